@@ -1,0 +1,91 @@
+"""What is known of a run so far.
+
+Each layer writes what it learns, as soon as it learns it; a failure at any step turns it into a
+report.
+"""
+
+import uuid
+from datetime import datetime, timezone
+
+from msgspec import Struct, field
+
+from runner.diagnosis.codes import CODES, Code
+from runner.diagnosis.report import (
+    BundleInfo,
+    ChildInfo,
+    EnvironmentInfo,
+    Evidence,
+    ExceptionInfo,
+    Hint,
+    InterpreterInfo,
+    PhaseTiming,
+    Report,
+    WorkerInfo,
+)
+from runner.events import EventHandler, Journal, Phase
+
+
+class Finding(Struct, kw_only=True):
+    """A root cause, as the layer that met it or a recogniser that read the evidence states it."""
+
+    phase: Phase
+    code: Code
+    summary: str
+    explanation: str = ""
+    hints: list[Hint] = field(default_factory=list)
+    exception: ExceptionInfo | None = None
+    retryable: bool | None = None
+    """``None``: what the code says."""
+
+
+class Failure(Exception):
+    """Internal: ends a run with a finding. Callers of the library see a ``RunnerError`` instead."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(f"{finding.code.value}: {finding.summary}")
+        self.finding = finding
+
+
+class Case:
+    """The facts of one run, and its journal."""
+
+    def __init__(self, handler: EventHandler | None = None) -> None:
+        self.journal = Journal(handler)
+        self.bundle: BundleInfo | None = None
+        self.worker: WorkerInfo | None = None
+        self.interpreter: InterpreterInfo | None = None
+        self.environment: EnvironmentInfo | None = None
+        self.child: ChildInfo | None = None
+        self.evidence = Evidence()
+
+    def report(self, finding: Finding) -> Report:
+        """The report of a run that ended with this finding."""
+        phases = self.journal.phases
+        began = min((phase.at - phase.seconds for phase in phases), default=0.0)
+        retryable = finding.retryable
+        return Report(
+            id=str(uuid.uuid4()),
+            created_at=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
+            phase=finding.phase,
+            code=finding.code,
+            summary=finding.summary,
+            explanation=finding.explanation,
+            retryable=CODES[finding.code].retryable if retryable is None else retryable,
+            hints=finding.hints,
+            bundle=self.bundle,
+            worker=self.worker,
+            interpreter=self.interpreter,
+            environment=self.environment,
+            child=self.child,
+            exception=finding.exception,
+            evidence=self.evidence,
+            timeline=[
+                PhaseTiming(
+                    phase=phase.phase,
+                    started_at=round(phase.at - phase.seconds - began, 6),
+                    seconds=round(phase.seconds, 6),
+                    outcome=phase.outcome,
+                )
+                for phase in phases
+            ],
+        )

@@ -1,0 +1,132 @@
+"""The one stream of events of a run, and the phases it goes through.
+
+The command's progress, a worker's log, a recording and the report's timeline are all readers of
+this stream. Every event carries ``at``: seconds on the monotonic clock of the process that runs
+the runner, comparable only within one process.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import Enum
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+_log = logging.getLogger(__name__)
+
+
+class Phase(str, Enum):
+    """The steps of a run, in their order."""
+
+    BUNDLE = "bundle"
+    INTERPRETER = "interpreter"
+    ENVIRONMENT = "environment"
+    SPAWN = "spawn"
+    HANDSHAKE = "handshake"
+    LOAD = "load"
+    EXECUTE = "execute"
+    SHUTDOWN = "shutdown"
+
+
+class Stream(str, Enum):
+    """Where a piece of output came from."""
+
+    STDOUT = "stdout"
+    """What the bundle's code wrote to its standard output."""
+    STDERR = "stderr"
+    """What the child wrote to its standard error."""
+    NOISE = "noise"
+    """Bytes on the wire where no frame was: from a ``sitecustomize`` that prints, say."""
+    UV = "uv"
+    """What uv says while it builds."""
+
+
+Outcome: TypeAlias = Literal["ok", "failed", "cancelled"]
+
+
+class PhaseStarted(Struct, frozen=True):
+    phase: Phase
+    at: float
+
+
+class PhaseFinished(Struct, frozen=True):
+    phase: Phase
+    at: float
+    seconds: float
+    outcome: Outcome
+
+
+class Output(Struct, frozen=True):
+    """A piece of what a process wrote, as it came: not aligned to lines, not validated."""
+
+    stream: Stream
+    data: bytes
+    at: float
+
+
+class Note(Struct, frozen=True):
+    """Something worth saying that is no failure: an environment rebuilt, a lock waited for."""
+
+    text: str
+    at: float
+
+
+class Diagnosed(Struct, frozen=True):
+    """The run failed; the report follows as the error's ``report``."""
+
+    code: str
+    summary: str
+    at: float
+
+
+Event: TypeAlias = PhaseStarted | PhaseFinished | Output | Note | Diagnosed
+EventHandler: TypeAlias = Callable[[Event], None]
+
+
+class Journal:
+    """Stamps events with their time, keeps the phases, and hands each event to the handler.
+
+    :param handler: called with every event, in order, from the thread that runs the event loop; it
+        must not block. What it raises is logged and does not disturb the run.
+    """
+
+    def __init__(self, handler: EventHandler | None = None) -> None:
+        self._handler = handler
+        self.phases: list[PhaseFinished] = []
+        self.current: Phase | None = None
+        """The phase that is under way, or the one that failed."""
+
+    def emit(self, event: Event) -> None:
+        if self._handler is None:
+            return
+        try:
+            self._handler(event)
+        except Exception:  # noqa: BLE001 - a reader of events must not break the run it reads
+            _log.exception("an event handler raised on %r", type(event).__name__)
+
+    def output(self, stream: Stream, data: bytes) -> None:
+        self.emit(Output(stream, data, time.monotonic()))
+
+    def note(self, text: str) -> None:
+        self.emit(Note(text, time.monotonic()))
+
+    @contextmanager
+    def phase(self, phase: Phase) -> Iterator[None]:
+        """Mark a phase: started on entry, finished on exit with what became of it."""
+        started = time.monotonic()
+        self.current = phase
+        outcome: Outcome = "cancelled"
+        self.emit(PhaseStarted(phase, started))
+        try:
+            yield
+            outcome = "ok"
+        except Exception:
+            outcome = "failed"
+            raise
+        finally:
+            now = time.monotonic()
+            finished = PhaseFinished(phase, now, now - started, outcome)
+            self.phases.append(finished)
+            self.emit(finished)
