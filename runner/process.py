@@ -1,0 +1,339 @@
+"""A child process: every pipe drained, its exit watched, its descendants ended with it.
+
+Not ``anyio.open_process``, for three reasons. trio starts a process from a worker thread, and Linux
+sends the parent-death signal (prctl(2)) when that *thread* ends, ten idle seconds later. Neither
+backend gives the resource usage that wait4(2) returns. And both infer the end from EOF or from
+SIGCHLD, while here a grandchild that keeps a pipe open must delay nothing.
+"""
+
+import logging
+import os
+import resource
+import select
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import ExitStack, asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+from msgspec import Struct
+
+_log = logging.getLogger(__name__)
+
+Sink = Callable[[bytes], None]
+"""Takes a piece of output as it was read, in the event loop: it must not block or raise."""
+
+MARKER = "MODELOPS_RUNNER_PROCESS"
+"""The environment variable that tells a descendant which left its process group and its parents."""
+
+READ_BYTES = 64 * 1024
+# The most that a pipe holds unless root raises it (pipe(7), /proc/sys/fs/pipe-max-size): after an
+# exit, whatever the dead process wrote and nobody has read is within as many bytes.
+PIPE_BYTES = 1024 * 1024
+# A killed process is gone within milliseconds, unless it sits in the kernel (a dead NFS server):
+# then waiting on would hang the worker, and the process ends whenever the kernel lets go of it.
+KILL_SECONDS = 5.0
+# Descendants may fork while they are being killed; each round catches those of the round before.
+KILL_ROUNDS = 5
+
+
+class Exit(Struct, frozen=True):
+    """How a process ended, and what it used (wait4(2))."""
+
+    code: int | None
+    """The exit status, where it ended by itself."""
+    signal: int | None
+    """The signal that ended it."""
+    max_rss_bytes: int | None
+    cpu_seconds: float | None
+    lifetime_seconds: float
+
+    @property
+    def signal_name(self) -> str | None:
+        """``SIGKILL`` and the like; one without a name of its own becomes ``signal N``."""
+        if self.signal is None:
+            return None
+        try:
+            return signal.Signals(self.signal).name
+        except ValueError:
+            return f"signal {self.signal}"
+
+
+class Process:
+    """A running process; made by :func:`spawn`."""
+
+    def __init__(self, popen: "subprocess.Popen[bytes]", stdin: int | None) -> None:
+        self.pid = popen.pid
+        self.exit: Exit | None = None
+        """How it ended; ``None`` while it runs."""
+        self._popen = popen
+        self._started = time.monotonic()
+        self._stdin = stdin
+        self._ended = anyio.Event()
+
+    async def write(self, data: bytes) -> None:
+        """Write all of ``data`` to the process's standard input.
+
+        A process that has closed it, or died, takes no more: that is no error here, since the exit
+        or the silence is what gets diagnosed.
+        """
+        view = memoryview(data)
+        while view and self._stdin is not None:
+            try:
+                view = view[os.write(self._stdin, view) :]
+            except BlockingIOError:
+                await anyio.wait_writable(self._stdin)
+            except BrokenPipeError:
+                return
+
+    def close_stdin(self) -> None:
+        if self._stdin is not None:
+            anyio.notify_closing(self._stdin)
+            os.close(self._stdin)
+            self._stdin = None
+
+    async def wait(self) -> Exit:
+        """Wait until the process has ended and all that it wrote has reached the sinks."""
+        await self._ended.wait()
+        assert self.exit is not None
+        return self.exit
+
+    def send_signal(self, number: signal.Signals) -> None:
+        """Signal the process and its group, unless it has ended: its pid may be another's then."""
+        if self.exit is None:
+            with suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
+
+    async def end(self, grace: float) -> Exit:
+        """End the process: SIGTERM to its group, and SIGKILL after ``grace`` seconds."""
+        if self.exit is None and grace > 0:
+            self.send_signal(signal.SIGTERM)
+            with anyio.move_on_after(grace):
+                return await self.wait()
+        self.send_signal(signal.SIGKILL)
+        return await self.wait()
+
+    async def _supervise(self, pipes: Sequence[tuple[int, Sink]]) -> None:
+        async with anyio.create_task_group() as pumps:
+            for descriptor, sink in pipes:
+                pumps.start_soon(_pump, descriptor, sink)
+            await self._watch_exit()
+            pumps.cancel_scope.cancel()
+        # Before it is reaped, while its pid, which is the group's number too, cannot be another's.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._reap()
+        for descriptor, sink in pipes:
+            _drain(descriptor, sink)
+        self._ended.set()
+
+    async def _watch_exit(self) -> None:
+        """Wait for the exit without reaping, so that the pid cannot become another's meanwhile."""
+        descriptor = _exit_descriptor(self.pid)
+        if descriptor is None:
+            await anyio.to_thread.run_sync(
+                partial(_wait_unreaped, self.pid), abandon_on_cancel=True
+            )
+            return
+        try:
+            await anyio.wait_readable(descriptor)
+        finally:
+            anyio.notify_closing(descriptor)
+            os.close(descriptor)
+
+    def _reap(self) -> None:
+        try:
+            _, status, usage = os.wait4(self.pid, 0)
+        except ChildProcessError:
+            # The worker ignores SIGCHLD or reaps children that are not its own: the status is lost.
+            _log.warning("the exit status of process %d was taken by somebody else", self.pid)
+            code = number = rss = cpu = None
+        else:
+            code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
+            number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+            rss = _peak_memory(usage)
+            cpu = usage.ru_utime + usage.ru_stime
+        self.exit = Exit(code, number, rss, cpu, time.monotonic() - self._started)
+        # Popen would otherwise warn that its process still runs, and try to reap it again.
+        self._popen.returncode = code if code is not None else -(number or 0)
+
+
+@asynccontextmanager
+async def spawn(
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    cwd: Path,
+    stdout: Sink,
+    stderr: Sink,
+    console: tuple[str, Sink] | None = None,
+    stdin: bool = False,
+    grace: float = 0.0,
+) -> AsyncIterator[Process]:
+    """Start a process in a session of its own, drain its pipes into the sinks, watch its exit.
+
+    Leaving the context ends the process where it still runs, with its group and every descendant
+    that has left the group, whatever the reason for leaving.
+
+    :param env: its whole environment; :data:`MARKER` is added.
+    :param console: an option's name and a sink: a third pipe is made, and its descriptor's number
+        follows that option at the end of ``argv``.
+    :param stdin: whether it gets a pipe to read from; else ``/dev/null``.
+    :param grace: seconds between SIGTERM and SIGKILL, where it has to be ended.
+    :raises OSError: it could not be started.
+    """
+    marker = uuid.uuid4().hex
+    argv = list(argv)
+    pipes: list[tuple[int, Sink]] = []
+    with ExitStack() as ours:
+        with ExitStack() as theirs:
+
+            def output_pipe(sink: Sink) -> int:
+                reading, writing = os.pipe()
+                ours.callback(os.close, reading)
+                theirs.callback(os.close, writing)
+                os.set_blocking(reading, False)
+                pipes.append((reading, sink))
+                return writing
+
+            stdin_read: int = subprocess.DEVNULL
+            stdin_write: int | None = None
+            if stdin:
+                stdin_read, stdin_write = os.pipe()
+                theirs.callback(os.close, stdin_read)
+                os.set_blocking(stdin_write, False)
+            try:
+                stdout_write, stderr_write = output_pipe(stdout), output_pipe(stderr)
+                passed: tuple[int, ...] = ()
+                if console is not None:
+                    passed = (output_pipe(console[1]),)
+                    argv += [console[0], str(passed[0])]
+                popen = subprocess.Popen(  # noqa: ASYNC220 - see above: not from another thread
+                    argv,
+                    env={**env, MARKER: marker},
+                    cwd=cwd,
+                    stdin=stdin_read,
+                    stdout=stdout_write,
+                    stderr=stderr_write,
+                    start_new_session=True,
+                    pass_fds=passed,
+                )
+            except BaseException:
+                if stdin_write is not None:
+                    os.close(stdin_write)
+                raise
+        # No await from here until the task group is entered: a cancellation would leak the process.
+        process = Process(popen, stdin_write)
+        ours.callback(process.close_stdin)
+        async with anyio.create_task_group() as tasks:
+            # Shielded from the caller's cancellation: supervision ends when the process does, and
+            # the process is ended below.
+            supervision = anyio.CancelScope(shield=True)
+
+            async def supervise() -> None:
+                with supervision:
+                    await process._supervise(pipes)
+
+            tasks.start_soon(supervise)
+            try:
+                yield process
+            finally:
+                with anyio.CancelScope(shield=True):
+                    with anyio.move_on_after(grace + KILL_SECONDS):
+                        await process.end(grace)
+                    if process.exit is None:
+                        _log.error("process %d outlives SIGKILL; leaving it", process.pid)
+                        supervision.cancel()
+                    await anyio.to_thread.run_sync(_kill_descendants, marker)
+
+
+async def _pump(descriptor: int, sink: Sink) -> None:
+    while True:
+        await anyio.wait_readable(descriptor)
+        try:
+            data = os.read(descriptor, READ_BYTES)
+        except BlockingIOError:
+            continue
+        if not data:
+            return
+        sink(data)
+
+
+def _drain(descriptor: int, sink: Sink) -> None:
+    """Read what a process that has ended left in the pipe, and not what others go on writing."""
+    left = PIPE_BYTES
+    while left > 0:
+        try:
+            data = os.read(descriptor, min(left, READ_BYTES))
+        except BlockingIOError:
+            return
+        if not data:
+            return
+        left -= len(data)
+        sink(data)
+
+
+def _exit_descriptor(pid: int) -> int | None:
+    """A descriptor that becomes readable when the process exits; ``None`` where there is no such.
+
+    pidfd_open(2) on Linux 5.3 and newer, EVFILT_PROC of kqueue(2) on macOS.
+    """
+    if hasattr(os, "pidfd_open"):
+        try:
+            return os.pidfd_open(pid)
+        except OSError as error:  # an older kernel, or a sandbox that does not know the call
+            _log.debug("pidfd_open: %s", error)
+    if sys.platform == "darwin":
+        queue = select.kqueue()
+        exits = select.kevent(
+            pid, select.KQ_FILTER_PROC, select.KQ_EV_ADD | select.KQ_EV_ONESHOT, select.KQ_NOTE_EXIT
+        )
+        descriptor = os.dup(queue.fileno())
+        queue.control([exits], 0)
+        return descriptor
+    return None
+
+
+def _peak_memory(usage: resource.struct_rusage) -> int | None:
+    """The peak of a process's resident memory, in bytes, where it can be told.
+
+    Linux counts in what the parent had before the exec (setmax_mm_hiwater_rss in fs/exec.c), so a
+    figure that is not above our own peak says nothing of the child.
+    """
+    if usage.ru_maxrss <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss:
+        return None
+    # In KiB on Linux, in bytes on macOS (getrusage(2) of either).
+    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _wait_unreaped(pid: int) -> None:
+    with suppress(ChildProcessError):
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+
+
+def _kill_descendants(marker: str) -> None:
+    """Kill what the process left behind, wherever it went.
+
+    A daemon has a session and a parent of its own, but still the environment it was started with.
+    """
+    import psutil  # 18 ms, and not needed before the first process ends
+
+    for _ in range(KILL_ROUNDS):
+        alive = False
+        for found in psutil.process_iter():
+            try:
+                if found.environ().get(MARKER) != marker or found.status() == psutil.STATUS_ZOMBIE:
+                    continue
+                found.kill()
+                alive = True
+            except psutil.Error:  # gone meanwhile, or another user's
+                continue
+        if not alive:
+            return
+    _log.warning("descendants of an ended process keep forking; some may be left")
