@@ -1,0 +1,57 @@
+"""Runs simulation bundles in isolated environments, and says exactly why when it cannot.
+
+>>> from runner import Runner, RunnerError
+>>> with Runner() as runner:
+...     outputs = runner.execute("bundle/", "models.sir/baseline", {"beta": 0.3}, seed=1)
+
+The names are imported when they are first used: a worker that only unpickles an error, or asks for
+the version, does not pay for the rest.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runner.diagnosis.codes import Code as Code
+    from runner.diagnosis.errors import BundleError as BundleError
+    from runner.diagnosis.errors import ChildStartError as ChildStartError
+    from runner.diagnosis.errors import EnvironmentBuildError as EnvironmentBuildError
+    from runner.diagnosis.errors import ExecutionError as ExecutionError
+    from runner.diagnosis.errors import InternalError as InternalError
+    from runner.diagnosis.errors import InterpreterError as InterpreterError
+    from runner.diagnosis.errors import RunnerError as RunnerError
+    from runner.diagnosis.report import Report as Report
+    from runner.events import Event as Event
+    from runner.events import Phase as Phase
+    from runner.flow import Check as Check
+    from runner.flow import Result as Result
+    from runner.runner import AsyncRunner as AsyncRunner
+    from runner.runner import Runner as Runner
+
+_HOMES = {
+    "AsyncRunner": "runner.runner",
+    "BundleError": "runner.diagnosis.errors",
+    "Check": "runner.flow",
+    "ChildStartError": "runner.diagnosis.errors",
+    "Code": "runner.diagnosis.codes",
+    "EnvironmentBuildError": "runner.diagnosis.errors",
+    "Event": "runner.events",
+    "ExecutionError": "runner.diagnosis.errors",
+    "InternalError": "runner.diagnosis.errors",
+    "InterpreterError": "runner.diagnosis.errors",
+    "Phase": "runner.events",
+    "Report": "runner.diagnosis.report",
+    "Result": "runner.flow",
+    "Runner": "runner.runner",
+    "RunnerError": "runner.diagnosis.errors",
+}
+
+__all__ = sorted(_HOMES)  # noqa: PLE0605
+
+
+def __getattr__(name: str) -> object:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'runner' has no attribute {name!r}")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value

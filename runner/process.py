@@ -27,7 +27,10 @@ from msgspec import Struct
 _log = logging.getLogger(__name__)
 
 Sink = Callable[[bytes], None]
-"""Takes a piece of output as it was read, in the event loop: it must not block or raise."""
+"""Takes a piece of output as it was read, and ``b""`` at the end of the stream.
+
+Called in the event loop: it must not block or raise.
+"""
 
 MARKER = "MODELOPS_RUNNER_PROCESS"
 """The environment variable that tells a descendant which left its process group and its parents."""
@@ -68,7 +71,9 @@ class Exit(Struct, frozen=True):
 class Process:
     """A running process; made by :func:`spawn`."""
 
-    def __init__(self, popen: "subprocess.Popen[bytes]", stdin: int | None) -> None:
+    def __init__(
+        self, popen: "subprocess.Popen[bytes]", stdin: int | None, ended: Callable[[], None] | None
+    ) -> None:
         self.pid = popen.pid
         self.exit: Exit | None = None
         """How it ended; ``None`` while it runs."""
@@ -76,6 +81,7 @@ class Process:
         self._started = time.monotonic()
         self._stdin = stdin
         self._ended = anyio.Event()
+        self._on_end = ended
 
     async def write(self, data: bytes) -> None:
         """Write all of ``data`` to the process's standard input.
@@ -132,6 +138,8 @@ class Process:
         for descriptor, sink in pipes:
             _drain(descriptor, sink)
         self._ended.set()
+        if self._on_end is not None:
+            self._on_end()
 
     async def _watch_exit(self) -> None:
         """Wait for the exit without reaping, so that the pid cannot become another's meanwhile."""
@@ -173,6 +181,7 @@ async def spawn(
     stdout: Sink,
     stderr: Sink,
     console: tuple[str, Sink] | None = None,
+    ended: Callable[[], None] | None = None,
     stdin: bool = False,
     grace: float = 0.0,
 ) -> AsyncIterator[Process]:
@@ -184,6 +193,7 @@ async def spawn(
     :param env: its whole environment; :data:`MARKER` is added.
     :param console: an option's name and a sink: a third pipe is made, and its descriptor's number
         follows that option at the end of ``argv``.
+    :param ended: called once the process has ended and the sinks have all that it wrote.
     :param stdin: whether it gets a pipe to read from; else ``/dev/null``.
     :param grace: seconds between SIGTERM and SIGKILL, where it has to be ended.
     :raises OSError: it could not be started.
@@ -229,8 +239,9 @@ async def spawn(
                     os.close(stdin_write)
                 raise
         # No await from here until the task group is entered: a cancellation would leak the process.
-        process = Process(popen, stdin_write)
+        process = Process(popen, stdin_write, ended)
         ours.callback(process.close_stdin)
+        failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
             # Shielded from the caller's cancellation: supervision ends when the process does, and
             # the process is ended below.
@@ -243,6 +254,8 @@ async def spawn(
             tasks.start_soon(supervise)
             try:
                 yield process
+            except Exception as error:  # noqa: BLE001 - raised below, where no group wraps it
+                failure = error
             finally:
                 with anyio.CancelScope(shield=True):
                     with anyio.move_on_after(grace + KILL_SECONDS):
@@ -251,6 +264,8 @@ async def spawn(
                         _log.error("process %d outlives SIGKILL; leaving it", process.pid)
                         supervision.cancel()
                     await anyio.to_thread.run_sync(_kill_descendants, marker)
+        if failure is not None:
+            raise failure
 
 
 async def _pump(descriptor: int, sink: Sink) -> None:
@@ -260,9 +275,9 @@ async def _pump(descriptor: int, sink: Sink) -> None:
             data = os.read(descriptor, READ_BYTES)
         except BlockingIOError:
             continue
+        sink(data)
         if not data:
             return
-        sink(data)
 
 
 def _drain(descriptor: int, sink: Sink) -> None:

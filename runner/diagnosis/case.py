@@ -22,6 +22,7 @@ from runner.diagnosis.report import (
     Report,
     WorkerInfo,
 )
+from runner.diagnosis.sanitise import sanitise_report
 from runner.events import EventHandler, Journal, Phase
 
 
@@ -63,7 +64,7 @@ class Case:
         phases = self.journal.phases
         began = min((phase.at - phase.seconds for phase in phases), default=0.0)
         retryable = finding.retryable
-        return Report(
+        report = Report(
             id=str(uuid.uuid4()),
             created_at=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
             phase=finding.phase,
@@ -89,3 +90,4 @@ class Case:
                 for phase in phases
             ],
         )
+        return sanitise_report(report)

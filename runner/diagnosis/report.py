@@ -112,6 +112,8 @@ class ExceptionInfo(Struct, frozen=True):
     module: str | None = None
     notes: list[str] = field(default_factory=list)
     traceback: list[Frame] = field(default_factory=list)
+    attributes: dict[str, str | int | None] = field(default_factory=dict)
+    """What Python says of it beyond the message: ``name`` of a missing module, ``lineno``."""
     cause: ExceptionInfo | None = None
 
 

@@ -1,0 +1,247 @@
+"""Finds the function that runs a bundle's tasks, imports it, and sees that it can be called."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import os
+import site
+import sys
+from collections.abc import Callable, Iterable
+from types import FunctionType, ModuleType
+
+from bundle_protocol import bytecode
+from bundle_protocol.describe import describe_exception, safe_repr, summarize, type_name
+from bundle_protocol.entry_points import EntryPoint, entry_points, normalized
+from bundle_protocol.messages import ENTRY_POINT_GROUP, ErrorCode, RequestError
+
+WANTED_SIGNATURE = "(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]"
+
+# inspect.CO_GENERATOR, CO_COROUTINE and CO_ASYNC_GENERATOR: a call of these runs nothing.
+_RUNS_LATER = 0x20 | 0x80 | 0x200
+
+
+class Bundle:
+    """What ``initialize`` says of the bundle; the attributes are its fields (docs/protocol.md)."""
+
+    def __init__(
+        self,
+        path: str,
+        wire: str | None,
+        project: str | None,
+        installed: bool,
+        site: list[str],
+    ) -> None:
+        self.path = path
+        self.wire = wire
+        self.project = project
+        self.installed = installed
+        self.site = site
+
+
+class WireFunction:
+    """A wire function that is loaded.
+
+    ``name`` is ``module:function``, ``file`` the module's file, None where it has none.
+    """
+
+    def __init__(self, call: Callable[..., object], name: str, file: str | None) -> None:
+        self.call = call
+        self.name = name
+        self.file = file
+
+
+def load(bundle: Bundle) -> WireFunction:
+    """Makes the bundle importable, and imports its wire function.
+
+    Raises:
+        RequestError: ``WIRE_NOT_DECLARED``, ``WIRE_AMBIGUOUS``, ``WIRE_NOT_FOUND``,
+            ``WIRE_INVALID``, or ``LOAD_FAILED`` when the bundle's code raised.
+        SystemExit: the bundle's code asked for it.
+    """
+    _extend_path(bundle)
+    spec = _declared(bundle)
+    where, _, attributes = spec.partition(":")
+    if not where or not attributes:
+        raise RequestError(
+            ErrorCode.WIRE_INVALID,
+            f"{spec!r} does not name a wire function: it must be 'module:function' or "
+            "'path/to/file.py:function'",
+            {"wire": spec, "signature": None, "wanted": WANTED_SIGNATURE},
+        )
+    is_file = where.endswith(".py") or "/" in where
+    try:
+        module = _import_file(where, spec, bundle) if is_file else _import(where, spec, bundle)
+        value = _attribute(module, attributes, spec)
+    except (RequestError, SystemExit):
+        raise
+    except BaseException as error:  # The bundle's code may raise anything.
+        raise RequestError(
+            ErrorCode.LOAD_FAILED, summarize(error), {"exception": describe_exception(error)}
+        ) from error
+    file = getattr(module, "__file__", None)
+    return WireFunction(_checked(value, spec), f"{module.__name__}:{attributes}", file)
+
+
+def _extend_path(bundle: Bundle) -> None:
+    bytecode.keep_out_of(bundle.path, but_for=[sys.prefix, *bundle.site])
+    for folder in bundle.site:
+        site.addsitedir(folder)
+    if bundle.installed:
+        # What was installed wins over the folder it was installed from: a compiled extension is
+        # in the former alone.
+        sys.path.append(bundle.path)
+    else:
+        sys.path.insert(0, bundle.path)
+
+
+def _declared(bundle: Bundle) -> str:
+    if bundle.project is None and bundle.wire is not None:
+        return bundle.wire
+    installed = entry_points(ENTRY_POINT_GROUP)
+    project = None if bundle.project is None else normalized(bundle.project)
+    own = [entry_point for entry_point in installed if entry_point.distribution == project]
+    if own:
+        return _only(own)
+    if bundle.wire is not None:
+        return bundle.wire
+    if installed:
+        return _only(installed)
+    raise RequestError(
+        ErrorCode.WIRE_NOT_DECLARED,
+        "the bundle does not say which function runs its tasks, and no installed distribution "
+        f"has an entry point in group {ENTRY_POINT_GROUP!r}",
+    )
+
+
+def _only(candidates: list[EntryPoint]) -> str:
+    if len(candidates) == 1:
+        return candidates[0].value
+    listed = ", ".join(f"{one.value} (of {one.distribution})" for one in candidates)
+    raise RequestError(
+        ErrorCode.WIRE_AMBIGUOUS,
+        f"{len(candidates)} functions claim to run the bundle's tasks: {listed}",
+        {
+            "candidates": [
+                {"name": one.name, "wire": one.value, "distribution": one.distribution}
+                for one in candidates
+            ]
+        },
+    )
+
+
+def _import(name: str, spec: str, bundle: Bundle) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        # A dependency that is missing inside of it is another matter.
+        if error.name is None or not f"{name}.".startswith(f"{error.name}."):
+            raise
+        parent, _, missing = error.name.rpartition(".")
+        folder = os.path.join(bundle.path, *parent.split("."))
+        near = [file.partition(".")[0] for file in _files(folder)]
+        prefix = f"{parent}." if parent else ""
+        raise _not_found(
+            spec, f"there is no module {error.name!r}", missing, near, prefix
+        ) from error
+
+
+def _import_file(where: str, spec: str, bundle: Bundle) -> ModuleType:
+    path = os.path.normpath(os.path.join(bundle.path, where))
+    relative = os.path.relpath(path, bundle.path)
+    if relative.startswith(os.pardir):
+        raise _not_found(spec, f"{where} lies outside of the bundle")
+    if not os.path.isfile(path):
+        folder, missing = os.path.split(relative)
+        prefix = folder + os.sep if folder else ""
+        near = [file for file in _files(os.path.dirname(path)) if file.endswith(".py")]
+        raise _not_found(spec, f"the bundle has no file {relative}", missing, near, prefix)
+    # By this name a process that multiprocessing spawns finds it again on sys.path.
+    name = os.path.splitext(relative)[0].replace(os.sep, ".")
+    if name in sys.modules:
+        name = "modelops_wire"
+    module_spec = importlib.util.spec_from_file_location(
+        name, path, loader=bytecode.ReadOnlyLoader(name, path)
+    )
+    assert module_spec is not None and module_spec.loader is not None
+    module = importlib.util.module_from_spec(module_spec)
+    sys.modules[name] = module
+    module_spec.loader.exec_module(module)
+    return module
+
+
+def _attribute(module: ModuleType, attributes: str, spec: str) -> object:
+    value: object = module
+    for name in attributes.split("."):
+        try:
+            value = getattr(value, name)
+        except AttributeError as error:
+            owner = f"module {module.__name__}" if value is module else type_name(type(value))
+            raise _not_found(spec, f"{owner} has no {name!r}", name, dir(value)) from error
+    return value
+
+
+def _files(folder: str) -> list[str]:
+    try:
+        return os.listdir(folder)
+    except OSError:
+        return []
+
+
+def _not_found(
+    spec: str, problem: str, missing: str = "", existing: Iterable[str] = (), prefix: str = ""
+) -> RequestError:
+    import difflib  # Takes 7 ms, for a message that is hardly ever needed.
+
+    near = [prefix + name for name in difflib.get_close_matches(missing, existing)]
+    question = f"; did you mean {near[0]!r}?" if near else ""
+    return RequestError(
+        ErrorCode.WIRE_NOT_FOUND,
+        f"the wire function {spec} does not exist: {problem}{question}",
+        {"wire": spec, "near": near},
+    )
+
+
+def _checked(function: object, spec: str) -> Callable[..., object]:
+    """``function``, when it can be called with three arguments; else raises ``WIRE_INVALID``."""
+    if isinstance(function, FunctionType) and _plainly_takes_three(function):
+        return function
+    import inspect  # Takes 15 ms, which a plain function needs not pay.
+
+    signature = None
+    if not callable(function):
+        problem = f"is {safe_repr(function)[:100]}, a {type_name(type(function))}"
+    elif any(
+        is_kind(candidate)
+        for candidate in (function, type(function).__call__)
+        for is_kind in (
+            inspect.iscoroutinefunction,
+            inspect.isgeneratorfunction,
+            inspect.isasyncgenfunction,
+        )
+    ):
+        problem = "is asynchronous or a generator: calling it runs nothing"
+    else:
+        try:
+            signature = inspect.signature(function)
+        except (TypeError, ValueError):
+            return function  # Compiled, and without a signature: only a call can tell.
+        try:
+            signature.bind("entrypoint", {}, 0)
+            return function
+        except TypeError as error:
+            problem = f"takes {signature}, and cannot be called with three arguments: {error}"
+    raise RequestError(
+        ErrorCode.WIRE_INVALID,
+        f"{spec} {problem}; a wire function is {WANTED_SIGNATURE}",
+        {
+            "wire": spec,
+            "signature": None if signature is None else str(signature),
+            "wanted": WANTED_SIGNATURE,
+        },
+    )
+
+
+def _plainly_takes_three(function: FunctionType) -> bool:
+    code = function.__code__
+    return code.co_argcount == 3 and code.co_kwonlyargcount == 0 and not code.co_flags & _RUNS_LATER

@@ -1,0 +1,81 @@
+"""What both sides of the wire call things: versions, methods, error codes, limits, statuses.
+
+docs/protocol.md explains each of them.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+
+PROTOCOL_VERSIONS = (1,)
+"""The versions of the protocol spoken here, oldest first."""
+
+OLDEST_PYTHON = (3, 8)
+"""The oldest Python that tasks run on; ``hello`` is said by older ones too."""
+
+ENTRY_POINT_GROUP = "modelops.wire"
+
+HELLO = "hello"
+INITIALIZE = "initialize"
+EXECUTE = "execute"
+SHUTDOWN = "shutdown"
+
+MAX_HEAD_BYTES = 4 * 1024
+"""The longest head of a frame."""
+
+MAX_HELLO_BYTES = 16 * 1024
+"""The longest body that is taken for the first frame while noise may still come."""
+
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+"""The longest body of any other frame."""
+
+INLINE_BYTES = 32 * 1024
+"""An output up to this long travels inside its answer, a longer one as a file beside it."""
+
+
+class ErrorCode(IntEnum):
+    """The ``code`` of an error answer: JSON-RPC 2.0's own, then this protocol's."""
+
+    PARSE_ERROR = -32700
+    INVALID_REQUEST = -32600
+    METHOD_NOT_FOUND = -32601
+    INVALID_PARAMS = -32602
+    INTERNAL_ERROR = -32603
+
+    LOAD_FAILED = -32001
+    TASK_FAILED = -32002
+    PYTHON_TOO_OLD = -32003
+    PROTOCOL_UNSUPPORTED = -32004
+    RESULT_INVALID = -32005
+    MESSAGE_TOO_LARGE = -32006
+    WIRE_NOT_DECLARED = -32007
+    WIRE_AMBIGUOUS = -32008
+    WIRE_NOT_FOUND = -32009
+    WIRE_INVALID = -32010
+
+
+class ExitStatus(IntEnum):
+    """What a child exits with by its own decision; the numbers are sysexits.h's where they can be.
+
+    A bundle's code may exit with any status, these too: the line on stderr tells them apart.
+    """
+
+    DONE = 0
+    STARTED_BY_HAND = 2
+    PYTHON_TOO_OLD = 69
+    WIRE_CLOSED = 71
+    """The bundle's code closed or replaced the wire's descriptors."""
+    WIRE_BROKEN = 74
+    """The wire could not be taken or written to: nobody is at its other end."""
+    PROTOCOL_VIOLATION = 76
+    """The parent sent what is not a frame."""
+
+
+class RequestError(Exception):
+    """A request that is answered with an error."""
+
+    def __init__(self, code: ErrorCode, message: str, data: dict[str, object] | None = None):
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.data = data

@@ -1,0 +1,103 @@
+"""What a child does to its own process before the bundle's code runs in it."""
+
+from __future__ import annotations
+
+import faulthandler
+import os
+import resource
+import select
+import signal
+import sys
+import threading
+import time
+
+from bundle_protocol.messages import ExitStatus
+
+_PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_IOLBF = 1  # stdio.h, on Linux and macOS alike
+_ENDING_SECONDS = 5.0
+"""How long a child whose parent hung up may take to end by itself."""
+
+
+def prepare() -> None:
+    """Lets the parent see what happens in here, and leaves nothing behind.
+
+    The stacks of all threads go to stderr at a fatal signal, and at the SIGABRT that the parent
+    sends to a child that hangs. No core file is written: it would land in the bundle's folder.
+    Lines appear as they are printed, from Python and from C. On Linux the parent's death kills
+    this process.
+    """
+    faulthandler.enable(file=2)
+    _, hard = resource.getrlimit(resource.RLIMIT_CORE)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
+    # A new object, because the old one took its properties from the wire; the old one stays good
+    # for whoever holds it. In UTF-8, so that a β does not end a task in a locale without it.
+    sys.stdout = sys.__stdout__ = open(  # type: ignore[misc]
+        1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
+    )
+    try:
+        import ctypes
+    except ImportError:
+        # A Python built without libffi: C's lines appear late, and the parent's death is still
+        # noticed by end_on_hang_up.
+        return
+    libc = ctypes.CDLL(None)
+    # C buffers whole blocks where its stdout is no terminal; std::cout goes through it.
+    name = "__stdoutp" if sys.platform == "darwin" else "stdout"
+    libc.setvbuf(ctypes.c_void_p.in_dll(libc, name), None, _IOLBF, ctypes.c_size_t(0))
+    if sys.platform == "linux":
+        parent = os.getppid()
+        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+        if os.getppid() != parent:
+            os._exit(ExitStatus.WIRE_BROKEN)  # It died before the signal was asked for.
+
+
+def end_on_hang_up(wire_in: int, working: threading.Event) -> None:
+    """Ends this process when the parent closes the wire while the bundle's code is at work.
+
+    A worker may die at any moment, and nobody would wait for the task then. An idle child reads
+    the end of the stream by itself, so it is left alone for as long as an orderly end may take.
+
+    Args:
+        wire_in: the wire's read end; it is watched, never read. A file never hangs up.
+        working: set while the bundle's code runs.
+    """
+    threading.Thread(
+        target=_watch, args=(wire_in, working), name="bundle_protocol hang-up", daemon=True
+    ).start()
+
+
+def _watch(wire_in: int, working: threading.Event) -> None:
+    poll = select.poll()
+    # Linux reports POLLHUP unasked, macOS does not; POLLRDHUP is a socket's half-close.
+    poll.register(wire_in, select.POLLHUP | getattr(select, "POLLRDHUP", 0))
+    while True:
+        ready = poll.poll()
+        if ready and ready[0][1] & select.POLLNVAL:
+            return  # The bundle closed it, which the next read or write tells.
+        if ready:
+            break
+        time.sleep(0.2)  # macOS wakes up for a request that is not read yet.
+    working.wait(_ENDING_SECONDS)
+    if os.getpgrp() == os.getpid():
+        os.killpg(0, signal.SIGKILL)
+    os._exit(ExitStatus.WIRE_BROKEN)
+
+
+def flush_console() -> None:
+    """Writes out what was printed without a line's end."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except (AttributeError, OSError, ValueError):
+            # The bundle's code replaced or closed it, and what it held is the bundle's.
+            continue
+
+
+def complain(message: str) -> None:
+    """One line on descriptor 2, whatever the bundle made of ``sys.stderr``."""
+    try:
+        os.write(2, f"bundle_protocol: {message}\n".encode("utf-8", "replace"))
+    except OSError:
+        # Descriptor 2 is closed, and there is nowhere else to say it: the exit status remains.
+        return

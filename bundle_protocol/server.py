@@ -1,0 +1,242 @@
+"""The child's loop: one request in, one answer out, until ``shutdown`` or the end of the stream."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import threading
+import time
+
+from bundle_protocol import process
+from bundle_protocol.describe import describe_exception, summarize
+from bundle_protocol.framing import FramingError
+from bundle_protocol.loading import Bundle, WireFunction, load
+from bundle_protocol.messages import (
+    EXECUTE,
+    INITIALIZE,
+    MAX_MESSAGE_BYTES,
+    PROTOCOL_VERSIONS,
+    SHUTDOWN,
+    ErrorCode,
+    ExitStatus,
+    RequestError,
+)
+from bundle_protocol.outputs import encode_outputs
+from bundle_protocol.wire import Wire, WireClosed
+
+TYPE_CHECKING = False  # Importing typing takes 2 ms.
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
+
+def serve(wire_in: int, wire_out: int) -> int:
+    """Answers the parent's requests.
+
+    Args:
+        wire_in: the descriptor to read frames from.
+        wire_out: the descriptor to write frames to.
+
+    Returns the process's exit status.
+
+    Raises:
+        SystemExit: the bundle's code asked for it. It is no error to answer with: the process ends
+            as the bundle wanted, with its status and its message, for the parent to see.
+    """
+    process.prepare()
+    working = threading.Event()
+    process.end_on_hang_up(wire_in, working)
+    try:
+        _answer_requests(Wire(wire_in, wire_out), working)
+    except WireClosed:
+        process.complain(
+            "the bundle's code closed descriptors that it did not open (os.closerange?), and the "
+            "runner's were among them: there is no way left to answer"
+        )
+        return ExitStatus.WIRE_CLOSED
+    except FramingError as error:
+        process.complain(f"the runner sent what is not the protocol: {error}")
+        return ExitStatus.PROTOCOL_VIOLATION
+    except ConnectionError as error:
+        process.complain(f"the runner does not read answers any more: {error}")
+        return ExitStatus.WIRE_BROKEN
+    return ExitStatus.DONE
+
+
+def _answer_requests(wire: Wire, working: threading.Event) -> None:
+    own_pid = os.getpid()
+    session = Session(working)
+    for body in wire.receive():
+        answer = session.answer(body)
+        if os.getpid() != own_pid:
+            process.complain("a process that the task forked came back from the wire function")
+            os._exit(1)
+        if answer is not None:
+            process.flush_console()
+            wire.send(answer)
+        if session.ended:
+            return
+
+
+class Session:
+    """What was asked for so far, and the answers to it: bodies of frames in, bodies out.
+
+    Args:
+        working: set while the bundle's code runs, and clear at all other times.
+    """
+
+    def __init__(self, working: threading.Event) -> None:
+        self.ended = False
+        """Whether ``shutdown`` was asked for."""
+        self._working = working
+        self._wire: WireFunction | None = None
+        self._exchange: str | None = None
+        self._methods = {
+            INITIALIZE: self._initialize,
+            EXECUTE: self._execute,
+            SHUTDOWN: self._shutdown,
+        }
+
+    def answer(self, body: bytes) -> bytes | None:
+        """The answer to one message; None to a notification, which has none.
+
+        Raises:
+            SystemExit: the bundle's code asked for it.
+        """
+        request_id: object = None
+        try:
+            message = _message(body)
+            if "id" not in message:
+                return None
+            request_id = message["id"]
+            method = message["method"]
+            if method not in self._methods:
+                raise RequestError(ErrorCode.METHOD_NOT_FOUND, f"there is no method {method!r}")
+            params = message.get("params", {})
+            if not isinstance(params, dict):
+                raise RequestError(ErrorCode.INVALID_PARAMS, "params must be an object")
+            return _encode(
+                {"jsonrpc": "2.0", "id": request_id, "result": self._methods[method](params)}
+            )
+        except RequestError as error:
+            answer = {"code": int(error.code), "message": error.message}
+            if error.data is not None:
+                answer["data"] = error.data
+            return _encode({"jsonrpc": "2.0", "id": request_id, "error": answer})
+
+    def _initialize(self, params: dict[str, object]) -> object:
+        version = _required(params, "protocol_version", int)
+        if version not in PROTOCOL_VERSIONS:
+            spoken = ", ".join(map(str, PROTOCOL_VERSIONS))
+            raise RequestError(
+                ErrorCode.PROTOCOL_UNSUPPORTED,
+                f"version {version} of the protocol is not spoken here, only {spoken}",
+                {"requested": version, "supported": list(PROTOCOL_VERSIONS)},
+            )
+        if self._wire is not None:
+            raise RequestError(ErrorCode.INVALID_REQUEST, "initialize was answered before")
+        bundle = _bundle(_required(params, "bundle", dict))
+        exchange = _optional(params, "exchange", str)
+        if exchange is not None and not os.path.isdir(exchange):
+            raise RequestError(
+                ErrorCode.INVALID_PARAMS, f"exchange must be a folder that exists: {exchange}"
+            )
+        self._working.set()
+        try:
+            self._wire = load(bundle)
+        finally:
+            self._working.clear()
+        self._exchange = exchange
+        return {"protocol_version": version, "wire": self._wire.name, "file": self._wire.file}
+
+    def _execute(self, params: dict[str, object]) -> object:
+        if self._wire is None:
+            raise RequestError(ErrorCode.INVALID_REQUEST, "execute was asked for before initialize")
+        entrypoint = _required(params, "entrypoint", str)
+        task_params = _required(params, "params", dict)
+        seed = _required(params, "seed", int)
+        wall, cpu = time.perf_counter(), _cpu_seconds()
+        self._working.set()
+        try:
+            result = self._wire.call(entrypoint, task_params, seed)
+        except SystemExit:
+            raise
+        except BaseException as error:  # The bundle's code may raise anything.
+            raise RequestError(
+                ErrorCode.TASK_FAILED, summarize(error), {"exception": describe_exception(error)}
+            ) from error
+        finally:
+            self._working.clear()
+        wall, cpu = time.perf_counter() - wall, _cpu_seconds() - cpu
+        outputs = encode_outputs(result, self._exchange)
+        return {"outputs": outputs, "wall_seconds": wall, "cpu_seconds": cpu}
+
+    def _shutdown(self, params: dict[str, object]) -> object:
+        self.ended = True
+        return None
+
+
+def _message(body: bytes) -> dict[str, object]:
+    try:
+        message = json.loads(body)
+    except (ValueError, RecursionError) as error:
+        raise RequestError(ErrorCode.PARSE_ERROR, f"the body is not JSON: {error}") from error
+    if (
+        not isinstance(message, dict)
+        or message.get("jsonrpc") != "2.0"
+        or not isinstance(message.get("method"), str)
+        or not isinstance(message.get("id", ""), (str, int))
+    ):
+        raise RequestError(ErrorCode.INVALID_REQUEST, "the body is not a JSON-RPC 2.0 request")
+    return message
+
+
+def _encode(message: dict[str, object]) -> bytes:
+    body = json.dumps(message, separators=(",", ":")).encode("ascii")
+    if len(body) > MAX_MESSAGE_BYTES:
+        raise RequestError(
+            ErrorCode.MESSAGE_TOO_LARGE,
+            f"the answer has {len(body)} bytes, over the limit of {MAX_MESSAGE_BYTES}",
+            {"bytes": len(body), "limit": MAX_MESSAGE_BYTES},
+        )
+    return body
+
+
+def _bundle(params: dict[str, object]) -> Bundle:
+    path = _required(params, "path", str)
+    if not os.path.isabs(path):
+        raise RequestError(ErrorCode.INVALID_PARAMS, f"bundle.path must be absolute: {path}")
+    site = _required(params, "site", list)
+    if not all(isinstance(folder, str) for folder in site):
+        raise RequestError(ErrorCode.INVALID_PARAMS, "bundle.site must be a list of strings")
+    return Bundle(
+        path=os.path.normpath(path),
+        wire=_optional(params, "wire", str),
+        project=_optional(params, "project", str),
+        installed=_required(params, "installed", bool),
+        site=site,
+    )
+
+
+def _required(params: dict[str, object], name: str, kind: type[T]) -> T:
+    value = params.get(name)
+    # JSON's true is no integer, though Python's is.
+    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+        kinds = {str: "a string", int: "an integer", bool: "a boolean", dict: "an object"}
+        raise RequestError(
+            ErrorCode.INVALID_PARAMS,
+            f"{name} must be {kinds.get(kind, 'an array')}, not {json.dumps(value)[:100]}",
+        )
+    return value
+
+
+def _optional(params: dict[str, object], name: str, kind: type[T]) -> T | None:
+    return None if params.get(name) is None else _required(params, name, kind)
+
+
+def _cpu_seconds() -> float:
+    """Of this process, with all of its threads, and of the processes it has waited for."""
+    usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    return sum(usage.ru_utime + usage.ru_stime for usage in usages)

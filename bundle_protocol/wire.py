@@ -1,0 +1,78 @@
+"""The wire as a child uses it: frames in and out of two descriptors that no one else may touch."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+from bundle_protocol.framing import FrameDecoder, encode_frame
+from bundle_protocol.messages import MAX_MESSAGE_BYTES
+
+_READ_BYTES = 64 * 1024
+
+
+class WireClosed(Exception):
+    """The bundle's code closed the wire's descriptors, or put something else in their place."""
+
+
+class Wire:
+    """Reads requests from ``read_fd`` and writes answers to ``write_fd``, both blocking."""
+
+    def __init__(self, read_fd: int, write_fd: int) -> None:
+        self._read_fd = read_fd
+        self._write_fd = write_fd
+        self._decoder = FrameDecoder(MAX_MESSAGE_BYTES, strict=True)
+        # Whoever made the pipes may have left them non-blocking, as an event loop does.
+        os.set_blocking(read_fd, True)
+        os.set_blocking(write_fd, True)
+        self._files = self._open_files()
+        # A process that the task forks is no child of this protocol. closerange ignores
+        # descriptors that are closed already.
+        os.register_at_fork(after_in_child=lambda: os.closerange(read_fd, read_fd + 1))
+        os.register_at_fork(after_in_child=lambda: os.closerange(write_fd, write_fd + 1))
+
+    def receive(self) -> Iterator[bytes]:
+        """The bodies of the frames that come in, until the peer closes its end.
+
+        Raises:
+            FramingError: the peer sent what is not a frame, or too long a one.
+            WireClosed: see there.
+        """
+        while True:
+            self._check()
+            try:
+                data = os.read(self._read_fd, _READ_BYTES)
+            except ConnectionError:
+                return
+            if not data:
+                return
+            yield from self._decoder.feed(data)
+
+    def send(self, body: bytes) -> None:
+        """Writes one message as a frame.
+
+        Raises:
+            ConnectionError: nobody is at the other end.
+            WireClosed: see there.
+        """
+        self._check()
+        frame = memoryview(encode_frame(body))
+        while frame:
+            frame = frame[os.write(self._write_fd, frame) :]
+
+    def _check(self) -> None:
+        # Compared and not only tried: a file that the bundle opened may have got the number of a
+        # descriptor that it closed, and would be written to.
+        if self._open_files() != self._files:
+            raise WireClosed
+
+    def _open_files(self) -> list[tuple[int, int] | None]:
+        return [_open_file(self._read_fd), _open_file(self._write_fd)]
+
+
+def _open_file(fd: int) -> tuple[int, int] | None:
+    try:
+        status = os.fstat(fd)
+    except OSError:
+        return None
+    return status.st_dev, status.st_ino

@@ -1,0 +1,21 @@
+"""The command ``modelops-runner``."""
+
+import sys
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; the exit codes are those of DESIGN 3.
+
+    :param argv: the arguments; the process's own by default.
+    """
+    if sys.platform == "win32":
+        print("modelops-runner does not support Windows; use Linux, macOS or WSL", file=sys.stderr)
+        return 2
+    try:
+        # Only now: what is imported here needs POSIX, and takes long enough to be interrupted in.
+        from runner.cli.parser import parse
+        from runner.cli.run import run
+
+        return run(parse(sys.argv[1:] if argv is None else argv))
+    except KeyboardInterrupt:
+        return 130

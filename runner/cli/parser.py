@@ -1,0 +1,184 @@
+"""The command line: what can be said, and what is wrong with what was said."""
+
+import argparse
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from runner.flow import STARTUP_TIMEOUT, Settings
+from runner.task import MAX_SEED
+from runner.worker import runner_version
+
+
+class Command(Struct, frozen=True, kw_only=True):
+    """What every subcommand has."""
+
+    bundle: Path
+    settings: Settings
+    report: Path | None
+    json: bool
+
+
+class Exec(Command, frozen=True, kw_only=True):
+    entrypoint: str | None
+    param: list[str]
+    params: str | None
+    seed: int
+    output: Path | None
+
+
+class Check(Command, frozen=True, kw_only=True):
+    build: bool
+
+
+def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> Exec | Check:
+    """Read the command line.
+
+    :raises SystemExit: with status 2 where it is wrong, 0 after ``--help`` and ``--version``.
+    """
+    parser = _parser()
+    given = parser.parse_args(argv)
+    try:
+        fresh = given.fresh_venv or _flag(environ, "MODELOPS_FORCE_FRESH_VENV")
+    except ValueError as error:
+        parser.error(str(error))
+    settings = Settings(
+        python=given.python,
+        fresh_venv=fresh,
+        startup_timeout=given.startup_timeout,
+        timeout=getattr(given, "timeout", None),
+    )
+    if given.command == "check":
+        return Check(
+            bundle=given.bundle,
+            settings=settings,
+            report=given.report,
+            json=given.json,
+            build=given.build,
+        )
+    return Exec(
+        bundle=given.bundle,
+        settings=settings,
+        report=given.report,
+        json=given.json,
+        entrypoint=given.entrypoint,
+        param=given.param,
+        params=given.params,
+        seed=given.seed,
+        output=given.output,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="modelops-runner",
+        description="Run simulation bundles in isolated environments, or say exactly why not.",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {runner_version()}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    common = argparse.ArgumentParser(add_help=False)
+    common.add_argument("bundle", metavar="BUNDLE", type=Path, help="the bundle's folder")
+    common.add_argument(
+        "--python",
+        metavar="REQUEST",
+        help="'worker' (this very minor version), a version, a specifier or a path; by default"
+        " what the bundle accepts decides",
+    )
+    common.add_argument(
+        "--fresh-venv",
+        action="store_true",
+        help="build an environment for this run and remove it after"
+        " (MODELOPS_FORCE_FRESH_VENV=true)",
+    )
+    common.add_argument(
+        "--startup-timeout",
+        metavar="S",
+        type=_seconds,
+        default=STARTUP_TIMEOUT,
+        help="seconds until the bundle must be loaded (default: %(default)g)",
+    )
+    common.add_argument(
+        "--report", metavar="FILE", type=Path, help="where a failure's report goes, as JSON"
+    )
+    common.add_argument(
+        "--json", action="store_true", help="print one JSON document on standard output"
+    )
+
+    execute = commands.add_parser(
+        "exec", parents=[common], help="run a task", description="Run one task of a bundle."
+    )
+    execute.add_argument(
+        "entrypoint",
+        metavar="ENTRYPOINT",
+        nargs="?",
+        help="handed to the wire function as it is (default: the bundle's, else 'default')",
+    )
+    execute.add_argument(
+        "--param",
+        metavar="K=V",
+        action="append",
+        default=[],
+        type=_param,
+        help="a parameter; V is JSON where it parses as JSON, else a string",
+    )
+    execute.add_argument(
+        "--params", metavar="FILE", help="parameters as a JSON object; '-' reads standard input"
+    )
+    execute.add_argument("--seed", metavar="N", type=_seed, default=0, help="0 .. 2**64-1")
+    execute.add_argument(
+        "--timeout", metavar="S", type=_seconds, help="seconds that the task may take"
+    )
+    execute.add_argument(
+        "--output", metavar="DIR", type=Path, help="where the outputs go, a file each"
+    )
+
+    check = commands.add_parser(
+        "check",
+        parents=[common],
+        help="say what can be known without running a task",
+        description="Say everything about a bundle that can be known without running a task.",
+    )
+    check.add_argument(
+        "--build", action="store_true", help="also build the environment and load the bundle"
+    )
+    return parser
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
+    return seconds
+
+
+def _seed(text: str) -> int:
+    try:
+        seed = int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r} is not an integer") from None
+    if not 0 <= seed <= MAX_SEED:
+        raise argparse.ArgumentTypeError(f"{text} is not in 0 .. 2**64-1")
+    return seed
+
+
+def _param(text: str) -> str:
+    if not text.partition("=")[0] or "=" not in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form K=V")
+    return text
+
+
+def _flag(environ: Mapping[str, str], name: str) -> bool:
+    value = environ.get(name, "").strip().lower()
+    if value in ("true", "1", "yes", "on"):
+        return True
+    if value in ("", "false", "0", "no", "off"):
+        return False
+    # Not taken for false: a setting that silently does nothing has cost hours before.
+    raise ValueError(f"the environment variable {name} is {value!r}; it takes true or false")

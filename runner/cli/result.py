@@ -1,0 +1,117 @@
+"""What a run prints on standard output, and the files it leaves."""
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from urllib.parse import quote
+
+import msgspec
+from msgspec import Struct
+
+from runner.diagnosis.report import Report
+from runner.diagnosis.text import printable
+from runner.flow import Check, Result
+
+
+class OutputFile(Struct, frozen=True, omit_defaults=True):
+    """An output as the JSON document lists it."""
+
+    size: int
+    sha256: str
+    path: str | None = None
+
+
+def describe_outputs(result: Result, folder: Path | None) -> dict[str, OutputFile]:
+    """The outputs' sizes and digests; with a folder, they are written there too.
+
+    :raises OSError: one could not be written.
+    """
+    described = {}
+    for name, data in result.items():
+        path = None
+        if folder is not None:
+            path = str(folder / file_name(name))
+            write_file(Path(path), data)
+        described[name] = OutputFile(len(data), hashlib.sha256(data).hexdigest(), path)
+    return described
+
+
+def file_name(output: str) -> str:
+    """A file name for an output, whatever a bundle calls it: it cannot lead out of the folder."""
+    name = quote(output, safe=" +,=@()[]{}~!#$&;'", encoding="utf-8", errors="surrogatepass")
+    return name.replace(".", "%2E") if not name.strip(".") else name or "%00"
+
+
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all.
+
+    :raises OSError: it could not be written.
+    """
+    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:32]}.")
+    try:
+        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
+            file.write(data)
+        # mkstemp makes it 0600; a result is as readable as any file the user makes.
+        umask = os.umask(0)
+        os.umask(umask)
+        Path(beside).chmod(0o666 & ~umask)
+        Path(beside).replace(path)
+    except BaseException:
+        Path(beside).unlink(missing_ok=True)
+        raise
+
+
+def result_json(result: Result, outputs: dict[str, OutputFile]) -> str:
+    return _document(
+        {
+            "ok": True,
+            "outputs": outputs,
+            "child": result.child,
+            "worker": result.worker,
+            "timings": result.timings,
+        }
+    )
+
+
+def report_json(report: Report) -> str:
+    return _document({"ok": False, "report": report})
+
+
+def result_lines(outputs: dict[str, OutputFile]) -> str:
+    """A line for each output: name, size, digest, and the file where there is one."""
+    width = max((len(name) for name in outputs), default=0)
+    return "".join(
+        f"{printable(name):<{width}}  {output.size:>10} bytes  sha256:{output.sha256}"
+        + (f"  {output.path}" if output.path else "")
+        + "\n"
+        for name, output in outputs.items()
+    )
+
+
+def _document(content: dict[str, object]) -> str:
+    return json.dumps(msgspec.to_builtins(content), indent=2) + "\n"
+
+
+def check_json(check: Check) -> str:
+    return _document({"ok": True, **msgspec.to_builtins(check)})
+
+
+def check_lines(check: Check) -> str:
+    """What is known of a bundle, a line for each fact."""
+    bundle, interpreter = check.bundle, check.interpreter
+    facts = [
+        ("bundle", f"{bundle.name or bundle.path} {bundle.version or ''}".strip()),
+        ("digest", bundle.digest),
+        ("requires Python", bundle.requires_python or "any"),
+        ("interpreter", interpreter.chosen),
+        ("wire function", bundle.entry_point or "its environment decides (check --build)"),
+    ]
+    if check.environment is not None:
+        facts.append(("environment", check.environment.path))
+        facts.append(("requirements from", check.environment.requirements_from))
+    if check.child is not None and check.child.python is not None:
+        python = check.child.python
+        facts.append(("loads on", f"{python.implementation} {python.version}"))
+    return "".join(f"{name + ':':<18} {printable(value or 'unknown')}\n" for name, value in facts)

@@ -1,0 +1,212 @@
+"""Runs what the command line asks for, and says how it ended: on stdout, on stderr, by exit code."""
+
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+import anyio
+import msgspec
+
+from runner.bundle import Bundle
+from runner.cli.live import Live
+from runner.cli.parser import Check, Command, Exec
+from runner.cli.result import (
+    check_json,
+    check_lines,
+    describe_outputs,
+    report_json,
+    result_json,
+    result_lines,
+    write_file,
+)
+from runner.diagnosis.case import Case
+from runner.diagnosis.codes import Code
+from runner.diagnosis.errors import RunnerError
+from runner.diagnosis.own_failures import cancelled
+from runner.diagnosis.report import Report
+from runner.events import Phase
+from runner.flow import Result, check_bundle, diagnose, execute_task, reported
+from runner.task import Task, params_invalid
+
+_EXIT_CODES = {
+    Phase.BUNDLE: 10,
+    Phase.INTERPRETER: 10,
+    Phase.ENVIRONMENT: 11,
+    Phase.SPAWN: 12,
+    Phase.HANDSHAKE: 12,
+    Phase.LOAD: 12,
+    Phase.EXECUTE: 13,
+    Phase.SHUTDOWN: 13,
+}
+_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
+class UsageError(Exception):
+    """The command line asks for what cannot be: exit code 2."""
+
+
+def run(command: Exec | Check) -> int:
+    """Do it; returns the exit code."""
+    try:
+        if command.report is not None:
+            _check_folder("--report", command.report.parent)
+        return anyio.run(_run, command)
+    except UsageError as error:
+        print(f"modelops-runner: error: {error}", file=sys.stderr)
+        return 2
+
+
+async def _run(command: Exec | Check) -> int:
+    live = Live()
+    case = Case(live)
+    caught: list[signal.Signals] = []
+    exit_code = 0
+    async with anyio.create_task_group() as tasks:
+
+        async def cancel_on_signal() -> None:
+            with anyio.open_signal_receiver(*_SIGNALS) as signals:
+                async for number in signals:
+                    caught.append(number)
+                    tasks.cancel_scope.cancel()
+                    return
+
+        tasks.start_soon(cancel_on_signal)
+        exit_code = await _outcome(command, case, live)
+        tasks.cancel_scope.cancel()
+    if caught:
+        _say_failed(command, diagnose(case, cancelled(case, caught[0].name)), live)
+        return 128 + caught[0]
+    return exit_code
+
+
+async def _outcome(command: Exec | Check, case: Case, live: Live) -> int:
+    try:
+        with reported(case):
+            text = await (
+                _check(command, case) if isinstance(command, Check) else _execute(command, case)
+            )
+    except RunnerError as error:
+        _say_failed(command, error.report, live)
+        return _exit_code(error.report)
+    live.close_line()
+    if command.report is not None:
+        command.report.unlink(missing_ok=True)
+    print(text, end="", flush=True)
+    return 0
+
+
+async def _check(command: Check, case: Case) -> str:
+    checked = await check_bundle(case, command.settings, command.bundle, build=command.build)
+    return check_json(checked) if command.json else check_lines(checked)
+
+
+async def _execute(command: Exec, case: Case) -> str:
+    if command.output is not None:
+        _prepare_output(command.output, command.bundle)
+    result = await execute_task(
+        case, command.settings, command.bundle, lambda bundle: _task(command, bundle)
+    )
+    outputs = describe_outputs(result, command.output)
+    if command.json:
+        return result_json(result, outputs)
+    _say_done(result)
+    return result_lines(outputs)
+
+
+def _task(command: Exec, bundle: Bundle) -> Task:
+    params = {} if command.params is None else read_params(command.params)
+    for given in command.param:
+        name, _, value = given.partition("=")
+        params[name] = parse_value(value)
+    entrypoint = bundle.default_entrypoint if command.entrypoint is None else command.entrypoint
+    return Task(entrypoint, params, command.seed)
+
+
+def read_params(source: str) -> dict[str, Any]:
+    """Read parameters from a file, or from standard input where the source is ``-``.
+
+    :raises Failure: ``params-invalid``, with the place in the file.
+    """
+    name = "standard input" if source == "-" else source
+    try:
+        data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+    except OSError as error:
+        raise params_invalid(f"{name} cannot be read: {error.strerror}") from error
+    try:
+        params = json.loads(data.decode("utf-8"), parse_constant=_no_constant)
+    except json.JSONDecodeError as error:
+        where = f"{name}:{error.lineno}:{error.colno}"
+        raise params_invalid(f"{where} is not JSON: {error.msg}") from error
+    except ValueError as error:  # not UTF-8, a constant, an integer of too many digits
+        raise params_invalid(f"{name} is not JSON: {error}") from error
+    except RecursionError as error:
+        raise params_invalid(f"{name} is nested too deeply") from error
+    if not isinstance(params, dict):
+        raise params_invalid(f"{name} holds a JSON {_json_kind(params)}, not an object")
+    return params
+
+
+def parse_value(text: str) -> Any:
+    """JSON where it parses as JSON, else the string itself."""
+    try:
+        return json.loads(text, parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return text
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON (RFC 8259, section 6)")
+
+
+def _json_kind(value: object) -> str:
+    kinds = {list: "array", str: "string", bool: "boolean", type(None): "null"}
+    return kinds.get(type(value), "number")
+
+
+def _prepare_output(folder: Path, bundle: Path) -> None:
+    if folder.resolve().is_relative_to(bundle.resolve()):
+        raise UsageError(f"--output {folder} lies in the bundle, which is never written to")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(f"--output {folder}: {error.strerror}") from error
+    _check_folder("--output", folder)
+
+
+def _check_folder(option: str, folder: Path) -> None:
+    """Said before anything runs: a result that cannot be kept is a result lost."""
+    if not folder.is_dir():
+        raise UsageError(f"{option}: {folder} is not a folder")
+    if not os.access(folder, os.W_OK | os.X_OK):
+        raise UsageError(f"{option}: {folder} cannot be written to")
+
+
+def _say_done(result: Result) -> None:
+    python = result.child.python
+    child = f"{python.implementation} {python.version}" if python else "unknown"
+    worker = f"{result.worker.implementation} {result.worker.python}"
+    print(
+        f"done in {result.timings.total_seconds:.2f} s on {child} (worker: {worker})",
+        file=sys.stderr,
+    )
+
+
+def _say_failed(command: Command, report: Report, live: Live) -> None:
+    # What only a failure needs: 30 ms, and 3 MB of modules.
+    from rich.console import Console
+
+    from runner.diagnosis.render import render_report
+
+    live.close_line()
+    render_report(report, Console(stderr=True))
+    if command.report is not None:
+        write_file(command.report, msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+    if command.json:
+        print(report_json(report), end="", flush=True)
+
+
+def _exit_code(report: Report) -> int:
+    return 14 if report.code is Code.INTERNAL_ERROR else _EXIT_CODES[report.phase]

@@ -1,0 +1,154 @@
+"""The whole way of one run: bundle, interpreter, environment, child, task; and its report."""
+
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import anyio.to_thread
+from msgspec import Struct
+
+from runner.bundle import Bundle, read_bundle
+from runner.cache import cache_folder
+from runner.diagnosis.case import Case, Failure, Finding
+from runner.diagnosis.errors import error_for
+from runner.diagnosis.own_failures import internal_error
+from runner.diagnosis.report import (
+    BundleInfo,
+    ChildInfo,
+    EnvironmentInfo,
+    InterpreterInfo,
+    Report,
+    WorkerInfo,
+)
+from runner.events import Diagnosed, Phase
+from runner.session import Launch, Session, open_session
+from runner.task import Task, check_task
+from runner.worker import worker_info
+
+STARTUP_TIMEOUT = 120.0
+"""Seconds that a child has from its start until it has loaded the bundle, unless set."""
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """How a runner runs.
+
+    :param python: which interpreter, as ``--python`` takes it: ``worker``, a version, a PEP 440
+        specifier, a path; ``None``: what the bundle accepts decides.
+    :param fresh_venv: build an environment for each run and remove it after.
+    :param startup_timeout: seconds until the child must have loaded the bundle.
+    :param timeout: seconds that a task may take; ``None``: what the bundle says, else no limit.
+    :param cache: where environments are kept; ``None``: ``MODELOPS_CACHE_DIR``, else the user's
+        cache folder.
+    """
+
+    python: str | None = None
+    fresh_venv: bool = False
+    startup_timeout: float = STARTUP_TIMEOUT
+    timeout: float | None = None
+    cache: Path | None = None
+
+
+class Timings(Struct, frozen=True):
+    """Where the seconds went."""
+
+    total_seconds: float
+    phases: dict[str, float]
+
+
+class Result(Mapping[str, bytes]):
+    """A task's outputs, name to bytes, and how they came about."""
+
+    def __init__(
+        self, outputs: dict[str, bytes], child: ChildInfo, worker: WorkerInfo, timings: Timings
+    ) -> None:
+        self.outputs = outputs
+        self.child = child
+        self.worker = worker
+        self.timings = timings
+
+    def __getitem__(self, name: str) -> bytes:
+        return self.outputs[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.outputs)
+
+    def __len__(self) -> int:
+        return len(self.outputs)
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{name!r}: {len(data)} bytes" for name, data in self.outputs.items())
+        return f"<Result {{{sizes}}}>"
+
+
+class Check(Struct, frozen=True):
+    """What is known of a bundle without running a task.
+
+    ``environment`` and ``child`` are ``None`` where nothing was built.
+    """
+
+    bundle: BundleInfo
+    interpreter: InterpreterInfo
+    environment: EnvironmentInfo | None
+    child: ChildInfo | None
+
+
+async def execute_task(
+    case: Case, settings: Settings, path: Path, task: Callable[[Bundle], Task]
+) -> Result:
+    """Run one task of a bundle, the whole way from its folder to the outputs.
+
+    :param task: makes the task, once the bundle and its defaults are known.
+    :raises Failure: whatever went wrong.
+    """
+    began = time.monotonic()
+    case.worker = worker_info()
+    bundle = await _read(case, path)
+    wanted = task(bundle)
+    check_task(wanted)
+    interpreter = await _choose(case, settings, bundle)
+    async with _session(case, settings, bundle, interpreter) as session:
+        timeout = bundle.defaults.timeout if settings.timeout is None else settings.timeout
+        with case.journal.phase(Phase.EXECUTE):
+            outputs = await session.execute(wanted.entrypoint, wanted.params, wanted.seed, timeout)
+    assert case.child is not None
+    phases = {phase.phase.value: round(phase.seconds, 6) for phase in case.journal.phases}
+    timings = Timings(total_seconds=round(time.monotonic() - began, 6), phases=phases)
+    return Result(outputs, case.child, case.worker, timings)
+
+
+async def check_bundle(case: Case, settings: Settings, path: Path, *, build: bool) -> Check:
+    """Say what can be known of a bundle without running a task.
+
+    :param build: also build its environment and let a child load it.
+    :raises Failure: whatever is wrong with it.
+    """
+    case.worker = worker_info()
+    bundle = await _read(case, path)
+    interpreter = await _choose(case, settings, bundle)
+    if build:
+        async with _session(case, settings, bundle, interpreter):
+            pass
+    assert case.bundle is not None and case.interpreter is not None
+    return Check(case.bundle, case.interpreter, case.environment, case.child)
+
+
+@contextmanager
+def reported(case: Case) -> Iterator[None]:
+    """Turn a failure into the error that carries its report; a fault of our own too.
+
+    :raises RunnerError: in place of whatever else was raised.
+    """
+    try:
+        yield
+    except Failure as failure:
+        raise error_for(diagnose(case, failure.finding)) from failure.__cause__
+    except Exception as error:  # noqa: BLE001 - the last resort: it ends as `internal-error`
+        raise error_for(diagnose(case, internal_error(case, error))) from error
+
+
+def diagnose(case: Case, finding: Finding) -> Report:
+    """Make the report and announce it."""
+    report = case.report(finding)
+    case.journal.emit(Diagnosed(report.code.value, report.summary, time.monotonic()))
+    return report

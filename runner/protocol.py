@@ -1,0 +1,175 @@
+"""The parent's side of the wire, sans-IO: bytes in, messages out; requests in, bytes out.
+
+``docs/protocol.md`` specifies it. The same object serves a live child and a recording of one.
+"""
+
+import json
+from collections.abc import Iterator
+from typing import Any, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from bundle_protocol.framing import FrameDecoder, FramingError, Noise, encode_frame
+from bundle_protocol.messages import EXECUTE, HELLO, INITIALIZE, SHUTDOWN
+from runner.diagnosis.report import ExceptionInfo, PythonInfo
+
+
+class ProtocolViolation(Exception):
+    """Internal: what the child sent is not the protocol; the message says what and why."""
+
+
+class Hello(Struct, frozen=True):
+    protocol_versions: list[int]
+    python: PythonInfo
+    pid: int
+
+
+class Initialized(Struct, frozen=True):
+    protocol_version: int
+    wire: str
+    """The wire function as it was loaded, ``module:function``."""
+    file: str | None = None
+
+
+class OutputRecord(Struct, frozen=True):
+    """One output: its bytes are in ``data`` (base64), or in ``file`` of the exchange folder."""
+
+    name: str
+    size: int
+    sha256: str
+    data: bytes | None = None
+    file: str | None = None
+
+
+class Executed(Struct, frozen=True):
+    outputs: list[OutputRecord]
+    wall_seconds: float
+    cpu_seconds: float
+
+
+class ErrorData(Struct, frozen=True):
+    exception: ExceptionInfo | None = None
+
+
+class RemoteError(Struct, frozen=True):
+    """An error response (JSON-RPC 2.0, section 5.1)."""
+
+    code: int
+    message: str
+    data: ErrorData | None = None
+
+
+class Response(Struct, frozen=True):
+    """An answer to a request; ``result`` is decoded by whoever knows what was asked."""
+
+    id: int
+    result: msgspec.Raw | None = None
+    error: RemoteError | None = None
+
+
+Message: TypeAlias = Hello | Response
+
+_T = TypeVar("_T")
+
+
+class _Incoming(Struct):
+    jsonrpc: str
+    id: int | msgspec.UnsetType | None = msgspec.UNSET
+    method: str | None = None
+    params: msgspec.Raw | None = None
+    result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    error: RemoteError | None = None
+
+
+_incoming = msgspec.json.Decoder(_Incoming)
+
+
+class Connection:
+    """The state of one wire: what has been asked, what may come next."""
+
+    def __init__(self) -> None:
+        self._decoder = FrameDecoder()
+        self._greeted = False
+        self._pending: int | None = None
+        self._last_id = 0
+
+    def receive(self, data: bytes) -> Iterator[Noise | Message]:
+        """Take bytes as they came, ``b""`` at the end; give what they complete, in order.
+
+        :raises ProtocolViolation: while iterating: nothing from there on can be understood.
+        """
+        try:
+            for piece in self._decoder.feed(data):
+                if isinstance(piece, Noise):
+                    yield piece
+                elif message := self._message(piece):
+                    yield message
+            if not data and not self._greeted:
+                yield self._decoder.close()
+        except FramingError as error:
+            raise ProtocolViolation(str(error)) from None
+
+    def initialize(self, params: dict[str, Any]) -> bytes:
+        return self._request(INITIALIZE, params)
+
+    def execute(self, entrypoint: str, params: dict[str, Any], seed: int) -> bytes:
+        """:raises ValueError: the parameters are not JSON."""
+        return self._request(
+            EXECUTE, {"entrypoint": entrypoint, "params": params, "seed": seed}
+        )
+
+    def shutdown(self) -> bytes:
+        return self._request(SHUTDOWN, {})
+
+    def _request(self, method: str, params: dict[str, Any]) -> bytes:
+        self._last_id += 1
+        message = {"jsonrpc": "2.0", "id": self._last_id, "method": method, "params": params}
+        # The standard library's, not msgspec's: NaN is no JSON, and msgspec would send it as null.
+        body = json.dumps(message, allow_nan=False, separators=(",", ":")).encode()
+        self._pending = self._last_id
+        return encode_frame(body)
+
+    def _message(self, frame: bytes) -> Message | None:
+        try:
+            incoming = _incoming.decode(frame)
+        except msgspec.DecodeError as error:
+            raise ProtocolViolation(f"a message is not JSON-RPC: {error}") from None
+        if incoming.jsonrpc != "2.0":
+            raise ProtocolViolation(f"a message is of JSON-RPC {incoming.jsonrpc!r}, not 2.0")
+        if incoming.method is not None:
+            return self._notification(incoming)
+        if not self._greeted:
+            raise ProtocolViolation("the child answered before it said hello")
+        if incoming.error is not None and incoming.id in (None, msgspec.UNSET):
+            raise ProtocolViolation(f"the child could not read a request: {incoming.error.message}")
+        if not isinstance(incoming.id, int) or incoming.id != self._pending:
+            raise ProtocolViolation(
+                f"the child answered request {incoming.id!r}, which is not open"
+            )
+        if (incoming.error is None) == (incoming.result is msgspec.UNSET):
+            raise ProtocolViolation("an answer has neither a result nor an error, or has both")
+        self._pending = None
+        result = None if isinstance(incoming.result, msgspec.UnsetType) else incoming.result
+        return Response(incoming.id, result, incoming.error)
+
+    def _notification(self, incoming: _Incoming) -> Message | None:
+        if incoming.id is not msgspec.UNSET:
+            raise ProtocolViolation(f"the child sent a request ({incoming.method!r})")
+        if incoming.method != HELLO:
+            return None  # JSON-RPC 2.0: an unknown notification is ignored
+        if self._greeted:
+            raise ProtocolViolation("the child said hello twice")
+        self._greeted = True
+        return decode_result(incoming.params, Hello)
+
+
+def decode_result(raw: msgspec.Raw | None, kind: type[_T]) -> _T:
+    """Decode a result or a parameter object.
+
+    :raises ProtocolViolation: it is not of that kind.
+    """
+    try:
+        return msgspec.json.decode(raw if raw is not None else b"null", type=kind)
+    except msgspec.DecodeError as error:
+        raise ProtocolViolation(f"{kind.__name__} is not as specified: {error}") from None

@@ -1,0 +1,36 @@
+"""What several test files share."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+
+@pytest.fixture(params=["asyncio", "trio"])
+def anyio_backend(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def pytest_configure() -> None:
+    # A test that starts a process inherits no cache, no interpreter and no policy of the developer.
+    for name in ("MODELOPS_CACHE_DIR", "MODELOPS_FORCE_FRESH_VENV", "VIRTUAL_ENV"):
+        os.environ.pop(name, None)
+
+
+def installed_python(version: str) -> Path | None:
+    """An interpreter of this minor version, where the machine has one that runs."""
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
+    for folder in sorted(root.glob(f"{version}.*"), reverse=True):
+        if (folder / "bin" / "python").exists():
+            return folder / "bin" / "python"
+    found = shutil.which(f"python{version}")
+    return Path(found) if found and "shims" not in found else None
+
+
+def need_python(version: str) -> Path:
+    """The interpreter, or the test is skipped by its name."""
+    python = installed_python(version)
+    if python is None:
+        pytest.skip(f"no Python {version} on this machine")
+    return python
