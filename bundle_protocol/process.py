@@ -30,9 +30,9 @@ def prepare() -> None:
     faulthandler.enable(file=2)
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
-    # A new object, because the old one took its properties from the wire; the old one stays good
-    # for whoever holds it. In UTF-8, so that a β does not end a task in a locale without it.
-    sys.stdout = sys.__stdout__ = open(  # type: ignore[misc]
+    # A new object, because the old one took its properties from the wire. In UTF-8, so that a β
+    # does not end a task in a locale without it.
+    sys.stdout = open(  # noqa: SIM115 - it stays open
         1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
     )
     try:

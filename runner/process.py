@@ -43,7 +43,7 @@ PIPE_BYTES = 1024 * 1024
 # then waiting on would hang the worker, and the process ends whenever the kernel lets go of it.
 KILL_SECONDS = 5.0
 # Descendants may fork while they are being killed; each round catches those of the round before.
-KILL_ROUNDS = 5
+KILL_ROUNDS = 20
 
 
 class Exit(Struct, frozen=True):
@@ -339,16 +339,21 @@ def _kill_descendants(marker: str) -> None:
     """
     import psutil  # 18 ms, and not needed before the first process ends
 
+    gone: set[int] = set()
     for _ in range(KILL_ROUNDS):
-        alive = False
+        again = False
         for found in psutil.process_iter():
             try:
-                if found.environ().get(MARKER) != marker or found.status() == psutil.STATUS_ZOMBIE:
-                    continue
-                found.kill()
-                alive = True
-            except psutil.Error:  # gone meanwhile, or another user's
+                if found.environ().get(MARKER) == marker:
+                    found.kill()
+                    again = True
+            except psutil.NoSuchProcess:
+                # It ended since the listing, or is a zombie: it may have been ours, and have
+                # forked before it ended.
+                again = again or found.pid not in gone
+                gone.add(found.pid)
+            except psutil.Error:  # another user's
                 continue
-        if not alive:
+        if not again:
             return
     _log.warning("descendants of an ended process keep forking; some may be left")

@@ -64,7 +64,7 @@ class Response(Struct, frozen=True):
     """An answer to a request; ``result`` is decoded by whoever knows what was asked."""
 
     id: int
-    result: msgspec.Raw | None = None
+    result: msgspec.Raw
     error: RemoteError | None = None
 
 
@@ -77,8 +77,9 @@ class _Incoming(Struct):
     jsonrpc: str
     id: int | msgspec.UnsetType | None = msgspec.UNSET
     method: str | None = None
-    params: msgspec.Raw | None = None
-    result: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+    # An empty Raw says that the member is absent: no JSON value is empty.
+    params: msgspec.Raw = msgspec.Raw()  # noqa: RUF009
+    result: msgspec.Raw = msgspec.Raw()  # noqa: RUF009
     error: RemoteError | None = None
 
 
@@ -115,9 +116,7 @@ class Connection:
 
     def execute(self, entrypoint: str, params: dict[str, Any], seed: int) -> bytes:
         """:raises ValueError: the parameters are not JSON."""
-        return self._request(
-            EXECUTE, {"entrypoint": entrypoint, "params": params, "seed": seed}
-        )
+        return self._request(EXECUTE, {"entrypoint": entrypoint, "params": params, "seed": seed})
 
     def shutdown(self) -> bytes:
         return self._request(SHUTDOWN, {})
@@ -147,11 +146,10 @@ class Connection:
             raise ProtocolViolation(
                 f"the child answered request {incoming.id!r}, which is not open"
             )
-        if (incoming.error is None) == (incoming.result is msgspec.UNSET):
+        if (incoming.error is None) == (not bytes(incoming.result)):
             raise ProtocolViolation("an answer has neither a result nor an error, or has both")
         self._pending = None
-        result = None if isinstance(incoming.result, msgspec.UnsetType) else incoming.result
-        return Response(incoming.id, result, incoming.error)
+        return Response(incoming.id, incoming.result, incoming.error)
 
     def _notification(self, incoming: _Incoming) -> Message | None:
         if incoming.id is not msgspec.UNSET:
@@ -164,12 +162,12 @@ class Connection:
         return decode_result(incoming.params, Hello)
 
 
-def decode_result(raw: msgspec.Raw | None, kind: type[_T]) -> _T:
+def decode_result(raw: msgspec.Raw, kind: type[_T]) -> _T:
     """Decode a result or a parameter object.
 
     :raises ProtocolViolation: it is not of that kind.
     """
     try:
-        return msgspec.json.decode(raw if raw is not None else b"null", type=kind)
+        return msgspec.json.decode(raw, type=kind)
     except msgspec.DecodeError as error:
         raise ProtocolViolation(f"{kind.__name__} is not as specified: {error}") from None

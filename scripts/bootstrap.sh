@@ -34,20 +34,20 @@ install_uv() {
     else
         # Debian takes pip and ensurepip out of python3.
         "$python" -m venv --clear --without-pip .tools/uv &&
-            "$python" scripts/bootstrap_pip.py .tools/uv && set -- .tools/uv/pip.whl/pip
+            "$python" scripts/bootstrap_pip.py .tools/uv/pip.whl && set -- .tools/uv/pip.whl/pip
     fi || return
     .tools/uv/bin/python "$@" install --quiet --disable-pip-version-check --no-user "uv==$version"
 }
 
-# UV_* of the caller must not decide what is installed; what says how the network, the cache and the
-# disk are to be used stays.
+# The caller's uv.toml and UV_* must not decide what is installed: another index or an exclude-newer
+# would have uv resolve the lock anew. What says how to use the network and the disk stays.
 sync_project() (
     unset UV_PROJECT UV_PROJECT_ENVIRONMENT UV_WORKING_DIR UV_WORKING_DIRECTORY UV_CONFIG_FILE \
         UV_PYTHON UV_FROZEN UV_LOCKED UV_NO_SYNC UV_NO_DEV UV_NO_GROUP UV_NO_DEFAULT_GROUPS \
         UV_NO_EDITABLE UV_RESOLUTION UV_PRERELEASE UV_FORK_STRATEGY UV_EXCLUDE_NEWER \
         UV_NO_SOURCES UV_NO_INDEX UV_FIND_LINKS \
         UV_DEFAULT_INDEX UV_INDEX UV_INDEX_URL UV_EXTRA_INDEX_URL UV_INDEX_STRATEGY
-    .tools/uv/bin/uv sync --locked --quiet --no-config --python "$python"
+    .tools/uv/bin/uv sync --locked --no-config --python "$python"
 )
 
 python=$(find_python) || die "no Python 3.10 or newer found; install one (https://www.python.org)"

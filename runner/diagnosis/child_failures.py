@@ -6,7 +6,7 @@ Pure: the evidence in, the finding out. A recording of a failure gives the same 
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
-from bundle_protocol.messages import ErrorCode
+from bundle_protocol.messages import ErrorCode, ExitStatus
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.codes import Code
 from runner.diagnosis.fatal_error import parse_fatal_error
@@ -184,6 +184,9 @@ def death(
     noise: str,
 ) -> Finding:
     """The process ended where it should not have."""
+    by_child = _own_decision(case, phase, exit_code, stderr)
+    if by_child is not None:
+        return by_child
     fatal = parse_fatal_error(stderr)
     words = last_lines(printable(stderr), 1) or last_lines(printable(noise), 1)
     said = f": {one_line(words[0], 120)}" if words and fatal is None else ""
@@ -209,6 +212,25 @@ def death(
         hints=_exit_hints(case, phase),
         exception=fatal,
     )
+
+
+def _own_decision(case: Case, phase: Phase, exit_code: int | None, stderr: str) -> Finding | None:
+    """The child's side gave up by itself, and said so (docs/protocol.md, "Exit statuses")."""
+    words = last_lines(stderr, 1)
+    if not words or not words[0].startswith("bundle_protocol: "):
+        return None
+    if exit_code == ExitStatus.WIRE_CLOSED:
+        return wire_closed(case, phase)
+    if exit_code == ExitStatus.WIRE_BROKEN and phase is Phase.HANDSHAKE:
+        return Finding(
+            phase=phase,
+            code=Code.PROTOCOL_VIOLATION,
+            summary=f"the child {one_line(words[0].removeprefix('bundle_protocol: '), 120)}",
+            explanation="Its standard input or output was closed before any code of the bundle ran:"
+            " by a .pth file or a sitecustomize of the environment.",
+            hints=[Hint(title="build the environment anew", command=_exec(case, "--fresh-venv"))],
+        )
+    return None
 
 
 def _why_exited(phase: Phase, exit_code: int | None, has_words: bool) -> str:
@@ -433,7 +455,8 @@ def chain(exception: ExceptionInfo) -> Iterator[ExceptionInfo]:
 def _find(exception: ExceptionInfo, *types: str) -> ExceptionInfo | None:
     """The first of these types in the chain, outermost first: what was tried last."""
     return next(
-        (link for link in chain(exception) if link.type in types and link.module == "builtins"),
+        # The child gives no module for what is built in.
+        (link for link in chain(exception) if link.type in types and link.module is None),
         None,
     )
 
