@@ -27,8 +27,7 @@ _ATTRIBUTES: tuple[tuple[type[BaseException], tuple[str, ...]], ...] = (
 def describe_exception(error: BaseException) -> dict[str, object]:
     """``error``, its traceback and its causes, as docs/protocol.md has them under "Exceptions".
 
-    The frames of the import system and of this package are left out. All of it is bounded, and
-    valid Unicode.
+    The frames of the import system and of this package are left out. All of it is bounded.
     """
     return _describe(error, seen=set())
 
@@ -57,10 +56,8 @@ def safe_repr(value: object) -> str:
 
 
 def clip(text: str, length: int) -> str:
-    """At most ``length`` characters of ``text``; lone surrogates, unknown to JSON, are escaped."""
-    if len(text) > length:
-        text = text[: length - 1] + "…"
-    return text.encode("utf-8", "backslashreplace").decode("utf-8")
+    """At most ``length`` characters of ``text``."""
+    return text if len(text) <= length else text[: length - 1] + "…"
 
 
 def _describe(error: BaseException, seen: set[int]) -> dict[str, object]:

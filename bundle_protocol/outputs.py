@@ -85,19 +85,30 @@ def _checked(result: object) -> dict[str, bytes]:
 def _problems(name: object, value: object) -> list[dict[str, object]]:
     """What is wrong with one item: ``part`` says of which part of it ``type`` is the type."""
     problems: list[dict[str, object]] = []
-    if not isinstance(name, str):
-        kind = type_name(type(name))
-        problems.append({"name": clip(safe_repr(name), _MAX_NAME), "part": "name", "type": kind})
+    valid = isinstance(name, str) and _is_unicode(name)
+    shown = clip(str(name) if valid else safe_repr(name), _MAX_NAME)
+    if not valid:
+        problems.append({"name": shown, "part": "name", "type": type_name(type(name))})
     if not isinstance(value, (bytes, bytearray, memoryview)):
-        shown = clip(name if isinstance(name, str) else safe_repr(name), _MAX_NAME)
         problems.append({"name": shown, "part": "value", "type": type_name(type(value))})
     return problems
 
 
+def _is_unicode(name: str) -> bool:
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False  # A lone surrogate, which JSON cannot hold.
+    return True
+
+
 def _sentence(problem: dict[str, object]) -> str:
-    if problem["part"] == "name":
-        return f"the name {problem['name']} is a {problem['type']}, not a str"
-    return f"output {problem['name']!r} is a {problem['type']}, not bytes"
+    name, kind = problem["name"], problem["type"]
+    if problem["part"] == "value":
+        return f"output '{name}' is a {kind}, not bytes"
+    if kind == "str":
+        return f"the name {name} is not valid Unicode"
+    return f"the name {name} is a {kind}, not a str"
 
 
 def _check_total(inline: dict[str, bytes]) -> None:

@@ -157,11 +157,14 @@ class Session:
         entrypoint = _required(params, "entrypoint", str)
         task_params = _required(params, "params", dict)
         seed = _required(params, "seed", int)
-        wall, cpu = time.perf_counter(), _cpu_seconds()
         self._working.set()
         try:
+            wall, cpu = time.perf_counter(), _cpu_seconds()
             result = self._wire.call(entrypoint, task_params, seed)
-        except SystemExit:
+            wall, cpu = time.perf_counter() - wall, _cpu_seconds() - cpu
+            # Inside of the try because what is returned is the bundle's, with methods of its own.
+            outputs = encode_outputs(result, self._exchange)
+        except (RequestError, SystemExit):
             raise
         except BaseException as error:  # The bundle's code may raise anything.
             raise RequestError(
@@ -169,8 +172,6 @@ class Session:
             ) from error
         finally:
             self._working.clear()
-        wall, cpu = time.perf_counter() - wall, _cpu_seconds() - cpu
-        outputs = encode_outputs(result, self._exchange)
         return {"outputs": outputs, "wall_seconds": wall, "cpu_seconds": cpu}
 
     def _shutdown(self, params: dict[str, object]) -> object:
@@ -194,7 +195,9 @@ def _message(body: bytes) -> dict[str, object]:
 
 
 def _encode(message: dict[str, object]) -> bytes:
-    body = json.dumps(message, separators=(",", ":")).encode("ascii")
+    text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+    # A lone surrogate, out of a file's name or a message, is no Unicode: parsers refuse it.
+    body = text.encode("utf-8", "replace")
     if len(body) > MAX_MESSAGE_BYTES:
         raise RequestError(
             ErrorCode.MESSAGE_TOO_LARGE,

@@ -26,10 +26,8 @@ class Wire:
         os.set_blocking(read_fd, True)
         os.set_blocking(write_fd, True)
         self._files = self._open_files()
-        # A process that the task forks is no child of this protocol. closerange ignores
-        # descriptors that are closed already.
-        os.register_at_fork(after_in_child=lambda: os.closerange(read_fd, read_fd + 1))
-        os.register_at_fork(after_in_child=lambda: os.closerange(write_fd, write_fd + 1))
+        if hasattr(os, "register_at_fork"):  # Not every PyPy has it.
+            os.register_at_fork(after_in_child=self._close)
 
     def receive(self) -> Iterator[bytes]:
         """The bodies of the frames that come in, until the peer closes its end.
@@ -59,6 +57,12 @@ class Wire:
         frame = memoryview(encode_frame(body))
         while frame:
             frame = frame[os.write(self._write_fd, frame) :]
+
+    def _close(self) -> None:
+        # A process that the task forks must not keep the wire open. Unlike close, closerange takes
+        # it that a descriptor is closed already.
+        for fd in (self._read_fd, self._write_fd):
+            os.closerange(fd, fd + 1)
 
     def _check(self) -> None:
         # Compared and not only tried: a file that the bundle opened may have got the number of a

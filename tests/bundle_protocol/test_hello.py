@@ -1,5 +1,6 @@
 """Hello, said by a real child on every Python that is here."""
 
+import json
 import os
 import pty
 import subprocess
@@ -169,6 +170,7 @@ def test_the_folder_of_the_package_is_not_on_the_path_of_the_bundle(tmp_path: Pa
     )
     with Child(sys.executable, tmp_path) as child:
         child.initialize(tmp_path)
-        path = child.outputs()["path"].decode()
+        path, argv = json.loads(child.outputs()["path"])
+        assert path[0] == str(tmp_path)
         assert str(HELLO.parent) not in path
-        assert "--console-fd" not in path
+        assert argv == [str(HELLO)]

@@ -1,0 +1,7 @@
+"""Reading a bundle: its metadata, its wire function, its content and digest (DESIGN 2)."""
+
+from runner.bundle.content import bundle_digest, content_files
+from runner.bundle.model import Bundle, Defaults
+from runner.bundle.read import read_bundle
+
+__all__ = ["Bundle", "Defaults", "bundle_digest", "content_files", "read_bundle"]

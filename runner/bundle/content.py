@@ -1,0 +1,115 @@
+"""A bundle's content: what a build or an import could read; and the digest that identifies it."""
+
+import hashlib
+import os
+import stat
+from collections.abc import Iterator
+from pathlib import Path
+
+from runner.bundle.failures import invalid
+
+# Made by tools while they work beside the bundle. `*.egg-info` is what setuptools leaves of an
+# earlier build. `build` and `dist` are content: both are also good names for a package.
+_NOT_CONTENT = {
+    ".git",
+    ".hg",
+    ".svn",
+    "__pycache__",
+    ".venv",
+    ".mypy_cache",
+    ".pytest_cache",
+    ".ruff_cache",
+    ".hypothesis",
+    ".tox",
+    ".nox",
+    ".ipynb_checkpoints",
+    ".DS_Store",
+}
+_READ_BYTES = 1 << 20
+
+
+def content_files(folder: Path) -> tuple[str, ...]:
+    """The bundle's content, as sorted paths relative to its folder.
+
+    A link to a file counts as that file, a link to a folder within the bundle as the link.
+
+    :raises Failure: ``bundle-invalid``: a folder cannot be listed, a link leads out of the bundle
+        to a folder, or something is neither file, folder nor link.
+    """
+    return tuple(sorted(_walk(folder, folder.resolve(), "")))
+
+
+def bundle_digest(folder: Path, files: tuple[str, ...]) -> str:
+    """``sha256:`` and the digest of the files' paths, kinds, executable bits and content.
+
+    Neither time stamps nor the folder's own path are in it.
+
+    :raises Failure: ``bundle-invalid``: a file cannot be read.
+    """
+    digest = hashlib.sha256(b"modelops-runner/bundle/1\0")
+    for name in files:
+        path = folder / name
+        try:
+            kind, content = _content(path)
+        except OSError as error:
+            raise _unreadable(name, error) from error
+        encoded = os.fsencode(name)
+        # Lengths first, so that no two different bundles give the same bytes.
+        digest.update(b"%c%d:%d:" % (kind, len(encoded), len(content)))
+        digest.update(encoded + content)
+    return f"sha256:{digest.hexdigest()}"
+
+
+def _walk(folder: Path, root: Path, prefix: str) -> Iterator[str]:
+    try:
+        with os.scandir(folder) as listing:
+            entries = sorted(listing, key=lambda entry: entry.name)
+    except OSError as error:
+        raise _unreadable(prefix or ".", error) from error
+    if prefix and any(entry.name == "pyvenv.cfg" for entry in entries):
+        return  # a virtual environment (PEP 405)
+    for entry in entries:
+        name = prefix + entry.name
+        if entry.name in _NOT_CONTENT or entry.name.endswith(".egg-info"):
+            continue
+        try:
+            is_folder, is_file = entry.is_dir(), entry.is_file()
+        except OSError as error:  # a link to itself
+            raise _unreadable(name, error) from error
+        if is_folder and entry.is_symlink():
+            target = Path(entry.path).resolve()
+            if not target.is_relative_to(root):
+                raise invalid(
+                    f"{name} is a link to the folder {target}, outside of the bundle",
+                    "A bundle is sent to workers as a folder: what it links to would be missing.",
+                )
+            yield name
+        elif is_folder:
+            yield from _walk(Path(entry.path), root, name + "/")
+        elif is_file or entry.is_symlink():
+            yield name
+        else:
+            raise invalid(
+                f"{name} is neither a file nor a folder",
+                "A bundle holds files, folders and links; a socket, pipe or device cannot be sent"
+                " to a worker.",
+            )
+
+
+def _content(path: Path) -> tuple[int, bytes]:
+    """The kind of an entry, and what stands for its content."""
+    if path.is_symlink() and not path.is_file():
+        return ord("l"), os.fsencode(path.readlink())
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        executable = os.fstat(file.fileno()).st_mode & stat.S_IXUSR
+        while data := file.read(_READ_BYTES):
+            digest.update(data)
+    return ord("x" if executable else "f"), digest.digest()
+
+
+def _unreadable(name: str, error: OSError) -> Exception:
+    return invalid(
+        f"{name} cannot be read: {error.strerror}",
+        "Every file of a bundle is part of what identifies it, so each must be readable.",
+    )

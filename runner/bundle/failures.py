@@ -1,0 +1,40 @@
+"""What is wrong with a bundle, as failures of phase ``bundle``."""
+
+from runner.diagnosis.case import Failure, Finding
+from runner.diagnosis.codes import Code
+from runner.diagnosis.report import Hint
+from runner.events import Phase
+
+
+def not_found(summary: str, *hints: Hint) -> Failure:
+    return _failure(
+        Code.BUNDLE_NOT_FOUND,
+        summary,
+        "A bundle is a folder with a pyproject.toml that has a [project] table, or with a"
+        " requirements.txt.",
+        hints,
+    )
+
+
+def invalid(summary: str, explanation: str, *hints: Hint) -> Failure:
+    return _failure(Code.BUNDLE_INVALID, summary, explanation, hints)
+
+
+def wire_not_declared(summary: str, explanation: str, *hints: Hint) -> Failure:
+    return _failure(Code.WIRE_NOT_DECLARED, summary, explanation, hints)
+
+
+def wire_ambiguous(summary: str, explanation: str, *hints: Hint) -> Failure:
+    return _failure(Code.WIRE_AMBIGUOUS, summary, explanation, hints)
+
+
+def _failure(code: Code, summary: str, explanation: str, hints: tuple[Hint, ...]) -> Failure:
+    return Failure(
+        Finding(
+            phase=Phase.BUNDLE,
+            code=code,
+            summary=summary,
+            explanation=explanation,
+            hints=list(hints),
+        )
+    )

@@ -1,0 +1,66 @@
+"""What a bundle is, once it has been read."""
+
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from msgspec import Struct, field
+from packaging.specifiers import SpecifierSet
+
+from runner.diagnosis.report import BundleInfo
+
+RequirementsFrom: TypeAlias = Literal["uv.lock", "pyproject.toml", "requirements.txt"]
+
+DEFAULT_ENTRYPOINT = "default"
+
+
+class Defaults(Struct, frozen=True):
+    """What the bundle's author knows best, from ``[tool.modelops]``."""
+
+    entrypoint: str | None = None
+    timeout: float | None = None
+    """Seconds that a task may take."""
+    memory_limit: int | None = None
+    """Bytes that a task may use."""
+    env: tuple[str, ...] = ()
+    """Names of the worker's variables that the bundle's code needs."""
+
+
+class Bundle(Struct, frozen=True, kw_only=True):
+    """A bundle as its files describe it; nothing of it has been run."""
+
+    path: Path
+    name: str | None
+    version: str | None
+    digest: str
+    files: tuple[str, ...]
+    """Its content, as paths relative to its folder."""
+    requires_python: SpecifierSet
+    """Empty where it accepts any."""
+    requires_python_text: str | None
+    requires_python_at: str | None
+    """Where it says so: ``pyproject.toml:5``."""
+    requirements_from: RequirementsFrom
+    dependencies: tuple[str, ...] | None
+    """``None`` where only its build backend knows them."""
+    installable: bool
+    """Whether the project itself gets installed, and not only its dependencies."""
+    wire: str | None
+    """The wire function where the bundle's files name it: ``module.or/path.py:function``."""
+    wire_project: str | None
+    """The distribution whose installed entry points may name it."""
+    defaults: Defaults = field(default_factory=Defaults)
+
+    @property
+    def default_entrypoint(self) -> str:
+        return self.defaults.entrypoint or DEFAULT_ENTRYPOINT
+
+    def info(self) -> BundleInfo:
+        """The bundle as the report shows it."""
+        return BundleInfo(
+            path=str(self.path),
+            name=self.name,
+            version=self.version,
+            digest=self.digest,
+            requires_python=self.requires_python_text,
+            entry_point=self.wire,
+        )

@@ -1,0 +1,50 @@
+"""Python requirements: what a text means, and whether any Python can satisfy it (PEP 440)."""
+
+import re
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import Version
+
+# Every minor version there is or may be soon; patches are taken from the specifier's own bounds.
+_MINORS = [f"2.{minor}" for minor in range(8)] + [f"3.{minor}" for minor in range(100)]
+
+
+def is_satisfiable(specifier: SpecifierSet) -> bool:
+    """Whether some Python, existing or to come, satisfies it."""
+    candidates = {Version(f"{minor}.0") for minor in _MINORS}
+    for clause in specifier:
+        release = re.match(r"\d+(?:\.\d+)*", clause.version)
+        if release is None:
+            continue
+        numbers = [*map(int, release.group().split(".")), 0, 0][:3]
+        major, minor, micro = numbers
+        for near in range(-1, 2):
+            candidates |= {
+                Version(f"{major}.{minor}.{max(micro + near, 0)}"),
+                Version(f"{major}.{max(minor + near, 0)}.99"),
+                Version(f"{max(major + near, 0)}.99.99"),
+            }
+    return any(specifier.contains(version, prereleases=True) for version in candidates)
+
+
+def python_version_file(text: str) -> tuple[SpecifierSet, int] | None:
+    """What a ``.python-version`` asks for, and in which line; ``None`` where it asks for nothing.
+
+    It takes what uv takes: ``3.12``, ``3.12.1``, ``cpython@3.12``, a specifier.
+
+    :raises ValueError: it is neither; the message says which line.
+    """
+    for number, line in enumerate(text.splitlines(), 1):
+        request = line.partition("#")[0].strip()
+        if not request:
+            continue
+        request = re.sub(r"^(cpython|python|pypy)[@-]?(?=\d)", "", request)
+        try:
+            if re.fullmatch(r"\d+\.\d+\.\d+\w*", request):
+                return SpecifierSet(f"=={request}"), number
+            if re.fullmatch(r"\d+(\.\d+)?", request):
+                return SpecifierSet(f"=={request}.*"), number
+            return SpecifierSet(request), number
+        except InvalidSpecifier:
+            raise ValueError(f".python-version:{number}: {line.strip()!r}") from None
+    return None

@@ -1,0 +1,166 @@
+"""What uv's failures mean: uv's words in, the finding out.
+
+Pure, so that a recording of a failure gives the same finding. The recognisers go from the cause
+that lies deepest outwards: a full disk fails a build too, and an index that is not reached makes
+a package look missing.
+"""
+
+import re
+
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.codes import Code
+from runner.diagnosis.report import Hint
+from runner.diagnosis.text import last_lines, one_line, printable
+from runner.diagnosis.uv_build import build_finding
+from runner.diagnosis.uv_error import Step, UvError, UvFailure, parse_uv_error
+from runner.diagnosis.uv_index import index_finding
+from runner.diagnosis.uv_python import minors_of_wheels, python_conflict
+from runner.diagnosis.uv_resolution import own_python_finding, resolution_finding
+from runner.events import Phase
+
+__all__ = ["Step", "UvFailure", "diagnose_uv"]
+
+_DENIED = re.compile(
+    r"(?:`([^`]+)`.*?)?(Permission denied|Read-only file system|Operation not permitted"
+    r"|File exists|Not a directory) \(os error \d+\)",
+    re.DOTALL,
+)
+_NO_WHEEL_LOCKED = re.compile(
+    r"Distribution `([\w.-]+)==(\S+) @ [^`]*` can't be installed because it doesn't have"
+)
+_OWN_PYTHON = re.compile(r"incompatible with the project's Python requirement: `([^`]+)`")
+_FILE_MISSING = re.compile(r"(?:File not found|Distribution not found at): `?([^`\n]+)`?")
+_REQUIREMENT = re.compile(r"Couldn't parse requirement in `([^`]+)`")
+
+
+def diagnose_uv(case: Case, failure: UvFailure) -> Finding:
+    """The root cause of a uv that failed."""
+    # It ran in a copy of the bundle. Its readers know the bundle.
+    stderr = failure.stderr.replace(failure.cwd, failure.bundle_path)
+    error = parse_uv_error(stderr)
+    return (
+        _disk_full(error)
+        or index_finding(failure, error)
+        or resolution_finding(case, failure, error)
+        or _permission_denied(failure, error)
+        or _python_refused(case, failure, error)
+        or _input_refused(failure, error)
+        or build_finding(case, failure, error)
+        or _unrecognised(failure, error, stderr)
+    )
+
+
+def _disk_full(error: UvError) -> Finding | None:
+    everything = "\n".join([error.said, *error.output])
+    if not re.search(r"No space left on device|Disk quota exceeded", everything):
+        return None
+    where = re.search(r"`(/[^`]+)`", error.said)
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.DISK_FULL,
+        summary="the disk is full" + (f": no space for {where.group(1)}" if where else ""),
+        explanation=error.said,
+        hints=[
+            Hint(title="free what uv's cache no longer needs", command="uv cache prune"),
+            Hint(title="or keep that cache on another disk", command="export UV_CACHE_DIR=/a/dir"),
+            Hint(title="and environments too", command="export MODELOPS_CACHE_DIR=/a/dir"),
+        ],
+    )
+
+
+def _permission_denied(failure: UvFailure, error: UvError) -> Finding | None:
+    denied = _DENIED.search(error.said)
+    if denied is None:
+        return None
+    path, reason = denied.groups()
+    own = path is not None and any(argument.startswith(path) for argument in failure.argv)
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.PERMISSION_DENIED,
+        summary=f"uv may not write to {path or 'a folder'}: {reason}",
+        explanation=error.said,
+        hints=[
+            Hint(
+                title="keep environments in a folder that can be written to",
+                command="export MODELOPS_CACHE_DIR=/a/dir",
+            )
+            if own
+            else Hint(
+                title="let uv keep its cache in a folder that can be written to",
+                command="export UV_CACHE_DIR=/a/dir",
+            )
+        ],
+    )
+
+
+def _python_refused(case: Case, failure: UvFailure, error: UvError) -> Finding | None:
+    """The interpreter does not suit, and uv had nothing to resolve."""
+    if own := _OWN_PYTHON.search(error.said):
+        return own_python_finding(failure, own.group(1))
+    locked = _NO_WHEEL_LOCKED.search(error.said)
+    if locked is None:
+        return None
+    name, version = locked.groups()
+    return python_conflict(
+        case,
+        failure,
+        name,
+        f"{name} {version}, which uv.lock asks for, has no wheel for Python"
+        f" {failure.python_version} on this platform, and no source",
+        "\n".join([error.said, *error.hints]),
+        minors_of_wheels(error.hints),
+    )
+
+
+def _input_refused(failure: UvFailure, error: UvError) -> Finding | None:
+    """uv does not take what the bundle's files say."""
+    said = error.said
+    if "uv.lock" in said and "needs to be updated" in said:
+        code, summary = Code.LOCK_OUTDATED, f"uv.lock does not match {failure.file}"
+        hint = Hint(title="lock it anew", command=f"uv lock --project {failure.bundle_path}")
+    elif "unsupported schema version" in said:
+        code, summary = Code.ENVIRONMENT_FAILED, "uv.lock was written by a newer uv than this one"
+        hint = Hint(title="upgrade uv beside the runner", command="python -m pip install -U uv")
+    elif "Failed to parse `uv.lock`" in said:
+        code, summary = Code.ENVIRONMENT_FAILED, f"uv.lock is broken: {_last(error)}"
+        hint = Hint(
+            title="remove it and lock anew", command=f"uv lock --project {failure.bundle_path}"
+        )
+    elif "Hash mismatch" in said:
+        code = Code.ENVIRONMENT_FAILED
+        summary = f"{_last(error)}: what the index has is not what was recorded"
+        hint = Hint(
+            title="find out why it changed; if it may, record its hash anew"
+            f" in {failure.requirements_from}"
+        )
+    elif requirement := _REQUIREMENT.search(said):
+        code = Code.ENVIRONMENT_FAILED
+        reason = error.messages[-1].splitlines()[0]
+        summary = f"{requirement.group(1)} has a requirement that is none: {reason}"
+        hint = Hint(title=f"correct it in {requirement.group(1)} (PEP 508)")
+    elif missing := _FILE_MISSING.search(said):
+        code = Code.DEPENDENCY_NOT_FOUND
+        summary = f"{failure.requirements_from} refers to {missing.group(1)}, which does not exist"
+        hint = Hint(title="add it to the bundle, or remove what refers to it")
+    else:
+        return None
+    return Finding(
+        phase=Phase.ENVIRONMENT, code=code, summary=summary, explanation=said, hints=[hint]
+    )
+
+
+def _unrecognised(failure: UvFailure, error: UvError, stderr: str) -> Finding:
+    words = error.messages or last_lines(printable(stderr), 5)
+    status = "by a signal" if failure.exit_code is None else f"with status {failure.exit_code}"
+    said = f": {one_line(words[0], 140)}" if words else " and said nothing"
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.ENVIRONMENT_FAILED,
+        summary=f"uv ended {status}{said}",
+        explanation="\n".join([*words, *error.hints]),
+        hints=[Hint(title="run the same by hand", command=" ".join(failure.argv))],
+    )
+
+
+def _last(error: UvError) -> str:
+    return one_line(error.messages[-1].partition("\n\n")[0], 120)

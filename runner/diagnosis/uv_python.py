@@ -1,0 +1,129 @@
+"""A dependency that does not take the interpreter: what can be done about it."""
+
+import re
+import shlex
+from collections.abc import Sequence
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import Version
+
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.codes import Code
+from runner.diagnosis.report import Edit, Hint
+from runner.diagnosis.uv_error import UvFailure
+from runner.events import Phase
+
+_MINORS = [f"3.{minor}" for minor in range(7, 30)]
+_WHEEL_TAG = re.compile(r"`cp(\d)(\d+)\w*`")
+
+
+def minors_of(specifier: str) -> list[str]:
+    """The minor versions of Python that a specifier accepts some patch of."""
+    accepted = SpecifierSet(specifier)
+    return [
+        minor
+        for minor in _MINORS
+        if any(accepted.contains(f"{minor}.{patch}") for patch in range(30))
+    ]
+
+
+def minors_of_wheels(hints: Sequence[str]) -> list[str]:
+    """The minor versions that uv names when it found wheels for other Pythons only."""
+    tags = " ".join(hint.rpartition("with the following Python")[2] for hint in hints)
+    found = {f"{major}.{minor}" for major, minor in _WHEEL_TAG.findall(tags)}
+    return sorted(found, key=Version)
+
+
+def python_conflict(
+    case: Case,
+    failure: UvFailure,
+    name: str,
+    summary: str,
+    explanation: str,
+    minors: Sequence[str],
+    written: str | None = None,
+) -> Finding:
+    """The finding, with hints that name a Python that would do.
+
+    :param name: the dependency.
+    :param minors: what it takes; empty where that is not known.
+    :param written: the bundle's requirement for it, as written, where it is the bundle's own.
+    """
+    current = Version(failure.python_version)
+    hints: list[Hint] = []
+    target = _nearest(minors, current, case)
+    if target is not None:
+        hints = [
+            Hint(
+                title=f"run it on Python {target}",
+                command=f"modelops-runner exec {shlex.quote(failure.bundle_path)}"
+                f" --python {target}",
+            ),
+            Hint(
+                title="or say so in the bundle, for every worker", edit=_edit(case, failure, target)
+            ),
+        ]
+    newer = not minors or Version(minors[-1]) < current
+    hints.append(
+        Hint(
+            title=f"{'or a' if hints else 'a'}sk for {'a newer' if newer else 'an older'} version"
+            f" of {name}, one that takes Python {current.major}.{current.minor}",
+            edit=_other_version(failure, written, newer),
+        )
+    )
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.DEPENDENCY_PYTHON_CONFLICT,
+        summary=summary,
+        explanation=explanation,
+        hints=hints,
+    )
+
+
+def _nearest(minors: Sequence[str], current: Version, case: Case) -> str | None:
+    """The minor version nearest to the current one that the bundle accepts too."""
+    accepted = _bundle_accepts(case)
+    suitable = [minor for minor in minors if minor in accepted]
+    return min(
+        suitable, key=lambda minor: abs(Version(minor).minor - current.minor), default=None
+    )
+
+
+def _bundle_accepts(case: Case) -> list[str]:
+    try:
+        return minors_of(case.bundle.requires_python or "" if case.bundle else "")
+    except InvalidSpecifier:  # of a `.python-version`, which takes other words too
+        return []
+
+
+def _edit(case: Case, failure: UvFailure, target: str) -> Edit:
+    if failure.file == "requirements.txt":
+        return Edit(file=".python-version", after=target)
+    written = case.bundle.requires_python if case.bundle else None
+    clauses = [clause.strip() for clause in (written or "").split(",") if clause.strip()]
+    if Version(target) > Version(failure.python_version):
+        kept = [clause for clause in clauses if clause[0] in "<!"]
+        clauses = [f">={target}", *kept]
+    else:
+        clauses = [
+            *(clause for clause in clauses if clause[0] != "<"),
+            f"<3.{Version(target).minor + 1}",
+        ]
+    return Edit(
+        file="pyproject.toml",
+        before=None if written is None else f'requires-python = "{written}"',
+        after=f'requires-python = "{",".join(clauses)}"',
+    )
+
+
+def _other_version(failure: UvFailure, written: str | None, newer: bool) -> Edit | None:
+    """How to let uv choose another version, where exactly one was asked for."""
+    pinned = re.fullmatch(r"([\w.\[\],-]+?)\s*==\s*([\w.]+)", written or "")
+    if pinned is None:
+        return None
+    name, version = pinned.groups()
+    return Edit(
+        file=failure.file,
+        before=written,
+        after=f"{name}>{version}" if newer else f"{name}<{version}",
+    )

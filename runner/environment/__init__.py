@@ -1,0 +1,7 @@
+"""The isolated environment that a bundle runs in: built by uv, shared, reused."""
+
+from runner.environment.build import Environment, environment
+from runner.environment.keys import Base, Source
+from runner.environment.uv_run import find_uv
+
+__all__ = ["Base", "Environment", "Source", "environment", "find_uv"]

@@ -1,0 +1,218 @@
+"""Folders that are built once and used by many: beside, then renamed into place, under a lock.
+
+A folder is finished when its manifest is in it, which is written last. A builder that is killed
+leaves a folder that nobody takes for finished; the next builder of the same key removes it.
+"""
+
+import errno
+import logging
+import os
+import shutil
+import tempfile
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import msgspec
+from msgspec import Struct
+
+from runner.diagnosis.case import Case, Failure, Finding
+from runner.diagnosis.codes import Code
+from runner.diagnosis.report import Hint
+from runner.events import Phase
+
+_log = logging.getLogger(__name__)
+
+MANIFEST = "modelops-manifest.json"
+BUILDING = ".building-"
+# How often a lock that another process holds is tried: flock(2) cannot be waited for without a
+# thread that no cancellation reaches.
+LOCK_POLL_SECONDS = 0.05
+
+_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+class Manifest(Struct, frozen=True):
+    """What a finished folder says of itself."""
+
+    key: str
+    python: str
+    """The version of Python it was built for."""
+    requirements_from: str
+
+
+def finished(folder: Path) -> bool:
+    """Whether a folder was built to its end: its manifest is there, whole, and its own."""
+    try:
+        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
+    except (OSError, msgspec.DecodeError):
+        return False
+    return manifest.key == folder.name
+
+
+def note_damage(folder: Path, case: Case) -> None:
+    """Say that a folder is there and must be built again."""
+    if os.path.lexists(folder):
+        case.journal.note(f"{folder} is damaged, or its Python is gone: it is built again")
+
+
+@asynccontextmanager
+async def locked(folder: Path, case: Case) -> AsyncIterator[None]:
+    """Hold the lock of a folder that may not exist yet, against threads and processes.
+
+    :raises OSError: the lock's file cannot be made.
+    """
+    import filelock  # 20 ms, and not needed for what is built already
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    lock = filelock.FileLock(folder.with_name(f"{folder.name}.lock"), thread_local=False)
+    waiting = False
+    while True:
+        try:
+            lock.acquire(blocking=False)
+            break
+        except filelock.Timeout:
+            if not waiting:
+                case.journal.note(f"waiting for another process that is building {folder}")
+                waiting = True
+            await anyio.sleep(LOCK_POLL_SECONDS)
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+@asynccontextmanager
+async def staging(folder: Path) -> AsyncIterator[Path]:
+    """A folder beside the one to build, gone on leaving; and those of killed builders with it.
+
+    To be called with the lock of ``folder`` held.
+    """
+    await anyio.to_thread.run_sync(_remove_leftovers, folder)
+    beside = Path(tempfile.mkdtemp(prefix=f"{folder.name}{BUILDING}", dir=folder.parent))
+    try:
+        yield beside
+    finally:
+        await _remove(beside)
+
+
+def publish(built: Path, folder: Path, manifest: Manifest, beside: Path) -> None:
+    """Put what was built in place of whatever is there.
+
+    :param beside: the staging folder, which takes what was there with it when it goes.
+    """
+    (built / MANIFEST).write_bytes(msgspec.json.encode(manifest))
+    if os.path.lexists(folder):
+        folder.rename(beside / "replaced")
+    built.rename(folder)
+
+
+@asynccontextmanager
+async def temporary_folder(parent: Path, case: Case) -> AsyncIterator[Path]:
+    """A folder for one run, gone after it; those of killed runs are removed before.
+
+    A run holds the lock of its own folder, so what can be locked is nobody's.
+    """
+    import filelock
+
+    async with locked(parent, case):
+        await anyio.to_thread.run_sync(_remove_abandoned, parent)
+        folder = Path(tempfile.mkdtemp(dir=parent))
+        own = filelock.FileLock(folder / ".lock", thread_local=False)
+        own.acquire(blocking=False)
+    try:
+        yield folder
+    finally:
+        await _remove(folder)
+        own.release()
+
+
+@contextmanager
+def own_io(cache: Path) -> Iterator[None]:
+    """Turn what the operating system refuses to the runner itself into a finding.
+
+    :raises Failure: the disk is full, or a file or folder may not be read or written.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL:
+            raise Failure(_disk_full(cache)) from error
+        if error.errno in _DENIED:
+            raise Failure(_permission_denied(cache, error)) from error
+        raise
+
+
+def _disk_full(cache: Path) -> Finding:
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.DISK_FULL,
+        summary=f"no space is left for the environment in {cache}",
+        hints=[
+            Hint(
+                title="free some space: what is no longer used of uv's own cache, say",
+                command="uv cache prune",
+            ),
+            _elsewhere(),
+        ],
+    )
+
+
+def _permission_denied(cache: Path, error: OSError) -> Finding:
+    denied = Path(os.fsdecode(error.filename)) if error.filename else cache
+    reason = error.strerror or type(error).__name__
+    if denied == cache or cache in denied.parents or denied in cache.parents:
+        return Finding(
+            phase=Phase.ENVIRONMENT,
+            code=Code.PERMISSION_DENIED,
+            summary=f"the cache folder {cache} cannot be written to: {reason}",
+            explanation=f"Environments are built there. What was refused is {denied}.",
+            hints=[_elsewhere()],
+        )
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.PERMISSION_DENIED,
+        summary=f"{denied} cannot be read: {reason}",
+        hints=[Hint(title="make it readable", command=f"chmod u+r {denied}")],
+    )
+
+
+def _elsewhere() -> Hint:
+    return Hint(
+        title="keep environments in another folder", command="export MODELOPS_CACHE_DIR=/a/folder"
+    )
+
+
+def _remove_leftovers(folder: Path) -> None:
+    for leftover in folder.parent.glob(f"{folder.name}{BUILDING}*"):
+        _remove_tree(leftover)
+
+
+def _remove_abandoned(parent: Path) -> None:
+    import filelock
+
+    parent.mkdir(exist_ok=True)
+    for folder in parent.iterdir():
+        lock = filelock.FileLock(folder / ".lock")
+        try:
+            with lock.acquire(blocking=False):
+                _remove_tree(folder)
+        except filelock.Timeout:
+            continue
+
+
+async def _remove(folder: Path) -> None:
+    """Remove a folder, whatever is cancelled meanwhile."""
+    with anyio.CancelScope(shield=True):
+        await anyio.to_thread.run_sync(_remove_tree, folder)
+
+
+def _remove_tree(folder: Path) -> None:
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        # A uv whose runner was killed may still be writing there; the next builder removes it.
+        _log.warning("%s is not removed: %s", folder, error)

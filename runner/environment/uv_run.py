@@ -1,0 +1,159 @@
+"""Running uv: where it is, which variables reach it, what became of it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from runner.diagnosis.case import Case, Failure, Finding
+from runner.diagnosis.codes import Code
+from runner.diagnosis.report import Hint, UvRun
+from runner.diagnosis.text import Capture
+from runner.diagnosis.uv_output import UvFailure, diagnose_uv
+from runner.events import Phase, Stream
+from runner.process import spawn
+
+# uv ends on SIGTERM within this time, and removes its temporary files first.
+GRACE_SECONDS = 2.0
+
+# Each of these would make uv work on the worker's own environment or project in place of the
+# bundle's, or contradict the options that it is given here.
+_DROPPED = {
+    # Where to install, and with which interpreter: that is decided already.
+    "VIRTUAL_ENV",
+    "CONDA_PREFIX",
+    "CONDA_DEFAULT_ENV",
+    "UV_PROJECT_ENVIRONMENT",
+    "UV_PYTHON",
+    "UV_SYSTEM_PYTHON",
+    "UV_BREAK_SYSTEM_PACKAGES",
+    "UV_MANAGED_PYTHON",
+    "UV_NO_MANAGED_PYTHON",
+    "UV_PYTHON_PREFERENCE",
+    # Which project to work on.
+    "UV_PROJECT",
+    "UV_WORKING_DIR",
+    "UV_WORKING_DIRECTORY",
+    # Options of `uv sync` and `uv venv` that exclude those given here, or add to what they make.
+    "UV_LOCKED",
+    "UV_FROZEN",
+    "UV_DEV",
+    "UV_NO_DEV",
+    "UV_NO_GROUP",
+    "UV_NO_SYNC",
+    "UV_VENV_SEED",
+    # The interpreter that a build runs in would import the worker's modules.
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONSTARTUP",
+    "__PYVENV_LAUNCHER__",
+}
+
+
+Step: TypeAlias = Literal["venv", "dependencies", "bundle"]
+
+
+class Uv(Struct, frozen=True):
+    """How to run uv for one case."""
+
+    path: Path
+    case: Case
+    environ: Mapping[str, str]
+    """The worker's variables."""
+    source_name: str | None
+    requirements_from: str
+    python_version: str
+
+
+def find_uv() -> Path:
+    """The uv that is installed beside the runner.
+
+    :raises Failure: there is none.
+    """
+    import uv
+
+    try:
+        return Path(uv.find_uv_bin())
+    except FileNotFoundError as error:
+        raise Failure(_not_started(error)) from error
+
+
+def uv_environ(environ: Mapping[str, str]) -> dict[str, str]:
+    """The worker's variables, without those that would lead uv elsewhere.
+
+    What it needs to reach an index and to build (``UV_*``, proxies, certificates, ``HOME``,
+    compilers) stays.
+    """
+    kept = {name: value for name, value in environ.items() if name not in _DROPPED}
+    # An editable install points to where it was built from, which is gone after the build.
+    return {**kept, "UV_NO_EDITABLE": "1", "UV_PYTHON_DOWNLOADS": "never"}
+
+
+async def run_uv(
+    uv: Uv,
+    step: Step,
+    arguments: Sequence[str],
+    *,
+    cwd: Path,
+    extra_environ: Mapping[str, str] | None = None,
+) -> None:
+    """Run uv to its end; what it writes is streamed as it comes.
+
+    :param step: what it makes.
+    :raises Failure: it failed, or could not be started. Then, and when the call is cancelled, the
+        case's evidence has what it said.
+    """
+    argv = [str(uv.path), *arguments, "--color", "never", "--no-progress"]
+    said = Capture()
+
+    def stdout(data: bytes) -> None:
+        if data:
+            uv.case.journal.output(Stream.UV, data)
+
+    def stderr(data: bytes) -> None:
+        said.feed(data)
+        stdout(data)
+
+    exit_code: int | None = None
+    try:
+        async with spawn(
+            argv,
+            env={**uv_environ(uv.environ), **(extra_environ or {})},
+            cwd=cwd,
+            stdout=stdout,
+            stderr=stderr,
+            grace=GRACE_SECONDS,
+        ) as process:
+            exit_code = (await process.wait()).code
+    except OSError as error:
+        raise Failure(_not_started(error)) from error
+    finally:
+        if exit_code != 0:
+            uv.case.evidence.uv = UvRun(argv, exit_code, said.excerpt().text)
+    if exit_code != 0:
+        failure = UvFailure(
+            argv=argv,
+            exit_code=exit_code,
+            stderr=said.excerpt().text,
+            step=step,
+            source_name=uv.source_name,
+            requirements_from=uv.requirements_from,
+            python_version=uv.python_version,
+        )
+        raise Failure(diagnose_uv(uv.case, failure))
+
+
+def _not_started(error: OSError) -> Finding:
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.ENVIRONMENT_FAILED,
+        summary=f"uv, which builds environments, cannot be started: {error}",
+        explanation="uv comes with modelops-runner, as a dependency from PyPI.",
+        hints=[
+            Hint(
+                title="reinstall it beside the runner",
+                command="python -m pip install --force-reinstall uv",
+            )
+        ],
+    )
