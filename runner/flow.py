@@ -1,8 +1,9 @@
 """The whole way of one run: bundle, interpreter, environment, child, task; and its report."""
 
+import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 
 import anyio.to_thread
@@ -21,7 +22,14 @@ from runner.diagnosis.report import (
     Report,
     WorkerInfo,
 )
+from runner.environment import Base, Source, environment, find_uv
 from runner.events import Diagnosed, Phase
+from runner.interpreter import (
+    OLDEST_FOR_TASKS,
+    Interpreter,
+    Requirement,
+    choose_interpreter,
+)
 from runner.session import Launch, Session, open_session
 from runner.task import Task, check_task
 from runner.worker import worker_info
@@ -133,6 +141,86 @@ async def check_bundle(case: Case, settings: Settings, path: Path, *, build: boo
     return Check(case.bundle, case.interpreter, case.environment, case.child)
 
 
+async def _read(case: Case, path: Path) -> Bundle:
+    case.bundle = BundleInfo(path=str(path.absolute()))
+    with case.journal.phase(Phase.BUNDLE):
+        # In a thread: the digest of a bundle with large files takes a while.
+        bundle = await anyio.to_thread.run_sync(read_bundle, path, abandon_on_cancel=True)
+        case.bundle = bundle.info()
+        return bundle
+
+
+async def _choose(case: Case, settings: Settings, bundle: Bundle) -> Interpreter:
+    requirement = Requirement(
+        specifier=bundle.requires_python,
+        text=bundle.requires_python_text,
+        at=bundle.requires_python_at,
+        bundle=bundle.name or bundle.path.name,
+    )
+    with case.journal.phase(Phase.INTERPRETER):
+        return await choose_interpreter(requirement, settings.python, case=case, uv=find_uv())
+
+
+@asynccontextmanager
+async def _session(
+    case: Case, settings: Settings, bundle: Bundle, interpreter: Interpreter
+) -> AsyncIterator[Session]:
+    async with AsyncExitStack() as stack:
+        python, site = interpreter.path, list[Path]()
+        # No environment for one that cannot run tasks: it says hello, and is named by that.
+        if interpreter.parsed_version >= OLDEST_FOR_TASKS:
+            with case.journal.phase(Phase.ENVIRONMENT):
+                built = await stack.enter_async_context(
+                    environment(
+                        _source(bundle),
+                        _base(interpreter),
+                        case=case,
+                        cache=settings.cache or cache_folder(),
+                        uv=find_uv(),
+                        environ=os.environ,
+                        fresh=settings.fresh_venv,
+                    )
+                )
+            python, site = built.python, built.site
+        launch = Launch(
+            python=python,
+            python_version=interpreter.version,
+            bundle=bundle.path,
+            wire=bundle.wire,
+            project=bundle.wire_project,
+            installed=bundle.installable,
+            site=site,
+            env=bundle.defaults.env,
+        )
+        yield await stack.enter_async_context(
+            open_session(
+                launch, case=case, environ=os.environ, startup_timeout=settings.startup_timeout
+            )
+        )
+
+
+def _source(bundle: Bundle) -> Source:
+    return Source(
+        path=bundle.path,
+        name=bundle.name,
+        digest=bundle.digest,
+        requirements_from=bundle.requirements_from,
+        installable=bundle.installable,
+        dependencies=bundle.dependencies,
+        files=bundle.files,
+    )
+
+
+def _base(interpreter: Interpreter) -> Base:
+    return Base(
+        path=interpreter.path,
+        version=interpreter.version,
+        implementation=interpreter.implementation,
+        soabi=interpreter.soabi,
+        platform=interpreter.platform,
+    )
+
+
 @contextmanager
 def reported(case: Case) -> Iterator[None]:
     """Turn a failure into the error that carries its report; a fault of our own too.
@@ -143,7 +231,7 @@ def reported(case: Case) -> Iterator[None]:
         yield
     except Failure as failure:
         raise error_for(diagnose(case, failure.finding)) from failure.__cause__
-    except Exception as error:  # noqa: BLE001 - the last resort: it ends as `internal-error`
+    except Exception as error:
         raise error_for(diagnose(case, internal_error(case, error))) from error
 
 

@@ -78,8 +78,8 @@ class _Incoming(Struct):
     id: int | msgspec.UnsetType | None = msgspec.UNSET
     method: str | None = None
     # An empty Raw says that the member is absent: no JSON value is empty.
-    params: msgspec.Raw = msgspec.Raw()  # noqa: RUF009
-    result: msgspec.Raw = msgspec.Raw()  # noqa: RUF009
+    params: msgspec.Raw = msgspec.Raw()
+    result: msgspec.Raw = msgspec.Raw()
     error: RemoteError | None = None
 
 

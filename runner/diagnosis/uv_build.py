@@ -36,7 +36,10 @@ _TOOL_MISSING = re.compile(
     r"|\b(CMake|ninja|cargo|rustc?|swig)\b (?:is )?(?:not found|must be installed)",
     re.MULTILINE | re.IGNORECASE,
 )
-_TELLING_LINES = 6
+# An exception's line, not indented and not a part of a wrapped frame.
+_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?::|$)")
+_REASON_LINES = 6
+_LAST_LINES = 15
 
 
 def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | None:
@@ -49,11 +52,12 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
     own = failure.step == "bundle" or canonicalize_name(name) == canonicalize_name(
         failure.bundle_name
     )
-    telling = _telling_lines(error)
+    reason = _reason(error)
+    words = reason or [line for line in error.output if line.strip()][-_LAST_LINES:]
     included = [hint for hint in error.hints if " was included because " in hint]
-    explanation = "\n".join([*included, *telling])
+    explanation = "\n".join([*included, *(words or error.messages)])
     package = f"{name} {version}" if version else name
-    if (guard := _GUARD.search(" ".join(telling))) and not own:
+    if (guard := _GUARD.search(" ".join(reason))) and not own:
         return python_conflict(
             case,
             failure,
@@ -65,8 +69,9 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
             f"{name}=={version}" if _is_direct(failure, f"{name}=={version}") else None,
         )
     what = "the bundle's own build failed" if own else f"{package} could not be built from source"
-    advice = _advice(failure, name, own, "\n".join(telling))
+    advice = _advice(failure, name, own, "\n".join(words))
     hints = [] if advice is None else [advice]
+    hints += [Hint(title=one_line(hint)) for hint in error.hints if "Did you mean" in hint]
     if not own:
         minor = ".".join(failure.python_version.split(".")[:2])
         hints.append(
@@ -83,7 +88,7 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
     return Finding(
         phase=Phase.ENVIRONMENT,
         code=Code.BUNDLE_BUILD_FAILED if own else Code.DEPENDENCY_BUILD_FAILED,
-        summary=f"{what}: {one_line(telling[0], 140)}",
+        summary=f"{what}: {one_line(reason[0], 140)}" if reason else what,
         explanation=explanation,
         hints=hints,
     )
@@ -93,8 +98,8 @@ def _is_direct(failure: UvFailure, requirement: str) -> bool:
     return requirement in (text.replace(" ", "") for text in failure.dependencies)
 
 
-def _telling_lines(error: UvError) -> list[str]:
-    """What says why, its first line being enough by itself."""
+def _reason(error: UvError) -> list[str]:
+    """The lines that say why, the first being enough by itself; empty if there are none such."""
     lines = [line for line in error.output if line.strip()]
     raised = _exception(lines)
     if raised and not _COMMAND_FAILED.search(raised[0]):
@@ -102,10 +107,11 @@ def _telling_lines(error: UvError) -> list[str]:
     for pattern in (_COMPILER_ERROR, _ERROR_LINE):
         for position, line in enumerate(lines):
             if pattern.search(line):
-                return [text.rstrip() for text in lines[position : position + _TELLING_LINES]]
-    if raised or lines:
-        return raised or lines[-_TELLING_LINES:]
-    return [line.rstrip() for line in error.messages[-1].splitlines() if line.strip()] or ["?"]
+                return lines[position : position + _REASON_LINES]
+    if not raised and "TOML parse error" in error.messages[-1]:
+        first, *_, last = error.messages[-1].splitlines()
+        return [f"{first}: {last.strip()}"]
+    return raised
 
 
 def _exception(lines: list[str]) -> list[str]:
@@ -114,42 +120,39 @@ def _exception(lines: list[str]) -> list[str]:
         return []
     last = len(lines) - 1 - lines[::-1].index(_TRACEBACK)
     for position in range(last + 1, len(lines)):
-        if not lines[position].startswith(" "):
-            return lines[position : position + _TELLING_LINES]
+        if _EXCEPTION.match(lines[position]):
+            return lines[position : position + _REASON_LINES]
     return []
 
 
-def _advice(failure: UvFailure, name: str, own: bool, telling: str) -> Hint | None:
+def _advice(failure: UvFailure, name: str, own: bool, words: str) -> Hint | None:
     """What to do about the causes that many builds share."""
     minor = ".".join(failure.python_version.split(".")[:2])
     in_pyproject = failure.file == "pyproject.toml"
     settings, table = ("pyproject.toml", "tool.uv.") if in_pyproject else ("uv.toml", "")
 
-    if "fatal error: Python.h: No such file" in telling:
-        return Hint(
-            title=f"install the C headers of Python {minor}",
-            command=f"apt-get install python{minor}-dev",
-        )
-    if header := re.search(r"fatal error: (\S+\.h\w*): No such file", telling):
+    if "fatal error: Python.h: No such file" in words:
+        return Hint(title=f"install the C headers of Python {minor} (python{minor}-dev on Debian)")
+    if header := re.search(r"fatal error: (\S+\.h\w*): No such file", words):
         return Hint(title=f"install the development files of the library of {header.group(1)}")
-    if library := re.search(r"cannot find -l([\w.+-]+)", telling):
+    if library := re.search(r"cannot find -l([\w.+-]+)", words):
         return Hint(title=f"install the development files of lib{library.group(1)}")
-    if tool := _TOOL_MISSING.search(telling):
+    if tool := _TOOL_MISSING.search(words):
         missing = next(filter(None, tool.groups()), "a C compiler")
         return Hint(title=f"install {missing}, which the build runs, or choose another by CC")
-    if "pg_config executable not found" in telling:
+    if "pg_config executable not found" in words:
         return Hint(
             title="ask for psycopg2-binary in place of psycopg2, or install PostgreSQL's"
             " development files"
         )
-    if "No module named 'distutils" in telling:
+    if "No module named 'distutils" in words:
         return Hint(
             title="import it from setuptools: distutils left Python in 3.12 (PEP 632)"
             if own
             else f"ask for a newer version of {name}, or run on Python 3.11: distutils left Python"
             " in 3.12 (PEP 632)"
         )
-    if "No module named 'pkg_resources" in telling:
+    if "No module named 'pkg_resources" in words:
         edit = (
             Edit(file="pyproject.toml", after='[build-system]\nrequires = ["setuptools<82"]')
             if own
@@ -159,8 +162,11 @@ def _advice(failure: UvFailure, name: str, own: bool, telling: str) -> Hint | No
                 + 'build-constraint-dependencies = ["setuptools<82"]',
             )
         )
-        return Hint(title="build with a setuptools older than 82, where it left", edit=edit)
-    if module := re.search(r"No module named '(\w+)", telling):
+        return Hint(
+            title="build with a setuptools that still has pkg_resources",
+            edit=edit,
+        )
+    if module := re.search(r"No module named '(\w+)", words):
         needed = module.group(1)
         if own:
             return Hint(

@@ -4,7 +4,7 @@ uv has no machine-readable errors. Three layouts are in use, one a generation:
 
 - since 0.8, say: ``error:``, then ``cause:`` lines, then ``hint:`` paragraphs;
 - before it ``error:`` and ``Caused by:`` lines, with what a build backend wrote not indented;
-- or a tree of ``×``, ``├─▶`` and ``╰─▶``, wrapped to 80 columns.
+- or a tree drawn with ``├─▶`` and ``╰─▶``, wrapped to 80 columns.
 """
 
 import re
@@ -59,9 +59,10 @@ class UvError(Struct, frozen=True):
         return "\n".join(self.messages)
 
 
-# What starts a part of the error: its kind, and by how much the lines that continue it are indented.
+_TREE = "  ×"  # noqa: RUF001 - it is what uv writes
+_FIRST = re.compile(rf"(?:error:|{_TREE}) (.*)")
+# What starts a further part: its kind, and how far the lines that continue it are indented.
 _STARTS = [
-    (re.compile(r"(?:error:|  ×) (.*)"), "message", 4),
     (re.compile(r"  cause: (.*)"), "message", 9),
     (re.compile(r"  Caused by: (.*)"), "message", 0),
     (re.compile(r"  [├╰]─▶ (.*)"), "message", 6),
@@ -70,26 +71,32 @@ _STARTS = [
     (re.compile(r" *(?:\[(?:stdout|stderr)\]|--- (?:stdout|stderr))()$"), "output", None),
 ]
 
+# What begins a line of its own: a sentence of a derivation, an exception.
+_BEGINS = re.compile(r"(?:And b|B)ecause |[A-Za-z_][\w.]*(?:Error|Exception|Exit|Interrupt)\b")
+
 
 def parse_uv_error(stderr: str) -> UvError:
     """Take apart what uv wrote; what comes before its error is left out."""
     lines = printable(stderr).splitlines()
-    wrapped = any(line.startswith("  ×") for line in lines)
+    wrapped = any(line.startswith(_TREE) for line in lines)
     parts: list[tuple[str, list[str]]] = []
     indent = 0
     room = 0  # how much longer the line before could have been, where lines are wrapped
     for line in lines:
+        if not parts:
+            if first := _FIRST.match(line):
+                parts.append(("message", [first.group(1)]))
+                indent, room = 4, WRAPPED_COLUMNS - len(line)
+            continue
         for pattern, kind, deeper in _STARTS:
-            if (start := pattern.match(line)) and (parts or kind == "message"):
+            if start := pattern.match(line):
                 parts.append((kind, [start.group(1)]))
                 indent = indent if deeper is None else deeper
                 break
         else:
-            if not parts:
-                continue
             text = _dedent(line, indent)
-            so_far = parts[-1][1]
-            if wrapped and _continues(so_far[-1], room, text):
+            kind, so_far = parts[-1]
+            if wrapped and _continues(kind, so_far[-1], room, text):
                 so_far[-1] += f" {text}"
             else:
                 so_far.append(text)
@@ -107,11 +114,13 @@ def _dedent(line: str, indent: int) -> str:
     return line[indent:] if not prefix.strip(" │") else line
 
 
-def _continues(before: str, room: int, text: str) -> bool:
-    """Whether a line was wrapped: its first word had no room on the line before.
+def _continues(kind: str, before: str, room: int, text: str) -> bool:
+    """Whether a line is there only because the one before was wrapped.
 
-    Wrapped lines are not indented further, and marks under a line of code end where they end.
+    uv's own sentences were, wherever they break. In the output of a program a line may be whole:
+    there, its first word must have had no room on the line before. Wrapped lines are not indented
+    further, and marks under a line of code end where they end.
     """
-    if not text or text[0] == " " or not before.strip(" ^~"):
+    if not text or text[0] == " " or not before.strip(" ^~|") or _BEGINS.match(text):
         return False
-    return len(text.split(maxsplit=1)[0]) + 1 > room
+    return kind != "output" or len(text.split(maxsplit=1)[0]) + 1 > room

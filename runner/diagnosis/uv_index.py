@@ -16,10 +16,12 @@ _ASKING = re.compile(
 )
 _UNAUTHORIZED = re.compile(r"\b(401 Unauthorized|403 Forbidden)")
 _GIT_UNAUTHORIZED = re.compile(
-    r"could not read Username|Authentication failed|Permission denied \(publickey|returned error: 40[13]"
+    r"could not read Username|Authentication failed|Permission denied \(publickey"
+    r"|returned error: 40[13]"
 )
 _GIT_MISSING = re.compile(
-    r"does not appear to be a git repository|[Rr]epository '?\S* ?not found|couldn't find remote ref"
+    r"does not appear to be a git repository|[Rr]epository '?\S* ?not found"
+    r"|couldn't find remote ref"
 )
 _NO_GIT = re.compile(r"Git executable not found|cannot find binary path")
 
@@ -31,7 +33,7 @@ _REASONS = [
     (re.compile(r"timed out"), "it did not answer in time", True),
     (re.compile(r"refused|Couldn't connect to server"), "it refused the connection", True),
     (re.compile(r"Network is unreachable|No route to host"), "no network leads to it", True),
-    (re.compile(r"(?:\(|status: )(429|5\d\d) ?([^)\n]*)"), "it answered \1 \2", True),
+    (re.compile(r"(?:\(|status: )(429|5\d\d) ?([^)\n]*)"), r"it answered \1 \2", True),
     (re.compile(r"unexpected JSON"), "what it answers is not what an index answers", False),
 ]  # fmt: skip
 
@@ -43,7 +45,7 @@ def index_finding(failure: UvFailure, error: UvError) -> Finding | None:
     if _UNAUTHORIZED.search(hinted) or (_ASKING.search(said) and _UNAUTHORIZED.search(said)):
         refusal = _UNAUTHORIZED.search(f"{hinted}\n{said}")
         assert refusal is not None
-        return _unauthorized(f"{hinted}\n{said}", refusal.group(1), said)
+        return _unauthorized(f"{hinted}\n{said}", refusal.group(1))
     if "network was disabled" in hinted:
         return _finding(
             Code.INDEX_UNREACHABLE,
@@ -69,7 +71,6 @@ def index_finding(failure: UvFailure, error: UvError) -> Finding | None:
 
 
 def _unreachable(said: str) -> Finding:
-    host = _host(said)
     why, retryable = "the request failed", True
     for pattern, reason, passes in _REASONS:
         if found := pattern.search(said):
@@ -84,24 +85,22 @@ def _unreachable(said: str) -> Finding:
         ]  # fmt: skip
     else:
         hints.append(
-            Hint(
-                title="behind a proxy, name it", command="export HTTPS_PROXY=http://proxy.example"
-            )
+            Hint(title="behind a proxy, name it", command="export HTTPS_PROXY=http://proxy.example")
         )
     return _finding(
         Code.INDEX_UNREACHABLE,
-        f"{host} cannot be used: {why}",
+        f"{_place(said)} cannot be used: {why}",
         said,
         *hints,
         retryable=retryable,
     )
 
 
-def _unauthorized(text: str, refusal: str, said: str) -> Finding:
+def _unauthorized(text: str, refusal: str) -> Finding:
     host = _host(text)
     return _finding(
         Code.INDEX_UNAUTHORIZED,
-        f"{host} wants other credentials: {refusal}",
+        f"the package index at {host} wants other credentials: {refusal}",
         text.strip(),
         Hint(
             title="give uv the credentials",
@@ -119,7 +118,7 @@ def _git(said: str) -> Finding:
             Code.ENVIRONMENT_FAILED,
             f"git is not installed, and {url} is a git repository",
             said,
-            Hint(title="install git", command="apt-get install git"),
+            Hint(title="install git"),
         )
     if _GIT_UNAUTHORIZED.search(said):
         return _finding(
@@ -159,3 +158,8 @@ def _url(said: str) -> str:
 
 def _host(said: str) -> str:
     return urlsplit(_url(said)).netloc or "the package index"
+
+
+def _place(said: str) -> str:
+    host = _host(said)
+    return f"the package index at {host}" if "/simple/" in said else host

@@ -14,7 +14,7 @@ from runner.diagnosis.text import last_lines, one_line, printable
 from runner.diagnosis.uv_build import build_finding
 from runner.diagnosis.uv_error import Step, UvError, UvFailure, parse_uv_error
 from runner.diagnosis.uv_index import index_finding
-from runner.diagnosis.uv_python import minors_of_wheels, python_conflict
+from runner.diagnosis.uv_python import minors_of_wheels, platform_conflict, python_conflict
 from runner.diagnosis.uv_resolution import own_python_finding, resolution_finding
 from runner.events import Phase
 
@@ -101,15 +101,11 @@ def _python_refused(case: Case, failure: UvFailure, error: UvError) -> Finding |
     if locked is None:
         return None
     name, version = locked.groups()
-    return python_conflict(
-        case,
-        failure,
-        name,
-        f"{name} {version}, which uv.lock asks for, has no wheel for Python"
-        f" {failure.python_version} on this platform, and no source",
-        "\n".join([error.said, *error.hints]),
-        minors_of_wheels(error.hints),
-    )
+    summary = f"{name} {version}, which uv.lock asks for, has neither source nor a wheel for"
+    if minors := minors_of_wheels(error.hints):
+        summary += f" Python {failure.python_version}"
+        return python_conflict(case, failure, name, summary, error.hints[0], minors)
+    return platform_conflict(failure, f"{name}=={version}", f"{summary} this platform", error.hints)
 
 
 def _input_refused(failure: UvFailure, error: UvError) -> Finding | None:

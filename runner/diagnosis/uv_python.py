@@ -14,6 +14,7 @@ from runner.diagnosis.uv_error import UvFailure
 from runner.events import Phase
 
 _MINORS = [f"3.{minor}" for minor in range(7, 30)]
+_SYS_PLATFORMS = {"win": "win32", "win32": "win32", "macosx": "darwin", "manylinux": "linux"}
 _WHEEL_TAG = re.compile(r"`cp(\d)(\d+)\w*`")
 
 
@@ -80,13 +81,43 @@ def python_conflict(
     )
 
 
+def platform_conflict(
+    failure: UvFailure, requirement: str, summary: str, uv_hints: Sequence[str]
+) -> Finding:
+    """The finding where a dependency has wheels, and none for this machine.
+
+    :param requirement: such as ``pywin32==306``.
+    """
+    tags = re.findall(r"`([a-z]\w+?)(?:_\w+|\d+)?`", " ".join(
+        hint.rpartition("following platforms")[2] for hint in uv_hints
+    ))  # fmt: skip
+    platforms = sorted({_SYS_PLATFORMS[tag] for tag in tags if tag in _SYS_PLATFORMS})
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.DEPENDENCY_PYTHON_CONFLICT,
+        summary=summary,
+        explanation="\n".join(uv_hints),
+        hints=[
+            Hint(
+                title="if the bundle works without it here, say where it is needed",
+                edit=Edit(
+                    file=failure.file,
+                    before=requirement,
+                    after=f"{requirement}; sys_platform == '{platforms[0]}'",
+                )
+                if len(platforms) == 1
+                else None,
+            ),
+            Hint(title="or run the bundle on a platform that it has wheels for"),
+        ],
+    )
+
+
 def _nearest(minors: Sequence[str], current: Version, case: Case) -> str | None:
     """The minor version nearest to the current one that the bundle accepts too."""
     accepted = _bundle_accepts(case)
     suitable = [minor for minor in minors if minor in accepted]
-    return min(
-        suitable, key=lambda minor: abs(Version(minor).minor - current.minor), default=None
-    )
+    return min(suitable, key=lambda minor: abs(Version(minor).minor - current.minor), default=None)
 
 
 def _bundle_accepts(case: Case) -> list[str]:

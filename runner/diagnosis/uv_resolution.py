@@ -18,7 +18,12 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.codes import Code
 from runner.diagnosis.report import Edit, Hint
 from runner.diagnosis.uv_error import UvError, UvFailure
-from runner.diagnosis.uv_python import minors_of, minors_of_wheels, python_conflict
+from runner.diagnosis.uv_python import (
+    minors_of,
+    minors_of_wheels,
+    platform_conflict,
+    python_conflict,
+)
 from runner.events import Phase
 
 # Lengths are bounded so that no text makes the search slow.
@@ -117,15 +122,18 @@ def _not_found(
     if missing is None:
         return None
     name = _name(missing.group(1))
-    where = failure.file
+    hint = Hint(title=f"correct the name {name} in {failure.file}, or remove it")
     if _BUILD_REQUIREMENTS.search(error.said):
-        needed = "which is needed to build a package, "
-        where = "[build-system] requires"
+        built = re.search(r"Failed to .*build:? `([\w.-]+)", error.said)
+        needed = f"which the build of {built.group(1) if built else 'a package'} needs, "
+        hint = Hint(title=f"correct the name {name} in [build-system] requires, or remove it")
         wanted = None
     else:
-        wanted = _wanted_by(name, edges, failure)
-        needed = "" if wanted is None or wanted.root else f"which {wanted.who} needs, "
-        where = where if wanted is None or wanted.root else f"the requirements of {wanted.who}"
+        wanted = _wanted_by(name, edges)
+        needed = ""
+        if wanted is not None and not wanted.root:
+            needed = f"which {wanted.who} needs, "
+            hint = Hint(title=f"ask for another version of {_name(wanted.who)}")
     return Finding(
         phase=Phase.ENVIRONMENT,
         code=Code.DEPENDENCY_NOT_FOUND,
@@ -133,10 +141,7 @@ def _not_found(
         if needed
         else f"there is no package {name} in the package index",
         explanation="" if wanted is None else _asks(wanted, failure),
-        hints=[
-            Hint(title=f"correct the name {name} in {where}, or remove it"),
-            _other_index(failure),
-        ],
+        hints=[hint, _other_index(failure)],
     )
 
 
@@ -175,24 +180,19 @@ def _conflict(case: Case, failure: UvFailure, edges: list[_Edge]) -> Finding | N
                 edit=Edit(file=failure.file, before=written, after=one.text),
             )
         )
-    if one.root and other.root:
-        hints.append(
-            Hint(
-                title=f"keep one of the two in {failure.file}",
-                edit=Edit(file=failure.file, before=written_requirement(failure, other), after=""),
-            )
-        )
-    for edge in (one, other):
-        if not edge.root:
-            hints.append(Hint(title=f"or ask for a version of {_name(edge.who)} that takes another"
-                              f" {edge.name}"))  # fmt: skip
-    asks = " ".join(_asks(_wanted_by(_name(e.who), edges, failure), failure)
-                    for e in pair if not e.root).strip()  # fmt: skip
+    if one.root:
+        hints.append(Hint(title=f"keep one of the two in {failure.file}"))
+    hints += [
+        Hint(title=f"or ask for a version of {_name(edge.who)} that takes another {edge.name}")
+        for edge in pair
+        if not edge.root
+    ]
+    asks = [_asks(_wanted_by(_name(edge.who), edges), failure) for edge in pair if not edge.root]
     return Finding(
         phase=Phase.ENVIRONMENT,
         code=Code.DEPENDENCY_CONFLICT,
         summary=summary,
-        explanation=asks,
+        explanation=" ".join(asks).strip(),
         hints=hints,
     )
 
@@ -245,10 +245,11 @@ def _python_conflict(
         who = wheel.group(1)
         who = who if re.fullmatch(_EACH, who) else _name(who.removeprefix("all of: "))
         minors = minors_of_wheels(error.hints)
-        platform = wheel.group(2) == "platform"
-        summary = f"{who} has no wheel for " + (
-            "this platform" if platform else f"Python {failure.python_version}"
-        )
+        if wheel.group(2) == "platform":
+            return platform_conflict(
+                failure, who, f"{who} has no wheel for this platform", error.hints
+            )
+        summary = f"{who} has no wheel for Python {failure.python_version}"
         if minors:
             summary += f", only for {', '.join(minors)}"
     elif pythons and "does not satisfy Python" in proof:
@@ -261,7 +262,7 @@ def _python_conflict(
         summary = f"{who} needs Python {edge.specs[0]}, and this is Python {failure.python_version}"
     else:
         return None
-    wanted = _wanted_by(_name(who), edges, failure)
+    wanted = _wanted_by(_name(who), edges)
     return python_conflict(
         case,
         failure,
@@ -296,10 +297,10 @@ def _no_version(failure: UvFailure, proof: str, edges: list[_Edge]) -> Finding |
     available = None
     if found is not None:
         wanted_text = found.group(1)
-        wanted = _wanted_by(_name(wanted_text), edges, failure)
+        wanted = _wanted_by(_name(wanted_text), edges)
     else:
         for only in _ONLY.finditer(proof):
-            wanted = _wanted_by(_name(only.group(1)), edges, failure)
+            wanted = _wanted_by(_name(only.group(1)), edges)
             if wanted is not None and wanted.specs[0]:
                 available, wanted_text = only.group(1), wanted.text
                 break
@@ -309,7 +310,7 @@ def _no_version(failure: UvFailure, proof: str, edges: list[_Edge]) -> Finding |
     who = "" if wanted is None or wanted.root else f", which {wanted.who} needs"
     there_is = f"; there is {available}" if available else ""
     if wanted is None or not wanted.root:
-        hint = Hint(title=f"ask for another version of {wanted.who if wanted else name}")
+        hint = Hint(title=f"ask for another version of {_name(wanted.who) if wanted else name}")
     else:
         edit = Edit(
             file=failure.file,
@@ -328,7 +329,7 @@ def _no_version(failure: UvFailure, proof: str, edges: list[_Edge]) -> Finding |
     )
 
 
-def _wanted_by(name: str, edges: list[_Edge], failure: UvFailure) -> _Edge | None:
+def _wanted_by(name: str, edges: list[_Edge]) -> _Edge | None:
     """Who needs a package: the bundle itself, if it does."""
     plain = canonicalize_name(name.partition("[")[0])
     found = [e for e in edges if canonicalize_name(e.name.partition("[")[0]) == plain]

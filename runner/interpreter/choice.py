@@ -1,0 +1,57 @@
+"""Which interpreter a bundle gets, out of those found. Pure: a recorded list gives the same choice."""
+
+from collections.abc import Sequence
+
+from runner.diagnosis.report import FoundInterpreter
+from runner.interpreter.model import OLDEST_FOR_TASKS, Broken, Interpreter, Requirement
+
+
+def best(requirement: Requirement, found: Sequence[Interpreter]) -> Interpreter | None:
+    """The newest that the bundle accepts and that can run tasks.
+
+    A final release comes before a pre-release, and CPython before others of its version.
+    """
+    fitting = [
+        interpreter
+        for interpreter in found
+        if requirement.accepts(interpreter) and interpreter.parsed_version >= OLDEST_FOR_TASKS
+    ]
+    return max(fitting, key=_rank, default=None)
+
+
+def newest(found: Sequence[Interpreter]) -> Interpreter | None:
+    """The newest of these."""
+    return max(found, key=_rank, default=None)
+
+
+def _rank(interpreter: Interpreter) -> tuple[bool, object, bool]:
+    version = interpreter.parsed_version
+    return not version.is_prerelease, version, interpreter.implementation == "CPython"
+
+
+def listed(
+    requirement: Requirement, found: Sequence[Interpreter | Broken]
+) -> list[FoundInterpreter]:
+    """The interpreters as the report lists them: newest first, what cannot run last."""
+    working = sorted(
+        (one for one in found if isinstance(one, Interpreter)), key=_rank, reverse=True
+    )
+    return [_working(requirement, one) for one in working] + [
+        FoundInterpreter(path=str(one.path), version=None, usable=False, reason=one.reason)
+        for one in found
+        if isinstance(one, Broken)
+    ]
+
+
+def _working(requirement: Requirement, interpreter: Interpreter) -> FoundInterpreter:
+    reason = None
+    if not requirement.accepts(interpreter):
+        reason = f"not {requirement.text}"
+    elif interpreter.parsed_version < OLDEST_FOR_TASKS:
+        reason = "too old to run tasks"
+    return FoundInterpreter(
+        path=str(interpreter.path),
+        version=interpreter.version,
+        usable=reason is None,
+        reason=reason,
+    )

@@ -1,0 +1,190 @@
+"""Chooses the interpreter: looks no further than it must."""
+
+import os
+import subprocess
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from runner.diagnosis.case import Case, Failure
+from runner.diagnosis.report import InterpreterInfo, UvRun
+from runner.diagnosis.text import Capture, one_line, printable
+from runner.interpreter import findings
+from runner.interpreter.choice import best, listed, newest
+from runner.interpreter.discovery import candidates, probe, probe_all
+from runner.interpreter.model import Broken, Interpreter, Requirement, worker_interpreter
+from runner.interpreter.request import ByPath, ByVersion, Worker, parse_request
+
+# uv's download of a Python takes seconds on a good line, and a minute on a poor one.
+DOWNLOAD_SECONDS = 120.0
+
+
+async def choose_interpreter(
+    requirement: Requirement,
+    request: str | None,
+    *,
+    case: Case,
+    uv: Path,
+    environ: Mapping[str, str] = os.environ,
+) -> Interpreter:
+    """The interpreter for a bundle.
+
+    What the bundle accepts decides. The worker's own version comes first, without looking for
+    others; then the newest accepted one installed; then uv's download, where uv is configured to.
+
+    :param request: what ``--python`` asks for; ``None``: nothing.
+    :param uv: the uv that may download one.
+    :param environ: the worker's variables.
+    :raises Failure: ``python-unsatisfied``, ``python-policy-conflict``, ``python-not-found`` or
+        ``python-broken``.
+    """
+    worker = worker_interpreter()
+    info = InterpreterInfo(
+        requested=request,
+        accepted=requirement.text,
+        found=listed(requirement, [worker]),
+    )
+    case.interpreter = info
+    if request is not None:
+        chosen = await _requested(requirement, request, worker, info, case, uv, environ)
+    elif best(requirement, [worker]) is not None:
+        chosen = worker
+    else:
+        found = await _discover(requirement, worker, info)
+        fitting = best(requirement, _working(found))
+        if fitting is None:
+            fitting, why = await _download(requirement.text or "", case, uv, environ)
+            if fitting is None or not requirement.accepts(fitting):
+                raise Failure(findings.unsatisfied(requirement, worker, found, why))
+        chosen = fitting
+    info.chosen = f"{chosen.implementation} {chosen.version} ({chosen.path})"
+    return chosen
+
+
+async def _requested(
+    requirement: Requirement,
+    request: str,
+    worker: Interpreter,
+    info: InterpreterInfo,
+    case: Case,
+    uv: Path,
+    environ: Mapping[str, str],
+) -> Interpreter:
+    try:
+        asked = parse_request(request)
+    except ValueError:
+        raise Failure(findings.nonsense(request)) from None
+    if isinstance(asked, Worker):
+        insisted = worker
+    elif isinstance(asked, ByPath):
+        insisted = await _at_path(requirement, request, asked.path, info)
+    elif asked.matches(worker) and requirement.accepts(worker):
+        insisted = worker
+    else:
+        insisted = await _of_version(requirement, request, asked, worker, info, case, uv, environ)
+    if not requirement.accepts(insisted):
+        # Said with everything that was found: one of them may be what the bundle wants.
+        await _discover(requirement, worker, info, insisted)
+        raise Failure(findings.policy_conflict(requirement, insisted, request, worker))
+    return insisted
+
+
+async def _at_path(
+    requirement: Requirement, request: str, path: Path, info: InterpreterInfo
+) -> Interpreter:
+    if path.is_dir():
+        path = path / "bin" / "python"
+        if not path.exists():
+            path = path.with_name("python3")
+    if not path.exists():
+        raise Failure(findings.not_found(requirement, request, [], None))
+    answer = await probe(path)
+    if isinstance(answer, Broken):
+        info.found = listed(requirement, [answer])
+        raise Failure(findings.broken(request, answer))
+    return answer
+
+
+async def _of_version(
+    requirement: Requirement,
+    request: str,
+    asked: ByVersion,
+    worker: Interpreter,
+    info: InterpreterInfo,
+    case: Case,
+    uv: Path,
+    environ: Mapping[str, str],
+) -> Interpreter:
+    found = await _discover(requirement, worker, info)
+    matching = [one for one in _working(found) if asked.matches(one)]
+    accepted = [one for one in matching if requirement.accepts(one)]
+    if (chosen := newest(accepted or matching)) is not None:
+        return chosen
+    downloaded, why = await _download(request, case, uv, environ)
+    if downloaded is None:
+        raise Failure(findings.not_found(requirement, request, found, why))
+    return downloaded
+
+
+def _working(found: Sequence[Interpreter | Broken]) -> list[Interpreter]:
+    return [one for one in found if isinstance(one, Interpreter)]
+
+
+async def _discover(
+    requirement: Requirement,
+    worker: Interpreter,
+    info: InterpreterInfo,
+    insisted: Interpreter | None = None,
+) -> list[Interpreter | Broken]:
+    known = [worker] if insisted is None or insisted == worker else [worker, insisted]
+    paths = {one.path.resolve() for one in known}
+    others = await probe_all(
+        path for path in await anyio.to_thread.run_sync(candidates) if path.resolve() not in paths
+    )
+    found = [*known, *(one for one in others if one.path.resolve() not in paths)]
+    info.found = listed(requirement, found)
+    return found
+
+
+async def _download(
+    request: str, case: Case, uv: Path, environ: Mapping[str, str]
+) -> tuple[Interpreter | None, str | None]:
+    """Let uv download a Python, where its configuration allows it.
+
+    ``uv python find`` never downloads and ``uv python install`` does so also where the
+    configuration says ``manual``; making a venv follows the configuration.
+
+    :returns: what it downloaded, or why it did not.
+    """
+    with tempfile.TemporaryDirectory(prefix="modelops-runner-") as folder:
+        argv = [str(uv), "venv", "--no-project", "--managed-python", "--color", "never"]
+        argv += ["--python", request, str(Path(folder) / "venv")]
+        # Without a network, uv's three retries take ten seconds.
+        variables = {"UV_HTTP_RETRIES": "0", **environ}
+        said = Capture()
+        try:
+            with anyio.fail_after(DOWNLOAD_SECONDS):
+                done = await anyio.run_process(
+                    argv, stdin=subprocess.DEVNULL, check=False, env=variables, cwd=folder
+                )
+        except TimeoutError:
+            return None, f"it took longer than {DOWNLOAD_SECONDS:g} s"
+        if done.returncode == 0:
+            answer = await probe(Path(folder) / "venv" / "bin" / "python")
+            if isinstance(answer, Interpreter):
+                return answer, None
+            return None, f"{answer.path} {answer.reason}"
+        said.feed(done.stderr)
+        text = said.excerpt().text
+        case.evidence.uv = UvRun(argv=argv, exit_code=done.returncode, stderr=text)
+        return None, _telling_line(text)
+
+
+def _telling_line(text: str) -> str:
+    """The last cause that uv names, or its first line."""
+    lines = [line.strip() for line in printable(text).splitlines() if line.strip()]
+    causes = [line.partition("cause:")[2] for line in lines if "cause:" in line]
+    return one_line(causes[-1] if causes else (lines[0] if lines else "it said nothing"), 160)

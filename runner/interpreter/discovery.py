@@ -1,0 +1,112 @@
+"""Finds the interpreters of this machine, and asks each which Python it really is."""
+
+import json
+import os
+import subprocess
+from collections.abc import Iterable
+from pathlib import Path
+
+import anyio
+
+from runner.interpreter.model import Broken, Interpreter
+
+# A probe takes 20 ms; a Python on a cold network disk takes seconds.
+PROBE_SECONDS = 5.0
+PROBES_AT_ONCE = 4
+_EXCERPT_CHARACTERS = 200
+
+# Spoken by every Python from 2.7 on. `-S` keeps out what a site-packages prints or breaks.
+_PROBE = """
+import json, os, sys
+if sys.version_info >= (3, 3):
+    import _imp
+    suffixes = _imp.extension_suffixes()
+else:
+    import imp
+    suffixes = [s for s, _, kind in imp.get_suffixes() if kind == imp.C_EXTENSION]
+info = sys.version_info
+level = {"alpha": "a", "beta": "b", "candidate": "rc"}.get(info[3])
+uname = os.uname()
+print(json.dumps({
+    "version": "%d.%d.%d" % info[:3] + ("%s%d" % (level, info[4]) if level else ""),
+    "implementation": "PyPy" if "__pypy__" in sys.builtin_module_names else "CPython",
+    "soabi": suffixes[0].lstrip(".").rpartition(".")[0] or None if suffixes else None,
+    "platform": "%s-%s" % (uname[0].lower(), uname[4]),
+    "base": getattr(sys, "_base_executable", None) or sys.executable,
+}))
+"""
+
+
+def candidates() -> list[Path]:
+    """The executables that may be interpreters, without running any of them.
+
+    Those on PATH, uv's own, and those of pyenv, asdf, mise and rye. pyenv's shims are left out:
+    one whose version is not active does not run, and what they stand for is found beside them.
+    """
+    # 36 ms, and not needed where the worker's own Python will do.
+    from findpython.providers import ALL_PROVIDERS, AsdfProvider
+
+    mise = os.environ.get("MISE_DATA_DIR") or Path.home() / ".local" / "share" / "mise"
+    providers = [provider.create() for provider in ALL_PROVIDERS.values()]
+    # mise lays its installations out as asdf does.
+    providers.append(AsdfProvider(Path(mise)))
+    found: dict[Path, Path] = {}
+    for provider in filter(None, providers):
+        for python in provider.find_pythons():
+            path = Path(python.executable)
+            if path.parent.name != "shims":
+                found.setdefault(path.resolve(), path)
+    return list(found.values())
+
+
+async def probe_all(paths: Iterable[Path]) -> list[Interpreter | Broken]:
+    """Ask each which Python it is; each interpreter once, however many names it has."""
+    results: dict[Path, Interpreter | Broken] = {}
+    limit = anyio.CapacityLimiter(PROBES_AT_ONCE)
+
+    async def one(path: Path) -> None:
+        async with limit:
+            results[path] = await probe(path)
+
+    async with anyio.create_task_group() as tasks:
+        for path in paths:
+            tasks.start_soon(one, path)
+    distinct: dict[Path, Interpreter | Broken] = {}
+    for path in sorted(results):
+        distinct.setdefault(results[path].path.resolve(), results[path])
+    return list(distinct.values())
+
+
+async def probe(path: Path) -> Interpreter | Broken:
+    """Run an interpreter to see which Python it is.
+
+    An interpreter of a virtual environment answers with the one it was made from.
+    """
+    try:
+        with anyio.fail_after(PROBE_SECONDS):
+            done = await anyio.run_process(
+                [str(path), "-E", "-s", "-S", "-c", _PROBE],
+                stdin=subprocess.DEVNULL,
+                check=False,
+                cwd="/",
+            )
+    except TimeoutError:
+        return Broken(path, f"does not answer within {PROBE_SECONDS:g} s")
+    except OSError as error:
+        return Broken(path, f"cannot be started: {error.strerror}")
+    if done.returncode != 0:
+        said = done.stderr.decode("utf-8", "backslashreplace").strip().splitlines()
+        last = f": {said[-1][:_EXCERPT_CHARACTERS]}" if said else ""
+        return Broken(path, f"exits with status {done.returncode}{last}")
+    try:
+        answer = json.loads(done.stdout)
+        base = Path(answer["base"])
+        return Interpreter(
+            path=base if base.exists() else path,
+            version=str(answer["version"]),
+            implementation=str(answer["implementation"]),
+            soabi=answer["soabi"],
+            platform=str(answer["platform"]),
+        )
+    except (ValueError, KeyError, TypeError):
+        return Broken(path, "does not answer as a Python does")

@@ -1,0 +1,81 @@
+"""An interpreter, and what a bundle accepts of them."""
+
+import os
+import sys
+from pathlib import Path
+
+from msgspec import Struct
+from packaging.specifiers import SpecifierSet
+from packaging.version import Version
+
+OLDEST_FOR_TASKS = Version("3.8")
+"""What the child's side runs tasks on; older ones only say hello."""
+
+
+class Interpreter(Struct, frozen=True):
+    """An interpreter that runs."""
+
+    path: Path
+    version: str
+    """In full: ``3.13.0``, ``3.14.0rc1``."""
+    implementation: str
+    """``CPython``, ``PyPy``."""
+    soabi: str | None
+    """The ABI tag of compiled modules (PEP 3149)."""
+    platform: str
+    """``linux-x86_64``."""
+
+    @property
+    def parsed_version(self) -> Version:
+        return Version(self.version)
+
+
+class Broken(Struct, frozen=True):
+    """An executable that is named like an interpreter and does not run as one."""
+
+    path: Path
+    reason: str
+
+
+class Requirement(Struct, frozen=True):
+    """What a bundle accepts."""
+
+    specifier: SpecifierSet
+    """Empty: any."""
+    text: str | None
+    """As it is written."""
+    at: str | None
+    """Where: ``pyproject.toml:5``."""
+    bundle: str
+    """The bundle's name, for messages."""
+
+    def accepts(self, interpreter: Interpreter) -> bool:
+        # A pre-release is taken at its word: `>=3.13` has 3.14.0rc1, and finals are preferred.
+        return self.specifier.contains(interpreter.version, prereleases=True)
+
+
+def worker_interpreter() -> Interpreter:
+    """The interpreter that runs this process; in a virtual environment, the one that it is made from."""
+    executable = Path(getattr(sys, "_base_executable", None) or sys.executable)
+    suffix = _extension_suffix()
+    uname = os.uname()
+    return Interpreter(
+        path=executable,
+        version=_version(),
+        implementation="CPython" if sys.implementation.name == "cpython" else "PyPy",
+        soabi=suffix,
+        platform=f"{uname.sysname.lower()}-{uname.machine}",
+    )
+
+
+def _version() -> str:
+    major, minor, micro, level, serial = sys.version_info
+    suffix = {"alpha": f"a{serial}", "beta": f"b{serial}", "candidate": f"rc{serial}"}
+    return f"{major}.{minor}.{micro}{suffix.get(level, '')}"
+
+
+def _extension_suffix() -> str | None:
+    import _imp  # sysconfig would cost milliseconds
+
+    suffixes = _imp.extension_suffixes()
+    return (suffixes[0].lstrip(".").rpartition(".")[0] or None) if suffixes else None
