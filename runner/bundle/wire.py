@@ -61,9 +61,9 @@ def find_wire(
             f'A bundle has one function that runs its tasks: one entry in the group "{_GROUP}".',
             Hint(title="keep one of them; let it call the others by the entrypoint it is given"),
         )
-    for key, spec in entry_points.items():
+    for key, value in entry_points.items():
         number = key_line(text, ENTRY_POINTS_TABLE, key)
-        return Wire(_checked(folder, spec, f"pyproject.toml:{number}"), None)
+        return Wire(_checked(folder, value, f"pyproject.toml:{number}"), None)
     spec = _manifest(folder)
     if spec is None and "wire" in tool:
         at = f"pyproject.toml:{key_line(text, 'tool.modelops', 'wire')}"

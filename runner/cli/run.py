@@ -1,4 +1,4 @@
-"""Runs what the command line asks for, and says how it ended: on stdout, on stderr, by exit code."""
+"""Runs what the command line asks for, and says how it ended."""
 
 import json
 import os

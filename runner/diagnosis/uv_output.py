@@ -12,13 +12,11 @@ from runner.diagnosis.codes import Code
 from runner.diagnosis.report import Hint
 from runner.diagnosis.text import last_lines, one_line, printable
 from runner.diagnosis.uv_build import build_finding
-from runner.diagnosis.uv_error import Step, UvError, UvFailure, parse_uv_error
+from runner.diagnosis.uv_error import UvError, UvFailure, parse_uv_error
 from runner.diagnosis.uv_index import index_finding
 from runner.diagnosis.uv_python import minors_of_wheels, platform_conflict, python_conflict
 from runner.diagnosis.uv_resolution import own_python_finding, resolution_finding
 from runner.events import Phase
-
-__all__ = ["Step", "UvFailure", "diagnose_uv"]
 
 _DENIED = re.compile(
     r"(?:`([^`]+)`.*?)?(Permission denied|Read-only file system|Operation not permitted"

@@ -19,8 +19,11 @@ _WHEEL_TAG = re.compile(r"`cp(\d)(\d+)\w*`")
 
 
 def minors_of(specifier: str) -> list[str]:
-    """The minor versions of Python that a specifier accepts some patch of."""
-    accepted = SpecifierSet(specifier)
+    """The minor versions of Python that a specifier accepts some patch of; none if it is none."""
+    try:
+        accepted = SpecifierSet(specifier)
+    except InvalidSpecifier:  # what uv or a build quotes; what a `.python-version` says
+        return []
     return [
         minor
         for minor in _MINORS
@@ -115,16 +118,9 @@ def platform_conflict(
 
 def _nearest(minors: Sequence[str], current: Version, case: Case) -> str | None:
     """The minor version nearest to the current one that the bundle accepts too."""
-    accepted = _bundle_accepts(case)
+    accepted = minors_of(case.bundle.requires_python or "" if case.bundle else "")
     suitable = [minor for minor in minors if minor in accepted]
     return min(suitable, key=lambda minor: abs(Version(minor).minor - current.minor), default=None)
-
-
-def _bundle_accepts(case: Case) -> list[str]:
-    try:
-        return minors_of(case.bundle.requires_python or "" if case.bundle else "")
-    except InvalidSpecifier:  # of a `.python-version`, which takes other words too
-        return []
 
 
 def _edit(case: Case, failure: UvFailure, target: str) -> Edit:

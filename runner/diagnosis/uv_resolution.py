@@ -12,7 +12,7 @@ from msgspec import Struct
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.codes import Code
@@ -29,7 +29,8 @@ from runner.events import Phase
 # Lengths are bounded so that no text makes the search slow.
 _NAME = r"(?<![\w.-])[A-Za-z0-9](?:[\w.-]{0,100}[A-Za-z0-9])?(?:\[[\w.,-]{0,100}\])?"
 _VERSION = r"[\w*](?:[\w.*+!-]{0,60}[\w*])?"
-_SPEC = rf"(?:[<>=!~]=?=?{_VERSION})(?:,[<>=!~]=?=?{_VERSION})*"
+_CLAUSE = rf"(?:[<>]=?|[=!~]=){_VERSION}"
+_SPEC = rf"{_CLAUSE}(?:,{_CLAUSE})*"
 _EACH = rf"{_NAME}{_SPEC}"
 _ANY = rf"{_NAME}(?:{_SPEC})?(?![\w<>=!~-]|\.\w)"
 _ROOT = r"you|your project|your requirements"
@@ -99,11 +100,21 @@ def _edges(proof: str, failure: UvFailure) -> Iterator[_Edge]:
         who = who if re.fullmatch(_EACH, who) else name
         if whom.startswith("one of:"):
             each = re.findall(_EACH, whom)
-            yield _Edge(who, _name(each[0]), tuple(map(_spec, each)), root)
+            wanted = [(_name(each[0]), tuple(map(_spec, each)))]
         else:
-            for one in re.findall(rf"{_NO_WORD}{_ANY}", whom):
-                if one != "and":
-                    yield _Edge(who, _name(one), (_spec(one),), root)
+            parts = re.split(r",? and ", whom)
+            wanted = [(_name(part), (_spec(part),)) for part in parts]
+        yield from (
+            _Edge(who, name, specs, root) for name, specs in wanted if all(map(_is_valid, specs))
+        )
+
+
+def _is_valid(spec: str) -> bool:
+    try:
+        SpecifierSet(spec)
+    except InvalidSpecifier:
+        return False
+    return True
 
 
 def _name(text: str) -> str:
@@ -213,11 +224,9 @@ def _disjoint(edges: list[_Edge]) -> tuple[_Edge, _Edge] | None:
 
 
 def _excludes(one: _Edge, other: _Edge) -> bool:
-    try:
-        sets = [(SpecifierSet(a), SpecifierSet(b)) for a in one.specs for b in other.specs]
-        return not any(_overlap(a & b) for a, b in sets)
-    except InvalidSpecifier:
-        return False
+    return not any(
+        _overlap(SpecifierSet(a) & SpecifierSet(b)) for a in one.specs for b in other.specs
+    )
 
 
 def _overlap(both: SpecifierSet) -> bool:
@@ -225,15 +234,12 @@ def _overlap(both: SpecifierSet) -> bool:
     tried = [Version("0"), Version("99999")]
     for clause in both:
         bound = clause.version.removesuffix(".*")
-        try:
-            tried += [Version(bound), Version(f"{Version(bound).release[0] + 1}")]
-            base = Version(bound).base_version
-            tried += [Version(f"{base}.0.0.1"), Version(f"{base}.dev0")]
-            *head, last = Version(bound).release
-            if last:
-                tried.append(Version(".".join(map(str, [*head, last - 1, 99999]))))
-        except InvalidVersion:
-            return True
+        base = Version(bound).base_version
+        tried += [Version(bound), Version(f"{base}.0.0.1"), Version(f"{base}.dev0")]
+        *head, last = Version(bound).release
+        tried.append(Version(".".join(map(str, [*head, last + 1]))))
+        if last:
+            tried.append(Version(".".join(map(str, [*head, last - 1, 99999]))))
     return any(both.contains(version, prereleases=True) for version in tried)
 
 
@@ -355,7 +361,7 @@ def written_requirement(failure: UvFailure, edge: _Edge) -> str:
             continue
         if canonicalize_name(requirement.name) == canonicalize_name(edge.name.partition("[")[0]):
             same.append(text)
-            if str(requirement.specifier) == str(SpecifierSet(edge.specs[0])):
+            if requirement.specifier == SpecifierSet(edge.specs[0]):
                 return text
     return same[0] if len(same) == 1 else edge.text
 

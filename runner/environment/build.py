@@ -9,6 +9,7 @@ import os
 import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import datetime, timezone
 from pathlib import Path
 
 import anyio
@@ -25,6 +26,7 @@ from runner.environment.keys import (
     has_dependencies,
     layer_key,
 )
+from runner.environment.lock import check_lock
 from runner.environment.store import (
     Manifest,
     finished,
@@ -75,9 +77,7 @@ async def environment(
     :param timeout: seconds that building may take, with the wait for another builder.
     :raises Failure: it could not be built.
     """
-    runs = Uv(
-        uv, case, environ, source.name or source.path.name, source.requirements_from, base.version
-    )
+    runs = Uv(uv, case, environ, source, base)
     async with AsyncExitStack() as stack:
         built: Environment | None = None
         # Not around the yield: what the run itself raises has nothing to do with the cache.
@@ -116,6 +116,8 @@ async def _dependencies(source: Source, base: Base, venv: Path, uv: Uv) -> bool:
     """Make sure of the venv; whether it was there."""
     if _usable(venv):
         return True
+    if source.requirements_from == "uv.lock":
+        check_lock(source, base)
     async with locked(venv, uv.case):
         if _usable(venv):
             return True
@@ -175,7 +177,8 @@ def _usable(venv: Path) -> bool:
 
 
 def _manifest(source: Source, uv: Uv, folder: Path) -> Manifest:
-    return Manifest(folder.name, uv.python_version, source.requirements_from)
+    created = datetime.now(timezone.utc).isoformat(timespec="seconds")
+    return Manifest(folder.name, uv.base.version, source.requirements_from, created)
 
 
 async def _copy(source: Source, beside: Path) -> Path:
@@ -191,9 +194,14 @@ async def _copy(source: Source, beside: Path) -> Path:
 def _copy_files(source: Source, copy: Path) -> None:
     copy.mkdir()
     for name in source.files:
-        target = copy / name
+        original, target = source.path / name, copy / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(source.path / name, target)
+        if original.is_file():
+            shutil.copy(original, target)
+        else:
+            # A link to a folder of the bundle; in the copy it must not lead back to the bundle.
+            folder = original.parent.resolve()
+            target.symlink_to(os.path.relpath(folder / original.readlink(), folder))
 
 
 def _timed_out(source: Source, uv: Uv, timeout: float) -> Finding:

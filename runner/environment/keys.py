@@ -32,6 +32,13 @@ _DECISIVE_VARIABLES = re.compile(
     r"|NO_BINARY|NO_BINARY_PACKAGE|NO_BUILD|NO_BUILD_PACKAGE|NO_BUILD_ISOLATION"
     r"|NO_SOURCES|NO_SOURCES_PACKAGE)"
 )
+_NAME_FILES = {
+    "UV_CONSTRAINT",
+    "UV_BUILD_CONSTRAINT",
+    "UV_OVERRIDE",
+    "UV_EXCLUDE",
+    "UV_CONFIG_FILE",
+}
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
 
 # A line of requirements.txt that names a file or a folder: `-r other.txt`, `-e .`, `./a.whl`,
@@ -75,13 +82,27 @@ def dependencies_key(source: Source, base: Base, environ: Mapping[str, str]) -> 
     :raises OSError: a file that decides it cannot be read.
     """
     variables = {
-        name: _CREDENTIALS.sub("", value)
+        name: _variable(name, value)
         for name, value in environ.items()
         if _DECISIVE_VARIABLES.fullmatch(name)
     }
     interpreter = (base.implementation, base.version, base.soabi, base.platform)
     requirements = (source.requirements_from, _requirements(source))
     return _digest(FORMAT, interpreter, requirements, variables)
+
+
+def _variable(name: str, value: str) -> list[str]:
+    """What a variable says: what the files it names contain, its text without credentials."""
+    if name not in _NAME_FILES:
+        return [_CREDENTIALS.sub("", value)]
+    # Relative ones are looked for where uv runs, in the copy of the bundle.
+    return [
+        _file_digest(Path(part)) if Path(part).is_absolute() else part for part in value.split()
+    ]
+
+
+def _file_digest(file: Path) -> str:
+    return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
 def layer_key(source: Source, dependencies: str) -> str:
@@ -103,12 +124,14 @@ def _requirements(source: Source) -> list[Any]:
         # What the files it names contain is known only to the bundle's digest.
         whole = any(_NAMES_A_FILE.match(line) for line in lines)
         return [lines, _content(source, "uv.toml"), source.digest if whole else None]
-    pyproject = tomllib.loads((source.path / "pyproject.toml").read_text("utf-8"))
+    pyproject = read_pyproject(source)
     settings = pyproject.get("tool", {}).get("uv", {})
     whole = _names_content(settings, _parts(source.files))
     if source.requirements_from == "uv.lock":
-        # It holds what the dependencies have become, dynamic ones too.
-        declared: Any = _content(source, "uv.lock")
+        # It holds what the dependencies have become, dynamic ones too. What they are declared as
+        # decides whether it is outdated.
+        python = pyproject.get("project", {}).get("requires-python")
+        declared: Any = [_content(source, "uv.lock"), sorted(source.dependencies or ()), python]
     else:
         declared = sorted(source.dependencies or ())
         whole = whole or source.dependencies is None
@@ -121,11 +144,15 @@ def _requirements(source: Source) -> list[Any]:
     ]
 
 
+def read_pyproject(source: Source) -> dict[str, Any]:
+    return tomllib.loads((source.path / "pyproject.toml").read_text("utf-8"))
+
+
 def _content(source: Source, name: str) -> str | None:
     """The digest of a file, where it is part of the bundle."""
     if name not in source.files:
         return None
-    return hashlib.sha256((source.path / name).read_bytes()).hexdigest()
+    return _file_digest(source.path / name)
 
 
 def _requirement_lines(source: Source) -> Iterator[str]:

@@ -42,6 +42,7 @@ class Manifest(Struct, frozen=True):
     python: str
     """The version of Python it was built for."""
     requirements_from: str
+    created_at: str
 
 
 def finished(folder: Path) -> bool:

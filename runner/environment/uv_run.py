@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -10,7 +9,9 @@ from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.codes import Code
 from runner.diagnosis.report import Hint, UvRun
 from runner.diagnosis.text import Capture
-from runner.diagnosis.uv_output import UvFailure, diagnose_uv
+from runner.diagnosis.uv_error import Step, UvFailure
+from runner.diagnosis.uv_output import diagnose_uv
+from runner.environment.keys import Base, Source
 from runner.events import Phase, Stream
 from runner.process import spawn
 
@@ -51,9 +52,6 @@ _DROPPED = {
 }
 
 
-Step: TypeAlias = Literal["venv", "dependencies", "bundle"]
-
-
 class Uv(Struct, frozen=True):
     """How to run uv for one case."""
 
@@ -61,9 +59,8 @@ class Uv(Struct, frozen=True):
     case: Case
     environ: Mapping[str, str]
     """The worker's variables."""
-    source_name: str | None
-    requirements_from: str
-    python_version: str
+    source: Source
+    base: Base
 
 
 def find_uv() -> Path:
@@ -137,9 +134,12 @@ async def run_uv(
             exit_code=exit_code,
             stderr=said.excerpt().text,
             step=step,
-            source_name=uv.source_name,
-            requirements_from=uv.requirements_from,
-            python_version=uv.python_version,
+            cwd=str(cwd),
+            bundle_path=str(uv.source.path),
+            bundle_name=uv.source.name or uv.source.path.name,
+            requirements_from=uv.source.requirements_from,
+            dependencies=uv.source.dependencies or (),
+            python_version=uv.base.version,
         )
         raise Failure(diagnose_uv(uv.case, failure))
 

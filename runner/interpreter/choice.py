@@ -1,4 +1,7 @@
-"""Which interpreter a bundle gets, out of those found. Pure: a recorded list gives the same choice."""
+"""Which interpreter a bundle gets, out of those found.
+
+Pure: a recorded list gives the same choice.
+"""
 
 from collections.abc import Sequence
 

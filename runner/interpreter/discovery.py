@@ -44,7 +44,8 @@ def candidates() -> list[Path]:
     one whose version is not active does not run, and what they stand for is found beside them.
     """
     # 36 ms, and not needed where the worker's own Python will do.
-    from findpython.providers import ALL_PROVIDERS, AsdfProvider
+    from findpython.providers import ALL_PROVIDERS
+    from findpython.providers.asdf import AsdfProvider
 
     mise = os.environ.get("MISE_DATA_DIR") or Path.home() / ".local" / "share" / "mise"
     providers = [provider.create() for provider in ALL_PROVIDERS.values()]

@@ -59,7 +59,7 @@ def not_found(
     return Finding(
         phase=Phase.INTERPRETER,
         code=Code.PYTHON_NOT_FOUND,
-        summary=f"--python {request}: there is no such interpreter here ({len(found)} others found)",
+        summary=f"--python {request}: there is no such interpreter here ({len(found)} others are)",
         explanation=f"uv could not download it: {download}" if download else "",
         hints=[
             Hint(

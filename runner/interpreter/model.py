@@ -55,7 +55,7 @@ class Requirement(Struct, frozen=True):
 
 
 def worker_interpreter() -> Interpreter:
-    """The interpreter that runs this process; in a virtual environment, the one that it is made from."""
+    """The interpreter that runs this process; in a virtual environment, the one it is made from."""
     executable = Path(getattr(sys, "_base_executable", None) or sys.executable)
     suffix = _extension_suffix()
     uname = os.uname()
