@@ -166,7 +166,8 @@ class Session:
             }
         )
         initialized = await self._call(Phase.LOAD, request, limit, Initialized)
-        if self._case.bundle is not None:
+        # What the files declare is what its author knows; else what the environment gave.
+        if self._case.bundle is not None and (launch.wire is None or launch.project is not None):
             self._case.bundle.entry_point = initialized.wire
 
     async def execute(

@@ -15,7 +15,7 @@ import msgspec
 import psutil
 import pytest
 
-from runner.diagnosis.case import Case, Failure
+from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.codes import Code
 from runner.environment import Base, Environment, Source, environment, find_uv
 from runner.environment.keys import dependencies_key, has_dependencies, layer_key
@@ -618,3 +618,94 @@ async def test_settings_of_uv_above_the_cache_are_not_the_bundles(
     assert "iniconfig" in await python(
         await build(Run(cache), wanted), "import iniconfig; print(iniconfig.__name__)"
     )
+
+
+@pytest.mark.anyio
+async def test_a_link_in_the_bundle_leads_to_the_copy(tmp_path: Path, cache: Path) -> None:
+    bundle = write_project(tmp_path / "bundle")
+    (bundle / "data").mkdir()
+    (bundle / "data" / "a.csv").write_text("1")
+    (bundle / "relative").symlink_to("data")
+    (bundle / "absolute").symlink_to(bundle / "data")
+    (bundle / "setup.py").write_text(
+        "import os\nfrom setuptools import setup\n"
+        "for name in ('relative', 'absolute'):\n"
+        "    assert os.path.samefile(name, 'data'), name\n"
+        "    open(name + '/written', 'w').close()\n"
+        "setup()\n"
+    )
+    files = ("absolute", "data/a.csv", "pyproject.toml", "relative", "setup.py", "sir.py")
+    await build(Run(cache), source(bundle, files=files))
+    assert not (bundle / "data" / "written").exists()
+
+
+async def failure_of(run: Run, source: Source) -> Finding:
+    with pytest.raises(Failure) as caught:
+        await build(run, source)
+    assert unfinished(run.cache) == []
+    return caught.value.finding
+
+
+@pytest.mark.anyio
+async def test_a_build_of_the_bundle_that_fails_is_told_in_its_own_words(
+    bundle: Path, cache: Path
+) -> None:
+    (bundle / "setup.py").write_text("raise RuntimeError('SIR_HOME is not set')\n")
+    run = Run(cache)
+    finding = await failure_of(run, source(bundle))
+    assert finding.code is Code.BUNDLE_BUILD_FAILED
+    assert "RuntimeError: SIR_HOME is not set" in finding.summary
+    assert run.case.evidence.uv is not None and run.case.evidence.uv.exit_code != 0
+
+
+@pytest.mark.anyio
+async def test_an_index_that_is_not_there_is_told_with_its_host(
+    tmp_path: Path, cache: Path
+) -> None:
+    environ = {
+        **os.environ,
+        "UV_DEFAULT_INDEX": "http://user:hunter2@127.0.0.1:9/simple",
+        "UV_HTTP_RETRIES": "0",
+        "UV_CACHE_DIR": str(tmp_path / "uv-cache"),
+    }
+    run = Run(cache, environ)
+    finding = await failure_of(run, write_requirements(tmp_path / "bundle", "six\n"))
+    assert finding.code is Code.INDEX_UNREACHABLE
+    assert "127.0.0.1:9" in finding.summary and "hunter2" not in finding.summary
+    assert "hunter2" not in run.case.report(finding).explanation
+
+
+@pytest.mark.anyio
+async def test_requirements_that_exclude_each_other_are_both_named(
+    tmp_path: Path, cache: Path
+) -> None:
+    wanted = write_requirements(tmp_path / "bundle", "six==1.16.0\nsix==1.15.0\n")
+    finding = await failure_of(Run(cache), wanted)
+    assert finding.code is Code.DEPENDENCY_CONFLICT
+    assert "needs both six==1.16.0 and six==1.15.0" in finding.summary
+
+
+@pytest.mark.anyio
+async def test_a_lock_that_is_outdated_is_said_before_anything_is_built(
+    tmp_path: Path, cache: Path
+) -> None:
+    bundle = write_project(tmp_path / "bundle")
+    lock = [str(find_uv()), "lock", "--python", str(BASE.path), "--quiet"]
+    await anyio.run_process(lock, cwd=bundle)
+    pyproject = (bundle / "pyproject.toml").read_text()
+    (bundle / "pyproject.toml").write_text(pyproject.replace("= []", '= ["six>=1"]'))
+    run = Run(cache)
+    finding = await failure_of(run, source(bundle, "six>=1", requirements_from="uv.lock"))
+    assert finding.code is Code.LOCK_OUTDATED
+    assert "six>=1" in finding.summary
+    assert not run.ran_uv
+
+
+def test_constraints_are_part_of_the_key_by_what_they_say(bundle: Path, tmp_path: Path) -> None:
+    one, two = tmp_path / "one.txt", tmp_path / "two.txt"
+    one.write_text("six<1.16")
+    two.write_text("six<1.16")
+    before = key(source(bundle), {"UV_CONSTRAINT": str(one)})
+    assert key(source(bundle), {"UV_CONSTRAINT": str(two)}) == before
+    two.write_text("six<1.15")
+    assert key(source(bundle), {"UV_CONSTRAINT": str(two)}) != before

@@ -9,7 +9,6 @@ from pathlib import Path
 from msgspec import Struct
 
 from runner.flow import STARTUP_TIMEOUT, Settings
-from runner.task import MAX_SEED
 from runner.worker import runner_version
 
 
@@ -26,7 +25,8 @@ class Exec(Command, frozen=True, kw_only=True):
     entrypoint: str | None
     param: list[str]
     params: str | None
-    seed: int
+    seed: str
+    """As it was given."""
     output: Path | None
 
 
@@ -39,8 +39,12 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> Exec | Ch
 
     :raises SystemExit: with status 2 where it is wrong, 0 after ``--help`` and ``--version``.
     """
-    parser = _parser()
-    given = parser.parse_args(argv)
+    parser, commands = _parsers()
+    if not argv or argv[0] not in commands:
+        parser.parse_args(argv)  # ends here: with the help, the version or an error
+    parser = commands[argv[0]]
+    # A plain parse takes ENTRYPOINT only where it follows BUNDLE at once.
+    given = parser.parse_intermixed_args(argv[1:])
     try:
         fresh = given.fresh_venv or _flag(environ, "MODELOPS_FORCE_FRESH_VENV")
     except ValueError as error:
@@ -51,7 +55,7 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> Exec | Ch
         startup_timeout=given.startup_timeout,
         timeout=getattr(given, "timeout", None),
     )
-    if given.command == "check":
+    if argv[0] == "check":
         return Check(
             bundle=given.bundle,
             settings=settings,
@@ -72,7 +76,7 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> Exec | Ch
     )
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
     parser = argparse.ArgumentParser(
         prog="modelops-runner",
         description="Run simulation bundles in isolated environments, or say exactly why not.",
@@ -128,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     execute.add_argument(
         "--params", metavar="FILE", help="parameters as a JSON object; '-' reads standard input"
     )
-    execute.add_argument("--seed", metavar="N", type=_seed, default=0, help="0 .. 2**64-1")
+    execute.add_argument("--seed", metavar="N", default="0", help="0 .. 2**64-1")
     execute.add_argument(
         "--timeout", metavar="S", type=_seconds, help="seconds that the task may take"
     )
@@ -145,7 +149,7 @@ def _parser() -> argparse.ArgumentParser:
     check.add_argument(
         "--build", action="store_true", help="also build the environment and load the bundle"
     )
-    return parser
+    return parser, {"exec": execute, "check": check}
 
 
 def _seconds(text: str) -> float:
@@ -156,16 +160,6 @@ def _seconds(text: str) -> float:
     if not (math.isfinite(seconds) and seconds > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
     return seconds
-
-
-def _seed(text: str) -> int:
-    try:
-        seed = int(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r} is not an integer") from None
-    if not 0 <= seed <= MAX_SEED:
-        raise argparse.ArgumentTypeError(f"{text} is not in 0 .. 2**64-1")
-    return seed
 
 
 def _param(text: str) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sys
 from pathlib import Path
@@ -22,14 +23,14 @@ from runner.cli.result import (
     result_lines,
     write_file,
 )
-from runner.diagnosis.case import Case
+from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.codes import Code
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.own_failures import cancelled
 from runner.diagnosis.report import Report
 from runner.events import Phase
 from runner.flow import Result, check_bundle, diagnose, execute_task, reported
-from runner.task import Task, params_invalid
+from runner.task import MAX_SEED, Task, params_invalid
 
 _EXIT_CODES = {
     Phase.BUNDLE: 10,
@@ -53,7 +54,14 @@ def run(command: Exec | Check) -> int:
     try:
         if command.report is not None:
             _check_folder("--report", command.report.parent)
+        if isinstance(command, Exec):
+            if command.output is not None:
+                _prepare_output(command.output, command.bundle)
+            read_seed(command.seed)
         return anyio.run(_run, command)
+    except Failure as failure:  # the seed: a wrong command line, with a report all the same
+        _say_failed(command, Case().report(failure.finding), Live())
+        return 2
     except UsageError as error:
         print(f"modelops-runner: error: {error}", file=sys.stderr)
         return 2
@@ -104,8 +112,6 @@ async def _check(command: Check, case: Case) -> str:
 
 
 async def _execute(command: Exec, case: Case) -> str:
-    if command.output is not None:
-        _prepare_output(command.output, command.bundle)
     result = await execute_task(
         case, command.settings, command.bundle, lambda bundle: _task(command, bundle)
     )
@@ -122,7 +128,18 @@ def _task(command: Exec, bundle: Bundle) -> Task:
         name, _, value = given.partition("=")
         params[name] = parse_value(value)
     entrypoint = bundle.default_entrypoint if command.entrypoint is None else command.entrypoint
-    return Task(entrypoint, params, command.seed)
+    return Task(entrypoint, params, read_seed(command.seed))
+
+
+def read_seed(text: str) -> int:
+    """Read ``--seed``.
+
+    :raises Failure: ``params-invalid``: it is no integer in 0 .. 2**64-1.
+    """
+    # int() takes more than a person means: underscores, spaces, other scripts' digits.
+    if not re.fullmatch(r"[0-9]{1,20}", text) or int(text) > MAX_SEED:
+        raise params_invalid(f"--seed {text!r} is not an integer in 0 .. 2**64-1")
+    return int(text)
 
 
 def read_params(source: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 Pure: the evidence in, the finding out. A recording of a failure gives the same finding.
 """
 
+import shlex
 from collections.abc import Iterator, Sequence
 from pathlib import PurePath
 
@@ -500,7 +501,7 @@ def _short(case: Case, file: str) -> str:
 
 
 def _bundle(case: Case) -> str:
-    return case.bundle.path if case.bundle else "BUNDLE"
+    return shlex.quote(case.bundle.path) if case.bundle else "BUNDLE"
 
 
 def _exec(case: Case, options: str) -> str:
@@ -508,4 +509,4 @@ def _exec(case: Case, options: str) -> str:
 
 
 def _child_command(case: Case) -> str | None:
-    return " ".join(case.child.argv) if case.child else None
+    return shlex.join(case.child.argv) if case.child else None

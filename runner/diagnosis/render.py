@@ -1,6 +1,7 @@
 """The readable form of a report: the root cause first, then the evidence, then what to do."""
 
 import io
+import re
 
 from rich.console import Console, Group, RenderableType
 from rich.padding import Padding
@@ -9,6 +10,9 @@ from rich.text import Text
 
 from runner.diagnosis.report import ExceptionInfo, Excerpt, FoundInterpreter, Hint, Report
 from runner.diagnosis.text import last_lines
+from runner.events import Phase
+
+_FILLING = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$", re.MULTILINE)
 
 EXCERPT_LINES = 12
 FRAMES = 6
@@ -17,8 +21,12 @@ CAUSES = 4
 
 def render_report(report: Report, console: Console) -> None:
     """Print a report on a terminal, or as plain text where the console is none."""
-    for part in _parts(report):
-        console.print(part, highlight=False, soft_wrap=False)
+    with console.capture() as capture:
+        for part in _parts(report):
+            console.print(part, highlight=False, soft_wrap=False)
+    # rich fills lines with spaces up to the width, which is a nuisance in logs and diffs.
+    console.file.write(_FILLING.sub(r"\1", capture.get()))
+    console.file.flush()
 
 
 def report_text(report: Report, width: int = 80) -> str:
@@ -48,12 +56,12 @@ def _parts(report: Report) -> list[RenderableType]:
 
 def _evidence(report: Report) -> list[RenderableType]:
     parts: list[RenderableType] = []
-    if report.phase.value == "interpreter" and report.interpreter and report.interpreter.found:
+    if report.phase is Phase.INTERPRETER and report.interpreter and report.interpreter.found:
         parts.append(_section("interpreters found", _interpreters(report.interpreter.found)))
     if report.exception is not None:
         parts.append(_section("traceback", _exception(report.exception)))
     uv = report.evidence.uv
-    if uv is not None and uv.stderr.strip():
+    if uv is not None and uv.stderr.strip() and report.phase is Phase.ENVIRONMENT:
         parts.append(_section("uv said", _lines(uv.stderr)))
     for name, excerpt in (
         ("the child's stderr", report.evidence.stderr),

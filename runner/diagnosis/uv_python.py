@@ -99,7 +99,9 @@ def platform_conflict(
         phase=Phase.ENVIRONMENT,
         code=Code.DEPENDENCY_PYTHON_CONFLICT,
         summary=summary,
-        explanation="\n".join(uv_hints),
+        explanation="\n".join(
+            [f"{failure.file} asks for it, or something that it asks for does.", *uv_hints]
+        ),
         hints=[
             Hint(
                 title="if the bundle works without it here, say where it is needed",

@@ -6,7 +6,7 @@ numpy>=1.21.0 and sir-model depends on pandas==2.0.3, we can conclude that ...``
 
 import re
 from collections.abc import Iterator
-from itertools import combinations
+from itertools import combinations, product
 
 from msgspec import Struct
 from packaging.requirements import InvalidRequirement, Requirement
@@ -48,6 +48,8 @@ _ONLY = re.compile(rf"only ({_EACH}) (?:is|are) available")
 _NO_WHEEL = re.compile(
     rf"({_WHO}) ha(?:s|ve) no (?:usable wheels|wheels with a matching (Python|platform)[\w ]* tag)"
 )
+# Each is compared with each; a real derivation has some dozens.
+_MOST_EDGES = 100
 _BUILD_REQUIREMENTS = re.compile(r"No solution found when resolving: ")
 
 
@@ -70,7 +72,7 @@ def resolution_finding(case: Case, failure: UvFailure, error: UvError) -> Findin
     if "No solution found" not in error.said:
         return None
     proof = re.sub(r"\{[^}]*\}", "", " ".join(error.messages[-1].split()))
-    edges = list(_edges(proof, failure))
+    edges = list(dict.fromkeys(_edges(proof, failure)))[-_MOST_EDGES:]
     quoted = f"uv says: {_tail(error.messages[-1])}"
     finding = (
         _not_found(failure, error, proof, edges)
@@ -224,9 +226,8 @@ def _disjoint(edges: list[_Edge]) -> tuple[_Edge, _Edge] | None:
 
 
 def _excludes(one: _Edge, other: _Edge) -> bool:
-    return not any(
-        _overlap(SpecifierSet(a) & SpecifierSet(b)) for a in one.specs for b in other.specs
-    )
+    pairs = product(map(SpecifierSet, one.specs), map(SpecifierSet, other.specs))
+    return not any(_overlap(first & second) for first, second in pairs)
 
 
 def _overlap(both: SpecifierSet) -> bool:

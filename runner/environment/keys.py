@@ -96,9 +96,8 @@ def _variable(name: str, value: str) -> list[str]:
     if name not in _NAME_FILES:
         return [_CREDENTIALS.sub("", value)]
     # Relative ones are looked for where uv runs, in the copy of the bundle.
-    return [
-        _file_digest(Path(part)) if Path(part).is_absolute() else part for part in value.split()
-    ]
+    files = map(Path, value.split())
+    return [_file_digest(file) if file.is_absolute() else str(file) for file in files]
 
 
 def _file_digest(file: Path) -> str:

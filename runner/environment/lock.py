@@ -1,9 +1,9 @@
 """Whether uv.lock still says what pyproject.toml asks for.
 
-``uv sync --frozen`` installs what is locked and does not look; ``--locked`` looks, but resolves anew
-over the network for it. uv.lock records what the project asked for when it was locked, so the two
-can be compared as they stand. Only what applies on this interpreter and platform counts, and what
-cannot be decided is not complained about.
+``uv sync --frozen`` installs what is locked and does not look; ``--locked`` looks, but resolves
+anew over the network for it. uv.lock records what the project asked for when it was locked, so the
+two can be compared as they stand. Only what applies on this interpreter and platform counts, and
+what cannot be decided is not complained about.
 """
 
 import shlex
@@ -72,6 +72,7 @@ def check_lock(source: Source, base: Base) -> None:
         return  # uv says better what it cannot read
     if difference is None:
         return
+    path = shlex.quote(str(source.path))
     raise Failure(
         Finding(
             phase=Phase.ENVIRONMENT,
@@ -79,9 +80,7 @@ def check_lock(source: Source, base: Base) -> None:
             summary=f"uv.lock is older than pyproject.toml: {difference}",
             explanation="What is locked is what gets installed, so the bundle would run without"
             " what its pyproject.toml asks for.",
-            hints=[
-                Hint(title="lock it anew", command=f"uv lock --project {shlex.quote(str(source.path))}")
-            ],
+            hints=[Hint(title="lock it anew", command=f"uv lock --project {path}")],
         )
     )  # fmt: skip
 

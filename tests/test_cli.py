@@ -1,0 +1,405 @@
+"""The command, run as its users run it."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from conftest import need_python
+
+WIRE = """
+import json, sys
+def wire(entrypoint, params, seed):
+    print("at work")
+    print("and on stderr", file=sys.stderr)
+    return {"echo.json": json.dumps([entrypoint, params, seed]).encode()}
+"""
+RUN_SECONDS = 60
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    folder = tmp_path / "a bundle"
+    folder.mkdir()
+    (folder / "requirements.txt").write_text("")
+    (folder / "wire.py").write_text(WIRE)
+    return folder
+
+
+Command = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def command(cache: Path, tmp_path: Path) -> Command:
+    def run(
+        *args: str | Path,
+        stdin: str = "",
+        env: dict[str, str] | None = None,
+        python: Path | str = sys.executable,
+    ) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [str(python), "-m", "runner", *map(str, args)],
+            input=stdin,
+            env={**os.environ, "MODELOPS_CACHE_DIR": str(cache), **(env or {})},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=RUN_SECONDS,
+            check=False,
+        )
+
+    return run
+
+
+def report(done: "subprocess.CompletedProcess[str]") -> dict[str, Any]:
+    document = json.loads(done.stdout)
+    assert document["ok"] is False
+    return dict(document["report"])
+
+
+def test_a_result_goes_to_stdout_and_everything_else_to_stderr(
+    command: Command, bundle: Path
+) -> None:
+    done = command("exec", bundle)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("echo.json ")
+    assert " out | at work\n" in done.stderr
+    assert " err | and on stderr\n" in done.stderr
+
+
+def test_json_is_one_document_with_outputs_child_and_timings(
+    command: Command, bundle: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "results"
+    done = command(
+        "exec", bundle, "main", "--param", "beta=0.3", "--param", "name=SEIR", "--seed",
+        2**64 - 1, "--json", "--output", output,
+    )  # fmt: skip
+    document = json.loads(done.stdout)
+    assert document["ok"] is True
+    described = document["outputs"]["echo.json"]
+    data = (output / "echo.json").read_bytes()
+    assert json.loads(data) == ["main", {"beta": 0.3, "name": "SEIR"}, 2**64 - 1]
+    assert described["size"] == len(data)
+    assert described["path"] == str(output / "echo.json")
+    assert document["child"]["python"]["implementation"] == "CPython"
+    assert document["worker"]["python"]
+    assert set(document["timings"]["phases"]) >= {"bundle", "environment", "load", "execute"}
+
+
+def test_the_entry_point_may_follow_the_options(command: Command, bundle: Path) -> None:
+    done = command("exec", bundle, "--json", "main", "--seed", "3")
+    assert done.returncode == 0, done.stderr
+
+
+def test_parameters_come_from_a_file_and_from_stdin_and_single_ones_win(
+    command: Command, bundle: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "params.json"
+    file.write_text('{"a": 1, "b": [true, null]}')
+    for source, stdin in ((str(file), ""), ("-", file.read_text())):
+        done = command(
+            "exec", bundle, "--params", source, "--param", "a=2", "--output", tmp_path / "o",
+            stdin=stdin,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        echoed = json.loads((tmp_path / "o" / "echo.json").read_bytes())
+        assert echoed == ["default", {"a": 2, "b": [True, None]}, 0]
+
+
+@pytest.mark.parametrize(
+    ("content", "telling"),
+    [
+        ("{'a': 1}", "params.json:1:2 is not JSON"),
+        ('{"a": NaN}', "NaN is not JSON"),
+        ("[1, 2]", "a JSON array, not an object"),
+        ("", "params.json:1:1 is not JSON"),
+        ("\udcff", "is not JSON"),
+    ],
+)
+def test_parameters_that_are_no_json_object_are_named(
+    content: str, telling: str, command: Command, bundle: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "params.json"
+    file.write_bytes(content.encode("utf-8", "surrogateescape"))
+    done = command("exec", bundle, "--params", file, "--json")
+    failed = report(done)
+    assert (failed["phase"], failed["code"]) == ("execute", "params-invalid")
+    assert telling in failed["summary"]
+    assert failed["hints"]
+    assert done.returncode == 13
+    assert failed["environment"] is None, "nothing is built for it"
+
+
+@pytest.mark.parametrize("seed", ["1.5", "abc", "-1", str(2**64), ""])
+def test_a_seed_that_is_none_is_a_wrong_command_line(
+    seed: str, command: Command, bundle: Path
+) -> None:
+    done = command("exec", bundle, f"--seed={seed}")
+    assert done.returncode == 2
+    assert done.stderr.startswith("error[params-invalid]: --seed ")
+    assert done.stdout == ""
+    assert report(command("exec", bundle, f"--seed={seed}", "--json"))["code"] == "params-invalid"
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        ("exec",),
+        ("nonsense",),
+        ("exec", "BUNDLE", "--param", "novalue"),
+        ("exec", "BUNDLE", "--timeout", "0"),
+        ("exec", "BUNDLE", "--timeout", "nan"),
+        ("exec", "BUNDLE", "--no-such-option"),
+        ("exec", "BUNDLE", "--output", "BUNDLE/results"),
+        ("exec", "BUNDLE", "--report", "/nonexistent/report.json"),
+        (),
+    ],
+)
+def test_a_wrong_command_line_exits_with_2_and_says_why(
+    args: tuple[str, ...], command: Command, bundle: Path
+) -> None:
+    done = command(*(arg.replace("BUNDLE", str(bundle)) for arg in args))
+    assert done.returncode == 2
+    assert "error: " in done.stderr
+    assert done.stdout == ""
+    assert not (bundle / "results").exists()
+
+
+def test_an_unknown_value_of_the_fresh_variable_is_refused(command: Command, bundle: Path) -> None:
+    done = command("exec", bundle, env={"MODELOPS_FORCE_FRESH_VENV": "maybe"})
+    assert done.returncode == 2
+    assert "MODELOPS_FORCE_FRESH_VENV" in done.stderr
+
+
+def test_a_fresh_environment_is_gone_after_the_run(
+    command: Command, bundle: Path, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    env = {"MODELOPS_CACHE_DIR": str(cache), "MODELOPS_FORCE_FRESH_VENV": "true"}
+    assert command("exec", bundle, env=env).returncode == 0
+    assert not list(cache.rglob("pyvenv.cfg"))
+
+
+def test_a_report_file_is_written_on_failure_and_removed_on_success(
+    command: Command, bundle: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "report.json"
+    (bundle / "wire.py").write_text("1 / 0")
+    assert command("exec", bundle, "--report", file).returncode == 12
+    written = json.loads(file.read_text())
+    assert written["schema"] == "modelops-runner/diagnostic-report/1"
+    assert written["code"] == "load-raised"
+    (bundle / "wire.py").write_text(WIRE)
+    assert command("exec", bundle, "--report", file).returncode == 0
+    assert not file.exists()
+
+
+def test_the_readable_report_begins_with_the_root_cause_and_fits_80_columns(
+    command: Command, bundle: Path
+) -> None:
+    (bundle / "wire.py").write_text("import no_such_module\n")
+    done = command("exec", bundle, env={"COLUMNS": "80"})
+    lines = done.stderr.splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("error["))
+    assert lines[start].startswith("error[module-not-found]: wire.py:1 imports 'no_such_module'")
+    assert any(line.startswith("help: ") for line in lines)
+    assert "\x1b" not in done.stderr
+    assert all(line == line.rstrip() for line in lines[start:])
+    assert all(len(line) <= 80 for line in lines[start:] if not line.startswith("    "))
+
+
+def test_colours_come_where_they_are_asked_for(command: Command, bundle: Path) -> None:
+    (bundle / "wire.py").write_text("import no_such_module\n")
+    done = command("exec", bundle, env={"FORCE_COLOR": "1", "TERM": "xterm-256color"})
+    assert "\x1b[1;31merror" in done.stderr
+
+
+def test_what_a_child_prints_cannot_reach_the_terminal_as_a_command(
+    command: Command, bundle: Path
+) -> None:
+    (bundle / "wire.py").write_text(
+        "import os\n"
+        "def wire(e, p, s):\n"
+        "    os.write(1, b'\\x1b]0;owned\\x07\\x1b[2J\\x1b[31mred\\x1b[0m')\n"
+        "    os.write(1, b'\\xe2\\x80\\xae\\xff\\n')\n"
+        "    raise ValueError('\\x1b[2J \\u202e')\n"
+    )
+    done = command("exec", bundle, "--json")
+    assert done.returncode == 13
+    for text in (done.stderr, done.stdout, report(done)["summary"]):
+        assert "\x1b" not in text and "\u202e" not in text
+    assert "red" in done.stderr
+
+
+def test_outputs_with_unusual_names_stay_in_the_folder(
+    command: Command, bundle: Path, tmp_path: Path
+) -> None:
+    (bundle / "wire.py").write_text(
+        "def wire(e, p, s):\n"
+        "    return {'../up': b'1', '/abs': b'2', '..': b'3', 'a/b': b'4', 'tä ble.csv': b'5'}\n"
+    )
+    output = tmp_path / "deep" / "results"
+    done = command("exec", bundle, "--json", "--output", output)
+    assert done.returncode == 0, done.stderr
+    outputs = json.loads(done.stdout)["outputs"]
+    assert len(list(output.iterdir())) == 5
+    assert [p.name for p in output.parent.iterdir()] == ["results"]
+    for described in outputs.values():
+        assert Path(described["path"]).parent == output
+        assert Path(described["path"]).stat().st_size == 1
+
+
+def test_a_child_too_old_for_tasks_says_which_python_it_is(command: Command, bundle: Path) -> None:
+    python = need_python("2.7")
+    done = command("exec", bundle, "--python", python, "--json")
+    failed = report(done)
+    assert (failed["phase"], failed["code"]) == ("handshake", "python-too-old")
+    assert failed["child"]["python"]["version"].startswith("2.7.")
+    assert done.returncode == 12
+
+
+@pytest.mark.parametrize("version", ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"])
+def test_a_task_runs_on_each_python(version: str, command: Command, bundle: Path) -> None:
+    need_python(version)
+    done = command("exec", bundle, "--python", version, "--json")
+    assert done.returncode == 0, done.stderr
+    child = json.loads(done.stdout)["child"]["python"]
+    assert child["version"].startswith(version + ".")
+
+
+def test_check_says_what_is_known_and_builds_only_when_asked(
+    command: Command, bundle: Path, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    env = {"MODELOPS_CACHE_DIR": str(cache)}
+    done = command("check", bundle, env=env)
+    assert done.returncode == 0, done.stderr
+    assert "wire.py:wire" in done.stdout and "sha256:" in done.stdout
+    assert not cache.exists()
+    done = command("check", bundle, "--build", "--json", env=env)
+    document = json.loads(done.stdout)
+    assert document["ok"] is True
+    assert document["bundle"]["entry_point"] == "wire.py:wire"
+    assert document["environment"]["requirements_from"] == "requirements.txt"
+    assert document["child"]["python"]["version"]
+
+
+def test_a_second_run_neither_resolves_nor_installs(command: Command, bundle: Path) -> None:
+    (bundle / "requirements.txt").write_text("six\n")
+    first = command("exec", bundle)
+    assert " uv | " in first.stderr, first.stderr
+    # A uv that is not there cannot have been run, and an index that is not there not been asked.
+    second = command("exec", bundle, env={"UV_OFFLINE": "1"})
+    assert second.returncode == 0, second.stderr
+    assert " uv | " not in second.stderr
+
+
+# Interrupts: at the build, while loading, at work. Each says by a line of its own that it is there.
+SLOW = "\nimport time\nprint('HERE', flush=True)\ntime.sleep(1000)\n"
+SLOW_BUILD = """
+[project]
+name = "slow"
+version = "1"
+[build-system]
+requires = []
+build-backend = "backend"
+backend-path = ["."]
+"""
+
+
+@pytest.fixture
+def interrupted(cache: Path) -> Iterator[Callable[..., tuple[int, str, list[psutil.Process]]]]:
+    def run(
+        bundle: Path, number: signal.Signals, marker: Path | None = None
+    ) -> tuple[int, str, list[psutil.Process]]:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "runner", "exec", str(bundle)],
+            env={**os.environ, "MODELOPS_CACHE_DIR": str(cache)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert process.stderr is not None
+        said = ""
+        try:
+            if marker is not None:
+                with marker.open() as fifo:  # opens once the build has come that far
+                    fifo.read()
+            else:
+                for line in process.stderr:
+                    said += line
+                    if "HERE" in line:
+                        break
+            family = psutil.Process(process.pid).children(recursive=True)
+            process.send_signal(number)
+            said += process.communicate(timeout=RUN_SECONDS)[1]
+        finally:
+            process.kill()
+            process.wait()
+        _, alive = psutil.wait_procs(family, timeout=5)
+        return process.returncode, said, alive
+
+    yield run
+
+
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+)
+@pytest.mark.parametrize("where", ["load", "task"])
+def test_an_interrupt_leaves_nothing_and_the_next_run_works(
+    where: str,
+    number: signal.Signals,
+    status: int,
+    bundle: Path,
+    command: Command,
+    interrupted: Callable[..., tuple[int, str, list[psutil.Process]]],
+) -> None:
+    slow = SLOW if where == "load" else "def wire(e, p, s):" + SLOW.replace("\n", "\n    ")
+    (bundle / "wire.py").write_text(slow)
+    code, said, alive = interrupted(bundle, number)
+    assert code == status
+    assert "error[cancelled]" in said
+    assert not alive
+    (bundle / "wire.py").write_text(WIRE)
+    assert command("exec", bundle).returncode == 0
+
+
+def test_an_interrupted_build_leaves_no_half_built_environment(
+    bundle: Path,
+    tmp_path: Path,
+    cache: Path,
+    command: Command,
+    interrupted: Callable[..., tuple[int, str, list[psutil.Process]]],
+) -> None:
+    (bundle / "requirements.txt").unlink()
+    (bundle / "pyproject.toml").write_text(SLOW_BUILD)
+    fifo = tmp_path / "building"
+    os.mkfifo(fifo)
+    (bundle / "backend.py").write_text(
+        "import time\n"
+        "def build_wheel(*args, **options):\n"
+        f"    open({str(fifo)!r}, 'w').close()\n"
+        "    time.sleep(1000)\n"
+    )
+    began = time.monotonic()
+    code, said, alive = interrupted(bundle, signal.SIGINT, fifo)
+    assert code == 130, said
+    assert not alive
+    assert not [path for path in cache.rglob("*building*") if path.is_dir()]
+    assert time.monotonic() - began < RUN_SECONDS
+    (bundle / "pyproject.toml").unlink()
+    (bundle / "requirements.txt").write_text("")
+    assert command("exec", bundle).returncode == 0

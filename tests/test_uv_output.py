@@ -1,0 +1,356 @@
+"""What uv said, in three releases with three layouts, and what is made of it.
+
+tests/data/uv_output/<release>/<case>.txt is the stderr of real failures: of packages on PyPI, of
+servers on loopback, of small projects under /srv/run.
+"""
+
+import re
+import time
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.codes import CODES, Code
+from runner.diagnosis.report import BundleInfo, Edit
+from runner.diagnosis.uv_error import Step, UvFailure, parse_uv_error
+from runner.diagnosis.uv_output import diagnose_uv
+from runner.events import Phase
+
+DATA = Path(__file__).parent / "data" / "uv_output"
+RELEASES = ["0.13.9", "0.7.22", "0.4.30"]
+
+NOT_FOUND, CONFLICT = Code.DEPENDENCY_NOT_FOUND, Code.DEPENDENCY_CONFLICT
+PYTHON, BUNDLE, BUILD = (
+    Code.DEPENDENCY_PYTHON_CONFLICT,
+    Code.BUNDLE_BUILD_FAILED,
+    Code.DEPENDENCY_BUILD_FAILED,
+)
+UNREACHABLE, UNAUTHORIZED = Code.INDEX_UNREACHABLE, Code.INDEX_UNAUTHORIZED
+FAILED, DENIED, FULL = Code.ENVIRONMENT_FAILED, Code.PERMISSION_DENIED, Code.DISK_FULL
+
+# The code, and what its summary contains, whichever release said it.
+EXPECTED: dict[str, tuple[Code, str]] = {
+    "bundle-bad-toml": (BUNDLE, "failed: TOML parse error at line 1, column 9: "),
+    "bundle-bad-version": (BUNDLE, "line 3, column 11: expected version to start with a number"),
+    "bundle-build-requires-not-found": (
+        NOT_FOUND,
+        "starsim-buildz, which the build of sir-model needs, is not in the package index",
+    ),
+    "bundle-c-syntax-error": (BUNDLE, "fastsir.c:2:11: error: expected declaration specifiers"),
+    "bundle-flat-layout": (BUNDLE, "Multiple top-level packages discovered in a flat-layout"),
+    "bundle-hatchling-no-files": (BUNDLE, "ValueError: Unable to determine which files to ship"),
+    "bundle-missing-backend": (BUNDLE, "ModuleNotFoundError: No module named 'setuptoolz'"),
+    "bundle-requires-python": (FAILED, "sir-model itself needs Python >=3.13, and the"),
+    "bundle-requires-python-sync": (FAILED, "sir-model itself needs Python >=3.13, and the"),
+    "bundle-setup-raises": (BUNDLE, "failed: RuntimeError: SIR_HOME is not set"),
+    "bundle-setup-syntax-error": (BUNDLE, "failed: SyntaxError: '(' was never closed"),
+    "cache-is-file": (DENIED, "/srv/run/cachefile: File exists"),
+    "cache-not-writable": (DENIED, "/srv/run/cache: Permission denied"),
+    "conflict-direct": (CONFLICT, "sir-model needs both six==1.16.0 and six==1.15.0"),
+    "conflict-transitive": (CONFLICT, ", and sir-model needs numpy==1.19.5"),
+    "conflict-transitive-two": (
+        CONFLICT,
+        "jinja2==3.1.4 needs markupsafe>=2.0, and sir-model needs markupsafe<1",
+    ),
+    "dependency-c-syntax-error": (BUILD, "fastsir.c:2:8: error: expected declaration"),
+    "dependency-distutils": (BUILD, "ModuleNotFoundError: No module named 'distutils'"),
+    "dependency-fortran": (BUILD, "No such file or directory: 'gfortran-none'"),
+    "dependency-guards-python": (
+        PYTHON,
+        "numba 0.57.1 supports Python >=3.8,<3.12, and this is Python 3.13.0",
+    ),
+    "dependency-linker": (BUILD, "ld: cannot find -lgslnone: No such file or directory"),
+    "dependency-missing-header": (BUILD, "fatal error: gsl/gsl_rng.h: No such file"),
+    "dependency-no-compiler": (BUILD, "No such file or directory: 'no-such-cc'"),
+    "dependency-numpy-at-build": (BUILD, "ModuleNotFoundError: No module named 'numpy'"),
+    "dependency-pg-config": (BUILD, "psycopg2 2.9.9 could not be built from source: Error: pg_con"),
+    "dependency-pkg-resources": (BUILD, "ModuleNotFoundError: No module named 'pkg_resources'"),
+    "dependency-sdist-numpy": (BUILD, "numpy 1.21.0 could not be built from source: ModuleNotFo"),
+    "dependency-setup-raises": (BUILD, "fastsir could not be built from source: RuntimeError: SI"),
+    "dependency-setup-raises-locked": (BUILD, "fastsir could not be built from source: RuntimeErr"),
+    "dependency-setuptools-undeclared": (BUILD, "ModuleNotFoundError: No module named 'setuptools"),
+    "dependency-sklearn": (BUILD, "sklearn 0.0.post12 could not be built from source"),
+    "dependency-transitive-build": (BUILD, "fastsir could not be built from source: RuntimeError"),
+    "disk-full": (FULL, "the disk is full: no space for /srv/small/cache/"),
+    "git-missing": (FAILED, "git is not installed, and http://127.0.0.1:9/x/epimodels is a git"),
+    "git-repository-missing": (NOT_FOUND, "file:///srv/no-such-repo"),
+    "git-unreachable": (UNREACHABLE, "127.0.0.1:9 cannot be used: it refused the connection"),
+    "git-unresolvable": (UNREACHABLE, "no-such-host.invalid cannot be used: its name cannot be"),
+    "hash-mismatch": (FAILED, "Hash mismatch for `six==1.16.0`"),
+    "index-401": (
+        UNAUTHORIZED,
+        "the package index at 127.0.0.1:48402 wants other credentials: 401",
+    ),
+    "index-403": (
+        UNAUTHORIZED,
+        "the package index at 127.0.0.1:48403 wants other credentials: 403",
+    ),
+    "index-404": (NOT_FOUND, "there is no package six in the package index"),
+    "index-500": (UNREACHABLE, "it answered 500 Internal Server Error"),
+    "index-dns": (
+        UNREACHABLE,
+        "the package index at no-such-host.invalid cannot be used: its name",
+    ),
+    "index-garbage": (NOT_FOUND, "the package index has no version of six"),
+    "index-json": (UNREACHABLE, "what it answers is not what an index answers"),
+    "index-offline": (UNREACHABLE, "uv may not use the network"),
+    "index-refused": (UNREACHABLE, "the package index at 127.0.0.1:9 cannot be used: it refused"),
+    "index-refused-build-requires": (
+        UNREACHABLE,
+        "index at 127.0.0.1:9 cannot be used: it refused",
+    ),
+    "index-timeout": (UNREACHABLE, "127.0.0.1:48400 cannot be used: it did not answer in time"),
+    "index-tls": (
+        UNREACHABLE,
+        "localhost:48407 cannot be used: its TLS certificate is not trusted",
+    ),
+    "lock-missing-frozen": (FAILED, "Unable to find lockfile at `uv.lock`"),
+    "lock-missing-locked": (FAILED, "Unable to find lockfile at `uv.lock`"),
+    "lock-newer": (FAILED, "uv.lock was written by a newer uv than this one"),
+    "lock-no-wheel": (
+        PYTHON,
+        "pywin32 306, which uv.lock asks for, has neither source nor a wheel",
+    ),
+    "lock-outdated": (Code.LOCK_OUTDATED, "uv.lock does not match pyproject.toml"),
+    "lock-unreadable": (FAILED, "uv.lock is broken: TOML parse error at line 2"),
+    "no-wheel": (PYTHON, "numpy==1.24.4 has no wheel for Python 3.13.0"),
+    "no-wheel-abi": (PYTHON, "torch==2.2.0 has no wheel for Python 3.13.0"),
+    "no-wheel-platform": (PYTHON, "pywin32==306 has no wheel for "),
+    "package-not-found": (NOT_FOUND, "there is no package starsim-modelz in the package index"),
+    "package-not-found-requirements": (NOT_FOUND, "there is no package starsim-modelz in the"),
+    "path-missing": (NOT_FOUND, "pyproject.toml refers to file:///srv/epimodels, which does not"),
+    "python-conflict": (PYTHON, "numpy==2.1.0 needs Python >=3.10, and this is Python 3.8.18"),
+    "python-conflict-range": (PYTHON, "numpy>=2.1.0,<=2.2.6 needs Python >=3.10, and this is"),
+    "requirement-file-missing": (NOT_FOUND, "refers to requirements.txt, which does not exist"),
+    "requirement-invalid": (FAILED, "requirements.txt has a requirement that is none: no such"),
+    "transitive-not-found": (NOT_FOUND, "starsim-modelz, which epimodels==0.1.0 needs, is not in"),
+    "transitive-version-not-found": (NOT_FOUND, "no version six==99, which epimodels==0.1.0 needs"),
+    "url-404": (
+        NOT_FOUND,
+        "there is nothing at http://127.0.0.1:48401/epimodels-1.0-py3-none-any.",
+    ),
+    "url-refused": (UNREACHABLE, "127.0.0.1:9 cannot be used: it refused the connection"),
+    "venv-not-writable": (DENIED, "/srv/run/newvenv: Permission denied"),
+    "venv-python-missing": (FAILED, "No interpreter found for Python 3.99"),
+    "version-not-found": (NOT_FOUND, "there is no version six==99"),
+    "version-range-not-found": (NOT_FOUND, "no version six>=99; there is six<=1.17.0"),
+}
+
+
+def step_of(name: str) -> Step:
+    if name.startswith("venv"):
+        return "venv"
+    if name.startswith("bundle") or name.endswith("build-requires"):
+        return "bundle"
+    return "dependencies"
+
+
+def requirements_from(name: str) -> str:
+    if "requirement" in name or name == "hash-mismatch":
+        return "requirements.txt"
+    return "uv.lock" if "lock" in name else "pyproject.toml"
+
+
+def diagnose(text: str, name: str = "", *dependencies: str, python: str = "3.11.7") -> Finding:
+    case = Case()
+    case.bundle = BundleInfo("/srv/run/sir-model", "sir-model", requires_python=">=3.8")
+    said = re.search(r"Using (?:CPython|Python) (\d\S+)", text)
+    failure = UvFailure(
+        argv=["uv", "venv", "/srv/run/newvenv"],
+        exit_code=1,
+        stderr=text,
+        step=step_of(name),
+        cwd="/srv/copy",
+        bundle_path="/srv/run/sir-model",
+        bundle_name="sir-model",
+        requirements_from=requirements_from(name),
+        dependencies=dependencies,
+        python_version=said.group(1) if said else python,
+    )
+    return diagnose_uv(case, failure)
+
+
+def recorded(name: str, release: str = "0.13.9") -> str:
+    return (DATA / release / f"{name}.txt").read_text("utf-8")
+
+
+CASES = [
+    (release, file.stem) for release in RELEASES for file in sorted((DATA / release).iterdir())
+]
+
+
+@pytest.mark.parametrize(("release", "name"), CASES, ids=str)
+def test_a_failure_is_recognised_in_the_words_of_each_release(release: str, name: str) -> None:
+    finding = diagnose(recorded(name, release), name)
+    code, summary = EXPECTED[name]
+    assert (finding.code, finding.phase) == (code, Phase.ENVIRONMENT)
+    assert summary in finding.summary
+    assert Phase.ENVIRONMENT in CODES[finding.code].phases
+    assert "\n" not in finding.summary and len(finding.summary) < 220
+    assert finding.hints and finding.explanation
+    assert len(finding.explanation) < 4000
+
+
+def test_every_expectation_has_its_recording() -> None:
+    assert {name for _, name in CASES} == EXPECTED.keys()
+
+
+def edits(finding: Finding) -> list[Edit]:
+    return [hint.edit for hint in finding.hints if hint.edit]
+
+
+def test_a_conflict_suggests_what_the_other_one_takes() -> None:
+    finding = diagnose(recorded("conflict-transitive-two"), "", "jinja2==3.1.4", "markupsafe <1")
+    assert edits(finding) == [
+        Edit(file="pyproject.toml", before="markupsafe <1", after="markupsafe>=2.0")
+    ]
+    assert "asks for jinja2==3.1.4" in finding.explanation
+
+
+def test_a_conflict_among_many_alternatives_is_told_in_its_general_form() -> None:
+    text = (
+        "error: No solution found when resolving dependencies\n"
+        "  cause: Because tensorflow>=2.18.0rc0,<=2.18.1 depends on numpy>=1.26.0,<2.1.0 and"
+        " tensorflow>=2.20.0rc0 depends on numpy>=1.26.0, we can conclude that all versions of"
+        " tensorflow depend on numpy>=1.22.\n"
+        "         And because you require tensorflow and numpy<1.20, we can conclude that your"
+        " requirements are unsatisfiable.\n"
+    )
+    finding = diagnose(text)
+    assert finding.code is Code.DEPENDENCY_CONFLICT
+    assert finding.summary == "tensorflow needs numpy>=1.22, and sir-model needs numpy<1.20"
+
+
+def test_a_python_conflict_names_the_nearest_python_that_would_do() -> None:
+    finding = diagnose(recorded("python-conflict"), "", "numpy==2.1.0")
+    commands = [hint.command for hint in finding.hints]
+    assert commands[0] == "modelops-runner exec /srv/run/sir-model --python 3.10"
+    before = 'requires-python = ">=3.8"'
+    assert edits(finding) == [
+        Edit(file="pyproject.toml", before=before, after='requires-python = ">=3.10"'),
+        Edit(file="pyproject.toml", before="numpy==2.1.0", after="numpy<2.1.0"),
+    ]
+    finding = diagnose(recorded("no-wheel-abi"), "", "torch==2.2.0")
+    assert edits(finding) == [
+        Edit(file="pyproject.toml", before=before, after='requires-python = ">=3.8,<3.13"'),
+        Edit(file="pyproject.toml", before="torch==2.2.0", after="torch>2.2.0"),
+    ]
+
+
+def test_a_python_that_the_bundle_does_not_accept_is_not_suggested() -> None:
+    text = recorded("no-wheel-abi")
+    case = Case()
+    case.bundle = BundleInfo("/srv/run/sir-model", "sir-model", requires_python=">=3.13")
+    failure = UvFailure(
+        argv=[], exit_code=1, stderr=text, step="dependencies", cwd="/c", bundle_path="/b",
+        bundle_name="sir-model", requirements_from="pyproject.toml", dependencies=(),
+        python_version="3.13.0",
+    )  # fmt: skip
+    finding = diagnose_uv(case, failure)
+    assert finding.code is Code.DEPENDENCY_PYTHON_CONFLICT
+    assert not any(hint.command for hint in finding.hints)
+    assert len(finding.hints) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("dependency-missing-header", "gsl/gsl_rng.h"),
+        ("dependency-no-compiler", "install no-such-cc"),
+        ("dependency-linker", "libgslnone"),
+        ("dependency-pg-config", "psycopg2-binary"),
+        ("dependency-distutils", "Python 3.11"),
+        ("dependency-sklearn", "scikit-learn"),
+        ("dependency-transitive-build", "has a wheel for Python 3.11"),
+    ],
+)
+def test_a_build_that_fails_for_a_known_cause_comes_with_its_cure(name: str, advice: str) -> None:
+    for release in RELEASES:
+        hints = diagnose(recorded(name, release)).hints
+        if (name, release) != ("dependency-sklearn", "0.4.30"):  # it did not know that one
+            assert any(advice in hint.title for hint in hints)
+
+
+def test_an_undeclared_build_requirement_is_to_be_declared_where_it_can_be() -> None:
+    own = diagnose(recorded("bundle-missing-backend"), "bundle-missing-backend")
+    assert [edit.after for edit in edits(own)] == ['[build-system]\nrequires = ["setuptoolz"]']
+    other = diagnose(recorded("dependency-numpy-at-build"))
+    assert edits(other)[0].after == '[tool.uv.extra-build-dependencies]\nfastsir = ["numpy"]'
+    of_requirements = diagnose(recorded("dependency-numpy-at-build"), "requirement")
+    assert edits(of_requirements)[0] == Edit(
+        file="uv.toml", after='[extra-build-dependencies]\nfastsir = ["numpy"]'
+    )
+
+
+def test_who_pulled_in_what_could_not_be_built_is_said() -> None:
+    finding = diagnose(recorded("dependency-transitive-build"))
+    assert "because `epimodels` (v0.1.0) depends on `fastsir`" in finding.explanation
+
+
+def test_what_may_pass_by_itself_is_retryable_and_a_bad_certificate_is_not() -> None:
+    assert diagnose(recorded("index-refused")).retryable is True
+    assert diagnose(recorded("index-tls")).retryable is False
+    assert diagnose(recorded("index-offline")).retryable is False
+
+
+def test_a_summary_has_no_credentials() -> None:
+    text = recorded("index-refused").replace("http://", "http://user:hunter2@")
+    finding = diagnose(text)
+    assert "hunter2" not in finding.summary
+    assert not any("hunter2" in (hint.command or "") for hint in finding.hints)
+
+
+def test_the_copy_that_was_built_is_told_as_the_bundle() -> None:
+    finding = diagnose("error: Distribution not found at: file:///srv/copy/lib\n")
+    assert "file:///srv/run/sir-model/lib" in finding.summary
+
+
+def test_what_is_not_recognised_is_quoted() -> None:
+    finding = diagnose("thinking\nerror: the frobnicator is jammed\n  cause: by a spoon\n")
+    assert finding.code is Code.ENVIRONMENT_FAILED
+    assert finding.summary == "uv ended with status 1: the frobnicator is jammed"
+    assert finding.explanation == "the frobnicator is jammed\nby a spoon"
+    assert diagnose("").summary == "uv ended with status 1 and said nothing"
+    assert "Segmentation" in diagnose("Segmentation fault\n").summary
+
+
+def test_the_three_layouts_come_apart_alike() -> None:
+    errors = [parse_uv_error(recorded("dependency-missing-header", r)) for r in RELEASES]
+    for error in errors:
+        assert any("Failed to build `fastsir @ file:///srv/run/dep/fastsir`" in m
+                   for m in error.messages)  # fmt: skip
+        assert "compilation terminated." in error.output
+        assert any("a library that provides" in hint for hint in error.hints + error.messages)
+
+
+@given(st.text())
+def test_any_text_has_a_finding(text: str) -> None:
+    assert diagnose(text).summary
+    assert diagnose(f"error: {text}").summary
+    assert diagnose(f"error: No solution found when resolving\n  cause: {text}").summary
+
+
+WORDS = re.findall(r"\S+\s*", "".join(recorded(name) for _, name in CASES[:75:3]))
+
+
+@given(st.lists(st.sampled_from(WORDS), max_size=40), st.sampled_from(["", "bundle"]))
+def test_any_jumble_of_what_uv_says_has_a_finding(words: list[str], name: str) -> None:
+    text = "".join(words)
+    assert diagnose(f"error: No solution found\n  cause: {text}", name).summary
+    assert diagnose(
+        f"error: Failed to build `{text}`\n  cause: x\n\n[stderr]\n{text}", name
+    ).summary
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["a", "a.", "a>=1,", "a and ", "all of: ", "you require a and ", "`", "x depends on y "],
+)
+def test_no_text_is_slow_to_read(piece: str) -> None:
+    text = "error: No solution found\n  cause: " + piece * (64 * 1024 // len(piece))
+    started = time.perf_counter()
+    diagnose(text)
+    assert time.perf_counter() - started < 5
