@@ -1,6 +1,7 @@
 """The façade: ``AsyncRunner`` on asyncio or trio, ``Runner`` from any thread."""
 
 import threading
+import weakref
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import ExitStack
 from functools import partial
@@ -169,6 +170,9 @@ class Runner(_Runner):
         self._lock = threading.Lock()
         self._stack = ExitStack()
         self._portal: BlockingPortal | None = None
+        # Also at the interpreter's exit: there the garbage collector would close the portal, whose
+        # daemon thread no longer runs by then, and wait for it for ever.
+        self._close_portal = weakref.finalize(self, self._stack.close)
 
     def __enter__(self) -> "Runner":
         return self
@@ -200,7 +204,7 @@ class Runner(_Runner):
         """Wait for the calls under way, then end the event loop. Calling it again does nothing."""
         with self._lock:
             self._closed = True
-        self._stack.close()
+        self._close_portal()
 
     def _call(self, function: Callable[[], Awaitable[_T]]) -> _T:
         ended = threading.Event()

@@ -1,0 +1,255 @@
+"""The library: both faces, from threads, with failures that carry their report."""
+
+import pickle
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import anyio
+import psutil
+import pytest
+
+import runner
+from runner import AsyncRunner, ChildStartError, ExecutionError, Phase, Runner, RunnerError
+from runner.events import Diagnosed, Event, Output, PhaseFinished, Stream
+
+WIRE = """
+import json
+def wire(entrypoint, params, seed):
+    print("at work on", entrypoint)
+    return {"echo": json.dumps([entrypoint, params, seed]).encode()}
+"""
+
+
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    (folder / "requirements.txt").write_text("")
+    (folder / "wire.py").write_text(WIRE)
+    return folder
+
+
+def test_a_task_runs_and_its_result_is_a_mapping_of_bytes(bundle: Path, cache: Path) -> None:
+    with Runner(cache=cache) as runner:
+        outputs = runner.execute(bundle, "models.sir/baseline", {"beta": 0.3}, seed=1)
+    assert dict(outputs) == {"echo": b'["models.sir/baseline", {"beta": 0.3}, 1]'}
+    assert outputs["echo"].startswith(b"[")
+    assert outputs.child.python is not None
+    assert set(outputs.timings.phases) == {
+        *("bundle", "interpreter", "environment", "spawn", "handshake", "load", "execute"),
+        "shutdown",
+    }
+    assert repr(outputs) == "<Result {'echo': 41 bytes}>"
+
+
+def test_the_bundles_own_defaults_hold_where_the_caller_says_nothing(
+    bundle: Path, cache: Path
+) -> None:
+    (bundle / "requirements.txt").unlink()
+    (bundle / "pyproject.toml").write_text(
+        '[project]\nname = "b"\nversion = "1"\n[tool.modelops]\nentrypoint = "baseline"\n'
+        "timeout = 0.5\n"
+    )
+    with Runner(cache=cache) as runner:
+        assert b'"baseline"' in runner.execute(bundle)["echo"]
+        (bundle / "wire.py").write_text("import time\ndef wire(e, p, s):\n    time.sleep(1000)\n")
+        with pytest.raises(ExecutionError) as caught:
+            runner.execute(bundle)
+    assert caught.value.report.code == "child-hung"
+    assert "0.5 s" in caught.value.report.summary
+
+
+def test_threads_share_a_runner(bundle: Path, cache: Path) -> None:
+    with Runner(cache=cache) as runner, ThreadPoolExecutor(4) as threads:
+        results = list(threads.map(lambda n: runner.execute(bundle, seed=n)["echo"], range(12)))
+    assert results == [f'["default", {{}}, {n}]'.encode() for n in range(12)]
+
+
+def test_a_failure_is_raised_with_its_report_and_pickles(bundle: Path, cache: Path) -> None:
+    (bundle / "wire.py").write_text("import no_such_module\n")
+    with Runner(cache=cache) as runner, pytest.raises(ChildStartError) as caught:
+        runner.execute(bundle)
+    error = pickle.loads(pickle.dumps(caught.value))
+    report = error.report
+    assert isinstance(error, RunnerError)
+    assert (report.phase, report.code) == (Phase.LOAD, "module-not-found")
+    assert str(error).startswith("module-not-found: wire.py:1 imports 'no_such_module'")
+    assert report.bundle is not None and report.bundle.digest is not None
+    assert report.worker is not None and report.worker.uv_version is not None
+    assert report.environment is not None and report.environment.key is not None
+    assert [timing.outcome for timing in report.timeline][-1] == "failed"
+
+
+def test_events_come_in_order_and_output_while_the_task_runs(bundle: Path, cache: Path) -> None:
+    events: list[Event] = []
+    with Runner(cache=cache, on_event=events.append) as runner:
+        runner.execute(bundle, "main")
+    finished = [event.phase for event in events if isinstance(event, PhaseFinished)]
+    assert finished == list(Phase)
+    printed = [event for event in events if isinstance(event, Output)]
+    assert b"".join(e.data for e in printed if e.stream is Stream.STDOUT) == b"at work on main\n"
+    at = [event.at for event in events]
+    assert at == sorted(at)
+
+
+def test_a_failure_is_an_event_too(bundle: Path, cache: Path) -> None:
+    events: list[Event] = []
+    (bundle / "wire.py").write_text("1 / 0\n")
+    with Runner(cache=cache, on_event=events.append) as runner, pytest.raises(ChildStartError):
+        runner.execute(bundle)
+    diagnosed = events[-1]
+    assert isinstance(diagnosed, Diagnosed) and diagnosed.code == "load-raised"
+
+
+def test_a_handler_that_raises_disturbs_nothing(
+    bundle: Path, cache: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def handler(event: Event) -> None:
+        raise RuntimeError("a reader's own fault")
+
+    with Runner(cache=cache, on_event=handler) as runner:
+        assert "echo" in runner.execute(bundle)
+    assert "a reader's own fault" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("params", "seed", "telling"),
+    [
+        ({"beta": float("nan")}, 0, "params['beta'] is nan"),
+        ({"path": [1, {"deep": Path("/")}]}, 0, "params['path'][1]['deep'] is a pathlib"),
+        ({1: 2}, 0, "key 1"),
+        ({}, -1, "the seed is -1"),
+        ({}, 2**64, "2**64-1"),
+        ({}, 1.0, "a float, not an integer"),
+        ({}, True, "a bool, not an integer"),
+    ],
+)
+def test_what_json_cannot_say_is_refused_before_anything_is_built(
+    params: dict[str, object], seed: int, telling: str, bundle: Path, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    with Runner(cache=cache) as runner, pytest.raises(ExecutionError) as caught:
+        runner.execute(bundle, "main", params, seed=seed)
+    assert caught.value.report.code == "params-invalid"
+    assert telling in caught.value.report.summary
+    assert not cache.exists()
+
+
+def test_parameters_that_contain_themselves_are_refused(bundle: Path, cache: Path) -> None:
+    params: dict[str, object] = {}
+    params["self"] = [params]
+    with Runner(cache=cache) as runner, pytest.raises(ExecutionError, match="contains itself"):
+        runner.execute(bundle, "main", params)
+
+
+def test_a_closed_runner_refuses(bundle: Path, cache: Path) -> None:
+    runner = Runner(cache=cache)
+    runner.close()
+    runner.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        runner.execute(bundle)
+
+
+def test_a_runner_that_nobody_closes_does_not_keep_the_process_alive(
+    bundle: Path, cache: Path
+) -> None:
+    code = (
+        "import sys; from runner import Runner; r = Runner(cache=sys.argv[1]);"
+        " print(r.execute(sys.argv[2])['echo'])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(cache), str(bundle)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.anyio
+async def test_the_asynchronous_face_runs_tasks_side_by_side(bundle: Path, cache: Path) -> None:
+    results: dict[int, bytes] = {}
+    async with AsyncRunner(cache=cache) as runner:
+
+        async def one(seed: int) -> None:
+            results[seed] = (await runner.execute(bundle, seed=seed))["echo"]
+
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as tasks:
+                for seed in range(4):
+                    tasks.start_soon(one, seed)
+    assert sorted(results) == [0, 1, 2, 3]
+    assert results[3] == b'["default", {}, 3]'
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_call_leaves_no_process(bundle: Path, cache: Path) -> None:
+    (bundle / "wire.py").write_text(
+        "import time\ndef wire(e, p, s):\n    print('here')\n    time.sleep(1000)\n"
+    )
+    here = anyio.Event()
+
+    def handler(event: Event) -> None:
+        if isinstance(event, Output) and event.data.startswith(b"here"):
+            here.set()
+
+    async with AsyncRunner(cache=cache, on_event=handler) as runner:
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(runner.execute, bundle)
+                await here.wait()
+                children = psutil.Process().children(recursive=True)
+                tasks.cancel_scope.cancel()
+    _, alive = psutil.wait_procs(children, timeout=5)
+    assert not [child for child in alive if child.name().startswith("python")]
+
+
+def test_keyboard_interrupt_ends_the_task_before_it_goes_on(bundle: Path, cache: Path) -> None:
+    (bundle / "wire.py").write_text(
+        "import time\ndef wire(e, p, s):\n    print('here')\n    time.sleep(1000)\n"
+    )
+    code = """if True:
+        import signal, sys, threading, psutil
+        from runner import Runner
+        from runner.events import Output
+        def handler(event):
+            if isinstance(event, Output) and event.data.startswith(b"here"):
+                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+        with Runner(cache=sys.argv[1], on_event=handler) as runner:
+            try:
+                runner.execute(sys.argv[2])
+            except KeyboardInterrupt:
+                left = [c for c in psutil.Process().children() if c.status() != "zombie"]
+                print("interrupted", len(left))
+    """
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(cache), str(bundle)],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.stdout == "interrupted 0\n", done.stderr
+
+
+def test_the_names_of_the_package_are_all_there() -> None:
+    for name in runner.__all__:
+        assert getattr(runner, name) is not None
+    with pytest.raises(AttributeError, match="no attribute 'nonsense'"):
+        _ = runner.nonsense
+
+
+def test_importing_the_package_costs_next_to_nothing() -> None:
+    code = "import sys, runner; print(sorted({'anyio', 'msgspec', 'rich'} & set(sys.modules)))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "[]\n"
