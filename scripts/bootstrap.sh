@@ -30,13 +30,16 @@ install_uv() {
     esac
     say "installing uv $version into .tools"
     if "$python" -c 'import ensurepip' 2>/dev/null; then
-        "$python" -m venv --clear .tools/uv && set -- -m pip
-    else
-        # Debian takes pip and ensurepip out of python3.
+        "$python" -m venv --clear .tools/uv && set -- .tools/uv/bin/python -m pip install
+    elif "$python" -m pip --version >/dev/null 2>&1; then
+        # Debian takes ensurepip out of python3; its python3-pip can fill an empty venv.
         "$python" -m venv --clear --without-pip .tools/uv &&
-            "$python" scripts/bootstrap_pip.py .tools/uv/pip.whl && set -- .tools/uv/pip.whl/pip
+            set -- "$python" -m pip --python .tools/uv/bin/python install
+    else
+        say "$python has neither ensurepip nor pip; on Debian: apt install python3-venv"
+        return 1
     fi || return
-    .tools/uv/bin/python "$@" install --quiet --disable-pip-version-check --no-user "uv==$version"
+    "$@" --quiet --disable-pip-version-check --no-user "uv==$version"
 }
 
 # The caller's uv.toml and UV_* must not decide what is installed: another index or an exclude-newer

@@ -5,6 +5,7 @@ exception, or the first error, speaks for itself.
 """
 
 import re
+import shlex
 
 from packaging.utils import canonicalize_name
 
@@ -82,7 +83,7 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
         hints.append(
             Hint(
                 title="build it by hand, and see what the backend says",
-                command=f"uv build --wheel {failure.bundle_path} --out-dir /tmp/wheel",
+                command=f"uv build --wheel -o /tmp {shlex.quote(failure.bundle_path)}",
             )
         )
     return Finding(

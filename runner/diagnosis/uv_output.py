@@ -6,6 +6,7 @@ a package look missing.
 """
 
 import re
+import shlex
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.codes import Code
@@ -109,17 +110,16 @@ def _python_refused(case: Case, failure: UvFailure, error: UvError) -> Finding |
 def _input_refused(failure: UvFailure, error: UvError) -> Finding | None:
     """uv does not take what the bundle's files say."""
     said = error.said
+    relock = f"uv lock --project {shlex.quote(failure.bundle_path)}"
     if "uv.lock" in said and "needs to be updated" in said:
         code, summary = Code.LOCK_OUTDATED, f"uv.lock does not match {failure.file}"
-        hint = Hint(title="lock it anew", command=f"uv lock --project {failure.bundle_path}")
+        hint = Hint(title="lock it anew", command=relock)
     elif "unsupported schema version" in said:
         code, summary = Code.ENVIRONMENT_FAILED, "uv.lock was written by a newer uv than this one"
         hint = Hint(title="upgrade uv beside the runner", command="python -m pip install -U uv")
     elif "Failed to parse `uv.lock`" in said:
         code, summary = Code.ENVIRONMENT_FAILED, f"uv.lock is broken: {_last(error)}"
-        hint = Hint(
-            title="remove it and lock anew", command=f"uv lock --project {failure.bundle_path}"
-        )
+        hint = Hint(title="remove it and lock anew", command=relock)
     elif "Hash mismatch" in said:
         code = Code.ENVIRONMENT_FAILED
         summary = f"{_last(error)}: what the index has is not what was recorded"
@@ -152,7 +152,7 @@ def _unrecognised(failure: UvFailure, error: UvError, stderr: str) -> Finding:
         code=Code.ENVIRONMENT_FAILED,
         summary=f"uv ended {status}{said}",
         explanation="\n".join([*words, *error.hints]),
-        hints=[Hint(title="run the same by hand", command=" ".join(failure.argv))],
+        hints=[Hint(title="run the same by hand", command=shlex.join(failure.argv))],
     )
 
 

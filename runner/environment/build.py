@@ -26,7 +26,6 @@ from runner.environment.keys import (
     has_dependencies,
     layer_key,
 )
-from runner.environment.lock import check_lock
 from runner.environment.store import (
     Manifest,
     finished,
@@ -117,6 +116,8 @@ async def _dependencies(source: Source, base: Base, venv: Path, uv: Uv) -> bool:
     if _usable(venv):
         return True
     if source.requirements_from == "uv.lock":
+        from runner.environment.lock import check_lock  # 10 ms, and not needed for what is built
+
         check_lock(source, base)
     async with locked(venv, uv.case):
         if _usable(venv):
@@ -129,7 +130,15 @@ async def _dependencies(source: Source, base: Base, venv: Path, uv: Uv) -> bool:
             await run_uv(
                 uv,
                 "venv",
-                ["venv", "--no-project", "--relocatable", "--python", str(base.path), str(built)],
+                [
+                    "venv",
+                    "--quiet",
+                    "--no-project",
+                    "--relocatable",
+                    "--python",
+                    str(base.path),
+                    str(built),
+                ],
                 cwd=copy,
             )
             if has_dependencies(source):

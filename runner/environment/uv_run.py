@@ -10,7 +10,6 @@ from runner.diagnosis.codes import Code
 from runner.diagnosis.report import Hint, UvRun
 from runner.diagnosis.text import Capture
 from runner.diagnosis.uv_error import Step, UvFailure
-from runner.diagnosis.uv_output import diagnose_uv
 from runner.environment.keys import Base, Source
 from runner.events import Phase, Stream
 from runner.process import spawn
@@ -129,6 +128,8 @@ async def run_uv(
         if exit_code != 0:
             uv.case.evidence.uv = UvRun(argv, exit_code, said.excerpt().text)
     if exit_code != 0:
+        from runner.diagnosis.uv_output import diagnose_uv  # 15 ms, and not needed before
+
         failure = UvFailure(
             argv=argv,
             exit_code=exit_code,
