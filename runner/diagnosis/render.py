@@ -23,7 +23,7 @@ def render_report(report: Report, console: Console) -> None:
     """Print a report on a terminal, or as plain text where the console is none."""
     with console.capture() as capture:
         for part in _parts(report):
-            console.print(part, highlight=False, soft_wrap=False)
+            console.print(part, highlight=False, crop=False)
     # rich fills lines with spaces up to the width, which is a nuisance in logs and diffs.
     console.file.write(_FILLING.sub(r"\1", capture.get()))
     console.file.flush()
@@ -47,7 +47,8 @@ def _parts(report: Report) -> list[RenderableType]:
     if report.explanation:
         parts.append(_indented(Text(report.explanation)))
     parts += _evidence(report)
-    parts += [_hint(hint) for hint in report.hints]
+    for hint in report.hints:
+        parts += _hint(hint)
     if report.retryable:
         parts.append(_indented(Text("This may pass by itself: it can be tried again.", "dim")))
     parts.append(_context(report))
@@ -61,7 +62,8 @@ def _evidence(report: Report) -> list[RenderableType]:
     if report.exception is not None:
         parts.append(_section("traceback", _exception(report.exception)))
     uv = report.evidence.uv
-    if uv is not None and uv.stderr.strip() and report.phase is Phase.ENVIRONMENT:
+    quoted = "uv says:" in report.explanation
+    if uv is not None and uv.stderr.strip() and report.phase is Phase.ENVIRONMENT and not quoted:
         parts.append(_section("uv said", _lines(uv.stderr)))
     for name, excerpt in (
         ("the child's stderr", report.evidence.stderr),
@@ -117,17 +119,19 @@ def _exception(exception: ExceptionInfo) -> RenderableType:
     return Group(*parts)
 
 
-def _hint(hint: Hint) -> RenderableType:
-    parts = [Text.assemble(("help", "bold cyan"), ": ", hint.title)]
+def _hint(hint: Hint) -> list[RenderableType]:
+    parts: list[RenderableType] = [Text.assemble(("help", "bold cyan"), ": ", hint.title)]
     if hint.command:
-        # On a line of its own and never wrapped, so that it can be copied.
-        parts.append(Text(f"    {hint.command}", "cyan", no_wrap=True, overflow="ignore"))
+        # On a line of its own and never wrapped, so that it can be copied. In a group, because
+        # rich joins what is printed as mere Text into one that wraps.
+        line = Text(f"    {hint.command}", "cyan", no_wrap=True, overflow="ignore")
+        parts.append(Group(line))
     if hint.edit is not None:
         parts.append(Text(f"    {hint.edit.file}", "dim"))
         if hint.edit.before is not None:
             parts.append(Text(_marked("-", hint.edit.before), "red", overflow="fold"))
         parts.append(Text(_marked("+", hint.edit.after), "green", overflow="fold"))
-    return Padding(Group(*parts), (0, 0, 0, 0))
+    return parts
 
 
 def _marked(mark: str, text: str) -> str:
