@@ -155,6 +155,7 @@ async def _choose(case: Case, settings: Settings, bundle: Bundle) -> Interpreter
         specifier=bundle.requires_python,
         text=bundle.requires_python_text,
         at=bundle.requires_python_at,
+        line=bundle.requires_python_line,
         bundle=bundle.name or bundle.path.name,
     )
     with case.journal.phase(Phase.INTERPRETER):

@@ -354,3 +354,26 @@ def test_no_text_is_slow_to_read(piece: str) -> None:
     started = time.perf_counter()
     diagnose(text)
     assert time.perf_counter() - started < 5
+
+
+@pytest.mark.parametrize("exit_code", [None, 1, 2])
+@pytest.mark.parametrize("step", ["venv", "dependencies", "bundle"])
+@pytest.mark.parametrize("stderr", ["", "error: The moon is full\n", "thread 'main' panicked\n"])
+def test_what_is_not_recognised_is_said_in_uvs_own_words(
+    stderr: str, step: Step, exit_code: int | None
+) -> None:
+    failure = UvFailure(
+        argv=["uv"],
+        exit_code=exit_code,
+        stderr=stderr,
+        step=step,
+        cwd="/copy",
+        bundle_path="/bundle",
+        bundle_name="sir-model",
+        requirements_from="pyproject.toml",
+        dependencies=(),
+        python_version="3.11.7",
+    )
+    finding = diagnose_uv(Case(), failure)
+    assert finding.code is Code.ENVIRONMENT_FAILED
+    assert ("moon" in finding.summary) == ("moon" in stderr)

@@ -39,6 +39,8 @@ class Bundle(Struct, frozen=True, kw_only=True):
     requires_python_text: str | None
     requires_python_at: str | None
     """Where it says so: ``pyproject.toml:5``."""
+    requires_python_line: str | None
+    """The line itself."""
     requirements_from: RequirementsFrom
     dependencies: tuple[str, ...] | None
     """``None`` where only its build backend knows them."""

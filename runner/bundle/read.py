@@ -129,6 +129,7 @@ def _read_project(folder: Path, text: str, document: Mapping[str, Any]) -> Bundl
         requires_python=requires,
         requires_python_text=requires_text,
         requires_python_at=at,
+        requires_python_line=_line(text, "project", "requires-python"),
         requirements_from=source,
         dependencies=dependencies,
         installable=_is_installable(folder, document, tool),
@@ -165,6 +166,7 @@ def _read_requirements(folder: Path) -> Bundle:
         requires_python=requires,
         requires_python_text=requires_text,
         requires_python_at=at,
+        requires_python_line=None,
         requirements_from="requirements.txt",
         dependencies=requirements,
         installable=False,
@@ -239,7 +241,7 @@ def _requires_python(
         return SpecifierSet(), None, None
     number = key_line(text, "project", "requires-python")
     at = f"{PYPROJECT}:{number}"
-    before = text.splitlines()[number - 1].strip() if number else None
+    before = _line(text, "project", "requires-python")
     hint = Hint(
         title="say which Pythons it is for, as in",
         edit=Edit(file=PYPROJECT, before=before, after='requires-python = ">=3.11"'),
@@ -261,6 +263,12 @@ def _requires_python(
             hint,
         )
     return specifier, written, at
+
+
+def _line(text: str, table: str, key: str) -> str | None:
+    """The line that gives a key, as it stands there."""
+    number = key_line(text, table, key)
+    return None if number is None else text.splitlines()[number - 1].strip()
 
 
 def _dependencies(project: Mapping[str, Any], text: str) -> tuple[str, ...] | None:

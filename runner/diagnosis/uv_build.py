@@ -20,6 +20,7 @@ from runner.events import Phase
 _FAILED = re.compile(
     r"^Failed to (?:download and )?build:? `([A-Za-z0-9][\w.-]*)((?:==([\w.+!]+))?)", re.MULTILINE
 )
+_ABOUT_A_BUILD = re.compile(r"build|metadata|pyproject\.toml|setup\.py", re.IGNORECASE)
 _TRACEBACK = "Traceback (most recent call last):"
 # The exception only says that a command failed; what the command wrote says why.
 _COMMAND_FAILED = re.compile(r"CalledProcessError|CompileError|LinkError|BackendUnavailable")
@@ -46,7 +47,7 @@ _LAST_LINES = 15
 def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | None:
     """The finding where a build failed: the bundle's own, or a dependency's."""
     failed = _FAILED.search(error.said)
-    if failed is None and failure.step != "bundle":
+    if failed is None and not (failure.step == "bundle" and _ABOUT_A_BUILD.search(error.said)):
         return None
     name = failed.group(1) if failed else failure.bundle_name
     version = failed.group(3) if failed else None
@@ -109,7 +110,7 @@ def _reason(error: UvError) -> list[str]:
         for position, line in enumerate(lines):
             if pattern.search(line):
                 return lines[position : position + _REASON_LINES]
-    if not raised and "TOML parse error" in error.messages[-1]:
+    if not raised and error.messages and "TOML parse error" in error.messages[-1]:
         first, *_, last = error.messages[-1].splitlines()
         return [f"{first}: {last.strip()}"]
     return raised

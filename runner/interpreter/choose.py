@@ -1,7 +1,6 @@
 """Chooses the interpreter: looks no further than it must."""
 
 import os
-import subprocess
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,6 +16,7 @@ from runner.interpreter.choice import best, listed, newest
 from runner.interpreter.discovery import candidates, probe, probe_all
 from runner.interpreter.model import Broken, Interpreter, Requirement, worker_interpreter
 from runner.interpreter.request import ByPath, ByVersion, Worker, parse_request
+from runner.process import spawn
 
 # uv's download of a Python takes seconds on a good line, and a minute on a poor one.
 DOWNLOAD_SECONDS = 120.0
@@ -76,31 +76,50 @@ async def _requested(
     try:
         asked = parse_request(request)
     except ValueError:
-        raise Failure(findings.nonsense(request)) from None
+        if not Path(request).exists():
+            raise Failure(findings.nonsense(request)) from None
+        asked = ByPath(Path(request).absolute())
     if isinstance(asked, Worker):
-        insisted = worker
+        insisted = await _of_workers_minor(requirement, worker, info)
     elif isinstance(asked, ByPath):
-        insisted = await _at_path(requirement, request, asked.path, info)
+        insisted = await _at_path(requirement, request, asked.path, worker, info)
     elif asked.matches(worker) and requirement.accepts(worker):
         insisted = worker
     else:
         insisted = await _of_version(requirement, request, asked, worker, info, case, uv, environ)
     if not requirement.accepts(insisted):
         # Said with everything that was found: one of them may be what the bundle wants.
-        await _discover(requirement, worker, info, insisted)
-        raise Failure(findings.policy_conflict(requirement, insisted, request, worker))
+        found = await _discover(requirement, worker, info, insisted)
+        other = best(requirement, _working(found))
+        raise Failure(findings.policy_conflict(requirement, insisted, request, other))
     return insisted
 
 
+async def _of_workers_minor(
+    requirement: Requirement, worker: Interpreter, info: InterpreterInfo
+) -> Interpreter:
+    """The worker's own, or another of its minor version where only that is accepted."""
+    if requirement.accepts(worker):
+        return worker
+    minor = worker.parsed_version.release[:2]
+    same = [
+        one
+        for one in _working(await _discover(requirement, worker, info))
+        if one.parsed_version.release[:2] == minor and one.implementation == worker.implementation
+    ]
+    return best(requirement, same) or worker
+
+
 async def _at_path(
-    requirement: Requirement, request: str, path: Path, info: InterpreterInfo
+    requirement: Requirement, request: str, path: Path, worker: Interpreter, info: InterpreterInfo
 ) -> Interpreter:
     if path.is_dir():
         path = path / "bin" / "python"
         if not path.exists():
             path = path.with_name("python3")
     if not path.exists():
-        raise Failure(findings.not_found(requirement, request, [], None))
+        found = await _discover(requirement, worker, info)
+        raise Failure(findings.not_found(requirement, request, found, None))
     answer = await probe(path)
     if isinstance(answer, Broken):
         info.found = listed(requirement, [answer])
@@ -160,31 +179,41 @@ async def _download(
     :returns: what it downloaded, or why it did not.
     """
     with tempfile.TemporaryDirectory(prefix="modelops-runner-") as folder:
-        argv = [str(uv), "venv", "--no-project", "--managed-python", "--color", "never"]
+        argv = [str(uv), "venv", "--no-project", "--color", "never", "--no-progress"]
         argv += ["--python", request, str(Path(folder) / "venv")]
-        # Without a network, uv's three retries take ten seconds.
-        variables = {"UV_HTTP_RETRIES": "0", **environ}
         said = Capture()
+        exit_code = None
         try:
-            with anyio.fail_after(DOWNLOAD_SECONDS):
-                done = await anyio.run_process(
-                    argv, stdin=subprocess.DEVNULL, check=False, env=variables, cwd=folder
-                )
-        except TimeoutError:
-            return None, f"it took longer than {DOWNLOAD_SECONDS:g} s"
-        if done.returncode == 0:
+            async with spawn(
+                argv,
+                # Without a network, uv's three retries take ten seconds.
+                env={"UV_HTTP_RETRIES": "0", **environ},
+                cwd=Path(folder),
+                stdout=said.feed,
+                stderr=said.feed,
+                grace=1.0,
+            ) as process:
+                with anyio.move_on_after(DOWNLOAD_SECONDS):
+                    exit_code = (await process.wait()).code
+        except OSError as error:
+            return None, f"{uv} cannot be started: {error.strerror}"
+        if exit_code == 0:
             answer = await probe(Path(folder) / "venv" / "bin" / "python")
             if isinstance(answer, Interpreter):
                 return answer, None
             return None, f"{answer.path} {answer.reason}"
-        said.feed(done.stderr)
         text = said.excerpt().text
-        case.evidence.uv = UvRun(argv=argv, exit_code=done.returncode, stderr=text)
+        case.evidence.uv = UvRun(argv=argv, exit_code=exit_code, stderr=text)
+        if exit_code is None:
+            return None, f"it took longer than {DOWNLOAD_SECONDS:g} s"
         return None, _telling_line(text)
 
 
 def _telling_line(text: str) -> str:
-    """The last cause that uv names, or its first line."""
+    """What uv advises, else the last cause that it names, else its first line."""
     lines = [line.strip() for line in printable(text).splitlines() if line.strip()]
-    causes = [line.partition("cause:")[2] for line in lines if "cause:" in line]
-    return one_line(causes[-1] if causes else (lines[0] if lines else "it said nothing"), 160)
+    for mark, chosen in (("hint:", 0), ("cause:", -1), ("error:", 0)):
+        marked = [line.partition(mark)[2] for line in lines if mark in line]
+        if marked:
+            return one_line(marked[chosen], 200)
+    return one_line(lines[0], 200) if lines else "it said nothing"

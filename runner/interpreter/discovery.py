@@ -1,19 +1,23 @@
 """Finds the interpreters of this machine, and asks each which Python it really is."""
 
-import json
 import os
-import subprocess
 from collections.abc import Iterable
 from pathlib import Path
 
 import anyio
+import msgspec
+from msgspec import Struct
+from packaging.version import InvalidVersion, Version
 
+from runner.diagnosis.text import Capture, last_lines, one_line, printable
 from runner.interpreter.model import Broken, Interpreter
+from runner.process import spawn
 
 # A probe takes 20 ms; a Python on a cold network disk takes seconds.
 PROBE_SECONDS = 5.0
 PROBES_AT_ONCE = 4
-_EXCERPT_CHARACTERS = 200
+# An answer takes 300 bytes; what answers with more is no Python.
+_ANSWER_BYTES = 16 * 1024
 
 # Spoken by every Python from 2.7 on. `-S` keeps out what a site-packages prints or breaks.
 _PROBE = """
@@ -51,13 +55,23 @@ def candidates() -> list[Path]:
     providers = [provider.create() for provider in ALL_PROVIDERS.values()]
     # mise lays its installations out as asdf does.
     providers.append(AsdfProvider(Path(mise)))
-    found: dict[Path, Path] = {}
+    found: dict[tuple[int, int], Path] = {}
     for provider in filter(None, providers):
         for python in provider.find_pythons():
             path = Path(python.executable)
             if path.parent.name != "shims":
-                found.setdefault(path.resolve(), path)
+                # python3.7 and python3.7m are one file under two names.
+                status = path.stat()
+                found.setdefault((status.st_dev, status.st_ino), path)
     return list(found.values())
+
+
+class _Answer(Struct, frozen=True):
+    version: str
+    implementation: str
+    soabi: str | None
+    platform: str
+    base: str
 
 
 async def probe_all(paths: Iterable[Path]) -> list[Interpreter | Broken]:
@@ -83,31 +97,38 @@ async def probe(path: Path) -> Interpreter | Broken:
 
     An interpreter of a virtual environment answers with the one it was made from.
     """
+    stdout, stderr = Capture(_ANSWER_BYTES, 0), Capture(_ANSWER_BYTES, _ANSWER_BYTES)
     try:
-        with anyio.fail_after(PROBE_SECONDS):
-            done = await anyio.run_process(
-                [str(path), "-E", "-s", "-S", "-c", _PROBE],
-                stdin=subprocess.DEVNULL,
-                check=False,
-                cwd="/",
-            )
-    except TimeoutError:
-        return Broken(path, f"does not answer within {PROBE_SECONDS:g} s")
+        async with spawn(
+            [str(path), "-E", "-s", "-S", "-c", _PROBE],
+            env=dict(os.environ),
+            cwd=Path("/"),
+            stdout=stdout.feed,
+            stderr=stderr.feed,
+        ) as process:
+            with anyio.move_on_after(PROBE_SECONDS):
+                await process.wait()
+            ended = process.exit
     except OSError as error:
         return Broken(path, f"cannot be started: {error.strerror}")
-    if done.returncode != 0:
-        said = done.stderr.decode("utf-8", "backslashreplace").strip().splitlines()
-        last = f": {said[-1][:_EXCERPT_CHARACTERS]}" if said else ""
-        return Broken(path, f"exits with status {done.returncode}{last}")
+    if ended is None:
+        return Broken(path, f"does not answer within {PROBE_SECONDS:g} s")
+    if ended.code != 0:
+        how = f"exits with status {ended.code}" if ended.signal is None else (
+            f"is ended by {ended.signal_name}"
+        )  # fmt: skip
+        said = last_lines(printable(stderr.excerpt().text), 1)
+        return Broken(path, f"{how}: {one_line(said[0])}" if said else how)
     try:
-        answer = json.loads(done.stdout)
-        base = Path(answer["base"])
-        return Interpreter(
-            path=base if base.exists() else path,
-            version=str(answer["version"]),
-            implementation=str(answer["implementation"]),
-            soabi=answer["soabi"],
-            platform=str(answer["platform"]),
-        )
-    except (ValueError, KeyError, TypeError):
+        answer = msgspec.json.decode(stdout.excerpt().text, type=_Answer)
+        Version(answer.version)
+    except (msgspec.DecodeError, InvalidVersion, RecursionError):
         return Broken(path, "does not answer as a Python does")
+    base = Path(answer.base)
+    return Interpreter(
+        path=base if base.exists() else path,
+        version=answer.version,
+        implementation=answer.implementation,
+        soabi=answer.soabi,
+        platform=answer.platform,
+    )

@@ -1,6 +1,6 @@
 """What is wrong with the interpreters, as findings of phase ``interpreter``."""
 
-import re
+import shlex
 from collections.abc import Sequence
 
 from packaging.version import Version
@@ -9,7 +9,7 @@ from runner.diagnosis.case import Finding
 from runner.diagnosis.codes import Code
 from runner.diagnosis.report import Edit, Hint
 from runner.events import Phase
-from runner.interpreter.model import Broken, Interpreter, Requirement
+from runner.interpreter.model import OLDEST_FOR_TASKS, Broken, Interpreter, Requirement
 from runner.interpreter.request import FORMS
 
 
@@ -34,20 +34,25 @@ def unsatisfied(
 
 
 def policy_conflict(
-    requirement: Requirement, insisted: Interpreter, request: str, worker: Interpreter
+    requirement: Requirement, insisted: Interpreter, request: str, other: Interpreter | None
 ) -> Finding:
-    """The interpreter insisted on is not one that the bundle accepts."""
-    whose = "this worker" if request == "worker" else str(insisted.path)
+    """The interpreter insisted on is not one that the bundle accepts.
+
+    :param other: one that is installed, and accepted.
+    """
+    whose = "This worker" if request == "worker" else str(insisted.path)
+    if other is not None:
+        leave = Hint(title=f"leave --python out: {other.version} is installed at {other.path}")
+        hints = [leave, *_widen(requirement, insisted)]
+    else:
+        hints = _install_or_widen(requirement, insisted)
     return Finding(
         phase=Phase.INTERPRETER,
         code=Code.PYTHON_POLICY_CONFLICT,
         summary=f"{_wants(requirement)}; --python {request} insists on {insisted.version}",
         explanation=f"{whose} runs {insisted.implementation} {insisted.version}, which the bundle"
         " does not accept. Nothing was built.",
-        hints=[
-            Hint(title="leave --python out, and let the runner find one that the bundle accepts"),
-            *_install_or_widen(requirement, insisted),
-        ],
+        hints=hints,
     )
 
 
@@ -55,19 +60,17 @@ def not_found(
     requirement: Requirement, request: str, found: Sequence[object], download: str | None
 ) -> Finding:
     """The interpreter asked for does not exist here."""
-    lowest = re.search(r"\d+(\.\d+)?", request)
+    hints = [Hint(title=f"leave --python out: what {requirement.bundle} accepts decides")]
+    if "/" not in request:
+        # uv takes the same requests, but for specifiers in a shell's own characters.
+        install = f"uv python install {shlex.quote(request)}"
+        hints.insert(0, Hint(title="install it", command=install))
     return Finding(
         phase=Phase.INTERPRETER,
         code=Code.PYTHON_NOT_FOUND,
-        summary=f"--python {request}: there is no such interpreter here ({len(found)} others are)",
+        summary=f"--python {request}: there is no such interpreter among the {len(found)} here",
         explanation=f"uv could not download it: {download}" if download else "",
-        hints=[
-            Hint(
-                title="install it",
-                command=f"uv python install {lowest.group() if lowest else '3.13'}",
-            ),
-            Hint(title=f"or leave --python out: {requirement.bundle} decides"),
-        ],
+        hints=hints,
     )
 
 
@@ -101,31 +104,37 @@ def _wants(requirement: Requirement) -> str:
     return f"{requirement.bundle} wants Python {requirement.text or 'of any version'}{at}"
 
 
-def _install_or_widen(requirement: Requirement, worker: Interpreter) -> list[Hint]:
-    hints = []
-    if (minor := _lowest_minor(requirement)) is not None:
-        hints.append(
-            Hint(title="install one that it accepts", command=f"uv python install {minor}")
-        )
-    if requirement.text and requirement.at and requirement.at.startswith("pyproject.toml"):
-        series = ".".join(worker.version.split(".")[:2])
-        hints.append(
-            Hint(
-                title=f"or, if the code runs on {series} too, say so",
-                edit=Edit(
-                    file="pyproject.toml",
-                    before=f'requires-python = "{requirement.text}"',
-                    after=f'requires-python = ">={series}"',
-                ),
-            )
-        )
-    return hints
+def _install_or_widen(requirement: Requirement, insisted: Interpreter) -> list[Hint]:
+    version = _lowest_version(requirement)
+    command = f"uv python install {version}"
+    install = Hint(title="install one that it accepts", command=command)
+    return [*([install] if version else []), *_widen(requirement, insisted)]
 
 
-def _lowest_minor(requirement: Requirement) -> str | None:
-    """The oldest minor version from 3.8 on of which the bundle accepts some release."""
+def _widen(requirement: Requirement, insisted: Interpreter) -> list[Hint]:
+    if requirement.text is None or requirement.line is None:
+        return []
+    if insisted.parsed_version < OLDEST_FOR_TASKS:
+        return []
+    series = ".".join(insisted.version.split(".")[:2])
+    return [
+        Hint(
+            title=f"or, if the code runs on {series} too, say so",
+            edit=Edit(
+                file="pyproject.toml",
+                before=requirement.line,
+                after=requirement.line.replace(requirement.text, f">={series}"),
+            ),
+        )
+    ]
+
+
+def _lowest_version(requirement: Requirement) -> str | None:
+    """The oldest minor version from 3.8 on that it accepts, or the exact one that it asks for."""
     for minor in range(8, 100):
-        releases = [f"3.{minor}.{micro}" for micro in (0, 5, 99)]
-        if any(requirement.specifier.contains(Version(release)) for release in releases):
+        if any(
+            requirement.specifier.contains(Version(f"3.{minor}.{micro}")) for micro in (0, 5, 99)
+        ):
             return f"3.{minor}"
-    return None
+    exact = [clause.version for clause in requirement.specifier if clause.operator == "=="]
+    return exact[0] if exact else None

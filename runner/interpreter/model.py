@@ -46,6 +46,8 @@ class Requirement(Struct, frozen=True):
     """As it is written."""
     at: str | None
     """Where: ``pyproject.toml:5``."""
+    line: str | None
+    """That line as it stands there."""
     bundle: str
     """The bundle's name, for messages."""
 
