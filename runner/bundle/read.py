@@ -104,6 +104,7 @@ def _read_project(folder: Path, text: str, document: Mapping[str, Any]) -> Bundl
     tool = _table(document.get("tool", {}), "[tool]")
     modelops = _table(tool.get("modelops", {}), "[tool.modelops]")
     name = _project_name(project, text)
+    _check_shapes(project, text)
     requires, requires_text, at = _requires_python(project, text)
     dependencies = _dependencies(project, text)
     _check_sources(folder, tool, text)
@@ -231,6 +232,25 @@ def _project_name(project: Mapping[str, Any], text: str) -> str:
             Hint(title="choose another name"),
         )
     return name
+
+
+def _check_shapes(project: Mapping[str, Any], text: str) -> None:
+    """See that what is looked into later is of the shape that PEP 621 gives it."""
+
+    def wrong(key: str, wanted: str) -> Exception:
+        number = key_line(text, "project", key)
+        return invalid(
+            f"{PYPROJECT}:{number}: {key} is no {wanted}",
+            "The tables and types of [project] are those of PEP 621.",
+            Hint(title=f"make {key} a {wanted}"),
+        )
+
+    dynamic = project.get("dynamic", [])
+    if not isinstance(dynamic, list) or not all(isinstance(key, str) for key in dynamic):
+        raise wrong("dynamic", "list of strings")
+    groups = project.get("entry-points", {})
+    if not isinstance(groups, dict) or not all(isinstance(g, dict) for g in groups.values()):
+        raise wrong("entry-points", "table of tables")
 
 
 def _requires_python(
