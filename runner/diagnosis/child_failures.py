@@ -4,24 +4,17 @@ Pure: the evidence in, the finding out. A recording of a failure gives the same 
 """
 
 import shlex
-from collections.abc import Iterator, Sequence
-from pathlib import PurePath
+from collections.abc import Sequence
 
 from bundle_protocol.messages import ErrorCode, ExitStatus
 from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.child_places import DOING, exec_command, place_of, telling_frame
+from runner.diagnosis.child_raised import raised_finding
 from runner.diagnosis.codes import Code
 from runner.diagnosis.fatal_error import parse_fatal_error
-from runner.diagnosis.report import Edit, ExceptionInfo, Frame, Hint, PythonInfo
+from runner.diagnosis.report import Edit, ExceptionInfo, Hint, PythonInfo
 from runner.diagnosis.text import last_lines, one_line, printable
 from runner.events import Phase
-
-_DOING = {
-    Phase.SPAWN: "while it was started",
-    Phase.HANDSHAKE: "before it could say hello",
-    Phase.LOAD: "while it loaded the bundle",
-    Phase.EXECUTE: "while it ran the task",
-    Phase.SHUTDOWN: "while it shut down",
-}
 
 _SIGNALS = {
     "SIGSEGV": "Native code touched memory that is not its own: a fault in a C extension or a"
@@ -41,8 +34,6 @@ _SIGNALS = {
 }
 _FROM_OUTSIDE = {"SIGKILL", "SIGTERM", "SIGINT", "SIGHUP"}
 
-_BY_HAND = "run the bundle's code by hand to see it without the runner between"
-
 
 def spawn_failed(case: Case, error: OSError) -> Finding:
     """The operating system did not start the process."""
@@ -54,7 +45,7 @@ def spawn_failed(case: Case, error: OSError) -> Finding:
         summary=f"{program} could not be started: {error.strerror}",
         explanation="The operating system refused to start the environment's Python."
         + (" A folder mounted noexec does this." if denied else ""),
-        hints=[Hint(title="build the environment anew", command=_exec(case, "--fresh-venv"))],
+        hints=[_build_anew(case)],
     )
 
 
@@ -68,7 +59,7 @@ def python_too_old(case: Case, python: PythonInfo, oldest: str) -> Finding:
         f" needs Python {oldest}.",
         hints=[
             Hint(title="let the runner choose the interpreter, or name a newer one",
-                 command=_exec(case, "--python '>=" + oldest + "'")),
+                 command=exec_command(case, "--python '>=" + oldest + "'")),
             _requires_python_hint(oldest),
         ],
     )  # fmt: skip
@@ -88,7 +79,7 @@ def python_mismatch(case: Case, python: PythonInfo, expected: str) -> Finding:
         summary=f"the child runs Python {python.version}, its environment was built for {expected}",
         explanation=f"{python.executable} is not the interpreter that the environment was made"
         " with: it was upgraded or replaced since. Compiled packages may not load in it.",
-        hints=[Hint(title="build the environment anew", command=_exec(case, "--fresh-venv"))],
+        hints=[_build_anew(case)],
     )
 
 
@@ -129,7 +120,7 @@ def wire_closed(case: Case, phase: Phase) -> Finding:
         summary = "the child closed its stdout before it said hello, and went on running"
         cause = "A .pth file or a sitecustomize of the environment closed descriptor 1."
     else:
-        summary = f"the child's end of the wire was closed {_DOING[phase]}"
+        summary = f"the child's end of the wire was closed {DOING[phase]}"
         cause = (
             "Something in the bundle, or a library it uses, closed descriptors that are not its"
             " own: os.closerange() does, and so do many recipes for daemons."
@@ -146,8 +137,8 @@ def wire_closed(case: Case, phase: Phase) -> Finding:
 def hung(case: Case, phase: Phase, limit: float, stderr: str) -> Finding:
     """The child did not answer in time."""
     fatal = parse_fatal_error(stderr)
-    frame = _telling_frame(case, fatal)
-    standing = f"; it stood in {_place(case, frame)}" if frame else ""
+    frame = telling_frame(case, fatal)
+    standing = f"; it stood in {place_of(case, frame)}" if frame else ""
     option = "--timeout" if phase is Phase.EXECUTE else "--startup-timeout"
     what = {
         Phase.HANDSHAKE: "the child's Python did not say hello",
@@ -165,10 +156,10 @@ def hung(case: Case, phase: Phase, limit: float, stderr: str) -> Finding:
             else "It did not say where it stood: it was stopped, or deep in a system call."
         ),
         hints=[
-            *([Hint(title=f"see why {_place(case, frame)} takes so long")] if frame else []),
+            *([Hint(title=f"see why {place_of(case, frame)} takes so long")] if frame else []),
             Hint(
                 title="if it is meant to take longer, raise the limit",
-                command=_exec(case, f"{option} {max(limit * 10, 60):g}"),
+                command=exec_command(case, f"{option} {max(limit * 10, 60):g}"),
             ),
         ],
         exception=fatal,
@@ -192,13 +183,13 @@ def death(
     words = last_lines(printable(stderr), 1) or last_lines(printable(noise), 1)
     said = f": {one_line(words[0], 120)}" if words and fatal is None else ""
     if signal_name is not None:
-        frame = _telling_frame(case, fatal)
-        place = f", in {_place(case, frame)}" if frame else ""
+        frame = telling_frame(case, fatal)
+        place = f", in {place_of(case, frame)}" if frame else ""
         outside = signal_name in _FROM_OUTSIDE
         return Finding(
             phase=phase,
             code=Code.CHILD_CRASHED,
-            summary=f"{signal_name} ended the child {_DOING[phase]}{place}{said}",
+            summary=f"{signal_name} ended the child {DOING[phase]}{place}{said}",
             explanation=_SIGNALS.get(signal_name, "The signal was sent by itself or from outside."),
             hints=_crash_hints(case, signal_name),
             exception=fatal,
@@ -208,7 +199,7 @@ def death(
     return Finding(
         phase=phase,
         code=Code.CHILD_EXITED,
-        summary=f"the child exited {status} {_DOING[phase]}{said}",
+        summary=f"the child exited {status} {DOING[phase]}{said}",
         explanation=_why_exited(phase, exit_code, bool(words)),
         hints=_exit_hints(case, phase),
         exception=fatal,
@@ -229,7 +220,7 @@ def _own_decision(case: Case, phase: Phase, exit_code: int | None, stderr: str) 
             summary=f"the child {one_line(words[0].removeprefix('bundle_protocol: '), 120)}",
             explanation="Its standard input or output was closed before any code of the bundle ran:"
             " by a .pth file or a sitecustomize of the environment.",
-            hints=[Hint(title="build the environment anew", command=_exec(case, "--fresh-venv"))],
+            hints=[_build_anew(case)],
         )
     return None
 
@@ -248,7 +239,7 @@ def _why_exited(phase: Phase, exit_code: int | None, has_words: bool) -> str:
 def _exit_hints(case: Case, phase: Phase) -> list[Hint]:
     if phase is Phase.HANDSHAKE:
         return [
-            Hint(title="build the environment anew", command=_exec(case, "--fresh-venv")),
+            _build_anew(case),
             Hint(
                 title="start the child by hand and see what it says", command=_child_command(case)
             ),
@@ -275,9 +266,9 @@ def _crash_hints(case: Case, signal_name: str) -> list[Hint]:
         return [Hint(title="see whether a file system is full", command="df -h /dev/shm /tmp")]
     return [
         Hint(title="build the environment anew, in case a compiled package is damaged",
-             command=_exec(case, "--fresh-venv")),
+             command=exec_command(case, "--fresh-venv")),
         Hint(title="try another Python, or another version of the package that crashed",
-             command=_exec(case, "--python 3.12")),
+             command=exec_command(case, "--python 3.12")),
     ]  # fmt: skip
 
 
@@ -309,7 +300,7 @@ def remote_error(
 ) -> Finding:
     """The child answered with an error."""
     if exception is not None and code in (ErrorCode.LOAD_FAILED, ErrorCode.TASK_FAILED):
-        return _raised(case, phase, exception)
+        return raised_finding(case, phase, exception)
     known = _REMOTE_CODES.get(ErrorCode(code)) if code in set(ErrorCode) else None
     if known is None:
         return violation(case, phase, f"error {code}: {message}")
@@ -324,117 +315,6 @@ def remote_error(
     )
 
 
-def _raised(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
-    """The bundle's code raised."""
-    if _find(exception, "MemoryError"):
-        return _out_of_memory(case, phase, exception)
-    missing = _find(exception, "ModuleNotFoundError")
-    syntax = _find(exception, "SyntaxError", "IndentationError", "TabError")
-    broken = _find(exception, "ImportError") or _shared_library(exception)
-    loading = phase is Phase.LOAD
-    if missing is not None and missing.attributes.get("name"):
-        finding = _module_not_found(case, phase, missing)
-    elif syntax is not None and loading:
-        finding = _syntax_error(case, phase, syntax)
-    elif broken is not None:
-        finding = _import_failed(case, phase, broken)
-    else:
-        finding = _plain_raise(case, phase, exception)
-    finding.exception = exception
-    if not loading:
-        # The phase's own code: what a task imports late is told in the summary and the hints.
-        finding.code = Code.TASK_RAISED
-    return finding
-
-
-def _module_not_found(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
-    module = str(exception.attributes["name"])
-    top = module.partition(".")[0]
-    where = _place(case, _telling_frame(case, exception)) or "the bundle"
-    source = case.environment.requirements_from if case.environment else None
-    if source == "requirements.txt":
-        add = Hint(title=f"declare it in {source}", edit=Edit(file=source, after=top))
-    else:
-        add = Hint(
-            title="declare it in pyproject.toml",
-            command=f"uv add --project {_bundle(case)} {top}",
-            edit=Edit(file="pyproject.toml", after=f'dependencies = [..., "{top}"]'),
-        )
-    return Finding(
-        phase=phase,
-        code=Code.MODULE_NOT_FOUND,
-        summary=f"{where} imports {module!r}, which is not installed in the bundle's environment",
-        explanation=f"The environment holds what {source or 'the bundle'} declares and nothing"
-        f" else, and {top!r} does not come with it. (The package on the index may have another name"
-        " than the module.)",
-        hints=[add],
-    )
-
-
-def _syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
-    attributes = exception.attributes
-    file, line = attributes.get("filename"), attributes.get("lineno")
-    where = f"{_short(case, str(file))}:{line}" if file else "the bundle"
-    python = case.child.python if case.child else None
-    version = f"{python.implementation} {python.version}" if python else "this Python"
-    text = str(attributes.get("text") or "").strip()
-    return Finding(
-        phase=phase,
-        code=Code.SYNTAX_ERROR,
-        summary=f"{where} is not valid for {version}: {one_line(exception.message, 100)}",
-        explanation=f"The line is: {one_line(text, 160)}" if text else "",
-        hints=[
-            Hint(title=f"correct {where}; if it is right for a newer Python, say so in"
-                 " requires-python")
-        ],
-    )  # fmt: skip
-
-
-def _import_failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
-    where = _place(case, _telling_frame(case, exception)) or "the bundle"
-    return Finding(
-        phase=phase,
-        code=Code.IMPORT_FAILED,
-        summary=f"{where} could not import: {one_line(printable(exception.message), 140)}",
-        explanation="The module is there and cannot be imported as it is: a name it does not have,"
-        " a shared library it needs, or a build for another Python.",
-        hints=[
-            Hint(title="check that the version installed is the one that the code was written for",
-                 command=_exec(case, "--fresh-venv"))
-        ],
-    )  # fmt: skip
-
-
-def _out_of_memory(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
-    where = _place(case, _telling_frame(case, exception))
-    return Finding(
-        phase=phase,
-        code=Code.OUT_OF_MEMORY,
-        summary=f"the child ran out of memory {_DOING[phase]}" + (f", in {where}" if where else ""),
-        explanation="Python could not allocate what the code asked for"
-        + (f": {one_line(exception.message, 160)}" if exception.message else ".")
-        + " The same task will do so again under the same limit.",
-        hints=[Hint(title="give the task more memory, or make it smaller")],
-        exception=exception,
-    )
-
-
-def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
-    frame = _telling_frame(case, exception)
-    where = f" in {_place(case, frame)}" if frame else ""
-    message = one_line(printable(exception.message), 140)
-    loading = phase is Phase.LOAD
-    return Finding(
-        phase=phase,
-        code=Code.LOAD_RAISED if loading else Code.TASK_RAISED,
-        summary=f"{exception.type}{where}" + (f": {message}" if message else ""),
-        explanation="The bundle's code raised this while it was imported."
-        if loading
-        else "The bundle's code raised this while it ran the task.",
-        hints=[Hint(title=f"see {_place(case, frame)}")] if frame else [Hint(title=_BY_HAND)],
-    )
-
-
 def params_too_large(size: int, limit: int) -> Finding:
     return Finding(
         phase=Phase.EXECUTE,
@@ -445,68 +325,9 @@ def params_too_large(size: int, limit: int) -> Finding:
     )
 
 
-def chain(exception: ExceptionInfo) -> Iterator[ExceptionInfo]:
-    """The exception, its cause, the cause's cause."""
-    current: ExceptionInfo | None = exception
-    while current is not None:
-        yield current
-        current = current.cause
-
-
-def _find(exception: ExceptionInfo, *types: str) -> ExceptionInfo | None:
-    """The first of these types in the chain, outermost first: what was tried last."""
-    return next(
-        # The child gives no module for what is built in.
-        (link for link in chain(exception) if link.type in types and link.module is None),
-        None,
-    )
-
-
-def _shared_library(exception: ExceptionInfo) -> ExceptionInfo | None:
-    """The loader's words (dlopen(3)) where ctypes raises them as an OSError."""
-    telling = ("cannot open shared object file", "undefined symbol", "image not found")
-    return next(
-        (link for link in chain(exception) if any(words in link.message for words in telling)), None
-    )
-
-
-def _telling_frame(case: Case, exception: ExceptionInfo | None) -> Frame | None:
-    """The innermost frame in the bundle's own code, else the innermost one."""
-    if exception is None or not exception.traceback:
-        return None
-    own = [frame for frame in exception.traceback if _is_own(case, frame.file)]
-    return (own or exception.traceback)[-1]
-
-
-def _is_own(case: Case, file: str) -> bool:
-    roots = [case.bundle.path] if case.bundle else []
-    return any(PurePath(file).is_relative_to(root) for root in roots) or "/site/" in file
-
-
-def _place(case: Case, frame: Frame | None) -> str:
-    if frame is None:
-        return ""
-    function = "" if frame.function == "<module>" else f" ({frame.function})"
-    return f"{_short(case, frame.file)}:{frame.line}{function}"
-
-
-def _short(case: Case, file: str) -> str:
-    """The file as the bundle's author knows it."""
-    path = PurePath(file)
-    if case.bundle and path.is_relative_to(case.bundle.path):
-        return str(path.relative_to(case.bundle.path))
-    if "site-packages" in path.parts:
-        return str(PurePath(*path.parts[path.parts.index("site-packages") + 1 :]))
-    return printable(file)
-
-
-def _bundle(case: Case) -> str:
-    return shlex.quote(case.bundle.path) if case.bundle else "BUNDLE"
-
-
-def _exec(case: Case, options: str) -> str:
-    return f"modelops-runner exec {_bundle(case)} {options}"
-
-
 def _child_command(case: Case) -> str | None:
     return shlex.join(case.child.argv) if case.child else None
+
+
+def _build_anew(case: Case) -> Hint:
+    return Hint(title="build the environment anew", command=exec_command(case, "--fresh-venv"))

@@ -73,6 +73,8 @@ class EnvironmentInfo(Struct):
     reused: bool | None = None
     requirements_from: str | None = None
     """The file that its dependencies come from: uv.lock, pyproject.toml, requirements.txt."""
+    site: list[str] = field(default_factory=list)
+    """The folders beside the venv in which the bundle itself is installed."""
 
 
 class PythonInfo(Struct, frozen=True):

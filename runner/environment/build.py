@@ -95,6 +95,7 @@ async def environment(
             key=key,
             reused=built.reused,
             requirements_from=source.requirements_from,
+            site=[str(folder) for folder in built.site],
         )
         yield built
 

@@ -1,0 +1,61 @@
+"""How findings about a child name things: places in code, moments, commands to run."""
+
+import shlex
+from pathlib import PurePath
+
+from runner.diagnosis.case import Case
+from runner.diagnosis.report import ExceptionInfo, Frame
+from runner.diagnosis.text import printable
+from runner.events import Phase
+
+DOING = {
+    Phase.SPAWN: "while it was started",
+    Phase.HANDSHAKE: "before it could say hello",
+    Phase.LOAD: "while it loaded the bundle",
+    Phase.EXECUTE: "while it ran the task",
+    Phase.SHUTDOWN: "while it shut down",
+}
+
+
+def telling_frame(case: Case, exception: ExceptionInfo | None) -> Frame | None:
+    """The innermost frame in the bundle's own code, else the innermost one."""
+    if exception is None or not exception.traceback:
+        return None
+    own = [frame for frame in exception.traceback if _is_own(case, frame.file)]
+    return (own or exception.traceback)[-1]
+
+
+def _is_own(case: Case, file: str) -> bool:
+    return any(PurePath(file).is_relative_to(root) for root in _roots(case))
+
+
+def _roots(case: Case) -> list[str]:
+    """Where the bundle's own code is: its folder, and where it is installed."""
+    folder = [case.bundle.path] if case.bundle else []
+    return folder + (case.environment.site if case.environment else [])
+
+
+def place_of(case: Case, frame: Frame | None) -> str:
+    if frame is None:
+        return ""
+    function = "" if frame.function == "<module>" else f" ({frame.function})"
+    return f"{short_path(case, frame.file)}:{frame.line}{function}"
+
+
+def short_path(case: Case, file: str) -> str:
+    """The file as the bundle's author knows it."""
+    path = PurePath(file)
+    for root in _roots(case):
+        if path.is_relative_to(root):
+            return str(path.relative_to(root))
+    if "site-packages" in path.parts:
+        return str(PurePath(*path.parts[path.parts.index("site-packages") + 1 :]))
+    return printable(file)
+
+
+def bundle_argument(case: Case) -> str:
+    return shlex.quote(case.bundle.path) if case.bundle else "BUNDLE"
+
+
+def exec_command(case: Case, options: str) -> str:
+    return f"modelops-runner exec {bundle_argument(case)} {options}"
