@@ -78,6 +78,22 @@ def test_a_result_goes_to_stdout_and_everything_else_to_stderr(
     assert " err | and on stderr\n" in done.stderr
 
 
+def test_a_result_that_nobody_reads_and_one_that_has_no_room_end_quietly(
+    bundle: Path, cache: Path
+) -> None:
+    command = [sys.executable, "-m", "runner", "exec", str(bundle)]
+    environ = {**os.environ, "MODELOPS_CACHE_DIR": str(cache)}
+    reading, writing = os.pipe()
+    os.close(reading)
+    for stdout, status in ((writing, 141), (os.open("/dev/full", os.O_WRONLY), 14)):
+        done = subprocess.run(
+            command, env=environ, stdout=stdout, stderr=subprocess.PIPE, timeout=60, check=False
+        )
+        os.close(stdout)
+        assert done.returncode == status, done.stderr
+        assert b"Traceback" not in done.stderr
+
+
 def test_json_is_one_document_with_outputs_child_and_timings(
     command: Command, bundle: Path, tmp_path: Path
 ) -> None:

@@ -110,16 +110,16 @@ def test_long_streams_show_their_last_lines_and_say_so() -> None:
     assert "line 99" in text and "line 87\n" not in text
 
 
-def test_uv_is_quoted_once() -> None:
+def test_uv_is_quoted_at_length_only_where_it_is_not_understood() -> None:
     finding = Finding(
         phase=Phase.ENVIRONMENT,
-        code=Code.ENVIRONMENT_FAILED,
-        summary="uv failed",
-        explanation="uv says: the moon is full",
+        code=Code.DISK_FULL,
+        summary="the disk is full",
+        explanation="Failed to install: the moon is full",
     )
     uv = Evidence(uv=UvRun(argv=["uv"], exit_code=2, stderr="error: the moon is full"))
     assert report_text(report(finding, evidence=uv)).count("the moon is full") == 1
-    finding.explanation = ""
+    finding.code, finding.explanation = Code.ENVIRONMENT_FAILED, ""
     assert "uv said:" in report_text(report(finding, evidence=uv))
 
 

@@ -5,6 +5,7 @@ import os
 import re
 import signal
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -58,20 +59,30 @@ def run(command: Exec | Check) -> int:
             if command.output is not None:
                 _prepare_output(command.output, command.bundle)
             read_seed(command.seed)
-        return anyio.run(_run, command)
+        exit_code, text = anyio.run(_run, command)
+        print(text, end="", flush=True)
+        return exit_code
+    except BrokenPipeError:
+        # Nobody reads the result. Else the interpreter would flush, and complain, at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    except OSError as error:
+        print(f"modelops-runner: error: standard output: {error.strerror}", file=sys.stderr)
+        return 14
     except Failure as failure:  # the seed: a wrong command line, with a report all the same
-        _say_failed(command, Case().report(failure.finding), Live())
+        print(_say_failed(command, Case().report(failure.finding), Live()), end="")
         return 2
     except UsageError as error:
         print(f"modelops-runner: error: {error}", file=sys.stderr)
         return 2
 
 
-async def _run(command: Exec | Check) -> int:
+async def _run(command: Exec | Check) -> tuple[int, str]:
+    """The exit code, and what goes to standard output."""
     live = Live()
     case = Case(live)
     caught: list[signal.Signals] = []
-    exit_code = 0
+    outcome = 0, ""
     async with anyio.create_task_group() as tasks:
 
         async def cancel_on_signal() -> None:
@@ -82,28 +93,26 @@ async def _run(command: Exec | Check) -> int:
                     return
 
         tasks.start_soon(cancel_on_signal)
-        exit_code = await _outcome(command, case, live)
+        outcome = await _outcome(command, case, live)
         tasks.cancel_scope.cancel()
     if caught:
-        _say_failed(command, diagnose(case, cancelled(case, caught[0].name)), live)
-        return 128 + caught[0]
-    return exit_code
+        report = diagnose(case, cancelled(case, caught[0].name))
+        return 128 + caught[0], _say_failed(command, report, live)
+    return outcome
 
 
-async def _outcome(command: Exec | Check, case: Case, live: Live) -> int:
+async def _outcome(command: Exec | Check, case: Case, live: Live) -> tuple[int, str]:
     try:
         with reported(case):
             text = await (
                 _check(command, case) if isinstance(command, Check) else _execute(command, case)
             )
     except RunnerError as error:
-        _say_failed(command, error.report, live)
-        return _exit_code(error.report)
+        return _exit_code(error.report), _say_failed(command, error.report, live)
     live.close_line()
     if command.report is not None:
         command.report.unlink(missing_ok=True)
-    print(text, end="", flush=True)
-    return 0
+    return 0, text
 
 
 async def _check(command: Check, case: Case) -> str:
@@ -211,18 +220,19 @@ def _say_done(result: Result) -> None:
     )
 
 
-def _say_failed(command: Command, report: Report, live: Live) -> None:
+def _say_failed(command: Command, report: Report, live: Live) -> str:
+    """Print and keep the report; returns what goes to standard output."""
     # What only a failure needs: 30 ms, and 3 MB of modules.
     from rich.console import Console
 
     from runner.diagnosis.render import render_report
 
-    live.close_line()
-    render_report(report, Console(stderr=True))
+    with suppress(BrokenPipeError):  # nobody reads standard error
+        live.close_line()
+        render_report(report, Console(stderr=True))
     if command.report is not None:
         write_file(command.report, msgspec.json.format(msgspec.json.encode(report)) + b"\n")
-    if command.json:
-        print(report_json(report), end="", flush=True)
+    return report_json(report) if command.json else ""
 
 
 def _exit_code(report: Report) -> int:

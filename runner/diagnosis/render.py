@@ -8,6 +8,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from runner.diagnosis.codes import Code
 from runner.diagnosis.report import ExceptionInfo, Excerpt, FoundInterpreter, Hint, Report
 from runner.diagnosis.text import last_lines
 from runner.events import Phase
@@ -62,8 +63,9 @@ def _evidence(report: Report) -> list[RenderableType]:
     if report.exception is not None:
         parts.append(_section("traceback", _exception(report.exception)))
     uv = report.evidence.uv
-    quoted = "uv says:" in report.explanation
-    if uv is not None and uv.stderr.strip() and report.phase is Phase.ENVIRONMENT and not quoted:
+    # What is recognised is explained in the lines of uv's that matter.
+    unrecognised = report.code in (Code.ENVIRONMENT_FAILED, Code.ENVIRONMENT_TIMEOUT)
+    if uv is not None and uv.stderr.strip() and unrecognised:
         parts.append(_section("uv said", _lines(uv.stderr)))
     for name, excerpt in (
         ("the child's stderr", report.evidence.stderr),
