@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -296,6 +297,14 @@ def test_a_task_runs_on_each_python(version: str, command: Command, bundle: Path
     assert done.returncode == 0, done.stderr
     child = json.loads(done.stdout)["child"]["python"]
     assert child["version"].startswith(version + ".")
+
+
+def test_a_task_runs_on_pypy(command: Command, bundle: Path) -> None:
+    if shutil.which("pypy3") is None:
+        pytest.skip("no PyPy on this machine")
+    done = command("exec", bundle, "--python", "pypy", "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["child"]["python"]["implementation"] == "PyPy"
 
 
 def test_check_says_what_is_known_and_builds_only_when_asked(
