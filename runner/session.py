@@ -326,8 +326,12 @@ async def open_session(
     argv = child_command(launch.python)
     case.child = ChildInfo(argv=argv, cwd=str(launch.bundle))
     async with AsyncExitStack() as stack:
-        session = Session(case, launch, stack.enter_context(exchange_folder()))
         with case.journal.phase(Phase.SPAWN):
+            try:
+                exchange = stack.enter_context(exchange_folder())
+            except OSError as error:
+                raise Failure(child_failures.no_exchange_folder(error)) from error
+            session = Session(case, launch, exchange)
             try:
                 session.process = await stack.enter_async_context(
                     spawn(

@@ -307,6 +307,13 @@ def test_a_task_runs_on_pypy(command: Command, bundle: Path) -> None:
     assert json.loads(done.stdout)["child"]["python"]["implementation"] == "PyPy"
 
 
+def test_a_code_is_explained_and_a_misspelt_one_is_corrected(command: Command) -> None:
+    done = command("explain", "module-not-found")
+    assert done.returncode == 0 and done.stdout.startswith("# module-not-found\n")
+    done = command("explain", "modul-not-fond")
+    assert done.returncode == 2 and "did you mean 'module-not-found'?" in done.stderr
+
+
 def test_check_says_what_is_known_and_builds_only_when_asked(
     command: Command, bundle: Path, tmp_path: Path
 ) -> None:

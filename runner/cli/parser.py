@@ -1,6 +1,7 @@
 """The command line: what can be said, and what is wrong with what was said."""
 
 import argparse
+import difflib
 import math
 import os
 from collections.abc import Mapping
@@ -8,6 +9,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from runner.diagnosis.codes import Code
 from runner.flow import STARTUP_TIMEOUT, Settings
 from runner.worker import runner_version
 
@@ -30,11 +32,15 @@ class Exec(Command, frozen=True, kw_only=True):
     output: Path | None
 
 
+class Explain(Struct, frozen=True):
+    code: Code
+
+
 class Check(Command, frozen=True, kw_only=True):
     build: bool
 
 
-def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> Exec | Check:
+def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> Exec | Check | Explain:
     """Read the command line.
 
     :raises SystemExit: with status 2 where it is wrong, 0 after ``--help`` and ``--version``.
@@ -45,6 +51,8 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> Exec | Ch
     parser = commands[argv[0]]
     # A plain parse takes ENTRYPOINT only where it follows BUNDLE at once.
     given = parser.parse_intermixed_args(argv[1:])
+    if argv[0] == "explain":
+        return Explain(code=given.code)
     try:
         fresh = given.fresh_venv or _flag(environ, "MODELOPS_FORCE_FRESH_VENV")
     except ValueError as error:
@@ -149,7 +157,25 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     check.add_argument(
         "--build", action="store_true", help="also build the environment and load the bundle"
     )
-    return parser, {"exec": execute, "check": check}
+
+    explain = commands.add_parser(
+        "explain",
+        help="say what a code means",
+        description="Say what a code means, what causes it and what to do.",
+        epilog="The codes: " + ", ".join(code.value for code in Code),
+    )
+    explain.add_argument("code", metavar="CODE", type=_code, help="as reports give it")
+    return parser, {"exec": execute, "check": check, "explain": explain}
+
+
+def _code(text: str) -> Code:
+    try:
+        return Code(text)
+    except ValueError:
+        known = [code.value for code in Code]
+        near = difflib.get_close_matches(text, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"the codes are {', '.join(known)}"
+        raise argparse.ArgumentTypeError(f"there is no code {text!r}; {hint}") from None
 
 
 def _seconds(text: str) -> float:

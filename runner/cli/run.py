@@ -14,7 +14,7 @@ import msgspec
 
 from runner.bundle import Bundle
 from runner.cli.live import Live
-from runner.cli.parser import Check, Command, Exec
+from runner.cli.parser import Check, Command, Exec, Explain
 from runner.cli.result import (
     check_json,
     check_lines,
@@ -27,6 +27,7 @@ from runner.cli.result import (
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.codes import Code
 from runner.diagnosis.errors import RunnerError
+from runner.diagnosis.explanations import explain
 from runner.diagnosis.own_failures import cancelled
 from runner.diagnosis.report import Report
 from runner.events import Phase
@@ -50,8 +51,10 @@ class UsageError(Exception):
     """The command line asks for what cannot be: exit code 2."""
 
 
-def run(command: Exec | Check) -> int:
+def run(command: Exec | Check | Explain) -> int:
     """Do it; returns the exit code."""
+    if isinstance(command, Explain):
+        return _print(0, explain(command.code))
     try:
         if command.report is not None:
             _check_folder("--report", command.report.parent)
@@ -59,22 +62,26 @@ def run(command: Exec | Check) -> int:
             if command.output is not None:
                 _prepare_output(command.output, command.bundle)
             read_seed(command.seed)
-        exit_code, text = anyio.run(_run, command)
+        return _print(*anyio.run(_run, command))
+    except Failure as failure:  # the seed: a wrong command line, with a report all the same
+        return _print(2, _say_failed(command, Case().report(failure.finding), Live()))
+    except UsageError as error:
+        print(f"modelops-runner: error: {error}", file=sys.stderr)
+        return 2
+
+
+def _print(exit_code: int, text: str) -> int:
+    """Print the result; returns the exit code, or another where it could not be printed."""
+    try:
         print(text, end="", flush=True)
-        return exit_code
     except BrokenPipeError:
-        # Nobody reads the result. Else the interpreter would flush, and complain, at its exit.
+        # Nobody reads it. Else the interpreter would flush, and complain, at its exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 128 + signal.SIGPIPE
     except OSError as error:
         print(f"modelops-runner: error: standard output: {error.strerror}", file=sys.stderr)
         return 14
-    except Failure as failure:  # the seed: a wrong command line, with a report all the same
-        print(_say_failed(command, Case().report(failure.finding), Live()), end="")
-        return 2
-    except UsageError as error:
-        print(f"modelops-runner: error: {error}", file=sys.stderr)
-        return 2
+    return exit_code
 
 
 async def _run(command: Exec | Check) -> tuple[int, str]:

@@ -49,6 +49,19 @@ def spawn_failed(case: Case, error: OSError) -> Finding:
     )
 
 
+def no_exchange_folder(error: OSError) -> Finding:
+    """The folder for the child's larger results could not be made."""
+    return Finding(
+        phase=Phase.SPAWN,
+        code=Code.SPAWN_FAILED,
+        summary=f"no temporary folder could be made for the child: {error.strerror}",
+        explanation=f"Larger results travel through it. What was refused is {error.filename}."
+        if error.filename
+        else "",
+        hints=[Hint(title="name a folder that has room", command="export TMPDIR=/a/folder")],
+    )
+
+
 def python_too_old(case: Case, python: PythonInfo, oldest: str) -> Finding:
     return Finding(
         phase=Phase.HANDSHAKE,

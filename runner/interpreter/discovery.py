@@ -31,12 +31,17 @@ else:
 info = sys.version_info
 level = {"alpha": "a", "beta": "b", "candidate": "rc"}.get(info[3])
 uname = os.uname()
+base = getattr(sys, "_base_executable", None) or sys.executable
+prefix = getattr(sys, "base_prefix", sys.prefix)
+own = os.path.join(prefix, "bin", "python%d.%d" % info[:2])
+if not base.startswith(os.path.join(prefix, "")) and os.path.exists(own):
+    base = own  # before 3.11, _base_executable is the virtual environment's own
 print(json.dumps({
     "version": "%d.%d.%d" % info[:3] + ("%s%d" % (level, info[4]) if level else ""),
     "implementation": "PyPy" if "__pypy__" in sys.builtin_module_names else "CPython",
     "soabi": suffixes[0].lstrip(".").rpartition(".")[0] or None if suffixes else None,
     "platform": "%s-%s" % (uname[0].lower(), uname[4]),
-    "base": getattr(sys, "_base_executable", None) or sys.executable,
+    "base": base,
 }))
 """
 

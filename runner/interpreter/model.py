@@ -59,6 +59,11 @@ class Requirement(Struct, frozen=True):
 def worker_interpreter() -> Interpreter:
     """The interpreter that runs this process; in a virtual environment, the one it is made from."""
     executable = Path(getattr(sys, "_base_executable", None) or sys.executable)
+    prefix = Path(sys.base_prefix)
+    own = prefix / "bin" / f"python{sys.version_info.major}.{sys.version_info.minor}"
+    # Before 3.11, _base_executable is the virtual environment's own.
+    if not executable.is_relative_to(prefix) and own.exists():
+        executable = own
     suffix = _extension_suffix()
     uname = os.uname()
     return Interpreter(

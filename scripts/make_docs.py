@@ -1,0 +1,31 @@
+"""Writes what the documentation takes from the code: docs/codes/ and the report's JSON Schema."""
+
+import json
+from pathlib import Path
+
+import msgspec
+
+from runner.diagnosis.codes import Code
+from runner.diagnosis.explanations import explain
+from runner.diagnosis.report import SCHEMA, Report
+
+DOCS = Path(__file__).parent.parent / "docs"
+
+
+def generated() -> dict[str, str]:
+    """The content of each generated file, by its path below docs/."""
+    schema = {"$id": SCHEMA, **msgspec.json.schema(Report)}
+    files = {"report.schema.json": json.dumps(schema, indent=2) + "\n"}
+    for code in Code:
+        files[f"codes/{code.value}.md"] = explain(code)
+    return files
+
+
+def main() -> None:
+    (DOCS / "codes").mkdir(exist_ok=True)
+    for name, content in generated().items():
+        (DOCS / name).write_text(content)
+
+
+if __name__ == "__main__":
+    main()
