@@ -438,3 +438,12 @@ def test_an_interrupted_build_leaves_no_half_built_environment(
     (bundle / "pyproject.toml").unlink()
     (bundle / "requirements.txt").write_text("")
     assert command("exec", bundle).returncode == 0
+
+
+def test_windows_is_refused_in_one_line() -> None:
+    code = "import sys; sys.platform = 'win32'; from runner.cli import main; sys.exit(main([]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1 and "Windows" in done.stderr

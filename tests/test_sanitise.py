@@ -1,3 +1,5 @@
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -76,3 +78,14 @@ def test_every_string_of_a_report_is_sanitised(monkeypatch: pytest.MonkeyPatch) 
     assert report.hints[0].command == "curl https://****@h/"
     assert report.evidence.stderr is not None
     assert report.evidence.stderr.text == "\\x1b]0;x\\x07 ****"
+
+
+@pytest.mark.parametrize(
+    "piece",
+    ["TOKEN", "a.", "a://", "x" * 50 + " ", "TOKEN.", "password=", "-----BEGIN ", "Bearer ", "A "],
+)
+def test_no_text_is_slow_to_sanitise(piece: str) -> None:
+    began = time.monotonic()
+    sanitise_text(piece * (256 * 1024 // len(piece)))
+    # Linear takes some hundredths of a second; quadratic took minutes.
+    assert time.monotonic() - began < 10

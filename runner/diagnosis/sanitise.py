@@ -25,20 +25,24 @@ _SECRET_NAME = re.compile(
 # Shorter values are words that stand in every text ("1", "true", "none").
 _SHORTEST_SECRET = 6
 
+# Every repetition is bounded: a child's output must not make the masking take quadratic time.
 _PATTERNS = [
     # scheme://user:password@host and scheme://token@host (RFC 3986, section 3.2.1)
-    (re.compile(r"(\b[a-z][a-z0-9+.-]*://)[^\s/@'\"<>`]+@", re.IGNORECASE), rf"\1{MASK}@"),
     (
-        re.compile(r"-----BEGIN [A-Z ]*PRIVATE KEY-----.*?(-----END [A-Z ]*PRIVATE KEY-----|\Z)",
+        re.compile(r"(\b[a-z][a-z0-9+.-]{0,20}://)[^\s/@'\"<>`]{1,1000}@", re.IGNORECASE),
+        rf"\1{MASK}@",
+    ),
+    (
+        re.compile(r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----.*?(-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)",
                    re.DOTALL),
         f"[private key {MASK}]",
     ),
-    (re.compile(r"\b(Bearer|Basic)\s+[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {MASK}"),
+    (re.compile(r"\b(Bearer|Basic)\s{1,8}[A-Za-z0-9._~+/=-]{8,}"), rf"\1 {MASK}"),
     # NAME=value and "name": "value", as environments and configurations are printed.
     (
         re.compile(
-            r"(\b\w*(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|API_?KEY|ACCESS_?KEY)\w*"
-            r"['\"]?\s*[=:]\s*)(['\"]?)[^\s'\",;]+",
+            r"(\b\w{0,60}(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|API_?KEY|ACCESS_?KEY)\w{0,60}"
+            r"['\"]?\s{0,8}[=:]\s{0,8})(['\"]?)[^\s'\",;]+",
             re.IGNORECASE,
         ),
         rf"\1\2{MASK}",
