@@ -298,6 +298,24 @@ async def test_a_crash_names_the_line_it_happened_in(bundle: MakeBundle) -> None
     assert report.exception.message == "Segmentation fault"
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the words are those of glibc")
+async def test_an_abort_says_what_the_c_library_said(bundle: MakeBundle) -> None:
+    folder = bundle(
+        """
+        import ctypes
+        libc = ctypes.CDLL(None)
+        libc.malloc.restype = ctypes.c_void_p
+        libc.free.argtypes = [ctypes.c_void_p]
+        libc.free(libc.malloc(64) + 8)
+        """
+    )
+    report = await Child(folder).fail()
+    assert (report.phase, report.code) == (Phase.LOAD, Code.CHILD_CRASHED)
+    assert report.summary == (
+        "SIGABRT ended the child while it loaded the bundle, in wire.py:6: free(): invalid pointer"
+    )
+
+
 async def test_a_hang_before_the_handshake_ends_at_the_limit(
     bundle: MakeBundle, startup_code: Callable[[str], Path]
 ) -> None:

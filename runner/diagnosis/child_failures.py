@@ -11,7 +11,7 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import DOING, exec_command, place_of, telling_frame
 from runner.diagnosis.child_raised import raised_finding
 from runner.diagnosis.codes import Code
-from runner.diagnosis.fatal_error import parse_fatal_error
+from runner.diagnosis.fatal_error import parse_fatal_error, words_before_fatal_error
 from runner.diagnosis.report import Edit, ExceptionInfo, Hint, PythonInfo
 from runner.diagnosis.text import last_lines, one_line, printable
 from runner.events import Phase
@@ -194,7 +194,10 @@ def death(
         return by_child
     fatal = parse_fatal_error(stderr)
     words = last_lines(printable(stderr), 1) or last_lines(printable(noise), 1)
-    said = f": {one_line(words[0], 120)}" if words and fatal is None else ""
+    if fatal is not None:
+        gave_up = words_before_fatal_error(stderr) if signal_name == "SIGABRT" else None
+        words = [gave_up] if gave_up else []
+    said = f": {one_line(words[0], 120)}" if words else ""
     if signal_name is not None:
         frame = telling_frame(case, fatal)
         place = f", in {place_of(case, frame)}" if frame else ""

@@ -3,7 +3,7 @@
 import re
 
 from runner.diagnosis.report import ExceptionInfo, Frame
-from runner.diagnosis.text import one_line, printable
+from runner.diagnosis.text import last_lines, one_line, printable
 
 _HEADER = re.compile(r"^Fatal Python error: (.*)$", re.MULTILINE)
 _THREAD = re.compile(r"^(?:Current thread|Thread) 0x[0-9a-f]+.*\(most recent call first\):$")
@@ -40,3 +40,14 @@ def parse_fatal_error(stderr: str) -> ExceptionInfo | None:
         message=one_line(printable(header.group(1))),
         traceback=frames[::-1],
     )
+
+
+def words_before_fatal_error(stderr: str) -> str | None:
+    """The last line before the last fatal error.
+
+    Where a process gives itself up (SIGABRT), that is where the C library or a failed assertion
+    says why: ``free(): invalid pointer``.
+    """
+    headers = list(_HEADER.finditer(stderr))
+    words = last_lines(printable(stderr[: headers[-1].start()]), 1) if headers else []
+    return words[0] if words else None
