@@ -24,6 +24,8 @@ import anyio
 import anyio.to_thread
 from msgspec import Struct
 
+from runner.oom import oom_kills
+
 _log = logging.getLogger(__name__)
 
 Sink = Callable[[bytes], None]
@@ -56,6 +58,8 @@ class Exit(Struct, frozen=True):
     max_rss_bytes: int | None
     cpu_seconds: float | None
     lifetime_seconds: float
+    oom_killed: bool = False
+    """Whether the kernel killed it for want of memory, as far as its counters tell."""
 
     @property
     def signal_name(self) -> str | None:
@@ -79,6 +83,7 @@ class Process:
         """How it ended; ``None`` while it runs."""
         self._popen = popen
         self._started = time.monotonic()
+        self._oom_kills = oom_kills()
         self._stdin = stdin
         self._ended = anyio.Event()
         self._on_end = ended
@@ -167,7 +172,14 @@ class Process:
             number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
             rss = _peak_memory(usage)
             cpu = usage.ru_utime + usage.ru_stime
-        self.exit = Exit(code, number, rss, cpu, time.monotonic() - self._started)
+        self.exit = Exit(
+            code,
+            number,
+            rss,
+            cpu,
+            time.monotonic() - self._started,
+            oom_killed=number == signal.SIGKILL and self._oom_kills != oom_kills(),
+        )
         # Popen would otherwise warn that its process still runs, and try to reap it again.
         self._popen.returncode = code if code is not None else -(number or 0)
 

@@ -25,6 +25,7 @@ from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.report import ChildInfo
 from runner.diagnosis.text import Capture
 from runner.events import Phase, Stream
+from runner.oom import memory_limit
 from runner.process import Process, spawn
 from runner.protocol import (
     Connection,
@@ -281,6 +282,8 @@ class Session:
             phase,
             exit_code=ended.code,
             signal_name=ended.signal_name,
+            memory_limit=memory_limit() if ended.oom_killed else None,
+            oom_killed=ended.oom_killed,
             stderr=self._text(Stream.STDERR),
             noise=self._text(Stream.NOISE),
         )

@@ -185,10 +185,18 @@ def death(
     *,
     exit_code: int | None,
     signal_name: str | None,
+    oom_killed: bool,
+    memory_limit: int | None,
     stderr: str,
     noise: str,
 ) -> Finding:
-    """The process ended where it should not have."""
+    """The process ended where it should not have.
+
+    :param oom_killed: whether the kernel killed it for want of memory.
+    :param memory_limit: the limit that it had with the worker, in bytes.
+    """
+    if oom_killed:
+        return _oom_killed(phase, memory_limit)
     by_child = _own_decision(case, phase, exit_code, stderr)
     if by_child is not None:
         return by_child
@@ -219,6 +227,23 @@ def death(
         explanation=_why_exited(phase, exit_code, bool(words)),
         hints=_exit_hints(case, phase),
         exception=fatal,
+    )
+
+
+def _oom_killed(phase: Phase, limit: int | None) -> Finding:
+    of = f" of {limit / 2**20:,.0f} MiB" if limit else ""
+    where = "the worker's control group" if limit else "this machine"
+    return Finding(
+        phase=phase,
+        code=Code.OUT_OF_MEMORY,
+        summary=f"the kernel killed the child {DOING[phase]}: out of memory"
+        + (f", with a limit{of}" if limit else ""),
+        explanation=f"The memory{of} of {where} was used up, and the kernel's out-of-memory killer"
+        " chose the child. The same task will meet the same end under the same limit.",
+        hints=[
+            Hint(title="give the worker more memory (a container's limit, a batch job's request)"),
+            Hint(title="or make the task smaller, or run fewer at once on the machine"),
+        ],
     )
 
 
