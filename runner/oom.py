@@ -1,8 +1,8 @@
-"""Whether the kernel killed for want of memory: it kills with SIGKILL, and says so only in counters.
+"""Whether the kernel killed for want of memory.
 
-The counter of our own control group, which a child shares, tells most: ``memory.events`` in cgroup
-v2, ``memory.oom_control`` in v1 (cgroups(7)). Without one there is the whole machine's, in
-``/proc/vmstat``.
+It kills with SIGKILL, and says so only in counters. That of our own control group, which a child
+shares, tells most: ``memory.events`` in cgroup v2, ``memory.oom_control`` in v1 (cgroups(7)).
+Without one there is the whole machine's, in ``/proc/vmstat``.
 """
 
 import re

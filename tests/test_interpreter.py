@@ -191,7 +191,8 @@ async def test_a_python_that_hangs_is_given_up_and_ended_with_its_children(
         answer = await probe(python)
     assert isinstance(answer, Broken) and "does not answer within" in answer.reason
     pid = int((tmp_path / "pid").read_text())
-    assert not psutil.pid_exists(pid) or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE
+    _, alive = psutil.wait_procs([p for p in psutil.process_iter() if p.pid == pid], timeout=5)
+    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
 
 
 def test_shims_are_never_candidates_and_each_file_is_one_once(
