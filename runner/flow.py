@@ -147,6 +147,8 @@ async def _read(case: Case, path: Path) -> Bundle:
         # In a thread: the digest of a bundle with large files takes a while.
         bundle = await anyio.to_thread.run_sync(read_bundle, path, abandon_on_cancel=True)
         case.bundle = bundle.info()
+        case.bundle_files = bundle.files
+        case.bundle_dependencies = bundle.dependencies or ()
         return bundle
 
 

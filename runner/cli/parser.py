@@ -6,6 +6,7 @@ import math
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import TypeAlias
 
 from msgspec import Struct
 
@@ -36,11 +37,19 @@ class Explain(Struct, frozen=True):
     code: Code
 
 
+class ShowReport(Struct, frozen=True):
+    file: Path
+    html: Path | None
+
+
 class Check(Command, frozen=True, kw_only=True):
     build: bool
 
 
-def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> Exec | Check | Explain:
+AnyCommand: TypeAlias = Exec | Check | Explain | ShowReport
+
+
+def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> AnyCommand:
     """Read the command line.
 
     :raises SystemExit: with status 2 where it is wrong, 0 after ``--help`` and ``--version``.
@@ -53,6 +62,8 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> Exec | Ch
     given = parser.parse_intermixed_args(argv[1:])
     if argv[0] == "explain":
         return Explain(code=given.code)
+    if argv[0] == "report":
+        return ShowReport(file=given.file, html=given.html)
     try:
         fresh = given.fresh_venv or _flag(environ, "MODELOPS_FORCE_FRESH_VENV")
     except ValueError as error:
@@ -165,7 +176,17 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         epilog="The codes: " + ", ".join(code.value for code in Code),
     )
     explain.add_argument("code", metavar="CODE", type=_code, help="as reports give it")
-    return parser, {"exec": execute, "check": check, "explain": explain}
+
+    report = commands.add_parser(
+        "report",
+        help="print a saved report again",
+        description="Print a report that --report, --json or a RunnerError saved.",
+    )
+    report.add_argument("file", metavar="FILE", type=Path, help="the report, as JSON")
+    report.add_argument(
+        "--html", metavar="FILE", type=Path, help="write one self-contained page instead"
+    )
+    return parser, {"exec": execute, "check": check, "explain": explain, "report": report}
 
 
 def _code(text: str) -> Code:

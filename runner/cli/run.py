@@ -14,7 +14,7 @@ import msgspec
 
 from runner.bundle import Bundle
 from runner.cli.live import Live
-from runner.cli.parser import Check, Command, Exec, Explain
+from runner.cli.parser import AnyCommand, Check, Command, Exec, Explain, ShowReport
 from runner.cli.result import (
     check_json,
     check_lines,
@@ -24,6 +24,7 @@ from runner.cli.result import (
     result_lines,
     write_file,
 )
+from runner.cli.show import show_report
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.codes import Code
 from runner.diagnosis.errors import RunnerError
@@ -51,10 +52,12 @@ class UsageError(Exception):
     """The command line asks for what cannot be: exit code 2."""
 
 
-def run(command: Exec | Check | Explain) -> int:
+def run(command: AnyCommand) -> int:
     """Do it; returns the exit code."""
     if isinstance(command, Explain):
         return _print(0, explain(command.code))
+    if isinstance(command, ShowReport):
+        return show_report(command)
     try:
         if command.report is not None:
             _check_folder("--report", command.report.parent)

@@ -58,6 +58,12 @@ class Case:
         self.environment: EnvironmentInfo | None = None
         self.child: ChildInfo | None = None
         self.evidence = Evidence()
+        self.bundle_files: tuple[str, ...] = ()
+        """The bundle's content, as paths relative to its folder."""
+        self.bundle_dependencies: tuple[str, ...] = ()
+        """What the bundle declares to need (PEP 508), as far as its files say."""
+        self.installed: tuple[str, ...] | None = None
+        """The environment's modules, once an import failure has asked for them."""
 
     def report(self, finding: Finding) -> Report:
         """The report of a run that ended with this finding."""

@@ -1,6 +1,7 @@
 """Findings about what the bundle's code raised, while it was imported or while it ran a task."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
@@ -12,6 +13,9 @@ from runner.diagnosis.child_places import (
     telling_frame,
 )
 from runner.diagnosis.codes import Code
+from runner.diagnosis.import_failures import import_failure, requires_python_hint
+from runner.diagnosis.installed import installed_modules
+from runner.diagnosis.newer_syntax import newer_syntax
 from runner.diagnosis.report import Edit, ExceptionInfo, Hint
 from runner.diagnosis.text import one_line, printable
 from runner.events import Phase
@@ -27,7 +31,10 @@ def raised_finding(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
     syntax = _find(exception, "SyntaxError", "IndentationError", "TabError")
     broken = _find(exception, "ImportError") or _shared_library(exception)
     loading = phase is Phase.LOAD
-    if missing is not None and missing.attributes.get("name"):
+    recognised = _recognised(case, phase, exception)
+    if recognised is not None:
+        finding = recognised
+    elif missing is not None and missing.attributes.get("name"):
         finding = _module_not_found(case, phase, missing)
     elif syntax is not None and loading:
         finding = _syntax_error(case, phase, syntax)
@@ -40,6 +47,20 @@ def raised_finding(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
         # The phase's own code: what a task imports late is told in the summary and the hints.
         finding.code = Code.TASK_RAISED
     return finding
+
+
+def _recognised(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    """The first cause in the chain that is known, outermost first."""
+    if case.installed is None and case.environment and case.environment.path:
+        case.installed = installed_modules(Path(case.environment.path))
+    for link in chain(exception):
+        finding = import_failure(case, phase, link)
+        if finding is not None:
+            return finding
+        if link.module is None and link.type == "ModuleNotFoundError":
+            # It was tried last, and says what is missing: what led to it was expected to fail.
+            return None
+    return None
 
 
 def _module_not_found(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
@@ -73,6 +94,23 @@ def _syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     python = case.child.python if case.child else None
     version = f"{python.implementation} {python.version}" if python else "this Python"
     text = str(attributes.get("text") or "").strip()
+    syntax = newer_syntax(text, exception.message, python.version) if python else None
+    if syntax is not None:
+        return Finding(
+            phase=phase,
+            code=Code.SYNTAX_ERROR,
+            summary=f"{where} uses {syntax.name}, which came with Python {syntax.version}; this is"
+            f" {version}",
+            explanation=f"The line is: {one_line(text, 160)}" if text else "",
+            hints=[
+                requires_python_hint(
+                    case,
+                    f">={syntax.version}",
+                    "say which Pythons the code is written for, and a newer one is chosen",
+                ),
+                Hint(title=f"or write {where} in the older way"),
+            ],
+        )
     return Finding(
         phase=phase,
         code=Code.SYNTAX_ERROR,

@@ -1,0 +1,59 @@
+"""Shows a saved report again: on the terminal, or as a page for a browser."""
+
+import sys
+
+import msgspec
+
+from runner.cli.parser import ShowReport
+from runner.cli.result import write_file
+from runner.diagnosis.report import Report
+from runner.diagnosis.sanitise import sanitise_report
+
+
+class _Failed(msgspec.Struct):
+    """What ``exec --json`` prints of a run that failed."""
+
+    report: Report
+
+
+def show_report(command: ShowReport) -> int:
+    """Print the report, or write its page; returns the exit code."""
+    try:
+        report = read_report(command.file.read_bytes())
+    except OSError as error:
+        return _refuse(f"{command.file} cannot be read: {error.strerror}")
+    except msgspec.DecodeError as error:
+        return _refuse(f"{command.file} is no report: {error}")
+    if command.html is not None:
+        from runner.diagnosis.page import report_page
+
+        try:
+            write_file(command.html.absolute(), report_page(report).encode())
+        except OSError as error:
+            return _refuse(f"{command.html} cannot be written: {error.strerror}")
+        return 0
+    from rich.console import Console
+
+    from runner.diagnosis.render import render_report
+
+    render_report(report, Console())
+    return 0
+
+
+def read_report(data: bytes) -> Report:
+    """Read a report as ``--report`` writes it, or the document that ``--json`` prints.
+
+    It comes from a file, so it is sanitised again: anybody may have written it.
+
+    :raises msgspec.DecodeError: it is neither.
+    """
+    try:
+        report = msgspec.json.decode(data, type=_Failed).report
+    except msgspec.DecodeError:
+        report = msgspec.json.decode(data, type=Report)
+    return sanitise_report(report)
+
+
+def _refuse(reason: str) -> int:
+    print(f"modelops-runner: error: {reason}", file=sys.stderr)
+    return 2

@@ -1,0 +1,37 @@
+"""What an environment has installed, as far as an import failure asks."""
+
+import logging
+import os
+from pathlib import Path
+
+_log = logging.getLogger(__name__)
+
+_MAX_ENTRIES = 20_000
+
+
+def installed_modules(venv: Path) -> tuple[str, ...]:
+    """The modules at the top of a venv's site-packages, and every compiled one below.
+
+    :returns: sorted paths relative to site-packages: ``numpy``, ``six.py``,
+        ``numpy/core/_multiarray_umath.cpython-311-x86_64-linux-gnu.so``; at most 20 000.
+    """
+    found: list[str] = []
+    for site in sorted(venv.glob("lib/python*/site-packages")):
+        for folder, folders, files in os.walk(site, onerror=_ignored):
+            folders[:] = sorted(name for name in folders if name != "__pycache__")
+            relative = Path(folder).relative_to(site)
+            at_top = folder == str(site)
+            names = files + (folders if at_top else [])
+            found += [
+                (relative / name).as_posix()
+                for name in names
+                if not name.endswith((".dist-info", ".pth"))
+                and (at_top or name.endswith((".so", ".pyd")))
+            ]
+            if len(found) >= _MAX_ENTRIES:
+                break
+    return tuple(sorted(found)[:_MAX_ENTRIES])
+
+
+def _ignored(error: OSError) -> None:
+    _log.debug("left out of what is installed: %s", error)
