@@ -23,7 +23,10 @@ from runner.diagnosis.report import (
     WorkerInfo,
 )
 from runner.diagnosis.sanitise import sanitise_report
+from runner.diagnosis.text import one_line
 from runner.events import EventHandler, Journal, Phase
+
+SUMMARY_CHARACTERS = 400
 
 
 class Finding(Struct, kw_only=True):
@@ -75,7 +78,8 @@ class Case:
             created_at=datetime.now(timezone.utc).isoformat(timespec="milliseconds"),
             phase=finding.phase,
             code=finding.code,
-            summary=finding.summary,
+            # Names that a child gives to files and functions may have line ends in them.
+            summary=one_line(finding.summary, SUMMARY_CHARACTERS),
             explanation=finding.explanation,
             retryable=CODES[finding.code].retryable if retryable is None else retryable,
             hints=finding.hints,

@@ -1,0 +1,150 @@
+"""Feeds arbitrary child output to the wire's decoder and to the making of reports.
+
+Nothing but a violation may come out of the one, nothing but a report out of the other, and neither
+may hold on to what it was fed. Seeded: a failing case is printed with what repeats it.
+"""
+
+import argparse
+import random
+import resource
+import sys
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from runner.diagnosis import child_failures
+from runner.diagnosis.case import Case
+from runner.diagnosis.report import ChildInfo, ExceptionInfo, Frame
+from runner.diagnosis.text import Capture
+from runner.events import Phase
+from runner.protocol import Connection, ProtocolViolation
+
+HELLO = (
+    b'{"jsonrpc":"2.0","method":"hello","params":{"protocol_versions":[1],"python":{'
+    b'"implementation":"CPython","version":"3.13.0","executable":"/p","prefix":"/p",'
+    b'"platform":"linux-x86_64","soabi":null},"pid":7}}'
+)
+ANSWER = b'{"jsonrpc":"2.0","id":1,"result":{"protocol_version":1,"wire":"w:w","file":null}}'
+PIECES = [
+    *(b"Content-Length: %d\r\n\r\n%s" % (len(body), body) for body in (HELLO, ANSWER)),
+    *(b"Content-Length: ", b"\r\n", b"\r\n\r\n", b"Content-Type: x\r\n", b"{", b"}", b"[" * 50),
+    *(HELLO, ANSWER, b"99999999999999999999", b"-1", b"\x00", b"\xff\xfe", b"null", b"jsonrpc"),
+    *(b"Fatal Python error: Segmentation fault\n\n", b"Current thread 0x00007f (most recent call"),
+    *(b" first):\n", b'  File "/b/wire.py", line 3 in wire\n', b"bundle_protocol: x\n"),
+    *(b"\x1b[31m", b"\x1b]0;t\x07", "\u202e\u2066".encode(), b"TOKEN=", b"://u:p@", b"-----BEGIN "),
+    *(b"MemoryError", b"PRIVATE KEY-----", b"free(): invalid pointer\n", b"x" * 300, b"\n"),
+]
+
+
+def noise(rng: random.Random) -> bytes:
+    """A jumble of what children say, of parts of it, and of plain bytes."""
+    parts = []
+    for _ in range(rng.randrange(8)):
+        piece = rng.choice(PIECES)
+        if rng.random() < 0.2:
+            piece = piece[rng.randrange(len(piece) + 1) :][: rng.randrange(len(piece) + 1)]
+        if rng.random() < 0.2:
+            piece = rng.randbytes(rng.randrange(40))
+        parts.append(piece * rng.choice((1, 1, 1, 2, 20)))
+    return b"".join(parts)
+
+
+def fuzz_wire(rng: random.Random) -> None:
+    connection = Connection()
+    data = noise(rng)
+    if rng.random() < 0.5:
+        data = PIECES[0] + data
+    asked = rng.random() < 0.5
+    try:
+        while data:
+            if asked and rng.random() < 0.3:
+                connection.initialize({})
+                asked = False
+            cut = rng.randrange(len(data)) + 1
+            list(connection.receive(data[:cut]))
+            data = data[cut:]
+        list(connection.receive(b""))
+    except ProtocolViolation:
+        return
+
+
+def fuzz_report(rng: random.Random) -> None:
+    case = Case()
+    case.child = ChildInfo(argv=["python"])
+    phase = rng.choice((Phase.HANDSHAKE, Phase.LOAD, Phase.EXECUTE))
+    capture = Capture(200, 400)
+    for _ in range(rng.randrange(4)):
+        capture.feed(noise(rng))
+    case.evidence.stderr = capture.excerpt()
+    text = case.evidence.stderr.text
+    if rng.random() < 0.5:
+        signal = rng.choice((None, "SIGKILL", "SIGABRT", "SIGSEGV", "signal 63"))
+        finding = child_failures.death(
+            case,
+            phase,
+            exit_code=None if signal else rng.randrange(256),
+            signal_name=signal,
+            oom_killed=rng.random() < 0.1,
+            memory_limit=rng.choice((None, 1 << 30)),
+            stderr=text,
+            noise=text,
+        )
+    else:
+        finding = child_failures.remote_error(
+            case, phase, rng.choice((-32001, -32002, -32005, -32603, 0, 7)), text, exception(rng, 3)
+        )
+    report = case.report(finding)
+    encoded = msgspec.json.encode(report)
+    assert "\n" not in report.summary, report.summary
+    assert b"\x1b" not in encoded and b"\\u001b" not in encoded
+
+
+def exception(rng: random.Random, depth: int) -> ExceptionInfo | None:
+    if depth == 0 or rng.random() < 0.2:
+        return None
+    text = noise(rng).decode("utf-8", "replace")
+    kinds = ("ImportError", "ModuleNotFoundError", "SyntaxError", "MemoryError", "OSError", text)
+    return ExceptionInfo(
+        type=rng.choice(kinds),
+        message=text,
+        module=rng.choice((None, "numpy")),
+        traceback=[Frame(text[:50], rng.choice((None, 3)), text[:20], text[:50])]
+        * rng.randrange(3),
+        attributes={"name": rng.choice((None, text, "yaml", 3)), "lineno": rng.choice((None, 3))},
+        cause=exception(rng, depth - 1),
+    )
+
+
+def fuzz(cases: int, seed: int, say: Callable[[str], None] = print) -> None:
+    """Run this many cases.
+
+    :raises Exception: whatever came out of one, after saying which.
+    """
+    began, before = time.monotonic(), peak_memory()
+    for number in range(cases):
+        rng = random.Random(f"{seed}/{number}")
+        try:
+            (fuzz_wire, fuzz_wire, fuzz_wire, fuzz_report)[number % 4](rng)
+        except Exception:
+            say(f"case {number} of seed {seed} failed")
+            raise
+    grown = (peak_memory() - before) / 2**20
+    say(f"{cases:,} cases in {time.monotonic() - began:.0f} s, memory grown by {grown:.1f} MiB")
+
+
+def peak_memory() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak * (1 if sys.platform == "darwin" else 1024)
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--cases", type=int, default=1_000_000)
+    parser.add_argument("--seed", type=int, default=1)
+    given = parser.parse_args()
+    fuzz(given.cases, given.seed)
+
+
+if __name__ == "__main__":
+    main()
