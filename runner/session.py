@@ -22,8 +22,10 @@ from bundle_protocol.messages import MAX_MESSAGE_BYTES, OLDEST_PYTHON, PROTOCOL_
 from runner.child import child_command, child_environ, exchange_folder
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure, Finding
+from runner.diagnosis.child_raised import concerns_imports
 from runner.diagnosis.report import ChildInfo
 from runner.diagnosis.text import Capture
+from runner.environment import installed_modules
 from runner.events import Phase, Stream
 from runner.oom import memory_limit
 from runner.process import Process, spawn
@@ -231,6 +233,8 @@ class Session:
         if response.error is not None:
             error = response.error
             exception = None if error.data is None else error.data.exception
+            if exception is not None and concerns_imports(exception):
+                await self._look_at_installed()
             raise self._failure(
                 child_failures.remote_error(self._case, phase, error.code, error.message, exception)
             )
@@ -240,6 +244,14 @@ class Session:
             raise self._failure(
                 child_failures.violation(self._case, phase, str(violation))
             ) from violation
+
+    async def _look_at_installed(self) -> None:
+        environment = self._case.environment
+        if environment is not None and environment.path is not None:
+            # In a thread: site-packages may have many thousand files, on a slow disk.
+            self._case.installed = await anyio.to_thread.run_sync(
+                installed_modules, Path(environment.path)
+            )
 
     async def _receive(self, phase: Phase, limit: TimeLimit) -> Message:
         """The next message; a failure where none comes."""

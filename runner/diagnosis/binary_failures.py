@@ -188,7 +188,7 @@ def _other_python(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     stem = "/" + name.replace(".", "/") + "."
     compiled = [
         file
-        for file in (*case.bundle_files, *(case.installed or ()))
+        for file in (*case.bundle_files, *case.installed)
         if stem in f"/{file}" and file.endswith((".so", ".pyd"))
     ]
     tags = [PurePosixPath(file).name.split(".")[1:-1] for file in compiled]

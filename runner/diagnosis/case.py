@@ -65,8 +65,8 @@ class Case:
         """The bundle's content, as paths relative to its folder."""
         self.bundle_dependencies: tuple[str, ...] = ()
         """What the bundle declares to need (PEP 508), as far as its files say."""
-        self.installed: tuple[str, ...] | None = None
-        """The environment's modules, once an import failure has asked for them."""
+        self.installed: tuple[str, ...] = ()
+        """The environment's modules, looked up once an import has failed."""
 
     def report(self, finding: Finding) -> Report:
         """The report of a run that ended with this finding."""

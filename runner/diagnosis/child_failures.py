@@ -8,11 +8,17 @@ from collections.abc import Sequence
 
 from bundle_protocol.messages import ErrorCode, ExitStatus
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import DOING, exec_command, place_of, telling_frame
+from runner.diagnosis.child_places import (
+    DOING,
+    exec_command,
+    place_of,
+    requires_python_hint,
+    telling_frame,
+)
 from runner.diagnosis.child_raised import raised_finding
 from runner.diagnosis.codes import Code
 from runner.diagnosis.fatal_error import parse_fatal_error, words_before_fatal_error
-from runner.diagnosis.report import Edit, ExceptionInfo, Hint, PythonInfo
+from runner.diagnosis.report import ExceptionInfo, Hint, PythonInfo
 from runner.diagnosis.text import last_lines, one_line, printable
 from runner.events import Phase
 
@@ -71,17 +77,12 @@ def python_too_old(case: Case, python: PythonInfo, oldest: str) -> Finding:
         explanation=f"{python.executable} said hello and cannot run tasks: this runner's child side"
         f" needs Python {oldest}.",
         hints=[
-            Hint(title="let the runner choose the interpreter, or name a newer one",
-                 command=exec_command(case, "--python '>=" + oldest + "'")),
-            _requires_python_hint(oldest),
+            requires_python_hint(
+                case,
+                f">={oldest}",
+                "let the runner choose, and say which Pythons it is for",
+            )
         ],
-    )  # fmt: skip
-
-
-def _requires_python_hint(oldest: str) -> Hint:
-    return Hint(
-        title="say in the bundle which Pythons it is for",
-        edit=Edit(file="pyproject.toml", after=f'requires-python = ">={oldest}"'),
     )
 
 

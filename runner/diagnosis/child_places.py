@@ -4,7 +4,7 @@ import shlex
 from pathlib import PurePath
 
 from runner.diagnosis.case import Case
-from runner.diagnosis.report import ExceptionInfo, Frame
+from runner.diagnosis.report import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.text import printable
 from runner.events import Phase
 
@@ -59,3 +59,19 @@ def bundle_argument(case: Case) -> str:
 
 def exec_command(case: Case, options: str) -> str:
     return f"modelops-runner exec {bundle_argument(case)} {options}"
+
+
+def requires_python_hint(case: Case, specifier: str, title: str) -> Hint:
+    """The line that narrows the Pythons which the bundle accepts, where it says so.
+
+    :param specifier: what to narrow them to (PEP 440).
+    """
+    command = exec_command(case, f"--python {shlex.quote(specifier)}")
+    declared = case.bundle.requires_python if case.bundle else None
+    after = f"{declared},{specifier}" if declared else specifier
+    if case.bundle_files and "pyproject.toml" not in case.bundle_files:
+        edit = Edit(file=".python-version", before=declared, after=after)
+    else:
+        before = f'requires-python = "{declared}"' if declared else None
+        edit = Edit(file="pyproject.toml", before=before, after=f'requires-python = "{after}"')
+    return Hint(title=title, command=command, edit=edit)

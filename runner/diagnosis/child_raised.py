@@ -1,7 +1,6 @@
 """Findings about what the bundle's code raised, while it was imported or while it ran a task."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
@@ -9,12 +8,12 @@ from runner.diagnosis.child_places import (
     bundle_argument,
     exec_command,
     place_of,
+    requires_python_hint,
     short_path,
     telling_frame,
 )
 from runner.diagnosis.codes import Code
-from runner.diagnosis.import_failures import import_failure, requires_python_hint
-from runner.diagnosis.installed import installed_modules
+from runner.diagnosis.import_failures import import_failure
 from runner.diagnosis.newer_syntax import newer_syntax
 from runner.diagnosis.report import Edit, ExceptionInfo, Hint
 from runner.diagnosis.text import one_line, printable
@@ -49,10 +48,14 @@ def raised_finding(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
     return finding
 
 
+def concerns_imports(exception: ExceptionInfo) -> bool:
+    """Whether what the environment has installed may say more of it."""
+    kinds = ("ImportError", "ModuleNotFoundError", "AttributeError")
+    return _find(exception, *kinds) is not None
+
+
 def _recognised(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """The first cause in the chain that is known, outermost first."""
-    if case.installed is None and case.environment and case.environment.path:
-        case.installed = installed_modules(Path(case.environment.path))
     for link in chain(exception):
         finding = import_failure(case, phase, link)
         if finding is not None:
@@ -160,7 +163,7 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     return Finding(
         phase=phase,
         code=Code.LOAD_RAISED if loading else Code.TASK_RAISED,
-        summary=f"{exception.type}{where}" + (f": {message}" if message else ""),
+        summary=f"{exception.type or 'an exception'}{where}" + (f": {message}" if message else ""),
         explanation="The bundle's code raised this while it was imported."
         if loading
         else "The bundle's code raised this while it ran the task.",

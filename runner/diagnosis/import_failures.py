@@ -13,31 +13,16 @@ from runner.diagnosis.binary_failures import binary_failure
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     bundle_argument,
-    exec_command,
     place_of,
     short_path,
     telling_frame,
 )
 from runner.diagnosis.codes import Code
-from runner.diagnosis.newer_syntax import is_older
+from runner.diagnosis.import_errors import missing_module, module_named
+from runner.diagnosis.library_changes import library_change
 from runner.diagnosis.report import Edit, ExceptionInfo, Frame, Hint
-from runner.diagnosis.stdlib_changes import (
-    ADDED_MODULES,
-    ADDED_NAMES,
-    REMOVED_MODULES,
-    REMOVED_NAMES,
-    Change,
-)
 from runner.diagnosis.text import one_line, printable
 from runner.events import Phase
-
-# Names are bounded, so that no search in a long message is quadratic.
-_NO_NAME = re.compile(
-    r"cannot import name '([\w.]{1,200})' from (?:partially initialized module )?'([\w.]{1,200})'"
-)
-_NO_ATTRIBUTE = re.compile(
-    r"module '([\w.]{1,200})'(?: from '[^']{1,4096}')? has no attribute '([\w.]{1,200})'"
-)
 
 
 def import_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
@@ -56,7 +41,7 @@ def import_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
 
 def _shadowed(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """A file of the bundle that has the name of a module of Python's or of a package."""
-    module = _module_named(exception)
+    module = module_named(exception)
     if module is None:
         return None
     top = module.partition(".")[0]
@@ -66,14 +51,15 @@ def _shadowed(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | N
     missing = str(exception.attributes.get("name") or "")
     if exception.type == "ModuleNotFoundError" and "is not a package" not in exception.message:
         return None
-    in_library = top in sys.stdlib_module_names
-    itself = [frame for frame in _imports(case, exception) if short_path(case, frame.file) == file]
-    if in_library:
+    imports = _imports(case, exception)
+    # Whoever asks in numpy.py for something of numpy does not mean numpy.py.
+    asks_itself = bool(imports) and short_path(case, imports[-1].file) == file
+    if top in sys.stdlib_module_names:
         hidden = f"the standard library's {top}"
-    elif _is_installed(case, top) or missing.startswith(f"{top}.") or len(itself) > 1:
+    elif _is_installed(case, top):
         hidden = f"the installed package {top}"
-    elif itself and f"import {top}" in (itself[-1].text or ""):
-        hidden = f"the package {top} that it means to import"
+    elif asks_itself or missing.startswith(f"{top}."):
+        hidden = f"the package {top}"
     else:
         return None
     renamed = file.replace(top, f"my_{top}", 1)
@@ -95,7 +81,7 @@ def _shadowed(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | N
 
 def _circular(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """Modules of the bundle that import each other."""
-    message, module = exception.message, _module_named(exception)
+    message, module = exception.message, module_named(exception)
     # 3.13 says "consider renaming" in place of "circular import" where an attribute is missing.
     telling = "circular import" in message or "consider renaming" in message
     if module is None or not telling:
@@ -126,100 +112,17 @@ def _circular(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | N
     )
 
 
-def _removed_module(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
-    name = _missing_module(exception)
-    changed = _lookup(REMOVED_MODULES, name)
-    if name is None or changed is None:
+def _library_change(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    """What the standard library lost or gained, unless the bundle has a module of that name."""
+    name = missing_module(exception)
+    if name is not None and _importable(case, name.partition(".")[0]):
         return None
-    module, change = changed
-    if _importable(case, module) or is_older(_python(case, change.version), change.version):
-        return None
-    return _library_changed(
-        case, phase, exception, module, change, f"{module!r} was removed in Python {change.version}"
-    )
-
-
-def _added_module(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
-    name = _missing_module(exception)
-    changed = _lookup(ADDED_MODULES, name)
-    if name is None or changed is None or not is_older(_python(case, "3.99"), changed[1].version):
-        return None
-    module, change = changed
-    return _library_changed(
-        case,
-        phase,
-        exception,
-        module,
-        change,
-        f"{module!r} came with Python {change.version}, and this is Python {_python(case, '')}",
-        added=True,
-    )
-
-
-def _changed_name(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
-    """A name that a module of the standard library has lost, or has not yet."""
-    pair = _missing_name(exception)
-    if pair is None:
-        return None
-    module, name = pair
-    removed, added = REMOVED_NAMES.get(pair), ADDED_NAMES.get(pair)
-    # None of them is far from where it was: a Python that is not known counts as a new one.
-    python = _python(case, "3.99")
-    if removed is not None and not is_older(python, removed.version):
-        words = f"{name!r} was removed from {module!r} in Python {removed.version}"
-        return _library_changed(case, phase, exception, f"{module}.{name}", removed, words)
-    if added is not None and is_older(python, added.version):
-        words = (
-            f"{name!r} came to {module!r} with Python {added.version}, and this is Python {python}"
-        )
-        return _library_changed(
-            case, phase, exception, f"{module}.{name}", added, words, added=True
-        )
-    return None
-
-
-def _library_changed(
-    case: Case,
-    phase: Phase,
-    exception: ExceptionInfo,
-    what: str,
-    change: Change,
-    words: str,
-    *,
-    added: bool = False,
-) -> Finding:
-    frame = telling_frame(case, exception)
-    where = place_of(case, frame)
-    hints = []
-    if change.instead:
-        title = f"use {change.instead} in place of {what}"
-        hints.append(Hint(title=title + (f", in {where}" if where else "")))
-    if change.package:
-        hints.append(_declare(case, change.package, f"install {change.package}, which stands in"))
-    specifier = f">={change.version}" if added else f"<{change.version}"
-    kind = "newer" if added else "older"
-    hints.append(requires_python_hint(case, specifier, f"or keep to an {kind} Python"))
-    package = _package_of(frame)
-    explanation = f"{where} needs it." if where else ""
-    if package:
-        explanation += (
-            f" That is in {package}, which is not made for this Python: another release may be."
-        )
-        command = f"uv lock --project {bundle_argument(case)} --upgrade-package {package}"
-        hints.insert(0, Hint(title=f"upgrade {package}", command=command))
-    is_module = exception.type == "ModuleNotFoundError"
-    return Finding(
-        phase=phase,
-        code=Code.MODULE_NOT_FOUND if is_module else Code.IMPORT_FAILED,
-        summary=words,
-        explanation=explanation.strip(),
-        hints=hints,
-    )
+    return library_change(case, phase, exception)
 
 
 def _not_packaged(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """A module that the bundle has, and that Python does not find."""
-    name = _missing_module(exception)
+    name = missing_module(exception)
     if name is None:
         return None
     frame = telling_frame(case, exception)
@@ -237,7 +140,7 @@ def _not_packaged(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
         )
         why = "A package's modules are not importable by their bare names."
     elif installed:
-        root = PurePosixPath(file).parents[name.count(".")].as_posix()
+        root = f"/{file}".rpartition("/" + name.replace(".", "/"))[0].lstrip("/") or "."
         hint = Hint(
             title=f"tell the build backend to include {top} (this is setuptools' way)",
             edit=Edit(
@@ -266,7 +169,7 @@ def _not_packaged(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
 
 def _declared_for_elsewhere(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """A dependency that is declared with a marker (PEP 508) which does not hold here."""
-    name = _missing_module(exception)
+    name = missing_module(exception)
     if name is None:
         return None
     top = name.partition(".")[0]
@@ -303,68 +206,11 @@ def _declared_for_elsewhere(case: Case, phase: Phase, exception: ExceptionInfo) 
 _RECOGNISERS: list[Callable[[Case, Phase, ExceptionInfo], Finding | None]] = [
     _shadowed,
     _circular,
-    _removed_module,
-    _added_module,
-    _changed_name,
+    _library_change,
     binary_failure,
     _not_packaged,
     _declared_for_elsewhere,
 ]
-
-
-def requires_python_hint(case: Case, specifier: str, title: str) -> Hint:
-    """The line of pyproject.toml that narrows the Pythons the bundle accepts."""
-    declared = case.bundle.requires_python if case.bundle else None
-    after = f"{declared},{specifier}" if declared else specifier
-    return Hint(
-        title=title,
-        command=exec_command(case, f"--python {shlex.quote(specifier)}"),
-        edit=Edit(
-            file="pyproject.toml",
-            before=f'requires-python = "{declared}"' if declared else None,
-            after=f'requires-python = "{after}"',
-        ),
-    )
-
-
-def _declare(case: Case, package: str, title: str) -> Hint:
-    if case.environment and case.environment.requirements_from == "requirements.txt":
-        return Hint(title=title, edit=Edit(file="requirements.txt", after=package))
-    command = f"uv add --project {bundle_argument(case)} {package}"
-    return Hint(title=title, command=command)
-
-
-def _python(case: Case, unknown: str) -> str:
-    """The child's version."""
-    return case.child.python.version if case.child and case.child.python else unknown
-
-
-def _missing_module(exception: ExceptionInfo) -> str | None:
-    if exception.type != "ModuleNotFoundError":
-        return None
-    return str(exception.attributes.get("name") or "") or None
-
-
-def _missing_name(exception: ExceptionInfo) -> tuple[str, str] | None:
-    """The module and the name that it has not."""
-    if exception.type == "ImportError" and (found := _NO_NAME.search(exception.message)):
-        return found[2], found[1]
-    if exception.type == "AttributeError" and (found := _NO_ATTRIBUTE.search(exception.message)):
-        return found[1], found[2]
-    return None
-
-
-def _module_named(exception: ExceptionInfo) -> str | None:
-    """The module that was found and does not hold what was asked of it."""
-    pair = _missing_name(exception)
-    return pair[0] if pair else _missing_module(exception)
-
-
-def _lookup(table: dict[str, Change], name: str | None) -> tuple[str, Change] | None:
-    """The entry of a module or of the package it is in."""
-    parts = name.split(".")[:4] if name else []
-    names = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
-    return next(((name, table[name]) for name in names if name in table), None)
 
 
 def _imports(case: Case, exception: ExceptionInfo) -> list[Frame]:
@@ -416,7 +262,7 @@ def _path_in_bundle(case: Case, exception: ExceptionInfo) -> str | None:
 
 
 def _is_installed(case: Case, top: str) -> bool:
-    return not {top, f"{top}.py"}.isdisjoint(case.installed or ())
+    return not {top, f"{top}.py"}.isdisjoint(case.installed)
 
 
 def _somewhere(case: Case, path: str, asking: str) -> str | None:
@@ -443,15 +289,6 @@ def _somewhere(case: Case, path: str, asking: str) -> str | None:
         ),
         None,
     )
-
-
-def _package_of(frame: Frame | None) -> str | None:
-    """The installed package that a frame is in."""
-    parts = PurePosixPath(frame.file).parts if frame else ()
-    if "site-packages" not in parts:
-        return None
-    rest = parts[parts.index("site-packages") + 1 :]
-    return rest[0].removesuffix(".py") if rest else None
 
 
 def _move_edit(case: Case, frame: Frame) -> Edit | None:

@@ -1,7 +1,8 @@
 """The isolated environment that a bundle runs in: built by uv, shared, reused."""
 
 from runner.environment.build import Environment, environment
+from runner.environment.installed import installed_modules
 from runner.environment.keys import Base, Source
 from runner.environment.uv_run import find_uv
 
-__all__ = ["Base", "Environment", "Source", "environment", "find_uv"]
+__all__ = ["Base", "Environment", "Source", "environment", "find_uv", "installed_modules"]
