@@ -50,7 +50,8 @@ class _Runner:
             fresh_venv=fresh_venv,
             startup_timeout=startup_timeout,
             timeout=timeout,
-            cache=None if cache is None else Path(cache),
+            # Absolute: the child runs in the bundle's folder.
+            cache=None if cache is None else Path(cache).absolute(),
         )
         self._on_event = on_event
         self._closed = False

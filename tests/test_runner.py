@@ -49,6 +49,15 @@ def test_a_task_runs_and_its_result_is_a_mapping_of_bytes(bundle: Path, cache: P
     assert repr(outputs) == "<Result {'echo': 41 bytes}>"
 
 
+def test_relative_paths_mean_what_they_mean_to_the_caller(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(bundle.parent)
+    with Runner(cache="cache") as runner:
+        assert "echo" in runner.execute(bundle.name)
+    assert (bundle.parent / "cache" / "environments").is_dir()
+
+
 def test_the_bundles_own_defaults_hold_where_the_caller_says_nothing(
     bundle: Path, cache: Path
 ) -> None:
