@@ -1,7 +1,6 @@
 """Reading bundles: what is understood, and what is wrong with the rest, in its own lines."""
 
 import os
-import socket
 import time
 from pathlib import Path
 
@@ -9,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runner.bundle import Bundle, bundle_digest, content_files, read_bundle
+from runner.bundle import Bundle, read_bundle
 from runner.bundle.specifiers import is_satisfiable
 from runner.diagnosis.case import Failure, Finding
 from runner.diagnosis.codes import Code
@@ -79,6 +78,29 @@ def test_requirements_and_their_python_version_are_read(folder: Path) -> None:
     assert str(bundle.requires_python) == "==3.12.*"
     assert bundle.requires_python_at == ".python-version:2"
     assert not bundle.installable
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "six==1.16 \\\n    --hash=sha256:aa \\\n    --hash=sha256:bb\n",
+        "numpy \\\n  >=1.26\n",
+        "numpy \\\r\n  >=1.26\r\n",
+        "numpy>=1.26 \\",
+        "-e .\n--editable ./lib\n",
+        "-c constraints.txt\n--pre\n",
+        "git+https://example.org/model.git@main#egg=model\n",
+        "model @ file:///models/model-1.0.tar.gz\n",
+        "wheels/model-1.0-py3-none-any.whl\n",
+        "model-1.0.tar.bz2\n",
+        "${MODEL}\n",
+        "six ; python_version < '3.13'  # until then\n",
+        "\ufeffsix\n",
+    ],
+)
+def test_requirements_may_be_in_pips_own_language(text: str, folder: Path) -> None:
+    (folder / "requirements.txt").write_bytes(text.encode())
+    assert read_bundle(folder).dependencies
 
 
 @pytest.mark.parametrize(
@@ -187,6 +209,28 @@ def test_a_file_is_no_bundle_and_its_folder_is_named(folder: Path) -> None:
     assert finding.hints[0].command == f"modelops-runner exec {folder}"
 
 
+@pytest.mark.parametrize("name", ["model-1.0-py3-none-any.whl", "model-1.0.tar.gz"])
+def test_a_wheel_or_an_archive_is_no_bundle_and_wants_unpacking(name: str, folder: Path) -> None:
+    (folder / name).write_bytes(b"PK")
+    finding = failure(folder / name)
+    assert finding.code is Code.BUNDLE_NOT_FOUND
+    assert "unpack it" in finding.hints[0].title
+
+
+@pytest.mark.parametrize("path", ["x" * 5000, "~no-such-user/sir", "a\0b", "pyproject.toml/x"])
+def test_a_path_that_cannot_be_one_is_no_bundle(path: str, folder: Path) -> None:
+    project(folder, PROJECT)
+    with pytest.raises(Failure) as caught:
+        read_bundle(Path(path) if path.startswith("~") else folder / path)
+    assert caught.value.finding.code is Code.BUNDLE_NOT_FOUND
+
+
+def test_a_folder_with_a_space_in_its_name_is_quoted_in_the_hint(folder: Path) -> None:
+    project(folder, PROJECT)
+    spaced = folder.rename(folder.with_name("my model"))
+    assert failure(spaced.parent).hints[0].command == f"modelops-runner exec '{spaced}'"
+
+
 def test_a_folder_without_metadata_is_no_bundle_and_one_below_is_named(folder: Path) -> None:
     project(folder, PROJECT)
     finding = failure(folder.parent)
@@ -204,7 +248,10 @@ def test_a_pyproject_without_a_project_table_is_no_bundle(folder: Path) -> None:
 
 WRONG = {
     "toml": ('[project]\nname = "sir\n', "pyproject.toml:2:"),
-    "unclosed": ('[project]\nname = "sir"\ndependencies = [\n  "six",\n', "pyproject.toml:4:"),
+    "unclosed": (
+        '[project]\nname = "sir"\ndependencies = [\n  "six",\n',
+        "pyproject.toml:3 is not",
+    ),
     "no name": ("[project]\nversion = '1'\n", "[project] has no name"),
     "bad name": ('[project]\nname = "-sir-"\n', "pyproject.toml:2: '-sir-'"),
     "name is no string": ("[project]\nname = 3\n", "pyproject.toml:2: 3"),
@@ -225,6 +272,88 @@ WRONG = {
     "impossible": (
         '[project]\nname = "s"\nrequires-python = ">=3.13,<3.12"\n',
         "pyproject.toml:3: no Python can satisfy '>=3.13,<3.12'",
+    ),
+    "dotted key": (
+        '[project]\nname = "s"\n[tool]\nmodelops.timeout = -1\n',
+        "pyproject.toml:4: [tool.modelops] timeout is -1",
+    ),
+    "inline table": ("project = {name = 3}\n", "pyproject.toml:1: 3 is no name"),
+    "list of projects": ('[[project]]\nname = "s"\n', "pyproject.toml:1: [project] is no table"),
+    "uv is no table": (
+        '[project]\nname = "s"\n[tool]\nuv = 3\n',
+        "pyproject.toml:4: [tool.uv] is no table",
+    ),
+    "version": ('[project]\nname = "s"\nversion = 3\n', "pyproject.toml:3: version is no string"),
+    "group": (
+        '[project]\nname = "s"\n[project.entry-points]\nx = 3\n',
+        "pyproject.toml:3: entry-points is no table of tables",
+    ),
+    "group without quotes": (
+        '[project]\nname = "s"\n[project.entry-points.modelops.wire]\na = "s:f"\n',
+        "pyproject.toml:3: the entry points' group modelops.wire lacks its quotes",
+    ),
+    "nothing accepted": (
+        '[project]\nname = "s"\nrequires-python = ">3.12,<=3.12"\n',
+        "pyproject.toml:3: no Python can satisfy",
+    ),
+    "endless specifier": (
+        f'[project]\nname = "s"\nrequires-python = ">={"9" * 5000}"\n',
+        "pyproject.toml:3: '>=999",
+    ),
+    "endless number": (f"x = {'1' * 5000}\n", "pyproject.toml cannot be read as TOML"),
+    "nested without end": (f"x = {'[' * 3000}\n", "pyproject.toml"),
+    "marker without end": (
+        f'[project]\nname = "s"\ndependencies = ["six; {"(" * 3000}"]\n',
+        "pyproject.toml:3: 'six; (((",
+    ),
+    "unclosed string": (
+        '[project]\nname = "s"\ndescription = """\nA model.\n\n',
+        "pyproject.toml:3 is not TOML",
+    ),
+    "unclosed header": ('[project]\nname = "s"\n[tool\n', "pyproject.toml:3:6 is not TOML"),
+    "line ends that are none": (
+        '[project]\nname = "s"\ndescription = "a\u2028b\x85c"\nrequires-python = "x"\n',
+        "pyproject.toml:4: 'x' is no Python requirement",
+    ),
+    "keys in a text": (
+        '[project]\ndescription = """\nname = 3\n[project]\nname = 4\n"""\nname = 5\n',
+        "pyproject.toml:7: 5 is no name",
+    ),
+    "escaped requirement": (
+        '[project]\nname = "s"\ndependencies = ["\\u0061 b"]\n',
+        "pyproject.toml:3: 'a b' is no requirement",
+    ),
+    "infinite timeout": (
+        '[project]\nname = "s"\n[tool.modelops]\ntimeout = inf\n',
+        "pyproject.toml:4: [tool.modelops] timeout is inf",
+    ),
+    "endless timeout": (
+        f'[project]\nname = "s"\n[tool.modelops]\ntimeout = {"9" * 400}\n',
+        "pyproject.toml:4: [tool.modelops] timeout is 999",
+    ),
+    "endless memory": (
+        f'[project]\nname = "s"\n[tool.modelops]\nmemory-limit = "{"9" * 400}GiB"\n',
+        "pyproject.toml:4: [tool.modelops] memory-limit is '999",
+    ),
+    "memory beyond the kernel's": (
+        '[project]\nname = "s"\n[tool.modelops]\nmemory-limit = 9223372036854775808\n',
+        "pyproject.toml:4: [tool.modelops] memory-limit is 9223372036854775808",
+    ),
+    "variable with a value": (
+        '[project]\nname = "s"\n[tool.modelops]\nenv = ["KEY=1"]\n',
+        "pyproject.toml:4: [tool.modelops] env is ['KEY=1']",
+    ),
+    "wire with a NUL": (
+        '[project]\nname = "s"\n[tool.modelops]\nwire = "a\\u0000.py:f"\n',
+        "does not name a wire function",
+    ),
+    "source with a NUL": (
+        '[project]\nname = "s"\n[tool.uv.sources]\nlib = { path = "a\\u0000" }\n',
+        "pyproject.toml:4: lib comes from",
+    ),
+    "source in a table": (
+        '[project]\nname = "s"\n[tool.uv.sources.lib]\npath = "../lib"\n',
+        "pyproject.toml:3: lib comes from ../lib, outside of the bundle",
     ),
     "requirement": (
         '[project]\nname = "s"\ndependencies = [\n  "six",\n  "numpy=>1.26",\n]\n',
@@ -290,7 +419,20 @@ def test_what_is_wrong_with_a_project_is_named_with_its_line(name: str, folder: 
     finding = failure(project(folder, text))
     assert finding.code is Code.BUNDLE_INVALID
     assert telling in finding.summary, finding.summary
+    assert finding.hints
     assert time.monotonic() - began < 10
+
+
+def test_the_setting_that_was_meant_is_named(folder: Path) -> None:
+    text = '[project]\nname = "s"\n[tool.modelops]\nmemory_limit = "1GiB"\n'
+    assert failure(project(folder, text)).hints[0].title == "did you mean 'memory-limit'?"
+
+
+def test_a_bracket_left_open_is_named_where_the_error_shows_later(folder: Path) -> None:
+    text = '[project]\nname = "s"\ndependencies = [\n  "six",\n[tool.x]\ny = 1\n'
+    finding = failure(project(folder, text))
+    assert finding.summary.startswith("pyproject.toml:5:")
+    assert finding.hints[0].title == "correct line 5 of pyproject.toml, or close what line 3 opens"
 
 
 @pytest.mark.parametrize(
@@ -303,6 +445,15 @@ def test_what_is_wrong_with_a_project_is_named_with_its_line(name: str, folder: 
         (".modelops/manifest.json", b"[1]", "manifest.json holds no JSON object"),
         (".modelops/manifest.json", b'{"wire": 3}', "manifest.json: 3 does not name"),
         (".modelops/manifest.json", b"\xff", "manifest.json"),
+        (".modelops/manifest.json", b'{"wire": "caf\xe9"}', "manifest.json:1 is not UTF-8"),
+        (".modelops/manifest.json", b'{"wire": "\\ud800.py:f"}', "does not name a wire function"),
+        (".modelops/manifest.json", b'{"wire": "a\\u0000.py:f"}', "does not name a wire function"),
+        (".modelops/manifest.json", b"[" * 100_000, "manifest.json"),
+        (".modelops/manifest.json", b"1" * 5000, "manifest.json"),
+        ("requirements.txt", b"six\nnumpy \\\n  =>1.26\n", "requirements.txt:2: 'numpy "),
+        ("requirements.txt", b"six; " + b"(" * 3000, "requirements.txt:1: 'six; ((("),
+        (".python-version", b"\n# a comment\nsystem\n", ".python-version:3: 'system'"),
+        (".python-version", b"3.12.x", ".python-version:1: '3.12.x'"),
         ("uv.lock", b"not toml", "uv.lock:1:"),
     ],
 )
@@ -320,10 +471,43 @@ def test_what_is_wrong_with_another_file_is_named(
     assert telling in finding.summary, finding.summary
 
 
-def test_a_file_that_is_a_folder_is_said_to_be_unreadable(folder: Path) -> None:
+@pytest.mark.parametrize(
+    "name", ["pyproject.toml", "requirements.txt", ".python-version", ".modelops/manifest.json"]
+)
+def test_metadata_that_is_no_file_is_named_and_does_not_hang(name: str, folder: Path) -> None:
+    if name != "requirements.txt":
+        (folder / "requirements.txt").write_text("")
+    path = folder / name
+    path.parent.mkdir(exist_ok=True)
+    path.mkdir()
+    finding = failure(folder)
+    assert finding.summary == f"{name} is a folder" and finding.hints
+    path.rmdir()
+    path.symlink_to("gone")
+    assert failure(folder).summary == f"{name} is a link to gone, where no file is"
+    path.unlink()
+    os.mkfifo(path)
+    finding = failure(folder)
+    assert finding.code is Code.BUNDLE_INVALID
+    assert finding.summary == f"{name} is no regular file"
+
+
+def test_a_lock_that_is_a_folder_is_named(folder: Path) -> None:
     project(folder, PROJECT)
     (folder / "uv.lock").mkdir()
-    read_bundle(folder)  # a folder of that name is none of our business
+    assert failure(folder).summary == "uv.lock is a folder"
+
+
+def test_metadata_is_read_up_to_a_size(folder: Path) -> None:
+    with (folder / "pyproject.toml").open("wb") as file:
+        file.truncate(1 << 40)  # a hole: it takes no room
+    finding = failure(folder)
+    assert finding.summary == "pyproject.toml is larger than 64 MiB" and finding.hints
+
+
+def test_utf16_is_said_to_be_what_powershell_writes(folder: Path) -> None:
+    (folder / "requirements.txt").write_bytes("six\n".encode("utf-16"))
+    assert "PowerShell" in failure(folder).explanation
 
 
 @pytest.mark.parametrize(
@@ -341,6 +525,9 @@ def test_a_file_that_is_a_folder_is_said_to_be_unreadable(folder: Path) -> None:
         ("==3.12.*,!=3.12.*", False),
         (">=3.12.4,<3.12.5", True),
         ("===3.12.1", True),
+        ("==3.14.0rc1", True),
+        (">=4", True),
+        ("==3.12.1,!=3.12.1", False),
     ],
 )
 def test_impossible_specifiers_are_known(text: str, satisfiable: bool) -> None:
@@ -356,7 +543,19 @@ VALUES = st.recursive(
     lambda inner: (
         st.lists(inner, max_size=3)
         | st.dictionaries(
-            st.sampled_from(["name", "dependencies", "modelops", "uv", "wire", "path", "x"]),
+            st.sampled_from(
+                [
+                    "name",
+                    "wire",
+                    "path",
+                    "x",
+                    "sources",
+                    "package",
+                    "timeout",
+                    "memory-limit",
+                    "env",
+                ]
+            ),
             inner,
             max_size=3,
         )
@@ -419,85 +618,6 @@ def test_any_bytes_are_a_bundle_or_a_finding(file: str, data: bytes, folder: Pat
         assert isinstance(read_bundle(folder), Bundle)
     except Failure as failed:
         assert failed.finding.summary
-
-
-# Content and digest.
-
-
-def digest(folder: Path) -> str:
-    return bundle_digest(folder, content_files(folder))
-
-
-def test_the_digest_knows_content_names_and_the_executable_bit(folder: Path) -> None:
-    seen = {digest(folder)}
-    (folder / "data.csv").write_text("1,2\n")
-    seen.add(digest(folder))
-    (folder / "data.csv").write_text("1,3\n")
-    seen.add(digest(folder))
-    (folder / "data.csv").rename(folder / "other.csv")
-    seen.add(digest(folder))
-    (folder / "other.csv").chmod(0o755)
-    seen.add(digest(folder))
-    assert len(seen) == 5
-
-
-def test_the_digest_knows_nothing_of_time_place_and_caches(folder: Path, tmp_path: Path) -> None:
-    before = digest(folder)
-    os.utime(folder / "wire.py", (0, 0))
-    (folder / "wire.py").chmod(0o600)
-    for name in (".git", "__pycache__", "pkg/__pycache__", ".venv", "sir.egg-info", "myenv"):
-        (folder / name).mkdir(parents=True)
-        (folder / name / "pyvenv.cfg").write_text("x")
-    moved = folder.rename(tmp_path / "elsewhere")
-    assert digest(moved) == before
-
-
-def test_two_files_are_not_taken_for_one(folder: Path) -> None:
-    (folder / "a").write_text("bc")
-    first = digest(folder)
-    (folder / "a").rename(folder / "ab")
-    (folder / "ab").write_text("c")
-    assert digest(folder) != first
-
-
-def test_a_link_within_the_bundle_is_content_and_a_loop_does_not_hang(folder: Path) -> None:
-    (folder / "pkg").mkdir()
-    (folder / "pkg" / "model.py").write_text("")
-    (folder / "pkg" / "up").symlink_to("..")
-    (folder / "gone").symlink_to("nowhere")
-    (folder / "alias.py").symlink_to("pkg/model.py")
-    assert content_files(folder) == ("alias.py", "gone", "pkg/model.py", "pkg/up", "wire.py")
-    assert digest(folder)
-
-
-def test_a_link_to_itself_is_named(folder: Path) -> None:
-    (folder / "self").symlink_to("self")
-    try:
-        content_files(folder)
-    except Failure as failed:
-        assert "self" in failed.finding.summary
-
-
-def test_a_link_to_a_folder_outside_is_refused(folder: Path, tmp_path: Path) -> None:
-    (tmp_path / "shared").mkdir()
-    (folder / "shared").symlink_to(tmp_path / "shared")
-    (folder / "requirements.txt").write_text("")
-    assert "outside of the bundle" in failure(folder).summary
-
-
-def test_pipes_and_sockets_are_refused_and_do_not_hang(folder: Path) -> None:
-    (folder / "requirements.txt").write_text("")
-    os.mkfifo(folder / "pipe")
-    assert "pipe is neither a file nor a folder" in failure(folder).summary
-    (folder / "pipe").unlink()
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(folder / "s"))
-        assert "s is neither a file nor a folder" in failure(folder).summary
-
-
-def test_file_names_of_any_bytes_are_content(folder: Path) -> None:
-    (folder / os.fsdecode(b"caf\xe9.txt")).write_text("")
-    assert digest(folder)
 
 
 def test_a_bundle_on_a_read_only_disk_is_read(folder: Path) -> None:

@@ -8,6 +8,7 @@ import time
 from pathlib import Path
 
 import anyio
+import anyio.to_thread
 import msgspec
 import psutil
 import pytest
@@ -111,7 +112,7 @@ def test_a_request_matches_what_it_says(
 def test_other_requests_are_told_apart() -> None:
     assert parse_request("worker") == Worker()
     assert parse_request("/usr/bin/python3") == ByPath(Path("/usr/bin/python3"))
-    for nonsense in ("", "banana", "3.x", "three"):
+    for nonsense in ("", "banana", "3.x", "three", "3.13t", ">=" + "9" * 5000, "/" * 5000):
         with pytest.raises(ValueError, match="none of"):
             parse_request(nonsense)
 
@@ -300,7 +301,9 @@ async def test_what_nobody_has_is_unsatisfied_within_seconds_and_nothing_is_left
 
 
 @pytest.mark.anyio
-@pytest.mark.parametrize("request_", ["3.98", "/nonexistent/python", "banana"])
+@pytest.mark.parametrize(
+    "request_", ["3.98", "/nonexistent/python", "banana", "~no-such-user/python", "x" * 300]
+)
 async def test_what_is_asked_for_and_not_there_is_not_found(
     request_: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -319,6 +322,88 @@ async def test_what_is_asked_for_and_does_not_run_is_broken(tmp_path: Path) -> N
     python.chmod(stat.S_IRUSR)
     finding, _ = await failure(None, str(python))
     assert finding.code is Code.PYTHON_BROKEN and "Permission denied" in finding.summary
+
+
+@pytest.mark.anyio
+async def test_a_request_for_nothing_names_no_interpreter() -> None:
+    finding, _ = await failure(None, "")
+    assert finding.summary == "--python '' names no interpreter"
+
+
+@pytest.mark.anyio
+async def test_a_cancelled_probe_leaves_no_process(tmp_path: Path) -> None:
+    started = tmp_path / "pid"
+    os.mkfifo(started)
+    python = script(tmp_path / "python3.12", f"echo $$ > {started}; exec sleep 1000")
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(probe, python)
+            said = await anyio.to_thread.run_sync(started.read_text)
+            tasks.cancel_scope.cancel()
+    pid = int(said)
+    _, alive = psutil.wait_procs([p for p in psutil.process_iter() if p.pid == pid], timeout=5)
+    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+
+
+@pytest.mark.anyio
+async def test_every_interpreter_of_this_machine_is_found_once(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    _, case = await failure(">=3.98")
+    assert case.interpreter is not None
+    paths = [Path(found.path) for found in case.interpreter.found]
+    places = [(path.resolve().parent, found.version)
+              for path, found in zip(paths, case.interpreter.found, strict=True)]  # fmt: skip
+    assert len(places) == len(set(places))
+    assert not [path for path in paths if path.parent.name == "shims"]
+    versions = ("2.7", "3.6", "3.7", "3.8", "3.9", "3.10", "3.11", "3.12", "3.13")
+    pythons = [python for version in versions if (python := installed_python(version))]
+    assert pythons
+    real = {path.resolve().parent for path in paths}
+    assert {python.resolve().parent for python in pythons} <= real
+
+
+@pytest.mark.parametrize(
+    ("request_", "code"), [(None, "python-unsatisfied"), ("worker", "python-policy-conflict")]
+)
+def test_a_worker_without_what_the_bundle_wants_says_so_within_two_seconds(
+    request_: str | None, code: str, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "sir"
+    bundle.mkdir()
+    (bundle / "wire.py").write_text("def wire(e, p, s): ...\n")
+    (bundle / "pyproject.toml").write_text(
+        '[project]\nname = "sir"\nversion = "1"\nrequires-python = ">=3.98"\n'
+    )
+    marker = tmp_path / "shim-ran"
+    shims = tmp_path / "shims"
+    shims.mkdir()
+    script(shims / "python3.98", f"touch {marker}")
+    argv = [sys.executable, "-m", "runner", "exec", str(bundle), "--json"]
+    began = time.monotonic()
+    ended = subprocess.run(
+        [*argv, "--python", request_] if request_ else argv,
+        env={
+            "PATH": f"{shims}:/usr/bin:/bin",
+            "HOME": str(tmp_path),
+            "PYENV_ROOT": "/nonexistent",
+            "UV_PYTHON_DOWNLOADS": "never",
+            "MODELOPS_CACHE_DIR": str(tmp_path / "cache"),
+        },
+        cwd=Path(__file__).parents[1],
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    seconds = time.monotonic() - began
+    report = msgspec.json.decode(ended.stdout)["report"]
+    assert (ended.returncode, report["code"]) == (10, code)
+    assert "pyproject.toml:4" in report["summary"] and WORKER.version in report["summary"]
+    assert report["interpreter"]["found"] and report["hints"]
+    assert not marker.exists()
+    assert not list((tmp_path / "cache").rglob("pyvenv.cfg"))
+    assert seconds < 2
 
 
 @pytest.mark.anyio

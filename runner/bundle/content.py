@@ -6,7 +6,8 @@ import stat
 from collections.abc import Iterator
 from pathlib import Path
 
-from runner.bundle.failures import invalid
+from runner.bundle.failures import invalid, unreadable
+from runner.diagnosis.report import Hint
 
 # Made by tools while they work beside the bundle. `*.egg-info` is what setuptools leaves of an
 # earlier build. `build` and `dist` are content: both are also good names for a package.
@@ -52,7 +53,7 @@ def bundle_digest(folder: Path, files: tuple[str, ...]) -> str:
         try:
             kind, content = _content(path)
         except OSError as error:
-            raise _unreadable(name, error) from error
+            raise unreadable(name, error) from error
         encoded = os.fsencode(name)
         # Lengths first, so that no two different bundles give the same bytes.
         digest.update(b"%c%d:%d:" % (kind, len(encoded), len(content)))
@@ -65,7 +66,7 @@ def _walk(folder: Path, root: Path, prefix: str) -> Iterator[str]:
         with os.scandir(folder) as listing:
             entries = sorted(listing, key=lambda entry: entry.name)
     except OSError as error:
-        raise _unreadable(prefix or ".", error) from error
+        raise unreadable(prefix or ".", error) from error
     if prefix and any(entry.name == "pyvenv.cfg" for entry in entries):
         return  # a virtual environment (PEP 405)
     for entry in entries:
@@ -75,13 +76,14 @@ def _walk(folder: Path, root: Path, prefix: str) -> Iterator[str]:
         try:
             is_folder, is_file = entry.is_dir(), entry.is_file()
         except OSError as error:  # a link to itself
-            raise _unreadable(name, error) from error
+            raise unreadable(name, error) from error
         if is_folder and entry.is_symlink():
             target = Path(entry.path).resolve()
             if not target.is_relative_to(root):
                 raise invalid(
                     f"{name} is a link to the folder {target}, outside of the bundle",
                     "A bundle is sent to workers as a folder: what it links to would be missing.",
+                    Hint(title=f"put what {name} links to into the bundle"),
                 )
             yield name
         elif is_folder:
@@ -93,6 +95,7 @@ def _walk(folder: Path, root: Path, prefix: str) -> Iterator[str]:
                 f"{name} is neither a file nor a folder",
                 "A bundle holds files, folders and links; a socket, pipe or device cannot be sent"
                 " to a worker.",
+                Hint(title=f"take {name} out of the bundle"),
             )
 
 
@@ -106,10 +109,3 @@ def _content(path: Path) -> tuple[int, bytes]:
         while data := file.read(_READ_BYTES):
             digest.update(data)
     return ord("x" if executable else "f"), digest.digest()
-
-
-def _unreadable(name: str, error: OSError) -> Exception:
-    return invalid(
-        f"{name} cannot be read: {error.strerror}",
-        "Every file of a bundle is part of what identifies it, so each must be readable.",
-    )

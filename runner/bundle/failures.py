@@ -20,6 +20,14 @@ def invalid(summary: str, explanation: str, *hints: Hint) -> Failure:
     return _failure(Code.BUNDLE_INVALID, summary, explanation, hints)
 
 
+def unreadable(name: str, error: OSError) -> Failure:
+    return invalid(
+        f"{name} cannot be read: {error.strerror}",
+        "Every file of a bundle is part of what identifies it, so each must be readable.",
+        Hint(title=f"make {name} readable, or take it out of the bundle"),
+    )
+
+
 def wire_not_declared(summary: str, explanation: str, *hints: Hint) -> Failure:
     return _failure(Code.WIRE_NOT_DECLARED, summary, explanation, hints)
 

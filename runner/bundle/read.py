@@ -1,21 +1,26 @@
 """Reads a bundle's files, and says what is wrong with them in their own lines."""
 
+import contextlib
 import difflib
 import re
+import shlex
+import stat
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from runner.bundle.content import bundle_digest, content_files
-from runner.bundle.failures import invalid, not_found
-from runner.bundle.model import Bundle, Defaults, RequirementsFrom
+from runner.bundle.defaults import read_defaults
+from runner.bundle.failures import invalid, not_found, unreadable
+from runner.bundle.files import has_file, leads_outside, read_text
+from runner.bundle.model import Bundle, RequirementsFrom
+from runner.bundle.requirements import REQUIREMENTS, check_requirement, requirement_lines
 from runner.bundle.specifiers import is_satisfiable, python_version_file
-from runner.bundle.toml_lines import key_line, string_line
-from runner.bundle.wire import find_wire
+from runner.bundle.toml_lines import at_line, key_line, string_line, unclosed_line
+from runner.bundle.wire import PYPROJECT, find_wire
 from runner.diagnosis.report import Edit, Hint
 
 if sys.version_info >= (3, 11):
@@ -23,11 +28,10 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-PYPROJECT, REQUIREMENTS, LOCK = "pyproject.toml", "requirements.txt", "uv.lock"
+LOCK = "uv.lock"
 
+_ARCHIVES = (".whl", ".zip", ".gz", ".bz2", ".xz", ".tgz", ".tar")
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")  # PEP 508
-_SIZE = re.compile(r"(\d+(?:\.\d+)?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
-_KEYS = ("wire", "entrypoint", "timeout", "memory-limit", "env")
 
 
 def read_bundle(path: Path) -> Bundle:
@@ -37,12 +41,12 @@ def read_bundle(path: Path) -> Bundle:
         ``wire-ambiguous``.
     """
     folder = _folder(path)
-    if (folder / PYPROJECT).is_file():
-        text = _text(folder, PYPROJECT)
+    if has_file(folder, PYPROJECT):
+        text = read_text(folder, PYPROJECT)
         document = _toml(text, PYPROJECT)
         if "project" in document:
             return _read_project(folder, text, document)
-        if not (folder / REQUIREMENTS).is_file():
+        if not has_file(folder, REQUIREMENTS):
             raise not_found(
                 f"{folder / PYPROJECT} has no [project] table",
                 Hint(
@@ -54,29 +58,42 @@ def read_bundle(path: Path) -> Bundle:
                     ),
                 ),
             )
-    elif not (folder / REQUIREMENTS).is_file():
+    elif not has_file(folder, REQUIREMENTS):
         raise _no_bundle(folder)
     return _read_requirements(folder)
 
 
 def _folder(path: Path) -> Path:
-    folder = path.expanduser().absolute()
-    if not folder.exists():
-        raise not_found(f"there is no {path}", *_near(folder))
-    if not folder.is_dir():
-        hints = []
-        if folder.name in (PYPROJECT, REQUIREMENTS, "wire.py"):
-            hints.append(
-                Hint(title="name its folder", command=f"modelops-runner exec {path.parent}")
-            )
-        raise not_found(f"{path} is a file, not a bundle's folder", *hints)
+    folder = path.absolute()
+    with contextlib.suppress(RuntimeError):  # no such user: a shell leaves the ~ as it is
+        folder = path.expanduser().absolute()
+    try:
+        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        raise not_found(f"there is no {path}", *_near(folder)) from error
+    except OSError as error:
+        raise not_found(
+            f"{path} cannot be looked at: {error.strerror}",
+            Hint(title="see what is in the way", command=f"ls -ld {shlex.quote(str(path))}"),
+        ) from error
+    if not is_folder:
+        raise not_found(
+            f"{path} is a file, not a bundle's folder",
+            Hint(title="unpack it into a folder, and name that")
+            if folder.suffix in _ARCHIVES
+            else Hint(title="name its folder", command=_exec(path.parent)),
+        )
     return folder.resolve()
+
+
+def _exec(folder: Path) -> str:
+    return f"modelops-runner exec {shlex.quote(str(folder))}"
 
 
 def _near(folder: Path) -> list[Hint]:
     try:
         names = [entry.name for entry in folder.parent.iterdir() if entry.is_dir()]
-    except OSError:
+    except (OSError, ValueError):
         return []
     close = difflib.get_close_matches(folder.name, names, n=1)
     return [Hint(title=f"did you mean {folder.parent / close[0]}?")] if close else []
@@ -90,9 +107,9 @@ def _no_bundle(folder: Path) -> Exception:
             if (entry / PYPROJECT).is_file() or (entry / REQUIREMENTS).is_file()
         ]
     except OSError as error:
-        return invalid(f"{folder} cannot be listed: {error.strerror}", "")
+        return unreadable(str(folder), error)
     hint = (
-        Hint(title="name the bundle in it", command=f"modelops-runner exec {below[0]}")
+        Hint(title="name the bundle in it", command=_exec(below[0]))
         if below
         else Hint(title=f"add a {REQUIREMENTS} (it may be empty) and a wire.py")
     )
@@ -100,17 +117,18 @@ def _no_bundle(folder: Path) -> Exception:
 
 
 def _read_project(folder: Path, text: str, document: Mapping[str, Any]) -> Bundle:
-    project = _table(document["project"], "[project]")
-    tool = _table(document.get("tool", {}), "[tool]")
-    modelops = _table(tool.get("modelops", {}), "[tool.modelops]")
+    project = _table(document, "project", text)
+    tool = _table(document, "tool", text)
+    modelops = _table(tool, "tool.modelops", text)
+    uv = _table(tool, "tool.uv", text)
     name = _project_name(project, text)
     _check_shapes(project, text)
     requires, requires_text, at = _requires_python(project, text)
     dependencies = _dependencies(project, text)
-    _check_sources(folder, tool, text)
+    _check_sources(folder, uv, text)
     source: RequirementsFrom = "pyproject.toml"
-    if (folder / LOCK).is_file():
-        _toml(_text(folder, LOCK), LOCK)
+    if has_file(folder, LOCK):
+        _toml(read_text(folder, LOCK), LOCK)
         source = "uv.lock"
     wire = find_wire(
         folder,
@@ -133,20 +151,20 @@ def _read_project(folder: Path, text: str, document: Mapping[str, Any]) -> Bundl
         requires_python_line=_line(text, "project", "requires-python"),
         requirements_from=source,
         dependencies=dependencies,
-        installable=_is_installable(folder, document, tool),
+        installable=_is_installable(folder, document, uv),
         wire=wire.spec,
         wire_project=wire.project,
-        defaults=_defaults(modelops, text),
+        defaults=read_defaults(modelops, text),
     )
 
 
 def _read_requirements(folder: Path) -> Bundle:
-    text = _text(folder, REQUIREMENTS)
-    requirements = _requirement_lines(text)
+    text = read_text(folder, REQUIREMENTS)
+    requirements = requirement_lines(text)
     requires, requires_text, at = SpecifierSet(), None, None
-    if (folder / ".python-version").is_file():
+    if has_file(folder, ".python-version"):
         try:
-            asked = python_version_file(_text(folder, ".python-version"))
+            asked = python_version_file(read_text(folder, ".python-version"))
         except ValueError as error:
             raise invalid(
                 f"{error} is no Python version",
@@ -176,42 +194,52 @@ def _read_requirements(folder: Path) -> Bundle:
     )
 
 
-def _text(folder: Path, name: str) -> str:
-    try:
-        data = (folder / name).read_bytes()
-    except OSError as error:
-        raise invalid(f"{name} cannot be read: {error.strerror}", "") from error
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = data[: error.start].count(b"\n") + 1
-        raise invalid(
-            f"{name}:{line} is not UTF-8 (byte {error.start}: 0x{data[error.start]:02x})",
-            "Metadata is text in UTF-8.",
-            Hint(title=f"save {name} as UTF-8"),
-        ) from error
-
-
 def _toml(text: str, name: str) -> dict[str, Any]:
     try:
         return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         place = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
         message = str(error).partition(" (at ")[0]
-        lines = text.rstrip().splitlines() or [""]
-        # Without a place, it is what the document's end came too early for.
-        number, column = map(int, place.groups()) if place else (len(lines), len(lines[-1]) + 1)
+        lines = text.rstrip().split("\n")
+        number = int(place[1]) if place else len(lines)
+        # At the document's end, tomllib misses what should have been closed long before; a bracket
+        # left open is often what makes a later line wrong, too.
+        opened = unclosed_line("\n".join(lines[: number - 1] if place else lines))
+        hint = f"correct line {number} of {name}"
+        if opened is not None and place:
+            hint += f", or close what line {opened} opens"
+        elif opened is not None:
+            message += ": what begins here is never closed"
+            hint = f"close what line {opened} of {name} opens"
+            number = opened
+        at = f"{name}:{number}:{place[2]}" if place else f"{name}:{number}"
         line = lines[number - 1] if number <= len(lines) else ""
         raise invalid(
-            f"{name}:{number}:{column} is not TOML: {message}",
-            f"The line is: {line.strip()[:160]}",
-            Hint(title=f"correct line {number} of {name}"),
+            f"{at} is not TOML: {message}", f"The line is: {line.strip()[:160]}", Hint(title=hint)
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise invalid(
+            f"{name} cannot be read as TOML: {error}",
+            "A number has thousands of digits, or values are nested thousands deep.",
+            Hint(title=f"see whether {name} is what it should be"),
         ) from error
 
 
-def _table(value: object, name: str) -> Mapping[str, Any]:
+def _at(text: str, table: str, key: str) -> str:
+    """Where pyproject.toml gives a key."""
+    return at_line(PYPROJECT, key_line(text, table, key))
+
+
+def _table(parent: Mapping[str, Any], path: str, text: str) -> Mapping[str, Any]:
+    """One of the tables ``project``, ``tool``, ``tool.modelops``; empty where it is not there."""
+    above, _, key = path.rpartition(".")
+    value = parent.get(key, {})
     if not isinstance(value, dict):
-        raise invalid(f"{PYPROJECT}: {name} is no table", "")
+        raise invalid(
+            f"{_at(text, above, key)}: [{path}] is no table",
+            f"It is {value!r}.",
+            Hint(title=f"begin the table with a line [{path}]"),
+        )
     return value
 
 
@@ -219,14 +247,13 @@ def _project_name(project: Mapping[str, Any], text: str) -> str:
     name = project.get("name")
     if name is None:
         raise invalid(
-            f"{PYPROJECT}: [project] has no name",
+            f"{_at(text, 'project', 'name')}: [project] has no name",
             "Every project has a name (PEP 621).",
             Hint(title="give it one", edit=Edit(file=PYPROJECT, after='name = "my-model"')),
         )
     if not isinstance(name, str) or not _NAME.fullmatch(name):
-        number = key_line(text, "project", "name")
         raise invalid(
-            f"{PYPROJECT}:{number}: {name!r} is no name for a project",
+            f"{_at(text, 'project', 'name')}: {name!r} is no name for a project",
             "Names are letters, digits, '.', '-' and '_', with a letter or digit at both ends"
             " (PEP 508).",
             Hint(title="choose another name"),
@@ -238,9 +265,8 @@ def _check_shapes(project: Mapping[str, Any], text: str) -> None:
     """See that what is looked into later is of the shape that PEP 621 gives it."""
 
     def wrong(key: str, wanted: str) -> Exception:
-        number = key_line(text, "project", key)
         return invalid(
-            f"{PYPROJECT}:{number}: {key} is no {wanted}",
+            f"{_at(text, 'project', key)}: {key} is no {wanted}",
             "The tables and types of [project] are those of PEP 621.",
             Hint(title=f"make {key} a {wanted}"),
         )
@@ -248,9 +274,21 @@ def _check_shapes(project: Mapping[str, Any], text: str) -> None:
     dynamic = project.get("dynamic", [])
     if not isinstance(dynamic, list) or not all(isinstance(key, str) for key in dynamic):
         raise wrong("dynamic", "list of strings")
+    if not isinstance(project.get("version", ""), str):
+        raise wrong("version", "string")
     groups = project.get("entry-points", {})
     if not isinstance(groups, dict) or not all(isinstance(g, dict) for g in groups.values()):
         raise wrong("entry-points", "table of tables")
+    if isinstance(groups.get("modelops", {}).get("wire"), dict):
+        raise invalid(
+            f"{_at(text, 'project.entry-points', 'modelops.wire')}: the entry points' group"
+            " modelops.wire lacks its quotes",
+            "Without them, TOML takes it for a table wire within a table modelops.",
+            Hint(
+                title="quote it",
+                edit=Edit(file=PYPROJECT, after='[project.entry-points."modelops.wire"]'),
+            ),
+        )
 
 
 def _requires_python(
@@ -259,8 +297,7 @@ def _requires_python(
     written = project.get("requires-python")
     if written is None:
         return SpecifierSet(), None, None
-    number = key_line(text, "project", "requires-python")
-    at = f"{PYPROJECT}:{number}"
+    at = _at(text, "project", "requires-python")
     before = _line(text, "project", "requires-python")
     hint = Hint(
         title="say which Pythons it is for, as in",
@@ -270,13 +307,14 @@ def _requires_python(
         if not isinstance(written, str):
             raise InvalidSpecifier
         specifier = SpecifierSet(written)
-    except InvalidSpecifier as error:
+        satisfiable = is_satisfiable(specifier)
+    except ValueError as error:
         raise invalid(
             f"{at}: {written!r} is no Python requirement",
             "requires-python takes version specifiers such as >=3.11 or >=3.10,<3.13 (PEP 440).",
             hint,
         ) from error
-    if not is_satisfiable(specifier):
+    if not satisfiable:
         raise invalid(
             f"{at}: no Python can satisfy {written!r}",
             "Its parts exclude each other.",
@@ -288,7 +326,7 @@ def _requires_python(
 def _line(text: str, table: str, key: str) -> str | None:
     """The line that gives a key, as it stands there."""
     number = key_line(text, table, key)
-    return None if number is None else text.splitlines()[number - 1].strip()
+    return None if number is None else text.split("\n")[number - 1].strip()
 
 
 def _dependencies(project: Mapping[str, Any], text: str) -> tuple[str, ...] | None:
@@ -296,9 +334,8 @@ def _dependencies(project: Mapping[str, Any], text: str) -> tuple[str, ...] | No
         return None
     dependencies = project.get("dependencies", [])
     if not isinstance(dependencies, list) or not all(isinstance(d, str) for d in dependencies):
-        number = key_line(text, "project", "dependencies")
         raise invalid(
-            f"{PYPROJECT}:{number}: dependencies is no list of strings",
+            f"{_at(text, 'project', 'dependencies')}: dependencies is no list of strings",
             "Each dependency is one string, as in PEP 508.",
             Hint(
                 title="write them so",
@@ -306,63 +343,31 @@ def _dependencies(project: Mapping[str, Any], text: str) -> tuple[str, ...] | No
             ),
         )
     for dependency in dependencies:
-        _check_requirement(
-            dependency, f"{PYPROJECT}:{string_line(text, 'project', dependency) or '?'}"
-        )
+        number = string_line(text, "project", "dependencies", dependency)
+        check_requirement(dependency, at_line(PYPROJECT, number))
     return tuple(dependencies)
 
 
-def _check_requirement(requirement: str, at: str) -> None:
-    try:
-        Requirement(requirement)
-    except InvalidRequirement as error:
-        reason = str(error).partition("\n")[0]
-        raise invalid(
-            f"{at}: {requirement!r} is no requirement: {reason}",
-            "Requirements are names with version specifiers, as in numpy>=1.26,<3 (PEP 508).",
-            Hint(title=f"correct it at {at}"),
-        ) from error
-
-
-def _requirement_lines(text: str) -> tuple[str, ...]:
-    """The lines that ask for something; those that are plain requirements are checked."""
-    found: list[str] = []
-    for number, line in enumerate(text.splitlines(), 1):
-        requirement = re.sub(r"(^|\s)#.*$", "", line).strip()
-        if not requirement:
-            continue
-        found.append(requirement)
-        # Options, paths, URLs and hashes are pip's own language, which uv reads itself.
-        if requirement.startswith(("-", ".", "/")) or re.search(r"://|\\$|\s--|\$\{", requirement):
-            continue
-        if requirement.endswith((".whl", ".tar.gz", ".zip")):
-            continue
-        _check_requirement(requirement, f"{REQUIREMENTS}:{number}")
-    return tuple(found)
-
-
-def _check_sources(folder: Path, tool: Mapping[str, Any], text: str) -> None:
+def _check_sources(folder: Path, uv: Mapping[str, Any], text: str) -> None:
     """A path that leads out of the bundle is there on one machine only."""
-    uv = tool.get("uv", {})
-    sources = uv.get("sources", {}) if isinstance(uv, dict) else {}
+    sources = uv.get("sources", {})
     for name, source in sources.items() if isinstance(sources, dict) else ():
         for one in source if isinstance(source, list) else [source]:
             path = one.get("path") if isinstance(one, dict) else None
             if not isinstance(path, str):
                 continue
-            if not (folder / path).resolve().is_relative_to(folder):
-                number = key_line(text, "tool.uv.sources", name)
+            if leads_outside(folder, path):
+                at = _at(text, "tool.uv.sources", name)
                 raise invalid(
-                    f"{PYPROJECT}:{number}: {name} comes from {path}, outside of the bundle",
+                    f"{at}: {name} comes from {path}, outside of the bundle",
                     "A bundle is sent to workers as a folder: what is outside of it is not there.",
                     Hint(title=f"move {path} into the bundle, or depend on a release of {name}"),
                 )
 
 
-def _is_installable(folder: Path, document: Mapping[str, Any], tool: Mapping[str, Any]) -> bool:
+def _is_installable(folder: Path, document: Mapping[str, Any], uv: Mapping[str, Any]) -> bool:
     """uv's rule, and what declares an entry point wants to be installed."""
-    uv = tool.get("uv", {})
-    package = uv.get("package") if isinstance(uv, dict) else None
+    package = uv.get("package")
     if isinstance(package, bool):
         return package
     entry_points = document["project"].get("entry-points", {})
@@ -371,49 +376,3 @@ def _is_installable(folder: Path, document: Mapping[str, Any], tool: Mapping[str
         or "modelops.wire" in entry_points
         or (folder / "setup.py").is_file()
     )
-
-
-def _defaults(modelops: Mapping[str, Any], text: str) -> Defaults:
-    def wrong(key: str, wanted: str) -> Exception:
-        number = key_line(text, "tool.modelops", key)
-        return invalid(
-            f"{PYPROJECT}:{number}: [tool.modelops] {key} is {modelops[key]!r}, not {wanted}",
-            "",
-            Hint(title=f"make {key} {wanted}"),
-        )
-
-    for key in modelops:
-        if key not in _KEYS:
-            number = key_line(text, "tool.modelops", key)
-            close = difflib.get_close_matches(key, _KEYS, n=1)
-            raise invalid(
-                f"{PYPROJECT}:{number}: [tool.modelops] has no setting {key!r}",
-                f"It takes {', '.join(_KEYS)}.",
-                Hint(title=f"did you mean {close[0]!r}?" if close else f"remove {key!r}"),
-            )
-    entrypoint, timeout = modelops.get("entrypoint"), modelops.get("timeout")
-    limit, env = modelops.get("memory-limit"), modelops.get("env", [])
-    if entrypoint is not None and not isinstance(entrypoint, str):
-        raise wrong("entrypoint", "a string")
-    if timeout is not None and (
-        isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout > 0
-    ):
-        raise wrong("timeout", "a positive number of seconds")
-    size = None
-    if limit is not None:
-        size = limit if isinstance(limit, int) and not isinstance(limit, bool) else _size(limit)
-        if size is None or size <= 0:
-            raise wrong("memory-limit", 'a size such as "2GiB"')
-    if not isinstance(env, list) or not all(isinstance(name, str) for name in env):
-        raise wrong("env", "a list of variables' names")
-    return Defaults(entrypoint, timeout, size, tuple(cast("list[str]", env)))
-
-
-def _size(text: object) -> int | None:
-    """Bytes, from ``2GiB``, ``500M`` (powers of 1000 without the i)."""
-    match = _SIZE.fullmatch(text.strip()) if isinstance(text, str) else None
-    if match is None:
-        return None
-    number, prefix, binary = match.groups()
-    base = 1024 if binary else 1000
-    return int(float(number) * base ** " KMGT".index(prefix.upper() or " "))

@@ -1,21 +1,27 @@
 """Python requirements: what a text means, and whether any Python can satisfy it (PEP 440)."""
 
+import contextlib
 import re
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.version import Version
+from packaging.version import InvalidVersion, Version
 
 # Every minor version there is or may be soon; patches are taken from the specifier's own bounds.
 _MINORS = [f"2.{minor}" for minor in range(8)] + [f"3.{minor}" for minor in range(100)]
 
 
 def is_satisfiable(specifier: SpecifierSet) -> bool:
-    """Whether some Python, existing or to come, satisfies it."""
+    """Whether some Python, existing or to come, satisfies it.
+
+    :raises ValueError: a number in it has more digits than int takes.
+    """
     candidates = {Version(f"{minor}.0") for minor in _MINORS}
     for clause in specifier:
         release = re.match(r"\d+(?:\.\d+)*", clause.version)
         if release is None:
             continue
+        with contextlib.suppress(InvalidVersion):  # `3.12.*` is none
+            candidates.add(Version(clause.version))  # a pre-release, as in ==3.14.0rc1
         numbers = [*map(int, release.group().split(".")), 0, 0][:3]
         major, minor, micro = numbers
         for near in range(-1, 2):
@@ -34,7 +40,7 @@ def python_version_file(text: str) -> tuple[SpecifierSet, int] | None:
 
     :raises ValueError: it is neither; the message says which line.
     """
-    for number, line in enumerate(text.splitlines(), 1):
+    for number, line in enumerate(text.split("\n"), 1):
         request = line.partition("#")[0].strip()
         if not request:
             continue

@@ -2,47 +2,97 @@
 
 import re
 from collections.abc import Iterator
+from itertools import takewhile
 
-_TABLE = re.compile(r"""^\s*\[\[?\s*([^\]]+?)\s*\]\]?\s*(#.*)?$""")
-_QUOTES = str.maketrans("", "", "\"'")
+_PART = r"""(?:"[^"\n]*"|'[^'\n]*'|[\w-]+)"""
+_KEY = rf"{_PART}(?:\s*\.\s*{_PART})*"
+_TABLE = re.compile(rf"\s*\[\[?\s*({_KEY})\s*\]\]?")
+_PAIR = re.compile(rf"\s*({_KEY})\s*=")
+# Strings and comments are whole tokens, as brackets in them open nothing. Three quotes by
+# themselves begin a string that never ends.
+_TOKEN = re.compile(
+    r'"""(?:\\.|[^\\])*?"{3,5}|\'\'\'.*?\'{3,5}|"""|\'\'\''
+    r'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*|[\[\]{}\n]',
+    re.DOTALL,
+)
+
+
+def at_line(file: str, number: int | None) -> str:
+    """``pyproject.toml:5``, or the file alone where the line is not known."""
+    return file if number is None else f"{file}:{number}"
 
 
 def key_line(text: str, table: str, key: str) -> int | None:
     """The number of the line in which a table's key is given, from 1.
 
-    :param table: dotted, as in ``tool.modelops``.
+    Where it is given within an inline table, that table's line.
+
+    :param table: dotted, as in ``tool.modelops``, without quotes; empty: the document.
     """
-    pattern = re.compile(rf"""^\s*["']?{re.escape(key)}["']?\s*=""")
-    dotted = re.compile(rf"^\s*{re.escape(table)}\.{re.escape(key)}\s*=")
-    for number, current, line in _lines(text):
-        if (current == table and pattern.match(line)) or (not current and dotted.match(line)):
+    wanted = f"{table}.{key}".lstrip(".").split(".")
+    found, longest = None, 0
+    for number, path in _statements(text):
+        pairs = zip(path.split("."), wanted, strict=False)
+        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        if shared > longest:
+            found, longest = number, shared
+    return found
+
+
+def string_line(text: str, table: str, key: str, value: str) -> int | None:
+    """The number of the line in which a string stands, in the list that is a key's value."""
+    first = key_line(text, table, key)
+    for number, line in enumerate(text.split("\n"), 1):
+        if number >= (first or 1) and any(quote + value + quote in line for quote in "\"'"):
             return number
-    return None
+    return first
 
 
-def table_keys(text: str, table: str) -> list[tuple[int, str]]:
-    """The lines of a table that give keys, with their numbers."""
-    return [
-        (number, line.strip())
-        for number, current, line in _lines(text)
-        if current == table and "=" in line and not line.lstrip().startswith("#")
-    ]
+def unclosed_line(text: str) -> int | None:
+    """The number of the line that begins a bracket or a string which the text does not close."""
+    _, opened = _scan(text)
+    return opened[0] if opened else None
 
 
-def string_line(text: str, table: str, value: str) -> int | None:
-    """The number of the line of a table in which a string stands."""
-    for number, current, line in _lines(text):
-        if current == table and any(quote + value + quote in line for quote in "\"'"):
-            return number
-    return None
-
-
-def _lines(text: str) -> Iterator[tuple[int, str, str]]:
-    """Each line with its number and the table that it belongs to."""
-    current = ""
-    for number, line in enumerate(text.splitlines(), 1):
+def _statements(text: str) -> Iterator[tuple[int, str]]:
+    """The lines that begin a table or give a key, with the dotted path of what they give."""
+    table = ""
+    continued, _ = _scan(text)
+    for number, line in enumerate(text.split("\n"), 1):
+        if number in continued:
+            continue
         if header := _TABLE.match(line):
-            # A table's dots are what matters, not how its parts are quoted or spaced.
-            current = re.sub(r"\s*\.\s*", ".", header.group(1)).translate(_QUOTES)
+            table = _plain(header.group(1))
+            yield number, table
+        elif pair := _PAIR.match(line):
+            yield number, f"{table}.{_plain(pair.group(1))}".lstrip(".")
+
+
+def _plain(key: str) -> str:
+    """A key without quotes and spaces: only its dots matter here."""
+    return re.sub(r"\s*\.\s*", ".", re.sub("[\"']", "", key))
+
+
+def _scan(text: str) -> tuple[set[int], list[int]]:
+    """The lines that go on with a value begun above, and those that begin what is never closed."""
+    continued: set[int] = set()
+    opened: list[int] = []
+    number = 1
+    for match in _TOKEN.finditer(text):
+        token = match.group()
+        if token == "\n":
+            number += 1
+            if opened:
+                continued.add(number)
+        elif token in ('"""', "'''"):
+            opened.append(number)
+            break
+        elif token in "[{":
+            opened.append(number)
+        elif token in "]}":
+            del opened[-1:]
         else:
-            yield number, current, line
+            last = number + token.count("\n")
+            continued.update(range(number + 1, last + 1))
+            number = last
+    return continued, opened

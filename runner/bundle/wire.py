@@ -9,9 +9,11 @@ from typing import Any
 from msgspec import Struct
 
 from runner.bundle.failures import invalid, wire_ambiguous, wire_not_declared
-from runner.bundle.toml_lines import key_line, table_keys
+from runner.bundle.files import has_file, leads_outside, read_text
+from runner.bundle.toml_lines import at_line, key_line
 from runner.diagnosis.report import Edit, Hint
 
+PYPROJECT = "pyproject.toml"
 MANIFEST = ".modelops/manifest.json"
 ENTRY_POINTS_TABLE = "project.entry-points.modelops.wire"
 _GROUP = "modelops.wire"
@@ -50,23 +52,21 @@ def find_wire(
     name = project.get("name")
     entry_points = _entry_points(project)
     if len(entry_points) > 1:
-        at = ", ".join(
-            f"{key} (pyproject.toml:{number})"
-            for number, line in table_keys(text, ENTRY_POINTS_TABLE)
-            if (key := line.partition("=")[0].strip())
+        claims = ", ".join(
+            f"{key} ({at_line(PYPROJECT, key_line(text, ENTRY_POINTS_TABLE, key))})"
+            for key in entry_points
         )
         raise wire_ambiguous(
-            f"{len(entry_points)} entry points claim to be the wire function: "
-            + (at or ", ".join(entry_points)),
+            f"{len(entry_points)} entry points claim to be the wire function: {claims}",
             f'A bundle has one function that runs its tasks: one entry in the group "{_GROUP}".',
             Hint(title="keep one of them; let it call the others by the entrypoint it is given"),
         )
     for key, value in entry_points.items():
-        number = key_line(text, ENTRY_POINTS_TABLE, key)
-        return Wire(_checked(folder, value, f"pyproject.toml:{number}"), None)
+        at = at_line(PYPROJECT, key_line(text, ENTRY_POINTS_TABLE, key))
+        return Wire(_checked(folder, value, at), None)
     spec = _manifest(folder)
     if spec is None and "wire" in tool:
-        at = f"pyproject.toml:{key_line(text, 'tool.modelops', 'wire')}"
+        at = at_line(PYPROJECT, key_line(text, "tool.modelops", "wire"))
         spec = _checked(folder, tool["wire"], at)
     if spec is None and (folder / "wire.py").is_file():
         spec = "wire.py:wire"
@@ -94,19 +94,18 @@ _SETUPTOOLS = ("setup.py", "setup.cfg")
 
 
 def _manifest(folder: Path) -> str | None:
-    path = folder / MANIFEST
-    if not path.is_file():
+    if not has_file(folder, MANIFEST):
         return None
     hint = Hint(
         title="name the function",
         edit=Edit(file=MANIFEST, after='{"wire": "wire.py:wire"}'),
     )
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_text(folder, MANIFEST))
     except json.JSONDecodeError as error:
         at = f"{MANIFEST}:{error.lineno}:{error.colno}"
         raise invalid(f"{at} is not JSON: {error.msg}", "", hint) from error
-    except (OSError, ValueError) as error:
+    except (ValueError, RecursionError) as error:  # a number, or a nesting, beyond all measure
         raise invalid(f"{MANIFEST} cannot be read: {error}", "", hint) from error
     if not isinstance(content, dict):
         raise invalid(f"{MANIFEST} holds no JSON object", "", hint)
@@ -117,7 +116,8 @@ def _manifest(folder: Path) -> str | None:
 
 
 def _checked(folder: Path, spec: object, at: str) -> str:
-    if not isinstance(spec, str) or not _SPEC.fullmatch(spec.strip()):
+    # What cannot be printed cannot be a file's name on the wire either: NUL, half a surrogate pair.
+    if not isinstance(spec, str) or not (_SPEC.fullmatch(spec.strip()) and spec.isprintable()):
         raise invalid(
             f"{at}: {spec!r} does not name a wire function",
             'It takes the form "module.dotted:function" or "path/to/file.py:function".',
@@ -125,14 +125,12 @@ def _checked(folder: Path, spec: object, at: str) -> str:
         )
     spec = spec.strip()
     module = spec.partition(":")[0]
-    if module.endswith(".py") or "/" in module:
-        path = (folder / module).resolve()
-        if not path.is_relative_to(folder.resolve()):
-            raise invalid(
-                f"{at}: {module} lies outside of the bundle",
-                "A bundle is sent to workers as a folder: what is outside of it is not there.",
-                Hint(title="move the file into the bundle"),
-            )
+    if (module.endswith(".py") or "/" in module) and leads_outside(folder, module):
+        raise invalid(
+            f"{at}: {module} lies outside of the bundle",
+            "A bundle is sent to workers as a folder: what is outside of it is not there.",
+            Hint(title="move the file into the bundle"),
+        )
     return spec
 
 

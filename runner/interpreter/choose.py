@@ -76,7 +76,7 @@ async def _requested(
     try:
         asked = parse_request(request)
     except ValueError:
-        if not Path(request).exists():
+        if not (request and _exists(Path(request))):
             raise Failure(findings.nonsense(request)) from None
         asked = ByPath(Path(request).absolute())
     if isinstance(asked, Worker):
@@ -113,11 +113,11 @@ async def _of_workers_minor(
 async def _at_path(
     requirement: Requirement, request: str, path: Path, worker: Interpreter, info: InterpreterInfo
 ) -> Interpreter:
-    if path.is_dir():
+    if _exists(path) and path.is_dir():
         path = path / "bin" / "python"
         if not path.exists():
             path = path.with_name("python3")
-    if not path.exists():
+    if not _exists(path):
         found = await _discover(requirement, worker, info)
         raise Failure(findings.not_found(requirement, request, found, None))
     answer = await probe(path)
@@ -146,6 +146,13 @@ async def _of_version(
     if downloaded is None:
         raise Failure(findings.not_found(requirement, request, found, why))
     return downloaded
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # its name is too long, or a folder on the way may not be looked into
+        return False
 
 
 def _working(found: Sequence[Interpreter | Broken]) -> list[Interpreter]:
@@ -183,11 +190,14 @@ async def _download(
         argv += ["--python", request, str(Path(folder) / "venv")]
         said = Capture()
         exit_code = None
+        # uv runs what PATH has before it downloads, and a shim may do anything, or hang.
+        folders = environ.get("PATH", "").split(os.pathsep)
+        path = os.pathsep.join(one for one in folders if Path(one).name != "shims")
         try:
             async with spawn(
                 argv,
                 # Without a network, uv's three retries take ten seconds.
-                env={"UV_HTTP_RETRIES": "0", **environ},
+                env={"UV_HTTP_RETRIES": "0", **environ, "PATH": path},
                 cwd=Path(folder),
                 stdout=said.feed,
                 stderr=said.feed,

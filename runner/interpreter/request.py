@@ -35,6 +35,9 @@ class Worker(Struct, frozen=True):
 
 Request: TypeAlias = ByVersion | ByPath | Worker
 
+_LONGEST = 4096
+"""PATH_MAX; a number of more digits could not be read as one either."""
+
 _NAMED = re.compile(r"(?:(cpython|python|pypy)[@-]?)?(\d+(?:\.\d+){0,2}(?:a|b|rc)?\d*)?", re.I)
 
 
@@ -46,8 +49,13 @@ def parse_request(text: str) -> Request:
     text = text.strip()
     if text == "worker":
         return Worker()
+    if len(text) > _LONGEST:
+        return _nonsense(text)
     if "/" in text or text.startswith("~"):
-        return ByPath(Path(text).expanduser().absolute())
+        try:
+            return ByPath(Path(text).expanduser().absolute())
+        except RuntimeError:  # no such user: a shell leaves the ~ as it is
+            return ByPath(Path(text).absolute())
     named = _NAMED.fullmatch(text)
     if text and named:
         name, version = named.groups()

@@ -1,0 +1,84 @@
+"""What ``[tool.modelops]`` says: the defaults that a bundle's author knows best."""
+
+import difflib
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, cast
+
+from runner.bundle.failures import invalid
+from runner.bundle.model import Defaults
+from runner.bundle.toml_lines import at_line, key_line
+from runner.diagnosis.report import Hint
+
+_SETTINGS = ("wire", "entrypoint", "timeout", "memory-limit", "env")
+_SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
+# What setrlimit(2) and cgroups take.
+_MAX_MEMORY = 2**63 - 1
+
+
+def read_defaults(modelops: Mapping[str, Any], text: str) -> Defaults:
+    """Read the table.
+
+    :param modelops: the table ``[tool.modelops]``.
+    :param text: pyproject.toml itself, to name lines of.
+    :raises Failure: ``bundle-invalid``: a setting is unknown, or its value is of the wrong kind.
+    """
+
+    def at(key: str) -> str:
+        return at_line("pyproject.toml", key_line(text, "tool.modelops", key))
+
+    def wrong(key: str, wanted: str) -> Exception:
+        return invalid(
+            f"{at(key)}: [tool.modelops] {key} is {modelops[key]!r}, not {wanted}",
+            "",
+            Hint(title=f"make {key} {wanted}"),
+        )
+
+    for key in modelops:
+        if key not in _SETTINGS:
+            close = difflib.get_close_matches(key, _SETTINGS, n=1)
+            raise invalid(
+                f"{at(key)}: [tool.modelops] has no setting {key!r}",
+                f"It takes {', '.join(_SETTINGS)}.",
+                Hint(title=f"did you mean {close[0]!r}?" if close else f"remove {key!r}"),
+            )
+    entrypoint = modelops.get("entrypoint")
+    if entrypoint is not None and not isinstance(entrypoint, str):
+        raise wrong("entrypoint", "a string")
+    timeout = limit = None
+    if "timeout" in modelops and (timeout := _seconds(modelops["timeout"])) is None:
+        raise wrong("timeout", "a positive number of seconds")
+    if "memory-limit" in modelops and (limit := _bytes(modelops["memory-limit"])) is None:
+        raise wrong("memory-limit", 'a size such as "2GiB"')
+    env = modelops.get("env", [])
+    if not isinstance(env, list) or not all(_is_variable(name) for name in env):
+        raise wrong("env", "a list of variables' names")
+    return Defaults(entrypoint, timeout, limit, tuple(cast("list[str]", env)))
+
+
+def _seconds(value: object) -> float | None:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    try:
+        seconds = float(value)
+    except OverflowError:
+        return None
+    return seconds if seconds > 0 and math.isfinite(seconds) else None
+
+
+def _bytes(value: object) -> int | None:
+    """Bytes, from a number or ``2GiB``, ``500M`` (powers of 1000 without the i)."""
+    size = value
+    if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
+        number, prefix, binary = match.groups()
+        base = 1024 if binary else 1000
+        size = int(float(number) * base ** " KMGT".index(prefix.upper() or " "))
+    if isinstance(size, bool) or not isinstance(size, int):
+        return None
+    return size if 0 < size <= _MAX_MEMORY else None
+
+
+def _is_variable(name: object) -> bool:
+    # What environ(7) can hold.
+    return isinstance(name, str) and bool(name) and "=" not in name and "\0" not in name

@@ -1,0 +1,69 @@
+"""Reads a bundle's metadata files: bounded, as text."""
+
+import os
+from pathlib import Path
+
+from runner.bundle.failures import invalid, unreadable
+from runner.diagnosis.report import Hint
+
+# The lock of a thousand packages takes 2 MiB.
+MAX_BYTES = 64 << 20
+
+
+def has_file(folder: Path, name: str) -> bool:
+    """Whether the bundle has this metadata file.
+
+    :raises Failure: ``bundle-invalid``: something of that name is there, and no file.
+    """
+    path = folder / name
+    if path.is_file():
+        return True
+    if not os.path.lexists(path):
+        return False
+    what = "a folder" if path.is_dir() else (
+        f"a link to {path.readlink()}, where no file is" if path.is_symlink() else "no regular file"
+    )  # fmt: skip
+    raise invalid(
+        f"{name} is {what}",
+        f"What is named {name} is read as the bundle's metadata.",
+        Hint(title=f"make {name} a file, or give it another name"),
+    )
+
+
+def read_text(folder: Path, name: str) -> str:
+    """A metadata file's text.
+
+    :raises Failure: ``bundle-invalid``: it cannot be read, is too large, or is not UTF-8.
+    """
+    try:
+        with (folder / name).open("rb") as file:
+            data = file.read(MAX_BYTES + 1)
+    except OSError as error:
+        raise unreadable(name, error) from error
+    if len(data) > MAX_BYTES:
+        raise invalid(
+            f"{name} is larger than {MAX_BYTES >> 20} MiB",
+            "Metadata is read as a whole.",
+            Hint(title=f"see whether {name} is what it should be"),
+        )
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = data[: error.start].count(b"\n") + 1
+        utf16 = data.startswith((b"\xff\xfe", b"\xfe\xff"))
+        raise invalid(
+            f"{name}:{line} is not UTF-8 (byte {error.start}: 0x{data[error.start]:02x})",
+            "Metadata is text in UTF-8."
+            + (" This is UTF-16, which PowerShell's > writes." if utf16 else ""),
+            Hint(title=f"save {name} as UTF-8"),
+        ) from error
+
+
+def leads_outside(folder: Path, path: str) -> bool:
+    """Whether a relative path leads out of the bundle, or is no path at all."""
+    try:
+        # Path.resolve raises RuntimeError on a loop of links before Python 3.13.
+        real = Path(os.path.realpath(folder / path))
+    except ValueError:  # NUL, or a surrogate without its other half
+        return True
+    return not real.is_relative_to(os.path.realpath(folder))

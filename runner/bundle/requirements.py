@@ -1,0 +1,68 @@
+"""Requirements (PEP 508), and the lines of a requirements.txt."""
+
+import re
+from collections.abc import Iterator
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from runner.bundle.failures import invalid
+from runner.diagnosis.report import Hint
+
+REQUIREMENTS = "requirements.txt"
+
+# Options, paths, URLs, variables and hashes: pip's own language, which uv reads itself.
+_OF_PIP = re.compile(r"[-.]|.*(?:/|\s--|\$\{|\.(?:whl|zip|tgz|tar\.\w+)$)", re.DOTALL)
+
+
+def check_requirement(requirement: str, at: str) -> None:
+    """See that it is a requirement.
+
+    :param at: where it stands: ``pyproject.toml:7``.
+    :raises Failure: ``bundle-invalid``.
+    """
+    try:
+        Requirement(requirement)
+    # A RecursionError is a marker of a thousand parentheses.
+    except (InvalidRequirement, RecursionError) as error:
+        reason = str(error).partition("\n")[0]
+        raise invalid(
+            f"{at}: {requirement!r} is no requirement: {reason}",
+            "Requirements are names with version specifiers, as in numpy>=1.26,<3 (PEP 508).",
+            Hint(title=f"correct it at {at}"),
+        ) from error
+
+
+def requirement_lines(text: str) -> tuple[str, ...]:
+    """The lines of a requirements.txt that ask for something.
+
+    :raises Failure: ``bundle-invalid``: one that is of PEP 508, and not of pip's own language, is
+        no requirement.
+    """
+    found: list[str] = []
+    for number, line in _joined(text):
+        requirement = re.sub(r"(^|\s)#.*$", "", line).strip()
+        if not requirement:
+            continue
+        found.append(requirement)
+        if not _OF_PIP.match(requirement):
+            check_requirement(requirement, f"{REQUIREMENTS}:{number}")
+    return tuple(found)
+
+
+def _joined(text: str) -> Iterator[tuple[int, str]]:
+    """The lines with those that a backslash continues, and the number of each one's first.
+
+    As pip does it: a comment ends what is continued.
+    """
+    begun, parts = 0, list[str]()
+    for number, line in enumerate(text.split("\n"), 1):
+        begun = begun if parts else number
+        line = line.rstrip("\r")
+        comment = re.match(r"\s*#", line) is not None
+        if line.endswith("\\") and not comment:
+            parts.append(line[:-1])
+            continue
+        yield begun, "".join([*parts, line])
+        parts.clear()
+    if parts:
+        yield begun, "".join(parts)
