@@ -191,7 +191,7 @@ async def _session(
     case: Case, settings: Settings, bundle: Bundle, interpreter: Interpreter
 ) -> AsyncIterator[Session]:
     async with AsyncExitStack() as stack:
-        python, site = interpreter.path, list[Path]()
+        python = interpreter.path
         # No environment for one that cannot run tasks: it says hello, and is named by that.
         if interpreter.parsed_version >= OLDEST_FOR_TASKS:
             with case.journal.phase(Phase.ENVIRONMENT):
@@ -206,7 +206,7 @@ async def _session(
                         fresh=settings.fresh_venv,
                     )
                 )
-            python, site = built.python, built.site
+            python = built.python
         launch = Launch(
             python=python,
             python_version=interpreter.version,
@@ -214,7 +214,7 @@ async def _session(
             wire=bundle.wire,
             project=bundle.wire_project,
             installed=bundle.installable,
-            site=site,
+            site=[],
             env=bundle.defaults.env,
         )
         yield await stack.enter_async_context(

@@ -1,14 +1,15 @@
 """Building an environment, or finding that it is built already.
 
-It has two layers. The dependencies are a venv that all bundles with the same dependencies share.
-The bundle itself, where it is a project to install, is a folder for ``sys.path`` upon it, so that
-editing a line of a model reinstalls nothing else.
+It has two layers. The dependencies are a venv that all bundles with the same dependencies share,
+and that none of them writes to. Upon it each bundle has a thin venv of its own, with the bundle
+itself where that is a project to install: editing a line of a model reinstalls nothing else, and
+what a bundle installs while it runs stays there.
 """
 
 import os
 import shutil
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from msgspec import Struct
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.codes import Code
 from runner.diagnosis.report import EnvironmentInfo, Hint
+from runner.diagnosis.text import one_line
 from runner.environment.keys import (
     Base,
     Source,
@@ -26,28 +28,35 @@ from runner.environment.keys import (
     has_dependencies,
     layer_key,
 )
+from runner.environment.seal import damage, looks_changed, packages, seal, site_packages
 from runner.environment.store import (
     Manifest,
-    finished,
+    hold,
     locked,
-    note_damage,
     own_io,
     publish,
+    read_manifest,
     staging,
     temporary_folder,
 )
+from runner.environment.thin import link_scripts, make_thin
 from runner.environment.uv_run import Uv, run_uv
 from runner.events import Origin, Phase
+from runner.process import spawn
+
+# A Python on a cold network disk takes seconds to start.
+PROBE_SECONDS = 20.0
 
 
 class Environment(Struct, frozen=True):
     """An environment that is ready."""
 
     path: Path
-    """The venv."""
+    """The venv of the dependencies."""
     python: Path
+    """The interpreter of the bundle's own venv."""
     site: list[Path]
-    """Folders that the child adds to its site (``site.addsitedir``): the bundle itself."""
+    """Where the bundle itself is installed."""
     key: str
     reused: bool
     """Whether nothing had to be built."""
@@ -86,7 +95,7 @@ async def environment(
             root = cache
             if fresh:
                 root = await stack.enter_async_context(temporary_folder(cache / "fresh", case))
-            built = await _ready(source, base, key, root, runs)
+            built = await _ready(source, base, key, root, runs, stack.enter_context(ExitStack()))
         if built is None:
             assert timeout is not None
             raise Failure(_timed_out(source, runs, timeout))
@@ -108,30 +117,29 @@ def _know(case: Case, info: EnvironmentInfo) -> None:
     case.journal.fact(Origin.ENVIRONMENT, info)
 
 
-async def _ready(source: Source, base: Base, key: str, root: Path, uv: Uv) -> Environment:
-    """Find or build both layers under ``root``."""
-    venv = root / "environments" / key
-    site: list[Path] = []
-    reused = await _dependencies(source, base, venv, uv)
-    if source.installable:
-        layer = root / "layers" / layer_key(source, key)
-        reused = await _bundle(source, venv, layer, uv) and reused
-        site.append(layer)
-    return Environment(venv, _python(venv), site, key, reused)
+async def _ready(
+    source: Source, base: Base, key: str, root: Path, uv: Uv, holds: ExitStack
+) -> Environment:
+    """Find or build both layers under ``root``, and hold them."""
+    shared = root / "environments" / key
+    own = root / "layers" / layer_key(source, key)
+    reused = await _dependencies(source, base, shared, uv, holds)
+    reused = await _bundle(source, shared, own, uv, holds) and reused
+    site = [site_packages(own)] if source.installable else []
+    return Environment(shared, _python(own), site, key, reused)
 
 
-async def _dependencies(source: Source, base: Base, venv: Path, uv: Uv) -> bool:
-    """Make sure of the venv; whether it was there."""
-    if _usable(venv):
+async def _dependencies(source: Source, base: Base, venv: Path, uv: Uv, holds: ExitStack) -> bool:
+    """Make sure of the venv that is shared; whether it was there."""
+    if await _is_whole(venv, uv, holds):
         return True
     if source.requirements_from == "uv.lock":
         from runner.environment.lock import check_lock  # 10 ms, and not needed for what is built
 
         check_lock(source, base)
     async with locked(venv, uv.case):
-        if _usable(venv):
+        if await _is_whole(venv, uv, holds, say=True):
             return True
-        note_damage(venv, uv.case)
         async with staging(venv) as beside:
             copy = await _copy(source, beside)
             built = beside / "venv"
@@ -158,24 +166,39 @@ async def _dependencies(source: Source, base: Base, venv: Path, uv: Uv) -> bool:
                     cwd=copy,
                     extra_environ={"UV_PROJECT_ENVIRONMENT": str(built)},
                 )
-            publish(built, venv, _manifest(source, uv, venv), beside)
+            await anyio.to_thread.run_sync(seal, built)
+            manifest = _manifest(source, uv, venv, built, packages=packages(built))
+            publish(built, venv, manifest, beside)
+            hold(venv, holds)
     return False
 
 
-async def _bundle(source: Source, venv: Path, layer: Path, uv: Uv) -> bool:
-    """Make sure of the bundle's own layer; whether it was there."""
-    if finished(layer):
+async def _bundle(source: Source, shared: Path, own: Path, uv: Uv, holds: ExitStack) -> bool:
+    """Make sure of the bundle's own venv; whether it was there."""
+    if await _is_whole(own, uv, holds):
         return True
-    async with locked(layer, uv.case):
-        if finished(layer):
+    async with locked(own, uv.case):
+        if await _is_whole(own, uv, holds, say=True):
             return True
-        note_damage(layer, uv.case)
-        async with staging(layer) as beside:
-            copy = await _copy(source, beside)
-            built = beside / "layer"
-            command = ["pip", "install", "--no-deps", "--target", str(built)]
-            await run_uv(uv, "bundle", [*command, "--python", str(_python(venv)), "."], cwd=copy)
-            publish(built, layer, _manifest(source, uv, layer), beside)
+        async with staging(own) as beside:
+            built = beside / "venv"
+            make_thin(built, shared)
+            if source.installable:
+                copy = await _copy(source, beside)
+                command = ["pip", "install", "--no-deps", "--python", str(_python(built)), "."]
+                await run_uv(uv, "bundle", command, cwd=copy)
+            link_scripts(built, shared, own)
+            manifest = _manifest(
+                source,
+                uv,
+                own,
+                built,
+                packages=packages(built),
+                bundle=source.name or source.path.name,
+                dependencies=shared.name,
+            )
+            publish(built, own, manifest, beside)
+            hold(own, holds)
     return False
 
 
@@ -189,14 +212,83 @@ def _install_command(source: Source) -> list[str]:
     return ["pip", "install", "-r", source.requirements_from]
 
 
-def _usable(venv: Path) -> bool:
-    """Whether the venv is finished, and the interpreter that it was made from still there."""
-    return finished(venv) and os.access(_python(venv), os.X_OK)
+async def _is_whole(venv: Path, uv: Uv, holds: ExitStack, *, say: bool = False) -> bool:
+    """Whether a venv is there as it was built; then it is held.
+
+    :param say: say what is wrong with one that is there.
+    """
+    with ExitStack() as mine:
+        wrong = await _what_is_wrong(venv, uv.base) if hold(venv, mine) else "it is not finished"
+        if wrong is None:
+            holds.push(mine.pop_all())
+            return True
+    if say and os.path.lexists(venv):
+        uv.case.journal.note(f"{venv} is built again: {wrong}")
+    return False
 
 
-def _manifest(source: Source, uv: Uv, folder: Path) -> Manifest:
-    created = datetime.now(timezone.utc).isoformat(timespec="seconds")
-    return Manifest(folder.name, uv.base.version, source.requirements_from, created)
+async def _what_is_wrong(venv: Path, base: Base) -> str | None:
+    manifest = read_manifest(venv)
+    if manifest is None:
+        return "its manifest is damaged"
+    python = _python(venv)
+    try:
+        stamp = _stamp(python)
+    except OSError as error:
+        return f"its Python is gone: {python}: {error.strerror}"
+    if stamp != manifest.interpreter and (version := await _version_of(python)) != base.version:
+        return f"its Python was {base.version} and is {version} now"
+    if manifest.dependencies is not None or not looks_changed(venv):
+        return None
+    # A copy has times of its own, and is as good.
+    found = await anyio.to_thread.run_sync(damage, venv, manifest.packages)
+    return str(found) if found else None
+
+
+def _stamp(python: Path) -> tuple[int, int]:
+    status = python.stat()
+    return status.st_size, int(status.st_mtime)
+
+
+async def _version_of(python: Path) -> str:
+    """What an interpreter says its version is; what went wrong, where it does not."""
+    said = bytearray()
+    code = "import platform; print(platform.python_version())"
+    try:
+        async with spawn(
+            [str(python), "-I", "-c", code],
+            env=os.environ,
+            cwd=python.parent,
+            stdout=said.extend,
+            stderr=said.extend,
+        ) as process:
+            with anyio.move_on_after(PROBE_SECONDS):
+                await process.wait()
+    except OSError as error:
+        return f"one that cannot be started ({error.strerror})"
+    return one_line(said.decode("utf-8", "replace"), 100) or "one that does not answer"
+
+
+def _manifest(
+    source: Source,
+    uv: Uv,
+    folder: Path,
+    built: Path,
+    *,
+    packages: tuple[str, ...],
+    bundle: str | None = None,
+    dependencies: str | None = None,
+) -> Manifest:
+    return Manifest(
+        key=folder.name,
+        python=uv.base.version,
+        interpreter=_stamp(_python(built)),
+        requirements_from=source.requirements_from,
+        created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        packages=packages,
+        bundle=bundle,
+        dependencies=dependencies,
+    )
 
 
 async def _copy(source: Source, beside: Path) -> Path:

@@ -20,7 +20,7 @@ else:
     import tomli as tomllib
 
 # To be raised when what is built from the same input changes: older environments are then unused.
-FORMAT = 1
+FORMAT = 2
 KEY_DIGITS = 20
 
 # What uv resolves, and from which files. Those that say how (cache, retries, link mode) are left

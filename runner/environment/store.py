@@ -2,15 +2,20 @@
 
 A folder is finished when its manifest is in it, which is written last. A builder that is killed
 leaves a folder that nobody takes for finished; the next builder of the same key removes it.
+
+Who uses a folder holds a shared lock (flock(2)) on its manifest, which the kernel lets go of when
+the process ends, however it ends. Who removes one needs it alone. A manifest's time is the folder's
+last use.
 """
 
 import errno
+import fcntl
 import logging
 import os
 import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
 import anyio
@@ -21,6 +26,7 @@ from msgspec import Struct
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.codes import Code
 from runner.diagnosis.report import Hint
+from runner.environment.seal import unseal
 from runner.events import Phase
 
 _log = logging.getLogger(__name__)
@@ -35,29 +41,64 @@ _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
-class Manifest(Struct, frozen=True):
+class Manifest(Struct, frozen=True, kw_only=True):
     """What a finished folder says of itself."""
 
     key: str
     python: str
     """The version of Python it was built for."""
+    interpreter: tuple[int, int]
+    """The size in bytes and the time, in seconds since the epoch, of that Python's executable."""
     requirements_from: str
     created_at: str
+    """ISO 8601, UTC."""
+    packages: tuple[str, ...] = ()
+    """What is installed in it: ``numpy-2.4.6``."""
+    bundle: str | None = None
+    """The name of the bundle, where it is one's own folder."""
+    dependencies: str | None = None
+    """The key of the environment below it, where it is a bundle's own folder."""
 
 
-def finished(folder: Path) -> bool:
-    """Whether a folder was built to its end: its manifest is there, whole, and its own."""
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest of a folder that was built to its end: there, whole, and its own."""
     try:
         manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
     except (OSError, msgspec.DecodeError):
+        return None
+    return manifest if manifest.key == folder.name else None
+
+
+def hold(folder: Path, holds: ExitStack) -> bool:
+    """Keep a finished folder from being removed until ``holds`` is closed.
+
+    :returns: whether it is there to be held. Nothing is written: the folder may be on a disk that
+        is read-only.
+    """
+    try:
+        descriptor = os.open(folder / MANIFEST, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
         return False
-    return manifest.key == folder.name
-
-
-def note_damage(folder: Path, case: Case) -> None:
-    """Say that a folder is there and must be built again."""
-    if os.path.lexists(folder):
-        case.journal.note(f"{folder} is damaged, or its Python is gone: it is built again")
+    mine = holds.enter_context(ExitStack())
+    mine.callback(os.close, descriptor)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        # Whoever removes one moves it away first.
+        same = os.path.samestat(os.fstat(descriptor), (folder / MANIFEST).stat())
+    except BlockingIOError:
+        same = False  # it is being removed
+    except FileNotFoundError:
+        same = False
+    except OSError as error:
+        # A file system without locks: there, `env prune` may take what is in use.
+        _log.debug("%s is used without a lock: %s", folder, error)
+        same = True
+    if not same:
+        mine.close()
+        return False
+    with suppress(OSError):  # read-only, or another user's: its last use is then not known
+        os.utime(descriptor)
+    return True
 
 
 @asynccontextmanager
@@ -154,9 +195,10 @@ def _disk_full(cache: Path) -> Finding:
         summary=f"no space is left for the environment in {cache}",
         hints=[
             Hint(
-                title="free some space: what is no longer used of uv's own cache, say",
-                command="uv cache prune",
+                title="free some space: remove environments that were not used for a while",
+                command="modelops-runner env prune --older-than 7d",
             ),
+            Hint(title="or what uv's own cache no longer needs", command="uv cache prune"),
             _elsewhere(),
         ],
     )
@@ -213,6 +255,7 @@ async def _remove(folder: Path) -> None:
 
 def _remove_tree(folder: Path) -> None:
     try:
+        unseal(folder)
         shutil.rmtree(folder)
     except OSError as error:
         # A uv whose runner was killed may still be writing there; the next builder removes it.

@@ -21,7 +21,7 @@ GRACE_SECONDS = 2.0
 
 # Runs a command in its own place. A second process waits for the end of its standard input, which
 # the runner holds open, and kills the whole group: however a runner dies, its uv goes with it, and
-# what uv has started. Linux's parent-death signal is asked for by the child itself, and uv does not.
+# what uv has started. (prctl(2)'s parent-death signal a process must ask for itself; uv does not.)
 _SHELL = Path("/bin/sh")
 _UNTIL_HANG_UP = (
     'exec 3<&0 </dev/null; { read -r _ <&3; kill -s KILL 0; } >/dev/null 2>&1 & exec 3<&- "$@"'
