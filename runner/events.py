@@ -51,6 +51,8 @@ class Origin(str, Enum):
     BUNDLE = "bundle"
     INTERPRETERS = "interpreters"
     ENVIRONMENT = "environment"
+    REBUILT = "rebuilt"
+    """The environment was damaged: another child follows, in a whole one."""
     UV_STDOUT = "uv.stdout"
     UV_STDERR = "uv.stderr"
     UV_EXIT = "uv.exit"

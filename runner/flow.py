@@ -12,6 +12,8 @@ from msgspec import Struct
 from runner.bundle import Bundle, read_bundle
 from runner.cache import cache_folder
 from runner.diagnosis.case import Case, Failure, Finding
+from runner.diagnosis.child_raised import concerns_imports
+from runner.diagnosis.codes import Code
 from runner.diagnosis.errors import error_for
 from runner.diagnosis.own_failures import internal_error
 from runner.diagnosis.report import (
@@ -23,7 +25,7 @@ from runner.diagnosis.report import (
     WorkerInfo,
 )
 from runner.dialogue import Launch
-from runner.environment import Base, Source, environment, find_uv
+from runner.environment import Base, Environment, Source, discard_damaged, environment, find_uv
 from runner.events import Diagnosed, Origin, Phase
 from runner.interpreter import (
     OLDEST_FOR_TASKS,
@@ -32,13 +34,28 @@ from runner.interpreter import (
     ThisMachine,
     choose_interpreter,
 )
-from runner.recording import Outcome, ReadBundle, Run
+from runner.recording import Outcome, ReadBundle, Rebuilt, Run
 from runner.session import Session, open_session
 from runner.task import Task, check_task
 from runner.worker import worker_info
 
 STARTUP_TIMEOUT = 120.0
 """Seconds that a child has from its start until it has loaded the bundle, unless set."""
+
+
+# What a file that is missing, cut short or not what it was can lead to.
+_MAY_BE_DAMAGE = {
+    Code.SPAWN_FAILED,
+    Code.CHILD_EXITED,
+    Code.CHILD_CRASHED,
+    Code.MODULE_NOT_FOUND,
+    Code.IMPORT_FAILED,
+    Code.SYNTAX_ERROR,
+    Code.WIRE_NOT_DECLARED,
+    Code.WIRE_NOT_FOUND,
+    Code.LOAD_RAISED,
+    Code.TASK_RAISED,
+}
 
 
 class Settings(Struct, frozen=True, kw_only=True):
@@ -191,37 +208,83 @@ async def _session(
     case: Case, settings: Settings, bundle: Bundle, interpreter: Interpreter
 ) -> AsyncIterator[Session]:
     async with AsyncExitStack() as stack:
-        python = interpreter.path
-        # No environment for one that cannot run tasks: it says hello, and is named by that.
-        if interpreter.parsed_version >= OLDEST_FOR_TASKS:
-            with case.journal.phase(Phase.ENVIRONMENT):
-                built = await stack.enter_async_context(
-                    environment(
-                        _source(bundle),
-                        _base(interpreter),
-                        case=case,
-                        cache=settings.cache or cache_folder(),
-                        uv=find_uv(),
-                        environ=os.environ,
-                        fresh=settings.fresh_venv,
-                    )
-                )
-            python = built.python
-        launch = Launch(
-            python=python,
-            python_version=interpreter.version,
-            bundle=bundle.path,
-            wire=bundle.wire,
-            project=bundle.wire_project,
-            installed=bundle.installable,
-            site=[],
-            env=bundle.defaults.env,
-        )
-        yield await stack.enter_async_context(
-            open_session(
-                launch, case=case, environ=os.environ, startup_timeout=settings.startup_timeout
+        built = await _built(stack, case, settings, bundle, interpreter)
+        try:
+            session = await _started(stack, case, settings, bundle, interpreter, built)
+        except Failure as failure:
+            if not await _was_damaged(case, built, failure):
+                raise
+            # No task has run yet: once more, in one that is whole.
+            case.journal.fact(Origin.REBUILT, Rebuilt())
+            built = await _built(stack, case, settings, bundle, interpreter)
+            session = await _started(stack, case, settings, bundle, interpreter, built)
+        try:
+            yield session
+        except Failure as failure:
+            # For the next run; whether this task may run twice is not known.
+            await _was_damaged(case, built, failure)
+            raise
+
+
+async def _built(
+    stack: AsyncExitStack,
+    case: Case,
+    settings: Settings,
+    bundle: Bundle,
+    interpreter: Interpreter,
+) -> Environment | None:
+    # None for one that cannot run tasks: it says hello, and is named by that.
+    if interpreter.parsed_version < OLDEST_FOR_TASKS:
+        return None
+    with case.journal.phase(Phase.ENVIRONMENT):
+        return await stack.enter_async_context(
+            environment(
+                _source(bundle),
+                _base(interpreter),
+                case=case,
+                cache=settings.cache or cache_folder(),
+                uv=find_uv(),
+                environ=os.environ,
+                fresh=settings.fresh_venv,
             )
         )
+
+
+async def _started(
+    stack: AsyncExitStack,
+    case: Case,
+    settings: Settings,
+    bundle: Bundle,
+    interpreter: Interpreter,
+    built: Environment | None,
+) -> Session:
+    launch = Launch(
+        python=interpreter.path if built is None else built.python,
+        python_version=interpreter.version,
+        bundle=bundle.path,
+        wire=bundle.wire,
+        project=bundle.wire_project,
+        installed=bundle.installable,
+        site=[],  # the bundle's own venv has all of it
+        env=bundle.defaults.env,
+    )
+    return await stack.enter_async_context(
+        open_session(
+            launch, case=case, environ=os.environ, startup_timeout=settings.startup_timeout
+        )
+    )
+
+
+async def _was_damaged(case: Case, built: Environment | None, failure: Failure) -> bool:
+    """Whether the environment that something failed in is not what was built."""
+    finding = failure.finding
+    if built is None or not built.reused or finding.code not in _MAY_BE_DAMAGE:
+        return False
+    if finding.code is Code.TASK_RAISED and not (
+        finding.exception and concerns_imports(finding.exception)
+    ):
+        return False
+    return await discard_damaged(built, case, find_uv())
 
 
 def _source(bundle: Bundle) -> Source:

@@ -67,6 +67,10 @@ class ReadBundle(Struct, frozen=True, kw_only=True):
     """What ``--python`` asked for."""
 
 
+class Rebuilt(Struct, frozen=True):
+    """The environment was damaged; what follows is of another child, in a whole one."""
+
+
 class Outcome(Struct, frozen=True):
     """How the run ended: with this finding, or well."""
 

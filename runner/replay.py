@@ -77,6 +77,11 @@ class _Replay:
     def __init__(self, case: Case, entries: Sequence[Entry]) -> None:
         self._case = case
         self._entries = entries
+        self._child = entries
+        """What came in of the child that counts: not of one in an environment that was damaged."""
+        for number, entry in enumerate(entries):
+            if entry.source is Origin.REBUILT:
+                self._child = entries[number:]
 
     def finding(self, then: Finding | None) -> Finding | None:
         """What the recording leads to.
@@ -154,7 +159,7 @@ class _Replay:
             said = Capture()
 
     def _talk(self) -> None:
-        started = _last(self._entries, Origin.CHILD_START)
+        started = _last(self._child, Origin.CHILD_START)
         if started is None:
             return
         start = started.decode(Start)
@@ -163,7 +168,7 @@ class _Replay:
             refused = start.failure
             error = OSError(refused.errno, refused.strerror, refused.filename)
             raise Failure(child_failures.spawn_failed(self._case, error))
-        _Conversation(self._case, start, self._entries).run()
+        _Conversation(self._case, start, self._child).run()
 
 
 class _Over(Exception):

@@ -1,8 +1,16 @@
 """The isolated environment that a bundle runs in: built by uv, shared, reused."""
 
-from runner.environment.build import Environment, environment
+from runner.environment.build import Environment, discard_damaged, environment
 from runner.environment.installed import installed_modules
 from runner.environment.keys import Base, Source
 from runner.environment.uv_run import find_uv
 
-__all__ = ["Base", "Environment", "Source", "environment", "find_uv", "installed_modules"]
+__all__ = [
+    "Base",
+    "Environment",
+    "Source",
+    "discard_damaged",
+    "environment",
+    "find_uv",
+    "installed_modules",
+]

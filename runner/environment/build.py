@@ -6,15 +6,17 @@ itself where that is a project to install: editing a line of a model reinstalls 
 what a bundle installs while it runs stays there.
 """
 
+import logging
 import os
 import shutil
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from datetime import datetime, timezone
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
+import msgspec
 from msgspec import Struct
 
 from runner.diagnosis.case import Case, Failure, Finding
@@ -31,6 +33,7 @@ from runner.environment.keys import (
 from runner.environment.seal import damage, looks_changed, packages, seal, site_packages
 from runner.environment.store import (
     Manifest,
+    discard,
     hold,
     locked,
     own_io,
@@ -40,9 +43,11 @@ from runner.environment.store import (
     temporary_folder,
 )
 from runner.environment.thin import link_scripts, make_thin
-from runner.environment.uv_run import Uv, run_uv
+from runner.environment.uv_run import Uv, run_uv, uv_environ
 from runner.events import Origin, Phase
 from runner.process import spawn
+
+_log = logging.getLogger(__name__)
 
 # A Python on a cold network disk takes seconds to start.
 PROBE_SECONDS = 20.0
@@ -53,6 +58,8 @@ class Environment(Struct, frozen=True):
 
     path: Path
     """The venv of the dependencies."""
+    own: Path
+    """The bundle's own venv, upon it."""
     python: Path
     """The interpreter of the bundle's own venv."""
     site: list[Path]
@@ -126,7 +133,7 @@ async def _ready(
     reused = await _dependencies(source, base, shared, uv, holds)
     reused = await _bundle(source, shared, own, uv, holds) and reused
     site = [site_packages(own)] if source.installable else []
-    return Environment(shared, _python(own), site, key, reused)
+    return Environment(shared, own, _python(own), site, key, reused)
 
 
 async def _dependencies(source: Source, base: Base, venv: Path, uv: Uv, holds: ExitStack) -> bool:
@@ -200,6 +207,50 @@ async def _bundle(source: Source, shared: Path, own: Path, uv: Uv, holds: ExitSt
             publish(built, own, manifest, beside)
             hold(own, holds)
     return False
+
+
+async def discard_damaged(built: Environment, case: Case, uv: Path) -> bool:
+    """Compare every file of an environment with what was installed, once something failed in it.
+
+    :param uv: the uv that it was built with, whose cache may hold the same damage.
+    :returns: whether it was damaged; then it will be built again.
+    """
+    discarded = False
+    for venv in (built.path, built.own):
+        manifest = read_manifest(venv)
+        if manifest is None:
+            continue
+        found = await anyio.to_thread.run_sync(damage, venv, manifest.packages)
+        if venv == built.own:
+            found = msgspec.structs.replace(found, added=())  # what the bundle has installed itself
+        if not found:
+            continue
+        case.journal.note(f"{venv} is damaged: {found}")
+        try:
+            discard(venv)
+        except OSError as error:
+            case.journal.note(f"it cannot be built again: {error}")
+            return False
+        discarded = True
+        if found.packages_changed:
+            # uv links files from its cache: they are changed there, too.
+            await _forget(uv, found.packages_changed)
+    return discarded
+
+
+async def _forget(uv: Path, packages: Iterable[str]) -> None:
+    said = bytearray()
+    async with spawn(
+        [str(uv), "cache", "clean", "--quiet", *packages],
+        env=uv_environ(os.environ),
+        cwd=Path.cwd(),
+        stdout=said.extend,
+        stderr=said.extend,
+    ) as process:
+        with anyio.move_on_after(PROBE_SECONDS):
+            await process.wait()
+    if said:
+        _log.warning("uv cache clean: %s", one_line(said.decode("utf-8", "replace"), 400))
 
 
 def _python(venv: Path) -> Path:

@@ -29,6 +29,8 @@ class Damage(Struct, frozen=True):
     missing: tuple[str, ...]
     changed: tuple[str, ...]
     added: tuple[str, ...]
+    packages_changed: tuple[str, ...] = ()
+    """The names of the packages that files were changed of."""
 
     def __bool__(self) -> bool:
         return bool(self.missing or self.changed or self.added)
@@ -106,7 +108,7 @@ def damage(venv: Path, installed: tuple[str, ...]) -> Damage:
         return Damage(("site-packages",), (), ())
     missing = [name + _DIST_INFO for name in installed if not (site / (name + _DIST_INFO)).is_dir()]
     added = [name + _DIST_INFO for name in packages(venv) if name not in installed]
-    changed, known = [], set(_OF_THE_VENV)
+    changed, changed_in, known = list[str](), set[str](), set(_OF_THE_VENV)
     built = (venv / FOLDERS).stat().st_mtime if (venv / FOLDERS).exists() else 0.0
     for dist_info in _dist_infos(site):
         for name, digest, size in _record(dist_info):
@@ -121,10 +123,11 @@ def damage(venv: Path, installed: tuple[str, ...]) -> Damage:
                 digest and status.st_mtime > built and digest != _digest(site / name)
             ):
                 changed.append(name)
+                changed_in.add(dist_info.name.partition("-")[0])
     for folder, _, files in _walk(site):
         prefix = "" if folder == str(site) else os.path.relpath(folder, site) + "/"
         added += [prefix + name for name in files if prefix + name not in known]
-    return Damage(tuple(sorted(missing)), tuple(sorted(changed)), tuple(sorted(added)))
+    return Damage(*(tuple(sorted(found)) for found in (missing, changed, added, changed_in)))
 
 
 def unseal(folder: Path) -> None:

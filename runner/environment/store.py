@@ -101,6 +101,14 @@ def hold(folder: Path, holds: ExitStack) -> bool:
     return True
 
 
+def discard(folder: Path) -> None:
+    """Let a folder count as unfinished: the next who needs it builds it again.
+
+    :raises OSError: it cannot be written to.
+    """
+    (folder / MANIFEST).unlink(missing_ok=True)
+
+
 @asynccontextmanager
 async def locked(folder: Path, case: Case) -> AsyncIterator[None]:
     """Hold the lock of a folder that may not exist yet, against threads and processes.
