@@ -26,6 +26,9 @@ from runner.diagnosis.report import (
 )
 from runner.dialogue import Launch
 from runner.environment import Base, Environment, Source, discard_damaged, environment, find_uv
+from runner.environment.build import places
+from runner.environment.keys import dependencies_key
+from runner.environment.store import read_manifest
 from runner.events import Diagnosed, Origin, Phase
 from runner.interpreter import (
     OLDEST_FOR_TASKS,
@@ -161,6 +164,20 @@ async def check_bundle(case: Case, settings: Settings, path: Path, *, build: boo
     case.journal.fact(Origin.OUTCOME, Outcome(None))
     assert case.bundle is not None and case.interpreter is not None
     return Check(case.bundle, case.interpreter, case.environment, case.child)
+
+
+async def locate_environment(case: Case, settings: Settings, path: Path) -> Path | None:
+    """The venv that a bundle runs in, where it is built.
+
+    :raises Failure: the bundle cannot be read, or no interpreter is accepted.
+    """
+    bundle = await _read(case, settings, path)
+    interpreter = await _choose(case, settings, bundle)
+    cache = settings.cache or cache_folder()
+    source = _source(bundle)
+    key = dependencies_key(source, _base(interpreter), os.environ)
+    shared, own = places(source, key, cache)
+    return own if read_manifest(shared) and read_manifest(own) else None
 
 
 async def _read(case: Case, settings: Settings, path: Path) -> Bundle:

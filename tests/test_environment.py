@@ -17,7 +17,7 @@ import pytest
 
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.codes import Code
-from runner.environment import Base, Environment, Source, environment, find_uv
+from runner.environment import Base, Environment, Source, environment, find_uv, inventory
 from runner.environment.keys import dependencies_key, has_dependencies, layer_key
 from runner.environment.store import own_io
 from runner.environment.uv_run import uv_environ
@@ -173,6 +173,25 @@ async def test_a_bundle_is_built_once_and_its_folder_is_not_changed(
     assert info is not None
     assert (info.path, info.key, info.reused) == (str(built.path), built.key, True)
     assert info.requirements_from == "pyproject.toml"
+
+
+@pytest.mark.anyio
+async def test_different_requirements_that_come_to_the_same_share_one_environment(
+    tmp_path: Path, cache: Path
+) -> None:
+    one = await build(Run(cache), write_requirements(tmp_path / "one", "iniconfig==2.0.0\n"))
+    wanted = write_requirements(tmp_path / "two", "iniconfig>=2,<2.0.1\n")
+    two = await build(Run(cache), wanted)
+    other = await build(Run(cache), write_requirements(tmp_path / "three", "iniconfig==1.1.1\n"))
+    assert (one.path, one.reused) == (two.path, False)
+    assert other.path != one.path
+    assert await python(two, "import iniconfig; print('runs')") == "runs"
+    assert (await build(Run(cache), wanted)).reused is True
+    # Where the one that stands for it goes, it is built by itself.
+    for entry in inventory.entries(cache):
+        assert inventory.remove(entry)
+    again = await build(Run(cache), wanted)
+    assert (again.reused, again.path.name) == (False, again.key)
 
 
 @pytest.mark.anyio

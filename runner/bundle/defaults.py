@@ -49,7 +49,7 @@ def read_defaults(modelops: Mapping[str, Any], text: str) -> Defaults:
     timeout = limit = None
     if "timeout" in modelops and (timeout := _seconds(modelops["timeout"])) is None:
         raise wrong("timeout", "a positive number of seconds")
-    if "memory-limit" in modelops and (limit := _bytes(modelops["memory-limit"])) is None:
+    if "memory-limit" in modelops and (limit := parse_size(modelops["memory-limit"])) is None:
         raise wrong("memory-limit", 'a size such as "2GiB"')
     env = modelops.get("env", [])
     if not isinstance(env, list) or not all(_is_variable(name) for name in env):
@@ -67,8 +67,11 @@ def _seconds(value: object) -> float | None:
     return seconds if seconds > 0 and math.isfinite(seconds) else None
 
 
-def _bytes(value: object) -> int | None:
-    """Bytes, from a number or ``2GiB``, ``500M`` (powers of 1000 without the i)."""
+def parse_size(value: object) -> int | None:
+    """Bytes, from a number or ``2GiB``, ``500M`` (powers of 1000 without the i).
+
+    :returns: ``None`` where it is no size.
+    """
     size = value
     if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
         number, prefix, binary = match.groups()

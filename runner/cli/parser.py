@@ -4,12 +4,14 @@ import argparse
 import difflib
 import math
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TypeAlias
 
 from msgspec import Struct
 
+from runner.bundle.defaults import parse_size
 from runner.diagnosis.codes import Code
 from runner.flow import STARTUP_TIMEOUT, Settings
 from runner.worker import runner_version
@@ -55,7 +57,30 @@ class Check(Command, frozen=True, kw_only=True):
     build: bool
 
 
-AnyCommand: TypeAlias = Exec | Check | Replay | Explain | ShowReport
+class EnvList(Struct, frozen=True):
+    json: bool
+
+
+class EnvPath(Struct, frozen=True):
+    bundle: Path | None
+    settings: Settings
+
+
+class EnvRemove(Struct, frozen=True):
+    keys: list[str]
+    json: bool
+
+
+class EnvPrune(Struct, frozen=True):
+    older_than: float | None
+    """Seconds since the last use."""
+    max_size: int | None
+    """Bytes that may stay."""
+    json: bool
+
+
+EnvCommand: TypeAlias = EnvList | EnvPath | EnvRemove | EnvPrune
+AnyCommand: TypeAlias = Exec | Check | Replay | Explain | ShowReport | EnvCommand
 
 
 def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> AnyCommand:
@@ -66,6 +91,8 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> AnyComman
     parser, commands = _parsers()
     if not argv or argv[0] not in commands:
         parser.parse_args(argv)  # ends here: with the help, the version or an error
+    if argv[0] == "env":
+        return _env(commands["env"].parse_args(argv[1:]))
     parser = commands[argv[0]]
     # A plain parse takes ENTRYPOINT only where it follows BUNDLE at once.
     given = parser.parse_intermixed_args(argv[1:])
@@ -108,6 +135,16 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> AnyComman
         seed=given.seed,
         output=given.output,
     )
+
+
+def _env(given: argparse.Namespace) -> EnvCommand:
+    if given.action == "list":
+        return EnvList(given.json)
+    if given.action == "path":
+        return EnvPath(given.bundle, Settings(python=given.python))
+    if given.action == "remove":
+        return EnvRemove(given.key, given.json)
+    return EnvPrune(given.older_than, given.max_size, given.json)
 
 
 def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentParser]]:
@@ -222,13 +259,67 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     report.add_argument(
         "--html", metavar="FILE", type=Path, help="write one self-contained page instead"
     )
+    env = commands.add_parser(
+        "env",
+        help="list, find and remove environments",
+        description="List, find and remove environments. One that is in use is never removed.",
+    )
+    _env_parsers(env)
     return parser, {
+        "env": env,
         "exec": execute,
         "check": check,
         "replay": replay,
         "explain": explain,
         "report": report,
     }
+
+
+def _env_parsers(env: argparse.ArgumentParser) -> None:
+    actions = env.add_subparsers(dest="action", required=True, metavar="ACTION")
+    json = argparse.ArgumentParser(add_help=False)
+    json.add_argument(
+        "--json", action="store_true", help="print one JSON document on standard output"
+    )
+    actions.add_parser("list", parents=[json], help="size, last use and bundles of each")
+    path = actions.add_parser(
+        "path", help="the folder of a bundle's environment; without a bundle, of all"
+    )
+    path.add_argument("bundle", metavar="BUNDLE", nargs="?", type=Path)
+    path.add_argument("--python", metavar="REQUEST", help="as for exec")
+    remove = actions.add_parser("remove", parents=[json], help="remove some, and what is upon them")
+    remove.add_argument(
+        "key", metavar="KEY", nargs="+", help="as list gives it; its beginning will do"
+    )
+    prune = actions.add_parser(
+        "prune", parents=[json], help="remove what is unfinished, and what the limits say"
+    )
+    prune.add_argument(
+        "--older-than",
+        metavar="AGE",
+        type=_age,
+        help="what was not used for so long: 30d, 12h, 90m",
+    )
+    prune.add_argument(
+        "--max-size",
+        metavar="SIZE",
+        type=_size,
+        help="how much may stay, such as 10GiB; the longest unused go first",
+    )
+
+
+def _age(text: str) -> float:
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhdw])", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no age such as 30d, 12h or 90m")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}[match[2]]
+
+
+def _size(text: str) -> int:
+    size = parse_size(text)
+    if size is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 10GiB or 500M")
+    return size
 
 
 def _code(text: str) -> Code:

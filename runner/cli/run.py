@@ -16,7 +16,16 @@ import msgspec
 
 from runner.bundle import Bundle
 from runner.cli.live import Live
-from runner.cli.parser import AnyCommand, Check, Command, Exec, Explain, Replay, ShowReport
+from runner.cli.parser import (
+    AnyCommand,
+    Check,
+    Command,
+    EnvCommand,
+    Exec,
+    Explain,
+    Replay,
+    ShowReport,
+)
 from runner.cli.result import (
     check_json,
     check_lines,
@@ -65,6 +74,10 @@ def run(command: AnyCommand) -> int:
         from runner.cli.replay import show_replay  # 15 ms that no run needs
 
         return show_replay(command)
+    if isinstance(command, EnvCommand):
+        from runner.cli.env import run_env
+
+        return _print(*run_env(command))
     try:
         if command.report is not None:
             _check_folder("--report", command.report.parent)

@@ -28,17 +28,28 @@ from runner.environment.keys import (
     Source,
     dependencies_key,
     has_dependencies,
+    interpreter_of,
     layer_key,
 )
-from runner.environment.seal import damage, looks_changed, packages, seal, site_packages
+from runner.environment.seal import (
+    content_digest,
+    damage,
+    looks_changed,
+    packages,
+    seal,
+    site_packages,
+)
 from runner.environment.store import (
     Manifest,
     discard,
+    followed,
     hold,
     locked,
     own_io,
     publish,
+    publish_link,
     read_manifest,
+    same_content,
     staging,
     temporary_folder,
 )
@@ -128,25 +139,36 @@ async def _ready(
     source: Source, base: Base, key: str, root: Path, uv: Uv, holds: ExitStack
 ) -> Environment:
     """Find or build both layers under ``root``, and hold them."""
-    shared = root / "environments" / key
-    own = root / "layers" / layer_key(source, key)
-    reused = await _dependencies(source, base, shared, uv, holds)
-    reused = await _bundle(source, shared, own, uv, holds) and reused
+    shared, own = places(source, key, root)
+    shared, had = await _dependencies(source, base, shared, uv, holds)
+    reused = await _bundle(source, shared, own, uv, holds) and had
     site = [site_packages(own)] if source.installable else []
     return Environment(shared, own, _python(own), site, key, reused)
 
 
-async def _dependencies(source: Source, base: Base, venv: Path, uv: Uv, holds: ExitStack) -> bool:
-    """Make sure of the venv that is shared; whether it was there."""
+def places(source: Source, key: str, root: Path) -> tuple[Path, Path]:
+    """Where under ``root`` the venv of the dependencies is, and the bundle's own upon it."""
+    return followed(root / "environments" / key), root / "layers" / layer_key(source, key)
+
+
+async def _dependencies(
+    source: Source, base: Base, venv: Path, uv: Uv, holds: ExitStack
+) -> tuple[Path, bool]:
+    """Make sure of the venv that is shared.
+
+    :returns: where it is, which may be that of other requirements which came to the same, and
+        whether it was there.
+    """
     if await _is_whole(venv, uv, holds):
-        return True
+        return venv, True
     if source.requirements_from == "uv.lock":
         from runner.environment.lock import check_lock  # 10 ms, and not needed for what is built
 
         check_lock(source, base)
     async with locked(venv, uv.case):
+        venv = followed(venv)  # whoever held the lock may have found one
         if await _is_whole(venv, uv, holds, say=True):
-            return True
+            return venv, True
         async with staging(venv) as beside:
             copy = await _copy(source, beside)
             built = beside / "venv"
@@ -173,11 +195,16 @@ async def _dependencies(source: Source, base: Base, venv: Path, uv: Uv, holds: E
                     cwd=copy,
                     extra_environ={"UV_PROJECT_ENVIRONMENT": str(built)},
                 )
+            content = content_digest(built, interpreter_of(base))
+            for other in same_content(venv.parent, content):
+                if await _is_whole(other, uv, holds):
+                    publish_link(other, venv, beside)
+                    return other, False
             await anyio.to_thread.run_sync(seal, built)
-            manifest = _manifest(source, uv, venv, built, packages=packages(built))
+            manifest = _manifest(source, uv, venv, built, packages=packages(built), content=content)
             publish(built, venv, manifest, beside)
             hold(venv, holds)
-    return False
+    return venv, False
 
 
 async def _bundle(source: Source, shared: Path, own: Path, uv: Uv, holds: ExitStack) -> bool:
@@ -327,6 +354,7 @@ def _manifest(
     built: Path,
     *,
     packages: tuple[str, ...],
+    content: str | None = None,
     bundle: str | None = None,
     dependencies: str | None = None,
 ) -> Manifest:
@@ -337,6 +365,7 @@ def _manifest(
         requirements_from=source.requirements_from,
         created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
         packages=packages,
+        content=content,
         bundle=bundle,
         dependencies=dependencies,
     )

@@ -86,9 +86,13 @@ def dependencies_key(source: Source, base: Base, environ: Mapping[str, str]) -> 
         for name, value in environ.items()
         if _DECISIVE_VARIABLES.fullmatch(name)
     }
-    interpreter = (base.implementation, base.version, base.soabi, base.platform)
     requirements = (source.requirements_from, _requirements(source))
-    return _digest(FORMAT, interpreter, requirements, variables)
+    return _digest(FORMAT, interpreter_of(base), requirements, variables)
+
+
+def interpreter_of(base: Base) -> tuple[str, str, str | None, str]:
+    """What of an interpreter decides what is installed for it."""
+    return base.implementation, base.version, base.soabi, base.platform
 
 
 def _variable(name: str, value: str) -> list[str]:

@@ -61,6 +61,20 @@ def packages(venv: Path) -> tuple[str, ...]:
     )
 
 
+def content_digest(venv: Path, interpreter: tuple[str | None, ...]) -> str:
+    """The digest of what is installed: equal where different requirements came to the same.
+
+    :param interpreter: what else must be equal.
+    """
+    digest = hashlib.sha256(repr(interpreter).encode())
+    for dist_info in sorted(_dist_infos(site_packages(venv))):
+        for name, file_digest, _ in sorted(_record(dist_info)):
+            # Whether a package was asked for or is another's dependency (PEP 376).
+            if not name.endswith("/REQUESTED"):
+                digest.update(f"{name}\0{file_digest}\0".encode())
+    return digest.hexdigest()
+
+
 def seal(venv: Path) -> None:
     """Make the folders read-only, and write down when each was last changed.
 

@@ -54,6 +54,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
     """ISO 8601, UTC."""
     packages: tuple[str, ...] = ()
     """What is installed in it: ``numpy-2.4.6``."""
+    content: str | None = None
+    """The digest of what is installed, where it is an environment that is shared."""
     bundle: str | None = None
     """The name of the bundle, where it is one's own folder."""
     dependencies: str | None = None
@@ -67,6 +69,22 @@ def read_manifest(folder: Path) -> Manifest | None:
     except (OSError, msgspec.DecodeError):
         return None
     return manifest if manifest.key == folder.name else None
+
+
+def followed(folder: Path) -> Path:
+    """The folder itself, or the one beside it that a link names in its place."""
+    return folder.with_name(str(folder.readlink())) if folder.is_symlink() else folder
+
+
+def same_content(parent: Path, content: str) -> list[Path]:
+    """The finished folders with this content."""
+    return [
+        path
+        for path in parent.iterdir()
+        if not path.is_symlink()
+        and (manifest := read_manifest(path)) is not None
+        and manifest.content == content
+    ]
 
 
 def hold(folder: Path, holds: ExitStack) -> bool:
@@ -160,6 +178,15 @@ def publish(built: Path, folder: Path, manifest: Manifest, beside: Path) -> None
     built.rename(folder)
 
 
+def publish_link(other: Path, folder: Path, beside: Path) -> None:
+    """Let ``other``, which is beside it, stand for a folder; as :func:`publish` otherwise."""
+    link = beside / "link"
+    link.symlink_to(other.name)
+    if os.path.lexists(folder):
+        folder.rename(beside / "replaced")
+    link.rename(folder)
+
+
 @asynccontextmanager
 async def temporary_folder(parent: Path, case: Case) -> AsyncIterator[Path]:
     """A folder for one run, gone after it; those of killed runs are removed before.
@@ -239,7 +266,7 @@ def _elsewhere() -> Hint:
 
 def _remove_leftovers(folder: Path) -> None:
     for leftover in folder.parent.glob(f"{folder.name}{BUILDING}*"):
-        _remove_tree(leftover)
+        remove_tree(leftover)
 
 
 def _remove_abandoned(parent: Path) -> None:
@@ -250,7 +277,7 @@ def _remove_abandoned(parent: Path) -> None:
         lock = filelock.FileLock(folder / ".lock")
         try:
             with lock.acquire(blocking=False):
-                _remove_tree(folder)
+                remove_tree(folder)
         except filelock.Timeout:
             continue
 
@@ -258,10 +285,11 @@ def _remove_abandoned(parent: Path) -> None:
 async def _remove(folder: Path) -> None:
     """Remove a folder, whatever is cancelled meanwhile."""
     with anyio.CancelScope(shield=True):
-        await anyio.to_thread.run_sync(_remove_tree, folder)
+        await anyio.to_thread.run_sync(remove_tree, folder)
 
 
-def _remove_tree(folder: Path) -> None:
+def remove_tree(folder: Path) -> None:
+    """Remove a folder, however read-only; what refuses is logged."""
     try:
         unseal(folder)
         shutil.rmtree(folder)

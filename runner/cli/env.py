@@ -1,0 +1,116 @@
+"""``modelops-runner env``: what the cache holds, where, and removing it."""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+
+import anyio
+
+from runner.cache import cache_folder
+from runner.cli.parser import EnvCommand, EnvList, EnvPath, EnvPrune, EnvRemove
+from runner.cli.result import document
+from runner.diagnosis.case import Case
+from runner.diagnosis.errors import RunnerError
+from runner.diagnosis.text import printable
+from runner.environment.inventory import Entry, entries, prunable, remove
+from runner.flow import locate_environment, reported
+
+_UNITS = ((86400 * 7, "weeks"), (86400, "days"), (3600, "hours"), (60, "minutes"))
+
+
+def run_env(command: EnvCommand) -> tuple[int, str]:
+    """Do it; returns the exit code, and what goes to standard output."""
+    cache = cache_folder()
+    try:
+        match command:
+            case EnvList():
+                return 0, _list(entries(cache), cache, command.json)
+            case EnvPath():
+                return _path(command, cache)
+            case EnvRemove():
+                return _remove_keys(command, entries(cache), cache)
+            case EnvPrune():
+                chosen = prunable(
+                    entries(cache), older_than=command.older_than, max_size=command.max_size
+                )
+                return _remove(chosen, command.json, cache)
+    except OSError as error:
+        return _refuse(f"{error.filename or cache}: {error.strerror}")
+
+
+def _list(listed: list[Entry], cache: Path, json: bool) -> str:
+    total = sum(entry.size for entry in listed)
+    if json:
+        return document({"ok": True, "cache": cache, "size": total, "entries": listed})
+    lines = [_line(entry) for entry in reversed(listed)]
+    return "".join(lines) + f"{len(listed)} in {cache}, {size_text(total)}\n"
+
+
+def _line(entry: Entry) -> str:
+    bundles = printable(", ".join(entry.bundles))
+    used = "in use" if entry.in_use else f"used {_ago(entry.seconds_unused)} ago"
+    facts = [f"{entry.key:<20}", f"{entry.kind:<11}", f"{entry.python or '':<8}"]
+    facts += [f"{size_text(entry.size):>9}", f"{used:<20}", bundles]
+    return "  ".join(facts).rstrip() + "\n"
+
+
+def _path(command: EnvPath, cache: Path) -> tuple[int, str]:
+    if command.bundle is None:
+        return 0, f"{cache}\n"
+    case = Case()
+    try:
+        with reported(case):
+            venv = anyio.run(locate_environment, case, command.settings, command.bundle)
+    except RunnerError as error:
+        return _refuse(error.report.summary)
+    if venv is None:
+        return _refuse(f"it is not built; modelops-runner check --build {command.bundle} builds it")
+    return 0, f"{venv}\n"
+
+
+def _remove_keys(command: EnvRemove, listed: list[Entry], cache: Path) -> tuple[int, str]:
+    chosen: list[Entry] = []
+    for key in command.keys:
+        # As short as it is still one: git's way with its own.
+        found = [entry for entry in listed if entry.key.startswith(key)]
+        if len(found) != 1:
+            return _refuse(f"{len(found) or 'no'} folders in {cache} begin with {key!r}")
+        chosen += found
+    gone = {entry.key for entry in chosen}
+    chosen += [one for one in listed if one.dependencies in gone and one not in chosen]
+    return _remove(chosen, command.json, cache)
+
+
+def _remove(chosen: Iterable[Entry], json: bool, cache: Path) -> tuple[int, str]:
+    removed, left = list[Entry](), list[Entry]()
+    for entry in chosen:
+        (removed if remove(entry) else left).append(entry)
+    size = sum(entry.size for entry in removed)
+    code = 1 if left else 0
+    if json:
+        content = {"ok": not left, "cache": cache, "size": size, "removed": removed, "in_use": left}
+        return code, document(content)
+    for entry in left:
+        print(f"{entry.key} stays: it is in use", file=sys.stderr)
+    lines = [f"removed {entry.key}  {entry.kind}  {size_text(entry.size)}\n" for entry in removed]
+    return code, "".join(lines) + f"{size_text(size)} freed in {cache}\n"
+
+
+def size_text(size: int) -> str:
+    """``434.2 MB``: powers of 1000, as disks are sold."""
+    for unit, name in ((10**9, "GB"), (10**6, "MB"), (10**3, "kB")):
+        if size >= unit:
+            return f"{size / unit:.1f} {name}"
+    return f"{size} B"
+
+
+def _ago(seconds: float) -> str:
+    for unit, name in _UNITS:
+        if seconds >= 2 * unit:
+            return f"{seconds / unit:.0f} {name}"
+    return f"{seconds:.0f} seconds"
+
+
+def _refuse(reason: str) -> tuple[int, str]:
+    print(f"modelops-runner: error: {reason}", file=sys.stderr)
+    return 2, ""

@@ -1,0 +1,196 @@
+"""What the cache holds: listed, measured, removed; never what is in use.
+
+A folder is in use while a process holds a lock on it, which the kernel lets go of when that process
+ends (store.hold), and an environment also while a bundle's own venv upon it is. What has neither a
+manifest nor a builder is unfinished: a run was killed.
+"""
+
+import fcntl
+import os
+import tempfile
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+from msgspec import Struct
+
+from runner.environment.store import (
+    BUILDING,
+    MANIFEST,
+    Manifest,
+    read_manifest,
+    remove_tree,
+)
+
+Kind: TypeAlias = Literal["environment", "bundle", "unfinished"]
+
+_FOLDERS: dict[str, Kind] = {"environments": "environment", "layers": "bundle"}
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """A folder of the cache."""
+
+    key: str
+    kind: Kind
+    path: str
+    size: int
+    """Bytes on disk; what uv has linked from its own cache is counted, too."""
+    last_used: float
+    """Seconds since the epoch."""
+    in_use: bool
+    python: str | None = None
+    created_at: str | None = None
+    packages: tuple[str, ...] = ()
+    bundles: tuple[str, ...] = ()
+    """The names of the bundles that run in it."""
+    dependencies: str | None = None
+    """The key of the environment below it."""
+
+    @property
+    def seconds_unused(self) -> float:
+        return max(0.0, time.time() - self.last_used)
+
+
+def entries(cache: Path) -> list[Entry]:
+    """What the cache holds, the longest unused first.
+
+    :raises OSError: it cannot be read.
+    """
+    found = list(_found(cache))
+    manifests = [manifest for path, _ in found if (manifest := read_manifest(path))]
+    return sorted((_entry(*one, manifests) for one in found), key=lambda entry: entry.last_used)
+
+
+def prunable(
+    listed: Iterable[Entry],
+    *,
+    older_than: float | None = None,
+    max_size: int | None = None,
+) -> list[Entry]:
+    """What of it to remove: all that is unfinished, and what the limits say.
+
+    :param older_than: seconds since its last use.
+    :param max_size: bytes that may stay; the longest unused go first.
+    """
+    chosen: list[Entry] = []
+    kept = sorted(listed, key=lambda entry: entry.last_used)
+    for entry in list(kept):
+        too_old = older_than is not None and entry.seconds_unused > older_than
+        if not entry.in_use and (entry.kind == "unfinished" or too_old):
+            kept.remove(entry)
+            chosen.append(entry)
+    total = sum(entry.size for entry in kept)
+    for entry in list(kept):
+        if max_size is None or total <= max_size:
+            break
+        if not entry.in_use:
+            kept.remove(entry)
+            chosen.append(entry)
+            total -= entry.size
+    # What stands upon an environment goes with it, and is of no use without.
+    gone = {entry.key for entry in chosen}
+    chosen += [entry for entry in kept if entry.dependencies in gone]
+    return chosen
+
+
+def remove(entry: Entry) -> bool:
+    """Remove a folder, whole or not at all, where nobody uses it.
+
+    :returns: whether it is gone.
+    :raises OSError: it may not be removed.
+    """
+    folder = Path(entry.path)
+    with ExitStack() as held:
+        if not _alone(folder, held):
+            return False
+        if folder.exists():
+            # First out of the way: whoever comes now finds none, and not half of one.
+            beside = Path(tempfile.mkdtemp(prefix=f"{_key(folder)}{BUILDING}", dir=folder.parent))
+            folder.chmod(0o700)
+            folder.rename(beside / "removed")
+            remove_tree(beside)
+    return True
+
+
+def _alone(folder: Path, held: ExitStack) -> bool:
+    """Keep others from building or using a folder until ``held`` is closed, where nobody does."""
+    if folder.parent.name == "fresh":
+        return _lock(folder / ".lock", held)
+    lock = folder.with_name(f"{_key(folder)}.lock")
+    return _lock(lock, held) and _lock(folder / MANIFEST, held)
+
+
+def _lock(file: Path, held: ExitStack) -> bool:
+    try:
+        # To write, because NFS gives nobody a lock of his own for less (flock(2)).
+        descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True  # nobody has locked it yet
+    except OSError:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)  # a disk that is read-only
+    held.callback(os.close, descriptor)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _key(folder: Path) -> str:
+    return folder.name.partition(BUILDING)[0]
+
+
+def _found(cache: Path) -> Iterator[tuple[Path, Kind]]:
+    for name, kind in _FOLDERS.items():
+        for path in _subfolders(cache / name):
+            yield path, kind if BUILDING not in path.name and read_manifest(path) else "unfinished"
+    for path in _subfolders(cache / "fresh"):
+        yield path, "unfinished"
+
+
+def _subfolders(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    return [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
+
+
+def _entry(path: Path, kind: Kind, manifests: list[Manifest]) -> Entry:
+    with ExitStack() as held:
+        in_use = not _alone(path, held)
+    manifest = None if kind == "unfinished" else read_manifest(path)
+    if manifest is None:
+        return Entry(
+            key=path.name,
+            kind="unfinished",
+            path=str(path),
+            size=_size(path),
+            last_used=path.stat().st_mtime,
+            in_use=in_use,
+        )
+    upon = (one.bundle for one in manifests if one.dependencies == manifest.key)
+    return Entry(
+        key=manifest.key,
+        kind=kind,
+        path=str(path),
+        size=_size(path),
+        last_used=(path / MANIFEST).stat().st_mtime,
+        in_use=in_use,
+        python=manifest.python,
+        created_at=manifest.created_at,
+        packages=manifest.packages,
+        bundles=tuple(sorted({name for name in (manifest.bundle, *upon) if name})),
+        dependencies=manifest.dependencies,
+    )
+
+
+def _size(folder: Path) -> int:
+    total = 0
+    for path, folders, files in os.walk(folder):
+        for name in (*folders, *files):
+            try:
+                total += (Path(path) / name).lstat().st_blocks * 512
+            except FileNotFoundError:  # somebody else removes it
+                continue
+    return total
