@@ -102,6 +102,8 @@ def _attributes(error: BaseException) -> dict[str, object]:
             found.update((name, _attribute(error, name)) for name in names)
     if isinstance(error, KeyError) and len(error.args) == 1:
         found["key"] = error.args[0]
+    if isinstance(error, (ImportError, AttributeError)):
+        found.update(_hiding(error))
     return {
         name: clip(value, _MAX_TEXT) if isinstance(value, str) else value
         for name, value in found.items()
@@ -158,6 +160,15 @@ def _attribute(error: BaseException, name: str) -> object:
         return getattr(error, name, None)
     except BaseException:  # noqa: BLE001
         return None
+
+
+def _hiding(error: BaseException) -> dict[str, str]:
+    from bundle_protocol.hiding import hiding  # Only a failure is worth it.
+
+    try:
+        return hiding(error, safe_str(error)[:_MAX_MESSAGE])
+    except Exception:  # noqa: BLE001  # A path hook's, or that of a folder that may not be read.
+        return {}
 
 
 def _converted(convert: Callable[[object], str], value: object) -> str:

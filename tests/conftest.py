@@ -2,9 +2,12 @@
 
 import os
 import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
+
+from runner.environment import find_uv
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -34,3 +37,22 @@ def need_python(version: str) -> Path:
     if python is None:
         pytest.skip(f"no Python {version} on this machine")
     return python
+
+
+# What uv says where there is no network.
+_UNREACHABLE = ("error sending request", "Failed to fetch", "Request failed", "dns error")
+
+
+def make_venv(folder: Path, version: str, *requirements: str) -> Path:
+    """A real environment with wheels of the package index; skipped where that is out of reach."""
+    uv, python = str(find_uv()), str(need_python(version))
+    subprocess.run([uv, "venv", "-q", "--python", python, str(folder)], check=True, timeout=60)
+    if requirements:
+        install = [uv, "pip", "install", "-q", "--only-binary", ":all:", "--python", str(folder)]
+        done = subprocess.run(
+            [*install, *requirements], capture_output=True, text=True, timeout=150
+        )
+        if any(words in done.stderr for words in _UNREACHABLE):
+            pytest.skip(f"the package index is out of reach: {done.stderr[:200]}")
+        assert done.returncode == 0, done.stderr
+    return folder

@@ -5,7 +5,7 @@ from pathlib import Path
 import anyio
 import msgspec
 import pytest
-from conftest import need_python
+from conftest import make_venv, need_python
 from hypothesis import given
 from hypothesis import strategies as st
 from test_session import WIRE, Child
@@ -34,9 +34,11 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-async def load(folder: Path, files: dict[str, str], version: str = "3.11") -> Report:
-    """What a child of this Python reports of a bundle with these files."""
-    python = need_python(version)
+async def load(
+    folder: Path, files: dict[str, str], version: str = "3.11", venv: Path | None = None
+) -> Report:
+    """What a child of this Python, or of a venv, reports of a bundle with these files."""
+    python = venv / "bin" / "python" if venv else need_python(version)
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
@@ -46,6 +48,7 @@ async def load(folder: Path, files: dict[str, str], version: str = "3.11") -> Re
         full = (await anyio.run_process(command)).stdout.decode().strip()
     child.launch = msgspec.structs.replace(child.launch, python_version=full)
     child.case.bundle_files = tuple(sorted(files))
+    child.case.environment = EnvironmentInfo(path=str(venv)) if venv else None
     assert child.case.bundle is not None
     child.case.bundle.entry_point = "wire.py:wire"
     return await child.fail()
@@ -178,6 +181,65 @@ async def test_a_file_in_the_place_of_a_package_is_named(tmp_path: Path) -> None
     files = {"wire.py": f"import numpy.linalg\n{WIRE}", "numpy.py": ""}
     report = await load(tmp_path, files)
     assert report.summary == "numpy.py of the bundle hides the package numpy"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("version", ["3.8", "3.12"])
+async def test_a_file_that_hides_a_compiled_module_or_a_package_is_named(
+    version: str, tmp_path: Path
+) -> None:
+    report = await load(
+        tmp_path, {"wire.py": f"from array import array\n{WIRE}", "array.py": ""}, version
+    )
+    assert report.summary == "array.py of the bundle hides the standard library's array"
+    files = {"wire.py": f"import xmlrpc.client\n{WIRE}", "xmlrpc/__init__.py": ""}
+    report = await load(tmp_path, files, version)
+    assert report.summary == "xmlrpc/__init__.py of the bundle hides the standard library's xmlrpc"
+    assert "mv xmlrpc my_xmlrpc" in texts(report)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("version", ["3.8", "3.13"])
+@pytest.mark.parametrize(
+    "line", ["from statistics import prevalence", "import statistics\nstatistics.prevalence"]
+)
+async def test_a_file_named_as_the_standard_librarys_may_lack_a_name_of_its_own(
+    version: str, line: str, tmp_path: Path
+) -> None:
+    files = {"wire.py": f"{line}\n{WIRE}", "statistics.py": "def incidence(): pass\n"}
+    report = await load(tmp_path, files, version)
+    assert "bundle hides" not in report.summary and "'prevalence'" in report.summary
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("version", ["3.8", "3.13"])
+async def test_a_library_that_finds_the_bundles_file_means_the_standard_librarys(
+    version: str, tmp_path: Path
+) -> None:
+    files = {"wire.py": f"import fractions\n{WIRE}", "numbers.py": ""}
+    report = await load(tmp_path, files, version)
+    assert report.summary == "numbers.py of the bundle hides the standard library's numbers"
+
+
+@pytest.mark.anyio
+async def test_a_file_of_the_bundle_that_an_import_does_not_reach_is_named(tmp_path: Path) -> None:
+    # json was imported long before, by the child itself.
+    files = {"wire.py": f"from json import incidence\n{WIRE}", "json.py": "incidence = 3\n"}
+    report = await load(tmp_path, files)
+    assert report.code is Code.IMPORT_FAILED
+    assert report.summary == "the standard library's json hides json.py of the bundle"
+    assert "mv json.py my_json.py" in texts(report)
+
+
+@pytest.mark.anyio
+async def test_a_file_that_hides_an_installed_package_is_named(tmp_path: Path) -> None:
+    venv = make_venv(tmp_path / "venv", "3.11", "six")
+    files = {"wire.py": f"from six import moves\n{WIRE}", "six.py": "SIDES = 6\n"}
+    report = await load(tmp_path / "bundle", files, venv=venv)
+    assert report.summary == "six.py of the bundle hides the installed package six"
+    files["wire.py"] = f"from six import FACES\n{WIRE}"
+    report = await load(tmp_path / "bundle", files, venv=venv)
+    assert "bundle hides" not in report.summary and "'FACES'" in report.summary
 
 
 @pytest.mark.anyio

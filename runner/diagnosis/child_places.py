@@ -21,11 +21,12 @@ def telling_frame(case: Case, exception: ExceptionInfo | None) -> Frame | None:
     """The innermost frame in the bundle's own code, else the innermost one."""
     if exception is None or not exception.traceback:
         return None
-    own = [frame for frame in exception.traceback if _is_own(case, frame.file)]
+    own = [frame for frame in exception.traceback if is_own(case, frame.file)]
     return (own or exception.traceback)[-1]
 
 
-def _is_own(case: Case, file: str) -> bool:
+def is_own(case: Case, file: str) -> bool:
+    """Whether a file is the bundle's own, in its folder or where it is installed."""
     return any(PurePath(file).is_relative_to(root) for root in _roots(case))
 
 

@@ -13,6 +13,7 @@ from runner.diagnosis.binary_failures import binary_failure
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     bundle_argument,
+    is_own,
     place_of,
     short_path,
     telling_frame,
@@ -21,6 +22,7 @@ from runner.diagnosis.codes import Code
 from runner.diagnosis.import_errors import missing_module, module_named
 from runner.diagnosis.library_changes import library_change
 from runner.diagnosis.report import Edit, ExceptionInfo, Frame, Hint
+from runner.diagnosis.stdlib_changes import ADDED_MODULES, REMOVED_MODULES
 from runner.diagnosis.text import one_line, printable
 from runner.events import Phase
 
@@ -40,42 +42,76 @@ def import_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
 
 
 def _shadowed(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
-    """A file of the bundle that has the name of a module of Python's or of a package."""
+    """A file of the bundle in the place of a module of Python's or of a package, or hidden by it.
+
+    Two files of one name are no fault by themselves: one of them must lack what was asked for, and
+    the other have it, or be what a library meant.
+    """
     module = module_named(exception)
     if module is None:
         return None
     top = module.partition(".")[0]
-    file = _importable(case, top) or _path_in_bundle(case, exception)
+    taken = str(exception.attributes.get("module_file") or "")
+    hidden = str(exception.attributes.get("hidden_file") or "")
+    if taken and not is_own(case, taken):
+        return _hidden_by(case, phase, exception, top, taken, hidden)
+    file = _path_in_bundle(case, taken or _path_of(exception)) or _importable(case, top)
     if file is None or not _is_file_of(file, top):
         return None
-    missing = str(exception.attributes.get("name") or "")
-    if exception.type == "ModuleNotFoundError" and "is not a package" not in exception.message:
+    no_package = "is not a package" in exception.message
+    if exception.type == "ModuleNotFoundError" and not no_package and not hidden:
         return None
+    innermost = exception.traceback[-1].file if exception.traceback else ""
+    by_library = bool(innermost) and not is_own(case, innermost)
     imports = _imports(case, exception)
     # Whoever asks in numpy.py for something of numpy does not mean numpy.py.
-    asks_itself = bool(imports) and short_path(case, imports[-1].file) == file
-    if top in sys.stdlib_module_names:
-        hidden = f"the standard library's {top}"
+    by_itself = bool(imports) and short_path(case, imports[-1].file) == file
+    if not (hidden or by_library or by_itself or no_package):
+        return None
+    if _is_standard(top):
+        what = f"the standard library's {top}"
     elif _is_installed(case, top):
-        hidden = f"the installed package {top}"
-    elif asks_itself or missing.startswith(f"{top}."):
-        hidden = f"the package {top}"
+        what = f"the installed package {top}"
+    elif by_itself or no_package:
+        what = f"the package {top}"
     else:
         return None
-    renamed = file.replace(top, f"my_{top}", 1)
     return Finding(
         phase=phase,
         code=Code.IMPORT_FAILED,
-        summary=f"{file} of the bundle hides {hidden}",
+        summary=f"{file} of the bundle hides {what}",
         explanation=f"Every `import {top}` finds the bundle's file first, in libraries too; what"
         f" failed is: {one_line(printable(exception.message), 140)}",
-        hints=[
-            Hint(
-                title="give the file another name, and correct the imports that mean it",
-                command=f"cd {bundle_argument(case)} && mv {shlex.quote(file)}"
-                f" {shlex.quote(renamed)}",
-            )
-        ],
+        hints=[_rename(case, file, top)],
+    )
+
+
+def _hidden_by(
+    case: Case, phase: Phase, exception: ExceptionInfo, top: str, taken: str, hidden: str
+) -> Finding | None:
+    """A module of the bundle that an import does not reach, as another of its name comes first."""
+    file = _path_in_bundle(case, hidden)
+    if file is None or not _is_file_of(file, top):
+        return None
+    what = "the standard library's" if _is_standard(top) else "the installed package"
+    return Finding(
+        phase=phase,
+        code=Code.IMPORT_FAILED,
+        summary=f"{what} {top} hides {file} of the bundle",
+        explanation=f"`import {top}` finds {short_path(case, taken)}, which was imported before or"
+        " comes first on sys.path; what failed is:"
+        f" {one_line(printable(exception.message), 140)}",
+        hints=[_rename(case, file, top)],
+    )
+
+
+def _rename(case: Case, file: str, top: str) -> Hint:
+    renamed = file.replace(top, f"my_{top}", 1)
+    if file.endswith("/__init__.py"):
+        file, renamed = file.removesuffix("/__init__.py"), renamed.removesuffix("/__init__.py")
+    return Hint(
+        title="give the file another name, and correct the imports that mean it",
+        command=f"cd {bundle_argument(case)} && mv {shlex.quote(file)} {shlex.quote(renamed)}",
     )
 
 
@@ -248,17 +284,20 @@ def _importable(case: Case, top: str) -> str | None:
     return next((file for file in case.bundle_files if file in names), None)
 
 
-def _path_in_bundle(case: Case, exception: ExceptionInfo) -> str | None:
-    """The file that Python says it took for the module, where that is the bundle's."""
+def _path_of(exception: ExceptionInfo) -> str:
+    """The file that Python says it took for the module."""
     path = str(exception.attributes.get("path") or "")
-    if not path:
-        found = re.search(r"consider renaming '([^']{1,4096})'", exception.message)
-        path = found[1] if found else ""
-    if not path or not case.bundle:
-        return None
-    if not PurePosixPath(path).is_relative_to(case.bundle.path):
-        return None
-    return short_path(case, path)
+    found = re.search(r"consider renaming '([^']{1,4096})'", exception.message)
+    return path or (found[1] if found else "")
+
+
+def _path_in_bundle(case: Case, path: str) -> str | None:
+    return short_path(case, path) if is_own(case, path) else None
+
+
+def _is_standard(top: str) -> bool:
+    """Whether a module is Python's, in any of its versions: the same on whatever runs this."""
+    return top in sys.stdlib_module_names or top in ADDED_MODULES or top in REMOVED_MODULES
 
 
 def _is_installed(case: Case, top: str) -> bool:
