@@ -466,6 +466,7 @@ def test_what_is_installed_is_read_from_the_environment(tmp_path: Path) -> None:
         (site / name).write_text("")
     assert installed_modules(tmp_path) == (
         "fast",
+        "fast-1.0.dist-info",
         "fast/deep/_c.cpython-39-x86_64-linux-gnu.so",
         "six.py",
     )

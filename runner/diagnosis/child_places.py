@@ -62,6 +62,20 @@ def exec_command(case: Case, options: str) -> str:
     return f"modelops-runner exec {bundle_argument(case)} {options}"
 
 
+def declare_hint(case: Case, requirement: str, title: str) -> Hint:
+    """The line that declares a dependency, in the file in which the bundle declares its own."""
+    source = case.environment.requirements_from if case.environment else None
+    if source == "requirements.txt" or (
+        case.bundle_files and "pyproject.toml" not in case.bundle_files
+    ):
+        return Hint(title=title, edit=Edit(file="requirements.txt", after=requirement))
+    return Hint(
+        title=title,
+        command=f"uv add --project {bundle_argument(case)} {shlex.quote(requirement)}",
+        edit=Edit(file="pyproject.toml", after=f'dependencies = [..., "{requirement}"]'),
+    )
+
+
 def requires_python_hint(case: Case, specifier: str, title: str) -> Hint:
     """The line that narrows the Pythons which the bundle accepts, where it says so.
 

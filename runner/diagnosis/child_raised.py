@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     DOING,
-    bundle_argument,
     exec_command,
     place_of,
     requires_python_hint,
@@ -15,7 +14,7 @@ from runner.diagnosis.child_places import (
 from runner.diagnosis.codes import Code
 from runner.diagnosis.import_failures import import_failure
 from runner.diagnosis.newer_syntax import newer_syntax
-from runner.diagnosis.report import Edit, ExceptionInfo, Hint
+from runner.diagnosis.report import ExceptionInfo, Hint
 from runner.diagnosis.text import one_line, printable
 from runner.events import Phase
 
@@ -26,15 +25,12 @@ def raised_finding(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
     """The bundle's code raised."""
     if _find(exception, "MemoryError"):
         return _out_of_memory(case, phase, exception)
-    missing = _find(exception, "ModuleNotFoundError")
     syntax = _find(exception, "SyntaxError", "IndentationError", "TabError")
     broken = _find(exception, "ImportError") or _shared_library(exception)
     loading = phase is Phase.LOAD
     recognised = _recognised(case, phase, exception)
     if recognised is not None:
         finding = recognised
-    elif missing is not None and missing.attributes.get("name"):
-        finding = _module_not_found(case, phase, missing)
     elif syntax is not None and loading:
         finding = _syntax_error(case, phase, syntax)
     elif broken is not None:
@@ -64,30 +60,6 @@ def _recognised(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
             # It was tried last, and says what is missing: what led to it was expected to fail.
             return None
     return None
-
-
-def _module_not_found(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
-    module = str(exception.attributes["name"])
-    top = module.partition(".")[0]
-    where = place_of(case, telling_frame(case, exception)) or "the bundle"
-    source = case.environment.requirements_from if case.environment else None
-    if source == "requirements.txt":
-        add = Hint(title=f"declare it in {source}", edit=Edit(file=source, after=top))
-    else:
-        add = Hint(
-            title="declare it in pyproject.toml",
-            command=f"uv add --project {bundle_argument(case)} {top}",
-            edit=Edit(file="pyproject.toml", after=f'dependencies = [..., "{top}"]'),
-        )
-    return Finding(
-        phase=phase,
-        code=Code.MODULE_NOT_FOUND,
-        summary=f"{where} imports {module!r}, which is not installed in the bundle's environment",
-        explanation=f"The environment holds what {source or 'the bundle'} declares and nothing"
-        f" else, and {top!r} does not come with it. (The package on the index may have another name"
-        " than the module.)",
-        hints=[add],
-    )
 
 
 def _syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:

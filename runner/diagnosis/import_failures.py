@@ -6,10 +6,8 @@ import sys
 from collections.abc import Callable
 from pathlib import PurePosixPath
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
-
 from runner.diagnosis.binary_failures import binary_failure
+from runner.diagnosis.bundle_modules import file_elsewhere, importable_file, is_file_of
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     bundle_argument,
@@ -21,6 +19,7 @@ from runner.diagnosis.child_places import (
 from runner.diagnosis.codes import Code
 from runner.diagnosis.import_errors import missing_module, module_named
 from runner.diagnosis.library_changes import library_change
+from runner.diagnosis.missing_modules import is_installed, missing_module_finding
 from runner.diagnosis.report import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.stdlib_changes import ADDED_MODULES, REMOVED_MODULES
 from runner.diagnosis.text import one_line, printable
@@ -55,8 +54,8 @@ def _shadowed(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | N
     hidden = str(exception.attributes.get("hidden_file") or "")
     if taken and not is_own(case, taken):
         return _hidden_by(case, phase, exception, top, taken, hidden)
-    file = _path_in_bundle(case, taken or _path_of(exception)) or _importable(case, top)
-    if file is None or not _is_file_of(file, top):
+    file = _path_in_bundle(case, taken or _path_of(exception)) or importable_file(case, top)
+    if file is None or not is_file_of(file, top):
         return None
     no_package = "is not a package" in exception.message
     if exception.type == "ModuleNotFoundError" and not no_package and not hidden:
@@ -70,7 +69,7 @@ def _shadowed(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | N
         return None
     if _is_standard(top):
         what = f"the standard library's {top}"
-    elif _is_installed(case, top):
+    elif is_installed(case, top):
         what = f"the installed package {top}"
     elif by_itself or no_package:
         what = f"the package {top}"
@@ -91,7 +90,7 @@ def _hidden_by(
 ) -> Finding | None:
     """A module of the bundle that an import does not reach, as another of its name comes first."""
     file = _path_in_bundle(case, hidden)
-    if file is None or not _is_file_of(file, top):
+    if file is None or not is_file_of(file, top):
         return None
     what = "the standard library's" if _is_standard(top) else "the installed package"
     return Finding(
@@ -123,7 +122,7 @@ def _circular(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | N
     if module is None or not telling:
         return None
     imports = _imports(case, exception)
-    first = next((i for i, frame in enumerate(imports) if _is_file_of(frame.file, module)), None)
+    first = next((i for i, frame in enumerate(imports) if is_file_of(frame.file, module)), None)
     if first is None:
         return None
     circle = imports[first:]
@@ -151,7 +150,7 @@ def _circular(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | N
 def _library_change(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """What the standard library lost or gained, unless the bundle has a module of that name."""
     name = missing_module(exception)
-    if name is not None and _importable(case, name.partition(".")[0]):
+    if name is not None and importable_file(case, name.partition(".")[0]):
         return None
     return library_change(case, phase, exception)
 
@@ -163,7 +162,7 @@ def _not_packaged(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
         return None
     frame = telling_frame(case, exception)
     asking = short_path(case, frame.file) if frame else ""
-    file = _somewhere(case, name.replace(".", "/"), asking)
+    file = file_elsewhere(case, name.replace(".", "/"), asking)
     if file is None:
         return None
     folder, beside = str(PurePosixPath(file).parent), PurePosixPath(asking).parent
@@ -203,49 +202,13 @@ def _not_packaged(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     )
 
 
-def _declared_for_elsewhere(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
-    """A dependency that is declared with a marker (PEP 508) which does not hold here."""
-    name = missing_module(exception)
-    if name is None:
-        return None
-    top = name.partition(".")[0]
-    declared = []
-    for text in case.bundle_dependencies:
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement:
-            continue
-        if canonicalize_name(requirement.name) == canonicalize_name(top):
-            declared.append(requirement)
-    # One without a marker is installed: its module has another name, or it is damaged.
-    if not declared or any(requirement.marker is None for requirement in declared):
-        return None
-    marker = " / ".join(str(requirement.marker) for requirement in declared)
-    without = ", ".join(
-        f"{requirement.name}{requirement.specifier}" for requirement in declared[:1]
-    )
-    return Finding(
-        phase=phase,
-        code=Code.MODULE_NOT_FOUND,
-        summary=f"{top!r} is declared for other environments only: {one_line(marker, 100)}",
-        explanation="Its marker does not hold for this platform and this Python, so it was not"
-        " installed; the code imports it all the same.",
-        hints=[
-            Hint(
-                title="declare it without the marker, or guard the import in the same way",
-                edit=Edit(file="pyproject.toml", before=str(declared[0]), after=without),
-            )
-        ],
-    )
-
-
 _RECOGNISERS: list[Callable[[Case, Phase, ExceptionInfo], Finding | None]] = [
     _shadowed,
     _circular,
     _library_change,
     binary_failure,
     _not_packaged,
-    _declared_for_elsewhere,
+    missing_module_finding,
 ]
 
 
@@ -265,25 +228,6 @@ def _own_files(case: Case, frame: Frame) -> tuple[str, ...]:
     return case.bundle_files
 
 
-def _is_file_of(file: str, module: str) -> bool:
-    path = PurePosixPath(file)
-    parts = path.parent.parts if path.name == "__init__.py" else (*path.parent.parts, path.stem)
-    names = tuple(module.split("."))
-    return parts[-len(names) :] == names
-
-
-def _importable(case: Case, top: str) -> str | None:
-    """The bundle's file that an import of this name finds: at its top, in src, beside the wire."""
-    wire = (case.bundle.entry_point if case.bundle else None) or ""
-    folder = PurePosixPath(wire.partition(":")[0]).parent
-    names = {
-        (PurePosixPath(root) / file).as_posix()
-        for root in ("", "src", folder)
-        for file in (f"{top}.py", f"{top}/__init__.py")
-    }
-    return next((file for file in case.bundle_files if file in names), None)
-
-
 def _path_of(exception: ExceptionInfo) -> str:
     """The file that Python says it took for the module."""
     path = str(exception.attributes.get("path") or "")
@@ -298,36 +242,6 @@ def _path_in_bundle(case: Case, path: str) -> str | None:
 def _is_standard(top: str) -> bool:
     """Whether a module is Python's, in any of its versions: the same on whatever runs this."""
     return top in sys.stdlib_module_names or top in ADDED_MODULES or top in REMOVED_MODULES
-
-
-def _is_installed(case: Case, top: str) -> bool:
-    return not {top, f"{top}.py"}.isdisjoint(case.installed)
-
-
-def _somewhere(case: Case, path: str, asking: str) -> str | None:
-    """Where in the bundle a module's file or folder is, other than in the file that asks for it."""
-    files = set(case.bundle_files)
-    endings = (f"/{path}.py", f"/{path}/__init__.py")
-    found = []
-    for file in case.bundle_files:
-        if file == asking or not f"/{file}".endswith(endings):
-            continue
-        root = f"/{file}".rpartition(f"/{path}")[0].lstrip("/")
-        # A module inside a package has its own name there: mypackage/torch.py is no torch.
-        if f"{root}/__init__.py" not in files or root == str(PurePosixPath(asking).parent):
-            found.append(file)
-    if found:
-        return min(found, key=lambda file: (file.count("/"), file))
-    # A namespace package (PEP 420) has no file of its own.
-    folders = (f"{path}/", f"src/{path}/")
-    return next(
-        (
-            file.rpartition("/")[0]
-            for file in case.bundle_files
-            if file.startswith(folders) and file.endswith(".py")
-        ),
-        None,
-    )
 
 
 def _move_edit(case: Case, frame: Frame) -> Edit | None:

@@ -111,7 +111,6 @@ google.api_core google-api-core
 google.appengine appengine-python-standard
 google.auth google-auth
 google.cloud.* google-cloud-*
-google.cloud.pubsub_v1 google-cloud-pubsub
 google.cloud.secretmanager google-cloud-secret-manager
 google.cloud.sql.connector cloud-sql-python-connector
 google.genai google-genai
