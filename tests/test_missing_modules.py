@@ -7,6 +7,7 @@ from conftest import make_venv
 from test_import_failures import a_case, found, load, texts
 from test_session import WIRE
 
+from runner import Runner, RunnerError
 from runner.bundle.optional import optional_dependencies
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.codes import Code
@@ -141,3 +142,23 @@ def test_what_is_declared_twice_is_not_declared_for_elsewhere() -> None:
     case.environment = EnvironmentInfo(requirements_from="requirements.txt")
     case.bundle_dependencies = ("PyYAML ; sys_platform == 'win32'", "pyyaml")
     assert "is not installed" in not_found("yaml", case).summary
+
+
+@pytest.mark.parametrize(
+    ("table", "summary"),
+    [
+        ('[project.optional-dependencies]\nplot = ["PyYAML>=6"]', "in the extra 'plot' only"),
+        ('[dependency-groups]\ndev = ["PyYAML>=6"]', "in the dependency group 'dev' only"),
+    ],
+)
+def test_a_whole_run_tells_an_extra_that_is_not_installed(
+    table: str, summary: str, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / "pyproject.toml").write_text(f'[project]\nname = "sir"\nversion = "1"\n{table}\n')
+    (bundle / "wire.py").write_text(f"import yaml\n{WIRE}")
+    with Runner(cache=tmp_path / "cache") as runner, pytest.raises(RunnerError) as caught:
+        runner.execute(bundle)
+    assert caught.value.report.code is Code.MODULE_NOT_FOUND
+    assert summary in caught.value.report.summary

@@ -20,6 +20,7 @@ from runner.diagnosis.codes import Code
 from runner.diagnosis.import_errors import missing_module, module_named
 from runner.diagnosis.library_changes import library_change
 from runner.diagnosis.missing_modules import is_installed, missing_module_finding
+from runner.diagnosis.newer_features import newer_feature
 from runner.diagnosis.report import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.stdlib_changes import ADDED_MODULES, REMOVED_MODULES
 from runner.diagnosis.text import one_line, printable
@@ -207,6 +208,7 @@ _RECOGNISERS: list[Callable[[Case, Phase, ExceptionInfo], Finding | None]] = [
     _circular,
     _library_change,
     binary_failure,
+    newer_feature,
     _not_packaged,
     missing_module_finding,
 ]
