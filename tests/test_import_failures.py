@@ -375,7 +375,7 @@ BINARY = {
         "numpy.dtype size changed, may indicate binary incompatibility. Expected 96 from C header,"
         " got 88 from PyObject",
         PANDAS,
-        "pandas was compiled for another NumPy",
+        "pandas was compiled for NumPy 1",
         "numpy<2",
     ),
     "NumPy 2": (
@@ -478,7 +478,7 @@ WORDS = st.sampled_from(
      "module 'random' has no attribute 'x'", ": cannot open shared object file", "site-packages/",
      "consider renaming '/bundle/random.py'", "version `GLIBC_2.1' not found", "undefined symbol: ",
      "numpy.dtype size changed", "No module named 'a.b'; 'a' is not a package", ".so", "match x:",
-     'f"{a["b"]}"', "..", "\0", "\ud800", " as b,"]
+     'f"{a["b"]}"', "..", "a-1.dist-info", "from a.b import c", "yaml", "google.cloud", "/bundle/a.py", "\0", "\ud800", " as b,"]
 )  # fmt: skip
 TEXT = st.one_of(st.text(max_size=30), st.lists(WORDS, max_size=5).map("".join))
 FRAMES = st.lists(st.builds(Frame, TEXT, st.none() | st.integers(), TEXT, st.none() | TEXT))
@@ -492,7 +492,9 @@ EXCEPTIONS = st.builds(
     module=st.none() | TEXT,
     traceback=FRAMES,
     attributes=st.dictionaries(
-        st.sampled_from(["name", "path", "filename", "lineno", "text"]),
+        st.sampled_from(
+            ["name", "path", "filename", "lineno", "text", "module_file", "hidden_file"]
+        ),
         st.none() | st.integers() | TEXT,
     ),
 )

@@ -40,6 +40,11 @@ def distribution_of(module: str) -> str | None:
     return None
 
 
+def distribution_named(module: str) -> str:
+    """What to ask the index for, for the module or package at the top of an import."""
+    return distribution_of(module) or module
+
+
 def distribution_meant_by(requirement: str) -> str | None:
     """The distribution that a requirement means, if it is by a module's name: ``cv2``, ``pil``.
 

@@ -18,8 +18,9 @@ from runner.diagnosis.child_places import (
 )
 from runner.diagnosis.codes import Code
 from runner.diagnosis.import_errors import missing_module, module_named
+from runner.diagnosis.installed_modules import is_installed
 from runner.diagnosis.library_changes import library_change
-from runner.diagnosis.missing_modules import is_installed, missing_module_finding
+from runner.diagnosis.missing_modules import missing_module_finding
 from runner.diagnosis.newer_features import newer_feature
 from runner.diagnosis.report import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.stdlib_changes import ADDED_MODULES, REMOVED_MODULES

@@ -11,6 +11,7 @@ from runner.diagnosis.child_places import (
     telling_frame,
 )
 from runner.diagnosis.codes import Code
+from runner.diagnosis.distribution_names import distribution_named
 from runner.diagnosis.import_errors import missing_module, missing_name
 from runner.diagnosis.newer_syntax import is_older
 from runner.diagnosis.report import ExceptionInfo, Frame, Hint
@@ -115,7 +116,10 @@ def _library_changed(
             f" It is asked for in {package}, which is not made for this Python; another release"
             " may be."
         )
-        command = f"uv lock --project {bundle_argument(case)} --upgrade-package {package}"
+        command = (
+            f"uv lock --project {bundle_argument(case)} --upgrade-package"
+            f" {distribution_named(package)}"
+        )
         hints.insert(0, Hint(title=f"upgrade {package}", command=command))
     is_module = exception.type == "ModuleNotFoundError"
     return Finding(

@@ -25,6 +25,7 @@ from runner.diagnosis.distribution_names import (
     why_this_distribution,
 )
 from runner.diagnosis.import_errors import missing_module, missing_name
+from runner.diagnosis.installed_modules import installed_version, is_installed
 from runner.diagnosis.report import Edit, ExceptionInfo, Hint
 from runner.diagnosis.text import one_line
 from runner.events import Phase
@@ -34,7 +35,6 @@ _GROUP = re.compile(r""""([^"]{1,100})" in dependency_groups""")
 _IMPORT = re.compile(
     r"\s*(?:from\s+([\w.]{1,200})\s+import\s+\(?\s*(\w{1,100})?|import\s+([\w.]{1,200}))"
 )
-_DIST_INFO = re.compile(r"([\w.]+)-([\w.!+]+)\.dist-info")
 
 
 class _Missing(Struct, frozen=True):
@@ -65,11 +65,6 @@ def missing_module_finding(case: Case, phase: Phase, exception: ExceptionInfo) -
         or _not_in_what_is_installed(case, phase, exception, missing)
         or _not_installed(case, phase, exception, missing)
     )
-
-
-def is_installed(case: Case, top: str) -> bool:
-    """Whether the environment has a module of that name."""
-    return not {top, f"{top}.py"}.isdisjoint(case.installed)
 
 
 def _missing(exception: ExceptionInfo) -> _Missing | None:
@@ -144,7 +139,7 @@ def _declared_for_elsewhere(case: Case, phase: Phase, missing: _Missing) -> Find
     if not declared or any(requirement.marker is None for requirement in declared):
         return None
     name = declared[0].name
-    if _installed_version(case, name) is not None:
+    if installed_version(case, name) is not None:
         return None
     markers = " / ".join(str(requirement.marker) for requirement in declared)
     plain = f"{name}{_extras(declared[0])}{declared[0].specifier}"
@@ -189,7 +184,7 @@ def _not_in_what_is_installed(
 ) -> Finding | None:
     """The distribution is there, and the module is not."""
     name = missing.distribution
-    version = _installed_version(case, name)
+    version = installed_version(case, name)
     if version is None:
         return None
     where = place_of(case, telling_frame(case, exception)) or "the bundle"
@@ -216,14 +211,6 @@ def _not_in_what_is_installed(
         " another release has it, or calls it otherwise.",
         hints=hints,
     )
-
-
-def _installed_version(case: Case, name: str) -> str | None:
-    for entry in case.installed:
-        found = _DIST_INFO.fullmatch(entry)
-        if found is not None and same_distribution(found[1], name):
-            return found[2]
-    return None
 
 
 def _not_installed(
