@@ -478,7 +478,8 @@ WORDS = st.sampled_from(
      "module 'random' has no attribute 'x'", ": cannot open shared object file", "site-packages/",
      "consider renaming '/bundle/random.py'", "version `GLIBC_2.1' not found", "undefined symbol: ",
      "numpy.dtype size changed", "No module named 'a.b'; 'a' is not a package", ".so", "match x:",
-     'f"{a["b"]}"', "..", "a-1.dist-info", "from a.b import c", "yaml", "google.cloud", "/bundle/a.py", "\0", "\ud800", " as b,"]
+     'f"{a["b"]}"', "..", "\0", "\ud800", " as b,", "a-1.dist-info", "from a.b import c", "yaml",
+     "google.cloud", "/bundle/a.py", "a; extra == 'b'"]
 )  # fmt: skip
 TEXT = st.one_of(st.text(max_size=30), st.lists(WORDS, max_size=5).map("".join))
 FRAMES = st.lists(st.builds(Frame, TEXT, st.none() | st.integers(), TEXT, st.none() | TEXT))

@@ -257,6 +257,8 @@ EXPLANATIONS: dict[Code, Explanation] = {
             "The package is not declared: it was there only on its author's machine.",
             "The module is the bundle's own, and is not where imports look.",
             "It left the standard library in this Python.",
+            "It is declared in an extra, in a dependency group, or for other platforms only.",
+            "The distribution is installed in a release that has no such module.",
         ),
         ("Declare it where the report says; its name on the index may differ from the module's.",),
     ),
@@ -264,14 +266,15 @@ EXPLANATIONS: dict[Code, Explanation] = {
         (
             "The installed version has no such name.",
             "A shared library that it needs is not on the machine.",
-            "It was compiled for another Python or another numpy.",
+            "It was compiled for another Python, another kind of machine or another NumPy.",
+            "A file of the bundle hides a module of the same name, or is hidden by one.",
         ),
         ("Pin the version that the code was written for, or install the library.",),
     ),
     Code.SYNTAX_ERROR: Explanation(
         (
             "The line is wrong.",
-            "It uses syntax of a newer Python than the one it runs on.",
+            "It uses syntax of a newer Python than the one it runs on, or types such as `int | None`.",
         ),
         ("Correct it, or raise `requires-python`.",),
     ),
