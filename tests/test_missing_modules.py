@@ -11,7 +11,7 @@ from runner import Runner, RunnerError
 from runner.bundle.optional import optional_dependencies
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.codes import Code
-from runner.diagnosis.report import EnvironmentInfo
+from runner.diagnosis.report import Edit, EnvironmentInfo
 
 pytestmark = pytest.mark.anyio
 
@@ -91,6 +91,20 @@ async def test_an_installed_distribution_may_lack_the_module(tmp_path: Path) -> 
     report = await load(tmp_path / "bundle", files, venv=venv)
     assert "'dateutil', which python-dateutil 2.9.0.post0, that is" in report.summary
     assert "--fresh-venv" in texts(report)
+
+
+async def test_a_distribution_that_is_imported_by_its_own_name_has_another(tmp_path: Path) -> None:
+    venv = make_venv(tmp_path / "venv", "3.11", "python-dateutil==2.9.0.post0")
+    files = {"wire.py": f"import python_dateutil\n{WIRE}", "pyproject.toml": ""}
+    report = await load(tmp_path / "bundle", files, venv=venv)
+    assert report.code is Code.MODULE_NOT_FOUND
+    assert report.summary == (
+        "wire.py:1 imports 'python_dateutil'; what python_dateutil brings is called dateutil"
+    )
+    (hint,) = report.hints
+    assert hint.edit == Edit(
+        file="wire.py", before="import python_dateutil", after="import dateutil"
+    )
 
 
 async def test_a_module_that_the_bundles_own_package_has_not_is_no_dependency(

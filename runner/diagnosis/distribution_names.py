@@ -45,6 +45,15 @@ def distribution_named(module: str) -> str:
     return distribution_of(module) or module
 
 
+def modules_named_otherwise(distribution: str) -> list[str]:
+    """The modules at the top of a distribution that are known to have another name than it."""
+    return [
+        module
+        for module, name in _names().items()
+        if "." not in module and same_distribution(name, distribution)
+    ]
+
+
 def distribution_meant_by(requirement: str) -> str | None:
     """The distribution that a requirement means, if it is by a module's name: ``cv2``, ``pil``.
 

@@ -274,7 +274,7 @@ EXPLANATIONS: dict[Code, Explanation] = {
     Code.SYNTAX_ERROR: Explanation(
         (
             "The line is wrong.",
-            "It uses syntax of a newer Python than the one it runs on, or types such as `int | None`.",
+            "It uses syntax of a newer Python than the one it runs on, or `int | None`.",
         ),
         ("Correct it, or raise `requires-python`.",),
     ),

@@ -21,6 +21,7 @@ from runner.diagnosis.child_places import (
 from runner.diagnosis.codes import Code
 from runner.diagnosis.distribution_names import (
     distribution_of,
+    modules_named_otherwise,
     same_distribution,
     why_this_distribution,
 )
@@ -187,7 +188,27 @@ def _not_in_what_is_installed(
     version = installed_version(case, name)
     if version is None:
         return None
-    where = place_of(case, telling_frame(case, exception)) or "the bundle"
+    frame = telling_frame(case, exception)
+    where = place_of(case, frame) or "the bundle"
+    modules = [module for module in modules_named_otherwise(name) if is_installed(case, module)]
+    if modules and frame is not None and not is_installed(case, missing.top):
+        return Finding(
+            phase=phase,
+            code=Code.MODULE_NOT_FOUND,
+            summary=f"{where} imports {missing.name!r}; what {name} brings is called {modules[0]}",
+            explanation=f"{name} {version} is installed. A distribution's name on the index is not"
+            " always its module's.",
+            hints=[
+                Hint(
+                    title=f"import {' or '.join(modules)}",
+                    edit=Edit(
+                        file=short_path(case, frame.file),
+                        before=one_line(frame.text, 160) if frame.text else None,
+                        after=f"import {modules[0]}",
+                    ),
+                )
+            ],
+        )
     hints = [
         Hint(
             title=f"take a newer {name}, if a newer one has it",
