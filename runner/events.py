@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import Enum
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
 
@@ -41,6 +41,29 @@ class Stream(str, Enum):
     """Bytes on the wire where no frame was: from a ``sitecustomize`` that prints, say."""
     UV = "uv"
     """What uv says while it builds."""
+
+
+class Origin(str, Enum):
+    """Where a fact came from, as recordings name it."""
+
+    RUN = "run"
+    """The first fact: it becomes a recording's first line."""
+    BUNDLE = "bundle"
+    INTERPRETERS = "interpreters"
+    ENVIRONMENT = "environment"
+    UV_STDOUT = "uv.stdout"
+    UV_STDERR = "uv.stderr"
+    UV_EXIT = "uv.exit"
+    INSTALLED = "installed"
+    CHILD_START = "child.start"
+    CHILD_WIRE = "child.wire"
+    CHILD_STDOUT = "child.stdout"
+    CHILD_STDERR = "child.stderr"
+    CHILD_OUTPUT = "child.output"
+    CHILD_EXIT = "child.exit"
+    TIMEOUT = "timeout"
+    PHASE = "phase"
+    OUTCOME = "outcome"
 
 
 Outcome: TypeAlias = Literal["ok", "failed", "cancelled"]
@@ -81,8 +104,18 @@ class Diagnosed(Struct, frozen=True):
     at: float
 
 
+class Fact(Struct, frozen=True):
+    """Something that came in from outside and that a report may follow from: for recordings."""
+
+    origin: Origin
+    value: Any
+    """Bytes as they came, or a struct."""
+    at: float
+
+
 Event: TypeAlias = PhaseStarted | PhaseFinished | Output | Note | Diagnosed
 EventHandler: TypeAlias = Callable[[Event], None]
+FactKeeper: TypeAlias = Callable[[Fact], None]
 
 
 class Journal:
@@ -90,10 +123,14 @@ class Journal:
 
     :param handler: called with every event, in order, from the thread that runs the event loop; it
         must not block. What it raises is logged and does not disturb the run.
+    :param keeper: called with every fact, likewise; it does not raise.
     """
 
-    def __init__(self, handler: EventHandler | None = None) -> None:
+    def __init__(
+        self, handler: EventHandler | None = None, keeper: FactKeeper | None = None
+    ) -> None:
         self._handler = handler
+        self._keeper = keeper
         self.phases: list[PhaseFinished] = []
         self.current: Phase | None = None
         """The phase that is under way, or the one that failed."""
@@ -112,6 +149,10 @@ class Journal:
     def note(self, text: str) -> None:
         self.emit(Note(text, time.monotonic()))
 
+    def fact(self, origin: Origin, value: Any) -> None:
+        if self._keeper is not None:
+            self._keeper(Fact(origin, value, time.monotonic()))
+
     @contextmanager
     def phase(self, phase: Phase) -> Iterator[None]:
         """Mark a phase: started on entry, finished on exit with what became of it."""
@@ -129,4 +170,5 @@ class Journal:
             now = time.monotonic()
             finished = PhaseFinished(phase, now, now - started, outcome)
             self.phases.append(finished)
+            self.fact(Origin.PHASE, finished)
             self.emit(finished)

@@ -22,15 +22,18 @@ from runner.diagnosis.report import (
     Report,
     WorkerInfo,
 )
+from runner.dialogue import Launch
 from runner.environment import Base, Source, environment, find_uv
-from runner.events import Diagnosed, Phase
+from runner.events import Diagnosed, Origin, Phase
 from runner.interpreter import (
     OLDEST_FOR_TASKS,
     Interpreter,
     Requirement,
+    ThisMachine,
     choose_interpreter,
 )
-from runner.session import Launch, Session, open_session
+from runner.recording import Outcome, ReadBundle, Run
+from runner.session import Session, open_session
 from runner.task import Task, check_task
 from runner.worker import worker_info
 
@@ -111,7 +114,7 @@ async def execute_task(
     """
     began = time.monotonic()
     case.worker = worker_info()
-    bundle = await _read(case, path)
+    bundle = await _read(case, settings, path)
     wanted = task(bundle)
     check_task(wanted)
     interpreter = await _choose(case, settings, bundle)
@@ -119,6 +122,7 @@ async def execute_task(
         timeout = bundle.defaults.timeout if settings.timeout is None else settings.timeout
         with case.journal.phase(Phase.EXECUTE):
             outputs = await session.execute(wanted.entrypoint, wanted.params, wanted.seed, timeout)
+    case.journal.fact(Origin.OUTCOME, Outcome(None))
     assert case.child is not None
     phases = {phase.phase.value: round(phase.seconds, 6) for phase in case.journal.phases}
     timings = Timings(total_seconds=round(time.monotonic() - began, 6), phases=phases)
@@ -132,23 +136,40 @@ async def check_bundle(case: Case, settings: Settings, path: Path, *, build: boo
     :raises Failure: whatever is wrong with it.
     """
     case.worker = worker_info()
-    bundle = await _read(case, path)
+    bundle = await _read(case, settings, path)
     interpreter = await _choose(case, settings, bundle)
     if build:
         async with _session(case, settings, bundle, interpreter):
             pass
+    case.journal.fact(Origin.OUTCOME, Outcome(None))
     assert case.bundle is not None and case.interpreter is not None
     return Check(case.bundle, case.interpreter, case.environment, case.child)
 
 
-async def _read(case: Case, path: Path) -> Bundle:
+async def _read(case: Case, settings: Settings, path: Path) -> Bundle:
     case.bundle = BundleInfo(path=str(path.absolute()))
     with case.journal.phase(Phase.BUNDLE):
-        # In a thread: the digest of a bundle with large files takes a while.
-        bundle = await anyio.to_thread.run_sync(read_bundle, path, abandon_on_cancel=True)
-        case.bundle = bundle.info()
+        try:
+            # In a thread: the digest of a bundle with large files takes a while.
+            bundle = await anyio.to_thread.run_sync(read_bundle, path, abandon_on_cancel=True)
+            case.bundle = bundle.info()
+        finally:
+            case.journal.fact(Origin.RUN, Run(case.bundle, case.worker))
         case.bundle_files = bundle.files
         case.bundle_dependencies = bundle.dependencies or ()
+        case.journal.fact(
+            Origin.BUNDLE,
+            ReadBundle(
+                name=bundle.name or bundle.path.name,
+                files=case.bundle_files,
+                dependencies=case.bundle_dependencies,
+                requires_python=str(bundle.requires_python),
+                requires_python_text=bundle.requires_python_text,
+                requires_python_at=bundle.requires_python_at,
+                requires_python_line=bundle.requires_python_line,
+                python=settings.python,
+            ),
+        )
         return bundle
 
 
@@ -161,7 +182,8 @@ async def _choose(case: Case, settings: Settings, bundle: Bundle) -> Interpreter
         bundle=bundle.name or bundle.path.name,
     )
     with case.journal.phase(Phase.INTERPRETER):
-        return await choose_interpreter(requirement, settings.python, case=case, uv=find_uv())
+        machine = ThisMachine(case.journal, find_uv())
+        return await choose_interpreter(requirement, settings.python, case=case, machine=machine)
 
 
 @asynccontextmanager
@@ -240,6 +262,7 @@ def reported(case: Case) -> Iterator[None]:
 
 def diagnose(case: Case, finding: Finding) -> Report:
     """Make the report and announce it."""
+    case.journal.fact(Origin.OUTCOME, Outcome(finding))
     report = case.report(finding)
     case.journal.emit(Diagnosed(report.code.value, report.summary, time.monotonic()))
     return report

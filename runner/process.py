@@ -24,7 +24,7 @@ import anyio
 import anyio.to_thread
 from msgspec import Struct
 
-from runner.oom import oom_kills
+from runner.oom import memory_limit, oom_kills
 
 _log = logging.getLogger(__name__)
 
@@ -60,6 +60,8 @@ class Exit(Struct, frozen=True):
     lifetime_seconds: float
     oom_killed: bool = False
     """Whether the kernel killed it for want of memory, as far as its counters tell."""
+    memory_limit: int | None = None
+    """Then, the limit of the control group that it shared with this process, in bytes."""
 
     @property
     def signal_name(self) -> str | None:
@@ -172,13 +174,15 @@ class Process:
             number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
             rss = _peak_memory(usage)
             cpu = usage.ru_utime + usage.ru_stime
+        oom_killed = number == signal.SIGKILL and self._oom_kills != oom_kills()
         self.exit = Exit(
             code,
             number,
             rss,
             cpu,
             time.monotonic() - self._started,
-            oom_killed=number == signal.SIGKILL and self._oom_kills != oom_kills(),
+            oom_killed=oom_killed,
+            memory_limit=memory_limit() if oom_killed else None,
         )
         # Popen would otherwise warn that its process still runs, and try to reap it again.
         self._popen.returncode = code if code is not None else -(number or 0)

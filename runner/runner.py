@@ -1,9 +1,10 @@
 """The façade: ``AsyncRunner`` on asyncio or trio, ``Runner`` from any thread."""
 
+import logging
 import threading
 import weakref
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import ExitStack
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -24,8 +25,10 @@ from runner.flow import (
     execute_task,
     reported,
 )
+from runner.recording import Recorder, record_in_free
 from runner.task import Task
 
+_log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 # A cancelled call ends its child, at worst by SIGKILL; this is how long its caller waits for that.
@@ -43,6 +46,7 @@ class _Runner:
         startup_timeout: float = STARTUP_TIMEOUT,
         timeout: float | None = None,
         cache: str | PathLike[str] | None = None,
+        record: str | PathLike[str] | None = None,
         on_event: EventHandler | None = None,
     ) -> None:
         self._settings = Settings(
@@ -53,6 +57,9 @@ class _Runner:
             # Absolute: the child runs in the bundle's folder.
             cache=None if cache is None else Path(cache).absolute(),
         )
+        self._record = None if record is None else Path(record).absolute()
+        if self._record is not None:
+            self._record.mkdir(parents=True, exist_ok=True)
         self._on_event = on_event
         self._closed = False
 
@@ -70,14 +77,38 @@ class _Runner:
                 seed,
             )
 
-        case = Case(self._on_event)
-        with reported(case):
+        words = ["exec", str(bundle), *([] if entrypoint is None else [entrypoint])]
+        with self._case([*words, f"--seed={seed}"]) as case:
             return await execute_task(case, self._settings, Path(bundle), task)
 
     async def _check(self, bundle: str | PathLike[str], build: bool) -> Check:
-        case = Case(self._on_event)
-        with reported(case):
+        with self._case(["check", str(bundle), *(["--build"] if build else [])]) as case:
             return await check_bundle(case, self._settings, Path(bundle), build=build)
+
+    @contextmanager
+    def _case(self, words: list[str]) -> Iterator[Case]:
+        """The case of one run, whose failure is raised with its report and recorded.
+
+        :param words: what is asked for, as the command's arguments.
+        """
+        recorder = None if self._record is None else self._recorder(self._record, words)
+        case = Case(self._on_event, recorder)
+        try:
+            with reported(case):
+                yield case
+        finally:
+            if recorder is not None and recorder.failed:
+                recorder.close()
+                case.journal.note(f"recorded in {recorder.path}")
+            elif recorder is not None:
+                recorder.discard()
+
+    def _recorder(self, folder: Path, words: list[str]) -> Recorder | None:
+        try:
+            return record_in_free(folder, ["modelops-runner", *words])
+        except OSError as error:
+            _log.warning("nothing is recorded in %s: %s", folder, error.strerror)
+            return None
 
     def _check_open(self) -> None:
         if self._closed:
@@ -147,6 +178,8 @@ class Runner(_Runner):
     :param timeout: seconds that a task may take; by default what its bundle says, else no limit.
     :param cache: the folder where environments are kept; by default ``MODELOPS_CACHE_DIR``, else
         the user's cache folder.
+    :param record: a folder, made if need be, in which what came in from outside is kept of each run
+        that fails: the first in ``recording.jsonl``, others in ``2/recording.jsonl`` and so on.
     :param on_event: called with every event of every run, from that thread: it must not block.
     """
 
@@ -158,6 +191,7 @@ class Runner(_Runner):
         startup_timeout: float = STARTUP_TIMEOUT,
         timeout: float | None = None,
         cache: str | PathLike[str] | None = None,
+        record: str | PathLike[str] | None = None,
         on_event: EventHandler | None = None,
     ) -> None:
         super().__init__(
@@ -166,6 +200,7 @@ class Runner(_Runner):
             startup_timeout=startup_timeout,
             timeout=timeout,
             cache=cache,
+            record=record,
             on_event=on_event,
         )
         self._lock = threading.Lock()

@@ -18,10 +18,11 @@ from packaging.specifiers import SpecifierSet
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.codes import Code
 from runner.environment import find_uv
-from runner.interpreter import choose, discovery
+from runner.interpreter import discovery, machine
 from runner.interpreter.choice import best, listed
 from runner.interpreter.choose import choose_interpreter
 from runner.interpreter.discovery import candidates, probe
+from runner.interpreter.machine import ThisMachine
 from runner.interpreter.model import Broken, Interpreter, Requirement, worker_interpreter
 from runner.interpreter.request import ByPath, ByVersion, Worker, parse_request
 
@@ -225,18 +226,16 @@ def test_what_mise_installed_is_found(tmp_path: Path, monkeypatch: pytest.Monkey
 async def choice(text: str | None, request: str | None = None) -> tuple[Interpreter, Case]:
     case = Case()
     with anyio.fail_after(60):
-        chosen = await choose_interpreter(
-            requirement(text), request, case=case, uv=find_uv(), environ=os.environ
-        )
+        machine = ThisMachine(case.journal, find_uv())
+        chosen = await choose_interpreter(requirement(text), request, case=case, machine=machine)
     return chosen, case
 
 
 async def failure(text: str | None, request: str | None = None) -> tuple[Finding, Case]:
     case = Case()
     with anyio.fail_after(60), pytest.raises(Failure) as caught:
-        await choose_interpreter(
-            requirement(text), request, case=case, uv=find_uv(), environ=os.environ
-        )
+        machine = ThisMachine(case.journal, find_uv())
+        await choose_interpreter(requirement(text), request, case=case, machine=machine)
     return caught.value.finding, case
 
 
@@ -248,7 +247,7 @@ async def test_the_workers_own_is_taken_without_looking_for_others(
     def looked() -> list[Path]:
         raise AssertionError("looked for other interpreters")
 
-    monkeypatch.setattr(choose, "candidates", looked)
+    monkeypatch.setattr(machine, "candidates", looked)
     chosen, case = await choice(">=3.8", request_)
     assert chosen == WORKER
     assert case.interpreter is not None and case.interpreter.chosen is not None
@@ -417,8 +416,7 @@ async def test_an_old_python_that_is_asked_for_is_given() -> None:
 async def test_a_uv_that_is_not_there_is_said_in_the_report() -> None:
     case = Case()
     with pytest.raises(Failure) as caught:
-        await choose_interpreter(
-            requirement(">=3.98"), None, case=case, uv=Path("/nonexistent/uv"), environ={}
-        )
+        machine = ThisMachine(case.journal, Path("/nonexistent/uv"), {})
+        await choose_interpreter(requirement(">=3.98"), None, case=case, machine=machine)
     assert caught.value.finding.code is Code.PYTHON_UNSATISFIED
     assert "/nonexistent/uv cannot be started" in caught.value.finding.explanation

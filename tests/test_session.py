@@ -17,8 +17,9 @@ import pytest
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.codes import Code
 from runner.diagnosis.report import BundleInfo, Report
+from runner.dialogue import Launch
 from runner.events import Event, Output, Phase, Stream
-from runner.session import Launch, open_session
+from runner.session import open_session
 
 pytestmark = pytest.mark.anyio
 

@@ -21,7 +21,10 @@ class Command(Struct, frozen=True, kw_only=True):
     bundle: Path
     settings: Settings
     report: Path | None
+    record: Path | None
     json: bool
+    words: list[str]
+    """The command line itself."""
 
 
 class Exec(Command, frozen=True, kw_only=True):
@@ -42,11 +45,17 @@ class ShowReport(Struct, frozen=True):
     html: Path | None
 
 
+class Replay(Struct, frozen=True):
+    recording: Path
+    report: Path | None
+    json: bool
+
+
 class Check(Command, frozen=True, kw_only=True):
     build: bool
 
 
-AnyCommand: TypeAlias = Exec | Check | Explain | ShowReport
+AnyCommand: TypeAlias = Exec | Check | Replay | Explain | ShowReport
 
 
 def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> AnyCommand:
@@ -64,6 +73,8 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> AnyComman
         return Explain(code=given.code)
     if argv[0] == "report":
         return ShowReport(file=given.file, html=given.html)
+    if argv[0] == "replay":
+        return Replay(recording=given.recording, report=given.report, json=given.json)
     try:
         fresh = given.fresh_venv or _flag(environ, "MODELOPS_FORCE_FRESH_VENV")
     except ValueError as error:
@@ -79,14 +90,18 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> AnyComman
             bundle=given.bundle,
             settings=settings,
             report=given.report,
+            record=given.record,
             json=given.json,
+            words=["modelops-runner", *argv],
             build=given.build,
         )
     return Exec(
         bundle=given.bundle,
         settings=settings,
         report=given.report,
+        record=given.record,
         json=given.json,
+        words=["modelops-runner", *argv],
         entrypoint=given.entrypoint,
         param=given.param,
         params=given.params,
@@ -126,6 +141,12 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     )
     common.add_argument(
         "--report", metavar="FILE", type=Path, help="where a failure's report goes, as JSON"
+    )
+    common.add_argument(
+        "--record",
+        metavar="DIR",
+        type=Path,
+        help="keep what comes in from outside in DIR/recording.jsonl, to replay it",
     )
     common.add_argument(
         "--json", action="store_true", help="print one JSON document on standard output"
@@ -169,6 +190,21 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         "--build", action="store_true", help="also build the environment and load the bundle"
     )
 
+    replay = commands.add_parser(
+        "replay",
+        help="print the report that a recording gives today",
+        description="Print the report that a recording gives today. Nothing is started for it.",
+    )
+    replay.add_argument(
+        "recording", metavar="RECORDING", type=Path, help="what --record wrote: the file or folder"
+    )
+    replay.add_argument(
+        "--report", metavar="FILE", type=Path, help="where the report goes, as JSON"
+    )
+    replay.add_argument(
+        "--json", action="store_true", help="print one JSON document on standard output"
+    )
+
     explain = commands.add_parser(
         "explain",
         help="say what a code means",
@@ -186,7 +222,13 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     report.add_argument(
         "--html", metavar="FILE", type=Path, help="write one self-contained page instead"
     )
-    return parser, {"exec": execute, "check": check, "explain": explain, "report": report}
+    return parser, {
+        "exec": execute,
+        "check": check,
+        "replay": replay,
+        "explain": explain,
+        "report": report,
+    }
 
 
 def _code(text: str) -> Code:

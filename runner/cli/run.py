@@ -3,9 +3,11 @@
 import json
 import os
 import re
+import shlex
 import signal
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -14,7 +16,7 @@ import msgspec
 
 from runner.bundle import Bundle
 from runner.cli.live import Live
-from runner.cli.parser import AnyCommand, Check, Command, Exec, Explain, ShowReport
+from runner.cli.parser import AnyCommand, Check, Command, Exec, Explain, Replay, ShowReport
 from runner.cli.result import (
     check_json,
     check_lines,
@@ -33,6 +35,7 @@ from runner.diagnosis.own_failures import cancelled
 from runner.diagnosis.report import Report
 from runner.events import Phase
 from runner.flow import Result, check_bundle, diagnose, execute_task, reported
+from runner.recording import Recorder
 from runner.task import MAX_SEED, Task, params_invalid
 
 _EXIT_CODES = {
@@ -58,6 +61,10 @@ def run(command: AnyCommand) -> int:
         return _print(0, explain(command.code))
     if isinstance(command, ShowReport):
         return show_report(command)
+    if isinstance(command, Replay):
+        from runner.cli.replay import show_replay  # 15 ms that no run needs
+
+        return show_replay(command)
     try:
         if command.report is not None:
             _check_folder("--report", command.report.parent)
@@ -65,7 +72,8 @@ def run(command: AnyCommand) -> int:
             if command.output is not None:
                 _prepare_output(command.output, command.bundle)
             read_seed(command.seed)
-        return _print(*anyio.run(_run, command))
+        with _recorder(command) as recorder:
+            return _print(*anyio.run(_run, command, recorder))
     except Failure as failure:  # the seed: a wrong command line, with a report all the same
         return _print(2, _say_failed(command, Case().report(failure.finding), Live()))
     except UsageError as error:
@@ -87,10 +95,23 @@ def _print(exit_code: int, text: str) -> int:
     return exit_code
 
 
-async def _run(command: Exec | Check) -> tuple[int, str]:
+@contextmanager
+def _recorder(command: Exec | Check) -> Iterator[Recorder | None]:
+    if command.record is None:
+        yield None
+        return
+    try:
+        recorder = Recorder(command.record, command.words, replace=True)
+    except OSError as error:
+        raise UsageError(f"--record {command.record}: {error.strerror}") from error
+    with closing(recorder):
+        yield recorder
+
+
+async def _run(command: Exec | Check, recorder: Recorder | None) -> tuple[int, str]:
     """The exit code, and what goes to standard output."""
     live = Live()
-    case = Case(live)
+    case = Case(live, recorder)
     caught: list[signal.Signals] = []
     outcome = 0, ""
     async with anyio.create_task_group() as tasks:
@@ -240,6 +261,9 @@ def _say_failed(command: Command, report: Report, live: Live) -> str:
     with suppress(BrokenPipeError):  # nobody reads standard error
         live.close_line()
         render_report(report, Console(stderr=True))
+        if command.record is not None:
+            folder = shlex.quote(str(command.record))
+            print(f"recorded: modelops-runner replay {folder}", file=sys.stderr)
     if command.report is not None:
         write_file(command.report, msgspec.json.format(msgspec.json.encode(report)) + b"\n")
     return report_json(report) if command.json else ""

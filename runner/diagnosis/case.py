@@ -4,7 +4,9 @@ Each layer writes what it learns, as soon as it learns it; a failure at any step
 report.
 """
 
+import os
 import uuid
+from collections.abc import Mapping
 from datetime import datetime, timezone
 
 from msgspec import Struct, field
@@ -24,7 +26,7 @@ from runner.diagnosis.report import (
 )
 from runner.diagnosis.sanitise import sanitise_report
 from runner.diagnosis.text import one_line
-from runner.events import EventHandler, Journal, Phase
+from runner.events import EventHandler, FactKeeper, Journal, Phase
 
 SUMMARY_CHARACTERS = 400
 
@@ -51,10 +53,21 @@ class Failure(Exception):
 
 
 class Case:
-    """The facts of one run, and its journal."""
+    """The facts of one run, and its journal.
 
-    def __init__(self, handler: EventHandler | None = None) -> None:
-        self.journal = Journal(handler)
+    :param handler: called with every event.
+    :param keeper: called with every fact, for a recording.
+    :param environ: where the values of secret variables are looked up, which no report shows.
+    """
+
+    def __init__(
+        self,
+        handler: EventHandler | None = None,
+        keeper: FactKeeper | None = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self.journal = Journal(handler, keeper)
+        self._environ = environ
         self.bundle: BundleInfo | None = None
         self.worker: WorkerInfo | None = None
         self.interpreter: InterpreterInfo | None = None
@@ -100,4 +113,4 @@ class Case:
                 for phase in phases
             ],
         )
-        return sanitise_report(report)
+        return sanitise_report(report, self._environ)

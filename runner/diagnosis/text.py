@@ -46,6 +46,10 @@ class Capture:
         if len(self._tail) > 2 * self._tail_bytes:
             del self._tail[: -self._tail_bytes]
 
+    def skip(self, count: int) -> None:
+        """Count bytes that are not at hand; the head must be full, and a whole tail follow."""
+        self.total_bytes += count
+
     def excerpt(self) -> Excerpt:
         """What was kept, with the number of bytes left out said where they are missing."""
         tail = bytes(self._tail[-self._tail_bytes :])

@@ -37,7 +37,7 @@ from runner.environment.store import (
     temporary_folder,
 )
 from runner.environment.uv_run import Uv, run_uv
-from runner.events import Phase
+from runner.events import Origin, Phase
 
 
 class Environment(Struct, frozen=True):
@@ -82,7 +82,7 @@ async def environment(
         # Not around the yield: what the run itself raises has nothing to do with the cache.
         with own_io(cache), anyio.move_on_after(timeout):
             key = dependencies_key(source, base, environ)
-            case.environment = EnvironmentInfo(key=key, requirements_from=source.requirements_from)
+            _know(case, EnvironmentInfo(key=key, requirements_from=source.requirements_from))
             root = cache
             if fresh:
                 root = await stack.enter_async_context(temporary_folder(cache / "fresh", case))
@@ -90,14 +90,22 @@ async def environment(
         if built is None:
             assert timeout is not None
             raise Failure(_timed_out(source, runs, timeout))
-        case.environment = EnvironmentInfo(
-            path=str(built.path),
-            key=key,
-            reused=built.reused,
-            requirements_from=source.requirements_from,
-            site=[str(folder) for folder in built.site],
+        _know(
+            case,
+            EnvironmentInfo(
+                path=str(built.path),
+                key=key,
+                reused=built.reused,
+                requirements_from=source.requirements_from,
+                site=[str(folder) for folder in built.site],
+            ),
         )
         yield built
+
+
+def _know(case: Case, info: EnvironmentInfo) -> None:
+    case.environment = info
+    case.journal.fact(Origin.ENVIRONMENT, info)
 
 
 async def _ready(source: Source, base: Base, key: str, root: Path, uv: Uv) -> Environment:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from runner.diagnosis.case import Case, Failure, Finding
@@ -11,7 +12,7 @@ from runner.diagnosis.report import Hint, UvRun
 from runner.diagnosis.text import Capture
 from runner.diagnosis.uv_error import Step, UvFailure
 from runner.environment.keys import Base, Source
-from runner.events import Phase, Stream
+from runner.events import Origin, Phase, Stream
 from runner.process import spawn
 
 # uv ends on SIGTERM within this time, and removes its temporary files first.
@@ -103,13 +104,18 @@ async def run_uv(
     argv = [str(uv.path), *arguments, "--color", "never", "--no-progress"]
     said = Capture()
 
+    journal = uv.case.journal
+
     def stdout(data: bytes) -> None:
         if data:
-            uv.case.journal.output(Stream.UV, data)
+            journal.fact(Origin.UV_STDOUT, data)
+            journal.output(Stream.UV, data)
 
     def stderr(data: bytes) -> None:
-        said.feed(data)
-        stdout(data)
+        if data:
+            said.feed(data)
+            journal.fact(Origin.UV_STDERR, data)
+            journal.output(Stream.UV, data)
 
     exit_code: int | None = None
     try:
@@ -125,11 +131,6 @@ async def run_uv(
     except OSError as error:
         raise Failure(_not_started(error)) from error
     finally:
-        if exit_code != 0:
-            uv.case.evidence.uv = UvRun(argv, exit_code, said.excerpt().text)
-    if exit_code != 0:
-        from runner.diagnosis.uv_output import diagnose_uv  # 15 ms, and not needed before
-
         failure = UvFailure(
             argv=argv,
             exit_code=exit_code,
@@ -142,6 +143,13 @@ async def run_uv(
             dependencies=uv.source.dependencies or (),
             python_version=uv.base.version,
         )
+        # A recording has its words as they came; those that succeeded mark where the next begins.
+        journal.fact(Origin.UV_EXIT, msgspec.structs.replace(failure, stderr=""))
+        if exit_code != 0:
+            uv.case.evidence.uv = UvRun(argv, exit_code, failure.stderr)
+    if exit_code != 0:
+        from runner.diagnosis.uv_output import diagnose_uv  # 15 ms, and not needed before
+
         raise Failure(diagnose_uv(uv.case, failure))
 
 

@@ -1,8 +1,10 @@
 """Choosing the interpreter that a bundle's environment is made from (DESIGN 4)."""
 
 from runner.interpreter.choose import choose_interpreter
+from runner.interpreter.machine import Answer, Download, Machine, ThisMachine
 from runner.interpreter.model import (
     OLDEST_FOR_TASKS,
+    Broken,
     Interpreter,
     Requirement,
     worker_interpreter,
@@ -10,8 +12,13 @@ from runner.interpreter.model import (
 
 __all__ = [
     "OLDEST_FOR_TASKS",
+    "Answer",
+    "Broken",
+    "Download",
     "Interpreter",
+    "Machine",
     "Requirement",
+    "ThisMachine",
     "choose_interpreter",
     "worker_interpreter",
 ]

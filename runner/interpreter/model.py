@@ -12,7 +12,7 @@ OLDEST_FOR_TASKS = Version("3.8")
 """What the child's side runs tasks on; older ones only say hello."""
 
 
-class Interpreter(Struct, frozen=True):
+class Interpreter(Struct, frozen=True, tag=True):
     """An interpreter that runs."""
 
     path: Path
@@ -30,7 +30,7 @@ class Interpreter(Struct, frozen=True):
         return Version(self.version)
 
 
-class Broken(Struct, frozen=True):
+class Broken(Struct, frozen=True, tag=True):
     """An executable that is named like an interpreter and does not run as one."""
 
     path: Path

@@ -1,0 +1,41 @@
+"""Shows the report that a recording gives today."""
+
+import sys
+
+from msgspec import json
+
+from runner.cli.parser import Replay
+from runner.cli.result import report_json, write_file
+from runner.recording import RecordingError, read_recording
+from runner.replay import replay
+
+
+def show_replay(command: Replay) -> int:
+    """Print the report, and write it where asked to; returns the exit code."""
+    try:
+        report = replay(read_recording(command.recording))
+    except OSError as error:
+        return _refuse(f"{command.recording} cannot be read: {error.strerror}")
+    except RecordingError as error:
+        return _refuse(f"{command.recording}: {error}")
+    if report is None:
+        return _refuse(f"{command.recording}: the run went well, so there is no report")
+    if command.report is not None:
+        try:
+            write_file(command.report.absolute(), json.format(json.encode(report)) + b"\n")
+        except OSError as error:
+            return _refuse(f"{command.report} cannot be written: {error.strerror}")
+    if command.json:
+        print(report_json(report), end="")
+        return 0
+    from rich.console import Console
+
+    from runner.diagnosis.render import render_report
+
+    render_report(report, Console())
+    return 0
+
+
+def _refuse(reason: str) -> int:
+    print(f"modelops-runner: error: {reason}", file=sys.stderr)
+    return 2
