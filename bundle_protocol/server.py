@@ -14,6 +14,7 @@ from bundle_protocol.framing import FramingError
 from bundle_protocol.loading import Bundle, WireFunction, load
 from bundle_protocol.messages import (
     EXECUTE,
+    EXITING,
     INITIALIZE,
     MAX_MESSAGE_BYTES,
     PROTOCOL_VERSIONS,
@@ -69,7 +70,12 @@ def _answer_requests(wire: Wire, working: threading.Event) -> None:
     own_pid = os.getpid()
     session = Session(working)
     for body in wire.receive():
-        answer = session.answer(body)
+        try:
+            answer = session.answer(body)
+        except SystemExit as error:
+            if os.getpid() == own_pid:
+                _announce_exit(wire, error)
+            raise
         if os.getpid() != own_pid:
             process.complain("a process that the task forked came back from the wire function")
             os._exit(1)
@@ -78,6 +84,15 @@ def _answer_requests(wire: Wire, working: threading.Event) -> None:
             wire.send(answer)
         if session.ended:
             return
+
+
+def _announce_exit(wire: Wire, error: SystemExit) -> None:
+    """Says where the bundle's code ended the process, which the exit itself does not."""
+    params = {"exception": describe_exception(error)}
+    try:
+        wire.send(_encode({"jsonrpc": "2.0", "method": EXITING, "params": params}))
+    except (WireClosed, ConnectionError) as failure:
+        process.complain(f"the exit could not be announced: {type(failure).__name__}")
 
 
 class Session:

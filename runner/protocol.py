@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from bundle_protocol.framing import FrameDecoder, FramingError, Noise, encode_frame
-from bundle_protocol.messages import EXECUTE, HELLO, INITIALIZE, SHUTDOWN
+from bundle_protocol.messages import EXECUTE, EXITING, HELLO, INITIALIZE, SHUTDOWN
 from runner.diagnosis.report import ExceptionInfo, PythonInfo
 
 
@@ -52,6 +52,10 @@ class ErrorData(Struct, frozen=True):
     exception: ExceptionInfo | None = None
 
 
+class Exiting(Struct, frozen=True):
+    exception: ExceptionInfo
+
+
 class RemoteError(Struct, frozen=True):
     """An error response (JSON-RPC 2.0, section 5.1)."""
 
@@ -90,6 +94,8 @@ class Connection:
     """The state of one wire: what has been asked, what may come next."""
 
     def __init__(self) -> None:
+        self.exiting: ExceptionInfo | None = None
+        """The SystemExit with which the bundle's code ends the process, once it is announced."""
         self._decoder = FrameDecoder()
         self._greeted = False
         self._pending: int | None = None
@@ -154,6 +160,9 @@ class Connection:
     def _notification(self, incoming: _Incoming) -> Message | None:
         if incoming.id is not msgspec.UNSET:
             raise ProtocolViolation(f"the child sent a request ({incoming.method!r})")
+        if incoming.method == EXITING and self._greeted:
+            self.exiting = decode_result(incoming.params, Exiting).exception
+            return None
         if incoming.method != HELLO:
             return None  # JSON-RPC 2.0: an unknown notification is ignored
         if self._greeted:

@@ -153,3 +153,62 @@ async def test_a_result_with_nothing_in_it_is_none(tmp_path: Path) -> None:
     assert (report.phase, report.code) == (Phase.EXECUTE, Code.RESULT_INVALID)
     assert report.summary == "the wire function returned no outputs"
     assert report.hints
+
+
+# Exits.
+
+EXITS = {
+    "sys.exit('no licence found')": (1, "no licence found"),
+    "sys.exit(3)": (3, "sys.exit()"),
+    "print('no licence', file=sys.stderr); sys.exit(3)": (3, ": no licence"),
+    "sys.exit()": (0, "with status 0"),
+    "exit(4)": (4, "sys.exit()"),
+    "raise SystemExit('stop')": (1, "stop"),
+    "argparse.ArgumentParser().parse_args(['--beta'])": (2, "unrecognized arguments: --beta"),
+}
+
+
+@pytest.mark.parametrize("call", EXITS)
+@pytest.mark.parametrize("phase", [Phase.LOAD, Phase.EXECUTE])
+async def test_an_exit_is_one_and_names_its_line(call: str, phase: Phase, tmp_path: Path) -> None:
+    status, telling = EXITS[call]
+    source = f"import argparse, sys\ndef wire(e, p, s):\n    {call}\n"
+    report = await report_of(tmp_path, source + ("wire(1, 2, 3)\n" if phase is Phase.LOAD else ""))
+    assert (report.phase, report.code) == (phase, Code.CHILD_EXITED), report.summary
+    assert report.child is not None and report.child.exit_code == status
+    assert f"with status {status}" in report.summary and telling in report.summary
+    assert "wire.py:3 (wire)" in report.summary
+    assert report.exception is not None and report.exception.type == "SystemExit"
+
+
+@pytest.mark.parametrize("call", ["os._exit(7)", "ctypes.CDLL(None).exit(7)"])
+async def test_an_exit_that_is_no_exception_is_one_too(call: str, tmp_path: Path) -> None:
+    source = f"import ctypes, os\ndef wire(e, p, s):\n    {call}\n"
+    report = await report_of(tmp_path, source)
+    assert (report.phase, report.code) == (Phase.EXECUTE, Code.CHILD_EXITED)
+    assert "with status 7" in report.summary and report.exception is None
+
+
+async def test_an_exit_for_want_of_a_module_names_the_module(tmp_path: Path) -> None:
+    source = """
+        import sys
+        try:
+            import starsim_nowhere
+        except ImportError:
+            sys.exit("please install starsim")
+    """
+    report = await report_of(tmp_path, source)
+    assert (report.phase, report.code) == (Phase.LOAD, Code.MODULE_NOT_FOUND)
+    assert "imports 'starsim_nowhere'" in report.summary and "status 1" in report.summary
+
+
+async def test_an_exit_of_a_process_that_the_task_forked_is_not_the_childs(tmp_path: Path) -> None:
+    source = """
+        import os, sys
+        def wire(entrypoint, params, seed):
+            pid = os.fork()
+            if pid == 0:
+                sys.exit(3)
+            return {"status": str(os.waitpid(pid, 0)[1] >> 8).encode()}
+    """
+    assert await (await child_of(tmp_path, source)).run() == {"status": b"3"}

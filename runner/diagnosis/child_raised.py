@@ -1,5 +1,6 @@
 """Findings about what the bundle's code raised, while it was imported or while it ran a task."""
 
+import re
 from collections.abc import Iterator
 
 from runner.diagnosis.case import Case, Finding
@@ -16,11 +17,14 @@ from runner.diagnosis.codes import Code
 from runner.diagnosis.import_failures import import_failure
 from runner.diagnosis.newer_syntax import newer_syntax
 from runner.diagnosis.report import Edit, ExceptionInfo, Hint
-from runner.diagnosis.text import one_line, printable
+from runner.diagnosis.text import last_lines, one_line, printable
 from runner.events import Phase
 
 _BY_HAND = "run the bundle's code by hand to see it without the runner between"
 
+
+# What sys.exit() was given, where that is no message.
+_STATUS = re.compile(r"-?\d{0,20}|None|True|False")
 
 # The packages' own classes for it, with the top of their module.
 _MEMORY_ERRORS = {
@@ -60,6 +64,41 @@ def returned_finding(case: Case, exception: ExceptionInfo) -> Finding:
     )
     own = [hint for hint in finding.hints if hint.title != _BY_HAND]
     finding.hints = [*own, let_it_propagate] if root_is_known else [let_it_propagate, *own]
+    return finding
+
+
+def exit_finding(
+    case: Case, phase: Phase, exception: ExceptionInfo, exit_code: int | None, stderr: str
+) -> Finding:
+    """The bundle's code ended the process with ``sys.exit()``, and the child said where."""
+    call = "sys.exit()" if exception.type == "SystemExit" else exception.type
+    known = _root_cause(case, phase, exception)
+    if known is not None:
+        finding, _ = known
+        finding.summary += f"; the bundle then ended the process by {call}, with status {exit_code}"
+    else:
+        place = place_of(case, telling_frame(case, exception))
+        words = exception.message if not _STATUS.fullmatch(exception.message) else ""
+        words = words or "".join(last_lines(printable(stderr), 1))
+        why = (
+            'A script\'s own call belongs under `if __name__ == "__main__":`.'
+            if phase is Phase.LOAD
+            else "A task that cannot go on raises an exception."
+        )
+        finding = Finding(
+            phase=phase,
+            code=Code.CHILD_EXITED,
+            summary=f"the child exited with status {exit_code} {DOING[phase]}, by {call}"
+            + (f" in {place}" if place else "")
+            + (f": {one_line(printable(words), 120)}" if words else ""),
+            explanation=f"{call} ends the whole process, and with it the child. {why}"
+            + ("" if words else " It said nothing."),
+            hints=[
+                Hint(title=f"take the call of {call} out" + (f" of {place}" if place else "")
+                     + ", or raise another exception, so that the report can say why")
+            ],
+        )  # fmt: skip
+    finding.exception = exception
     return finding
 
 
