@@ -7,6 +7,8 @@ import os
 from collections.abc import Callable
 from types import TracebackType
 
+from bundle_protocol.messages import ErrorCode, RequestError
+
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
     from typing import TypeVar
@@ -44,6 +46,15 @@ def describe_exception(error: BaseException) -> dict[str, object]:
         return _describe_chain(error, told=set())
     except BaseException as failure:  # noqa: BLE001  # Its class may have overridden anything.
         return _plain(error, f"<its description raised {_name(type(failure))}>")
+
+
+def raised_error(code: ErrorCode, error: BaseException) -> RequestError:
+    """The error answer about what the bundle's code raised.
+
+    To be made and raised after the ``except`` that caught it, not within: before Python 3.9 any
+    raise there hangs where the causes are a cycle (https://bugs.python.org/issue25782).
+    """
+    return RequestError(code, summarize(error), {"exception": describe_exception(error)})
 
 
 def type_name(kind: type) -> str:

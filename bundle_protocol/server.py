@@ -9,7 +9,7 @@ import threading
 import time
 
 from bundle_protocol import process
-from bundle_protocol.describe import describe_exception, summarize
+from bundle_protocol.describe import describe_exception, raised_error
 from bundle_protocol.framing import FramingError
 from bundle_protocol.loading import Bundle, WireFunction, load
 from bundle_protocol.messages import (
@@ -172,6 +172,7 @@ class Session:
         entrypoint = _required(params, "entrypoint", str)
         task_params = _required(params, "params", dict)
         seed = _required(params, "seed", int)
+        failure: BaseException | None = None
         self._working.set()
         try:
             wall, cpu = time.perf_counter(), _cpu_seconds()
@@ -181,12 +182,12 @@ class Session:
             outputs = encode_outputs(result, self._exchange)
         except (RequestError, SystemExit):
             raise
-        except BaseException as error:  # The bundle's code may raise anything.
-            raise RequestError(
-                ErrorCode.TASK_FAILED, summarize(error), {"exception": describe_exception(error)}
-            ) from error
+        except BaseException as error:  # noqa: BLE001  # The bundle's code may raise anything.
+            failure = error
         finally:
             self._working.clear()
+        if failure is not None:
+            raise raised_error(ErrorCode.TASK_FAILED, failure)
         return {"outputs": outputs, "wall_seconds": wall, "cpu_seconds": cpu}
 
     def _shutdown(self, params: dict[str, object]) -> object:

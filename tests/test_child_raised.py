@@ -1,6 +1,9 @@
 """What the bundle's code raises, returns as an error, or exits with: real children, and the report
 of each."""
 
+import shutil
+import subprocess
+import sys
 import textwrap
 from pathlib import Path
 
@@ -11,6 +14,7 @@ from conftest import need_python
 from test_session import Child
 
 from runner.diagnosis.codes import Code
+from runner.diagnosis.page import report_page
 from runner.diagnosis.render import report_text
 from runner.diagnosis.report import Report
 from runner.events import Phase
@@ -212,3 +216,262 @@ async def test_an_exit_of_a_process_that_the_task_forked_is_not_the_childs(tmp_p
             return {"status": str(os.waitpid(pid, 0)[1] >> 8).encode()}
     """
     assert await (await child_of(tmp_path, source)).run() == {"status": b"3"}
+
+
+# An import that failed, and came to light as something else.
+
+SURFACED = {
+    "from": 'raise KeyError("seir") from error',
+    "during": 'raise KeyError("seir")',
+    "from None": 'raise KeyError("seir") from None',
+}
+
+
+@pytest.mark.parametrize("phase", [Phase.LOAD, Phase.EXECUTE])
+@pytest.mark.parametrize("how", SURFACED)
+async def test_an_import_error_that_surfaces_as_a_key_error_is_named(
+    how: str, phase: Phase, tmp_path: Path
+) -> None:
+    source = f"""
+        def model(name):
+            try:
+                import starsim_nowhere
+            except ImportError as error:
+                {SURFACED[how]}
+
+        def wire(entrypoint, params, seed):
+            return model("seir")
+        {"model('seir')" if phase is Phase.LOAD else ""}
+    """
+    report = await report_of(tmp_path, source)
+    assert (report.phase, report.code) == (phase, Code.MODULE_NOT_FOUND), report.summary
+    assert report.summary == (
+        "wire.py:4 (model) imports 'starsim_nowhere', which is not installed in the bundle's"
+        " environment; it surfaced as KeyError in wire.py:6 (model): 'seir'"
+    )
+    assert report.exception is not None and report.exception.type == "KeyError"
+
+
+async def test_what_a_failure_hid_is_told_only_where_it_is_an_import(tmp_path: Path) -> None:
+    source = """
+        def wire(entrypoint, params, seed):
+            try:
+                int("x")
+            except ValueError:
+                raise KeyError("beta") from None
+    """
+    report = await report_of(tmp_path, source)
+    assert report.code is Code.TASK_RAISED
+    assert report.exception is not None and report.exception.cause is None
+
+
+GROUP = """
+import sys
+sys.path.insert(0, {backport!r})
+try:
+    ExceptionGroup
+except NameError:
+    from exceptiongroup import ExceptionGroup
+
+def district(number):
+    raise {raised}
+
+def wire(entrypoint, params, seed):
+    errors = []
+    for number in range(2):
+        try:
+            district(number)
+        except Exception as error:
+            errors.append(error)
+    raise ExceptionGroup("the districts", [ExceptionGroup("north", errors), KeyError("south")])
+"""
+
+
+def backport_for(version: str, folder: Path) -> str:
+    """Where the exceptiongroup package is, for a Python that has no groups of its own."""
+    if version in ("3.11", "3.13"):
+        return str(folder)
+    uv = shutil.which("uv", path=str(Path(sys.executable).parent))
+    if uv is None:
+        pytest.skip("no uv beside this Python")
+    target = folder / "site"
+    command = [uv, "pip", "install", "--python", str(need_python(version)), "--quiet"]
+    command += ["--target", str(target), "exceptiongroup"]
+    done = subprocess.run(command, timeout=100, capture_output=True, text=True, check=False)
+    if done.returncode:
+        pytest.skip(f"exceptiongroup could not be installed: {done.stderr[-200:]}")
+    return str(target)
+
+
+@pytest.mark.parametrize("version", ["3.8", "3.10", "3.11", "3.13"])
+async def test_of_a_group_the_telling_leaf_is_named(version: str, tmp_path: Path) -> None:
+    need_python(version)
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    backport = backport_for(version, tmp_path)
+    source = GROUP.format(backport=backport, raised='ValueError(f"district {number} is empty")')
+    report = await report_of(bundle, source, version)
+    assert report.code is Code.TASK_RAISED
+    assert report.summary == (
+        "ValueError in wire.py:10 (district): district 0 is empty; the first in an ExceptionGroup:"
+        " the districts (2 sub-exceptions)"
+    )
+    assert report.exception is not None
+    north, south = report.exception.exceptions
+    assert (len(north.exceptions), south.type) == (2, "KeyError")
+    assert "member 2" in report_text(report) and "district 1 is empty" in report_page(report)
+
+    source = GROUP.format(
+        backport=backport,
+        raised='ValueError("first") if number == 0 else __import__("starsim_nowhere")',
+    )
+    report = await report_of(bundle, source, version)
+    assert report.code is Code.MODULE_NOT_FOUND
+    assert "wire.py:10 (district) imports 'starsim_nowhere'" in report.summary
+    assert "surfaced as ValueError" in report.summary
+
+
+async def test_the_notes_of_an_exception_are_told(tmp_path: Path) -> None:
+    source = """
+        def wire(entrypoint, params, seed):
+            try:
+                1 / 0
+            except ZeroDivisionError as error:
+                error.add_note("while fitting district 12")
+                raise
+    """
+    report = await report_of(tmp_path, source, "3.11")
+    assert "while fitting district 12" in report.explanation
+    assert "note: while fitting district 12" in report_text(report)
+
+
+# Whatever else a task may raise.
+
+NUMPY = """
+class _ArrayMemoryError(MemoryError):
+    def __str__(self):
+        return "Unable to allocate 74.5 GiB for an array with shape (100000, 100000)"
+_ArrayMemoryError.__module__ = "numpy._core._exceptions"
+def wire(e, p, s):
+    raise _ArrayMemoryError()
+"""
+
+STRANGE = {
+    "memory": (
+        "def wire(e, p, s):\n    bytearray(1 << 60)",
+        Code.OUT_OF_MEMORY,
+        "wire.py:2 (wire)",
+    ),
+    "memory of an array": (NUMPY, Code.OUT_OF_MEMORY, "Unable to allocate 74.5 GiB"),
+    "interrupt": (
+        "def wire(e, p, s):\n    raise KeyboardInterrupt",
+        Code.TASK_RAISED,
+        "KeyboardInterrupt in wire.py:2 (wire)",
+    ),
+    "generator exit": (
+        "def wire(e, p, s):\n    raise GeneratorExit('x')",
+        Code.TASK_RAISED,
+        "GeneratorExit in wire.py:2 (wire): x",
+    ),
+    "its own base": (
+        "class Stop(BaseException): pass\ndef wire(e, p, s):\n    raise Stop('now')",
+        Code.TASK_RAISED,
+        "Stop in wire.py:3 (wire): now",
+    ),
+    "str raises": (
+        "class Odd(Exception):\n    def __str__(self): raise SystemExit(3)\n"
+        "def wire(e, p, s):\n    raise Odd",
+        Code.TASK_RAISED,
+        "Odd in wire.py:4 (wire): <str() of a Odd raised SystemExit>",
+    ),
+    "10 MB of words": (
+        "def wire(e, p, s):\n    raise ValueError('x' * 10_000_000)",
+        Code.TASK_RAISED,
+        "ValueError in wire.py:2 (wire): xxx",
+    ),
+    "100000 causes": (
+        "def wire(e, p, s):\n    error = KeyError('root')\n    for n in range(100_000):\n"
+        "        outer = ValueError(n)\n        outer.__cause__ = error\n        error = outer\n"
+        "    raise error",
+        Code.TASK_RAISED,
+        "ValueError in wire.py:7 (wire): 99999",
+    ),
+    "a cycle of contexts": (
+        "def wire(e, p, s):\n    a, b = ValueError('a'), ValueError('b')\n"
+        "    a.__context__, b.__context__ = b, a\n    raise a",
+        Code.TASK_RAISED,
+        "ValueError in wire.py:4 (wire): a",
+    ),
+    "what cannot be pickled": (
+        "import threading\ndef wire(e, p, s):\n"
+        "    raise ValueError(threading.Lock(), lambda: 0, object())",
+        Code.TASK_RAISED,
+        "ValueError in wire.py:3 (wire): (<unlocked _thread.lock",
+    ),
+    "control characters": (
+        "def wire(e, p, s):\n    raise ValueError('\\x1b[2J\\u202egone\\ud800')",
+        Code.TASK_RAISED,
+        "\\x1b[2J\\u202egone",
+    ),
+    "a recursion": (
+        "def f(n):\n    return f(n + 1)\ndef wire(e, p, s):\n    return f(0)",
+        Code.TASK_RAISED,
+        "RecursionError in wire.py:2 (f), ",
+    ),
+    "a recursion of two": (
+        "def f(n):\n    return g(n)\ndef g(n):\n    return f(n)\n"
+        "def wire(e, p, s):\n    return f(0)",
+        Code.TASK_RAISED,
+        " calls deep: maximum recursion depth exceeded",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("version", ["3.8", "3.13"])
+@pytest.mark.parametrize("name", STRANGE)
+async def test_whatever_a_task_raises_is_reported(name: str, version: str, tmp_path: Path) -> None:
+    source, code, telling = STRANGE[name]
+    report = await report_of(tmp_path, source, version)
+    assert (report.phase, report.code) == (Phase.EXECUTE, code), report.summary
+    assert telling in report.summary
+    assert report.exception is not None
+    frames = [*report.exception.traceback]
+    if name == "a recursion":
+        assert len(frames) < 10 and max(frame.repeated for frame in frames) > 500
+    if name == "100000 causes":
+        last = report.exception
+        while last.cause is not None:
+            last = last.cause
+        assert last.message == "'root'"
+
+
+@pytest.mark.parametrize("version", ["3.8", "3.13"])
+async def test_a_file_that_is_not_utf_8_has_its_lines_told(version: str, tmp_path: Path) -> None:
+    (tmp_path / "latin.py").write_bytes(b"# coding: latin-1\ndef f():\n    1 / 0  # \xe9t\xe9\n")
+    source = "import latin\ndef wire(e, p, s):\n    latin.f()\n"
+    report = await report_of(tmp_path, source, version)
+    assert report.summary.startswith("ZeroDivisionError in latin.py:3 (f)")
+    assert report.exception is not None
+    assert report.exception.traceback[-1].text == "1 / 0  # été"
+
+
+@pytest.mark.parametrize("depth", [60, 100_000])
+async def test_causes_without_end_on_the_wire_are_no_protocol(depth: int, tmp_path: Path) -> None:
+    source = f"""
+        import os, stat
+        def wire(entrypoint, params, seed):
+            exception = '{{"type":"A","message":"","cause":' * {depth} + "null" + "}}" * {depth}
+            body = ('{{"jsonrpc":"2.0","id":2,"error":{{"code":-32002,"message":"",'
+                    '"data":{{"exception":' + exception + "}}}}}}").encode()
+            frame = memoryview(b"Content-Length: %d\\r\\n\\r\\n%b" % (len(body), body))
+            for fd in range(3, 64):
+                try:
+                    if stat.S_ISFIFO(os.fstat(fd).st_mode):
+                        while frame:
+                            frame = frame[os.write(fd, frame):]
+                except OSError:
+                    pass
+            return {{"x": b""}}
+    """
+    report = await report_of(tmp_path, source)
+    assert (report.phase, report.code) == (Phase.EXECUTE, Code.PROTOCOL_VIOLATION)
