@@ -15,7 +15,7 @@ from bundle_protocol.framing import Noise
 from bundle_protocol.messages import MAX_MESSAGE_BYTES, OLDEST_PYTHON, PROTOCOL_VERSIONS
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure, Finding
-from runner.diagnosis.child_raised import concerns_imports
+from runner.diagnosis.child_raised import concerns_imports, exit_finding
 from runner.diagnosis.report import ChildInfo
 from runner.diagnosis.text import Capture
 from runner.events import Origin, Phase, Stream
@@ -292,6 +292,9 @@ class Dialogue:
         return self._captures[stream].excerpt().text
 
     def _death(self, phase: Phase, ended: Exit) -> Finding:
+        exiting = self._connection.exiting
+        if exiting is not None and ended.signal_name is None:
+            return exit_finding(self._case, phase, exiting, ended.code, self._text(Stream.STDERR))
         return child_failures.death(
             self._case,
             phase,

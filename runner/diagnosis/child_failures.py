@@ -15,7 +15,7 @@ from runner.diagnosis.child_places import (
     requires_python_hint,
     telling_frame,
 )
-from runner.diagnosis.child_raised import raised_finding
+from runner.diagnosis.child_raised import raised_finding, returned_finding
 from runner.diagnosis.codes import Code
 from runner.diagnosis.fatal_error import parse_fatal_error, words_before_fatal_error
 from runner.diagnosis.report import ExceptionInfo, Hint, PythonInfo
@@ -343,6 +343,8 @@ def remote_error(
     """The child answered with an error."""
     if exception is not None and code in (ErrorCode.LOAD_FAILED, ErrorCode.TASK_FAILED):
         return raised_finding(case, phase, exception)
+    if exception is not None and code == ErrorCode.RESULT_INVALID:
+        return returned_finding(case, exception)
     known = _REMOTE_CODES.get(ErrorCode(code)) if code in set(ErrorCode) else None
     if known is None:
         return violation(case, phase, f"error {code}: {message}")

@@ -302,8 +302,16 @@ EXPLANATIONS: dict[Code, Explanation] = {
         ("Correct the value that the summary names.",),
     ),
     Code.RESULT_INVALID: Explanation(
-        ("The wire function returned something else than a dict of str to bytes.",),
-        ("Encode each output: Arrow, Parquet or CSV bytes, `json.dumps(...).encode()`.",),
+        (
+            "The wire function returned something else than a dict of str to bytes, or an empty"
+            " one.",
+            "It caught an exception and returned it as the output `error`: a traceback,"
+            " `ValueError: ...`, or JSON that says as much.",
+        ),
+        (
+            "Encode each output: Arrow, Parquet or CSV bytes, `json.dumps(...).encode()`.",
+            "Let exceptions leave the wire function: a result is for what the task has computed.",
+        ),
     ),
     Code.MESSAGE_TOO_LARGE: Explanation(
         ("The parameters or the inline results of one task exceed 64 MiB.",),
