@@ -20,14 +20,13 @@ from msgspec import Struct
 from bundle_protocol.framing import Noise
 from bundle_protocol.messages import MAX_MESSAGE_BYTES, OLDEST_PYTHON, PROTOCOL_VERSIONS
 from runner.child import child_command, child_environ, exchange_folder
-from runner.diagnosis import child_failures
+from runner.diagnosis import child_deaths, child_failures
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.child_raised import concerns_imports
 from runner.diagnosis.report import ChildInfo
 from runner.diagnosis.text import Capture
 from runner.environment import installed_modules
 from runner.events import Phase, Stream
-from runner.oom import memory_limit
 from runner.process import Process, spawn
 from runner.protocol import (
     Connection,
@@ -289,13 +288,10 @@ class Session:
     def _death(self, phase: Phase) -> Finding:
         ended = self.process.exit
         assert ended is not None
-        return child_failures.death(
+        return child_deaths.death(
             self._case,
             phase,
-            exit_code=ended.code,
-            signal_name=ended.signal_name,
-            memory_limit=memory_limit() if ended.oom_killed else None,
-            oom_killed=ended.oom_killed,
+            ended,
             stderr=self._text(Stream.STDERR),
             noise=self._text(Stream.NOISE),
         )

@@ -61,6 +61,10 @@ def exec_command(case: Case, options: str) -> str:
     return f"modelops-runner exec {bundle_argument(case)} {options}"
 
 
+def build_anew(case: Case) -> Hint:
+    return Hint(title="build the environment anew", command=exec_command(case, "--fresh-venv"))
+
+
 def requires_python_hint(case: Case, specifier: str, title: str) -> Hint:
     """The line that narrows the Pythons which the bundle accepts, where it says so.
 
