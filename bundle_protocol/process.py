@@ -23,9 +23,9 @@ def prepare() -> None:
     """Lets the parent see what happens in here, and leaves nothing behind.
 
     The stacks of all threads go to stderr at a fatal signal, at the limit on CPU time, and at the
-    SIGABRT that the parent sends to a child that hangs. No core file is written: it would land in the bundle's folder.
-    Lines appear as they are printed, from Python and from C. On Linux the parent's death kills
-    this process.
+    SIGABRT that the parent sends to a child that hangs. No core file is written: it would land in
+    the bundle's folder. Lines appear as they are printed, from Python and from C. On Linux the
+    parent's death kills this process.
     """
     faulthandler.enable(file=2)
     # No fault, so not among those; the signal still ends the process.

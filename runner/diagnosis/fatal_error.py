@@ -23,7 +23,7 @@ _HEADER = re.compile(r"Fatal Python error: (.*)$", re.MULTILINE)
 _STACK = re.compile(
     r"^(Current thread|Thread|Stack)( 0x[0-9a-f]+)?( \[.*\])? \(most recent call first.*\):$"
 )
-_FRAME = re.compile(r'^  File "(.*)", line (\d+|\?\?\?) in (.*)$')
+_FRAME = re.compile(r'^  File "(.*)", line (\d+|\?\?\?) in (.+)$')
 _BINARY = re.compile(r'^  Binary file "(.*)", at (\S*) \[0x[0-9a-f]+\]$')
 _EXTENSIONS = re.compile(r"^Extension modules: (.*?)(?: \(total: \d+\))?$")
 _OUR_OWN = re.compile(r"/bundle_protocol/\w+\.py$|^<frozen (importlib|runpy|zipimport)")
