@@ -2,6 +2,7 @@
 
 import os
 import platform
+import resource
 import shutil
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 from conftest import need_python
 
@@ -361,7 +363,7 @@ def test_what_native_code_says_when_it_gives_up_is_quoted(
 def test_a_crash_of_a_librarys_own_thread_is_said_to_be_one(
     die: DieAtWork, compiled: Callable[[str], Path]
 ) -> None:
-    report = die("ctypes.CDLL(%r).in_a_thread()" % str(compiled("c")), "import ctypes")
+    report = die(f"ctypes.CDLL({str(compiled('c'))!r}).in_a_thread()", "import ctypes")
     assert report.summary == "SIGSEGV ended the child while it ran the task"
     assert "runs no Python" in report.explanation
 
@@ -370,7 +372,7 @@ def test_a_crash_of_a_librarys_own_thread_is_said_to_be_one(
 def test_a_division_by_zero_is_said_to_be_one(
     die: DieAtWork, compiled: Callable[[str], Path]
 ) -> None:
-    report = die("ctypes.CDLL(%r).divides(1)" % str(compiled("c")), "import ctypes")
+    report = die(f"ctypes.CDLL({str(compiled('c'))!r}).divides(1)", "import ctypes")
     assert report.summary == "SIGFPE ended the child while it ran the task, in wire.py:4 (wire)"
     assert "divided an integer by zero" in report.explanation
 
@@ -421,6 +423,38 @@ def test_a_subprocess_that_crashed_is_not_taken_for_the_child(die: DieAtWork) ->
     assert report.summary.startswith("SIGSEGV ended the child while it ran the task, in wire.py:7")
     assert report.exception is not None
     assert report.exception.message == "Segmentation fault"
+
+
+# However large the process is, and whatever holds on to its pipes.
+
+
+@pytest.mark.parametrize(
+    "holding",
+    [
+        "held = bytearray(b'x') * (2 << 30)",
+        "held = [os.dup(2) for _ in range(1000)]",
+        "import subprocess; subprocess.Popen(['sleep', '1000'], start_new_session=True)",
+    ],
+    ids=["2 GiB of memory", "1000 descriptors", "a grandchild with every pipe"],
+)
+def test_a_process_that_holds_much_dies_like_any_other(holding: str, die: DieAtWork) -> None:
+    if "<< 30" in holding:
+        available = psutil.virtual_memory().available
+        if available < 4 << 30:
+            pytest.skip(f"{available >> 20} MiB of memory are too little for a child of 2 GiB")
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < 1100:
+        pytest.skip(f"only {hard} descriptors are allowed here")
+    report = die(
+        f"""
+        hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 4096), hard))
+        {holding}
+        os.write(2, b"last words\\n")
+        os.kill(os.getpid(), signal.SIGKILL)
+        """
+    )
+    assert report.summary == "SIGKILL ended the child while it ran the task: last words"
 
 
 # Recursion.
