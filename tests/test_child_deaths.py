@@ -6,6 +6,7 @@ import resource
 import shutil
 import subprocess
 import sys
+import sysconfig
 import textwrap
 from collections.abc import Callable
 from pathlib import Path
@@ -102,6 +103,40 @@ def test_the_installed_package_of_an_illegal_instruction_is_named(
         "requirements.txt",
         "--no-binary fastmath",
     )
+
+
+EXTENSION = """
+#include <Python.h>
+static PyObject *step(PyObject *self, PyObject *none) { __asm__("ud2"); return none; }
+static PyMethodDef methods[] = {{"step", step, METH_NOARGS, ""}, {0}};
+static struct PyModuleDef module = {PyModuleDef_HEAD_INIT, "_core", "", -1, methods};
+PyMODINIT_FUNC PyInit__core(void) { return PyModule_Create(&module); }
+"""
+
+
+@pytest.mark.skipif(platform.machine() != "x86_64", reason="the instruction is one of x86-64")
+@pytest.mark.skipif(sys.version_info < (3, 10), reason="faulthandler names extensions since 3.10")
+def test_a_compiled_package_that_no_frame_shows_is_named_as_loaded(
+    die: DieAtWork, tmp_path: Path
+) -> None:
+    headers = sysconfig.get_path("include")
+    if not shutil.which("gcc") or not Path(headers, "Python.h").exists():
+        pytest.skip("no gcc, or no headers of Python")
+    package = tmp_path / "packages" / "fastmath"
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("from fastmath._core import step\n")
+    (package / "core.c").write_text(EXTENSION)
+    subprocess.run(
+        ["gcc", "-shared", "-fPIC", f"-I{headers}", "core.c", "-o", "_core.so"],
+        cwd=package, check=True, timeout=120,
+    )  # fmt: skip
+    report = die(
+        "fastmath.step()",
+        f"import sys; sys.path.insert(0, {str(package.parent)!r}); import fastmath",
+    )
+    assert report.summary.endswith(": an instruction that this processor does not have")
+    assert "one of the compiled packages that were loaded: fastmath." in report.explanation
+    assert report.hints[0].title.startswith("build fastmath from source")
 
 
 # A bus error.

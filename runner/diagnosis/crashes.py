@@ -258,9 +258,11 @@ def _crash_hints(case: Case, fatal: FatalError | None) -> list[Hint]:
     suspects, certain = _suspects(fatal)
     package = suspects[0] if certain else "the package that crashed"
     loaded = f" (compiled ones loaded: {', '.join(suspects[:_NAMED])})" if suspects[1:] else ""
+    python = case.child.python if case.child else None
+    other = "3.11" if python and python.version.startswith("3.12.") else "3.12"
     return [
         Hint(title="build the environment anew, in case a compiled package is damaged",
              command=exec_command(case, "--fresh-venv")),
         Hint(title=f"try another version of {package}{loaded}, or another Python",
-             command=exec_command(case, "--python 3.12")),
+             command=exec_command(case, f"--python {other}")),
     ]  # fmt: skip
