@@ -76,6 +76,10 @@ def declare_hint(case: Case, requirement: str, title: str) -> Hint:
     )
 
 
+def build_anew(case: Case) -> Hint:
+    return Hint(title="build the environment anew", command=exec_command(case, "--fresh-venv"))
+
+
 def requires_python_hint(case: Case, specifier: str, title: str) -> Hint:
     """The line that narrows the Pythons which the bundle accepts, where it says so.
 

@@ -209,11 +209,21 @@ EXPLANATIONS: dict[Code, Explanation] = {
     ),
     Code.CHILD_CRASHED: Explanation(
         (
-            "Native code failed: a C extension, a library under it, a wheel for another machine.",
-            "Somebody outside killed the process: the kernel for want of memory, a batch system.",
+            "SIGSEGV, SIGABRT, SIGFPE: native code failed: a C extension, a library under it; or a"
+            " recursion was deeper than the stack. A library that gives itself up says why, and"
+            " the summary quotes it.",
+            "SIGILL: a wheel or library was built for another processor.",
+            "SIGBUS: `/dev/shm` or a disk is full, or a file was cut while it was mapped.",
+            "SIGXCPU, SIGXFSZ, and SIGKILL at the hard limit: a limit on CPU time or on the size of"
+            " files (`ulimit -t`, `ulimit -f`).",
+            "SIGKILL, SIGTERM, SIGHUP, SIGINT: somebody outside ended it: a batch system, a"
+            " container's stop, a person. Who sent a signal cannot be known.",
         ),
         (
             "See the line that the report names, and try another version of that package.",
+            "For SIGILL, build that package from source on this machine.",
+            "For SIGBUS, make room in `/dev/shm`: `docker run --shm-size=8g`.",
+            "For a limit, raise it where the worker is started, or make the task smaller.",
             "For SIGKILL, look at the machine's memory and limits.",
         ),
     ),
