@@ -7,13 +7,26 @@ import os
 from collections.abc import Callable
 from types import TracebackType
 
+from bundle_protocol.messages import ErrorCode, RequestError
+
+TYPE_CHECKING = False  # Importing typing takes 2 ms.
+if TYPE_CHECKING:
+    from typing import TypeVar
+
+    T = TypeVar("T")
+
 _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 _MAX_MESSAGE = 16 * 1024
 _MAX_TEXT = 4 * 1024
 _MAX_NOTES = 20
-_MAX_CAUSES = 10
+_HALF_OF_CHAIN = 5
+_MAX_MEMBERS = 5
+_MAX_EXCEPTIONS = 40
 _HALF_OF_FRAMES = 50
+_SHOWN_REPEATS = 3
+# A chain is followed that far to its root.
+_LONGEST_CHAIN = 1_000_000
 
 _ATTRIBUTES: tuple[tuple[type[BaseException], tuple[str, ...]], ...] = (
     (ImportError, ("name", "path")),
@@ -29,19 +42,31 @@ def describe_exception(error: BaseException) -> dict[str, object]:
 
     The frames of the import system and of this package are left out. All of it is bounded.
     """
-    return _describe(error, seen=set())
+    try:
+        return _describe_chain(error, told=set())
+    except BaseException as failure:  # noqa: BLE001  # Its class may have overridden anything.
+        return _plain(error, f"<its description raised {_name(type(failure))}>")
+
+
+def raised_error(code: ErrorCode, error: BaseException) -> RequestError:
+    """The error answer about what the bundle's code raised.
+
+    To be made and raised after the ``except`` that caught it, not within: before Python 3.9 any
+    raise there hangs where the causes are a cycle (https://bugs.python.org/issue25782).
+    """
+    return RequestError(code, summarize(error), {"exception": describe_exception(error)})
 
 
 def type_name(kind: type) -> str:
     """A class's name as its users write it: ``int``, ``pandas.core.frame.DataFrame``."""
     module = _module(kind)
-    return f"{module}.{kind.__qualname__}" if module else kind.__qualname__
+    return f"{module}.{_name(kind)}" if module else _name(kind)
 
 
 def summarize(error: BaseException) -> str:
     """One line: the type and the beginning of the message."""
     message = safe_str(error).strip().partition("\n")[0]
-    name = type(error).__qualname__
+    name = _name(type(error))
     return clip(f"{name}: {message}" if message else name, 200)
 
 
@@ -60,32 +85,89 @@ def clip(text: str, length: int) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def _describe(error: BaseException, seen: set[int]) -> dict[str, object]:
-    seen.add(id(error))
-    cause = _cause(error)
-    is_last = cause is None or id(cause) in seen or len(seen) > _MAX_CAUSES
+def limit_frames(frames: list[T]) -> tuple[list[T], int]:
+    """The first and the last of them, and how many were left out of the middle."""
+    omitted = max(len(frames) - 2 * _HALF_OF_FRAMES, 0)
+    if omitted:
+        frames = frames[:_HALF_OF_FRAMES] + frames[-_HALF_OF_FRAMES:]
+    return frames, omitted
+
+
+def _describe_chain(error: BaseException, told: set[int]) -> dict[str, object]:
+    """``error`` with its causes: all of them, or those at both ends of a long chain.
+
+    What began it stands at the far end, and is what a reader looks for.
+    """
+    links, seen = [error], {id(error)}
+    while len(links) < _LONGEST_CHAIN:
+        cause = _cause(links[-1])
+        if cause is None or id(cause) in seen:
+            break
+        seen.add(id(cause))
+        links.append(cause)
+    omitted = max(len(links) - 2 * _HALF_OF_CHAIN, 0)
+    if omitted:
+        links[_HALF_OF_CHAIN:-_HALF_OF_CHAIN] = []
+    told.update(map(id, links))
+    described = None
+    for number, link in reversed(list(enumerate(links))):
+        this = _describe(link, told)
+        this["cause"] = described
+        this["causes_omitted"] = omitted if number == _HALF_OF_CHAIN - 1 else 0
+        described = this
+    assert described is not None
+    return described
+
+
+def _describe(error: BaseException, told: set[int]) -> dict[str, object]:
     traceback, omitted = _frames(error.__traceback__)
+    members = [
+        _describe_chain(member, told)
+        for member in _members(error)[:_MAX_MEMBERS]
+        if id(member) not in told and len(told) < _MAX_EXCEPTIONS
+    ]
     return {
-        "type": clip(type(error).__qualname__, _MAX_TEXT),
-        "module": _module(type(error)),
-        "message": clip(safe_str(error), _MAX_MESSAGE),
+        **_plain(error, safe_str(error)),
         "notes": _notes(error),
         "traceback": traceback,
         "frames_omitted": omitted,
         "attributes": _attributes(error),
-        "cause": None if cause is None or is_last else _describe(cause, seen),
+        "exceptions": members,
+    }
+
+
+def _plain(error: BaseException, message: str) -> dict[str, object]:
+    return {
+        "type": clip(_name(type(error)), _MAX_TEXT),
+        "module": _module(type(error)),
+        "message": clip(message, _MAX_MESSAGE),
+        "notes": [],
+        "traceback": [],
+        "frames_omitted": 0,
+        "attributes": {},
+        "cause": None,
+        "causes_omitted": 0,
+        "exceptions": [],
     }
 
 
 def _cause(error: BaseException) -> BaseException | None:
-    if error.__cause__ is not None:
-        return error.__cause__
-    if error.__context__ is not None and not error.__suppress_context__:
-        return error.__context__
-    # An exception group says only how many there are: the first is what went wrong first.
+    cause = error.__cause__
+    if cause is None:
+        cause = error.__context__
+        # "from None" hides what the author thinks is of no interest. That a module is missing is.
+        if error.__suppress_context__ and not isinstance(cause, ImportError):
+            return None
+    # What was caught to be raised in a group is told as the group's member.
+    return None if any(cause is member for member in _members(error)) else cause
+
+
+def _members(error: BaseException) -> tuple[BaseException, ...]:
+    """Of an exception group (PEP 654), also of the backport's."""
     members = _attribute(error, "exceptions")
-    first = members[0] if isinstance(members, tuple) and members else None
-    return first if isinstance(first, BaseException) else None
+    if not isinstance(members, tuple):
+        return ()  # Another class that has an attribute of that name.
+    return tuple(member for member in members if isinstance(member, BaseException))
 
 
 def _notes(error: BaseException) -> list[str]:
@@ -102,6 +184,8 @@ def _attributes(error: BaseException) -> dict[str, object]:
             found.update((name, _attribute(error, name)) for name in names)
     if isinstance(error, KeyError) and len(error.args) == 1:
         found["key"] = error.args[0]
+    if isinstance(error, (ImportError, AttributeError)):
+        found.update(_hiding(error))
     return {
         name: clip(value, _MAX_TEXT) if isinstance(value, str) else value
         for name, value in found.items()
@@ -110,22 +194,29 @@ def _attributes(error: BaseException) -> dict[str, object]:
 
 
 def _frames(traceback: TracebackType | None) -> tuple[list[dict[str, object]], int]:
-    entries = []
+    entries: list[tuple[TracebackType, int]] = []
+    repeats, last = 0, None
     while traceback is not None:
-        if not _is_machinery(traceback.tb_frame.f_code.co_filename):
-            entries.append(traceback)
+        code = traceback.tb_frame.f_code
+        if not _is_machinery(code.co_filename):
+            # As Python prints a recursion: the first few, and how many more there were.
+            place = (code, traceback.tb_lineno)
+            repeats = repeats + 1 if place == last else 0
+            if repeats < _SHOWN_REPEATS:
+                entries.append((traceback, 0))
+            else:
+                entries[-1] = (entries[-1][0], repeats - _SHOWN_REPEATS + 1)
+            last = place
         traceback = traceback.tb_next
-    omitted = max(len(entries) - 2 * _HALF_OF_FRAMES, 0)
-    if omitted:
-        entries[_HALF_OF_FRAMES:-_HALF_OF_FRAMES] = []
-    return [_frame(entry) for entry in entries], omitted
+    entries, omitted = limit_frames(entries)
+    return [_frame(entry, repeated) for entry, repeated in entries], omitted
 
 
 def _is_machinery(file: str) -> bool:
     return file.startswith((_HERE, "<frozen importlib._bootstrap")) or file == importlib.__file__
 
 
-def _frame(entry: TracebackType) -> dict[str, object]:
+def _frame(entry: TracebackType, repeated: int) -> dict[str, object]:
     import linecache  # Needs tokenize, which only a failure is worth.
 
     code = entry.tb_frame.f_code
@@ -142,12 +233,22 @@ def _frame(entry: TracebackType) -> dict[str, object]:
         "line": line,
         "function": clip(code.co_name, _MAX_TEXT),
         "text": clip(text, _MAX_TEXT) or None,
+        **({"repeated": repeated} if repeated else {}),
     }
 
 
+def _name(kind: type) -> str:
+    # The descriptor itself: a metaclass may define an attribute of that name.
+    name: str = type.__dict__["__qualname__"].__get__(kind)
+    return name
+
+
 def _module(kind: type) -> str | None:
-    module = getattr(kind, "__module__", None)
-    return module if isinstance(module, str) and module != "builtins" else None
+    try:
+        module = kind.__module__
+    except BaseException:  # noqa: BLE001  # A metaclass's.
+        return None
+    return module if type(module) is str and module != "builtins" else None
 
 
 # What follows runs code of the bundle, which may raise anything at all.
@@ -160,10 +261,18 @@ def _attribute(error: BaseException, name: str) -> object:
         return None
 
 
+def _hiding(error: BaseException) -> dict[str, str]:
+    from bundle_protocol.hiding import hiding  # Only a failure is worth it.
+
+    try:
+        return hiding(error, safe_str(error)[:_MAX_MESSAGE])
+    except Exception:  # noqa: BLE001  # A path hook's, or that of a folder that may not be read.
+        return {}
+
+
 def _converted(convert: Callable[[object], str], value: object) -> str:
     try:
-        return convert(value)
+        # Of a subclass of str with a len() of its own, a plain str.
+        return str.__str__(convert(value))
     except BaseException as error:  # noqa: BLE001
-        return (
-            f"<{convert.__name__}() of a {type(value).__qualname__} raised {type(error).__name__}>"
-        )
+        return f"<{convert.__name__}() of a {_name(type(value))} raised {_name(type(error))}>"

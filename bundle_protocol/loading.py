@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from types import FunctionType, ModuleType
 
 from bundle_protocol import bytecode
-from bundle_protocol.describe import describe_exception, safe_repr, summarize, type_name
+from bundle_protocol.describe import raised_error, safe_repr, type_name
 from bundle_protocol.entry_points import EntryPoint, entry_points, normalized
 from bundle_protocol.messages import ENTRY_POINT_GROUP, ErrorCode, RequestError
 
@@ -69,16 +69,17 @@ def load(bundle: Bundle) -> WireFunction:
             "'path/to/file.py:function'",
             {"wire": spec, "signature": None, "wanted": WANTED_SIGNATURE},
         )
+    failure: BaseException | None = None
     is_file = where.endswith(".py") or "/" in where
     try:
         module = _import_file(where, spec, bundle) if is_file else _import(where, spec, bundle)
         value = _attribute(module, attributes, spec)
     except (RequestError, SystemExit):
         raise
-    except BaseException as error:  # The bundle's code may raise anything.
-        raise RequestError(
-            ErrorCode.LOAD_FAILED, summarize(error), {"exception": describe_exception(error)}
-        ) from error
+    except BaseException as error:  # noqa: BLE001  # The bundle's code may raise anything.
+        failure = error
+    if failure is not None:
+        raise raised_error(ErrorCode.LOAD_FAILED, failure)
     file = getattr(module, "__file__", None)
     return WireFunction(_checked(value, spec), f"{module.__name__}:{attributes}", file)
 

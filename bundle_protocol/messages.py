@@ -19,6 +19,7 @@ HELLO = "hello"
 INITIALIZE = "initialize"
 EXECUTE = "execute"
 SHUTDOWN = "shutdown"
+EXITING = "exiting"
 
 MAX_HEAD_BYTES = 4 * 1024
 """The longest head of a frame."""

@@ -79,7 +79,33 @@ def _checked(result: object) -> dict[str, bytes]:
             listed + (f"; and {more} more" if more > 0 else ""),
             {"returned": type_name(type(result)), "offending": offending[:_MAX_OFFENDING]},
         )
-    return {name: bytes(value) for name, value in result.items()}
+    if not result:
+        raise RequestError(
+            ErrorCode.RESULT_INVALID,
+            "the wire function returned no outputs",
+            {"returned": type_name(type(result)), "offending": []},
+        )
+    outputs = {name: bytes(value) for name, value in result.items()}
+    _check_for_errors(outputs)
+    return outputs
+
+
+def _check_for_errors(outputs: dict[str, bytes]) -> None:
+    """An exception returned as ``error`` or ``error.json`` is told as what it is: no result."""
+    named = [name for name in outputs if name.partition(".")[0] == "error"]
+    if not named:
+        return
+    from bundle_protocol.returned_errors import returned_error  # Its patterns take 5 ms.
+
+    for name in named:
+        error = returned_error(outputs[name], alone=len(outputs) == 1)
+        if error is not None:
+            words = ": ".join(str(error[part]) for part in ("type", "message") if error[part])
+            raise RequestError(
+                ErrorCode.RESULT_INVALID,
+                f"output {clip(name, _MAX_NAME)!r} holds an exception: {clip(words, _MAX_NAME)}",
+                {"returned": "dict", "offending": [], "exception": error},
+            )
 
 
 def _problems(name: object, value: object) -> list[dict[str, object]]:

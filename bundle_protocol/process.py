@@ -22,12 +22,14 @@ _ENDING_SECONDS = 5.0
 def prepare() -> None:
     """Lets the parent see what happens in here, and leaves nothing behind.
 
-    The stacks of all threads go to stderr at a fatal signal, and at the SIGABRT that the parent
-    sends to a child that hangs. No core file is written: it would land in the bundle's folder.
-    Lines appear as they are printed, from Python and from C. On Linux the parent's death kills
-    this process.
+    The stacks of all threads go to stderr at a fatal signal, at the limit on CPU time, and at the
+    SIGABRT that the parent sends to a child that hangs. No core file is written: it would land in
+    the bundle's folder. Lines appear as they are printed, from Python and from C. On Linux the
+    parent's death kills this process.
     """
     faulthandler.enable(file=2)
+    # No fault, so not among those; the signal still ends the process.
+    faulthandler.register(signal.SIGXCPU, file=2, chain=True)
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
     # A new object, because the old one took its properties from the wire. In UTF-8, so that a β

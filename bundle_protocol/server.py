@@ -9,11 +9,12 @@ import threading
 import time
 
 from bundle_protocol import process
-from bundle_protocol.describe import describe_exception, summarize
+from bundle_protocol.describe import describe_exception, raised_error
 from bundle_protocol.framing import FramingError
 from bundle_protocol.loading import Bundle, WireFunction, load
 from bundle_protocol.messages import (
     EXECUTE,
+    EXITING,
     INITIALIZE,
     MAX_MESSAGE_BYTES,
     PROTOCOL_VERSIONS,
@@ -69,7 +70,12 @@ def _answer_requests(wire: Wire, working: threading.Event) -> None:
     own_pid = os.getpid()
     session = Session(working)
     for body in wire.receive():
-        answer = session.answer(body)
+        try:
+            answer = session.answer(body)
+        except SystemExit as error:
+            if os.getpid() == own_pid:
+                _announce_exit(wire, error)
+            raise
         if os.getpid() != own_pid:
             process.complain("a process that the task forked came back from the wire function")
             os._exit(1)
@@ -78,6 +84,15 @@ def _answer_requests(wire: Wire, working: threading.Event) -> None:
             wire.send(answer)
         if session.ended:
             return
+
+
+def _announce_exit(wire: Wire, error: SystemExit) -> None:
+    """Says where the bundle's code ended the process, which the exit itself does not."""
+    params = {"exception": describe_exception(error)}
+    try:
+        wire.send(_encode({"jsonrpc": "2.0", "method": EXITING, "params": params}))
+    except (WireClosed, ConnectionError) as failure:
+        process.complain(f"the exit could not be announced: {type(failure).__name__}")
 
 
 class Session:
@@ -157,6 +172,7 @@ class Session:
         entrypoint = _required(params, "entrypoint", str)
         task_params = _required(params, "params", dict)
         seed = _required(params, "seed", int)
+        failure: BaseException | None = None
         self._working.set()
         try:
             wall, cpu = time.perf_counter(), _cpu_seconds()
@@ -166,12 +182,12 @@ class Session:
             outputs = encode_outputs(result, self._exchange)
         except (RequestError, SystemExit):
             raise
-        except BaseException as error:  # The bundle's code may raise anything.
-            raise RequestError(
-                ErrorCode.TASK_FAILED, summarize(error), {"exception": describe_exception(error)}
-            ) from error
+        except BaseException as error:  # noqa: BLE001  # The bundle's code may raise anything.
+            failure = error
         finally:
             self._working.clear()
+        if failure is not None:
+            raise raised_error(ErrorCode.TASK_FAILED, failure)
         return {"outputs": outputs, "wall_seconds": wall, "cpu_seconds": cpu}
 
     def _shutdown(self, params: dict[str, object]) -> object:

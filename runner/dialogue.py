@@ -13,13 +13,13 @@ from msgspec import Struct
 
 from bundle_protocol.framing import Noise
 from bundle_protocol.messages import MAX_MESSAGE_BYTES, OLDEST_PYTHON, PROTOCOL_VERSIONS
-from runner.diagnosis import child_failures
+from runner.diagnosis import child_deaths, child_failures
 from runner.diagnosis.case import Case, Failure, Finding
-from runner.diagnosis.child_raised import concerns_imports
+from runner.diagnosis.child_raised import concerns_imports, exit_finding
+from runner.diagnosis.exit import Exit
 from runner.diagnosis.report import ChildInfo
 from runner.diagnosis.text import Capture
 from runner.events import Origin, Phase, Stream
-from runner.process import Exit
 from runner.protocol import (
     Connection,
     Executed,
@@ -292,13 +292,13 @@ class Dialogue:
         return self._captures[stream].excerpt().text
 
     def _death(self, phase: Phase, ended: Exit) -> Finding:
-        return child_failures.death(
+        exiting = self._connection.exiting
+        if exiting is not None and ended.signal_name is None:
+            return exit_finding(self._case, phase, exiting, ended.code, self._text(Stream.STDERR))
+        return child_deaths.death(
             self._case,
             phase,
-            exit_code=ended.code,
-            signal_name=ended.signal_name,
-            memory_limit=ended.memory_limit,
-            oom_killed=ended.oom_killed,
+            ended,
             stderr=self._text(Stream.STDERR),
             noise=self._text(Stream.NOISE),
         )

@@ -190,7 +190,7 @@ async def _read(case: Case, settings: Settings, path: Path) -> Bundle:
         finally:
             case.journal.fact(Origin.RUN, Run(case.bundle, case.worker))
         case.bundle_files = bundle.files
-        case.bundle_dependencies = bundle.dependencies or ()
+        case.bundle_dependencies = (bundle.dependencies or ()) + bundle.optional_dependencies
         case.journal.fact(
             Origin.BUNDLE,
             ReadBundle(

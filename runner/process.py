@@ -22,9 +22,11 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
-from msgspec import Struct
+import msgspec
 
+from runner.diagnosis.exit import Exit, Limits
 from runner.oom import memory_limit, oom_kills
+from runner.post_mortem import limits_of, machine_memory, signal_name, spaces
 
 _log = logging.getLogger(__name__)
 
@@ -46,32 +48,6 @@ PIPE_BYTES = 1024 * 1024
 KILL_SECONDS = 5.0
 # Descendants may fork while they are being killed; each round catches those of the round before.
 KILL_ROUNDS = 20
-
-
-class Exit(Struct, frozen=True):
-    """How a process ended, and what it used (wait4(2))."""
-
-    code: int | None
-    """The exit status, where it ended by itself."""
-    signal: int | None
-    """The signal that ended it."""
-    max_rss_bytes: int | None
-    cpu_seconds: float | None
-    lifetime_seconds: float
-    oom_killed: bool = False
-    """Whether the kernel killed it for want of memory, as far as its counters tell."""
-    memory_limit: int | None = None
-    """Then, the limit of the control group that it shared with this process, in bytes."""
-
-    @property
-    def signal_name(self) -> str | None:
-        """``SIGKILL`` and the like; one without a name of its own becomes ``signal N``."""
-        if self.signal is None:
-            return None
-        try:
-            return signal.Signals(self.signal).name
-        except ValueError:
-            return f"signal {self.signal}"
 
 
 class Process:
@@ -148,6 +124,10 @@ class Process:
         if self._on_end is not None:
             self._on_end()
 
+    def _killed_for_memory(self) -> bool | None:
+        now = oom_kills()
+        return None if now is None else now != self._oom_kills
+
     async def _watch_exit(self) -> None:
         """Wait for the exit without reaping, so that the pid cannot become another's meanwhile."""
         descriptor = _exit_descriptor(self.pid)
@@ -163,6 +143,7 @@ class Process:
             os.close(descriptor)
 
     def _reap(self) -> None:
+        limits = limits_of(self.pid)
         try:
             _, status, usage = os.wait4(self.pid, 0)
         except ChildProcessError:
@@ -174,15 +155,19 @@ class Process:
             number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
             rss = _peak_memory(usage)
             cpu = usage.ru_utime + usage.ru_stime
-        oom_killed = number == signal.SIGKILL and self._oom_kills != oom_kills()
+        killed = number == signal.SIGKILL
         self.exit = Exit(
             code,
             number,
+            None if number is None else signal_name(number),
             rss,
             cpu,
             time.monotonic() - self._started,
-            oom_killed=oom_killed,
-            memory_limit=memory_limit() if oom_killed else None,
+            limits=_before_sigxcpu(limits) if number == signal.SIGXCPU else limits,
+            oom_killed=killed and self._killed_for_memory(),
+            memory_limit=memory_limit() if killed else None,
+            machine_memory=machine_memory() if killed else None,
+            spaces=spaces() if number == signal.SIGBUS else (),
         )
         # Popen would otherwise warn that its process still runs, and try to reap it again.
         self._popen.returncode = code if code is not None else -(number or 0)
@@ -341,6 +326,17 @@ def _peak_memory(usage: resource.struct_rusage) -> int | None:
         return None
     # In KiB on Linux, in bytes on macOS (getrusage(2) of either).
     return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def _before_sigxcpu(limits: Limits) -> Limits:
+    """The limits as they were before the kernel sent a SIGXCPU.
+
+    Linux adds a second to the soft limit then, to send another one a second later
+    (check_process_timers in kernel/time/posix-cpu-timers.c).
+    """
+    if sys.platform != "linux" or limits.cpu_seconds is None:
+        return limits
+    return msgspec.structs.replace(limits, cpu_seconds=limits.cpu_seconds - 1)
 
 
 def _wait_unreaped(pid: int) -> None:

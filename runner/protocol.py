@@ -11,7 +11,7 @@ import msgspec
 from msgspec import Struct
 
 from bundle_protocol.framing import FrameDecoder, FramingError, Noise, encode_frame
-from bundle_protocol.messages import EXECUTE, HELLO, INITIALIZE, SHUTDOWN
+from bundle_protocol.messages import EXECUTE, EXITING, HELLO, INITIALIZE, SHUTDOWN
 from runner.diagnosis.report import ExceptionInfo, PythonInfo
 
 
@@ -52,6 +52,10 @@ class ErrorData(Struct, frozen=True):
     exception: ExceptionInfo | None = None
 
 
+class Exiting(Struct, frozen=True):
+    exception: ExceptionInfo
+
+
 class RemoteError(Struct, frozen=True):
     """An error response (JSON-RPC 2.0, section 5.1)."""
 
@@ -67,6 +71,8 @@ class Response(Struct, frozen=True):
     result: msgspec.Raw
     error: RemoteError | None = None
 
+
+_MAX_DEPTH = 50
 
 Message: TypeAlias = Hello | Response
 
@@ -90,6 +96,8 @@ class Connection:
     """The state of one wire: what has been asked, what may come next."""
 
     def __init__(self) -> None:
+        self.exiting: ExceptionInfo | None = None
+        """The SystemExit with which the bundle's code ends the process, once it is announced."""
         self._decoder = FrameDecoder()
         self._greeted = False
         self._pending: int | None = None
@@ -132,7 +140,7 @@ class Connection:
     def _message(self, frame: bytes) -> Message | None:
         try:
             incoming = _incoming.decode(frame)
-        except msgspec.DecodeError as error:
+        except (msgspec.DecodeError, RecursionError) as error:
             raise ProtocolViolation(f"a message is not JSON-RPC: {error}") from None
         if incoming.jsonrpc != "2.0":
             raise ProtocolViolation(f"a message is of JSON-RPC {incoming.jsonrpc!r}, not 2.0")
@@ -149,17 +157,35 @@ class Connection:
         if (incoming.error is None) == (not bytes(incoming.result)):
             raise ProtocolViolation("an answer has neither a result nor an error, or has both")
         self._pending = None
+        if incoming.error is not None and incoming.error.data is not None:
+            _check_depth(incoming.error.data.exception)
         return Response(incoming.id, incoming.result, incoming.error)
 
     def _notification(self, incoming: _Incoming) -> Message | None:
         if incoming.id is not msgspec.UNSET:
             raise ProtocolViolation(f"the child sent a request ({incoming.method!r})")
+        if incoming.method == EXITING and self._greeted:
+            self.exiting = decode_result(incoming.params, Exiting).exception
+            _check_depth(self.exiting)
+            return None
         if incoming.method != HELLO:
             return None  # JSON-RPC 2.0: an unknown notification is ignored
         if self._greeted:
             raise ProtocolViolation("the child said hello twice")
         self._greeted = True
         return decode_result(incoming.params, Hello)
+
+
+def _check_depth(exception: ExceptionInfo | None) -> None:
+    """What follows walks an exception by recursion, and no chain of an honest child's is long."""
+    waiting = [(exception, 1)]
+    while waiting:
+        current, depth = waiting.pop()
+        if current is None:
+            continue
+        if depth > _MAX_DEPTH:
+            raise ProtocolViolation(f"an exception has more than {_MAX_DEPTH} causes")
+        waiting += [(link, depth + 1) for link in (current.cause, *current.exceptions)]
 
 
 def decode_result(raw: msgspec.Raw, kind: type[_T]) -> _T:
@@ -169,5 +195,5 @@ def decode_result(raw: msgspec.Raw, kind: type[_T]) -> _T:
     """
     try:
         return msgspec.json.decode(raw, type=kind)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, RecursionError) as error:
         raise ProtocolViolation(f"{kind.__name__} is not as specified: {error}") from None

@@ -17,6 +17,7 @@ from packaging.specifiers import SpecifierSet
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.codes import Code
+from runner.diagnosis.exit import Exit
 from runner.diagnosis.report import ChildInfo, EnvironmentInfo, Report, UvRun
 from runner.diagnosis.text import Capture
 from runner.diagnosis.uv_error import UvFailure
@@ -31,7 +32,6 @@ from runner.interpreter import (
     Requirement,
     choose_interpreter,
 )
-from runner.process import Exit
 from runner.protocol import Message
 from runner.recording import (
     Entry,

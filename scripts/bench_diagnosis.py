@@ -24,6 +24,8 @@ DEATHS = {
     "SIGSEGV": f"{SAY}; ctypes.string_at(0)",
     "a daemon keeps every pipe": "subprocess.Popen(['sleep', '60'], start_new_session=True);"
     f" {SAY}; os._exit(3)",
+    "1000 open descriptors": f"held = [os.dup(2) for _ in range(1000)]; {SAY}; os._exit(3)",
+    "2 GiB of memory": f"held = bytearray(b'x') * (2 << 30); {SAY}; os.kill(os.getpid(), 9)",
     "10 MiB on stderr": f"os.write(2, b'x' * (10 << 20) + b'\\n'); {SAY}; os._exit(3)",
     "1 GiB on stderr": "[os.write(2, b'x' * (1 << 20)) for _ in range(1024)];"
     f" os.write(2, b'\\n'); {SAY}; os._exit(3)",

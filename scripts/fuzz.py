@@ -13,8 +13,9 @@ from collections.abc import Callable
 
 import msgspec
 
-from runner.diagnosis import child_failures
+from runner.diagnosis import child_deaths, child_failures
 from runner.diagnosis.case import Case
+from runner.diagnosis.exit import Exit, Limits, Space
 from runner.diagnosis.report import ChildInfo, ExceptionInfo, Frame
 from runner.diagnosis.text import Capture
 from runner.events import Phase
@@ -33,8 +34,18 @@ PIECES = [
     *(b"Fatal Python error: Segmentation fault\n\n", b"Current thread 0x00007f (most recent call"),
     *(b" first):\n", b'  File "/b/wire.py", line 3 in wire\n', b"bundle_protocol: x\n"),
     *(b"\x1b[31m", b"\x1b]0;t\x07", "\u202e\u2066".encode(), b"TOKEN=", b"://u:p@", b"-----BEGIN "),
+    *(
+        b"Extension modules: a.b, c (total: 2)\n",
+        b"Current thread 0x1 [x] (most recent call first):\n",
+    ),
+    *(
+        b'  Binary file "/s/site-packages/a/b.so", at +0x1 [0x2]\n',
+        b"terminate called recursively\n",
+    ),
+    *(b"thread 'main' panicked at ", b"Fatal Python error: ", b"  what():  x\n", b": Assertion `"),
     *(b"MemoryError", b"PRIVATE KEY-----", b"free(): invalid pointer\n", b"x" * 300, b"\n"),
 ]
+SIGNALS = ("SIGKILL", "SIGABRT", "SIGSEGV", "SIGBUS", "SIGILL", "SIGXCPU", "SIGXFSZ", "signal 63")
 
 
 def noise(rng: random.Random) -> bytes:
@@ -79,17 +90,8 @@ def fuzz_report(rng: random.Random) -> None:
     case.evidence.stderr = capture.excerpt()
     text = case.evidence.stderr.text
     if rng.random() < 0.5:
-        signal = rng.choice((None, "SIGKILL", "SIGABRT", "SIGSEGV", "signal 63"))
-        finding = child_failures.death(
-            case,
-            phase,
-            exit_code=None if signal else rng.randrange(256),
-            signal_name=signal,
-            oom_killed=rng.random() < 0.1,
-            memory_limit=rng.choice((None, 1 << 30)),
-            stderr=text,
-            noise=text,
-        )
+        signal = rng.choice((None, *SIGNALS))
+        finding = child_deaths.death(case, phase, ended(rng, signal), stderr=text, noise=text)
     else:
         finding = child_failures.remote_error(
             case, phase, rng.choice((-32001, -32002, -32005, -32603, 0, 7)), text, exception(rng, 3)
@@ -98,6 +100,27 @@ def fuzz_report(rng: random.Random) -> None:
     encoded = msgspec.json.encode(report)
     assert "\n" not in report.summary, report.summary
     assert b"\x1b" not in encoded and b"\\u001b" not in encoded
+
+
+def ended(rng: random.Random, signal_name: str | None) -> Exit:
+    def size() -> int | None:
+        return rng.choice((None, 0, 1, 1 << 30, 1 << 62))
+
+    return Exit(
+        code=None if signal_name else rng.randrange(256),
+        signal=None,
+        signal_name=signal_name,
+        max_rss_bytes=size(),
+        cpu_seconds=rng.choice((None, 0.0, 1e9)),
+        lifetime_seconds=rng.random(),
+        limits=Limits(
+            cpu_seconds=size(), cpu_seconds_hard=size(), file_bytes=size(), stack_bytes=size()
+        ),
+        oom_killed=rng.random() < 0.1,
+        memory_limit=size(),
+        machine_memory=size(),
+        spaces=(Space("/dev/shm", size() or 0, size() or 0),),
+    )
 
 
 def exception(rng: random.Random, depth: int) -> ExceptionInfo | None:

@@ -2,9 +2,19 @@
 
 import os
 import shutil
+import subprocess
+import sys
+import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from deaths import DieAtWork
+
+from runner import Runner, RunnerError
+from runner.diagnosis.report import Report
+from runner.environment import find_uv
+from runner.events import Phase
 
 
 @pytest.fixture(params=["asyncio", "trio"])
@@ -34,3 +44,56 @@ def need_python(version: str) -> Path:
     if python is None:
         pytest.skip(f"no Python {version} on this machine")
     return python
+
+
+# What uv says where there is no network.
+_UNREACHABLE = ("error sending request", "Failed to fetch", "Request failed", "dns error")
+
+
+def make_venv(folder: Path, version: str, *requirements: str) -> Path:
+    """A real environment with wheels of the package index; skipped where that is out of reach."""
+    uv, python = str(find_uv()), str(need_python(version))
+    subprocess.run([uv, "venv", "-q", "--python", python, str(folder)], check=True, timeout=60)
+    if requirements:
+        install = [uv, "pip", "install", "-q", "--only-binary", ":all:", "--python", str(folder)]
+        done = subprocess.run(
+            [*install, *requirements], capture_output=True, text=True, timeout=150
+        )
+        if any(words in done.stderr for words in _UNREACHABLE):
+            pytest.skip(f"the package index is out of reach: {done.stderr[:200]}")
+        assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture
+def dying_bundle(tmp_path: Path) -> Path:
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    (folder / "requirements.txt").write_text("")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def dying_runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
+    with Runner(cache=tmp_path_factory.mktemp("cache"), python=sys.executable) as runner:
+        yield runner
+
+
+@pytest.fixture
+def die(dying_bundle: Path, dying_runner: Runner) -> DieAtWork:
+    """Runs a task that is to end its child; gives the report."""
+
+    def run(task: str, before: str = "") -> Report:
+        body = textwrap.indent(textwrap.dedent(task), "    ")
+        (dying_bundle / "wire.py").write_text(
+            f"import os, resource, signal\n{textwrap.dedent(before)}\n"
+            f"def wire(entrypoint, params, seed):\n{body}\n    return {{}}\n"
+        )
+        with pytest.raises(RunnerError) as caught:
+            dying_runner.execute(dying_bundle)
+        report = caught.value.report
+        assert report.phase is Phase.EXECUTE
+        assert report.summary and report.explanation and report.hints
+        return report
+
+    return run

@@ -5,7 +5,7 @@ from pathlib import Path
 import anyio
 import msgspec
 import pytest
-from conftest import need_python
+from conftest import make_venv, need_python
 from hypothesis import given
 from hypothesis import strategies as st
 from test_session import WIRE, Child
@@ -34,9 +34,11 @@ def anyio_backend() -> str:
     return "asyncio"
 
 
-async def load(folder: Path, files: dict[str, str], version: str = "3.11") -> Report:
-    """What a child of this Python reports of a bundle with these files."""
-    python = need_python(version)
+async def load(
+    folder: Path, files: dict[str, str], version: str = "3.11", venv: Path | None = None
+) -> Report:
+    """What a child of this Python, or of a venv, reports of a bundle with these files."""
+    python = venv / "bin" / "python" if venv else need_python(version)
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_text(text)
@@ -46,6 +48,7 @@ async def load(folder: Path, files: dict[str, str], version: str = "3.11") -> Re
         full = (await anyio.run_process(command)).stdout.decode().strip()
     child.launch = msgspec.structs.replace(child.launch, python_version=full)
     child.case.bundle_files = tuple(sorted(files))
+    child.case.environment = EnvironmentInfo(path=str(venv)) if venv else None
     assert child.case.bundle is not None
     child.case.bundle.entry_point = "wire.py:wire"
     return await child.fail()
@@ -181,6 +184,65 @@ async def test_a_file_in_the_place_of_a_package_is_named(tmp_path: Path) -> None
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("version", ["3.8", "3.12"])
+async def test_a_file_that_hides_a_compiled_module_or_a_package_is_named(
+    version: str, tmp_path: Path
+) -> None:
+    report = await load(
+        tmp_path, {"wire.py": f"from array import array\n{WIRE}", "array.py": ""}, version
+    )
+    assert report.summary == "array.py of the bundle hides the standard library's array"
+    files = {"wire.py": f"import xmlrpc.client\n{WIRE}", "xmlrpc/__init__.py": ""}
+    report = await load(tmp_path, files, version)
+    assert report.summary == "xmlrpc/__init__.py of the bundle hides the standard library's xmlrpc"
+    assert "mv xmlrpc my_xmlrpc" in texts(report)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("version", ["3.8", "3.13"])
+@pytest.mark.parametrize(
+    "line", ["from statistics import prevalence", "import statistics\nstatistics.prevalence"]
+)
+async def test_a_file_named_as_the_standard_librarys_may_lack_a_name_of_its_own(
+    version: str, line: str, tmp_path: Path
+) -> None:
+    files = {"wire.py": f"{line}\n{WIRE}", "statistics.py": "def incidence(): pass\n"}
+    report = await load(tmp_path, files, version)
+    assert "bundle hides" not in report.summary and "'prevalence'" in report.summary
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("version", ["3.8", "3.13"])
+async def test_a_library_that_finds_the_bundles_file_means_the_standard_librarys(
+    version: str, tmp_path: Path
+) -> None:
+    files = {"wire.py": f"import fractions\n{WIRE}", "numbers.py": ""}
+    report = await load(tmp_path, files, version)
+    assert report.summary == "numbers.py of the bundle hides the standard library's numbers"
+
+
+@pytest.mark.anyio
+async def test_a_file_of_the_bundle_that_an_import_does_not_reach_is_named(tmp_path: Path) -> None:
+    # json was imported long before, by the child itself.
+    files = {"wire.py": f"from json import incidence\n{WIRE}", "json.py": "incidence = 3\n"}
+    report = await load(tmp_path, files)
+    assert report.code is Code.IMPORT_FAILED
+    assert report.summary == "the standard library's json hides json.py of the bundle"
+    assert "mv json.py my_json.py" in texts(report)
+
+
+@pytest.mark.anyio
+async def test_a_file_that_hides_an_installed_package_is_named(tmp_path: Path) -> None:
+    venv = make_venv(tmp_path / "venv", "3.11", "six")
+    files = {"wire.py": f"from six import moves\n{WIRE}", "six.py": "SIDES = 6\n"}
+    report = await load(tmp_path / "bundle", files, venv=venv)
+    assert report.summary == "six.py of the bundle hides the installed package six"
+    files["wire.py"] = f"from six import FACES\n{WIRE}"
+    report = await load(tmp_path / "bundle", files, venv=venv)
+    assert "bundle hides" not in report.summary and "'FACES'" in report.summary
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("version", ["3.8", "3.11", "3.13"])
 @pytest.mark.parametrize("attribute", [False, True])
 async def test_a_circular_import_names_both_modules(
@@ -313,7 +375,7 @@ BINARY = {
         "numpy.dtype size changed, may indicate binary incompatibility. Expected 96 from C header,"
         " got 88 from PyObject",
         PANDAS,
-        "pandas was compiled for another NumPy",
+        "pandas was compiled for NumPy 1",
         "numpy<2",
     ),
     "NumPy 2": (
@@ -338,7 +400,7 @@ def test_a_compiled_module_that_cannot_be_loaded_says_why(name: str, phase: Phas
     message, file, summary, hint = BINARY[name]
     kind = "ValueError" if name == "dtype size" else "ImportError"
     finding = found(message, kind=kind, file=file, phase=phase)
-    assert finding.code is (Code.IMPORT_FAILED if phase is Phase.LOAD else Code.TASK_RAISED)
+    assert (finding.code, finding.phase) == (Code.IMPORT_FAILED, phase)
     assert summary in finding.summary and "\n" not in finding.summary
     assert hint in texts(finding).replace("\n\n", "\n")
 
@@ -404,6 +466,7 @@ def test_what_is_installed_is_read_from_the_environment(tmp_path: Path) -> None:
         (site / name).write_text("")
     assert installed_modules(tmp_path) == (
         "fast",
+        "fast-1.0.dist-info",
         "fast/deep/_c.cpython-39-x86_64-linux-gnu.so",
         "six.py",
     )
@@ -415,7 +478,8 @@ WORDS = st.sampled_from(
      "module 'random' has no attribute 'x'", ": cannot open shared object file", "site-packages/",
      "consider renaming '/bundle/random.py'", "version `GLIBC_2.1' not found", "undefined symbol: ",
      "numpy.dtype size changed", "No module named 'a.b'; 'a' is not a package", ".so", "match x:",
-     'f"{a["b"]}"', "..", "\0", "\ud800", " as b,"]
+     'f"{a["b"]}"', "..", "\0", "\ud800", " as b,", "a-1.dist-info", "from a.b import c", "yaml",
+     "google.cloud", "/bundle/a.py", "a; extra == 'b'"]
 )  # fmt: skip
 TEXT = st.one_of(st.text(max_size=30), st.lists(WORDS, max_size=5).map("".join))
 FRAMES = st.lists(st.builds(Frame, TEXT, st.none() | st.integers(), TEXT, st.none() | TEXT))
@@ -429,7 +493,9 @@ EXCEPTIONS = st.builds(
     module=st.none() | TEXT,
     traceback=FRAMES,
     attributes=st.dictionaries(
-        st.sampled_from(["name", "path", "filename", "lineno", "text"]),
+        st.sampled_from(
+            ["name", "path", "filename", "lineno", "text", "module_file", "hidden_file"]
+        ),
         st.none() | st.integers() | TEXT,
     ),
 )

@@ -165,11 +165,11 @@ async def test_what_the_child_prints_is_streamed_and_told_apart(bundle: MakeBund
             os.write(1, b"from C\\n")
             subprocess.run(["sh", "-c", "echo from a subprocess; echo and its stderr >&2"])
             print("on stderr", file=sys.stderr)
-            return {}
+            return {'x': b''}
         """
     )
     child = Child(folder)
-    assert await child.run() == {}
+    assert await child.run() == {"x": b""}
     assert child.output(Stream.STDOUT) == b"from python\nfrom C\nfrom a subprocess\n"
     assert child.output(Stream.STDERR) == b"and its stderr\non stderr\n"
 
@@ -182,7 +182,7 @@ async def test_output_arrives_while_the_task_still_runs(bundle: MakeBundle, tmp_
         def wire(entrypoint, params, seed):
             print("waiting")
             open({str(fifo)!r}).read()
-            return {{}}
+            return {{'x': b''}}
         """
     )
     child = Child(folder)
@@ -192,7 +192,7 @@ async def test_output_arrives_while_the_task_still_runs(bundle: MakeBundle, tmp_
             fifo.write_bytes(b"")
 
     child.case.journal._handler = let_go_on
-    assert await child.run() == {}
+    assert await child.run() == {"x": b""}
 
 
 async def test_a_gigabyte_on_stderr_costs_bounded_memory_and_blocks_nothing(
@@ -205,13 +205,13 @@ async def test_a_gigabyte_on_stderr_costs_bounded_memory_and_blocks_nothing(
             piece = b"x" * (1 << 20)
             for _ in range(1024):
                 os.write(2, piece)
-            return {}
+            return {'x': b''}
         """
     )
     child = Child(folder)
     child.case.journal._handler = None
     before = psutil.Process().memory_info().rss
-    assert await child.run(limit=120) == {}
+    assert await child.run(limit=120) == {"x": b""}
     assert psutil.Process().memory_info().rss - before < 64 << 20
     stderr = child.case.evidence.stderr
     assert stderr is not None and stderr.truncated and stderr.total_bytes >= 1 << 30
@@ -400,7 +400,7 @@ async def test_a_bundle_that_writes_to_the_wire_is_told_so(bundle: MakeBundle) -
                         os.write(fd, b"gotcha\\n")
                 except OSError:
                     pass
-            return {}
+            return {'x': b''}
         """
     )
     report = await Child(folder).fail()

@@ -377,3 +377,11 @@ def test_what_is_not_recognised_is_said_in_uvs_own_words(
     finding = diagnose_uv(Case(), failure)
     assert finding.code is Code.ENVIRONMENT_FAILED
     assert ("moon" in finding.summary) == ("moon" in stderr)
+
+
+def test_a_requirement_by_a_modules_name_is_told_the_distributions() -> None:
+    text = recorded("package-not-found").replace("starsim-modelz", "pil")
+    finding = diagnose(text, "", "PIL>=9")
+    assert finding.code is NOT_FOUND
+    assert finding.hints[0].title == "pil is what it is imported as: the index has it as pillow"
+    assert finding.hints[0].edit == Edit(file="pyproject.toml", before="PIL>=9", after="pillow")

@@ -44,6 +44,8 @@ class Bundle(Struct, frozen=True, kw_only=True):
     requirements_from: RequirementsFrom
     dependencies: tuple[str, ...] | None
     """``None`` where only its build backend knows them."""
+    optional_dependencies: tuple[str, ...] = ()
+    """Those of its extras and groups, which are not installed, each with a marker that says so."""
     installable: bool
     """Whether the project itself gets installed, and not only its dependencies."""
     wire: str | None

@@ -17,6 +17,7 @@ from runner.bundle.defaults import read_defaults
 from runner.bundle.failures import invalid, not_found, unreadable
 from runner.bundle.files import has_file, leads_outside, read_text
 from runner.bundle.model import Bundle, RequirementsFrom
+from runner.bundle.optional import optional_dependencies
 from runner.bundle.requirements import REQUIREMENTS, check_requirement, requirement_lines
 from runner.bundle.specifiers import is_satisfiable, python_version_file
 from runner.bundle.toml_lines import at_line, key_line, string_line, unclosed_line
@@ -151,6 +152,7 @@ def _read_project(folder: Path, text: str, document: Mapping[str, Any]) -> Bundl
         requires_python_line=_line(text, "project", "requires-python"),
         requirements_from=source,
         dependencies=dependencies,
+        optional_dependencies=optional_dependencies(document),
         installable=_is_installable(folder, document, uv),
         wire=wire.spec,
         wire_project=wire.project,

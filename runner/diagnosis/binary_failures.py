@@ -4,10 +4,12 @@ import re
 from pathlib import PurePosixPath
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import bundle_argument, exec_command
+from runner.diagnosis.child_places import bundle_argument, declare_hint, exec_command
 from runner.diagnosis.codes import Code
 from runner.diagnosis.debian_packages import debian_package, is_cuda
-from runner.diagnosis.report import ExceptionInfo, Hint
+from runner.diagnosis.distribution_names import distribution_named
+from runner.diagnosis.installed_modules import installed_version
+from runner.diagnosis.report import Edit, ExceptionInfo, Hint
 from runner.diagnosis.text import one_line, printable
 from runner.events import Phase
 
@@ -24,6 +26,9 @@ _NUMPY_2 = (
     "A module that was compiled using NumPy 1.x cannot be run in",
     "_ARRAY_API not found",
     "numpy.core.multiarray failed to import",
+    # The size of NumPy 1's, and of NumPy 2's.
+    "numpy.dtype size changed, may indicate binary incompatibility. Expected 96 from C header, got"
+    " 88",
 )
 _NUMPY_ABI = (
     "numpy.dtype size changed",
@@ -41,7 +46,7 @@ def binary_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
     if exception.type in ("ImportError", "OSError"):
         if found := _VERSION.search(message):
             return _too_old_system(case, phase, exception, found[1])
-        if any(words in message for words in _ELSEWHERE):
+        if any(words in message for words in _ELSEWHERE) or _is_refused(exception):
             return _built_elsewhere(case, phase, exception)
         if ": cannot open shared object file" in message:
             return _missing_library(case, phase, exception)
@@ -50,6 +55,15 @@ def binary_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
     if any(words in message for words in (*_NUMPY_2, *_NUMPY_ABI)):
         return _numpy_abi(case, phase, exception)
     return _other_python(case, phase, exception)
+
+
+def _is_refused(exception: ExceptionInfo) -> bool:
+    """Whether it is the module's own file that "cannot be opened": Python has just found it.
+
+    So glibc says that a library is for another processor, having looked no further.
+    """
+    path = str(exception.attributes.get("path") or "")
+    return bool(path) and exception.message.startswith(f"{path}: cannot open shared object file")
 
 
 def _missing_library(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
@@ -86,13 +100,22 @@ def _missing_library(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
             )
         )
     if needed == "cv2":
-        hints.append(
-            Hint(
-                title="or use opencv-python-headless, which needs no display",
-                command=f"uv add --project {bundle_argument(case)} opencv-python-headless",
-            )
-        )
+        hints.append(_headless(case))
     return _finding(phase, f"the shared library {library} is missing{for_whom}", explanation, hints)
+
+
+def _headless(case: Case) -> Hint:
+    title = "or use opencv-python-headless, which needs no display"
+    names = ("opencv-python-headless", "opencv-contrib-python-headless")
+    for text in case.bundle_dependencies:
+        for name in names:
+            plain = name.removesuffix("-headless")
+            if re.match(rf"{plain}(?![\w.-])", text):
+                source = case.environment.requirements_from if case.environment else None
+                file = "requirements.txt" if source == "requirements.txt" else "pyproject.toml"
+                after = name + text.removeprefix(plain)
+                return Hint(title=title, edit=Edit(file=file, before=text, after=after))
+    return declare_hint(case, names[0], title)
 
 
 def _too_old_system(case: Case, phase: Phase, exception: ExceptionInfo, version: str) -> Finding:
@@ -155,19 +178,26 @@ def _undefined_symbol(case: Case, phase: Phase, exception: ExceptionInfo, symbol
 def _numpy_abi(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     package = _needed_by(exception, but="numpy")
     what = package or "a compiled module"
+    version = installed_version(case, "numpy")
     two = any(words in exception.message for words in _NUMPY_2)
-    built_for = "NumPy 1" if two else "another NumPy"
-    hints = [
-        Hint(
-            title="keep to NumPy 1: numpy<2",
-            command=f"uv add --project {bundle_argument(case)} 'numpy<2'",
-        )
-    ]
-    if package:
-        hints.insert(0, _upgrade(case, package))
+    if version is not None and version.startswith("1."):
+        # Whatever is older than what a module was compiled for says the same as NumPy 2.
+        built_for = "a newer NumPy"
+        hints = [
+            Hint(
+                title="take a newer NumPy",
+                command=f"uv lock --project {bundle_argument(case)} --upgrade-package numpy",
+            )
+        ]
+    else:
+        built_for = "NumPy 1" if two else "another NumPy"
+        hints = [declare_hint(case, "numpy<2", "keep to NumPy 1: numpy<2")]
+        if package:
+            hints.insert(0, _upgrade(case, package))
+    installed = f"NumPy {version}" if version else "the NumPy that is installed"
     return _finding(
         phase,
-        f"{what} was compiled for {built_for} and cannot use the NumPy that is installed",
+        f"{what} was compiled for {built_for} and cannot use {installed}",
         "Compiled modules depend on NumPy's binary interface (ABI), which NumPy 2 changed."
         f" NumPy says: {one_line(printable(exception.message), 160)}",
         hints,
@@ -196,6 +226,9 @@ def _other_python(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     if not compiled or any(tag in ours for tag in tags):
         return None
     package, file = name.partition(".")[0], compiled[0]
+    # cpython-311-aarch64-linux-gnu: the Python, then the machine.
+    same_python = tags[0][:1] and tags[0][0].split("-")[:2] == (python.soabi or "").split("-")[:2]
+    another = "kind of machine" if same_python else "Python"
     bundled = file in case.bundle_files
     hint = (
         Hint(title=f"build {PurePosixPath(file).name} for {python.soabi}, or make it a dependency")
@@ -207,7 +240,7 @@ def _other_python(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     )
     return _finding(
         phase,
-        f"{name} was compiled for another Python: {one_line(file, 120)}",
+        f"{name} was compiled for another {another}: {one_line(file, 120)}",
         f"{python.implementation} {python.version} here loads only files tagged {python.soabi}.",
         [hint],
     )
@@ -226,7 +259,8 @@ def _finding(phase: Phase, summary: str, explanation: str, hints: list[Hint]) ->
 def _upgrade(case: Case, package: str) -> Hint:
     return Hint(
         title=f"upgrade {package} to a release that fits",
-        command=f"uv lock --project {bundle_argument(case)} --upgrade-package {package}",
+        command=f"uv lock --project {bundle_argument(case)} --upgrade-package"
+        f" {distribution_named(package)}",
     )
 
 

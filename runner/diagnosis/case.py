@@ -77,9 +77,11 @@ class Case:
         self.bundle_files: tuple[str, ...] = ()
         """The bundle's content, as paths relative to its folder."""
         self.bundle_dependencies: tuple[str, ...] = ()
-        """What the bundle declares to need (PEP 508), as far as its files say."""
+        """What the bundle declares to need (PEP 508), as far as its files say; that of its extras
+        and groups too, with markers that name these (PEP 751)."""
         self.installed: tuple[str, ...] = ()
-        """The environment's modules, looked up once an import has failed."""
+        """The environment's modules and its distributions (``PyYAML-6.0.dist-info``), looked up
+        once an import has failed."""
 
     def report(self, finding: Finding) -> Report:
         """The report of a run that ended with this finding."""

@@ -21,11 +21,12 @@ def telling_frame(case: Case, exception: ExceptionInfo | None) -> Frame | None:
     """The innermost frame in the bundle's own code, else the innermost one."""
     if exception is None or not exception.traceback:
         return None
-    own = [frame for frame in exception.traceback if _is_own(case, frame.file)]
+    own = [frame for frame in exception.traceback if is_own(case, frame.file)]
     return (own or exception.traceback)[-1]
 
 
-def _is_own(case: Case, file: str) -> bool:
+def is_own(case: Case, file: str) -> bool:
+    """Whether a file is the bundle's own, in its folder or where it is installed."""
     return any(PurePath(file).is_relative_to(root) for root in _roots(case))
 
 
@@ -59,6 +60,24 @@ def bundle_argument(case: Case) -> str:
 
 def exec_command(case: Case, options: str) -> str:
     return f"modelops-runner exec {bundle_argument(case)} {options}"
+
+
+def declare_hint(case: Case, requirement: str, title: str) -> Hint:
+    """The line that declares a dependency, in the file in which the bundle declares its own."""
+    source = case.environment.requirements_from if case.environment else None
+    if source == "requirements.txt" or (
+        case.bundle_files and "pyproject.toml" not in case.bundle_files
+    ):
+        return Hint(title=title, edit=Edit(file="requirements.txt", after=requirement))
+    return Hint(
+        title=title,
+        command=f"uv add --project {bundle_argument(case)} {shlex.quote(requirement)}",
+        edit=Edit(file="pyproject.toml", after=f'dependencies = [..., "{requirement}"]'),
+    )
+
+
+def build_anew(case: Case) -> Hint:
+    return Hint(title="build the environment anew", command=exec_command(case, "--fresh-venv"))
 
 
 def requires_python_hint(case: Case, specifier: str, title: str) -> Hint:

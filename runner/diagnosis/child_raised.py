@@ -1,11 +1,11 @@
 """Findings about what the bundle's code raised, while it was imported or while it ran a task."""
 
+import re
 from collections.abc import Iterator
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     DOING,
-    bundle_argument,
     exec_command,
     place_of,
     requires_python_hint,
@@ -15,36 +15,89 @@ from runner.diagnosis.child_places import (
 from runner.diagnosis.codes import Code
 from runner.diagnosis.import_failures import import_failure
 from runner.diagnosis.newer_syntax import newer_syntax
-from runner.diagnosis.report import Edit, ExceptionInfo, Hint
-from runner.diagnosis.text import one_line, printable
+from runner.diagnosis.report import ExceptionInfo, Hint
+from runner.diagnosis.text import last_lines, one_line, printable
 from runner.events import Phase
 
 _BY_HAND = "run the bundle's code by hand to see it without the runner between"
 
 
+# What sys.exit() was given, where that is no message.
+_STATUS = re.compile(r"-?\d{0,20}|None|True|False")
+
+# The packages' own classes for it, with the top of their module.
+_MEMORY_ERRORS = {
+    ("MemoryError", None),
+    ("_ArrayMemoryError", "numpy"),
+    ("ArrowMemoryError", "pyarrow"),
+    ("OutOfMemoryError", "torch"),
+    ("OutOfMemoryError", "cupy"),
+}
+
+
 def raised_finding(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     """The bundle's code raised."""
-    if _find(exception, "MemoryError"):
-        return _out_of_memory(case, phase, exception)
-    missing = _find(exception, "ModuleNotFoundError")
-    syntax = _find(exception, "SyntaxError", "IndentationError", "TabError")
-    broken = _find(exception, "ImportError") or _shared_library(exception)
-    loading = phase is Phase.LOAD
-    recognised = _recognised(case, phase, exception)
-    if recognised is not None:
-        finding = recognised
-    elif missing is not None and missing.attributes.get("name"):
-        finding = _module_not_found(case, phase, missing)
-    elif syntax is not None and loading:
-        finding = _syntax_error(case, phase, syntax)
-    elif broken is not None:
-        finding = _import_failed(case, phase, broken)
-    else:
+    known = _root_cause(case, phase, exception)
+    if known is None:
         finding = _plain_raise(case, phase, exception)
+    else:
+        finding, root = known
+        finding.summary += _surfaced(case, exception, root)
     finding.exception = exception
-    if not loading:
-        # The phase's own code: what a task imports late is told in the summary and the hints.
-        finding.code = Code.TASK_RAISED
+    return finding
+
+
+def returned_finding(case: Case, exception: ExceptionInfo) -> Finding:
+    """The bundle's code raised, caught it, and returned it as if it were a result."""
+    finding = raised_finding(case, Phase.EXECUTE, exception)
+    root_is_known = finding.code is not Code.TASK_RAISED
+    let_it_propagate = Hint(
+        title="let the exception leave the wire function (drop the try/except, or end it with"
+        " `raise`): the report then has the whole of it, and no caller takes it for a result"
+    )
+    finding.code = Code.RESULT_INVALID
+    finding.summary += "; the bundle caught it and returned it as the output 'error'"
+    finding.explanation = (
+        "The wire function returned normally, and what it returned is the text of an exception."
+        + (f" {finding.explanation}" if root_is_known else "")
+    )
+    own = [hint for hint in finding.hints if hint.title != _BY_HAND]
+    finding.hints = [*own, let_it_propagate] if root_is_known else [let_it_propagate, *own]
+    return finding
+
+
+def exit_finding(
+    case: Case, phase: Phase, exception: ExceptionInfo, exit_code: int | None, stderr: str
+) -> Finding:
+    """The bundle's code ended the process with ``sys.exit()``, and the child said where."""
+    call = "sys.exit()" if exception.type == "SystemExit" else exception.type
+    known = _root_cause(case, phase, exception)
+    if known is not None:
+        finding, _ = known
+        finding.summary += f"; the bundle then ended the process by {call}, with status {exit_code}"
+    else:
+        place = place_of(case, telling_frame(case, exception))
+        words = exception.message if not _STATUS.fullmatch(exception.message) else ""
+        words = words or "".join(last_lines(printable(stderr), 1))
+        why = (
+            'A script\'s own call belongs under `if __name__ == "__main__":`.'
+            if phase is Phase.LOAD
+            else "A task that cannot go on raises an exception."
+        )
+        finding = Finding(
+            phase=phase,
+            code=Code.CHILD_EXITED,
+            summary=f"the child exited with status {exit_code} {DOING[phase]}, by {call}"
+            + (f" in {place}" if place else "")
+            + (f": {one_line(printable(words), 120)}" if words else ""),
+            explanation=f"{call} ends the whole process, and with it the child. {why}"
+            + ("" if words else " It said nothing."),
+            hints=[
+                Hint(title=f"take the call of {call} out" + (f" of {place}" if place else "")
+                     + ", or raise another exception, so that the report can say why")
+            ],
+        )  # fmt: skip
+    finding.exception = exception
     return finding
 
 
@@ -54,40 +107,55 @@ def concerns_imports(exception: ExceptionInfo) -> bool:
     return _find(exception, *kinds) is not None
 
 
-def _recognised(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+def _root_cause(
+    case: Case, phase: Phase, exception: ExceptionInfo
+) -> tuple[Finding, ExceptionInfo] | None:
+    """What is known to be behind an exception, and the link of its chain that says so."""
+    for link in chain(exception):
+        if (link.type, link.module and link.module.partition(".")[0]) in _MEMORY_ERRORS:
+            return _out_of_memory(case, phase, link), link
+    recognised = _recognised(case, phase, exception)
+    if recognised is not None:
+        return recognised
+    syntax = _find(exception, "SyntaxError", "IndentationError", "TabError")
+    if syntax is not None and phase is Phase.LOAD:
+        return _syntax_error(case, phase, syntax), syntax
+    broken = _find(exception, "ImportError") or _shared_library(exception)
+    if broken is not None:
+        return _import_failed(case, phase, broken), broken
+    return None
+
+
+def _recognised(
+    case: Case, phase: Phase, exception: ExceptionInfo
+) -> tuple[Finding, ExceptionInfo] | None:
     """The first cause in the chain that is known, outermost first."""
     for link in chain(exception):
         finding = import_failure(case, phase, link)
         if finding is not None:
-            return finding
+            return finding, link
         if link.module is None and link.type == "ModuleNotFoundError":
             # It was tried last, and says what is missing: what led to it was expected to fail.
             return None
     return None
 
 
-def _module_not_found(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
-    module = str(exception.attributes["name"])
-    top = module.partition(".")[0]
-    where = place_of(case, telling_frame(case, exception)) or "the bundle"
-    source = case.environment.requirements_from if case.environment else None
-    if source == "requirements.txt":
-        add = Hint(title=f"declare it in {source}", edit=Edit(file=source, after=top))
-    else:
-        add = Hint(
-            title="declare it in pyproject.toml",
-            command=f"uv add --project {bundle_argument(case)} {top}",
-            edit=Edit(file="pyproject.toml", after=f'dependencies = [..., "{top}"]'),
-        )
-    return Finding(
-        phase=phase,
-        code=Code.MODULE_NOT_FOUND,
-        summary=f"{where} imports {module!r}, which is not installed in the bundle's environment",
-        explanation=f"The environment holds what {source or 'the bundle'} declares and nothing"
-        f" else, and {top!r} does not come with it. (The package on the index may have another name"
-        " than the module.)",
-        hints=[add],
-    )
+def _surfaced(case: Case, exception: ExceptionInfo, root: ExceptionInfo) -> str:
+    """As what the root cause came to light, where that is another exception."""
+    outer = _leaf(exception)
+    if root in (exception, outer) or outer.type in ("ImportError", "ModuleNotFoundError"):
+        return ""
+    frame = telling_frame(case, outer)
+    where = f" in {place_of(case, frame)}" if frame else ""
+    message = one_line(printable(outer.message), 100)
+    return f"; it surfaced as {outer.type}{where}" + (f": {message}" if message else "")
+
+
+def _leaf(exception: ExceptionInfo) -> ExceptionInfo:
+    """The first of an exception group's members, which says what a group itself does not."""
+    while exception.exceptions:
+        exception = exception.exceptions[0]
+    return exception
 
 
 def _syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
@@ -143,40 +211,60 @@ def _import_failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
 
 def _out_of_memory(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     where = place_of(case, telling_frame(case, exception))
+    asked = one_line(printable(exception.message), 140)
     return Finding(
         phase=phase,
         code=Code.OUT_OF_MEMORY,
-        summary=f"the child ran out of memory {DOING[phase]}" + (f", in {where}" if where else ""),
-        explanation="Python could not allocate what the code asked for"
-        + (f": {one_line(exception.message, 160)}" if exception.message else ".")
-        + " The same task will do so again under the same limit.",
-        hints=[Hint(title="give the task more memory, or make it smaller")],
-        exception=exception,
-    )
+        summary=f"the child ran out of memory {DOING[phase]}"
+        + (f", in {where}" if where else "")
+        + (f": {asked}" if asked else ""),
+        explanation="Python could not allocate what the code asked for. The same task will ask for"
+        " as much again, under the same limit.",
+        hints=[
+            Hint(title="give the task more memory, or make it smaller" + (f": see {where}" if where
+                 else ""))
+        ],
+    )  # fmt: skip
 
 
 def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
-    frame = telling_frame(case, exception)
-    where = f" in {place_of(case, frame)}" if frame else ""
-    message = one_line(printable(exception.message), 140)
+    leaf = _leaf(exception)
+    frame = telling_frame(case, leaf) or telling_frame(case, exception)
+    place = place_of(case, frame)
+    message = one_line(printable(leaf.message), 140)
+    summary = (leaf.type or "an exception") + (f" in {place}" if place else "")
+    calls = leaf.frames_omitted + sum(1 + frame.repeated for frame in leaf.traceback)
+    if leaf.type == "RecursionError" and calls > 1:
+        summary += f", {calls} calls deep"
+    if message:
+        summary += f": {message}"
+    if leaf is not exception:
+        group = one_line(printable(exception.message), 100)
+        summary += f"; the first in an {exception.type}: {group}"
     loading = phase is Phase.LOAD
+    explanation = "The bundle's code raised this while it " + (
+        "was imported." if loading else "ran the task."
+    )
+    if leaf.notes:
+        explanation += f" It notes: {one_line(printable('; '.join(leaf.notes)), 300)}"
     return Finding(
         phase=phase,
         code=Code.LOAD_RAISED if loading else Code.TASK_RAISED,
-        summary=f"{exception.type or 'an exception'}{where}" + (f": {message}" if message else ""),
-        explanation="The bundle's code raised this while it was imported."
-        if loading
-        else "The bundle's code raised this while it ran the task.",
-        hints=[Hint(title=f"see {place_of(case, frame)}")] if frame else [Hint(title=_BY_HAND)],
+        summary=summary,
+        explanation=explanation,
+        hints=[Hint(title=f"see {place}" if place else _BY_HAND)],
     )
 
 
 def chain(exception: ExceptionInfo) -> Iterator[ExceptionInfo]:
-    """The exception, its cause, the cause's cause."""
-    current: ExceptionInfo | None = exception
-    while current is not None:
+    """The exception, the members of it if it is a group, its cause, the cause's cause."""
+    waiting = [exception]
+    while waiting:
+        current = waiting.pop()
         yield current
-        current = current.cause
+        if current.cause is not None:
+            waiting.append(current.cause)
+        waiting += reversed(current.exceptions)
 
 
 def _find(exception: ExceptionInfo, *types: str) -> ExceptionInfo | None:

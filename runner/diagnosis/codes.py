@@ -119,9 +119,11 @@ CODES: dict[Code, CodeInfo] = {
         _H, "the child runs another Python than its environment was built for"
     ),
     Code.PYTHON_TOO_OLD: CodeInfo(_H, "the child's Python is too old to run tasks"),
-    Code.MODULE_NOT_FOUND: CodeInfo(_L, "a module that the bundle imports is not installed"),
+    Code.MODULE_NOT_FOUND: CodeInfo(
+        (*_L, *_X), "a module that the bundle imports is not installed"
+    ),
     Code.IMPORT_FAILED: CodeInfo(
-        _L, "a module is installed and cannot be imported: a shared library, an ABI, a name"
+        (*_L, *_X), "a module is installed and cannot be imported: a shared library, an ABI, a name"
     ),
     Code.SYNTAX_ERROR: CodeInfo(_L, "a file of the bundle is not valid for this Python"),
     Code.WIRE_NOT_FOUND: CodeInfo(_L, "the wire function is not where the bundle says it is"),
@@ -131,7 +133,9 @@ CODES: dict[Code, CodeInfo] = {
     Code.LOAD_RAISED: CodeInfo(_L, "the bundle's code raised while it was imported"),
     Code.TASK_RAISED: CodeInfo(_X, "the bundle's code raised while it ran the task"),
     Code.PARAMS_INVALID: CodeInfo(_X, "the task's parameters are not what they must be"),
-    Code.RESULT_INVALID: CodeInfo(_X, "what the wire function returned is not a dict of bytes"),
+    Code.RESULT_INVALID: CodeInfo(
+        _X, "what the wire function returned is not a dict of bytes, or is an error"
+    ),
     Code.MESSAGE_TOO_LARGE: CodeInfo(_X, "a message is larger than the limit"),
     Code.INTERNAL_ERROR: CodeInfo((), "a fault of the runner itself"),
 }

@@ -209,11 +209,21 @@ EXPLANATIONS: dict[Code, Explanation] = {
     ),
     Code.CHILD_CRASHED: Explanation(
         (
-            "Native code failed: a C extension, a library under it, a wheel for another machine.",
-            "Somebody outside killed the process: the kernel for want of memory, a batch system.",
+            "SIGSEGV, SIGABRT, SIGFPE: native code failed: a C extension, a library under it; or a"
+            " recursion was deeper than the stack. A library that gives itself up says why, and"
+            " the summary quotes it.",
+            "SIGILL: a wheel or library was built for another processor.",
+            "SIGBUS: `/dev/shm` or a disk is full, or a file was cut while it was mapped.",
+            "SIGXCPU, SIGXFSZ, and SIGKILL at the hard limit: a limit on CPU time or on the size of"
+            " files (`ulimit -t`, `ulimit -f`).",
+            "SIGKILL, SIGTERM, SIGHUP, SIGINT: somebody outside ended it: a batch system, a"
+            " container's stop, a person. Who sent a signal cannot be known.",
         ),
         (
             "See the line that the report names, and try another version of that package.",
+            "For SIGILL, build that package from source on this machine.",
+            "For SIGBUS, make room in `/dev/shm`: `docker run --shm-size=8g`.",
+            "For a limit, raise it where the worker is started, or make the task smaller.",
             "For SIGKILL, look at the machine's memory and limits.",
         ),
     ),
@@ -257,6 +267,8 @@ EXPLANATIONS: dict[Code, Explanation] = {
             "The package is not declared: it was there only on its author's machine.",
             "The module is the bundle's own, and is not where imports look.",
             "It left the standard library in this Python.",
+            "It is declared in an extra, in a dependency group, or for other platforms only.",
+            "The distribution is installed in a release that has no such module.",
         ),
         ("Declare it where the report says; its name on the index may differ from the module's.",),
     ),
@@ -264,14 +276,15 @@ EXPLANATIONS: dict[Code, Explanation] = {
         (
             "The installed version has no such name.",
             "A shared library that it needs is not on the machine.",
-            "It was compiled for another Python or another numpy.",
+            "It was compiled for another Python, another kind of machine or another NumPy.",
+            "A file of the bundle hides a module of the same name, or is hidden by one.",
         ),
         ("Pin the version that the code was written for, or install the library.",),
     ),
     Code.SYNTAX_ERROR: Explanation(
         (
             "The line is wrong.",
-            "It uses syntax of a newer Python than the one it runs on.",
+            "It uses syntax of a newer Python than the one it runs on, or `int | None`.",
         ),
         ("Correct it, or raise `requires-python`.",),
     ),
@@ -299,8 +312,16 @@ EXPLANATIONS: dict[Code, Explanation] = {
         ("Correct the value that the summary names.",),
     ),
     Code.RESULT_INVALID: Explanation(
-        ("The wire function returned something else than a dict of str to bytes.",),
-        ("Encode each output: Arrow, Parquet or CSV bytes, `json.dumps(...).encode()`.",),
+        (
+            "The wire function returned something else than a dict of str to bytes, or an empty"
+            " one.",
+            "It caught an exception and returned it as the output `error`: a traceback,"
+            " `ValueError: ...`, or JSON that says as much.",
+        ),
+        (
+            "Encode each output: Arrow, Parquet or CSV bytes, `json.dumps(...).encode()`.",
+            "Let exceptions leave the wire function: a result is for what the task has computed.",
+        ),
     ),
     Code.MESSAGE_TOO_LARGE: Explanation(
         ("The parameters or the inline results of one task exceed 64 MiB.",),

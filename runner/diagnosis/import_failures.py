@@ -6,21 +6,24 @@ import sys
 from collections.abc import Callable
 from pathlib import PurePosixPath
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
-
 from runner.diagnosis.binary_failures import binary_failure
+from runner.diagnosis.bundle_modules import file_elsewhere, importable_file, is_file_of
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     bundle_argument,
+    is_own,
     place_of,
     short_path,
     telling_frame,
 )
 from runner.diagnosis.codes import Code
 from runner.diagnosis.import_errors import missing_module, module_named
+from runner.diagnosis.installed_modules import is_installed
 from runner.diagnosis.library_changes import library_change
+from runner.diagnosis.missing_modules import missing_module_finding
+from runner.diagnosis.newer_features import newer_feature
 from runner.diagnosis.report import Edit, ExceptionInfo, Frame, Hint
+from runner.diagnosis.stdlib_changes import ADDED_MODULES, REMOVED_MODULES
 from runner.diagnosis.text import one_line, printable
 from runner.events import Phase
 
@@ -40,42 +43,76 @@ def import_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
 
 
 def _shadowed(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
-    """A file of the bundle that has the name of a module of Python's or of a package."""
+    """A file of the bundle in the place of a module of Python's or of a package, or hidden by it.
+
+    Two files of one name are no fault by themselves: one of them must lack what was asked for, and
+    the other have it, or be what a library meant.
+    """
     module = module_named(exception)
     if module is None:
         return None
     top = module.partition(".")[0]
-    file = _importable(case, top) or _path_in_bundle(case, exception)
-    if file is None or not _is_file_of(file, top):
+    taken = str(exception.attributes.get("module_file") or "")
+    hidden = str(exception.attributes.get("hidden_file") or "")
+    if taken and not is_own(case, taken):
+        return _hidden_by(case, phase, exception, top, taken, hidden)
+    file = _path_in_bundle(case, taken or _path_of(exception)) or importable_file(case, top)
+    if file is None or not is_file_of(file, top):
         return None
-    missing = str(exception.attributes.get("name") or "")
-    if exception.type == "ModuleNotFoundError" and "is not a package" not in exception.message:
+    no_package = "is not a package" in exception.message
+    if exception.type == "ModuleNotFoundError" and not no_package and not hidden:
         return None
+    innermost = exception.traceback[-1].file if exception.traceback else ""
+    by_library = bool(innermost) and not is_own(case, innermost)
     imports = _imports(case, exception)
     # Whoever asks in numpy.py for something of numpy does not mean numpy.py.
-    asks_itself = bool(imports) and short_path(case, imports[-1].file) == file
-    if top in sys.stdlib_module_names:
-        hidden = f"the standard library's {top}"
-    elif _is_installed(case, top):
-        hidden = f"the installed package {top}"
-    elif asks_itself or missing.startswith(f"{top}."):
-        hidden = f"the package {top}"
+    by_itself = bool(imports) and short_path(case, imports[-1].file) == file
+    if not (hidden or by_library or by_itself or no_package):
+        return None
+    if _is_standard(top):
+        what = f"the standard library's {top}"
+    elif is_installed(case, top):
+        what = f"the installed package {top}"
+    elif by_itself or no_package:
+        what = f"the package {top}"
     else:
         return None
-    renamed = file.replace(top, f"my_{top}", 1)
     return Finding(
         phase=phase,
         code=Code.IMPORT_FAILED,
-        summary=f"{file} of the bundle hides {hidden}",
+        summary=f"{file} of the bundle hides {what}",
         explanation=f"Every `import {top}` finds the bundle's file first, in libraries too; what"
         f" failed is: {one_line(printable(exception.message), 140)}",
-        hints=[
-            Hint(
-                title="give the file another name, and correct the imports that mean it",
-                command=f"cd {bundle_argument(case)} && mv {shlex.quote(file)}"
-                f" {shlex.quote(renamed)}",
-            )
-        ],
+        hints=[_rename(case, file, top)],
+    )
+
+
+def _hidden_by(
+    case: Case, phase: Phase, exception: ExceptionInfo, top: str, taken: str, hidden: str
+) -> Finding | None:
+    """A module of the bundle that an import does not reach, as another of its name comes first."""
+    file = _path_in_bundle(case, hidden)
+    if file is None or not is_file_of(file, top):
+        return None
+    what = "the standard library's" if _is_standard(top) else "the installed package"
+    return Finding(
+        phase=phase,
+        code=Code.IMPORT_FAILED,
+        summary=f"{what} {top} hides {file} of the bundle",
+        explanation=f"`import {top}` finds {short_path(case, taken)}, which was imported before or"
+        " comes first on sys.path; what failed is:"
+        f" {one_line(printable(exception.message), 140)}",
+        hints=[_rename(case, file, top)],
+    )
+
+
+def _rename(case: Case, file: str, top: str) -> Hint:
+    renamed = file.replace(top, f"my_{top}", 1)
+    if file.endswith("/__init__.py"):
+        file, renamed = file.removesuffix("/__init__.py"), renamed.removesuffix("/__init__.py")
+    return Hint(
+        title="give the file another name, and correct the imports that mean it",
+        command=f"cd {bundle_argument(case)} && mv {shlex.quote(file)} {shlex.quote(renamed)}",
     )
 
 
@@ -87,7 +124,7 @@ def _circular(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | N
     if module is None or not telling:
         return None
     imports = _imports(case, exception)
-    first = next((i for i, frame in enumerate(imports) if _is_file_of(frame.file, module)), None)
+    first = next((i for i, frame in enumerate(imports) if is_file_of(frame.file, module)), None)
     if first is None:
         return None
     circle = imports[first:]
@@ -115,7 +152,7 @@ def _circular(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | N
 def _library_change(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """What the standard library lost or gained, unless the bundle has a module of that name."""
     name = missing_module(exception)
-    if name is not None and _importable(case, name.partition(".")[0]):
+    if name is not None and importable_file(case, name.partition(".")[0]):
         return None
     return library_change(case, phase, exception)
 
@@ -127,7 +164,7 @@ def _not_packaged(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
         return None
     frame = telling_frame(case, exception)
     asking = short_path(case, frame.file) if frame else ""
-    file = _somewhere(case, name.replace(".", "/"), asking)
+    file = file_elsewhere(case, name.replace(".", "/"), asking)
     if file is None:
         return None
     folder, beside = str(PurePosixPath(file).parent), PurePosixPath(asking).parent
@@ -167,49 +204,14 @@ def _not_packaged(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     )
 
 
-def _declared_for_elsewhere(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
-    """A dependency that is declared with a marker (PEP 508) which does not hold here."""
-    name = missing_module(exception)
-    if name is None:
-        return None
-    top = name.partition(".")[0]
-    declared = []
-    for text in case.bundle_dependencies:
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement:
-            continue
-        if canonicalize_name(requirement.name) == canonicalize_name(top):
-            declared.append(requirement)
-    # One without a marker is installed: its module has another name, or it is damaged.
-    if not declared or any(requirement.marker is None for requirement in declared):
-        return None
-    marker = " / ".join(str(requirement.marker) for requirement in declared)
-    without = ", ".join(
-        f"{requirement.name}{requirement.specifier}" for requirement in declared[:1]
-    )
-    return Finding(
-        phase=phase,
-        code=Code.MODULE_NOT_FOUND,
-        summary=f"{top!r} is declared for other environments only: {one_line(marker, 100)}",
-        explanation="Its marker does not hold for this platform and this Python, so it was not"
-        " installed; the code imports it all the same.",
-        hints=[
-            Hint(
-                title="declare it without the marker, or guard the import in the same way",
-                edit=Edit(file="pyproject.toml", before=str(declared[0]), after=without),
-            )
-        ],
-    )
-
-
 _RECOGNISERS: list[Callable[[Case, Phase, ExceptionInfo], Finding | None]] = [
     _shadowed,
     _circular,
     _library_change,
     binary_failure,
+    newer_feature,
     _not_packaged,
-    _declared_for_elsewhere,
+    missing_module_finding,
 ]
 
 
@@ -229,66 +231,20 @@ def _own_files(case: Case, frame: Frame) -> tuple[str, ...]:
     return case.bundle_files
 
 
-def _is_file_of(file: str, module: str) -> bool:
-    path = PurePosixPath(file)
-    parts = path.parent.parts if path.name == "__init__.py" else (*path.parent.parts, path.stem)
-    names = tuple(module.split("."))
-    return parts[-len(names) :] == names
-
-
-def _importable(case: Case, top: str) -> str | None:
-    """The bundle's file that an import of this name finds: at its top, in src, beside the wire."""
-    wire = (case.bundle.entry_point if case.bundle else None) or ""
-    folder = PurePosixPath(wire.partition(":")[0]).parent
-    names = {
-        (PurePosixPath(root) / file).as_posix()
-        for root in ("", "src", folder)
-        for file in (f"{top}.py", f"{top}/__init__.py")
-    }
-    return next((file for file in case.bundle_files if file in names), None)
-
-
-def _path_in_bundle(case: Case, exception: ExceptionInfo) -> str | None:
-    """The file that Python says it took for the module, where that is the bundle's."""
+def _path_of(exception: ExceptionInfo) -> str:
+    """The file that Python says it took for the module."""
     path = str(exception.attributes.get("path") or "")
-    if not path:
-        found = re.search(r"consider renaming '([^']{1,4096})'", exception.message)
-        path = found[1] if found else ""
-    if not path or not case.bundle:
-        return None
-    if not PurePosixPath(path).is_relative_to(case.bundle.path):
-        return None
-    return short_path(case, path)
+    found = re.search(r"consider renaming '([^']{1,4096})'", exception.message)
+    return path or (found[1] if found else "")
 
 
-def _is_installed(case: Case, top: str) -> bool:
-    return not {top, f"{top}.py"}.isdisjoint(case.installed)
+def _path_in_bundle(case: Case, path: str) -> str | None:
+    return short_path(case, path) if is_own(case, path) else None
 
 
-def _somewhere(case: Case, path: str, asking: str) -> str | None:
-    """Where in the bundle a module's file or folder is, other than in the file that asks for it."""
-    files = set(case.bundle_files)
-    endings = (f"/{path}.py", f"/{path}/__init__.py")
-    found = []
-    for file in case.bundle_files:
-        if file == asking or not f"/{file}".endswith(endings):
-            continue
-        root = f"/{file}".rpartition(f"/{path}")[0].lstrip("/")
-        # A module inside a package has its own name there: mypackage/torch.py is no torch.
-        if f"{root}/__init__.py" not in files or root == str(PurePosixPath(asking).parent):
-            found.append(file)
-    if found:
-        return min(found, key=lambda file: (file.count("/"), file))
-    # A namespace package (PEP 420) has no file of its own.
-    folders = (f"{path}/", f"src/{path}/")
-    return next(
-        (
-            file.rpartition("/")[0]
-            for file in case.bundle_files
-            if file.startswith(folders) and file.endswith(".py")
-        ),
-        None,
-    )
+def _is_standard(top: str) -> bool:
+    """Whether a module is Python's, in any of its versions: the same on whatever runs this."""
+    return top in sys.stdlib_module_names or top in ADDED_MODULES or top in REMOVED_MODULES
 
 
 def _move_edit(case: Case, frame: Frame) -> Edit | None:

@@ -5,14 +5,16 @@ from pathlib import PurePosixPath
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     bundle_argument,
+    declare_hint,
     place_of,
     requires_python_hint,
     telling_frame,
 )
 from runner.diagnosis.codes import Code
+from runner.diagnosis.distribution_names import distribution_named
 from runner.diagnosis.import_errors import missing_module, missing_name
 from runner.diagnosis.newer_syntax import is_older
-from runner.diagnosis.report import Edit, ExceptionInfo, Frame, Hint
+from runner.diagnosis.report import ExceptionInfo, Frame, Hint
 from runner.diagnosis.stdlib_changes import (
     ADDED_MODULES,
     ADDED_NAMES,
@@ -102,7 +104,9 @@ def _library_changed(
         title = f"use {change.instead} in place of {what}"
         hints.append(Hint(title=title + (f", in {where}" if where else "")))
     if change.package:
-        hints.append(_declare(case, change.package, f"install {change.package}, which stands in"))
+        hints.append(
+            declare_hint(case, change.package, f"install {change.package}, which stands in")
+        )
     specifier = f">={change.version}" if added else f"<{change.version}"
     kind = "newer" if added else "older"
     hints.append(requires_python_hint(case, specifier, f"or keep to an {kind} Python"))
@@ -112,7 +116,10 @@ def _library_changed(
             f" It is asked for in {package}, which is not made for this Python; another release"
             " may be."
         )
-        command = f"uv lock --project {bundle_argument(case)} --upgrade-package {package}"
+        command = (
+            f"uv lock --project {bundle_argument(case)} --upgrade-package"
+            f" {distribution_named(package)}"
+        )
         hints.insert(0, Hint(title=f"upgrade {package}", command=command))
     is_module = exception.type == "ModuleNotFoundError"
     return Finding(
@@ -122,13 +129,6 @@ def _library_changed(
         explanation=explanation.strip(),
         hints=hints,
     )
-
-
-def _declare(case: Case, package: str, title: str) -> Hint:
-    if case.environment and case.environment.requirements_from == "requirements.txt":
-        return Hint(title=title, edit=Edit(file="requirements.txt", after=package))
-    command = f"uv add --project {bundle_argument(case)} {package}"
-    return Hint(title=title, command=command)
 
 
 def _python(case: Case, unknown: str) -> str:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from html import escape
+from textwrap import indent
 
 from runner.diagnosis.report import ExceptionInfo, Excerpt, Hint, PhaseTiming, Report
 from runner.diagnosis.text import last_lines
@@ -128,12 +129,21 @@ def _exceptions(exception: ExceptionInfo) -> Iterator[str]:
     current: ExceptionInfo | None = exception
     while current is not None:
         lines = []
-        for frame in current.traceback:
+        for number, frame in enumerate(current.traceback):
+            if current.frames_omitted and number == len(current.traceback) // 2:
+                lines.append(f"... {current.frames_omitted} calls left out")
             lines.append(f"{frame.file}:{frame.line} in {frame.function}")
             if frame.text:
                 lines.append(f"    {frame.text}")
+            if frame.repeated:
+                lines.append(f"    repeated {frame.repeated} more times")
         lines.append(f"{current.type}: {current.message}")
         lines += [f"note: {note}" for note in current.notes]
+        for number, member in enumerate(current.exceptions, 1):
+            told = "\n\ncaused by\n\n".join(_exceptions(member))
+            lines += ["", f"member {number}", "", indent(told, "    ")]
+        if current.causes_omitted:
+            lines += ["", f"... {current.causes_omitted} causes left out"]
         yield "\n".join(lines)
         current = current.cause
 

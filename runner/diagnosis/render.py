@@ -100,25 +100,41 @@ def _interpreters(found: list[FoundInterpreter]) -> RenderableType:
 
 
 def _exception(exception: ExceptionInfo) -> RenderableType:
-    parts: list[Text] = []
+    parts: list[RenderableType] = []
     current: ExceptionInfo | None = exception
     for _ in range(CAUSES):
         if current is None:
             break
-        if parts:
-            parts.append(Text("caused by", "dim"))
-        left_out = len(current.traceback) - FRAMES
-        if left_out > 0:
-            parts.append(Text(f"  ... {left_out} calls left out", "dim"))
-        for frame in current.traceback[-FRAMES:]:
-            line = "?" if frame.line is None else str(frame.line)
-            parts.append(Text(f"  {frame.file}:{line} in {frame.function}", overflow="fold"))
-            if frame.text:
-                parts.append(Text(f"    {frame.text}", "dim", overflow="fold"))
-        parts.append(Text(f"{current.type}: {current.message}", "red", overflow="fold"))
-        parts += [Text(f"  note: {note}", overflow="fold") for note in current.notes]
+        parts += _raised(current)
+        for number, member in enumerate(current.exceptions[:CAUSES], 1):
+            parts.append(Text(f"  member {number}", "dim"))
+            parts.append(Padding(Group(*_raised(member)), (0, 0, 0, 2)))
+        if current.causes_omitted:
+            parts.append(Text(f"... {current.causes_omitted} causes left out", "dim"))
         current = current.cause
+        if current is not None:
+            parts.append(Text("caused by", "dim"))
+    if current is not None:
+        parts.append(Text("... and what led to it, which the report's JSON has", "dim"))
     return Group(*parts)
+
+
+def _raised(exception: ExceptionInfo) -> list[Text]:
+    """One exception without its causes."""
+    parts = []
+    left_out = exception.frames_omitted + len(exception.traceback) - FRAMES
+    if left_out > 0:
+        parts.append(Text(f"  ... {left_out} calls left out", "dim"))
+    for frame in exception.traceback[-FRAMES:]:
+        line = "?" if frame.line is None else str(frame.line)
+        parts.append(Text(f"  {frame.file}:{line} in {frame.function}", overflow="fold"))
+        if frame.text:
+            parts.append(Text(f"    {frame.text}", "dim", overflow="fold"))
+        if frame.repeated:
+            parts.append(Text(f"    repeated {frame.repeated} more times", "dim"))
+    parts.append(Text(f"{exception.type}: {exception.message}", "red", overflow="fold"))
+    parts += [Text(f"  note: {note}", overflow="fold") for note in exception.notes]
+    return parts
 
 
 def _hint(hint: Hint) -> list[RenderableType]:

@@ -106,6 +106,8 @@ class Frame(Struct, frozen=True):
     line: int | None
     function: str
     text: str | None = None
+    repeated: int = 0
+    """How many more times it stood there in a row: a recursion."""
 
 
 class ExceptionInfo(Struct, frozen=True):
@@ -114,9 +116,15 @@ class ExceptionInfo(Struct, frozen=True):
     module: str | None = None
     notes: list[str] = field(default_factory=list)
     traceback: list[Frame] = field(default_factory=list)
+    frames_omitted: int = 0
+    """How many calls were left out of the middle of a long traceback."""
     attributes: dict[str, str | int | None] = field(default_factory=dict)
     """What Python says of it beyond the message: ``name`` of a missing module, ``lineno``."""
     cause: ExceptionInfo | None = None
+    causes_omitted: int = 0
+    """How many were left out, of a long chain, between this one and its ``cause``."""
+    exceptions: list[ExceptionInfo] = field(default_factory=list)
+    """The members of an exception group (PEP 654), the first ones of many."""
 
 
 class Excerpt(Struct, frozen=True):

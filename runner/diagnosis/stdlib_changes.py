@@ -65,7 +65,8 @@ ADDED_MODULES: dict[str, Change] = {
     "compression": Change("3.14", package="backports.zstd"),
 }
 
-_ABSTRACT = (
+# Of collections.abc.
+ABSTRACT_CLASSES = (
     "Awaitable AsyncIterable AsyncIterator ByteString Callable Container Coroutine Generator"
     " Hashable ItemsView Iterable Iterator KeysView Mapping MappingView MutableMapping"
     " MutableSequence MutableSet Reversible Sequence Set Sized ValuesView"
@@ -74,7 +75,7 @@ _ABSTRACT = (
 REMOVED_NAMES: dict[tuple[str, str], Change] = {
     **{
         ("collections", name): Change("3.10", f"collections.abc.{name}")
-        for name in _ABSTRACT.split()
+        for name in ABSTRACT_CLASSES.split()
     },
     ("asyncio", "coroutine"): Change("3.11", "async def"),
     ("base64", "decodestring"): Change("3.9", "base64.decodebytes"),

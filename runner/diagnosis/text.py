@@ -94,6 +94,15 @@ def one_line(text: str, width: int = 200) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
+def size_text(size: int) -> str:
+    """A number of bytes for people: ``64 MiB``."""
+    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        # MiB up to 10 GiB, where a tenth of a GiB still matters.
+        if size >= factor * (10 if unit == "GiB" else 1):
+            return f"{size / factor:,.0f} {unit}"
+    return f"{size} bytes"
+
+
 class LineDecoder:
     """Decodes a stream of bytes that may be cut within a character."""
 

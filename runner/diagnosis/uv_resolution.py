@@ -16,6 +16,7 @@ from packaging.version import Version
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.codes import Code
+from runner.diagnosis.distribution_names import distribution_meant_by, why_this_distribution
 from runner.diagnosis.report import Edit, Hint
 from runner.diagnosis.uv_error import UvError, UvFailure
 from runner.diagnosis.uv_python import (
@@ -147,6 +148,14 @@ def _not_found(
         if wanted is not None and not wanted.root:
             needed = f"which {wanted.who} needs, "
             hint = Hint(title=f"ask for another version of {_name(wanted.who)}")
+        elif wanted is not None and (meant := distribution_meant_by(name)) is not None:
+            hint = Hint(
+                title=f"{name} is what it is imported as: the index has it as {meant}"
+                + why_this_distribution(meant),
+                edit=Edit(
+                    file=failure.file, before=written_requirement(failure, wanted), after=meant
+                ),
+            )
     return Finding(
         phase=Phase.ENVIRONMENT,
         code=Code.DEPENDENCY_NOT_FOUND,

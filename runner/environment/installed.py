@@ -10,10 +10,12 @@ _MAX_ENTRIES = 20_000
 
 
 def installed_modules(venv: Path) -> tuple[str, ...]:
-    """The modules at the top of a venv's site-packages, and every compiled one below.
+    """The modules at the top of a venv's site-packages, every compiled one below, and the
+    distributions that they came with, by the folders of their metadata (PEP 376).
 
     :returns: sorted paths relative to site-packages: ``numpy``, ``six.py``,
-        ``numpy/core/_multiarray_umath.cpython-311-x86_64-linux-gnu.so``; at most 20 000.
+        ``numpy/core/_multiarray_umath.cpython-311-x86_64-linux-gnu.so``,
+        ``numpy-1.26.4.dist-info``; at most 20 000.
     """
     found: list[str] = []
     for site in sorted(venv.glob("lib/python*/site-packages")):
@@ -25,8 +27,7 @@ def installed_modules(venv: Path) -> tuple[str, ...]:
             found += [
                 (relative / name).as_posix()
                 for name in names
-                if not name.endswith((".dist-info", ".pth"))
-                and (at_top or name.endswith((".so", ".pyd")))
+                if not name.endswith(".pth") and (at_top or name.endswith((".so", ".pyd")))
             ]
             if len(found) >= _MAX_ENTRIES:
                 break

@@ -92,7 +92,7 @@ def test_the_start_imports_nothing_slow(version: str, bundle: Path) -> None:
         slow |= {"typing"}
     write_wire(
         bundle,
-        f"return {{name: b'' for name in {slow} & loaded}}",
+        f"return {{'x': b'', **{{name: b'' for name in {slow} & loaded}}}}",
         head="import sys\nloaded = set(sys.modules)",
     )
     python = need_python(version)
@@ -102,7 +102,7 @@ def test_the_start_imports_nothing_slow(version: str, bundle: Path) -> None:
         timeout=SECONDS, check=True,
     ).stdout.split()  # fmt: skip
     with start(bundle, python) as child:
-        assert child.outputs().keys() <= set(by_itself)
+        assert child.outputs().keys() <= {"x", *by_itself}
 
 
 @pytest.mark.parametrize("version", ["3.8", "3.13"])
@@ -132,16 +132,16 @@ def test_nothing_a_task_prints_reaches_the_wire(version: str, bundle: Path) -> N
 
 
 def test_a_line_that_has_not_ended_is_written_before_the_answer(bundle: Path) -> None:
-    write_wire(bundle, "print('50 %', end='')\nreturn {}")
+    write_wire(bundle, "print('50 %', end='')\nreturn {'x': b''}")
     with start(bundle) as child:
-        assert child.outputs() == {}
+        assert child.outputs() == {"x": b""}
         child.pump_until(lambda: child.stdout == b"50 %")
 
 
 def test_without_a_console_of_its_own_stdout_goes_to_stderr(bundle: Path) -> None:
-    write_wire(bundle, "print('hello from the task')\nreturn {}")
+    write_wire(bundle, "print('hello from the task')\nreturn {'x': b''}")
     with start(bundle, console=False) as child:
-        assert child.outputs() == {}
+        assert child.outputs() == {"x": b""}
         child.pump_until(lambda: child.stderr == b"hello from the task\n")
 
 
@@ -215,18 +215,18 @@ def test_no_bytecode_is_written_into_the_bundle_by_anyone(bundle: Path) -> None:
         """
         import late
         subprocess.run([sys.executable, "-c", "import model"], check=True)
-        return {}
+        return {'x': b''}
         """,
         head="import model, subprocess, sys",
     )
     before = sorted(bundle.rglob("*"))
     with start(bundle) as child:
-        assert child.outputs() == {}
+        assert child.outputs() == {"x": b""}
     assert sorted(bundle.rglob("*")) == before
 
 
 def test_bytecode_is_written_for_what_is_installed(bundle: Path, tmp_path: Path) -> None:
-    write_wire(bundle, "return {}", head="import installed, venv_in_bundle")
+    write_wire(bundle, "return {'x': b''}", head="import installed, venv_in_bundle")
     for site in (tmp_path / "site", bundle / ".site"):
         site.mkdir()
     (tmp_path / "site" / "installed.py").write_text("")
@@ -386,7 +386,7 @@ def test_code_that_exits_really_exits(
     phase: str, code: str, status: int, stderr: bytes, bundle: Path
 ) -> None:
     if phase == "load":
-        write_wire(bundle, "return {}", head=f"import os, sys\n{code}")
+        write_wire(bundle, "return {'x': b''}", head=f"import os, sys\n{code}")
     else:
         write_wire(bundle, code, head="import os, sys")
     with Child(sys.executable, bundle) as child:
@@ -429,7 +429,7 @@ def test_a_fatal_signal_shows_the_stacks_and_leaves_no_core_file(
     ],
 )
 def test_a_bundle_that_closes_the_wire_is_told_so(closing: str, bundle: Path) -> None:
-    write_wire(bundle, f"{closing}\nreturn {{}}", head="import os")
+    write_wire(bundle, f"{closing}\nreturn {{'x': b''}}", head="import os")
     with start(bundle) as child:
         child.send("execute", {"entrypoint": "x", "params": {}, "seed": 0}, id=2)
         assert child.wait() == ExitStatus.WIRE_CLOSED
@@ -456,7 +456,9 @@ def test_a_forked_process_that_comes_back_answers_nothing(bundle: Path) -> None:
 
 
 def test_shutdown_ends_it_after_the_answer(bundle: Path) -> None:
-    write_wire(bundle, "return {}", head="import atexit, os\natexit.register(os.write, 1, b'bye')")
+    write_wire(
+        bundle, "return {'x': b''}", head="import atexit, os\natexit.register(os.write, 1, b'bye')"
+    )
     with start(bundle) as child:
         # As the runner does: nothing will follow, so it closes its end at once.
         child.send("shutdown", {}, id=9)
@@ -467,7 +469,9 @@ def test_shutdown_ends_it_after_the_answer(bundle: Path) -> None:
 
 
 def test_the_end_of_the_stream_ends_an_idle_child_in_order(bundle: Path) -> None:
-    write_wire(bundle, "return {}", head="import atexit, os\natexit.register(os.write, 1, b'bye')")
+    write_wire(
+        bundle, "return {'x': b''}", head="import atexit, os\natexit.register(os.write, 1, b'bye')"
+    )
     with start(bundle) as child:
         child.close_stdin()
         assert child.wait() == 0
@@ -477,7 +481,7 @@ def test_the_end_of_the_stream_ends_an_idle_child_in_order(bundle: Path) -> None
 def test_a_child_that_does_not_manage_to_end_is_ended(bundle: Path) -> None:
     write_wire(
         bundle,
-        "return {}",
+        "return {'x': b''}",
         head="import threading, time\nthreading.Thread(target=time.sleep, args=(600,)).start()",
     )
     with start(bundle) as child:
@@ -493,7 +497,7 @@ def test_the_end_of_the_stream_ends_a_child_at_work_with_its_processes(
     work = f"print(subprocess.Popen(['sleep', '600']).pid)\n{doing}"
     head = "import subprocess, time\n"
     if phase == "load":
-        write_wire(bundle, "return {}", head=head + work)
+        write_wire(bundle, "return {'x': b''}", head=head + work)
     else:
         write_wire(bundle, work, head=head)
     with Child(sys.executable, bundle) as child:
@@ -522,7 +526,7 @@ def test_the_death_of_the_runner_ends_a_task_that_never_lets_go_of_the_interpret
     bundle: Path, tmp_path: Path
 ) -> None:
     # pow() of such numbers holds the GIL for longer than the test: no thread can notice a hang-up.
-    write_wire(bundle, "print(os.getpid())\npow(3, 10**9)\nreturn {}", head="import os")
+    write_wire(bundle, "print(os.getpid())\npow(3, 10**9)\nreturn {'x': b''}", head="import os")
     runner = tmp_path / "runner.py"
     runner.write_text(
         "import sys\nfrom pathlib import Path\n"
@@ -547,7 +551,7 @@ def test_the_death_of_the_runner_ends_a_task_that_never_lets_go_of_the_interpret
 
 
 def test_a_wire_that_is_no_pipe_is_served_to_its_end(bundle: Path, tmp_path: Path) -> None:
-    write_wire(bundle, "return {}")
+    write_wire(bundle, "return {'x': b''}")
     described = f'{{"path": "{bundle}", "wire": "wire.py:wire", "installed": false, "site": []}}'
     script = tmp_path / "script"
     script.write_bytes(
@@ -565,7 +569,7 @@ def test_a_wire_that_is_no_pipe_is_served_to_its_end(bundle: Path, tmp_path: Pat
             [sys.executable, HELLO], stdin=stdin, capture_output=True, timeout=SECONDS
         )
     assert done.returncode == 0, done.stderr
-    assert b'"id":2,"result":{"outputs":[]' in done.stdout
+    assert b'"id":2,"result":{"outputs":[{"name":"x"' in done.stdout
 
 
 @pytest.mark.parametrize(
@@ -616,7 +620,7 @@ def test_a_message_that_is_no_request_is_answered_with_its_code(
     ],
 )
 def test_a_wrong_parameter_is_named(params: dict[str, object], message: str, bundle: Path) -> None:
-    write_wire(bundle, "return {}")
+    write_wire(bundle, "return {'x': b''}")
     with start(bundle) as child:
         error = child.call("execute", {"entrypoint": "x", "params": {}, "seed": 0, **params})[
             "error"

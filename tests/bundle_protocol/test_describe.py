@@ -36,6 +36,8 @@ def test_a_simple_exception_has_every_field() -> None:
         "frames_omitted": 0,
         "attributes": {},
         "cause": None,
+        "causes_omitted": 0,
+        "exceptions": [],
     }
     assert [frame["function"] for frame in frames] == ["raised_by", "fails"]
     assert frames[1]["file"] == __file__
@@ -103,39 +105,86 @@ def test_a_cycle_of_causes_ends() -> None:
     assert data["cause"]["cause"] is None
 
 
-def test_causes_are_ten_deep_at_most() -> None:
+def test_a_long_chain_of_causes_keeps_its_ends() -> None:
     error: BaseException = ValueError("root")
-    for number in range(50):
+    for number in range(1, 100_000):
         outer = ValueError(str(number))
-        outer.__cause__ = error
+        outer.__context__ = error
         error = outer
-    depth, data = 0, described(error)
-    while data["cause"]:
-        depth, data = depth + 1, data["cause"]
-    assert depth == 10
+    messages, data = [], described(error)
+    while data:
+        messages.append(data["message"])
+        assert data["causes_omitted"] == (99_990 if data["message"] == "99995" else 0)
+        data = data["cause"]
+    assert messages == ["99999", "99998", "99997", "99996", "99995", "4", "3", "2", "1", "root"]
 
 
-def test_of_a_group_the_first_member_is_the_cause() -> None:
+def test_a_missing_module_is_told_though_the_author_hid_it() -> None:
+    def hidden() -> None:
+        try:
+            import starsim_nowhere  # noqa: F401
+        except ImportError:
+            raise KeyError("seir") from None
+
+    assert described(raised_by(hidden))["cause"]["attributes"] == {"name": "starsim_nowhere"}
+
+
+def group_class() -> Any:
     if sys.version_info < (3, 11):
         from exceptiongroup import ExceptionGroup
     else:
         from builtins import ExceptionGroup
-    data = described(ExceptionGroup("two failed", [KeyError("a"), ValueError("b")]))
+    return ExceptionGroup
+
+
+def test_a_group_is_told_with_its_members() -> None:
+    members = [KeyError("a"), ValueError("b")]
+    data = described(group_class()("two failed", members))
     assert data["message"] == "two failed (2 sub-exceptions)"
-    assert data["cause"]["type"] == "KeyError"
+    assert [member["type"] for member in data["exceptions"]] == ["KeyError", "ValueError"]
+    assert data["cause"] is None
+
+
+def test_groups_in_groups_in_causes_are_bounded() -> None:
+    def grow(depth: int) -> BaseException:
+        members = [ValueError("x" * 100_000), *(grow(depth - 1) for _ in range(3 if depth else 0))]
+        for member in members:
+            member.__cause__ = ValueError("y" * 100_000)
+        error: BaseException = group_class()("many", members)
+        error.__context__ = members[0]
+        return error
+
+    error = grow(5)
+    error.exceptions[0].__cause__ = error  # type: ignore[attr-defined]
+    assert len(json.dumps(described(error))) < 2_000_000
 
 
 def test_a_long_traceback_keeps_its_ends() -> None:
+    def even(depth: int) -> None:
+        if depth == 0:
+            raise ValueError("bottom")
+        odd(depth)
+
+    def odd(depth: int) -> None:
+        even(depth - 1)
+
+    data = described(raised_by(lambda: even(150)))
+    assert len(data["traceback"]) == 100
+    assert data["frames_omitted"] == 203
+    assert data["traceback"][0]["function"] == "raised_by"
+    assert data["traceback"][-1]["text"] == 'raise ValueError("bottom")'
+
+
+def test_a_line_that_recurses_is_folded_as_python_does() -> None:
     def recurse(depth: int) -> None:
         if depth == 0:
             raise ValueError("bottom")
         recurse(depth - 1)
 
     data = described(raised_by(lambda: recurse(300)))
-    assert len(data["traceback"]) == 100
-    assert data["frames_omitted"] == 203
-    assert data["traceback"][0]["function"] == "raised_by"
-    assert data["traceback"][-1]["text"] == 'raise ValueError("bottom")'
+    functions = [(frame["function"], frame.get("repeated", 0)) for frame in data["traceback"]]
+    assert functions[2:] == [("recurse", 0), ("recurse", 0), ("recurse", 297), ("recurse", 0)]
+    assert data["frames_omitted"] == 0
 
 
 def test_a_hostile_exception_breaks_nothing() -> None:
@@ -152,6 +201,31 @@ def test_a_hostile_exception_breaks_nothing() -> None:
     assert data["message"] == f"<str() of a {Hostile.__qualname__} raised SystemExit>"
     assert (data["attributes"], data["notes"]) == ({}, [])
     assert summarize(Hostile()).startswith(f"{Hostile.__qualname__}: <str() of a")
+
+
+def test_a_class_that_overrides_everything_breaks_nothing() -> None:
+    class Meta(type):
+        def __getattribute__(cls, name: str) -> Any:
+            raise RuntimeError(name)
+
+    class Text(str):
+        __slots__ = ()
+
+        def __len__(self) -> int:
+            raise RuntimeError("no length")
+
+    class Hostile(Exception, metaclass=Meta):
+        def __str__(self) -> str:
+            return Text("words")
+
+        @property
+        def __traceback__(self) -> Any:
+            raise KeyboardInterrupt
+
+    data = described(Hostile())
+    assert data["type"].endswith("Hostile") and data["module"] is None
+    assert data["message"] == "<its description raised KeyboardInterrupt>"
+    assert summarize(Hostile()).endswith("Hostile: words")
 
 
 def test_everything_is_bounded() -> None:

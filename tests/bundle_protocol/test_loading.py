@@ -84,7 +84,7 @@ def module_that_ran(bundle: Path, **fields: Any) -> str:
         ("json.py:wire", {"json.py": WIRE}, "modelops_wire:wire", "json.py"),
         (
             "wire:Model.run",
-            {"wire.py": "class Model:\n    @staticmethod\n    def run(e, p, s): return {}"},
+            {"wire.py": "class Model:\n    @staticmethod\n    def run(e, p, s): return {'': b''}"},
             "wire:Model.run",
             "wire.py",
         ),
@@ -262,19 +262,19 @@ def test_a_wire_function_that_cannot_be_called_is_refused(
 @pytest.mark.parametrize(
     "source",
     [
-        "def wire(*args): return {}",
-        "def wire(a, b, c=0, d=1, **more): return {}",
-        "def wire(entrypoint: str, params: dict, seed: int) -> dict: return {}",
-        "from functools import partial\ndef f(x, a, b, c): return {}\nwire = partial(f, 1)",
-        "class Wire:\n    def __call__(self, a, b, c): return {}\nwire = Wire()",
-        "class Wire:\n    def run(self, a, b, c): return {}\nwire = Wire().run",
+        "def wire(*args): return {'x': b''}",
+        "def wire(a, b, c=0, d=1, **more): return {'x': b''}",
+        "def wire(entrypoint: str, params: dict, seed: int) -> dict: return {'x': b''}",
+        "from functools import partial\ndef f(x, a, b, c): return {'': b''}\nwire = partial(f, 1)",
+        "class Wire:\n    def __call__(self, a, b, c): return {'x': b''}\nwire = Wire()",
+        "class Wire:\n    def run(self, a, b, c): return {'x': b''}\nwire = Wire().run",
     ],
 )
 def test_whatever_can_be_called_with_three_arguments_will_do(source: str, bundle: Path) -> None:
     write(bundle, {"wire.py": source})
     with Child(sys.executable, bundle) as child:
         assert "result" in child.initialize(bundle)
-        assert child.outputs() == {}
+        assert list(child.outputs().values()) == [b""]
 
 
 @pytest.mark.parametrize("spec", ["wire", "wire:", ":wire", ""])
