@@ -1,0 +1,5 @@
+"""To come."""
+
+from failures.scenario import Scenario
+
+INDEX: tuple[Scenario, ...] = ()
