@@ -1,5 +1,265 @@
-"""To come."""
+"""What is wrong between uv and the packages: the network, credentials, disks, rights, time."""
 
-from failures.scenario import Scenario
+import ssl
+import subprocess
+import time
+from http.server import BaseHTTPRequestHandler
 
-INDEX: tuple[Scenario, ...] = ()
+from failures.index import at, index, refusing, serve, use_index, wheel
+from failures.scenario import (
+    WIRE,
+    Place,
+    Prepare,
+    Scenario,
+    linux,
+    program,
+    root,
+)
+from runner.diagnosis.codes import Code
+
+PLAIN = {"requirements.txt": "", "wire.py": WIRE}
+SIX = {"requirements.txt": "six\n", "wire.py": WIRE}
+LARGE = wheel("six", "1.16.0", files={"six.py": "#" * (4 << 20)})
+
+
+def _garbage(request: BaseHTTPRequestHandler) -> None:
+    """What a captive portal answers: a page to log in, and none of an index."""
+    body = b'{"error": "log in first"}'
+    request.send_response(200)
+    request.send_header("Content-Type", "application/vnd.pypi.simple.v1+json")
+    request.send_header("Content-Length", str(len(body)))
+    request.end_headers()
+    request.wfile.write(body)
+
+
+def _self_signed(place: Place) -> ssl.SSLContext:
+    key, certificate = place.folder / "key.pem", place.folder / "certificate.pem"
+    subprocess.run(
+        [program("openssl"), "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "1",
+         "-subj", "/CN=localhost", "-keyout", str(key), "-out", str(certificate)],
+        check=True, capture_output=True, timeout=60,
+    )  # fmt: skip
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    return context
+
+
+def _never(request: BaseHTTPRequestHandler) -> None:
+    """Do not answer for longer than anybody waits; the thread dies with the process."""
+    time.sleep(60)
+
+
+def _environ(**variables: str) -> Prepare:
+    return lambda place: place.env.update(variables)
+
+
+def _no_git(place: Place) -> None:
+    place.env["PATH"] = str(place.folder / "tools")
+
+
+def _small_disk(place: Place) -> None:
+    _mount(place, "-t", "tmpfs", "-o", "size=1m", "none")
+    place.env["MODELOPS_CACHE_DIR"] = str(place.folder / "mounted" / "cache")
+
+
+def _read_only(place: Place) -> None:
+    _mount(place, "-t", "tmpfs", "-o", "ro", "none")
+    place.env["MODELOPS_CACHE_DIR"] = str(place.folder / "mounted" / "cache")
+
+
+def _read_only_uv_cache(place: Place) -> None:
+    _mount(place, "-t", "tmpfs", "-o", "ro", "none")
+    place.env["UV_CACHE_DIR"] = str(place.folder / "mounted" / "uv-cache")
+
+
+def _mount(place: Place, *words: str) -> None:
+    root(place)
+    linux(place)
+    folder = place.folder / "mounted"
+    folder.mkdir()
+    subprocess.run([program("mount"), *words, str(folder)], check=True, timeout=60)
+    place.stack.callback(subprocess.run, ["umount", str(folder)], check=True, timeout=60)
+
+
+def _cache_is_file(place: Place) -> None:
+    place.write({"file": ""})
+    place.env["MODELOPS_CACHE_DIR"] = str(place.folder / "file" / "cache")
+
+
+def _two_seconds(place: Place) -> None:
+    """Neither the command nor a Runner sets this limit."""
+    place.prelude = (
+        "import functools, runner.flow\n"
+        "runner.flow.environment = functools.partial(runner.flow.environment, timeout=2)\n"
+    )
+
+
+def _damaged_executable(content: bytes, mode: int) -> Prepare:
+    """The environment's python is another file."""
+
+    def prepare(place: Place) -> None:
+        place.run_well()
+        python = place.environment() / "bin" / "python"
+        python.unlink()
+        python.write_bytes(content)
+        python.chmod(mode)
+
+    return prepare
+
+
+# The first bytes of an executable for 64-bit ARM (ELF: e_machine 183).
+ARM_64 = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xb7\x00\x01\x00\x00\x00" + bytes(40)
+
+
+INDEX = (
+    Scenario(
+        "index-unreachable-refused",
+        Code.INDEX_UNREACHABLE,
+        "nobody listens where the index should be",
+        SIX,
+        prepare=(at("http://127.0.0.1:9/simple"),),
+    ),
+    Scenario(
+        "index-unreachable-name",
+        Code.INDEX_UNREACHABLE,
+        "the name of the index cannot be resolved",
+        SIX,
+        prepare=(at("https://no-such-host.invalid/simple"),),
+    ),
+    Scenario(
+        "index-unreachable-timeout",
+        Code.INDEX_UNREACHABLE,
+        "the index does not answer in time",
+        SIX,
+        prepare=(serve(_never), _environ(UV_HTTP_TIMEOUT="1")),
+    ),
+    Scenario(
+        "index-unreachable-tls",
+        Code.INDEX_UNREACHABLE,
+        "the certificate of the index is not trusted",
+        SIX,
+        prepare=(serve(_garbage, _self_signed),),
+    ),
+    Scenario(
+        "index-unreachable-500",
+        Code.INDEX_UNREACHABLE,
+        "the index is broken: 500",
+        SIX,
+        prepare=(refusing(500),),
+    ),
+    Scenario(
+        "index-unreachable-portal",
+        Code.INDEX_UNREACHABLE,
+        "something between answers in place of the index",
+        SIX,
+        prepare=(serve(_garbage),),
+    ),
+    Scenario(
+        "index-unreachable-offline",
+        Code.INDEX_UNREACHABLE,
+        "uv is told to stay offline, and its cache is empty",
+        SIX,
+        prepare=(index(LARGE), _environ(UV_OFFLINE="1")),
+    ),
+    Scenario(
+        "index-unreachable-git",
+        Code.INDEX_UNREACHABLE,
+        "the host of a git repository refuses the connection",
+        {"requirements.txt": "epimodels @ git+http://127.0.0.1:9/x/epimodels\n", "wire.py": WIRE},
+        prepare=(lambda place: _needs(place, "git"),),
+    ),
+    Scenario(
+        "index-unauthorized-401",
+        Code.INDEX_UNAUTHORIZED,
+        "the index wants credentials: 401",
+        SIX,
+        prepare=(refusing(401),),
+    ),
+    Scenario(
+        "index-unauthorized-403",
+        Code.INDEX_UNAUTHORIZED,
+        "the index refuses the credentials: 403",
+        SIX,
+        prepare=(refusing(403), lambda place: _with_credentials(place)),
+    ),
+    Scenario(
+        "dependency-not-found-git",
+        Code.DEPENDENCY_NOT_FOUND,
+        "the git repository does not exist",
+        {"requirements.txt": "epimodels @ git+file:///srv/no-such-repo\n", "wire.py": WIRE},
+        prepare=(lambda place: _needs(place, "git"),),
+    ),
+    Scenario(
+        "environment-failed-no-git",
+        Code.ENVIRONMENT_FAILED,
+        "a dependency comes from git, which is not installed",
+        {"requirements.txt": "epimodels @ git+http://127.0.0.1:9/x/epimodels\n", "wire.py": WIRE},
+        prepare=(_no_git,),
+    ),
+    Scenario(
+        "disk-full",
+        Code.DISK_FULL,
+        "the disk of the cache is full, and the runner itself writes to it",
+        {**PLAIN, "pyproject.toml": '[project]\nname = "sir"\nversion = "1"\n',
+         "contacts.csv": "0" * (2 << 20)},
+        prepare=(_small_disk,),
+    ),
+    Scenario(
+        "disk-full-uv",
+        Code.DISK_FULL,
+        "the disk of the cache is full when uv installs a package",
+        SIX,
+        prepare=(index(LARGE), _small_disk),
+    ),
+    Scenario(
+        "permission-denied-cache",
+        Code.PERMISSION_DENIED,
+        "the cache's folder cannot be made: a file is in its place",
+        PLAIN,
+        prepare=(_cache_is_file,),
+    ),
+    Scenario(
+        "permission-denied-read-only",
+        Code.PERMISSION_DENIED,
+        "the cache is on a read-only disk",
+        PLAIN,
+        prepare=(_read_only,),
+    ),
+    Scenario(
+        "permission-denied-uv-cache",
+        Code.PERMISSION_DENIED,
+        "uv's own cache is on a read-only disk",
+        SIX,
+        prepare=(index(LARGE), _read_only_uv_cache),
+    ),
+    Scenario(
+        "environment-timeout",
+        Code.ENVIRONMENT_TIMEOUT,
+        "building takes longer than it may",
+        SIX,
+        prepare=(serve(_never), _two_seconds),
+    ),
+    Scenario(
+        "permission-denied-spawn",
+        Code.PERMISSION_DENIED,
+        "the environment's python may not be executed",
+        PLAIN,
+        prepare=(_damaged_executable(b"#!/bin/sh\nexit 0\n", 0o644),),
+    ),
+    Scenario(
+        "spawn-failed",
+        Code.SPAWN_FAILED,
+        "the cache is shared with another kind of machine, which built the environment",
+        PLAIN,
+        prepare=(_damaged_executable(ARM_64, 0o755),),
+    ),
+)  # fmt: skip
+
+
+def _needs(place: Place, name: str) -> None:
+    program(name)
+
+
+def _with_credentials(place: Place) -> None:
+    url = place.env["UV_DEFAULT_INDEX"]
+    use_index(place, url.replace("://", "://epi:secret-of-nobody@"))
