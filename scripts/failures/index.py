@@ -1,6 +1,8 @@
 """A package index on loopback, with packages made on the fly: no scenario needs the network."""
 
+import html
 import io
+import re
 import tarfile
 import threading
 import zipfile
@@ -68,20 +70,20 @@ def index(*packages: Mapping[str, bytes]) -> Prepare:
     def answer(request: BaseHTTPRequestHandler) -> None:
         parts = request.path.strip("/").split("/")
         if parts[0] == "files" and parts[-1] in files:
-            return _send(request, 200, files[parts[-1]], "application/octet-stream")
+            return send(request, 200, files[parts[-1]], "application/octet-stream")
         of_project = [name for name in files if _project(name) == parts[-1]]
         if parts[0] == "simple" and of_project:
-            links = "".join(f'<a href="/files/{name}">{name}</a>\n' for name in of_project)
+            links = "".join(_link(name, files[name]) for name in of_project)
             page = f"<!DOCTYPE html><html><body>\n{links}</body></html>"
-            return _send(request, 200, page.encode())
-        return _send(request, 404)
+            return send(request, 200, page.encode())
+        return send(request, 404)
 
     return serve(answer)
 
 
-def refusing(status: int, *, after: str = "") -> Prepare:
+def refusing(status: int) -> Prepare:
     """The run's package index answers every request with this status."""
-    return serve(lambda request: _send(request, status, after.encode()))
+    return serve(lambda request: send(request, status))
 
 
 def serve(answer: Answer, tls: Callable[[Place], SSLContext] | None = None) -> Prepare:
@@ -108,7 +110,7 @@ def serve(answer: Answer, tls: Callable[[Place], SSLContext] | None = None) -> P
         place.stack.callback(server.shutdown)
         host = "localhost" if tls else "127.0.0.1"
         address = f"{host}:{server.server_port}"
-        place.hidden[address] = HOST
+        place.hidden |= {address: HOST, host: HOST}
         use_index(place, f"http{'s' if tls else ''}://{address}/simple")
 
     return prepare
@@ -124,11 +126,24 @@ def at(url: str) -> Prepare:
     return lambda place: use_index(place, url)
 
 
+def _link(name: str, data: bytes) -> str:
+    wanted = re.search(rb"^Requires-Python: (.*)$", _metadata(name, data), re.MULTILINE)
+    python = f' data-requires-python="{html.escape(wanted[1].decode())}"' if wanted else ""
+    return f'<a href="/files/{name}"{python}>{name}</a>\n'
+
+
+def _metadata(name: str, data: bytes) -> bytes:
+    if not name.endswith(".whl"):
+        return b""
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        return archive.read(next(path for path in archive.namelist() if path.endswith("/METADATA")))
+
+
 def _project(file: str) -> str:
     return file.split("-")[0].replace("_", "-").lower()
 
 
-def _send(
+def send(
     request: BaseHTTPRequestHandler, status: int, body: bytes = b"", kind: str = "text/html"
 ) -> None:
     request.send_response(status)

@@ -140,6 +140,9 @@ _MEASURED = re.compile(
     r'"(pid|max_rss_bytes|cpu_seconds|lifetime_seconds|started_at|seconds)": [0-9.e+-]+'
 )
 _VARYING = [
+    (re.compile(r'[^"\s]+/(?=\.venv/bin/)'), "/checkout/"),
+    # An environment's key, which follows from the URL of its index too.
+    (re.compile(r"\b[0-9a-f]{20}\b"), "key"),
     (re.compile(r"\b0x[0-9a-f]+\b"), "0x0"),
     (re.compile(r"\b\d+(?:\.\d+)? (s|ms|KiB|MiB|GiB)\b"), r"0 \1"),
     (re.compile(r"(modelops-runner-|\.building-|\.tmp)\w{6,8}\b"), r"\1random"),

@@ -58,6 +58,12 @@ BUNDLE = (
         fixture="bundle-invalid-requirement",
     ),
     Scenario(
+        "bundle-invalid-requirements-line",
+        Code.BUNDLE_INVALID,
+        "a line of requirements.txt is no requirement",
+        {"requirements.txt": "six\nnumpy=>1.26\n", "wire.py": WIRE},
+    ),
+    Scenario(
         "bundle-invalid-specifier",
         Code.BUNDLE_INVALID,
         "requires-python is no version specifier: >=3.x",
