@@ -140,6 +140,7 @@ _MEASURED = re.compile(
     r'"(pid|max_rss_bytes|cpu_seconds|lifetime_seconds|started_at|seconds)": [0-9.e+-]+'
 )
 _VARYING = [
+    (re.compile(r"\bat byte \d+"), "at byte 0"),
     (re.compile(r'[^"\s]+/(?=\.venv/bin/)'), "/checkout/"),
     # An environment's key, which follows from the URL of its index too.
     (re.compile(r"\b[0-9a-f]{20}\b"), "key"),
