@@ -3,6 +3,7 @@
 Pure: the evidence in, the finding out. A recording of a failure gives the same finding.
 """
 
+import errno
 from collections.abc import Sequence
 
 from bundle_protocol.messages import ErrorCode
@@ -27,12 +28,14 @@ def spawn_failed(case: Case, error: OSError) -> Finding:
     """The operating system did not start the process."""
     program = error.filename or (case.child.argv[0] if case.child else "the child")
     denied = isinstance(error, PermissionError)
+    why = " A folder mounted noexec does this." if denied else ""
+    if error.errno == errno.ENOEXEC:
+        why = " It was made for another kind of machine: the cache may be shared with one."
     return Finding(
         phase=Phase.SPAWN,
         code=Code.PERMISSION_DENIED if denied else Code.SPAWN_FAILED,
         summary=f"{program} could not be started: {error.strerror}",
-        explanation="The operating system refused to start the environment's Python."
-        + (" A folder mounted noexec does this." if denied else ""),
+        explanation="The operating system refused to start the environment's Python." + why,
         hints=[build_anew(case)],
     )
 

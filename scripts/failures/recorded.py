@@ -135,24 +135,26 @@ def _differences(live: str, replayed: str) -> str:
     )
 
 
-# What differs from run to run.
-_MEASURED = re.compile(
-    r'"(pid|max_rss_bytes|cpu_seconds|lifetime_seconds|started_at|seconds)": [0-9.e+-]+'
-)
+_MEASURED = "pid|total_bytes|max_rss_bytes|cpu_seconds|lifetime_seconds|started_at|seconds"
+# What differs from run to run, or from one checkout or port of an index to another.
 _VARYING = [
-    (re.compile(r"\bat byte \d+"), "at byte 0"),
-    (re.compile(r'[^"\s]+/(?=\.venv/bin/)'), "/checkout/"),
-    # An environment's key, which follows from the URL of its index too.
-    (re.compile(r"\b[0-9a-f]{20}\b"), "key"),
+    (re.compile(rf'"({_MEASURED})": [\d.e+-]+'), r'"\1": 0'),
     (re.compile(r"\b0x[0-9a-f]+\b"), "0x0"),
-    (re.compile(r"\b\d+(?:\.\d+)? (s|ms|KiB|MiB|GiB)\b"), r"0 \1"),
+    (re.compile(r"\b\d+(?:\.\d+)?( ?(?:s|ms|KiB|MiB|GiB))\b"), r"0\1"),
+    (re.compile(r"(thread '\S+' )\(\d+\)"), r"\1(0)"),
+    (re.compile(r"/archive-v0/[\w-]+/"), "/archive-v0/random/"),
+    (re.compile(r"\bat byte \d+"), "at byte 0"),
     (re.compile(r"(modelops-runner-|\.building-|\.tmp)\w{6,8}\b"), r"\1random"),
+    (re.compile(r"sha256:[0-9a-f]{64}"), "sha256:digest"),
+    # The key of an environment, and of what uv has built.
+    (re.compile(r"\b[0-9a-f]{20}\b"), "key"),
+    (re.compile(r"/index/[0-9a-f]{16}/([^/]+)/([^/]+)/[\w-]+/"), r"/index/key/\1/\2/random/"),
+    (re.compile(r'[^"\s]+/(?=\.venv/bin/|bundle_protocol/)'), "/checkout/"),
 ]
 
 
 def comparable(expected: str) -> str:
     """A report without what differs from run to run."""
-    expected = _MEASURED.sub(r'"\1": 0', expected)
     for pattern, neutral in _VARYING:
         expected = pattern.sub(neutral, expected)
     return expected

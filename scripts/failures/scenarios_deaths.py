@@ -2,7 +2,6 @@
 
 import os
 import signal
-import subprocess
 
 from failures import native
 from failures.scenario import (
@@ -58,17 +57,17 @@ def _control_group(place: Place) -> None:
 
 
 def _small_shared_memory(place: Place) -> None:
-    """The bundle has a folder of little room, as /dev/shm of a container is."""
+    """The run has a /dev/shm of little room, as in a container; nobody else sees it."""
     root(place)
     linux(place)
-    folder = place.folder / "shm"
-    folder.mkdir()
-    subprocess.run(
-        [program("mount"), "-t", "tmpfs", "-o", "size=64k", "none", str(folder)],
-        check=True,
-        timeout=60,
-    )
-    place.stack.callback(subprocess.run, ["umount", str(folder)], check=True, timeout=60)
+    mount = program("mount")
+    place.prelude = f"""
+import ctypes, subprocess
+CLONE_NEWNS = 0x00020000  # unshare(2); os.unshare is new in 3.12
+assert ctypes.CDLL(None).unshare(CLONE_NEWNS) == 0
+subprocess.run([{mount!r}, "--make-rprivate", "/"], check=True)
+subprocess.run([{mount!r}, "-t", "tmpfs", "-o", "size=64k", "none", "/dev/shm"], check=True)
+"""
 
 
 def _machine(name: str) -> Prepare:
@@ -269,12 +268,8 @@ CRASHES = (
         Code.CHILD_CRASHED,
         "shared memory is full",
         task(
-            "shm = pathlib.Path(__file__).resolve().parents[1] / 'shm' / 'block'\n"
-            "with open(shm, 'w+b') as file:\n"
-            "    file.truncate(1 << 20)\n"
-            "    block = mmap.mmap(file.fileno(), 1 << 20)\n"
-            "block[:] = bytes(1 << 20)",
-            "import mmap, pathlib",
+            "block = SharedMemory(create=True, size=1 << 20)\nblock.buf[:] = bytes(1 << 20)",
+            "from multiprocessing.shared_memory import SharedMemory",
         ),
         prepare=(_small_shared_memory,),
     ),
@@ -291,7 +286,7 @@ KILLS = (
         "child-crashed-sigkill",
         Code.CHILD_CRASHED,
         "somebody else kills it at work: SIGKILL",
-        task("signal.pause()", SAY_AT_WORK),
+        task(f"{SAY_AT_WORK}\nsignal.pause()"),
         prepare=(listen,),
         during=signal_child(signal.SIGKILL),
     ),
@@ -299,7 +294,7 @@ KILLS = (
         "child-crashed-sigterm",
         Code.CHILD_CRASHED,
         "somebody else ends it at work: SIGTERM, as a batch system sends",
-        task("signal.pause()", SAY_AT_WORK),
+        task(f"{SAY_AT_WORK}\nsignal.pause()"),
         prepare=(listen,),
         during=signal_child(signal.SIGTERM),
     ),

@@ -241,7 +241,7 @@ OUTSIDE = (
         "cancelled-interrupt",
         Code.CANCELLED,
         "Ctrl-C while a task runs",
-        task("signal.pause()", SAY_AT_WORK),
+        task(f"{SAY_AT_WORK}\nsignal.pause()"),
         prepare=(listen,),
         during=signal_runner(signal.SIGINT),
     ),
