@@ -3,10 +3,14 @@
 import ssl
 import subprocess
 import time
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
+
+import psutil
 
 from failures.index import at, index, refusing, send, serve, use_index, wheel
 from failures.scenario import (
+    RUN_SECONDS,
     WIRE,
     Place,
     Prepare,
@@ -51,6 +55,24 @@ def _environ(**variables: str) -> Prepare:
 
 def _no_git(place: Place) -> None:
     place.env["PATH"] = str(place.folder / "tools")
+
+
+def _from_git(place: Place) -> None:
+    program("git")
+    base = place.env["UV_DEFAULT_INDEX"].removesuffix("/simple")
+    place.write({"bundle/requirements.txt": f"epimodels @ git+{base}/x/epimodels\n"})
+
+
+def _kill_uv(process: "subprocess.Popen[str]", _: Place) -> None:
+    """Kill it once it waits for an answer of the index."""
+    for _ in range(RUN_SECONDS * 100):
+        for child in psutil.Process(process.pid).children():
+            with suppress(psutil.NoSuchProcess):  # it was a step before
+                if child.net_connections():
+                    child.kill()
+                    return
+        time.sleep(0.01)
+    raise TimeoutError("uv never asked the index")
 
 
 def _small_disk(place: Place) -> None:
@@ -160,6 +182,13 @@ INDEX = (
         prepare=(lambda place: _needs(place, "git"),),
     ),
     Scenario(
+        "index-unauthorized-git",
+        Code.INDEX_UNAUTHORIZED,
+        "the git repository is a private one",
+        SIX,
+        prepare=(refusing(401), _from_git),
+    ),
+    Scenario(
         "index-unauthorized-401",
         Code.INDEX_UNAUTHORIZED,
         "the index wants credentials: 401",
@@ -186,6 +215,21 @@ INDEX = (
         "a dependency comes from git, which is not installed",
         {"requirements.txt": "epimodels @ git+http://127.0.0.1:9/x/epimodels\n", "wire.py": WIRE},
         prepare=(_no_git,),
+    ),
+    Scenario(
+        "environment-failed-setting",
+        Code.ENVIRONMENT_FAILED,
+        "a variable that sets uv up has a value that uv does not know",
+        SIX,
+        prepare=(index(LARGE), _environ(UV_LINK_MODE="teleport")),
+    ),
+    Scenario(
+        "environment-failed-uv-killed",
+        Code.ENVIRONMENT_FAILED,
+        "somebody kills uv while it builds",
+        SIX,
+        prepare=(serve(_never),),
+        during=_kill_uv,
     ),
     Scenario(
         "disk-full",

@@ -1,6 +1,7 @@
 """What is wrong with the dependencies: they do not exist, exclude each other, cannot be built."""
 
 import subprocess
+from collections.abc import Mapping
 
 from failures.index import index, sdist, wheel
 from failures.scenario import WIRE, Place, Prepare, Scenario, program, python
@@ -53,6 +54,37 @@ def _with(name: str) -> Prepare:
     return prepare
 
 
+# Puts what is in wheel/ into the wheel, and nothing else.
+PACK = """
+import pathlib, zipfile
+root, name = pathlib.Path("wheel"), "seir-1.0-py3-none-any.whl"
+info = "Name: seir\\nVersion: 1.0\\n"
+with zipfile.ZipFile(pathlib.Path(wheel_directory, name), "w") as archive:
+    for path in sorted(root.rglob("*.*")):
+        if path.is_file():
+            archive.write(path, path.relative_to(root))
+    archive.writestr("seir-1.0.dist-info/METADATA", "Metadata-Version: 2.1\\n" + info)
+    archive.writestr("seir-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nTag: py3-none-any\\n")
+    archive.writestr("seir-1.0.dist-info/RECORD", "")
+return name
+"""
+
+
+def _packed(
+    files: Mapping[str, str], left_out: Mapping[str, str], rest: str = ""
+) -> dict[str, str | bytes]:
+    """A bundle that is installed, from a wheel with these files."""
+    wire = "" if "entry-points" in rest else '[tool.modelops]\nwire = "seir:wire"\n'
+    table = project(rest + BACKEND.format(requires="") + wire, name="seir")
+    body = "".join(f"    {line}\n" for line in PACK.splitlines())
+    return {
+        "pyproject.toml": table,
+        "backend.py": HOOK + body,
+        **{f"wheel/{name}": text for name, text in files.items()},
+        **{f"src/{name}": text for name, text in {**files, **left_out}.items()},
+    }
+
+
 # Ends as setuptools does where a compiler fails.
 COMPILE = (
     'import subprocess, sys\n'
@@ -63,10 +95,15 @@ COMPILE = (
 )  # fmt: skip
 
 
-def _locked_for_less(place: Place) -> None:
-    """uv.lock is there, and pyproject.toml was edited since."""
+def _lock(place: Place) -> None:
+    """uv.lock is there."""
     uv = [str(find_uv()), "lock", "--quiet"]
     subprocess.run(uv, cwd=place.bundle, env=place.env, check=True, timeout=60)
+
+
+def _locked_for_less(place: Place) -> None:
+    """uv.lock is there, and pyproject.toml was edited since."""
+    _lock(place)
     path = place.bundle / "pyproject.toml"
     path.write_text(path.read_text().replace('["epimodels"]', '["epimodels", "six>=1.16"]'))
 
@@ -75,8 +112,7 @@ def _locked(change: tuple[str, str]) -> Prepare:
     """uv.lock is there, with something in it that is otherwise."""
 
     def prepare(place: Place) -> None:
-        uv = [str(find_uv()), "lock", "--quiet"]
-        subprocess.run(uv, cwd=place.bundle, env=place.env, check=True, timeout=60)
+        _lock(place)
         path = place.bundle / "uv.lock"
         text = path.read_text()
         assert change[0] in text
@@ -199,6 +235,13 @@ RESOLUTION = (
         prepare=(index(wheel("pywin", "306", tag="cp311-cp311-win_amd64")),),
     ),
     Scenario(
+        "dependency-python-conflict-lock",
+        Code.DEPENDENCY_PYTHON_CONFLICT,
+        "what uv.lock asks for has wheels for Windows only",
+        {"pyproject.toml": project('dependencies = ["pywin"]\n'), "wire.py": WIRE},
+        prepare=(index(wheel("pywin", "306", tag="cp311-cp311-win_amd64")), _lock),
+    ),
+    Scenario(
         "dependency-build-failed-raises",
         Code.DEPENDENCY_BUILD_FAILED,
         "a dependency's build looks for what is not there, and says so",
@@ -301,6 +344,27 @@ RESOLUTION = (
             "pyproject.toml": project('[build-system]\nrequires = []\nbuild-backend = "hatch"\n'),
             "wire.py": WIRE,
         },
+    ),
+    Scenario(
+        "module-not-found-not-packaged",
+        Code.MODULE_NOT_FOUND,
+        "the bundle's own build leaves one of its packages out",
+        _packed({"seir/__init__.py": f"import seir.data\n{WIRE}"}, {"seir/data/__init__.py": ""}),
+    ),
+    Scenario(
+        "wire-ambiguous-installed",
+        Code.WIRE_AMBIGUOUS,
+        "the bundle's build declares two entry points of its own accord",
+        _packed(
+            {
+                "seir/__init__.py": WIRE,
+                "seir-1.0.dist-info/entry_points.txt": (
+                    "[modelops.wire]\na = seir:wire\nb = seir:other\n"
+                ),
+            },
+            {},
+            'dynamic = ["entry-points"]\n',
+        ),
     ),
     Scenario(
         "lock-outdated",
