@@ -7,6 +7,7 @@ machine lacks is skipped by its name, and keeps the recording that it has.
 import argparse
 import difflib
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -44,7 +45,7 @@ def _again(scenario: Scenario, *, write: bool) -> str:
     except Unavailable as error:
         print(f"skipped   {scenario.name}: this machine lacks {error}", flush=True)
         return "skipped"
-    except (Refused, TimeoutError) as error:
+    except (Refused, TimeoutError, subprocess.SubprocessError) as error:
         print(f"refused   {scenario.name}: {error}", flush=True)
         return "refused"
     folder = FAILURES / scenario.name

@@ -133,3 +133,23 @@ def test_the_command_replays_one_of_each_kind(phase: Phase, tmp_path: Path) -> N
     assert expected.items() <= report.items()
     assert report.keys() - expected.keys() == {"id", "created_at"}
     assert expected["code"] in done.stdout
+
+
+# One of each kind, so that on every machine a live run is compared with its replay.
+AGAIN = ["bundle-invalid-toml", "dependency-not-found", "load-raised", "child-crashed-task"]
+
+
+def test_failures_can_be_made_to_happen_again() -> None:
+    before = {name: (FAILURES / name / FILE).read_bytes() for name in AGAIN}
+    done = subprocess.run(
+        [sys.executable, str(ROOT / "scripts" / "record_failures.py"), "--check", *AGAIN],
+        capture_output=True,
+        text=True,
+        timeout=150,
+        check=False,
+    )
+    results = re.findall(r"^(\w+) +([a-z-]+)$", done.stdout, re.MULTILINE)
+    assert [name for _, name in results] == AGAIN, done.stdout + done.stderr
+    # Another machine has another Python, say; what it reports replays all the same.
+    assert {result for result, _ in results} <= {"unchanged", "changed"}, done.stdout
+    assert {name: (FAILURES / name / FILE).read_bytes() for name in AGAIN} == before

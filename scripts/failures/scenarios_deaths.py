@@ -2,6 +2,7 @@
 
 import os
 import signal
+import subprocess
 
 from failures import native
 from failures.scenario import (
@@ -60,7 +61,9 @@ def _small_shared_memory(place: Place) -> None:
     """The run has a /dev/shm of little room, as in a container; nobody else sees it."""
     root(place)
     linux(place)
-    mount = program("mount")
+    mount, unshare = program("mount"), program("unshare")
+    if subprocess.run([unshare, "--mount", "true"], check=False, timeout=60).returncode:
+        raise Unavailable("the right to a mount namespace")
     place.prelude = f"""
 import ctypes, subprocess
 CLONE_NEWNS = 0x00020000  # unshare(2); os.unshare is new in 3.12

@@ -15,6 +15,7 @@ from failures.scenario import (
     Place,
     Prepare,
     Scenario,
+    Unavailable,
     linux,
     program,
     root,
@@ -95,7 +96,9 @@ def _mount(place: Place, *words: str) -> None:
     linux(place)
     folder = place.folder / "mounted"
     folder.mkdir()
-    subprocess.run([program("mount"), *words, str(folder)], check=True, timeout=60)
+    done = subprocess.run([program("mount"), *words, str(folder)], check=False, timeout=60)
+    if done.returncode:
+        raise Unavailable("the right to mount")
     place.stack.callback(subprocess.run, ["umount", str(folder)], check=True, timeout=60)
 
 
