@@ -5,7 +5,6 @@ machine lacks is skipped by its name, and keeps the recording that it has.
 """
 
 import argparse
-import difflib
 import shutil
 import subprocess
 import sys
@@ -13,7 +12,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent))
 from failures import SCENARIOS
-from failures.recorded import EXPECTED, FAILURES, Recorded, Refused, comparable, record
+from failures.recorded import EXPECTED, FAILURES, Recorded, Refused, comparable, difference, record
 from failures.scenario import Scenario, Unavailable
 
 from runner.recording import FILE
@@ -50,19 +49,14 @@ def _again(scenario: Scenario, *, write: bool) -> str:
         return "refused"
     folder = FAILURES / scenario.name
     before = (folder / EXPECTED).read_text() if (folder / EXPECTED).exists() else ""
-    difference = _difference(before, recorded.expected)
+    changes = difference(comparable(before), comparable(recorded.expected), ("before", "now"))
     if write:
         _keep(folder, recorded)
-    result = "new" if not before else "changed" if difference else "unchanged"
+    result = "new" if not before else "changed" if changes else "unchanged"
     print(f"{result:9} {scenario.name}", flush=True)
     if result == "changed":
-        print("\n".join(difference), flush=True)
+        print(changes, flush=True)
     return result
-
-
-def _difference(before: str, after: str) -> list[str]:
-    lines = [comparable(text).splitlines() for text in (before, after)]
-    return list(difflib.unified_diff(*lines, "before", "now", lineterm=""))
 
 
 def _keep(folder: Path, recorded: Recorded) -> None:

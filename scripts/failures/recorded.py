@@ -1,5 +1,6 @@
 """Making a scenario happen, and what is kept of it."""
 
+import difflib
 import json
 import re
 import subprocess
@@ -67,7 +68,8 @@ def record(scenario: Scenario) -> Recorded:
         raise Refused(f"its recording takes {len(kept[0])} bytes")
     replayed = replay_text(kept[0])
     if replayed != kept[1]:
-        raise Refused(f"its replay gives another report:\n{_differences(kept[1], replayed)}")
+        unlike = difference(kept[1], replayed, ("live", "replayed"))
+        raise Refused(f"its replay gives another report:\n{unlike}")
     return Recorded(*kept)
 
 
@@ -127,12 +129,10 @@ def replay_text(recording: str) -> str:
     return report_text(report)
 
 
-def _differences(live: str, replayed: str) -> str:
-    import difflib
-
-    return "\n".join(
-        difflib.unified_diff(live.splitlines(), replayed.splitlines(), "live", "replayed", n=1)
-    )
+def difference(one: str, other: str, names: tuple[str, str]) -> str:
+    """A unified diff; empty where there is none."""
+    lines = one.splitlines(), other.splitlines()
+    return "\n".join(difflib.unified_diff(*lines, *names, lineterm=""))
 
 
 _MEASURED = "pid|total_bytes|max_rss_bytes|cpu_seconds|lifetime_seconds|started_at|seconds"
@@ -147,8 +147,10 @@ _VARYING = [
     (re.compile(r"(modelops-runner-|\.building-|\.tmp)\w{6,8}\b"), r"\1random"),
     (re.compile(r"sha256:[0-9a-f]{64}"), "sha256:digest"),
     # The key of an environment, and of what uv has built.
-    (re.compile(r"\b[0-9a-f]{20}\b"), "key"),
-    (re.compile(r"/index/[0-9a-f]{16}/([^/]+)/([^/]+)/[\w-]+/"), r"/index/key/\1/\2/random/"),
+    (re.compile(r"\b(?:[0-9a-f]{20}|[0-9a-f]{16})\b"), "key"),
+    (re.compile(r"/index/key/([^/]+)/([^/]+)/[\w-]+/"), r"/index/key/\1/\2/random/"),
+    # The child says it after its hello, which is the end of the run: it may come too late.
+    (re.compile(r'"bundle_protocol: tasks run on [^"]*"'), '""'),
     (re.compile(r'[^"\s]+/(?=\.venv/bin/|bundle_protocol/)'), "/checkout/"),
 ]
 
