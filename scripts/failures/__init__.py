@@ -1,6 +1,7 @@
 """Failures that are made to happen, one scenario for each cause, in the order of the phases."""
 
 from failures.scenario import Scenario
+from failures.scenarios_build import BUILD
 from failures.scenarios_bundle import BUNDLE
 from failures.scenarios_deaths import DEATHS
 from failures.scenarios_execute import EXECUTE
@@ -13,6 +14,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *BUNDLE,
     *INTERPRETER,
     *RESOLUTION,
+    *BUILD,
     *INDEX,
     *LOAD,
     *DEATHS,

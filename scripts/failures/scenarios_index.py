@@ -76,6 +76,15 @@ def _kill_uv(process: "subprocess.Popen[str]", _: Place) -> None:
     raise TimeoutError("uv never asked the index")
 
 
+def _git(_: Place) -> None:
+    program("git")
+
+
+def _with_credentials(place: Place) -> None:
+    url = place.env["UV_DEFAULT_INDEX"]
+    use_index(place, url.replace("://", "://epi:secret-of-nobody@"))
+
+
 def _small_disk(place: Place) -> None:
     _mount(place, "-t", "tmpfs", "-o", "size=1m", "none")
     place.env["MODELOPS_CACHE_DIR"] = str(place.folder / "mounted" / "cache")
@@ -182,7 +191,7 @@ INDEX = (
         Code.INDEX_UNREACHABLE,
         "the host of a git repository refuses the connection",
         {"requirements.txt": "epimodels @ git+http://127.0.0.1:9/x/epimodels\n", "wire.py": WIRE},
-        prepare=(lambda place: _needs(place, "git"),),
+        prepare=(_git,),
     ),
     Scenario(
         "index-unauthorized-git",
@@ -203,14 +212,14 @@ INDEX = (
         Code.INDEX_UNAUTHORIZED,
         "the index refuses the credentials: 403",
         SIX,
-        prepare=(refusing(403), lambda place: _with_credentials(place)),
+        prepare=(refusing(403), _with_credentials),
     ),
     Scenario(
         "dependency-not-found-git",
         Code.DEPENDENCY_NOT_FOUND,
         "the git repository does not exist",
         {"requirements.txt": "epimodels @ git+file:///srv/no-such-repo\n", "wire.py": WIRE},
-        prepare=(lambda place: _needs(place, "git"),),
+        prepare=(_git,),
     ),
     Scenario(
         "environment-failed-no-git",
@@ -285,12 +294,3 @@ INDEX = (
         prepare=(_built_elsewhere,),
     ),
 )  # fmt: skip
-
-
-def _needs(place: Place, name: str) -> None:
-    program(name)
-
-
-def _with_credentials(place: Place) -> None:
-    url = place.env["UV_DEFAULT_INDEX"]
-    use_index(place, url.replace("://", "://epi:secret-of-nobody@"))
