@@ -163,7 +163,8 @@ class _Replay:
             refused = start.failure
             error = OSError(refused.errno, refused.strerror, refused.filename)
             raise Failure(child_failures.spawn_failed(self._case, error))
-        _Conversation(self._case, start, self._entries).run()
+        if start.pid is not None:
+            _Conversation(self._case, start, self._entries).run()
 
 
 class _Over(Exception):
@@ -175,23 +176,25 @@ class _Conversation:
 
     def __init__(self, case: Case, start: Start, entries: Sequence[Entry]) -> None:
         self._dialogue = Dialogue(case, start.launch)
-        self._phase = Phase.HANDSHAKE
         self._bad = [
             entry.decode(BadOutput) for entry in entries if entry.source is Origin.CHILD_OUTPUT
         ]
+        phases = {entry.decode(PhaseFinished).phase for entry in entries if _is_phase(entry)}
+        # `check --build` lets it load the bundle, and end.
+        self._only_loaded = Phase.SHUTDOWN in phases and Phase.EXECUTE not in phases
         # From the first on: a child may write before its start has been noted.
-        self._entries = self._until_it_gave_up(entries)
+        self._entries = _until_it_gave_up(entries)
 
     def run(self) -> None:
         dialogue = self._dialogue
         try:
-            dialogue.greet(self._receive())
-            self._phase = Phase.LOAD
+            dialogue.greet(self._receive(Phase.HANDSHAKE))
             dialogue.initialize(Path())
-            dialogue.loaded(self._receive())
-            self._phase = Phase.EXECUTE
+            dialogue.loaded(self._receive(Phase.LOAD))
+            if self._only_loaded:
+                return
             dialogue.execute("", {}, 0)
-            dialogue.executed(self._receive())
+            dialogue.executed(self._receive(Phase.EXECUTE))
             for bad in self._bad:
                 raise dialogue.bad_output(bad)
         except _Over:
@@ -202,16 +205,8 @@ class _Conversation:
                 self._feed(entry)
             dialogue.settle()
 
-    def _until_it_gave_up(self, entries: Sequence[Entry]) -> Iterator[Entry]:
-        for entry in entries:
-            yield entry
-            if entry.source is Origin.PHASE:
-                finished = entry.decode(PhaseFinished)
-                if finished.phase is self._phase and finished.outcome != "ok":
-                    return
-
-    def _receive(self) -> Message:
-        while (message := self._dialogue.take(self._phase)) is None:
+    def _receive(self, phase: Phase) -> Message:
+        while (message := self._dialogue.take(phase)) is None:
             entry = next(self._entries, None)
             if entry is None:
                 raise _Over
@@ -220,7 +215,7 @@ class _Conversation:
                 if not out.wire_closed:
                     for last in self._entries:  # with the stacks that it was made to write
                         self._feed(last)
-                raise self._dialogue.timed_out(self._phase, out)
+                raise self._dialogue.timed_out(phase, out)
             self._feed(entry)
         return message
 
@@ -241,6 +236,17 @@ class _Conversation:
                 dialogue.end(entry.decode(Exit))
             case _:
                 pass
+
+
+def _is_phase(entry: Entry) -> bool:
+    return entry.source is Origin.PHASE
+
+
+def _until_it_gave_up(entries: Sequence[Entry]) -> Iterator[Entry]:
+    for entry in entries:
+        yield entry
+        if _is_phase(entry) and entry.decode(PhaseFinished).outcome != "ok":
+            return
 
 
 class _RecordedMachine:
