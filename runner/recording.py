@@ -109,7 +109,11 @@ class Entry(Struct, frozen=True, kw_only=True):
 
     @property
     def content(self) -> bytes:
-        return self.text.encode() if self.text is not None else self.base64 or b""
+        """:raises RecordingError: the text cannot be of UTF-8."""
+        try:
+            return self.text.encode() if self.text is not None else self.base64 or b""
+        except UnicodeEncodeError as error:
+            raise RecordingError(f"its {self.source.value} is no text: {error}") from None
 
     def decode(self, kind: type[_T]) -> _T:
         """The struct.
@@ -118,7 +122,7 @@ class Entry(Struct, frozen=True, kw_only=True):
         """
         try:
             return msgspec.convert(self.data, kind, dec_hook=_as_path)
-        except msgspec.ValidationError as error:
+        except ValueError as error:
             raise RecordingError(f"its {self.source.value} is not as specified: {error}") from None
 
 

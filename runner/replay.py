@@ -8,9 +8,9 @@ runner itself, that the run was cancelled.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-import anyio
 import msgspec
 from packaging.specifiers import SpecifierSet
 
@@ -59,7 +59,10 @@ def replay(recording: Recording) -> Report | None:
     entries = recording.entries
     found_then = _last(entries, Origin.OUTCOME)
     outcome = None if found_then is None else found_then.decode(Outcome)
-    finding = _Replay(case, entries).finding(None if outcome is None else outcome.finding)
+    try:
+        finding = _Replay(case, entries).finding(None if outcome is None else outcome.finding)
+    except ValueError as error:  # a version, a specifier, that is none
+        raise RecordingError(f"it cannot be replayed: {error}") from error
     if finding is not None:
         return case.report(finding)
     if outcome is None:
@@ -130,11 +133,11 @@ class _Replay:
             bundle=bundle.name,
         )
 
-        async def choose() -> None:
-            machine = _RecordedMachine(worker, answers[1:])
-            await choose_interpreter(requirement, bundle.python, case=self._case, machine=machine)
-
-        anyio.run(choose)
+        machine = _RecordedMachine(worker, answers[1:])
+        choosing = choose_interpreter(requirement, bundle.python, case=self._case, machine=machine)
+        # Not by an event loop: the caller may be in one, and what is recorded is not waited for.
+        with suppress(StopIteration):
+            choosing.send(None)
 
     def _build(self) -> None:
         for entry in self._of(Origin.ENVIRONMENT):

@@ -19,7 +19,6 @@ from recordings import failure, replayed, same
 
 from runner import AsyncRunner, Runner, RunnerError
 from runner.diagnosis.report import Report
-from runner.events import Event, Output, Stream
 from runner.recording import FILE, RecordingError, read_recording
 from runner.replay import replay
 
@@ -178,18 +177,14 @@ def test_a_child_that_hangs_replays_with_its_stacks(
 def test_a_wire_that_the_bundle_closed_replays(
     runner: Runner, bundle: MakeBundle, tmp_path: Path
 ) -> None:
-    live = failure(
-        runner, bundle(TASK + "import os, time; os.closerange(3, 64); time.sleep(60)\n")
-    )
+    live = failure(runner, bundle(TASK + "import os, time; os.closerange(3, 64); time.sleep(60)\n"))
     assert "wire was closed" in live.summary
     assert same(replayed(tmp_path / "kept")) == same(live)
 
 
-def test_noise_before_the_hello_replays(
-    runner: Runner, bundle: MakeBundle, tmp_path: Path
-) -> None:
+def test_noise_before_the_hello_replays(runner: Runner, bundle: MakeBundle, tmp_path: Path) -> None:
     """The environment's own Python prints before the child says hello."""
-    folder = bundle("1 / 0\n", "--no-index\n--find-links ../index\nnoisy\n")
+    folder = bundle("1 / 0\n")
     source = tmp_path / "noisy-1"
     source.mkdir()
     (source / "pyproject.toml").write_text(
@@ -247,9 +242,7 @@ def test_a_flood_of_a_child_that_hangs_replays(
     assert same(replayed(tmp_path / "kept")) == same(live)
 
 
-def test_uv_that_says_very_much_replays(
-    runner: Runner, bundle: MakeBundle, tmp_path: Path
-) -> None:
+def test_uv_that_says_very_much_replays(runner: Runner, bundle: MakeBundle, tmp_path: Path) -> None:
     source = tmp_path / "local-1"
     source.mkdir()
     (source / "pyproject.toml").write_text(
@@ -264,9 +257,7 @@ def test_uv_that_says_very_much_replays(
     assert same(replayed(tmp_path / "kept")) == same(live)
 
 
-def test_bytes_that_are_no_utf_8_replay(
-    runner: Runner, bundle: MakeBundle, tmp_path: Path
-) -> None:
+def test_bytes_that_are_no_utf_8_replay(runner: Runner, bundle: MakeBundle, tmp_path: Path) -> None:
     code = "import os; os.write(2, bytes(range(256))); raise ValueError('\\udcff\\ud800\\x00')\n"
     live = failure(runner, bundle(TASK + code))
     assert live.code == "task-raised"
@@ -342,9 +333,7 @@ async def test_many_at_once_replay_each_as_its_own(
         for number in range(3):
             tasks.start_soon(fail, f"task {number}")
     kept = [tmp_path / "kept", *(tmp_path / "kept" / name for name in "23")]
-    assert sorted(map(same, reports)) == sorted(
-        same(await anyio.to_thread.run_sync(replayed, folder)) for folder in kept
-    )
+    assert sorted(map(same, reports)) == sorted(same(replayed(folder)) for folder in kept)
 
 
 def test_a_replay_works_within_an_event_loop(
@@ -430,14 +419,6 @@ def test_replay_prints_the_same_report_where_there_is_no_uv_no_path_and_another_
     assert document == live
 
 
-def test_replay_on_another_python_gives_the_same(recorded: tuple[Path, dict[str, Any]]) -> None:
-    assert sys.version_info[:2] != (0, 0)
-    folder, live = recorded
-    report = replayed(folder)
-    assert report is not None
-    assert report.summary == live["report"]["summary"]
-
-
 def test_replay_prints_for_people_and_writes_a_report(
     recorded: tuple[Path, dict[str, Any]], tmp_path: Path
 ) -> None:
@@ -461,12 +442,10 @@ def test_a_run_that_went_well_has_no_report(
 ) -> None:
     build = ["--build"] if how == "check" else []
     done = command(
-        how, bundle(TASK + "return {}\n"), *build, "--record", tmp_path / "kept",
+        how, bundle(TASK + "return {'done': b'1'}\n"), *build, "--record", tmp_path / "kept",
         env={"MODELOPS_CACHE_DIR": str(cache)},
     )  # fmt: skip
-    assert done.returncode in (0, 13), done.stderr
-    if done.returncode:  # an empty result may be refused: then return something
-        pytest.fail(done.stderr)
+    assert done.returncode == 0, done.stderr
     assert "the run went well, so there is no report" in refused(
         command("replay", tmp_path / "kept")
     )

@@ -10,13 +10,12 @@ import re
 from collections.abc import Mapping
 from typing import TypeVar
 
-from runner.diagnosis.sanitise import SHORTEST_SECRET, map_texts, secrets_of
+from runner.diagnosis.sanitise import SHORTEST_SECRET, map_texts, mask_credentials, secrets_of
 
 _T = TypeVar("_T")
 
 # As in sanitise.py, on bytes, and narrower where a match must not eat what JSON needs.
 _URL = re.compile(rb"(://)([^\s/@'\"<>`\x80-\xff]{1,1000})(?=@)")
-_URL_TEXT = re.compile(r"(://)([^\s/@'\"<>`]{1,1000})(?=@)")
 _URL_BEGUN = re.compile(rb":(/(/[^\s/@'\"<>`\x80-\xff]{0,1000})?)?\Z")
 _URL_BEGUN_BYTES = 1003
 _BEARER = re.compile(rb"(\b(?:Bearer|Basic)[\t ]{1,8})([A-Za-z0-9._~+/=-]{8,})")
@@ -75,7 +74,7 @@ class Mask:
         return data if json else _ASSIGNED.sub(_asterisks, data)
 
     def texts(self, value: _T) -> _T:
-        """A struct with the texts in it masked."""
+        """A struct with the texts in it masked, whose lengths nothing announces."""
         return map_texts(value, self._text)
 
     def begun(self, data: bytes) -> int:
@@ -93,7 +92,7 @@ class Mask:
     def _text(self, text: str) -> str:
         for secret, by in self._texts.items():
             text = text.replace(secret, by)
-        return _URL_TEXT.sub(lambda match: match[1] + "*" * len(match[2]), text)
+        return mask_credentials(text)
 
     def _secret_begun(self, data: bytes) -> int:
         sizes = (

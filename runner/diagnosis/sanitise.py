@@ -74,13 +74,18 @@ def sanitise_text(text: str, secrets: Iterable[str] = ()) -> str:
     """Mask secrets, neutralise what a terminal would obey, cut what is too long."""
     for secret in secrets:
         text = text.replace(secret, MASK)
-    for pattern, replacement in _PATTERNS:
-        text = pattern.sub(replacement, text)
-    text = printable(text)
+    text = printable(mask_credentials(text))
     if len(text) > MAX_CHARACTERS:
         left_out = len(text) - MAX_CHARACTERS
         half = MAX_CHARACTERS // 2
         text = f"{text[:half]}\n[... {left_out} characters left out ...]\n{text[-half:]}"
+    return text
+
+
+def mask_credentials(text: str) -> str:
+    """Mask what looks like a secret, whatever it is."""
+    for pattern, replacement in _PATTERNS:
+        text = pattern.sub(replacement, text)
     return text
 
 
