@@ -10,7 +10,13 @@ import re
 from collections.abc import Mapping
 from typing import TypeVar
 
-from runner.diagnosis.sanitise import SHORTEST_SECRET, map_texts, mask_credentials, secrets_of
+from runner.diagnosis.sanitise import (
+    SHORTEST_SECRET,
+    map_texts,
+    mask_credentials,
+    mask_cut,
+    secrets_of,
+)
 
 _T = TypeVar("_T")
 
@@ -18,18 +24,22 @@ _T = TypeVar("_T")
 _URL = re.compile(rb"(://)([^\s/@'\"<>`\x80-\xff]{1,1000})(?=@)")
 _URL_BEGUN = re.compile(rb":(/(/[^\s/@'\"<>`\x80-\xff]{0,1000})?)?\Z")
 _URL_BEGUN_BYTES = 1003
-_BEARER = re.compile(rb"(\b(?:Bearer|Basic)[\t ]{1,8})([A-Za-z0-9._~+/=-]{8,})")
+_BEARER = re.compile(rb"((?:Bearer|Basic)[\t ]{1,8})([A-Za-z0-9._~+/=-]{8,})")
 _ASSIGNED = re.compile(
-    rb"(\b\w{0,60}(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|API_?KEY|ACCESS_?KEY)\w{0,60}"
+    rb"(\b\w{0,60}(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|API[_-]?KEY|ACCESS[_-]?KEY)\w{0,60}"
     rb"['\"]?[\t ]{0,8}[=:][\t ]{0,8}['\"]?)([^\s'\",;\\\x80-\xff]+)",
     re.IGNORECASE,
 )
 _PRIVATE_KEY = re.compile(
-    rb"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)(.{0,16384}?)(?=-----END [A-Z ]{0,40}PRIVATE KEY)",
-    re.DOTALL,
+    rb"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)([^\"]{0,16384}?)"
+    rb"(?=-----END [A-Z ]{0,40}PRIVATE KEY)"
 )
 # The line ends of a key in JSON are escapes, and stay.
-_KEY_TEXT = re.compile(rb"(\\.)|[A-Za-z0-9+/=]", re.DOTALL)
+_KEY_TEXT = re.compile(rb"(\\u[0-9a-fA-F]{4}|\\.)|[A-Za-z0-9+/=]", re.DOTALL)
+
+# Where sanitise.py looks for what is left of a secret; the first as JSON writes it too.
+_CUT_BEFORE = ("…".encode(), b"\\u2026", b"\n[... ")
+_CUT_AFTER = b" left out ...]\n"
 
 
 class Mask:
@@ -64,7 +74,7 @@ class Mask:
         :param json: whether they are JSON, and must stay so.
         """
         for secret, by in self._bytes.items():
-            data = data.replace(secret, by)
+            data = _mask_cut(data.replace(secret, by), secret, by)
         data = _URL.sub(_asterisks, data)
         data = _PRIVATE_KEY.sub(
             lambda key: key[1] + _KEY_TEXT.sub(lambda match: match[1] or b"*", key[2]), data
@@ -91,7 +101,7 @@ class Mask:
 
     def _text(self, text: str) -> str:
         for secret, by in self._texts.items():
-            text = text.replace(secret, by)
+            text = mask_cut(text.replace(secret, by), secret, by)
         return mask_credentials(text)
 
     def _secret_begun(self, data: bytes) -> int:
@@ -104,6 +114,17 @@ class Mask:
         return max(sizes, default=0)
 
 
+def _mask_cut(data: bytes, secret: bytes, by: bytes) -> bytes:
+    """Mask what is left of a secret where a text was cut off within it."""
+    if not any(mark in data for mark in (*_CUT_BEFORE, _CUT_AFTER)):
+        return data
+    for size in range(len(secret) - 1, SHORTEST_SECRET - 1, -1):
+        for mark in _CUT_BEFORE:
+            data = data.replace(secret[:size] + mark, by[:size] + mark)
+        data = data.replace(_CUT_AFTER + secret[-size:], _CUT_AFTER + by[-size:])
+    return data
+
+
 def _asterisks(match: "re.Match[bytes]") -> bytes:
     return match[1] + b"*" * len(match[2])
 
@@ -111,5 +132,5 @@ def _asterisks(match: "re.Match[bytes]") -> bytes:
 def _stand_in(secret: bytes) -> str:
     """What stands in a secret's place: told from a row of asterisks, and a number where it is."""
     if secret.isdigit():
-        return "9" * len(secret)
+        return "1" + "0" * (len(secret) - 2) + "2"
     return "x" + "*" * (len(secret) - 2) + "x"

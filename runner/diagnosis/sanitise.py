@@ -13,11 +13,14 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from runner.diagnosis.report import Report
-from runner.diagnosis.text import printable
+from runner.diagnosis.text import one_line, printable
 
 _T = TypeVar("_T")
 
 MAX_CHARACTERS = 128 * 1024
+# Of a whole report. What it has beyond is in an exception, whose texts are many then.
+MAX_REPORT_CHARACTERS = 4 * 1024 * 1024
+_BEYOND_CHARACTERS = 80
 MASK = "****"
 
 # What a variable is called that holds a secret. At a word's end, so that MONKEY and TOKENIZERS are
@@ -45,16 +48,26 @@ _PATTERNS = [
         ),
         f"[private key {MASK}]",
     ),
-    (re.compile(r"\b(Bearer|Basic)\s{1,8}[A-Za-z0-9._~+/=*-]{8,}"), rf"\1 {MASK}"),
-    # NAME=value and "name": "value", as environments and configurations are printed.
+    (re.compile(r"(Bearer|Basic)\s{1,8}[A-Za-z0-9._~+/=*-]{8,}"), rf"\1 {MASK}"),
+    # NAME=value and "name": "value", as environments, headers and configurations are printed.
     (
         re.compile(
-            r"(\b\w{0,60}(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|API_?KEY|ACCESS_?KEY)\w{0,60}"
+            r"(\b\w{0,60}(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|API[_-]?KEY|ACCESS[_-]?KEY)\w{0,60}"
             r"['\"]?\s{0,8}[=:]\s{0,8})(['\"]?)[^\s'\",;]+",
             re.IGNORECASE,
         ),
         rf"\1\2{MASK}",
     ),
+    # --token value, as commands are printed; a line of a netrc file.
+    (
+        re.compile(
+            r"(--[a-z-]{0,40}(?:token|secret|password|api-key)\s{1,8}|"
+            r"\blogin\s{1,8}[^\s]{1,200}\s{1,8}password\s{1,8})[^\s'\",;-][^\s'\",;]*"
+        ),
+        rf"\1{MASK}",
+    ),
+    # A URL's, where a text was cut off within it.
+    (re.compile(r"(://[^\s/@:'\"<>`]{1,200}:)[^\s/@:'\"<>`…]{1,1000}…"), rf"\1{MASK}…"),
 ]  # fmt: skip
 
 
@@ -73,12 +86,27 @@ def secrets_of(environ: Mapping[str, str]) -> list[str]:
 def sanitise_text(text: str, secrets: Iterable[str] = ()) -> str:
     """Mask secrets, neutralise what a terminal would obey, cut what is too long."""
     for secret in secrets:
-        text = text.replace(secret, MASK)
+        text = mask_cut(text.replace(secret, MASK), secret)
     text = printable(mask_credentials(text))
     if len(text) > MAX_CHARACTERS:
         left_out = len(text) - MAX_CHARACTERS
         half = MAX_CHARACTERS // 2
         text = f"{text[:half]}\n[... {left_out} characters left out ...]\n{text[-half:]}"
+    return text
+
+
+def mask_cut(text: str, secret: str, by: str | None = None) -> str:
+    """Mask what is left of a secret where one_line() or a Capture cut the text off within it.
+
+    :param by: what stands for the secret, of which as much is left; else the mask.
+    """
+    if not any(mark in text for mark in ("…", "[... ", " left out ...]")):
+        return text
+    for size in range(len(secret) - 1, SHORTEST_SECRET - 1, -1):
+        head, tail = (MASK, MASK) if by is None else (by[:size], by[-size:])
+        for end in ("…", "\n[... "):
+            text = text.replace(secret[:size] + end, head + end)
+        text = text.replace(f" left out ...]\n{secret[-size:]}", f" left out ...]\n{tail}")
     return text
 
 
@@ -96,7 +124,19 @@ def sanitise_report(report: Report, environ: Mapping[str, str] | None = None) ->
     """
     secrets = secrets_of(os.environ if environ is None else environ)
 
-    return map_texts(report, lambda text: sanitise_text(text, secrets))
+    left = MAX_REPORT_CHARACTERS
+
+    def clean(text: str) -> str:
+        nonlocal left
+        text = sanitise_text(text, secrets)
+        if len(text) > left:
+            text = one_line(text, _BEYOND_CHARACTERS)
+        left -= len(text)
+        return text
+
+    exception = report.exception
+    report = map_texts(msgspec.structs.replace(report, exception=None), clean)
+    return msgspec.structs.replace(report, exception=map_texts(exception, clean))
 
 
 def map_texts(value: _T, change: Callable[[str], str]) -> _T:
