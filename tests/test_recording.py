@@ -289,6 +289,8 @@ SECRETS = {
     "UMLAUT_PASSWORD": "pässwörter",
     "DIGITS_API_KEY": "0427731985",
     "OURS_PASSWORD": "modelops",
+    "MEMBER_PASSWORD": "traceback",
+    "HEAD_PASSWORD": "Content-Length",
     "A_PHASE_PASSWORD": "execute",
     "A_SOURCE_PASSWORD": "child.stderr",
 }

@@ -31,8 +31,14 @@ _SECRET_NAME = re.compile(
 )
 # Shorter values are words that stand in every text ("1", "true", "none").
 SHORTEST_SECRET = 6
-# So are these, which development databases have for a password: masking them hides nothing.
-_WORDS = ("python", "cpython", "modelops", "modelops-runner", "runner", "bundle", "jsonrpc")
+# So are these, of the wire and of every report, which development databases have for a password:
+# masking them hides nothing, and would break the wire's messages in a recording.
+_WORDS = (
+    "modelops-runner bundle cpython content-length jsonrpc method params result hello exiting"
+    " protocol_versions implementation executable prefix platform linux-x86_64 soabi python"
+    " outputs sha256 wall_seconds cpu_seconds error message exception module notes traceback"
+    " function repeated frames_omitted attributes lineno filename cause causes_omitted exceptions"
+)
 # Where a text is one of a few words of ours.
 _FIXED_FIELDS = {"schema", "outcome", "step"}
 
