@@ -159,3 +159,8 @@ def test_a_password_that_is_a_word_of_the_reports_own_breaks_no_report(
     assert report.schema == "modelops-runner/diagnostic-report/1"
     assert report.timeline[0].outcome == "failed"
     assert report.summary == ("it says python" if value == "python" else "it says ****")
+
+
+def test_the_line_that_a_hint_gives_for_a_netrc_stays() -> None:
+    line = "machine index.example login USER password PASSWORD"
+    assert sanitise_text(line) == line

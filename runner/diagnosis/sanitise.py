@@ -68,7 +68,7 @@ _PATTERNS = [
     (
         re.compile(
             r"(--[a-z-]{0,40}(?:token|secret|password|api-key)\s{1,8}|"
-            r"\blogin\s{1,8}[^\s]{1,200}\s{1,8}password\s{1,8})[^\s'\",;-][^\s'\",;]*"
+            r"\blogin\s{1,8}[^\s]{1,200}\s{1,8}password\s{1,8}(?!PASSWORD\b))[^\s'\",;-][^\s'\",;]*"
         ),
         rf"\1{MASK}",
     ),
