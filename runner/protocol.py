@@ -73,6 +73,7 @@ class Response(Struct, frozen=True):
 
 
 _MAX_DEPTH = 50
+_MAX_PARTS = 20_000
 
 Message: TypeAlias = Hello | Response
 
@@ -158,7 +159,7 @@ class Connection:
             raise ProtocolViolation("an answer has neither a result nor an error, or has both")
         self._pending = None
         if incoming.error is not None and incoming.error.data is not None:
-            _check_depth(incoming.error.data.exception)
+            _check_size(incoming.error.data.exception)
         return Response(incoming.id, incoming.result, incoming.error)
 
     def _notification(self, incoming: _Incoming) -> Message | None:
@@ -166,7 +167,7 @@ class Connection:
             raise ProtocolViolation(f"the child sent a request ({incoming.method!r})")
         if incoming.method == EXITING and self._greeted:
             self.exiting = decode_result(incoming.params, Exiting).exception
-            _check_depth(self.exiting)
+            _check_size(self.exiting)
             return None
         if incoming.method != HELLO:
             return None  # JSON-RPC 2.0: an unknown notification is ignored
@@ -176,15 +177,23 @@ class Connection:
         return decode_result(incoming.params, Hello)
 
 
-def _check_depth(exception: ExceptionInfo | None) -> None:
-    """What follows walks an exception by recursion, and no chain of an honest child's is long."""
+def _check_size(exception: ExceptionInfo | None) -> None:
+    """What follows walks an exception by recursion, and no chain of an honest child's is long.
+
+    Nor has it many parts: a report is bounded.
+    """
     waiting = [(exception, 1)]
+    parts = 0
     while waiting:
         current, depth = waiting.pop()
         if current is None:
             continue
         if depth > _MAX_DEPTH:
             raise ProtocolViolation(f"an exception has more than {_MAX_DEPTH} causes")
+        parts += 1 + len(current.traceback) + len(current.notes) + len(current.attributes)
+        parts += len(current.exceptions)
+        if parts > _MAX_PARTS:
+            raise ProtocolViolation(f"an exception has more than {_MAX_PARTS} parts")
         waiting += [(link, depth + 1) for link in (current.cause, *current.exceptions)]
 
 

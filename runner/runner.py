@@ -78,20 +78,21 @@ class _Runner:
             )
 
         words = ["exec", str(bundle), *([] if entrypoint is None else [entrypoint])]
-        with self._case([*words, f"--seed={seed}"]) as case:
+        with self._case([*words, f"--seed={seed}"], Path(bundle)) as case:
             return await execute_task(case, self._settings, Path(bundle), task)
 
     async def _check(self, bundle: str | PathLike[str], build: bool) -> Check:
-        with self._case(["check", str(bundle), *(["--build"] if build else [])]) as case:
+        words = ["check", str(bundle), *(["--build"] if build else [])]
+        with self._case(words, Path(bundle)) as case:
             return await check_bundle(case, self._settings, Path(bundle), build=build)
 
     @contextmanager
-    def _case(self, words: list[str]) -> Iterator[Case]:
+    def _case(self, words: list[str], bundle: Path) -> Iterator[Case]:
         """The case of one run, whose failure is raised with its report and recorded.
 
         :param words: what is asked for, as the command's arguments.
         """
-        recorder = None if self._record is None else self._recorder(self._record, words)
+        recorder = None if self._record is None else self._recorder(self._record, words, bundle)
         case = Case(self._on_event, recorder)
         try:
             with reported(case):
@@ -103,7 +104,10 @@ class _Runner:
             elif recorder is not None:
                 recorder.discard()
 
-    def _recorder(self, folder: Path, words: list[str]) -> Recorder | None:
+    def _recorder(self, folder: Path, words: list[str], bundle: Path) -> Recorder | None:
+        if folder.resolve().is_relative_to(bundle.resolve()):
+            _log.warning("nothing is recorded in %s: it lies in the bundle", folder)
+            return None
         try:
             return record_in_free(folder, ["modelops-runner", *words])
         except OSError as error:

@@ -186,6 +186,7 @@ async def open_session(
     case.child = ChildInfo(argv=argv, cwd=str(launch.bundle))
     async with AsyncExitStack() as stack:
         with case.journal.phase(Phase.SPAWN):
+            case.journal.fact(Origin.CHILD_START, Start(launch, argv, None))
             try:
                 exchange = stack.enter_context(exchange_folder())
             except OSError as error:

@@ -100,6 +100,7 @@ def _recorder(command: Exec | Check) -> Iterator[Recorder | None]:
     if command.record is None:
         yield None
         return
+    _check_outside("--record", command.record, command.bundle)
     try:
         recorder = Recorder(command.record, command.words, replace=True)
     except OSError as error:
@@ -124,22 +125,24 @@ async def _run(command: Exec | Check, recorder: Recorder | None) -> tuple[int, s
                     return
 
         tasks.start_soon(cancel_on_signal)
-        outcome = await _outcome(command, case, live)
+        outcome = await _outcome(command, case, live, recorder)
         tasks.cancel_scope.cancel()
     if caught:
         report = diagnose(case, cancelled(case, caught[0].name))
-        return 128 + caught[0], _say_failed(command, report, live)
+        return 128 + caught[0], _say_failed(command, report, live, recorder)
     return outcome
 
 
-async def _outcome(command: Exec | Check, case: Case, live: Live) -> tuple[int, str]:
+async def _outcome(
+    command: Exec | Check, case: Case, live: Live, recorder: Recorder | None
+) -> tuple[int, str]:
     try:
         with reported(case):
             text = await (
                 _check(command, case) if isinstance(command, Check) else _execute(command, case)
             )
     except RunnerError as error:
-        return _exit_code(error.report), _say_failed(command, error.report, live)
+        return _exit_code(error.report), _say_failed(command, error.report, live, recorder)
     live.close_line()
     if command.report is not None:
         command.report.unlink(missing_ok=True)
@@ -223,9 +226,13 @@ def _json_kind(value: object) -> str:
     return kinds.get(type(value), "number")
 
 
-def _prepare_output(folder: Path, bundle: Path) -> None:
+def _check_outside(option: str, folder: Path, bundle: Path) -> None:
     if folder.resolve().is_relative_to(bundle.resolve()):
-        raise UsageError(f"--output {folder} lies in the bundle, which is never written to")
+        raise UsageError(f"{option} {folder} lies in the bundle, which is never written to")
+
+
+def _prepare_output(folder: Path, bundle: Path) -> None:
+    _check_outside("--output", folder, bundle)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -251,7 +258,9 @@ def _say_done(result: Result) -> None:
     )
 
 
-def _say_failed(command: Command, report: Report, live: Live) -> str:
+def _say_failed(
+    command: Command, report: Report, live: Live, recorder: Recorder | None = None
+) -> str:
     """Print and keep the report; returns what goes to standard output."""
     # What only a failure needs: 30 ms, and 3 MB of modules.
     from rich.console import Console
@@ -261,8 +270,8 @@ def _say_failed(command: Command, report: Report, live: Live) -> str:
     with suppress(BrokenPipeError):  # nobody reads standard error
         live.close_line()
         render_report(report, Console(stderr=True))
-        if command.record is not None:
-            folder = shlex.quote(str(command.record))
+        if recorder is not None and recorder.whole:
+            folder = shlex.quote(str(recorder.path.parent))
             print(f"recorded: modelops-runner replay {folder}", file=sys.stderr)
     if command.report is not None:
         write_file(command.report, msgspec.json.format(msgspec.json.encode(report)) + b"\n")
