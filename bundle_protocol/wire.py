@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from bundle_protocol.framing import FrameDecoder, encode_frame
 from bundle_protocol.messages import MAX_MESSAGE_BYTES
@@ -26,6 +27,7 @@ class Wire:
         os.set_blocking(read_fd, True)
         os.set_blocking(write_fd, True)
         self._files = self._open_files()
+        self._kept = False
         if hasattr(os, "register_at_fork"):  # Not every PyPy has it.
             os.register_at_fork(after_in_child=self._close)
 
@@ -58,7 +60,18 @@ class Wire:
         while frame:
             frame = frame[os.write(self._write_fd, frame) :]
 
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """A process forked in here may use the wire; one forked otherwise finds it closed."""
+        self._kept = True
+        try:
+            yield
+        finally:
+            self._kept = False
+
     def _close(self) -> None:
+        if self._kept:
+            return
         # A process that the task forks must not keep the wire open. Unlike close, closerange takes
         # it that a descriptor is closed already.
         for fd in (self._read_fd, self._write_fd):

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from bundle_protocol.framing import FrameDecoder, FramingError, Noise, encode_frame
 from bundle_protocol.messages import EXECUTE, EXITING, HELLO, INITIALIZE, SHUTDOWN
+from runner.diagnosis.exit import Limits
 from runner.diagnosis.report import ExceptionInfo, PythonInfo
 
 
@@ -30,6 +31,8 @@ class Initialized(Struct, frozen=True):
     wire: str
     """The wire function as it was loaded, ``module:function``."""
     file: str | None = None
+    fork_unsafe: str | None = None
+    """Why a child that was to fork for each task cannot."""
 
 
 class OutputRecord(Struct, frozen=True):
@@ -46,10 +49,26 @@ class Executed(Struct, frozen=True):
     outputs: list[OutputRecord]
     wall_seconds: float
     cpu_seconds: float
+    max_rss_bytes: int | None = None
+    """The peak of the process that ran the task, over its life."""
+    pid: int | None = None
+
+
+class Ended(Struct, frozen=True):
+    """How the process that a child had forked for a task ended, where it did not answer."""
+
+    pid: int
+    exit_code: int | None
+    signal: int | None
+    max_rss_bytes: int
+    cpu_seconds: float
+    lifetime_seconds: float
+    limits: Limits
 
 
 class ErrorData(Struct, frozen=True):
     exception: ExceptionInfo | None = None
+    ended: Ended | None = None
 
 
 class Exiting(Struct, frozen=True):

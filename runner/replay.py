@@ -41,6 +41,7 @@ from runner.recording import (
     RecordingError,
     environ_of,
 )
+from runner.task import Task
 
 # What the runner decides by itself, whatever came in.
 _OWN_DECISIONS = {Code.CANCELLED, Code.INTERNAL_ERROR, Code.ENVIRONMENT_TIMEOUT}
@@ -190,7 +191,7 @@ class _Conversation:
             dialogue.initialize(Path())
             dialogue.loaded(self._receive())
             self._phase = Phase.EXECUTE
-            dialogue.execute("", {}, 0)
+            dialogue.execute(Task(""))
             dialogue.executed(self._receive())
             for bad in self._bad:
                 raise dialogue.bad_output(bad)
