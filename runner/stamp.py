@@ -32,19 +32,17 @@ class Stamp:
         self._states = {
             path: _state(path) for path in [*folders, *(str(bundle / name) for name in files)]
         }
+        self._changed = not self._states
         self._due = 0.0
 
     def changed(self) -> bool:
         """Whether a file or folder is not as it was; from any thread."""
         began = time.monotonic()
-        if began < self._due:
-            return False
-        changed = not self._states or any(
-            _state(path) != state for path, state in self._states.items()
-        )
-        now = time.monotonic()
-        self._due = now + (now - began) * _SHARE
-        return changed
+        if not self._changed and began >= self._due:
+            self._changed = any(_state(path) != state for path, state in self._states.items())
+            now = time.monotonic()
+            self._due = now + (now - began) * _SHARE
+        return self._changed
 
 
 def _state(path: str) -> _State | None:
