@@ -111,7 +111,9 @@ class Dialogue:
     def begin(self, case: Case) -> None:
         """From here on, what comes in is another task's."""
         self._case = case
-        self._captures = {stream: Capture() for stream in Stream}
+        for stream, capture in self._captures.items():
+            if capture.total_bytes:
+                self._captures[stream] = Capture()
 
     # What comes in.
 

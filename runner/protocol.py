@@ -93,6 +93,9 @@ class Response(Struct, frozen=True):
 
 _MAX_DEPTH = 50
 
+# The standard library's, not msgspec's: NaN is no JSON, and msgspec would send it as null.
+_to_json = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
+
 Message: TypeAlias = Hello | Response
 
 _T = TypeVar("_T")
@@ -151,8 +154,7 @@ class Connection:
     def _request(self, method: str, params: dict[str, Any]) -> bytes:
         self._last_id += 1
         message = {"jsonrpc": "2.0", "id": self._last_id, "method": method, "params": params}
-        # The standard library's, not msgspec's: NaN is no JSON, and msgspec would send it as null.
-        body = json.dumps(message, allow_nan=False, separators=(",", ":")).encode()
+        body = _to_json(message).encode()
         self._pending = self._last_id
         return encode_frame(body)
 

@@ -9,7 +9,7 @@ from runner.bundle import content_files
 from runner.diagnosis.case import Failure
 
 # Looking takes at most one part in so many of the time: with a few files, it is done at each task.
-_SHARE = 20
+_SHARE = 50
 
 _State: TypeAlias = tuple[int, int, int]
 
