@@ -155,6 +155,11 @@ class Dialogue:
     # What follows.
 
     @property
+    def waiting(self) -> bool:
+        """Whether a request has no answer yet."""
+        return self._connection.waiting
+
+    @property
     def violated(self) -> bool:
         """Whether the child has sent what is not the protocol."""
         return self._violation is not None

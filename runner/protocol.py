@@ -125,6 +125,11 @@ class Connection:
         self._pending: int | None = None
         self._last_id = 0
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a request has no answer yet."""
+        return self._pending is not None
+
     def receive(self, data: bytes) -> Iterator[Noise | Message]:
         """Take bytes as they came, ``b""`` at the end; give what they complete, in order.
 

@@ -10,12 +10,13 @@ from collections.abc import (
     AsyncGenerator,
     Awaitable,
     Callable,
+    Generator,
     Iterable,
     Iterator,
     Mapping,
 )
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AsyncExitStack, ExitStack, aclosing, contextmanager
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import AsyncExitStack, ExitStack, aclosing, closing, contextmanager, nullcontext
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -31,7 +32,7 @@ from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
 from runner.events import EventHandler, Phase
 from runner.flow import check_bundle, execute_task, reported
-from runner.pool import Child, Pool
+from runner.pool import Pool
 from runner.recording import Recorder, record_in_free
 from runner.result import Check, Result
 from runner.settings import STARTUP_TIMEOUT, Isolation, Settings
@@ -343,7 +344,7 @@ class Runner:
         tasks: Iterable[Task],
         *,
         return_failures: bool = False,
-    ) -> Iterator[Result | RunnerError]:
+    ) -> Generator[Result | RunnerError, None, None]:
         """Run many tasks of a bundle, as many at a time as there are children.
 
         Tasks are taken from the iterator as results are read: a bounded number of either is held.
@@ -355,8 +356,9 @@ class Runner:
         :raises RunnerError: a task failed.
         :raises RuntimeError: the runner is closed.
         """
-        for _, outcome in self._outcomes(bundle, tasks, ordered=True):
-            yield _unless_raised(outcome, return_failures)
+        with closing(self._outcomes(bundle, tasks, ordered=True)) as outcomes:
+            for _, outcome in outcomes:
+                yield _unless_raised(outcome, return_failures)
 
     def map_unordered(
         self,
@@ -364,10 +366,11 @@ class Runner:
         tasks: Iterable[Task],
         *,
         return_failures: bool = False,
-    ) -> Iterator[tuple[int, Result | RunnerError]]:
+    ) -> Generator[tuple[int, Result | RunnerError], None, None]:
         """As :meth:`map`, each as soon as it is there, with its task's number, from 0 on."""
-        for index, outcome in self._outcomes(bundle, tasks, ordered=False):
-            yield index, _unless_raised(outcome, return_failures)
+        with closing(self._outcomes(bundle, tasks, ordered=False)) as outcomes:
+            for index, outcome in outcomes:
+                yield index, _unless_raised(outcome, return_failures)
 
     def check(self, bundle: str | PathLike[str], *, build: bool = False) -> Check:
         """As :meth:`AsyncRunner.check`."""
@@ -383,60 +386,59 @@ class Runner:
         self,
         bundle: str | PathLike[str],
         task: Task,
-        running: dict[int, Child] | None = None,
+        calls: "_Calls | None" = None,
     ) -> Result:
-        """:param running: tells, by thread, which children are at work."""
+        """:param calls: may stop it."""
+        calls = calls or _Calls()
         pool = self._inner._pool if self._portal is not None and not self._closed else None
         child = None if pool is None else pool.take(Path(bundle).absolute())
         if pool is None or child is None:
-            return self._call(partial(self._inner._execute, bundle, task))
+            return self._call(partial(self._inner._execute, bundle, task), calls)
         began = time.monotonic()
         case = Case(self._inner._on_event)
-        session, thread = child.session, threading.get_ident()
+        session = child.session
         try:
-            if running is not None:
-                running[thread] = child
             with reported(case):
                 check_task(task)
                 if session.process.unread():
                     # What the task before has written last is not this one's.
-                    self._call(session.take_unread)
+                    self._call(session.take_unread, calls)
                 child.begin(case)
                 with case.journal.phase(Phase.EXECUTE):
                     request = session.dialogue.execute(child.named(task))
-                    response = session.try_execute(request, child.time_limit)
+                    with calls.under_way(session.interrupt):
+                        response = session.try_execute(request, child.time_limit)
                     if response is None or response.error is not None:
                         spent = time.monotonic() - began
-                        done = self._call(partial(session.go_on, response, child.time_limit, spent))
+                        done = self._call(
+                            partial(session.go_on, response, child.time_limit, spent), calls
+                        )
                     else:
                         executed = session.dialogue.executed(response)
                         done = session.outputs(executed), executed
                 return child.result(case, began, *done)
-        except KeyboardInterrupt:
+        except (KeyboardInterrupt, _Stopped):
             self._call(session.abandon)
             raise
         finally:
-            if running is not None:
-                del running[thread]
             if not pool.put(child):
                 self._call(partial(pool.take_back, child))
 
     def _outcomes(
         self, bundle: str | PathLike[str], tasks: Iterable[Task], *, ordered: bool
-    ) -> Iterator[tuple[int, Outcome]]:
+    ) -> Generator[tuple[int, Outcome], None, None]:
         children = self._inner._children
         window = Window(tasks, children * WINDOW, ordered=ordered)
         finished: SimpleQueue[tuple[int, Outcome] | BaseException] = SimpleQueue()
-        running: dict[int, Child] = {}
-        stopped = False
+        calls = _Calls()
 
         def run(index: int, task: Task) -> None:
-            if stopped:
-                return
             try:
-                finished.put((index, self._execute(bundle, task, running)))
+                finished.put((index, self._execute(bundle, task, calls)))
             except RunnerError as error:
                 finished.put((index, error))
+            except _Stopped:
+                return  # Nobody reads it any more.
             except BaseException as error:  # noqa: BLE001 - raised where it is read
                 finished.put(error)
 
@@ -454,11 +456,9 @@ class Runner:
                         window.finish(*done)
                     yield outcome
             finally:
-                stopped = True
-                for child in list(running.values()):
-                    child.session.kill_task()
+                calls.stop()
 
-    def _call(self, function: Callable[[], Awaitable[_T]]) -> _T:
+    def _call(self, function: Callable[[], Awaitable[_T]], calls: "_Calls | None" = None) -> _T:
         ended = threading.Event()
 
         async def call() -> _T:
@@ -469,12 +469,14 @@ class Runner:
 
         future = self._started().start_task_soon(call)
         try:
-            return future.result()
-        except KeyboardInterrupt:
+            with nullcontext() if calls is None else calls.under_way(future.cancel):
+                wait([future])
+        except (KeyboardInterrupt, _Stopped):
             # What the call has started must not outlive it.
             future.cancel()
             ended.wait(CANCEL_SECONDS)
             raise
+        return future.result()
 
     def _started(self) -> BlockingPortal:
         with self._lock:
@@ -485,6 +487,45 @@ class Runner:
                 self._stack.enter_context(portal.wrap_async_context_manager(self._inner))
                 self._portal = portal
             return self._portal
+
+
+class _Stopped(BaseException):
+    """Internal: nobody wants the result any more. No Exception, which a report would be made of."""
+
+
+class _Calls:
+    """The calls that threads have under way for one map, which are stopped together."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._stops: dict[int, Callable[[], object]] = {}
+        self._stopped = False
+
+    @contextmanager
+    def under_way(self, stop: Callable[[], object]) -> Iterator[None]:
+        """This thread waits for something, which ``stop`` ends.
+
+        :raises _Stopped: it was stopped, meanwhile or before.
+        """
+        thread = threading.get_ident()
+        with self._lock:
+            if self._stopped:
+                raise _Stopped
+            self._stops[thread] = stop
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._stops[thread]
+                stopped = self._stopped
+        if stopped:
+            raise _Stopped
+
+    def stop(self) -> None:
+        with self._lock:
+            self._stopped = True
+            for stop in self._stops.values():
+                stop()
 
 
 async def _outcome(call: Awaitable[Result]) -> Outcome:

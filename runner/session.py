@@ -30,6 +30,8 @@ from runner.task import Task
 # faulthandler writes every thread's stack within milliseconds of the SIGABRT; a child that is
 # stopped or deep in the kernel never does.
 STACKS_SECONDS = 0.3
+# A task's process that is to be killed may still have to be forked.
+AGAIN_SECONDS = 0.05
 # A child whose end of the wire is closed is about to die, unless the bundle's code closed it.
 CLOSED_WIRE_SECONDS = 1.0
 # The answer is in hand by then: this is for the bundle's atexit handlers.
@@ -164,17 +166,22 @@ class Session:
         self.process.drain()
 
     async def abandon(self) -> None:
-        """End the task that is under way, and nobody waits for any more."""
+        """End the task that is under way, if one is, because nobody waits for it any more."""
+        self._forget_interrupt()
+        if not self.dialogue.waiting:
+            return
         with anyio.CancelScope(shield=True):
             if not (self.dialogue.forks and await self._end_fork(None)):
                 await self.process.end(0)
 
-    def kill_task(self) -> None:
-        """End the task that a thread waits for in :meth:`try_execute`, from any other."""
-        if self.dialogue.forks:
-            self.process.signal_forks(signal.SIGKILL)
-        else:
-            self.process.send_signal(signal.SIGKILL)
+    def _forget_interrupt(self) -> None:
+        """Forget that :meth:`interrupt` was called."""
+        with suppress(BlockingIOError):
+            os.read(self._asleep, READ_BYTES)
+
+    def interrupt(self) -> None:
+        """Have :meth:`try_execute` return in the thread that waits in it, from any other."""
+        os.write(self._awake, b"\0")
 
     async def receive(self, phase: Phase, limit: TimeLimit) -> Message:
         """The next message.
@@ -265,9 +272,12 @@ class Session:
 
         :param first: what it gets, to say its last words, before SIGKILL.
         """
-        for number, seconds in ((first, STACKS_SECONDS), (signal.SIGKILL, KILL_SECONDS)):
-            if number is None:
-                continue
+        give_up = time.monotonic() + KILL_SECONDS
+        number, seconds = (
+            (signal.SIGKILL, AGAIN_SECONDS) if first is None else (first, STACKS_SECONDS)
+        )
+        while time.monotonic() < give_up:
+            # Again and again: it may not have forked yet.
             await anyio.to_thread.run_sync(self.process.signal_forks, number)
             with anyio.move_on_after(seconds):
                 while self.process.exit is None and not self.dialogue.wire_closed:
@@ -277,6 +287,8 @@ class Session:
                     with suppress(anyio.ClosedResourceError):
                         await anyio.wait_readable(self.process.stdout)
                     self._read()
+                return False
+            number, seconds = signal.SIGKILL, AGAIN_SECONDS
         return False
 
     # The same from a thread, without the event loop.
@@ -382,6 +394,7 @@ async def open_session(
                 raise Failure(child_failures.no_exchange_folder(error)) from error
             try:
                 wake = os.pipe()
+                os.set_blocking(wake[0], False)
                 for descriptor in wake:
                     stack.callback(os.close, descriptor)
                 session = Session(case, launch, exchange, wake)
