@@ -124,6 +124,7 @@ class Pool:
         self._children = 0
         self._waiting: deque[anyio.Event] = deque()
         self._reaping = anyio.CancelScope()
+        self._closing = False
 
     def take(self, path: Path) -> Child | None:
         """A child that is ready to run a task of a bundle, from any thread.
@@ -148,7 +149,7 @@ class Pool:
         """
         child.used_at = time.monotonic()
         with self._lock:
-            if child.spent or child.group.stale or self._waiting:
+            if child.spent or child.group.stale or self._waiting or self._closing:
                 return False
             child.group.idle.append(child)
             return True
@@ -180,7 +181,7 @@ class Pool:
     async def take_back(self, child: Child) -> None:
         """Take a child back, in the event loop: it is kept or ended, and who waits has a turn."""
         with self._lock:
-            if child.spent or child.group.stale:
+            if child.spent or child.group.stale or self._closing:
                 self._drop(child)
             else:
                 child.group.idle.append(child)
@@ -200,18 +201,20 @@ class Pool:
                             self._drop(child)
 
     async def close(self) -> None:
-        """End every child, each in its own time, and leave every environment."""
+        """End every child, each in its own time, and leave every environment.
+
+        Those on loan end when they are given back.
+        """
         self._reaping.cancel()
         with self._lock:
+            self._closing = True
             groups = list(self._groups.values())
-            self._groups.clear()
             ended = [child for group in groups for child in group.idle]
-            for group in groups:
-                group.stale = True
-                if group.children == 0:
-                    group.held.let_go()
             for child in ended:
+                child.group.idle.remove(child)
                 self._drop(child)
+            for group in groups:
+                self._let_go_unused(group)
         for child in ended:
             await child.held.gone.wait()
 
@@ -239,8 +242,11 @@ class Pool:
         self._children -= 1
         child.group.children -= 1
         child.held.let_go()
-        if child.group.stale and child.group.children == 0:
-            child.group.held.let_go()
+        self._let_go_unused(child.group)
+
+    def _let_go_unused(self, group: Group) -> None:
+        if (group.stale or self._closing) and group.children == 0:
+            group.held.let_go()
 
     async def _start(self, case: Case, group: Group) -> Child:
         wanted = self._settings.isolation
@@ -258,6 +264,7 @@ class Pool:
             with self._lock:
                 self._children -= 1
                 group.children -= 1
+                self._let_go_unused(group)
                 if self._waiting:
                     self._waiting.popleft().set()
             raise
@@ -293,8 +300,7 @@ class Pool:
             idle, group.idle = group.idle, []
             for child in idle:
                 self._drop(child)
-            if group.children == 0:
-                group.held.let_go()
+            self._let_go_unused(group)
 
     async def _hold(self, context: AbstractAsyncContextManager[_T]) -> Held[_T]:
         held: Held[_T] = await self._tasks.start(_holding, context)
