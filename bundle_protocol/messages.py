@@ -34,6 +34,13 @@ INLINE_BYTES = 32 * 1024
 """An output up to this long travels inside its answer, a longer one as a file beside it."""
 
 
+WARM = "warm"
+"""Tasks run in the child itself, one after the other."""
+
+FORK = "fork"
+"""Tasks run in processes that the child forks, one for each."""
+
+
 class ErrorCode(IntEnum):
     """The ``code`` of an error answer: JSON-RPC 2.0's own, then this protocol's."""
 
@@ -53,6 +60,7 @@ class ErrorCode(IntEnum):
     WIRE_AMBIGUOUS = -32008
     WIRE_NOT_FOUND = -32009
     WIRE_INVALID = -32010
+    TASK_ENDED = -32011
 
 
 class ExitStatus(IntEnum):

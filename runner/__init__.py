@@ -23,15 +23,15 @@ if TYPE_CHECKING:
     from runner.diagnosis.report import Report as Report
     from runner.events import Event as Event
     from runner.events import Phase as Phase
-    from runner.flow import Check as Check
-    from runner.flow import Result as Result
+    from runner.result import Check as Check
+    from runner.result import Result as Result
     from runner.runner import AsyncRunner as AsyncRunner
     from runner.runner import Runner as Runner
 
 _HOMES = {
     "AsyncRunner": "runner.runner",
     "BundleError": "runner.diagnosis.errors",
-    "Check": "runner.flow",
+    "Check": "runner.result",
     "ChildStartError": "runner.diagnosis.errors",
     "Code": "runner.diagnosis.codes",
     "EnvironmentBuildError": "runner.diagnosis.errors",
@@ -41,7 +41,7 @@ _HOMES = {
     "InterpreterError": "runner.diagnosis.errors",
     "Phase": "runner.events",
     "Report": "runner.diagnosis.report",
-    "Result": "runner.flow",
+    "Result": "runner.result",
     "Runner": "runner.runner",
     "RunnerError": "runner.diagnosis.errors",
 }

@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from bundle_protocol.framing import FrameDecoder, FramingError, Noise, encode_frame
 from bundle_protocol.messages import EXECUTE, EXITING, HELLO, INITIALIZE, SHUTDOWN
+from runner.diagnosis.exit import Limits
 from runner.diagnosis.report import ExceptionInfo, PythonInfo
 
 
@@ -30,6 +31,8 @@ class Initialized(Struct, frozen=True):
     wire: str
     """The wire function as it was loaded, ``module:function``."""
     file: str | None = None
+    fork_unsafe: str | None = None
+    """Why a child that was to fork for each task cannot."""
 
 
 class OutputRecord(Struct, frozen=True):
@@ -46,10 +49,26 @@ class Executed(Struct, frozen=True):
     outputs: list[OutputRecord]
     wall_seconds: float
     cpu_seconds: float
+    max_rss_bytes: int | None = None
+    """The peak of the process that ran the task, over its life."""
+    pid: int | None = None
+
+
+class Ended(Struct, frozen=True):
+    """How the process that a child had forked for a task ended, where it did not answer."""
+
+    pid: int
+    exit_code: int | None
+    signal: int | None
+    max_rss_bytes: int
+    cpu_seconds: float
+    lifetime_seconds: float
+    limits: Limits
 
 
 class ErrorData(Struct, frozen=True):
     exception: ExceptionInfo | None = None
+    ended: Ended | None = None
 
 
 class Exiting(Struct, frozen=True):
@@ -74,6 +93,9 @@ class Response(Struct, frozen=True):
 
 _MAX_DEPTH = 50
 _MAX_PARTS = 20_000
+
+# The standard library's, not msgspec's: NaN is no JSON, and msgspec would send it as null.
+_to_json = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 Message: TypeAlias = Hello | Response
 
@@ -104,6 +126,11 @@ class Connection:
         self._pending: int | None = None
         self._last_id = 0
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a request has no answer yet."""
+        return self._pending is not None
+
     def receive(self, data: bytes) -> Iterator[Noise | Message]:
         """Take bytes as they came, ``b""`` at the end; give what they complete, in order.
 
@@ -133,8 +160,7 @@ class Connection:
     def _request(self, method: str, params: dict[str, Any]) -> bytes:
         self._last_id += 1
         message = {"jsonrpc": "2.0", "id": self._last_id, "method": method, "params": params}
-        # The standard library's, not msgspec's: NaN is no JSON, and msgspec would send it as null.
-        body = json.dumps(message, allow_nan=False, separators=(",", ":")).encode()
+        body = _to_json(message).encode()
         self._pending = self._last_id
         return encode_frame(body)
 

@@ -41,6 +41,7 @@ from runner.recording import (
     RecordingError,
     environ_of,
 )
+from runner.task import Task
 
 # What the runner decides by itself, whatever came in.
 _OWN_DECISIONS = {Code.CANCELLED, Code.INTERNAL_ERROR, Code.ENVIRONMENT_TIMEOUT}
@@ -196,7 +197,7 @@ class _Conversation:
             dialogue.loaded(self._receive(Phase.LOAD))
             if self._only_loaded:
                 return
-            dialogue.execute("", {}, 0)
+            dialogue.execute(Task(""))
             dialogue.executed(self._receive(Phase.EXECUTE))
             for bad in self._bad:
                 raise dialogue.bad_output(bad)

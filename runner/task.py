@@ -15,11 +15,21 @@ MAX_SEED = 2**64 - 1
 
 
 class Task(Struct, frozen=True):
-    """One call of the wire function."""
+    """One call of the wire function.
 
-    entrypoint: str
+    :param entrypoint: handed to the wire function as it is; ``None``: the bundle's own default,
+        else ``"default"``.
+    :param params: what JSON can say.
+    :param seed: 0 .. 2**64-1.
+    """
+
+    entrypoint: str | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+
+    def named(self, default: str) -> "Task":
+        """This task with an entry point, ``default`` where it has none."""
+        return self if self.entrypoint is not None else Task(default, self.params, self.seed)
 
 
 def check_task(task: Task) -> None:
@@ -27,7 +37,7 @@ def check_task(task: Task) -> None:
 
     :raises Failure: ``params-invalid``, naming what is wrong and where.
     """
-    if not isinstance(task.entrypoint, str):
+    if not isinstance(task.entrypoint, str | None):
         raise params_invalid(f"the entry point is a {_kind(task.entrypoint)}, not a string")
     if isinstance(task.seed, bool) or not isinstance(task.seed, int):
         raise params_invalid(f"the seed is {task.seed!r}, a {_kind(task.seed)}, not an integer")

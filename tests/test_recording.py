@@ -500,7 +500,7 @@ def test_a_fault_of_the_runners_own_is_recorded_before_it_knows_of_anything(
     def fail() -> None:
         raise RuntimeError("no such platform")
 
-    monkeypatch.setattr("runner.flow.worker_info", fail)
+    monkeypatch.setattr("runner.prepare.worker_info", fail)
     live = failure(runner, bundle(FAIL))
     assert live.code == "internal-error"
     assert same(replayed(kept)) == same(live)

@@ -20,6 +20,7 @@ from runner.diagnosis.report import BundleInfo, Report
 from runner.dialogue import Launch
 from runner.events import Event, Output, Phase, Stream
 from runner.session import open_session
+from runner.task import Task
 
 pytestmark = pytest.mark.anyio
 
@@ -85,7 +86,8 @@ class Child:
                 self.launch, case=self.case, environ=self.environ, startup_timeout=startup
             ) as session:
                 with self.case.journal.phase(Phase.EXECUTE):
-                    return await session.execute("main", params or {}, 7, limit)
+                    outputs, _ = await session.execute(Task("main", params or {}, 7), limit)
+                    return outputs
 
     async def fail(self, *, startup: float = 30, limit: float = 30) -> Report:
         began = time.monotonic()

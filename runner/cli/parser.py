@@ -11,7 +11,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from runner.diagnosis.codes import Code
-from runner.flow import STARTUP_TIMEOUT, Settings
+from runner.settings import STARTUP_TIMEOUT, Settings
 from runner.worker import runner_version
 
 

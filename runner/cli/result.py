@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from runner.diagnosis.report import Report
 from runner.diagnosis.text import printable
-from runner.flow import Check, Result
+from runner.result import Check, Result
 
 
 class OutputFile(Struct, frozen=True, omit_defaults=True):

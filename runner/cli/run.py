@@ -8,13 +8,13 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 import anyio
 import msgspec
 
-from runner.bundle import Bundle
 from runner.cli.live import Live
 from runner.cli.parser import AnyCommand, Check, Command, Exec, Explain, Replay, ShowReport
 from runner.cli.result import (
@@ -34,8 +34,9 @@ from runner.diagnosis.explanations import explain
 from runner.diagnosis.own_failures import cancelled
 from runner.diagnosis.report import Report
 from runner.events import Phase
-from runner.flow import Result, check_bundle, diagnose, execute_task, reported
+from runner.flow import check_bundle, diagnose, execute_task, reported
 from runner.recording import Recorder
+from runner.result import Result
 from runner.task import MAX_SEED, Task, params_invalid
 
 _EXIT_CODES = {
@@ -155,9 +156,7 @@ async def _check(command: Check, case: Case) -> str:
 
 
 async def _execute(command: Exec, case: Case) -> str:
-    result = await execute_task(
-        case, command.settings, command.bundle, lambda bundle: _task(command, bundle)
-    )
+    result = await execute_task(case, command.settings, command.bundle, partial(_task, command))
     outputs = describe_outputs(result, command.output)
     if command.json:
         return result_json(result, outputs)
@@ -165,13 +164,12 @@ async def _execute(command: Exec, case: Case) -> str:
     return result_lines(outputs)
 
 
-def _task(command: Exec, bundle: Bundle) -> Task:
+def _task(command: Exec) -> Task:
     params = {} if command.params is None else read_params(command.params)
     for given in command.param:
         name, _, value = given.partition("=")
         params[name] = parse_value(value)
-    entrypoint = bundle.default_entrypoint if command.entrypoint is None else command.entrypoint
-    return Task(entrypoint, params, read_seed(command.seed))
+    return Task(command.entrypoint, params, read_seed(command.seed))
 
 
 def read_seed(text: str) -> int:

@@ -1,0 +1,118 @@
+"""What a run gives when all goes well."""
+
+import time
+from collections.abc import Iterator, Mapping
+
+from msgspec import Struct
+
+from runner.diagnosis.case import Case
+from runner.diagnosis.report import (
+    BundleInfo,
+    ChildInfo,
+    EnvironmentInfo,
+    InterpreterInfo,
+    WorkerInfo,
+)
+from runner.protocol import Executed
+from runner.settings import Isolation
+
+
+class Timings(Struct, frozen=True):
+    """Where the seconds went. A task that found a child ready has the phase ``execute`` only."""
+
+    total_seconds: float
+    phases: dict[str, float]
+
+
+class Cost(Struct, frozen=True):
+    """What a task took, as the process that ran it measured it.
+
+    :param wall_seconds: within the wire function.
+    :param cpu_seconds: likewise, of all its threads and of the processes it waited for.
+    :param max_rss_bytes: the process's peak of resident memory. A ``fork`` begins with what it
+        shares with the child, a ``warm`` child's is the peak over all of its tasks so far.
+    """
+
+    wall_seconds: float
+    cpu_seconds: float
+    max_rss_bytes: int | None
+
+
+class Result(Mapping[str, bytes]):
+    """A task's outputs, name to bytes, and how they came about.
+
+    :param isolation: what the task had.
+    :param isolation_note: why, where it is not what was asked for.
+    """
+
+    __slots__ = ("child", "cost", "isolation", "isolation_note", "outputs", "timings", "worker")
+
+    def __init__(
+        self,
+        outputs: dict[str, bytes],
+        *,
+        child: ChildInfo,
+        worker: WorkerInfo,
+        timings: Timings,
+        cost: Cost,
+        isolation: Isolation,
+        isolation_note: str | None = None,
+    ) -> None:
+        self.outputs = outputs
+        self.child = child
+        self.worker = worker
+        self.timings = timings
+        self.cost = cost
+        self.isolation = isolation
+        self.isolation_note = isolation_note
+
+    @classmethod
+    def of(
+        cls,
+        case: Case,
+        began: float,
+        outputs: dict[str, bytes],
+        executed: Executed,
+        isolation: Isolation,
+        isolation_note: str | None = None,
+    ) -> "Result":
+        """The result of a case.
+
+        :param began: when it was asked for, on the monotonic clock.
+        """
+        assert case.child is not None and case.worker is not None
+        phases = {phase.phase.value: round(phase.seconds, 6) for phase in case.journal.phases}
+        return cls(
+            outputs,
+            child=case.child,
+            worker=case.worker,
+            timings=Timings(round(time.monotonic() - began, 6), phases),
+            cost=Cost(executed.wall_seconds, executed.cpu_seconds, executed.max_rss_bytes),
+            isolation=isolation,
+            isolation_note=isolation_note,
+        )
+
+    def __getitem__(self, name: str) -> bytes:
+        return self.outputs[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.outputs)
+
+    def __len__(self) -> int:
+        return len(self.outputs)
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{name!r}: {len(data)} bytes" for name, data in self.outputs.items())
+        return f"<Result {{{sizes}}}>"
+
+
+class Check(Struct, frozen=True):
+    """What is known of a bundle without running a task.
+
+    ``environment`` and ``child`` are ``None`` where nothing was built.
+    """
+
+    bundle: BundleInfo
+    interpreter: InterpreterInfo
+    environment: EnvironmentInfo | None
+    child: ChildInfo | None
