@@ -11,6 +11,7 @@ from packaging.utils import canonicalize_name
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.codes import Code
+from runner.diagnosis.distribution_names import distribution_of
 from runner.diagnosis.report import Edit, Hint
 from runner.diagnosis.text import one_line
 from runner.diagnosis.uv_error import UvError, UvFailure
@@ -71,7 +72,8 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
             f"{name}=={version}" if _is_direct(failure, f"{name}=={version}") else None,
         )
     what = "the bundle's own build failed" if own else f"{package} could not be built from source"
-    advice = _advice(failure, name, own, "\n".join(words))
+    advice = _layout(case, "\n".join(words)) if own else None
+    advice = advice or _advice(failure, name, own, "\n".join(words))
     hints = [] if advice is None else [advice]
     hints += [Hint(title=one_line(hint)) for hint in error.hints if "Did you mean" in hint]
     if not own:
@@ -127,6 +129,23 @@ def _exception(lines: list[str]) -> list[str]:
     return []
 
 
+def _layout(case: Case, words: str) -> Hint | None:
+    """Which of the bundle's folders its build backend is to be told of."""
+    flat = "discovered in a flat-layout" in words
+    if not flat and "Unable to determine which files to ship" not in words:
+        return None
+    files = [name.split("/") for name in case.bundle_files if name.endswith(".py")]
+    packages = dict.fromkeys(parts[0] for parts in files if len(parts) > 1)
+    sources = [f"src/{parts[1]}" for parts in files if len(parts) > 2 and parts[0] == "src"]
+    named = list(dict.fromkeys(sources)) or list(packages) or ["NAME"]
+    listed = ", ".join(f'"{name}"' for name in named[:_REASON_LINES])
+    table = "tool.setuptools" if flat else "tool.hatch.build.targets.wheel"
+    return Hint(
+        title="say which folders are the bundle's packages",
+        edit=Edit(file="pyproject.toml", after=f"[{table}]\npackages = [{listed}]"),
+    )
+
+
 def _advice(failure: UvFailure, name: str, own: bool, words: str) -> Hint | None:
     """What to do about the causes that many builds share."""
     minor = ".".join(failure.python_version.split(".")[:2])
@@ -169,7 +188,7 @@ def _advice(failure: UvFailure, name: str, own: bool, words: str) -> Hint | None
             edit=edit,
         )
     if module := re.search(r"No module named '(\w+)", words):
-        needed = module.group(1)
+        needed = distribution_of(module.group(1)) or module.group(1)
         if own:
             return Hint(
                 title=f"name what provides {needed} among what the build needs",

@@ -204,11 +204,11 @@ def _conflict(case: Case, failure: UvFailure, edges: list[_Edge]) -> Finding | N
         )
     if one.root:
         hints.append(Hint(title=f"keep one of the two in {failure.file}"))
-    hints += [
-        Hint(title=f"or ask for a version of {_name(edge.who)} that takes another {edge.name}")
-        for edge in pair
-        if not edge.root
-    ]
+    for edge in pair:
+        if not edge.root:
+            ask = "or ask" if hints else "ask"
+            title = f"{ask} for a version of {_name(edge.who)} that takes another {edge.name}"
+            hints.append(Hint(title=title))
     asks = [_asks(_wanted_by(_name(edge.who), edges), failure) for edge in pair if not edge.root]
     return Finding(
         phase=Phase.ENVIRONMENT,
@@ -268,7 +268,7 @@ def _python_conflict(
         summary = f"{who} has no wheel for Python {failure.python_version}"
         if minors:
             summary += f", only for {', '.join(minors)}"
-    elif pythons and "does not satisfy Python" in proof:
+    elif pythons := [edge for edge in pythons if _refuses(edge, failure.python_version)]:
         # Of many versions, the one that wants least is nearest to what would work.
         edge = min(pythons, key=lambda edge: _lowest(edge.specs[0]))
         if edge.root:
@@ -290,11 +290,18 @@ def _python_conflict(
     )
 
 
+def _refuses(edge: _Edge, python_version: str) -> bool:
+    return not any(SpecifierSet(spec).contains(python_version, True) for spec in edge.specs)
+
+
 def own_python_finding(failure: UvFailure, wanted: str) -> Finding:
-    """It is the bundle's own build, not its readable metadata, that asks for another Python."""
+    """It is the bundle's own build, not its readable metadata, that asks for another Python.
+
+    An interpreter that the bundle accepts is what is missing, though only its build could tell.
+    """
     return Finding(
-        phase=Phase.ENVIRONMENT,
-        code=Code.ENVIRONMENT_FAILED,
+        phase=Phase.INTERPRETER,
+        code=Code.PYTHON_UNSATISFIED,
         summary=f"{failure.bundle_name} itself needs Python {wanted}, and the interpreter chosen is"
         f" Python {failure.python_version}",
         explanation="Interpreters are chosen by [project] requires-python in pyproject.toml, before"

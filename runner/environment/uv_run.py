@@ -8,6 +8,7 @@ from msgspec import Struct
 
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.codes import Code
+from runner.diagnosis.exit import Exit
 from runner.diagnosis.report import Hint, UvRun
 from runner.diagnosis.text import Capture
 from runner.diagnosis.uv_error import Step, UvFailure
@@ -117,7 +118,7 @@ async def run_uv(
             journal.fact(Origin.UV_STDERR, data)
             journal.output(Stream.UV, data)
 
-    exit_code: int | None = None
+    ended: Exit | None = None
     try:
         async with spawn(
             argv,
@@ -127,10 +128,11 @@ async def run_uv(
             stderr=stderr,
             grace=GRACE_SECONDS,
         ) as process:
-            exit_code = (await process.wait()).code
+            ended = await process.wait()
     except OSError as error:
         raise Failure(_not_started(error)) from error
     finally:
+        exit_code = None if ended is None else ended.code
         failure = UvFailure(
             argv=argv,
             exit_code=exit_code,
@@ -142,6 +144,7 @@ async def run_uv(
             requirements_from=uv.source.requirements_from,
             dependencies=uv.source.dependencies or (),
             python_version=uv.base.version,
+            signal=None if ended is None else ended.signal_name,
         )
         # A recording has its words as they came; those that succeeded mark where the next begins.
         journal.fact(Origin.UV_EXIT, msgspec.structs.replace(failure, stderr=""))

@@ -53,7 +53,7 @@ def _with(name: str) -> Prepare:
 PACK = """
 import pathlib, zipfile
 root, name = pathlib.Path("wheel"), "seir-1.0-py3-none-any.whl"
-info = "Name: seir\\nVersion: 1.0\\n"
+info = "Name: seir\\nVersion: 1.0\\n{metadata}"
 with zipfile.ZipFile(pathlib.Path(wheel_directory, name), "w") as archive:
     for path in sorted(root.rglob("*.*")):
         if path.is_file():
@@ -66,12 +66,13 @@ return name
 
 
 def _packed(
-    files: Mapping[str, str], left_out: Mapping[str, str], rest: str = ""
+    files: Mapping[str, str], left_out: Mapping[str, str], rest: str = "", metadata: str = ""
 ) -> dict[str, str | bytes]:
     """A bundle that is installed, from a wheel with these files."""
     wire = "" if "entry-points" in rest else '[tool.modelops]\nwire = "seir:wire"\n'
     table = project(rest + BACKEND.format(requires="") + wire, name="seir")
-    body = "".join(f"    {line}\n" for line in PACK.splitlines())
+    pack = PACK.replace("{metadata}", metadata)
+    body = "".join(f"    {line}\n" for line in pack.splitlines())
     return {
         "pyproject.toml": table,
         "backend.py": HOOK + body,
@@ -207,6 +208,17 @@ BUILD = (
         Code.MODULE_NOT_FOUND,
         "the bundle's own build leaves one of its packages out",
         _packed({"seir/__init__.py": f"import seir.data\n{WIRE}"}, {"seir/data/__init__.py": ""}),
+    ),
+    Scenario(
+        "python-unsatisfied-by-build",
+        Code.PYTHON_UNSATISFIED,
+        "which Python the bundle needs is said by its build, and not where it can be read",
+        _packed(
+            {"seir/__init__.py": WIRE},
+            {},
+            'dynamic = ["requires-python"]\n',
+            "Requires-Python: >=3.99\\n",
+        ),
     ),
     Scenario(
         "wire-ambiguous-installed",

@@ -92,8 +92,8 @@ RESOLUTION = (
         _requirements("./lib/epimodels"),
     ),
     Scenario(
-        "environment-failed-included-file",
-        Code.ENVIRONMENT_FAILED,
+        "dependency-not-found-included-file",
+        Code.DEPENDENCY_NOT_FOUND,
         "requirements.txt refers to a file that is not there",
         _requirements("-r base.txt"),
     ),
