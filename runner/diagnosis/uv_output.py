@@ -15,8 +15,13 @@ from runner.diagnosis.text import last_lines, one_line, printable
 from runner.diagnosis.uv_build import build_finding
 from runner.diagnosis.uv_error import UvError, UvFailure, parse_uv_error
 from runner.diagnosis.uv_index import index_finding
-from runner.diagnosis.uv_python import minors_of_wheels, platform_conflict, python_conflict
-from runner.diagnosis.uv_resolution import own_python_finding, resolution_finding
+from runner.diagnosis.uv_python import (
+    minors_of_wheels,
+    own_python_finding,
+    platform_conflict,
+    python_conflict,
+)
+from runner.diagnosis.uv_resolution import resolution_finding
 from runner.events import Phase
 
 _DENIED = re.compile(
@@ -98,7 +103,7 @@ def _permission_denied(failure: UvFailure, error: UvError) -> Finding | None:
 def _python_refused(case: Case, failure: UvFailure, error: UvError) -> Finding | None:
     """The interpreter does not suit, and uv had nothing to resolve."""
     if own := _OWN_PYTHON.search(error.said):
-        return own_python_finding(failure, own.group(1))
+        return own_python_finding(case, failure, own.group(1))
     locked = _NO_WHEEL_LOCKED.search(error.said)
     if locked is None:
         return None
