@@ -22,9 +22,10 @@ if TYPE_CHECKING:
 
     Buffer = Union[bytes, memoryview]
 
-# linux/fcntl.h; PyPy's module fcntl does not have them.
+# linux/fcntl.h and linux/socket.h; PyPy's modules do not have them.
 _F_ADD_SEALS, _F_GET_SEALS = 1033, 1034
 _F_SEAL_SEAL, _F_SEAL_SHRINK, _F_SEAL_GROW, _F_SEAL_WRITE = 1, 2, 4, 8
+_MSG_CMSG_CLOEXEC = 0x40000000
 _SEALS = _F_SEAL_SHRINK | _F_SEAL_GROW | _F_SEAL_WRITE
 
 # What the second-level cache of a processor holds: the copy finds there what the CRC-32 has read.
@@ -152,7 +153,7 @@ def _receive(socket: _socket.socket) -> tuple[bytes | None, int | None]:
     """A message and the descriptor in it; None for the message where there is none."""
     # Room for one descriptor: the kernel closes any others.
     room = _socket.CMSG_LEN(array.array("i").itemsize)
-    flags = _socket.MSG_DONTWAIT | _socket.MSG_CMSG_CLOEXEC
+    flags = _socket.MSG_DONTWAIT | _MSG_CMSG_CLOEXEC
     try:
         label, control, _, _ = socket.recvmsg(_MAX_LABEL_BYTES, room, flags)
     except BlockingIOError:
