@@ -83,9 +83,10 @@ def _check_inputs(task: Task) -> None:
             raise params_invalid(f"{name!r} is both a parameter and an input")
         try:
             memoryview(value).release()
-        except TypeError:
+        except (TypeError, ValueError, BufferError):  # ValueError: NumPy's of dates and objects.
             raise params_invalid(
                 f"the input {name!r} is a {_kind(value)}, not a buffer such as bytes or an array"
+                " of numbers"
             ) from None
 
 

@@ -199,7 +199,10 @@ def test_inputs_of_every_size_reach_the_wire_function(
 @pytest.mark.parametrize(
     ("inputs", "summary"),
     [
-        ({"x": "text"}, "the input 'x' is a str, not a buffer such as bytes or an array"),
+        (
+            {"x": "text"},
+            "the input 'x' is a str, not a buffer such as bytes or an array of numbers",
+        ),
         ({"beta": b""}, "'beta' is both a parameter and an input"),
         ({1: b""}, "an input has the name 1, which is not a string"),
         ([b""], "the inputs are a list, not a mapping"),
