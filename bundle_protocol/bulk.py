@@ -175,3 +175,6 @@ def _check(fd: int, size: int) -> None:
     status = os.fstat(fd)
     if not stat.S_ISREG(status.st_mode) or status.st_size != size:
         raise ValueError(f"its memfd has {status.st_size} bytes where {size} were announced")
+    # Reading a hole would take the memory that whoever sent it has not (shmem_fault in mm/shmem.c).
+    if status.st_blocks * 512 < size:
+        raise ValueError("its memfd has holes")

@@ -321,6 +321,11 @@ WRONG = {
         "bulk._SEALS = bulk._F_SEAL_SEAL",
         "its memfd is not sealed, so it may still change",
     ),
+    "holes": (
+        "import os\n"
+        "bulk._write = lambda data, fd: os.ftruncate(fd, len(data)) or binascii.crc32(data)",
+        "its memfd has holes",
+    ),
     "digest": (
         "bulk._send_memfd = lambda *arguments: send(*arguments) ^ 1",
         "its CRC-32 is not the one announced",
