@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 # linux/fcntl.h and linux/socket.h; PyPy's modules do not have them.
 _F_ADD_SEALS, _F_GET_SEALS = 1033, 1034
 _F_SEAL_SEAL, _F_SEAL_SHRINK, _F_SEAL_GROW, _F_SEAL_WRITE = 1, 2, 4, 8
-_MSG_CMSG_CLOEXEC = 0x40000000
+_MSG_NOSIGNAL, _MSG_CMSG_CLOEXEC = 0x4000, 0x40000000
 _SEALS = _F_SEAL_SHRINK | _F_SEAL_GROW | _F_SEAL_WRITE
 
 # What the second-level cache of a processor holds: the copy finds there what the CRC-32 has read.
@@ -116,7 +116,7 @@ def _send_memfd(data: Buffer, socket: _socket.socket, label: bytes) -> int:
         crc = _write(data, fd)
         fcntl.fcntl(fd, _F_ADD_SEALS, _SEALS | _F_SEAL_SEAL)
         rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [fd]))
-        socket.sendmsg([label], [rights], _socket.MSG_DONTWAIT)
+        socket.sendmsg([label], [rights], _socket.MSG_DONTWAIT | _MSG_NOSIGNAL)
     finally:
         os.close(fd)
     return crc
