@@ -16,7 +16,10 @@ import time
 import warnings
 from contextlib import suppress
 
-from bundle_protocol import process
+from bundle_protocol import (
+    bulk,  # noqa: F401 - else each fork with large outputs would import it anew
+    process,
+)
 from bundle_protocol.wire import Wire
 
 _NOTHING, _BEGUN, _DONE = 0, 1, 2

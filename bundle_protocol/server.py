@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from typing import TypeVar
 
     from bundle_protocol.forking import Forker
+    from bundle_protocol.inputs import Inputs
 
     T = TypeVar("T")
 
@@ -45,12 +46,13 @@ _ANSWERED = object()
 _to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
-def serve(wire_in: int, wire_out: int) -> int:
+def serve(wire_in: int, wire_out: int, bulk: int | None = None) -> int:
     """Answers the parent's requests.
 
     Args:
         wire_in: the descriptor to read frames from.
         wire_out: the descriptor to write frames to.
+        bulk: the socket for what travels beside the frames, if there is one.
 
     Returns the process's exit status.
 
@@ -60,7 +62,7 @@ def serve(wire_in: int, wire_out: int) -> int:
     """
     process.prepare()
     try:
-        _answer_requests(Wire(wire_in, wire_out), wire_in)
+        _answer_requests(Wire(wire_in, wire_out, bulk), wire_in)
     except WireClosed:
         process.complain(
             "the bundle's code closed descriptors that it did not open (os.closerange?), and the "
@@ -122,6 +124,7 @@ class Session:
         self._working = threading.Event()
         self._function: WireFunction | None = None
         self._exchange: str | None = None
+        self._request_id: object = None
         self._forker: Forker | None = None
         self._methods = {
             INITIALIZE: self._initialize,
@@ -143,12 +146,12 @@ class Session:
         Raises:
             SystemExit: the bundle's code asked for it.
         """
-        request_id: object = None
+        self._request_id = None
         try:
             message = _message(body)
             if "id" not in message:
                 return None
-            request_id = message["id"]
+            self._request_id = message["id"]
             method = message["method"]
             if method not in self._methods:
                 raise RequestError(ErrorCode.METHOD_NOT_FOUND, f"there is no method {method!r}")
@@ -158,12 +161,12 @@ class Session:
             result = self._methods[method](params)
             if result is _ANSWERED:
                 return None
-            return _encode({"jsonrpc": "2.0", "id": request_id, "result": result})
+            return _encode({"jsonrpc": "2.0", "id": self._request_id, "result": result})
         except RequestError as error:
             answer = {"code": int(error.code), "message": error.message}
             if error.data is not None:
                 answer["data"] = error.data
-            return _encode({"jsonrpc": "2.0", "id": request_id, "error": answer})
+            return _encode({"jsonrpc": "2.0", "id": self._request_id, "error": answer})
 
     def _initialize(self, params: dict[str, object]) -> object:
         version = _required(params, "protocol_version", int)
@@ -219,19 +222,44 @@ class Session:
         entrypoint = _required(params, "entrypoint", str)
         task_params = _required(params, "params", dict)
         seed = _required(params, "seed", int)
+        inputs = self._inputs(params)
         if self._forker is None:
-            return self._run(self._function, entrypoint, task_params, seed)
-        ended = self._forker.fork()
-        if self._forker.forked:
-            self.pid = os.getpid()
-            return self._run(self._function, entrypoint, task_params, seed)
+            return self._run(self._function, entrypoint, task_params, seed, inputs)
+        try:
+            ended = self._forker.fork()
+            if self._forker.forked:
+                self.pid = os.getpid()
+                return self._run(self._function, entrypoint, task_params, seed, inputs)
+        finally:
+            if inputs is not None:
+                inputs.close()
         if ended is None:
             return _ANSWERED
         raise RequestError(ErrorCode.TASK_ENDED, "the task's process ended", {"ended": vars(ended)})
 
+    def _inputs(self, params: dict[str, object]) -> Inputs | None:
+        """Taken before the fork: one that dies early must not leave them to the next task."""
+        if params.get("inputs") is None:
+            return None
+        from bundle_protocol.inputs import Inputs
+
+        records = _required(params, "inputs", list)
+        with self._wire.bulk_socket() as socket:
+            return Inputs(records, socket, self._exchange, self._request_id)
+
     def _run(
-        self, function: WireFunction, entrypoint: str, params: dict[str, object], seed: int
+        self,
+        function: WireFunction,
+        entrypoint: str,
+        params: dict[str, object],
+        seed: int,
+        inputs: Inputs | None,
     ) -> object:
+        if inputs is not None:
+            try:
+                params.update(inputs.views())
+            finally:
+                inputs.close()
         failure: BaseException | None = None
         self._working.set()
         try:
@@ -239,7 +267,7 @@ class Session:
             result = function.call(entrypoint, params, seed)
             wall, cpu = time.perf_counter() - wall, _cpu_seconds() - cpu
             # Inside of the try because what is returned is the bundle's, with methods of its own.
-            outputs = encode_outputs(result, self._exchange)
+            outputs = encode_outputs(result, self._wire, self._exchange, self._request_id)
         except (RequestError, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001  # The bundle's code may raise anything.

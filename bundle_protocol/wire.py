@@ -9,6 +9,10 @@ from contextlib import contextmanager
 from bundle_protocol.framing import FrameDecoder, encode_frame
 from bundle_protocol.messages import MAX_MESSAGE_BYTES
 
+TYPE_CHECKING = False  # Importing typing takes 2 ms.
+if TYPE_CHECKING:
+    import _socket
+
 _READ_BYTES = 64 * 1024
 
 
@@ -17,16 +21,21 @@ class WireClosed(Exception):
 
 
 class Wire:
-    """Reads requests from ``read_fd`` and writes answers to ``write_fd``, both blocking."""
+    """Reads requests from ``read_fd`` and writes answers to ``write_fd``, both blocking.
 
-    def __init__(self, read_fd: int, write_fd: int) -> None:
+    ``bulk_fd`` is the socket for what travels beside them, None where there is none.
+    """
+
+    def __init__(self, read_fd: int, write_fd: int, bulk_fd: int | None = None) -> None:
         self._read_fd = read_fd
         self._write_fd = write_fd
+        self._bulk_fd = bulk_fd
         self._decoder = FrameDecoder(MAX_MESSAGE_BYTES, strict=True)
         # Whoever made the pipes may have left them non-blocking, as an event loop does.
         os.set_blocking(read_fd, True)
         os.set_blocking(write_fd, True)
         self._read_file, self._write_file = _open_file(read_fd), _open_file(write_fd)
+        self._bulk_file = None if bulk_fd is None else _open_file(bulk_fd)
         self._kept = False
         if hasattr(os, "register_at_fork"):  # Not every PyPy has it.
             os.register_at_fork(after_in_child=self._close)
@@ -61,6 +70,22 @@ class Wire:
             frame = frame[os.write(self._write_fd, frame) :]
 
     @contextmanager
+    def bulk_socket(self) -> Iterator[_socket.socket | None]:
+        """The socket for bulk data; None where there is none, or the bundle's code closed it."""
+        if self._bulk_fd is None or _open_file(self._bulk_fd) != self._bulk_file:
+            yield None
+            return
+        import _socket  # No child needs it that has no large results.
+
+        # Made for the moment: its finalizer would close the descriptor, by a number that may be
+        # another file's by then.
+        socket = _socket.socket(fileno=self._bulk_fd)
+        try:
+            yield socket
+        finally:
+            socket.detach()
+
+    @contextmanager
     def kept(self) -> Iterator[None]:
         """A process forked in here may use the wire; one forked otherwise finds it closed."""
         self._kept = True
@@ -74,8 +99,9 @@ class Wire:
             return
         # A process that the task forks must not keep the wire open. Unlike close, closerange takes
         # it that a descriptor is closed already.
-        for fd in (self._read_fd, self._write_fd):
-            os.closerange(fd, fd + 1)
+        for fd in (self._read_fd, self._write_fd, self._bulk_fd):
+            if fd is not None:
+                os.closerange(fd, fd + 1)
 
 
 def _check(fd: int, file: tuple[int, int] | None) -> None:

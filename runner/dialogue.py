@@ -5,6 +5,7 @@
 
 import re
 from collections import deque
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
@@ -33,6 +34,7 @@ from runner.protocol import (
     Message,
     ProtocolViolation,
     Response,
+    ValueRecord,
     decode_result,
 )
 from runner.task import Task
@@ -247,13 +249,19 @@ class Dialogue:
         ):
             self._case.bundle.entry_point = initialized.wire
 
-    def execute(self, task: Task) -> bytes:
+    @property
+    def request_id(self) -> int:
+        """Of the request that was made last."""
+        return self._connection.last_id
+
+    def execute(self, task: Task, inputs: Sequence[ValueRecord] = ()) -> bytes:
         """The request to run one task.
 
+        :param inputs: what its inputs were sent as.
         :raises Failure: its parameters are too large to send.
         """
         assert task.entrypoint is not None
-        request = self._connection.execute(task.entrypoint, dict(task.params), task.seed)
+        request = self._connection.execute(task.entrypoint, dict(task.params), task.seed, inputs)
         if len(request) > MAX_MESSAGE_BYTES:
             raise self.failure(child_failures.params_too_large(len(request), MAX_MESSAGE_BYTES))
         return request

@@ -84,7 +84,7 @@ class Child:
         return task.named(self.group.held.value.bundle.default_entrypoint)
 
     def result(
-        self, case: Case, began: float, outputs: dict[str, bytes], executed: Executed
+        self, case: Case, began: float, outputs: dict[str, bytes | memoryview], executed: Executed
     ) -> Result:
         return Result.of(case, began, outputs, executed, self.isolation, self.note)
 

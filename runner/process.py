@@ -237,6 +237,7 @@ async def spawn(
     stdout: Sink | None,
     stderr: Sink,
     console: tuple[str, Sink] | None = None,
+    inherited: Sequence[int] = (),
     ended: Callable[[], None] | None = None,
     stdin: bool = False,
     grace: float = 0.0,
@@ -250,6 +251,7 @@ async def spawn(
     :param stdout: ``None`` where the caller reads it by itself, from :attr:`Process.stdout`.
     :param console: an option's name and a sink: a third pipe is made, and its descriptor's number
         follows that option at the end of ``argv``.
+    :param inherited: descriptors of the caller's that the process has too.
     :param ended: called once the process has ended and the sinks have all that it wrote.
     :param stdin: whether it gets a pipe to read from; else ``/dev/null``.
     :param grace: seconds between SIGTERM and SIGKILL, where it has to be ended.
@@ -279,10 +281,11 @@ async def spawn(
             try:
                 stdout_read, stdout_write = output_pipe(stdout)
                 _, stderr_write = output_pipe(stderr)
-                passed: tuple[int, ...] = ()
+                passed = list(inherited)
                 if console is not None:
-                    passed = (output_pipe(console[1])[1],)
-                    argv += [console[0], str(passed[0])]
+                    writing = output_pipe(console[1])[1]
+                    passed.append(writing)
+                    argv += [console[0], str(writing)]
                 popen = subprocess.Popen(  # noqa: ASYNC220 - see above: not from another thread
                     argv,
                     env={**env, MARKER: marker},

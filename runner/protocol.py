@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
@@ -35,18 +35,21 @@ class Initialized(Struct, frozen=True):
     """Why a child that was to fork for each task cannot."""
 
 
-class OutputRecord(Struct, frozen=True):
-    """One output: its bytes are in ``data`` (base64), or in ``file`` of the exchange folder."""
+class ValueRecord(Struct, frozen=True, omit_defaults=True):
+    """An input or an output: its bytes are in ``data`` (base64), or travel beside the wire."""
 
     name: str
     size: int
-    sha256: str
+    crc32: int
     data: bytes | None = None
+    memfd: bool = False
+    """Whether they are in a memfd, sent over the socket for bulk data."""
     file: str | None = None
+    """Their file in the exchange folder."""
 
 
 class Executed(Struct, frozen=True):
-    outputs: list[OutputRecord]
+    outputs: list[ValueRecord]
     wall_seconds: float
     cpu_seconds: float
     max_rss_bytes: int | None = None
@@ -124,7 +127,8 @@ class Connection:
         self._decoder = FrameDecoder()
         self._greeted = False
         self._pending: int | None = None
-        self._last_id = 0
+        self.last_id = 0
+        """Of the request that was made last."""
 
     @property
     def waiting(self) -> bool:
@@ -150,18 +154,27 @@ class Connection:
     def initialize(self, params: dict[str, Any]) -> bytes:
         return self._request(INITIALIZE, params)
 
-    def execute(self, entrypoint: str, params: dict[str, Any], seed: int) -> bytes:
+    def execute(
+        self,
+        entrypoint: str,
+        params: dict[str, Any],
+        seed: int,
+        inputs: Sequence[ValueRecord] = (),
+    ) -> bytes:
         """:raises ValueError: the parameters are not JSON."""
-        return self._request(EXECUTE, {"entrypoint": entrypoint, "params": params, "seed": seed})
+        task = {"entrypoint": entrypoint, "params": params, "seed": seed}
+        if inputs:
+            task["inputs"] = msgspec.to_builtins(inputs)
+        return self._request(EXECUTE, task)
 
     def shutdown(self) -> bytes:
         return self._request(SHUTDOWN, {})
 
     def _request(self, method: str, params: dict[str, Any]) -> bytes:
-        self._last_id += 1
-        message = {"jsonrpc": "2.0", "id": self._last_id, "method": method, "params": params}
+        self.last_id += 1
+        message = {"jsonrpc": "2.0", "id": self.last_id, "method": method, "params": params}
         body = _to_json(message).encode()
-        self._pending = self._last_id
+        self._pending = self.last_id
         return encode_frame(body)
 
     def _message(self, frame: bytes) -> Message | None:

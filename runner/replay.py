@@ -112,6 +112,7 @@ class _Replay:
         return then.phase in (Phase.ENVIRONMENT, Phase.SPAWN) or then.code in (
             Code.PARAMS_INVALID,
             Code.MESSAGE_TOO_LARGE,
+            Code.DISK_FULL,
         )
 
     def _phases(self) -> None:

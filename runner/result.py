@@ -2,6 +2,8 @@
 
 import time
 from collections.abc import Iterator, Mapping
+from pickle import PickleBuffer
+from typing import Any, SupportsIndex
 
 from msgspec import Struct
 
@@ -41,15 +43,26 @@ class Cost(Struct, frozen=True):
 class Result(Mapping[str, bytes]):
     """A task's outputs, name to bytes, and how they came about.
 
+    ``result[name]`` is ``bytes``, ``result.buffer(name)`` the same without a copy. Pickling copies
+    a large output once; with protocol 5 and out-of-band buffers (PEP 574), not at all.
+
     :param isolation: what the task had.
     :param isolation_note: why, where it is not what was asked for.
     """
 
-    __slots__ = ("child", "cost", "isolation", "isolation_note", "outputs", "timings", "worker")
+    __slots__ = (
+        "_values",
+        "child",
+        "cost",
+        "isolation",
+        "isolation_note",
+        "timings",
+        "worker",
+    )
 
     def __init__(
         self,
-        outputs: dict[str, bytes],
+        outputs: dict[str, bytes | memoryview],
         *,
         child: ChildInfo,
         worker: WorkerInfo,
@@ -58,7 +71,7 @@ class Result(Mapping[str, bytes]):
         isolation: Isolation,
         isolation_note: str | None = None,
     ) -> None:
-        self.outputs = outputs
+        self._values = outputs
         self.child = child
         self.worker = worker
         self.timings = timings
@@ -71,7 +84,7 @@ class Result(Mapping[str, bytes]):
         cls,
         case: Case,
         began: float,
-        outputs: dict[str, bytes],
+        outputs: dict[str, bytes | memoryview],
         executed: Executed,
         isolation: Isolation,
         isolation_note: str | None = None,
@@ -93,17 +106,49 @@ class Result(Mapping[str, bytes]):
         )
 
     def __getitem__(self, name: str) -> bytes:
-        return self.outputs[name]
+        value = self._values[name]
+        if not isinstance(value, bytes):
+            # In place of the mapping, which goes unless a caller of buffer() has it.
+            value = self._values[name] = bytes(value)
+        return value
 
     def __iter__(self) -> Iterator[str]:
-        return iter(self.outputs)
+        return iter(self._values)
 
     def __len__(self) -> int:
-        return len(self.outputs)
+        return len(self._values)
+
+    def buffer(self, name: str) -> memoryview:
+        """An output's bytes where they are, read-only, and there for as long as it is referred to.
+
+        What reads buffers takes it without a copy: ``numpy.frombuffer``, ``pyarrow.py_buffer``,
+        ``open(..., "wb").write``. Its length is the output's size.
+
+        :raises KeyError: there is no such output.
+        """
+        return memoryview(self._values[name]).toreadonly()
+
+    @property
+    def outputs(self) -> Mapping[str, bytes]:
+        """The outputs: this mapping itself."""
+        return self
 
     def __repr__(self) -> str:
-        sizes = ", ".join(f"{name!r}: {len(data)} bytes" for name, data in self.outputs.items())
+        sizes = ", ".join(f"{name!r}: {len(data)} bytes" for name, data in self._values.items())
         return f"<Result {{{sizes}}}>"
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[object, ...]:
+        wrap = PickleBuffer if protocol.__index__() >= 5 else bytes
+        values = {
+            name: value if isinstance(value, bytes) else wrap(value)
+            for name, value in self._values.items()
+        }
+        rest = {name: getattr(self, name) for name in self.__slots__ if name != "_values"}
+        return _unpickled, (values, rest)
+
+
+def _unpickled(values: dict[str, bytes | memoryview], rest: dict[str, Any]) -> Result:
+    return Result(values, **rest)
 
 
 class Check(Struct, frozen=True):

@@ -114,6 +114,7 @@ class AsyncRunner:
         params: Mapping[str, Any] | None = None,
         *,
         seed: int = 0,
+        inputs: Mapping[str, Any] | None = None,
     ) -> Result:
         """Run one task of a bundle.
 
@@ -122,11 +123,12 @@ class AsyncRunner:
             default, else ``"default"``.
         :param params: what JSON can say.
         :param seed: 0 .. 2**64-1.
+        :param inputs: data beside the parameters, as :class:`Task` has it.
         :returns: the outputs, name to bytes, and how they came about.
         :raises RunnerError: it failed; the error's report says why.
         :raises RuntimeError: the runner is closed.
         """
-        return await self._execute(bundle, Task(entrypoint, params or {}, seed))
+        return await self._execute(bundle, Task(entrypoint, params or {}, seed, inputs or {}))
 
     async def map(
         self,
@@ -338,9 +340,10 @@ class Runner:
         params: Mapping[str, Any] | None = None,
         *,
         seed: int = 0,
+        inputs: Mapping[str, Any] | None = None,
     ) -> Result:
         """As :meth:`AsyncRunner.execute`. KeyboardInterrupt ends the task before it goes on."""
-        return self._execute(bundle, Task(entrypoint, params or {}, seed))
+        return self._execute(bundle, Task(entrypoint, params or {}, seed, inputs or {}))
 
     def map(
         self,
@@ -409,7 +412,7 @@ class Runner:
                     self._call(session.take_unread, calls)
                 child.begin(case)
                 with case.journal.phase(Phase.EXECUTE):
-                    request = session.dialogue.execute(child.named(task))
+                    request = session.request(child.named(task))
                     with calls.under_way(session.interrupt):
                         response = session.try_execute(request, child.time_limit)
                     if response is None or response.error is not None:

@@ -1,11 +1,9 @@
 """A session with a live child: hello, initialize, execute, shutdown; and its end."""
 
-import hashlib
 import math
 import os
 import select
 import signal
-import stat
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -16,6 +14,7 @@ import anyio
 import anyio.to_thread
 import msgspec
 
+from runner.bulk import Bulk, bulk_channel
 from runner.child import child_command, child_environ, exchange_folder
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure
@@ -24,7 +23,7 @@ from runner.dialogue import BadOutput, Dialogue, Launch, NotStarted, Start, Time
 from runner.environment import installed_modules
 from runner.events import Origin, Phase, Stream
 from runner.process import KILL_SECONDS, PIPE_BYTES, READ_BYTES, Process, spawn
-from runner.protocol import Executed, Message, OutputRecord, Response
+from runner.protocol import Executed, Message, Response
 from runner.task import Task
 
 # faulthandler writes every thread's stack within milliseconds of the SIGABRT; a child that is
@@ -57,9 +56,9 @@ class Session:
     read by whoever waits for an answer: the loop, or a thread that calls :meth:`try_execute`.
     """
 
-    def __init__(self, case: Case, launch: Launch, exchange: Path, wake: tuple[int, int]) -> None:
+    def __init__(self, case: Case, launch: Launch, bulk: Bulk, wake: tuple[int, int]) -> None:
         self._case = case
-        self._exchange = exchange
+        self._bulk = bulk
         self._asleep, self._awake = wake
         self._poll = select.poll()
         self._broken = False
@@ -82,6 +81,7 @@ class Session:
 
     def started(self, process: Process) -> None:
         self.process = process
+        self._bulk.started()
         self._poll.register(process.stdout, select.POLLIN)
         self._poll.register(self._asleep, select.POLLIN)
 
@@ -98,7 +98,7 @@ class Session:
 
     async def load(self, limit: TimeLimit, *, fork: bool) -> None:
         """Let the child load the wire function."""
-        request = self.dialogue.initialize(self._exchange, fork=fork)
+        request = self.dialogue.initialize(self._bulk.folder, fork=fork)
         await self._send(request, limit)
         response = await self.receive(Phase.LOAD, limit)
         await self._settle(response)
@@ -106,14 +106,20 @@ class Session:
         assert self._case.child is not None
         self._info = msgspec.structs.replace(self._case.child)
 
-    async def execute(self, task: Task, timeout: float | None) -> tuple[dict[str, bytes], Executed]:
+    async def execute(
+        self, task: Task, timeout: float | None
+    ) -> tuple[dict[str, bytes | memoryview], Executed]:
         """Run one task.
 
         :param timeout: seconds that it may take; ``None``: as long as it likes.
         :returns: its outputs by name, and what it took.
         :raises Failure: whatever went wrong.
         """
-        request = self.dialogue.execute(task)
+        if task.inputs:
+            # In a thread: they may be large.
+            request = await anyio.to_thread.run_sync(self.request, task)
+        else:
+            request = self.request(task)
         limit = TimeLimit(timeout)
         try:
             await self._send(request, limit)
@@ -125,7 +131,7 @@ class Session:
 
     async def go_on(
         self, response: Message | None, timeout: float | None, spent: float
-    ) -> tuple[dict[str, bytes], Executed]:
+    ) -> tuple[dict[str, bytes | memoryview], Executed]:
         """Go on where :meth:`try_execute` has left off, after so many seconds.
         :raises Failure: whatever went wrong.
         """
@@ -137,15 +143,15 @@ class Session:
                 raise
         return await self.executed(response)
 
-    async def executed(self, response: Message) -> tuple[dict[str, bytes], Executed]:
+    async def executed(self, response: Message) -> tuple[dict[str, bytes | memoryview], Executed]:
         """Judge the answer to a task, and take its outputs.
 
         :raises Failure: whatever went wrong.
         """
         await self._settle(response)
         executed = self.dialogue.executed(response)
-        if any(record.file is not None for record in executed.outputs):
-            # In a thread: they are large, and on a disk.
+        if any(record.data is None for record in executed.outputs):
+            # In a thread: they are large.
             return await anyio.to_thread.run_sync(self.outputs, executed), executed
         return self.outputs(executed), executed
 
@@ -218,6 +224,7 @@ class Session:
         error = response.error if isinstance(response, Response) else None
         if error is None:
             return
+        self._bulk.discard()
         self.process.drain()
         if error.data is not None and error.data.ended is not None:
             fork = error.data.ended
@@ -336,35 +343,34 @@ class Session:
                 return False
         return stdin is not None
 
-    def outputs(self, executed: Executed) -> dict[str, bytes]:
+    def request(self, task: Task) -> bytes:
+        """The request to run a task, whose inputs are on their way then.
+
+        :raises Failure: the task cannot be sent.
+        """
+        if not task.inputs:
+            return self.dialogue.execute(task)
+        try:
+            inputs = self._bulk.send(task.inputs, self.dialogue.request_id + 1)
+        except OSError as error:
+            if error.errno not in child_failures.NO_ROOM:
+                raise
+            raise self.dialogue.failure(child_failures.no_room("the task's inputs")) from error
+        return self.dialogue.execute(task, inputs)
+
+    def outputs(self, executed: Executed) -> dict[str, bytes | memoryview]:
         """Take the outputs that an answer announces.
 
         :raises Failure: one is not what was announced.
         """
-        taken: dict[str, bytes] = {}
-        for record in executed.outputs:
+        taken: dict[str, bytes | memoryview] = {}
+        for index, record in enumerate(executed.outputs):
             try:
-                taken[record.name] = self._output(record)
+                taken[record.name] = self._bulk.take(record, self.dialogue.request_id, index)
             except (OSError, ValueError) as error:
                 self._broken = True
                 raise self.dialogue.bad_output(BadOutput(record.name, str(error))) from error
         return taken
-
-    def _output(self, record: OutputRecord) -> bytes:
-        if record.file is None:
-            if record.data is None:
-                raise ValueError("it has neither data nor a file")
-            data = record.data
-        else:
-            path = self._exchange / record.file
-            if path.parent != self._exchange:
-                raise ValueError(f"its file {record.file!r} is not in the exchange folder")
-            data = _take_file(path, record.size)
-        if len(data) != record.size:
-            raise ValueError(f"{len(data)} bytes arrived where {record.size} were announced")
-        if hashlib.sha256(data).hexdigest() != record.sha256:
-            raise ValueError("its SHA-256 is not the one announced")
-        return data
 
 
 @asynccontextmanager
@@ -390,7 +396,7 @@ async def open_session(
         with case.journal.phase(Phase.SPAWN):
             case.journal.fact(Origin.CHILD_START, Start(launch, argv, None))
             try:
-                exchange = stack.enter_context(exchange_folder())
+                bulk = stack.enter_context(bulk_channel(stack.enter_context(exchange_folder())))
             except OSError as error:
                 raise Failure(child_failures.no_exchange_folder(error)) from error
             try:
@@ -398,10 +404,10 @@ async def open_session(
                 os.set_blocking(wake[0], False)
                 for descriptor in wake:
                     stack.callback(os.close, descriptor)
-                session = Session(case, launch, exchange, wake)
+                session = Session(case, launch, bulk, wake)
                 process = await stack.enter_async_context(
                     spawn(
-                        argv,
+                        [*argv, *bulk.options],
                         env=child_environ(environ, launch.python, launch.env),
                         cwd=launch.bundle,
                         stdout=None,
@@ -410,6 +416,7 @@ async def open_session(
                             "--console-fd",
                             partial(session.dialogue.feed_output, Stream.STDOUT),
                         ),
+                        inherited=bulk.inherited,
                         ended=session.on_end,
                         stdin=True,
                     )
@@ -431,19 +438,3 @@ async def open_session(
                 await session.shutdown()
         finally:
             session.dialogue.settle()
-
-
-def _take_file(path: Path, size: int) -> bytes:
-    """Read and remove a file that the child wrote.
-
-    :raises OSError: it cannot be read.
-    :raises ValueError: it is no plain file of that size.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size != size:
-            raise ValueError(f"its file is not a plain one of {size} bytes")
-        data = file.read(size)
-    path.unlink()
-    return data

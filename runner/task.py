@@ -21,15 +21,22 @@ class Task(Struct, frozen=True):
         else ``"default"``.
     :param params: what JSON can say.
     :param seed: 0 .. 2**64-1.
+    :param inputs: data beside the parameters: buffers (bytes, arrays) by name. The wire function
+        finds each in its ``params``, under its name, as a read-only ``memoryview`` of its bytes.
     """
 
     entrypoint: str | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+    inputs: Mapping[str, Any] = field(default_factory=dict)
 
     def named(self, default: str) -> "Task":
         """This task with an entry point, ``default`` where it has none."""
-        return self if self.entrypoint is not None else Task(default, self.params, self.seed)
+        return (
+            self
+            if self.entrypoint is not None
+            else Task(default, self.params, self.seed, self.inputs)
+        )
 
 
 def check_task(task: Task) -> None:
@@ -46,6 +53,8 @@ def check_task(task: Task) -> None:
     if not isinstance(task.params, Mapping):
         raise params_invalid(f"the parameters are a {_kind(task.params)}, not an object")
     _check_json(task.params, "params", set())
+    if task.inputs:
+        _check_inputs(task)
 
 
 def params_invalid(summary: str) -> Failure:
@@ -62,6 +71,23 @@ def params_invalid(summary: str) -> Failure:
             ],
         )
     )
+
+
+def _check_inputs(task: Task) -> None:
+    if not isinstance(task.inputs, Mapping):
+        raise params_invalid(f"the inputs are a {_kind(task.inputs)}, not a mapping")
+    for name, value in task.inputs.items():
+        if not isinstance(name, str):
+            raise params_invalid(f"an input has the name {name!r}, which is not a string")
+        if name in task.params:
+            raise params_invalid(f"{name!r} is both a parameter and an input")
+        try:
+            memoryview(value).release()
+        except (TypeError, ValueError, BufferError):  # ValueError: NumPy's of dates and objects.
+            raise params_invalid(
+                f"the input {name!r} is a {_kind(value)}, not a buffer such as bytes or an array"
+                " of numbers"
+            ) from None
 
 
 def _check_json(value: object, where: str, above: set[int]) -> None:

@@ -309,13 +309,15 @@ async def test_an_abort_says_what_the_c_library_said(bundle: MakeBundle) -> None
         libc = ctypes.CDLL(None)
         libc.malloc.restype = ctypes.c_void_p
         libc.free.argtypes = [ctypes.c_void_p]
-        libc.free(libc.malloc(64) + 8)
+        block = libc.malloc(64)
+        ctypes.memset(block, 0, 64)  # Else it is up to what lay there before what free() sees.
+        libc.free(block + 8)
         """
     )
     report = await Child(folder).fail()
     assert (report.phase, report.code) == (Phase.LOAD, Code.CHILD_CRASHED)
     assert report.summary == (
-        "SIGABRT ended the child while it loaded the bundle, in wire.py:6: free(): invalid pointer"
+        "SIGABRT ended the child while it loaded the bundle, in wire.py:8: free(): invalid pointer"
     )
 
 

@@ -119,8 +119,8 @@ def _cache_is_file(place: Place) -> None:
 def _two_seconds(place: Place) -> None:
     """Neither the command nor a Runner sets this limit."""
     place.prelude = (
-        "import functools, runner.flow\n"
-        "runner.flow.environment = functools.partial(runner.flow.environment, timeout=2)\n"
+        "import functools, runner.prepare\n"
+        "runner.prepare.environment = functools.partial(runner.prepare.environment, timeout=2)\n"
     )
 
 
