@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from runner.result import Result as Result
     from runner.runner import AsyncRunner as AsyncRunner
     from runner.runner import Runner as Runner
+    from runner.settings import Isolation as Isolation
+    from runner.task import Task as Task
 
 _HOMES = {
     "AsyncRunner": "runner.runner",
@@ -39,11 +41,13 @@ _HOMES = {
     "ExecutionError": "runner.diagnosis.errors",
     "InternalError": "runner.diagnosis.errors",
     "InterpreterError": "runner.diagnosis.errors",
+    "Isolation": "runner.settings",
     "Phase": "runner.events",
     "Report": "runner.diagnosis.report",
     "Result": "runner.result",
     "Runner": "runner.runner",
     "RunnerError": "runner.diagnosis.errors",
+    "Task": "runner.task",
 }
 
 __all__ = sorted(_HOMES)
