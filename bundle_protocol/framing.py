@@ -97,6 +97,10 @@ class FrameDecoder:
             FramingError: while iterating, after everything that came before the violation.
             FrameTooLarge: likewise.
         """
+        if self._framed and not self._buffer and self._body_bytes is None:
+            frame = self._whole(data)
+            if frame is not None:
+                return iter((frame,))
         self._buffer += data
         return self._complete()
 
@@ -111,6 +115,20 @@ class FrameDecoder:
             problem = f"the stream ends inside a frame, {len(self._buffer)} bytes into {expected},"
             raise FramingError(problem, self._offset, self._excerpt())
         return Noise(self._take(len(self._buffer)))
+
+    def _whole(self, data: bytes) -> Frame | None:
+        """The frame that ``data`` is, as nearly every message comes: a third of the time."""
+        head = _HEAD.match(data, 0, MAX_HEAD_BYTES)
+        announced = None if head is None else _announced(head.group())
+        if (
+            head is None
+            or announced is None
+            or announced > self._max_bytes
+            or head.end() + announced != len(data)
+        ):
+            return None
+        self._offset += len(data)
+        return Frame(data[head.end() :])
 
     def _complete(self) -> Iterator[Frame | Noise]:
         if not self._framed:

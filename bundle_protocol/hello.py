@@ -1,6 +1,6 @@
 """The first thing that a child runs: it keeps the wire for itself and says which Python it is.
 
-    PYTHON -s /path/to/bundle_protocol/hello.py [--console-fd N]
+    PYTHON -s /path/to/bundle_protocol/hello.py [--console-fd N] [--bulk-fd N]
 
 It is written in what every Python from 2.7 on parses, so that a child on the wrong Python names
 that Python instead of dying of a syntax error; only after its hello does it refuse. Importing it
@@ -27,8 +27,9 @@ def main():
     Returns the process's exit status (docs/protocol.md, "Exit statuses").
     """
     leave_own_folder()
-    console = sys.argv[2] if sys.argv[1:2] == ["--console-fd"] and len(sys.argv) == 3 else None
-    if os.isatty(0) or (console is None and len(sys.argv) > 1):
+    descriptors = dict(zip(sys.argv[1::2], sys.argv[2::2]))  # noqa: B905 - Python 2.7
+    console, bulk = descriptors.pop("--console-fd", None), descriptors.pop("--bulk-fd", None)
+    if os.isatty(0) or descriptors or len(sys.argv) % 2 == 0:
         complain(
             "this is the child's side of modelops-runner, and a runner starts it: it speaks\n"
             "JSON-RPC over stdin and stdout. To run a bundle: modelops-runner exec BUNDLE"
@@ -38,6 +39,7 @@ def main():
     del sys.argv[1:]
     try:
         wire_in, wire_out = take_descriptors(None if console is None else int(console))
+        bulk_fd = None if bulk is None else take_descriptor(int(bulk))
         write_hello(wire_out)
     except (OSError, ValueError) as error:
         complain("cannot say hello to the runner: %s" % error)
@@ -54,7 +56,7 @@ def main():
     load_package()
     from bundle_protocol.server import serve
 
-    return serve(wire_in, wire_out)
+    return serve(wire_in, wire_out, bulk_fd)
 
 
 def leave_own_folder():
@@ -93,6 +95,14 @@ def take_descriptors(console):
         os.dup2(console, 1)
         os.close(console)
     return wire_in, wire_out
+
+
+def take_descriptor(fd):
+    # type: (int) -> int
+    """Moves a descriptor to a number that no spawned process inherits. Raises OSError if closed."""
+    own = os.dup(fd)
+    os.close(fd)
+    return own
 
 
 def write_hello(wire_out):

@@ -30,8 +30,16 @@ MAX_HELLO_BYTES = 16 * 1024
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 """The longest body of any other frame."""
 
-INLINE_BYTES = 32 * 1024
-"""An output up to this long travels inside its answer, a longer one as a file beside it."""
+INLINE_BYTES = 16 * 1024
+"""A value up to this long travels inside its message, a longer one beside it: there a memfd costs
+less than base64 does."""
+
+
+WARM = "warm"
+"""Tasks run in the child itself, one after the other."""
+
+FORK = "fork"
+"""Tasks run in processes that the child forks, one for each."""
 
 
 class ErrorCode(IntEnum):
@@ -53,6 +61,7 @@ class ErrorCode(IntEnum):
     WIRE_AMBIGUOUS = -32008
     WIRE_NOT_FOUND = -32009
     WIRE_INVALID = -32010
+    TASK_ENDED = -32011
 
 
 class ExitStatus(IntEnum):

@@ -3,66 +3,97 @@
 from __future__ import annotations
 
 import binascii
-import hashlib
-import itertools
 import os
+from contextlib import suppress
 
 from bundle_protocol.describe import clip, describe_exception, safe_repr, summarize, type_name
 from bundle_protocol.messages import INLINE_BYTES, MAX_MESSAGE_BYTES, ErrorCode, RequestError
 
+TYPE_CHECKING = False  # Importing typing takes 2 ms.
+if TYPE_CHECKING:
+    from bundle_protocol.bulk import Buffer
+    from bundle_protocol.wire import Wire
+
 _MAX_OFFENDING = 20
 _MAX_NAME = 200
 
-_serial = itertools.count(1)
 
-
-def encode_outputs(result: object, exchange: str | None) -> list[dict[str, object]]:
-    """One entry for each output, in order, with its bytes inline or in a file.
+def encode_outputs(
+    result: object, wire: Wire, exchange: str | None, request_id: object
+) -> list[dict[str, object]]:
+    """One record for each output, in order, with its bytes inline or on their way beside the wire.
 
     Args:
         result: what the wire function returned.
-        exchange: the folder for outputs over ``INLINE_BYTES``; without one all travel inline.
+        wire: its socket takes outputs over ``INLINE_BYTES``, if it has one.
+        exchange: the folder for them where there is no such socket; without either, all are inline.
+        request_id: of the request that the records answer.
 
     Raises:
         RequestError: ``RESULT_INVALID``, ``MESSAGE_TOO_LARGE``, or ``INTERNAL_ERROR`` when the
-            exchange folder could not be written. No file is left behind then.
+            exchange folder could not be written.
     """
     outputs = _checked(result)
-    inline = {
-        name: data
-        for name, data in outputs.items()
-        if exchange is None or len(data) <= INLINE_BYTES
-    }
+    records: dict[str, dict[str, object]] = {}
+    if any(len(data) > INLINE_BYTES for data in outputs.values()):
+        records = _sent(outputs, wire, exchange, request_id)
+    inline = {name: data for name, data in outputs.items() if name not in records}
     _check_total(inline)
-    entries: list[dict[str, object]] = []
-    written: list[str] = []
-    for name, data in outputs.items():
-        entry: dict[str, object] = {
-            "name": name,
-            "size": len(data),
-            "sha256": hashlib.sha256(data).hexdigest(),
-        }
-        if exchange is None or name in inline:
-            entry["data"] = binascii.b2a_base64(data, newline=False).decode("ascii")
-        else:
-            file = f"{os.getpid()}-{next(_serial)}"
+    for name, data in inline.items():
+        text = binascii.b2a_base64(data, newline=False).decode("ascii")
+        records[name] = {"crc32": binascii.crc32(data), "data": text}
+    return [{"name": name, "size": len(outputs[name]), **records[name]} for name in outputs]
+
+
+def plain_bytes(value: object) -> Buffer:
+    """The bytes of any buffer, without a copy where they lie in one piece.
+
+    Raises:
+        TypeError: it is no buffer.
+    """
+    if type(value) is bytes:
+        return value
+    view = memoryview(value)  # type: ignore[arg-type]  # A TypeError, if it is none.
+    if view.nbytes and view.c_contiguous:
+        with suppress(ValueError):  # A format that struct does not know, as of a record array.
+            return view.cast("B")
+    return view.tobytes()
+
+
+def _sent(
+    outputs: dict[str, Buffer], wire: Wire, exchange: str | None, request_id: object
+) -> dict[str, dict[str, object]]:
+    """Sends the large outputs beside the wire; what their records say of it."""
+    from bundle_protocol import bulk
+
+    sent: dict[str, dict[str, object]] = {}
+    with wire.bulk_socket() as socket:
+        for index, (name, data) in enumerate(outputs.items()):
+            if len(data) <= INLINE_BYTES:
+                continue
             try:
-                _write(data, os.path.join(exchange, file), written)
+                where = bulk.send(data, socket, exchange, request_id, index)
             except OSError as error:
-                for path in written:
-                    os.unlink(path)
+                _remove(exchange, sent)
                 raise RequestError(
                     ErrorCode.INTERNAL_ERROR,
                     f"output {name!r} ({len(data)} bytes) cannot be written to the exchange folder "
                     f"{exchange}: {summarize(error)}",
                     {"exception": describe_exception(error)},
                 ) from error
-            entry["file"] = file
-        entries.append(entry)
-    return entries
+            if where is not None:
+                sent[name] = where
+    return sent
 
 
-def _checked(result: object) -> dict[str, bytes]:
+def _remove(exchange: str | None, sent: dict[str, dict[str, object]]) -> None:
+    for record in sent.values():
+        if exchange is not None and "file" in record:
+            with suppress(OSError):  # The folder itself may be gone.
+                os.unlink(os.path.join(exchange, str(record["file"])))
+
+
+def _checked(result: object) -> dict[str, Buffer]:
     if not isinstance(result, dict):
         kind = type_name(type(result))
         raise RequestError(
@@ -85,12 +116,15 @@ def _checked(result: object) -> dict[str, bytes]:
             "the wire function returned no outputs",
             {"returned": type_name(type(result)), "offending": []},
         )
-    outputs = {name: bytes(value) for name, value in result.items()}
+    outputs = {
+        name: value if type(value) is bytes else plain_bytes(value)
+        for name, value in result.items()
+    }
     _check_for_errors(outputs)
     return outputs
 
 
-def _check_for_errors(outputs: dict[str, bytes]) -> None:
+def _check_for_errors(outputs: dict[str, Buffer]) -> None:
     """An exception returned as ``error`` or ``error.json`` is told as what it is: no result."""
     named = [name for name in outputs if name.partition(".")[0] == "error"]
     if not named:
@@ -137,7 +171,7 @@ def _sentence(problem: dict[str, object]) -> str:
     return f"the name {name} is a {kind}, not a str"
 
 
-def _check_total(inline: dict[str, bytes]) -> None:
+def _check_total(inline: dict[str, Buffer]) -> None:
     """Before base64 makes a third more of it, in memory that may not be there."""
     total = sum(4 * ((len(data) + 2) // 3) for data in inline.values())
     if total > MAX_MESSAGE_BYTES:
@@ -153,9 +187,3 @@ def _check_total(inline: dict[str, bytes]) -> None:
                 "outputs": [{"name": name, "size": len(inline[name])} for name in largest],
             },
         )
-
-
-def _write(data: bytes, path: str, written: list[str]) -> None:
-    with open(path, "xb") as file:
-        written.append(path)
-        file.write(data)

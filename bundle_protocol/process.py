@@ -10,10 +10,12 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Callable
 
 from bundle_protocol.messages import ExitStatus
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
+_prctl: Callable[..., int] | None = None  # None without ctypes.
 _IOLBF = 1  # stdio.h, on Linux and macOS alike
 _ENDING_SECONDS = 5.0
 """How long a child whose parent hung up may take to end by itself."""
@@ -47,11 +49,18 @@ def prepare() -> None:
     # C buffers whole blocks where its stdout is no terminal; std::cout goes through it.
     name = "__stdoutp" if sys.platform == "darwin" else "stdout"
     libc.setvbuf(ctypes.c_void_p.in_dll(libc, name), None, _IOLBF, ctypes.c_size_t(0))
-    if sys.platform == "linux":
-        parent = os.getppid()
-        libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-        if os.getppid() != parent:
-            os._exit(ExitStatus.WIRE_BROKEN)  # It died before the signal was asked for.
+    global _prctl
+    _prctl = getattr(libc, "prctl", None)
+    die_with(os.getppid())
+
+
+def die_with(parent: int) -> None:
+    """Asks Linux to kill this process when its parent dies. A fork has to ask anew (prctl(2))."""
+    if sys.platform != "linux" or _prctl is None:
+        return
+    _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+    if os.getppid() != parent:
+        os._exit(ExitStatus.WIRE_BROKEN)  # It died before the signal was asked for.
 
 
 def end_on_hang_up(wire_in: int, working: threading.Event) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import resource
+import sys
 import threading
 import time
 
@@ -15,10 +16,12 @@ from bundle_protocol.loading import Bundle, WireFunction, load
 from bundle_protocol.messages import (
     EXECUTE,
     EXITING,
+    FORK,
     INITIALIZE,
     MAX_MESSAGE_BYTES,
     PROTOCOL_VERSIONS,
     SHUTDOWN,
+    WARM,
     ErrorCode,
     ExitStatus,
     RequestError,
@@ -30,15 +33,26 @@ TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
     from typing import TypeVar
 
+    from bundle_protocol.forking import Forker
+    from bundle_protocol.inputs import Inputs
+
     T = TypeVar("T")
 
 
-def serve(wire_in: int, wire_out: int) -> int:
+_ANSWERED = object()
+"""In place of a result that the task's own process has sent."""
+
+
+_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+
+
+def serve(wire_in: int, wire_out: int, bulk: int | None = None) -> int:
     """Answers the parent's requests.
 
     Args:
         wire_in: the descriptor to read frames from.
         wire_out: the descriptor to write frames to.
+        bulk: the socket for what travels beside the frames, if there is one.
 
     Returns the process's exit status.
 
@@ -47,10 +61,8 @@ def serve(wire_in: int, wire_out: int) -> int:
             as the bundle wanted, with its status and its message, for the parent to see.
     """
     process.prepare()
-    working = threading.Event()
-    process.end_on_hang_up(wire_in, working)
     try:
-        _answer_requests(Wire(wire_in, wire_out), working)
+        _answer_requests(Wire(wire_in, wire_out, bulk), wire_in)
     except WireClosed:
         process.complain(
             "the bundle's code closed descriptors that it did not open (os.closerange?), and the "
@@ -66,22 +78,21 @@ def serve(wire_in: int, wire_out: int) -> int:
     return ExitStatus.DONE
 
 
-def _answer_requests(wire: Wire, working: threading.Event) -> None:
-    own_pid = os.getpid()
-    session = Session(working)
+def _answer_requests(wire: Wire, wire_in: int) -> None:
+    session = Session(wire, wire_in)
     for body in wire.receive():
         try:
             answer = session.answer(body)
         except SystemExit as error:
-            if os.getpid() == own_pid:
+            if os.getpid() == session.pid:
                 _announce_exit(wire, error)
             raise
-        if os.getpid() != own_pid:
+        if os.getpid() != session.pid:
             process.complain("a process that the task forked came back from the wire function")
             os._exit(1)
         if answer is not None:
             process.flush_console()
-            wire.send(answer)
+            session.send(answer)
         if session.ended:
             return
 
@@ -99,47 +110,63 @@ class Session:
     """What was asked for so far, and the answers to it: bodies of frames in, bodies out.
 
     Args:
-        working: set while the bundle's code runs, and clear at all other times.
+        wire: what the answers go over.
+        wire_in: its read end, which hangs up when the parent dies.
     """
 
-    def __init__(self, working: threading.Event) -> None:
+    def __init__(self, wire: Wire, wire_in: int) -> None:
         self.ended = False
         """Whether ``shutdown`` was asked for."""
-        self._working = working
-        self._wire: WireFunction | None = None
+        self.pid = os.getpid()
+        """Of the process that is to answer: another one once a task has a fork of its own."""
+        self._wire = wire
+        self._wire_in = wire_in
+        self._working = threading.Event()
+        self._function: WireFunction | None = None
         self._exchange: str | None = None
+        self._request_id: object = None
+        self._forker: Forker | None = None
         self._methods = {
             INITIALIZE: self._initialize,
             EXECUTE: self._execute,
             SHUTDOWN: self._shutdown,
         }
 
+    def send(self, answer: bytes) -> None:
+        """Writes an answer; the process of a task ends with it."""
+        if self._forker is not None and self._forker.forked:
+            self._forker.send(answer)
+        else:
+            self._wire.send(answer)
+
     def answer(self, body: bytes) -> bytes | None:
-        """The answer to one message; None to a notification, which has none.
+        """The answer to one message; None where there is none to send: to a notification, and to
+        a task whose own process has sent it.
 
         Raises:
             SystemExit: the bundle's code asked for it.
         """
-        request_id: object = None
+        self._request_id = None
         try:
             message = _message(body)
             if "id" not in message:
                 return None
-            request_id = message["id"]
+            self._request_id = message["id"]
             method = message["method"]
             if method not in self._methods:
                 raise RequestError(ErrorCode.METHOD_NOT_FOUND, f"there is no method {method!r}")
             params = message.get("params", {})
             if not isinstance(params, dict):
                 raise RequestError(ErrorCode.INVALID_PARAMS, "params must be an object")
-            return _encode(
-                {"jsonrpc": "2.0", "id": request_id, "result": self._methods[method](params)}
-            )
+            result = self._methods[method](params)
+            if result is _ANSWERED:
+                return None
+            return _encode({"jsonrpc": "2.0", "id": self._request_id, "result": result})
         except RequestError as error:
             answer = {"code": int(error.code), "message": error.message}
             if error.data is not None:
                 answer["data"] = error.data
-            return _encode({"jsonrpc": "2.0", "id": request_id, "error": answer})
+            return _encode({"jsonrpc": "2.0", "id": self._request_id, "error": answer})
 
     def _initialize(self, params: dict[str, object]) -> object:
         version = _required(params, "protocol_version", int)
@@ -150,36 +177,97 @@ class Session:
                 f"version {version} of the protocol is not spoken here, only {spoken}",
                 {"requested": version, "supported": list(PROTOCOL_VERSIONS)},
             )
-        if self._wire is not None:
+        if self._function is not None:
             raise RequestError(ErrorCode.INVALID_REQUEST, "initialize was answered before")
+        isolation = _optional(params, "isolation", str) or WARM
+        if isolation not in (WARM, FORK):
+            raise RequestError(ErrorCode.INVALID_PARAMS, f"there is no isolation {isolation!r}")
         bundle = _bundle(_required(params, "bundle", dict))
         exchange = _optional(params, "exchange", str)
         if exchange is not None and not os.path.isdir(exchange):
             raise RequestError(
                 ErrorCode.INVALID_PARAMS, f"exchange must be a folder that exists: {exchange}"
             )
+        if isolation == WARM:
+            self._end_on_hang_up()
         self._working.set()
         try:
-            self._wire = load(bundle)
+            self._function = load(bundle)
         finally:
             self._working.clear()
         self._exchange = exchange
-        return {"protocol_version": version, "wire": self._wire.name, "file": self._wire.file}
+        result = {
+            "protocol_version": version,
+            "wire": self._function.name,
+            "file": self._function.file,
+        }
+        if isolation == FORK:
+            from bundle_protocol.forking import Forker, why_unsafe
+
+            result["fork_unsafe"] = why_unsafe()
+            if result["fork_unsafe"] is None:
+                self._forker = Forker(self._wire)
+            else:
+                self._end_on_hang_up()
+        return result
+
+    def _end_on_hang_up(self) -> None:
+        # A thread, which a process that is to be forked must not have. It needs none: while a task
+        # runs it waits, and Linux, the one system on which it forks, ends it with the parent.
+        process.end_on_hang_up(self._wire_in, self._working)
 
     def _execute(self, params: dict[str, object]) -> object:
-        if self._wire is None:
+        if self._function is None:
             raise RequestError(ErrorCode.INVALID_REQUEST, "execute was asked for before initialize")
         entrypoint = _required(params, "entrypoint", str)
         task_params = _required(params, "params", dict)
         seed = _required(params, "seed", int)
+        inputs = self._inputs(params)
+        if self._forker is None:
+            return self._run(self._function, entrypoint, task_params, seed, inputs)
+        try:
+            ended = self._forker.fork()
+            if self._forker.forked:
+                self.pid = os.getpid()
+                return self._run(self._function, entrypoint, task_params, seed, inputs)
+        finally:
+            if inputs is not None:
+                inputs.close()
+        if ended is None:
+            return _ANSWERED
+        raise RequestError(ErrorCode.TASK_ENDED, "the task's process ended", {"ended": vars(ended)})
+
+    def _inputs(self, params: dict[str, object]) -> Inputs | None:
+        """Taken before the fork: one that dies early must not leave them to the next task."""
+        if params.get("inputs") is None:
+            return None
+        from bundle_protocol.inputs import Inputs
+
+        records = _required(params, "inputs", list)
+        with self._wire.bulk_socket() as socket:
+            return Inputs(records, socket, self._exchange, self._request_id)
+
+    def _run(
+        self,
+        function: WireFunction,
+        entrypoint: str,
+        params: dict[str, object],
+        seed: int,
+        inputs: Inputs | None,
+    ) -> object:
+        if inputs is not None:
+            try:
+                params.update(inputs.views())
+            finally:
+                inputs.close()
         failure: BaseException | None = None
         self._working.set()
         try:
             wall, cpu = time.perf_counter(), _cpu_seconds()
-            result = self._wire.call(entrypoint, task_params, seed)
+            result = function.call(entrypoint, params, seed)
             wall, cpu = time.perf_counter() - wall, _cpu_seconds() - cpu
             # Inside of the try because what is returned is the bundle's, with methods of its own.
-            outputs = encode_outputs(result, self._exchange)
+            outputs = encode_outputs(result, self._wire, self._exchange, self._request_id)
         except (RequestError, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001  # The bundle's code may raise anything.
@@ -188,7 +276,13 @@ class Session:
             self._working.clear()
         if failure is not None:
             raise raised_error(ErrorCode.TASK_FAILED, failure)
-        return {"outputs": outputs, "wall_seconds": wall, "cpu_seconds": cpu}
+        return {
+            "outputs": outputs,
+            "wall_seconds": wall,
+            "cpu_seconds": cpu,
+            "max_rss_bytes": _peak_memory(),
+            "pid": self.pid,
+        }
 
     def _shutdown(self, params: dict[str, object]) -> object:
         self.ended = True
@@ -211,7 +305,7 @@ def _message(body: bytes) -> dict[str, object]:
 
 
 def _encode(message: dict[str, object]) -> bytes:
-    text = json.dumps(message, ensure_ascii=False, separators=(",", ":"))
+    text = _to_json(message)
     # A lone surrogate, out of a file's name or a message, is no Unicode: parsers refuse it.
     body = text.encode("utf-8", "replace")
     if len(body) > MAX_MESSAGE_BYTES:
@@ -255,7 +349,13 @@ def _optional(params: dict[str, object], name: str, kind: type[T]) -> T | None:
     return None if params.get(name) is None else _required(params, name, kind)
 
 
+def _peak_memory() -> int:
+    """The most memory, in bytes, that this process had at a time, since it began."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
 def _cpu_seconds() -> float:
     """Of this process, with all of its threads, and of the processes it has waited for."""
-    usages = map(resource.getrusage, (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return sum(usage.ru_utime + usage.ru_stime for usage in usages)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return time.process_time() + children.ru_utime + children.ru_stime

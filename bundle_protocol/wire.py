@@ -4,9 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 from bundle_protocol.framing import FrameDecoder, encode_frame
 from bundle_protocol.messages import MAX_MESSAGE_BYTES
+
+TYPE_CHECKING = False  # Importing typing takes 2 ms.
+if TYPE_CHECKING:
+    import _socket
 
 _READ_BYTES = 64 * 1024
 
@@ -16,16 +21,22 @@ class WireClosed(Exception):
 
 
 class Wire:
-    """Reads requests from ``read_fd`` and writes answers to ``write_fd``, both blocking."""
+    """Reads requests from ``read_fd`` and writes answers to ``write_fd``, both blocking.
 
-    def __init__(self, read_fd: int, write_fd: int) -> None:
+    ``bulk_fd`` is the socket for what travels beside them, None where there is none.
+    """
+
+    def __init__(self, read_fd: int, write_fd: int, bulk_fd: int | None = None) -> None:
         self._read_fd = read_fd
         self._write_fd = write_fd
+        self._bulk_fd = bulk_fd
         self._decoder = FrameDecoder(MAX_MESSAGE_BYTES, strict=True)
         # Whoever made the pipes may have left them non-blocking, as an event loop does.
         os.set_blocking(read_fd, True)
         os.set_blocking(write_fd, True)
-        self._files = self._open_files()
+        self._read_file, self._write_file = _open_file(read_fd), _open_file(write_fd)
+        self._bulk_file = None if bulk_fd is None else _open_file(bulk_fd)
+        self._kept = False
         if hasattr(os, "register_at_fork"):  # Not every PyPy has it.
             os.register_at_fork(after_in_child=self._close)
 
@@ -37,7 +48,7 @@ class Wire:
             WireClosed: see there.
         """
         while True:
-            self._check()
+            _check(self._read_fd, self._read_file)
             try:
                 data = os.read(self._read_fd, _READ_BYTES)
             except ConnectionError:
@@ -53,25 +64,51 @@ class Wire:
             ConnectionError: nobody is at the other end.
             WireClosed: see there.
         """
-        self._check()
+        _check(self._write_fd, self._write_file)
         frame = memoryview(encode_frame(body))
         while frame:
             frame = frame[os.write(self._write_fd, frame) :]
 
+    @contextmanager
+    def bulk_socket(self) -> Iterator[_socket.socket | None]:
+        """The socket for bulk data; None where there is none, or the bundle's code closed it."""
+        if self._bulk_fd is None or _open_file(self._bulk_fd) != self._bulk_file:
+            yield None
+            return
+        import _socket  # No child needs it that has no large results.
+
+        # Made for the moment: its finalizer would close the descriptor, by a number that may be
+        # another file's by then.
+        socket = _socket.socket(fileno=self._bulk_fd)
+        try:
+            yield socket
+        finally:
+            socket.detach()
+
+    @contextmanager
+    def kept(self) -> Iterator[None]:
+        """A process forked in here may use the wire; one forked otherwise finds it closed."""
+        self._kept = True
+        try:
+            yield
+        finally:
+            self._kept = False
+
     def _close(self) -> None:
+        if self._kept:
+            return
         # A process that the task forks must not keep the wire open. Unlike close, closerange takes
         # it that a descriptor is closed already.
-        for fd in (self._read_fd, self._write_fd):
-            os.closerange(fd, fd + 1)
+        for fd in (self._read_fd, self._write_fd, self._bulk_fd):
+            if fd is not None:
+                os.closerange(fd, fd + 1)
 
-    def _check(self) -> None:
-        # Compared and not only tried: a file that the bundle opened may have got the number of a
-        # descriptor that it closed, and would be written to.
-        if self._open_files() != self._files:
-            raise WireClosed
 
-    def _open_files(self) -> list[tuple[int, int] | None]:
-        return [_open_file(self._read_fd), _open_file(self._write_fd)]
+def _check(fd: int, file: tuple[int, int] | None) -> None:
+    # Compared and not only tried: a file that the bundle opened may have got the number of a
+    # descriptor that it closed, and would be written to.
+    if _open_file(fd) != file:
+        raise WireClosed
 
 
 def _open_file(fd: int) -> tuple[int, int] | None:

@@ -23,15 +23,17 @@ if TYPE_CHECKING:
     from runner.diagnosis.report import Report as Report
     from runner.events import Event as Event
     from runner.events import Phase as Phase
-    from runner.flow import Check as Check
-    from runner.flow import Result as Result
+    from runner.result import Check as Check
+    from runner.result import Result as Result
     from runner.runner import AsyncRunner as AsyncRunner
     from runner.runner import Runner as Runner
+    from runner.settings import Isolation as Isolation
+    from runner.task import Task as Task
 
 _HOMES = {
     "AsyncRunner": "runner.runner",
     "BundleError": "runner.diagnosis.errors",
-    "Check": "runner.flow",
+    "Check": "runner.result",
     "ChildStartError": "runner.diagnosis.errors",
     "Code": "runner.diagnosis.codes",
     "EnvironmentBuildError": "runner.diagnosis.errors",
@@ -39,11 +41,13 @@ _HOMES = {
     "ExecutionError": "runner.diagnosis.errors",
     "InternalError": "runner.diagnosis.errors",
     "InterpreterError": "runner.diagnosis.errors",
+    "Isolation": "runner.settings",
     "Phase": "runner.events",
     "Report": "runner.diagnosis.report",
-    "Result": "runner.flow",
+    "Result": "runner.result",
     "Runner": "runner.runner",
     "RunnerError": "runner.diagnosis.errors",
+    "Task": "runner.task",
 }
 
 __all__ = sorted(_HOMES)

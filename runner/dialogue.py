@@ -5,14 +5,20 @@
 
 import re
 from collections import deque
-from collections.abc import Mapping
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from msgspec import Struct
 
 from bundle_protocol.framing import Noise
-from bundle_protocol.messages import MAX_MESSAGE_BYTES, OLDEST_PYTHON, PROTOCOL_VERSIONS
+from bundle_protocol.messages import (
+    FORK,
+    MAX_MESSAGE_BYTES,
+    OLDEST_PYTHON,
+    PROTOCOL_VERSIONS,
+    WARM,
+)
 from runner.diagnosis import child_deaths, child_failures
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.child_raised import concerns_imports, exit_finding
@@ -26,11 +32,12 @@ from runner.protocol import (
     Hello,
     Initialized,
     Message,
-    OutputRecord,
     ProtocolViolation,
     Response,
+    ValueRecord,
     decode_result,
 )
+from runner.task import Task
 
 _T = TypeVar("_T")
 
@@ -98,6 +105,17 @@ class Dialogue:
         self._violation: str | None = None
         self.wire_closed = False
         self.exit: Exit | None = None
+        self.forks = False
+        """Whether the child forks a process for each task."""
+        self.fork_unsafe: str | None = None
+        """Why it does not, where it was to."""
+
+    def begin(self, case: Case) -> None:
+        """From here on, what comes in is another task's."""
+        self._case = case
+        for stream, capture in self._captures.items():
+            if capture.total_bytes:
+                self._captures[stream] = Capture()
 
     # What comes in.
 
@@ -138,6 +156,24 @@ class Dialogue:
 
     # What follows.
 
+    @property
+    def waiting(self) -> bool:
+        """Whether a request has no answer yet."""
+        return self._connection.waiting
+
+    @property
+    def violated(self) -> bool:
+        """Whether the child has sent what is not the protocol."""
+        return self._violation is not None
+
+    def answer(self) -> Response | None:
+        """The answer, where it is all here; else :meth:`take` says what there is to say."""
+        if self._messages:
+            message = self._messages.popleft()
+            assert isinstance(message, Response)  # nobody asked before the hello
+            return message
+        return None
+
     def take(self, phase: Phase) -> Message | None:
         """The next message; ``None`` where it may still come.
 
@@ -176,12 +212,14 @@ class Dialogue:
             )
         child.protocol = max(common)
 
-    def initialize(self, exchange: Path) -> bytes:
+    def initialize(self, exchange: Path, *, fork: bool = False) -> bytes:
         """The request to load the bundle.
 
         :param exchange: the folder through which larger results travel.
+        :param fork: whether the child is to fork a process for each task.
         """
         launch = self._launch
+        self.forks = fork
         return self._connection.initialize(
             {
                 "protocol_version": self._child.protocol,
@@ -193,6 +231,7 @@ class Dialogue:
                     "site": [str(folder) for folder in launch.site],
                 },
                 "exchange": str(exchange),
+                "isolation": FORK if fork else WARM,
             }
         )
 
@@ -202,28 +241,44 @@ class Dialogue:
         :raises Failure: the bundle could not be loaded.
         """
         initialized = self._result(Phase.LOAD, response, Initialized)
+        self.fork_unsafe = initialized.fork_unsafe
+        self.forks = self.forks and self.fork_unsafe is None
         # What the files declare is what its author knows; else what the environment gave.
         if self._case.bundle is not None and (
             self._launch.wire is None or self._launch.project is not None
         ):
             self._case.bundle.entry_point = initialized.wire
 
-    def execute(self, entrypoint: str, params: Mapping[str, Any], seed: int) -> bytes:
+    @property
+    def request_id(self) -> int:
+        """Of the request that was made last."""
+        return self._connection.last_id
+
+    def execute(self, task: Task, inputs: Sequence[ValueRecord] = ()) -> bytes:
         """The request to run one task.
 
+        :param inputs: what its inputs were sent as.
         :raises Failure: its parameters are too large to send.
         """
-        request = self._connection.execute(entrypoint, dict(params), seed)
+        assert task.entrypoint is not None
+        request = self._connection.execute(task.entrypoint, dict(task.params), task.seed, inputs)
         if len(request) > MAX_MESSAGE_BYTES:
             raise self.failure(child_failures.params_too_large(len(request), MAX_MESSAGE_BYTES))
         return request
 
-    def executed(self, response: Message) -> list[OutputRecord]:
+    def executed(self, response: Message) -> Executed:
         """Judge the answer to :meth:`execute`.
 
         :raises Failure: the task failed.
         """
-        return self._result(Phase.EXECUTE, response, Executed).outputs
+        return self._result(Phase.EXECUTE, response, Executed)
+
+    def task_died(self, ended: Exit, pid: int) -> Failure:
+        """The process that the child had forked for the task ended without an answer."""
+        failure = self.failure(self._death(Phase.EXECUTE, ended))
+        self._child.pid = pid
+        _write_exit(self._child, ended)
+        return failure
 
     def bad_output(self, bad: BadOutput) -> Failure:
         """An output is not what the child announced."""
@@ -254,11 +309,7 @@ class Dialogue:
         """Write down what is known of the child by now."""
         child, ended = self._child, self.exit
         if ended is not None:
-            child.exit_code = ended.code
-            child.signal = ended.signal_name
-            child.max_rss_bytes = ended.max_rss_bytes
-            child.cpu_seconds = ended.cpu_seconds
-            child.lifetime_seconds = ended.lifetime_seconds
+            _write_exit(child, ended)
         evidence = self._case.evidence
         evidence.stdout = self._captures[Stream.STDOUT].excerpt()
         evidence.stderr = self._captures[Stream.STDERR].excerpt()
@@ -292,7 +343,7 @@ class Dialogue:
         return self._captures[stream].excerpt().text
 
     def _death(self, phase: Phase, ended: Exit) -> Finding:
-        exiting = self._connection.exiting
+        exiting, self._connection.exiting = self._connection.exiting, None
         if exiting is not None and ended.signal_name is None:
             return exit_finding(self._case, phase, exiting, ended.code, self._text(Stream.STDERR))
         return child_deaths.death(
@@ -302,6 +353,14 @@ class Dialogue:
             stderr=self._text(Stream.STDERR),
             noise=self._text(Stream.NOISE),
         )
+
+
+def _write_exit(child: ChildInfo, ended: Exit) -> None:
+    child.exit_code = ended.code
+    child.signal = ended.signal_name
+    child.max_rss_bytes = ended.max_rss_bytes
+    child.cpu_seconds = ended.cpu_seconds
+    child.lifetime_seconds = ended.lifetime_seconds
 
 
 def _minor(version: str) -> tuple[int, ...]:

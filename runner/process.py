@@ -54,15 +54,28 @@ class Process:
     """A running process; made by :func:`spawn`."""
 
     def __init__(
-        self, popen: "subprocess.Popen[bytes]", stdin: int | None, ended: Callable[[], None] | None
+        self,
+        popen: "subprocess.Popen[bytes]",
+        pipes: Sequence[tuple[int, Sink]],
+        *,
+        stdin: int | None,
+        stdout: int,
+        ended: Callable[[], None] | None,
     ) -> None:
         self.pid = popen.pid
+        self.stdin = stdin
+        """What it reads from, where there is a pipe and it is open; non-blocking."""
+        self.stdout = stdout
+        """What it writes to, for whoever asked to read it by themselves; non-blocking."""
         self.exit: Exit | None = None
         """How it ended; ``None`` while it runs."""
         self._popen = popen
+        self._pipes = pipes
+        self._unread = select.poll()
+        for descriptor, _ in pipes:
+            self._unread.register(descriptor, select.POLLIN)
         self._started = time.monotonic()
         self._oom_kills = oom_kills()
-        self._stdin = stdin
         self._ended = anyio.Event()
         self._on_end = ended
 
@@ -73,19 +86,19 @@ class Process:
         or the silence is what gets diagnosed.
         """
         view = memoryview(data)
-        while view and self._stdin is not None:
+        while view and self.stdin is not None:
             try:
-                view = view[os.write(self._stdin, view) :]
+                view = view[os.write(self.stdin, view) :]
             except BlockingIOError:
-                await anyio.wait_writable(self._stdin)
+                await anyio.wait_writable(self.stdin)
             except BrokenPipeError:
                 return
 
     def close_stdin(self) -> None:
-        if self._stdin is not None:
-            anyio.notify_closing(self._stdin)
-            os.close(self._stdin)
-            self._stdin = None
+        if self.stdin is not None:
+            anyio.notify_closing(self.stdin)
+            os.close(self.stdin)
+            self.stdin = None
 
     async def wait(self) -> Exit:
         """Wait until the process has ended and all that it wrote has reached the sinks."""
@@ -108,9 +121,33 @@ class Process:
         self.send_signal(signal.SIGKILL)
         return await self.wait()
 
-    async def _supervise(self, pipes: Sequence[tuple[int, Sink]]) -> None:
+    def signal_forks(self, number: signal.Signals) -> None:
+        """Signal the processes that this one has forked; with SIGKILL, their groups too."""
+        import psutil  # 18 ms, and not needed unless a task hangs
+
+        with suppress(psutil.NoSuchProcess):
+            for fork in psutil.Process(self.pid).children():
+                with suppress(ProcessLookupError):
+                    if number == signal.SIGKILL:
+                        os.killpg(fork.pid, number)
+                    else:
+                        os.kill(fork.pid, number)
+
+    def unread(self) -> bool:
+        """Whether the process has written what the event loop has not taken yet."""
+        return any(ready & select.POLLIN for _, ready in self._unread.poll(0))
+
+    def drain(self) -> None:
+        """Hand on what the process has written by now, and not wait for the event loop's turn.
+
+        Called in the event loop's thread.
+        """
+        for descriptor, sink in self._pipes:
+            _drain(descriptor, sink)
+
+    async def _supervise(self) -> None:
         async with anyio.create_task_group() as pumps:
-            for descriptor, sink in pipes:
+            for descriptor, sink in self._pipes:
                 pumps.start_soon(_pump, descriptor, sink)
             await self._watch_exit()
             pumps.cancel_scope.cancel()
@@ -118,15 +155,14 @@ class Process:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._reap()
-        for descriptor, sink in pipes:
-            _drain(descriptor, sink)
+        self.drain()
         self._ended.set()
         if self._on_end is not None:
             self._on_end()
 
     def _killed_for_memory(self) -> bool | None:
-        now = oom_kills()
-        return None if now is None else now != self._oom_kills
+        before, self._oom_kills = self._oom_kills, oom_kills()
+        return None if self._oom_kills is None else self._oom_kills != before
 
     async def _watch_exit(self) -> None:
         """Wait for the exit without reaping, so that the pid cannot become another's meanwhile."""
@@ -155,22 +191,41 @@ class Process:
             number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
             rss = _peak_memory(usage)
             cpu = usage.ru_utime + usage.ru_stime
+        seconds = time.monotonic() - self._started
+        self.exit = self.describe_exit(code, number, rss, cpu, seconds, limits)
+        # Popen would otherwise warn that its process still runs, and try to reap it again.
+        self._popen.returncode = code if code is not None else -(number or 0)
+
+    def describe_exit(
+        self,
+        code: int | None,
+        number: int | None,
+        rss: int | None,
+        cpu: float | None,
+        seconds: float,
+        limits: Limits,
+    ) -> Exit:
+        """How this process, or one that it forked and reaped, has just ended.
+
+        :param number: the signal that ended it.
+        :param rss: its peak of resident memory, in bytes.
+        :param cpu: the seconds that it computed.
+        :param seconds: how long it lived.
+        """
         killed = number == signal.SIGKILL
-        self.exit = Exit(
+        return Exit(
             code,
             number,
             None if number is None else signal_name(number),
             rss,
             cpu,
-            time.monotonic() - self._started,
+            seconds,
             limits=_before_sigxcpu(limits) if number == signal.SIGXCPU else limits,
             oom_killed=killed and self._killed_for_memory(),
             memory_limit=memory_limit() if killed else None,
             machine_memory=machine_memory() if killed else None,
             spaces=spaces() if number == signal.SIGBUS else (),
         )
-        # Popen would otherwise warn that its process still runs, and try to reap it again.
-        self._popen.returncode = code if code is not None else -(number or 0)
 
 
 @asynccontextmanager
@@ -179,9 +234,10 @@ async def spawn(
     *,
     env: Mapping[str, str],
     cwd: Path,
-    stdout: Sink,
+    stdout: Sink | None,
     stderr: Sink,
     console: tuple[str, Sink] | None = None,
+    inherited: Sequence[int] = (),
     ended: Callable[[], None] | None = None,
     stdin: bool = False,
     grace: float = 0.0,
@@ -192,8 +248,10 @@ async def spawn(
     that has left the group, whatever the reason for leaving.
 
     :param env: its whole environment; :data:`MARKER` is added.
+    :param stdout: ``None`` where the caller reads it by itself, from :attr:`Process.stdout`.
     :param console: an option's name and a sink: a third pipe is made, and its descriptor's number
         follows that option at the end of ``argv``.
+    :param inherited: descriptors of the caller's that the process has too.
     :param ended: called once the process has ended and the sinks have all that it wrote.
     :param stdin: whether it gets a pipe to read from; else ``/dev/null``.
     :param grace: seconds between SIGTERM and SIGKILL, where it has to be ended.
@@ -205,13 +263,14 @@ async def spawn(
     with ExitStack() as ours:
         with ExitStack() as theirs:
 
-            def output_pipe(sink: Sink) -> int:
+            def output_pipe(sink: Sink | None) -> tuple[int, int]:
                 reading, writing = os.pipe()
                 ours.callback(os.close, reading)
                 theirs.callback(os.close, writing)
                 os.set_blocking(reading, False)
-                pipes.append((reading, sink))
-                return writing
+                if sink is not None:
+                    pipes.append((reading, sink))
+                return reading, writing
 
             stdin_read: int = subprocess.DEVNULL
             stdin_write: int | None = None
@@ -220,11 +279,13 @@ async def spawn(
                 theirs.callback(os.close, stdin_read)
                 os.set_blocking(stdin_write, False)
             try:
-                stdout_write, stderr_write = output_pipe(stdout), output_pipe(stderr)
-                passed: tuple[int, ...] = ()
+                stdout_read, stdout_write = output_pipe(stdout)
+                _, stderr_write = output_pipe(stderr)
+                passed = list(inherited)
                 if console is not None:
-                    passed = (output_pipe(console[1]),)
-                    argv += [console[0], str(passed[0])]
+                    writing = output_pipe(console[1])[1]
+                    passed.append(writing)
+                    argv += [console[0], str(writing)]
                 popen = subprocess.Popen(  # noqa: ASYNC220 - see above: not from another thread
                     argv,
                     env={**env, MARKER: marker},
@@ -240,7 +301,7 @@ async def spawn(
                     os.close(stdin_write)
                 raise
         # No await from here until the task group is entered: a cancellation would leak the process.
-        process = Process(popen, stdin_write, ended)
+        process = Process(popen, pipes, stdin=stdin_write, stdout=stdout_read, ended=ended)
         ours.callback(process.close_stdin)
         failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
@@ -250,7 +311,7 @@ async def spawn(
 
             async def supervise() -> None:
                 with supervision:
-                    await process._supervise(pipes)
+                    await process._supervise()
 
             tasks.start_soon(supervise)
             try:

@@ -4,7 +4,7 @@
 """
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any, TypeAlias, TypeVar
 
 import msgspec
@@ -12,6 +12,7 @@ from msgspec import Struct
 
 from bundle_protocol.framing import FrameDecoder, FramingError, Noise, encode_frame
 from bundle_protocol.messages import EXECUTE, EXITING, HELLO, INITIALIZE, SHUTDOWN
+from runner.diagnosis.exit import Limits
 from runner.diagnosis.report import ExceptionInfo, PythonInfo
 
 
@@ -30,26 +31,47 @@ class Initialized(Struct, frozen=True):
     wire: str
     """The wire function as it was loaded, ``module:function``."""
     file: str | None = None
+    fork_unsafe: str | None = None
+    """Why a child that was to fork for each task cannot."""
 
 
-class OutputRecord(Struct, frozen=True):
-    """One output: its bytes are in ``data`` (base64), or in ``file`` of the exchange folder."""
+class ValueRecord(Struct, frozen=True, omit_defaults=True):
+    """An input or an output: its bytes are in ``data`` (base64), or travel beside the wire."""
 
     name: str
     size: int
-    sha256: str
+    crc32: int
     data: bytes | None = None
+    memfd: bool = False
+    """Whether they are in a memfd, sent over the socket for bulk data."""
     file: str | None = None
+    """Their file in the exchange folder."""
 
 
 class Executed(Struct, frozen=True):
-    outputs: list[OutputRecord]
+    outputs: list[ValueRecord]
     wall_seconds: float
     cpu_seconds: float
+    max_rss_bytes: int | None = None
+    """The peak of the process that ran the task, over its life."""
+    pid: int | None = None
+
+
+class Ended(Struct, frozen=True):
+    """How the process that a child had forked for a task ended, where it did not answer."""
+
+    pid: int
+    exit_code: int | None
+    signal: int | None
+    max_rss_bytes: int
+    cpu_seconds: float
+    lifetime_seconds: float
+    limits: Limits
 
 
 class ErrorData(Struct, frozen=True):
     exception: ExceptionInfo | None = None
+    ended: Ended | None = None
 
 
 class Exiting(Struct, frozen=True):
@@ -73,6 +95,10 @@ class Response(Struct, frozen=True):
 
 
 _MAX_DEPTH = 50
+_MAX_PARTS = 20_000
+
+# The standard library's, not msgspec's: NaN is no JSON, and msgspec would send it as null.
+_to_json = json.JSONEncoder(allow_nan=False, separators=(",", ":")).encode
 
 Message: TypeAlias = Hello | Response
 
@@ -101,7 +127,13 @@ class Connection:
         self._decoder = FrameDecoder()
         self._greeted = False
         self._pending: int | None = None
-        self._last_id = 0
+        self.last_id = 0
+        """Of the request that was made last."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a request has no answer yet."""
+        return self._pending is not None
 
     def receive(self, data: bytes) -> Iterator[Noise | Message]:
         """Take bytes as they came, ``b""`` at the end; give what they complete, in order.
@@ -122,19 +154,27 @@ class Connection:
     def initialize(self, params: dict[str, Any]) -> bytes:
         return self._request(INITIALIZE, params)
 
-    def execute(self, entrypoint: str, params: dict[str, Any], seed: int) -> bytes:
+    def execute(
+        self,
+        entrypoint: str,
+        params: dict[str, Any],
+        seed: int,
+        inputs: Sequence[ValueRecord] = (),
+    ) -> bytes:
         """:raises ValueError: the parameters are not JSON."""
-        return self._request(EXECUTE, {"entrypoint": entrypoint, "params": params, "seed": seed})
+        task = {"entrypoint": entrypoint, "params": params, "seed": seed}
+        if inputs:
+            task["inputs"] = msgspec.to_builtins(inputs)
+        return self._request(EXECUTE, task)
 
     def shutdown(self) -> bytes:
         return self._request(SHUTDOWN, {})
 
     def _request(self, method: str, params: dict[str, Any]) -> bytes:
-        self._last_id += 1
-        message = {"jsonrpc": "2.0", "id": self._last_id, "method": method, "params": params}
-        # The standard library's, not msgspec's: NaN is no JSON, and msgspec would send it as null.
-        body = json.dumps(message, allow_nan=False, separators=(",", ":")).encode()
-        self._pending = self._last_id
+        self.last_id += 1
+        message = {"jsonrpc": "2.0", "id": self.last_id, "method": method, "params": params}
+        body = _to_json(message).encode()
+        self._pending = self.last_id
         return encode_frame(body)
 
     def _message(self, frame: bytes) -> Message | None:
@@ -158,7 +198,7 @@ class Connection:
             raise ProtocolViolation("an answer has neither a result nor an error, or has both")
         self._pending = None
         if incoming.error is not None and incoming.error.data is not None:
-            _check_depth(incoming.error.data.exception)
+            _check_size(incoming.error.data.exception)
         return Response(incoming.id, incoming.result, incoming.error)
 
     def _notification(self, incoming: _Incoming) -> Message | None:
@@ -166,7 +206,7 @@ class Connection:
             raise ProtocolViolation(f"the child sent a request ({incoming.method!r})")
         if incoming.method == EXITING and self._greeted:
             self.exiting = decode_result(incoming.params, Exiting).exception
-            _check_depth(self.exiting)
+            _check_size(self.exiting)
             return None
         if incoming.method != HELLO:
             return None  # JSON-RPC 2.0: an unknown notification is ignored
@@ -176,15 +216,23 @@ class Connection:
         return decode_result(incoming.params, Hello)
 
 
-def _check_depth(exception: ExceptionInfo | None) -> None:
-    """What follows walks an exception by recursion, and no chain of an honest child's is long."""
+def _check_size(exception: ExceptionInfo | None) -> None:
+    """What follows walks an exception by recursion, and no chain of an honest child's is long.
+
+    Nor has it many parts: a report is bounded.
+    """
     waiting = [(exception, 1)]
+    parts = 0
     while waiting:
         current, depth = waiting.pop()
         if current is None:
             continue
         if depth > _MAX_DEPTH:
             raise ProtocolViolation(f"an exception has more than {_MAX_DEPTH} causes")
+        parts += 1 + len(current.traceback) + len(current.notes) + len(current.attributes)
+        parts += len(current.exceptions)
+        if parts > _MAX_PARTS:
+            raise ProtocolViolation(f"an exception has more than {_MAX_PARTS} parts")
         waiting += [(link, depth + 1) for link in (current.cause, *current.exceptions)]
 
 

@@ -4,12 +4,12 @@
 :mod:`runner.replay` is a reader of recordings.
 """
 
-import itertools
+import errno
 import json
 import logging
 import os
 from collections import deque
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,8 +18,9 @@ import msgspec
 from msgspec import Struct
 
 from runner.diagnosis.case import Finding
+from runner.diagnosis.masking import Mask
 from runner.diagnosis.report import BundleInfo, WorkerInfo
-from runner.diagnosis.sanitise import sanitise_text, secrets_of
+from runner.diagnosis.sanitise import sanitise_text
 from runner.diagnosis.text import TAIL_BYTES
 from runner.events import Fact, Origin
 
@@ -39,6 +40,8 @@ _HEAD_BYTES = {
     Origin.CHILD_WIRE: 96 << 20,  # more than one message takes
 }
 _TAIL_BYTES = 4 * TAIL_BYTES
+# What is read at most: JSON may take six bytes for one.
+_MOST_BYTES = 1 << 30
 
 
 class RecordingError(Exception):
@@ -77,6 +80,13 @@ class Outcome(Struct, frozen=True):
     finding: Finding | None
 
 
+class _Kind(Struct, frozen=True):
+    """What the first line of every version's recording says."""
+
+    format: str
+    version: int
+
+
 class Header(Struct, frozen=True, kw_only=True):
     """A recording's first line."""
 
@@ -85,8 +95,8 @@ class Header(Struct, frozen=True, kw_only=True):
     bundle: BundleInfo | None
     worker: WorkerInfo | None
     command: list[str]
-    masked: list[int] = []
-    """The lengths of the secrets that stand as so many asterisks in what follows."""
+    masked: list[str] = []
+    """What stands in the place of secrets in what follows, longest first."""
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -103,7 +113,11 @@ class Entry(Struct, frozen=True, kw_only=True):
 
     @property
     def content(self) -> bytes:
-        return self.text.encode() if self.text is not None else self.base64 or b""
+        """:raises RecordingError: the text cannot be of UTF-8."""
+        try:
+            return self.text.encode() if self.text is not None else self.base64 or b""
+        except UnicodeEncodeError as error:
+            raise RecordingError(f"its {self.source.value} is no text: {error}") from None
 
     def decode(self, kind: type[_T]) -> _T:
         """The struct.
@@ -112,7 +126,7 @@ class Entry(Struct, frozen=True, kw_only=True):
         """
         try:
             return msgspec.convert(self.data, kind, dec_hook=_as_path)
-        except msgspec.ValidationError as error:
+        except ValueError as error:
             raise RecordingError(f"its {self.source.value} is not as specified: {error}") from None
 
 
@@ -124,8 +138,7 @@ class Recording(Struct, frozen=True):
 class Recorder:
     """Keeps the facts of one run in ``FOLDER/recording.jsonl``.
 
-    Secrets of the environment's variables are replaced by as many asterisks, so that the lengths
-    which the wire announces stay right. A disk that refuses is logged, and the run goes on.
+    Secrets are masked. A disk that refuses is logged, and the run goes on.
 
     :param folder: made if need be.
     :param command: what was asked for, as a command line.
@@ -143,39 +156,56 @@ class Recorder:
         replace: bool = False,
         environ: Mapping[str, str] = os.environ,
     ) -> None:
-        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise NotADirectoryError(
+                errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)
+            ) from None
         self.path = folder / FILE
         self._command = [sanitise_text(word) for word in command]
-        self._secrets = secrets_of(environ)
+        self._mask = Mask(environ)
         self._early: list[Fact] | None = []
-        self._streams = {origin: _Bounded(size) for origin, size in _HEAD_BYTES.items()}
-        self._broken = False
+        self._streams = {origin: _Stream(origin, self._mask) for origin in _HEAD_BYTES}
+        self.whole = True
+        """Whether the disk has taken everything."""
         self.failed = False
         """Whether it has a failure to replay."""
+        if replace:
+            self.path.unlink(missing_ok=True)
         # What a bundle's code writes and what its tracebacks hold is for its owner.
-        flags = os.O_WRONLY | os.O_CREAT | (os.O_TRUNC if replace else os.O_EXCL)
-        self._file = os.fdopen(os.open(self.path, flags, 0o600), "wb")
+        self._file = os.fdopen(
+            os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
+        )
 
     def __call__(self, fact: Fact) -> None:
         if fact.origin is Origin.RUN:
             self._begin(fact.value)
-        elif self._early is not None:
+        elif self._early is not None and fact.origin is not Origin.OUTCOME:
             self._early.append(fact)
         elif isinstance(fact.value, bytes):
-            for piece in self._streams[fact.origin].take(fact.value):
-                self._bytes(fact.at, fact.origin, piece)
+            if not fact.value:  # the end of the stream
+                self._rest(fact.at)
+            self._bytes(fact.at, fact.origin, self._streams[fact.origin].take(fact.value))
         else:
+            if self._early is not None:  # the runner itself failed, before it knew of anything
+                self._begin(Run(None, None))
             if isinstance(fact.value, Outcome) and fact.value.finding is not None:
                 self.failed = True
-            if fact.origin in (Origin.UV_EXIT, Origin.CHILD_EXIT, Origin.OUTCOME):
-                self._rest(fact.at)
-            self._line(fact.at, fact.origin, "data", fact.value)
+            # A replay stops at such a fact, and has by then what the run had.
+            self._rest(fact.at)
+            self._line(fact.at, fact.origin, "data", self._mask.texts(fact.value))
             self._flush()
+            if fact.origin is Origin.UV_EXIT:  # the next uv's words have a head of their own
+                self._streams[Origin.UV_STDERR] = _Stream(Origin.UV_STDERR, self._mask)
 
     def _begin(self, run: Run) -> None:
         """Write the first line, and the facts from before it."""
-        masked = sorted({len(secret) for secret in self._secrets}, reverse=True)
-        header = Header(bundle=run.bundle, worker=run.worker, command=self._command, masked=masked)
+        known = self._mask.texts(run)
+        command = self._mask.texts(self._command)
+        header = Header(
+            bundle=known.bundle, worker=known.worker, command=command, masked=self._mask.stand_ins
+        )
         self._write(header)
         early, self._early = self._early or [], None
         for fact in early:
@@ -195,7 +225,7 @@ class Recorder:
             self._give_up(error)
 
     def _rest(self, at: float) -> None:
-        """Write what the streams held back, now that they have ended."""
+        """Write what the streams held back."""
         for origin, stream in self._streams.items():
             skipped, tail = stream.rest()
             if skipped:
@@ -203,9 +233,9 @@ class Recorder:
             if tail:
                 self._bytes(at, origin, tail)
 
-    def _bytes(self, at: float, origin: Origin, data: bytes) -> None:
-        for secret in self._secrets:
-            data = data.replace(os.fsencode(secret), b"*" * len(secret))
+    def _bytes(self, at: float, origin: Origin, data: bytes | None) -> None:
+        if data is None:
+            return
         try:
             self._line(at, origin, "text", data.decode())
         except UnicodeDecodeError:
@@ -215,20 +245,18 @@ class Recorder:
         self._write({"at": at, "source": origin, kind: content})
 
     def _write(self, line: object) -> None:
-        if self._broken:
+        if not self.whole:
             return
         # Not as msgspec writes JSON: a path may have bytes in it that are no UTF-8 (PEP 383), which
         # the standard library can say and read again.
         text = json.dumps(msgspec.to_builtins(line, enc_hook=str), separators=(",", ":"))
-        for secret in self._secrets:
-            text = text.replace(secret, "*" * len(secret))
         try:
             self._file.write(text.encode() + b"\n")
         except OSError as error:
             self._give_up(error)
 
     def _flush(self) -> None:
-        if self._broken:
+        if not self.whole:
             return
         try:
             # Now, so that a worker that is killed leaves what it has seen.
@@ -237,24 +265,45 @@ class Recorder:
             self._give_up(error)
 
     def _give_up(self, error: OSError) -> None:
-        self._broken = True
-        _log.warning("%s is not whole: %s", self.path, error.strerror)
+        if self.whole:
+            self.whole = False
+            _log.warning("%s is not whole: %s", self.path, error.strerror)
 
 
-class _Bounded:
-    """Lets the head of a stream through, and holds back its tail."""
+class _Stream:
+    """Masks a stream, lets its head through, and holds back its tail."""
 
-    def __init__(self, head_bytes: int) -> None:
-        self._room = head_bytes
+    def __init__(self, origin: Origin, mask: Mask) -> None:
+        self._mask = mask
+        self._json = origin is Origin.CHILD_WIRE
+        self._begun = b""
+        """What may be the beginning of a secret."""
+        self._room = _HEAD_BYTES[origin]
         self._held: deque[bytes] = deque()
         self._held_bytes = 0
         self._skipped = 0
 
-    def take(self, data: bytes) -> Iterator[bytes]:
+    def take(self, data: bytes) -> bytes | None:
+        """What there is to write now; ``b""`` is the end of the stream."""
+        if not data:
+            return data
+        data = self._mask.data(self._begun + data, json=self._json)
+        cut = len(data) - self._mask.begun(data)
+        self._begun = data[cut:]
+        return self._bound(data[:cut]) or None
+
+    def rest(self) -> tuple[int, bytes]:
+        """How many bytes were left out, and what was held back."""
+        begun, self._begun = self._mask.rest(self._begun), b""
+        head = self._bound(begun)
+        skipped, tail = self._skipped, b"".join(self._held)
+        self._held.clear()
+        self._held_bytes = self._skipped = 0
+        return skipped, head + tail
+
+    def _bound(self, data: bytes) -> bytes:
         head = data[: self._room]
         self._room -= len(head)
-        if head or not data:  # nothing is the end of the stream
-            yield head
         data = data[len(head) :]
         if data:
             self._held.append(data)
@@ -263,12 +312,7 @@ class _Bounded:
             gone = len(self._held.popleft())
             self._held_bytes -= gone
             self._skipped += gone
-
-    def rest(self) -> tuple[int, bytes]:
-        skipped, tail = self._skipped, b"".join(self._held)
-        self._held.clear()
-        self._held_bytes = self._skipped = 0
-        return skipped, tail
+        return head
 
 
 def record_in_free(folder: Path, command: Sequence[str]) -> Recorder:
@@ -276,10 +320,15 @@ def record_in_free(folder: Path, command: Sequence[str]) -> Recorder:
 
     :raises OSError: the file cannot be made.
     """
-    for number in itertools.count(1):
-        with suppress(FileExistsError):
+    number = 1
+    while True:
+        try:
             return Recorder(folder if number == 1 else folder / str(number), command)
-    raise AssertionError
+        except FileExistsError:
+            number += 1
+        except FileNotFoundError:
+            # Another run went well, and has just removed the folder with its recording.
+            continue
 
 
 def read_recording(path: Path) -> Recording:
@@ -288,30 +337,47 @@ def read_recording(path: Path) -> Recording:
     :raises OSError: it cannot be read.
     :raises RecordingError: it is none, or of a version that this runner does not read.
     """
-    lines = (path / FILE if path.is_dir() else path).read_bytes().splitlines()
-    try:
-        header = _read(lines[0] if lines else b"", Header)
-    except ValueError as error:
-        raise RecordingError(f"its first line is no recording's: {error}") from None
-    if header.format != FORMAT or header.version != VERSION:
-        raise RecordingError(
-            f"it is {header.format!r} of version {header.version}, not {FORMAT!r} of {VERSION}"
-        )
+    with (path / FILE if path.is_dir() else path).open("rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise RecordingError(f"it is longer than any recording, which has {_MOST_BYTES} bytes")
+    if not content:
+        raise RecordingError("it is empty")
+    lines = content.splitlines()
+    header = _read_header(lines[0])
     entries = []
     for number, line in enumerate(lines[1:], 2):
         try:
             entries.append(_read(line, Entry))
         except ValueError as error:
             # The worker was killed while it wrote: what is there is whole up to here.
-            if number == len(lines):
+            if number == len(lines) and not content.endswith(b"\n"):
                 break
             raise RecordingError(f"line {number} is not as specified: {error}") from None
     return Recording(header, entries)
 
 
+def _read_header(line: bytes) -> Header:
+    try:
+        kind = _read(line, _Kind)
+        if kind.format != FORMAT:
+            raise ValueError(f"its format is {kind.format[:80]!r}")
+    except ValueError as error:
+        raise RecordingError(f"its first line is no recording's: {error}") from None
+    if kind.version != VERSION:
+        raise RecordingError(f"it is of version {kind.version}; this runner reads {VERSION}")
+    try:
+        return _read(line, Header)
+    except ValueError as error:
+        raise RecordingError(f"its first line is not as specified: {error}") from None
+
+
 def _read(line: bytes, kind: type[_T]) -> _T:
     """:raises ValueError: it is not JSON, or of another shape."""
-    return msgspec.convert(json.loads(line), kind)
+    try:
+        return msgspec.convert(json.loads(line), kind)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
 
 
 def _as_path(kind: type, value: object) -> object:
@@ -322,4 +388,4 @@ def _as_path(kind: type, value: object) -> object:
 
 def environ_of(header: Header) -> dict[str, str]:
     """Variables with secrets that look as the recording's: a replay masks what the run masked."""
-    return {f"SECRET_{length}": "*" * length for length in header.masked}
+    return {f"SECRET_{number}": text for number, text in enumerate(header.masked)}

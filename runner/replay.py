@@ -8,9 +8,9 @@ runner itself, that the run was cancelled.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 
-import anyio
 import msgspec
 from packaging.specifiers import SpecifierSet
 
@@ -41,6 +41,7 @@ from runner.recording import (
     RecordingError,
     environ_of,
 )
+from runner.task import Task
 
 # What the runner decides by itself, whatever came in.
 _OWN_DECISIONS = {Code.CANCELLED, Code.INTERNAL_ERROR, Code.ENVIRONMENT_TIMEOUT}
@@ -59,7 +60,10 @@ def replay(recording: Recording) -> Report | None:
     entries = recording.entries
     found_then = _last(entries, Origin.OUTCOME)
     outcome = None if found_then is None else found_then.decode(Outcome)
-    finding = _Replay(case, entries).finding(None if outcome is None else outcome.finding)
+    try:
+        finding = _Replay(case, entries).finding(None if outcome is None else outcome.finding)
+    except ValueError as error:  # a version, a specifier, that is none
+        raise RecordingError(f"it cannot be replayed: {error}") from error
     if finding is not None:
         return case.report(finding)
     if outcome is None:
@@ -113,6 +117,7 @@ class _Replay:
         return then.phase in (Phase.ENVIRONMENT, Phase.SPAWN) or then.code in (
             Code.PARAMS_INVALID,
             Code.MESSAGE_TOO_LARGE,
+            Code.DISK_FULL,
         )
 
     def _phases(self) -> None:
@@ -135,11 +140,11 @@ class _Replay:
             bundle=bundle.name,
         )
 
-        async def choose() -> None:
-            machine = _RecordedMachine(worker, answers[1:])
-            await choose_interpreter(requirement, bundle.python, case=self._case, machine=machine)
-
-        anyio.run(choose)
+        machine = _RecordedMachine(worker, answers[1:])
+        choosing = choose_interpreter(requirement, bundle.python, case=self._case, machine=machine)
+        # Not by an event loop: the caller may be in one, and what is recorded is not waited for.
+        with suppress(StopIteration):
+            choosing.send(None)
 
     def _build(self) -> None:
         for entry in self._of(Origin.ENVIRONMENT):
@@ -168,7 +173,8 @@ class _Replay:
             refused = start.failure
             error = OSError(refused.errno, refused.strerror, refused.filename)
             raise Failure(child_failures.spawn_failed(self._case, error))
-        _Conversation(self._case, start, self._child).run()
+        if start.pid is not None:
+            _Conversation(self._case, start, self._child).run()
 
 
 class _Over(Exception):
@@ -180,23 +186,25 @@ class _Conversation:
 
     def __init__(self, case: Case, start: Start, entries: Sequence[Entry]) -> None:
         self._dialogue = Dialogue(case, start.launch)
-        self._phase = Phase.HANDSHAKE
         self._bad = [
             entry.decode(BadOutput) for entry in entries if entry.source is Origin.CHILD_OUTPUT
         ]
+        phases = {entry.decode(PhaseFinished).phase for entry in entries if _is_phase(entry)}
+        # `check --build` lets it load the bundle, and end.
+        self._only_loaded = Phase.SHUTDOWN in phases and Phase.EXECUTE not in phases
         # From the first on: a child may write before its start has been noted.
-        self._entries = self._until_it_gave_up(entries)
+        self._entries = _until_it_gave_up(entries)
 
     def run(self) -> None:
         dialogue = self._dialogue
         try:
-            dialogue.greet(self._receive())
-            self._phase = Phase.LOAD
+            dialogue.greet(self._receive(Phase.HANDSHAKE))
             dialogue.initialize(Path())
-            dialogue.loaded(self._receive())
-            self._phase = Phase.EXECUTE
-            dialogue.execute("", {}, 0)
-            dialogue.executed(self._receive())
+            dialogue.loaded(self._receive(Phase.LOAD))
+            if self._only_loaded:
+                return
+            dialogue.execute(Task(""))
+            dialogue.executed(self._receive(Phase.EXECUTE))
             for bad in self._bad:
                 raise dialogue.bad_output(bad)
         except _Over:
@@ -207,16 +215,8 @@ class _Conversation:
                 self._feed(entry)
             dialogue.settle()
 
-    def _until_it_gave_up(self, entries: Sequence[Entry]) -> Iterator[Entry]:
-        for entry in entries:
-            yield entry
-            if entry.source is Origin.PHASE:
-                finished = entry.decode(PhaseFinished)
-                if finished.phase is self._phase and finished.outcome != "ok":
-                    return
-
-    def _receive(self) -> Message:
-        while (message := self._dialogue.take(self._phase)) is None:
+    def _receive(self, phase: Phase) -> Message:
+        while (message := self._dialogue.take(phase)) is None:
             entry = next(self._entries, None)
             if entry is None:
                 raise _Over
@@ -225,7 +225,7 @@ class _Conversation:
                 if not out.wire_closed:
                     for last in self._entries:  # with the stacks that it was made to write
                         self._feed(last)
-                raise self._dialogue.timed_out(self._phase, out)
+                raise self._dialogue.timed_out(phase, out)
             self._feed(entry)
         return message
 
@@ -246,6 +246,17 @@ class _Conversation:
                 dialogue.end(entry.decode(Exit))
             case _:
                 pass
+
+
+def _is_phase(entry: Entry) -> bool:
+    return entry.source is Origin.PHASE
+
+
+def _until_it_gave_up(entries: Sequence[Entry]) -> Iterator[Entry]:
+    for entry in entries:
+        yield entry
+        if _is_phase(entry) and entry.decode(PhaseFinished).outcome != "ok":
+            return
 
 
 class _RecordedMachine:

@@ -1,19 +1,20 @@
 """A session with a live child: hello, initialize, execute, shutdown; and its end."""
 
-import hashlib
 import math
 import os
+import select
 import signal
-import stat
+import time
 from collections.abc import AsyncIterator, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import anyio
 import anyio.to_thread
+import msgspec
 
+from runner.bulk import Bulk, bulk_channel
 from runner.child import child_command, child_environ, exchange_folder
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure
@@ -21,12 +22,15 @@ from runner.diagnosis.report import ChildInfo
 from runner.dialogue import BadOutput, Dialogue, Launch, NotStarted, Start, TimedOut
 from runner.environment import installed_modules
 from runner.events import Origin, Phase, Stream
-from runner.process import Process, spawn
-from runner.protocol import Message, OutputRecord
+from runner.process import KILL_SECONDS, PIPE_BYTES, READ_BYTES, Process, spawn
+from runner.protocol import Executed, Message, Response
+from runner.task import Task
 
 # faulthandler writes every thread's stack within milliseconds of the SIGABRT; a child that is
 # stopped or deep in the kernel never does.
 STACKS_SECONDS = 0.3
+# A task's process that is to be killed may still have to be forked.
+AGAIN_SECONDS = 0.05
 # A child whose end of the wire is closed is about to die, unless the bundle's code closed it.
 CLOSED_WIRE_SECONDS = 1.0
 # The answer is in hand by then: this is for the bundle's atexit handlers.
@@ -34,70 +38,123 @@ SHUTDOWN_SECONDS = 2.0
 
 
 class TimeLimit:
-    """A time limit that runs from now on.
+    """A time limit.
 
     :param seconds: ``None`` for none.
+    :param spent: how many of them have passed already.
     """
 
-    def __init__(self, seconds: float | None) -> None:
+    def __init__(self, seconds: float | None, spent: float = 0.0) -> None:
         self.seconds = math.inf if seconds is None else seconds
-        self.deadline = anyio.current_time() + self.seconds
+        self.deadline = anyio.current_time() + self.seconds - spent
 
 
 class Session:
-    """A live child that has loaded the bundle. Made by :func:`open_session`; one call at a time."""
+    """A live child that has loaded the bundle. Made by :func:`open_session`; one call at a time.
 
-    def __init__(self, case: Case, launch: Launch, exchange: Path) -> None:
+    The event loop watches what the child writes to its output and error, and its end. The wire is
+    read by whoever waits for an answer: the loop, or a thread that calls :meth:`try_execute`.
+    """
+
+    def __init__(self, case: Case, launch: Launch, bulk: Bulk, wake: tuple[int, int]) -> None:
         self._case = case
-        self._exchange = exchange
-        self._changed = anyio.Event()
+        self._bulk = bulk
+        self._asleep, self._awake = wake
+        self._poll = select.poll()
+        self._broken = False
+        self._info: ChildInfo
         self.dialogue = Dialogue(case, launch)
         self.process: Process
 
-    # What comes from the process, as spawn() delivers it.
+    def begin(self, case: Case) -> None:
+        """From here on, what the child does is for this case, which knows all but the child."""
+        case.child = msgspec.structs.replace(self._info)
+        self._case = case
+        self.dialogue.begin(case)
 
-    def on_wire(self, data: bytes) -> None:
-        self.dialogue.feed_wire(data)
-        self._notify()
+    @property
+    def usable(self) -> bool:
+        """Whether it can run another task."""
+        return self.process.exit is None and not (
+            self._broken or self.dialogue.wire_closed or self.dialogue.violated
+        )
+
+    def started(self, process: Process) -> None:
+        self.process = process
+        self._bulk.started()
+        self._poll.register(process.stdout, select.POLLIN)
+        self._poll.register(self._asleep, select.POLLIN)
 
     def on_end(self) -> None:
-        assert self.process.exit is not None
-        self.dialogue.end(self.process.exit)
-        self._notify()
+        """The process has ended, and all that it wrote to its output and error is here."""
+        anyio.notify_closing(self.process.stdout)
+        os.write(self._awake, b"\0")
 
-    def _notify(self) -> None:
-        self._changed.set()
-        self._changed = anyio.Event()
-
-    # The calls.
+    # The calls, in the event loop.
 
     async def handshake(self, limit: TimeLimit) -> None:
         """Wait for the child's hello and judge it."""
-        self.dialogue.greet(await self._receive(Phase.HANDSHAKE, limit))
+        self.dialogue.greet(await self.receive(Phase.HANDSHAKE, limit))
 
-    async def load(self, limit: TimeLimit) -> None:
+    async def load(self, limit: TimeLimit, *, fork: bool) -> None:
         """Let the child load the wire function."""
-        request = self.dialogue.initialize(self._exchange)
-        self.dialogue.loaded(await self._call(Phase.LOAD, request, limit))
+        request = self.dialogue.initialize(self._bulk.folder, fork=fork)
+        await self._send(request, limit)
+        response = await self.receive(Phase.LOAD, limit)
+        await self._settle(response)
+        self.dialogue.loaded(response)
+        assert self._case.child is not None
+        self._info = msgspec.structs.replace(self._case.child)
 
     async def execute(
-        self, entrypoint: str, params: Mapping[str, Any], seed: int, timeout: float | None
-    ) -> dict[str, bytes]:
+        self, task: Task, timeout: float | None
+    ) -> tuple[dict[str, bytes | memoryview], Executed]:
         """Run one task.
 
         :param timeout: seconds that it may take; ``None``: as long as it likes.
-        :returns: its outputs by name.
+        :returns: its outputs by name, and what it took.
         :raises Failure: whatever went wrong.
         """
-        request = self.dialogue.execute(entrypoint, params, seed)
-        response = await self._call(Phase.EXECUTE, request, TimeLimit(timeout))
-        outputs: dict[str, bytes] = {}
-        for record in self.dialogue.executed(response):
+        if task.inputs:
+            # In a thread: they may be large.
+            request = await anyio.to_thread.run_sync(self.request, task)
+        else:
+            request = self.request(task)
+        limit = TimeLimit(timeout)
+        try:
+            await self._send(request, limit)
+            response = await self.receive(Phase.EXECUTE, limit)
+        except anyio.get_cancelled_exc_class():
+            await self.abandon()
+            raise
+        return await self.executed(response)
+
+    async def go_on(
+        self, response: Message | None, timeout: float | None, spent: float
+    ) -> tuple[dict[str, bytes | memoryview], Executed]:
+        """Go on where :meth:`try_execute` has left off, after so many seconds.
+
+        :raises Failure: whatever went wrong.
+        """
+        if response is None:
             try:
-                outputs[record.name] = await self._output(record)
-            except (OSError, ValueError) as error:
-                raise self.dialogue.bad_output(BadOutput(record.name, str(error))) from error
-        return outputs
+                response = await self.receive(Phase.EXECUTE, TimeLimit(timeout, spent))
+            except anyio.get_cancelled_exc_class():
+                await self.abandon()
+                raise
+        return await self.executed(response)
+
+    async def executed(self, response: Message) -> tuple[dict[str, bytes | memoryview], Executed]:
+        """Judge the answer to a task, and take its outputs.
+
+        :raises Failure: whatever went wrong.
+        """
+        await self._settle(response)
+        executed = self.dialogue.executed(response)
+        if any(record.data is None for record in executed.outputs):
+            # In a thread: they are large.
+            return await anyio.to_thread.run_sync(self.outputs, executed), executed
+        return self.outputs(executed), executed
 
     async def shutdown(self) -> None:
         """Let the child end by itself; one that does not is killed, and the journal says so."""
@@ -105,31 +162,82 @@ class Session:
             await self.process.write(self.dialogue.shutdown())
             self.process.close_stdin()
             await self.process.wait()
+            self._read()
             return
         self._case.journal.note(
             f"the child did not end within {SHUTDOWN_SECONDS:g} s of its last answer; ended it"
         )
 
-    async def _output(self, record: OutputRecord) -> bytes:
-        if record.file is None:
-            if record.data is None:
-                raise ValueError("it has neither data nor a file")
-            data = record.data
-        else:
-            path = self._exchange / record.file
-            if path.parent != self._exchange:
-                raise ValueError(f"its file {record.file!r} is not in the exchange folder")
-            data = await anyio.to_thread.run_sync(_take_file, path, record.size)
-        if len(data) != record.size:
-            raise ValueError(f"{len(data)} bytes arrived where {record.size} were announced")
-        if hashlib.sha256(data).hexdigest() != record.sha256:
-            raise ValueError("its SHA-256 is not the one announced")
-        return data
+    async def take_unread(self) -> None:
+        """Hand on what the child has written since its last answer."""
+        self.process.drain()
 
-    async def _call(self, phase: Phase, request: bytes, limit: TimeLimit) -> Message:
+    async def abandon(self) -> None:
+        """End the task that is under way, if one is, because nobody waits for it any more."""
+        self._forget_interrupt()
+        if not self.dialogue.waiting:
+            return
+        with anyio.CancelScope(shield=True):
+            if not (self.dialogue.forks and await self._end_fork(None)):
+                await self.process.end(0)
+
+    def _forget_interrupt(self) -> None:
+        """Forget that :meth:`interrupt` was called."""
+        with suppress(BlockingIOError):
+            os.read(self._asleep, READ_BYTES)
+
+    def interrupt(self) -> None:
+        """Have :meth:`try_execute` return in the thread that waits in it, from any other."""
+        os.write(self._awake, b"\0")
+
+    async def receive(self, phase: Phase, limit: TimeLimit) -> Message:
+        """The next message.
+
+        :raises Failure: none comes.
+        """
+        with anyio.CancelScope(deadline=limit.deadline):
+            while True:
+                if (message := self.dialogue.take(phase)) is not None:
+                    return message
+                if self.dialogue.wire_closed and self.process.exit is None:
+                    with anyio.move_on_after(CLOSED_WIRE_SECONDS):
+                        await self.process.wait()
+                        continue
+                    out = TimedOut(CLOSED_WIRE_SECONDS, wire_closed=True)
+                    self._case.journal.fact(Origin.TIMEOUT, out)
+                    raise self.dialogue.timed_out(phase, out)
+                if self.process.exit is None:
+                    # The end of the process wakes it up, see on_end().
+                    with suppress(anyio.ClosedResourceError):
+                        await anyio.wait_readable(self.process.stdout)
+                self._read()
+        out = TimedOut(limit.seconds)
+        self._case.journal.fact(Origin.TIMEOUT, out)
+        await self._end_hung()
+        raise self.dialogue.timed_out(phase, out)
+
+    async def _send(self, request: bytes, limit: TimeLimit) -> None:
         with anyio.CancelScope(deadline=limit.deadline):
             await self.process.write(request)
-        response = await self._receive(phase, limit)
+
+    async def _settle(self, response: Message) -> None:
+        """Learn what an error answer does not say, before it is judged."""
+        error = response.error if isinstance(response, Response) else None
+        if error is None:
+            return
+        self._bulk.discard()
+        self.process.drain()
+        if error.data is not None and error.data.ended is not None:
+            fork = error.data.ended
+            ended = self.process.describe_exit(
+                fork.exit_code,
+                fork.signal,
+                fork.max_rss_bytes,
+                fork.cpu_seconds,
+                fork.lifetime_seconds,
+                fork.limits,
+            )
+            raise self.dialogue.task_died(ended, fork.pid)
         environment = self._case.environment
         if (
             self.dialogue.concerns_imports(response)
@@ -141,44 +249,145 @@ class Session:
                 installed_modules, Path(environment.path)
             )
             self._case.journal.fact(Origin.INSTALLED, self._case.installed)
-        return response
 
-    async def _receive(self, phase: Phase, limit: TimeLimit) -> Message:
-        """The next message; a failure where none comes."""
-        with anyio.CancelScope(deadline=limit.deadline):
-            while True:
-                if (message := self.dialogue.take(phase)) is not None:
-                    return message
-                if self.dialogue.wire_closed:
-                    with anyio.move_on_after(CLOSED_WIRE_SECONDS):
-                        await self.process.wait()
-                        continue
-                    out = TimedOut(CLOSED_WIRE_SECONDS, wire_closed=True)
-                    self._case.journal.fact(Origin.TIMEOUT, out)
-                    raise self.dialogue.timed_out(phase, out)
-                await self._changed.wait()
-        out = TimedOut(limit.seconds)
-        self._case.journal.fact(Origin.TIMEOUT, out)
-        await self._end_hung()
-        raise self.dialogue.timed_out(phase, out)
+    def _read(self) -> None:
+        """Take what is on the wire, and that the process has ended after all that it wrote."""
+        ended = self.process.exit
+        left = PIPE_BYTES
+        while left > 0 and not self.dialogue.wire_closed:
+            try:
+                data = os.read(self.process.stdout, READ_BYTES)
+            except BlockingIOError:
+                break
+            left -= len(data)
+            self.dialogue.feed_wire(data)
+        if ended is not None and self.dialogue.exit is None:
+            self.dialogue.end(ended)
 
     async def _end_hung(self) -> None:
-        """End a child that does not answer, and let it say first where it stands."""
+        """End what does not answer, and let it say first where it stands."""
         with anyio.CancelScope(shield=True):
+            if self.dialogue.forks and await self._end_fork(signal.SIGABRT):
+                return
             self.process.send_signal(signal.SIGABRT)
             with anyio.move_on_after(STACKS_SECONDS):
                 await self.process.wait()
             await self.process.end(0)
+            self._read()
+
+    async def _end_fork(self, first: signal.Signals | None) -> bool:
+        """End the process that the child forked for a task, and take the child's word for it.
+
+        :param first: what it gets, to say its last words, before SIGKILL.
+        """
+        give_up = time.monotonic() + KILL_SECONDS
+        number, seconds = (
+            (signal.SIGKILL, AGAIN_SECONDS) if first is None else (first, STACKS_SECONDS)
+        )
+        while time.monotonic() < give_up:
+            # Again and again: it may not have forked yet.
+            await anyio.to_thread.run_sync(self.process.signal_forks, number)
+            with anyio.move_on_after(seconds):
+                while self.process.exit is None and not self.dialogue.wire_closed:
+                    if self.dialogue.answer() is not None:
+                        self.process.drain()
+                        return True
+                    with suppress(anyio.ClosedResourceError):
+                        await anyio.wait_readable(self.process.stdout)
+                    self._read()
+                return False
+            number, seconds = signal.SIGKILL, AGAIN_SECONDS
+        return False
+
+    # The same from a thread, without the event loop.
+
+    def try_execute(self, request: bytes, timeout: float | None) -> Response | None:
+        """Send a request and wait for its answer in this thread.
+
+        :param timeout: seconds to wait for it.
+        :returns: the answer; ``None`` where :meth:`receive`, in the event loop, is to say what has
+            become of it: the time ran out, the child ended, its answer is no answer.
+        """
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        descriptor, dialogue = self.process.stdout, self.dialogue
+        if not self._write(request, deadline):
+            return None
+        while True:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                return None
+            ready = self._poll.poll(None if left == math.inf else math.ceil(left * 1000))
+            if len(ready) != 1 or ready[0][0] != descriptor:
+                return None
+            data = os.read(descriptor, READ_BYTES)
+            dialogue.feed_wire(data)
+            if (response := dialogue.answer()) is not None:
+                return response
+            if not data or dialogue.violated:
+                return None
+
+    def _write(self, request: bytes, deadline: float) -> bool:
+        view = memoryview(request)
+        stdin = self.process.stdin
+        while view and stdin is not None:
+            try:
+                view = view[os.write(stdin, view) :]
+            except BlockingIOError:
+                poll = select.poll()
+                poll.register(stdin, select.POLLOUT)
+                poll.register(self._asleep, select.POLLIN)
+                left = deadline - time.monotonic()
+                ready = poll.poll(None if left == math.inf else math.ceil(max(0, left) * 1000))
+                if len(ready) != 1 or ready[0][0] != stdin:
+                    return False
+            except BrokenPipeError:
+                return False
+        return stdin is not None
+
+    def request(self, task: Task) -> bytes:
+        """The request to run a task, whose inputs are on their way then.
+
+        :raises Failure: the task cannot be sent.
+        """
+        if not task.inputs:
+            return self.dialogue.execute(task)
+        try:
+            inputs = self._bulk.send(task.inputs, self.dialogue.request_id + 1)
+        except OSError as error:
+            if error.errno not in child_failures.NO_ROOM:
+                raise
+            raise self.dialogue.failure(child_failures.no_room("the task's inputs")) from error
+        return self.dialogue.execute(task, inputs)
+
+    def outputs(self, executed: Executed) -> dict[str, bytes | memoryview]:
+        """Take the outputs that an answer announces.
+
+        :raises Failure: one is not what was announced.
+        """
+        taken: dict[str, bytes | memoryview] = {}
+        for index, record in enumerate(executed.outputs):
+            try:
+                taken[record.name] = self._bulk.take(record, self.dialogue.request_id, index)
+            except (OSError, ValueError) as error:
+                self._broken = True
+                raise self.dialogue.bad_output(BadOutput(record.name, str(error))) from error
+        return taken
 
 
 @asynccontextmanager
 async def open_session(
-    launch: Launch, *, case: Case, environ: Mapping[str, str], startup_timeout: float
+    launch: Launch,
+    *,
+    case: Case,
+    environ: Mapping[str, str],
+    startup_timeout: float,
+    fork: bool = False,
 ) -> AsyncIterator[Session]:
     """Start a child and let it load the bundle; shut it down on leaving.
 
     :param environ: the worker's variables, from which the child's are chosen.
     :param startup_timeout: seconds from its start until it must have loaded the bundle.
+    :param fork: whether the child is to fork a process for each task.
     :raises Failure: it could not be started, died, hung, or could not load the bundle.
     """
     limit = TimeLimit(startup_timeout)
@@ -186,23 +395,29 @@ async def open_session(
     case.child = ChildInfo(argv=argv, cwd=str(launch.bundle))
     async with AsyncExitStack() as stack:
         with case.journal.phase(Phase.SPAWN):
+            case.journal.fact(Origin.CHILD_START, Start(launch, argv, None))
             try:
-                exchange = stack.enter_context(exchange_folder())
+                bulk = stack.enter_context(bulk_channel(stack.enter_context(exchange_folder())))
             except OSError as error:
                 raise Failure(child_failures.no_exchange_folder(error)) from error
-            session = Session(case, launch, exchange)
             try:
-                session.process = await stack.enter_async_context(
+                wake = os.pipe()
+                os.set_blocking(wake[0], False)
+                for descriptor in wake:
+                    stack.callback(os.close, descriptor)
+                session = Session(case, launch, bulk, wake)
+                process = await stack.enter_async_context(
                     spawn(
-                        argv,
+                        [*argv, *bulk.options],
                         env=child_environ(environ, launch.python, launch.env),
                         cwd=launch.bundle,
-                        stdout=session.on_wire,
+                        stdout=None,
                         stderr=partial(session.dialogue.feed_output, Stream.STDERR),
                         console=(
                             "--console-fd",
                             partial(session.dialogue.feed_output, Stream.STDOUT),
                         ),
+                        inherited=bulk.inherited,
                         ended=session.on_end,
                         stdin=True,
                     )
@@ -211,31 +426,16 @@ async def open_session(
                 refused = NotStarted(error.errno, error.strerror, error.filename)
                 case.journal.fact(Origin.CHILD_START, Start(launch, argv, None, refused))
                 raise Failure(child_failures.spawn_failed(case, error)) from error
-        case.child.pid = session.process.pid
+        session.started(process)
+        case.child.pid = process.pid
         case.journal.fact(Origin.CHILD_START, Start(launch, argv, session.process.pid))
         try:
             with case.journal.phase(Phase.HANDSHAKE):
                 await session.handshake(limit)
             with case.journal.phase(Phase.LOAD):
-                await session.load(limit)
+                await session.load(limit, fork=fork)
             yield session
             with case.journal.phase(Phase.SHUTDOWN):
                 await session.shutdown()
         finally:
             session.dialogue.settle()
-
-
-def _take_file(path: Path, size: int) -> bytes:
-    """Read and remove a file that the child wrote.
-
-    :raises OSError: it cannot be read.
-    :raises ValueError: it is no plain file of that size.
-    """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
-        status = os.fstat(descriptor)
-        if not stat.S_ISREG(status.st_mode) or status.st_size != size:
-            raise ValueError(f"its file is not a plain one of {size} bytes")
-        data = file.read(size)
-    path.unlink()
-    return data

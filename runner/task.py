@@ -15,11 +15,28 @@ MAX_SEED = 2**64 - 1
 
 
 class Task(Struct, frozen=True):
-    """One call of the wire function."""
+    """One call of the wire function.
 
-    entrypoint: str
+    :param entrypoint: handed to the wire function as it is; ``None``: the bundle's own default,
+        else ``"default"``.
+    :param params: what JSON can say.
+    :param seed: 0 .. 2**64-1.
+    :param inputs: data beside the parameters: buffers (bytes, arrays) by name. The wire function
+        finds each in its ``params``, under its name, as a read-only ``memoryview`` of its bytes.
+    """
+
+    entrypoint: str | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+    inputs: Mapping[str, Any] = field(default_factory=dict)
+
+    def named(self, default: str) -> "Task":
+        """This task with an entry point, ``default`` where it has none."""
+        return (
+            self
+            if self.entrypoint is not None
+            else Task(default, self.params, self.seed, self.inputs)
+        )
 
 
 def check_task(task: Task) -> None:
@@ -27,7 +44,7 @@ def check_task(task: Task) -> None:
 
     :raises Failure: ``params-invalid``, naming what is wrong and where.
     """
-    if not isinstance(task.entrypoint, str):
+    if not isinstance(task.entrypoint, str | None):
         raise params_invalid(f"the entry point is a {_kind(task.entrypoint)}, not a string")
     if isinstance(task.seed, bool) or not isinstance(task.seed, int):
         raise params_invalid(f"the seed is {task.seed!r}, a {_kind(task.seed)}, not an integer")
@@ -36,6 +53,8 @@ def check_task(task: Task) -> None:
     if not isinstance(task.params, Mapping):
         raise params_invalid(f"the parameters are a {_kind(task.params)}, not an object")
     _check_json(task.params, "params", set())
+    if task.inputs:
+        _check_inputs(task)
 
 
 def params_invalid(summary: str) -> Failure:
@@ -52,6 +71,23 @@ def params_invalid(summary: str) -> Failure:
             ],
         )
     )
+
+
+def _check_inputs(task: Task) -> None:
+    if not isinstance(task.inputs, Mapping):
+        raise params_invalid(f"the inputs are a {_kind(task.inputs)}, not a mapping")
+    for name, value in task.inputs.items():
+        if not isinstance(name, str):
+            raise params_invalid(f"an input has the name {name!r}, which is not a string")
+        if name in task.params:
+            raise params_invalid(f"{name!r} is both a parameter and an input")
+        try:
+            memoryview(value).release()
+        except (TypeError, ValueError, BufferError):  # ValueError: NumPy's of dates and objects.
+            raise params_invalid(
+                f"the input {name!r} is a {_kind(value)}, not a buffer such as bytes or an array"
+                " of numbers"
+            ) from None
 
 
 def _check_json(value: object, where: str, above: set[int]) -> None:

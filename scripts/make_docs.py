@@ -1,9 +1,14 @@
-"""Writes what the documentation takes from the code: docs/codes/ and the report's JSON Schema."""
+"""Writes what the documentation takes from the code: docs/codes/, the report's JSON Schema, and
+the table of the failures that were recorded."""
 
 import json
+import sys
 from pathlib import Path
 
 import msgspec
+
+sys.path.insert(0, str(Path(__file__).parent))
+from failures.table import failures_table
 
 from runner.diagnosis.codes import Code
 from runner.diagnosis.explanations import explain
@@ -18,6 +23,7 @@ def generated() -> dict[str, str]:
     files = {"report.schema.json": json.dumps(schema, indent=2) + "\n"}
     for code in Code:
         files[f"codes/{code.value}.md"] = explain(code)
+    files["failures.md"] = failures_table()
     return files
 
 

@@ -345,6 +345,26 @@ async def test_the_notes_of_an_exception_are_told(tmp_path: Path) -> None:
     assert "note: while fitting district 12" in report_text(report)
 
 
+async def test_a_variable_that_the_child_does_not_get_is_to_be_named(tmp_path: Path) -> None:
+    report = await report_of(tmp_path, 'import os\nos.environ["CONTACTS"]\n')
+    assert (report.phase, report.code) == (Phase.LOAD, Code.LOAD_RAISED)
+    assert report.summary == "wire.py:2 reads the variable CONTACTS, which the child does not have"
+    assert report.hints[0].edit is not None
+    assert report.hints[0].edit.after == '[tool.modelops]\nenv = ["CONTACTS"]'
+    report = await report_of(tmp_path, '{}["CONTACTS"]\n')
+    assert report.summary == "KeyError in wire.py:1: 'CONTACTS'"
+
+
+@pytest.mark.parametrize("version", ["3.8", "3.13"])
+async def test_the_marks_of_a_merge_conflict_are_said_to_be_those(
+    version: str, tmp_path: Path
+) -> None:
+    (tmp_path / "model.py").write_text("<<<<<<< HEAD\nBETA = 0.3\n=======\nBETA = 0.4\n")
+    report = await report_of(tmp_path, "import model\n", version)
+    assert report.code is Code.SYNTAX_ERROR
+    assert report.summary == "model.py:1 has the marks of a merge conflict"
+
+
 # Whatever else a task may raise.
 
 NUMPY = """

@@ -30,7 +30,7 @@ def write_bundle(folder: Path, requirements: str = "iniconfig\n") -> Path:
     (folder / "wire.py").write_text(
         f"# {folder.name}\nimport time\n\ndef wire(entrypoint, params, seed):\n"
         "    print('running', flush=True)\n    time.sleep(params.get('seconds', 0))\n"
-        "    return {}\n"
+        "    return {'done': b''}\n"
     )
     return folder
 
@@ -104,9 +104,10 @@ def test_a_use_is_the_last_use(tmp_path: Path, cache: Path) -> None:
     bundle = write_bundle(tmp_path / "one")
     with Runner(cache=cache) as runner:
         runner.execute(bundle)
-        for entry in entries(cache):
-            age(entry, 40)
-        assert len(prunable(entries(cache), older_than=30 * DAY)) == 2
+    for entry in entries(cache):
+        age(entry, 40)
+    assert len(prunable(entries(cache), older_than=30 * DAY)) == 2
+    with Runner(cache=cache) as runner:
         runner.execute(bundle)
     assert prunable(entries(cache), older_than=30 * DAY) == []
 

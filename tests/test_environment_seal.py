@@ -34,15 +34,15 @@ def write_bundle(folder: Path, wire: str = WIRE) -> Path:
 
 
 class Runs:
-    """A runner with a cache of its own, and the notes of its runs."""
+    """Runs with a cache of their own, each by a runner that keeps nothing of the one before."""
 
     def __init__(self, tmp_path: Path) -> None:
         self.events: list[Event] = []
         self.cache = tmp_path / "cache"
-        self.runner = Runner(cache=self.cache, on_event=self.events.append)
 
     def __call__(self, bundle: Path, code: str = "") -> bytes:
-        return self.runner.execute(bundle, params={"code": code})["ok"]
+        with Runner(cache=self.cache, on_event=self.events.append) as runner:
+            return runner.execute(bundle, params={"code": code})["ok"]
 
     @property
     def shared(self) -> Path:

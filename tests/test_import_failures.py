@@ -184,6 +184,17 @@ async def test_a_file_in_the_place_of_a_package_is_named(tmp_path: Path) -> None
 
 
 @pytest.mark.anyio
+@pytest.mark.parametrize("version", ["3.8", "3.13"])
+async def test_a_name_that_a_file_of_the_bundle_has_not_is_to_be_corrected(
+    version: str, tmp_path: Path
+) -> None:
+    files = {"wire.py": f"from seir import simulte\n{WIRE}", "seir.py": "def simulate(): ...\n"}
+    report = await load(tmp_path, files, version)
+    assert report.code is Code.IMPORT_FAILED
+    assert report.summary == "wire.py:1 imports 'simulte' from seir.py, which has no such name"
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize("version", ["3.8", "3.12"])
 async def test_a_file_that_hides_a_compiled_module_or_a_package_is_named(
     version: str, tmp_path: Path

@@ -300,6 +300,14 @@ async def test_what_nobody_has_is_unsatisfied_within_seconds_and_nothing_is_left
 
 
 @pytest.mark.anyio
+async def test_a_bundle_for_what_is_too_old_is_told_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UV_PYTHON_DOWNLOADS", "never")
+    finding, _ = await failure("<3")
+    assert finding.code is Code.PYTHON_UNSATISFIED
+    assert finding.summary.endswith("tasks need Python 3.8 or newer")
+
+
+@pytest.mark.anyio
 @pytest.mark.parametrize(
     "request_", ["3.98", "/nonexistent/python", "banana", "~no-such-user/python", "x" * 300]
 )

@@ -44,7 +44,6 @@ def test_a_task_runs_and_its_result_is_a_mapping_of_bytes(bundle: Path, cache: P
     assert outputs.child.python is not None
     assert set(outputs.timings.phases) == {
         *("bundle", "interpreter", "environment", "spawn", "handshake", "load", "execute"),
-        "shutdown",
     }
     assert repr(outputs) == "<Result {'echo': 41 bytes}>"
 
@@ -236,8 +235,8 @@ def test_keyboard_interrupt_ends_the_task_before_it_goes_on(bundle: Path, cache:
             try:
                 runner.execute(sys.argv[2])
             except KeyboardInterrupt:
-                left = [c for c in psutil.Process().children() if c.status() != "zombie"]
-                print("interrupted", len(left))
+                (child,) = psutil.Process().children()
+                print("interrupted", len(child.children()))
     """
     done = subprocess.run(
         [sys.executable, "-c", code, str(cache), str(bundle)],

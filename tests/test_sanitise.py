@@ -89,3 +89,78 @@ def test_no_text_is_slow_to_sanitise(piece: str) -> None:
     sanitise_text(piece * (256 * 1024 // len(piece)))
     # Linear takes some hundredths of a second; quadratic took minutes.
     assert time.monotonic() - began < 10
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        # pip
+        ("Looking in indexes: https://build:hunter2@pypi.example/simple", "hunter2"),
+        ("WARNING: 401 Error, Credentials not correct for https://x:hunter2@h/", "hunter2"),
+        ("pip install --extra-index-url https://__token__:hunter2@h/simple x", "hunter2"),
+        # uv
+        ("error: Failed to fetch: `https://u:hunter2@h/simple/numpy/`", "hunter2"),
+        ("UV_INDEX_INTERNAL_PASSWORD=hunter2 uv sync", "hunter2"),
+        ("uv publish --token hunter2", "hunter2"),
+        ("uv auth login h --password hunter2 --username u", "hunter2"),
+        ("DEBUG Authorization: Basic aHVudGVyMjpodW50ZXIy", "aHVudGVyMjpodW50ZXIy"),
+        # others that they quote
+        ("machine h login u password hunter2", "hunter2"),
+        ("PRIVATE-TOKEN: hunter2", "hunter2"),
+        ("x-api-key: hunter2", "hunter2"),
+        ("https://u:hunter2…", "hunter2"),
+    ],
+)
+def test_credentials_in_the_lines_of_uv_and_pip_are_masked(text: str, secret: str) -> None:
+    assert secret not in sanitise_text(text)
+    assert sanitise_text(sanitise_text(text)) == sanitise_text(text)
+
+
+# What RFC 3986 has in a userinfo, less what ends one.
+USERINFO = st.text("abcXYZ019-._~!$&()*+,;=:%", min_size=8, max_size=60)
+
+
+@given(USERINFO, st.sampled_from(["https", "git+ssh", "HTTP", "s3"]), st.text(max_size=20))
+def test_whatever_stands_before_the_host_of_a_url_is_masked(
+    userinfo: str, scheme: str, around: str
+) -> None:
+    shown = sanitise_text(f"{around}\n{scheme}://{userinfo}@host/x {around}")
+    assert f"{userinfo}@" not in shown
+    assert f"{scheme}://****@host/x" in shown
+
+
+@given(
+    st.lists(st.text("ABCabc019+/", min_size=64, max_size=64), min_size=1, max_size=30),
+    st.sampled_from(["", "RSA ", "EC ", "OPENSSH ", "ENCRYPTED "]),
+    st.booleans(),
+    st.text(max_size=20),
+)
+def test_no_line_of_a_private_key_is_left(
+    lines: list[str], kind: str, ends: bool, before: str
+) -> None:
+    end = f"\n-----END {kind}PRIVATE KEY-----" if ends else ""
+    shown = sanitise_text(f"{before}-----BEGIN {kind}PRIVATE KEY-----\n" + "\n".join(lines) + end)
+    assert not any(line in shown for line in lines)
+
+
+@pytest.mark.parametrize(
+    "value", ["modelops-runner/diagnostic", "execute", "failed", "handshake", "report", "python"]
+)
+def test_a_password_that_is_a_word_of_the_reports_own_breaks_no_report(
+    value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("POSTGRES_PASSWORD", value)
+    case = Case()
+    with pytest.raises(ZeroDivisionError), case.journal.phase(Phase.EXECUTE):
+        raise ZeroDivisionError
+    report = case.report(
+        Finding(phase=Phase.EXECUTE, code=Code.TASK_RAISED, summary=f"it says {value}")
+    )
+    assert report.schema == "modelops-runner/diagnostic-report/1"
+    assert report.timeline[0].outcome == "failed"
+    assert report.summary == ("it says python" if value == "python" else "it says ****")
+
+
+def test_the_line_that_a_hint_gives_for_a_netrc_stays() -> None:
+    line = "machine index.example login USER password PASSWORD"
+    assert sanitise_text(line) == line

@@ -20,6 +20,7 @@ from runner.diagnosis.report import BundleInfo, Report
 from runner.dialogue import Launch
 from runner.events import Event, Output, Phase, Stream
 from runner.session import open_session
+from runner.task import Task
 
 pytestmark = pytest.mark.anyio
 
@@ -85,7 +86,8 @@ class Child:
                 self.launch, case=self.case, environ=self.environ, startup_timeout=startup
             ) as session:
                 with self.case.journal.phase(Phase.EXECUTE):
-                    return await session.execute("main", params or {}, 7, limit)
+                    outputs, _ = await session.execute(Task("main", params or {}, 7), limit)
+                    return outputs
 
     async def fail(self, *, startup: float = 30, limit: float = 30) -> Report:
         began = time.monotonic()
@@ -307,13 +309,15 @@ async def test_an_abort_says_what_the_c_library_said(bundle: MakeBundle) -> None
         libc = ctypes.CDLL(None)
         libc.malloc.restype = ctypes.c_void_p
         libc.free.argtypes = [ctypes.c_void_p]
-        libc.free(libc.malloc(64) + 8)
+        block = libc.malloc(64)
+        ctypes.memset(block, 0, 64)  # Else it is up to what lay there before what free() sees.
+        libc.free(block + 8)
         """
     )
     report = await Child(folder).fail()
     assert (report.phase, report.code) == (Phase.LOAD, Code.CHILD_CRASHED)
     assert report.summary == (
-        "SIGABRT ended the child while it loaded the bundle, in wire.py:6: free(): invalid pointer"
+        "SIGABRT ended the child while it loaded the bundle, in wire.py:8: free(): invalid pointer"
     )
 
 

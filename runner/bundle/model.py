@@ -58,6 +58,11 @@ class Bundle(Struct, frozen=True, kw_only=True):
     def default_entrypoint(self) -> str:
         return self.defaults.entrypoint or DEFAULT_ENTRYPOINT
 
+    @property
+    def declared_dependencies(self) -> tuple[str, ...]:
+        """All that its files say it needs, that of its extras and groups too."""
+        return (self.dependencies or ()) + self.optional_dependencies
+
     def info(self) -> BundleInfo:
         """The bundle as the report shows it."""
         return BundleInfo(

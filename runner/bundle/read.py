@@ -97,7 +97,9 @@ def _near(folder: Path) -> list[Hint]:
     except (OSError, ValueError):
         return []
     close = difflib.get_close_matches(folder.name, names, n=1)
-    return [Hint(title=f"did you mean {folder.parent / close[0]}?")] if close else []
+    if close:
+        return [Hint(title=f"did you mean {folder.parent / close[0]}?")]
+    return [Hint(title="see what is there", command=f"ls {shlex.quote(str(folder.parent))}")]
 
 
 def _no_bundle(folder: Path) -> Exception:

@@ -13,7 +13,8 @@ from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.text import printable
 from runner.environment.inventory import Entry, entries, prunable, remove
-from runner.flow import locate_environment, reported
+from runner.flow import reported
+from runner.prepare import locate_environment
 
 _UNITS = ((86400 * 7, "weeks"), (86400, "days"), (3600, "hours"), (60, "minutes"))
 

@@ -13,7 +13,7 @@ from msgspec import Struct
 
 from runner.bundle.defaults import parse_size
 from runner.diagnosis.codes import Code
-from runner.flow import STARTUP_TIMEOUT, Settings
+from runner.settings import STARTUP_TIMEOUT, Settings
 from runner.worker import runner_version
 
 
@@ -316,7 +316,7 @@ def _age(text: str) -> float:
 
 
 def _size(text: str) -> int:
-    size = parse_size(text)
+    size = 0 if text == "0" else parse_size(text)
     if size is None:
         raise argparse.ArgumentTypeError(f"{text!r} is no size such as 10GiB or 500M")
     return size

@@ -15,7 +15,7 @@ def show_replay(command: Replay) -> int:
     try:
         report = replay(read_recording(command.recording))
     except OSError as error:
-        return _refuse(f"{command.recording} cannot be read: {error.strerror}")
+        return _refuse(f"{error.filename or command.recording} cannot be read: {error.strerror}")
     except RecordingError as error:
         return _refuse(f"{command.recording}: {error}")
     if report is None:

@@ -12,7 +12,7 @@ from msgspec import Struct
 
 from runner.diagnosis.report import Report
 from runner.diagnosis.text import printable
-from runner.flow import Check, Result
+from runner.result import Check, Result
 
 
 class OutputFile(Struct, frozen=True, omit_defaults=True):
@@ -29,7 +29,8 @@ def describe_outputs(result: Result, folder: Path | None) -> dict[str, OutputFil
     :raises OSError: one could not be written.
     """
     described = {}
-    for name, data in result.items():
+    for name in result:
+        data = result.buffer(name)
         path = None
         if folder is not None:
             path = str(folder / file_name(name))
@@ -44,7 +45,7 @@ def file_name(output: str) -> str:
     return name.replace(".", "%2E") if not name.strip(".") else name or "%00"
 
 
-def write_file(path: Path, data: bytes) -> None:
+def write_file(path: Path, data: bytes | memoryview) -> None:
     """Write a file whole or not at all.
 
     :raises OSError: it could not be written.

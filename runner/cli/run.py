@@ -8,13 +8,13 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, NoReturn
 
 import anyio
 import msgspec
 
-from runner.bundle import Bundle
 from runner.cli.live import Live
 from runner.cli.parser import (
     AnyCommand,
@@ -43,8 +43,9 @@ from runner.diagnosis.explanations import explain
 from runner.diagnosis.own_failures import cancelled
 from runner.diagnosis.report import Report
 from runner.events import Phase
-from runner.flow import Result, check_bundle, diagnose, execute_task, reported
+from runner.flow import check_bundle, diagnose, execute_task, reported
 from runner.recording import Recorder
+from runner.result import Result
 from runner.task import MAX_SEED, Task, params_invalid
 
 _EXIT_CODES = {
@@ -113,6 +114,7 @@ def _recorder(command: Exec | Check) -> Iterator[Recorder | None]:
     if command.record is None:
         yield None
         return
+    _check_outside("--record", command.record, command.bundle)
     try:
         recorder = Recorder(command.record, command.words, replace=True)
     except OSError as error:
@@ -137,22 +139,24 @@ async def _run(command: Exec | Check, recorder: Recorder | None) -> tuple[int, s
                     return
 
         tasks.start_soon(cancel_on_signal)
-        outcome = await _outcome(command, case, live)
+        outcome = await _outcome(command, case, live, recorder)
         tasks.cancel_scope.cancel()
     if caught:
         report = diagnose(case, cancelled(case, caught[0].name))
-        return 128 + caught[0], _say_failed(command, report, live)
+        return 128 + caught[0], _say_failed(command, report, live, recorder)
     return outcome
 
 
-async def _outcome(command: Exec | Check, case: Case, live: Live) -> tuple[int, str]:
+async def _outcome(
+    command: Exec | Check, case: Case, live: Live, recorder: Recorder | None
+) -> tuple[int, str]:
     try:
         with reported(case):
             text = await (
                 _check(command, case) if isinstance(command, Check) else _execute(command, case)
             )
     except RunnerError as error:
-        return _exit_code(error.report), _say_failed(command, error.report, live)
+        return _exit_code(error.report), _say_failed(command, error.report, live, recorder)
     live.close_line()
     if command.report is not None:
         command.report.unlink(missing_ok=True)
@@ -165,9 +169,7 @@ async def _check(command: Check, case: Case) -> str:
 
 
 async def _execute(command: Exec, case: Case) -> str:
-    result = await execute_task(
-        case, command.settings, command.bundle, lambda bundle: _task(command, bundle)
-    )
+    result = await execute_task(case, command.settings, command.bundle, partial(_task, command))
     outputs = describe_outputs(result, command.output)
     if command.json:
         return result_json(result, outputs)
@@ -175,13 +177,12 @@ async def _execute(command: Exec, case: Case) -> str:
     return result_lines(outputs)
 
 
-def _task(command: Exec, bundle: Bundle) -> Task:
+def _task(command: Exec) -> Task:
     params = {} if command.params is None else read_params(command.params)
     for given in command.param:
         name, _, value = given.partition("=")
         params[name] = parse_value(value)
-    entrypoint = bundle.default_entrypoint if command.entrypoint is None else command.entrypoint
-    return Task(entrypoint, params, read_seed(command.seed))
+    return Task(command.entrypoint, params, read_seed(command.seed))
 
 
 def read_seed(text: str) -> int:
@@ -236,9 +237,13 @@ def _json_kind(value: object) -> str:
     return kinds.get(type(value), "number")
 
 
-def _prepare_output(folder: Path, bundle: Path) -> None:
+def _check_outside(option: str, folder: Path, bundle: Path) -> None:
     if folder.resolve().is_relative_to(bundle.resolve()):
-        raise UsageError(f"--output {folder} lies in the bundle, which is never written to")
+        raise UsageError(f"{option} {folder} lies in the bundle, which is never written to")
+
+
+def _prepare_output(folder: Path, bundle: Path) -> None:
+    _check_outside("--output", folder, bundle)
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -264,7 +269,9 @@ def _say_done(result: Result) -> None:
     )
 
 
-def _say_failed(command: Command, report: Report, live: Live) -> str:
+def _say_failed(
+    command: Command, report: Report, live: Live, recorder: Recorder | None = None
+) -> str:
     """Print and keep the report; returns what goes to standard output."""
     # What only a failure needs: 30 ms, and 3 MB of modules.
     from rich.console import Console
@@ -274,8 +281,8 @@ def _say_failed(command: Command, report: Report, live: Live) -> str:
     with suppress(BrokenPipeError):  # nobody reads standard error
         live.close_line()
         render_report(report, Console(stderr=True))
-        if command.record is not None:
-            folder = shlex.quote(str(command.record))
+        if recorder is not None and recorder.whole:
+            folder = shlex.quote(str(recorder.path.parent))
             print(f"recorded: modelops-runner replay {folder}", file=sys.stderr)
     if command.report is not None:
         write_file(command.report, msgspec.json.format(msgspec.json.encode(report)) + b"\n")

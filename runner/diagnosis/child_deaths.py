@@ -125,8 +125,11 @@ def _why_exited(phase: Phase, has_words: bool) -> str:
             "Its Python ended before it ran any code of the bundle: a .pth file or a sitecustomize"
             f" of the environment ended it, or the interpreter itself is damaged.{words}"
         )
-    called = "The bundle's code, or a library it uses, ended the process: sys.exit(), os._exit() or"
-    return f"{called} exit() in native code. That is no exception, so there is no traceback.{words}"
+    # By sys.exit() it would have said so: see exit_finding().
+    return (
+        "The bundle's code, or a library it uses, ended the process at once: by os._exit(), or by"
+        f" exit() in native code. That is no exception, so there is no traceback.{words}"
+    )
 
 
 def _exit_hints(case: Case, phase: Phase) -> list[Hint]:
@@ -138,9 +141,7 @@ def _exit_hints(case: Case, phase: Phase) -> list[Hint]:
         ]
     return [
         Hint(
-            title="look for sys.exit(), exit() and quit() in what the bundle imports; a script's"
-            ' own call belongs under `if __name__ == "__main__":`'
-            if phase is Phase.LOAD
-            else "raise an exception instead of calling sys.exit(), so that the report can say why"
+            title="look for os._exit(), and for exit() or STOP in native code; an exception in its"
+            " place lets the report say why"
         )
     ]

@@ -3,6 +3,7 @@
 Pure: the evidence in, the finding out. A recording of a failure gives the same finding.
 """
 
+import errno
 from collections.abc import Sequence
 
 from bundle_protocol.messages import ErrorCode
@@ -22,17 +23,22 @@ from runner.diagnosis.report import ExceptionInfo, Hint, PythonInfo
 from runner.diagnosis.text import one_line, printable
 from runner.events import Phase
 
+# ENOSPC, and EDQUOT of Linux and of macOS: a recording is replayed on either.
+NO_ROOM = (28, 122, 69)
+
 
 def spawn_failed(case: Case, error: OSError) -> Finding:
     """The operating system did not start the process."""
     program = error.filename or (case.child.argv[0] if case.child else "the child")
     denied = isinstance(error, PermissionError)
+    why = " A folder mounted noexec does this." if denied else ""
+    if error.errno == errno.ENOEXEC:
+        why = " It was made for another kind of machine: the cache may be shared with one."
     return Finding(
         phase=Phase.SPAWN,
         code=Code.PERMISSION_DENIED if denied else Code.SPAWN_FAILED,
         summary=f"{program} could not be started: {error.strerror}",
-        explanation="The operating system refused to start the environment's Python."
-        + (" A folder mounted noexec does this." if denied else ""),
+        explanation="The operating system refused to start the environment's Python." + why,
         hints=[build_anew(case)],
     )
 
@@ -194,6 +200,12 @@ def remote_error(
         return raised_finding(case, phase, exception)
     if exception is not None and code == ErrorCode.RESULT_INVALID:
         return returned_finding(case, exception)
+    if (
+        code == ErrorCode.INTERNAL_ERROR
+        and exception
+        and exception.attributes.get("errno") in NO_ROOM
+    ):
+        return no_room("the task's outputs", printable(message))
     known = _REMOTE_CODES.get(ErrorCode(code)) if code in set(ErrorCode) else None
     if known is None:
         return violation(case, phase, f"error {code}: {message}")
@@ -208,11 +220,28 @@ def remote_error(
     )
 
 
+def no_room(what: str, explanation: str = "") -> Finding:
+    """There is neither memory nor a disk with room for what travels beside the wire."""
+    return Finding(
+        phase=Phase.EXECUTE,
+        code=Code.DISK_FULL,
+        summary=f"there is no room for {what}: the disk of the temporary folder is full",
+        explanation=explanation
+        or "Large values travel in memory, and through that folder where no memory can be had.",
+        hints=[
+            Hint(
+                title="free some space, or name a folder that has it",
+                command="export TMPDIR=/a/folder",
+            )
+        ],
+    )
+
+
 def params_too_large(size: int, limit: int) -> Finding:
     return Finding(
         phase=Phase.EXECUTE,
         code=Code.MESSAGE_TOO_LARGE,
         summary=f"the task's parameters take {size} bytes as JSON; the limit is {limit}",
         explanation="Parameters travel as one message.",
-        hints=[Hint(title="put large data into a file of the bundle and pass its name")],
+        hints=[Hint(title="pass large data as an input: execute(..., inputs={name: data})")],
     )

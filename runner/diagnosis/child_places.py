@@ -64,16 +64,23 @@ def exec_command(case: Case, options: str) -> str:
 
 def declare_hint(case: Case, requirement: str, title: str) -> Hint:
     """The line that declares a dependency, in the file in which the bundle declares its own."""
-    source = case.environment.requirements_from if case.environment else None
-    if source == "requirements.txt" or (
-        case.bundle_files and "pyproject.toml" not in case.bundle_files
-    ):
+    if declaring_file(case) == "requirements.txt":
         return Hint(title=title, edit=Edit(file="requirements.txt", after=requirement))
     return Hint(
         title=title,
         command=f"uv add --project {bundle_argument(case)} {shlex.quote(requirement)}",
         edit=Edit(file="pyproject.toml", after=f'dependencies = [..., "{requirement}"]'),
     )
+
+
+def declaring_file(case: Case) -> str:
+    """The file in which the bundle declares its dependencies."""
+    source = case.environment.requirements_from if case.environment else None
+    if source == "requirements.txt" or (
+        case.bundle_files and "pyproject.toml" not in case.bundle_files
+    ):
+        return "requirements.txt"
+    return "pyproject.toml"
 
 
 def build_anew(case: Case) -> Hint:

@@ -7,6 +7,7 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     DOING,
     exec_command,
+    is_own,
     place_of,
     requires_python_hint,
     short_path,
@@ -15,7 +16,7 @@ from runner.diagnosis.child_places import (
 from runner.diagnosis.codes import Code
 from runner.diagnosis.import_failures import import_failure
 from runner.diagnosis.newer_syntax import newer_syntax
-from runner.diagnosis.report import ExceptionInfo, Hint
+from runner.diagnosis.report import Edit, ExceptionInfo, Hint
 from runner.diagnosis.text import last_lines, one_line, printable
 from runner.events import Phase
 
@@ -24,6 +25,11 @@ _BY_HAND = "run the bundle's code by hand to see it without the runner between"
 
 # What sys.exit() was given, where that is no message.
 _STATUS = re.compile(r"-?\d{0,20}|None|True|False")
+
+# What git(1) and others put before, between and after the two sides of a conflict.
+_CONFLICT_MARKS = ("<<<<<<<", "=======", ">>>>>>>")
+
+_NO_NAME = re.compile(r"cannot import name '([^']{1,200})' from '[^']{1,200}' \((.{1,1000})\)$")
 
 # The packages' own classes for it, with the top of their module.
 _MEMORY_ERRORS = {
@@ -165,6 +171,14 @@ def _syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     python = case.child.python if case.child else None
     version = f"{python.implementation} {python.version}" if python else "this Python"
     text = str(attributes.get("text") or "").strip()
+    if text.startswith(_CONFLICT_MARKS):
+        return Finding(
+            phase=phase,
+            code=Code.SYNTAX_ERROR,
+            summary=f"{where} has the marks of a merge conflict",
+            explanation=f"The line is: {one_line(text, 160)}",
+            hints=[Hint(title=f"resolve the conflict in {where.rpartition(':')[0]}")],
+        )
     syntax = newer_syntax(text, exception.message, python.version) if python else None
     if syntax is not None:
         return Finding(
@@ -196,6 +210,15 @@ def _syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
 
 def _import_failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     where = place_of(case, telling_frame(case, exception)) or "the bundle"
+    lacking = _NO_NAME.search(exception.message)
+    if lacking is not None and is_own(case, lacking[2]):
+        name, file = printable(lacking[1]), short_path(case, lacking[2])
+        return Finding(
+            phase=phase,
+            code=Code.IMPORT_FAILED,
+            summary=f"{where} imports {name!r} from {file}, which has no such name",
+            hints=[Hint(title=f"correct the name in {where}, or define {name} in {file}")],
+        )
     return Finding(
         phase=phase,
         code=Code.IMPORT_FAILED,
@@ -242,6 +265,16 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         group = one_line(printable(exception.message), 100)
         summary += f"; the first in an {exception.type}: {group}"
     loading = phase is Phase.LOAD
+    hints = [Hint(title=f"see {place}" if place else _BY_HAND)]
+    if variable := _missing_variable(leaf):
+        summary = f"{place} reads the variable {variable}, which the child does not have"
+        hints = [
+            Hint(
+                title="name it in the bundle: of the worker's variables, the child gets few others",
+                edit=Edit(file="pyproject.toml", after=f'[tool.modelops]\nenv = ["{variable}"]'),
+            ),
+            Hint(title="and set it where the worker is started", command=f"export {variable}=..."),
+        ]
     explanation = "The bundle's code raised this while it " + (
         "was imported." if loading else "ran the task."
     )
@@ -252,8 +285,19 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         code=Code.LOAD_RAISED if loading else Code.TASK_RAISED,
         summary=summary,
         explanation=explanation,
-        hints=[Hint(title=f"see {place}" if place else _BY_HAND)],
+        hints=hints,
     )
+
+
+def _missing_variable(exception: ExceptionInfo) -> str | None:
+    """The environment variable that ``os.environ`` did not have."""
+    if exception.type != "KeyError" or not exception.traceback:
+        return None
+    last = exception.traceback[-1]
+    if last.function != "__getitem__" or not last.file.endswith(("<frozen os>", "/os.py")):
+        return None
+    named = re.fullmatch(r"'([A-Za-z_][A-Za-z0-9_]*)'", exception.message)
+    return named and named[1]
 
 
 def chain(exception: ExceptionInfo) -> Iterator[ExceptionInfo]:

@@ -99,7 +99,7 @@ CODES: dict[Code, CodeInfo] = {
     Code.LOCK_OUTDATED: CodeInfo(_E, "uv.lock does not match pyproject.toml"),
     Code.INDEX_UNREACHABLE: CodeInfo(_E, "the package index did not answer", retryable=True),
     Code.INDEX_UNAUTHORIZED: CodeInfo(_E, "the package index refused the credentials"),
-    Code.DISK_FULL: CodeInfo(_E, "the disk is full", retryable=True),
+    Code.DISK_FULL: CodeInfo((*_E, *_X), "the disk is full", retryable=True),
     Code.PERMISSION_DENIED: CodeInfo(
         (*_E, Phase.SPAWN), "a file or folder may not be read, written or executed"
     ),

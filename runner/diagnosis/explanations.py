@@ -171,8 +171,14 @@ EXPLANATIONS: dict[Code, Explanation] = {
         ("Give uv the credentials: `UV_INDEX_NAME_USERNAME` and `_PASSWORD`, or a netrc file.",),
     ),
     Code.DISK_FULL: Explanation(
-        ("The disk of the cache, of uv's cache or of the temporary folder is full.",),
-        ("Free some space (`uv cache prune`), or set `MODELOPS_CACHE_DIR` and `UV_CACHE_DIR`.",),
+        (
+            "The disk of the cache, of uv's cache or of the temporary folder is full.",
+            "While a task runs: its large inputs or outputs found no memory, and that folder full.",
+        ),
+        (
+            "Free some space (`uv cache prune`), or set `MODELOPS_CACHE_DIR` and `UV_CACHE_DIR`.",
+            "Set `TMPDIR` to a folder with room for what the tasks return.",
+        ),
     ),
     Code.PERMISSION_DENIED: Explanation(
         (

@@ -108,8 +108,8 @@ def _library_changed(
             declare_hint(case, change.package, f"install {change.package}, which stands in")
         )
     specifier = f">={change.version}" if added else f"<{change.version}"
-    kind = "newer" if added else "older"
-    hints.append(requires_python_hint(case, specifier, f"or keep to an {kind} Python"))
+    kind = "a newer" if added else "an older"
+    hints.append(requires_python_hint(case, specifier, f"or keep to {kind} Python"))
     explanation = f"{where} needs it." if where else ""
     if package:
         explanation += (

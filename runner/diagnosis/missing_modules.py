@@ -13,6 +13,7 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     bundle_argument,
     declare_hint,
+    declaring_file,
     exec_command,
     place_of,
     short_path,
@@ -159,7 +160,7 @@ def _declared_for_elsewhere(case: Case, phase: Phase, missing: _Missing) -> Find
             hints=[
                 Hint(
                     title="declare it without the marker, or guard the import in the same way",
-                    edit=Edit(file="pyproject.toml", before=str(declared[0]), after=plain),
+                    edit=Edit(file=declaring_file(case), before=str(declared[0]), after=plain),
                 )
             ],
         )

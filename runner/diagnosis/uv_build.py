@@ -11,33 +11,47 @@ from packaging.utils import canonicalize_name
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.codes import Code
-from runner.diagnosis.report import Edit, Hint
+from runner.diagnosis.report import Hint
 from runner.diagnosis.text import one_line
+from runner.diagnosis.uv_build_advice import advice
 from runner.diagnosis.uv_error import UvError, UvFailure
-from runner.diagnosis.uv_python import minors_of, python_conflict
+from runner.diagnosis.uv_python import minors_of, own_python_finding, python_conflict
 from runner.events import Phase
 
 _FAILED = re.compile(
     r"^Failed to (?:download and )?build:? `([A-Za-z0-9][\w.-]*)((?:==([\w.+!]+))?)", re.MULTILINE
 )
-_ABOUT_A_BUILD = re.compile(r"build|metadata|pyproject\.toml|setup\.py", re.IGNORECASE)
+_ABOUT_A_BUILD = re.compile(r"build|metadata|pyproject\.toml|setup\.py|wheel", re.IGNORECASE)
 _TRACEBACK = "Traceback (most recent call last):"
 # The exception only says that a command failed; what the command wrote says why.
 _COMMAND_FAILED = re.compile(r"CalledProcessError|CompileError|LinkError|BackendUnavailable")
+# Below what says that something was not found, a tool goes on about what it did then.
+_NOT_FOUND = re.compile(
+    r"was not found in the pkg-config search path|Could not find (?:the compiler|a package config)"
+    r"|Could NOT find |No CMAKE_\w+_COMPILER could be found|Compatibility with CMake"
+)
 _COMPILER_ERROR = re.compile(
     r":\d+:(?:\d+:)? (?:fatal )?error: |: ERROR: |^CMake Error|cannot find -l|undefined reference"
+    r"|^\S+\.pyx:\d+:\d+: "
 )
-_ERROR_LINE = re.compile(r"error: (?!Command ')", re.IGNORECASE)
-# As numba and llvmlite guard their setup.py: "only versions >=3.8,<3.12 are supported".
-_GUARD = re.compile(r"only versions ([<>=!~\d.,* ]+?) are supported")
-
-_TOOL_MISSING = re.compile(
-    r"No such file or directory: '(?:[^']*/)?([\w.+-]+)'$"
-    r"|command '(\S+)' failed: No such file"
-    r"|Unknown compiler\(s\)"
-    r"|\b(CMake|ninja|cargo|rustc?|swig)\b (?:is )?(?:not found|must be installed)",
-    re.MULTILINE | re.IGNORECASE,
-)
+_ERROR_LINE = re.compile(r"error: (?!command )|^\s*Caused by: ", re.IGNORECASE)
+# As numba and llvmlite guard their setup.py: "only versions >=3.8,<3.12 are supported"; or in the
+# words of each author: "needs Python 3.13 or newer", "Python version >= 3.13 required".
+_GUARDS = [
+    re.compile(r"only versions (?P<spec>[<>=!~\d.,* ]+?) are supported"),
+    re.compile(
+        r"(?:requires?|needs?) (?:at least )?(?:a )?python(?: version)? *"
+        r"(?P<spec>[<>=]{0,2} ?3\.\d+)",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        r"python(?: version)? *(?P<spec>[<>=]{0,2} ?3\.\d+)(?:\.\d+)?"
+        r"(?: or (?:newer|later|higher|above|greater)|\+)? (?:is )?(?:required|needed)",
+        re.IGNORECASE,
+    ),
+]
+_SIGNAL = re.compile(r"failed \(signal: \d+ \((SIG\w+)\)\)")
+_NO_PROJECT = re.compile(r"`([^`]+)` does not appear to be a Python project")
 # An exception's line, not indented and not a part of a wrapped frame.
 _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?::|$)")
 _REASON_LINES = 6
@@ -46,6 +60,8 @@ _LAST_LINES = 15
 
 def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | None:
     """The finding where a build failed: the bundle's own, or a dependency's."""
+    if folder := _NO_PROJECT.search(error.said):
+        return _no_project(failure, error, folder.group(1))
     failed = _FAILED.search(error.said)
     if failed is None and not (failure.step == "bundle" and _ABOUT_A_BUILD.search(error.said)):
         return None
@@ -59,20 +75,28 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
     included = [hint for hint in error.hints if " was included because " in hint]
     explanation = "\n".join([*included, *(words or error.messages)])
     package = f"{name} {version}" if version else name
-    if (guard := _GUARD.search(" ".join(reason))) and not own:
+    if (accepted := _guard(failure, " ".join(words))) is not None:
+        if own:
+            return own_python_finding(case, failure, accepted, explanation)
         return python_conflict(
             case,
             failure,
             name,
-            f"{package} supports Python {guard.group(1)}, and this is Python"
-            f" {failure.python_version}",
+            f"{package} supports Python {accepted}, and this is Python {failure.python_version}",
             explanation,
-            minors_of(guard.group(1)),
+            minors_of(accepted),
             f"{name}=={version}" if _is_direct(failure, f"{name}=={version}") else None,
         )
+    retryable = None
+    if killed := _SIGNAL.search(error.said):
+        retryable = killed.group(1) == "SIGKILL"
+        reason = reason or [f"{killed.group(1)} ended its build"]
+    why = _summary_of(reason or words or error.messages[-1:])
     what = "the bundle's own build failed" if own else f"{package} could not be built from source"
-    advice = _advice(failure, name, own, "\n".join(words))
-    hints = [] if advice is None else [advice]
+    hints = advice(case, failure, name, own, "\n".join(words or error.messages), error.said)
+    if retryable:
+        hints.append(Hint(title="see whether memory ran out: the kernel ends what takes too much",
+                          command="dmesg | grep -i 'out of memory'"))  # fmt: skip
     hints += [Hint(title=one_line(hint)) for hint in error.hints if "Did you mean" in hint]
     if not own:
         minor = ".".join(failure.python_version.split(".")[:2])
@@ -90,10 +114,51 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
     return Finding(
         phase=Phase.ENVIRONMENT,
         code=Code.BUNDLE_BUILD_FAILED if own else Code.DEPENDENCY_BUILD_FAILED,
-        summary=f"{what}: {one_line(reason[0], 140)}" if reason else what,
+        summary=f"{what}: {why}",
         explanation=explanation,
         hints=hints,
+        retryable=retryable,
     )
+
+
+def _no_project(failure: UvFailure, error: UvError, folder: str) -> Finding:
+    """What was to be built has nothing that says how."""
+    name = folder.removeprefix(failure.bundle_path).strip("/") or "the bundle itself"
+    hints = [Hint(title=f"add a pyproject.toml to {name}, with a [project] table (PEP 621)")]
+    if name == "the bundle itself":
+        hints = [
+            Hint(title=f"take the line that asks for it out of {failure.file}: a task runs in the"
+                 " bundle's folder, and its modules are found there")
+        ]  # fmt: skip
+    elif "/git-v" in folder:
+        name = "what was fetched from git"
+        hints = [Hint(title="name the folder of the project: #subdirectory=FOLDER after the URL")]
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.DEPENDENCY_BUILD_FAILED,
+        summary=f"{name} is not a Python project: it has neither pyproject.toml nor setup.py",
+        explanation=f"{failure.requirements_from} asks for it to be installed.\n{error.said}",
+        hints=hints,
+    )
+
+
+def _summary_of(reason: list[str]) -> str:
+    """The line that is enough by itself, without what only says that it is an error."""
+    first = reason[0] if reason else "it said nothing"
+    return one_line(re.sub(r"^(?:error|Caused by): ", "", first.strip()), 140)
+
+
+def _guard(failure: UvFailure, words: str) -> str | None:
+    """The Pythons that a build says it takes, where this is none of them."""
+    for pattern in _GUARDS:
+        if guard := pattern.search(words):
+            spec = guard.group("spec").replace(" ", "")
+            spec = spec if spec[0] in "<>=!~" else f">={spec}"
+            minor = ".".join(failure.python_version.split(".")[:2])
+            accepted = minors_of(spec)
+            if accepted and minor not in accepted:
+                return spec
+    return None
 
 
 def _is_direct(failure: UvFailure, requirement: str) -> bool:
@@ -106,13 +171,16 @@ def _reason(error: UvError) -> list[str]:
     raised = _exception(lines)
     if raised and not _COMMAND_FAILED.search(raised[0]):
         return raised
-    for pattern in (_COMPILER_ERROR, _ERROR_LINE):
+    for pattern in (_NOT_FOUND, _COMPILER_ERROR, _ERROR_LINE):
         for position, line in enumerate(lines):
             if pattern.search(line):
                 return lines[position : position + _REASON_LINES]
     if not raised and error.messages and "TOML parse error" in error.messages[-1]:
         first, *_, last = error.messages[-1].splitlines()
         return [f"{first}: {last.strip()}"]
+    if not raised and lines:
+        # A build that ends by itself says why last.
+        return [lines[-1].strip(), *lines[-_LAST_LINES:-1]]
     return raised
 
 
@@ -125,61 +193,3 @@ def _exception(lines: list[str]) -> list[str]:
         if _EXCEPTION.match(lines[position]):
             return lines[position : position + _REASON_LINES]
     return []
-
-
-def _advice(failure: UvFailure, name: str, own: bool, words: str) -> Hint | None:
-    """What to do about the causes that many builds share."""
-    minor = ".".join(failure.python_version.split(".")[:2])
-    in_pyproject = failure.file == "pyproject.toml"
-    settings, table = ("pyproject.toml", "tool.uv.") if in_pyproject else ("uv.toml", "")
-
-    if "fatal error: Python.h: No such file" in words:
-        return Hint(title=f"install the C headers of Python {minor} (python{minor}-dev on Debian)")
-    if header := re.search(r"fatal error: (\S+\.h\w*): No such file", words):
-        return Hint(title=f"install the development files of the library of {header.group(1)}")
-    if library := re.search(r"cannot find -l([\w.+-]+)", words):
-        return Hint(title=f"install the development files of lib{library.group(1)}")
-    if tool := _TOOL_MISSING.search(words):
-        missing = next(filter(None, tool.groups()), "a C compiler")
-        return Hint(title=f"install {missing}, which the build runs, or choose another by CC")
-    if "pg_config executable not found" in words:
-        return Hint(
-            title="ask for psycopg2-binary in place of psycopg2, or install PostgreSQL's"
-            " development files"
-        )
-    if "No module named 'distutils" in words:
-        return Hint(
-            title="import it from setuptools: distutils left Python in 3.12 (PEP 632)"
-            if own
-            else f"ask for a newer version of {name}, or run on Python 3.11: distutils left Python"
-            " in 3.12 (PEP 632)"
-        )
-    if "No module named 'pkg_resources" in words:
-        edit = (
-            Edit(file="pyproject.toml", after='[build-system]\nrequires = ["setuptools<82"]')
-            if own
-            else Edit(
-                file=settings,
-                after=("[tool.uv]\n" if in_pyproject else "")
-                + 'build-constraint-dependencies = ["setuptools<82"]',
-            )
-        )
-        return Hint(
-            title="build with a setuptools that still has pkg_resources",
-            edit=edit,
-        )
-    if module := re.search(r"No module named '(\w+)", words):
-        needed = module.group(1)
-        if own:
-            return Hint(
-                title=f"name what provides {needed} among what the build needs",
-                edit=Edit(file="pyproject.toml", after=f'[build-system]\nrequires = ["{needed}"]'),
-            )
-        return Hint(
-            title=f"{name} does not say that its build needs {needed}: say it in its place",
-            edit=Edit(
-                file=settings,
-                after=f'[{table}extra-build-dependencies]\n{name} = ["{needed}"]',
-            ),
-        )
-    return None

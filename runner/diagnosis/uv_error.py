@@ -36,6 +36,8 @@ class UvFailure(Struct, frozen=True, kw_only=True):
     dependencies: tuple[str, ...]
     """``[project] dependencies`` as written, where they are."""
     python_version: str
+    signal: str | None = None
+    """The signal that ended it."""
 
     @property
     def file(self) -> str:

@@ -83,6 +83,8 @@ def _unreachable(said: str) -> Finding:
                  command="export UV_SYSTEM_CERTS=1"),
             Hint(title="or name the file that has it", command="export SSL_CERT_FILE=/a/file.pem"),
         ]  # fmt: skip
+    elif why.startswith("it answered"):
+        hints.insert(0, Hint(title="run it again later: the fault is the server's"))
     else:
         hints.append(
             Hint(title="behind a proxy, name it", command="export HTTPS_PROXY=http://proxy.example")

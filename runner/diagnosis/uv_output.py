@@ -15,8 +15,13 @@ from runner.diagnosis.text import last_lines, one_line, printable
 from runner.diagnosis.uv_build import build_finding
 from runner.diagnosis.uv_error import UvError, UvFailure, parse_uv_error
 from runner.diagnosis.uv_index import index_finding
-from runner.diagnosis.uv_python import minors_of_wheels, platform_conflict, python_conflict
-from runner.diagnosis.uv_resolution import own_python_finding, resolution_finding
+from runner.diagnosis.uv_python import (
+    minors_of_wheels,
+    own_python_finding,
+    platform_conflict,
+    python_conflict,
+)
+from runner.diagnosis.uv_resolution import resolution_finding
 from runner.events import Phase
 
 _DENIED = re.compile(
@@ -28,6 +33,9 @@ _NO_WHEEL_LOCKED = re.compile(
     r"Distribution `([\w.-]+)==(\S+) @ [^`]*` can't be installed because it doesn't have"
 )
 _OWN_PYTHON = re.compile(r"incompatible with the project's Python requirement: `([^`]+)`")
+_INCLUDED_MISSING = re.compile(
+    r"included file in `([^`]+)`[^`]*failed to read from file `([^`]+)`: No such file"
+)
 _FILE_MISSING = re.compile(r"(?:File not found|Distribution not found at): `?([^`\n]+)`?")
 _REQUIREMENT = re.compile(r"Couldn't parse requirement in `([^`]+)`")
 
@@ -95,7 +103,7 @@ def _permission_denied(failure: UvFailure, error: UvError) -> Finding | None:
 def _python_refused(case: Case, failure: UvFailure, error: UvError) -> Finding | None:
     """The interpreter does not suit, and uv had nothing to resolve."""
     if own := _OWN_PYTHON.search(error.said):
-        return own_python_finding(failure, own.group(1))
+        return own_python_finding(case, failure, own.group(1))
     locked = _NO_WHEEL_LOCKED.search(error.said)
     if locked is None:
         return None
@@ -132,6 +140,12 @@ def _input_refused(failure: UvFailure, error: UvError) -> Finding | None:
         reason = error.messages[-1].splitlines()[0]
         summary = f"{requirement.group(1)} has a requirement that is none: {reason}"
         hint = Hint(title=f"correct it in {requirement.group(1)} (PEP 508)")
+    elif included := _INCLUDED_MISSING.search(said):
+        including, path = included.groups()
+        name = path.removeprefix(f"{failure.bundle_path}/")
+        code = Code.DEPENDENCY_NOT_FOUND
+        summary = f"{including} includes {name}, which does not exist"
+        hint = Hint(title=f"add {name} to the bundle, or remove the line that includes it")
     elif missing := _FILE_MISSING.search(said):
         code = Code.DEPENDENCY_NOT_FOUND
         summary = f"{failure.requirements_from} refers to {missing.group(1)}, which does not exist"
@@ -145,6 +159,8 @@ def _input_refused(failure: UvFailure, error: UvError) -> Finding | None:
 
 def _unrecognised(failure: UvFailure, error: UvError, stderr: str) -> Finding:
     words = error.messages or last_lines(printable(stderr), 5)
+    if failure.signal is not None:
+        return _killed(failure, failure.signal, stderr)
     status = "by a signal" if failure.exit_code is None else f"with status {failure.exit_code}"
     said = f": {one_line(words[0], 140)}" if words else " and said nothing"
     return Finding(
@@ -152,8 +168,41 @@ def _unrecognised(failure: UvFailure, error: UvError, stderr: str) -> Finding:
         code=Code.ENVIRONMENT_FAILED,
         summary=f"uv ended {status}{said}",
         explanation="\n".join([*words, *error.hints]),
-        hints=[Hint(title="run the same by hand", command=shlex.join(failure.argv))],
+        hints=[Hint(title="run the same by hand", command=_by_hand(failure))],
     )
+
+
+def _killed(failure: UvFailure, signal: str, stderr: str) -> Finding:
+    words = last_lines(printable(stderr), 5)
+    killed = signal in ("SIGKILL", "SIGTERM", "SIGINT", "SIGHUP")
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.ENVIRONMENT_FAILED,
+        summary=f"{signal} ended uv while it made the environment",
+        explanation=(
+            "Something outside ended it: the kernel for want of memory, a batch system, a person."
+            if killed
+            else "uv itself crashed."
+        )
+        + (f" It had said: {one_line(words[-1], 200)}" if words else ""),
+        hints=[
+            Hint(title="run it again; if it happens again, see who ends it (dmesg, the batch"
+                 " system's log)")
+            if killed
+            else Hint(title="run the same by hand", command=_by_hand(failure))
+        ],
+        retryable=killed,
+    )  # fmt: skip
+
+
+def _by_hand(failure: UvFailure) -> str:
+    """The same command on the bundle itself: the copy and the unfinished venv are gone."""
+    argv = list(failure.argv)
+    if "--python" in argv and "pip" in argv:
+        at = argv.index("--python") + 1
+        argv[at] = failure.python_version
+        argv[argv.index("install") + 1 : argv.index("install") + 1] = ["--dry-run"]
+    return f"cd {shlex.quote(failure.bundle_path)} && {shlex.join(argv)}"
 
 
 def _last(error: UvError) -> str:

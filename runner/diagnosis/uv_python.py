@@ -54,19 +54,7 @@ def python_conflict(
     :param written: the bundle's requirement for it, as written, where it is the bundle's own.
     """
     current = Version(failure.python_version)
-    hints: list[Hint] = []
-    target = _nearest(minors, current, case)
-    if target is not None:
-        hints = [
-            Hint(
-                title=f"run it on Python {target}",
-                command=f"modelops-runner exec {shlex.quote(failure.bundle_path)}"
-                f" --python {target}",
-            ),
-            Hint(
-                title="or say so in the bundle, for every worker", edit=_edit(case, failure, target)
-            ),
-        ]
+    hints = python_hints(case, failure, minors)
     newer = not minors or Version(minors[-1]) < current
     hints.append(
         Hint(
@@ -82,6 +70,61 @@ def python_conflict(
         explanation=explanation,
         hints=hints,
     )
+
+
+def own_python_finding(
+    case: Case, failure: UvFailure, wanted: str, explanation: str = ""
+) -> Finding:
+    """It is the bundle's own build, not its readable metadata, that asks for another Python.
+
+    :param wanted: the Pythons that the build takes, as a specifier.
+    """
+    requested = case.interpreter.requested if case.interpreter else None
+    minors = minors_of(wanted)
+    accepted = minors_of(case.bundle.requires_python or "" if case.bundle else "")
+    hints = python_hints(case, failure, minors)[:1]
+    if not hints and minors and not set(minors) & set(accepted):
+        hints = [Hint(title="requires-python and the build exclude each other: correct one")]
+    written = case.bundle.requires_python if case.bundle else None
+    hints.append(
+        Hint(
+            title="say it where it can be read, and every worker chooses by it",
+            edit=Edit(
+                file="pyproject.toml",
+                before=None if written is None else f'requires-python = "{written}"',
+                after=f'requires-python = "{wanted}"',
+            ),
+        )
+    )
+    return Finding(
+        phase=Phase.INTERPRETER,
+        code=Code.PYTHON_POLICY_CONFLICT if requested else Code.PYTHON_UNSATISFIED,
+        summary=f"{failure.bundle_name} itself needs Python {wanted}, and the interpreter chosen is"
+        f" Python {failure.python_version}",
+        explanation="Interpreters are chosen by [project] requires-python in pyproject.toml, before"
+        " anything is built. What setup.py or a build backend says is known too late."
+        + (f"\n{explanation}" if explanation else ""),
+        hints=hints,
+    )
+
+
+def python_hints(
+    case: Case, failure: UvFailure, minors: Sequence[str], *, first: bool = True
+) -> list[Hint]:
+    """How to run on another Python, one of ``minors`` that the bundle accepts too, if there is one.
+
+    :param first: whether no other hint comes before these.
+    """
+    target = _nearest(minors, Version(failure.python_version), case)
+    if target is None:
+        return []
+    return [
+        Hint(
+            title=f"{'' if first else 'or '}run it on Python {target}",
+            command=f"modelops-runner exec {shlex.quote(failure.bundle_path)} --python {target}",
+        ),
+        Hint(title="or say so in the bundle, for every worker", edit=_edit(case, failure, target)),
+    ]
 
 
 def platform_conflict(

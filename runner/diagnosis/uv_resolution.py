@@ -22,6 +22,7 @@ from runner.diagnosis.uv_error import UvError, UvFailure
 from runner.diagnosis.uv_python import (
     minors_of,
     minors_of_wheels,
+    own_python_finding,
     platform_conflict,
     python_conflict,
 )
@@ -51,6 +52,7 @@ _NO_WHEEL = re.compile(
 )
 # Each is compared with each; a real derivation has some dozens.
 _MOST_EDGES = 100
+_UNREADABLE = re.compile(rf"({_EACH}) has (an invalid package format|in\w+ metadata)")
 _BUILD_REQUIREMENTS = re.compile(r"No solution found when resolving: ")
 
 
@@ -73,12 +75,14 @@ def resolution_finding(case: Case, failure: UvFailure, error: UvError) -> Findin
     if "No solution found" not in error.said:
         return None
     proof = re.sub(r"\{[^}]*\}", "", " ".join(error.messages[-1].split()))
+    proof = re.sub(r"\brequires Python (?=[<>=!~])", "requires Python", proof)
     edges = list(dict.fromkeys(_edges(proof, failure)))[-_MOST_EDGES:]
     quoted = f"uv says: {_tail(error.messages[-1])}"
     finding = (
         _not_found(failure, error, proof, edges)
         or _conflict(case, failure, edges)
         or _python_conflict(case, failure, error, proof, edges)
+        or _unreadable_package(failure, proof, edges)
         or _no_version(failure, proof, edges)
         or Finding(
             phase=Phase.ENVIRONMENT,
@@ -204,11 +208,11 @@ def _conflict(case: Case, failure: UvFailure, edges: list[_Edge]) -> Finding | N
         )
     if one.root:
         hints.append(Hint(title=f"keep one of the two in {failure.file}"))
-    hints += [
-        Hint(title=f"or ask for a version of {_name(edge.who)} that takes another {edge.name}")
-        for edge in pair
-        if not edge.root
-    ]
+    for edge in pair:
+        if not edge.root:
+            ask = "or ask" if hints else "ask"
+            title = f"{ask} for a version of {_name(edge.who)} that takes another {edge.name}"
+            hints.append(Hint(title=title))
     asks = [_asks(_wanted_by(_name(edge.who), edges), failure) for edge in pair if not edge.root]
     return Finding(
         phase=Phase.ENVIRONMENT,
@@ -268,11 +272,11 @@ def _python_conflict(
         summary = f"{who} has no wheel for Python {failure.python_version}"
         if minors:
             summary += f", only for {', '.join(minors)}"
-    elif pythons and "does not satisfy Python" in proof:
+    elif pythons := [edge for edge in pythons if _refuses(edge, failure.python_version)]:
         # Of many versions, the one that wants least is nearest to what would work.
         edge = min(pythons, key=lambda edge: _lowest(edge.specs[0]))
         if edge.root:
-            return own_python_finding(failure, edge.specs[0])
+            return own_python_finding(case, failure, edge.specs[0])
         who = edge.who
         minors = minors_of(edge.specs[0])
         summary = f"{who} needs Python {edge.specs[0]}, and this is Python {failure.python_version}"
@@ -290,20 +294,25 @@ def _python_conflict(
     )
 
 
-def own_python_finding(failure: UvFailure, wanted: str) -> Finding:
-    """It is the bundle's own build, not its readable metadata, that asks for another Python."""
+def _refuses(edge: _Edge, python_version: str) -> bool:
+    return not any(SpecifierSet(spec).contains(python_version, True) for spec in edge.specs)
+
+
+def _unreadable_package(failure: UvFailure, proof: str, edges: list[_Edge]) -> Finding | None:
+    found = _UNREADABLE.search(proof)
+    if found is None:
+        return None
+    who, what = found.groups()
+    if what == "inconsistent metadata":
+        what = "metadata with another name or version than its file says"
     return Finding(
         phase=Phase.ENVIRONMENT,
         code=Code.ENVIRONMENT_FAILED,
-        summary=f"{failure.bundle_name} itself needs Python {wanted}, and the interpreter chosen is"
-        f" Python {failure.python_version}",
-        explanation="Interpreters are chosen by [project] requires-python in pyproject.toml, before"
-        " anything is built. What setup.py or a build backend says is known too late.",
+        summary=f"{who} is there, and cannot be used: it has {what}",
+        explanation=_asks(_wanted_by(_name(who), edges), failure),
         hints=[
-            Hint(
-                title="say it where it can be read",
-                edit=Edit(file="pyproject.toml", after=f'requires-python = "{wanted}"'),
-            )
+            Hint(title=f"ask for another version of {_name(who)}, or tell who publishes it"),
+            Hint(title="or fetch it anew", command=f"uv cache clean {_name(who)}"),
         ],
     )
 

@@ -1,6 +1,6 @@
 """The isolated environment that a bundle runs in: built by uv, shared, reused."""
 
-from runner.environment.build import Environment, discard_damaged, environment
+from runner.environment.build import Environment, discard_damaged, environment, environment_path
 from runner.environment.installed import installed_modules
 from runner.environment.keys import Base, Source
 from runner.environment.uv_run import find_uv
@@ -11,6 +11,7 @@ __all__ = [
     "Source",
     "discard_damaged",
     "environment",
+    "environment_path",
     "find_uv",
     "installed_modules",
 ]

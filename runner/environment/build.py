@@ -146,6 +146,17 @@ async def _ready(
     return Environment(shared, own, _python(own), site, key, reused)
 
 
+def environment_path(
+    source: Source, base: Base, root: Path, environ: Mapping[str, str]
+) -> Path | None:
+    """The bundle's own venv, where both layers are built.
+
+    :param root: the folder where environments are kept.
+    """
+    shared, own = places(source, dependencies_key(source, base, environ), root)
+    return own if read_manifest(shared) and read_manifest(own) else None
+
+
 def places(source: Source, key: str, root: Path) -> tuple[Path, Path]:
     """Where under ``root`` the venv of the dependencies is, and the bundle's own upon it."""
     return followed(root / "environments" / key), root / "layers" / layer_key(source, key)

@@ -72,8 +72,12 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def followed(folder: Path) -> Path:
-    """The folder itself, or the one beside it that a link names in its place."""
-    return folder.with_name(str(folder.readlink())) if folder.is_symlink() else folder
+    """The folder itself, or the one beside it that a link names in its place and that is there."""
+    return (
+        folder.with_name(str(folder.readlink()))
+        if folder.is_symlink() and folder.exists()
+        else folder
+    )
 
 
 def same_content(parent: Path, content: str) -> list[Path]:

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.codes import Code
+from runner.diagnosis.exit import Exit
 from runner.diagnosis.report import Hint, UvRun
 from runner.diagnosis.text import Capture, one_line
 from runner.diagnosis.uv_error import Step, UvFailure
@@ -128,7 +129,7 @@ async def run_uv(
             journal.fact(Origin.UV_STDERR, data)
             journal.output(Stream.UV, data)
 
-    exit_code: int | None = None
+    ended: Exit | None = None
     try:
         async with spawn(
             _until_hang_up(argv),
@@ -139,12 +140,13 @@ async def run_uv(
             stderr=stderr,
             grace=GRACE_SECONDS,
         ) as process:
-            exit_code = (await process.wait()).code
-        if exit_code in _NOT_RUN:
+            ended = await process.wait()
+        if ended.code in _NOT_RUN:
             raise OSError(one_line(said.excerpt().text, 200))
     except OSError as error:
         raise Failure(_not_started(error)) from error
     finally:
+        exit_code = None if ended is None else ended.code
         failure = UvFailure(
             argv=argv,
             exit_code=exit_code,
@@ -156,6 +158,7 @@ async def run_uv(
             requirements_from=uv.source.requirements_from,
             dependencies=uv.source.dependencies or (),
             python_version=uv.base.version,
+            signal=None if ended is None else ended.signal_name,
         )
         # A recording has its words as they came; those that succeeded mark where the next begins.
         journal.fact(Origin.UV_EXIT, msgspec.structs.replace(failure, stderr=""))

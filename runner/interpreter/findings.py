@@ -23,10 +23,14 @@ def unsatisfied(
     count = "the only interpreter found is not" if len(found) == 1 else (
         f"none of the {len(found)} interpreters found is"
     )  # fmt: skip
+    # An interpreter that it accepts may well be there, and of no use.
+    reason = f"this worker runs {worker.version}, and {count} accepted"
+    if _lowest_version(requirement) is None:
+        reason = f"tasks need Python {OLDEST_FOR_TASKS} or newer"
     return Finding(
         phase=Phase.INTERPRETER,
         code=Code.PYTHON_UNSATISFIED,
-        summary=f"{_wants(requirement)}; this worker runs {worker.version}, and {count} accepted",
+        summary=f"{_wants(requirement)}; {reason}",
         explanation="Nothing was built. "
         + (f"uv could not download one: {download}" if download else "uv may not download one."),
         hints=_install_or_widen(requirement, worker),

@@ -8,6 +8,7 @@ import json
 import os
 import selectors
 import signal
+import socket
 import subprocess
 import time
 from collections import deque
@@ -37,6 +38,7 @@ class Child:
         cwd: Path,
         *,
         console: bool = True,
+        bulk: bool = False,
         env: dict[str, str] | None = None,
         argv: list[str] | None = None,
     ) -> None:
@@ -48,10 +50,16 @@ class Child:
         self._messages: deque[dict[str, Any]] = deque()
         self._selector = selectors.DefaultSelector()
         console_read, console_write = os.pipe()
+        self.bulk, bulk_theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         command = argv or [str(python), "-s", str(HELLO)]
+        passed = {"--console-fd": console_write} if console else {}
+        if bulk:
+            passed["--bulk-fd"] = bulk_theirs.fileno()
+        for option, descriptor in passed.items():
+            command = [*command, option, str(descriptor)]
         try:
             self.process = subprocess.Popen(
-                command + (["--console-fd", str(console_write)] if console else []),
+                command,
                 cwd=cwd,
                 env={
                     "PATH": os.environ["PATH"],
@@ -63,11 +71,12 @@ class Child:
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
                 bufsize=0,
-                pass_fds=[console_write] if console else [],
+                pass_fds=list(passed.values()),
                 start_new_session=True,
             )
         finally:
             os.close(console_write)
+            bulk_theirs.close()
         assert self.process.stdin and self.process.stdout and self.process.stderr
         self._stdin = self.process.stdin
         self._console = os.fdopen(console_read, "rb", buffering=0)
@@ -88,6 +97,7 @@ class Child:
             os.killpg(self.process.pid, signal.SIGKILL)
         self.process.wait(SECONDS)
         self._selector.close()
+        self.bulk.close()
         for stream in (self._stdin, self._console, self.process.stdout, self.process.stderr):
             if stream is not None:
                 stream.close()
@@ -133,10 +143,14 @@ class Child:
         )
 
     def execute(
-        self, entrypoint: str = "default", params: dict[str, Any] | None = None, seed: int = 0
+        self,
+        entrypoint: str = "default",
+        params: dict[str, Any] | None = None,
+        seed: int = 0,
+        **fields: object,
     ) -> dict[str, Any]:
         return self.call(
-            "execute", {"entrypoint": entrypoint, "params": params or {}, "seed": seed}
+            "execute", {"entrypoint": entrypoint, "params": params or {}, "seed": seed, **fields}
         )
 
     def outputs(self, *arguments: Any) -> dict[str, bytes]:

@@ -54,7 +54,7 @@ def test_every_python_says_hello_with_its_true_version(version: str, tmp_path: P
 
 @pytest.mark.parametrize("version", TOO_OLD)
 def test_a_python_that_is_too_old_refuses_after_its_hello(version: str, tmp_path: Path) -> None:
-    with Child(need_python(version), tmp_path) as child:
+    with Child(need_python(version), tmp_path, bulk=True) as child:
         assert child.receive()["method"] == "hello"
         assert child.wait() == ExitStatus.PYTHON_TOO_OLD
         refusal = f"bundle_protocol: tasks run on Python 3.8 and newer, this is {version}."
@@ -94,9 +94,10 @@ def test_started_by_hand_it_explains_itself() -> None:
     assert b"modelops-runner exec BUNDLE" in done.stderr
 
 
-def test_unknown_arguments_are_refused() -> None:
+@pytest.mark.parametrize("arguments", [["--help"], ["--console-fd"], ["--fd", "3"]])
+def test_unknown_arguments_are_refused(arguments: list[str]) -> None:
     done = subprocess.run(
-        [sys.executable, HELLO, "--help"], input=b"", capture_output=True, timeout=SECONDS
+        [sys.executable, HELLO, *arguments], input=b"", capture_output=True, timeout=SECONDS
     )
     assert done.returncode == ExitStatus.STARTED_BY_HAND
     assert done.stdout == b""

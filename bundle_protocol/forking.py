@@ -1,0 +1,184 @@
+"""A clean process for every task: the child forks for each, and watches what becomes of the fork.
+
+The bundle is imported once, before the first fork. What a task does to its process (globals, random
+numbers' state, open files, the working directory, signal handlers) ends with that process.
+"""
+
+from __future__ import annotations
+
+import gc
+import mmap
+import os
+import resource
+import signal
+import sys
+import time
+import warnings
+from contextlib import suppress
+
+from bundle_protocol import (
+    bulk,  # noqa: F401 - else each fork with large outputs would import it anew
+    process,
+)
+from bundle_protocol.wire import Wire
+
+_NOTHING, _BEGUN, _DONE = 0, 1, 2
+
+
+def why_unsafe() -> str | None:
+    """Why this process must not be forked, in a person's words; None where it may be.
+
+    A fork has the forking thread only. A lock that another one held stays locked in it for ever
+    (fork(2), POSIX), and a GPU's context is not valid in it.
+    """
+    if sys.platform != "linux":
+        return f"on {sys.platform}, system libraries do not survive a fork"
+    if not hasattr(os, "waitid") or not hasattr(resource, "prlimit"):
+        return f"{sys.implementation.name} cannot watch a fork as it has to be (os.waitid)"
+    if any(target.startswith("/dev/nvidia") for target in _open_files()):
+        return "CUDA was initialised while the bundle was loaded"
+    threads = _threads_that_a_fork_leaves()
+    if threads:
+        return "threads run since the bundle was loaded: " + ", ".join(threads[:5])
+    return None
+
+
+def _open_files() -> list[str]:
+    found = []
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            found.append(os.readlink(f"/proc/self/fd/{name}"))
+        except OSError:
+            continue  # The descriptor of the listing itself.
+    return found
+
+
+def _threads_that_a_fork_leaves() -> list[str]:
+    """The threads, but for this one, that go on in the forking process.
+
+    Found out by forking: OpenBLAS and others that survive it end their threads before each fork
+    (pthread_atfork(3)) and start them anew when they need them.
+    """
+    if len(os.listdir("/proc/self/task")) == 1:
+        return []
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Python 3.12 and newer warn of a fork with threads.
+        pid = os.fork()
+    if pid == 0:
+        os._exit(0)
+    os.waitpid(pid, 0)
+    own = os.getpid()
+    others = [int(task) for task in os.listdir("/proc/self/task") if int(task) != own]
+    import threading
+
+    names = {thread.native_id: thread.name for thread in threading.enumerate()}
+    return [names.get(task) or _thread_name(task) for task in others]
+
+
+def _thread_name(task: int) -> str:
+    try:
+        with open(f"/proc/self/task/{task}/comm", encoding="utf-8", errors="replace") as file:
+            return f"{file.read().strip()} (native)"
+    except OSError:
+        return "one that has just ended"
+
+
+class Ended:
+    """How a task's process ended without an answer; its attributes are ``TASK_ENDED``'s data."""
+
+    def __init__(self, pid: int, seconds: float) -> None:
+        limits = {
+            name: resource.prlimit(pid, kind)
+            for name, kind in (
+                ("cpu", resource.RLIMIT_CPU),
+                ("file", resource.RLIMIT_FSIZE),
+                ("stack", resource.RLIMIT_STACK),
+            )
+        }
+        _, status, usage = os.wait4(pid, 0)
+        self.pid = pid
+        self.exit_code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
+        self.signal = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
+        self.max_rss_bytes = usage.ru_maxrss * 1024
+        self.cpu_seconds = usage.ru_utime + usage.ru_stime
+        self.lifetime_seconds = seconds
+        self.limits = {
+            "cpu_seconds": _limit(limits["cpu"][0]),
+            "cpu_seconds_hard": _limit(limits["cpu"][1]),
+            "file_bytes": _limit(limits["file"][0]),
+            "stack_bytes": _limit(limits["stack"][0]),
+        }
+
+
+class Forker:
+    """Forks this process for each task.
+
+    Args:
+        wire: what the task's process answers over; this one does not write to it meanwhile.
+    """
+
+    def __init__(self, wire: Wire) -> None:
+        self.forked = False
+        """Whether this is a task's process."""
+        self._wire = wire
+        # Shared with the forks: whether the answer was written, which no exit status tells.
+        self._progress = mmap.mmap(-1, 1)
+        # What the bundle set is for its own processes: it must not reap those that tasks run in.
+        self._on_sigchld = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        # What is imported by now is not looked at by the garbage collector again, which would
+        # copy the pages that it is on in each fork.
+        gc.collect()
+        if hasattr(gc, "freeze"):
+            gc.freeze()
+
+    def fork(self) -> Ended | None:
+        """Forks. In the task's process, sets ``forked`` and returns at once.
+
+        In this one, returns once the task's process has ended: how, unless it has answered.
+        """
+        self._progress[0] = _NOTHING
+        process.flush_console()
+        began = time.perf_counter()
+        own = os.getpid()
+        with self._wire.kept():
+            pid = os.fork()
+        if pid == 0:
+            self.forked = True
+            signal.signal(signal.SIGCHLD, self._on_sigchld)
+            # A group of its own, so that all that it starts can be ended with it.
+            os.setpgid(0, 0)
+            process.die_with(own)
+            return None
+        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        # Before it is reaped, while the number cannot be another's. It may have died before it had
+        # a group.
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(pid, signal.SIGKILL)
+        if self._progress[0] == _DONE:
+            os.waitpid(pid, 0)
+            return None
+        ended = Ended(pid, time.perf_counter() - began)
+        if self._progress[0] == _BEGUN:
+            _end_likewise(ended)
+        return ended
+
+    def send(self, body: bytes) -> None:
+        """Writes the answer, in the task's process, and ends it."""
+        self._progress[0] = _BEGUN
+        self._wire.send(body)
+        self._progress[0] = _DONE
+        os._exit(0)
+
+
+def _end_likewise(ended: Ended) -> None:
+    """Half an answer is on the wire, and nothing can follow it."""
+    process.complain("the task's process ended while it wrote its answer")
+    if ended.signal is not None:
+        if ended.signal not in (signal.SIGKILL, signal.SIGSTOP):
+            signal.signal(ended.signal, signal.SIG_DFL)
+        os.kill(os.getpid(), ended.signal)
+    os._exit(ended.exit_code or 1)
+
+
+def _limit(value: int) -> int | None:
+    return None if value == resource.RLIM_INFINITY else value

@@ -1,0 +1,356 @@
+"""Children that are kept: each has loaded a bundle and runs one task after the other.
+
+Everything that lives is held by a task of its own in the pool's task group, so that what is entered
+in one call of the runner can be left in another. Which child is whose is decided under a lock, by
+any thread; children are started and ended by the event loop alone.
+"""
+
+import logging
+import math
+import os
+import threading
+import time
+from collections import deque
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import anyio
+from anyio.abc import TaskGroup, TaskStatus
+
+from runner.diagnosis.case import Case, Failure
+from runner.prepare import Prepared, choose, prepared, read, was_damaged
+from runner.protocol import Executed
+from runner.result import Result
+from runner.session import Session, open_session
+from runner.settings import Isolation, Settings
+from runner.stamp import Stamp
+from runner.task import Task
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+IDLE_SECONDS = 60.0
+"""How long a child is kept that nobody uses."""
+
+
+LOOK_SECONDS = 60.0
+"""How often an environment is looked at for damage, while tasks fail in it."""
+
+
+class Held(Generic[_T]):
+    """What a task holds for others, until :meth:`let_go`."""
+
+    def __init__(self, value: _T) -> None:
+        self.value = value
+        self._wanted = anyio.Event()
+        self.gone = anyio.Event()
+
+    def let_go(self) -> None:
+        self._wanted.set()
+
+    async def wait(self) -> None:
+        await self._wanted.wait()
+
+
+class Child:
+    """A child of the pool, on loan to one call at a time."""
+
+    def __init__(
+        self, settings: Settings, group: "Group", held: Held[Session], isolation: Isolation
+    ) -> None:
+        self.group = group
+        self.held = held
+        self._settings = settings
+        self.isolation = isolation
+        self.used_at = time.monotonic()
+
+    @property
+    def session(self) -> Session:
+        return self.held.value
+
+    @property
+    def note(self) -> str | None:
+        """Why it has another isolation than was asked for."""
+        unsafe = self.session.dialogue.fork_unsafe
+        return None if unsafe is None else f"a fork would be unsafe: {unsafe}"
+
+    @property
+    def time_limit(self) -> float | None:
+        """The seconds that a task may take."""
+        return self._settings.time_limit(self.group.held.value.bundle)
+
+    def begin(self, case: Case) -> None:
+        """From here on, what the child does is for this case, which has seen nothing happen."""
+        self.group.held.value.describe(case)
+        self.session.begin(case)
+
+    def named(self, task: Task) -> Task:
+        return task.named(self.group.held.value.bundle.default_entrypoint)
+
+    def result(
+        self, case: Case, began: float, outputs: dict[str, bytes | memoryview], executed: Executed
+    ) -> Result:
+        return Result.of(case, began, outputs, executed, self.isolation, self.note)
+
+    @property
+    def spent(self) -> bool:
+        """Whether it runs no further task."""
+        return self.isolation is Isolation.FRESH or not self.session.usable
+
+
+class Group:
+    """The children of one bundle in one state."""
+
+    def __init__(self, held: Held[Prepared], stamp: Stamp) -> None:
+        self.held = held
+        self.stamp = stamp
+        self.idle: list[Child] = []
+        """The one used last comes last, and is used first."""
+        self.children = 0
+        self.looked_at = -math.inf
+        """When its environment was last looked at for damage, on the monotonic clock."""
+        self.stale = False
+        """Whether its bundle has changed since."""
+
+
+class Pool:
+    """The children of one runner.
+
+    :param tasks: what holds them.
+    :param limit: how many there may be at a time.
+    """
+
+    def __init__(self, settings: Settings, tasks: TaskGroup, limit: int) -> None:
+        self._settings = settings
+        self._tasks = tasks
+        self._limit = limit
+        self._lock = threading.Lock()
+        self._groups: dict[Path, Group] = {}
+        self._preparing: dict[Path, anyio.Lock] = {}
+        self._children = 0
+        self._waiting: deque[anyio.Event] = deque()
+        self._reaping = anyio.CancelScope()
+        self._closing = False
+
+    def take(self, path: Path) -> Child | None:
+        """A child that is ready to run a task of a bundle, from any thread.
+
+        :returns: ``None`` where :meth:`lend` has to see to it.
+        """
+        group = self._groups.get(path)
+        if group is None or group.stamp.changed():
+            return None
+        with self._lock:
+            while group.idle:
+                child = group.idle.pop()
+                if not child.spent:
+                    return child
+                self._drop(child)
+        return None
+
+    def put(self, child: Child) -> bool:
+        """Take a child back, from any thread.
+
+        :returns: whether that is all; if not, :meth:`take_back` has to see to it.
+        """
+        child.used_at = time.monotonic()
+        with self._lock:
+            if child.spent or child.group.stale or self._waiting or self._closing:
+                return False
+            child.group.idle.append(child)
+            return True
+
+    async def lend(self, case: Case, path: Path) -> Child:
+        """A child that is ready to run a task of a bundle, started for it if need be.
+
+        :param case: it learns what happens meanwhile.
+        :raises Failure: it could not be had.
+        """
+        rebuilt = False
+        while True:
+            group = await self._group(case, path)
+            if (child := self.take(path)) is not None:
+                child.session.process.drain()
+                child.begin(case)
+                return child
+            if self._room_for(group):
+                try:
+                    return await self._start(case, group)
+                except Failure as failure:
+                    # No task has run yet: once more, in an environment that is whole.
+                    if rebuilt or not await self.discard_damaged(case, group, failure):
+                        raise
+                    rebuilt = True
+                    continue
+            turn = anyio.Event()
+            with self._lock:
+                self._waiting.append(turn)
+            try:
+                await turn.wait()
+            finally:
+                with self._lock:
+                    if turn in self._waiting:
+                        self._waiting.remove(turn)
+
+    async def take_back(self, child: Child) -> None:
+        """Take a child back, in the event loop: it is kept or ended, and who waits has a turn."""
+        with self._lock:
+            if child.spent or child.group.stale or self._closing:
+                self._drop(child)
+            else:
+                child.group.idle.append(child)
+            if self._waiting:
+                self._waiting.popleft().set()
+
+    async def discard_damaged(self, case: Case, group: Group, failure: Failure) -> bool:
+        """Whether a group's environment is damaged; then no child is started in it any more.
+
+        Looking takes as long as reading every file, so it is not done for each of many failures.
+        """
+        now = time.monotonic()
+        if now < group.looked_at + LOOK_SECONDS:
+            return False
+        group.looked_at = now
+        if not await was_damaged(case, group.held.value, failure):
+            return False
+        for path, current in list(self._groups.items()):
+            if current is group:
+                self._retire(path, group)
+        return True
+
+    async def reap(self) -> None:
+        """End the children that nobody uses any more, until :meth:`close`."""
+        with self._reaping:
+            while True:
+                await anyio.sleep(IDLE_SECONDS / 4)
+                old = time.monotonic() - IDLE_SECONDS
+                with self._lock:
+                    for group in self._groups.values():
+                        for child in [child for child in group.idle if child.used_at < old]:
+                            group.idle.remove(child)
+                            self._drop(child)
+
+    async def close(self) -> None:
+        """End every child, each in its own time, and leave every environment.
+
+        Those on loan end when they are given back.
+        """
+        self._reaping.cancel()
+        with self._lock:
+            self._closing = True
+            groups = list(self._groups.values())
+            ended = [child for group in groups for child in group.idle]
+            for child in ended:
+                child.group.idle.remove(child)
+                self._drop(child)
+            for group in groups:
+                self._let_go_unused(group)
+        for child in ended:
+            await child.held.gone.wait()
+
+    # Within the event loop.
+
+    def _room_for(self, group: Group) -> bool:
+        """Whether one more child may be started; it counts from here on.
+
+        Where there are enough, that child goes of another bundle which was not used for longest.
+        """
+        with self._lock:
+            if self._children >= self._limit:
+                idle = [child for other in self._groups.values() for child in other.idle]
+                if not idle:
+                    return False
+                oldest = min(idle, key=lambda child: child.used_at)
+                oldest.group.idle.remove(oldest)
+                self._drop(oldest)
+            self._children += 1
+            group.children += 1
+            return True
+
+    def _drop(self, child: Child) -> None:
+        # Under the lock. Its end is the holder's, which may still be at it for a moment.
+        self._children -= 1
+        child.group.children -= 1
+        child.held.let_go()
+        self._let_go_unused(child.group)
+
+    def _let_go_unused(self, group: Group) -> None:
+        if (group.stale or self._closing) and group.children == 0:
+            group.held.let_go()
+
+    async def _start(self, case: Case, group: Group) -> Child:
+        wanted = self._settings.isolation
+        try:
+            held = await self._hold(
+                open_session(
+                    group.held.value.launch,
+                    case=case,
+                    environ=os.environ,
+                    startup_timeout=self._settings.startup_timeout,
+                    fork=wanted is Isolation.FORK,
+                )
+            )
+        except BaseException:
+            with self._lock:
+                self._children -= 1
+                group.children -= 1
+                self._let_go_unused(group)
+                if self._waiting:
+                    self._waiting.popleft().set()
+            raise
+        forks = held.value.dialogue.forks
+        downgraded = wanted is Isolation.FORK and not forks
+        return Child(self._settings, group, held, Isolation.FRESH if downgraded else wanted)
+
+    async def _group(self, case: Case, path: Path) -> Group:
+        """The bundle, prepared as its files are now."""
+        async with self._preparing.setdefault(path, anyio.Lock()):
+            group = self._groups.get(path)
+            if group is not None and not group.stamp.changed():
+                group.held.value.describe(case)
+                return group
+            stamp = Stamp(path)
+            bundle = await read(case, self._settings, path)
+            if group is not None:
+                if bundle == group.held.value.bundle:
+                    group.stamp = stamp
+                    group.held.value.describe(case)
+                    return group
+                case.journal.note("the bundle has changed; what was loaded of it is not used again")
+                self._retire(path, group)
+            interpreter = await choose(case, self._settings, bundle)
+            held = await self._hold(prepared(case, self._settings, bundle, interpreter))
+            group = self._groups[path] = Group(held, stamp)
+            return group
+
+    def _retire(self, path: Path, group: Group) -> None:
+        with self._lock:
+            group.stale = True
+            del self._groups[path]
+            idle, group.idle = group.idle, []
+            for child in idle:
+                self._drop(child)
+            self._let_go_unused(group)
+
+    async def _hold(self, context: AbstractAsyncContextManager[_T]) -> Held[_T]:
+        held: Held[_T] = await self._tasks.start(_holding, context)
+        return held
+
+
+async def _holding(
+    context: AbstractAsyncContextManager[_T], *, task_status: TaskStatus[Held[_T]]
+) -> None:
+    held: Held[_T] | None = None
+    try:
+        async with context as value:
+            held = Held(value)
+            task_status.started(held)
+            await held.wait()
+    except Failure as failure:
+        if held is None:
+            raise
+        _log.warning("while a child was ended: %s", failure)
+    finally:
+        if held is not None:
+            held.gone.set()

@@ -1,0 +1,163 @@
+"""What a run gives when all goes well."""
+
+import time
+from collections.abc import Iterator, Mapping
+from pickle import PickleBuffer
+from typing import Any, SupportsIndex
+
+from msgspec import Struct
+
+from runner.diagnosis.case import Case
+from runner.diagnosis.report import (
+    BundleInfo,
+    ChildInfo,
+    EnvironmentInfo,
+    InterpreterInfo,
+    WorkerInfo,
+)
+from runner.protocol import Executed
+from runner.settings import Isolation
+
+
+class Timings(Struct, frozen=True):
+    """Where the seconds went. A task that found a child ready has the phase ``execute`` only."""
+
+    total_seconds: float
+    phases: dict[str, float]
+
+
+class Cost(Struct, frozen=True):
+    """What a task took, as the process that ran it measured it.
+
+    :param wall_seconds: within the wire function.
+    :param cpu_seconds: likewise, of all its threads and of the processes it waited for.
+    :param max_rss_bytes: the process's peak of resident memory. A ``fork`` begins with what it
+        shares with the child, a ``warm`` child's is the peak over all of its tasks so far.
+    """
+
+    wall_seconds: float
+    cpu_seconds: float
+    max_rss_bytes: int | None
+
+
+class Result(Mapping[str, bytes]):
+    """A task's outputs, name to bytes, and how they came about.
+
+    ``result[name]`` is ``bytes``, ``result.buffer(name)`` the same without a copy. Pickling copies
+    a large output once; with protocol 5 and out-of-band buffers (PEP 574), not at all.
+
+    :param isolation: what the task had.
+    :param isolation_note: why, where it is not what was asked for.
+    """
+
+    __slots__ = (
+        "_values",
+        "child",
+        "cost",
+        "isolation",
+        "isolation_note",
+        "timings",
+        "worker",
+    )
+
+    def __init__(
+        self,
+        outputs: dict[str, bytes | memoryview],
+        *,
+        child: ChildInfo,
+        worker: WorkerInfo,
+        timings: Timings,
+        cost: Cost,
+        isolation: Isolation,
+        isolation_note: str | None = None,
+    ) -> None:
+        self._values = outputs
+        self.child = child
+        self.worker = worker
+        self.timings = timings
+        self.cost = cost
+        self.isolation = isolation
+        self.isolation_note = isolation_note
+
+    @classmethod
+    def of(
+        cls,
+        case: Case,
+        began: float,
+        outputs: dict[str, bytes | memoryview],
+        executed: Executed,
+        isolation: Isolation,
+        isolation_note: str | None = None,
+    ) -> "Result":
+        """The result of a case.
+
+        :param began: when it was asked for, on the monotonic clock.
+        """
+        assert case.child is not None and case.worker is not None
+        phases = {phase.phase.value: round(phase.seconds, 6) for phase in case.journal.phases}
+        return cls(
+            outputs,
+            child=case.child,
+            worker=case.worker,
+            timings=Timings(round(time.monotonic() - began, 6), phases),
+            cost=Cost(executed.wall_seconds, executed.cpu_seconds, executed.max_rss_bytes),
+            isolation=isolation,
+            isolation_note=isolation_note,
+        )
+
+    def __getitem__(self, name: str) -> bytes:
+        value = self._values[name]
+        if not isinstance(value, bytes):
+            # In place of the mapping, which goes unless a caller of buffer() has it.
+            value = self._values[name] = bytes(value)
+        return value
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def buffer(self, name: str) -> memoryview:
+        """An output's bytes where they are, read-only, and there for as long as it is referred to.
+
+        What reads buffers takes it without a copy: ``numpy.frombuffer``, ``pyarrow.py_buffer``,
+        ``open(..., "wb").write``. Its length is the output's size.
+
+        :raises KeyError: there is no such output.
+        """
+        return memoryview(self._values[name]).toreadonly()
+
+    @property
+    def outputs(self) -> Mapping[str, bytes]:
+        """The outputs: this mapping itself."""
+        return self
+
+    def __repr__(self) -> str:
+        sizes = ", ".join(f"{name!r}: {len(data)} bytes" for name, data in self._values.items())
+        return f"<Result {{{sizes}}}>"
+
+    def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[object, ...]:
+        wrap = PickleBuffer if protocol.__index__() >= 5 else bytes
+        values = {
+            name: value if isinstance(value, bytes) else wrap(value)
+            for name, value in self._values.items()
+        }
+        rest = {name: getattr(self, name) for name in self.__slots__ if name != "_values"}
+        return _unpickled, (values, rest)
+
+
+def _unpickled(values: dict[str, bytes | memoryview], rest: dict[str, Any]) -> Result:
+    return Result(values, **rest)
+
+
+class Check(Struct, frozen=True):
+    """What is known of a bundle without running a task.
+
+    ``environment`` and ``child`` are ``None`` where nothing was built.
+    """
+
+    bundle: BundleInfo
+    interpreter: InterpreterInfo
+    environment: EnvironmentInfo | None
+    child: ChildInfo | None

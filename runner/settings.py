@@ -1,0 +1,49 @@
+"""How a runner runs, as its caller wants it."""
+
+from enum import Enum
+from pathlib import Path
+
+from msgspec import Struct
+
+from runner.bundle import Bundle
+
+STARTUP_TIMEOUT = 120.0
+"""Seconds that a child has from its start until it has loaded the bundle, unless set."""
+
+
+class Isolation(str, Enum):
+    """What a task shares with those before it."""
+
+    WARM = "warm"
+    """The process: one child runs many tasks."""
+    FORK = "fork"
+    """What the bundle's import left: a child imports it once, and forks for each task."""
+    FRESH = "fresh"
+    """Nothing: each task has a new interpreter."""
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """How a runner runs.
+
+    :param python: which interpreter, as ``--python`` takes it: ``worker``, a version, a PEP 440
+        specifier, a path; ``None``: what the bundle accepts decides.
+    :param fresh_venv: build an environment for each run and remove it after.
+    :param startup_timeout: seconds until the child must have loaded the bundle.
+    :param timeout: seconds that a task may take; ``None``: what the bundle says, else no limit.
+    :param cache: where environments are kept; ``None``: ``MODELOPS_CACHE_DIR``, else the user's
+        cache folder.
+    :param isolation: what a task shares with those before it.
+    :param children: how many children there may be at a time; ``None``: one for each processor.
+    """
+
+    python: str | None = None
+    fresh_venv: bool = False
+    startup_timeout: float = STARTUP_TIMEOUT
+    timeout: float | None = None
+    cache: Path | None = None
+    isolation: Isolation = Isolation.FORK
+    children: int | None = None
+
+    def time_limit(self, bundle: Bundle) -> float | None:
+        """The seconds that a task of a bundle may take."""
+        return bundle.defaults.timeout if self.timeout is None else self.timeout

@@ -1,0 +1,218 @@
+"""What a task costs in each isolation, beside what it would cost written by hand.
+
+The floors are measured in the same run, alternating with what they are floors of, and given as
+medians and ratios: a time alone says more of the machine than of the program.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from runner import Runner
+from runner.environment import find_uv
+from runner.task import Task
+
+SMALL = "def wire(entrypoint, params, seed):\n    return {'n': b'1'}\n"
+
+SPINNING = """\
+def wire(entrypoint, params, seed):
+    total = 0
+    for n in range(params["rounds"]):
+        total += n * n
+    return {"total": str(total).encode()}
+"""
+
+SCIENCE = "import numpy, pandas, scipy\nimport scipy.linalg, scipy.stats\n" + SMALL
+
+# What a person writes who wants a child that answers, and nothing else.
+ECHO = """\
+import json, os
+buffer = b""
+while True:
+    while b"\\r\\n\\r\\n" not in buffer:
+        data = os.read(0, 65536)
+        if not data:
+            raise SystemExit
+        buffer += data
+    head, _, rest = buffer.partition(b"\\r\\n\\r\\n")
+    size = int(head.split(b":")[1])
+    while len(rest) < size:
+        rest += os.read(0, 65536)
+    request, buffer = json.loads(rest[:size]), rest[size:]
+    outputs = [{"name": "n", "size": 1, "sha256": "%s", "data": "MQ=="}]
+    result = {"outputs": outputs, "wall_seconds": 1e-06, "cpu_seconds": 1e-06}
+    body = json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": result}).encode()
+    os.write(1, b"Content-Length: %%d\\r\\n\\r\\n" %% len(body) + body)
+""" % ("0" * 64)
+
+FORKS = """\
+import json, os, sys, time
+import numpy, pandas, scipy
+import scipy.linalg, scipy.stats
+reading, writing = os.pipe()
+times = []
+for _ in range(int(sys.argv[1])):
+    began = time.perf_counter()
+    pid = os.fork()
+    if pid == 0:
+        os.write(writing, json.dumps({"n": "MQ=="}).encode())
+        os._exit(0)
+    os.read(reading, 65536)
+    os.waitpid(pid, 0)
+    times.append(time.perf_counter() - began)
+print(sorted(times)[len(times) // 2])
+"""
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=7, help="of each (default: %(default)s)")
+    rounds = parser.parse_args().rounds
+    print(f"{'medians of ' + str(rounds) + ' rounds':<62} {'time':>10} {'ratio':>7}")
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        warm(folder, rounds)
+        parallel(folder, rounds)
+        science(folder, rounds)
+
+
+def bundle(folder: Path, name: str, wire: str, requirements: str = "") -> Path:
+    made = folder / name
+    made.mkdir()
+    (made / "requirements.txt").write_text(requirements)
+    (made / "wire.py").write_text(wire)
+    return made
+
+
+def show(what: str, seconds: float, ratio: float | None = None) -> None:
+    unit = f"{seconds * 1e6:8.1f} us" if seconds < 1e-3 else f"{seconds * 1e3:8.1f} ms"
+    print(f"{what:<62} {unit:>11} {'' if ratio is None else format(ratio, '7.2f')}")
+
+
+def median(call: Callable[[], object], count: int) -> float:
+    times = []
+    for _ in range(count):
+        began = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - began)
+    return statistics.median(times)
+
+
+@contextmanager
+def echo() -> Iterator[Callable[[], object]]:
+    """A call of the child that is written by hand."""
+    child = subprocess.Popen(
+        [sys.executable, "-I", "-c", ECHO], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
+    )
+    assert child.stdin is not None and child.stdout is not None
+    writing, reading = child.stdin.fileno(), child.stdout.fileno()
+    params = {"entrypoint": "default", "params": {"beta": 0.3}, "seed": 1}
+
+    def call() -> object:
+        request = {"jsonrpc": "2.0", "id": 1, "method": "execute", "params": params}
+        body = json.dumps(request).encode()
+        os.write(writing, b"Content-Length: %d\r\n\r\n" % len(body) + body)
+        answer = os.read(reading, 65536)
+        head, _, rest = answer.partition(b"\r\n\r\n")
+        while len(rest) < int(head.split(b":")[1]):
+            rest += os.read(reading, 65536)
+        return json.loads(rest)
+
+    with child:
+        yield call
+        child.stdin.close()
+
+
+def warm(folder: Path, rounds: int) -> None:
+    small = str(bundle(folder, "small", SMALL))
+    with Runner(cache=folder / "cache", isolation="warm") as runner, echo() as by_hand:
+
+        def call() -> object:
+            return runner.execute(small, "default", {"beta": 0.3}, seed=1)
+
+        median(call, 200), median(by_hand, 200)
+        floors, ours = zip(
+            *((median(by_hand, 1000), median(call, 1000)) for _ in range(rounds)), strict=True
+        )
+    floor, own = statistics.median(floors), statistics.median(ours)
+    show("echo child written by hand, one call", floor)
+    show("Runner.execute, warm, small parameters", own, own / floor)
+
+
+def parallel(folder: Path, rounds: int) -> None:
+    """As much CPU-bound work as all processors can do, against loops that do nothing else."""
+    spinning = bundle(folder, "spinning", SPINNING)
+    processors = len(os.sched_getaffinity(0))
+    tasks, size = 40 * processors, 150_000
+    loop = f"exec({SPINNING!r})\nfor _ in range({tasks // processors}):\n"
+    loop += f"    wire('', {{'rounds': {size}}}, 0)"
+    ideal, ours = [], []
+    with Runner(cache=folder / "cache", isolation="warm", children=8) as runner:
+
+        def run(rounds: int, count: int) -> None:
+            work = (Task("default", {"rounds": rounds}, seed) for seed in range(count))
+            for _ in runner.map(spinning, work):
+                pass
+
+        run(1, 64)
+        for _ in range(rounds):
+            began = time.perf_counter()
+            loops = [
+                subprocess.Popen([sys.executable, "-I", "-c", loop]) for _ in range(processors)
+            ]
+            for each in loops:
+                each.wait()
+            ideal.append(time.perf_counter() - began)
+            began = time.perf_counter()
+            run(size, tasks)
+            ours.append(time.perf_counter() - began)
+    best, own = statistics.median(ideal), statistics.median(ours)
+    show(f"{tasks} CPU-bound tasks as bare loops, {processors} processors", best)
+    show("Runner.map, warm, 8 children (ratio: of the ideal)", own, best / own)
+
+
+def science(folder: Path, rounds: int) -> None:
+    venv = folder / "venv"
+    uv = str(find_uv())
+    subprocess.run([uv, "venv", "-q", "--python", sys.executable, str(venv)], check=True)
+    packages = ["numpy", "pandas", "scipy"]
+    python = str(venv / "bin" / "python")
+    subprocess.run([uv, "pip", "install", "-q", "--python", python, *packages], check=True)
+    made = bundle(folder, "science", SCIENCE, "\n".join(packages))
+    forks, ours = [], []
+    with Runner(cache=folder / "cache", python=sys.executable, children=1) as runner:
+        assert runner.execute(made).isolation == "fork"
+        for _ in range(rounds):
+            done = subprocess.run(
+                [python, "-I", "-c", FORKS, "100"], capture_output=True, text=True, check=True
+            )
+            forks.append(float(done.stdout))
+            ours.append(median(lambda: runner.execute(made), 100))
+    floor, own = statistics.median(forks), statistics.median(ours)
+    show("bare os.fork loop, numpy, pandas and scipy imported", floor)
+    show("Runner.execute, fork (ratio: tasks a second)", own, floor / own)
+
+    imports = "import numpy, pandas, scipy; import scipy.linalg, scipy.stats"
+    starts, ours = [], []
+    with Runner(cache=folder / "cache", python=sys.executable, isolation="fresh") as runner:
+        runner.execute(made)
+        for _ in range(rounds):
+            began = time.perf_counter()
+            subprocess.run([python, "-I", "-c", imports], check=True)
+            starts.append(time.perf_counter() - began)
+            ours.append(median(lambda: runner.execute(made), 1))
+    floor, own = statistics.median(starts), statistics.median(ours)
+    show(f"python -I -c '{imports[:29]}...'", floor)
+    show("Runner.execute, fresh", own, own / floor)
+
+
+if __name__ == "__main__":
+    main()

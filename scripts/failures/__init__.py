@@ -1,0 +1,25 @@
+"""Failures that are made to happen, one scenario for each cause, in the order of the phases."""
+
+from failures.scenario import Scenario
+from failures.scenarios_build import BUILD
+from failures.scenarios_bundle import BUNDLE
+from failures.scenarios_deaths import DEATHS
+from failures.scenarios_execute import EXECUTE
+from failures.scenarios_index import INDEX
+from failures.scenarios_interpreter import INTERPRETER
+from failures.scenarios_load import LOAD
+from failures.scenarios_resolution import RESOLUTION
+
+SCENARIOS: tuple[Scenario, ...] = (
+    *BUNDLE,
+    *INTERPRETER,
+    *RESOLUTION,
+    *BUILD,
+    *INDEX,
+    *LOAD,
+    *DEATHS,
+    *EXECUTE,
+)
+
+NOT_RECORDABLE: dict[str, str] = {}
+"""Codes that no recording can have, and why."""

@@ -1,0 +1,238 @@
+"""What is wrong with a build: a dependency's from source, or the bundle's own."""
+
+from collections.abc import Mapping
+
+from failures.index import index, sdist, wheel
+from failures.scenario import WIRE, Place, Prepare, Scenario, program, python
+from failures.scenarios_bundle import project
+from runner.diagnosis.codes import Code
+
+FASTSIR = {"requirements.txt": "fastsir\n", "wire.py": WIRE}
+
+# A build backend (PEP 517) of the project's own, so that a build needs no package to begin with.
+BACKEND = """
+[build-system]
+requires = [{requires}]
+build-backend = "backend"
+backend-path = ["."]
+"""
+HOOK = """
+def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
+"""
+
+
+def _built_by(statements: str, requires: str = "") -> dict[str, str]:
+    """The files of a project that is built like this."""
+    body = "".join(f"    {line}\n" for line in statements.splitlines())
+    return {
+        "pyproject.toml": project(BACKEND.format(requires=requires), name="fastsir"),
+        "backend.py": HOOK + body,
+        "fastsir.c": "#include <gsl/gsl_rng.h>\nint step(void) { return 0; }\n",
+    }
+
+
+def _bundle_built_by(statements: str, requires: str = "") -> dict[str, str | bytes]:
+    return {**_built_by(statements, requires), "wire.py": WIRE}
+
+
+def _source(statements: str, requires: str = "") -> Prepare:
+    """The index has fastsir as source only, which is built like this."""
+    return index(sdist("fastsir", "1.0", _built_by(statements, requires)))
+
+
+def _with(name: str) -> Prepare:
+    """The machine needs this program."""
+
+    def prepare(_: Place) -> None:
+        program(name)
+
+    return prepare
+
+
+# Puts what is in wheel/ into the wheel, and nothing else.
+PACK = """
+import pathlib, zipfile
+root, name = pathlib.Path("wheel"), "seir-1.0-py3-none-any.whl"
+info = "Name: seir\\nVersion: 1.0\\n{metadata}"
+with zipfile.ZipFile(pathlib.Path(wheel_directory, name), "w") as archive:
+    for path in sorted(root.rglob("*.*")):
+        if path.is_file():
+            archive.write(path, path.relative_to(root))
+    archive.writestr("seir-1.0.dist-info/METADATA", "Metadata-Version: 2.1\\n" + info)
+    archive.writestr("seir-1.0.dist-info/WHEEL", "Wheel-Version: 1.0\\nTag: py3-none-any\\n")
+    archive.writestr("seir-1.0.dist-info/RECORD", "")
+return name
+"""
+
+
+def _packed(
+    files: Mapping[str, str], left_out: Mapping[str, str], rest: str = "", metadata: str = ""
+) -> dict[str, str | bytes]:
+    """A bundle that is installed, from a wheel with these files."""
+    wire = "" if "entry-points" in rest else '[tool.modelops]\nwire = "seir:wire"\n'
+    table = project(rest + BACKEND.format(requires="") + wire, name="seir")
+    pack = PACK.replace("{metadata}", metadata)
+    body = "".join(f"    {line}\n" for line in pack.splitlines())
+    return {
+        "pyproject.toml": table,
+        "backend.py": HOOK + body,
+        **{f"wheel/{name}": text for name, text in files.items()},
+        **{f"src/{name}": text for name, text in {**files, **left_out}.items()},
+    }
+
+
+# Ends as setuptools does where a compiler fails.
+COMPILE = (
+    'import subprocess, sys\n'
+    'argv = ["gcc", "-shared", "fastsir.c", "-o", "fastsir.so"{0}]\n'
+    'print(*argv, flush=True)\n'
+    'status = subprocess.call(argv)\n'
+    "sys.exit(f\"error: command '/usr/bin/gcc' failed with exit code {{status}}\")"
+)  # fmt: skip
+
+
+BUILD = (
+    Scenario(
+        "dependency-not-found-for-build",
+        Code.DEPENDENCY_NOT_FOUND,
+        "the bundle's build asks for a package that does not exist",
+        _bundle_built_by("pass", '"setuptoolz"'),
+        prepare=(index(wheel("six", "1.16.0")),),
+    ),
+    Scenario(
+        "dependency-build-failed-raises",
+        Code.DEPENDENCY_BUILD_FAILED,
+        "a dependency's build looks for what is not there, and says so",
+        FASTSIR,
+        prepare=(_source("raise RuntimeError('SIR_HOME is not set')"),),
+    ),
+    Scenario(
+        "dependency-build-failed-transitive",
+        Code.DEPENDENCY_BUILD_FAILED,
+        "what a dependency depends on cannot be built",
+        {"requirements.txt": "epimodels\n", "wire.py": WIRE},
+        prepare=(
+            index(
+                wheel("epimodels", "1.0", "fastsir"),
+                sdist("fastsir", "1.0", _built_by("raise RuntimeError('SIR_HOME is not set')")),
+            ),
+        ),
+    ),
+    Scenario(
+        "dependency-build-failed-header",
+        Code.DEPENDENCY_BUILD_FAILED,
+        "the header of a C library is missing",
+        FASTSIR,
+        prepare=(_with("gcc"), _source(COMPILE.format(""))),
+    ),
+    Scenario(
+        "dependency-build-failed-linker",
+        Code.DEPENDENCY_BUILD_FAILED,
+        "a C library to link with is missing",
+        FASTSIR,
+        prepare=(
+            _with("gcc"),
+            _source(
+                'open("fastsir.c", "w").write("int step(void) { return 0; }\\n")\n'
+                + COMPILE.format(', "-lgslnone"')
+            ),
+        ),
+    ),
+    Scenario(
+        "dependency-build-failed-no-compiler",
+        Code.DEPENDENCY_BUILD_FAILED,
+        "there is no C compiler",
+        FASTSIR,
+        prepare=(_source('import subprocess\nsubprocess.check_call(["no-such-cc", "a.c"])'),),
+    ),
+    Scenario(
+        "dependency-build-failed-pg-config",
+        Code.DEPENDENCY_BUILD_FAILED,
+        "pg_config is missing, as for psycopg2",
+        FASTSIR,
+        prepare=(
+            _source(
+                'import sys\nprint("running egg_info")\n'
+                'print("Error: pg_config executable not found.", file=sys.stderr)\nsys.exit(1)'
+            ),
+        ),
+    ),
+    Scenario(
+        "dependency-build-failed-distutils",
+        Code.DEPENDENCY_BUILD_FAILED,
+        "a dependency's build imports distutils, which is gone since Python 3.12",
+        FASTSIR,
+        prepare=(python("3.12"), _source("from distutils.core import setup")),
+    ),
+    Scenario(
+        "dependency-build-failed-pkg-resources",
+        Code.DEPENDENCY_BUILD_FAILED,
+        "a dependency's build imports pkg_resources, which setuptools no longer has",
+        FASTSIR,
+        prepare=(_source("import pkg_resources"),),
+    ),
+    Scenario(
+        "dependency-build-failed-numpy",
+        Code.DEPENDENCY_BUILD_FAILED,
+        "a dependency's build imports numpy, which it does not declare",
+        FASTSIR,
+        prepare=(_source("import numpy"),),
+    ),
+    Scenario(
+        "bundle-build-failed",
+        Code.BUNDLE_BUILD_FAILED,
+        "the bundle's own build looks for what is not there",
+        _bundle_built_by("raise SystemExit('error: libgsl 2.7 or newer was not found')"),
+    ),
+    Scenario(
+        "bundle-build-failed-compile",
+        Code.BUNDLE_BUILD_FAILED,
+        "the bundle's own C code does not compile",
+        {
+            **_bundle_built_by(COMPILE.format("")),
+            "fastsir.c": "int step(void) { retrun 0; }\n",
+        },
+        prepare=(_with("gcc"),),
+    ),
+    Scenario(
+        "bundle-build-failed-backend",
+        Code.BUNDLE_BUILD_FAILED,
+        "the bundle's build backend cannot be imported",
+        {
+            "pyproject.toml": project('[build-system]\nrequires = []\nbuild-backend = "hatch"\n'),
+            "wire.py": WIRE,
+        },
+    ),
+    Scenario(
+        "module-not-found-not-packaged",
+        Code.MODULE_NOT_FOUND,
+        "the bundle's own build leaves one of its packages out",
+        _packed({"seir/__init__.py": f"import seir.data\n{WIRE}"}, {"seir/data/__init__.py": ""}),
+    ),
+    Scenario(
+        "python-unsatisfied-by-build",
+        Code.PYTHON_UNSATISFIED,
+        "which Python the bundle needs is said by its build, and not where it can be read",
+        _packed(
+            {"seir/__init__.py": WIRE},
+            {},
+            'dynamic = ["requires-python"]\n',
+            "Requires-Python: >=3.99\\n",
+        ),
+    ),
+    Scenario(
+        "wire-ambiguous-installed",
+        Code.WIRE_AMBIGUOUS,
+        "the bundle's build declares two entry points of its own accord",
+        _packed(
+            {
+                "seir/__init__.py": WIRE,
+                "seir-1.0.dist-info/entry_points.txt": (
+                    "[modelops.wire]\na = seir:wire\nb = seir:other\n"
+                ),
+            },
+            {},
+            'dynamic = ["entry-points"]\n',
+        ),
+    ),
+)

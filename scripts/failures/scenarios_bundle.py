@@ -1,0 +1,116 @@
+"""What is wrong before anything is looked for: the bundle's own files."""
+
+from failures.scenario import WIRE, Place, Scenario
+from runner.diagnosis.codes import Code
+
+
+def _no_bundle(place: Place) -> None:
+    (place.bundle / "requirements.txt").unlink()
+    place.bundle.rmdir()
+
+
+def _a_file(place: Place) -> None:
+    _no_bundle(place)
+    place.bundle.write_text("")
+
+
+def project(rest: str = "", *, name: str = "sir") -> str:
+    return f'[project]\nname = "{name}"\nversion = "1.0"\n{rest}'
+
+
+BUNDLE = (
+    Scenario(
+        "bundle-not-found",
+        Code.BUNDLE_NOT_FOUND,
+        "a folder of code that has neither pyproject.toml nor requirements.txt",
+        fixture="bundle-not-found",
+    ),
+    Scenario(
+        "bundle-not-found-no-folder",
+        Code.BUNDLE_NOT_FOUND,
+        "the folder does not exist: a misspelt path",
+        {"requirements.txt": ""},
+        prepare=(_no_bundle,),
+    ),
+    Scenario(
+        "bundle-not-found-file",
+        Code.BUNDLE_NOT_FOUND,
+        "the path leads to a file",
+        {"requirements.txt": ""},
+        prepare=(_a_file,),
+    ),
+    Scenario(
+        "bundle-invalid-toml",
+        Code.BUNDLE_INVALID,
+        "pyproject.toml is not TOML: a list that nothing closes",
+        fixture="bundle-invalid",
+    ),
+    Scenario(
+        "bundle-invalid-manifest",
+        Code.BUNDLE_INVALID,
+        "the manifest is not JSON",
+        fixture="bundle-invalid-manifest",
+    ),
+    Scenario(
+        "bundle-invalid-requirement",
+        Code.BUNDLE_INVALID,
+        "a dependency is no requirement: numpy=>1.26",
+        fixture="bundle-invalid-requirement",
+    ),
+    Scenario(
+        "bundle-invalid-requirements-line",
+        Code.BUNDLE_INVALID,
+        "a line of requirements.txt is no requirement",
+        {"requirements.txt": "six\nnumpy=>1.26\n", "wire.py": WIRE},
+    ),
+    Scenario(
+        "bundle-invalid-specifier",
+        Code.BUNDLE_INVALID,
+        "requires-python is no version specifier: >=3.x",
+        fixture="bundle-invalid-specifier",
+    ),
+    Scenario(
+        "bundle-invalid-contradiction",
+        Code.BUNDLE_INVALID,
+        "requires-python accepts no version at all: >=3.12,<3.10",
+        {"pyproject.toml": project('requires-python = ">=3.12,<3.10"\n'), "wire.py": WIRE},
+    ),
+    Scenario(
+        "bundle-invalid-encoding",
+        Code.BUNDLE_INVALID,
+        "pyproject.toml was saved in UTF-16",
+        {"pyproject.toml": project().encode("utf-16"), "wire.py": WIRE},
+    ),
+    Scenario(
+        "bundle-invalid-tool-table",
+        Code.BUNDLE_INVALID,
+        "[tool.modelops] has a time limit that is none",
+        {"pyproject.toml": project('[tool.modelops]\ntimeout = "soon"\n'), "wire.py": WIRE},
+    ),
+    Scenario(
+        "wire-not-declared",
+        Code.WIRE_NOT_DECLARED,
+        "nothing says which function runs the tasks",
+        fixture="wire-not-declared",
+    ),
+    Scenario(
+        "wire-ambiguous",
+        Code.WIRE_AMBIGUOUS,
+        "two entry points claim to run the tasks",
+        fixture="wire-ambiguous",
+    ),
+    Scenario(
+        "params-invalid-json",
+        Code.PARAMS_INVALID,
+        "the file of parameters is not JSON",
+        {"requirements.txt": "", "wire.py": WIRE, "params.json": '{"beta": 0.3,}'},
+        args=("--params", "bundle/params.json"),
+    ),
+    Scenario(
+        "params-invalid-list",
+        Code.PARAMS_INVALID,
+        "the parameters are a list, not an object",
+        {"requirements.txt": "", "wire.py": WIRE, "params.json": "[0.3]"},
+        args=("--params", "bundle/params.json"),
+    ),
+)

@@ -1,0 +1,268 @@
+"""What goes wrong while a task runs, without a death; and what comes from outside."""
+
+import json
+import signal
+
+from failures.scenario import SAY_AT_WORK, WIRE, Place, Prepare, Scenario, listen, signal_runner
+from failures.scenarios_deaths import task
+from runner.diagnosis.codes import Code
+
+
+def _returns(result: str, top: str = "") -> dict[str, str | bytes]:
+    """A bundle whose task returns this."""
+    wire = f"{top}\n\ndef wire(entrypoint, params, seed):\n    return {result}\n"
+    return {"requirements.txt": "", "wire.py": wire}
+
+
+# The bundle catches what its step raises.
+_STEP = """
+import json, traceback
+
+def step(beta):
+    if beta < 1:
+        raise ValueError("beta is negative")
+"""
+
+
+def _catches(returned: str) -> dict[str, str | bytes]:
+    body = f"try:\n    step(-1)\nexcept Exception as error:\n    return {returned}"
+    return task(body, _STEP)
+
+
+def _large_parameters(place: Place) -> None:
+    place.write({"params.json": json.dumps({"contacts": "x" * (65 << 20)})})
+    place.args += ["--params", "params.json"]
+
+
+def _fault(statements: str) -> Prepare:
+    """The runner itself has a fault."""
+
+    def prepare(place: Place) -> None:
+        place.prelude = statements
+
+    return prepare
+
+
+TASKS = (
+    Scenario(
+        "task-raised",
+        Code.TASK_RAISED,
+        "a task raises, from another exception, with a note",
+        fixture="task-raised",
+    ),
+    Scenario(
+        "task-raised-group",
+        Code.TASK_RAISED,
+        "a task raises a group of exceptions",
+        task(
+            "errors = []\nfor number in range(2):\n    try:\n        district(number)\n"
+            "    except ValueError as error:\n        errors.append(error)\n"
+            "raise ExceptionGroup('the districts', errors)",
+            "def district(number):\n    raise ValueError(f'district {number} is empty')",
+        ),
+    ),
+    Scenario(
+        "task-raised-recursion",
+        Code.TASK_RAISED,
+        "a recursion without an end: RecursionError",
+        task("step(0)", "def step(day):\n    return step(day + 1)"),
+    ),
+    Scenario(
+        "task-raised-parameter",
+        Code.TASK_RAISED,
+        "a parameter that the task needs was not given",
+        task("return {'beta': str(params['beta']).encode()}"),
+    ),
+    Scenario(
+        "task-raised-control-characters",
+        Code.TASK_RAISED,
+        "an exception's message has what would steer a terminal",
+        task(r"raise ValueError('\x1b[2J\u202egone\ud800')"),
+    ),
+    Scenario(
+        "module-not-found-task",
+        Code.MODULE_NOT_FOUND,
+        "a module that only a task imports is missing",
+        task("import starsim"),
+    ),
+    Scenario(
+        "module-not-found-surfaces",
+        Code.MODULE_NOT_FOUND,
+        "an import that failed surfaces later as a KeyError",
+        task(
+            "return model('seir')",
+            "def model(name):\n    try:\n        import starsim\n    except ImportError:\n"
+            "        raise KeyError(name)",
+        ),
+    ),
+    Scenario(
+        "module-not-found-surfaces-from-none",
+        Code.MODULE_NOT_FOUND,
+        "the same, hidden by `from None`",
+        task(
+            "return model('seir')",
+            "def model(name):\n    try:\n        import starsim\n    except ImportError:\n"
+            "        raise KeyError(name) from None",
+        ),
+    ),
+    Scenario(
+        "module-not-found-in-group",
+        Code.MODULE_NOT_FOUND,
+        "an import that failed, within a group of exceptions",
+        task(
+            "try:\n    import starsim\nexcept ImportError as error:\n"
+            "    raise ExceptionGroup('the districts', [ValueError('north'), error])"
+        ),
+    ),
+    Scenario(
+        "import-failed-task",
+        Code.IMPORT_FAILED,
+        "a task loads a shared library that is not there",
+        task("import ctypes\nctypes.CDLL('libGL.so.999')"),
+    ),
+    Scenario(
+        "out-of-memory-task",
+        Code.OUT_OF_MEMORY,
+        "a task asks for more memory than any machine has",
+        fixture="out-of-memory",
+    ),
+    Scenario(
+        "out-of-memory-numpy",
+        Code.OUT_OF_MEMORY,
+        "an array of NumPy finds no room",
+        task(
+            "raise _ArrayMemoryError()",
+            "class _ArrayMemoryError(MemoryError):\n    def __str__(self):\n"
+            "        return 'Unable to allocate 74.5 GiB for an array with shape"
+            " (100000, 100000)'\n"
+            "_ArrayMemoryError.__module__ = 'numpy._core._exceptions'",
+        ),
+    ),
+    Scenario(
+        "child-hung-task",
+        Code.CHILD_HUNG,
+        "a task that waits for ever",
+        fixture="child-hung-task",
+        args=("--timeout", "1"),
+    ),
+    Scenario(
+        "child-hung-loop",
+        Code.CHILD_HUNG,
+        "a task that computes for ever",
+        task("step()", "def step():\n    while True:\n        pass"),
+        args=("--timeout", "1"),
+    ),
+    Scenario(
+        "child-hung-subprocess",
+        Code.CHILD_HUNG,
+        "a task that waits for a command of its own",
+        task("subprocess.run(['sleep', '1000'])", "import subprocess"),
+        args=("--timeout", "1"),
+    ),
+    Scenario(
+        "protocol-violation-task",
+        Code.PROTOCOL_VIOLATION,
+        "a task writes to every pipe it finds",
+        task(
+            "for fd in range(3, 64):\n    try:\n"
+            "        if stat.S_ISFIFO(os.fstat(fd).st_mode):\n"
+            "            os.write(fd, b'gotcha\\n')\n    except OSError:\n        pass",
+            "import stat",
+        ),
+    ),
+    Scenario(
+        "message-too-large",
+        Code.MESSAGE_TOO_LARGE,
+        "the parameters take 65 MiB",
+        {"requirements.txt": "", "wire.py": WIRE},
+        prepare=(_large_parameters,),
+    ),
+)
+
+RESULTS = (
+    Scenario(
+        "result-invalid-text",
+        Code.RESULT_INVALID,
+        "a task returns text where bytes are wanted",
+        fixture="result-invalid",
+    ),
+    Scenario(
+        "result-invalid-list",
+        Code.RESULT_INVALID,
+        "a task returns a list",
+        fixture="result-invalid-list",
+    ),
+    Scenario(
+        "result-invalid-none",
+        Code.RESULT_INVALID,
+        "a task forgets to return",
+        _returns("None"),
+    ),
+    Scenario(
+        "result-invalid-empty",
+        Code.RESULT_INVALID,
+        "a task returns no outputs",
+        _returns("{}"),
+    ),
+    Scenario(
+        "result-invalid-traceback",
+        Code.RESULT_INVALID,
+        "a task catches its exception and returns the traceback as the output `error`",
+        _catches("{'error': traceback.format_exc().encode()}"),
+    ),
+    Scenario(
+        "result-invalid-json-error",
+        Code.RESULT_INVALID,
+        "a task catches its exception and returns it as JSON",
+        _catches(
+            "{'error': json.dumps({'type': type(error).__name__, 'message': str(error)}).encode()}"
+        ),
+    ),
+    Scenario(
+        "result-invalid-beside",
+        Code.RESULT_INVALID,
+        "a task returns a traceback beside a result",
+        _catches("{'table.csv': b'a,b', 'error.txt': traceback.format_exc().encode()}"),
+    ),
+    Scenario(
+        "result-invalid-import",
+        Code.RESULT_INVALID,
+        "a task returns the traceback of an import that failed",
+        task(
+            "try:\n    import starsim\nexcept ImportError:\n"
+            "    return {'error': traceback.format_exc().encode()}",
+            "import traceback",
+        ),
+    ),
+)
+
+OUTSIDE = (
+    Scenario(
+        "cancelled-interrupt",
+        Code.CANCELLED,
+        "Ctrl-C while a task runs",
+        task(f"{SAY_AT_WORK}\nsignal.pause()"),
+        prepare=(listen,),
+        during=signal_runner(signal.SIGINT),
+    ),
+    Scenario(
+        "cancelled-terminate",
+        Code.CANCELLED,
+        "a batch system ends the worker while the bundle is imported: SIGTERM",
+        {
+            "requirements.txt": "",
+            "wire.py": f"import signal\n{SAY_AT_WORK}\nsignal.pause()\n{WIRE}",
+        },
+        prepare=(listen,),
+        during=signal_runner(signal.SIGTERM),
+    ),
+    Scenario(
+        "internal-error",
+        Code.INTERNAL_ERROR,
+        "a fault of the runner itself, made on purpose",
+        {"requirements.txt": "", "wire.py": WIRE},
+        prepare=(_fault("import runner.flow\nrunner.flow.check_task = lambda task: 1 / 0"),),
+    ),
+)
+
+EXECUTE = (*TASKS, *RESULTS, *OUTSIDE)

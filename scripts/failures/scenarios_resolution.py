@@ -1,0 +1,192 @@
+"""What is wrong with the dependencies: they do not exist, or exclude each other or this Python."""
+
+import subprocess
+
+from failures.index import index, wheel
+from failures.scenario import WIRE, Place, Prepare, Scenario, python
+from failures.scenarios_bundle import project
+from runner.diagnosis.codes import Code
+from runner.environment import find_uv
+
+
+def _requirements(*lines: str) -> dict[str, str | bytes]:
+    return {"requirements.txt": "".join(f"{line}\n" for line in lines), "wire.py": WIRE}
+
+
+def _by_url(place: Place) -> None:
+    base = place.env["UV_DEFAULT_INDEX"].removesuffix("/simple")
+    url = f"{base}/files/epimodels-1.0-py3-none-any.whl"
+    place.write({"bundle/requirements.txt": f"epimodels @ {url}\n"})
+
+
+def _lock(place: Place) -> None:
+    """uv.lock is there."""
+    uv = [str(find_uv()), "lock", "--quiet"]
+    subprocess.run(uv, cwd=place.bundle, env=place.env, check=True, timeout=60)
+
+
+def _locked_for_less(place: Place) -> None:
+    """uv.lock is there, and pyproject.toml was edited since."""
+    _lock(place)
+    path = place.bundle / "pyproject.toml"
+    path.write_text(path.read_text().replace('["epimodels"]', '["epimodels", "six>=1.16"]'))
+
+
+def _locked(change: tuple[str, str]) -> Prepare:
+    """uv.lock is there, with something in it that is otherwise."""
+
+    def prepare(place: Place) -> None:
+        _lock(place)
+        path = place.bundle / "uv.lock"
+        text = path.read_text()
+        assert change[0] in text
+        path.write_text(text.replace(*change))
+
+    return prepare
+
+
+DEPENDS = {"pyproject.toml": project('dependencies = ["epimodels"]\n'), "wire.py": WIRE}
+SIX = wheel("six", "1.16.0")
+CORE_1, CORE_2 = wheel("epicore", "1.0"), wheel("epicore", "2.0")
+
+RESOLUTION = (
+    Scenario(
+        "dependency-not-found",
+        Code.DEPENDENCY_NOT_FOUND,
+        "a package that nobody has published: a misspelt name",
+        _requirements("epimodelz"),
+        prepare=(index(SIX),),
+    ),
+    Scenario(
+        "dependency-not-found-module-name",
+        Code.DEPENDENCY_NOT_FOUND,
+        "a requirement by the name of the module, not of the distribution: cv2",
+        _requirements("cv2"),
+        prepare=(index(SIX),),
+    ),
+    Scenario(
+        "dependency-not-found-version",
+        Code.DEPENDENCY_NOT_FOUND,
+        "a version that does not exist",
+        _requirements("six==99"),
+        prepare=(index(SIX),),
+    ),
+    Scenario(
+        "dependency-not-found-transitive",
+        Code.DEPENDENCY_NOT_FOUND,
+        "a dependency of a dependency does not exist",
+        _requirements("epimodels"),
+        prepare=(index(wheel("epimodels", "1.0", "epicore>=3"), CORE_1, CORE_2),),
+    ),
+    Scenario(
+        "dependency-not-found-url",
+        Code.DEPENDENCY_NOT_FOUND,
+        "a URL where nothing is",
+        _requirements("six"),
+        prepare=(index(SIX), _by_url),
+    ),
+    Scenario(
+        "dependency-not-found-path",
+        Code.DEPENDENCY_NOT_FOUND,
+        "a folder that the bundle does not have",
+        _requirements("./lib/epimodels"),
+    ),
+    Scenario(
+        "dependency-not-found-included-file",
+        Code.DEPENDENCY_NOT_FOUND,
+        "requirements.txt refers to a file that is not there",
+        _requirements("-r base.txt"),
+    ),
+    Scenario(
+        "dependency-conflict",
+        Code.DEPENDENCY_CONFLICT,
+        "two pins of the same package",
+        _requirements("six==1.16.0", "six==1.15.0"),
+        prepare=(index(SIX, wheel("six", "1.15.0")),),
+    ),
+    Scenario(
+        "dependency-conflict-transitive",
+        Code.DEPENDENCY_CONFLICT,
+        "a dependency wants what the bundle's own pin rules out",
+        _requirements("epimodels==1.0", "epicore<2"),
+        prepare=(index(wheel("epimodels", "1.0", "epicore>=2"), CORE_1, CORE_2),),
+    ),
+    Scenario(
+        "dependency-conflict-two-dependencies",
+        Code.DEPENDENCY_CONFLICT,
+        "two dependencies want different versions of a third",
+        _requirements("epimodels", "epiplots"),
+        prepare=(
+            index(
+                wheel("epimodels", "1.0", "epicore>=2"),
+                wheel("epiplots", "1.0", "epicore<2"),
+                CORE_1,
+                CORE_2,
+            ),
+        ),
+    ),
+    Scenario(
+        "dependency-python-conflict",
+        Code.DEPENDENCY_PYTHON_CONFLICT,
+        "a dependency wants a newer Python than the bundle does",
+        {
+            "pyproject.toml": project(
+                'requires-python = "==3.10.*"\ndependencies = ["epimodels==2.0"]\n'
+            ),
+            "wire.py": WIRE,
+        },
+        prepare=(python("3.10"), index(wheel("epimodels", "2.0", python=">=3.11"))),
+    ),
+    Scenario(
+        "dependency-python-conflict-no-wheel",
+        Code.DEPENDENCY_PYTHON_CONFLICT,
+        "a dependency has wheels for older Pythons only, and no source",
+        _requirements("epimodels==1.0"),
+        prepare=(index(wheel("epimodels", "1.0", tag="cp38-cp38-manylinux2014_x86_64")),),
+    ),
+    Scenario(
+        "dependency-python-conflict-platform",
+        Code.DEPENDENCY_PYTHON_CONFLICT,
+        "a dependency has wheels for Windows only",
+        _requirements("pywin==306"),
+        prepare=(index(wheel("pywin", "306", tag="cp311-cp311-win_amd64")),),
+    ),
+    Scenario(
+        "dependency-python-conflict-lock",
+        Code.DEPENDENCY_PYTHON_CONFLICT,
+        "what uv.lock asks for has wheels for Windows only",
+        {"pyproject.toml": project('dependencies = ["pywin"]\n'), "wire.py": WIRE},
+        prepare=(index(wheel("pywin", "306", tag="cp311-cp311-win_amd64")), _lock),
+    ),
+    Scenario(
+        "lock-outdated",
+        Code.LOCK_OUTDATED,
+        "a dependency was added after uv.lock was written",
+        DEPENDS,
+        prepare=(index(wheel("epimodels", "1.0"), SIX), _locked_for_less),
+    ),
+    Scenario(
+        "bundle-invalid-lock",
+        Code.BUNDLE_INVALID,
+        "uv.lock has the marks of a merge conflict in it",
+        DEPENDS,
+        prepare=(
+            index(wheel("epimodels", "1.0")),
+            _locked(("[[package]]", "<<<<<<< HEAD\n[[package]]")),
+        ),
+    ),
+    Scenario(
+        "environment-failed-newer-lock",
+        Code.ENVIRONMENT_FAILED,
+        "uv.lock was written by a newer uv",
+        DEPENDS,
+        prepare=(index(wheel("epimodels", "1.0")), _locked(("version = 1\n", "version = 9\n"))),
+    ),
+    Scenario(
+        "environment-failed-hash",
+        Code.ENVIRONMENT_FAILED,
+        "a package is not the one whose hash was written down",
+        _requirements(f"six==1.16.0 --hash=sha256:{'0' * 64}"),
+        prepare=(index(SIX),),
+    ),
+)

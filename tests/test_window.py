@@ -1,0 +1,59 @@
+"""How many tasks are taken ahead, and in which order outcomes are given out."""
+
+from collections.abc import Iterator
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.diagnosis.report import ChildInfo, WorkerInfo
+from runner.result import Cost, Result, Timings
+from runner.settings import Isolation
+from runner.task import Task
+from runner.window import Window
+
+
+def outcome(index: int) -> Result:
+    return Result(
+        {"index": str(index).encode()},
+        child=ChildInfo(argv=[]),
+        worker=WorkerInfo(python="3", implementation="CPython", platform="linux", hostname="h"),
+        timings=Timings(0.0, {}),
+        cost=Cost(0.0, 0.0, None),
+        isolation=Isolation.WARM,
+    )
+
+
+@given(
+    count=st.integers(0, 30),
+    size=st.integers(1, 8),
+    ordered=st.booleans(),
+    choices=st.randoms(use_true_random=False),
+)
+def test_every_outcome_is_given_out_once_and_no_more_than_so_many_are_in_hand(
+    count: int, size: int, ordered: bool, choices: st.DataObject
+) -> None:
+    taken = 0
+
+    def tasks() -> Iterator[Task]:
+        nonlocal taken
+        for seed in range(count):
+            taken += 1
+            yield Task(seed=seed)
+
+    window = Window(tasks(), size, ordered=ordered)
+    running: list[int] = []
+    given_out: list[int] = []
+    while True:
+        running += [index for index, _ in window.to_start()]
+        assert taken - len(given_out) <= size
+        if window.empty:
+            break
+        while (found := window.next_outcome()) is None:
+            index = choices.choice(running)  # type: ignore[attr-defined]
+            running.remove(index)
+            window.finish(index, outcome(index))
+        given_out.append(found[0])
+        assert isinstance(found[1], Result)
+        assert found[1]["index"] == str(found[0]).encode()
+    assert sorted(given_out) == list(range(count))
+    assert not ordered or given_out == sorted(given_out)
