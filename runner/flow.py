@@ -13,7 +13,7 @@ from runner.diagnosis.own_failures import internal_error
 from runner.diagnosis.report import Report
 from runner.events import Diagnosed, Origin, Phase
 from runner.interpreter import Interpreter
-from runner.prepare import Prepared, choose, prepared, read, was_damaged
+from runner.prepare import Prepared, choose, lock_environment, prepared, read, was_damaged
 from runner.recording import Outcome, Rebuilt
 from runner.result import Check, Result
 from runner.session import Session, open_session
@@ -34,24 +34,28 @@ async def execute_task(
     wanted = task().named(bundle.default_entrypoint)
     check_task(wanted)
     interpreter = await choose(case, settings, bundle)
-    async with _session(case, settings, bundle, interpreter) as session:
+    async with _session(case, settings, bundle, interpreter) as (session, _):
         with case.journal.phase(Phase.EXECUTE):
             outputs, executed = await session.execute(wanted, settings.time_limit(bundle))
     case.journal.fact(Origin.OUTCOME, Outcome(None))
     return Result.of(case, began, outputs, executed, Isolation.FRESH)
 
 
-async def check_bundle(case: Case, settings: Settings, path: Path, *, build: bool) -> Check:
+async def check_bundle(
+    case: Case, settings: Settings, path: Path, *, build: bool, lock_to: Path | None = None
+) -> Check:
     """Say what can be known of a bundle without running a task.
 
     :param build: also build its environment and let a child load it.
+    :param lock_to: then, where to write down which versions are installed.
     :raises Failure: whatever is wrong with it.
     """
     bundle = await read(case, settings, path)
     interpreter = await choose(case, settings, bundle)
     if build:
-        async with _session(case, settings, bundle, interpreter):
-            pass
+        async with _session(case, settings, bundle, interpreter) as (_, ready):
+            if lock_to is not None:
+                await lock_environment(case, settings, ready, lock_to)
     case.journal.fact(Origin.OUTCOME, Outcome(None))
     assert case.bundle is not None and case.interpreter is not None
     return Check(case.bundle, case.interpreter, case.environment, case.child)
@@ -60,7 +64,7 @@ async def check_bundle(case: Case, settings: Settings, path: Path, *, build: boo
 @asynccontextmanager
 async def _session(
     case: Case, settings: Settings, bundle: Bundle, interpreter: Interpreter
-) -> AsyncIterator[Session]:
+) -> AsyncIterator[tuple[Session, Prepared]]:
     async with AsyncExitStack() as stack:
 
         async def prepare() -> Prepared:
@@ -87,7 +91,7 @@ async def _session(
             ready = await prepare()
             session = await start()
         try:
-            yield session
+            yield session, ready
         except Failure as failure:
             # For the next run; whether this task may run twice is not known.
             await was_damaged(case, ready, failure)

@@ -1,6 +1,6 @@
 """What a bundle needs before a child can run it: its files read, an interpreter, an environment."""
 
-import os
+import shlex
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -11,19 +11,28 @@ from msgspec import Struct
 
 from runner.bundle import Bundle, read_bundle
 from runner.cache import cache_folder
-from runner.diagnosis.case import Case, Failure
+from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.child_raised import concerns_imports
 from runner.diagnosis.codes import Code
-from runner.diagnosis.report import BundleInfo, EnvironmentInfo, InterpreterInfo, WorkerInfo
+from runner.diagnosis.report import (
+    BundleInfo,
+    EnvironmentInfo,
+    Hint,
+    InterpreterInfo,
+    WorkerInfo,
+)
 from runner.dialogue import Launch
 from runner.environment import (
     Base,
     Environment,
+    Pins,
     Source,
+    Uv,
     discard_damaged,
     environment,
     environment_path,
     find_uv,
+    lock_to,
 )
 from runner.events import Origin, Phase
 from runner.interpreter import (
@@ -57,6 +66,7 @@ class Prepared(Struct, frozen=True):
 
     bundle: Bundle
     launch: Launch
+    base: Interpreter
     built: Environment | None
     worker: WorkerInfo
     bundle_info: BundleInfo
@@ -118,7 +128,7 @@ async def choose(case: Case, settings: Settings, bundle: Bundle) -> Interpreter:
         bundle=bundle.name or bundle.path.name,
     )
     with case.journal.phase(Phase.INTERPRETER):
-        machine = ThisMachine(case.journal, find_uv())
+        machine = ThisMachine(case.journal, find_uv(), settings.environ())
         return await choose_interpreter(requirement, settings.python, case=case, machine=machine)
 
 
@@ -137,12 +147,12 @@ async def prepared(
             with case.journal.phase(Phase.ENVIRONMENT):
                 built = await stack.enter_async_context(
                     environment(
-                        _source(bundle),
+                        _source(bundle, settings),
                         _base(interpreter),
                         case=case,
                         cache=settings.cache or cache_folder(),
                         uv=find_uv(),
-                        environ=os.environ,
+                        environ=settings.environ(),
                         fresh=settings.fresh_venv,
                     )
                 )
@@ -159,7 +169,16 @@ async def prepared(
         assert case.worker is not None
         assert case.bundle is not None and case.interpreter is not None
         again = case.environment and msgspec.structs.replace(case.environment, reused=True)
-        yield Prepared(bundle, launch, built, case.worker, case.bundle, case.interpreter, again)
+        yield Prepared(
+            bundle=bundle,
+            launch=launch,
+            base=interpreter,
+            built=built,
+            worker=case.worker,
+            bundle_info=case.bundle,
+            interpreter=case.interpreter,
+            environment=again,
+        )
 
 
 async def was_damaged(case: Case, ready: Prepared, failure: Failure) -> bool:
@@ -185,10 +204,25 @@ async def locate_environment(case: Case, settings: Settings, path: Path) -> Path
     bundle = await read(case, settings, path)
     interpreter = await choose(case, settings, bundle)
     cache = settings.cache or cache_folder()
-    return environment_path(_source(bundle), _base(interpreter), cache, os.environ)
+    return environment_path(
+        _source(bundle, settings), _base(interpreter), cache, settings.environ()
+    )
 
 
-def _source(bundle: Bundle) -> Source:
+async def lock_environment(case: Case, settings: Settings, ready: Prepared, file: Path) -> None:
+    """Write down which versions a bundle's environment has (:attr:`Settings.lock`).
+
+    :raises Failure: uv could not.
+    :raises OSError: the file could not be written.
+    """
+    assert ready.built is not None
+    source, base = _source(ready.bundle, settings), _base(ready.base)
+    uv = Uv(find_uv(), case, settings.environ(), source, base)
+    with case.journal.phase(Phase.ENVIRONMENT):
+        await lock_to(ready.built, source, base, uv, file)
+
+
+def _source(bundle: Bundle, settings: Settings) -> Source:
     return Source(
         path=bundle.path,
         name=bundle.name,
@@ -197,7 +231,32 @@ def _source(bundle: Bundle) -> Source:
         installable=bundle.installable,
         dependencies=bundle.dependencies,
         files=bundle.files,
+        pins=None if settings.lock is None else read_pins(settings.lock),
     )
+
+
+def read_pins(file: Path) -> Pins:
+    """Read a file that ``--lock-to`` wrote.
+
+    :raises Failure: it cannot be read.
+    """
+    try:
+        return Pins(file, file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise Failure(
+            Finding(
+                phase=Phase.ENVIRONMENT,
+                code=Code.ENVIRONMENT_FAILED,
+                summary=f"the lock {file} cannot be read: {reason}",
+                hints=[
+                    Hint(
+                        title="write one",
+                        command=f"modelops-runner check BUNDLE --lock-to {shlex.quote(str(file))}",
+                    )
+                ],
+            )
+        ) from error
 
 
 def _base(interpreter: Interpreter) -> Base:

@@ -64,6 +64,8 @@ class AsyncRunner:
         isolation: Isolation | str = Isolation.FORK,
         children: int | None = None,
         fresh_venv: bool = False,
+        offline: bool = False,
+        lock: str | PathLike[str] | None = None,
         startup_timeout: float = STARTUP_TIMEOUT,
         timeout: float | None = None,
         cache: str | PathLike[str] | None = None,
@@ -75,6 +77,8 @@ class AsyncRunner:
             isolation=Isolation(isolation),
             children=children,
             fresh_venv=fresh_venv,
+            offline=offline,
+            lock=None if lock is None else Path(lock).absolute(),
             startup_timeout=startup_timeout,
             timeout=timeout,
             # Absolute: the child runs in the bundle's folder.
@@ -294,6 +298,9 @@ class Runner:
     :param children: how many children there may be at a time, of all bundles together; by default
         one for each processor that this process may use.
     :param fresh_venv: build an environment for each run and remove it after.
+    :param offline: never use the network to build an environment.
+    :param lock: a file that ``check --lock-to`` wrote: the versions to install, whatever else the
+        bundle's requirements would lead to today.
     :param startup_timeout: seconds until a child must have loaded the bundle.
     :param timeout: seconds that a task may take; by default what its bundle says, else no limit.
     :param cache: the folder where environments are kept; by default ``MODELOPS_CACHE_DIR``, else
@@ -312,6 +319,8 @@ class Runner:
         isolation: Isolation | str = Isolation.FORK,
         children: int | None = None,
         fresh_venv: bool = False,
+        offline: bool = False,
+        lock: str | PathLike[str] | None = None,
         startup_timeout: float = STARTUP_TIMEOUT,
         timeout: float | None = None,
         cache: str | PathLike[str] | None = None,
@@ -323,6 +332,8 @@ class Runner:
             isolation=isolation,
             children=children,
             fresh_venv=fresh_venv,
+            offline=offline,
+            lock=lock,
             startup_timeout=startup_timeout,
             timeout=timeout,
             cache=cache,

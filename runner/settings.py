@@ -1,5 +1,7 @@
 """How a runner runs, as its caller wants it."""
 
+import os
+from collections.abc import Mapping
 from enum import Enum
 from pathlib import Path
 
@@ -32,6 +34,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     :param timeout: seconds that a task may take; ``None``: what the bundle says, else no limit.
     :param cache: where environments are kept; ``None``: ``MODELOPS_CACHE_DIR``, else the user's
         cache folder.
+    :param offline: never use the network to build an environment.
+    :param lock: a file that ``check --lock-to`` wrote: the versions to install.
     :param isolation: what a task shares with those before it.
     :param children: how many children there may be at a time; ``None``: one for each processor.
     """
@@ -41,8 +45,14 @@ class Settings(Struct, frozen=True, kw_only=True):
     startup_timeout: float = STARTUP_TIMEOUT
     timeout: float | None = None
     cache: Path | None = None
+    offline: bool = False
+    lock: Path | None = None
     isolation: Isolation = Isolation.FORK
     children: int | None = None
+
+    def environ(self) -> Mapping[str, str]:
+        """The worker's variables, for uv."""
+        return {**os.environ, "UV_OFFLINE": "1"} if self.offline else os.environ
 
     def time_limit(self, bundle: Bundle) -> float | None:
         """The seconds that a task of a bundle may take."""

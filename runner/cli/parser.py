@@ -55,6 +55,7 @@ class Replay(Struct, frozen=True):
 
 class Check(Command, frozen=True, kw_only=True):
     build: bool
+    lock_to: Path | None
 
 
 class EnvList(Struct, frozen=True):
@@ -111,6 +112,8 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> AnyComman
         fresh_venv=fresh,
         startup_timeout=given.startup_timeout,
         timeout=getattr(given, "timeout", None),
+        offline=given.offline,
+        lock=given.lock,
     )
     if argv[0] == "check":
         return Check(
@@ -120,7 +123,8 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> AnyComman
             record=given.record,
             json=given.json,
             words=["modelops-runner", *argv],
-            build=given.build,
+            build=given.build or given.lock_to is not None,
+            lock_to=given.lock_to,
         )
     return Exec(
         bundle=given.bundle,
@@ -168,6 +172,17 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         action="store_true",
         help="build an environment for this run and remove it after"
         " (MODELOPS_FORCE_FRESH_VENV=true)",
+    )
+    common.add_argument(
+        "--offline",
+        action="store_true",
+        help="never use the network: what is to be installed must be in uv's cache",
+    )
+    common.add_argument(
+        "--lock",
+        metavar="FILE",
+        type=Path,
+        help="install the versions in this file, which check --lock-to has written",
     )
     common.add_argument(
         "--startup-timeout",
@@ -225,6 +240,12 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     )
     check.add_argument(
         "--build", action="store_true", help="also build the environment and load the bundle"
+    )
+    check.add_argument(
+        "--lock-to",
+        metavar="FILE",
+        type=Path,
+        help="build it, and write down which versions it has, for --lock",
     )
 
     replay = commands.add_parser(

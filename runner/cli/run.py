@@ -82,6 +82,9 @@ def run(command: AnyCommand) -> int:
     try:
         if command.report is not None:
             _check_folder("--report", command.report.parent)
+        if isinstance(command, Check) and command.lock_to is not None:
+            _check_outside("--lock-to", command.lock_to, command.bundle)
+            _check_folder("--lock-to", command.lock_to.parent)
         if isinstance(command, Exec):
             if command.output is not None:
                 _prepare_output(command.output, command.bundle)
@@ -164,7 +167,9 @@ async def _outcome(
 
 
 async def _check(command: Check, case: Case) -> str:
-    checked = await check_bundle(case, command.settings, command.bundle, build=command.build)
+    checked = await check_bundle(
+        case, command.settings, command.bundle, build=command.build, lock_to=command.lock_to
+    )
     return check_json(checked) if command.json else check_lines(checked)
 
 

@@ -1,17 +1,26 @@
 """The isolated environment that a bundle runs in: built by uv, shared, reused."""
 
-from runner.environment.build import Environment, discard_damaged, environment, environment_path
+from runner.environment.build import (
+    Environment,
+    discard_damaged,
+    environment,
+    environment_path,
+    lock_to,
+)
 from runner.environment.installed import installed_modules
-from runner.environment.keys import Base, Source
-from runner.environment.uv_run import find_uv
+from runner.environment.keys import Base, Pins, Source
+from runner.environment.uv_run import Uv, find_uv
 
 __all__ = [
     "Base",
     "Environment",
+    "Pins",
     "Source",
+    "Uv",
     "discard_damaged",
     "environment",
     "environment_path",
     "find_uv",
     "installed_modules",
+    "lock_to",
 ]

@@ -9,6 +9,7 @@ what a bundle installs while it runs stays there.
 import logging
 import os
 import shutil
+import tempfile
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from datetime import datetime, timezone
@@ -62,6 +63,7 @@ _log = logging.getLogger(__name__)
 
 # A Python on a cold network disk takes seconds to start.
 PROBE_SECONDS = 20.0
+_PINS = "modelops-lock.txt"
 
 
 class Environment(Struct, frozen=True):
@@ -172,7 +174,11 @@ async def _dependencies(
     """
     if await _is_whole(venv, uv, holds):
         return venv, True
-    if source.requirements_from == "uv.lock":
+    if source.pins is not None:
+        from runner.environment.pins import check_pins
+
+        check_pins(source, source.pins, base)
+    elif source.requirements_from == "uv.lock":
         from runner.environment.lock import check_lock  # 10 ms, and not needed for what is built
 
         check_lock(source, base)
@@ -202,7 +208,7 @@ async def _dependencies(
                 await run_uv(
                     uv,
                     "dependencies",
-                    [*_install_command(source), "--python", str(_python(built))],
+                    [*_install_command(source, copy), "--python", str(_python(built))],
                     cwd=copy,
                     extra_environ={"UV_PROJECT_ENVIRONMENT": str(built)},
                 )
@@ -245,6 +251,18 @@ async def _bundle(source: Source, shared: Path, own: Path, uv: Uv, holds: ExitSt
             publish(built, own, manifest, beside)
             hold(own, holds)
     return False
+
+
+async def lock_to(built: Environment, source: Source, base: Base, uv: Uv, file: Path) -> None:
+    """Write down which versions an environment has, for others to be given the same.
+
+    :raises Failure: uv could not.
+    """
+    from runner.environment.pins import write_pins
+
+    with tempfile.TemporaryDirectory(prefix="modelops-runner-") as folder:
+        copy = await _copy(source, Path(folder))
+        await write_pins(uv, built.path, copy, file)
 
 
 async def discard_damaged(built: Environment, case: Case, uv: Path) -> bool:
@@ -295,7 +313,11 @@ def _python(venv: Path) -> Path:
     return venv / "bin" / "python"
 
 
-def _install_command(source: Source) -> list[str]:
+def _install_command(source: Source, copy: Path) -> list[str]:
+    if source.pins is not None:
+        # uv compares the hashes that are there.
+        (copy / _PINS).write_text(source.pins.text)
+        return ["pip", "install", "--no-deps", "-r", _PINS]
     if source.requirements_from == "uv.lock":
         return ["sync", "--frozen", "--no-install-project", "--no-default-groups"]
     return ["pip", "install", "-r", source.requirements_from]

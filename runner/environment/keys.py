@@ -49,6 +49,13 @@ _NAMES_A_FILE = re.compile(
 )
 
 
+class Pins(Struct, frozen=True):
+    """The versions to install, as somebody wrote them down (``--lock-to``)."""
+
+    path: Path
+    text: str
+
+
 class Source(Struct, frozen=True, kw_only=True):
     """The bundle, as far as it decides what is in its environment."""
 
@@ -64,6 +71,8 @@ class Source(Struct, frozen=True, kw_only=True):
     """``[project] dependencies``; ``None`` where they are dynamic or not declared there."""
     files: tuple[str, ...]
     """The bundle's content, as paths relative to its folder."""
+    pins: Pins | None = None
+    """What to install in place of what the bundle's own files lead to."""
 
 
 class Base(Struct, frozen=True, kw_only=True):
@@ -115,6 +124,8 @@ def layer_key(source: Source, dependencies: str) -> str:
 
 def has_dependencies(source: Source) -> bool:
     """Whether there is anything to install beside the bundle itself."""
+    if source.pins is not None:
+        return "==" in source.pins.text or "@" in source.pins.text
     if source.requirements_from == "requirements.txt":
         return any(_requirement_lines(source))
     return source.dependencies != ()
@@ -122,6 +133,8 @@ def has_dependencies(source: Source) -> bool:
 
 def _requirements(source: Source) -> list[Any]:
     """What decides which dependencies are installed."""
+    if source.pins is not None:
+        return [source.pins.text]
     if source.requirements_from == "requirements.txt":
         lines = list(_requirement_lines(source))
         # What the files it names contain is known only to the bundle's digest.

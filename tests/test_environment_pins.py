@@ -1,0 +1,137 @@
+"""Resolutions that are written down: made, installed, compared with what the bundle asks for."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runner import Runner, RunnerError
+
+WIRE = """\
+from importlib.metadata import version
+
+def wire(entrypoint, params, seed):
+    return {"version": version("iniconfig").encode()}
+"""
+
+
+def write_bundle(folder: Path, requirements: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "requirements.txt").write_text(requirements)
+    (folder / "wire.py").write_text(WIRE)
+    return folder
+
+
+def command(cache: Path, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [sys.executable, "-m", "runner", *map(str, arguments)],
+        env={**os.environ, "MODELOPS_CACHE_DIR": str(cache)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    return write_bundle(tmp_path / "bundle", "iniconfig==2.0.0\n")
+
+
+@pytest.fixture
+def lock(tmp_path: Path, bundle: Path) -> Path:
+    """What the bundle's resolution was when it was written down."""
+    file = tmp_path / "locked.txt"
+    done = command(tmp_path / "first", "check", bundle, "--lock-to", file)
+    assert done.returncode == 0, done.stderr
+    return file
+
+
+def test_a_lock_has_each_version_with_its_hashes(lock: Path) -> None:
+    assert re.match(r"iniconfig==2\.0\.0 \\\n    --hash=sha256:[0-9a-f]{64}", lock.read_text())
+
+
+def test_another_worker_is_given_what_the_lock_says(
+    bundle: Path, lock: Path, tmp_path: Path
+) -> None:
+    # Resolved by itself, it would be a newer one.
+    write_bundle(bundle, "iniconfig>=1\n")
+    with Runner(cache=tmp_path / "cache", lock=lock) as runner:
+        assert runner.execute(bundle)["version"] == b"2.0.0"
+    with Runner(cache=tmp_path / "cache") as runner:
+        assert runner.execute(bundle)["version"] != b"2.0.0"
+
+
+def test_a_lock_that_is_not_the_bundles_any_more_is_refused(
+    bundle: Path, lock: Path, tmp_path: Path
+) -> None:
+    for requirements, why in (
+        ("iniconfig==2.0.0\nsix\n", "six is not in it"),
+        ("iniconfig>=2.1\n", "it has iniconfig 2.0.0, and iniconfig>=2.1 is asked for"),
+    ):
+        write_bundle(bundle, requirements)
+        with Runner(cache=tmp_path / "cache", lock=lock) as runner:
+            with pytest.raises(RunnerError) as caught:
+                runner.execute(bundle)
+        report = caught.value.report
+        assert (report.code, report.phase) == ("lock-outdated", "environment")
+        assert why in report.summary
+        assert "--lock-to" in str(report.hints[0].command)
+
+
+def test_what_applies_elsewhere_only_is_not_missed(
+    bundle: Path, lock: Path, tmp_path: Path
+) -> None:
+    write_bundle(bundle, "iniconfig==2.0.0\npywin32; sys_platform == 'win32'\n")
+    with Runner(cache=tmp_path / "cache", lock=lock) as runner:
+        assert runner.execute(bundle)["version"] == b"2.0.0"
+
+
+def test_a_file_that_is_not_what_was_locked_is_refused(
+    bundle: Path, lock: Path, tmp_path: Path
+) -> None:
+    lock.write_text(re.sub("sha256:[0-9a-f]{64}", "sha256:" + "0" * 64, lock.read_text()))
+    with Runner(cache=tmp_path / "cache", lock=lock) as runner:
+        with pytest.raises(RunnerError, match="Hash mismatch"):
+            runner.execute(bundle)
+
+
+def test_a_lock_that_is_not_there_is_said(bundle: Path, tmp_path: Path) -> None:
+    done = command(tmp_path / "cache", "exec", bundle, "--lock", tmp_path / "none.txt")
+    assert done.returncode == 11
+    assert "the lock" in done.stderr and "cannot be read" in done.stderr
+
+
+def test_a_lock_is_not_written_into_the_bundle(bundle: Path, tmp_path: Path) -> None:
+    done = command(tmp_path / "cache", "check", bundle, "--lock-to", bundle / "locked.txt")
+    assert done.returncode == 2
+    assert "never written to" in done.stderr
+
+
+def test_offline_uses_what_is_there_and_asks_nobody(bundle: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "cache"
+    assert command(cache, "exec", bundle).returncode == 0
+    environ = {"UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple"}
+    done = subprocess.run(
+        [sys.executable, "-m", "runner", "exec", str(bundle), "--offline"],
+        env={**os.environ, "MODELOPS_CACHE_DIR": str(cache)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    write_bundle(bundle, "a-package-that-is-in-no-cache\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "runner", "exec", str(bundle), "--offline"],
+        env={**os.environ, **environ, "MODELOPS_CACHE_DIR": str(cache)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 11
+    assert "error[index-unreachable]" in done.stderr
