@@ -16,7 +16,14 @@ def outcome(index: int) -> Result:
     return Result(
         {"index": str(index).encode()},
         child=ChildInfo(argv=[]),
-        worker=WorkerInfo(python="3", implementation="CPython", platform="linux", hostname="h"),
+        worker=WorkerInfo(
+            python="3",
+            implementation="CPython",
+            platform="linux",
+            hostname="h",
+            runner_version="0",
+            uv_version=None,
+        ),
         timings=Timings(0.0, {}),
         cost=Cost(0.0, 0.0, None),
         isolation=Isolation.WARM,
