@@ -73,9 +73,11 @@ def test_a_lock_that_is_not_the_bundles_any_more_is_refused(
         ("iniconfig>=2.1\n", "it has iniconfig 2.0.0, and iniconfig>=2.1 is asked for"),
     ):
         write_bundle(bundle, requirements)
-        with Runner(cache=tmp_path / "cache", lock=lock) as runner:
-            with pytest.raises(RunnerError) as caught:
-                runner.execute(bundle)
+        with (
+            Runner(cache=tmp_path / "cache", lock=lock) as runner,
+            pytest.raises(RunnerError) as caught,
+        ):
+            runner.execute(bundle)
         report = caught.value.report
         assert (report.code, report.phase) == ("lock-outdated", "environment")
         assert why in report.summary
@@ -94,15 +96,17 @@ def test_a_file_that_is_not_what_was_locked_is_refused(
     bundle: Path, lock: Path, tmp_path: Path
 ) -> None:
     lock.write_text(re.sub("sha256:[0-9a-f]{64}", "sha256:" + "0" * 64, lock.read_text()))
-    with Runner(cache=tmp_path / "cache", lock=lock) as runner:
-        with pytest.raises(RunnerError, match="Hash mismatch"):
-            runner.execute(bundle)
+    with (
+        Runner(cache=tmp_path / "cache", lock=lock) as runner,
+        pytest.raises(RunnerError, match="Hash mismatch"),
+    ):
+        runner.execute(bundle)
 
 
 def test_a_lock_that_is_not_there_is_said(bundle: Path, tmp_path: Path) -> None:
     done = command(tmp_path / "cache", "exec", bundle, "--lock", tmp_path / "none.txt")
     assert done.returncode == 11
-    assert "the lock" in done.stderr and "cannot be read" in done.stderr
+    assert "cannot be read: No such file" in " ".join(done.stderr.split())
 
 
 def test_a_lock_is_not_written_into_the_bundle(bundle: Path, tmp_path: Path) -> None:

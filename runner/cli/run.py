@@ -58,6 +58,7 @@ _EXIT_CODES = {
     Phase.EXECUTE: 13,
     Phase.SHUTDOWN: 13,
 }
+TICK_SECONDS = 0.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -141,7 +142,14 @@ async def _run(command: Exec | Check, recorder: Recorder | None) -> tuple[int, s
                     tasks.cancel_scope.cancel()
                     return
 
+        async def tick() -> None:
+            while True:
+                await anyio.sleep(TICK_SECONDS)
+                live.tick()
+
         tasks.start_soon(cancel_on_signal)
+        if live.on_terminal:
+            tasks.start_soon(tick)
         outcome = await _outcome(command, case, live, recorder)
         tasks.cancel_scope.cancel()
     if caught:
