@@ -14,7 +14,6 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from functools import partial
@@ -25,6 +24,8 @@ import anyio.to_thread
 import msgspec
 
 from runner.diagnosis.exit import Exit, Limits
+from runner.guardian import MARKER, Guardian, guardian
+from runner.kill_marked import kill_marked
 from runner.oom import memory_limit, oom_kills
 from runner.post_mortem import limits_of, machine_memory, signal_name, spaces
 
@@ -36,9 +37,6 @@ Sink = Callable[[bytes], None]
 Called in the event loop: it must not block or raise.
 """
 
-MARKER = "MODELOPS_RUNNER_PROCESS"
-"""The environment variable that tells a descendant which left its process group and its parents."""
-
 READ_BYTES = 64 * 1024
 # The most that a pipe holds unless root raises it (pipe(7), /proc/sys/fs/pipe-max-size): after an
 # exit, whatever the dead process wrote and nobody has read is within as many bytes.
@@ -46,8 +44,6 @@ PIPE_BYTES = 1024 * 1024
 # A killed process is gone within milliseconds, unless it sits in the kernel (a dead NFS server):
 # then waiting on would hang the worker, and the process ends whenever the kernel lets go of it.
 KILL_SECONDS = 5.0
-# Descendants may fork while they are being killed; each round catches those of the round before.
-KILL_ROUNDS = 20
 
 
 class Process:
@@ -246,7 +242,7 @@ async def spawn(
     Leaving the context ends the process where it still runs, with its group and every descendant
     that has left the group, whatever the reason for leaving.
 
-    :param env: its whole environment; :data:`MARKER` is added.
+    :param env: its whole environment; :data:`runner.guardian.MARKER` is added.
     :param stdout: ``None`` where the caller reads it by itself, from :attr:`Process.stdout`.
     :param console: an option's name and a sink: a third pipe is made, and its descriptor's number
         follows that option at the end of ``argv``.
@@ -255,7 +251,8 @@ async def spawn(
     :param grace: seconds between SIGTERM and SIGKILL, where it has to be ended.
     :raises OSError: it could not be started.
     """
-    marker = uuid.uuid4().hex
+    guard = guardian()
+    marker = guard.mark()
     argv = list(argv)
     pipes: list[tuple[int, Sink]] = []
     with ExitStack() as ours:
@@ -298,6 +295,8 @@ async def spawn(
                     os.close(stdin_write)
                 raise
         # No await from here until the task group is entered: a cancellation would leak the process.
+        # After it, so that the two start side by side.
+        guard.guard()
         process = Process(popen, pipes, stdin=stdin_write, stdout=stdout_read, ended=ended)
         ours.callback(process.close_stdin)
         failure: Exception | None = None
@@ -322,7 +321,7 @@ async def spawn(
                     if process.exit is None:
                         _log.error("process %d outlives SIGKILL; leaving it", process.pid)
                         supervision.cancel()
-                    await anyio.to_thread.run_sync(_kill_descendants, marker)
+                    await anyio.to_thread.run_sync(_kill_descendants, marker, guard)
         if failure is not None:
             raise failure
 
@@ -402,28 +401,10 @@ def _wait_unreaped(pid: int) -> None:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
 
-def _kill_descendants(marker: str) -> None:
-    """Kill what the process left behind, wherever it went.
-
-    A daemon has a session and a parent of its own, but still the environment it was started with.
-    """
-    import psutil  # 18 ms, and not needed before the first process ends
-
-    gone: set[int] = set()
-    for _ in range(KILL_ROUNDS):
-        again = False
-        for found in psutil.process_iter():
-            try:
-                if found.environ().get(MARKER) == marker:
-                    found.kill()
-                    again = True
-            except psutil.NoSuchProcess:
-                # It ended since the listing, or is a zombie: it may have been ours, and have
-                # forked before it ended.
-                again = again or found.pid not in gone
-                gone.add(found.pid)
-            except psutil.Error:  # another user's
-                continue
-        if not again:
-            return
-    _log.warning("descendants of an ended process keep forking; some may be left")
+def _kill_descendants(marker: str, guard: Guardian) -> None:
+    """Kill what the process left behind, wherever it went."""
+    try:
+        if not kill_marked(f"{MARKER}={marker}"):
+            _log.warning("descendants of an ended process keep forking; some may be left")
+    finally:
+        guard.release()
