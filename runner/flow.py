@@ -14,6 +14,7 @@ from runner.diagnosis.report import Report
 from runner.events import Diagnosed, Origin, Phase
 from runner.interpreter import Interpreter
 from runner.prepare import choose, prepared, read
+from runner.processors import with_thread_counts
 from runner.recording import Outcome
 from runner.result import Check, Result
 from runner.session import Session, open_session
@@ -66,7 +67,7 @@ async def _session(
         open_session(
             ready.launch,
             case=case,
-            environ=os.environ,
+            environ=with_thread_counts(os.environ, children=1),
             startup_timeout=settings.startup_timeout,
         ) as session,
     ):

@@ -19,6 +19,7 @@ from anyio.abc import TaskGroup, TaskStatus
 
 from runner.diagnosis.case import Case, Failure
 from runner.prepare import Prepared, choose, prepared, read
+from runner.processors import with_thread_counts
 from runner.protocol import Executed
 from runner.result import Result
 from runner.session import Session, open_session
@@ -118,6 +119,7 @@ class Pool:
         self._settings = settings
         self._tasks = tasks
         self._limit = limit
+        self._environ = with_thread_counts(os.environ, limit)
         self._lock = threading.Lock()
         self._groups: dict[Path, Group] = {}
         self._preparing: dict[Path, anyio.Lock] = {}
@@ -249,7 +251,7 @@ class Pool:
                 open_session(
                     group.held.value.launch,
                     case=case,
-                    environ=os.environ,
+                    environ=self._environ,
                     startup_timeout=self._settings.startup_timeout,
                     fork=wanted is Isolation.FORK,
                 )

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import os
 import threading
 import time
 import weakref
@@ -32,6 +31,7 @@ from runner.diagnosis.errors import RunnerError
 from runner.events import EventHandler, Phase
 from runner.flow import check_bundle, execute_task, reported
 from runner.pool import Child, Pool
+from runner.processors import usable_processors
 from runner.recording import Recorder, record_in_free
 from runner.result import Check, Result
 from runner.settings import STARTUP_TIMEOUT, Isolation, Settings
@@ -78,7 +78,7 @@ class AsyncRunner:
             # Absolute: the child runs in the bundle's folder.
             cache=None if cache is None else Path(cache).absolute(),
         )
-        self._children = children or _processors()
+        self._children = children or usable_processors()
         self._record = None if record is None else Path(record).absolute()
         if self._record is not None:
             self._record.mkdir(parents=True, exist_ok=True)
@@ -270,7 +270,8 @@ class Runner:
         has left, and nothing else; ``"fresh"``, nothing: each has a new interpreter; ``"warm"``,
         the process. Where a fork would be unsafe, a task is ``fresh``, and its result says why.
     :param children: how many children there may be at a time, of all bundles together; by default
-        one for each processor that this process may use.
+        one for each processor that this process may use. They share the processors: numerical
+        libraries are told to start as many threads as one's share has.
     :param fresh_venv: build an environment for each run and remove it after.
     :param startup_timeout: seconds until a child must have loaded the bundle.
     :param timeout: seconds that a task may take; by default what its bundle says, else no limit.
@@ -498,10 +499,3 @@ def _unless_raised(outcome: Outcome, return_failures: bool) -> Outcome:
     if isinstance(outcome, RunnerError) and not return_failures:
         raise outcome
     return outcome
-
-
-def _processors() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

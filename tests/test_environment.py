@@ -364,8 +364,8 @@ async def test_a_killed_builder_leaves_nothing_that_looks_finished(
         process.kill()
         process.communicate(timeout=10)
     assert len(unfinished(cache)) == 1
-    for orphan in orphans:
-        orphan.kill()
+    _, alive = psutil.wait_procs(orphans, timeout=10)
+    assert not alive
     built = await build(Run(cache), wanted)
     assert built.reused is False
     assert await python(built, "import iniconfig; print('runs')") == "runs"
