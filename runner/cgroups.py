@@ -5,6 +5,9 @@ from pathlib import Path
 CGROUPS = Path("/sys/fs/cgroup")
 OWN_GROUPS = Path("/proc/self/cgroup")
 
+CONTROLLERS_OF_CHILDREN = "cgroup.subtree_control"
+"""The file that says which controllers there are in the groups within a group, in v2."""
+
 
 def group_files(controller: str, v2: str, v1: str) -> list[Path]:
     """The files that may tell; which of them there are depends on the version of cgroups.

@@ -58,6 +58,8 @@ class Launch(Struct, frozen=True):
     site: list[Path]
     env: tuple[str, ...]
     """The worker's variables that the bundle asks for."""
+    memory_limit: int | None = None
+    """How many bytes the child may hold, with all that it starts."""
 
 
 class NotStarted(Struct, frozen=True):
@@ -84,6 +86,13 @@ class TimedOut(Struct, frozen=True):
     wire_closed: bool = False
 
 
+class OverMemory(Struct, frozen=True):
+    """A child, or the process of its task, held more memory than it may, and was ended for it."""
+
+    limit_bytes: int
+    used_bytes: int | None
+
+
 class BadOutput(Struct, frozen=True):
     """What was wrong with an output that the child announced."""
 
@@ -101,6 +110,7 @@ class Dialogue:
         self._captures = {stream: Capture() for stream in Stream}
         self._messages: deque[Message] = deque()
         self._violation: str | None = None
+        self._over: OverMemory | None = None
         self.wire_closed = False
         self.exit: Exit | None = None
         self.forks = False
@@ -112,6 +122,7 @@ class Dialogue:
         """From here on, what comes in is another task's."""
         self._case = case
         self._captures = {stream: Capture() for stream in Stream}
+        self._over = None
 
     # What comes in.
 
@@ -140,6 +151,11 @@ class Dialogue:
     def skip(self, stream: Stream, count: int) -> None:
         """Count bytes of a stream that a recording left out."""
         self._captures[stream].skip(count)
+
+    def over_memory(self, over: OverMemory) -> None:
+        """Take that its memory limit is why the child, or its task's process, ends now."""
+        self._case.journal.fact(Origin.CHILD_MEMORY, over)
+        self._over = over
 
     def end(self, ended: Exit) -> None:
         """Take how the process ended, after all that it wrote."""
@@ -223,6 +239,7 @@ class Dialogue:
                 },
                 "exchange": str(exchange),
                 "isolation": FORK if fork else WARM,
+                "memory_limit": launch.memory_limit,
             }
         )
 
@@ -264,6 +281,11 @@ class Dialogue:
         self._child.pid = pid
         _write_exit(self._child, ended)
         return failure
+
+    def subprocess_killed(self) -> Failure:
+        """What the task has started, and not the task, was ended at the memory limit."""
+        assert self._over is not None
+        return self.failure(self._over_memory(Phase.EXECUTE, self._over))
 
     def bad_output(self, bad: BadOutput) -> Failure:
         """An output is not what the child announced."""
@@ -327,7 +349,15 @@ class Dialogue:
     def _text(self, stream: Stream) -> str:
         return self._captures[stream].excerpt().text
 
+    def _over_memory(self, phase: Phase, over: OverMemory) -> Finding:
+        stderr = self._text(Stream.STDERR)
+        return child_deaths.over_memory(
+            self._case, phase, over.limit_bytes, over.used_bytes, stderr
+        )
+
     def _death(self, phase: Phase, ended: Exit) -> Finding:
+        if self._over is not None:
+            return self._over_memory(phase, self._over)
         exiting, self._connection.exiting = self._connection.exiting, None
         if exiting is not None and ended.signal_name is None:
             return exit_finding(self._case, phase, exiting, ended.code, self._text(Stream.STDERR))

@@ -18,6 +18,7 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from runner.diagnosis.case import Case, Failure
+from runner.memory import resident
 from runner.prepare import Prepared, choose, prepared, read
 from runner.processors import with_thread_counts
 from runner.protocol import Executed
@@ -60,6 +61,7 @@ class Child:
         self._settings = settings
         self.isolation = isolation
         self.used_at = time.monotonic()
+        self._tasks = 1  # it is started for one
 
     @property
     def session(self) -> Session:
@@ -78,6 +80,7 @@ class Child:
 
     def begin(self, case: Case) -> None:
         """From here on, what the child does is for this case, which has seen nothing happen."""
+        self._tasks += 1
         self.group.held.value.describe(case)
         self.session.begin(case)
 
@@ -92,7 +95,16 @@ class Child:
     @property
     def spent(self) -> bool:
         """Whether it runs no further task."""
-        return self.isolation is Isolation.FRESH or not self.session.usable
+        settings = self._settings
+        return (
+            self.isolation is Isolation.FRESH
+            or not self.session.usable
+            or (settings.max_tasks is not None and self._tasks >= settings.max_tasks)
+            or (
+                settings.max_rss is not None
+                and resident(self.session.process.pid) > settings.max_rss
+            )
+        )
 
 
 class Group:

@@ -131,6 +131,7 @@ async def prepared(
             installed=bundle.installable,
             site=site,
             env=bundle.defaults.env,
+            memory_limit=settings.memory_limit or bundle.defaults.memory_limit,
         )
         assert case.worker is not None
         assert case.bundle is not None and case.interpreter is not None

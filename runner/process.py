@@ -14,10 +14,11 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
@@ -41,6 +42,9 @@ READ_BYTES = 64 * 1024
 # The most that a pipe holds unless root raises it (pipe(7), /proc/sys/fs/pipe-max-size): after an
 # exit, whatever the dead process wrote and nobody has read is within as many bytes.
 PIPE_BYTES = 1024 * 1024
+# faulthandler writes every thread's stack within milliseconds of the SIGABRT; a child that is
+# stopped or deep in the kernel never does.
+STACKS_SECONDS = 0.3
 # A killed process is gone within milliseconds, unless it sits in the kernel (a dead NFS server):
 # then waiting on would hang the worker, and the process ends whenever the kernel lets go of it.
 KILL_SECONDS = 5.0
@@ -57,6 +61,7 @@ class Process:
         stdin: int | None,
         stdout: int,
         ended: Callable[[], None] | None,
+        beside: "Callable[[Process], Coroutine[Any, Any, None]] | None",
     ) -> None:
         self.pid = popen.pid
         self.stdin = stdin
@@ -74,6 +79,7 @@ class Process:
         self._oom_kills = oom_kills()
         self._ended = anyio.Event()
         self._on_end = ended
+        self._beside = beside
 
     async def write(self, data: bytes) -> None:
         """Write all of ``data`` to the process's standard input.
@@ -145,6 +151,8 @@ class Process:
         async with anyio.create_task_group() as pumps:
             for descriptor, sink in self._pipes:
                 pumps.start_soon(_pump, descriptor, sink)
+            if self._beside is not None:
+                pumps.start_soon(self._beside, self)
             await self._watch_exit()
             pumps.cancel_scope.cancel()
         # Before it is reaped, while its pid, which is the group's number too, cannot be another's.
@@ -234,6 +242,7 @@ async def spawn(
     stderr: Sink,
     console: tuple[str, Sink] | None = None,
     ended: Callable[[], None] | None = None,
+    beside: Callable[[Process], Coroutine[Any, Any, None]] | None = None,
     stdin: bool = False,
     grace: float = 0.0,
 ) -> AsyncIterator[Process]:
@@ -247,6 +256,7 @@ async def spawn(
     :param console: an option's name and a sink: a third pipe is made, and its descriptor's number
         follows that option at the end of ``argv``.
     :param ended: called once the process has ended and the sinks have all that it wrote.
+    :param beside: run while it runs, and cancelled then; it must not raise.
     :param stdin: whether it gets a pipe to read from; else ``/dev/null``.
     :param grace: seconds between SIGTERM and SIGKILL, where it has to be ended.
     :raises OSError: it could not be started.
@@ -297,7 +307,9 @@ async def spawn(
         # No await from here until the task group is entered: a cancellation would leak the process.
         # After it, so that the two start side by side.
         guard.guard()
-        process = Process(popen, pipes, stdin=stdin_write, stdout=stdout_read, ended=ended)
+        process = Process(
+            popen, pipes, stdin=stdin_write, stdout=stdout_read, ended=ended, beside=beside
+        )
         ours.callback(process.close_stdin)
         failure: Exception | None = None
         async with anyio.create_task_group() as tasks:

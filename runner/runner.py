@@ -64,6 +64,9 @@ class AsyncRunner:
         fresh_venv: bool = False,
         startup_timeout: float = STARTUP_TIMEOUT,
         timeout: float | None = None,
+        memory_limit: int | None = None,
+        max_tasks: int | None = None,
+        max_rss: int | None = None,
         cache: str | PathLike[str] | None = None,
         record: str | PathLike[str] | None = None,
         on_event: EventHandler | None = None,
@@ -75,6 +78,9 @@ class AsyncRunner:
             fresh_venv=fresh_venv,
             startup_timeout=startup_timeout,
             timeout=timeout,
+            memory_limit=memory_limit,
+            max_tasks=max_tasks,
+            max_rss=max_rss,
             # Absolute: the child runs in the bundle's folder.
             cache=None if cache is None else Path(cache).absolute(),
         )
@@ -275,6 +281,11 @@ class Runner:
     :param fresh_venv: build an environment for each run and remove it after.
     :param startup_timeout: seconds until a child must have loaded the bundle.
     :param timeout: seconds that a task may take; by default what its bundle says, else no limit.
+    :param memory_limit: bytes that a child may hold, with all that it starts; by default what its
+        bundle says, else no limit.
+    :param max_tasks: after how many tasks a child is replaced; by default never.
+    :param max_rss: a child is replaced whose resident memory is more bytes than these after a task;
+        by default never.
     :param cache: the folder where environments are kept; by default ``MODELOPS_CACHE_DIR``, else
         the user's cache folder.
     :param record: a folder, made if need be, in which what came in from outside is kept of each run
@@ -293,6 +304,9 @@ class Runner:
         fresh_venv: bool = False,
         startup_timeout: float = STARTUP_TIMEOUT,
         timeout: float | None = None,
+        memory_limit: int | None = None,
+        max_tasks: int | None = None,
+        max_rss: int | None = None,
         cache: str | PathLike[str] | None = None,
         record: str | PathLike[str] | None = None,
         on_event: EventHandler | None = None,
@@ -304,6 +318,9 @@ class Runner:
             fresh_venv=fresh_venv,
             startup_timeout=startup_timeout,
             timeout=timeout,
+            memory_limit=memory_limit,
+            max_tasks=max_tasks,
+            max_rss=max_rss,
             cache=cache,
             record=record,
             on_event=on_event,

@@ -10,6 +10,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from runner.bundle import read_size
 from runner.diagnosis.codes import Code
 from runner.settings import STARTUP_TIMEOUT, Settings
 from runner.worker import runner_version
@@ -84,6 +85,7 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> AnyComman
         fresh_venv=fresh,
         startup_timeout=given.startup_timeout,
         timeout=getattr(given, "timeout", None),
+        memory_limit=given.memory_limit,
     )
     if argv[0] == "check":
         return Check(
@@ -138,6 +140,13 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         type=_seconds,
         default=STARTUP_TIMEOUT,
         help="seconds until the bundle must be loaded (default: %(default)g)",
+    )
+    common.add_argument(
+        "--memory-limit",
+        metavar="SIZE",
+        type=_size,
+        help="what the child may hold, with all that it starts: 512MiB, 2GiB, ... (default: the"
+        " bundle's, else no limit)",
     )
     common.add_argument(
         "--report", metavar="FILE", type=Path, help="where a failure's report goes, as JSON"
@@ -249,6 +258,13 @@ def _seconds(text: str) -> float:
     if not (math.isfinite(seconds) and seconds > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
     return seconds
+
+
+def _size(text: str) -> int:
+    size = read_size(text)
+    if size is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 512MiB or 2GiB")
+    return size
 
 
 def _param(text: str) -> str:
