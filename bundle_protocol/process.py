@@ -17,7 +17,8 @@ from bundle_protocol.messages import ExitStatus
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _prctl: Callable[..., int] | None = None  # None without ctypes.
 _IOLBF = 1  # stdio.h, on Linux and macOS alike
-_STACK_BYTES = 8 << 20  # the usual ulimit -s, which each thread's stack has
+_STACKS_BYTES = 2 << 30
+"""What 256 threads ask for, at the usual 8 MiB (ulimit -s) for a stack, and hardly use."""
 _ENDING_SECONDS = 5.0
 """How long a child whose parent hung up may take to end by itself."""
 
@@ -82,8 +83,7 @@ def limit_memory(limit: int) -> None:
             reserved = int(file.read().split()[5]) * resource.getpagesize()
     except OSError:
         return
-    threads = 2 * (os.cpu_count() or 1)
-    limit += reserved + threads * _STACK_BYTES
+    limit += reserved + _STACKS_BYTES
     soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
     for own in (soft, hard):
         if own != resource.RLIM_INFINITY:

@@ -113,8 +113,9 @@ class Dialogue:
         self._over: OverMemory | None = None
         self.wire_closed = False
         self.exit: Exit | None = None
+        self._is_to_fork = False
         self.forks = False
-        """Whether the child forks a process for each task."""
+        """Whether the child has loaded the bundle and forks a process for each task."""
         self.fork_unsafe: str | None = None
         """Why it does not, where it was to."""
 
@@ -226,7 +227,7 @@ class Dialogue:
         :param fork: whether the child is to fork a process for each task.
         """
         launch = self._launch
-        self.forks = fork
+        self._is_to_fork = fork
         return self._connection.initialize(
             {
                 "protocol_version": self._child.protocol,
@@ -250,7 +251,7 @@ class Dialogue:
         """
         initialized = self._result(Phase.LOAD, response, Initialized)
         self.fork_unsafe = initialized.fork_unsafe
-        self.forks = self.forks and self.fork_unsafe is None
+        self.forks = self._is_to_fork and self.fork_unsafe is None
         # What the files declare is what its author knows; else what the environment gave.
         if self._case.bundle is not None and (
             self._launch.wire is None or self._launch.project is not None

@@ -32,11 +32,14 @@ async def watch_memory(
         began = time.monotonic()
         # In a thread: see held().
         used, tasks = await anyio.to_thread.run_sync(_look, process.pid, limit, forks())
+        took = time.monotonic() - began
         if used > limit and _abort(process, tasks):
             over(used)
-            await anyio.sleep(STACKS_SECONDS)
+            with anyio.move_on_after(STACKS_SECONDS):
+                while _are_left(process, tasks):  # noqa: ASYNC110 - they are the child's to wait for
+                    await anyio.sleep(PERIOD_SECONDS / 10)
             _kill(process, tasks)
-        await anyio.sleep(max(PERIOD_SECONDS, _REST * (time.monotonic() - began)))
+        await anyio.sleep(max(PERIOD_SECONDS, _REST * took))
 
 
 def _look(pid: int, limit: int, forks: bool) -> tuple[int, list[int]]:
@@ -62,9 +65,18 @@ def _abort(process: Process, tasks: list[int]) -> bool:
     return there
 
 
+def _are_left(process: Process, tasks: list[int]) -> bool:
+    return bool(_left(process, tasks)) if tasks else process.exit is None
+
+
+def _left(process: Process, tasks: list[int]) -> set[int]:
+    return set(tasks).intersection(children(process.pid))
+
+
 def _kill(process: Process, tasks: list[int]) -> None:
     if not tasks:
         process.send_signal(signal.SIGKILL)
-    for task in set(tasks).intersection(children(process.pid)):
-        with suppress(ProcessLookupError):
-            os.killpg(task, signal.SIGKILL)
+    for task in _left(process, tasks):
+        for kill in (os.killpg, os.kill):  # it may not have a group of its own
+            with suppress(ProcessLookupError):
+                kill(task, signal.SIGKILL)

@@ -1,13 +1,16 @@
 """Memory limits that the runner keeps, of real children: who is ended, and what the report says."""
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
 
+import anyio
 import pytest
 
-from runner import ExecutionError, Runner, RunnerError
+from runner import AsyncRunner, ExecutionError, Runner, RunnerError
+from runner.diagnosis.report import Report
 from runner.recording import read_recording
 from runner.replay import replay
 
@@ -77,9 +80,27 @@ def test_what_it_held_is_said_with_where_it_stood(bundle: Path, cache: Path) -> 
         runner.execute(bundle, "subprocess")
     report = caught.value.report
     # The caller's limit, not the bundle's.
-    assert "it held 1" in report.summary and "its memory limit is 96 MiB" in report.summary
+    assert re.search(r"it held \d+ MiB of memory, and its memory limit is 96 MiB", report.summary)
     assert report.exception is not None
     assert any(frame.function == "wire" for frame in report.exception.traceback)
+
+
+@pytest.mark.anyio
+async def test_on_either_event_loop_and_while_others_run(bundle: Path, cache: Path) -> None:
+    reports: list[Report] = []
+    async with AsyncRunner(cache=cache, isolation="fork", children=2) as runner:
+
+        async def fail() -> None:
+            with pytest.raises(ExecutionError) as caught:
+                await runner.execute(bundle, "subprocess")
+            reports.append(caught.value.report)
+
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as tasks:
+                for _ in range(3):
+                    tasks.start_soon(fail)
+                    tasks.start_soon(runner.execute, bundle)
+    assert [report.code for report in reports] == ["out-of-memory"] * 3
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="no limit on asking for memory elsewhere")
@@ -96,6 +117,25 @@ def test_asking_for_far_too_much_is_a_memory_error_and_the_child_goes_on(
     assert report.exception is not None and report.exception.type == "MemoryError"
     assert "its memory limit is 128 MiB" in report.summary
     assert before.child.pid == after.child.pid
+
+
+@pytest.mark.parametrize("isolation", ["warm", "fork"])
+def test_one_that_does_not_end_when_it_is_asked_to_is_killed(
+    isolation: str, bundle: Path, cache: Path
+) -> None:
+    wire = (bundle / "wire.py").read_text()
+    (bundle / "wire.py").write_text(
+        wire.replace("def wire(", "def ignore():\n    import signal\n"
+        "    signal.signal(signal.SIGABRT, signal.SIG_IGN)\ndef wire(")
+        .replace('    if entrypoint == "grow"', '    ignore()\n    if entrypoint == "grow"')
+    )  # fmt: skip
+    with Runner(cache=cache, isolation=isolation) as runner:
+        with pytest.raises(ExecutionError) as caught:
+            runner.execute(bundle, "grow")
+        assert "pid" in runner.execute(bundle)
+    report = caught.value.report
+    assert report.code == "out-of-memory"
+    assert report.child is not None and report.child.signal == "SIGKILL"
 
 
 def test_a_bundle_that_needs_too_much_to_load_is_ended(bundle: Path, cache: Path) -> None:
