@@ -4,13 +4,12 @@ import os
 import re
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
-from pathlib import Path
 
 # Without the pages of mapped files, which the kernel takes back when it needs them.
 _OWN = re.compile(r"^(?:RssAnon|RssShmem|VmSwap):\s+(\d+) kB$", re.MULTILINE)
-# The same where what several processes share is divided between them. Not before Linux 5.4.
+# The same where what several processes share is divided between them.
 _SHARES = re.compile(r"^(?:Pss_Anon|Pss_Shmem|SwapPss):\s+(\d+) kB$", re.MULTILINE)
+_SHARES_BEFORE_LINUX_5_4 = re.compile(r"^(?:Pss|SwapPss):\s+(\d+) kB$", re.MULTILINE)
 
 
 def resident(pid: int) -> int:
@@ -29,24 +28,27 @@ def held(pids: Sequence[int], enough: int) -> int:
     """
     if sys.platform != "linux":
         return sum(map(_resident_by_psutil, pids))
-    owned = {pid: _sum(_OWN, f"/proc/{pid}/status") for pid in pids}
+    owned = {pid: _sum(_OWN, _read(f"/proc/{pid}/status")) for pid in pids}
     total = sum(owned.values())
     if total < enough or len(pids) == 1:
         return total
     # Another user's process shows no shares (ptrace(2), access mode checking).
-    return sum(_sum(_SHARES, f"/proc/{pid}/smaps_rollup") or owned[pid] for pid in pids)
+    return sum(_share(pid) or owned[pid] for pid in pids)
 
 
 def children(pid: int) -> list[int]:
     """The processes that a process has started, and not yet reaped."""
-    if sys.platform != "linux":
-        return _children_by_psutil(pid)
-    found: list[int] = []
-    with suppress(OSError):  # it has ended
+    threads = f"/proc/{pid}/task"
+    try:
         # Listed under the thread that has started them.
-        for task in os.listdir(f"/proc/{pid}/task"):  # noqa: PTH208 - ten times a second
-            found += map(int, _read(f"/proc/{pid}/task/{task}/children").split())
-    return found
+        lists = [f"{threads}/{thread}/children" for thread in os.listdir(threads)]  # noqa: PTH208
+        # Without CONFIG_PROC_CHILDREN the kernel has no such lists.
+        if any(map(os.path.exists, lists)):
+            return [int(child) for file in lists for child in _read(file).split()]
+    except OSError:  # it has ended, or there is no /proc
+        if sys.platform == "linux":
+            return []
+    return _children_by_psutil(pid)
 
 
 def family(pid: int) -> list[int]:
@@ -57,15 +59,22 @@ def family(pid: int) -> list[int]:
     return found
 
 
+def _share(pid: int) -> int:
+    shares = _read(f"/proc/{pid}/smaps_rollup")
+    return _sum(_SHARES if "Pss_Anon" in shares else _SHARES_BEFORE_LINUX_5_4, shares)
+
+
 def _read(file: str) -> str:
     try:
-        return Path(file).read_text()
+        # Not pathlib's, which takes twice the time; a process may give itself any name.
+        with open(file, encoding="ascii", errors="replace") as lines:  # noqa: PTH123
+            return lines.read()
     except OSError:  # it has ended; or is another user's
         return ""
 
 
-def _sum(fields: "re.Pattern[str]", file: str) -> int:
-    return sum(map(int, fields.findall(_read(file)))) * 1024
+def _sum(fields: "re.Pattern[str]", text: str) -> int:
+    return sum(map(int, fields.findall(text))) * 1024
 
 
 def _resident_by_psutil(pid: int) -> int:

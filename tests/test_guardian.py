@@ -8,10 +8,12 @@ import textwrap
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
+from runner import kill_marked as kill_marked_module
 from runner.guardian import MARKER, Guardian
 from runner.kill_marked import kill_marked
 
@@ -208,7 +210,10 @@ def test_a_guardian_that_was_killed_is_replaced() -> None:
     assert guardian_of(guardian) is None
 
 
-def test_only_what_has_the_marker_is_killed() -> None:
+@pytest.mark.parametrize("platform", [sys.platform, "one without /proc"])
+def test_only_what_has_the_marker_is_killed(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kill_marked_module, "sys", SimpleNamespace(platform=platform))
+
     def sleep(value: str) -> "subprocess.Popen[bytes]":
         return subprocess.Popen(["sleep", "1000"], env={**os.environ, "MODELOPS_MARK": value})
 

@@ -4,10 +4,12 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import psutil
 import pytest
 
+from runner import memory
 from runner.memory import children, family, held, resident
 
 MIB = 1 << 20
@@ -53,6 +55,17 @@ def test_what_forks_share_is_counted_once_where_it_matters(process: int) -> None
     # Cheap, and overstated, as long as it is less than would be too much.
     assert held(members, 1000 * MIB) > 4 * 64 * MIB
     assert 64 * MIB < held(members, 128 * MIB) < 128 * MIB
+
+
+@pytest.mark.parametrize("process", [2], indirect=True)
+def test_it_is_told_where_there_is_no_proc_too(
+    process: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = sorted(family(process))
+    monkeypatch.setattr(memory, "sys", SimpleNamespace(platform="darwin"))
+    monkeypatch.setattr(os.path, "exists", lambda path: False)
+    assert sorted(family(process)) == found
+    assert 64 * MIB < held([process], 0) == resident(process)
 
 
 def test_one_that_has_ended_holds_nothing() -> None:
