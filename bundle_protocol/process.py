@@ -17,6 +17,8 @@ from bundle_protocol.messages import ExitStatus
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 _prctl: Callable[..., int] | None = None  # None without ctypes.
 _IOLBF = 1  # stdio.h, on Linux and macOS alike
+_STACKS_BYTES = 2 << 30
+"""What 256 threads ask for, at the usual 8 MiB (ulimit -s) for a stack, and hardly use."""
 _ENDING_SECONDS = 5.0
 """How long a child whose parent hung up may take to end by itself."""
 
@@ -61,6 +63,32 @@ def die_with(parent: int) -> None:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(ExitStatus.WIRE_BROKEN)  # It died before the signal was asked for.
+
+
+def limit_memory(limit: int) -> None:
+    """Lets an allocation fail that asks for far more than this process may hold.
+
+    So that the code which asks for it gets a MemoryError, with its place, and nothing is killed.
+    The parent sees to the limit itself: this one, RLIMIT_DATA (setrlimit(2)), counts what is asked
+    for, used or not. So it comes on top of what the bundle's import has asked for, and of the
+    stacks that threads have yet to get.
+
+    Args:
+        limit: in bytes.
+    """
+    if sys.platform != "linux":
+        return  # It counts brk(2) only there.
+    try:
+        with open("/proc/self/statm", encoding="ascii") as file:
+            reserved = int(file.read().split()[5]) * resource.getpagesize()
+    except OSError:
+        return
+    limit += reserved + _STACKS_BYTES
+    soft, hard = resource.getrlimit(resource.RLIMIT_DATA)
+    for own in (soft, hard):
+        if own != resource.RLIM_INFINITY:
+            limit = min(limit, own)
+    resource.setrlimit(resource.RLIMIT_DATA, (min(limit, sys.maxsize), hard))
 
 
 def end_on_hang_up(wire_in: int, working: threading.Event) -> None:

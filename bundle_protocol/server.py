@@ -188,6 +188,7 @@ class Session:
             raise RequestError(
                 ErrorCode.INVALID_PARAMS, f"exchange must be a folder that exists: {exchange}"
             )
+        memory_limit = _optional(params, "memory_limit", int)
         if isolation == WARM:
             self._end_on_hang_up()
         self._working.set()
@@ -195,6 +196,8 @@ class Session:
             self._function = load(bundle)
         finally:
             self._working.clear()
+        if memory_limit is not None:
+            process.limit_memory(memory_limit)
         self._exchange = exchange
         result = {
             "protocol_version": version,

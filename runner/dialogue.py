@@ -60,6 +60,8 @@ class Launch(Struct, frozen=True):
     site: list[Path]
     env: tuple[str, ...]
     """The worker's variables that the bundle asks for."""
+    memory_limit: int | None = None
+    """How many bytes the child may hold, with all that it starts."""
 
 
 class NotStarted(Struct, frozen=True):
@@ -86,6 +88,13 @@ class TimedOut(Struct, frozen=True):
     wire_closed: bool = False
 
 
+class OverMemory(Struct, frozen=True):
+    """A child, or the process of its task, held more memory than it may, and was ended for it."""
+
+    limit_bytes: int
+    used_bytes: int | None
+
+
 class BadOutput(Struct, frozen=True):
     """What was wrong with an output that the child announced."""
 
@@ -103,10 +112,12 @@ class Dialogue:
         self._captures = {stream: Capture() for stream in Stream}
         self._messages: deque[Message] = deque()
         self._violation: str | None = None
+        self._over: OverMemory | None = None
         self.wire_closed = False
         self.exit: Exit | None = None
+        self._is_to_fork = False
         self.forks = False
-        """Whether the child forks a process for each task."""
+        """Whether the child has loaded the bundle and forks a process for each task."""
         self.fork_unsafe: str | None = None
         """Why it does not, where it was to."""
 
@@ -116,6 +127,7 @@ class Dialogue:
         for stream, capture in self._captures.items():
             if capture.total_bytes:
                 self._captures[stream] = Capture()
+        self._over = None
 
     # What comes in.
 
@@ -144,6 +156,11 @@ class Dialogue:
     def skip(self, stream: Stream, count: int) -> None:
         """Count bytes of a stream that a recording left out."""
         self._captures[stream].skip(count)
+
+    def over_memory(self, over: OverMemory) -> None:
+        """Take that its memory limit is why the child, or its task's process, ends now."""
+        self._case.journal.fact(Origin.CHILD_MEMORY, over)
+        self._over = over
 
     def end(self, ended: Exit) -> None:
         """Take how the process ended, after all that it wrote."""
@@ -219,7 +236,7 @@ class Dialogue:
         :param fork: whether the child is to fork a process for each task.
         """
         launch = self._launch
-        self.forks = fork
+        self._is_to_fork = fork
         return self._connection.initialize(
             {
                 "protocol_version": self._child.protocol,
@@ -232,6 +249,7 @@ class Dialogue:
                 },
                 "exchange": str(exchange),
                 "isolation": FORK if fork else WARM,
+                "memory_limit": launch.memory_limit,
             }
         )
 
@@ -242,7 +260,7 @@ class Dialogue:
         """
         initialized = self._result(Phase.LOAD, response, Initialized)
         self.fork_unsafe = initialized.fork_unsafe
-        self.forks = self.forks and self.fork_unsafe is None
+        self.forks = self._is_to_fork and self.fork_unsafe is None
         # What the files declare is what its author knows; else what the environment gave.
         if self._case.bundle is not None and (
             self._launch.wire is None or self._launch.project is not None
@@ -279,6 +297,11 @@ class Dialogue:
         self._child.pid = pid
         _write_exit(self._child, ended)
         return failure
+
+    def subprocess_killed(self) -> Failure:
+        """What the task has started, and not the task, was ended at the memory limit."""
+        assert self._over is not None
+        return self.failure(self._over_memory(Phase.EXECUTE, self._over))
 
     def bad_output(self, bad: BadOutput) -> Failure:
         """An output is not what the child announced."""
@@ -342,7 +365,15 @@ class Dialogue:
     def _text(self, stream: Stream) -> str:
         return self._captures[stream].excerpt().text
 
+    def _over_memory(self, phase: Phase, over: OverMemory) -> Finding:
+        stderr = self._text(Stream.STDERR)
+        return child_deaths.over_memory(
+            self._case, phase, over.limit_bytes, over.used_bytes, stderr
+        )
+
     def _death(self, phase: Phase, ended: Exit) -> Finding:
+        if self._over is not None:
+            return self._over_memory(phase, self._over)
         exiting, self._connection.exiting = self._connection.exiting, None
         if exiting is not None and ended.signal_name is None:
             return exit_finding(self._case, phase, exiting, ended.code, self._text(Stream.STDERR))

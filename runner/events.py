@@ -62,6 +62,7 @@ class Origin(str, Enum):
     CHILD_STDOUT = "child.stdout"
     CHILD_STDERR = "child.stderr"
     CHILD_OUTPUT = "child.output"
+    CHILD_MEMORY = "child.memory"
     CHILD_EXIT = "child.exit"
     TIMEOUT = "timeout"
     PHASE = "phase"

@@ -14,6 +14,7 @@ from runner.diagnosis.report import Report
 from runner.events import Diagnosed, Origin, Phase
 from runner.interpreter import Interpreter
 from runner.prepare import Prepared, choose, lock_environment, prepared, read, was_damaged
+from runner.processors import with_thread_counts
 from runner.recording import Outcome, Rebuilt
 from runner.result import Check, Result
 from runner.session import Session, open_session
@@ -75,7 +76,7 @@ async def _session(
                 open_session(
                     ready.launch,
                     case=case,
-                    environ=os.environ,
+                    environ=with_thread_counts(os.environ, children=1),
                     startup_timeout=settings.startup_timeout,
                 )
             )

@@ -19,7 +19,9 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from runner.diagnosis.case import Case, Failure
+from runner.memory import resident
 from runner.prepare import Prepared, choose, prepared, read, was_damaged
+from runner.processors import with_thread_counts
 from runner.protocol import Executed
 from runner.result import Result
 from runner.session import Session, open_session
@@ -64,6 +66,7 @@ class Child:
         self._settings = settings
         self.isolation = isolation
         self.used_at = time.monotonic()
+        self._tasks = 1  # it is started for one
 
     @property
     def session(self) -> Session:
@@ -82,6 +85,7 @@ class Child:
 
     def begin(self, case: Case) -> None:
         """From here on, what the child does is for this case, which has seen nothing happen."""
+        self._tasks += 1
         self.group.held.value.describe(case)
         self.session.begin(case)
 
@@ -96,7 +100,16 @@ class Child:
     @property
     def spent(self) -> bool:
         """Whether it runs no further task."""
-        return self.isolation is Isolation.FRESH or not self.session.usable
+        settings = self._settings
+        return (
+            self.isolation is Isolation.FRESH
+            or not self.session.usable
+            or (settings.max_tasks is not None and self._tasks >= settings.max_tasks)
+            or (
+                settings.max_rss is not None
+                and resident(self.session.process.pid) > settings.max_rss
+            )
+        )
 
 
 class Group:
@@ -125,6 +138,7 @@ class Pool:
         self._settings = settings
         self._tasks = tasks
         self._limit = limit
+        self._environ = with_thread_counts(os.environ, limit)
         self._lock = threading.Lock()
         self._groups: dict[Path, Group] = {}
         self._preparing: dict[Path, anyio.Lock] = {}
@@ -286,7 +300,7 @@ class Pool:
                 open_session(
                     group.held.value.launch,
                     case=case,
-                    environ=os.environ,
+                    environ=self._environ,
                     startup_timeout=self._settings.startup_timeout,
                     fork=wanted is Isolation.FORK,
                 )

@@ -165,6 +165,7 @@ async def prepared(
             installed=bundle.installable,
             site=[],  # the bundle's own venv has all of it
             env=bundle.defaults.env,
+            memory_limit=settings.memory_limit or bundle.defaults.memory_limit,
         )
         assert case.worker is not None
         assert case.bundle is not None and case.interpreter is not None

@@ -14,17 +14,19 @@ import signal
 import subprocess
 import sys
 import time
-import uuid
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 import anyio.to_thread
 import msgspec
 
 from runner.diagnosis.exit import Exit, Limits
+from runner.guardian import MARKER, Guardian, guardian
+from runner.kill_marked import kill_marked
 from runner.oom import memory_limit, oom_kills
 from runner.post_mortem import limits_of, machine_memory, signal_name, spaces
 
@@ -36,18 +38,16 @@ Sink = Callable[[bytes], None]
 Called in the event loop: it must not block or raise.
 """
 
-MARKER = "MODELOPS_RUNNER_PROCESS"
-"""The environment variable that tells a descendant which left its process group and its parents."""
-
 READ_BYTES = 64 * 1024
 # The most that a pipe holds unless root raises it (pipe(7), /proc/sys/fs/pipe-max-size): after an
 # exit, whatever the dead process wrote and nobody has read is within as many bytes.
 PIPE_BYTES = 1024 * 1024
+# faulthandler writes every thread's stack within milliseconds of the SIGABRT; a child that is
+# stopped or deep in the kernel never does.
+STACKS_SECONDS = 0.3
 # A killed process is gone within milliseconds, unless it sits in the kernel (a dead NFS server):
 # then waiting on would hang the worker, and the process ends whenever the kernel lets go of it.
 KILL_SECONDS = 5.0
-# Descendants may fork while they are being killed; each round catches those of the round before.
-KILL_ROUNDS = 20
 
 
 class Process:
@@ -61,6 +61,7 @@ class Process:
         stdin: int | None,
         stdout: int,
         ended: Callable[[], None] | None,
+        beside: "Callable[[Process], Coroutine[Any, Any, None]] | None",
     ) -> None:
         self.pid = popen.pid
         self.stdin = stdin
@@ -78,6 +79,7 @@ class Process:
         self._oom_kills = oom_kills()
         self._ended = anyio.Event()
         self._on_end = ended
+        self._beside = beside
 
     async def write(self, data: bytes) -> None:
         """Write all of ``data`` to the process's standard input.
@@ -149,6 +151,8 @@ class Process:
         async with anyio.create_task_group() as pumps:
             for descriptor, sink in self._pipes:
                 pumps.start_soon(_pump, descriptor, sink)
+            if self._beside is not None:
+                pumps.start_soon(self._beside, self)
             await self._watch_exit()
             pumps.cancel_scope.cancel()
         # Before it is reaped, while its pid, which is the group's number too, cannot be another's.
@@ -239,6 +243,7 @@ async def spawn(
     console: tuple[str, Sink] | None = None,
     inherited: Sequence[int] = (),
     ended: Callable[[], None] | None = None,
+    beside: Callable[[Process], Coroutine[Any, Any, None]] | None = None,
     stdin: bool = False,
     grace: float = 0.0,
 ) -> AsyncIterator[Process]:
@@ -247,17 +252,19 @@ async def spawn(
     Leaving the context ends the process where it still runs, with its group and every descendant
     that has left the group, whatever the reason for leaving.
 
-    :param env: its whole environment; :data:`MARKER` is added.
+    :param env: its whole environment; :data:`runner.guardian.MARKER` is added.
     :param stdout: ``None`` where the caller reads it by itself, from :attr:`Process.stdout`.
     :param console: an option's name and a sink: a third pipe is made, and its descriptor's number
         follows that option at the end of ``argv``.
     :param inherited: descriptors of the caller's that the process has too.
     :param ended: called once the process has ended and the sinks have all that it wrote.
+    :param beside: run while it runs, and cancelled then; it must not raise.
     :param stdin: whether it gets a pipe to read from; else ``/dev/null``.
     :param grace: seconds between SIGTERM and SIGKILL, where it has to be ended.
     :raises OSError: it could not be started.
     """
-    marker = uuid.uuid4().hex
+    guard = guardian()
+    marker = guard.mark()
     argv = list(argv)
     pipes: list[tuple[int, Sink]] = []
     with ExitStack() as ours:
@@ -301,7 +308,11 @@ async def spawn(
                     os.close(stdin_write)
                 raise
         # No await from here until the task group is entered: a cancellation would leak the process.
-        process = Process(popen, pipes, stdin=stdin_write, stdout=stdout_read, ended=ended)
+        # After it, so that the two start side by side.
+        guard.guard()
+        process = Process(
+            popen, pipes, stdin=stdin_write, stdout=stdout_read, ended=ended, beside=beside
+        )
         ours.callback(process.close_stdin)
         failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
@@ -325,7 +336,7 @@ async def spawn(
                     if process.exit is None:
                         _log.error("process %d outlives SIGKILL; leaving it", process.pid)
                         supervision.cancel()
-                    await anyio.to_thread.run_sync(_kill_descendants, marker)
+                    await anyio.to_thread.run_sync(_kill_descendants, marker, guard)
         if failure is not None:
             raise failure
 
@@ -405,28 +416,10 @@ def _wait_unreaped(pid: int) -> None:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
 
-def _kill_descendants(marker: str) -> None:
-    """Kill what the process left behind, wherever it went.
-
-    A daemon has a session and a parent of its own, but still the environment it was started with.
-    """
-    import psutil  # 18 ms, and not needed before the first process ends
-
-    gone: set[int] = set()
-    for _ in range(KILL_ROUNDS):
-        again = False
-        for found in psutil.process_iter():
-            try:
-                if found.environ().get(MARKER) == marker:
-                    found.kill()
-                    again = True
-            except psutil.NoSuchProcess:
-                # It ended since the listing, or is a zombie: it may have been ours, and have
-                # forked before it ended.
-                again = again or found.pid not in gone
-                gone.add(found.pid)
-            except psutil.Error:  # another user's
-                continue
-        if not again:
-            return
-    _log.warning("descendants of an ended process keep forking; some may be left")
+def _kill_descendants(marker: str, guard: Guardian) -> None:
+    """Kill what the process left behind, wherever it went."""
+    try:
+        if not kill_marked(f"{MARKER}={marker}"):
+            _log.warning("descendants of an ended process keep forking; some may be left")
+    finally:
+        guard.release()

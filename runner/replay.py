@@ -22,7 +22,7 @@ from runner.diagnosis.report import ChildInfo, EnvironmentInfo, Report, UvRun
 from runner.diagnosis.text import Capture
 from runner.diagnosis.uv_error import UvFailure
 from runner.diagnosis.uv_output import diagnose_uv
-from runner.dialogue import BadOutput, Dialogue, Start, TimedOut
+from runner.dialogue import BadOutput, Dialogue, OverMemory, Start, TimedOut
 from runner.events import Origin, Phase, PhaseFinished, Stream
 from runner.interpreter import (
     Answer,
@@ -168,7 +168,12 @@ class _Replay:
         if started is None:
             return
         start = started.decode(Start)
-        self._case.child = ChildInfo(argv=start.argv, cwd=str(start.launch.bundle), pid=start.pid)
+        self._case.child = ChildInfo(
+            argv=start.argv,
+            cwd=str(start.launch.bundle),
+            pid=start.pid,
+            memory_limit_bytes=start.launch.memory_limit,
+        )
         if start.failure is not None:
             refused = start.failure
             error = OSError(refused.errno, refused.strerror, refused.filename)
@@ -242,6 +247,8 @@ class _Conversation:
             case Origin.CHILD_STDERR:
                 dialogue.skip(Stream.STDERR, entry.skipped)
                 dialogue.feed_output(Stream.STDERR, entry.content)
+            case Origin.CHILD_MEMORY:
+                dialogue.over_memory(entry.decode(OverMemory))
             case Origin.CHILD_EXIT:
                 dialogue.end(entry.decode(Exit))
             case _:

@@ -2,7 +2,6 @@
 
 import logging
 import math
-import os
 import threading
 import time
 import weakref
@@ -33,6 +32,7 @@ from runner.diagnosis.errors import RunnerError
 from runner.events import EventHandler, Phase
 from runner.flow import check_bundle, execute_task, reported
 from runner.pool import Child, Pool
+from runner.processors import usable_processors
 from runner.protocol import Executed, Response
 from runner.recording import Recorder, record_in_free
 from runner.result import Check, Result
@@ -68,6 +68,9 @@ class AsyncRunner:
         lock: str | PathLike[str] | None = None,
         startup_timeout: float = STARTUP_TIMEOUT,
         timeout: float | None = None,
+        memory_limit: int | None = None,
+        max_tasks: int | None = None,
+        max_rss: int | None = None,
         cache: str | PathLike[str] | None = None,
         record: str | PathLike[str] | None = None,
         on_event: EventHandler | None = None,
@@ -81,10 +84,13 @@ class AsyncRunner:
             lock=None if lock is None else Path(lock).absolute(),
             startup_timeout=startup_timeout,
             timeout=timeout,
+            memory_limit=memory_limit,
+            max_tasks=max_tasks,
+            max_rss=max_rss,
             # Absolute: the child runs in the bundle's folder.
             cache=None if cache is None else Path(cache).absolute(),
         )
-        self._children = children or _processors()
+        self._children = children or usable_processors()
         self._record = None if record is None else Path(record).absolute()
         if self._record is not None:
             self._record.mkdir(parents=True, exist_ok=True)
@@ -296,13 +302,19 @@ class Runner:
         has left, and nothing else; ``"fresh"``, nothing: each has a new interpreter; ``"warm"``,
         the process. Where a fork would be unsafe, a task is ``fresh``, and its result says why.
     :param children: how many children there may be at a time, of all bundles together; by default
-        one for each processor that this process may use.
+        one for each processor that this process may use. They share the processors: numerical
+        libraries are told to start as many threads as one's share has.
     :param fresh_venv: build an environment for each run and remove it after.
     :param offline: never use the network to build an environment.
     :param lock: a file that ``check --lock-to`` wrote: the versions to install, whatever else the
         bundle's requirements would lead to today.
     :param startup_timeout: seconds until a child must have loaded the bundle.
     :param timeout: seconds that a task may take; by default what its bundle says, else no limit.
+    :param memory_limit: bytes that a child may hold, with all that it starts; by default what its
+        bundle says, else no limit.
+    :param max_tasks: after how many tasks a child is replaced; by default never.
+    :param max_rss: a child is replaced whose resident memory is more bytes than these after a task;
+        by default never.
     :param cache: the folder where environments are kept; by default ``MODELOPS_CACHE_DIR``, else
         the user's cache folder.
     :param record: a folder, made if need be, in which what came in from outside is kept of each run
@@ -323,6 +335,9 @@ class Runner:
         lock: str | PathLike[str] | None = None,
         startup_timeout: float = STARTUP_TIMEOUT,
         timeout: float | None = None,
+        memory_limit: int | None = None,
+        max_tasks: int | None = None,
+        max_rss: int | None = None,
         cache: str | PathLike[str] | None = None,
         record: str | PathLike[str] | None = None,
         on_event: EventHandler | None = None,
@@ -336,6 +351,9 @@ class Runner:
             lock=lock,
             startup_timeout=startup_timeout,
             timeout=timeout,
+            memory_limit=memory_limit,
+            max_tasks=max_tasks,
+            max_rss=max_rss,
             cache=cache,
             record=record,
             on_event=on_event,
@@ -572,10 +590,3 @@ def _unless_raised(outcome: Outcome, return_failures: bool) -> Outcome:
     if isinstance(outcome, RunnerError) and not return_failures:
         raise outcome
     return outcome
-
-
-def _processors() -> int:
-    """How many processors this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1

@@ -19,16 +19,15 @@ from runner.child import child_command, child_environ, exchange_folder
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.report import ChildInfo
-from runner.dialogue import BadOutput, Dialogue, Launch, NotStarted, Start, TimedOut
+from runner.dialogue import BadOutput, Dialogue, Launch, NotStarted, OverMemory, Start, TimedOut
 from runner.environment import installed_modules
 from runner.events import Origin, Phase, Stream
-from runner.process import KILL_SECONDS, PIPE_BYTES, READ_BYTES, Process, spawn
+from runner.memory_group import MemoryGroup, memory_group
+from runner.memory_watch import watch_memory
+from runner.process import KILL_SECONDS, PIPE_BYTES, READ_BYTES, STACKS_SECONDS, Process, spawn
 from runner.protocol import Executed, Message, Response
 from runner.task import Task
 
-# faulthandler writes every thread's stack within milliseconds of the SIGABRT; a child that is
-# stopped or deep in the kernel never does.
-STACKS_SECONDS = 0.3
 # A task's process that is to be killed may still have to be forked.
 AGAIN_SECONDS = 0.05
 # A child whose end of the wire is closed is about to die, unless the bundle's code closed it.
@@ -56,8 +55,17 @@ class Session:
     read by whoever waits for an answer: the loop, or a thread that calls :meth:`try_execute`.
     """
 
-    def __init__(self, case: Case, launch: Launch, bulk: Bulk, wake: tuple[int, int]) -> None:
+    def __init__(
+        self,
+        case: Case,
+        launch: Launch,
+        bulk: Bulk,
+        wake: tuple[int, int],
+        group: MemoryGroup | None,
+    ) -> None:
         self._case = case
+        self._memory_limit = launch.memory_limit
+        self._group = group
         self._bulk = bulk
         self._asleep, self._awake = wake
         self._poll = select.poll()
@@ -69,6 +77,8 @@ class Session:
     def begin(self, case: Case) -> None:
         """From here on, what the child does is for this case, which knows all but the child."""
         case.child = msgspec.structs.replace(self._info)
+        if self._group is not None:
+            self._group.killed()  # what the task before has survived is not this one's
         self._case = case
         self.dialogue.begin(case)
 
@@ -89,6 +99,25 @@ class Session:
         """The process has ended, and all that it wrote to its output and error is here."""
         anyio.notify_closing(self.process.stdout)
         os.write(self._awake, b"\0")
+
+    async def keep_to_memory(self, process: Process) -> None:
+        """See that the child keeps to its memory limit, where the kernel does not."""
+        limit = self._memory_limit
+        if limit is None or (self._group is not None and self._group.add(process.pid)):
+            return
+        await watch_memory(
+            process,
+            limit,
+            forks=lambda: self.dialogue.forks,
+            over=lambda used: self.dialogue.over_memory(OverMemory(limit, used)),
+        )
+
+    def _killed_by_group(self) -> bool:
+        """Take the kernel's word for a kill at the memory limit."""
+        if self._group is None or self._memory_limit is None or not self._group.killed():
+            return False
+        self.dialogue.over_memory(OverMemory(self._memory_limit, self._group.peak()))
+        return True
 
     # The calls, in the event loop.
 
@@ -227,6 +256,7 @@ class Session:
             return
         self._bulk.discard()
         self.process.drain()
+        killed = self._killed_by_group()
         if error.data is not None and error.data.ended is not None:
             fork = error.data.ended
             ended = self.process.describe_exit(
@@ -238,6 +268,8 @@ class Session:
                 fork.limits,
             )
             raise self.dialogue.task_died(ended, fork.pid)
+        if killed:  # a subprocess, and the task says that it has failed
+            raise self.dialogue.subprocess_killed()
         environment = self._case.environment
         if (
             self.dialogue.concerns_imports(response)
@@ -262,6 +294,7 @@ class Session:
             left -= len(data)
             self.dialogue.feed_wire(data)
         if ended is not None and self.dialogue.exit is None:
+            self._killed_by_group()
             self.dialogue.end(ended)
 
     async def _end_hung(self) -> None:
@@ -392,7 +425,9 @@ async def open_session(
     """
     limit = TimeLimit(startup_timeout)
     argv = child_command(launch.python)
-    case.child = ChildInfo(argv=argv, cwd=str(launch.bundle))
+    case.child = ChildInfo(
+        argv=argv, cwd=str(launch.bundle), memory_limit_bytes=launch.memory_limit
+    )
     async with AsyncExitStack() as stack:
         with case.journal.phase(Phase.SPAWN):
             case.journal.fact(Origin.CHILD_START, Start(launch, argv, None))
@@ -405,7 +440,8 @@ async def open_session(
                 os.set_blocking(wake[0], False)
                 for descriptor in wake:
                     stack.callback(os.close, descriptor)
-                session = Session(case, launch, bulk, wake)
+                group = stack.enter_context(memory_group(launch.memory_limit, whole=not fork))
+                session = Session(case, launch, bulk, wake, group)
                 process = await stack.enter_async_context(
                     spawn(
                         [*argv, *bulk.options],
@@ -419,6 +455,7 @@ async def open_session(
                         ),
                         inherited=bulk.inherited,
                         ended=session.on_end,
+                        beside=session.keep_to_memory,
                         stdin=True,
                     )
                 )

@@ -32,23 +32,31 @@ class Settings(Struct, frozen=True, kw_only=True):
     :param fresh_venv: build an environment for each run and remove it after.
     :param startup_timeout: seconds until the child must have loaded the bundle.
     :param timeout: seconds that a task may take; ``None``: what the bundle says, else no limit.
+    :param memory_limit: bytes that a child may hold, with all that it starts; ``None``: what the
+        bundle says, else no limit.
     :param cache: where environments are kept; ``None``: ``MODELOPS_CACHE_DIR``, else the user's
         cache folder.
     :param offline: never use the network to build an environment.
     :param lock: a file that ``check --lock-to`` wrote: the versions to install.
     :param isolation: what a task shares with those before it.
     :param children: how many children there may be at a time; ``None``: one for each processor.
+    :param max_tasks: after how many tasks a child is replaced; ``None``: never.
+    :param max_rss: a child is replaced that has more bytes of resident memory than these after a
+        task; ``None``: never.
     """
 
     python: str | None = None
     fresh_venv: bool = False
     startup_timeout: float = STARTUP_TIMEOUT
     timeout: float | None = None
+    memory_limit: int | None = None
     cache: Path | None = None
     offline: bool = False
     lock: Path | None = None
     isolation: Isolation = Isolation.FORK
     children: int | None = None
+    max_tasks: int | None = None
+    max_rss: int | None = None
 
     def environ(self) -> Mapping[str, str]:
         """The worker's variables, for uv."""

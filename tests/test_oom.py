@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from runner import oom
+from runner import cgroups, oom
 
 LIMIT = 192 << 20
 
@@ -17,8 +17,8 @@ LIMIT = 192 << 20
 @pytest.fixture
 def control_group() -> Iterator[Path]:
     """A control group with a memory limit, where the machine lets us make one."""
-    v1 = oom.CGROUPS / "memory"
-    root, limit = (v1, "memory.limit_in_bytes") if v1.is_dir() else (oom.CGROUPS, "memory.max")
+    v1 = cgroups.CGROUPS / "memory"
+    root, limit = (v1, "memory.limit_in_bytes") if v1.is_dir() else (cgroups.CGROUPS, "memory.max")
     group = root / f"modelops-runner-test-{os.getpid()}"
     try:
         group.mkdir()
@@ -95,8 +95,8 @@ def test_both_versions_of_control_groups_are_read(
         (tmp_path / name).write_text(content)
     for name, content in {"own": groups, "vmstat": "pgfree 1\noom_kill 9\n"}.items():
         (tmp_path / name).write_text(content)
-    monkeypatch.setattr(oom, "CGROUPS", tmp_path)
-    monkeypatch.setattr(oom, "OWN_GROUPS", tmp_path / "own")
+    monkeypatch.setattr(cgroups, "CGROUPS", tmp_path)
+    monkeypatch.setattr(cgroups, "OWN_GROUPS", tmp_path / "own")
     monkeypatch.setattr(oom, "VMSTAT", tmp_path / "vmstat")
     assert (oom.oom_kills(), oom.memory_limit()) == (kills, limit)
 
@@ -104,6 +104,6 @@ def test_both_versions_of_control_groups_are_read(
 def test_a_machine_without_counters_knows_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for name in ("CGROUPS", "OWN_GROUPS", "VMSTAT"):
-        monkeypatch.setattr(oom, name, tmp_path / "nowhere")
+    monkeypatch.setattr(cgroups, "OWN_GROUPS", tmp_path / "nowhere")
+    monkeypatch.setattr(oom, "VMSTAT", tmp_path / "nowhere")
     assert (oom.oom_kills(), oom.memory_limit()) == (None, None)

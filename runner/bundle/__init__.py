@@ -3,5 +3,6 @@
 from runner.bundle.content import bundle_digest, content_files
 from runner.bundle.model import Bundle, Defaults
 from runner.bundle.read import read_bundle
+from runner.bundle.sizes import read_size
 
-__all__ = ["Bundle", "Defaults", "bundle_digest", "content_files", "read_bundle"]
+__all__ = ["Bundle", "Defaults", "bundle_digest", "content_files", "read_bundle", "read_size"]

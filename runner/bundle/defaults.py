@@ -2,19 +2,16 @@
 
 import difflib
 import math
-import re
 from collections.abc import Mapping
 from typing import Any, cast
 
 from runner.bundle.failures import invalid
 from runner.bundle.model import Defaults
+from runner.bundle.sizes import read_size
 from runner.bundle.toml_lines import at_line, key_line
 from runner.diagnosis.report import Hint
 
 _SETTINGS = ("wire", "entrypoint", "timeout", "memory-limit", "env")
-_SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
-# What setrlimit(2) and cgroups take.
-_MAX_MEMORY = 2**63 - 1
 
 
 def read_defaults(modelops: Mapping[str, Any], text: str) -> Defaults:
@@ -49,7 +46,7 @@ def read_defaults(modelops: Mapping[str, Any], text: str) -> Defaults:
     timeout = limit = None
     if "timeout" in modelops and (timeout := _seconds(modelops["timeout"])) is None:
         raise wrong("timeout", "a positive number of seconds")
-    if "memory-limit" in modelops and (limit := parse_size(modelops["memory-limit"])) is None:
+    if "memory-limit" in modelops and (limit := read_size(modelops["memory-limit"])) is None:
         raise wrong("memory-limit", 'a size such as "2GiB"')
     env = modelops.get("env", [])
     if not isinstance(env, list) or not all(_is_variable(name) for name in env):
@@ -65,21 +62,6 @@ def _seconds(value: object) -> float | None:
     except OverflowError:
         return None
     return seconds if seconds > 0 and math.isfinite(seconds) else None
-
-
-def parse_size(value: object) -> int | None:
-    """Bytes, from a number or ``2GiB``, ``500M`` (powers of 1000 without the i).
-
-    :returns: ``None`` where it is no size.
-    """
-    size = value
-    if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
-        number, prefix, binary = match.groups()
-        base = 1024 if binary else 1000
-        size = int(float(number) * base ** " KMGT".index(prefix.upper() or " "))
-    if isinstance(size, bool) or not isinstance(size, int):
-        return None
-    return size if 0 < size <= _MAX_MEMORY else None
 
 
 def _is_variable(name: object) -> bool:

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from runner.bundle.defaults import parse_size
+from runner.bundle import read_size
 from runner.diagnosis.codes import Code
 from runner.settings import STARTUP_TIMEOUT, Settings
 from runner.worker import runner_version
@@ -114,6 +114,7 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> AnyComman
         timeout=getattr(given, "timeout", None),
         offline=given.offline,
         lock=given.lock,
+        memory_limit=given.memory_limit,
     )
     if argv[0] == "check":
         return Check(
@@ -190,6 +191,13 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         type=_seconds,
         default=STARTUP_TIMEOUT,
         help="seconds until the bundle must be loaded (default: %(default)g)",
+    )
+    common.add_argument(
+        "--memory-limit",
+        metavar="SIZE",
+        type=_size,
+        help="what the child may hold, with all that it starts: 512MiB, 2GiB, ... (default: the"
+        " bundle's, else no limit)",
     )
     common.add_argument(
         "--report", metavar="FILE", type=Path, help="where a failure's report goes, as JSON"
@@ -324,7 +332,7 @@ def _env_parsers(env: argparse.ArgumentParser) -> None:
     prune.add_argument(
         "--max-size",
         metavar="SIZE",
-        type=_size,
+        type=_size_or_none,
         help="how much may stay, such as 10GiB; the longest unused go first",
     )
 
@@ -336,11 +344,8 @@ def _age(text: str) -> float:
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}[match[2]]
 
 
-def _size(text: str) -> int:
-    size = 0 if text == "0" else parse_size(text)
-    if size is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no size such as 10GiB or 500M")
-    return size
+def _size_or_none(text: str) -> int:
+    return 0 if text == "0" else _size(text)
 
 
 def _code(text: str) -> Code:
@@ -361,6 +366,13 @@ def _seconds(text: str) -> float:
     if not (math.isfinite(seconds) and seconds > 0):
         raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
     return seconds
+
+
+def _size(text: str) -> int:
+    size = read_size(text)
+    if size is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 512MiB or 2GiB")
+    return size
 
 
 def _param(text: str) -> str:

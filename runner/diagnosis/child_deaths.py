@@ -8,7 +8,13 @@ import shlex
 from bundle_protocol.messages import ExitStatus
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_failures import wire_closed
-from runner.diagnosis.child_places import DOING, build_anew
+from runner.diagnosis.child_places import (
+    DOING,
+    build_anew,
+    place_of,
+    raise_memory_limit,
+    telling_frame,
+)
 from runner.diagnosis.codes import Code
 from runner.diagnosis.crashes import CRASHES, crash
 from runner.diagnosis.exit import Exit
@@ -35,6 +41,34 @@ def death(case: Case, phase: Phase, ended: Exit, *, stderr: str, noise: str) -> 
     if ended.signal_name in CRASHES:
         return crash(case, phase, ended, ended.signal_name, stderr or noise)
     return kill(case, phase, ended, ended.signal_name, stderr)
+
+
+def over_memory(case: Case, phase: Phase, limit: int, used: int | None, stderr: str) -> Finding:
+    """The child, or the process of its task, was ended at the memory limit that the runner sets.
+
+    :param limit: bytes.
+    :param used: the bytes that it held, where they are known.
+    """
+    fatal = parse_fatal_error(stderr, "SIGABRT")
+    exception = fatal.exception if fatal else None
+    frame = telling_frame(case, exception)
+    place = place_of(case, frame)
+    held = f"it held {size_text(used)} of memory, and its" if used else "its"
+    return Finding(
+        phase=phase,
+        code=Code.OUT_OF_MEMORY,
+        summary=f"the child was ended {DOING[phase]}" + (f", in {place}" if place else "")
+        + f": {held} memory limit is {size_text(limit)}",
+        explanation="The limit is the one that --memory-limit, Runner(memory_limit=) or the"
+        " bundle's own memory-limit sets. It counts the child with all that it has started."
+        " The same task will meet the same end under the same limit."
+        + (" Where it stood when it was ended is in its stack, below." if fatal else ""),
+        hints=[
+            *([Hint(title=f"see what takes so much in {place}")] if place else []),
+            raise_memory_limit(case, max(limit, used or 0)),
+        ],
+        exception=exception,
+    )  # fmt: skip
 
 
 def _oom_killed(phase: Phase, limit: int | None) -> Finding:

@@ -87,6 +87,15 @@ def build_anew(case: Case) -> Hint:
     return Hint(title="build the environment anew", command=exec_command(case, "--fresh-venv"))
 
 
+def raise_memory_limit(case: Case, needed: int) -> Hint:
+    """:param needed: the bytes that were not enough, or too many."""
+    return Hint(
+        title="if it is meant to take as much, raise the limit (in the bundle's own pyproject.toml:"
+        " [tool.modelops] memory-limit)",
+        command=exec_command(case, f"--memory-limit {max(1, 2 * needed >> 20)}MiB"),
+    )
+
+
 def requires_python_hint(case: Case, specifier: str, title: str) -> Hint:
     """The line that narrows the Pythons which the bundle accepts, where it says so.
 

@@ -9,6 +9,7 @@ from runner.diagnosis.child_places import (
     exec_command,
     is_own,
     place_of,
+    raise_memory_limit,
     requires_python_hint,
     short_path,
     telling_frame,
@@ -17,7 +18,7 @@ from runner.diagnosis.codes import Code
 from runner.diagnosis.import_failures import import_failure
 from runner.diagnosis.newer_syntax import newer_syntax
 from runner.diagnosis.report import Edit, ExceptionInfo, Hint
-from runner.diagnosis.text import last_lines, one_line, printable
+from runner.diagnosis.text import last_lines, one_line, printable, size_text
 from runner.events import Phase
 
 _BY_HAND = "run the bundle's code by hand to see it without the runner between"
@@ -235,17 +236,21 @@ def _import_failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
 def _out_of_memory(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     where = place_of(case, telling_frame(case, exception))
     asked = one_line(printable(exception.message), 140)
+    limit = case.child.memory_limit_bytes if case.child else None
+    own = " It may have no more than its memory limit, used or not." if limit else ""
     return Finding(
         phase=phase,
         code=Code.OUT_OF_MEMORY,
         summary=f"the child ran out of memory {DOING[phase]}"
         + (f", in {where}" if where else "")
-        + (f": {asked}" if asked else ""),
-        explanation="Python could not allocate what the code asked for. The same task will ask for"
-        " as much again, under the same limit.",
+        + (f": {asked}" if asked else "")
+        + (f"; its memory limit is {size_text(limit)}" if limit else ""),
+        explanation=f"Python could not allocate what the code asked for.{own} The same task will"
+        " ask for as much again, under the same limit.",
         hints=[
             Hint(title="give the task more memory, or make it smaller" + (f": see {where}" if where
-                 else ""))
+                 else "")),
+            *([raise_memory_limit(case, limit)] if limit else []),
         ],
     )  # fmt: skip
 

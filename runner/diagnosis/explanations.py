@@ -242,7 +242,11 @@ EXPLANATIONS: dict[Code, Explanation] = {
         ("See the line at which it stood; raise the limit if that is where it should be.",),
     ),
     Code.OUT_OF_MEMORY: Explanation(
-        ("The task asked for more memory than the machine or its limit has.",),
+        (
+            "The task asked for more memory than the machine or its limit has.",
+            "It held more, with all that it had started, than `--memory-limit` or the bundle's"
+            " `memory-limit` lets it.",
+        ),
         ("Give it more, or make the task smaller; the same task will fail again.",),
     ),
     Code.PROTOCOL_VIOLATION: Explanation(

@@ -99,6 +99,8 @@ class ChildInfo(Struct):
     max_rss_bytes: int | None = None
     cpu_seconds: float | None = None
     lifetime_seconds: float | None = None
+    memory_limit_bytes: int | None = None
+    """What it may hold, with all that it starts, as its caller or its bundle says."""
 
 
 class Frame(Struct, frozen=True):

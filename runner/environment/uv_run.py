@@ -1,6 +1,5 @@
 """Running uv: where it is, which variables reach it, what became of it."""
 
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.codes import Code
 from runner.diagnosis.exit import Exit
 from runner.diagnosis.report import Hint, UvRun
-from runner.diagnosis.text import Capture, one_line
+from runner.diagnosis.text import Capture
 from runner.diagnosis.uv_error import Step, UvFailure
 from runner.environment.keys import Base, Source
 from runner.events import Origin, Phase, Stream
@@ -19,16 +18,6 @@ from runner.process import spawn
 
 # uv ends on SIGTERM within this time, and removes its temporary files first.
 GRACE_SECONDS = 2.0
-
-# Runs a command in its own place. A second process waits for the end of its standard input, which
-# the runner holds open, and kills the whole group: however a runner dies, its uv goes with it, and
-# what uv has started. (prctl(2)'s parent-death signal a process must ask for itself; uv does not.)
-_SHELL = Path("/bin/sh")
-_UNTIL_HANG_UP = (
-    'exec 3<&0 </dev/null; { read -r _ <&3; kill -s KILL 0; } >/dev/null 2>&1 & exec 3<&- "$@"'
-)
-# What a shell exits with where it could not run the command (POSIX, XCU 2.8.2).
-_NOT_RUN = (126, 127)
 
 # Each of these would make uv work on the worker's own environment or project in place of the
 # bundle's, or contradict the options that it is given here.
@@ -132,8 +121,7 @@ async def run_uv(
     ended: Exit | None = None
     try:
         async with spawn(
-            _until_hang_up(argv),
-            stdin=True,
+            argv,
             env={**uv_environ(uv.environ), **(extra_environ or {})},
             cwd=cwd,
             stdout=stdout,
@@ -141,8 +129,6 @@ async def run_uv(
             grace=GRACE_SECONDS,
         ) as process:
             ended = await process.wait()
-        if ended.code in _NOT_RUN:
-            raise OSError(one_line(said.excerpt().text, 200))
     except OSError as error:
         raise Failure(_not_started(error)) from error
     finally:
@@ -168,12 +154,6 @@ async def run_uv(
         from runner.diagnosis.uv_output import diagnose_uv  # 15 ms, and not needed before
 
         raise Failure(diagnose_uv(uv.case, failure))
-
-
-def _until_hang_up(argv: list[str]) -> list[str]:
-    if not os.access(_SHELL, os.X_OK):
-        return argv  # an image without a shell: there, uv may outlive a killed runner
-    return [str(_SHELL), "-c", _UNTIL_HANG_UP, "uv", *argv]
 
 
 def _not_started(error: OSError) -> Finding:
