@@ -126,7 +126,7 @@ EXPECTED: dict[str, tuple[Code, str]] = {
     "python-conflict": (PYTHON, "numpy==2.1.0 needs Python >=3.10, and this is Python 3.8.18"),
     "python-conflict-range": (PYTHON, "numpy>=2.1.0,<=2.2.6 needs Python >=3.10, and this is"),
     "requirement-file-missing": (NOT_FOUND, "refers to requirements.txt, which does not exist"),
-    "requirement-invalid": (FAILED, "requirements.txt has a requirement that is none: no such"),
+    "requirement-invalid": (FAILED, "has a requirement that is none: numpy>>1: no such"),
     "transitive-not-found": (NOT_FOUND, "starsim-modelz, which epimodels==0.1.0 needs, is not in"),
     "transitive-version-not-found": (NOT_FOUND, "no version six==99, which epimodels==0.1.0 needs"),
     "url-404": (
@@ -313,7 +313,7 @@ def test_the_copy_that_was_built_is_told_as_the_bundle() -> None:
 def test_what_is_not_recognised_is_quoted() -> None:
     finding = diagnose("thinking\nerror: the frobnicator is jammed\n  cause: by a spoon\n")
     assert finding.code is Code.ENVIRONMENT_FAILED
-    assert finding.summary == "uv ended with status 1: the frobnicator is jammed"
+    assert finding.summary == "uv ended with status 1: the frobnicator is jammed: by a spoon"
     assert finding.explanation == "the frobnicator is jammed\nby a spoon"
     assert diagnose("").summary == "uv ended with status 1 and said nothing"
     assert "Segmentation" in diagnose("Segmentation fault\n").summary

@@ -36,6 +36,9 @@ _OWN_PYTHON = re.compile(r"incompatible with the project's Python requirement: `
 _INCLUDED_MISSING = re.compile(
     r"included file in `([^`]+)`[^`]*failed to read from file `([^`]+)`: No such file"
 )
+_FOLDER_MISSING = re.compile(r"Failed to read `--find-links` directory: (\S+)")
+_NOT_READ = re.compile(r"expected '-c', '-e', '-r' or the start of a requirement: (\S+?):(\d+):")
+_NO_CACHE = re.compile(r"Failed to initialize cache at `([^`]+)`")
 _FILE_MISSING = re.compile(r"(?:File not found|Distribution not found at): `?([^`\n]+)`?")
 _REQUIREMENT = re.compile(r"Couldn't parse requirement in `([^`]+)`")
 
@@ -76,10 +79,12 @@ def _disk_full(error: UvError) -> Finding | None:
 
 
 def _permission_denied(failure: UvFailure, error: UvError) -> Finding | None:
-    denied = _DENIED.search(error.said)
-    if denied is None:
+    if denied := _DENIED.search(error.said):
+        path, reason = denied.groups()
+    elif no_cache := _NO_CACHE.search(error.said):
+        path, reason = no_cache.group(1), _last(error).rpartition(": ")[2]
+    else:
         return None
-    path, reason = denied.groups()
     own = path is not None and any(argument.startswith(path) for argument in failure.argv)
     return Finding(
         phase=Phase.ENVIRONMENT,
@@ -127,7 +132,8 @@ def _input_refused(failure: UvFailure, error: UvError) -> Finding | None:
         hint = Hint(title="upgrade uv beside the runner", command="python -m pip install -U uv")
     elif "Failed to parse `uv.lock`" in said:
         code, summary = Code.ENVIRONMENT_FAILED, f"uv.lock is broken: {_last(error)}"
-        hint = Hint(title="remove it and lock anew", command=relock)
+        lock = shlex.quote(f"{failure.bundle_path}/uv.lock")
+        hint = Hint(title="remove it and lock anew", command=f"rm {lock} && {relock}")
     elif "Hash mismatch" in said:
         code = Code.ENVIRONMENT_FAILED
         summary = f"{_last(error)}: what the index has is not what was recorded"
@@ -137,9 +143,25 @@ def _input_refused(failure: UvFailure, error: UvError) -> Finding | None:
         )
     elif requirement := _REQUIREMENT.search(said):
         code = Code.ENVIRONMENT_FAILED
-        reason = error.messages[-1].splitlines()[0]
-        summary = f"{requirement.group(1)} has a requirement that is none: {reason}"
+        reason, *quoted = error.messages[-1].splitlines()
+        what = f": {quoted[0].strip()}" if quoted else ""
+        summary = f"{requirement.group(1)} has a requirement that is none{what}: {reason}"
         hint = Hint(title=f"correct it in {requirement.group(1)} (PEP 508)")
+    elif option := _NOT_READ.search(said):
+        code = Code.ENVIRONMENT_FAILED
+        file, line = option.groups()
+        summary = f"{file}:{line} is neither a requirement nor an option that uv knows"
+        hint = Hint(title=f"correct line {line} of {file}, or remove it")
+    elif "`--require-hashes`" in said:
+        code, summary = Code.ENVIRONMENT_FAILED, one_line(said, 200)
+        hint = Hint(
+            title="write each requirement with its version and hashes",
+            command="uv pip compile --generate-hashes requirements.in -o requirements.txt",
+        )
+    elif folder := _FOLDER_MISSING.search(said):
+        code = Code.DEPENDENCY_NOT_FOUND
+        summary = f"packages are to be found in {folder.group(1)}, which does not exist"
+        hint = Hint(title="correct UV_FIND_LINKS, or find-links where the bundle sets it")
     elif included := _INCLUDED_MISSING.search(said):
         including, path = included.groups()
         name = path.removeprefix(f"{failure.bundle_path}/")
@@ -162,7 +184,11 @@ def _unrecognised(failure: UvFailure, error: UvError, stderr: str) -> Finding:
     if failure.signal is not None:
         return _killed(failure, failure.signal, stderr)
     status = "by a signal" if failure.exit_code is None else f"with status {failure.exit_code}"
-    said = f": {one_line(words[0], 140)}" if words else " and said nothing"
+    if words:
+        # The first says what failed and the last, nearest to the root, why.
+        said = f": {one_line(': '.join(dict.fromkeys([words[0], words[-1]])), 200)}"
+    else:
+        said = " and said nothing"
     return Finding(
         phase=Phase.ENVIRONMENT,
         code=Code.ENVIRONMENT_FAILED,

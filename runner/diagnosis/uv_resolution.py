@@ -167,7 +167,11 @@ def _not_found(
         if needed
         else f"there is no package {name} in the package index",
         explanation="" if wanted is None else _asks(wanted, failure),
-        hints=[hint, _other_index(failure)],
+        hints=[
+            hint,
+            _other_index(failure),
+            Hint(title="or see which index uv is told to ask", command="env | grep ^UV_"),
+        ],
     )
 
 
@@ -334,7 +338,10 @@ def _no_version(failure: UvFailure, proof: str, edges: list[_Edge]) -> Finding |
     name = _name(wanted_text)
     who = "" if wanted is None or wanted.root else f", which {wanted.who} needs"
     there_is = f"; there is {available}" if available else ""
-    if wanted is None or not wanted.root:
+    if not _spec(wanted_text) and available is None:
+        hint = Hint(title="see that uv asks the index you mean, which UV_DEFAULT_INDEX, UV_INDEX or"
+                    f" uv.toml name: it answers, and not with files of {name}")  # fmt: skip
+    elif wanted is None or not wanted.root:
         hint = Hint(title=f"ask for another version of {_name(wanted.who) if wanted else name}")
     else:
         edit = Edit(
