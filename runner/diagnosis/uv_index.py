@@ -33,7 +33,8 @@ _PROXY = "the proxy between did not let it through"
 _REASONS = [
     (re.compile(r"lookup address|[Cc]ould not resolve host|dns error"),
      "its name cannot be resolved", True),
-    (re.compile(r"tunnel error|407 Proxy"), _PROXY, True),
+    (re.compile(r"407 Proxy"), _PROXY, False),
+    (re.compile(r"tunnel error"), _PROXY, True),
     (re.compile(r"InvalidContentType|wrong version number"),
      "it does not speak TLS: is its URL to begin with http://?", False),
     (re.compile(r"certificate"), "its TLS certificate is not trusted", False),
@@ -99,7 +100,7 @@ def _unreachable(said: str, see: Hint) -> Finding:
             why, retryable = found.expand(reason).strip(), passes
             break
     hints = [see]
-    if why is _PROXY:
+    if why == _PROXY:
         hints.insert(0, Hint(title="see what HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name",
                              command="env | grep -i _proxy"))  # fmt: skip
     elif "certificate" in why:

@@ -232,4 +232,9 @@ def _by_hand(failure: UvFailure) -> str:
 
 
 def _last(error: UvError) -> str:
-    return one_line(error.messages[-1].partition("\n\n")[0], 120)
+    words = error.messages[-1].partition("\n\n")[0]
+    if "TOML parse error" in words:
+        # Between them it draws the line, which is seen only where lines are kept.
+        first, *_, last = words.splitlines()
+        words = f"{first}: {last.strip()}"
+    return one_line(words, 120)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator
 from itertools import combinations, product
 
+import msgspec
 from msgspec import Struct
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -53,6 +54,7 @@ _NO_WHEEL = re.compile(
 # Each is compared with each; a real derivation has some dozens.
 _MOST_EDGES = 100
 _UNREADABLE = re.compile(rf"({_EACH}) has (an invalid package format|in\w+ metadata)")
+_BUILT = re.compile(r"Failed to .*build:? `([\w.-]+)")
 _BUILD_REQUIREMENTS = re.compile(r"No solution found when resolving: ")
 
 
@@ -78,6 +80,13 @@ def resolution_finding(case: Case, failure: UvFailure, error: UvError) -> Findin
     proof = re.sub(r"\brequires Python (?=[<>=!~])", "requires Python", proof)
     edges = list(dict.fromkeys(_edges(proof, failure)))[-_MOST_EDGES:]
     quoted = f"uv says: {_tail(error.messages[-1])}"
+    built = _BUILT.search(error.said) if _BUILD_REQUIREMENTS.search(error.said) else None
+    others = built is not None and not _same(built.group(1), failure.bundle_name)
+    if built is not None:
+        # What asks is not the bundle, but [build-system] requires, of it or of a dependency.
+        failure = msgspec.structs.replace(
+            failure, bundle_name=f"the build of {built.group(1)}", dependencies=()
+        )
     finding = (
         _not_found(failure, error, proof, edges)
         or _conflict(case, failure, edges)
@@ -92,7 +101,24 @@ def resolution_finding(case: Case, failure: UvFailure, error: UvError) -> Findin
         )
     )
     finding.explanation = f"{finding.explanation}\n{quoted}".strip()
+    if others:
+        for hint in error.hints:
+            if " was included because " in hint and hint not in finding.explanation:
+                finding.explanation = f"{hint}\n{finding.explanation}"
+        finding.hints = [_without_foreign_edit(hint) for hint in finding.hints]
     return finding
+
+
+def _same(one: str, other: str) -> bool:
+    return canonicalize_name(one) == canonicalize_name(other)
+
+
+def _without_foreign_edit(hint: Hint) -> Hint:
+    """What a dependency's own pyproject.toml says is not the bundle's to change."""
+    before = hint.edit.before if hint.edit else None
+    if before is None or before.startswith("requires-python"):
+        return hint
+    return msgspec.structs.replace(hint, edit=None)
 
 
 def _edges(proof: str, failure: UvFailure) -> Iterator[_Edge]:
@@ -142,7 +168,7 @@ def _not_found(
     name = _name(missing.group(1))
     hint = Hint(title=f"correct the name {name} in {failure.file}, or remove it")
     if _BUILD_REQUIREMENTS.search(error.said):
-        built = re.search(r"Failed to .*build:? `([\w.-]+)", error.said)
+        built = _BUILT.search(error.said)
         needed = f"which the build of {built.group(1) if built else 'a package'} needs, "
         hint = Hint(title=f"correct the name {name} in [build-system] requires, or remove it")
         wanted = None
@@ -287,7 +313,7 @@ def _python_conflict(
     else:
         return None
     wanted = _wanted_by(_name(who), edges)
-    return python_conflict(
+    finding = python_conflict(
         case,
         failure,
         _name(who),
@@ -296,6 +322,12 @@ def _python_conflict(
         minors,
         written_requirement(failure, wanted) if wanted and wanted.root else None,
     )
+    if any("from source is disabled" in hint for hint in error.hints):
+        title = (
+            f"or let uv build {_name(who)}: [tool.uv] no-build or UV_NO_BUILD keeps it from that"
+        )
+        finding.hints.append(Hint(title=title))
+    return finding
 
 
 def _refuses(edge: _Edge, python_version: str) -> bool:
