@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.codes import CODES, Code
-from runner.diagnosis.report import BundleInfo, Edit
+from runner.diagnosis.report import BundleInfo, Edit, InterpreterInfo
 from runner.diagnosis.uv_error import Step, UvFailure, parse_uv_error
 from runner.diagnosis.uv_output import diagnose_uv
 from runner.events import Phase
@@ -36,18 +36,42 @@ UNSATISFIED = Code.PYTHON_UNSATISFIED
 EXPECTED: dict[str, tuple[Code, str]] = {
     "bundle-bad-toml": (BUNDLE, "failed: TOML parse error at line 1, column 9: "),
     "bundle-bad-version": (BUNDLE, "line 3, column 11: expected version to start with a number"),
+    "bundle-build-conflict": (
+        CONFLICT,
+        "the build of sir-model needs both setuptools>=70 and setup",
+    ),
     "bundle-build-requires-not-found": (
         NOT_FOUND,
         "starsim-buildz, which the build of sir-model needs, is not in the package index",
     ),
     "bundle-c-syntax-error": (BUNDLE, "fastsir.c:2:11: error: expected declaration specifiers"),
+    "bundle-cmake-package": (BUNDLE, 'package configuration file provided by "GSLnone"'),
+    "bundle-console-script": (BUNDLE, "The wheel is invalid: invalid console script: 'wire'"),
+    "bundle-exits-for-python": (UNSATISFIED, "sir-model itself needs Python >=3.13, and the"),
     "bundle-flat-layout": (BUNDLE, "Multiple top-level packages discovered in a flat-layout"),
     "bundle-hatchling-no-files": (BUNDLE, "ValueError: Unable to determine which files to ship"),
+    "bundle-killed": (BUNDLE, "the bundle's own build failed: SIGKILL ended its build"),
+    "bundle-maturin": (BUNDLE, "failed: Couldn't detect the binding type; Please specify them"),
+    "bundle-meson-dependency": (BUNDLE, 'ERROR: Dependency "gsl-none" not found'),
     "bundle-missing-backend": (BUNDLE, "ModuleNotFoundError: No module named 'setuptoolz'"),
+    "bundle-own-module": (BUNDLE, "ModuleNotFoundError: No module named 'sirlib'"),
+    "bundle-pkg-config": (
+        BUNDLE,
+        "failed: Package gsl-none was not found in the pkg-config search",
+    ),
+    "bundle-poetry-backend": (BUNDLE, "ModuleNotFoundError: No module named 'poetry'"),
+    "bundle-poetry-no-files": (BUNDLE, "No file/folder found for package sir-model"),
+    "bundle-readme-missing": (BUNDLE, "OSError: Readme file does not exist: README.md"),
     "bundle-requires-python": (UNSATISFIED, "sir-model itself needs Python >=3.13, and the"),
     "bundle-requires-python-sync": (UNSATISFIED, "sir-model itself needs Python >=3.13, and the"),
+    "bundle-scm-version": (BUNDLE, "setuptools-scm was unable to detect version"),
     "bundle-setup-raises": (BUNDLE, "failed: RuntimeError: SIR_HOME is not set"),
     "bundle-setup-syntax-error": (BUNDLE, "failed: SyntaxError: '(' was never closed"),
+    "bundle-uv-build-no-module": (
+        BUNDLE,
+        "failed: Expected a Python module at: src/sir_model/__in",
+    ),
+    "cache-in-proc": (DENIED, "uv may not write to /proc/uvcache: No such file or directory"),
     "cache-is-file": (DENIED, "/srv/run/cachefile: File exists"),
     "cache-not-writable": (DENIED, "/srv/run/cache: Permission denied"),
     "conflict-direct": (CONFLICT, "sir-model needs both six==1.16.0 and six==1.15.0"),
@@ -56,27 +80,58 @@ EXPECTED: dict[str, tuple[Code, str]] = {
         CONFLICT,
         "jinja2==3.1.4 needs markupsafe>=2.0, and sir-model needs markupsafe<1",
     ),
+    "dependency-build-needs-python": (
+        PYTHON,
+        "numpy needs Python >=3.11, and this is Python 3.9.18",
+    ),
     "dependency-c-syntax-error": (BUILD, "fastsir.c:2:8: error: expected declaration"),
+    "dependency-cmake-compiler": (
+        BUILD,
+        "Could not find the compiler specified in the environment variable CC: gcc.",
+    ),
+    "dependency-damaged": (BUILD, "fastsir 0.1.0 could not be built from source: Invalid gzip"),
+    "dependency-damaged-wheel": (FAILED, "cannot be used: it has an invalid package format"),
     "dependency-distutils": (BUILD, "ModuleNotFoundError: No module named 'distutils'"),
+    "dependency-exits-for-python": (PYTHON, "fastsir 0.1.0 supports Python >=3.13, and this is"),
     "dependency-fortran": (BUILD, "No such file or directory: 'gfortran-none'"),
     "dependency-guards-python": (
         PYTHON,
         "numba 0.57.1 supports Python >=3.8,<3.12, and this is Python 3.13.0",
     ),
+    "dependency-imp": (BUILD, "ModuleNotFoundError: No module named 'imp'"),
+    "dependency-inconsistent": (FAILED, "it has metadata with another name or version than its"),
+    "dependency-killed": (BUILD, "could not be built from source: SIGKILL ended its build"),
     "dependency-linker": (BUILD, "ld: cannot find -lgslnone: No such file or directory"),
+    "dependency-meson-compiler": (BUILD, "ERROR: Unknown compiler(s): [['cc'], ['gcc']"),
     "dependency-missing-header": (BUILD, "fatal error: gsl/gsl_rng.h: No such file"),
     "dependency-no-compiler": (BUILD, "No such file or directory: 'no-such-cc'"),
+    "dependency-no-project": (BUILD, "lib is not a Python project: it has neither pyproject.toml"),
     "dependency-numpy-at-build": (BUILD, "ModuleNotFoundError: No module named 'numpy'"),
+    "dependency-numpy-distutils": (BUILD, "No module named 'numpy.distutils'"),
+    "dependency-numpy-header": (BUILD, "fatal error: numpy/arrayobject.h: No such file"),
     "dependency-pg-config": (BUILD, "psycopg2 2.9.9 could not be built from source: Error: pg_con"),
     "dependency-pkg-resources": (BUILD, "ModuleNotFoundError: No module named 'pkg_resources'"),
+    "dependency-python-2": (BUILD, "SyntaxError: Missing parentheses in call to 'print'"),
+    "dependency-raises-for-python": (PYTHON, "fastsir 0.1.0 supports Python >=3.13, and this is"),
+    "dependency-removed-name": (BUILD, "module 'pkgutil' has no attribute 'ImpImporter'"),
+    "dependency-requires-python": (PYTHON, "fastsir==0.1.0 needs Python >=3.13, and this is"),
+    "dependency-rust": (BUILD, "could not be built from source: can't find Rust compiler"),
     "dependency-sdist-numpy": (BUILD, "numpy 1.21.0 could not be built from source: ModuleNotFo"),
     "dependency-setup-raises": (BUILD, "fastsir could not be built from source: RuntimeError: SI"),
     "dependency-setup-raises-locked": (BUILD, "fastsir could not be built from source: RuntimeErr"),
     "dependency-setuptools-undeclared": (BUILD, "ModuleNotFoundError: No module named 'setuptools"),
     "dependency-sklearn": (BUILD, "sklearn 0.0.post12 could not be built from source"),
+    "dependency-swig": (BUILD, "command 'swig' failed: No such file or directory"),
     "dependency-transitive-build": (BUILD, "fastsir could not be built from source: RuntimeError"),
+    "dependency-use-2to3": (BUILD, "use_2to3 is invalid."),
     "disk-full": (FULL, "the disk is full: no space for /srv/small/cache/"),
+    "find-links-missing": (NOT_FOUND, "to be found in /srv/nope, which does not exist"),
+    "git-401": (UNAUTHORIZED, "git has no access to http://127.0.0.1:48400/x/epimodels"),
+    "git-403": (UNAUTHORIZED, "git has no access to http://127.0.0.1:48400/x/epimodels"),
+    "git-500": (UNREACHABLE, "127.0.0.1:48400 cannot be used: it answered 500"),
     "git-missing": (FAILED, "git is not installed, and http://127.0.0.1:9/x/epimodels is a git"),
+    "git-no-commit": (NOT_FOUND, "6789 in file:///srv/run/repo"),
+    "git-no-revision": (NOT_FOUND, "there is no revision v9 in file:///srv/run/repo"),
     "git-repository-missing": (NOT_FOUND, "file:///srv/no-such-repo"),
     "git-unreachable": (UNREACHABLE, "127.0.0.1:9 cannot be used: it refused the connection"),
     "git-unresolvable": (UNREACHABLE, "no-such-host.invalid cannot be used: its name cannot be"),
@@ -90,7 +145,9 @@ EXPECTED: dict[str, tuple[Code, str]] = {
         "the package index at 127.0.0.1:48403 wants other credentials: 403",
     ),
     "index-404": (NOT_FOUND, "there is no package six in the package index"),
+    "index-410": (UNREACHABLE, "127.0.0.1:48400 cannot be used: it answered 410 Gone"),
     "index-500": (UNREACHABLE, "it answered 500 Internal Server Error"),
+    "index-content-type": (UNREACHABLE, "what it answers is not what an index answers"),
     "index-dns": (
         UNREACHABLE,
         "the package index at no-such-host.invalid cannot be used: its name",
@@ -98,6 +155,9 @@ EXPECTED: dict[str, tuple[Code, str]] = {
     "index-garbage": (NOT_FOUND, "the package index has no version of six"),
     "index-json": (UNREACHABLE, "what it answers is not what an index answers"),
     "index-offline": (UNREACHABLE, "uv may not use the network"),
+    "index-plain-http": (UNREACHABLE, "it does not speak TLS: is its URL to begin with http://?"),
+    "index-proxy": (UNREACHABLE, "the proxy between did not let it through"),
+    "index-proxy-refuses": (UNREACHABLE, "the proxy between did not let it through"),
     "index-refused": (UNREACHABLE, "the package index at 127.0.0.1:9 cannot be used: it refused"),
     "index-refused-build-requires": (
         UNREACHABLE,
@@ -108,9 +168,14 @@ EXPECTED: dict[str, tuple[Code, str]] = {
         UNREACHABLE,
         "localhost:48407 cannot be used: its TLS certificate is not trusted",
     ),
+    "index-truncated": (UNREACHABLE, "127.0.0.1:48400 cannot be used: its answer broke off"),
+    "index-wheel-404": (NOT_FOUND, "there is nothing at http://127.0.0.1:48400/six-1.0-py3-none"),
+    "lock-404": (NOT_FOUND, "there is nothing at https://files.index.example/packagez/"),
     "lock-missing-frozen": (FAILED, "Unable to find lockfile at `uv.lock`"),
     "lock-missing-locked": (FAILED, "Unable to find lockfile at `uv.lock`"),
+    "lock-missing-package": (FAILED, "found dependency `iniconfig==2.1.0` with no locked package"),
     "lock-newer": (FAILED, "uv.lock was written by a newer uv than this one"),
+    "lock-no-version": (FAILED, "TOML parse error at line 1, column 1: missing field `version`"),
     "lock-no-wheel": (
         PYTHON,
         "pywin32 306, which uv.lock asks for, has neither source nor a wheel",
@@ -119,14 +184,22 @@ EXPECTED: dict[str, tuple[Code, str]] = {
     "lock-unreadable": (FAILED, "uv.lock is broken: TOML parse error at line 2"),
     "no-wheel": (PYTHON, "numpy==1.24.4 has no wheel for Python 3.13.0"),
     "no-wheel-abi": (PYTHON, "torch==2.2.0 has no wheel for Python 3.13.0"),
+    "no-wheel-no-build": (PYTHON, "fastsir==0.1.0 has no wheel for Python 3.12.1"),
     "no-wheel-platform": (PYTHON, "pywin32==306 has no wheel for "),
     "package-not-found": (NOT_FOUND, "there is no package starsim-modelz in the package index"),
     "package-not-found-requirements": (NOT_FOUND, "there is no package starsim-modelz in the"),
     "path-missing": (NOT_FOUND, "pyproject.toml refers to file:///srv/epimodels, which does not"),
     "python-conflict": (PYTHON, "numpy==2.1.0 needs Python >=3.10, and this is Python 3.8.18"),
     "python-conflict-range": (PYTHON, "numpy>=2.1.0,<=2.2.6 needs Python >=3.10, and this is"),
+    "requirement-editable-no-project": (BUILD, "lib is not a Python project: it has neither"),
     "requirement-file-missing": (NOT_FOUND, "refers to requirements.txt, which does not exist"),
+    "requirement-hashes": (FAILED, "In `--require-hashes` mode, all requirements must have their"),
+    "requirement-included-missing": (
+        NOT_FOUND,
+        "requirements.txt includes missing.txt, which does",
+    ),
     "requirement-invalid": (FAILED, "has a requirement that is none: numpy>>1: no such"),
+    "requirement-option": (FAILED, "requirements.txt:2 is neither a requirement nor an option"),
     "transitive-not-found": (NOT_FOUND, "starsim-modelz, which epimodels==0.1.0 needs, is not in"),
     "transitive-version-not-found": (NOT_FOUND, "no version six==99, which epimodels==0.1.0 needs"),
     "url-404": (
@@ -155,9 +228,12 @@ def requirements_from(name: str) -> str:
     return "uv.lock" if "lock" in name else "pyproject.toml"
 
 
-def diagnose(text: str, name: str = "", *dependencies: str, python: str = "3.11.7") -> Finding:
-    case = Case()
-    case.bundle = BundleInfo("/srv/run/sir-model", "sir-model", requires_python=">=3.8")
+def diagnose(
+    text: str, name: str = "", *dependencies: str, python: str = "3.11.7", case: Case | None = None
+) -> Finding:
+    if case is None:
+        case = Case()
+        case.bundle = BundleInfo("/srv/run/sir-model", "sir-model", requires_python=">=3.8")
     said = re.search(r"Using (?:CPython|Python) (\d\S+)", text)
     failure = UvFailure(
         argv=["uv", "venv", "/srv/run/newvenv"],
@@ -267,13 +343,115 @@ def test_a_python_that_the_bundle_does_not_accept_is_not_suggested() -> None:
         ("dependency-distutils", "Python 3.11"),
         ("dependency-sklearn", "scikit-learn"),
         ("dependency-transitive-build", "has a wheel for Python 3.11"),
+        ("dependency-cmake-compiler", "install gcc, which the build runs (build-essential on Deb"),
+        ("dependency-damaged", "its archive is damaged"),
+        ("dependency-imp", "a newer version of fastsir: imp left Python in 3.12"),
+        ("dependency-killed", "whether memory ran out"),
+        ("dependency-meson-compiler", "install cc, which the build runs"),
+        ("dependency-numpy-distutils", "numpy.distutils left Python in 3.12"),
+        ("dependency-numpy-header", "numpy.get_include()"),
+        ("dependency-python-2", "this one is for Python 2"),
+        ("dependency-removed-name", "pkgutil.ImpImporter left Python in 3.12"),
+        ("dependency-rust", "install Rust"),
+        ("dependency-swig", "install swig, which the build runs (swig on Debian)"),
+        ("dependency-use-2to3", "this one is for Python 2"),
+        ("bundle-cmake-package", "the development files of GSLnone"),
+        ("bundle-console-script", "[project.scripts]: wire:main"),
+        ("bundle-hatchling-no-files", "only its dependencies installed"),
+        ("bundle-meson-dependency", "the development files of gsl-none"),
+        ("bundle-pkg-config", "the development files of gsl-none"),
+        ("bundle-readme-missing", "add README.md to the bundle"),
+        ("bundle-scm-version", ".git is not one of them"),
     ],
 )
 def test_a_build_that_fails_for_a_known_cause_comes_with_its_cure(name: str, advice: str) -> None:
     for release in RELEASES:
-        hints = diagnose(recorded(name, release)).hints
+        if not (DATA / release / f"{name}.txt").exists():
+            continue
+        hints = diagnose(recorded(name, release), name).hints
         if (name, release) != ("dependency-sklearn", "0.4.30"):  # it did not know that one
             assert any(advice in hint.title for hint in hints)
+
+
+def of_bundle(name: str, *files: str, requested: str | None = None) -> Finding:
+    """What is made of a failure of a bundle with these files."""
+    case = Case()
+    case.bundle = BundleInfo("/srv/run/sir-model", "sir-model", requires_python=">=3.8")
+    case.bundle_files = files
+    case.interpreter = InterpreterInfo(requested=requested)
+    return diagnose(recorded(name), name, case=case)
+
+
+def test_what_a_build_is_to_ship_is_said_in_the_words_of_its_backend() -> None:
+    files = ("pyproject.toml", "sir/__init__.py", "sir/model.py", "tests/__init__.py", "wire.py")
+    after = {
+        "bundle-flat-layout": '[tool.setuptools.packages.find]\ninclude = ["sir*"]',
+        "bundle-hatchling-no-files": "[tool.hatch.build.targets.wheel]\n"
+        'only-include = ["sir", "wire.py"]',
+        "bundle-poetry-no-files": "[tool.poetry]\n"
+        'packages = [{ include = "sir" }, { include = "wire.py" }]',
+        "bundle-uv-build-no-module": '[tool.uv.build-backend]\nmodule-name = "sir"\n'
+        'module-root = ""',
+    }
+    for name, table in after.items():
+        of_this, without = edits(of_bundle(name, *files))
+        assert of_this.after == table
+        assert without.after == "[tool.uv]\npackage = false"
+
+
+def test_a_build_that_imports_the_bundles_own_module_is_let_see_it() -> None:
+    finding = of_bundle("bundle-own-module", "pyproject.toml", "sirlib/__init__.py")
+    assert "sirlib/__init__.py" in finding.hints[0].title
+    assert "setuptools.build_meta:__legacy__" in edits(finding)[0].after
+    of_another = of_bundle("bundle-own-module", "pyproject.toml")
+    assert edits(of_another)[0].after == '[build-system]\nrequires = ["sirlib"]'
+
+
+def test_a_missing_build_module_is_asked_for_by_its_distributions_name() -> None:
+    poetry = of_bundle("bundle-poetry-backend")
+    assert edits(poetry)[0].after == '[build-system]\nrequires = ["poetry-core"]'
+    text = recorded("dependency-numpy-at-build").replace("'numpy'", "'yaml'")
+    assert edits(diagnose(text))[0].after.endswith('fastsir = ["PyYAML"]')
+
+
+@pytest.mark.parametrize(
+    ("requested", "code"),
+    [(None, Code.PYTHON_UNSATISFIED), ("3.12", Code.PYTHON_POLICY_CONFLICT)],
+)
+@pytest.mark.parametrize("name", ["bundle-requires-python", "bundle-exits-for-python"])
+def test_a_python_that_the_bundles_own_build_refuses_is_the_interpreters_matter(
+    name: str, requested: str | None, code: Code
+) -> None:
+    finding = of_bundle(name, requested=requested)
+    assert (finding.phase, finding.code) == (Phase.INTERPRETER, code)
+    assert finding.hints[0].command == "modelops-runner exec /srv/run/sir-model --python 3.13"
+    assert edits(finding)[0].after == 'requires-python = ">=3.13"'
+
+
+def test_what_a_dependencys_build_requires_is_not_said_of_the_bundle() -> None:
+    finding = diagnose(recorded("dependency-build-needs-python"))
+    assert "of the build of fastsir asks for numpy>=2.3." in finding.explanation
+    assert "`sirwrap` (v0.1.0) depends on `fastsir`" in finding.explanation
+
+
+def test_what_asks_for_a_source_build_is_quoted() -> None:
+    finding = diagnose(recorded("dependency-imp"), "", "FastSIR >=0.1")
+    assert "pyproject.toml of sir-model asks for FastSIR >=0.1." in finding.explanation
+
+
+def test_what_is_no_fault_that_passes_is_not_retryable() -> None:
+    passing = {"index-500", "index-truncated", "index-proxy", "git-500", "index-timeout"}
+    lasting = {"index-410", "index-plain-http", "index-content-type", "index-tls"}
+    for name in passing | lasting:
+        assert diagnose(recorded(name), name).retryable is (name in passing)
+    assert diagnose(recorded("dependency-killed")).retryable is True
+
+
+def test_a_git_source_is_looked_at_with_git() -> None:
+    finding = diagnose(recorded("git-no-revision"))
+    assert finding.hints[0].command == "git ls-remote file:///srv/run/repo"
+    masked = diagnose(recorded("git-500").replace("http://", "http://user:hunter2@"))
+    assert "hunter2" not in " ".join(hint.command or "" for hint in masked.hints)
 
 
 def test_an_undeclared_build_requirement_is_to_be_declared_where_it_can_be() -> None:
@@ -345,6 +523,9 @@ def test_any_jumble_of_what_uv_says_has_a_finding(words: list[str], name: str) -
     assert diagnose(
         f"error: Failed to build `{text}`\n  cause: x\n\n[stderr]\n{text}", name
     ).summary
+    assert diagnose(f"error: Git operation failed\n  cause: {text}", name).summary
+    assert diagnose(f"error: Failed to fetch\n  cause: {text}\nhint: {text}", name).summary
+    assert diagnose(f"error: {text}\n  cause: TOML parse error{text}", name).summary
 
 
 @pytest.mark.parametrize(

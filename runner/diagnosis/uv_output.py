@@ -13,7 +13,7 @@ from runner.diagnosis.codes import Code
 from runner.diagnosis.report import Hint
 from runner.diagnosis.text import last_lines, one_line, printable
 from runner.diagnosis.uv_build import build_finding
-from runner.diagnosis.uv_error import UvError, UvFailure, parse_uv_error
+from runner.diagnosis.uv_error import UvError, UvFailure, parse_uv_error, without_drawing
 from runner.diagnosis.uv_index import index_finding
 from runner.diagnosis.uv_python import (
     minors_of_wheels,
@@ -232,9 +232,4 @@ def _by_hand(failure: UvFailure) -> str:
 
 
 def _last(error: UvError) -> str:
-    words = error.messages[-1].partition("\n\n")[0]
-    if "TOML parse error" in words:
-        # Between them it draws the line, which is seen only where lines are kept.
-        first, *_, last = words.splitlines()
-        words = f"{first}: {last.strip()}"
-    return one_line(words, 120)
+    return one_line(without_drawing(error.messages[-1].partition("\n\n")[0]), 120)
