@@ -432,6 +432,12 @@ def test_what_a_dependencys_build_requires_is_not_said_of_the_bundle() -> None:
     finding = diagnose(recorded("dependency-build-needs-python"))
     assert "of the build of fastsir asks for numpy>=2.3." in finding.explanation
     assert "`sirwrap` (v0.1.0) depends on `fastsir`" in finding.explanation
+    assert all(hint.edit is None or "python" in hint.edit.after for hint in finding.hints)
+    assert (
+        finding.hints[-1].title == "or ask for another version of fastsir, or one that has a wheel"
+    )
+    own = of_bundle("bundle-build-conflict")
+    assert [hint.title for hint in own.hints] == ["keep one of the two in pyproject.toml"]
 
 
 def test_what_asks_for_a_source_build_is_quoted() -> None:

@@ -185,7 +185,8 @@ def _reason(error: UvError) -> list[str]:
     for pattern in (_NOT_FOUND, _COMPILER_ERROR, _ERROR_LINE):
         for position, line in enumerate(lines):
             if pattern.search(line):
-                return lines[position : position + _REASON_LINES]
+                found = lines[position : position + _REASON_LINES]
+                return found[: found.index(_TRACEBACK)] if _TRACEBACK in found else found
     if not raised and error.messages and "TOML parse error" in error.messages[-1]:
         return [without_drawing(error.messages[-1])]
     if not raised and lines:
