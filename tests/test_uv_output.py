@@ -1,26 +1,19 @@
-"""What uv said, in three releases with three layouts, and what is made of it.
-
-tests/data/uv_output/<release>/<case>.txt is the stderr of real failures: of packages on PyPI, of
-servers on loopback, of small projects under /srv/run.
-"""
+"""What uv said, in three releases with three layouts, and what is made of it."""
 
 import re
 import time
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from uv_words import DATA, RELEASES, diagnose, edits, recorded
 
-from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.case import Case
 from runner.diagnosis.codes import CODES, Code
-from runner.diagnosis.report import BundleInfo, Edit, InterpreterInfo
+from runner.diagnosis.report import BundleInfo, Edit
 from runner.diagnosis.uv_error import Step, UvFailure, parse_uv_error
 from runner.diagnosis.uv_output import diagnose_uv
 from runner.events import Phase
-
-DATA = Path(__file__).parent / "data" / "uv_output"
-RELEASES = ["0.13.9", "0.7.22", "0.4.30"]
 
 NOT_FOUND, CONFLICT = Code.DEPENDENCY_NOT_FOUND, Code.DEPENDENCY_CONFLICT
 PYTHON, BUNDLE, BUILD = (
@@ -214,46 +207,6 @@ EXPECTED: dict[str, tuple[Code, str]] = {
 }
 
 
-def step_of(name: str) -> Step:
-    if name.startswith("venv"):
-        return "venv"
-    if name.startswith("bundle") or name.endswith("build-requires"):
-        return "bundle"
-    return "dependencies"
-
-
-def requirements_from(name: str) -> str:
-    if "requirement" in name or name == "hash-mismatch":
-        return "requirements.txt"
-    return "uv.lock" if "lock" in name else "pyproject.toml"
-
-
-def diagnose(
-    text: str, name: str = "", *dependencies: str, python: str = "3.11.7", case: Case | None = None
-) -> Finding:
-    if case is None:
-        case = Case()
-        case.bundle = BundleInfo("/srv/run/sir-model", "sir-model", requires_python=">=3.8")
-    said = re.search(r"Using (?:CPython|Python) (\d\S+)", text)
-    failure = UvFailure(
-        argv=["uv", "venv", "/srv/run/newvenv"],
-        exit_code=1,
-        stderr=text,
-        step=step_of(name),
-        cwd="/srv/copy",
-        bundle_path="/srv/run/sir-model",
-        bundle_name="sir-model",
-        requirements_from=requirements_from(name),
-        dependencies=dependencies,
-        python_version=said.group(1) if said else python,
-    )
-    return diagnose_uv(case, failure)
-
-
-def recorded(name: str, release: str = "0.13.9") -> str:
-    return (DATA / release / f"{name}.txt").read_text("utf-8")
-
-
 CASES = [
     (release, file.stem) for release in RELEASES for file in sorted((DATA / release).iterdir())
 ]
@@ -274,10 +227,6 @@ def test_a_failure_is_recognised_in_the_words_of_each_release(release: str, name
 
 def test_every_expectation_has_its_recording() -> None:
     assert {name for _, name in CASES} == EXPECTED.keys()
-
-
-def edits(finding: Finding) -> list[Edit]:
-    return [hint.edit for hint in finding.hints if hint.edit]
 
 
 def test_a_conflict_suggests_what_the_other_one_takes() -> None:
@@ -331,162 +280,6 @@ def test_a_python_that_the_bundle_does_not_accept_is_not_suggested() -> None:
     assert finding.code is Code.DEPENDENCY_PYTHON_CONFLICT
     assert not any(hint.command for hint in finding.hints)
     assert len(finding.hints) == 1
-
-
-@pytest.mark.parametrize(
-    ("name", "advice"),
-    [
-        ("dependency-missing-header", "gsl/gsl_rng.h"),
-        ("dependency-no-compiler", "install no-such-cc"),
-        ("dependency-linker", "libgslnone"),
-        ("dependency-pg-config", "psycopg2-binary"),
-        ("dependency-distutils", "Python 3.11"),
-        ("dependency-sklearn", "scikit-learn"),
-        ("dependency-transitive-build", "has a wheel for Python 3.11"),
-        ("dependency-cmake-compiler", "install gcc, which the build runs (build-essential on Deb"),
-        ("dependency-damaged", "its archive is damaged"),
-        ("dependency-imp", "a newer version of fastsir: imp left Python in 3.12"),
-        ("dependency-killed", "whether memory ran out"),
-        ("dependency-meson-compiler", "install cc, which the build runs"),
-        ("dependency-numpy-distutils", "numpy.distutils left Python in 3.12"),
-        ("dependency-numpy-header", "numpy.get_include()"),
-        ("dependency-python-2", "this one is for Python 2"),
-        ("dependency-removed-name", "pkgutil.ImpImporter left Python in 3.12"),
-        ("dependency-rust", "install Rust"),
-        ("dependency-swig", "install swig, which the build runs (swig on Debian)"),
-        ("dependency-use-2to3", "this one is for Python 2"),
-        ("bundle-cmake-package", "the development files of GSLnone"),
-        ("bundle-console-script", "[project.scripts]: wire:main"),
-        ("bundle-hatchling-no-files", "only its dependencies installed"),
-        ("bundle-meson-dependency", "the development files of gsl-none"),
-        ("bundle-pkg-config", "the development files of gsl-none"),
-        ("bundle-readme-missing", "add README.md to the bundle"),
-        ("bundle-scm-version", ".git is not one of them"),
-    ],
-)
-def test_a_build_that_fails_for_a_known_cause_comes_with_its_cure(name: str, advice: str) -> None:
-    for release in RELEASES:
-        if not (DATA / release / f"{name}.txt").exists():
-            continue
-        hints = diagnose(recorded(name, release), name).hints
-        if (name, release) != ("dependency-sklearn", "0.4.30"):  # it did not know that one
-            assert any(advice in hint.title for hint in hints)
-
-
-def of_bundle(name: str, *files: str, requested: str | None = None) -> Finding:
-    """What is made of a failure of a bundle with these files."""
-    case = Case()
-    case.bundle = BundleInfo("/srv/run/sir-model", "sir-model", requires_python=">=3.8")
-    case.bundle_files = files
-    case.interpreter = InterpreterInfo(requested=requested)
-    return diagnose(recorded(name), name, case=case)
-
-
-def test_what_a_build_is_to_ship_is_said_in_the_words_of_its_backend() -> None:
-    files = ("pyproject.toml", "sir/__init__.py", "sir/model.py", "tests/__init__.py", "wire.py")
-    after = {
-        "bundle-flat-layout": '[tool.setuptools.packages.find]\ninclude = ["sir*"]',
-        "bundle-hatchling-no-files": "[tool.hatch.build.targets.wheel]\n"
-        'only-include = ["sir", "wire.py"]',
-        "bundle-poetry-no-files": "[tool.poetry]\n"
-        'packages = [{ include = "sir" }, { include = "wire.py" }]',
-        "bundle-uv-build-no-module": '[tool.uv.build-backend]\nmodule-name = "sir"\n'
-        'module-root = ""',
-    }
-    for name, table in after.items():
-        of_this, without = edits(of_bundle(name, *files))
-        assert of_this.after == table
-        assert without.after == "[tool.uv]\npackage = false"
-
-
-def test_a_build_that_imports_the_bundles_own_module_is_let_see_it() -> None:
-    finding = of_bundle("bundle-own-module", "pyproject.toml", "sirlib/__init__.py")
-    assert "sirlib/__init__.py" in finding.hints[0].title
-    assert "setuptools.build_meta:__legacy__" in edits(finding)[0].after
-    of_another = of_bundle("bundle-own-module", "pyproject.toml")
-    assert edits(of_another)[0].after == '[build-system]\nrequires = ["sirlib"]'
-
-
-def test_a_missing_build_module_is_asked_for_by_its_distributions_name() -> None:
-    poetry = of_bundle("bundle-poetry-backend")
-    assert edits(poetry)[0].after == '[build-system]\nrequires = ["poetry-core"]'
-    text = recorded("dependency-numpy-at-build").replace("'numpy'", "'yaml'")
-    assert edits(diagnose(text))[0].after.endswith('fastsir = ["PyYAML"]')
-
-
-@pytest.mark.parametrize(
-    ("requested", "code"),
-    [(None, Code.PYTHON_UNSATISFIED), ("3.12", Code.PYTHON_POLICY_CONFLICT)],
-)
-@pytest.mark.parametrize("name", ["bundle-requires-python", "bundle-exits-for-python"])
-def test_a_python_that_the_bundles_own_build_refuses_is_the_interpreters_matter(
-    name: str, requested: str | None, code: Code
-) -> None:
-    finding = of_bundle(name, requested=requested)
-    assert (finding.phase, finding.code) == (Phase.INTERPRETER, code)
-    assert finding.hints[0].command == "modelops-runner exec /srv/run/sir-model --python 3.13"
-    assert edits(finding)[0].after == 'requires-python = ">=3.13"'
-
-
-def test_what_a_dependencys_build_requires_is_not_said_of_the_bundle() -> None:
-    finding = diagnose(recorded("dependency-build-needs-python"))
-    assert "of the build of fastsir asks for numpy>=2.3." in finding.explanation
-    assert "`sirwrap` (v0.1.0) depends on `fastsir`" in finding.explanation
-    assert all(hint.edit is None or "python" in hint.edit.after for hint in finding.hints)
-    assert (
-        finding.hints[-1].title == "or ask for another version of fastsir, or one that has a wheel"
-    )
-    own = of_bundle("bundle-build-conflict")
-    assert [hint.title for hint in own.hints] == ["keep one of the two in pyproject.toml"]
-
-
-def test_what_asks_for_a_source_build_is_quoted() -> None:
-    finding = diagnose(recorded("dependency-imp"), "", "FastSIR >=0.1")
-    assert "pyproject.toml of sir-model asks for FastSIR >=0.1." in finding.explanation
-
-
-def test_what_is_no_fault_that_passes_is_not_retryable() -> None:
-    passing = {"index-500", "index-truncated", "index-proxy", "git-500", "index-timeout"}
-    lasting = {"index-410", "index-plain-http", "index-content-type", "index-tls"}
-    for name in passing | lasting:
-        assert diagnose(recorded(name), name).retryable is (name in passing)
-    assert diagnose(recorded("dependency-killed")).retryable is True
-
-
-def test_a_git_source_is_looked_at_with_git() -> None:
-    finding = diagnose(recorded("git-no-revision"))
-    assert finding.hints[0].command == "git ls-remote file:///srv/run/repo"
-    masked = diagnose(recorded("git-500").replace("http://", "http://user:hunter2@"))
-    assert "hunter2" not in " ".join(hint.command or "" for hint in masked.hints)
-
-
-def test_an_undeclared_build_requirement_is_to_be_declared_where_it_can_be() -> None:
-    own = diagnose(recorded("bundle-missing-backend"), "bundle-missing-backend")
-    assert [edit.after for edit in edits(own)] == ['[build-system]\nrequires = ["setuptoolz"]']
-    other = diagnose(recorded("dependency-numpy-at-build"))
-    assert edits(other)[0].after == '[tool.uv.extra-build-dependencies]\nfastsir = ["numpy"]'
-    of_requirements = diagnose(recorded("dependency-numpy-at-build"), "requirement")
-    assert edits(of_requirements)[0] == Edit(
-        file="uv.toml", after='[extra-build-dependencies]\nfastsir = ["numpy"]'
-    )
-
-
-def test_who_pulled_in_what_could_not_be_built_is_said() -> None:
-    finding = diagnose(recorded("dependency-transitive-build"))
-    assert "because `epimodels` (v0.1.0) depends on `fastsir`" in finding.explanation
-
-
-def test_what_may_pass_by_itself_is_retryable_and_a_bad_certificate_is_not() -> None:
-    assert diagnose(recorded("index-refused")).retryable is True
-    assert diagnose(recorded("index-tls")).retryable is False
-    assert diagnose(recorded("index-offline")).retryable is False
-
-
-def test_a_summary_has_no_credentials() -> None:
-    text = recorded("index-refused").replace("http://", "http://user:hunter2@")
-    finding = diagnose(text)
-    assert "hunter2" not in finding.summary
-    assert not any("hunter2" in (hint.command or "") for hint in finding.hints)
 
 
 def test_the_copy_that_was_built_is_told_as_the_bundle() -> None:
