@@ -284,7 +284,16 @@ def test_a_python_that_the_bundle_does_not_accept_is_not_suggested() -> None:
 
 def test_the_copy_that_was_built_is_told_as_the_bundle() -> None:
     finding = diagnose("error: Distribution not found at: file:///srv/copy/lib\n")
-    assert "file:///srv/run/sir-model/lib" in finding.summary
+    assert finding.summary == "pyproject.toml refers to lib, which does not exist"
+    finding = diagnose("error: Failed to read `/srv/copy/lib`\n")
+    assert "/srv/run/sir-model/lib" in finding.summary
+
+
+def test_a_path_of_conda_is_not_to_be_added_to_the_bundle() -> None:
+    path = "file:///home/conda/feedstock_root/build_artifacts/numpy_1/work"
+    finding = diagnose(f"error: Distribution not found at: {path}\n")
+    assert finding.code is NOT_FOUND
+    assert finding.hints[0].command == "python -m pip list --format=freeze"
 
 
 def test_what_is_not_recognised_is_quoted() -> None:

@@ -40,6 +40,7 @@ _FOLDER_MISSING = re.compile(r"Failed to read `--find-links` directory: (\S+)")
 _NOT_READ = re.compile(r"expected '-c', '-e', '-r' or the start of a requirement: (\S+?):(\d+):")
 _NO_CACHE = re.compile(r"Failed to initialize cache at `([^`]+)`")
 _FILE_MISSING = re.compile(r"(?:File not found|Distribution not found at): `?([^`\n]+)`?")
+_OF_CONDA = re.compile(r"/feedstock_root/|/conda-bld/|/croot/")
 _REQUIREMENT = re.compile(r"Couldn't parse requirement in `([^`]+)`")
 
 
@@ -170,8 +171,14 @@ def _input_refused(failure: UvFailure, error: UvError) -> Finding | None:
         hint = Hint(title=f"add {name} to the bundle, or remove the line that includes it")
     elif missing := _FILE_MISSING.search(said):
         code = Code.DEPENDENCY_NOT_FOUND
-        summary = f"{failure.requirements_from} refers to {missing.group(1)}, which does not exist"
-        hint = Hint(title="add it to the bundle, or remove what refers to it")
+        path = missing.group(1).removeprefix(f"file://{failure.bundle_path}/")
+        summary = f"{failure.requirements_from} refers to {path}, which does not exist"
+        hint = Hint(title=f"add {path} to the bundle, or remove what refers to it")
+        if _OF_CONDA.search(path):
+            hint = Hint(
+                title="ask for it by its version: pip freeze writes where conda once built it",
+                command="python -m pip list --format=freeze",
+            )
     else:
         return None
     return Finding(

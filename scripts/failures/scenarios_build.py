@@ -147,6 +147,18 @@ BUILD = (
         ),
     ),
     Scenario(
+        "dependency-build-failed-python-headers",
+        Code.DEPENDENCY_BUILD_FAILED,
+        "the C headers of Python itself are missing",
+        FASTSIR,
+        prepare=(
+            _with("gcc"),
+            _source(
+                'open("fastsir.c", "w").write("#include <Python.h>\\n")\n' + COMPILE.format("")
+            ),
+        ),
+    ),
+    Scenario(
         "dependency-build-failed-no-compiler",
         Code.DEPENDENCY_BUILD_FAILED,
         "there is no C compiler",

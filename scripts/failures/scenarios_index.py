@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler
 
 import psutil
 
-from failures.index import Answer, at, index, refusing, send, serve, use_index, wheel
+from failures.index import at, index, refusing, send, serve, use_index, wheel
 from failures.scenario import (
     RUN_SECONDS,
     WIRE,
@@ -91,37 +91,6 @@ def _from_git_revision(place: Place) -> None:
             [program("git"), *words], cwd=repository, env=place.env, check=True, timeout=60
         )
     place.write({"bundle/requirements.txt": f"epimodels @ git+file://{repository}@v9\n"})
-
-
-def _truncated(request: BaseHTTPRequestHandler) -> None:
-    """Close the connection long before what was announced is sent."""
-    request.send_response(200)
-    request.send_header("Content-Type", "text/html")
-    request.send_header("Content-Length", "10000")
-    request.end_headers()
-    request.wfile.write(b"<!DOCTYPE html><html><body>")
-    request.close_connection = True
-
-
-def _picture(request: BaseHTTPRequestHandler) -> None:
-    send(request, 200, b"GIF89a", "image/gif")
-
-
-def _listing(status: int, body: bytes = b"") -> Answer:
-    """List a file, and answer this when it is asked for."""
-    name = "six-1.16.0-py3-none-any.whl"
-
-    def answer(request: BaseHTTPRequestHandler) -> None:
-        if request.path.startswith("/simple"):
-            send(request, 200, f'<a href="/files/{name}">{name}</a>'.encode())
-        else:
-            send(request, status, body, "application/octet-stream")
-
-    return answer
-
-
-def _tls_to_plain(place: Place) -> None:
-    use_index(place, place.env["UV_DEFAULT_INDEX"].replace("http://", "https://"))
 
 
 def _uv_cache_is_file(place: Place) -> None:
@@ -229,34 +198,6 @@ INDEX = (
         prepare=(serve(_garbage),),
     ),
     Scenario(
-        "index-unreachable-410",
-        Code.INDEX_UNREACHABLE,
-        "the index has been closed for good: 410",
-        SIX,
-        prepare=(refusing(410),),
-    ),
-    Scenario(
-        "index-unreachable-truncated",
-        Code.INDEX_UNREACHABLE,
-        "the index breaks off in the middle of its answer",
-        SIX,
-        prepare=(serve(_truncated),),
-    ),
-    Scenario(
-        "index-unreachable-content-type",
-        Code.INDEX_UNREACHABLE,
-        "what answers at the URL of the index is no index, but a server of pictures",
-        SIX,
-        prepare=(serve(_picture),),
-    ),
-    Scenario(
-        "index-unreachable-plain-http",
-        Code.INDEX_UNREACHABLE,
-        "the URL of the index says https, and its server speaks http",
-        SIX,
-        prepare=(refusing(404), _tls_to_plain),
-    ),
-    Scenario(
         "index-unreachable-proxy",
         Code.INDEX_UNREACHABLE,
         "the proxy that uv is told to use is not there",
@@ -323,32 +264,11 @@ INDEX = (
         prepare=(_from_git_revision,),
     ),
     Scenario(
-        "dependency-not-found-file-gone",
-        Code.DEPENDENCY_NOT_FOUND,
-        "the index lists a file that it does not have",
-        SIX,
-        prepare=(serve(_listing(404)),),
-    ),
-    Scenario(
-        "dependency-not-found-no-versions",
-        Code.DEPENDENCY_NOT_FOUND,
-        "what answers at the URL of the index is a page to log in",
-        SIX,
-        prepare=(serve(lambda request: send(request, 200, b"<html>log in first</html>")),),
-    ),
-    Scenario(
         "dependency-not-found-find-links",
         Code.DEPENDENCY_NOT_FOUND,
         "the folder in which packages are to be found is not there",
         SIX,
         prepare=(_environ(UV_FIND_LINKS="/srv/no-such-wheels"),),
-    ),
-    Scenario(
-        "environment-failed-damaged-wheel",
-        Code.ENVIRONMENT_FAILED,
-        "what the index has as a wheel is none",
-        SIX,
-        prepare=(serve(_listing(200, b"<html>log in first</html>")),),
     ),
     Scenario(
         "environment-failed-no-git",
