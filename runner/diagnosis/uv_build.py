@@ -73,13 +73,12 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
         failure.bundle_name
     )
     reason = _reason(error)
-    words = reason or [line for line in error.output if line.strip()][-_LAST_LINES:]
     included = [hint for hint in error.hints if " was included because " in hint]
     if not own and (asking := _requirement_for(failure, name)) is not None:
         included.append(f"{failure.file} of {failure.bundle_name} asks for {asking}.")
-    explanation = "\n".join([*included, *(words or error.messages)])
+    explanation = "\n".join([*included, *(reason or error.messages)])
     package = f"{name} {version}" if version else name
-    if (accepted := _guard(failure, " ".join(words))) is not None:
+    if (accepted := _guard(failure, " ".join(reason))) is not None:
         if own:
             return own_python_finding(case, failure, accepted, explanation)
         return python_conflict(
@@ -95,9 +94,9 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
     if killed := _SIGNAL.search(error.said):
         retryable = killed.group(1) == "SIGKILL"
         reason = reason or [f"{killed.group(1)} ended its build"]
-    why = _summary_of(reason or words or error.messages[-1:])
+    why = _summary_of(reason or error.messages[-1:])
     what = "the bundle's own build failed" if own else f"{package} could not be built from source"
-    hints = advice(case, failure, name, own, "\n".join(words or error.messages), error.said)
+    hints = advice(case, failure, name, own, "\n".join(reason or error.messages), error.said)
     if retryable:
         hints.append(Hint(title="see whether memory ran out: the kernel ends what takes too much",
                           command="dmesg | grep -i 'out of memory'"))  # fmt: skip

@@ -36,7 +36,7 @@ _REASONS = [
     (re.compile(r"407 Proxy"), _PROXY, False),
     (re.compile(r"tunnel error"), _PROXY, True),
     (re.compile(r"InvalidContentType|wrong version number"),
-     "it does not speak TLS: is its URL to begin with http://?", False),
+     "it does not speak TLS, which its URL asks for", False),
     (re.compile(r"certificate"), "its TLS certificate is not trusted", False),
     (re.compile(r"timed out"), "it did not answer in time", True),
     (re.compile(r"refused|Couldn't connect to server"), "it refused the connection", True),
@@ -103,6 +103,10 @@ def _unreachable(said: str, see: Hint) -> Finding:
     if why == _PROXY:
         hints.insert(0, Hint(title="see what HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name",
                              command="env | grep -i _proxy"))  # fmt: skip
+    elif "not speak TLS" in why:
+        hints.insert(
+            0, Hint(title="if it is meant to have none, its URL begins with http, not https")
+        )
     elif "certificate" in why:
         hints = [
             Hint(title="if it is your organisation's own certificate, use the system's trust store",
