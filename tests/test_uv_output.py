@@ -376,3 +376,17 @@ def test_a_requirement_by_a_modules_name_is_told_the_distributions() -> None:
     assert finding.code is NOT_FOUND
     assert finding.hints[0].title == "pil is what it is imported as: the index has it as pillow"
     assert finding.hints[0].edit == Edit(file="pyproject.toml", before="PIL>=9", after="pillow")
+
+
+@pytest.mark.timeout(20)  # what is quadratic takes minutes
+@pytest.mark.parametrize(
+    "piece",
+    ["git fetch ", "Package a, required by '", "needs python ", "No module named '", "Python 3.9 ",
+     "//a", "http://a@", "x.pyx:1:1: ", "Unknown compiler(s): [[", "`a` ", "fatal error: a"],
+)  # fmt: skip
+def test_no_output_of_a_build_or_of_git_is_slow_to_read(piece: str) -> None:
+    text = piece * (64 * 1024 // len(piece))
+    diagnose(f"error: Git operation failed\n  cause: {text}")
+    diagnose(f"error: Failed to fetch\n  cause: {text}")
+    diagnose(f"error: Failed to build `a`\n  cause: x\n\n[stderr]\n{text}")
+    diagnose(f"error: {text}\n  cause: {text}")

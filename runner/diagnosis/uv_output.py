@@ -25,10 +25,10 @@ from runner.diagnosis.uv_resolution import resolution_finding
 from runner.events import Phase
 
 _DENIED = re.compile(
-    r"(?:`([^`]+)`.*?)?(Permission denied|Read-only file system|Operation not permitted"
-    r"|File exists|Not a directory) \(os error \d+\)",
-    re.DOTALL,
+    r"(Permission denied|Read-only file system|Operation not permitted"
+    r"|File exists|Not a directory) \(os error \d+\)"
 )
+_QUOTED = re.compile(r"`([^`]+)`")
 _NO_WHEEL_LOCKED = re.compile(
     r"Distribution `([\w.-]+)==(\S+) @ [^`]*` can't be installed because it doesn't have"
 )
@@ -80,8 +80,10 @@ def _disk_full(error: UvError) -> Finding | None:
 
 
 def _permission_denied(failure: UvFailure, error: UvError) -> Finding | None:
+    path: str | None
     if denied := _DENIED.search(error.said):
-        path, reason = denied.groups()
+        quoted = _QUOTED.search(error.said, 0, denied.start())
+        path, reason = quoted.group(1) if quoted else None, denied.group(1)
     elif no_cache := _NO_CACHE.search(error.said):
         path, reason = no_cache.group(1), _last(error).rpartition(": ")[2]
     else:
