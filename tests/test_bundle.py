@@ -310,6 +310,10 @@ WRONG = {
         '[project]\nname = "s"\ndescription = """\nA model.\n\n',
         "pyproject.toml:3 is not TOML",
     ),
+    "merge conflict": (
+        '[project]\nname = "s"\n<<<<<<< HEAD\nversion = "1"\n',
+        "pyproject.toml:3 has a merge conflict that was not settled",
+    ),
     "unclosed header": ('[project]\nname = "s"\n[tool\n', "pyproject.toml:3:6 is not TOML"),
     "line ends that are none": (
         '[project]\nname = "s"\ndescription = "a\u2028b\x85c"\nrequires-python = "x"\n',
@@ -455,6 +459,7 @@ def test_a_bracket_left_open_is_named_where_the_error_shows_later(folder: Path) 
         (".python-version", b"\n# a comment\nsystem\n", ".python-version:3: 'system'"),
         (".python-version", b"3.12.x", ".python-version:1: '3.12.x'"),
         ("uv.lock", b"not toml", "uv.lock:1:"),
+        ("uv.lock", b"version = 1\n<<<<<<< HEAD\n", "uv.lock:2 has a merge conflict"),
     ],
 )
 def test_what_is_wrong_with_another_file_is_named(

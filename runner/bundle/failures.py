@@ -20,6 +20,20 @@ def invalid(summary: str, explanation: str, *hints: Hint) -> Failure:
     return _failure(Code.BUNDLE_INVALID, summary, explanation, hints)
 
 
+def merge_conflict(name: str, number: int) -> Failure:
+    """Git could not merge a file, and left both sides in it with marks between them."""
+    hint = Hint(title=f"keep one of the two in {name}, and take the marks out")
+    if name == "uv.lock":
+        take = "git checkout --ours uv.lock && uv lock"
+        hint = Hint(title="take one side and let uv lock what is missing", command=take)
+    return invalid(
+        f"{name}:{number} has a merge conflict that was not settled",
+        "Git could not bring two changes together, and left both with the marks <<<<<<<, ======="
+        " and >>>>>>> around them.",
+        hint,
+    )
+
+
 def unreadable(name: str, error: OSError) -> Failure:
     return invalid(
         f"{name} cannot be read: {error.strerror}",

@@ -14,7 +14,7 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from runner.bundle.content import bundle_digest, content_files
 from runner.bundle.defaults import read_defaults
-from runner.bundle.failures import invalid, not_found, unreadable
+from runner.bundle.failures import invalid, merge_conflict, not_found, unreadable
 from runner.bundle.files import has_file, leads_outside, read_text
 from runner.bundle.model import Bundle, RequirementsFrom
 from runner.bundle.optional import optional_dependencies
@@ -218,6 +218,8 @@ def _toml(text: str, name: str) -> dict[str, Any]:
             number = opened
         at = f"{name}:{number}:{place[2]}" if place else f"{name}:{number}"
         line = lines[number - 1] if number <= len(lines) else ""
+        if line.startswith(("<<<<<<<", "=======", ">>>>>>>")):
+            raise merge_conflict(name, number) from error
         raise invalid(
             f"{at} is not TOML: {message}", f"The line is: {line.strip()[:160]}", Hint(title=hint)
         ) from error

@@ -76,16 +76,19 @@ EXPLANATIONS: dict[Code, Explanation] = {
             "The bundle's `requires-python` (or `.python-version`) excludes the worker's Python and"
             " every other one that is installed: on PATH, with uv, pyenv, asdf, mise or rye.",
             "uv could not, or may not, download one that fits.",
+            "The bundle's own build refuses the Python that was chosen, and `requires-python` in"
+            " pyproject.toml, by which it is chosen, does not say so.",
         ),
         (
             "Install one: `uv python install 3.13`.",
+            "Say in `requires-python` what the build needs.",
             "Or widen `requires-python`, if the code runs on what is there.",
         ),
     ),
     Code.PYTHON_POLICY_CONFLICT: Explanation(
         (
             "`--python` insists on an interpreter (`worker`: the worker's own minor version) that"
-            " the bundle does not accept.",
+            " the bundle does not accept: its `requires-python`, or its own build.",
         ),
         (
             "Leave `--python` out: the runner then finds one that the bundle accepts.",

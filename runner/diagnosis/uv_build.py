@@ -14,7 +14,7 @@ from runner.diagnosis.codes import Code
 from runner.diagnosis.report import Hint
 from runner.diagnosis.text import one_line
 from runner.diagnosis.uv_build_advice import advice
-from runner.diagnosis.uv_error import UvError, UvFailure
+from runner.diagnosis.uv_error import UvError, UvFailure, without_drawing
 from runner.diagnosis.uv_python import minors_of, own_python_finding, python_conflict
 from runner.events import Phase
 
@@ -50,6 +50,8 @@ _GUARDS = [
         re.IGNORECASE,
     ),
 ]
+# What is not the reason in the line that has it: that it is an error; what hatchling adds.
+_NO_REASON = re.compile(r"^(?:error|Caused by): | using the following heuristics: \S+$")
 _SIGNAL = re.compile(r"failed \(signal: \d+ \((SIG\w+)\)\)")
 _NO_PROJECT = re.compile(r"`([^`]+)` does not appear to be a Python project")
 # An exception's line, not indented and not a part of a wrapped frame.
@@ -71,11 +73,12 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
         failure.bundle_name
     )
     reason = _reason(error)
-    words = reason or [line for line in error.output if line.strip()][-_LAST_LINES:]
     included = [hint for hint in error.hints if " was included because " in hint]
-    explanation = "\n".join([*included, *(words or error.messages)])
+    if not own and (asking := _requirement_for(failure, name)) is not None:
+        included.append(f"{failure.file} of {failure.bundle_name} asks for {asking}.")
+    explanation = "\n".join([*included, *(reason or error.messages)])
     package = f"{name} {version}" if version else name
-    if (accepted := _guard(failure, " ".join(words))) is not None:
+    if (accepted := _guard(failure, " ".join(reason))) is not None:
         if own:
             return own_python_finding(case, failure, accepted, explanation)
         return python_conflict(
@@ -85,15 +88,15 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
             f"{package} supports Python {accepted}, and this is Python {failure.python_version}",
             explanation,
             minors_of(accepted),
-            f"{name}=={version}" if _is_direct(failure, f"{name}=={version}") else None,
+            _requirement_for(failure, name),
         )
     retryable = None
     if killed := _SIGNAL.search(error.said):
         retryable = killed.group(1) == "SIGKILL"
         reason = reason or [f"{killed.group(1)} ended its build"]
-    why = _summary_of(reason or words or error.messages[-1:])
+    why = _summary_of(reason or error.messages[-1:])
     what = "the bundle's own build failed" if own else f"{package} could not be built from source"
-    hints = advice(case, failure, name, own, "\n".join(words or error.messages), error.said)
+    hints = advice(case, failure, name, own, "\n".join(reason or error.messages), error.said)
     if retryable:
         hints.append(Hint(title="see whether memory ran out: the kernel ends what takes too much",
                           command="dmesg | grep -i 'out of memory'"))  # fmt: skip
@@ -144,8 +147,10 @@ def _no_project(failure: UvFailure, error: UvError, folder: str) -> Finding:
 
 def _summary_of(reason: list[str]) -> str:
     """The line that is enough by itself, without what only says that it is an error."""
-    first = reason[0] if reason else "it said nothing"
-    return one_line(re.sub(r"^(?:error|Caused by): ", "", first.strip()), 140)
+    first, *more = reason or ["it said nothing"]
+    if first.endswith(":") and more:
+        first += f" {more[0].strip()}"
+    return one_line(_NO_REASON.sub("", first.strip()), 140)
 
 
 def _guard(failure: UvFailure, words: str) -> str | None:
@@ -161,8 +166,13 @@ def _guard(failure: UvFailure, words: str) -> str | None:
     return None
 
 
-def _is_direct(failure: UvFailure, requirement: str) -> bool:
-    return requirement in (text.replace(" ", "") for text in failure.dependencies)
+def _requirement_for(failure: UvFailure, name: str) -> str | None:
+    """The bundle's own requirement for a package, as written."""
+    for text in failure.dependencies:
+        found = re.match(r"[A-Za-z0-9][\w.-]*", text)
+        if found and canonicalize_name(found.group()) == canonicalize_name(name):
+            return text
+    return None
 
 
 def _reason(error: UvError) -> list[str]:
@@ -174,10 +184,10 @@ def _reason(error: UvError) -> list[str]:
     for pattern in (_NOT_FOUND, _COMPILER_ERROR, _ERROR_LINE):
         for position, line in enumerate(lines):
             if pattern.search(line):
-                return lines[position : position + _REASON_LINES]
+                found = lines[position : position + _REASON_LINES]
+                return found[: found.index(_TRACEBACK)] if _TRACEBACK in found else found
     if not raised and error.messages and "TOML parse error" in error.messages[-1]:
-        first, *_, last = error.messages[-1].splitlines()
-        return [f"{first}: {last.strip()}"]
+        return [without_drawing(error.messages[-1])]
     if not raised and lines:
         # A build that ends by itself says why last.
         return [lines[-1].strip(), *lines[-_LAST_LINES:-1]]

@@ -1,6 +1,7 @@
 """What to do about the causes that many builds share."""
 
 import re
+import shlex
 
 from runner.diagnosis.bundle_modules import importable_file
 from runner.diagnosis.case import Case
@@ -63,6 +64,9 @@ def advice(
     :param words: what the build said of its failure.
     :param said: what uv did.
     """
+    if "Failed to extract archive" in said:
+        return [Hint(title="its archive is damaged: fetch it anew",
+                     command=f"uv cache clean {shlex.quote(name)}")]  # fmt: skip
     return (
         _system(failure, own, words)
         or _removed_from_python(case, failure, name, own, words)
@@ -151,8 +155,9 @@ def _removed_from_python(
         else:
             port = Hint(title=f"let the build do without it: {gone}")
         return [port, *python_hints(case, failure, minors, first=False)]
-    newer = Hint(title=f"ask for a newer version of {name}: {gone}")
-    return [*python_hints(case, failure, minors), newer]
+    hints = python_hints(case, failure, minors)
+    ask = "or ask" if hints else "ask"
+    return [*hints, Hint(title=f"{ask} for a newer version of {name}: {gone}")]
 
 
 def _removed(words: str) -> tuple[str, Change] | None:

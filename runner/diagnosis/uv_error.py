@@ -111,6 +111,14 @@ def parse_uv_error(stderr: str) -> UvError:
     return UvError(texts("message"), output, texts("hint"))
 
 
+def without_drawing(message: str) -> str:
+    """A message in one piece: of a file that is no TOML, without the line that uv draws between."""
+    lines = message.splitlines()
+    if len(lines) > 1 and "TOML parse error" in message:
+        return f"{lines[0]}: {lines[-1].strip()}"
+    return message
+
+
 def _dedent(line: str, indent: int) -> str:
     prefix = line[:indent]
     return line[indent:] if not prefix.strip(" │") else line

@@ -1,6 +1,7 @@
 """What came between uv and where packages are: a package index, a URL, a git repository."""
 
 import re
+import shlex
 from urllib.parse import urlsplit
 
 from runner.diagnosis.case import Finding
@@ -12,7 +13,7 @@ from runner.events import Phase
 _URL = re.compile(r"\b(?:https?|git|ssh)://[^\s`'\")]+")
 _ASKING = re.compile(
     r"Failed to fetch|error sending request|error decoding response|unexpected JSON"
-    r"|HTTP status|request or response body error"
+    r"|HTTP status|request or response body error|`Content-Type`"
 )
 _UNAUTHORIZED = re.compile(r"\b(401 Unauthorized|403 Forbidden)")
 _GIT_UNAUTHORIZED = re.compile(
@@ -21,20 +22,32 @@ _GIT_UNAUTHORIZED = re.compile(
 )
 _GIT_MISSING = re.compile(
     r"does not appear to be a git repository|[Rr]epository '?\S* ?not found"
-    r"|couldn't find remote ref"
+    r"|couldn't find remote ref|not our ref"
 )
+_GIT_URL = re.compile(r"git fetch [^'\n]*'([^']+)'")
+_GIT_REVISION = re.compile(r"failed to fetch (?:branch or tag|tag|branch|commit) `([^`]+)`")
 _NO_GIT = re.compile(r"Git executable not found|cannot find binary path")
 
+_PROXY = "the proxy between did not let it through"
 # What happened, and whether it may pass by itself.
 _REASONS = [
     (re.compile(r"lookup address|[Cc]ould not resolve host|dns error"),
      "its name cannot be resolved", True),
+    (re.compile(r"407 Proxy"), _PROXY, False),
+    (re.compile(r"tunnel error"), _PROXY, True),
+    (re.compile(r"InvalidContentType|wrong version number"),
+     "it does not speak TLS, which its URL asks for", False),
     (re.compile(r"certificate"), "its TLS certificate is not trusted", False),
     (re.compile(r"timed out"), "it did not answer in time", True),
     (re.compile(r"refused|Couldn't connect to server"), "it refused the connection", True),
     (re.compile(r"Network is unreachable|No route to host"), "no network leads to it", True),
     (re.compile(r"(?:\(|status: )(429|5\d\d) ?([^)\n]*)"), r"it answered \1 \2", True),
-    (re.compile(r"unexpected JSON"), "what it answers is not what an index answers", False),
+    (re.compile(r"end of file before message length|unexpected EOF|connection closed before"),
+     "its answer broke off", True),
+    (re.compile(r"returned error: (5\d\d)"), r"it answered \1", True),
+    (re.compile(r"(?:\(|status: )(4\d\d) ?([^)\n]*)"), r"it answered \1 \2", False),
+    (re.compile(r"unexpected JSON|`Content-Type`"),
+     "what it answers is not what an index answers", False),
 ]  # fmt: skip
 
 
@@ -62,30 +75,47 @@ def index_finding(failure: UvFailure, error: UvError) -> Finding | None:
     if "404 Not Found" in said:
         url = _url(said)
         return _finding(
-            Code.DEPENDENCY_NOT_FOUND,
-            f"there is nothing at {url}",
-            said,
-            Hint(title=f"correct the URL in {failure.file}"),
+            Code.DEPENDENCY_NOT_FOUND, f"there is nothing at {url}", said, _gone(failure, said, url)
         )
-    return _unreachable(said)
+    see = Hint(title="see whether it can be reached from here", command=f"curl -I {_url(said)}")
+    return _unreachable(said, see)
 
 
-def _unreachable(said: str) -> Finding:
+def _gone(failure: UvFailure, said: str, url: str) -> Hint:
+    """What to do about a file that is not where its URL says; who says it decides."""
+    if failure.requirements_from == "uv.lock":
+        return Hint(
+            title="uv.lock names a file that is gone: lock anew",
+            command=f"uv lock --upgrade --project {shlex.quote(failure.bundle_path)}",
+        )
+    if f" @ {url}" in said:
+        return Hint(title=f"correct the URL in {failure.file}")
+    return Hint(title="the package index lists this file and has it not: ask for another version")
+
+
+def _unreachable(said: str, see: Hint) -> Finding:
     why, retryable = "the request failed", True
     for pattern, reason, passes in _REASONS:
         if found := pattern.search(said):
             why, retryable = found.expand(reason).strip(), passes
             break
-    hints = [Hint(title="see whether it can be reached from here", command=f"curl -I {_url(said)}")]
-    if "certificate" in why:
+    hints = [see]
+    if why == _PROXY:
+        hints.insert(0, Hint(title="see what HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name",
+                             command="env | grep -i _proxy"))  # fmt: skip
+    elif "not speak TLS" in why:
+        hints.insert(
+            0, Hint(title="if it is meant to have none, its URL begins with http, not https")
+        )
+    elif "certificate" in why:
         hints = [
             Hint(title="if it is your organisation's own certificate, use the system's trust store",
                  command="export UV_SYSTEM_CERTS=1"),
             Hint(title="or name the file that has it", command="export SSL_CERT_FILE=/a/file.pem"),
         ]  # fmt: skip
-    elif why.startswith("it answered"):
+    elif why.startswith("it answered") and retryable:
         hints.insert(0, Hint(title="run it again later: the fault is the server's"))
-    else:
+    elif retryable:
         hints.append(
             Hint(title="behind a proxy, name it", command="export HTTPS_PROXY=http://proxy.example")
         )
@@ -114,29 +144,39 @@ def _unauthorized(text: str, refusal: str) -> Finding:
 
 
 def _git(said: str) -> Finding:
-    url = _url(said)
+    fetched = _GIT_URL.search(said)
+    url = _without_credentials(fetched.group(1)) if fetched else _url(said)
+    see = Hint(title="see what git says by itself", command=f"git ls-remote {url}")
     if _NO_GIT.search(said):
         return _finding(
             Code.ENVIRONMENT_FAILED,
             f"git is not installed, and {url} is a git repository",
             said,
-            Hint(title="install git"),
+            Hint(title="install git (git on Debian)"),
+            Hint(title="or name a release of it on a package index, which needs no git"),
         )
     if _GIT_UNAUTHORIZED.search(said):
         return _finding(
             Code.INDEX_UNAUTHORIZED,
             f"git has no access to {url}",
             said,
-            Hint(title="see that git can fetch it by itself", command=f"git ls-remote {url}"),
+            see,
+            Hint(
+                title="give git the credentials: a key for ssh, or a credential helper",
+                command="git config --global credential.helper store",
+            ),
         )
     if _GIT_MISSING.search(said):
+        revision = _GIT_REVISION.search(said)
         return _finding(
             Code.DEPENDENCY_NOT_FOUND,
-            f"there is no git repository or revision such as {url}",
+            f"there is no revision {revision.group(1)} in {url}"
+            if revision
+            else f"there is no git repository at {url}",
             said,
-            Hint(title="see what is there", command=f"git ls-remote {url}"),
+            see,
         )
-    return _unreachable(said)
+    return _unreachable(said, see)
 
 
 def _finding(
@@ -155,7 +195,11 @@ def _finding(
 def _url(said: str) -> str:
     """The URL that was asked, without credentials: a summary is shown everywhere."""
     found = _URL.search(said) or re.search(r"file://[^\s`']+", said)
-    return re.sub(r"//[^/@]*@", "//", found.group()) if found else "the package index"
+    return _without_credentials(found.group()) if found else "the package index"
+
+
+def _without_credentials(url: str) -> str:
+    return re.sub(r"//[^/@]*@", "//", url)
 
 
 def _host(said: str) -> str:

@@ -13,7 +13,7 @@ from runner.diagnosis.codes import Code
 from runner.diagnosis.report import Hint
 from runner.diagnosis.text import last_lines, one_line, printable
 from runner.diagnosis.uv_build import build_finding
-from runner.diagnosis.uv_error import UvError, UvFailure, parse_uv_error
+from runner.diagnosis.uv_error import UvError, UvFailure, parse_uv_error, without_drawing
 from runner.diagnosis.uv_index import index_finding
 from runner.diagnosis.uv_python import (
     minors_of_wheels,
@@ -25,10 +25,10 @@ from runner.diagnosis.uv_resolution import resolution_finding
 from runner.events import Phase
 
 _DENIED = re.compile(
-    r"(?:`([^`]+)`.*?)?(Permission denied|Read-only file system|Operation not permitted"
-    r"|File exists|Not a directory) \(os error \d+\)",
-    re.DOTALL,
+    r"(Permission denied|Read-only file system|Operation not permitted"
+    r"|File exists|Not a directory) \(os error \d+\)"
 )
+_QUOTED = re.compile(r"`([^`]+)`")
 _NO_WHEEL_LOCKED = re.compile(
     r"Distribution `([\w.-]+)==(\S+) @ [^`]*` can't be installed because it doesn't have"
 )
@@ -36,7 +36,11 @@ _OWN_PYTHON = re.compile(r"incompatible with the project's Python requirement: `
 _INCLUDED_MISSING = re.compile(
     r"included file in `([^`]+)`[^`]*failed to read from file `([^`]+)`: No such file"
 )
+_FOLDER_MISSING = re.compile(r"Failed to read `--find-links` directory: (\S+)")
+_NOT_READ = re.compile(r"expected '-c', '-e', '-r' or the start of a requirement: (\S+?):(\d+):")
+_NO_CACHE = re.compile(r"Failed to initialize cache at `([^`]+)`")
 _FILE_MISSING = re.compile(r"(?:File not found|Distribution not found at): `?([^`\n]+)`?")
+_OF_CONDA = re.compile(r"/feedstock_root/|/conda-bld/|/croot/")
 _REQUIREMENT = re.compile(r"Couldn't parse requirement in `([^`]+)`")
 
 
@@ -76,10 +80,14 @@ def _disk_full(error: UvError) -> Finding | None:
 
 
 def _permission_denied(failure: UvFailure, error: UvError) -> Finding | None:
-    denied = _DENIED.search(error.said)
-    if denied is None:
+    path: str | None
+    if denied := _DENIED.search(error.said):
+        quoted = _QUOTED.search(error.said, 0, denied.start())
+        path, reason = quoted.group(1) if quoted else None, denied.group(1)
+    elif no_cache := _NO_CACHE.search(error.said):
+        path, reason = no_cache.group(1), _last(error).rpartition(": ")[2]
+    else:
         return None
-    path, reason = denied.groups()
     own = path is not None and any(argument.startswith(path) for argument in failure.argv)
     return Finding(
         phase=Phase.ENVIRONMENT,
@@ -127,7 +135,8 @@ def _input_refused(failure: UvFailure, error: UvError) -> Finding | None:
         hint = Hint(title="upgrade uv beside the runner", command="python -m pip install -U uv")
     elif "Failed to parse `uv.lock`" in said:
         code, summary = Code.ENVIRONMENT_FAILED, f"uv.lock is broken: {_last(error)}"
-        hint = Hint(title="remove it and lock anew", command=relock)
+        lock = shlex.quote(f"{failure.bundle_path}/uv.lock")
+        hint = Hint(title="remove it and lock anew", command=f"rm {lock} && {relock}")
     elif "Hash mismatch" in said:
         code = Code.ENVIRONMENT_FAILED
         summary = f"{_last(error)}: what the index has is not what was recorded"
@@ -137,9 +146,25 @@ def _input_refused(failure: UvFailure, error: UvError) -> Finding | None:
         )
     elif requirement := _REQUIREMENT.search(said):
         code = Code.ENVIRONMENT_FAILED
-        reason = error.messages[-1].splitlines()[0]
-        summary = f"{requirement.group(1)} has a requirement that is none: {reason}"
+        reason, *quoted = error.messages[-1].splitlines()
+        what = f": {quoted[0].strip()}" if quoted else ""
+        summary = f"{requirement.group(1)} has a requirement that is none{what}: {reason}"
         hint = Hint(title=f"correct it in {requirement.group(1)} (PEP 508)")
+    elif option := _NOT_READ.search(said):
+        code = Code.ENVIRONMENT_FAILED
+        file, line = option.groups()
+        summary = f"{file}:{line} is neither a requirement nor an option that uv knows"
+        hint = Hint(title=f"correct line {line} of {file}, or remove it")
+    elif "`--require-hashes`" in said:
+        code, summary = Code.ENVIRONMENT_FAILED, one_line(said, 200)
+        hint = Hint(
+            title="write each requirement with its version and hashes",
+            command="uv pip compile --generate-hashes requirements.in -o requirements.txt",
+        )
+    elif folder := _FOLDER_MISSING.search(said):
+        code = Code.DEPENDENCY_NOT_FOUND
+        summary = f"packages are to be found in {folder.group(1)}, which does not exist"
+        hint = Hint(title="correct UV_FIND_LINKS, or find-links where the bundle sets it")
     elif included := _INCLUDED_MISSING.search(said):
         including, path = included.groups()
         name = path.removeprefix(f"{failure.bundle_path}/")
@@ -148,8 +173,14 @@ def _input_refused(failure: UvFailure, error: UvError) -> Finding | None:
         hint = Hint(title=f"add {name} to the bundle, or remove the line that includes it")
     elif missing := _FILE_MISSING.search(said):
         code = Code.DEPENDENCY_NOT_FOUND
-        summary = f"{failure.requirements_from} refers to {missing.group(1)}, which does not exist"
-        hint = Hint(title="add it to the bundle, or remove what refers to it")
+        path = missing.group(1).removeprefix(f"file://{failure.bundle_path}/")
+        summary = f"{failure.requirements_from} refers to {path}, which does not exist"
+        hint = Hint(title=f"add {path} to the bundle, or remove what refers to it")
+        if _OF_CONDA.search(path):
+            hint = Hint(
+                title="ask for it by its version: pip freeze writes where conda once built it",
+                command="python -m pip list --format=freeze",
+            )
     else:
         return None
     return Finding(
@@ -162,7 +193,11 @@ def _unrecognised(failure: UvFailure, error: UvError, stderr: str) -> Finding:
     if failure.signal is not None:
         return _killed(failure, failure.signal, stderr)
     status = "by a signal" if failure.exit_code is None else f"with status {failure.exit_code}"
-    said = f": {one_line(words[0], 140)}" if words else " and said nothing"
+    if words:
+        # The first says what failed and the last, nearest to the root, why.
+        said = f": {one_line(': '.join(dict.fromkeys([words[0], words[-1]])), 200)}"
+    else:
+        said = " and said nothing"
     return Finding(
         phase=Phase.ENVIRONMENT,
         code=Code.ENVIRONMENT_FAILED,
@@ -206,4 +241,4 @@ def _by_hand(failure: UvFailure) -> str:
 
 
 def _last(error: UvError) -> str:
-    return one_line(error.messages[-1].partition("\n\n")[0], 120)
+    return one_line(without_drawing(error.messages[-1].partition("\n\n")[0]), 120)

@@ -1,6 +1,7 @@
 """Failures that are made to happen, one scenario for each cause, in the order of the phases."""
 
 from failures.scenario import Scenario
+from failures.scenarios_answers import ANSWERS
 from failures.scenarios_build import BUILD
 from failures.scenarios_bundle import BUNDLE
 from failures.scenarios_deaths import DEATHS
@@ -16,6 +17,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *RESOLUTION,
     *BUILD,
     *INDEX,
+    *ANSWERS,
     *LOAD,
     *DEATHS,
     *EXECUTE,

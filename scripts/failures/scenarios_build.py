@@ -81,6 +81,14 @@ def _packed(
     }
 
 
+def _refusing_python() -> dict[str, str]:
+    """A project whose metadata, once it is built, asks for Python 3.13."""
+    packed = _packed({"seir/__init__.py": ""}, {}, metadata="Requires-Python: >=3.13\\n")
+    files = {name: str(text).replace("seir", "fastsir") for name, text in packed.items()}
+    rest = 'dynamic = ["requires-python"]\n' + BACKEND.format(requires="")
+    return {**files, "pyproject.toml": project(rest, name="fastsir")}
+
+
 # Ends as setuptools does where a compiler fails.
 COMPILE = (
     'import subprocess, sys\n'
@@ -139,6 +147,18 @@ BUILD = (
         ),
     ),
     Scenario(
+        "dependency-build-failed-python-headers",
+        Code.DEPENDENCY_BUILD_FAILED,
+        "the C headers of Python itself are missing",
+        FASTSIR,
+        prepare=(
+            _with("gcc"),
+            _source(
+                'open("fastsir.c", "w").write("#include <Python.h>\\n")\n' + COMPILE.format("")
+            ),
+        ),
+    ),
+    Scenario(
         "dependency-build-failed-no-compiler",
         Code.DEPENDENCY_BUILD_FAILED,
         "there is no C compiler",
@@ -179,6 +199,76 @@ BUILD = (
         prepare=(_source("import numpy"),),
     ),
     Scenario(
+        "dependency-build-failed-module-name",
+        Code.DEPENDENCY_BUILD_FAILED,
+        "a dependency's build imports a module whose distribution has another name",
+        FASTSIR,
+        prepare=(_source("import yaml"),),
+    ),
+    Scenario(
+        "dependency-build-failed-removed-module",
+        Code.DEPENDENCY_BUILD_FAILED,
+        "a dependency's build imports a module that Python no longer has: imp",
+        FASTSIR,
+        prepare=(python("3.12"), _source("import imp")),
+    ),
+    Scenario(
+        "dependency-build-failed-python-2",
+        Code.DEPENDENCY_BUILD_FAILED,
+        "a dependency's build is written for Python 2",
+        FASTSIR,
+        prepare=(_source("exec(compile(\"print 'building'\", 'setup.py', 'exec'))"),),
+    ),
+    Scenario(
+        "dependency-build-failed-pkg-config",
+        Code.DEPENDENCY_BUILD_FAILED,
+        "pkg-config does not know a C library",
+        FASTSIR,
+        prepare=(
+            _with("pkg-config"),
+            _source(
+                'import subprocess\nsubprocess.check_call(["pkg-config", "--cflags", "gslnone"])'
+            ),
+        ),
+    ),
+    Scenario(
+        "dependency-build-failed-killed",
+        Code.DEPENDENCY_BUILD_FAILED,
+        "somebody kills a dependency's build, as the kernel does where memory runs out",
+        FASTSIR,
+        prepare=(_source("import os\nos.kill(os.getpid(), 9)"),),
+    ),
+    Scenario(
+        "dependency-build-failed-damaged",
+        Code.DEPENDENCY_BUILD_FAILED,
+        "the source of a dependency is no archive",
+        FASTSIR,
+        prepare=(index({"fastsir-1.0.tar.gz": b"<html>log in first</html>"}),),
+    ),
+    Scenario(
+        "dependency-build-failed-no-project",
+        Code.DEPENDENCY_BUILD_FAILED,
+        "a folder of the bundle is asked for as a package, and says nowhere how it is built",
+        {"requirements.txt": "-e ./lib\n", "lib/sir.py": "", "wire.py": WIRE},
+    ),
+    Scenario(
+        "dependency-python-conflict-build",
+        Code.DEPENDENCY_PYTHON_CONFLICT,
+        "a dependency's build refuses this Python in words of its own",
+        FASTSIR,
+        prepare=(
+            python("3.12"),
+            _source("raise SystemExit('fastsir needs Python 3.13 or newer')"),
+        ),
+    ),
+    Scenario(
+        "dependency-python-conflict-metadata",
+        Code.DEPENDENCY_PYTHON_CONFLICT,
+        "which Python a dependency needs is known once it is built",
+        FASTSIR,
+        prepare=(python("3.12"), index(sdist("fastsir", "1.0", _refusing_python()))),
+    ),
+    Scenario(
         "bundle-build-failed",
         Code.BUNDLE_BUILD_FAILED,
         "the bundle's own build looks for what is not there",
@@ -202,6 +292,27 @@ BUILD = (
             "pyproject.toml": project('[build-system]\nrequires = []\nbuild-backend = "hatch"\n'),
             "wire.py": WIRE,
         },
+    ),
+    Scenario(
+        "bundle-build-failed-own-module",
+        Code.BUNDLE_BUILD_FAILED,
+        "the bundle's own build imports a module of the bundle, which a build does not see",
+        {
+            **_bundle_built_by("import sys\nsys.path.clear()\nimport sirlib"),
+            "sirlib/__init__.py": "",
+        },
+    ),
+    Scenario(
+        "bundle-build-failed-script",
+        Code.BUNDLE_BUILD_FAILED,
+        "the bundle declares a command that names no function",
+        _packed(
+            {
+                "seir/__init__.py": WIRE,
+                "seir-1.0.dist-info/entry_points.txt": "[console_scripts]\nseir = seir\n",
+            },
+            {},
+        ),
     ),
     Scenario(
         "module-not-found-not-packaged",

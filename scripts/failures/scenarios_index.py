@@ -80,6 +80,24 @@ def _git(_: Place) -> None:
     program("git")
 
 
+def _from_git_revision(place: Place) -> None:
+    """The bundle asks for a revision that its repository does not have."""
+    repository = place.folder / "epimodels"
+    repository.mkdir()
+    (repository / "README").write_text("")
+    commit = ["-c", "user.name=a", "-c", "user.email=a@example.invalid", "commit", "-qm", "first"]
+    for words in (["init", "-q"], ["add", "."], commit):
+        subprocess.run(
+            [program("git"), *words], cwd=repository, env=place.env, check=True, timeout=60
+        )
+    place.write({"bundle/requirements.txt": f"epimodels @ git+file://{repository}@v9\n"})
+
+
+def _uv_cache_is_file(place: Place) -> None:
+    place.write({"file": ""})
+    place.env["UV_CACHE_DIR"] = str(place.folder / "file" / "uv-cache")
+
+
 def _with_credentials(place: Place) -> None:
     url = place.env["UV_DEFAULT_INDEX"]
     use_index(place, url.replace("://", "://epi:secret-of-nobody@"))
@@ -180,6 +198,23 @@ INDEX = (
         prepare=(serve(_garbage),),
     ),
     Scenario(
+        "index-unreachable-proxy",
+        Code.INDEX_UNREACHABLE,
+        "the proxy that uv is told to use is not there",
+        SIX,
+        prepare=(
+            at("https://index.example/simple"),
+            _environ(HTTPS_PROXY="http://epi:secret-of-nobody@127.0.0.1:9"),
+        ),
+    ),
+    Scenario(
+        "index-unreachable-git-500",
+        Code.INDEX_UNREACHABLE,
+        "the host of a git repository is broken: 500",
+        SIX,
+        prepare=(refusing(500), _from_git),
+    ),
+    Scenario(
         "index-unreachable-offline",
         Code.INDEX_UNREACHABLE,
         "uv is told to stay offline, and its cache is empty",
@@ -220,6 +255,20 @@ INDEX = (
         "the git repository does not exist",
         {"requirements.txt": "epimodels @ git+file:///srv/no-such-repo\n", "wire.py": WIRE},
         prepare=(_git,),
+    ),
+    Scenario(
+        "dependency-not-found-git-revision",
+        Code.DEPENDENCY_NOT_FOUND,
+        "the git repository has no such revision",
+        SIX,
+        prepare=(_from_git_revision,),
+    ),
+    Scenario(
+        "dependency-not-found-find-links",
+        Code.DEPENDENCY_NOT_FOUND,
+        "the folder in which packages are to be found is not there",
+        SIX,
+        prepare=(_environ(UV_FIND_LINKS="/srv/no-such-wheels"),),
     ),
     Scenario(
         "environment-failed-no-git",
@@ -278,6 +327,13 @@ INDEX = (
         "uv's own cache is on a read-only disk",
         SIX,
         prepare=(index(LARGE), _read_only_uv_cache),
+    ),
+    Scenario(
+        "permission-denied-uv-cache-file",
+        Code.PERMISSION_DENIED,
+        "a file is where uv's cache is to be",
+        SIX,
+        prepare=(index(LARGE), _uv_cache_is_file),
     ),
     Scenario(
         "environment-timeout",

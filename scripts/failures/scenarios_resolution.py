@@ -45,6 +45,11 @@ def _locked(change: tuple[str, str]) -> Prepare:
     return prepare
 
 
+def _empty_uv_cache(place: Place) -> None:
+    """Locking has left the package's metadata there."""
+    place.env["UV_CACHE_DIR"] = str(place.folder / "uv-cache-2")
+
+
 DEPENDS = {"pyproject.toml": project('dependencies = ["epimodels"]\n'), "wire.py": WIRE}
 SIX = wheel("six", "1.16.0")
 CORE_1, CORE_2 = wheel("epicore", "1.0"), wheel("epicore", "2.0")
@@ -181,6 +186,53 @@ RESOLUTION = (
         "uv.lock was written by a newer uv",
         DEPENDS,
         prepare=(index(wheel("epimodels", "1.0")), _locked(("version = 1\n", "version = 9\n"))),
+    ),
+    Scenario(
+        "environment-failed-lock-lacks-package",
+        Code.ENVIRONMENT_FAILED,
+        "uv.lock was edited by hand, and a package is missing from it",
+        DEPENDS,
+        prepare=(
+            index(wheel("epimodels", "1.0", "six"), SIX),
+            _locked(('[[package]]\nname = "six"', '[[package]]\nname = "sixth"')),
+        ),
+    ),
+    Scenario(
+        "dependency-not-found-lock",
+        Code.DEPENDENCY_NOT_FOUND,
+        "uv.lock names a file that the index no longer has",
+        DEPENDS,
+        prepare=(
+            index(wheel("epimodels", "1.0")),
+            _locked(("/files/epimodels", "/gone/epimodels")),
+            _empty_uv_cache,
+        ),
+    ),
+    Scenario(
+        "environment-failed-option",
+        Code.ENVIRONMENT_FAILED,
+        "requirements.txt has an option that uv does not know",
+        _requirements("six", "--frobnicate"),
+        prepare=(index(SIX),),
+    ),
+    Scenario(
+        "environment-failed-no-hash",
+        Code.ENVIRONMENT_FAILED,
+        "requirements.txt wants hashes, and has none",
+        _requirements("--require-hashes", "six==1.16.0"),
+        prepare=(index(SIX),),
+    ),
+    Scenario(
+        "dependency-conflict-for-build",
+        Code.DEPENDENCY_CONFLICT,
+        "what the bundle's build requires excludes itself",
+        {
+            "pyproject.toml": project(
+                '[build-system]\nrequires = ["six<1.16", "six>=1.16"]\nbuild-backend = "six"\n'
+            ),
+            "wire.py": WIRE,
+        },
+        prepare=(index(SIX, wheel("six", "1.15.0")),),
     ),
     Scenario(
         "environment-failed-hash",
