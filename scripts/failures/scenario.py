@@ -86,7 +86,7 @@ class Place:
 
     def environment(self) -> Path:
         """The environment that :meth:`run_well` built."""
-        (found,) = (path for path in (self.cache / "environments").iterdir() if path.is_dir())
+        (found,) = (path for path in (self.cache / "layers").iterdir() if path.is_dir())
         return found
 
 

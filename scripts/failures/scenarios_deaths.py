@@ -18,7 +18,7 @@ from failures.scenario import (
     root,
     signal_child,
 )
-from runner import oom
+from runner import cgroups
 from runner.diagnosis.codes import Code
 
 # The memory of the control group in which the kernel kills a child.
@@ -43,8 +43,8 @@ def _control_group(place: Place) -> None:
     """The run is in a control group with little memory."""
     linux(place)
     root(place)
-    v1 = oom.CGROUPS / "memory"
-    base, limit = (v1, "memory.limit_in_bytes") if v1.is_dir() else (oom.CGROUPS, "memory.max")
+    v1 = cgroups.CGROUPS / "memory"
+    base, limit = (v1, "memory.limit_in_bytes") if v1.is_dir() else (cgroups.CGROUPS, "memory.max")
     group = base / place.folder.name
     try:
         group.mkdir()

@@ -20,6 +20,7 @@ from failures.scenario import (
     program,
     root,
 )
+from failures.scenarios_interpreter import NOT_MENDED
 from runner.diagnosis.codes import Code
 
 PLAIN = {"requirements.txt": "", "wire.py": WIRE}
@@ -152,6 +153,7 @@ def _built_elsewhere(place: Place) -> None:
     python.unlink()
     python.write_bytes(ARM_64)
     python.chmod(0o755)
+    place.prelude = NOT_MENDED
 
 
 INDEX = (

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import bundle_protocol
+from failures.index import index, wheel
 from failures.scenario import WIRE, Place, Prepare, Scenario, installed, python
 from failures.scenarios_bundle import project
 from runner.diagnosis.codes import Code
@@ -30,6 +31,7 @@ def _other_python_under_environment(place: Place) -> None:
     link = place.environment() / "bin" / "python"
     link.unlink()
     link.symlink_to(other)
+    place.prelude = NOT_MENDED
 
 
 def _child_of_another_release(place: Place) -> None:
@@ -44,14 +46,21 @@ def _child_of_another_release(place: Place) -> None:
 
 
 def _startup(code: str) -> Prepare:
-    """What the environment's Python runs at its start, as a sitecustomize of a site would."""
+    """What the environment's Python runs at its start: a dependency brings a sitecustomize."""
 
     def prepare(place: Place) -> None:
-        place.run_well()
-        (site,) = place.environment().glob("lib/python*/site-packages")
-        (site / "sitecustomize.py").write_text(code)
+        place.write({"bundle/requirements.txt": "licences\n"})
+        index(wheel("licences", "1.0", files={"sitecustomize.py": code}))(place)
 
     return prepare
+
+
+# As where the cache is read-only: what is wrong with an environment cannot be mended.
+NOT_MENDED = """\
+import runner.environment.build, runner.prepare
+async def nothing(*arguments): return None
+runner.environment.build._what_is_wrong = runner.prepare.discard_damaged = nothing
+"""
 
 
 INTERPRETER = (
@@ -161,7 +170,7 @@ INTERPRETER = (
     Scenario(
         "child-exited-at-start",
         Code.CHILD_EXITED,
-        "a sitecustomize of the environment that ends the process before it says hello",
+        "a dependency's sitecustomize that ends the process before it says hello",
         PLAIN,
         prepare=(
             _startup("import os, sys\nsys.stderr.write('no licence found\\n')\nos._exit(3)\n"),
@@ -170,14 +179,14 @@ INTERPRETER = (
     Scenario(
         "child-crashed-at-start",
         Code.CHILD_CRASHED,
-        "a sitecustomize of the environment that crashes the process",
+        "a dependency's sitecustomize that crashes the process",
         PLAIN,
         prepare=(_startup("import ctypes\nctypes.string_at(0)\n"),),
     ),
     Scenario(
         "child-hung-at-start",
         Code.CHILD_HUNG,
-        "a sitecustomize of the environment that waits for ever",
+        "a dependency's sitecustomize that waits for ever",
         PLAIN,
         args=("--startup-timeout", "1"),
         prepare=(_startup("import sys, time\nif sys.argv[0]: time.sleep(1000)\n"),),
@@ -185,7 +194,7 @@ INTERPRETER = (
     Scenario(
         "protocol-violation-no-stdout",
         Code.PROTOCOL_VIOLATION,
-        "a sitecustomize of the environment that closes standard output",
+        "a dependency's sitecustomize that closes standard output",
         PLAIN,
         prepare=(_startup("import os\nos.close(1)\n"),),
     ),
