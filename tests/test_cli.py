@@ -447,3 +447,23 @@ def test_windows_is_refused_in_one_line() -> None:
     )
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1 and "Windows" in done.stderr
+
+
+def test_several_bundles_are_checked_and_the_first_failure_is_the_exit_code(
+    command: Command, tmp_path: Path
+) -> None:
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    for folder in (good, bad):
+        folder.mkdir()
+        (folder / "requirements.txt").write_text("")
+        (folder / "wire.py").write_text("def wire(e, p, s):\n    return {'a': b''}\n")
+    (bad / "wire.py").write_text("raise RuntimeError('no')\n")
+    done = command("check", "--build", good, bad, good, "--json")
+    assert done.returncode == 12
+    said = json.loads(done.stdout)
+    assert said["ok"] is False
+    assert [check["ok"] for check in said["checks"]] == [True, False, True]
+    done = command("check", "--build", good, good)
+    assert (done.returncode, done.stdout.count("loads on")) == (0, 2)
+    done = command("check", good, bad, "--report", tmp_path / "report.json")
+    assert done.returncode == 2

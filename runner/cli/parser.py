@@ -56,6 +56,8 @@ class Replay(Struct, frozen=True):
 class Check(Command, frozen=True, kw_only=True):
     build: bool
     lock_to: Path | None
+    more: list[Path]
+    """Further bundles, to prepare a machine for."""
 
 
 class EnvList(Struct, frozen=True):
@@ -126,6 +128,7 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> AnyComman
             words=["modelops-runner", *argv],
             build=given.build or given.lock_to is not None,
             lock_to=given.lock_to,
+            more=given.more,
         )
     return Exec(
         bundle=given.bundle,
@@ -245,6 +248,9 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         parents=[common],
         help="say what can be known without running a task",
         description="Say everything about a bundle that can be known without running a task.",
+    )
+    check.add_argument(
+        "more", metavar="BUNDLE", nargs="*", type=Path, help="others, to prepare a machine for"
     )
     check.add_argument(
         "--build", action="store_true", help="also build the environment and load the bundle"

@@ -80,6 +80,8 @@ def run(command: AnyCommand) -> int:
         from runner.cli.env import run_env
 
         return _print(*run_env(command))
+    if isinstance(command, Check) and command.more:
+        return _check_each(command)
     try:
         if command.report is not None:
             _check_folder("--report", command.report.parent)
@@ -97,6 +99,28 @@ def run(command: AnyCommand) -> int:
     except UsageError as error:
         print(f"modelops-runner: error: {error}", file=sys.stderr)
         return 2
+
+
+def _check_each(command: Check) -> int:
+    """Check several bundles, one after the other; the exit code is that of the first failure."""
+    if command.report or command.record or command.lock_to:
+        print(
+            "modelops-runner: error: --report, --record and --lock-to take one bundle at a time",
+            file=sys.stderr,
+        )
+        return 2
+    worst, texts = 0, []
+    for bundle in (command.bundle, *command.more):
+        one = msgspec.structs.replace(command, bundle=bundle, more=[])
+        exit_code, text = anyio.run(_run, one, None)
+        if exit_code > 128:  # a signal
+            return exit_code
+        worst = worst or exit_code
+        texts.append(text)
+    if command.json:
+        checks = ", ".join(text.strip() for text in texts)
+        return _print(worst, f'{{"ok": {"false" if worst else "true"}, "checks": [{checks}]}}\n')
+    return _print(worst, "\n".join(texts))
 
 
 def _print(exit_code: int, text: str) -> int:
