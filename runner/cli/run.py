@@ -1,6 +1,5 @@
 """Runs what the command line asks for, and says how it ended."""
 
-import json
 import os
 import re
 import shlex
@@ -10,12 +9,12 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
 
 import anyio
 import msgspec
 
 from runner.cli.live import Live
+from runner.cli.params import parse_value, read_params
 from runner.cli.parser import AnyCommand, Check, Command, Exec, Explain, Replay, ShowReport
 from runner.cli.result import (
     check_json,
@@ -178,47 +177,6 @@ def read_seed(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,20}", text) or int(text) > MAX_SEED:
         raise params_invalid(f"--seed {text!r} is not an integer in 0 .. 2**64-1")
     return int(text)
-
-
-def read_params(source: str) -> dict[str, Any]:
-    """Read parameters from a file, or from standard input where the source is ``-``.
-
-    :raises Failure: ``params-invalid``, with the place in the file.
-    """
-    name = "standard input" if source == "-" else source
-    try:
-        data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-    except OSError as error:
-        raise params_invalid(f"{name} cannot be read: {error.strerror}") from error
-    try:
-        params = json.loads(data.decode("utf-8"), parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
-        where = f"{name}:{error.lineno}:{error.colno}"
-        raise params_invalid(f"{where} is not JSON: {error.msg}") from error
-    except ValueError as error:  # not UTF-8, a constant, an integer of too many digits
-        raise params_invalid(f"{name} is not JSON: {error}") from error
-    except RecursionError as error:
-        raise params_invalid(f"{name} is nested too deeply") from error
-    if not isinstance(params, dict):
-        raise params_invalid(f"{name} holds a JSON {_json_kind(params)}, not an object")
-    return params
-
-
-def parse_value(text: str) -> Any:
-    """JSON where it parses as JSON, else the string itself."""
-    try:
-        return json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON (RFC 8259, section 6)")
-
-
-def _json_kind(value: object) -> str:
-    kinds = {list: "array", str: "string", bool: "boolean", type(None): "null"}
-    return kinds.get(type(value), "number")
 
 
 def _prepare_output(folder: Path, bundle: Path) -> None:
