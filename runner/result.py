@@ -41,16 +41,20 @@ class Cost(Struct, frozen=True):
 class Result(Mapping[str, bytes]):
     """A task's outputs, name to bytes, and how they came about.
 
+    :param bundle: the bundle as it was when the task ran.
     :param isolation: what the task had.
     :param isolation_note: why, where it is not what was asked for.
     """
 
-    __slots__ = ("child", "cost", "isolation", "isolation_note", "outputs", "timings", "worker")
+    __slots__ = (
+        *("bundle", "child", "cost", "isolation", "isolation_note", "outputs", "timings", "worker"),
+    )
 
     def __init__(
         self,
         outputs: dict[str, bytes],
         *,
+        bundle: BundleInfo,
         child: ChildInfo,
         worker: WorkerInfo,
         timings: Timings,
@@ -59,6 +63,7 @@ class Result(Mapping[str, bytes]):
         isolation_note: str | None = None,
     ) -> None:
         self.outputs = outputs
+        self.bundle = bundle
         self.child = child
         self.worker = worker
         self.timings = timings
@@ -80,10 +85,11 @@ class Result(Mapping[str, bytes]):
 
         :param began: when it was asked for, on the monotonic clock.
         """
-        assert case.child is not None and case.worker is not None
+        assert case.bundle is not None and case.child is not None and case.worker is not None
         phases = {phase.phase.value: round(phase.seconds, 6) for phase in case.journal.phases}
         return cls(
             outputs,
+            bundle=case.bundle,
             child=case.child,
             worker=case.worker,
             timings=Timings(round(time.monotonic() - began, 6), phases),

@@ -64,7 +64,7 @@ def write_file(path: Path, data: bytes) -> None:
 
 
 def result_json(result: Result, outputs: dict[str, OutputFile]) -> str:
-    return _document(
+    return json_document(
         {
             "ok": True,
             "outputs": outputs,
@@ -76,7 +76,7 @@ def result_json(result: Result, outputs: dict[str, OutputFile]) -> str:
 
 
 def report_json(report: Report) -> str:
-    return _document({"ok": False, "report": report})
+    return json_document({"ok": False, "report": report})
 
 
 def result_lines(outputs: dict[str, OutputFile]) -> str:
@@ -90,12 +90,13 @@ def result_lines(outputs: dict[str, OutputFile]) -> str:
     )
 
 
-def _document(content: dict[str, object]) -> str:
+def json_document(content: dict[str, object]) -> str:
+    """What ``--json`` prints."""
     return json.dumps(msgspec.to_builtins(content), indent=2) + "\n"
 
 
 def check_json(check: Check) -> str:
-    return _document({"ok": True, **msgspec.to_builtins(check)})
+    return json_document({"ok": True, **msgspec.to_builtins(check)})
 
 
 def check_lines(check: Check) -> str:

@@ -5,17 +5,27 @@ import re
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import msgspec
 
 from runner.cli.live import Live
 from runner.cli.params import parse_value, read_params
-from runner.cli.parser import AnyCommand, Check, Command, Exec, Explain, Replay, ShowReport
+from runner.cli.parser import (
+    AnyCommand,
+    Check,
+    Command,
+    Exec,
+    Explain,
+    Replay,
+    ShowReport,
+    UsageError,
+)
 from runner.cli.result import (
     check_json,
     check_lines,
@@ -38,6 +48,11 @@ from runner.recording import Recorder
 from runner.result import Result
 from runner.task import MAX_SEED, Task, params_invalid
 
+if TYPE_CHECKING:
+    from runner.cli.tasks import ManyTasks
+
+_T = TypeVar("_T")
+
 _EXIT_CODES = {
     Phase.BUNDLE: 10,
     Phase.INTERPRETER: 10,
@@ -49,10 +64,6 @@ _EXIT_CODES = {
     Phase.SHUTDOWN: 13,
 }
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class UsageError(Exception):
-    """The command line asks for what cannot be: exit code 2."""
 
 
 def run(command: AnyCommand) -> int:
@@ -72,6 +83,10 @@ def run(command: AnyCommand) -> int:
             if command.output is not None:
                 _prepare_output(command.output, command.bundle)
             read_seed(command.seed)
+            if command.tasks is not None:
+                from runner.cli.tasks import ManyTasks
+
+                return _print(*anyio.run(_run_many, command, ManyTasks(command)))
         with _recorder(command) as recorder:
             return _print(*anyio.run(_run, command, recorder))
     except Failure as failure:  # the seed: a wrong command line, with a report all the same
@@ -85,14 +100,19 @@ def _print(exit_code: int, text: str) -> int:
     """Print the result; returns the exit code, or another where it could not be printed."""
     try:
         print(text, end="", flush=True)
-    except BrokenPipeError:
-        # Nobody reads it. Else the interpreter would flush, and complain, at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
     except OSError as error:
-        print(f"modelops-runner: error: standard output: {error.strerror}", file=sys.stderr)
-        return 14
+        return _not_printed(error)
     return exit_code
+
+
+def _not_printed(error: OSError) -> int:
+    """Standard output has refused; returns the exit code."""
+    # What is left of it the interpreter would flush, and complain, at its exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):  # nobody reads it
+        return 128 + signal.SIGPIPE
+    print(f"modelops-runner: error: standard output: {error.strerror}", file=sys.stderr)
+    return 14
 
 
 @contextmanager
@@ -112,24 +132,46 @@ async def _run(command: Exec | Check, recorder: Recorder | None) -> tuple[int, s
     """The exit code, and what goes to standard output."""
     live = Live()
     case = Case(live, recorder)
-    caught: list[signal.Signals] = []
-    outcome = 0, ""
+    number, outcome = await _unless_signalled(_outcome(command, case, live))
+    if number is not None:
+        report = diagnose(case, cancelled(case, number.name))
+        return 128 + number, _say_failed(command, report, live)
+    return outcome or (0, "")
+
+
+async def _run_many(command: Exec, many: "ManyTasks") -> tuple[int, str]:
+    """As :func:`_run`, for a file of tasks."""
+    live = Live()
+    case = Case(live)
+    number, outcome = await _unless_signalled(_outcome_of_many(command, case, many, live))
+    if number is not None:
+        finding = cancelled(case, number.name)
+        finding.hints = [many.hint()]
+        many.say_end()
+        report = diagnose(case, finding)
+        _say_failed(command, report, live)
+        return 128 + number, many.end(report)
+    return outcome or (0, "")
+
+
+async def _unless_signalled(run: Awaitable[_T]) -> tuple[signal.Signals | None, _T | None]:
+    """What a run gives, or the signal that has ended it."""
+    caught: signal.Signals | None = None
+    outcome: _T | None = None
     async with anyio.create_task_group() as tasks:
 
         async def cancel_on_signal() -> None:
+            nonlocal caught
             with anyio.open_signal_receiver(*_SIGNALS) as signals:
                 async for number in signals:
-                    caught.append(number)
+                    caught = number
                     tasks.cancel_scope.cancel()
                     return
 
         tasks.start_soon(cancel_on_signal)
-        outcome = await _outcome(command, case, live)
+        outcome = await run
         tasks.cancel_scope.cancel()
-    if caught:
-        report = diagnose(case, cancelled(case, caught[0].name))
-        return 128 + caught[0], _say_failed(command, report, live)
-    return outcome
+    return caught, outcome
 
 
 async def _outcome(command: Exec | Check, case: Case, live: Live) -> tuple[int, str]:
@@ -141,9 +183,30 @@ async def _outcome(command: Exec | Check, case: Case, live: Live) -> tuple[int, 
     except RunnerError as error:
         return _exit_code(error.report), _say_failed(command, error.report, live)
     live.close_line()
-    if command.report is not None:
-        command.report.unlink(missing_ok=True)
+    _keep_report(command, None)
     return 0, text
+
+
+async def _outcome_of_many(
+    command: Exec, case: Case, many: "ManyTasks", live: Live
+) -> tuple[int, str]:
+    from runner.cli.tasks import StdoutError
+
+    try:
+        await many.run(case)
+    except StdoutError as error:
+        assert isinstance(error.__cause__, OSError)
+        return _not_printed(error.__cause__), ""
+    except RunnerError as error:
+        wrong_file = error.report.code is Code.PARAMS_INVALID
+        if not wrong_file:
+            many.say_end()
+        _say_failed(command, error.report, live)
+        return 2 if wrong_file else _exit_code(error.report), many.end(error.report)
+    many.say_end()
+    failed = many.first_failure
+    _keep_report(command, failed)
+    return 0 if failed is None else _exit_code(failed), many.end(failed)
 
 
 async def _check(command: Check, case: Case) -> str:
@@ -217,12 +280,22 @@ def _say_failed(command: Command, report: Report, live: Live) -> str:
     with suppress(BrokenPipeError):  # nobody reads standard error
         live.close_line()
         render_report(report, Console(stderr=True))
-        if command.record is not None:
+        many = isinstance(command, Exec) and command.tasks is not None
+        if command.record is not None and not many:  # of many, each recording is announced
             folder = shlex.quote(str(command.record))
             print(f"recorded: modelops-runner replay {folder}", file=sys.stderr)
-    if command.report is not None:
-        write_file(command.report, msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+    _keep_report(command, report)
     return report_json(report) if command.json else ""
+
+
+def _keep_report(command: Command, report: Report | None) -> None:
+    """Write the report where ``--report`` wants it; where all went well, remove a stale one."""
+    if command.report is None:
+        return
+    if report is None:
+        command.report.unlink(missing_ok=True)
+    else:
+        write_file(command.report, msgspec.json.format(msgspec.json.encode(report)) + b"\n")
 
 
 def _exit_code(report: Report) -> int:
