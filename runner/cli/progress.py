@@ -26,6 +26,12 @@ class Totals:
         self.done = 0
         self.failures: Counter[Code] = Counter()
         self._began = time.monotonic()
+        self._first_began: float | None = None
+
+    def begin(self) -> None:
+        """A task begins: the rate counts from the first, and not from the environment's build."""
+        if self._first_began is None:
+            self._first_began = time.monotonic()
 
     @property
     def failed(self) -> int:
@@ -41,9 +47,10 @@ class Totals:
 
     def line(self) -> str:
         """The progress on one line, with the rate and the time that is left."""
-        rate = (self.done + self.failed) / max(self.seconds, 1e-9)
         parts = [f"{self.skipped + self.done} of {self.total} done", f"{self.failed} failed"]
-        if rate > 0:
+        ended = self.done + self.failed
+        if ended and self._first_began is not None:
+            rate = ended / (time.monotonic() - self._first_began)
             pace = f"{rate:.1f} a second" if rate >= 1 else f"{60 * rate:.1f} a minute"
             parts += [pace, f"{duration(self.left / rate)} left"]
         return ", ".join(parts)
@@ -91,10 +98,11 @@ def shown_progress(totals: Totals, file: TextIO = sys.stderr) -> Iterator[Progre
     from rich.progress import Progress as Bar
 
     bar = Bar(
-        BarColumn(),
+        BarColumn(bar_width=None),
         TextColumn("{task.description}", markup=False),
         console=Console(file=file),
         transient=True,
+        expand=True,
     )
     number = bar.add_task(totals.line(), total=totals.total, completed=totals.skipped)
 

@@ -36,7 +36,7 @@ class DoneLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """
 
     index: int
-    id: str | int | None = None
+    id: str | int | float | None = None
     ok: bool
     outputs: dict[str, OutputFile]
     cost: Cost
@@ -51,7 +51,7 @@ class FailedLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A task that failed."""
 
     index: int
-    id: str | int | None = None
+    id: str | int | float | None = None
     ok: bool
     report: Report
     task: str
@@ -79,24 +79,22 @@ class Lines:
         self._plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
         self._array = array
         self._before = b'{"results": [\n' if array else b""
-        self._turn = anyio.Lock()
 
     async def write(self, line: DoneLine | FailedLine) -> None:
         """:raises OSError: it could not be written."""
         # Not msgspec's own encoder: it refuses the lone surrogates that JSON can say.
         text = json.dumps(msgspec.to_builtins(line), separators=(",", ":")).encode()
-        async with self._turn:
-            left = memoryview(self._before + text + (b"" if self._array else b"\n"))
-            self._before = b",\n" if self._array else b""
-            while left:
-                if self._plain:
-                    left = left[os.write(self._descriptor, left) :]
-                    continue
-                # A pipe that is ready takes so much at once. Whoever reads may take its time, and
-                # the signals come in meanwhile.
-                with suppress(PermissionError):  # epoll refuses /dev/null
-                    await anyio.wait_writable(self._descriptor)
-                left = left[os.write(self._descriptor, left[: select.PIPE_BUF]) :]
+        left = memoryview(self._before + text + (b"" if self._array else b"\n"))
+        self._before = b",\n" if self._array else b""
+        while left:
+            if self._plain:
+                left = left[os.write(self._descriptor, left) :]
+                continue
+            # A pipe that is ready takes so much at once. Whoever reads may take its time, and
+            # the signals come in meanwhile.
+            with suppress(PermissionError):  # epoll refuses /dev/null
+                await anyio.wait_writable(self._descriptor)
+            left = left[os.write(self._descriptor, left[: select.PIPE_BUF]) :]
 
     def end(self, document: str) -> str:
         """What is left to print of the document whose array has the lines."""

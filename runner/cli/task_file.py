@@ -7,8 +7,8 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import AsyncIterator
-from contextlib import suppress
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager, suppress
 from typing import IO, Any
 
 import anyio
@@ -21,7 +21,13 @@ from runner.diagnosis.case import Failure
 from runner.diagnosis.report import Hint
 from runner.task import Task, check_task, params_invalid
 
-_KEYS = ("entrypoint", "params", "seed", "id")
+# What a task may have, and the kinds of JSON values that each may be.
+_KEYS = {
+    "entrypoint": ("string", "null"),
+    "params": ("object",),
+    "seed": ("number",),
+    "id": ("string", "number", "null"),
+}
 _EXAMPLE = '{"entrypoint": "baseline", "params": {"beta": 0.3}, "seed": 1, "id": "first"}'
 _READ_BYTES = 1 << 20
 # What is left to do waits in memory up to this size, and in an unnamed file from there on.
@@ -33,7 +39,7 @@ class GivenTask(Struct, frozen=True):
     """A line of the file."""
 
     task: Task
-    id: str | int | None = None
+    id: str | int | float | None = None
     """Whatever the caller calls it."""
 
     def digest(self, default_entrypoint: str) -> str:
@@ -72,40 +78,50 @@ class Plan:
         self._left.close()
 
 
-async def plan_tasks(source: str, default_entrypoint: str, done: dict[int, str]) -> Plan:
+async def plan_tasks(
+    source: str, plan: Plan, default_entrypoint: str, done: dict[int, str]
+) -> None:
     """Read the whole file, and see that each line is a task, before any of them is run.
 
     :param source: the file's name; ``-`` for standard input, which is read to its end.
+    :param plan: takes the tasks.
     :param done: the digests of the tasks that need not be run again, by their number.
     :raises Failure: ``params-invalid``, with the line and the column.
     """
     name = "standard input" if source == "-" else source
-    plan = Plan()
     try:
-        # Not blocking, or a named pipe would not open before somebody writes to it.
-        flags = os.O_RDONLY | os.O_NONBLOCK
-        descriptor = sys.stdin.fileno() if source == "-" else os.open(source, flags)
-        try:
+        with _opened(source) as descriptor:
             number = 0
             async for line in read_lines(descriptor):
                 number += 1
-                if line.strip():
-                    given = read_task(line, name, number)
-                    if done.get(plan.total) == given.digest(default_entrypoint):
-                        plan.skip()
-                    else:
-                        plan.add(line)
-        finally:
-            if source != "-":
-                os.close(descriptor)
-        plan.begin()
+                if not line.strip():
+                    continue
+                given = read_task(line, name, number)
+                if done.get(plan.total) == given.digest(default_entrypoint):
+                    plan.skip()
+                else:
+                    plan.add(line)
     except OSError as error:
-        plan.close()
         raise params_invalid(f"{name} cannot be read: {error.strerror}") from error
-    except BaseException:
-        plan.close()
+    except Failure as failure:
+        failure.finding.hints = [Hint(title=f"a line is a JSON object such as {_EXAMPLE}")]
         raise
-    return plan
+    plan.begin()
+
+
+@contextmanager
+def _opened(source: str) -> Iterator[int]:
+    """The file's descriptor."""
+    if source == "-":
+        yield sys.stdin.fileno()
+        return
+    # Not blocking, or a named pipe would not open before somebody writes to it.
+    with open(source, "rb", buffering=0, opener=_open_at_once) as file:  # noqa: PTH123 - its opener
+        yield file.fileno()
+
+
+def _open_at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 async def read_lines(descriptor: int) -> AsyncIterator[bytes]:
@@ -132,21 +148,17 @@ def read_task(line: bytes, name: str, number: int) -> GivenTask:
     :param number: of the line, from 1 on.
     :raises Failure: ``params-invalid``, with the line and the column.
     """
-    try:
-        given = decode_json(line, name, number)
-        if not isinstance(given, dict):
-            column = len(line) - len(line.lstrip()) + 1
-            kind = json_kind(given)
-            raise params_invalid(f"{name}:{number}:{column} holds a JSON {kind}, not an object")
-        for key, value in given.items():
-            try:
-                _check(key, value)
-            except Failure as failure:
-                place = f"{name}:{number}:{_column(line.decode(), key)}"
-                raise params_invalid(f"{place}: {failure.finding.summary}") from None
-    except Failure as failure:
-        failure.finding.hints = [Hint(title=f"a line is a JSON object such as {_EXAMPLE}")]
-        raise
+    given = decode_json(line, name, number)
+    if not isinstance(given, dict):
+        column = len(line) - len(line.lstrip()) + 1
+        kind = json_kind(given)
+        raise params_invalid(f"{name}:{number}:{column} holds a JSON {kind}, not an object")
+    for key, value in given.items():
+        try:
+            _check(key, value)
+        except Failure as failure:
+            place = f"{name}:{number}:{_column(line.decode(), key)}"
+            raise params_invalid(f"{place}: {failure.finding.summary}") from None
     return GivenTask(
         Task(given.get("entrypoint"), given.get("params", {}), given.get("seed", 0)),
         given.get("id"),
@@ -156,12 +168,13 @@ def read_task(line: bytes, name: str, number: int) -> GivenTask:
 def _check(key: str, value: Any) -> None:
     if key not in _KEYS:
         near = difflib.get_close_matches(key, _KEYS, n=1)
-        meant = f"; did you mean {near[0]!r}?" if near else f" ({', '.join(_KEYS)})"
+        meant = f"; did you mean {near[0]!r}?" if near else f", only {', '.join(_KEYS)}"
         raise params_invalid(f"a task has no {key!r}{meant}")
+    kind, kinds = json_kind(value), _KEYS[key]
+    if kind not in kinds:
+        raise params_invalid(f"{key!r} is a JSON {kind}, not {' or '.join(kinds)}")
     if key != "id":
         check_task(msgspec.structs.replace(Task(), **{key: value}))
-    elif isinstance(value, bool) or not isinstance(value, str | int | None):
-        raise params_invalid(f"the id is a JSON {json_kind(value)}, not a string or an integer")
 
 
 def _column(line: str, key: str) -> int:

@@ -3,7 +3,7 @@
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AsyncExitStack, aclosing, closing
 from pathlib import Path
 
 from anyio import to_thread
@@ -25,13 +25,13 @@ from runner.cli.result_lines import (
     outputs_folder,
 )
 from runner.cli.task_file import GivenTask, Plan, plan_tasks
-from runner.diagnosis.case import Case
+from runner.diagnosis.case import SUMMARY_CHARACTERS, Case
 from runner.diagnosis.codes import Code
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.report import Hint, Report
-from runner.diagnosis.text import LineDecoder, printable
+from runner.diagnosis.text import LineDecoder, one_line, printable
 from runner.environment.store import temporary_folder
-from runner.events import Event, EventHandler, Note, Output, Phase, Stream
+from runner.events import Event, EventHandler, Note, Output, Phase, PhaseStarted, Stream
 from runner.flow import reported
 from runner.prepare import read
 from runner.result import Result
@@ -68,16 +68,15 @@ class ManyTasks:
         :raises RunnerError: no task can be run, or no more; that a task fails is not raised.
         :raises StdoutError: nobody takes the result lines.
         """
-        with reported(case):
-            bundle = await read(case, self._command.settings, self._command.bundle)
-            done = await done_before(self._output, bundle.digest) if self._output else {}
-            plan = await plan_tasks(self._command.tasks or "-", bundle.default_entrypoint, done)
-            del done
-        try:
+        with closing(Plan()) as plan:
+            with reported(case):
+                bundle = await read(case, self._command.settings, self._command.bundle)
+                done = await done_before(self._output, bundle.digest) if self._output else {}
+                source = self._command.tasks or "-"
+                await plan_tasks(source, plan, bundle.default_entrypoint, done)
+                del done
             with case.journal.phase(Phase.EXECUTE):
                 stopped = await self._run(case, plan, bundle)
-        finally:
-            plan.close()
         if isinstance(stopped, RunnerError | StdoutError):
             raise stopped
         with reported(case):
@@ -154,7 +153,7 @@ class ManyTasks:
                 timeout=settings.timeout,
                 cache=cache,
                 record=self._command.record,
-                on_event=_show_building(progress),
+                on_event=_listener(progress, totals),
             )
             await stack.enter_async_context(runner)
             # Returned, and not raised: the runner would put it into a group.
@@ -189,7 +188,7 @@ class ManyTasks:
                     line = self._failed(index, given, digest, outcome.report)
                     if self._totals.failed <= SHOWN_FAILURES:
                         name = f"task {index}" + ("" if given.id is None else f" ({given.id})")
-                        progress.say(printable(f"{name}: {outcome}"))
+                        progress.say(one_line(printable(f"{name}: {outcome}"), SUMMARY_CHARACTERS))
                 try:
                     await self._lines.write(line)
                 except OSError as error:
@@ -236,18 +235,20 @@ def _would_meet_any_task(report: Report) -> bool:
     return not own or report.code is Code.INTERNAL_ERROR
 
 
-def _show_building(progress: Progress) -> EventHandler:
+def _listener(progress: Progress, totals: Totals) -> EventHandler:
     """Shows notes and what uv says, and not what thousands of tasks print."""
     decoder = LineDecoder()
     begun = ""
 
-    def show(event: Event) -> None:
+    def listen(event: Event) -> None:
         nonlocal begun
-        if isinstance(event, Note):
+        if isinstance(event, PhaseStarted) and event.phase is Phase.EXECUTE:
+            totals.begin()
+        elif isinstance(event, Note):
             progress.say(f"note: {event.text}")
         elif isinstance(event, Output) and event.stream is Stream.UV:
             *lines, begun = (begun + decoder.feed(event.data)).split("\n")
             for line in lines:
                 progress.say(f"  uv | {line}")
 
-    return show
+    return listen
