@@ -1,6 +1,7 @@
 """The file of ``--tasks``: a task a line, as JSON (JSON Lines, https://jsonlines.org)."""
 
 import difflib
+import errno
 import hashlib
 import json
 import os
@@ -113,10 +114,12 @@ async def plan_tasks(
 def _opened(source: str) -> Iterator[int]:
     """The file's descriptor."""
     if source == "-":
+        if sys.stdin is None:  # "<&-"
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         yield sys.stdin.fileno()
         return
     # Not blocking, or a named pipe would not open before somebody writes to it.
-    with open(source, "rb", buffering=0, opener=_open_at_once) as file:  # noqa: PTH123 - its opener
+    with open(source, "rb", buffering=0, opener=_open_at_once) as file:
         yield file.fileno()
 
 

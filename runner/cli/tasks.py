@@ -10,7 +10,7 @@ from anyio import to_thread
 
 from runner.bundle import Bundle
 from runner.cache import cache_folder
-from runner.cli.parser import Exec
+from runner.cli.parser import Exec, UsageError
 from runner.cli.progress import Progress, Totals, duration, shown_progress
 from runner.cli.result import describe_outputs, json_document
 from runner.cli.result_lines import (
@@ -56,6 +56,8 @@ class ManyTasks:
         self._command = command
         self._output = command.output
         if self._output is None:
+            if sys.stdout is None:  # ">&-"
+                raise UsageError("standard output is closed: give --output DIR")
             self._lines = Lines(sys.stdout.fileno(), array=command.json)
         else:
             self._lines = Lines(open_results(self._output))
