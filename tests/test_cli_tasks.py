@@ -1,5 +1,6 @@
 """``exec --tasks``, run as its users run it."""
 
+import io
 import json
 import os
 import pty
@@ -12,6 +13,9 @@ from typing import Any
 
 import psutil
 import pytest
+
+from runner.cli.progress import Totals, duration, shown_progress
+from runner.diagnosis.codes import Code
 
 WIRE = """
 import json, os, sys, time
@@ -506,6 +510,42 @@ def test_a_terminal_has_a_bar_and_the_results_are_still_alone_on_stdout(
     assert b" of 21 done, " in shown and "━".encode() in shown
     assert b"task 20: task-raised: ValueError in wire.py:6 (wire): [red]no" in shown
     assert b"21 tasks in " in shown
+
+
+def test_a_log_has_a_line_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    totals, log = Totals(total=10, skipped=4), io.StringIO()
+    with shown_progress(totals, log) as progress:
+        totals.done = 1
+        progress.update()
+        assert log.getvalue() == "", "not before its time"
+    monkeypatch.setattr("runner.cli.progress.LOG_SECONDS", 0.0)
+    with shown_progress(totals, log) as progress:
+        progress.update()
+        assert log.getvalue() == "5 of 10 done, 0 failed\n", "no rate before a task has begun"
+        totals.begin()
+        totals.failures[Code.TASK_RAISED] += 2
+        progress.update()
+        last = log.getvalue().splitlines()[-1]
+        assert last.startswith("5 of 10 done, 2 failed, ") and last.endswith(" left")
+        totals.done += 3
+        progress.update()
+        assert log.getvalue().splitlines()[-1] == last, "the end is said otherwise"
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0.2, "0:00"), (59.6, "1:00"), (125, "2:05"), (90_061, "25:01:01")]
+)
+def test_a_duration_is_as_clocks_show_it(seconds: float, text: str) -> None:
+    assert duration(seconds) == text
+
+
+def test_a_file_of_tasks_in_the_bundle_is_remarked_upon(
+    run: Run, bundle: Path, tmp_path: Path
+) -> None:
+    (bundle / "tasks.jsonl").write_text("{}\n")
+    done = run(bundle / "tasks.jsonl", "--output", tmp_path / "out")
+    assert done.returncode == 0
+    assert "note: the file of tasks lies in the bundle" in done.stderr
 
 
 def test_a_fresh_environment_is_built_once_for_all_tasks_and_removed(

@@ -145,6 +145,11 @@ class ManyTasks:
                 # One environment for all of the tasks, and not one for each.
                 cache = await stack.enter_async_context(temporary_folder(cache / "fresh", case))
             progress = stack.enter_context(shown_progress(totals))
+            if self._output is not None and _lies_in(self._command.tasks, bundle.path):
+                progress.say(
+                    "note: the file of tasks lies in the bundle: changing it changes the bundle,"
+                    " and all tasks are run again then"
+                )
             if totals.skipped:
                 progress.say(f"{totals.skipped} of {totals.total} tasks are done already")
             runner = AsyncRunner(
@@ -229,6 +234,10 @@ class ManyTasks:
             task=digest,
             bundle=None if report.bundle is None else report.bundle.digest,
         )
+
+
+def _lies_in(tasks: str | None, bundle: Path) -> bool:
+    return tasks not in (None, "-") and Path(tasks).resolve().is_relative_to(bundle.resolve())
 
 
 def _would_meet_any_task(report: Report) -> bool:
