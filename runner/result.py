@@ -46,12 +46,14 @@ class Result(Mapping[str, bytes]):
     ``result[name]`` is ``bytes``, ``result.buffer(name)`` the same without a copy. Pickling copies
     a large output once; with protocol 5 and out-of-band buffers (PEP 574), not at all.
 
+    :param bundle: the bundle as it was when the task ran.
     :param isolation: what the task had.
     :param isolation_note: why, where it is not what was asked for.
     """
 
     __slots__ = (
         "_values",
+        "bundle",
         "child",
         "cost",
         "isolation",
@@ -64,6 +66,7 @@ class Result(Mapping[str, bytes]):
         self,
         outputs: dict[str, bytes | memoryview],
         *,
+        bundle: BundleInfo,
         child: ChildInfo,
         worker: WorkerInfo,
         timings: Timings,
@@ -72,6 +75,7 @@ class Result(Mapping[str, bytes]):
         isolation_note: str | None = None,
     ) -> None:
         self._values = outputs
+        self.bundle = bundle
         self.child = child
         self.worker = worker
         self.timings = timings
@@ -93,10 +97,11 @@ class Result(Mapping[str, bytes]):
 
         :param began: when it was asked for, on the monotonic clock.
         """
-        assert case.child is not None and case.worker is not None
+        assert case.bundle is not None and case.child is not None and case.worker is not None
         phases = {phase.phase.value: round(phase.seconds, 6) for phase in case.journal.phases}
         return cls(
             outputs,
+            bundle=case.bundle,
             child=case.child,
             worker=case.worker,
             timings=Timings(round(time.monotonic() - began, 6), phases),

@@ -42,6 +42,7 @@ def test_a_task_runs_and_its_result_is_a_mapping_of_bytes(bundle: Path, cache: P
     assert dict(outputs) == {"echo": b'["models.sir/baseline", {"beta": 0.3}, 1]'}
     assert outputs["echo"].startswith(b"[")
     assert outputs.child.python is not None
+    assert outputs.bundle.digest is not None
     assert set(outputs.timings.phases) == {
         *("bundle", "interpreter", "environment", "spawn", "handshake", "load", "execute"),
     }

@@ -8,7 +8,7 @@ import anyio
 
 from runner.cache import cache_folder
 from runner.cli.parser import EnvCommand, EnvList, EnvPath, EnvPrune, EnvRemove
-from runner.cli.result import document
+from runner.cli.result import json_document
 from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.text import printable
@@ -42,7 +42,7 @@ def run_env(command: EnvCommand) -> tuple[int, str]:
 def _list(listed: list[Entry], cache: Path, json: bool) -> str:
     total = sum(entry.size for entry in listed)
     if json:
-        return document({"ok": True, "cache": cache, "size": total, "entries": listed})
+        return json_document({"ok": True, "cache": cache, "size": total, "entries": listed})
     lines = [_line(entry) for entry in reversed(listed)]
     return "".join(lines) + f"{len(listed)} in {cache}, {size_text(total)}\n"
 
@@ -90,7 +90,7 @@ def _remove(chosen: Iterable[Entry], json: bool, cache: Path) -> tuple[int, str]
     code = 1 if left else 0
     if json:
         content = {"ok": not left, "cache": cache, "size": size, "removed": removed, "in_use": left}
-        return code, document(content)
+        return code, json_document(content)
     for entry in left:
         print(f"{entry.key} stays: it is in use", file=sys.stderr)
     lines = [f"removed {entry.key}  {entry.kind}  {size_text(entry.size)}\n" for entry in removed]

@@ -13,8 +13,22 @@ from msgspec import Struct
 
 from runner.bundle import read_size
 from runner.diagnosis.codes import Code
-from runner.settings import STARTUP_TIMEOUT, Settings
+from runner.settings import STARTUP_TIMEOUT, Isolation, Settings
 from runner.worker import runner_version
+
+
+class UsageError(Exception):
+    """The command line asks for what cannot be: exit code 2."""
+
+
+_TASKS_HELP = """\
+a line of the file of tasks, all of it optional:
+  {"entrypoint": "baseline", "params": {"beta": 0.3}, "seed": 1, "id": "first"}
+
+The whole file is read and checked before the first task runs. Each task that is
+done or has failed leaves a line of JSON: in DIR/results.jsonl with --output DIR,
+else on standard output. The same command again runs what is not done yet, and
+what has changed since. The exit code is 13 where a task failed."""
 
 
 class Command(Struct, frozen=True, kw_only=True):
@@ -35,6 +49,8 @@ class Exec(Command, frozen=True, kw_only=True):
     params: str | None
     seed: str
     """As it was given."""
+    tasks: str | None
+    """A file, ``-`` for standard input; then each of its lines has what the three above say."""
     output: Path | None
 
 
@@ -117,6 +133,8 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> AnyComman
         offline=given.offline,
         lock=given.lock,
         memory_limit=given.memory_limit,
+        isolation=getattr(given, "isolation", Isolation.FORK),
+        children=getattr(given, "jobs", None),
     )
     if argv[0] == "check":
         return Check(
@@ -130,6 +148,14 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> AnyComman
             lock_to=given.lock_to,
             more=given.more,
         )
+    if given.tasks is None and given.jobs is not None:
+        parser.error("--jobs needs --tasks: a single task has one child")
+    alone = [given.entrypoint, given.param or None, given.params, given.seed]
+    if given.tasks is not None and alone != [None] * 4:
+        parser.error(
+            "each line of --tasks has its own entrypoint, params and seed: leave out ENTRYPOINT,"
+            " --param, --params and --seed"
+        )
     return Exec(
         bundle=given.bundle,
         settings=settings,
@@ -140,7 +166,8 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> AnyComman
         entrypoint=given.entrypoint,
         param=given.param,
         params=given.params,
-        seed=given.seed,
+        seed="0" if given.seed is None else given.seed,
+        tasks=given.tasks,
         output=given.output,
     )
 
@@ -216,7 +243,12 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     )
 
     execute = commands.add_parser(
-        "exec", parents=[common], help="run a task", description="Run one task of a bundle."
+        "exec",
+        parents=[common],
+        help="run a task, or a file of them",
+        description="Run one task of a bundle, or with --tasks many of them.",
+        epilog=_TASKS_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     execute.add_argument(
         "entrypoint",
@@ -235,12 +267,36 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     execute.add_argument(
         "--params", metavar="FILE", help="parameters as a JSON object; '-' reads standard input"
     )
-    execute.add_argument("--seed", metavar="N", default="0", help="0 .. 2**64-1")
+    execute.add_argument("--seed", metavar="N", help="0 .. 2**64-1 (default: 0)")
+    execute.add_argument(
+        "--tasks",
+        metavar="FILE",
+        help="run the tasks of a file, one JSON object a line; '-' reads standard input",
+    )
+    execute.add_argument(
+        "-j",
+        "--jobs",
+        metavar="N",
+        type=_count,
+        help="how many children run the tasks (default: one for each processor)",
+    )
+    execute.add_argument(
+        "--isolation",
+        choices=[isolation.value for isolation in Isolation],
+        default=Isolation.FORK,
+        type=Isolation,
+        help="what a task shares with those before it: 'fork' (the default) what the bundle's"
+        " import has left, 'warm' the process, 'fresh' nothing; a single task is alone anyway",
+    )
     execute.add_argument(
         "--timeout", metavar="S", type=_seconds, help="seconds that the task may take"
     )
     execute.add_argument(
-        "--output", metavar="DIR", type=Path, help="where the outputs go, a file each"
+        "--output",
+        metavar="DIR",
+        type=Path,
+        help="where the outputs go, a file each; with --tasks DIR/INDEX/NAME, and a line of each"
+        " task in DIR/results.jsonl",
     )
 
     check = commands.add_parser(
@@ -379,6 +435,12 @@ def _size(text: str) -> int:
     if size is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 512MiB or 2GiB")
     return size
+
+
+def _count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of children")
+    return int(text)
 
 
 def _param(text: str) -> str:

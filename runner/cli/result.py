@@ -65,7 +65,7 @@ def write_file(path: Path, data: bytes | memoryview) -> None:
 
 
 def result_json(result: Result, outputs: dict[str, OutputFile]) -> str:
-    return document(
+    return json_document(
         {
             "ok": True,
             "outputs": outputs,
@@ -77,7 +77,7 @@ def result_json(result: Result, outputs: dict[str, OutputFile]) -> str:
 
 
 def report_json(report: Report) -> str:
-    return document({"ok": False, "report": report})
+    return json_document({"ok": False, "report": report})
 
 
 def result_lines(outputs: dict[str, OutputFile]) -> str:
@@ -91,13 +91,13 @@ def result_lines(outputs: dict[str, OutputFile]) -> str:
     )
 
 
-def document(content: dict[str, object]) -> str:
+def json_document(content: dict[str, object]) -> str:
     """One JSON document, for people and programs."""
     return json.dumps(msgspec.to_builtins(content, enc_hook=str), indent=2) + "\n"
 
 
 def check_json(check: Check) -> str:
-    return document({"ok": True, **msgspec.to_builtins(check)})
+    return json_document({"ok": True, **msgspec.to_builtins(check)})
 
 
 def check_lines(check: Check) -> str:

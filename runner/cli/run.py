@@ -1,21 +1,21 @@
 """Runs what the command line asks for, and says how it ended."""
 
-import json
 import os
 import re
 import shlex
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, TypeVar
 
 import anyio
 import msgspec
 
 from runner.cli.live import Live
+from runner.cli.params import parse_value, read_params
 from runner.cli.parser import (
     AnyCommand,
     Check,
@@ -25,6 +25,7 @@ from runner.cli.parser import (
     Explain,
     Replay,
     ShowReport,
+    UsageError,
 )
 from runner.cli.result import (
     check_json,
@@ -48,6 +49,11 @@ from runner.recording import Recorder
 from runner.result import Result
 from runner.task import MAX_SEED, Task, params_invalid
 
+if TYPE_CHECKING:
+    from runner.cli.tasks import ManyTasks
+
+_T = TypeVar("_T")
+
 _EXIT_CODES = {
     Phase.BUNDLE: 10,
     Phase.INTERPRETER: 10,
@@ -60,10 +66,6 @@ _EXIT_CODES = {
 }
 TICK_SECONDS = 0.5
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-
-
-class UsageError(Exception):
-    """The command line asks for what cannot be: exit code 2."""
 
 
 def run(command: AnyCommand) -> int:
@@ -92,6 +94,10 @@ def run(command: AnyCommand) -> int:
             if command.output is not None:
                 _prepare_output(command.output, command.bundle)
             read_seed(command.seed)
+            if command.tasks is not None:
+                from runner.cli.tasks import ManyTasks
+
+                return _print(*anyio.run(_run_many, command, ManyTasks(command)))
         with _recorder(command) as recorder:
             return _print(*anyio.run(_run, command, recorder))
     except Failure as failure:  # the seed: a wrong command line, with a report all the same
@@ -127,14 +133,19 @@ def _print(exit_code: int, text: str) -> int:
     """Print the result; returns the exit code, or another where it could not be printed."""
     try:
         print(text, end="", flush=True)
-    except BrokenPipeError:
-        # Nobody reads it. Else the interpreter would flush, and complain, at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 128 + signal.SIGPIPE
     except OSError as error:
-        print(f"modelops-runner: error: standard output: {error.strerror}", file=sys.stderr)
-        return 14
+        return _not_printed(error)
     return exit_code
+
+
+def _not_printed(error: OSError) -> int:
+    """Standard output has refused; returns the exit code."""
+    # What is left of it the interpreter would flush, and complain, at its exit.
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    if isinstance(error, BrokenPipeError):  # nobody reads it
+        return 128 + signal.SIGPIPE
+    print(f"modelops-runner: error: standard output: {error.strerror}", file=sys.stderr)
+    return 14
 
 
 @contextmanager
@@ -155,14 +166,41 @@ async def _run(command: Exec | Check, recorder: Recorder | None) -> tuple[int, s
     """The exit code, and what goes to standard output."""
     live = Live()
     case = Case(live, recorder)
-    caught: list[signal.Signals] = []
-    outcome = 0, ""
+    number, outcome = await _unless_signalled(_outcome(command, case, live, recorder), live)
+    if number is not None:
+        report = diagnose(case, cancelled(case, number.name))
+        return 128 + number, _say_failed(command, report, live, recorder)
+    return outcome or (0, "")
+
+
+async def _run_many(command: Exec, many: "ManyTasks") -> tuple[int, str]:
+    """As :func:`_run`, for a file of tasks."""
+    live = Live()
+    case = Case(live)
+    number, outcome = await _unless_signalled(_outcome_of_many(command, case, many, live), live)
+    if number is not None:
+        finding = cancelled(case, number.name)
+        finding.hints = [many.hint()]
+        many.say_end()
+        report = diagnose(case, finding)
+        _say_failed(command, report, live)
+        return 128 + number, many.end(report)
+    return outcome or (0, "")
+
+
+async def _unless_signalled(
+    run: Awaitable[_T], live: Live
+) -> tuple[signal.Signals | None, _T | None]:
+    """What a run gives, or the signal that has ended it."""
+    caught: signal.Signals | None = None
+    outcome: _T | None = None
     async with anyio.create_task_group() as tasks:
 
         async def cancel_on_signal() -> None:
+            nonlocal caught
             with anyio.open_signal_receiver(*_SIGNALS) as signals:
                 async for number in signals:
-                    caught.append(number)
+                    caught = number
                     tasks.cancel_scope.cancel()
                     return
 
@@ -174,12 +212,9 @@ async def _run(command: Exec | Check, recorder: Recorder | None) -> tuple[int, s
         tasks.start_soon(cancel_on_signal)
         if live.on_terminal:
             tasks.start_soon(tick)
-        outcome = await _outcome(command, case, live, recorder)
+        outcome = await run
         tasks.cancel_scope.cancel()
-    if caught:
-        report = diagnose(case, cancelled(case, caught[0].name))
-        return 128 + caught[0], _say_failed(command, report, live, recorder)
-    return outcome
+    return caught, outcome
 
 
 async def _outcome(
@@ -193,9 +228,30 @@ async def _outcome(
     except RunnerError as error:
         return _exit_code(error.report), _say_failed(command, error.report, live, recorder)
     live.close_line()
-    if command.report is not None:
-        command.report.unlink(missing_ok=True)
+    _keep_report(command, None)
     return 0, text
+
+
+async def _outcome_of_many(
+    command: Exec, case: Case, many: "ManyTasks", live: Live
+) -> tuple[int, str]:
+    from runner.cli.tasks import StdoutError
+
+    try:
+        await many.run(case)
+    except StdoutError as error:
+        assert isinstance(error.__cause__, OSError)
+        return _not_printed(error.__cause__), ""
+    except RunnerError as error:
+        wrong_file = error.report.code is Code.PARAMS_INVALID
+        if not wrong_file:
+            many.say_end()
+        _say_failed(command, error.report, live)
+        return 2 if wrong_file else _exit_code(error.report), many.end(error.report)
+    many.say_end()
+    failed = many.first_failure
+    _keep_report(command, failed)
+    return 0 if failed is None else _exit_code(failed), many.end(failed)
 
 
 async def _check(command: Check, case: Case) -> str:
@@ -231,47 +287,6 @@ def read_seed(text: str) -> int:
     if not re.fullmatch(r"[0-9]{1,20}", text) or int(text) > MAX_SEED:
         raise params_invalid(f"--seed {text!r} is not an integer in 0 .. 2**64-1")
     return int(text)
-
-
-def read_params(source: str) -> dict[str, Any]:
-    """Read parameters from a file, or from standard input where the source is ``-``.
-
-    :raises Failure: ``params-invalid``, with the place in the file.
-    """
-    name = "standard input" if source == "-" else source
-    try:
-        data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
-    except OSError as error:
-        raise params_invalid(f"{name} cannot be read: {error.strerror}") from error
-    try:
-        params = json.loads(data.decode("utf-8"), parse_constant=_no_constant)
-    except json.JSONDecodeError as error:
-        where = f"{name}:{error.lineno}:{error.colno}"
-        raise params_invalid(f"{where} is not JSON: {error.msg}") from error
-    except ValueError as error:  # not UTF-8, a constant, an integer of too many digits
-        raise params_invalid(f"{name} is not JSON: {error}") from error
-    except RecursionError as error:
-        raise params_invalid(f"{name} is nested too deeply") from error
-    if not isinstance(params, dict):
-        raise params_invalid(f"{name} holds a JSON {_json_kind(params)}, not an object")
-    return params
-
-
-def parse_value(text: str) -> Any:
-    """JSON where it parses as JSON, else the string itself."""
-    try:
-        return json.loads(text, parse_constant=_no_constant)
-    except (ValueError, RecursionError):
-        return text
-
-
-def _no_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON (RFC 8259, section 6)")
-
-
-def _json_kind(value: object) -> str:
-    kinds = {list: "array", str: "string", bool: "boolean", type(None): "null"}
-    return kinds.get(type(value), "number")
 
 
 def _check_outside(option: str, folder: Path, bundle: Path) -> None:
@@ -321,9 +336,18 @@ def _say_failed(
         if recorder is not None and recorder.whole:
             folder = shlex.quote(str(recorder.path.parent))
             print(f"recorded: modelops-runner replay {folder}", file=sys.stderr)
-    if command.report is not None:
-        write_file(command.report, msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+    _keep_report(command, report)
     return report_json(report) if command.json else ""
+
+
+def _keep_report(command: Command, report: Report | None) -> None:
+    """Write the report where ``--report`` wants it; where all went well, remove a stale one."""
+    if command.report is None:
+        return
+    if report is None:
+        command.report.unlink(missing_ok=True)
+    else:
+        write_file(command.report, msgspec.json.format(msgspec.json.encode(report)) + b"\n")
 
 
 def _exit_code(report: Report) -> int:

@@ -1,0 +1,265 @@
+"""Runs a file of tasks (``exec --tasks``)."""
+
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, aclosing, closing
+from pathlib import Path
+
+from anyio import to_thread
+
+from runner.bundle import Bundle
+from runner.cache import cache_folder
+from runner.cli.parser import Exec, UsageError
+from runner.cli.progress import Progress, Totals, duration, shown_progress
+from runner.cli.result import describe_outputs, json_document
+from runner.cli.result_lines import (
+    FILE,
+    DoneLine,
+    FailedLine,
+    LineChild,
+    Lines,
+    done_before,
+    drop_replaced,
+    open_results,
+    outputs_folder,
+)
+from runner.cli.task_file import GivenTask, Plan, plan_tasks
+from runner.diagnosis.case import SUMMARY_CHARACTERS, Case
+from runner.diagnosis.codes import Code
+from runner.diagnosis.errors import RunnerError
+from runner.diagnosis.report import Hint, Report
+from runner.diagnosis.text import LineDecoder, one_line, printable
+from runner.environment.store import temporary_folder
+from runner.events import Event, EventHandler, Note, Output, Phase, PhaseStarted, Stream
+from runner.flow import reported
+from runner.prepare import read
+from runner.result import Result
+from runner.runner import AsyncRunner
+from runner.task import Task
+
+SHOWN_FAILURES = 5
+"""How many failures are shown as they happen."""
+
+
+class StdoutError(Exception):
+    """Standard output did not take a line; its cause is the OSError."""
+
+
+class ManyTasks:
+    """A run of a file of tasks.
+
+    :raises UsageError: the lines cannot go where they are to go.
+    """
+
+    def __init__(self, command: Exec) -> None:
+        self._command = command
+        self._output = command.output
+        if self._output is None:
+            if sys.stdout is None:  # ">&-"
+                raise UsageError("standard output is closed: give --output DIR")
+            self._lines = Lines(sys.stdout.fileno(), array=command.json)
+        else:
+            self._lines = Lines(open_results(self._output))
+        self._totals = Totals(0, 0)
+        self.first_failure: Report | None = None
+
+    async def run(self, case: Case) -> None:
+        """Run the tasks that are not done yet.
+
+        :raises RunnerError: no task can be run, or no more; that a task fails is not raised.
+        :raises StdoutError: nobody takes the result lines.
+        """
+        with closing(Plan()) as plan:
+            with reported(case):
+                bundle = await read(case, self._command.settings, self._command.bundle)
+                done = await done_before(self._output, bundle.digest) if self._output else {}
+                source = self._command.tasks or "-"
+                await plan_tasks(source, plan, bundle.default_entrypoint, done)
+                del done
+            with case.journal.phase(Phase.EXECUTE):
+                stopped = await self._run(case, plan, bundle)
+        if isinstance(stopped, RunnerError | StdoutError):
+            raise stopped
+        with reported(case):
+            if stopped is not None:
+                raise stopped
+            if self._output is not None:
+                await to_thread.run_sync(drop_replaced, self._output)
+
+    def say_end(self) -> None:
+        """Say on standard error what became of the tasks."""
+        totals = self._totals
+        parts = [f"{totals.done} done", f"{totals.failed} failed"]
+        if totals.skipped:
+            parts.append(f"{totals.skipped} skipped (done before)")
+        if totals.left:
+            parts.append(f"{totals.left} not run")
+        lines = [f"{totals.total} tasks in {duration(totals.seconds)}: {', '.join(parts)}"]
+        lines += [f"{count:>8}  {code.value}" for code, count in totals.failures.most_common()]
+        if self._output is not None:
+            lines.append(f"results: {printable(str(self._output / FILE))}")
+        print("\n".join(lines), file=sys.stderr, flush=True)
+
+    def end(self, report: Report | None) -> str:
+        """What is left to print on standard output.
+
+        :param report: of the first failure, or of what ended the run.
+        """
+        if not self._command.json:
+            return ""
+        totals = self._totals
+        content: dict[str, object] = {
+            "ok": report is None,
+            "tasks": {
+                "total": totals.total,
+                "done": totals.done,
+                "failed": totals.failed,
+                "skipped": totals.skipped,
+            },
+            "failures": {code.value: count for code, count in totals.failures.most_common()},
+            "seconds": round(totals.seconds, 6),
+        }
+        if self._output is not None:
+            content["path"] = str(self._output / FILE)
+        if report is not None:
+            content["report"] = report
+        return self._lines.end(json_document(content))
+
+    def hint(self) -> Hint:
+        """What to do after an interrupt."""
+        if self._output is None:
+            return Hint(title="run it with --output DIR: then what is done is not run again")
+        return Hint(
+            title="run the same command again: what is done is skipped",
+            command=shlex.join(self._command.words),
+        )
+
+    async def _run(self, case: Case, plan: Plan, bundle: Bundle) -> Exception | None:
+        """Run the tasks; returns what has stopped it."""
+        self._totals = totals = Totals(plan.total, plan.skipped)
+        settings = self._command.settings
+        async with AsyncExitStack() as stack:
+            cache = settings.cache or cache_folder()
+            if settings.fresh_venv:
+                # One environment for all of the tasks, and not one for each.
+                cache = await stack.enter_async_context(temporary_folder(cache / "fresh", case))
+            progress = stack.enter_context(shown_progress(totals))
+            if self._output is not None and _lies_in(self._command.tasks, bundle.path):
+                progress.say(
+                    "note: the file of tasks lies in the bundle: changing it changes the bundle,"
+                    " and all tasks are run again then"
+                )
+            if totals.skipped:
+                progress.say(f"{totals.skipped} of {totals.total} tasks are done already")
+            runner = AsyncRunner(
+                python=settings.python,
+                isolation=settings.isolation,
+                children=settings.children,
+                startup_timeout=settings.startup_timeout,
+                timeout=settings.timeout,
+                cache=cache,
+                record=self._command.record,
+                on_event=_listener(progress, totals),
+            )
+            await stack.enter_async_context(runner)
+            # Returned, and not raised: the runner would put it into a group.
+            try:
+                await self._run_with(runner, plan, bundle, progress)
+            except Exception as error:  # noqa: BLE001 - the caller raises it
+                return error
+        return None
+
+    async def _run_with(
+        self, runner: AsyncRunner, plan: Plan, bundle: Bundle, progress: Progress
+    ) -> None:
+        in_hand: dict[int, tuple[int, GivenTask]] = {}
+
+        def tasks() -> Iterator[Task]:
+            for number, (index, given) in enumerate(iter(plan.next, None)):
+                in_hand[number] = index, given
+                yield given.task
+
+        outcomes = runner.map_unordered(bundle.path, tasks(), return_failures=True)
+        async with aclosing(outcomes):
+            async for number, outcome in outcomes:
+                index, given = in_hand.pop(number)
+                digest = given.digest(bundle.default_entrypoint)
+                line: DoneLine | FailedLine
+                if isinstance(outcome, Result):
+                    line = await to_thread.run_sync(self._done, index, given, digest, outcome)
+                    self._totals.done += 1
+                elif _would_meet_any_task(outcome.report):
+                    raise outcome
+                else:
+                    line = self._failed(index, given, digest, outcome.report)
+                    if self._totals.failed <= SHOWN_FAILURES:
+                        name = f"task {index}" + ("" if given.id is None else f" ({given.id})")
+                        progress.say(one_line(printable(f"{name}: {outcome}"), SUMMARY_CHARACTERS))
+                try:
+                    await self._lines.write(line)
+                except OSError as error:
+                    if self._output is None:
+                        raise StdoutError from error
+                    raise
+                progress.update()
+
+    def _done(self, index: int, given: GivenTask, digest: str, result: Result) -> DoneLine:
+        """The line of a task whose outputs are written, in a thread: these may be large."""
+        folder: Path | None = None
+        if self._output is not None:
+            folder = outputs_folder(self._output, index)
+            folder.mkdir(exist_ok=True)
+        return DoneLine(
+            index=index,
+            id=given.id,
+            ok=True,
+            outputs=describe_outputs(result, folder),
+            cost=result.cost,
+            child=LineChild(result.child.pid, result.child.python),
+            isolation=result.isolation,
+            isolation_note=result.isolation_note,
+            task=digest,
+            bundle=result.bundle.digest,
+        )
+
+    def _failed(self, index: int, given: GivenTask, digest: str, report: Report) -> FailedLine:
+        self._totals.failures[report.code] += 1
+        self.first_failure = self.first_failure or report
+        return FailedLine(
+            index=index,
+            id=given.id,
+            ok=False,
+            report=report,
+            task=digest,
+            bundle=None if report.bundle is None else report.bundle.digest,
+        )
+
+
+def _lies_in(tasks: str | None, bundle: Path) -> bool:
+    return tasks not in (None, "-") and Path(tasks).resolve().is_relative_to(bundle.resolve())
+
+
+def _would_meet_any_task(report: Report) -> bool:
+    """Whether what failed was not the task, but what comes before it."""
+    own = report.phase in (Phase.EXECUTE, Phase.SHUTDOWN)
+    return not own or report.code is Code.INTERNAL_ERROR
+
+
+def _listener(progress: Progress, totals: Totals) -> EventHandler:
+    """Shows notes and what uv says, and not what thousands of tasks print."""
+    decoder = LineDecoder()
+    begun = ""
+
+    def listen(event: Event) -> None:
+        nonlocal begun
+        if isinstance(event, PhaseStarted) and event.phase is Phase.EXECUTE:
+            totals.begin()
+        elif isinstance(event, Note):
+            progress.say(f"note: {event.text}")
+        elif isinstance(event, Output) and event.stream is Stream.UV:
+            *lines, begun = (begun + decoder.feed(event.data)).split("\n")
+            for line in lines:
+                progress.say(f"  uv | {line}")
+
+    return listen
