@@ -402,6 +402,7 @@ def test_an_ended_run_leaves_no_child_and_whole_lines_and_is_gone_on_with(
     if number is not signal.SIGKILL:
         document = json.loads(said)
         assert document["report"]["code"] == "cancelled"
+        assert f"{11 - len(done)} of 11 tasks were left" in document["report"]["summary"]
         assert document["tasks"]["done"] == len(done)
         assert document["report"]["hints"][0]["command"].startswith("modelops-runner exec ")
         assert "not run" in shown and "error[cancelled]" in shown
@@ -479,6 +480,27 @@ def test_result_lines_that_nobody_reads_and_that_have_no_room_end_the_run(
         os.close(stdout)
         assert done.returncode == status, done.stderr
         assert b"Traceback" not in done.stderr
+
+
+def test_a_run_goes_on_where_nobody_reads_what_it_says(
+    bundle: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    file = tmp_path / "tasks.jsonl"
+    file.write_text('{"params": {"raise": "no"}}\n' * 3 + "{}\n")
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run(
+        exec_command(bundle, file),
+        env=environ,
+        stdout=subprocess.PIPE,
+        stderr=writing,
+        encoding="utf-8",
+        timeout=RUN_SECONDS,
+        check=False,
+    )
+    os.close(writing)
+    assert done.returncode == 13
+    assert len(lines_of(done.stdout)) == 4
 
 
 def test_a_terminal_has_a_bar_and_the_results_are_still_alone_on_stdout(

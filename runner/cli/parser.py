@@ -27,8 +27,8 @@ a line of the file of tasks, all of it optional:
 
 The whole file is read and checked before the first task runs. Each task that is
 done or has failed leaves a line of JSON: in DIR/results.jsonl with --output DIR,
-else on standard output. The same command again runs what is not done yet, and
-what has changed since. The exit code is 13 where a task failed."""
+else on standard output. With --output, the same command again runs what is not
+done yet or has changed since. The exit code is 13 where a task failed."""
 
 
 class Command(Struct, frozen=True, kw_only=True):

@@ -4,7 +4,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Protocol, TextIO
 
 from runner.diagnosis.codes import Code
@@ -84,7 +84,8 @@ class _Log:
             self.say(self._totals.line())
 
     def say(self, text: str) -> None:
-        print(text, file=self._file, flush=True)
+        with suppress(BrokenPipeError):  # nobody reads it; the results are what counts
+            print(text, file=self._file, flush=True)
 
 
 @contextmanager

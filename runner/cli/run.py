@@ -179,10 +179,8 @@ async def _run_many(command: Exec, many: "ManyTasks") -> tuple[int, str]:
     case = Case(live)
     number, outcome = await _unless_signalled(_outcome_of_many(command, case, many, live), live)
     if number is not None:
-        finding = cancelled(case, number.name)
-        finding.hints = [many.hint()]
         many.say_end()
-        report = diagnose(case, finding)
+        report = diagnose(case, many.cancelled(case, number.name))
         _say_failed(command, report, live)
         return 128 + number, many.end(report)
     return outcome or (0, "")

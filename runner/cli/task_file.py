@@ -98,7 +98,8 @@ async def plan_tasks(
                 if not line.strip():
                     continue
                 given = read_task(line, name, number)
-                if done.get(plan.total) == given.digest(default_entrypoint):
+                before = done.get(plan.total)
+                if before is not None and before == given.digest(default_entrypoint):
                     plan.skip()
                 else:
                     plan.add(line)

@@ -3,7 +3,7 @@
 import shlex
 import sys
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, aclosing, closing
+from contextlib import AsyncExitStack, aclosing, closing, suppress
 from pathlib import Path
 
 from anyio import to_thread
@@ -25,9 +25,10 @@ from runner.cli.result_lines import (
     outputs_folder,
 )
 from runner.cli.task_file import GivenTask, Plan, plan_tasks
-from runner.diagnosis.case import SUMMARY_CHARACTERS, Case
+from runner.diagnosis.case import SUMMARY_CHARACTERS, Case, Finding
 from runner.diagnosis.codes import Code
 from runner.diagnosis.errors import RunnerError
+from runner.diagnosis.own_failures import cancelled
 from runner.diagnosis.report import Hint, Report
 from runner.diagnosis.text import LineDecoder, one_line, printable
 from runner.environment.store import temporary_folder
@@ -99,7 +100,8 @@ class ManyTasks:
         lines += [f"{count:>8}  {code.value}" for code, count in totals.failures.most_common()]
         if self._output is not None:
             lines.append(f"results: {printable(str(self._output / FILE))}")
-        print("\n".join(lines), file=sys.stderr, flush=True)
+        with suppress(BrokenPipeError):  # nobody reads standard error
+            print("\n".join(lines), file=sys.stderr, flush=True)
 
     def end(self, report: Report | None) -> str:
         """What is left to print on standard output.
@@ -126,14 +128,22 @@ class ManyTasks:
             content["report"] = report
         return self._lines.end(json_document(content))
 
-    def hint(self) -> Hint:
-        """What to do after an interrupt."""
+    def cancelled(self, case: Case, by: str) -> Finding:
+        """A signal has ended the run.
+
+        :param by: its name.
+        """
+        finding = cancelled(case, by)
+        if self._totals.total:
+            left = self._totals.left
+            finding.summary = f"{by} ended the run; {left} of {self._totals.total} tasks were left"
         if self._output is None:
-            return Hint(title="run it with --output DIR: then what is done is not run again")
-        return Hint(
-            title="run the same command again: what is done is skipped",
-            command=shlex.join(self._command.words),
-        )
+            title, command = "with --output DIR, the same command again skips what is done", None
+        else:
+            title = "run the same command again: what is done is skipped"
+            command = shlex.join(self._command.words)
+        finding.hints = [Hint(title=title, command=command)]
+        return finding
 
     async def _run(self, case: Case, plan: Plan, bundle: Bundle) -> Exception | None:
         """Run the tasks; returns what has stopped it."""
