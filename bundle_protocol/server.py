@@ -126,6 +126,7 @@ class Session:
         self._exchange: str | None = None
         self._request_id: object = None
         self._forker: Forker | None = None
+        self._children_cpu = 0.0
         self._methods = {
             INITIALIZE: self._initialize,
             EXECUTE: self._execute,
@@ -204,6 +205,7 @@ class Session:
             "wire": self._function.name,
             "file": self._function.file,
         }
+        self._children_cpu = _children_cpu_seconds()
         if isolation == FORK:
             from bundle_protocol.forking import Forker, why_unsafe
 
@@ -232,6 +234,7 @@ class Session:
             ended = self._forker.fork()
             if self._forker.forked:
                 self.pid = os.getpid()
+                self._children_cpu = 0.0
                 return self._run(self._function, entrypoint, task_params, seed, inputs)
         finally:
             if inputs is not None:
@@ -266,9 +269,13 @@ class Session:
         failure: BaseException | None = None
         self._working.set()
         try:
-            wall, cpu = time.perf_counter(), _cpu_seconds()
+            children, own = self._children_cpu, time.process_time()
+            wall = time.perf_counter()
             result = function.call(entrypoint, params, seed)
-            wall, cpu = time.perf_counter() - wall, _cpu_seconds() - cpu
+            wall = time.perf_counter() - wall
+            # That of processes that it waits for changes at no other time.
+            self._children_cpu = _children_cpu_seconds()
+            cpu = time.process_time() - own + self._children_cpu - children
             # Inside of the try because what is returned is the bundle's, with methods of its own.
             outputs = encode_outputs(result, self._wire, self._exchange, self._request_id)
         except (RequestError, SystemExit):
@@ -358,7 +365,7 @@ def _peak_memory() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _cpu_seconds() -> float:
-    """Of this process, with all of its threads, and of the processes it has waited for."""
+def _children_cpu_seconds() -> float:
+    """Of the processes that this one has waited for."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return time.process_time() + children.ru_utime + children.ru_stime
+    return children.ru_utime + children.ru_stime

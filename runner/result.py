@@ -98,13 +98,13 @@ class Result(Mapping[str, bytes]):
         :param began: when it was asked for, on the monotonic clock.
         """
         assert case.bundle is not None and case.child is not None and case.worker is not None
-        phases = {phase.phase.value: round(phase.seconds, 6) for phase in case.journal.phases}
+        phases = {phase.phase.value: phase.seconds for phase in case.journal.phases}
         return cls(
             outputs,
             bundle=case.bundle,
             child=case.child,
             worker=case.worker,
-            timings=Timings(round(time.monotonic() - began, 6), phases),
+            timings=Timings(time.monotonic() - began, phases),
             cost=Cost(executed.wall_seconds, executed.cpu_seconds, executed.max_rss_bytes),
             isolation=isolation,
             isolation_note=isolation_note,

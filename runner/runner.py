@@ -112,11 +112,14 @@ class AsyncRunner:
         kind: type[BaseException] | None,
         error: BaseException | None,
         traceback: TracebackType | None,
-    ) -> bool | None:
+    ) -> None:
         self._open = False
         if error is None:
             await self._pool.close()
-        return await self._stack.__aexit__(kind, error, traceback)
+        else:
+            self._tasks.cancel_scope.cancel()
+        # Not told of the error, which the task group would put into an exception group.
+        await self._stack.aclose()
 
     async def execute(
         self,
@@ -358,6 +361,7 @@ class Runner:
             record=record,
             on_event=on_event,
         )
+        self._paths: dict[str, Path] = {}
         self._lock = threading.Lock()
         self._closed = False
         self._stack = ExitStack()
@@ -440,9 +444,8 @@ class Runner:
         calls: "_Calls | None" = None,
     ) -> Result:
         """:param calls: may stop it."""
-        calls = calls or _Calls()
         pool = self._inner._pool if self._portal is not None and not self._closed else None
-        child = None if pool is None else pool.take(Path(bundle).absolute())
+        child = None if pool is None else pool.take(self._path(bundle))
         if pool is None or child is None:
             return self._call(partial(self._inner._execute, bundle, task), calls)
         began = time.monotonic()
@@ -457,8 +460,11 @@ class Runner:
                 child.begin(case)
                 with case.journal.phase(Phase.EXECUTE):
                     request = session.request(child.named(task))
-                    with calls.under_way(session.interrupt):
+                    if calls is None:
                         response = session.try_execute(request, child.time_limit)
+                    else:
+                        with calls.under_way(session.interrupt):
+                            response = session.try_execute(request, child.time_limit)
                     if response is None or response.error is not None:
                         spent = time.monotonic() - began
                         done = self._call(
@@ -474,6 +480,15 @@ class Runner:
         finally:
             if not pool.put(child):
                 self._call(partial(pool.take_back, child))
+
+    def _path(self, bundle: str | PathLike[str]) -> Path:
+        """Remembered where it is absolute: making a path takes longer than finding a child."""
+        path = self._paths.get(bundle) if isinstance(bundle, str) else None
+        if path is None:
+            path = Path(bundle).absolute()
+            if isinstance(bundle, str) and Path(bundle).is_absolute():
+                self._paths[bundle] = path
+        return path
 
     def _outcomes(
         self, bundle: str | PathLike[str], tasks: Iterable[Task], *, ordered: bool

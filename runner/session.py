@@ -345,11 +345,13 @@ class Session:
         descriptor, dialogue = self.process.stdout, self.dialogue
         if not self._write(request, deadline):
             return None
+        left: int | None = None
         while True:
-            left = deadline - time.monotonic()
-            if left <= 0:
-                return None
-            ready = self._poll.poll(None if left == math.inf else math.ceil(left * 1000))
+            if timeout is not None:
+                left = math.ceil((deadline - time.monotonic()) * 1000)
+                if left <= 0:
+                    return None
+            ready = self._poll.poll(left)
             if len(ready) != 1 or ready[0][0] != descriptor:
                 return None
             data = os.read(descriptor, READ_BYTES)
@@ -360,8 +362,8 @@ class Session:
                 return None
 
     def _write(self, request: bytes, deadline: float) -> bool:
-        view = memoryview(request)
         stdin = self.process.stdin
+        view = memoryview(request)
         while view and stdin is not None:
             try:
                 view = view[os.write(stdin, view) :]
