@@ -23,12 +23,13 @@ from runner.events import Phase
 @pytest.mark.parametrize(
     ("code", "words"),
     [
-        ("libc.free(libc.malloc(64) + 8)", "free(): invalid pointer"),
+        # Zeroed: what was there before would be taken for the size of a block.
+        ("libc.free(libc.calloc(1, 64) + 8)", "free(): invalid pointer"),
         (
             "pointer = libc.malloc(64); libc.free(pointer); libc.free(pointer)",
             "free(): double free detected in tcache 2",
         ),
-        ("libc.realloc(libc.malloc(64) + 8, 100)", "realloc(): invalid pointer"),
+        ("libc.realloc(libc.calloc(1, 64) + 8, 100)", "realloc(): invalid pointer"),
     ],
 )
 def test_a_broken_heap_is_said_to_be_one(code: str, words: str, die: DieAtWork) -> None:
@@ -37,9 +38,9 @@ def test_a_broken_heap_is_said_to_be_one(code: str, words: str, die: DieAtWork) 
         """
         import ctypes
         libc = ctypes.CDLL(None)
-        libc.malloc.restype = ctypes.c_void_p
+        libc.malloc.restype = libc.calloc.restype = ctypes.c_void_p
         libc.free.argtypes = libc.malloc.argtypes = [ctypes.c_size_t]
-        libc.realloc.argtypes = [ctypes.c_size_t, ctypes.c_size_t]
+        libc.realloc.argtypes = libc.calloc.argtypes = [ctypes.c_size_t, ctypes.c_size_t]
         """,
     )
     assert report.code is Code.CHILD_CRASHED

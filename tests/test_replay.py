@@ -291,12 +291,18 @@ def test_a_temporary_folder_that_cannot_be_made_replays(
 
 
 def test_a_python_that_cannot_be_started_replays(
-    cache: Path, bundle: MakeBundle, tmp_path: Path
+    bundle: MakeBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # As where the cache is read-only: what is wrong with an environment cannot be mended.
+    async def nothing(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr("runner.environment.build._what_is_wrong", nothing)
+    monkeypatch.setattr("runner.prepare.discard_damaged", nothing)
     folder = bundle(TASK + "return {}\n")
     with Runner(cache=tmp_path / "cache", record=tmp_path / "kept") as runner:
         runner.check(folder, build=True)
-        (python,) = (tmp_path / "cache" / "environments").glob("*/bin/python")
+        (python,) = (tmp_path / "cache" / "layers").glob("*/bin/python")
         python.unlink()
         python.write_text("#!/no/such/interpreter\n")
         python.chmod(0o755)

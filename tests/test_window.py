@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.diagnosis.report import ChildInfo, WorkerInfo
+from runner.diagnosis.report import BundleInfo, ChildInfo, WorkerInfo
 from runner.result import Cost, Result, Timings
 from runner.settings import Isolation
 from runner.task import Task
@@ -15,6 +15,7 @@ from runner.window import Window
 def outcome(index: int) -> Result:
     return Result(
         {"index": str(index).encode()},
+        bundle=BundleInfo(path="/bundle"),
         child=ChildInfo(argv=[]),
         worker=WorkerInfo(
             python="3",
