@@ -12,6 +12,9 @@ from collections.abc import Iterator
 
 # Processes may fork while they are being killed; each round catches those of the round before.
 ROUNDS = 20
+# For how many rounds one that has just ended may have been one of them, and have forked before. On
+# a busy machine others end all the time.
+DOUBTFUL_ROUNDS = 3
 # A process that the worker was just starting when it died has its own environment soon after.
 AGAIN_SECONDS = 0.1
 
@@ -24,7 +27,7 @@ def kill_marked(marker: str) -> bool:
     """
     wanted = b"\0" + marker.encode()
     gone: set[int] = set()
-    for _ in range(ROUNDS):
+    for number in range(ROUNDS):
         again = False
         for pid, environ in _environments():
             if environ and wanted in b"\0" + environ:
@@ -33,7 +36,7 @@ def kill_marked(marker: str) -> bool:
                 # It has ended since the listing, is a zombie or about to exec: it may have been
                 # one of them, and have forked before.
                 gone.add(pid)
-                again = True
+                again = again or number < DOUBTFUL_ROUNDS
         if not again:
             return True
     return False
