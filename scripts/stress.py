@@ -68,6 +68,10 @@ def main() -> None:
             began = time.monotonic()
             said = PARTS[part](folder / "cache", bundle, arguments.share)
             print(f"{part}: {said} in {time.monotonic() - began:.1f} s", flush=True)
+            # The event loop's worker threads end by themselves, a moment after it.
+            ended = time.monotonic() + 2
+            while threading.active_count() > before[1] and time.monotonic() < ended:
+                time.sleep(0.01)
             after = descriptors(), threading.active_count()
             assert before == after, f"descriptors and threads: {before} before, {after} after"
             left = psutil.Process().children(recursive=True)
