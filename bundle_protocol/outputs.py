@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from bundle_protocol.wire import Wire
 
 _MAX_OFFENDING = 20
+# Far from the limit of an answer, each being at most INLINE_BYTES long.
+_PLAIN_OUTPUTS = 64
 _MAX_NAME = 200
 
 
@@ -33,6 +35,9 @@ def encode_outputs(
         RequestError: ``RESULT_INVALID``, ``MESSAGE_TOO_LARGE``, or ``INTERNAL_ERROR`` when the
             exchange folder could not be written.
     """
+    plain = _plain_records(result)
+    if plain is not None:
+        return plain
     outputs = _checked(result)
     records: dict[str, dict[str, object]] = {}
     if any(len(data) > INLINE_BYTES for data in outputs.values()):
@@ -43,6 +48,29 @@ def encode_outputs(
         text = binascii.b2a_base64(data, newline=False).decode("ascii")
         records[name] = {"crc32": binascii.crc32(data), "data": text}
     return [{"name": name, "size": len(outputs[name]), **records[name]} for name in outputs]
+
+
+def _plain_records(result: object) -> list[dict[str, object]] | None:
+    """The records of what nearly every task returns: a few small ones with plain names.
+
+    Only for speed: a small task spends a fifth of its time on the way below.
+    """
+    if type(result) is not dict or not 0 < len(result) <= _PLAIN_OUTPUTS:
+        return None
+    records: list[dict[str, object]] = []
+    for name, data in result.items():
+        if (
+            type(name) is not str
+            or type(data) is not bytes
+            or len(data) > INLINE_BYTES
+            or not name.isascii()
+            or name[:5] == "error"
+        ):
+            return None
+        text = binascii.b2a_base64(data, newline=False).decode("ascii")
+        size, check = len(data), binascii.crc32(data)
+        records.append({"name": name, "size": size, "crc32": check, "data": text})
+    return records
 
 
 def plain_bytes(value: object) -> Buffer:

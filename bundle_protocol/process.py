@@ -21,6 +21,7 @@ _STACKS_BYTES = 2 << 30
 """What 256 threads ask for, at the usual 8 MiB (ulimit -s) for a stack, and hardly use."""
 _ENDING_SECONDS = 5.0
 """How long a child whose parent hung up may take to end by itself."""
+_LOOK_SECONDS = 0.02
 
 
 def prepare() -> None:
@@ -91,7 +92,14 @@ def limit_memory(limit: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (min(limit, sys.maxsize), hard))
 
 
-def end_on_hang_up(wire_in: int, working: threading.Event) -> None:
+class Work:
+    """Whether the bundle's code runs: a plain attribute, because each task sets it twice."""
+
+    def __init__(self) -> None:
+        self.under_way = False
+
+
+def end_on_hang_up(wire_in: int, work: Work) -> None:
     """Ends this process when the parent closes the wire while the bundle's code is at work.
 
     A worker may die at any moment, and nobody would wait for the task then. An idle child reads
@@ -99,14 +107,14 @@ def end_on_hang_up(wire_in: int, working: threading.Event) -> None:
 
     Args:
         wire_in: the wire's read end; it is watched, never read. A file never hangs up.
-        working: set while the bundle's code runs.
+        work: whether the bundle's code runs.
     """
     threading.Thread(
-        target=_watch, args=(wire_in, working), name="bundle_protocol hang-up", daemon=True
+        target=_watch, args=(wire_in, work), name="bundle_protocol hang-up", daemon=True
     ).start()
 
 
-def _watch(wire_in: int, working: threading.Event) -> None:
+def _watch(wire_in: int, work: Work) -> None:
     poll = select.poll()
     # Linux reports POLLHUP unasked, macOS does not; POLLRDHUP is a socket's half-close.
     poll.register(wire_in, select.POLLHUP | getattr(select, "POLLRDHUP", 0))
@@ -117,7 +125,9 @@ def _watch(wire_in: int, working: threading.Event) -> None:
         if ready:
             break
         time.sleep(0.2)  # macOS wakes up for a request that is not read yet.
-    working.wait(_ENDING_SECONDS)
+    patience = time.monotonic() + _ENDING_SECONDS
+    while not work.under_way and time.monotonic() < patience:
+        time.sleep(_LOOK_SECONDS)
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
     os._exit(ExitStatus.WIRE_BROKEN)

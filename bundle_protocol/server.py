@@ -6,7 +6,6 @@ import json
 import os
 import resource
 import sys
-import threading
 import time
 
 from bundle_protocol import process
@@ -121,7 +120,7 @@ class Session:
         """Of the process that is to answer: another one once a task has a fork of its own."""
         self._wire = wire
         self._wire_in = wire_in
-        self._working = threading.Event()
+        self._work = process.Work()
         self._function: WireFunction | None = None
         self._exchange: str | None = None
         self._request_id: object = None
@@ -192,11 +191,11 @@ class Session:
         memory_limit = _optional(params, "memory_limit", int)
         if isolation == WARM:
             self._end_on_hang_up()
-        self._working.set()
+        self._work.under_way = True
         try:
             self._function = load(bundle)
         finally:
-            self._working.clear()
+            self._work.under_way = False
         if memory_limit is not None:
             process.limit_memory(memory_limit)
         self._exchange = exchange
@@ -219,7 +218,7 @@ class Session:
     def _end_on_hang_up(self) -> None:
         # A thread, which a process that is to be forked must not have. It needs none: while a task
         # runs it waits, and Linux, the one system on which it forks, ends it with the parent.
-        process.end_on_hang_up(self._wire_in, self._working)
+        process.end_on_hang_up(self._wire_in, self._work)
 
     def _execute(self, params: dict[str, object]) -> object:
         if self._function is None:
@@ -267,7 +266,7 @@ class Session:
             finally:
                 inputs.close()
         failure: BaseException | None = None
-        self._working.set()
+        self._work.under_way = True
         try:
             children, own = self._children_cpu, time.process_time()
             wall = time.perf_counter()
@@ -283,7 +282,7 @@ class Session:
         except BaseException as error:  # noqa: BLE001  # The bundle's code may raise anything.
             failure = error
         finally:
-            self._working.clear()
+            self._work.under_way = False
         if failure is not None:
             raise raised_error(ErrorCode.TASK_FAILED, failure)
         return {
