@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import bundle_protocol
+from runner.guardian import guardian
 
 HELLO = Path(bundle_protocol.__file__).with_name("hello.py")
 """The child's first module, started by its path: nothing of ours is installed beside the bundle."""
@@ -58,8 +59,11 @@ def child_environ(environ: Mapping[str, str], python: Path, named: Iterable[str]
 
 @contextmanager
 def exchange_folder() -> Iterator[Path]:
-    """A folder through which bulk data travels beside the wire; gone on leaving."""
-    folder = Path(tempfile.mkdtemp(prefix="modelops-runner-"))
+    """A folder through which bulk data travels beside the wire; gone on leaving.
+
+    Where the worker is killed before, its guardian removes it.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=guardian().folder_prefix))
     try:
         yield folder
     finally:

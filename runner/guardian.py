@@ -13,6 +13,7 @@ import logging
 import os
 import subprocess
 import sys
+import tempfile
 import threading
 import uuid
 from contextlib import suppress
@@ -42,6 +43,11 @@ class Guardian:
         self._popen: subprocess.Popen[bytes] | None = None
         self._pipe: int | None = None
 
+    @property
+    def folder_prefix(self) -> str:
+        """How the names of this process's temporary folders begin."""
+        return f"modelops-runner-{self.worker}-"
+
     def mark(self) -> str:
         """A new process's marker."""
         return f"{self.worker}.{uuid.uuid4().hex}"
@@ -70,7 +76,8 @@ class Guardian:
         script = kill_marked.__file__
         # On Linux it needs no site-packages, which take longer to look at than the killing.
         options = ["-I", "-S"] if sys.platform == "linux" else ["-I"]
-        python = [sys.executable, *options, script, f"{MARKER}={self.worker}."]
+        folders = os.path.join(tempfile.gettempdir(), self.folder_prefix)  # noqa: PTH118
+        python = [sys.executable, *options, script, f"{MARKER}={self.worker}.", folders]
         try:
             self._popen = subprocess.Popen(
                 ["/bin/sh", "-c", _SCRIPT, "modelops-runner-guardian", *python],

@@ -113,6 +113,8 @@ def worker(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Worker]:
     monkeypatch.setenv("MODELOPS_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
     if request.param == "exec":
         worker = Worker("-m", "runner", "exec", str(bundle), f"--python={sys.executable}")
     else:
@@ -122,13 +124,17 @@ def worker(
     worker.kill()
 
 
-def test_all_that_a_worker_has_started_ends_when_it_is_killed(worker: Worker) -> None:
+def test_all_that_a_worker_has_started_ends_when_it_is_killed(
+    worker: Worker, tmp_path: Path
+) -> None:
     started = worker.started()
+    assert list((tmp_path / "tmp").glob("modelops-runner-*"))
     # The guardian, the child, the subprocess, multiprocessing's process, the daemon.
     assert len(started) >= 5, started
     worker.kill()
     _, alive = psutil.wait_procs(started, timeout=10)
     assert not alive
+    assert not list((tmp_path / "tmp").glob("modelops-runner-*"))
 
 
 @linux
