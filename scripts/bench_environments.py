@@ -180,11 +180,7 @@ class Bench:
             median["edited project"],
             f"{top * 1000:+.0f} ms {against(f'{EDIT_SECONDS} s on top', top <= EDIT_SECONDS)}",
         )
-        line(
-            "  uv build --wheel of it, in an environment made for that",
-            median["wheel"],
-            f"without it {(top - median['wheel']) * 1000:+.0f} ms",
-        )
+        line("  uv build --wheel of it, in an environment made for that", median["wheel"])
         print(
             f"  disk: ten bundles take {ten / one:.3f} times what one takes,"
             f" {one / 1e6:.0f} MB {against(f'{DISK_RATIO}', ten / one <= DISK_RATIO)}"

@@ -12,7 +12,6 @@ import shutil
 import tempfile
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
-from datetime import datetime, timezone
 from pathlib import Path
 
 import anyio
@@ -35,13 +34,10 @@ from runner.environment.keys import (
 from runner.environment.seal import (
     content_digest,
     damage,
-    looks_changed,
-    packages,
     seal,
     site_packages,
 )
 from runner.environment.store import (
-    Manifest,
     discard,
     followed,
     hold,
@@ -55,14 +51,13 @@ from runner.environment.store import (
     temporary_folder,
 )
 from runner.environment.thin import link_scripts, make_thin
-from runner.environment.uv_run import Uv, run_uv, uv_environ
+from runner.environment.uv_run import Uv, make_venv, run_uv, uv_environ
+from runner.environment.whole import PROBE_SECONDS, is_whole, new_manifest, python_of
 from runner.events import Origin, Phase
 from runner.process import spawn
 
 _log = logging.getLogger(__name__)
 
-# A Python on a cold network disk takes seconds to start.
-PROBE_SECONDS = 20.0
 _PINS = "modelops-lock.txt"
 
 
@@ -143,9 +138,9 @@ async def _ready(
     """Find or build both layers under ``root``, and hold them."""
     shared, own = places(source, key, root)
     shared, had = await _dependencies(source, base, shared, uv, holds)
-    reused = await _bundle(source, shared, own, uv, holds) and had
+    reused = await _bundle(source, shared, own, root, uv, holds) and had
     site = [site_packages(own)] if source.installable else []
-    return Environment(shared, own, _python(own), site, key, reused)
+    return Environment(shared, own, python_of(own), site, key, reused)
 
 
 def environment_path(
@@ -172,7 +167,7 @@ async def _dependencies(
     :returns: where it is, which may be that of other requirements which came to the same, and
         whether it was there.
     """
-    if await _is_whole(venv, uv, holds):
+    if await is_whole(venv, uv, holds):
         return venv, True
     if source.pins is not None:
         from runner.environment.pins import check_pins
@@ -182,75 +177,84 @@ async def _dependencies(
         from runner.environment.lock import check_lock  # 10 ms, and not needed for what is built
 
         check_lock(source, base)
-    async with locked(venv, uv.case):
-        venv = followed(venv)  # whoever held the lock may have found one
-        if await _is_whole(venv, uv, holds, say=True):
-            return venv, True
+    found = venv
+
+    async def built_meanwhile() -> bool:
+        nonlocal found
+        found = followed(venv)  # whoever held the lock may have found one that stands for it
+        return await is_whole(found, uv, holds, say=True)
+
+    async with locked(venv, uv.case, unless=built_meanwhile) as to_build:
+        if not to_build:
+            return found, True
         async with staging(venv) as beside:
             copy = await _copy(source, beside)
             built = beside / "venv"
-            # Relocatable, so that console scripts run after the rename too.
-            await run_uv(
-                uv,
-                "venv",
-                [
-                    "venv",
-                    "--quiet",
-                    "--no-project",
-                    "--relocatable",
-                    "--python",
-                    str(base.path),
-                    str(built),
-                ],
-                cwd=copy,
-            )
+            await make_venv(uv, built, cwd=copy)
             if has_dependencies(source):
                 await run_uv(
                     uv,
                     "dependencies",
-                    [*_install_command(source, copy), "--python", str(_python(built))],
+                    [*_install_command(source, copy), "--python", str(python_of(built))],
                     cwd=copy,
                     extra_environ={"UV_PROJECT_ENVIRONMENT": str(built)},
                 )
             content = content_digest(built, interpreter_of(base))
             for other in same_content(venv.parent, content):
-                if await _is_whole(other, uv, holds):
+                if await is_whole(other, uv, holds):
                     publish_link(other, venv, beside)
                     return other, False
             await anyio.to_thread.run_sync(seal, built)
-            manifest = _manifest(source, uv, venv, built, packages=packages(built), content=content)
-            publish(built, venv, manifest, beside)
+            publish(built, venv, new_manifest(uv, venv, built, content=content), beside)
             hold(venv, holds)
     return venv, False
 
 
-async def _bundle(source: Source, shared: Path, own: Path, uv: Uv, holds: ExitStack) -> bool:
+async def _bundle(
+    source: Source, shared: Path, own: Path, root: Path, uv: Uv, holds: ExitStack
+) -> bool:
     """Make sure of the bundle's own venv; whether it was there."""
-    if await _is_whole(own, uv, holds):
+    if await is_whole(own, uv, holds):
         return True
-    async with locked(own, uv.case):
-        if await _is_whole(own, uv, holds, say=True):
+
+    async def built_meanwhile() -> bool:
+        return await is_whole(own, uv, holds, say=True)
+
+    async with locked(own, uv.case, unless=built_meanwhile) as to_build:
+        if not to_build:
             return True
         async with staging(own) as beside:
             built = beside / "venv"
             make_thin(built, shared)
             if source.installable:
-                copy = await _copy(source, beside)
-                command = ["pip", "install", "--no-deps", "--python", str(_python(built)), "."]
-                await run_uv(uv, "bundle", command, cwd=copy)
+                await _install(source, built, shared, root, beside, uv)
             link_scripts(built, shared, own)
-            manifest = _manifest(
-                source,
+            manifest = new_manifest(
                 uv,
                 own,
                 built,
-                packages=packages(built),
                 bundle=source.name or source.path.name,
                 dependencies=shared.name,
             )
             publish(built, own, manifest, beside)
             hold(own, holds)
     return False
+
+
+async def _install(
+    source: Source, venv: Path, shared: Path, root: Path, beside: Path, uv: Uv
+) -> None:
+    """Install a bundle that is a project into its own venv."""
+    from runner.environment.wheel import build_system, install_wheel
+
+    system = build_system(source, uv.environ)
+    if system is not None:
+        copy = await _copy(source, beside / "kept")
+        if await install_wheel(system, uv, copy, venv, shared, root):
+            return
+    copy = await _copy(source, beside)
+    command = ["pip", "install", "--no-deps", "--python", str(python_of(venv)), "."]
+    await run_uv(uv, "bundle", command, cwd=copy)
 
 
 async def lock_to(built: Environment, source: Source, base: Base, uv: Uv, file: Path) -> None:
@@ -309,10 +313,6 @@ async def _forget(uv: Path, packages: Iterable[str]) -> None:
         _log.warning("uv cache clean: %s", one_line(said.decode("utf-8", "replace"), 400))
 
 
-def _python(venv: Path) -> Path:
-    return venv / "bin" / "python"
-
-
 def _install_command(source: Source, copy: Path) -> list[str]:
     if source.pins is not None:
         # uv compares the hashes that are there.
@@ -321,87 +321,6 @@ def _install_command(source: Source, copy: Path) -> list[str]:
     if source.requirements_from == "uv.lock":
         return ["sync", "--frozen", "--no-install-project", "--no-default-groups"]
     return ["pip", "install", "-r", source.requirements_from]
-
-
-async def _is_whole(venv: Path, uv: Uv, holds: ExitStack, *, say: bool = False) -> bool:
-    """Whether a venv is there as it was built; then it is held.
-
-    :param say: say what is wrong with one that is there.
-    """
-    with ExitStack() as mine:
-        wrong = await _what_is_wrong(venv, uv.base) if hold(venv, mine) else "it is not finished"
-        if wrong is None:
-            holds.push(mine.pop_all())
-            return True
-    if say and os.path.lexists(venv):
-        uv.case.journal.note(f"{venv} is built again: {wrong}")
-    return False
-
-
-async def _what_is_wrong(venv: Path, base: Base) -> str | None:
-    manifest = read_manifest(venv)
-    if manifest is None:
-        return "its manifest is damaged"
-    python = _python(venv)
-    try:
-        stamp = _stamp(python)
-    except OSError as error:
-        return f"its Python is gone: {python}: {error.strerror}"
-    if stamp != manifest.interpreter and (version := await _version_of(python)) != base.version:
-        return f"its Python was {base.version} and is {version} now"
-    if manifest.dependencies is not None or not looks_changed(venv):
-        return None
-    # A copy has times of its own, and is as good.
-    found = await anyio.to_thread.run_sync(damage, venv, manifest.packages)
-    return str(found) if found else None
-
-
-def _stamp(python: Path) -> tuple[int, int]:
-    status = python.stat()
-    return status.st_size, int(status.st_mtime)
-
-
-async def _version_of(python: Path) -> str:
-    """What an interpreter says its version is; what went wrong, where it does not."""
-    said = bytearray()
-    code = "import platform; print(platform.python_version())"
-    try:
-        async with spawn(
-            [str(python), "-I", "-c", code],
-            env=os.environ,
-            cwd=python.parent,
-            stdout=said.extend,
-            stderr=said.extend,
-        ) as process:
-            with anyio.move_on_after(PROBE_SECONDS):
-                await process.wait()
-    except OSError as error:
-        return f"one that cannot be started ({error.strerror})"
-    return one_line(said.decode("utf-8", "replace"), 100) or "one that does not answer"
-
-
-def _manifest(
-    source: Source,
-    uv: Uv,
-    folder: Path,
-    built: Path,
-    *,
-    packages: tuple[str, ...],
-    content: str | None = None,
-    bundle: str | None = None,
-    dependencies: str | None = None,
-) -> Manifest:
-    return Manifest(
-        key=folder.name,
-        python=uv.base.version,
-        interpreter=_stamp(_python(built)),
-        requirements_from=source.requirements_from,
-        created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
-        packages=packages,
-        content=content,
-        bundle=bundle,
-        dependencies=dependencies,
-    )
 
 
 async def _copy(source: Source, beside: Path) -> Path:
@@ -415,7 +334,7 @@ async def _copy(source: Source, beside: Path) -> Path:
 
 
 def _copy_files(source: Source, copy: Path) -> None:
-    copy.mkdir()
+    copy.mkdir(parents=True)
     for name in source.files:
         original, target = source.path / name, copy / name
         target.parent.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,6 @@ ends (store.hold), and an environment also while a bundle's own venv upon it is.
 manifest nor a builder is unfinished: a run was killed.
 """
 
-import fcntl
 import os
 import tempfile
 import time
@@ -23,10 +22,18 @@ from runner.environment.store import (
     read_manifest,
     remove_tree,
 )
+from runner.file_lock import try_lock
 
-Kind: TypeAlias = Literal["environment", "bundle", "unfinished"]
+Kind: TypeAlias = Literal["environment", "bundle", "backend", "content", "unfinished"]
 
-_FOLDERS: dict[str, Kind] = {"environments": "environment", "layers": "bundle"}
+BUNDLES = "bundles"
+"""The folder of what bundles of a cluster's clients were unpacked to."""
+
+_FOLDERS: dict[str, Kind] = {
+    "environments": "environment",
+    "layers": "bundle",
+    "backends": "backend",
+}
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -131,11 +138,7 @@ def _lock(file: Path, held: ExitStack) -> bool:
     except OSError:
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)  # a disk that is read-only
     held.callback(os.close, descriptor)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+    return try_lock(descriptor)
 
 
 def _key(folder: Path) -> str:
@@ -146,6 +149,8 @@ def _found(cache: Path) -> Iterator[tuple[Path, Kind]]:
     for name, kind in _FOLDERS.items():
         for path in _subfolders(cache / name):
             yield path, kind if BUILDING not in path.name and read_manifest(path) else "unfinished"
+    for path in _subfolders(cache / BUNDLES):
+        yield path, "unfinished" if BUILDING in path.name else "content"
     for path in _subfolders(cache / "fresh"):
         yield path, "unfinished"
 
@@ -159,6 +164,16 @@ def _subfolders(folder: Path) -> list[Path]:
 def _entry(path: Path, kind: Kind, manifests: list[Manifest]) -> Entry:
     with ExitStack() as held:
         in_use = not _alone(path, held)
+    if kind == "content" and (path / MANIFEST).exists():
+        return Entry(
+            key=path.name,
+            kind="content",
+            path=str(path),
+            size=_size(path),
+            last_used=(path / MANIFEST).stat().st_mtime,
+            in_use=in_use,
+            bundles=tuple(one.name for one in _subfolders(path)),
+        )
     manifest = None if kind == "unfinished" else read_manifest(path)
     if manifest is None:
         return Entry(

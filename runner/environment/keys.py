@@ -90,13 +90,20 @@ def dependencies_key(source: Source, base: Base, environ: Mapping[str, str]) -> 
 
     :raises OSError: a file that decides it cannot be read.
     """
-    variables = {
+    requirements = (source.requirements_from, _requirements(source))
+    return digest(FORMAT, interpreter_of(base), requirements, decisive(environ))
+
+
+def decisive(environ: Mapping[str, str]) -> dict[str, list[str]]:
+    """The variables that decide what uv installs, with what they say.
+
+    :raises OSError: a file that one of them names cannot be read.
+    """
+    return {
         name: _variable(name, value)
         for name, value in environ.items()
         if _DECISIVE_VARIABLES.fullmatch(name)
     }
-    requirements = (source.requirements_from, _requirements(source))
-    return _digest(FORMAT, interpreter_of(base), requirements, variables)
 
 
 def interpreter_of(base: Base) -> tuple[str, str, str | None, str]:
@@ -119,7 +126,7 @@ def _file_digest(file: Path) -> str:
 
 def layer_key(source: Source, dependencies: str) -> str:
     """The key of the layer that holds the bundle itself, upon these dependencies."""
-    return _digest(FORMAT, "layer", dependencies, source.digest)
+    return digest(FORMAT, "layer", dependencies, source.digest)
 
 
 def has_dependencies(source: Source) -> bool:
@@ -142,7 +149,7 @@ def _requirements(source: Source) -> list[Any]:
         return [lines, _content(source, "uv.toml"), source.digest if whole else None]
     pyproject = read_pyproject(source)
     settings = pyproject.get("tool", {}).get("uv", {})
-    whole = _names_content(settings, _parts(source.files))
+    whole = names_content(settings, source)
     if source.requirements_from == "uv.lock":
         # It holds what the dependencies have become, dynamic ones too. What they are declared as
         # decides whether it is outdated.
@@ -185,11 +192,15 @@ def _parts(files: Iterable[str]) -> set[str]:
     return {str(part) for file in files for part in (Path(file), *Path(file).parents)}
 
 
-def _names_content(setting: object, parts: set[str]) -> bool:
+def names_content(settings: object, source: Source) -> bool:
     """Whether uv's settings name a file or folder of the bundle: a source, wheels to find, ...
 
     Where a name only looks like one, an environment is built once more than need be.
     """
+    return _names_content(settings, _parts(source.files))
+
+
+def _names_content(setting: object, parts: set[str]) -> bool:
     if isinstance(setting, dict):
         # A workspace's members are given as patterns.
         return "workspace" in setting or any(
@@ -200,7 +211,8 @@ def _names_content(setting: object, parts: set[str]) -> bool:
     return isinstance(setting, str) and str(Path(setting)) in parts
 
 
-def _digest(*content: Any) -> str:
+def digest(*content: Any) -> str:
+    """The key of what all this decides."""
     # Not as JSON, which has no room for what is no UTF-8: variables and files may be anything.
     text = repr(msgspec.to_builtins(content, order="sorted"))
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:KEY_DIGITS]

@@ -14,7 +14,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 
@@ -28,14 +28,16 @@ from runner.diagnosis.codes import Code
 from runner.diagnosis.report import Hint
 from runner.environment.seal import unseal
 from runner.events import Phase
+from runner.file_lock import opened, try_lock
 
 _log = logging.getLogger(__name__)
 
 MANIFEST = "modelops-manifest.json"
 BUILDING = ".building-"
-# How often a lock that another process holds is tried: flock(2) cannot be waited for without a
-# thread that no cancellation reaches.
-LOCK_POLL_SECONDS = 0.05
+# How often a lock that another process holds is tried, at first and in the end: flock(2) cannot be
+# waited for without a thread that no cancellation reaches. A bundle's own layer takes milliseconds.
+_FIRST_POLL_SECONDS = 0.005
+_POLL_SECONDS = 0.05
 
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
@@ -132,29 +134,46 @@ def discard(folder: Path) -> None:
 
 
 @asynccontextmanager
-async def locked(folder: Path, case: Case) -> AsyncIterator[None]:
+async def locked(
+    folder: Path, case: Case, unless: Callable[[], Awaitable[bool]] | None = None
+) -> AsyncIterator[bool]:
     """Hold the lock of a folder that may not exist yet, against threads and processes.
 
+    :param unless: whether the folder is built. Asked once the lock is held, and already while it
+        is another's, if that one has published meanwhile: of many that wait, none waits for the
+        others to look, one after the other.
+    :returns: whether the lock is held; else the folder is built.
     :raises OSError: the lock's file cannot be made.
     """
-    import filelock  # 20 ms, and not needed for what is built already
-
     folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = filelock.FileLock(folder.with_name(f"{folder.name}.lock"), thread_local=False)
-    waiting = False
-    while True:
-        try:
-            lock.acquire(blocking=False)
-            break
-        except filelock.Timeout:
-            if not waiting:
+    published = _publication(folder)
+    pause = _FIRST_POLL_SECONDS
+    with opened(folder.with_name(f"{folder.name}.lock")) as descriptor:
+        while not _locked_or_without_locks(descriptor, folder):
+            if pause == _FIRST_POLL_SECONDS:
                 case.journal.note(f"waiting for another process that is building {folder}")
-                waiting = True
-            await anyio.sleep(LOCK_POLL_SECONDS)
+            if unless and _publication(folder) != published and await unless():
+                yield False
+                return
+            await anyio.sleep(pause)
+            pause = min(2 * pause, _POLL_SECONDS)
+        yield unless is None or not await unless()
+
+
+def _locked_or_without_locks(descriptor: int, folder: Path) -> bool:
     try:
-        yield
-    finally:
-        lock.release()
+        return try_lock(descriptor)
+    except OSError as error:
+        _log.warning("others may build %s at the same time, without a lock: %s", folder, error)
+        return True
+
+
+def _publication(folder: Path) -> int | None:
+    """What tells one publication of a folder from the next; ``None`` where there is none."""
+    try:
+        return (folder / MANIFEST).stat().st_ino
+    except OSError:
+        return None
 
 
 @asynccontextmanager
@@ -197,18 +216,16 @@ async def temporary_folder(parent: Path, case: Case) -> AsyncIterator[Path]:
 
     A run holds the lock of its own folder, so what can be locked is nobody's.
     """
-    import filelock
-
-    async with locked(parent, case):
-        await anyio.to_thread.run_sync(_remove_abandoned, parent)
-        folder = Path(tempfile.mkdtemp(dir=parent))
-        own = filelock.FileLock(folder / ".lock", thread_local=False)
-        own.acquire(blocking=False)
-    try:
-        yield folder
-    finally:
-        await _remove(folder)
-        own.release()
+    with ExitStack() as mine:
+        async with locked(parent, case):
+            await anyio.to_thread.run_sync(_remove_abandoned, parent)
+            folder = Path(tempfile.mkdtemp(dir=parent))
+            with suppress(OSError):  # where there are no locks, nobody removes what is abandoned
+                try_lock(mine.enter_context(opened(folder / ".lock")))
+        try:
+            yield folder
+        finally:
+            await _remove(folder)
 
 
 @contextmanager
@@ -274,16 +291,11 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def _remove_abandoned(parent: Path) -> None:
-    import filelock
-
     parent.mkdir(exist_ok=True)
     for folder in parent.iterdir():
-        lock = filelock.FileLock(folder / ".lock")
-        try:
-            with lock.acquire(blocking=False):
+        with suppress(OSError), opened(folder / ".lock") as descriptor:
+            if try_lock(descriptor):
                 remove_tree(folder)
-        except filelock.Timeout:
-            continue
 
 
 async def _remove(folder: Path) -> None:

@@ -1,5 +1,6 @@
 """Running uv: where it is, which variables reach it, what became of it."""
 
+import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
@@ -69,6 +70,10 @@ def find_uv() -> Path:
 
     :raises Failure: there is none.
     """
+    # In a virtual environment its wheel puts it there; to have sysconfig say so takes 2 ms.
+    beside = Path(sys.prefix) / "bin" / "uv"
+    if sys.prefix != sys.base_prefix and beside.is_file():
+        return beside
     import uv
 
     try:
@@ -154,6 +159,15 @@ async def run_uv(
         from runner.diagnosis.uv_output import diagnose_uv  # 15 ms, and not needed before
 
         raise Failure(diagnose_uv(uv.case, failure))
+
+
+async def make_venv(uv: Uv, folder: Path, *, cwd: Path) -> None:
+    """Make a venv that may be moved: its console scripts find their Python beside themselves.
+
+    :raises Failure: uv could not.
+    """
+    command = ["venv", "--quiet", "--no-project", "--relocatable"]
+    await run_uv(uv, "venv", [*command, "--python", str(uv.base.path), str(folder)], cwd=cwd)
 
 
 def _not_started(error: OSError) -> Finding:

@@ -1,0 +1,103 @@
+"""The locks of what is built once: who waits, for how long, and where there are none."""
+
+import errno
+import fcntl
+import os
+from pathlib import Path
+
+import anyio
+import pytest
+
+from runner.diagnosis.case import Case
+from runner.environment.store import MANIFEST, locked
+from runner.events import Event, Note
+
+pytestmark = pytest.mark.anyio
+
+
+def is_free(file: Path) -> bool:
+    with file.open("r+") as opened:
+        try:
+            fcntl.flock(opened, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
+
+
+async def test_who_waits_looks_once_it_is_published_and_not_once_its_turn_has_come(
+    tmp_path: Path,
+) -> None:
+    folder = tmp_path / "environment"
+    events: list[Event] = []
+    waits, looked = anyio.Event(), 0
+
+    def say(event: Event) -> None:
+        events.append(event)
+        waits.set()
+
+    async def built() -> bool:
+        nonlocal looked
+        looked += 1
+        return True
+
+    async def wait() -> None:
+        async with locked(folder, Case(say), unless=built) as to_build:
+            assert not to_build
+
+    with anyio.fail_after(20):
+        async with locked(folder, Case()) as to_build, anyio.create_task_group() as waiting:
+            assert to_build
+            waiting.start_soon(wait)
+            await waits.wait()
+            assert looked == 0
+            folder.mkdir()
+            (folder / MANIFEST).touch()
+            # The lock is held until it is through.
+    assert looked == 1
+    assert [event.text for event in events if isinstance(event, Note)] == [
+        f"waiting for another process that is building {folder}"
+    ]
+
+
+async def test_what_is_built_already_once_the_lock_is_had_is_not_to_be_built(
+    tmp_path: Path,
+) -> None:
+    async def built() -> bool:
+        return True
+
+    async with locked(tmp_path / "environment", Case(), unless=built) as to_build:
+        assert not to_build
+        assert not is_free(tmp_path / "environment.lock")
+    assert is_free(tmp_path / "environment.lock")
+
+
+async def test_a_lock_that_was_given_back_is_not_kept_by_a_fork(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    copies: list[int] = []
+    flock = fcntl.flock
+
+    def fork_after(descriptor: int, operation: int) -> None:
+        flock(descriptor, operation)
+        copies.append(os.dup(descriptor))  # what a fork has
+
+    monkeypatch.setattr("runner.environment.store.fcntl.flock", fork_after)
+    async with locked(tmp_path / "environment", Case()):
+        monkeypatch.undo()
+        assert len(copies) == 1
+        assert not is_free(tmp_path / "environment.lock")
+    assert is_free(tmp_path / "environment.lock")
+    os.close(copies[0])
+
+
+async def test_where_a_file_system_has_no_locks_it_is_built_and_the_log_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_locks(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr("runner.environment.store.fcntl.flock", no_locks)
+    async with locked(tmp_path / "environment", Case()) as to_build:
+        assert to_build
+    (record,) = caplog.records
+    assert "without a lock" in record.getMessage()
