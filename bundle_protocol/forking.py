@@ -25,6 +25,11 @@ from bundle_protocol.wire import Wire
 _NOTHING, _BEGUN, _DONE = 0, 1, 2
 
 
+# jemalloc's, which pyarrow brings: it holds its locks itself across a fork, and the fork goes on
+# without the thread (jemalloc's background_thread_postfork_child).
+_SURVIVING = {"jemalloc_bg_thd (native)"}
+
+
 def why_unsafe() -> str | None:
     """Why this process must not be forked, in a person's words; None where it may be.
 
@@ -72,10 +77,11 @@ def _threads_that_a_fork_leaves() -> list[str]:
     import threading
 
     names = {thread.native_id: thread.name for thread in threading.enumerate()}
-    return [names.get(task) or _thread_name(task) for task in others]
+    left = [names.get(task) or _native_name(task) for task in others]
+    return [name for name in left if name not in _SURVIVING]
 
 
-def _thread_name(task: int) -> str:
+def _native_name(task: int) -> str:
     try:
         with open(f"/proc/self/task/{task}/comm", encoding="utf-8", errors="replace") as file:
             return f"{file.read().strip()} (native)"

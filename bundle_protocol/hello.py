@@ -7,6 +7,7 @@ that Python instead of dying of a syntax error; only after its hello does it ref
 does nothing: multiprocessing imports the main module anew in each process that it spawns.
 """
 
+import fcntl
 import os
 import sys
 
@@ -15,6 +16,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 # The same as in messages.py, which Python 2 could not import.
 PROTOCOL_VERSIONS = (1,)
 OLDEST_PYTHON = (3, 8)
+HIGH_DESCRIPTOR = 512
 EXIT_STARTED_BY_HAND = 2
 EXIT_PYTHON_TOO_OLD = 69
 EXIT_WIRE_BROKEN = 74
@@ -84,8 +86,8 @@ def take_descriptors(console):
     except OSError:
         # Else the wire would get the free number 2, and every error message would go there.
         os.open(os.devnull, os.O_RDWR)
-    wire_in = os.dup(0)
-    wire_out = os.dup(1)
+    wire_in = copy_high(0)
+    wire_out = copy_high(1)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
@@ -100,9 +102,19 @@ def take_descriptors(console):
 def take_descriptor(fd):
     # type: (int) -> int
     """Moves a descriptor to a number that no spawned process inherits. Raises OSError if closed."""
-    own = os.dup(fd)
+    own = copy_high(fd)
     os.close(fd)
     return own
+
+
+def copy_high(fd):
+    # type: (int) -> int
+    """Copies a descriptor out of the reach of code that opens and closes files by number."""
+    try:
+        # Python 2.7 has no F_DUPFD_CLOEXEC, and lets processes inherit it.
+        return fcntl.fcntl(fd, getattr(fcntl, "F_DUPFD_CLOEXEC", fcntl.F_DUPFD), HIGH_DESCRIPTOR)
+    except (OSError, IOError):  # noqa: UP024 - Python 2.7 raises an IOError, which is another one
+        return os.dup(fd)  # ulimit -n allows no such number.
 
 
 def write_hello(wire_out):

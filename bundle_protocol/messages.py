@@ -5,6 +5,7 @@ docs/protocol.md explains each of them.
 
 from __future__ import annotations
 
+import json
 from enum import IntEnum
 
 PROTOCOL_VERSIONS = (1,)
@@ -12,6 +13,10 @@ PROTOCOL_VERSIONS = (1,)
 
 OLDEST_PYTHON = (3, 8)
 """The oldest Python that tasks run on; ``hello`` is said by older ones too."""
+
+HIGH_DESCRIPTOR = 512
+"""A child's own descriptors have this number or a higher one: no recipe that closes "all" files up
+to 256 meets them, and no file gets the number of one that was closed before 500 others are open."""
 
 ENTRY_POINT_GROUP = "modelops.wire"
 
@@ -79,6 +84,10 @@ class ExitStatus(IntEnum):
     """The wire could not be taken or written to: nobody is at its other end."""
     PROTOCOL_VIOLATION = 76
     """The parent sent what is not a frame."""
+
+
+to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+"""JSON of an object, which may yet hold lone surrogates."""
 
 
 class RequestError(Exception):

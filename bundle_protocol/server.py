@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import resource
 import sys
@@ -24,9 +25,10 @@ from bundle_protocol.messages import (
     ErrorCode,
     ExitStatus,
     RequestError,
+    to_json,
 )
 from bundle_protocol.outputs import encode_outputs
-from bundle_protocol.wire import Wire, WireClosed
+from bundle_protocol.wire import INSTANT_SECONDS, Wire, WireClosed
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
@@ -38,11 +40,7 @@ if TYPE_CHECKING:
     T = TypeVar("T")
 
 
-_ANSWERED = object()
-"""In place of a result that the task's own process has sent."""
-
-
-_to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
+_from_json = json.JSONDecoder().raw_decode
 
 
 def serve(wire_in: int, wire_out: int, bulk: int | None = None) -> int:
@@ -86,7 +84,7 @@ def _answer_requests(wire: Wire, wire_in: int) -> None:
             if os.getpid() == session.pid:
                 _announce_exit(wire, error)
             raise
-        if os.getpid() != session.pid:
+        if session.seconds >= INSTANT_SECONDS and os.getpid() != session.pid:
             process.complain("a process that the task forked came back from the wire function")
             os._exit(1)
         if answer is not None:
@@ -100,7 +98,7 @@ def _announce_exit(wire: Wire, error: SystemExit) -> None:
     """Says where the bundle's code ended the process, which the exit itself does not."""
     params = {"exception": describe_exception(error)}
     try:
-        wire.send(_encode({"jsonrpc": "2.0", "method": EXITING, "params": params}))
+        wire.send(_encode(to_json({"jsonrpc": "2.0", "method": EXITING, "params": params})))
     except (WireClosed, ConnectionError) as failure:
         process.complain(f"the exit could not be announced: {type(failure).__name__}")
 
@@ -126,6 +124,8 @@ class Session:
         self._request_id: object = None
         self._forker: Forker | None = None
         self._children_cpu = 0.0
+        self.seconds = math.inf
+        """How long the bundle's code has run for the last message, where that is known."""
         self._methods = {
             INITIALIZE: self._initialize,
             EXECUTE: self._execute,
@@ -137,7 +137,7 @@ class Session:
         if self._forker is not None and self._forker.forked:
             self._forker.send(answer)
         else:
-            self._wire.send(answer)
+            self._wire.send(answer, self.seconds)
 
     def answer(self, body: bytes) -> bytes | None:
         """The answer to one message; None where there is none to send: to a notification, and to
@@ -147,6 +147,7 @@ class Session:
             SystemExit: the bundle's code asked for it.
         """
         self._request_id = None
+        self.seconds = math.inf
         try:
             message = _message(body)
             if "id" not in message:
@@ -159,16 +160,16 @@ class Session:
             if not isinstance(params, dict):
                 raise RequestError(ErrorCode.INVALID_PARAMS, "params must be an object")
             result = self._methods[method](params)
-            if result is _ANSWERED:
-                return None
-            return _encode({"jsonrpc": "2.0", "id": self._request_id, "result": result})
+            return None if result is None else _answer(self._request_id, "result", result)
         except RequestError as error:
             answer = {"code": int(error.code), "message": error.message}
             if error.data is not None:
                 answer["data"] = error.data
-            return _encode({"jsonrpc": "2.0", "id": self._request_id, "error": answer})
+            return _answer(self._request_id, "error", to_json(answer))
 
-    def _initialize(self, params: dict[str, object]) -> object:
+    # The methods: each gives its result as JSON.
+
+    def _initialize(self, params: dict[str, object]) -> str:
         version = _required(params, "protocol_version", int)
         if version not in PROTOCOL_VERSIONS:
             spoken = ", ".join(map(str, PROTOCOL_VERSIONS))
@@ -213,14 +214,14 @@ class Session:
                 self._forker = Forker(self._wire)
             else:
                 self._end_on_hang_up()
-        return result
+        return to_json(result)
 
     def _end_on_hang_up(self) -> None:
         # A thread, which a process that is to be forked must not have. It needs none: while a task
         # runs it waits, and Linux, the one system on which it forks, ends it with the parent.
         process.end_on_hang_up(self._wire_in, self._work)
 
-    def _execute(self, params: dict[str, object]) -> object:
+    def _execute(self, params: dict[str, object]) -> str | None:
         if self._function is None:
             raise RequestError(ErrorCode.INVALID_REQUEST, "execute was asked for before initialize")
         entrypoint = _required(params, "entrypoint", str)
@@ -239,7 +240,7 @@ class Session:
             if inputs is not None:
                 inputs.close()
         if ended is None:
-            return _ANSWERED
+            return None  # The task's own process has answered.
         raise RequestError(ErrorCode.TASK_ENDED, "the task's process ended", {"ended": vars(ended)})
 
     def _inputs(self, params: dict[str, object]) -> Inputs | None:
@@ -259,7 +260,7 @@ class Session:
         params: dict[str, object],
         seed: int,
         inputs: Inputs | None,
-    ) -> object:
+    ) -> str:
         if inputs is not None:
             try:
                 params.update(inputs.views())
@@ -271,10 +272,13 @@ class Session:
             children, own = self._children_cpu, time.process_time()
             wall = time.perf_counter()
             result = function.call(entrypoint, params, seed)
-            wall = time.perf_counter() - wall
-            # That of processes that it waits for changes at no other time.
-            self._children_cpu = _children_cpu_seconds()
-            cpu = time.process_time() - own + self._children_cpu - children
+            self.seconds = wall = time.perf_counter() - wall
+            usage = resource.getrusage(resource.RUSAGE_SELF)
+            if wall >= INSTANT_SECONDS:
+                # That of processes that it waits for changes at no other time.
+                self._children_cpu = _children_cpu_seconds()
+            # Usage is in whole microseconds, rounded down.
+            cpu = max(0.0, usage.ru_utime + usage.ru_stime - own) + self._children_cpu - children
             # Inside of the try because what is returned is the bundle's, with methods of its own.
             outputs = encode_outputs(result, self._wire, self._exchange, self._request_id)
         except (RequestError, SystemExit):
@@ -285,22 +289,23 @@ class Session:
             self._work.under_way = False
         if failure is not None:
             raise raised_error(ErrorCode.TASK_FAILED, failure)
-        return {
-            "outputs": outputs,
-            "wall_seconds": wall,
-            "cpu_seconds": cpu,
-            "max_rss_bytes": _peak_memory(),
-            "pid": self.pid,
-        }
+        # Written out: what makes JSON of any object takes as long as all else for a small task.
+        return (
+            f'{{"outputs":{outputs},"wall_seconds":{wall:.9f},"cpu_seconds":{cpu:.9f},'
+            f'"max_rss_bytes":{_peak_memory(usage)},"pid":{self.pid}}}'
+        )
 
-    def _shutdown(self, params: dict[str, object]) -> object:
+    def _shutdown(self, params: dict[str, object]) -> str:
         self.ended = True
-        return None
+        return "null"
 
 
 def _message(body: bytes) -> dict[str, object]:
     try:
-        message = json.loads(body)
+        text = body.decode().strip(" \t\r\n")
+        message, end = _from_json(text)
+        if end != len(text):
+            raise ValueError(f"there is more after its end, at character {end}")
     except (ValueError, RecursionError) as error:
         raise RequestError(ErrorCode.PARSE_ERROR, f"the body is not JSON: {error}") from error
     if (
@@ -313,8 +318,12 @@ def _message(body: bytes) -> dict[str, object]:
     return message
 
 
-def _encode(message: dict[str, object]) -> bytes:
-    text = _to_json(message)
+def _answer(request_id: object, member: str, value: str) -> bytes:
+    own = request_id if type(request_id) is int else to_json(request_id)
+    return _encode(f'{{"jsonrpc":"2.0","id":{own},"{member}":{value}}}')
+
+
+def _encode(text: str) -> bytes:
     # A lone surrogate, out of a file's name or a message, is no Unicode: parsers refuse it.
     body = text.encode("utf-8", "replace")
     if len(body) > MAX_MESSAGE_BYTES:
@@ -344,8 +353,8 @@ def _bundle(params: dict[str, object]) -> Bundle:
 
 def _required(params: dict[str, object], name: str, kind: type[T]) -> T:
     value = params.get(name)
-    # JSON's true is no integer, though Python's is.
-    if not isinstance(value, kind) or (isinstance(value, bool) and kind is not bool):
+    # Not isinstance: JSON's true is no integer, though Python's is.
+    if type(value) is not kind:
         kinds = {str: "a string", int: "an integer", bool: "a boolean", dict: "an object"}
         raise RequestError(
             ErrorCode.INVALID_PARAMS,
@@ -358,10 +367,9 @@ def _optional(params: dict[str, object], name: str, kind: type[T]) -> T | None:
     return None if params.get(name) is None else _required(params, name, kind)
 
 
-def _peak_memory() -> int:
-    """The most memory, in bytes, that this process had at a time, since it began."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+def _peak_memory(usage: resource.struct_rusage) -> int:
+    """In bytes."""
+    return usage.ru_maxrss if sys.platform == "darwin" else usage.ru_maxrss * 1024
 
 
 def _children_cpu_seconds() -> float:

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bundle_protocol.framing import FrameDecoder, encode_frame
-from bundle_protocol.messages import MAX_MESSAGE_BYTES
+from bundle_protocol.messages import HIGH_DESCRIPTOR, MAX_MESSAGE_BYTES
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
     import _socket
 
 _READ_BYTES = 64 * 1024
+
+INSTANT_SECONDS = 10e-6
+"""In less, a bundle's code neither forks nor puts another file in the place of a descriptor with a
+number as high as the wire's."""
 
 
 class WireClosed(Exception):
@@ -34,7 +39,9 @@ class Wire:
         # Whoever made the pipes may have left them non-blocking, as an event loop does.
         os.set_blocking(read_fd, True)
         os.set_blocking(write_fd, True)
-        self._read_file, self._write_file = _open_file(read_fd), _open_file(write_fd)
+        self._files = _open_file(read_fd), _open_file(write_fd)
+        # Where so many files may not be open, the numbers are low.
+        self._numbers_are_high = min(read_fd, write_fd) >= HIGH_DESCRIPTOR
         self._bulk_file = None if bulk_fd is None else _open_file(bulk_fd)
         self._kept = False
         if hasattr(os, "register_at_fork"):  # Not every PyPy has it.
@@ -48,26 +55,39 @@ class Wire:
             WireClosed: see there.
         """
         while True:
-            _check(self._read_fd, self._read_file)
             try:
                 data = os.read(self._read_fd, _READ_BYTES)
             except ConnectionError:
                 return
+            except OSError as error:  # It is none of a pipe's.
+                raise WireClosed from error
             if not data:
                 return
             yield from self._decoder.feed(data)
 
-    def send(self, body: bytes) -> None:
+    def send(self, body: bytes, seconds: float = math.inf) -> None:
         """Writes one message as a frame.
+
+        Args:
+            body: the message.
+            seconds: how long the bundle's code has run since the last one. After a task that took
+                no time it is not looked what the descriptors are: that takes longer than all else.
 
         Raises:
             ConnectionError: nobody is at the other end.
             WireClosed: see there.
         """
-        _check(self._write_fd, self._write_file)
-        frame = memoryview(encode_frame(body))
-        while frame:
-            frame = frame[os.write(self._write_fd, frame) :]
+        if seconds >= INSTANT_SECONDS or not self._numbers_are_high:
+            self._check()
+        frame = encode_frame(body)
+        try:
+            written = os.write(self._write_fd, frame)
+            while written < len(frame):
+                written += os.write(self._write_fd, memoryview(frame)[written:])
+        except ConnectionError:
+            raise
+        except OSError as error:  # It is none of a pipe's.
+            raise WireClosed from error
 
     @contextmanager
     def bulk_socket(self) -> Iterator[_socket.socket | None]:
@@ -94,6 +114,12 @@ class Wire:
         finally:
             self._kept = False
 
+    def _check(self) -> None:
+        # Compared and not only tried: a file that the bundle opened may have got the number of a
+        # descriptor that it closed, and would be written to.
+        if (_open_file(self._read_fd), _open_file(self._write_fd)) != self._files:
+            raise WireClosed
+
     def _close(self) -> None:
         if self._kept:
             return
@@ -102,13 +128,6 @@ class Wire:
         for fd in (self._read_fd, self._write_fd, self._bulk_fd):
             if fd is not None:
                 os.closerange(fd, fd + 1)
-
-
-def _check(fd: int, file: tuple[int, int] | None) -> None:
-    # Compared and not only tried: a file that the bundle opened may have got the number of a
-    # descriptor that it closed, and would be written to.
-    if _open_file(fd) != file:
-        raise WireClosed
 
 
 def _open_file(fd: int) -> tuple[int, int] | None:

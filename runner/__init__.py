@@ -12,6 +12,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from runner.async_runner import AsyncRunner as AsyncRunner
     from runner.diagnosis.codes import Code as Code
     from runner.diagnosis.errors import BundleError as BundleError
     from runner.diagnosis.errors import ChildStartError as ChildStartError
@@ -25,13 +26,14 @@ if TYPE_CHECKING:
     from runner.events import Phase as Phase
     from runner.result import Check as Check
     from runner.result import Result as Result
-    from runner.runner import AsyncRunner as AsyncRunner
     from runner.runner import Runner as Runner
     from runner.settings import Isolation as Isolation
     from runner.task import Task as Task
 
+    __version__: str
+
 _HOMES = {
-    "AsyncRunner": "runner.runner",
+    "AsyncRunner": "runner.async_runner",
     "BundleError": "runner.diagnosis.errors",
     "Check": "runner.result",
     "ChildStartError": "runner.diagnosis.errors",
@@ -54,6 +56,8 @@ __all__ = sorted(_HOMES)
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":  # what Dask before 2025 asks a worker's packages for
+        return import_module("runner.worker").runner_version()
     if name not in _HOMES:
         raise AttributeError(f"module 'runner' has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)

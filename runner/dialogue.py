@@ -4,7 +4,7 @@
 """
 
 import re
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
@@ -109,9 +109,10 @@ class Dialogue:
         self._case = case
         self._launch = launch
         self._connection = Connection()
-        self._captures = {stream: Capture() for stream in Stream}
+        self._captures: defaultdict[Stream, Capture] = defaultdict(Capture)
         self._messages: deque[Message] = deque()
-        self._violation: str | None = None
+        self.violation: str | None = None
+        """How the child has broken the protocol, if it has."""
         self._over: OverMemory | None = None
         self.wire_closed = False
         self.exit: Exit | None = None
@@ -124,9 +125,7 @@ class Dialogue:
     def begin(self, case: Case) -> None:
         """From here on, what comes in is another task's."""
         self._case = case
-        for stream, capture in self._captures.items():
-            if capture.total_bytes:
-                self._captures[stream] = Capture()
+        self._captures.clear()
         self._over = None
 
     # What comes in.
@@ -134,7 +133,7 @@ class Dialogue:
     def feed_wire(self, data: bytes) -> None:
         """Take what came over the wire; ``b""`` at its end."""
         self._case.journal.fact(Origin.CHILD_WIRE, data)
-        if self._violation is not None:
+        if self.violation is not None:
             return
         if not data:
             self.wire_closed = True
@@ -145,7 +144,7 @@ class Dialogue:
                 elif piece:
                     self._output(Stream.NOISE, piece)
         except ProtocolViolation as error:
-            self._violation = str(error)
+            self.violation = str(error)
 
     def feed_output(self, stream: Stream, data: bytes) -> None:
         """Take what the child wrote to its standard output or error."""
@@ -178,11 +177,6 @@ class Dialogue:
         """Whether a request has no answer yet."""
         return self._connection.waiting
 
-    @property
-    def violated(self) -> bool:
-        """Whether the child has sent what is not the protocol."""
-        return self._violation is not None
-
     def answer(self) -> Response | None:
         """The answer, where it is all here; else :meth:`take` says what there is to say."""
         if self._messages:
@@ -198,8 +192,8 @@ class Dialogue:
         """
         if self._messages:
             return self._messages.popleft()
-        if self._violation is not None:
-            raise self.failure(child_failures.violation(self._case, phase, self._violation))
+        if self.violation is not None:
+            raise self.failure(child_failures.violation(self._case, phase, self.violation))
         if self.exit is not None:
             raise self.failure(self._death(phase, self.exit))
         return None

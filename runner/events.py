@@ -7,9 +7,9 @@ the runner, comparable only within one process.
 
 import logging
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from enum import Enum
+from types import TracebackType
 from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct
@@ -134,6 +134,8 @@ class Journal:
     ) -> None:
         self._handler = handler
         self._keeper = keeper
+        self.heard = handler is not None or keeper is not None
+        """Whether anything is told to anyone: a small task has no time to say it to nobody."""
         self.phases: list[PhaseFinished] = []
         self.current: Phase | None = None
         """The phase that is under way, or the one that failed."""
@@ -156,22 +158,40 @@ class Journal:
         if self._keeper is not None:
             self._keeper(Fact(origin, value, time.monotonic()))
 
-    @contextmanager
-    def phase(self, phase: Phase) -> Iterator[None]:
-        """Mark a phase: started on entry, finished on exit with what became of it."""
-        started = time.monotonic()
-        self.current = phase
-        outcome: Outcome = "cancelled"
-        self.emit(PhaseStarted(phase, started))
-        try:
-            yield
-            outcome = "ok"
-        except Exception:
-            outcome = "failed"
-            raise
-        finally:
-            now = time.monotonic()
-            finished = PhaseFinished(phase, now, now - started, outcome)
-            self.phases.append(finished)
-            self.fact(Origin.PHASE, finished)
-            self.emit(finished)
+    def phase(self, phase: Phase) -> "_UnderWay":
+        """A context: the phase starts on entry, and is finished on exit with what became of it."""
+        return _UnderWay(self, phase)
+
+
+class _UnderWay:
+    """A phase that is under way. A class: ``contextmanager`` takes three times as long."""
+
+    __slots__ = ("_journal", "_phase", "_started")
+
+    def __init__(self, journal: Journal, phase: Phase) -> None:
+        self._journal = journal
+        self._phase = phase
+
+    def __enter__(self) -> None:
+        journal = self._journal
+        self._started = time.monotonic()
+        journal.current = self._phase
+        if journal.heard:
+            journal.emit(PhaseStarted(self._phase, self._started))
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        outcome: Outcome = "ok"
+        if error is not None:
+            outcome = "failed" if isinstance(error, Exception) else "cancelled"
+        journal = self._journal
+        now = time.monotonic()
+        finished = PhaseFinished(self._phase, now, now - self._started, outcome)
+        journal.phases.append(finished)
+        if journal.heard:
+            journal.fact(Origin.PHASE, finished)
+            journal.emit(finished)

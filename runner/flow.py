@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
+from typing import NoReturn
 
 from runner.bundle import Bundle
 from runner.diagnosis.case import Case, Failure, Finding
@@ -107,10 +108,18 @@ def reported(case: Case) -> Iterator[None]:
     """
     try:
         yield
-    except Failure as failure:
-        raise error_for(diagnose(case, failure.finding)) from failure.__cause__
-    except Exception as error:
-        raise error_for(diagnose(case, internal_error(case, error))) from error
+    except Exception as error:  # noqa: BLE001 - raised, with its report
+        raise_reported(case, error)
+
+
+def raise_reported(case: Case, error: Exception) -> NoReturn:
+    """As :func:`reported`, of an error that was caught.
+
+    :raises RunnerError: always.
+    """
+    if isinstance(error, Failure):
+        raise error_for(diagnose(case, error.finding)) from error.__cause__
+    raise error_for(diagnose(case, internal_error(case, error))) from error
 
 
 def diagnose(case: Case, finding: Finding) -> Report:

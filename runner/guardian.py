@@ -16,7 +16,8 @@ import sys
 import tempfile
 import threading
 import uuid
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 
 from runner import kill_marked
 
@@ -65,6 +66,18 @@ class Guardian:
             self._guarded -= 1
             if self._guarded == 0:
                 self._dismiss()
+
+    @contextmanager
+    def guarding(self) -> Iterator[dict[str, str]]:
+        """Guard what is started until leaving.
+
+        :returns: the variable that marks it, to be added to its environment.
+        """
+        self.guard()
+        try:
+            yield {MARKER: self.mark()}
+        finally:
+            self.release()
 
     def _start(self) -> None:
         self._dismiss()  # the one that somebody has killed

@@ -15,6 +15,8 @@ ROUNDS = 20
 # For how many rounds one that has just ended may have been one of them, and have forked before. On
 # a busy machine others end all the time.
 DOUBTFUL_ROUNDS = 3
+ENDING_SECONDS = 1.0
+ENDING_POLL_SECONDS = 0.001
 # A process that the worker was just starting when it died has its own environment soon after.
 AGAIN_SECONDS = 0.1
 
@@ -22,22 +24,38 @@ AGAIN_SECONDS = 0.1
 def kill_marked(marker: str) -> bool:
     """Kill every process that has a variable with this marker, until none is left.
 
+    One that is killed and does not end for a second, because it waits for a disk say, is not waited
+    for any longer: it runs no more code and forks no more.
+
     :param marker: ``NAME=VALUE``, or the beginning of it.
     :returns: ``False`` where there was no end to them.
     """
     wanted = b"\0" + marker.encode()
     gone: set[int] = set()
-    for number in range(ROUNDS):
-        again = False
+    killed: set[int] = set()
+    deadline = time.monotonic() + ENDING_SECONDS
+    rounds = 0
+    while rounds < ROUNDS:
+        again = ending = False
         for pid, environ in _environments():
             if environ and wanted in b"\0" + environ:
-                again = _kill(pid) or again
+                # On a busy machine it is a while until it ends; no fork of it succeeds meanwhile
+                # (copy_process in kernel/fork.c, with a signal pending).
+                if pid in killed:
+                    ending = True
+                elif _kill(pid):
+                    killed.add(pid)
+                    again = True
             elif not environ and pid not in gone:
                 # It has ended since the listing, is a zombie or about to exec: it may have been
                 # one of them, and have forked before.
                 gone.add(pid)
-                again = again or number < DOUBTFUL_ROUNDS
-        if not again:
+                again = again or rounds < DOUBTFUL_ROUNDS
+        if again:
+            rounds += 1
+        elif ending and time.monotonic() < deadline:
+            time.sleep(ENDING_POLL_SECONDS)
+        else:
             return True
     return False
 

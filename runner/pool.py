@@ -27,7 +27,6 @@ from runner.result import Result
 from runner.session import Session, open_session
 from runner.settings import Isolation, Settings
 from runner.stamp import Stamp
-from runner.task import Task
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -63,34 +62,24 @@ class Child:
     ) -> None:
         self.group = group
         self.held = held
+        self.session = held.value
         self._settings = settings
         self.isolation = isolation
+        unsafe = self.session.dialogue.fork_unsafe
+        self.note = None if unsafe is None else f"a fork would be unsafe: {unsafe}"
+        """Why it has another isolation than was asked for."""
+        bundle = group.held.value.bundle
+        self.default_entrypoint = bundle.default_entrypoint
+        self.time_limit = settings.time_limit(bundle)
+        """The seconds that a task may take."""
         self.used_at = time.monotonic()
         self._tasks = 1  # it is started for one
-
-    @property
-    def session(self) -> Session:
-        return self.held.value
-
-    @property
-    def note(self) -> str | None:
-        """Why it has another isolation than was asked for."""
-        unsafe = self.session.dialogue.fork_unsafe
-        return None if unsafe is None else f"a fork would be unsafe: {unsafe}"
-
-    @property
-    def time_limit(self) -> float | None:
-        """The seconds that a task may take."""
-        return self._settings.time_limit(self.group.held.value.bundle)
 
     def begin(self, case: Case) -> None:
         """From here on, what the child does is for this case, which has seen nothing happen."""
         self._tasks += 1
         self.group.held.value.describe(case)
         self.session.begin(case)
-
-    def named(self, task: Task) -> Task:
-        return task.named(self.group.held.value.bundle.default_entrypoint)
 
     def result(
         self, case: Case, began: float, outputs: dict[str, bytes | memoryview], executed: Executed
@@ -140,16 +129,18 @@ class Pool:
         self._limit = limit
         self._environ = with_thread_counts(os.environ, limit)
         self._lock = threading.Lock()
-        self._groups: dict[Path, Group] = {}
-        self._preparing: dict[Path, anyio.Lock] = {}
+        # By their bundles' paths: a Path takes five times as long to look up.
+        self._groups: dict[str, Group] = {}
+        self._preparing: dict[str, anyio.Lock] = {}
         self._children = 0
         self._waiting: deque[anyio.Event] = deque()
         self._reaping = anyio.CancelScope()
         self._closing = False
 
-    def take(self, path: Path) -> Child | None:
+    def take(self, path: str) -> Child | None:
         """A child that is ready to run a task of a bundle, from any thread.
 
+        :param path: the bundle's folder, absolute.
         :returns: ``None`` where :meth:`lend` has to see to it.
         """
         group = self._groups.get(path)
@@ -158,7 +149,7 @@ class Pool:
         with self._lock:
             while group.idle:
                 child = group.idle.pop()
-                if not child.spent:
+                if child.session.usable:
                     return child
                 self._drop(child)
         return None
@@ -175,10 +166,11 @@ class Pool:
             child.group.idle.append(child)
             return True
 
-    async def lend(self, case: Case, path: Path) -> Child:
+    async def lend(self, case: Case, path: str) -> Child:
         """A child that is ready to run a task of a bundle, started for it if need be.
 
         :param case: it learns what happens meanwhile.
+        :param path: the bundle's folder, absolute.
         :raises Failure: it could not be had.
         """
         rebuilt = False
@@ -317,15 +309,15 @@ class Pool:
         downgraded = wanted is Isolation.FORK and not forks
         return Child(self._settings, group, held, Isolation.FRESH if downgraded else wanted)
 
-    async def _group(self, case: Case, path: Path) -> Group:
+    async def _group(self, case: Case, path: str) -> Group:
         """The bundle, prepared as its files are now."""
         async with self._preparing.setdefault(path, anyio.Lock()):
             group = self._groups.get(path)
             if group is not None and not group.stamp.changed():
                 group.held.value.describe(case)
                 return group
-            stamp = Stamp(path)
-            bundle = await read(case, self._settings, path)
+            stamp = Stamp(Path(path))
+            bundle = await read(case, self._settings, Path(path))
             if group is not None:
                 if bundle == group.held.value.bundle:
                     group.stamp = stamp
@@ -338,7 +330,7 @@ class Pool:
             group = self._groups[path] = Group(held, stamp)
             return group
 
-    def _retire(self, path: Path, group: Group) -> None:
+    def _retire(self, path: str, group: Group) -> None:
         with self._lock:
             group.stale = True
             del self._groups[path]

@@ -8,6 +8,7 @@ from pathlib import Path
 import anyio.to_thread
 import msgspec
 from msgspec import Struct
+from packaging.specifiers import SpecifierSet
 
 from runner.bundle import Bundle, read_bundle
 from runner.cache import cache_folder
@@ -120,16 +121,32 @@ async def choose(case: Case, settings: Settings, bundle: Bundle) -> Interpreter:
 
     :raises Failure: there is none.
     """
-    requirement = Requirement(
+    with case.journal.phase(Phase.INTERPRETER):
+        machine = ThisMachine(case.journal, find_uv(), settings.environ())
+        return await choose_interpreter(
+            requirement_of(bundle), settings.python, case=case, machine=machine
+        )
+
+
+async def any_python(case: Case, settings: Settings, request: str) -> Interpreter:
+    """The interpreter that a request stands for, whatever a bundle accepts.
+
+    :raises Failure: there is none, or it is broken.
+    """
+    anything = Requirement(SpecifierSet(), None, None, None, "any bundle")
+    machine = ThisMachine(case.journal, find_uv(), settings.environ())
+    return await choose_interpreter(anything, request, case=case, machine=machine)
+
+
+def requirement_of(bundle: Bundle) -> Requirement:
+    """What a bundle accepts of interpreters."""
+    return Requirement(
         specifier=bundle.requires_python,
         text=bundle.requires_python_text,
         at=bundle.requires_python_at,
         line=bundle.requires_python_line,
         bundle=bundle.name or bundle.path.name,
     )
-    with case.journal.phase(Phase.INTERPRETER):
-        machine = ThisMachine(case.journal, find_uv(), settings.environ())
-        return await choose_interpreter(requirement, settings.python, case=case, machine=machine)
 
 
 @asynccontextmanager

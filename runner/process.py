@@ -137,7 +137,8 @@ class Process:
 
     def unread(self) -> bool:
         """Whether the process has written what the event loop has not taken yet."""
-        return any(ready & select.POLLIN for _, ready in self._unread.poll(0))
+        ready = self._unread.poll(0)
+        return bool(ready) and any(events & select.POLLIN for _, events in ready)
 
     def drain(self) -> None:
         """Hand on what the process has written by now, and not wait for the event loop's turn.

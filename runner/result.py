@@ -1,7 +1,7 @@
 """What a run gives when all goes well."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from pickle import PickleBuffer
 from typing import Any, SupportsIndex
 
@@ -65,7 +65,6 @@ class Result(Mapping[str, bytes]):
     def __init__(
         self,
         outputs: dict[str, bytes | memoryview],
-        *,
         bundle: BundleInfo,
         child: ChildInfo,
         worker: WorkerInfo,
@@ -98,16 +97,18 @@ class Result(Mapping[str, bytes]):
         :param began: when it was asked for, on the monotonic clock.
         """
         assert case.bundle is not None and case.child is not None and case.worker is not None
-        phases = {phase.phase.value: phase.seconds for phase in case.journal.phases}
+        # Not .value: that is a descriptor in Python, up to 3.11.
+        phases = {phase.phase._value_: phase.seconds for phase in case.journal.phases}
+        # By position: by keyword, so many take as long as the rest.
         return cls(
             outputs,
-            bundle=case.bundle,
-            child=case.child,
-            worker=case.worker,
-            timings=Timings(time.monotonic() - began, phases),
-            cost=Cost(executed.wall_seconds, executed.cpu_seconds, executed.max_rss_bytes),
-            isolation=isolation,
-            isolation_note=isolation_note,
+            case.bundle,
+            case.child,
+            case.worker,
+            Timings(time.monotonic() - began, phases),
+            Cost(executed.wall_seconds, executed.cpu_seconds, executed.max_rss_bytes),
+            isolation,
+            isolation_note,
         )
 
     def __getitem__(self, name: str) -> bytes:
@@ -133,6 +134,15 @@ class Result(Mapping[str, bytes]):
         """
         return memoryview(self._values[name]).toreadonly()
 
+    def with_outputs(self, outputs: Mapping[str, bytes | memoryview]) -> "Result":
+        """This result with outputs added."""
+        return Result({**self._values, **outputs}, **self._rest())
+
+    def without_outputs(self, names: Collection[str]) -> "Result":
+        """This result with outputs left out."""
+        kept = {name: value for name, value in self._values.items() if name not in names}
+        return Result(kept, **self._rest())
+
     @property
     def outputs(self) -> Mapping[str, bytes]:
         """The outputs: this mapping itself."""
@@ -148,8 +158,10 @@ class Result(Mapping[str, bytes]):
             name: value if isinstance(value, bytes) else wrap(value)
             for name, value in self._values.items()
         }
-        rest = {name: getattr(self, name) for name in self.__slots__ if name != "_values"}
-        return _unpickled, (values, rest)
+        return _unpickled, (values, self._rest())
+
+    def _rest(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in self.__slots__ if name != "_values"}
 
 
 def _unpickled(values: dict[str, bytes | memoryview], rest: dict[str, Any]) -> Result:

@@ -1,21 +1,11 @@
-"""The façade: ``AsyncRunner`` on asyncio or trio, ``Runner`` from any thread."""
+"""The façade for synchronous code: ``Runner``, from any thread."""
 
-import logging
-import math
 import threading
 import time
 import weakref
-from collections.abc import (
-    AsyncGenerator,
-    Awaitable,
-    Callable,
-    Generator,
-    Iterable,
-    Iterator,
-    Mapping,
-)
-from concurrent.futures import ThreadPoolExecutor, wait
-from contextlib import AsyncExitStack, ExitStack, aclosing, closing, contextmanager, nullcontext
+from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -23,274 +13,22 @@ from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, TypeVar
 
-import anyio
-from anyio.abc import TaskGroup
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from runner.diagnosis.case import Case, Failure
+from runner.async_runner import AsyncRunner
+from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
 from runner.events import EventHandler, Phase
-from runner.flow import check_bundle, execute_task, reported
-from runner.pool import Child, Pool
-from runner.processors import usable_processors
-from runner.protocol import Executed, Response
-from runner.recording import Recorder, record_in_free
+from runner.flow import raise_reported
 from runner.result import Check, Result
-from runner.settings import STARTUP_TIMEOUT, Isolation, Settings
+from runner.settings import STARTUP_TIMEOUT, Isolation
 from runner.task import Task, check_task
-from runner.window import Outcome, Window
+from runner.window import WINDOW, Outcome, Window, unless_raised
 
-_log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 # A cancelled call ends its child, at worst by SIGKILL; this is how long its caller waits for that.
 CANCEL_SECONDS = 10.0
-
-# How many tasks are in hand for each child: what it does next is ready when it is.
-WINDOW = 2
-
-
-class AsyncRunner:
-    """Runs tasks of bundles, on asyncio or trio. Its parameters are those of :class:`Runner`.
-
-    Any number of calls may be under way at once. A cancelled call ends its task, and whatever it
-    was building is gone.
-    """
-
-    def __init__(
-        self,
-        *,
-        python: str | None = None,
-        isolation: Isolation | str = Isolation.FORK,
-        children: int | None = None,
-        fresh_venv: bool = False,
-        offline: bool = False,
-        lock: str | PathLike[str] | None = None,
-        startup_timeout: float = STARTUP_TIMEOUT,
-        timeout: float | None = None,
-        memory_limit: int | None = None,
-        max_tasks: int | None = None,
-        max_rss: int | None = None,
-        cache: str | PathLike[str] | None = None,
-        record: str | PathLike[str] | None = None,
-        on_event: EventHandler | None = None,
-    ) -> None:
-        self._settings = Settings(
-            python=python,
-            isolation=Isolation(isolation),
-            children=children,
-            fresh_venv=fresh_venv,
-            offline=offline,
-            lock=None if lock is None else Path(lock).absolute(),
-            startup_timeout=startup_timeout,
-            timeout=timeout,
-            memory_limit=memory_limit,
-            max_tasks=max_tasks,
-            max_rss=max_rss,
-            # Absolute: the child runs in the bundle's folder.
-            cache=None if cache is None else Path(cache).absolute(),
-        )
-        self._children = children or usable_processors()
-        self._record = None if record is None else Path(record).absolute()
-        if self._record is not None:
-            self._record.mkdir(parents=True, exist_ok=True)
-        self._on_event = on_event
-        self._stack = AsyncExitStack()
-        self._open = False
-        self._tasks: TaskGroup
-        self._pool: Pool
-
-    async def __aenter__(self) -> "AsyncRunner":
-        self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
-        self._pool = Pool(self._settings, self._tasks, self._children)
-        self._tasks.start_soon(self._pool.reap)
-        self._open = True
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self._open = False
-        if error is None:
-            await self._pool.close()
-        else:
-            self._tasks.cancel_scope.cancel()
-        # Not told of the error, which the task group would put into an exception group.
-        await self._stack.aclose()
-
-    async def execute(
-        self,
-        bundle: str | PathLike[str],
-        entrypoint: str | None = None,
-        params: Mapping[str, Any] | None = None,
-        *,
-        seed: int = 0,
-        inputs: Mapping[str, Any] | None = None,
-    ) -> Result:
-        """Run one task of a bundle.
-
-        :param bundle: the bundle's folder.
-        :param entrypoint: handed to the wire function as it is; by default the bundle's own
-            default, else ``"default"``.
-        :param params: what JSON can say.
-        :param seed: 0 .. 2**64-1.
-        :param inputs: data beside the parameters, as :class:`Task` has it.
-        :returns: the outputs, name to bytes, and how they came about.
-        :raises RunnerError: it failed; the error's report says why.
-        :raises RuntimeError: the runner is closed.
-        """
-        return await self._execute(bundle, Task(entrypoint, params or {}, seed, inputs or {}))
-
-    async def map(
-        self,
-        bundle: str | PathLike[str],
-        tasks: Iterable[Task],
-        *,
-        return_failures: bool = False,
-    ) -> AsyncGenerator[Result | RunnerError, None]:
-        """As :meth:`Runner.map`. Close it (``aclose()``) where it is not read to its end."""
-        outcomes = self._outcomes(bundle, tasks, ordered=True)
-        async with aclosing(outcomes):
-            async for _, outcome in outcomes:
-                yield _unless_raised(outcome, return_failures)
-
-    async def map_unordered(
-        self,
-        bundle: str | PathLike[str],
-        tasks: Iterable[Task],
-        *,
-        return_failures: bool = False,
-    ) -> AsyncGenerator[tuple[int, Result | RunnerError], None]:
-        """As :meth:`Runner.map_unordered`. Close it where it is not read to its end."""
-        outcomes = self._outcomes(bundle, tasks, ordered=False)
-        async with aclosing(outcomes):
-            async for index, outcome in outcomes:
-                yield index, _unless_raised(outcome, return_failures)
-
-    async def check(self, bundle: str | PathLike[str], *, build: bool = False) -> Check:
-        """Say what can be known of a bundle without running a task.
-
-        :param build: also build its environment and let a child load it.
-        :raises RunnerError: something is wrong with it.
-        :raises RuntimeError: the runner is closed.
-        """
-        self._check_open()
-        words = ["check", str(bundle), *(["--build"] if build else [])]
-        with self._recorded(words, Path(bundle)) as case:
-            return await check_bundle(case, self._settings, Path(bundle), build=build)
-
-    async def _execute(self, bundle: str | PathLike[str], task: Task) -> Result:
-        self._check_open()
-        if self._alone:
-            return await self._execute_alone(bundle, task)
-        began = time.monotonic()
-        case = Case(self._on_event)
-        with reported(case):
-            check_task(task)
-            child = await self._pool.lend(case, Path(bundle).absolute())
-            try:
-                with case.journal.phase(Phase.EXECUTE):
-                    done = await child.session.execute(child.named(task), child.time_limit)
-            except Failure as failure:
-                # For the next task; whether this one may run twice is not known.
-                await self._pool.discard_damaged(case, child.group, failure)
-                raise
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await self._pool.take_back(child)
-            return child.result(case, began, *done)
-
-    async def _go_on(
-        self, case: Case, child: Child, response: Response | None, spent: float
-    ) -> tuple[dict[str, bytes | memoryview], Executed]:
-        """What a thread does not do by itself: all but a good answer."""
-        try:
-            return await child.session.go_on(response, child.time_limit, spent)
-        except Failure as failure:
-            await self._pool.discard_damaged(case, child.group, failure)
-            raise
-
-    async def _execute_alone(self, bundle: str | PathLike[str], task: Task) -> Result:
-        words = ["exec", str(bundle), *([task.entrypoint] if task.entrypoint else [])]
-        with self._recorded([*words, f"--seed={task.seed}"], Path(bundle)) as case:
-            return await execute_task(case, self._settings, Path(bundle), lambda: task)
-
-    async def _outcomes(
-        self, bundle: str | PathLike[str], tasks: Iterable[Task], *, ordered: bool
-    ) -> AsyncGenerator[tuple[int, Outcome], None]:
-        """Keeps the children busy. Its tasks are the runner's: a generator must not own any."""
-        window = Window(tasks, self._children * WINDOW, ordered=ordered)
-        send, receive = anyio.create_memory_object_stream[tuple[int, Outcome]](math.inf)
-        running: dict[int, tuple[anyio.CancelScope, anyio.Event]] = {}
-
-        async def run(index: int, task: Task) -> None:
-            scope, ended = running[index]
-            try:
-                with scope:
-                    send.send_nowait((index, await _outcome(self._execute(bundle, task))))
-            finally:
-                del running[index]
-                ended.set()
-
-        try:
-            while True:
-                for index, task in window.to_start():
-                    running[index] = anyio.CancelScope(), anyio.Event()
-                    self._tasks.start_soon(run, index, task)
-                if window.empty:
-                    return
-                while (outcome := window.next_outcome()) is None:
-                    window.finish(*await receive.receive())
-                yield outcome
-        finally:
-            with anyio.CancelScope(shield=True):
-                left = list(running.values())
-                for scope, _ in left:
-                    scope.cancel()
-                for _, ended in left:
-                    await ended.wait()
-                send.close()
-                receive.close()
-
-    @contextmanager
-    def _recorded(self, words: list[str], bundle: Path) -> Iterator[Case]:
-        """The case of one run, whose failure is raised with its report and recorded.
-
-        :param words: what is asked for, as the command's arguments.
-        """
-        recorder = None if self._record is None else self._recorder(self._record, words, bundle)
-        case = Case(self._on_event, recorder)
-        try:
-            with reported(case):
-                yield case
-        finally:
-            if recorder is not None and recorder.failed:
-                recorder.close()
-                case.journal.note(f"recorded in {recorder.path}")
-            elif recorder is not None:
-                recorder.discard()
-
-    def _recorder(self, folder: Path, words: list[str], bundle: Path) -> Recorder | None:
-        if folder.resolve().is_relative_to(bundle.resolve()):
-            _log.warning("nothing is recorded in %s: it lies in the bundle", folder)
-            return None
-        try:
-            return record_in_free(folder, ["modelops-runner", *words])
-        except OSError as error:
-            _log.warning("nothing is recorded in %s: %s", folder, error.strerror)
-            return None
-
-    @property
-    def _alone(self) -> bool:
-        """Whether each run goes the whole way: a recording has all that led to what happened."""
-        return self._record is not None or self._settings.fresh_venv
-
-    def _check_open(self) -> None:
-        if not self._open:
-            raise RuntimeError("the runner is closed")
 
 
 class Runner:
@@ -361,7 +99,7 @@ class Runner:
             record=record,
             on_event=on_event,
         )
-        self._paths: dict[str, Path] = {}
+        self._paths: dict[str, str] = {}
         self._lock = threading.Lock()
         self._closed = False
         self._stack = ExitStack()
@@ -393,6 +131,30 @@ class Runner:
         """As :meth:`AsyncRunner.execute`. KeyboardInterrupt ends the task before it goes on."""
         return self._execute(bundle, Task(entrypoint, params or {}, seed, inputs or {}))
 
+    def submit(
+        self,
+        bundle: str | PathLike[str],
+        task: Task,
+        *,
+        on_event: EventHandler | None = None,
+    ) -> Future[Result]:
+        """Start one task of a bundle, and return at once.
+
+        :param on_event: called with this run's events, in place of the runner's own.
+        :returns: what its result comes in; its ``cancel()`` ends the task.
+        :raises RuntimeError: the runner is closed.
+        """
+        run = partial(self._inner._execute, bundle, task, on_event)
+        return self._started().start_task_soon(run)
+
+    def prepare(self, bundle: str | PathLike[str]) -> Future[Check]:
+        """Start to build a bundle's environment and to load it once, and return at once.
+
+        :returns: what :meth:`check` gives; its ``cancel()`` ends the build.
+        :raises RuntimeError: the runner is closed.
+        """
+        return self._started().start_task_soon(partial(self._inner.check, bundle, build=True))
+
     def map(
         self,
         bundle: str | PathLike[str],
@@ -413,7 +175,7 @@ class Runner:
         """
         with closing(self._outcomes(bundle, tasks, ordered=True)) as outcomes:
             for _, outcome in outcomes:
-                yield _unless_raised(outcome, return_failures)
+                yield unless_raised(outcome, return_failures)
 
     def map_unordered(
         self,
@@ -425,7 +187,7 @@ class Runner:
         """As :meth:`map`, each as soon as it is there, with its task's number, from 0 on."""
         with closing(self._outcomes(bundle, tasks, ordered=False)) as outcomes:
             for index, outcome in outcomes:
-                yield index, _unless_raised(outcome, return_failures)
+                yield index, unless_raised(outcome, return_failures)
 
     def check(self, bundle: str | PathLike[str], *, build: bool = False) -> Check:
         """As :meth:`AsyncRunner.check`."""
@@ -452,40 +214,41 @@ class Runner:
         case = Case(self._inner._on_event)
         session = child.session
         try:
-            with reported(case):
-                check_task(task)
-                if session.process.unread():
-                    # What the task before has written last is not this one's.
-                    self._call(session.take_unread, calls)
-                child.begin(case)
-                with case.journal.phase(Phase.EXECUTE):
-                    request = session.request(child.named(task))
-                    if calls is None:
+            check_task(task)
+            if session.process.unread():
+                # What the task before has written last is not this one's.
+                self._call(session.take_unread, calls)
+            child.begin(case)
+            with case.journal.phase(Phase.EXECUTE):
+                request = session.request(task.named(child.default_entrypoint))
+                if calls is None:
+                    response = session.try_execute(request, child.time_limit)
+                else:
+                    with calls.under_way(session.interrupt):
                         response = session.try_execute(request, child.time_limit)
-                    else:
-                        with calls.under_way(session.interrupt):
-                            response = session.try_execute(request, child.time_limit)
-                    if response is None or response.error is not None:
-                        spent = time.monotonic() - began
-                        done = self._call(
-                            partial(self._inner._go_on, case, child, response, spent), calls
-                        )
-                    else:
-                        executed = session.dialogue.executed(response)
-                        done = session.outputs(executed), executed
-                return child.result(case, began, *done)
+                if response is None or response.error is not None:
+                    spent = time.monotonic() - began
+                    done = self._call(
+                        partial(self._inner._go_on, case, child, response, spent), calls
+                    )
+                else:
+                    executed = session.dialogue.executed(response)
+                    done = session.outputs(executed), executed
+            return child.result(case, began, *done)
         except (KeyboardInterrupt, _Stopped):
             self._call(session.abandon)
             raise
+        except Exception as error:  # noqa: BLE001 - raised, with its report
+            raise_reported(case, error)
         finally:
             if not pool.put(child):
                 self._call(partial(pool.take_back, child))
 
-    def _path(self, bundle: str | PathLike[str]) -> Path:
+    def _path(self, bundle: str | PathLike[str]) -> str:
         """Remembered where it is absolute: making a path takes longer than finding a child."""
         path = self._paths.get(bundle) if isinstance(bundle, str) else None
         if path is None:
-            path = Path(bundle).absolute()
+            path = str(Path(bundle).absolute())
             if isinstance(bundle, str) and Path(bundle).is_absolute():
                 self._paths[bundle] = path
         return path
@@ -592,16 +355,3 @@ class _Calls:
             self._stopped = True
             for stop in self._stops.values():
                 stop()
-
-
-async def _outcome(call: Awaitable[Result]) -> Outcome:
-    try:
-        return await call
-    except RunnerError as error:
-        return error
-
-
-def _unless_raised(outcome: Outcome, return_failures: bool) -> Outcome:
-    if isinstance(outcome, RunnerError) and not return_failures:
-        raise outcome
-    return outcome

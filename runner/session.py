@@ -85,8 +85,11 @@ class Session:
     @property
     def usable(self) -> bool:
         """Whether it can run another task."""
-        return self.process.exit is None and not (
-            self._broken or self.dialogue.wire_closed or self.dialogue.violated
+        dialogue = self.dialogue
+        return (
+            self.process.exit is None
+            and dialogue.violation is None
+            and not (self._broken or dialogue.wire_closed)
         )
 
     def started(self, process: Process) -> None:
@@ -347,6 +350,17 @@ class Session:
             return None
         left: int | None = None
         while True:
+            try:
+                # Before it is waited for: a child on this processor may have answered already.
+                data = os.read(descriptor, READ_BYTES)
+            except BlockingIOError:
+                pass
+            else:
+                dialogue.feed_wire(data)
+                if (response := dialogue.answer()) is not None:
+                    return response
+                if not data or dialogue.violation is not None:
+                    return None
             if timeout is not None:
                 left = math.ceil((deadline - time.monotonic()) * 1000)
                 if left <= 0:
@@ -354,19 +368,17 @@ class Session:
             ready = self._poll.poll(left)
             if len(ready) != 1 or ready[0][0] != descriptor:
                 return None
-            data = os.read(descriptor, READ_BYTES)
-            dialogue.feed_wire(data)
-            if (response := dialogue.answer()) is not None:
-                return response
-            if not data or dialogue.violated:
-                return None
 
     def _write(self, request: bytes, deadline: float) -> bool:
         stdin = self.process.stdin
-        view = memoryview(request)
-        while view and stdin is not None:
+        if stdin is None:
+            return False
+        written = 0
+        while True:
             try:
-                view = view[os.write(stdin, view) :]
+                written += os.write(stdin, memoryview(request)[written:] if written else request)
+                if written == len(request):
+                    return True
             except BlockingIOError:
                 poll = select.poll()
                 poll.register(stdin, select.POLLOUT)
@@ -377,7 +389,6 @@ class Session:
                     return False
             except BrokenPipeError:
                 return False
-        return stdin is not None
 
     def request(self, task: Task) -> bytes:
         """The request to run a task, whose inputs are on their way then.

@@ -11,6 +11,10 @@ from runner.task import Task
 Outcome: TypeAlias = Result | RunnerError
 
 
+# How many tasks are in hand for each child: what it does next is ready when it is.
+WINDOW = 2
+
+
 class Window:
     """Bounds how many tasks are taken from an iterator ahead of the outcomes that are given out.
 
@@ -20,7 +24,7 @@ class Window:
 
     def __init__(self, tasks: Iterable[Task], size: int, *, ordered: bool) -> None:
         self._tasks = enumerate(tasks)
-        self._size = size
+        self.size = size
         self._ordered = ordered
         self._due = 0
         self._done: dict[int, Outcome] = {}
@@ -28,7 +32,7 @@ class Window:
 
     def to_start(self) -> Iterator[tuple[int, Task]]:
         """The tasks that may be started now."""
-        for numbered in islice(self._tasks, self._size - self._in_hand):
+        for numbered in islice(self._tasks, max(0, self.size - self._in_hand)):
             self._in_hand += 1
             yield numbered
 
@@ -48,3 +52,10 @@ class Window:
         self._due += 1
         self._in_hand -= 1
         return index, self._done.pop(index)
+
+
+def unless_raised(outcome: Outcome, return_failures: bool) -> Outcome:
+    """:raises RunnerError: it is a failure, and these are not to be returned."""
+    if isinstance(outcome, RunnerError) and not return_failures:
+        raise outcome
+    return outcome

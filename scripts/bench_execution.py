@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from runner import Runner
+from runner import Result, Runner
 from runner.environment import find_uv
 from runner.task import Task
 
@@ -107,8 +107,8 @@ def median(call: Callable[[], object], count: int) -> float:
 
 
 @contextmanager
-def echo() -> Iterator[Callable[[], object]]:
-    """A call of the child that is written by hand."""
+def echo() -> Iterator[tuple[Callable[[], object], int]]:
+    """A call of the child that is written by hand, and the child's pid."""
     child = subprocess.Popen(
         [sys.executable, "-I", "-c", ECHO], stdin=subprocess.PIPE, stdout=subprocess.PIPE, bufsize=0
     )
@@ -127,24 +127,41 @@ def echo() -> Iterator[Callable[[], object]]:
         return json.loads(rest)
 
     with child:
-        yield call
+        yield call, child.pid
         child.stdin.close()
 
 
 def warm(folder: Path, rounds: int) -> None:
-    small = str(bundle(folder, "small", SMALL))
-    with Runner(cache=folder / "cache", isolation="warm") as runner, echo() as by_hand:
+    """A call, with both sides on one processor, and with one for each.
 
-        def call() -> object:
+    The scheduler does either, now this and now that, and a call takes three times as long where it
+    has to wake another processor: without a say in it, the ratio would be of two different things.
+    """
+    small = str(bundle(folder, "small", SMALL))
+    processors = os.sched_getaffinity(0)
+    first, last = min(processors), max(processors)
+    with (
+        Runner(cache=folder / "cache", isolation="warm", children=1) as runner,
+        echo() as (by_hand, echo_pid),
+    ):
+
+        def call() -> Result:
             return runner.execute(small, "default", {"beta": 0.3}, seed=1)
 
-        median(call, 200), median(by_hand, 200)
-        floors, ours = zip(
-            *((median(by_hand, 1000), median(call, 1000)) for _ in range(rounds)), strict=True
-        )
-    floor, own = statistics.median(floors), statistics.median(ours)
-    show("echo child written by hand, one call", floor)
-    show("Runner.execute, warm, small parameters", own, own / floor)
+        child_pid = call().child.pid
+        assert child_pid is not None
+        os.sched_setaffinity(0, {first})
+        for where, theirs in (("one processor", first), ("a processor each", last)):
+            for pid in (child_pid, echo_pid):
+                os.sched_setaffinity(pid, {theirs})
+            median(call, 200), median(by_hand, 200)
+            floors, ours = zip(
+                *((median(by_hand, 1000), median(call, 1000)) for _ in range(rounds)), strict=True
+            )
+            floor, own = statistics.median(floors), statistics.median(ours)
+            show(f"echo child written by hand, one call, {where}", floor)
+            show(f"Runner.execute, warm, small parameters, {where}", own, own / floor)
+        os.sched_setaffinity(0, processors)
 
 
 def parallel(folder: Path, rounds: int) -> None:

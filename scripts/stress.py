@@ -180,8 +180,8 @@ def worker(cache: Path, bundle: Path, share: float) -> str:
             family = psutil.Process(started.pid).children(recursive=True)
             family += [
                 process
-                for process in psutil.process_iter(["name", "ppid"])
-                if process.info["name"] == "sleep" and process not in family
+                for process in psutil.process_iter(["cmdline"])
+                if process.info["cmdline"] == ["sleep", "1000"] and process not in family
             ]
             os.kill(started.pid, signal.SIGKILL)
             began = time.monotonic()

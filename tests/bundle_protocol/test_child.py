@@ -166,7 +166,7 @@ def test_a_subprocess_does_not_inherit_the_wire(bundle: Path) -> None:
     write_wire(
         bundle,
         """
-        code = "import os; print(*[fd for fd in range(3, 100) if is_open(fd)])"
+        code = "import os; print(*[fd for fd in range(3, 1024) if is_open(fd)])"
         check = "def is_open(fd):\\n try: return os.fstat(fd)\\n except OSError: return False\\n"
         run = subprocess.run([sys.executable, "-c", "import os\\n" + check + code],
                              stdout=subprocess.PIPE, close_fds=False, check=True)
@@ -420,21 +420,47 @@ def test_a_fatal_signal_shows_the_stacks_and_leaves_no_core_file(
     assert [path.name for path in bundle.iterdir()] == ["wire.py"]
 
 
-@pytest.mark.parametrize(
-    "closing",
-    [
-        "os.closerange(3, 256)",
-        # The numbers are in use again by then, for files of the bundle's own.
-        "os.closerange(3, 256)\nfiles = [open('/dev/null', 'r+b') for _ in range(20)]",
-    ],
-)
-def test_a_bundle_that_closes_the_wire_is_told_so(closing: str, bundle: Path) -> None:
+# Its descriptors have high numbers, where so many files may be open.
+FEW_FILES = ["/bin/sh", "-c", 'ulimit -n 200; exec "$0" "$@"', sys.executable, "-s", str(HELLO)]
+CLOSE = "os.closerange(3, 4096)"
+REUSE = "files = [open('/dev/null', 'r+b') for _ in range(20)]"
+REPLACE = "for fd in range(3, 1024):\n    os.dup2(0, fd)"
+
+
+@pytest.mark.parametrize("argv", [None, FEW_FILES], ids=["high", "low"])
+@pytest.mark.parametrize("closing", [CLOSE, f"{CLOSE}\n{REUSE}"])
+def test_a_bundle_that_closes_the_wire_is_told_so(
+    closing: str, argv: list[str] | None, bundle: Path
+) -> None:
     write_wire(bundle, f"{closing}\nreturn {{'x': b''}}", head="import os")
+    with start(bundle, argv=argv) as child:
+        execute_and_be_told(child)
+
+
+def test_a_bundle_that_replaces_the_wire_is_told_so(bundle: Path) -> None:
+    write_wire(bundle, f"{REPLACE}\nreturn {{'x': b''}}", head="import os")
     with start(bundle) as child:
-        child.send("execute", {"entrypoint": "x", "params": {}, "seed": 0}, id=2)
-        assert child.wait() == ExitStatus.WIRE_CLOSED
-        assert child.stderr.startswith(b"bundle_protocol: the bundle's code closed descriptors")
-        assert child.stderr.count(b"\n") == 1
+        execute_and_be_told(child)
+
+
+def execute_and_be_told(child: Child) -> None:
+    child.send("execute", {"entrypoint": "x", "params": {}, "seed": 0}, id=2)
+    assert child.wait() == ExitStatus.WIRE_CLOSED
+    assert child.stderr.startswith(b"bundle_protocol: the bundle's code closed descriptors")
+    assert child.stderr.count(b"\n") == 1
+
+
+def test_a_bundle_may_close_what_daemons_close(bundle: Path) -> None:
+    write_wire(bundle, f"os.closerange(3, 256)\n{REUSE}\nreturn {{'x': b'out'}}", head="import os")
+    with start(bundle) as child:
+        assert child.outputs() == {"x": b"out"}
+        assert child.outputs() == {"x": b"out"}
+
+
+def test_where_few_files_may_be_open_tasks_run_as_well(bundle: Path) -> None:
+    write_wire(bundle, "return {'x': b'out'}")
+    with start(bundle, argv=FEW_FILES) as child:
+        assert child.outputs() == {"x": b"out"}
 
 
 def test_a_forked_process_that_comes_back_answers_nothing(bundle: Path) -> None:
@@ -578,6 +604,9 @@ def test_a_wire_that_is_no_pipe_is_served_to_its_end(bundle: Path, tmp_path: Pat
         (b"{", ErrorCode.PARSE_ERROR, None),
         (b"\xff", ErrorCode.PARSE_ERROR, None),
         (b"[" * 100_000, ErrorCode.PARSE_ERROR, None),
+        (b'{"jsonrpc":"2.0","id":1,"method":"x"} {}', ErrorCode.PARSE_ERROR, None),
+        (b' \t\r\n{"jsonrpc":"2.0","id":1,"method":"x"}\n', ErrorCode.METHOD_NOT_FOUND, 1),
+        (b'{"jsonrpc":"2.0","id":true,"method":"x"}', ErrorCode.METHOD_NOT_FOUND, True),
         (b"[]", ErrorCode.INVALID_REQUEST, None),
         (b'{"jsonrpc":"1.0","id":1,"method":"x"}', ErrorCode.INVALID_REQUEST, None),
         (b'{"jsonrpc":"2.0","id":1}', ErrorCode.INVALID_REQUEST, None),

@@ -65,6 +65,7 @@ def test_a_python_that_is_too_old_refuses_after_its_hello(version: str, tmp_path
 def test_the_names_that_hello_cannot_import_are_those_of_messages() -> None:
     assert hello.PROTOCOL_VERSIONS == messages.PROTOCOL_VERSIONS
     assert hello.OLDEST_PYTHON == messages.OLDEST_PYTHON
+    assert hello.HIGH_DESCRIPTOR == messages.HIGH_DESCRIPTOR
     assert hello.EXIT_STARTED_BY_HAND == ExitStatus.STARTED_BY_HAND
     assert hello.EXIT_PYTHON_TOO_OLD == ExitStatus.PYTHON_TOO_OLD
     assert hello.EXIT_WIRE_BROKEN == ExitStatus.WIRE_BROKEN
