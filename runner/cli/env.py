@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 
 from runner.cache import cache_folder
-from runner.cli.parser import EnvCommand, EnvList, EnvPath, EnvPrune, EnvRemove
+from runner.cli.commands import EnvCommand, EnvList, EnvPath, EnvPrune, EnvRemove
 from runner.cli.result import json_document
 from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError

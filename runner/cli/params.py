@@ -6,10 +6,34 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from runner.task import params_invalid
+from runner.cli.commands import Exec, Matrix
+from runner.task import MAX_SEED, Task, params_invalid
 
 # Python's json takes these for numbers. A string is matched first, so that none is seen in one.
 _CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)')
+
+
+def given_task(command: Exec | Matrix) -> Task:
+    """The task that a command line has.
+
+    :raises Failure: ``params-invalid``.
+    """
+    params = {} if command.params is None else read_params(command.params)
+    for given in command.param:
+        name, _, value = given.partition("=")
+        params[name] = parse_value(value)
+    return Task(command.entrypoint, params, read_seed(command.seed))
+
+
+def read_seed(text: str) -> int:
+    """Read ``--seed``.
+
+    :raises Failure: ``params-invalid``: it is no integer in 0 .. 2**64-1.
+    """
+    # int() takes more than a person means: underscores, spaces, other scripts' digits.
+    if not re.fullmatch(r"[0-9]{1,20}", text) or int(text) > MAX_SEED:
+        raise params_invalid(f"--seed {text!r} is not an integer in 0 .. 2**64-1")
+    return int(text)
 
 
 def read_params(source: str) -> dict[str, Any]:
@@ -21,6 +45,9 @@ def read_params(source: str) -> dict[str, Any]:
     try:
         data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     except OSError as error:
+        if source.lstrip().startswith("{"):
+            problem = "--params takes a file's name (or - for standard input), not the JSON itself"
+            raise params_invalid(problem) from error
         raise params_invalid(f"{name} cannot be read: {error.strerror}") from error
     params = decode_json(data, name)
     if not isinstance(params, dict):

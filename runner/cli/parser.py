@@ -1,25 +1,29 @@
 """The command line: what can be said, and what is wrong with what was said."""
 
 import argparse
-import difflib
-import math
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TypeAlias
 
-from msgspec import Struct
-
-from runner.bundle import read_size
+from runner.cli.arguments import age, code, count, param, seconds, size, size_or_none
+from runner.cli.commands import (
+    AnyCommand,
+    Check,
+    Doctor,
+    EnvCommand,
+    EnvList,
+    EnvPath,
+    EnvPrune,
+    EnvRemove,
+    Exec,
+    Explain,
+    Matrix,
+    Replay,
+    ShowReport,
+)
 from runner.diagnosis.codes import Code
 from runner.settings import STARTUP_TIMEOUT, Isolation, Settings
 from runner.worker import runner_version
-
-
-class UsageError(Exception):
-    """The command line asks for what cannot be: exit code 2."""
-
 
 _TASKS_HELP = """\
 a line of the file of tasks, all of it optional:
@@ -29,77 +33,6 @@ The whole file is read and checked before the first task runs. Each task that is
 done or has failed leaves a line of JSON: in DIR/results.jsonl with --output DIR,
 else on standard output. With --output, the same command again runs what is not
 done yet or has changed since. The exit code is 13 where a task failed."""
-
-
-class Command(Struct, frozen=True, kw_only=True):
-    """What every subcommand has."""
-
-    bundle: Path
-    settings: Settings
-    report: Path | None
-    record: Path | None
-    json: bool
-    words: list[str]
-    """The command line itself."""
-
-
-class Exec(Command, frozen=True, kw_only=True):
-    entrypoint: str | None
-    param: list[str]
-    params: str | None
-    seed: str
-    """As it was given."""
-    tasks: str | None
-    """A file, ``-`` for standard input; then each of its lines has what the three above say."""
-    output: Path | None
-
-
-class Explain(Struct, frozen=True):
-    code: Code
-
-
-class ShowReport(Struct, frozen=True):
-    file: Path
-    html: Path | None
-
-
-class Replay(Struct, frozen=True):
-    recording: Path
-    report: Path | None
-    json: bool
-
-
-class Check(Command, frozen=True, kw_only=True):
-    build: bool
-    lock_to: Path | None
-    more: list[Path]
-    """Further bundles, to prepare a machine for."""
-
-
-class EnvList(Struct, frozen=True):
-    json: bool
-
-
-class EnvPath(Struct, frozen=True):
-    bundle: Path | None
-    settings: Settings
-
-
-class EnvRemove(Struct, frozen=True):
-    keys: list[str]
-    json: bool
-
-
-class EnvPrune(Struct, frozen=True):
-    older_than: float | None
-    """Seconds since the last use."""
-    max_size: int | None
-    """Bytes that may stay."""
-    json: bool
-
-
-EnvCommand: TypeAlias = EnvList | EnvPath | EnvRemove | EnvPrune
-AnyCommand: TypeAlias = Exec | Check | Replay | Explain | ShowReport | EnvCommand
 
 
 def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> AnyCommand:
@@ -119,6 +52,10 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> AnyComman
         return Explain(code=given.code)
     if argv[0] == "report":
         return ShowReport(file=given.file, html=given.html)
+    if argv[0] == "doctor":
+        return Doctor(given.bundle, given.scheduler, Settings(offline=given.offline), given.json)
+    if argv[0] == "matrix":
+        return _matrix(given)
     if argv[0] == "replay":
         return Replay(recording=given.recording, report=given.report, json=given.json)
     try:
@@ -172,6 +109,21 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> AnyComman
     )
 
 
+def _matrix(given: argparse.Namespace) -> Matrix:
+    return Matrix(
+        bundle=given.bundle,
+        pythons=given.python,
+        dasks=given.dask,
+        settings=Settings(offline=given.offline, timeout=given.timeout),
+        entrypoint=given.entrypoint,
+        param=given.param,
+        params=given.params,
+        seed="0" if given.seed is None else given.seed,
+        jobs=given.jobs,
+        json=given.json,
+    )
+
+
 def _env(given: argparse.Namespace) -> EnvCommand:
     if given.action == "list":
         return EnvList(given.json)
@@ -190,8 +142,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     parser.add_argument("--version", action="version", version=f"%(prog)s {runner_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
-    common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("bundle", metavar="BUNDLE", type=Path, help="the bundle's folder")
+    common = argparse.ArgumentParser(add_help=False, parents=[_with_bundle()])
     common.add_argument(
         "--python",
         metavar="REQUEST",
@@ -218,14 +169,14 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     common.add_argument(
         "--startup-timeout",
         metavar="S",
-        type=_seconds,
+        type=seconds,
         default=STARTUP_TIMEOUT,
         help="seconds until the bundle must be loaded (default: %(default)g)",
     )
     common.add_argument(
         "--memory-limit",
         metavar="SIZE",
-        type=_size,
+        type=size,
         help="what the child may hold, with all that it starts: 512MiB, 2GiB, ... (default: the"
         " bundle's, else no limit)",
     )
@@ -242,32 +193,35 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         "--json", action="store_true", help="print one JSON document on standard output"
     )
 
-    execute = commands.add_parser(
-        "exec",
-        parents=[common],
-        help="run a task, or a file of them",
-        description="Run one task of a bundle, or with --tasks many of them.",
-        epilog=_TASKS_HELP,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    execute.add_argument(
+    task = argparse.ArgumentParser(add_help=False)
+    task.add_argument(
         "entrypoint",
         metavar="ENTRYPOINT",
         nargs="?",
         help="handed to the wire function as it is (default: the bundle's, else 'default')",
     )
-    execute.add_argument(
+    task.add_argument(
         "--param",
         metavar="K=V",
         action="append",
         default=[],
-        type=_param,
+        type=param,
         help="a parameter; V is JSON where it parses as JSON, else a string",
     )
-    execute.add_argument(
+    task.add_argument(
         "--params", metavar="FILE", help="parameters as a JSON object; '-' reads standard input"
     )
-    execute.add_argument("--seed", metavar="N", help="0 .. 2**64-1 (default: 0)")
+    task.add_argument("--seed", metavar="N", help="0 .. 2**64-1 (default: 0)")
+    task.add_argument("--timeout", metavar="S", type=seconds, help="seconds that the task may take")
+
+    execute = commands.add_parser(
+        "exec",
+        parents=[common, task],
+        help="run a task, or a file of them",
+        description="Run one task of a bundle, or with --tasks many of them.",
+        epilog=_TASKS_HELP,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     execute.add_argument(
         "--tasks",
         metavar="FILE",
@@ -277,7 +231,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         "-j",
         "--jobs",
         metavar="N",
-        type=_count,
+        type=count,
         help="how many children run the tasks (default: one for each processor)",
     )
     execute.add_argument(
@@ -287,9 +241,6 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         type=Isolation,
         help="what a task shares with those before it: 'fork' (the default) what the bundle's"
         " import has left, 'warm' the process, 'fresh' nothing; a single task is alone anyway",
-    )
-    execute.add_argument(
-        "--timeout", metavar="S", type=_seconds, help="seconds that the task may take"
     )
     execute.add_argument(
         "--output",
@@ -339,7 +290,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         description="Say what a code means, what causes it and what to do.",
         epilog="The codes: " + ", ".join(code.value for code in Code),
     )
-    explain.add_argument("code", metavar="CODE", type=_code, help="as reports give it")
+    explain.add_argument("code", metavar="CODE", type=code, help="as reports give it")
 
     report = commands.add_parser(
         "report",
@@ -350,6 +301,59 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
     report.add_argument(
         "--html", metavar="FILE", type=Path, help="write one self-contained page instead"
     )
+    doctor = commands.add_parser(
+        "doctor",
+        help="look at this machine, or at a Dask cluster",
+        description="Look at what a worker needs on this machine; with --scheduler, at a cluster."
+        " The exit status is 1 where something keeps tasks from running.",
+    )
+    doctor.add_argument(
+        "bundle", metavar="BUNDLE", nargs="*", type=Path, help="that are to run there"
+    )
+    doctor.add_argument(
+        "--scheduler",
+        metavar="ADDRESS",
+        help="of the cluster to look at, such as tcp://10.0.0.1:8786; this machine is not then",
+    )
+    doctor.add_argument("--offline", action="store_true", help="never use the network")
+    doctor.add_argument(
+        "--json", action="store_true", help="print one JSON document on standard output"
+    )
+
+    matrix = commands.add_parser(
+        "matrix",
+        parents=[_with_bundle(), task],
+        help="try a bundle on several Pythons",
+        description="Build and load a bundle on each Python named, and run a task of it there."
+        " The exit status is 1 where one fails.",
+    )
+    matrix.add_argument(
+        "--python",
+        metavar="REQUEST",
+        action="append",
+        required=True,
+        help="a version, a specifier or a path; once for each",
+    )
+    matrix.add_argument(
+        "--dask",
+        metavar="VERSION",
+        action="append",
+        default=[],
+        help="also run client, scheduler and worker of each combination, with this Dask, on"
+        " loopback; once for each",
+    )
+    matrix.add_argument("--offline", action="store_true", help="never use the network")
+    matrix.add_argument(
+        "-j",
+        "--jobs",
+        metavar="N",
+        type=count,
+        help="how many at a time (default: one for each processor)",
+    )
+    matrix.add_argument(
+        "--json", action="store_true", help="print one JSON document on standard output"
+    )
+
     env = commands.add_parser(
         "env",
         help="list, find and remove environments",
@@ -363,7 +367,15 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         "replay": replay,
         "explain": explain,
         "report": report,
+        "doctor": doctor,
+        "matrix": matrix,
     }
+
+
+def _with_bundle() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="the bundle's folder")
+    return parser
 
 
 def _env_parsers(env: argparse.ArgumentParser) -> None:
@@ -388,65 +400,15 @@ def _env_parsers(env: argparse.ArgumentParser) -> None:
     prune.add_argument(
         "--older-than",
         metavar="AGE",
-        type=_age,
+        type=age,
         help="what was not used for so long: 30d, 12h, 90m",
     )
     prune.add_argument(
         "--max-size",
         metavar="SIZE",
-        type=_size_or_none,
+        type=size_or_none,
         help="how much may stay, such as 10GiB; the longest unused go first",
     )
-
-
-def _age(text: str) -> float:
-    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhdw])", text)
-    if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no age such as 30d, 12h or 90m")
-    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}[match[2]]
-
-
-def _size_or_none(text: str) -> int:
-    return 0 if text == "0" else _size(text)
-
-
-def _code(text: str) -> Code:
-    try:
-        return Code(text)
-    except ValueError:
-        known = [code.value for code in Code]
-        near = difflib.get_close_matches(text, known, n=1)
-        hint = f"did you mean {near[0]!r}?" if near else f"the codes are {', '.join(known)}"
-        raise argparse.ArgumentTypeError(f"there is no code {text!r}; {hint}") from None
-
-
-def _seconds(text: str) -> float:
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = math.nan
-    if not (math.isfinite(seconds) and seconds > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
-    return seconds
-
-
-def _size(text: str) -> int:
-    size = read_size(text)
-    if size is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 512MiB or 2GiB")
-    return size
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text) > 0):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of children")
-    return int(text)
-
-
-def _param(text: str) -> str:
-    if not text.partition("=")[0] or "=" not in text:
-        raise argparse.ArgumentTypeError(f"{text!r} is not of the form K=V")
-    return text
 
 
 def _flag(environ: Mapping[str, str], name: str) -> bool:

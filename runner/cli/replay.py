@@ -4,7 +4,7 @@ import sys
 
 from msgspec import json
 
-from runner.cli.parser import Replay
+from runner.cli.commands import Replay
 from runner.cli.result import report_json, write_file
 from runner.recording import RecordingError, read_recording
 from runner.replay import replay

@@ -45,11 +45,23 @@ def file_name(output: str) -> str:
     return name.replace(".", "%2E") if not name.strip(".") else name or "%00"
 
 
+def is_special(path: Path) -> bool:
+    """Whether there is a device or a pipe, which must be neither replaced nor removed.
+
+    A superuser who says ``--report /dev/null`` would be without one.
+    """
+    return path.exists() and not path.is_file()
+
+
 def write_file(path: Path, data: bytes | memoryview) -> None:
-    """Write a file whole or not at all.
+    """Write a file whole or not at all; what is no file, such as ``/dev/stderr``, as it is.
 
     :raises OSError: it could not be written.
     """
+    path = path.resolve()  # the file that a link names, not the link
+    if is_special(path):
+        path.write_bytes(data)
+        return
     descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:32]}.")
     try:
         with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, not a path

@@ -13,7 +13,7 @@ import anyio
 import msgspec
 from msgspec import Struct
 
-from runner.cli.parser import UsageError
+from runner.cli.commands import UsageError
 from runner.cli.result import OutputFile, file_name
 from runner.cli.task_file import read_lines
 from runner.diagnosis.report import PythonInfo, Report

@@ -1,11 +1,10 @@
 """Runs what the command line asks for, and says how it ended."""
 
 import os
-import re
 import shlex
 import signal
 import sys
-from collections.abc import Awaitable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -14,29 +13,33 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 import msgspec
 
-from runner.cli.live import Live
-from runner.cli.params import parse_value, read_params
-from runner.cli.parser import (
+from runner.cli.commands import (
     AnyCommand,
     Check,
     Command,
+    Doctor,
     EnvCommand,
     Exec,
     Explain,
+    Matrix,
     Replay,
     ShowReport,
     UsageError,
 )
+from runner.cli.live import Live
+from runner.cli.params import given_task, read_seed
 from runner.cli.result import (
     check_json,
     check_lines,
     describe_outputs,
+    is_special,
     report_json,
     result_json,
     result_lines,
     write_file,
 )
 from runner.cli.show import show_report
+from runner.cli.signals import unless_signalled
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.codes import Code
 from runner.diagnosis.errors import RunnerError
@@ -47,7 +50,6 @@ from runner.events import Phase
 from runner.flow import check_bundle, diagnose, execute_task, reported
 from runner.recording import Recorder
 from runner.result import Result
-from runner.task import MAX_SEED, Task, params_invalid
 
 if TYPE_CHECKING:
     from runner.cli.tasks import ManyTasks
@@ -64,8 +66,6 @@ _EXIT_CODES = {
     Phase.EXECUTE: 13,
     Phase.SHUTDOWN: 13,
 }
-TICK_SECONDS = 0.5
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 def run(command: AnyCommand) -> int:
@@ -82,14 +82,24 @@ def run(command: AnyCommand) -> int:
         from runner.cli.env import run_env
 
         return _print(*run_env(command))
+    if isinstance(command, Doctor):
+        from runner.cli.doctor import run_doctor
+
+        return _print(*run_doctor(command))
     if isinstance(command, Check) and command.more:
         return _check_each(command)
+    if isinstance(command, Matrix):
+        from runner.cli.matrix import run_matrix
+
+        return _print(*run_matrix(command))
     try:
         if command.report is not None:
             _check_folder("--report", command.report.parent)
         if isinstance(command, Check) and command.lock_to is not None:
             _check_outside("--lock-to", command.lock_to, command.bundle)
             _check_folder("--lock-to", command.lock_to.parent)
+            if is_special(command.lock_to):
+                raise UsageError(f"--lock-to {command.lock_to} is not a file")
         if isinstance(command, Exec):
             if command.output is not None:
                 _prepare_output(command.output, command.bundle)
@@ -166,7 +176,7 @@ async def _run(command: Exec | Check, recorder: Recorder | None) -> tuple[int, s
     """The exit code, and what goes to standard output."""
     live = Live()
     case = Case(live, recorder)
-    number, outcome = await _unless_signalled(_outcome(command, case, live, recorder), live)
+    number, outcome = await unless_signalled(_outcome(command, case, live, recorder), live)
     if number is not None:
         report = diagnose(case, cancelled(case, number.name))
         return 128 + number, _say_failed(command, report, live, recorder)
@@ -177,42 +187,13 @@ async def _run_many(command: Exec, many: "ManyTasks") -> tuple[int, str]:
     """As :func:`_run`, for a file of tasks."""
     live = Live()
     case = Case(live)
-    number, outcome = await _unless_signalled(_outcome_of_many(command, case, many, live), live)
+    number, outcome = await unless_signalled(_outcome_of_many(command, case, many, live), live)
     if number is not None:
         many.say_end()
         report = diagnose(case, many.cancelled(case, number.name))
         _say_failed(command, report, live)
         return 128 + number, many.end(report)
     return outcome or (0, "")
-
-
-async def _unless_signalled(
-    run: Awaitable[_T], live: Live
-) -> tuple[signal.Signals | None, _T | None]:
-    """What a run gives, or the signal that has ended it."""
-    caught: signal.Signals | None = None
-    outcome: _T | None = None
-    async with anyio.create_task_group() as tasks:
-
-        async def cancel_on_signal() -> None:
-            nonlocal caught
-            with anyio.open_signal_receiver(*_SIGNALS) as signals:
-                async for number in signals:
-                    caught = number
-                    tasks.cancel_scope.cancel()
-                    return
-
-        async def tick() -> None:
-            while True:
-                await anyio.sleep(TICK_SECONDS)
-                live.tick()
-
-        tasks.start_soon(cancel_on_signal)
-        if live.on_terminal:
-            tasks.start_soon(tick)
-        outcome = await run
-        tasks.cancel_scope.cancel()
-    return caught, outcome
 
 
 async def _outcome(
@@ -260,31 +241,14 @@ async def _check(command: Check, case: Case) -> str:
 
 
 async def _execute(command: Exec, case: Case) -> str:
-    result = await execute_task(case, command.settings, command.bundle, partial(_task, command))
+    result = await execute_task(
+        case, command.settings, command.bundle, partial(given_task, command)
+    )
     outputs = describe_outputs(result, command.output)
     if command.json:
         return result_json(result, outputs)
     _say_done(result)
     return result_lines(outputs)
-
-
-def _task(command: Exec) -> Task:
-    params = {} if command.params is None else read_params(command.params)
-    for given in command.param:
-        name, _, value = given.partition("=")
-        params[name] = parse_value(value)
-    return Task(command.entrypoint, params, read_seed(command.seed))
-
-
-def read_seed(text: str) -> int:
-    """Read ``--seed``.
-
-    :raises Failure: ``params-invalid``: it is no integer in 0 .. 2**64-1.
-    """
-    # int() takes more than a person means: underscores, spaces, other scripts' digits.
-    if not re.fullmatch(r"[0-9]{1,20}", text) or int(text) > MAX_SEED:
-        raise params_invalid(f"--seed {text!r} is not an integer in 0 .. 2**64-1")
-    return int(text)
 
 
 def _check_outside(option: str, folder: Path, bundle: Path) -> None:
@@ -343,7 +307,8 @@ def _keep_report(command: Command, report: Report | None) -> None:
     if command.report is None:
         return
     if report is None:
-        command.report.unlink(missing_ok=True)
+        if not is_special(command.report):
+            command.report.unlink(missing_ok=True)
     else:
         write_file(command.report, msgspec.json.format(msgspec.json.encode(report)) + b"\n")
 

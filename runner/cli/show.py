@@ -4,7 +4,7 @@ import sys
 
 import msgspec
 
-from runner.cli.parser import ShowReport
+from runner.cli.commands import ShowReport
 from runner.cli.result import write_file
 from runner.diagnosis.report import Report
 from runner.diagnosis.sanitise import sanitise_report

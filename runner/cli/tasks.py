@@ -8,9 +8,10 @@ from pathlib import Path
 
 from anyio import to_thread
 
+from runner.async_runner import AsyncRunner
 from runner.bundle import Bundle
 from runner.cache import cache_folder
-from runner.cli.parser import Exec, UsageError
+from runner.cli.commands import Exec, UsageError
 from runner.cli.progress import Progress, Totals, duration, shown_progress
 from runner.cli.result import describe_outputs, json_document
 from runner.cli.result_lines import (
@@ -36,7 +37,6 @@ from runner.events import Event, EventHandler, Note, Output, Phase, PhaseStarted
 from runner.flow import reported
 from runner.prepare import read
 from runner.result import Result
-from runner.runner import AsyncRunner
 from runner.task import Task
 
 SHOWN_FAILURES = 5

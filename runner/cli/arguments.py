@@ -1,0 +1,62 @@
+"""How single arguments are read: ages, sizes, seconds, counts, codes.
+
+Each raises ``argparse.ArgumentTypeError``, whose message names what is wrong.
+"""
+
+import argparse
+import difflib
+import math
+import re
+
+from runner.bundle import read_size
+from runner.diagnosis.codes import Code
+
+
+def age(text: str) -> float:
+    match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhdw])", text)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is no age such as 30d, 12h or 90m")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}[match[2]]
+
+
+def size_or_none(text: str) -> int:
+    return 0 if text == "0" else size(text)
+
+
+def code(text: str) -> Code:
+    try:
+        return Code(text)
+    except ValueError:
+        known = [code.value for code in Code]
+        near = difflib.get_close_matches(text, known, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"the codes are {', '.join(known)}"
+        raise argparse.ArgumentTypeError(f"there is no code {text!r}; {hint}") from None
+
+
+def seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not (math.isfinite(seconds) and seconds > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of seconds")
+    return seconds
+
+
+def size(text: str) -> int:
+    size = read_size(text)
+    if size is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 512MiB or 2GiB")
+    return size
+
+
+def count(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a positive number of children")
+    return int(text)
+
+
+def param(text: str) -> str:
+    if not text.partition("=")[0] or "=" not in text:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form K=V")
+    return text

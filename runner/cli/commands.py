@@ -1,0 +1,106 @@
+"""What the command line can ask for."""
+
+from pathlib import Path
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from runner.diagnosis.codes import Code
+from runner.settings import Settings
+
+
+class UsageError(Exception):
+    """The command line asks for what cannot be: exit code 2."""
+
+
+class Command(Struct, frozen=True, kw_only=True):
+    """What every subcommand has."""
+
+    bundle: Path
+    settings: Settings
+    report: Path | None
+    record: Path | None
+    json: bool
+    words: list[str]
+    """The command line itself."""
+
+
+class Exec(Command, frozen=True, kw_only=True):
+    entrypoint: str | None
+    param: list[str]
+    params: str | None
+    seed: str
+    """As it was given."""
+    tasks: str | None
+    """A file, ``-`` for standard input; then each of its lines has what the three above say."""
+    output: Path | None
+
+
+class Explain(Struct, frozen=True):
+    code: Code
+
+
+class ShowReport(Struct, frozen=True):
+    file: Path
+    html: Path | None
+
+
+class Replay(Struct, frozen=True):
+    recording: Path
+    report: Path | None
+    json: bool
+
+
+class Check(Command, frozen=True, kw_only=True):
+    build: bool
+    lock_to: Path | None
+    more: list[Path]
+    """Further bundles, to prepare a machine for."""
+
+
+class EnvList(Struct, frozen=True):
+    json: bool
+
+
+class EnvPath(Struct, frozen=True):
+    bundle: Path | None
+    settings: Settings
+
+
+class EnvRemove(Struct, frozen=True):
+    keys: list[str]
+    json: bool
+
+
+class EnvPrune(Struct, frozen=True):
+    older_than: float | None
+    """Seconds since the last use."""
+    max_size: int | None
+    """Bytes that may stay."""
+    json: bool
+
+
+class Doctor(Struct, frozen=True):
+    bundles: list[Path]
+    scheduler: str | None
+    settings: Settings
+    json: bool
+
+
+class Matrix(Struct, frozen=True, kw_only=True):
+    bundle: Path
+    pythons: list[str]
+    """Requests, as ``--python`` takes them."""
+    dasks: list[str]
+    """Versions of Dask; then each Python is client, and scheduler and worker."""
+    settings: Settings
+    entrypoint: str | None
+    param: list[str]
+    params: str | None
+    seed: str
+    jobs: int | None
+    json: bool
+
+
+EnvCommand: TypeAlias = EnvList | EnvPath | EnvRemove | EnvPrune
+AnyCommand: TypeAlias = Exec | Check | Replay | Explain | ShowReport | EnvCommand | Doctor | Matrix

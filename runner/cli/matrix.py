@@ -1,0 +1,113 @@
+"""``modelops-runner matrix``: a row for each Python, and with ``--dask`` for each combination."""
+
+import sys
+from importlib.util import find_spec
+
+import anyio
+
+from runner.cli.commands import Matrix
+from runner.cli.live import Live
+from runner.cli.params import given_task
+from runner.cli.result import json_document
+from runner.cli.signals import unless_signalled
+from runner.diagnosis.case import Case, Failure
+from runner.diagnosis.text import printable
+from runner.interpreter import Interpreter
+from runner.matrix import Cell, try_pythons
+from runner.prepare import any_python
+from runner.processors import usable_processors
+
+
+def run_matrix(command: Matrix) -> tuple[int, str]:
+    """Try; returns the exit code, and what goes to standard output at the end.
+
+    Rows for people are printed as they come.
+    """
+    try:
+        task = given_task(command)
+    except Failure as failure:
+        return _refuse(failure.finding.summary)
+    if command.dasks and find_spec("distributed") is None:
+        return _refuse("--dask needs Dask: pip install 'modelops-runner[dask]'")
+    jobs = command.jobs or usable_processors()
+    cells = try_pythons(
+        command.bundle,
+        command.pythons,
+        task,
+        command.settings,
+        jobs=jobs,
+        on_cell=None if command.json else _print_cell,
+    )
+    number, tried = anyio.run(unless_signalled, cells, Live())
+    if number is not None or tried is None:
+        return 128 + (number or 0), ""
+    ok = all(cell.ok for cell in tried)
+    document: dict[str, object] = {"cells": [_described(cell) for cell in tried]}
+    if command.dasks:
+        understood, document["dask"] = _with_dask(command, jobs)
+        ok = ok and understood
+    if command.json:
+        return 0 if ok else 1, json_document({"ok": ok, **document})
+    return 0 if ok else 1, ""
+
+
+def _described(cell: Cell) -> dict[str, object]:
+    described: dict[str, object] = {
+        "python": cell.python,
+        "version": cell.version,
+        "ok": cell.ok,
+        "seconds": cell.seconds,
+    }
+    return described if cell.ok else {**described, "report": cell.report}
+
+
+def _print_cell(cell: Cell) -> None:
+    version = cell.version or "-"
+    if cell.report is None:
+        print(f"{cell.python:<10} {version:<10} ok      {cell.seconds:6.1f} s", flush=True)
+        return
+    report = cell.report
+    print(f"{printable(cell.python):<10} {version:<10} FAILED  {cell.seconds:6.1f} s "
+          f" {report.code.value} ({report.phase.value}): {printable(report.summary)}")  # fmt: skip
+    for hint in report.hints[:1]:
+        print(f"{'':<31} help: {printable(hint.title)}")
+        if hint.command is not None:
+            print(f"{'':<31}       {printable(hint.command)}")
+    sys.stdout.flush()
+
+
+def _with_dask(command: Matrix, jobs: int) -> tuple[bool, list[object]]:
+    """Try each combination; whether each runs the task or is said why not, and the cells."""
+    from runner.dask.matrix import try_combinations
+
+    pythons: list[Interpreter] = []
+    for request in command.pythons:
+        try:
+            pythons.append(anyio.run(any_python, Case(), command.settings, request))
+        except Failure as failure:
+            print(f"modelops-runner: {failure.finding.summary}", file=sys.stderr)
+    cells: list[object] = []
+    understood = len(pythons) == len(command.pythons)
+    if not command.json:
+        print(f"\n{'Dask':<10} {'client':<8} {'cluster':<8} {'imported':<9} {'lambda':<7} task")
+    for cell in try_combinations(command.bundle, pythons, command.dasks, jobs):
+        cells.append(cell)
+        understood = understood and cell.understood
+        if command.json:
+            continue
+        which = cell.combination
+        said = [_word(cell.importable), _word(cell.lambdas), _word(cell.task)]
+        print(f"{which.dask:<10} {which.client:<8} {which.cluster:<8} {said[0]:<9} {said[1]:<7}"
+              f" {said[2]:<5} {cell.seconds:5.1f} s", flush=True)  # fmt: skip
+        for one in cell.named:
+            print(f"{'':<29}{printable(one.subject)}: {printable(one.text)}", flush=True)
+    return understood, cells
+
+
+def _word(works: bool) -> str:
+    return "runs" if works else "no"
+
+
+def _refuse(reason: str) -> tuple[int, str]:
+    print(f"modelops-runner: error: {reason}", file=sys.stderr)
+    return 2, ""

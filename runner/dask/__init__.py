@@ -1,0 +1,13 @@
+"""Tasks of bundles on a Dask cluster (``modelops-runner[dask]``)."""
+
+from importlib.util import find_spec
+
+if find_spec("distributed") is None:
+    raise ModuleNotFoundError(
+        "runner.dask needs Dask: pip install 'modelops-runner[dask]'", name="distributed"
+    )
+
+from runner.dask.plugin import RunnerPlugin
+from runner.dask.tasks import map, map_unordered, submit
+
+__all__ = ["RunnerPlugin", "map", "map_unordered", "submit"]

@@ -1,0 +1,56 @@
+"""What a cluster is made of, as far as its processes must agree."""
+
+from enum import Enum
+
+from msgspec import Struct
+
+PACKAGES = ("dask", "distributed", "cloudpickle", "msgpack", "tornado", "modelops-runner")
+
+
+class Role(str, Enum):
+    CLIENT = "client"
+    SCHEDULER = "scheduler"
+    WORKER = "worker"
+
+
+class Software(Struct, frozen=True):
+    """What a process runs on."""
+
+    python: str
+    """In full: ``3.12.1``, ``3.14.0rc1``."""
+    system: str
+    """``Linux x86_64``."""
+    bits: int
+    packages: dict[str, str | None]
+    """The versions of :data:`PACKAGES`; ``None``: not installed."""
+
+    @property
+    def minor(self) -> str:
+        return ".".join(self.python.split(".")[:2])
+
+
+class Member(Struct, frozen=True):
+    """The client, or a process of the cluster."""
+
+    role: Role
+    address: str
+    """``tcp://10.0.0.1:8786``; empty for the client."""
+    host: str
+    software: Software | None
+    """``None``: it did not answer."""
+
+
+class Cluster(Struct, frozen=True):
+    client: Member
+    scheduler: Member
+    workers: list[Member]
+
+
+class NoScheduler(Struct, frozen=True):
+    """At an address there is no scheduler to ask."""
+
+    address: str
+    reason: str
+    """What there is instead: ``nothing listens there``."""
+    advice: str
+    """What to do."""

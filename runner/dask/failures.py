@@ -1,0 +1,43 @@
+"""What is wrong with a cluster, as reports."""
+
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.codes import Code
+from runner.diagnosis.errors import RunnerError, error_for
+from runner.diagnosis.report import BundleInfo, Hint, Report
+from runner.events import Phase
+from runner.worker import worker_info
+
+
+def report_of(finding: Finding, bundle: BundleInfo | None = None) -> Report:
+    """The report of something that this process knows, not a run."""
+    case = Case()
+    case.worker = worker_info()
+    case.bundle = bundle
+    return case.report(finding)
+
+
+def error_of(finding: Finding, bundle: BundleInfo | None = None) -> RunnerError:
+    return error_for(report_of(finding, bundle))
+
+
+def unfit(summary: str, explanation: str = "", *hints: Hint) -> Finding:
+    """The cluster, or one of its workers, cannot run tasks as it is set up."""
+    return Finding(
+        phase=Phase.SPAWN,
+        code=Code.CLUSTER_UNFIT,
+        summary=summary,
+        explanation=explanation,
+        hints=list(hints),
+    )
+
+
+def lost(summary: str, explanation: str = "", *hints: Hint, retryable: bool = True) -> Finding:
+    """The cluster lost what ran a task."""
+    return Finding(
+        phase=Phase.EXECUTE,
+        code=Code.WORKER_LOST,
+        summary=summary,
+        explanation=explanation,
+        hints=list(hints),
+        retryable=retryable,
+    )

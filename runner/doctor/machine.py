@@ -1,0 +1,139 @@
+"""Examines this machine: what a worker needs to build environments and to run tasks."""
+
+import platform
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import anyio
+
+from runner.cache import cache_folder
+from runner.diagnosis.case import Case, Failure
+from runner.diagnosis.report import Hint
+from runner.diagnosis.text import Capture, last_lines, one_line, printable
+from runner.doctor.limits import descriptors, memory, memory_limits, processes, processors
+from runner.doctor.observation import Observation, Verdict
+from runner.doctor.storage import cache, shared_memory, temporary
+from runner.environment import find_uv
+from runner.events import Journal
+from runner.guardian import guardian
+from runner.interpreter import Broken, Interpreter, ThisMachine
+from runner.prepare import choose, locate_environment, read
+from runner.process import spawn
+from runner.settings import Settings
+
+# uv answers in milliseconds where it can, and tries a dead index for half a minute.
+_UV_SECONDS = 10.0
+
+
+async def examine_machine(bundles: Sequence[Path], settings: Settings) -> list[Observation]:
+    """Look at this machine.
+
+    :param bundles: folders; whether each can be run here is looked at.
+    :param settings: ``python`` and ``offline`` are as for a run.
+    """
+    folder = settings.cache or cache_folder()
+    seen = [Observation("worker", Verdict.OK, _worker())]
+    try:
+        uv = find_uv()
+    except Failure as failure:
+        finding = failure.finding
+        seen.append(Observation("uv", Verdict.PROBLEM, finding.summary, finding.hints))
+    else:
+        seen.append(await _uv(uv, settings))
+        seen.append(await _interpreters(uv, settings))
+        uv_cache, _ = await _said(uv, ["cache", "dir"], settings)
+        seen.append(cache(folder, Path(uv_cache.strip()) if uv_cache else None))
+        if not settings.offline:
+            seen.append(await _index(uv, settings))
+    seen += [temporary(), shared_memory(), memory(), memory_limits(), processors()]
+    seen += [descriptors(), processes()]
+    return seen + [await _bundle(path, settings) for path in bundles]
+
+
+def _worker() -> str:
+    return (
+        f"{platform.python_implementation()} {platform.python_version()}, {platform.platform()},"
+        f" {platform.node()}"
+    )
+
+
+async def _uv(uv: Path, settings: Settings) -> Observation:
+    said, failed = await _said(uv, ["--version"], settings)
+    if failed is None:
+        return Observation("uv", Verdict.OK, f"{said.strip()}: {uv}")
+    hint = Hint(title="install it again", command="pip install --force-reinstall uv")
+    return Observation("uv", Verdict.PROBLEM, f"{uv} does not run: {failed}", [hint])
+
+
+async def _interpreters(uv: Path, settings: Settings) -> Observation:
+    machine = ThisMachine(Journal(), uv, settings.environ())
+    found = [machine.worker, *await machine.others([machine.worker])]
+    usable = [one for one in found if isinstance(one, Interpreter)]
+    usable.sort(key=lambda one: one.parsed_version, reverse=True)
+    listed = ", ".join(f"{one.implementation} {one.version} ({one.path})" for one in usable)
+    broken = [one for one in found if isinstance(one, Broken)]
+    if broken:
+        said = "; ".join(f"{one.path} {one.reason}" for one in broken)
+        return Observation("interpreters", Verdict.WARNING, f"{listed}. Not usable: {said}")
+    return Observation("interpreters", Verdict.OK, listed)
+
+
+async def _index(uv: Path, settings: Settings) -> Observation:
+    """Whether uv can ask its package index, in its own configuration."""
+    with tempfile.TemporaryDirectory(prefix=guardian().folder_prefix) as folder:
+        file = Path(folder) / "requirements.txt"
+        file.write_text("packaging\n")
+        command = ["pip", "compile", "--quiet", "--no-deps", "--no-cache", "--no-header", str(file)]
+        said, failed = await _said(uv, command, settings)
+    if failed is None:
+        return Observation("package index", Verdict.OK, f"it answers: {' '.join(said.split()[:1])}")
+    text = f"uv cannot ask it: {failed}. Only environments that are built already can be used"
+    hint = Hint(
+        title="see which index uv is told to ask, and by which way", command="uv pip compile -v -"
+    )
+    return Observation("package index", Verdict.WARNING, text, [hint])
+
+
+async def _bundle(path: Path, settings: Settings) -> Observation:
+    subject, case = f"bundle {path}", Case()
+    try:
+        bundle = await read(case, settings, path)
+        interpreter = await choose(case, settings, bundle)
+        venv = await locate_environment(Case(), settings, path)
+    except Failure as failure:
+        finding = failure.finding
+        text = f"{finding.summary} ({finding.code.value})"
+        return Observation(subject, Verdict.PROBLEM, text, finding.hints)
+    wants = f"wants Python {bundle.requires_python_text}" if bundle.requires_python_text else (
+        "takes any Python"
+    )  # fmt: skip
+    gets = f"{wants}, gets {interpreter.implementation} {interpreter.version}"
+    if venv is not None:
+        return Observation(subject, Verdict.OK, f"{gets}; its environment is built: {venv}")
+    hint = Hint(title="build it", command=f"modelops-runner check --build {path}")
+    text = f"{gets}; its environment is not built yet"
+    return Observation(subject, Verdict.WARNING if settings.offline else Verdict.OK, text, [hint])
+
+
+async def _said(uv: Path, arguments: list[str], settings: Settings) -> tuple[str, str | None]:
+    """What uv prints, and why it failed, if it did."""
+    out, errors = Capture(), Capture()
+    try:
+        async with spawn(
+            [str(uv), *arguments],
+            env={"UV_HTTP_RETRIES": "0", **settings.environ(), "UV_NO_PROGRESS": "1"},
+            cwd=Path("/"),
+            stdout=out.feed,
+            stderr=errors.feed,
+        ) as process:
+            with anyio.move_on_after(_UV_SECONDS) as limit:
+                ended = await process.wait()
+    except OSError as error:
+        return "", error.strerror or str(error)
+    if limit.cancelled_caught:
+        return "", f"it took longer than {_UV_SECONDS:.0f} s"
+    text = printable(errors.excerpt().text)
+    if ended.code != 0:
+        return "", one_line(" ".join(last_lines(text, 3))) or f"exit status {ended.code}"
+    return out.excerpt().text, None
