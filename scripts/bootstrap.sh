@@ -50,7 +50,7 @@ sync_project() (
         UV_NO_EDITABLE UV_RESOLUTION UV_PRERELEASE UV_FORK_STRATEGY UV_EXCLUDE_NEWER \
         UV_NO_SOURCES UV_NO_INDEX UV_FIND_LINKS \
         UV_DEFAULT_INDEX UV_INDEX UV_INDEX_URL UV_EXTRA_INDEX_URL UV_INDEX_STRATEGY
-    .tools/uv/bin/uv sync --locked --no-config --python "$python"
+    .tools/uv/bin/uv sync --locked --all-extras --no-config --python "$python"
 )
 
 python=$(find_python) || die "no Python 3.10 or newer found; install one (https://www.python.org)"

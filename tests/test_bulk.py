@@ -407,13 +407,13 @@ def test_processes_that_a_task_starts_do_not_have_the_socket(make: MakeBundle, c
         def wire(entrypoint, params, seed):
             reading, writing = os.pipe()
             if os.fork() == 0:
-                os.write(writing, repr([fd for fd in range(3, 64) if is_socket(fd)]).encode())
+                os.write(writing, repr([fd for fd in range(3, 1024) if is_socket(fd)]).encode())
                 os._exit(0)
             os.wait()
             listed = subprocess.run(
                 ["ls", "-l", "/proc/self/fd"], stdout=subprocess.PIPE, check=True
             ).stdout
-            own = [fd for fd in range(3, 64) if is_socket(fd)]
+            own = [fd for fd in range(3, 1024) if is_socket(fd)]
             return {
                 "own": repr(len(own)).encode(),
                 "forked": os.read(reading, 1000),

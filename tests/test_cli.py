@@ -226,6 +226,24 @@ def test_a_report_file_is_written_on_failure_and_removed_on_success(
     assert not file.exists()
 
 
+def test_a_report_to_what_is_no_file_is_written_there_and_does_not_replace_it(
+    command: Command, bundle: Path, tmp_path: Path
+) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link"
+    os.mkfifo(pipe)
+    link.symlink_to(pipe)
+    # Held open from both ends, so that nobody waits for the other.
+    descriptor = os.open(pipe, os.O_RDWR | os.O_NONBLOCK)
+    try:
+        assert command("exec", bundle, "--report", link).returncode == 0
+        assert link.is_fifo()
+        assert command("exec", tmp_path / "none", "--report", link).returncode == 10
+        assert json.loads(os.read(descriptor, 1 << 20))["code"] == "bundle-not-found"
+    finally:
+        os.close(descriptor)
+    assert link.is_symlink() and link.is_fifo()
+
+
 def test_the_readable_report_begins_with_the_root_cause_and_fits_80_columns(
     command: Command, bundle: Path
 ) -> None:

@@ -1,5 +1,6 @@
 """Workers that are killed, for real: nothing that they have started outlives them."""
 
+import itertools
 import os
 import signal
 import subprocess
@@ -214,6 +215,29 @@ def test_a_guardian_that_was_killed_is_replaced() -> None:
     guardian.release()
     guardian.release()
     assert guardian_of(guardian) is None
+
+
+def test_one_that_takes_its_time_to_end_is_no_one_that_forks_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a busy machine it is in the list for long after it was killed."""
+    with subprocess.Popen(["sleep", "1000"]) as victim:
+        marked = (victim.pid, b"MODELOPS_MARK=mine.1")
+        listings = iter([[marked]] * (3 * kill_marked_module.ROUNDS))
+        monkeypatch.setattr(kill_marked_module, "_environments", lambda: next(listings, []))
+        assert kill_marked("MODELOPS_MARK=mine.1")
+        assert list(listings) == []  # waited for
+        assert victim.wait(timeout=10) == -signal.SIGKILL
+
+
+def test_those_that_fork_for_ever_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forked() -> list[tuple[int, bytes]]:
+        return [(next(pids), b"MODELOPS_MARK=mine.1")]
+
+    # No process has such a number (PID_MAX_LIMIT in include/linux/threads.h).
+    pids = itertools.count(2**22 + 1)
+    monkeypatch.setattr(kill_marked_module, "_environments", forked)
+    assert not kill_marked("MODELOPS_MARK=mine.1")
 
 
 @pytest.mark.parametrize("platform", [sys.platform, "one without /proc"])

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import sys
+import textwrap
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -48,6 +50,12 @@ def noisy(params, seed):
 def hang(params, seed):
     print("here", flush=True)
     time.sleep(1000)
+def flood(params, seed):
+    import gc
+    from bundle_protocol.wire import Wire
+    (wire,) = (each for each in gc.get_objects() if isinstance(each, Wire))
+    while True:
+        wire.send(b'{"jsonrpc":"2.0","method":"unheard-of"}')
 def daemon(params, seed):
     import subprocess
     return {"pid": str(subprocess.Popen(["sleep", "1000"]).pid).encode()}
@@ -120,6 +128,30 @@ def test_where_a_fork_is_unsafe_each_task_is_fresh_and_says_why(bundle: Path, ca
     assert first["pid"] != second["pid"]
 
 
+@pytest.mark.parametrize(("name", "isolation"), [("jemalloc_bg_thd", "fork"), ("other", "fresh")])
+def test_a_native_thread_that_survives_a_fork_by_itself_is_no_reason(
+    bundle: Path, cache: Path, name: str, isolation: str
+) -> None:
+    """pyarrow's allocator has one; this one only has its name."""
+    if sys.platform != "linux":
+        pytest.skip("no /proc/self/task on this system")
+    native = f"""
+        import ctypes, os
+        libc, thread = ctypes.CDLL(None), ctypes.c_ulong()
+        pause = ctypes.cast(libc.pause, ctypes.c_void_p)
+        before = set(os.listdir("/proc/self/task"))
+        assert libc.pthread_create(ctypes.byref(thread), None, pause, None) == 0
+        (task,) = set(os.listdir("/proc/self/task")) - before
+        open(f"/proc/self/task/{{task}}/comm", "w").write({name!r})
+        """
+    wire = (bundle / "wire.py").read_text()
+    (bundle / "wire.py").write_text(textwrap.dedent(native) + wire)
+    with Runner(cache=cache) as runner:
+        result = runner.execute(bundle, "state")
+    assert result.isolation == isolation
+    assert (result.isolation_note is None) == (isolation == "fork")
+
+
 @pytest.mark.parametrize("entrypoint", ["segv", "leave", "fail"])
 def test_a_failure_has_its_report_and_the_next_task_runs(
     any_runner: Runner, bundle: Path, entrypoint: str
@@ -165,6 +197,13 @@ def test_a_task_that_hangs_is_ended_and_says_where_it_stood(
         assert "0.5 s" in report.summary
         assert report.evidence.stderr is not None
         assert "wire.py" in report.evidence.stderr.text
+        assert runner.execute(bundle, "seeded", seed=3)["seed"] == b"3"
+
+
+def test_a_task_that_floods_the_wire_is_ended_in_time(bundle: Path, cache: Path) -> None:
+    with Runner(cache=cache, isolation="warm", children=1, timeout=0.5) as runner:
+        runner.execute(bundle, "seeded")
+        assert fails(runner, bundle, "flood").report.code == "child-hung"
         assert runner.execute(bundle, "seeded", seed=3)["seed"] == b"3"
 
 

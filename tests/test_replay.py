@@ -61,7 +61,7 @@ FAILURES = {
     "child-exited": TASK + "import os; os.write(2, b'giving up\\n'); os._exit(3)\n",
     "child-crashed": TASK + "import ctypes; ctypes.string_at(0)\n",
     "protocol-violation": TASK
-    + "import os\n    for fd in range(3, 64):\n        try: os.write(fd, b'noise')\n"
+    + "import os\n    for fd in range(3, 1024):\n        try: os.write(fd, b'noise')\n"
     "        except OSError: pass\n    return {}\n",
     "exit": TASK + "import sys; sys.exit(4)\n",
 }
@@ -177,7 +177,9 @@ def test_a_child_that_hangs_replays_with_its_stacks(
 def test_a_wire_that_the_bundle_closed_replays(
     runner: Runner, bundle: MakeBundle, tmp_path: Path
 ) -> None:
-    live = failure(runner, bundle(TASK + "import os, time; os.closerange(3, 64); time.sleep(60)\n"))
+    live = failure(
+        runner, bundle(TASK + "import os, time; os.closerange(3, 4096); time.sleep(60)\n")
+    )
     assert "wire was closed" in live.summary
     assert same(replayed(tmp_path / "kept")) == same(live)
 
@@ -297,7 +299,7 @@ def test_a_python_that_cannot_be_started_replays(
     async def nothing(*_: object) -> None:
         return None
 
-    monkeypatch.setattr("runner.environment.build._what_is_wrong", nothing)
+    monkeypatch.setattr("runner.environment.whole.what_is_wrong", nothing)
     monkeypatch.setattr("runner.prepare.discard_damaged", nothing)
     folder = bundle(TASK + "return {}\n")
     with Runner(cache=tmp_path / "cache", record=tmp_path / "kept") as runner:

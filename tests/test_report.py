@@ -90,6 +90,7 @@ def test_only_what_may_pass_by_itself_is_retryable() -> None:
         Code.INDEX_UNREACHABLE,
         Code.DISK_FULL,
         Code.ENVIRONMENT_TIMEOUT,
+        Code.WORKER_LOST,
     }
 
 

@@ -1,5 +1,6 @@
 """The library: both faces, from threads, with failures that carry their report."""
 
+import json
 import pickle
 import subprocess
 import sys
@@ -149,6 +150,24 @@ def test_what_json_cannot_say_is_refused_before_anything_is_built(
     assert caught.value.report.code == "params-invalid"
     assert telling in caught.value.report.summary
     assert not cache.exists()
+
+
+class Ratio(float):
+    """As NumPy's numbers are: a float, and of another type."""
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["\ud800", 'β\x00"', 2**70, -0.0, 1e300, 5e-324, Ratio(0.1), (1, None, True), {"": [{}]}],
+    ids=repr,
+)
+def test_what_json_can_say_comes_to_the_task_as_it_is(
+    value: object, bundle: Path, cache: Path
+) -> None:
+    with Runner(cache=cache, isolation="warm") as runner:
+        for _ in range(2):  # through the event loop, and then without it
+            echo = json.loads(runner.execute(bundle, "main", {"value": value})["echo"])
+            assert repr(echo[1]["value"]) == repr(json.loads(json.dumps(value)))
 
 
 def test_parameters_that_contain_themselves_are_refused(bundle: Path, cache: Path) -> None:

@@ -388,7 +388,7 @@ async def test_a_closed_stdout_while_loading_disturbs_nothing(bundle: MakeBundle
 
 
 async def test_a_bundle_that_closes_every_descriptor_is_told_so(bundle: MakeBundle) -> None:
-    report = await Child(bundle("import os\nos.closerange(3, 256)\n" + WIRE)).fail()
+    report = await Child(bundle("import os\nos.closerange(3, 4096)\n" + WIRE)).fail()
     assert (report.phase, report.code) == (Phase.LOAD, Code.PROTOCOL_VIOLATION)
     assert "clos" in report.summary
 
@@ -398,7 +398,7 @@ async def test_a_bundle_that_writes_to_the_wire_is_told_so(bundle: MakeBundle) -
         """
         import os, stat
         def wire(entrypoint, params, seed):
-            for fd in range(3, 64):
+            for fd in range(3, 1024):
                 try:
                     if stat.S_ISFIFO(os.fstat(fd).st_mode):
                         os.write(fd, b"gotcha\\n")

@@ -59,6 +59,9 @@ class Code(str, Enum):
     RESULT_INVALID = "result-invalid"
     MESSAGE_TOO_LARGE = "message-too-large"
 
+    CLUSTER_UNFIT = "cluster-unfit"
+    WORKER_LOST = "worker-lost"
+
     INTERNAL_ERROR = "internal-error"
 
 
@@ -137,5 +140,11 @@ CODES: dict[Code, CodeInfo] = {
         _X, "what the wire function returned is not a dict of bytes, or is an error"
     ),
     Code.MESSAGE_TOO_LARGE: CodeInfo(_X, "a message is larger than the limit"),
+    Code.CLUSTER_UNFIT: CodeInfo(
+        (Phase.SPAWN,), "the Dask cluster cannot run tasks as it is set up"
+    ),
+    Code.WORKER_LOST: CodeInfo(
+        _X, "the Dask cluster lost the workers that ran the task, or its scheduler", retryable=True
+    ),
     Code.INTERNAL_ERROR: CodeInfo((), "a fault of the runner itself"),
 }

@@ -340,6 +340,35 @@ EXPLANATIONS: dict[Code, Explanation] = {
         ("The parameters or the inline results of one task exceed 64 MiB.",),
         ("Put large data into a file of the bundle; split the task.",),
     ),
+    Code.CLUSTER_UNFIT: Explanation(
+        (
+            "Client, scheduler and workers have versions of Dask that do not go together.",
+            "modelops-runner is not installed on the scheduler or on a worker, or in another"
+            " version.",
+            "A worker's settings (`modelops-runner` in Dask's configuration) are not what they must"
+            " be.",
+            "There are no workers, or the folder that all should share is not there on one of"
+            " them.",
+        ),
+        (
+            "Look at the cluster: `modelops-runner doctor --scheduler ADDRESS`.",
+            "Build client, scheduler and workers from one image, or one lock.",
+        ),
+    ),
+    Code.WORKER_LOST: Explanation(
+        (
+            "The workers that ran the task died, one after the other: killed by the kernel, or by"
+            " the platform, for the memory of their container.",
+            "The bundle's code ends its parent process.",
+            "The scheduler died, or the network to it is gone.",
+        ),
+        (
+            "Look at how the pods or jobs of the workers ended: `OOMKilled`, an eviction.",
+            "Give a task a limit below the container's: `memory-limit` in `[tool.modelops]`, or"
+            " `DASK_MODELOPS_RUNNER__MEMORY_LIMIT` on the workers. Then the report says"
+            " `out-of-memory`, and the worker lives.",
+        ),
+    ),
     Code.INTERNAL_ERROR: Explanation(
         ("A fault of the runner, or of the machine under it.",),
         ("Report it, with the report attached.",),

@@ -23,5 +23,8 @@ SCENARIOS: tuple[Scenario, ...] = (
     *EXECUTE,
 )
 
-NOT_RECORDABLE: dict[str, str] = {}
+NOT_RECORDABLE: dict[str, str] = {
+    "cluster-unfit": "a Dask cluster's, told by the client: there is no run to record",
+    "worker-lost": "a Dask cluster's, told by the client: what was lost has said nothing",
+}
 """Codes that no recording can have, and why."""

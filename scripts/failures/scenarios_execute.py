@@ -164,7 +164,7 @@ TASKS = (
         Code.PROTOCOL_VIOLATION,
         "a task writes to every pipe it finds",
         task(
-            "for fd in range(3, 64):\n    try:\n"
+            "for fd in range(3, 1024):\n    try:\n"
             "        if stat.S_ISFIFO(os.fstat(fd).st_mode):\n"
             "            os.write(fd, b'gotcha\\n')\n    except OSError:\n        pass",
             "import stat",

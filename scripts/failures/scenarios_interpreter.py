@@ -57,9 +57,9 @@ def _startup(code: str) -> Prepare:
 
 # As where the cache is read-only: what is wrong with an environment cannot be mended.
 NOT_MENDED = """\
-import runner.environment.build, runner.prepare
+import runner.environment.whole, runner.prepare
 async def nothing(*arguments): return None
-runner.environment.build._what_is_wrong = runner.prepare.discard_damaged = nothing
+runner.environment.whole.what_is_wrong = runner.prepare.discard_damaged = nothing
 """
 
 

@@ -368,7 +368,7 @@ WIRES = (
         "protocol-violation-closed",
         Code.PROTOCOL_VIOLATION,
         "an import closes every descriptor, as a daemon does",
-        _wire("import os\nos.closerange(3, 256)"),
+        _wire("import os\nos.closerange(3, 4096)"),
     ),
     Scenario(
         "out-of-memory-load",
