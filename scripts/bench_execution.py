@@ -32,7 +32,7 @@ def wire(entrypoint, params, seed):
 
 SCIENCE = "import numpy, pandas, scipy\nimport scipy.linalg, scipy.stats\n" + SMALL
 
-# What a person writes who wants a child that answers, and nothing else.
+# What a person writes who wants a child that answers with the same frames, and nothing else.
 ECHO = """\
 import json, os
 buffer = b""
@@ -47,11 +47,16 @@ while True:
     while len(rest) < size:
         rest += os.read(0, 65536)
     request, buffer = json.loads(rest[:size]), rest[size:]
-    outputs = [{"name": "n", "size": 1, "sha256": "%s", "data": "MQ=="}]
-    result = {"outputs": outputs, "wall_seconds": 1e-06, "cpu_seconds": 1e-06}
+    result = {
+        "outputs": [{"name": "n", "size": 1, "crc32": 2212294583, "data": "MQ=="}],
+        "wall_seconds": 6.81e-07,
+        "cpu_seconds": 4.121e-06,
+        "max_rss_bytes": 40611840,
+        "pid": 8164,
+    }
     body = json.dumps({"jsonrpc": "2.0", "id": request["id"], "result": result}).encode()
-    os.write(1, b"Content-Length: %%d\\r\\n\\r\\n" %% len(body) + body)
-""" % ("0" * 64)
+    os.write(1, b"Content-Length: %d\\r\\n\\r\\n" % len(body) + body)
+"""
 
 FORKS = """\
 import json, os, sys, time

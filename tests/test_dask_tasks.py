@@ -8,6 +8,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from importlib.metadata import version as installed
 from itertools import count
 from pathlib import Path
 
@@ -16,7 +17,6 @@ import pytest
 
 pytest.importorskip("distributed")
 
-import distributed
 from conftest import make_venv
 from distributed import Client
 
@@ -176,6 +176,18 @@ def test_failures_come_in_the_results_place_where_asked_for(client: Client, bund
     tasks = [Task("raise" if seed % 2 else None, {}, seed) for seed in range(10)]
     outcomes = list(runner.dask.map(client, bundle, tasks, return_failures=True))
     assert [isinstance(one, RunnerError) for one in outcomes] == [False, True] * 5
+
+
+def test_a_task_that_cannot_be_sent_is_a_failure_like_any_other(
+    client: Client, bundle: Path
+) -> None:
+    tasks = [Task(seed=1), Task(params={"a": {1, 2}}), Task(seed=3)]
+    one, refused, three = runner.dask.map(client, bundle, tasks, return_failures=True)
+    assert isinstance(refused, RunnerError) and refused.report.code is Code.PARAMS_INVALID
+    assert not isinstance(one, RunnerError) and not isinstance(three, RunnerError)
+    assert (one["seed"], three["seed"]) == (b"1", b"3")
+    error = failing(lambda: list(runner.dask.map(client, bundle, tasks)))
+    assert error.report.code is Code.PARAMS_INVALID
 
 
 def test_parameters_that_are_no_json_are_refused_at_once(client: Client, bundle: Path) -> None:
@@ -473,7 +485,10 @@ def test_a_cluster_without_the_runner_is_named_before_anything_is_sent(
     bundle: Path, tmp_path: Path
 ) -> None:
     version = ".".join(platform.python_version_tuple()[:2])
-    bare = make_venv(tmp_path / "bare", version, f"distributed=={distributed.__version__}")
+    # What it has besides is the client's own, or Dask would warn of that first.
+    dask = ("dask", "distributed", "cloudpickle", "msgpack", "tornado", "toolz")
+    same = (f"{name}=={installed(name)}" for name in dask)
+    bare = make_venv(tmp_path / "bare", version, *same)
     with (
         cluster(1, python=bare / "bin" / "python", environ={"PYTHONPATH": ""}) as started,
         Client(started.address, set_as_default=False) as client,

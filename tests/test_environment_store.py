@@ -100,4 +100,4 @@ async def test_where_a_file_system_has_no_locks_it_is_built_and_the_log_says_so(
     async with locked(tmp_path / "environment", Case()) as to_build:
         assert to_build
     (record,) = caplog.records
-    assert "without a lock" in record.getMessage()
+    assert "others may write" in record.getMessage()

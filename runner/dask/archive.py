@@ -11,13 +11,13 @@ import zlib
 from contextlib import ExitStack
 from pathlib import Path, PurePosixPath
 
+from filelock import FileLock
 from msgspec import Struct
 
 from runner.bundle import Bundle
 from runner.bundle.content import bundle_digest, content_files
 from runner.environment.keys import KEY_DIGITS
 from runner.environment.store import BUILDING, MANIFEST, hold
-from runner.file_lock import locked
 
 
 class Archive(Struct, frozen=True):
@@ -76,7 +76,7 @@ def unpack(archive: Archive, folder: Path, holds: ExitStack) -> Path:
     place = folder / archive.digest.removeprefix("sha256:")[:KEY_DIGITS]
     bundle = place / archive.name
     folder.mkdir(parents=True, exist_ok=True)
-    with locked(folder / f"{place.name}.lock"):
+    with FileLock(folder / f"{place.name}.lock"):
         if _digest(bundle) == archive.digest and hold(place, holds):
             return bundle
         for leftover in folder.glob(f"{place.name}{BUILDING}*"):

@@ -59,8 +59,7 @@ def submit(
     :raises TypeError: the client is an asynchronous one.
     """
     task = Task(entrypoint, params or {}, seed, inputs or {})
-    with reported(Case()):
-        check_task(task)
+    _check(task)
     cluster = _cluster(client)
     return cluster.in_flight.start(cluster.study(bundle, shared).work(task, retries))
 
@@ -162,8 +161,11 @@ def _outcomes(
     try:
         while True:
             for index, task in window.to_start():
-                with reported(Case()):
-                    check_task(task)
+                try:
+                    _check(task)
+                except RunnerError as error:
+                    window.finish(index, error)
+                    continue
                 future = running[index] = cluster.in_flight.start(study.work(task, retries))
                 future.add_done_callback(partial(_put, finished, index))
             if window.empty:
@@ -181,6 +183,12 @@ def _outcomes(
     finally:
         for future in running.values():
             future.cancel()
+
+
+def _check(task: Task) -> None:
+    """:raises RunnerError: it cannot be sent."""
+    with reported(Case()):
+        check_task(task)
 
 
 def _put(finished: SimpleQueue[int], index: int, _: Future[Result]) -> None:

@@ -5,6 +5,7 @@ ends (store.hold), and an environment also while a bundle's own venv upon it is.
 manifest nor a builder is unfinished: a run was killed.
 """
 
+import fcntl
 import os
 import tempfile
 import time
@@ -22,7 +23,6 @@ from runner.environment.store import (
     read_manifest,
     remove_tree,
 )
-from runner.file_lock import try_lock
 
 Kind: TypeAlias = Literal["environment", "bundle", "backend", "content", "unfinished"]
 
@@ -138,7 +138,11 @@ def _lock(file: Path, held: ExitStack) -> bool:
     except OSError:
         descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)  # a disk that is read-only
     held.callback(os.close, descriptor)
-    return try_lock(descriptor)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _key(folder: Path) -> str:

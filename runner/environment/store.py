@@ -17,6 +17,7 @@ import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import anyio
 import anyio.to_thread
@@ -28,19 +29,22 @@ from runner.diagnosis.codes import Code
 from runner.diagnosis.report import Hint
 from runner.environment.seal import unseal
 from runner.events import Phase
-from runner.file_lock import opened, try_lock
+
+if TYPE_CHECKING:
+    import filelock
 
 _log = logging.getLogger(__name__)
 
 MANIFEST = "modelops-manifest.json"
 BUILDING = ".building-"
-# How often a lock that another process holds is tried, at first and in the end: flock(2) cannot be
-# waited for without a thread that no cancellation reaches. A bundle's own layer takes milliseconds.
+# How often a lock that another process holds is tried, at first and in the end: it cannot be waited
+# for without a thread that no cancellation reaches. A bundle's own layer takes milliseconds.
 _FIRST_POLL_SECONDS = 0.005
 _POLL_SECONDS = 0.05
 
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
+_WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOTSUP}
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
@@ -145,27 +149,42 @@ async def locked(
     :returns: whether the lock is held; else the folder is built.
     :raises OSError: the lock's file cannot be made.
     """
+    import filelock  # 16 ms, and not needed for what is built already
+
     folder.parent.mkdir(parents=True, exist_ok=True)
     published = _publication(folder)
     pause = _FIRST_POLL_SECONDS
-    with opened(folder.with_name(f"{folder.name}.lock")) as descriptor:
-        while not _locked_or_without_locks(descriptor, folder):
-            if pause == _FIRST_POLL_SECONDS:
-                case.journal.note(f"waiting for another process that is building {folder}")
-            if unless and _publication(folder) != published and await unless():
-                yield False
-                return
-            await anyio.sleep(pause)
-            pause = min(2 * pause, _POLL_SECONDS)
-        yield unless is None or not await unless()
-
-
-def _locked_or_without_locks(descriptor: int, folder: Path) -> bool:
+    lock = filelock.FileLock(folder.with_name(f"{folder.name}.lock"), thread_local=False)
+    while not _acquired(lock):
+        if pause == _FIRST_POLL_SECONDS:
+            case.journal.note(f"waiting for another process that is building {folder}")
+        if unless and _publication(folder) != published and await unless():
+            yield False
+            return
+        await anyio.sleep(pause)
+        pause = min(2 * pause, _POLL_SECONDS)
     try:
-        return try_lock(descriptor)
+        yield unless is None or not await unless()
+    finally:
+        lock.release()
+
+
+def _acquired(lock: "filelock.BaseFileLock") -> bool:
+    """Whether a lock is held now, or its file system has none.
+
+    :raises OSError: its file cannot be made.
+    """
+    import filelock
+
+    try:
+        lock.acquire(blocking=False)
+    except filelock.Timeout:
+        return False
     except OSError as error:
-        _log.warning("others may build %s at the same time, without a lock: %s", folder, error)
-        return True
+        if error.errno not in _WITHOUT_LOCKS:
+            raise
+        _log.warning("others may write %s at the same time: %s", lock.lock_file, error)
+    return True
 
 
 def _publication(folder: Path) -> int | None:
@@ -216,16 +235,18 @@ async def temporary_folder(parent: Path, case: Case) -> AsyncIterator[Path]:
 
     A run holds the lock of its own folder, so what can be locked is nobody's.
     """
-    with ExitStack() as mine:
-        async with locked(parent, case):
-            await anyio.to_thread.run_sync(_remove_abandoned, parent)
-            folder = Path(tempfile.mkdtemp(dir=parent))
-            with suppress(OSError):  # where there are no locks, nobody removes what is abandoned
-                try_lock(mine.enter_context(opened(folder / ".lock")))
-        try:
-            yield folder
-        finally:
-            await _remove(folder)
+    import filelock
+
+    async with locked(parent, case):
+        await anyio.to_thread.run_sync(_remove_abandoned, parent)
+        folder = Path(tempfile.mkdtemp(dir=parent))
+        own = filelock.FileLock(folder / ".lock", thread_local=False)
+        _acquired(own)
+    try:
+        yield folder
+    finally:
+        await _remove(folder)
+        own.release()
 
 
 @contextmanager
@@ -291,11 +312,13 @@ def _remove_leftovers(folder: Path) -> None:
 
 
 def _remove_abandoned(parent: Path) -> None:
+    import filelock
+
     parent.mkdir(exist_ok=True)
     for folder in parent.iterdir():
-        with suppress(OSError), opened(folder / ".lock") as descriptor:
-            if try_lock(descriptor):
-                remove_tree(folder)
+        # Where there are no locks, nobody knows what is abandoned.
+        with suppress(filelock.Timeout, OSError), filelock.FileLock(folder / ".lock", timeout=0):
+            remove_tree(folder)
 
 
 async def _remove(folder: Path) -> None:
