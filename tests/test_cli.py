@@ -98,6 +98,20 @@ def test_a_result_that_nobody_reads_and_one_that_has_no_room_end_quietly(
         assert b"Traceback" not in done.stderr
 
 
+def test_a_stream_that_the_caller_has_closed_changes_nothing(bundle: Path, cache: Path) -> None:
+    execute = ["-m", "runner", "exec", str(bundle)]
+    for closed in ("2>&-", "<&- 2>&-"):
+        done = subprocess.run(
+            ["sh", "-c", f'exec "$@" {closed}', "sh", sys.executable, *execute],
+            env={**os.environ, "MODELOPS_CACHE_DIR": str(cache)},
+            stdout=subprocess.PIPE,
+            timeout=RUN_SECONDS,
+            check=False,
+        )
+        assert done.returncode == 0
+        assert done.stdout.startswith(b"echo.json")
+
+
 def test_json_is_one_document_with_outputs_child_and_timings(
     command: Command, bundle: Path, tmp_path: Path
 ) -> None:

@@ -102,5 +102,11 @@ class Matrix(Struct, frozen=True, kw_only=True):
     json: bool
 
 
+class Init(Struct, frozen=True):
+    folder: Path
+
+
 EnvCommand: TypeAlias = EnvList | EnvPath | EnvRemove | EnvPrune
-AnyCommand: TypeAlias = Exec | Check | Replay | Explain | ShowReport | EnvCommand | Doctor | Matrix
+AnyCommand: TypeAlias = (
+    Exec | Check | Replay | Explain | ShowReport | EnvCommand | Doctor | Matrix | Init
+)

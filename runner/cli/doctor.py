@@ -26,7 +26,7 @@ def run_doctor(command: Doctor) -> tuple[int, str]:
         from runner.doctor.machine import examine_machine
 
         number, seen = anyio.run(
-            unless_signalled, examine_machine(command.bundles, command.settings), Live()
+            unless_signalled, examine_machine(command.bundles, command.settings), Live(sys.stderr)
         )
         if number is not None or seen is None:
             return 128 + (number or 0), ""

@@ -1,6 +1,5 @@
 """Shows a run on standard error while it happens: what the child prints, what uv does, notes."""
 
-import sys
 import time
 from typing import TextIO
 
@@ -32,7 +31,7 @@ class Live:
     On a terminal, :meth:`tick` shows what is being done and for how long, below all that.
     """
 
-    def __init__(self, file: TextIO = sys.stderr) -> None:
+    def __init__(self, file: TextIO) -> None:
         self._file = file
         self._decoders = {stream: LineDecoder() for stream in Stream}
         self._open_line: Stream | None = None

@@ -38,7 +38,7 @@ def run_matrix(command: Matrix) -> tuple[int, str]:
         jobs=jobs,
         on_cell=None if command.json else _print_cell,
     )
-    number, tried = anyio.run(unless_signalled, cells, Live())
+    number, tried = anyio.run(unless_signalled, cells, Live(sys.stderr))
     if number is not None or tried is None:
         return 128 + (number or 0), ""
     ok = all(cell.ok for cell in tried)

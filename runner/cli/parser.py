@@ -17,6 +17,7 @@ from runner.cli.commands import (
     EnvRemove,
     Exec,
     Explain,
+    Init,
     Matrix,
     Replay,
     ShowReport,
@@ -54,6 +55,8 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> AnyComman
         return ShowReport(file=given.file, html=given.html)
     if argv[0] == "doctor":
         return Doctor(given.bundle, given.scheduler, Settings(offline=given.offline), given.json)
+    if argv[0] == "init":
+        return Init(given.folder)
     if argv[0] == "matrix":
         return _matrix(given)
     if argv[0] == "replay":
@@ -354,6 +357,14 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         "--json", action="store_true", help="print one JSON document on standard output"
     )
 
+    init = commands.add_parser(
+        "init",
+        help="make a bundle to begin with",
+        description="Write a bundle that runs, for a model of one's own. Nothing that is there is"
+        " written over.",
+    )
+    init.add_argument("folder", metavar="DIR", type=Path, help="made if need be")
+
     env = commands.add_parser(
         "env",
         help="list, find and remove environments",
@@ -369,6 +380,7 @@ def _parsers() -> tuple[argparse.ArgumentParser, dict[str, argparse.ArgumentPars
         "report": report,
         "doctor": doctor,
         "matrix": matrix,
+        "init": init,
     }
 
 

@@ -1,6 +1,5 @@
 """How far a run of many tasks is: a bar on a terminal, a line now and then in a log."""
 
-import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -89,7 +88,7 @@ class _Log:
 
 
 @contextmanager
-def shown_progress(totals: Totals, file: TextIO = sys.stderr) -> Iterator[Progress]:
+def shown_progress(totals: Totals, file: TextIO) -> Iterator[Progress]:
     """Show the progress until leaving."""
     if not file.isatty():
         yield _Log(totals, file)

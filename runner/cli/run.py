@@ -21,6 +21,7 @@ from runner.cli.commands import (
     EnvCommand,
     Exec,
     Explain,
+    Init,
     Matrix,
     Replay,
     ShowReport,
@@ -86,6 +87,10 @@ def run(command: AnyCommand) -> int:
         from runner.cli.doctor import run_doctor
 
         return _print(*run_doctor(command))
+    if isinstance(command, Init):
+        from runner.cli.init import run_init
+
+        return run_init(command)
     if isinstance(command, Check) and command.more:
         return _check_each(command)
     if isinstance(command, Matrix):
@@ -111,7 +116,7 @@ def run(command: AnyCommand) -> int:
         with _recorder(command) as recorder:
             return _print(*anyio.run(_run, command, recorder))
     except Failure as failure:  # the seed: a wrong command line, with a report all the same
-        return _print(2, _say_failed(command, Case().report(failure.finding), Live()))
+        return _print(2, _say_failed(command, Case().report(failure.finding), Live(sys.stderr)))
     except UsageError as error:
         print(f"modelops-runner: error: {error}", file=sys.stderr)
         return 2
@@ -174,7 +179,7 @@ def _recorder(command: Exec | Check) -> Iterator[Recorder | None]:
 
 async def _run(command: Exec | Check, recorder: Recorder | None) -> tuple[int, str]:
     """The exit code, and what goes to standard output."""
-    live = Live()
+    live = Live(sys.stderr)
     case = Case(live, recorder)
     number, outcome = await unless_signalled(_outcome(command, case, live, recorder), live)
     if number is not None:
@@ -185,7 +190,7 @@ async def _run(command: Exec | Check, recorder: Recorder | None) -> tuple[int, s
 
 async def _run_many(command: Exec, many: "ManyTasks") -> tuple[int, str]:
     """As :func:`_run`, for a file of tasks."""
-    live = Live()
+    live = Live(sys.stderr)
     case = Case(live)
     number, outcome = await unless_signalled(_outcome_of_many(command, case, many, live), live)
     if number is not None:

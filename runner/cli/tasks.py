@@ -154,7 +154,7 @@ class ManyTasks:
             if settings.fresh_venv:
                 # One environment for all of the tasks, and not one for each.
                 cache = await stack.enter_async_context(temporary_folder(cache / "fresh", case))
-            progress = stack.enter_context(shown_progress(totals))
+            progress = stack.enter_context(shown_progress(totals, sys.stderr))
             if self._output is not None and _lies_in(self._command.tasks, bundle.path):
                 progress.say(
                     "note: the file of tasks lies in the bundle: changing it changes the bundle,"

@@ -1,0 +1,54 @@
+"""``init``: what it writes runs at once, and what is there stays."""
+
+from pathlib import Path
+
+import pytest
+
+from runner import Runner
+from runner.cli import main
+
+
+def test_what_is_written_runs(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "a" / "My model (1)"
+    assert main(["init", str(folder)]) == 0
+    said = capsys.readouterr()
+    assert said.out == "" and f"modelops-runner exec '{folder}'" in said.err
+    with Runner(cache=tmp_path / "cache") as runner:
+        baseline = runner.execute(folder, seed=1)
+        assert baseline.bundle.name == "my-model-1"
+        assert set(baseline) == {"trajectory.csv", "summary.json"}
+        assert runner.execute(folder, seed=1)["trajectory.csv"] == baseline["trajectory.csv"]
+        assert runner.execute(folder, "lockdown", {"days": 3}, seed=1) != baseline
+    assert sorted(path.name for path in folder.iterdir()) == ["pyproject.toml", "wire.py"]
+
+
+@pytest.mark.parametrize("name", ["...", "modèle", "x-"])
+def test_any_folder_name_gives_a_name_that_a_project_may_have(tmp_path: Path, name: str) -> None:
+    assert main(["init", str(tmp_path / name)]) == 0
+    assert main(["check", str(tmp_path / name)]) == 0
+
+
+@pytest.mark.parametrize("there", ["pyproject.toml", "requirements.txt", "wire.py", ".modelops"])
+def test_a_bundle_that_somebody_has_begun_is_left_as_it_is(
+    tmp_path: Path, there: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / there).write_text("mine")
+    assert main(["init", str(tmp_path)]) == 2
+    assert f"{tmp_path / there} is there already" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == [there]
+    assert (tmp_path / there).read_text() == "mine"
+
+
+def test_a_folder_that_cannot_be_made_is_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    assert main(["init", str(tmp_path / "file" / "model")]) == 2
+    assert f"{tmp_path / 'file' / 'model'}: Not a directory" in capsys.readouterr().err
+
+
+def test_beside_other_files_it_adds_its_own(tmp_path: Path) -> None:
+    (tmp_path / "README.md").write_text("mine")
+    assert main(["init", str(tmp_path)]) == 0
+    assert (tmp_path / "README.md").read_text() == "mine"
+    assert (tmp_path / "wire.py").exists()
