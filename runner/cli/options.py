@@ -1,0 +1,112 @@
+"""Options that several commands have, as parents of their parsers."""
+
+import argparse
+from pathlib import Path
+
+from runner.cli.arguments import param, seconds, size
+from runner.settings import STARTUP_TIMEOUT
+
+Parser = argparse.ArgumentParser
+
+
+def bundle() -> Parser:
+    parser = Parser(add_help=False)
+    parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="the bundle's folder")
+    return parser
+
+
+def json() -> Parser:
+    parser = Parser(add_help=False)
+    parser.add_argument(
+        "--json", action="store_true", help="print one JSON document on standard output"
+    )
+    return parser
+
+
+def report() -> Parser:
+    parser = Parser(add_help=False)
+    parser.add_argument(
+        "--report", metavar="FILE", type=Path, help="where a failure's report goes, as JSON"
+    )
+    return parser
+
+
+def offline() -> Parser:
+    parser = Parser(add_help=False)
+    parser.add_argument(
+        "--offline",
+        action="store_true",
+        help="never use the network: what is to be installed must be in uv's cache",
+    )
+    return parser
+
+
+def run() -> Parser:
+    """How a bundle gets its environment and its child."""
+    parser = Parser(add_help=False, parents=[offline()])
+    parser.add_argument(
+        "--python",
+        metavar="REQUEST",
+        help="'worker' (this very minor version), a version, a specifier or a path; by default"
+        " what the bundle accepts decides",
+    )
+    parser.add_argument(
+        "--fresh-venv",
+        action="store_true",
+        help="build an environment for this run and remove it after"
+        " (MODELOPS_FORCE_FRESH_VENV=true)",
+    )
+    parser.add_argument(
+        "--lock",
+        metavar="FILE",
+        type=Path,
+        help="install the versions in this file, which check --lock-to has written",
+    )
+    parser.add_argument(
+        "--startup-timeout",
+        metavar="S",
+        type=seconds,
+        default=STARTUP_TIMEOUT,
+        help="seconds until the bundle must be loaded (default: %(default)g)",
+    )
+    parser.add_argument(
+        "--memory-limit",
+        metavar="SIZE",
+        type=size,
+        help="what the child may hold, with all that it starts: 512MiB, 2GiB, ... (default: the"
+        " bundle's, else no limit)",
+    )
+    parser.add_argument(
+        "--record",
+        metavar="DIR",
+        type=Path,
+        help="keep what comes in from outside in DIR/recording.jsonl, to replay it",
+    )
+    return parser
+
+
+def task() -> Parser:
+    """What a task is."""
+    parser = Parser(add_help=False)
+    parser.add_argument(
+        "entrypoint",
+        metavar="ENTRYPOINT",
+        nargs="?",
+        help="handed to the wire function as it is (default: the bundle's, else 'default')",
+    )
+    parser.add_argument(
+        "--param",
+        metavar="K=V",
+        action="append",
+        default=[],
+        type=param,
+        help="a parameter; V is JSON where it parses as JSON, else a string",
+    )
+    parser.add_argument(
+        "--params", metavar="FILE", help="parameters as a JSON object; '-' reads standard input"
+    )
+    parser.add_argument("--seed", metavar="N", help="0 .. 2**64-1 (default: 0)")
+    parser.add_argument(
+        "--timeout", metavar="S", type=seconds, help="seconds that the task may take"
+    )
+    return parser
