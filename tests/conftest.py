@@ -28,6 +28,14 @@ def pytest_configure() -> None:
         os.environ.pop(name, None)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _no_users_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """What a test builds is not left in the developer's own cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MODELOPS_CACHE_DIR", str(tmp_path_factory.mktemp("default-cache")))
+        yield
+
+
 def installed_python(version: str) -> Path | None:
     """An interpreter of this minor version, where the machine has one that runs."""
     root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv")) / "versions"
