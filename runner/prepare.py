@@ -10,10 +10,10 @@ import msgspec
 from msgspec import Struct
 from packaging.specifiers import SpecifierSet
 
-from runner.bundle import Bundle, read_bundle
+from runner.bundle import Bundle, bundle_digest, content_files, read_bundle
 from runner.cache import cache_folder
 from runner.diagnosis.case import Case, Failure, Finding
-from runner.diagnosis.child_raised import concerns_imports
+from runner.diagnosis.child_raised import concerns_bytecode, concerns_imports
 from runner.diagnosis.codes import Code
 from runner.diagnosis.report import (
     BundleInfo,
@@ -33,6 +33,7 @@ from runner.environment import (
     environment,
     environment_path,
     find_uv,
+    forget_bytecode,
     lock_to,
 )
 from runner.events import Origin, Phase
@@ -207,6 +208,8 @@ async def was_damaged(case: Case, ready: Prepared, failure: Failure) -> bool:
     built, finding = ready.built, failure.finding
     if built is None or not built.reused or finding.code not in _MAY_BE_DAMAGE:
         return False
+    if finding.exception and concerns_bytecode(finding.exception):
+        return await forget_bytecode(built, case)
     if finding.code is Code.TASK_RAISED and not (
         finding.exception and concerns_imports(finding.exception)
     ):
@@ -237,7 +240,7 @@ async def lock_environment(case: Case, settings: Settings, ready: Prepared, file
     source, base = _source(ready.bundle, settings), _base(ready.base)
     uv = Uv(find_uv(), case, settings.environ(), source, base)
     with case.journal.phase(Phase.ENVIRONMENT):
-        await lock_to(ready.built, source, base, uv, file)
+        await lock_to(ready.built, source, uv, file)
 
 
 def _source(bundle: Bundle, settings: Settings) -> Source:
@@ -249,6 +252,7 @@ def _source(bundle: Bundle, settings: Settings) -> Source:
         installable=bundle.installable,
         dependencies=bundle.dependencies,
         files=bundle.files,
+        is_as_read=lambda: bundle.digest == bundle_digest(bundle.path, content_files(bundle.path)),
         pins=None if settings.lock is None else read_pins(settings.lock),
     )
 

@@ -60,6 +60,7 @@ def source(folder: Path, *dependencies: str, **changes: object) -> Source:
         "installable": "pyproject.toml" in files,
         "dependencies": dependencies,
         "files": tuple(files),
+        "is_as_read": lambda: True,
     }
     return Source(**{**found, **changes})  # type: ignore[arg-type]
 
@@ -328,7 +329,10 @@ def say(event):
         print("waiting", flush=True)
 
 async def main() -> None:
-    source = msgspec.json.decode(sys.argv[1], type=Source, dec_hook=lambda kind, value: kind(value))
+    said = msgspec.json.decode(sys.argv[1])
+    for name, kind in (("path", Path), ("files", tuple), ("dependencies", tuple)):
+        said[name] = said[name] and kind(said[name])
+    source = Source(**{**said, "is_as_read": lambda: True})
     base = msgspec.json.decode(sys.argv[2], type=Base, dec_hook=lambda kind, value: kind(value))
     async with environment(
         source,
@@ -417,6 +421,34 @@ async def test_a_cancelled_build_leaves_no_folder_no_lock_and_no_process(
 
 
 @pytest.mark.anyio
+async def test_a_bundle_that_is_edited_while_it_is_built_is_not_taken_for_what_it_was(
+    tmp_path: Path, cache: Path
+) -> None:
+    project = write_project(tmp_path / "bundle")
+    edited = source(project, is_as_read=lambda: False)
+    with pytest.raises(Failure) as caught:
+        await build(Run(cache), edited)
+    assert caught.value.finding.retryable is True
+    assert "was edited while its environment was built" in caught.value.finding.summary
+    assert unfinished(cache) == [] and not list((cache / "layers").glob("*/pyvenv.cfg"))
+
+
+@pytest.mark.anyio
+async def test_only_what_declares_the_dependencies_is_copied_for_them(
+    tmp_path: Path, cache: Path
+) -> None:
+    wanted = write_requirements(tmp_path / "bundle", "iniconfig\n")
+    (tmp_path / "bundle" / "data.bin").write_bytes(b"x")
+    wanted = msgspec.structs.replace(wanted, files=(*wanted.files, "data.bin"))
+    log = tmp_path / "copied"
+    uv = tmp_path / "uv"
+    uv.write_text(f'#!/bin/sh\nls >> "{log}"\nexec "{find_uv()}" "$@"\n')
+    uv.chmod(0o755)
+    await build(Run(cache), wanted, uv=uv)
+    assert set(log.read_text().split()) == {"requirements.txt"}
+
+
+@pytest.mark.anyio
 async def test_a_build_that_takes_too_long_is_ended(tmp_path: Path, cache: Path) -> None:
     wanted = write_requirements(tmp_path / "bundle", "iniconfig\n")
     run = Run(cache)
@@ -499,7 +531,7 @@ def test_a_key_does_not_depend_on_where_the_bundle_or_python_is(tmp_path: Path) 
     one = source(write_project(tmp_path / "one", "six"), "six")
     two = source(write_project(tmp_path / "two", "six"), "six")
     assert key(one) == key(two, path=Path("/elsewhere/python"))  # type: ignore[arg-type]
-    assert layer_key(one, key(one)) == layer_key(two, key(two))
+    assert layer_key(one, key(one), {}) == layer_key(two, key(two), {})
 
 
 def test_a_key_depends_on_the_interpreter_and_the_dependencies(bundle: Path) -> None:
@@ -564,6 +596,8 @@ def test_where_uv_installs_from_the_bundle_its_content_decides(
         "six.whl",
         "libs/six",
         "six @ file:six.whl",
+        "six @ ./wheels/six.whl",
+        "six[extra]@six.tar.bz2",
     ],
 )
 def test_requirements_that_name_a_file_depend_on_the_whole_bundle(
@@ -592,6 +626,46 @@ def test_other_requirements_do_not_depend_on_the_models(tmp_path: Path, line: st
     assert key(wanted) == key(write_requirements(tmp_path / "bundle", line))
 
 
+@pytest.mark.parametrize("line", ["-r {}", "six @ file://{}", "{}"])
+def test_what_is_named_outside_of_the_bundle_decides_by_its_content(
+    tmp_path: Path, line: str
+) -> None:
+    outside = tmp_path / "outside.txt"
+    outside.write_text("one")
+    wanted = write_requirements(tmp_path / "bundle", line.format(outside))
+    before = key(wanted)
+    assert key(wanted) == before
+    outside.write_text("other")
+    assert key(wanted) != before
+
+
+def test_extras_of_the_bundle_itself_are_part_of_the_key(bundle: Path) -> None:
+    before = key(source(bundle, "sir[plot]"))
+    with (bundle / "pyproject.toml").open("a") as file:
+        file.write('[project.optional-dependencies]\nplot = ["matplotlib"]\n')
+    assert key(source(bundle, "sir[plot]")) != before
+
+
+@pytest.mark.parametrize("variable", ["HOME", "XDG_CONFIG_HOME", "XDG_CONFIG_DIRS"])
+def test_the_users_and_the_systems_settings_of_uv_are_part_of_the_key(
+    bundle: Path, tmp_path: Path, variable: str
+) -> None:
+    environ = {"HOME": str(tmp_path / "nowhere"), variable: str(tmp_path / "a")}
+    file = tmp_path / "a" / (".config" if variable == "HOME" else "") / "uv" / "uv.toml"
+    before = key(source(bundle), environ)
+    file.parent.mkdir(parents=True)
+    file.write_text('resolution = "lowest"\n')
+    assert key(source(bundle), environ) != before
+    assert key(source(bundle), {**environ, "UV_NO_CONFIG": "1"}) == key(
+        source(bundle), {"UV_NO_CONFIG": "1"}
+    )
+
+
+def test_a_version_that_is_given_to_a_build_is_part_of_the_layers_key(bundle: Path) -> None:
+    one, two = ({"SETUPTOOLS_SCM_PRETEND_VERSION_FOR_SIR": version} for version in "12")
+    assert layer_key(source(bundle), "", one) != layer_key(source(bundle), "", two)
+
+
 def test_dynamic_dependencies_depend_on_the_whole_bundle(bundle: Path) -> None:
     before = key(source(bundle, dependencies=None))
     (bundle / "sir.py").write_text("changed")
@@ -616,9 +690,13 @@ def test_uv_gets_what_reaches_the_index_and_nothing_of_the_workers_environment()
             "UV_PROJECT",
             "UV_PROJECT_ENVIRONMENT",
             "UV_SYSTEM_PYTHON",
+            "UV_NO_INSTALL_LOCAL",
+            "UV_NO_VERIFY_HASHES",
         ],
         "x",
     )
+    # Nothing may need what `uv cache clean` removes.
+    dropped["UV_LINK_MODE"] = "symlink"
     reached = uv_environ({**kept, **dropped})
     assert kept.items() <= reached.items()
     assert not dropped.keys() & reached.keys()

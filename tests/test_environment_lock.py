@@ -85,6 +85,7 @@ def write(folder: Path, project: str, lock: str | None = None) -> Source:
         requirements_from="uv.lock",
         installable=False,
         dependencies=tuple(tomllib.loads(project)["project"].get("dependencies", ())),
+        is_as_read=lambda: True,
         files=tuple(sorted(files)),
     )
 
@@ -157,6 +158,7 @@ def test_the_lock_of_this_project_fits_it() -> None:
         requirements_from="uv.lock",
         installable=True,
         dependencies=tuple(project["dependencies"]),
+        is_as_read=lambda: True,
         files=("pyproject.toml", "uv.lock"),
     )
     check_lock(source, BASE)

@@ -2,11 +2,14 @@
 
 import os
 import re
+import select
+import socket
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from wheels import write_wheel
 
 from runner import Runner, RunnerError
 
@@ -65,6 +68,59 @@ def test_another_worker_is_given_what_the_lock_says(
         assert runner.execute(bundle)["version"] != b"2.0.0"
 
 
+def test_what_comes_from_the_bundle_itself_does_so_by_the_lock_too(
+    bundle: Path, tmp_path: Path
+) -> None:
+    # The package index has one of this name and version as well.
+    library = bundle / "lib"
+    library.mkdir()
+    (library / "pyproject.toml").write_text(
+        '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+        '[project]\nname = "iniconfig"\nversion = "2.0.0"\n'
+        '[tool.hatch.build.targets.wheel]\ninclude = ["iniconfig.py"]\n'
+    )
+    (library / "iniconfig.py").write_text("OWN = True\n")
+    (bundle / "wire.py").write_text(
+        "import iniconfig\n"
+        'def wire(entrypoint, params, seed): return {"own": str(iniconfig.OWN).encode()}\n'
+    )
+    (bundle / "requirements.txt").write_text("./lib\n")
+    file = tmp_path / "locked.txt"
+    done = command(tmp_path / "first", "check", bundle, "--lock-to", file)
+    assert done.returncode == 0, done.stderr
+    assert "./lib" in file.read_text() and "--hash" not in file.read_text()
+    with Runner(cache=tmp_path / "cache", lock=file) as runner:
+        assert runner.execute(bundle)["own"] == b"True"
+
+
+def test_a_private_index_of_the_bundles_own_is_asked_with_a_lock_too(
+    bundle: Path, tmp_path: Path
+) -> None:
+    write_wheel(bundle / "wheels", "modelops_private", "1.0", {"modelops_private.py": "A = 1\n"})
+    (bundle / "requirements.txt").write_text("--find-links ./wheels\nmodelops-private\n")
+    (bundle / "wire.py").write_text(
+        "import modelops_private\n"
+        'def wire(entrypoint, params, seed): return {"a": str(modelops_private.A).encode()}\n'
+    )
+    file = tmp_path / "locked.txt"
+    done = command(tmp_path / "first", "check", bundle, "--lock-to", file)
+    assert done.returncode == 0, done.stderr
+    with Runner(cache=tmp_path / "cache", lock=file) as runner:
+        assert runner.execute(bundle)["a"] == b"1"
+
+
+def test_of_a_lock_for_several_pythons_the_line_that_holds_here_counts(
+    bundle: Path, lock: Path, tmp_path: Path
+) -> None:
+    hashes = lock.read_text().partition("\\")[2]
+    lock.write_text(
+        f"iniconfig==2.0.0 ; python_version >= '3' \\{hashes}"
+        "iniconfig==1.1.1 ; python_version < '3' \\\n    --hash=sha256:" + "0" * 64 + "\n"
+    )
+    with Runner(cache=tmp_path / "cache", lock=lock) as runner:
+        assert runner.execute(bundle)["version"] == b"2.0.0"
+
+
 def test_a_lock_that_is_not_the_bundles_any_more_is_refused(
     bundle: Path, lock: Path, tmp_path: Path
 ) -> None:
@@ -118,7 +174,6 @@ def test_a_lock_is_not_written_into_the_bundle(bundle: Path, tmp_path: Path) -> 
 def test_offline_uses_what_is_there_and_asks_nobody(bundle: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     assert command(cache, "exec", bundle).returncode == 0
-    environ = {"UV_DEFAULT_INDEX": "http://127.0.0.1:9/simple"}
     done = subprocess.run(
         [sys.executable, "-m", "runner", "exec", str(bundle), "--offline"],
         env={**os.environ, "MODELOPS_CACHE_DIR": str(cache)},
@@ -129,13 +184,17 @@ def test_offline_uses_what_is_there_and_asks_nobody(bundle: Path, tmp_path: Path
     )
     assert done.returncode == 0, done.stderr
     write_bundle(bundle, "a-package-that-is-in-no-cache\n")
-    done = subprocess.run(
-        [sys.executable, "-m", "runner", "exec", str(bundle), "--offline"],
-        env={**os.environ, **environ, "MODELOPS_CACHE_DIR": str(cache)},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    with socket.create_server(("127.0.0.1", 0)) as index:
+        at = f"http://127.0.0.1:{index.getsockname()[1]}/simple"
+        done = subprocess.run(
+            [sys.executable, "-m", "runner", "exec", str(bundle), "--offline"],
+            env={**os.environ, "UV_DEFAULT_INDEX": at, "MODELOPS_CACHE_DIR": str(cache)},
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+        asked, _, _ = select.select([index], [], [], 0)
+    assert not asked
     assert done.returncode == 11
     assert "error[index-unreachable]" in done.stderr

@@ -135,20 +135,24 @@ def test_a_failure_of_the_bundle_itself_does_not_rebuild_its_environment(
     assert runs.notes == []
 
 
-def test_a_copy_of_a_cache_is_as_good(runs: Runs, bundle: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("whole_seconds", [False, True])
+def test_a_copy_of_a_cache_is_as_good(
+    runs: Runs, bundle: Path, tmp_path: Path, whole_seconds: bool
+) -> None:
     runs(bundle)
-    shutil.copytree(runs.cache, tmp_path / "copy", symlinks=True, copy_function=shutil.copyfile)
+    copy = tmp_path / "copy"
+    shutil.copytree(runs.cache, copy, symlinks=True)
+    for path in [copy, *copy.rglob("*")]:
+        if not path.is_symlink():
+            # Layers of images keep the times of files, and whole seconds of them.
+            os.utime(path, (0, int(path.stat().st_mtime)) if whole_seconds else None)
     shutil.rmtree(runs.cache)
-    for path in (tmp_path / "copy").rglob("bin/*"):
-        path.chmod(0o755)
-    copied = Runs(tmp_path)
-    copied.runner = Runner(cache=tmp_path / "copy", on_event=copied.events.append)
-    os.environ["UV_OFFLINE"] = "1"
-    try:
-        assert copied(bundle) == b"iniconfig"
-    finally:
-        del os.environ["UV_OFFLINE"]
-    assert copied.notes == []
+    runs.cache = copy
+    assert looks_changed(runs.shared) is not whole_seconds
+    assert runs(bundle) == b"iniconfig"
+    assert runs.notes == []
+    # Once it has been looked through, its times are known.
+    assert not looks_changed(runs.shared)
 
 
 def test_every_kind_of_damage_is_told_apart(runs: Runs, bundle: Path) -> None:
@@ -158,11 +162,14 @@ def test_every_kind_of_damage_is_told_apart(runs: Runs, bundle: Path) -> None:
     assert not damage(runs.shared, manifest.packages)
     package = site_packages(runs.shared) / "iniconfig"
     (package / "py.typed").unlink()
-    (package / "added.txt").touch()
+    (package / "added.py").touch()
+    (package / "cache.json").touch()
     (package / "exceptions.py").write_text("")
     shutil.copytree(package, package.with_name("other-1.0.dist-info"))
     found = damage(runs.shared, manifest.packages)
     assert found.missing == ("iniconfig/py.typed", "other-1.0.dist-info/RECORD")
     assert found.changed == ("iniconfig/exceptions.py",)
-    assert {"iniconfig/added.txt", "other-1.0.dist-info"} <= set(found.added)
+    assert {"iniconfig/added.py", "other-1.0.dist-info"} <= set(found.added)
+    # What a package keeps beside its modules changes no import.
+    assert "iniconfig/cache.json" not in found.added
     assert found.packages_changed == ("iniconfig",)

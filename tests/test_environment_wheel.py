@@ -181,6 +181,7 @@ def described(bundle: Path) -> Source:
         requirements_from="pyproject.toml",
         installable=True,
         dependencies=(),
+        is_as_read=lambda: True,
         files=tuple(names),
     )
 

@@ -83,18 +83,23 @@ def _remove_keys(command: EnvRemove, listed: list[Entry], cache: Path) -> tuple[
 
 
 def _remove(chosen: Iterable[Entry], json: bool, cache: Path) -> tuple[int, str]:
-    removed, left = list[Entry](), list[Entry]()
-    for entry in chosen:
-        (removed if remove(entry) else left).append(entry)
+    removed, left, refused = list[Entry](), list[Entry](), list[Entry]()
+    # First what stands upon others: without these it would be found, and not work.
+    for entry in sorted(chosen, key=lambda entry: entry.dependencies is None):
+        try:
+            (removed if remove(entry) else left).append(entry)
+        except OSError as error:  # another user's
+            refused.append(entry)
+            print(f"{entry.key} stays: {error.filename}: {error.strerror}", file=sys.stderr)
     size = sum(entry.size for entry in removed)
-    code = 1 if left else 0
+    ok = not (left or refused)
     if json:
-        content = {"ok": not left, "cache": cache, "size": size, "removed": removed, "in_use": left}
-        return code, json_document(content)
+        content = {"ok": ok, "cache": cache, "size": size, "removed": removed, "in_use": left}
+        return 0 if ok else 1, json_document({**content, "refused": refused})
     for entry in left:
         print(f"{entry.key} stays: it is in use", file=sys.stderr)
     lines = [f"removed {entry.key}  {entry.kind}  {size_text(entry.size)}\n" for entry in removed]
-    return code, "".join(lines) + f"{size_text(size)} freed in {cache}\n"
+    return 0 if ok else 1, "".join(lines) + f"{size_text(size)} freed in {cache}\n"
 
 
 def size_text(size: int) -> str:

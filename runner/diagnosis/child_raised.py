@@ -114,6 +114,11 @@ def concerns_imports(exception: ExceptionInfo) -> bool:
     return _find(exception, *kinds) is not None
 
 
+def concerns_bytecode(exception: ExceptionInfo) -> bool:
+    """Whether a module's compiled form could not be read: a full disk had cut it short, say."""
+    return any("marshal data" in link.message for link in chain(exception))
+
+
 def _root_cause(
     case: Case, phase: Phase, exception: ExceptionInfo
 ) -> tuple[Finding, ExceptionInfo] | None:

@@ -5,6 +5,7 @@ from runner.environment.build import (
     discard_damaged,
     environment,
     environment_path,
+    forget_bytecode,
     lock_to,
 )
 from runner.environment.installed import installed_modules
@@ -21,6 +22,7 @@ __all__ = [
     "environment",
     "environment_path",
     "find_uv",
+    "forget_bytecode",
     "installed_modules",
     "lock_to",
 ]

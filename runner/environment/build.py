@@ -24,35 +24,37 @@ from runner.diagnosis.codes import Code
 from runner.diagnosis.report import EnvironmentInfo, Hint
 from runner.diagnosis.text import one_line
 from runner.environment.keys import (
+    DECLARING,
     Base,
     Source,
     dependencies_key,
     has_dependencies,
+    index_options,
     interpreter_of,
     layer_key,
+    may_be_built,
 )
+from runner.environment.once import STAGED, built_once
 from runner.environment.seal import (
     content_digest,
-    damage,
+    looks_written,
+    remove_bytecode,
     seal,
     site_packages,
 )
 from runner.environment.store import (
+    Manifest,
     discard,
     followed,
-    hold,
-    locked,
     own_io,
-    publish,
     publish_link,
     read_manifest,
     same_content,
-    staging,
     temporary_folder,
 )
-from runner.environment.thin import link_scripts, make_thin
+from runner.environment.thin import link_what_is_shared, make_thin
 from runner.environment.uv_run import Uv, make_venv, run_uv, uv_environ
-from runner.environment.whole import PROBE_SECONDS, is_whole, new_manifest, python_of
+from runner.environment.whole import PROBE_SECONDS, damaged, is_whole, new_manifest, python_of
 from runner.events import Origin, Phase
 from runner.process import spawn
 
@@ -124,7 +126,11 @@ async def environment(
                 site=[str(folder) for folder in built.site],
             ),
         )
-        yield built
+        try:
+            yield built
+        finally:
+            with anyio.CancelScope(shield=True):
+                await _undo_writes(built, case, uv)
 
 
 def _know(case: Case, info: EnvironmentInfo) -> None:
@@ -136,8 +142,9 @@ async def _ready(
     source: Source, base: Base, key: str, root: Path, uv: Uv, holds: ExitStack
 ) -> Environment:
     """Find or build both layers under ``root``, and hold them."""
-    shared, own = places(source, key, root)
-    shared, had = await _dependencies(source, base, shared, uv, holds)
+    shared, own = places(source, key, root, uv.environ)
+    had = await _dependencies(source, base, shared, uv, holds)
+    shared = followed(shared)
     reused = await _bundle(source, shared, own, root, uv, holds) and had
     site = [site_packages(own)] if source.installable else []
     return Environment(shared, own, python_of(own), site, key, reused)
@@ -150,95 +157,73 @@ def environment_path(
 
     :param root: the folder where environments are kept.
     """
-    shared, own = places(source, dependencies_key(source, base, environ), root)
-    return own if read_manifest(shared) and read_manifest(own) else None
+    key = dependencies_key(source, base, environ)
+    shared, own = places(source, key, root, environ)
+    return own if read_manifest(followed(shared)) and read_manifest(own) else None
 
 
-def places(source: Source, key: str, root: Path) -> tuple[Path, Path]:
+def places(source: Source, key: str, root: Path, environ: Mapping[str, str]) -> tuple[Path, Path]:
     """Where under ``root`` the venv of the dependencies is, and the bundle's own upon it."""
-    return followed(root / "environments" / key), root / "layers" / layer_key(source, key)
+    return root / "environments" / key, root / "layers" / layer_key(source, key, environ)
 
 
-async def _dependencies(
-    source: Source, base: Base, venv: Path, uv: Uv, holds: ExitStack
-) -> tuple[Path, bool]:
-    """Make sure of the venv that is shared.
+async def _dependencies(source: Source, base: Base, venv: Path, uv: Uv, holds: ExitStack) -> bool:
+    """Make sure of the venv that is shared; whether it was there.
 
-    :returns: where it is, which may be that of other requirements which came to the same, and
-        whether it was there.
+    A link to that of other requirements stands for it where they come to the same.
     """
-    if await is_whole(venv, uv, holds):
-        return venv, True
+
+    async def make(beside: Path) -> Manifest | None:
+        _check_locks(source, base)
+        copy = await _copy(source, beside, whole=may_be_built(source))
+        built = beside / STAGED
+        await make_venv(uv, built, cwd=copy)
+        if has_dependencies(source):
+            await run_uv(
+                uv,
+                "dependencies",
+                [*_install_command(source, copy), "--python", str(python_of(built))],
+                cwd=copy,
+                extra_environ={"UV_PROJECT_ENVIRONMENT": str(built)},
+            )
+        content = content_digest(built, interpreter_of(base))
+        for other in same_content(venv.parent, content):
+            if other != venv and await is_whole(other, uv, holds):
+                publish_link(other, venv, beside)
+                return None
+        await anyio.to_thread.run_sync(seal, built)
+        return new_manifest(uv, venv, built, content=content)
+
+    return await built_once(venv, uv, holds, make)
+
+
+def _check_locks(source: Source, base: Base) -> None:
+    # Imported here: 10 ms, and not needed for what is built.
     if source.pins is not None:
         from runner.environment.pins import check_pins
 
         check_pins(source, source.pins, base)
     elif source.requirements_from == "uv.lock":
-        from runner.environment.lock import check_lock  # 10 ms, and not needed for what is built
+        from runner.environment.lock import check_lock
 
         check_lock(source, base)
-    found = venv
-
-    async def built_meanwhile() -> bool:
-        nonlocal found
-        found = followed(venv)  # whoever held the lock may have found one that stands for it
-        return await is_whole(found, uv, holds, say=True)
-
-    async with locked(venv, uv.case, unless=built_meanwhile) as to_build:
-        if not to_build:
-            return found, True
-        async with staging(venv) as beside:
-            copy = await _copy(source, beside)
-            built = beside / "venv"
-            await make_venv(uv, built, cwd=copy)
-            if has_dependencies(source):
-                await run_uv(
-                    uv,
-                    "dependencies",
-                    [*_install_command(source, copy), "--python", str(python_of(built))],
-                    cwd=copy,
-                    extra_environ={"UV_PROJECT_ENVIRONMENT": str(built)},
-                )
-            content = content_digest(built, interpreter_of(base))
-            for other in same_content(venv.parent, content):
-                if await is_whole(other, uv, holds):
-                    publish_link(other, venv, beside)
-                    return other, False
-            await anyio.to_thread.run_sync(seal, built)
-            publish(built, venv, new_manifest(uv, venv, built, content=content), beside)
-            hold(venv, holds)
-    return venv, False
 
 
 async def _bundle(
     source: Source, shared: Path, own: Path, root: Path, uv: Uv, holds: ExitStack
 ) -> bool:
     """Make sure of the bundle's own venv; whether it was there."""
-    if await is_whole(own, uv, holds):
-        return True
 
-    async def built_meanwhile() -> bool:
-        return await is_whole(own, uv, holds, say=True)
+    async def make(beside: Path) -> Manifest:
+        built = beside / STAGED
+        make_thin(built, shared)
+        if source.installable:
+            await _install(source, built, shared, root, beside, uv)
+        link_what_is_shared(built, shared, own)
+        name = source.name or source.path.name
+        return new_manifest(uv, own, built, bundle=name, dependencies=shared.name)
 
-    async with locked(own, uv.case, unless=built_meanwhile) as to_build:
-        if not to_build:
-            return True
-        async with staging(own) as beside:
-            built = beside / "venv"
-            make_thin(built, shared)
-            if source.installable:
-                await _install(source, built, shared, root, beside, uv)
-            link_scripts(built, shared, own)
-            manifest = new_manifest(
-                uv,
-                own,
-                built,
-                bundle=source.name or source.path.name,
-                dependencies=shared.name,
-            )
-            publish(built, own, manifest, beside)
-            hold(own, holds)
-    return False
+    return await built_once(own, uv, holds, make, upon=shared)
 
 
 async def _install(
@@ -257,7 +242,7 @@ async def _install(
     await run_uv(uv, "bundle", command, cwd=copy)
 
 
-async def lock_to(built: Environment, source: Source, base: Base, uv: Uv, file: Path) -> None:
+async def lock_to(built: Environment, source: Source, uv: Uv, file: Path) -> None:
     """Write down which versions an environment has, for others to be given the same.
 
     :raises Failure: uv could not.
@@ -275,27 +260,51 @@ async def discard_damaged(built: Environment, case: Case, uv: Path) -> bool:
     :param uv: the uv that it was built with, whose cache may hold the same damage.
     :returns: whether it was damaged; then it will be built again.
     """
-    discarded = False
-    for venv in (built.path, built.own):
-        manifest = read_manifest(venv)
-        if manifest is None:
-            continue
-        found = await anyio.to_thread.run_sync(damage, venv, manifest.packages)
-        if venv == built.own:
-            found = msgspec.structs.replace(found, added=())  # what the bundle has installed itself
-        if not found:
-            continue
-        case.journal.note(f"{venv} is damaged: {found}")
-        try:
-            discard(venv)
-        except OSError as error:
-            case.journal.note(f"it cannot be built again: {error}")
-            return False
-        discarded = True
-        if found.packages_changed:
-            # uv links files from its cache: they are changed there, too.
-            await _forget(uv, found.packages_changed)
-    return discarded
+    shared = await _discard_damaged(built.path, case, uv)
+    # What a bundle has added to its own is its own.
+    return await _discard_damaged(built.own, case, uv, but_added=True) or shared
+
+
+async def _discard_damaged(venv: Path, case: Case, uv: Path, *, but_added: bool = False) -> bool:
+    manifest = read_manifest(venv)
+    if manifest is None:
+        return False
+    found = await anyio.to_thread.run_sync(damaged, venv, manifest)
+    if but_added:
+        found = msgspec.structs.replace(found, added=())
+    if not found:
+        return False
+    case.journal.note(f"{venv} is damaged: {found}")
+    try:
+        discard(venv)
+    except OSError as error:
+        case.journal.note(f"it cannot be built again: {error}")
+        return False
+    if found.packages_changed:
+        # uv links files from its cache: they are changed there, too.
+        await _forget(uv, found.packages_changed)
+    return True
+
+
+async def forget_bytecode(built: Environment, case: Case) -> bool:
+    """Have Python compile every module anew; whether that is possible."""
+    try:
+        for venv in (built.path, built.own):
+            await anyio.to_thread.run_sync(remove_bytecode, venv)
+    except OSError as error:
+        case.journal.note(f"what Python compiled in {built.path} stays: {error}")
+        return False
+    case.journal.note(f"what Python compiled in {built.path} is damaged; it compiles it anew")
+    return True
+
+
+async def _undo_writes(built: Environment, case: Case, uv: Path) -> None:
+    """See that what a bundle has written to the files that others share reaches nobody else."""
+    try:
+        if await anyio.to_thread.run_sync(looks_written, built.path):
+            await _discard_damaged(built.path, case, uv)
+    except OSError as error:  # it is gone, and nobody else's either
+        _log.info("%s was not looked at after it was used: %s", built.path, error)
 
 
 async def _forget(uv: Path, packages: Iterable[str]) -> None:
@@ -316,34 +325,54 @@ async def _forget(uv: Path, packages: Iterable[str]) -> None:
 def _install_command(source: Source, copy: Path) -> list[str]:
     if source.pins is not None:
         # uv compares the hashes that are there.
-        (copy / _PINS).write_text(source.pins.text)
+        (copy / _PINS).write_text("\n".join([*index_options(source), source.pins.text]))
         return ["pip", "install", "--no-deps", "-r", _PINS]
     if source.requirements_from == "uv.lock":
         return ["sync", "--frozen", "--no-install-project", "--no-default-groups"]
     return ["pip", "install", "-r", source.requirements_from]
 
 
-async def _copy(source: Source, beside: Path) -> Path:
-    """Copy the bundle's content: build backends write into the folder that they build."""
+async def _copy(source: Source, beside: Path, *, whole: bool = True) -> Path:
+    """Copy the bundle's content: build backends write into the folder that they build.
+
+    :param whole: all of it; else the files that declare what it needs.
+    :raises Failure: it is not any more what its digest is of.
+    """
     copy = beside / "bundle"
-    await anyio.to_thread.run_sync(_copy_files, source, copy)
+    files = source.files if whole else [name for name in source.files if name in DECLARING]
+    await anyio.to_thread.run_sync(_copy_files, source.path, files, copy)
+    # Afterwards: then nothing was edited before it was copied.
+    if not await anyio.to_thread.run_sync(source.is_as_read):
+        raise Failure(_edited(source))
     # uv looks for settings in the folders above as well, and stops at the first that has some.
     # Those above the cache are not the bundle's.
     (beside / "uv.toml").touch()
     return copy
 
 
-def _copy_files(source: Source, copy: Path) -> None:
+def _copy_files(folder: Path, files: Iterable[str], copy: Path) -> None:
     copy.mkdir(parents=True)
-    for name in source.files:
-        original, target = source.path / name, copy / name
+    for name in files:
+        original, target = folder / name, copy / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if original.is_file():
             shutil.copy(original, target)
-        else:
+        elif original.is_symlink():
             # A link to a folder of the bundle; in the copy it must not lead back to the bundle.
-            folder = original.parent.resolve()
-            target.symlink_to(os.path.relpath(folder / original.readlink(), folder))
+            above = original.parent.resolve()
+            target.symlink_to(os.path.relpath(above / original.readlink(), above))
+
+
+def _edited(source: Source) -> Finding:
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.ENVIRONMENT_FAILED,
+        summary=f"{source.name or source.path.name} was edited while its environment was built",
+        explanation="What was built would be neither what the bundle was nor what it is now."
+        " Nothing of it is kept.",
+        hints=[Hint(title="run it again")],
+        retryable=True,
+    )
 
 
 def _timed_out(source: Source, uv: Uv, timeout: float) -> Finding:

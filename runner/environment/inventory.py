@@ -5,12 +5,11 @@ ends (store.hold), and an environment also while a bundle's own venv upon it is.
 manifest nor a builder is unfinished: a run was killed.
 """
 
-import fcntl
 import os
 import tempfile
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -20,6 +19,8 @@ from runner.environment.store import (
     BUILDING,
     MANIFEST,
     Manifest,
+    alone,
+    lock_file,
     read_manifest,
     remove_tree,
 )
@@ -67,7 +68,11 @@ def entries(cache: Path) -> list[Entry]:
     """
     found = list(_found(cache))
     manifests = [manifest for path, _ in found if (manifest := read_manifest(path))]
-    return sorted((_entry(*one, manifests) for one in found), key=lambda entry: entry.last_used)
+    listed = []
+    for path, kind in found:
+        with suppress(FileNotFoundError):  # somebody else has removed it meanwhile
+            listed.append(_entry(path, kind, manifests))
+    return sorted(listed, key=lambda entry: entry.last_used)
 
 
 def prunable(
@@ -112,37 +117,23 @@ def remove(entry: Entry) -> bool:
     with ExitStack() as held:
         if not _alone(folder, held):
             return False
-        if folder.exists():
+        if folder.is_symlink():
+            folder.unlink(missing_ok=True)
+        elif folder.exists():
             # First out of the way: whoever comes now finds none, and not half of one.
             beside = Path(tempfile.mkdtemp(prefix=f"{_key(folder)}{BUILDING}", dir=folder.parent))
-            folder.chmod(0o700)
-            folder.rename(beside / "removed")
-            remove_tree(beside)
+            try:
+                folder.rename(beside / "removed")
+            finally:
+                remove_tree(beside)
     return True
 
 
 def _alone(folder: Path, held: ExitStack) -> bool:
     """Keep others from building or using a folder until ``held`` is closed, where nobody does."""
     if folder.parent.name == "fresh":
-        return _lock(folder / ".lock", held)
-    lock = folder.with_name(f"{_key(folder)}.lock")
-    return _lock(lock, held) and _lock(folder / MANIFEST, held)
-
-
-def _lock(file: Path, held: ExitStack) -> bool:
-    try:
-        # To write, because NFS gives nobody a lock of his own for less (flock(2)).
-        descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return True  # nobody has locked it yet
-    except OSError:
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)  # a disk that is read-only
-    held.callback(os.close, descriptor)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        return lock_file(folder / ".lock", held)
+    return lock_file(folder.with_name(f"{_key(folder)}.lock"), held) and alone(folder, held)
 
 
 def _key(folder: Path) -> str:
@@ -160,9 +151,10 @@ def _found(cache: Path) -> Iterator[tuple[Path, Kind]]:
 
 
 def _subfolders(folder: Path) -> list[Path]:
+    """The folders in one, and the links that lead nowhere; a link that does stands for another."""
     if not folder.is_dir():
         return []
-    return [path for path in folder.iterdir() if path.is_dir() and not path.is_symlink()]
+    return [path for path in folder.iterdir() if path.is_dir() != path.is_symlink()]
 
 
 def _entry(path: Path, kind: Kind, manifests: list[Manifest]) -> Entry:
@@ -185,7 +177,7 @@ def _entry(path: Path, kind: Kind, manifests: list[Manifest]) -> Entry:
             kind="unfinished",
             path=str(path),
             size=_size(path),
-            last_used=path.stat().st_mtime,
+            last_used=path.lstat().st_mtime,
             in_use=in_use,
         )
     upon = (one.bundle for one in manifests if one.dependencies == manifest.key)

@@ -5,9 +5,10 @@ environment that was built for it.
 """
 
 import hashlib
+import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +21,11 @@ else:
     import tomli as tomllib
 
 # To be raised when what is built from the same input changes: older environments are then unused.
-FORMAT = 2
+FORMAT = 3
 KEY_DIGITS = 20
+
+# The files that say what a bundle needs.
+DECLARING = {"pyproject.toml", "requirements.txt", "uv.lock", "uv.toml", ".python-version"}
 
 # What uv resolves, and from which files. Those that say how (cache, retries, link mode) are left
 # out; they may differ between workers that share an environment.
@@ -40,13 +44,19 @@ _NAME_FILES = {
     "UV_CONFIG_FILE",
 }
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
+# Says which version a project has that takes it from version control, which is no content.
+_VERSIONS = re.compile(r"\w*PRETEND_VERSION\w*|\w*SCM_VERSION\w*")
 
 # A line of requirements.txt that names a file or a folder: `-r other.txt`, `-e .`, `./a.whl`,
-# `name @ file:///...`. A URL of an index or of a wheel elsewhere is none.
+# `name @ file:///...`, `name @ ./a.whl`. A URL of an index or of a wheel elsewhere is none.
 _NAMES_A_FILE = re.compile(
     r"-[rcef]|--(requirement|constraint|editable|find-links)\b"
-    r"|\.{1,2}(/|$)|[^:@]*/|.*\bfile:|[^:@]*\.(whl|zip|tar\.gz)\b"
+    r"|\.{1,2}(/|$)|[^:@]*/|.*\bfile:|[^:@]*\.(whl|zip|tgz|tar(\.\w+)?)\b"
+    r"|[\w.-]+\s*(\[[^]]*\])?\s*@(?!\s*\w[\w+.-]*:)"
 )
+_ABSOLUTE = re.compile(r"(?:^|[\s=@'\"]|file://)(/[^\s;#'\"]+)")
+# Of requirements.txt: where to look for packages, and which of them.
+_INDEX_OPTION = re.compile(r"-i\b|-f\b|--(index-url|extra-index-url|find-links|no-index|pre)\b")
 
 
 class Pins(Struct, frozen=True):
@@ -71,6 +81,8 @@ class Source(Struct, frozen=True, kw_only=True):
     """``[project] dependencies``; ``None`` where they are dynamic or not declared there."""
     files: tuple[str, ...]
     """The bundle's content, as paths relative to its folder."""
+    is_as_read: Callable[[], bool]
+    """Whether the bundle has the content still that its digest is of."""
     pins: Pins | None = None
     """What to install in place of what the bundle's own files lead to."""
 
@@ -95,15 +107,29 @@ def dependencies_key(source: Source, base: Base, environ: Mapping[str, str]) -> 
 
 
 def decisive(environ: Mapping[str, str]) -> dict[str, list[str]]:
-    """The variables that decide what uv installs, with what they say.
+    """The variables, and uv's own configuration, that decide what uv installs; what they say.
 
     :raises OSError: a file that one of them names cannot be read.
     """
-    return {
+    said = {
         name: _variable(name, value)
         for name, value in environ.items()
         if _DECISIVE_VARIABLES.fullmatch(name)
     }
+    if not environ.keys() & {"UV_CONFIG_FILE", "UV_NO_CONFIG"}:
+        for file in _configuration(environ):
+            if file.is_file():
+                said.setdefault("uv.toml", []).append(_file_digest(file))
+    return said
+
+
+def _configuration(environ: Mapping[str, str]) -> Iterator[Path]:
+    """Where uv looks for settings of the user and of the system; the first of a kind counts."""
+    home = environ.get("HOME", os.path.expanduser("~"))  # noqa: PTH111 - a Path of no home raises
+    yield Path(environ.get("XDG_CONFIG_HOME") or f"{home}/.config") / "uv" / "uv.toml"
+    for folder in (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":"):
+        yield Path(folder) / "uv" / "uv.toml"
+    yield Path("/etc/uv/uv.toml")
 
 
 def interpreter_of(base: Base) -> tuple[str, str, str | None, str]:
@@ -124,47 +150,93 @@ def _file_digest(file: Path) -> str:
     return hashlib.sha256(file.read_bytes()).hexdigest()
 
 
-def layer_key(source: Source, dependencies: str) -> str:
+def layer_key(source: Source, dependencies: str, environ: Mapping[str, str]) -> str:
     """The key of the layer that holds the bundle itself, upon these dependencies."""
-    return digest(FORMAT, "layer", dependencies, source.digest)
+    versions = {name: value for name, value in environ.items() if _VERSIONS.fullmatch(name)}
+    return digest(FORMAT, "layer", dependencies, source.digest, versions)
 
 
 def has_dependencies(source: Source) -> bool:
     """Whether there is anything to install beside the bundle itself."""
     if source.pins is not None:
-        return "==" in source.pins.text or "@" in source.pins.text
+        return any(meaningful_lines(source.pins.text))
     if source.requirements_from == "requirements.txt":
-        return any(_requirement_lines(source))
+        return any(requirement_lines(source))
     return source.dependencies != ()
+
+
+def needs_content(source: Source) -> bool:
+    """Whether what is installed depends on more of the bundle than on what declares it.
+
+    Where a name only looks like one of a file, an environment is built once more than need be.
+    """
+    lines = () if source.pins is None else tuple(meaningful_lines(source.pins.text))
+    if source.requirements_from == "requirements.txt":
+        lines = (*lines, *requirement_lines(source))
+    if any(_NAMES_A_FILE.match(line) for line in lines):
+        return True
+    if source.requirements_from == "requirements.txt":
+        return False
+    if names_content(_settings(read_pyproject(source)), source):
+        return True
+    # A lock holds what the dependencies have become, dynamic ones too.
+    return source.requirements_from == "pyproject.toml" and source.dependencies is None
+
+
+def may_be_built(source: Source) -> bool:
+    """Whether uv may look at more of the bundle than at :data:`DECLARING`."""
+    if needs_content(source):
+        return True
+    if source.requirements_from == "requirements.txt":
+        return False
+    # It asks the build backend for what is dynamic (PEP 621).
+    return bool(read_pyproject(source).get("project", {}).get("dynamic"))
+
+
+def index_options(source: Source) -> list[str]:
+    """The lines of requirements.txt that say where packages are looked for."""
+    if source.requirements_from != "requirements.txt":
+        return []
+    return [line for line in requirement_lines(source) if _INDEX_OPTION.match(line)]
 
 
 def _requirements(source: Source) -> list[Any]:
     """What decides which dependencies are installed."""
+    content = source.digest if needs_content(source) else None
     if source.pins is not None:
-        return [source.pins.text]
+        return [source.pins.text, index_options(source), content, _outside([source.pins.text])]
     if source.requirements_from == "requirements.txt":
-        lines = list(_requirement_lines(source))
-        # What the files it names contain is known only to the bundle's digest.
-        whole = any(_NAMES_A_FILE.match(line) for line in lines)
-        return [lines, _content(source, "uv.toml"), source.digest if whole else None]
+        lines = list(requirement_lines(source))
+        return [lines, _content(source, "uv.toml"), content, _outside(lines)]
     pyproject = read_pyproject(source)
-    settings = pyproject.get("tool", {}).get("uv", {})
-    whole = names_content(settings, source)
+    settings = _settings(pyproject)
+    project = pyproject.get("project", {})
+    declared: list[Any] = [sorted(source.dependencies or ()), project.get("optional-dependencies")]
     if source.requirements_from == "uv.lock":
-        # It holds what the dependencies have become, dynamic ones too. What they are declared as
-        # decides whether it is outdated.
-        python = pyproject.get("project", {}).get("requires-python")
-        declared: Any = [_content(source, "uv.lock"), sorted(source.dependencies or ()), python]
-    else:
-        declared = sorted(source.dependencies or ())
-        whole = whole or source.dependencies is None
+        # What the dependencies are declared as decides whether it is outdated.
+        declared += [_content(source, "uv.lock"), project.get("requires-python")]
     # uv reads uv.toml in place of [tool.uv].
-    return [
-        declared,
-        settings,
-        _content(source, "uv.toml"),
-        source.digest if whole else None,
-    ]
+    outside = _outside([repr(settings), *(source.dependencies or ())])
+    return [declared, settings, _content(source, "uv.toml"), content, outside]
+
+
+def _outside(texts: Iterable[str]) -> list[list[str]]:
+    """What the files and folders outside of the bundle are that it names by absolute paths."""
+    paths = sorted({match[1] for text in texts for match in _ABSOLUTE.finditer(text)})
+    return [_state(Path(path)) for path in paths if Path(path).exists()]
+
+
+def _state(path: Path) -> list[str]:
+    if path.is_file():
+        return [_file_digest(path)]
+    files = sorted(file for file in path.rglob("*") if file.is_file())
+    statuses = [(file, file.stat()) for file in files]
+    return [f"{file} {status.st_size} {status.st_mtime_ns}" for file, status in statuses]
+
+
+def _settings(pyproject: dict[str, Any]) -> dict[str, Any]:
+    settings = pyproject.get("tool", {}).get("uv", {})
+    return settings if isinstance(settings, dict) else {}
 
 
 def read_pyproject(source: Source) -> dict[str, Any]:
@@ -178,8 +250,15 @@ def _content(source: Source, name: str) -> str | None:
     return _file_digest(source.path / name)
 
 
-def _requirement_lines(source: Source) -> Iterator[str]:
-    text = (source.path / "requirements.txt").read_text("utf-8-sig", "surrogateescape")
+def requirement_lines(source: Source) -> Iterator[str]:
+    """The lines of requirements.txt that say something."""
+    return meaningful_lines(
+        (source.path / "requirements.txt").read_text("utf-8-sig", "surrogateescape")
+    )
+
+
+def meaningful_lines(text: str) -> Iterator[str]:
+    """The lines of a requirements file that say something."""
     for line in text.splitlines():
         # A comment starts the line or follows white space (pip's requirements file format).
         line = re.sub(r"(^|\s)#.*", "", line).strip()
@@ -193,10 +272,7 @@ def _parts(files: Iterable[str]) -> set[str]:
 
 
 def names_content(settings: object, source: Source) -> bool:
-    """Whether uv's settings name a file or folder of the bundle: a source, wheels to find, ...
-
-    Where a name only looks like one, an environment is built once more than need be.
-    """
+    """Whether uv's settings name a file or folder of the bundle: a source, wheels to find, ..."""
     return _names_content(settings, _parts(source.files))
 
 

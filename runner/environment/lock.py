@@ -97,7 +97,7 @@ def _difference(source: Source, base: Base) -> str | None:
         return None
     if project.dependencies and not project.metadata.requires_dist:
         return None  # locked by a uv that did not record what was asked for
-    environment = _marker_environment(base)
+    environment = marker_environment(base)
     declared = _wanted([Requirement(text) for text in source.dependencies], environment)
     locked = _wanted(
         [
@@ -152,7 +152,7 @@ def _text(name: NormalizedName, wanted: _Wanted) -> str:
     return " and ".join(texts)
 
 
-def _marker_environment(base: Base) -> dict[str, str]:
+def marker_environment(base: Base) -> dict[str, str]:
     """The values of markers (PEP 508) for the interpreter, on the machine that this runs on."""
     major, minor, *_ = base.version.split(".")
     implementation = {"cpython": "CPython", "pypy": "PyPy"}.get(

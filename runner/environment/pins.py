@@ -6,20 +6,22 @@ It is a requirements file with one version of each distribution and the hashes o
 
 import re
 import shlex
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from packaging.markers import default_environment
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from runner.diagnosis.case import Failure, Finding
 from runner.diagnosis.codes import Code
 from runner.diagnosis.report import Hint
-from runner.environment.keys import Base, Pins, Source
+from runner.environment.keys import Base, Pins, Source, meaningful_lines, requirement_lines
+from runner.environment.lock import marker_environment
 from runner.environment.uv_run import Uv, run_uv
 from runner.events import Phase
 
-_PIN = re.compile(r"([A-Za-z0-9][\w.-]*)\s*==\s*([^\s;\\]+)")
+# Where the rest of a line is about files, not about what is asked for.
+_REST = re.compile(r"\s+(--hash=|\\).*")
 
 
 def check_pins(source: Source, pins: Pins, base: Base) -> None:
@@ -29,28 +31,42 @@ def check_pins(source: Source, pins: Pins, base: Base) -> None:
 
     :raises Failure: ``lock-outdated``: a dependency is missing, or has another version.
     """
-    found = {
-        canonicalize_name(match[1]): match[2]
-        for line in pins.text.splitlines()
-        if (match := _PIN.match(line))
-    }
-    environment: dict[str, str] = {**default_environment(), "extra": ""}  # type: ignore[dict-item]
-    environment["python_full_version"] = base.version
-    environment["python_version"] = ".".join(base.version.split(".")[:2])
-    for text in _declared(source):
-        try:
-            wanted = Requirement(text)
-        except InvalidRequirement:
+    environment = marker_environment(base)
+    pinned = list(_requirements(meaningful_lines(pins.text), environment))
+    # A folder or a file is written without the name of what is in it.
+    nameless = sum(1 for line in meaningful_lines(pins.text) if _is_path(line))
+    found = {canonicalize_name(one.name): one for one in pinned}
+    declared = source.dependencies or ()
+    if source.requirements_from == "requirements.txt":
+        declared = tuple(requirement_lines(source))
+    for wanted in _requirements(declared, environment):
+        one = found.get(canonicalize_name(wanted.name))
+        if wanted.url or (one is not None and one.url):
             continue
-        if wanted.url or (wanted.marker and not wanted.marker.evaluate(environment)):
-            continue
-        version = found.get(canonicalize_name(wanted.name))
-        if version is None:
+        if one is None:
+            if nameless:
+                continue
             raise Failure(_outdated(source, pins, f"{wanted.name} is not in it"))
+        version = str(one.specifier).removeprefix("==")
         if not wanted.specifier.contains(version, prereleases=True):
             raise Failure(
-                _outdated(source, pins, f"it has {wanted.name} {version}, and {text} is asked for")
+                _outdated(source, pins, f"it has {one.name} {version}, and {wanted} is asked for")
             )
+
+
+def _requirements(texts: Iterable[str], environment: dict[str, str]) -> Iterator[Requirement]:
+    """Those that count on this interpreter."""
+    for text in texts:
+        try:
+            one = Requirement(_REST.sub("", text))
+        except InvalidRequirement:
+            continue
+        if one.marker is None or one.marker.evaluate(environment):
+            yield one
+
+
+def _is_path(line: str) -> bool:
+    return line.startswith((".", "/", "file:"))
 
 
 async def write_pins(uv: Uv, venv: Path, copy: Path, to: Path) -> None:
@@ -63,14 +79,22 @@ async def write_pins(uv: Uv, venv: Path, copy: Path, to: Path) -> None:
     """
     if uv.source.requirements_from == "uv.lock":
         options = ["--frozen", "--no-emit-project", "--no-default-groups", "--no-header"]
-        await run_uv(uv, "dependencies", ["export", "-q", *options, "-o", str(to)], cwd=copy)
+        arguments = ["export", "-q", *options, "-o", str(to.absolute())]
+        await run_uv(uv, "dependencies", arguments, cwd=copy)
         return
-    python = str(venv / "bin" / "python")
+    # Resolved from what the bundle itself says, so that what comes from elsewhere than an index
+    # does so again; to the versions that are installed.
     installed = copy / "modelops-installed.txt"
     installed.write_text("".join(f"{line}\n" for line in _installed(venv)))
-    options = ["--no-deps", "--generate-hashes", "--no-header", "--no-annotate"]
-    arguments = ["pip", "compile", "-q", *options, "--python", python, "-o", str(to)]
-    await run_uv(uv, "dependencies", [*arguments, installed.name], cwd=copy)
+    options = ["--generate-hashes", "--no-header", "--no-annotate", "-c", installed.name]
+    python = str(venv / "bin" / "python")
+    arguments = ["pip", "compile", "-q", *options, "--python", python]
+    written = copy / "modelops-pins.txt"
+    files = [uv.source.requirements_from, "-o", written.name]
+    await run_uv(uv, "dependencies", [*arguments, *files], cwd=copy)
+    # The copy is gone soon; another one will be where the pins are installed.
+    text = written.read_text("utf-8").replace(f"{copy.resolve().as_uri()}/", "./")
+    to.write_text(text, "utf-8")
 
 
 def _installed(venv: Path) -> list[str]:
@@ -78,13 +102,6 @@ def _installed(venv: Path) -> list[str]:
 
     # A dist-info folder's name is escaped: my_model-1.0 (the wheel format).
     return [name.replace("-", "==", 1) for name in packages(venv)]
-
-
-def _declared(source: Source) -> tuple[str, ...]:
-    if source.requirements_from != "requirements.txt":
-        return source.dependencies or ()
-    lines = (source.path / "requirements.txt").read_text("utf-8", "replace").splitlines()
-    return tuple(line.partition(" #")[0].strip() for line in lines)
 
 
 def _outdated(source: Source, pins: Pins, why: str) -> Finding:

@@ -2,8 +2,9 @@
 
 Once built, its folders are read-only, but for those where Python keeps bytecode. Its files are not:
 uv links them into its own cache, whose permissions these would be too; and root writes anyway. So
-the folders' times are written down, which tells cheaply, before each run, of what came or went.
-Once something has failed, every file is compared with what its package says of it.
+the folders' times are written down, which tells cheaply, before each run, of what came or went;
+after each, the files' own times tell what was written to. Where these tell of something, and once
+something has failed, every file is compared with what its package says of it.
 """
 
 import base64
@@ -21,14 +22,17 @@ _BYTECODE = "__pycache__"
 # What `uv venv` puts into site-packages, and no package's RECORD lists.
 _OF_THE_VENV = {"_virtualenv.py", "_virtualenv.pth"}
 _DIST_INFO = ".dist-info"
+# What else a package puts beside its modules at run time (a cache, a table) changes no import.
+_IMPORTABLE = (".py", ".pyc", ".so", ".pth")
+_SECOND = 10**9  # in nanoseconds
 
 
 class Damage(Struct, frozen=True):
     """What is no longer as it was built; paths are relative to site-packages."""
 
-    missing: tuple[str, ...]
-    changed: tuple[str, ...]
-    added: tuple[str, ...]
+    missing: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    added: tuple[str, ...] = ()
     packages_changed: tuple[str, ...] = ()
     """The names of the packages that files were changed of."""
 
@@ -80,10 +84,9 @@ def seal(venv: Path) -> None:
 
     :raises OSError: it cannot be done.
     """
-    times = {}
     # By text, not as Path: an environment has hundreds of folders, and each build pays for it.
     prefix = len(str(venv)) + 1
-    for path, folders, files in [*_walk(venv / "lib"), *_walk(venv / "bin")]:
+    for path, folders, files in _folders(venv):
         # Making a folder takes as long as all else here; a library's own tests are not imported.
         if (
             any(name.endswith(".py") for name in files)
@@ -92,9 +95,17 @@ def seal(venv: Path) -> None:
             and "/tests" not in path[prefix:]
         ):
             os.mkdir(f"{path}/{_BYTECODE}")  # noqa: PTH102
-        status = os.stat(path)  # noqa: PTH116
-        os.chmod(path, status.st_mode & 0o555)  # noqa: PTH101
-        times[path[prefix:]] = status.st_mtime_ns
+        os.chmod(path, os.stat(path).st_mode & 0o555)  # noqa: PTH101, PTH116
+    write_times(venv)
+
+
+def write_times(venv: Path) -> None:
+    """Take what is there for what was built.
+
+    :raises OSError: it cannot be written down.
+    """
+    prefix = len(str(venv)) + 1
+    times = {path[prefix:]: os.stat(path).st_mtime_ns for path, _, _ in _folders(venv)}  # noqa: PTH116
     (venv / FOLDERS).write_bytes(msgspec.json.encode(times))
 
 
@@ -106,27 +117,54 @@ def looks_changed(venv: Path) -> bool:
     try:
         times = msgspec.json.decode((venv / FOLDERS).read_bytes(), type=dict[str, int])
         root = str(venv)
-        return any(os.stat(f"{root}/{path}").st_mtime_ns != then for path, then in times.items())  # noqa: PTH116
+        return any(
+            not _same_time(os.stat(f"{root}/{path}").st_mtime_ns, then)  # noqa: PTH116
+            for path, then in times.items()
+        )
     except (OSError, msgspec.DecodeError):
         return True
 
 
-def damage(venv: Path, installed: tuple[str, ...]) -> Damage:
+def _same_time(now: int, then: int) -> bool:
+    # Layers of images and tar files keep whole seconds.
+    return now == then or (now % _SECOND == 0 and now == then - then % _SECOND)
+
+
+def looks_written(venv: Path) -> bool:
+    """Whether a file has a time from after it was sealed; as careful as :func:`looks_changed`."""
+    sealed = _sealed_at(venv)
+    waiting = [entry.path for entry in os.scandir(venv) if entry.is_dir(follow_symlinks=False)]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_dir(follow_symlinks=False):
+                    if entry.name != _BYTECODE:
+                        waiting.append(entry.path)
+                elif entry.stat(follow_symlinks=False).st_mtime > sealed:
+                    return True
+    return False
+
+
+def damage(venv: Path, installed: tuple[str, ...], as_built: tuple[str, ...] = ()) -> Damage:
     """Compare every file with what was installed.
 
     :param installed: the packages that were there when it was built, as :func:`packages` gives.
+    :param as_built: the files that were not what their package says of them then.
     """
     try:
         site = site_packages(venv)
     except FileNotFoundError:
-        return Damage(("site-packages",), (), ())
+        return Damage(missing=("site-packages",))
     missing = [name + _DIST_INFO for name in installed if not (site / (name + _DIST_INFO)).is_dir()]
     added = [name + _DIST_INFO for name in packages(venv) if name not in installed]
-    changed, changed_in, known = list[str](), set[str](), set(_OF_THE_VENV)
-    built = (venv / FOLDERS).stat().st_mtime if (venv / FOLDERS).exists() else 0.0
+    changed, changed_in = list[str](), set[str]()
+    known = {*_OF_THE_VENV, *as_built}
+    sealed = _sealed_at(venv)
     for dist_info in _dist_infos(site):
         for name, digest, size in _record(dist_info):
             known.add(name)
+            if name in as_built:
+                continue
             try:
                 status = (site / name).stat()
             except OSError:
@@ -134,20 +172,46 @@ def damage(venv: Path, installed: tuple[str, ...]) -> Damage:
                 continue
             if (size and int(size) != status.st_size) or (
                 # A file that is older than the environment is what was linked into it.
-                digest and status.st_mtime > built and digest != _digest(site / name)
+                digest and status.st_mtime > sealed and digest != _digest(site / name)
             ):
                 changed.append(name)
                 changed_in.add(dist_info.name.partition("-")[0])
     for folder, _, files in _walk(site):
         prefix = "" if folder == str(site) else os.path.relpath(folder, site) + "/"
-        added += [prefix + name for name in files if prefix + name not in known]
+        added += [
+            prefix + name
+            for name in files
+            if name.endswith(_IMPORTABLE) and prefix + name not in known
+        ]
     return Damage(*(tuple(sorted(found)) for found in (missing, changed, added, changed_in)))
+
+
+def remove_bytecode(venv: Path) -> None:
+    """Remove what Python has compiled, which it does again.
+
+    :raises OSError: it cannot be removed.
+    """
+    for compiled in venv.glob(f"lib/**/{_BYTECODE}/*.pyc"):
+        compiled.unlink(missing_ok=True)
 
 
 def unseal(folder: Path) -> None:
     """Let whom the folders belong to remove them."""
     for path, _, _ in os.walk(folder):
         os.chmod(path, 0o700)  # noqa: PTH101
+
+
+def _sealed_at(venv: Path) -> float:
+    try:
+        return (venv / FOLDERS).stat().st_mtime
+    except OSError:
+        return 0.0
+
+
+def _folders(venv: Path) -> Iterator[tuple[str, list[str], list[str]]]:
+    for top in venv.iterdir():
+        if top.is_dir() and not top.is_symlink():
+            yield from _walk(top)
 
 
 def _walk(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:

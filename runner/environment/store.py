@@ -36,6 +36,8 @@ if TYPE_CHECKING:
 _log = logging.getLogger(__name__)
 
 MANIFEST = "modelops-manifest.json"
+# What the manifest of a damaged folder is called: it is not finished any more, and may be in use.
+_DISCARDED = "modelops-discarded.json"
 BUILDING = ".building-"
 # How often a lock that another process holds is tried, at first and in the end: it cannot be waited
 # for without a thread that no cancellation reaches. A bundle's own layer takes milliseconds.
@@ -66,6 +68,8 @@ class Manifest(Struct, frozen=True, kw_only=True):
     """The name of the bundle, where it is one's own folder."""
     dependencies: str | None = None
     """The key of the environment below it, where it is a bundle's own folder."""
+    as_built: tuple[str, ...] = ()
+    """The files that were not what their package says of them when it was built."""
 
 
 def read_manifest(folder: Path) -> Manifest | None:
@@ -78,12 +82,11 @@ def read_manifest(folder: Path) -> Manifest | None:
 
 
 def followed(folder: Path) -> Path:
-    """The folder itself, or the one beside it that a link names in its place and that is there."""
-    return (
-        folder.with_name(str(folder.readlink()))
-        if folder.is_symlink() and folder.exists()
-        else folder
-    )
+    """The folder itself, or the one beside it that a link leads to and that is there."""
+    if not folder.is_symlink():
+        return folder
+    target = folder.resolve()
+    return target if target.is_dir() and target.parent == folder.parent.resolve() else folder
 
 
 def same_content(parent: Path, content: str) -> list[Path]:
@@ -132,9 +135,34 @@ def hold(folder: Path, holds: ExitStack) -> bool:
 def discard(folder: Path) -> None:
     """Let a folder count as unfinished: the next who needs it builds it again.
 
+    Who holds it goes on holding it.
+
     :raises OSError: it cannot be written to.
     """
-    (folder / MANIFEST).unlink(missing_ok=True)
+    with suppress(FileNotFoundError):  # somebody else has
+        (folder / MANIFEST).rename(folder / _DISCARDED)
+
+
+def alone(folder: Path, held: ExitStack) -> bool:
+    """Keep others from holding a folder until ``held`` is closed, where nobody does."""
+    return all(lock_file(folder / name, held) for name in (MANIFEST, _DISCARDED))
+
+
+def lock_file(file: Path, held: ExitStack) -> bool:
+    """Lock a file that is there until ``held`` is closed; whether nobody else has it locked."""
+    try:
+        # To write, because NFS gives nobody a lock of his own for less (flock(2)).
+        descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return True  # nobody has locked it yet
+    except OSError:
+        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)  # a disk that is read-only
+    held.callback(os.close, descriptor)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 @asynccontextmanager
@@ -211,6 +239,8 @@ async def staging(folder: Path) -> AsyncIterator[Path]:
 
 def publish(built: Path, folder: Path, manifest: Manifest, beside: Path) -> None:
     """Put what was built in place of whatever is there.
+
+    Who runs in what was there goes on in what was built: it is found by its path.
 
     :param beside: the staging folder, which takes what was there with it when it goes.
     """

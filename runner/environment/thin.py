@@ -18,7 +18,7 @@ _SHARED_PTH = "modelops-shared.pth"
 def make_thin(venv: Path, shared: Path) -> None:
     """Make a venv with the same interpreter, and with the packages of ``shared``.
 
-    :param venv: it may be moved; :func:`link_scripts` finds out where to.
+    :param venv: it may be moved; :func:`link_what_is_shared` is told where to.
     :raises OSError: it cannot be made.
     """
     site = venv / site_packages(shared).relative_to(shared)
@@ -33,18 +33,35 @@ def make_thin(venv: Path, shared: Path) -> None:
     _add_packages(site, repr(str(site_packages(shared))))
 
 
-def link_scripts(venv: Path, shared: Path, final: Path) -> None:
-    """Find the shared packages from where the venv will be, their console scripts too.
+def link_what_is_shared(venv: Path, shared: Path, final: Path) -> None:
+    """Find the shared packages from where the venv will be, their scripts and data files too.
 
     :param final: where it will be moved to.
     """
     for script in (shared / "bin").iterdir():
-        own = venv / "bin" / script.name
-        if not os.path.lexists(own) and script.is_file() and os.access(script, os.X_OK):
-            own.symlink_to(os.path.relpath(script, final / "bin"))
+        if script.is_file() and os.access(script, os.X_OK):
+            _mirror(script, venv / "bin" / script.name, final / "bin" / script.name)
+    # What packages install elsewhere below the prefix: share, etc, include, lib/cmake.
+    site = site_packages(shared)
+    folders = [one for one in shared.iterdir() if one.is_dir() and not one.is_symlink()]
+    others = [one for one in folders if one.name not in ("bin", "lib")]
+    for entry in [*others, *((shared / "lib").iterdir())]:
+        if entry != site.parent:
+            relative = entry.relative_to(shared)
+            _mirror(entry, venv / relative, final / relative)
     # Relative, so that a cache may be copied to another place as a whole.
-    packages = os.path.relpath(site_packages(shared), final)
+    packages = os.path.relpath(site, final)
     _add_packages(site_packages(venv), f"__import__('os').path.join(sys.prefix, {packages!r})")
+
+
+def _mirror(shared: Path, own: Path, final: Path) -> None:
+    """A link to a file; of a folder one of one's own, so that what is added there stays there."""
+    if shared.is_dir() and not shared.is_symlink():
+        own.mkdir(exist_ok=True)
+        for entry in shared.iterdir():
+            _mirror(entry, own / entry.name, final / entry.name)
+    elif not os.path.lexists(own):
+        own.symlink_to(os.path.relpath(shared, final.parent))
 
 
 def _add_packages(site: Path, folder: str) -> None:

@@ -45,7 +45,13 @@ _DROPPED = {
     "UV_NO_DEV",
     "UV_NO_GROUP",
     "UV_NO_SYNC",
+    "UV_NO_INSTALL_LOCAL",
+    "UV_NO_INSTALL_PACKAGE",
+    "UV_NO_INSTALL_PROJECT",
+    "UV_NO_INSTALL_WORKSPACE",
     "UV_VENV_SEED",
+    # What is locked is what is installed.
+    "UV_NO_VERIFY_HASHES",
     # The interpreter that a build runs in would import the worker's modules.
     "PYTHONPATH",
     "PYTHONHOME",
@@ -89,6 +95,8 @@ def uv_environ(environ: Mapping[str, str]) -> dict[str, str]:
     compilers) stays.
     """
     kept = {name: value for name, value in environ.items() if name not in _DROPPED}
+    if kept.get("UV_LINK_MODE") == "symlink":
+        del kept["UV_LINK_MODE"]  # an environment must not need what `uv cache clean` removes
     # An editable install points to where it was built from, which is gone after the build.
     return {**kept, "UV_NO_EDITABLE": "1", "UV_PYTHON_DOWNLOADS": "never"}
 
@@ -108,6 +116,10 @@ async def run_uv(
         case's evidence has what it said.
     """
     argv = [str(uv.path), *arguments, "--color", "never", "--no-progress"]
+    variables = {**uv_environ(uv.environ), **_link_mode(uv.environ, cwd), **(extra_environ or {})}
+    if step == "bundle":
+        # What was built here has no hash to be checked.
+        variables.pop("UV_REQUIRE_HASHES", None)
     said = Capture()
 
     journal = uv.case.journal
@@ -127,7 +139,7 @@ async def run_uv(
     try:
         async with spawn(
             argv,
-            env={**uv_environ(uv.environ), **(extra_environ or {})},
+            env=variables,
             cwd=cwd,
             stdout=stdout,
             stderr=stderr,
@@ -159,6 +171,19 @@ async def run_uv(
         from runner.diagnosis.uv_output import diagnose_uv  # 15 ms, and not needed before
 
         raise Failure(diagnose_uv(uv.case, failure))
+
+
+def _link_mode(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """uv would try to link to another file system, and warn of it each time."""
+    if "UV_LINK_MODE" in environ:
+        return {}
+    home = environ.get("XDG_CACHE_HOME") or f"{environ.get('HOME', '')}/.cache"
+    cache = Path(environ.get("UV_CACHE_DIR") or f"{home}/uv")
+    try:
+        differs = cache.stat().st_dev != folder.stat().st_dev
+    except OSError:  # nothing is in it yet
+        return {}
+    return {"UV_LINK_MODE": "copy"} if differs else {}
 
 
 async def make_venv(uv: Uv, folder: Path, *, cwd: Path) -> None:

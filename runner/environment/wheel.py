@@ -31,11 +31,11 @@ from runner.environment.keys import (
     names_content,
     read_pyproject,
 )
+from runner.environment.once import STAGED, built_once
 from runner.environment.seal import seal
-from runner.environment.store import hold, locked, publish, staging
+from runner.environment.store import Manifest
 from runner.environment.uv_run import Uv, make_venv, run_uv, uv_environ
-from runner.environment.whole import is_whole, new_manifest, python_of
-from runner.events import Event
+from runner.environment.whole import new_manifest, python_of
 from runner.process import spawn
 
 _log = logging.getLogger(__name__)
@@ -116,11 +116,10 @@ async def install_wheel(
     :param cache: the folder where environments are kept.
     :returns: whether it is installed; else uv is to do it all, and says what is wrong.
     """
-    # What is tried here is told once it has worked; but a time limit that ends it knows of it.
-    events: list[Event] = []
-    case = Case(events.append)
-    case.evidence = uv.case.evidence
     journal = uv.case.journal
+    # Told as it happens, and not recorded: what a report follows from is what uv then says.
+    case = Case(journal.emit)
+    case.evidence = uv.case.evidence
     uv = msgspec.structs.replace(uv, case=case)
     with ExitStack() as holds:
         try:
@@ -134,10 +133,9 @@ async def install_wheel(
             await run_uv(uv, "bundle", command, cwd=copy)
         except (Failure, OSError, ValueError, BadZipFile) as error:
             _log.info("%s is built by uv alone: %s", uv.source.path, error)
+            journal.note("uv builds the bundle by itself, with a build backend of its own")
             case.evidence.uv = None
             return False
-    for event in events:
-        journal.emit(event)
     return True
 
 
@@ -178,23 +176,17 @@ async def _backend(
         FORMAT, "backend", interpreter_of(uv.base), requires, settings, decisive(uv.environ)
     )
     venv = cache / "backends" / key
-    if await is_whole(venv, uv, holds):
-        return venv
 
-    async def built_meanwhile() -> bool:
-        return await is_whole(venv, uv, holds, say=True)
+    async def make(beside: Path) -> Manifest:
+        built = beside / STAGED
+        await make_venv(uv, built, cwd=copy)
+        if requires:
+            command = ["pip", "install", "--python", str(python_of(built)), *requires]
+            await run_uv(uv, "dependencies", command, cwd=copy)
+        await anyio.to_thread.run_sync(seal, built)
+        return new_manifest(uv, venv, built)
 
-    async with locked(venv, uv.case, unless=built_meanwhile) as to_build:
-        if to_build:
-            async with staging(venv) as beside:
-                built = beside / "venv"
-                await make_venv(uv, built, cwd=copy)
-                if requires:
-                    command = ["pip", "install", "--python", str(python_of(built)), *requires]
-                    await run_uv(uv, "dependencies", command, cwd=copy)
-                await anyio.to_thread.run_sync(seal, built)
-                publish(built, venv, new_manifest(uv, venv, built), beside)
-                hold(venv, holds)
+    await built_once(venv, uv, holds, make)
     return venv
 
 
