@@ -339,6 +339,85 @@ def test_an_edited_task_a_lost_output_and_an_edited_bundle_are_run_again(
     assert ran(tasks) == {0, 1, 2}
 
 
+def test_what_an_edited_task_or_one_that_is_gone_has_left_goes(
+    run: Run, bundle: Path, tmp_path: Path
+) -> None:
+    out, results = tmp_path / "out", tmp_path / "out" / "results.jsonl"
+    run([{"seed": seed} for seed in range(3)], "--output", out)
+    (bundle / "wire.py").write_text('def wire(e, p, s):\n    return {"only": b"x"}\n')
+    assert run([{}, {}], "--output", out).returncode == 0
+    assert sorted(lines_of(results)) == [0, 1]
+    assert sorted(path.name for path in out.iterdir()) == ["0", "1", "results.jsonl"]
+    assert [path.name for path in (out / "0").iterdir()] == ["only"]
+
+
+def test_what_ran_on_another_python_is_run_again(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    assert run([{}], "--output", out).returncode == 0
+    done = run([{}], "--output", out, "--python", "worker")
+    assert "1 done, 0 failed" in done.stderr and "skipped" not in done.stderr
+    done = run([{}], "--output", out, "--python", "worker")
+    assert "1 skipped" in done.stderr
+
+
+@pytest.mark.parametrize("name", ["", ".", "..", "a/../../b", "\u6f22" * 200, "x" * 300])
+def test_an_output_may_be_called_anything(
+    run: Run, bundle: Path, tmp_path: Path, name: str
+) -> None:
+    (bundle / "wire.py").write_text(
+        f"def wire(e, p, s):\n    return {{{name!r}: b'one', {name + 'y'!r}: b'other'}}\n"
+    )
+    out = tmp_path / "deep" / "out"
+    done = run([{}], "--output", out)
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.read_bytes() for path in (out / "0").iterdir()) == [b"one", b"other"]
+    assert sorted(path.name for path in out.iterdir()) == ["0", "results.jsonl"]
+    assert "1 skipped" in run([{}], "--output", out).stderr
+
+
+def test_options_hold_for_many_tasks_too(run: Run, bundle: Path, tmp_path: Path) -> None:
+    (bundle / "wire.py").write_text(
+        'def wire(e, p, s):\n    held = bytearray(300 << 20)\n    return {"n": b"%d" % len(held)}\n'
+    )
+    assert run([{}]).returncode == 0
+    line = lines_of(run([{}], "--memory-limit", "100MiB").stdout)[0]
+    assert line["report"]["code"] == "out-of-memory"
+    done = run([{}], "--lock", tmp_path / "missing.txt")
+    assert done.returncode == 11 and "missing.txt cannot be read" in done.stderr
+    (bundle / "requirements.txt").write_text("a-package-that-is-in-no-cache\n")
+    assert "index-unreachable" in run([{}], "--offline").stderr
+
+
+def test_a_child_that_is_killed_while_it_starts_is_its_tasks_failure(
+    run: Run, bundle: Path, tmp_path: Path
+) -> None:
+    (bundle / "wire.py").write_text(
+        f"import os, pathlib\ncount = pathlib.Path({str(tmp_path / 'count')!r})\n"
+        "with count.open('a') as file: file.write('x')\n"
+        "if len(count.read_text()) == 4: os.kill(os.getpid(), 9)\n"
+        "def wire(e, p, s):\n    return {'n': b'1'}\n"
+    )
+    done = run([{"seed": n} for n in range(8)], "--isolation", "fresh", "-j", "1")
+    lines = lines_of(done.stdout)
+    assert done.returncode == 12
+    assert [line["ok"] for _, line in sorted(lines.items())].count(False) == 1
+    assert len(lines) == 8
+
+
+def test_children_that_do_not_start_any_more_end_the_run(
+    run: Run, bundle: Path, tmp_path: Path
+) -> None:
+    (bundle / "wire.py").write_text(
+        f"import os, pathlib\ncount = pathlib.Path({str(tmp_path / 'count')!r})\n"
+        "with count.open('a') as file: file.write('x')\n"
+        "if len(count.read_text()) >= 4: os.kill(os.getpid(), 9)\n"
+        "def wire(e, p, s):\n    return {'n': b'1'}\n"
+    )
+    done = run([{"seed": n} for n in range(60)], "--isolation", "fresh", "-j", "1")
+    assert done.returncode == 12
+    assert len(lines_of(done.stdout)) < 20 and " not run" in done.stderr
+
+
 def test_a_torn_last_line_is_run_again_and_not_left(run: Run, tmp_path: Path) -> None:
     out, results = tmp_path / "out", tmp_path / "out" / "results.jsonl"
     tasks = [{"seed": seed} for seed in range(3)]

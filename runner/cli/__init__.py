@@ -12,7 +12,8 @@ def main(argv: list[str] | None = None) -> int:
     if sys.platform == "win32":
         print("modelops-runner does not support Windows; use Linux, macOS or WSL", file=sys.stderr)
         return 2
-    _open_standard_streams()
+    if sys.stderr is None:  # "2>&-": nobody wants to be told, and all else is as it would be
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     try:
         # Only now: what is imported here needs POSIX, and takes long enough to be interrupted in.
         from runner.cli.parser import parse
@@ -21,13 +22,3 @@ def main(argv: list[str] | None = None) -> int:
         return run(parse(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:
         return 130
-
-
-def _open_standard_streams() -> None:
-    """What the caller has closed (``2>&-``) goes to /dev/null.
-
-    Python has no stream for it then, and the next file that is opened gets its number.
-    """
-    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
-        if getattr(sys, name) is None:
-            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: PTH123, SIM115

@@ -14,6 +14,9 @@ from runner.diagnosis.report import Report
 from runner.diagnosis.text import printable
 from runner.result import Check, Result
 
+# NAME_MAX of most file systems is 255; a file that is being written has a longer name.
+_MOST_CHARACTERS = 200
+
 
 class OutputFile(Struct, frozen=True, omit_defaults=True):
     """An output as the JSON document lists it."""
@@ -40,9 +43,18 @@ def describe_outputs(result: Result, folder: Path | None) -> dict[str, OutputFil
 
 
 def file_name(output: str) -> str:
-    """A file name for an output, whatever a bundle calls it: it cannot lead out of the folder."""
+    """A file name for an output, whatever a bundle calls it.
+
+    It cannot lead out of the folder, nor be longer than file systems take; no two outputs of a
+    task have the same.
+    """
     name = quote(output, safe=" +,=@()[]{}~!#$&;'", encoding="utf-8", errors="surrogatepass")
-    return name.replace(".", "%2E") if not name.strip(".") else name or "%00"
+    if not name.strip("."):
+        return name.replace(".", "%2E") or "%"  # a % that nothing follows is nobody else's
+    if len(name) <= _MOST_CHARACTERS:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    return f"{name[: _MOST_CHARACTERS - len(digest) - 1]}%{digest}"
 
 
 def is_special(path: Path) -> bool:
@@ -84,6 +96,9 @@ def result_json(result: Result, outputs: dict[str, OutputFile]) -> str:
             "child": result.child,
             "worker": result.worker,
             "timings": result.timings,
+            "cost": result.cost,
+            "isolation": result.isolation,
+            "isolation_note": result.isolation_note,
         }
     )
 

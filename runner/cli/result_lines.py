@@ -1,10 +1,12 @@
 """The lines that a run of many tasks leaves, one for each; and what an earlier run has left."""
 
 import fcntl
+import hashlib
 import json
 import mmap
 import os
 import select
+import shutil
 import stat
 from contextlib import suppress
 from pathlib import Path
@@ -18,9 +20,29 @@ from runner.cli.result import OutputFile, file_name
 from runner.cli.task_file import read_lines
 from runner.diagnosis.report import PythonInfo, Report
 from runner.result import Cost
-from runner.settings import Isolation
+from runner.settings import Isolation, Settings
 
 FILE = "results.jsonl"
+
+
+class Asked(Struct, frozen=True, omit_defaults=True):
+    """What a task was to run on.
+
+    :param python: the request (``--python``).
+    :param lock: the digest of the file that has the versions (``--lock``).
+    """
+
+    python: str | None = None
+    lock: str | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Asked":
+        try:
+            text = None if settings.lock is None else settings.lock.read_bytes()
+        except OSError:
+            text = b""  # it is told when the environment is made
+        lock = None if text is None else f"sha256:{hashlib.sha256(text).hexdigest()}"
+        return cls(settings.python, lock)
 
 
 class LineChild(Struct, frozen=True):
@@ -43,6 +65,7 @@ class DoneLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     child: LineChild
     isolation: Isolation
     isolation_note: str | None = None
+    asked: Asked = Asked()
     task: str
     bundle: str | None
 
@@ -65,6 +88,7 @@ class _Line(Struct, frozen=True):
     ok: bool
     task: str
     bundle: str | None = None
+    asked: Asked = Asked()
     outputs: dict[str, OutputFile] = {}
 
 
@@ -128,10 +152,11 @@ def open_results(folder: Path) -> int:
     return descriptor
 
 
-async def done_before(folder: Path, bundle: str | None) -> dict[int, str]:
+async def done_before(folder: Path, bundle: str | None, asked: Asked) -> dict[int, str]:
     """The tasks that earlier runs have done, number to digest: with this bundle, outputs there.
 
     :param bundle: the bundle's digest.
+    :param asked: what they were to run on.
     """
     done: dict[int, str] = {}
     descriptor = os.open(folder / FILE, os.O_RDONLY)
@@ -142,24 +167,29 @@ async def done_before(folder: Path, bundle: str | None) -> dict[int, str]:
                 continue
             # A later line stands for what the earlier one said.
             done.pop(line.index, None)
-            if line.ok and line.bundle == bundle and _are_there(folder, line):
+            same = line.bundle == bundle and line.asked == asked
+            if line.ok and same and _are_there(folder, line):
                 done[line.index] = line.task
     finally:
         os.close(descriptor)
     return done
 
 
-def drop_replaced(folder: Path) -> None:
+def drop_replaced(folder: Path, total: int) -> None:
     """Keep the last line of each task only: the others tell of an edited one, or of a failure.
 
+    :param total: how many tasks there are; what others have left goes too.
     :raises OSError: it could not be written.
     """
     last: dict[int, int] = {}
     count = 0
     with (folder / FILE).open("rb") as file:
         for text in file:
-            if (line := _decode(text)) is not None:
+            line = _decode(text)
+            if line is not None and line.index < total:
                 last[line.index] = count
+            elif line is not None:
+                shutil.rmtree(outputs_folder(folder, line.index), ignore_errors=True)
             count += 1
         if len(last) == count:
             return

@@ -1,11 +1,13 @@
 """Runs a file of tasks (``exec --tasks``)."""
 
 import shlex
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, aclosing, closing, suppress
 from pathlib import Path
 
+import msgspec
 from anyio import to_thread
 
 from runner.async_runner import AsyncRunner
@@ -16,6 +18,7 @@ from runner.cli.progress import Progress, Totals, duration, shown_progress
 from runner.cli.result import describe_outputs, json_document
 from runner.cli.result_lines import (
     FILE,
+    Asked,
     DoneLine,
     FailedLine,
     LineChild,
@@ -42,6 +45,9 @@ from runner.task import Task
 SHOWN_FAILURES = 5
 """How many failures are shown as they happen."""
 
+FAILED_STARTS = 10
+"""After how many children in a row that did not start a run ends in which others did."""
+
 
 class StdoutError(Exception):
     """Standard output did not take a line; its cause is the OSError."""
@@ -63,6 +69,8 @@ class ManyTasks:
         else:
             self._lines = Lines(open_results(self._output))
         self._totals = Totals(0, 0)
+        self._failed_starts = 0
+        self._asked = Asked.of(command.settings)
         self.first_failure: Report | None = None
 
     async def run(self, case: Case) -> None:
@@ -74,7 +82,9 @@ class ManyTasks:
         with closing(Plan()) as plan:
             with reported(case):
                 bundle = await read(case, self._command.settings, self._command.bundle)
-                done = await done_before(self._output, bundle.digest) if self._output else {}
+                done: dict[int, str] = {}
+                if self._output is not None:
+                    done = await done_before(self._output, bundle.digest, self._asked)
                 source = self._command.tasks or "-"
                 await plan_tasks(source, plan, bundle.default_entrypoint, done)
                 del done
@@ -86,7 +96,7 @@ class ManyTasks:
             if stopped is not None:
                 raise stopped
             if self._output is not None:
-                await to_thread.run_sync(drop_replaced, self._output)
+                await to_thread.run_sync(drop_replaced, self._output, plan.total)
 
     def say_end(self) -> None:
         """Say on standard error what became of the tasks."""
@@ -162,13 +172,14 @@ class ManyTasks:
                 )
             if totals.skipped:
                 progress.say(f"{totals.skipped} of {totals.total} tasks are done already")
-            runner = AsyncRunner(
-                python=settings.python,
-                isolation=settings.isolation,
-                children=settings.children,
-                startup_timeout=settings.startup_timeout,
-                timeout=settings.timeout,
-                cache=cache,
+            runner = AsyncRunner.of(
+                # With --fresh-venv, the folder of the cache is this run's own.
+                msgspec.structs.replace(
+                    settings,
+                    cache=cache.absolute(),
+                    fresh_venv=False,
+                    lock=settings.lock and settings.lock.absolute(),
+                ),
                 record=self._command.record,
                 on_event=_listener(progress, totals),
             )
@@ -199,7 +210,8 @@ class ManyTasks:
                 if isinstance(outcome, Result):
                     line = await to_thread.run_sync(self._done, index, given, digest, outcome)
                     self._totals.done += 1
-                elif _would_meet_any_task(outcome.report):
+                    self._failed_starts = 0
+                elif self._would_meet_any_task(outcome.report):
                     raise outcome
                 else:
                     line = self._failed(index, given, digest, outcome.report)
@@ -214,12 +226,23 @@ class ManyTasks:
                     raise
                 progress.update()
 
+    def _would_meet_any_task(self, report: Report) -> bool:
+        """Whether what failed was not the task, but what comes before it."""
+        if report.phase in (Phase.SPAWN, Phase.HANDSHAKE, Phase.LOAD):
+            # Where others have started, this one may have been killed from outside.
+            self._failed_starts += 1
+            return self._totals.done == 0 or self._failed_starts >= FAILED_STARTS
+        own = report.phase in (Phase.EXECUTE, Phase.SHUTDOWN)
+        return not own or report.code is Code.INTERNAL_ERROR
+
     def _done(self, index: int, given: GivenTask, digest: str, result: Result) -> DoneLine:
         """The line of a task whose outputs are written, in a thread: these may be large."""
         folder: Path | None = None
         if self._output is not None:
             folder = outputs_folder(self._output, index)
-            folder.mkdir(exist_ok=True)
+            # What an earlier version of the task has left there is not this one's.
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir()
         return DoneLine(
             index=index,
             id=given.id,
@@ -229,6 +252,7 @@ class ManyTasks:
             child=LineChild(result.child.pid, result.child.python),
             isolation=result.isolation,
             isolation_note=result.isolation_note,
+            asked=self._asked,
             task=digest,
             bundle=result.bundle.digest,
         )
@@ -248,12 +272,6 @@ class ManyTasks:
 
 def _lies_in(tasks: str | None, bundle: Path) -> bool:
     return tasks not in (None, "-") and Path(tasks).resolve().is_relative_to(bundle.resolve())
-
-
-def _would_meet_any_task(report: Report) -> bool:
-    """Whether what failed was not the task, but what comes before it."""
-    own = report.phase in (Phase.EXECUTE, Phase.SHUTDOWN)
-    return not own or report.code is Code.INTERNAL_ERROR
 
 
 def _listener(progress: Progress, totals: Totals) -> EventHandler:
