@@ -2,7 +2,9 @@
 
 import logging
 import math
+import os
 import time
+import weakref
 from collections.abc import AsyncGenerator, Awaitable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing, contextmanager
 from os import PathLike
@@ -17,12 +19,12 @@ from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError
 from runner.events import EventHandler, Phase
 from runner.flow import check_bundle, execute_task, reported
-from runner.pool import Child, Pool
+from runner.pool import Child, Loan, Pool
 from runner.processors import usable_processors
 from runner.protocol import Executed, Response
 from runner.recording import Recorder, record_in_free
 from runner.result import Check, Result
-from runner.settings import STARTUP_TIMEOUT, Isolation, Settings
+from runner.settings import BUILD_TIMEOUT, STARTUP_TIMEOUT, Isolation, Settings
 from runner.task import Task, check_task
 from runner.window import WINDOW, Outcome, Window, unless_raised
 
@@ -46,6 +48,7 @@ class AsyncRunner:
         offline: bool = False,
         lock: str | PathLike[str] | None = None,
         startup_timeout: float = STARTUP_TIMEOUT,
+        build_timeout: float | None = BUILD_TIMEOUT,
         timeout: float | None = None,
         memory_limit: int | None = None,
         max_tasks: int | None = None,
@@ -54,7 +57,7 @@ class AsyncRunner:
         record: str | PathLike[str] | None = None,
         on_event: EventHandler | None = None,
     ) -> None:
-        self._settings = Settings(
+        settings = Settings(
             python=python,
             isolation=Isolation(isolation),
             children=children,
@@ -62,6 +65,7 @@ class AsyncRunner:
             offline=offline,
             lock=None if lock is None else Path(lock).absolute(),
             startup_timeout=startup_timeout,
+            build_timeout=build_timeout,
             timeout=timeout,
             memory_limit=memory_limit,
             max_tasks=max_tasks,
@@ -69,20 +73,48 @@ class AsyncRunner:
             # Absolute: the child runs in the bundle's folder.
             cache=None if cache is None else Path(cache).absolute(),
         )
-        self._children = children or usable_processors()
+        self._set_up(settings, record, on_event)
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        *,
+        record: str | PathLike[str] | None = None,
+        on_event: EventHandler | None = None,
+    ) -> "AsyncRunner":
+        """A runner with these settings, whose paths are absolute."""
+        runner = cls.__new__(cls)
+        runner._set_up(settings, record, on_event)
+        return runner
+
+    def _set_up(
+        self,
+        settings: Settings,
+        record: str | PathLike[str] | None,
+        on_event: EventHandler | None,
+    ) -> None:
+        self._settings = settings
+        self._children = settings.children or usable_processors()
         self._record = None if record is None else Path(record).absolute()
         if self._record is not None:
             self._record.mkdir(parents=True, exist_ok=True)
         self._on_event = on_event
         self._stack = AsyncExitStack()
         self._open = False
+        self._owner: int | None = None
+        self._calls = 0
+        self._none_under_way: anyio.Event | None = None
         self._tasks: TaskGroup
         self._pool: Pool
+        self._alone_at_once: anyio.CapacityLimiter
+        _runners.add(self)
 
     async def __aenter__(self) -> "AsyncRunner":
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._pool = Pool(self._settings, self._tasks, self._children)
         self._tasks.start_soon(self._pool.reap)
+        self._alone_at_once = anyio.CapacityLimiter(self._children)
         self._open = True
         return self
 
@@ -93,12 +125,24 @@ class AsyncRunner:
         traceback: TracebackType | None,
     ) -> None:
         self._open = False
-        if error is None:
-            await self._pool.close()
-        else:
+        try:
+            if error is None:
+                if self._calls:
+                    self._none_under_way = anyio.Event()
+                    await self._none_under_way.wait()
+                await self._pool.close()
+            else:
+                self._tasks.cancel_scope.cancel()
+        except BaseException:
             self._tasks.cancel_scope.cancel()
-        # Not told of the error, which the task group would put into an exception group.
-        await self._stack.aclose()
+            raise
+        finally:
+            # Not told of the error, which the task group would put into an exception group.
+            await self._stack.aclose()
+
+    def anew(self) -> "AsyncRunner":
+        """Another one like this, which has nothing yet."""
+        return AsyncRunner.of(self._settings, record=self._record, on_event=self._on_event)
 
     async def execute(
         self,
@@ -166,26 +210,39 @@ class AsyncRunner:
     ) -> Result:
         """:param on_event: called with this run's events, in place of the runner's own."""
         self._check_open()
-        if self._alone:
-            return await self._execute_alone(bundle, task, on_event)
-        began = time.monotonic()
-        case = Case(on_event or self._on_event)
-        with reported(case):
-            check_task(task)
-            child = await self._pool.lend(case, str(Path(bundle).absolute()))
+        with self._under_way():
+            if self._alone:
+                return await self._execute_alone(bundle, task, on_event)
+            began = time.monotonic()
+            case = Case(on_event or self._on_event)
+            with reported(case):
+                check_task(task)
+                while (result := await self._lent(case, began, bundle, task)) is None:
+                    case.journal.note("the child had died before the task came to it: another one")
+                return result
+
+    async def _lent(
+        self, case: Case, began: float, bundle: str | PathLike[str], task: Task
+    ) -> Result | None:
+        """:returns: ``None`` where the task is to run in another child."""
+        loan = Loan()
+        try:
+            child = await self._pool.lend(loan, case, str(Path(bundle).absolute()))
             try:
                 with case.journal.phase(Phase.EXECUTE):
                     done = await child.session.execute(
                         task.named(child.default_entrypoint), child.time_limit
                     )
             except Failure as failure:
+                if child.missed(failure):
+                    return None
                 # For the next task; whether this one may run twice is not known.
                 await self._pool.discard_damaged(case, child.group, failure)
                 raise
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await self._pool.take_back(child)
             return child.result(case, began, *done)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self._pool.take_back(loan)
 
     async def _go_on(
         self, case: Case, child: Child, response: Response | None, spent: float
@@ -194,22 +251,37 @@ class AsyncRunner:
         try:
             return await child.session.go_on(response, child.time_limit, spent)
         except Failure as failure:
-            await self._pool.discard_damaged(case, child.group, failure)
+            if not child.missed(failure):
+                await self._pool.discard_damaged(case, child.group, failure)
             raise
 
     async def _execute_alone(
         self, bundle: str | PathLike[str], task: Task, on_event: EventHandler | None
     ) -> Result:
         words = ["exec", str(bundle), *([task.entrypoint] if task.entrypoint else [])]
-        with self._recorded([*words, f"--seed={task.seed}"], Path(bundle), on_event) as case:
-            return await execute_task(case, self._settings, Path(bundle), lambda: task)
+        async with self._alone_at_once:
+            with self._recorded([*words, f"--seed={task.seed}"], Path(bundle), on_event) as case:
+                return await execute_task(
+                    case,
+                    self._settings,
+                    Path(bundle),
+                    lambda: task,
+                    children=self._children,
+                    note=self._why_fresh(),
+                )
+
+    def _why_fresh(self) -> str | None:
+        if self._settings.isolation is Isolation.FRESH:
+            return None
+        whose = "an environment of its own has" if self._settings.fresh_venv else "a recording has"
+        return f"a run with {whose} a child of its own"
 
     async def _outcomes(
         self, bundle: str | PathLike[str], tasks: Iterable[Task], *, ordered: bool
     ) -> AsyncGenerator[tuple[int, Outcome], None]:
         """Keeps the children busy. Its tasks are the runner's: a generator must not own any."""
         window = Window(tasks, self._children * WINDOW, ordered=ordered)
-        send, receive = anyio.create_memory_object_stream[tuple[int, Outcome]](math.inf)
+        send, receive = anyio.create_memory_object_stream[tuple[int, Outcome] | Exception](math.inf)
         running: dict[int, tuple[anyio.CancelScope, anyio.Event]] = {}
 
         async def run(index: int, task: Task) -> None:
@@ -217,6 +289,8 @@ class AsyncRunner:
             try:
                 with scope:
                     send.send_nowait((index, await _outcome(self._execute(bundle, task))))
+            except Exception as error:  # noqa: BLE001 - raised where it is read
+                send.send_nowait(error)
             finally:
                 del running[index]
                 ended.set()
@@ -229,7 +303,10 @@ class AsyncRunner:
                 if window.empty:
                     return
                 while (outcome := window.next_outcome()) is None:
-                    window.finish(*await receive.receive())
+                    done = await receive.receive()
+                    if isinstance(done, Exception):
+                        raise done
+                    window.finish(*done)
                 yield outcome
         finally:
             with anyio.CancelScope(shield=True):
@@ -240,6 +317,17 @@ class AsyncRunner:
                     await ended.wait()
                 send.close()
                 receive.close()
+
+    @contextmanager
+    def _under_way(self) -> Iterator[None]:
+        """A call, which leaving the runner waits for."""
+        self._calls += 1
+        try:
+            yield
+        finally:
+            self._calls -= 1
+            if self._calls == 0 and self._none_under_way is not None:
+                self._none_under_way.set()
 
     @contextmanager
     def _recorded(
@@ -277,8 +365,25 @@ class AsyncRunner:
         return self._record is not None or self._settings.fresh_venv
 
     def _check_open(self) -> None:
+        if self._owner is not None:
+            raise RuntimeError(
+                f"this runner belongs to process {self._owner}, which this one was forked from:"
+                " make one in this process"
+            )
         if not self._open:
             raise RuntimeError("the runner is closed")
+
+
+_runners: "weakref.WeakSet[AsyncRunner]" = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    for runner in list(_runners):
+        if runner._open:
+            runner._owner = os.getppid()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 async def _outcome(call: Awaitable[Result]) -> Outcome:

@@ -115,6 +115,8 @@ class Dialogue:
         """How the child has broken the protocol, if it has."""
         self._over: OverMemory | None = None
         self.wire_closed = False
+        self.half_sent = False
+        """Whether a part of a request, or of its inputs, is on its way, and the rest is not."""
         self.exit: Exit | None = None
         self._is_to_fork = False
         self.forks = False
@@ -133,10 +135,10 @@ class Dialogue:
     def feed_wire(self, data: bytes) -> None:
         """Take what came over the wire; ``b""`` at its end."""
         self._case.journal.fact(Origin.CHILD_WIRE, data)
-        if self.violation is not None:
-            return
         if not data:
             self.wire_closed = True
+        if self.violation is not None:
+            return
         try:
             for piece in self._connection.receive(data):
                 if not isinstance(piece, Noise):
@@ -177,11 +179,27 @@ class Dialogue:
         """Whether a request has no answer yet."""
         return self._connection.waiting
 
+    @property
+    def settled(self) -> bool:
+        """Whether nothing of what was asked for is left: no open request, no answer to take."""
+        return not (self.half_sent or self._messages or self._connection.waiting)
+
+    def sending(self) -> None:
+        """The request made last is about to be written; :attr:`half_sent` until it is all out."""
+        self.half_sent = True
+        self._connection.sending()
+
+    def forget_answer(self) -> None:
+        """Drop the answer that has come, which nobody waits for any more."""
+        self._messages.clear()
+
     def answer(self) -> Response | None:
         """The answer, where it is all here; else :meth:`take` says what there is to say."""
         if self._messages:
             message = self._messages.popleft()
             assert isinstance(message, Response)  # nobody asked before the hello
+            # A child that has another one left is not used again.
+            assert message.id == self._connection.last_id
             return message
         return None
 
@@ -267,7 +285,7 @@ class Dialogue:
         return self._connection.last_id
 
     def execute(self, task: Task, inputs: Sequence[ValueRecord] = ()) -> bytes:
-        """The request to run one task.
+        """The request to run one task, which is open from :meth:`sending` on.
 
         :param inputs: what its inputs were sent as.
         :raises Failure: its parameters are too large to send.

@@ -24,11 +24,19 @@ from runner.task import Task, check_task
 
 
 async def execute_task(
-    case: Case, settings: Settings, path: Path, task: Callable[[], Task]
+    case: Case,
+    settings: Settings,
+    path: Path,
+    task: Callable[[], Task],
+    *,
+    children: int = 1,
+    note: str | None = None,
 ) -> Result:
     """Run one task of a bundle, the whole way from its folder to the outputs.
 
     :param task: gives the task, once the bundle is known to be one.
+    :param children: how many such runs share the processors.
+    :param note: why the task has a child of its own, where that is not what was asked for.
     :raises Failure: whatever went wrong.
     """
     began = time.monotonic()
@@ -36,11 +44,11 @@ async def execute_task(
     wanted = task().named(bundle.default_entrypoint)
     check_task(wanted)
     interpreter = await choose(case, settings, bundle)
-    async with _session(case, settings, bundle, interpreter) as (session, _):
+    async with _session(case, settings, bundle, interpreter, children) as (session, _):
         with case.journal.phase(Phase.EXECUTE):
             outputs, executed = await session.execute(wanted, settings.time_limit(bundle))
     case.journal.fact(Origin.OUTCOME, Outcome(None))
-    return Result.of(case, began, outputs, executed, Isolation.FRESH)
+    return Result.of(case, began, outputs, executed, Isolation.FRESH, note)
 
 
 async def check_bundle(
@@ -65,7 +73,11 @@ async def check_bundle(
 
 @asynccontextmanager
 async def _session(
-    case: Case, settings: Settings, bundle: Bundle, interpreter: Interpreter
+    case: Case,
+    settings: Settings,
+    bundle: Bundle,
+    interpreter: Interpreter,
+    children: int = 1,
 ) -> AsyncIterator[tuple[Session, Prepared]]:
     async with AsyncExitStack() as stack:
 
@@ -77,7 +89,7 @@ async def _session(
                 open_session(
                     ready.launch,
                     case=case,
-                    environ=with_thread_counts(os.environ, children=1),
+                    environ=with_thread_counts(os.environ, children),
                     startup_timeout=settings.startup_timeout,
                 )
             )

@@ -2,7 +2,10 @@
 
 Everything that lives is held by a task of its own in the pool's task group, so that what is entered
 in one call of the runner can be left in another. Which child is whose is decided under a lock, by
-any thread; children are started and ended by the event loop alone.
+any thread; children are started and ended, and who waits is woken, by the event loop alone.
+
+A call has a *loan*: the right to one child. There are as many as there may be children, so that
+whoever has one finds a child, or room for one, or one that makes room, and never waits again.
 """
 
 import logging
@@ -11,6 +14,7 @@ import os
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -19,6 +23,7 @@ import anyio
 from anyio.abc import TaskGroup, TaskStatus
 
 from runner.diagnosis.case import Case, Failure
+from runner.diagnosis.codes import Code
 from runner.memory import resident
 from runner.prepare import Prepared, choose, prepared, read, was_damaged
 from runner.processors import with_thread_counts
@@ -54,12 +59,36 @@ class Held(Generic[_T]):
         await self._wanted.wait()
 
 
+class Loan:
+    """One call's right to a child, from :meth:`Pool.take` or :meth:`Pool.lend` on.
+
+    Each step leaves it so that it can be given back, whatever interrupts the thread and wherever.
+
+    :param lost: called where it goes without having been given back, from any thread: an interrupt
+        has come in the very moment in which it was.
+    """
+
+    __slots__ = ("_lost", "child", "turn")
+
+    def __init__(self, lost: "Callable[[Loan], object] | None" = None) -> None:
+        self.child: Child | None = None
+        self.turn: anyio.Event | None = None
+        """Set once it is this call's turn, where it has to wait."""
+        self._lost = lost
+
+    def __del__(self) -> None:
+        if self.child is not None and self._lost is not None:
+            self._lost(self)
+
+
 class Child:
     """A child of the pool, on loan to one call at a time."""
 
     def __init__(
         self, settings: Settings, group: "Group", held: Held[Session], isolation: Isolation
     ) -> None:
+        self.loan: Loan | None = None
+        """Whose it is. Writing it is what takes the child, and what gives it back."""
         self.group = group
         self.held = held
         self.session = held.value
@@ -86,6 +115,18 @@ class Child:
     ) -> Result:
         return Result.of(case, began, outputs, executed, self.isolation, self.note)
 
+    def missed(self, error: Exception) -> bool:
+        """Whether it has died while nobody used it, so that the task may run in another one.
+
+        :param error: what has become of the task.
+        """
+        return (
+            isinstance(error, Failure)
+            and error.finding.code is not Code.CHILD_HUNG
+            and self._tasks > 1  # else it would be so with the next one too
+            and self.session.untouched
+        )
+
     @property
     def spent(self) -> bool:
         """Whether it runs no further task."""
@@ -107,13 +148,18 @@ class Group:
     def __init__(self, held: Held[Prepared], stamp: Stamp) -> None:
         self.held = held
         self.stamp = stamp
-        self.idle: list[Child] = []
-        """The one used last comes last, and is used first."""
+        self.idle: dict[Child, None] = {}
+        """The one used last comes last, and is used first. One that is on loan may be among them,
+        where the thread that took it was interrupted."""
         self.children = 0
         self.looked_at = -math.inf
         """When its environment was last looked at for damage, on the monotonic clock."""
         self.stale = False
         """Whether its bundle has changed since."""
+
+    def unused(self) -> list[Child]:
+        """Those that nobody has, in the order in which they are used."""
+        return [child for child in reversed(self.idle) if child.loan is None]
 
 
 class Pool:
@@ -133,13 +179,16 @@ class Pool:
         self._groups: dict[str, Group] = {}
         self._preparing: dict[str, anyio.Lock] = {}
         self._children = 0
-        self._waiting: deque[anyio.Event] = deque()
+        self._loans: set[Loan] = set()
+        self._waiting: deque[Loan] = deque()
+        """Those for whom there is no room in :attr:`_loans`, in the order of their coming."""
         self._reaping = anyio.CancelScope()
         self._closing = False
 
-    def take(self, path: str) -> Child | None:
+    def take(self, loan: Loan, path: str) -> Child | None:
         """A child that is ready to run a task of a bundle, from any thread.
 
+        :param loan: has it then, and is to be given back by :meth:`put` in any case.
         :param path: the bundle's folder, absolute.
         :returns: ``None`` where :meth:`lend` has to see to it.
         """
@@ -147,28 +196,47 @@ class Pool:
         if group is None or group.stamp.changed():
             return None
         with self._lock:
-            while group.idle:
-                child = group.idle.pop()
-                if child.session.usable:
-                    return child
-                self._drop(child)
-        return None
+            if len(self._loans) >= self._limit:
+                return None
+            for child in reversed(group.idle):
+                if child.loan is None:
+                    break
+            else:
+                return None
+            if not child.session.usable:
+                return None  # It has died, and ending it is the event loop's.
+            self._loans.add(loan)
+            loan.child = child
+            child.loan = loan
+            del group.idle[child]
+            return child
 
-    def put(self, child: Child) -> bool:
-        """Take a child back, from any thread.
+    def put(self, loan: Loan) -> bool:
+        """Take a child back, from any thread. Doing it again does nothing.
 
         :returns: whether that is all; if not, :meth:`take_back` has to see to it.
         """
-        child.used_at = time.monotonic()
+        child = loan.child
+        now = time.monotonic()
         with self._lock:
-            if child.spent or child.group.stale or self._waiting or self._closing:
+            if child is None and loan not in self._loans:
+                return True
+            if self._waiting or self._closing:
                 return False
-            child.group.idle.append(child)
+            if child is not None and child.loan is loan:
+                if child.spent or child.group.stale or not child.session.settled:
+                    return False
+                child.used_at = now
+                child.group.idle[child] = None
+                child.loan = None
+            self._loans.discard(loan)
+            loan.child = None
             return True
 
-    async def lend(self, case: Case, path: str) -> Child:
+    async def lend(self, loan: Loan, case: Case, path: str) -> Child:
         """A child that is ready to run a task of a bundle, started for it if need be.
 
+        :param loan: has it then, and is to be given back by :meth:`take_back` in any case.
         :param case: it learns what happens meanwhile.
         :param path: the bundle's folder, absolute.
         :raises Failure: it could not be had.
@@ -176,38 +244,44 @@ class Pool:
         rebuilt = False
         while True:
             group = await self._group(case, path)
-            if (child := self.take(path)) is not None:
+            if not await self._has_turn(loan):
+                continue  # The bundle may have changed meanwhile.
+            if (child := self._found(loan, group)) is not None:
                 child.session.process.drain()
                 child.begin(case)
                 return child
-            if self._room_for(group):
-                try:
-                    return await self._start(case, group)
-                except Failure as failure:
-                    # No task has run yet: once more, in an environment that is whole.
-                    if rebuilt or not await self.discard_damaged(case, group, failure):
-                        raise
-                    rebuilt = True
-                    continue
-            turn = anyio.Event()
-            with self._lock:
-                self._waiting.append(turn)
             try:
-                await turn.wait()
-            finally:
-                with self._lock:
-                    if turn in self._waiting:
-                        self._waiting.remove(turn)
+                return await self._start(loan, case, group)
+            except Failure as failure:
+                # No task has run yet: once more, in an environment that is whole.
+                if rebuilt or not await self.discard_damaged(case, group, failure):
+                    raise
+                rebuilt = True
 
-    async def take_back(self, child: Child) -> None:
-        """Take a child back, in the event loop: it is kept or ended, and who waits has a turn."""
+    async def take_back(self, loan: Loan) -> None:
+        """Take a child back, in the event loop: it is kept or ended, and who waits has a turn.
+
+        Doing it again does nothing. It must not be cancelled.
+        """
+        child = loan.child
+        if child is not None and child.loan is loan:
+            await child.session.settle()
         with self._lock:
-            if child.spent or child.group.stale or self._closing:
-                self._drop(child)
-            else:
-                child.group.idle.append(child)
-            if self._waiting:
-                self._waiting.popleft().set()
+            if child is not None and child.loan is loan:
+                child.used_at = time.monotonic()
+                child.group.idle[child] = None
+                child.loan = None
+                if child.spent or child.group.stale or self._closing:
+                    self._drop(child)
+            loan.child = None
+            if loan in self._waiting:
+                self._waiting.remove(loan)
+            self._loans.discard(loan)
+            while self._waiting and len(self._loans) < self._limit:
+                following = self._waiting.popleft()
+                assert following.turn is not None
+                self._loans.add(following)
+                following.turn.set()
 
     async def discard_damaged(self, case: Case, group: Group, failure: Failure) -> bool:
         """Whether a group's environment is damaged; then no child is started in it any more.
@@ -233,9 +307,9 @@ class Pool:
                 old = time.monotonic() - IDLE_SECONDS
                 with self._lock:
                     for group in self._groups.values():
-                        for child in [child for child in group.idle if child.used_at < old]:
-                            group.idle.remove(child)
-                            self._drop(child)
+                        for child in group.unused():
+                            if child.used_at < old:
+                                self._drop(child)
 
     async def close(self) -> None:
         """End every child, each in its own time, and leave every environment.
@@ -246,9 +320,8 @@ class Pool:
         with self._lock:
             self._closing = True
             groups = list(self._groups.values())
-            ended = [child for group in groups for child in group.idle]
+            ended = [child for group in groups for child in group.unused()]
             for child in ended:
-                child.group.idle.remove(child)
                 self._drop(child)
             for group in groups:
                 self._let_go_unused(group)
@@ -257,27 +330,47 @@ class Pool:
 
     # Within the event loop.
 
-    def _room_for(self, group: Group) -> bool:
-        """Whether one more child may be started; it counts from here on.
+    async def _has_turn(self, loan: Loan) -> bool:
+        """Wait until it is a call's turn.
+
+        :returns: whether it was at once, or since an earlier time.
+        """
+        with self._lock:
+            if loan in self._loans:
+                return True
+            if len(self._loans) < self._limit:
+                self._loans.add(loan)
+                return True
+            loan.turn = anyio.Event()
+            self._waiting.append(loan)
+        await loan.turn.wait()
+        return False
+
+    def _found(self, loan: Loan, group: Group) -> Child | None:
+        """A child of the group that nobody uses, else room for one, which counts from here on.
 
         Where there are enough, that child goes of another bundle which was not used for longest.
         """
         with self._lock:
+            for child in group.unused():
+                if child.session.usable:
+                    loan.child = child
+                    child.loan = loan
+                    del group.idle[child]
+                    return child
+                self._drop(child)
             if self._children >= self._limit:
-                idle = [child for other in self._groups.values() for child in other.idle]
-                if not idle:
-                    return False
-                oldest = min(idle, key=lambda child: child.used_at)
-                oldest.group.idle.remove(oldest)
-                self._drop(oldest)
+                unused = [child for other in self._groups.values() for child in other.unused()]
+                self._drop(min(unused, key=lambda child: child.used_at))
             self._children += 1
             group.children += 1
-            return True
+            return None
 
     def _drop(self, child: Child) -> None:
         # Under the lock. Its end is the holder's, which may still be at it for a moment.
         self._children -= 1
         child.group.children -= 1
+        del child.group.idle[child]
         child.held.let_go()
         self._let_go_unused(child.group)
 
@@ -285,7 +378,7 @@ class Pool:
         if (group.stale or self._closing) and group.children == 0:
             group.held.let_go()
 
-    async def _start(self, case: Case, group: Group) -> Child:
+    async def _start(self, loan: Loan, case: Case, group: Group) -> Child:
         wanted = self._settings.isolation
         try:
             held = await self._hold(
@@ -302,12 +395,12 @@ class Pool:
                 self._children -= 1
                 group.children -= 1
                 self._let_go_unused(group)
-                if self._waiting:
-                    self._waiting.popleft().set()
             raise
         forks = held.value.dialogue.forks
         downgraded = wanted is Isolation.FORK and not forks
-        return Child(self._settings, group, held, Isolation.FRESH if downgraded else wanted)
+        child = Child(self._settings, group, held, Isolation.FRESH if downgraded else wanted)
+        loan.child, child.loan = child, loan
+        return child
 
     async def _group(self, case: Case, path: str) -> Group:
         """The bundle, prepared as its files are now."""
@@ -334,8 +427,7 @@ class Pool:
         with self._lock:
             group.stale = True
             del self._groups[path]
-            idle, group.idle = group.idle, []
-            for child in idle:
+            for child in group.unused():
                 self._drop(child)
             self._let_go_unused(group)
 
@@ -353,10 +445,11 @@ async def _holding(
             held = Held(value)
             task_status.started(held)
             await held.wait()
-    except Failure as failure:
+    except Exception as error:
         if held is None:
             raise
-        _log.warning("while a child was ended: %s", failure)
+        # It must not end the calls of others, whose task group this is.
+        _log.warning("while a child was ended: %s", error, exc_info=not isinstance(error, Failure))
     finally:
         if held is not None:
             held.gone.set()

@@ -6,6 +6,7 @@ backend gives the resource usage that wait4(2) returns. And both infer the end f
 SIGCHLD, while here a grandchild that keeps a pipe open must delay nothing.
 """
 
+import fcntl
 import logging
 import os
 import resource
@@ -13,7 +14,11 @@ import select
 import signal
 import subprocess
 import sys
+import termios
+import threading
 import time
+import weakref
+from array import array
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from functools import partial
@@ -72,6 +77,8 @@ class Process:
         """How it ended; ``None`` while it runs."""
         self._popen = popen
         self._pipes = pipes
+        self.handing_on = threading.Lock()
+        """Held while what it has written is read and goes to a sink."""
         self._unread = select.poll()
         for descriptor, _ in pipes:
             self._unread.register(descriptor, select.POLLIN)
@@ -80,12 +87,15 @@ class Process:
         self._ended = anyio.Event()
         self._on_end = ended
         self._beside = beside
+        _running.add(self)
 
-    async def write(self, data: bytes) -> None:
-        """Write all of ``data`` to the process's standard input.
+    async def write(self, data: bytes) -> bool:
+        """Write ``data`` to the process's standard input.
 
         A process that has closed it, or died, takes no more: that is no error here, since the exit
         or the silence is what gets diagnosed.
+
+        :returns: whether it took all.
         """
         view = memoryview(data)
         while view and self.stdin is not None:
@@ -94,13 +104,25 @@ class Process:
             except BlockingIOError:
                 await anyio.wait_writable(self.stdin)
             except BrokenPipeError:
-                return
+                break
+        return not view
+
+    def unread_input(self) -> int:
+        """How many bytes of what was written to it the process has not read, where it is told."""
+        if self.stdin is None:
+            return 0
+        count = array("i", [0])
+        try:
+            fcntl.ioctl(self.stdin, termios.FIONREAD, count)
+        except OSError as error:  # not every system tells it to the end that writes
+            _log.debug("FIONREAD: %s", error)
+        return count[0]
 
     def close_stdin(self) -> None:
         if self.stdin is not None:
-            anyio.notify_closing(self.stdin)
-            os.close(self.stdin)
-            self.stdin = None
+            descriptor, self.stdin = self.stdin, None
+            anyio.notify_closing(descriptor)
+            os.close(descriptor)
 
     async def wait(self) -> Exit:
         """Wait until the process has ended and all that it wrote has reached the sinks."""
@@ -145,13 +167,26 @@ class Process:
 
         Called in the event loop's thread.
         """
-        for descriptor, sink in self._pipes:
-            _drain(descriptor, sink)
+        with self.handing_on:
+            for descriptor, sink in self._pipes:
+                _drain(descriptor, sink)
+
+    async def _pump(self, descriptor: int, sink: Sink) -> None:
+        while True:
+            await anyio.wait_readable(descriptor)
+            with self.handing_on:
+                try:
+                    data = os.read(descriptor, READ_BYTES)
+                except BlockingIOError:
+                    continue
+                sink(data)
+            if not data:
+                return
 
     async def _supervise(self) -> None:
         async with anyio.create_task_group() as pumps:
             for descriptor, sink in self._pipes:
-                pumps.start_soon(_pump, descriptor, sink)
+                pumps.start_soon(self._pump, descriptor, sink)
             if self._beside is not None:
                 pumps.start_soon(self._beside, self)
             await self._watch_exit()
@@ -315,6 +350,7 @@ async def spawn(
             popen, pipes, stdin=stdin_write, stdout=stdout_read, ended=ended, beside=beside
         )
         ours.callback(process.close_stdin)
+        ours.callback(_running.discard, process)
         failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
             # Shielded from the caller's cancellation: supervision ends when the process does, and
@@ -342,16 +378,21 @@ async def spawn(
             raise failure
 
 
-async def _pump(descriptor: int, sink: Sink) -> None:
-    while True:
-        await anyio.wait_readable(descriptor)
-        try:
-            data = os.read(descriptor, READ_BYTES)
-        except BlockingIOError:
-            continue
-        sink(data)
-        if not data:
-            return
+_running: "weakref.WeakSet[Process]" = weakref.WeakSet()
+
+
+def _leave_to_parent() -> None:
+    """In a process that was forked from this one: a child must see its worker's end of the pipes
+    close when the worker is gone."""
+    for process in list(_running):
+        for descriptor in (process.stdin, process.stdout, *(pipe for pipe, _ in process._pipes)):
+            if descriptor is not None:
+                os.close(descriptor)
+        process.stdin = None
+    _running.clear()
+
+
+os.register_at_fork(after_in_child=_leave_to_parent)
 
 
 def _drain(descriptor: int, sink: Sink) -> None:

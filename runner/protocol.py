@@ -166,7 +166,9 @@ class Connection:
             raise ProtocolViolation(str(error)) from None
 
     def initialize(self, params: dict[str, Any]) -> bytes:
-        return self._request(INITIALIZE, params)
+        request = self._request(INITIALIZE, params)
+        self.sending()
+        return request
 
     def execute(
         self,
@@ -175,21 +177,28 @@ class Connection:
         seed: int,
         inputs: Sequence[ValueRecord] = (),
     ) -> bytes:
-        """:param params: what :func:`runner.task.check_task` lets through."""
+        """A request that is open from :meth:`sending` on.
+
+        :param params: what :func:`runner.task.check_task` lets through.
+        """
         task = {"entrypoint": entrypoint, "params": params, "seed": seed}
         if inputs:
             task["inputs"] = msgspec.to_builtins(inputs)
         return self._request(EXECUTE, task)
 
     def shutdown(self) -> bytes:
-        return self._request(SHUTDOWN, {})
+        request = self._request(SHUTDOWN, {})
+        self.sending()
+        return request
+
+    def sending(self) -> None:
+        """The request that was made last is about to be written: its answer may come."""
+        self._pending = self.last_id
 
     def _request(self, method: str, params: dict[str, Any]) -> bytes:
         self.last_id += 1
         message = {"jsonrpc": "2.0", "id": self.last_id, "method": method, "params": params}
-        body = to_json(message)
-        self._pending = self.last_id
-        return encode_frame(body)
+        return encode_frame(to_json(message))
 
     def _message(self, frame: bytes) -> Message | None:
         try:

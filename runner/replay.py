@@ -209,6 +209,7 @@ class _Conversation:
             if self._only_loaded:
                 return
             dialogue.execute(Task(""))
+            dialogue.sending()
             dialogue.executed(self._receive(Phase.EXECUTE))
             for bad in self._bad:
                 raise dialogue.bad_output(bad)

@@ -1,5 +1,6 @@
 """The façade for synchronous code: ``Runner``, from any thread."""
 
+import os
 import threading
 import time
 import weakref
@@ -20,8 +21,9 @@ from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
 from runner.events import EventHandler, Phase
 from runner.flow import raise_reported
+from runner.pool import Child, Loan, Pool
 from runner.result import Check, Result
-from runner.settings import STARTUP_TIMEOUT, Isolation
+from runner.settings import BUILD_TIMEOUT, STARTUP_TIMEOUT, Isolation
 from runner.task import Task, check_task
 from runner.window import WINDOW, Outcome, Window, unless_raised
 
@@ -29,6 +31,8 @@ _T = TypeVar("_T")
 
 # A cancelled call ends its child, at worst by SIGKILL; this is how long its caller waits for that.
 CANCEL_SECONDS = 10.0
+
+_CLOSED = "the runner is closed"
 
 
 class Runner:
@@ -50,6 +54,8 @@ class Runner:
     :param lock: a file that ``check --lock-to`` wrote: the versions to install, whatever else the
         bundle's requirements would lead to today.
     :param startup_timeout: seconds until a child must have loaded the bundle.
+    :param build_timeout: seconds that making an environment may take, with the wait for another
+        process that makes it; ``None``: no limit.
     :param timeout: seconds that a task may take; by default what its bundle says, else no limit.
     :param memory_limit: bytes that a child may hold, with all that it starts; by default what its
         bundle says, else no limit.
@@ -63,6 +69,9 @@ class Runner:
         Each run has a child of its own then.
     :param on_event: called with every event of every run, from the event loop's thread or the one
         that calls: it must not block.
+    :raises ValueError: a number is none that it may be.
+
+    In a process that is forked from this one, it has children of its own.
     """
 
     def __init__(
@@ -75,6 +84,7 @@ class Runner:
         offline: bool = False,
         lock: str | PathLike[str] | None = None,
         startup_timeout: float = STARTUP_TIMEOUT,
+        build_timeout: float | None = BUILD_TIMEOUT,
         timeout: float | None = None,
         memory_limit: int | None = None,
         max_tasks: int | None = None,
@@ -83,7 +93,7 @@ class Runner:
         record: str | PathLike[str] | None = None,
         on_event: EventHandler | None = None,
     ) -> None:
-        self._inner = AsyncRunner(
+        made = AsyncRunner(
             python=python,
             isolation=isolation,
             children=children,
@@ -91,6 +101,7 @@ class Runner:
             offline=offline,
             lock=lock,
             startup_timeout=startup_timeout,
+            build_timeout=build_timeout,
             timeout=timeout,
             memory_limit=memory_limit,
             max_tasks=max_tasks,
@@ -100,13 +111,25 @@ class Runner:
             on_event=on_event,
         )
         self._paths: dict[str, str] = {}
-        self._lock = threading.Lock()
         self._closed = False
+        self._begin(made)
+        _runners.add(self)
+
+    def _begin(self, inner: AsyncRunner) -> None:
+        self._inner = inner
+        self._lock = threading.Lock()
         self._stack = ExitStack()
         self._portal: BlockingPortal | None = None
         # Also at the interpreter's exit: there the garbage collector would close the portal, whose
         # daemon thread no longer runs by then, and wait for it for ever.
         self._close_portal = weakref.finalize(self, self._stack.close)
+
+    def _begin_in_fork(self) -> None:
+        """Leave the children to the process that this one was forked from, and have others."""
+        self._close_portal.detach()
+        # What would end them, with a thread that is not in this process, must not be collected.
+        _left_behind.append((self._inner, self._stack, self._portal))
+        self._begin(self._inner.anew())
 
     def __enter__(self) -> "Runner":
         return self
@@ -144,8 +167,8 @@ class Runner:
         :returns: what its result comes in; its ``cancel()`` ends the task.
         :raises RuntimeError: the runner is closed.
         """
-        run = partial(self._inner._execute, bundle, task, on_event)
-        return self._started().start_task_soon(run)
+        self._started()
+        return self._start_soon(partial(self._inner._execute, bundle, task, on_event))
 
     def prepare(self, bundle: str | PathLike[str]) -> Future[Check]:
         """Start to build a bundle's environment and to load it once, and return at once.
@@ -153,7 +176,8 @@ class Runner:
         :returns: what :meth:`check` gives; its ``cancel()`` ends the build.
         :raises RuntimeError: the runner is closed.
         """
-        return self._started().start_task_soon(partial(self._inner.check, bundle, build=True))
+        self._started()
+        return self._start_soon(partial(self._inner.check, bundle, build=True))
 
     def map(
         self,
@@ -206,10 +230,25 @@ class Runner:
         calls: "_Calls | None" = None,
     ) -> Result:
         """:param calls: may stop it."""
-        pool = self._inner._pool if self._portal is not None and not self._closed else None
-        child = None if pool is None else pool.take(self._path(bundle))
-        if pool is None or child is None:
-            return self._call(partial(self._inner._execute, bundle, task), calls)
+        if calls is not None:
+            calls.check()
+        if self._portal is not None and not self._closed:
+            pool, loan = self._inner._pool, Loan(self._recover)
+            try:
+                child = pool.take(loan, self._path(bundle))
+                if child is not None:
+                    result = self._lent(child, task, calls)
+                    if result is not None:
+                        return result
+            finally:
+                self._give_back(pool, loan)
+        return self._call(partial(self._inner._execute, bundle, task), calls)
+
+    def _lent(self, child: Child, task: Task, calls: "_Calls | None") -> Result | None:
+        """Run a task in this thread.
+
+        :returns: ``None`` where it is to run in another child.
+        """
         began = time.monotonic()
         case = Case(self._inner._on_event)
         session = child.session
@@ -217,32 +256,41 @@ class Runner:
             check_task(task)
             if session.process.unread():
                 # What the task before has written last is not this one's.
-                self._call(session.take_unread, calls)
+                self._call_begun(session.take_unread, calls)
             child.begin(case)
             with case.journal.phase(Phase.EXECUTE):
                 request = session.request(task.named(child.default_entrypoint))
                 if calls is None:
-                    response = session.try_execute(request, child.time_limit)
+                    response = session.direct.execute(request, child.time_limit)
                 else:
-                    with calls.under_way(session.interrupt):
-                        response = session.try_execute(request, child.time_limit)
+                    with calls.under_way(session.direct.interrupt):
+                        response = session.direct.execute(request, child.time_limit)
                 if response is None or response.error is not None:
                     spent = time.monotonic() - began
-                    done = self._call(
-                        partial(self._inner._go_on, case, child, response, spent), calls
-                    )
+                    go_on = partial(self._inner._go_on, case, child, response, spent)
+                    done = self._call_begun(go_on, calls)
                 else:
                     executed = session.dialogue.executed(response)
                     done = session.outputs(executed), executed
             return child.result(case, began, *done)
-        except (KeyboardInterrupt, _Stopped):
-            self._call(session.abandon)
-            raise
         except Exception as error:  # noqa: BLE001 - raised, with its report
+            if child.missed(error):
+                return None
             raise_reported(case, error)
+
+    def _give_back(self, pool: Pool, loan: Loan) -> None:
+        done = False
+        try:
+            done = pool.put(loan)
         finally:
-            if not pool.put(child):
-                self._call(partial(pool.take_back, child))
+            if not done:
+                # In the event loop, where nothing interrupts it. What comes in the way here only
+                # ends the wait for it.
+                wait([self._recover(loan)])
+
+    def _recover(self, loan: Loan) -> "Future[None]":
+        assert self._portal is not None
+        return self._portal.start_task_soon(self._inner._pool.take_back, loan)
 
     def _path(self, bundle: str | PathLike[str]) -> str:
         """Remembered where it is absolute: making a path takes longer than finding a child."""
@@ -288,6 +336,13 @@ class Runner:
                 calls.stop()
 
     def _call(self, function: Callable[[], Awaitable[_T]], calls: "_Calls | None" = None) -> _T:
+        self._started()
+        return self._call_begun(function, calls)
+
+    def _call_begun(
+        self, function: Callable[[], Awaitable[_T]], calls: "_Calls | None" = None
+    ) -> _T:
+        """As :meth:`_call`, also while the runner is being closed: it waits for what has begun."""
         ended = threading.Event()
 
         async def call() -> _T:
@@ -296,7 +351,7 @@ class Runner:
             finally:
                 ended.set()
 
-        future = self._started().start_task_soon(call)
+        future = self._start_soon(call)
         try:
             with nullcontext() if calls is None else calls.under_way(future.cancel):
                 wait([future])
@@ -307,15 +362,35 @@ class Runner:
             raise
         return future.result()
 
-    def _started(self) -> BlockingPortal:
+    def _start_soon(self, function: Callable[[], Awaitable[_T]]) -> "Future[_T]":
+        assert self._portal is not None
+        try:
+            return self._portal.start_task_soon(function)
+        except RuntimeError:
+            if self._closed:
+                raise RuntimeError(_CLOSED) from None
+            raise
+
+    def _started(self) -> None:
         with self._lock:
+            if self._closed:
+                raise RuntimeError(_CLOSED)
             if self._portal is None:
-                if self._closed:
-                    raise RuntimeError("the runner is closed")
                 portal = self._stack.enter_context(start_blocking_portal())
                 self._stack.enter_context(portal.wrap_async_context_manager(self._inner))
                 self._portal = portal
-            return self._portal
+
+
+_runners: "weakref.WeakSet[Runner]" = weakref.WeakSet()
+_left_behind: list[object] = []
+
+
+def _begin_in_fork() -> None:
+    for runner in list(_runners):
+        runner._begin_in_fork()
+
+
+os.register_at_fork(after_in_child=_begin_in_fork)
 
 
 class _Stopped(BaseException):
@@ -329,6 +404,11 @@ class _Calls:
         self._lock = threading.Lock()
         self._stops: dict[int, Callable[[], object]] = {}
         self._stopped = False
+
+    def check(self) -> None:
+        """:raises _Stopped: it was stopped."""
+        if self._stopped:
+            raise _Stopped
 
     @contextmanager
     def under_way(self, stop: Callable[[], object]) -> Iterator[None]:

@@ -2,7 +2,6 @@
 
 import math
 import os
-import select
 import signal
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -20,6 +19,7 @@ from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.report import ChildInfo
 from runner.dialogue import BadOutput, Dialogue, Launch, NotStarted, OverMemory, Start, TimedOut
+from runner.direct import Direct
 from runner.environment import installed_modules
 from runner.events import Origin, Phase, Stream
 from runner.memory_group import MemoryGroup, memory_group
@@ -52,7 +52,7 @@ class Session:
     """A live child that has loaded the bundle. Made by :func:`open_session`; one call at a time.
 
     The event loop watches what the child writes to its output and error, and its end. The wire is
-    read by whoever waits for an answer: the loop, or a thread that calls :meth:`try_execute`.
+    read by whoever waits for an answer: the loop, or a thread that calls :attr:`direct`.
     """
 
     def __init__(
@@ -67,20 +67,24 @@ class Session:
         self._memory_limit = launch.memory_limit
         self._group = group
         self._bulk = bulk
-        self._asleep, self._awake = wake
-        self._poll = select.poll()
+        self._wake = wake
         self._broken = False
+        # Of two in the event loop, one is a call whose thread was interrupted: it ends soon.
+        self._in_loop = anyio.Lock(fast_acquire=True)
         self._info: ChildInfo
         self.dialogue = Dialogue(case, launch)
         self.process: Process
+        self.direct: Direct
+        """The way to the child for a thread."""
 
     def begin(self, case: Case) -> None:
         """From here on, what the child does is for this case, which knows all but the child."""
         case.child = msgspec.structs.replace(self._info)
         if self._group is not None:
             self._group.killed()  # what the task before has survived is not this one's
-        self._case = case
-        self.dialogue.begin(case)
+        with self.process.handing_on:  # what that one has written, neither
+            self._case = case
+            self.dialogue.begin(case)
 
     @property
     def usable(self) -> bool:
@@ -92,16 +96,27 @@ class Session:
             and not (self._broken or dialogue.wire_closed)
         )
 
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left of the task that it ran last."""
+        return self.dialogue.settled and not self.direct.interrupted
+
+    @property
+    def untouched(self) -> bool:
+        """Whether the child has ended before it had read a request, so that no task has begun."""
+        return self.dialogue.half_sent or (
+            self.dialogue.waiting and self.process.unread_input() > 0
+        )
+
     def started(self, process: Process) -> None:
         self.process = process
+        self.direct = Direct(self.dialogue, process, self._wake)
         self._bulk.started()
-        self._poll.register(process.stdout, select.POLLIN)
-        self._poll.register(self._asleep, select.POLLIN)
 
     def on_end(self) -> None:
         """The process has ended, and all that it wrote to its output and error is here."""
         anyio.notify_closing(self.process.stdout)
-        os.write(self._awake, b"\0")
+        self.direct.wake()
 
     async def keep_to_memory(self, process: Process) -> None:
         """See that the child keeps to its memory limit, where the kernel does not."""
@@ -133,7 +148,7 @@ class Session:
         request = self.dialogue.initialize(self._bulk.folder, fork=fork)
         await self._send(request, limit)
         response = await self.receive(Phase.LOAD, limit)
-        await self._settle(response)
+        await self._learn_more(response)
         self.dialogue.loaded(response)
         assert self._case.child is not None
         self._info = msgspec.structs.replace(self._case.child)
@@ -153,35 +168,30 @@ class Session:
         else:
             request = self.request(task)
         limit = TimeLimit(timeout)
-        try:
+        async with self._in_loop:
+            self.dialogue.sending()
             await self._send(request, limit)
             response = await self.receive(Phase.EXECUTE, limit)
-        except anyio.get_cancelled_exc_class():
-            await self.abandon()
-            raise
-        return await self.executed(response)
+            return await self.executed(response)
 
     async def go_on(
         self, response: Message | None, timeout: float | None, spent: float
     ) -> tuple[dict[str, bytes | memoryview], Executed]:
-        """Go on where :meth:`try_execute` has left off, after so many seconds.
+        """Go on where a thread has left off, after so many seconds.
 
         :raises Failure: whatever went wrong.
         """
-        if response is None:
-            try:
+        async with self._in_loop:
+            if response is None:
                 response = await self.receive(Phase.EXECUTE, TimeLimit(timeout, spent))
-            except anyio.get_cancelled_exc_class():
-                await self.abandon()
-                raise
-        return await self.executed(response)
+            return await self.executed(response)
 
     async def executed(self, response: Message) -> tuple[dict[str, bytes | memoryview], Executed]:
         """Judge the answer to a task, and take its outputs.
 
         :raises Failure: whatever went wrong.
         """
-        await self._settle(response)
+        await self._learn_more(response)
         executed = self.dialogue.executed(response)
         if any(record.data is None for record in executed.outputs):
             # In a thread: they are large.
@@ -190,6 +200,8 @@ class Session:
 
     async def shutdown(self) -> None:
         """Let the child end by itself; one that does not is killed, and the journal says so."""
+        if self.dialogue.violation is not None or not self.dialogue.settled:
+            return  # Nothing that it would say can be understood: it is killed.
         with anyio.move_on_after(SHUTDOWN_SECONDS):
             await self.process.write(self.dialogue.shutdown())
             self.process.close_stdin()
@@ -204,23 +216,25 @@ class Session:
         """Hand on what the child has written since its last answer."""
         self.process.drain()
 
-    async def abandon(self) -> None:
-        """End the task that is under way, if one is, because nobody waits for it any more."""
-        self._forget_interrupt()
-        if not self.dialogue.waiting:
+    async def settle(self) -> None:
+        """End the task that is under way, if one is, because nobody waits for it any more.
+
+        It cannot be cancelled. Where nothing is left of the task, the child is as it was before.
+        """
+        if self.settled:
             return
         with anyio.CancelScope(shield=True):
-            if not (self.dialogue.forks and await self._end_fork(None)):
-                await self.process.end(0)
-
-    def _forget_interrupt(self) -> None:
-        """Forget that :meth:`interrupt` was called."""
-        with suppress(BlockingIOError):
-            os.read(self._asleep, READ_BYTES)
-
-    def interrupt(self) -> None:
-        """Have :meth:`try_execute` return in the thread that waits in it, from any other."""
-        os.write(self._awake, b"\0")
+            async with self._in_loop:
+                self.direct.forget_interrupt()
+                self._read()
+                if self.dialogue.half_sent or (
+                    self.dialogue.waiting
+                    and not (self.dialogue.forks and await self._end_fork(None))
+                ):
+                    await self.process.end(0)
+                    return
+                self.dialogue.forget_answer()
+                self._bulk.discard()
 
     async def receive(self, phase: Phase, limit: TimeLimit) -> Message:
         """The next message.
@@ -250,9 +264,9 @@ class Session:
 
     async def _send(self, request: bytes, limit: TimeLimit) -> None:
         with anyio.CancelScope(deadline=limit.deadline):
-            await self.process.write(request)
+            self.dialogue.half_sent = not await self.process.write(request)
 
-    async def _settle(self, response: Message) -> None:
+    async def _learn_more(self, response: Message) -> None:
         """Learn what an error answer does not say, before it is judged."""
         error = response.error if isinstance(response, Response) else None
         if error is None:
@@ -296,6 +310,8 @@ class Session:
                 break
             left -= len(data)
             self.dialogue.feed_wire(data)
+            if not data:
+                break
         if ended is not None and self.dialogue.exit is None:
             self._killed_by_group()
             self.dialogue.end(ended)
@@ -303,7 +319,9 @@ class Session:
     async def _end_hung(self) -> None:
         """End what does not answer, and let it say first where it stands."""
         with anyio.CancelScope(shield=True):
-            if self.dialogue.forks and await self._end_fork(signal.SIGABRT):
+            # One that has not read the request whole has not forked for it.
+            forks = self.dialogue.forks and not self.dialogue.half_sent
+            if forks and await self._end_fork(signal.SIGABRT):
                 return
             self.process.send_signal(signal.SIGABRT)
             with anyio.move_on_after(STACKS_SECONDS):
@@ -324,7 +342,7 @@ class Session:
             # Again and again: it may not have forked yet.
             await anyio.to_thread.run_sync(self.process.signal_forks, number)
             with anyio.move_on_after(seconds):
-                while self.process.exit is None and not self.dialogue.wire_closed:
+                while self.usable:
                     if self.dialogue.answer() is not None:
                         self.process.drain()
                         return True
@@ -335,61 +353,6 @@ class Session:
             number, seconds = signal.SIGKILL, AGAIN_SECONDS
         return False
 
-    # The same from a thread, without the event loop.
-
-    def try_execute(self, request: bytes, timeout: float | None) -> Response | None:
-        """Send a request and wait for its answer in this thread.
-
-        :param timeout: seconds to wait for it.
-        :returns: the answer; ``None`` where :meth:`receive`, in the event loop, is to say what has
-            become of it: the time ran out, the child ended, its answer is no answer.
-        """
-        deadline = math.inf if timeout is None else time.monotonic() + timeout
-        descriptor, dialogue = self.process.stdout, self.dialogue
-        if not self._write(request, deadline):
-            return None
-        left: int | None = None
-        while True:
-            try:
-                # Before it is waited for: a child on this processor may have answered already.
-                data = os.read(descriptor, READ_BYTES)
-            except BlockingIOError:
-                pass
-            else:
-                dialogue.feed_wire(data)
-                if (response := dialogue.answer()) is not None:
-                    return response
-                if not data or dialogue.violation is not None:
-                    return None
-            if timeout is not None:
-                left = math.ceil((deadline - time.monotonic()) * 1000)
-                if left <= 0:
-                    return None
-            ready = self._poll.poll(left)
-            if len(ready) != 1 or ready[0][0] != descriptor:
-                return None
-
-    def _write(self, request: bytes, deadline: float) -> bool:
-        stdin = self.process.stdin
-        if stdin is None:
-            return False
-        written = 0
-        while True:
-            try:
-                written += os.write(stdin, memoryview(request)[written:] if written else request)
-                if written == len(request):
-                    return True
-            except BlockingIOError:
-                poll = select.poll()
-                poll.register(stdin, select.POLLOUT)
-                poll.register(self._asleep, select.POLLIN)
-                left = deadline - time.monotonic()
-                ready = poll.poll(None if left == math.inf else math.ceil(max(0, left) * 1000))
-                if len(ready) != 1 or ready[0][0] != stdin:
-                    return False
-            except BrokenPipeError:
-                return False
-
     def request(self, task: Task) -> bytes:
         """The request to run a task, whose inputs are on their way then.
 
@@ -397,6 +360,8 @@ class Session:
         """
         if not task.inputs:
             return self.dialogue.execute(task)
+        # The child would take what is left of them for the next task's.
+        self.dialogue.half_sent = True
         try:
             inputs = self._bulk.send(task.inputs, self.dialogue.request_id + 1)
         except OSError as error:

@@ -1,5 +1,6 @@
 """How a runner runs, as its caller wants it."""
 
+import math
 import os
 from collections.abc import Mapping
 from enum import Enum
@@ -11,6 +12,12 @@ from runner.bundle import Bundle
 
 STARTUP_TIMEOUT = 120.0
 """Seconds that a child has from its start until it has loaded the bundle, unless set."""
+
+BUILD_TIMEOUT = 3600.0
+"""Seconds that making an environment may take, with the wait for another builder, unless set."""
+
+_MORE_THAN_NONE = ("startup_timeout", "build_timeout", "timeout", "memory_limit", "max_rss")
+_AT_LEAST_ONE = ("children", "max_tasks")
 
 
 class Isolation(str, Enum):
@@ -31,6 +38,8 @@ class Settings(Struct, frozen=True, kw_only=True):
         specifier, a path; ``None``: what the bundle accepts decides.
     :param fresh_venv: build an environment for each run and remove it after.
     :param startup_timeout: seconds until the child must have loaded the bundle.
+    :param build_timeout: seconds that making an environment may take, with the wait for another
+        builder; ``None``: no limit.
     :param timeout: seconds that a task may take; ``None``: what the bundle says, else no limit.
     :param memory_limit: bytes that a child may hold, with all that it starts; ``None``: what the
         bundle says, else no limit.
@@ -43,11 +52,13 @@ class Settings(Struct, frozen=True, kw_only=True):
     :param max_tasks: after how many tasks a child is replaced; ``None``: never.
     :param max_rss: a child is replaced that has more bytes of resident memory than these after a
         task; ``None``: never.
+    :raises ValueError: a number is none that it may be; the message names it.
     """
 
     python: str | None = None
     fresh_venv: bool = False
     startup_timeout: float = STARTUP_TIMEOUT
+    build_timeout: float | None = BUILD_TIMEOUT
     timeout: float | None = None
     memory_limit: int | None = None
     cache: Path | None = None
@@ -57,6 +68,16 @@ class Settings(Struct, frozen=True, kw_only=True):
     children: int | None = None
     max_tasks: int | None = None
     max_rss: int | None = None
+
+    def __post_init__(self) -> None:
+        for name in _MORE_THAN_NONE:
+            value = getattr(self, name)
+            if value is not None and not 0 < value < math.inf:
+                raise ValueError(f"{name} must be more than 0, and finite, not {value!r}")
+        for name in _AT_LEAST_ONE:
+            value = getattr(self, name)
+            if value is not None and not (type(value) is int and value >= 1):
+                raise ValueError(f"{name} must be an integer of at least 1, not {value!r}")
 
     def environ(self) -> Mapping[str, str]:
         """The worker's variables, for uv."""
