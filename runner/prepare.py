@@ -172,6 +172,7 @@ async def prepared(
                         uv=find_uv(),
                         environ=settings.environ(),
                         fresh=settings.fresh_venv,
+                        timeout=settings.build_timeout,
                     )
                 )
         launch = Launch(

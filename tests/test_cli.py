@@ -226,6 +226,14 @@ def test_a_fresh_environment_is_gone_after_the_run(
     assert not list(cache.rglob("pyvenv.cfg"))
 
 
+def test_an_environment_that_takes_too_long_is_named(
+    command: Command, bundle: Path, tmp_path: Path
+) -> None:
+    done = command("exec", bundle, "--fresh-venv", "--build-timeout", "0.001")
+    assert done.returncode == 11
+    assert "error[environment-timeout]" in done.stderr
+
+
 def test_a_report_file_is_written_on_failure_and_removed_on_success(
     command: Command, bundle: Path, tmp_path: Path
 ) -> None:

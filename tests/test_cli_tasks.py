@@ -383,7 +383,7 @@ def test_options_hold_for_many_tasks_too(run: Run, bundle: Path, tmp_path: Path)
     line = lines_of(run([{}], "--memory-limit", "100MiB").stdout)[0]
     assert line["report"]["code"] == "out-of-memory"
     done = run([{}], "--lock", tmp_path / "missing.txt")
-    assert done.returncode == 11 and "missing.txt cannot be read" in done.stderr
+    assert done.returncode == 11 and "error[environment-failed]: the lock" in done.stderr
     (bundle / "requirements.txt").write_text("a-package-that-is-in-no-cache\n")
     assert "index-unreachable" in run([{}], "--offline").stderr
 

@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from runner.cli.arguments import param, seconds, size
-from runner.settings import STARTUP_TIMEOUT
+from runner.settings import BUILD_TIMEOUT, STARTUP_TIMEOUT
 
 Parser = argparse.ArgumentParser
 
@@ -61,6 +61,13 @@ def run() -> Parser:
         metavar="FILE",
         type=Path,
         help="install the versions in this file, which check --lock-to has written",
+    )
+    parser.add_argument(
+        "--build-timeout",
+        metavar="S",
+        type=seconds,
+        default=BUILD_TIMEOUT,
+        help="seconds that making the environment may take (default: %(default)g)",
     )
     parser.add_argument(
         "--startup-timeout",

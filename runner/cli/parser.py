@@ -140,7 +140,7 @@ def _read_exec(given: argparse.Namespace) -> Exec:
         entrypoint=given.entrypoint,
         param=given.param,
         params=given.params,
-        seed=given.seed or "0",
+        seed="0" if given.seed is None else given.seed,
         tasks=given.tasks,
         output=given.output,
     )
@@ -284,7 +284,7 @@ def _read_matrix(given: argparse.Namespace) -> Matrix:
         entrypoint=given.entrypoint,
         param=given.param,
         params=given.params,
-        seed=given.seed or "0",
+        seed="0" if given.seed is None else given.seed,
         jobs=given.jobs,
         json=given.json,
     )
@@ -357,6 +357,7 @@ def _settings(
     return Settings(
         python=given.python,
         fresh_venv=given.fresh_venv or _flag(given.environ, "MODELOPS_FORCE_FRESH_VENV"),
+        build_timeout=given.build_timeout,
         startup_timeout=given.startup_timeout,
         timeout=timeout,
         offline=given.offline,

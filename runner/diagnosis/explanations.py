@@ -192,7 +192,10 @@ EXPLANATIONS: dict[Code, Explanation] = {
     ),
     Code.ENVIRONMENT_TIMEOUT: Explanation(
         ("A slow line, a large download, a build from source, a wait for another builder.",),
-        ("Try it again: what was downloaded is kept in uv's cache.",),
+        (
+            "Try it again: what was downloaded is kept in uv's cache.",
+            "Give it longer: `--build-timeout`, `Runner(build_timeout=)`; an hour unless set.",
+        ),
     ),
     Code.ENVIRONMENT_FAILED: Explanation(
         ("uv failed in a way that the runner does not know; the report has uv's own words.",),

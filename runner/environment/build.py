@@ -388,5 +388,8 @@ def _timed_out(source: Source, uv: Uv, timeout: float) -> Finding:
         summary=f"the environment of {name} was not built within {timeout:g} s",
         explanation=f"When the time was up, {what}. Nothing half-built is left; what uv has"
         " downloaded stays in its cache.",
-        hints=[Hint(title="run it again: the next build starts from uv's cache")],
+        hints=[
+            Hint(title="run it again: the next build starts from uv's cache"),
+            Hint(title="or give it longer than --build-timeout says"),
+        ],
     )
