@@ -49,9 +49,10 @@ def _list(listed: list[Entry], cache: Path, json: bool) -> str:
 
 def _line(entry: Entry) -> str:
     bundles = printable(", ".join(entry.bundles))
-    used = "in use" if entry.in_use else f"used {_ago(entry.seconds_unused)} ago"
+    used = "in use" if entry.in_use else f"used {_duration(entry.seconds_unused)} ago"
+    age = "" if entry.seconds_old is None else f"{_duration(entry.seconds_old)} old"
     facts = [f"{entry.key:<20}", f"{entry.kind:<11}", f"{entry.python or '':<8}"]
-    facts += [f"{size_text(entry.size):>9}", f"{used:<20}", bundles]
+    facts += [f"{size_text(entry.size):>9}", f"{age:<14}", f"{used:<20}", bundles]
     return "  ".join(facts).rstrip() + "\n"
 
 
@@ -110,7 +111,7 @@ def size_text(size: int) -> str:
     return f"{size} B"
 
 
-def _ago(seconds: float) -> str:
+def _duration(seconds: float) -> str:
     for unit, name in _UNITS:
         if seconds >= 2 * unit:
             return f"{seconds / unit:.0f} {name}"

@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeAlias
 
@@ -59,6 +60,13 @@ class Entry(Struct, frozen=True, kw_only=True):
     @property
     def seconds_unused(self) -> float:
         return max(0.0, time.time() - self.last_used)
+
+    @property
+    def seconds_old(self) -> float | None:
+        """Since it was built; ``None`` where nothing says when."""
+        if self.created_at is None:
+            return None
+        return max(0.0, time.time() - datetime.fromisoformat(self.created_at).timestamp())
 
 
 def entries(cache: Path) -> list[Entry]:
