@@ -101,6 +101,14 @@ def uv_environ(environ: Mapping[str, str]) -> dict[str, str]:
     return {**kept, "UV_NO_EDITABLE": "1", "UV_PYTHON_DOWNLOADS": "never"}
 
 
+def build_environ(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
+    """The variables for uv, or a build backend, that works in a folder of a staging folder."""
+    # What a build that is killed leaves there goes with the staging folder.
+    temporary = folder.parent / "tmp"
+    temporary.mkdir(exist_ok=True)
+    return {**uv_environ(environ), **_link_mode(environ, folder), "TMPDIR": str(temporary)}
+
+
 async def run_uv(
     uv: Uv,
     step: Step,
@@ -112,11 +120,12 @@ async def run_uv(
     """Run uv to its end; what it writes is streamed as it comes.
 
     :param step: what it makes.
+    :param cwd: within a staging folder, whose ``tmp`` is where it puts what is temporary.
     :raises Failure: it failed, or could not be started. Then, and when the call is cancelled, the
         case's evidence has what it said.
     """
     argv = [str(uv.path), *arguments, "--color", "never", "--no-progress"]
-    variables = {**uv_environ(uv.environ), **_link_mode(uv.environ, cwd), **(extra_environ or {})}
+    variables = {**build_environ(uv.environ, cwd), **(extra_environ or {})}
     if step == "bundle":
         # What was built here has no hash to be checked.
         variables.pop("UV_REQUIRE_HASHES", None)

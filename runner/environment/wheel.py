@@ -34,7 +34,7 @@ from runner.environment.keys import (
 from runner.environment.once import STAGED, built_once
 from runner.environment.seal import seal
 from runner.environment.store import Manifest
-from runner.environment.uv_run import Uv, make_venv, run_uv, uv_environ
+from runner.environment.uv_run import Uv, build_environ, make_venv, run_uv
 from runner.environment.whole import new_manifest, python_of
 from runner.process import spawn
 
@@ -199,7 +199,7 @@ async def _get_requires(system: BuildSystem, backend: Path, uv: Uv, copy: Path) 
     path = os.pathsep.join([str(backend / "bin"), uv.environ.get("PATH", os.defpath)])
     async with spawn(
         [str(python_of(backend)), "-c", _GET_REQUIRES, system.build_backend, str(answer)],
-        env={**uv_environ(uv.environ), "VIRTUAL_ENV": str(backend), "PATH": path},
+        env={**build_environ(uv.environ, copy), "VIRTUAL_ENV": str(backend), "PATH": path},
         cwd=copy,
         stdout=_ignore,
         stderr=_ignore,
