@@ -14,7 +14,6 @@ import os
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 from typing import Generic, TypeVar
@@ -63,22 +62,14 @@ class Loan:
     """One call's right to a child, from :meth:`Pool.take` or :meth:`Pool.lend` on.
 
     Each step leaves it so that it can be given back, whatever interrupts the thread and wherever.
-
-    :param lost: called where it goes without having been given back, from any thread: an interrupt
-        has come in the very moment in which it was.
     """
 
-    __slots__ = ("_lost", "child", "turn")
+    __slots__ = ("child", "turn")
 
-    def __init__(self, lost: "Callable[[Loan], object] | None" = None) -> None:
+    def __init__(self) -> None:
         self.child: Child | None = None
         self.turn: anyio.Event | None = None
         """Set once it is this call's turn, where it has to wait."""
-        self._lost = lost
-
-    def __del__(self) -> None:
-        if self.child is not None and self._lost is not None:
-            self._lost(self)
 
 
 class Child:
