@@ -21,7 +21,8 @@ from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
 from runner.events import EventHandler, Phase
 from runner.flow import raise_reported
-from runner.pool import Child, Loan, Pool
+from runner.loans import Child, Loan
+from runner.pool import Pool
 from runner.result import Check, Result
 from runner.settings import BUILD_TIMEOUT, STARTUP_TIMEOUT, Isolation
 from runner.task import Task, check_task
