@@ -20,10 +20,20 @@ from bundle_protocol import (
     bulk,  # noqa: F401 - else each fork with large outputs would import it anew
     process,
 )
+from bundle_protocol.describe import describe_exception, summarize
+from bundle_protocol.descriptors import Descriptors
+from bundle_protocol.messages import ErrorCode, RequestError
+from bundle_protocol.open_files import OpenFiles
+from bundle_protocol.orphans import Orphans
 from bundle_protocol.wire import Wire
 
-_NOTHING, _BEGUN, _DONE = 0, 1, 2
+TYPE_CHECKING = False  # Importing typing takes 2 ms.
+if TYPE_CHECKING:
+    from typing import NoReturn
 
+# How far a task's process has come with its answer. One that ends before it is answered for, one
+# that ends in the midst of it leaves a wire that nobody can write to any more.
+_UNANSWERED, _ANSWERING, _ANSWERED = 0, 1, 2
 
 # jemalloc's, which pyarrow brings: it holds its locks itself across a fork, and the fork goes on
 # without the thread (jemalloc's background_thread_postfork_child).
@@ -127,27 +137,41 @@ class Forker:
         self.forked = False
         """Whether this is a task's process."""
         self._wire = wire
-        # Shared with the forks: whether the answer was written, which no exit status tells.
+        self._orphans = Orphans()
+        # Shared with the forks, because no exit status tells it.
         self._progress = mmap.mmap(-1, 1)
         # What the bundle set is for its own processes: it must not reap those that tasks run in.
         self._on_sigchld = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
         # What is imported by now is not looked at by the garbage collector again, which would
         # copy the pages that it is on in each fork.
         gc.collect()
+        self._open_files = OpenFiles()
         if hasattr(gc, "freeze"):
             gc.freeze()
+        self._descriptors = Descriptors()
 
     def fork(self) -> Ended | None:
         """Forks. In the task's process, sets ``forked`` and returns at once.
 
         In this one, returns once the task's process has ended: how, unless it has answered.
+
+        Raises:
+            RequestError: ``INTERNAL_ERROR``; the system has no process or no memory for it.
         """
-        self._progress[0] = _NOTHING
+        self._progress[0] = _UNANSWERED
         process.flush_console()
+        self._descriptors.restore()
         began = time.perf_counter()
         own = os.getpid()
-        with self._wire.kept():
-            pid = os.fork()
+        try:
+            with self._wire.kept():
+                pid = os.fork()
+        except OSError as error:
+            raise RequestError(
+                ErrorCode.INTERNAL_ERROR,
+                f"no process could be forked for the task: {summarize(error)}",
+                {"exception": describe_exception(error)},
+            ) from error
         if pid == 0:
             self.forked = True
             signal.signal(signal.SIGCHLD, self._on_sigchld)
@@ -160,20 +184,34 @@ class Forker:
         # a group.
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(pid, signal.SIGKILL)
-        if self._progress[0] == _DONE:
+        if self._progress[0] == _ANSWERED:
             os.waitpid(pid, 0)
+            self._orphans.end()
             return None
         ended = Ended(pid, time.perf_counter() - began)
-        if self._progress[0] == _BEGUN:
+        self._orphans.end()
+        if self._progress[0] == _ANSWERING:
             _end_likewise(ended)
         return ended
 
     def send(self, body: bytes) -> None:
         """Writes the answer, in the task's process, and ends it."""
-        self._progress[0] = _BEGUN
+        # Before: whoever has the answer may look at the files.
+        self._open_files.flush()
+        self._progress[0] = _ANSWERING
         self._wire.send(body)
-        self._progress[0] = _DONE
+        self._progress[0] = _ANSWERED
         os._exit(0)
+
+    def leave(self, status: int) -> NoReturn:
+        """Ends a task's process without an answer.
+
+        What the bundle wants done at the exit is done when the child ends: it would be done to what
+        the other tasks still need.
+        """
+        process.flush_console()
+        self._open_files.flush()
+        os._exit(status)
 
 
 def _end_likewise(ended: Ended) -> None:

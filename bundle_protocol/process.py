@@ -15,7 +15,10 @@ from collections.abc import Callable
 from bundle_protocol.messages import ExitStatus
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
-_prctl: Callable[..., int] | None = None  # None without ctypes.
+_PR_SET_CHILD_SUBREAPER = 36
+# None without ctypes.
+_prctl: Callable[..., int] | None = None
+_fflush: Callable[..., int] | None = None
 _IOLBF = 1  # stdio.h, on Linux and macOS alike
 _STACKS_BYTES = 2 << 30
 """What 256 threads ask for, at the usual 8 MiB (ulimit -s) for a stack, and hardly use."""
@@ -52,8 +55,9 @@ def prepare() -> None:
     # C buffers whole blocks where its stdout is no terminal; std::cout goes through it.
     name = "__stdoutp" if sys.platform == "darwin" else "stdout"
     libc.setvbuf(ctypes.c_void_p.in_dll(libc, name), None, _IOLBF, ctypes.c_size_t(0))
-    global _prctl
+    global _prctl, _fflush
     _prctl = getattr(libc, "prctl", None)
+    _fflush = libc.fflush
     die_with(os.getppid())
 
 
@@ -64,6 +68,14 @@ def die_with(parent: int) -> None:
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
         os._exit(ExitStatus.WIRE_BROKEN)  # It died before the signal was asked for.
+
+
+def adopt_orphans() -> bool:
+    """Asks Linux to make this process the parent of its descendants whose own parent ends.
+
+    Returns whether it will. A fork of this process has to ask for itself (prctl(2)).
+    """
+    return _prctl is not None and _prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) == 0
 
 
 def limit_memory(limit: int) -> None:
@@ -141,6 +153,25 @@ def flush_console() -> None:
         except (AttributeError, OSError, ValueError):
             # The bundle's code replaced or closed it, and what it held is the bundle's.
             continue
+
+
+def flush_c() -> None:
+    """Writes out what C has written to its files and kept."""
+    if _fflush is not None:
+        _fflush(None)
+
+
+def exit_status(error: SystemExit) -> int:
+    """The status that Python gives to a SystemExit; one that is a message goes to stderr."""
+    if error.code is None:
+        return 0
+    if isinstance(error.code, int):
+        return error.code & 0xFF
+    try:
+        print(error.code, file=sys.stderr)
+    except Exception as failure:  # noqa: BLE001 - it is the bundle's object, and may do anything
+        complain(f"the message of an exit could not be printed: {type(failure).__name__}")
+    return 1
 
 
 def complain(message: str) -> None:

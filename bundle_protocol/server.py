@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import json
-import math
 import os
 import resource
-import sys
 import time
 
 from bundle_protocol import process
@@ -28,7 +26,8 @@ from bundle_protocol.messages import (
     to_json,
 )
 from bundle_protocol.outputs import encode_outputs
-from bundle_protocol.wire import INSTANT_SECONDS, Wire, WireClosed
+from bundle_protocol.peak_memory import PeakMemory
+from bundle_protocol.wire import Wire, WireClosed
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
@@ -41,6 +40,10 @@ if TYPE_CHECKING:
 
 
 _from_json = json.JSONDecoder().raw_decode
+
+INSTANT_SECONDS = 10e-6
+"""In less, a bundle's code neither forks nor puts another file in the place of a descriptor with a
+number as high as the wire's."""
 
 
 def serve(wire_in: int, wire_out: int, bulk: int | None = None) -> int:
@@ -58,8 +61,22 @@ def serve(wire_in: int, wire_out: int, bulk: int | None = None) -> int:
             as the bundle wanted, with its status and its message, for the parent to see.
     """
     process.prepare()
+    wire = Wire(wire_in, wire_out, bulk)
+    session = Session(wire, wire_in)
     try:
-        _answer_requests(Wire(wire_in, wire_out, bulk), wire_in)
+        status = _serve(session, wire)
+    except SystemExit as error:
+        if session.fork is None:
+            raise
+        status = process.exit_status(error)
+    if session.fork is not None:
+        session.fork.leave(status)
+    return status
+
+
+def _serve(session: Session, wire: Wire) -> int:
+    try:
+        _answer_requests(session, wire)
     except WireClosed:
         process.complain(
             "the bundle's code closed descriptors that it did not open (os.closerange?), and the "
@@ -75,8 +92,7 @@ def serve(wire_in: int, wire_out: int, bulk: int | None = None) -> int:
     return ExitStatus.DONE
 
 
-def _answer_requests(wire: Wire, wire_in: int) -> None:
-    session = Session(wire, wire_in)
+def _answer_requests(session: Session, wire: Wire) -> None:
     for body in wire.receive():
         try:
             answer = session.answer(body)
@@ -84,11 +100,7 @@ def _answer_requests(wire: Wire, wire_in: int) -> None:
             if os.getpid() == session.pid:
                 _announce_exit(wire, error)
             raise
-        if session.seconds >= INSTANT_SECONDS and os.getpid() != session.pid:
-            process.complain("a process that the task forked came back from the wire function")
-            os._exit(1)
         if answer is not None:
-            process.flush_console()
             session.send(answer)
         if session.ended:
             return
@@ -98,6 +110,7 @@ def _announce_exit(wire: Wire, error: SystemExit) -> None:
     """Says where the bundle's code ended the process, which the exit itself does not."""
     params = {"exception": describe_exception(error)}
     try:
+        wire.check()
         wire.send(_encode(to_json({"jsonrpc": "2.0", "method": EXITING, "params": params})))
     except (WireClosed, ConnectionError) as failure:
         process.complain(f"the exit could not be announced: {type(failure).__name__}")
@@ -124,20 +137,34 @@ class Session:
         self._request_id: object = None
         self._forker: Forker | None = None
         self._children_cpu = 0.0
-        self.seconds = math.inf
-        """How long the bundle's code has run for the last message, where that is known."""
+        self._peak_memory = PeakMemory()
+        # Whether the last message has kept the bundle's code for so short that it is not looked at
+        # what it has done to this process: that would take longer than all else.
+        self._instant = False
         self._methods = {
             INITIALIZE: self._initialize,
             EXECUTE: self._execute,
             SHUTDOWN: self._shutdown,
         }
 
+    @property
+    def fork(self) -> Forker | None:
+        """What ends this process, where it is a task's."""
+        return self._forker if self._forker is not None and self._forker.forked else None
+
     def send(self, answer: bytes) -> None:
         """Writes an answer; the process of a task ends with it."""
-        if self._forker is not None and self._forker.forked:
-            self._forker.send(answer)
+        if not self._instant:
+            if os.getpid() != self.pid:
+                process.complain("a process that the task forked came back from the wire function")
+                os._exit(1)
+            self._wire.check()
+        process.flush_console()
+        fork = self.fork
+        if fork is not None:
+            fork.send(answer)
         else:
-            self._wire.send(answer, self.seconds)
+            self._wire.send(answer)
 
     def answer(self, body: bytes) -> bytes | None:
         """The answer to one message; None where there is none to send: to a notification, and to
@@ -147,7 +174,7 @@ class Session:
             SystemExit: the bundle's code asked for it.
         """
         self._request_id = None
-        self.seconds = math.inf
+        self._instant = False
         try:
             message = _message(body)
             if "id" not in message:
@@ -235,6 +262,7 @@ class Session:
             if self._forker.forked:
                 self.pid = os.getpid()
                 self._children_cpu = 0.0
+                self._peak_memory.begin_in_fork()
                 return self._run(self._function, entrypoint, task_params, seed, inputs)
         finally:
             if inputs is not None:
@@ -272,13 +300,15 @@ class Session:
             children, own = self._children_cpu, time.process_time()
             wall = time.perf_counter()
             result = function.call(entrypoint, params, seed)
-            self.seconds = wall = time.perf_counter() - wall
+            wall = time.perf_counter() - wall
             usage = resource.getrusage(resource.RUSAGE_SELF)
-            if wall >= INSTANT_SECONDS:
+            self._instant = wall < INSTANT_SECONDS and self._wire.numbers_are_high
+            if not self._instant:
                 # That of processes that it waits for changes at no other time.
                 self._children_cpu = _children_cpu_seconds()
             # Usage is in whole microseconds, rounded down.
             cpu = max(0.0, usage.ru_utime + usage.ru_stime - own) + self._children_cpu - children
+            peak = self._peak_memory.of(usage)
             # Inside of the try because what is returned is the bundle's, with methods of its own.
             outputs = encode_outputs(result, self._wire, self._exchange, self._request_id)
         except (RequestError, SystemExit):
@@ -292,7 +322,7 @@ class Session:
         # Written out: what makes JSON of any object takes as long as all else for a small task.
         return (
             f'{{"outputs":{outputs},"wall_seconds":{wall:.9f},"cpu_seconds":{cpu:.9f},'
-            f'"max_rss_bytes":{_peak_memory(usage)},"pid":{self.pid}}}'
+            f'"max_rss_bytes":{peak or "null"},"pid":{self.pid}}}'
         )
 
     def _shutdown(self, params: dict[str, object]) -> str:
@@ -365,11 +395,6 @@ def _required(params: dict[str, object], name: str, kind: type[T]) -> T:
 
 def _optional(params: dict[str, object], name: str, kind: type[T]) -> T | None:
     return None if params.get(name) is None else _required(params, name, kind)
-
-
-def _peak_memory(usage: resource.struct_rusage) -> int:
-    """In bytes."""
-    return usage.ru_maxrss if sys.platform == "darwin" else usage.ru_maxrss * 1024
 
 
 def _children_cpu_seconds() -> float:

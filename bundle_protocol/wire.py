@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +14,6 @@ if TYPE_CHECKING:
     import _socket
 
 _READ_BYTES = 64 * 1024
-
-INSTANT_SECONDS = 10e-6
-"""In less, a bundle's code neither forks nor puts another file in the place of a descriptor with a
-number as high as the wire's."""
 
 
 class WireClosed(Exception):
@@ -41,7 +36,7 @@ class Wire:
         os.set_blocking(write_fd, True)
         self._files = _open_file(read_fd), _open_file(write_fd)
         # Where so many files may not be open, the numbers are low.
-        self._numbers_are_high = min(read_fd, write_fd) >= HIGH_DESCRIPTOR
+        self.numbers_are_high = min(read_fd, write_fd) >= HIGH_DESCRIPTOR
         self._bulk_file = None if bulk_fd is None else _open_file(bulk_fd)
         self._kept = False
         if hasattr(os, "register_at_fork"):  # Not every PyPy has it.
@@ -65,20 +60,13 @@ class Wire:
                 return
             yield from self._decoder.feed(data)
 
-    def send(self, body: bytes, seconds: float = math.inf) -> None:
-        """Writes one message as a frame.
-
-        Args:
-            body: the message.
-            seconds: how long the bundle's code has run since the last one. After a task that took
-                no time it is not looked what the descriptors are: that takes longer than all else.
+    def send(self, body: bytes) -> None:
+        """Writes one message as a frame. See that :meth:`check` was called before.
 
         Raises:
             ConnectionError: nobody is at the other end.
             WireClosed: see there.
         """
-        if seconds >= INSTANT_SECONDS or not self._numbers_are_high:
-            self._check()
         frame = encode_frame(body)
         try:
             written = os.write(self._write_fd, frame)
@@ -114,7 +102,12 @@ class Wire:
         finally:
             self._kept = False
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Looks whether the descriptors are still the wire's, and no other file's.
+
+        Raises:
+            WireClosed: see there.
+        """
         # Compared and not only tried: a file that the bundle opened may have got the number of a
         # descriptor that it closed, and would be written to.
         if (_open_file(self._read_fd), _open_file(self._write_fd)) != self._files:

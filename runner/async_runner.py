@@ -19,7 +19,8 @@ from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError
 from runner.events import EventHandler, Phase
 from runner.flow import check_bundle, execute_task, reported
-from runner.pool import Child, Loan, Pool
+from runner.loans import Child, Loan
+from runner.pool import Pool
 from runner.processors import usable_processors
 from runner.protocol import Executed, Response
 from runner.recording import Recorder, record_in_free

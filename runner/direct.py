@@ -23,6 +23,8 @@ class Direct:
     def __init__(self, dialogue: Dialogue, process: Process, wake: tuple[int, int]) -> None:
         self.interrupted = False
         """Whether :meth:`interrupt` was called since :meth:`forget_interrupt`."""
+        self.reading = False
+        """Whether a thread reads; one interrupted there may have had what nobody else knows."""
         self._dialogue = dialogue
         self._process = process
         self._asleep, self._awake = wake
@@ -46,12 +48,14 @@ class Direct:
         left: int | None = None
         while True:
             try:
+                self.reading = True
                 # Before it is waited for: a child on this processor may have answered already.
                 data = os.read(descriptor, READ_BYTES)
             except BlockingIOError:
-                pass
+                self.reading = False
             else:
                 dialogue.feed_wire(data)
+                self.reading = False
                 if (response := dialogue.answer()) is not None:
                     return response
                 if not data or dialogue.violation is not None:

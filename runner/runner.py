@@ -21,7 +21,8 @@ from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
 from runner.events import EventHandler, Phase
 from runner.flow import raise_reported
-from runner.pool import Child, Loan, Pool
+from runner.loans import Child, Loan
+from runner.pool import Pool
 from runner.result import Check, Result
 from runner.settings import BUILD_TIMEOUT, STARTUP_TIMEOUT, Isolation
 from runner.task import Task, check_task
@@ -233,15 +234,21 @@ class Runner:
         if calls is not None:
             calls.check()
         if self._portal is not None and not self._closed:
-            pool, loan = self._inner._pool, Loan(self._recover)
+            pool, loan = self._inner._pool, Loan()
+            given_back = False
             try:
-                child = pool.take(loan, self._path(bundle))
-                if child is not None:
-                    result = self._lent(child, task, calls)
-                    if result is not None:
-                        return result
+                try:
+                    child = pool.take(loan, self._path(bundle))
+                    if child is not None:
+                        result = self._lent(child, task, calls)
+                        if result is not None:
+                            return result
+                finally:
+                    self._give_back(pool, loan)
+                    given_back = True
             finally:
-                self._give_back(pool, loan)
+                if not given_back:  # An interrupt has come just then.
+                    self._give_back(pool, loan)
         return self._call(partial(self._inner._execute, bundle, task), calls)
 
     def _lent(self, child: Child, task: Task, calls: "_Calls | None") -> Result | None:
@@ -286,11 +293,7 @@ class Runner:
             if not done:
                 # In the event loop, where nothing interrupts it. What comes in the way here only
                 # ends the wait for it.
-                wait([self._recover(loan)])
-
-    def _recover(self, loan: Loan) -> "Future[None]":
-        assert self._portal is not None
-        return self._portal.start_task_soon(self._inner._pool.take_back, loan)
+                wait([self._start_soon(partial(pool.take_back, loan))])
 
     def _path(self, bundle: str | PathLike[str]) -> str:
         """Remembered where it is absolute: making a path takes longer than finding a child."""

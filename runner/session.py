@@ -227,14 +227,16 @@ class Session:
             async with self._in_loop:
                 self.direct.forget_interrupt()
                 self._read()
-                if self.dialogue.half_sent or (
-                    self.dialogue.waiting
-                    and not (self.dialogue.forks and await self._end_fork(None))
-                ):
+                if not await self._answered():
                     await self.process.end(0)
-                    return
                 self.dialogue.forget_answer()
                 self._bulk.discard()
+
+    async def _answered(self) -> bool:
+        """Whether the wire is as it is between two tasks, after all that can be done for it."""
+        if self.dialogue.half_sent or self.direct.reading:
+            return False
+        return not self.dialogue.waiting or (self.dialogue.forks and await self._end_fork(None))
 
     async def receive(self, phase: Phase, limit: TimeLimit) -> Message:
         """The next message.

@@ -12,6 +12,8 @@ from runner.diagnosis.report import Hint
 from runner.events import Phase
 
 MAX_SEED = 2**64 - 1
+MAX_DEPTH = 200
+"""How deep parameters may be nested: far from where a JSON parser gives up."""
 
 
 class Task(Struct, frozen=True):
@@ -53,7 +55,7 @@ def check_task(task: Task) -> None:
     if not isinstance(task.params, _OBJECTS):
         raise params_invalid(f"the parameters are a {_kind(task.params)}, not an object")
     if not _is_plain(task.params):
-        _check_json(task.params, "params", ())
+        _check_json(task.params)
     if task.inputs:
         _check_inputs(task)
 
@@ -116,26 +118,35 @@ def _is_plain(params: Mapping[str, Any]) -> bool:
     return True
 
 
-def _check_json(value: object, where: str, above: tuple[int, ...]) -> None:
-    if isinstance(value, _SCALARS):
-        return
-    if isinstance(value, float):
-        if not math.isfinite(value):
-            raise params_invalid(f"{where} is {value}, which JSON cannot say")
-        return
-    if id(value) in above:
-        raise params_invalid(f"{where} contains itself")
-    above = (*above, id(value))
-    if isinstance(value, _OBJECTS):
-        for key, item in value.items():
-            if not isinstance(key, str):
-                raise params_invalid(f"{where} has the key {key!r}, which is not a string")
-            _check_json(item, f"{where}[{key!r}]", above)
-    elif isinstance(value, _ARRAYS):
-        for index, item in enumerate(value):
-            _check_json(item, f"{where}[{index}]", above)
-    else:
-        raise params_invalid(f"{where} is a {_kind(value)}, which JSON cannot say")
+def _check_json(params: object) -> None:
+    # A stack and no recursion: what is nested deeper than that would end it, wherever it is called.
+    left: list[tuple[object, str, tuple[int, ...]]] = [(params, "params", ())]
+    while left:
+        value, where, above = left.pop()
+        if isinstance(value, _SCALARS):
+            continue
+        if isinstance(value, float):
+            if not math.isfinite(value):
+                raise params_invalid(f"{where} is {value}, which JSON cannot say")
+            continue
+        if id(value) in above:
+            raise params_invalid(f"{where} contains itself")
+        if len(above) == MAX_DEPTH:
+            raise params_invalid(
+                f"params are nested more than {MAX_DEPTH} deep, in {where[:80]}..."
+            )
+        above = (*above, id(value))
+        inner: list[tuple[object, str, tuple[int, ...]]] = []
+        if isinstance(value, _OBJECTS):
+            for key, item in value.items():
+                if not isinstance(key, str):
+                    raise params_invalid(f"{where} has the key {key!r}, which is not a string")
+                inner.append((item, f"{where}[{key!r}]", above))
+        elif isinstance(value, _ARRAYS):
+            inner += [(item, f"{where}[{index}]", above) for index, item in enumerate(value)]
+        else:
+            raise params_invalid(f"{where} is a {_kind(value)}, which JSON cannot say")
+        left += reversed(inner)
 
 
 def _kind(value: object) -> str:

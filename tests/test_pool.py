@@ -58,7 +58,8 @@ def flood(params, seed):
         wire.send(b'{"jsonrpc":"2.0","method":"unheard-of"}')
 def daemon(params, seed):
     import subprocess
-    return {"pid": str(subprocess.Popen(["sleep", "1000"]).pid).encode()}
+    started = subprocess.Popen(["sleep", "1000"], start_new_session=params.get("session", False))
+    return {"pid": str(started.pid).encode()}
 """
 
 
@@ -207,11 +208,16 @@ def test_a_task_that_floods_the_wire_is_ended_in_time(bundle: Path, cache: Path)
         assert runner.execute(bundle, "seeded", seed=3)["seed"] == b"3"
 
 
-def test_what_a_task_has_started_ends_with_its_fork(bundle: Path, cache: Path) -> None:
+@pytest.mark.parametrize("session", [False, True])
+def test_what_a_task_has_started_ends_with_its_fork(
+    bundle: Path, cache: Path, session: bool
+) -> None:
     with Runner(cache=cache, children=1) as runner:
-        started = psutil.Process(int(runner.execute(bundle, "daemon")["pid"]))
-        _, alive = psutil.wait_procs([started], timeout=10)
-        assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+        for _ in range(2):
+            pid = int(runner.execute(bundle, "daemon", {"session": session})["pid"])
+            if psutil.pid_exists(pid):
+                _, alive = psutil.wait_procs([psutil.Process(pid)], timeout=10)
+                assert not alive
 
 
 def test_an_edited_bundle_is_loaded_anew(any_runner: Runner, bundle: Path) -> None:
@@ -406,6 +412,18 @@ def test_no_descriptor_is_left(bundle: Path, cache: Path) -> None:
             fails(runner, bundle, "segv")
             fails(runner, bundle, "fail")
     assert len(list(descriptors.iterdir())) == before
+
+
+@pytest.mark.parametrize("isolation", ["warm", "fork", "fresh"])
+def test_the_memory_that_a_task_took_is_not_the_workers(
+    bundle: Path, cache: Path, isolation: str
+) -> None:
+    held = bytearray(b"x") * (400 << 20)
+    with Runner(cache=cache, isolation=isolation, children=1) as runner:
+        for _ in range(2):
+            peak = runner.execute(bundle, "seeded").cost.max_rss_bytes
+            assert peak is not None
+            assert 1 << 20 < peak < len(held) // 2
 
 
 def test_a_result_says_what_the_task_took(any_runner: Runner, bundle: Path) -> None:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import anyio
 import psutil
@@ -14,6 +15,9 @@ import pytest
 import runner
 from runner import AsyncRunner, ChildStartError, ExecutionError, Phase, Runner, RunnerError
 from runner.events import Diagnosed, Event, Output, PhaseFinished, Stream
+from runner.processors import usable_processors
+from runner.settings import Isolation, Settings
+from runner.task import Task
 
 WIRE = """
 import json
@@ -175,6 +179,83 @@ def test_parameters_that_contain_themselves_are_refused(bundle: Path, cache: Pat
     params["self"] = [params]
     with Runner(cache=cache) as runner, pytest.raises(ExecutionError, match="contains itself"):
         runner.execute(bundle, "main", params)
+
+
+def test_parameters_that_are_nested_too_deep_are_refused(bundle: Path, cache: Path) -> None:
+    def nested(depth: int) -> object:
+        value: object = 1
+        for _ in range(depth):
+            value = [value]
+        return value
+
+    with Runner(cache=cache) as runner:
+        assert "echo" in runner.execute(bundle, "main", {"deep": nested(199)})
+        for depth in (200, 100_000):
+            with pytest.raises(ExecutionError, match=r"params-invalid.*more than 200 deep"):
+                runner.execute(bundle, "main", {"deep": nested(depth)})
+
+
+@pytest.mark.parametrize(
+    "number",
+    [
+        *[{"children": value} for value in (0, -1, 1.5, True)],
+        *[{"max_tasks": value} for value in (0, -1)],
+        *[{"timeout": value} for value in (0, -1.0, float("nan"), float("inf"))],
+        *[{"startup_timeout": 0}, {"build_timeout": -1}, {"memory_limit": 0}, {"max_rss": -5}],
+    ],
+    ids=str,
+)
+def test_a_number_that_cannot_be_is_refused_by_its_name(number: dict[str, Any]) -> None:
+    for face in (Runner, AsyncRunner):
+        with pytest.raises(ValueError, match=f"^{next(iter(number))} must be "):
+            face(**number)
+
+
+def test_a_runner_that_was_used_and_closed_refuses_too(bundle: Path, cache: Path) -> None:
+    runner = Runner(cache=cache)
+    runner.execute(bundle)
+    runner.close()
+    for call in (runner.execute, runner.check, runner.prepare):
+        with pytest.raises(RuntimeError, match="the runner is closed"):
+            call(bundle)
+
+
+@pytest.mark.parametrize("options", [{"record": "recordings"}, {"fresh_venv": True}], ids=str)
+def test_runs_that_share_nothing_are_as_many_as_there_may_be_children(
+    bundle: Path, cache: Path, tmp_path: Path, options: dict[str, Any]
+) -> None:
+    # Each says how many there are while it is there, and what it may use of the machine.
+    (bundle / "wire.py").write_text(
+        "import os, time\n"
+        "def wire(e, p, s):\n"
+        "    mine = os.path.join(p['folder'], str(s))\n"
+        "    open(mine, 'w').close()\n"
+        "    time.sleep(0.2)\n"
+        "    seen = len(os.listdir(p['folder']))\n"
+        "    os.unlink(mine)\n"
+        "    return {'seen': b'%d' % seen, 'threads': os.environ['OMP_NUM_THREADS'].encode()}\n"
+    )
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    options = {
+        name: tmp_path / value if name == "record" else value for name, value in options.items()
+    }
+    many = usable_processors()
+    with Runner(cache=cache, children=many, isolation="warm", **options) as runner:
+        params = {"folder": str(folder)}
+        calls = [runner.submit(bundle, Task("main", params, seed)) for seed in range(3 * many)]
+        results = [call.result() for call in calls]
+    assert max(int(result["seen"]) for result in results) <= many
+    assert {result["threads"] for result in results} == {b"1"}
+    assert {result.isolation for result in results} == {"fresh"}
+    assert all("a child of its own" in str(result.isolation_note) for result in results)
+
+
+@pytest.mark.anyio
+async def test_a_runner_is_made_of_settings(bundle: Path, cache: Path) -> None:
+    settings = Settings(cache=cache, isolation=Isolation.WARM, children=1)
+    async with AsyncRunner.of(settings) as runner:
+        assert (await runner.execute(bundle)).isolation == "warm"
 
 
 def test_a_closed_runner_refuses(bundle: Path, cache: Path) -> None:

@@ -26,6 +26,9 @@ from runner.events import Phase
 # ENOSPC, and EDQUOT of Linux and of macOS: a recording is replayed on either.
 NO_ROOM = (28, 122, 69)
 
+# EAGAIN and ENOMEM, of the one system on which a child forks.
+_NO_PROCESS = (11, 12)
+
 
 def spawn_failed(case: Case, error: OSError) -> Finding:
     """The operating system did not start the process."""
@@ -206,6 +209,12 @@ def remote_error(
         and exception.attributes.get("errno") in NO_ROOM
     ):
         return no_room("the task's outputs", printable(message))
+    if (
+        code == ErrorCode.INTERNAL_ERROR
+        and exception
+        and exception.attributes.get("errno") in _NO_PROCESS
+    ):
+        return no_process(printable(message))
     known = _REMOTE_CODES.get(ErrorCode(code)) if code in set(ErrorCode) else None
     if known is None:
         return violation(case, phase, f"error {code}: {message}")
@@ -234,6 +243,21 @@ def no_room(what: str, explanation: str = "") -> Finding:
                 command="export TMPDIR=/a/folder",
             )
         ],
+    )
+
+
+def no_process(summary: str) -> Finding:
+    """The child could not fork a process for the task."""
+    return Finding(
+        phase=Phase.EXECUTE,
+        code=Code.SPAWN_FAILED,
+        summary=one_line(summary),
+        explanation="The machine, the user or the control group has as many processes as it may"
+        " have, or no memory for one more. The task has not begun.",
+        hints=[
+            Hint(title="run fewer children at a time, or look at the limit", command="ulimit -u")
+        ],
+        retryable=True,
     )
 
 

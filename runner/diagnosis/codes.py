@@ -110,7 +110,9 @@ CODES: dict[Code, CodeInfo] = {
         _E, "building the environment took longer than it may", retryable=True
     ),
     Code.ENVIRONMENT_FAILED: CodeInfo(_E, "uv failed in a way that is not recognised"),
-    Code.SPAWN_FAILED: CodeInfo((Phase.SPAWN,), "the child process could not be started"),
+    Code.SPAWN_FAILED: CodeInfo(
+        (Phase.SPAWN, *_X), "the child, or a task's process, could not be started"
+    ),
     Code.CHILD_EXITED: CodeInfo(_CHILD, "the child process exited by itself"),
     Code.CHILD_CRASHED: CodeInfo(_CHILD, "a signal ended the child process"),
     Code.CHILD_HUNG: CodeInfo(_CHILD, "the child did not answer within its time limit"),

@@ -1,0 +1,51 @@
+"""The peak of this process's resident memory, and not of what it was before its exec."""
+
+from __future__ import annotations
+
+import re
+import resource
+import sys
+
+_HIGH_WATER = re.compile(rb"^VmHWM:\s+(\d+) kB$", re.MULTILINE)
+
+
+class PeakMemory:
+    """Tells the peak. Make it early, before the bundle's code runs.
+
+    Linux counts in what the process held before the exec, and that is what its parent holds
+    (setmax_mm_hiwater_rss in fs/exec.c): a child's figure would be its worker's. It says nothing
+    until it rises; up to then /proc is asked, which takes as long as a small task.
+    """
+
+    def __init__(self) -> None:
+        usage = resource.getrusage(resource.RUSAGE_SELF)
+        self._inherited = usage.ru_maxrss if sys.platform == "linux" else 0
+        self._faults = -1
+        self._peak: int | None = None
+
+    def begin_in_fork(self) -> None:
+        """A fork, which has seen no exec, inherits nothing."""
+        self._inherited = 0
+
+    def of(self, usage: resource.struct_rusage) -> int | None:
+        """In bytes; None where it is not known.
+
+        Args:
+            usage: this process's, as of now.
+        """
+        if usage.ru_maxrss > self._inherited:
+            return usage.ru_maxrss if sys.platform == "darwin" else usage.ru_maxrss * 1024
+        faults = usage.ru_minflt + usage.ru_majflt
+        if faults != self._faults:  # Else it has got no page since.
+            self._faults = faults
+            self._peak = _high_water()
+        return self._peak
+
+
+def _high_water() -> int | None:
+    try:
+        with open("/proc/self/status", "rb", 0) as file:
+            found = _HIGH_WATER.search(file.read())
+    except OSError:  # There may be no /proc.
+        return None
+    return None if found is None else int(found.group(1)) * 1024

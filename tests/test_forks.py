@@ -1,0 +1,186 @@
+"""What tasks in forks leave to one another: nothing but what the bundle's import has left."""
+
+import sys
+from pathlib import Path
+
+import psutil
+import pytest
+
+from runner import Runner, RunnerError
+
+WIRE = """\
+import atexit, errno, os, subprocess, sys, tempfile, time
+HERE = os.path.dirname(os.path.abspath(__file__))
+DATA = open(os.path.join(HERE, "data.txt"), "rb")
+SPARE = tempfile.TemporaryDirectory()
+atexit.register(print, "the bundle's own handler")
+HELPER = subprocess.Popen(["sleep", "1000"])
+fork, forks = os.fork, []
+def counted():
+    forks.append(1)
+    if os.path.exists(os.path.join(SPARE.name, "no-forks")):
+        os.unlink(os.path.join(SPARE.name, "no-forks"))
+        raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+    return fork()
+os.fork = counted
+def wire(entrypoint, params, seed):
+    return globals()[entrypoint](params)
+def parent(params):
+    return {"pid": str(os.getppid()).encode(), "helper": str(HELPER.pid).encode()}
+def read(params):
+    return {"read": DATA.read(10)}
+def nonblock(params):
+    os.set_blocking(1, False)
+    os.set_blocking(2, False)
+    return {"done": b"1"}
+def blocking(params):
+    return {"seen": repr([os.get_blocking(fd) for fd in (0, 1, 2)]).encode()}
+def leave(params):
+    print("last line without its end", end="")
+    sys.exit(params["status"])
+def spare(params):
+    return {"there": str(os.path.isdir(SPARE.name)).encode()}
+def refuse(params):
+    open(os.path.join(SPARE.name, "no-forks"), "w").close()
+    return {"done": b"1"}
+def daemon(params):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            with open(params["file"], "w") as file:
+                file.write(str(os.getpid()))
+            held = bytearray(b"x") * params.get("bytes", 0)
+            time.sleep(1000)
+        os._exit(0)
+    while not (os.path.exists(params["file"]) and os.path.getsize(params["file"])):
+        time.sleep(0.01)
+    time.sleep(params.get("seconds", 0))
+    return {"done": b"1"}
+def leave_open(params):
+    global FILE
+    FILE = open(params["file"], "w")
+    FILE.write("a result")
+    return {"done": b"1"}
+"""
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    if sys.platform != "linux":
+        pytest.skip("a child forks on Linux alone")
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    (folder / "requirements.txt").write_text("")
+    (folder / "data.txt").write_text("0123456789abcdefghij")
+    (folder / "wire.py").write_text(WIRE)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+def is_gone(pid: int) -> bool:
+    try:
+        process = psutil.Process(pid)
+    except psutil.NoSuchProcess:
+        return True
+    _, alive = psutil.wait_procs([process], timeout=10)
+    return not alive
+
+
+def test_a_file_opened_at_import_is_read_from_the_same_place_by_each(
+    bundle: Path, cache: Path
+) -> None:
+    with Runner(cache=cache, children=1) as runner:
+        seen = [runner.execute(bundle, "read")["read"] for _ in range(3)]
+    assert seen == [b"0123456789"] * 3
+
+
+def test_what_a_task_does_to_the_consoles_flags_is_undone(bundle: Path, cache: Path) -> None:
+    with Runner(cache=cache, children=1) as runner:
+        runner.execute(bundle, "nonblock")
+        assert runner.execute(bundle, "blocking")["seen"] == b"[True, True, True]"
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "said"), [(0, 0, ""), (3, 3, ""), ("gone", 1, "gone"), (None, 0, "")]
+)
+def test_a_task_that_exits_does_not_end_what_the_others_need(
+    bundle: Path, cache: Path, status: object, code: int, said: str
+) -> None:
+    with Runner(cache=cache, children=1) as runner:
+        before = runner.execute(bundle, "parent")["pid"]
+        with pytest.raises(RunnerError) as caught:
+            runner.execute(bundle, "leave", {"status": status})
+        report = caught.value.report
+        assert report.code == "child-exited"
+        assert report.child is not None and report.child.exit_code == code
+        assert report.evidence.stdout is not None and report.evidence.stderr is not None
+        assert report.evidence.stdout.text == "last line without its end"
+        assert said in report.evidence.stderr.text
+        assert runner.execute(bundle, "spare")["there"] == b"True"
+        assert runner.execute(bundle, "parent")["pid"] == before
+
+
+def test_a_daemon_that_a_task_has_started_ends_with_it(
+    bundle: Path, cache: Path, tmp_path: Path
+) -> None:
+    with Runner(cache=cache, children=1) as runner:
+        before = runner.execute(bundle, "parent")
+        file = tmp_path / "pid"
+        runner.execute(bundle, "daemon", {"file": str(file)})
+        assert is_gone(int(file.read_text()))
+        # What the import has started is there for all tasks.
+        after = runner.execute(bundle, "parent")
+        assert dict(after) == dict(before)
+        assert psutil.pid_exists(int(after["helper"]))
+
+
+def test_a_daemon_ends_with_a_task_that_hangs(bundle: Path, cache: Path, tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+    with Runner(cache=cache, children=1, timeout=0.5) as runner:
+        before = runner.execute(bundle, "parent")["pid"]
+        with pytest.raises(RunnerError, match="child-hung"):
+            runner.execute(bundle, "daemon", {"file": str(file), "seconds": 1000})
+        assert is_gone(int(file.read_text()))
+        assert runner.execute(bundle, "parent")["pid"] == before
+
+
+def test_what_a_daemon_holds_counts(bundle: Path, cache: Path, tmp_path: Path) -> None:
+    file = tmp_path / "pid"
+    with Runner(cache=cache, children=1, memory_limit=100 << 20, timeout=30) as runner:
+        with pytest.raises(RunnerError, match="out-of-memory"):
+            runner.execute(
+                bundle, "daemon", {"file": str(file), "bytes": 200 << 20, "seconds": 1000}
+            )
+        assert is_gone(int(file.read_text()))
+
+
+def test_a_fork_that_the_system_refuses_is_the_tasks_failure_and_not_the_childs(
+    bundle: Path, cache: Path
+) -> None:
+    with Runner(cache=cache, children=1) as runner:
+        before = runner.execute(bundle, "parent")["pid"]
+        runner.execute(bundle, "refuse")
+        with pytest.raises(RunnerError) as caught:
+            runner.execute(bundle, "parent")
+        report = caught.value.report
+        assert report.code == "spawn-failed"
+        assert report.phase == "execute"
+        assert report.retryable
+        assert "no process could be forked for the task" in report.summary
+        assert runner.execute(bundle, "parent")["pid"] == before
+
+
+@pytest.mark.parametrize("isolation", ["warm", "fork", "fresh"])
+def test_a_file_that_a_task_leaves_open_has_all_of_it(
+    bundle: Path, cache: Path, tmp_path: Path, isolation: str
+) -> None:
+    file = tmp_path / "file"
+    with Runner(cache=cache, isolation=isolation, children=1) as runner:
+        runner.execute(bundle, "leave_open", {"file": str(file)})
+        if isolation == "fork":
+            assert file.read_text() == "a result"
+    assert file.read_text() == "a result"
