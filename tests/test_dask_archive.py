@@ -77,7 +77,7 @@ def test_one_that_was_damaged_is_replaced(bundle: Path, tmp_path: Path) -> None:
 
 def test_what_a_killed_process_left_is_removed(bundle: Path, tmp_path: Path) -> None:
     archive = archive_of(bundle)
-    left = tmp_path / "there" / f"{archive.digest.removeprefix('sha256:')[:20]}.building-x"
+    left = tmp_path / "there" / f"{archive.key[:20]}.building-x"
     left.mkdir(parents=True)
     unpack(archive, tmp_path / "there")
     assert not left.exists()
