@@ -105,8 +105,7 @@ def unpack(archive: Archive, folder: Path, holds: ExitStack) -> Path:
             content = beside / "content" / archive.name
             content.mkdir(parents=True)
             _extract(archive, content)
-            if (found := _digest(content)) != archive.digest:
-                raise ValueError(f"what was unpacked has the digest {found}")
+            _check(archive, content)
             (beside / "content" / MANIFEST).touch()
             if os.path.lexists(place):
                 place.rename(beside / "replaced")
@@ -118,17 +117,21 @@ def unpack(archive: Archive, folder: Path, holds: ExitStack) -> Path:
 
 
 def _is_whole(archive: Archive, bundle: Path) -> bool:
-    return _digest(bundle) == archive.digest and all(
-        (bundle / name).is_dir() for name in archive.folders
-    )
-
-
-def _digest(bundle: Path) -> str | None:
-    """``None``: there is no bundle, or what a model has left in it makes it none."""
     try:
-        return bundle_digest(bundle, content_files(bundle)) if bundle.is_dir() else None
-    except Failure:
-        return None
+        _check(archive, bundle)
+    except ValueError:
+        return False
+    return all((bundle / name).is_dir() for name in archive.folders)
+
+
+def _check(archive: Archive, bundle: Path) -> None:
+    """:raises ValueError: it is another content, or none: a model may leave anything in it."""
+    try:
+        found = bundle_digest(bundle, content_files(bundle))
+    except Failure as failure:
+        raise ValueError(failure.finding.summary) from failure
+    if found != archive.digest:
+        raise ValueError(f"what was unpacked has the digest {found}")
 
 
 def _in_use(place: Path) -> bool:
