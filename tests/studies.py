@@ -17,6 +17,13 @@ SECONDS = 60.0
 WIRE = """\
 import os, signal, sys, time
 from pathlib import Path
+def worker():
+    # With a nanny, Dask's worker is a process that multiprocessing has spawned.
+    pid = os.getpid()
+    while not any(one in Path(f"/proc/{pid}/cmdline").read_text() for one in DASK):
+        pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    return pid
+DASK = ("distributed.cli", "spawn_main")
 def wire(entrypoint, params, seed):
     if entrypoint == "raise":
         raise ValueError(f"seed {seed} is bad")
@@ -35,11 +42,12 @@ def wire(entrypoint, params, seed):
     if entrypoint == "killed once" and not Path(params["file"]).exists():
         Path(params["file"]).touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    if entrypoint == "kill the worker":
-        pid = os.getpid()
-        while "distributed" not in Path(f"/proc/{pid}/cmdline").read_text():
-            pid = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-        os.kill(pid, signal.SIGKILL)
+    if entrypoint == "kill the worker" or (
+        entrypoint == "kill the worker once" and not Path(params["file"]).exists()
+    ):
+        if "file" in params:
+            Path(params["file"]).touch()
+        os.kill(worker(), signal.SIGKILL)
         time.sleep(1000)
     return {"seed": str(seed).encode()}
 """

@@ -210,7 +210,7 @@ def test_an_edited_bundle_is_sent_again(client: Client, tmp_path: Path) -> None:
             {Code.DEPENDENCY_NOT_FOUND, Code.INDEX_UNREACHABLE},
             Phase.ENVIRONMENT,
         ),
-        ("--not-an-option\n", {Code.BUNDLE_INVALID}, Phase.ENVIRONMENT),
+        ("--not-an-option\n", {Code.ENVIRONMENT_FAILED}, Phase.ENVIRONMENT),
     ],
 )
 def test_a_study_that_cannot_run_has_one_report(

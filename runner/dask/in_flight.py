@@ -21,7 +21,7 @@ from runner.dask.failures import error_of
 from runner.dask.fitness import Fitness
 from runner.dask.gone import GONE, client_closed, is_closed, no_workers, raised, scheduler_silent
 from runner.dask.wire import Answer
-from runner.diagnosis.errors import RunnerError
+from runner.diagnosis.errors import RunnerError, error_for
 from runner.diagnosis.report import BundleInfo
 
 T = TypeVar("T")
@@ -92,6 +92,7 @@ class InFlight:
         self._client, self._loop = client, client.loop
         self._works: set[Work[Any]] = set()
         self._watching = False
+        self._looking: asyncio.Future[bool]
         self.watch = Watch(client)
 
     @property
@@ -118,7 +119,10 @@ class InFlight:
         if not self._watching:
             self._watching = True
             self._loop.add_callback(self._watch)
+            # What was known of the workers may be old.
+            self._looking = asyncio.ensure_future(self.watch.look())
         try:
+            await self._looking
             done = work.unwrap(await self._answer(work))
         except RunnerError as error:
             _fail(work, error)
@@ -139,6 +143,8 @@ class InFlight:
                     named = f"{answer.worker} gets no more tasks of {work.bundle.path}"
                     _log.warning("%s: %s", named, report.summary)
                     await self.watch.look()
+                if work.fitness.among(self.watch.threads) == []:
+                    return answer
                 continue
             if report is None or not report.retryable or retries == work.retries:
                 return answer
@@ -150,12 +156,15 @@ class InFlight:
     async def _sent(self, work: Work[Any]) -> Answer:
         """What a worker answers, however often it is sent to others meanwhile."""
         while True:
+            work.moving = False
+            work.sent_to = work.fitness.among(self.watch.threads)
+            while work.sent_to == [] and not work.outcome.done():
+                # Those that were there may be starting again. Who watches says when it is enough.
+                await asyncio.sleep(WATCH_SECONDS)
+                work.sent_to = work.fitness.among(self.watch.threads)
             if work.outcome.done():
                 raise CancelledError  # nobody waits for it any more
-            work.sent_to = work.fitness.among(self.watch.threads)
-            if work.sent_to == []:
-                refusals = work.fitness.unable
-                return Answer(report=next(refusals[one] for one in self.watch.threads))
+            work.seen |= self._there(work)
             work.on_cluster = self._client.submit(
                 work.function,
                 *work.arguments,
@@ -170,7 +179,6 @@ class InFlight:
             except (CancelledError, asyncio.CancelledError):  # which of them depends on Dask
                 if not work.moving:
                     raise
-                work.moving = False
 
     async def _let_go(self, work: Work[Any]) -> None:
         self._works.discard(work)
@@ -210,22 +218,35 @@ class InFlight:
             if silent >= SILENT_SECONDS:
                 _fail(work, error_of(scheduler_silent(silent), work.bundle))
             return True
-        workers = self.watch.threads
-        eligible = set(workers) if work.sent_to is None else set(workers).intersection(work.sent_to)
-        work.seen |= eligible
-        if eligible:
+        there = self._there(work)
+        work.seen |= there
+        fit = work.fitness.among(self.watch.threads)
+        able = set(self.watch.threads) if fit is None else set(self.watch.threads).intersection(fit)
+        if there or able:
             work.stuck_seconds = 0.0
-            return False
-        if workers and work.fitness.among(workers) != work.sent_to:
-            # A worker that starts again has another address.
-            work.moving = True
-            await self._cancel(work.on_cluster)
+            if not there and work.on_cluster is not None:
+                # A worker that starts again has another address.
+                work.moving = True
+                await self._cancel(work.on_cluster)
             return False
         work.stuck_seconds += WATCH_SECONDS
         if work.stuck_seconds >= (GONE_SECONDS if work.fitness.final else NO_WORKERS_SECONDS):
-            finding = no_workers(work.stuck_seconds, len(work.seen))
-            _fail(work, error_of(finding, work.bundle))
+            self._give_up(work)
         return True
+
+    def _there(self, work: Work[Any]) -> set[str]:
+        """The workers that may run it as it was sent."""
+        workers = self.watch.threads
+        return set(workers) if work.sent_to is None else set(workers).intersection(work.sent_to)
+
+    def _give_up(self, work: Work[Any]) -> None:
+        finding = no_workers(work.stuck_seconds, len(work.seen))
+        error = error_of(finding, work.bundle)
+        for address in self.watch.threads:
+            # What those say that are left is why none of them runs it.
+            if (refusal := work.fitness.unable.get(address)) is not None:
+                error = error_for(refusal)
+        _fail(work, error)
 
 
 def _fail(work: Work[Any], error: RunnerError) -> None:

@@ -57,14 +57,14 @@ class Sending:
 
     @property
     def silent(self) -> dict[str, Report]:
-        """What is to be said of the others."""
-        return {at: _silent(at) for at in self._asked if at not in self.surveys}
+        """What is to be said of those that have not answered, and not left meanwhile."""
+        return {at: _silent(at) for at, asked in self._asked.items() if not asked.done()}
 
     def tell_later(self, fitness: Fitness) -> None:
         """Let a study know what they say when they do answer; from any thread."""
         assert self._client.loop is not None
         for at, asked in self._asked.items():
-            if at not in self.surveys:
+            if at not in self.surveys and not asked.cancelled():
                 answered = partial(_answered, fitness, at)
                 self._client.loop.add_callback(asked.add_done_callback, answered)
 

@@ -127,11 +127,13 @@ def _prepared(
 ) -> Fitness:
     """Have each machine build the environment.
 
-    :returns: which workers can run the bundle.
+    :returns: which workers can run the bundle. A cluster that adapts may have let them go again
+        meanwhile: the first task then finds out.
     :raises RunnerError: none can.
     """
     able: list[str] = []
-    reports: dict[str, Report] = dict(sending.silent)
+    silent = sending.silent
+    reports = dict(silent)
     machines: dict[str, list[str]] = defaultdict(list)
     for address, found in sending.surveys.items():
         if found.refusal is None:
@@ -153,8 +155,8 @@ def _prepared(
         # Who interrupts this one wants none of them.
         for _, outcome in outcomes:
             outcome.cancel()
-    if not able:
-        raise error_for(_as_here(_first(reports, sending.silent), bundle))
+    if reports and not able:
+        raise error_for(_as_here(_first(reports, silent), bundle))
     for address, report in reports.items():
         _log.warning("%s gets no tasks of %s: %s", address, bundle.path, report.summary)
     return Fitness(able, reports)
