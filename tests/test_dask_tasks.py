@@ -360,6 +360,7 @@ def test_a_cluster_that_loses_all_its_workers_is_named(
 ) -> None:
     monkeypatch.setattr(in_flight, "WATCH_SECONDS", 0.1)
     monkeypatch.setattr(in_flight, "NO_WORKERS_SECONDS", 1.0)
+    monkeypatch.setattr(in_flight, "LEFT_SECONDS", 1.0)
     with (
         cluster(1, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started,
         Client(started.address, set_as_default=False) as client,
@@ -368,7 +369,7 @@ def test_a_cluster_that_loses_all_its_workers_is_named(
         wait_until((tmp_path / "begun").exists)
         os.kill(started.workers[0].pid, signal.SIGKILL)
         report = failing(lambda: future.result(SECONDS)).report
-        assert report.code is Code.WORKER_LOST and "no worker" in report.summary
+        assert report.code is Code.WORKER_LOST and "left the cluster" in report.summary
 
 
 def test_a_scheduler_that_is_killed_is_an_error_and_leaves_no_child(

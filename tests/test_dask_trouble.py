@@ -53,6 +53,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "LOOK_SECONDS", 0.5)
     monkeypatch.setattr(in_flight, "WATCH_SECONDS", 0.1)
     monkeypatch.setattr(in_flight, "NO_WORKERS_SECONDS", 1.0)
+    monkeypatch.setattr(in_flight, "LEFT_SECONDS", 1.0)
     monkeypatch.setattr(in_flight, "SILENT_SECONDS", 2.0)
     monkeypatch.setattr(preflight, "FIRST_WORKER_SECONDS", 1.0)
 
@@ -165,6 +166,15 @@ def test_a_worker_that_hangs_alone_is_the_report(
         report.summary + report.explanation
     )
     os.kill(one.workers[0].pid, signal.SIGCONT)
+
+
+def test_a_cluster_that_only_the_client_reaches_is_not_asked_without_it(
+    one: DaskCluster, client: Client, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As behind a gateway, whose addresses begin with gateway://.
+    monkeypatch.setattr(preflight, "_REACHABLE", ())
+    monkeypatch.setattr(preflight, "gather", None)
+    assert numbers(runner.dask.map(client, bundle, seeds(tasks=3))) == [0, 1, 2]
 
 
 # What is closed or killed.

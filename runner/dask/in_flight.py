@@ -34,6 +34,9 @@ WATCH_SECONDS = 2.0
 # A cluster may be growing, by machines that are to be started. Longer, and its user wants to know.
 NO_WORKERS_SECONDS = 300.0
 
+# Where there were some, and all have left: they may be starting again.
+LEFT_SECONDS = 120.0
+
 # Where those that have left were the only ones that may run it, nothing is waited for but the news.
 GONE_SECONDS = 10.0
 
@@ -230,7 +233,8 @@ class InFlight:
                 await self._cancel(work.on_cluster)
             return False
         work.stuck_seconds += WATCH_SECONDS
-        if work.stuck_seconds >= (GONE_SECONDS if work.fitness.final else NO_WORKERS_SECONDS):
+        may_come = LEFT_SECONDS if work.seen else NO_WORKERS_SECONDS
+        if work.stuck_seconds >= (GONE_SECONDS if work.fitness.final else may_come):
             self._give_up(work)
         return True
 

@@ -3,7 +3,7 @@
 import logging
 import operator
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from distributed import Client
@@ -48,14 +48,21 @@ def require_fit(client: Client) -> dict[str, bool]:
     if not cluster.workers:
         _first_workers(client)
         cluster = _examined(client, address)
+    _send_canaries(client, one_of_each(cluster))
+    return {worker.address: worker.software is not None for worker in cluster.workers}
+
+
+def _send_canaries(client: Client, workers: Sequence[str]) -> None:
+    """:raises RunnerError: none comes back; what is wrong with some workers is logged."""
     steps = {"an importable function": send_importable}
     with reported_gone():
-        came_back = canary(client, one_of_each(cluster), steps, CANARY_SECONDS)
-    for observation in came_back:
-        # A warning is that others keep the cluster busy.
-        if observation.verdict is Verdict.PROBLEM:
-            raise error_of(_obstacle(observation))
-    return {worker.address: worker.software is not None for worker in cluster.workers}
+        came_back = canary(client, workers, steps, CANARY_SECONDS)
+    # A warning is that others keep the cluster busy.
+    problems = [one for one in came_back if one.verdict is Verdict.PROBLEM]
+    if problems and len(problems) == len(workers):
+        raise error_of(_obstacle(problems[0]))
+    for observation in problems:
+        _log.warning("%s: %s", observation.subject, observation.text)
 
 
 def _examined(client: Client, address: str) -> Cluster:
