@@ -152,8 +152,11 @@ def test_a_worker_that_hangs_keeps_no_study_from_running(
         assert f"the worker {hung.address} does not answer" in caplog.text
         os.kill(hung.pid, signal.SIGCONT)
         # Once it answers, it is one of them again.
-        futures = [runner.dask.submit(client, bundle, "sleep", {"seconds": 1}) for _ in range(2)]
-        wait_until(lambda: all(client.processing().values()) or all(f.done() for f in futures))
+        (slot,) = vars(client)["_modelops_runner"]._slots.values()
+        wait_until(lambda: not slot.study.fitness.unable)
+        futures = [runner.dask.submit(client, bundle, "sleep", {"seconds": 2}) for _ in range(2)]
+        wait_until(lambda: all(client.processing().values()))
+        assert all(future.result(SECONDS) for future in futures)
 
 
 def test_a_worker_that_hangs_alone_is_the_report(
