@@ -201,9 +201,15 @@ class AsyncRunner:
         :raises RunnerError: something is wrong with it.
         :raises RuntimeError: the runner is closed.
         """
+        return await self._check(bundle, build=build)
+
+    async def _check(
+        self, bundle: str | PathLike[str], on_event: EventHandler | None = None, *, build: bool
+    ) -> Check:
+        """:param on_event: called with this run's events, in place of the runner's own."""
         self._check_open()
         words = ["check", str(bundle), *(["--build"] if build else [])]
-        with self._recorded(words, Path(bundle)) as case:
+        with self._recorded(words, Path(bundle), on_event) as case:
             return await check_bundle(case, self._settings, Path(bundle), build=build)
 
     async def _execute(

@@ -171,14 +171,17 @@ class Runner:
         self._started()
         return self._start_soon(partial(self._inner._execute, bundle, task, on_event))
 
-    def prepare(self, bundle: str | PathLike[str]) -> Future[Check]:
+    def prepare(
+        self, bundle: str | PathLike[str], *, on_event: EventHandler | None = None
+    ) -> Future[Check]:
         """Start to build a bundle's environment and to load it once, and return at once.
 
+        :param on_event: called with this run's events, in place of the runner's own.
         :returns: what :meth:`check` gives; its ``cancel()`` ends the build.
         :raises RuntimeError: the runner is closed.
         """
         self._started()
-        return self._start_soon(partial(self._inner.check, bundle, build=True))
+        return self._start_soon(partial(self._inner._check, bundle, on_event, build=True))
 
     def map(
         self,

@@ -35,10 +35,13 @@ class Stamp:
         self._changed = not self._states
         self._due = 0.0
 
-    def changed(self) -> bool:
-        """Whether a file or folder is not as it was; from any thread."""
+    def changed(self, *, at_once: bool = False) -> bool:
+        """Whether a file or folder is not as it was; from any thread.
+
+        :param at_once: look now, whatever share of the time looking has taken so far.
+        """
         began = time.monotonic()
-        if not self._changed and began >= self._due:
+        if not self._changed and (at_once or began >= self._due):
             self._changed = any(_state(path) != state for path, state in self._states.items())
             now = time.monotonic()
             self._due = now + (now - began) * _SHARE

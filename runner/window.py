@@ -1,7 +1,6 @@
 """Which of many tasks are in hand, and whose outcome is next; sans-IO, for both of the faces."""
 
 from collections.abc import Iterable, Iterator
-from itertools import islice
 from typing import TypeAlias
 
 from runner.diagnosis.errors import RunnerError
@@ -18,28 +17,44 @@ WINDOW = 2
 class Window:
     """Bounds how many tasks are taken from an iterator ahead of the outcomes that are given out.
 
-    :param size: how many at most are running, or done and not given out.
+    :param size: how many at most are running, or done and not given out; it may be changed.
     :param ordered: whether outcomes are given out in the tasks' order, and not as they come.
+    :raises ValueError: the size is less than one: no task would ever start.
     """
 
     def __init__(self, tasks: Iterable[Task], size: int, *, ordered: bool) -> None:
         self._tasks = enumerate(tasks)
+        self._exhausted = False
         self.size = size
         self._ordered = ordered
         self._due = 0
         self._done: dict[int, Outcome] = {}
         self._in_hand = 0
 
+    @property
+    def size(self) -> int:
+        return self._size
+
+    @size.setter
+    def size(self, size: int) -> None:
+        if size < 1:
+            raise ValueError(f"a window of {size} tasks lets none start")
+        self._size = size
+
     def to_start(self) -> Iterator[tuple[int, Task]]:
         """The tasks that may be started now."""
-        for numbered in islice(self._tasks, max(0, self.size - self._in_hand)):
+        while self._in_hand < self.size and not self._exhausted:
+            numbered = next(self._tasks, None)
+            if numbered is None:
+                self._exhausted = True
+                return
             self._in_hand += 1
             yield numbered
 
     @property
     def empty(self) -> bool:
-        """Whether all has been given out, once :meth:`to_start` has nothing more."""
-        return self._in_hand == 0
+        """Whether there are no more tasks, and all outcomes have been given out."""
+        return self._exhausted and self._in_hand == 0
 
     def finish(self, index: int, outcome: Outcome) -> None:
         self._done[index] = outcome

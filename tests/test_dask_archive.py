@@ -2,14 +2,16 @@
 
 import gzip
 import io
+import os
 import tarfile
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
+import msgspec
 import pytest
 
-from runner.bundle import bundle_digest, content_files, read_bundle
+from runner.bundle import bundle_digest, content_files, empty_folders, read_bundle
 from runner.dask import archive as archives
 from runner.dask.archive import Archive, pack
 from runner.environment.inventory import entries, prunable, remove
@@ -32,7 +34,8 @@ def bundle(tmp_path: Path) -> Path:
 
 def archive_of(folder: Path) -> Archive:
     bundle = read_bundle(folder)
-    return Archive(bundle.digest, folder.name, pack(bundle))
+    folders = empty_folders(folder, bundle.files)
+    return Archive(bundle.digest, folder.name, pack(bundle), folders=folders)
 
 
 def unpack(archive: Archive, folder: Path) -> Path:
@@ -75,9 +78,61 @@ def test_one_that_was_damaged_is_replaced(bundle: Path, tmp_path: Path) -> None:
     assert bundle_digest(there, content_files(there)) == archive.digest
 
 
+def test_the_same_content_under_another_name_is_another_place(bundle: Path, tmp_path: Path) -> None:
+    archive = archive_of(bundle)
+    other = msgspec.structs.replace(archive, name="other")
+    with ExitStack() as holds:
+        places = [archives.unpack(each, tmp_path / "there", holds) for each in (archive, other)]
+    assert [place.name for place in places] == ["a bundle", "other"]
+    assert all((place / "wire.py").exists() for place in places)
+
+
+def test_one_that_others_run_in_is_left_to_them(bundle: Path, tmp_path: Path) -> None:
+    archive = archive_of(bundle)
+    with ExitStack() as holds:
+        theirs = archives.unpack(archive, tmp_path / "there", holds)
+        (theirs / "written by a model.txt").write_text("")
+        os.mkfifo(theirs / "pipe")
+        ours = archives.unpack(archive, tmp_path / "there", holds)
+        assert ours != theirs and ours.name == theirs.name
+        assert (theirs / "wire.py").exists() and (ours / "wire.py").exists()
+        assert unpack(archive, tmp_path / "there") == ours
+    # Once nobody runs in it, it is put right.
+    assert unpack(archive, tmp_path / "there") == theirs
+    assert not (theirs / "pipe").exists()
+
+
+def test_empty_folders_are_there_again(bundle: Path, tmp_path: Path) -> None:
+    (bundle / "out" / "plots").mkdir(parents=True)
+    (bundle / "package" / "__pycache__").mkdir()
+    archive = archive_of(bundle)
+    assert archive.folders == ("out", "out/plots")
+    there = unpack(archive, tmp_path / "there")
+    assert (there / "out" / "plots").is_dir()
+    # One that was made since makes another archive of the same digest.
+    (bundle / "results").mkdir()
+    later = archive_of(bundle)
+    assert later.digest == archive.digest and later.key != archive.key
+    assert (unpack(later, tmp_path / "there") / "results").is_dir()
+
+
+@pytest.mark.parametrize("name", ["../../evil", "/evil", "a/b", "..", ".", ""])
+def test_a_name_that_is_no_folders_is_refused(name: str, bundle: Path, tmp_path: Path) -> None:
+    archive = msgspec.structs.replace(archive_of(bundle), name=name)
+    with pytest.raises(ValueError, match="not the name of a folder"):
+        unpack(archive, tmp_path / "there")
+    assert not (tmp_path / "there").exists()
+
+
+def test_an_empty_folder_outside_is_refused(bundle: Path, tmp_path: Path) -> None:
+    archive = msgspec.structs.replace(archive_of(bundle), folders=("../outside",))
+    with pytest.raises(ValueError, match="leads out of the bundle"):
+        unpack(archive, tmp_path / "there")
+
+
 def test_what_a_killed_process_left_is_removed(bundle: Path, tmp_path: Path) -> None:
     archive = archive_of(bundle)
-    left = tmp_path / "there" / f"{archive.digest.removeprefix('sha256:')[:20]}.building-x"
+    left = tmp_path / "there" / f"{archive.key[:20]}.building-x"
     left.mkdir(parents=True)
     unpack(archive, tmp_path / "there")
     assert not left.exists()
@@ -98,12 +153,37 @@ def test_nothing_is_written_outside(name: str, tmp_path: Path) -> None:
     assert [path.suffix for path in (tmp_path / "there").iterdir()] == [".lock"]
 
 
-def test_nothing_is_written_through_a_link(tmp_path: Path) -> None:
+@pytest.mark.parametrize("link_first", [True, False])
+def test_nothing_is_written_through_a_link(link_first: bool, tmp_path: Path) -> None:
     link = tarfile.TarInfo("out")
     link.type, link.linkname = tarfile.SYMTYPE, str(tmp_path)
+    entries = [(link, b""), (tarfile.TarInfo("out/file"), b"x")]
     with pytest.raises((ValueError, FileExistsError)):
-        unpack(crafted((link, b""), (tarfile.TarInfo("out/file"), b"x")), tmp_path / "there")
+        unpack(crafted(*(entries if link_first else entries[::-1])), tmp_path / "there")
     assert not (tmp_path / "file").exists()
+
+
+def test_links_are_made_when_all_files_are_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[str] = []
+    link_to, chmod = Path.symlink_to, Path.chmod
+
+    def linked(path: Path, target: str) -> None:
+        made.append(f"link {path.name}")
+        link_to(path, target)
+
+    def written(path: Path, mode: int) -> None:
+        made.append(f"file {path.name}")
+        chmod(path, mode)
+
+    monkeypatch.setattr(Path, "symlink_to", linked)
+    monkeypatch.setattr(Path, "chmod", written)
+    link = tarfile.TarInfo("first")
+    link.type, link.linkname = tarfile.SYMTYPE, "second"
+    with pytest.raises(ValueError, match="has the digest"):
+        unpack(crafted((link, b""), (tarfile.TarInfo("second"), b"x")), tmp_path / "there")
+    assert made == ["file second", "link first"]
 
 
 def test_a_device_is_refused(tmp_path: Path) -> None:

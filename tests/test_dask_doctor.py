@@ -1,22 +1,15 @@
 """A cluster examined by hand: what is wrong is named in seconds, and nothing is killed by it."""
 
-import os
 import signal
 import subprocess
 import sys
 from collections.abc import Iterator
-from importlib.metadata import requires
 from pathlib import Path
 
-import msgspec
 import pytest
 
 pytest.importorskip("distributed")
 
-from conftest import make_venv
-from packaging.requirements import Requirement
-
-import runner
 from runner.dask.doctor import examine_cluster
 from runner.dask.loopback import DaskCluster, cluster
 from runner.doctor.observation import Observation, Verdict
@@ -122,40 +115,3 @@ def test_dasks_own_log_and_warnings_are_not_heard(two: DaskCluster) -> None:
         [sys.executable, "-c", program, *addresses], capture_output=True, text=True, timeout=60
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
-
-
-def test_the_incident_is_named_without_killing_a_worker(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> None:
-    folder = tmp_path_factory.mktemp("venvs")
-    ours = [
-        f"{one.name}{one.specifier}"
-        for one in map(Requirement, requires("modelops-runner") or [])
-        if one.marker is None
-    ]
-    pythons = [
-        make_venv(folder / version, version, "distributed==2024.10.0", *ours) / "bin" / "python"
-        for version in ("3.12", "3.13")
-    ]
-    client, workers = pythons
-    program = (
-        "import sys, msgspec; from runner.dask.doctor import examine_cluster\n"
-        "sys.stdout.buffer.write(msgspec.json.encode(examine_cluster(sys.argv[1], [])))"
-    )
-    with cluster(2, python=workers) as started:
-        done = subprocess.run(
-            [client, "-c", program, started.address],
-            capture_output=True,
-            timeout=60,
-            env={**os.environ, "PYTHONPATH": str(Path(runner.__file__).parents[1])},
-        )
-        assert done.returncode == 0, done.stderr
-        seen = msgspec.json.decode(done.stdout, type=list[Observation])
-        (problem,) = amiss(seen)
-        assert problem.subject == "Python versions" and problem.verdict is Verdict.PROBLEM
-        assert "kills the worker that calls it with SIGSEGV" in problem.text
-        assert "all 2 workers 3.13" in problem.text
-        assert [one.subject for one in seen if one.subject.startswith("canary")] == [
-            "canary: an importable function"
-        ]
-        assert all(worker.alive for worker in started.workers)

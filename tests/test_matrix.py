@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -115,18 +116,69 @@ def test_an_interrupted_one_leaves_nothing(
     assert children and not psutil.wait_procs(children, SECONDS)[1]
 
 
+@pytest.fixture
+def quiet(bundle: Path) -> None:
+    """Let its default task run on each Python."""
+    (bundle / "wire.py").write_text("def wire(entrypoint, params, seed):\n    return {'n': b'1'}\n")
+
+
+@pytest.mark.usefixtures("quiet")
 def test_combinations_with_dask_are_tried(matrix: Matrix) -> None:
     pytest.importorskip("distributed")
     need_python("3.12")
     need_python("3.13")
-    done = matrix(
-        *("--python", "3.12", "--python", "3.13", "--dask", "2024.10.0"),
-        *("--param", "beta=1", "--json"),
-    )
+    done = matrix("--python", "3.12", "--python", "3.13", "--dask", "2024.10.0", "--json")
     cells = json.loads(done.stdout)["dask"]
     if any("cannot make it" in one["text"] for cell in cells for one in cell["named"]):
         pytest.skip("the package index is out of reach")
     for cell in cells:
         same = cell["combination"]["client"] == cell["combination"]["cluster"]
         assert cell["importable"] and cell["lambdas"] == same
+        assert cell["task"] and cell["examined"]
         assert [one["subject"] for one in cell["named"]] == ([] if same else ["Python versions"])
+    assert len(cells) == 4 and done.returncode == 0
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_combination_that_cannot_be_made_is_a_failure(matrix: Matrix) -> None:
+    pytest.importorskip("distributed")
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    done = matrix("--python", version, "--dask", "1.99.99", "--json")
+    document = json.loads(done.stdout)
+    assert (done.returncode, document["ok"]) == (1, False)
+    assert [cell["ok"] for cell in document["cells"]] == [True]
+    (cell,) = document["dask"]
+    assert not cell["examined"] and "1.99.99" in cell["named"][0]["text"]
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_combinations_that_are_interrupted_leave_nothing(
+    bundle: Path, environ: dict[str, str], number: signal.Signals
+) -> None:
+    distributed = pytest.importorskip("distributed")
+    command = [sys.executable, "-m", "runner", "matrix", str(bundle), "--dask"]
+    command += [distributed.__version__, "--python", f"{sys.version_info[0]}"]
+    with subprocess.Popen(command, env=environ, stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        while not process.stdout.readline().startswith(b"Dask "):
+            assert process.poll() is None
+        own = psutil.Process(process.pid)
+        # uv is making the environment.
+        while not any("pip" in one.cmdline() for one in children_of(own)):
+            if process.poll() is not None:
+                pytest.skip("the package index is out of reach")
+        children = children_of(own)
+        process.send_signal(number)
+        assert process.wait(SECONDS) == 128 + number
+    assert not psutil.wait_procs(children, SECONDS)[1]
+
+
+def children_of(process: psutil.Process) -> list[psutil.Process]:
+    """Those that live, with a command line that can be read."""
+    found = []
+    for child in process.children(recursive=True):
+        with suppress(psutil.NoSuchProcess):
+            if child.cmdline():
+                found.append(child)
+    return found

@@ -46,6 +46,14 @@ def test_a_file_that_comes_and_one_that_goes_are_noticed(bundle: Path) -> None:
     assert changed(stamp)
 
 
+def test_who_wants_to_know_at_once_is_told_however_long_looking_takes(bundle: Path) -> None:
+    stamp = Stamp(bundle)
+    stamp._due = float("inf")
+    (bundle / "wire.py").write_text("x = 2222\n")
+    assert not stamp.changed()
+    assert stamp.changed(at_once=True)
+
+
 def test_a_change_stays_noticed(bundle: Path) -> None:
     stamp = Stamp(bundle)
     (bundle / "wire.py").write_text("x = 2222\n")

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -65,3 +66,13 @@ def test_every_outcome_is_given_out_once_and_no_more_than_so_many_are_in_hand(
         assert found[1]["index"] == str(found[0]).encode()
     assert sorted(given_out) == list(range(count))
     assert not ordered or given_out == sorted(given_out)
+
+
+def test_a_window_that_lets_no_task_start_is_refused() -> None:
+    with pytest.raises(ValueError, match="0 tasks"):
+        Window([Task()], 0, ordered=True)
+    window = Window([Task()], 1, ordered=True)
+    with pytest.raises(ValueError):
+        window.size = 0
+    # Before it was asked for tasks, nothing is known of the end.
+    assert not window.empty

@@ -1,8 +1,16 @@
 """Reading a bundle: its metadata, its wire function, its content and digest (DESIGN 2)."""
 
-from runner.bundle.content import bundle_digest, content_files
+from runner.bundle.content import bundle_digest, content_files, empty_folders
 from runner.bundle.model import Bundle, Defaults
 from runner.bundle.read import read_bundle
 from runner.bundle.sizes import read_size
 
-__all__ = ["Bundle", "Defaults", "bundle_digest", "content_files", "read_bundle", "read_size"]
+__all__ = [
+    "Bundle",
+    "Defaults",
+    "bundle_digest",
+    "content_files",
+    "empty_folders",
+    "read_bundle",
+    "read_size",
+]

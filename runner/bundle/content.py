@@ -3,8 +3,8 @@
 import hashlib
 import os
 import stat
-from collections.abc import Iterator
-from pathlib import Path
+from collections.abc import Iterable, Iterator
+from pathlib import Path, PurePosixPath
 
 from runner.bundle.failures import invalid, unreadable
 from runner.diagnosis.report import Hint
@@ -37,7 +37,20 @@ def content_files(folder: Path) -> tuple[str, ...]:
     :raises Failure: ``bundle-invalid``: a folder cannot be listed, a link leads out of the bundle
         to a folder, or something is neither file, folder nor link.
     """
-    return tuple(sorted(_walk(folder, folder.resolve(), "")))
+    return tuple(sorted(name for name in _walk(folder) if not name.endswith("/")))
+
+
+def empty_folders(folder: Path, files: Iterable[str]) -> tuple[str, ...]:
+    """The folders of a bundle's content without a file in them, sorted likewise.
+
+    They are not in the digest: git and wheels drop them, and a task that writes into one needs it.
+
+    :param files: its :func:`content_files`.
+    :raises Failure: as there.
+    """
+    filled = {parent.as_posix() for name in files for parent in PurePosixPath(name).parents}
+    folders = (name[:-1] for name in _walk(folder) if name.endswith("/"))
+    return tuple(sorted(name for name in folders if name not in filled))
 
 
 def bundle_digest(folder: Path, files: tuple[str, ...]) -> str:
@@ -61,7 +74,12 @@ def bundle_digest(folder: Path, files: tuple[str, ...]) -> str:
     return f"sha256:{digest.hexdigest()}"
 
 
-def _walk(folder: Path, root: Path, prefix: str) -> Iterator[str]:
+def _walk(folder: Path) -> Iterator[str]:
+    """The names of files and links, and those of folders with a slash behind."""
+    return _entries(folder, folder.resolve(), "")
+
+
+def _entries(folder: Path, root: Path, prefix: str) -> Iterator[str]:
     try:
         with os.scandir(folder) as listing:
             entries = sorted(listing, key=lambda entry: entry.name)
@@ -69,6 +87,8 @@ def _walk(folder: Path, root: Path, prefix: str) -> Iterator[str]:
         raise unreadable(prefix or ".", error) from error
     if prefix and any(entry.name == "pyvenv.cfg" for entry in entries):
         return  # a virtual environment (PEP 405)
+    if prefix:
+        yield prefix
     for entry in entries:
         name = prefix + entry.name
         if entry.name in _NOT_CONTENT or entry.name.endswith(".egg-info"):
@@ -87,7 +107,7 @@ def _walk(folder: Path, root: Path, prefix: str) -> Iterator[str]:
                 )
             yield name
         elif is_folder:
-            yield from _walk(Path(entry.path), root, name + "/")
+            yield from _entries(Path(entry.path), root, name + "/")
         elif is_file or entry.is_symlink():
             yield name
         else:

@@ -16,6 +16,7 @@ from runner.interpreter import Interpreter
 from runner.matrix import Cell, try_pythons
 from runner.prepare import any_python
 from runner.processors import usable_processors
+from runner.task import Task
 
 
 def run_matrix(command: Matrix) -> tuple[int, str]:
@@ -29,8 +30,19 @@ def run_matrix(command: Matrix) -> tuple[int, str]:
         return _refuse(failure.finding.summary)
     if command.dasks and find_spec("distributed") is None:
         return _refuse("--dask needs Dask: pip install 'modelops-runner[dask]'")
+    number, tried = anyio.run(unless_signalled, _tried(command, task), Live(sys.stderr))
+    if number is not None or tried is None:
+        return 128 + (number or 0), ""
+    ok, document = tried
+    if command.json:
+        return 0 if ok else 1, json_document({"ok": ok, **document})
+    return 0 if ok else 1, ""
+
+
+async def _tried(command: Matrix, task: Task) -> tuple[bool, dict[str, object]]:
+    """Whether all is well, and the document that says so."""
     jobs = command.jobs or usable_processors()
-    cells = try_pythons(
+    cells = await try_pythons(
         command.bundle,
         command.pythons,
         task,
@@ -38,17 +50,12 @@ def run_matrix(command: Matrix) -> tuple[int, str]:
         jobs=jobs,
         on_cell=None if command.json else _print_cell,
     )
-    number, tried = anyio.run(unless_signalled, cells, Live(sys.stderr))
-    if number is not None or tried is None:
-        return 128 + (number or 0), ""
-    ok = all(cell.ok for cell in tried)
-    document: dict[str, object] = {"cells": [_described(cell) for cell in tried]}
+    ok = all(cell.ok for cell in cells)
+    document: dict[str, object] = {"cells": [_described(cell) for cell in cells]}
     if command.dasks:
-        understood, document["dask"] = _with_dask(command, jobs)
+        understood, document["dask"] = await _with_dask(command, jobs)
         ok = ok and understood
-    if command.json:
-        return 0 if ok else 1, json_document({"ok": ok, **document})
-    return 0 if ok else 1, ""
+    return ok, document
 
 
 def _described(cell: Cell) -> dict[str, object]:
@@ -76,32 +83,35 @@ def _print_cell(cell: Cell) -> None:
     sys.stdout.flush()
 
 
-def _with_dask(command: Matrix, jobs: int) -> tuple[bool, list[object]]:
-    """Try each combination; whether each runs the task or is said why not, and the cells."""
+async def _with_dask(command: Matrix, jobs: int) -> tuple[bool, list[object]]:
+    """Try each combination; whether each runs the task or is known not to, and the cells."""
+    from runner.dask.matrix import Cell as Combined
     from runner.dask.matrix import try_combinations
 
     pythons: list[Interpreter] = []
     for request in command.pythons:
         try:
-            pythons.append(anyio.run(any_python, Case(), command.settings, request))
+            pythons.append(await any_python(Case(), command.settings, request))
         except Failure as failure:
             print(f"modelops-runner: {failure.finding.summary}", file=sys.stderr)
-    cells: list[object] = []
-    understood = len(pythons) == len(command.pythons)
-    if not command.json:
-        print(f"\n{'Dask':<10} {'client':<8} {'cluster':<8} {'imported':<9} {'lambda':<7} task")
-    for cell in try_combinations(command.bundle, pythons, command.dasks, jobs):
+    cells: list[Combined] = []
+
+    def take(cell: Combined) -> None:
         cells.append(cell)
-        understood = understood and cell.understood
         if command.json:
-            continue
+            return
         which = cell.combination
         said = [_word(cell.importable), _word(cell.lambdas), _word(cell.task)]
         print(f"{which.dask:<10} {which.client:<8} {which.cluster:<8} {said[0]:<9} {said[1]:<7}"
               f" {said[2]:<5} {cell.seconds:5.1f} s", flush=True)  # fmt: skip
         for one in cell.named:
             print(f"{'':<29}{printable(one.subject)}: {printable(one.text)}", flush=True)
-    return understood, cells
+
+    if not command.json:
+        print(f"\n{'Dask':<10} {'client':<8} {'cluster':<8} {'imported':<9} {'lambda':<7} task")
+    await try_combinations(command.bundle, pythons, command.dasks, jobs, take)
+    found = len(pythons) == len(command.pythons)
+    return found and all(cell.understood for cell in cells), [*cells]
 
 
 def _word(works: bool) -> str:

@@ -1,6 +1,8 @@
-"""A bundle's content as one string of bytes, named by the bundle's digest."""
+"""A bundle's content as one string of bytes, named by what it unpacks to."""
 
+import fcntl
 import gzip
+import hashlib
 import io
 import os
 import shutil
@@ -9,13 +11,15 @@ import tarfile
 import tempfile
 import zlib
 from contextlib import ExitStack
-from pathlib import Path, PurePosixPath
+from itertools import count
+from pathlib import Path, PurePath, PurePosixPath
 
+import msgspec
 from filelock import FileLock
 from msgspec import Struct
 
-from runner.bundle import Bundle
-from runner.bundle.content import bundle_digest, content_files
+from runner.bundle import Bundle, bundle_digest, content_files
+from runner.diagnosis.case import Failure
 from runner.environment.keys import KEY_DIGITS
 from runner.environment.store import BUILDING, MANIFEST, hold
 
@@ -26,12 +30,20 @@ class Archive(Struct, frozen=True):
     :param name: of the bundle's folder, which its child sees and reports show.
     :param data: a gzipped tar file; ``None``: it lies in ``file``.
     :param file: where it lies on a disk that client and workers share.
+    :param folders: those that are empty, and so not in the digest.
     """
 
     digest: str
     name: str
     data: bytes | None = None
     file: str | None = None
+    folders: tuple[str, ...] = ()
+
+    @property
+    def key(self) -> str:
+        """What decides what is unpacked, as hexadecimal digits."""
+        decides = msgspec.json.encode((self.digest, self.name, self.folders))
+        return hashlib.sha256(decides).hexdigest()
 
     def read(self) -> bytes:
         if self.data is not None:
@@ -73,21 +85,27 @@ def unpack(archive: Archive, folder: Path, holds: ExitStack) -> Path:
     :raises OSError: it cannot be read or written.
     :raises ValueError: it is not an archive of what it is named for.
     """
-    place = folder / archive.digest.removeprefix("sha256:")[:KEY_DIGITS]
-    bundle = place / archive.name
+    if PurePath(archive.name).name != archive.name or archive.name in ("", ".", ".."):
+        raise ValueError(f"{archive.name!r} is not the name of a folder")
     folder.mkdir(parents=True, exist_ok=True)
-    with FileLock(folder / f"{place.name}.lock"):
-        if _digest(bundle) == archive.digest and hold(place, holds):
-            return bundle
-        for leftover in folder.glob(f"{place.name}{BUILDING}*"):
+    key = archive.key[:KEY_DIGITS]
+    with FileLock(folder / f"{key}.lock"):
+        # A model may write into its folder, and others run in it: they keep theirs as it is.
+        for number in count(1):
+            place = folder / (key if number == 1 else f"{key}-{number}")
+            bundle = place / archive.name
+            if _is_whole(archive, bundle) and hold(place, holds):
+                return bundle
+            if not _in_use(place):
+                break
+        for leftover in folder.glob(f"{key}{BUILDING}*"):
             shutil.rmtree(leftover)
-        beside = Path(tempfile.mkdtemp(prefix=f"{place.name}{BUILDING}", dir=folder))
+        beside = Path(tempfile.mkdtemp(prefix=f"{key}{BUILDING}", dir=folder))
         try:
             content = beside / "content" / archive.name
             content.mkdir(parents=True)
-            _extract(archive.read(), content)
-            if (found := _digest(content)) != archive.digest:
-                raise ValueError(f"what was unpacked has the digest {found}")
+            _extract(archive, content)
+            _check(archive, content)
             (beside / "content" / MANIFEST).touch()
             if os.path.lexists(place):
                 place.rename(beside / "replaced")
@@ -98,20 +116,48 @@ def unpack(archive: Archive, folder: Path, holds: ExitStack) -> Path:
     return bundle
 
 
-def _digest(bundle: Path) -> str | None:
-    return bundle_digest(bundle, content_files(bundle)) if bundle.is_dir() else None
+def _is_whole(archive: Archive, bundle: Path) -> bool:
+    try:
+        _check(archive, bundle)
+    except ValueError:
+        return False
+    return all((bundle / name).is_dir() for name in archive.folders)
 
 
-def _extract(data: bytes, folder: Path) -> None:
+def _check(archive: Archive, bundle: Path) -> None:
+    """:raises ValueError: it is another content, or none: a model may leave anything in it."""
+    try:
+        found = bundle_digest(bundle, content_files(bundle))
+    except Failure as failure:
+        raise ValueError(failure.finding.summary) from failure
+    if found != archive.digest:
+        raise ValueError(f"what was unpacked has the digest {found}")
+
+
+def _in_use(place: Path) -> bool:
+    """Whether a process holds it."""
+    try:
+        descriptor = os.open(place / MANIFEST, os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return True  # a file system without locks: nobody knows
+    finally:
+        os.close(descriptor)
+    return False
+
+
+def _extract(archive: Archive, folder: Path) -> None:
     """By hand: tarfile's safe filters (PEP 706) are not in every 3.10 and 3.11."""
     links: list[tuple[Path, str]] = []
     try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:gz") as tar:
+        with tarfile.open(fileobj=io.BytesIO(archive.read()), mode="r:gz") as tar:
             for entry in tar:
-                name = PurePosixPath(entry.name)
-                if name.is_absolute() or ".." in name.parts:
-                    raise ValueError(f"{entry.name!r} leads out of the bundle")
-                path = folder / name
+                path = _within(folder, entry.name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 if entry.issym():
                     # Last, so that nothing is written through one.
@@ -126,5 +172,15 @@ def _extract(data: bytes, folder: Path) -> None:
                     raise ValueError(f"{entry.name!r} is neither a file nor a link")
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
         raise ValueError(f"it is no whole archive: {error}") from error
+    for name in archive.folders:
+        _within(folder, name).mkdir(parents=True, exist_ok=True)
     for path, target in links:
         path.symlink_to(target)
+
+
+def _within(folder: Path, name: str) -> Path:
+    """:raises ValueError: the name leads out of the folder."""
+    path = PurePosixPath(name)
+    if path.is_absolute() or ".." in path.parts:
+        raise ValueError(f"{name!r} leads out of the bundle")
+    return folder / path

@@ -1,20 +1,23 @@
 """Examines a cluster by hand: ``modelops-runner doctor --scheduler ADDRESS``."""
 
+import asyncio
 import logging
 import time
 import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import TimeoutError as FutureTimeoutError
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
+import msgspec
 from distributed import Client, Security
 
 from runner.bundle import read_bundle
 from runner.dask.bounded import in_thread
 from runner.dask.canary import Send, canary, send_importable, send_lambda
-from runner.dask.cluster import Cluster, NoScheduler
+from runner.dask.cluster import Cluster, Member, NoScheduler
 from runner.dask.compare import compare, one_of_each
+from runner.dask.gone import GONE
 from runner.dask.tasks import submit
 from runner.dask.versions import gather
 from runner.dask.work import reachable
@@ -121,27 +124,31 @@ def _connected(
     try:
         yield client
     finally:
-        client.close(timeout=_CLOSE_SECONDS)
+        # One whose scheduler hangs cannot say goodbye.
+        with suppress(*GONE, asyncio.TimeoutError):
+            client.close(timeout=_CLOSE_SECONDS)
 
 
 def _reach(
     client: Client, cluster: Cluster, needs: Sequence[Requirement], seconds: float
 ) -> dict[str, list[Interpreter]] | None:
     """The interpreters that each worker can use; ``None`` where they did not say in time."""
-    hosts = {worker.host: worker.address for worker in cluster.workers if worker.software}
+    # Those of one make on one machine reach the same.
+    answering = [worker for worker in cluster.workers if worker.software]
+    asked = {_make(worker): worker.address for worker in answering}
     required = [str(need.specifier) for need in needs]
     try:
         there = in_thread(
-            lambda: client.run(reachable, required, workers=list(hosts.values())), seconds
+            lambda: client.run(reachable, required, workers=list(asked.values())), seconds
         )
     # Whatever a worker raised: its interpreters are not known, and are said not to be.
     except Exception:  # noqa: BLE001
         return None
-    return {
-        worker.address: there[hosts[worker.host]]
-        for worker in cluster.workers
-        if worker.host in hosts
-    }
+    return {worker.address: there[asked[_make(worker)]] for worker in answering}
+
+
+def _make(worker: Member) -> tuple[str, bytes]:
+    return worker.host, msgspec.json.encode(worker.software)
 
 
 def _task(client: Client, path: Path, seconds: float) -> Observation:
@@ -159,6 +166,11 @@ def _task(client: Client, path: Path, seconds: float) -> Observation:
         verdict = Verdict.WARNING if loaded else Verdict.PROBLEM
         text = f"{'it loads, and its default task failed: ' if loaded else ''}{report.summary}"
         return Observation(subject, verdict, f"{text} ({report.code.value})", report.hints)
+    # What Dask raises has no common type.
+    except Exception as error:  # noqa: BLE001
+        text = f"the cluster could not run it: {one_line(f'{type(error).__name__}: {error}')}"
+        hint = Hint("look at the scheduler's log, and at the workers'")
+        return Observation(subject, Verdict.PROBLEM, text, [hint])
     python = result.child.python.version if result.child.python else "?"
     text = f"ran on {result.worker.hostname} in {time.monotonic() - begun:.1f} s, Python {python}"
     return Observation(subject, Verdict.OK, text)

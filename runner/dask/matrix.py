@@ -3,14 +3,17 @@
 import os
 import shutil
 import subprocess
+import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, distribution, requires
 from itertools import product
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import anyio
+import anyio.to_thread
 import msgspec
 from msgspec import Struct, field
 
@@ -20,12 +23,14 @@ from runner.dask.loopback import DidNotStart, cluster
 from runner.diagnosis.text import decode, last_lines, one_line
 from runner.doctor.observation import Observation, Verdict
 from runner.environment import find_uv
-from runner.guardian import guardian
+from runner.guardian import MARKER, guardian
 from runner.interpreter import Interpreter
+from runner.kill_marked import kill_marked
 
 # What each may take; nothing hangs, and what does is said.
 _BUILD_SECONDS = 300
 _EXAMINE_SECONDS = 90
+_STOP_POLL_SECONDS = 0.05
 
 _EXAMINE = """\
 import sys
@@ -61,24 +66,62 @@ class Cell(Struct, frozen=True):
     task: bool
     """A task of the bundle did."""
     named: list[Observation] = field(default_factory=list)
+    examined: bool = True
+    """The cluster was looked at to the end: nothing of it died, hung or could not be made."""
 
     @property
     def understood(self) -> bool:
-        """The bundle's task runs, or it is said why not."""
-        return self.task or bool(self.named)
+        """The bundle's task runs, or the cluster is known to be why not."""
+        return self.examined and (self.task or bool(self.named))
 
 
-def try_combinations(
-    bundle: Path, pythons: Sequence[Interpreter], dasks: Sequence[str], jobs: int
-) -> Iterator[Cell]:
+async def try_combinations(
+    bundle: Path,
+    pythons: Sequence[Interpreter],
+    dasks: Sequence[str],
+    jobs: int,
+    on_cell: Callable[[Cell], None],
+) -> None:
     """Try each of the Pythons as client, and as scheduler and worker, with each Dask.
+
+    Where it is cancelled, what was started is killed.
 
     :param bundle: a folder, whose default task is run.
     :param pythons: with which environments are made, for as long as it takes.
     :param dasks: versions of distributed.
     :param jobs: how many at a time.
-    :returns: the cells, each as soon as it and those before it are there.
+    :param on_cell: called with each cell as soon as it and those before it are there, from another
+        thread.
     """
+    stopped, ended = threading.Event(), threading.Event()
+
+    def work() -> None:
+        try:
+            for cell in _cells(bundle, pythons, dasks, jobs, stopped):
+                if stopped.is_set():
+                    break
+                on_cell(cell)
+        finally:
+            ended.set()
+
+    try:
+        await anyio.to_thread.run_sync(work, abandon_on_cancel=True)
+    except anyio.get_cancelled_exc_class():
+        stopped.set()
+        with anyio.CancelScope(shield=True):
+            while not ended.is_set():  # one may just be starting the next
+                kill_marked(f"{MARKER}={guardian().worker}.")
+                await anyio.sleep(_STOP_POLL_SECONDS)
+        raise
+
+
+def _cells(
+    bundle: Path,
+    pythons: Sequence[Interpreter],
+    dasks: Sequence[str],
+    jobs: int,
+    stopped: threading.Event,
+) -> Iterator[Cell]:
     with (
         TemporaryDirectory(prefix=guardian().folder_prefix) as name,
         guardian().guarding() as mark,
@@ -90,6 +133,8 @@ def try_combinations(
 
         def build(kind: tuple[str, Interpreter]) -> Observation | None:
             dask, python = kind
+            if stopped.is_set():
+                return _STOPPED
             return _build(_venv(folder, dask, python), dask, python, environ)
 
         failed = dict(zip(kinds, threads.map(build, kinds), strict=True))
@@ -97,8 +142,10 @@ def try_combinations(
         def attempt(trial: tuple[str, Interpreter, Interpreter]) -> Cell:
             dask, client, others = trial
             combination = Combination(dask, client.version, others.version)
+            if stopped.is_set():
+                return _nothing(combination, 0.0, _STOPPED)
             if problem := failed[dask, client] or failed[dask, others]:
-                return Cell(combination, 0.0, False, False, False, [problem])
+                return _nothing(combination, 0.0, problem)
             one, other = (_venv(folder, dask, python) / "bin" / "python" for python in trial[1:])
             return _attempt(combination, one, other, environ, bundle.absolute())
 
@@ -126,16 +173,16 @@ def _attempt(
             seconds = time.monotonic() - begun
             if not all(worker.alive for worker in started.workers):
                 died = _problem("worker", "it died while the cluster was examined")
-                return Cell(combination, seconds, False, False, False, [died])
+                return _nothing(combination, seconds, died)
     except DidNotStart as error:
         said = _problem("cluster", f"it did not start: {_last(str(error))}")
-        return Cell(combination, 0.0, False, False, False, [said])
+        return _nothing(combination, 0.0, said)
     except subprocess.TimeoutExpired:
         hung = _problem("client", f"it did not end in {_EXAMINE_SECONDS} s")
-        return Cell(combination, float(_EXAMINE_SECONDS), False, False, False, [hung])
+        return _nothing(combination, float(_EXAMINE_SECONDS), hung)
     if done.returncode != 0:
         said = _problem("client", f"it failed: {_last(decode(done.stderr))}")
-        return Cell(combination, seconds, False, False, False, [said])
+        return _nothing(combination, seconds, said)
     seen = msgspec.json.decode(done.stdout, type=list[Observation])
     back = [one.subject for one in seen if one.verdict is Verdict.OK]
     return Cell(
@@ -195,8 +242,16 @@ def _our_packages(folder: Path) -> Path:
     return folder
 
 
+def _nothing(combination: Combination, seconds: float, problem: Observation) -> Cell:
+    """What came of one that was not looked at to the end."""
+    return Cell(combination, seconds, False, False, False, [problem], examined=False)
+
+
 def _problem(subject: str, text: str) -> Observation:
     return Observation(subject, Verdict.PROBLEM, text)
+
+
+_STOPPED = _problem("matrix", "it was ended before this one was tried")
 
 
 def _last(text: str) -> str:

@@ -52,7 +52,9 @@ class OutputLog:
 
     def close(self) -> None:
         """The task has ended: what it has written last has no line end."""
-        for stream, rest in self._unended.items():
+        for stream, unended in self._unended.items():
+            # Also the first bytes of a character that was cut.
+            rest = unended + self._decoders[stream].feed(b"", final=True)
             if rest:
                 self._line(stream, rest)
         if self._lines > LOG_LINES:

@@ -4,32 +4,19 @@ A plugin is pickled on the client and set up on each worker, also on those that 
 holds for a worker is read there: its settings, its cache, its interpreters.
 """
 
-import asyncio
-from concurrent.futures import Future
-from contextlib import ExitStack
-from pathlib import Path
-from threading import Lock
-from typing import Any, TypeVar
+from typing import Any
 
 from distributed import Worker, WorkerPlugin, get_worker
 
-from runner.cache import cache_folder
-from runner.dask.archive import Archive, unpack
-from runner.dask.failures import error_of, report_of, unfit
+from runner.dask.failures import error_of, lost, report_of, unfit
+from runner.dask.host import Host
 from runner.dask.output_log import log
-from runner.dask.settings import SECTION, WorkerSettings, read_settings
+from runner.dask.settings import SECTION, read_settings
 from runner.diagnosis.case import Finding
+from runner.diagnosis.errors import error_for
 from runner.diagnosis.report import Hint, Report
-from runner.environment.inventory import BUNDLES
-from runner.events import EventHandler
-from runner.result import Check, Result
-from runner.runner import Runner
-from runner.task import Task
-
-T = TypeVar("T")
 
 RUNNER = "modelops-runner"
-BUNDLE = "modelops-bundle-"
 
 
 class RunnerPlugin(WorkerPlugin):
@@ -48,11 +35,7 @@ class RunnerPlugin(WorkerPlugin):
 
     def __init__(self, **settings: Any) -> None:
         self._wanted = settings
-        self.refusal: Report | None = None
-        self.cache: Path | None = None
-        self._running: dict[str, Future[Any]] = {}
-        self._bundles: dict[str, Path] = {}
-        self._holds = ExitStack()
+        self._state: Host | Report | None = None
 
     def __getstate__(self) -> dict[str, Any]:
         return self._wanted
@@ -61,138 +44,54 @@ class RunnerPlugin(WorkerPlugin):
         self.__init__(**state)  # type: ignore[misc]
 
     def setup(self, worker: Worker) -> None:
-        self._lock = Lock()
-        self._worker = worker
         try:
-            settings = read_settings(self._wanted)
-            self.cache = cache_folder() if settings.cache is None else Path(settings.cache)
-            self.runner = _runner(settings, worker.state.nthreads)
-            self._watch = asyncio.get_running_loop().create_task(self._end_with_the_loop())
-        except (ValueError, OSError) as error:
-            self.refusal = report_of(_wrong_settings(worker.address, error))
-            log.error("this worker refuses tasks: %s", self.refusal.summary)
+            self._state = Host(worker, read_settings(self._wanted))
+        # Whatever it is: a worker whose plugin fails does not join, and Dask starts it for ever.
+        except Exception as error:  # noqa: BLE001
+            self._state = report_of(_wrong_settings(worker.address, error))
+            log.error("this worker refuses tasks: %s", self._state.summary)
 
     def teardown(self, worker: Worker) -> None:
-        """Not asynchronous: a worker that is told to end cancels what its event loop waits for."""
-        if self.refusal is None:
-            self._watch.cancel()
-            self._end()
-
-    async def _end_with_the_loop(self) -> None:
-        # A worker without a nanny that gets SIGTERM closes nothing: its loop cancels all there is,
-        # and may wait for ever for a scheduler that ends at the same time.
-        try:
-            await asyncio.Event().wait()
-        finally:
-            self._end()
-
-    def _end(self) -> None:
-        """End every child. Again, it does nothing."""
-        for future in list(self._running.values()):
-            future.cancel()
-        self.runner.close()
-        self._holds.close()
+        if isinstance(self._state, Host):
+            self._state.close()
 
     def transition(self, key: Any, start: str, finish: str, **_: Any) -> None:
-        # Nobody waits for its result any more, and Dask itself cannot stop what runs.
-        if (start, finish) == ("executing", "released") and (future := self._running.get(str(key))):
-            future.cancel()
+        if not isinstance(self._state, Host):
+            return
+        if start in ("executing", "long-running") and finish == "released":
+            # Nobody waits for its result any more, and Dask itself cannot stop what runs.
+            self._state.calls.cancel(str(key))
+        elif start == "cancelled" or finish == "forgotten":
+            self._state.calls.forget(str(key))
 
-    def execute(self, key: str, bundle: Path, task: Task, on_event: EventHandler) -> Result:
-        """Run a task, which ends when its future is cancelled or the worker closes.
-
-        :raises RunnerError: it failed.
-        :raises concurrent.futures.CancelledError: it was cancelled.
-        """
-        return self._wait(key, self.runner.submit(bundle, task, on_event=on_event))
-
-    def prepare(self, key: str, bundle: Path) -> Check:
-        """Build a bundle's environment and load it once; as :meth:`execute` otherwise."""
-        return self._wait(key, self.runner.prepare(bundle))
-
-    def _wait(self, key: str, future: Future[T]) -> T:
-        self._running[key] = future
-        try:
-            return future.result()
-        finally:
-            del self._running[key]
-
-    def place(self, archive: Archive) -> Path:
-        """Where a bundle is on this machine, unpacked if need be.
-
-        :raises RunnerError: it cannot be unpacked.
-        """
-        with self._lock:
-            if (bundle := self._bundles.get(archive.digest)) is None:
-                bundle = self._bundles[archive.digest] = self._unpack(archive)
-            return bundle
-
-    def _unpack(self, archive: Archive) -> Path:
-        assert self.cache is not None
-        folders = [
-            self.cache / BUNDLES,
-            # A cache that was prepared in an image may be read-only.
-            Path(self._worker.local_directory) / "bundles",
-        ]
-        refused: dict[Path, OSError] = {}
-        for folder in folders:
-            try:
-                return unpack(archive, folder, self._holds)
-            except OSError as error:
-                refused[folder] = error
-            except ValueError as error:
-                raise error_of(
-                    unfit(f"the bundle {archive.name!r} did not reach this worker whole: {error}")
-                ) from error
-        first = refused[folders[0]]
-        raise error_of(
-            unfit(
-                f"the bundle {archive.name!r} cannot be unpacked on {self._worker.address}:"
-                f" {first.strerror or first}",
-                "\n".join(f"{folder}: {error}" for folder, error in refused.items()),
-                Hint(
-                    title="give the worker a folder that it may write to",
-                    command="export MODELOPS_CACHE_DIR=/a/folder",
-                ),
-            )
-        ) from first
+    @property
+    def host(self) -> Host:
+        """:raises RunnerError: this worker runs no tasks, or not yet."""
+        if isinstance(self._state, Host):
+            return self._state
+        if self._state is not None:
+            raise error_for(self._state)
+        raise error_of(lost("the worker's runner is being set up"))
 
 
-class BundlePlugin(WorkerPlugin):
-    """A bundle, which the scheduler keeps and gives to each worker, also to those to come.
+def host_of(worker: Worker) -> Host:
+    """What runs tasks on a worker.
 
-    Tasks then carry its digest only.
+    :raises RunnerError: it runs none; ``retryable`` where its plugin is being replaced.
     """
-
-    idempotent = True
-
-    def __init__(self, archive: Archive) -> None:
-        self.name = BUNDLE + archive.digest
-        self.archive = archive
-
-
-def this_plugin() -> RunnerPlugin:
-    """The plugin of the worker that this runs on.
-
-    :raises RunnerError: there is none.
-    """
-    worker = get_worker()
-    plugin = worker.plugins.get(RUNNER)
-    if not isinstance(plugin, RunnerPlugin):
-        raise error_of(unfit(f"the worker {worker.address} has no runner: its plugin is not there"))
-    return plugin
+    plugins = {n: one for n, one in worker.plugins.items() if isinstance(one, RunnerPlugin)}
+    # One that a caller has registered under a name of its own goes before ours.
+    for name, plugin in plugins.items():
+        if name != RUNNER:
+            return plugin.host
+    if RUNNER in plugins:
+        return plugins[RUNNER].host
+    raise error_of(lost(f"the worker {worker.address} has no runner: its plugin is not there"))
 
 
-def this_bundle(digest: str) -> Archive:
-    """A bundle that has been sent to the worker that this runs on.
-
-    :raises RunnerError: it has not.
-    """
-    worker = get_worker()
-    plugin = worker.plugins.get(BUNDLE + digest)
-    if not isinstance(plugin, BundlePlugin):
-        raise error_of(unfit(f"the worker {worker.address} was not sent the bundle {digest}"))
-    return plugin.archive
+def this_host() -> Host:
+    """Of the worker that this runs on; as :func:`host_of`."""
+    return host_of(get_worker())
 
 
 def _wrong_settings(address: str, error: Exception) -> Finding:
@@ -201,22 +100,4 @@ def _wrong_settings(address: str, error: Exception) -> Finding:
         f"They are under `{SECTION}` in Dask's configuration on the worker (files, or variables"
         f" such as DASK_MODELOPS_RUNNER__TIMEOUT), or were given to RunnerPlugin.",
         Hint(title="correct the setting, and start the worker again"),
-    )
-
-
-def _runner(settings: WorkerSettings, threads: int) -> Runner:
-    return Runner(
-        python=settings.python,
-        isolation=settings.isolation,
-        children=settings.children or threads,
-        fresh_venv=settings.fresh_venv,
-        offline=settings.offline,
-        lock=settings.lock,
-        startup_timeout=settings.startup_timeout,
-        timeout=settings.timeout,
-        memory_limit=settings.memory_limit,
-        max_tasks=settings.max_tasks,
-        max_rss=settings.max_rss,
-        cache=settings.cache,
-        record=settings.record,
     )

@@ -4,17 +4,21 @@ Under ``modelops-runner`` in Dask's configuration: a YAML file, or variables suc
 ``DASK_MODELOPS_RUNNER__MEMORY_LIMIT=2GiB``. It is read on the worker, where it holds.
 """
 
+import os
 from collections.abc import Mapping
-from typing import Any
+from typing import Annotated, Any, TypeAlias
 
 import dask.config
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Struct
 
 from runner.bundle.sizes import read_size
 from runner.settings import STARTUP_TIMEOUT, Isolation
 
 SECTION = "modelops-runner"
+
+Count: TypeAlias = Annotated[int, Meta(ge=1)]
+Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
 
 
 class WorkerSettings(Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
@@ -26,15 +30,15 @@ class WorkerSettings(Struct, frozen=True, kw_only=True, rename="kebab", forbid_u
 
     python: str | None = None
     isolation: Isolation = Isolation.FORK
-    children: int | None = None
+    children: Count | None = None
     fresh_venv: bool = False
     offline: bool = False
     lock: str | None = None
-    startup_timeout: float = STARTUP_TIMEOUT
-    timeout: float | None = None
-    memory_limit: int | None = None
-    max_tasks: int | None = None
-    max_rss: int | None = None
+    startup_timeout: Seconds = STARTUP_TIMEOUT
+    timeout: Seconds | None = None
+    memory_limit: Count | None = None
+    max_tasks: Count | None = None
+    max_rss: Count | None = None
     cache: str | None = None
     record: str | None = None
 
@@ -50,7 +54,7 @@ def read_settings(wanted: Mapping[str, Any]) -> WorkerSettings:
         raise ValueError(f"it is {section!r}, not a mapping of settings")
     # Variables cannot have a hyphen in their names, and Dask leaves the underscores.
     given = {
-        str(name).replace("_", "-"): value
+        str(name).replace("_", "-"): os.fspath(value) if isinstance(value, os.PathLike) else value
         for name, value in [*section.items(), *wanted.items()]
         if value is not None
     }

@@ -1,26 +1,24 @@
 """A bundle on a cluster: sent to its workers and tried there, once, before its tasks are."""
 
 import logging
-import uuid
 from collections import defaultdict
 from collections.abc import Mapping
-from concurrent.futures import TimeoutError as FutureTimeoutError
-from functools import partial
 from pathlib import Path
 
 from distributed import Client
 from msgspec import Struct
 
-from runner.bundle import read_bundle
+from runner.bundle import empty_folders, read_bundle
 from runner.dask.archive import Archive, pack
-from runner.dask.bounded import in_thread
 from runner.dask.failures import error_of, unfit
+from runner.dask.fitness import Fitness, Pinned
 from runner.dask.in_flight import InFlight, Work
-from runner.dask.plugin import BundlePlugin, RunnerPlugin
 from runner.dask.preflight import require_fit
+from runner.dask.sending import Sending, send
+from runner.dask.shared import Shared
 from runner.dask.wire import Answer, Call
-from runner.dask.work import Survey, prepare, run_task, survey
-from runner.diagnosis.case import Case, Finding
+from runner.dask.work import prepare, run_task
+from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError, error_for
 from runner.diagnosis.report import BundleInfo, Hint, Report
 from runner.diagnosis.sanitise import map_texts
@@ -38,22 +36,20 @@ MAX_ARCHIVE_BYTES = 64 << 20
 # How often a failure that may pass by itself is tried again.
 RETRIES = 3
 
-# How long the workers may take to unpack a bundle and to say what they are.
-SEND_SECONDS = 60.0
 
-
-class Study(Struct, frozen=True):
+class Study(Struct, frozen=True, weakref=True):
     """A bundle that the workers have, and whose environment they have built.
 
     :param bundle: as the client has it.
-    :param workers: the addresses of those that can run it; ``None``: all can.
+    :param key: what the workers know it by.
+    :param fitness: which of them can run it.
     :param shared: the folder that client and workers share, if any.
     """
 
     bundle: BundleInfo
     name: str
-    digest: str
-    workers: list[str] | None
+    key: str
+    fitness: Fitness
     shared: str | None
 
     def work(self, task: Task, retries: int) -> Work[Result]:
@@ -62,11 +58,11 @@ class Study(Struct, frozen=True):
             f"modelops-{self.name}",
             self._result,
             run_task,
-            self.digest,
+            self.key,
             Call.of(task),
             self.shared,
             bundle=self.bundle,
-            workers=self.workers,
+            fitness=self.fitness,
             retries=retries,
         )
 
@@ -79,48 +75,39 @@ class Study(Struct, frozen=True):
         return result
 
 
-def open_study(client: Client, in_flight: InFlight, path: Path, shared: Path | None) -> Study:
+def open_study(client: Client, in_flight: InFlight, path: Path, folder: Path | None) -> Study:
     """Send a bundle to a cluster, and see that its workers can run it.
 
+    :param folder: one that client and workers share.
     :raises RunnerError: the bundle cannot be read, or no worker can run it: one report, whose
         code is the cause's.
     """
+    shared = None if folder is None else Shared(folder)
     bundle, archive = _packed(path, shared)
-    require_fit(client)
-    try:
-        surveys = in_thread(partial(_sent, client, archive, shared), SEND_SECONDS)
-    except FutureTimeoutError:
-        raise error_of(
-            unfit(
-                f"a worker did not take the bundle within {SEND_SECONDS:.0f} s",
-                "One that hangs keeps the others waiting: the scheduler answers when all have.",
-                Hint(
-                    title="see which one does not answer",
-                    command="modelops-runner doctor --scheduler ADDRESS",
-                ),
-            ),
-            bundle,
-        ) from None
-    able = _prepared(in_flight, surveys, archive, bundle)
+    sending = send(client, require_fit(client), archive, shared)
+    fitness = _prepared(in_flight, sending, archive, bundle)
+    sending.tell_later(fitness)
     return Study(
         bundle=bundle,
         name=archive.name,
-        digest=archive.digest,
-        workers=None if len(able) == len(surveys) else able,
-        shared=None if shared is None else str(shared),
+        key=archive.key,
+        fitness=fitness,
+        shared=None if folder is None else str(folder),
     )
 
 
-def _packed(path: Path, shared: Path | None) -> tuple[BundleInfo, Archive]:
+def _packed(path: Path, shared: Shared | None) -> tuple[BundleInfo, Archive]:
     case = Case()
     case.worker = worker_info()
     with reported(case):
         bundle = read_bundle(path)
         info = case.bundle = bundle.info()
+        folders = empty_folders(bundle.path, bundle.files)
         data = pack(bundle)
-    name = path.resolve().name
+    name = path.resolve().name or "bundle"
     if shared is not None:
-        return info, Archive(bundle.digest, name, file=_stored(data, bundle.digest, shared))
+        file = shared.keep(data, bundle.digest)
+        return info, Archive(bundle.digest, name, file=str(file), folders=folders)
     if len(data) > MAX_ARCHIVE_BYTES:
         raise error_of(
             unfit(
@@ -132,66 +119,23 @@ def _packed(path: Path, shared: Path | None) -> tuple[BundleInfo, Archive]:
             ),
             info,
         )
-    return info, Archive(bundle.digest, name, data)
-
-
-def _stored(data: bytes, digest: str, shared: Path) -> str:
-    file = shared / "bundles" / f"{digest.removeprefix('sha256:')}.tar.gz"
-    try:
-        if not file.exists():
-            file.parent.mkdir(parents=True, exist_ok=True)
-            beside = file.with_name(f".{uuid.uuid4().hex}")
-            beside.write_bytes(data)
-            beside.replace(file)
-    except OSError as error:
-        raise error_of(_not_shared(shared, f"cannot be written to: {error.strerror}")) from error
-    return str(file)
-
-
-def _sent(client: Client, archive: Archive, shared: Path | None) -> Mapping[str, Survey]:
-    plugin = RunnerPlugin()
-    plugin.idempotent = True  # one that the caller has registered stays
-    client.register_plugin(plugin)
-    client.register_plugin(BundlePlugin(archive))
-    return _surveyed(client, shared)
-
-
-def _surveyed(client: Client, shared: Path | None) -> Mapping[str, Survey]:
-    if shared is None:
-        surveys: Mapping[str, Survey] = client.run(survey, None)
-        return surveys
-    probe = shared / f".modelops-{uuid.uuid4().hex}"
-    try:
-        probe.touch()
-        surveys = client.run(survey, str(probe))
-    except OSError as error:
-        raise error_of(_not_shared(shared, f"cannot be written to: {error.strerror}")) from error
-    finally:
-        probe.unlink(missing_ok=True)
-    if blind := [address for address, found in surveys.items() if not found.sees]:
-        raise error_of(_not_shared(shared, f"is not there, or another one, on {', '.join(blind)}"))
-    return surveys
-
-
-def _not_shared(shared: Path, problem: str) -> Finding:
-    return unfit(
-        f"the shared folder {shared} {problem}",
-        "Client and workers must see the same folder under the same path.",
-        Hint(title="mount it on every worker, or leave shared= out: data then goes through Dask"),
-    )
+    return info, Archive(bundle.digest, name, data, folders=folders)
 
 
 def _prepared(
-    in_flight: InFlight, surveys: Mapping[str, Survey], archive: Archive, bundle: BundleInfo
-) -> list[str]:
+    in_flight: InFlight, sending: Sending, archive: Archive, bundle: BundleInfo
+) -> Fitness:
     """Have each machine build the environment.
 
-    :returns: the addresses of the workers that can run the bundle.
+    :returns: which workers can run the bundle. A cluster that adapts may have let them go again
+        meanwhile: the first task then finds out.
+    :raises RunnerError: none can.
     """
     able: list[str] = []
-    reports: dict[str, Report] = {}
+    silent = sending.silent
+    reports = dict(silent)
     machines: dict[str, list[str]] = defaultdict(list)
-    for address, found in surveys.items():
+    for address, found in sending.surveys.items():
         if found.refusal is None:
             machines[found.machine].append(address)
         else:
@@ -200,17 +144,27 @@ def _prepared(
         (addresses, in_flight.start(_preparation(archive, bundle, addresses)))
         for addresses in machines.values()
     ]
-    for addresses, outcome in outcomes:
-        try:
-            outcome.result()
-            able += addresses
-        except RunnerError as error:
-            reports |= dict.fromkeys(addresses, error.report)
-    if not able:
-        raise error_for(_as_here(next(iter(reports.values())), bundle))
+    try:
+        for addresses, outcome in outcomes:
+            try:
+                outcome.result()
+                able += addresses
+            except RunnerError as error:
+                reports |= dict.fromkeys(addresses, error.report)
+    finally:
+        # Who interrupts this one wants none of them.
+        for _, outcome in outcomes:
+            outcome.cancel()
+    if reports and not able:
+        raise error_for(_as_here(_first(reports, silent), bundle))
     for address, report in reports.items():
         _log.warning("%s gets no tasks of %s: %s", address, bundle.path, report.summary)
-    return able
+    return Fitness(able, reports)
+
+
+def _first(reports: Mapping[str, Report], silent: Mapping[str, Report]) -> Report:
+    """What one says goes before that another says nothing."""
+    return min(reports.items(), key=lambda one: one[0] in silent)[1]
 
 
 def _preparation(archive: Archive, bundle: BundleInfo, addresses: list[str]) -> Work[None]:
@@ -218,9 +172,9 @@ def _preparation(archive: Archive, bundle: BundleInfo, addresses: list[str]) -> 
         "modelops-prepare",
         Answer.check,
         prepare,
-        archive.digest,
+        archive.key,
         bundle=bundle,
-        workers=addresses,
+        fitness=Pinned(addresses),
         retries=RETRIES,
     )
 

@@ -9,11 +9,14 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock
 from typing import Any
+from weakref import finalize
 
 from distributed import Client
 
-from runner.dask.failures import error_of, lost
+from runner.dask.connection import check_open
+from runner.dask.gone import is_closed
 from runner.dask.in_flight import WATCH_SECONDS, InFlight
+from runner.dask.sending import forget
 from runner.dask.study import RETRIES, Study, open_study
 from runner.diagnosis.case import Case
 from runner.diagnosis.codes import Code
@@ -113,24 +116,50 @@ class _Cluster:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._lock = Lock()
-        self._studies: dict[tuple[Path, Path | None], tuple[Stamp, Study]] = {}
+        self._slots: dict[tuple[Path, Path | None], _Slot] = {}
         self.in_flight = InFlight(client)
 
-    def study(self, bundle: str | PathLike[str], shared: str | PathLike[str] | None) -> Study:
+    def study(
+        self,
+        bundle: str | PathLike[str],
+        shared: str | PathLike[str] | None,
+        *,
+        look: bool = False,
+    ) -> Study:
         """Opened at the first call, and again where the bundle was edited since.
 
+        :param look: whether it was, at any price.
         :raises RunnerError: it cannot be opened.
         """
+        check_open(self._client)
         path = Path(bundle).absolute()
         folder = None if shared is None else Path(shared).absolute()
         with self._lock:
-            stamp, study = self._studies.get((path, folder), (None, None))
-            # Where some workers could not run it, others may have come meanwhile.
-            if stamp is None or study is None or study.workers is not None or stamp.changed():
+            slot = self._slots.setdefault((path, folder), _Slot())
+        # Others go on with theirs while this one is being opened.
+        with slot.lock:
+            if slot.study is None or slot.stamp is None or slot.stamp.changed(at_once=look):
                 stamp = Stamp(path)
                 study = open_study(self._client, self.in_flight, path, folder)
-                self._studies[path, folder] = stamp, study
-            return study
+                if slot.study is not None and slot.study.key != study.key:
+                    # Once the last of its tasks is done.
+                    finalize(slot.study, _forget, self._client, slot.study.key)
+                slot.stamp, slot.study = stamp, study
+            return slot.study
+
+
+class _Slot:
+    """Where a study is kept, for one bundle and shared folder."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.stamp: Stamp | None = None
+        self.study: Study | None = None
+
+
+def _forget(client: Client, bundle: str) -> None:
+    if not is_closed(client) and client.loop is not None:
+        client.loop.add_callback(forget, client, bundle)
 
 
 def _cluster(client: Client) -> _Cluster:
@@ -154,12 +183,14 @@ def _outcomes(
     ordered: bool,
 ) -> Generator[tuple[int, Outcome], None, None]:
     cluster = _cluster(client)
-    study = cluster.study(bundle, shared)
-    window = Window(tasks, WINDOW * sum(client.nthreads().values()), ordered=ordered)
+    study = cluster.study(bundle, shared, look=True)
+    window = Window(tasks, 1, ordered=ordered)
     running: dict[int, Future[Result]] = {}
     finished: SimpleQueue[int] = SimpleQueue()
     try:
         while True:
+            # Workers come and go. Where there are none, the first task may be what makes some come.
+            window.size = max(1, WINDOW * cluster.in_flight.threads)
             for index, task in window.to_start():
                 try:
                     _check(task)
@@ -174,12 +205,11 @@ def _outcomes(
                 try:
                     index = finished.get(timeout=WATCH_SECONDS)
                 except Empty:
-                    if client.status == "closed":
-                        raise error_of(lost("the client was closed"), study.bundle) from None
-                    window.size = max(window.size, WINDOW * sum(client.nthreads().values()))
-                    continue
+                    check_open(client)
+                    break
                 window.finish(index, _outcome(running.pop(index)))
-            yield outcome
+            else:
+                yield outcome
     finally:
         for future in running.values():
             future.cancel()

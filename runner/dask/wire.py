@@ -7,13 +7,13 @@ import errno
 import hashlib
 import json
 import os
-import tempfile
 from pathlib import Path
 
 from msgspec import Struct, field
 
 from bundle_protocol.outputs import plain_bytes
 from runner.dask.failures import error_of, lost
+from runner.dask.files import put
 from runner.diagnosis.case import Finding
 from runner.diagnosis.codes import Code
 from runner.diagnosis.errors import error_for
@@ -59,6 +59,8 @@ class Answer(Struct, frozen=True):
     kept: dict[str, str] = field(default_factory=dict)
     """The files of the outputs that stay where they are, by name."""
     report: Report | None = None
+    worker: str = ""
+    """The address of the one that answers."""
 
     def check(self) -> None:
         """:raises RunnerError: what was asked for failed."""
@@ -111,16 +113,7 @@ def _kept(name: str, file: Path) -> memoryview:
 
 def _keep(data: memoryview, folder: Path) -> str:
     """Named by its content: the same output of a task that ran twice is one file."""
-    folder.mkdir(parents=True, exist_ok=True)
     file = folder / hashlib.sha256(data).hexdigest()
     if not (file.exists() and file.stat().st_size == len(data)):
-        descriptor, beside = tempfile.mkstemp(dir=folder)
-        try:
-            with os.fdopen(descriptor, "wb") as written:
-                written.write(data)
-            Path(beside).chmod(0o644)
-            Path(beside).replace(file)
-        except BaseException:
-            Path(beside).unlink(missing_ok=True)
-            raise
+        put(data, file)
     return str(file)
