@@ -1,6 +1,5 @@
 """A bundle's content as one string of bytes, named by what it unpacks to."""
 
-import fcntl
 import gzip
 import hashlib
 import io
@@ -21,7 +20,7 @@ from msgspec import Struct
 from runner.bundle import Bundle, bundle_digest, content_files
 from runner.diagnosis.case import Failure
 from runner.environment.keys import KEY_DIGITS
-from runner.environment.store import BUILDING, MANIFEST, hold
+from runner.environment.store import BUILDING, MANIFEST, alone, hold
 
 
 class Archive(Struct, frozen=True):
@@ -135,20 +134,12 @@ def _check(archive: Archive, bundle: Path) -> None:
 
 
 def _in_use(place: Path) -> bool:
-    """Whether a process holds it."""
-    try:
-        descriptor = os.open(place / MANIFEST, os.O_RDONLY | os.O_CLOEXEC)
-    except OSError:
-        return False
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    except OSError:
-        return True  # a file system without locks: nobody knows
-    finally:
-        os.close(descriptor)
-    return False
+    """Whether a process holds it, or may: a file system may have no locks."""
+    with ExitStack() as held:
+        try:
+            return not alone(place, held)
+        except OSError:
+            return True
 
 
 def _extract(archive: Archive, folder: Path) -> None:

@@ -1,9 +1,11 @@
 """What runs tasks in a worker process: its runner, and the calls that Dask's threads make."""
 
 import asyncio
+import errno
 import os
 from pathlib import Path
 
+import msgspec
 from distributed import Worker
 
 from runner.cache import cache_folder
@@ -77,25 +79,12 @@ def _probe(settings: WorkerSettings, cache: Path) -> None:
     if settings.record is not None:
         Path(settings.record).mkdir(parents=True, exist_ok=True)
         if not os.access(settings.record, os.W_OK | os.X_OK):
-            raise PermissionError(13, "it may not be written to", settings.record)
+            raise PermissionError(errno.EACCES, "it may not be written to", settings.record)
     if settings.lock is not None:
         with Path(settings.lock).open("rb"):
             pass
 
 
 def _runner(settings: WorkerSettings, threads: int) -> Runner:
-    return Runner(
-        python=settings.python,
-        isolation=settings.isolation,
-        children=settings.children or threads,
-        fresh_venv=settings.fresh_venv,
-        offline=settings.offline,
-        lock=settings.lock,
-        startup_timeout=settings.startup_timeout,
-        timeout=settings.timeout,
-        memory_limit=settings.memory_limit,
-        max_tasks=settings.max_tasks,
-        max_rss=settings.max_rss,
-        cache=settings.cache,
-        record=settings.record,
-    )
+    given = {**msgspec.structs.asdict(settings), "children": settings.children or threads}
+    return Runner(**given)

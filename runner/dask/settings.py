@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from runner.bundle.sizes import read_size
-from runner.settings import STARTUP_TIMEOUT, Isolation
+from runner.settings import BUILD_TIMEOUT, STARTUP_TIMEOUT, Isolation
 
 SECTION = "modelops-runner"
 
@@ -34,6 +34,7 @@ class WorkerSettings(Struct, frozen=True, kw_only=True, rename="kebab", forbid_u
     fresh_venv: bool = False
     offline: bool = False
     lock: str | None = None
+    build_timeout: Seconds | None = BUILD_TIMEOUT
     startup_timeout: Seconds = STARTUP_TIMEOUT
     timeout: Seconds | None = None
     memory_limit: Count | None = None
