@@ -135,14 +135,6 @@ def _cache_is_file(place: Place) -> None:
     place.env["MODELOPS_CACHE_DIR"] = str(place.folder / "file" / "cache")
 
 
-def _two_seconds(place: Place) -> None:
-    """Neither the command nor a Runner sets this limit."""
-    place.prelude = (
-        "import functools, runner.prepare\n"
-        "runner.prepare.environment = functools.partial(runner.prepare.environment, timeout=2)\n"
-    )
-
-
 # The first bytes of an executable for 64-bit ARM (ELF: e_machine 183).
 ARM_64 = b"\x7fELF\x02\x01\x01" + bytes(9) + b"\x02\x00\xb7\x00\x01\x00\x00\x00" + bytes(40)
 
@@ -298,7 +290,8 @@ INDEX = (
         "disk-full",
         Code.DISK_FULL,
         "the disk of the cache is full, and the runner itself writes to it",
-        {**PLAIN, "pyproject.toml": '[project]\nname = "sir"\nversion = "1"\n',
+        {**PLAIN, "pyproject.toml": '[project]\nname = "sir"\nversion = "1"\n'
+         '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n',
          "contacts.csv": "0" * (2 << 20)},
         prepare=(_small_disk,),
     ),
@@ -342,7 +335,8 @@ INDEX = (
         Code.ENVIRONMENT_TIMEOUT,
         "building takes longer than it may",
         SIX,
-        prepare=(serve(_never), _two_seconds),
+        args=("--build-timeout", "2"),
+        prepare=(serve(_never),),
     ),
     Scenario(
         "spawn-failed",
