@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +12,7 @@ import pytest
 
 pytest.importorskip("distributed")
 
-from distributed import Client, LocalCluster
+from distributed import Client
 from studies import SECONDS, failing, make_bundle, seeds, wait_until
 
 import runner.dask
@@ -100,17 +102,40 @@ def test_a_study_waits_for_the_first_worker(environ: dict[str, str], bundle: Pat
         joining.join()
 
 
-def test_a_cluster_that_adapts_grows_for_a_study(
-    cache: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("MODELOPS_CACHE_DIR", str(cache))
+# A process of its own: what multiprocessing starts for it stays until its process ends.
+ADAPTING = """\
+import sys
+from distributed import LocalCluster
+if __name__ == "__main__":
     with LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address=None) as local:
         local.adapt(minimum=0, maximum=2, interval="300ms", wait_count=3)
-        with Client(local, set_as_default=False) as client:
-            assert numbers(runner.dask.map(client, bundle, seeds(tasks=5))) == list(range(5))
-            # It shrinks again when there is nothing to do, and grows for the next.
-            wait_until(lambda: not client.nthreads())
-            assert numbers(runner.dask.map(client, bundle, seeds(tasks=5))) == list(range(5))
+        print(local.scheduler_address, flush=True)
+        sys.stdin.read()
+"""
+
+
+def test_a_cluster_that_adapts_grows_for_a_study(
+    environ: dict[str, str], bundle: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "adapting.py"  # which multiprocessing imports anew
+    script.write_text(ADAPTING)
+    with subprocess.Popen(
+        [sys.executable, script],
+        env={**os.environ, "PYTHONPATH": str(Path(runner.__file__).parents[1]), **environ},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as local:
+        assert local.stdout is not None and local.stdin is not None
+        try:
+            with Client(local.stdout.readline().strip(), set_as_default=False) as client:
+                assert numbers(runner.dask.map(client, bundle, seeds(tasks=5))) == list(range(5))
+                # It shrinks again when there is nothing to do, and grows for the next.
+                wait_until(lambda: not client.nthreads())
+                assert numbers(runner.dask.map(client, bundle, seeds(tasks=5))) == list(range(5))
+        finally:
+            local.stdin.close()
+            local.wait(SECONDS)
 
 
 # What hangs.
