@@ -53,11 +53,13 @@ with Runner(on_event=say) as runner:
     runner.execute(sys.argv[1])
 """
 
-# As a worker whose runner is open: an event loop is there, and nothing of the bundle is known.
+# As a worker whose runner is open: an event loop is there, and nothing of the bundle is known. What
+# a process imports once, when it first builds something, is imported.
 MEMBER = """\
 import os, sys, time
 from pathlib import Path
 import anyio
+import filelock
 import runner
 from runner.diagnosis.case import Case
 from runner.events import Origin
