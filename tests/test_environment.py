@@ -453,10 +453,10 @@ async def test_a_build_that_takes_too_long_is_ended(tmp_path: Path, cache: Path)
     wanted = write_requirements(tmp_path / "bundle", "iniconfig\n")
     run = Run(cache)
     with pytest.raises(Failure) as caught:
-        await build(run, wanted, uv=slow_uv(tmp_path), timeout=1.5)
+        await build(run, wanted, uv=slow_uv(tmp_path), timeout=3.0)
     finding = caught.value.finding
     assert finding.code is Code.ENVIRONMENT_TIMEOUT
-    assert "1.5 s" in finding.summary and "`uv venv" in finding.explanation
+    assert "3 s" in finding.summary and "`uv venv" in finding.explanation
     assert run.case.evidence.uv is not None and run.case.evidence.uv.exit_code is None
     assert unfinished(cache) == []
 
