@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 import anyio
 
-from runner.cli.commands import Doctor
+from runner.cli.commands import Doctor, UsageError
 from runner.cli.live import Live
 from runner.cli.result import json_document
 from runner.cli.signals import unless_signalled
@@ -32,9 +32,7 @@ def run_doctor(command: Doctor) -> tuple[int, str]:
             return 128 + (number or 0), ""
     else:
         if find_spec("distributed") is None:
-            reason = "--scheduler needs Dask: pip install 'modelops-runner[dask]'"
-            print(f"modelops-runner: error: {reason}", file=sys.stderr)
-            return 2, ""
+            raise UsageError("--scheduler needs Dask: pip install 'modelops-runner[dask]'")
         from runner.dask.doctor import examine_cluster
 
         seen = examine_cluster(command.scheduler, command.bundles)

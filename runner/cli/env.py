@@ -7,7 +7,7 @@ from pathlib import Path
 import anyio
 
 from runner.cache import cache_folder
-from runner.cli.commands import EnvCommand, EnvList, EnvPath, EnvPrune, EnvRemove
+from runner.cli.commands import EnvCommand, EnvList, EnvPath, EnvPrune, EnvRemove, UsageError
 from runner.cli.result import json_document
 from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
@@ -36,7 +36,7 @@ def run_env(command: EnvCommand) -> tuple[int, str]:
                 )
                 return _remove(chosen, command.json, cache)
     except OSError as error:
-        return _refuse(f"{error.filename or cache}: {error.strerror}")
+        raise UsageError(f"{error.filename or cache}: {error.strerror}") from error
 
 
 def _list(listed: list[Entry], cache: Path, json: bool) -> str:
@@ -64,9 +64,11 @@ def _path(command: EnvPath, cache: Path) -> tuple[int, str]:
         with reported(case):
             venv = anyio.run(locate_environment, case, command.settings, command.bundle)
     except RunnerError as error:
-        return _refuse(error.report.summary)
+        raise UsageError(error.report.summary) from error
     if venv is None:
-        return _refuse(f"it is not built; modelops-runner check --build {command.bundle} builds it")
+        raise UsageError(
+            f"it is not built; modelops-runner check --build {command.bundle} builds it"
+        )
     return 0, f"{venv}\n"
 
 
@@ -76,7 +78,7 @@ def _remove_keys(command: EnvRemove, listed: list[Entry], cache: Path) -> tuple[
         # As short as it is still one: git's way with its own.
         found = [entry for entry in listed if entry.key.startswith(key)]
         if len(found) != 1:
-            return _refuse(f"{len(found) or 'no'} folders in {cache} begin with {key!r}")
+            raise UsageError(f"{len(found) or 'no'} folders in {cache} begin with {key!r}")
         chosen += found
     gone = {entry.key for entry in chosen}
     chosen += [one for one in listed if one.dependencies in gone and one not in chosen]
@@ -116,8 +118,3 @@ def _duration(seconds: float) -> str:
         if seconds >= 2 * unit:
             return f"{seconds / unit:.0f} {name}"
     return f"{seconds:.0f} seconds"
-
-
-def _refuse(reason: str) -> tuple[int, str]:
-    print(f"modelops-runner: error: {reason}", file=sys.stderr)
-    return 2, ""

@@ -5,7 +5,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from runner.cli.commands import Init
+from runner.cli.commands import Init, UsageError
 
 # Where one of these is, somebody has begun already.
 _OF_A_BUNDLE = ("pyproject.toml", "requirements.txt", "wire.py", ".modelops")
@@ -77,7 +77,7 @@ def run_init(command: Init) -> int:
     folder = command.folder
     for name in _OF_A_BUNDLE:
         if (folder / name).exists():
-            return _refuse(f"{folder / name} is there already, and is left as it is")
+            raise UsageError(f"{folder / name} is there already, and is left as it is")
     files = {"pyproject.toml": _PYPROJECT.format(name=_name(folder)), "wire.py": _WIRE}
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -85,7 +85,7 @@ def run_init(command: Init) -> int:
             with (folder / name).open("x", encoding="utf-8") as file:
                 file.write(text)
     except OSError as error:
-        return _refuse(f"{error.filename}: {error.strerror}")
+        raise UsageError(f"{error.filename}: {error.strerror}") from error
     print(f"wrote {' and '.join(files)} in {folder}; to run it:", file=sys.stderr)
     print(f"  modelops-runner exec {shlex.quote(str(folder))}", file=sys.stderr)
     return 0
@@ -95,8 +95,3 @@ def _name(folder: Path) -> str:
     """The folder's name, as a project may be called (PEP 508)."""
     name = re.sub(r"[^a-z0-9._-]+", "-", folder.resolve().name.lower()).strip("._-")
     return name or "model"
-
-
-def _refuse(reason: str) -> int:
-    print(f"modelops-runner: error: {reason}", file=sys.stderr)
-    return 2

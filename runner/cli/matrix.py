@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 import anyio
 
-from runner.cli.commands import Matrix
+from runner.cli.commands import Matrix, UsageError
 from runner.cli.live import Live
 from runner.cli.params import given_task
 from runner.cli.result import json_document
@@ -27,9 +27,9 @@ def run_matrix(command: Matrix) -> tuple[int, str]:
     try:
         task = given_task(command)
     except Failure as failure:
-        return _refuse(failure.finding.summary)
+        raise UsageError(failure.finding.summary) from failure
     if command.dasks and find_spec("distributed") is None:
-        return _refuse("--dask needs Dask: pip install 'modelops-runner[dask]'")
+        raise UsageError("--dask needs Dask: pip install 'modelops-runner[dask]'")
     number, tried = anyio.run(unless_signalled, _tried(command, task), Live(sys.stderr))
     if number is not None or tried is None:
         return 128 + (number or 0), ""
@@ -116,8 +116,3 @@ async def _with_dask(command: Matrix, jobs: int) -> tuple[bool, list[object]]:
 
 def _word(works: bool) -> str:
     return "runs" if works else "no"
-
-
-def _refuse(reason: str) -> tuple[int, str]:
-    print(f"modelops-runner: error: {reason}", file=sys.stderr)
-    return 2, ""

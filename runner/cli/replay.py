@@ -1,10 +1,8 @@
 """Shows the report that a recording gives today."""
 
-import sys
-
 from msgspec import json
 
-from runner.cli.commands import Replay
+from runner.cli.commands import Replay, UsageError
 from runner.cli.result import report_json, write_file
 from runner.recording import RecordingError, read_recording
 from runner.replay import replay
@@ -15,16 +13,18 @@ def show_replay(command: Replay) -> int:
     try:
         report = replay(read_recording(command.recording))
     except OSError as error:
-        return _refuse(f"{error.filename or command.recording} cannot be read: {error.strerror}")
+        raise UsageError(
+            f"{error.filename or command.recording} cannot be read: {error.strerror}"
+        ) from error
     except RecordingError as error:
-        return _refuse(f"{command.recording}: {error}")
+        raise UsageError(f"{command.recording}: {error}") from error
     if report is None:
-        return _refuse(f"{command.recording}: the run went well, so there is no report")
+        raise UsageError(f"{command.recording}: the run went well, so there is no report")
     if command.report is not None:
         try:
             write_file(command.report.absolute(), json.format(json.encode(report)) + b"\n")
         except OSError as error:
-            return _refuse(f"{command.report} cannot be written: {error.strerror}")
+            raise UsageError(f"{command.report} cannot be written: {error.strerror}") from error
     if command.json:
         print(report_json(report), end="")
         return 0
@@ -34,8 +34,3 @@ def show_replay(command: Replay) -> int:
 
     render_report(report, Console())
     return 0
-
-
-def _refuse(reason: str) -> int:
-    print(f"modelops-runner: error: {reason}", file=sys.stderr)
-    return 2

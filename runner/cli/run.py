@@ -71,6 +71,15 @@ _EXIT_CODES = {
 
 def run(command: AnyCommand) -> int:
     """Do it; returns the exit code."""
+    try:
+        return _run_command(command)
+    except UsageError as error:
+        print(f"modelops-runner: error: {error}", file=sys.stderr)
+        return 2
+
+
+def _run_command(command: AnyCommand) -> int:
+    """:raises UsageError: it asks for what cannot be."""
     if isinstance(command, Explain):
         return _print(0, explain(command.code))
     if isinstance(command, ShowReport):
@@ -117,19 +126,12 @@ def run(command: AnyCommand) -> int:
             return _print(*anyio.run(_run, command, recorder))
     except Failure as failure:  # the seed: a wrong command line, with a report all the same
         return _print(2, _say_failed(command, Case().report(failure.finding), Live(sys.stderr)))
-    except UsageError as error:
-        print(f"modelops-runner: error: {error}", file=sys.stderr)
-        return 2
 
 
 def _check_each(command: Check) -> int:
     """Check several bundles, one after the other; the exit code is that of the first failure."""
     if command.report or command.record or command.lock_to:
-        print(
-            "modelops-runner: error: --report, --record and --lock-to take one bundle at a time",
-            file=sys.stderr,
-        )
-        return 2
+        raise UsageError("--report, --record and --lock-to take one bundle at a time")
     worst, texts = 0, []
     for bundle in (command.bundle, *command.more):
         one = msgspec.structs.replace(command, bundle=bundle, more=[])

@@ -1,10 +1,8 @@
 """Shows a saved report again: on the terminal, or as a page for a browser."""
 
-import sys
-
 import msgspec
 
-from runner.cli.commands import ShowReport
+from runner.cli.commands import ShowReport, UsageError
 from runner.cli.result import write_file
 from runner.diagnosis.report import Report
 from runner.diagnosis.sanitise import sanitise_report
@@ -21,16 +19,16 @@ def show_report(command: ShowReport) -> int:
     try:
         report = read_report(command.file.read_bytes())
     except OSError as error:
-        return _refuse(f"{command.file} cannot be read: {error.strerror}")
+        raise UsageError(f"{command.file} cannot be read: {error.strerror}") from error
     except msgspec.DecodeError as error:
-        return _refuse(f"{command.file} is no report: {error}")
+        raise UsageError(f"{command.file} is no report: {error}") from error
     if command.html is not None:
         from runner.diagnosis.page import report_page
 
         try:
             write_file(command.html.absolute(), report_page(report).encode())
         except OSError as error:
-            return _refuse(f"{command.html} cannot be written: {error.strerror}")
+            raise UsageError(f"{command.html} cannot be written: {error.strerror}") from error
         return 0
     from rich.console import Console
 
@@ -52,8 +50,3 @@ def read_report(data: bytes) -> Report:
     except msgspec.DecodeError:
         report = msgspec.json.decode(data, type=Report)
     return sanitise_report(report)
-
-
-def _refuse(reason: str) -> int:
-    print(f"modelops-runner: error: {reason}", file=sys.stderr)
-    return 2

@@ -165,10 +165,12 @@ def has_dependencies(source: Source) -> bool:
     return source.dependencies != ()
 
 
-def needs_content(source: Source) -> bool:
+def _needs_content(source: Source, pyproject: dict[str, Any]) -> bool:
     """Whether what is installed depends on more of the bundle than on what declares it.
 
     Where a name only looks like one of a file, an environment is built once more than need be.
+
+    :param pyproject: as :func:`declared_in` gives it.
     """
     lines = () if source.pins is None else tuple(meaningful_lines(source.pins.text))
     if source.requirements_from == "requirements.txt":
@@ -177,7 +179,7 @@ def needs_content(source: Source) -> bool:
         return True
     if source.requirements_from == "requirements.txt":
         return False
-    if names_content(_settings(read_pyproject(source)), source):
+    if names_content(_settings(pyproject), source):
         return True
     # A lock holds what the dependencies have become, dynamic ones too.
     return source.requirements_from == "pyproject.toml" and source.dependencies is None
@@ -185,12 +187,9 @@ def needs_content(source: Source) -> bool:
 
 def may_be_built(source: Source) -> bool:
     """Whether uv may look at more of the bundle than at :data:`DECLARING`."""
-    if needs_content(source):
-        return True
-    if source.requirements_from == "requirements.txt":
-        return False
+    pyproject = declared_in(source)
     # It asks the build backend for what is dynamic (PEP 621).
-    return bool(read_pyproject(source).get("project", {}).get("dynamic"))
+    return _needs_content(source, pyproject) or bool(pyproject.get("project", {}).get("dynamic"))
 
 
 def index_options(source: Source) -> list[str]:
@@ -202,13 +201,13 @@ def index_options(source: Source) -> list[str]:
 
 def _requirements(source: Source) -> list[Any]:
     """What decides which dependencies are installed."""
-    content = source.digest if needs_content(source) else None
+    pyproject = declared_in(source)
+    content = source.digest if _needs_content(source, pyproject) else None
     if source.pins is not None:
         return [source.pins.text, index_options(source), content, _outside([source.pins.text])]
     if source.requirements_from == "requirements.txt":
         lines = list(requirement_lines(source))
         return [lines, _content(source, "uv.toml"), content, _outside(lines)]
-    pyproject = read_pyproject(source)
     settings = _settings(pyproject)
     project = pyproject.get("project", {})
     declared: list[Any] = [sorted(source.dependencies or ()), project.get("optional-dependencies")]
@@ -237,6 +236,11 @@ def _state(path: Path) -> list[str]:
 def _settings(pyproject: dict[str, Any]) -> dict[str, Any]:
     settings = pyproject.get("tool", {}).get("uv", {})
     return settings if isinstance(settings, dict) else {}
+
+
+def declared_in(source: Source) -> dict[str, Any]:
+    """The pyproject.toml that says what a bundle needs; empty where a requirements.txt does."""
+    return {} if source.requirements_from == "requirements.txt" else read_pyproject(source)
 
 
 def read_pyproject(source: Source) -> dict[str, Any]:

@@ -34,7 +34,7 @@ def check_pins(source: Source, pins: Pins, base: Base) -> None:
     environment = marker_environment(base)
     pinned = list(_requirements(meaningful_lines(pins.text), environment))
     # A folder or a file is written without the name of what is in it.
-    nameless = sum(1 for line in meaningful_lines(pins.text) if _is_path(line))
+    nameless = any(map(_is_path, meaningful_lines(pins.text)))
     found = {canonicalize_name(one.name): one for one in pinned}
     declared = source.dependencies or ()
     if source.requirements_from == "requirements.txt":
