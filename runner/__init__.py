@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from runner.async_runner import AsyncRunner as AsyncRunner
-    from runner.diagnosis.codes import Code as Code
     from runner.diagnosis.errors import BundleError as BundleError
     from runner.diagnosis.errors import ChildStartError as ChildStartError
     from runner.diagnosis.errors import EnvironmentBuildError as EnvironmentBuildError
@@ -21,7 +20,8 @@ if TYPE_CHECKING:
     from runner.diagnosis.errors import InternalError as InternalError
     from runner.diagnosis.errors import InterpreterError as InterpreterError
     from runner.diagnosis.errors import RunnerError as RunnerError
-    from runner.diagnosis.report import Report as Report
+    from runner.diagnosis.report.codes import Code as Code
+    from runner.diagnosis.report.model import Report as Report
     from runner.events import Event as Event
     from runner.events import Phase as Phase
     from runner.result import Check as Check
@@ -37,7 +37,7 @@ _HOMES = {
     "BundleError": "runner.diagnosis.errors",
     "Check": "runner.result",
     "ChildStartError": "runner.diagnosis.errors",
-    "Code": "runner.diagnosis.codes",
+    "Code": "runner.diagnosis.report.codes",
     "EnvironmentBuildError": "runner.diagnosis.errors",
     "Event": "runner.events",
     "ExecutionError": "runner.diagnosis.errors",
@@ -45,7 +45,7 @@ _HOMES = {
     "InterpreterError": "runner.diagnosis.errors",
     "Isolation": "runner.settings",
     "Phase": "runner.events",
-    "Report": "runner.diagnosis.report",
+    "Report": "runner.diagnosis.report.model",
     "Result": "runner.result",
     "Runner": "runner.runner",
     "RunnerError": "runner.diagnosis.errors",
@@ -57,7 +57,7 @@ __all__ = sorted(_HOMES)
 
 def __getattr__(name: str) -> object:
     if name == "__version__":  # what Dask before 2025 asks a worker's packages for
-        return import_module("runner.worker").runner_version()
+        return import_module("runner.execution.worker_info").runner_version()
     if name not in _HOMES:
         raise AttributeError(f"module 'runner' has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)

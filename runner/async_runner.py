@@ -15,19 +15,19 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
+from runner.child.messages import Executed, Response
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError
 from runner.events import EventHandler, Phase
-from runner.flow import check_bundle, execute_task, reported
-from runner.loans import Child, Loan
-from runner.pool import Pool
-from runner.processors import usable_processors
-from runner.protocol import Executed, Response
-from runner.recording import Recorder, record_in_free
+from runner.execution.bounded_map import WINDOW, Outcome, Window, unless_raised
+from runner.execution.lease import Child, Loan
+from runner.execution.pool import Pool
+from runner.execution.run_task import check_bundle, execute_task, reported
+from runner.process.processors import usable_processors
+from runner.recording.recorder import Recorder, record_in_free
 from runner.result import Check, Result
 from runner.settings import BUILD_TIMEOUT, STARTUP_TIMEOUT, Isolation, Settings
 from runner.task import Task, check_task
-from runner.window import WINDOW, Outcome, Window, unless_raised
 
 _log = logging.getLogger(__name__)
 

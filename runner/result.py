@@ -7,15 +7,15 @@ from typing import Any, SupportsIndex
 
 from msgspec import Struct
 
+from runner.child.messages import Executed
 from runner.diagnosis.case import Case
-from runner.diagnosis.report import (
+from runner.diagnosis.report.model import (
     BundleInfo,
     ChildInfo,
     EnvironmentInfo,
     InterpreterInfo,
     WorkerInfo,
 )
-from runner.protocol import Executed
 from runner.settings import Isolation
 
 

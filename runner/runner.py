@@ -20,13 +20,13 @@ from runner.async_runner import AsyncRunner
 from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
 from runner.events import EventHandler, Phase
-from runner.flow import raise_reported
-from runner.loans import Child, Loan
-from runner.pool import Pool
+from runner.execution.bounded_map import WINDOW, Outcome, Window, unless_raised
+from runner.execution.lease import Child, Loan
+from runner.execution.pool import Pool
+from runner.execution.run_task import raise_reported
 from runner.result import Check, Result
 from runner.settings import BUILD_TIMEOUT, STARTUP_TIMEOUT, Isolation
 from runner.task import Task, check_task
-from runner.window import WINDOW, Outcome, Window, unless_raised
 
 _T = TypeVar("_T")
 

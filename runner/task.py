@@ -7,8 +7,8 @@ from typing import Any
 from msgspec import Struct, field
 
 from runner.diagnosis.case import Failure, Finding
-from runner.diagnosis.codes import Code
-from runner.diagnosis.report import Hint
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Hint
 from runner.events import Phase
 
 MAX_SEED = 2**64 - 1

@@ -34,7 +34,7 @@ def main() -> None:
     arguments = parser.parse_args()
     with (
         tempfile.TemporaryDirectory() as name,
-        dask.config.set({"modelops-runner.cache": f"{name}/cache"}),
+        dask.config.set({"modelops-runner.environment.cache_folder": f"{name}/cache"}),
     ):
         small = Path(name) / "small"
         small.mkdir()

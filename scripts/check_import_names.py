@@ -17,7 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
-from runner.diagnosis.distribution_names import distribution_of, same_distribution
+from runner.diagnosis.knowledge.distribution_names import distribution_of, same_distribution
 
 # Many distributions bring these by mistake, or share the package.
 _NOT_THEIRS = {"tests", "test", "docs", "examples", "benchmarks", "scripts", "src"}

@@ -13,13 +13,14 @@ from collections.abc import Callable
 
 import msgspec
 
-from runner.diagnosis import child_deaths, child_failures
+from runner.child.messages import Connection, ProtocolViolation
+from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case
-from runner.diagnosis.exit import Exit, Limits, Space
-from runner.diagnosis.report import ChildInfo, ExceptionInfo, Frame
-from runner.diagnosis.text import Capture
+from runner.diagnosis.deaths import child_deaths
+from runner.diagnosis.deaths.exit import Exit, Limits, Space
+from runner.diagnosis.report.model import ChildInfo, ExceptionInfo, Frame
+from runner.diagnosis.report.text import Capture
 from runner.events import Phase
-from runner.protocol import Connection, ProtocolViolation
 
 HELLO = (
     b'{"jsonrpc":"2.0","method":"hello","params":{"protocol_versions":[1],"python":{'

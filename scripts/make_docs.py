@@ -10,9 +10,9 @@ import msgspec
 sys.path.insert(0, str(Path(__file__).parent))
 from failures.table import failures_table
 
-from runner.diagnosis.codes import Code
-from runner.diagnosis.explanations import explain
-from runner.diagnosis.report import SCHEMA, Report
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.explanations import explain
+from runner.diagnosis.report.model import SCHEMA, Report
 
 DOCS = Path(__file__).parent.parent / "docs"
 

@@ -43,7 +43,7 @@ BUILDER = """\
 import sys
 from runner import Runner
 from runner.events import Phase, PhaseStarted
-from runner.guardian import guardian
+from runner.process.guardian import guardian
 def say(event):
     if isinstance(event, PhaseStarted) and event.phase is Phase.ENVIRONMENT:
         print(guardian().worker, flush=True)
@@ -63,8 +63,8 @@ import filelock
 import runner
 from runner.diagnosis.case import Case
 from runner.events import Origin
-from runner.flow import execute_task
-from runner.prepare import choose, prepared, read
+from runner.execution.run_task import execute_task
+from runner.execution.prepare import choose, prepared, read
 from runner.settings import Settings
 from runner.task import Task
 

@@ -12,7 +12,7 @@ import pytest
 from deaths import DieAtWork
 
 from runner import Runner, RunnerError
-from runner.diagnosis.report import Report
+from runner.diagnosis.report.model import Report
 from runner.environment import find_uv
 from runner.events import Phase
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 import pytest
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_deaths import death
-from runner.diagnosis.exit import Exit
-from runner.diagnosis.report import Report
+from runner.diagnosis.deaths.child_deaths import death
+from runner.diagnosis.deaths.exit import Exit
+from runner.diagnosis.report.model import Report
 from runner.events import Phase
 
 DieAtWork = Callable[..., Report]

@@ -5,9 +5,9 @@ from pathlib import Path
 import msgspec
 
 from runner import Runner, RunnerError
-from runner.diagnosis.report import Report
-from runner.recording import FILE, Entry, read_recording
-from runner.replay import replay
+from runner.diagnosis.report.model import Report
+from runner.recording.recorder import FILE, Entry, read_recording
+from runner.recording.replay import replay
 
 
 def same(report: Report | None) -> bytes:

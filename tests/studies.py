@@ -9,7 +9,7 @@ import psutil
 import pytest
 
 from runner import RunnerError
-from runner.dask.loopback import DaskCluster
+from runner.dask.examine.loopback import DaskCluster
 from runner.task import Task
 
 SECONDS = 60.0

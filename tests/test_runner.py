@@ -15,7 +15,7 @@ import pytest
 import runner
 from runner import AsyncRunner, ChildStartError, ExecutionError, Phase, Runner, RunnerError
 from runner.events import Diagnosed, Event, Output, PhaseFinished, Stream
-from runner.processors import usable_processors
+from runner.process.processors import usable_processors
 from runner.settings import Isolation, Settings
 from runner.task import Task
 
@@ -215,7 +215,7 @@ def test_a_runner_that_was_used_and_closed_refuses_too(bundle: Path, cache: Path
     runner = Runner(cache=cache)
     runner.execute(bundle)
     runner.close()
-    for call in (runner.execute, runner.check, runner.prepare):
+    for call in (runner.execute, runner.check, runner.execution.prepare):
         with pytest.raises(RuntimeError, match="the runner is closed"):
             call(bundle)
 

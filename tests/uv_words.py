@@ -8,9 +8,9 @@ import re
 from pathlib import Path
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.report import BundleInfo, Edit, InterpreterInfo
-from runner.diagnosis.uv_error import Step, UvFailure
-from runner.diagnosis.uv_output import diagnose_uv
+from runner.diagnosis.report.model import BundleInfo, Edit, InterpreterInfo
+from runner.diagnosis.uv.error import Step, UvFailure
+from runner.diagnosis.uv.output import diagnose_uv
 
 DATA = Path(__file__).parent / "data" / "uv_output"
 RELEASES = ["0.13.9", "0.7.22", "0.4.30"]

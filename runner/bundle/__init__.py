@@ -1,9 +1,9 @@
 """Reading a bundle: its metadata, its wire function, its content and digest (DESIGN 2)."""
 
 from runner.bundle.content import bundle_digest, content_files, empty_folders
+from runner.bundle.defaults import read_size
 from runner.bundle.model import Bundle, Defaults
 from runner.bundle.read import read_bundle
-from runner.bundle.sizes import read_size
 
 __all__ = [
     "Bundle",

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from runner.bundle.failures import invalid, unreadable
-from runner.diagnosis.report import Hint
+from runner.diagnosis.report.model import Hint
 
 # Made by tools while they work beside the bundle. `*.egg-info` is what setuptools leaves of an
 # earlier build. `build` and `dist` are content: both are also good names for a package.

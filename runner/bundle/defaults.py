@@ -2,14 +2,18 @@
 
 import difflib
 import math
+import re
 from collections.abc import Mapping
 from typing import Any, cast
 
 from runner.bundle.failures import invalid
 from runner.bundle.model import Defaults
-from runner.bundle.sizes import read_size
 from runner.bundle.toml_lines import at_line, key_line
-from runner.diagnosis.report import Hint
+from runner.diagnosis.report.model import Hint
+
+_SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
+# What setrlimit(2) and cgroups take.
+_MAX = 2**63 - 1
 
 _SETTINGS = ("wire", "entrypoint", "timeout", "memory-limit", "env")
 
@@ -67,3 +71,18 @@ def _seconds(value: object) -> float | None:
 def _is_variable(name: object) -> bool:
     # What environ(7) can hold.
     return isinstance(name, str) and bool(name) and "=" not in name and "\0" not in name
+
+
+def read_size(value: object) -> int | None:
+    """Bytes, from a number or ``2GiB``, ``500M`` (powers of 1000 without the i).
+
+    :returns: ``None`` where it is no size.
+    """
+    size = value
+    if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):
+        number, prefix, binary = match.groups()
+        base = 1024 if binary else 1000
+        size = int(float(number) * base ** " KMGT".index(prefix.upper() or " "))
+    if isinstance(size, bool) or not isinstance(size, int):
+        return None
+    return size if 0 < size <= _MAX else None

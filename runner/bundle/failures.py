@@ -1,8 +1,8 @@
 """What is wrong with a bundle, as failures of phase ``bundle``."""
 
 from runner.diagnosis.case import Failure, Finding
-from runner.diagnosis.codes import Code
-from runner.diagnosis.report import Hint
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Hint
 from runner.events import Phase
 
 

@@ -4,7 +4,7 @@ import os
 from pathlib import Path
 
 from runner.bundle.failures import invalid, unreadable
-from runner.diagnosis.report import Hint
+from runner.diagnosis.report.model import Hint
 
 # The lock of a thousand packages takes 2 MiB.
 MAX_BYTES = 64 << 20

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct, field
 from packaging.specifiers import SpecifierSet
 
-from runner.diagnosis.report import BundleInfo
+from runner.diagnosis.report.model import BundleInfo
 
 RequirementsFrom: TypeAlias = Literal["uv.lock", "pyproject.toml", "requirements.txt"]
 

@@ -17,12 +17,16 @@ from runner.bundle.defaults import read_defaults
 from runner.bundle.failures import invalid, merge_conflict, not_found, unreadable
 from runner.bundle.files import has_file, leads_outside, read_text
 from runner.bundle.model import Bundle, RequirementsFrom
-from runner.bundle.optional import optional_dependencies
-from runner.bundle.requirements import REQUIREMENTS, check_requirement, requirement_lines
+from runner.bundle.requirements import (
+    REQUIREMENTS,
+    check_requirement,
+    optional_dependencies,
+    requirement_lines,
+)
 from runner.bundle.specifiers import is_satisfiable, python_version_file
 from runner.bundle.toml_lines import at_line, key_line, string_line, unclosed_line
-from runner.bundle.wire import PYPROJECT, find_wire
-from runner.diagnosis.report import Edit, Hint
+from runner.bundle.wire_source import PYPROJECT, find_wire
+from runner.diagnosis.report.model import Edit, Hint
 
 if sys.version_info >= (3, 11):
     import tomllib

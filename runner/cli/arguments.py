@@ -9,7 +9,7 @@ import math
 import re
 
 from runner.bundle import read_size
-from runner.diagnosis.codes import Code
+from runner.diagnosis.report.codes import Code
 
 
 def age(text: str) -> float:

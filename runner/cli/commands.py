@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
-from runner.diagnosis.codes import Code
+from runner.diagnosis.report.codes import Code
 from runner.settings import Settings
 
 

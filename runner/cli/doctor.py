@@ -12,8 +12,8 @@ from runner.cli.commands import Doctor, UsageError
 from runner.cli.live import Live
 from runner.cli.result import json_document
 from runner.cli.signals import unless_signalled
-from runner.diagnosis.report import Hint
-from runner.diagnosis.text import printable
+from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.text import printable
 from runner.doctor.observation import Observation, Verdict
 
 _MARKS = {Verdict.OK: "ok", Verdict.WARNING: "warning", Verdict.PROBLEM: "PROBLEM"}
@@ -33,7 +33,7 @@ def run_doctor(command: Doctor) -> tuple[int, str]:
     else:
         if find_spec("distributed") is None:
             raise UsageError("--scheduler needs Dask: pip install 'modelops-runner[dask]'")
-        from runner.dask.doctor import examine_cluster
+        from runner.dask.examine.doctor import examine_cluster
 
         seen = examine_cluster(command.scheduler, command.bundles)
     ok = all(one.verdict is not Verdict.PROBLEM for one in seen)

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import anyio
 
-from runner.cache import cache_folder
 from runner.cli.commands import EnvCommand, EnvList, EnvPath, EnvPrune, EnvRemove, UsageError
 from runner.cli.result import json_document
 from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
-from runner.diagnosis.text import printable
+from runner.diagnosis.report.text import printable
+from runner.environment.cache_folder import cache_folder
 from runner.environment.inventory import Entry, entries, prunable, remove
-from runner.flow import reported
-from runner.prepare import locate_environment
+from runner.execution.prepare import locate_environment
+from runner.execution.run_task import reported
 
 _UNITS = ((86400 * 7, "weeks"), (86400, "days"), (3600, "hours"), (60, "minutes"))
 

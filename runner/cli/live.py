@@ -3,7 +3,7 @@
 import time
 from typing import TextIO
 
-from runner.diagnosis.text import LineDecoder, one_line
+from runner.diagnosis.report.text import LineDecoder, one_line
 from runner.events import Event, Note, Output, Phase, PhaseFinished, PhaseStarted, Stream
 
 _LABELS = {

@@ -11,11 +11,11 @@ from runner.cli.params import given_task
 from runner.cli.result import json_document
 from runner.cli.signals import unless_signalled
 from runner.diagnosis.case import Case, Failure
-from runner.diagnosis.text import printable
+from runner.diagnosis.report.text import printable
+from runner.doctor.python_matrix import Cell, try_pythons
+from runner.execution.prepare import any_python
 from runner.interpreter import Interpreter
-from runner.matrix import Cell, try_pythons
-from runner.prepare import any_python
-from runner.processors import usable_processors
+from runner.process.processors import usable_processors
 from runner.task import Task
 
 
@@ -85,8 +85,8 @@ def _print_cell(cell: Cell) -> None:
 
 async def _with_dask(command: Matrix, jobs: int) -> tuple[bool, list[object]]:
     """Try each combination; whether each runs the task or is known not to, and the cells."""
-    from runner.dask.matrix import Cell as Combined
-    from runner.dask.matrix import try_combinations
+    from runner.dask.examine.dask_matrix import Cell as Combined
+    from runner.dask.examine.dask_matrix import try_combinations
 
     pythons: list[Interpreter] = []
     for request in command.pythons:

@@ -28,9 +28,9 @@ from runner.cli.commands import (
     Replay,
     ShowReport,
 )
-from runner.diagnosis.codes import Code
+from runner.diagnosis.report.codes import Code
+from runner.execution.worker_info import runner_version
 from runner.settings import Isolation, Settings
-from runner.worker import runner_version
 
 _TASKS_HELP = """\
 a line of the file of tasks, all of it optional:

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Protocol, TextIO
 
-from runner.diagnosis.codes import Code
+from runner.diagnosis.report.codes import Code
 
 LOG_SECONDS = 10.0
 """How long a log has nothing to read, at least, after a line on the progress."""

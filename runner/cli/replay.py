@@ -4,8 +4,8 @@ from msgspec import json
 
 from runner.cli.commands import Replay, UsageError
 from runner.cli.result import report_json, write_file
-from runner.recording import RecordingError, read_recording
-from runner.replay import replay
+from runner.recording.recorder import RecordingError, read_recording
+from runner.recording.replay import replay
 
 
 def show_replay(command: Replay) -> int:
@@ -30,7 +30,7 @@ def show_replay(command: Replay) -> int:
         return 0
     from rich.console import Console
 
-    from runner.diagnosis.render import render_report
+    from runner.diagnosis.report.terminal import render_report
 
     render_report(report, Console())
     return 0

@@ -10,8 +10,8 @@ from urllib.parse import quote
 import msgspec
 from msgspec import Struct
 
-from runner.diagnosis.report import Report
-from runner.diagnosis.text import printable
+from runner.diagnosis.report.model import Report
+from runner.diagnosis.report.text import printable
 from runner.result import Check, Result
 
 # NAME_MAX of most file systems is 255; a file that is being written has a longer name.

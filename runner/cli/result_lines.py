@@ -18,7 +18,7 @@ from msgspec import Struct
 from runner.cli.commands import UsageError
 from runner.cli.result import OutputFile, file_name
 from runner.cli.task_file import read_lines
-from runner.diagnosis.report import PythonInfo, Report
+from runner.diagnosis.report.model import PythonInfo, Report
 from runner.result import Cost
 from runner.settings import Isolation, Settings
 

@@ -42,14 +42,14 @@ from runner.cli.result import (
 from runner.cli.show import show_report
 from runner.cli.signals import unless_signalled
 from runner.diagnosis.case import Case, Failure
-from runner.diagnosis.codes import Code
 from runner.diagnosis.errors import RunnerError
-from runner.diagnosis.explanations import explain
 from runner.diagnosis.own_failures import cancelled
-from runner.diagnosis.report import Report
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.explanations import explain
+from runner.diagnosis.report.model import Report
 from runner.events import Phase
-from runner.flow import check_bundle, diagnose, execute_task, reported
-from runner.recording import Recorder
+from runner.execution.run_task import check_bundle, diagnose, execute_task, reported
+from runner.recording.recorder import Recorder
 from runner.result import Result
 
 if TYPE_CHECKING:
@@ -297,7 +297,7 @@ def _say_failed(
     # What only a failure needs: 30 ms, and 3 MB of modules.
     from rich.console import Console
 
-    from runner.diagnosis.render import render_report
+    from runner.diagnosis.report.terminal import render_report
 
     with suppress(BrokenPipeError):  # nobody reads standard error
         live.close_line()

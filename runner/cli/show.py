@@ -4,8 +4,8 @@ import msgspec
 
 from runner.cli.commands import ShowReport, UsageError
 from runner.cli.result import write_file
-from runner.diagnosis.report import Report
-from runner.diagnosis.sanitise import sanitise_report
+from runner.diagnosis.report.model import Report
+from runner.diagnosis.report.sanitise import sanitise_report
 
 
 class _Failed(msgspec.Struct):
@@ -23,7 +23,7 @@ def show_report(command: ShowReport) -> int:
     except msgspec.DecodeError as error:
         raise UsageError(f"{command.file} is no report: {error}") from error
     if command.html is not None:
-        from runner.diagnosis.page import report_page
+        from runner.diagnosis.report.html import report_page
 
         try:
             write_file(command.html.absolute(), report_page(report).encode())
@@ -32,7 +32,7 @@ def show_report(command: ShowReport) -> int:
         return 0
     from rich.console import Console
 
-    from runner.diagnosis.render import render_report
+    from runner.diagnosis.report.terminal import render_report
 
     render_report(report, Console())
     return 0

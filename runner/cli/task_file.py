@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from runner.cli.params import decode_json, json_kind
 from runner.diagnosis.case import Failure
-from runner.diagnosis.report import Hint
+from runner.diagnosis.report.model import Hint
 from runner.task import Task, check_task, params_invalid
 
 # What a task may have, and the kinds of JSON values that each may be.

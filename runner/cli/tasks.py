@@ -12,7 +12,6 @@ from anyio import to_thread
 
 from runner.async_runner import AsyncRunner
 from runner.bundle import Bundle
-from runner.cache import cache_folder
 from runner.cli.commands import Exec, UsageError
 from runner.cli.progress import Progress, Totals, duration, shown_progress
 from runner.cli.result import describe_outputs, json_document
@@ -30,15 +29,16 @@ from runner.cli.result_lines import (
 )
 from runner.cli.task_file import GivenTask, Plan, plan_tasks
 from runner.diagnosis.case import SUMMARY_CHARACTERS, Case, Finding
-from runner.diagnosis.codes import Code
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.own_failures import cancelled
-from runner.diagnosis.report import Hint, Report
-from runner.diagnosis.text import LineDecoder, one_line, printable
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Hint, Report
+from runner.diagnosis.report.text import LineDecoder, one_line, printable
+from runner.environment.cache_folder import cache_folder
 from runner.environment.store import temporary_folder
 from runner.events import Event, EventHandler, Note, Output, Phase, PhaseStarted, Stream
-from runner.flow import reported
-from runner.prepare import read
+from runner.execution.prepare import read
+from runner.execution.run_task import reported
 from runner.result import Result
 from runner.task import Task
 

@@ -7,7 +7,7 @@ if find_spec("distributed") is None:
         "runner.dask needs Dask: pip install 'modelops-runner[dask]'", name="distributed"
     )
 
-from runner.dask.plugin import RunnerPlugin
-from runner.dask.tasks import map, map_unordered, submit
+from runner.dask.client.tasks import map, map_unordered, submit
+from runner.dask.worker.plugin import RunnerPlugin
 
 __all__ = ["RunnerPlugin", "map", "map_unordered", "submit"]

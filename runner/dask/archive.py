@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from runner.bundle import Bundle, bundle_digest, content_files
 from runner.diagnosis.case import Failure
-from runner.environment.keys import KEY_DIGITS
+from runner.environment.cache_key import KEY_DIGITS
 from runner.environment.store import BUILDING, MANIFEST, alone, hold
 
 

@@ -1,11 +1,11 @@
 """What is wrong with a cluster, as reports."""
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.codes import Code
 from runner.diagnosis.errors import RunnerError, error_for
-from runner.diagnosis.report import BundleInfo, Hint, Report
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import BundleInfo, Hint, Report
 from runner.events import Phase
-from runner.worker import worker_info
+from runner.execution.worker_info import worker_info
 
 
 def report_of(finding: Finding, bundle: BundleInfo | None = None) -> Report:

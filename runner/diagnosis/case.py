@@ -11,8 +11,8 @@ from datetime import datetime, timezone
 
 from msgspec import Struct, field
 
-from runner.diagnosis.codes import CODES, Code
-from runner.diagnosis.report import (
+from runner.diagnosis.report.codes import CODES, Code
+from runner.diagnosis.report.model import (
     BundleInfo,
     ChildInfo,
     EnvironmentInfo,
@@ -24,8 +24,8 @@ from runner.diagnosis.report import (
     Report,
     WorkerInfo,
 )
-from runner.diagnosis.sanitise import sanitise_report
-from runner.diagnosis.text import one_line
+from runner.diagnosis.report.sanitise import sanitise_report
+from runner.diagnosis.report.text import one_line
 from runner.events import EventHandler, FactKeeper, Journal, Phase
 
 SUMMARY_CHARACTERS = 400

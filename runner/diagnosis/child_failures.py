@@ -17,10 +17,10 @@ from runner.diagnosis.child_places import (
     telling_frame,
 )
 from runner.diagnosis.child_raised import raised_finding, returned_finding
-from runner.diagnosis.codes import Code
-from runner.diagnosis.fatal_error import parse_fatal_error
-from runner.diagnosis.report import ExceptionInfo, Hint, PythonInfo
-from runner.diagnosis.text import one_line, printable
+from runner.diagnosis.deaths.fatal_error import parse_fatal_error
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import ExceptionInfo, Hint, PythonInfo
+from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
 # ENOSPC, and EDQUOT of Linux and of macOS: a recording is replayed on either.

@@ -4,8 +4,8 @@ import shlex
 from pathlib import PurePath
 
 from runner.diagnosis.case import Case
-from runner.diagnosis.report import Edit, ExceptionInfo, Frame, Hint
-from runner.diagnosis.text import printable
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
+from runner.diagnosis.report.text import printable
 from runner.events import Phase
 
 DOING = {

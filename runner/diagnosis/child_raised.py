@@ -14,11 +14,11 @@ from runner.diagnosis.child_places import (
     short_path,
     telling_frame,
 )
-from runner.diagnosis.codes import Code
-from runner.diagnosis.import_failures import import_failure
-from runner.diagnosis.newer_syntax import newer_syntax
-from runner.diagnosis.report import Edit, ExceptionInfo, Hint
-from runner.diagnosis.text import last_lines, one_line, printable, size_text
+from runner.diagnosis.imports.import_failures import import_failure
+from runner.diagnosis.knowledge.newer_syntax import newer_syntax
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint
+from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
 from runner.events import Phase
 
 _BY_HAND = "run the bundle's code by hand to see it without the runner between"

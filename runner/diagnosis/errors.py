@@ -1,7 +1,7 @@
 """What callers of the library catch. Each error carries its report."""
 
-from runner.diagnosis.codes import Code
-from runner.diagnosis.report import Report
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Report
 from runner.events import Phase
 
 

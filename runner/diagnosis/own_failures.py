@@ -3,9 +3,9 @@
 import traceback
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.codes import Code
-from runner.diagnosis.report import ExceptionInfo, Frame, Hint
-from runner.diagnosis.text import one_line
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
+from runner.diagnosis.report.text import one_line
 from runner.events import Phase
 
 _BUILDING = {

@@ -4,12 +4,12 @@ import resource
 
 import psutil
 
-from runner.cgroups import group_files, read
-from runner.diagnosis.report import Hint
-from runner.diagnosis.text import size_text
+from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.text import size_text
 from runner.doctor.observation import Observation, Verdict
-from runner.memory_group import memory_group
-from runner.processors import usable_processors
+from runner.process.cgroups import group_files, read
+from runner.process.memory_cgroup import memory_group
+from runner.process.processors import usable_processors
 
 _LITTLE_MEMORY_BYTES = 512 << 20
 

@@ -7,19 +7,19 @@ from pathlib import Path
 
 import anyio
 
-from runner.cache import cache_folder
 from runner.diagnosis.case import Case, Failure
-from runner.diagnosis.report import Hint
-from runner.diagnosis.text import Capture, last_lines, one_line, printable
+from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.text import Capture, last_lines, one_line, printable
 from runner.doctor.limits import descriptors, memory, memory_limits, processes, processors
 from runner.doctor.observation import Observation, Verdict
 from runner.doctor.storage import cache, shared_memory, temporary
 from runner.environment import find_uv
+from runner.environment.cache_folder import cache_folder
 from runner.events import Journal
-from runner.guardian import guardian
+from runner.execution.prepare import choose, locate_environment, read
 from runner.interpreter import Broken, Interpreter, ThisMachine
-from runner.prepare import choose, locate_environment, read
-from runner.process import spawn
+from runner.process.guardian import guardian
+from runner.process.supervisor import spawn
 from runner.settings import Settings
 
 # uv answers in milliseconds where it can, and tries a dead index for half a minute.

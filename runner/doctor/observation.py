@@ -4,7 +4,7 @@ from enum import Enum
 
 from msgspec import Struct, field
 
-from runner.diagnosis.report import Hint
+from runner.diagnosis.report.model import Hint
 
 
 class Verdict(str, Enum):

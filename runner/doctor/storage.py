@@ -6,8 +6,8 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from runner.diagnosis.report import Hint
-from runner.diagnosis.text import size_text
+from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.text import size_text
 from runner.doctor.observation import Observation, Verdict
 
 # Less than this, and an environment with numpy and pandas has no room.

@@ -8,8 +8,8 @@ from runner.environment.build import (
     forget_bytecode,
     lock_to,
 )
+from runner.environment.cache_key import Base, Pins, Source
 from runner.environment.installed import installed_modules
-from runner.environment.keys import Base, Pins, Source
 from runner.environment.uv_run import Uv, find_uv
 
 __all__ = [

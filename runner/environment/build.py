@@ -20,10 +20,11 @@ import msgspec
 from msgspec import Struct
 
 from runner.diagnosis.case import Case, Failure, Finding
-from runner.diagnosis.codes import Code
-from runner.diagnosis.report import EnvironmentInfo, Hint
-from runner.diagnosis.text import one_line
-from runner.environment.keys import (
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import EnvironmentInfo, Hint
+from runner.diagnosis.report.text import one_line
+from runner.environment.bundle_layer import link_what_is_shared, make_thin
+from runner.environment.cache_key import (
     DECLARING,
     Base,
     Source,
@@ -34,8 +35,8 @@ from runner.environment.keys import (
     layer_key,
     may_be_built,
 )
-from runner.environment.once import STAGED, built_once
-from runner.environment.seal import (
+from runner.environment.ensure import STAGED, built_once
+from runner.environment.integrity import (
     content_digest,
     looks_written,
     remove_bytecode,
@@ -52,11 +53,10 @@ from runner.environment.store import (
     same_content,
     temporary_folder,
 )
-from runner.environment.thin import link_what_is_shared, make_thin
 from runner.environment.uv_run import Uv, make_venv, run_uv, uv_environ
-from runner.environment.whole import PROBE_SECONDS, damaged, is_whole, new_manifest, python_of
+from runner.environment.validity import PROBE_SECONDS, damaged, is_whole, new_manifest, python_of
 from runner.events import Origin, Phase
-from runner.process import spawn
+from runner.process.supervisor import spawn
 
 _log = logging.getLogger(__name__)
 

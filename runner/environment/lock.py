@@ -18,9 +18,9 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 
 from runner.diagnosis.case import Failure, Finding
-from runner.diagnosis.codes import Code
-from runner.diagnosis.report import Hint
-from runner.environment.keys import Base, Source, read_pyproject
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Hint
+from runner.environment.cache_key import Base, Source, read_pyproject
 from runner.events import Phase
 
 if sys.version_info >= (3, 11):

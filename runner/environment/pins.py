@@ -13,9 +13,9 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from runner.diagnosis.case import Failure, Finding
-from runner.diagnosis.codes import Code
-from runner.diagnosis.report import Hint
-from runner.environment.keys import Base, Pins, Source, meaningful_lines, requirement_lines
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Hint
+from runner.environment.cache_key import Base, Pins, Source, meaningful_lines, requirement_lines
 from runner.environment.lock import marker_environment
 from runner.environment.uv_run import Uv, run_uv
 from runner.events import Phase
@@ -98,7 +98,7 @@ async def write_pins(uv: Uv, venv: Path, copy: Path, to: Path) -> None:
 
 
 def _installed(venv: Path) -> list[str]:
-    from runner.environment.seal import packages
+    from runner.environment.integrity import packages
 
     # A dist-info folder's name is escaped: my_model-1.0 (the wheel format).
     return [name.replace("-", "==", 1) for name in packages(venv)]

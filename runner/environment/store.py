@@ -25,9 +25,9 @@ import msgspec
 from msgspec import Struct
 
 from runner.diagnosis.case import Case, Failure, Finding
-from runner.diagnosis.codes import Code
-from runner.diagnosis.report import Hint
-from runner.environment.seal import unseal
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Hint
+from runner.environment.integrity import unseal
 from runner.events import Phase
 
 if TYPE_CHECKING:

@@ -8,14 +8,14 @@ import msgspec
 from msgspec import Struct
 
 from runner.diagnosis.case import Case, Failure, Finding
-from runner.diagnosis.codes import Code
-from runner.diagnosis.exit import Exit
-from runner.diagnosis.report import Hint, UvRun
-from runner.diagnosis.text import Capture
-from runner.diagnosis.uv_error import Step, UvFailure
-from runner.environment.keys import Base, Source
+from runner.diagnosis.deaths.exit import Exit
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Hint, UvRun
+from runner.diagnosis.report.text import Capture
+from runner.diagnosis.uv.error import Step, UvFailure
+from runner.environment.cache_key import Base, Source
 from runner.events import Origin, Phase, Stream
-from runner.process import spawn
+from runner.process.supervisor import spawn
 
 # uv ends on SIGTERM within this time, and removes its temporary files first.
 GRACE_SECONDS = 2.0
@@ -177,7 +177,7 @@ async def run_uv(
         if exit_code != 0:
             uv.case.evidence.uv = UvRun(argv, exit_code, failure.stderr)
     if exit_code != 0:
-        from runner.diagnosis.uv_output import diagnose_uv  # 15 ms, and not needed before
+        from runner.diagnosis.uv.output import diagnose_uv  # 15 ms, and not needed before
 
         raise Failure(diagnose_uv(uv.case, failure))
 

@@ -22,7 +22,7 @@ import msgspec
 from msgspec import Struct
 
 from runner.diagnosis.case import Case, Failure
-from runner.environment.keys import (
+from runner.environment.cache_key import (
     FORMAT,
     Source,
     decisive,
@@ -31,12 +31,12 @@ from runner.environment.keys import (
     names_content,
     read_pyproject,
 )
-from runner.environment.once import STAGED, built_once
-from runner.environment.seal import seal
+from runner.environment.ensure import STAGED, built_once
+from runner.environment.integrity import seal
 from runner.environment.store import Manifest
 from runner.environment.uv_run import Uv, build_environ, make_venv, run_uv
-from runner.environment.whole import new_manifest, python_of
-from runner.process import spawn
+from runner.environment.validity import new_manifest, python_of
+from runner.process.supervisor import spawn
 
 _log = logging.getLogger(__name__)
 

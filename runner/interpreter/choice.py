@@ -5,7 +5,7 @@ Pure: a recorded list gives the same choice.
 
 from collections.abc import Sequence
 
-from runner.diagnosis.report import FoundInterpreter
+from runner.diagnosis.report.model import FoundInterpreter
 from runner.interpreter.model import OLDEST_FOR_TASKS, Broken, Interpreter, Requirement
 
 

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runner.diagnosis.case import Case, Failure
-from runner.diagnosis.report import InterpreterInfo
-from runner.diagnosis.text import one_line, printable
+from runner.diagnosis.report.model import InterpreterInfo
+from runner.diagnosis.report.text import one_line, printable
 from runner.interpreter import findings
 from runner.interpreter.choice import best, listed, newest
 from runner.interpreter.machine import DOWNLOAD_SECONDS, Download, Machine

@@ -9,9 +9,9 @@ import msgspec
 from msgspec import Struct
 from packaging.version import InvalidVersion, Version
 
-from runner.diagnosis.text import Capture, last_lines, one_line, printable
+from runner.diagnosis.report.text import Capture, last_lines, one_line, printable
 from runner.interpreter.model import Broken, Interpreter
-from runner.process import spawn
+from runner.process.supervisor import spawn
 
 # A probe takes 20 ms; a Python on a cold network disk takes seconds.
 PROBE_SECONDS = 5.0

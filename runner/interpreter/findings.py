@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from packaging.version import Version
 
 from runner.diagnosis.case import Finding
-from runner.diagnosis.codes import Code
-from runner.diagnosis.report import Edit, Hint
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Edit, Hint
 from runner.events import Phase
 from runner.interpreter.model import OLDEST_FOR_TASKS, Broken, Interpreter, Requirement
 from runner.interpreter.request import FORMS

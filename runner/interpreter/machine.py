@@ -10,12 +10,12 @@ import anyio
 import anyio.to_thread
 from msgspec import Struct
 
-from runner.diagnosis.report import UvRun
-from runner.diagnosis.text import Capture
+from runner.diagnosis.report.model import UvRun
+from runner.diagnosis.report.text import Capture
 from runner.events import Journal, Origin
 from runner.interpreter.discovery import candidates, probe, probe_all
 from runner.interpreter.model import Broken, Interpreter, worker_interpreter
-from runner.process import spawn
+from runner.process.supervisor import spawn
 
 # uv's download of a Python takes seconds on a good line, and a minute on a poor one.
 DOWNLOAD_SECONDS = 120.0

@@ -13,9 +13,9 @@ from typing import Any
 import msgspec
 
 from failures.scenario import ROOT, RUN_SECONDS, Place, Scenario, environ_of
-from runner.diagnosis.report import Report
-from runner.recording import FILE, RecordingError, read_recording
-from runner.replay import replay
+from runner.diagnosis.report.model import Report
+from runner.recording.recorder import FILE, RecordingError, read_recording
+from runner.recording.replay import replay
 
 FAILURES = ROOT / "fixtures" / "failures"
 EXPECTED = "expected.json"

@@ -11,7 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.diagnosis.codes import Code
+from runner.diagnosis.report.codes import Code
 
 ROOT = Path(__file__).parents[2]
 BUNDLES = ROOT / "fixtures" / "bundles" / "failing"

@@ -5,7 +5,7 @@ from http.server import BaseHTTPRequestHandler
 from failures.index import Answer, refusing, send, serve, use_index
 from failures.scenario import Place, Scenario
 from failures.scenarios_index import SIX
-from runner.diagnosis.codes import Code
+from runner.diagnosis.report.codes import Code
 
 
 def _truncated(request: BaseHTTPRequestHandler) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from failures.index import index, sdist, wheel
 from failures.scenario import WIRE, Place, Prepare, Scenario, program, python
 from failures.scenarios_bundle import project
-from runner.diagnosis.codes import Code
+from runner.diagnosis.report.codes import Code
 
 FASTSIR = {"requirements.txt": "fastsir\n", "wire.py": WIRE}
 

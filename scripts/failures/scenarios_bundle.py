@@ -1,7 +1,7 @@
 """What is wrong before anything is looked for: the bundle's own files."""
 
 from failures.scenario import WIRE, Place, Scenario
-from runner.diagnosis.codes import Code
+from runner.diagnosis.report.codes import Code
 
 
 def _no_bundle(place: Place) -> None:

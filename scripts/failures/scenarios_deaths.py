@@ -18,8 +18,8 @@ from failures.scenario import (
     root,
     signal_child,
 )
-from runner import cgroups
-from runner.diagnosis.codes import Code
+from runner.diagnosis.report.codes import Code
+from runner.process import cgroups
 
 # The memory of the control group in which the kernel kills a child.
 GROUP_BYTES = 192 << 20

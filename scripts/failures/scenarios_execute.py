@@ -5,7 +5,7 @@ import signal
 
 from failures.scenario import SAY_AT_WORK, WIRE, Place, Prepare, Scenario, listen, signal_runner
 from failures.scenarios_deaths import task
-from runner.diagnosis.codes import Code
+from runner.diagnosis.report.codes import Code
 
 
 def _returns(result: str, top: str = "") -> dict[str, str | bytes]:
@@ -261,7 +261,9 @@ OUTSIDE = (
         Code.INTERNAL_ERROR,
         "a fault of the runner itself, made on purpose",
         {"requirements.txt": "", "wire.py": WIRE},
-        prepare=(_fault("import runner.flow\nrunner.flow.check_task = lambda task: 1 / 0"),),
+        prepare=(
+            _fault("import runner.execution.run_task as run\nrun.check_task = lambda task: 1 / 0"),
+        ),
     ),
 )
 

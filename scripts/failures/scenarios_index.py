@@ -21,7 +21,7 @@ from failures.scenario import (
     root,
 )
 from failures.scenarios_interpreter import NOT_MENDED
-from runner.diagnosis.codes import Code
+from runner.diagnosis.report.codes import Code
 
 PLAIN = {"requirements.txt": "", "wire.py": WIRE}
 SIX = {"requirements.txt": "six\n", "wire.py": WIRE}

@@ -6,7 +6,7 @@ import bundle_protocol
 from failures.index import index, wheel
 from failures.scenario import WIRE, Place, Prepare, Scenario, installed, python
 from failures.scenarios_bundle import project
-from runner.diagnosis.codes import Code
+from runner.diagnosis.report.codes import Code
 
 PLAIN = {"requirements.txt": "", "wire.py": WIRE}
 WANTS_399 = {"pyproject.toml": project('requires-python = ">=3.99"\n'), "wire.py": WIRE}
@@ -57,9 +57,9 @@ def _startup(code: str) -> Prepare:
 
 # As where the cache is read-only: what is wrong with an environment cannot be mended.
 NOT_MENDED = """\
-import runner.environment.whole, runner.prepare
+import runner.environment.validity, runner.execution.prepare
 async def nothing(*arguments): return None
-runner.environment.whole.what_is_wrong = runner.prepare.discard_damaged = nothing
+runner.environment.validity.what_is_wrong = runner.execution.prepare.discard_damaged = nothing
 """
 
 

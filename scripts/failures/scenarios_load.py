@@ -6,7 +6,7 @@ from failures import native
 from failures.index import index, wheel
 from failures.scenario import WIRE, Scenario, python
 from failures.scenarios_bundle import project
-from runner.diagnosis.codes import Code
+from runner.diagnosis.report.codes import Code
 
 
 def _wire(top: str, files: Mapping[str, str] | None = None) -> dict[str, str | bytes]:

@@ -5,7 +5,7 @@ import subprocess
 from failures.index import index, wheel
 from failures.scenario import WIRE, Place, Prepare, Scenario, python
 from failures.scenarios_bundle import project
-from runner.diagnosis.codes import Code
+from runner.diagnosis.report.codes import Code
 from runner.environment import find_uv
 
 

@@ -1,0 +1,147 @@
+"""Which function runs a bundle's tasks, as far as its files tell (DESIGN 2)."""
+
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from runner.bundle.failures import invalid, wire_ambiguous, wire_not_declared
+from runner.bundle.files import has_file, leads_outside, read_text
+from runner.bundle.toml_lines import at_line, key_line
+from runner.diagnosis.report.model import Edit, Hint
+
+PYPROJECT = "pyproject.toml"
+MANIFEST = ".modelops/manifest.json"
+ENTRY_POINTS_TABLE = "project.entry-points.modelops.wire"
+_GROUP = "modelops.wire"
+_SPEC = re.compile(r"[^:\s][^:]*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
+
+_EXAMPLE = """\
+def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
+    ..."""
+
+
+class Wire(Struct, frozen=True):
+    """What the files say; ``None`` twice: only the environment can tell."""
+
+    spec: str | None
+    project: str | None
+    """The distribution whose installed entry points come first."""
+
+
+def find_wire(
+    folder: Path,
+    *,
+    project: Mapping[str, Any],
+    tool: Mapping[str, Any],
+    text: str,
+    has_dependencies: bool,
+) -> Wire:
+    """Find the wire function by the four rules of DESIGN 2.
+
+    :param project: pyproject.toml's ``[project]``; empty without one.
+    :param tool: its ``[tool.modelops]``.
+    :param text: pyproject.toml itself, to name lines of.
+    :param has_dependencies: whether one of them may provide the entry point, as ModelOps'
+        frameworks do.
+    :raises Failure: ``wire-not-declared``, ``wire-ambiguous`` or ``bundle-invalid``.
+    """
+    name = project.get("name")
+    entry_points = _entry_points(project)
+    if len(entry_points) > 1:
+        claims = ", ".join(
+            f"{key} ({at_line(PYPROJECT, key_line(text, ENTRY_POINTS_TABLE, key))})"
+            for key in entry_points
+        )
+        raise wire_ambiguous(
+            f"{len(entry_points)} entry points claim to be the wire function: {claims}",
+            f'A bundle has one function that runs its tasks: one entry in the group "{_GROUP}".',
+            Hint(title="keep one of them; let it call the others by the entrypoint it is given"),
+        )
+    for key, value in entry_points.items():
+        at = at_line(PYPROJECT, key_line(text, ENTRY_POINTS_TABLE, key))
+        return Wire(_checked(folder, value, at), None)
+    spec = _manifest(folder)
+    if spec is None and "wire" in tool:
+        at = at_line(PYPROJECT, key_line(text, "tool.modelops", "wire"))
+        spec = _checked(folder, tool["wire"], at)
+    if spec is None and (folder / "wire.py").is_file():
+        spec = "wire.py:wire"
+    asks_environment = name if _may_be_dynamic(folder, project) else None
+    if spec is None and asks_environment is None and not has_dependencies:
+        raise _not_declared(folder)
+    return Wire(spec, asks_environment)
+
+
+def _entry_points(project: Mapping[str, Any]) -> dict[str, str]:
+    groups = project.get("entry-points")
+    entries = groups.get(_GROUP) if isinstance(groups, dict) else None
+    return dict(entries) if isinstance(entries, dict) else {}
+
+
+def _may_be_dynamic(folder: Path, project: Mapping[str, Any]) -> bool:
+    """Whether entry points may come up that pyproject.toml does not show."""
+    dynamic = project.get("dynamic", [])
+    return "entry-points" in dynamic or (
+        bool(project.get("name")) and any((folder / name).is_file() for name in _SETUPTOOLS)
+    )
+
+
+_SETUPTOOLS = ("setup.py", "setup.cfg")
+
+
+def _manifest(folder: Path) -> str | None:
+    if not has_file(folder, MANIFEST):
+        return None
+    hint = Hint(
+        title="name the function",
+        edit=Edit(file=MANIFEST, after='{"wire": "wire.py:wire"}'),
+    )
+    try:
+        content = json.loads(read_text(folder, MANIFEST))
+    except json.JSONDecodeError as error:
+        at = f"{MANIFEST}:{error.lineno}:{error.colno}"
+        raise invalid(f"{at} is not JSON: {error.msg}", "", hint) from error
+    except (ValueError, RecursionError) as error:  # a number, or a nesting, beyond all measure
+        raise invalid(f"{MANIFEST} cannot be read: {error}", "", hint) from error
+    if not isinstance(content, dict):
+        raise invalid(f"{MANIFEST} holds no JSON object", "", hint)
+    # ModelOps writes manifests that hold other things too.
+    if "wire" not in content:
+        return None
+    return _checked(folder, content["wire"], MANIFEST)
+
+
+def _checked(folder: Path, spec: object, at: str) -> str:
+    # What cannot be printed cannot be a file's name on the wire either: NUL, half a surrogate pair.
+    if not isinstance(spec, str) or not (_SPEC.fullmatch(spec.strip()) and spec.isprintable()):
+        raise invalid(
+            f"{at}: {spec!r} does not name a wire function",
+            'It takes the form "module.dotted:function" or "path/to/file.py:function".',
+            Hint(title='write it so, as in "wire.py:wire"'),
+        )
+    spec = spec.strip()
+    module = spec.partition(":")[0]
+    if (module.endswith(".py") or "/" in module) and leads_outside(folder, module):
+        raise invalid(
+            f"{at}: {module} lies outside of the bundle",
+            "A bundle is sent to workers as a folder: what is outside of it is not there.",
+            Hint(title="move the file into the bundle"),
+        )
+    return spec
+
+
+def _not_declared(folder: Path) -> Exception:
+    return wire_not_declared(
+        f"{folder.name} does not say which function runs its tasks",
+        f'There is no entry point in the group "{_GROUP}", no {MANIFEST}, no [tool.modelops] wire'
+        " in pyproject.toml, and no wire.py.",
+        Hint(title="add a wire.py", edit=Edit(file="wire.py", after=_EXAMPLE)),
+        Hint(
+            title="or name a function that is there already",
+            edit=Edit(file="pyproject.toml", after='[tool.modelops]\nwire = "model.py:run"'),
+        ),
+    )

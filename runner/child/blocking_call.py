@@ -1,0 +1,111 @@
+"""A call to a child from a thread, past the event loop: what it costs is what the pipe costs."""
+
+import math
+import os
+import select
+import time
+from contextlib import suppress
+
+from runner.child.messages import Response
+from runner.child.state import Dialogue
+from runner.process.supervisor import READ_BYTES, Process
+
+# poll(2) takes no more milliseconds than an int holds; the event loop waits for what is left.
+_LONGEST_POLL = 24 * 3600 * 1000
+
+
+class Direct:
+    """A thread's way to a child. While nobody calls, the wire is the event loop's.
+
+    :param wake: a pipe; its write end wakes the thread that waits.
+    """
+
+    def __init__(self, dialogue: Dialogue, process: Process, wake: tuple[int, int]) -> None:
+        self.interrupted = False
+        """Whether :meth:`interrupt` was called since :meth:`forget_interrupt`."""
+        self.reading = False
+        """Whether a thread reads; one interrupted there may have had what nobody else knows."""
+        self._dialogue = dialogue
+        self._process = process
+        self._asleep, self._awake = wake
+        self._poll = select.poll()
+        self._poll.register(process.stdout, select.POLLIN)
+        self._poll.register(self._asleep, select.POLLIN)
+
+    def execute(self, request: bytes, timeout: float | None) -> Response | None:
+        """Send a request and wait for its answer in this thread.
+
+        :param timeout: seconds to wait for it.
+        :returns: the answer; ``None`` where the event loop is to say what has become of it: the
+            time ran out, the child ended, its answer is no answer.
+        """
+        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        descriptor, dialogue = self._process.stdout, self._dialogue
+        dialogue.sending()
+        if not self._write(request, deadline):
+            return None
+        dialogue.half_sent = False
+        left: int | None = None
+        while True:
+            try:
+                self.reading = True
+                # Before it is waited for: a child on this processor may have answered already.
+                data = os.read(descriptor, READ_BYTES)
+            except BlockingIOError:
+                self.reading = False
+            else:
+                dialogue.feed_wire(data)
+                self.reading = False
+                if (response := dialogue.answer()) is not None:
+                    return response
+                if not data or dialogue.violation is not None:
+                    return None
+            if timeout is not None:
+                left = _milliseconds(deadline)
+                if left <= 0:
+                    return None
+            ready = self._poll.poll(left)
+            if len(ready) != 1 or ready[0][0] != descriptor:
+                return None
+
+    def interrupt(self) -> None:
+        """Have :meth:`execute` return in the thread that waits in it, from any other."""
+        self.interrupted = True
+        os.write(self._awake, b"\0")
+
+    def forget_interrupt(self) -> None:
+        """Forget that :meth:`interrupt` was called, once no thread calls any more."""
+        if self.interrupted:
+            with suppress(BlockingIOError):
+                os.read(self._asleep, READ_BYTES)
+            self.interrupted = False
+
+    def wake(self) -> None:
+        """The process has ended."""
+        os.write(self._awake, b"\0")
+
+    def _write(self, request: bytes, deadline: float) -> bool:
+        """:returns: whether it is all written."""
+        stdin = self._process.stdin
+        if stdin is None:
+            return False
+        written = 0
+        while True:
+            try:
+                written += os.write(stdin, memoryview(request)[written:] if written else request)
+                if written == len(request):
+                    return True
+            except BlockingIOError:
+                poll = select.poll()
+                poll.register(stdin, select.POLLOUT)
+                poll.register(self._asleep, select.POLLIN)
+                ready = poll.poll(None if deadline == math.inf else _milliseconds(deadline))
+                if len(ready) != 1 or ready[0][0] != stdin:
+                    return False
+            except BrokenPipeError:
+                return False
+
+
+def _milliseconds(deadline: float) -> int:
+    left = (deadline - time.monotonic()) * 1000
+    return math.ceil(min(max(0.0, left), _LONGEST_POLL))

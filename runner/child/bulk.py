@@ -1,0 +1,140 @@
+"""Values that travel beside the wire: inputs to the child, outputs from it, each checked."""
+
+import os
+import socket
+import stat
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from zlib import crc32
+
+import msgspec
+
+from bundle_protocol import bulk
+from bundle_protocol.messages import INLINE_BYTES
+from bundle_protocol.outputs import plain_bytes
+from runner.child.messages import ValueRecord
+
+# Below, a copy costs less than a mapping and the faults on its pages.
+MAPPED_BYTES = 1024 * 1024
+
+
+class Bulk:
+    """The parent's end; made by :func:`bulk_channel`."""
+
+    def __init__(self, folder: Path, own: socket.socket | None, theirs: socket.socket | None):
+        self.folder = folder
+        """The exchange folder."""
+        self._own = own
+        self._theirs = theirs
+
+    @property
+    def options(self) -> tuple[str, ...]:
+        """What tells the child of it, at the end of its command line."""
+        return () if self._theirs is None else ("--bulk-fd", str(self._theirs.fileno()))
+
+    @property
+    def inherited(self) -> tuple[int, ...]:
+        """The descriptor that the child is to inherit, where there is one."""
+        return () if self._theirs is None else (self._theirs.fileno(),)
+
+    def started(self) -> None:
+        """The child has inherited it."""
+        if self._theirs is not None:
+            self._theirs.close()
+
+    def send(self, values: Mapping[str, object], request_id: int) -> list[ValueRecord]:
+        """Send values before the request that announces them.
+
+        :param values: buffers, by name.
+        :raises OSError: the disk takes no file.
+        """
+        return [
+            self._send(name, plain_bytes(value), request_id, index)
+            for index, (name, value) in enumerate(values.items())
+        ]
+
+    def _send(
+        self, name: str, data: bytes | memoryview, request_id: int, index: int
+    ) -> ValueRecord:
+        if len(data) <= INLINE_BYTES:
+            return ValueRecord(name, len(data), crc32(data), data=bytes(data))
+        where = bulk.send(data, self._own, str(self.folder), request_id, index)
+        assert where is not None  # there is a folder
+        return msgspec.convert({"name": name, "size": len(data), **where}, ValueRecord)
+
+    def take(self, record: ValueRecord, request_id: int, index: int) -> bytes | memoryview:
+        """Take a value that an answer announces.
+
+        :param index: its place among those that the answer announces.
+        :raises OSError: it cannot be had.
+        :raises ValueError: it is not what was announced.
+        """
+        if record.data is not None:
+            data: bytes | memoryview = record.data
+        elif record.memfd:
+            data = self._take_memfd(record.size, request_id, index)
+        elif record.file is not None:
+            path = self.folder / record.file
+            if path.parent != self.folder:
+                raise ValueError(f"its file {record.file!r} is not in the exchange folder")
+            data = _take_file(path, record.size)
+        else:
+            raise ValueError("it has neither data nor a memfd nor a file")
+        if len(data) != record.size:
+            raise ValueError(f"{len(data)} bytes arrived where {record.size} were announced")
+        if crc32(data) != record.crc32:
+            raise ValueError("its CRC-32 is not the one announced")
+        return data
+
+    def discard(self) -> None:
+        """Drop what a task has sent that failed before its answer announced it."""
+        if self._own is not None:
+            bulk.discard(self._own)
+
+    def _take_memfd(self, size: int, request_id: int, index: int) -> bytes | memoryview:
+        if self._own is None:
+            raise ValueError("it is announced as a memfd, and no socket was offered for it")
+        descriptor = bulk.receive(self._own, request_id, index, size)
+        try:
+            if size >= MAPPED_BYTES:
+                from runner.child.mapped_file import (
+                    map_file,  # 2 ms, and only large outputs need it.
+                )
+
+                return map_file(descriptor, size)
+            return os.pread(descriptor, size, 0)
+        finally:
+            os.close(descriptor)
+
+
+@contextmanager
+def bulk_channel(folder: Path) -> Iterator[Bulk]:
+    """What values travel through; closed on leaving.
+
+    :param folder: the exchange folder.
+    :raises OSError: there is no descriptor left.
+    """
+    if sys.platform != "linux":  # No other system has memfds.
+        yield Bulk(folder, None, None)
+        return
+    own, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with own, theirs:
+        yield Bulk(folder, own, theirs)
+
+
+def _take_file(path: Path, size: int) -> bytes:
+    """Read and remove a file that the child wrote.
+
+    :raises OSError: it cannot be read.
+    :raises ValueError: it is no plain file of that size.
+    """
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode) or status.st_size != size:
+            raise ValueError(f"its file is not a plain one of {size} bytes")
+        data = file.read(size)
+    path.unlink()
+    return data

@@ -1,0 +1,70 @@
+"""Starting the child that runs a bundle's tasks: its command, variables and exchange folder."""
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import bundle_protocol
+from runner.process.guardian import guardian
+
+HELLO = Path(bundle_protocol.__file__).with_name("hello.py")
+"""The child's first module, started by its path: nothing of ours is installed beside the bundle."""
+
+# A worker's tokens, and what belongs to its own Python, do not reach the bundle's code; what a
+# bundle needs besides these it names in `[tool.modelops] env`.
+_ALLOWED = re.compile(
+    r"PATH|HOME|USER|LOGNAME|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|MODELOPS_\w+"
+    # How many threads, and on which processor's kernels.
+    r"|(OMP|KMP|MKL|OPENBLAS|GOTO|BLIS|VECLIB|NUMEXPR|NUMBA|RAYON|POLARS|TBB)_\w+"
+    r"|(CUDA|NVIDIA|HIP|ROCR)_\w+"
+)
+
+
+def child_command(python: Path) -> list[str]:
+    """The command line that starts the child, but for the console's descriptor.
+
+    ``-s`` keeps the user's own site-packages out. ``-I`` would too, but no Python before 3.4 knows
+    it, and the child is to say hello on every one from 2.7 on.
+    """
+    return [str(python), "-s", str(HELLO)]
+
+
+def child_environ(environ: Mapping[str, str], python: Path, named: Iterable[str]) -> dict[str, str]:
+    """The child's whole environment, as an allow-list makes it.
+
+    :param environ: the worker's.
+    :param python: the environment's interpreter; its folder comes first in ``PATH``, so that the
+        bundle's subprocesses find the same.
+    :param named: the variables that the bundle asks for by name.
+    """
+    wanted = set(named)
+    allowed = {
+        name: value for name, value in environ.items() if name in wanted or _ALLOWED.fullmatch(name)
+    }
+    path = os.pathsep.join(filter(None, (str(python.parent), environ.get("PATH", os.defpath))))
+    return {
+        **allowed,
+        "PATH": path,
+        # The bundle's folder is never written to, by its subprocesses neither. (The child itself
+        # writes bytecode, but only for what is installed in its environment.)
+        "PYTHONDONTWRITEBYTECODE": "1",
+        # What a subprocess prints appears when it prints it.
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+@contextmanager
+def exchange_folder() -> Iterator[Path]:
+    """A folder through which bulk data travels beside the wire; gone on leaving.
+
+    Where the worker is killed before, its guardian removes it.
+    """
+    folder = Path(tempfile.mkdtemp(prefix=guardian().folder_prefix))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)

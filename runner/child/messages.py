@@ -1,0 +1,271 @@
+"""The parent's side of the wire, sans-IO: bytes in, messages out; requests in, bytes out.
+
+``docs/protocol.md`` specifies it. The same object serves a live child and a recording of one.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Any, TypeAlias, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from bundle_protocol.framing import FrameDecoder, FramingError, Noise, encode_frame
+from bundle_protocol.messages import EXECUTE, EXITING, HELLO, INITIALIZE, SHUTDOWN
+from runner.diagnosis.deaths.exit import Limits
+from runner.diagnosis.report.model import ExceptionInfo, PythonInfo
+
+
+class ProtocolViolation(Exception):
+    """Internal: what the child sent is not the protocol; the message says what and why."""
+
+
+class Hello(Struct, frozen=True):
+    protocol_versions: list[int]
+    python: PythonInfo
+    pid: int
+
+
+class Initialized(Struct, frozen=True):
+    protocol_version: int
+    wire: str
+    """The wire function as it was loaded, ``module:function``."""
+    file: str | None = None
+    fork_unsafe: str | None = None
+    """Why a child that was to fork for each task cannot."""
+
+
+class ValueRecord(Struct, frozen=True, omit_defaults=True):
+    """An input or an output: its bytes are in ``data`` (base64), or travel beside the wire."""
+
+    name: str
+    size: int
+    crc32: int
+    data: bytes | None = None
+    memfd: bool = False
+    """Whether they are in a memfd, sent over the socket for bulk data."""
+    file: str | None = None
+    """Their file in the exchange folder."""
+
+
+class Executed(Struct, frozen=True):
+    outputs: list[ValueRecord]
+    wall_seconds: float
+    cpu_seconds: float
+    max_rss_bytes: int | None = None
+    """The peak of the process that ran the task, over its life."""
+    pid: int | None = None
+
+
+class Ended(Struct, frozen=True):
+    """How the process that a child had forked for a task ended, where it did not answer."""
+
+    pid: int
+    exit_code: int | None
+    signal: int | None
+    max_rss_bytes: int
+    cpu_seconds: float
+    lifetime_seconds: float
+    limits: Limits
+
+
+class ErrorData(Struct, frozen=True):
+    exception: ExceptionInfo | None = None
+    ended: Ended | None = None
+
+
+class Exiting(Struct, frozen=True):
+    exception: ExceptionInfo
+
+
+class RemoteError(Struct, frozen=True):
+    """An error response (JSON-RPC 2.0, section 5.1)."""
+
+    code: int
+    message: str
+    data: ErrorData | None = None
+
+
+class Response(Struct, frozen=True):
+    """An answer to a request; ``result`` is decoded by whoever knows what was asked."""
+
+    id: int
+    result: msgspec.Raw
+    error: RemoteError | None = None
+
+
+_MAX_DEPTH = 50
+_MAX_PARTS = 20_000
+
+_encoder = msgspec.json.Encoder()
+
+Message: TypeAlias = Hello | Response
+
+_T = TypeVar("_T")
+
+
+class _Incoming(Struct):
+    jsonrpc: str
+    id: int | msgspec.UnsetType | None = msgspec.UNSET
+    method: str | None = None
+    # An empty Raw says that the member is absent: no JSON value is empty.
+    params: msgspec.Raw = msgspec.Raw()
+    result: msgspec.Raw = msgspec.Raw()
+    error: RemoteError | None = None
+
+
+_incoming = msgspec.json.Decoder(_Incoming)
+# Kept: making one takes longer than what it does for a small task.
+_decoders: dict[type, msgspec.json.Decoder[Any]] = {
+    kind: msgspec.json.Decoder(kind) for kind in (Hello, Initialized, Executed, Exiting)
+}
+
+
+def to_json(value: Any) -> bytes:
+    """What JSON can say, as :func:`runner.task.check_task` has seen that it is."""
+    try:
+        return _encoder.encode(value)
+    except (TypeError, OverflowError, UnicodeEncodeError):
+        # Subclasses such as NumPy's of float it does not take, nor mappings that are no dict, lone
+        # surrogates, and integers of more than 64 bits.
+        plain = json.dumps(value, allow_nan=False, separators=(",", ":"), default=dict)
+        return plain.encode()
+
+
+class Connection:
+    """The state of one wire: what has been asked, what may come next."""
+
+    def __init__(self) -> None:
+        self.exiting: ExceptionInfo | None = None
+        """The SystemExit with which the bundle's code ends the process, once it is announced."""
+        self._decoder = FrameDecoder()
+        self._greeted = False
+        self._pending: int | None = None
+        self.last_id = 0
+        """Of the request that was made last."""
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a request has no answer yet."""
+        return self._pending is not None
+
+    def receive(self, data: bytes) -> Iterator[Noise | Message]:
+        """Take bytes as they came, ``b""`` at the end; give what they complete, in order.
+
+        :raises ProtocolViolation: while iterating: nothing from there on can be understood.
+        """
+        try:
+            for piece in self._decoder.feed(data):
+                if isinstance(piece, Noise):
+                    yield piece
+                elif message := self._message(piece):
+                    yield message
+            if not data and not self._greeted:
+                yield self._decoder.close()
+        except FramingError as error:
+            raise ProtocolViolation(str(error)) from None
+
+    def initialize(self, params: dict[str, Any]) -> bytes:
+        request = self._request(INITIALIZE, params)
+        self.sending()
+        return request
+
+    def execute(
+        self,
+        entrypoint: str,
+        params: dict[str, Any],
+        seed: int,
+        inputs: Sequence[ValueRecord] = (),
+    ) -> bytes:
+        """A request that is open from :meth:`sending` on.
+
+        :param params: what :func:`runner.task.check_task` lets through.
+        """
+        task = {"entrypoint": entrypoint, "params": params, "seed": seed}
+        if inputs:
+            task["inputs"] = msgspec.to_builtins(inputs)
+        return self._request(EXECUTE, task)
+
+    def shutdown(self) -> bytes:
+        request = self._request(SHUTDOWN, {})
+        self.sending()
+        return request
+
+    def sending(self) -> None:
+        """The request that was made last is about to be written: its answer may come."""
+        self._pending = self.last_id
+
+    def _request(self, method: str, params: dict[str, Any]) -> bytes:
+        self.last_id += 1
+        message = {"jsonrpc": "2.0", "id": self.last_id, "method": method, "params": params}
+        return encode_frame(to_json(message))
+
+    def _message(self, frame: bytes) -> Message | None:
+        try:
+            incoming = _incoming.decode(frame)
+        except (msgspec.DecodeError, RecursionError) as error:
+            raise ProtocolViolation(f"a message is not JSON-RPC: {error}") from None
+        if incoming.jsonrpc != "2.0":
+            raise ProtocolViolation(f"a message is of JSON-RPC {incoming.jsonrpc!r}, not 2.0")
+        if incoming.method is not None:
+            return self._notification(incoming)
+        if not self._greeted:
+            raise ProtocolViolation("the child answered before it said hello")
+        if incoming.error is not None and incoming.id in (None, msgspec.UNSET):
+            raise ProtocolViolation(f"the child could not read a request: {incoming.error.message}")
+        if not isinstance(incoming.id, int) or incoming.id != self._pending:
+            raise ProtocolViolation(
+                f"the child answered request {incoming.id!r}, which is not open"
+            )
+        if (incoming.error is None) == (not incoming.result):
+            raise ProtocolViolation("an answer has neither a result nor an error, or has both")
+        self._pending = None
+        if incoming.error is not None and incoming.error.data is not None:
+            _check_size(incoming.error.data.exception)
+        return Response(incoming.id, incoming.result, incoming.error)
+
+    def _notification(self, incoming: _Incoming) -> Message | None:
+        if incoming.id is not msgspec.UNSET:
+            raise ProtocolViolation(f"the child sent a request ({incoming.method!r})")
+        if incoming.method == EXITING and self._greeted:
+            self.exiting = decode_result(incoming.params, Exiting).exception
+            _check_size(self.exiting)
+            return None
+        if incoming.method != HELLO:
+            return None  # JSON-RPC 2.0: an unknown notification is ignored
+        if self._greeted:
+            raise ProtocolViolation("the child said hello twice")
+        self._greeted = True
+        return decode_result(incoming.params, Hello)
+
+
+def _check_size(exception: ExceptionInfo | None) -> None:
+    """What follows walks an exception by recursion, and no chain of an honest child's is long.
+
+    Nor has it many parts: a report is bounded.
+    """
+    waiting = [(exception, 1)]
+    parts = 0
+    while waiting:
+        current, depth = waiting.pop()
+        if current is None:
+            continue
+        if depth > _MAX_DEPTH:
+            raise ProtocolViolation(f"an exception has more than {_MAX_DEPTH} causes")
+        parts += 1 + len(current.traceback) + len(current.notes) + len(current.attributes)
+        parts += len(current.exceptions)
+        if parts > _MAX_PARTS:
+            raise ProtocolViolation(f"an exception has more than {_MAX_PARTS} parts")
+        waiting += [(link, depth + 1) for link in (current.cause, *current.exceptions)]
+
+
+def decode_result(raw: msgspec.Raw, kind: type[_T]) -> _T:
+    """Decode a result or a parameter object.
+
+    :raises ProtocolViolation: it is not of that kind.
+    """
+    try:
+        decoded: _T = _decoders[kind].decode(raw)
+        return decoded
+    except (msgspec.DecodeError, RecursionError) as error:
+        raise ProtocolViolation(f"{kind.__name__} is not as specified: {error}") from None

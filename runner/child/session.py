@@ -1,0 +1,465 @@
+"""A session with a live child: hello, initialize, execute, shutdown; and its end."""
+
+import math
+import os
+import signal
+import time
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from runner.child.blocking_call import Direct
+from runner.child.bulk import Bulk, bulk_channel
+from runner.child.launch import child_command, child_environ, exchange_folder
+from runner.child.messages import Executed, Message, Response
+from runner.child.state import BadOutput, Dialogue, Launch, NotStarted, OverMemory, Start, TimedOut
+from runner.diagnosis import child_failures
+from runner.diagnosis.case import Case, Failure
+from runner.diagnosis.report.model import ChildInfo
+from runner.environment import installed_modules
+from runner.events import Origin, Phase, Stream
+from runner.process.memory_cgroup import MemoryGroup, memory_group
+from runner.process.memory_polling import watch_memory
+from runner.process.supervisor import (
+    KILL_SECONDS,
+    PIPE_BYTES,
+    READ_BYTES,
+    STACKS_SECONDS,
+    Process,
+    spawn,
+)
+from runner.task import Task
+
+# A task's process that is to be killed may still have to be forked.
+AGAIN_SECONDS = 0.05
+# A child whose end of the wire is closed is about to die, unless the bundle's code closed it.
+CLOSED_WIRE_SECONDS = 1.0
+# The answer is in hand by then: this is for the bundle's atexit handlers.
+SHUTDOWN_SECONDS = 2.0
+
+
+class TimeLimit:
+    """A time limit.
+
+    :param seconds: ``None`` for none.
+    :param spent: how many of them have passed already.
+    """
+
+    def __init__(self, seconds: float | None, spent: float = 0.0) -> None:
+        self.seconds = math.inf if seconds is None else seconds
+        self.deadline = anyio.current_time() + self.seconds - spent
+
+
+class Session:
+    """A live child that has loaded the bundle. Made by :func:`open_session`; one call at a time.
+
+    The event loop watches what the child writes to its output and error, and its end. The wire is
+    read by whoever waits for an answer: the loop, or a thread that calls :attr:`direct`.
+    """
+
+    def __init__(
+        self,
+        case: Case,
+        launch: Launch,
+        bulk: Bulk,
+        wake: tuple[int, int],
+        group: MemoryGroup | None,
+    ) -> None:
+        self._case = case
+        self._memory_limit = launch.memory_limit
+        self._group = group
+        self._bulk = bulk
+        self._wake = wake
+        self._broken = False
+        # Of two in the event loop, one is a call whose thread was interrupted: it ends soon.
+        self._in_loop = anyio.Lock(fast_acquire=True)
+        self._info: ChildInfo
+        self.dialogue = Dialogue(case, launch)
+        self.process: Process
+        self.direct: Direct
+        """The way to the child for a thread."""
+
+    def begin(self, case: Case) -> None:
+        """From here on, what the child does is for this case, which knows all but the child."""
+        case.child = msgspec.structs.replace(self._info)
+        if self._group is not None:
+            self._group.killed()  # what the task before has survived is not this one's
+        with self.process.handing_on:  # what that one has written, neither
+            self._case = case
+            self.dialogue.begin(case)
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can run another task."""
+        dialogue = self.dialogue
+        return (
+            self.process.exit is None
+            and dialogue.violation is None
+            and not (self._broken or dialogue.wire_closed)
+        )
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing is left of the task that it ran last."""
+        return self.dialogue.settled and not self.direct.interrupted
+
+    @property
+    def untouched(self) -> bool:
+        """Whether the child has ended before it had read a request, so that no task has begun."""
+        return self.dialogue.half_sent or (
+            self.dialogue.waiting and self.process.unread_input() > 0
+        )
+
+    def started(self, process: Process) -> None:
+        self.process = process
+        self.direct = Direct(self.dialogue, process, self._wake)
+        self._bulk.started()
+
+    def on_end(self) -> None:
+        """The process has ended, and all that it wrote to its output and error is here."""
+        anyio.notify_closing(self.process.stdout)
+        self.direct.wake()
+
+    async def keep_to_memory(self, process: Process) -> None:
+        """See that the child keeps to its memory limit, where the kernel does not."""
+        limit = self._memory_limit
+        if limit is None or (self._group is not None and self._group.add(process.pid)):
+            return
+        await watch_memory(
+            process,
+            limit,
+            forks=lambda: self.dialogue.forks,
+            over=lambda used: self.dialogue.over_memory(OverMemory(limit, used)),
+        )
+
+    def _killed_by_group(self) -> bool:
+        """Take the kernel's word for a kill at the memory limit."""
+        if self._group is None or self._memory_limit is None or not self._group.killed():
+            return False
+        self.dialogue.over_memory(OverMemory(self._memory_limit, self._group.peak()))
+        return True
+
+    # The calls, in the event loop.
+
+    async def handshake(self, limit: TimeLimit) -> None:
+        """Wait for the child's hello and judge it."""
+        self.dialogue.greet(await self.receive(Phase.HANDSHAKE, limit))
+
+    async def load(self, limit: TimeLimit, *, fork: bool) -> None:
+        """Let the child load the wire function."""
+        request = self.dialogue.initialize(self._bulk.folder, fork=fork)
+        await self._send(request, limit)
+        response = await self.receive(Phase.LOAD, limit)
+        await self._learn_more(response)
+        self.dialogue.loaded(response)
+        assert self._case.child is not None
+        self._info = msgspec.structs.replace(self._case.child)
+
+    async def execute(
+        self, task: Task, timeout: float | None
+    ) -> tuple[dict[str, bytes | memoryview], Executed]:
+        """Run one task.
+
+        :param timeout: seconds that it may take; ``None``: as long as it likes.
+        :returns: its outputs by name, and what it took.
+        :raises Failure: whatever went wrong.
+        """
+        if task.inputs:
+            # In a thread: they may be large.
+            request = await anyio.to_thread.run_sync(self.request, task)
+        else:
+            request = self.request(task)
+        limit = TimeLimit(timeout)
+        async with self._in_loop:
+            self.dialogue.sending()
+            await self._send(request, limit)
+            response = await self.receive(Phase.EXECUTE, limit)
+            return await self.executed(response)
+
+    async def go_on(
+        self, response: Message | None, timeout: float | None, spent: float
+    ) -> tuple[dict[str, bytes | memoryview], Executed]:
+        """Go on where a thread has left off, after so many seconds.
+
+        :raises Failure: whatever went wrong.
+        """
+        async with self._in_loop:
+            if response is None:
+                response = await self.receive(Phase.EXECUTE, TimeLimit(timeout, spent))
+            return await self.executed(response)
+
+    async def executed(self, response: Message) -> tuple[dict[str, bytes | memoryview], Executed]:
+        """Judge the answer to a task, and take its outputs.
+
+        :raises Failure: whatever went wrong.
+        """
+        await self._learn_more(response)
+        executed = self.dialogue.executed(response)
+        if any(record.data is None for record in executed.outputs):
+            # In a thread: they are large.
+            return await anyio.to_thread.run_sync(self.outputs, executed), executed
+        return self.outputs(executed), executed
+
+    async def shutdown(self) -> None:
+        """Let the child end by itself; one that does not is killed, and the journal says so."""
+        if self.dialogue.violation is not None or not self.dialogue.settled:
+            return  # Nothing that it would say can be understood: it is killed.
+        with anyio.move_on_after(SHUTDOWN_SECONDS):
+            await self.process.write(self.dialogue.shutdown())
+            self.process.close_stdin()
+            await self.process.wait()
+            self._read()
+            return
+        self._case.journal.note(
+            f"the child did not end within {SHUTDOWN_SECONDS:g} s of its last answer; ended it"
+        )
+
+    async def take_unread(self) -> None:
+        """Hand on what the child has written since its last answer."""
+        self.process.drain()
+
+    async def settle(self) -> None:
+        """End the task that is under way, if one is, because nobody waits for it any more.
+
+        It cannot be cancelled. Where nothing is left of the task, the child is as it was before.
+        """
+        if self.settled:
+            return
+        with anyio.CancelScope(shield=True):
+            async with self._in_loop:
+                self.direct.forget_interrupt()
+                self._read()
+                if not await self._answered():
+                    await self.process.end(0)
+                self.dialogue.forget_answer()
+                self._bulk.discard()
+
+    async def _answered(self) -> bool:
+        """Whether the wire is as it is between two tasks, after all that can be done for it."""
+        if self.dialogue.half_sent or self.direct.reading:
+            return False
+        return not self.dialogue.waiting or (self.dialogue.forks and await self._end_fork(None))
+
+    async def receive(self, phase: Phase, limit: TimeLimit) -> Message:
+        """The next message.
+
+        :raises Failure: none comes.
+        """
+        with anyio.CancelScope(deadline=limit.deadline):
+            while True:
+                if (message := self.dialogue.take(phase)) is not None:
+                    return message
+                if self.dialogue.wire_closed and self.process.exit is None:
+                    with anyio.move_on_after(CLOSED_WIRE_SECONDS):
+                        await self.process.wait()
+                        continue
+                    out = TimedOut(CLOSED_WIRE_SECONDS, wire_closed=True)
+                    self._case.journal.fact(Origin.TIMEOUT, out)
+                    raise self.dialogue.timed_out(phase, out)
+                if self.process.exit is None:
+                    # The end of the process wakes it up, see on_end().
+                    with suppress(anyio.ClosedResourceError):
+                        await anyio.wait_readable(self.process.stdout)
+                self._read()
+        out = TimedOut(limit.seconds)
+        self._case.journal.fact(Origin.TIMEOUT, out)
+        await self._end_hung()
+        raise self.dialogue.timed_out(phase, out)
+
+    async def _send(self, request: bytes, limit: TimeLimit) -> None:
+        with anyio.CancelScope(deadline=limit.deadline):
+            self.dialogue.half_sent = not await self.process.write(request)
+
+    async def _learn_more(self, response: Message) -> None:
+        """Learn what an error answer does not say, before it is judged."""
+        error = response.error if isinstance(response, Response) else None
+        if error is None:
+            return
+        self._bulk.discard()
+        self.process.drain()
+        killed = self._killed_by_group()
+        if error.data is not None and error.data.ended is not None:
+            fork = error.data.ended
+            ended = self.process.describe_exit(
+                fork.exit_code,
+                fork.signal,
+                fork.max_rss_bytes,
+                fork.cpu_seconds,
+                fork.lifetime_seconds,
+                fork.limits,
+            )
+            raise self.dialogue.task_died(ended, fork.pid)
+        if killed:  # a subprocess, and the task says that it has failed
+            raise self.dialogue.subprocess_killed()
+        environment = self._case.environment
+        if (
+            self.dialogue.concerns_imports(response)
+            and environment is not None
+            and environment.path is not None
+        ):
+            # In a thread: site-packages may have many thousand files, on a slow disk.
+            self._case.installed = await anyio.to_thread.run_sync(
+                installed_modules, Path(environment.path)
+            )
+            self._case.journal.fact(Origin.INSTALLED, self._case.installed)
+
+    def _read(self) -> None:
+        """Take what is on the wire, and that the process has ended after all that it wrote."""
+        ended = self.process.exit
+        left = PIPE_BYTES
+        while left > 0 and not self.dialogue.wire_closed:
+            try:
+                data = os.read(self.process.stdout, READ_BYTES)
+            except BlockingIOError:
+                break
+            left -= len(data)
+            self.dialogue.feed_wire(data)
+            if not data:
+                break
+        if ended is not None and self.dialogue.exit is None:
+            self._killed_by_group()
+            self.dialogue.end(ended)
+
+    async def _end_hung(self) -> None:
+        """End what does not answer, and let it say first where it stands."""
+        with anyio.CancelScope(shield=True):
+            # One that has not read the request whole has not forked for it.
+            forks = self.dialogue.forks and not self.dialogue.half_sent
+            if forks and await self._end_fork(signal.SIGABRT):
+                return
+            self.process.send_signal(signal.SIGABRT)
+            with anyio.move_on_after(STACKS_SECONDS):
+                await self.process.wait()
+            await self.process.end(0)
+            self._read()
+
+    async def _end_fork(self, first: signal.Signals | None) -> bool:
+        """End the process that the child forked for a task, and take the child's word for it.
+
+        :param first: what it gets, to say its last words, before SIGKILL.
+        """
+        give_up = time.monotonic() + KILL_SECONDS
+        number, seconds = (
+            (signal.SIGKILL, AGAIN_SECONDS) if first is None else (first, STACKS_SECONDS)
+        )
+        while time.monotonic() < give_up:
+            # Again and again: it may not have forked yet.
+            await anyio.to_thread.run_sync(self.process.signal_forks, number)
+            with anyio.move_on_after(seconds):
+                while self.usable:
+                    if self.dialogue.answer() is not None:
+                        self.process.drain()
+                        return True
+                    with suppress(anyio.ClosedResourceError):
+                        await anyio.wait_readable(self.process.stdout)
+                    self._read()
+                return False
+            number, seconds = signal.SIGKILL, AGAIN_SECONDS
+        return False
+
+    def request(self, task: Task) -> bytes:
+        """The request to run a task, whose inputs are on their way then.
+
+        :raises Failure: the task cannot be sent.
+        """
+        if not task.inputs:
+            return self.dialogue.execute(task)
+        # The child would take what is left of them for the next task's.
+        self.dialogue.half_sent = True
+        try:
+            inputs = self._bulk.send(task.inputs, self.dialogue.request_id + 1)
+        except OSError as error:
+            if error.errno not in child_failures.NO_ROOM:
+                raise
+            raise self.dialogue.failure(child_failures.no_room("the task's inputs")) from error
+        return self.dialogue.execute(task, inputs)
+
+    def outputs(self, executed: Executed) -> dict[str, bytes | memoryview]:
+        """Take the outputs that an answer announces.
+
+        :raises Failure: one is not what was announced.
+        """
+        taken: dict[str, bytes | memoryview] = {}
+        for index, record in enumerate(executed.outputs):
+            try:
+                taken[record.name] = self._bulk.take(record, self.dialogue.request_id, index)
+            except (OSError, ValueError) as error:
+                self._broken = True
+                raise self.dialogue.bad_output(BadOutput(record.name, str(error))) from error
+        return taken
+
+
+@asynccontextmanager
+async def open_session(
+    launch: Launch,
+    *,
+    case: Case,
+    environ: Mapping[str, str],
+    startup_timeout: float,
+    fork: bool = False,
+) -> AsyncIterator[Session]:
+    """Start a child and let it load the bundle; shut it down on leaving.
+
+    :param environ: the worker's variables, from which the child's are chosen.
+    :param startup_timeout: seconds from its start until it must have loaded the bundle.
+    :param fork: whether the child is to fork a process for each task.
+    :raises Failure: it could not be started, died, hung, or could not load the bundle.
+    """
+    limit = TimeLimit(startup_timeout)
+    argv = child_command(launch.python)
+    case.child = ChildInfo(
+        argv=argv, cwd=str(launch.bundle), memory_limit_bytes=launch.memory_limit
+    )
+    async with AsyncExitStack() as stack:
+        with case.journal.phase(Phase.SPAWN):
+            case.journal.fact(Origin.CHILD_START, Start(launch, argv, None))
+            try:
+                bulk = stack.enter_context(bulk_channel(stack.enter_context(exchange_folder())))
+            except OSError as error:
+                raise Failure(child_failures.no_exchange_folder(error)) from error
+            try:
+                wake = os.pipe()
+                os.set_blocking(wake[0], False)
+                for descriptor in wake:
+                    stack.callback(os.close, descriptor)
+                group = stack.enter_context(memory_group(launch.memory_limit, whole=not fork))
+                session = Session(case, launch, bulk, wake, group)
+                process = await stack.enter_async_context(
+                    spawn(
+                        [*argv, *bulk.options],
+                        env=child_environ(environ, launch.python, launch.env),
+                        cwd=launch.bundle,
+                        stdout=None,
+                        stderr=partial(session.dialogue.feed_output, Stream.STDERR),
+                        console=(
+                            "--console-fd",
+                            partial(session.dialogue.feed_output, Stream.STDOUT),
+                        ),
+                        inherited=bulk.inherited,
+                        ended=session.on_end,
+                        beside=session.keep_to_memory,
+                        stdin=True,
+                    )
+                )
+            except OSError as error:
+                refused = NotStarted(error.errno, error.strerror, error.filename)
+                case.journal.fact(Origin.CHILD_START, Start(launch, argv, None, refused))
+                raise Failure(child_failures.spawn_failed(case, error)) from error
+        session.started(process)
+        case.child.pid = process.pid
+        case.journal.fact(Origin.CHILD_START, Start(launch, argv, session.process.pid))
+        try:
+            with case.journal.phase(Phase.HANDSHAKE):
+                await session.handshake(limit)
+            with case.journal.phase(Phase.LOAD):
+                await session.load(limit, fork=fork)
+            yield session
+            with case.journal.phase(Phase.SHUTDOWN):
+                await session.shutdown()
+        finally:
+            session.dialogue.settle()

@@ -1,0 +1,412 @@
+"""The conversation with a child, sans-IO: facts in, requests and findings out.
+
+:mod:`runner.child.session` drives a live child with it, :mod:`runner.recording.replay` a recorded
+one.
+"""
+
+import re
+from collections import defaultdict, deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from msgspec import Struct
+
+from bundle_protocol.framing import Noise
+from bundle_protocol.messages import (
+    FORK,
+    MAX_MESSAGE_BYTES,
+    OLDEST_PYTHON,
+    PROTOCOL_VERSIONS,
+    WARM,
+)
+from runner.child.messages import (
+    Connection,
+    Executed,
+    Hello,
+    Initialized,
+    Message,
+    ProtocolViolation,
+    Response,
+    ValueRecord,
+    decode_result,
+)
+from runner.diagnosis import child_failures
+from runner.diagnosis.case import Case, Failure, Finding
+from runner.diagnosis.child_raised import concerns_imports, exit_finding
+from runner.diagnosis.deaths import child_deaths
+from runner.diagnosis.deaths.exit import Exit
+from runner.diagnosis.report.model import ChildInfo
+from runner.diagnosis.report.text import Capture
+from runner.events import Origin, Phase, Stream
+from runner.task import Task
+
+_T = TypeVar("_T")
+
+_ORIGINS = {Stream.STDOUT: Origin.CHILD_STDOUT, Stream.STDERR: Origin.CHILD_STDERR}
+
+
+class Launch(Struct, frozen=True):
+    """What a child is started for."""
+
+    python: Path
+    python_version: str
+    """The version that the environment was built for."""
+    bundle: Path
+    wire: str | None
+    """The wire function, where the bundle's files name it."""
+    project: str | None
+    """The installed distribution whose entry points are asked first."""
+    installed: bool
+    """Whether the bundle's own code is installed, and not just read from its folder."""
+    site: list[Path]
+    env: tuple[str, ...]
+    """The worker's variables that the bundle asks for."""
+    memory_limit: int | None = None
+    """How many bytes the child may hold, with all that it starts."""
+
+
+class NotStarted(Struct, frozen=True):
+    """What the operating system said instead of starting a child: an ``OSError``'s arguments."""
+
+    errno: int | None
+    strerror: str | None
+    filename: str | None
+
+
+class Start(Struct, frozen=True):
+    """How a child was started, for a recording."""
+
+    launch: Launch
+    argv: list[str]
+    pid: int | None
+    failure: NotStarted | None = None
+
+
+class TimedOut(Struct, frozen=True):
+    """A child did not answer, or did not end after it closed the wire, in time."""
+
+    seconds: float
+    wire_closed: bool = False
+
+
+class OverMemory(Struct, frozen=True):
+    """A child, or the process of its task, held more memory than it may, and was ended for it."""
+
+    limit_bytes: int
+    used_bytes: int | None
+
+
+class BadOutput(Struct, frozen=True):
+    """What was wrong with an output that the child announced."""
+
+    name: str
+    problem: str
+
+
+class Dialogue:
+    """One child, from its start to what became of it. Every fact goes to the case's journal too."""
+
+    def __init__(self, case: Case, launch: Launch) -> None:
+        self._case = case
+        self._launch = launch
+        self._connection = Connection()
+        self._captures: defaultdict[Stream, Capture] = defaultdict(Capture)
+        self._messages: deque[Message] = deque()
+        self.violation: str | None = None
+        """How the child has broken the protocol, if it has."""
+        self._over: OverMemory | None = None
+        self.wire_closed = False
+        self.half_sent = False
+        """Whether a part of a request, or of its inputs, is on its way, and the rest is not."""
+        self.exit: Exit | None = None
+        self._is_to_fork = False
+        self.forks = False
+        """Whether the child has loaded the bundle and forks a process for each task."""
+        self.fork_unsafe: str | None = None
+        """Why it does not, where it was to."""
+
+    def begin(self, case: Case) -> None:
+        """From here on, what comes in is another task's."""
+        self._case = case
+        self._captures.clear()
+        self._over = None
+
+    # What comes in.
+
+    def feed_wire(self, data: bytes) -> None:
+        """Take what came over the wire; ``b""`` at its end."""
+        self._case.journal.fact(Origin.CHILD_WIRE, data)
+        if not data:
+            self.wire_closed = True
+        if self.violation is not None:
+            return
+        try:
+            for piece in self._connection.receive(data):
+                if not isinstance(piece, Noise):
+                    self._messages.append(piece)
+                elif piece:
+                    self._output(Stream.NOISE, piece)
+        except ProtocolViolation as error:
+            self.violation = str(error)
+
+    def feed_output(self, stream: Stream, data: bytes) -> None:
+        """Take what the child wrote to its standard output or error."""
+        if data:
+            self._case.journal.fact(_ORIGINS[stream], data)
+            self._output(stream, data)
+
+    def skip(self, stream: Stream, count: int) -> None:
+        """Count bytes of a stream that a recording left out."""
+        self._captures[stream].skip(count)
+
+    def over_memory(self, over: OverMemory) -> None:
+        """Take that its memory limit is why the child, or its task's process, ends now."""
+        self._case.journal.fact(Origin.CHILD_MEMORY, over)
+        self._over = over
+
+    def end(self, ended: Exit) -> None:
+        """Take how the process ended, after all that it wrote."""
+        self._case.journal.fact(Origin.CHILD_EXIT, ended)
+        self.exit = ended
+
+    def _output(self, stream: Stream, data: bytes) -> None:
+        self._captures[stream].feed(data)
+        self._case.journal.output(stream, data)
+
+    # What follows.
+
+    @property
+    def waiting(self) -> bool:
+        """Whether a request has no answer yet."""
+        return self._connection.waiting
+
+    @property
+    def settled(self) -> bool:
+        """Whether nothing of what was asked for is left: no open request, no answer to take."""
+        return not (self.half_sent or self._messages or self._connection.waiting)
+
+    def sending(self) -> None:
+        """The request made last is about to be written; :attr:`half_sent` until it is all out."""
+        self.half_sent = True
+        self._connection.sending()
+
+    def forget_answer(self) -> None:
+        """Drop the answer that has come, which nobody waits for any more."""
+        self._messages.clear()
+
+    def answer(self) -> Response | None:
+        """The answer, where it is all here; else :meth:`take` says what there is to say."""
+        if self._messages:
+            message = self._messages.popleft()
+            assert isinstance(message, Response)  # nobody asked before the hello
+            # A child that has another one left is not used again.
+            assert message.id == self._connection.last_id
+            return message
+        return None
+
+    def take(self, phase: Phase) -> Message | None:
+        """The next message; ``None`` where it may still come.
+
+        :raises Failure: none can come any more.
+        """
+        if self._messages:
+            return self._messages.popleft()
+        if self.violation is not None:
+            raise self.failure(child_failures.violation(self._case, phase, self.violation))
+        if self.exit is not None:
+            raise self.failure(self._death(phase, self.exit))
+        return None
+
+    def greet(self, hello: Message) -> None:
+        """Judge the child's hello.
+
+        :raises Failure: this child cannot run tasks.
+        """
+        assert isinstance(hello, Hello)  # the connection lets nothing else come first
+        child = self._child
+        child.python = hello.python
+        oldest = ".".join(map(str, OLDEST_PYTHON))
+        version = hello.python.version
+        if _minor(version) < OLDEST_PYTHON:
+            raise self.failure(child_failures.python_too_old(self._case, hello.python, oldest))
+        if version != self._launch.python_version:
+            raise self.failure(
+                child_failures.python_mismatch(
+                    self._case, hello.python, self._launch.python_version
+                )
+            )
+        common = set(hello.protocol_versions) & set(PROTOCOL_VERSIONS)
+        if not common:
+            raise self.failure(
+                child_failures.protocol_unsupported(hello.protocol_versions, PROTOCOL_VERSIONS)
+            )
+        child.protocol = max(common)
+
+    def initialize(self, exchange: Path, *, fork: bool = False) -> bytes:
+        """The request to load the bundle.
+
+        :param exchange: the folder through which larger results travel.
+        :param fork: whether the child is to fork a process for each task.
+        """
+        launch = self._launch
+        self._is_to_fork = fork
+        return self._connection.initialize(
+            {
+                "protocol_version": self._child.protocol,
+                "bundle": {
+                    "path": str(launch.bundle),
+                    "wire": launch.wire,
+                    "project": launch.project,
+                    "installed": launch.installed,
+                    "site": [str(folder) for folder in launch.site],
+                },
+                "exchange": str(exchange),
+                "isolation": FORK if fork else WARM,
+                "memory_limit": launch.memory_limit,
+            }
+        )
+
+    def loaded(self, response: Message) -> None:
+        """Judge the answer to :meth:`initialize`.
+
+        :raises Failure: the bundle could not be loaded.
+        """
+        initialized = self._result(Phase.LOAD, response, Initialized)
+        self.fork_unsafe = initialized.fork_unsafe
+        self.forks = self._is_to_fork and self.fork_unsafe is None
+        # What the files declare is what its author knows; else what the environment gave.
+        if self._case.bundle is not None and (
+            self._launch.wire is None or self._launch.project is not None
+        ):
+            self._case.bundle.entry_point = initialized.wire
+
+    @property
+    def request_id(self) -> int:
+        """Of the request that was made last."""
+        return self._connection.last_id
+
+    def execute(self, task: Task, inputs: Sequence[ValueRecord] = ()) -> bytes:
+        """The request to run one task, which is open from :meth:`sending` on.
+
+        :param inputs: what its inputs were sent as.
+        :raises Failure: its parameters are too large to send.
+        """
+        assert task.entrypoint is not None
+        request = self._connection.execute(task.entrypoint, dict(task.params), task.seed, inputs)
+        if len(request) > MAX_MESSAGE_BYTES:
+            raise self.failure(child_failures.params_too_large(len(request), MAX_MESSAGE_BYTES))
+        return request
+
+    def executed(self, response: Message) -> Executed:
+        """Judge the answer to :meth:`execute`.
+
+        :raises Failure: the task failed.
+        """
+        return self._result(Phase.EXECUTE, response, Executed)
+
+    def task_died(self, ended: Exit, pid: int) -> Failure:
+        """The process that the child had forked for the task ended without an answer."""
+        failure = self.failure(self._death(Phase.EXECUTE, ended))
+        self._child.pid = pid
+        _write_exit(self._child, ended)
+        return failure
+
+    def subprocess_killed(self) -> Failure:
+        """What the task has started, and not the task, was ended at the memory limit."""
+        assert self._over is not None
+        return self.failure(self._over_memory(Phase.EXECUTE, self._over))
+
+    def bad_output(self, bad: BadOutput) -> Failure:
+        """An output is not what the child announced."""
+        self._case.journal.fact(Origin.CHILD_OUTPUT, bad)
+        return self.failure(
+            child_failures.violation(
+                self._case, Phase.EXECUTE, f"output {bad.name!r}: {bad.problem}"
+            )
+        )
+
+    def timed_out(self, phase: Phase, out: TimedOut) -> Failure:
+        """The time for an answer ran out; where the child was ended for it, after its end."""
+        if out.wire_closed:
+            return self.failure(child_failures.wire_closed(self._case, phase))
+        stderr = self._text(Stream.STDERR)
+        return self.failure(child_failures.hung(self._case, phase, out.seconds, stderr))
+
+    def shutdown(self) -> bytes:
+        return self._connection.shutdown()
+
+    def concerns_imports(self, response: Message) -> bool:
+        """Whether an answer is an error that what is installed may explain."""
+        error = response.error if isinstance(response, Response) else None
+        exception = None if error is None or error.data is None else error.data.exception
+        return exception is not None and concerns_imports(exception)
+
+    def settle(self) -> None:
+        """Write down what is known of the child by now."""
+        child, ended = self._child, self.exit
+        if ended is not None:
+            _write_exit(child, ended)
+        evidence = self._case.evidence
+        evidence.stdout = self._captures[Stream.STDOUT].excerpt()
+        evidence.stderr = self._captures[Stream.STDERR].excerpt()
+        evidence.wire_noise = self._captures[Stream.NOISE].excerpt()
+
+    def failure(self, finding: Finding) -> Failure:
+        self.settle()
+        return Failure(finding)
+
+    def _result(self, phase: Phase, response: Message, kind: type[_T]) -> _T:
+        assert isinstance(response, Response)  # the connection lets no second hello through
+        if response.error is not None:
+            error = response.error
+            exception = None if error.data is None else error.data.exception
+            raise self.failure(
+                child_failures.remote_error(self._case, phase, error.code, error.message, exception)
+            )
+        try:
+            return decode_result(response.result, kind)
+        except ProtocolViolation as violation:
+            raise self.failure(
+                child_failures.violation(self._case, phase, str(violation))
+            ) from violation
+
+    @property
+    def _child(self) -> ChildInfo:
+        assert self._case.child is not None
+        return self._case.child
+
+    def _text(self, stream: Stream) -> str:
+        return self._captures[stream].excerpt().text
+
+    def _over_memory(self, phase: Phase, over: OverMemory) -> Finding:
+        stderr = self._text(Stream.STDERR)
+        return child_deaths.over_memory(
+            self._case, phase, over.limit_bytes, over.used_bytes, stderr
+        )
+
+    def _death(self, phase: Phase, ended: Exit) -> Finding:
+        if self._over is not None:
+            return self._over_memory(phase, self._over)
+        exiting, self._connection.exiting = self._connection.exiting, None
+        if exiting is not None and ended.signal_name is None:
+            return exit_finding(self._case, phase, exiting, ended.code, self._text(Stream.STDERR))
+        return child_deaths.death(
+            self._case,
+            phase,
+            ended,
+            stderr=self._text(Stream.STDERR),
+            noise=self._text(Stream.NOISE),
+        )
+
+
+def _write_exit(child: ChildInfo, ended: Exit) -> None:
+    child.exit_code = ended.code
+    child.signal = ended.signal_name
+    child.max_rss_bytes = ended.max_rss_bytes
+    child.cpu_seconds = ended.cpu_seconds
+    child.lifetime_seconds = ended.lifetime_seconds
+
+
+def _minor(version: str) -> tuple[int, ...]:
+    return tuple(int(number) for number in re.findall(r"\d+", version)[:2])

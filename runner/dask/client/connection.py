@@ -1,0 +1,97 @@
+"""Asks a client's cluster, and waits for no answer longer than it may take."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import CancelledError
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import contextmanager
+from typing import TypeVar
+
+from distributed import Client
+
+from runner.dask.client.lost import (
+    GONE,
+    client_closed,
+    connection_lost,
+    is_closed,
+    scheduler_silent,
+)
+from runner.dask.failures import error_of
+
+T = TypeVar("T")
+
+# How long the scheduler may take to say which workers it has.
+LOOK_SECONDS = 5.0
+
+
+def ask(client: Client, question: Callable[[], Awaitable[T]], seconds: float) -> T:
+    """The answer to a question that is asked on a client's own event loop, from another thread.
+
+    :raises RunnerError: there is none: the scheduler does not answer, is gone, or the client is
+        closed.
+    """
+    check_open(client)
+    assert client.loop is not None  # it is connected
+
+    async def within() -> T:
+        return await asyncio.wait_for(question(), seconds)
+
+    with reported_gone():
+        asking = asyncio.run_coroutine_threadsafe(within(), client.loop.asyncio_loop)  # type: ignore[attr-defined]
+        try:
+            # The client's loop may be ending: it is not waited for without a limit either.
+            return asking.result(seconds + 1.0)
+        except (asyncio.TimeoutError, FutureTimeoutError):
+            raise error_of(scheduler_silent(seconds)) from None
+        finally:
+            asking.cancel()
+
+
+@contextmanager
+def reported_gone() -> Iterator[None]:
+    """Around calls of a client's.
+
+    :raises RunnerError: the scheduler is gone, or the client is closed.
+    """
+    try:
+        yield
+    except GONE as error:
+        raise error_of(connection_lost(error)) from error
+
+
+def check_open(client: Client) -> None:
+    """:raises RunnerError: the client is closed."""
+    if is_closed(client):
+        raise error_of(client_closed())
+
+
+class Watch:
+    """What a client's cluster has of workers, as it was when the scheduler last said so."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._heard = time.monotonic()
+        self.threads: Mapping[str, int] = {}
+        """Of each worker, by its address."""
+
+    @property
+    def silent_seconds(self) -> float:
+        """For how long the scheduler has said nothing, though it was asked."""
+        return time.monotonic() - self._heard
+
+    def begin(self) -> None:
+        """It was not asked for a while."""
+        self._heard = time.monotonic()
+
+    async def look(self) -> bool:
+        """Ask again, on the client's own event loop; whether there was an answer."""
+        try:
+            self.threads = await asyncio.wait_for(
+                self._client.nthreads(asynchronous=True), LOOK_SECONDS
+            )
+        # Before 3.11, asyncio's and the built-in TimeoutError are two.
+        except (OSError, RuntimeError, AttributeError, CancelledError, asyncio.TimeoutError):
+            return False
+        self._heard = time.monotonic()
+        return True

@@ -1,0 +1,265 @@
+"""The tasks that a client has on a cluster, each in a ``concurrent.futures.Future``.
+
+They are followed on the client's own event loop: what may pass by itself is tried again, what is a
+worker's own fault elsewhere, and a cluster that has lost its workers or does not answer is noticed,
+where Dask itself would wait for ever.
+"""
+
+import asyncio
+import logging
+import uuid
+from collections.abc import Callable
+from concurrent.futures import CancelledError, Future, InvalidStateError
+from contextlib import suppress
+from typing import Any, Generic, TypeVar
+
+from distributed import Client
+from distributed import Future as DaskFuture
+
+from runner.dask.client.connection import Watch
+from runner.dask.client.fitness import Fitness
+from runner.dask.client.lost import (
+    GONE,
+    client_closed,
+    is_closed,
+    no_workers,
+    raised,
+    scheduler_silent,
+)
+from runner.dask.failures import error_of
+from runner.dask.messages import Answer
+from runner.diagnosis.errors import RunnerError, error_for
+from runner.diagnosis.report.model import BundleInfo
+
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+# How often the workers are counted.
+WATCH_SECONDS = 2.0
+
+# A cluster may be growing, by machines that are to be started. Longer, and its user wants to know.
+NO_WORKERS_SECONDS = 300.0
+
+# Where there were some, and all have left: they may be starting again.
+LEFT_SECONDS = 120.0
+
+# Where those that have left were the only ones that may run it, nothing is waited for but the news.
+GONE_SECONDS = 10.0
+
+# A scheduler may be busy for a while. Longer, and it hangs.
+SILENT_SECONDS = 120.0
+
+# Before the first retry; twice as long before each further one.
+RETRY_SECONDS = 1.0
+
+
+class Work(Generic[T]):
+    """A call of a function of :mod:`runner.dask.worker.work`, and where it is at.
+
+    :param name: what Dask's dashboard shows.
+    :param unwrap: gives the outcome that the answer stands for, or raises ``RunnerError``.
+    :param bundle: for the report, where there is no answer.
+    :param fitness: of the workers.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        unwrap: Callable[[Answer], T],
+        function: Callable[..., Answer],
+        *arguments: Any,
+        bundle: BundleInfo,
+        fitness: Fitness,
+        retries: int,
+    ) -> None:
+        self.name = name
+        self.unwrap = unwrap
+        self.function = function
+        self.arguments = arguments
+        self.bundle = bundle
+        self.fitness = fitness
+        self.retries = retries
+        """How often a failure whose report is retryable is tried again."""
+        self.outcome: Future[T] = Future()
+        """Its exception is a ``RunnerError``."""
+        self.on_cluster: DaskFuture[Answer] | None = None
+        self.sent_to: list[str] | None = None
+        """The addresses of those that Dask may give it to; ``None``: any."""
+        self.moving = False
+        """It was taken back, to be sent to others."""
+        self.stuck_seconds = 0.0
+        """For how long no worker has been there that may run it."""
+        self.seen: set[str] = set()
+        """The workers that were there meanwhile and may run it."""
+
+
+class InFlight:
+    """What one client has on its cluster."""
+
+    def __init__(self, client: Client) -> None:
+        assert client.loop is not None  # it is connected
+        self._client, self._loop = client, client.loop
+        self._works: set[Work[Any]] = set()
+        self._watching = False
+        self._looking: asyncio.Future[bool]
+        self.watch = Watch(client)
+
+    @property
+    def threads(self) -> int:
+        """How many the workers have, as it was a few seconds ago."""
+        return sum(self.watch.threads.values())
+
+    def start(self, work: Work[T]) -> Future[T]:
+        """Send it; from any thread.
+
+        :returns: its outcome; ``cancel()`` ends it on the cluster too.
+        """
+        work.outcome.add_done_callback(lambda _: self._loop.add_callback(self._let_go, work))
+        self._loop.add_callback(self._follow, work)
+        # Its loop takes in nothing more then, and says nothing of it.
+        if is_closed(self._client):
+            _fail(work, error_of(client_closed(), work.bundle))
+        return work.outcome
+
+    async def _follow(self, work: Work[T]) -> None:
+        if work.outcome.done():
+            return
+        self._works.add(work)
+        if not self._watching:
+            self._watching = True
+            self._loop.add_callback(self._watch)
+            # What was known of the workers may be old.
+            self._looking = asyncio.ensure_future(self.watch.look())
+        try:
+            await self._looking
+            done = work.unwrap(await self._answer(work))
+        except RunnerError as error:
+            _fail(work, error)
+        except BaseException as error:  # noqa: BLE001 - asyncio.CancelledError is one of Dask's own
+            _fail(work, error_of(raised(error, self._client), work.bundle))
+        else:
+            with suppress(InvalidStateError):  # its caller has cancelled it
+                work.outcome.set_result(done)
+
+    async def _answer(self, work: Work[Any]) -> Answer:
+        retries = 0
+        while True:
+            answer = await self._sent(work)
+            report, known = answer.report, answer.worker in work.fitness.unable
+            if work.fitness.learn(answer):
+                assert report is not None
+                if not known:
+                    named = f"{answer.worker} gets no more tasks of {work.bundle.path}"
+                    _log.warning("%s: %s", named, report.summary)
+                    await self.watch.look()
+                if work.fitness.among(self.watch.threads) == []:
+                    return answer
+                continue
+            if report is None or not report.retryable or retries == work.retries:
+                return answer
+            delay = RETRY_SECONDS * 2**retries
+            _log.warning("%s: %s; again in %g s", work.name, report.summary, delay)
+            await asyncio.sleep(delay)
+            retries += 1
+
+    async def _sent(self, work: Work[Any]) -> Answer:
+        """What a worker answers, however often it is sent to others meanwhile."""
+        while True:
+            work.moving = False
+            work.sent_to = work.fitness.among(self.watch.threads)
+            while work.sent_to == [] and not work.outcome.done():
+                # Those that were there may be starting again. Who watches says when it is enough.
+                await asyncio.sleep(WATCH_SECONDS)
+                work.sent_to = work.fitness.among(self.watch.threads)
+            if work.outcome.done():
+                raise CancelledError  # nobody waits for it any more
+            work.seen |= self._there(work)
+            work.on_cluster = self._client.submit(
+                work.function,
+                *work.arguments,
+                key=f"{work.name}-{uuid.uuid4().hex}",
+                pure=False,
+                workers=work.sent_to,
+            )
+            try:
+                # Those of all the works that are followed are gathered together.
+                answer: Answer = await self._client.gather(work.on_cluster, asynchronous=True)
+                return answer
+            except (CancelledError, asyncio.CancelledError):  # which of them depends on Dask
+                if not work.moving:
+                    raise
+
+    async def _let_go(self, work: Work[Any]) -> None:
+        self._works.discard(work)
+        future, work.on_cluster = work.on_cluster, None
+        await self._cancel(future)
+
+    async def _cancel(self, future: "DaskFuture[Answer] | None") -> None:
+        if future is not None and not future.done():
+            with suppress(*GONE):  # then it has ended there
+                await future.cancel(asynchronous=True)
+
+    async def _watch(self) -> None:
+        self.watch.begin()
+        said = False
+        try:
+            while self._works and not is_closed(self._client):
+                await self.watch.look()
+                stuck = [work for work in self._works.copy() if await self._is_stuck(work)]
+                if stuck and not said:
+                    silent = self.watch.silent_seconds > WATCH_SECONDS
+                    why = "the scheduler does not answer" if silent else (
+                        "there is no worker that may run them"
+                    )  # fmt: skip
+                    _log.warning("%d tasks wait: %s", len(stuck), why)
+                said = bool(stuck)
+                await asyncio.sleep(WATCH_SECONDS)
+        finally:
+            self._watching = False
+            if is_closed(self._client):
+                for work in self._works.copy():
+                    _fail(work, error_of(client_closed(), work.bundle))
+
+    async def _is_stuck(self, work: Work[Any]) -> bool:
+        """Whether nothing can become of it as things are; it fails when that lasts too long."""
+        silent = self.watch.silent_seconds
+        if silent > WATCH_SECONDS:
+            if silent >= SILENT_SECONDS:
+                _fail(work, error_of(scheduler_silent(silent), work.bundle))
+            return True
+        there = self._there(work)
+        work.seen |= there
+        fit = work.fitness.among(self.watch.threads)
+        able = set(self.watch.threads) if fit is None else set(self.watch.threads).intersection(fit)
+        if there or able:
+            work.stuck_seconds = 0.0
+            if not there and work.on_cluster is not None:
+                # A worker that starts again has another address.
+                work.moving = True
+                await self._cancel(work.on_cluster)
+            return False
+        work.stuck_seconds += WATCH_SECONDS
+        may_come = LEFT_SECONDS if work.seen else NO_WORKERS_SECONDS
+        if work.stuck_seconds >= (GONE_SECONDS if work.fitness.final else may_come):
+            self._give_up(work)
+        return True
+
+    def _there(self, work: Work[Any]) -> set[str]:
+        """The workers that may run it as it was sent."""
+        workers = self.watch.threads
+        return set(workers) if work.sent_to is None else set(workers).intersection(work.sent_to)
+
+    def _give_up(self, work: Work[Any]) -> None:
+        finding = no_workers(work.stuck_seconds, len(work.seen))
+        error = error_of(finding, work.bundle)
+        for address in self.watch.threads:
+            # What those say that are left is why none of them runs it.
+            if (refusal := work.fitness.unable.get(address)) is not None:
+                error = error_for(refusal)
+        _fail(work, error)
+
+
+def _fail(work: Work[Any], error: RunnerError) -> None:
+    with suppress(InvalidStateError):  # its caller has cancelled it, or it has failed already
+        work.outcome.set_exception(error)

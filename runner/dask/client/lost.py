@@ -1,0 +1,103 @@
+"""What Dask raises, or does not say, as reports: what it means that there is no answer."""
+
+import asyncio
+from concurrent.futures import CancelledError
+
+from distributed import Client, KilledWorker
+
+from runner.dask.failures import lost, unfit
+from runner.diagnosis.case import Finding
+from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.text import one_line
+
+# What Dask raises of a scheduler that is gone or a client that is closed, whichever call it was: a
+# pool of connections that is closed is a RuntimeError, and the scheduler of a closed client `None`.
+GONE = (OSError, RuntimeError, AttributeError, CancelledError, asyncio.CancelledError)
+
+_CLOSED = ("closing", "closed")
+
+
+def is_closed(client: Client) -> bool:
+    """By its user, or by itself where the scheduler could not be reached again."""
+    return client.status in _CLOSED
+
+
+def raised(error: BaseException, client: Client) -> Finding:
+    """What it means that Dask raised where the answer of a task was expected."""
+    if isinstance(error, KilledWorker):
+        return _killed(error)
+    cancelled = isinstance(error, asyncio.CancelledError | CancelledError | OSError)
+    if cancelled or (isinstance(error, GONE) and client.status != "running"):
+        return connection_lost(error)
+    return unfit(
+        f"the cluster could not run the task: {type(error).__name__}: {one_line(str(error))}",
+        "This is Dask's own error, raised before the runner on the worker had the task.",
+        Hint(
+            title="compare the versions of client, scheduler and workers",
+            command="modelops-runner doctor --scheduler ADDRESS",
+        ),
+    )
+
+
+def connection_lost(error: BaseException) -> Finding:
+    return lost(
+        f"the connection to the scheduler was lost: {one_line(str(error)) or 'it is closed'}",
+        "What the cluster was doing is not known any more; the workers end its tasks.",
+        Hint(title="look at the scheduler: whether it runs, and its log"),
+    )
+
+
+def client_closed() -> Finding:
+    return lost(
+        "the client is closed",
+        "It was closed here, or by Dask because its scheduler could not be reached again.",
+        Hint(title="connect a new client"),
+    )
+
+
+def scheduler_silent(seconds: float) -> Finding:
+    return lost(
+        f"the scheduler does not answer: it has said nothing for {seconds:.0f} s",
+        "Its process is there and does nothing, or the network drops what is sent. Dask waits for"
+        " it without a limit.",
+        Hint(title="look at the scheduler's log, and at the load of its machine; restart it"),
+    )
+
+
+def no_workers(seconds: float, left: int) -> Finding:
+    """:param left: how many workers have left the cluster while the task was on it."""
+    hint = Hint(title="start workers, and look at the log of those that ended")
+    if left == 0:
+        return lost(
+            f"the cluster has had no worker for the task for {seconds:.0f} s",
+            "Dask waits for workers without a limit, and says nothing.",
+            hint,
+        )
+    workers = "the worker" if left == 1 else f"all {left} workers"
+    return lost(
+        f"{workers} that could run the task left the cluster while it was there, and none has come"
+        f" for {seconds:.0f} s",
+        "Nothing is known of why. The task was not tried again, as it may be what kills them.",
+        hint,
+        retryable=False,
+    )
+
+
+def _killed(error: KilledWorker) -> Finding:
+    count = error.allowed_failures + 1
+    return lost(
+        f"{count} workers died while they ran the task, the last of them"
+        f" {error.last_worker.address}",
+        "Nothing is known of why: a worker's process that is killed says nothing. The task was"
+        " not tried again after that, as it may be what kills them.",
+        Hint(
+            title="look at how the workers ended: a pod that is OOMKilled or evicted, or their log",
+            command="kubectl get pods; kubectl describe pod POD",
+        ),
+        Hint(
+            title="give each task a limit below the worker's own, so that a report says which one"
+            " needs too much",
+            command="export DASK_MODELOPS_RUNNER__MEMORY_LIMIT=2GiB",
+        ),
+        retryable=False,
+    )

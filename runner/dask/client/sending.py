@@ -1,0 +1,141 @@
+"""A bundle on its way to the workers of a cluster, and what each says of itself meanwhile."""
+
+import asyncio
+from collections.abc import Mapping
+from contextlib import nullcontext
+from functools import partial
+
+from distributed import Client
+
+from runner.dask.archive import Archive
+from runner.dask.client.connection import ask
+from runner.dask.client.fitness import Fitness
+from runner.dask.client.shared import Shared
+from runner.dask.failures import report_of, unfit
+from runner.dask.worker.bundles import BUNDLE, BundlePlugin
+from runner.dask.worker.plugin import RunnerPlugin
+from runner.dask.worker.work import Survey, survey
+from runner.diagnosis.report.model import Hint, Report
+
+# How long the workers may take to receive a bundle and to say what they are.
+SEND_SECONDS = 60.0
+
+# Each that is asked takes a connection to the scheduler.
+_ASKED_AT_ONCE = 16
+
+
+class Sending:
+    """To be made on the client's own event loop."""
+
+    def __init__(
+        self, client: Client, workers: Mapping[str, bool], archive: Archive, probe: str | None
+    ) -> None:
+        self._client = client
+        # The scheduler keeps it at once, and answers when all workers have: one that hangs keeps
+        # back the others' answers, which are asked for one by one.
+        self._registering = asyncio.ensure_future(_register(client, archive))
+        turns = asyncio.Semaphore(_ASKED_AT_ONCE)
+        self._asked = {
+            # One that was silent before gets no turn that it would not give back.
+            at: asyncio.ensure_future(
+                _survey(client, at, archive.key, probe, turns if answers else asyncio.Semaphore())
+            )
+            for at, answers in workers.items()
+        }
+        self._expected = [self._asked[at] for at, answers in workers.items() if answers]
+
+    async def arrived(self) -> "Sending":
+        """Wait until each has answered that can be expected to."""
+        if self._expected:
+            await asyncio.wait(self._expected, timeout=SEND_SECONDS)
+        self.surveys = {
+            at: found
+            for at, asked in self._asked.items()
+            if asked.done() and (found := asked.result()) is not None
+        }
+        return self
+
+    @property
+    def silent(self) -> dict[str, Report]:
+        """What is to be said of those that have not answered, and not left meanwhile."""
+        return {at: _silent(at) for at, asked in self._asked.items() if not asked.done()}
+
+    def tell_later(self, fitness: Fitness) -> None:
+        """Let a study know what they say when they do answer; from any thread."""
+        assert self._client.loop is not None
+        for at, asked in self._asked.items():
+            if at not in self.surveys and not asked.cancelled():
+                answered = partial(_answered, fitness, at)
+                self._client.loop.add_callback(asked.add_done_callback, answered)
+
+
+def send(
+    client: Client, workers: Mapping[str, bool], archive: Archive, shared: Shared | None
+) -> Sending:
+    """Send a bundle, and the runner's plugin where there is none.
+
+    :param workers: their addresses, and whether each can be expected to answer.
+    :raises RunnerError: the scheduler does not answer, or a worker does not see the shared folder.
+    """
+
+    async def sent(probe: str | None) -> Sending:
+        return await Sending(client, workers, archive, probe).arrived()
+
+    with nullcontext() if shared is None else shared.probed() as probe:
+        sending = ask(client, lambda: sent(probe), SEND_SECONDS + 1.0)
+    blind = [at for at, found in sending.surveys.items() if not found.sees]
+    if shared is not None and blind:
+        raise shared.not_seen(blind)
+    return sending
+
+
+async def forget(client: Client, key: str) -> None:
+    """Nobody here needs a bundle any more: the scheduler and the workers need not keep it."""
+    await client.unregister_worker_plugin(BUNDLE + key)
+
+
+async def _register(client: Client, archive: Archive) -> None:
+    plugin = RunnerPlugin()
+    plugin.idempotent = True  # one that the caller has registered stays
+    await asyncio.gather(
+        client.register_plugin(plugin),
+        client.register_plugin(BundlePlugin(archive)),
+        # What a worker has not taken in, it says itself.
+        return_exceptions=True,
+    )
+
+
+async def _survey(
+    client: Client, address: str, bundle: str, probe: str | None, turn: asyncio.Semaphore
+) -> Survey | None:
+    """``None``: it is not there any more."""
+    async with turn:
+        said = await client.run(
+            survey, bundle, probe, SEND_SECONDS / 2, workers=[address], on_error="return"
+        )
+    found = said.get(address)
+    return found if isinstance(found, Survey) else None
+
+
+def _answered(fitness: Fitness, address: str, asked: "asyncio.Future[Survey | None]") -> None:
+    if asked.cancelled() or asked.exception() is not None:
+        return
+    found = asked.result()
+    if found is not None and found.refusal is not None:
+        fitness.unable[address] = found.refusal
+    elif found is not None:
+        fitness.unable.pop(address, None)
+
+
+def _silent(address: str) -> Report:
+    return report_of(
+        unfit(
+            f"the worker {address} does not answer",
+            "It is in the scheduler's list, and hangs, is busy with a call that keeps Python's"
+            " lock, or is out of the scheduler's reach.",
+            Hint(
+                title="look at its log, and at the load of its machine; restart it",
+                command="modelops-runner doctor --scheduler ADDRESS",
+            ),
+        )
+    )

@@ -1,0 +1,65 @@
+"""A folder that client and workers see under the same path."""
+
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from runner.dask.failures import error_of, unfit
+from runner.dask.files import put
+from runner.diagnosis.errors import RunnerError
+from runner.diagnosis.report.model import Hint
+
+
+class Shared:
+    """As the client uses it."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    def keep(self, data: bytes, digest: str) -> Path:
+        """Put a bundle's archive there, once.
+
+        :raises RunnerError: it cannot be written to.
+        """
+        file = self._folder / "bundles" / f"{digest.removeprefix('sha256:')}.tar.gz"
+        try:
+            if not file.exists():
+                put(data, file)
+        except OSError as error:
+            raise self._not_written(error) from error
+        return file
+
+    @contextmanager
+    def probed(self) -> Iterator[str]:
+        """A file that workers should see there, until leaving.
+
+        :raises RunnerError: it cannot be written.
+        """
+        probe = self._folder / f".modelops-{uuid.uuid4().hex}"
+        try:
+            probe.touch()
+        except OSError as error:
+            raise self._not_written(error) from error
+        try:
+            yield str(probe)
+        finally:
+            probe.unlink(missing_ok=True)
+
+    def not_seen(self, workers: list[str]) -> RunnerError:
+        return self._unfit(f"is not there, or another one, on {', '.join(workers)}")
+
+    def _not_written(self, error: OSError) -> RunnerError:
+        return self._unfit(f"cannot be written to: {error.strerror}")
+
+    def _unfit(self, problem: str) -> RunnerError:
+        return error_of(
+            unfit(
+                f"the shared folder {self._folder} {problem}",
+                "Client and workers must see the same folder under the same path.",
+                Hint(
+                    title="mount it on every worker, or leave shared= out: data then goes through"
+                    " Dask"
+                ),
+            )
+        )

@@ -1,0 +1,187 @@
+"""A bundle on a cluster: sent to its workers and tried there, once, before its tasks are."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Mapping
+from pathlib import Path
+
+from distributed import Client
+from msgspec import Struct
+
+from runner.bundle import empty_folders, read_bundle
+from runner.dask.archive import Archive, pack
+from runner.dask.client.fitness import Fitness, Pinned
+from runner.dask.client.in_flight import InFlight, Work
+from runner.dask.client.preflight import require_fit
+from runner.dask.client.sending import Sending, send
+from runner.dask.client.shared import Shared
+from runner.dask.failures import error_of, unfit
+from runner.dask.messages import Answer, Call
+from runner.dask.worker.work import prepare, run_task
+from runner.diagnosis.case import Case
+from runner.diagnosis.errors import RunnerError, error_for
+from runner.diagnosis.report.model import BundleInfo, Hint, Report
+from runner.diagnosis.report.sanitise import map_texts
+from runner.diagnosis.report.text import size_text
+from runner.execution.run_task import reported
+from runner.execution.worker_info import worker_info
+from runner.result import Result
+from runner.task import Task
+
+_log = logging.getLogger(__name__)
+
+# The scheduler keeps a bundle in memory, and sends it to every worker.
+MAX_ARCHIVE_BYTES = 64 << 20
+
+# How often a failure that may pass by itself is tried again.
+RETRIES = 3
+
+
+class Study(Struct, frozen=True, weakref=True):
+    """A bundle that the workers have, and whose environment they have built.
+
+    :param bundle: as the client has it.
+    :param key: what the workers know it by.
+    :param fitness: which of them can run it.
+    :param shared: the folder that client and workers share, if any.
+    """
+
+    bundle: BundleInfo
+    name: str
+    key: str
+    fitness: Fitness
+    shared: str | None
+
+    def work(self, task: Task, retries: int) -> Work[Result]:
+        """What runs a task of it."""
+        return Work(
+            f"modelops-{self.name}",
+            self._result,
+            run_task,
+            self.key,
+            Call.of(task),
+            self.shared,
+            bundle=self.bundle,
+            fitness=self.fitness,
+            retries=retries,
+        )
+
+    def _result(self, answer: Answer) -> Result:
+        try:
+            result = answer.unwrap()
+        except RunnerError as error:
+            raise error_for(_as_here(error.report, self.bundle)) from None
+        result.bundle.path = self.bundle.path
+        return result
+
+
+def open_study(client: Client, in_flight: InFlight, path: Path, folder: Path | None) -> Study:
+    """Send a bundle to a cluster, and see that its workers can run it.
+
+    :param folder: one that client and workers share.
+    :raises RunnerError: the bundle cannot be read, or no worker can run it: one report, whose
+        code is the cause's.
+    """
+    shared = None if folder is None else Shared(folder)
+    bundle, archive = _packed(path, shared)
+    sending = send(client, require_fit(client), archive, shared)
+    fitness = _prepared(in_flight, sending, archive, bundle)
+    sending.tell_later(fitness)
+    return Study(
+        bundle=bundle,
+        name=archive.name,
+        key=archive.key,
+        fitness=fitness,
+        shared=None if folder is None else str(folder),
+    )
+
+
+def _packed(path: Path, shared: Shared | None) -> tuple[BundleInfo, Archive]:
+    case = Case()
+    case.worker = worker_info()
+    with reported(case):
+        bundle = read_bundle(path)
+        info = case.bundle = bundle.info()
+        folders = empty_folders(bundle.path, bundle.files)
+        data = pack(bundle)
+    name = path.resolve().name or "bundle"
+    if shared is not None:
+        file = shared.keep(data, bundle.digest)
+        return info, Archive(bundle.digest, name, file=str(file), folders=folders)
+    if len(data) > MAX_ARCHIVE_BYTES:
+        raise error_of(
+            unfit(
+                f"the bundle takes {size_text(len(data))} packed; through Dask go at most"
+                f" {size_text(MAX_ARCHIVE_BYTES)}",
+                "The scheduler keeps a bundle in its memory, and sends it to every worker.",
+                Hint(title="name a folder that client and workers share: map(..., shared=FOLDER)"),
+                Hint(title="or take the data out of the bundle, and pass it as inputs"),
+            ),
+            info,
+        )
+    return info, Archive(bundle.digest, name, data, folders=folders)
+
+
+def _prepared(
+    in_flight: InFlight, sending: Sending, archive: Archive, bundle: BundleInfo
+) -> Fitness:
+    """Have each machine build the environment.
+
+    :returns: which workers can run the bundle. A cluster that adapts may have let them go again
+        meanwhile: the first task then finds out.
+    :raises RunnerError: none can.
+    """
+    able: list[str] = []
+    silent = sending.silent
+    reports = dict(silent)
+    machines: dict[str, list[str]] = defaultdict(list)
+    for address, found in sending.surveys.items():
+        if found.refusal is None:
+            machines[found.machine].append(address)
+        else:
+            reports[address] = found.refusal
+    outcomes = [
+        (addresses, in_flight.start(_preparation(archive, bundle, addresses)))
+        for addresses in machines.values()
+    ]
+    try:
+        for addresses, outcome in outcomes:
+            try:
+                outcome.result()
+                able += addresses
+            except RunnerError as error:
+                reports |= dict.fromkeys(addresses, error.report)
+    finally:
+        # Who interrupts this one wants none of them.
+        for _, outcome in outcomes:
+            outcome.cancel()
+    if reports and not able:
+        raise error_for(_as_here(_first(reports, silent), bundle))
+    for address, report in reports.items():
+        _log.warning("%s gets no tasks of %s: %s", address, bundle.path, report.summary)
+    return Fitness(able, reports)
+
+
+def _first(reports: Mapping[str, Report], silent: Mapping[str, Report]) -> Report:
+    """What one says goes before that another says nothing."""
+    return min(reports.items(), key=lambda one: one[0] in silent)[1]
+
+
+def _preparation(archive: Archive, bundle: BundleInfo, addresses: list[str]) -> Work[None]:
+    return Work(
+        "modelops-prepare",
+        Answer.check,
+        prepare,
+        archive.key,
+        bundle=bundle,
+        fitness=Pinned(addresses),
+        retries=RETRIES,
+    )
+
+
+def _as_here(report: Report, bundle: BundleInfo) -> Report:
+    """A worker's report, with the bundle's own folder where it names the one it was unpacked to."""
+    if report.bundle is None:
+        return report
+    unpacked, path = report.bundle.path, bundle.path
+    return map_texts(report, lambda text: text.replace(unpacked, path))

@@ -1,0 +1,241 @@
+"""Tasks of bundles over a client: one in a future, or many, as many at a time as it can use."""
+
+from collections.abc import Generator, Iterable, Mapping
+from concurrent.futures import Future
+from contextlib import closing
+from functools import partial
+from os import PathLike
+from pathlib import Path
+from queue import Empty, SimpleQueue
+from threading import Lock
+from typing import Any
+from weakref import finalize
+
+from distributed import Client
+
+from runner.dask.client.connection import check_open
+from runner.dask.client.in_flight import WATCH_SECONDS, InFlight
+from runner.dask.client.lost import is_closed
+from runner.dask.client.sending import forget
+from runner.dask.client.study import RETRIES, Study, open_study
+from runner.diagnosis.case import Case
+from runner.diagnosis.errors import RunnerError
+from runner.diagnosis.report.codes import Code
+from runner.events import Phase
+from runner.execution.bounded_map import Outcome, Window
+from runner.execution.bundle_watch import Stamp
+from runner.execution.run_task import reported
+from runner.result import Result
+from runner.task import Task, check_task
+
+# How many tasks are on the cluster for each thread of its workers: enough that none waits for the
+# way to the client and back.
+WINDOW = 4
+
+
+def submit(
+    client: Client,
+    bundle: str | PathLike[str],
+    entrypoint: str | None = None,
+    params: Mapping[str, Any] | None = None,
+    *,
+    seed: int = 0,
+    inputs: Mapping[str, Any] | None = None,
+    retries: int = RETRIES,
+    shared: str | PathLike[str] | None = None,
+) -> Future[Result]:
+    """Run one task of a bundle on a cluster.
+
+    The first call for a bundle looks at the cluster, sends the bundle to the workers and has each
+    machine build its environment, and returns once that is done.
+
+    :param client: a ``distributed.Client`` of a cluster whose workers have modelops-runner.
+    :param bundle: the bundle's folder, here.
+    :param entrypoint: as :meth:`runner.Runner.execute` takes it; so are ``params``, ``seed`` and
+        ``inputs``.
+    :param retries: how often a failure that may pass by itself is tried again.
+    :param shared: a folder that client and workers see under the same path: the bundle goes that
+        way, and outputs of 1 MiB and more stay there, mapped where they are read.
+    :returns: what the result comes in. Its ``cancel()`` ends the task; its exception is a
+        ``RunnerError``.
+    :raises RunnerError: the bundle, the cluster or the two together cannot run any task.
+    :raises TypeError: the client is an asynchronous one.
+    """
+    task = Task(entrypoint, params or {}, seed, inputs or {})
+    _check(task)
+    cluster = _cluster(client)
+    return cluster.in_flight.start(cluster.study(bundle, shared).work(task, retries))
+
+
+def map(
+    client: Client,
+    bundle: str | PathLike[str],
+    tasks: Iterable[Task],
+    *,
+    return_failures: bool = False,
+    retries: int = RETRIES,
+    shared: str | PathLike[str] | None = None,
+) -> Generator[Result | RunnerError, None, None]:
+    """Run many tasks of a bundle on a cluster.
+
+    Tasks are taken from the iterator as results are read: a bounded number of either is on the
+    cluster. Leaving the iterator early ends the tasks under way.
+
+    :param return_failures: give the error in place of the result where a task fails; else it is
+        raised, which ends the iteration. What would befall every other task too is always raised:
+        an environment that cannot be built, a task that kills its workers.
+    :returns: the results, in the tasks' order.
+    :raises RunnerError: a task failed, or none can run. The other parameters, and what they raise,
+        are those of :func:`submit`.
+    """
+    outcomes = _outcomes(client, bundle, tasks, retries, shared, ordered=True)
+    with closing(outcomes):
+        for _, outcome in outcomes:
+            yield _unless_raised(outcome, return_failures)
+
+
+def map_unordered(
+    client: Client,
+    bundle: str | PathLike[str],
+    tasks: Iterable[Task],
+    *,
+    return_failures: bool = False,
+    retries: int = RETRIES,
+    shared: str | PathLike[str] | None = None,
+) -> Generator[tuple[int, Result | RunnerError], None, None]:
+    """As :func:`map`, each as soon as it is there, with its task's number, from 0 on."""
+    outcomes = _outcomes(client, bundle, tasks, retries, shared, ordered=False)
+    with closing(outcomes):
+        for index, outcome in outcomes:
+            yield index, _unless_raised(outcome, return_failures)
+
+
+class _Cluster:
+    """What a client has under way on its cluster."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._lock = Lock()
+        self._slots: dict[tuple[Path, Path | None], _Slot] = {}
+        self.in_flight = InFlight(client)
+
+    def study(
+        self,
+        bundle: str | PathLike[str],
+        shared: str | PathLike[str] | None,
+        *,
+        look: bool = False,
+    ) -> Study:
+        """Opened at the first call, and again where the bundle was edited since.
+
+        :param look: whether it was, at any price.
+        :raises RunnerError: it cannot be opened.
+        """
+        check_open(self._client)
+        path = Path(bundle).absolute()
+        folder = None if shared is None else Path(shared).absolute()
+        with self._lock:
+            slot = self._slots.setdefault((path, folder), _Slot())
+        # Others go on with theirs while this one is being opened.
+        with slot.lock:
+            if slot.study is None or slot.stamp is None or slot.stamp.changed(at_once=look):
+                stamp = Stamp(path)
+                study = open_study(self._client, self.in_flight, path, folder)
+                if slot.study is not None and slot.study.key != study.key:
+                    # Once the last of its tasks is done.
+                    finalize(slot.study, _forget, self._client, slot.study.key)
+                slot.stamp, slot.study = stamp, study
+            return slot.study
+
+
+class _Slot:
+    """Where a study is kept, for one bundle and shared folder."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.stamp: Stamp | None = None
+        self.study: Study | None = None
+
+
+def _forget(client: Client, bundle: str) -> None:
+    if not is_closed(client) and client.loop is not None:
+        client.loop.add_callback(forget, client, bundle)
+
+
+def _cluster(client: Client) -> _Cluster:
+    """Kept on the client itself, with which it ends.
+
+    :raises TypeError: the client is an asynchronous one.
+    """
+    if client.asynchronous:
+        raise TypeError("this needs a Client that is not asynchronous; its calls may be threaded")
+    cluster: _Cluster = vars(client).setdefault("_modelops_runner", _Cluster(client))
+    return cluster
+
+
+def _outcomes(
+    client: Client,
+    bundle: str | PathLike[str],
+    tasks: Iterable[Task],
+    retries: int,
+    shared: str | PathLike[str] | None,
+    *,
+    ordered: bool,
+) -> Generator[tuple[int, Outcome], None, None]:
+    cluster = _cluster(client)
+    study = cluster.study(bundle, shared, look=True)
+    window = Window(tasks, 1, ordered=ordered)
+    running: dict[int, Future[Result]] = {}
+    finished: SimpleQueue[int] = SimpleQueue()
+    try:
+        while True:
+            # Workers come and go. Where there are none, the first task may be what makes some come.
+            window.size = max(1, WINDOW * cluster.in_flight.threads)
+            for index, task in window.to_start():
+                try:
+                    _check(task)
+                except RunnerError as error:
+                    window.finish(index, error)
+                    continue
+                future = running[index] = cluster.in_flight.start(study.work(task, retries))
+                future.add_done_callback(partial(_put, finished, index))
+            if window.empty:
+                return
+            while (outcome := window.next_outcome()) is None:
+                try:
+                    index = finished.get(timeout=WATCH_SECONDS)
+                except Empty:
+                    check_open(client)
+                    break
+                window.finish(index, _outcome(running.pop(index)))
+            else:
+                yield outcome
+    finally:
+        for future in running.values():
+            future.cancel()
+
+
+def _check(task: Task) -> None:
+    """:raises RunnerError: it cannot be sent."""
+    with reported(Case()):
+        check_task(task)
+
+
+def _put(finished: SimpleQueue[int], index: int, _: Future[Result]) -> None:
+    finished.put(index)
+
+
+def _outcome(future: Future[Result]) -> Outcome:
+    try:
+        return future.result()
+    except RunnerError as error:
+        return error
+
+
+def _unless_raised(outcome: Outcome, return_failures: bool) -> Outcome:
+    if isinstance(outcome, RunnerError):
+        report = outcome.report
+        own = report.phase is Phase.EXECUTE and report.code is not Code.WORKER_LOST
+        if not (own and return_failures):
+            raise outcome
+    return outcome

@@ -1,0 +1,114 @@
+"""Sends a cluster something small, and waits for it no longer than it may take.
+
+Only where versions agree (:mod:`runner.dask.examine.compare`): a lambda's bytecode of another
+Python kills the worker that calls it.
+"""
+
+import asyncio
+import operator
+import time
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import suppress
+from typing import TypeAlias
+
+from distributed import Client, Future
+
+from runner.dask.bounded import in_thread
+from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.text import one_line
+from runner.doctor.observation import Observation, Verdict
+
+# Quoted: before 2025, Dask's Future took no type.
+Send: TypeAlias = "Callable[[Client, str], Future[int]]"
+"""Submits something to the worker of that address, and to no other."""
+
+# How long the scheduler may take to say who is busy.
+_LOOK_SECONDS = 1.0
+
+
+def send_importable(client: Client, worker: str) -> "Future[int]":
+    """A function that every worker has."""
+    return _send(client, worker, operator.add)
+
+
+def send_lambda(client: Client, worker: str) -> "Future[int]":
+    """A function that crosses as bytecode."""
+    return _send(client, worker, lambda x, y: x + y)
+
+
+def _send(client: Client, worker: str, function: Callable[[int, int], int]) -> "Future[int]":
+    return client.submit(
+        function, 1, 2, workers=[worker], allow_other_workers=False, pure=False, retries=0
+    )
+
+
+def canary(
+    client: Client, workers: Sequence[str], steps: Mapping[str, Send], seconds: float
+) -> list[Observation]:
+    """Send each step to each worker; the first that fails is the last.
+
+    :param client: connected, not asynchronous.
+    :param workers: the addresses of some; one of each kind is enough.
+    :param steps: by the name that a person reads: ``an importable function``.
+    :param seconds: how long all of it may take.
+    """
+    deadline = time.monotonic() + seconds
+    seen: list[Observation] = []
+    for name, send in steps.items():
+        begun = time.monotonic()
+        futures = {worker: send(client, worker) for worker in workers}
+        failed = []
+        for worker, future in futures.items():
+            left = max(0.0, deadline - time.monotonic())
+            observation = _outcome(client, f"canary: {name}", worker, future, left)
+            if observation is not None:
+                failed.append(observation)
+        if failed:
+            return [*seen, *failed]
+        took = time.monotonic() - begun
+        text = f"ran on {', '.join(workers)} in {took * 1000:.0f} ms"
+        seen.append(Observation(f"canary: {name}", Verdict.OK, text))
+    return seen
+
+
+def _outcome(
+    client: Client, subject: str, worker: str, future: "Future[int]", seconds: float
+) -> Observation | None:
+    """What went wrong with one; ``None``: nothing."""
+    try:
+        future.result(timeout=seconds)
+        return None
+    # A task may raise what it likes; a cancelled one is no Exception in each version of Dask.
+    except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001
+        if future.status != "pending":
+            text = f"failed on {worker}: {one_line(f'{type(error).__name__}: {error}')}"
+            hint = Hint("look at the logs of this worker and of the scheduler")
+            return Observation(subject, Verdict.PROBLEM, text, [hint])
+    observation = _not_back(client, subject, worker, future)
+    # A scheduler that hangs answers no cancellation either.
+    with suppress(FutureTimeoutError):
+        in_thread(future.cancel, _LOOK_SECONDS)
+    return observation
+
+
+def _not_back(client: Client, subject: str, worker: str, future: "Future[int]") -> Observation:
+    try:
+        processing = in_thread(client.processing, _LOOK_SECONDS)
+    except Exception as error:  # noqa: BLE001 - the connection may be what is broken
+        text = f"not back from {worker} in time, and the scheduler does not answer any more"
+        said = one_line(f"{type(error).__name__}: {error}".rstrip(": "))
+        hint = Hint("look at the scheduler's log")
+        return Observation(subject, Verdict.PROBLEM, f"{text} ({said})", [hint])
+    if worker not in processing:
+        text = f"the worker {worker} died, or left, with it"
+        hint = Hint("look at this worker's log, and at what ended its process")
+        return Observation(subject, Verdict.PROBLEM, text, [hint])
+    before = [key for key in processing[worker] if key != future.key]
+    if before:
+        tasks = "1 other task" if len(before) == 1 else f"{len(before)} other tasks"
+        text = f"not back from {worker} in time: it has {tasks} to do"
+        return Observation(subject, Verdict.WARNING, text)
+    text = f"not back from {worker} in time, though it has nothing else to do"
+    hint = Hint("look at this worker's log, and at the load of its machine; restart it")
+    return Observation(subject, Verdict.PROBLEM, text, [hint])

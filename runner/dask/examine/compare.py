@@ -1,0 +1,368 @@
+"""Compares what a cluster is made of. Pure: facts in, observations out."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from msgspec import Struct
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from runner.dask.examine.cluster import Cluster, Member, Role, Software
+from runner.dask.examine.known import KNOWN, Breaks, Incompatibility
+from runner.diagnosis.report.model import Hint
+from runner.doctor.observation import Observation, Verdict
+from runner.interpreter import OLDEST_FOR_TASKS, Interpreter, Requirement
+from runner.interpreter.choice import best
+
+# So many of a group's addresses are named.
+_NAMED = 3
+
+_OUR_TASKS = " Tasks of modelops-runner carry no code across, and run all the same."
+
+
+class Examination(Struct, frozen=True):
+    """What is wrong with a cluster, and what works there nevertheless."""
+
+    observations: list[Observation]
+    obstacles: list[Observation]
+    """Those of them that keep this runner's own tasks from running.
+
+    None is that no worker has joined yet, and more may come when there is something to do; or that
+    a bundle finds its Python on some workers only.
+    """
+    for_lambdas: list[Observation]
+    """Those that keep functions from running that cross as bytecode."""
+
+    @property
+    def runs_tasks(self) -> bool:
+        return not self.obstacles
+
+    @property
+    def runs_lambdas(self) -> bool:
+        return not self.obstacles and not self.for_lambdas
+
+
+class _Group(Struct, frozen=True):
+    """The scheduler, or workers that are made of the same."""
+
+    role: Role
+    name: str
+    """``the scheduler``, ``all 4 workers``, ``2 of 4 workers (tcp://..., tcp://...)``."""
+    software: Software
+
+
+class _Mismatch(Struct, frozen=True):
+    """What is seen, and what it breaks."""
+
+    observation: Observation
+    breaks: Breaks | None = None
+
+
+def compare(
+    cluster: Cluster,
+    needs: Sequence[Requirement] = (),
+    reach: Mapping[str, Sequence[Interpreter]] | None = None,
+) -> Examination:
+    """Compare client, scheduler and workers with each other, and with what bundles want.
+
+    :param needs: what each bundle accepts of interpreters.
+    :param reach: the interpreters that a worker can use, by its address: its own, the others, those
+        that uv may download; ``None``, or without an address: not known.
+    """
+    client = cluster.client.software
+    assert client is not None  # it is this process
+    workers = _groups(cluster.workers)
+    others = [*_scheduler(cluster.scheduler), *workers]
+    bundles = [_bundle(need, cluster.workers, reach) for need in needs]
+    silent = _silent(cluster)
+    for_all = [*_dask(client, others), *_runner(client, others), *bundles]
+    obstacles = [one.observation for one in for_all if one.breaks is Breaks.EVERYTHING]
+    if cluster.workers and not workers:
+        obstacles += silent
+    ours = "" if obstacles else _OUR_TASKS
+    for_lambdas = [
+        one.observation
+        for one in [*_python(client, others, ours), *_cloudpickle(client, others, ours)]
+    ]
+    return Examination(
+        observations=[
+            *_members(client, others),
+            *silent,
+            *for_lambdas,
+            *(one.observation for one in for_all),
+            *_harmless(client, others),
+            *_machines(workers),
+        ],
+        obstacles=obstacles,
+        for_lambdas=for_lambdas,
+    )
+
+
+def one_of_each(cluster: Cluster) -> list[str]:
+    """The addresses of one worker of each kind that has the client's and the scheduler's Dask."""
+    kinds: list[Member] = []
+    dasks = {_dask_of(member) for member in (cluster.client, cluster.scheduler)}
+    for worker in cluster.workers:
+        if {_dask_of(worker)} == dasks and all(worker.software != one.software for one in kinds):
+            kinds.append(worker)
+    return [worker.address for worker in kinds]
+
+
+def _dask_of(member: Member) -> str | None:
+    return member.software.packages["distributed"] if member.software else None
+
+
+def _scheduler(scheduler: Member) -> list[_Group]:
+    if scheduler.software is None:
+        return []
+    return [_Group(Role.SCHEDULER, "the scheduler", scheduler.software)]
+
+
+def _groups(workers: Sequence[Member]) -> list[_Group]:
+    """Workers that are made of the same, the largest group first."""
+    equal: list[tuple[Software, list[str]]] = []
+    for worker in workers:
+        if worker.software is None:
+            continue
+        for software, addresses in equal:
+            if software == worker.software:
+                addresses.append(worker.address)
+                break
+        else:
+            equal.append((worker.software, [worker.address]))
+    return [
+        _Group(Role.WORKER, _workers(addresses, len(workers)), software)
+        for software, addresses in sorted(equal, key=lambda one: -len(one[1]))
+    ]
+
+
+def _workers(addresses: Sequence[str], total: int) -> str:
+    """``all 4 workers``, ``2 of 4 workers (tcp://..., tcp://...)``."""
+    if len(addresses) == total:
+        return f"all {total} workers" if total > 1 else f"the worker {addresses[0]}"
+    more = f" and {len(addresses) - _NAMED} more" if len(addresses) > _NAMED else ""
+    return f"{len(addresses)} of {total} workers ({', '.join(addresses[:_NAMED])}{more})"
+
+
+def _members(client: Software, others: Sequence[_Group]) -> list[Observation]:
+    seen = [("the client", client), *((group.name, group.software) for group in others)]
+    return [Observation(name, Verdict.OK, _made_of(software)) for name, software in seen]
+
+
+def _made_of(software: Software) -> str:
+    packages = ", ".join(
+        f"{name} {version}" for name, version in software.packages.items() if version is not None
+    )
+    return f"Python {software.python}, {software.system}; {packages}"
+
+
+def _silent(cluster: Cluster) -> list[Observation]:
+    """Who did not say what it is made of."""
+    seen = []
+    if cluster.scheduler.software is None:
+        text = "it did not say which versions it has, so nothing is known of how it fits"
+        hint = Hint("look at the scheduler's log, and at the load of its machine")
+        seen.append(Observation("the scheduler", Verdict.WARNING, text, [hint]))
+    if not cluster.workers:
+        text = "no worker has joined the scheduler: tasks wait until one does"
+        hint = Hint("start one", command=f"dask worker {cluster.scheduler.address}")
+        seen.append(Observation("workers", Verdict.PROBLEM, text, [hint]))
+    silent = [worker.address for worker in cluster.workers if worker.software is None]
+    if silent:
+        name = _workers(silent, len(cluster.workers))
+        text = "in the scheduler's list, and no answer: hung, busy with a call that keeps Python's"
+        text += " lock, or out of the scheduler's reach. Tasks sent there wait"
+        verdict = Verdict.PROBLEM if len(silent) == len(cluster.workers) else Verdict.WARNING
+        hint = Hint("look at the worker's log, and at the load of its machine; restart it")
+        seen.append(Observation(name, verdict, text, [hint]))
+    return seen
+
+
+def _python(client: Software, others: Sequence[_Group], ours: str) -> Iterable[_Mismatch]:
+    differ: dict[str, list[_Group]] = {}
+    for group in others:
+        if group.software.minor != client.minor:
+            differ.setdefault(group.software.minor, []).append(group)
+    for minor, groups in differ.items():
+        rows = [_known("python", Role.CLIENT, client, one.role, one.software) for one in groups]
+        # What a worker does with it comes last in a lambda's life, and is the worst.
+        row = next((row for row in reversed(rows) if row), None)
+        consequence = f"{row.consequence} ({row.source})" if row else (
+            "what that does there was not measured, and bytecode is made for one minor version"
+        )  # fmt: skip
+        there = " and ".join(f"{one.name} {one.software.python}" for one in groups)
+        text = (
+            f"the client runs Python {client.python}, {there}. A lambda, or a function of a"
+            f" notebook or script, crosses as bytecode of {client.minor}: {consequence}.{ours}"
+        )
+        dask = groups[-1].software.packages["distributed"]
+        hint = Hint(
+            f"run the client on Python {minor}, or give the cluster {client.minor}",
+            command=f"uv venv --python {minor} && uv pip install 'modelops-runner[dask]'"
+            f" 'distributed=={dask}'",
+        )
+        observation = Observation("Python versions", Verdict.PROBLEM, text, [hint])
+        yield _Mismatch(observation, Breaks.LAMBDAS)
+
+
+def _dask(client: Software, others: Sequence[_Group]) -> Iterable[_Mismatch]:
+    """A client speaks with the scheduler, and the scheduler with its workers."""
+    one, software, name = Role.CLIENT, client, "the client"
+    for group in others:
+        own, there = (each.packages["distributed"] for each in (software, group.software))
+        if own != there:
+            row = _known("distributed", one, software, group.role, group.software)
+            text = f"{name} has distributed {own}, {group.name} {there}: "
+            text += f"{row.consequence} ({row.source})" if row else (
+                "Dask promises nothing between releases; nothing is known against these two"
+            )  # fmt: skip
+            hint = Hint(
+                "give client, scheduler and workers the same release of Dask",
+                command=f"uv pip install 'distributed=={own if one is Role.SCHEDULER else there}'",
+            )
+            verdict = Verdict.PROBLEM if row else Verdict.WARNING
+            observation = Observation("Dask versions", verdict, text, [hint])
+            yield _Mismatch(observation, row.breaks if row else None)
+        if group.role is Role.SCHEDULER:
+            one, software, name = group.role, group.software, group.name
+
+
+def _cloudpickle(client: Software, others: Sequence[_Group], ours: str) -> Iterable[_Mismatch]:
+    own = client.packages["cloudpickle"]
+    for group in others:
+        there = group.software.packages["cloudpickle"]
+        row = _known("cloudpickle", Role.CLIENT, client, group.role, group.software)
+        if row:
+            text = f"the client has cloudpickle {own}, {group.name} {there}: {row.consequence}"
+            text += f" ({row.source}).{ours}"
+            hint = Hint("install the same everywhere", f"uv pip install 'cloudpickle=={own}'")
+            observation = Observation("cloudpickle versions", Verdict.PROBLEM, text, [hint])
+            yield _Mismatch(observation, row.breaks)
+
+
+def _runner(client: Software, others: Sequence[_Group]) -> Iterable[_Mismatch]:
+    own = client.packages["modelops-runner"]
+    for group in others:
+        there = group.software.packages["modelops-runner"]
+        if there == own:
+            continue
+        text = f"the client has modelops-runner {own}, {group.name} {there or 'has none'}"
+        text += ": what it sends cannot be read there, so its tasks fail"
+        hint = Hint(
+            "install the same everywhere, and restart the scheduler and the workers",
+            command=f"uv pip install 'modelops-runner[dask]=={own}'",
+        )
+        yield _Mismatch(
+            Observation("modelops-runner versions", Verdict.PROBLEM, text, [hint]),
+            Breaks.EVERYTHING,
+        )
+
+
+def _harmless(client: Software, others: Sequence[_Group]) -> Iterable[Observation]:
+    """Packages that differ, without a row in the table."""
+    for package in ("cloudpickle", "msgpack", "tornado"):
+        own = client.packages[package]
+        differ = [
+            f"{group.name} {there}"
+            for group in others
+            if (there := group.software.packages[package]) != own
+            and _known(package, Role.CLIENT, client, group.role, group.software) is None
+        ]
+        if differ:
+            text = f"the client has {package} {own}, {', '.join(differ)}: no harm is known of that"
+            yield Observation(f"{package} versions", Verdict.OK, text)
+
+
+def _machines(workers: Sequence[_Group]) -> Iterable[Observation]:
+    kinds: dict[str, list[str]] = {}
+    for group in workers:
+        kind = f"{group.software.system}, {group.software.bits} bits"
+        kinds.setdefault(kind, []).append(group.name)
+    if len(kinds) > 1:
+        said = "; ".join(f"{', '.join(names)}: {kind}" for kind, names in kinds.items())
+        text = f"{said}. The last digits of a result can depend on where its task ran"
+        yield Observation("the workers' machines", Verdict.WARNING, text)
+
+
+def _bundle(
+    need: Requirement, workers: Sequence[Member], reach: Mapping[str, Sequence[Interpreter]] | None
+) -> _Mismatch:
+    """Whether the workers have an interpreter that a bundle accepts."""
+    lacking: list[str] = []
+    unknown: list[str] = []
+    used: set[str] = set()
+    found: set[str] = set()
+    for worker in workers:
+        interpreters = (reach or {}).get(worker.address)
+        if interpreters is not None:
+            # The worker's own is preferred where it is accepted.
+            chosen = best(need, interpreters[:1]) or best(need, interpreters)
+            version = chosen.version if chosen else None
+            found.update(one.version for one in interpreters)
+            whose = lacking
+        else:  # what runs the worker itself is there at any rate
+            version = worker.software.python if worker.software else None
+            if version is not None and not _accepts(need, version):
+                version = None
+            whose = unknown
+        if version is None:
+            whose.append(worker.address)
+        else:
+            used.add(version)
+    wants = f"requires Python {need.text}" if need.text else "accepts any Python"
+    where = f" ({need.at})" if need.at else ""
+    subject, total = f"bundle {need.bundle}", len(workers)
+    if lacking:
+        text = f"{wants}{where}, and {_workers(lacking, total)} can use none that it accepts, of"
+        text += f" {_listed(found) or 'none at all'}"
+        # uv takes a specifier where it takes a version.
+        hint = Hint("install one on these machines", f"uv python install '{need.specifier}'")
+        return _Mismatch(
+            Observation(subject, Verdict.PROBLEM, text, [hint]),
+            Breaks.EVERYTHING if len(lacking) == total else None,
+        )
+    if unknown:
+        text = f"{wants}{where}; whether {_workers(unknown, total)} can use one that it accepts is"
+        text += " not known: its own Python is not accepted, and others were not looked for"
+        return _Mismatch(Observation(subject, Verdict.WARNING, text))
+    text = f"{wants}{where}: there for every worker ({_listed(used)})" if workers else (
+        f"{wants}{where}; there is no worker to look on"
+    )  # fmt: skip
+    return _Mismatch(Observation(subject, Verdict.OK, text))
+
+
+def _accepts(need: Requirement, python: str) -> bool:
+    return need.specifier.contains(python, prereleases=True) and (
+        Version(python) >= OLDEST_FOR_TASKS
+    )
+
+
+def _listed(versions: Iterable[str]) -> str:
+    return ", ".join(sorted(versions, key=Version, reverse=True))
+
+
+def _known(
+    package: str, one: Role, one_has: Software, other: Role, other_has: Software
+) -> Incompatibility | None:
+    """The row of the table for two processes."""
+    for row in KNOWN:
+        if (
+            (row.package, row.one, row.other) == (package, one, other)
+            and _within(row.one_has, _version(package, one_has))
+            and _within(row.other_has, _version(package, other_has))
+        ):
+            return row
+    return None
+
+
+def _version(package: str, software: Software) -> str | None:
+    return software.python if package == "python" else software.packages[package]
+
+
+def _within(specifier: str, version: str | None) -> bool:
+    """Whether a version is one of these; what is no version, as others may report it, is not."""
+    try:
+        return version is not None and SpecifierSet(specifier).contains(
+            Version(version), prereleases=True
+        )
+    except InvalidVersion:
+        return False

@@ -1,0 +1,189 @@
+"""Examines a cluster by hand: ``modelops-runner doctor --scheduler ADDRESS``."""
+
+import asyncio
+import logging
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from concurrent.futures import TimeoutError as FutureTimeoutError
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import msgspec
+from distributed import Client, Security
+
+from runner.bundle import read_bundle
+from runner.dask.bounded import in_thread
+from runner.dask.client.lost import GONE
+from runner.dask.client.tasks import submit
+from runner.dask.examine.canary import Send, canary, send_importable, send_lambda
+from runner.dask.examine.cluster import Cluster, Member, NoScheduler
+from runner.dask.examine.compare import compare, one_of_each
+from runner.dask.examine.versions import gather
+from runner.dask.worker.work import reachable
+from runner.diagnosis.case import Failure
+from runner.diagnosis.errors import RunnerError
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.text import one_line
+from runner.doctor.observation import Observation, Verdict
+from runner.events import Phase
+from runner.execution.prepare import requirement_of
+from runner.interpreter import Interpreter, Requirement
+
+_CONNECT_SECONDS = 2.0
+_CLOSE_SECONDS = 0.5
+
+
+def examine_cluster(
+    address: str,
+    bundles: Sequence[Path],
+    *,
+    security: Security | None = None,
+    canary_seconds: float = 10.0,
+    bundle_seconds: float = 60.0,
+) -> list[Observation]:
+    """Look at a cluster: what it is made of, whether that goes together, whether it runs anything.
+
+    Nothing is pickled before the versions are known to agree. Dask's own log is silent meanwhile,
+    in the whole process: call it from a command.
+
+    :param address: the scheduler's, with or without a scheme: ``tcp://10.0.0.1:8786``.
+    :param bundles: folders; whether the workers have a Python that each accepts is looked at, and
+        its default task is run once.
+    :param security: the certificates where the cluster uses TLS; ``None``: those that Dask's
+        configuration names.
+    :param canary_seconds: how long a client may take to connect and to have something run.
+    :param bundle_seconds: how long a bundle may take to be built on the workers, and its task.
+    """
+    needs, unread = _needs(bundles)
+    with _silent():
+        cluster = gather(address, security=security)
+        if isinstance(cluster, NoScheduler):
+            hints = [Hint(cluster.advice)]
+            problem = Observation(f"scheduler {address}", Verdict.PROBLEM, cluster.reason, hints)
+            return [problem, *unread]
+        examination = compare(cluster, list(needs.values()))
+        workers = one_of_each(cluster)
+        if not (examination.runs_tasks and workers):
+            return [*unread, *examination.observations]
+        with _connected(cluster, security, canary_seconds) as client:
+            if isinstance(client, Observation):
+                return [*unread, *examination.observations, client]
+            # A function that is imported by its name breaks nothing where Pythons differ.
+            steps: dict[str, Send] = {"an importable function": send_importable}
+            if examination.runs_lambdas:
+                steps["a lambda"] = send_lambda
+            came_back = canary(client, workers, steps, canary_seconds)
+            if needs and all(one.verdict is Verdict.OK for one in came_back):
+                reach = _reach(client, cluster, list(needs.values()), canary_seconds)
+                examination = compare(cluster, list(needs.values()), reach)
+                came_back += [_task(client, path, bundle_seconds) for path in needs]
+    return [*unread, *examination.observations, *came_back]
+
+
+def _needs(bundles: Sequence[Path]) -> tuple[dict[Path, Requirement], list[Observation]]:
+    needs, unread = {}, []
+    for path in bundles:
+        try:
+            needs[path] = requirement_of(read_bundle(path))
+        except Failure as failure:
+            finding = failure.finding
+            unread.append(
+                Observation(f"bundle {path}", Verdict.PROBLEM, finding.summary, finding.hints)
+            )
+    return needs, unread
+
+
+@contextmanager
+def _connected(
+    cluster: Cluster, security: Security | None, seconds: float
+) -> Iterator[Client | Observation]:
+    """A client, or why there is none."""
+    hint = Hint("look at the scheduler's log, and at the load of its machine")
+
+    def connect() -> Client:
+        return Client(
+            cluster.scheduler.address,
+            security=security,
+            set_as_default=False,
+            timeout=min(_CONNECT_SECONDS, seconds),
+        )
+
+    try:
+        client = in_thread(connect, seconds)
+    except FutureTimeoutError:
+        text = f"the scheduler has taken in a client, and does not answer it in {seconds:g} s"
+        yield Observation("canary", Verdict.PROBLEM, text, [hint])
+        return
+    # What a client raises when it cannot connect has no common type.
+    except Exception as error:  # noqa: BLE001
+        text = f"a client cannot connect: {one_line(f'{type(error).__name__}: {error}')}"
+        yield Observation("canary", Verdict.PROBLEM, text, [hint])
+        return
+    try:
+        yield client
+    finally:
+        # One whose scheduler hangs cannot say goodbye.
+        with suppress(*GONE, asyncio.TimeoutError):
+            client.close(timeout=_CLOSE_SECONDS)
+
+
+def _reach(
+    client: Client, cluster: Cluster, needs: Sequence[Requirement], seconds: float
+) -> dict[str, list[Interpreter]] | None:
+    """The interpreters that each worker can use; ``None`` where they did not say in time."""
+    # Those of one make on one machine reach the same.
+    answering = [worker for worker in cluster.workers if worker.software]
+    asked = {_make(worker): worker.address for worker in answering}
+    required = [str(need.specifier) for need in needs]
+    try:
+        there = in_thread(
+            lambda: client.run(reachable, required, workers=list(asked.values())), seconds
+        )
+    # Whatever a worker raised: its interpreters are not known, and are said not to be.
+    except Exception:  # noqa: BLE001
+        return None
+    return {worker.address: there[asked[_make(worker)]] for worker in answering}
+
+
+def _make(worker: Member) -> tuple[str, bytes]:
+    return worker.host, msgspec.json.encode(worker.software)
+
+
+def _task(client: Client, path: Path, seconds: float) -> Observation:
+    """Run a bundle's default task."""
+    subject, begun = f"canary: a task of {path.name}", time.monotonic()
+    try:
+        result = in_thread(lambda: submit(client, path, retries=0).result(), seconds)
+    except FutureTimeoutError:
+        text = f"not back in {seconds:g} s: its environment is still being built, or it takes long"
+        return Observation(subject, Verdict.WARNING, text)
+    except RunnerError as error:
+        report = error.report
+        # Many a model has no default task, or one that needs parameters.
+        loaded = report.phase is Phase.EXECUTE and report.code is not Code.WORKER_LOST
+        verdict = Verdict.WARNING if loaded else Verdict.PROBLEM
+        text = f"{'it loads, and its default task failed: ' if loaded else ''}{report.summary}"
+        return Observation(subject, verdict, f"{text} ({report.code.value})", report.hints)
+    # What Dask raises has no common type.
+    except Exception as error:  # noqa: BLE001
+        text = f"the cluster could not run it: {one_line(f'{type(error).__name__}: {error}')}"
+        hint = Hint("look at the scheduler's log, and at the workers'")
+        return Observation(subject, Verdict.PROBLEM, text, [hint])
+    python = result.child.python.version if result.child.python else "?"
+    text = f"ran on {result.worker.hostname} in {time.monotonic() - begun:.1f} s, Python {python}"
+    return Observation(subject, Verdict.OK, text)
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Without the log and the warnings of Dask, which say the same in other words."""
+    before = logging.root.manager.disable
+    logging.disable(logging.CRITICAL)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)

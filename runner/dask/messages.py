@@ -1,0 +1,119 @@
+"""What crosses between client and workers: plain data of our own types.
+
+No function and no class of a user's, so that client and workers may run different Pythons.
+"""
+
+import errno
+import hashlib
+import json
+import os
+from pathlib import Path
+
+from msgspec import Struct, field
+
+from bundle_protocol.outputs import plain_bytes
+from runner.child.mapped_file import map_file
+from runner.child.messages import to_json
+from runner.dask.failures import error_of, lost
+from runner.dask.files import put
+from runner.diagnosis.case import Finding
+from runner.diagnosis.errors import error_for
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Hint, Report
+from runner.events import Phase
+from runner.result import Result
+from runner.task import Task
+
+# An output from this size on stays in the folder that client and workers share, where there is one.
+LARGE_BYTES = 1 << 20
+
+_FULL = {errno.ENOSPC, errno.EDQUOT}
+
+
+class Call(Struct, frozen=True):
+    """A task as it travels: a mapping of the caller's own class would be pickled with its code."""
+
+    entrypoint: str | None
+    params: bytes
+    """JSON."""
+    seed: int
+    inputs: dict[str, bytes] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, task: Task) -> "Call":
+        inputs = {name: bytes(plain_bytes(value)) for name, value in task.inputs.items()}
+        return cls(task.entrypoint, to_json(task.params), task.seed, inputs)
+
+    def task(self) -> Task:
+        return Task(self.entrypoint, json.loads(self.params), self.seed, self.inputs)
+
+
+class Answer(Struct, frozen=True):
+    """What became of a task: a result, without the outputs that were kept, or a report.
+
+    A report is a value and not an exception: Dask would pickle the traceback with it, which another
+    Python may not read.
+    """
+
+    result: Result | None = None
+    kept: dict[str, str] = field(default_factory=dict)
+    """The files of the outputs that stay where they are, by name."""
+    report: Report | None = None
+    worker: str = ""
+    """The address of the one that answers."""
+
+    def check(self) -> None:
+        """:raises RunnerError: what was asked for failed."""
+        if self.report is not None:
+            raise error_for(self.report)
+
+    def unwrap(self) -> Result:
+        """:raises RunnerError: the task failed, or an output that was kept cannot be read here."""
+        self.check()
+        assert self.result is not None
+        return self.result.with_outputs({n: _kept(n, Path(file)) for n, file in self.kept.items()})
+
+
+def answer(result: Result, shared: Path | None) -> Answer:
+    """The answer that a result makes; what is large of it is put into the shared folder.
+
+    :raises RunnerError: the shared folder cannot be written to.
+    """
+    if shared is None:
+        return Answer(result)
+    folder = shared / "outputs"
+    large = [name for name in result if len(result.buffer(name)) >= LARGE_BYTES]
+    try:
+        kept = {name: _keep(result.buffer(name), folder) for name in large}
+    except OSError as error:
+        raise error_of(
+            Finding(
+                phase=Phase.EXECUTE,
+                code=Code.DISK_FULL if error.errno in _FULL else Code.RESULT_INVALID,
+                summary=f"large outputs cannot be put into {folder}: {error.strerror}",
+                hints=[Hint(title="give the worker room there, and leave to write")],
+            )
+        ) from error
+    return Answer(result.without_outputs(large), kept)
+
+
+def _kept(name: str, file: Path) -> memoryview:
+    try:
+        with file.open("rb") as opened:
+            return map_file(opened.fileno(), os.fstat(opened.fileno()).st_size)
+    except OSError as error:
+        raise error_of(
+            lost(
+                f"the output {name!r} is in {file}, which cannot be read here: {error.strerror}",
+                "The worker put it there: the folder is one that client and workers share.",
+                Hint(title="make the folder visible here under the same path"),
+            )
+        ) from error
+
+
+def _keep(data: memoryview, folder: Path) -> str:
+    """Named by its content: the same output of a task that ran twice is one file."""
+    file = folder / hashlib.sha256(data).hexdigest()
+    if not (file.exists() and file.stat().st_size == len(data)):
+        put(data, file)
+    return str(file)

@@ -1,0 +1,93 @@
+"""The bundles that a worker was sent, and where they are on its machine."""
+
+from contextlib import ExitStack
+from pathlib import Path
+from threading import Lock
+from weakref import WeakKeyDictionary, finalize
+
+import msgspec
+from distributed import Worker, WorkerPlugin
+
+from runner.dask.archive import Archive, unpack
+from runner.dask.failures import error_of, unfit
+from runner.diagnosis.report.model import Hint
+from runner.environment.inventory import BUNDLES
+
+BUNDLE = "modelops-bundle-"
+
+
+class BundlePlugin(WorkerPlugin):
+    """A bundle, which the scheduler keeps and gives to each worker, also to those to come.
+
+    Tasks then carry its key only.
+    """
+
+    idempotent = True
+
+    def __init__(self, archive: Archive) -> None:
+        self.name = BUNDLE + archive.key
+        self.archive = archive
+
+
+class Bundles:
+    """Those that a worker has unpacked. They outlive its runner, which may be replaced."""
+
+    def __init__(self, worker: Worker) -> None:
+        self._plugins = worker.plugins
+        self._address = worker.address
+        # A cache that was prepared in an image may be read-only.
+        self._own = Path(worker.local_directory) / "bundles"
+        self._lock = Lock()
+        self._places: dict[str, Path] = {}
+        self._holds = ExitStack()
+        finalize(worker, self._holds.close)
+
+    def place(self, key: str, cache: Path) -> Path:
+        """Where a bundle is on this machine, unpacked if need be.
+
+        :param cache: where it is unpacked to, unless it cannot be written to.
+        :raises RunnerError: it cannot be unpacked, or was not sent.
+        """
+        with self._lock:
+            if key not in self._places:
+                plugin = self._plugins.get(BUNDLE + key)
+                if not isinstance(plugin, BundlePlugin):
+                    raise error_of(unfit(f"the worker {self._address} was not sent the bundle"))
+                self._places[key] = self._unpack(plugin.archive, cache / BUNDLES)
+                # The files are there, and the scheduler has it for other workers.
+                plugin.archive = msgspec.structs.replace(plugin.archive, data=None)
+            return self._places[key]
+
+    def _unpack(self, archive: Archive, folder: Path) -> Path:
+        refused: dict[Path, OSError] = {}
+        for one in (folder, self._own):
+            try:
+                return unpack(archive, one, self._holds)
+            except OSError as error:
+                refused[one] = error
+            except ValueError as error:
+                raise error_of(
+                    unfit(f"the bundle {archive.name!r} did not reach this worker whole: {error}")
+                ) from error
+        first = refused[folder]
+        raise error_of(
+            unfit(
+                f"the bundle {archive.name!r} cannot be unpacked on {self._address}:"
+                f" {first.strerror or first}",
+                "\n".join(f"{one}: {error}" for one, error in refused.items()),
+                Hint(
+                    title="give the worker a folder that it may write to",
+                    command="export MODELOPS_CACHE_DIR=/a/folder",
+                ),
+            )
+        ) from first
+
+
+_OF: WeakKeyDictionary[Worker, Bundles] = WeakKeyDictionary()
+
+
+def bundles_of(worker: Worker) -> Bundles:
+    """To be called from the worker's own event loop."""
+    if worker not in _OF:
+        _OF[worker] = Bundles(worker)
+    return _OF[worker]

@@ -1,0 +1,119 @@
+"""What runs on a worker. Dask pickles these functions by their names."""
+
+import asyncio
+import platform
+import time
+from collections.abc import Callable
+from concurrent.futures import CancelledError
+from pathlib import Path
+
+import msgspec
+from distributed import Worker, get_worker
+from msgspec import Struct
+from packaging.specifiers import SpecifierSet
+
+from runner.dask.failures import lost, report_of
+from runner.dask.messages import Answer, Call, answer
+from runner.dask.worker.bundles import BUNDLE
+from runner.dask.worker.host import Host
+from runner.dask.worker.output_log import OutputLog
+from runner.dask.worker.plugin import host_of, this_host
+from runner.diagnosis.errors import RunnerError
+from runner.diagnosis.report.model import Report
+from runner.environment import find_uv
+from runner.events import Journal
+from runner.interpreter import Interpreter, ThisMachine
+
+_POLL_SECONDS = 0.02
+
+
+class Survey(Struct, frozen=True):
+    """What a worker says of itself before anything runs on it.
+
+    :param machine: the same for workers that share a cache: what one builds, the others have.
+    :param refusal: why it runs no tasks.
+    :param sees: whether the file asked for is there.
+    """
+
+    machine: str
+    refusal: Report | None
+    sees: bool
+
+
+async def survey(bundle: str, probe: str | None, seconds: float, dask_worker: Worker) -> Survey:
+    """:param bundle: the key of one that is on its way here, as the runner's plugin is.
+
+    :param probe: a file that client and workers should share.
+    :param seconds: how long they may take to come.
+    """
+    deadline = time.monotonic() + seconds
+    while True:
+        refusal = None
+        try:
+            machine = f"{platform.node()}:{host_of(dask_worker).cache}"
+        except RunnerError as error:
+            machine, refusal = "", error.report
+        retryable = refusal is not None and refusal.retryable
+        there = not retryable and BUNDLE + bundle in dask_worker.plugins
+        if there or time.monotonic() >= deadline:
+            return Survey(machine, refusal, sees=probe is None or Path(probe).exists())
+        await asyncio.sleep(_POLL_SECONDS)
+
+
+def prepare(bundle: str) -> Answer:
+    """Build a bundle's environment on this machine, and load the bundle once."""
+
+    def run(host: Host, key: str, output: OutputLog) -> Answer:
+        host.prepare(key, bundle, output.handle)
+        return Answer()
+
+    return _answered(run)
+
+
+def run_task(bundle: str, call: Call, shared: str | None) -> Answer:
+    """Run one task of a bundle that the worker was sent.
+
+    :param shared: where large outputs stay, if any.
+    """
+
+    def run(host: Host, key: str, output: OutputLog) -> Answer:
+        result = host.execute(key, bundle, call.task(), output.handle)
+        return answer(result, None if shared is None else Path(shared))
+
+    return _answered(run)
+
+
+def _answered(run: Callable[[Host, str, OutputLog], Answer]) -> Answer:
+    """What a call on this worker's host gives, or the report of its failure."""
+    worker = get_worker()
+    key = str(worker.get_current_task())
+    output = OutputLog(key, worker)
+    try:
+        done = run(this_host(), key, output)
+    except CancelledError:
+        # Where the client has let go of the task, nobody reads it. Else the worker closes, or its
+        # plugin was replaced.
+        done = Answer(report=report_of(lost(f"the runner of {worker.address} was closed")))
+    except RunnerError as error:
+        output.failed(error.report)
+        done = Answer(report=error.report)
+    finally:
+        output.close()
+    return msgspec.structs.replace(done, worker=worker.address)
+
+
+async def reachable(requires: list[str]) -> list[Interpreter]:
+    """The interpreters that this machine has, and those that uv may download for what is required.
+
+    :param requires: PEP 440 specifiers, one for each bundle.
+    """
+    machine = ThisMachine(Journal(), find_uv())
+    found = [machine.worker, *await machine.others([machine.worker])]
+    there = [one for one in found if isinstance(one, Interpreter)]
+    for required in requires:
+        accepted = SpecifierSet(required, prereleases=True)
+        if not any(accepted.contains(one.version) for one in there):
+            download = await machine.download(required)
+            if isinstance(download.interpreter, Interpreter):
+                there.append(download.interpreter)
+    return there

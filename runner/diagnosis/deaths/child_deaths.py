@@ -1,0 +1,181 @@
+"""Findings about a child that died where it should not have.
+
+Pure: the evidence in, the finding out. A recording of a failure gives the same finding.
+"""
+
+import shlex
+
+from bundle_protocol.messages import ExitStatus
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.child_failures import wire_closed
+from runner.diagnosis.child_places import (
+    DOING,
+    build_anew,
+    place_of,
+    raise_memory_limit,
+    telling_frame,
+)
+from runner.diagnosis.deaths.crashes import CRASHES, crash
+from runner.diagnosis.deaths.exit import Exit
+from runner.diagnosis.deaths.fatal_error import parse_fatal_error
+from runner.diagnosis.deaths.kills import kill
+from runner.diagnosis.deaths.native_words import native_words
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
+from runner.events import Phase
+
+
+def death(case: Case, phase: Phase, ended: Exit, *, stderr: str, noise: str) -> Finding:
+    """The process ended where it should not have.
+
+    :param noise: what was on the wire before the hello.
+    """
+    if ended.oom_killed:
+        return _oom_killed(phase, ended.memory_limit)
+    by_child = _own_decision(case, phase, ended.code, stderr)
+    if by_child is not None:
+        return by_child
+    if ended.signal_name is None:
+        return _exited(case, phase, ended.code, stderr, noise)
+    if ended.signal_name in CRASHES:
+        return crash(case, phase, ended, ended.signal_name, stderr or noise)
+    return kill(case, phase, ended, ended.signal_name, stderr)
+
+
+def over_memory(case: Case, phase: Phase, limit: int, used: int | None, stderr: str) -> Finding:
+    """The child, or the process of its task, was ended at the memory limit that the runner sets.
+
+    :param limit: bytes.
+    :param used: the bytes that it held, where they are known.
+    """
+    fatal = parse_fatal_error(stderr, "SIGABRT")
+    exception = fatal.exception if fatal else None
+    frame = telling_frame(case, exception)
+    place = place_of(case, frame)
+    held = f"it held {size_text(used)} of memory, and its" if used else "its"
+    return Finding(
+        phase=phase,
+        code=Code.OUT_OF_MEMORY,
+        summary=f"the child was ended {DOING[phase]}" + (f", in {place}" if place else "")
+        + f": {held} memory limit is {size_text(limit)}",
+        explanation="The limit is the one that --memory-limit, Runner(memory_limit=) or the"
+        " bundle's own memory-limit sets. It counts the child with all that it has started."
+        " The same task will meet the same end under the same limit."
+        + (" Where it stood when it was ended is in its stack, below." if fatal else ""),
+        hints=[
+            *([Hint(title=f"see what takes so much in {place}")] if place else []),
+            raise_memory_limit(case, max(limit, used or 0)),
+        ],
+        exception=exception,
+    )  # fmt: skip
+
+
+def _oom_killed(phase: Phase, limit: int | None) -> Finding:
+    of = f" of {size_text(limit)}" if limit else ""
+    where = "the worker's control group" if limit else "this machine"
+    return Finding(
+        phase=phase,
+        code=Code.OUT_OF_MEMORY,
+        summary=f"the kernel killed the child {DOING[phase]}: out of memory"
+        + (f", with a limit{of}" if limit else ""),
+        explanation=f"The memory{of} of {where} was used up, and the kernel's out-of-memory killer"
+        " chose the child. The same task will meet the same end under the same limit.",
+        hints=[
+            Hint(title="give the worker more memory (a container's limit, a batch job's request)"),
+            Hint(title="or make the task smaller, or run fewer at once on the machine"),
+        ],
+    )
+
+
+def _own_decision(case: Case, phase: Phase, exit_code: int | None, stderr: str) -> Finding | None:
+    """The child's side gave up by itself, and said so (docs/protocol.md, "Exit statuses")."""
+    words = last_lines(stderr, 1)
+    if not words or not words[0].startswith("bundle_protocol: "):
+        return None
+    if exit_code == ExitStatus.WIRE_CLOSED:
+        return wire_closed(case, phase)
+    if exit_code == ExitStatus.WIRE_BROKEN and phase is Phase.HANDSHAKE:
+        return Finding(
+            phase=phase,
+            code=Code.PROTOCOL_VIOLATION,
+            summary=f"the child {one_line(words[0].removeprefix('bundle_protocol: '), 120)}",
+            explanation="Its standard input or output was closed before any code of the bundle ran:"
+            " by a .pth file or a sitecustomize of the environment.",
+            hints=[build_anew(case)],
+        )
+    return None
+
+
+def _exited(case: Case, phase: Phase, exit_code: int | None, stderr: str, noise: str) -> Finding:
+    said = native_words(stderr)
+    lines = last_lines(printable(stderr), 1) or last_lines(printable(noise), 1)
+    status = "in an unknown way" if exit_code is None else f"with status {exit_code}"
+    words = said.text if said else one_line(lines[0], 120) if lines else ""
+    # A fatal error would have ended the child by a signal: this one is a subprocess's.
+    fatal = parse_fatal_error(stderr)
+    if said is not None:
+        explanation, hints = said.meaning, [Hint(title=said.hint)]
+    else:
+        explanation, hints = _why_exited(phase, bool(words)), _exit_hints(case, phase)
+    notes = [explanation]
+    if fatal is not None:
+        words = ""
+        notes.append(
+            "Before that, one of its subprocesses died of a fatal error, whose stack is below."
+        )
+    elif exit_code is not None and (name := _SIGNALS_OF_STATUS.get(exit_code)):
+        notes.append(
+            f"A shell gives the status {exit_code} to a command that {name} ended: it may be"
+            " that of a subprocess, passed on."
+        )
+    return Finding(
+        phase=phase,
+        code=Code.OUT_OF_MEMORY if said and said.out_of_memory else Code.CHILD_EXITED,
+        summary=f"the child exited {status} {DOING[phase]}" + (f": {words}" if words else ""),
+        explanation=" ".join(notes),
+        hints=hints,
+        exception=fatal.exception if fatal else None,
+    )
+
+
+_SIGNALS_OF_STATUS = {
+    # 128 and the number, as Linux counts: a recording is read on any system.
+    132: "SIGILL",
+    134: "SIGABRT",
+    135: "SIGBUS",
+    136: "SIGFPE",
+    137: "SIGKILL",
+    139: "SIGSEGV",
+    143: "SIGTERM",
+    152: "SIGXCPU",
+}
+
+
+def _why_exited(phase: Phase, has_words: bool) -> str:
+    words = "" if has_words else " It wrote nothing on stderr."
+    if phase is Phase.HANDSHAKE:
+        return (
+            "Its Python ended before it ran any code of the bundle: a .pth file or a sitecustomize"
+            f" of the environment ended it, or the interpreter itself is damaged.{words}"
+        )
+    # By sys.exit() it would have said so: see exit_finding().
+    return (
+        "The bundle's code, or a library it uses, ended the process at once: by os._exit(), or by"
+        f" exit() in native code. That is no exception, so there is no traceback.{words}"
+    )
+
+
+def _exit_hints(case: Case, phase: Phase) -> list[Hint]:
+    if phase is Phase.HANDSHAKE:
+        command = shlex.join(case.child.argv) if case.child else None
+        return [
+            build_anew(case),
+            Hint(title="start the child by hand and see what it says", command=command),
+        ]
+    return [
+        Hint(
+            title="look for os._exit(), and for exit() or STOP in native code; an exception in its"
+            " place lets the report say why"
+        )
+    ]

@@ -1,0 +1,268 @@
+"""Findings about a signal that a child's own code brought about: a fault in native code."""
+
+from pathlib import PurePath
+
+from msgspec import Struct, field
+
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.child_places import DOING, exec_command, place_of, telling_frame
+from runner.diagnosis.deaths.exit import Exit, Space
+from runner.diagnosis.deaths.fatal_error import FatalError, parse_fatal_error
+from runner.diagnosis.deaths.native_words import native_words
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Edit, Frame, Hint
+from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
+from runner.events import Phase
+
+CRASHES = {
+    "SIGSEGV": "Native code touched memory that is not its own: a fault in a C extension or a"
+    " library under it, or a wheel that does not suit this Python or machine.",
+    "SIGABRT": "The process gave itself up: abort() in native code, most often after an assertion"
+    " or a broken heap, of which the C library says a line on stderr.",
+    "SIGBUS": "A mapped file could not be read or grown.",
+    "SIGFPE": "Native code divided an integer by zero.",
+    "SIGILL": "Native code used an instruction that this processor does not have.",
+    "SIGTRAP": "Native code met a trap: the place that its compiler or author holds to be"
+    " impossible, or a debugger's breakpoint.",
+    "SIGSYS": "It made a system call that a sandbox (seccomp) forbids.",
+}
+"""What each says when nothing more is known."""
+
+# faulthandler shows at most the innermost hundred frames; fewer where it is interrupted.
+_DEEP = 90
+# The most functions that take part in a recursion, where they call each other in turn.
+_CYCLE = 8
+# 3.14 shows the innermost 32 frames of the C stack, of which a few are the signal handler's own.
+_DEEP_NATIVE = 24
+_FULL = 0.01
+"""The share of room at which a file system counts as full."""
+_NAMED = 3
+
+
+class _Reading(Struct):
+    """What the evidence says of a crash."""
+
+    what: str
+    """What the summary says after the place; empty where nothing is known."""
+    explanation: str
+    hints: list[Hint] = field(default_factory=list)
+    code: Code = Code.CHILD_CRASHED
+    retryable: bool = False
+
+
+def crash(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: str) -> Finding:
+    """A signal of :data:`CRASHES` ended the child.
+
+    :param stderr: what it wrote there, or what it wrote at all.
+    """
+    fatal = parse_fatal_error(stderr, signal_name)
+    exception = fatal.exception if fatal else None
+    frame = telling_frame(case, exception)
+    reading = _read(case, ended, signal_name, stderr, fatal, frame)
+    place = f", in {place_of(case, frame)}" if frame else ""
+    what = f": {reading.what}" if reading.what else ""
+    explanation = reading.explanation
+    if fatal is not None and fatal.in_native_thread:
+        explanation += " The thread that crashed runs no Python: a library started it."
+    return Finding(
+        phase=phase,
+        code=reading.code,
+        summary=f"{signal_name} ended the child {DOING[phase]}{place}{what}",
+        explanation=explanation,
+        hints=reading.hints or _crash_hints(case, fatal),
+        exception=exception,
+        retryable=reading.retryable,
+    )
+
+
+def _read(
+    case: Case,
+    ended: Exit,
+    signal_name: str,
+    stderr: str,
+    fatal: FatalError | None,
+    frame: Frame | None,
+) -> _Reading:
+    before = fatal.words_before if fatal else stderr
+    if fatal is not None and (overflow := _stack_overflow(ended, fatal)):
+        return overflow
+    said = native_words(before)
+    if said is not None and signal_name != "SIGBUS":
+        code = Code.OUT_OF_MEMORY if said.out_of_memory else Code.CHILD_CRASHED
+        return _Reading(said.text, said.meaning, [Hint(title=said.hint)], code)
+    if signal_name == "SIGILL":
+        return _illegal_instruction(case, fatal)
+    if signal_name == "SIGBUS":
+        return _bus_error(case, ended, frame)
+    if signal_name == "SIGABRT" and fatal is not None and fatal.exception.message != "Aborted":
+        return _Reading(
+            fatal.exception.message,
+            "Python found its own state broken and gave up: a C extension breaks the rules for"
+            " reference counts or the GIL.",
+        )
+    last = last_lines(printable(before), 1)
+    quoted = last if fatal is None or signal_name == "SIGABRT" else []
+    return _Reading(one_line(quoted[0], 120) if quoted else "", CRASHES[signal_name])
+
+
+def _stack_overflow(ended: Exit, fatal: FatalError) -> _Reading | None:
+    functions = _recursion(fatal.exception.traceback)
+    binaries = fatal.binaries
+    native = len(binaries) >= _DEEP_NATIVE and len(set(binaries)) <= len(binaries) // 2
+    by_python = "stack overflow" in fatal.exception.message
+    if not functions and not native and not by_python:
+        return None
+    stack = ended.limits.stack_bytes
+    of = f" of {size_text(stack)}" if stack else ""
+    name = " and ".join(printable(function) for function in functions)
+    if functions:
+        calls = "calls itself" if len(functions) == 1 else "call each other"
+        why = (
+            f"{one_line(name, 200)} {calls} without end, or deeper than the stack{of} can hold;"
+            " Python's own guard did not stop it, most often because sys.setrecursionlimit() was"
+            " raised."
+        )
+    else:
+        why = f"Native code calls itself without end, or deeper than the stack{of} can hold."
+    return _Reading(
+        "its stack overflowed",
+        why,
+        [
+            Hint(title="see why the recursion does not end; write a deep one as a loop, with a list"
+                 " of what is left to do"),
+            *([Hint(title="leave sys.setrecursionlimit() alone: then it is a RecursionError with a"
+                    " traceback")] if functions else []),
+            Hint(title="if it must be that deep, run it in a thread with a larger stack:"
+                 " threading.stack_size(512 * 2**20) before the thread is made"),
+        ],
+    )  # fmt: skip
+
+
+def _recursion(frames: list[Frame]) -> list[str]:
+    """The functions that call themselves, or each other, all the way down."""
+    innermost = frames[-_DEEP:]
+    functions = list(dict.fromkeys((frame.file, frame.function) for frame in innermost))
+    if len(innermost) < _DEEP or len(functions) > _CYCLE:
+        return []
+    return [function for _, function in functions]
+
+
+def _illegal_instruction(case: Case, fatal: FatalError | None) -> _Reading:
+    suspects, certain = _suspects(fatal)
+    named = ", ".join(suspects[:_NAMED])
+    more = f" and {len(suspects) - _NAMED} more" if len(suspects) > _NAMED else ""
+    if certain:
+        who = f"{named}, or a library under it, is a wheel built for another processor (AVX2, ...)."
+    elif suspects:
+        who = (
+            "A wheel or library was built for another processor (AVX2, ...). It is one of the"
+            f" compiled packages that were loaded: {named}{more}."
+        )
+    else:
+        who = "A wheel or library was built for another processor (AVX2, ...)."
+    trap = " Code that a compiler holds to be unreachable ends so too."
+    return _Reading(
+        (f"{named} used " if certain else "") + "an instruction that this processor does not have",
+        who + trap,
+        [
+            *([_from_source(case, suspects[:_NAMED])] if suspects else []),
+            Hint(title="see what this processor has, and compare with one on which it works",
+                 command="lscpu"),
+            *([] if suspects else [Hint(title="build the compiled packages on this machine",
+                                        command=exec_command(case, "--fresh-venv"))]),
+        ],
+    )  # fmt: skip
+
+
+def _from_source(case: Case, packages: list[str]) -> Hint:
+    """How uv is told to build packages here, where the bundle declares its dependencies."""
+    if case.bundle_files and "pyproject.toml" not in case.bundle_files:
+        lines = "\n".join(f"--no-binary {package}" for package in packages)
+        edit = Edit(file="requirements.txt", after=lines)
+    else:
+        listed = ", ".join(f'"{package}"' for package in packages)
+        edit = Edit(file="pyproject.toml", after=f"[tool.uv]\nno-binary-package = [{listed}]")
+    return Hint(
+        title=f"build {', '.join(packages)} from source on this machine, for its own processor",
+        edit=edit,
+    )
+
+
+def _suspects(fatal: FatalError | None) -> tuple[list[str], bool]:
+    """The packages whose native code may have crashed, and whether it is known to be the one."""
+    if fatal is None:
+        return [], False
+    for file, _ in fatal.binaries:
+        if package := _package(file):
+            return [package], True
+    frames = fatal.exception.traceback
+    if frames and (package := _package(frames[-1].file)):
+        return [package], True
+    return list(dict.fromkeys(name.partition(".")[0] for name in fatal.extension_modules)), False
+
+
+def _package(file: str) -> str | None:
+    """The package that an installed file is of, as its folder or module is called."""
+    parts = PurePath(file).parts
+    for folder in ("site-packages", "dist-packages"):
+        if folder in parts[:-1]:
+            return parts[parts.index(folder) + 1].partition(".")[0]
+    return None
+
+
+def _bus_error(case: Case, ended: Exit, frame: Frame | None) -> _Reading:
+    full = [space for space in ended.spaces if space.free_bytes <= space.total_bytes * _FULL]
+    if full:
+        space = full[0]
+        return _Reading(
+            f"{space.path} is full ({size_text(space.total_bytes)})",
+            "Whoever writes to a mapped file that its file system has no room for gets this signal."
+            + (" Shared memory is kept there: of multiprocessing, joblib, PyTorch, Ray."
+               if space.path == "/dev/shm" else ""),
+            _room_hints(space),
+            retryable=True,
+        )  # fmt: skip
+    rooms = "; ".join(
+        f"{space.path} has {size_text(space.free_bytes)} of {size_text(space.total_bytes)} free"
+        for space in ended.spaces
+    )
+    known = f" {rooms}, after what the child alone held there was freed." if rooms else ""
+    place = place_of(case, frame)
+    return _Reading(
+        "",
+        "A mapped file could not be read or grown: it was cut while it was mapped (mmap,"
+        f" numpy.memmap), its disk is full, or its disk or server failed.{known}",
+        [
+            Hint(title="replace a file that others have mapped: write a new one beside it, and"
+                 " rename it" + (f"; see {place}" if place else "")),
+            Hint(title="see whether a file system is full", command="df -h"),
+        ],
+    )  # fmt: skip
+
+
+def _room_hints(space: Space) -> list[Hint]:
+    if space.path != "/dev/shm":
+        return [
+            Hint(title="make room there", command=f"df -h {space.path}"),
+            Hint(title="or name a folder that has room", command="export TMPDIR=/a/folder"),
+        ]
+    return [
+        Hint(title="see what fills it: what was not unlinked outlives the process that made it",
+             command="ls -lh /dev/shm"),
+        Hint(title="give it more room: docker run --shm-size=8g; in Kubernetes, an emptyDir of"
+             " medium Memory mounted there; else", command="mount -o remount,size=8g /dev/shm"),
+    ]  # fmt: skip
+
+
+def _crash_hints(case: Case, fatal: FatalError | None) -> list[Hint]:
+    suspects, certain = _suspects(fatal)
+    package = suspects[0] if certain else "the package that crashed"
+    loaded = f" (compiled ones loaded: {', '.join(suspects[:_NAMED])})" if suspects[1:] else ""
+    python = case.child.python if case.child else None
+    other = "3.11" if python and python.version.startswith("3.12.") else "3.12"
+    return [
+        Hint(title="build the environment anew, in case a compiled package is damaged",
+             command=exec_command(case, "--fresh-venv")),
+        Hint(title=f"try another version of {package}{loaded}, or another Python",
+             command=exec_command(case, f"--python {other}")),
+    ]  # fmt: skip

@@ -1,0 +1,104 @@
+"""Reads what CPython's faulthandler writes to stderr when a signal ends the process.
+
+The form is that of Python/traceback.c and Modules/faulthandler.c, CPython 3.8 to 3.14, and PyPy.
+"""
+
+import re
+
+from msgspec import Struct
+
+from runner.diagnosis.report.model import ExceptionInfo, Frame
+from runner.diagnosis.report.text import one_line, printable
+
+_WORDS = {
+    "SIGSEGV": "Segmentation fault",
+    "SIGBUS": "Bus error",
+    "SIGILL": "Illegal instruction",
+    "SIGFPE": "Floating",  # "point exception", with a hyphen since 3.12
+}
+# Not at a line's start: a progress bar may stand before it.
+_HEADER = re.compile(r"Fatal Python error: (.*)$", re.MULTILINE)
+# PyPy adds "approximate line numbers"; 3.14 a thread's name. A free-threaded Python shows only one
+# stack, and names no thread.
+_STACK = re.compile(
+    r"^(Current thread|Thread|Stack)( 0x[0-9a-f]+)?( \[.*\])? \(most recent call first.*\):$"
+)
+_FRAME = re.compile(r'^  File "(.*)", line (\d+|\?\?\?) in (.+)$')
+_BINARY = re.compile(r'^  Binary file "(.*)", at (\S*) \[0x[0-9a-f]+\]$')
+_EXTENSIONS = re.compile(r"^Extension modules: (.*?)(?: \(total: \d+\))?$")
+_OUR_OWN = re.compile(r"/bundle_protocol/\w+\.py$|^<frozen (importlib|runpy|zipimport)")
+
+
+class FatalError(Struct, frozen=True):
+    """What faulthandler wrote."""
+
+    exception: ExceptionInfo
+    """The current thread's stack, outermost call first."""
+    words_before: str
+    """The text before it: where a process gives itself up, that is where it says why."""
+    in_native_thread: bool = False
+    """Whether the thread that crashed runs no Python."""
+    extension_modules: list[str] = []
+    """Those loaded that are not the standard library's (3.10 and newer)."""
+    binaries: list[tuple[str, str]] = []
+    """The C stack, innermost call first: file, and symbol or offset in it (3.14 and newer)."""
+
+
+def parse_fatal_error(stderr: str, signal_name: str | None = None) -> FatalError | None:
+    """The last fatal error in the text.
+
+    :param signal_name: the signal that ended the process. A fatal error of another kind was that of
+        one of its subprocesses, which share its stderr.
+    :returns: ``None`` where there is none.
+    """
+    for header in reversed(list(_HEADER.finditer(stderr))):
+        message = one_line(printable(header.group(1)))
+        if signal_name is None or _signal_of(message) == signal_name:
+            return _parse(stderr, header.start(), header.end(), "Fatal Python error", message)
+    return None
+
+
+def parse_stack_dump(stderr: str, kind: str, message: str) -> FatalError | None:
+    """The last stacks in the text that no fatal error wrote: those of a registered signal.
+
+    :param kind: the exception's type.
+    :returns: ``None`` where there are none.
+    """
+    start = stderr.rfind("\nCurrent thread 0x")
+    if start < 0 and not stderr.startswith("Current thread 0x"):
+        return None
+    return _parse(stderr, start + 1, start + 1, kind, message)
+
+
+def _signal_of(message: str) -> str:
+    for name, words in _WORDS.items():
+        if message.startswith(words):
+            return name
+    # "Aborted", and what Python itself gives up for: "none_dealloc: deallocating None".
+    return "SIGABRT"
+
+
+def _parse(stderr: str, start: int, end: int, kind: str, message: str) -> FatalError:
+    frames: list[Frame] = []
+    binaries: list[tuple[str, str]] = []
+    extensions: list[str] = []
+    stacks: list[str] = []
+    for line in stderr[end:].splitlines():
+        if match := _STACK.match(line):
+            stacks.append(match.group(1))
+        elif (match := _FRAME.match(line)) and stacks[-1:] in (["Current thread"], ["Stack"]):
+            file, number, function = match.groups()
+            if not _OUR_OWN.search(file):
+                line_number = int(number) if number.isdecimal() else None
+                frames.append(Frame(printable(file), line_number, printable(function)))
+        elif match := _BINARY.match(line):
+            binaries.append((printable(match.group(1)), match.group(2)))
+        elif match := _EXTENSIONS.match(line):
+            extensions = printable(match.group(1)).split(", ")
+    return FatalError(
+        ExceptionInfo(type=kind, message=message, traceback=frames[::-1]),
+        words_before=stderr[:start],
+        in_native_thread="Thread" in stacks and "Current thread" not in stacks,
+        extension_modules=extensions,
+        binaries=binaries,
+    )

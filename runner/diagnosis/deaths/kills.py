@@ -1,0 +1,177 @@
+"""Findings about a signal that the kernel or somebody else sent to a child: limits and kills.
+
+A process cannot know who sent a signal that ends it, nor can its parent (wait(2)).
+"""
+
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.child_places import DOING, place_of, telling_frame
+from runner.diagnosis.deaths.exit import Exit
+from runner.diagnosis.deaths.fatal_error import parse_stack_dump
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
+from runner.events import Phase
+
+_MEANINGS = {
+    "SIGTERM": "Somebody outside asked it to end: a batch system at its time limit, a container's"
+    " stop, the machine's shutdown, or a person.",
+    "SIGINT": "Somebody outside interrupted it, as Ctrl-C does.",
+    "SIGHUP": "Somebody outside hung up: the terminal or the connection that the worker was started"
+    " from was closed, or a batch system ended its job.",
+    "SIGQUIT": "Somebody outside asked it to end at once, as Ctrl-\\ does.",
+    "SIGUSR1": "Somebody sent it: batch systems do so ahead of their time limit, for a job that"
+    " handles it.",
+    "SIGUSR2": "Somebody sent it: batch systems do so ahead of their time limit, for a job that"
+    " handles it.",
+    "SIGALRM": "A timer that its own code set ran out (alarm(), setitimer()), and nothing handles"
+    " it.",
+    "SIGPIPE": "It wrote to a pipe or socket that nobody reads, after native code took back"
+    " Python's way of making that an error.",
+}
+_FROM_OUTSIDE = {"SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"}
+_NEAR = 0.9
+"""The share of a limit from which on it counts as reached: what is measured is a little less."""
+
+
+def kill(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: str) -> Finding:
+    """A signal ended the child that is none of a fault in its code."""
+    if signal_name == "SIGXCPU" or _is_over_cpu_limit(ended, signal_name):
+        return _cpu_time(case, phase, ended, signal_name, stderr)
+    if signal_name == "SIGXFSZ":
+        return _file_size(phase, ended, stderr)
+    if signal_name == "SIGKILL":
+        return _killed(phase, ended, stderr)
+    outside = signal_name in _FROM_OUTSIDE
+    return Finding(
+        phase=phase,
+        code=Code.CHILD_CRASHED,
+        summary=f"{signal_name} ended the child {DOING[phase]}{_last_words(stderr)}",
+        explanation=_MEANINGS.get(signal_name, "The signal was sent by itself or from outside.")
+        + (_used(ended) if outside else ""),
+        hints=[
+            Hint(title="run it again; if it recurs, find out who sends the signal: a limit on time"
+                 " of the batch system or container shows in how long it ran")
+            if outside
+            else Hint(title="find out what sends the signal, in the bundle and what it uses")
+        ],
+        retryable=outside,
+    )  # fmt: skip
+
+
+def _is_over_cpu_limit(ended: Exit, signal_name: str) -> bool:
+    """Whether it was killed at the hard limit on CPU time (setrlimit(2), RLIMIT_CPU)."""
+    hard = ended.limits.cpu_seconds_hard
+    reached = hard is not None and (ended.cpu_seconds or 0) >= hard * _NEAR
+    return signal_name == "SIGKILL" and reached
+
+
+def _cpu_time(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: str) -> Finding:
+    dump = parse_stack_dump(stderr, signal_name, "the limit on CPU time was reached")
+    exception = dump.exception if dump and signal_name == "SIGXCPU" else None
+    frame = telling_frame(case, exception)
+    place = f", in {place_of(case, frame)}" if frame else ""
+    limits = ended.limits
+    limit = limits.cpu_seconds if signal_name == "SIGXCPU" else limits.cpu_seconds_hard
+    used = ended.cpu_seconds
+    option = "-St" if signal_name == "SIGXCPU" else "-Ht"
+    if limit is None or (used is not None and used < limit * _NEAR):
+        why = ": its CPU time is over"
+        took = f" It had used {used:,.1f} s." if used is not None else ""
+        explanation = (
+            "The signal says that a limit on CPU time was reached, but its own limit was not:"
+            f" a batch system sent it (Grid Engine does, at h_cpu and s_cpu).{took}"
+        )
+    else:
+        why = f": its CPU time limit of {limit:,} s is used up"
+        explanation = (
+            f"The limit is the process's own (RLIMIT_CPU, ulimit {option}): the worker's, or set by"
+            " the bundle's code. It counts the time on all processors, so threads use it up faster"
+            " than the clock. The same task will meet the same end."
+        )
+    return Finding(
+        phase=phase,
+        code=Code.CHILD_CRASHED,
+        summary=f"{signal_name} ended the child {DOING[phase]}{place}{why}",
+        explanation=explanation,
+        hints=[
+            Hint(title="see the limit where the worker is started, and raise it there",
+                 command=f"ulimit {option}"),
+            Hint(title="or make the task smaller, or split it"),
+        ],
+        exception=exception,
+        retryable=False,
+    )  # fmt: skip
+
+
+def _file_size(phase: Phase, ended: Exit, stderr: str) -> Finding:
+    limit = ended.limits.file_bytes
+    of = f" of {size_text(limit)}" if limit is not None else ""
+    return Finding(
+        phase=phase,
+        code=Code.CHILD_CRASHED,
+        summary=f"SIGXFSZ ended the child {DOING[phase]}: a file reached the size limit{of}"
+        f"{_last_words(stderr)}",
+        explanation="The limit is the process's own (RLIMIT_FSIZE, ulimit -f): the worker's, or set"
+        " by the bundle's code. Python makes an OSError of it; this was native code, or a signal"
+        " handler was set back.",
+        hints=[
+            Hint(title="see the limit where the worker is started, and raise it there",
+                 command="ulimit -f"),
+            Hint(title="or write less into one file"),
+        ],
+        retryable=False,
+    )  # fmt: skip
+
+
+def _killed(phase: Phase, ended: Exit, stderr: str) -> Finding:
+    known = [size for size in (ended.memory_limit, ended.machine_memory) if size]
+    memory, peak = min(known, default=None), ended.max_rss_bytes
+    filled = memory is not None and peak is not None and peak >= memory * _NEAR
+    whose = "control group" if memory == ended.memory_limit else "machine"
+    counters = (
+        "The kernel's counters show no kill for want of memory."
+        if ended.oom_killed is False
+        else "Whether memory had run out is not known: the kernel does not count here."
+    )
+    if filled and memory is not None and peak is not None:
+        why = f", when it held {size_text(peak)} of the {whose}'s {size_text(memory)}"
+        explanation = (
+            "It had nearly all of the memory, which makes memory the likely reason. Batch systems"
+            f" and daemons (earlyoom, systemd-oomd) kill so ahead of the kernel. {counters}"
+        )
+    else:
+        why = _last_words(stderr)
+        explanation = (
+            "Somebody outside killed it, and a process that is killed so can say nothing. It is"
+            " not known who: a batch system at a limit, a container's stop, or a person."
+            f" {counters}"
+        )
+    return Finding(
+        phase=phase,
+        code=Code.CHILD_CRASHED,
+        summary=f"SIGKILL ended the child {DOING[phase]}{why}",
+        explanation=explanation + _used(ended),
+        hints=[
+            Hint(title="see whether memory ran out", command="dmesg | grep -i 'killed process'"),
+            Hint(title="give the task more memory, or make it smaller")
+            if filled
+            else Hint(title="see whether a batch system or container has a limit on memory or"
+                      " time"),
+        ],
+        retryable=not filled,
+    )  # fmt: skip
+
+
+def _used(ended: Exit) -> str:
+    """What a limit may have been about."""
+    facts = [f"ran for {ended.lifetime_seconds:,.1f} s"]
+    if ended.cpu_seconds is not None:
+        facts.append(f"used {ended.cpu_seconds:,.1f} s of CPU time")
+    if ended.max_rss_bytes is not None:
+        facts.append(f"held at most {size_text(ended.max_rss_bytes)} of memory")
+    return f" It {', '.join(facts)}."
+
+
+def _last_words(stderr: str) -> str:
+    words = last_lines(printable(stderr), 1)
+    return f": {one_line(words[0], 120)}" if words else ""

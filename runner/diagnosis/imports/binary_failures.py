@@ -1,0 +1,287 @@
+"""Recognises why a compiled module cannot be loaded: libraries, symbols, NumPy's ABI, tags."""
+
+import re
+from pathlib import PurePosixPath
+
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.child_places import bundle_argument, declare_hint, exec_command
+from runner.diagnosis.imports.installed_modules import installed_version
+from runner.diagnosis.knowledge.debian_packages import debian_package, is_cuda
+from runner.diagnosis.knowledge.distribution_names import distribution_named
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint
+from runner.diagnosis.report.text import one_line, printable
+from runner.events import Phase
+
+# Lengths are bounded, so that no search in a long message is quadratic.
+_VERSION = re.compile(r"version [`']([A-Z]{1,20}_[0-9.]{1,20})' not found")
+_SYMBOL = re.compile(r"undefined symbol: ([\w@.]{1,300})")
+_NO_NAME = re.compile(r"cannot import name '(\w{1,200})' from '([\w.]{1,200})'")
+_ELSEWHERE = (
+    "invalid ELF header",
+    "wrong ELF class",
+    "cannot open shared object file: Exec format",
+)
+_NUMPY_2 = (
+    "A module that was compiled using NumPy 1.x cannot be run in",
+    "_ARRAY_API not found",
+    "numpy.core.multiarray failed to import",
+    # The size of NumPy 1's, and of NumPy 2's.
+    "numpy.dtype size changed, may indicate binary incompatibility. Expected 96 from C header, got"
+    " 88",
+)
+_NUMPY_ABI = (
+    "numpy.dtype size changed",
+    "numpy.ufunc size changed",
+    "numpy.ndarray size changed",
+    "numpy._core.multiarray failed to import",
+    "module compiled against ABI version",
+    "module compiled against API version",
+)
+
+
+def binary_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    """What an exception says of a compiled module, where it is a cause that is known."""
+    message = exception.message
+    if exception.type in ("ImportError", "OSError"):
+        if found := _VERSION.search(message):
+            return _too_old_system(case, phase, exception, found[1])
+        if any(words in message for words in _ELSEWHERE) or _is_refused(exception):
+            return _built_elsewhere(case, phase, exception)
+        if ": cannot open shared object file" in message:
+            return _missing_library(case, phase, exception)
+        if found := _SYMBOL.search(message):
+            return _undefined_symbol(case, phase, exception, found[1])
+    if any(words in message for words in (*_NUMPY_2, *_NUMPY_ABI)):
+        return _numpy_abi(case, phase, exception)
+    return _other_python(case, phase, exception)
+
+
+def _is_refused(exception: ExceptionInfo) -> bool:
+    """Whether it is the module's own file that "cannot be opened": Python has just found it.
+
+    So glibc says that a library is for another processor, having looked no further.
+    """
+    path = str(exception.attributes.get("path") or "")
+    return bool(path) and exception.message.startswith(f"{path}: cannot open shared object file")
+
+
+def _missing_library(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
+    path = _before(exception.message, ": cannot open shared object file")
+    library = one_line(printable(PurePosixPath(path).name), 80)
+    package = debian_package(library)
+    needed = _needed_by(exception)
+    for_whom = f", which {needed} needs" if needed else ""
+    hints = []
+    if is_cuda(library):
+        explanation = (
+            f"{library} is part of NVIDIA's CUDA, which this machine does not have, or not in this"
+            " version."
+        )
+        hints.append(
+            Hint(title="run on a machine with a GPU's driver and CUDA, or use a CPU-only release")
+        )
+        if needed:
+            hints.append(_upgrade(case, needed))
+    elif package:
+        explanation = f"On Debian and Ubuntu the package {package} brings it."
+        hints.append(
+            Hint(
+                title=f"install {package} on the worker (or in its image)",
+                command=f"apt-get install --no-install-recommends {package}",
+            )
+        )
+    else:
+        explanation = "It is a library of the system, not of Python, so no index brings it by name."
+        hints.append(
+            Hint(
+                title="find the Debian package that has it, and install that on the worker",
+                command=f"apt-file search {library}" if _is_plain(library) else None,
+            )
+        )
+    if needed == "cv2":
+        hints.append(_headless(case))
+    return _finding(phase, f"the shared library {library} is missing{for_whom}", explanation, hints)
+
+
+def _headless(case: Case) -> Hint:
+    title = "or use opencv-python-headless, which needs no display"
+    names = ("opencv-python-headless", "opencv-contrib-python-headless")
+    for text in case.bundle_dependencies:
+        for name in names:
+            plain = name.removesuffix("-headless")
+            if re.match(rf"{plain}(?![\w.-])", text):
+                source = case.environment.requirements_from if case.environment else None
+                file = "requirements.txt" if source == "requirements.txt" else "pyproject.toml"
+                after = name + text.removeprefix(plain)
+                return Hint(title=title, edit=Edit(file=file, before=text, after=after))
+    return declare_hint(case, names[0], title)
+
+
+def _too_old_system(case: Case, phase: Phase, exception: ExceptionInfo, version: str) -> Finding:
+    kind, _, number = version.partition("_")
+    library = {"GLIBC": "glibc", "GLIBCXX": "libstdc++", "CXXABI": "libstdc++"}.get(kind, kind)
+    needed = _package_in(exception.message) or _needed_by(exception) or "a compiled module"
+    hints = [Hint(title="run on a newer Linux release (a newer image)")]
+    if needed != "a compiled module":
+        hints.append(
+            Hint(
+                title=f"or build {needed} on this machine, or take an older release of it",
+                command=exec_command(case, "--fresh-venv"),
+            )
+        )
+    return _finding(
+        phase,
+        f"{needed} was built for a newer Linux: it needs {version}, and this {library} has not"
+        " got it",
+        f"It was compiled against {library} with {kind} {number} or later; what this system has is"
+        " older.",
+        hints,
+    )
+
+
+def _built_elsewhere(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
+    needed = _package_in(exception.message) or _needed_by(exception) or "a compiled module"
+    return _finding(
+        phase,
+        f"{needed} was built for another kind of machine or operating system",
+        f"The loader says: {one_line(printable(exception.message), 160)}",
+        [
+            Hint(
+                title="install it anew for this machine; do not copy an environment between"
+                " machines, or compiled files into the bundle",
+                command=exec_command(case, "--fresh-venv"),
+            )
+        ],
+    )
+
+
+def _undefined_symbol(case: Case, phase: Phase, exception: ExceptionInfo, symbol: str) -> Finding:
+    package = _package_in(exception.message) or _needed_by(exception)
+    shown = one_line(printable(symbol), 60)
+    if symbol.startswith(("Py", "_Py")):
+        why = "The symbol is Python's own: the file was compiled for another Python."
+    elif "c10" in symbol or "torch" in symbol:
+        why = "The symbol is PyTorch's: the file was compiled against another release of it."
+    else:
+        why = "The file was compiled against another release of a library than the one loaded."
+    hint = (
+        _upgrade(case, package)
+        if package
+        else Hint(title="build it anew", command=exec_command(case, "--fresh-venv"))
+    )
+    what = package or "a compiled module"
+    return _finding(phase, f"{what} does not fit what it is linked with: no symbol {shown}", why,
+                    [hint])  # fmt: skip
+
+
+def _numpy_abi(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
+    package = _needed_by(exception, but="numpy")
+    what = package or "a compiled module"
+    version = installed_version(case, "numpy")
+    two = any(words in exception.message for words in _NUMPY_2)
+    if version is not None and version.startswith("1."):
+        # Whatever is older than what a module was compiled for says the same as NumPy 2.
+        built_for = "a newer NumPy"
+        hints = [
+            Hint(
+                title="take a newer NumPy",
+                command=f"uv lock --project {bundle_argument(case)} --upgrade-package numpy",
+            )
+        ]
+    else:
+        built_for = "NumPy 1" if two else "another NumPy"
+        hints = [declare_hint(case, "numpy<2", "keep to NumPy 1: numpy<2")]
+        if package:
+            hints.insert(0, _upgrade(case, package))
+    installed = f"NumPy {version}" if version else "the NumPy that is installed"
+    return _finding(
+        phase,
+        f"{what} was compiled for {built_for} and cannot use {installed}",
+        "Compiled modules depend on NumPy's binary interface (ABI), which NumPy 2 changed."
+        f" NumPy says: {one_line(printable(exception.message), 160)}",
+        hints,
+    )
+
+
+def _other_python(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    """A compiled module that is there, and tagged for another Python (PEP 3149)."""
+    if exception.type == "ModuleNotFoundError":
+        name = str(exception.attributes.get("name") or "")
+    elif exception.type == "ImportError" and (found := _NO_NAME.search(exception.message)):
+        name = f"{found[2]}.{found[1]}"
+    else:
+        return None
+    python = case.child.python if case.child else None
+    if not name or python is None:
+        return None
+    stem = "/" + name.replace(".", "/") + "."
+    compiled = [
+        file
+        for file in (*case.bundle_files, *case.installed)
+        if stem in f"/{file}" and file.endswith((".so", ".pyd"))
+    ]
+    tags = [PurePosixPath(file).name.split(".")[1:-1] for file in compiled]
+    ours = [[python.soabi], ["abi3"], []]
+    if not compiled or any(tag in ours for tag in tags):
+        return None
+    package, file = name.partition(".")[0], compiled[0]
+    # cpython-311-aarch64-linux-gnu: the Python, then the machine.
+    same_python = tags[0][:1] and tags[0][0].split("-")[:2] == (python.soabi or "").split("-")[:2]
+    another = "kind of machine" if same_python else "Python"
+    bundled = file in case.bundle_files
+    hint = (
+        Hint(title=f"build {PurePosixPath(file).name} for {python.soabi}, or make it a dependency")
+        if bundled
+        else Hint(
+            title=f"install {package} anew for this Python",
+            command=exec_command(case, "--fresh-venv"),
+        )
+    )
+    return _finding(
+        phase,
+        f"{name} was compiled for another {another}: {one_line(file, 120)}",
+        f"{python.implementation} {python.version} here loads only files tagged {python.soabi}.",
+        [hint],
+    )
+
+
+def _finding(phase: Phase, summary: str, explanation: str, hints: list[Hint]) -> Finding:
+    return Finding(
+        phase=phase,
+        code=Code.IMPORT_FAILED,
+        summary=summary,
+        explanation=explanation,
+        hints=hints,
+    )
+
+
+def _upgrade(case: Case, package: str) -> Hint:
+    return Hint(
+        title=f"upgrade {package} to a release that fits",
+        command=f"uv lock --project {bundle_argument(case)} --upgrade-package"
+        f" {distribution_named(package)}",
+    )
+
+
+def _before(message: str, words: str) -> str:
+    """The word before some others."""
+    before = message.partition(words)[0].split()
+    return before[-1] if before else ""
+
+
+def _needed_by(exception: ExceptionInfo, but: str = "") -> str | None:
+    """The installed package in whose code the exception came up, innermost first."""
+    files = [frame.file for frame in reversed(exception.traceback)]
+    packages = (_package_in(file) for file in files)
+    return next((package for package in packages if package and package != but), None)
+
+
+def _package_in(text: str) -> str | None:
+    """The package of the first path into site-packages in a text."""
+    found = re.search(r"site-packages/([\w-]{1,100})", text)
+    return found[1].removesuffix("_libs") if found else None
+
+
+def _is_plain(name: str) -> bool:
+    return re.fullmatch(r"[\w.+-]{1,80}", name) is not None

@@ -1,0 +1,265 @@
+"""Recognises what a module that Python does not find is missing from: the index, the bundle, a
+distribution that is installed, what is declared for elsewhere."""
+
+import difflib
+import re
+from pathlib import PurePosixPath
+
+from msgspec import Struct
+from packaging.requirements import InvalidRequirement, Requirement
+
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.child_places import (
+    bundle_argument,
+    declare_hint,
+    declaring_file,
+    exec_command,
+    place_of,
+    short_path,
+    telling_frame,
+)
+from runner.diagnosis.imports.bundle_modules import importable_file
+from runner.diagnosis.imports.import_errors import missing_module, missing_name
+from runner.diagnosis.imports.installed_modules import installed_version, is_installed
+from runner.diagnosis.knowledge.distribution_names import (
+    distribution_of,
+    modules_named_otherwise,
+    same_distribution,
+    why_this_distribution,
+)
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint
+from runner.diagnosis.report.text import one_line
+from runner.events import Phase
+
+_EXTRA = re.compile(r"""extra == "([^"]{1,100})\"""")
+_GROUP = re.compile(r""""([^"]{1,100})" in dependency_groups""")
+_IMPORT = re.compile(
+    r"\s*(?:from\s+([\w.]{1,200})\s+import\s+\(?\s*(\w{1,100})?|import\s+([\w.]{1,200}))"
+)
+
+
+class _Missing(Struct, frozen=True):
+    """A module that is not found."""
+
+    name: str
+    """As Python says it: the first part of it that is not there."""
+    asked: str
+    """As the code says it, which may be longer: ``google.cloud.storage``."""
+
+    @property
+    def top(self) -> str:
+        return self.name.partition(".")[0]
+
+    @property
+    def distribution(self) -> str:
+        return distribution_of(self.asked) or self.top
+
+
+def missing_module_finding(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    """Why a module is not found; ``None`` where the exception does not say that one is not."""
+    missing = _missing(exception)
+    if missing is None:
+        return None
+    return (
+        _not_in_bundles_package(case, phase, exception, missing)
+        or _declared_for_elsewhere(case, phase, missing)
+        or _not_in_what_is_installed(case, phase, exception, missing)
+        or _not_installed(case, phase, exception, missing)
+    )
+
+
+def _missing(exception: ExceptionInfo) -> _Missing | None:
+    name = missing_module(exception)
+    if name is not None:
+        return _Missing(name, _asked(exception, name))
+    # In a package that distributions share (PEP 420), Python misses a name and not a module.
+    pair = missing_name(exception)
+    if pair is not None and exception.type == "ImportError":
+        name = ".".join(pair)
+        if distribution_of(name) not in (None, distribution_of(pair[0])):
+            return _Missing(name, name)
+    return None
+
+
+def _asked(exception: ExceptionInfo, name: str) -> str:
+    """The whole of what the line asks for: of ``google.cloud``, Python only misses ``google``."""
+    text = exception.traceback[-1].text if exception.traceback else None
+    found = _IMPORT.match(text or "")
+    if found is None:
+        return name
+    asked = f"{found[1]}.{found[2]}" if found[1] and found[2] else found[1] or found[3] or ""
+    return asked if asked.startswith(f"{name}.") else name
+
+
+def _not_in_bundles_package(
+    case: Case, phase: Phase, exception: ExceptionInfo, missing: _Missing
+) -> Finding | None:
+    """A package of the bundle has no such module."""
+    file = importable_file(case, missing.top)
+    if file is None or missing.name == missing.top:
+        return None
+    where = place_of(case, telling_frame(case, exception))
+    folder = PurePosixPath(file).parent
+    package = (folder.parent / missing.name.rpartition(".")[0].replace(".", "/")).as_posix()
+    if not file.endswith("/__init__.py"):
+        package = folder.as_posix()
+    beside = [
+        PurePosixPath(other).stem
+        for other in case.bundle_files
+        if other.endswith(".py") and PurePosixPath(other).parent.as_posix() == package
+    ]
+    wanted = missing.name.rpartition(".")[2]
+    close = difflib.get_close_matches(wanted[:100], beside[:1000], n=1)
+    corrected = f"{missing.name.rpartition('.')[0]}.{close[0]}" if close else ""
+    hint = (
+        Hint(title=f"did you mean {corrected}?")
+        if close
+        else Hint(title=f"add {wanted}.py to the bundle, or correct the import in {where or file}")
+    )
+    return Finding(
+        phase=phase,
+        code=Code.MODULE_NOT_FOUND,
+        summary=f"{where or 'the bundle'} imports {missing.name!r}, which the bundle's own"
+        f" {missing.top} has not",
+        explanation=f"`{missing.top}` is {file} of the bundle.",
+        hints=[hint],
+    )
+
+
+def _declared_for_elsewhere(case: Case, phase: Phase, missing: _Missing) -> Finding | None:
+    """A dependency that is declared with a marker (PEP 508) which does not hold here."""
+    declared = []
+    for text in case.bundle_dependencies:
+        try:
+            requirement = Requirement(text)
+        except (InvalidRequirement, RecursionError):
+            continue
+        if _is_for(requirement.name, missing):
+            declared.append(requirement)
+    # One without a marker is installed: its module has another name, or it is damaged.
+    if not declared or any(requirement.marker is None for requirement in declared):
+        return None
+    name = declared[0].name
+    if installed_version(case, name) is not None:
+        return None
+    markers = " / ".join(str(requirement.marker) for requirement in declared)
+    plain = f"{name}{_extras(declared[0])}{declared[0].specifier}"
+    if extra := _EXTRA.search(markers):
+        of, why = f"in the extra {extra[1]!r} only", "Extras are not installed for tasks"
+    elif group := _GROUP.search(markers):
+        of = f"in the dependency group {group[1]!r} only"
+        why = "Dependency groups are for development, and are not installed for tasks"
+    else:
+        return Finding(
+            phase=phase,
+            code=Code.MODULE_NOT_FOUND,
+            summary=f"{name!r} is declared for other environments only: {one_line(markers, 100)}",
+            explanation="Its marker does not hold for this platform and this Python, so it was not"
+            f" installed; the code imports {missing.name!r} all the same.",
+            hints=[
+                Hint(
+                    title="declare it without the marker, or guard the import in the same way",
+                    edit=Edit(file=declaring_file(case), before=str(declared[0]), after=plain),
+                )
+            ],
+        )
+    return Finding(
+        phase=phase,
+        code=Code.MODULE_NOT_FOUND,
+        summary=f"{name!r} is declared {of}, and the bundle's code imports {missing.name!r}",
+        explanation=f"{why}: what the code needs to run is among [project] dependencies.",
+        hints=[declare_hint(case, plain, "declare it there")],
+    )
+
+
+def _is_for(requirement: str, missing: _Missing) -> bool:
+    return any(same_distribution(requirement, name) for name in (missing.distribution, missing.top))
+
+
+def _extras(requirement: Requirement) -> str:
+    return f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+
+
+def _not_in_what_is_installed(
+    case: Case, phase: Phase, exception: ExceptionInfo, missing: _Missing
+) -> Finding | None:
+    """The distribution is there, and the module is not."""
+    name = missing.distribution
+    version = installed_version(case, name)
+    if version is None:
+        return None
+    frame = telling_frame(case, exception)
+    where = place_of(case, frame) or "the bundle"
+    modules = [module for module in modules_named_otherwise(name) if is_installed(case, module)]
+    if modules and frame is not None and not is_installed(case, missing.top):
+        return Finding(
+            phase=phase,
+            code=Code.MODULE_NOT_FOUND,
+            summary=f"{where} imports {missing.name!r}; what {name} brings is called {modules[0]}",
+            explanation=f"{name} {version} is installed. A distribution's name on the index is not"
+            " always its module's.",
+            hints=[
+                Hint(
+                    title=f"import {' or '.join(modules)}",
+                    edit=Edit(
+                        file=short_path(case, frame.file),
+                        before=one_line(frame.text, 160) if frame.text else None,
+                        after=f"import {modules[0]}",
+                    ),
+                )
+            ],
+        )
+    hints = [
+        Hint(
+            title=f"take a newer {name}, if a newer one has it",
+            command=f"uv lock --project {bundle_argument(case)} --upgrade-package {name}",
+        ),
+        declare_hint(case, f"{name}<{version}", "or an older one, if it had it"),
+    ]
+    if not is_installed(case, missing.top):
+        hints = [
+            Hint(
+                title=f"install {name} anew: files of it are missing, or it brings another module",
+                command=exec_command(case, "--fresh-venv"),
+            )
+        ]
+    return Finding(
+        phase=phase,
+        code=Code.MODULE_NOT_FOUND,
+        summary=f"{where} imports {missing.name!r}, which {name} {version}, that is installed, has"
+        " not",
+        explanation=f"The environment has {name} {version}, and there is no {missing.name} in it:"
+        " another release has it, or calls it otherwise.",
+        hints=hints,
+    )
+
+
+def _not_installed(
+    case: Case, phase: Phase, exception: ExceptionInfo, missing: _Missing
+) -> Finding:
+    frame = telling_frame(case, exception)
+    where = place_of(case, frame) or "the bundle"
+    source = case.environment.requirements_from if case.environment else None
+    name = missing.distribution
+    explanation = (
+        f"The environment holds what {source or 'the bundle'} declares and nothing else, and"
+        f" {missing.top!r} does not come with it."
+    )
+    if distribution_of(missing.asked) is None:
+        explanation += " (The package on the index may have another name than the module.)"
+    else:
+        explanation += f" On the package index, {missing.asked} is called {name}."
+        explanation += why_this_distribution(name)
+    hints = [declare_hint(case, name, f"add {name} to the dependencies")]
+    if frame is not None and "site-packages" in exception.traceback[-1].file:
+        library = short_path(case, exception.traceback[-1].file).partition("/")[0]
+        explanation += f" It is {library} that imports it, and does not bring it by itself."
+    return Finding(
+        phase=phase,
+        code=Code.MODULE_NOT_FOUND,
+        summary=f"{where} imports {missing.name!r}, which is not installed in the bundle's"
+        " environment",
+        explanation=explanation,
+        hints=hints,
+    )

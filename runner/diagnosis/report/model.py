@@ -1,0 +1,180 @@
+"""The diagnostic report: one tree of structs, encoded as JSON with these very names (DESIGN 5).
+
+What is not known is ``None``, never invented. The names are a contract: fields are added, not
+renamed.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec import Struct, field
+
+from runner.diagnosis.report.codes import Code
+from runner.events import Outcome, Phase
+
+SCHEMA: Literal["modelops-runner/diagnostic-report/1"] = "modelops-runner/diagnostic-report/1"
+
+
+class Edit(Struct, frozen=True):
+    """A change to make by hand: in ``file``, ``before`` (absent: add) becomes ``after``."""
+
+    file: str
+    after: str
+    before: str | None = None
+
+
+class Hint(Struct, frozen=True):
+    title: str
+    command: str | None = None
+    edit: Edit | None = None
+
+
+class BundleInfo(Struct):
+    path: str
+    name: str | None = None
+    version: str | None = None
+    digest: str | None = None
+    requires_python: str | None = None
+    entry_point: str | None = None
+    """The wire function, as declared or as the child loaded it."""
+
+
+class WorkerInfo(Struct):
+    python: str
+    implementation: str
+    platform: str
+    hostname: str
+    runner_version: str
+    uv_version: str | None = None
+
+
+class FoundInterpreter(Struct, frozen=True):
+    path: str
+    version: str | None
+    usable: bool
+    """Whether it runs and the bundle accepts it."""
+    reason: str | None = None
+    """Why it is not usable."""
+
+
+class InterpreterInfo(Struct):
+    requested: str | None = None
+    """What ``--python`` asked for."""
+    accepted: str | None = None
+    """What the bundle accepts, as a PEP 440 specifier."""
+    found: list[FoundInterpreter] = field(default_factory=list)
+    chosen: str | None = None
+
+
+class EnvironmentInfo(Struct):
+    path: str | None = None
+    key: str | None = None
+    reused: bool | None = None
+    requirements_from: str | None = None
+    """The file that its dependencies come from: uv.lock, pyproject.toml, requirements.txt."""
+    site: list[str] = field(default_factory=list)
+    """The folders beside the venv in which the bundle itself is installed."""
+
+
+class PythonInfo(Struct, frozen=True):
+    """What a child's ``hello`` said of its Python."""
+
+    implementation: str
+    version: str
+    executable: str
+    prefix: str
+    platform: str
+    soabi: str | None = None
+
+
+class ChildInfo(Struct):
+    argv: list[str]
+    pid: int | None = None
+    cwd: str | None = None
+    python: PythonInfo | None = None
+    protocol: int | None = None
+    exit_code: int | None = None
+    signal: str | None = None
+    max_rss_bytes: int | None = None
+    cpu_seconds: float | None = None
+    lifetime_seconds: float | None = None
+    memory_limit_bytes: int | None = None
+    """What it may hold, with all that it starts, as its caller or its bundle says."""
+
+
+class Frame(Struct, frozen=True):
+    file: str
+    line: int | None
+    function: str
+    text: str | None = None
+    repeated: int = 0
+    """How many more times it stood there in a row: a recursion."""
+
+
+class ExceptionInfo(Struct, frozen=True):
+    type: str
+    message: str
+    module: str | None = None
+    notes: list[str] = field(default_factory=list)
+    traceback: list[Frame] = field(default_factory=list)
+    frames_omitted: int = 0
+    """How many calls were left out of the middle of a long traceback."""
+    attributes: dict[str, str | int | None] = field(default_factory=dict)
+    """What Python says of it beyond the message: ``name`` of a missing module, ``lineno``."""
+    cause: ExceptionInfo | None = None
+    causes_omitted: int = 0
+    """How many were left out, of a long chain, between this one and its ``cause``."""
+    exceptions: list[ExceptionInfo] = field(default_factory=list)
+    """The members of an exception group (PEP 654), the first ones of many."""
+
+
+class Excerpt(Struct, frozen=True):
+    """The head and the tail of a stream."""
+
+    text: str
+    total_bytes: int
+    truncated: bool
+
+
+class UvRun(Struct, frozen=True):
+    argv: list[str]
+    exit_code: int | None
+    stderr: str
+
+
+class Evidence(Struct):
+    stderr: Excerpt | None = None
+    stdout: Excerpt | None = None
+    wire_noise: Excerpt | None = None
+    uv: UvRun | None = None
+
+
+class PhaseTiming(Struct, frozen=True):
+    phase: Phase
+    started_at: float
+    """Seconds since the run began."""
+    seconds: float
+    outcome: Outcome
+
+
+class Report(Struct, kw_only=True):
+    schema: Literal["modelops-runner/diagnostic-report/1"] = SCHEMA
+    id: str
+    created_at: str
+    """ISO 8601, UTC."""
+    phase: Phase
+    code: Code
+    summary: str
+    """One line."""
+    explanation: str
+    retryable: bool
+    hints: list[Hint] = field(default_factory=list)
+    bundle: BundleInfo | None = None
+    worker: WorkerInfo | None = None
+    interpreter: InterpreterInfo | None = None
+    environment: EnvironmentInfo | None = None
+    child: ChildInfo | None = None
+    exception: ExceptionInfo | None = None
+    evidence: Evidence = field(default_factory=Evidence)
+    timeline: list[PhaseTiming] = field(default_factory=list)

@@ -1,0 +1,113 @@
+"""What comes from a child is untrusted: bounded when it is kept, harmless when it is shown."""
+
+import codecs
+import re
+
+from runner.diagnosis.report.model import Excerpt
+
+HEAD_BYTES = 16 * 1024
+TAIL_BYTES = 48 * 1024
+
+# Colours and other attributes (ECMA-48 SGR) mean nothing once the rest of a terminal's language is
+# taken away: dropped whole, where every other control character is shown.
+_SGR = re.compile("\x1b\\[[0-9;:]*m")
+_UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f"  # C0 but tab and newline, DEL, C1
+    "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"  # bidirectional controls (UAX 9)
+    "\u2028\u2029\ufff9-\ufffb"  # line and paragraph separators, interlinear annotation
+    "\ud800-\udfff]"  # lone surrogates: not encodable
+)
+
+
+class Capture:
+    """Keeps the head and the tail of a stream, however long it is.
+
+    >>> capture = Capture()
+    >>> capture.feed(b"hello")
+    >>> capture.excerpt().text
+    'hello'
+    """
+
+    def __init__(self, head_bytes: int = HEAD_BYTES, tail_bytes: int = TAIL_BYTES) -> None:
+        self.total_bytes = 0
+        self._head_bytes = head_bytes
+        self._tail_bytes = tail_bytes
+        self._head = bytearray()
+        self._tail = bytearray()
+
+    def feed(self, data: bytes) -> None:
+        self.total_bytes += len(data)
+        room = self._head_bytes - len(self._head)
+        if room > 0:
+            self._head += data[:room]
+            data = data[room:]
+        self._tail += data
+        # Cut at twice the size, so that many small pieces do not each move the whole tail.
+        if len(self._tail) > 2 * self._tail_bytes:
+            del self._tail[: -self._tail_bytes]
+
+    def skip(self, count: int) -> None:
+        """Count bytes that are not at hand; the head must be full, and a whole tail follow."""
+        self.total_bytes += count
+
+    def excerpt(self) -> Excerpt:
+        """What was kept, with the number of bytes left out said where they are missing."""
+        tail = bytes(self._tail[-self._tail_bytes :])
+        left_out = self.total_bytes - len(self._head) - len(tail)
+        if left_out == 0:
+            text = decode(bytes(self._head) + tail)
+        else:
+            text = (
+                f"{decode(bytes(self._head))}\n[... {left_out} bytes left out ...]\n{decode(tail)}"
+            )
+        return Excerpt(text=text, total_bytes=self.total_bytes, truncated=left_out > 0)
+
+
+def decode(data: bytes) -> str:
+    """UTF-8 where it is, ``\\xff`` where it is not."""
+    return data.decode("utf-8", "backslashreplace")
+
+
+def printable(text: str) -> str:
+    """The text with nothing in it that a terminal would obey, or that hides what it says.
+
+    Carriage returns become line ends, as progress bars mean them; colours go; any other control
+    character, bidirectional override or lone surrogate is shown as its escape.
+    """
+    text = _SGR.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+    return _UNPRINTABLE.sub(lambda match: _escape(match.group()), text)
+
+
+def _escape(character: str) -> str:
+    number = ord(character)
+    return f"\\x{number:02x}" if number < 0x100 else f"\\u{number:04x}"
+
+
+def last_lines(text: str, count: int) -> list[str]:
+    """The last ``count`` lines that are not blank."""
+    return [line for line in text.splitlines() if line.strip()][-count:]
+
+
+def one_line(text: str, width: int = 200) -> str:
+    """The text on one line, cut to ``width`` characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def size_text(size: int) -> str:
+    """A number of bytes for people: ``64 MiB``."""
+    for unit, factor in (("GiB", 1 << 30), ("MiB", 1 << 20), ("KiB", 1 << 10)):
+        # MiB up to 10 GiB, where a tenth of a GiB still matters.
+        if size >= factor * (10 if unit == "GiB" else 1):
+            return f"{size / factor:,.0f} {unit}"
+    return f"{size} bytes"
+
+
+class LineDecoder:
+    """Decodes a stream of bytes that may be cut within a character."""
+
+    def __init__(self) -> None:
+        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+
+    def feed(self, data: bytes, *, final: bool = False) -> str:
+        return printable(self._decoder.decode(data, final))

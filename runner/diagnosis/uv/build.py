@@ -1,0 +1,205 @@
+"""Why a build failed: the telling lines of what its backend wrote (PEP 517).
+
+A build backend writes whatever its tools write. Only what has one known cause is named; else the
+exception, or the first error, speaks for itself.
+"""
+
+import re
+import shlex
+
+from packaging.utils import canonicalize_name
+
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.text import one_line
+from runner.diagnosis.uv.build_advice import advice
+from runner.diagnosis.uv.error import UvError, UvFailure, without_drawing
+from runner.diagnosis.uv.python import minors_of, own_python_finding, python_conflict
+from runner.events import Phase
+
+_FAILED = re.compile(
+    r"^Failed to (?:download and )?build:? `([A-Za-z0-9][\w.-]*)((?:==([\w.+!]+))?)", re.MULTILINE
+)
+_ABOUT_A_BUILD = re.compile(r"build|metadata|pyproject\.toml|setup\.py|wheel", re.IGNORECASE)
+_TRACEBACK = "Traceback (most recent call last):"
+# The exception only says that a command failed; what the command wrote says why.
+_COMMAND_FAILED = re.compile(r"CalledProcessError|CompileError|LinkError|BackendUnavailable")
+# Below what says that something was not found, a tool goes on about what it did then.
+_NOT_FOUND = re.compile(
+    r"was not found in the pkg-config search path|Could not find (?:the compiler|a package config)"
+    r"|Could NOT find |No CMAKE_\w+_COMPILER could be found|Compatibility with CMake"
+)
+_COMPILER_ERROR = re.compile(
+    r":\d+:(?:\d+:)? (?:fatal )?error: |: ERROR: |^CMake Error|cannot find -l|undefined reference"
+    r"|^\S+\.pyx:\d+:\d+: "
+)
+_ERROR_LINE = re.compile(r"error: (?!command )|^\s*Caused by: ", re.IGNORECASE)
+# As numba and llvmlite guard their setup.py: "only versions >=3.8,<3.12 are supported"; or in the
+# words of each author: "needs Python 3.13 or newer", "Python version >= 3.13 required".
+_GUARDS = [
+    re.compile(r"only versions (?P<spec>[<>=!~\d.,* ]+?) are supported"),
+    re.compile(
+        r"(?:requires?|needs?) (?:at least )?(?:a )?python(?: version)? *"
+        r"(?P<spec>[<>=]{0,2} ?3\.\d+)",
+        re.IGNORECASE,
+    ),
+    re.compile(
+        r"python(?: version)? *(?P<spec>[<>=]{0,2} ?3\.\d+)(?:\.\d+)?"
+        r"(?: or (?:newer|later|higher|above|greater)|\+)? (?:is )?(?:required|needed)",
+        re.IGNORECASE,
+    ),
+]
+# What is not the reason in the line that has it: that it is an error; what hatchling adds.
+_NO_REASON = re.compile(r"^(?:error|Caused by): | using the following heuristics: \S+$")
+_SIGNAL = re.compile(r"failed \(signal: \d+ \((SIG\w+)\)\)")
+_NO_PROJECT = re.compile(r"`([^`]+)` does not appear to be a Python project")
+# An exception's line, not indented and not a part of a wrapped frame.
+_EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?::|$)")
+_REASON_LINES = 6
+_LAST_LINES = 15
+
+
+def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | None:
+    """The finding where a build failed: the bundle's own, or a dependency's."""
+    if folder := _NO_PROJECT.search(error.said):
+        return _no_project(failure, error, folder.group(1))
+    failed = _FAILED.search(error.said)
+    if failed is None and not (failure.step == "bundle" and _ABOUT_A_BUILD.search(error.said)):
+        return None
+    name = failed.group(1) if failed else failure.bundle_name
+    version = failed.group(3) if failed else None
+    own = failure.step == "bundle" or canonicalize_name(name) == canonicalize_name(
+        failure.bundle_name
+    )
+    reason = _reason(error)
+    included = [hint for hint in error.hints if " was included because " in hint]
+    if not own and (asking := _requirement_for(failure, name)) is not None:
+        included.append(f"{failure.file} of {failure.bundle_name} asks for {asking}.")
+    explanation = "\n".join([*included, *(reason or error.messages)])
+    package = f"{name} {version}" if version else name
+    if (accepted := _guard(failure, " ".join(reason))) is not None:
+        if own:
+            return own_python_finding(case, failure, accepted, explanation)
+        return python_conflict(
+            case,
+            failure,
+            name,
+            f"{package} supports Python {accepted}, and this is Python {failure.python_version}",
+            explanation,
+            minors_of(accepted),
+            _requirement_for(failure, name),
+        )
+    retryable = None
+    if killed := _SIGNAL.search(error.said):
+        retryable = killed.group(1) == "SIGKILL"
+        reason = reason or [f"{killed.group(1)} ended its build"]
+    why = _summary_of(reason or error.messages[-1:])
+    what = "the bundle's own build failed" if own else f"{package} could not be built from source"
+    hints = advice(case, failure, name, own, "\n".join(reason or error.messages), error.said)
+    if retryable:
+        hints.append(Hint(title="see whether memory ran out: the kernel ends what takes too much",
+                          command="dmesg | grep -i 'out of memory'"))  # fmt: skip
+    hints += [Hint(title=one_line(hint)) for hint in error.hints if "Did you mean" in hint]
+    if not own:
+        minor = ".".join(failure.python_version.split(".")[:2])
+        hints.append(
+            Hint(title=f"{'or a' if hints else 'a'}sk for a version of {name} that has a wheel for"
+                 f" Python {minor}: then nothing is built")
+        )  # fmt: skip
+    elif not hints:
+        hints.append(
+            Hint(
+                title="build it by hand, and see what the backend says",
+                command=f"uv build --wheel -o /tmp {shlex.quote(failure.bundle_path)}",
+            )
+        )
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.BUNDLE_BUILD_FAILED if own else Code.DEPENDENCY_BUILD_FAILED,
+        summary=f"{what}: {why}",
+        explanation=explanation,
+        hints=hints,
+        retryable=retryable,
+    )
+
+
+def _no_project(failure: UvFailure, error: UvError, folder: str) -> Finding:
+    """What was to be built has nothing that says how."""
+    name = folder.removeprefix(failure.bundle_path).strip("/") or "the bundle itself"
+    hints = [Hint(title=f"add a pyproject.toml to {name}, with a [project] table (PEP 621)")]
+    if name == "the bundle itself":
+        hints = [
+            Hint(title=f"take the line that asks for it out of {failure.file}: a task runs in the"
+                 " bundle's folder, and its modules are found there")
+        ]  # fmt: skip
+    elif "/git-v" in folder:
+        name = "what was fetched from git"
+        hints = [Hint(title="name the folder of the project: #subdirectory=FOLDER after the URL")]
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.DEPENDENCY_BUILD_FAILED,
+        summary=f"{name} is not a Python project: it has neither pyproject.toml nor setup.py",
+        explanation=f"{failure.requirements_from} asks for it to be installed.\n{error.said}",
+        hints=hints,
+    )
+
+
+def _summary_of(reason: list[str]) -> str:
+    """The line that is enough by itself, without what only says that it is an error."""
+    first, *more = reason or ["it said nothing"]
+    if first.endswith(":") and more:
+        first += f" {more[0].strip()}"
+    return one_line(_NO_REASON.sub("", first.strip()), 140)
+
+
+def _guard(failure: UvFailure, words: str) -> str | None:
+    """The Pythons that a build says it takes, where this is none of them."""
+    for pattern in _GUARDS:
+        if guard := pattern.search(words):
+            spec = guard.group("spec").replace(" ", "")
+            spec = spec if spec[0] in "<>=!~" else f">={spec}"
+            minor = ".".join(failure.python_version.split(".")[:2])
+            accepted = minors_of(spec)
+            if accepted and minor not in accepted:
+                return spec
+    return None
+
+
+def _requirement_for(failure: UvFailure, name: str) -> str | None:
+    """The bundle's own requirement for a package, as written."""
+    for text in failure.dependencies:
+        found = re.match(r"[A-Za-z0-9][\w.-]*", text)
+        if found and canonicalize_name(found.group()) == canonicalize_name(name):
+            return text
+    return None
+
+
+def _reason(error: UvError) -> list[str]:
+    """The lines that say why, the first being enough by itself; empty if there are none such."""
+    lines = [line for line in error.output if line.strip()]
+    raised = _exception(lines)
+    if raised and not _COMMAND_FAILED.search(raised[0]):
+        return raised
+    for pattern in (_NOT_FOUND, _COMPILER_ERROR, _ERROR_LINE):
+        for position, line in enumerate(lines):
+            if pattern.search(line):
+                found = lines[position : position + _REASON_LINES]
+                return found[: found.index(_TRACEBACK)] if _TRACEBACK in found else found
+    if not raised and error.messages and "TOML parse error" in error.messages[-1]:
+        return [without_drawing(error.messages[-1])]
+    if not raised and lines:
+        # A build that ends by itself says why last.
+        return [lines[-1].strip(), *lines[-_LAST_LINES:-1]]
+    return raised
+
+
+def _exception(lines: list[str]) -> list[str]:
+    """The last traceback's exception: its line, and those that go on after it."""
+    if _TRACEBACK not in lines:
+        return []
+    last = len(lines) - 1 - lines[::-1].index(_TRACEBACK)
+    for position in range(last + 1, len(lines)):
+        if _EXCEPTION.match(lines[position]):
+            return lines[position : position + _REASON_LINES]
+    return []

@@ -1,0 +1,305 @@
+"""What to do about the causes that many builds share."""
+
+import re
+import shlex
+
+from runner.diagnosis.case import Case
+from runner.diagnosis.imports.bundle_modules import importable_file
+from runner.diagnosis.knowledge.distribution_names import distribution_named, distribution_of
+from runner.diagnosis.knowledge.newer_syntax import is_older
+from runner.diagnosis.knowledge.stdlib_changes import REMOVED_MODULES, REMOVED_NAMES, Change
+from runner.diagnosis.report.model import Edit, Hint
+from runner.diagnosis.uv.development_files import chosen_by, development_package, tool_package
+from runner.diagnosis.uv.error import UvFailure
+from runner.diagnosis.uv.python import minors_of, python_hints
+
+_TOOL_MISSING = re.compile(
+    r"No such file or directory: '(?:[^']*/)?([\w.+-]+)'$"
+    r"|command '(?:[^']*/)?([\w.+-]+)' failed: No such file"
+    r"|Unknown compiler\(s\): \[\['?([\w.+-]+)"
+    r"|\b(CMake|ninja|cargo|rustc?|swig)\b (?:is )?(?:not found|must be installed)"
+    r"|can't find (Rust) compiler",
+    re.MULTILINE | re.IGNORECASE,
+)
+_COMPILER_MISSING = re.compile(
+    r"Could not find the compiler specified in the environment variable (\w+)"
+    r"|No CMAKE_(\w+)_COMPILER could be found|CMAKE_(\w+)_COMPILER not set"
+)
+_COMPILERS = {"C": "gcc", "CC": "gcc", "CXX": "g++", "FC": "gfortran", "Fortran": "gfortran"}
+_HEADER_MISSING = re.compile(
+    r"fatal error: '?([\w./+-]+\.h\w*)'?(?: file not found|: No such file)"
+)
+_LIBRARY_MISSING = re.compile(
+    r"cannot find -l([\w.+-]+)"
+    r"|Package '?([\w.+-]+?)'?(?:, required by '[^']*',)? (?:was )?not found"
+    r'|Dependency "([\w.+-]+)" not found'
+    r'|package configuration file provided by "([\w.+-]+)"'
+    r"|Could NOT find ([\w.+-]+)"
+)
+_MODULE_MISSING = re.compile(r"No module named '([\w.]+)")
+_NAME_MISSING = re.compile(
+    r"module '([\w.]+)' has no attribute '(\w+)'|cannot import name '()(\w+)' from '([\w.]+)'"
+)
+_PYTHON_2 = re.compile(r"Missing parentheses in call to 'print'|use_2to3 is invalid")
+_NOTHING_TO_SHIP = {
+    "Unable to determine which files to ship": "hatchling",
+    "discovered in a flat-layout": "setuptools",
+    "Expected a Python module at": "uv_build",
+    "No file/folder found for package": "poetry-core",
+    "No file/folder found for module": "flit",
+}
+_FILE_MISSING = re.compile(
+    r"Readme file does not exist: (\S+)|Description file (\S+) does not exist"
+    r"|License file does not exist: (\S+)|failed to open file `([^`]+)`"
+)
+
+
+def advice(
+    case: Case, failure: UvFailure, name: str, own: bool, words: str, said: str
+) -> list[Hint]:
+    """What cures a build, best first; empty where its cause is not one that many share.
+
+    :param name: what was built.
+    :param own: whether that is the bundle itself.
+    :param words: what the build said of its failure.
+    :param said: what uv did.
+    """
+    if "Failed to extract archive" in said:
+        return [Hint(title="its archive is damaged: fetch it anew",
+                     command=f"uv cache clean {shlex.quote(name)}")]  # fmt: skip
+    return (
+        _system(failure, own, words)
+        or _removed_from_python(case, failure, name, own, words)
+        or _module_missing(case, failure, name, own, words, said)
+        or (_of_the_bundle(case, failure, words) if own else [])
+    )
+
+
+def _system(failure: UvFailure, own: bool, words: str) -> list[Hint]:
+    """A tool, a header or a library of the machine."""
+    minor = ".".join(failure.python_version.split(".")[:2])
+    if "pg_config executable not found" in words:
+        return [
+            Hint(
+                title="ask for psycopg2-binary in place of psycopg2, or install PostgreSQL's"
+                " development files (libpq-dev on Debian)"
+            )
+        ]
+    if header := _HEADER_MISSING.search(words):
+        wanted = header.group(1)
+        if wanted == "Python.h":
+            return [
+                Hint(title=f"install the C headers of Python {minor} (python{minor}-dev on Debian)")
+            ]
+        if wanted.startswith("numpy/"):
+            return [
+                Hint(
+                    title="tell the compiler where NumPy's headers are: in setup.py,"
+                    " include_dirs=[numpy.get_include()]"
+                    if own
+                    else "its setup.py does not say where NumPy's headers are: build it with"
+                    " CFLAGS=-I and what numpy.get_include() gives"
+                )
+            ]
+        return [_development_files(f"the library of {wanted}", wanted)]
+    if tool := _TOOL_MISSING.search(words):
+        return [_tool(next(filter(None, tool.groups())))]
+    if compiler := _COMPILER_MISSING.search(words):
+        return [_tool(_COMPILERS.get(next(filter(None, compiler.groups())), "a compiler"))]
+    if library := _LIBRARY_MISSING.search(words):
+        wanted = next(filter(None, library.groups()))
+        written = f"lib{wanted}" if library.group(1) else wanted
+        return [_development_files(written, wanted)]
+    return []
+
+
+def _development_files(what: str, name: str) -> Hint:
+    package = development_package(name)
+    on_debian = f" ({package} on Debian)" if package else ""
+    return Hint(title=f"install the development files of {what}{on_debian}")
+
+
+def _tool(tool: str) -> Hint:
+    if tool.lower().startswith("rust"):
+        return Hint(title="install Rust, which the build runs (rustc and cargo on Debian)")
+    package, variable = tool_package(tool), chosen_by(tool)
+    on_debian = f" ({package} on Debian)" if package else ""
+    choose = f", or choose another by {variable}" if variable else ""
+    return Hint(title=f"install {tool}, which the build runs{on_debian}{choose}")
+
+
+def _removed_from_python(
+    case: Case, failure: UvFailure, name: str, own: bool, words: str
+) -> list[Hint]:
+    """What the build imports is not in this Python any more."""
+    if _PYTHON_2.search(words):
+        return [
+            Hint(title="port it: its build is written for Python 2")
+            if own
+            else Hint(title=f"ask for a newer version of {name}: this one is for Python 2")
+        ]
+    if "No module named 'numpy.distutils" in words:
+        what, change = "numpy.distutils", Change("3.12", "another build backend")
+    elif (found := _removed(words)) is not None:
+        what, change = found
+    else:
+        return []
+    if is_older(failure.python_version, change.version):
+        return []
+    minors = minors_of(f"<{change.version}")
+    gone = f"{what} left Python in {change.version}"
+    if own:
+        instead = "setuptools" if what == "distutils" else change.instead or change.package
+        if instead:
+            port = Hint(title=f"use {instead} in its place: {gone}")
+        else:
+            port = Hint(title=f"let the build do without it: {gone}")
+        return [port, *python_hints(case, failure, minors, first=False)]
+    hints = python_hints(case, failure, minors)
+    ask = "or ask" if hints else "ask"
+    return [*hints, Hint(title=f"{ask} for a newer version of {name}: {gone}")]
+
+
+def _removed(words: str) -> tuple[str, Change] | None:
+    if module := _MODULE_MISSING.search(words):
+        parts = module.group(1).split(".")[:4]
+        for count in range(len(parts), 0, -1):
+            name = ".".join(parts[:count])
+            if name in REMOVED_MODULES:
+                return name, REMOVED_MODULES[name]
+    if missing := _NAME_MISSING.search(words):
+        of, name = missing.group(1) or missing.group(5), missing.group(2) or missing.group(4)
+        if (of, name) in REMOVED_NAMES:
+            return f"{of}.{name}", REMOVED_NAMES[of, name]
+    return None
+
+
+def _module_missing(
+    case: Case, failure: UvFailure, name: str, own: bool, words: str, said: str
+) -> list[Hint]:
+    module = _MODULE_MISSING.search(words)
+    if module is None:
+        return []
+    in_pyproject = failure.file == "pyproject.toml"
+    settings, table = ("pyproject.toml", "tool.uv.") if in_pyproject else ("uv.toml", "")
+    missing = module.group(1)
+    top = missing.partition(".")[0]
+    if top == "pkg_resources":
+        after = 'build-constraint-dependencies = ["setuptools<82"]'
+        edit = (
+            Edit(file="pyproject.toml", after='[build-system]\nrequires = ["setuptools<82"]')
+            if own
+            else Edit(file=settings, after=f"[tool.uv]\n{after}" if in_pyproject else after)
+        )
+        return [Hint(title="build with a setuptools that still has pkg_resources", edit=edit)]
+    if own and (file := importable_file(case, top)) is not None:
+        return [
+            Hint(
+                title=f"let the build see {file}: it does not look for modules in the bundle's"
+                " folder",
+                edit=Edit(
+                    file="pyproject.toml",
+                    after='[build-system]\nrequires = ["setuptools"]\n'
+                    'build-backend = "setuptools.build_meta:__legacy__"',
+                ),
+            )
+        ]
+    needed = _distribution(missing, said)
+    if own:
+        return [
+            Hint(
+                title=f"name {needed}, which brings {missing}, among what the build needs"
+                if needed != missing
+                else f"name what provides {missing} among what the build needs",
+                edit=Edit(file="pyproject.toml", after=f'[build-system]\nrequires = ["{needed}"]'),
+            )
+        ]
+    return [
+        Hint(
+            title=f"{name} does not say that its build needs {needed}: say it in its place",
+            edit=Edit(
+                file=settings, after=f'[{table}extra-build-dependencies]\n{name} = ["{needed}"]'
+            ),
+        )
+    ]
+
+
+def _distribution(module: str, said: str) -> str:
+    """Python names the top of what is missing only; uv names the build backend in full."""
+    backend = re.search(rf"Call to `({re.escape(module)}\.[\w.]+?)[.:]\w+` failed", said)
+    full = distribution_of(backend.group(1)) if backend else None
+    return full or distribution_named(module)
+
+
+def _of_the_bundle(case: Case, failure: UvFailure, words: str) -> list[Hint]:
+    """What its author has to say in pyproject.toml, or to add to the bundle."""
+    if "unable to detect version" in words:
+        table = "tool.hatch.version" if "version from source" in words else "tool.setuptools_scm"
+        key = "fallback-version" if table == "tool.hatch.version" else "fallback_version"
+        return [
+            Hint(
+                title="give a version for where there is no git history: a bundle is built from"
+                " its files, and .git is not one of them",
+                edit=Edit(file="pyproject.toml", after=f'[{table}]\n{key} = "0.1.0"'),
+            )
+        ]
+    if missing := _FILE_MISSING.search(words):
+        file = next(filter(None, missing.groups())).removeprefix(f"{failure.bundle_path}/")
+        return [Hint(title=f"add {file} to the bundle, or take it out of pyproject.toml")]
+    if script := re.search(r"invalid console script: '([^']+)'", words):
+        return [
+            Hint(title=f"name a function of a module in [project.scripts]: {script.group(1)}:main")
+        ]
+    backend = next((who for said, who in _NOTHING_TO_SHIP.items() if said in words), None)
+    return [] if backend is None else _say_what_to_ship(case, backend)
+
+
+def _say_what_to_ship(case: Case, backend: str) -> list[Hint]:
+    modules = _modules(case)
+    names = [name.removesuffix(".py") for name in modules]
+    packages = [name for name in modules if not name.endswith(".py")]
+    hints = []
+    if modules:
+        listed = ", ".join(f'"{name}"' for name in modules)
+        after = {
+            "hatchling": f"[tool.hatch.build.targets.wheel]\nonly-include = [{listed}]",
+            "uv_build": f'[tool.uv.build-backend]\nmodule-name = "{names[0]}"\nmodule-root = ""',
+            "poetry-core": "[tool.poetry]\npackages = ["
+            + ", ".join(f'{{ include = "{name}" }}' for name in modules)
+            + "]",
+            "flit": f'[tool.flit.module]\nname = "{names[0]}"',
+        }.get(backend)
+        if backend == "setuptools" and packages:
+            listed = ", ".join(f'"{name}*"' for name in packages)
+            after = f"[tool.setuptools.packages.find]\ninclude = [{listed}]"
+        elif backend == "setuptools":
+            listed = ", ".join(f'"{name}"' for name in names)
+            after = f"[tool.setuptools]\npy-modules = [{listed}]"
+        if after:
+            hints.append(
+                Hint(
+                    title="say which modules are to be installed",
+                    edit=Edit(file="pyproject.toml", after=after),
+                )
+            )
+    hints.append(
+        Hint(
+            title=f"{'or, if' if hints else 'if'} its code need not be installed, have only its"
+            " dependencies installed: a task runs in the bundle's folder",
+            edit=Edit(file="pyproject.toml", after="[tool.uv]\npackage = false"),
+        )
+    )
+    return hints
+
+
+def _modules(case: Case, most: int = 8) -> list[str]:
+    """The bundle's packages and modules at its top, as far as they are code to install."""
+    packages = {
+        file.removesuffix("/__init__.py")
+        for file in case.bundle_files
+        if file.endswith("/__init__.py") and file.count("/") == 1
+    }
+    plain = {file for file in case.bundle_files if file.endswith(".py") and "/" not in file}
+    found = sorted(packages - {"tests", "test", "docs"})
+    found += sorted(plain - {"setup.py", "hatch_build.py", "conftest.py"})
+    return [name for name in found if re.fullmatch(r"\w+(?:\.py)?", name)][:most]

@@ -1,0 +1,211 @@
+"""What came between uv and where packages are: a package index, a URL, a git repository."""
+
+import re
+import shlex
+from urllib.parse import urlsplit
+
+from runner.diagnosis.case import Finding
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Edit, Hint
+from runner.diagnosis.uv.error import UvError, UvFailure
+from runner.events import Phase
+
+_URL = re.compile(r"\b(?:https?|git|ssh)://[^\s`'\")]+")
+_ASKING = re.compile(
+    r"Failed to fetch|error sending request|error decoding response|unexpected JSON"
+    r"|HTTP status|request or response body error|`Content-Type`"
+)
+_UNAUTHORIZED = re.compile(r"\b(401 Unauthorized|403 Forbidden)")
+_GIT_UNAUTHORIZED = re.compile(
+    r"could not read Username|Authentication failed|Permission denied \(publickey"
+    r"|returned error: 40[13]"
+)
+_GIT_MISSING = re.compile(
+    r"does not appear to be a git repository|[Rr]epository '?\S* ?not found"
+    r"|couldn't find remote ref|not our ref"
+)
+_GIT_URL = re.compile(r"git fetch [^'\n]*'([^']+)'")
+_GIT_REVISION = re.compile(r"failed to fetch (?:branch or tag|tag|branch|commit) `([^`]+)`")
+_NO_GIT = re.compile(r"Git executable not found|cannot find binary path")
+
+_PROXY = "the proxy between did not let it through"
+# What happened, and whether it may pass by itself.
+_REASONS = [
+    (re.compile(r"lookup address|[Cc]ould not resolve host|dns error"),
+     "its name cannot be resolved", True),
+    (re.compile(r"407 Proxy"), _PROXY, False),
+    (re.compile(r"tunnel error"), _PROXY, True),
+    (re.compile(r"InvalidContentType|wrong version number"),
+     "it does not speak TLS, which its URL asks for", False),
+    (re.compile(r"certificate"), "its TLS certificate is not trusted", False),
+    (re.compile(r"timed out"), "it did not answer in time", True),
+    (re.compile(r"refused|Couldn't connect to server"), "it refused the connection", True),
+    (re.compile(r"Network is unreachable|No route to host"), "no network leads to it", True),
+    (re.compile(r"(?:\(|status: )(429|5\d\d) ?([^)\n]*)"), r"it answered \1 \2", True),
+    (re.compile(r"end of file before message length|unexpected EOF|connection closed before"),
+     "its answer broke off", True),
+    (re.compile(r"returned error: (5\d\d)"), r"it answered \1", True),
+    (re.compile(r"(?:\(|status: )(4\d\d) ?([^)\n]*)"), r"it answered \1 \2", False),
+    (re.compile(r"unexpected JSON|`Content-Type`"),
+     "what it answers is not what an index answers", False),
+]  # fmt: skip
+
+
+def index_finding(failure: UvFailure, error: UvError) -> Finding | None:
+    """The finding where what was asked over the network did not answer, or refused to."""
+    said = "\n".join([error.said, *error.output]) if "Git operation" in error.said else error.said
+    hinted = "\n".join(error.hints)
+    if _UNAUTHORIZED.search(hinted) or (_ASKING.search(said) and _UNAUTHORIZED.search(said)):
+        refusal = _UNAUTHORIZED.search(f"{hinted}\n{said}")
+        assert refusal is not None
+        return _unauthorized(f"{hinted}\n{said}", refusal.group(1))
+    if "network was disabled" in hinted:
+        return _finding(
+            Code.INDEX_UNREACHABLE,
+            "uv may not use the network, and a package is not in its cache",
+            f"{error.said}\n{hinted}",
+            Hint(title="allow it the network", command="unset UV_OFFLINE"),
+            Hint(title="or build once where there is a network, with the same UV_CACHE_DIR"),
+            retryable=False,
+        )
+    if "Git operation" in said:
+        return _git(said)
+    if not _ASKING.search(said):
+        return None
+    if "404 Not Found" in said:
+        url = _url(said)
+        return _finding(
+            Code.DEPENDENCY_NOT_FOUND, f"there is nothing at {url}", said, _gone(failure, said, url)
+        )
+    see = Hint(title="see whether it can be reached from here", command=f"curl -I {_url(said)}")
+    return _unreachable(said, see)
+
+
+def _gone(failure: UvFailure, said: str, url: str) -> Hint:
+    """What to do about a file that is not where its URL says; who says it decides."""
+    if failure.requirements_from == "uv.lock":
+        return Hint(
+            title="uv.lock names a file that is gone: lock anew",
+            command=f"uv lock --upgrade --project {shlex.quote(failure.bundle_path)}",
+        )
+    if f" @ {url}" in said:
+        return Hint(title=f"correct the URL in {failure.file}")
+    return Hint(title="the package index lists this file and has it not: ask for another version")
+
+
+def _unreachable(said: str, see: Hint) -> Finding:
+    why, retryable = "the request failed", True
+    for pattern, reason, passes in _REASONS:
+        if found := pattern.search(said):
+            why, retryable = found.expand(reason).strip(), passes
+            break
+    hints = [see]
+    if why == _PROXY:
+        hints.insert(0, Hint(title="see what HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name",
+                             command="env | grep -i _proxy"))  # fmt: skip
+    elif "not speak TLS" in why:
+        hints.insert(
+            0, Hint(title="if it is meant to have none, its URL begins with http, not https")
+        )
+    elif "certificate" in why:
+        hints = [
+            Hint(title="if it is your organisation's own certificate, use the system's trust store",
+                 command="export UV_SYSTEM_CERTS=1"),
+            Hint(title="or name the file that has it", command="export SSL_CERT_FILE=/a/file.pem"),
+        ]  # fmt: skip
+    elif why.startswith("it answered") and retryable:
+        hints.insert(0, Hint(title="run it again later: the fault is the server's"))
+    elif retryable:
+        hints.append(
+            Hint(title="behind a proxy, name it", command="export HTTPS_PROXY=http://proxy.example")
+        )
+    return _finding(
+        Code.INDEX_UNREACHABLE,
+        f"{_place(said)} cannot be used: {why}",
+        said,
+        *hints,
+        retryable=retryable,
+    )
+
+
+def _unauthorized(text: str, refusal: str) -> Finding:
+    host = _host(text)
+    return _finding(
+        Code.INDEX_UNAUTHORIZED,
+        f"the package index at {host} wants other credentials: {refusal}",
+        text.strip(),
+        Hint(
+            title="give uv the credentials",
+            edit=Edit(file="~/.netrc", after=f"machine {host.partition(':')[0]} login USER"
+                      " password PASSWORD"),
+        ),
+        Hint(title="or see that the index's URL is the right one"),
+    )  # fmt: skip
+
+
+def _git(said: str) -> Finding:
+    fetched = _GIT_URL.search(said)
+    url = _without_credentials(fetched.group(1)) if fetched else _url(said)
+    see = Hint(title="see what git says by itself", command=f"git ls-remote {url}")
+    if _NO_GIT.search(said):
+        return _finding(
+            Code.ENVIRONMENT_FAILED,
+            f"git is not installed, and {url} is a git repository",
+            said,
+            Hint(title="install git (git on Debian)"),
+            Hint(title="or name a release of it on a package index, which needs no git"),
+        )
+    if _GIT_UNAUTHORIZED.search(said):
+        return _finding(
+            Code.INDEX_UNAUTHORIZED,
+            f"git has no access to {url}",
+            said,
+            see,
+            Hint(
+                title="give git the credentials: a key for ssh, or a credential helper",
+                command="git config --global credential.helper store",
+            ),
+        )
+    if _GIT_MISSING.search(said):
+        revision = _GIT_REVISION.search(said)
+        return _finding(
+            Code.DEPENDENCY_NOT_FOUND,
+            f"there is no revision {revision.group(1)} in {url}"
+            if revision
+            else f"there is no git repository at {url}",
+            said,
+            see,
+        )
+    return _unreachable(said, see)
+
+
+def _finding(
+    code: Code, summary: str, explanation: str, *hints: Hint, retryable: bool | None = None
+) -> Finding:
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=code,
+        summary=summary,
+        explanation=explanation,
+        hints=list(hints),
+        retryable=retryable,
+    )
+
+
+def _url(said: str) -> str:
+    """The URL that was asked, without credentials: a summary is shown everywhere."""
+    found = _URL.search(said) or re.search(r"file://[^\s`']+", said)
+    return _without_credentials(found.group()) if found else "the package index"
+
+
+def _without_credentials(url: str) -> str:
+    return re.sub(r"//[^/@]*@", "//", url)
+
+
+def _host(said: str) -> str:
+    return urlsplit(_url(said)).netloc or "the package index"
+
+
+def _place(said: str) -> str:
+    host = _host(said)
+    return f"the package index at {host}" if "/simple/" in said else host

@@ -1,0 +1,201 @@
+"""A dependency that does not take the interpreter: what can be done about it."""
+
+import re
+import shlex
+from collections.abc import Sequence
+
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.version import Version
+
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Edit, Hint
+from runner.diagnosis.uv.error import UvFailure
+from runner.events import Phase
+
+_MINORS = [f"3.{minor}" for minor in range(7, 30)]
+_SYS_PLATFORMS = {"win": "win32", "win32": "win32", "macosx": "darwin", "manylinux": "linux"}
+_WHEEL_TAG = re.compile(r"`cp(\d)(\d+)\w*`")
+
+
+def minors_of(specifier: str) -> list[str]:
+    """The minor versions of Python that a specifier accepts some patch of; none if it is none."""
+    try:
+        accepted = SpecifierSet(specifier)
+    except InvalidSpecifier:  # what uv or a build quotes; what a `.python-version` says
+        return []
+    return [
+        minor
+        for minor in _MINORS
+        if any(accepted.contains(f"{minor}.{patch}") for patch in range(30))
+    ]
+
+
+def minors_of_wheels(hints: Sequence[str]) -> list[str]:
+    """The minor versions that uv names when it found wheels for other Pythons only."""
+    tags = " ".join(hint.rpartition("with the following Python")[2] for hint in hints)
+    found = {f"{major}.{minor}" for major, minor in _WHEEL_TAG.findall(tags)}
+    return sorted(found, key=Version)
+
+
+def python_conflict(
+    case: Case,
+    failure: UvFailure,
+    name: str,
+    summary: str,
+    explanation: str,
+    minors: Sequence[str],
+    written: str | None = None,
+) -> Finding:
+    """The finding, with hints that name a Python that would do.
+
+    :param name: the dependency.
+    :param minors: what it takes; empty where that is not known.
+    :param written: the bundle's requirement for it, as written, where it is the bundle's own.
+    """
+    current = Version(failure.python_version)
+    hints = python_hints(case, failure, minors)
+    newer = not minors or Version(minors[-1]) < current
+    hints.append(
+        Hint(
+            title=f"{'or a' if hints else 'a'}sk for {'a newer' if newer else 'an older'} version"
+            f" of {name}, one that takes Python {current.major}.{current.minor}",
+            edit=_other_version(failure, written, newer),
+        )
+    )
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.DEPENDENCY_PYTHON_CONFLICT,
+        summary=summary,
+        explanation=explanation,
+        hints=hints,
+    )
+
+
+def own_python_finding(
+    case: Case, failure: UvFailure, wanted: str, explanation: str = ""
+) -> Finding:
+    """It is the bundle's own build, not its readable metadata, that asks for another Python.
+
+    :param wanted: the Pythons that the build takes, as a specifier.
+    """
+    requested = case.interpreter.requested if case.interpreter else None
+    minors = minors_of(wanted)
+    accepted = minors_of(case.bundle.requires_python or "" if case.bundle else "")
+    hints = python_hints(case, failure, minors)[:1]
+    if not hints and minors and not set(minors) & set(accepted):
+        hints = [Hint(title="requires-python and the build exclude each other: correct one")]
+    written = case.bundle.requires_python if case.bundle else None
+    hints.append(
+        Hint(
+            title="say it where it can be read, and every worker chooses by it",
+            edit=Edit(
+                file="pyproject.toml",
+                before=None if written is None else f'requires-python = "{written}"',
+                after=f'requires-python = "{wanted}"',
+            ),
+        )
+    )
+    return Finding(
+        phase=Phase.INTERPRETER,
+        code=Code.PYTHON_POLICY_CONFLICT if requested else Code.PYTHON_UNSATISFIED,
+        summary=f"{failure.bundle_name} itself needs Python {wanted}, and the interpreter chosen is"
+        f" Python {failure.python_version}",
+        explanation="Interpreters are chosen by [project] requires-python in pyproject.toml, before"
+        " anything is built. What setup.py or a build backend says is known too late."
+        + (f"\n{explanation}" if explanation else ""),
+        hints=hints,
+    )
+
+
+def python_hints(
+    case: Case, failure: UvFailure, minors: Sequence[str], *, first: bool = True
+) -> list[Hint]:
+    """How to run on another Python, one of ``minors`` that the bundle accepts too, if there is one.
+
+    :param first: whether no other hint comes before these.
+    """
+    target = _nearest(minors, Version(failure.python_version), case)
+    if target is None:
+        return []
+    return [
+        Hint(
+            title=f"{'' if first else 'or '}run it on Python {target}",
+            command=f"modelops-runner exec {shlex.quote(failure.bundle_path)} --python {target}",
+        ),
+        Hint(title="or say so in the bundle, for every worker", edit=_edit(case, failure, target)),
+    ]
+
+
+def platform_conflict(
+    failure: UvFailure, requirement: str, summary: str, uv_hints: Sequence[str]
+) -> Finding:
+    """The finding where a dependency has wheels, and none for this machine.
+
+    :param requirement: such as ``pywin32==306``.
+    """
+    tags = re.findall(r"`([a-z]\w+?)(?:_\w+|\d+)?`", " ".join(
+        hint.rpartition("following platforms")[2] for hint in uv_hints
+    ))  # fmt: skip
+    platforms = sorted({_SYS_PLATFORMS[tag] for tag in tags if tag in _SYS_PLATFORMS})
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.DEPENDENCY_PYTHON_CONFLICT,
+        summary=summary,
+        explanation="\n".join(
+            [f"{failure.file} asks for it, or something that it asks for does.", *uv_hints]
+        ),
+        hints=[
+            Hint(
+                title="if the bundle works without it here, say where it is needed",
+                edit=Edit(
+                    file=failure.file,
+                    before=requirement,
+                    after=f"{requirement}; sys_platform == '{platforms[0]}'",
+                )
+                if len(platforms) == 1
+                else None,
+            ),
+            Hint(title="or run the bundle on a platform that it has wheels for"),
+        ],
+    )
+
+
+def _nearest(minors: Sequence[str], current: Version, case: Case) -> str | None:
+    """The minor version nearest to the current one that the bundle accepts too."""
+    accepted = minors_of(case.bundle.requires_python or "" if case.bundle else "")
+    suitable = [minor for minor in minors if minor in accepted]
+    return min(suitable, key=lambda minor: abs(Version(minor).minor - current.minor), default=None)
+
+
+def _edit(case: Case, failure: UvFailure, target: str) -> Edit:
+    if failure.file == "requirements.txt":
+        return Edit(file=".python-version", after=target)
+    written = case.bundle.requires_python if case.bundle else None
+    clauses = [clause.strip() for clause in (written or "").split(",") if clause.strip()]
+    if Version(target) > Version(failure.python_version):
+        kept = [clause for clause in clauses if clause[0] in "<!"]
+        clauses = [f">={target}", *kept]
+    else:
+        clauses = [
+            *(clause for clause in clauses if clause[0] != "<"),
+            f"<3.{Version(target).minor + 1}",
+        ]
+    return Edit(
+        file="pyproject.toml",
+        before=None if written is None else f'requires-python = "{written}"',
+        after=f'requires-python = "{",".join(clauses)}"',
+    )
+
+
+def _other_version(failure: UvFailure, written: str | None, newer: bool) -> Edit | None:
+    """How to let uv choose another version, where exactly one was asked for."""
+    pinned = re.fullmatch(r"([\w.\[\],-]+?)\s*==\s*([\w.]+)", written or "")
+    if pinned is None:
+        return None
+    name, version = pinned.groups()
+    return Edit(
+        file=failure.file,
+        before=written,
+        after=f"{name}>{version}" if newer else f"{name}<{version}",
+    )

@@ -1,0 +1,327 @@
+"""Why uv found no set of versions that suits: its derivation, read for the root cause."""
+
+import re
+
+import msgspec
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.knowledge.distribution_names import (
+    distribution_meant_by,
+    why_this_distribution,
+)
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Edit, Hint
+from runner.diagnosis.uv.derivation import (
+    ANY,
+    EACH,
+    WHO,
+    Edge,
+    disjoint,
+    edges_of,
+    lowest,
+    name_of,
+    spec_of,
+    wanted_by,
+)
+from runner.diagnosis.uv.error import UvError, UvFailure
+from runner.diagnosis.uv.python import (
+    minors_of,
+    minors_of_wheels,
+    own_python_finding,
+    platform_conflict,
+    python_conflict,
+)
+from runner.events import Phase
+
+_MISSING = re.compile(rf"({ANY}) was not found in the (?:package registry|provided)")
+_NO_VERSION = re.compile(rf"there (?:is no version|are no versions) of ({ANY})")
+_ONLY = re.compile(rf"only ({EACH}) (?:is|are) available")
+_NO_WHEEL = re.compile(
+    rf"({WHO}) ha(?:s|ve) no (?:usable wheels|wheels with a matching (Python|platform)[\w ]* tag)"
+)
+_UNREADABLE = re.compile(rf"({EACH}) has (an invalid package format|in\w+ metadata)")
+_BUILT = re.compile(r"Failed to .*build:? `([\w.-]+)")
+_BUILD_REQUIREMENTS = re.compile(r"No solution found when resolving: ")
+
+
+def resolution_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | None:
+    """The finding where uv could not resolve the requirements."""
+    if "No solution found" not in error.said:
+        return None
+    proof = re.sub(r"\{[^}]*\}", "", " ".join(error.messages[-1].split()))
+    proof = re.sub(r"\brequires Python (?=[<>=!~])", "requires Python", proof)
+    edges = edges_of(proof, failure)
+    quoted = f"uv says: {_tail(error.messages[-1])}"
+    built = _BUILT.search(error.said) if _BUILD_REQUIREMENTS.search(error.said) else None
+    own = built is None or _same(built.group(1), failure.bundle_name)
+    if built is not None:
+        # What asks is not the bundle, but [build-system] requires, of it or of a dependency.
+        failure = msgspec.structs.replace(
+            failure, bundle_name=f"the build of {built.group(1)}", dependencies=()
+        )
+    finding = (
+        _not_found(failure, error, proof, edges)
+        or _conflict(case, failure, edges)
+        or _python_conflict(case, failure, error, proof, edges)
+        or _unreadable_package(failure, proof, edges)
+        or _no_version(failure, proof, edges)
+        or Finding(
+            phase=Phase.ENVIRONMENT,
+            code=Code.DEPENDENCY_CONFLICT,
+            summary=f"no set of versions satisfies what {failure.bundle_name} needs",
+            hints=[Hint(title=f"relax the requirements in {failure.file}")],
+        )
+    )
+    finding.explanation = f"{finding.explanation}\n{quoted}".strip()
+    if built is not None and not own:
+        for hint in error.hints:
+            if " was included because " in hint and hint not in finding.explanation:
+                finding.explanation = f"{hint}\n{finding.explanation}"
+        finding.hints = [hint for hint in finding.hints if _is_the_bundles(hint)]
+        again = "or ask" if finding.hints else "ask"
+        finding.hints.append(
+            Hint(title=f"{again} for another version of {built.group(1)}, or one that has a wheel")
+        )
+    return finding
+
+
+def _same(one: str, other: str) -> bool:
+    return canonicalize_name(one) == canonicalize_name(other)
+
+
+def _is_the_bundles(hint: Hint) -> bool:
+    """Whether it can be done in the bundle: what a dependency's pyproject.toml says cannot."""
+    if hint.edit is None:
+        return hint.command is not None
+    return hint.edit.before is None or hint.edit.before.startswith("requires-python")
+
+
+def _not_found(failure: UvFailure, error: UvError, proof: str, edges: list[Edge]) -> Finding | None:
+    missing = _MISSING.search(proof)
+    if missing is None:
+        return None
+    name = name_of(missing.group(1))
+    hint = Hint(title=f"correct the name {name} in {failure.file}, or remove it")
+    if _BUILD_REQUIREMENTS.search(error.said):
+        built = _BUILT.search(error.said)
+        needed = f"which the build of {built.group(1) if built else 'a package'} needs, "
+        hint = Hint(title=f"correct the name {name} in [build-system] requires, or remove it")
+        wanted = None
+    else:
+        wanted = wanted_by(name, edges)
+        needed = ""
+        if wanted is not None and not wanted.root:
+            needed = f"which {wanted.who} needs, "
+            hint = Hint(title=f"ask for another version of {name_of(wanted.who)}")
+        elif wanted is not None and (meant := distribution_meant_by(name)) is not None:
+            hint = Hint(
+                title=f"{name} is what it is imported as: the index has it as {meant}"
+                + why_this_distribution(meant),
+                edit=Edit(
+                    file=failure.file, before=written_requirement(failure, wanted), after=meant
+                ),
+            )
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.DEPENDENCY_NOT_FOUND,
+        summary=f"{name}, {needed}is not in the package index"
+        if needed
+        else f"there is no package {name} in the package index",
+        explanation="" if wanted is None else _asks(wanted, failure),
+        hints=[
+            hint,
+            _other_index(failure),
+            Hint(title="or see which index uv is told to ask", command="env | grep ^UV_"),
+        ],
+    )
+
+
+def _other_index(failure: UvFailure) -> Hint:
+    url = "https://index.example/simple"
+    text = (
+        f"--extra-index-url {url}"
+        if failure.file == "requirements.txt"
+        else f'[[tool.uv.index]]\nurl = "{url}"'
+    )
+    return Hint(
+        title="if it is on an index of your own, name that index",
+        edit=Edit(file=failure.file, after=text),
+    )
+
+
+def _conflict(case: Case, failure: UvFailure, edges: list[Edge]) -> Finding | None:
+    pair = disjoint(edges)
+    if pair is None:
+        return None
+    one, other = pair
+    name = failure.bundle_name
+    if one.root and other.root:
+        summary = f"{name} needs both {one.text} and {other.text}"
+    else:
+        summary = (
+            f"{one.who} needs {one.text}, and {name if other.root else other.who} needs"
+            f" {other.text}"
+        )
+    hints = []
+    if other.root and not one.root and len(one.specs) == 1:
+        written = written_requirement(failure, other)
+        hints.append(
+            Hint(
+                title=f"ask for what {one.who} can use",
+                edit=Edit(file=failure.file, before=written, after=one.text),
+            )
+        )
+    if one.root:
+        hints.append(Hint(title=f"keep one of the two in {failure.file}"))
+    for edge in pair:
+        if not edge.root:
+            ask = "or ask" if hints else "ask"
+            title = f"{ask} for a version of {name_of(edge.who)} that takes another {edge.name}"
+            hints.append(Hint(title=title))
+    asks = [_asks(wanted_by(name_of(edge.who), edges), failure) for edge in pair if not edge.root]
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.DEPENDENCY_CONFLICT,
+        summary=summary,
+        explanation=" ".join(asks).strip(),
+        hints=hints,
+    )
+
+
+def _python_conflict(
+    case: Case, failure: UvFailure, error: UvError, proof: str, edges: list[Edge]
+) -> Finding | None:
+    pythons = [edge for edge in edges if edge.name == "Python"]
+    if wheel := _NO_WHEEL.search(proof):
+        who = wheel.group(1)
+        who = who if re.fullmatch(EACH, who) else name_of(who.removeprefix("all of: "))
+        minors = minors_of_wheels(error.hints)
+        if wheel.group(2) == "platform":
+            return platform_conflict(
+                failure, who, f"{who} has no wheel for this platform", error.hints
+            )
+        summary = f"{who} has no wheel for Python {failure.python_version}"
+        if minors:
+            summary += f", only for {', '.join(minors)}"
+    elif pythons := [edge for edge in pythons if _refuses(edge, failure.python_version)]:
+        # Of many versions, the one that wants least is nearest to what would work.
+        edge = min(pythons, key=lambda edge: lowest(edge.specs[0]))
+        if edge.root:
+            return own_python_finding(case, failure, edge.specs[0])
+        who = edge.who
+        minors = minors_of(edge.specs[0])
+        summary = f"{who} needs Python {edge.specs[0]}, and this is Python {failure.python_version}"
+    else:
+        return None
+    wanted = wanted_by(name_of(who), edges)
+    finding = python_conflict(
+        case,
+        failure,
+        name_of(who),
+        summary,
+        "\n".join([_asks(wanted, failure), *error.hints]).strip(),
+        minors,
+        written_requirement(failure, wanted) if wanted and wanted.root else None,
+    )
+    if any("from source is disabled" in hint for hint in error.hints):
+        title = (
+            f"or let uv build {name_of(who)}: [tool.uv] no-build or UV_NO_BUILD keeps it from that"
+        )
+        finding.hints.append(Hint(title=title))
+    return finding
+
+
+def _refuses(edge: Edge, python_version: str) -> bool:
+    return not any(SpecifierSet(spec).contains(python_version, True) for spec in edge.specs)
+
+
+def _unreadable_package(failure: UvFailure, proof: str, edges: list[Edge]) -> Finding | None:
+    found = _UNREADABLE.search(proof)
+    if found is None:
+        return None
+    who, what = found.groups()
+    if what == "inconsistent metadata":
+        what = "metadata with another name or version than its file says"
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.ENVIRONMENT_FAILED,
+        summary=f"{who} is there, and cannot be used: it has {what}",
+        explanation=_asks(wanted_by(name_of(who), edges), failure),
+        hints=[
+            Hint(title=f"ask for another version of {name_of(who)}, or tell who publishes it"),
+            Hint(title="or fetch it anew", command=f"uv cache clean {name_of(who)}"),
+        ],
+    )
+
+
+def _no_version(failure: UvFailure, proof: str, edges: list[Edge]) -> Finding | None:
+    found = _NO_VERSION.search(proof)
+    available = None
+    if found is not None:
+        wanted_text = found.group(1)
+        wanted = wanted_by(name_of(wanted_text), edges)
+    else:
+        for only in _ONLY.finditer(proof):
+            wanted = wanted_by(name_of(only.group(1)), edges)
+            if wanted is not None and wanted.specs[0]:
+                available, wanted_text = only.group(1), wanted.text
+                break
+        else:
+            return None
+    name = name_of(wanted_text)
+    who = "" if wanted is None or wanted.root else f", which {wanted.who} needs"
+    there_is = f"; there is {available}" if available else ""
+    if not spec_of(wanted_text) and available is None:
+        hint = Hint(title="see that uv asks the index you mean, which UV_DEFAULT_INDEX, UV_INDEX or"
+                    f" uv.toml name: it answers, and not with files of {name}")  # fmt: skip
+    elif wanted is None or not wanted.root:
+        hint = Hint(title=f"ask for another version of {name_of(wanted.who) if wanted else name}")
+    else:
+        edit = Edit(
+            file=failure.file,
+            before=written_requirement(failure, wanted),
+            after=available or name,
+        )
+        hint = Hint(title=f"ask for a version of {name} that exists", edit=edit)
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.DEPENDENCY_NOT_FOUND,
+        summary=f"there is no version {wanted_text}{who}{there_is}"
+        if spec_of(wanted_text)
+        else f"the package index has no version of {name}{who}",
+        explanation=_asks(wanted, failure),
+        hints=[hint],
+    )
+
+
+def _asks(edge: Edge | None, failure: UvFailure) -> str:
+    """Where a requirement comes from, as a sentence."""
+    if edge is None:
+        return ""
+    if edge.root:
+        return f"{failure.file} of {failure.bundle_name} asks for {edge.text}."
+    return f"{edge.who} asks for {edge.text}."
+
+
+def written_requirement(failure: UvFailure, edge: Edge) -> str:
+    """The bundle's requirement as its author wrote it, where that is known."""
+    same: list[str] = []
+    for text in failure.dependencies:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            continue
+        if canonicalize_name(requirement.name) == canonicalize_name(edge.name.partition("[")[0]):
+            same.append(text)
+            if requirement.specifier == SpecifierSet(edge.specs[0]):
+                return text
+    return same[0] if len(same) == 1 else edge.text
+
+
+def _tail(message: str, count: int = 6) -> str:
+    """The end of a derivation, which is what concludes."""
+    lines = message.splitlines()
+    return "\n".join(lines if len(lines) <= count else ["[...]", *lines[-count:]])

@@ -1,0 +1,127 @@
+"""Whether a venv of the cache is still what was built, and what it says of itself."""
+
+import os
+from contextlib import ExitStack, suppress
+from datetime import datetime, timezone
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+
+from runner.diagnosis.report.text import one_line
+from runner.environment.cache_key import Base
+from runner.environment.integrity import Damage, damage, looks_changed, packages, write_times
+from runner.environment.store import Manifest, hold, read_manifest
+from runner.environment.uv_run import Uv
+from runner.process.supervisor import spawn
+
+# A Python on a cold network disk takes seconds to start.
+PROBE_SECONDS = 20.0
+
+
+def python_of(venv: Path) -> Path:
+    return venv / "bin" / "python"
+
+
+async def is_whole(
+    venv: Path, uv: Uv, holds: ExitStack, *, upon: Path | None = None, say: bool = False
+) -> bool:
+    """Whether a venv is there as it was built; then it is held.
+
+    :param upon: the venv that it is to stand upon.
+    :param say: say what is wrong with one that is there.
+    """
+    with ExitStack() as mine:
+        held = hold(venv, mine)
+        wrong = await what_is_wrong(venv, uv.base, upon) if held else "it is not finished"
+        if wrong is None:
+            holds.push(mine.pop_all())
+            return True
+    if say and os.path.lexists(venv):
+        uv.case.journal.note(f"{venv} is built again: {wrong}")
+    return False
+
+
+async def what_is_wrong(venv: Path, base: Base, upon: Path | None = None) -> str | None:
+    manifest = read_manifest(venv)
+    if manifest is None:
+        return "its manifest is damaged"
+    if upon is not None and manifest.dependencies != upon.name:
+        return f"it stands upon {manifest.dependencies}, and its dependencies are in {upon.name}"
+    python = python_of(venv)
+    try:
+        stamp = _stamp(python)
+    except OSError as error:
+        return f"its Python is gone: {python}: {error.strerror}"
+    if stamp != manifest.interpreter and (version := await _version_of(python)) != base.version:
+        return f"its Python was {base.version} and is {version} now"
+    if upon is not None or not looks_changed(venv):
+        return None
+    # A copy has times of its own, and is as good.
+    found = await anyio.to_thread.run_sync(damaged, venv, manifest)
+    return str(found) if found else None
+
+
+def damaged(venv: Path, manifest: Manifest) -> Damage:
+    """What is no longer as it was built; where that is nothing, its times are from now on."""
+    found = damage(venv, manifest.packages, manifest.as_built)
+    if not found and manifest.dependencies is None:
+        with suppress(OSError):  # on a disk that is read-only it is looked at each time
+            write_times(venv)
+    return found
+
+
+def _stamp(python: Path) -> tuple[int, int]:
+    status = python.stat()
+    return status.st_size, int(status.st_mtime)
+
+
+async def _version_of(python: Path) -> str:
+    """What an interpreter says its version is; what went wrong, where it does not."""
+    said = bytearray()
+    code = "import platform; print(platform.python_version())"
+    try:
+        async with spawn(
+            [str(python), "-I", "-c", code],
+            env=os.environ,
+            cwd=python.parent,
+            stdout=said.extend,
+            stderr=said.extend,
+        ) as process:
+            with anyio.move_on_after(PROBE_SECONDS):
+                await process.wait()
+    except OSError as error:
+        return f"one that cannot be started ({error.strerror})"
+    return one_line(said.decode("utf-8", "replace"), 100) or "one that does not answer"
+
+
+def new_manifest(
+    uv: Uv,
+    folder: Path,
+    built: Path,
+    *,
+    content: str | None = None,
+    bundle: str | None = None,
+    dependencies: str | None = None,
+) -> Manifest:
+    """What a venv is to say of itself.
+
+    :param folder: where it will be.
+    :param built: where it is.
+    """
+    installed = packages(built)
+    again = dependencies is None and os.path.lexists(folder)
+    # A package may be wrong about its own files, and must not have it built again and again.
+    wrong = damage(built, installed) if again else Damage()
+    return Manifest(
+        key=folder.name,
+        python=uv.base.version,
+        interpreter=_stamp(python_of(built)),
+        requirements_from=uv.source.requirements_from,
+        created_at=datetime.now(timezone.utc).isoformat(timespec="seconds"),
+        packages=installed,
+        content=content,
+        bundle=bundle,
+        dependencies=dependencies,
+        as_built=(*wrong.missing, *wrong.changed, *wrong.added),
+    )

@@ -1,0 +1,129 @@
+"""What the pool's calls have in hand: loans, the children they are of, and what holds these."""
+
+import math
+import time
+from typing import Generic, TypeVar
+
+import anyio
+
+from runner.child.messages import Executed
+from runner.child.session import Session
+from runner.diagnosis.case import Case, Failure
+from runner.diagnosis.report.codes import Code
+from runner.execution.bundle_watch import Stamp
+from runner.execution.prepare import Prepared
+from runner.process.memory_usage import resident
+from runner.result import Result
+from runner.settings import Isolation, Settings
+
+_T = TypeVar("_T")
+
+
+class Held(Generic[_T]):
+    """What a task holds for others, until :meth:`let_go`."""
+
+    def __init__(self, value: _T) -> None:
+        self.value = value
+        self._wanted = anyio.Event()
+        self.gone = anyio.Event()
+
+    def let_go(self) -> None:
+        self._wanted.set()
+
+    async def wait(self) -> None:
+        await self._wanted.wait()
+
+
+class Loan:
+    """One call's right to a child, from :meth:`Pool.take` or :meth:`Pool.lend` on.
+
+    Each step leaves it so that it can be given back, whatever interrupts the thread and wherever.
+    """
+
+    __slots__ = ("child", "turn")
+
+    def __init__(self) -> None:
+        self.child: Child | None = None
+        self.turn: anyio.Event | None = None
+        """Set once it is this call's turn, where it has to wait."""
+
+
+class Child:
+    """A child of the pool, on loan to one call at a time."""
+
+    def __init__(
+        self, settings: Settings, group: "Group", held: Held[Session], isolation: Isolation
+    ) -> None:
+        self.loan: Loan | None = None
+        """Whose it is. Writing it is what takes the child, and what gives it back."""
+        self.group = group
+        self.held = held
+        self.session = held.value
+        self._settings = settings
+        self.isolation = isolation
+        unsafe = self.session.dialogue.fork_unsafe
+        self.note = None if unsafe is None else f"a fork would be unsafe: {unsafe}"
+        """Why it has another isolation than was asked for."""
+        bundle = group.held.value.bundle
+        self.default_entrypoint = bundle.default_entrypoint
+        self.time_limit = settings.time_limit(bundle)
+        """The seconds that a task may take."""
+        self.used_at = time.monotonic()
+        self._tasks = 1  # it is started for one
+
+    def begin(self, case: Case) -> None:
+        """From here on, what the child does is for this case, which has seen nothing happen."""
+        self._tasks += 1
+        self.group.held.value.describe(case)
+        self.session.begin(case)
+
+    def result(
+        self, case: Case, began: float, outputs: dict[str, bytes | memoryview], executed: Executed
+    ) -> Result:
+        return Result.of(case, began, outputs, executed, self.isolation, self.note)
+
+    def missed(self, error: Exception) -> bool:
+        """Whether it has died while nobody used it, so that the task may run in another one.
+
+        :param error: what has become of the task.
+        """
+        return (
+            isinstance(error, Failure)
+            and error.finding.code is not Code.CHILD_HUNG
+            and self._tasks > 1  # else it would be so with the next one too
+            and self.session.untouched
+        )
+
+    @property
+    def spent(self) -> bool:
+        """Whether it runs no further task."""
+        settings = self._settings
+        return (
+            self.isolation is Isolation.FRESH
+            or not self.session.usable
+            or (settings.max_tasks is not None and self._tasks >= settings.max_tasks)
+            or (
+                settings.max_rss is not None
+                and resident(self.session.process.pid) > settings.max_rss
+            )
+        )
+
+
+class Group:
+    """The children of one bundle in one state."""
+
+    def __init__(self, held: Held[Prepared], stamp: Stamp) -> None:
+        self.held = held
+        self.stamp = stamp
+        self.idle: dict[Child, None] = {}
+        """The one used last comes last, and is used first. One that is on loan may be among them,
+        where the thread that took it was interrupted."""
+        self.children = 0
+        self.looked_at = -math.inf
+        """When its environment was last looked at for damage, on the monotonic clock."""
+        self.stale = False
+        """Whether its bundle has changed since."""
+
+    def unused(self) -> list[Child]:
+        """Those that nobody has, in the order in which they are used."""
+        return [child for child in reversed(self.idle) if child.loan is None]

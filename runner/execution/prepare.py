@@ -1,0 +1,292 @@
+"""What a bundle needs before a child can run it: its files read, an interpreter, an environment."""
+
+import shlex
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from pathlib import Path
+
+import anyio.to_thread
+import msgspec
+from msgspec import Struct
+from packaging.specifiers import SpecifierSet
+
+from runner.bundle import Bundle, bundle_digest, content_files, read_bundle
+from runner.child.state import Launch
+from runner.diagnosis.case import Case, Failure, Finding
+from runner.diagnosis.child_raised import concerns_bytecode, concerns_imports
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import (
+    BundleInfo,
+    EnvironmentInfo,
+    Hint,
+    InterpreterInfo,
+    WorkerInfo,
+)
+from runner.environment import (
+    Base,
+    Environment,
+    Pins,
+    Source,
+    Uv,
+    discard_damaged,
+    environment,
+    environment_path,
+    find_uv,
+    forget_bytecode,
+    lock_to,
+)
+from runner.environment.cache_folder import cache_folder
+from runner.events import Origin, Phase
+from runner.execution.worker_info import worker_info
+from runner.interpreter import (
+    OLDEST_FOR_TASKS,
+    Interpreter,
+    Requirement,
+    ThisMachine,
+    choose_interpreter,
+)
+from runner.recording.recorder import ReadBundle, Run
+from runner.settings import Settings
+
+# What a file that is missing, cut short or not what it was can lead to.
+_MAY_BE_DAMAGE = {
+    Code.SPAWN_FAILED,
+    Code.CHILD_EXITED,
+    Code.CHILD_CRASHED,
+    Code.MODULE_NOT_FOUND,
+    Code.IMPORT_FAILED,
+    Code.SYNTAX_ERROR,
+    Code.WIRE_NOT_DECLARED,
+    Code.WIRE_NOT_FOUND,
+    Code.LOAD_RAISED,
+    Code.TASK_RAISED,
+}
+
+
+class Prepared(Struct, frozen=True):
+    """A bundle that children can be started for, for as long as its environment is held."""
+
+    bundle: Bundle
+    launch: Launch
+    base: Interpreter
+    built: Environment | None
+    worker: WorkerInfo
+    bundle_info: BundleInfo
+    interpreter: InterpreterInfo
+    environment: EnvironmentInfo | None
+
+    def describe(self, case: Case) -> None:
+        """Tell a case that has not seen it happen."""
+        case.worker = self.worker
+        case.bundle = self.bundle_info
+        case.bundle_files = self.bundle.files
+        case.bundle_dependencies = self.bundle.declared_dependencies
+        case.interpreter = self.interpreter
+        case.environment = self.environment
+
+
+async def read(case: Case, settings: Settings, path: Path) -> Bundle:
+    """Read a bundle.
+
+    :raises Failure: it is none.
+    """
+    case.worker = worker_info()
+    case.bundle = BundleInfo(path=str(path.absolute()))
+    with case.journal.phase(Phase.BUNDLE):
+        try:
+            # In a thread: the digest of a bundle with large files takes a while.
+            bundle = await anyio.to_thread.run_sync(read_bundle, path, abandon_on_cancel=True)
+            case.bundle = bundle.info()
+        finally:
+            case.journal.fact(Origin.RUN, Run(case.bundle, case.worker))
+        case.bundle_files = bundle.files
+        case.bundle_dependencies = bundle.declared_dependencies
+        case.journal.fact(
+            Origin.BUNDLE,
+            ReadBundle(
+                name=bundle.name or bundle.path.name,
+                files=case.bundle_files,
+                dependencies=case.bundle_dependencies,
+                requires_python=str(bundle.requires_python),
+                requires_python_text=bundle.requires_python_text,
+                requires_python_at=bundle.requires_python_at,
+                requires_python_line=bundle.requires_python_line,
+                python=settings.python,
+            ),
+        )
+        return bundle
+
+
+async def choose(case: Case, settings: Settings, bundle: Bundle) -> Interpreter:
+    """Choose the interpreter for a bundle.
+
+    :raises Failure: there is none.
+    """
+    with case.journal.phase(Phase.INTERPRETER):
+        machine = ThisMachine(case.journal, find_uv(), settings.environ())
+        return await choose_interpreter(
+            requirement_of(bundle), settings.python, case=case, machine=machine
+        )
+
+
+async def any_python(case: Case, settings: Settings, request: str) -> Interpreter:
+    """The interpreter that a request stands for, whatever a bundle accepts.
+
+    :raises Failure: there is none, or it is broken.
+    """
+    anything = Requirement(SpecifierSet(), None, None, None, "any bundle")
+    machine = ThisMachine(case.journal, find_uv(), settings.environ())
+    return await choose_interpreter(anything, request, case=case, machine=machine)
+
+
+def requirement_of(bundle: Bundle) -> Requirement:
+    """What a bundle accepts of interpreters."""
+    return Requirement(
+        specifier=bundle.requires_python,
+        text=bundle.requires_python_text,
+        at=bundle.requires_python_at,
+        line=bundle.requires_python_line,
+        bundle=bundle.name or bundle.path.name,
+    )
+
+
+@asynccontextmanager
+async def prepared(
+    case: Case, settings: Settings, bundle: Bundle, interpreter: Interpreter
+) -> AsyncIterator[Prepared]:
+    """The bundle's environment, built if need be and held until leaving.
+
+    :raises Failure: it could not be built.
+    """
+    async with AsyncExitStack() as stack:
+        built: Environment | None = None
+        # No environment for one that cannot run tasks: it says hello, and is named by that.
+        if interpreter.parsed_version >= OLDEST_FOR_TASKS:
+            with case.journal.phase(Phase.ENVIRONMENT):
+                built = await stack.enter_async_context(
+                    environment(
+                        _source(bundle, settings),
+                        _base(interpreter),
+                        case=case,
+                        cache=settings.cache or cache_folder(),
+                        uv=find_uv(),
+                        environ=settings.environ(),
+                        fresh=settings.fresh_venv,
+                        timeout=settings.build_timeout,
+                    )
+                )
+        launch = Launch(
+            python=interpreter.path if built is None else built.python,
+            python_version=interpreter.version,
+            bundle=bundle.path,
+            wire=bundle.wire,
+            project=bundle.wire_project,
+            installed=bundle.installable,
+            site=[],  # the bundle's own venv has all of it
+            env=bundle.defaults.env,
+            memory_limit=settings.memory_limit or bundle.defaults.memory_limit,
+        )
+        assert case.worker is not None
+        assert case.bundle is not None and case.interpreter is not None
+        again = case.environment and msgspec.structs.replace(case.environment, reused=True)
+        yield Prepared(
+            bundle=bundle,
+            launch=launch,
+            base=interpreter,
+            built=built,
+            worker=case.worker,
+            bundle_info=case.bundle,
+            interpreter=case.interpreter,
+            environment=again,
+        )
+
+
+async def was_damaged(case: Case, ready: Prepared, failure: Failure) -> bool:
+    """Whether the environment that something failed in is not what was built.
+
+    Then it is discarded, to be built again, and the journal says so.
+    """
+    built, finding = ready.built, failure.finding
+    if built is None or not built.reused or finding.code not in _MAY_BE_DAMAGE:
+        return False
+    if finding.exception and concerns_bytecode(finding.exception):
+        return await forget_bytecode(built, case)
+    if finding.code is Code.TASK_RAISED and not (
+        finding.exception and concerns_imports(finding.exception)
+    ):
+        return False
+    return await discard_damaged(built, case, find_uv())
+
+
+async def locate_environment(case: Case, settings: Settings, path: Path) -> Path | None:
+    """The venv that a bundle runs in, where it is built.
+
+    :raises Failure: the bundle cannot be read, or no interpreter is accepted.
+    """
+    bundle = await read(case, settings, path)
+    interpreter = await choose(case, settings, bundle)
+    cache = settings.cache or cache_folder()
+    return environment_path(
+        _source(bundle, settings), _base(interpreter), cache, settings.environ()
+    )
+
+
+async def lock_environment(case: Case, settings: Settings, ready: Prepared, file: Path) -> None:
+    """Write down which versions a bundle's environment has (:attr:`Settings.lock`).
+
+    :raises Failure: uv could not.
+    :raises OSError: the file could not be written.
+    """
+    assert ready.built is not None
+    source, base = _source(ready.bundle, settings), _base(ready.base)
+    uv = Uv(find_uv(), case, settings.environ(), source, base)
+    with case.journal.phase(Phase.ENVIRONMENT):
+        await lock_to(ready.built, source, uv, file)
+
+
+def _source(bundle: Bundle, settings: Settings) -> Source:
+    return Source(
+        path=bundle.path,
+        name=bundle.name,
+        digest=bundle.digest,
+        requirements_from=bundle.requirements_from,
+        installable=bundle.installable,
+        dependencies=bundle.dependencies,
+        files=bundle.files,
+        is_as_read=lambda: bundle.digest == bundle_digest(bundle.path, content_files(bundle.path)),
+        pins=None if settings.lock is None else read_pins(settings.lock),
+    )
+
+
+def read_pins(file: Path) -> Pins:
+    """Read a file that ``--lock-to`` wrote.
+
+    :raises Failure: it cannot be read.
+    """
+    try:
+        return Pins(file, file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise Failure(
+            Finding(
+                phase=Phase.ENVIRONMENT,
+                code=Code.ENVIRONMENT_FAILED,
+                summary=f"the lock {file} cannot be read: {reason}",
+                hints=[
+                    Hint(
+                        title="write one",
+                        command=f"modelops-runner check BUNDLE --lock-to {shlex.quote(str(file))}",
+                    )
+                ],
+            )
+        ) from error
+
+
+def _base(interpreter: Interpreter) -> Base:
+    return Base(
+        path=interpreter.path,
+        version=interpreter.version,
+        implementation=interpreter.implementation,
+        soabi=interpreter.soabi,
+        platform=interpreter.platform,
+    )

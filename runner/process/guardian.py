@@ -1,0 +1,147 @@
+"""The guardian: it ends what a worker has started, when the worker can no longer do so itself.
+
+Nothing else does. Linux's parent-death signal reaches the child alone, and the end of stdin whoever
+reads it; a subprocess or daemon that a task has started gets neither. So, while a worker has
+processes, a shell beside it waits for the end of a pipe that only the worker holds open, and then
+kills every process whose environment says that it is this worker's.
+
+A shell, because what waits for hours should be small: 1 ms to start, and 1 MB. It becomes a Python
+once there is something to do.
+"""
+
+import logging
+import os
+import subprocess
+import sys
+import tempfile
+import threading
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from runner.process import kill_marked
+
+_log = logging.getLogger(__name__)
+
+MARKER = "MODELOPS_RUNNER_PROCESS"
+"""The environment variable that says whose process it is: ``WORKER.PROCESS``."""
+
+# A line says that the worker goes on without it; the end of the file, that the worker is gone. What
+# asks a terminal's or a batch job's processes to end is for the worker to follow.
+_SCRIPT = 'trap "" HUP INT QUIT TERM; read -r line || exec "$@"'
+_LEAVE_SECONDS = 5.0
+_NONE = "nothing will end what the children have started if this process is killed: %s"
+
+
+class Guardian:
+    """What guards this process's processes. There is one, see :func:`guardian`."""
+
+    def __init__(self) -> None:
+        self.worker = uuid.uuid4().hex
+        """This process's part of the marker."""
+        self._lock = threading.Lock()
+        self._guarded = 0
+        self._popen: subprocess.Popen[bytes] | None = None
+        self._pipe: int | None = None
+
+    @property
+    def folder_prefix(self) -> str:
+        """How the names of this process's temporary folders begin."""
+        return f"modelops-runner-{self.worker}-"
+
+    def mark(self) -> str:
+        """A new process's marker."""
+        return f"{self.worker}.{uuid.uuid4().hex}"
+
+    def guard(self) -> None:
+        """One process more to guard. Where there can be no guardian, the log says so."""
+        with self._lock:
+            self._guarded += 1
+            if self._popen is None or self._popen.poll() is not None:
+                self._start()
+
+    def release(self) -> None:
+        """One process less; with the last one the guardian leaves, and is waited for."""
+        with self._lock:
+            self._guarded -= 1
+            if self._guarded == 0:
+                self._dismiss()
+
+    @contextmanager
+    def guarding(self) -> Iterator[dict[str, str]]:
+        """Guard what is started until leaving.
+
+        :returns: the variable that marks it, to be added to its environment.
+        """
+        self.guard()
+        try:
+            yield {MARKER: self.mark()}
+        finally:
+            self.release()
+
+    def _start(self) -> None:
+        self._dismiss()  # the one that somebody has killed
+        try:
+            reading, self._pipe = os.pipe()
+        except OSError as error:
+            _log.warning(_NONE, error)
+            return
+        script = kill_marked.__file__
+        # On Linux it needs no site-packages, which take longer to look at than the killing.
+        options = ["-I", "-S"] if sys.platform == "linux" else ["-I"]
+        folders = os.path.join(tempfile.gettempdir(), self.folder_prefix)  # noqa: PTH118
+        python = [sys.executable, *options, script, f"{MARKER}={self.worker}.", folders]
+        try:
+            self._popen = subprocess.Popen(
+                ["/bin/sh", "-c", _SCRIPT, "modelops-runner-guardian", *python],
+                # Empty: the marker of a worker that is itself a task's must not end it.
+                env={},
+                cwd="/",
+                stdin=reading,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,
+            )
+        except OSError as error:
+            _log.warning(_NONE, error)
+        finally:
+            os.close(reading)
+
+    def _dismiss(self) -> None:
+        if self._pipe is not None:
+            with suppress(BrokenPipeError):
+                os.write(self._pipe, b"\n")
+            os.close(self._pipe)
+            self._pipe = None
+        if self._popen is not None:
+            try:
+                self._popen.wait(_LEAVE_SECONDS)
+            except subprocess.TimeoutExpired:  # somebody has stopped it
+                self._popen.kill()
+                self._popen.wait()
+            self._popen = None
+
+    def forget(self) -> None:
+        """Leave the guardian to the process that this one was forked from."""
+        if self._pipe is not None:
+            os.close(self._pipe)
+        if self._popen is not None:
+            # Popen would otherwise warn that its process still runs.
+            self._popen.returncode = 0
+
+
+_guardian = Guardian()
+
+
+def guardian() -> Guardian:
+    """This process's guardian."""
+    return _guardian
+
+
+def _renew() -> None:
+    global _guardian
+    _guardian.forget()
+    _guardian = Guardian()
+
+
+os.register_at_fork(after_in_child=_renew)

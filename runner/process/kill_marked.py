@@ -1,0 +1,127 @@
+"""Kills the processes whose environment carries a marker, wherever they went.
+
+A daemon has a session and a parent of its own, but still the environment it was started with.
+Also a script, in nothing but the standard library on Linux: :mod:`runner.process.guardian` runs it.
+"""
+
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+
+# Processes may fork while they are being killed; each round catches those of the round before.
+ROUNDS = 20
+# For how many rounds one that has just ended may have been one of them, and have forked before. On
+# a busy machine others end all the time.
+DOUBTFUL_ROUNDS = 3
+ENDING_SECONDS = 1.0
+ENDING_POLL_SECONDS = 0.001
+# A process that the worker was just starting when it died has its own environment soon after.
+AGAIN_SECONDS = 0.1
+
+
+def kill_marked(marker: str) -> bool:
+    """Kill every process that has a variable with this marker, until none is left.
+
+    One that is killed and does not end for a second, because it waits for a disk say, is not waited
+    for any longer: it runs no more code and forks no more.
+
+    :param marker: ``NAME=VALUE``, or the beginning of it.
+    :returns: ``False`` where there was no end to them.
+    """
+    wanted = b"\0" + marker.encode()
+    gone: set[int] = set()
+    killed: set[int] = set()
+    deadline = time.monotonic() + ENDING_SECONDS
+    rounds = 0
+    while rounds < ROUNDS:
+        again = ending = False
+        for pid, environ in _environments():
+            if environ and wanted in b"\0" + environ:
+                # On a busy machine it is a while until it ends; no fork of it succeeds meanwhile
+                # (copy_process in kernel/fork.c, with a signal pending).
+                if pid in killed:
+                    ending = True
+                elif _kill(pid):
+                    killed.add(pid)
+                    again = True
+            elif not environ and pid not in gone:
+                # It has ended since the listing, is a zombie or about to exec: it may have been
+                # one of them, and have forked before.
+                gone.add(pid)
+                again = again or rounds < DOUBTFUL_ROUNDS
+        if again:
+            rounds += 1
+        elif ending and time.monotonic() < deadline:
+            time.sleep(ENDING_POLL_SECONDS)
+        else:
+            return True
+    return False
+
+
+def remove_folders(prefix: str) -> None:
+    """Remove what a worker that was killed has left in the temporary folder.
+
+    :param prefix: the folders' path up to the random end of their names.
+    """
+    import shutil  # 5 ms that no worker needs
+
+    parent, start = os.path.split(prefix)
+    for name in os.listdir(parent):  # noqa: PTH208
+        if name.startswith(start):
+            shutil.rmtree(os.path.join(parent, name), ignore_errors=True)  # noqa: PTH118
+
+
+def _environments() -> Iterator[tuple[int, bytes]]:
+    """Each process with its environment as execve(2) got it, empty where it has none any more.
+
+    Those of other users, which may not be looked at, are left out.
+    """
+    if sys.platform != "linux":
+        yield from _environments_by_psutil()
+        return
+    for name in os.listdir("/proc"):  # noqa: PTH208 - pathlib takes 5 ms to import
+        if not name.isdigit():
+            continue
+        try:
+            # Not buffered: most are short, and there are hundreds.
+            with open(f"/proc/{name}/environ", "rb", 0) as file:  # noqa: PTH123
+                yield int(name), file.read()
+        except PermissionError:
+            continue
+        except OSError:  # FileNotFoundError, ProcessLookupError: it has ended
+            yield int(name), b""
+
+
+def _environments_by_psutil() -> Iterator[tuple[int, bytes]]:
+    import psutil
+
+    for process in psutil.process_iter():
+        try:
+            variables = process.environ().items()
+        except psutil.NoSuchProcess:
+            yield process.pid, b""
+        except psutil.Error:  # another user's
+            continue
+        else:
+            yield process.pid, "\0".join(f"{name}={value}" for name, value in variables).encode()
+
+
+def _kill(pid: int) -> bool:
+    """:returns: whether it was there to be killed."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # it has become another user's (setuid)
+        return False
+    return True
+
+
+if __name__ == "__main__":
+    for _ in range(2):
+        kill_marked(sys.argv[1])
+        time.sleep(AGAIN_SECONDS)
+    kill_marked(sys.argv[1])
+    remove_folders(sys.argv[2])

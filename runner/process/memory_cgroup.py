@@ -1,0 +1,108 @@
+"""A child's memory limit, kept by the kernel: a control group for the child (cgroup v2).
+
+Such a group can be had where the worker's own group, or the one that it is in, may be written to
+and hands the control of memory on: in systemd's user sessions and its units with ``Delegate=``, in
+some batch systems and containers. Nothing is changed in a group that is not ours.
+"""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from runner.process.cgroups import CONTROLLERS_OF_CHILDREN, group_files, read
+
+_log = logging.getLogger(__name__)
+
+# The kernel lets go of processes that were just killed.
+_REMOVE_SECONDS = 0.5
+
+
+class MemoryGroup:
+    """A control group with a memory limit; made by :func:`memory_group`."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._kills = 0
+
+    def add(self, pid: int) -> bool:
+        """Put a process in, with all that it will start.
+
+        :returns: ``False`` where the kernel does not allow it.
+        """
+        try:
+            (self._folder / "cgroup.procs").write_text(str(pid))
+        except OSError as error:
+            _log.debug("%s: %s", self._folder, error)
+            return False
+        return True
+
+    def killed(self) -> bool:
+        """Whether the kernel has killed a process in it for its limit since this was last asked."""
+        counter = re.search(r"^oom_kill (\d+)$", read(self._folder / "memory.events"), re.MULTILINE)
+        before, self._kills = self._kills, int(counter.group(1)) if counter else 0
+        return self._kills > before
+
+    def peak(self) -> int | None:
+        """The most memory that it held at a time, in bytes; ``None`` before Linux 5.19."""
+        text = read(self._folder / "memory.peak").strip()
+        return int(text) if text.isdigit() else None
+
+
+@contextmanager
+def memory_group(limit: int | None, *, whole: bool) -> Iterator[MemoryGroup | None]:
+    """A control group of our own, gone on leaving; ``None`` where there can be none.
+
+    :param limit: bytes.
+    :param whole: whether all processes in it end when one is killed for the limit.
+    """
+    folder = None if limit is None else _make(limit, whole=whole)
+    if folder is None:
+        yield None
+        return
+    try:
+        yield MemoryGroup(folder)
+    finally:
+        _remove(folder)
+
+
+def _make(limit: int, *, whole: bool) -> Path | None:
+    for file in group_files("memory", CONTROLLERS_OF_CHILDREN, ""):
+        # A group that has processes cannot hand its controllers on ("no internal processes"), so
+        # it is mostly beside our own group that a new one can be.
+        for parent in (file.parent, file.parent.parent):
+            if "memory" not in read(parent / CONTROLLERS_OF_CHILDREN).split():
+                continue
+            folder = parent / f"modelops-runner-{uuid.uuid4().hex}"
+            try:
+                folder.mkdir()
+            except OSError as error:
+                _log.debug("%s: %s", folder, error)
+                continue
+            try:
+                (folder / "memory.max").write_text(str(limit))
+                if (folder / "memory.swap.max").exists():  # the kernel has no swap without it
+                    (folder / "memory.swap.max").write_text("0")
+                (folder / "memory.oom.group").write_text(str(int(whole)))
+            except OSError as error:
+                _log.debug("%s: %s", folder, error)
+                _remove(folder)
+                continue
+            return folder
+    return None
+
+
+def _remove(folder: Path) -> None:
+    deadline = time.monotonic() + _REMOVE_SECONDS
+    while True:
+        try:
+            folder.rmdir()
+            return
+        except OSError as error:
+            if time.monotonic() > deadline:
+                _log.warning("a control group is left behind: %s", error)
+                return
+            time.sleep(0.01)

@@ -1,0 +1,70 @@
+"""What the machine still tells of a process that has ended: its limits, memory, file systems."""
+
+import logging
+import os
+import resource
+import signal
+import tempfile
+
+from runner.diagnosis.deaths.exit import Limits, Space
+
+_log = logging.getLogger(__name__)
+
+SHARED_MEMORY = "/dev/shm"
+
+
+def limits_of(pid: int) -> Limits:
+    """The resource limits of a process, which Linux still tells of a zombie (prlimit(2)).
+
+    A task may have changed its own, so those of this process, which it inherited, are the second
+    choice.
+
+    :param pid: a child that has ended and is not reaped.
+    """
+
+    def limit(kind: int) -> tuple[int | None, int | None]:
+        try:
+            both = resource.prlimit(pid, kind)
+        except (AttributeError, OSError):  # macOS; a sandbox without the call
+            both = resource.getrlimit(kind)
+        soft, hard = (None if value == resource.RLIM_INFINITY else value for value in both)
+        return soft, hard
+
+    cpu, cpu_hard = limit(resource.RLIMIT_CPU)
+    return Limits(
+        cpu_seconds=cpu,
+        cpu_seconds_hard=cpu_hard,
+        file_bytes=limit(resource.RLIMIT_FSIZE)[0],
+        stack_bytes=limit(resource.RLIMIT_STACK)[0],
+    )
+
+
+def machine_memory() -> int | None:
+    """The machine's memory in bytes."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (OSError, ValueError):  # not known here
+        return None
+
+
+def spaces() -> tuple[Space, ...]:
+    """How much room there is for mapped files."""
+    found = []
+    for path in (SHARED_MEMORY, tempfile.gettempdir()):
+        try:
+            status = os.statvfs(path)
+        except OSError as error:
+            _log.debug("statvfs: %s", error)
+            continue
+        found.append(
+            Space(path, status.f_blocks * status.f_frsize, status.f_bavail * status.f_frsize)
+        )
+    return tuple(found)
+
+
+def signal_name(number: int) -> str:
+    """``SIGKILL`` and the like; one without a name of its own becomes ``signal N``."""
+    try:
+        return signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"

@@ -1,0 +1,74 @@
+"""How many processors this process may use, and each of its children's share of them."""
+
+import math
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from runner.process import cgroups
+
+# The libraries that start a thread for each processor of the machine, whoever else is at work on
+# them, unless one of these says how many.
+_THREADS = ("OMP_NUM_THREADS", "VECLIB_MAXIMUM_THREADS", "RAYON_NUM_THREADS")
+# These take OMP_NUM_THREADS where their own is not set.
+_FOLLOW_OMP = (
+    "MKL_NUM_THREADS",
+    "OPENBLAS_NUM_THREADS",
+    "NUMEXPR_NUM_THREADS",
+    "BLIS_NUM_THREADS",
+)
+
+
+def usable_processors() -> int:
+    """How many processors this process may use, by its affinity and its control group's quota."""
+    if hasattr(os, "sched_getaffinity"):
+        processors = len(os.sched_getaffinity(0))
+    else:
+        processors = os.cpu_count() or 1
+    quota = _quota()
+    # A part of a processor is one that waits at times.
+    return processors if quota is None else max(1, min(processors, math.ceil(quota)))
+
+
+def with_thread_counts(environ: Mapping[str, str], children: int) -> dict[str, str]:
+    """A worker's variables, and how many threads numerical libraries are to start in a child.
+
+    What the worker has set itself stays.
+
+    :param children: how many there are to be at a time, which share the processors.
+    """
+    share = str(max(1, usable_processors() // children))
+    names = _THREADS if "OMP_NUM_THREADS" in environ else _THREADS + _FOLLOW_OMP
+    return {**dict.fromkeys(names, share), **environ}
+
+
+def _quota() -> float | None:
+    """The processors' time that the control group may use, in processors.
+
+    A group has no more than those it is in.
+    """
+    found = []
+    for file in cgroups.group_files("cpu", "cpu.max", "cpu.cfs_quota_us"):
+        for folder in (file.parent, *file.parent.parents):
+            if not folder.is_relative_to(cgroups.CGROUPS):
+                break
+            quota = _quota_v2(folder) if file.name == "cpu.max" else _quota_v1(folder)
+            if quota is not None:
+                found.append(quota)
+    return min(found, default=None)
+
+
+def _quota_v2(folder: Path) -> float | None:
+    quota, _, period = cgroups.read(folder / "cpu.max").strip().partition(" ")
+    return _ratio(quota, period)  # without a limit, the quota is `max`
+
+
+def _quota_v1(folder: Path) -> float | None:
+    quota = cgroups.read(folder / "cpu.cfs_quota_us").strip()  # without a limit, -1
+    return _ratio(quota, cgroups.read(folder / "cpu.cfs_period_us").strip())
+
+
+def _ratio(quota: str, period: str) -> float | None:
+    if quota.isdigit() and period.isdigit() and int(period) > 0:
+        return int(quota) / int(period)
+    return None

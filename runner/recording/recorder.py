@@ -1,0 +1,391 @@
+"""Recordings: what came in from outside during a run, kept as JSON lines.
+
+``docs/recordings.md`` specifies the format. A recording is a reader of a run's facts, and
+:mod:`runner.recording.replay` is a reader of recordings.
+"""
+
+import errno
+import json
+import logging
+import os
+from collections import deque
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import msgspec
+from msgspec import Struct
+
+from runner.diagnosis.case import Finding
+from runner.diagnosis.report.masking import Mask
+from runner.diagnosis.report.model import BundleInfo, WorkerInfo
+from runner.diagnosis.report.sanitise import sanitise_text
+from runner.diagnosis.report.text import TAIL_BYTES
+from runner.events import Fact, Origin
+
+_log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+
+FILE = "recording.jsonl"
+FORMAT = "modelops-runner/recording"
+VERSION = 1
+
+# More than the head and the tail that a report shows. What a stream has beyond is counted only.
+_HEAD_BYTES = {
+    Origin.UV_STDOUT: 1 << 20,
+    Origin.UV_STDERR: 1 << 20,
+    Origin.CHILD_STDOUT: 1 << 20,
+    Origin.CHILD_STDERR: 1 << 20,
+    Origin.CHILD_WIRE: 96 << 20,  # more than one message takes
+}
+_TAIL_BYTES = 4 * TAIL_BYTES
+# What is read at most: JSON may take six bytes for one.
+_MOST_BYTES = 1 << 30
+
+
+class RecordingError(Exception):
+    """A file is no recording, or does not say what a replay needs; the message says which."""
+
+
+class Run(Struct, frozen=True):
+    """What a run begins with."""
+
+    bundle: BundleInfo | None
+    worker: WorkerInfo | None
+
+
+class ReadBundle(Struct, frozen=True, kw_only=True):
+    """What was read in the bundle's files, as far as a report may follow from it."""
+
+    name: str
+    files: tuple[str, ...]
+    dependencies: tuple[str, ...]
+    requires_python: str
+    """As a PEP 440 specifier; empty: any."""
+    requires_python_text: str | None
+    requires_python_at: str | None
+    requires_python_line: str | None
+    python: str | None
+    """What ``--python`` asked for."""
+
+
+class Rebuilt(Struct, frozen=True):
+    """The environment was damaged; what follows is of another child, in a whole one."""
+
+
+class Outcome(Struct, frozen=True):
+    """How the run ended: with this finding, or well."""
+
+    finding: Finding | None
+
+
+class _Kind(Struct, frozen=True):
+    """What the first line of every version's recording says."""
+
+    format: str
+    version: int
+
+
+class Header(Struct, frozen=True, kw_only=True):
+    """A recording's first line."""
+
+    format: str = FORMAT
+    version: int = VERSION
+    bundle: BundleInfo | None
+    worker: WorkerInfo | None
+    command: list[str]
+    masked: list[str] = []
+    """What stands in the place of secrets in what follows, longest first."""
+
+
+class Entry(Struct, frozen=True, kw_only=True):
+    """A line: bytes as ``text`` where they are UTF-8, else as ``base64``; a struct as ``data``."""
+
+    at: float
+    """Seconds, on the monotonic clock of the process that recorded it."""
+    source: Origin
+    text: str | None = None
+    base64: bytes | None = None
+    data: Any = None
+    skipped: int = 0
+    """How many bytes of this stream were left out here."""
+
+    @property
+    def content(self) -> bytes:
+        """:raises RecordingError: the text cannot be of UTF-8."""
+        try:
+            return self.text.encode() if self.text is not None else self.base64 or b""
+        except UnicodeEncodeError as error:
+            raise RecordingError(f"its {self.source.value} is no text: {error}") from None
+
+    def decode(self, kind: type[_T]) -> _T:
+        """The struct.
+
+        :raises RecordingError: it is of another shape.
+        """
+        try:
+            return msgspec.convert(self.data, kind, dec_hook=_as_path)
+        except ValueError as error:
+            raise RecordingError(f"its {self.source.value} is not as specified: {error}") from None
+
+
+class Recording(Struct, frozen=True):
+    header: Header
+    entries: list[Entry]
+
+
+class Recorder:
+    """Keeps the facts of one run in ``FOLDER/recording.jsonl``.
+
+    Secrets are masked. A disk that refuses is logged, and the run goes on.
+
+    :param folder: made if need be.
+    :param command: what was asked for, as a command line.
+    :param replace: whether a recording that is there may go.
+    :param environ: where the secret variables are looked up.
+    :raises FileExistsError: there is a recording, which may not go.
+    :raises OSError: the file cannot be made.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        command: Sequence[str],
+        *,
+        replace: bool = False,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except FileExistsError:
+            raise NotADirectoryError(
+                errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(folder)
+            ) from None
+        self.path = folder / FILE
+        self._command = [sanitise_text(word) for word in command]
+        self._mask = Mask(environ)
+        self._early: list[Fact] | None = []
+        self._streams = {origin: _Stream(origin, self._mask) for origin in _HEAD_BYTES}
+        self.whole = True
+        """Whether the disk has taken everything."""
+        self.failed = False
+        """Whether it has a failure to replay."""
+        if replace:
+            self.path.unlink(missing_ok=True)
+        # What a bundle's code writes and what its tracebacks hold is for its owner.
+        self._file = os.fdopen(
+            os.open(self.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb"
+        )
+
+    def __call__(self, fact: Fact) -> None:
+        if fact.origin is Origin.RUN:
+            self._begin(fact.value)
+        elif self._early is not None and fact.origin is not Origin.OUTCOME:
+            self._early.append(fact)
+        elif isinstance(fact.value, bytes):
+            if not fact.value:  # the end of the stream
+                self._rest(fact.at)
+            self._bytes(fact.at, fact.origin, self._streams[fact.origin].take(fact.value))
+        else:
+            if self._early is not None:  # the runner itself failed, before it knew of anything
+                self._begin(Run(None, None))
+            if isinstance(fact.value, Outcome) and fact.value.finding is not None:
+                self.failed = True
+            # A replay stops at such a fact, and has by then what the run had.
+            self._rest(fact.at)
+            self._line(fact.at, fact.origin, "data", self._mask.texts(fact.value))
+            self._flush()
+            if fact.origin is Origin.UV_EXIT:  # the next uv's words have a head of their own
+                self._streams[Origin.UV_STDERR] = _Stream(Origin.UV_STDERR, self._mask)
+
+    def _begin(self, run: Run) -> None:
+        """Write the first line, and the facts from before it."""
+        known = self._mask.texts(run)
+        command = self._mask.texts(self._command)
+        header = Header(
+            bundle=known.bundle, worker=known.worker, command=command, masked=self._mask.stand_ins
+        )
+        self._write(header)
+        early, self._early = self._early or [], None
+        for fact in early:
+            self(fact)
+
+    def discard(self) -> None:
+        """Close and remove it, and its folder where nothing else is in it."""
+        self.close()
+        with suppress(OSError):  # somebody removed it, or has put something else beside it
+            self.path.unlink()
+            self.path.parent.rmdir()
+
+    def close(self) -> None:
+        try:
+            self._file.close()
+        except OSError as error:
+            self._give_up(error)
+
+    def _rest(self, at: float) -> None:
+        """Write what the streams held back."""
+        for origin, stream in self._streams.items():
+            skipped, tail = stream.rest()
+            if skipped:
+                self._line(at, origin, "skipped", skipped)
+            if tail:
+                self._bytes(at, origin, tail)
+
+    def _bytes(self, at: float, origin: Origin, data: bytes | None) -> None:
+        if data is None:
+            return
+        try:
+            self._line(at, origin, "text", data.decode())
+        except UnicodeDecodeError:
+            self._line(at, origin, "base64", data)
+
+    def _line(self, at: float, origin: Origin, kind: str, content: object) -> None:
+        self._write({"at": at, "source": origin, kind: content})
+
+    def _write(self, line: object) -> None:
+        if not self.whole:
+            return
+        # Not as msgspec writes JSON: a path may have bytes in it that are no UTF-8 (PEP 383), which
+        # the standard library can say and read again.
+        text = json.dumps(msgspec.to_builtins(line, enc_hook=str), separators=(",", ":"))
+        try:
+            self._file.write(text.encode() + b"\n")
+        except OSError as error:
+            self._give_up(error)
+
+    def _flush(self) -> None:
+        if not self.whole:
+            return
+        try:
+            # Now, so that a worker that is killed leaves what it has seen.
+            self._file.flush()
+        except OSError as error:
+            self._give_up(error)
+
+    def _give_up(self, error: OSError) -> None:
+        if self.whole:
+            self.whole = False
+            _log.warning("%s is not whole: %s", self.path, error.strerror)
+
+
+class _Stream:
+    """Masks a stream, lets its head through, and holds back its tail."""
+
+    def __init__(self, origin: Origin, mask: Mask) -> None:
+        self._mask = mask
+        self._json = origin is Origin.CHILD_WIRE
+        self._begun = b""
+        """What may be the beginning of a secret."""
+        self._room = _HEAD_BYTES[origin]
+        self._held: deque[bytes] = deque()
+        self._held_bytes = 0
+        self._skipped = 0
+
+    def take(self, data: bytes) -> bytes | None:
+        """What there is to write now; ``b""`` is the end of the stream."""
+        if not data:
+            return data
+        data = self._mask.data(self._begun + data, json=self._json)
+        cut = len(data) - self._mask.begun(data)
+        self._begun = data[cut:]
+        return self._bound(data[:cut]) or None
+
+    def rest(self) -> tuple[int, bytes]:
+        """How many bytes were left out, and what was held back."""
+        begun, self._begun = self._mask.rest(self._begun), b""
+        head = self._bound(begun)
+        skipped, tail = self._skipped, b"".join(self._held)
+        self._held.clear()
+        self._held_bytes = self._skipped = 0
+        return skipped, head + tail
+
+    def _bound(self, data: bytes) -> bytes:
+        head = data[: self._room]
+        self._room -= len(head)
+        data = data[len(head) :]
+        if data:
+            self._held.append(data)
+            self._held_bytes += len(data)
+        while self._held and self._held_bytes - len(self._held[0]) >= _TAIL_BYTES:
+            gone = len(self._held.popleft())
+            self._held_bytes -= gone
+            self._skipped += gone
+        return head
+
+
+def record_in_free(folder: Path, command: Sequence[str]) -> Recorder:
+    """A recorder in the folder, or in ``2``, ``3``, ... of it where there is a recording already.
+
+    :raises OSError: the file cannot be made.
+    """
+    number = 1
+    while True:
+        try:
+            return Recorder(folder if number == 1 else folder / str(number), command)
+        except FileExistsError:
+            number += 1
+        except FileNotFoundError:
+            # Another run went well, and has just removed the folder with its recording.
+            continue
+
+
+def read_recording(path: Path) -> Recording:
+    """Read a recording: the file, or the folder that has it.
+
+    :raises OSError: it cannot be read.
+    :raises RecordingError: it is none, or of a version that this runner does not read.
+    """
+    with (path / FILE if path.is_dir() else path).open("rb") as file:
+        content = file.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        raise RecordingError(f"it is longer than any recording, which has {_MOST_BYTES} bytes")
+    if not content:
+        raise RecordingError("it is empty")
+    lines = content.splitlines()
+    header = _read_header(lines[0])
+    entries = []
+    for number, line in enumerate(lines[1:], 2):
+        try:
+            entries.append(_read(line, Entry))
+        except ValueError as error:
+            # The worker was killed while it wrote: what is there is whole up to here.
+            if number == len(lines) and not content.endswith(b"\n"):
+                break
+            raise RecordingError(f"line {number} is not as specified: {error}") from None
+    return Recording(header, entries)
+
+
+def _read_header(line: bytes) -> Header:
+    try:
+        kind = _read(line, _Kind)
+        if kind.format != FORMAT:
+            raise ValueError(f"its format is {kind.format[:80]!r}")
+    except ValueError as error:
+        raise RecordingError(f"its first line is no recording's: {error}") from None
+    if kind.version != VERSION:
+        raise RecordingError(f"it is of version {kind.version}; this runner reads {VERSION}")
+    try:
+        return _read(line, Header)
+    except ValueError as error:
+        raise RecordingError(f"its first line is not as specified: {error}") from None
+
+
+def _read(line: bytes, kind: type[_T]) -> _T:
+    """:raises ValueError: it is not JSON, or of another shape."""
+    try:
+        return msgspec.convert(json.loads(line), kind)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+
+
+def _as_path(kind: type, value: object) -> object:
+    if kind is not Path or not isinstance(value, str):
+        raise ValueError(f"expected {kind.__name__}")
+    return Path(value)
+
+
+def environ_of(header: Header) -> dict[str, str]:
+    """Variables with secrets that look as the recording's: a replay masks what the run masked."""
+    return {f"SECRET_{number}": text for number, text in enumerate(header.masked)}

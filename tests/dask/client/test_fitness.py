@@ -1,0 +1,63 @@
+"""Which workers run a bundle, from what came of its tasks."""
+
+import pytest
+
+pytest.importorskip("distributed")
+
+from runner.dask.client.fitness import Fitness, Pinned
+from runner.dask.failures import report_of, unfit
+from runner.dask.messages import Answer
+from runner.diagnosis.case import Finding
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Report
+from runner.events import Phase
+
+ONE, TWO, THREE = (f"tcp://10.0.0.{number}:4000" for number in (1, 2, 3))
+
+
+def report(code: Code, phase: Phase) -> Report:
+    return report_of(Finding(phase=phase, code=code, summary="it failed"))
+
+
+def test_where_all_can_run_it_those_to_come_may_as_well() -> None:
+    assert Fitness([ONE], {}).among([ONE, TWO]) is None
+    assert Fitness([ONE], {THREE: report_of(unfit("no"))}).among([ONE, TWO]) is None
+
+
+def test_one_that_cannot_is_left_out() -> None:
+    fitness = Fitness([ONE], {TWO: report_of(unfit("no"))})
+    assert fitness.among([ONE, TWO, THREE]) == [ONE, THREE]
+    assert fitness.among([TWO]) == []
+
+
+def test_a_worker_that_refuses_is_the_one_at_fault() -> None:
+    fitness = Fitness([ONE, TWO], {})
+    assert fitness.learn(Answer(report=report_of(unfit("no")), worker=TWO))
+    assert fitness.among([ONE, TWO]) == [ONE]
+
+
+def test_what_fails_before_the_load_is_the_fault_of_a_worker_that_was_not_tried() -> None:
+    answer = report(Code.PYTHON_UNSATISFIED, Phase.INTERPRETER)
+    fitness = Fitness([ONE], {})
+    assert not fitness.learn(Answer(report=answer, worker=ONE))
+    assert fitness.learn(Answer(report=answer, worker=TWO))
+    assert fitness.among([ONE, TWO]) == [ONE]
+
+
+def test_one_that_has_run_a_task_is_tried() -> None:
+    fitness = Fitness([ONE], {})
+    assert not fitness.learn(Answer(worker=TWO))
+    failed = report(Code.DISK_FULL, Phase.ENVIRONMENT)
+    assert not fitness.learn(Answer(report=failed, worker=TWO))
+
+
+@pytest.mark.parametrize("phase", [Phase.LOAD, Phase.EXECUTE])
+def test_what_fails_later_is_the_bundles_own(phase: Phase) -> None:
+    fitness = Fitness([], {})
+    assert not fitness.learn(Answer(report=report(Code.CHILD_EXITED, phase), worker=ONE))
+
+
+def test_what_is_for_some_workers_goes_to_no_other() -> None:
+    pinned = Pinned([ONE])
+    assert not pinned.learn(Answer(report=report_of(unfit("no")), worker=ONE))
+    assert pinned.among([ONE, TWO]) == [ONE] and pinned.final

@@ -1,0 +1,437 @@
+"""Tasks of bundles on a real cluster: a scheduler and workers on loopback."""
+
+import asyncio
+import os
+import pickle
+import platform
+import signal
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+
+import psutil
+import pytest
+
+pytest.importorskip("distributed")
+
+import distributed
+from conftest import make_venv
+from distributed import Client
+from studies import SECONDS, descendants, failing, make_bundle, runs_tasks, seeds, wait_until
+
+import runner.dask
+from runner import Runner, RunnerError
+from runner.dask import RunnerPlugin
+from runner.dask.client import in_flight, study
+from runner.dask.client.tasks import WINDOW
+from runner.dask.examine.loopback import DaskCluster, cluster
+from runner.dask.worker.output_log import TOPIC
+from runner.diagnosis.report.codes import Code
+from runner.events import Phase
+from runner.result import Result
+from runner.task import Task
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_bundle(tmp_path_factory.mktemp("bundles") / "model")
+
+
+@pytest.fixture(scope="module")
+def shared_cluster(cache: Path) -> Iterator[DaskCluster]:
+    """For tests that leave it as it was."""
+    with cluster(2, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started:
+        yield started
+
+
+@pytest.fixture
+def client(shared_cluster: DaskCluster) -> Iterator[Client]:
+    with Client(shared_cluster.address, set_as_default=False) as connected:
+        yield connected
+
+
+def test_a_study_has_the_results_of_a_local_run(client: Client, bundle: Path, cache: Path) -> None:
+    tasks = seeds()
+    there = [dict(one) for one in runner.dask.map(client, bundle, tasks)]  # type: ignore[call-overload]
+    with Runner(cache=cache) as local:
+        here = [dict(one) for one in local.map(bundle, tasks)]  # type: ignore[call-overload]
+    assert there == here
+
+
+def test_results_come_unordered_with_their_numbers(client: Client, bundle: Path) -> None:
+    outcomes = dict(runner.dask.map_unordered(client, bundle, seeds()))
+    assert {number: int(one["seed"]) for number, one in outcomes.items()} == {  # type: ignore[index]
+        number: number for number in range(20)
+    }
+
+
+def test_one_task_comes_in_a_future(client: Client, bundle: Path) -> None:
+    future = runner.dask.submit(client, bundle, "sum", {"numbers": [1, 2]}, seed=3)
+    result = future.result(SECONDS)
+    assert result["sum"] == b"3"
+    assert result.bundle.path == str(bundle)
+
+
+def test_inputs_go_along(client: Client, tmp_path: Path) -> None:
+    wire = "def wire(entrypoint, params, seed):\n    return {'n': bytes(params['data'])[::-1]}\n"
+    reverse = make_bundle(tmp_path / "reverse", wire)
+    future = runner.dask.submit(client, reverse, inputs={"data": bytearray(b"abc")})
+    assert future.result(SECONDS)["n"] == b"cba"
+
+
+def test_a_task_that_fails_raises_its_report(client: Client, bundle: Path) -> None:
+    error = failing(lambda: runner.dask.submit(client, bundle, "raise", seed=7).result(SECONDS))
+    report = error.report
+    assert report.code is Code.TASK_RAISED and "seed 7 is bad" in report.summary
+    assert report.bundle is not None and report.bundle.path == str(bundle)
+    assert error.report.exception is not None
+    assert pickle.loads(pickle.dumps(error)).report == report
+
+
+def test_the_first_failure_ends_a_map(client: Client, bundle: Path) -> None:
+    error = failing(lambda: list(runner.dask.map(client, bundle, seeds("raise"))))
+    assert "seed 0 is bad" in error.report.summary
+
+
+def test_failures_come_in_the_results_place_where_asked_for(client: Client, bundle: Path) -> None:
+    tasks = [Task("raise" if seed % 2 else None, {}, seed) for seed in range(10)]
+    outcomes = list(runner.dask.map(client, bundle, tasks, return_failures=True))
+    assert [isinstance(one, RunnerError) for one in outcomes] == [False, True] * 5
+
+
+def test_a_task_that_cannot_be_sent_is_a_failure_like_any_other(
+    client: Client, bundle: Path
+) -> None:
+    tasks = [Task(seed=1), Task(params={"a": {1, 2}}), Task(seed=3)]
+    one, refused, three = runner.dask.map(client, bundle, tasks, return_failures=True)
+    assert isinstance(refused, RunnerError) and refused.report.code is Code.PARAMS_INVALID
+    assert not isinstance(one, RunnerError) and not isinstance(three, RunnerError)
+    assert (one["seed"], three["seed"]) == (b"1", b"3")
+    error = failing(lambda: list(runner.dask.map(client, bundle, tasks)))
+    assert error.report.code is Code.PARAMS_INVALID
+
+
+def test_parameters_that_are_no_json_are_refused_at_once(client: Client, bundle: Path) -> None:
+    error = failing(lambda: runner.dask.submit(client, bundle, params={"a": {1, 2}}))
+    assert error.report.code is Code.PARAMS_INVALID
+
+
+def test_a_bounded_number_of_tasks_is_taken_ahead(client: Client, bundle: Path) -> None:
+    taken = 0
+
+    def endless() -> Iterator[Task]:
+        nonlocal taken
+        for seed in count():
+            taken = seed + 1
+            yield Task(seed=seed)
+
+    outcomes = runner.dask.map(client, bundle, endless())
+    for _ in range(30):
+        next(outcomes)
+    assert taken <= 30 + 2 * WINDOW
+    outcomes.close()
+
+
+def test_leaving_a_map_early_ends_its_tasks(
+    client: Client, bundle: Path, shared_cluster: DaskCluster, tmp_path: Path
+) -> None:
+    marked = [tmp_path / "0", tmp_path / "1"]
+    first = Task()
+    rest = [Task("mark", {"file": str(file)}) for file in marked]
+    outcomes = runner.dask.map(client, bundle, [first, *rest])
+    next(outcomes)
+    wait_until(lambda: all(file.exists() for file in marked))
+    outcomes.close()
+    future = runner.dask.submit(client, bundle)
+    assert future.result(SECONDS)["seed"] == b"0"
+    wait_until(lambda: not runs_tasks(shared_cluster))
+
+
+def test_a_cancelled_future_ends_its_task(
+    client: Client, bundle: Path, shared_cluster: DaskCluster, tmp_path: Path
+) -> None:
+    future = runner.dask.submit(client, bundle, "mark", {"file": str(tmp_path / "begun")})
+    wait_until((tmp_path / "begun").exists)
+    assert future.cancel()
+    wait_until(lambda: not runs_tasks(shared_cluster))
+
+
+def test_what_may_pass_by_itself_is_tried_again(
+    client: Client, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_flight, "RETRY_SECONDS", 0.01)
+    once = {"file": str(tmp_path / "once")}
+    future = runner.dask.submit(client, bundle, "killed once", once, seed=5)
+    assert future.result(SECONDS)["seed"] == b"5"
+    again = {"file": str(tmp_path / "again")}
+    future = runner.dask.submit(client, bundle, "killed once", again, retries=0)
+    report = failing(lambda: future.result(SECONDS)).report
+    assert (report.code, report.retryable) == (Code.CHILD_CRASHED, True)
+
+
+def test_what_a_task_writes_is_in_the_workers_log_and_among_the_events(
+    client: Client, bundle: Path, shared_cluster: DaskCluster
+) -> None:
+    runner.dask.submit(client, bundle, "print", seed=41).result(SECONDS)
+    log = "".join(worker.text() for worker in shared_cluster.workers)
+    line = next(line for line in log.splitlines() if "hello 41" in line)
+    assert "[modelops-model-" in line and "stdout | hello 41" in line
+    assert "stderr | no line end" in log
+
+    def said() -> list[object]:
+        return [event.get("line") for _, event in client.get_events(TOPIC)]
+
+    wait_until(lambda: "hello 41" in said())
+
+
+def test_an_edited_bundle_is_sent_again(client: Client, tmp_path: Path) -> None:
+    wire = "def wire(entrypoint, params, seed):\n    return {'n': b'1'}\n"
+    edited = make_bundle(tmp_path / "edited", wire)
+    assert runner.dask.submit(client, edited).result(SECONDS)["n"] == b"1"
+    (edited / "wire.py").write_text(wire.replace("b'1'", "b'two'"))
+    time_of = (edited / "wire.py").stat()
+    os.utime(edited / "wire.py", ns=(time_of.st_atime_ns, time_of.st_mtime_ns + 1))
+
+    def second() -> bool:  # files are looked at for a bounded share of the time
+        return runner.dask.submit(client, edited).result(SECONDS)["n"] == b"two"
+
+    wait_until(second)
+
+
+@pytest.mark.parametrize(
+    ("requirements", "codes", "phase"),
+    [
+        (
+            "no-such-package-of-modelops==1\n",
+            {Code.DEPENDENCY_NOT_FOUND, Code.INDEX_UNREACHABLE},
+            Phase.ENVIRONMENT,
+        ),
+        ("--not-an-option\n", {Code.ENVIRONMENT_FAILED}, Phase.ENVIRONMENT),
+    ],
+)
+def test_a_study_that_cannot_run_has_one_report(
+    client: Client,
+    tmp_path: Path,
+    requirements: str,
+    codes: set[Code],
+    phase: Phase,
+) -> None:
+    broken = make_bundle(tmp_path / "broken", requirements=requirements)
+    taken = []
+
+    def tasks() -> Iterator[Task]:
+        for seed in range(100):
+            taken.append(seed)
+            yield Task(seed=seed)
+
+    outcomes = runner.dask.map(client, broken, tasks(), return_failures=True)
+    report = failing(lambda: list(outcomes)).report
+    assert report.phase is phase and report.code in codes
+    assert not taken
+    assert report.bundle is not None and report.bundle.path == str(broken)
+
+
+def test_a_python_that_no_worker_has_is_one_report(client: Client, tmp_path: Path) -> None:
+    future = make_bundle(tmp_path / "future")
+    (future / "requirements.txt").unlink()
+    (future / "pyproject.toml").write_text(
+        '[project]\nname = "future"\nversion = "1"\nrequires-python = ">=3.99"\n'
+    )
+    report = failing(lambda: list(runner.dask.map(client, future, seeds()))).report
+    assert report.code is Code.PYTHON_UNSATISFIED
+    assert "pyproject.toml:4" in report.summary
+
+
+def test_a_folder_that_is_no_bundle_is_named_before_anything_is_sent(
+    client: Client, tmp_path: Path
+) -> None:
+    report = failing(lambda: runner.dask.submit(client, tmp_path / "none")).report
+    assert report.code is Code.BUNDLE_NOT_FOUND
+
+
+def test_large_outputs_stay_in_the_shared_folder(
+    client: Client, bundle: Path, tmp_path: Path
+) -> None:
+    outcomes = runner.dask.map(client, bundle, seeds("large", 3), shared=tmp_path)
+    results = [one for one in outcomes if isinstance(one, Result)]
+    assert [one.buffer("large")[-1] for one in results] == [0, 1, 2]
+    assert all(one["large"] == bytes([seed]) * (3 << 20) for seed, one in enumerate(results))
+    assert all(one["small"] == b"s" for one in results)
+    assert sorted(file.stat().st_size for file in (tmp_path / "outputs").iterdir()) == [3 << 20] * 3
+    assert not list(tmp_path.glob(".modelops-*"))
+
+
+def test_a_bundle_that_is_too_large_for_the_scheduler_goes_through_the_shared_folder(
+    client: Client, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    large = make_bundle(tmp_path / "large")
+    monkeypatch.setattr(study, "MAX_ARCHIVE_BYTES", 10)
+    report = failing(lambda: runner.dask.submit(client, large)).report
+    assert report.code is Code.CLUSTER_UNFIT and "shared" in report.hints[0].title
+    (tmp_path / "shared").mkdir()
+    future = runner.dask.submit(client, large, seed=9, shared=tmp_path / "shared")
+    assert future.result(SECONDS)["seed"] == b"9"
+
+
+def test_a_folder_that_is_not_shared_is_named(client: Client, bundle: Path, tmp_path: Path) -> None:
+    missing = tmp_path / "file" / "folder"
+    (tmp_path / "file").write_text("")
+    report = failing(lambda: runner.dask.submit(client, bundle, shared=missing)).report
+    assert report.code is Code.CLUSTER_UNFIT and str(missing) in report.summary
+
+
+def test_a_cache_that_cannot_be_written_to_does_for_a_bundle_that_was_prepared(
+    bundle: Path, tmp_path: Path
+) -> None:
+    prepared = tmp_path / "cache"
+    with Runner(cache=prepared) as local:
+        local.check(bundle, build=True)
+    (prepared / "bundles").write_text("a file where the folder should be")
+    environ = {"MODELOPS_CACHE_DIR": str(prepared), "DASK_MODELOPS_RUNNER__OFFLINE": "true"}
+    with (
+        cluster(1, environ=environ) as started,
+        Client(started.address, set_as_default=False) as client,
+    ):
+        assert runner.dask.submit(client, bundle).result(SECONDS)["seed"] == b"0"
+
+
+def test_a_plugin_of_the_callers_own_stays(cache: Path, bundle: Path) -> None:
+    with (
+        cluster(1, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started,
+        Client(started.address, set_as_default=False) as client,
+    ):
+        client.register_plugin(RunnerPlugin(isolation="warm"))
+        assert runner.dask.submit(client, bundle).result(SECONDS).isolation == "warm"
+
+
+def test_a_worker_with_wrong_settings_refuses_tasks(cache: Path, bundle: Path) -> None:
+    environ = {"MODELOPS_CACHE_DIR": str(cache), "DASK_MODELOPS_RUNNER__TIMEOUT": "soon"}
+    with (
+        cluster(1, environ=environ) as started,
+        Client(started.address, set_as_default=False) as client,
+    ):
+        report = failing(lambda: runner.dask.submit(client, bundle)).report
+        assert report.code is Code.CLUSTER_UNFIT
+        assert "timeout" in report.summary and started.workers[0].address in report.summary
+        assert "this worker refuses tasks" in started.workers[0].text()
+
+
+def test_each_task_completes_once_when_a_worker_is_killed(cache: Path, bundle: Path) -> None:
+    with (
+        cluster(2, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started,
+        Client(started.address, set_as_default=False) as client,
+    ):
+        left = []
+        results = []
+        tasks = seeds("sleep", 60, seconds=0.02)
+        for number, result in runner.dask.map_unordered(client, bundle, tasks):
+            results.append(number)
+            assert int(result["seed"]) == number  # type: ignore[index]
+            if len(results) == 10:
+                left = psutil.Process(started.workers[0].pid).children(recursive=True)
+                os.kill(started.workers[0].pid, signal.SIGKILL)
+        assert sorted(results) == list(range(60))
+        assert left and not psutil.wait_procs(left, SECONDS)[1]
+
+
+def test_a_bundle_that_kills_its_workers_is_one_report(cache: Path, bundle: Path) -> None:
+    environ = {
+        "MODELOPS_CACHE_DIR": str(cache),
+        "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
+    }
+    with (
+        cluster(3, environ=environ) as started,
+        Client(started.address, set_as_default=False) as client,
+    ):
+        tasks = [Task("kill the worker")]
+        outcomes = runner.dask.map(client, bundle, tasks, return_failures=True)
+        report = failing(lambda: list(outcomes)).report
+        assert report.code is Code.WORKER_LOST and not report.retryable
+        assert report.summary.startswith("2 workers died")
+        assert report.bundle is not None and report.bundle.path == str(bundle)
+
+
+def test_a_cluster_that_loses_all_its_workers_is_named(
+    cache: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(in_flight, "WATCH_SECONDS", 0.1)
+    monkeypatch.setattr(in_flight, "NO_WORKERS_SECONDS", 1.0)
+    monkeypatch.setattr(in_flight, "LEFT_SECONDS", 1.0)
+    with (
+        cluster(1, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started,
+        Client(started.address, set_as_default=False) as client,
+    ):
+        future = runner.dask.submit(client, bundle, "mark", {"file": str(tmp_path / "begun")})
+        wait_until((tmp_path / "begun").exists)
+        os.kill(started.workers[0].pid, signal.SIGKILL)
+        report = failing(lambda: future.result(SECONDS)).report
+        assert report.code is Code.WORKER_LOST and "left the cluster" in report.summary
+
+
+def test_a_scheduler_that_is_killed_is_an_error_and_leaves_no_child(
+    cache: Path, bundle: Path, tmp_path: Path
+) -> None:
+    with cluster(2, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started:
+        with Client(started.address, set_as_default=False) as client:
+            future = runner.dask.submit(client, bundle, "mark", {"file": str(tmp_path / "begun")})
+            wait_until((tmp_path / "begun").exists)
+            children = descendants(started)
+            os.kill(started.scheduler.pid, signal.SIGKILL)
+            report = failing(lambda: future.result(SECONDS)).report
+            assert report.code is Code.WORKER_LOST and "scheduler" in report.summary
+        assert children and not psutil.wait_procs(children, SECONDS)[1]
+
+
+def test_a_cluster_that_is_told_to_end_ends_its_children(
+    cache: Path, bundle: Path, tmp_path: Path
+) -> None:
+    with cluster(1, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started:
+        with Client(started.address, set_as_default=False) as client:
+            future = runner.dask.submit(client, bundle, "mark", {"file": str(tmp_path / "begun")})
+            wait_until((tmp_path / "begun").exists)
+            children = descendants(started)
+            for process in (started.scheduler, *started.workers):
+                os.kill(process.pid, signal.SIGTERM)
+            assert failing(lambda: future.result(SECONDS)).report.code is Code.WORKER_LOST
+        # The worker's own process may stay for ever, with or without us: Dask waits for the
+        # scheduler that was told to end with it.
+        assert children and not psutil.wait_procs(children, SECONDS)[1]
+
+
+def test_an_asynchronous_client_is_refused(shared_cluster: DaskCluster, bundle: Path) -> None:
+    async def call() -> None:
+        async with Client(shared_cluster.address, asynchronous=True) as client:
+            runner.dask.submit(client, bundle)
+
+    with pytest.raises(TypeError, match="asynchronous"):
+        asyncio.run(call())
+
+
+# Dask's own, of the packages that came out since uv.lock was written.
+@pytest.mark.filterwarnings("ignore::distributed.versions.VersionMismatchWarning")
+def test_a_cluster_without_the_runner_is_named_before_anything_is_sent(
+    bundle: Path, tmp_path: Path
+) -> None:
+    version = ".".join(platform.python_version_tuple()[:2])
+    bare = make_venv(tmp_path / "bare", version, f"distributed=={distributed.__version__}")
+    with (
+        cluster(1, python=bare / "bin" / "python", environ={"PYTHONPATH": ""}) as started,
+        Client(started.address, set_as_default=False) as client,
+    ):
+        report = failing(lambda: runner.dask.submit(client, bundle)).report
+        assert report.code is Code.CLUSTER_UNFIT
+        assert "modelops-runner" in report.summary and "has none" in report.summary
+
+
+def test_a_closed_client_ends_a_map(cache: Path, bundle: Path, shared_cluster: DaskCluster) -> None:
+    client = Client(shared_cluster.address, set_as_default=False)
+    outcomes = runner.dask.map(client, bundle, [Task(), Task("sleep", {"seconds": 1000})])
+    next(outcomes)
+    client.close()
+    report = failing(lambda: next(outcomes)).report
+    assert report.code is Code.WORKER_LOST

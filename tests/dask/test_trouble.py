@@ -1,0 +1,395 @@
+"""A cluster in trouble under a study: what hangs, dies, joins or leaves, and what is said of it."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("distributed")
+
+from distributed import Client
+from studies import SECONDS, failing, make_bundle, seeds, wait_until
+
+import runner.dask
+from runner.dask import RunnerPlugin
+from runner.dask.client import connection, in_flight, preflight, sending
+from runner.dask.examine.loopback import DaskCluster, cluster
+from runner.diagnosis.report.codes import Code
+from runner.result import Result
+from runner.task import Task
+
+
+@pytest.fixture(scope="module")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="module")
+def environ(cache: Path) -> dict[str, str]:
+    return {"MODELOPS_CACHE_DIR": str(cache)}
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_bundle(tmp_path_factory.mktemp("bundles") / "model")
+
+
+@pytest.fixture
+def one(environ: dict[str, str]) -> Iterator[DaskCluster]:
+    with cluster(1, environ=environ) as started:
+        yield started
+
+
+@pytest.fixture
+def client(one: DaskCluster) -> Iterator[Client]:
+    with Client(one.address, set_as_default=False) as connected:
+        yield connected
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "LOOK_SECONDS", 0.5)
+    monkeypatch.setattr(in_flight, "WATCH_SECONDS", 0.1)
+    monkeypatch.setattr(in_flight, "NO_WORKERS_SECONDS", 1.0)
+    monkeypatch.setattr(in_flight, "LEFT_SECONDS", 1.0)
+    monkeypatch.setattr(in_flight, "SILENT_SECONDS", 2.0)
+    monkeypatch.setattr(preflight, "FIRST_WORKER_SECONDS", 1.0)
+
+
+def numbers(outcomes: object) -> list[int]:
+    """What a study over seeds gave, in order; each a result."""
+    found = []
+    for one in outcomes:  # type: ignore[attr-defined]
+        assert isinstance(one, Result)
+        found.append(int(one["seed"]))
+    return found
+
+
+# No workers.
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_study_on_a_cluster_without_workers_is_a_report_and_not_nothing(
+    one: DaskCluster, client: Client, bundle: Path
+) -> None:
+    assert numbers(runner.dask.map(client, bundle, seeds(tasks=3))) == [0, 1, 2]
+    os.kill(one.workers[0].pid, signal.SIGKILL)
+    wait_until(lambda: not client.nthreads())
+    report = failing(lambda: list(runner.dask.map(client, bundle, seeds(tasks=3)))).report
+    assert report.code is Code.WORKER_LOST and report.summary.endswith("for 1 s")
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_cluster_to_which_no_worker_ever_comes_is_named(bundle: Path) -> None:
+    with cluster(0) as started, Client(started.address, set_as_default=False) as client:
+        report = failing(lambda: runner.dask.submit(client, bundle)).report
+        assert report.code is Code.CLUSTER_UNFIT and "has no workers" in report.summary
+        wait_until(lambda: not client.futures)
+
+
+def test_a_study_waits_for_the_first_worker(environ: dict[str, str], bundle: Path) -> None:
+    with (
+        cluster(0, environ=environ) as started,
+        Client(started.address, set_as_default=False) as client,
+    ):
+        joining = threading.Thread(target=started.add_worker)
+        joining.start()
+        assert numbers(runner.dask.map(client, bundle, seeds(tasks=3))) == [0, 1, 2]
+        joining.join()
+
+
+# A process of its own: what multiprocessing starts for it stays until its process ends.
+ADAPTING = """\
+import sys
+from distributed import LocalCluster
+if __name__ == "__main__":
+    with LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address=None) as local:
+        local.adapt(minimum=0, maximum=2, interval="300ms", wait_count=3)
+        print(local.scheduler_address, flush=True)
+        sys.stdin.read()
+"""
+
+
+def test_a_cluster_that_adapts_grows_for_a_study(
+    environ: dict[str, str], bundle: Path, tmp_path: Path
+) -> None:
+    script = tmp_path / "adapting.py"  # which multiprocessing imports anew
+    script.write_text(ADAPTING)
+    with subprocess.Popen(
+        [sys.executable, script],
+        env={**os.environ, "PYTHONPATH": str(Path(runner.__file__).parents[1]), **environ},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as local:
+        assert local.stdout is not None and local.stdin is not None
+        try:
+            with Client(local.stdout.readline().strip(), set_as_default=False) as client:
+                assert numbers(runner.dask.map(client, bundle, seeds(tasks=5))) == list(range(5))
+                # It shrinks again when there is nothing to do, and grows for the next.
+                wait_until(lambda: not client.nthreads())
+                assert numbers(runner.dask.map(client, bundle, seeds(tasks=5))) == list(range(5))
+        finally:
+            local.stdin.close()
+            local.wait(SECONDS)
+
+
+# What hangs.
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_scheduler_that_hangs_under_a_study_is_named(
+    one: DaskCluster, client: Client, bundle: Path
+) -> None:
+    outcomes = runner.dask.map(client, bundle, seeds("sleep", 1000, seconds=0.01))
+    next(outcomes)
+    os.kill(one.scheduler.pid, signal.SIGSTOP)
+    report = failing(lambda: list(outcomes)).report
+    assert report.code is Code.WORKER_LOST and "the scheduler does not answer" in report.summary
+    os.kill(one.scheduler.pid, signal.SIGCONT)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_scheduler_that_hangs_is_named_before_a_study_is_sent(
+    one: DaskCluster, client: Client, bundle: Path
+) -> None:
+    os.kill(one.scheduler.pid, signal.SIGSTOP)
+    report = failing(lambda: runner.dask.submit(client, bundle)).report
+    assert report.code is Code.CLUSTER_UNFIT and "a scheduler that hangs" in report.summary
+    os.kill(one.scheduler.pid, signal.SIGCONT)
+
+
+def test_a_worker_that_hangs_keeps_no_study_from_running(
+    environ: dict[str, str], bundle: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        cluster(2, environ=environ) as started,
+        Client(started.address, set_as_default=False) as client,
+    ):
+        hung, _ = started.workers
+        os.kill(hung.pid, signal.SIGSTOP)
+        assert numbers(runner.dask.map(client, bundle, seeds())) == list(range(20))
+        assert f"{hung.address} gets no tasks" in caplog.text
+        assert f"the worker {hung.address} does not answer" in caplog.text
+        os.kill(hung.pid, signal.SIGCONT)
+        # Once it answers, it is one of them again.
+        (slot,) = vars(client)["_modelops_runner"]._slots.values()
+        wait_until(lambda: not slot.study.fitness.unable)
+        futures = [runner.dask.submit(client, bundle, "sleep", {"seconds": 2}) for _ in range(2)]
+        wait_until(lambda: all(client.processing().values()))
+        assert all(future.result(SECONDS) for future in futures)
+
+
+def test_a_worker_that_hangs_alone_is_the_report(
+    one: DaskCluster, client: Client, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sending, "SEND_SECONDS", 2.0)
+    os.kill(one.workers[0].pid, signal.SIGSTOP)
+    report = failing(lambda: runner.dask.submit(client, bundle)).report
+    assert report.code is Code.CLUSTER_UNFIT and one.workers[0].address in report.hints[0].title + (
+        report.summary + report.explanation
+    )
+    os.kill(one.workers[0].pid, signal.SIGCONT)
+
+
+def test_a_cluster_that_only_the_client_reaches_is_not_asked_without_it(
+    one: DaskCluster, client: Client, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # As behind a gateway, whose addresses begin with gateway://.
+    monkeypatch.setattr(preflight, "_REACHABLE", ())
+    monkeypatch.setattr(preflight, "gather", None)
+    assert numbers(runner.dask.map(client, bundle, seeds(tasks=3))) == [0, 1, 2]
+
+
+# What is closed or killed.
+
+
+def test_nothing_is_sent_by_a_client_that_is_closed(one: DaskCluster, bundle: Path) -> None:
+    client = Client(one.address, set_as_default=False)
+    runner.dask.submit(client, bundle).result(SECONDS)
+    client.close()
+    for call in (
+        lambda: runner.dask.submit(client, bundle),
+        lambda: list(runner.dask.map(client, bundle, [Task()])),
+    ):
+        report = failing(call).report
+        assert report.code is Code.WORKER_LOST and "the client is closed" in report.summary
+
+
+def test_a_scheduler_that_dies_under_a_map_is_a_report(
+    one: DaskCluster, client: Client, bundle: Path
+) -> None:
+    outcomes = runner.dask.map(client, bundle, seeds("sleep", 1000, seconds=0.01))
+    next(outcomes)
+    os.kill(one.scheduler.pid, signal.SIGKILL)
+    assert failing(lambda: list(outcomes)).report.code is Code.WORKER_LOST
+
+
+def test_a_bundle_that_kills_workers_with_nannies_is_one_report(
+    environ: dict[str, str], bundle: Path
+) -> None:
+    allowed = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
+    with (
+        cluster(2, nanny=True, environ={**environ, **allowed}) as started,
+        Client(started.address, set_as_default=False) as client,
+    ):
+        outcomes = runner.dask.map(client, bundle, [Task("kill the worker")], return_failures=True)
+        report = failing(lambda: list(outcomes)).report
+        assert report.code is Code.WORKER_LOST and not report.retryable
+        # The cluster goes on.
+        assert numbers(runner.dask.map(client, bundle, seeds(tasks=5))) == list(range(5))
+
+
+@pytest.mark.usefixtures("impatient")
+def test_a_bundle_that_kills_the_last_worker_is_not_tried_again(
+    client: Client, bundle: Path
+) -> None:
+    report = failing(runner.dask.submit(client, bundle, "kill the worker").result).report
+    assert report.code is Code.WORKER_LOST and not report.retryable
+    assert "left the cluster while it was there" in report.summary
+
+
+# What joins, or changes.
+
+
+def odd_worker(started: DaskCluster, **environ: str) -> str:
+    """The address of one more, with variables of its own."""
+    before = started._environ
+    started._environ = {**before, **environ}
+    try:
+        return started.add_worker().address
+    finally:
+        started._environ = before
+
+
+def test_a_worker_that_joins_gets_tasks(one: DaskCluster, client: Client, bundle: Path) -> None:
+    outcomes = runner.dask.map_unordered(client, bundle, seeds("sleep", 1000, seconds=0.05))
+    next(outcomes)
+    joined = one.add_worker().address
+    while not client.has_what()[joined] and not client.processing()[joined]:
+        next(outcomes)
+    outcomes.close()
+
+
+def test_a_worker_that_joins_and_cannot_run_the_bundle_ends_no_study(
+    one: DaskCluster, client: Client, bundle: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    tasks = seeds("sleep", 60, seconds=0.05)
+    found = []
+    for number, result in runner.dask.map_unordered(client, bundle, tasks):
+        assert isinstance(result, Result)
+        found.append(number)
+        if len(found) == 5:
+            bad = odd_worker(one, DASK_MODELOPS_RUNNER__TIMEOUT="soon")
+    assert sorted(found) == list(range(60))
+    assert f"{bad} gets no more tasks" in caplog.text
+    assert caplog.text.count("gets no more tasks") == 1
+
+
+@pytest.mark.usefixtures("impatient")
+def test_where_none_is_left_that_can_run_the_bundle_what_the_others_say_is_the_report(
+    one: DaskCluster, client: Client, bundle: Path
+) -> None:
+    runner.dask.submit(client, bundle).result(SECONDS)
+    odd_worker(one, DASK_MODELOPS_RUNNER__TIMEOUT="soon")
+    os.kill(one.workers[0].pid, signal.SIGKILL)
+    wait_until(lambda: len(client.nthreads()) == 1)
+    report = failing(lambda: runner.dask.submit(client, bundle).result(SECONDS)).report
+    assert report.code is Code.CLUSTER_UNFIT and "timeout" in report.summary
+
+
+def test_a_study_is_not_opened_again_because_a_worker_is_unfit(
+    one: DaskCluster, client: Client, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    odd_worker(one, DASK_MODELOPS_RUNNER__TIMEOUT="soon")
+    runner.dask.submit(client, bundle).result(SECONDS)
+    monkeypatch.setattr("runner.dask.client.tasks.open_study", None)
+    assert runner.dask.submit(client, bundle, seed=3).result(SECONDS)["seed"] == b"3"
+
+
+def test_a_worker_that_starts_again_is_found_by_a_study_that_avoids_others(
+    environ: dict[str, str], bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(in_flight, "WATCH_SECONDS", 0.1)
+    with (
+        cluster(1, nanny=True, environ=environ) as started,
+        Client(started.address, set_as_default=False) as client,
+    ):
+        odd_worker(started, DASK_MODELOPS_RUNNER__TIMEOUT="soon")
+        file = str(tmp_path / "killed")
+        future = runner.dask.submit(client, bundle, "kill the worker once", {"file": file}, seed=4)
+        assert future.result(SECONDS)["seed"] == b"4"
+
+
+def test_a_plugin_that_is_registered_meanwhile_ends_no_study(
+    one: DaskCluster, client: Client, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(in_flight, "RETRY_SECONDS", 0.1)
+    found = []
+    with Client(one.address, set_as_default=False) as other:
+        for number, result in runner.dask.map_unordered(
+            client, bundle, seeds("sleep", 40, seconds=0.1)
+        ):
+            assert isinstance(result, Result)
+            found.append(number)
+            if len(found) == 5:
+                other.register_plugin(RunnerPlugin(isolation="warm"))
+    assert sorted(found) == list(range(40))
+
+
+# More than one study.
+
+
+def test_a_study_goes_on_while_another_is_opened(
+    one: DaskCluster, client: Client, bundle: Path, tmp_path: Path
+) -> None:
+    runner.dask.submit(client, bundle).result(SECONDS)
+    begun, go_on = tmp_path / "begun", tmp_path / "go on"
+    slow = make_bundle(
+        tmp_path / "slow",
+        "import time\nfrom pathlib import Path\n"
+        f"Path({str(begun)!r}).touch()\n"
+        f"while not Path({str(go_on)!r}).exists(): time.sleep(0.02)\n"
+        "def wire(entrypoint, params, seed):\n    return {'seed': b'0'}\n",
+    )
+    opened: list[object] = []
+    opening = threading.Thread(target=lambda: opened.append(runner.dask.submit(client, slow)))
+    opening.start()
+    wait_until(begun.exists)
+    runner.dask.submit(client, bundle)
+    assert not opened
+    go_on.touch()
+    opening.join(SECONDS)
+    assert opened
+
+
+def test_two_bundles_run_at_once(client: Client, bundle: Path, tmp_path: Path) -> None:
+    other = make_bundle(tmp_path / "other")
+    first = runner.dask.map(client, bundle, seeds(tasks=10))
+    second = runner.dask.map(client, other, seeds(tasks=10))
+    for number, pair in enumerate(zip(first, second, strict=True)):
+        assert [int(one["seed"]) for one in pair] == [number] * 2  # type: ignore[index]
+
+
+def test_an_interrupted_open_ends_the_build_on_the_cluster(client: Client, tmp_path: Path) -> None:
+    begun = tmp_path / "begun"
+    slow = make_bundle(
+        tmp_path / "slow",
+        f"import time\nfrom pathlib import Path\nPath({str(begun)!r}).touch()\ntime.sleep(1000)\n",
+    )
+
+    def interrupt() -> None:
+        wait_until(begun.exists)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    interrupting = threading.Thread(target=interrupt)
+    interrupting.start()
+    with pytest.raises(KeyboardInterrupt):
+        runner.dask.submit(client, slow)
+    interrupting.join()
+    wait_until(lambda: not any(client.processing().values()))

@@ -1,0 +1,85 @@
+"""Limits and kills from outside, for real: what the report says of the cause."""
+
+import pytest
+from deaths import DieAtWork, ended, finding_of
+
+from runner.diagnosis.report.codes import Code
+
+# Limits.
+
+
+def test_the_limit_on_cpu_time_is_named_with_its_seconds_and_the_place(die: DieAtWork) -> None:
+    report = die(
+        """
+        resource.setrlimit(resource.RLIMIT_CPU, (1, 100))
+        while True:
+            pass
+        """
+    )
+    assert report.code is Code.CHILD_CRASHED
+    assert report.summary.startswith("SIGXCPU ended the child while it ran the task, in wire.py:")
+    assert report.summary.endswith("(wire): its CPU time limit of 1 s is used up")
+    assert report.retryable is False
+
+
+def test_a_kill_at_the_hard_limit_on_cpu_time_is_told_from_others(die: DieAtWork) -> None:
+    report = die(
+        """
+        signal.signal(signal.SIGXCPU, signal.SIG_IGN)
+        resource.setrlimit(resource.RLIMIT_CPU, (1, 1))
+        while True:
+            pass
+        """
+    )
+    assert report.child is not None and report.child.signal == "SIGKILL"
+    assert "its CPU time limit of 1 s is used up" in report.summary
+    assert report.retryable is False
+
+
+def test_a_sigxcpu_without_a_limit_reached_is_somebody_elses(die: DieAtWork) -> None:
+    report = die("os.kill(os.getpid(), signal.SIGXCPU)")
+    assert "its CPU time is over" in report.summary
+    assert "a batch system sent it" in report.explanation
+
+
+def test_the_limit_on_the_size_of_files_is_named(die: DieAtWork) -> None:
+    report = die(
+        """
+        import tempfile
+        signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (4096, 4096))
+        with tempfile.TemporaryFile() as file:
+            file.write(bytes(10_000))
+        """
+    )
+    assert report.code is Code.CHILD_CRASHED
+    assert "a file reached the size limit of 4 KiB" in report.summary
+    assert report.retryable is False
+
+
+# From outside.
+
+
+@pytest.mark.parametrize("name", ["SIGKILL", "SIGTERM", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGALRM"])
+def test_a_signal_from_outside_is_said_with_what_is_known(name: str, die: DieAtWork) -> None:
+    report = die(f"os.kill(os.getpid(), signal.{name})")
+    assert report.code is Code.CHILD_CRASHED
+    assert report.summary.startswith(f"{name} ended the child while it ran the task")
+    assert report.retryable is (name != "SIGALRM")
+    if report.retryable:
+        assert "It ran for" in report.explanation and "CPU time" in report.explanation
+
+
+def test_a_kill_of_a_process_that_had_all_of_the_memory_says_so() -> None:
+    finding = finding_of(ended("SIGKILL", max_rss_bytes=15 << 30, machine_memory=16 << 30))
+    assert finding.summary.endswith("when it held 15 GiB of the machine's 16 GiB")
+    assert "memory the likely reason" in finding.explanation
+    finding = finding_of(
+        ended("SIGKILL", max_rss_bytes=1 << 30, machine_memory=16 << 30, memory_limit=1 << 30)
+    )
+    assert finding.summary.endswith("when it held 1,024 MiB of the control group's 1,024 MiB")
+
+
+def test_what_the_kernel_does_not_count_is_said_to_be_unknown() -> None:
+    assert "does not count here" in finding_of(ended("SIGKILL", oom_killed=None)).explanation
+    assert "counters show no kill" in finding_of(ended("SIGKILL", oom_killed=False)).explanation

@@ -1,0 +1,127 @@
+"""What is made of a build that fails: its cause, and what cures it."""
+
+import pytest
+from uv_words import DATA, RELEASES, diagnose, edits, of_bundle, recorded
+
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Edit
+from runner.events import Phase
+
+
+@pytest.mark.parametrize(
+    ("name", "advice"),
+    [
+        ("dependency-missing-header", "gsl/gsl_rng.h"),
+        ("dependency-no-compiler", "install no-such-cc"),
+        ("dependency-linker", "libgslnone"),
+        ("dependency-pg-config", "psycopg2-binary"),
+        ("dependency-distutils", "Python 3.11"),
+        ("dependency-sklearn", "scikit-learn"),
+        ("dependency-transitive-build", "has a wheel for Python 3.11"),
+        ("dependency-cmake-compiler", "install gcc, which the build runs (build-essential on Deb"),
+        ("dependency-damaged", "its archive is damaged"),
+        ("dependency-imp", "a newer version of fastsir: imp left Python in 3.12"),
+        ("dependency-killed", "whether memory ran out"),
+        ("dependency-meson-compiler", "install cc, which the build runs"),
+        ("dependency-numpy-distutils", "numpy.distutils left Python in 3.12"),
+        ("dependency-numpy-header", "numpy.get_include()"),
+        ("dependency-python-2", "this one is for Python 2"),
+        ("dependency-removed-name", "pkgutil.ImpImporter left Python in 3.12"),
+        ("dependency-rust", "install Rust"),
+        ("dependency-swig", "install swig, which the build runs (swig on Debian)"),
+        ("dependency-use-2to3", "this one is for Python 2"),
+        ("bundle-cmake-package", "the development files of GSLnone"),
+        ("bundle-console-script", "[project.scripts]: wire:main"),
+        ("bundle-hatchling-no-files", "only its dependencies installed"),
+        ("bundle-meson-dependency", "the development files of gsl-none"),
+        ("bundle-pkg-config", "the development files of gsl-none"),
+        ("bundle-readme-missing", "add README.md to the bundle"),
+        ("bundle-scm-version", ".git is not one of them"),
+    ],
+)
+def test_a_build_that_fails_for_a_known_cause_comes_with_its_cure(name: str, advice: str) -> None:
+    for release in RELEASES:
+        if not (DATA / release / f"{name}.txt").exists():
+            continue
+        hints = diagnose(recorded(name, release), name).hints
+        if (name, release) != ("dependency-sklearn", "0.4.30"):  # it did not know that one
+            assert any(advice in hint.title for hint in hints)
+
+
+def test_what_a_build_is_to_ship_is_said_in_the_words_of_its_backend() -> None:
+    files = ("pyproject.toml", "sir/__init__.py", "sir/model.py", "tests/__init__.py", "wire.py")
+    after = {
+        "bundle-flat-layout": '[tool.setuptools.packages.find]\ninclude = ["sir*"]',
+        "bundle-hatchling-no-files": "[tool.hatch.build.targets.wheel]\n"
+        'only-include = ["sir", "wire.py"]',
+        "bundle-poetry-no-files": "[tool.poetry]\n"
+        'packages = [{ include = "sir" }, { include = "wire.py" }]',
+        "bundle-uv-build-no-module": '[tool.uv.build-backend]\nmodule-name = "sir"\n'
+        'module-root = ""',
+    }
+    for name, table in after.items():
+        of_this, without = edits(of_bundle(name, *files))
+        assert of_this.after == table
+        assert without.after == "[tool.uv]\npackage = false"
+
+
+def test_a_build_that_imports_the_bundles_own_module_is_let_see_it() -> None:
+    finding = of_bundle("bundle-own-module", "pyproject.toml", "sirlib/__init__.py")
+    assert "sirlib/__init__.py" in finding.hints[0].title
+    assert "setuptools.build_meta:__legacy__" in edits(finding)[0].after
+    of_another = of_bundle("bundle-own-module", "pyproject.toml")
+    assert edits(of_another)[0].after == '[build-system]\nrequires = ["sirlib"]'
+
+
+def test_a_missing_build_module_is_asked_for_by_its_distributions_name() -> None:
+    poetry = of_bundle("bundle-poetry-backend")
+    assert edits(poetry)[0].after == '[build-system]\nrequires = ["poetry-core"]'
+    text = recorded("dependency-numpy-at-build").replace("'numpy'", "'yaml'")
+    assert edits(diagnose(text))[0].after.endswith('fastsir = ["PyYAML"]')
+
+
+@pytest.mark.parametrize(
+    ("requested", "code"),
+    [(None, Code.PYTHON_UNSATISFIED), ("3.12", Code.PYTHON_POLICY_CONFLICT)],
+)
+@pytest.mark.parametrize("name", ["bundle-requires-python", "bundle-exits-for-python"])
+def test_a_python_that_the_bundles_own_build_refuses_is_the_interpreters_matter(
+    name: str, requested: str | None, code: Code
+) -> None:
+    finding = of_bundle(name, requested=requested)
+    assert (finding.phase, finding.code) == (Phase.INTERPRETER, code)
+    assert finding.hints[0].command == "modelops-runner exec /srv/run/sir-model --python 3.13"
+    assert edits(finding)[0].after == 'requires-python = ">=3.13"'
+
+
+def test_what_a_dependencys_build_requires_is_not_said_of_the_bundle() -> None:
+    finding = diagnose(recorded("dependency-build-needs-python"))
+    assert "of the build of fastsir asks for numpy>=2.3." in finding.explanation
+    assert "`sirwrap` (v0.1.0) depends on `fastsir`" in finding.explanation
+    assert all(hint.edit is None or "python" in hint.edit.after for hint in finding.hints)
+    assert (
+        finding.hints[-1].title == "or ask for another version of fastsir, or one that has a wheel"
+    )
+    own = of_bundle("bundle-build-conflict")
+    assert [hint.title for hint in own.hints] == ["keep one of the two in pyproject.toml"]
+
+
+def test_what_asks_for_a_source_build_is_quoted() -> None:
+    finding = diagnose(recorded("dependency-imp"), "", "FastSIR >=0.1")
+    assert "pyproject.toml of sir-model asks for FastSIR >=0.1." in finding.explanation
+
+
+def test_an_undeclared_build_requirement_is_to_be_declared_where_it_can_be() -> None:
+    own = diagnose(recorded("bundle-missing-backend"), "bundle-missing-backend")
+    assert [edit.after for edit in edits(own)] == ['[build-system]\nrequires = ["setuptoolz"]']
+    other = diagnose(recorded("dependency-numpy-at-build"))
+    assert edits(other)[0].after == '[tool.uv.extra-build-dependencies]\nfastsir = ["numpy"]'
+    of_requirements = diagnose(recorded("dependency-numpy-at-build"), "requirement")
+    assert edits(of_requirements)[0] == Edit(
+        file="uv.toml", after='[extra-build-dependencies]\nfastsir = ["numpy"]'
+    )
+
+
+def test_who_pulled_in_what_could_not_be_built_is_said() -> None:
+    finding = diagnose(recorded("dependency-transitive-build"))
+    assert "because `epimodels` (v0.1.0) depends on `fastsir`" in finding.explanation

@@ -1,0 +1,257 @@
+"""Workers that are killed, for real: nothing that they have started outlives them."""
+
+import itertools
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+
+import psutil
+import pytest
+
+from runner.process import kill_marked as kill_marked_module
+from runner.process.guardian import MARKER, Guardian
+from runner.process.kill_marked import kill_marked
+
+linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+
+# A subprocess, a process of multiprocessing, and a daemon that has left session and parents.
+WIRE = """
+import multiprocessing, os, subprocess, sys, time
+def wire(entrypoint, params, seed):
+    subprocess.Popen(["sleep", "1000"])
+    multiprocessing.get_context("fork").Process(target=time.sleep, args=(1000,)).start()
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            os.write(writing, b"there")
+            time.sleep(1000)
+        os._exit(0)
+    os.read(reading, 5)
+    print("all there", flush=True)
+    time.sleep(1000)
+"""
+LIBRARY = """
+import sys
+from runner import Runner
+from runner.events import Output
+def show(event):
+    if isinstance(event, Output):
+        sys.stderr.buffer.write(event.data)
+        sys.stderr.flush()
+with Runner(isolation=sys.argv[1], on_event=show) as runner:
+    runner.execute(sys.argv[2])
+"""
+
+
+class Worker:
+    """A worker in a process of its own, and whatever it has started."""
+
+    def __init__(self, *argv: str) -> None:
+        self._mark = uuid.uuid4().hex
+        self.popen = subprocess.Popen(
+            [sys.executable, *argv],
+            env={**os.environ, "MODELOPS_TEST": self._mark},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+        )
+
+    def wait_for(self, word: bytes) -> None:
+        assert self.popen.stdout is not None
+        said = b""
+        for line in self.popen.stdout:
+            said += line
+            if word in line:
+                return
+        pytest.fail(said.decode())
+
+    def started(self) -> list[psutil.Process]:
+        found = psutil.Process(self.popen.pid).children(recursive=True)
+        for process in psutil.process_iter():
+            try:
+                marked = process.environ().get("MODELOPS_TEST") == self._mark
+            except psutil.Error:
+                continue
+            if marked and process.pid != self.popen.pid and process not in found:
+                found.append(process)
+        return found
+
+    def guardian(self) -> psutil.Process:
+        (found,) = (
+            process
+            for process in psutil.Process(self.popen.pid).children()
+            if "modelops-runner-guardian" in process.cmdline()
+        )
+        return found
+
+    def kill(self) -> None:
+        self.popen.kill()
+        # Until its end of the pipe: nobody else holds it.
+        self.popen.communicate(timeout=20)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    (folder / "requirements.txt").write_text("")
+    (folder / "wire.py").write_text(WIRE)
+    return folder
+
+
+@pytest.fixture(params=["warm", "fork", "fresh", "exec"])
+def worker(
+    request: pytest.FixtureRequest,
+    bundle: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Iterator[Worker]:
+    monkeypatch.setenv("MODELOPS_CACHE_DIR", str(tmp_path / "cache"))
+    (tmp_path / "tmp").mkdir()
+    monkeypatch.setenv("TMPDIR", str(tmp_path / "tmp"))
+    if request.param == "exec":
+        worker = Worker("-m", "runner", "exec", str(bundle), f"--python={sys.executable}")
+    else:
+        worker = Worker("-c", LIBRARY, request.param, str(bundle))
+    worker.wait_for(b"all there")
+    yield worker
+    worker.kill()
+
+
+def test_all_that_a_worker_has_started_ends_when_it_is_killed(
+    worker: Worker, tmp_path: Path
+) -> None:
+    started = worker.started()
+    assert list((tmp_path / "tmp").glob("modelops-runner-*"))
+    # The guardian, the child, the subprocess, multiprocessing's process, the daemon.
+    assert len(started) >= 5, started
+    worker.kill()
+    _, alive = psutil.wait_procs(started, timeout=10)
+    assert not alive
+    assert not list((tmp_path / "tmp").glob("modelops-runner-*"))
+
+
+@linux
+def test_a_guardian_holds_nothing_of_the_worker_but_its_pipe(worker: Worker) -> None:
+    pid = worker.guardian().pid
+    about = Path(f"/proc/{pid}")
+    files = {file.name: str(file.readlink()) for file in (about / "fd").iterdir()}
+    assert files.pop("0").startswith("pipe:")
+    assert set(files.values()) == {"/dev/null"}
+    assert str((about / "cwd").readlink()) == "/"
+    assert os.getsid(pid) == pid
+
+
+def test_what_asks_a_job_to_end_does_not_end_the_guardian(worker: Worker) -> None:
+    started, guardian = worker.started(), worker.guardian()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
+        guardian.send_signal(number)
+    worker.kill()
+    _, alive = psutil.wait_procs(started, timeout=10)
+    assert not alive
+
+
+def test_a_fork_of_the_worker_is_another_worker() -> None:
+    code = """if True:
+        import os, sys, time
+        from runner.process.guardian import guardian
+        first = guardian()
+        first.guard()
+        if os.fork() == 0:
+            assert guardian().worker != first.worker
+            print("forked", flush=True)
+            time.sleep(1000)
+        time.sleep(1000)
+    """
+    worker = Worker("-c", textwrap.dedent(code))
+    worker.wait_for(b"forked")
+    guardian = worker.guardian()
+    fork = next(process for process in worker.started() if process != guardian)
+    worker.popen.kill()
+    try:
+        # The fork holds the pipe no longer, so its end is seen; and it is not the worker's own.
+        psutil.wait_procs([guardian], timeout=10)
+        assert not guardian.is_running()
+        assert fork.is_running()
+    finally:
+        fork.kill()
+        worker.kill()
+
+
+def guardian_of(guardian: Guardian) -> psutil.Process | None:
+    """By what it would kill."""
+    marker = f"{MARKER}={guardian.worker}."
+    found = [process for process in psutil.Process().children() if marker in process.cmdline()]
+    return found[0] if found else None
+
+
+def test_a_guardian_leaves_with_the_last_process_it_guards() -> None:
+    guardian = Guardian()
+    guardian.guard()
+    first = guardian_of(guardian)
+    guardian.guard()
+    guardian.release()
+    assert first is not None and guardian_of(guardian) == first
+    guardian.release()
+    assert guardian_of(guardian) is None
+
+
+def test_a_guardian_that_was_killed_is_replaced() -> None:
+    guardian = Guardian()
+    guardian.guard()
+    first = guardian_of(guardian)
+    assert first is not None
+    first.kill()
+    os.waitid(os.P_PID, first.pid, os.WEXITED | os.WNOWAIT)
+    guardian.guard()
+    assert guardian_of(guardian) not in (None, first)
+    guardian.release()
+    guardian.release()
+    assert guardian_of(guardian) is None
+
+
+def test_one_that_takes_its_time_to_end_is_no_one_that_forks_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """On a busy machine it is in the list for long after it was killed."""
+    with subprocess.Popen(["sleep", "1000"]) as victim:
+        marked = (victim.pid, b"MODELOPS_MARK=mine.1")
+        listings = iter([[marked]] * (3 * kill_marked_module.ROUNDS))
+        monkeypatch.setattr(kill_marked_module, "_environments", lambda: next(listings, []))
+        assert kill_marked("MODELOPS_MARK=mine.1")
+        assert list(listings) == []  # waited for
+        assert victim.wait(timeout=10) == -signal.SIGKILL
+
+
+def test_those_that_fork_for_ever_are_told_of(monkeypatch: pytest.MonkeyPatch) -> None:
+    def forked() -> list[tuple[int, bytes]]:
+        return [(next(pids), b"MODELOPS_MARK=mine.1")]
+
+    # No process has such a number (PID_MAX_LIMIT in include/linux/threads.h).
+    pids = itertools.count(2**22 + 1)
+    monkeypatch.setattr(kill_marked_module, "_environments", forked)
+    assert not kill_marked("MODELOPS_MARK=mine.1")
+
+
+@pytest.mark.parametrize("platform", [sys.platform, "one without /proc"])
+def test_only_what_has_the_marker_is_killed(platform: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kill_marked_module, "sys", SimpleNamespace(platform=platform))
+
+    def sleep(value: str) -> "subprocess.Popen[bytes]":
+        return subprocess.Popen(["sleep", "1000"], env={**os.environ, "MODELOPS_MARK": value})
+
+    with sleep("mine.1") as mine, sleep("mine.2") as other, sleep("not.mine.1") as stranger:
+        assert kill_marked("MODELOPS_MARK=mine.1")
+        assert mine.wait(timeout=10) == -signal.SIGKILL
+        assert other.poll() is None
+        assert kill_marked("MODELOPS_MARK=mine.")
+        assert other.wait(timeout=10) == -signal.SIGKILL
+        assert stranger.poll() is None
+        stranger.kill()
