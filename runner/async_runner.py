@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, aclosing, contextmanager
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, Literal, overload
 
 import anyio
 from anyio.abc import TaskGroup
@@ -168,31 +168,67 @@ class AsyncRunner:
         """
         return await self._execute(bundle, Task(entrypoint, params or {}, seed, inputs or {}))
 
+    @overload
+    def map(
+        self,
+        bundle: str | PathLike[str],
+        tasks: Iterable[Task],
+        *,
+        return_exceptions: Literal[False] = False,
+    ) -> AsyncGenerator[Result, None]: ...
+
+    @overload
+    def map(
+        self,
+        bundle: str | PathLike[str],
+        tasks: Iterable[Task],
+        *,
+        return_exceptions: bool,
+    ) -> AsyncGenerator[Result | RunnerError, None]: ...
+
     async def map(
         self,
         bundle: str | PathLike[str],
         tasks: Iterable[Task],
         *,
-        return_failures: bool = False,
+        return_exceptions: bool = False,
     ) -> AsyncGenerator[Result | RunnerError, None]:
         """As :meth:`Runner.map`. Close it (``aclose()``) where it is not read to its end."""
         outcomes = self._outcomes(bundle, tasks, ordered=True)
         async with aclosing(outcomes):
             async for _, outcome in outcomes:
-                yield unless_raised(outcome, return_failures)
+                yield unless_raised(outcome, return_exceptions)
+
+    @overload
+    def map_unordered(
+        self,
+        bundle: str | PathLike[str],
+        tasks: Iterable[Task],
+        *,
+        return_exceptions: Literal[False] = False,
+    ) -> AsyncGenerator[tuple[int, Result], None]: ...
+
+    @overload
+    def map_unordered(
+        self,
+        bundle: str | PathLike[str],
+        tasks: Iterable[Task],
+        *,
+        return_exceptions: bool,
+    ) -> AsyncGenerator[tuple[int, Result | RunnerError], None]: ...
 
     async def map_unordered(
         self,
         bundle: str | PathLike[str],
         tasks: Iterable[Task],
         *,
-        return_failures: bool = False,
+        return_exceptions: bool = False,
     ) -> AsyncGenerator[tuple[int, Result | RunnerError], None]:
         """As :meth:`Runner.map_unordered`. Close it where it is not read to its end."""
         outcomes = self._outcomes(bundle, tasks, ordered=False)
         async with aclosing(outcomes):
             async for index, outcome in outcomes:
-                yield index, unless_raised(outcome, return_failures)
+                yield index, unless_raised(outcome, return_exceptions)
 
     async def check(self, bundle: str | PathLike[str], *, build: bool = False) -> Check:
         """Say what can be known of a bundle without running a task.

@@ -12,7 +12,7 @@ from os import PathLike
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar, overload
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -183,39 +183,75 @@ class Runner:
         self._started()
         return self._start_soon(partial(self._inner._check, bundle, on_event, build=True))
 
+    @overload
     def map(
         self,
         bundle: str | PathLike[str],
         tasks: Iterable[Task],
         *,
-        return_failures: bool = False,
+        return_exceptions: Literal[False] = False,
+    ) -> Generator[Result, None, None]: ...
+
+    @overload
+    def map(
+        self,
+        bundle: str | PathLike[str],
+        tasks: Iterable[Task],
+        *,
+        return_exceptions: bool,
+    ) -> Generator[Result | RunnerError, None, None]: ...
+
+    def map(
+        self,
+        bundle: str | PathLike[str],
+        tasks: Iterable[Task],
+        *,
+        return_exceptions: bool = False,
     ) -> Generator[Result | RunnerError, None, None]:
         """Run many tasks of a bundle, as many at a time as there are children.
 
         Tasks are taken from the iterator as results are read: a bounded number of either is held.
         Leaving the iterator early ends the tasks under way.
 
-        :param return_failures: give the error in place of the result where a task fails; else it is
-            raised, which ends the iteration.
+        :param return_exceptions: give the error in place of the result where a task fails; else it
+            is raised, which ends the iteration.
         :returns: the results, in the tasks' order.
         :raises RunnerError: a task failed.
         :raises RuntimeError: the runner is closed.
         """
         with closing(self._outcomes(bundle, tasks, ordered=True)) as outcomes:
             for _, outcome in outcomes:
-                yield unless_raised(outcome, return_failures)
+                yield unless_raised(outcome, return_exceptions)
+
+    @overload
+    def map_unordered(
+        self,
+        bundle: str | PathLike[str],
+        tasks: Iterable[Task],
+        *,
+        return_exceptions: Literal[False] = False,
+    ) -> Generator[tuple[int, Result], None, None]: ...
+
+    @overload
+    def map_unordered(
+        self,
+        bundle: str | PathLike[str],
+        tasks: Iterable[Task],
+        *,
+        return_exceptions: bool,
+    ) -> Generator[tuple[int, Result | RunnerError], None, None]: ...
 
     def map_unordered(
         self,
         bundle: str | PathLike[str],
         tasks: Iterable[Task],
         *,
-        return_failures: bool = False,
+        return_exceptions: bool = False,
     ) -> Generator[tuple[int, Result | RunnerError], None, None]:
         """As :meth:`map`, each as soon as it is there, with its task's number, from 0 on."""
         with closing(self._outcomes(bundle, tasks, ordered=False)) as outcomes:
             for index, outcome in outcomes:
-                yield index, unless_raised(outcome, return_failures)
+                yield index, unless_raised(outcome, return_exceptions)
 
     def check(self, bundle: str | PathLike[str], *, build: bool = False) -> Check:
         """As :meth:`AsyncRunner.check`."""

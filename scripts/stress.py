@@ -102,7 +102,7 @@ def fork(cache: Path, bundle: Path, share: float) -> str:
     with Runner(cache=cache, isolation="fork") as runner:
         tasks = (Task("default" if seed % 100 else "crash", {}, seed) for seed in range(count))
         crashed = 0
-        for seed, outcome in enumerate(runner.map(bundle, tasks, return_failures=True)):
+        for seed, outcome in enumerate(runner.map(bundle, tasks, return_exceptions=True)):
             if seed % 100:
                 assert not isinstance(outcome, RunnerError), outcome
                 assert outcome["seed"] == str(seed).encode()

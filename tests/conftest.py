@@ -28,11 +28,23 @@ def pytest_configure() -> None:
         os.environ.pop(name, None)
 
 
+@pytest.fixture(scope="session")
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """One cache for all tests that do not look at what it holds: any process may share it.
+
+    Processes of pytest-xdist have folders of their own in the one that they share.
+    """
+    folder = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        folder = folder.parent
+    return folder / "cache"
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _no_users_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def _no_users_cache(cache: Path) -> Iterator[None]:
     """What a test builds is not left in the developer's own cache."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MODELOPS_CACHE_DIR", str(tmp_path_factory.mktemp("default-cache")))
+        patch.setenv("MODELOPS_CACHE_DIR", str(cache))
         yield
 
 
@@ -82,8 +94,8 @@ def dying_bundle(tmp_path: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def dying_runner(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Runner]:
-    with Runner(cache=tmp_path_factory.mktemp("cache"), python=sys.executable) as runner:
+def dying_runner(cache: Path) -> Iterator[Runner]:
+    with Runner(cache=cache, python=sys.executable) as runner:
         yield runner
 
 

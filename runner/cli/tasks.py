@@ -201,7 +201,7 @@ class ManyTasks:
                 in_hand[number] = index, given
                 yield given.task
 
-        outcomes = runner.map_unordered(bundle.path, tasks(), return_failures=True)
+        outcomes = runner.map_unordered(bundle.path, tasks(), return_exceptions=True)
         async with aclosing(outcomes):
             async for number, outcome in outcomes:
                 index, given = in_hand.pop(number)

@@ -69,8 +69,8 @@ class Window:
         return index, self._done.pop(index)
 
 
-def unless_raised(outcome: Outcome, return_failures: bool) -> Outcome:
+def unless_raised(outcome: Outcome, return_exceptions: bool) -> Outcome:
     """:raises RunnerError: it is a failure, and these are not to be returned."""
-    if isinstance(outcome, RunnerError) and not return_failures:
+    if isinstance(outcome, RunnerError) and not return_exceptions:
         raise outcome
     return outcome

@@ -33,11 +33,6 @@ def wire(entrypoint, params, seed):
 MakeBundle = Callable[[str], Path]
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
 def make(tmp_path: Path) -> MakeBundle:
     def make(source: str) -> Path:

@@ -25,11 +25,6 @@ def wire(entrypoint, params, seed):
 RUN_SECONDS = 60
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     folder = tmp_path / "a bundle"

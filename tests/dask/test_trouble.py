@@ -25,11 +25,6 @@ from runner.task import Task
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="module")
 def environ(cache: Path) -> dict[str, str]:
     return {"MODELOPS_CACHE_DIR": str(cache)}
 
@@ -238,7 +233,9 @@ def test_a_bundle_that_kills_workers_with_nannies_is_one_report(
         cluster(2, nanny=True, environ={**environ, **allowed}) as started,
         Client(started.address, set_as_default=False) as client,
     ):
-        outcomes = runner.dask.map(client, bundle, [Task("kill the worker")], return_failures=True)
+        outcomes = runner.dask.map(
+            client, bundle, [Task("kill the worker")], return_exceptions=True
+        )
         report = failing(lambda: list(outcomes)).report
         assert report.code is Code.WORKER_LOST and not report.retryable
         # The cluster goes on.

@@ -76,11 +76,6 @@ def bundle(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 def is_gone(pid: int) -> bool:
     try:
         process = psutil.Process(pid)

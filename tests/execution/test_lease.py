@@ -50,11 +50,6 @@ def bundle(tmp_path: Path) -> Path:
     return made(tmp_path / "bundle")
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture(autouse=True)
 def _no_hang() -> Iterator[None]:
     """What spins or waits for ever ends the test, not the whole run's time."""

@@ -72,11 +72,6 @@ def bundle(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture(params=["warm", "fork", "fresh"])
 def any_runner(request: pytest.FixtureRequest, cache: Path) -> Iterator[Runner]:
     with Runner(cache=cache, isolation=request.param, children=2, timeout=30) as runner:
@@ -320,7 +315,7 @@ def test_a_map_ends_at_the_first_failure_or_gives_the_failures(bundle: Path, cac
         with pytest.raises(RunnerError, match="task-raised"):
             list(runner.map(bundle, tasks))
         outcomes = list(
-            runner.map(bundle, [Task("fail"), Task("seeded"), Task("segv")], return_failures=True)
+            runner.map(bundle, [Task("fail"), Task("seeded"), Task("segv")], return_exceptions=True)
         )
     kinds = [type(outcome).__name__ for outcome in outcomes]
     assert kinds == ["ExecutionError", "Result", "ExecutionError"]

@@ -25,11 +25,6 @@ def bundle(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.mark.parametrize("isolation", ["warm", "fork"])
 def test_a_child_is_replaced_after_so_many_tasks(isolation: str, bundle: Path, cache: Path) -> None:
     with Runner(cache=cache, isolation=isolation, children=1, max_tasks=3) as runner:

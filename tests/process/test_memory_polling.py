@@ -46,11 +46,6 @@ def bundle(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.mark.parametrize("isolation", ["warm", "fork", "fresh"])
 @pytest.mark.parametrize("entrypoint", ["grow", "subprocess"])
 def test_a_task_that_holds_more_than_the_limit_is_ended_and_the_next_one_runs(

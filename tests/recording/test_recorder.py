@@ -28,11 +28,6 @@ FAIL = TASK + "raise ValueError(entrypoint)\n"
 MakeBundle = Callable[..., Path]
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
 def bundle(tmp_path: Path) -> MakeBundle:
     def make(wire: str, name: str = "bundle") -> Path:

@@ -28,11 +28,6 @@ RUN_SECONDS = 100
 MakeBundle = Callable[..., Path]
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
 def runner(cache: Path, tmp_path: Path) -> Iterator[Runner]:
     with Runner(cache=cache, record=tmp_path / "kept", startup_timeout=60) as runner:

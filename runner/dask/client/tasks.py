@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock
-from typing import Any
+from typing import Any, Literal, overload
 from weakref import finalize
 
 from distributed import Client
@@ -67,12 +67,36 @@ def submit(
     return cluster.in_flight.start(cluster.study(bundle, shared).work(task, retries))
 
 
+@overload
 def map(
     client: Client,
     bundle: str | PathLike[str],
     tasks: Iterable[Task],
     *,
-    return_failures: bool = False,
+    return_exceptions: Literal[False] = False,
+    retries: int = RETRIES,
+    shared: str | PathLike[str] | None = None,
+) -> Generator[Result, None, None]: ...
+
+
+@overload
+def map(
+    client: Client,
+    bundle: str | PathLike[str],
+    tasks: Iterable[Task],
+    *,
+    return_exceptions: bool,
+    retries: int = RETRIES,
+    shared: str | PathLike[str] | None = None,
+) -> Generator[Result | RunnerError, None, None]: ...
+
+
+def map(
+    client: Client,
+    bundle: str | PathLike[str],
+    tasks: Iterable[Task],
+    *,
+    return_exceptions: bool = False,
     retries: int = RETRIES,
     shared: str | PathLike[str] | None = None,
 ) -> Generator[Result | RunnerError, None, None]:
@@ -81,7 +105,7 @@ def map(
     Tasks are taken from the iterator as results are read: a bounded number of either is on the
     cluster. Leaving the iterator early ends the tasks under way.
 
-    :param return_failures: give the error in place of the result where a task fails; else it is
+    :param return_exceptions: give the error in place of the result where a task fails; else it is
         raised, which ends the iteration. What would befall every other task too is always raised:
         an environment that cannot be built, a task that kills its workers.
     :returns: the results, in the tasks' order.
@@ -91,7 +115,31 @@ def map(
     outcomes = _outcomes(client, bundle, tasks, retries, shared, ordered=True)
     with closing(outcomes):
         for _, outcome in outcomes:
-            yield _unless_raised(outcome, return_failures)
+            yield _unless_raised(outcome, return_exceptions)
+
+
+@overload
+def map_unordered(
+    client: Client,
+    bundle: str | PathLike[str],
+    tasks: Iterable[Task],
+    *,
+    return_exceptions: Literal[False] = False,
+    retries: int = RETRIES,
+    shared: str | PathLike[str] | None = None,
+) -> Generator[tuple[int, Result], None, None]: ...
+
+
+@overload
+def map_unordered(
+    client: Client,
+    bundle: str | PathLike[str],
+    tasks: Iterable[Task],
+    *,
+    return_exceptions: bool,
+    retries: int = RETRIES,
+    shared: str | PathLike[str] | None = None,
+) -> Generator[tuple[int, Result | RunnerError], None, None]: ...
 
 
 def map_unordered(
@@ -99,7 +147,7 @@ def map_unordered(
     bundle: str | PathLike[str],
     tasks: Iterable[Task],
     *,
-    return_failures: bool = False,
+    return_exceptions: bool = False,
     retries: int = RETRIES,
     shared: str | PathLike[str] | None = None,
 ) -> Generator[tuple[int, Result | RunnerError], None, None]:
@@ -107,7 +155,7 @@ def map_unordered(
     outcomes = _outcomes(client, bundle, tasks, retries, shared, ordered=False)
     with closing(outcomes):
         for index, outcome in outcomes:
-            yield index, _unless_raised(outcome, return_failures)
+            yield index, _unless_raised(outcome, return_exceptions)
 
 
 class _Cluster:
@@ -232,10 +280,10 @@ def _outcome(future: Future[Result]) -> Outcome:
         return error
 
 
-def _unless_raised(outcome: Outcome, return_failures: bool) -> Outcome:
+def _unless_raised(outcome: Outcome, return_exceptions: bool) -> Outcome:
     if isinstance(outcome, RunnerError):
         report = outcome.report
         own = report.phase is Phase.EXECUTE and report.code is not Code.WORKER_LOST
-        if not (own and return_failures):
+        if not (own and return_exceptions):
             raise outcome
     return outcome

@@ -33,11 +33,6 @@ from runner.task import Task
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_bundle(tmp_path_factory.mktemp("bundles") / "model")
 
@@ -100,7 +95,7 @@ def test_the_first_failure_ends_a_map(client: Client, bundle: Path) -> None:
 
 def test_failures_come_in_the_results_place_where_asked_for(client: Client, bundle: Path) -> None:
     tasks = [Task("raise" if seed % 2 else None, {}, seed) for seed in range(10)]
-    outcomes = list(runner.dask.map(client, bundle, tasks, return_failures=True))
+    outcomes = list(runner.dask.map(client, bundle, tasks, return_exceptions=True))
     assert [isinstance(one, RunnerError) for one in outcomes] == [False, True] * 5
 
 
@@ -108,7 +103,7 @@ def test_a_task_that_cannot_be_sent_is_a_failure_like_any_other(
     client: Client, bundle: Path
 ) -> None:
     tasks = [Task(seed=1), Task(params={"a": {1, 2}}), Task(seed=3)]
-    one, refused, three = runner.dask.map(client, bundle, tasks, return_failures=True)
+    one, refused, three = runner.dask.map(client, bundle, tasks, return_exceptions=True)
     assert isinstance(refused, RunnerError) and refused.report.code is Code.PARAMS_INVALID
     assert not isinstance(one, RunnerError) and not isinstance(three, RunnerError)
     assert (one["seed"], three["seed"]) == (b"1", b"3")
@@ -229,7 +224,7 @@ def test_a_study_that_cannot_run_has_one_report(
             taken.append(seed)
             yield Task(seed=seed)
 
-    outcomes = runner.dask.map(client, broken, tasks(), return_failures=True)
+    outcomes = runner.dask.map(client, broken, tasks(), return_exceptions=True)
     report = failing(lambda: list(outcomes)).report
     assert report.phase is phase and report.code in codes
     assert not taken
@@ -349,7 +344,7 @@ def test_a_bundle_that_kills_its_workers_is_one_report(cache: Path, bundle: Path
         Client(started.address, set_as_default=False) as client,
     ):
         tasks = [Task("kill the worker")]
-        outcomes = runner.dask.map(client, bundle, tasks, return_failures=True)
+        outcomes = runner.dask.map(client, bundle, tasks, return_exceptions=True)
         report = failing(lambda: list(outcomes)).report
         assert report.code is Code.WORKER_LOST and not report.retryable
         assert report.summary.startswith("2 workers died")

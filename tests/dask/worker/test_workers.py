@@ -21,11 +21,6 @@ from runner.events import Output, Stream
 from runner.result import Result
 
 
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
 def two(cache: Path) -> Iterator[DaskCluster]:
     with cluster(2, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started:

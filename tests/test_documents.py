@@ -1,0 +1,50 @@
+"""The examples of README and docs are what a strict type checker takes."""
+
+import re
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+
+
+def examples(document: Path) -> list[str]:
+    """The Python blocks; one that does not import the runner goes on from the one before."""
+    programs: list[str] = []
+    for block in re.findall(
+        r"^```python\n(.*?)^```$", document.read_text(), re.DOTALL | re.MULTILINE
+    ):
+        if programs and not re.search(r"^(from|import) runner", block, re.MULTILINE):
+            programs[-1] += block
+        else:
+            programs.append(block)
+    return programs
+
+
+def test_examples_pass_a_strict_type_checker(tmp_path: Path) -> None:
+    if find_spec("distributed") is None:
+        pytest.skip("no distributed, which examples import")
+    files = []
+    for document in DOCUMENTS:
+        for number, program in enumerate(examples(document)):
+            files.append(tmp_path / f"{document.stem.replace('-', '_').lower()}_{number}.py")
+            files[-1].write_text(program)
+    assert len(files) > 5
+    # Libraries without types of their own are none of ours.
+    options = ["--strict", "--disable-error-code=import-untyped", "--config-file="]
+    options += ["--untyped-calls-exclude=distributed", "--no-error-summary"]
+    options += [f"--cache-dir={ROOT / '.mypy_cache' / 'docs'}"]
+    checked = subprocess.run(
+        [sys.executable, "-m", "mypy", *options, *map(str, files)],
+        capture_output=True,
+        text=True,
+        timeout=150,
+        cwd=ROOT,
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
