@@ -210,7 +210,7 @@ def test_a_runner_that_was_used_and_closed_refuses_too(bundle: Path, cache: Path
     runner = Runner(cache=cache)
     runner.execute(bundle)
     runner.close()
-    for call in (runner.execute, runner.check, runner.execution.prepare):
+    for call in (runner.execute, runner.check, runner.prepare):
         with pytest.raises(RuntimeError, match="the runner is closed"):
             call(bundle)
 

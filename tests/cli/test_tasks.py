@@ -178,8 +178,8 @@ def test_a_file_that_cannot_be_read_is_named(run: Run, tmp_path: Path) -> None:
     for path in (tmp_path / "none.jsonl", tmp_path):
         done = run(path)
         assert done.returncode == 2
-        said = " ".join(done.stderr.split())
-        assert said.startswith(f"error[params-invalid]: {path} cannot be read: ")
+        said = "".join(done.stderr.split())  # a long path is broken where the line ends
+        assert said.startswith(f"error[params-invalid]:{path}cannotberead:")
 
 
 @pytest.mark.parametrize(

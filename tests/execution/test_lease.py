@@ -141,7 +141,14 @@ def test_what_stops_a_map_ends_no_child_that_has_nothing_to_do(
 class _Interrupts:
     """Raises KeyboardInterrupt before the line with this number that is come to, in our modules."""
 
-    MODULES = ("runner.py", "pool.py", "session.py", "direct.py", "dialogue.py", "protocol.py")
+    MODULES = (
+        "runner/runner.py",
+        "execution/pool.py",
+        "child/session.py",
+        "child/blocking_call.py",
+        "child/state.py",
+        "child/messages.py",
+    )
 
     def __init__(self, number: int) -> None:
         self.left = number
@@ -151,7 +158,7 @@ class _Interrupts:
         self, frame: FrameType, event: str, argument: object
     ) -> Callable[..., object] | None:
         path = Path(frame.f_code.co_filename)
-        if path.parent.name != "runner" or path.name not in self.MODULES:
+        if f"{path.parent.name}/{path.name}" not in self.MODULES:
             return None
         # What is raised at a with statement's way out skips the way out, which a signal cannot do.
         line = linecache.getline(frame.f_code.co_filename, frame.f_lineno)
