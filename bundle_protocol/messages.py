@@ -35,6 +35,11 @@ MAX_HELLO_BYTES = 16 * 1024
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 """The longest body of any other frame."""
 
+MAX_NOTES = 20
+"""How many notes a result has; what is said beyond them is dropped."""
+
+MAX_NOTE_CHARACTERS = 300
+
 INLINE_BYTES = 16 * 1024
 """A value up to this long travels inside its message, a longer one beside it: there a memfd costs
 less than base64 does."""

@@ -17,6 +17,8 @@ from bundle_protocol.messages import (
     FORK,
     INITIALIZE,
     MAX_MESSAGE_BYTES,
+    MAX_NOTE_CHARACTERS,
+    MAX_NOTES,
     PROTOCOL_VERSIONS,
     SHUTDOWN,
     WARM,
@@ -138,6 +140,7 @@ class Session:
         self._forker: Forker | None = None
         self._children_cpu = 0.0
         self._peak_memory = PeakMemory()
+        self._notes: list[str] = []
         # Whether the last message has kept the bundle's code for so short that it is not looked at
         # what it has done to this process: that would take longer than all else.
         self._instant = False
@@ -151,6 +154,11 @@ class Session:
     def fork(self) -> Forker | None:
         """What ends this process, where it is a task's."""
         return self._forker if self._forker is not None and self._forker.forked else None
+
+    def note(self, text: str) -> None:
+        """Lets the result of the task under way say something in one line."""
+        if len(self._notes) < MAX_NOTES and text not in self._notes:
+            self._notes.append(text[:MAX_NOTE_CHARACTERS])
 
     def send(self, answer: bytes) -> None:
         """Writes an answer; the process of a task ends with it."""
@@ -295,6 +303,7 @@ class Session:
             finally:
                 inputs.close()
         failure: BaseException | None = None
+        self._notes.clear()
         self._work.under_way = True
         try:
             children, own = self._children_cpu, time.process_time()
@@ -319,10 +328,11 @@ class Session:
             self._work.under_way = False
         if failure is not None:
             raise raised_error(ErrorCode.TASK_FAILED, failure)
+        notes = f',"notes":{to_json(self._notes)}' if self._notes else ""
         # Written out: what makes JSON of any object takes as long as all else for a small task.
         return (
             f'{{"outputs":{outputs},"wall_seconds":{wall:.9f},"cpu_seconds":{cpu:.9f},'
-            f'"max_rss_bytes":{peak or "null"},"pid":{self.pid}}}'
+            f'"max_rss_bytes":{peak or "null"},"pid":{self.pid}{notes}}}'
         )
 
     def _shutdown(self, params: dict[str, object]) -> str:

@@ -49,6 +49,7 @@ class Result(Mapping[str, bytes]):
     :param bundle: the bundle as it was when the task ran.
     :param isolation: what the task had.
     :param isolation_note: why, where it is not what was asked for.
+    :param notes: what a reader of the result should know, each on one line that is safe to print.
     """
 
     __slots__ = (
@@ -58,6 +59,7 @@ class Result(Mapping[str, bytes]):
         "cost",
         "isolation",
         "isolation_note",
+        "notes",
         "timings",
         "worker",
     )
@@ -72,6 +74,7 @@ class Result(Mapping[str, bytes]):
         cost: Cost,
         isolation: Isolation,
         isolation_note: str | None = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
         self._values = outputs
         self.bundle = bundle
@@ -81,6 +84,7 @@ class Result(Mapping[str, bytes]):
         self.cost = cost
         self.isolation = isolation
         self.isolation_note = isolation_note
+        self.notes = notes
 
     @classmethod
     def of(
@@ -109,6 +113,7 @@ class Result(Mapping[str, bytes]):
             Cost(executed.wall_seconds, executed.cpu_seconds, executed.max_rss_bytes),
             isolation,
             isolation_note,
+            executed.notes,
         )
 
     def __getitem__(self, name: str) -> bytes:

@@ -11,9 +11,18 @@ import msgspec
 from msgspec import Struct
 
 from bundle_protocol.framing import FrameDecoder, FramingError, Noise, encode_frame
-from bundle_protocol.messages import EXECUTE, EXITING, HELLO, INITIALIZE, SHUTDOWN
+from bundle_protocol.messages import (
+    EXECUTE,
+    EXITING,
+    HELLO,
+    INITIALIZE,
+    MAX_NOTE_CHARACTERS,
+    MAX_NOTES,
+    SHUTDOWN,
+)
 from runner.diagnosis.deaths.exit import Limits
 from runner.diagnosis.report.model import ExceptionInfo, PythonInfo
+from runner.diagnosis.report.text import one_line, printable
 
 
 class ProtocolViolation(Exception):
@@ -55,6 +64,13 @@ class Executed(Struct, frozen=True):
     max_rss_bytes: int | None = None
     """The peak of the process that ran the task, over its life."""
     pid: int | None = None
+    notes: tuple[str, ...] = ()
+    """What a reader of the result should know, each on one line."""
+
+    def bounded(self) -> "Executed":
+        """The same with its notes harmless to print, and no more of them than may be."""
+        notes = (one_line(printable(note), MAX_NOTE_CHARACTERS) for note in self.notes[:MAX_NOTES])
+        return msgspec.structs.replace(self, notes=tuple(filter(None, notes)))
 
 
 class Ended(Struct, frozen=True):

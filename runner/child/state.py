@@ -303,7 +303,8 @@ class Dialogue:
 
         :raises Failure: the task failed.
         """
-        return self._result(Phase.EXECUTE, response, Executed)
+        executed = self._result(Phase.EXECUTE, response, Executed)
+        return executed.bounded() if executed.notes else executed
 
     def task_died(self, ended: Exit, pid: int) -> Failure:
         """The process that the child had forked for the task ended without an answer."""

@@ -65,6 +65,7 @@ class DoneLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     child: LineChild
     isolation: Isolation
     isolation_note: str | None = None
+    notes: tuple[str, ...] = ()
     asked: Asked = Asked()
     task: str
     bundle: str | None

@@ -208,9 +208,10 @@ async def _outcome(
 ) -> tuple[int, str]:
     try:
         with reported(case):
-            text = await (
-                _check(command, case) if isinstance(command, Check) else _execute(command, case)
-            )
+            if isinstance(command, Check):
+                text = await _check(command, case)
+            else:
+                text = await _execute(command, case, live)
     except RunnerError as error:
         return _exit_code(error.report), _say_failed(command, error.report, live, recorder)
     live.close_line()
@@ -247,11 +248,14 @@ async def _check(command: Check, case: Case) -> str:
     return check_json(checked) if command.json else check_lines(checked)
 
 
-async def _execute(command: Exec, case: Case) -> str:
+async def _execute(command: Exec, case: Case, live: Live) -> str:
     result = await execute_task(
         case, command.settings, command.bundle, partial(given_task, command)
     )
     outputs = describe_outputs(result, command.output)
+    live.close_line()
+    for note in result.notes:
+        print(f"note: {note}", file=sys.stderr)
     if command.json:
         return result_json(result, outputs)
     _say_done(result)

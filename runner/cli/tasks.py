@@ -45,6 +45,9 @@ from runner.task import Task
 SHOWN_FAILURES = 5
 """How many failures are shown as they happen."""
 
+SHOWN_NOTES = 20
+"""How many different notes are shown as they come; thousands of tasks may each have the same."""
+
 FAILED_STARTS = 10
 """After how many children in a row that did not start a run ends in which others did."""
 
@@ -70,6 +73,7 @@ class ManyTasks:
             self._lines = Lines(open_results(self._output))
         self._totals = Totals(0, 0)
         self._failed_starts = 0
+        self._shown_notes: set[str] = set()
         self._asked = Asked.of(command.settings)
         self.first_failure: Report | None = None
 
@@ -211,6 +215,7 @@ class ManyTasks:
                     line = await to_thread.run_sync(self._done, index, given, digest, outcome)
                     self._totals.done += 1
                     self._failed_starts = 0
+                    self._show_notes(outcome.notes, progress)
                 elif self._would_meet_any_task(outcome.report):
                     raise outcome
                 else:
@@ -225,6 +230,12 @@ class ManyTasks:
                         raise StdoutError from error
                     raise
                 progress.update()
+
+    def _show_notes(self, notes: tuple[str, ...], progress: Progress) -> None:
+        for note in notes:
+            if note not in self._shown_notes and len(self._shown_notes) < SHOWN_NOTES:
+                self._shown_notes.add(note)
+                progress.say(f"note: {note}")
 
     def _would_meet_any_task(self, report: Report) -> bool:
         """Whether what failed was not the task, but what comes before it."""
@@ -252,6 +263,7 @@ class ManyTasks:
             child=LineChild(result.child.pid, result.child.python),
             isolation=result.isolation,
             isolation_note=result.isolation_note,
+            notes=result.notes,
             asked=self._asked,
             task=digest,
             bundle=result.bundle.digest,
