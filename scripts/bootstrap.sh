@@ -9,6 +9,8 @@ cd "$root" || exit 1
 
 # What the caller activated for other work would be found before the project's own.
 unset VIRTUAL_ENV CONDA_PREFIX PYTHONPATH PYTHONHOME
+# Without bytecode each of the many processes that tests start compiles all that it imports.
+unset PYTHONDONTWRITEBYTECODE
 
 # Prints the interpreter to use: python3 where it is new enough, else the newest beside it. A pyenv
 # shim whose version is not active is there and does not run, so each is tried; an activated venv

@@ -29,7 +29,7 @@ def pytest_configure() -> None:
 
 
 @pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """One cache for all tests that do not look at what it holds: any process may share it.
 
     Processes of pytest-xdist have folders of their own in the one that they share.
@@ -40,11 +40,17 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder / "cache"
 
 
+@pytest.fixture(scope="session")
+def cache(shared_cache: Path) -> Path:
+    """The shared cache; a file whose tests look at what a cache holds has one of its own."""
+    return shared_cache
+
+
 @pytest.fixture(scope="session", autouse=True)
-def _no_users_cache(cache: Path) -> Iterator[None]:
+def _no_users_cache(shared_cache: Path) -> Iterator[None]:
     """What a test builds is not left in the developer's own cache."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("MODELOPS_CACHE_DIR", str(cache))
+        patch.setenv("MODELOPS_CACHE_DIR", str(shared_cache))
         yield
 
 

@@ -66,6 +66,12 @@ def source(folder: Path, *dependencies: str, **changes: object) -> Source:
 
 
 @pytest.fixture
+def anyio_backend() -> str:
+    """One is enough: what waits here is a process or a lock, whose own tests have both."""
+    return "asyncio"
+
+
+@pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     """A project without dependencies."""
     return write_project(tmp_path / "bundle")
