@@ -29,6 +29,12 @@ from runner.interpreter.request import ByPath, ByVersion, Worker, parse_request
 WORKER = worker_interpreter()
 
 
+@pytest.fixture
+def anyio_backend() -> str:
+    """One is enough: what waits here is a process or a lock, whose own tests have both."""
+    return "asyncio"
+
+
 def interpreter(version: str, implementation: str = "CPython") -> Interpreter:
     return Interpreter(Path(f"/py/{implementation}{version}"), version, implementation, None, "x")
 
