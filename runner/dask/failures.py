@@ -31,6 +31,21 @@ def unfit(summary: str, explanation: str = "", *hints: Hint) -> Finding:
     )
 
 
+def other_environment(address: str, difference: str) -> Finding:
+    """A worker has made another environment of a bundle than the study's others."""
+    return unfit(
+        f"the worker {address} would give other numbers: {difference}",
+        "All tasks of a study run in one environment: the same minor version of Python, and the"
+        " same versions of packages.",
+        Hint(
+            title="write down which versions are installed, and give them to every worker",
+            command="modelops-runner check BUNDLE --lock-to modelops-lock.txt",
+        ),
+        Hint(title="or give the bundle a uv.lock", command="uv lock"),
+        Hint(title="or install the study's Python on that worker"),
+    )
+
+
 def lost(summary: str, explanation: str = "", *hints: Hint, retryable: bool = True) -> Finding:
     """The cluster lost what ran a task."""
     return Finding(

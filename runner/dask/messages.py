@@ -4,9 +4,10 @@ No function and no class of a user's, so that client and workers may run differe
 """
 
 import errno
-import hashlib
 import json
+import logging
 import os
+import uuid
 from pathlib import Path
 
 from msgspec import Struct, field
@@ -14,6 +15,7 @@ from msgspec import Struct, field
 from bundle_protocol.outputs import plain_bytes
 from runner.child.mapped_file import map_file
 from runner.child.messages import to_json
+from runner.dask.environment import Made
 from runner.dask.failures import error_of, lost
 from runner.dask.files import put
 from runner.diagnosis.case import Finding
@@ -26,6 +28,8 @@ from runner.task import Task
 
 # An output from this size on stays in the folder that client and workers share, where there is one.
 LARGE_BYTES = 1 << 20
+
+_log = logging.getLogger(__name__)
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
@@ -59,6 +63,8 @@ class Answer(Struct, frozen=True):
     kept: dict[str, str] = field(default_factory=dict)
     """The files of the outputs that stay where they are, by name."""
     report: Report | None = None
+    made: Made | None = None
+    """The environment that was made, where that was asked for."""
     worker: str = ""
     """The address of the one that answers."""
 
@@ -75,22 +81,23 @@ class Answer(Struct, frozen=True):
 
 
 def answer(result: Result, shared: Path | None) -> Answer:
-    """The answer that a result makes; what is large of it is put into the shared folder.
+    """The answer that a result makes.
 
-    :raises RunnerError: the shared folder cannot be written to.
+    :param shared: where what is large of it goes: a folder of the client's in the one that it
+        shares with the workers.
+    :raises RunnerError: that cannot be written to.
     """
     if shared is None:
         return Answer(result)
-    folder = shared / "outputs"
     large = [name for name in result if len(result.buffer(name)) >= LARGE_BYTES]
     try:
-        kept = {name: _keep(result.buffer(name), folder) for name in large}
+        kept = {name: _keep(result.buffer(name), shared) for name in large}
     except OSError as error:
         raise error_of(
             Finding(
                 phase=Phase.EXECUTE,
                 code=Code.DISK_FULL if error.errno in _FULL else Code.RESULT_INVALID,
-                summary=f"large outputs cannot be put into {folder}: {error.strerror}",
+                summary=f"large outputs cannot be put into {shared}: {error.strerror}",
                 hints=[Hint(title="give the worker room there, and leave to write")],
             )
         ) from error
@@ -98,9 +105,10 @@ def answer(result: Result, shared: Path | None) -> Answer:
 
 
 def _kept(name: str, file: Path) -> memoryview:
+    """Map an output, whose file goes: what is mapped stays for as long as anything refers to it."""
     try:
         with file.open("rb") as opened:
-            return map_file(opened.fileno(), os.fstat(opened.fileno()).st_size)
+            mapped = map_file(opened.fileno(), os.fstat(opened.fileno()).st_size)
     except OSError as error:
         raise error_of(
             lost(
@@ -109,11 +117,15 @@ def _kept(name: str, file: Path) -> memoryview:
                 Hint(title="make the folder visible here under the same path"),
             )
         ) from error
+    try:
+        file.unlink()
+    except OSError as error:  # the folder goes with the client, and it with that
+        _log.warning("%s is not removed: %s", file, error.strerror)
+    return mapped
 
 
 def _keep(data: memoryview, folder: Path) -> str:
-    """Named by its content: the same output of a task that ran twice is one file."""
-    file = folder / hashlib.sha256(data).hexdigest()
-    if not (file.exists() and file.stat().st_size == len(data)):
-        put(data, file)
+    """A file of this answer's own: its reader removes it."""
+    file = folder / uuid.uuid4().hex
+    put(data, file)
     return str(file)

@@ -21,6 +21,7 @@ from runner.environment.store import (
     MANIFEST,
     Manifest,
     alone,
+    followed,
     lock_file,
     read_manifest,
     remove_tree,
@@ -213,3 +214,15 @@ def _size(folder: Path) -> int:
             except FileNotFoundError:  # somebody else removes it
                 continue
     return total
+
+
+def installed_packages(venv: Path) -> tuple[str, ...] | None:
+    """What a venv of the cache has installed, with what it stands upon: ``numpy-2.4.6``, sorted.
+
+    :returns: ``None`` where it is not one of a cache, or not there any more.
+    """
+    own = read_manifest(venv)
+    if own is None or own.dependencies is None:
+        return None if own is None else own.packages
+    below = read_manifest(followed(venv.parents[1] / "environments" / own.dependencies))
+    return None if below is None else tuple(sorted({*own.packages, *below.packages}))

@@ -1,14 +1,19 @@
 """A folder that client and workers see under the same path."""
 
+import time
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from runner.dask.failures import error_of, unfit
 from runner.dask.files import put
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.report.model import Hint
+from runner.environment.store import remove_tree
+
+# What a client that was killed has left is removed by the next one that is as much younger.
+ABANDONED_SECONDS = 7 * 24 * 3600.0
 
 
 class Shared:
@@ -16,6 +21,19 @@ class Shared:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self.outputs = folder / "outputs" / uuid.uuid4().hex
+        """Where large outputs are until this client has mapped them; it goes with the client."""
+
+    def remove_outputs(self) -> None:
+        """Remove what nobody has come for, this client's and what killed ones have left.
+
+        Workers that end late may put something there again; that is the next one's to remove.
+        """
+        old = time.time() - ABANDONED_SECONDS
+        for folder in self.outputs.parent.glob("*"):
+            with suppress(OSError):  # another client is at it, or it is another user's
+                if folder == self.outputs or folder.stat().st_mtime < old:
+                    remove_tree(folder)
 
     def keep(self, data: bytes, digest: str) -> Path:
         """Put a bundle's archive there, once.

@@ -1,8 +1,6 @@
 """A bundle on a cluster: sent to its workers and tried there, once, before its tasks are."""
 
 import logging
-from collections import defaultdict
-from collections.abc import Mapping
 from pathlib import Path
 
 from distributed import Client
@@ -10,14 +8,16 @@ from msgspec import Struct
 
 from runner.bundle import empty_folders, read_bundle
 from runner.dask.archive import Archive, pack
-from runner.dask.client.fitness import Fitness, Pinned
+from runner.dask.client.fitness import Fitness
 from runner.dask.client.in_flight import InFlight, Work
 from runner.dask.client.preflight import require_fit
-from runner.dask.client.sending import Sending, send
+from runner.dask.client.preparation import Preparation
+from runner.dask.client.sending import send
 from runner.dask.client.shared import Shared
+from runner.dask.environment import Made
 from runner.dask.failures import error_of, unfit
 from runner.dask.messages import Answer, Call
-from runner.dask.worker.work import prepare, run_task
+from runner.dask.worker.work import run_task
 from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError, error_for
 from runner.diagnosis.report.model import BundleInfo, Hint, Report
@@ -43,14 +43,16 @@ class Study(Struct, frozen=True, weakref=True):
     :param bundle: as the client has it.
     :param key: what the workers know it by.
     :param fitness: which of them can run it.
-    :param shared: the folder that client and workers share, if any.
+    :param outputs: the folder of large outputs, which client and workers share, if any.
     """
 
     bundle: BundleInfo
     name: str
     key: str
     fitness: Fitness
-    shared: str | None
+    outputs: str | None
+    made: Made | None
+    """The environment that all its tasks run in; ``None``: not known yet."""
 
     def work(self, task: Task, retries: int) -> Work[Result]:
         """What runs a task of it."""
@@ -60,7 +62,8 @@ class Study(Struct, frozen=True, weakref=True):
             run_task,
             self.key,
             Call.of(task),
-            self.shared,
+            self.outputs,
+            self.made,
             bundle=self.bundle,
             fitness=self.fitness,
             retries=retries,
@@ -75,24 +78,28 @@ class Study(Struct, frozen=True, weakref=True):
         return result
 
 
-def open_study(client: Client, in_flight: InFlight, path: Path, folder: Path | None) -> Study:
+def open_study(client: Client, in_flight: InFlight, path: Path, shared: Shared | None) -> Study:
     """Send a bundle to a cluster, and see that its workers can run it.
 
-    :param folder: one that client and workers share.
+    :param shared: a folder that client and workers share.
     :raises RunnerError: the bundle cannot be read, or no worker can run it: one report, whose
         code is the cause's.
     """
-    shared = None if folder is None else Shared(folder)
     bundle, archive = _packed(path, shared)
     sending = send(client, require_fit(client), archive, shared)
-    fitness = _prepared(in_flight, sending, archive, bundle)
+    preparation = Preparation(client, in_flight, sending, archive.key, bundle, RETRIES)
+    try:
+        fitness, made = preparation.run()
+    except RunnerError as error:
+        raise error_for(_as_here(error.report, bundle)) from None
     sending.tell_later(fitness)
     return Study(
         bundle=bundle,
         name=archive.name,
         key=archive.key,
         fitness=fitness,
-        shared=None if folder is None else str(folder),
+        outputs=None if shared is None else str(shared.outputs),
+        made=made,
     )
 
 
@@ -120,63 +127,6 @@ def _packed(path: Path, shared: Shared | None) -> tuple[BundleInfo, Archive]:
             info,
         )
     return info, Archive(bundle.digest, name, data, folders=folders)
-
-
-def _prepared(
-    in_flight: InFlight, sending: Sending, archive: Archive, bundle: BundleInfo
-) -> Fitness:
-    """Have each machine build the environment.
-
-    :returns: which workers can run the bundle. A cluster that adapts may have let them go again
-        meanwhile: the first task then finds out.
-    :raises RunnerError: none can.
-    """
-    able: list[str] = []
-    silent = sending.silent
-    reports = dict(silent)
-    machines: dict[str, list[str]] = defaultdict(list)
-    for address, found in sending.surveys.items():
-        if found.refusal is None:
-            machines[found.machine].append(address)
-        else:
-            reports[address] = found.refusal
-    outcomes = [
-        (addresses, in_flight.start(_preparation(archive, bundle, addresses)))
-        for addresses in machines.values()
-    ]
-    try:
-        for addresses, outcome in outcomes:
-            try:
-                outcome.result()
-                able += addresses
-            except RunnerError as error:
-                reports |= dict.fromkeys(addresses, error.report)
-    finally:
-        # Who interrupts this one wants none of them.
-        for _, outcome in outcomes:
-            outcome.cancel()
-    if reports and not able:
-        raise error_for(_as_here(_first(reports, silent), bundle))
-    for address, report in reports.items():
-        _log.warning("%s gets no tasks of %s: %s", address, bundle.path, report.summary)
-    return Fitness(able, reports)
-
-
-def _first(reports: Mapping[str, Report], silent: Mapping[str, Report]) -> Report:
-    """What one says goes before that another says nothing."""
-    return min(reports.items(), key=lambda one: one[0] in silent)[1]
-
-
-def _preparation(archive: Archive, bundle: BundleInfo, addresses: list[str]) -> Work[None]:
-    return Work(
-        "modelops-prepare",
-        Answer.check,
-        prepare,
-        archive.key,
-        bundle=bundle,
-        fitness=Pinned(addresses),
-        retries=RETRIES,
-    )
 
 
 def _as_here(report: Report, bundle: BundleInfo) -> Report:

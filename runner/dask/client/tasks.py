@@ -17,6 +17,7 @@ from runner.dask.client.connection import check_open
 from runner.dask.client.in_flight import WATCH_SECONDS, InFlight
 from runner.dask.client.lost import is_closed
 from runner.dask.client.sending import forget
+from runner.dask.client.shared import Shared
 from runner.dask.client.study import RETRIES, Study, open_study
 from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
@@ -165,6 +166,7 @@ class _Cluster:
         self._client = client
         self._lock = Lock()
         self._slots: dict[tuple[Path, Path | None], _Slot] = {}
+        self._shared: dict[Path, Shared] = {}
         self.in_flight = InFlight(client)
 
     def study(
@@ -184,11 +186,19 @@ class _Cluster:
         folder = None if shared is None else Path(shared).absolute()
         with self._lock:
             slot = self._slots.setdefault((path, folder), _Slot())
+            if folder is not None and folder not in self._shared:
+                self._shared[folder] = Shared(folder)
+                finalize(self, self._shared[folder].remove_outputs)
         # Others go on with theirs while this one is being opened.
         with slot.lock:
             if slot.study is None or slot.stamp is None or slot.stamp.changed(at_once=look):
                 stamp = Stamp(path)
-                study = open_study(self._client, self.in_flight, path, folder)
+                study = open_study(
+                    self._client,
+                    self.in_flight,
+                    path,
+                    None if folder is None else self._shared[folder],
+                )
                 if slot.study is not None and slot.study.key != study.key:
                     # Once the last of its tasks is done.
                     finalize(slot.study, _forget, self._client, slot.study.key)

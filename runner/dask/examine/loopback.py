@@ -119,9 +119,17 @@ class DaskCluster:
             self.close()
             raise
 
-    def add_worker(self, python: str | Path | None = None, *arguments: str) -> DaskProcess:
-        """Start one more, and wait until it has joined."""
-        worker = self._start_worker(str(python or self._python), arguments)
+    def add_worker(
+        self,
+        python: str | Path | None = None,
+        *arguments: str,
+        environ: dict[str, str] | None = None,
+    ) -> DaskProcess:
+        """Start one more, and wait until it has joined.
+
+        :param environ: variables of its own, beside the cluster's.
+        """
+        worker = self._start_worker(str(python or self._python), arguments, environ)
         self._wait_until_joined(worker)
         return worker
 
@@ -139,10 +147,12 @@ class DaskCluster:
     ) -> None:
         self.close()
 
-    def _start_worker(self, python: str, arguments: Sequence[str]) -> DaskProcess:
+    def _start_worker(
+        self, python: str, arguments: Sequence[str], environ: dict[str, str] | None = None
+    ) -> DaskProcess:
         nanny = "--nanny" if self._nanny else "--no-nanny"
         options = ["--host", "127.0.0.1", "--nthreads", "1", nanny, *arguments]
-        worker = self._start("worker", python, self.address, *options)
+        worker = self._start("worker", python, self.address, *options, environ=environ)
         self.workers.append(worker)
         return worker
 
@@ -152,7 +162,9 @@ class DaskCluster:
         # The worker hears of it before the scheduler's list has it.
         self.scheduler.wait_for(f"Starting worker compute stream, {re.escape(worker.address)}")
 
-    def _start(self, role: str, python: str, *arguments: str) -> DaskProcess:
+    def _start(
+        self, role: str, python: str, *arguments: str, environ: dict[str, str] | None = None
+    ) -> DaskProcess:
         name = f"{role}-{len(self.workers)}"
         command = [python, "-m", f"distributed.cli.dask_{role}", *arguments]
         space = ["--local-directory", str(self._folder)] if role == "worker" else []
@@ -160,7 +172,7 @@ class DaskCluster:
             # Port 0: the page that each serves even without a dashboard takes any free one.
             [*command, *space, "--no-dashboard", "--dashboard-address", "127.0.0.1:0"],
             self._folder / f"{name}.log",
-            self._environ,
+            {**self._environ, **(environ or {})},
         )
         self._stack.callback(process.stop)
         return process

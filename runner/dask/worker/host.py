@@ -3,6 +3,7 @@
 import asyncio
 import errno
 import os
+import threading
 from pathlib import Path
 
 import msgspec
@@ -28,10 +29,17 @@ class Host:
     def __init__(self, worker: Worker, settings: WorkerSettings) -> None:
         self.cache = cache_folder() if settings.cache is None else Path(settings.cache).absolute()
         _probe(settings, self.cache)
-        self._runner = _runner(settings, worker.state.nthreads)
+        self._settings, self._threads = settings, worker.state.nthreads
+        self._lock = threading.Lock()
+        self._runners: dict[str | None, Runner] = {None: self._new_runner(None)}
         self._bundles = bundles_of(worker)
         self.calls = Calls()
         self._watch = asyncio.get_running_loop().create_task(self._end_with_the_loop())
+
+    @property
+    def insists(self) -> bool:
+        """The worker's own settings name a Python: a study's does not count then."""
+        return self._settings.python is not None
 
     def close(self) -> None:
         """Not asynchronous: a worker that is told to end cancels what its event loop waits for."""
@@ -49,23 +57,44 @@ class Host:
     def _end(self) -> None:
         """End every child. Again, it does nothing."""
         self.calls.close()
-        self._runner.close()
+        with self._lock:
+            for runner in self._runners.values():
+                runner.close()
 
-    def execute(self, key: str, bundle: str, task: Task, on_event: EventHandler) -> Result:
+    def execute(
+        self, key: str, bundle: str, task: Task, on_event: EventHandler, python: str | None
+    ) -> Result:
         """Run a task, which ends when Dask lets go of it or the worker closes.
 
         :param key: the task's, in Dask.
         :param bundle: the key of one that the worker was sent.
+        :param python: the one that the study runs on, as ``--python`` takes it; ``None``: any that
+            the bundle accepts.
         :raises RunnerError: it failed.
         :raises concurrent.futures.CancelledError: it was ended.
         """
         place = self._bundles.place(bundle, self.cache)
-        return self.calls.wait(key, lambda: self._runner.submit(place, task, on_event=on_event))
+        runner = self._runner(python)
+        return self.calls.wait(key, lambda: runner.submit(place, task, on_event=on_event))
 
-    def prepare(self, key: str, bundle: str, on_event: EventHandler) -> Check:
+    def prepare(self, key: str, bundle: str, on_event: EventHandler, python: str | None) -> Check:
         """Build a bundle's environment and load it once; as :meth:`execute` otherwise."""
         place = self._bundles.place(bundle, self.cache)
-        return self.calls.wait(key, lambda: self._runner.prepare(place, on_event=on_event))
+        runner = self._runner(python)
+        return self.calls.wait(key, lambda: runner.prepare(place, on_event=on_event))
+
+    def _runner(self, python: str | None) -> Runner:
+        """The runner for a study's Python; one that the worker's own settings name stands."""
+        wanted = None if self.insists else python
+        with self._lock:
+            if wanted not in self._runners:
+                self._runners[wanted] = self._new_runner(wanted)
+            return self._runners[wanted]
+
+    def _new_runner(self, python: str | None) -> Runner:
+        given = msgspec.structs.asdict(self._settings)
+        given["children"] = self._settings.children or self._threads
+        return Runner(**{**given, "python": python or self._settings.python})
 
 
 def _probe(settings: WorkerSettings, cache: Path) -> None:
@@ -83,8 +112,3 @@ def _probe(settings: WorkerSettings, cache: Path) -> None:
     if settings.lock is not None:
         with Path(settings.lock).open("rb"):
             pass
-
-
-def _runner(settings: WorkerSettings, threads: int) -> Runner:
-    given = {**msgspec.structs.asdict(settings), "children": settings.children or threads}
-    return Runner(**given)

@@ -1,6 +1,7 @@
 """What runs on a worker. Dask pickles these functions by their names."""
 
 import asyncio
+import os
 import platform
 import time
 from collections.abc import Callable
@@ -12,7 +13,8 @@ from distributed import Worker, get_worker
 from msgspec import Struct
 from packaging.specifiers import SpecifierSet
 
-from runner.dask.failures import lost, report_of
+from runner.dask.environment import Made
+from runner.dask.failures import error_of, lost, other_environment, report_of
 from runner.dask.messages import Answer, Call, answer
 from runner.dask.worker.bundles import BUNDLE
 from runner.dask.worker.host import Host
@@ -30,12 +32,15 @@ _POLL_SECONDS = 0.02
 class Survey(Struct, frozen=True):
     """What a worker says of itself before anything runs on it.
 
-    :param machine: the same for workers that share a cache: what one builds, the others have.
+    :param machine: the same for workers that share a cache and make the same of a bundle: what one
+        builds, the others have.
+    :param insists: its own settings name the Python that it takes.
     :param refusal: why it runs no tasks.
     :param sees: whether the file asked for is there.
     """
 
     machine: str
+    insists: bool
     refusal: Report | None
     sees: bool
 
@@ -48,36 +53,49 @@ async def survey(bundle: str, probe: str | None, seconds: float, dask_worker: Wo
     """
     deadline = time.monotonic() + seconds
     while True:
-        refusal = None
+        refusal, insists = None, False
         try:
-            machine = f"{platform.node()}:{host_of(dask_worker).cache}"
+            host = host_of(dask_worker)
+            insists = host.insists
+            # What a worker makes by itself depends on its own Python, and on those that it finds.
+            python, path = platform.python_version(), os.environ.get("PATH", "")
+            machine = f"{platform.node()}:{host.cache}:{python}:{path}"
         except RunnerError as error:
             machine, refusal = "", error.report
         retryable = refusal is not None and refusal.retryable
         there = not retryable and BUNDLE + bundle in dask_worker.plugins
         if there or time.monotonic() >= deadline:
-            return Survey(machine, refusal, sees=probe is None or Path(probe).exists())
+            return Survey(machine, insists, refusal, sees=probe is None or Path(probe).exists())
         await asyncio.sleep(_POLL_SECONDS)
 
 
-def prepare(bundle: str) -> Answer:
-    """Build a bundle's environment on this machine, and load the bundle once."""
+def prepare(bundle: str, python: str | None) -> Answer:
+    """Build a bundle's environment on this machine, and load the bundle once.
+
+    :param python: the one that the study runs on; ``None``: any that the bundle accepts.
+    """
 
     def run(host: Host, key: str, output: OutputLog) -> Answer:
-        host.prepare(key, bundle, output.handle)
-        return Answer()
+        return Answer(made=Made.by(host.prepare(key, bundle, output.handle, python).child))
 
     return _answered(run)
 
 
-def run_task(bundle: str, call: Call, shared: str | None) -> Answer:
+def run_task(bundle: str, call: Call, shared: str | None, study: Made | None) -> Answer:
     """Run one task of a bundle that the worker was sent.
 
     :param shared: where large outputs stay, if any.
+    :param study: the environment that the study has on its other workers; a result of another one
+        is none.
     """
 
     def run(host: Host, key: str, output: OutputLog) -> Answer:
-        result = host.execute(key, bundle, call.task(), output.handle)
+        python = None if study is None else study.request
+        result = host.execute(key, bundle, call.task(), output.handle, python)
+        made = Made.by(result.child)
+        difference = None if study is None or made is None else study.difference(made)
+        if difference is not None:
+            raise error_of(other_environment(get_worker().address, difference), result.bundle)
         return answer(result, None if shared is None else Path(shared))
 
     return _answered(run)

@@ -1,6 +1,7 @@
 """Tasks of bundles on a real cluster: a scheduler and workers on loopback."""
 
 import asyncio
+import gc
 import os
 import pickle
 import platform
@@ -249,16 +250,28 @@ def test_a_folder_that_is_no_bundle_is_named_before_anything_is_sent(
     assert report.code is Code.BUNDLE_NOT_FOUND
 
 
-def test_large_outputs_stay_in_the_shared_folder(
-    client: Client, bundle: Path, tmp_path: Path
+def test_large_outputs_go_through_the_shared_folder_and_leave_nothing_there(
+    shared_cluster: DaskCluster, bundle: Path, tmp_path: Path
 ) -> None:
+    abandoned, others = tmp_path / "outputs" / "abandoned", tmp_path / "outputs" / "others"
+    for folder in (abandoned, others):
+        folder.mkdir(parents=True)
+        (folder / "large").write_bytes(b"of another client")
+    os.utime(abandoned, (0, 0))
+    client = Client(shared_cluster.address, set_as_default=False)
     outcomes = runner.dask.map(client, bundle, seeds("large", 3), shared=tmp_path)
     results = [one for one in outcomes if isinstance(one, Result)]
     assert [one.buffer("large")[-1] for one in results] == [0, 1, 2]
     assert all(one["large"] == bytes([seed]) * (3 << 20) for seed, one in enumerate(results))
     assert all(one["small"] == b"s" for one in results)
-    assert sorted(file.stat().st_size for file in (tmp_path / "outputs").iterdir()) == [3 << 20] * 3
     assert not list(tmp_path.glob(".modelops-*"))
+    (mine,) = set((tmp_path / "outputs").iterdir()) - {abandoned, others}
+    assert not list(mine.iterdir())  # each was removed once it was mapped
+    client.close()
+    del client
+    gc.collect()  # the client is in cycles of Dask's own
+    assert list((tmp_path / "outputs").iterdir()) == [others]
+    assert results[2]["large"] == bytes([2]) * (3 << 20)
 
 
 def test_a_bundle_that_is_too_large_for_the_scheduler_goes_through_the_shared_folder(

@@ -1,0 +1,168 @@
+"""A bundle made ready on a cluster's machines: one environment for all of a study, chosen once."""
+
+import logging
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+
+from distributed import Client
+
+from runner.dask.client.connection import LOOK_SECONDS, ask
+from runner.dask.client.fitness import Fitness, Pinned
+from runner.dask.client.in_flight import InFlight, Work
+from runner.dask.client.sending import Sending
+from runner.dask.environment import Made, most_able, most_common, python_name
+from runner.dask.failures import other_environment, report_of
+from runner.dask.messages import Answer
+from runner.dask.worker.work import prepare, reachable
+from runner.diagnosis.errors import RunnerError, error_for
+from runner.diagnosis.report.model import BundleInfo
+from runner.interpreter import Interpreter
+
+_log = logging.getLogger(__name__)
+
+
+class Preparation:
+    """Has each machine build a bundle's environment, and sees that all have the same one.
+
+    :param key: what the workers know the bundle by.
+    :param retries: how often a failure that may pass by itself is tried again.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        in_flight: InFlight,
+        sending: Sending,
+        key: str,
+        bundle: BundleInfo,
+        retries: int,
+    ) -> None:
+        self._client = client
+        self._in_flight = in_flight
+        self._key = key
+        self._bundle = bundle
+        self._retries = retries
+        self._made: dict[str, Made] = {}
+        """What workers have made, by their addresses."""
+        self._unknown: list[str] = []
+        """The workers that made something, and could not say what."""
+        self._silent = sending.silent
+        self._reports = dict(self._silent)
+        self._machines: dict[str, list[str]] = defaultdict(list)
+        self._surveys = sending.surveys
+        for address, found in sending.surveys.items():
+            if found.refusal is None:
+                self._machines[found.machine].append(address)
+            else:
+                self._reports[address] = found.refusal
+
+    def run(self) -> tuple[Fitness, Made | None]:
+        """Do it.
+
+        :returns: which workers can run the bundle, and what they have made of it. A cluster that
+            adapts may have let all of them go meanwhile: the first task then finds out.
+        :raises RunnerError: none can; the report is of what one says before that another says
+            nothing.
+        """
+        self._make(self._machines.values(), None)
+        study = self._agreed() if self._made else None
+        able = [*self._made, *self._unknown]
+        if self._reports and not able:
+            raise error_for(min(self._reports.items(), key=lambda one: one[0] in self._silent)[1])
+        for address, report in self._reports.items():
+            _log.warning("%s gets no tasks of %s: %s", address, self._bundle.path, report.summary)
+        if study is not None:
+            _log.info("%s runs on %d workers with %s", self._bundle.path, len(able), study)
+        return Fitness(able, self._reports), study
+
+    def _agreed(self) -> Made:
+        """One environment; the workers that have not got it are told why they get no tasks."""
+        pythons = {made.python for made in self._made.values()}
+        if len(pythons) > 1:
+            python = most_able(self._made, self._reach())
+            others = [
+                addresses
+                for addresses in self._machines.values()
+                if addresses[0] in self._made and self._made[addresses[0]].python != python
+            ]
+            request = next(m for m in self._made.values() if m.python == python).request
+            for address in (one for addresses in others for one in addresses):
+                del self._made[address]
+            self._make(others, request)
+        else:
+            (python,) = pythons
+        study = most_common(self._made, python)
+        for address, made in list(self._made.items()):
+            if (difference := study.difference(made)) is not None:
+                del self._made[address]
+                self._reports[address] = report_of(
+                    other_environment(address, difference), self._bundle
+                )
+        return study
+
+    def _make(self, machines: Iterable[list[str]], python: str | None) -> None:
+        """Have one worker of each machine make the environment.
+
+        :param python: the study's; ``None``: each takes what it would by itself.
+        """
+        outcomes = [
+            (addresses, self._in_flight.start(self._work(addresses, python)))
+            for addresses in machines
+        ]
+        try:
+            for addresses, outcome in outcomes:
+                try:
+                    made = outcome.result()
+                except RunnerError as error:
+                    self._reports |= dict.fromkeys(addresses, error.report)
+                    continue
+                if made is None:
+                    self._unknown += addresses
+                else:
+                    self._made |= dict.fromkeys(addresses, made)
+        finally:
+            # Who interrupts this one wants none of them.
+            for _, outcome in outcomes:
+                outcome.cancel()
+
+    def _work(self, addresses: list[str], python: str | None) -> "Work[Made | None]":
+        return Work(
+            "modelops-prepare",
+            _made,
+            prepare,
+            self._key,
+            python,
+            bundle=self._bundle,
+            fitness=Pinned(addresses),
+            retries=self._retries,
+        )
+
+    def _reach(self) -> Mapping[str, set[str]]:
+        """The Pythons that workers have beside the one that each took by itself."""
+        asked = {
+            addresses[0]: addresses
+            for addresses in self._machines.values()
+            if not self._surveys[addresses[0]].insists
+        }
+
+        async def question() -> dict[str, object]:
+            said: dict[str, object] = await self._client.run(
+                reachable, [], workers=list(asked), on_error="return"
+            )
+            return said
+
+        try:
+            said = ask(self._client, question, LOOK_SECONDS)
+        except RunnerError:
+            return {}  # One that hangs keeps the others' answers: then each has what it took.
+        return {
+            address: {python_name(one) for one in found if isinstance(one, Interpreter)}
+            for first, found in said.items()
+            if isinstance(found, list)
+            for address in asked[first]
+        }
+
+
+def _made(answer: Answer) -> Made | None:
+    answer.check()
+    return answer.made

@@ -1,0 +1,93 @@
+"""The environment that a study's tasks run in: one for all, or their numbers would differ."""
+
+from collections import Counter
+from collections.abc import Mapping
+from pathlib import Path
+
+from msgspec import Struct
+
+from runner.diagnosis.report.model import ChildInfo
+from runner.diagnosis.report.text import one_line
+from runner.environment.inventory import installed_packages
+from runner.interpreter import Interpreter
+
+_CPYTHON = "CPython"
+_NAMES = {"cpython": _CPYTHON, "pypy": "PyPy"}
+
+
+class Made(Struct, frozen=True):
+    """What a worker has made of a bundle's requirements.
+
+    :param python: implementation and minor version: ``CPython 3.12``.
+    :param packages: what is installed, ``numpy-2.4.6``, sorted; ``None``: not known, as in an
+        environment that was removed after its run.
+    """
+
+    python: str
+    packages: tuple[str, ...] | None
+
+    @classmethod
+    def by(cls, child: ChildInfo | None) -> "Made | None":
+        """What a child ran in; ``None``: not known."""
+        if child is None or child.python is None:
+            return None
+        python = child.python
+        return cls(
+            f"{_NAMES.get(python.implementation, python.implementation)} {minor(python.version)}",
+            installed_packages(Path(python.prefix)),
+        )
+
+    @property
+    def request(self) -> str | None:
+        """What to ask a runner for, so that it takes this Python; ``None``: nothing can be."""
+        implementation, _, version = self.python.partition(" ")
+        return version if implementation == _CPYTHON else None
+
+    def difference(self, other: "Made") -> str | None:
+        """Where another one is not the same, in one line."""
+        if self.python != other.python:
+            return f"it has {other.python}, and the study runs on {self.python}"
+        if self.packages is None or other.packages is None or self.packages == other.packages:
+            return None
+        ours, theirs = set(self.packages), set(other.packages)
+        parts = [f"has {', '.join(sorted(theirs - ours))}"] if theirs - ours else []
+        parts += [f"has not {', '.join(sorted(ours - theirs))}"] if ours - theirs else []
+        return one_line(f"it {' and '.join(parts)}", 300)
+
+    def __str__(self) -> str:
+        count = "unknown packages" if self.packages is None else f"{len(self.packages)} packages"
+        return f"{self.python}, {count}"
+
+
+def python_name(interpreter: Interpreter) -> str:
+    """As :attr:`Made.python` has it."""
+    return f"{interpreter.implementation} {minor(interpreter.version)}"
+
+
+def minor(version: str) -> str:
+    return ".".join(version.split(".")[:2])
+
+
+def most_able(made: Mapping[str, Made], reach: Mapping[str, set[str]]) -> str:
+    """The Python that a study runs on: the one that most workers have.
+
+    Of several it is the one that most take by themselves, and of these the newest.
+
+    :param made: what each worker made by itself, by its address: the bundle accepts each of these.
+    :param reach: the Pythons that a worker could also take.
+    """
+    took = Counter(one.python for one in made.values())
+    able = Counter(
+        python for address, one in made.items() for python in {one.python, *reach.get(address, ())}
+    )
+
+    def rank(python: str) -> tuple[int, int, list[int]]:
+        version = python.partition(" ")[2]
+        return able[python], took[python], [int(number) for number in version.split(".")]
+
+    return max(took, key=rank)
+
+
+def most_common(made: Mapping[str, Made], python: str) -> Made:
+    """What most of the workers with this Python have made; the first of those that are as many."""
+    return Counter(one for one in made.values() if one.python == python).most_common(1)[0][0]
