@@ -19,11 +19,6 @@ MakeBundle = Callable[..., Path]
 Seen = dict[str, Any]
 
 
-@pytest.fixture(scope="session")
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return tmp_path_factory.mktemp("cache")
-
-
 @pytest.fixture
 def bundle(tmp_path: Path) -> MakeBundle:
     def make(wire: str, requirements: str = "") -> Path:
