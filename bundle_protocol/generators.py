@@ -1,4 +1,4 @@
-"""The random generators that a process has one of: those of ``random``, NumPy and torch.
+"""The random generators that a process has one of: those of ``random``, NumPy, torch and numba.
 
 Each is seeded from the task's seed before the task, and before the bundle is imported as for a task
 with seed 0, so that a task draws the same numbers in every process. One that the bundle has seeded
@@ -11,7 +11,10 @@ A task with seed S begins with::
     numpy.random.seed([S % 2**32, S // 2**32, 2])
     torch.manual_seed(random.Random(3 * 2**64 + S).getrandbits(63))
 
-The numbers 1, 2 and 3 keep these apart from each other, and from the generators that a bundle makes
+and in code that numba has compiled, the generators of ``random`` and ``numpy.random`` begin in the
+states of ``random.Random(4 * 2**64 + S)`` and ``random.Random(5 * 2**64 + S)``.
+
+The numbers 1 to 5 keep these apart from each other, and from the generators that a bundle makes
 of the seed itself: Python and NumPy fill the same Mersenne Twister from the same words.
 """
 
@@ -21,6 +24,7 @@ import os
 import sys
 from types import ModuleType
 
+from bundle_protocol.describe import summarize
 from bundle_protocol.first_import import on_first_import
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
@@ -33,6 +37,8 @@ class Generators:
     """Those of this process. It is made when the bundle is about to be imported."""
 
     def __init__(self) -> None:
+        self.notes: list[str] = []
+        """What is to be said of each result."""
         self._loading = True
         self._task_seed = 0
         self._tasks = False
@@ -40,19 +46,17 @@ class Generators:
         self._seeded_by_bundle: list[Global] = []
         on_first_import(dict.fromkeys(_KINDS, self._imported))
 
-    def loaded(self, folder: str, wire: str) -> list[str]:
+    def loaded(self, folder: str, wire: str) -> None:
         """The bundle has been imported.
 
         Args:
             folder: the bundle's.
             wire: the wire function's name, ``module:function``.
-
-        Returns what is to be said of the generators in the bundle's modules that the system has
-        seeded: they cannot be reached in general.
         """
         self._loading = False
         watched = self._seeded_by_task
-        notes = [
+        # Of those that the system has seeded. In general they cannot be reached.
+        self.notes += [
             f"{module.__name__}.{name} is a random generator that the system has seeded: its"
             " numbers do not follow from the task's seed. Make it of the seed, in the task"
             for module in _own_modules(folder, wire)
@@ -61,7 +65,6 @@ class Generators:
         ]
         self._seeded_by_bundle = [one for one in watched if one.keep()]
         self._seeded_by_task = [one for one in watched if one not in self._seeded_by_bundle]
-        return notes
 
     def begin(self, seed: int) -> None:
         """A task with this seed begins."""
@@ -75,14 +78,22 @@ class Generators:
         self._tasks = True
 
     def _imported(self, module: ModuleType) -> None:
+        name = module.__name__
         try:
-            one = _KINDS[module.__name__](module)
+            one = _KINDS[name](module)
+        except AttributeError:
+            return  # It is not that library, but a module of the bundle's with its name.
+        try:
             if self._loading:
                 one.watch()
             else:
                 one.seed(self._task_seed)
-        except (AttributeError, TypeError):
-            return  # It is not that library, but a module of the bundle's with its name.
+        except Exception as error:  # noqa: BLE001 - the import must not fail of it
+            self.notes.append(
+                f"the random numbers of {name} do not follow from the task's seed: this version of"
+                f" it cannot be seeded ({summarize(error)})"
+            )
+            return
         self._seeded_by_task.append(one)
 
 
@@ -97,6 +108,7 @@ class Global:
     """Whether a fork does not inherit its state."""
 
     def __init__(self, module: Any) -> None:
+        """Raises AttributeError where it is another module of that name."""
         self._module = module
 
     def seed(self, seed: int) -> None:
@@ -128,8 +140,14 @@ class PythonRandom(Global):
 
     reseeds_in_forks = True
 
+    def __init__(self, module: Any) -> None:
+        super().__init__(module)
+        self._own = module._inst
+        # The bundle may put others in their places.
+        self._set_seed, self._set_state = module.seed, module.setstate
+
     def seed(self, seed: int) -> None:
-        self._module.seed((1 << 64) + seed)
+        self._set_seed((1 << 64) + seed)
 
     def watch(self) -> None:
         self.seed(0)
@@ -153,7 +171,7 @@ class PythonRandom(Global):
         class Watched(plain, Below):  # type: ignore[misc]
             pass
 
-        self._module._inst.__class__ = Watched
+        self._own.__class__ = Watched
         self._plain_seed = plain.seed
 
         # Other objects look their method up when they are made.
@@ -164,14 +182,14 @@ class PythonRandom(Global):
         plain.seed = seed
 
     def keep(self) -> bool:
-        self._module._inst.__class__ = self._module.Random
+        self._own.__class__ = self._module.Random
         self._module.Random.seed = self._plain_seed
         if self._seeded:
             self._state = self._module.getstate()
         return self._seeded
 
     def restore(self) -> None:
-        self._module.setstate(self._state)
+        self._set_state(self._state)
 
     def is_of_system(self, value: object) -> bool:
         kind = type(value)
@@ -183,12 +201,16 @@ class PythonRandom(Global):
 class NumPyRandom(Global):
     """That of ``numpy.random``'s functions, a RandomState."""
 
+    def __init__(self, module: Any) -> None:
+        super().__init__(module)
+        self._global = module.mtrand._rand
+        self._bits = self._global._bit_generator
+        self._set_seed = module.seed
+
     def seed(self, seed: int) -> None:
-        self._module.seed(_words(seed))
+        self._set_seed(_words(seed))
 
     def watch(self) -> None:
-        self._global = self._module.mtrand._rand
-        self._bits = self._global._bit_generator
         self._of_system: set[int] = set()
         # Its SeedSequence, which NumPy's import has made, is there until the bundle seeds it.
         state = self._module.RandomState(_words(0)).get_state(legacy=False)
@@ -240,21 +262,78 @@ class NumPyRandom(Global):
         )
 
 
+class NumbaRandom(Global):
+    """Those of compiled code, of this thread. In a fork, numba seeds them from the system."""
+
+    reseeds_in_forks = True
+
+    def __init__(self, module: Any) -> None:
+        super().__init__(module)
+        self._library = module._helperlib
+
+    def seed(self, seed: int) -> None:
+        self._put([self._words((4 << 64) + seed), self._words((5 << 64) + seed)])
+
+    def watch(self) -> None:
+        self.seed(0)
+        self._first = self._get()
+
+    def keep(self) -> bool:
+        self._state = self._get()
+        return not all(map(self._follows, self._state, self._first))
+
+    def restore(self) -> None:
+        self._put(self._state)
+
+    def _pointers(self) -> list[int]:
+        return [self._library.rnd_get_py_state_ptr(), self._library.rnd_get_np_state_ptr()]
+
+    def _get(self) -> list[Any]:
+        return [self._library.rnd_get_state(pointer) for pointer in self._pointers()]
+
+    def _put(self, states: list[Any]) -> None:
+        for number, pointer in enumerate(self._pointers()):
+            self._library.rnd_set_state(pointer, states[number])
+
+    def _words(self, seed: int) -> tuple[int, list[int]]:
+        import random
+
+        *words, place = random.Random(seed).getstate()[1]
+        return place, words
+
+    def _follows(self, state: Any, first: Any) -> bool:
+        """Whether a state is one that comes after the first by drawing, and not by seeding.
+
+        Only the words tell it, of which each 624 numbers that are drawn make new ones.
+        """
+        import random
+
+        (_, words), drawn, wanted = state, random.Random(), random.Random()
+        wanted.setstate((3, (*words, 0), None))
+        block = wanted.getrandbits(_BLOCK_BITS)
+        drawn.setstate((3, (*first[1], 0), None))
+        return any(drawn.getrandbits(_BLOCK_BITS) == block for _ in range(_MOST_BLOCKS))
+
+
 class TorchRandom(Global):
     """torch's default generators, of every device."""
+
+    def __init__(self, module: Any) -> None:
+        super().__init__(module)
+        self._manual_seed, self._initial_seed = module.manual_seed, module.initial_seed
 
     def seed(self, seed: int) -> None:
         import random
 
         # Of a seed, torch's own generator takes 32 bits.
-        self._module.manual_seed(random.Random((3 << 64) + seed).getrandbits(63))
+        self._manual_seed(random.Random((3 << 64) + seed).getrandbits(63))
 
     def watch(self) -> None:
         self.seed(0)
-        self._first = self._module.initial_seed()
+        self._first = self._initial_seed()
 
     def keep(self) -> bool:
-        seeded: bool = self._module.initial_seed() != self._first
+        seeded: bool = self._initial_seed() != self._first
         if seeded:
             self._state = self._module.get_rng_state()
         return seeded
@@ -267,7 +346,12 @@ _KINDS: dict[str, type[Global]] = {
     "random": PythonRandom,
     "numpy.random": NumPyRandom,
     "torch": TorchRandom,
+    "numba": NumbaRandom,
 }
+
+_BLOCK_BITS = 624 * 32
+_MOST_BLOCKS = 4000
+"""So many take 10 ms, and are 2.5 million numbers."""
 
 
 def _words(seed: int) -> list[int]:

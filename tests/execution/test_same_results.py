@@ -319,3 +319,60 @@ def test_torch_follows_the_tasks_seed_unless_the_bundle_has_seeded_it(
     )
     for isolation in ISOLATIONS:
         assert [one["seen"] for one in run(made, cache, isolation, [1, 2, 1])] == [7, 7, 7]
+
+
+@pytest.mark.parametrize("python", ["3.9", "3.11"])
+def test_what_numba_has_compiled_follows_the_tasks_seed_unless_the_bundle_has_seeded_it(
+    bundle: MakeBundle, cache: Path, python: str
+) -> None:
+    need_python(python)
+    made = bundle(
+        """
+        import json, random
+        import numpy as np
+        from numba import njit
+        @njit
+        def draw():
+            return np.random.random() + random.random()
+        @njit
+        def set_seed(seed):
+            np.random.seed(seed)
+        @njit
+        def draw_many():
+            for _ in range(10_000):
+                np.random.random()
+        draw()
+        draw_many()
+        def wire(entrypoint, params, seed):
+            return {"seen": json.dumps({"seen": draw()}).encode()}
+        """,
+        "numba\n",
+    )
+    seen = [run(made, cache, isolation, [1, 2, 1], python) for isolation in ISOLATIONS]
+    assert seen[0] == seen[1] == seen[2]
+    assert seen[0][0] == seen[0][2] != seen[0][1]
+    unseeded = (made / "wire.py").read_text()
+    (made / "wire.py").write_text(unseeded + "set_seed(7)\n")
+    seen = [run(made, cache, isolation, [1, 2, 1], python) for isolation in ISOLATIONS]
+    assert seen[0] == seen[1] == seen[2] == [seen[0][0]] * 3
+
+
+def test_a_library_that_cannot_be_seeded_is_said_and_disturbs_nothing(
+    bundle: MakeBundle, cache: Path
+) -> None:
+    made = bundle(
+        """
+        import json
+        def wire(entrypoint, params, seed):
+            import torch
+            return {"seen": json.dumps({}).encode()}
+        """
+    )
+    (made / "torch.py").write_text(
+        "initial_seed = int\ndef manual_seed(seed):\n    raise RuntimeError('no seeds any more')\n"
+    )
+    for isolation in ISOLATIONS:
+        for one in run(made, cache, isolation, [1, 2]):
+            (note,) = one["notes"]
+            assert note.startswith("the random numbers of torch do not follow from the task's seed")
+            assert "no seeds any more" in note
