@@ -10,6 +10,7 @@ import time
 from bundle_protocol import process
 from bundle_protocol.describe import describe_exception, raised_error
 from bundle_protocol.framing import FramingError
+from bundle_protocol.generators import Generators
 from bundle_protocol.loading import Bundle, WireFunction, load
 from bundle_protocol.messages import (
     EXECUTE,
@@ -140,6 +141,7 @@ class Session:
         self._forker: Forker | None = None
         self._children_cpu = 0.0
         self._peak_memory = PeakMemory()
+        self._generators: Generators | None = None
         self._notes: list[str] = []
         # Whether the last message has kept the bundle's code for so short that it is not looked at
         # what it has done to this process: that would take longer than all else.
@@ -229,7 +231,9 @@ class Session:
             self._end_on_hang_up()
         self._work.under_way = True
         try:
+            self._generators = Generators()
             self._function = load(bundle)
+            self._generators.loaded(bundle.path, self._function.name)
         finally:
             self._work.under_way = False
         if memory_limit is not None:
@@ -306,6 +310,8 @@ class Session:
         self._notes.clear()
         self._work.under_way = True
         try:
+            if self._generators is not None:
+                self._generators.begin(seed)
             children, own = self._children_cpu, time.process_time()
             wall = time.perf_counter()
             result = function.call(entrypoint, params, seed)
@@ -328,7 +334,8 @@ class Session:
             self._work.under_way = False
         if failure is not None:
             raise raised_error(ErrorCode.TASK_FAILED, failure)
-        notes = f',"notes":{to_json(self._notes)}' if self._notes else ""
+        said = self._notes if self._generators is None else self._generators.notes + self._notes
+        notes = f',"notes":{to_json(said[:MAX_NOTES])}' if said else ""
         # Written out: what makes JSON of any object takes as long as all else for a small task.
         return (
             f'{{"outputs":{outputs},"wall_seconds":{wall:.9f},"cpu_seconds":{cpu:.9f},'

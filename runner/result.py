@@ -49,6 +49,8 @@ class Result(Mapping[str, bytes]):
     :param bundle: the bundle as it was when the task ran.
     :param isolation: what the task had.
     :param isolation_note: why, where it is not what was asked for.
+    :param threads: how many threads numerical libraries were to start, which results may depend
+        on; ``None`` where ``OMP_NUM_THREADS`` is no number.
     :param notes: what a reader of the result should know, each on one line that is safe to print.
     """
 
@@ -60,6 +62,7 @@ class Result(Mapping[str, bytes]):
         "isolation",
         "isolation_note",
         "notes",
+        "threads",
         "timings",
         "worker",
     )
@@ -75,6 +78,7 @@ class Result(Mapping[str, bytes]):
         isolation: Isolation,
         isolation_note: str | None = None,
         notes: tuple[str, ...] = (),
+        threads: int | None = None,
     ) -> None:
         self._values = outputs
         self.bundle = bundle
@@ -85,6 +89,7 @@ class Result(Mapping[str, bytes]):
         self.isolation = isolation
         self.isolation_note = isolation_note
         self.notes = notes
+        self.threads = threads
 
     @classmethod
     def of(
@@ -95,6 +100,7 @@ class Result(Mapping[str, bytes]):
         executed: Executed,
         isolation: Isolation,
         isolation_note: str | None = None,
+        threads: int | None = None,
     ) -> "Result":
         """The result of a case.
 
@@ -114,6 +120,7 @@ class Result(Mapping[str, bytes]):
             isolation,
             isolation_note,
             executed.notes,
+            threads,
         )
 
     def __getitem__(self, name: str) -> bytes:

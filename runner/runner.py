@@ -48,8 +48,10 @@ class Runner:
         has left, and nothing else; ``"fresh"``, nothing: each has a new interpreter; ``"warm"``,
         the process. Where a fork would be unsafe, a task is ``fresh``, and its result says why.
     :param children: how many children there may be at a time, of all bundles together; by default
-        one for each processor that this process may use. They share the processors: numerical
-        libraries are told to start as many threads as one's share has.
+        one for each processor that this process may use.
+    :param threads: how many threads numerical libraries are told to start in a child, which
+        results may depend on; by default what its bundle says, else ``OMP_NUM_THREADS``, else as
+        many as its share of the processors.
     :param fresh_venv: build an environment for each run and remove it after.
     :param offline: never use the network to build an environment.
     :param lock: a file that ``check --lock-to`` wrote: the versions to install, whatever else the
@@ -81,6 +83,7 @@ class Runner:
         python: str | None = None,
         isolation: Isolation | str = Isolation.FORK,
         children: int | None = None,
+        threads: int | None = None,
         fresh_venv: bool = False,
         offline: bool = False,
         lock: str | PathLike[str] | None = None,
@@ -98,6 +101,7 @@ class Runner:
             python=python,
             isolation=isolation,
             children=children,
+            threads=threads,
             fresh_venv=fresh_venv,
             offline=offline,
             lock=lock,

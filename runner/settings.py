@@ -17,7 +17,7 @@ BUILD_TIMEOUT = 3600.0
 """Seconds that making an environment may take, with the wait for another builder, unless set."""
 
 _MORE_THAN_NONE = ("startup_timeout", "build_timeout", "timeout", "memory_limit", "max_rss")
-_AT_LEAST_ONE = ("children", "max_tasks")
+_AT_LEAST_ONE = ("children", "threads", "max_tasks")
 
 
 class Isolation(str, Enum):
@@ -49,6 +49,8 @@ class Settings(Struct, frozen=True, kw_only=True):
     :param lock: a file that ``check --lock-to`` wrote: the versions to install.
     :param isolation: what a task shares with those before it.
     :param children: how many children there may be at a time; ``None``: one for each processor.
+    :param threads: how many threads numerical libraries start in a child; ``None``: what the bundle
+        says, else the worker's ``OMP_NUM_THREADS``, else its share of the processors.
     :param max_tasks: after how many tasks a child is replaced; ``None``: never.
     :param max_rss: a child is replaced that has more bytes of resident memory than these after a
         task; ``None``: never.
@@ -66,6 +68,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     lock: Path | None = None
     isolation: Isolation = Isolation.FORK
     children: int | None = None
+    threads: int | None = None
     max_tasks: int | None = None
     max_rss: int | None = None
 
@@ -86,3 +89,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     def time_limit(self, bundle: Bundle) -> float | None:
         """The seconds that a task of a bundle may take."""
         return bundle.defaults.timeout if self.timeout is None else self.timeout
+
+    def thread_count(self, bundle: Bundle) -> int | None:
+        """How many threads numerical libraries are to start, where somebody says so."""
+        return bundle.defaults.threads if self.threads is None else self.threads

@@ -14,8 +14,9 @@ from runner.diagnosis.report.model import Hint
 _SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
 # What setrlimit(2) and cgroups take.
 _MAX = 2**63 - 1
+_MOST_THREADS = 10_000
 
-_SETTINGS = ("wire", "entrypoint", "timeout", "memory-limit", "env")
+_SETTINGS = ("wire", "entrypoint", "timeout", "memory-limit", "env", "threads")
 
 
 def read_defaults(modelops: Mapping[str, Any], text: str) -> Defaults:
@@ -55,7 +56,10 @@ def read_defaults(modelops: Mapping[str, Any], text: str) -> Defaults:
     env = modelops.get("env", [])
     if not isinstance(env, list) or not all(_is_variable(name) for name in env):
         raise wrong("env", "a list of variables' names")
-    return Defaults(entrypoint, timeout, limit, tuple(cast("list[str]", env)))
+    threads = modelops.get("threads")
+    if threads is not None and (type(threads) is not int or not 0 < threads < _MOST_THREADS):
+        raise wrong("threads", "a positive number of threads")
+    return Defaults(entrypoint, timeout, limit, tuple(cast("list[str]", env)), threads)
 
 
 def _seconds(value: object) -> float | None:

@@ -23,6 +23,8 @@ class Defaults(Struct, frozen=True):
     """Bytes that a task may use."""
     env: tuple[str, ...] = ()
     """Names of the worker's variables that the bundle's code needs."""
+    threads: int | None = None
+    """How many threads numerical libraries are to start."""
 
 
 class Bundle(Struct, frozen=True, kw_only=True):

@@ -24,6 +24,11 @@ _ALLOWED = re.compile(
 )
 
 
+# The number that Dask's nanny gives to each of its workers, whatever these were started with.
+_DASK_HASH_SEED = "6640"
+_LARGEST_HASH_SEED = 2**32 - 1
+
+
 def child_command(python: Path) -> list[str]:
     """The command line that starts the child, but for the console's descriptor.
 
@@ -49,12 +54,26 @@ def child_environ(environ: Mapping[str, str], python: Path, named: Iterable[str]
     return {
         **allowed,
         "PATH": path,
+        # Every child walks a set of strings in the same order.
+        "PYTHONHASHSEED": hash_seed(environ),
         # The bundle's folder is never written to, by its subprocesses neither. (The child itself
         # writes bytecode, but only for what is installed in its environment.)
         "PYTHONDONTWRITEBYTECODE": "1",
         # What a subprocess prints appears when it prints it.
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def hash_seed(environ: Mapping[str, str]) -> str:
+    """The seed of hashes in every child: the worker's own where that is a number, else 0.
+
+    ``random`` is what Python does without it, so it is no wish to have tasks differ. Nor is the
+    number of Dask's nanny one: workers without a nanny have none.
+    """
+    own = environ.get("PYTHONHASHSEED", "")
+    if not (re.fullmatch("[0-9]{1,10}", own) and int(own) <= _LARGEST_HASH_SEED):
+        return "0"
+    return "0" if own == _DASK_HASH_SEED else own
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from runner.environment import installed_modules
 from runner.events import Origin, Phase, Stream
 from runner.process.memory_cgroup import MemoryGroup, memory_group
 from runner.process.memory_polling import watch_memory
+from runner.process.processors import thread_count
 from runner.process.supervisor import (
     KILL_SECONDS,
     PIPE_BYTES,
@@ -69,11 +70,14 @@ class Session:
         bulk: Bulk,
         wake: tuple[int, int],
         group: MemoryGroup | None,
+        threads: int | None,
     ) -> None:
         self._case = case
         self._memory_limit = launch.memory_limit
         self._group = group
         self._bulk = bulk
+        self.threads = threads
+        """How many threads numerical libraries start in it, by its variables."""
         self._wake = wake
         self._broken = False
         # Of two in the event loop, one is a call whose thread was interrupted: it ends soon.
@@ -428,11 +432,12 @@ async def open_session(
                 for descriptor in wake:
                     stack.callback(os.close, descriptor)
                 group = stack.enter_context(memory_group(launch.memory_limit, whole=not fork))
-                session = Session(case, launch, bulk, wake, group)
+                variables = child_environ(environ, launch.python, launch.env)
+                session = Session(case, launch, bulk, wake, group, thread_count(variables))
                 process = await stack.enter_async_context(
                     spawn(
                         [*argv, *bulk.options],
-                        env=child_environ(environ, launch.python, launch.env),
+                        env=variables,
                         cwd=launch.bundle,
                         stdout=None,
                         stderr=partial(session.dialogue.feed_output, Stream.STDERR),

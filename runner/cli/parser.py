@@ -102,6 +102,13 @@ def _exec(commands: _Commands) -> None:
         help="how many children run the tasks (default: one for each processor)",
     )
     parser.add_argument(
+        "--threads",
+        metavar="N",
+        type=count,
+        help="how many threads numerical libraries start in a child, which results may depend on"
+        " (default: the bundle's, else OMP_NUM_THREADS, else its share of the processors)",
+    )
+    parser.add_argument(
         "--isolation",
         choices=[isolation.value for isolation in Isolation],
         default=Isolation.FORK,
@@ -131,7 +138,11 @@ def _read_exec(given: argparse.Namespace) -> Exec:
     return Exec(
         bundle=given.bundle,
         settings=_settings(
-            given, timeout=given.timeout, isolation=given.isolation, children=given.jobs
+            given,
+            timeout=given.timeout,
+            isolation=given.isolation,
+            children=given.jobs,
+            threads=given.threads,
         ),
         report=given.report,
         record=given.record,
@@ -353,6 +364,7 @@ def _settings(
     timeout: float | None = None,
     isolation: Isolation = Isolation.FORK,
     children: int | None = None,
+    threads: int | None = None,
 ) -> Settings:
     return Settings(
         python=given.python,
@@ -365,6 +377,7 @@ def _settings(
         memory_limit=given.memory_limit,
         isolation=isolation,
         children=children,
+        threads=threads,
     )
 
 

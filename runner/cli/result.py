@@ -99,6 +99,7 @@ def result_json(result: Result, outputs: dict[str, OutputFile]) -> str:
             "cost": result.cost,
             "isolation": result.isolation,
             "isolation_note": result.isolation_note,
+            "threads": result.threads,
             "notes": result.notes,
         }
     )

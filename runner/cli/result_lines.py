@@ -30,10 +30,12 @@ class Asked(Struct, frozen=True, omit_defaults=True):
 
     :param python: the request (``--python``).
     :param lock: the digest of the file that has the versions (``--lock``).
+    :param threads: ``--threads``.
     """
 
     python: str | None = None
     lock: str | None = None
+    threads: int | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> "Asked":
@@ -42,7 +44,7 @@ class Asked(Struct, frozen=True, omit_defaults=True):
         except OSError:
             text = b""  # it is told when the environment is made
         lock = None if text is None else f"sha256:{hashlib.sha256(text).hexdigest()}"
-        return cls(settings.python, lock)
+        return cls(settings.python, lock, settings.threads)
 
 
 class LineChild(Struct, frozen=True):
@@ -65,6 +67,7 @@ class DoneLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     child: LineChild
     isolation: Isolation
     isolation_note: str | None = None
+    threads: int | None = None
     notes: tuple[str, ...] = ()
     asked: Asked = Asked()
     task: str

@@ -263,6 +263,7 @@ class ManyTasks:
             child=LineChild(result.child.pid, result.child.python),
             isolation=result.isolation,
             isolation_note=result.isolation_note,
+            threads=result.threads,
             notes=result.notes,
             asked=self._asked,
             task=digest,

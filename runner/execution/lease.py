@@ -80,7 +80,8 @@ class Child:
     def result(
         self, case: Case, began: float, outputs: dict[str, bytes | memoryview], executed: Executed
     ) -> Result:
-        return Result.of(case, began, outputs, executed, self.isolation, self.note)
+        threads = self.session.threads
+        return Result.of(case, began, outputs, executed, self.isolation, self.note, threads)
 
     def missed(self, error: Exception) -> bool:
         """Whether it has died while nobody used it, so that the task may run in another one.

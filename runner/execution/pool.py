@@ -50,7 +50,7 @@ class Pool:
         self._settings = settings
         self._tasks = tasks
         self._limit = limit
-        self._environ = with_thread_counts(os.environ, limit)
+        self._environ = dict(os.environ)
         self._lock = threading.Lock()
         # By their bundles' paths: a Path takes five times as long to look up.
         self._groups: dict[str, Group] = {}
@@ -257,12 +257,13 @@ class Pool:
 
     async def _start(self, loan: Loan, case: Case, group: Group) -> Child:
         wanted = self._settings.isolation
+        threads = self._settings.thread_count(group.held.value.bundle)
         try:
             held = await self._hold(
                 open_session(
                     group.held.value.launch,
                     case=case,
-                    environ=self._environ,
+                    environ=with_thread_counts(self._environ, self._limit, threads),
                     startup_timeout=self._settings.startup_timeout,
                     fork=wanted is Isolation.FORK,
                 )

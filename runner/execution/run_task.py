@@ -48,7 +48,7 @@ async def execute_task(
         with case.journal.phase(Phase.EXECUTE):
             outputs, executed = await session.execute(wanted, settings.time_limit(bundle))
     case.journal.fact(Origin.OUTCOME, Outcome(None))
-    return Result.of(case, began, outputs, executed, Isolation.FRESH, note)
+    return Result.of(case, began, outputs, executed, Isolation.FRESH, note, session.threads)
 
 
 async def check_bundle(
@@ -79,6 +79,7 @@ async def _session(
     interpreter: Interpreter,
     children: int = 1,
 ) -> AsyncIterator[tuple[Session, Prepared]]:
+    threads = settings.thread_count(bundle)
     async with AsyncExitStack() as stack:
 
         async def prepare() -> Prepared:
@@ -89,7 +90,7 @@ async def _session(
                 open_session(
                     ready.launch,
                     case=case,
-                    environ=with_thread_counts(os.environ, children),
+                    environ=with_thread_counts(os.environ, children, threads),
                     startup_timeout=settings.startup_timeout,
                 )
             )

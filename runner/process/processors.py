@@ -2,6 +2,7 @@
 
 import math
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -17,6 +18,9 @@ _FOLLOW_OMP = (
     "NUMEXPR_NUM_THREADS",
     "BLIS_NUM_THREADS",
 )
+# A bundle's code may ask numba for as many threads as this says, and no more: it is told only where
+# somebody has said how many there are to be.
+_FIXED = (*_THREADS, *_FOLLOW_OMP, "NUMBA_NUM_THREADS")
 
 
 def usable_processors() -> int:
@@ -30,16 +34,27 @@ def usable_processors() -> int:
     return processors if quota is None else max(1, min(processors, math.ceil(quota)))
 
 
-def with_thread_counts(environ: Mapping[str, str], children: int) -> dict[str, str]:
+def with_thread_counts(
+    environ: Mapping[str, str], children: int, threads: int | None = None
+) -> dict[str, str]:
     """A worker's variables, and how many threads numerical libraries are to start in a child.
 
-    What the worker has set itself stays.
+    What the worker has set itself stays, unless their number is fixed.
 
     :param children: how many there are to be at a time, which share the processors.
+    :param threads: how many the caller or the bundle wants, whatever there is.
     """
+    if threads is not None:
+        return {**environ, **dict.fromkeys(_FIXED, str(threads))}
     share = str(max(1, usable_processors() // children))
     names = _THREADS if "OMP_NUM_THREADS" in environ else _THREADS + _FOLLOW_OMP
     return {**dict.fromkeys(names, share), **environ}
+
+
+def thread_count(environ: Mapping[str, str]) -> int | None:
+    """How many threads numerical libraries start by a child's variables, where these say one."""
+    count = environ.get("OMP_NUM_THREADS", "")
+    return int(count) if re.fullmatch("[1-9][0-9]{0,5}", count) else None
 
 
 def _quota() -> float | None:

@@ -122,11 +122,12 @@ def test_a_python_version_file_takes_what_uv_takes(text: str, specifier: str, fo
 def test_the_authors_defaults_are_read(folder: Path) -> None:
     text = (
         PROJECT + '[tool.modelops]\nentrypoint = "base"\ntimeout = 60\n'
-        'memory-limit = "2GiB"\nenv = ["LICENCE"]\n'
+        'memory-limit = "2GiB"\nenv = ["LICENCE"]\nthreads = 4\n'
     )
     defaults = read_bundle(project(folder, text)).defaults
     assert (defaults.entrypoint, defaults.timeout) == ("base", 60)
     assert (defaults.memory_limit, defaults.env) == (2 << 30, ("LICENCE",))
+    assert defaults.threads == 4
 
 
 BUILD = '[build-system]\nrequires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
@@ -326,6 +327,10 @@ WRONG = {
     "escaped requirement": (
         '[project]\nname = "s"\ndependencies = ["\\u0061 b"]\n',
         "pyproject.toml:3: 'a b' is no requirement",
+    ),
+    "no threads": (
+        '[project]\nname = "s"\n[tool.modelops]\nthreads = 0\n',
+        "pyproject.toml:4: [tool.modelops] threads is 0",
     ),
     "infinite timeout": (
         '[project]\nname = "s"\n[tool.modelops]\ntimeout = inf\n',

@@ -253,6 +253,17 @@ def test_json_is_one_document_with_the_totals_and_with_the_lines_where_no_file_h
     assert (document["ok"], document["results"]) == (True, [])
 
 
+def test_each_line_says_how_many_threads_its_task_had(run: Run, tmp_path: Path) -> None:
+    output = tmp_path / "out"
+    for threads, skipped in (("3", False), ("3", True), ("4", False)):
+        done = run([{"seed": 1}, {"seed": 2}], "--threads", threads, "--output", output)
+        assert done.returncode == 0, done.stderr
+        lines = [json.loads(line) for line in (output / "results.jsonl").read_text().splitlines()]
+        assert {line["threads"] for line in lines} == {int(threads)}
+        # What was done with another number is done again.
+        assert ("2 skipped" in done.stderr) == skipped
+
+
 @pytest.mark.parametrize("isolation", ["warm", "fork", "fresh"])
 def test_the_isolation_asked_for_is_the_one_that_tasks_have(
     isolation: str, run: Run, tmp_path: Path

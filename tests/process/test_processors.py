@@ -10,7 +10,7 @@ import pytest
 
 from runner import Runner
 from runner.process import cgroups, processors
-from runner.process.processors import usable_processors, with_thread_counts
+from runner.process.processors import thread_count, usable_processors, with_thread_counts
 
 
 @pytest.fixture
@@ -96,6 +96,49 @@ def test_what_the_worker_has_set_itself_stays(monkeypatch: pytest.MonkeyPatch) -
     assert with_thread_counts({}, children=20)["OMP_NUM_THREADS"] == "1"
     # MKL, OpenBLAS and others take OMP_NUM_THREADS where their own is not set.
     assert "MKL_NUM_THREADS" not in with_thread_counts({"OMP_NUM_THREADS": "3"}, children=1)
+
+
+def test_a_number_that_is_fixed_goes_before_what_the_worker_has_set() -> None:
+    own = {"OMP_NUM_THREADS": "1", "MKL_NUM_THREADS": "7", "A": "b"}
+    counts = with_thread_counts(own, children=2, threads=3)
+    assert counts.pop("A") == "b"
+    assert {"OPENBLAS_NUM_THREADS", "NUMBA_NUM_THREADS"} <= set(counts)
+    assert set(counts.values()) == {"3"}
+
+
+@pytest.mark.parametrize(("own", "count"), [("4", 4), ("4,2", None), ("", None), ("0", None)])
+def test_the_number_of_threads_is_known_where_it_is_one(own: str, count: int | None) -> None:
+    assert thread_count({"OMP_NUM_THREADS": own}) == count
+
+
+THREADS = """
+import os
+def wire(entrypoint, params, seed):
+    return {"threads": os.environ["OMP_NUM_THREADS"].encode()}
+"""
+
+
+@pytest.mark.parametrize("isolation", ["warm", "fork", "fresh"])
+def test_a_result_says_how_many_threads_there_were_and_who_fixes_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, isolation: str
+) -> None:
+    plain, fixed = tmp_path / "plain", tmp_path / "fixed"
+    for bundle in (plain, fixed):
+        bundle.mkdir()
+        (bundle / "wire.py").write_text(THREADS)
+    (plain / "requirements.txt").write_text("")
+    (fixed / "pyproject.toml").write_text(
+        '[project]\nname = "fixed"\nversion = "1"\n[tool.modelops]\nthreads = 3\n'
+    )
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")  # as Dask's nanny does
+    found = []
+    for threads in (None, 5):
+        with Runner(isolation=isolation, children=1, threads=threads) as runner:
+            for bundle in (plain, fixed):
+                result = runner.execute(bundle)
+                assert result["threads"] == str(result.threads).encode()
+                found.append(result.threads)
+    assert found == [2, 3, 5, 5]
 
 
 @pytest.mark.usefixtures("many")

@@ -31,6 +31,7 @@ class WorkerSettings(Struct, frozen=True, kw_only=True, rename="kebab", forbid_u
     python: str | None = None
     isolation: Isolation = Isolation.FORK
     children: Count | None = None
+    threads: Count | None = None
     fresh_venv: bool = False
     offline: bool = False
     lock: str | None = None
