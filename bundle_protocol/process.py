@@ -33,8 +33,10 @@ def prepare() -> None:
     The stacks of all threads go to stderr at a fatal signal, at the limit on CPU time, and at the
     SIGABRT that the parent sends to a child that hangs. No core file is written: it would land in
     the bundle's folder. Lines appear as they are printed, from Python and from C. On Linux the
-    parent's death kills this process.
+    parent's death kills this process. What the parent had told its own process to ignore or to
+    block is at its default.
     """
+    _set_default_signals()
     faulthandler.enable(file=2)
     # No fault, so not among those; the signal still ends the process.
     faulthandler.register(signal.SIGXCPU, file=2, chain=True)
@@ -59,6 +61,19 @@ def prepare() -> None:
     _prctl = getattr(libc, "prctl", None)
     _fflush = libc.fflush
     die_with(os.getppid())
+
+
+def _set_default_signals() -> None:
+    """Sets back what this process has inherited (execve(2)).
+
+    With SIGCHLD ignored, a subprocess that fails looks like one that succeeds.
+    """
+    # Python itself ignores these two.
+    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
+        if signal.getsignal(number) is signal.SIG_IGN:
+            default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
+            signal.signal(number, default)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 
 def die_with(parent: int) -> None:

@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -18,7 +19,11 @@ def main(argv: list[str] | None = None) -> int:
         # Only now: what is imported here needs POSIX, and takes long enough to be interrupted in.
         from runner.cli.parser import parse
         from runner.cli.run import run
+        from runner.process.signals import set_defaults
 
+        if threading.current_thread() is threading.main_thread():
+            # With SIGCHLD ignored nobody learns how a child has ended.
+            set_defaults()
         return run(parse(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:
         return 130

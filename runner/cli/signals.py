@@ -24,7 +24,9 @@ async def unless_signalled(
 
         async def cancel_on_signal() -> None:
             nonlocal caught
-            with anyio.open_signal_receiver(*_SIGNALS) as signals:
+            # What the caller ignores stays ignored: SIGHUP under nohup, SIGINT in the background.
+            ends = [one for one in _SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
+            with anyio.open_signal_receiver(*ends) as signals:
                 async for number in signals:
                     caught = number
                     tasks.cancel_scope.cancel()

@@ -20,6 +20,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from runner.process import kill_marked
+from runner.process.forks import no_fork
 
 _log = logging.getLogger(__name__)
 
@@ -81,18 +82,22 @@ class Guardian:
 
     def _start(self) -> None:
         self._dismiss()  # the one that somebody has killed
+        with no_fork():
+            self._popen = self._started()
+
+    def _started(self) -> "subprocess.Popen[bytes] | None":
         try:
             reading, self._pipe = os.pipe()
         except OSError as error:
             _log.warning(_NONE, error)
-            return
+            return None
         script = kill_marked.__file__
         # On Linux it needs no site-packages, which take longer to look at than the killing.
         options = ["-I", "-S"] if sys.platform == "linux" else ["-I"]
         folders = os.path.join(tempfile.gettempdir(), self.folder_prefix)  # noqa: PTH118
         python = [sys.executable, *options, script, f"{MARKER}={self.worker}.", folders]
         try:
-            self._popen = subprocess.Popen(
+            return subprocess.Popen(
                 ["/bin/sh", "-c", _SCRIPT, "modelops-runner-guardian", *python],
                 # Empty: the marker of a worker that is itself a task's must not end it.
                 env={},
@@ -104,6 +109,7 @@ class Guardian:
             )
         except OSError as error:
             _log.warning(_NONE, error)
+            return None
         finally:
             os.close(reading)
 
@@ -111,8 +117,9 @@ class Guardian:
         if self._pipe is not None:
             with suppress(BrokenPipeError):
                 os.write(self._pipe, b"\n")
-            os.close(self._pipe)
-            self._pipe = None
+            with no_fork():
+                descriptor, self._pipe = self._pipe, None
+                os.close(descriptor)
         if self._popen is not None:
             try:
                 self._popen.wait(_LEAVE_SECONDS)

@@ -30,10 +30,12 @@ import anyio.to_thread
 import msgspec
 
 from runner.diagnosis.deaths.exit import Exit, Limits
+from runner.process.forks import no_fork
 from runner.process.guardian import MARKER, Guardian, guardian
 from runner.process.kill_marked import kill_marked
 from runner.process.oom_kills import memory_limit, oom_kills
 from runner.process.post_mortem import limits_of, machine_memory, signal_name, spaces
+from runner.process.signals import to_set_in_program
 
 _log = logging.getLogger(__name__)
 
@@ -120,9 +122,10 @@ class Process:
 
     def close_stdin(self) -> None:
         if self.stdin is not None:
-            descriptor, self.stdin = self.stdin, None
-            anyio.notify_closing(descriptor)
-            os.close(descriptor)
+            anyio.notify_closing(self.stdin)
+            with no_fork():
+                descriptor, self.stdin = self.stdin, None
+                os.close(descriptor)
 
     async def wait(self) -> Exit:
         """Wait until the process has ended and all that it wrote has reached the sinks."""
@@ -304,7 +307,7 @@ async def spawn(
     argv = list(argv)
     pipes: list[tuple[int, Sink]] = []
     with ExitStack() as ours:
-        with ExitStack() as theirs:
+        with no_fork(), ExitStack() as theirs:
 
             def output_pipe(sink: Sink | None) -> tuple[int, int]:
                 reading, writing = os.pipe()
@@ -329,7 +332,7 @@ async def spawn(
                     writing = output_pipe(console[1])[1]
                     passed.append(writing)
                     argv += [console[0], str(writing)]
-                popen = subprocess.Popen(  # noqa: ASYNC220 - see above: not from another thread
+                popen = subprocess.Popen(  # noqa: ASYNC220 - see above, and its docstring
                     argv,
                     env={**env, MARKER: marker},
                     cwd=cwd,
@@ -338,17 +341,19 @@ async def spawn(
                     stderr=stderr_write,
                     start_new_session=True,
                     pass_fds=passed,
+                    preexec_fn=to_set_in_program(),
                 )
             except BaseException:
                 if stdin_write is not None:
                     os.close(stdin_write)
                 raise
+            # Before other threads fork again, so that the fork closes its pipes.
+            process = Process(
+                popen, pipes, stdin=stdin_write, stdout=stdout_read, ended=ended, beside=beside
+            )
         # No await from here until the task group is entered: a cancellation would leak the process.
         # After it, so that the two start side by side.
         guard.guard()
-        process = Process(
-            popen, pipes, stdin=stdin_write, stdout=stdout_read, ended=ended, beside=beside
-        )
         ours.callback(process.close_stdin)
         ours.callback(_running.discard, process)
         failure: Exception | None = None
@@ -385,8 +390,11 @@ def _leave_to_parent() -> None:
     """In a process that was forked from this one: a child must see its worker's end of the pipes
     close when the worker is gone."""
     for process in list(_running):
-        for descriptor in (process.stdin, process.stdout, *(pipe for pipe, _ in process._pipes)):
-            if descriptor is not None:
+        pipes = {process.stdin, process.stdout, *(pipe for pipe, _ in process._pipes)}
+        for descriptor in pipes - {None}:
+            assert descriptor is not None
+            # Whoever forked, or another hook, may have closed it.
+            with suppress(OSError):
                 os.close(descriptor)
         process.stdin = None
     _running.clear()

@@ -1,0 +1,42 @@
+"""How a program should find its signals at its start: each at its default, and none blocked.
+
+What a process ignores or blocks, the programs that it starts ignore or block too (execve(2)). With
+SIGCHLD ignored they cannot learn how their own children ended; a blocked signal ends nothing.
+"""
+
+import signal
+from collections.abc import Callable
+
+# Python ignores these itself, and Popen sets them back (restore_signals).
+_IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
+
+FROM_A_TERMINAL = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT}
+"""Those that nohup and a shell's ``&`` have a program ignore, so that it outlives its terminal."""
+
+
+def ignored() -> set[int]:
+    """The signals that somebody has told this process to ignore."""
+    found = signal.valid_signals() - _IGNORED_BY_PYTHON
+    return {int(number) for number in found if signal.getsignal(number) is signal.SIG_IGN}
+
+
+def set_defaults() -> None:
+    """Unblock every signal, and set to its default what is ignored, but for a terminal's.
+
+    To be called in the main thread.
+    """
+    for number in ignored() - FROM_A_TERMINAL:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def to_set_in_program() -> Callable[[], None] | None:
+    """What a new process has to do before its exec (``preexec_fn``); mostly ``None``: nothing.
+
+    A terminal's signals are left as they are: what is started here has a session of its own, and no
+    terminal. ``None`` matters, because ``Popen`` has to copy this process's page tables for the
+    other (it uses fork(2), not vfork(2)).
+    """
+    if not signal.pthread_sigmask(signal.SIG_BLOCK, ()) and not ignored() - FROM_A_TERMINAL:
+        return None
+    return set_defaults
