@@ -40,6 +40,11 @@ _MAX_LABEL_BYTES = 256
 _MAX_STALE = 1000
 
 
+def socket_of(fd: int) -> _socket.socket:
+    """The socket behind a descriptor. Detach it, where the descriptor is to stay open."""
+    return _socket.socket(fileno=fd)
+
+
 def send(
     data: Buffer,
     socket: _socket.socket | None,

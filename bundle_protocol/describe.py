@@ -8,6 +8,7 @@ from collections.abc import Callable
 from types import TracebackType
 
 from bundle_protocol.messages import ErrorCode, RequestError
+from bundle_protocol.standard import standard_library
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
@@ -184,7 +185,7 @@ def _attributes(error: BaseException) -> dict[str, object]:
             found.update((name, _attribute(error, name)) for name in names)
     if isinstance(error, KeyError) and len(error.args) == 1:
         found["key"] = error.args[0]
-    if isinstance(error, (ImportError, AttributeError)):
+    if isinstance(error, (ImportError, AttributeError, NameError, TypeError)):
         found.update(_hiding(error))
     return {
         name: clip(value, _MAX_TEXT) if isinstance(value, str) else value
@@ -209,7 +210,8 @@ def _frames(traceback: TracebackType | None) -> tuple[list[dict[str, object]], i
             last = place
         traceback = traceback.tb_next
     entries, omitted = limit_frames(entries)
-    return [_frame(entry, repeated) for entry, repeated in entries], omitted
+    with standard_library():  # linecache needs tokenize, each time from 3.13 on.
+        return [_frame(entry, repeated) for entry, repeated in entries], omitted
 
 
 def _is_machinery(file: str) -> bool:
@@ -262,10 +264,11 @@ def _attribute(error: BaseException, name: str) -> object:
 
 
 def _hiding(error: BaseException) -> dict[str, str]:
-    from bundle_protocol.hiding import hiding  # Only a failure is worth it.
+    from bundle_protocol.hiding import hiding, misled  # Only a failure is worth it.
 
     try:
-        return hiding(error, safe_str(error)[:_MAX_MESSAGE])
+        found = hiding(error, safe_str(error)[:_MAX_MESSAGE])
+        return found if "hidden_file" in found else {**found, **misled(error)}
     except Exception:  # noqa: BLE001  # A path hook's, or that of a folder that may not be read.
         return {}
 

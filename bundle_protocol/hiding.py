@@ -9,12 +9,19 @@ import os
 import re
 import sys
 
+from bundle_protocol.standard import hiding_modules, is_of_bundle
+
+TYPE_CHECKING = False  # Importing typing takes 2 ms.
+if TYPE_CHECKING:
+    from types import TracebackType
+
 _NO_NAME = re.compile(
     r"cannot import name '(\w{1,200})' from (?:partially initialized module )?'(\w{1,200})'"
 )
 _NO_ATTRIBUTE = re.compile(
     r"module '(\w{1,200})'(?: from '[^']{1,4096}')? has no attribute '(\w{1,200})'"
 )
+_BUILT_IN = "(built-in)"
 _MAX_FILE = 4 * 1024 * 1024
 _MAX_FOLDERS = 200
 
@@ -31,10 +38,57 @@ def hiding(error: BaseException, message: str) -> dict[str, str]:
         return {}
     module, name = asked
     file = getattr(sys.modules.get(module), "__file__", None)
+    if file is None and module in sys.modules:
+        file = _BUILT_IN
     if type(file) is not str:
         return {}
     hidden = _hidden(module, name, file)
     return {"module_file": file, **({"hidden_file": hidden} if hidden else {})}
+
+
+def misled(error: BaseException) -> dict[str, str]:
+    """The module of the bundle that a library got in place of the one that it had meant.
+
+    It may fail by that in any words: a name that ``from token import *`` has not brought, a call
+    with other arguments.
+
+    :returns: ``hiding_module``, its name; ``module_file`` and ``hidden_file`` as :func:`hiding`.
+    """
+    if isinstance(error, ModuleNotFoundError):
+        # One of another system's, because msvcrt.py makes a library believe that it runs there.
+        if error.name not in getattr(sys, "stdlib_module_names", ()):
+            return {}
+    elif not isinstance(error, (AttributeError, NameError, TypeError)):
+        return {}
+    found = hiding_modules()
+    files = _files_of(error.__traceback__)
+    called = None
+    while files and (inner := next((n for n in found if found[n][0] == files[-1]), None)):
+        called = inner
+        files.pop()
+    if not found or not files or is_of_bundle(files[-1]) or not os.path.isfile(files[-1]):
+        return {}
+    with open(files[-1], encoding="utf-8", errors="replace") as stream:
+        text = stream.read(_MAX_FILE)
+    for name in (called,) if called else found:
+        imported = rf"^\s*(?:from\s+{name}\b|import\s[^#\n]*\b{name}\b)"
+        if re.search(imported, text, re.MULTILINE):
+            file, other = found[name]
+            return {
+                "hiding_module": name,
+                "module_file": file,
+                **({"hidden_file": other} if other else {}),
+            }
+    return {}
+
+
+def _files_of(traceback: TracebackType | None) -> list[str]:
+    files = []
+    while traceback is not None:
+        files.append(traceback.tb_frame.f_code.co_filename)
+        traceback = traceback.tb_next
+    # The import system's own frames say nothing of who asked.
+    return [file for file in files if not file.startswith("<frozen importlib")]
 
 
 def _asked(error: BaseException, message: str) -> tuple[str, str] | None:
@@ -58,7 +112,7 @@ def _hidden(module: str, name: str, file: str) -> str | None:
         origin = spec.origin if spec else None
         if spec is None or origin is None or not os.path.isfile(origin):
             continue
-        if os.path.realpath(origin) == os.path.realpath(file):
+        if file != _BUILT_IN and os.path.realpath(origin) == os.path.realpath(file):
             continue
         if _has(origin, spec.submodule_search_locations or (), name):
             return origin

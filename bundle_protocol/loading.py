@@ -10,7 +10,7 @@ import sys
 from collections.abc import Callable, Iterable
 from types import FunctionType, ModuleType
 
-from bundle_protocol import bytecode
+from bundle_protocol import bytecode, standard
 from bundle_protocol.describe import raised_error, safe_repr, type_name
 from bundle_protocol.entry_points import EntryPoint, entry_points, normalized
 from bundle_protocol.messages import ENTRY_POINT_GROUP, ErrorCode, RequestError
@@ -85,6 +85,7 @@ def load(bundle: Bundle) -> WireFunction:
 
 
 def _extend_path(bundle: Bundle) -> None:
+    standard.remember(bundle.path)
     bytecode.keep_out_of(bundle.path, but_for=[sys.prefix, *bundle.site])
     for folder in bundle.site:
         site.addsitedir(folder)
@@ -192,7 +193,8 @@ def _files(folder: str) -> list[str]:
 def _not_found(
     spec: str, problem: str, missing: str = "", existing: Iterable[str] = (), prefix: str = ""
 ) -> RequestError:
-    import difflib  # Takes 7 ms, for a message that is hardly ever needed.
+    with standard.standard_library():
+        import difflib  # Takes 7 ms, for a message that is hardly ever needed.
 
     near = [prefix + name for name in difflib.get_close_matches(missing, existing)]
     question = f"; did you mean {near[0]!r}?" if near else ""
@@ -207,7 +209,8 @@ def _checked(function: object, spec: str) -> Callable[..., object]:
     """``function``, when it can be called with three arguments; else raises ``WIRE_INVALID``."""
     if isinstance(function, FunctionType) and _plainly_takes_three(function):
         return function
-    import inspect  # Takes 15 ms, which a plain function needs not pay.
+    with standard.standard_library():
+        import inspect  # Takes 15 ms, which a plain function needs not pay.
 
     signature = None
     if not callable(function):

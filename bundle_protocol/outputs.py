@@ -15,6 +15,7 @@ from bundle_protocol.messages import (
     RequestError,
     to_json,
 )
+from bundle_protocol.standard import standard_library
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
@@ -103,7 +104,8 @@ def _sent(
     outputs: dict[str, Buffer], wire: Wire, exchange: str | None, request_id: object
 ) -> dict[str, dict[str, object]]:
     """Sends the large outputs beside the wire; what their records say of it."""
-    from bundle_protocol import bulk
+    with standard_library("bundle_protocol.bulk"):
+        from bundle_protocol import bulk
 
     sent: dict[str, dict[str, object]] = {}
     with wire.bulk_socket() as socket:

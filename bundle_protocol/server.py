@@ -30,6 +30,7 @@ from bundle_protocol.messages import (
 )
 from bundle_protocol.outputs import encode_outputs
 from bundle_protocol.peak_memory import PeakMemory
+from bundle_protocol.standard import standard_library
 from bundle_protocol.wire import Wire, WireClosed
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
@@ -246,7 +247,8 @@ class Session:
         }
         self._children_cpu = _children_cpu_seconds()
         if isolation == FORK:
-            from bundle_protocol.forking import Forker, why_unsafe
+            with standard_library("bundle_protocol.forking"):
+                from bundle_protocol.forking import Forker, why_unsafe
 
             result["fork_unsafe"] = why_unsafe()
             if result["fork_unsafe"] is None:
@@ -287,7 +289,8 @@ class Session:
         """Taken before the fork: one that dies early must not leave them to the next task."""
         if params.get("inputs") is None:
             return None
-        from bundle_protocol.inputs import Inputs
+        with standard_library("bundle_protocol.inputs"):
+            from bundle_protocol.inputs import Inputs
 
         records = _required(params, "inputs", list)
         with self._wire.bulk_socket() as socket:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 from bundle_protocol.framing import FrameDecoder, encode_frame
 from bundle_protocol.messages import HIGH_DESCRIPTOR, MAX_MESSAGE_BYTES
+from bundle_protocol.standard import standard_library
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
@@ -83,11 +84,12 @@ class Wire:
         if self._bulk_fd is None or _open_file(self._bulk_fd) != self._bulk_file:
             yield None
             return
-        import _socket  # No child needs it that has no large results.
+        with standard_library("bundle_protocol.bulk"):
+            from bundle_protocol import bulk  # No child needs it that has no large results.
 
         # Made for the moment: its finalizer would close the descriptor, by a number that may be
         # another file's by then.
-        socket = _socket.socket(fileno=self._bulk_fd)
+        socket = bulk.socket_of(self._bulk_fd)
         try:
             yield socket
         finally:

@@ -20,6 +20,7 @@ from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.deaths.fatal_error import parse_fatal_error
 from runner.diagnosis.deaths.kills import kill
 from runner.diagnosis.deaths.native_words import native_words
+from runner.diagnosis.imports.hidden_modules import hidden_in_words
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
@@ -108,6 +109,10 @@ def _own_decision(case: Case, phase: Phase, exit_code: int | None, stderr: str) 
 
 
 def _exited(case: Case, phase: Phase, exit_code: int | None, stderr: str, noise: str) -> Finding:
+    hidden = hidden_in_words(case, phase, "\n".join(last_lines(printable(stderr), 20)))
+    if hidden is not None:
+        hidden.summary += f"; the child then exited with status {exit_code} {DOING[phase]}"
+        return hidden
     said = native_words(stderr)
     lines = last_lines(printable(stderr), 1) or last_lines(printable(noise), 1)
     status = "in an unknown way" if exit_code is None else f"with status {exit_code}"
