@@ -54,7 +54,7 @@ def read_defaults(modelops: Mapping[str, Any], text: str) -> Defaults:
         raise wrong("memory-limit", 'a size such as "2GiB"')
     env = modelops.get("env", [])
     if not isinstance(env, list) or not all(_is_variable(name) for name in env):
-        raise wrong("env", "a list of variables' names")
+        raise wrong("env", "a list of variables' names and patterns")
     return Defaults(entrypoint, timeout, limit, tuple(cast("list[str]", env)))
 
 
