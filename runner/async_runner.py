@@ -55,6 +55,7 @@ class AsyncRunner:
         memory_limit: int | None = None,
         max_tasks: int | None = None,
         max_rss: int | None = None,
+        env: Mapping[str, str | None] | None = None,
         cache: str | PathLike[str] | None = None,
         record: str | PathLike[str] | None = None,
         on_event: EventHandler | None = None,
@@ -73,6 +74,7 @@ class AsyncRunner:
             memory_limit=memory_limit,
             max_tasks=max_tasks,
             max_rss=max_rss,
+            env={} if env is None else env,
             # Absolute: the child runs in the bundle's folder.
             cache=None if cache is None else Path(cache).absolute(),
         )
@@ -98,6 +100,7 @@ class AsyncRunner:
         on_event: EventHandler | None,
     ) -> None:
         self._settings = settings
+        self._variables = settings.variables()
         self._children = settings.children or usable_processors()
         self._record = None if record is None else Path(record).absolute()
         if self._record is not None:
@@ -259,7 +262,7 @@ class AsyncRunner:
             if self._alone:
                 return await self._execute_alone(bundle, task, on_event)
             began = time.monotonic()
-            case = Case(on_event or self._on_event)
+            case = Case(on_event or self._on_event, environ=self._variables)
             with reported(case):
                 check_task(task)
                 while (result := await self._lent(case, began, bundle, task)) is None:
@@ -383,7 +386,7 @@ class AsyncRunner:
         :param words: what is asked for, as the command's arguments.
         """
         recorder = None if self._record is None else self._recorder(self._record, words, bundle)
-        case = Case(on_event or self._on_event, recorder)
+        case = Case(on_event or self._on_event, recorder, self._variables)
         try:
             with reported(case):
                 yield case
@@ -399,7 +402,7 @@ class AsyncRunner:
             _log.warning("nothing is recorded in %s: it lies in the bundle", folder)
             return None
         try:
-            return record_in_free(folder, ["modelops-runner", *words])
+            return record_in_free(folder, ["modelops-runner", *words], self._variables)
         except OSError as error:
             _log.warning("nothing is recorded in %s: %s", folder, error.strerror)
             return None

@@ -184,9 +184,12 @@ class Check(Struct, frozen=True):
     """What is known of a bundle without running a task.
 
     ``environment`` and ``child`` are ``None`` where nothing was built.
+
+    :param withheld: the names of the worker's variables that the bundle's code does not get.
     """
 
     bundle: BundleInfo
     interpreter: InterpreterInfo
     environment: EnvironmentInfo | None
     child: ChildInfo | None
+    withheld: tuple[str, ...] = ()

@@ -65,6 +65,9 @@ class Runner:
     :param max_tasks: after how many tasks a child is replaced; by default never.
     :param max_rss: a child is replaced whose resident memory is more bytes than these after a task;
         by default never.
+    :param env: variables that children get besides those that they get of this process's anyway,
+        with their values: ``{"BETA": "0.3"}``. ``None`` stands for this process's own value; then
+        the name may be a pattern (``"MYMODEL_*"``), which passes nothing that says it is secret.
     :param cache: the folder where environments are kept; by default ``MODELOPS_CACHE_DIR``, else
         the user's cache folder.
     :param record: a folder, made if need be, in which what came in from outside is kept of each run
@@ -72,7 +75,7 @@ class Runner:
         Each run has a child of its own then.
     :param on_event: called with every event of every run, from the event loop's thread or the one
         that calls: it must not block.
-    :raises ValueError: a number is none that it may be.
+    :raises ValueError: a number is none that it may be, or a variable is not set.
 
     In a process that is forked from this one, it has children of its own.
     """
@@ -93,6 +96,7 @@ class Runner:
         memory_limit: int | None = None,
         max_tasks: int | None = None,
         max_rss: int | None = None,
+        env: Mapping[str, str | None] | None = None,
         cache: str | PathLike[str] | None = None,
         record: str | PathLike[str] | None = None,
         on_event: EventHandler | None = None,
@@ -111,6 +115,7 @@ class Runner:
             memory_limit=memory_limit,
             max_tasks=max_tasks,
             max_rss=max_rss,
+            env=env,
             cache=cache,
             record=record,
             on_event=on_event,
@@ -300,7 +305,7 @@ class Runner:
         :returns: ``None`` where it is to run in another child.
         """
         began = time.monotonic()
-        case = Case(self._inner._on_event)
+        case = Case(self._inner._on_event, environ=self._inner._variables)
         session = child.session
         try:
             check_task(task)

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
@@ -56,6 +57,58 @@ def test_relative_paths_mean_what_they_mean_to_the_caller(
     with Runner(cache="cache") as runner:
         assert "echo" in runner.execute(bundle.name)
     assert (bundle.parent / "cache" / "environments").is_dir()
+
+
+def test_a_bundle_and_a_caller_hand_variables_on(
+    bundle: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("EPI_A", "EPI_TOKEN", "OWN_B", "OTHER_C", "SLURM_ARRAY_TASK_ID", "PYTHONPATH"):
+        monkeypatch.setenv(name, "worker")
+    (bundle / "requirements.txt").unlink()
+    (bundle / "pyproject.toml").write_text(
+        '[project]\nname = "b"\nversion = "1"\n[tool.modelops]\nenv = ["EPI_*"]\n'
+    )
+    (bundle / "wire.py").write_text(
+        "import json, os\n"
+        "def wire(e, p, s):\n    return {'seen': json.dumps(dict(os.environ)).encode()}\n"
+    )
+    for isolation in ("warm", "fork", "fresh"):
+        with Runner(
+            cache=cache, isolation=isolation, env={"OWN_B": None, "NEW_D": "4", "TZ": "UTC"}
+        ) as runner:
+            seen = json.loads(runner.execute(bundle)["seen"])
+            assert "OTHER_C" in runner.check(bundle).withheld
+        assert (seen["EPI_A"], seen["OWN_B"], seen["NEW_D"], seen["TZ"]) == (
+            *("worker", "worker"),
+            *("4", "UTC"),
+        )
+        assert seen["SLURM_ARRAY_TASK_ID"] == "worker"
+        assert not {"EPI_TOKEN", "OTHER_C", "PYTHONPATH"} & set(seen)
+
+
+@pytest.mark.parametrize("env", [{"EPI_NOT_SET": None}, {"A=B": "1"}, {"A*": "1"}, {"A": 1}, ["A"]])
+def test_variables_that_cannot_be_handed_on_are_refused_at_once(env: Any) -> None:
+    with pytest.raises(ValueError, match=r"variable|pattern|env must map"):
+        Runner(env=env)
+
+
+def test_a_library_on_the_workers_library_path_is_found(
+    bundle: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if (compiler := shutil.which("gcc")) is None:
+        pytest.skip("no C compiler")
+    folder = bundle.parent / "lib"
+    folder.mkdir()
+    (folder / "a.c").write_text("int answer(void) { return 42; }\n")
+    command = [compiler, "-shared", "-fPIC", "-o", folder / "libepigsl.so.25", folder / "a.c"]
+    subprocess.run(command, check=True, timeout=60)
+    (bundle / "wire.py").write_text(
+        "import ctypes\nLIB = ctypes.CDLL('libepigsl.so.25')\n"
+        "def wire(e, p, s):\n    return {'answer': str(LIB.answer()).encode()}\n"
+    )
+    monkeypatch.setenv("LD_LIBRARY_PATH", str(folder))
+    with Runner(cache=cache) as runner:
+        assert runner.execute(bundle)["answer"] == b"42"
 
 
 def test_the_bundles_own_defaults_hold_where_the_caller_says_nothing(

@@ -55,7 +55,7 @@ def read_defaults(modelops: Mapping[str, Any], text: str) -> Defaults:
         raise wrong("memory-limit", 'a size such as "2GiB"')
     env = modelops.get("env", [])
     if not isinstance(env, list) or not all(_is_variable(name) for name in env):
-        raise wrong("env", "a list of variables' names")
+        raise wrong("env", "a list of variables' names and patterns")
     threads = modelops.get("threads")
     if threads is not None and (type(threads) is not int or not 0 < threads < _MOST_THREADS):
         raise wrong("threads", "a positive number of threads")

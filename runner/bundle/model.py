@@ -22,7 +22,7 @@ class Defaults(Struct, frozen=True):
     memory_limit: int | None = None
     """Bytes that a task may use."""
     env: tuple[str, ...] = ()
-    """Names of the worker's variables that the bundle's code needs."""
+    """The worker's variables that the bundle's code needs: names, and patterns of them."""
     threads: int | None = None
     """How many threads numerical libraries are to start."""
 

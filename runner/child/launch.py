@@ -4,24 +4,16 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import bundle_protocol
+from runner.diagnosis.knowledge.child_variables import passes
 from runner.process.guardian import guardian
 
 HELLO = Path(bundle_protocol.__file__).with_name("hello.py")
 """The child's first module, started by its path: nothing of ours is installed beside the bundle."""
-
-# A worker's tokens, and what belongs to its own Python, do not reach the bundle's code; what a
-# bundle needs besides these it names in `[tool.modelops] env`.
-_ALLOWED = re.compile(
-    r"PATH|HOME|USER|LOGNAME|LANG|LANGUAGE|LC_\w+|TZ|TMPDIR|MODELOPS_\w+"
-    # How many threads, and on which processor's kernels.
-    r"|(OMP|KMP|MKL|OPENBLAS|GOTO|BLIS|VECLIB|NUMEXPR|NUMBA|RAYON|POLARS|TBB)_\w+"
-    r"|(CUDA|NVIDIA|HIP|ROCR)_\w+"
-)
 
 
 # The number that Dask's nanny gives to each of its workers, whatever these were started with.
@@ -38,18 +30,17 @@ def child_command(python: Path) -> list[str]:
     return [str(python), "-s", str(HELLO)]
 
 
-def child_environ(environ: Mapping[str, str], python: Path, named: Iterable[str]) -> dict[str, str]:
+def child_environ(
+    environ: Mapping[str, str], python: Path, named: Collection[str]
+) -> dict[str, str]:
     """The child's whole environment, as an allow-list makes it.
 
     :param environ: the worker's.
     :param python: the environment's interpreter; its folder comes first in ``PATH``, so that the
         bundle's subprocesses find the same.
-    :param named: the variables that the bundle asks for by name.
+    :param named: the variables, and patterns of them, that the bundle or the caller asks for.
     """
-    wanted = set(named)
-    allowed = {
-        name: value for name, value in environ.items() if name in wanted or _ALLOWED.fullmatch(name)
-    }
+    allowed = {name: value for name, value in environ.items() if passes(name, named)}
     path = os.pathsep.join(filter(None, (str(python.parent), environ.get("PATH", os.defpath))))
     return {
         **allowed,
@@ -74,6 +65,11 @@ def hash_seed(environ: Mapping[str, str]) -> str:
     if not (re.fullmatch("[0-9]{1,10}", own) and int(own) <= _LARGEST_HASH_SEED):
         return "0"
     return "0" if own == _DASK_HASH_SEED else own
+
+
+def withheld(environ: Mapping[str, str], named: Collection[str]) -> tuple[str, ...]:
+    """The names of the worker's variables that :func:`child_environ` leaves out, sorted."""
+    return tuple(sorted(name for name in environ if not passes(name, named)))
 
 
 @contextmanager

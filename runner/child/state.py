@@ -38,6 +38,7 @@ from runner.diagnosis.deaths import child_deaths
 from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.report.model import ChildInfo
 from runner.diagnosis.report.text import Capture
+from runner.diagnosis.withheld import add_withheld
 from runner.events import Origin, Phase, Stream
 from runner.task import Task
 
@@ -61,9 +62,11 @@ class Launch(Struct, frozen=True):
     """Whether the bundle's own code is installed, and not just read from its folder."""
     site: list[Path]
     env: tuple[str, ...]
-    """The worker's variables that the bundle asks for."""
+    """The worker's variables that the bundle or the caller asks for, by name or pattern."""
     memory_limit: int | None = None
     """How many bytes the child may hold, with all that it starts."""
+    withheld: tuple[str, ...] = ()
+    """The names of the worker's variables that the child does not get."""
 
 
 class NotStarted(Struct, frozen=True):
@@ -355,6 +358,7 @@ class Dialogue:
 
     def failure(self, finding: Finding) -> Failure:
         self.settle()
+        add_withheld(self._case, finding, self._text(Stream.STDERR))
         return Failure(finding)
 
     def _result(self, phase: Phase, response: Message, kind: type[_T]) -> _T:

@@ -56,6 +56,14 @@ def count(text: str) -> int:
     return int(text)
 
 
+def variable(text: str) -> tuple[str, str | None]:
+    """NAME=VALUE, or NAME alone."""
+    name, equals, value = text.partition("=")
+    if not name:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME or NAME=VALUE")
+    return name, value if equals else None
+
+
 def param(text: str) -> str:
     if not text.partition("=")[0] or "=" not in text:
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form K=V")

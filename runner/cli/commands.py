@@ -56,6 +56,7 @@ class Check(Command, frozen=True, kw_only=True):
     lock_to: Path | None
     more: list[Path]
     """Further bundles, to prepare a machine for."""
+    verbose: bool
 
 
 class EnvList(Struct, frozen=True):

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from runner.cli.arguments import param, seconds, size
+from runner.cli.arguments import param, seconds, size, variable
 from runner.settings import BUILD_TIMEOUT, STARTUP_TIMEOUT
 
 Parser = argparse.ArgumentParser
@@ -43,7 +43,7 @@ def offline() -> Parser:
 
 def run() -> Parser:
     """How a bundle gets its environment and its child."""
-    parser = Parser(add_help=False, parents=[offline()])
+    parser = Parser(add_help=False, parents=[offline(), variables()])
     parser.add_argument(
         "--python",
         metavar="REQUEST",
@@ -88,6 +88,21 @@ def run() -> Parser:
         metavar="DIR",
         type=Path,
         help="keep what comes in from outside in DIR/recording.jsonl, to replay it",
+    )
+    return parser
+
+
+def variables() -> Parser:
+    """What the bundle's code finds in its environment variables."""
+    parser = Parser(add_help=False)
+    parser.add_argument(
+        "--env",
+        metavar="NAME[=VALUE]",
+        action="append",
+        default=[],
+        type=variable,
+        help="a variable for the bundle's code; without a value this process's own, where NAME may"
+        " be a pattern ('MYMODEL_*'); may be repeated",
     )
     return parser
 

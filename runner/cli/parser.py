@@ -176,6 +176,12 @@ def _check(commands: _Commands) -> None:
         type=Path,
         help="build it, and write down which versions it has, for --lock",
     )
+    parser.add_argument(
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="also list this process's variables that the bundle's code does not get",
+    )
     parser.set_defaults(read=_read_check)
 
 
@@ -190,6 +196,7 @@ def _read_check(given: argparse.Namespace) -> Check:
         build=given.build or given.lock_to is not None,
         lock_to=given.lock_to,
         more=given.more,
+        verbose=given.verbose,
     )
 
 
@@ -256,7 +263,13 @@ def _doctor(commands: _Commands) -> None:
 def _matrix(commands: _Commands) -> None:
     parser = commands.add_parser(
         "matrix",
-        parents=[options.bundle(), options.task(), options.offline(), options.json()],
+        parents=[
+            options.bundle(),
+            options.task(),
+            options.offline(),
+            options.variables(),
+            options.json(),
+        ],
         help="try a bundle on several Pythons",
         description="Build and load a bundle on each Python named, and run a task of it there."
         " The exit status is 1 where one fails.",
@@ -291,7 +304,7 @@ def _read_matrix(given: argparse.Namespace) -> Matrix:
         bundle=given.bundle,
         pythons=given.python,
         dasks=given.dask,
-        settings=Settings(offline=given.offline, timeout=given.timeout),
+        settings=Settings(offline=given.offline, timeout=given.timeout, env=dict(given.env)),
         entrypoint=given.entrypoint,
         param=given.param,
         params=given.params,
@@ -375,6 +388,7 @@ def _settings(
         offline=given.offline,
         lock=given.lock,
         memory_limit=given.memory_limit,
+        env=dict(given.env),
         isolation=isolation,
         children=children,
         threads=threads,

@@ -129,8 +129,11 @@ def check_json(check: Check) -> str:
     return json_document({"ok": True, **msgspec.to_builtins(check)})
 
 
-def check_lines(check: Check) -> str:
-    """What is known of a bundle, a line for each fact."""
+def check_lines(check: Check, *, verbose: bool = False) -> str:
+    """What is known of a bundle, a line for each fact.
+
+    :param verbose: with the names of the variables that its code does not get.
+    """
     bundle, interpreter = check.bundle, check.interpreter
     facts = [
         ("bundle", f"{bundle.name or bundle.path} {bundle.version or ''}".strip()),
@@ -145,4 +148,6 @@ def check_lines(check: Check) -> str:
     if check.child is not None and check.child.python is not None:
         python = check.child.python
         facts.append(("loads on", f"{python.implementation} {python.version}"))
+    if verbose:
+        facts.append(("withheld", ", ".join(check.withheld) or "no variable of this process's"))
     return "".join(f"{name + ':':<18} {printable(value or 'unknown')}\n" for name, value in facts)

@@ -31,11 +31,13 @@ class Asked(Struct, frozen=True, omit_defaults=True):
     :param python: the request (``--python``).
     :param lock: the digest of the file that has the versions (``--lock``).
     :param threads: ``--threads``.
+    :param env: the digest of the variables that the run has asked for (``--env``).
     """
 
     python: str | None = None
     lock: str | None = None
     threads: int | None = None
+    env: str | None = None
 
     @classmethod
     def of(cls, settings: Settings) -> "Asked":
@@ -43,8 +45,19 @@ class Asked(Struct, frozen=True, omit_defaults=True):
             text = None if settings.lock is None else settings.lock.read_bytes()
         except OSError:
             text = b""  # it is told when the environment is made
-        lock = None if text is None else f"sha256:{hashlib.sha256(text).hexdigest()}"
-        return cls(settings.python, lock, settings.threads)
+        lock = None if text is None else _digest(text)
+        # A digest, because a value may be a secret.
+        variables = json.dumps(sorted(settings.env.items())).encode()
+        return cls(
+            settings.python,
+            lock,
+            settings.threads,
+            _digest(variables) if settings.env else None,
+        )
+
+
+def _digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
 
 
 class LineChild(Struct, frozen=True):

@@ -172,7 +172,8 @@ def _recorder(command: Exec | Check) -> Iterator[Recorder | None]:
         return
     _check_outside("--record", command.record, command.bundle)
     try:
-        recorder = Recorder(command.record, command.words, replace=True)
+        environ = command.settings.variables()
+        recorder = Recorder(command.record, command.words, replace=True, environ=environ)
     except OSError as error:
         raise UsageError(f"--record {command.record}: {error.strerror}") from error
     with closing(recorder):
@@ -182,7 +183,7 @@ def _recorder(command: Exec | Check) -> Iterator[Recorder | None]:
 async def _run(command: Exec | Check, recorder: Recorder | None) -> tuple[int, str]:
     """The exit code, and what goes to standard output."""
     live = Live(sys.stderr)
-    case = Case(live, recorder)
+    case = Case(live, recorder, command.settings.variables())
     number, outcome = await unless_signalled(_outcome(command, case, live, recorder), live)
     if number is not None:
         report = diagnose(case, cancelled(case, number.name))
@@ -193,7 +194,7 @@ async def _run(command: Exec | Check, recorder: Recorder | None) -> tuple[int, s
 async def _run_many(command: Exec, many: "ManyTasks") -> tuple[int, str]:
     """As :func:`_run`, for a file of tasks."""
     live = Live(sys.stderr)
-    case = Case(live)
+    case = Case(live, environ=command.settings.variables())
     number, outcome = await unless_signalled(_outcome_of_many(command, case, many, live), live)
     if number is not None:
         many.say_end()
@@ -245,7 +246,9 @@ async def _check(command: Check, case: Case) -> str:
     checked = await check_bundle(
         case, command.settings, command.bundle, build=command.build, lock_to=command.lock_to
     )
-    return check_json(checked) if command.json else check_lines(checked)
+    if command.json:
+        return check_json(checked)
+    return check_lines(checked, verbose=command.verbose)
 
 
 async def _execute(command: Exec, case: Case, live: Live) -> str:

@@ -82,6 +82,8 @@ class Case:
         self.installed: tuple[str, ...] = ()
         """The environment's modules and its distributions (``PyYAML-6.0.dist-info``), looked up
         once an import has failed."""
+        self.withheld: tuple[str, ...] = ()
+        """The names of the worker's variables that the child does not get."""
 
     def report(self, finding: Finding) -> Report:
         """The report of a run that ended with this finding."""

@@ -17,8 +17,9 @@ from runner.diagnosis.child_places import (
 from runner.diagnosis.imports.import_failures import import_failure
 from runner.diagnosis.knowledge.newer_syntax import newer_syntax
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint
+from runner.diagnosis.report.model import ExceptionInfo, Hint
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
+from runner.diagnosis.withheld import absence
 from runner.events import Phase
 
 _BY_HAND = "run the bundle's code by hand to see it without the runner between"
@@ -277,14 +278,8 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     loading = phase is Phase.LOAD
     hints = [Hint(title=f"see {place}" if place else _BY_HAND)]
     if variable := _missing_variable(leaf):
-        summary = f"{place} reads the variable {variable}, which the child does not have"
-        hints = [
-            Hint(
-                title="name it in the bundle: of the worker's variables, the child gets few others",
-                edit=Edit(file="pyproject.toml", after=f'[tool.modelops]\nenv = ["{variable}"]'),
-            ),
-            Hint(title="and set it where the worker is started", command=f"export {variable}=..."),
-        ]
+        why, hints = absence(case, variable)
+        summary = f"{place} reads the variable {variable}, {why}"
     explanation = "The bundle's code raised this while it " + (
         "was imported." if loading else "ran the task."
     )

@@ -67,7 +67,7 @@ async def try_pythons(
 
 
 async def _try(bundle: Path, request: str, task: Task, settings: Settings) -> Cell:
-    began, case = time.monotonic(), Case()
+    began, case = time.monotonic(), Case(environ=settings.variables())
     report = None
     try:
         with reported(case):

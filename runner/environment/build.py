@@ -22,7 +22,6 @@ from msgspec import Struct
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import EnvironmentInfo, Hint
-from runner.diagnosis.report.text import one_line
 from runner.environment.bundle_layer import link_what_is_shared, make_thin
 from runner.environment.cache_key import (
     DECLARING,
@@ -36,9 +35,9 @@ from runner.environment.cache_key import (
     may_be_built,
 )
 from runner.environment.ensure import STAGED, built_once
+from runner.environment.file_states import files_changed
 from runner.environment.integrity import (
     content_digest,
-    looks_written,
     remove_bytecode,
     seal,
     site_packages,
@@ -53,10 +52,10 @@ from runner.environment.store import (
     same_content,
     temporary_folder,
 )
-from runner.environment.uv_run import Uv, make_venv, run_uv, uv_environ
-from runner.environment.validity import PROBE_SECONDS, damaged, is_whole, new_manifest, python_of
+from runner.environment.uses import begin_use, end_use
+from runner.environment.uv_run import Uv, forget_packages, make_venv, run_uv
+from runner.environment.validity import damaged, is_whole, new_manifest, python_of
 from runner.events import Origin, Phase
-from runner.process.supervisor import spawn
 
 _log = logging.getLogger(__name__)
 
@@ -116,6 +115,7 @@ async def environment(
         if built is None:
             assert timeout is not None
             raise Failure(_timed_out(source, runs, timeout))
+        mark = begin_use(built.path, stack.enter_context(ExitStack()))
         _know(
             case,
             EnvironmentInfo(
@@ -130,7 +130,8 @@ async def environment(
             yield built
         finally:
             with anyio.CancelScope(shield=True):
-                await _undo_writes(built, case, uv)
+                if await _undo_writes(built, case, uv):
+                    end_use(mark)
 
 
 def _know(case: Case, info: EnvironmentInfo) -> None:
@@ -280,9 +281,8 @@ async def _discard_damaged(venv: Path, case: Case, uv: Path, *, but_added: bool 
     except OSError as error:
         case.journal.note(f"it cannot be built again: {error}")
         return False
-    if found.packages_changed:
-        # uv links files from its cache: they are changed there, too.
-        await _forget(uv, found.packages_changed)
+    # uv links files from its cache: they are changed there, too.
+    await forget_packages(uv, found.packages_changed)
     return True
 
 
@@ -298,28 +298,18 @@ async def forget_bytecode(built: Environment, case: Case) -> bool:
     return True
 
 
-async def _undo_writes(built: Environment, case: Case, uv: Path) -> None:
-    """See that what a bundle has written to the files that others share reaches nobody else."""
+async def _undo_writes(built: Environment, case: Case, uv: Path) -> bool:
+    """See that what a bundle has written to the files that others share reaches nobody else.
+
+    :returns: whether that was seen to.
+    """
     try:
-        if await anyio.to_thread.run_sync(looks_written, built.path):
+        if await anyio.to_thread.run_sync(files_changed, built.path):
             await _discard_damaged(built.path, case, uv)
     except OSError as error:  # it is gone, and nobody else's either
         _log.info("%s was not looked at after it was used: %s", built.path, error)
-
-
-async def _forget(uv: Path, packages: Iterable[str]) -> None:
-    said = bytearray()
-    async with spawn(
-        [str(uv), "cache", "clean", "--quiet", *packages],
-        env=uv_environ(os.environ),
-        cwd=Path.cwd(),
-        stdout=said.extend,
-        stderr=said.extend,
-    ) as process:
-        with anyio.move_on_after(PROBE_SECONDS):
-            await process.wait()
-    if said:
-        _log.warning("uv cache clean: %s", one_line(said.decode("utf-8", "replace"), 400))
+        return False
+    return True
 
 
 def _install_command(source: Source, copy: Path) -> list[str]:

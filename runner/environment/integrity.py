@@ -3,8 +3,9 @@
 Once built, its folders are read-only, but for those where Python keeps bytecode. Its files are not:
 uv links them into its own cache, whose permissions these would be too; and root writes anyway. So
 the folders' times are written down, which tells cheaply, before each run, of what came or went;
-after each, the files' own times tell what was written to. Where these tell of something, and once
-something has failed, every file is compared with what its package says of it.
+after each, and before one where an earlier run has not ended yet or was killed, the files' own
+states tell what may have been written to. Where these tell of something, and once something has
+failed, every file is compared with what its package says of it.
 """
 
 import base64
@@ -12,19 +13,26 @@ import csv
 import hashlib
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
 
-FOLDERS = "modelops-folders.json"
-_BYTECODE = "__pycache__"
-# What `uv venv` puts into site-packages, and no package's RECORD lists.
-_OF_THE_VENV = {"_virtualenv.py", "_virtualenv.pth"}
+from runner.environment.file_states import (
+    BYTECODE,
+    FileState,
+    look,
+    read_down,
+    top_folders,
+    write_down,
+)
+
 _DIST_INFO = ".dist-info"
+# What decides what is imported, and no package says the digest of: RECORD itself, and what some
+# versions of `uv venv` put into site-packages.
+_UNTOLD = (f"{_DIST_INFO}/RECORD", "/_virtualenv.py", "/_virtualenv.pth")
 # What else a package puts beside its modules at run time (a cache, a table) changes no import.
 _IMPORTABLE = (".py", ".pyc", ".so", ".pth")
-_SECOND = 10**9  # in nanoseconds
 
 
 class Damage(Struct, frozen=True):
@@ -80,7 +88,7 @@ def content_digest(venv: Path, interpreter: tuple[str | None, ...]) -> str:
 
 
 def seal(venv: Path) -> None:
-    """Make the folders read-only, and write down when each was last changed.
+    """Make the folders read-only, and write down the state of all that is there.
 
     :raises OSError: it cannot be done.
     """
@@ -90,59 +98,15 @@ def seal(venv: Path) -> None:
         # Making a folder takes as long as all else here; a library's own tests are not imported.
         if (
             any(name.endswith(".py") for name in files)
-            and _BYTECODE not in folders
+            and BYTECODE not in folders
             and "/site-packages" in path[prefix:]
             and "/tests" not in path[prefix:]
         ):
-            os.mkdir(f"{path}/{_BYTECODE}")  # noqa: PTH102
+            os.mkdir(f"{path}/{BYTECODE}")  # noqa: PTH102
         os.chmod(path, os.stat(path).st_mode & 0o555)  # noqa: PTH101, PTH116
-    write_times(venv)
-
-
-def write_times(venv: Path) -> None:
-    """Take what is there for what was built.
-
-    :raises OSError: it cannot be written down.
-    """
-    prefix = len(str(venv)) + 1
-    times = {path[prefix:]: os.stat(path).st_mtime_ns for path, _, _ in _folders(venv)}  # noqa: PTH116
-    (venv / FOLDERS).write_bytes(msgspec.json.encode(times))
-
-
-def looks_changed(venv: Path) -> bool:
-    """Whether something came or went since it was sealed.
-
-    Quick, and too careful: a copy of an environment has times of its own.
-    """
-    try:
-        times = msgspec.json.decode((venv / FOLDERS).read_bytes(), type=dict[str, int])
-        root = str(venv)
-        return any(
-            not _same_time(os.stat(f"{root}/{path}").st_mtime_ns, then)  # noqa: PTH116
-            for path, then in times.items()
-        )
-    except (OSError, msgspec.DecodeError):
-        return True
-
-
-def _same_time(now: int, then: int) -> bool:
-    # Layers of images and tar files keep whole seconds.
-    return now == then or (now % _SECOND == 0 and now == then - then % _SECOND)
-
-
-def looks_written(venv: Path) -> bool:
-    """Whether a file has a time from after it was sealed; as careful as :func:`looks_changed`."""
-    sealed = _sealed_at(venv)
-    waiting = [entry.path for entry in os.scandir(venv) if entry.is_dir(follow_symlinks=False)]
-    while waiting:
-        with os.scandir(waiting.pop()) as entries:
-            for entry in entries:
-                if entry.is_dir(follow_symlinks=False):
-                    if entry.name != _BYTECODE:
-                        waiting.append(entry.path)
-                elif entry.stat(follow_symlinks=False).st_mtime > sealed:
-                    return True
-    return False
+    states = look(venv)
+    untold = (path for path in states.files if path.endswith(_UNTOLD))
+    write_down(venv, states, {path: _digest(venv / path) for path in untold})
 
 
 def damage(venv: Path, installed: tuple[str, ...], as_built: tuple[str, ...] = ()) -> Damage:
@@ -158,24 +122,34 @@ def damage(venv: Path, installed: tuple[str, ...], as_built: tuple[str, ...] = (
     missing = [name + _DIST_INFO for name in installed if not (site / (name + _DIST_INFO)).is_dir()]
     added = [name + _DIST_INFO for name in packages(venv) if name not in installed]
     changed, changed_in = list[str](), set[str]()
-    known = {*_OF_THE_VENV, *as_built}
-    sealed = _sealed_at(venv)
+    states = read_down(venv)
+    beside = str(site.relative_to(venv))
+    known = {*as_built, *(os.path.relpath(path, beside) for path in states.digests)}
     for dist_info in _dist_infos(site):
         for name, digest, size in _record(dist_info):
             known.add(name)
             if name in as_built:
                 continue
             try:
-                status = (site / name).stat()
+                status = os.stat(f"{site}/{name}")  # noqa: PTH116
             except OSError:
                 missing.append(name)
                 continue
+            path = f"{beside}/{name}"
+            if "/../" in path:
+                path = os.path.normpath(path)
             if (size and int(size) != status.st_size) or (
-                # A file that is older than the environment is what was linked into it.
-                digest and status.st_mtime > sealed and digest != _digest(site / name)
+                digest
+                and states.differs(path, FileState.of(status))
+                and digest != _digest(site / name)
             ):
                 changed.append(name)
                 changed_in.add(dist_info.name.partition("-")[0])
+    for path, digest in states.digests.items():
+        file, name = venv / path, os.path.relpath(path, beside)
+        with suppress(OSError):  # its folder's time tells
+            if states.differs(path, FileState.of(file.stat())) and digest != _digest(file):
+                changed.append(name)
     for folder, _, files in _walk(site):
         prefix = "" if folder == str(site) else os.path.relpath(folder, site) + "/"
         added += [
@@ -191,7 +165,7 @@ def remove_bytecode(venv: Path) -> None:
 
     :raises OSError: it cannot be removed.
     """
-    for compiled in venv.glob(f"lib/**/{_BYTECODE}/*.pyc"):
+    for compiled in venv.glob(f"lib/**/{BYTECODE}/*.pyc"):
         compiled.unlink(missing_ok=True)
 
 
@@ -201,24 +175,16 @@ def unseal(folder: Path) -> None:
         os.chmod(path, 0o700)  # noqa: PTH101
 
 
-def _sealed_at(venv: Path) -> float:
-    try:
-        return (venv / FOLDERS).stat().st_mtime
-    except OSError:
-        return 0.0
-
-
 def _folders(venv: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    for top in venv.iterdir():
-        if top.is_dir() and not top.is_symlink():
-            yield from _walk(top)
+    for top in top_folders(venv):
+        yield from _walk(top)
 
 
 def _walk(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
     """As os.walk, without going into the folders for bytecode."""
     for path, folders, files in os.walk(top):
         yield path, list(folders), files
-        folders[:] = [name for name in folders if name != _BYTECODE]
+        folders[:] = [name for name in folders if name != BYTECODE]
 
 
 def _dist_infos(site: Path) -> list[Path]:

@@ -1,9 +1,12 @@
 """Running uv: where it is, which variables reach it, what became of it."""
 
+import logging
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import anyio
 import msgspec
 from msgspec import Struct
 
@@ -11,7 +14,7 @@ from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint, UvRun
-from runner.diagnosis.report.text import Capture
+from runner.diagnosis.report.text import Capture, one_line
 from runner.diagnosis.uv.error import Step, UvFailure
 from runner.environment.cache_key import Base, Source
 from runner.events import Origin, Phase, Stream
@@ -19,6 +22,10 @@ from runner.process.supervisor import spawn
 
 # uv ends on SIGTERM within this time, and removes its temporary files first.
 GRACE_SECONDS = 2.0
+# Where another uv is at work, it waits for its lock.
+_CLEAN_SECONDS = 20.0
+
+_log = logging.getLogger(__name__)
 
 # Each of these would make uv work on the worker's own environment or project in place of the
 # bundle's, or contradict the options that it is given here.
@@ -217,3 +224,21 @@ def _not_started(error: OSError) -> Finding:
             )
         ],
     )
+
+
+async def forget_packages(uv: Path, packages: Sequence[str]) -> None:
+    """Have uv remove from its cache what it has of some packages."""
+    if not packages:
+        return
+    said = bytearray()
+    async with spawn(
+        [str(uv), "cache", "clean", "--quiet", *packages],
+        env=uv_environ(os.environ),
+        cwd=Path.cwd(),
+        stdout=said.extend,
+        stderr=said.extend,
+    ) as process:
+        with anyio.move_on_after(_CLEAN_SECONDS):
+            await process.wait()
+    if said:
+        _log.warning("uv cache clean: %s", one_line(said.decode("utf-8", "replace"), 400))

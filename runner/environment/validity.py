@@ -10,9 +10,17 @@ import anyio.to_thread
 
 from runner.diagnosis.report.text import one_line
 from runner.environment.cache_key import Base
-from runner.environment.integrity import Damage, damage, looks_changed, packages, write_times
+from runner.environment.file_states import (
+    files_changed,
+    folders_changed,
+    look,
+    read_down,
+    write_down,
+)
+from runner.environment.integrity import Damage, damage, packages
 from runner.environment.store import Manifest, hold, read_manifest
-from runner.environment.uv_run import Uv
+from runner.environment.uses import forget_abandoned, uses
+from runner.environment.uv_run import Uv, forget_packages
 from runner.process.supervisor import spawn
 
 # A Python on a cold network disk takes seconds to start.
@@ -39,10 +47,13 @@ async def is_whole(
             return True
     if say and os.path.lexists(venv):
         uv.case.journal.note(f"{venv} is built again: {wrong}")
+        if isinstance(wrong, Damage):
+            # uv links files from its cache: they are changed there, too.
+            await forget_packages(uv.path, wrong.packages_changed)
     return False
 
 
-async def what_is_wrong(venv: Path, base: Base, upon: Path | None = None) -> str | None:
+async def what_is_wrong(venv: Path, base: Base, upon: Path | None = None) -> Damage | str | None:
     manifest = read_manifest(venv)
     if manifest is None:
         return "its manifest is damaged"
@@ -55,19 +66,26 @@ async def what_is_wrong(venv: Path, base: Base, upon: Path | None = None) -> str
         return f"its Python is gone: {python}: {error.strerror}"
     if stamp != manifest.interpreter and (version := await _version_of(python)) != base.version:
         return f"its Python was {base.version} and is {version} now"
-    if upon is not None or not looks_changed(venv):
+    if upon is not None:
         return None
-    # A copy has times of its own, and is as good.
-    found = await anyio.to_thread.run_sync(damaged, venv, manifest)
-    return str(found) if found else None
+    # Who has not looked yet at what it may have written: it is at work, or was killed.
+    marks = uses(venv)
+    if folders_changed(venv) or (marks and await anyio.to_thread.run_sync(files_changed, venv)):
+        # A copy has times of its own, and is as good.
+        found = await anyio.to_thread.run_sync(damaged, venv, manifest)
+        if found:
+            return found
+    forget_abandoned(marks)
+    return None
 
 
 def damaged(venv: Path, manifest: Manifest) -> Damage:
-    """What is no longer as it was built; where that is nothing, its times are from now on."""
+    """What is no longer as it was built; where that is nothing, what is there is from now on."""
+    states = look(venv)  # before: what is written meanwhile is not taken for what was compared
     found = damage(venv, manifest.packages, manifest.as_built)
     if not found and manifest.dependencies is None:
         with suppress(OSError):  # on a disk that is read-only it is looked at each time
-            write_times(venv)
+            write_down(venv, states, read_down(venv).digests)
     return found
 
 

@@ -9,7 +9,6 @@ whoever has one finds a child, or room for one, or one that makes room, and neve
 """
 
 import logging
-import os
 import threading
 import time
 from collections import deque
@@ -50,7 +49,7 @@ class Pool:
         self._settings = settings
         self._tasks = tasks
         self._limit = limit
-        self._environ = dict(os.environ)
+        self._environ = settings.variables()
         self._lock = threading.Lock()
         # By their bundles' paths: a Path takes five times as long to look up.
         self._groups: dict[str, Group] = {}

@@ -11,6 +11,7 @@ from msgspec import Struct
 from packaging.specifiers import SpecifierSet
 
 from runner.bundle import Bundle, bundle_digest, content_files, read_bundle
+from runner.child.launch import withheld
 from runner.child.state import Launch
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.child_raised import concerns_bytecode, concerns_imports
@@ -83,6 +84,7 @@ class Prepared(Struct, frozen=True):
         case.bundle_dependencies = self.bundle.declared_dependencies
         case.interpreter = self.interpreter
         case.environment = self.environment
+        case.withheld = self.launch.withheld
 
 
 async def read(case: Case, settings: Settings, path: Path) -> Bundle:
@@ -175,6 +177,7 @@ async def prepared(
                         timeout=settings.build_timeout,
                     )
                 )
+        named = settings.named_variables(bundle)
         launch = Launch(
             python=interpreter.path if built is None else built.python,
             python_version=interpreter.version,
@@ -183,8 +186,9 @@ async def prepared(
             project=bundle.wire_project,
             installed=bundle.installable,
             site=[],  # the bundle's own venv has all of it
-            env=bundle.defaults.env,
+            env=named,
             memory_limit=settings.memory_limit or bundle.defaults.memory_limit,
+            withheld=withheld(settings.variables(), named),
         )
         assert case.worker is not None
         assert case.bundle is not None and case.interpreter is not None

@@ -1,6 +1,5 @@
 """The whole way of one run: bundle, interpreter, environment, child, task; and its report."""
 
-import os
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
@@ -8,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from runner.bundle import Bundle
+from runner.child.launch import withheld
 from runner.child.session import Session, open_session
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.errors import error_for
@@ -68,7 +68,13 @@ async def check_bundle(
                 await lock_environment(case, settings, ready, lock_to)
     case.journal.fact(Origin.OUTCOME, Outcome(None))
     assert case.bundle is not None and case.interpreter is not None
-    return Check(case.bundle, case.interpreter, case.environment, case.child)
+    return Check(
+        bundle=case.bundle,
+        interpreter=case.interpreter,
+        environment=case.environment,
+        child=case.child,
+        withheld=withheld(settings.variables(), settings.named_variables(bundle)),
+    )
 
 
 @asynccontextmanager
@@ -90,7 +96,7 @@ async def _session(
                 open_session(
                     ready.launch,
                     case=case,
-                    environ=with_thread_counts(os.environ, children, threads),
+                    environ=with_thread_counts(settings.variables(), children, threads),
                     startup_timeout=settings.startup_timeout,
                 )
             )

@@ -315,15 +315,19 @@ class _Stream:
         return head
 
 
-def record_in_free(folder: Path, command: Sequence[str]) -> Recorder:
+def record_in_free(
+    folder: Path, command: Sequence[str], environ: Mapping[str, str] = os.environ
+) -> Recorder:
     """A recorder in the folder, or in ``2``, ``3``, ... of it where there is a recording already.
 
+    :param environ: where the secret variables are looked up.
     :raises OSError: the file cannot be made.
     """
     number = 1
     while True:
         try:
-            return Recorder(folder if number == 1 else folder / str(number), command)
+            place = folder if number == 1 else folder / str(number)
+            return Recorder(place, command, environ=environ)
         except FileExistsError:
             number += 1
         except FileNotFoundError:

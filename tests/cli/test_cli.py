@@ -484,6 +484,59 @@ def test_windows_is_refused_in_one_line() -> None:
     assert done.stderr.count("\n") == 1 and "Windows" in done.stderr
 
 
+VARIABLES = """
+import json, os
+def wire(entrypoint, params, seed):
+    names = [name for name in os.environ if name.startswith(("EPI_", "MY_"))]
+    return {"seen": json.dumps({name: os.environ[name] for name in names}).encode()}
+"""
+
+
+def test_variables_are_handed_on_by_name_by_pattern_and_with_a_value(
+    command: Command, bundle: Path, tmp_path: Path
+) -> None:
+    (bundle / "wire.py").write_text(VARIABLES)
+    env = {"EPI_A": "a", "EPI_B": "b", "MY_ONE": "1", "MY_TWO": "2", "MY_TOKEN": "x" * 8}
+    given = ["--env", "EPI_A", "--env", "MY_*", "--env", "EPI_NEW=x=y", "--env", "MY_TWO=two"]
+    done = command("exec", bundle, *given, "--output", tmp_path / "out", env=env)
+    assert done.returncode == 0, done.stderr
+    seen = json.loads((tmp_path / "out" / "seen").read_text())
+    assert seen == {"EPI_A": "a", "EPI_NEW": "x=y", "MY_ONE": "1", "MY_TWO": "two"}
+    done = command("check", bundle, "-v", "--env", "EPI_A", env=env)
+    (withheld,) = (line for line in done.stdout.splitlines() if line.startswith("withheld:"))
+    assert "EPI_B" in withheld and "MY_TOKEN" in withheld and "EPI_A" not in withheld
+    assert "withheld" not in command("check", bundle, env=env).stdout
+    assert "EPI_B" in json.loads(command("check", bundle, "--json", env=env).stdout)["withheld"]
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("EPI_NOT_SET", "the variable EPI_NOT_SET is not set"),
+        ("EPI_*=1", "'EPI_*' is a pattern, which has no value of its own"),
+        ("=1", "'=1' is not of the form NAME or NAME=VALUE"),
+    ],
+)
+@pytest.mark.parametrize("words", [["exec"], ["check", "--build"], ["matrix", "--python=3.11"]])
+def test_a_variable_that_cannot_be_handed_on_is_a_wrong_command_line(
+    words: list[str], given: str, said: str, command: Command, bundle: Path
+) -> None:
+    done = command(*words, bundle, "--env", given)
+    assert done.returncode == 2 and done.stdout == ""
+    assert said in done.stderr.splitlines()[-1]
+
+
+def test_a_secret_that_the_command_line_sets_is_in_no_report_and_no_recording(
+    command: Command, bundle: Path, tmp_path: Path
+) -> None:
+    (bundle / "wire.py").write_text("import os\nprint(os.environ['EPI_TOKEN'])\nraise SystemExit\n")
+    given = ["--env", "EPI_TOKEN=hunter-2-hunter", "--record", tmp_path / "r", "--json"]
+    done = command("exec", bundle, *given)
+    assert done.returncode == 12 and report(done)["code"] == "child-exited"
+    recorded = (tmp_path / "r" / "recording.jsonl").read_text()
+    assert "hunter" not in done.stdout and "hunter" not in recorded
+
+
 def test_several_bundles_are_checked_and_the_first_failure_is_the_exit_code(
     command: Command, tmp_path: Path
 ) -> None:

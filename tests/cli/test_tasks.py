@@ -320,6 +320,15 @@ def test_the_same_command_again_runs_what_has_failed_or_is_missing(
     assert results.read_bytes() == before
 
 
+def test_a_run_with_other_variables_is_another_run(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    for value, skipped in (("0.3", False), ("0.3", True), ("0.4", False)):
+        done = run([{}], "--output", out, "--env", f"EPI_BETA={value}")
+        assert ("1 skipped" in done.stderr) is skipped, done.stderr
+    assert "1 skipped" not in run([{}], "--output", out).stderr
+    assert "0.4" not in (out / "results.jsonl").read_text()
+
+
 def test_an_edited_task_a_lost_output_and_an_edited_bundle_are_run_again(
     run: Run, bundle: Path, tmp_path: Path
 ) -> None:

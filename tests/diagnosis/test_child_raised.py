@@ -355,6 +355,45 @@ async def test_a_variable_that_the_child_does_not_get_is_to_be_named(tmp_path: P
     assert report.summary == "KeyError in wire.py:1: 'CONTACTS'"
 
 
+async def test_a_variable_that_the_worker_has_not_either_is_to_be_set(tmp_path: Path) -> None:
+    report = await report_of(tmp_path, 'import os\nos.environ["SLURM_NOT_SET"]\n')
+    assert "SLURM_NOT_SET, which neither the child nor its worker has" in report.summary
+    assert [hint.command for hint in report.hints] == ["export SLURM_NOT_SET=..."]
+
+
+ASKING = {
+    "its own exception": 'raise RuntimeError("EPI_LICENCE is not set")',
+    "a cause": "try:\n    1 / 0\nexcept Exception as e:\n"
+    '    raise ValueError("cannot start") from RuntimeError("no EPI_LICENCE, sorry")',
+    "an exit": 'import sys; sys.exit("set EPI_LICENCE")',
+    "an exit without a traceback": 'import os; os.write(2, b"EPI_LICENCE?"); os._exit(3)',
+    "an import": 'raise ImportError("libepi: EPI_LICENCE is not set")',
+}
+
+
+@pytest.mark.parametrize("source", ASKING.values(), ids=ASKING)
+async def test_a_withheld_variable_that_a_failure_names_is_told(
+    source: str, tmp_path: Path
+) -> None:
+    child = await child_of(tmp_path, source)
+    child.launch = msgspec.structs.replace(child.launch, withheld=("EPI_LICENCE", "sorry"))
+    report = await child.fail()
+    assert "The worker has EPI_LICENCE, which the child does not get." in report.explanation
+    edit, command, *others = report.hints
+    assert edit.edit is not None
+    assert edit.edit.after == '[tool.modelops]\nenv = ["EPI_LICENCE"]'
+    assert str(command.command).endswith("--env EPI_LICENCE")
+    assert not any("sorry" in hint.title for hint in others)
+
+
+async def test_a_withheld_variable_that_is_read_by_its_name_is_told_once(tmp_path: Path) -> None:
+    child = await child_of(tmp_path, 'import os\nos.environ["EPI_LICENCE"]\n')
+    child.launch = msgspec.structs.replace(child.launch, withheld=("EPI_LICENCE",))
+    report = await child.fail()
+    assert "EPI_LICENCE, which the worker has and does not hand on" in report.summary
+    assert len(report.hints) == 2 and "The worker has" not in report.explanation
+
+
 @pytest.mark.parametrize("version", ["3.8", "3.13"])
 async def test_the_marks_of_a_merge_conflict_are_said_to_be_those(
     version: str, tmp_path: Path

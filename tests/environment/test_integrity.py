@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from runner import Runner, RunnerError
-from runner.environment.integrity import damage, looks_changed, site_packages
+from runner.environment.file_states import folders_changed
+from runner.environment.integrity import damage, site_packages
 from runner.environment.store import read_manifest
 from runner.events import Event, Note
 
@@ -69,7 +70,7 @@ def test_what_bundles_share_has_read_only_folders_and_room_for_bytecode(
     for folder in (site, site / "iniconfig", site.parent, runs.shared / "bin"):
         assert stat.S_IMODE(folder.stat().st_mode) & 0o222 == 0, folder
     assert list((site / "iniconfig" / "__pycache__").glob("*.pyc"))
-    assert not looks_changed(runs.shared)
+    assert not folders_changed(runs.shared)
 
 
 @pytest.mark.parametrize("added", [False, True])
@@ -100,7 +101,7 @@ def test_a_file_that_was_changed_is_found_when_the_child_fails_and_the_run_goes_
     whole = module.read_bytes()
     # In place, as an editor would: through uv's link, its cache has the same.
     module.write_text(text)
-    assert not looks_changed(runs.shared)
+    assert not folders_changed(runs.shared)
     assert runs(bundle) == b"iniconfig"
     assert module.read_bytes() == whole
     assert any("iniconfig/__init__.py changed" in note for note in runs.notes)
@@ -148,11 +149,11 @@ def test_a_copy_of_a_cache_is_as_good(
             os.utime(path, (0, int(path.stat().st_mtime)) if whole_seconds else None)
     shutil.rmtree(runs.cache)
     runs.cache = copy
-    assert looks_changed(runs.shared) is not whole_seconds
+    assert folders_changed(runs.shared) is not whole_seconds
     assert runs(bundle) == b"iniconfig"
     assert runs.notes == []
     # Once it has been looked through, its times are known.
-    assert not looks_changed(runs.shared)
+    assert not folders_changed(runs.shared)
 
 
 def test_every_kind_of_damage_is_told_apart(runs: Runs, bundle: Path) -> None:

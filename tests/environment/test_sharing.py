@@ -1,6 +1,10 @@
 """Bundles that share what they need: none changes what another gets, by mistake or by a write."""
 
 import os
+import signal
+import subprocess
+import sys
+from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -8,8 +12,10 @@ from wheels import write_wheel
 
 from runner import Runner, RunnerError
 from runner.diagnosis.report.codes import Code
+from runner.environment.file_states import files_changed
 from runner.environment.integrity import site_packages
 from runner.environment.inventory import entries, prunable, remove
+from runner.environment.uses import begin_use, uses
 from runner.events import Event, Note
 
 WIRE = """\
@@ -40,7 +46,7 @@ class Runs:
 
     def bundle(self, name: str, requirements: str) -> Path:
         bundle = self.folder / name
-        bundle.mkdir()
+        bundle.mkdir(parents=True)
         (bundle / "requirements.txt").write_text(requirements + "\n")
         (bundle / "wire.py").write_text(WIRE)
         return bundle
@@ -123,8 +129,113 @@ def test_what_a_bundle_writes_to_a_shared_file_reaches_no_other(runs: Runs) -> N
     assert runs(reader) == "1.0"
     # Nor does it through uv's own cache, whose file that is.
     other = Runs(runs.folder / "other")
-    (runs.folder / "other").mkdir(exist_ok=True)
     assert other(other.bundle("other", "foo")) == "1.0"
+
+
+# Each leaves the file's time as it was.
+WRITES = {
+    "another size": "VERSION = 'not what was installed'",
+    "the same size": "VERSION = '6.6'\n",
+}
+QUIETLY = """
+import os, foo
+before = os.stat(foo.__file__)
+with open(foo.__file__, "r+") as file:
+    file.truncate()
+    file.write({text!r})
+os.utime(foo.__file__, ns=(before.st_atime_ns, before.st_mtime_ns))
+said = "written"
+"""
+
+
+@pytest.mark.parametrize("text", WRITES.values(), ids=WRITES)
+def test_a_write_whose_time_is_put_back_reaches_no_other(runs: Runs, text: str) -> None:
+    writer, reader = runs.bundle("writer", "foo"), runs.bundle("reader", "foo ")
+    assert (runs(writer), runs(reader)) == ("1.0", "1.0")
+    assert runs(writer, QUIETLY.format(text=text)) == "written"
+    assert "is damaged: foo.py changed" in runs.notes
+    assert runs(reader) == "1.0"
+    other = Runs(runs.folder / "other")
+    assert other(other.bundle("other", "foo")) == "1.0"
+
+
+@pytest.mark.parametrize("text", WRITES.values(), ids=WRITES)
+def test_what_a_killed_worker_has_written_reaches_no_other(runs: Runs, text: str) -> None:
+    writer, reader = runs.bundle("writer", "foo"), runs.bundle("reader", "foo ")
+    assert (runs(writer), runs(reader)) == ("1.0", "1.0")
+    die = "\nimport os, signal; os.kill({}, signal.SIGKILL)"
+    killed = f"""
+import os
+from runner import Runner
+with Runner(cache={str(runs.cache)!r}, isolation="warm") as runner:
+    code = {QUIETLY.format(text=text)!r} + {die!r}.format(os.getpid())
+    runner.execute({str(writer)!r}, params={{"code": code}})
+"""
+    done = subprocess.run([sys.executable, "-c", killed], timeout=60, check=False)
+    assert done.returncode == -signal.SIGKILL
+    (shared,) = runs.shared
+    assert (site_packages(shared) / "foo.py").read_text() == text
+    # Before it runs, and not after it.
+    assert runs(reader) == "1.0"
+    assert "is built again: foo.py changed" in runs.notes
+    assert (runs(reader), runs.notes) == ("1.0", "")
+    other = Runs(runs.folder / "other")
+    assert other(other.bundle("other", "foo")) == "1.0"
+
+
+def test_what_one_at_work_has_written_reaches_none_who_comes_later(runs: Runs) -> None:
+    writer, reader = runs.bundle("writer", "foo"), runs.bundle("reader", "foo ")
+    assert (runs(writer), runs(reader)) == ("1.0", "1.0")
+    with Runner(cache=runs.cache) as runner:
+        code = QUIETLY.format(text=WRITES["the same size"])
+        assert runner.execute(writer, params={"code": code})["said"] == b"written"
+        # In the same runner as in another.
+        assert runner.execute(reader, params={"code": VERSION})["said"] == b"1.0"
+        assert runs(reader) == "1.0"
+    assert (runs(reader), runs.notes) == ("1.0", "")
+
+
+def test_a_killed_worker_that_has_written_nothing_costs_one_look(runs: Runs) -> None:
+    bundle = runs.bundle("bundle", "foo")
+    assert runs(bundle) == "1.0"
+    (shared,) = runs.shared
+    assert uses(shared) == []
+    with ExitStack() as holds:
+        assert begin_use(shared, holds) is not None
+        assert runs(bundle) == "1.0" and len(uses(shared)) == 1  # it is at work
+    assert len(uses(shared)) == 1  # it was killed
+    assert runs(bundle) == "1.0" and uses(shared) == []
+    assert runs.notes == ""
+
+
+def test_links_that_uv_makes_for_others_are_no_damage(runs: Runs) -> None:
+    bundle = runs.bundle("bundle", "foo")
+    assert runs(bundle) == "1.0"
+    (shared,) = runs.shared
+    assert not files_changed(shared)
+    os.link(site_packages(shared) / "foo.py", runs.folder / "a link")
+    assert files_changed(shared)
+    assert (runs(bundle), runs.notes) == ("1.0", "")
+    # It was read, and its state is known.
+    assert not files_changed(shared) and runs.shared == [shared]
+
+
+@pytest.mark.parametrize(
+    ("name", "how"), [("_virtualenv.pth", "added"), ("foo-1.0.dist-info/RECORD", "changed")]
+)
+def test_what_no_package_says_the_content_of_is_compared_too(
+    runs: Runs, name: str, how: str
+) -> None:
+    bundle = runs.bundle("bundle", "foo")
+    assert runs(bundle) == "1.0"
+    (shared,) = runs.shared
+    with (site_packages(shared) / name).open("a") as file:
+        file.write("\n")
+    with ExitStack() as holds:
+        begin_use(shared, holds)
+    assert runs(bundle) == "1.0"
+    assert f"is built again: {name} {how}" in runs.notes
+    assert (runs(bundle), runs.notes) == ("1.0", "")
 
 
 def test_a_damaged_environment_is_not_pruned_while_it_is_used(runs: Runs) -> None:
@@ -135,7 +246,7 @@ def test_a_damaged_environment_is_not_pruned_while_it_is_used(runs: Runs) -> Non
         (site_packages(shared) / "foo.py").write_text("VERSION = 'damaged'")
         with pytest.raises(RunnerError):
             runs(other, "import foo_that_is_not_there")
-        assert "is damaged: foo.py changed" in runs.notes
+        assert "is built again: foo.py changed" in runs.notes
         assert prunable(entries(runs.cache)) == []
         assert runs(other) == "1.0"
         # Its child finds what was built anew in the same place.

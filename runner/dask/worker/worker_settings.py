@@ -25,6 +25,7 @@ class WorkerSettings(Struct, frozen=True, kw_only=True, rename="kebab", forbid_u
     """What :class:`runner.Runner` takes, and means there; ``None`` is its default.
 
     :param children: how many tasks at a time; ``None``: as many as the worker has threads.
+    :param env: variables' names and values; a value that is ``None`` is the worker's own.
     :param memory_limit: bytes, or a size such as ``2GiB``; likewise ``max_rss``.
     """
 
@@ -41,6 +42,7 @@ class WorkerSettings(Struct, frozen=True, kw_only=True, rename="kebab", forbid_u
     memory_limit: Count | None = None
     max_tasks: Count | None = None
     max_rss: Count | None = None
+    env: dict[str, str | None] = {}
     cache: str | None = None
     record: str | None = None
 

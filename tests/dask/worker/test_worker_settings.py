@@ -30,6 +30,12 @@ def test_variables_are_read_as_dask_reads_them() -> None:
     )
 
 
+def test_variables_for_children_keep_their_names() -> None:
+    environ = {"DASK_MODELOPS_RUNNER__ENV": "{'EPI_A': None, 'my-b': '1'}"}
+    with dask.config.set(dask.config.collect_env(environ)):
+        assert read_settings({}).env == {"EPI_A": None, "my-b": "1"}
+
+
 def test_what_a_caller_wants_goes_before() -> None:
     with dask.config.set({"modelops-runner.timeout": 60, "modelops-runner.max-tasks": 5}):
         settings = read_settings({"timeout": 1.5, "max_tasks": None})

@@ -1,0 +1,70 @@
+"""Which of a worker's variables a child gets: what configures, and is no secret.
+
+docs/execution.md lists them.
+"""
+
+import re
+from collections.abc import Collection
+from fnmatch import fnmatchcase
+
+_NAMES = """
+PATH HOME USER LOGNAME LANG LANGUAGE TZ TMPDIR TEMP TMP
+XDG_CACHE_HOME XDG_CONFIG_HOME XDG_DATA_HOME XDG_STATE_HOME
+LD_LIBRARY_PATH LD_PRELOAD
+http_proxy https_proxy ftp_proxy all_proxy no_proxy
+HTTP_PROXY HTTPS_PROXY FTP_PROXY ALL_PROXY NO_PROXY
+SSL_CERT_FILE SSL_CERT_DIR REQUESTS_CA_BUNDLE CURL_CA_BUNDLE AWS_CA_BUNDLE GIT_SSL_CAINFO
+HTTPLIB2_CA_CERTS GRPC_DEFAULT_SSL_ROOTS_FILE_PATH NIX_SSL_CERT_FILE
+JOB_ID JOB_NAME NSLOTS NHOSTS JOB_COMPLETION_INDEX
+GLIBC_TUNABLES GPU_DEVICE_ORDINAL
+MPLBACKEND MPLCONFIGDIR UDUNITS2_XML_PATH
+"""
+NAMES = frozenset(_NAMES.split())
+"""Those that pass by their names."""
+
+PREFIXES = (
+    *("LC_", "MODELOPS_", "DYLD_"),
+    # Schedulers', and what they tell MPI.
+    *("SLURM_", "SLURMD_", "PBS_", "LSB_", "LSF_", "SGE_", "FLUX_", "COBALT_", "PALS_"),
+    *("AWS_BATCH_", "AZ_BATCH_", "OMPI_", "PRTE_", "PMI_", "PMIX_", "I_MPI_", "MPICH_", "HYDRA_"),
+    *("UCX_", "FI_"),
+    # How many threads, on which kernels, on which devices.
+    *("OMP_", "GOMP_", "KMP_", "MKL_", "OPENBLAS_", "GOTO_", "BLIS_", "VECLIB_", "NUMEXPR_"),
+    *("NUMBA_", "RAYON_", "POLARS_", "ARROW_", "TBB_", "MALLOC_"),
+    *("JAX_", "XLA_", "TF_", "TORCH_", "PYTORCH_", "TRITON_", "CUPY_"),
+    *("CUDA_", "CUDNN_", "CUBLAS_", "NCCL_", "NVIDIA_", "HIP_", "HSA_", "ROCR_", "ROCM_", "ZE_"),
+    # Where libraries for data find their tables, and how they read.
+    *("HDF5_", "NETCDF_", "GDAL_", "OGR_", "CPL_", "PROJ_", "ECCODES_"),
+)
+"""Those that pass by the beginning of their names."""
+
+# At a word's end: NVIDIA_API_KEY, SLURM_JWT, GDAL_HTTP_USERPWD, MODELOPS_TOKENS_2. More than what
+# reports mask, where a value that is a common word would be masked all over.
+_SECRET = re.compile(
+    r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|PWD|CREDENTIAL|AUTH|AUTHORIZATION|JWT|BEARER"
+    r"|COOKIE|DSN|CONNECTION_STRING|HTTP_HEADER|(^|_)(PASS|CRED))S?(_|$)",
+    re.IGNORECASE,
+)
+# With these the child's Python would look for its packages among the worker's.
+_OF_WORKERS_PYTHON = ("PYTHON", "VIRTUAL_ENV", "CONDA_", "__PYVENV_")
+
+
+def passes(name: str, named: Collection[str] = ()) -> bool:
+    """Whether a child gets a variable that its worker has.
+
+    :param named: names, and patterns (:mod:`fnmatch`), that a bundle or a caller asks for. What
+        says that it is secret, or belongs to the worker's own Python, passes no pattern.
+    """
+    if name in NAMES or name in named:
+        return True
+    if _SECRET.search(name):
+        return False
+    if name.startswith(PREFIXES):
+        return True
+    return not name.startswith(_OF_WORKERS_PYTHON) and any(
+        fnmatchcase(name, pattern) for pattern in named
+    )
+
+
+def is_pattern(name: str) -> bool:
+    return any(character in name for character in "*?[")

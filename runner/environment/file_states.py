@@ -1,0 +1,140 @@
+"""The state of a venv's folders and files, as the file system tells it, and as it was written down.
+
+A folder's time tells what came or went, cheaply enough for each run. A file's size, its times and
+its inode tell what was written to, also where the time that programs may set was put back: nobody
+sets the time of the last change (ctime, stat(2)). uv's own links change that too, so it says only
+which files are to be read.
+"""
+
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+FOLDERS = "modelops-folders.json"
+_FILES = "modelops-files.msgpack"
+BYTECODE = "__pycache__"
+_SECOND = 10**9  # in nanoseconds
+
+
+class FileState(Struct, frozen=True, array_like=True, gc=False):
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    inode: int
+
+    @classmethod
+    def of(cls, status: os.stat_result) -> "FileState":
+        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
+
+
+class States(Struct, frozen=True):
+    """Paths are relative to the venv; bytecode, and what lies at the venv's top, is left out."""
+
+    folders: dict[str, int]
+    """Their times, in nanoseconds."""
+    files: dict[str, FileState]
+
+
+class _Written(Struct, frozen=True):
+    inode: int
+    """Of the file that this is in: in a copy it is another."""
+    files: dict[str, FileState]
+    digests: dict[str, str]
+
+
+class Known:
+    """The files as they were written down.
+
+    :param copied: whether they are a copy's, whose inodes and times of change are its own.
+    :param digests: those of files that no package says the digest of.
+    """
+
+    def __init__(
+        self,
+        files: Mapping[str, FileState],
+        digests: Mapping[str, str],
+        *,
+        copied: bool = False,
+    ) -> None:
+        self._files = files
+        self._copied = copied
+        self.digests = digests
+
+    def differs(self, path: str, now: FileState) -> bool:
+        """Whether a file may have been written to since."""
+        then = self._files.get(path)
+        if then is None:
+            return True
+        if self._copied:
+            return now.size != then.size or not same_time(now.mtime_ns, then.mtime_ns)
+        return now != then
+
+
+def look(venv: Path) -> States:
+    """:raises OSError: it cannot be looked at."""
+    prefix = len(str(venv)) + 1
+    folders, files = dict[str, int](), dict[str, FileState]()
+    waiting = [str(top) for top in top_folders(venv)]
+    while waiting:
+        path = waiting.pop()
+        folders[path[prefix:]] = os.stat(path).st_mtime_ns  # noqa: PTH116
+        with os.scandir(path) as entries:
+            for entry in entries:
+                if not entry.is_dir(follow_symlinks=False):
+                    files[entry.path[prefix:]] = FileState.of(entry.stat(follow_symlinks=False))
+                elif entry.name != BYTECODE:
+                    waiting.append(entry.path)
+    return States(folders, files)
+
+
+def write_down(venv: Path, states: States, digests: Mapping[str, str]) -> None:
+    """:raises OSError: it cannot be written."""
+    with (venv / _FILES).open("wb") as file:
+        inode = os.fstat(file.fileno()).st_ino
+        file.write(msgspec.msgpack.encode(_Written(inode, states.files, dict(digests))))
+    (venv / FOLDERS).write_bytes(msgspec.json.encode(states.folders))
+
+
+def read_down(venv: Path) -> Known:
+    """What :func:`write_down` wrote of the files."""
+    try:
+        with (venv / _FILES).open("rb") as file:
+            inode = os.fstat(file.fileno()).st_ino
+            written = msgspec.msgpack.decode(file.read(), type=_Written)
+    except (OSError, msgspec.DecodeError):
+        return Known({}, {})  # each is to be read
+    return Known(written.files, written.digests, copied=written.inode != inode)
+
+
+def folders_changed(venv: Path) -> bool:
+    """Whether something came or went since it was written down.
+
+    Quick, and too careful: a copy of a venv has times of its own.
+    """
+    try:
+        times = msgspec.json.decode((venv / FOLDERS).read_bytes(), type=dict[str, int])
+        root = str(venv)
+        return any(
+            not same_time(os.stat(f"{root}/{path}").st_mtime_ns, then)  # noqa: PTH116
+            for path, then in times.items()
+        )
+    except (OSError, msgspec.DecodeError):
+        return True
+
+
+def files_changed(venv: Path) -> bool:
+    """Whether a file may have been written to since; as careful as :func:`folders_changed`."""
+    known = read_down(venv)
+    return any(known.differs(path, state) for path, state in look(venv).files.items())
+
+
+def same_time(now: int, then: int) -> bool:
+    # Layers of images and tar files keep whole seconds.
+    return now == then or (now % _SECOND == 0 and now == then - then % _SECOND)
+
+
+def top_folders(venv: Path) -> Iterator[Path]:
+    return (top for top in venv.iterdir() if top.is_dir() and not top.is_symlink())
