@@ -27,6 +27,18 @@ class Defaults(Struct, frozen=True):
     """How many threads numerical libraries are to start."""
 
 
+class PythonRequirement(Struct, frozen=True):
+    """Which Pythons something accepts, and where it says so."""
+
+    specifier: SpecifierSet
+    """Empty: any."""
+    text: str | None
+    at: str | None
+    """``pyproject.toml:5``."""
+    line: str | None
+    """That line as it stands there."""
+
+
 class Bundle(Struct, frozen=True, kw_only=True):
     """A bundle as its files describe it; nothing of it has been run."""
 
@@ -36,13 +48,12 @@ class Bundle(Struct, frozen=True, kw_only=True):
     digest: str
     files: tuple[str, ...]
     """Its content, as paths relative to its folder."""
-    requires_python: SpecifierSet
-    """Empty where it accepts any."""
-    requires_python_text: str | None
-    requires_python_at: str | None
-    """Where it says so: ``pyproject.toml:5``."""
-    requires_python_line: str | None
-    """The line itself."""
+    python: PythonRequirement
+    """Which Pythons it accepts, unless one is named: those that are pinned in it."""
+    declared_python: PythonRequirement | None = None
+    """Which it accepts where one is named, where that differs: its ``requires-python``."""
+    notes: tuple[str, ...] = ()
+    """What of its files does not count, one line each."""
     requirements_from: RequirementsFrom
     dependencies: tuple[str, ...] | None
     """``None`` where only its build backend knows them."""
@@ -72,6 +83,6 @@ class Bundle(Struct, frozen=True, kw_only=True):
             name=self.name,
             version=self.version,
             digest=self.digest,
-            requires_python=self.requires_python_text,
+            requires_python=(self.declared_python or self.python).text,
             entry_point=self.wire,
         )

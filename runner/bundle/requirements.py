@@ -41,14 +41,19 @@ def requirement_lines(text: str) -> tuple[str, ...]:
         no requirement.
     """
     found: list[str] = []
-    for number, line in _joined(text):
-        requirement = re.sub(r"(^|\s)#.*$", "", line).strip()
-        if not requirement:
-            continue
+    for number, requirement in numbered_lines(text):
         found.append(requirement)
         if not _OF_PIP.match(requirement):
             check_requirement(requirement, f"{REQUIREMENTS}:{number}")
     return tuple(found)
+
+
+def numbered_lines(text: str) -> Iterator[tuple[int, str]]:
+    """The lines of a requirements file that say something, with their numbers."""
+    for number, line in _joined(text):
+        requirement = re.sub(r"(^|\s)#.*$", "", line).strip()
+        if requirement:
+            yield number, requirement
 
 
 def _joined(text: str) -> Iterator[tuple[int, str]]:
@@ -76,7 +81,7 @@ def optional_dependencies(document: Mapping[str, Any]) -> tuple[str, ...]:
     :returns: each as PEP 508 has it, with a marker that names its extra, as core metadata has them,
         or its group, as PEP 751 has them. What is not of their shape is left to uv to name.
     """
-    extras = document["project"].get("optional-dependencies")
+    extras = document.get("project", {}).get("optional-dependencies")
     groups = document.get("dependency-groups")
     return (
         *_marked(extras, 'extra == "{}"'),

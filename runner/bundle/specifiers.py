@@ -33,11 +33,24 @@ def is_satisfiable(specifier: SpecifierSet) -> bool:
     return any(specifier.contains(version, prereleases=True) for version in candidates)
 
 
-def python_version_file(text: str) -> tuple[SpecifierSet, int] | None:
+def lowest_minor(specifier: SpecifierSet) -> str | None:
+    """The oldest minor version from 3.8 on of which a release satisfies it."""
+    for minor in range(8, 100):
+        releases = (f"3.{minor}.{micro}" for micro in (0, 5, 99))
+        if any(specifier.contains(release) for release in releases):
+            return f"3.{minor}"
+    return None
+
+
+def python_version_file(
+    text: str, name: str = ".python-version"
+) -> tuple[SpecifierSet, int] | None:
     """What a ``.python-version`` asks for, and in which line; ``None`` where it asks for nothing.
 
-    It takes what uv takes: ``3.12``, ``3.12.1``, ``cpython@3.12``, a specifier.
+    It takes what uv takes: ``3.12``, ``3.12.1``, ``cpython@3.12``, a specifier,
+    ``cpython-3.12.1-linux-x86_64-gnu``.
 
+    :param name: the file's name.
     :raises ValueError: it is neither; the message says which line.
     """
     for number, line in enumerate(text.split("\n"), 1):
@@ -45,6 +58,7 @@ def python_version_file(text: str) -> tuple[SpecifierSet, int] | None:
         if not request:
             continue
         request = re.sub(r"^(cpython|python|pypy)[@-]?(?=\d)", "", request)
+        request = re.sub(r"^(\d[\d.]*)-[a-z]+-\w+-\w+$", r"\1", request)
         try:
             if re.fullmatch(r"\d+\.\d+\.\d+\w*", request):
                 return SpecifierSet(f"=={request}"), number
@@ -52,5 +66,5 @@ def python_version_file(text: str) -> tuple[SpecifierSet, int] | None:
                 return SpecifierSet(f"=={request}.*"), number
             return SpecifierSet(request), number
         except InvalidSpecifier:
-            raise ValueError(f".python-version:{number}: {line.strip()!r}") from None
+            raise ValueError(f"{name}:{number}: {line.strip()!r}") from None
     return None

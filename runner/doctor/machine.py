@@ -105,7 +105,7 @@ async def _bundle(path: Path, settings: Settings) -> Observation:
         finding = failure.finding
         text = f"{finding.summary} ({finding.code.value})"
         return Observation(subject, Verdict.PROBLEM, text, finding.hints)
-    wants = f"wants Python {bundle.requires_python_text}" if bundle.requires_python_text else (
+    wants = f"wants Python {bundle.python.text}" if bundle.python.text else (
         "takes any Python"
     )  # fmt: skip
     gets = f"{wants}, gets {interpreter.implementation} {interpreter.version}"

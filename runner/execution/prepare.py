@@ -101,18 +101,21 @@ async def read(case: Case, settings: Settings, path: Path) -> Bundle:
             case.bundle = bundle.info()
         finally:
             case.journal.fact(Origin.RUN, Run(case.bundle, case.worker))
+        for note in bundle.notes:
+            case.journal.note(note)
         case.bundle_files = bundle.files
         case.bundle_dependencies = bundle.declared_dependencies
+        python = requirement_of(bundle, settings.python)
         case.journal.fact(
             Origin.BUNDLE,
             ReadBundle(
                 name=bundle.name or bundle.path.name,
                 files=case.bundle_files,
                 dependencies=case.bundle_dependencies,
-                requires_python=str(bundle.requires_python),
-                requires_python_text=bundle.requires_python_text,
-                requires_python_at=bundle.requires_python_at,
-                requires_python_line=bundle.requires_python_line,
+                requires_python=str(python.specifier),
+                requires_python_text=python.text,
+                requires_python_at=python.at,
+                requires_python_line=python.line,
                 python=settings.python,
             ),
         )
@@ -127,7 +130,7 @@ async def choose(case: Case, settings: Settings, bundle: Bundle) -> Interpreter:
     with case.journal.phase(Phase.INTERPRETER):
         machine = ThisMachine(case.journal, find_uv(), settings.environ())
         return await choose_interpreter(
-            requirement_of(bundle), settings.python, case=case, machine=machine
+            requirement_of(bundle, settings.python), settings.python, case=case, machine=machine
         )
 
 
@@ -141,13 +144,19 @@ async def any_python(case: Case, settings: Settings, request: str) -> Interprete
     return await choose_interpreter(anything, request, case=case, machine=machine)
 
 
-def requirement_of(bundle: Bundle) -> Requirement:
-    """What a bundle accepts of interpreters."""
+def requirement_of(bundle: Bundle, request: str | None = None) -> Requirement:
+    """What a bundle accepts of interpreters.
+
+    :param request: what ``--python`` asks for: it goes before what a project pins, as with uv.
+    """
+    python = bundle.python
+    if request is not None and bundle.declared_python is not None:
+        python = bundle.declared_python
     return Requirement(
-        specifier=bundle.requires_python,
-        text=bundle.requires_python_text,
-        at=bundle.requires_python_at,
-        line=bundle.requires_python_line,
+        specifier=python.specifier,
+        text=python.text,
+        at=python.at,
+        line=python.line,
         bundle=bundle.name or bundle.path.name,
     )
 

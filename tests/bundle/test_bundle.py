@@ -51,8 +51,8 @@ def failure(folder: Path) -> Finding:
 def test_a_project_is_read(folder: Path) -> None:
     bundle = read_bundle(project(folder, PROJECT))
     assert (bundle.name, bundle.version) == ("sir", "1.2")
-    assert bundle.requires_python_text == ">=3.11"
-    assert bundle.requires_python_at == "pyproject.toml:4"
+    assert bundle.python.text == ">=3.11"
+    assert bundle.python.at == "pyproject.toml:4"
     assert bundle.dependencies == ("numpy>=1.26", "six")
     assert bundle.requirements_from == "pyproject.toml"
     assert bundle.wire == "wire.py:wire"
@@ -75,8 +75,8 @@ def test_requirements_and_their_python_version_are_read(folder: Path) -> None:
     (folder / ".python-version").write_text("# tested\n3.12\n")
     bundle = read_bundle(folder)
     assert bundle.requirements_from == "requirements.txt"
-    assert str(bundle.requires_python) == "==3.12.*"
-    assert bundle.requires_python_at == ".python-version:2"
+    assert str(bundle.python.specifier) == "==3.12.*"
+    assert bundle.python.at == ".python-version:2"
     assert not bundle.installable
 
 
@@ -116,7 +116,7 @@ def test_requirements_may_be_in_pips_own_language(text: str, folder: Path) -> No
 def test_a_python_version_file_takes_what_uv_takes(text: str, specifier: str, folder: Path) -> None:
     (folder / "requirements.txt").write_text("")
     (folder / ".python-version").write_text(text)
-    assert set(str(read_bundle(folder).requires_python).split(",")) == set(specifier.split(","))
+    assert set(str(read_bundle(folder).python.specifier).split(",")) == set(specifier.split(","))
 
 
 def test_the_authors_defaults_are_read(folder: Path) -> None:

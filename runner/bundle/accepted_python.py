@@ -1,0 +1,121 @@
+"""Which Pythons a bundle accepts: ``requires-python``, and the version that is pinned beside it."""
+
+from pathlib import Path
+
+from msgspec import Struct
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
+from runner.bundle.failures import invalid
+from runner.bundle.files import has_file, read_text
+from runner.bundle.model import PythonRequirement
+from runner.bundle.pyproject import Pyproject
+from runner.bundle.specifiers import is_satisfiable, lowest_minor, python_version_file
+from runner.bundle.wire_source import PYPROJECT
+from runner.diagnosis.report.model import Edit, Hint
+
+# The second is for tox and the like; uv takes its first line where there is no other file.
+_PINS = (".python-version", ".python-versions")
+
+
+class AcceptedPython(Struct, frozen=True):
+    """What a bundle accepts."""
+
+    chosen_by: PythonRequirement
+    """What decides, unless an interpreter is named."""
+    declared: PythonRequirement | None
+    """What decides where one is named: a pin is a choice, ``requires-python`` is a condition."""
+    note: str | None
+    """A pin that does not count."""
+
+
+def accepted_python(folder: Path, pyproject: Pyproject) -> AcceptedPython:
+    """Read what a bundle says of Python, in all its files.
+
+    :raises Failure: ``bundle-invalid``: no Python is what it says.
+    """
+    declared = _requires_python(pyproject)
+    try:
+        pin = _pin(folder)
+    except ValueError as error:
+        if pyproject.is_project:  # a virtual environment of pyenv's, say; uv passes it over too
+            note = f"{error} is no Python version, and does not count: requires-python does"
+            return AcceptedPython(declared, None, note)
+        raise invalid(
+            f"{error} is no Python version",
+            "It takes a version such as 3.12, or a specifier such as >=3.11.",
+            Hint(title="name a version", edit=Edit(file=_PINS[0], after="3.12")),
+        ) from error
+    if pin is None:
+        return AcceptedPython(declared, None, None)
+    if not pyproject.is_project:
+        return AcceptedPython(pin, None, None)
+    both = declared.specifier & pin.specifier
+    if not is_satisfiable(both):
+        raise _clash(declared, pin)
+    narrowed = PythonRequirement(both, pin.text, pin.at, pin.line)
+    return AcceptedPython(narrowed, declared, None)
+
+
+def _requires_python(pyproject: Pyproject) -> PythonRequirement:
+    written = pyproject.table("project").get("requires-python")
+    if written is None:
+        return PythonRequirement(SpecifierSet(), None, None, None)
+    at = pyproject.at("project", "requires-python")
+    line = pyproject.line("project", "requires-python")
+    hint = Hint(
+        title="say which Pythons it is for, as in",
+        edit=Edit(file=PYPROJECT, before=line, after='requires-python = ">=3.11"'),
+    )
+    try:
+        if not isinstance(written, str):
+            raise InvalidSpecifier
+        specifier = SpecifierSet(written)
+        satisfiable = is_satisfiable(specifier)
+    except ValueError as error:
+        raise invalid(
+            f"{at}: {written!r} is no Python requirement",
+            "requires-python takes version specifiers such as >=3.11 or >=3.10,<3.13 (PEP 440).",
+            hint,
+        ) from error
+    if not satisfiable:
+        raise invalid(
+            f"{at}: no Python can satisfy {written!r}",
+            "Its parts exclude each other.",
+            hint,
+        )
+    return PythonRequirement(specifier, written, at, line)
+
+
+def _pin(folder: Path) -> PythonRequirement | None:
+    """What the bundle's file of a pinned version asks for.
+
+    :raises ValueError: it is no version; the message says which line.
+    """
+    name = next((name for name in _PINS if has_file(folder, name)), None)
+    if name is None:
+        return None
+    text = read_text(folder, name)
+    asked = python_version_file(text, name)
+    if asked is None:
+        return None
+    specifier, number = asked
+    line = text.split("\n")[number - 1].strip()
+    return PythonRequirement(specifier, str(specifier), f"{name}:{number}", line)
+
+
+def _clash(declared: PythonRequirement, pin: PythonRequirement) -> Exception:
+    file = (pin.at or "").partition(":")[0]
+    version = lowest_minor(declared.specifier)
+    hints = [Hint(title=f"see which of {pin.at} and {declared.at} is right")]
+    if version is not None:
+        edit = Edit(file=file, before=pin.line, after=version)
+        hints = [Hint(title="pin one that requires-python accepts", edit=edit)]
+    pinned = lowest_minor(pin.specifier)
+    if pinned is not None:
+        edit = Edit(file=PYPROJECT, before=declared.line, after=f'requires-python = ">={pinned}"')
+        hints.append(Hint(title=f"or, if the code runs on {pinned} too, say so", edit=edit))
+    return invalid(
+        f"{pin.at} asks for Python {pin.line}, and {declared.at} for {declared.text}",
+        "No Python is both, so there is none to run the bundle with.",
+        *hints,
+    )

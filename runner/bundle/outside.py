@@ -1,0 +1,208 @@
+"""Finds what a bundle takes from outside of its folder, where no other worker has it.
+
+uv may be led out in three places: the settings that say where a package comes from, the paths that
+stand among the requirements, and the workspace that the bundle is a member of.
+"""
+
+import os
+import re
+import shlex
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote
+
+from packaging.requirements import Requirement
+
+from runner.bundle.failures import invalid
+from runner.bundle.files import has_file, read_text
+from runner.bundle.project import dependency_at
+from runner.bundle.pyproject import Pyproject, read_toml
+from runner.bundle.requirements import REQUIREMENTS, numbered_lines
+from runner.bundle.workspace import check_workspace
+from runner.diagnosis.report.model import Edit, Hint
+
+UV_TOML = "uv.toml"
+
+_WHY = "A bundle is sent to workers as a folder: what is outside of it is not there."
+_SCHEME = re.compile(r"[A-Za-z][\w+.-]+:")
+_OPTION = re.compile(
+    r"(?:(-[rcefi])\s*=?\s*"
+    r"|(--(?:requirement|constraint|editable|find-links|index-url|extra-index-url))[\s=]+)(.+)"
+)
+_INCLUDES = {"-r", "-c", "--requirement", "--constraint"}
+_PLACES = {"-f", "-i", "--find-links", "--index-url", "--extra-index-url"}
+_NAMED = re.compile(r"[\w.-]+\s*(?:\[[^]]*\])?\s*@\s*(.+)")
+# What may follow a path: a marker, an option, a URL's fragment; the extras of what it is of.
+_REST = re.compile(r"\s+;.*|\s+--.*|#.*|\[[\w\s,.-]*\]\s*$")
+
+
+def check_nothing_is_outside(
+    folder: Path, pyproject: Pyproject, dependencies: Iterable[str] | None
+) -> tuple[str, ...]:
+    """See that all that a bundle names is in its folder.
+
+    An archive, or a folder of archives, may be named by an absolute path: whoever writes one knows
+    that all workers have it. The source code in a folder may not: uv does not notice its edits.
+
+    :returns: what of the workspace around it does not count, one line each.
+    :raises Failure: ``bundle-invalid``: one thing is not.
+    """
+    uv = pyproject.table("tool.uv")
+    _check_sources(folder, pyproject)
+    for key, place in _places(uv):
+        _check_place(folder, place, pyproject.at("tool.uv", key))
+    if has_file(folder, UV_TOML):
+        for _, place in _places(read_toml(read_text(folder, UV_TOML), UV_TOML)):
+            _check_place(folder, place, UV_TOML)
+    if not pyproject.is_project:
+        _check_requirements(folder, REQUIREMENTS, set())
+        return ()
+    for dependency in dependencies or ():
+        requirement = Requirement(dependency)
+        if requirement.url:
+            at = dependency_at(pyproject, dependency)
+            _check_source(folder, requirement.url, at, requirement.name)
+    return check_workspace(folder, pyproject, dependencies)
+
+
+def _check_sources(folder: Path, pyproject: Pyproject) -> None:
+    sources = pyproject.table("tool.uv").get("sources", {})
+    for name, source in sources.items() if isinstance(sources, dict) else ():
+        for one in source if isinstance(source, list) else [source]:
+            path = one.get("path") if isinstance(one, dict) else None
+            if isinstance(path, str):
+                _check_source(folder, path, pyproject.at("tool.uv.sources", name), name)
+
+
+def _places(settings: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Where uv's settings say that packages are; with the key that says so."""
+    workspace = settings.get("workspace")
+    if isinstance(workspace, dict):
+        yield from (("workspace", one) for one in _strings(workspace.get("members")))
+    pip = settings.get("pip")
+    for table in (settings, pip if isinstance(pip, dict) else {}):
+        for key in ("find-links", "index-url", "extra-index-url"):
+            yield from ((key, one) for one in _strings(table.get(key)))
+        index = table.get("index")
+        for one in index if isinstance(index, list) else ():
+            if isinstance(one, dict):
+                yield from (("index", url) for url in _strings(one.get("url")))
+
+
+def _strings(value: object) -> list[str]:
+    values = value if isinstance(value, list) else [value]
+    return [one for one in values if isinstance(one, str)]
+
+
+def _check_requirements(folder: Path, name: str, seen: set[str]) -> None:
+    """Look at a requirements file, and at those that it includes."""
+    seen.add(name)
+    for number, line in numbered_lines(read_text(folder, name)):
+        at = f"{name}:{number}"
+        option = _OPTION.match(line)
+        if option is None:
+            _check_requirement(folder, line, at)
+            continue
+        short, long, value = option.groups()
+        if (short or long) in _INCLUDES:
+            # These are relative to the file that they stand in.
+            included = _local(folder, value)
+            if included is None:
+                continue
+            path = Path(os.path.normpath(folder / Path(name).parent / included))
+            _check_place(folder, str(Path(name).parent / included), at, value.strip())
+            if path.is_relative_to(folder) and path.is_file():
+                relative = str(path.relative_to(folder))
+                if relative not in seen:
+                    _check_requirements(folder, relative, seen)
+        elif (short or long) in _PLACES:
+            _check_place(folder, value, at)
+        else:
+            _check_source(folder, value, at, None)
+
+
+def _check_requirement(folder: Path, line: str, at: str) -> None:
+    if line.startswith("-"):
+        return
+    if named := _NAMED.match(line):
+        _check_source(folder, named[1], at, line.partition("@")[0].strip())
+    elif "/" in line or line.startswith("."):
+        _check_source(folder, line, at, None)
+
+
+def _local(folder: Path, text: str) -> str | None:
+    """The path that a setting or a requirement names; ``None`` where it is none."""
+    text = _REST.sub("", text.strip()).strip().strip("\"'")
+    if text.startswith("file:"):
+        text = unquote(re.sub(r"^//(localhost)?(?=/|\$)", "", text.removeprefix("file:")))
+    elif _SCHEME.match(text):
+        return None
+    text = re.sub(r"/*\$\{PROJECT_ROOT\}", str(folder), text)  # a variable that uv itself gives
+    return None if "${" in text else text
+
+
+def _is_outside(folder: Path, path: str) -> bool:
+    # By name: a link is content, as what it leads to or not at all.
+    return "\0" in path or not Path(os.path.normpath(folder / path)).is_relative_to(folder)
+
+
+def _check_place(folder: Path, text: str, at: str, shown: str | None = None) -> None:
+    """See that a relative path, or one by way of the project's root, is in the bundle.
+
+    :param shown: how it is written.
+    """
+    path = _local(folder, text)
+    if path is None or not _is_outside(folder, path):
+        return
+    if Path(path).is_absolute() and "PROJECT_ROOT" not in text:
+        return
+    shown = shown or text.strip()
+    raise invalid(
+        f"{at}: {shown} is outside of the bundle", _WHY, Hint(title=f"move {shown} into the bundle")
+    )
+
+
+def _check_source(folder: Path, text: str, at: str, name: str | None) -> None:
+    """See that a package does not come from a folder elsewhere, nor from a file above.
+
+    :param name: the package's, where it is known.
+    """
+    path = _local(folder, text)
+    if path is None:
+        return
+    outside = _is_outside(folder, path)
+    target = None if "\0" in path else Path(os.path.normpath(folder / path))
+    is_folder = target is not None and target.is_dir()
+    absolute = Path(path).is_absolute() and "PROJECT_ROOT" not in text
+    if absolute and not is_folder:
+        return
+    shown = _REST.sub("", text.strip()).strip()
+    if outside:
+        what = f"{name} comes from {shown}" if name else f"{shown} is"
+        hints = [Hint(title=f"move {shown} into the bundle, or depend on a release of {name}")]
+        if name is None:
+            hints = [Hint(title=f"move {shown} into the bundle")]
+        if is_folder:
+            hints.append(_build_wheel(folder, str(target)))
+        comma = "," if name else ""
+        raise invalid(f"{at}: {what}{comma} outside of the bundle", _WHY, *hints)
+    if absolute and target is not None and target != folder:
+        relative = target.relative_to(folder)
+        raise invalid(
+            f"{at}: {shown} is an absolute path into the bundle",
+            "Where the bundle is copied to, to be built or to another worker, the path leads to"
+            " another folder or to none.",
+            Hint(
+                title="write it relative to the bundle",
+                edit=Edit(file=at.partition(":")[0], before=shown, after=f"./{relative}"),
+            ),
+        )
+
+
+def _build_wheel(folder: Path, source: str) -> Hint:
+    wheels = shlex.quote(str(folder / "wheels"))
+    return Hint(
+        title="or build a wheel of it into the bundle, and name that file in place of the folder",
+        command=f"uv build --wheel {shlex.quote(source)} --out-dir {wheels}",
+    )

@@ -1,0 +1,171 @@
+"""Checks ``[project]`` (PEP 621) of a bundle's pyproject.toml, and says what is wrong with it."""
+
+import re
+from pathlib import Path
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+from runner.bundle.failures import invalid
+from runner.bundle.pyproject import Pyproject
+from runner.bundle.requirements import check_requirement
+from runner.bundle.toml_lines import at_line, string_line
+from runner.bundle.wire_source import PYPROJECT
+from runner.diagnosis.report.model import Edit, Hint
+
+_NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")  # PEP 508
+
+
+def project_name(pyproject: Pyproject) -> str:
+    """The project's name.
+
+    :raises Failure: ``bundle-invalid``: it has none, or one that is not allowed.
+    """
+    name = pyproject.table("project").get("name")
+    at = pyproject.at("project", "name")
+    if name is None:
+        raise invalid(
+            f"{at}: [project] has no name",
+            "Every project has a name (PEP 621).",
+            Hint(title="give it one", edit=Edit(file=PYPROJECT, after='name = "my-model"')),
+        )
+    if not isinstance(name, str) or not _NAME.fullmatch(name):
+        raise invalid(
+            f"{at}: {name!r} is no name for a project",
+            "Names are letters, digits, '.', '-' and '_', with a letter or digit at both ends"
+            " (PEP 508).",
+            Hint(title="choose another name"),
+        )
+    return name
+
+
+def check_shapes(pyproject: Pyproject) -> None:
+    """See that what is looked into later is of the shape that PEP 621 gives it.
+
+    :raises Failure: ``bundle-invalid``.
+    """
+    project = pyproject.table("project")
+
+    def wrong(key: str, wanted: str) -> Exception:
+        return invalid(
+            f"{pyproject.at('project', key)}: {key} is no {wanted}",
+            "The tables and types of [project] are those of PEP 621.",
+            Hint(title=f"make {key} a {wanted}"),
+        )
+
+    dynamic = project.get("dynamic", [])
+    if not isinstance(dynamic, list) or not all(isinstance(key, str) for key in dynamic):
+        raise wrong("dynamic", "list of strings")
+    if not isinstance(project.get("version", ""), str):
+        raise wrong("version", "string")
+    groups = project.get("entry-points", {})
+    if not isinstance(groups, dict) or not all(isinstance(g, dict) for g in groups.values()):
+        raise wrong("entry-points", "table of tables")
+    if isinstance(groups.get("modelops", {}).get("wire"), dict):
+        at = pyproject.at("project.entry-points", "modelops.wire")
+        raise invalid(
+            f"{at}: the entry points' group modelops.wire lacks its quotes",
+            "Without them, TOML takes it for a table wire within a table modelops.",
+            Hint(
+                title="quote it",
+                edit=Edit(file=PYPROJECT, after='[project.entry-points."modelops.wire"]'),
+            ),
+        )
+
+
+def project_dependencies(pyproject: Pyproject) -> tuple[str, ...] | None:
+    """The project's dependencies; ``None`` where only its build backend knows them.
+
+    :raises Failure: ``bundle-invalid``: one is no requirement, or is the project itself.
+    """
+    project = pyproject.table("project")
+    if "dependencies" in project.get("dynamic", []):
+        return None
+    dependencies = project.get("dependencies", [])
+    if not isinstance(dependencies, list) or not all(isinstance(d, str) for d in dependencies):
+        raise invalid(
+            f"{pyproject.at('project', 'dependencies')}: dependencies is no list of strings",
+            "Each dependency is one string, as in PEP 508.",
+            Hint(
+                title="write them so",
+                edit=Edit(file=PYPROJECT, after='dependencies = ["numpy>=1.26"]'),
+            ),
+        )
+    for dependency in dependencies:
+        at = dependency_at(pyproject, dependency)
+        check_requirement(dependency, at)
+        requirement = Requirement(dependency)
+        _check_is_another(requirement, pyproject, at)
+        _check_is_no_relative_path(requirement, at)
+    return tuple(dependencies)
+
+
+def dependency_at(pyproject: Pyproject, dependency: str) -> str:
+    """The file and line of one of the dependencies."""
+    return at_line(PYPROJECT, string_line(pyproject.text, "project", "dependencies", dependency))
+
+
+def _check_is_another(requirement: Requirement, pyproject: Pyproject, at: str) -> None:
+    """See that a dependency is another project than this one, or some of its own extras."""
+    project = pyproject.table("project")
+    name = project["name"]
+    if canonicalize_name(requirement.name) != canonicalize_name(name):
+        return
+    own = project.get("optional-dependencies", {})
+    extras = {canonicalize_name(extra) for extra in own} if isinstance(own, dict) else set()
+    if requirement.extras and (
+        "optional-dependencies" in project.get("dynamic", [])
+        or extras.issuperset(map(canonicalize_name, requirement.extras))
+    ):
+        return
+    before = pyproject.line("project", "name")
+    raise invalid(
+        f"{at}: {requirement.name} depends on itself",
+        f"The project is called {name} ({pyproject.at('project', 'name')}), and a dependency of"
+        f" that name is the project itself: the package {requirement.name} of the index would not"
+        " be installed.",
+        Hint(
+            title="give the bundle another name, if that package is meant",
+            edit=Edit(
+                file=PYPROJECT,
+                before=before,
+                after=before.replace(name, f"{name}-model") if before else f'name = "{name}-model"',
+            ),
+        ),
+        Hint(title=f"or take {requirement} out of the dependencies"),
+    )
+
+
+def _check_is_no_relative_path(requirement: Requirement, at: str) -> None:
+    """uv takes paths in ``[tool.uv.sources]`` only, and does not say so."""
+    path = requirement.url
+    if path is None or re.match(r"[A-Za-z][\w+.-]*:|\$", path):
+        return
+    raise invalid(
+        f"{at}: {requirement.name} comes from {path}, and [project] dependencies take no relative"
+        " path",
+        "They take names with versions, or whole URLs (PEP 508).",
+        Hint(
+            title=f'write "{requirement.name}" there, and where it is in [tool.uv.sources]',
+            edit=Edit(
+                file=PYPROJECT,
+                after=f'[tool.uv.sources]\n{requirement.name} = {{ path = "{path}" }}',
+            ),
+        ),
+    )
+
+
+def is_installable(folder: Path, pyproject: Pyproject) -> bool:
+    """Whether the project itself gets installed.
+
+    It is uv's rule; and what declares an entry point wants to be installed.
+    """
+    package = pyproject.table("tool.uv").get("package")
+    if isinstance(package, bool):
+        return package
+    entry_points = pyproject.table("project").get("entry-points", {})
+    return (
+        "build-system" in pyproject.document
+        or "modelops.wire" in entry_points
+        or (folder / "setup.py").is_file()
+    )

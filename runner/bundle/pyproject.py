@@ -1,0 +1,107 @@
+"""A bundle's pyproject.toml, and what is wrong with it as TOML."""
+
+import re
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from msgspec import Struct
+
+from runner.bundle.failures import invalid, merge_conflict
+from runner.bundle.files import has_file, read_text
+from runner.bundle.toml_lines import at_line, key_line, unclosed_line
+from runner.bundle.wire_source import PYPROJECT
+from runner.diagnosis.report.model import Hint
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+
+class Pyproject(Struct, frozen=True):
+    """A pyproject.toml; empty where the bundle has none."""
+
+    text: str = ""
+    document: dict[str, Any] = {}
+
+    @property
+    def is_project(self) -> bool:
+        """Whether it describes a project, and not only how tools work on what is beside it."""
+        return "project" in self.document
+
+    def at(self, table: str, key: str) -> str:
+        """The file and the line that gives a key: ``pyproject.toml:5``."""
+        return at_line(PYPROJECT, key_line(self.text, table, key))
+
+    def line(self, table: str, key: str) -> str | None:
+        """The line that gives a key, as it stands there."""
+        number = key_line(self.text, table, key)
+        return None if number is None else self.text.split("\n")[number - 1].strip()
+
+    def table(self, path: str) -> Mapping[str, Any]:
+        """A table such as ``tool.modelops``; empty where it is not there.
+
+        :raises Failure: ``bundle-invalid``: it, or one above it, is no table.
+        """
+        found, above = self.document, ""
+        for key in path.split("."):
+            value = found.get(key, {})
+            here = f"{above}.{key}".lstrip(".")
+            if not isinstance(value, dict):
+                raise invalid(
+                    f"{self.at(above, key)}: [{here}] is no table",
+                    f"It is {value!r}.",
+                    Hint(title=f"begin the table with a line [{here}]"),
+                )
+            found, above = value, here
+        return found
+
+
+def read_pyproject(folder: Path) -> Pyproject | None:
+    """Read a bundle's pyproject.toml, where it has one.
+
+    :raises Failure: ``bundle-invalid``: it cannot be read, or is no TOML.
+    """
+    if not has_file(folder, PYPROJECT):
+        return None
+    text = read_text(folder, PYPROJECT)
+    return Pyproject(text, read_toml(text, PYPROJECT))
+
+
+def read_toml(text: str, name: str) -> dict[str, Any]:
+    """Parse a file of the bundle.
+
+    :raises Failure: ``bundle-invalid``: it is no TOML.
+    """
+    try:
+        return tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        place = re.search(r"\(at line (\d+), column (\d+)\)", str(error))
+        message = str(error).partition(" (at ")[0]
+        lines = text.rstrip().split("\n")
+        number = int(place[1]) if place else len(lines)
+        # At the document's end, tomllib misses what should have been closed long before; a bracket
+        # left open is often what makes a later line wrong, too.
+        opened = unclosed_line("\n".join(lines[: number - 1] if place else lines))
+        hint = f"correct line {number} of {name}"
+        if opened is not None and place:
+            hint += f", or close what line {opened} opens"
+        elif opened is not None:
+            message += ": what begins here is never closed"
+            hint = f"close what line {opened} of {name} opens"
+            number = opened
+        at = f"{name}:{number}:{place[2]}" if place else f"{name}:{number}"
+        line = lines[number - 1] if number <= len(lines) else ""
+        if line.startswith(("<<<<<<<", "=======", ">>>>>>>")):
+            raise merge_conflict(name, number) from error
+        raise invalid(
+            f"{at} is not TOML: {message}", f"The line is: {line.strip()[:160]}", Hint(title=hint)
+        ) from error
+    except (ValueError, RecursionError) as error:
+        raise invalid(
+            f"{name} cannot be read as TOML: {error}",
+            "A number has thousands of digits, or values are nested thousands deep.",
+            Hint(title=f"see whether {name} is what it should be"),
+        ) from error
