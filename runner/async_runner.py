@@ -251,7 +251,9 @@ class AsyncRunner:
         self._check_open()
         words = ["check", str(bundle), *(["--build"] if build else [])]
         with self._recorded(words, Path(bundle), on_event) as case:
-            return await check_bundle(case, self._settings, Path(bundle), build=build)
+            return await check_bundle(
+                case, self._settings, Path(bundle), build=build, children=self._children
+            )
 
     async def _execute(
         self, bundle: str | PathLike[str], task: Task, on_event: EventHandler | None = None
