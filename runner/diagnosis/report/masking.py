@@ -30,6 +30,8 @@ _ASSIGNED = re.compile(
     rb"['\"]?[\t ]{0,8}[=:][\t ]{0,8}['\"]?)([^\s'\",;\\\x80-\xff]+)",
     re.IGNORECASE,
 )
+# One of these is in whatever it matches. Looking for them takes a hundredth of the time.
+_ASSIGNED_WORDS = (b"token", b"secret", b"passw", b"passphrase", b"key")
 _PRIVATE_KEY = re.compile(
     rb"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)([^\"]{0,16384}?)"
     rb"(?=-----END [A-Z ]{0,40}PRIVATE KEY)"
@@ -81,7 +83,9 @@ class Mask:
         )
         data = _BEARER.sub(_asterisks, data)
         # A value in JSON may be a number, which asterisks are not.
-        return data if json else _ASSIGNED.sub(_asterisks, data)
+        if json or not _has_any(data.lower(), _ASSIGNED_WORDS):
+            return data
+        return _ASSIGNED.sub(_asterisks, data)
 
     def texts(self, value: _T) -> _T:
         """A struct with the texts in it masked, whose lengths nothing announces."""
@@ -112,6 +116,10 @@ class Mask:
             if data.endswith(secret[:size])
         )
         return max(sizes, default=0)
+
+
+def _has_any(data: bytes, words: tuple[bytes, ...]) -> bool:
+    return any(word in data for word in words)
 
 
 def _mask_cut(data: bytes, secret: bytes, by: bytes) -> bytes:
