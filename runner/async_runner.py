@@ -10,7 +10,7 @@ from contextlib import AsyncExitStack, aclosing, contextmanager
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import anyio
 from anyio.abc import TaskGroup
@@ -26,8 +26,11 @@ from runner.execution.run_task import check_bundle, execute_task, reported
 from runner.process.processors import usable_processors
 from runner.recording.recorder import Recorder, record_in_free
 from runner.result import Check, Result
-from runner.settings import BUILD_TIMEOUT, STARTUP_TIMEOUT, Isolation, Settings
+from runner.settings import Isolation, Options, Settings
 from runner.task import Task, check_task
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _log = logging.getLogger(__name__)
 
@@ -39,46 +42,8 @@ class AsyncRunner:
     was building is gone.
     """
 
-    def __init__(
-        self,
-        *,
-        python: str | None = None,
-        isolation: Isolation | str = Isolation.FORK,
-        children: int | None = None,
-        threads: int | None = None,
-        fresh_venv: bool = False,
-        offline: bool = False,
-        lock: str | PathLike[str] | None = None,
-        startup_timeout: float = STARTUP_TIMEOUT,
-        build_timeout: float | None = BUILD_TIMEOUT,
-        timeout: float | None = None,
-        memory_limit: int | None = None,
-        max_tasks: int | None = None,
-        max_rss: int | None = None,
-        env: Mapping[str, str | None] | None = None,
-        cache: str | PathLike[str] | None = None,
-        record: str | PathLike[str] | None = None,
-        on_event: EventHandler | None = None,
-    ) -> None:
-        settings = Settings(
-            python=python,
-            isolation=Isolation(isolation),
-            children=children,
-            threads=threads,
-            fresh_venv=fresh_venv,
-            offline=offline,
-            lock=None if lock is None else Path(lock).absolute(),
-            startup_timeout=startup_timeout,
-            build_timeout=build_timeout,
-            timeout=timeout,
-            memory_limit=memory_limit,
-            max_tasks=max_tasks,
-            max_rss=max_rss,
-            env={} if env is None else env,
-            # Absolute: the child runs in the bundle's folder.
-            cache=None if cache is None else Path(cache).absolute(),
-        )
-        self._set_up(settings, record, on_event)
+    def __init__(self, **options: "Unpack[Options]") -> None:
+        self._set_up(Settings.of(options), options.get("record"), options.get("on_event"))
 
     @classmethod
     def of(

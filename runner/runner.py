@@ -12,7 +12,7 @@ from os import PathLike
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -25,8 +25,11 @@ from runner.execution.lease import Child, Loan
 from runner.execution.pool import Pool
 from runner.execution.run_task import raise_reported
 from runner.result import Check, Result
-from runner.settings import BUILD_TIMEOUT, STARTUP_TIMEOUT, Isolation
+from runner.settings import Options
 from runner.task import Task, check_task
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _T = TypeVar("_T")
 
@@ -80,46 +83,8 @@ class Runner:
     In a process that is forked from this one, it has children of its own.
     """
 
-    def __init__(
-        self,
-        *,
-        python: str | None = None,
-        isolation: Isolation | str = Isolation.FORK,
-        children: int | None = None,
-        threads: int | None = None,
-        fresh_venv: bool = False,
-        offline: bool = False,
-        lock: str | PathLike[str] | None = None,
-        startup_timeout: float = STARTUP_TIMEOUT,
-        build_timeout: float | None = BUILD_TIMEOUT,
-        timeout: float | None = None,
-        memory_limit: int | None = None,
-        max_tasks: int | None = None,
-        max_rss: int | None = None,
-        env: Mapping[str, str | None] | None = None,
-        cache: str | PathLike[str] | None = None,
-        record: str | PathLike[str] | None = None,
-        on_event: EventHandler | None = None,
-    ) -> None:
-        made = AsyncRunner(
-            python=python,
-            isolation=isolation,
-            children=children,
-            threads=threads,
-            fresh_venv=fresh_venv,
-            offline=offline,
-            lock=lock,
-            startup_timeout=startup_timeout,
-            build_timeout=build_timeout,
-            timeout=timeout,
-            memory_limit=memory_limit,
-            max_tasks=max_tasks,
-            max_rss=max_rss,
-            env=env,
-            cache=cache,
-            record=record,
-            on_event=on_event,
-        )
+    def __init__(self, **options: "Unpack[Options]") -> None:
+        made = AsyncRunner(**options)
         self._paths: dict[str, str] = {}
         self._closed = False
         self._begin(made)
