@@ -1,9 +1,9 @@
 """The random generators that a process has one of: those of ``random``, NumPy, torch and numba.
 
-Each is seeded from the task's seed before the task, and before the bundle is imported as for a task
-with seed 0, so that a task draws the same numbers in every process. One that the bundle has seeded
-itself at its import is left as that has left it, in the same state for each task. A library may
-come with a task's own imports, so its first import is waited for.
+Each is seeded from the task's seed before the task, and with a seed that no task has before the
+bundle is imported, so that a task draws the same numbers in every process. One that the bundle has
+seeded itself at its import is left as that has left it, in the same state for each task. A library
+may come with a task's own imports, so its first import is waited for.
 
 A task with seed S begins with::
 
@@ -116,7 +116,7 @@ class Global:
         raise NotImplementedError
 
     def watch(self) -> None:
-        """Seeds it with 0, and notices from here on whether the bundle seeds it."""
+        """Seeds it for the import, and notices from here on whether the bundle seeds it."""
         raise NotImplementedError
 
     def keep(self) -> bool:
@@ -150,7 +150,7 @@ class PythonRandom(Global):
         self._set_seed((1 << 64) + seed)
 
     def watch(self) -> None:
-        self.seed(0)
+        self.seed(_AT_IMPORT)
         self._seeded = False
         self._of_system: set[int] = set()
         # None of the module's functions is replaced: others keep them, and numba knows them by
@@ -213,7 +213,7 @@ class NumPyRandom(Global):
     def watch(self) -> None:
         self._of_system: set[int] = set()
         # Its SeedSequence, which NumPy's import has made, is there until the bundle seeds it.
-        state = self._module.RandomState(_words(0)).get_state(legacy=False)
+        state = self._module.RandomState(_words(_AT_IMPORT)).get_state(legacy=False)
         self._global.set_state(state)
         # Here NumPy gets the system's entropy for generators that are made without a seed.
         source = self._module.bit_generator
@@ -275,7 +275,7 @@ class NumbaRandom(Global):
         self._put([self._words((4 << 64) + seed), self._words((5 << 64) + seed)])
 
     def watch(self) -> None:
-        self.seed(0)
+        self.seed(_AT_IMPORT)
         self._first = self._get()
 
     def keep(self) -> bool:
@@ -329,7 +329,7 @@ class TorchRandom(Global):
         self._manual_seed(random.Random((3 << 64) + seed).getrandbits(63))
 
     def watch(self) -> None:
-        self.seed(0)
+        self.seed(_AT_IMPORT)
         self._first = self._initial_seed()
 
     def keep(self) -> bool:
@@ -349,13 +349,19 @@ _KINDS: dict[str, type[Global]] = {
     "numba": NumbaRandom,
 }
 
+_AT_IMPORT = 1 << 96
+
 _BLOCK_BITS = 624 * 32
 _MOST_BLOCKS = 4000
 """So many take 10 ms, and are 2.5 million numbers."""
 
 
 def _words(seed: int) -> list[int]:
-    return [seed & 0xFFFFFFFF, seed >> 32, 2]
+    left, words = (2 << 64) + seed, []
+    while left:
+        words.append(left & 0xFFFFFFFF)
+        left >>= 32
+    return words
 
 
 def _own_modules(folder: str, wire: str) -> Iterator[ModuleType]:
