@@ -29,16 +29,19 @@ from bundle_protocol.first_import import on_first_import
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 
 class Generators:
-    """Those of this process. It is made when the bundle is about to be imported."""
+    """Those of this process. It is made when the bundle is about to be imported.
 
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        """What is to be said of each result."""
+    Args:
+        note: takes what is to be said of the results.
+    """
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self._note = note
         self._loading = True
         self._task_seed = 0
         self._tasks = False
@@ -56,13 +59,14 @@ class Generators:
         self._loading = False
         watched = self._seeded_by_task
         # Of those that the system has seeded. In general they cannot be reached.
-        self.notes += [
-            f"{module.__name__}.{name} is a random generator that the system has seeded: its"
-            " numbers do not follow from the task's seed. Make it of the seed, in the task"
-            for module in _own_modules(folder, wire)
-            for name, value in list(vars(module).items())
-            if any(one.is_of_system(value) for one in watched)
-        ]
+        for module in _own_modules(folder, wire) if watched else ():
+            for name, value in list(vars(module).items()):
+                if any(one.is_of_system(value) for one in watched):
+                    self._note(
+                        f"{module.__name__}.{name} is a random generator that the system has"
+                        " seeded: its numbers do not follow from the task's seed. Make it of the"
+                        " seed, in the task"
+                    )
         self._seeded_by_bundle = [one for one in watched if one.keep()]
         self._seeded_by_task = [one for one in watched if one not in self._seeded_by_bundle]
 
@@ -89,7 +93,7 @@ class Generators:
             else:
                 one.seed(self._task_seed)
         except Exception as error:  # noqa: BLE001 - the import must not fail of it
-            self.notes.append(
+            self._note(
                 f"the random numbers of {name} do not follow from the task's seed: this version of"
                 f" it cannot be seeded ({summarize(error)})"
             )

@@ -143,6 +143,7 @@ class Session:
         self._children_cpu = 0.0
         self._peak_memory = PeakMemory()
         self._generators: Generators | None = None
+        self._load_notes: list[str] = []
         self._notes: list[str] = []
         # Whether the last message has kept the bundle's code for so short that it is not looked at
         # what it has done to this process: that would take longer than all else.
@@ -232,9 +233,10 @@ class Session:
             self._end_on_hang_up()
         self._work.under_way = True
         try:
-            self._generators = Generators()
+            self._generators = Generators(self.note)
             self._function = load(bundle)
             self._generators.loaded(bundle.path, self._function.name)
+            self._load_notes = self._notes[:]
         finally:
             self._work.under_way = False
         if memory_limit is not None:
@@ -310,7 +312,7 @@ class Session:
             finally:
                 inputs.close()
         failure: BaseException | None = None
-        self._notes.clear()
+        self._notes[:] = self._load_notes
         self._work.under_way = True
         try:
             if self._generators is not None:
@@ -337,8 +339,7 @@ class Session:
             self._work.under_way = False
         if failure is not None:
             raise raised_error(ErrorCode.TASK_FAILED, failure)
-        said = self._notes if self._generators is None else self._generators.notes + self._notes
-        notes = f',"notes":{to_json(said[:MAX_NOTES])}' if said else ""
+        notes = f',"notes":{to_json(self._notes)}' if self._notes else ""
         # Written out: what makes JSON of any object takes as long as all else for a small task.
         return (
             f'{{"outputs":{outputs},"wall_seconds":{wall:.9f},"cpu_seconds":{cpu:.9f},'
