@@ -42,6 +42,8 @@ class Generators:
 
     def __init__(self, note: Callable[[str], None]) -> None:
         self._note = note
+        self._notes: list[str] = []
+        """Those of each result."""
         self._loading = True
         self._task_seed = 0
         self._tasks = False
@@ -62,7 +64,7 @@ class Generators:
         for module in _own_modules(folder, wire) if watched else ():
             for name, value in list(vars(module).items()):
                 if any(one.is_of_system(value) for one in watched):
-                    self._note(
+                    self._say(
                         f"{module.__name__}.{name} is a random generator that the system has"
                         " seeded: its numbers do not follow from the task's seed. Make it of the"
                         " seed, in the task"
@@ -73,6 +75,8 @@ class Generators:
     def begin(self, seed: int) -> None:
         """A task with this seed begins."""
         self._task_seed = seed
+        for text in self._notes:
+            self._note(text)
         for one in self._seeded_by_task:
             one.seed(seed)
         for one in self._seeded_by_bundle:
@@ -80,6 +84,10 @@ class Generators:
             if self._tasks or one.reseeds_in_forks:
                 one.restore()
         self._tasks = True
+
+    def _say(self, text: str) -> None:
+        self._notes.append(text)
+        self._note(text)
 
     def _imported(self, module: ModuleType) -> None:
         name = module.__name__
@@ -93,7 +101,7 @@ class Generators:
             else:
                 one.seed(self._task_seed)
         except Exception as error:  # noqa: BLE001 - the import must not fail of it
-            self._note(
+            self._say(
                 f"the random numbers of {name} do not follow from the task's seed: this version of"
                 f" it cannot be seeded ({summarize(error)})"
             )
@@ -300,9 +308,9 @@ class NumbaRandom(Global):
             self._library.rnd_set_state(pointer, states[number])
 
     def _words(self, seed: int) -> tuple[int, list[int]]:
-        import random
+        from _random import Random
 
-        *words, place = random.Random(seed).getstate()[1]
+        *words, place = Random(seed).getstate()
         return place, words
 
     def _follows(self, state: Any, first: Any) -> bool:
@@ -310,12 +318,12 @@ class NumbaRandom(Global):
 
         Only the words tell it, of which each 624 numbers that are drawn make new ones.
         """
-        import random
+        from _random import Random
 
-        (_, words), drawn, wanted = state, random.Random(), random.Random()
-        wanted.setstate((3, (*words, 0), None))
+        drawn, wanted = Random(), Random()
+        wanted.setstate((*state[1], 0))
         block = wanted.getrandbits(_BLOCK_BITS)
-        drawn.setstate((3, (*first[1], 0), None))
+        drawn.setstate((*first[1], 0))
         return any(drawn.getrandbits(_BLOCK_BITS) == block for _ in range(_MOST_BLOCKS))
 
 
@@ -327,10 +335,10 @@ class TorchRandom(Global):
         self._manual_seed, self._initial_seed = module.manual_seed, module.initial_seed
 
     def seed(self, seed: int) -> None:
-        import random
+        from _random import Random  # The base of random.Random, which a bundle may hide.
 
         # Of a seed, torch's own generator takes 32 bits.
-        self._manual_seed(random.Random((3 << 64) + seed).getrandbits(63))
+        self._manual_seed(Random((3 << 64) + seed).getrandbits(63))
 
     def watch(self) -> None:
         self.seed(_AT_IMPORT)

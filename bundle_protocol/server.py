@@ -143,7 +143,6 @@ class Session:
         self._children_cpu = 0.0
         self._peak_memory = PeakMemory()
         self._generators: Generators | None = None
-        self._load_notes: list[str] = []
         self._notes: list[str] = []
         # Whether the last message has kept the bundle's code for so short that it is not looked at
         # what it has done to this process: that would take longer than all else.
@@ -236,7 +235,6 @@ class Session:
             self._generators = Generators(self.note)
             self._function = load(bundle)
             self._generators.loaded(bundle.path, self._function.name)
-            self._load_notes = self._notes[:]
         finally:
             self._work.under_way = False
         if memory_limit is not None:
@@ -312,7 +310,7 @@ class Session:
             finally:
                 inputs.close()
         failure: BaseException | None = None
-        self._notes[:] = self._load_notes
+        self._notes.clear()
         self._work.under_way = True
         try:
             if self._generators is not None:
