@@ -232,7 +232,7 @@ class Session:
             self._end_on_hang_up()
         self._work.under_way = True
         try:
-            self._generators = Generators()
+            self._generators = Generators(self.note)
             self._function = load(bundle)
             self._generators.loaded(bundle.path, self._function.name)
         finally:
@@ -337,8 +337,7 @@ class Session:
             self._work.under_way = False
         if failure is not None:
             raise raised_error(ErrorCode.TASK_FAILED, failure)
-        said = self._notes if self._generators is None else self._generators.notes + self._notes
-        notes = f',"notes":{to_json(said[:MAX_NOTES])}' if said else ""
+        notes = f',"notes":{to_json(self._notes)}' if self._notes else ""
         # Written out: what makes JSON of any object takes as long as all else for a small task.
         return (
             f'{{"outputs":{outputs},"wall_seconds":{wall:.9f},"cpu_seconds":{cpu:.9f},'

@@ -43,10 +43,10 @@ def child_environ(
     allowed = {name: value for name, value in environ.items() if passes(name, named)}
     path = os.pathsep.join(filter(None, (str(python.parent), environ.get("PATH", os.defpath))))
     return {
+        # Every child walks a set of strings in the same order, unless somebody asks for another.
+        "PYTHONHASHSEED": hash_seed(environ),
         **allowed,
         "PATH": path,
-        # Every child walks a set of strings in the same order.
-        "PYTHONHASHSEED": hash_seed(environ),
         # The bundle's folder is never written to, by its subprocesses neither. (The child itself
         # writes bytecode, but only for what is installed in its environment.)
         "PYTHONDONTWRITEBYTECODE": "1",

@@ -88,6 +88,8 @@ def test_the_workers_own_hash_seed_counts_and_others_do_not(
         """
     )
     found = {}
+    with Runner(cache=cache, isolation=isolation, env={"PYTHONHASHSEED": "13"}) as runner:
+        assert json.loads(runner.execute(made)["seen"])["seed"] == "13"
     # Dask's nanny gives each worker 6640, whatever it was started with.
     for own in (None, "0", "random", "6640", "12"):
         monkeypatch.delenv("PYTHONHASHSEED", raising=False)

@@ -59,6 +59,40 @@ def test_a_study_has_the_results_of_a_local_run(client: Client, bundle: Path, ca
     assert there == here
 
 
+CARELESS = """
+import random
+import numpy as np
+rng = random.Random()
+NAMES = {"ann", "bob", "cem", "dan", "eve", "fay", "gus"}
+DRAWN = random.random()
+def wire(entrypoint, params, seed):
+    drawn = DRAWN, random.random(), np.random.random(), *NAMES
+    return {"drawn": repr(drawn).encode()}
+"""
+
+
+def test_a_careless_model_gives_the_same_on_a_cluster_as_here(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A nanny sets a seed of hashes for its worker, which nobody has here, and a number of threads.
+    monkeypatch.delenv("PYTHONHASHSEED", raising=False)
+    careless = make_bundle(tmp_path / "careless", CARELESS, "numpy\n")
+    environ = {"MODELOPS_CACHE_DIR": str(cache)}
+    with (
+        cluster(1, nanny=True, environ=environ) as started,
+        Client(started.address, set_as_default=False) as client,
+    ):
+        there = list(runner.dask.map(client, careless, seeds(tasks=6)))
+    for isolation in ("warm", "fork", "fresh"):
+        with Runner(cache=cache, isolation=isolation) as local:
+            here = list(local.map(careless, seeds(tasks=6)))
+        assert [one["drawn"] for one in here] == [one["drawn"] for one in there]
+    assert len({one["drawn"] for one in there}) == 6
+    # What no seed reaches is said, there too, and so is what the libraries were told.
+    assert {one.notes[0].split()[0] for one in there} == {"wire.rng"}
+    assert {one.threads for one in there} == {1}
+
+
 def test_results_come_unordered_with_their_numbers(client: Client, bundle: Path) -> None:
     outcomes = dict(runner.dask.map_unordered(client, bundle, seeds()))
     assert {number: int(one["seed"]) for number, one in outcomes.items()} == {  # type: ignore[index]
