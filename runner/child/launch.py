@@ -4,9 +4,13 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+
+import anyio
+import anyio.to_thread
 
 import bundle_protocol
 from runner.diagnosis.knowledge.child_variables import passes
@@ -72,8 +76,8 @@ def withheld(environ: Mapping[str, str], named: Collection[str]) -> tuple[str, .
     return tuple(sorted(name for name in environ if not passes(name, named)))
 
 
-@contextmanager
-def exchange_folder() -> Iterator[Path]:
+@asynccontextmanager
+async def exchange_folder() -> AsyncIterator[Path]:
     """A folder through which bulk data travels beside the wire; gone on leaving.
 
     Where the worker is killed before, its guardian removes it.
@@ -82,4 +86,6 @@ def exchange_folder() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with anyio.CancelScope(shield=True):
+            # In a thread: a child that ends in the midst of large values leaves them there.
+            await anyio.to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))

@@ -424,7 +424,8 @@ async def open_session(
         with case.journal.phase(Phase.SPAWN):
             case.journal.fact(Origin.CHILD_START, Start(launch, argv, None))
             try:
-                bulk = stack.enter_context(bulk_channel(stack.enter_context(exchange_folder())))
+                folder = await stack.enter_async_context(exchange_folder())
+                bulk = stack.enter_context(bulk_channel(folder))
             except OSError as error:
                 raise Failure(child_failures.no_exchange_folder(error)) from error
             try:
@@ -432,7 +433,9 @@ async def open_session(
                 os.set_blocking(wake[0], False)
                 for descriptor in wake:
                     stack.callback(os.close, descriptor)
-                group = stack.enter_context(memory_group(launch.memory_limit, whole=not fork))
+                group = await stack.enter_async_context(
+                    memory_group(launch.memory_limit, whole=not fork)
+                )
                 variables = child_environ(environ, launch.python, launch.env)
                 session = Session(case, launch, bulk, wake, group, thread_count(variables))
                 process = await stack.enter_async_context(

@@ -12,7 +12,7 @@ from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.report.text import printable
 from runner.environment.cache_folder import cache_folder
-from runner.environment.inventory import Entry, entries, prunable, remove
+from runner.environment.inventory import Entry, entries, prunable, remove, remove_locks
 from runner.execution.prepare import locate_environment
 from runner.execution.run_task import reported
 
@@ -34,7 +34,9 @@ def run_env(command: EnvCommand) -> tuple[int, str]:
                 chosen = prunable(
                     entries(cache), older_than=command.older_than, max_size=command.max_size
                 )
-                return _remove(chosen, command.json, cache)
+                done = _remove(chosen, command.json, cache)
+                remove_locks(cache)
+                return done
     except OSError as error:
         raise UsageError(f"{error.filename or cache}: {error.strerror}") from error
 

@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-import os
-import tempfile
+import uuid
 from pathlib import Path
 from urllib.parse import quote
 
@@ -74,17 +73,14 @@ def write_file(path: Path, data: bytes | memoryview) -> None:
     if is_special(path):
         path.write_bytes(data)
         return
-    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:32]}.")
+    beside = path.with_name(f".{path.name[:32]}.{uuid.uuid4().hex}")
     try:
-        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
+        # Not by tempfile, which makes it 0600; a result is as readable as any file the user makes.
+        with beside.open("xb") as file:
             file.write(data)
-        # mkstemp makes it 0600; a result is as readable as any file the user makes.
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(beside).chmod(0o666 & ~umask)
-        Path(beside).replace(path)
+        beside.replace(path)
     except BaseException:
-        Path(beside).unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
         raise
 
 

@@ -36,9 +36,9 @@ def memory() -> Observation:
     return Observation("memory", Verdict.WARNING if little else Verdict.OK, text)
 
 
-def memory_limits() -> Observation:
+async def memory_limits() -> Observation:
     """By whom a task's memory limit would be kept."""
-    with memory_group(1 << 30, whole=False) as group:
+    async with memory_group(1 << 30, whole=False) as group:
         kept = group is not None
     text = "the kernel keeps them (cgroup v2)" if kept else (
         "the runner keeps them, by looking ten times a second: there is no control group for it"

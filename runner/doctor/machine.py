@@ -46,7 +46,7 @@ async def examine_machine(bundles: Sequence[Path], settings: Settings) -> list[O
         seen.append(cache(folder, Path(uv_cache.strip()) if uv_cache else None))
         if not settings.offline:
             seen.append(await _index(uv, settings))
-    seen += [temporary(), shared_memory(), memory(), memory_limits(), processors()]
+    seen += [temporary(), shared_memory(), memory(), await memory_limits(), processors()]
     seen += [descriptors(), processes()]
     return seen + [await _bundle(path, settings) for path in bundles]
 

@@ -106,7 +106,8 @@ async def environment(
         built: Environment | None = None
         # Not around the yield: what the run itself raises has nothing to do with the cache.
         with own_io(cache), anyio.move_on_after(timeout):
-            key = dependencies_key(source, base, environ)
+            # In a thread: a lock may have megabytes.
+            key = await anyio.to_thread.run_sync(dependencies_key, source, base, environ)
             _know(case, EnvironmentInfo(key=key, requirements_from=source.requirements_from))
             root = cache
             if fresh:
@@ -175,7 +176,7 @@ async def _dependencies(source: Source, base: Base, venv: Path, uv: Uv, holds: E
     """
 
     async def make(beside: Path) -> Manifest | None:
-        _check_locks(source, base)
+        await anyio.to_thread.run_sync(_check_locks, source, base)
         copy = await _copy(source, beside, whole=may_be_built(source))
         built = beside / STAGED
         await make_venv(uv, built, cwd=copy)
@@ -187,13 +188,14 @@ async def _dependencies(source: Source, base: Base, venv: Path, uv: Uv, holds: E
                 cwd=copy,
                 extra_environ={"UV_PROJECT_ENVIRONMENT": str(built)},
             )
-        content = content_digest(built, interpreter_of(base))
-        for other in same_content(venv.parent, content):
+        # In threads: each package's list of files is read.
+        content = await anyio.to_thread.run_sync(content_digest, built, interpreter_of(base))
+        for other in await anyio.to_thread.run_sync(same_content, venv.parent, content):
             if other != venv and await is_whole(other, uv, holds):
                 publish_link(other, venv, beside)
                 return None
         await anyio.to_thread.run_sync(seal, built)
-        return new_manifest(uv, venv, built, content=content)
+        return await new_manifest(uv, venv, built, content=content)
 
     return await built_once(venv, uv, holds, make)
 
@@ -217,12 +219,12 @@ async def _bundle(
 
     async def make(beside: Path) -> Manifest:
         built = beside / STAGED
-        make_thin(built, shared)
+        await anyio.to_thread.run_sync(make_thin, built, shared)
         if source.installable:
             await _install(source, built, shared, root, beside, uv)
-        link_what_is_shared(built, shared, own)
+        await anyio.to_thread.run_sync(link_what_is_shared, built, shared, own)
         name = source.name or source.path.name
-        return new_manifest(uv, own, built, bundle=name, dependencies=shared.name)
+        return await new_manifest(uv, own, built, bundle=name, dependencies=shared.name)
 
     return await built_once(own, uv, holds, make, upon=shared)
 

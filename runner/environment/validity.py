@@ -70,7 +70,9 @@ async def what_is_wrong(venv: Path, base: Base, upon: Path | None = None) -> Dam
         return None
     # Who has not looked yet at what it may have written: it is at work, or was killed.
     marks = uses(venv)
-    if folders_changed(venv) or (marks and await anyio.to_thread.run_sync(files_changed, venv)):
+    if await anyio.to_thread.run_sync(folders_changed, venv) or (
+        marks and await anyio.to_thread.run_sync(files_changed, venv)
+    ):
         # A copy has times of its own, and is as good.
         found = await anyio.to_thread.run_sync(damaged, venv, manifest)
         if found:
@@ -113,7 +115,7 @@ async def _version_of(python: Path) -> str:
     return one_line(said.decode("utf-8", "replace"), 100) or "one that does not answer"
 
 
-def new_manifest(
+async def new_manifest(
     uv: Uv,
     folder: Path,
     built: Path,
@@ -127,10 +129,8 @@ def new_manifest(
     :param folder: where it will be.
     :param built: where it is.
     """
-    installed = packages(built)
     again = dependencies is None and os.path.lexists(folder)
-    # A package may be wrong about its own files, and must not have it built again and again.
-    wrong = damage(built, installed) if again else Damage()
+    installed, wrong = await anyio.to_thread.run_sync(_contents, built, again)
     return Manifest(
         key=folder.name,
         python=uv.base.version,
@@ -143,3 +143,12 @@ def new_manifest(
         dependencies=dependencies,
         as_built=(*wrong.missing, *wrong.changed, *wrong.added),
     )
+
+
+def _contents(built: Path, again: bool) -> tuple[tuple[str, ...], Damage]:
+    """What is installed, and what of it is not as its package says.
+
+    A package may be wrong about its own files, and must not have it built again and again.
+    """
+    installed = packages(built)
+    return installed, damage(built, installed) if again else Damage()

@@ -17,11 +17,12 @@ from pathlib import Path
 from typing import TypeVar
 
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskGroup, TaskStatus
 
 from runner.child.session import open_session
 from runner.diagnosis.case import Case, Failure
-from runner.execution.bundle_watch import Stamp
+from runner.execution.bundle_watch import Stamp, has_changed
 from runner.execution.lease import Child, Group, Held, Loan
 from runner.execution.prepare import choose, prepared, read, was_damaged
 from runner.process.processors import with_thread_counts
@@ -283,10 +284,10 @@ class Pool:
         """The bundle, prepared as its files are now."""
         async with self._preparing.setdefault(path, anyio.Lock()):
             group = self._groups.get(path)
-            if group is not None and not group.stamp.changed():
+            if group is not None and not await has_changed(group.stamp):
                 group.held.value.describe(case)
                 return group
-            stamp = Stamp(Path(path))
+            stamp = await anyio.to_thread.run_sync(Stamp, Path(path), abandon_on_cancel=True)
             bundle = await read(case, self._settings, Path(path))
             if group is not None:
                 if bundle == group.held.value.bundle:

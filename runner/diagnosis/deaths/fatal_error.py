@@ -58,6 +58,12 @@ def parse_fatal_error(stderr: str, signal_name: str | None = None) -> FatalError
     return None
 
 
+def signal_of_fatal_error(stderr: str) -> str | None:
+    """The signal that the last fatal error in the text speaks of."""
+    headers = _HEADER.findall(stderr)
+    return _signal_of(one_line(printable(headers[-1]))) if headers else None
+
+
 def parse_stack_dump(stderr: str, kind: str, message: str) -> FatalError | None:
     """The last stacks in the text that no fatal error wrote: those of a registered signal.
 
