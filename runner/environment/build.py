@@ -24,9 +24,9 @@ from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import EnvironmentInfo, Hint
 from runner.environment.bundle_layer import link_what_is_shared, make_thin
 from runner.environment.cache_key import (
-    DECLARING,
     Base,
     Source,
+    declaring,
     dependencies_key,
     has_dependencies,
     index_options,
@@ -331,7 +331,7 @@ async def _copy(source: Source, beside: Path, *, whole: bool = True) -> Path:
     :raises Failure: it is not any more what its digest is of.
     """
     copy = beside / "bundle"
-    files = source.files if whole else [name for name in source.files if name in DECLARING]
+    files = source.files if whole else declaring(source)
     await anyio.to_thread.run_sync(_copy_files, source.path, files, copy)
     # Afterwards: then nothing was edited before it was copied.
     if not await anyio.to_thread.run_sync(source.is_as_read):
