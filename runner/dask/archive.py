@@ -39,7 +39,7 @@ class Archive(Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        """What decides what is unpacked, as hexadecimal digits."""
+        """Return what decides what is unpacked, as hexadecimal digits."""
         decides = msgspec.json.encode((self.digest, self.name, self.folders))
         return hashlib.sha256(decides).hexdigest()
 
@@ -133,7 +133,7 @@ def _check(archive: Archive, bundle: Path) -> None:
 
 
 def _in_use(place: Path) -> bool:
-    """Whether a process holds it, or may: a file system may have no locks."""
+    """Tell whether a process holds it, or may: a file system may have no locks."""
     with ExitStack() as held:
         try:
             return not alone(place, held)

@@ -16,7 +16,7 @@ _NAMES = {"cpython": _CPYTHON, "pypy": "PyPy"}
 
 
 class Wanted(Struct, frozen=True):
-    """What a study's tasks are to run with.
+    """The Python and the threads that a study's tasks are to have.
 
     :param python: the interpreter, as ``--python`` takes it; ``None``: any that the bundle accepts.
     :param threads: how many numerical libraries start; ``None``: the machine's share.
@@ -27,7 +27,7 @@ class Wanted(Struct, frozen=True):
 
 
 class Made(Struct, frozen=True):
-    """What a worker has made of a bundle's requirements.
+    """The environment that a worker has made of a bundle's requirements.
 
     :param python: implementation and minor version: ``CPython 3.12``.
     :param packages: what is installed, ``numpy-2.4.6``, sorted; ``None``: not known, as in an
@@ -41,7 +41,7 @@ class Made(Struct, frozen=True):
 
     @classmethod
     def by(cls, child: ChildInfo | None, threads: int | None) -> "Made | None":
-        """What a child ran in; ``None``: not known."""
+        """Return what a child ran in; ``None``: not known."""
         if child is None or child.python is None:
             return None
         python = child.python
@@ -53,7 +53,7 @@ class Made(Struct, frozen=True):
 
     @property
     def wanted(self) -> Wanted:
-        """What to ask a runner for, so that it makes the same."""
+        """Return what to ask a runner for, so that it makes the same."""
         implementation, _, version = self.python.partition(" ")
         return Wanted(version if implementation == _CPYTHON else None, self.threads)
 
@@ -105,7 +105,7 @@ def most_able(made: Mapping[str, Made], reach: Mapping[str, set[str]]) -> str:
 
 
 def most_common(made: Mapping[str, Made], python: str) -> Made:
-    """What most of the workers with this Python have made; the first of those that are as many.
+    """Return what most workers with this Python have made; the first of those that are as many.
 
     Its threads are as many as each of them has for a task.
     """

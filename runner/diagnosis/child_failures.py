@@ -102,7 +102,7 @@ def protocol_unsupported(offered: Sequence[int], spoken: Sequence[int]) -> Findi
 
 
 def violation(case: Case, phase: Phase, what: str) -> Finding:
-    """What the child sent is not the protocol."""
+    """Return what the child sent is not the protocol."""
     return Finding(
         phase=phase,
         code=Code.PROTOCOL_VIOLATION,

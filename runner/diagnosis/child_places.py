@@ -26,7 +26,7 @@ def telling_frame(case: Case, exception: ExceptionInfo | None) -> Frame | None:
 
 
 def is_own(case: Case, file: str) -> bool:
-    """Whether a file is the bundle's own, in its folder or where it is installed."""
+    """Tell whether a file is the bundle's own, in its folder or where it is installed."""
     return any(PurePath(file).is_relative_to(root) for root in _roots(case))
 
 

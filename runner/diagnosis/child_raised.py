@@ -110,20 +110,20 @@ def exit_finding(
 
 
 def concerns_imports(exception: ExceptionInfo) -> bool:
-    """Whether what the environment has installed may say more of it."""
+    """Tell whether what the environment has installed may say more of it."""
     kinds = ("ImportError", "ModuleNotFoundError", "AttributeError")
     return _find(exception, *kinds) is not None
 
 
 def concerns_bytecode(exception: ExceptionInfo) -> bool:
-    """Whether a module's compiled form could not be read: a full disk had cut it short, say."""
+    """Tell whether a module's bytecode could not be read: a full disk had cut it short, say."""
     return any("marshal data" in link.message for link in chain(exception))
 
 
 def _root_cause(
     case: Case, phase: Phase, exception: ExceptionInfo
 ) -> tuple[Finding, ExceptionInfo] | None:
-    """What is known to be behind an exception, and the link of its chain that says so."""
+    """Return what is known to be behind an exception, and the link of its chain that says so."""
     for link in chain(exception):
         if (link.type, link.module and link.module.partition(".")[0]) in _MEMORY_ERRORS:
             return _out_of_memory(case, phase, link), link
@@ -154,7 +154,7 @@ def _recognised(
 
 
 def _surfaced(case: Case, exception: ExceptionInfo, root: ExceptionInfo) -> str:
-    """As what the root cause came to light, where that is another exception."""
+    """Name the exception that the root cause surfaced as, where that is another one."""
     outer = _leaf(exception)
     if root in (exception, outer) or outer.type in ("ImportError", "ModuleNotFoundError"):
         return ""

@@ -77,7 +77,7 @@ def _name(variable: str) -> Edit:
 
 
 def _messages(exception: ExceptionInfo | None) -> list[str]:
-    """What an exception, the members of a group and the causes say."""
+    """Return what an exception, the members of a group and the causes say."""
     messages, waiting = list[str](), [exception]
     while waiting:
         if current := waiting.pop():

@@ -1,4 +1,4 @@
-"""What the system lets a worker have: memory, processors, descriptors, processes."""
+"""Reads the limits that the system sets: memory, processors, descriptors, processes."""
 
 import resource
 
@@ -19,7 +19,7 @@ _FEW_PROCESSES = 200
 
 
 def memory() -> Observation:
-    """What is left of the machine's memory, or of the control group's."""
+    """Return what is left of the machine's memory, or of the control group's."""
     machine = psutil.virtual_memory()
     total, left, whose = machine.total, machine.available, "this machine"
     for limit, used in zip(

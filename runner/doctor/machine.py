@@ -80,7 +80,7 @@ async def _interpreters(uv: Path, settings: Settings) -> Observation:
 
 
 async def _index(uv: Path, settings: Settings) -> Observation:
-    """Whether uv can ask its package index, in its own configuration."""
+    """Tell whether uv can ask its package index, in its own configuration."""
     with tempfile.TemporaryDirectory(prefix=guardian().folder_prefix) as folder:
         file = Path(folder) / "requirements.txt"
         file.write_text("packaging\n")
@@ -117,7 +117,7 @@ async def _bundle(path: Path, settings: Settings) -> Observation:
 
 
 async def _said(uv: Path, arguments: list[str], settings: Settings) -> tuple[str, str | None]:
-    """What uv prints, and why it failed, if it did."""
+    """Return what uv prints, and why it failed, if it did."""
     out, errors = Capture(), Capture()
     try:
         async with spawn(

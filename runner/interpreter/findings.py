@@ -1,4 +1,4 @@
-"""What is wrong with the interpreters, as findings of phase ``interpreter``."""
+"""Findings of the phase ``interpreter``."""
 
 import shlex
 from collections.abc import Sequence

@@ -44,7 +44,7 @@ class Preparation:
         self._bundle = bundle
         self._retries = retries
         self._made: dict[str, Made] = {}
-        """What workers have made, by their addresses."""
+        """The environments that workers have made, by the workers' addresses."""
         self._unknown: list[str] = []
         """The workers that made something, and could not say what."""
         self._silent = sending.silent

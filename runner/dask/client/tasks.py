@@ -160,7 +160,7 @@ def map_unordered(
 
 
 class _Cluster:
-    """What a client has under way on its cluster."""
+    """The studies and tasks that a client has under way on its cluster."""
 
     def __init__(self, client: Client) -> None:
         self._client = client

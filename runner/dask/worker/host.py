@@ -1,4 +1,4 @@
-"""What runs tasks in a worker process: its runner, and the calls that Dask's threads make."""
+"""Runs tasks in a worker process: its runners, and the calls that Dask's threads make."""
 
 import asyncio
 import errno
@@ -21,7 +21,7 @@ from runner.task import Task
 
 
 class Host:
-    """Of one worker. To be made on its event loop, with which it ends.
+    """The runners of one worker. It is made on the worker's event loop, and ends with it.
 
     :raises ValueError: a setting is wrong.
     :raises OSError: a folder or file that a setting names cannot be used.

@@ -1,4 +1,4 @@
-"""What runs on a worker. Dask pickles these functions by their names."""
+"""The functions that run on a worker. Dask pickles them by their names."""
 
 import asyncio
 import os
@@ -30,7 +30,7 @@ _POLL_SECONDS = 0.02
 
 
 class Survey(Struct, frozen=True):
-    """What a worker says of itself before anything runs on it.
+    """A worker's account of itself, before anything runs on it.
 
     :param machine: the same for workers that share a cache and make the same of a bundle: what one
         builds, the others have.
@@ -103,7 +103,7 @@ def run_task(bundle: str, call: Call, shared: str | None, study: Made | None) ->
 
 
 def _answered(run: Callable[[Host, str, OutputLog], Answer]) -> Answer:
-    """What a call on this worker's host gives, or the report of its failure."""
+    """Return what a call on this worker's host gives, or the report of its failure."""
     worker = get_worker()
     key = str(worker.get_current_task())
     output = OutputLog(key, worker)

@@ -30,14 +30,14 @@ _OUR_OWN = re.compile(r"/bundle_protocol/\w+\.py$|^<frozen (importlib|runpy|zipi
 
 
 class FatalError(Struct, frozen=True):
-    """What faulthandler wrote."""
+    """A fatal error as faulthandler wrote it."""
 
     exception: ExceptionInfo
     """The current thread's stack, outermost call first."""
     words_before: str
     """The text before it: where a process gives itself up, that is where it says why."""
     in_native_thread: bool = False
-    """Whether the thread that crashed runs no Python."""
+    """True if the thread that crashed runs no Python."""
     extension_modules: list[str] = []
     """Those loaded that are not the standard library's (3.10 and newer)."""
     binaries: list[tuple[str, str]] = []

@@ -59,7 +59,7 @@ def kill(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: str) -
 
 
 def _is_over_cpu_limit(ended: Exit, signal_name: str) -> bool:
-    """Whether it was killed at the hard limit on CPU time (setrlimit(2), RLIMIT_CPU)."""
+    """Tell whether it was killed at the hard limit on CPU time (setrlimit(2), RLIMIT_CPU)."""
     hard = ended.limits.cpu_seconds_hard
     reached = hard is not None and (ended.cpu_seconds or 0) >= hard * _NEAR
     return signal_name == "SIGKILL" and reached
@@ -163,7 +163,7 @@ def _killed(phase: Phase, ended: Exit, stderr: str) -> Finding:
 
 
 def _used(ended: Exit) -> str:
-    """What a limit may have been about."""
+    """Return what a limit may have been about."""
     facts = [f"ran for {ended.lifetime_seconds:,.1f} s"]
     if ended.cpu_seconds is not None:
         facts.append(f"used {ended.cpu_seconds:,.1f} s of CPU time")

@@ -41,7 +41,7 @@ _NUMPY_ABI = (
 
 
 def binary_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
-    """What an exception says of a compiled module, where it is a cause that is known."""
+    """Return what an exception says of a compiled module, where it is a cause that is known."""
     message = exception.message
     if exception.type in ("ImportError", "OSError"):
         if found := _VERSION.search(message):
@@ -58,7 +58,7 @@ def binary_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
 
 
 def _is_refused(exception: ExceptionInfo) -> bool:
-    """Whether it is the module's own file that "cannot be opened": Python has just found it.
+    """Tell whether it is the module's own file that "cannot be opened": Python has just found it.
 
     So glibc says that a library is for another processor, having looked no further.
     """

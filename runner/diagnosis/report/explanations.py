@@ -1,4 +1,4 @@
-"""What each code means to the one who gets it: its causes, and what to do."""
+"""Explains each code to the one who gets it: its causes, and the remedies."""
 
 from msgspec import Struct
 
@@ -7,9 +7,9 @@ from runner.diagnosis.report.codes import CODES, Code
 
 class Explanation(Struct, frozen=True):
     causes: tuple[str, ...]
-    """What brings it about, the most frequent first."""
+    """The causes, the most frequent first."""
     actions: tuple[str, ...]
-    """What to do, in the same order of likelihood."""
+    """The remedies, in the same order of likelihood."""
 
 
 def explain(code: Code) -> str:

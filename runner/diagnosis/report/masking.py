@@ -67,7 +67,7 @@ class Mask:
 
     @property
     def stand_ins(self) -> list[str]:
-        """What stands in the place of secrets, longest first."""
+        """Return what stands in the place of secrets, longest first."""
         return sorted(set(self._texts.values()), key=lambda text: (-len(text), text))
 
     def data(self, data: bytes, *, json: bool) -> bytes:
@@ -97,7 +97,7 @@ class Mask:
         return max(self._secret_begun(data), len(url[0]) if url else 0)
 
     def rest(self, data: bytes) -> bytes:
-        """What had begun, and does not go on."""
+        """Return what had begun, and does not go on."""
         begun = self._secret_begun(data)
         if begun < SHORTEST_SECRET:
             return data
@@ -138,7 +138,7 @@ def _asterisks(match: "re.Match[bytes]") -> bytes:
 
 
 def _stand_in(secret: bytes) -> str:
-    """What stands in a secret's place: told from a row of asterisks, and a number where it is."""
+    """Return a secret's stand-in: told from a row of asterisks, and a number for a number."""
     if secret.isdigit():
         return "1" + "0" * (len(secret) - 2) + "2"
     return "x" + "*" * (len(secret) - 2) + "x"

@@ -1,4 +1,4 @@
-"""What uv's failures mean: uv's words in, the finding out.
+"""Turns uv's words into a finding.
 
 Pure, so that a recording of a failure gives the same finding. The recognisers go from the cause
 that lies deepest outwards: a full disk fails a build too, and an index that is not reached makes
