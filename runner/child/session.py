@@ -416,6 +416,7 @@ async def open_session(
     """
     limit = TimeLimit(startup_timeout)
     argv = child_command(launch.python)
+    case.named = launch.env
     case.withheld = launch.withheld
     case.child = ChildInfo(
         argv=argv, cwd=str(launch.bundle), memory_limit_bytes=launch.memory_limit

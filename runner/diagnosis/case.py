@@ -82,6 +82,8 @@ class Case:
         self.installed: tuple[str, ...] = ()
         """The environment's modules and its distributions (``PyYAML-6.0.dist-info``), looked up
         once an import has failed."""
+        self.named: tuple[str, ...] = ()
+        """The variables, or patterns of them, that the bundle or its caller names for the child."""
         self.withheld: tuple[str, ...] = ()
         """The names of the worker's variables that the child does not get."""
 

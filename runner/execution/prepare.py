@@ -84,6 +84,7 @@ class Prepared(Struct, frozen=True):
         case.bundle_dependencies = self.bundle.declared_dependencies
         case.interpreter = self.interpreter
         case.environment = self.environment
+        case.named = self.launch.env
         case.withheld = self.launch.withheld
 
 

@@ -168,6 +168,7 @@ class _Replay:
         if started is None:
             return
         start = started.decode(Start)
+        self._case.named = start.launch.env
         self._case.withheld = start.launch.withheld
         self._case.child = ChildInfo(
             argv=start.argv,

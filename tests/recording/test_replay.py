@@ -240,7 +240,8 @@ def test_a_flood_of_a_child_that_hangs_replays(
 
 
 def test_uv_that_says_very_much_replays(runner: Runner, bundle: MakeBundle, tmp_path: Path) -> None:
-    source = tmp_path / "local-1"
+    folder = bundle("", "./local-1\n")
+    source = folder / "local-1"
     source.mkdir()
     (source / "pyproject.toml").write_text(
         '[project]\nname = "local"\nversion = "1"\n'
@@ -249,7 +250,7 @@ def test_uv_that_says_very_much_replays(runner: Runner, bundle: MakeBundle, tmp_
     (source / "backend.py").write_text(
         "import sys\nfor n in range(300000): print('line', n, file=sys.stderr)\n1 / 0\n"
     )
-    live = failure(runner, bundle("", f"{source}\n"))
+    live = failure(runner, folder)
     assert live.code == "dependency-build-failed"
     assert same(replayed(tmp_path / "kept")) == same(live)
 
