@@ -92,6 +92,11 @@ def test_a_library_beside_the_bundle_can_be_built_into_it(folder: Path) -> None:
         "--index-url https://index.example/../simple",
         "-r ${MORE}/requirements.txt",
         "six ; python_version < '3.13'",
+        "./" + "long" * 100,
+        "-r " + "long" * 100,
+        "six @ file:" + "long" * 2000,
+        "lib/" + " " * 20_000 + ".",
+        "six" + " " * 20_000 + "--hash",
     ],
 )
 def test_what_is_in_the_bundle_or_elsewhere_by_intent_is_read(line: str, folder: Path) -> None:
