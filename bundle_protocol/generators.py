@@ -1,21 +1,21 @@
 """The random generators that a process has one of: those of ``random``, NumPy, torch and numba.
 
-Each is seeded from the task's seed before the task, and with a seed that no task has before the
-bundle is imported, so that a task draws the same numbers in every process. One that the bundle has
-seeded itself at its import is left as that has left it, in the same state for each task. A library
-may come with a task's own imports, so its first import is waited for.
+Each is seeded from the task's seed before the task, and with a seed that hardly any task has before
+the bundle is imported, so that a task draws the same numbers in every process. One that the bundle
+has seeded itself at its import is left as that has left it, in the same state for each task. A
+library may come with a task's own imports, so its first import is waited for.
 
 A task with seed S begins with::
 
     random.seed(2**64 + S)
-    numpy.random.seed([S % 2**32, S // 2**32, 2])
-    torch.manual_seed(random.Random(3 * 2**64 + S).getrandbits(63))
+    numpy.random.seed(mixed(S, 2))
+    torch.manual_seed(mixed(S, 3))
 
-and in code that numba has compiled, the generators of ``random`` and ``numpy.random`` begin in the
-states of ``random.Random(4 * 2**64 + S)`` and ``random.Random(5 * 2**64 + S)``.
-
-The numbers 1 to 5 keep these apart from each other, and from the generators that a bundle makes
-of the seed itself: Python and NumPy fill the same Mersenne Twister from the same words.
+where ``mixed(S, n)`` is ``(S + S // 2**32 * 2654435761 + n * 1640531527) % 2**32``. In what numba
+has compiled, ``random`` begins with ``mixed(S, 4)`` and ``numpy.random`` with ``mixed(S, 5)``. So
+seeds below 2**32 all have numbers of their own, apart from each other's and from those of the
+generators that a bundle makes of the seed itself. For more than 32 bits NumPy would have to make an
+array, which takes a tenth of a fork.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class Generators:
         for one in self._seeded_by_task:
             one.seed(seed)
         for one in self._seeded_by_bundle:
-            # NumPy takes 50 us for it, which a task in a fresh process need not pay.
+            # A process that runs its first task, as a fork does, has the state of the import.
             if self._tasks or one.reseeds_in_forks:
                 one.restore()
         self._tasks = True
@@ -220,12 +220,12 @@ class NumPyRandom(Global):
         self._set_seed = module.seed
 
     def seed(self, seed: int) -> None:
-        self._set_seed(_words(seed))
+        self._set_seed(_mixed(seed, 2))
 
     def watch(self) -> None:
         self._of_system: set[int] = set()
         # Its SeedSequence, which NumPy's import has made, is there until the bundle seeds it.
-        state = self._module.RandomState(_words(_AT_IMPORT)).get_state(legacy=False)
+        state = self._module.RandomState(_mixed(_AT_IMPORT, 2)).get_state(legacy=False)
         self._global.set_state(state)
         # Here NumPy gets the system's entropy for generators that are made without a seed.
         source = self._module.bit_generator
@@ -241,10 +241,10 @@ class NumPyRandom(Global):
     def keep(self) -> bool:
         self._module.bit_generator.randbits = self._plain_bits
         bits = self._global._bit_generator
-        if bits is self._bits:
-            seeded = bits._seed_seq is None and not self._seeded_without_seed()
-        else:
-            seeded = not self._is_of_system(bits)
+        # One that the bundle has put in its place may be of a kind that cannot be seeded.
+        seeded = bits is not self._bits or (
+            bits._seed_seq is None and not self._seeded_without_seed()
+        )
         if seeded:
             self._state = self._global.get_state(legacy=False)
         return seeded
@@ -284,7 +284,8 @@ class NumbaRandom(Global):
         self._library = module._helperlib
 
     def seed(self, seed: int) -> None:
-        self._put([self._words((4 << 64) + seed), self._words((5 << 64) + seed)])
+        for number, pointer in enumerate(self._pointers()):
+            self._library.rnd_seed(pointer, _mixed(seed, 4 + number))
 
     def watch(self) -> None:
         self.seed(_AT_IMPORT)
@@ -295,7 +296,8 @@ class NumbaRandom(Global):
         return not all(map(self._follows, self._state, self._first))
 
     def restore(self) -> None:
-        self._put(self._state)
+        for number, pointer in enumerate(self._pointers()):
+            self._library.rnd_set_state(pointer, self._state[number])
 
     def _pointers(self) -> list[int]:
         return [self._library.rnd_get_py_state_ptr(), self._library.rnd_get_np_state_ptr()]
@@ -303,22 +305,12 @@ class NumbaRandom(Global):
     def _get(self) -> list[Any]:
         return [self._library.rnd_get_state(pointer) for pointer in self._pointers()]
 
-    def _put(self, states: list[Any]) -> None:
-        for number, pointer in enumerate(self._pointers()):
-            self._library.rnd_set_state(pointer, states[number])
-
-    def _words(self, seed: int) -> tuple[int, list[int]]:
-        from _random import Random
-
-        *words, place = Random(seed).getstate()
-        return place, words
-
     def _follows(self, state: Any, first: Any) -> bool:
         """Whether a state is one that comes after the first by drawing, and not by seeding.
 
         Only the words tell it, of which each 624 numbers that are drawn make new ones.
         """
-        from _random import Random
+        from _random import Random  # The base of random.Random, which a bundle may hide.
 
         drawn, wanted = Random(), Random()
         wanted.setstate((*state[1], 0))
@@ -335,10 +327,7 @@ class TorchRandom(Global):
         self._manual_seed, self._initial_seed = module.manual_seed, module.initial_seed
 
     def seed(self, seed: int) -> None:
-        from _random import Random  # The base of random.Random, which a bundle may hide.
-
-        # Of a seed, torch's own generator takes 32 bits.
-        self._manual_seed(Random((3 << 64) + seed).getrandbits(63))
+        self._manual_seed(_mixed(seed, 3))
 
     def watch(self) -> None:
         self.seed(_AT_IMPORT)
@@ -361,19 +350,15 @@ _KINDS: dict[str, type[Global]] = {
     "numba": NumbaRandom,
 }
 
-_AT_IMPORT = 1 << 96
+_AT_IMPORT = 0xD1B54A32D192ED03
 
 _BLOCK_BITS = 624 * 32
 _MOST_BLOCKS = 4000
 """So many take 10 ms, and are 2.5 million numbers."""
 
 
-def _words(seed: int) -> list[int]:
-    left, words = (2 << 64) + seed, []
-    while left:
-        words.append(left & 0xFFFFFFFF)
-        left >>= 32
-    return words
+def _mixed(seed: int, number: int) -> int:
+    return (seed + (seed >> 32) * 2654435761 + number * 1640531527) & 0xFFFFFFFF
 
 
 def _own_modules(folder: str, wire: str) -> Iterator[ModuleType]:
