@@ -6,6 +6,7 @@ from runner.environment.build import (
     environment,
     environment_path,
     forget_bytecode,
+    is_written_to,
     lock_to,
 )
 from runner.environment.cache_key import Base, Pins, Source
@@ -24,5 +25,6 @@ __all__ = [
     "find_uv",
     "forget_bytecode",
     "installed_modules",
+    "is_written_to",
     "lock_to",
 ]

@@ -34,6 +34,7 @@ from runner.environment.cache_key import (
     may_be_built,
 )
 from runner.environment.ensure import STAGED, built_once
+from runner.environment.file_states import files_changed
 from runner.environment.healing import heal, look_after_others, look_after_use
 from runner.environment.integrity import (
     content_digest,
@@ -273,6 +274,16 @@ async def discard_damaged(built: Environment, case: Case, uv: Path) -> bool:
     # What a bundle has added to its own is its own.
     own = await heal(built.own, built.cache, case.journal, uv, but_added=True)
     return shared or own
+
+
+async def is_written_to(built: Environment, case: Case, uv: Path) -> bool:
+    """Whether a bundle has written to the files that others share; then it will be built again."""
+    try:
+        if await anyio.to_thread.run_sync(files_changed, built.path):
+            return await heal(built.path, built.cache, case.journal, uv)
+    except OSError as error:  # it is gone: who comes next builds it
+        _log.info("%s was not looked at: %s", built.path, error)
+    return False
 
 
 async def forget_bytecode(built: Environment, case: Case) -> bool:

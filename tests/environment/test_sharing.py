@@ -195,6 +195,18 @@ def test_what_one_at_work_has_written_reaches_none_who_comes_later(runs: Runs) -
     assert (runs(reader), runs.notes) == ("1.0", "")
 
 
+def test_what_a_task_has_written_reaches_no_later_child_of_the_same_runner(runs: Runs) -> None:
+    bundle = runs.bundle("bundle", "foo")
+    with Runner(cache=runs.cache, isolation="fresh", on_event=runs.events.append) as runner:
+        for code, said in (
+            (VERSION, b"1.0"),
+            (QUIETLY.format(text=WRITES["the same size"]), b"written"),
+            (VERSION, b"1.0"),
+        ):
+            assert runner.execute(bundle, params={"code": code})["said"] == said
+    assert "is damaged: foo.py changed" in runs.notes
+
+
 def test_a_killed_worker_that_has_written_nothing_costs_one_look(runs: Runs) -> None:
     bundle = runs.bundle("bundle", "foo")
     assert runs(bundle) == "1.0"
