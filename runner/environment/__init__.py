@@ -11,6 +11,7 @@ from runner.environment.build import (
 )
 from runner.environment.cache_key import Base, Pins, Source
 from runner.environment.installed import installed_modules
+from runner.environment.libraries import libraries_like, library_folders
 from runner.environment.uv_run import Uv, find_uv
 
 __all__ = [
@@ -26,5 +27,7 @@ __all__ = [
     "forget_bytecode",
     "installed_modules",
     "is_written_to",
+    "libraries_like",
+    "library_folders",
     "lock_to",
 ]
