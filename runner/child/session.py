@@ -308,7 +308,7 @@ class Session:
             await self._look_up(self._case, error.data.exception)
 
     async def _look_up(self, case: Case, exception: ExceptionInfo) -> None:
-        """What the disk says of an import that has failed, in a thread: it may be a slow one."""
+        """Ask the disk about an import that has failed, in a thread: it may be a slow one."""
         in_thread = anyio.to_thread.run_sync
         environment = case.environment
         if concerns_imports(exception) and environment is not None and environment.path is not None:

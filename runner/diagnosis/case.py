@@ -83,8 +83,8 @@ class Case:
         """The environment's modules and its distributions (``PyYAML-6.0.dist-info``), looked up
         once an import has failed."""
         self.libraries: tuple[str, ...] = ()
-        """What the worker's library paths have of a shared library that was not found, in whatever
-        version."""
+        """Files on the worker's library paths that are, in whatever version, a shared library that
+        was not found."""
         self.withheld: tuple[str, ...] = ()
         """The names of the worker's variables that the child does not get."""
 

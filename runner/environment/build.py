@@ -277,7 +277,7 @@ async def discard_damaged(built: Environment, case: Case, uv: Path) -> bool:
 
 
 async def is_written_to(built: Environment, case: Case, uv: Path) -> bool:
-    """Whether a bundle has written to the files that others share; then it will be built again."""
+    """Look whether a bundle has written to the files that others share; then it is discarded."""
     try:
         if await anyio.to_thread.run_sync(files_changed, built.path):
             return await heal(built.path, built.cache, case.journal, uv)

@@ -1,5 +1,5 @@
-"""What is done about a venv that is not what was built: it is built again, and so is what shares
-the files that were written to.
+"""A venv that is not what was built is built again, and so is each that shares the files that were
+written to.
 
 uv links files from its cache: whoever writes to one in place writes to it in the cache, and in each
 venv that it was linked into, also in those that are made meanwhile.
@@ -53,7 +53,7 @@ async def heal(
 
 
 def damaged(venv: Path, manifest: Manifest) -> Damage:
-    """What is no longer as it was built; where that is nothing, what is there is from now on."""
+    """Find what is no longer as it was built; where that is nothing, note its states."""
     states = look(venv)  # before: what is written meanwhile is not taken for what was compared
     found = damage(venv, manifest.packages, manifest.as_built)
     if not found and manifest.dependencies is None:

@@ -57,7 +57,7 @@ def uses(cache: Path) -> list[Path]:
 
 
 def is_abandoned(mark: Path, held: ExitStack) -> bool:
-    """Whether a mark is of one who was killed; then nobody else finds so until ``held`` is closed.
+    """Find whether a mark is of one who was killed; nobody else finds so until ``held`` is closed.
 
     :raises OSError: it may not be looked at, or its file system has no locks.
     """

@@ -308,7 +308,7 @@ class Pool:
             return group
 
     async def _is_written_to(self, case: Case, group: Group) -> bool:
-        """Whether tasks have written to the environment, in which a child may now be started."""
+        """Look whether tasks have written to the environment, before a child is started in it."""
         began = time.monotonic()
         if began < group.next_look:
             return False

@@ -216,7 +216,7 @@ async def prepared(
 
 
 async def was_written_to(case: Case, ready: Prepared) -> bool:
-    """Whether tasks have written to the environment's files; then it is discarded."""
+    """Look whether tasks have written to the environment's files; then it is discarded."""
     return ready.built is not None and await is_written_to(ready.built, case, find_uv())
 
 
