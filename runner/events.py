@@ -57,6 +57,7 @@ class Origin(str, Enum):
     UV_STDERR = "uv.stderr"
     UV_EXIT = "uv.exit"
     INSTALLED = "installed"
+    LIBRARIES = "libraries"
     CHILD_START = "child.start"
     CHILD_WIRE = "child.wire"
     CHILD_STDOUT = "child.stdout"

@@ -73,7 +73,7 @@ def hash_seed(environ: Mapping[str, str]) -> str:
 
 def withheld(environ: Mapping[str, str], named: Collection[str]) -> tuple[str, ...]:
     """The names of the worker's variables that :func:`child_environ` leaves out, sorted."""
-    return tuple(sorted(name for name in environ if not passes(name, named)))
+    return tuple(sorted(environ.keys() - child_environ(environ, Path(), named).keys()))
 
 
 @asynccontextmanager

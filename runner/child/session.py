@@ -20,8 +20,9 @@ from runner.child.messages import Executed, Message, Response
 from runner.child.state import BadOutput, Dialogue, Launch, NotStarted, OverMemory, Start, TimedOut
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure
-from runner.diagnosis.report.model import ChildInfo
-from runner.environment import installed_modules
+from runner.diagnosis.child_raised import concerns_imports, missing_library
+from runner.diagnosis.report.model import ChildInfo, ExceptionInfo
+from runner.environment import installed_modules, libraries_like, library_folders
 from runner.events import Origin, Phase, Stream
 from runner.process.memory_cgroup import MemoryGroup, memory_group
 from runner.process.memory_polling import watch_memory
@@ -70,7 +71,9 @@ class Session:
         bulk: Bulk,
         wake: tuple[int, int],
         group: MemoryGroup | None,
+        *,
         threads: int | None,
+        library_folders: tuple[str, ...],
     ) -> None:
         self._case = case
         self._memory_limit = launch.memory_limit
@@ -78,6 +81,7 @@ class Session:
         self._bulk = bulk
         self.threads = threads
         """How many threads numerical libraries start in it, by its variables."""
+        self._library_folders = library_folders
         self._wake = wake
         self._broken = False
         # Of two in the event loop, one is a call whose thread was interrupted: it ends soon.
@@ -300,17 +304,19 @@ class Session:
             raise self.dialogue.task_died(ended, fork.pid)
         if killed:  # a subprocess, and the task says that it has failed
             raise self.dialogue.subprocess_killed()
-        environment = self._case.environment
-        if (
-            self.dialogue.concerns_imports(response)
-            and environment is not None
-            and environment.path is not None
-        ):
-            # In a thread: site-packages may have many thousand files, on a slow disk.
-            self._case.installed = await anyio.to_thread.run_sync(
-                installed_modules, Path(environment.path)
-            )
-            self._case.journal.fact(Origin.INSTALLED, self._case.installed)
+        if error.data is not None and error.data.exception is not None:
+            await self._look_up(self._case, error.data.exception)
+
+    async def _look_up(self, case: Case, exception: ExceptionInfo) -> None:
+        """Ask the disk about an import that has failed, in a thread: it may be a slow one."""
+        in_thread = anyio.to_thread.run_sync
+        environment = case.environment
+        if concerns_imports(exception) and environment is not None and environment.path is not None:
+            case.installed = await in_thread(installed_modules, Path(environment.path))
+            case.journal.fact(Origin.INSTALLED, case.installed)
+        if library := missing_library(exception):
+            case.libraries = await in_thread(libraries_like, library, self._library_folders)
+            case.journal.fact(Origin.LIBRARIES, case.libraries)
 
     def _read(self) -> None:
         """Take what is on the wire, and that the process has ended after all that it wrote."""
@@ -438,7 +444,11 @@ async def open_session(
                     memory_group(launch.memory_limit, whole=not fork)
                 )
                 variables = child_environ(environ, launch.python, launch.env)
-                session = Session(case, launch, bulk, wake, group, thread_count(variables))
+                session = Session(
+                    *(case, launch, bulk, wake, group),
+                    threads=thread_count(variables),
+                    library_folders=library_folders(environ),
+                )
                 process = await stack.enter_async_context(
                     spawn(
                         [*argv, *bulk.options],

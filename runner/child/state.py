@@ -33,7 +33,7 @@ from runner.child.messages import (
 )
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure, Finding
-from runner.diagnosis.child_raised import concerns_imports, exit_finding
+from runner.diagnosis.child_raised import exit_finding
 from runner.diagnosis.deaths import child_deaths
 from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.report.model import ChildInfo
@@ -339,12 +339,6 @@ class Dialogue:
 
     def shutdown(self) -> bytes:
         return self._connection.shutdown()
-
-    def concerns_imports(self, response: Message) -> bool:
-        """Whether an answer is an error that what is installed may explain."""
-        error = response.error if isinstance(response, Response) else None
-        exception = None if error is None or error.data is None else error.data.exception
-        return exception is not None and concerns_imports(exception)
 
     def settle(self) -> None:
         """Write down what is known of the child by now."""

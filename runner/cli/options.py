@@ -93,7 +93,7 @@ def run() -> Parser:
 
 
 def variables() -> Parser:
-    """What the bundle's code finds in its environment variables."""
+    """Environment variables for the bundle's code."""
     parser = Parser(add_help=False)
     parser.add_argument(
         "--env",

@@ -84,6 +84,9 @@ class Case:
         once an import has failed."""
         self.named: tuple[str, ...] = ()
         """The variables, or patterns of them, that the bundle or its caller names for the child."""
+        self.libraries: tuple[str, ...] = ()
+        """Files on the worker's library paths that are, in whatever version, a shared library that
+        was not found."""
         self.withheld: tuple[str, ...] = ()
         """The names of the worker's variables that the child does not get."""
 

@@ -120,6 +120,15 @@ def concerns_bytecode(exception: ExceptionInfo) -> bool:
     return any("marshal data" in link.message for link in chain(exception))
 
 
+def missing_library(exception: ExceptionInfo) -> str | None:
+    """The shared library that the loader has not found, by its name."""
+    for link in chain(exception):
+        path, found, _ = link.message.partition(": cannot open shared object file")
+        if found:
+            return path.rpartition(": ")[2].rpartition("/")[2] or None
+    return None
+
+
 def _root_cause(
     case: Case, phase: Phase, exception: ExceptionInfo
 ) -> tuple[Finding, ExceptionInfo] | None:

@@ -122,6 +122,8 @@ class Group:
         self.children = 0
         self.looked_at = -math.inf
         """When its environment was last looked at for damage, on the monotonic clock."""
+        self.next_look = -math.inf
+        """When it is to be looked at for what tasks have written, likewise."""
         self.stale = False
         """Whether its bundle has changed since."""
 

@@ -24,7 +24,7 @@ from runner.child.session import open_session
 from runner.diagnosis.case import Case, Failure
 from runner.execution.bundle_watch import Stamp, has_changed
 from runner.execution.lease import Child, Group, Held, Loan
-from runner.execution.prepare import choose, prepared, read, was_damaged
+from runner.execution.prepare import choose, prepared, read, was_damaged, was_written_to
 from runner.process.processors import with_thread_counts
 from runner.settings import Isolation, Settings
 
@@ -34,6 +34,9 @@ _T = TypeVar("_T")
 IDLE_SECONDS = 60.0
 """How long a child is kept that nobody uses."""
 
+
+LOOK_SHARE = 50
+"""How many times as long as a look at an environment's files takes it is not looked at again."""
 
 LOOK_SECONDS = 60.0
 """How often an environment is looked at for damage, while tasks fail in it."""
@@ -285,8 +288,11 @@ class Pool:
         async with self._preparing.setdefault(path, anyio.Lock()):
             group = self._groups.get(path)
             if group is not None and not await has_changed(group.stamp):
-                group.held.value.describe(case)
-                return group
+                if not await self._is_written_to(case, group):
+                    group.held.value.describe(case)
+                    return group
+                self._retire(path, group)
+                group = None
             stamp = await anyio.to_thread.run_sync(Stamp, Path(path), abandon_on_cancel=True)
             bundle = await read(case, self._settings, Path(path))
             if group is not None:
@@ -300,6 +306,17 @@ class Pool:
             held = await self._hold(prepared(case, self._settings, bundle, interpreter))
             group = self._groups[path] = Group(held, stamp)
             return group
+
+    async def _is_written_to(self, case: Case, group: Group) -> bool:
+        """Look whether tasks have written to the environment, before a child is started in it."""
+        began = time.monotonic()
+        if began < group.next_look:
+            return False
+        written = await was_written_to(case, group.held.value)
+        # Seldom enough that it takes little of the time.
+        ended = time.monotonic()
+        group.next_look = ended + LOOK_SHARE * (ended - began)
+        return written
 
     def _retire(self, path: str, group: Group) -> None:
         with self._lock:

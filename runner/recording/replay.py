@@ -101,6 +101,8 @@ class _Replay:
         self._case.bundle_dependencies = bundle.dependencies
         if installed := _last(self._entries, Origin.INSTALLED):
             self._case.installed = installed.decode(tuple[str, ...])
+        if libraries := _last(self._entries, Origin.LIBRARIES):
+            self._case.libraries = libraries.decode(tuple[str, ...])
         try:
             self._choose(bundle)
             self._build()

@@ -71,6 +71,37 @@ def test_a_replayed_report_is_the_live_one(
     assert same(replayed(tmp_path / "kept")) == same(live)
 
 
+ABOUT_THE_WORKER = {
+    "a withheld variable": (
+        "raise RuntimeError('no EPI_LICENCE')\n",
+        "The worker has EPI_LICENCE, which the child does not get.",
+    ),
+    "its own libraries": (
+        "import ctypes\nctypes.CDLL('libepigsl.so.25')\n",
+        "What the worker's library paths have is another version:",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ABOUT_THE_WORKER)
+def test_what_a_report_says_of_the_worker_replays(
+    name: str,
+    runner: Runner,
+    bundle: MakeBundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wire, said = ABOUT_THE_WORKER[name]
+    (tmp_path / "libepigsl.so.27").touch()
+    with monkeypatch.context() as patch:
+        patch.setenv("EPI_LICENCE", "1")
+        patch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+        live = failure(runner, bundle(wire))
+    assert said in live.explanation
+    (tmp_path / "libepigsl.so.27").unlink()
+    assert same(replayed(tmp_path / "kept")) == same(live)
+
+
 @pytest.mark.parametrize("name", ["load-raised", "child-crashed"])
 def test_a_check_that_fails_replays_too(
     name: str, runner: Runner, bundle: MakeBundle, tmp_path: Path
