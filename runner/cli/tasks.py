@@ -35,7 +35,7 @@ from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint, Report
 from runner.diagnosis.report.text import LineDecoder, one_line, printable
 from runner.environment.cache_folder import cache_folder
-from runner.environment.store import temporary_folder
+from runner.environment.store import own_io, temporary_folder
 from runner.events import Event, EventHandler, Note, Output, Phase, PhaseStarted, Stream
 from runner.execution.prepare import read
 from runner.execution.run_task import reported
@@ -164,10 +164,13 @@ class ManyTasks:
         self._totals = totals = Totals(plan.total, plan.skipped)
         settings = self._command.settings
         async with AsyncExitStack() as stack:
-            cache = settings.cache or cache_folder()
-            if settings.fresh_venv:
-                # One environment for all of the tasks, and not one for each.
-                cache = await stack.enter_async_context(temporary_folder(cache / "fresh", case))
+            with reported(case):
+                cache = settings.cache or cache_folder()
+                if settings.fresh_venv:
+                    # One environment for all of the tasks, and not one for each.
+                    fresh = temporary_folder(cache / "fresh", case)
+                    with own_io(cache):
+                        cache = await stack.enter_async_context(fresh)
             progress = stack.enter_context(shown_progress(totals, sys.stderr))
             if self._output is not None and _lies_in(self._command.tasks, bundle.path):
                 progress.say(

@@ -292,6 +292,12 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     explanation = "The bundle's code raised this while it " + (
         "was imported." if loading else "ran the task."
     )
+    if variable := _variable_of_the_user(leaf):
+        hints.append(Hint(title="say it where the worker is started", command=f"export {variable}"))
+        explanation += (
+            " The system's list of users does not know the one that the worker runs as; so it is in"
+            " containers that run as any user."
+        )
     if leaf.notes:
         explanation += f" It notes: {one_line(printable('; '.join(leaf.notes)), 300)}"
     return Finding(
@@ -312,6 +318,17 @@ def _missing_variable(exception: ExceptionInfo) -> str | None:
         return None
     named = re.fullmatch(r"'([A-Za-z_][A-Za-z0-9_]*)'", exception.message)
     return named and named[1]
+
+
+def _variable_of_the_user(exception: ExceptionInfo) -> str | None:
+    """What tells the name or home of a user that the system does not know."""
+    if any(
+        one.message.strip("'\"").startswith(("getpwuid(): uid not found", "No username set in"))
+        for one in chain(exception)
+    ):
+        return "USER=a-name"
+    homeless = exception.message.startswith("Could not determine home directory")
+    return "HOME=/a/folder" if homeless else None
 
 
 def chain(exception: ExceptionInfo) -> Iterator[ExceptionInfo]:

@@ -27,6 +27,7 @@ from msgspec import Struct
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
+from runner.environment.cache_folder import ELSEWHERE
 from runner.environment.integrity import unseal
 from runner.events import Phase
 
@@ -340,7 +341,7 @@ def _disk_full(cache: Path) -> Finding:
                 command="modelops-runner env prune --older-than 7d",
             ),
             Hint(title="or what uv's own cache no longer needs", command="uv cache prune"),
-            _elsewhere(),
+            ELSEWHERE,
         ],
     )
 
@@ -354,19 +355,13 @@ def _permission_denied(cache: Path, error: OSError) -> Finding:
             code=Code.PERMISSION_DENIED,
             summary=f"the cache folder {cache} cannot be written to: {reason}",
             explanation=f"Environments are built there. What was refused is {denied}.",
-            hints=[_elsewhere()],
+            hints=[ELSEWHERE],
         )
     return Finding(
         phase=Phase.ENVIRONMENT,
         code=Code.PERMISSION_DENIED,
         summary=f"{denied} cannot be read: {reason}",
         hints=[Hint(title="make it readable", command=f"chmod u+r {denied}")],
-    )
-
-
-def _elsewhere() -> Hint:
-    return Hint(
-        title="keep environments in another folder", command="export MODELOPS_CACHE_DIR=/a/folder"
     )
 
 

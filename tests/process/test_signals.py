@@ -14,7 +14,7 @@ SIGCHLD_IGNORED = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)\
 ALL_BLOCKED = "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())\n"
 ALL_IGNORED = (
     "import signal\n"
-    "for number in signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP}:\n"
+    "for number in set(signal.Signals) - {signal.SIGKILL, signal.SIGSTOP}:\n"
     "    signal.signal(number, signal.SIG_IGN)\n"
 )
 WIRE = """
@@ -26,11 +26,11 @@ def wire(entrypoint, params, seed):
     if entrypoint == "wait":
         os.kill(params["pid"], signal.SIGHUP)
         os.kill(params["pid"], signal.SIGINT)
-    ignored = [int(n) for n in signal.valid_signals() if signal.getsignal(n) == signal.SIG_IGN]
+    ignored = [n for n in signal.Signals if signal.getsignal(n) == signal.SIG_IGN]
     return {
         "status": str(subprocess.run(["false"]).returncode).encode(),
         "blocked": str(signal.pthread_sigmask(signal.SIG_BLOCK, ())).encode(),
-        "ignored": ",".join(signal.Signals(n).name for n in sorted(ignored)).encode(),
+        "ignored": ",".join(n.name for n in sorted(ignored)).encode(),
     }
 """
 LIBRARY = """

@@ -13,6 +13,7 @@ from runner.dask.environment import Wanted
 from runner.dask.worker.bundles import bundles_of
 from runner.dask.worker.calls import Calls
 from runner.dask.worker.worker_settings import WorkerSettings
+from runner.diagnosis.case import Failure
 from runner.environment.cache_folder import cache_folder
 from runner.events import EventHandler
 from runner.result import Check, Result
@@ -28,7 +29,11 @@ class Host:
     """
 
     def __init__(self, worker: Worker, settings: WorkerSettings) -> None:
-        self.cache = cache_folder() if settings.cache is None else Path(settings.cache).absolute()
+        try:
+            own = cache_folder() if settings.cache is None else Path(settings.cache).absolute()
+        except Failure as failure:
+            raise ValueError(f"{failure.finding.summary}; set MODELOPS_CACHE_DIR") from failure
+        self.cache = own
         _probe(settings, self.cache)
         self._settings, self._threads = settings, worker.state.nthreads
         self._lock = threading.Lock()

@@ -131,7 +131,7 @@ def _killed(phase: Phase, ended: Exit, stderr: str) -> Finding:
     counters = (
         "The kernel's counters show no kill for want of memory."
         if ended.oom_killed is False
-        else "Whether memory had run out is not known: the kernel does not count here."
+        else "Whether memory had run out is not known: the kernel's counters do not tell it here."
     )
     if filled and memory is not None and peak is not None:
         why = f", when it held {size_text(peak)} of the {whose}'s {size_text(memory)}"
