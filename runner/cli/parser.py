@@ -39,7 +39,8 @@ a line of the file of tasks, all of it optional:
 The whole file is read and checked before the first task runs. Each task that is
 done or has failed leaves a line of JSON: in DIR/results.jsonl with --output DIR,
 else on standard output. With --output, the same command again runs what is not
-done yet or has changed since. The exit code is 13 where a task failed."""
+done yet or has changed since; results of tasks that are not in the file stay.
+The exit code is 13 where a task failed."""
 
 
 def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> AnyCommand:
@@ -123,12 +124,20 @@ def _exec(commands: _Commands) -> None:
         help="where the outputs go, a file each; with --tasks DIR/INDEX/NAME, and a line of each"
         " task in DIR/results.jsonl",
     )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace what other tasks, or another bundle, have left in the folder of --output; a"
+        " file that no run has made stays",
+    )
     parser.set_defaults(read=_read_exec)
 
 
 def _read_exec(given: argparse.Namespace) -> Exec:
     if given.tasks is None and given.jobs is not None:
         raise ValueError("--jobs needs --tasks: a single task has one child")
+    if given.overwrite and given.output is None:
+        raise ValueError("--overwrite needs --output: it says what may be replaced there")
     alone = [given.entrypoint, given.param or None, given.params, given.seed]
     if given.tasks is not None and alone != [None] * 4:
         raise ValueError(
@@ -154,6 +163,7 @@ def _read_exec(given: argparse.Namespace) -> Exec:
         seed="0" if given.seed is None else given.seed,
         tasks=given.tasks,
         output=given.output,
+        overwrite=given.overwrite,
     )
 
 

@@ -8,8 +8,9 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from types import MappingProxyType
 from typing import IO, Any
 
 import anyio
@@ -56,6 +57,8 @@ class Plan:
     def __init__(self) -> None:
         self.total = 0
         self.skipped = 0
+        self.replaced: list[int] = []
+        """The tasks in whose place another file of tasks has others, which were done."""
         # close() closes it.
         self._left: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115
 
@@ -80,13 +83,18 @@ class Plan:
 
 
 async def plan_tasks(
-    source: str, plan: Plan, default_entrypoint: str, done: dict[int, str]
+    source: str,
+    plan: Plan,
+    default_entrypoint: str,
+    done: Mapping[int, str] = MappingProxyType({}),
+    others: Mapping[int, str] = MappingProxyType({}),
 ) -> None:
     """Read the whole file, and see that each line is a task, before any of them is run.
 
     :param source: the file's name; ``-`` for standard input, which is read to its end.
     :param plan: takes the tasks.
     :param done: the digests of the tasks that need not be run again, by their number.
+    :param others: likewise, of what was done for another file of tasks.
     :raises Failure: ``params-invalid``, with the line and the column.
     """
     name = "standard input" if source == "-" else source
@@ -98,8 +106,12 @@ async def plan_tasks(
                 if not line.strip():
                     continue
                 given = read_task(line, name, number)
-                before = done.get(plan.total)
-                if before is not None and before == given.digest(default_entrypoint):
+                index = plan.total
+                known = index in done or index in others
+                digest = given.digest(default_entrypoint) if known else None
+                if digest != others.get(index, digest):
+                    plan.replaced.append(index)
+                if digest is not None and digest == done.get(index):
                     plan.skip()
                 else:
                     plan.add(line)

@@ -309,7 +309,7 @@ def test_outputs_with_unusual_names_stay_in_the_folder(
     done = command("exec", bundle, "--json", "--output", output)
     assert done.returncode == 0, done.stderr
     outputs = json.loads(done.stdout)["outputs"]
-    assert len(list(output.iterdir())) == 5
+    assert len({path.name for path in output.iterdir()} - {".modelops-runner.json"}) == 5
     assert [p.name for p in output.parent.iterdir()] == ["results"]
     for described in outputs.values():
         assert Path(described["path"]).parent == output
@@ -323,6 +323,64 @@ def test_a_child_too_old_for_tasks_says_which_python_it_is(command: Command, bun
     assert (failed["phase"], failed["code"]) == ("handshake", "python-too-old")
     assert failed["child"]["python"]["version"].startswith("2.7.")
     assert done.returncode == 12
+
+
+def test_what_is_in_the_folder_of_outputs_is_of_this_run_or_of_no_run(
+    command: Command, bundle: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "results"
+
+    def names() -> list[str]:
+        return sorted(path.name for path in output.iterdir() if path.name[0] != ".")
+
+    (bundle / "wire.py").write_text("def wire(e, p, s):\n    return {'old': b'1', 'both': b'1'}\n")
+    assert command("exec", bundle, "--output", output).returncode == 0
+    (output / "notes.txt").write_text("a reader's own")
+    (bundle / "wire.py").write_text("def wire(e, p, s):\n    return {'new': b'2', 'both': b'2'}\n")
+    assert command("exec", bundle, "--output", output).returncode == 0
+    assert names() == ["both", "new", "notes.txt"]
+    assert (output / "both").read_bytes() == b"2"
+    # What ends before a child is started has replaced nothing.
+    assert command("exec", bundle, "--output", output, "--python", "/no/python").returncode == 10
+    assert command("exec", bundle, "--output", output, "--params", "missing").returncode == 13
+    assert names() == ["both", "new", "notes.txt"]
+    (bundle / "wire.py").write_text("def wire(e, p, s):\n    raise ValueError(s)\n")
+    assert command("exec", bundle, "--output", output).returncode == 13
+    assert names() == ["notes.txt"]
+
+
+def test_outputs_of_another_bundle_are_replaced_only_where_that_is_said(
+    command: Command, bundle: Path, tmp_path: Path
+) -> None:
+    output, other = tmp_path / "results", tmp_path / "other"
+    other.mkdir()
+    (other / "requirements.txt").write_text("")
+    (other / "wire.py").write_text("def wire(e, p, s):\n    return {'theirs': b'1'}\n")
+    assert command("exec", bundle, "--output", output).returncode == 0
+    for more in ([], ["--tasks", "/dev/null"]):
+        done = command("exec", other, "--output", output, *more)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "name another folder, or say --overwrite" in done.stderr
+        assert (output / "echo.json").exists()
+    assert command("exec", other, "--output", output, "--overwrite").returncode == 0
+    assert [path.name for path in output.iterdir() if path.name[0] != "."] == ["theirs"]
+
+
+def test_a_single_task_does_not_mix_with_a_file_of_tasks(
+    command: Command, bundle: Path, tmp_path: Path
+) -> None:
+    output, tasks = tmp_path / "results", tmp_path / "tasks.jsonl"
+    tasks.write_text("{}\n{}\n")
+    assert command("exec", bundle, "--tasks", tasks, "--output", output).returncode == 0
+    done = command("exec", bundle, "--output", output)
+    assert done.returncode == 2
+    assert "has the results of a file of tasks (2): name another folder" in done.stderr
+    assert command("exec", bundle, "--output", output, "--overwrite").returncode == 0
+    assert [path.name for path in output.iterdir() if path.name[0] != "."] == ["echo.json"]
+    assert command("exec", bundle, "--tasks", tasks, "--output", output).returncode == 2
+    more = ["--output", output, "--overwrite"]
+    assert command("exec", bundle, "--tasks", tasks, *more).returncode == 0
+    assert sorted(path.name for path in output.iterdir()) == ["0", "1", "results.jsonl"]
 
 
 @pytest.mark.parametrize("version", ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"])
