@@ -122,7 +122,8 @@ def task() -> Parser:
         action="append",
         default=[],
         type=param,
-        help="a parameter; V is JSON where it parses as JSON, else a string",
+        help="a parameter; V is JSON where it parses as JSON, else a string; what looks like a"
+        " value of Python's or YAML's is refused: true and not True, 'x=\"007\"' for a string",
     )
     parser.add_argument(
         "--params", metavar="FILE", help="parameters as a JSON object; '-' reads standard input"

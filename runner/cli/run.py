@@ -28,7 +28,7 @@ from runner.cli.commands import (
     UsageError,
 )
 from runner.cli.live import Live
-from runner.cli.params import given_task, read_seed
+from runner.cli.params import given_task, read_seed, read_values
 from runner.cli.result import (
     check_json,
     check_lines,
@@ -123,13 +123,16 @@ def _run_command(command: AnyCommand) -> int:
             if command.output is not None:
                 _prepare_output(command.output, command.bundle)
             read_seed(command.seed)
+            read_values(command.param)
             if command.tasks is not None:
                 from runner.cli.tasks import ManyTasks
 
                 return _print(*anyio.run(_run_many, command, ManyTasks(command)))
         with _recorder(command) as recorder:
             return _print(*anyio.run(_run, command, recorder))
-    except Failure as failure:  # the seed: a wrong command line, with a report all the same
+    except (
+        Failure
+    ) as failure:  # the seed, a parameter: a wrong command line, with a report all the same
         return _print(2, _say_failed(command, Case().report(failure.finding), Live(sys.stderr)))
 
 

@@ -1,5 +1,6 @@
 """The file of ``--tasks``: a task a line, as JSON (JSON Lines, https://jsonlines.org)."""
 
+import codecs
 import difflib
 import errno
 import hashlib
@@ -103,6 +104,8 @@ async def plan_tasks(
             number = 0
             async for line in read_lines(descriptor):
                 number += 1
+                if number == 1:
+                    line = line.removeprefix(codecs.BOM_UTF8)
                 if not line.strip():
                     continue
                 given = read_task(line, name, number)
@@ -118,7 +121,9 @@ async def plan_tasks(
     except OSError as error:
         raise params_invalid(f"{name} cannot be read: {error.strerror}") from error
     except Failure as failure:
-        failure.finding.hints = [Hint(title=f"a line is a JSON object such as {_EXAMPLE}")]
+        # One with a command is for the whole file.
+        if not any(hint.command for hint in failure.finding.hints):
+            failure.finding.hints = [Hint(title=f"a line is a JSON object such as {_EXAMPLE}")]
         raise
     plan.begin()
 

@@ -154,6 +154,10 @@ def test_parameters_come_from_a_file_and_from_stdin_and_single_ones_win(
         ('{"a": NaN}', "NaN is not JSON"),
         ("[1, 2]", "a JSON array, not an object"),
         ("", "params.json:1:1 is not JSON"),
+        (
+            '{"a": {"b": 1},\n "c": {"a": 1, "d": "{",\n "a": 2}}',
+            "params.json:3:2: 'a' is there twice",
+        ),
         ("\udcff", "is not JSON"),
     ],
 )
@@ -169,6 +173,44 @@ def test_parameters_that_are_no_json_object_are_named(
     assert failed["hints"]
     assert done.returncode == 13
     assert failed["environment"] is None, "nothing is built for it"
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("False", "a=false"),
+        ("None", "a=null"),
+        ("007", "a=7"),
+        ("1e400", "a is inf"),
+        ("(1, 2)", "'a=[1, 2]'"),
+    ],
+)
+def test_a_parameter_that_is_a_value_elsewhere_is_a_wrong_command_line(
+    command: Command, tmp_path: Path, value: str, written: str
+) -> None:
+    # Before anything else is looked at: there is no bundle.
+    done = command("exec", tmp_path, "--param", f"a={value}", "--json")
+    assert done.returncode == 2
+    failed = report(done)
+    assert failed["code"] == "params-invalid"
+    if value != "1e400":
+        assert f"--param a={value} is not JSON" in failed["summary"]
+        assert f"write --param {written} for the value" in failed["hints"][0]["title"]
+
+
+def test_a_file_of_parameters_may_begin_with_a_mark_and_be_in_no_other_encoding(
+    command: Command, bundle: Path, tmp_path: Path
+) -> None:
+    file, output = tmp_path / "params.json", tmp_path / "o"
+    file.write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    done = command("exec", bundle, "--params", file, "--output", output)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((output / "echo.json").read_bytes())[1] == {"a": 1}
+    for encoding, name in (("utf-16", "UTF-16"), ("utf-16-be", "UTF-16"), ("utf-32", "UTF-32")):
+        file.write_text('{"a": 1}', encoding=encoding)
+        failed = report(command("exec", bundle, "--params", file, "--json"))
+        assert failed["summary"].endswith(f"params.json is {name}, and JSON is UTF-8")
+        assert failed["hints"][0]["command"].startswith(f"iconv -f {name} -t UTF-8 /")
 
 
 @pytest.mark.parametrize("seed", ["1.5", "abc", "-1", str(2**64), ""])

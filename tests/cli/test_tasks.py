@@ -175,6 +175,20 @@ def test_a_wrong_line_is_named_before_anything_is_run(
     assert (tmp_path / "out" / "results.jsonl").read_bytes() == b""
 
 
+def test_a_file_of_tasks_may_begin_with_a_mark_and_be_in_no_other_encoding(
+    run: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "windows.jsonl"
+    file.write_bytes(b'\xef\xbb\xbf{"seed": 1}\r\n{"seed": 2}\r\n')
+    done = run(file)
+    assert done.returncode == 0, done.stderr
+    assert sorted(lines_of(done.stdout)) == [0, 1]
+    file.write_text('{"seed": 1}\n', encoding="utf-16")
+    done = run(file)
+    assert done.returncode == 2
+    assert "windows.jsonl is UTF-16" in done.stderr and "iconv -f UTF-16" in done.stderr
+
+
 def test_a_file_that_cannot_be_read_is_named(run: Run, tmp_path: Path) -> None:
     for path in (tmp_path / "none.jsonl", tmp_path):
         done = run(path)
