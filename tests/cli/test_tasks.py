@@ -184,9 +184,11 @@ def test_a_file_of_tasks_may_begin_with_a_mark_and_be_in_no_other_encoding(
     assert done.returncode == 0, done.stderr
     assert sorted(lines_of(done.stdout)) == [0, 1]
     file.write_text('{"seed": 1}\n', encoding="utf-16")
-    done = run(file)
+    done = run(file, "--json")
     assert done.returncode == 2
-    assert "windows.jsonl is UTF-16" in done.stderr and "iconv -f UTF-16" in done.stderr
+    report = json.loads(done.stdout)["report"]
+    assert report["summary"].endswith("windows.jsonl is UTF-16, and JSON is UTF-8")
+    assert report["hints"][0]["command"].startswith("iconv -f UTF-16 -t UTF-8 ")
 
 
 def test_a_file_that_cannot_be_read_is_named(run: Run, tmp_path: Path) -> None:
