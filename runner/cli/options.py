@@ -133,3 +133,22 @@ def task() -> Parser:
         "--timeout", metavar="S", type=seconds, help="seconds that the task may take"
     )
     return parser
+
+
+def output() -> Parser:
+    """Where the outputs go."""
+    parser = Parser(add_help=False)
+    parser.add_argument(
+        "--output",
+        metavar="DIR",
+        type=Path,
+        help="where the outputs go, a file each; with --tasks DIR/INDEX/NAME, and a line of each"
+        " task in DIR/results.jsonl",
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace what other tasks, or another bundle, have left in the folder of --output; a"
+        " file that no run has made stays",
+    )
+    return parser

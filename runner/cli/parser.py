@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from runner.cli import options
-from runner.cli.arguments import age, code, count, size_or_none
+from runner.cli.arguments import age, code, count, flag, size_or_none
 from runner.cli.commands import (
     AnyCommand,
     Check,
@@ -83,6 +83,7 @@ def _exec(commands: _Commands) -> None:
             options.task(),
             options.run(),
             options.report(),
+            options.output(),
             options.json(),
         ],
         help="run a task, or a file of them",
@@ -116,19 +117,6 @@ def _exec(commands: _Commands) -> None:
         type=Isolation,
         help="what a task shares with those before it: 'fork' (the default) what the bundle's"
         " import has left, 'warm' the process, 'fresh' nothing; a single task is alone anyway",
-    )
-    parser.add_argument(
-        "--output",
-        metavar="DIR",
-        type=Path,
-        help="where the outputs go, a file each; with --tasks DIR/INDEX/NAME, and a line of each"
-        " task in DIR/results.jsonl",
-    )
-    parser.add_argument(
-        "--overwrite",
-        action="store_true",
-        help="replace what other tasks, or another bundle, have left in the folder of --output; a"
-        " file that no run has made stays",
     )
     parser.set_defaults(read=_read_exec)
 
@@ -391,7 +379,7 @@ def _settings(
 ) -> Settings:
     return Settings(
         python=given.python,
-        fresh_venv=given.fresh_venv or _flag(given.environ, "MODELOPS_FORCE_FRESH_VENV"),
+        fresh_venv=given.fresh_venv or flag(given.environ, "MODELOPS_FORCE_FRESH_VENV"),
         build_timeout=given.build_timeout,
         startup_timeout=given.startup_timeout,
         timeout=timeout,
@@ -403,13 +391,3 @@ def _settings(
         children=children,
         threads=threads,
     )
-
-
-def _flag(environ: Mapping[str, str], name: str) -> bool:
-    value = environ.get(name, "").strip().lower()
-    if value in ("true", "1", "yes", "on"):
-        return True
-    if value in ("", "false", "0", "no", "off"):
-        return False
-    # Not taken for false: a setting that silently does nothing has cost hours before.
-    raise ValueError(f"the environment variable {name} is {value!r}; it takes true or false")
