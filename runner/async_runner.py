@@ -27,7 +27,7 @@ from runner.process.processors import usable_processors
 from runner.recording.recorder import Recorder, record_in_free
 from runner.result import Check, Result
 from runner.settings import Isolation, Options, Settings
-from runner.task import Task, check_task
+from runner.task import Task, check_task, new_task
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -136,7 +136,7 @@ class AsyncRunner:
         :raises RunnerError: it failed; the error's report says why.
         :raises RuntimeError: the runner is closed.
         """
-        return await self._execute(bundle, Task(entrypoint, params or {}, seed, inputs or {}))
+        return await self._execute(bundle, new_task(entrypoint, params, seed, inputs))
 
     @overload
     def map(
@@ -231,7 +231,7 @@ class AsyncRunner:
             began = time.monotonic()
             case = Case(on_event or self._on_event, environ=self._variables)
             with reported(case):
-                check_task(task)
+                task = check_task(task)
                 while (result := await self._lent(case, began, bundle, task)) is None:
                     case.journal.note("the child had died before the task came to it: another one")
                 return result

@@ -26,7 +26,7 @@ from runner.execution.pool import Pool
 from runner.execution.run_task import raise_reported
 from runner.result import Check, Result
 from runner.settings import Options
-from runner.task import Task, check_task
+from runner.task import Task, check_is_task, check_task, new_task
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -127,7 +127,7 @@ class Runner:
         inputs: Mapping[str, Any] | None = None,
     ) -> Result:
         """As :meth:`AsyncRunner.execute`. KeyboardInterrupt ends the task before it goes on."""
-        return self._execute(bundle, Task(entrypoint, params or {}, seed, inputs or {}))
+        return self._execute(bundle, new_task(entrypoint, params, seed, inputs))
 
     def submit(
         self,
@@ -141,7 +141,9 @@ class Runner:
         :param on_event: called with this run's events, in place of the runner's own.
         :returns: what its result comes in; its ``cancel()`` ends the task.
         :raises RuntimeError: the runner is closed.
+        :raises TypeError: the task is none.
         """
+        check_is_task(task)
         self._started()
         return self._start_soon(partial(self._inner._execute, bundle, task, on_event))
 
@@ -273,7 +275,7 @@ class Runner:
         case = Case(self._inner._on_event, environ=self._inner._variables)
         session = child.session
         try:
-            check_task(task)
+            task = check_task(task)
             if session.process.unread():
                 # What the task before has written last is not this one's.
                 self._call_begun(session.take_unread, calls)

@@ -41,8 +41,7 @@ async def execute_task(
     """
     began = time.monotonic()
     bundle = await read(case, settings, path)
-    wanted = task().named(bundle.default_entrypoint)
-    check_task(wanted)
+    wanted = check_task(task()).named(bundle.default_entrypoint)
     interpreter = await choose(case, settings, bundle)
     async with _session(case, settings, bundle, interpreter, children) as (session, _):
         with case.journal.phase(Phase.EXECUTE):

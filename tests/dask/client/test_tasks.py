@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -132,6 +133,18 @@ def test_failures_come_in_the_results_place_where_asked_for(client: Client, bund
     tasks = [Task("raise" if seed % 2 else None, {}, seed) for seed in range(10)]
     outcomes = list(runner.dask.map(client, bundle, tasks, return_exceptions=True))
     assert [isinstance(one, RunnerError) for one in outcomes] == [False, True] * 5
+
+
+def test_what_is_no_task_is_a_type_error(client: Client, bundle: Path) -> None:
+    tasks: Any = [Task(seed=1), {"seed": 2}]
+    with pytest.raises(TypeError, match=r"a task is a runner\.Task, not a dict"):
+        list(runner.dask.map(client, bundle, tasks, return_exceptions=True))
+
+
+def test_a_seed_of_another_library_is_an_integer(client: Client, bundle: Path) -> None:
+    numpy = pytest.importorskip("numpy")
+    tasks = [Task(seed=seed) for seed in numpy.arange(3)]
+    assert [one["seed"] for one in runner.dask.map(client, bundle, tasks)] == [b"0", b"1", b"2"]
 
 
 def test_a_task_that_cannot_be_sent_is_a_failure_like_any_other(
