@@ -6,7 +6,13 @@ import os
 import time
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Iterable, Iterator, Mapping
-from contextlib import AsyncExitStack, aclosing, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    aclosing,
+    contextmanager,
+    nullcontext,
+)
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
@@ -84,7 +90,7 @@ class AsyncRunner:
     async def __aenter__(self) -> "AsyncRunner":
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._pool = Pool(self._settings, self._tasks, self._children)
-        self._tasks.start_soon(self._pool.reap)
+        self._tasks.start_soon(self._pool.look_after)
         self._alone_at_once = anyio.CapacityLimiter(self._children)
         self._open = True
         return self
@@ -215,10 +221,15 @@ class AsyncRunner:
         """:param on_event: called with this run's events, in place of the runner's own."""
         self._check_open()
         words = ["check", str(bundle), *(["--build"] if build else [])]
-        with self._recorded(words, Path(bundle), on_event) as case:
-            return await check_bundle(
-                case, self._settings, Path(bundle), build=build, children=self._children
-            )
+        room: AbstractAsyncContextManager[object] = nullcontext()
+        if build:  # which starts a child
+            room = self._alone_at_once if self._alone else self._pool.room()
+        with self._under_way():
+            async with room:
+                with self._recorded(words, Path(bundle), on_event) as case:
+                    return await check_bundle(
+                        case, self._settings, Path(bundle), build=build, children=self._children
+                    )
 
     async def _execute(
         self, bundle: str | PathLike[str], task: Task, on_event: EventHandler | None = None
@@ -241,6 +252,7 @@ class AsyncRunner:
     ) -> Result | None:
         """:returns: ``None`` where the task is to run in another child."""
         loan = Loan()
+        failed = False
         try:
             child = await self._pool.lend(loan, case, str(Path(bundle).absolute()))
             try:
@@ -255,9 +267,15 @@ class AsyncRunner:
                 await self._pool.discard_damaged(case, child.group, failure)
                 raise
             return child.result(case, began, *done)
+        except Exception:
+            failed = True
+            raise
         finally:
             with anyio.CancelScope(shield=True):
-                await self._pool.take_back(loan)
+                fault = await self._pool.take_back(loan)
+            # What has become of the task is told first. A cancelled call has nothing to tell.
+            if fault is not None and not failed:
+                raise fault
 
     async def _go_on(
         self, case: Case, child: Child, response: Response | None, spent: float

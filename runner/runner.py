@@ -1,5 +1,6 @@
 """The façade for synchronous code: ``Runner``, from any thread."""
 
+import logging
 import os
 import threading
 import time
@@ -31,6 +32,7 @@ from runner.task import Task, check_is_task, check_task, new_task
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+_log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 # A cancelled call ends its child, at worst by SIGKILL; this is how long its caller waits for that.
@@ -250,20 +252,24 @@ class Runner:
             calls.check()
         if self._portal is not None and not self._closed:
             pool, loan = self._inner._pool, Loan()
+            result = fault = None
             given_back = False
             try:
                 try:
                     child = pool.take(loan, self._path(bundle))
                     if child is not None:
                         result = self._lent(child, task, calls)
-                        if result is not None:
-                            return result
                 finally:
-                    self._give_back(pool, loan)
+                    fault = self._give_back(pool, loan)
                     given_back = True
             finally:
                 if not given_back:  # An interrupt has come just then.
                     self._give_back(pool, loan)
+            # What has become of the task, or an interrupt, is told first.
+            if fault is not None:
+                raise_reported(Case(self._inner._on_event, environ=self._inner._variables), fault)
+            if result is not None:
+                return result
         return self._call(partial(self._inner._execute, bundle, task), calls)
 
     def _lent(self, child: Child, task: Task, calls: "_Calls | None") -> Result | None:
@@ -300,15 +306,23 @@ class Runner:
                 return None
             raise_reported(case, error)
 
-    def _give_back(self, pool: Pool, loan: Loan) -> None:
+    def _give_back(self, pool: Pool, loan: Loan) -> Exception | None:
+        """:returns: what has gone wrong, which is in the log."""
         done = False
+        fault: Exception | None = None
         try:
             done = pool.put(loan)
+        except Exception as error:  # noqa: BLE001 - returned
+            _log.exception("while a child was given back")
+            fault = error
         finally:
             if not done:
                 # In the event loop, where nothing interrupts it. What comes in the way here only
                 # ends the wait for it.
-                wait([self._start_soon(partial(pool.take_back, loan))])
+                taken = self._start_soon(partial(pool.take_back, loan))
+                wait([taken])
+                fault = taken.result() or fault
+        return fault
 
     def _path(self, bundle: str | PathLike[str]) -> str:
         """Remembered where it is absolute: making a path takes longer than finding a child."""

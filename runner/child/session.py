@@ -4,7 +4,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -26,7 +26,9 @@ from runner.environment import installed_modules, libraries_like, library_folder
 from runner.events import Origin, Phase, Stream
 from runner.process.memory_cgroup import MemoryGroup, memory_group
 from runner.process.memory_polling import watch_memory
+from runner.process.memory_usage import children
 from runner.process.processors import thread_count
+from runner.process.signals import stopped
 from runner.process.supervisor import (
     KILL_SECONDS,
     PIPE_BYTES,
@@ -131,6 +133,8 @@ class Session:
     def on_end(self) -> None:
         """The process has ended, and all that it wrote to its output and error is here."""
         anyio.notify_closing(self.process.stdout)
+        if self.process.stdin is not None:  # of which another process may have the other end
+            anyio.notify_closing(self.process.stdin)
         self.direct.wake()
 
     async def keep_to_memory(self, process: Process) -> None:
@@ -243,15 +247,31 @@ class Session:
                 self.direct.forget_interrupt()
                 self._read()
                 if not await self._answered():
-                    await self.process.end(0)
+                    await self._end()
                 self.dialogue.forget_answer()
                 self._bulk.discard()
+
+    async def _end(self) -> None:
+        """Kill the child; one that the kernel does not let go of is not waited for any longer."""
+        self._broken = True
+        with anyio.move_on_after(KILL_SECONDS):
+            await self.process.end(0)
+
+    def continue_stopped(self) -> None:
+        """Let the child go on where something else than its task has stopped it.
+
+        In the event loop, while a call waits for it. A task that is under way in the child itself
+        may have stopped itself: that is for its time limit to end.
+        """
+        if (self.dialogue.forks or self.untouched) and stopped([self.process.pid]):
+            self._case.journal.note("a signal (SIGSTOP) had stopped the child; continued it")
+            self.process.send_signal(signal.SIGCONT)
 
     async def _answered(self) -> bool:
         """Whether the wire is as it is between two tasks, after all that can be done for it."""
         if self.dialogue.half_sent or self.direct.reading:
             return False
-        return not self.dialogue.waiting or (self.dialogue.forks and await self._end_fork(None))
+        return not self.dialogue.waiting or (self.dialogue.forks and await self._end_fork())
 
     async def receive(self, phase: Phase, limit: TimeLimit) -> Message:
         """The next message.
@@ -274,9 +294,9 @@ class Session:
                     with suppress(anyio.ClosedResourceError):
                         await anyio.wait_readable(self.process.stdout)
                 self._read()
-        out = TimedOut(limit.seconds)
+        out = TimedOut(limit.seconds, stopped=await anyio.to_thread.run_sync(self._task_stopped))
         self._case.journal.fact(Origin.TIMEOUT, out)
-        await self._end_hung()
+        await self._end_hung(out)
         raise self.dialogue.timed_out(phase, out)
 
     async def _send(self, request: bytes, limit: TimeLimit) -> None:
@@ -335,31 +355,40 @@ class Session:
             self._killed_by_group()
             self.dialogue.end(ended)
 
-    async def _end_hung(self) -> None:
+    def _task_stopped(self) -> bool:
+        """In a thread: looking at other processes takes a while."""
+        pid = self.process.pid
+        return stopped(children(pid) if self.dialogue.forks else [pid])
+
+    async def _end_hung(self, out: TimedOut) -> None:
         """End what does not answer, and let it say first where it stands."""
+        # A stopped process takes no signal but SIGKILL until it is continued.
+        first = [signal.SIGABRT, *([signal.SIGCONT] if out.stopped else [])]
         with anyio.CancelScope(shield=True):
             # One that has not read the request whole has not forked for it.
             forks = self.dialogue.forks and not self.dialogue.half_sent
-            if forks and await self._end_fork(signal.SIGABRT):
+            if forks and await self._end_fork(first):
                 return
-            self.process.send_signal(signal.SIGABRT)
+            for number in first:
+                self.process.send_signal(number)
             with anyio.move_on_after(STACKS_SECONDS):
                 await self.process.wait()
-            await self.process.end(0)
+            await self._end()
             self._read()
 
-    async def _end_fork(self, first: signal.Signals | None) -> bool:
+    async def _end_fork(self, first: Sequence[signal.Signals] = ()) -> bool:
         """End the process that the child forked for a task, and take the child's word for it.
 
         :param first: what it gets, to say its last words, before SIGKILL.
         """
         give_up = time.monotonic() + KILL_SECONDS
-        number, seconds = (
-            (signal.SIGKILL, AGAIN_SECONDS) if first is None else (first, STACKS_SECONDS)
-        )
+        numbers, seconds = (first, STACKS_SECONDS) if first else ([signal.SIGKILL], AGAIN_SECONDS)
+        if stopped([self.process.pid]):
+            self.process.send_signal(signal.SIGCONT)  # else it cannot say that the task has ended
         while time.monotonic() < give_up:
             # Again and again: it may not have forked yet.
-            await anyio.to_thread.run_sync(self.process.signal_forks, number)
+            for number in numbers:
+                await anyio.to_thread.run_sync(self.process.signal_forks, number)
             with anyio.move_on_after(seconds):
                 while self.usable:
                     if self.dialogue.answer() is not None:
@@ -369,7 +398,7 @@ class Session:
                         await anyio.wait_readable(self.process.stdout)
                     self._read()
                 return False
-            number, seconds = signal.SIGKILL, AGAIN_SECONDS
+            numbers, seconds = [signal.SIGKILL], AGAIN_SECONDS
         return False
 
     def request(self, task: Task) -> bytes:

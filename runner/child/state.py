@@ -91,6 +91,8 @@ class TimedOut(Struct, frozen=True):
 
     seconds: float
     wire_closed: bool = False
+    stopped: bool = False
+    """Whether a signal had stopped it by then."""
 
 
 class OverMemory(Struct, frozen=True):
@@ -335,7 +337,8 @@ class Dialogue:
         if out.wire_closed:
             return self.failure(child_failures.wire_closed(self._case, phase))
         stderr = self._text(Stream.STDERR)
-        return self.failure(child_failures.hung(self._case, phase, out.seconds, stderr))
+        hung = child_failures.hung(self._case, phase, out.seconds, stderr, stopped=out.stopped)
+        return self.failure(hung)
 
     def shutdown(self) -> bytes:
         return self._connection.shutdown()

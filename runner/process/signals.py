@@ -5,7 +5,8 @@ SIGCHLD ignored they cannot learn how their own children ended; a blocked signal
 """
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 
 # Those that have a name, as numbers: an enum takes ten times as long. Python ignores two of them
 # itself, and Popen sets these back (restore_signals).
@@ -28,6 +29,17 @@ def set_defaults() -> None:
     for number in ignored() - FROM_A_TERMINAL:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def stopped(pids: Iterable[int]) -> bool:
+    """Say whether a signal (SIGSTOP and the like) has stopped one of these processes."""
+    import psutil  # 18 ms, and not needed unless a task takes long
+
+    for pid in pids:
+        with suppress(psutil.Error):
+            if psutil.Process(pid).status() == psutil.STATUS_STOPPED:
+                return True
+    return False
 
 
 def to_set_in_program() -> Callable[[], None] | None:

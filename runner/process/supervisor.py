@@ -104,7 +104,10 @@ class Process:
             try:
                 view = view[os.write(self.stdin, view) :]
             except BlockingIOError:
-                await anyio.wait_writable(self.stdin)
+                try:
+                    await anyio.wait_writable(self.stdin)
+                except anyio.ClosedResourceError:  # it has ended
+                    break
             except BrokenPipeError:
                 break
         return not view
@@ -187,22 +190,31 @@ class Process:
                 return
 
     async def _supervise(self) -> None:
-        async with anyio.create_task_group() as pumps:
-            for descriptor, sink in self._pipes:
-                pumps.start_soon(self._pump, descriptor, sink)
-            if self._beside is not None:
-                pumps.start_soon(self._beside, self)
-            pumps.start_soon(_oom_kills.watch)
-            await self._watch_exit()
-            pumps.cancel_scope.cancel()
-        # Before it is reaped, while its pid, which is the group's number too, cannot be another's.
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self._reap()
-        self.drain()
-        self._ended.set()
-        if self._on_end is not None:
-            self._on_end()
+        try:
+            async with anyio.create_task_group() as pumps:
+                for descriptor, sink in self._pipes:
+                    pumps.start_soon(self._pump, descriptor, sink)
+                if self._beside is not None:
+                    pumps.start_soon(self._beside, self)
+                pumps.start_soon(_oom_kills.watch)
+                await self._watch_exit()
+                pumps.cancel_scope.cancel()
+            # Before it is reaped, while its pid, which is the group's number too, cannot be
+            # another's.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self._reap()
+            self.drain()
+        finally:
+            # Whatever has failed: nobody waits for its end for ever.
+            if self.exit is None:
+                with suppress(OSError):
+                    os.killpg(self.pid, signal.SIGKILL)
+                seconds = time.monotonic() - self._started
+                self.exit = Exit(None, None, None, None, None, seconds)
+            self._ended.set()
+            if self._on_end is not None:
+                self._on_end()
 
     async def _watch_exit(self) -> None:
         """Wait for the exit without reaping, so that the pid cannot become another's meanwhile."""
