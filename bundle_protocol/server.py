@@ -142,7 +142,8 @@ class Session:
         return self._forker if self._forker is not None and self._forker.forked else None
 
     def let_go(self) -> None:
-        """Leaves what the bundle has made to Python's end."""
+        """Leaves what the bundle has made to Python's end, which does not reach what is held."""
+        self._function = None
         if self._forker is not None:
             self._forker.let_go()
             self._forker = None
