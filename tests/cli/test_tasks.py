@@ -487,7 +487,8 @@ def test_what_ran_on_another_python_is_run_again(run: Run, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".", "..", "a/../../b", "\u6f22" * 200, "x" * 300, ".modelops-runner.json"]
+    "name",
+    ["", ".", "..", "a/../../b", "\u6f22" * 200, "x" * 300, ".modelops-runner.json"],
 )
 def test_an_output_may_be_called_anything(
     run: Run, bundle: Path, tmp_path: Path, name: str
