@@ -210,6 +210,7 @@ class Process:
             if self.exit is None:
                 with suppress(OSError):
                     os.killpg(self.pid, signal.SIGKILL)
+                self._popen.poll()  # reaps it, where it has ended by now; else Popen does it later
                 seconds = time.monotonic() - self._started
                 self.exit = Exit(None, None, None, None, None, seconds)
             self._ended.set()
