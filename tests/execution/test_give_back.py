@@ -228,12 +228,19 @@ def test_a_supervision_that_fails_lets_nobody_wait(
     def failing(self: Process) -> None:
         raise RuntimeError("injected")
 
-    with Runner(cache=cache, isolation=isolation, children=1) as runner:
+    here = threading.Event()
+
+    def handler(event: Event) -> None:
+        if isinstance(event, Output) and event.data.startswith(b"here"):
+            here.set()
+
+    with Runner(cache=cache, isolation=isolation, children=1, on_event=handler) as runner:
         pid = runner.execute(bundle, "seeded").child.pid
         assert pid is not None
         with monkeypatch.context() as patch:
             patch.setattr(Process, "_reap", failing)
             call = runner.submit(bundle, Task("slow"))
+            assert here.wait(20)
             for process in (psutil.Process(pid), *psutil.Process(pid).children()):
                 process.kill()
             with pytest.raises(RunnerError):
