@@ -20,7 +20,7 @@ from runner.diagnosis.report.text import printable
 from runner.result import Result
 
 _MANIFEST = f"{RESERVED}.json"
-"""Beside the outputs of a single task: what is there of whom."""
+"""Beside the outputs of a single task: which they are."""
 
 
 class Study(Struct, frozen=True, omit_defaults=True):
@@ -59,13 +59,8 @@ class Study(Struct, frozen=True, omit_defaults=True):
 
 
 class Manifest(Struct, frozen=True):
-    """What a single task has left beside its outputs, to know them again.
+    """The names of a single task's outputs, beside which it is left to know them again."""
 
-    :param digest: of the bundle.
-    """
-
-    study: Study
-    digest: str | None
     outputs: tuple[str, ...]
 
 

@@ -130,9 +130,8 @@ def _run_command(command: AnyCommand) -> int:
                 return _print(*anyio.run(_run_many, command, ManyTasks(command)))
         with _recorder(command) as recorder:
             return _print(*anyio.run(_run, command, recorder))
-    except (
-        Failure
-    ) as failure:  # the seed, a parameter: a wrong command line, with a report all the same
+    except Failure as failure:
+        # The seed, a parameter: a wrong command line, with a report all the same.
         return _print(2, _say_failed(command, Case().report(failure.finding), Live(sys.stderr)))
 
 
@@ -216,7 +215,7 @@ async def _outcome(
     command: Exec | Check, case: Case, live: Live, recorder: Recorder | None
 ) -> tuple[int, str]:
     try:
-        kept = await _kept_outputs(command) if isinstance(command, Exec) else None
+        kept = _kept_outputs(command) if isinstance(command, Exec) else None
         with reported(case):
             if isinstance(command, Check):
                 text = await _check(command, case)
@@ -264,18 +263,13 @@ async def _check(command: Check, case: Case) -> str:
     return check_lines(checked, verbose=command.verbose)
 
 
-async def _kept_outputs(command: Exec) -> "SingleOutputs | None":
-    """Where the outputs of a single task go, with ``--output``.
-
-    :raises UsageError: what is there is not to be replaced.
-    """
+def _kept_outputs(command: Exec) -> "SingleOutputs | None":
+    """Where the outputs of a single task go, with ``--output``."""
     if command.output is None:
         return None
     from runner.cli.single_outputs import SingleOutputs
 
-    kept = SingleOutputs(command.output, overwrite=command.overwrite)
-    await kept.check(command.bundle)
-    return kept
+    return SingleOutputs(command.output, overwrite=command.overwrite)
 
 
 async def _execute(command: Exec, case: Case, live: Live, kept: "SingleOutputs | None") -> str:

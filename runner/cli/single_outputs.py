@@ -3,22 +3,18 @@
 from functools import partial
 from pathlib import Path
 
-from anyio import to_thread
-
-from runner.bundle import read_bundle
 from runner.cli.outputs_folder import (
     Manifest,
-    Study,
     read_manifest,
-    refused,
     remove_single,
     write_manifest,
     write_outputs,
 )
-from runner.cli.result import RESERVED, OutputFile
-from runner.cli.result_lines import remove_results, results_in
-from runner.diagnosis.case import Failure
+from runner.cli.result import RESERVED, OutputFile, file_name
+from runner.cli.result_lines import FILE, remove_results, results_in
+from runner.diagnosis.case import Failure, Finding
 from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Hint
 from runner.events import Phase
 from runner.result import Result
 
@@ -26,46 +22,31 @@ _CHILD_PHASES = (Phase.SPAWN, Phase.HANDSHAKE, Phase.LOAD, Phase.EXECUTE, Phase.
 
 
 class SingleOutputs:
-    """Keeps a task's outputs in place of those of the task before.
+    """Keeps a task's outputs in place of those of the single task before, whatever its bundle.
 
-    :param overwrite: whether what another study has left may be replaced.
+    Whatever else is in the folder stays: a reader's own files, the results of a file of tasks.
+
+    :param overwrite: the results of a file of tasks go.
     """
 
     def __init__(self, folder: Path, *, overwrite: bool) -> None:
         self._folder = folder
         self._overwrite = overwrite
 
-    async def check(self, bundle: Path) -> None:
-        """:raises UsageError: what is there is not this bundle's, or of a file of tasks."""
-        if self._overwrite:
-            return
-        if count := results_in(self._folder):
-            raise refused(self._folder, f"the results of a file of tasks ({count})")
-        manifest = read_manifest(self._folder)
-        if manifest is None:
-            return
-        try:
-            info = (await to_thread.run_sync(read_bundle, bundle)).info()
-        except Failure:
-            return  # the run itself says it
-        study = Study.of(info)
-        if not study.is_same(info.digest, manifest.study, manifest.digest):
-            raise refused(self._folder, f"the outputs of {manifest.study}, not of {study}")
-
     def write(self, result: Result) -> dict[str, OutputFile]:
         """Write a task's outputs.
 
+        :raises Failure: one would take the place of the results of a file of tasks.
         :raises OSError: they could not be written; then what was there is still there.
         """
+        if not self._overwrite and (count := results_in(self._folder)):
+            for name in result:
+                if (file := file_name(name)) == FILE or file.isdigit():
+                    raise Failure(_in_the_way(name, self._folder, count))
         before = read_manifest(self._folder)
         left = () if before is None else before.outputs
-        manifest = Manifest(Study.of(result.bundle), result.bundle.digest, tuple(result))
         # A run that is killed in between leaves nothing that is not listed.
-        both = Manifest(
-            manifest.study,
-            manifest.digest,
-            (*result, *(name for name in left if name not in result)),
-        )
+        both = Manifest((*result, *(name for name in left if name not in result)))
         described = write_outputs(
             result,
             self._folder,
@@ -73,7 +54,7 @@ class SingleOutputs:
             left,
             partial(write_manifest, self._folder, both),
         )
-        write_manifest(self._folder, manifest)
+        write_manifest(self._folder, Manifest(tuple(result)))
         if self._overwrite:
             remove_results(self._folder)
         return described
@@ -86,3 +67,16 @@ class SingleOutputs:
         finding = failure.finding
         if finding.phase in _CHILD_PHASES and finding.code is not Code.PARAMS_INVALID:
             remove_single(self._folder)
+
+
+def _in_the_way(name: str, folder: Path, count: int) -> Finding:
+    return Finding(
+        phase=Phase.EXECUTE,
+        code=Code.RESULT_INVALID,
+        summary=f"the output {name!r} would take the place of results of tasks in {folder}",
+        explanation=f"The folder has the results of a file of tasks ({count}).",
+        hints=[
+            Hint(title="name another folder for --output"),
+            Hint(title="or add --overwrite: the results of the file of tasks go then"),
+        ],
+    )

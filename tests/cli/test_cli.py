@@ -391,7 +391,7 @@ def test_what_is_in_the_folder_of_outputs_is_of_this_run_or_of_no_run(
     assert names() == ["notes.txt"]
 
 
-def test_outputs_of_another_bundle_are_replaced_only_where_that_is_said(
+def test_outputs_of_another_bundles_task_are_replaced_and_all_else_stays(
     command: Command, bundle: Path, tmp_path: Path
 ) -> None:
     output, other = tmp_path / "results", tmp_path / "other"
@@ -399,29 +399,34 @@ def test_outputs_of_another_bundle_are_replaced_only_where_that_is_said(
     (other / "requirements.txt").write_text("")
     (other / "wire.py").write_text("def wire(e, p, s):\n    return {'theirs': b'1'}\n")
     assert command("exec", bundle, "--output", output).returncode == 0
-    for more in ([], ["--tasks", "/dev/null"]):
-        done = command("exec", other, "--output", output, *more)
-        assert (done.returncode, done.stdout) == (2, "")
-        assert "name another folder, or say --overwrite" in done.stderr
-        assert (output / "echo.json").exists()
-    assert command("exec", other, "--output", output, "--overwrite").returncode == 0
-    assert [path.name for path in output.iterdir() if path.name[0] != "."] == ["theirs"]
+    (output / "notes.txt").write_text("a reader's own")
+    done = command("exec", other, "--output", output, "--tasks", "/dev/null")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "name another folder, or say --overwrite" in done.stderr
+    assert (output / "echo.json").exists()
+    assert command("exec", other, "--output", output).returncode == 0
+    names = {path.name for path in output.iterdir() if path.name[0] != "."}
+    assert names == {"theirs", "notes.txt"}
 
 
-def test_a_single_task_does_not_mix_with_a_file_of_tasks(
+def test_a_single_task_leaves_the_results_of_a_file_of_tasks_as_they_are(
     command: Command, bundle: Path, tmp_path: Path
 ) -> None:
     output, tasks = tmp_path / "results", tmp_path / "tasks.jsonl"
     tasks.write_text("{}\n{}\n")
-    assert command("exec", bundle, "--tasks", tasks, "--output", output).returncode == 0
+    many = ("exec", bundle, "--tasks", tasks, "--output", output)
+    assert command(*many).returncode == 0
+    assert command("exec", bundle, "--output", output).returncode == 0
+    names = sorted(path.name for path in output.iterdir() if path.name[0] != ".")
+    assert names == ["0", "1", "echo.json", "results.jsonl"]
+    lines = (output / "results.jsonl").read_text()
+    (bundle / "wire.py").write_text("def wire(e, p, s):\n    return {'results.jsonl': b''}\n")
     done = command("exec", bundle, "--output", output)
-    assert done.returncode == 2
-    assert "has the results of a file of tasks (2): name another folder" in done.stderr
-    assert command("exec", bundle, "--output", output, "--overwrite").returncode == 0
-    assert [path.name for path in output.iterdir() if path.name[0] != "."] == ["echo.json"]
-    assert command("exec", bundle, "--tasks", tasks, "--output", output).returncode == 2
-    more = ["--output", output, "--overwrite"]
-    assert command("exec", bundle, "--tasks", tasks, *more).returncode == 0
+    assert done.returncode == 13
+    assert "'results.jsonl' would take the place of results" in " ".join(done.stderr.split())
+    assert (output / "results.jsonl").read_text() == lines
+    assert command(*many).returncode == 2
+    assert command(*many, "--overwrite").returncode == 0
     assert sorted(path.name for path in output.iterdir()) == ["0", "1", "results.jsonl"]
 
 
