@@ -32,6 +32,7 @@ from bundle_protocol.outputs import encode_outputs
 from bundle_protocol.peak_memory import PeakMemory
 from bundle_protocol.standard import standard_library
 from bundle_protocol.wire import Wire, WireClosed
+from bundle_protocol.working_folder import WorkingFolder
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
@@ -102,7 +103,7 @@ def _answer_requests(session: Session, wire: Wire) -> None:
             answer = session.answer(body)
         except SystemExit as error:
             if os.getpid() == session.pid:
-                _announce_exit(wire, error)
+                _announce_exit(wire, session.exiting(error))
             raise
         if answer is not None:
             session.send(answer)
@@ -110,12 +111,10 @@ def _answer_requests(session: Session, wire: Wire) -> None:
             return
 
 
-def _announce_exit(wire: Wire, error: SystemExit) -> None:
-    """Says where the bundle's code ended the process, which the exit itself does not."""
-    params = {"exception": describe_exception(error)}
+def _announce_exit(wire: Wire, announcement: bytes) -> None:
     try:
         wire.check()
-        wire.send(_encode(to_json({"jsonrpc": "2.0", "method": EXITING, "params": params})))
+        wire.send(announcement)
     except (WireClosed, ConnectionError) as failure:
         process.complain(f"the exit could not be announced: {type(failure).__name__}")
 
@@ -139,6 +138,7 @@ class Session:
         self._function: WireFunction | None = None
         self._exchange: str | None = None
         self._request_id: object = None
+        self._folder: WorkingFolder | None = None
         self._forker: Forker | None = None
         self._children_cpu = 0.0
         self._peak_memory = PeakMemory()
@@ -203,7 +203,16 @@ class Session:
             answer = {"code": int(error.code), "message": error.message}
             if error.data is not None:
                 answer["data"] = error.data
-            return _answer(self._request_id, "error", to_json(answer))
+            return _answer(self._request_id, "error", self._with_own_names(to_json(answer)))
+
+    def exiting(self, error: SystemExit) -> bytes:
+        """The message that says where the bundle's code ends the process, as the exit does not."""
+        params = {"exception": describe_exception(error)}
+        message = to_json({"jsonrpc": "2.0", "method": EXITING, "params": params})
+        return _encode(self._with_own_names(message))
+
+    def _with_own_names(self, text: str) -> str:
+        return text if self._folder is None else self._folder.with_own_names(text)
 
     # The methods: each gives its result as JSON.
 
@@ -230,6 +239,7 @@ class Session:
         memory_limit = _optional(params, "memory_limit", int)
         if isolation == WARM:
             self._end_on_hang_up()
+        self._folder = WorkingFolder(bundle.path)
         self._work.under_way = True
         try:
             self._generators = Generators()
@@ -268,16 +278,17 @@ class Session:
         entrypoint = _required(params, "entrypoint", str)
         task_params = _required(params, "params", dict)
         seed = _required(params, "seed", int)
+        cwd = _optional(params, "cwd", str)
         inputs = self._inputs(params)
         if self._forker is None:
-            return self._run(self._function, entrypoint, task_params, seed, inputs)
+            return self._run(self._function, entrypoint, task_params, seed, inputs, cwd)
         try:
             ended = self._forker.fork()
             if self._forker.forked:
                 self.pid = os.getpid()
                 self._children_cpu = 0.0
                 self._peak_memory.begin_in_fork()
-                return self._run(self._function, entrypoint, task_params, seed, inputs)
+                return self._run(self._function, entrypoint, task_params, seed, inputs, cwd)
         finally:
             if inputs is not None:
                 inputs.close()
@@ -303,6 +314,7 @@ class Session:
         params: dict[str, object],
         seed: int,
         inputs: Inputs | None,
+        cwd: str | None,
     ) -> str:
         if inputs is not None:
             try:
@@ -311,6 +323,8 @@ class Session:
                 inputs.close()
         failure: BaseException | None = None
         self._notes.clear()
+        if cwd is not None and self._folder is not None:
+            self._folder.enter(cwd)
         self._work.under_way = True
         try:
             if self._generators is not None:

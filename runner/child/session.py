@@ -13,11 +13,14 @@ import anyio
 import anyio.to_thread
 import msgspec
 
+from runner.bundle import content_files, empty_folders
 from runner.child.blocking_call import Direct
 from runner.child.bulk import Bulk, bulk_channel
 from runner.child.launch import child_command, child_environ, exchange_folder
+from runner.child.left_files import LeftFiles
 from runner.child.messages import Executed, Message, Response
 from runner.child.state import BadOutput, Dialogue, Launch, NotStarted, OverMemory, Start, TimedOut
+from runner.child.working_folder import WorkingFolders
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.report.model import ChildInfo
@@ -68,6 +71,7 @@ class Session:
         case: Case,
         launch: Launch,
         bulk: Bulk,
+        folders: WorkingFolders,
         wake: tuple[int, int],
         group: MemoryGroup | None,
         threads: int | None,
@@ -76,6 +80,7 @@ class Session:
         self._memory_limit = launch.memory_limit
         self._group = group
         self._bulk = bulk
+        self._folders = folders
         self.threads = threads
         """How many threads numerical libraries start in it, by its variables."""
         self._wake = wake
@@ -161,6 +166,10 @@ class Session:
         response = await self.receive(Phase.LOAD, limit)
         await self._learn_more(response)
         self.dialogue.loaded(response)
+        try:
+            self._folders.loaded()
+        except OSError as error:
+            raise self.dialogue.failure(child_failures.no_exchange_folder(error)) from error
         assert self._case.child is not None
         self._info = msgspec.structs.replace(self._case.child)
 
@@ -371,8 +380,12 @@ class Session:
 
         :raises Failure: the task cannot be sent.
         """
+        try:
+            cwd = self._folders.begin()
+        except OSError as error:
+            raise self.dialogue.failure(child_failures.no_exchange_folder(error)) from error
         if not task.inputs:
-            return self.dialogue.execute(task)
+            return self.dialogue.execute(task, cwd)
         # The child would take what is left of them for the next task's.
         self.dialogue.half_sent = True
         try:
@@ -381,7 +394,11 @@ class Session:
             if error.errno not in child_failures.NO_ROOM:
                 raise
             raise self.dialogue.failure(child_failures.no_room("the task's inputs")) from error
-        return self.dialogue.execute(task, inputs)
+        return self.dialogue.execute(task, cwd, inputs)
+
+    def left_files(self) -> LeftFiles | None:
+        """Take the files that the task has left in its working folder, if it has left any."""
+        return self._folders.take()
 
     def outputs(self, executed: Executed) -> dict[str, bytes | memoryview]:
         """Take the outputs that an answer announces.
@@ -424,7 +441,10 @@ async def open_session(
         with case.journal.phase(Phase.SPAWN):
             case.journal.fact(Origin.CHILD_START, Start(launch, argv, None))
             try:
-                bulk = stack.enter_context(bulk_channel(stack.enter_context(exchange_folder())))
+                exchange = stack.enter_context(exchange_folder())
+                bulk = stack.enter_context(bulk_channel(exchange))
+                # In a thread: the bundle may be large, and on a slow disk.
+                folders = await anyio.to_thread.run_sync(_working_folders, exchange, case, launch)
             except OSError as error:
                 raise Failure(child_failures.no_exchange_folder(error)) from error
             try:
@@ -434,12 +454,12 @@ async def open_session(
                     stack.callback(os.close, descriptor)
                 group = stack.enter_context(memory_group(launch.memory_limit, whole=not fork))
                 variables = child_environ(environ, launch.python, launch.env)
-                session = Session(case, launch, bulk, wake, group, thread_count(variables))
+                session = Session(case, launch, bulk, folders, wake, group, thread_count(variables))
                 process = await stack.enter_async_context(
                     spawn(
                         [*argv, *bulk.options],
                         env=variables,
-                        cwd=launch.bundle,
+                        cwd=Path(folders.load),
                         stdout=None,
                         stderr=partial(session.dialogue.feed_output, Stream.STDERR),
                         console=(
@@ -469,3 +489,12 @@ async def open_session(
                 await session.shutdown()
         finally:
             session.dialogue.settle()
+
+
+def _working_folders(exchange: Path, case: Case, launch: Launch) -> WorkingFolders:
+    files = case.bundle_files or content_files(launch.bundle)
+    try:
+        empty = empty_folders(launch.bundle, files)
+    except Failure:  # A task may have left there what no bundle has.
+        empty = ()
+    return WorkingFolders(exchange, launch.bundle, files, empty)

@@ -80,8 +80,11 @@ class Child:
     def result(
         self, case: Case, began: float, outputs: dict[str, bytes | memoryview], executed: Executed
     ) -> Result:
-        threads = self.session.threads
-        return Result.of(case, began, outputs, executed, self.isolation, self.note, threads)
+        session = self.session
+        files = session.left_files()
+        return Result.of(
+            case, began, outputs, executed, self.isolation, self.note, session.threads, files
+        )
 
     def missed(self, error: Exception) -> bool:
         """Whether it has died while nobody used it, so that the task may run in another one.

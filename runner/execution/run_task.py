@@ -47,8 +47,9 @@ async def execute_task(
     async with _session(case, settings, bundle, interpreter, children) as (session, _):
         with case.journal.phase(Phase.EXECUTE):
             outputs, executed = await session.execute(wanted, settings.time_limit(bundle))
+            files = session.left_files()
     case.journal.fact(Origin.OUTCOME, Outcome(None))
-    return Result.of(case, began, outputs, executed, Isolation.FRESH, note, session.threads)
+    return Result.of(case, began, outputs, executed, Isolation.FRESH, note, session.threads, files)
 
 
 async def check_bundle(
