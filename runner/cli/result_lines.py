@@ -68,6 +68,7 @@ class LineChild(Struct, frozen=True):
 class DoneLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A task that was done.
 
+    :param files: the files that the task left, where they are kept.
     :param task: the digest of what the wire function was called with.
     :param bundle: the digest of the bundle that it was called in.
     """
@@ -76,6 +77,7 @@ class DoneLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str | int | float | None = None
     ok: bool
     outputs: dict[str, OutputFile]
+    files: dict[str, OutputFile] = {}
     cost: Cost
     child: LineChild
     isolation: Isolation

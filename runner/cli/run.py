@@ -27,6 +27,7 @@ from runner.cli.commands import (
     ShowReport,
     UsageError,
 )
+from runner.cli.kept_files import kept_files, left_note
 from runner.cli.live import Live
 from runner.cli.params import given_task, read_seed
 from runner.cli.result import (
@@ -256,11 +257,13 @@ async def _execute(command: Exec, case: Case, live: Live) -> str:
         case, command.settings, command.bundle, partial(given_task, command)
     )
     outputs = describe_outputs(result, command.output)
+    files = {} if command.output is None else kept_files(result, command.output)
     live.close_line()
-    for note in result.notes:
+    left = left_note(result, kept=command.output is not None)
+    for note in (*result.notes, *([] if left is None else [left])):
         print(f"note: {note}", file=sys.stderr)
     if command.json:
-        return result_json(result, outputs)
+        return result_json(result, outputs, files)
     _say_done(result)
     return result_lines(outputs)
 

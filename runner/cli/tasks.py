@@ -13,6 +13,7 @@ from anyio import to_thread
 from runner.async_runner import AsyncRunner
 from runner.bundle import Bundle
 from runner.cli.commands import Exec, UsageError
+from runner.cli.kept_files import kept_files, left_note
 from runner.cli.progress import Progress, Totals, duration, shown_progress
 from runner.cli.result import describe_outputs, json_document
 from runner.cli.result_lines import (
@@ -74,6 +75,7 @@ class ManyTasks:
         self._totals = Totals(0, 0)
         self._failed_starts = 0
         self._shown_notes: set[str] = set()
+        self._left_shown = False
         self._asked = Asked.of(command.settings)
         self.first_failure: Report | None = None
 
@@ -216,6 +218,7 @@ class ManyTasks:
                     self._totals.done += 1
                     self._failed_starts = 0
                     self._show_notes(outcome.notes, progress)
+                    self._show_left(outcome, progress)
                 elif self._would_meet_any_task(outcome.report):
                     raise outcome
                 else:
@@ -236,6 +239,13 @@ class ManyTasks:
             if note not in self._shown_notes and len(self._shown_notes) < SHOWN_NOTES:
                 self._shown_notes.add(note)
                 progress.say(f"note: {note}")
+
+    def _show_left(self, result: Result, progress: Progress) -> None:
+        """Say once that tasks leave files which are not kept."""
+        left = left_note(result, kept=self._output is not None)
+        if left is not None and not self._left_shown:
+            self._left_shown = True
+            progress.say(f"note: {left}")
 
     def _would_meet_any_task(self, report: Report) -> bool:
         """Whether what failed was not the task, but what comes before it."""
@@ -259,6 +269,7 @@ class ManyTasks:
             id=given.id,
             ok=True,
             outputs=describe_outputs(result, folder),
+            files={} if folder is None else kept_files(result, folder),
             cost=result.cost,
             child=LineChild(result.child.pid, result.child.python),
             isolation=result.isolation,
