@@ -493,8 +493,5 @@ async def open_session(
 
 def _working_folders(exchange: Path, case: Case, launch: Launch) -> WorkingFolders:
     files = case.bundle_files or content_files(launch.bundle)
-    try:
-        empty = empty_folders(launch.bundle, files)
-    except Failure:  # A task may have left there what no bundle has.
-        empty = ()
+    empty = empty_folders(launch.bundle, files)
     return WorkingFolders(exchange, launch.bundle, files, empty)

@@ -23,7 +23,7 @@ from runner.child.session import open_session
 from runner.diagnosis.case import Case, Failure
 from runner.execution.bundle_watch import Stamp
 from runner.execution.lease import Child, Group, Held, Loan
-from runner.execution.prepare import choose, prepared, read, was_damaged
+from runner.execution.prepare import appeared_in, choose, prepared, read, was_damaged
 from runner.process.processors import with_thread_counts
 from runner.settings import Isolation, Settings
 
@@ -103,6 +103,7 @@ class Pool:
                 if child.spent or child.group.stale or not child.session.settled:
                     return False
                 child.used_at = now
+                child.group.ran_at = time.time()
                 child.group.idle[child] = None
                 child.loan = None
             self._loans.discard(loan)
@@ -145,6 +146,7 @@ class Pool:
         with self._lock:
             if child is not None and child.loan is loan:
                 child.used_at = time.monotonic()
+                child.group.ran_at = time.time()
                 child.group.idle[child] = None
                 child.loan = None
                 if child.spent or child.group.stale or self._closing:
@@ -193,6 +195,8 @@ class Pool:
         Those on loan end when they are given back.
         """
         self._reaping.cancel()
+        for group in list(self._groups.values()):
+            group.stamp.changed(at_once=True)  # what tasks have left is known to later runs
         with self._lock:
             self._closing = True
             groups = list(self._groups.values())
@@ -286,7 +290,10 @@ class Pool:
             if group is not None and not group.stamp.changed():
                 group.held.value.describe(case)
                 return group
-            stamp = Stamp(Path(path))
+            appeared = appeared_in(self._settings, Path(path))
+            stamp = Stamp(Path(path), appeared)
+            if group is not None:
+                stamp.ran_until = group.ran_until
             bundle = await read(case, self._settings, Path(path))
             if group is not None:
                 if bundle == group.held.value.bundle:
