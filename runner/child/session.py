@@ -24,6 +24,7 @@ from runner.child.working_folder import WorkingFolders
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.report.model import ChildInfo
+from runner.diagnosis.report.text import printable
 from runner.environment import installed_modules
 from runner.events import Origin, Phase, Stream
 from runner.process.memory_cgroup import MemoryGroup, memory_group
@@ -399,6 +400,18 @@ class Session:
     def left_files(self) -> LeftFiles | None:
         """Take the files that the task has left in its working folder, if it has left any."""
         return self._folders.take()
+
+    def with_notes(self, executed: Executed, *notes: str | None) -> Executed:
+        """What a task took, with notes of this side's."""
+        said = [note for note in notes if note is not None]
+        if written := self._folders.written_through():
+            said.append(
+                f"{', '.join(map(printable, written[:5]))}: written to in the bundle's own folder"
+                " while the task ran; a file that large is linked: copy it before changing it"
+            )
+        if not said:
+            return executed
+        return msgspec.structs.replace(executed, notes=(*executed.notes, *said))
 
     def outputs(self, executed: Executed) -> dict[str, bytes | memoryview]:
         """Take the outputs that an answer announces.

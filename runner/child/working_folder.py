@@ -26,6 +26,8 @@ COPIED_BYTES = 1 << 20
 """How large a file is copied, at most."""
 COPIED_TOTAL = 16 << 20
 """How many bytes are copied, at most."""
+WATCHED_LINKS = 64
+"""Of how many links it is seen that a task has written through them, at most."""
 
 LOAD = "load"
 TASK = "task"
@@ -186,6 +188,10 @@ class WorkingFolders:
             self._folders.update(str(parent) for parent in PurePosixPath(name).parents)
         self._folders = {"" if name == "." else name for name in self._folders}
         self._sources = dict(_sources(bundle, names))
+        linked = [(n, s.target) for n, s in self._sources.items() if not s.copied]
+        self._linked = {
+            name: (path, _written(path)) for name, path in linked[:WATCHED_LINKS] if path[:1] == "/"
+        }
         self._load = self._made(LOAD)
         self._count = 0
         self._tree: _Tree | None = None
@@ -227,6 +233,17 @@ class WorkingFolders:
     def take(self) -> LeftFiles | None:
         """What the task has left in its working folder; ``None`` for nothing."""
         return self._clear(keep=True)
+
+    def written_through(self) -> list[str]:
+        """The bundle's files that are linked, and have changed since it was last asked."""
+        if not self._linked:
+            return []
+        changed = []
+        for name, (path, before) in self._linked.items():
+            if (state := _written(path)) != before:
+                changed.append(name)
+                self._linked[name] = path, state
+        return changed
 
     def discard(self) -> None:
         """Remove what a task has left of which nobody takes the files."""
@@ -322,6 +339,14 @@ def _state(path: str) -> _State | None:
     except OSError:
         return None
     return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
+
+
+def _written(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
 
 
 def _move(path: str, to: str) -> None:

@@ -105,7 +105,8 @@ def unpack(archive: Archive, folder: Path, holds: ExitStack) -> Path:
             content.mkdir(parents=True)
             _extract(archive, content)
             _check(archive, content)
-            (beside / "content" / MANIFEST).touch()
+            names = content_files(content)
+            (beside / "content" / MANIFEST).write_bytes(msgspec.json.encode(names))
             if os.path.lexists(place):
                 place.rename(beside / "replaced")
             (beside / "content").rename(place)
@@ -116,15 +117,18 @@ def unpack(archive: Archive, folder: Path, holds: ExitStack) -> Path:
 
 
 def _is_whole(archive: Archive, bundle: Path) -> bool:
+    """Whether what was unpacked is as it was; what tasks have left beside it is no content."""
     try:
-        _check(archive, bundle)
-    except ValueError:
+        names = msgspec.json.decode((bundle.parent / MANIFEST).read_bytes(), type=tuple[str, ...])
+        if bundle_digest(bundle, names) != archive.digest:
+            return False
+    except (OSError, ValueError, Failure):
         return False
     return all((bundle / name).is_dir() for name in archive.folders)
 
 
 def _check(archive: Archive, bundle: Path) -> None:
-    """:raises ValueError: it is another content, or none: a model may leave anything in it."""
+    """:raises ValueError: it is another content, or none."""
     try:
         found = bundle_digest(bundle, content_files(bundle))
     except Failure as failure:

@@ -5,7 +5,6 @@ import time
 from typing import Generic, TypeVar
 
 import anyio
-import msgspec
 
 from runner.child.messages import Executed
 from runner.child.session import Session
@@ -82,9 +81,8 @@ class Child:
         self, case: Case, began: float, outputs: dict[str, bytes | memoryview], executed: Executed
     ) -> Result:
         session, stamp = self.session, self.group.stamp
-        if stamp.note is not None:
-            note, stamp.note = stamp.note, None
-            executed = msgspec.structs.replace(executed, notes=(*executed.notes, note))
+        note, stamp.note = stamp.note, None
+        executed = session.with_notes(executed, note)
         files = session.left_files()
         return Result.of(
             case, began, outputs, executed, self.isolation, self.note, session.threads, files

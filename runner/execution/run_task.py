@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import NoReturn
 
 import anyio.to_thread
-import msgspec
 
 from runner.bundle import Bundle
 from runner.child.launch import withheld
@@ -65,8 +64,7 @@ async def execute_task(
             outputs, executed = await session.execute(wanted, settings.time_limit(bundle))
             files = session.left_files()
     await anyio.to_thread.run_sync(stamp.changed)
-    if stamp.note is not None:
-        executed = msgspec.structs.replace(executed, notes=(*executed.notes, stamp.note))
+    executed = session.with_notes(executed, stamp.note)
     case.journal.fact(Origin.OUTCOME, Outcome(None))
     return Result.of(case, began, outputs, executed, Isolation.FRESH, note, session.threads, files)
 

@@ -1,6 +1,5 @@
 """Each task has a working folder of its own, with the bundle's files in it."""
 
-import os
 import pickle
 import stat
 from pathlib import Path
@@ -72,7 +71,8 @@ def test_a_bundle_reads_its_files_by_relative_paths_while_it_is_imported_and_in_
     made = bundle(
         tmp_path,
         "return {'read': READ, 'again': open('data/table.csv', 'rb').read(),\n"
-        "        'made': open('made.txt', 'rb').read(), 'folder': os.listdir('empty') and b'' or b'0'}",
+        "        'made': open('made.txt', 'rb').read(),\n"
+        "        'folder': os.listdir('empty') and b'' or b'0'}",
         "READ = open('data/table.csv', 'rb').read()\n"
         "with open('made.txt', 'w') as file: file.write('at import')\n",
     )
@@ -157,9 +157,9 @@ def test_a_result_keeps_its_files_after_the_runner_is_closed_and_drops_them_with
     with Runner(cache=cache) as runner:
         result = runner.execute(made)
     assert result.files["out"] == b"x"
-    assert len(os.listdir(temporary)) == 1
+    assert len(list(temporary.iterdir())) == 1
     del result
-    assert os.listdir(temporary) == []
+    assert list(temporary.iterdir()) == []
 
 
 def test_tracebacks_and_messages_name_the_files_of_the_bundle(
@@ -193,7 +193,8 @@ def test_a_large_file_is_linked_and_executable_bits_and_times_stay(
         tmp_path,
         "return {'large': str(os.path.getsize('large')).encode(), 'link': os.readlink('large')"
         ".encode(), 'mode': str(os.stat('tool').st_mode).encode(), 'mtime': "
-        "str(os.stat('tool').st_mtime_ns).encode(), 'shared': open('shared/table.csv', 'rb').read()}",
+        "str(os.stat('tool').st_mtime_ns).encode(), "
+        "'shared': open('shared/table.csv', 'rb').read()}",
     )
     with (made / "large").open("wb") as file:
         file.truncate(2 << 20)
@@ -208,3 +209,13 @@ def test_a_large_file_is_linked_and_executable_bits_and_times_stay(
     assert int(result["mode"]) & stat.S_IXUSR
     assert int(result["mtime"]) == status.st_mtime_ns
     assert result["shared"] == b"1,2\n"
+
+
+def test_a_write_through_a_link_is_noted(tmp_path: Path, cache: Path) -> None:
+    made = bundle(tmp_path, "if seed: open('large', 'r+').write(str(seed))\nreturn {'n': b'1'}")
+    with (made / "large").open("wb") as file:
+        file.truncate(2 << 20)
+    with Runner(cache=cache) as runner:
+        assert not runner.execute(made).notes
+        (note,) = runner.execute(made, seed=5).notes
+    assert note.startswith("large: written to in the bundle's own folder")
