@@ -105,8 +105,7 @@ def unpack(archive: Archive, folder: Path, holds: ExitStack) -> Path:
             content.mkdir(parents=True)
             _extract(archive, content)
             _check(archive, content)
-            names = content_files(content)
-            (beside / "content" / MANIFEST).write_bytes(msgspec.json.encode(names))
+            (beside / "content" / MANIFEST).touch()
             if os.path.lexists(place):
                 place.rename(beside / "replaced")
             (beside / "content").rename(place)
@@ -117,18 +116,15 @@ def unpack(archive: Archive, folder: Path, holds: ExitStack) -> Path:
 
 
 def _is_whole(archive: Archive, bundle: Path) -> bool:
-    """Whether what was unpacked is as it was; what tasks have left beside it is no content."""
     try:
-        names = msgspec.json.decode((bundle.parent / MANIFEST).read_bytes(), type=tuple[str, ...])
-        if bundle_digest(bundle, names) != archive.digest:
-            return False
-    except (OSError, ValueError, Failure):
+        _check(archive, bundle)
+    except ValueError:
         return False
     return all((bundle / name).is_dir() for name in archive.folders)
 
 
 def _check(archive: Archive, bundle: Path) -> None:
-    """:raises ValueError: it is another content, or none."""
+    """:raises ValueError: it is another content, or none: a model may leave anything in it."""
     try:
         found = bundle_digest(bundle, content_files(bundle))
     except Failure as failure:
