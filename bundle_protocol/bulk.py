@@ -206,6 +206,10 @@ def _receive(socket: _socket.socket) -> tuple[bytes | None, int | None]:
         label, control, _, _ = socket.recvmsg(_MAX_LABEL_BYTES, room, flags)
     except BlockingIOError:
         return None, None
+    except ConnectionResetError:
+        # Linux says once that the other side has ended before it took all that was sent to it.
+        # What that side has sent comes after, then the end (unix_release_sock in af_unix.c).
+        label, control, _, _ = socket.recvmsg(_MAX_LABEL_BYTES, room, flags)
     fds = array.array("i")
     for level, kind, data in control:
         if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:

@@ -15,6 +15,7 @@ import sys
 import time
 import warnings
 from contextlib import suppress
+from functools import partial
 
 from bundle_protocol import (
     bulk,  # noqa: F401 - else each fork with large outputs would import it anew
@@ -22,13 +23,14 @@ from bundle_protocol import (
 )
 from bundle_protocol.describe import describe_exception, summarize
 from bundle_protocol.descriptors import Descriptors
+from bundle_protocol.ending import Ending
 from bundle_protocol.messages import ErrorCode, RequestError
-from bundle_protocol.open_files import OpenFiles
 from bundle_protocol.orphans import Orphans
-from bundle_protocol.wire import Wire
+from bundle_protocol.wire import Wire, status_of
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import NoReturn
 
 # How far a task's process has come with its answer. One that ends before it is answered for, one
@@ -145,7 +147,8 @@ class Forker:
         # What is imported by now is not looked at by the garbage collector again, which would
         # copy the pages that it is on in each fork.
         gc.collect()
-        self._open_files = OpenFiles()
+        self._ending = Ending()
+        self._ended = False
         if hasattr(gc, "freeze"):
             gc.freeze()
         self._descriptors = Descriptors()
@@ -178,6 +181,7 @@ class Forker:
             # A group of its own, so that all that it starts can be ended with it.
             os.setpgid(0, 0)
             process.die_with(own)
+            self._ending.begin()
             return None
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         # Before it is reaped, while the number cannot be another's. It may have died before it had
@@ -194,10 +198,26 @@ class Forker:
             _end_likewise(ended)
         return ended
 
+    def end_task(self, note: Callable[[str], None], answer: Callable[[], None]) -> NoReturn:
+        """Ends what the task has left, in its process, answers, and ends the process.
+
+        Args:
+            note: told what could not be written.
+            answer: sends the answer. Whoever has it may look at the files.
+        """
+        self._ended = True
+        self._ending.end(note, partial(_exit, answer))
+        raise AssertionError("a task's process came back from its end")
+
+    def let_go(self) -> None:
+        """To be called at the child's own end, which finalizes nothing that is frozen."""
+        if hasattr(gc, "unfreeze"):
+            gc.unfreeze()
+
     def send(self, body: bytes) -> None:
         """Writes the answer, in the task's process, and ends it."""
-        # Before: whoever has the answer may look at the files.
-        self._open_files.flush()
+        if not self._ended:
+            self.end_task(process.complain, partial(self.send, body))
         self._progress[0] = _ANSWERING
         self._wire.send(body)
         self._progress[0] = _ANSWERED
@@ -209,9 +229,20 @@ class Forker:
         What the bundle wants done at the exit is done when the child ends: it would be done to what
         the other tasks still need.
         """
-        process.flush_console()
-        self._open_files.flush()
+        if not self._ended:
+            self.end_task(process.complain, partial(os._exit, status))
         os._exit(status)
+
+
+def _exit(act: Callable[[], None]) -> NoReturn:
+    """Does the last thing in a process, and ends it. No exception may leave a callback of atexit:
+    what is registered beside it would be done then."""
+    status = 1
+    try:
+        status = status_of(act)
+    except BaseException:  # noqa: BLE001  # There is nobody above to see it.
+        sys.excepthook(*sys.exc_info())
+    os._exit(status)
 
 
 def _end_likewise(ended: Ended) -> None:

@@ -1,21 +1,21 @@
 """The random generators that a process has one of: those of ``random``, NumPy, torch and numba.
 
-Each is seeded from the task's seed before the task, and before the bundle is imported as for a task
-with seed 0, so that a task draws the same numbers in every process. One that the bundle has seeded
-itself at its import is left as that has left it, in the same state for each task. A library may
-come with a task's own imports, so its first import is waited for.
+Each is seeded from the task's seed before the task, and with a seed that hardly any task has before
+the bundle is imported, so that a task draws the same numbers in every process. One that the bundle
+has seeded itself at its import is left as that has left it, in the same state for each task. A
+library may come with a task's own imports, so its first import is waited for.
 
 A task with seed S begins with::
 
     random.seed(2**64 + S)
-    numpy.random.seed([S % 2**32, S // 2**32, 2])
-    torch.manual_seed(random.Random(3 * 2**64 + S).getrandbits(63))
+    numpy.random.seed(mixed(S, 2))
+    torch.manual_seed(mixed(S, 3))
 
-and in code that numba has compiled, the generators of ``random`` and ``numpy.random`` begin in the
-states of ``random.Random(4 * 2**64 + S)`` and ``random.Random(5 * 2**64 + S)``.
-
-The numbers 1 to 5 keep these apart from each other, and from the generators that a bundle makes
-of the seed itself: Python and NumPy fill the same Mersenne Twister from the same words.
+where ``mixed(S, n)`` is ``(S + S // 2**32 * 2654435761 + n * 1640531527) % 2**32``. In what numba
+has compiled, ``random`` begins with ``mixed(S, 4)`` and ``numpy.random`` with ``mixed(S, 5)``. So
+seeds below 2**32 all have numbers of their own, apart from each other's and from those of the
+generators that a bundle makes of the seed itself. For more than 32 bits NumPy would have to make an
+array, which takes a tenth of a fork.
 """
 
 from __future__ import annotations
@@ -29,16 +29,21 @@ from bundle_protocol.first_import import on_first_import
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from typing import Any
 
 
 class Generators:
-    """Those of this process. It is made when the bundle is about to be imported."""
+    """Those of this process. It is made when the bundle is about to be imported.
 
-    def __init__(self) -> None:
-        self.notes: list[str] = []
-        """What is to be said of each result."""
+    Args:
+        note: takes what is to be said of the results.
+    """
+
+    def __init__(self, note: Callable[[str], None]) -> None:
+        self._note = note
+        self._notes: list[str] = []
+        """Those of each result."""
         self._loading = True
         self._task_seed = 0
         self._tasks = False
@@ -56,26 +61,33 @@ class Generators:
         self._loading = False
         watched = self._seeded_by_task
         # Of those that the system has seeded. In general they cannot be reached.
-        self.notes += [
-            f"{module.__name__}.{name} is a random generator that the system has seeded: its"
-            " numbers do not follow from the task's seed. Make it of the seed, in the task"
-            for module in _own_modules(folder, wire)
-            for name, value in list(vars(module).items())
-            if any(one.is_of_system(value) for one in watched)
-        ]
+        for module in _own_modules(folder, wire) if watched else ():
+            for name, value in list(vars(module).items()):
+                if any(one.is_of_system(value) for one in watched):
+                    self._say(
+                        f"{module.__name__}.{name} is a random generator that the system has"
+                        " seeded: its numbers do not follow from the task's seed. Make it of the"
+                        " seed, in the task"
+                    )
         self._seeded_by_bundle = [one for one in watched if one.keep()]
         self._seeded_by_task = [one for one in watched if one not in self._seeded_by_bundle]
 
     def begin(self, seed: int) -> None:
         """A task with this seed begins."""
         self._task_seed = seed
+        for text in self._notes:
+            self._note(text)
         for one in self._seeded_by_task:
             one.seed(seed)
         for one in self._seeded_by_bundle:
-            # NumPy takes 50 us for it, which a task in a fresh process need not pay.
+            # A process that runs its first task, as a fork does, has the state of the import.
             if self._tasks or one.reseeds_in_forks:
                 one.restore()
         self._tasks = True
+
+    def _say(self, text: str) -> None:
+        self._notes.append(text)
+        self._note(text)
 
     def _imported(self, module: ModuleType) -> None:
         name = module.__name__
@@ -89,7 +101,7 @@ class Generators:
             else:
                 one.seed(self._task_seed)
         except Exception as error:  # noqa: BLE001 - the import must not fail of it
-            self.notes.append(
+            self._say(
                 f"the random numbers of {name} do not follow from the task's seed: this version of"
                 f" it cannot be seeded ({summarize(error)})"
             )
@@ -116,7 +128,7 @@ class Global:
         raise NotImplementedError
 
     def watch(self) -> None:
-        """Seeds it with 0, and notices from here on whether the bundle seeds it."""
+        """Seeds it for the import, and notices from here on whether the bundle seeds it."""
         raise NotImplementedError
 
     def keep(self) -> bool:
@@ -150,7 +162,7 @@ class PythonRandom(Global):
         self._set_seed((1 << 64) + seed)
 
     def watch(self) -> None:
-        self.seed(0)
+        self.seed(_AT_IMPORT)
         self._seeded = False
         self._of_system: set[int] = set()
         # None of the module's functions is replaced: others keep them, and numba knows them by
@@ -208,12 +220,12 @@ class NumPyRandom(Global):
         self._set_seed = module.seed
 
     def seed(self, seed: int) -> None:
-        self._set_seed(_words(seed))
+        self._set_seed(_mixed(seed, 2))
 
     def watch(self) -> None:
         self._of_system: set[int] = set()
         # Its SeedSequence, which NumPy's import has made, is there until the bundle seeds it.
-        state = self._module.RandomState(_words(0)).get_state(legacy=False)
+        state = self._module.RandomState(_mixed(_AT_IMPORT, 2)).get_state(legacy=False)
         self._global.set_state(state)
         # Here NumPy gets the system's entropy for generators that are made without a seed.
         source = self._module.bit_generator
@@ -229,10 +241,10 @@ class NumPyRandom(Global):
     def keep(self) -> bool:
         self._module.bit_generator.randbits = self._plain_bits
         bits = self._global._bit_generator
-        if bits is self._bits:
-            seeded = bits._seed_seq is None and not self._seeded_without_seed()
-        else:
-            seeded = not self._is_of_system(bits)
+        # One that the bundle has put in its place may be of a kind that cannot be seeded.
+        seeded = bits is not self._bits or (
+            bits._seed_seq is None and not self._seeded_without_seed()
+        )
         if seeded:
             self._state = self._global.get_state(legacy=False)
         return seeded
@@ -272,10 +284,11 @@ class NumbaRandom(Global):
         self._library = module._helperlib
 
     def seed(self, seed: int) -> None:
-        self._put([self._words((4 << 64) + seed), self._words((5 << 64) + seed)])
+        for number, pointer in enumerate(self._pointers()):
+            self._library.rnd_seed(pointer, _mixed(seed, 4 + number))
 
     def watch(self) -> None:
-        self.seed(0)
+        self.seed(_AT_IMPORT)
         self._first = self._get()
 
     def keep(self) -> bool:
@@ -283,7 +296,8 @@ class NumbaRandom(Global):
         return not all(map(self._follows, self._state, self._first))
 
     def restore(self) -> None:
-        self._put(self._state)
+        for number, pointer in enumerate(self._pointers()):
+            self._library.rnd_set_state(pointer, self._state[number])
 
     def _pointers(self) -> list[int]:
         return [self._library.rnd_get_py_state_ptr(), self._library.rnd_get_np_state_ptr()]
@@ -291,27 +305,17 @@ class NumbaRandom(Global):
     def _get(self) -> list[Any]:
         return [self._library.rnd_get_state(pointer) for pointer in self._pointers()]
 
-    def _put(self, states: list[Any]) -> None:
-        for number, pointer in enumerate(self._pointers()):
-            self._library.rnd_set_state(pointer, states[number])
-
-    def _words(self, seed: int) -> tuple[int, list[int]]:
-        import random
-
-        *words, place = random.Random(seed).getstate()[1]
-        return place, words
-
     def _follows(self, state: Any, first: Any) -> bool:
         """Whether a state is one that comes after the first by drawing, and not by seeding.
 
         Only the words tell it, of which each 624 numbers that are drawn make new ones.
         """
-        import random
+        from _random import Random  # The base of random.Random, which a bundle may hide.
 
-        (_, words), drawn, wanted = state, random.Random(), random.Random()
-        wanted.setstate((3, (*words, 0), None))
+        drawn, wanted = Random(), Random()
+        wanted.setstate((*state[1], 0))
         block = wanted.getrandbits(_BLOCK_BITS)
-        drawn.setstate((3, (*first[1], 0), None))
+        drawn.setstate((*first[1], 0))
         return any(drawn.getrandbits(_BLOCK_BITS) == block for _ in range(_MOST_BLOCKS))
 
 
@@ -323,13 +327,10 @@ class TorchRandom(Global):
         self._manual_seed, self._initial_seed = module.manual_seed, module.initial_seed
 
     def seed(self, seed: int) -> None:
-        import random
-
-        # Of a seed, torch's own generator takes 32 bits.
-        self._manual_seed(random.Random((3 << 64) + seed).getrandbits(63))
+        self._manual_seed(_mixed(seed, 3))
 
     def watch(self) -> None:
-        self.seed(0)
+        self.seed(_AT_IMPORT)
         self._first = self._initial_seed()
 
     def keep(self) -> bool:
@@ -349,13 +350,15 @@ _KINDS: dict[str, type[Global]] = {
     "numba": NumbaRandom,
 }
 
+_AT_IMPORT = 0xD1B54A32D192ED03
+
 _BLOCK_BITS = 624 * 32
 _MOST_BLOCKS = 4000
 """So many take 10 ms, and are 2.5 million numbers."""
 
 
-def _words(seed: int) -> list[int]:
-    return [seed & 0xFFFFFFFF, seed >> 32, 2]
+def _mixed(seed: int, number: int) -> int:
+    return (seed + (seed >> 32) * 2654435761 + number * 1640531527) & 0xFFFFFFFF
 
 
 def _own_modules(folder: str, wire: str) -> Iterator[ModuleType]:

@@ -68,9 +68,9 @@ def _set_default_signals() -> None:
 
     With SIGCHLD ignored, a subprocess that fails looks like one that succeeds.
     """
-    # Python itself ignores these two.
-    for number in signal.valid_signals() - {signal.SIGPIPE, signal.SIGXFSZ}:
-        if signal.getsignal(number) is signal.SIG_IGN:
+    for number in signal.Signals:
+        by_python = number in (signal.SIGPIPE, signal.SIGXFSZ)
+        if not by_python and signal.getsignal(number) is signal.SIG_IGN:
             default = signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL
             signal.signal(number, default)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())

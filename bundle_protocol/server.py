@@ -6,10 +6,10 @@ import json
 import os
 import resource
 import time
+from functools import partial
 
 from bundle_protocol import process
 from bundle_protocol.describe import describe_exception, raised_error
-from bundle_protocol.framing import FramingError
 from bundle_protocol.generators import Generators
 from bundle_protocol.loading import Bundle, WireFunction, load
 from bundle_protocol.messages import (
@@ -24,14 +24,13 @@ from bundle_protocol.messages import (
     SHUTDOWN,
     WARM,
     ErrorCode,
-    ExitStatus,
     RequestError,
     to_json,
 )
 from bundle_protocol.outputs import encode_outputs
 from bundle_protocol.peak_memory import PeakMemory
 from bundle_protocol.standard import standard_library
-from bundle_protocol.wire import Wire, WireClosed
+from bundle_protocol.wire import Wire, WireClosed, status_of
 from bundle_protocol.working_folder import WorkingFolder
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
@@ -69,32 +68,16 @@ def serve(wire_in: int, wire_out: int, bulk: int | None = None) -> int:
     wire = Wire(wire_in, wire_out, bulk)
     session = Session(wire, wire_in)
     try:
-        status = _serve(session, wire)
+        status = status_of(partial(_answer_requests, session, wire))
     except SystemExit as error:
         if session.fork is None:
+            session.let_go()
             raise
         status = process.exit_status(error)
     if session.fork is not None:
         session.fork.leave(status)
+    session.let_go()
     return status
-
-
-def _serve(session: Session, wire: Wire) -> int:
-    try:
-        _answer_requests(session, wire)
-    except WireClosed:
-        process.complain(
-            "the bundle's code closed descriptors that it did not open (os.closerange?), and the "
-            "runner's were among them: there is no way left to answer"
-        )
-        return ExitStatus.WIRE_CLOSED
-    except FramingError as error:
-        process.complain(f"the runner sent what is not the protocol: {error}")
-        return ExitStatus.PROTOCOL_VIOLATION
-    except ConnectionError as error:
-        process.complain(f"the runner does not read answers any more: {error}")
-        return ExitStatus.WIRE_BROKEN
-    return ExitStatus.DONE
 
 
 def _answer_requests(session: Session, wire: Wire) -> None:
@@ -158,6 +141,12 @@ class Session:
         """What ends this process, where it is a task's."""
         return self._forker if self._forker is not None and self._forker.forked else None
 
+    def let_go(self) -> None:
+        """Leaves what the bundle has made to Python's end."""
+        if self._forker is not None:
+            self._forker.let_go()
+            self._forker = None
+
     def note(self, text: str) -> None:
         """Lets the result of the task under way say something in one line."""
         if len(self._notes) < MAX_NOTES and text not in self._notes:
@@ -200,16 +189,19 @@ class Session:
             result = self._methods[method](params)
             return None if result is None else _answer(self._request_id, "result", result)
         except RequestError as error:
-            answer = {"code": int(error.code), "message": error.message}
-            if error.data is not None:
-                answer["data"] = error.data
-            return _answer(self._request_id, "error", self._with_own_names(to_json(answer)))
+            return self._error(error)
 
     def exiting(self, error: SystemExit) -> bytes:
         """The message that says where the bundle's code ends the process, as the exit does not."""
         params = {"exception": describe_exception(error)}
         message = to_json({"jsonrpc": "2.0", "method": EXITING, "params": params})
         return _encode(self._with_own_names(message))
+
+    def _error(self, error: RequestError) -> bytes:
+        answer: dict[str, object] = {"code": int(error.code), "message": error.message}
+        if error.data is not None:
+            answer["data"] = error.data
+        return _answer(self._request_id, "error", self._with_own_names(to_json(answer)))
 
     def _with_own_names(self, text: str) -> str:
         return text if self._folder is None else self._folder.with_own_names(text)
@@ -242,7 +234,7 @@ class Session:
         self._folder = WorkingFolder(bundle.path)
         self._work.under_way = True
         try:
-            self._generators = Generators()
+            self._generators = Generators(self.note)
             self._function = load(bundle)
             self._generators.loaded(bundle.path, self._function.name)
         finally:
@@ -281,20 +273,35 @@ class Session:
         cwd = _optional(params, "cwd", str)
         inputs = self._inputs(params)
         if self._forker is None:
-            return self._run(self._function, entrypoint, task_params, seed, inputs, cwd)
+            return self._with_notes(
+                self._run(self._function, entrypoint, task_params, seed, inputs, cwd)
+            )
         try:
             ended = self._forker.fork()
             if self._forker.forked:
                 self.pid = os.getpid()
                 self._children_cpu = 0.0
                 self._peak_memory.begin_in_fork()
-                return self._run(self._function, entrypoint, task_params, seed, inputs, cwd)
+                result = self._run(self._function, entrypoint, task_params, seed, inputs, cwd)
+                self._forker.end_task(self.note, partial(self._conclude, result))
         finally:
             if inputs is not None:
                 inputs.close()
         if ended is None:
             return None  # The task's own process has answered.
         raise RequestError(ErrorCode.TASK_ENDED, "the task's process ended", {"ended": vars(ended)})
+
+    def _conclude(self, result: str) -> None:
+        """Answers, in a task's process, once what the task has left is ended."""
+        try:
+            answer = _answer(self._request_id, "result", self._with_notes(result))
+        except RequestError as error:
+            answer = self._error(error)
+        self.send(answer)
+
+    def _with_notes(self, result: str) -> str:
+        notes = f',"notes":{to_json(self._notes)}' if self._notes else ""
+        return f"{result}{notes}}}"
 
     def _inputs(self, params: dict[str, object]) -> Inputs | None:
         """Taken before the fork: one that dies early must not leave them to the next task."""
@@ -316,6 +323,7 @@ class Session:
         inputs: Inputs | None,
         cwd: str | None,
     ) -> str:
+        """JSON of what there is to say of the task, without its end: notes may follow."""
         if inputs is not None:
             try:
                 params.update(inputs.views())
@@ -351,12 +359,10 @@ class Session:
             self._work.under_way = False
         if failure is not None:
             raise raised_error(ErrorCode.TASK_FAILED, failure)
-        said = self._notes if self._generators is None else self._generators.notes + self._notes
-        notes = f',"notes":{to_json(said[:MAX_NOTES])}' if said else ""
         # Written out: what makes JSON of any object takes as long as all else for a small task.
         return (
             f'{{"outputs":{outputs},"wall_seconds":{wall:.9f},"cpu_seconds":{cpu:.9f},'
-            f'"max_rss_bytes":{peak or "null"},"pid":{self.pid}{notes}}}'
+            f'"max_rss_bytes":{peak or "null"},"pid":{self.pid}'
         )
 
     def _shutdown(self, params: dict[str, object]) -> str:

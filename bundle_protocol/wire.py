@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
-from bundle_protocol.framing import FrameDecoder, encode_frame
-from bundle_protocol.messages import HIGH_DESCRIPTOR, MAX_MESSAGE_BYTES
+from bundle_protocol import process
+from bundle_protocol.framing import FrameDecoder, FramingError, encode_frame
+from bundle_protocol.messages import HIGH_DESCRIPTOR, MAX_MESSAGE_BYTES, ExitStatus
 from bundle_protocol.standard import standard_library
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
@@ -123,6 +124,29 @@ class Wire:
         for fd in (self._read_fd, self._write_fd, self._bulk_fd):
             if fd is not None:
                 os.closerange(fd, fd + 1)
+
+
+def status_of(act: Callable[[], None]) -> int:
+    """Does what uses the wire, and gives the process's exit status for how that has ended.
+
+    Raises:
+        SystemExit: the bundle's code asked for it.
+    """
+    try:
+        act()
+    except WireClosed:
+        process.complain(
+            "the bundle's code closed descriptors that it did not open (os.closerange?), and the "
+            "runner's were among them: there is no way left to answer"
+        )
+        return ExitStatus.WIRE_CLOSED
+    except FramingError as error:
+        process.complain(f"the runner sent what is not the protocol: {error}")
+        return ExitStatus.PROTOCOL_VIOLATION
+    except ConnectionError as error:
+        process.complain(f"the runner does not read answers any more: {error}")
+        return ExitStatus.WIRE_BROKEN
+    return ExitStatus.DONE
 
 
 def _open_file(fd: int) -> tuple[int, int] | None:

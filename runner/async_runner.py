@@ -6,11 +6,17 @@ import os
 import time
 import weakref
 from collections.abc import AsyncGenerator, Awaitable, Iterable, Iterator, Mapping
-from contextlib import AsyncExitStack, aclosing, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    aclosing,
+    contextmanager,
+    nullcontext,
+)
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 import anyio
 from anyio.abc import TaskGroup
@@ -26,8 +32,11 @@ from runner.execution.run_task import check_bundle, execute_task, reported
 from runner.process.processors import usable_processors
 from runner.recording.recorder import Recorder, record_in_free
 from runner.result import Check, Result
-from runner.settings import BUILD_TIMEOUT, STARTUP_TIMEOUT, Isolation, Settings
-from runner.task import Task, check_task
+from runner.settings import Isolation, Options, Settings
+from runner.task import Task, check_task, new_task
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 _log = logging.getLogger(__name__)
 
@@ -39,46 +48,8 @@ class AsyncRunner:
     was building is gone.
     """
 
-    def __init__(
-        self,
-        *,
-        python: str | None = None,
-        isolation: Isolation | str = Isolation.FORK,
-        children: int | None = None,
-        threads: int | None = None,
-        fresh_venv: bool = False,
-        offline: bool = False,
-        lock: str | PathLike[str] | None = None,
-        startup_timeout: float = STARTUP_TIMEOUT,
-        build_timeout: float | None = BUILD_TIMEOUT,
-        timeout: float | None = None,
-        memory_limit: int | None = None,
-        max_tasks: int | None = None,
-        max_rss: int | None = None,
-        env: Mapping[str, str | None] | None = None,
-        cache: str | PathLike[str] | None = None,
-        record: str | PathLike[str] | None = None,
-        on_event: EventHandler | None = None,
-    ) -> None:
-        settings = Settings(
-            python=python,
-            isolation=Isolation(isolation),
-            children=children,
-            threads=threads,
-            fresh_venv=fresh_venv,
-            offline=offline,
-            lock=None if lock is None else Path(lock).absolute(),
-            startup_timeout=startup_timeout,
-            build_timeout=build_timeout,
-            timeout=timeout,
-            memory_limit=memory_limit,
-            max_tasks=max_tasks,
-            max_rss=max_rss,
-            env={} if env is None else env,
-            # Absolute: the child runs in the bundle's folder.
-            cache=None if cache is None else Path(cache).absolute(),
-        )
-        self._set_up(settings, record, on_event)
+    def __init__(self, **options: "Unpack[Options]") -> None:
+        self._set_up(Settings.of(options), options.get("record"), options.get("on_event"))
 
     @classmethod
     def of(
@@ -119,7 +90,7 @@ class AsyncRunner:
     async def __aenter__(self) -> "AsyncRunner":
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._pool = Pool(self._settings, self._tasks, self._children)
-        self._tasks.start_soon(self._pool.reap)
+        self._tasks.start_soon(self._pool.look_after)
         self._alone_at_once = anyio.CapacityLimiter(self._children)
         self._open = True
         return self
@@ -171,7 +142,7 @@ class AsyncRunner:
         :raises RunnerError: it failed; the error's report says why.
         :raises RuntimeError: the runner is closed.
         """
-        return await self._execute(bundle, Task(entrypoint, params or {}, seed, inputs or {}))
+        return await self._execute(bundle, new_task(entrypoint, params, seed, inputs))
 
     @overload
     def map(
@@ -250,8 +221,15 @@ class AsyncRunner:
         """:param on_event: called with this run's events, in place of the runner's own."""
         self._check_open()
         words = ["check", str(bundle), *(["--build"] if build else [])]
-        with self._recorded(words, Path(bundle), on_event) as case:
-            return await check_bundle(case, self._settings, Path(bundle), build=build)
+        room: AbstractAsyncContextManager[object] = nullcontext()
+        if build:  # which starts a child
+            room = self._alone_at_once if self._alone else self._pool.room()
+        with self._under_way():
+            async with room:
+                with self._recorded(words, Path(bundle), on_event) as case:
+                    return await check_bundle(
+                        case, self._settings, Path(bundle), build=build, children=self._children
+                    )
 
     async def _execute(
         self, bundle: str | PathLike[str], task: Task, on_event: EventHandler | None = None
@@ -264,7 +242,7 @@ class AsyncRunner:
             began = time.monotonic()
             case = Case(on_event or self._on_event, environ=self._variables)
             with reported(case):
-                check_task(task)
+                task = check_task(task)
                 while (result := await self._lent(case, began, bundle, task)) is None:
                     case.journal.note("the child had died before the task came to it: another one")
                 return result
@@ -274,6 +252,7 @@ class AsyncRunner:
     ) -> Result | None:
         """:returns: ``None`` where the task is to run in another child."""
         loan = Loan()
+        failed = False
         try:
             child = await self._pool.lend(loan, case, str(Path(bundle).absolute()))
             try:
@@ -288,9 +267,15 @@ class AsyncRunner:
                 await self._pool.discard_damaged(case, child.group, failure)
                 raise
             return child.result(case, began, *done)
+        except Exception:
+            failed = True
+            raise
         finally:
             with anyio.CancelScope(shield=True):
-                await self._pool.take_back(loan)
+                fault = await self._pool.take_back(loan)
+            # What has become of the task is told first. A cancelled call has nothing to tell.
+            if fault is not None and not failed:
+                raise fault
 
     async def _go_on(
         self, case: Case, child: Child, response: Response | None, spent: float

@@ -34,13 +34,13 @@ class Stream(str, Enum):
     """Where a piece of output came from."""
 
     STDOUT = "stdout"
-    """What the bundle's code wrote to its standard output."""
+    """The bundle's standard output."""
     STDERR = "stderr"
-    """What the child wrote to its standard error."""
+    """The child's standard error."""
     NOISE = "noise"
     """Bytes on the wire where no frame was: from a ``sitecustomize`` that prints, say."""
     UV = "uv"
-    """What uv says while it builds."""
+    """The output of uv while it builds."""
 
 
 class Origin(str, Enum):
@@ -57,6 +57,7 @@ class Origin(str, Enum):
     UV_STDERR = "uv.stderr"
     UV_EXIT = "uv.exit"
     INSTALLED = "installed"
+    LIBRARIES = "libraries"
     CHILD_START = "child.start"
     CHILD_WIRE = "child.wire"
     CHILD_STDOUT = "child.stdout"
@@ -135,7 +136,7 @@ class Journal:
         self._handler = handler
         self._keeper = keeper
         self.heard = handler is not None or keeper is not None
-        """Whether anything is told to anyone: a small task has no time to say it to nobody."""
+        """True if anything is told to anyone: a small task has no time to say it to nobody."""
         self.phases: list[PhaseFinished] = []
         self.current: Phase | None = None
         """The phase that is under way, or the one that failed."""

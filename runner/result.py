@@ -199,4 +199,6 @@ class Check(Struct, frozen=True):
     interpreter: InterpreterInfo
     environment: EnvironmentInfo | None
     child: ChildInfo | None
+    threads: int | None = None
+    """How many threads numerical libraries would have; ``None`` where no child was started."""
     withheld: tuple[str, ...] = ()

@@ -1,5 +1,6 @@
 """The façade for synchronous code: ``Runner``, from any thread."""
 
+import logging
 import os
 import threading
 import time
@@ -12,7 +13,7 @@ from os import PathLike
 from pathlib import Path
 from queue import SimpleQueue
 from types import TracebackType
-from typing import Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
@@ -25,9 +26,13 @@ from runner.execution.lease import Child, Loan
 from runner.execution.pool import Pool
 from runner.execution.run_task import raise_reported
 from runner.result import Check, Result
-from runner.settings import BUILD_TIMEOUT, STARTUP_TIMEOUT, Isolation
-from runner.task import Task, check_task
+from runner.settings import Options
+from runner.task import Task, check_is_task, check_task, new_task
 
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
+
+_log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 # A cancelled call ends its child, at worst by SIGKILL; this is how long its caller waits for that.
@@ -80,46 +85,8 @@ class Runner:
     In a process that is forked from this one, it has children of its own.
     """
 
-    def __init__(
-        self,
-        *,
-        python: str | None = None,
-        isolation: Isolation | str = Isolation.FORK,
-        children: int | None = None,
-        threads: int | None = None,
-        fresh_venv: bool = False,
-        offline: bool = False,
-        lock: str | PathLike[str] | None = None,
-        startup_timeout: float = STARTUP_TIMEOUT,
-        build_timeout: float | None = BUILD_TIMEOUT,
-        timeout: float | None = None,
-        memory_limit: int | None = None,
-        max_tasks: int | None = None,
-        max_rss: int | None = None,
-        env: Mapping[str, str | None] | None = None,
-        cache: str | PathLike[str] | None = None,
-        record: str | PathLike[str] | None = None,
-        on_event: EventHandler | None = None,
-    ) -> None:
-        made = AsyncRunner(
-            python=python,
-            isolation=isolation,
-            children=children,
-            threads=threads,
-            fresh_venv=fresh_venv,
-            offline=offline,
-            lock=lock,
-            startup_timeout=startup_timeout,
-            build_timeout=build_timeout,
-            timeout=timeout,
-            memory_limit=memory_limit,
-            max_tasks=max_tasks,
-            max_rss=max_rss,
-            env=env,
-            cache=cache,
-            record=record,
-            on_event=on_event,
-        )
+    def __init__(self, **options: "Unpack[Options]") -> None:
+        made = AsyncRunner(**options)
         self._paths: dict[str, str] = {}
         self._closed = False
         self._begin(made)
@@ -162,7 +129,7 @@ class Runner:
         inputs: Mapping[str, Any] | None = None,
     ) -> Result:
         """As :meth:`AsyncRunner.execute`. KeyboardInterrupt ends the task before it goes on."""
-        return self._execute(bundle, Task(entrypoint, params or {}, seed, inputs or {}))
+        return self._execute(bundle, new_task(entrypoint, params, seed, inputs))
 
     def submit(
         self,
@@ -176,7 +143,9 @@ class Runner:
         :param on_event: called with this run's events, in place of the runner's own.
         :returns: what its result comes in; its ``cancel()`` ends the task.
         :raises RuntimeError: the runner is closed.
+        :raises TypeError: the task is none.
         """
+        check_is_task(task)
         self._started()
         return self._start_soon(partial(self._inner._execute, bundle, task, on_event))
 
@@ -283,20 +252,24 @@ class Runner:
             calls.check()
         if self._portal is not None and not self._closed:
             pool, loan = self._inner._pool, Loan()
+            result = fault = None
             given_back = False
             try:
                 try:
                     child = pool.take(loan, self._path(bundle))
                     if child is not None:
                         result = self._lent(child, task, calls)
-                        if result is not None:
-                            return result
                 finally:
-                    self._give_back(pool, loan)
+                    fault = self._give_back(pool, loan)
                     given_back = True
             finally:
                 if not given_back:  # An interrupt has come just then.
                     self._give_back(pool, loan)
+            # What has become of the task, or an interrupt, is told first.
+            if fault is not None:
+                raise_reported(Case(self._inner._on_event, environ=self._inner._variables), fault)
+            if result is not None:
+                return result
         return self._call(partial(self._inner._execute, bundle, task), calls)
 
     def _lent(self, child: Child, task: Task, calls: "_Calls | None") -> Result | None:
@@ -308,7 +281,7 @@ class Runner:
         case = Case(self._inner._on_event, environ=self._inner._variables)
         session = child.session
         try:
-            check_task(task)
+            task = check_task(task)
             if session.process.unread():
                 # What the task before has written last is not this one's.
                 self._call_begun(session.take_unread, calls)
@@ -333,15 +306,23 @@ class Runner:
                 return None
             raise_reported(case, error)
 
-    def _give_back(self, pool: Pool, loan: Loan) -> None:
+    def _give_back(self, pool: Pool, loan: Loan) -> Exception | None:
+        """:returns: what has gone wrong, which is in the log."""
         done = False
+        fault: Exception | None = None
         try:
             done = pool.put(loan)
+        except Exception as error:  # noqa: BLE001 - returned
+            _log.exception("while a child was given back")
+            fault = error
         finally:
             if not done:
                 # In the event loop, where nothing interrupts it. What comes in the way here only
                 # ends the wait for it.
-                wait([self._start_soon(partial(pool.take_back, loan))])
+                taken = self._start_soon(partial(pool.take_back, loan))
+                wait([taken])
+                fault = taken.result() or fault
+        return fault
 
     def _path(self, bundle: str | PathLike[str]) -> str:
         """Remembered where it is absolute: making a path takes longer than finding a child."""

@@ -4,12 +4,15 @@ import math
 import os
 from collections.abc import Mapping
 from enum import Enum
+from os import PathLike
 from pathlib import Path
+from typing import Any, TypedDict
 
 from msgspec import Struct
 
 from runner.bundle import Bundle
 from runner.diagnosis.knowledge.child_variables import is_pattern
+from runner.events import EventHandler
 
 STARTUP_TIMEOUT = 120.0
 """Seconds that a child has from its start until it has loaded the bundle, unless set."""
@@ -32,31 +35,31 @@ class Isolation(str, Enum):
     """Nothing: each task has a new interpreter."""
 
 
-class Settings(Struct, frozen=True, kw_only=True):
-    """How a runner runs.
+class Options(TypedDict, total=False):
+    """The parameters of :class:`runner.Runner`, which says what each is."""
 
-    :param python: which interpreter, as ``--python`` takes it: ``worker``, a version, a PEP 440
-        specifier, a path; ``None``: what the bundle accepts decides.
-    :param fresh_venv: build an environment for each run and remove it after.
-    :param startup_timeout: seconds until the child must have loaded the bundle.
-    :param build_timeout: seconds that making an environment may take, with the wait for another
-        builder; ``None``: no limit.
-    :param timeout: seconds that a task may take; ``None``: what the bundle says, else no limit.
-    :param memory_limit: bytes that a child may hold, with all that it starts; ``None``: what the
-        bundle says, else no limit.
-    :param cache: where environments are kept; ``None``: ``MODELOPS_CACHE_DIR``, else the user's
-        cache folder.
-    :param offline: never use the network to build an environment.
-    :param lock: a file that ``check --lock-to`` wrote: the versions to install.
-    :param env: variables that children get besides, with their values; ``None``: the worker's own,
-        where the name may be a pattern.
-    :param isolation: what a task shares with those before it.
-    :param children: how many children there may be at a time; ``None``: one for each processor.
-    :param threads: how many threads numerical libraries start in a child; ``None``: what the bundle
-        says, else the worker's ``OMP_NUM_THREADS``, else its share of the processors.
-    :param max_tasks: after how many tasks a child is replaced; ``None``: never.
-    :param max_rss: a child is replaced that has more bytes of resident memory than these after a
-        task; ``None``: never.
+    python: str | None
+    isolation: Isolation | str
+    children: int | None
+    threads: int | None
+    fresh_venv: bool
+    offline: bool
+    lock: str | PathLike[str] | None
+    startup_timeout: float
+    build_timeout: float | None
+    timeout: float | None
+    memory_limit: int | None
+    max_tasks: int | None
+    max_rss: int | None
+    env: Mapping[str, str | None] | None
+    cache: str | PathLike[str] | None
+    record: str | PathLike[str] | None
+    on_event: EventHandler | None
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """How a runner runs: the parameters of :class:`runner.Runner` that hold for each of its runs.
+
     :raises ValueError: a number is none that it may be, or a variable is not set; the message names
         it.
     """
@@ -76,6 +79,24 @@ class Settings(Struct, frozen=True, kw_only=True):
     threads: int | None = None
     max_tasks: int | None = None
     max_rss: int | None = None
+
+    @classmethod
+    def of(cls, options: Options) -> "Settings":
+        """The settings that a caller's options are; ``record`` and ``on_event`` are none.
+
+        :raises TypeError: there is no such option.
+        :raises ValueError: as the class.
+        """
+        given: dict[str, Any] = {
+            name: value for name, value in options.items() if name not in ("record", "on_event")
+        }
+        given["isolation"] = Isolation(options.get("isolation", Isolation.FORK))
+        given["env"] = options.get("env") or {}
+        for name in ("lock", "cache"):
+            if given.get(name) is not None:
+                # Absolute: the child runs in another folder.
+                given[name] = Path(given[name]).absolute()
+        return cls(**given)
 
     def __post_init__(self) -> None:
         for name in _MORE_THAN_NONE:

@@ -1,6 +1,9 @@
 """A task, and what may be in one."""
 
 import math
+import numbers
+import operator
+import sys
 from collections.abc import Mapping
 from typing import Any
 
@@ -41,26 +44,70 @@ class Task(Struct, frozen=True):
         )
 
 
-def check_task(task: Task) -> None:
+def new_task(
+    entrypoint: str | None,
+    params: Mapping[str, Any] | None,
+    seed: int,
+    inputs: Mapping[str, Any] | None,
+) -> Task:
+    """A task of what a call was given.
+
+    :raises TypeError: that is a whole task.
+    """
+    if isinstance(entrypoint, (Task, Mapping, tuple)):
+        raise TypeError(
+            f"the entry point is a string, not a {_kind(entrypoint)}; submit and map take tasks"
+        )
+    # Not "or": an array is neither true nor false, and an empty list is no object.
+    return Task(
+        entrypoint, {} if params is None else params, seed, {} if inputs is None else inputs
+    )
+
+
+def check_is_task(task: object) -> None:
+    """:raises TypeError: it is none."""
+    if not isinstance(task, Task):
+        raise TypeError(f"a task is a runner.Task, not a {_kind(task)}")
+
+
+def check_task(task: Task) -> Task:
     """See that a task can be sent, before anything is built for it.
 
+    :returns: the task as it is sent: numbers of NumPy's become Python's.
     :raises Failure: ``params-invalid``, naming what is wrong and where.
     """
     if task.entrypoint is not None and not isinstance(task.entrypoint, str):
         raise params_invalid(f"the entry point is a {_kind(task.entrypoint)}, not a string")
-    if isinstance(task.seed, bool) or not isinstance(task.seed, int):
-        raise params_invalid(f"the seed is {task.seed!r}, a {_kind(task.seed)}, not an integer")
-    if not 0 <= task.seed <= MAX_SEED:
-        raise params_invalid(f"the seed is {task.seed}; seeds are 0 .. 2**64-1")
-    if not isinstance(task.params, _OBJECTS):
-        raise params_invalid(f"the parameters are a {_kind(task.params)}, not an object")
-    if not _is_plain(task.params):
-        _check_json(task.params)
-    if task.inputs:
+    seed, params = task.seed, task.params
+    if type(seed) is not int:
+        integer = None if isinstance(seed, bool) else _integer(seed)
+        if integer is None:
+            hint = Hint(title=f"pass an integer, such as seed={_near_seed(seed)}")
+            problem = f"the seed is {seed!r}, a {_kind(seed)}, not an integer"
+            raise params_invalid(problem, hint)
+        seed = integer
+    if not 0 <= seed <= MAX_SEED:
+        shown = seed if abs(seed) <= 10 * MAX_SEED else _kind_of_number(seed)
+        hint = Hint(title="pass a seed within that, such as seed % 2**64")
+        raise params_invalid(f"the seed is {shown}; seeds are 0 .. 2**64-1", hint)
+    if not isinstance(params, _OBJECTS):
+        raise params_invalid(f"the parameters are a {_kind(params)}, not an object")
+    if not _is_plain(params) and _check_json(params):
+        params = _converted(params)
+    if type(task.inputs) is not dict or task.inputs:
         _check_inputs(task)
+    if seed is task.seed and params is task.params:
+        return task
+    return Task(task.entrypoint, params, seed, task.inputs)
 
 
-def params_invalid(summary: str) -> Failure:
+_CALL = Hint(
+    title="pass parameters as a dict of what JSON can say, and an integer as the seed:"
+    ' runner.execute(bundle, "baseline", {"beta": 0.3}, seed=1)'
+)
+
+
+def params_invalid(summary: str, hint: Hint = _CALL) -> Failure:
     """A failure that says what is wrong with a task's parameters."""
     return Failure(
         Finding(
@@ -69,12 +116,7 @@ def params_invalid(summary: str) -> Failure:
             summary=summary,
             explanation="Parameters are one JSON object (RFC 8259), the seed an integer"
             " in 0 .. 2**64-1. Nothing was built or run.",
-            hints=[
-                Hint(
-                    title="pass a value with --param beta=0.3, or many with --params FILE,"
-                    ' a file that holds such as {"beta": 0.3}'
-                )
-            ],
+            hints=[hint],
         )
     )
 
@@ -102,7 +144,11 @@ _OBJECTS = (dict, Mapping)
 _ARRAYS = (list, tuple)
 
 
-_PLAIN = frozenset((str, int, bool, type(None)))
+_PLAIN = frozenset((str, bool, type(None)))
+_MAX_PLAIN = 2**2000
+"""No int() of any Python refuses so many digits (see sys.set_int_max_str_digits)."""
+MAX_DIGITS = 4300
+"""Of an integer: more of them, Pythons do not read by default."""
 
 
 def _is_plain(params: Mapping[str, Any]) -> bool:
@@ -113,21 +159,31 @@ def _is_plain(params: Mapping[str, Any]) -> bool:
         if type(key) is not str:
             return False
         kind = type(value)
-        if kind not in _PLAIN and not (kind is float and math.isfinite(value)):
+        if kind is int:
+            if not -_MAX_PLAIN < value < _MAX_PLAIN:
+                return False
+        elif kind not in _PLAIN and not (kind is float and math.isfinite(value)):
             return False
     return True
 
 
-def _check_json(params: object) -> None:
+def _check_json(params: object) -> bool:
+    """See that JSON can say what is in there.
+
+    :returns: whether some of it is to be converted first.
+    :raises Failure: it cannot.
+    """
+    odd = False
     # A stack and no recursion: what is nested deeper than that would end it, wherever it is called.
     left: list[tuple[object, str, tuple[int, ...]]] = [(params, "params", ())]
     while left:
         value, where, above = left.pop()
         if isinstance(value, _SCALARS):
+            if isinstance(value, int) and not -_MAX_PLAIN < value < _MAX_PLAIN:
+                _check_digits(value, where)
             continue
         if isinstance(value, float):
-            if not math.isfinite(value):
-                raise params_invalid(f"{where} is {value}, which JSON cannot say")
+            _check_finite(value, where)
             continue
         if id(value) in above:
             raise params_invalid(f"{where} contains itself")
@@ -140,13 +196,107 @@ def _check_json(params: object) -> None:
         if isinstance(value, _OBJECTS):
             for key, item in value.items():
                 if not isinstance(key, str):
-                    raise params_invalid(f"{where} has the key {key!r}, which is not a string")
+                    hint = Hint(title=f"make it a string, such as {str(key)!r}: JSON has no others")
+                    problem = f"{where} has the key {key!r}, which is not a string"
+                    raise params_invalid(problem, hint)
                 inner.append((item, f"{where}[{key!r}]", above))
         elif isinstance(value, _ARRAYS):
             inner += [(item, f"{where}[{index}]", above) for index, item in enumerate(value)]
+        elif (number := _number(value)) is not None:
+            odd = True
+            inner.append((number, where, above))
         else:
-            raise params_invalid(f"{where} is a {_kind(value)}, which JSON cannot say")
+            problem = f"{where} is a {_kind(value)}, which JSON cannot say"
+            raise params_invalid(problem, _advice(value))
         left += reversed(inner)
+    return odd
+
+
+def _check_digits(value: int, where: str) -> None:
+    limit = getattr(sys, "get_int_max_str_digits", lambda: 0)()
+    if abs(value) >= 10 ** min(limit or MAX_DIGITS, MAX_DIGITS):
+        hint = Hint(title="pass it as a string, and let the bundle's code convert it")
+        raise params_invalid(f"{where} is {_kind_of_number(value)}, which cannot be sent", hint)
+
+
+def _check_finite(value: float, where: str) -> None:
+    if not math.isfinite(value):
+        hint = Hint(
+            title="pass None, or a string that the bundle's code knows, such as"
+            f" {str(float(value))!r}"
+        )
+        raise params_invalid(f"{where} is {float(value)}, which JSON cannot say", hint)
+
+
+def _converted(value: Any) -> Any:
+    """A value that has been checked, with Python's own numbers in it."""
+    if isinstance(value, (*_SCALARS, float)):
+        return value
+    if isinstance(value, _OBJECTS):
+        return {key: _converted(item) for key, item in value.items()}
+    if isinstance(value, _ARRAYS):
+        return [_converted(item) for item in value]
+    return _number(value)
+
+
+def _number(value: object) -> bool | int | float | None:
+    """The number that something of another library's is; NumPy is not imported for that."""
+    if _is_boolean(value):
+        return bool(value)
+    integer = _integer(value)
+    if integer is not None:
+        return integer
+    # A fraction is a Real, and no float.
+    if isinstance(value, numbers.Real) and not isinstance(value, numbers.Rational):
+        number = float(value)
+        if math.isnan(number) or number == value:  # no digit of a long double is lost
+            return number
+    return None
+
+
+def _integer(value: object) -> int | None:
+    if _is_boolean(value):
+        return None
+    try:
+        return operator.index(value)  # type: ignore[arg-type]
+    except TypeError:
+        return None
+
+
+def _is_boolean(value: object) -> bool:
+    """Whether it is a single truth value of NumPy's, or of what has the same types."""
+    kind = getattr(value, "dtype", None)
+    return kind is not None and str(kind).endswith("bool") and getattr(value, "ndim", 1) == 0
+
+
+def _near_seed(seed: object) -> int:
+    whole = isinstance(seed, float) and seed.is_integer() and 0 <= seed <= MAX_SEED
+    return int(seed) if whole and isinstance(seed, float) else 1
+
+
+def _kind_of_number(value: int) -> str:
+    return f"an integer of some {int(value.bit_length() * math.log10(2)) + 1} digits"
+
+
+# What to pass in place of what JSON cannot say, by what its type has.
+_INSTEAD = (
+    ("tolist", "its .tolist(); or the data itself as an input, with inputs={...}"),
+    ("isoformat", "its .isoformat(), a string"),
+    ("__fspath__", "its str()"),
+    ("as_tuple", "its float(), or its str()"),
+    ("limit_denominator", "its float(), or its str()"),
+    ("isdisjoint", "its sorted()"),
+    ("hex", "a string; or the data itself as an input, with inputs={...}"),
+    ("imag", "its real and imaginary parts"),
+    ("__iter__", "its list()"),
+)
+
+
+def _advice(value: object) -> Hint:
+    for attribute, instead in _INSTEAD:
+        if hasattr(type(value), attribute):
+            return Hint(title=f"pass {instead}")
+    return _CALL
 
 
 def _kind(value: object) -> str:

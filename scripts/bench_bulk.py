@@ -1,4 +1,4 @@
-"""What a large output costs in each isolation, beside writing and mapping a memfd by hand.
+"""Measures a large output in each isolation beside a memfd written and mapped by hand.
 
 Everything is measured in one run, alternating, and given as medians and ratios. What is written
 lies ready in memory on both sides, and what arrives is touched on both: a byte of every page.

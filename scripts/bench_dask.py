@@ -1,4 +1,4 @@
-"""What a task costs on a Dask cluster, beside the same pool without Dask.
+"""Measures a task on a Dask cluster beside the same pool without Dask.
 
 A scheduler and worker processes on loopback, one thread each; beside them a ``Runner`` with as many
 children. The two take turns in one run; results are compared byte for byte.

@@ -1,4 +1,4 @@
-"""What an environment costs beside plain uv: built, shared, reused, after an edit, on disk.
+"""Measures an environment beside plain uv: built, shared, reused, after an edit, on disk.
 
 Everything is measured in one run, alternating, and given as medians beside its floor: a time alone
 says more of the machine than of the program. uv's cache is warm throughout.
@@ -96,7 +96,7 @@ class Bench:
         self.run([uv, "pip", "install", "--python", python, "-r", str(self.requirements)])
 
     def build_wheel(self, project: Path) -> None:
-        """What uv and a build backend take for an edited project, whoever asks them."""
+        """Return what uv and a build backend take for an edited project, whoever asks them."""
         wheels = str(self.folder / "wheels")
         uv = [find_uv_bin(), "build", "--quiet", "--wheel", "--python", sys.executable]
         self.run([*uv, "-o", wheels, str(project)])

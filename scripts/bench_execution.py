@@ -1,4 +1,4 @@
-"""What a task costs in each isolation, beside what it would cost written by hand.
+"""Measures a task in each isolation beside the same written by hand.
 
 The floors are measured in the same run, alternating with what they are floors of, and given as
 medians and ratios: a time alone says more of the machine than of the program.

@@ -65,7 +65,7 @@ def claims(folders: list[Path]) -> dict[str, set[str]]:
 
 
 def wrong(found: dict[str, set[str]]) -> list[str]:
-    """What the table says of these modules that no distribution here bears out."""
+    """Return what the table says of these modules that no distribution here bears out."""
     return [
         f"{module}: the table says {known}; here it comes with {', '.join(sorted(names))}"
         for module, names in sorted(found.items())

@@ -196,7 +196,7 @@ def worker(cache: Path, bundle: Path, share: float) -> str:
 
 
 def lives(process: psutil.Process) -> bool:
-    """Whether it runs: one that has ended stays a zombie until its new parent looks at it."""
+    """Tell whether it runs: one that has ended stays a zombie until its new parent looks at it."""
     try:
         return bool(process.status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:

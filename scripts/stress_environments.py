@@ -215,7 +215,7 @@ def of_worker(worker: str) -> list[psutil.Process]:
 
 
 def is_known(path: Path) -> bool:
-    """Whether it is what the cache is to have: folders that are finished, links to them, locks."""
+    """Tell whether the cache may have it: finished folders, links to them, locks."""
     return path.suffix == ".lock" or path.is_symlink() or read_manifest(path) is not None
 
 

@@ -6,7 +6,9 @@ import shutil
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from fractions import Fraction
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -220,6 +222,100 @@ def test_what_json_can_say_comes_to_the_task_as_it_is(
         for _ in range(2):  # through the event loop, and then without it
             echo = json.loads(runner.execute(bundle, "main", {"value": value})["echo"])
             assert repr(echo[1]["value"]) == repr(json.loads(json.dumps(value)))
+
+
+class Index:
+    """As NumPy's integers are: no int, and of use as one."""
+
+    def __index__(self) -> int:
+        return 7
+
+
+class Truth:
+    """As NumPy's truth values are."""
+
+    dtype, ndim = "bool", 0
+
+    def __bool__(self) -> bool:
+        return True
+
+
+def test_numbers_of_other_libraries_come_as_pythons(bundle: Path, cache: Path) -> None:
+    numpy = pytest.importorskip("numpy")
+    params = {
+        "a": [Index(), {"b": Truth()}, numpy.int64(3), numpy.bool_(False)],
+        "c": (numpy.float32(0.5), numpy.longdouble(0.25), numpy.uint64(2**64 - 1), numpy.int8(-1)),
+        "m": MappingProxyType({"d": numpy.int16(4)}),
+    }
+    sent = {"a": [7, {"b": True}, 3, False], "c": [0.5, 0.25, 2**64 - 1, -1], "m": {"d": 4}}
+    with Runner(cache=cache, isolation="warm") as runner:
+        for _ in range(2):  # through the event loop, and then without it
+            for seed in (numpy.int64(5), numpy.uint64(2**63), Index()):
+                result = runner.execute(bundle, "main", params, seed=seed)
+                assert json.loads(result["echo"]) == ["main", sent, seed.__index__()]
+
+
+def test_numpy_is_not_imported_to_look_at_a_task() -> None:
+    code = "import sys, runner.task as t; t.check_task(t.Task('m', {'a': [1, 2**64]})); "
+    code += "sys.exit('numpy' in sys.modules)"
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+
+
+@pytest.mark.parametrize(
+    ("value", "telling", "hint"),
+    [
+        (10**5000, "params['p'][3]['x'] is an integer of some 5001 digits", "as a string"),
+        (Fraction(1, 3), "params['p'][3]['x'] is a fractions.Fraction", "float()"),
+        ({1}, "params['p'][3]['x'] is a set", "sorted()"),
+        (float("-inf"), "params['p'][3]['x'] is -inf", "pass None, or a string"),
+        ({2: 3}, "params['p'][3]['x'] has the key 2", "such as '2'"),
+        (b"", "params['p'][3]['x'] is a bytes", "inputs={...}"),
+        (object(), "params['p'][3]['x'] is a object", "runner.execute("),
+    ],
+    ids=["big", "fraction", "set", "infinite", "key", "bytes", "object"],
+)
+def test_a_hint_is_for_the_call_and_the_path_is_the_parameters(
+    value: object, telling: str, hint: str, bundle: Path, tmp_path: Path
+) -> None:
+    cache = tmp_path / "cache"
+    with Runner(cache=cache) as runner, pytest.raises(ExecutionError) as caught:
+        runner.execute(bundle, "main", {"p": [0, 1, 2, {"x": value}]})
+    report = caught.value.report
+    assert report.code == "params-invalid"
+    assert telling in report.summary
+    assert hint in report.hints[0].title and "--param" not in report.hints[0].title
+    assert not cache.exists()
+
+
+def test_parameters_that_are_no_object_are_refused_also_where_they_are_empty(
+    bundle: Path, cache: Path
+) -> None:
+    with Runner(cache=cache) as runner, pytest.raises(ExecutionError, match="are a list"):
+        runner.execute(bundle, "main", [])  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("task", [{"seed": 1}, None, ("main", {}, 1)], ids=repr)
+def test_what_is_no_task_is_a_type_error_that_names_its_type(
+    task: Any, bundle: Path, tmp_path: Path
+) -> None:
+    cache, telling = tmp_path / "cache", f"a task is a runner.Task, not a {type(task).__name__}"
+    with Runner(cache=cache) as runner:
+        with pytest.raises(TypeError, match=telling):
+            runner.submit(bundle, task)
+        with pytest.raises(TypeError, match=telling):
+            list(runner.map(bundle, [task], return_exceptions=True))
+        given: Any = Task() if task is None else task
+        with pytest.raises(TypeError, match=f"not a {'runner.task.Task' if task is None else ''}"):
+            runner.execute(bundle, given)
+
+    async def over_async() -> None:
+        async with AsyncRunner(cache=cache) as inner:
+            with pytest.raises(TypeError, match=telling):
+                async for _ in inner.map_unordered(bundle, iter([task])):
+                    pass
+
+    anyio.run(over_async)
+    assert not cache.exists()
 
 
 def test_parameters_that_contain_themselves_are_refused(bundle: Path, cache: Path) -> None:

@@ -1,4 +1,4 @@
-"""Reading a bundle: its metadata, its wire function, its content and digest (DESIGN 2)."""
+"""Reading a bundle: its metadata, its wire function, its content and digest."""
 
 from runner.bundle.content import all_entries, bundle_digest, content_files, empty_folders
 from runner.bundle.defaults import read_size

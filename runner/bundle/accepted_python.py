@@ -38,7 +38,7 @@ def accepted_python(folder: Path, pyproject: Pyproject) -> AcceptedPython:
         pin = _pin(folder)
     except ValueError as error:
         if pyproject.is_project:  # a virtual environment of pyenv's, say; uv passes it over too
-            note = f"{error} is no Python version, and does not count: requires-python does"
+            note = f"{error} is no Python version, and does not count"
             return AcceptedPython(declared, None, note)
         raise invalid(
             f"{error} is no Python version",

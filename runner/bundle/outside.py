@@ -32,9 +32,9 @@ _OPTION = re.compile(
 )
 _INCLUDES = {"-r", "-c", "--requirement", "--constraint"}
 _PLACES = {"-f", "-i", "--find-links", "--index-url", "--extra-index-url"}
-_NAMED = re.compile(r"[\w.-]+\s*(?:\[[^]]*\])?\s*@\s*(.+)")
+_NAMED = re.compile(r"[\w.-]+\s*(?:\[[^]]*\]\s*)?@\s*(.+)")
 # What may follow a path: a marker, an option, a URL's fragment; the extras of what it is of.
-_REST = re.compile(r"\s+;.*|\s+--.*|#.*|\[[\w\s,.-]*\]\s*$")
+_REST = re.compile(r"\s;.*|\s--.*|#.*|\[[\w\s,.-]*\]$")
 
 
 def check_nothing_is_outside(
@@ -112,7 +112,8 @@ def _check_requirements(folder: Path, name: str, seen: set[str]) -> None:
                 continue
             path = Path(os.path.normpath(folder / Path(name).parent / included))
             _check_place(folder, str(Path(name).parent / included), at, value.strip())
-            if path.is_relative_to(folder) and path.is_file():
+            # os.path's: a Path raises where a name is too long.
+            if path.is_relative_to(folder) and os.path.isfile(path):  # noqa: PTH113
                 relative = str(path.relative_to(folder))
                 if relative not in seen:
                     _check_requirements(folder, relative, seen)
@@ -173,7 +174,7 @@ def _check_source(folder: Path, text: str, at: str, name: str | None) -> None:
         return
     outside = _is_outside(folder, path)
     target = None if "\0" in path else Path(os.path.normpath(folder / path))
-    is_folder = target is not None and target.is_dir()
+    is_folder = target is not None and os.path.isdir(target)  # noqa: PTH112 - as above
     absolute = Path(path).is_absolute() and "PROJECT_ROOT" not in text
     if absolute and not is_folder:
         return

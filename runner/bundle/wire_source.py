@@ -1,4 +1,4 @@
-"""Which function runs a bundle's tasks, as far as its files tell (DESIGN 2)."""
+"""Which function runs a bundle's tasks, as far as its files tell."""
 
 import json
 import re
@@ -40,7 +40,7 @@ def find_wire(
     text: str,
     has_dependencies: bool,
 ) -> Wire:
-    """Find the wire function by the four rules of DESIGN 2.
+    """Find the wire function by the four rules of the README, in their order.
 
     :param project: pyproject.toml's ``[project]``; empty without one.
     :param tool: its ``[tool.modelops]``.

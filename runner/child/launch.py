@@ -4,9 +4,13 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Collection, Mapping
+from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
+
+import anyio
+import anyio.to_thread
 
 import bundle_protocol
 from runner.diagnosis.knowledge.child_variables import passes
@@ -43,10 +47,10 @@ def child_environ(
     allowed = {name: value for name, value in environ.items() if passes(name, named)}
     path = os.pathsep.join(filter(None, (str(python.parent), environ.get("PATH", os.defpath))))
     return {
+        # Every child walks a set of strings in the same order, unless somebody asks for another.
+        "PYTHONHASHSEED": hash_seed(environ),
         **allowed,
         "PATH": path,
-        # Every child walks a set of strings in the same order.
-        "PYTHONHASHSEED": hash_seed(environ),
         # The bundle's folder is never written to, by its subprocesses neither. (The child itself
         # writes bytecode, but only for what is installed in its environment.)
         "PYTHONDONTWRITEBYTECODE": "1",
@@ -69,11 +73,11 @@ def hash_seed(environ: Mapping[str, str]) -> str:
 
 def withheld(environ: Mapping[str, str], named: Collection[str]) -> tuple[str, ...]:
     """The names of the worker's variables that :func:`child_environ` leaves out, sorted."""
-    return tuple(sorted(name for name in environ if not passes(name, named)))
+    return tuple(sorted(environ.keys() - child_environ(environ, Path(), named).keys()))
 
 
-@contextmanager
-def exchange_folder() -> Iterator[Path]:
+@asynccontextmanager
+async def exchange_folder() -> AsyncIterator[Path]:
     """A folder through which bulk data travels beside the wire; gone on leaving.
 
     Where the worker is killed before, its guardian removes it.
@@ -82,4 +86,6 @@ def exchange_folder() -> Iterator[Path]:
     try:
         yield folder
     finally:
-        shutil.rmtree(folder, ignore_errors=True)
+        with anyio.CancelScope(shield=True):
+            # In a thread: a child that ends in the midst of large values leaves them there.
+            await anyio.to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))

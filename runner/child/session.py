@@ -4,7 +4,7 @@ import math
 import os
 import signal
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -23,13 +23,16 @@ from runner.child.state import BadOutput, Dialogue, Launch, NotStarted, OverMemo
 from runner.child.working_folder import WorkingFolders
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure
-from runner.diagnosis.report.model import ChildInfo
+from runner.diagnosis.child_raised import concerns_imports, missing_library
+from runner.diagnosis.report.model import ChildInfo, ExceptionInfo
 from runner.diagnosis.report.text import printable
-from runner.environment import installed_modules
+from runner.environment import installed_modules, libraries_like, library_folders
 from runner.events import Origin, Phase, Stream
 from runner.process.memory_cgroup import MemoryGroup, memory_group
 from runner.process.memory_polling import watch_memory
+from runner.process.memory_usage import children
 from runner.process.processors import thread_count
+from runner.process.signals import stopped
 from runner.process.supervisor import (
     KILL_SECONDS,
     PIPE_BYTES,
@@ -75,7 +78,9 @@ class Session:
         folders: WorkingFolders,
         wake: tuple[int, int],
         group: MemoryGroup | None,
+        *,
         threads: int | None,
+        library_folders: tuple[str, ...],
     ) -> None:
         self._case = case
         self._memory_limit = launch.memory_limit
@@ -84,6 +89,7 @@ class Session:
         self._folders = folders
         self.threads = threads
         """How many threads numerical libraries start in it, by its variables."""
+        self._library_folders = library_folders
         self._wake = wake
         self._broken = False
         # Of two in the event loop, one is a call whose thread was interrupted: it ends soon.
@@ -133,6 +139,8 @@ class Session:
     def on_end(self) -> None:
         """The process has ended, and all that it wrote to its output and error is here."""
         anyio.notify_closing(self.process.stdout)
+        if self.process.stdin is not None:  # of which another process may have the other end
+            anyio.notify_closing(self.process.stdin)
         self.direct.wake()
 
     async def keep_to_memory(self, process: Process) -> None:
@@ -249,15 +257,31 @@ class Session:
                 self.direct.forget_interrupt()
                 self._read()
                 if not await self._answered():
-                    await self.process.end(0)
+                    await self._end()
                 self.dialogue.forget_answer()
                 self._bulk.discard()
+
+    async def _end(self) -> None:
+        """Kill the child; one that the kernel does not let go of is not waited for any longer."""
+        self._broken = True
+        with anyio.move_on_after(KILL_SECONDS):
+            await self.process.end(0)
+
+    def continue_stopped(self) -> None:
+        """Let the child go on where something else than its task has stopped it.
+
+        In the event loop, while a call waits for it. A task that is under way in the child itself
+        may have stopped itself: that is for its time limit to end.
+        """
+        if (self.dialogue.forks or self.untouched) and stopped([self.process.pid]):
+            self._case.journal.note("a signal (SIGSTOP) had stopped the child; continued it")
+            self.process.send_signal(signal.SIGCONT)
 
     async def _answered(self) -> bool:
         """Whether the wire is as it is between two tasks, after all that can be done for it."""
         if self.dialogue.half_sent or self.direct.reading:
             return False
-        return not self.dialogue.waiting or (self.dialogue.forks and await self._end_fork(None))
+        return not self.dialogue.waiting or (self.dialogue.forks and await self._end_fork())
 
     async def receive(self, phase: Phase, limit: TimeLimit) -> Message:
         """The next message.
@@ -280,9 +304,9 @@ class Session:
                     with suppress(anyio.ClosedResourceError):
                         await anyio.wait_readable(self.process.stdout)
                 self._read()
-        out = TimedOut(limit.seconds)
+        out = TimedOut(limit.seconds, stopped=await anyio.to_thread.run_sync(self._task_stopped))
         self._case.journal.fact(Origin.TIMEOUT, out)
-        await self._end_hung()
+        await self._end_hung(out)
         raise self.dialogue.timed_out(phase, out)
 
     async def _send(self, request: bytes, limit: TimeLimit) -> None:
@@ -310,17 +334,19 @@ class Session:
             raise self.dialogue.task_died(ended, fork.pid)
         if killed:  # a subprocess, and the task says that it has failed
             raise self.dialogue.subprocess_killed()
-        environment = self._case.environment
-        if (
-            self.dialogue.concerns_imports(response)
-            and environment is not None
-            and environment.path is not None
-        ):
-            # In a thread: site-packages may have many thousand files, on a slow disk.
-            self._case.installed = await anyio.to_thread.run_sync(
-                installed_modules, Path(environment.path)
-            )
-            self._case.journal.fact(Origin.INSTALLED, self._case.installed)
+        if error.data is not None and error.data.exception is not None:
+            await self._look_up(self._case, error.data.exception)
+
+    async def _look_up(self, case: Case, exception: ExceptionInfo) -> None:
+        """Ask the disk about an import that has failed, in a thread: it may be a slow one."""
+        in_thread = anyio.to_thread.run_sync
+        environment = case.environment
+        if concerns_imports(exception) and environment is not None and environment.path is not None:
+            case.installed = await in_thread(installed_modules, Path(environment.path))
+            case.journal.fact(Origin.INSTALLED, case.installed)
+        if library := missing_library(exception):
+            case.libraries = await in_thread(libraries_like, library, self._library_folders)
+            case.journal.fact(Origin.LIBRARIES, case.libraries)
 
     def _read(self) -> None:
         """Take what is on the wire, and that the process has ended after all that it wrote."""
@@ -339,31 +365,40 @@ class Session:
             self._killed_by_group()
             self.dialogue.end(ended)
 
-    async def _end_hung(self) -> None:
+    def _task_stopped(self) -> bool:
+        """In a thread: looking at other processes takes a while."""
+        pid = self.process.pid
+        return stopped(children(pid) if self.dialogue.forks else [pid])
+
+    async def _end_hung(self, out: TimedOut) -> None:
         """End what does not answer, and let it say first where it stands."""
+        # A stopped process takes no signal but SIGKILL until it is continued.
+        first = [signal.SIGABRT, *([signal.SIGCONT] if out.stopped else [])]
         with anyio.CancelScope(shield=True):
             # One that has not read the request whole has not forked for it.
             forks = self.dialogue.forks and not self.dialogue.half_sent
-            if forks and await self._end_fork(signal.SIGABRT):
+            if forks and await self._end_fork(first):
                 return
-            self.process.send_signal(signal.SIGABRT)
+            for number in first:
+                self.process.send_signal(number)
             with anyio.move_on_after(STACKS_SECONDS):
                 await self.process.wait()
-            await self.process.end(0)
+            await self._end()
             self._read()
 
-    async def _end_fork(self, first: signal.Signals | None) -> bool:
+    async def _end_fork(self, first: Sequence[signal.Signals] = ()) -> bool:
         """End the process that the child forked for a task, and take the child's word for it.
 
         :param first: what it gets, to say its last words, before SIGKILL.
         """
         give_up = time.monotonic() + KILL_SECONDS
-        number, seconds = (
-            (signal.SIGKILL, AGAIN_SECONDS) if first is None else (first, STACKS_SECONDS)
-        )
+        numbers, seconds = (first, STACKS_SECONDS) if first else ([signal.SIGKILL], AGAIN_SECONDS)
+        if stopped([self.process.pid]):
+            self.process.send_signal(signal.SIGCONT)  # else it cannot say that the task has ended
         while time.monotonic() < give_up:
             # Again and again: it may not have forked yet.
-            await anyio.to_thread.run_sync(self.process.signal_forks, number)
+            for number in numbers:
+                await anyio.to_thread.run_sync(self.process.signal_forks, number)
             with anyio.move_on_after(seconds):
                 while self.usable:
                     if self.dialogue.answer() is not None:
@@ -373,7 +408,7 @@ class Session:
                         await anyio.wait_readable(self.process.stdout)
                     self._read()
                 return False
-            number, seconds = signal.SIGKILL, AGAIN_SECONDS
+            numbers, seconds = [signal.SIGKILL], AGAIN_SECONDS
         return False
 
     def request(self, task: Task) -> bytes:
@@ -446,6 +481,7 @@ async def open_session(
     """
     limit = TimeLimit(startup_timeout)
     argv = child_command(launch.python)
+    case.named = launch.env
     case.withheld = launch.withheld
     case.child = ChildInfo(
         argv=argv, cwd=str(launch.bundle), memory_limit_bytes=launch.memory_limit
@@ -454,10 +490,10 @@ async def open_session(
         with case.journal.phase(Phase.SPAWN):
             case.journal.fact(Origin.CHILD_START, Start(launch, argv, None))
             try:
-                exchange = stack.enter_context(exchange_folder())
-                bulk = stack.enter_context(bulk_channel(exchange))
+                folder = await stack.enter_async_context(exchange_folder())
+                bulk = stack.enter_context(bulk_channel(folder))
                 # In a thread: the bundle may be large, and on a slow disk.
-                folders = await anyio.to_thread.run_sync(_working_folders, exchange, case, launch)
+                folders = await anyio.to_thread.run_sync(_working_folders, folder, case, launch)
             except OSError as error:
                 raise Failure(child_failures.no_exchange_folder(error)) from error
             try:
@@ -465,9 +501,15 @@ async def open_session(
                 os.set_blocking(wake[0], False)
                 for descriptor in wake:
                     stack.callback(os.close, descriptor)
-                group = stack.enter_context(memory_group(launch.memory_limit, whole=not fork))
+                group = await stack.enter_async_context(
+                    memory_group(launch.memory_limit, whole=not fork)
+                )
                 variables = child_environ(environ, launch.python, launch.env)
-                session = Session(case, launch, bulk, folders, wake, group, thread_count(variables))
+                session = Session(
+                    *(case, launch, bulk, folders, wake, group),
+                    threads=thread_count(variables),
+                    library_folders=library_folders(environ),
+                )
                 process = await stack.enter_async_context(
                     spawn(
                         [*argv, *bulk.options],

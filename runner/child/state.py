@@ -35,7 +35,7 @@ from runner.child.messages import (
 from runner.child.working_folder import with_own_names
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure, Finding
-from runner.diagnosis.child_raised import concerns_imports, exit_finding
+from runner.diagnosis.child_raised import exit_finding
 from runner.diagnosis.deaths import child_deaths
 from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.report.model import ChildInfo, Excerpt
@@ -93,6 +93,8 @@ class TimedOut(Struct, frozen=True):
 
     seconds: float
     wire_closed: bool = False
+    stopped: bool = False
+    """Whether a signal had stopped it by then."""
 
 
 class OverMemory(Struct, frozen=True):
@@ -342,16 +344,11 @@ class Dialogue:
         if out.wire_closed:
             return self.failure(child_failures.wire_closed(self._case, phase))
         stderr = self._text(Stream.STDERR)
-        return self.failure(child_failures.hung(self._case, phase, out.seconds, stderr))
+        hung = child_failures.hung(self._case, phase, out.seconds, stderr, stopped=out.stopped)
+        return self.failure(hung)
 
     def shutdown(self) -> bytes:
         return self._connection.shutdown()
-
-    def concerns_imports(self, response: Message) -> bool:
-        """Whether an answer is an error that what is installed may explain."""
-        error = response.error if isinstance(response, Response) else None
-        exception = None if error is None or error.data is None else error.data.exception
-        return exception is not None and concerns_imports(exception)
 
     def settle(self) -> None:
         """Write down what is known of the child by now."""

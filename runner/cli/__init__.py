@@ -6,7 +6,7 @@ import threading
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; the exit codes are those of DESIGN 3.
+    """Run the command; the exit codes stand in docs/report.md.
 
     :param argv: the arguments; the process's own by default.
     """

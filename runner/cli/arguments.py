@@ -7,6 +7,7 @@ import argparse
 import difflib
 import math
 import re
+from collections.abc import Mapping
 
 from runner.bundle import read_size
 from runner.diagnosis.report.codes import Code
@@ -68,3 +69,17 @@ def param(text: str) -> str:
     if not text.partition("=")[0] or "=" not in text:
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form K=V")
     return text
+
+
+def flag(environ: Mapping[str, str], name: str) -> bool:
+    """The value of an environment variable.
+
+    :raises ValueError: it is none.
+    """
+    value = environ.get(name, "").strip().lower()
+    if value in ("true", "1", "yes", "on"):
+        return True
+    if value in ("", "false", "0", "no", "off"):
+        return False
+    # Not taken for false: a setting that silently does nothing has cost hours before.
+    raise ValueError(f"the environment variable {name} is {value!r}; it takes true or false")

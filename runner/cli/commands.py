@@ -34,6 +34,8 @@ class Exec(Command, frozen=True, kw_only=True):
     tasks: str | None
     """A file, ``-`` for standard input; then each of its lines has what the three above say."""
     output: Path | None
+    overwrite: bool
+    """Whether what another study has left there may be replaced."""
 
 
 class Explain(Struct, frozen=True):

@@ -8,11 +8,11 @@ import anyio
 
 from runner.cli.commands import EnvCommand, EnvList, EnvPath, EnvPrune, EnvRemove, UsageError
 from runner.cli.result import json_document
-from runner.diagnosis.case import Case
+from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.report.text import printable
 from runner.environment.cache_folder import cache_folder
-from runner.environment.inventory import Entry, entries, prunable, remove
+from runner.environment.inventory import Entry, entries, prunable, remove, remove_locks
 from runner.execution.prepare import locate_environment
 from runner.execution.run_task import reported
 
@@ -21,7 +21,11 @@ _UNITS = ((86400 * 7, "weeks"), (86400, "days"), (3600, "hours"), (60, "minutes"
 
 def run_env(command: EnvCommand) -> tuple[int, str]:
     """Do it; returns the exit code, and what goes to standard output."""
-    cache = cache_folder()
+    try:
+        cache = cache_folder()
+    except Failure as failure:
+        title, how = failure.finding.summary, failure.finding.hints[0].command
+        raise UsageError(f"{title}; {how}") from failure
     try:
         match command:
             case EnvList():
@@ -34,7 +38,9 @@ def run_env(command: EnvCommand) -> tuple[int, str]:
                 chosen = prunable(
                     entries(cache), older_than=command.older_than, max_size=command.max_size
                 )
-                return _remove(chosen, command.json, cache)
+                done = _remove(chosen, command.json, cache)
+                remove_locks(cache)
+                return done
     except OSError as error:
         raise UsageError(f"{error.filename or cache}: {error.strerror}") from error
 

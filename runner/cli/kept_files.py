@@ -1,6 +1,7 @@
 """The files that tasks leave in their working folders: kept beside outputs, or named."""
 
 import hashlib
+import shutil
 from pathlib import Path
 
 from runner.cli.result import OutputFile
@@ -28,6 +29,13 @@ def kept_files(result: Result, outputs: Path) -> dict[str, OutputFile]:
         path = folder / name
         kept[name] = OutputFile(size, _sha256(path), str(path))
     return kept
+
+
+def remove_files(outputs: Path) -> None:
+    """Remove the files that a task has left, from the folder of its outputs."""
+    for name in (FOLDER, f"{FOLDER}%"):
+        if (outputs / name).is_dir():
+            shutil.rmtree(outputs / name, ignore_errors=True)
 
 
 def left_note(result: Result, *, kept: bool) -> str | None:

@@ -27,7 +27,8 @@ def run_matrix(command: Matrix) -> tuple[int, str]:
     try:
         task = given_task(command)
     except Failure as failure:
-        raise UsageError(failure.finding.summary) from failure
+        advice = failure.finding.hints[0].title
+        raise UsageError(f"{failure.finding.summary}: {advice}") from failure
     if command.dasks and find_spec("distributed") is None:
         raise UsageError("--dask needs Dask: pip install 'modelops-runner[dask]'")
     number, tried = anyio.run(unless_signalled, _tried(command, task), Live(sys.stderr))

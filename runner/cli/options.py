@@ -93,7 +93,7 @@ def run() -> Parser:
 
 
 def variables() -> Parser:
-    """What the bundle's code finds in its environment variables."""
+    """Environment variables for the bundle's code."""
     parser = Parser(add_help=False)
     parser.add_argument(
         "--env",
@@ -122,7 +122,8 @@ def task() -> Parser:
         action="append",
         default=[],
         type=param,
-        help="a parameter; V is JSON where it parses as JSON, else a string",
+        help="a parameter; V is JSON where it parses as JSON, else a string; what looks like a"
+        " value of Python's or YAML's is refused: true and not True, 'x=\"007\"' for a string",
     )
     parser.add_argument(
         "--params", metavar="FILE", help="parameters as a JSON object; '-' reads standard input"
@@ -130,5 +131,24 @@ def task() -> Parser:
     parser.add_argument("--seed", metavar="N", help="0 .. 2**64-1 (default: 0)")
     parser.add_argument(
         "--timeout", metavar="S", type=seconds, help="seconds that the task may take"
+    )
+    return parser
+
+
+def output() -> Parser:
+    """Where the outputs go."""
+    parser = Parser(add_help=False)
+    parser.add_argument(
+        "--output",
+        metavar="DIR",
+        type=Path,
+        help="where the outputs go, a file each; with --tasks DIR/INDEX/NAME, and a line of each"
+        " task in DIR/results.jsonl",
+    )
+    parser.add_argument(
+        "--overwrite",
+        action="store_true",
+        help="replace what other tasks, or another bundle, have left in the folder of --output; a"
+        " file that no run has made stays",
     )
     return parser

@@ -2,15 +2,29 @@
 
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
 from runner.cli.commands import Exec, Matrix
-from runner.task import MAX_SEED, Task, params_invalid
+from runner.cli.param_words import meant_value
+from runner.diagnosis.case import Failure
+from runner.diagnosis.report.model import Hint
+from runner.task import MAX_SEED, Task, check_task, params_invalid
 
 # Python's json takes these for numbers. A string is matched first, so that none is seen in one.
 _CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)')
+# A key with its colon, any other string, or what an object begins and ends with.
+_TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")\s*:|"(?:[^"\\]|\\.)*"|[{}]')
+_USAGE = Hint(
+    title="pass a value with --param beta=0.3, or many with --params FILE,"
+    ' a file that holds such as {"beta": 0.3}'
+)
+
+
+def _invalid(summary: str, hint: Hint = _USAGE) -> Failure:
+    return params_invalid(summary, hint)
 
 
 def given_task(command: Exec | Matrix) -> Task:
@@ -19,10 +33,34 @@ def given_task(command: Exec | Matrix) -> Task:
     :raises Failure: ``params-invalid``.
     """
     params = {} if command.params is None else read_params(command.params)
-    for given in command.param:
-        name, _, value = given.partition("=")
-        params[name] = parse_value(value)
-    return Task(command.entrypoint, params, read_seed(command.seed))
+    return _checked(
+        Task(
+            command.entrypoint,
+            {**params, **read_values(command.param)},
+            read_seed(command.seed),
+        )
+    )
+
+
+def read_values(given: list[str]) -> dict[str, Any]:
+    """Read what each ``--param`` says.
+
+    :raises Failure: ``params-invalid``.
+    """
+    values = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        values[name] = parse_value(name, value)
+    _checked(Task(None, values))
+    return values
+
+
+def _checked(task: Task) -> Task:
+    try:
+        return check_task(task)
+    except Failure as failure:
+        failure.finding.hints = [_USAGE]  # and not what a call is to pass
+        raise
 
 
 def read_seed(text: str) -> int:
@@ -32,7 +70,7 @@ def read_seed(text: str) -> int:
     """
     # int() takes more than a person means: underscores, spaces, other scripts' digits.
     if not re.fullmatch(r"[0-9]{1,20}", text) or int(text) > MAX_SEED:
-        raise params_invalid(f"--seed {text!r} is not an integer in 0 .. 2**64-1")
+        raise _invalid(f"--seed {text!r} is not an integer in 0 .. 2**64-1")
     return int(text)
 
 
@@ -47,11 +85,11 @@ def read_params(source: str) -> dict[str, Any]:
     except OSError as error:
         if source.lstrip().startswith("{"):
             problem = "--params takes a file's name (or - for standard input), not the JSON itself"
-            raise params_invalid(problem) from error
-        raise params_invalid(f"{name} cannot be read: {error.strerror}") from error
+            raise _invalid(problem) from error
+        raise _invalid(f"{name} cannot be read: {error.strerror}") from error
     params = decode_json(data, name)
     if not isinstance(params, dict):
-        raise params_invalid(f"{name} holds a JSON {json_kind(params)}, not an object")
+        raise _invalid(f"{name} holds a JSON {json_kind(params)}, not an object")
     return params
 
 
@@ -62,37 +100,112 @@ def decode_json(data: bytes, name: str, line: int = 1) -> Any:
     :param line: the number, from 1 on, of the line that it begins at.
     :raises Failure: ``params-invalid``, with the place in the file.
     """
+    check_encoding(data, name)
     try:
-        text = data.decode("utf-8")
-        return json.loads(text, parse_constant=_no_constant)
+        text = data.decode("utf-8-sig" if line == 1 else "utf-8")  # PowerShell's have a mark
+        return _loads(text)
     except UnicodeDecodeError as error:
         before = data[: error.start]
         number, column = line + before.count(b"\n"), error.start - before.rfind(b"\n")
-        place = f"{name}:{number}:{column}"
-        raise params_invalid(f"{place} is not JSON: {error.reason} in UTF-8") from error
+        raise _invalid(f"{name}:{number}:{column} is not JSON: {error.reason} in UTF-8") from error
     except json.JSONDecodeError as error:
         place = f"{name}:{line + error.lineno - 1}:{error.colno}"
-        raise params_invalid(f"{place} is not JSON: {error.msg}") from error
+        raise _invalid(f"{place} is not JSON: {error.msg}") from error
     except _NotANumber as error:
         at = next(match.start() for match in _CONSTANT.finditer(text) if match[1])
         number, column = line + text.count("\n", 0, at), at - text.rfind("\n", 0, at)
-        raise params_invalid(f"{name}:{number}:{column}: {error}") from error
+        raise _invalid(f"{name}:{number}:{column}: {error}") from error
+    except _Duplicate as error:
+        at = _second(text, error.key)
+        number, column = line + text.count("\n", 0, at), at - text.rfind("\n", 0, at)
+        raise _invalid(f"{name}:{number}:{column}: {error} in one object") from error
     except ValueError as error:  # an integer of too many digits
-        raise params_invalid(f"{name}:{line} is not JSON: {error}") from error
+        raise _invalid(f"{name}:{line} is not JSON: {error}") from error
     except RecursionError as error:
-        raise params_invalid(f"{name}:{line} is nested too deeply") from error
+        raise _invalid(f"{name}:{line} is nested too deeply") from error
 
 
-def parse_value(text: str) -> Any:
-    """JSON where it parses as JSON, else the string itself."""
+def check_encoding(data: bytes, name: str) -> None:
+    """:raises Failure: ``params-invalid``: these begin as UTF-16 or UTF-32 does."""
+    # What has no mark has a zero byte in its first characters, which JSON has in none.
+    wide = data[:3] == b"\xff\xfe\0" or data[:4] == b"\0\0\xfe\xff" or data[1:4] == b"\0\0\0"
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:2]:
+        encoding = "UTF-32" if wide or data[:3] == b"\0\0\0" else "UTF-16"
+        source = name if name != "standard input" else "FILE"
+        raise _invalid(
+            f"{name} is {encoding}, and JSON is UTF-8",
+            Hint(
+                title="convert it; in PowerShell, write it with: Out-File -Encoding utf8",
+                command=shlex.join(["iconv", "-f", encoding, "-t", "UTF-8", source]),
+            ),
+        )
+
+
+def _second(text: str, key: str) -> int:
+    """Where in a text that is JSON an object has a key that it had before."""
+    open_objects: list[set[str]] = []
+    for match in _TOKEN.finditer(text):
+        if match[0] == "{":
+            open_objects.append(set())
+        elif match[0] == "}":
+            open_objects.pop()
+        elif match[1]:
+            name = json.loads(match[1])
+            if name == key and name in open_objects[-1]:
+                return match.start()
+            open_objects[-1].add(name)
+    return 0
+
+
+def parse_value(name: str, text: str) -> Any:
+    """The value of ``--param``: JSON where it parses as JSON, else the string itself.
+
+    :raises Failure: ``params-invalid``: it looks like a value of another language, which a string
+        would silently stand for.
+    """
     try:
-        return json.loads(text, parse_constant=_no_constant)
+        return _loads(text)
+    except _Duplicate as error:
+        raise _invalid(f"--param {name}: {error}") from error
     except (ValueError, RecursionError):
+        pass
+    meant = meant_value(text)
+    if meant is None:
         return text
+    string = shlex.quote(f"{name}={json.dumps(text, ensure_ascii=False)}")
+    value = f"--param {shlex.quote(f'{name}={meant}')}" if meant else "JSON"
+    raise _invalid(
+        f"--param {name}={text} is not JSON, and looks like a value that is no string",
+        Hint(title=f"write {value} for the value, --param {string} for the string"),
+    )
 
 
 class _NotANumber(ValueError):
     pass
+
+
+class _Duplicate(ValueError):
+    """An object has a key twice, of which a parser silently takes one."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"{key!r} is there twice")
+        self.key = key
+
+
+def _loads(text: str) -> Any:
+    """:raises ValueError: it is not JSON."""
+    return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_object)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _Duplicate(key)
+            seen.add(key)
+    return content
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from runner.cli import options
-from runner.cli.arguments import age, code, count, size_or_none
+from runner.cli.arguments import age, code, count, flag, size_or_none
 from runner.cli.commands import (
     AnyCommand,
     Check,
@@ -39,7 +39,8 @@ a line of the file of tasks, all of it optional:
 The whole file is read and checked before the first task runs. Each task that is
 done or has failed leaves a line of JSON: in DIR/results.jsonl with --output DIR,
 else on standard output. With --output, the same command again runs what is not
-done yet or has changed since. The exit code is 13 where a task failed."""
+done yet or has changed since; results of tasks that are not in the file stay.
+The exit code is 13 where a task failed."""
 
 
 def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> AnyCommand:
@@ -82,6 +83,7 @@ def _exec(commands: _Commands) -> None:
             options.task(),
             options.run(),
             options.report(),
+            options.output(),
             options.json(),
         ],
         help="run a task, or a file of them",
@@ -116,19 +118,14 @@ def _exec(commands: _Commands) -> None:
         help="what a task shares with those before it: 'fork' (the default) what the bundle's"
         " import has left, 'warm' the process, 'fresh' nothing; a single task is alone anyway",
     )
-    parser.add_argument(
-        "--output",
-        metavar="DIR",
-        type=Path,
-        help="where the outputs go, a file each; with --tasks DIR/INDEX/NAME, and a line of each"
-        " task in DIR/results.jsonl",
-    )
     parser.set_defaults(read=_read_exec)
 
 
 def _read_exec(given: argparse.Namespace) -> Exec:
     if given.tasks is None and given.jobs is not None:
         raise ValueError("--jobs needs --tasks: a single task has one child")
+    if given.overwrite and given.output is None:
+        raise ValueError("--overwrite needs --output: it says what may be replaced there")
     alone = [given.entrypoint, given.param or None, given.params, given.seed]
     if given.tasks is not None and alone != [None] * 4:
         raise ValueError(
@@ -154,6 +151,7 @@ def _read_exec(given: argparse.Namespace) -> Exec:
         seed="0" if given.seed is None else given.seed,
         tasks=given.tasks,
         output=given.output,
+        overwrite=given.overwrite,
     )
 
 
@@ -381,7 +379,7 @@ def _settings(
 ) -> Settings:
     return Settings(
         python=given.python,
-        fresh_venv=given.fresh_venv or _flag(given.environ, "MODELOPS_FORCE_FRESH_VENV"),
+        fresh_venv=given.fresh_venv or flag(given.environ, "MODELOPS_FORCE_FRESH_VENV"),
         build_timeout=given.build_timeout,
         startup_timeout=given.startup_timeout,
         timeout=timeout,
@@ -393,13 +391,3 @@ def _settings(
         children=children,
         threads=threads,
     )
-
-
-def _flag(environ: Mapping[str, str], name: str) -> bool:
-    value = environ.get(name, "").strip().lower()
-    if value in ("true", "1", "yes", "on"):
-        return True
-    if value in ("", "false", "0", "no", "off"):
-        return False
-    # Not taken for false: a setting that silently does nothing has cost hours before.
-    raise ValueError(f"the environment variable {name} is {value!r}; it takes true or false")

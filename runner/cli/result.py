@@ -2,8 +2,7 @@
 
 import hashlib
 import json
-import os
-import tempfile
+import uuid
 from pathlib import Path
 from urllib.parse import quote
 
@@ -16,6 +15,8 @@ from runner.result import Check, Result
 
 # NAME_MAX of most file systems is 255; a file that is being written has a longer name.
 _MOST_CHARACTERS = 200
+RESERVED = ".modelops-runner"
+"""How the files begin that are the runner's own, in a folder of outputs."""
 
 
 class OutputFile(Struct, frozen=True, omit_defaults=True):
@@ -26,20 +27,12 @@ class OutputFile(Struct, frozen=True, omit_defaults=True):
     path: str | None = None
 
 
-def describe_outputs(result: Result, folder: Path | None) -> dict[str, OutputFile]:
-    """The outputs' sizes and digests; with a folder, they are written there too.
-
-    :raises OSError: one could not be written.
-    """
-    described = {}
-    for name in result:
-        data = result.buffer(name)
-        path = None
-        if folder is not None:
-            path = str(folder / file_name(name))
-            write_file(Path(path), data)
-        described[name] = OutputFile(len(data), hashlib.sha256(data).hexdigest(), path)
-    return described
+def describe_outputs(result: Result) -> dict[str, OutputFile]:
+    """The outputs' sizes and digests."""
+    return {
+        name: OutputFile(len(data), hashlib.sha256(data).hexdigest())
+        for name, data in ((name, result.buffer(name)) for name in result)
+    }
 
 
 def file_name(output: str) -> str:
@@ -51,6 +44,8 @@ def file_name(output: str) -> str:
     name = quote(output, safe=" +,=@()[]{}~!#$&;'", encoding="utf-8", errors="surrogatepass")
     if not name.strip("."):
         return name.replace(".", "%2E") or "%"  # a % that nothing follows is nobody else's
+    if name.startswith(RESERVED):
+        name = f"%2E{name[1:]}"
     if len(name) <= _MOST_CHARACTERS:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()
@@ -74,17 +69,14 @@ def write_file(path: Path, data: bytes | memoryview) -> None:
     if is_special(path):
         path.write_bytes(data)
         return
-    descriptor, beside = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:32]}.")
+    beside = path.with_name(f".{path.name[:32]}.{uuid.uuid4().hex}")
     try:
-        with open(descriptor, "wb") as file:  # noqa: PTH123 - a descriptor, not a path
+        # Not by tempfile, which makes it 0600; a result is as readable as any file the user makes.
+        with beside.open("xb") as file:
             file.write(data)
-        # mkstemp makes it 0600; a result is as readable as any file the user makes.
-        umask = os.umask(0)
-        os.umask(umask)
-        Path(beside).chmod(0o666 & ~umask)
-        Path(beside).replace(path)
+        beside.replace(path)
     except BaseException:
-        Path(beside).unlink(missing_ok=True)
+        beside.unlink(missing_ok=True)
         raise
 
 

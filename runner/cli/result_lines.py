@@ -6,16 +6,25 @@ import json
 import mmap
 import os
 import select
-import shutil
 import stat
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
 import anyio
 import msgspec
+from anyio import to_thread
 from msgspec import Struct
 
 from runner.cli.commands import UsageError
+from runner.cli.kept_files import remove_files
+from runner.cli.outputs_folder import (
+    Study,
+    has_single,
+    refused,
+    remove_outputs,
+    remove_single,
+)
 from runner.cli.result import OutputFile, file_name
 from runner.cli.task_file import read_lines
 from runner.diagnosis.report.model import PythonInfo, Report
@@ -23,6 +32,10 @@ from runner.result import Cost
 from runner.settings import Isolation, Settings
 
 FILE = "results.jsonl"
+
+# How each line begins.
+_BEGIN = b'{"index":'
+_READ_BYTES = 1 << 20
 
 
 class Asked(Struct, frozen=True, omit_defaults=True):
@@ -87,6 +100,7 @@ class DoneLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     asked: Asked = Asked()
     task: str
     bundle: str | None
+    study: Study
 
 
 class FailedLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -98,6 +112,7 @@ class FailedLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     report: Report
     task: str
     bundle: str | None
+    study: Study
 
 
 class _Line(Struct, frozen=True):
@@ -109,6 +124,22 @@ class _Line(Struct, frozen=True):
     bundle: str | None = None
     asked: Asked = Asked()
     outputs: dict[str, OutputFile] = {}
+    study: Study | None = None
+
+
+class Earlier:
+    """What earlier runs have left in a folder, by the tasks' numbers.
+
+    :param done: the digests of the tasks that need not be run again: done with this very bundle,
+        and their outputs are as they were.
+    :param others: the digests of what another file of tasks has in their place, and was done.
+    :param made: the names of their outputs.
+    """
+
+    def __init__(self) -> None:
+        self.done: dict[int, str] = {}
+        self.others: dict[int, str] = {}
+        self.made: dict[int, tuple[str, ...]] = {}
 
 
 class Lines:
@@ -145,12 +176,15 @@ class Lines:
         return before + "\n],\n" + document.removeprefix("{\n") if self._array else document
 
 
-def open_results(folder: Path) -> int:
+def open_results(folder: Path, *, overwrite: bool) -> int:
     """Open the file of the lines, to append to it; nobody else may before it is closed.
 
+    :param overwrite: whether what is there may be anything.
     :returns: its descriptor.
-    :raises UsageError: it cannot be opened, or another run writes to it.
+    :raises UsageError: it cannot be opened, or another run writes to it, or it is no such file.
     """
+    if not overwrite and has_single(folder):
+        raise refused(folder, "the outputs of a single task")
     path = folder / FILE
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
@@ -167,37 +201,69 @@ def open_results(folder: Path) -> int:
     if size := os.fstat(descriptor).st_size:
         with mmap.mmap(descriptor, size, access=mmap.ACCESS_READ) as data:
             whole = data.rfind(b"\n") + 1
+            begun = data[whole : whole + len(_BEGIN)]
+        if not overwrite and begun != _BEGIN[: len(begun)]:
+            os.close(descriptor)
+            raise refused(folder, f"a {FILE} whose last line is not a task's result")
         os.ftruncate(descriptor, whole)
     return descriptor
 
 
-async def done_before(folder: Path, bundle: str | None, asked: Asked) -> dict[int, str]:
-    """The tasks that earlier runs have done, number to digest: with this bundle, outputs there.
+async def read_earlier(
+    folder: Path, study: Study, bundle: str, asked: Asked, *, overwrite: bool
+) -> Earlier:
+    """Read what earlier runs have left.
 
     :param bundle: the bundle's digest.
-    :param asked: what they were to run on.
+    :param asked: what the tasks are to run on.
+    :param overwrite: whether it may be another study's.
+    :raises UsageError: it is, and may not be.
     """
-    done: dict[int, str] = {}
+    earlier = Earlier()
+    strangers: dict[int, _Line] = {}
+    alike: dict[tuple[str, ...], tuple[str, ...]] = {}
     descriptor = os.open(folder / FILE, os.O_RDONLY)
     try:
+        number = 0
         async for text in read_lines(descriptor):
+            number += 1
             line = _decode(text)
             if line is None:
+                if text.strip() and not overwrite:
+                    raise refused(folder, f"a {FILE} whose line {number} is not a task's result")
                 continue
             # A later line stands for what the earlier one said.
-            done.pop(line.index, None)
+            for kept in (earlier.done, earlier.others, strangers):
+                kept.pop(line.index, None)
+            names = (*earlier.made.get(line.index, ()), *line.outputs)
+            if names:  # most tasks have the same: kept once
+                earlier.made[line.index] = alike.setdefault(names, names)
+            if not study.is_same(bundle, line.study, line.bundle):
+                strangers[line.index] = line
+                continue
+            if not line.ok:
+                continue
+            if line.study is None or line.study.tasks is None or line.study.tasks != study.tasks:
+                earlier.others[line.index] = line.task
             same = line.bundle == bundle and line.asked == asked
-            if line.ok and same and _are_there(folder, line):
-                done[line.index] = line.task
+            if same and await to_thread.run_sync(_are_there, folder, line):
+                earlier.done[line.index] = line.task
     finally:
         os.close(descriptor)
-    return done
+    if strangers and not overwrite:
+        whose = next(iter(strangers.values())).study
+        count = f"{len(strangers)} result" + ("" if len(strangers) == 1 else "s")
+        of = f"of {whose}" if whose is not None else "of another bundle"
+        raise refused(folder, f"{count} {of}, not of {study}")
+    return earlier
 
 
-def drop_replaced(folder: Path, total: int) -> None:
+def drop_replaced(folder: Path, total: int, *, overwrite: bool) -> int:
     """Keep the last line of each task only: the others tell of an edited one, or of a failure.
 
-    :param total: how many tasks there are; what others have left goes too.
+    :param total: how many tasks there are.
+    :param overwrite: whether what other tasks have left goes too.
+    :returns: of how many other tasks there are results.
     :raises OSError: it could not be written.
     """
     last: dict[int, int] = {}
@@ -205,35 +271,85 @@ def drop_replaced(folder: Path, total: int) -> None:
     with (folder / FILE).open("rb") as file:
         for text in file:
             line = _decode(text)
-            if line is not None and line.index < total:
+            if line is not None and (line.index < total or not overwrite):
                 last[line.index] = count
             elif line is not None:
-                shutil.rmtree(outputs_folder(folder, line.index), ignore_errors=True)
+                discard(folder, line.index, line.outputs)
             count += 1
+        if overwrite:
+            remove_single(folder)
+        others = sum(index >= total for index in last)
         if len(last) == count:
-            return
+            return others
         kept = set(last.values())
         file.seek(0)
         beside = folder / f".{FILE}.new"
         with beside.open("wb") as new:
             new.writelines(text for number, text in enumerate(file) if number in kept)
     beside.replace(folder / FILE)
+    return others
+
+
+def results_in(folder: Path) -> int:
+    """How many lines of tasks there are in a folder."""
+    try:
+        with (folder / FILE).open("rb") as file:
+            return sum(_decode(text) is not None for text in file)
+    except OSError:
+        return 0
+
+
+def remove_results(folder: Path) -> None:
+    """Remove what tasks have left in a folder, and their lines.
+
+    :raises OSError: it could not be removed.
+    """
+    if not results_in(folder):
+        return
+    with (folder / FILE).open("rb") as file:
+        for line in map(_decode, file):
+            if line is not None:
+                discard(folder, line.index, line.outputs)
+    (folder / FILE).unlink()
+
+
+def discard(folder: Path, index: int, outputs: Iterable[str]) -> None:
+    """Remove a task's outputs, and their folder where nothing else is in it.
+
+    :raises OSError: one could not be removed.
+    """
+    names = tuple(outputs)
+    remove_outputs(outputs_folder(folder, index), names)
+    if names:
+        remove_files(outputs_folder(folder, index))
+    with suppress(OSError):
+        outputs_folder(folder, index).rmdir()
 
 
 def _decode(text: bytes) -> _Line | None:
     try:
         return msgspec.json.decode(text, type=_Line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        pass
+    try:  # msgspec refuses the lone surrogates that an output's name may have
+        return msgspec.convert(json.loads(text), _Line)
+    except (ValueError, RecursionError):
         return None
 
 
 def _are_there(folder: Path, line: _Line) -> bool:
+    """Whether a task's outputs are as they were written."""
     for name, output in line.outputs.items():
         try:
-            status = (outputs_folder(folder, line.index) / file_name(name)).stat()
+            with (outputs_folder(folder, line.index) / file_name(name)).open("rb") as file:
+                if os.fstat(file.fileno()).st_size != output.size:
+                    return False
+                digest = hashlib.sha256()
+                while data := file.read(_READ_BYTES):
+                    digest.update(data)
         except OSError:
             return False
-        if status.st_size != output.size:
+        if digest.hexdigest() != output.sha256:
             return False
     return True
 

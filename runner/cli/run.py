@@ -27,9 +27,9 @@ from runner.cli.commands import (
     ShowReport,
     UsageError,
 )
-from runner.cli.kept_files import kept_files, left_note
+from runner.cli.kept_files import left_note
 from runner.cli.live import Live
-from runner.cli.params import given_task, read_seed
+from runner.cli.params import given_task, read_seed, read_values
 from runner.cli.result import (
     check_json,
     check_lines,
@@ -54,6 +54,7 @@ from runner.recording.recorder import Recorder
 from runner.result import Result
 
 if TYPE_CHECKING:
+    from runner.cli.single_outputs import SingleOutputs
     from runner.cli.tasks import ManyTasks
 
 _T = TypeVar("_T")
@@ -75,8 +76,12 @@ def run(command: AnyCommand) -> int:
     try:
         return _run_command(command)
     except UsageError as error:
-        print(f"modelops-runner: error: {error}", file=sys.stderr)
-        return 2
+        return _say_usage(error)
+
+
+def _say_usage(error: UsageError) -> int:
+    print(f"modelops-runner: error: {error}", file=sys.stderr)
+    return 2
 
 
 def _run_command(command: AnyCommand) -> int:
@@ -119,13 +124,16 @@ def _run_command(command: AnyCommand) -> int:
             if command.output is not None:
                 _prepare_output(command.output, command.bundle)
             read_seed(command.seed)
+            read_values(command.param)
             if command.tasks is not None:
                 from runner.cli.tasks import ManyTasks
 
                 return _print(*anyio.run(_run_many, command, ManyTasks(command)))
         with _recorder(command) as recorder:
             return _print(*anyio.run(_run, command, recorder))
-    except Failure as failure:  # the seed: a wrong command line, with a report all the same
+    except (
+        Failure
+    ) as failure:  # the seed, a parameter: a wrong command line, with a report all the same
         return _print(2, _say_failed(command, Case().report(failure.finding), Live(sys.stderr)))
 
 
@@ -209,11 +217,14 @@ async def _outcome(
     command: Exec | Check, case: Case, live: Live, recorder: Recorder | None
 ) -> tuple[int, str]:
     try:
+        kept = await _kept_outputs(command) if isinstance(command, Exec) else None
         with reported(case):
             if isinstance(command, Check):
                 text = await _check(command, case)
             else:
-                text = await _execute(command, case, live)
+                text = await _execute(command, case, live, kept)
+    except UsageError as error:
+        return _say_usage(error), ""
     except RunnerError as error:
         return _exit_code(error.report), _say_failed(command, error.report, live, recorder)
     live.close_line()
@@ -231,6 +242,8 @@ async def _outcome_of_many(
     except StdoutError as error:
         assert isinstance(error.__cause__, OSError)
         return _not_printed(error.__cause__), ""
+    except UsageError as error:
+        return _say_usage(error), ""
     except RunnerError as error:
         wrong_file = error.report.code is Code.PARAMS_INVALID
         if not wrong_file:
@@ -252,12 +265,31 @@ async def _check(command: Check, case: Case) -> str:
     return check_lines(checked, verbose=command.verbose)
 
 
-async def _execute(command: Exec, case: Case, live: Live) -> str:
-    result = await execute_task(
-        case, command.settings, command.bundle, partial(given_task, command)
-    )
-    outputs = describe_outputs(result, command.output)
-    files = {} if command.output is None else kept_files(result, command.output)
+async def _kept_outputs(command: Exec) -> "SingleOutputs | None":
+    """Where the outputs of a single task go, with ``--output``.
+
+    :raises UsageError: what is there is not to be replaced.
+    """
+    if command.output is None:
+        return None
+    from runner.cli.single_outputs import SingleOutputs
+
+    kept = SingleOutputs(command.output, overwrite=command.overwrite)
+    await kept.check(command.bundle)
+    return kept
+
+
+async def _execute(command: Exec, case: Case, live: Live, kept: "SingleOutputs | None") -> str:
+    try:
+        result = await execute_task(
+            case, command.settings, command.bundle, partial(given_task, command)
+        )
+    except Failure as failure:
+        if kept is not None:
+            kept.failed(failure)
+        raise
+    outputs = describe_outputs(result) if kept is None else kept.write(result)
+    files = {} if kept is None else kept.write_files(result)
     live.close_line()
     left = left_note(result, kept=command.output is not None)
     for note in (*result.notes, *([] if left is None else [left])):

@@ -1,5 +1,6 @@
 """The file of ``--tasks``: a task a line, as JSON (JSON Lines, https://jsonlines.org)."""
 
+import codecs
 import difflib
 import errno
 import hashlib
@@ -8,8 +9,9 @@ import os
 import re
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from types import MappingProxyType
 from typing import IO, Any
 
 import anyio
@@ -56,6 +58,8 @@ class Plan:
     def __init__(self) -> None:
         self.total = 0
         self.skipped = 0
+        self.replaced: list[int] = []
+        """The tasks in whose place another file of tasks has others, which were done."""
         # close() closes it.
         self._left: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115
 
@@ -80,13 +84,18 @@ class Plan:
 
 
 async def plan_tasks(
-    source: str, plan: Plan, default_entrypoint: str, done: dict[int, str]
+    source: str,
+    plan: Plan,
+    default_entrypoint: str,
+    done: Mapping[int, str] = MappingProxyType({}),
+    others: Mapping[int, str] = MappingProxyType({}),
 ) -> None:
     """Read the whole file, and see that each line is a task, before any of them is run.
 
     :param source: the file's name; ``-`` for standard input, which is read to its end.
     :param plan: takes the tasks.
     :param done: the digests of the tasks that need not be run again, by their number.
+    :param others: likewise, of what was done for another file of tasks.
     :raises Failure: ``params-invalid``, with the line and the column.
     """
     name = "standard input" if source == "-" else source
@@ -95,18 +104,26 @@ async def plan_tasks(
             number = 0
             async for line in read_lines(descriptor):
                 number += 1
+                if number == 1:
+                    line = line.removeprefix(codecs.BOM_UTF8)
                 if not line.strip():
                     continue
                 given = read_task(line, name, number)
-                before = done.get(plan.total)
-                if before is not None and before == given.digest(default_entrypoint):
+                index = plan.total
+                known = index in done or index in others
+                digest = given.digest(default_entrypoint) if known else None
+                if digest != others.get(index, digest):
+                    plan.replaced.append(index)
+                if digest is not None and digest == done.get(index):
                     plan.skip()
                 else:
                     plan.add(line)
     except OSError as error:
         raise params_invalid(f"{name} cannot be read: {error.strerror}") from error
     except Failure as failure:
-        failure.finding.hints = [Hint(title=f"a line is a JSON object such as {_EXAMPLE}")]
+        # One with a command is for the whole file.
+        if not any(hint.command for hint in failure.finding.hints):
+            failure.finding.hints = [Hint(title=f"a line is a JSON object such as {_EXAMPLE}")]
         raise
     plan.begin()
 

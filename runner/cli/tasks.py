@@ -1,10 +1,10 @@
 """Runs a file of tasks (``exec --tasks``)."""
 
 import shlex
-import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, aclosing, closing, suppress
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -13,20 +13,23 @@ from anyio import to_thread
 from runner.async_runner import AsyncRunner
 from runner.bundle import Bundle
 from runner.cli.commands import Exec, UsageError
-from runner.cli.kept_files import kept_files, left_note
+from runner.cli.kept_files import kept_files, left_note, remove_files
+from runner.cli.outputs_folder import Study, refused, write_outputs
 from runner.cli.progress import Progress, Totals, duration, shown_progress
-from runner.cli.result import describe_outputs, json_document
+from runner.cli.result import OutputFile, describe_outputs, json_document
 from runner.cli.result_lines import (
     FILE,
     Asked,
     DoneLine,
+    Earlier,
     FailedLine,
     LineChild,
     Lines,
-    done_before,
+    discard,
     drop_replaced,
     open_results,
     outputs_folder,
+    read_earlier,
 )
 from runner.cli.task_file import GivenTask, Plan, plan_tasks
 from runner.diagnosis.case import SUMMARY_CHARACTERS, Case, Finding
@@ -36,7 +39,7 @@ from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint, Report
 from runner.diagnosis.report.text import LineDecoder, one_line, printable
 from runner.environment.cache_folder import cache_folder
-from runner.environment.store import temporary_folder
+from runner.environment.store import own_io, temporary_folder
 from runner.events import Event, EventHandler, Note, Output, Phase, PhaseStarted, Stream
 from runner.execution.prepare import read
 from runner.execution.run_task import reported
@@ -71,29 +74,44 @@ class ManyTasks:
                 raise UsageError("standard output is closed: give --output DIR")
             self._lines = Lines(sys.stdout.fileno(), array=command.json)
         else:
-            self._lines = Lines(open_results(self._output))
+            self._lines = Lines(open_results(self._output, overwrite=command.overwrite))
         self._totals = Totals(0, 0)
         self._failed_starts = 0
         self._shown_notes: set[str] = set()
         self._left_shown = False
         self._asked = Asked.of(command.settings)
+        self._made: dict[int, tuple[str, ...]] = {}
+        """The outputs that earlier runs have left, by the tasks' numbers."""
+        self._kept = 0
         self.first_failure: Report | None = None
 
     async def run(self, case: Case) -> None:
         """Run the tasks that are not done yet.
 
         :raises RunnerError: no task can be run, or no more; that a task fails is not raised.
+        :raises UsageError: results would be lost that nobody has asked to replace.
         :raises StdoutError: nobody takes the result lines.
         """
         with closing(Plan()) as plan:
             with reported(case):
                 bundle = await read(case, self._command.settings, self._command.bundle)
-                done: dict[int, str] = {}
-                if self._output is not None:
-                    done = await done_before(self._output, bundle.digest, self._asked)
+            self._study = Study.of(bundle.info(), self._command.tasks)
+            earlier = Earlier()
+            if self._output is not None:
+                earlier = await read_earlier(
+                    self._output,
+                    self._study,
+                    bundle.digest,
+                    self._asked,
+                    overwrite=self._command.overwrite,
+                )
+            with reported(case):
                 source = self._command.tasks or "-"
-                await plan_tasks(source, plan, bundle.default_entrypoint, done)
-                del done
+                default = bundle.default_entrypoint
+                await plan_tasks(source, plan, default, earlier.done, earlier.others)
+            self._check_replaced(plan)
+            self._made = earlier.made
+            del earlier
             with case.journal.phase(Phase.EXECUTE):
                 stopped = await self._run(case, plan, bundle)
         if isinstance(stopped, RunnerError | StdoutError):
@@ -102,7 +120,8 @@ class ManyTasks:
             if stopped is not None:
                 raise stopped
             if self._output is not None:
-                await to_thread.run_sync(drop_replaced, self._output, plan.total)
+                drop = partial(drop_replaced, overwrite=self._command.overwrite)
+                self._kept = await to_thread.run_sync(drop, self._output, plan.total)
 
     def say_end(self) -> None:
         """Say on standard error what became of the tasks."""
@@ -115,6 +134,10 @@ class ManyTasks:
         lines = [f"{totals.total} tasks in {duration(totals.seconds)}: {', '.join(parts)}"]
         lines += [f"{count:>8}  {code.value}" for code, count in totals.failures.most_common()]
         if self._output is not None:
+            if self._kept:
+                lines.append(
+                    f"{self._kept} results of tasks that are not in this file stay where they are"
+                )
             lines.append(f"results: {printable(str(self._output / FILE))}")
         with suppress(BrokenPipeError):  # nobody reads standard error
             print("\n".join(lines), file=sys.stderr, flush=True)
@@ -161,15 +184,31 @@ class ManyTasks:
         finding.hints = [Hint(title=title, command=command)]
         return finding
 
+    def _check_replaced(self, plan: Plan) -> None:
+        """:raises UsageError: what was done for another file of tasks would be replaced."""
+        if not plan.replaced or self._command.overwrite:
+            return
+        assert self._output is not None
+        some = ", ".join(map(str, plan.replaced[:SHOWN_FAILURES]))
+        more = ", ..." if len(plan.replaced) > SHOWN_FAILURES else ""
+        raise refused(
+            self._output,
+            f"results of another file of tasks, in place of {len(plan.replaced)} of this one"
+            f" ({some}{more})",
+        )
+
     async def _run(self, case: Case, plan: Plan, bundle: Bundle) -> Exception | None:
         """Run the tasks; returns what has stopped it."""
         self._totals = totals = Totals(plan.total, plan.skipped)
         settings = self._command.settings
         async with AsyncExitStack() as stack:
-            cache = settings.cache or cache_folder()
-            if settings.fresh_venv:
-                # One environment for all of the tasks, and not one for each.
-                cache = await stack.enter_async_context(temporary_folder(cache / "fresh", case))
+            with reported(case):
+                cache = settings.cache or cache_folder()
+                if settings.fresh_venv:
+                    # One environment for all of the tasks, and not one for each.
+                    fresh = temporary_folder(cache / "fresh", case)
+                    with own_io(cache):
+                        cache = await stack.enter_async_context(fresh)
             progress = stack.enter_context(shown_progress(totals, sys.stderr))
             if self._output is not None and _lies_in(self._command.tasks, bundle.path):
                 progress.say(
@@ -222,7 +261,9 @@ class ManyTasks:
                 elif self._would_meet_any_task(outcome.report):
                     raise outcome
                 else:
-                    line = self._failed(index, given, digest, outcome.report)
+                    line = await to_thread.run_sync(
+                        self._failed, index, given, digest, outcome.report
+                    )
                     if self._totals.failed <= SHOWN_FAILURES:
                         name = f"task {index}" + ("" if given.id is None else f" ({given.id})")
                         progress.say(one_line(printable(f"{name}: {outcome}"), SUMMARY_CHARACTERS))
@@ -258,18 +299,22 @@ class ManyTasks:
 
     def _done(self, index: int, given: GivenTask, digest: str, result: Result) -> DoneLine:
         """The line of a task whose outputs are written, in a thread: these may be large."""
-        folder: Path | None = None
-        if self._output is not None:
+        files: dict[str, OutputFile] = {}
+        if self._output is None:
+            outputs = describe_outputs(result)
+        else:
             folder = outputs_folder(self._output, index)
-            # What an earlier version of the task has left there is not this one's.
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir()
+            beside = self._output / f".{index}.new"
+            outputs = write_outputs(result, folder, beside, self._made.get(index, ()))
+            if index in self._made:
+                remove_files(folder)  # an earlier run's
+            files = kept_files(result, folder)
         return DoneLine(
             index=index,
             id=given.id,
             ok=True,
-            outputs=describe_outputs(result, folder),
-            files={} if folder is None else kept_files(result, folder),
+            outputs=outputs,
+            files=files,
             cost=result.cost,
             child=LineChild(result.child.pid, result.child.python),
             isolation=result.isolation,
@@ -279,9 +324,13 @@ class ManyTasks:
             asked=self._asked,
             task=digest,
             bundle=result.bundle.digest,
+            study=self._study,
         )
 
     def _failed(self, index: int, given: GivenTask, digest: str, report: Report) -> FailedLine:
+        if self._output is not None:
+            # What an earlier run has left there is not of this one.
+            discard(self._output, index, self._made.get(index, ()))
         self._totals.failures[report.code] += 1
         self.first_failure = self.first_failure or report
         return FailedLine(
@@ -291,6 +340,7 @@ class ManyTasks:
             report=report,
             task=digest,
             bundle=None if report.bundle is None else report.bundle.digest,
+            study=self._study,
         )
 
 

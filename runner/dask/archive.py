@@ -14,13 +14,12 @@ from itertools import count
 from pathlib import Path, PurePath, PurePosixPath
 
 import msgspec
-from filelock import FileLock
 from msgspec import Struct
 
 from runner.bundle import Bundle, bundle_digest, content_files
 from runner.diagnosis.case import Failure
 from runner.environment.cache_key import KEY_DIGITS
-from runner.environment.store import BUILDING, MANIFEST, alone, hold
+from runner.environment.store import BUILDING, LOCK, MANIFEST, alone, hold, waiting_for
 
 
 class Archive(Struct, frozen=True):
@@ -40,7 +39,7 @@ class Archive(Struct, frozen=True):
 
     @property
     def key(self) -> str:
-        """What decides what is unpacked, as hexadecimal digits."""
+        """Return what decides what is unpacked, as hexadecimal digits."""
         decides = msgspec.json.encode((self.digest, self.name, self.folders))
         return hashlib.sha256(decides).hexdigest()
 
@@ -88,7 +87,7 @@ def unpack(archive: Archive, folder: Path, holds: ExitStack) -> Path:
         raise ValueError(f"{archive.name!r} is not the name of a folder")
     folder.mkdir(parents=True, exist_ok=True)
     key = archive.key[:KEY_DIGITS]
-    with FileLock(folder / f"{key}.lock"):
+    with waiting_for(folder / f"{key}{LOCK}"):
         # A model may write into its folder, and others run in it: they keep theirs as it is.
         for number in count(1):
             place = folder / (key if number == 1 else f"{key}-{number}")
@@ -134,7 +133,7 @@ def _check(archive: Archive, bundle: Path) -> None:
 
 
 def _in_use(place: Path) -> bool:
-    """Whether a process holds it, or may: a file system may have no locks."""
+    """Tell whether a process holds it, or may: a file system may have no locks."""
     with ExitStack() as held:
         try:
             return not alone(place, held)

@@ -15,8 +15,19 @@ _CPYTHON = "CPython"
 _NAMES = {"cpython": _CPYTHON, "pypy": "PyPy"}
 
 
+class Wanted(Struct, frozen=True):
+    """The Python and the threads that a study's tasks are to have.
+
+    :param python: the interpreter, as ``--python`` takes it; ``None``: any that the bundle accepts.
+    :param threads: how many numerical libraries start; ``None``: the machine's share.
+    """
+
+    python: str | None = None
+    threads: int | None = None
+
+
 class Made(Struct, frozen=True):
-    """What a worker has made of a bundle's requirements.
+    """The environment that a worker has made of a bundle's requirements.
 
     :param python: implementation and minor version: ``CPython 3.12``.
     :param packages: what is installed, ``numpy-2.4.6``, sorted; ``None``: not known, as in an
@@ -25,28 +36,33 @@ class Made(Struct, frozen=True):
 
     python: str
     packages: tuple[str, ...] | None
+    threads: int | None
+    """How many numerical libraries start: sums depend on it."""
 
     @classmethod
-    def by(cls, child: ChildInfo | None) -> "Made | None":
-        """What a child ran in; ``None``: not known."""
+    def by(cls, child: ChildInfo | None, threads: int | None) -> "Made | None":
+        """Return what a child ran in; ``None``: not known."""
         if child is None or child.python is None:
             return None
         python = child.python
         return cls(
             f"{_NAMES.get(python.implementation, python.implementation)} {minor(python.version)}",
             installed_packages(Path(python.prefix)),
+            threads,
         )
 
     @property
-    def request(self) -> str | None:
-        """What to ask a runner for, so that it takes this Python; ``None``: nothing can be."""
+    def wanted(self) -> Wanted:
+        """Return what to ask a runner for, so that it makes the same."""
         implementation, _, version = self.python.partition(" ")
-        return version if implementation == _CPYTHON else None
+        return Wanted(version if implementation == _CPYTHON else None, self.threads)
 
     def difference(self, other: "Made") -> str | None:
         """Where another one is not the same, in one line."""
         if self.python != other.python:
             return f"it has {other.python}, and the study runs on {self.python}"
+        if None not in (self.threads, other.threads) and self.threads != other.threads:
+            return f"its libraries start {other.threads} threads, and the study's {self.threads}"
         if self.packages is None or other.packages is None or self.packages == other.packages:
             return None
         ours, theirs = set(self.packages), set(other.packages)
@@ -56,7 +72,7 @@ class Made(Struct, frozen=True):
 
     def __str__(self) -> str:
         count = "unknown packages" if self.packages is None else f"{len(self.packages)} packages"
-        return f"{self.python}, {count}"
+        return f"{self.python}, {count}, {self.threads or 'unknown'} threads for each task"
 
 
 def python_name(interpreter: Interpreter) -> str:
@@ -89,5 +105,11 @@ def most_able(made: Mapping[str, Made], reach: Mapping[str, set[str]]) -> str:
 
 
 def most_common(made: Mapping[str, Made], python: str) -> Made:
-    """What most of the workers with this Python have made; the first of those that are as many."""
-    return Counter(one for one in made.values() if one.python == python).most_common(1)[0][0]
+    """Return what most workers with this Python have made; the first of those that are as many.
+
+    Its threads are as many as each of them has for a task.
+    """
+    able = [one for one in made.values() if one.python == python]
+    packages = Counter(one.packages for one in able).most_common(1)[0][0]
+    threads = [one.threads for one in able if one.threads is not None]
+    return Made(python, packages, min(threads, default=None))

@@ -1,4 +1,4 @@
-"""What is wrong with a cluster, as reports."""
+"""Reports of a cluster's faults."""
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.errors import RunnerError, error_for

@@ -1,4 +1,4 @@
-"""What crosses between client and workers: plain data of our own types.
+"""The messages between client and workers: plain data of our own types.
 
 No function and no class of a user's, so that client and workers may run different Pythons.
 """
@@ -53,7 +53,7 @@ class Call(Struct, frozen=True):
 
 
 class Answer(Struct, frozen=True):
-    """What became of a task: a result, without the outputs that were kept, or a report.
+    """The outcome of a task: a result, without the outputs that were kept, or a report.
 
     A report is a value and not an exception: Dask would pickle the traceback with it, which another
     Python may not read.

@@ -1,4 +1,4 @@
-"""What is known of a run so far.
+"""All that is known of a run so far.
 
 Each layer writes what it learns, as soon as it learns it; a failure at any step turns it into a
 report.
@@ -77,11 +77,16 @@ class Case:
         self.bundle_files: tuple[str, ...] = ()
         """The bundle's content, as paths relative to its folder."""
         self.bundle_dependencies: tuple[str, ...] = ()
-        """What the bundle declares to need (PEP 508), as far as its files say; that of its extras
+        """The bundle's declared requirements (PEP 508), as far as its files say; its extras'
         and groups too, with markers that name these (PEP 751)."""
         self.installed: tuple[str, ...] = ()
         """The environment's modules and its distributions (``PyYAML-6.0.dist-info``), looked up
         once an import has failed."""
+        self.named: tuple[str, ...] = ()
+        """The variables, or patterns of them, that the bundle or its caller names for the child."""
+        self.libraries: tuple[str, ...] = ()
+        """Files on the worker's library paths that are, in whatever version, a shared library that
+        was not found."""
         self.withheld: tuple[str, ...] = ()
         """The names of the worker's variables that the child does not get."""
 

@@ -102,7 +102,7 @@ def protocol_unsupported(offered: Sequence[int], spoken: Sequence[int]) -> Findi
 
 
 def violation(case: Case, phase: Phase, what: str) -> Finding:
-    """What the child sent is not the protocol."""
+    """Return what the child sent is not the protocol."""
     return Finding(
         phase=phase,
         code=Code.PROTOCOL_VIOLATION,
@@ -139,8 +139,17 @@ def wire_closed(case: Case, phase: Phase) -> Finding:
     )
 
 
-def hung(case: Case, phase: Phase, limit: float, stderr: str) -> Finding:
-    """The child did not answer in time."""
+_STOPPED = (
+    "A stopped process computes nothing until it gets SIGCONT. The task's own code has stopped it,"
+    " or somebody else: a debugger, a batch system that suspends jobs, kill -STOP."
+)
+
+
+def hung(case: Case, phase: Phase, limit: float, stderr: str, *, stopped: bool = False) -> Finding:
+    """The child did not answer in time.
+
+    :param stopped: whether a signal had stopped it.
+    """
     fatal = parse_fatal_error(stderr, "SIGABRT")
     exception = fatal.exception if fatal else None
     frame = telling_frame(case, exception)
@@ -151,17 +160,23 @@ def hung(case: Case, phase: Phase, limit: float, stderr: str) -> Finding:
         Phase.LOAD: "the bundle was not loaded",
         Phase.EXECUTE: "the task was not done",
     }.get(phase, "the child did not answer")
+    if stopped:
+        standing = f"; a signal had stopped it{standing and ','}{standing[1:]}"
     return Finding(
         phase=phase,
         code=Code.CHILD_HUNG,
         summary=f"{what} within {limit:g} s{standing}",
-        explanation=(
+        explanation=_STOPPED
+        if stopped
+        else (
             "The stack of each of its threads, as they were when the time ran out, is at the end of"
             " its stderr."
             if fatal
             else "It did not say where it stood: it was stopped, or deep in a system call."
         ),
-        hints=[
+        hints=[Hint(title="find what sends SIGSTOP, SIGTSTP, SIGTTIN or SIGTTOU to the process")]
+        if stopped
+        else [
             *([Hint(title=f"see why {place_of(case, frame)} takes so long")] if frame else []),
             Hint(
                 title="if it is meant to take longer, raise the limit",

@@ -26,7 +26,7 @@ def telling_frame(case: Case, exception: ExceptionInfo | None) -> Frame | None:
 
 
 def is_own(case: Case, file: str) -> bool:
-    """Whether a file is the bundle's own, in its folder or where it is installed."""
+    """Tell whether a file is the bundle's own, in its folder or where it is installed."""
     return any(PurePath(file).is_relative_to(root) for root in _roots(case))
 
 
@@ -104,7 +104,7 @@ def requires_python_hint(case: Case, specifier: str, title: str) -> Hint:
     command = exec_command(case, f"--python {shlex.quote(specifier)}")
     declared = case.bundle.requires_python if case.bundle else None
     after = f"{declared},{specifier}" if declared else specifier
-    if case.bundle_files and "pyproject.toml" not in case.bundle_files:
+    if declaring_file(case) == "requirements.txt":
         edit = Edit(file=".python-version", before=declared, after=after)
     else:
         before = f'requires-python = "{declared}"' if declared else None

@@ -110,20 +110,29 @@ def exit_finding(
 
 
 def concerns_imports(exception: ExceptionInfo) -> bool:
-    """Whether what the environment has installed may say more of it."""
+    """Tell whether what the environment has installed may say more of it."""
     kinds = ("ImportError", "ModuleNotFoundError", "AttributeError")
     return _find(exception, *kinds) is not None
 
 
 def concerns_bytecode(exception: ExceptionInfo) -> bool:
-    """Whether a module's compiled form could not be read: a full disk had cut it short, say."""
+    """Tell whether a module's bytecode could not be read: a full disk had cut it short, say."""
     return any("marshal data" in link.message for link in chain(exception))
+
+
+def missing_library(exception: ExceptionInfo) -> str | None:
+    """The shared library that the loader has not found, by its name."""
+    for link in chain(exception):
+        path, found, _ = link.message.partition(": cannot open shared object file")
+        if found:
+            return path.rpartition(": ")[2].rpartition("/")[2] or None
+    return None
 
 
 def _root_cause(
     case: Case, phase: Phase, exception: ExceptionInfo
 ) -> tuple[Finding, ExceptionInfo] | None:
-    """What is known to be behind an exception, and the link of its chain that says so."""
+    """Return what is known to be behind an exception, and the link of its chain that says so."""
     for link in chain(exception):
         if (link.type, link.module and link.module.partition(".")[0]) in _MEMORY_ERRORS:
             return _out_of_memory(case, phase, link), link
@@ -154,7 +163,7 @@ def _recognised(
 
 
 def _surfaced(case: Case, exception: ExceptionInfo, root: ExceptionInfo) -> str:
-    """As what the root cause came to light, where that is another exception."""
+    """Name the exception that the root cause surfaced as, where that is another one."""
     outer = _leaf(exception)
     if root in (exception, outer) or outer.type in ("ImportError", "ModuleNotFoundError"):
         return ""
@@ -283,6 +292,12 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     explanation = "The bundle's code raised this while it " + (
         "was imported." if loading else "ran the task."
     )
+    if variable := _variable_of_the_user(leaf):
+        hints.append(Hint(title="say it where the worker is started", command=f"export {variable}"))
+        explanation += (
+            " The system's list of users does not know the one that the worker runs as; so it is in"
+            " containers that run as any user."
+        )
     if leaf.notes:
         explanation += f" It notes: {one_line(printable('; '.join(leaf.notes)), 300)}"
     return Finding(
@@ -303,6 +318,17 @@ def _missing_variable(exception: ExceptionInfo) -> str | None:
         return None
     named = re.fullmatch(r"'([A-Za-z_][A-Za-z0-9_]*)'", exception.message)
     return named and named[1]
+
+
+def _variable_of_the_user(exception: ExceptionInfo) -> str | None:
+    """What tells the name or home of a user that the system does not know."""
+    if any(
+        one.message.strip("'\"").startswith(("getpwuid(): uid not found", "No username set in"))
+        for one in chain(exception)
+    ):
+        return "USER=a-name"
+    homeless = exception.message.startswith("Could not determine home directory")
+    return "HOME=/a/folder" if homeless else None
 
 
 def chain(exception: ExceptionInfo) -> Iterator[ExceptionInfo]:

@@ -1,4 +1,4 @@
-"""What callers of the library catch. Each error carries its report."""
+"""The errors that callers of the library catch. Each carries its report."""
 
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Report

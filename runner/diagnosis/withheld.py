@@ -27,7 +27,7 @@ def absence(case: Case, variable: str) -> tuple[str, list[Hint]]:
     if variable in case.withheld:
         return "which the worker has and does not hand on", _hand_on(case, variable)
     set_it = Hint(title="set it where the worker is started", command=f"export {variable}=...")
-    if passes(variable):
+    if passes(variable, case.named):
         return "which neither the child nor its worker has", [set_it]
     name_it = Hint(
         title="name it in the bundle: of the worker's variables, the child gets few others",
@@ -77,7 +77,7 @@ def _name(variable: str) -> Edit:
 
 
 def _messages(exception: ExceptionInfo | None) -> list[str]:
-    """What an exception, the members of a group and the causes say."""
+    """Return what an exception, the members of a group and the causes say."""
     messages, waiting = list[str](), [exception]
     while waiting:
         if current := waiting.pop():

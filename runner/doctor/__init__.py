@@ -1,1 +1,1 @@
-"""What is looked at before anything is run: this machine, or a cluster."""
+"""Examines this machine before anything is run on it."""

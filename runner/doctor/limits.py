@@ -1,4 +1,4 @@
-"""What the system lets a worker have: memory, processors, descriptors, processes."""
+"""Reads the limits that the system sets: memory, processors, descriptors, processes."""
 
 import resource
 
@@ -19,7 +19,7 @@ _FEW_PROCESSES = 200
 
 
 def memory() -> Observation:
-    """What is left of the machine's memory, or of the control group's."""
+    """Return what is left of the machine's memory, or of the control group's."""
     machine = psutil.virtual_memory()
     total, left, whose = machine.total, machine.available, "this machine"
     for limit, used in zip(
@@ -36,9 +36,9 @@ def memory() -> Observation:
     return Observation("memory", Verdict.WARNING if little else Verdict.OK, text)
 
 
-def memory_limits() -> Observation:
+async def memory_limits() -> Observation:
     """By whom a task's memory limit would be kept."""
-    with memory_group(1 << 30, whole=False) as group:
+    async with memory_group(1 << 30, whole=False) as group:
         kept = group is not None
     text = "the kernel keeps them (cgroup v2)" if kept else (
         "the runner keeps them, by looking ten times a second: there is no control group for it"

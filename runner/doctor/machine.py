@@ -32,7 +32,6 @@ async def examine_machine(bundles: Sequence[Path], settings: Settings) -> list[O
     :param bundles: folders; whether each can be run here is looked at.
     :param settings: ``python`` and ``offline`` are as for a run.
     """
-    folder = settings.cache or cache_folder()
     seen = [Observation("worker", Verdict.OK, _worker())]
     try:
         uv = find_uv()
@@ -43,12 +42,20 @@ async def examine_machine(bundles: Sequence[Path], settings: Settings) -> list[O
         seen.append(await _uv(uv, settings))
         seen.append(await _interpreters(uv, settings))
         uv_cache, _ = await _said(uv, ["cache", "dir"], settings)
-        seen.append(cache(folder, Path(uv_cache.strip()) if uv_cache else None))
+        seen.append(_cache(settings, Path(uv_cache.strip()) if uv_cache else None))
         if not settings.offline:
             seen.append(await _index(uv, settings))
-    seen += [temporary(), shared_memory(), memory(), memory_limits(), processors()]
+    seen += [temporary(), shared_memory(), memory(), await memory_limits(), processors()]
     seen += [descriptors(), processes()]
     return seen + [await _bundle(path, settings) for path in bundles]
+
+
+def _cache(settings: Settings, uv_cache: Path | None) -> Observation:
+    try:
+        return cache(settings.cache or cache_folder(), uv_cache)
+    except Failure as failure:
+        finding = failure.finding
+        return Observation("cache", Verdict.PROBLEM, finding.summary, finding.hints)
 
 
 def _worker() -> str:
@@ -80,7 +87,7 @@ async def _interpreters(uv: Path, settings: Settings) -> Observation:
 
 
 async def _index(uv: Path, settings: Settings) -> Observation:
-    """Whether uv can ask its package index, in its own configuration."""
+    """Tell whether uv can ask its package index, in its own configuration."""
     with tempfile.TemporaryDirectory(prefix=guardian().folder_prefix) as folder:
         file = Path(folder) / "requirements.txt"
         file.write_text("packaging\n")
@@ -117,7 +124,7 @@ async def _bundle(path: Path, settings: Settings) -> Observation:
 
 
 async def _said(uv: Path, arguments: list[str], settings: Settings) -> tuple[str, str | None]:
-    """What uv prints, and why it failed, if it did."""
+    """Return what uv prints, and why it failed, if it did."""
     out, errors = Capture(), Capture()
     try:
         async with spawn(

@@ -1,4 +1,4 @@
-"""What an examination says, in one line for each thing that it looked at."""
+"""The findings of an examination, one line for each thing that it looked at."""
 
 from enum import Enum
 

@@ -17,7 +17,7 @@ from runner.task import Task
 
 
 class Cell(Struct, frozen=True, kw_only=True):
-    """What came of a bundle on one Python.
+    """The outcome of a bundle on one Python.
 
     :param python: as it was asked for.
     :param version: what that was, as far as one was found.

@@ -62,7 +62,7 @@ def temporary() -> Observation:
 
 
 def shared_memory() -> Observation:
-    """What large inputs and outputs travel in: memfds, and ``/dev/shm`` for the bundle's own use.
+    """Look at what large values travel in: memfds, and ``/dev/shm`` for the bundle's own use.
 
     Python's multiprocessing keeps its semaphores in ``/dev/shm``; a container's has 64 MiB.
     """

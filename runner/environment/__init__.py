@@ -6,10 +6,12 @@ from runner.environment.build import (
     environment,
     environment_path,
     forget_bytecode,
+    is_written_to,
     lock_to,
 )
 from runner.environment.cache_key import Base, Pins, Source
 from runner.environment.installed import installed_modules
+from runner.environment.libraries import libraries_like, library_folders
 from runner.environment.uv_run import Uv, find_uv
 
 __all__ = [
@@ -24,5 +26,8 @@ __all__ = [
     "find_uv",
     "forget_bytecode",
     "installed_modules",
+    "is_written_to",
+    "libraries_like",
+    "library_folders",
     "lock_to",
 ]

@@ -16,7 +16,6 @@ from pathlib import Path
 
 import anyio
 import anyio.to_thread
-import msgspec
 from msgspec import Struct
 
 from runner.diagnosis.case import Case, Failure, Finding
@@ -24,9 +23,9 @@ from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import EnvironmentInfo, Hint
 from runner.environment.bundle_layer import link_what_is_shared, make_thin
 from runner.environment.cache_key import (
-    DECLARING,
     Base,
     Source,
+    declaring,
     dependencies_key,
     has_dependencies,
     index_options,
@@ -36,6 +35,7 @@ from runner.environment.cache_key import (
 )
 from runner.environment.ensure import STAGED, built_once
 from runner.environment.file_states import files_changed
+from runner.environment.healing import heal, look_after_others, look_after_use
 from runner.environment.integrity import (
     content_digest,
     remove_bytecode,
@@ -44,7 +44,6 @@ from runner.environment.integrity import (
 )
 from runner.environment.store import (
     Manifest,
-    discard,
     followed,
     own_io,
     publish_link,
@@ -53,8 +52,8 @@ from runner.environment.store import (
     temporary_folder,
 )
 from runner.environment.uses import begin_use, end_use
-from runner.environment.uv_run import Uv, forget_packages, make_venv, run_uv
-from runner.environment.validity import damaged, is_whole, new_manifest, python_of
+from runner.environment.uv_run import Uv, make_venv, run_uv
+from runner.environment.validity import is_whole, new_manifest, python_of
 from runner.events import Origin, Phase
 
 _log = logging.getLogger(__name__)
@@ -76,6 +75,8 @@ class Environment(Struct, frozen=True):
     key: str
     reused: bool
     """Whether nothing had to be built."""
+    cache: Path
+    """The folder where environments are kept."""
 
 
 @asynccontextmanager
@@ -106,16 +107,19 @@ async def environment(
         built: Environment | None = None
         # Not around the yield: what the run itself raises has nothing to do with the cache.
         with own_io(cache), anyio.move_on_after(timeout):
-            key = dependencies_key(source, base, environ)
+            # In a thread: a lock may have megabytes.
+            key = await anyio.to_thread.run_sync(dependencies_key, source, base, environ)
             _know(case, EnvironmentInfo(key=key, requirements_from=source.requirements_from))
+            await look_after_others(cache, case.journal, uv)
             root = cache
             if fresh:
                 root = await stack.enter_async_context(temporary_folder(cache / "fresh", case))
-            built = await _ready(source, base, key, root, runs, stack.enter_context(ExitStack()))
+            holds = stack.enter_context(ExitStack())
+            built = await _ready(source, base, key, root, cache, runs, holds)
         if built is None:
             assert timeout is not None
             raise Failure(_timed_out(source, runs, timeout))
-        mark = begin_use(built.path, stack.enter_context(ExitStack()))
+        mark = begin_use(cache, built.path, stack.enter_context(ExitStack()))
         _know(
             case,
             EnvironmentInfo(
@@ -130,7 +134,7 @@ async def environment(
             yield built
         finally:
             with anyio.CancelScope(shield=True):
-                if await _undo_writes(built, case, uv):
+                if await look_after_use(built.path, cache, case.journal, uv):
                     end_use(mark)
 
 
@@ -140,15 +144,15 @@ def _know(case: Case, info: EnvironmentInfo) -> None:
 
 
 async def _ready(
-    source: Source, base: Base, key: str, root: Path, uv: Uv, holds: ExitStack
+    source: Source, base: Base, key: str, root: Path, cache: Path, uv: Uv, holds: ExitStack
 ) -> Environment:
     """Find or build both layers under ``root``, and hold them."""
     shared, own = places(source, key, root, uv.environ)
-    had = await _dependencies(source, base, shared, uv, holds)
+    had = await _dependencies(source, base, shared, cache, uv, holds)
     shared = followed(shared)
     reused = await _bundle(source, shared, own, root, uv, holds) and had
     site = [site_packages(own)] if source.installable else []
-    return Environment(shared, own, python_of(own), site, key, reused)
+    return Environment(shared, own, python_of(own), site, key, reused, cache)
 
 
 def environment_path(
@@ -168,14 +172,18 @@ def places(source: Source, key: str, root: Path, environ: Mapping[str, str]) -> 
     return root / "environments" / key, root / "layers" / layer_key(source, key, environ)
 
 
-async def _dependencies(source: Source, base: Base, venv: Path, uv: Uv, holds: ExitStack) -> bool:
+async def _dependencies(
+    source: Source, base: Base, venv: Path, cache: Path, uv: Uv, holds: ExitStack
+) -> bool:
     """Make sure of the venv that is shared; whether it was there.
 
     A link to that of other requirements stands for it where they come to the same.
     """
 
     async def make(beside: Path) -> Manifest | None:
-        _check_locks(source, base)
+        await anyio.to_thread.run_sync(_check_locks, source, base)
+        # uv is about to link what they may have written to.
+        await look_after_others(cache, uv.case.journal, uv.path, at_work=True)
         copy = await _copy(source, beside, whole=may_be_built(source))
         built = beside / STAGED
         await make_venv(uv, built, cwd=copy)
@@ -187,13 +195,14 @@ async def _dependencies(source: Source, base: Base, venv: Path, uv: Uv, holds: E
                 cwd=copy,
                 extra_environ={"UV_PROJECT_ENVIRONMENT": str(built)},
             )
-        content = content_digest(built, interpreter_of(base))
-        for other in same_content(venv.parent, content):
+        # In threads: each package's list of files is read.
+        content = await anyio.to_thread.run_sync(content_digest, built, interpreter_of(base))
+        for other in await anyio.to_thread.run_sync(same_content, venv.parent, content):
             if other != venv and await is_whole(other, uv, holds):
                 publish_link(other, venv, beside)
                 return None
         await anyio.to_thread.run_sync(seal, built)
-        return new_manifest(uv, venv, built, content=content)
+        return await new_manifest(uv, venv, built, content=content)
 
     return await built_once(venv, uv, holds, make)
 
@@ -217,12 +226,12 @@ async def _bundle(
 
     async def make(beside: Path) -> Manifest:
         built = beside / STAGED
-        make_thin(built, shared)
+        await anyio.to_thread.run_sync(make_thin, built, shared)
         if source.installable:
             await _install(source, built, shared, root, beside, uv)
-        link_what_is_shared(built, shared, own)
+        await anyio.to_thread.run_sync(link_what_is_shared, built, shared, own)
         name = source.name or source.path.name
-        return new_manifest(uv, own, built, bundle=name, dependencies=shared.name)
+        return await new_manifest(uv, own, built, bundle=name, dependencies=shared.name)
 
     return await built_once(own, uv, holds, make, upon=shared)
 
@@ -261,29 +270,20 @@ async def discard_damaged(built: Environment, case: Case, uv: Path) -> bool:
     :param uv: the uv that it was built with, whose cache may hold the same damage.
     :returns: whether it was damaged; then it will be built again.
     """
-    shared = await _discard_damaged(built.path, case, uv)
+    shared = await heal(built.path, built.cache, case.journal, uv)
     # What a bundle has added to its own is its own.
-    return await _discard_damaged(built.own, case, uv, but_added=True) or shared
+    own = await heal(built.own, built.cache, case.journal, uv, but_added=True)
+    return shared or own
 
 
-async def _discard_damaged(venv: Path, case: Case, uv: Path, *, but_added: bool = False) -> bool:
-    manifest = read_manifest(venv)
-    if manifest is None:
-        return False
-    found = await anyio.to_thread.run_sync(damaged, venv, manifest)
-    if but_added:
-        found = msgspec.structs.replace(found, added=())
-    if not found:
-        return False
-    case.journal.note(f"{venv} is damaged: {found}")
+async def is_written_to(built: Environment, case: Case, uv: Path) -> bool:
+    """Look whether a bundle has written to the files that others share; then it is discarded."""
     try:
-        discard(venv)
-    except OSError as error:
-        case.journal.note(f"it cannot be built again: {error}")
-        return False
-    # uv links files from its cache: they are changed there, too.
-    await forget_packages(uv, found.packages_changed)
-    return True
+        if await anyio.to_thread.run_sync(files_changed, built.path):
+            return await heal(built.path, built.cache, case.journal, uv)
+    except OSError as error:  # it is gone: who comes next builds it
+        _log.info("%s was not looked at: %s", built.path, error)
+    return False
 
 
 async def forget_bytecode(built: Environment, case: Case) -> bool:
@@ -295,20 +295,6 @@ async def forget_bytecode(built: Environment, case: Case) -> bool:
         case.journal.note(f"what Python compiled in {built.path} stays: {error}")
         return False
     case.journal.note(f"what Python compiled in {built.path} is damaged; it compiles it anew")
-    return True
-
-
-async def _undo_writes(built: Environment, case: Case, uv: Path) -> bool:
-    """See that what a bundle has written to the files that others share reaches nobody else.
-
-    :returns: whether that was seen to.
-    """
-    try:
-        if await anyio.to_thread.run_sync(files_changed, built.path):
-            await _discard_damaged(built.path, case, uv)
-    except OSError as error:  # it is gone, and nobody else's either
-        _log.info("%s was not looked at after it was used: %s", built.path, error)
-        return False
     return True
 
 
@@ -329,7 +315,7 @@ async def _copy(source: Source, beside: Path, *, whole: bool = True) -> Path:
     :raises Failure: it is not any more what its digest is of.
     """
     copy = beside / "bundle"
-    files = source.files if whole else [name for name in source.files if name in DECLARING]
+    files = source.files if whole else declaring(source)
     await anyio.to_thread.run_sync(_copy_files, source.path, files, copy)
     # Afterwards: then nothing was edited before it was copied.
     if not await anyio.to_thread.run_sync(source.is_as_read):

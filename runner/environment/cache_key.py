@@ -24,17 +24,15 @@ else:
 FORMAT = 3
 KEY_DIGITS = 20
 
-# The files that say what a bundle needs.
-DECLARING = {"pyproject.toml", "requirements.txt", "uv.lock", "uv.toml", ".python-version"}
-
 # What uv resolves, and from which files. Those that say how (cache, retries, link mode) are left
-# out; they may differ between workers that share an environment.
+# out; they may differ between workers that share an environment (docs/environments.md).
 _DECISIVE_VARIABLES = re.compile(
     r"UV_(INDEX|DEFAULT_INDEX|INDEX_URL|EXTRA_INDEX_URL|INDEX_STRATEGY|FIND_LINKS|NO_INDEX"
     r"|EXCLUDE_NEWER|RESOLUTION|PRERELEASE|FORK_STRATEGY|TORCH_BACKEND"
     r"|CONSTRAINT|BUILD_CONSTRAINT|OVERRIDE|EXCLUDE|CONFIG_FILE|NO_CONFIG"
     r"|NO_BINARY|NO_BINARY_PACKAGE|NO_BUILD|NO_BUILD_PACKAGE|NO_BUILD_ISOLATION"
-    r"|NO_SOURCES|NO_SOURCES_PACKAGE)"
+    r"|NO_SOURCES|NO_SOURCES_PACKAGE|GIT_LFS|PREVIEW|PREVIEW_FEATURES|ISOLATED"
+    r"|CUDA_DRIVER_VERSION|AMD_GPU_ARCHITECTURE|(S3|GCS|AZURE)_ENDPOINT_URL)"
 )
 _NAME_FILES = {
     "UV_CONSTRAINT",
@@ -57,6 +55,14 @@ _NAMES_A_FILE = re.compile(
 _ABSOLUTE = re.compile(r"(?:^|[\s=@'\"]|file://)(/[^\s;#'\"]+)")
 # Of requirements.txt: where to look for packages, and which of them.
 _INDEX_OPTION = re.compile(r"-i\b|-f\b|--(index-url|extra-index-url|find-links|no-index|pre)\b")
+
+
+# A variable in a line of requirements.txt, as uv and pip have it.
+_VARIABLE = re.compile(r"\$\{([A-Z0-9_]+)\}")
+# PyTorch's builds are to be chosen by the machine's GPU; and where uv looks for that, but for what
+# it has to run.
+_BY_ACCELERATOR = re.compile(r"torch-backend\W+auto\b")
+_ACCELERATOR = ("/sys/module/nvidia/version", "/proc/driver/nvidia/version")
 
 
 class Pins(Struct, frozen=True):
@@ -102,8 +108,19 @@ def dependencies_key(source: Source, base: Base, environ: Mapping[str, str]) -> 
 
     :raises OSError: a file that decides it cannot be read.
     """
-    requirements = (source.requirements_from, _requirements(source))
-    return digest(FORMAT, interpreter_of(base), requirements, decisive(environ))
+    pyproject = read_pyproject(source)
+    settings = _all_settings(source, pyproject)
+    return digest(
+        FORMAT,
+        interpreter_of(base),
+        source.requirements_from,
+        # As a whole: which of them bears on what is installed is uv's to know.
+        settings,
+        _requirements(source, pyproject, settings, environ),
+        source.digest if _needs_content(source, settings) else None,
+        decisive(environ),
+        _accelerator(settings, environ),
+    )
 
 
 def decisive(environ: Mapping[str, str]) -> dict[str, list[str]]:
@@ -116,25 +133,46 @@ def decisive(environ: Mapping[str, str]) -> dict[str, list[str]]:
         for name, value in environ.items()
         if _DECISIVE_VARIABLES.fullmatch(name)
     }
-    if not environ.keys() & {"UV_CONFIG_FILE", "UV_NO_CONFIG"}:
-        for file in _configuration(environ):
-            if file.is_file():
-                said.setdefault("uv.toml", []).append(_file_digest(file))
+    if files := _configuration(environ):
+        said["uv.toml"] = [_file_digest(file) for file in files]
     return said
 
 
-def _configuration(environ: Mapping[str, str]) -> Iterator[Path]:
-    """Where uv looks for settings of the user and of the system; the first of a kind counts."""
+def _configuration(environ: Mapping[str, str]) -> list[Path]:
+    """uv's settings of the user and of the system."""
+    if environ.keys() & {"UV_CONFIG_FILE", "UV_NO_CONFIG"}:
+        return []
     home = environ.get("HOME", os.path.expanduser("~"))  # noqa: PTH111 - a Path of no home raises
-    yield Path(environ.get("XDG_CONFIG_HOME") or f"{home}/.config") / "uv" / "uv.toml"
-    for folder in (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":"):
-        yield Path(folder) / "uv" / "uv.toml"
-    yield Path("/etc/uv/uv.toml")
+    user = Path(environ.get("XDG_CONFIG_HOME") or f"{home}/.config")
+    system = [Path(folder) for folder in (environ.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")]
+    files = [folder / "uv" / "uv.toml" for folder in (user, *system, Path("/etc"))]
+    return [file for file in files if file.is_file()]
 
 
-def interpreter_of(base: Base) -> tuple[str, str, str | None, str]:
-    """What of an interpreter decides what is installed for it."""
-    return base.implementation, base.version, base.soabi, base.platform
+def interpreter_of(base: Base) -> tuple[str, str, str | None, str, str | None]:
+    """What of an interpreter, and of the system under it, decides what is installed for it."""
+    return base.implementation, base.version, base.soabi, base.platform, _system_version()
+
+
+def _system_version() -> str | None:
+    """Which wheels a system can run: manylinux and macOS name the oldest version in their tags."""
+    if sys.platform == "darwin":
+        return os.uname().release.partition(".")[0]
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION")
+    except ValueError:  # musl
+        return None
+
+
+def _accelerator(settings: object, environ: Mapping[str, str]) -> list[str] | None:
+    """What uv finds of a GPU's driver, where it is told to go by that."""
+    texts = [repr(settings)]
+    texts += [file.read_text("utf-8", "replace") for file in _configuration(environ)]
+    asked = environ.get("UV_TORCH_BACKEND") == "auto" or any(map(_BY_ACCELERATOR.search, texts))
+    if not asked:
+        return None
+    drivers = [Path(file).read_text("utf-8") for file in _ACCELERATOR if Path(file).exists()]
+    return [*drivers, str(Path("/dev/kfd").exists())]
 
 
 def _variable(name: str, value: str) -> list[str]:
@@ -165,31 +203,37 @@ def has_dependencies(source: Source) -> bool:
     return source.dependencies != ()
 
 
-def _needs_content(source: Source, pyproject: dict[str, Any]) -> bool:
+def declaring(source: Source) -> list[str]:
+    """The files of the bundle that uv sees where it need not build it; the key has each of them."""
+    names = {"pyproject.toml", "uv.toml", source.requirements_from}
+    return [name for name in source.files if name in names]
+
+
+def _needs_content(source: Source, settings: list[dict[str, Any]]) -> bool:
     """Whether what is installed depends on more of the bundle than on what declares it.
 
     Where a name only looks like one of a file, an environment is built once more than need be.
-
-    :param pyproject: as :func:`declared_in` gives it.
     """
     lines = () if source.pins is None else tuple(meaningful_lines(source.pins.text))
     if source.requirements_from == "requirements.txt":
         lines = (*lines, *requirement_lines(source))
+    else:
+        lines = (*lines, *(source.dependencies or ()))
     if any(_NAMES_A_FILE.match(line) for line in lines):
         return True
-    if source.requirements_from == "requirements.txt":
-        return False
-    if names_content(_settings(pyproject), source):
+    if names_content(settings, source):
         return True
     # A lock holds what the dependencies have become, dynamic ones too.
     return source.requirements_from == "pyproject.toml" and source.dependencies is None
 
 
 def may_be_built(source: Source) -> bool:
-    """Whether uv may look at more of the bundle than at :data:`DECLARING`."""
-    pyproject = declared_in(source)
+    """Whether uv may look at more of the bundle than at what is :func:`declaring`."""
+    pyproject = read_pyproject(source)
+    if _needs_content(source, _all_settings(source, pyproject)):
+        return True
     # It asks the build backend for what is dynamic (PEP 621).
-    return _needs_content(source, pyproject) or bool(pyproject.get("project", {}).get("dynamic"))
+    return bool(pyproject.get("project", {}).get("dynamic"))
 
 
 def index_options(source: Source) -> list[str]:
@@ -199,24 +243,41 @@ def index_options(source: Source) -> list[str]:
     return [line for line in requirement_lines(source) if _INDEX_OPTION.match(line)]
 
 
-def _requirements(source: Source) -> list[Any]:
-    """What decides which dependencies are installed."""
-    pyproject = declared_in(source)
-    content = source.digest if _needs_content(source, pyproject) else None
+def _requirements(
+    source: Source, pyproject: dict[str, Any], settings: object, environ: Mapping[str, str]
+) -> list[Any]:
+    """What decides which dependencies are installed, beside uv's settings."""
     if source.pins is not None:
-        return [source.pins.text, index_options(source), content, _outside([source.pins.text])]
+        lines = [source.pins.text, *_expanded(index_options(source), environ)]
+        return [lines, _outside([repr(settings), *lines])]
     if source.requirements_from == "requirements.txt":
-        lines = list(requirement_lines(source))
-        return [lines, _content(source, "uv.toml"), content, _outside(lines)]
-    settings = _settings(pyproject)
+        lines = _expanded(requirement_lines(source), environ)
+        return [lines, _outside([repr(settings), *lines])]
     project = pyproject.get("project", {})
-    declared: list[Any] = [sorted(source.dependencies or ()), project.get("optional-dependencies")]
+    dependencies = sorted(source.dependencies or ())
+    declared: list[Any] = [dependencies, project.get("optional-dependencies")]
     if source.requirements_from == "uv.lock":
         # What the dependencies are declared as decides whether it is outdated.
-        declared += [_content(source, "uv.lock"), project.get("requires-python")]
-    # uv reads uv.toml in place of [tool.uv].
-    outside = _outside([repr(settings), *(source.dependencies or ())])
-    return [declared, settings, _content(source, "uv.toml"), content, outside]
+        declared += [_content(source, "uv.lock"), project.get("requires-python"), source.name]
+    if source.name is not None and _is_named_in(source.name, dependencies):
+        declared.append(source.name)  # uv takes a dependency of that name for the project itself
+    return [declared, _outside([repr(settings), *dependencies])]
+
+
+def _is_named_in(name: str, dependencies: Iterable[str]) -> bool:
+    def normalized(text: str) -> str:
+        return re.sub(r"[-_.]+", "-", text).lower()
+
+    names = (re.match(r"\s*([\w.-]+)", text) for text in dependencies)
+    return any(match and normalized(match[1]) == normalized(name) for match in names)
+
+
+def _expanded(lines: Iterable[str], environ: Mapping[str, str]) -> list[str]:
+    """Lines of requirements.txt with the variables in them, and without credentials."""
+    return [
+        _CREDENTIALS.sub("", _VARIABLE.sub(lambda match: environ.get(match[1], match[0]), line))
+        for line in lines
+    ]
 
 
 def _outside(texts: Iterable[str]) -> list[list[str]]:
@@ -233,18 +294,19 @@ def _state(path: Path) -> list[str]:
     return [f"{file} {status.st_size} {status.st_mtime_ns}" for file, status in statuses]
 
 
-def _settings(pyproject: dict[str, Any]) -> dict[str, Any]:
-    settings = pyproject.get("tool", {}).get("uv", {})
-    return settings if isinstance(settings, dict) else {}
-
-
-def declared_in(source: Source) -> dict[str, Any]:
-    """The pyproject.toml that says what a bundle needs; empty where a requirements.txt does."""
-    return {} if source.requirements_from == "requirements.txt" else read_pyproject(source)
+def _all_settings(source: Source, pyproject: dict[str, Any]) -> list[dict[str, Any]]:
+    """uv's settings in the bundle: ``[tool.uv]``, and uv.toml, which goes before it."""
+    settings = [pyproject.get("tool", {}).get("uv", {})]
+    if "uv.toml" in source.files:
+        settings.append(tomllib.loads((source.path / "uv.toml").read_text("utf-8-sig")))
+    return settings
 
 
 def read_pyproject(source: Source) -> dict[str, Any]:
-    return tomllib.loads((source.path / "pyproject.toml").read_text("utf-8"))
+    """The bundle's pyproject.toml; empty where it has none."""
+    if "pyproject.toml" not in source.files:
+        return {}
+    return tomllib.loads((source.path / "pyproject.toml").read_text("utf-8-sig"))
 
 
 def _content(source: Source, name: str) -> str | None:
@@ -288,7 +350,7 @@ def _names_content(setting: object, parts: set[str]) -> bool:
         )
     if isinstance(setting, list):
         return any(_names_content(value, parts) for value in setting)
-    return isinstance(setting, str) and str(Path(setting)) in parts
+    return isinstance(setting, str) and os.path.normpath(setting.removeprefix("file:")) in parts
 
 
 def digest(*content: Any) -> str:

@@ -40,7 +40,7 @@ class States(Struct, frozen=True):
 
 class _Written(Struct, frozen=True):
     inode: int
-    """Of the file that this is in: in a copy it is another."""
+    """The one of the file that this is in: in a copy it is another."""
     files: dict[str, FileState]
     digests: dict[str, str]
 
@@ -64,7 +64,7 @@ class Known:
         self.digests = digests
 
     def differs(self, path: str, now: FileState) -> bool:
-        """Whether a file may have been written to since."""
+        """Tell whether a file may have been written to since."""
         then = self._files.get(path)
         if then is None:
             return True
@@ -99,7 +99,7 @@ def write_down(venv: Path, states: States, digests: Mapping[str, str]) -> None:
 
 
 def read_down(venv: Path) -> Known:
-    """What :func:`write_down` wrote of the files."""
+    """Read what :func:`write_down` wrote of the files."""
     try:
         with (venv / _FILES).open("rb") as file:
             inode = os.fstat(file.fileno()).st_ino
@@ -110,7 +110,7 @@ def read_down(venv: Path) -> Known:
 
 
 def folders_changed(venv: Path) -> bool:
-    """Whether something came or went since it was written down.
+    """Tell whether something came or went since it was written down.
 
     Quick, and too careful: a copy of a venv has times of its own.
     """
@@ -126,7 +126,7 @@ def folders_changed(venv: Path) -> bool:
 
 
 def files_changed(venv: Path) -> bool:
-    """Whether a file may have been written to since; as careful as :func:`folders_changed`."""
+    """Tell whether a file may have been written to since; as careful as :func:`folders_changed`."""
     known = read_down(venv)
     return any(known.differs(path, state) for path, state in look(venv).files.items())
 

@@ -12,7 +12,7 @@ import base64
 import csv
 import hashlib
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 
@@ -109,11 +109,17 @@ def seal(venv: Path) -> None:
     write_down(venv, states, {path: _digest(venv / path) for path in untold})
 
 
-def damage(venv: Path, installed: tuple[str, ...], as_built: tuple[str, ...] = ()) -> Damage:
+def damage(
+    venv: Path,
+    installed: tuple[str, ...],
+    as_built: tuple[str, ...] = (),
+    doubtful: Collection[str] = (),
+) -> Damage:
     """Compare every file with what was installed.
 
     :param installed: the packages that were there when it was built, as :func:`packages` gives.
     :param as_built: the files that were not what their package says of them then.
+    :param doubtful: the packages whose files are read whatever their states say.
     """
     try:
         site = site_packages(venv)
@@ -126,6 +132,7 @@ def damage(venv: Path, installed: tuple[str, ...], as_built: tuple[str, ...] = (
     beside = str(site.relative_to(venv))
     known = {*as_built, *(os.path.relpath(path, beside) for path in states.digests)}
     for dist_info in _dist_infos(site):
+        package = dist_info.name.partition("-")[0]
         for name, digest, size in _record(dist_info):
             known.add(name)
             if name in as_built:
@@ -140,11 +147,11 @@ def damage(venv: Path, installed: tuple[str, ...], as_built: tuple[str, ...] = (
                 path = os.path.normpath(path)
             if (size and int(size) != status.st_size) or (
                 digest
-                and states.differs(path, FileState.of(status))
+                and (package in doubtful or states.differs(path, FileState.of(status)))
                 and digest != _digest(site / name)
             ):
                 changed.append(name)
-                changed_in.add(dist_info.name.partition("-")[0])
+                changed_in.add(package)
     for path, digest in states.digests.items():
         file, name = venv / path, os.path.relpath(path, beside)
         with suppress(OSError):  # its folder's time tells

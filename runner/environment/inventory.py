@@ -18,9 +18,11 @@ from msgspec import Struct
 
 from runner.environment.store import (
     BUILDING,
+    HOLDS,
+    LOCK,
     MANIFEST,
+    WITHOUT_LOCKS,
     Manifest,
-    alone,
     followed,
     lock_file,
     read_manifest,
@@ -138,11 +140,36 @@ def remove(entry: Entry) -> bool:
     return True
 
 
+def remove_locks(cache: Path) -> None:
+    """Remove the files of locks that nobody has and that are of no folder any more.
+
+    :raises OSError: they may not be removed.
+    """
+    for name in (*_FOLDERS, BUNDLES):
+        for lock in (cache / name).glob(f"*{LOCK}"):
+            if not os.path.lexists(lock.with_name(lock.name.removesuffix(LOCK))):
+                with ExitStack() as held:
+                    # While it is held: who waits for it sees that it is gone, and makes another.
+                    if _is_free(lock, held):
+                        lock.unlink(missing_ok=True)
+
+
 def _alone(folder: Path, held: ExitStack) -> bool:
     """Keep others from building or using a folder until ``held`` is closed, where nobody does."""
     if folder.parent.name == "fresh":
-        return lock_file(folder / ".lock", held)
-    return lock_file(folder.with_name(f"{_key(folder)}.lock"), held) and alone(folder, held)
+        return _is_free(folder / LOCK, held)
+    lock = folder.with_name(f"{_key(folder)}{LOCK}")
+    return _is_free(lock, held) and all(_is_free(folder / name, held) for name in HOLDS)
+
+
+def _is_free(file: Path, held: ExitStack) -> bool:
+    """Whether nobody has a file locked, as far as its file system tells; then it is locked."""
+    try:
+        return lock_file(file, held)
+    except OSError as error:
+        if error.errno in WITHOUT_LOCKS:
+            return True
+        raise
 
 
 def _key(folder: Path) -> str:

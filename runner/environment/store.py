@@ -27,6 +27,7 @@ from msgspec import Struct
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
+from runner.environment.cache_folder import ELSEWHERE
 from runner.environment.integrity import unseal
 from runner.events import Phase
 
@@ -38,7 +39,10 @@ _log = logging.getLogger(__name__)
 MANIFEST = "modelops-manifest.json"
 # What the manifest of a damaged folder is called: it is not finished any more, and may be in use.
 _DISCARDED = "modelops-discarded.json"
+HOLDS = (MANIFEST, _DISCARDED)
+"""The files in a folder that those who use it have locked."""
 BUILDING = ".building-"
+LOCK = ".lock"
 # How often a lock that another process holds is tried, at first and in the end: it cannot be waited
 # for without a thread that no cancellation reaches. A bundle's own layer takes milliseconds.
 _FIRST_POLL_SECONDS = 0.005
@@ -46,7 +50,8 @@ _POLL_SECONDS = 0.05
 
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-_WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOTSUP}
+WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
+"""What a file system without locks answers: NFS without a lock daemon, some of FUSE's."""
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
@@ -145,24 +150,58 @@ def discard(folder: Path) -> None:
 
 def alone(folder: Path, held: ExitStack) -> bool:
     """Keep others from holding a folder until ``held`` is closed, where nobody does."""
-    return all(lock_file(folder / name, held) for name in (MANIFEST, _DISCARDED))
+    return all(lock_file(folder / name, held) for name in HOLDS)
 
 
 def lock_file(file: Path, held: ExitStack) -> bool:
-    """Lock a file that is there until ``held`` is closed; whether nobody else has it locked."""
+    """Lock a file that is there until ``held`` is closed; whether nobody else has it locked.
+
+    Who has the lock of a folder to be built may remove the lock's file: who waits for it sees that.
+
+    :raises OSError: there are no locks, so that nobody knows.
+    """
+    while True:
+        try:
+            # To write, because NFS gives nobody a lock of his own for less (flock(2)).
+            descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return True  # nobody has locked it yet
+        except OSError:
+            descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)  # a disk that is read-only
+        with ExitStack() as mine:
+            mine.callback(os.close, descriptor)
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                return False
+            if os.fstat(descriptor).st_nlink:
+                held.push(mine.pop_all())
+                return True
+
+
+def new_lock(file: Path) -> "filelock.BaseFileLock":
+    """A lock whose file is made when it is taken, and which any thread may give back.
+
+    It sees where the file was removed while it was waited for.
+    """
+    import filelock  # 16 ms, and not needed for what is built already
+
+    # Its other lock is a file that stays, and locks, where its process is killed.
+    return filelock.FileLock(file, thread_local=False, fallback_to_soft=False)
+
+
+@contextmanager
+def waiting_for(file: Path) -> Iterator[None]:
+    """Hold a lock, and wait for it as long as somebody else does. Not for an event loop.
+
+    :raises OSError: its file cannot be made.
+    """
+    lock = new_lock(file)
+    _acquired(lock, wait=True)
     try:
-        # To write, because NFS gives nobody a lock of his own for less (flock(2)).
-        descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        return True  # nobody has locked it yet
-    except OSError:
-        descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)  # a disk that is read-only
-    held.callback(os.close, descriptor)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
+        yield
+    finally:
+        lock.release()
 
 
 @asynccontextmanager
@@ -177,12 +216,10 @@ async def locked(
     :returns: whether the lock is held; else the folder is built.
     :raises OSError: the lock's file cannot be made.
     """
-    import filelock  # 16 ms, and not needed for what is built already
-
     folder.parent.mkdir(parents=True, exist_ok=True)
     published = _publication(folder)
     pause = _FIRST_POLL_SECONDS
-    lock = filelock.FileLock(folder.with_name(f"{folder.name}.lock"), thread_local=False)
+    lock = new_lock(folder.with_name(f"{folder.name}{LOCK}"))
     while not _acquired(lock):
         if pause == _FIRST_POLL_SECONDS:
             case.journal.note(f"waiting for another process that is building {folder}")
@@ -197,7 +234,7 @@ async def locked(
         lock.release()
 
 
-def _acquired(lock: "filelock.BaseFileLock") -> bool:
+def _acquired(lock: "filelock.BaseFileLock", *, wait: bool = False) -> bool:
     """Whether a lock is held now, or its file system has none.
 
     :raises OSError: its file cannot be made.
@@ -205,11 +242,11 @@ def _acquired(lock: "filelock.BaseFileLock") -> bool:
     import filelock
 
     try:
-        lock.acquire(blocking=False)
+        lock.acquire(blocking=wait)
     except filelock.Timeout:
         return False
     except OSError as error:
-        if error.errno not in _WITHOUT_LOCKS:
+        if error.errno not in WITHOUT_LOCKS:
             raise
         _log.warning("others may write %s at the same time: %s", lock.lock_file, error)
     return True
@@ -265,12 +302,10 @@ async def temporary_folder(parent: Path, case: Case) -> AsyncIterator[Path]:
 
     A run holds the lock of its own folder, so what can be locked is nobody's.
     """
-    import filelock
-
     async with locked(parent, case):
         await anyio.to_thread.run_sync(_remove_abandoned, parent)
         folder = Path(tempfile.mkdtemp(dir=parent))
-        own = filelock.FileLock(folder / ".lock", thread_local=False)
+        own = new_lock(folder / LOCK)
         _acquired(own)
     try:
         yield folder
@@ -306,7 +341,7 @@ def _disk_full(cache: Path) -> Finding:
                 command="modelops-runner env prune --older-than 7d",
             ),
             Hint(title="or what uv's own cache no longer needs", command="uv cache prune"),
-            _elsewhere(),
+            ELSEWHERE,
         ],
     )
 
@@ -320,7 +355,7 @@ def _permission_denied(cache: Path, error: OSError) -> Finding:
             code=Code.PERMISSION_DENIED,
             summary=f"the cache folder {cache} cannot be written to: {reason}",
             explanation=f"Environments are built there. What was refused is {denied}.",
-            hints=[_elsewhere()],
+            hints=[ELSEWHERE],
         )
     return Finding(
         phase=Phase.ENVIRONMENT,
@@ -330,25 +365,18 @@ def _permission_denied(cache: Path, error: OSError) -> Finding:
     )
 
 
-def _elsewhere() -> Hint:
-    return Hint(
-        title="keep environments in another folder", command="export MODELOPS_CACHE_DIR=/a/folder"
-    )
-
-
 def _remove_leftovers(folder: Path) -> None:
     for leftover in folder.parent.glob(f"{folder.name}{BUILDING}*"):
         remove_tree(leftover)
 
 
 def _remove_abandoned(parent: Path) -> None:
-    import filelock
-
     parent.mkdir(exist_ok=True)
     for folder in parent.iterdir():
         # Where there are no locks, nobody knows what is abandoned.
-        with suppress(filelock.Timeout, OSError), filelock.FileLock(folder / ".lock", timeout=0):
-            remove_tree(folder)
+        with suppress(OSError), ExitStack() as held:
+            if lock_file(folder / LOCK, held):
+                remove_tree(folder)
 
 
 async def _remove(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """Whether a venv of the cache is still what was built, and what it says of itself."""
 
 import os
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -10,17 +10,12 @@ import anyio.to_thread
 
 from runner.diagnosis.report.text import one_line
 from runner.environment.cache_key import Base
-from runner.environment.file_states import (
-    files_changed,
-    folders_changed,
-    look,
-    read_down,
-    write_down,
-)
+from runner.environment.file_states import files_changed, folders_changed
+from runner.environment.healing import damaged, heal_linked
 from runner.environment.integrity import Damage, damage, packages
 from runner.environment.store import Manifest, hold, read_manifest
-from runner.environment.uses import forget_abandoned, uses
-from runner.environment.uv_run import Uv, forget_packages
+from runner.environment.uses import uses
+from runner.environment.uv_run import Uv
 from runner.process.supervisor import spawn
 
 # A Python on a cold network disk takes seconds to start.
@@ -48,8 +43,7 @@ async def is_whole(
     if say and os.path.lexists(venv):
         uv.case.journal.note(f"{venv} is built again: {wrong}")
         if isinstance(wrong, Damage):
-            # uv links files from its cache: they are changed there, too.
-            await forget_packages(uv.path, wrong.packages_changed)
+            await heal_linked(wrong, venv.parent.parent, uv.case.journal, uv.path)
     return False
 
 
@@ -68,25 +62,16 @@ async def what_is_wrong(venv: Path, base: Base, upon: Path | None = None) -> Dam
         return f"its Python was {base.version} and is {version} now"
     if upon is not None:
         return None
-    # Who has not looked yet at what it may have written: it is at work, or was killed.
-    marks = uses(venv)
-    if folders_changed(venv) or (marks and await anyio.to_thread.run_sync(files_changed, venv)):
+    # Where somebody is at work, nobody has looked yet at what may have been written.
+    in_use = uses(venv.parent.parent)
+    if await anyio.to_thread.run_sync(folders_changed, venv) or (
+        in_use and await anyio.to_thread.run_sync(files_changed, venv)
+    ):
         # A copy has times of its own, and is as good.
         found = await anyio.to_thread.run_sync(damaged, venv, manifest)
         if found:
             return found
-    forget_abandoned(marks)
     return None
-
-
-def damaged(venv: Path, manifest: Manifest) -> Damage:
-    """What is no longer as it was built; where that is nothing, what is there is from now on."""
-    states = look(venv)  # before: what is written meanwhile is not taken for what was compared
-    found = damage(venv, manifest.packages, manifest.as_built)
-    if not found and manifest.dependencies is None:
-        with suppress(OSError):  # on a disk that is read-only it is looked at each time
-            write_down(venv, states, read_down(venv).digests)
-    return found
 
 
 def _stamp(python: Path) -> tuple[int, int]:
@@ -113,7 +98,7 @@ async def _version_of(python: Path) -> str:
     return one_line(said.decode("utf-8", "replace"), 100) or "one that does not answer"
 
 
-def new_manifest(
+async def new_manifest(
     uv: Uv,
     folder: Path,
     built: Path,
@@ -127,10 +112,8 @@ def new_manifest(
     :param folder: where it will be.
     :param built: where it is.
     """
-    installed = packages(built)
     again = dependencies is None and os.path.lexists(folder)
-    # A package may be wrong about its own files, and must not have it built again and again.
-    wrong = damage(built, installed) if again else Damage()
+    installed, wrong = await anyio.to_thread.run_sync(_contents, built, again)
     return Manifest(
         key=folder.name,
         python=uv.base.version,
@@ -143,3 +126,12 @@ def new_manifest(
         dependencies=dependencies,
         as_built=(*wrong.missing, *wrong.changed, *wrong.added),
     )
+
+
+def _contents(built: Path, again: bool) -> tuple[tuple[str, ...], Damage]:
+    """What is installed, and what of it is not as its package says.
+
+    A package may be wrong about its own files, and must not have it built again and again.
+    """
+    installed = packages(built)
+    return installed, damage(built, installed) if again else Damage()

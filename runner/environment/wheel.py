@@ -184,7 +184,7 @@ async def _backend(
             command = ["pip", "install", "--python", str(python_of(built)), *requires]
             await run_uv(uv, "dependencies", command, cwd=copy)
         await anyio.to_thread.run_sync(seal, built)
-        return new_manifest(uv, venv, built)
+        return await new_manifest(uv, venv, built)
 
     await built_once(venv, uv, holds, make)
     return venv

@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from runner.diagnosis.errors import RunnerError
 from runner.result import Result
-from runner.task import Task
+from runner.task import Task, check_is_task
 
 Outcome: TypeAlias = Result | RunnerError
 
@@ -42,12 +42,16 @@ class Window:
         self._size = size
 
     def to_start(self) -> Iterator[tuple[int, Task]]:
-        """The tasks that may be started now."""
+        """The tasks that may be started now.
+
+        :raises TypeError: what comes next is no task.
+        """
         while self._in_hand < self.size and not self._exhausted:
             numbered = next(self._tasks, None)
             if numbered is None:
                 self._exhausted = True
                 return
+            check_is_task(numbered[1])
             self._in_hand += 1
             yield numbered
 

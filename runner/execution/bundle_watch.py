@@ -7,11 +7,15 @@ from collections.abc import Callable
 from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
+import anyio.to_thread
+
 from runner.bundle import all_entries
 from runner.execution.appeared import SOURCE, Appeared, appeared_note
 
 # Looking takes at most one part in so many of the time: with a few files, it is done at each task.
 _SHARE = 50
+
+_FEW = 20
 
 _State: TypeAlias = tuple[int, int, int, int]
 
@@ -63,6 +67,13 @@ class Stamp:
         }
         self._changed = None in self._folders.values()
         self._due = 0.0
+        self.takes_long = len(self._files) + len(self._folders) > _FEW
+        """Whether looking is nothing for an event loop: a network disk takes 1 ms for a file."""
+
+    @property
+    def due(self) -> bool:
+        """Whether it is time to look again."""
+        return not self._changed and time.monotonic() >= self._due
 
     def changed(self, *, at_once: bool = False) -> bool:
         """Whether a file is not as it was, or one was added by hand; from any thread.
@@ -70,7 +81,7 @@ class Stamp:
         :param at_once: look now, whatever share of the time looking has taken so far.
         """
         began = time.monotonic()
-        if not self._changed and (at_once or began >= self._due):
+        if not self._changed and (at_once or self.due):
             self._look()
             now = time.monotonic()
             self._due = now + (now - began) * _SHARE
@@ -119,6 +130,13 @@ def _outermost(names: set[str]) -> set[str]:
         for name in names - source
         if not any(f"{parent}/" in folders for parent in PurePosixPath(name).parents)
     }
+
+
+async def has_changed(stamp: Stamp) -> bool:
+    """:meth:`Stamp.changed`, in a thread where that may take long."""
+    if stamp.takes_long and stamp.due:
+        return await anyio.to_thread.run_sync(stamp.changed, abandon_on_cancel=True)
+    return stamp.changed()
 
 
 def _state(path: str) -> _State | None:

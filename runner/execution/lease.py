@@ -130,6 +130,8 @@ class Group:
         """When its environment was last looked at for damage, on the monotonic clock."""
         self.ran_at = -math.inf
         """When a child was last given back, in seconds since the epoch."""
+        self.next_look = -math.inf
+        """When it is to be looked at for what tasks have written, likewise."""
         self.stale = False
         """Whether its bundle has changed since."""
 

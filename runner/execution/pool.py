@@ -12,18 +12,28 @@ import logging
 import threading
 import time
 from collections import deque
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 import anyio
+import anyio.to_thread
 from anyio.abc import TaskGroup, TaskStatus
 
 from runner.child.session import open_session
 from runner.diagnosis.case import Case, Failure
-from runner.execution.bundle_watch import Stamp
+from runner.execution.bundle_watch import Stamp, has_changed
 from runner.execution.lease import Child, Group, Held, Loan
-from runner.execution.prepare import appeared_in, choose, prepared, read, was_damaged
+from runner.execution.prepare import (
+    appeared_in,
+    choose,
+    prepared,
+    read,
+    was_damaged,
+    was_written_to,
+)
 from runner.process.processors import with_thread_counts
 from runner.settings import Isolation, Settings
 
@@ -33,6 +43,11 @@ _T = TypeVar("_T")
 IDLE_SECONDS = 60.0
 """How long a child is kept that nobody uses."""
 
+WATCH_SECONDS = 1.0
+"""How often the children are looked after. A task that takes less has no part in it."""
+
+LOOK_SHARE = 50
+"""How many times as long as a look at an environment's files takes it is not looked at again."""
 
 LOOK_SECONDS = 60.0
 """How often an environment is looked at for damage, while tasks fail in it."""
@@ -58,7 +73,7 @@ class Pool:
         self._loans: set[Loan] = set()
         self._waiting: deque[Loan] = deque()
         """Those for whom there is no room in :attr:`_loans`, in the order of their coming."""
-        self._reaping = anyio.CancelScope()
+        self._looking_after = anyio.CancelScope()
         self._closing = False
 
     def take(self, loan: Loan, path: str) -> Child | None:
@@ -135,31 +150,63 @@ class Pool:
                     raise
                 rebuilt = True
 
-    async def take_back(self, loan: Loan) -> None:
+    async def take_back(self, loan: Loan) -> Exception | None:
         """Take a child back, in the event loop: it is kept or ended, and who waits has a turn.
 
         Doing it again does nothing. It must not be cancelled.
+
+        :returns: what has gone wrong, which is in the log. That child is ended, and its place free.
         """
         child = loan.child
-        if child is not None and child.loan is loan:
-            await child.session.settle()
-        with self._lock:
+        ended = True
+        try:
             if child is not None and child.loan is loan:
-                child.used_at = time.monotonic()
-                child.group.ran_at = time.time()
-                child.group.idle[child] = None
-                child.loan = None
-                if child.spent or child.group.stale or self._closing:
-                    self._drop(child)
-            loan.child = None
-            if loan in self._waiting:
-                self._waiting.remove(loan)
-            self._loans.discard(loan)
-            while self._waiting and len(self._loans) < self._limit:
-                following = self._waiting.popleft()
-                assert following.turn is not None
-                self._loans.add(following)
-                following.turn.set()
+                await child.session.settle()
+                ended = child.spent
+        except Exception as error:  # noqa: BLE001 - whoever calls decides whether to raise it
+            _log.exception("a child is ended: it could not be taken back")
+            return error
+        finally:
+            self._free(loan, child, ended=ended)
+        return None
+
+    def _free(self, loan: Loan, child: Child | None, *, ended: bool) -> None:
+        with self._lock:
+            try:
+                if child is not None and child.loan is loan:
+                    child.used_at = time.monotonic()
+                    child.group.ran_at = time.time()
+                    child.group.idle[child] = None
+                    child.loan = None
+                    if ended or child.group.stale or self._closing:
+                        self._drop(child)
+            finally:
+                loan.child = None
+                if loan in self._waiting:
+                    self._waiting.remove(loan)
+                self._loans.discard(loan)
+                while self._waiting and len(self._loans) < self._limit:
+                    following = self._waiting.popleft()
+                    assert following.turn is not None
+                    self._loans.add(following)
+                    following.turn.set()
+
+    @asynccontextmanager
+    async def room(self) -> AsyncIterator[None]:
+        """Room for a child that is not the pool's, and counts as one of its children."""
+        loan = Loan()
+        try:
+            await self._has_turn(loan)
+            with self._lock:
+                self._make_room()
+            try:
+                yield
+            finally:
+                with self._lock:
+                    self._children -= 1
+        finally:
+            with anyio.CancelScope(shield=True):
+                await self.take_back(loan)
 
     async def discard_damaged(self, case: Case, group: Group, failure: Failure) -> bool:
         """Whether a group's environment is damaged; then no child is started in it any more.
@@ -177,26 +224,44 @@ class Pool:
                 self._retire(path, group)
         return True
 
-    async def reap(self) -> None:
-        """End the children that nobody uses any more, until :meth:`close`."""
-        with self._reaping:
+    async def look_after(self) -> None:
+        """End the children that nobody uses any more, and continue those that a task has stopped.
+
+        Until :meth:`close`.
+        """
+        before: set[Loan] = set()
+        with self._looking_after:
             while True:
-                await anyio.sleep(IDLE_SECONDS / 4)
-                old = time.monotonic() - IDLE_SECONDS
+                await anyio.sleep(WATCH_SECONDS)
                 with self._lock:
-                    for group in self._groups.values():
-                        for child in group.unused():
-                            if child.used_at < old:
-                                self._drop(child)
+                    loans = set(self._loans)
+                try:
+                    self._end_old()
+                    for loan in loans & before:
+                        if (child := loan.child) is not None:
+                            child.session.continue_stopped()
+                except Exception:  # noqa: BLE001 - logged
+                    # It must not end the calls, whose task group this is.
+                    _log.exception("while the children were looked after")
+                before = loans
+
+    def _end_old(self) -> None:
+        old = time.monotonic() - IDLE_SECONDS
+        with self._lock:
+            for group in self._groups.values():
+                for child in group.unused():
+                    if child.used_at < old:
+                        self._drop(child)
 
     async def close(self) -> None:
         """End every child, each in its own time, and leave every environment.
 
         Those on loan end when they are given back.
         """
-        self._reaping.cancel()
+        self._looking_after.cancel()
         for group in list(self._groups.values()):
-            group.stamp.changed(at_once=True)  # what tasks have left is known to later runs
+            # What tasks have left is known to later runs.
+            await anyio.to_thread.run_sync(partial(group.stamp.changed, at_once=True))
         with self._lock:
             self._closing = True
             groups = list(self._groups.values())
@@ -239,20 +304,26 @@ class Pool:
                     del group.idle[child]
                     return child
                 self._drop(child)
-            if self._children >= self._limit:
-                unused = [child for other in self._groups.values() for child in other.unused()]
-                self._drop(min(unused, key=lambda child: child.used_at))
-            self._children += 1
+            self._make_room()
             group.children += 1
             return None
+
+    def _make_room(self) -> None:
+        # Under the lock, for one that has a loan and no child.
+        if self._children >= self._limit:
+            unused = [child for group in self._groups.values() for child in group.unused()]
+            self._drop(min(unused, key=lambda child: child.used_at))
+        self._children += 1
 
     def _drop(self, child: Child) -> None:
         # Under the lock. Its end is the holder's, which may still be at it for a moment.
         self._children -= 1
         child.group.children -= 1
         del child.group.idle[child]
-        child.held.let_go()
-        self._let_go_unused(child.group)
+        try:
+            child.held.let_go()
+        finally:
+            self._let_go_unused(child.group)
 
     def _let_go_unused(self, group: Group) -> None:
         if (group.stale or self._closing) and group.children == 0:
@@ -287,11 +358,18 @@ class Pool:
         """The bundle, prepared as its files are now."""
         async with self._preparing.setdefault(path, anyio.Lock()):
             group = self._groups.get(path)
-            if group is not None and not group.stamp.changed():
-                group.held.value.describe(case)
-                return group
-            appeared = appeared_in(self._settings, Path(path))
-            stamp = Stamp(Path(path), appeared)
+            if group is not None and not await has_changed(group.stamp):
+                if not await self._is_written_to(case, group):
+                    group.held.value.describe(case)
+                    return group
+                self._retire(path, group)
+                group = None
+            stamp = await anyio.to_thread.run_sync(
+                Stamp,
+                Path(path),
+                appeared_in(self._settings, Path(path)),
+                abandon_on_cancel=True,
+            )
             if group is not None:
                 stamp.ran_until = group.ran_until
             bundle = await read(case, self._settings, Path(path))
@@ -306,6 +384,17 @@ class Pool:
             held = await self._hold(prepared(case, self._settings, bundle, interpreter))
             group = self._groups[path] = Group(held, stamp)
             return group
+
+    async def _is_written_to(self, case: Case, group: Group) -> bool:
+        """Look whether tasks have written to the environment, before a child is started in it."""
+        began = time.monotonic()
+        if began < group.next_look:
+            return False
+        written = await was_written_to(case, group.held.value)
+        # Seldom enough that it takes little of the time.
+        ended = time.monotonic()
+        group.next_look = ended + LOOK_SHARE * (ended - began)
+        return written
 
     def _retire(self, path: str, group: Group) -> None:
         with self._lock:

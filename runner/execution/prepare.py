@@ -34,6 +34,7 @@ from runner.environment import (
     environment_path,
     find_uv,
     forget_bytecode,
+    is_written_to,
     lock_to,
 )
 from runner.environment.cache_folder import cache_folder
@@ -85,6 +86,7 @@ class Prepared(Struct, frozen=True):
         case.bundle_dependencies = self.bundle.declared_dependencies
         case.interpreter = self.interpreter
         case.environment = self.environment
+        case.named = self.launch.env
         case.withheld = self.launch.withheld
 
 
@@ -236,6 +238,11 @@ async def prepared(
             interpreter=case.interpreter,
             environment=again,
         )
+
+
+async def was_written_to(case: Case, ready: Prepared) -> bool:
+    """Look whether tasks have written to the environment's files; then it is discarded."""
+    return ready.built is not None and await is_written_to(ready.built, case, find_uv())
 
 
 async def was_damaged(case: Case, ready: Prepared, failure: Failure) -> bool:

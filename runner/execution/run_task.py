@@ -56,8 +56,7 @@ async def execute_task(
     appeared = appeared_in(settings, path)
     stamp = await anyio.to_thread.run_sync(partial(Stamp, path, appeared, lambda: math.inf))
     bundle = await read(case, settings, path)
-    wanted = task().named(bundle.default_entrypoint)
-    check_task(wanted)
+    wanted = check_task(task()).named(bundle.default_entrypoint)
     interpreter = await choose(case, settings, bundle)
     async with _session(case, settings, bundle, interpreter, children) as (session, _):
         with case.journal.phase(Phase.EXECUTE):
@@ -70,18 +69,27 @@ async def execute_task(
 
 
 async def check_bundle(
-    case: Case, settings: Settings, path: Path, *, build: bool, lock_to: Path | None = None
+    case: Case,
+    settings: Settings,
+    path: Path,
+    *,
+    build: bool,
+    lock_to: Path | None = None,
+    children: int = 1,
 ) -> Check:
     """Say what can be known of a bundle without running a task.
 
     :param build: also build its environment and let a child load it.
     :param lock_to: then, where to write down which versions are installed.
+    :param children: how many are to share the processors when its tasks run.
     :raises Failure: whatever is wrong with it.
     """
     bundle = await read(case, settings, path)
     interpreter = await choose(case, settings, bundle)
+    threads = None
     if build:
-        async with _session(case, settings, bundle, interpreter) as (_, ready):
+        async with _session(case, settings, bundle, interpreter, children) as (session, ready):
+            threads = session.threads
             if lock_to is not None:
                 await lock_environment(case, settings, ready, lock_to)
     case.journal.fact(Origin.OUTCOME, Outcome(None))
@@ -91,6 +99,7 @@ async def check_bundle(
         interpreter=case.interpreter,
         environment=case.environment,
         child=case.child,
+        threads=threads,
         withheld=withheld(settings.variables(), settings.named_variables(bundle)),
     )
 

@@ -1,4 +1,4 @@
-"""Choosing the interpreter that a bundle's environment is made from (DESIGN 4)."""
+"""Choosing the interpreter that a bundle's environment is made from."""
 
 from runner.interpreter.choose import choose_interpreter
 from runner.interpreter.machine import Answer, Download, Machine, ThisMachine

@@ -50,7 +50,7 @@ class _Choosing:
         self._worker = machine.worker
 
     async def fitting(self) -> Interpreter:
-        """What the bundle accepts."""
+        """Return what the bundle accepts."""
         requirement, worker = self._requirement, self._worker
         if best(requirement, [worker]) is not None:
             return worker
@@ -63,7 +63,7 @@ class _Choosing:
         return downloaded
 
     async def requested(self, request: str) -> Interpreter:
-        """What ``--python`` asks for, where the bundle accepts it."""
+        """Return what ``--python`` asks for, where the bundle accepts it."""
         requirement = self._requirement
         try:
             asked = parse_request(request)
@@ -135,7 +135,7 @@ class _Choosing:
         return found
 
     async def _download(self, request: str) -> tuple[Interpreter | None, str | None]:
-        """What uv downloaded, or why it did not."""
+        """Return what uv downloaded, or why it did not."""
         download = await self._machine.download(request)
         if isinstance(download.interpreter, Interpreter):
             return download.interpreter, None
@@ -159,7 +159,7 @@ def _why_not(download: Download) -> str | None:
 
 
 def _telling_line(text: str) -> str:
-    """What uv advises, else the last cause that it names, else its first line."""
+    """Return what uv advises, else the last cause that it names, else its first line."""
     lines = [line.strip() for line in printable(text).splitlines() if line.strip()]
     for mark, chosen in (("hint:", 0), ("cause:", -1), ("error:", 0)):
         marked = [line.partition(mark)[2] for line in lines if mark in line]

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -56,10 +57,14 @@ def candidates() -> list[Path]:
     from findpython.providers import ALL_PROVIDERS
     from findpython.providers.asdf import AsdfProvider
 
-    mise = os.environ.get("MISE_DATA_DIR") or Path.home() / ".local" / "share" / "mise"
-    providers = [provider.create() for provider in ALL_PROVIDERS.values()]
-    # mise lays its installations out as asdf does.
-    providers.append(AsdfProvider(Path(mise)))
+    def mise() -> AsdfProvider:
+        folder = os.environ.get("MISE_DATA_DIR") or Path.home() / ".local" / "share" / "mise"
+        return AsdfProvider(Path(folder))  # it lays its installations out as asdf does
+
+    providers = []
+    for create in (*(provider.create for provider in ALL_PROVIDERS.values()), mise):
+        with suppress(RuntimeError):  # it looks in the user's home, and the user has none
+            providers.append(create())
     found: dict[tuple[int, int], Path] = {}
     for provider in filter(None, providers):
         for python in provider.find_pythons():

@@ -1,4 +1,4 @@
-"""What is wrong with the interpreters, as findings of phase ``interpreter``."""
+"""Findings of the phase ``interpreter``."""
 
 import shlex
 from collections.abc import Sequence
@@ -121,14 +121,14 @@ def _widen(requirement: Requirement, insisted: Interpreter) -> list[Hint]:
     if insisted.parsed_version < OLDEST_FOR_TASKS:
         return []
     series = ".".join(insisted.version.split(".")[:2])
+    file = (requirement.at or "pyproject.toml").partition(":")[0]
+    after = requirement.line.replace(requirement.text, f">={series}")
+    if file.startswith(".python-version"):
+        after = series
     return [
         Hint(
             title=f"or, if the code runs on {series} too, say so",
-            edit=Edit(
-                file="pyproject.toml",
-                before=requirement.line,
-                after=requirement.line.replace(requirement.text, f">={series}"),
-            ),
+            edit=Edit(file=file, before=requirement.line, after=after),
         )
     ]
 

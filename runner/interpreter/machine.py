@@ -1,4 +1,4 @@
-"""What choosing an interpreter asks of the machine, and a machine that is there to answer."""
+"""The questions that a choice of interpreter asks of a machine, and this machine's answers."""
 
 import os
 import tempfile
@@ -22,7 +22,7 @@ DOWNLOAD_SECONDS = 120.0
 
 
 class Download(Struct, frozen=True):
-    """What came of a download."""
+    """The outcome of a download."""
 
     interpreter: Interpreter | Broken | None = None
     said: UvRun | None = None
@@ -32,7 +32,7 @@ class Download(Struct, frozen=True):
 
 
 class Machine(Protocol):
-    """What may be asked. The answers of one that is recorded are those of the one that was there.
+    """The questions. A recorded machine answers as the one did that was there.
 
     ``worker`` is the interpreter that runs this process.
     """

@@ -9,7 +9,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 OLDEST_FOR_TASKS = Version("3.8")
-"""What the child's side runs tasks on; older ones only say hello."""
+"""The oldest Python that runs tasks; older ones only say hello."""
 
 
 class Interpreter(Struct, frozen=True, tag=True):
@@ -38,7 +38,7 @@ class Broken(Struct, frozen=True, tag=True):
 
 
 class Requirement(Struct, frozen=True):
-    """What a bundle accepts."""
+    """The interpreters that a bundle accepts."""
 
     specifier: SpecifierSet
     """Empty: any."""

@@ -1,4 +1,4 @@
-"""What ``--python`` may ask for."""
+"""The requests that ``--python`` may make."""
 
 import re
 from pathlib import Path

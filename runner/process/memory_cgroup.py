@@ -7,11 +7,12 @@ some batch systems and containers. Nothing is changed in a group that is not our
 
 import logging
 import re
-import time
 import uuid
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
+
+import anyio
 
 from runner.process.cgroups import CONTROLLERS_OF_CHILDREN, group_files, read
 
@@ -19,6 +20,7 @@ _log = logging.getLogger(__name__)
 
 # The kernel lets go of processes that were just killed.
 _REMOVE_SECONDS = 0.5
+_POLL_SECONDS = 0.01
 
 
 class MemoryGroup:
@@ -52,24 +54,24 @@ class MemoryGroup:
         return int(text) if text.isdigit() else None
 
 
-@contextmanager
-def memory_group(limit: int | None, *, whole: bool) -> Iterator[MemoryGroup | None]:
+@asynccontextmanager
+async def memory_group(limit: int | None, *, whole: bool) -> AsyncIterator[MemoryGroup | None]:
     """A control group of our own, gone on leaving; ``None`` where there can be none.
 
     :param limit: bytes.
     :param whole: whether all processes in it end when one is killed for the limit.
     """
-    folder = None if limit is None else _make(limit, whole=whole)
+    folder = None if limit is None else await _make(limit, whole=whole)
     if folder is None:
         yield None
         return
     try:
         yield MemoryGroup(folder)
     finally:
-        _remove(folder)
+        await _remove(folder)
 
 
-def _make(limit: int, *, whole: bool) -> Path | None:
+async def _make(limit: int, *, whole: bool) -> Path | None:
     for file in group_files("memory", CONTROLLERS_OF_CHILDREN, ""):
         # A group that has processes cannot hand its controllers on ("no internal processes"), so
         # it is mostly beside our own group that a new one can be.
@@ -89,20 +91,21 @@ def _make(limit: int, *, whole: bool) -> Path | None:
                 (folder / "memory.oom.group").write_text(str(int(whole)))
             except OSError as error:
                 _log.debug("%s: %s", folder, error)
-                _remove(folder)
+                await _remove(folder)
                 continue
             return folder
     return None
 
 
-def _remove(folder: Path) -> None:
-    deadline = time.monotonic() + _REMOVE_SECONDS
-    while True:
-        try:
-            folder.rmdir()
-            return
-        except OSError as error:
-            if time.monotonic() > deadline:
-                _log.warning("a control group is left behind: %s", error)
+async def _remove(folder: Path) -> None:
+    with anyio.CancelScope(shield=True):
+        deadline = anyio.current_time() + _REMOVE_SECONDS
+        while True:
+            try:
+                folder.rmdir()
                 return
-            time.sleep(0.01)
+            except OSError as error:
+                if anyio.current_time() > deadline:
+                    _log.warning("a control group is left behind: %s", error)
+                    return
+            await anyio.sleep(_POLL_SECONDS)

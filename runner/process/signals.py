@@ -5,10 +5,12 @@ SIGCHLD ignored they cannot learn how their own children ended; a blocked signal
 """
 
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from contextlib import suppress
 
-# Python ignores these itself, and Popen sets them back (restore_signals).
-_IGNORED_BY_PYTHON = {signal.SIGPIPE, signal.SIGXFSZ}
+# Those that have a name, as numbers: an enum takes ten times as long. Python ignores two of them
+# itself, and Popen sets these back (restore_signals).
+_SIGNALS = [int(one) for one in signal.Signals if one not in (signal.SIGPIPE, signal.SIGXFSZ)]
 
 FROM_A_TERMINAL = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT}
 """Those that nohup and a shell's ``&`` have a program ignore, so that it outlives its terminal."""
@@ -16,8 +18,7 @@ FROM_A_TERMINAL = {signal.SIGHUP, signal.SIGINT, signal.SIGQUIT}
 
 def ignored() -> set[int]:
     """The signals that somebody has told this process to ignore."""
-    found = signal.valid_signals() - _IGNORED_BY_PYTHON
-    return {int(number) for number in found if signal.getsignal(number) is signal.SIG_IGN}
+    return {number for number in _SIGNALS if signal.getsignal(number) is signal.SIG_IGN}
 
 
 def set_defaults() -> None:
@@ -28,6 +29,17 @@ def set_defaults() -> None:
     for number in ignored() - FROM_A_TERMINAL:
         signal.signal(number, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def stopped(pids: Iterable[int]) -> bool:
+    """Say whether a signal (SIGSTOP and the like) has stopped one of these processes."""
+    import psutil  # 18 ms, and not needed unless a task takes long
+
+    for pid in pids:
+        with suppress(psutil.Error):
+            if psutil.Process(pid).status() == psutil.STATUS_STOPPED:
+                return True
+    return False
 
 
 def to_set_in_program() -> Callable[[], None] | None:

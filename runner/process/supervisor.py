@@ -33,7 +33,7 @@ from runner.diagnosis.deaths.exit import Exit, Limits
 from runner.process.forks import no_fork
 from runner.process.guardian import MARKER, Guardian, guardian
 from runner.process.kill_marked import kill_marked
-from runner.process.oom_kills import memory_limit, oom_kills
+from runner.process.oom_kills import OomKills, memory_limit
 from runner.process.post_mortem import limits_of, machine_memory, signal_name, spaces
 from runner.process.signals import to_set_in_program
 
@@ -85,7 +85,7 @@ class Process:
         for descriptor, _ in pipes:
             self._unread.register(descriptor, select.POLLIN)
         self._started = time.monotonic()
-        self._oom_kills = oom_kills()
+        _oom_kills.look()
         self._ended = anyio.Event()
         self._on_end = ended
         self._beside = beside
@@ -104,7 +104,10 @@ class Process:
             try:
                 view = view[os.write(self.stdin, view) :]
             except BlockingIOError:
-                await anyio.wait_writable(self.stdin)
+                try:
+                    await anyio.wait_writable(self.stdin)
+                except anyio.ClosedResourceError:  # it has ended
+                    break
             except BrokenPipeError:
                 break
         return not view
@@ -187,25 +190,31 @@ class Process:
                 return
 
     async def _supervise(self) -> None:
-        async with anyio.create_task_group() as pumps:
-            for descriptor, sink in self._pipes:
-                pumps.start_soon(self._pump, descriptor, sink)
-            if self._beside is not None:
-                pumps.start_soon(self._beside, self)
-            await self._watch_exit()
-            pumps.cancel_scope.cancel()
-        # Before it is reaped, while its pid, which is the group's number too, cannot be another's.
-        with suppress(ProcessLookupError, PermissionError):
-            os.killpg(self.pid, signal.SIGKILL)
-        self._reap()
-        self.drain()
-        self._ended.set()
-        if self._on_end is not None:
-            self._on_end()
-
-    def _killed_for_memory(self) -> bool | None:
-        before, self._oom_kills = self._oom_kills, oom_kills()
-        return None if self._oom_kills is None else self._oom_kills != before
+        try:
+            async with anyio.create_task_group() as pumps:
+                for descriptor, sink in self._pipes:
+                    pumps.start_soon(self._pump, descriptor, sink)
+                if self._beside is not None:
+                    pumps.start_soon(self._beside, self)
+                pumps.start_soon(_oom_kills.watch)
+                await self._watch_exit()
+                pumps.cancel_scope.cancel()
+            # Before it is reaped, while its pid, which is the group's number too, cannot be
+            # another's.
+            with suppress(ProcessLookupError, PermissionError):
+                os.killpg(self.pid, signal.SIGKILL)
+            self._reap()
+            self.drain()
+        finally:
+            # Whatever has failed: nobody waits for its end for ever.
+            if self.exit is None:
+                with suppress(OSError):
+                    os.killpg(self.pid, signal.SIGKILL)
+                seconds = time.monotonic() - self._started
+                self.exit = Exit(None, None, None, None, None, seconds)
+            self._ended.set()
+            if self._on_end is not None:
+                self._on_end()
 
     async def _watch_exit(self) -> None:
         """Wait for the exit without reaping, so that the pid cannot become another's meanwhile."""
@@ -264,7 +273,7 @@ class Process:
             cpu,
             seconds,
             limits=_before_sigxcpu(limits) if number == signal.SIGXCPU else limits,
-            oom_killed=killed and self._killed_for_memory(),
+            oom_killed=killed and _oom_kills.take(),
             memory_limit=memory_limit() if killed else None,
             machine_memory=machine_memory() if killed else None,
             spaces=spaces() if number == signal.SIGBUS else (),
@@ -384,6 +393,7 @@ async def spawn(
 
 
 _running: "weakref.WeakSet[Process]" = weakref.WeakSet()
+_oom_kills = OomKills()
 
 
 def _leave_to_parent() -> None:

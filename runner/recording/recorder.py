@@ -49,14 +49,14 @@ class RecordingError(Exception):
 
 
 class Run(Struct, frozen=True):
-    """What a run begins with."""
+    """The facts that a run begins with."""
 
     bundle: BundleInfo | None
     worker: WorkerInfo | None
 
 
 class ReadBundle(Struct, frozen=True, kw_only=True):
-    """What was read in the bundle's files, as far as a report may follow from it."""
+    """The facts read in the bundle's files, as far as a report may follow from them."""
 
     name: str
     files: tuple[str, ...]
@@ -67,7 +67,7 @@ class ReadBundle(Struct, frozen=True, kw_only=True):
     requires_python_at: str | None
     requires_python_line: str | None
     python: str | None
-    """What ``--python`` asked for."""
+    """The request (``--python``)."""
 
 
 class Rebuilt(Struct, frozen=True):
@@ -81,7 +81,7 @@ class Outcome(Struct, frozen=True):
 
 
 class _Kind(Struct, frozen=True):
-    """What the first line of every version's recording says."""
+    """The part of the first line that every version's recording has."""
 
     format: str
     version: int
@@ -96,7 +96,7 @@ class Header(Struct, frozen=True, kw_only=True):
     worker: WorkerInfo | None
     command: list[str]
     masked: list[str] = []
-    """What stands in the place of secrets in what follows, longest first."""
+    """The texts that stand in the place of secrets in what follows, longest first."""
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -168,9 +168,9 @@ class Recorder:
         self._early: list[Fact] | None = []
         self._streams = {origin: _Stream(origin, self._mask) for origin in _HEAD_BYTES}
         self.whole = True
-        """Whether the disk has taken everything."""
+        """True if the disk has taken everything."""
         self.failed = False
-        """Whether it has a failure to replay."""
+        """True if it has a failure to replay."""
         if replace:
             self.path.unlink(missing_ok=True)
         # What a bundle's code writes and what its tracebacks hold is for its owner.
@@ -277,14 +277,14 @@ class _Stream:
         self._mask = mask
         self._json = origin is Origin.CHILD_WIRE
         self._begun = b""
-        """What may be the beginning of a secret."""
+        """The end of the stream that may be the beginning of a secret."""
         self._room = _HEAD_BYTES[origin]
         self._held: deque[bytes] = deque()
         self._held_bytes = 0
         self._skipped = 0
 
     def take(self, data: bytes) -> bytes | None:
-        """What there is to write now; ``b""`` is the end of the stream."""
+        """Return what there is to write now; ``b""`` is the end of the stream."""
         if not data:
             return data
         data = self._mask.data(self._begun + data, json=self._json)

@@ -82,13 +82,13 @@ class _Replay:
         self._case = case
         self._entries = entries
         self._child = entries
-        """What came in of the child that counts: not of one in an environment that was damaged."""
+        """The facts of the child that counts: not of one in an environment that was damaged."""
         for number, entry in enumerate(entries):
             if entry.source is Origin.REBUILT:
                 self._child = entries[number:]
 
     def finding(self, then: Finding | None) -> Finding | None:
-        """What the recording leads to.
+        """Return what the recording leads to.
 
         :param then: what it led to when it was recorded.
         """
@@ -101,6 +101,8 @@ class _Replay:
         self._case.bundle_dependencies = bundle.dependencies
         if installed := _last(self._entries, Origin.INSTALLED):
             self._case.installed = installed.decode(tuple[str, ...])
+        if libraries := _last(self._entries, Origin.LIBRARIES):
+            self._case.libraries = libraries.decode(tuple[str, ...])
         try:
             self._choose(bundle)
             self._build()
@@ -113,7 +115,7 @@ class _Replay:
         return None
 
     def _is_own(self, then: Finding) -> bool:
-        """Whether what was found does not follow from what is recorded."""
+        """Tell whether what was found does not follow from what is recorded."""
         return then.phase in (Phase.ENVIRONMENT, Phase.SPAWN) or then.code in (
             Code.PARAMS_INVALID,
             Code.MESSAGE_TOO_LARGE,
@@ -168,6 +170,7 @@ class _Replay:
         if started is None:
             return
         start = started.decode(Start)
+        self._case.named = start.launch.env
         self._case.withheld = start.launch.withheld
         self._case.child = ChildInfo(
             argv=start.argv,

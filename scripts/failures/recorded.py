@@ -29,12 +29,12 @@ _HOSTNAME = "worker"
 
 
 class Refused(Exception):
-    """What happened cannot be kept; the message says why."""
+    """The run cannot be kept; the message says why."""
 
 
 @dataclass(frozen=True)
 class Recorded:
-    """What is kept of a run."""
+    """The part of a run that is kept."""
 
     recording: str
     expected: str

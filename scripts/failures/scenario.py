@@ -1,4 +1,4 @@
-"""What a scenario is, and the folder in which one is made to happen."""
+"""Scenarios, and the folder in which one is made to happen."""
 
 import os
 import select
@@ -37,12 +37,12 @@ class Place:
     stack: ExitStack
     """Left when the run is over: for servers and mounts."""
     args: list[str]
-    """Of ``modelops-runner exec BUNDLE``."""
+    """The arguments of ``modelops-runner exec BUNDLE``."""
     env: dict[str, str]
     prelude: str = ""
     """Python that the runner's process runs before the command."""
     hidden: dict[str, str] = field(default_factory=dict)
-    """What is replaced in what is recorded: the port of a server, say."""
+    """Texts that are replaced in what is recorded: the port of a server, say."""
 
     @property
     def bundle(self) -> Path:

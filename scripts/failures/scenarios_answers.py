@@ -1,4 +1,4 @@
-"""What answers where the package index should be, and not as an index does."""
+"""Scenarios of servers that answer in the place of a package index, and are none."""
 
 from http.server import BaseHTTPRequestHandler
 

@@ -1,4 +1,4 @@
-"""What is wrong with a build: a dependency's from source, or the bundle's own."""
+"""Scenarios of builds that fail: a dependency's from source, or the bundle's own."""
 
 from collections.abc import Mapping
 

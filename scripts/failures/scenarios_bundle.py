@@ -1,4 +1,4 @@
-"""What is wrong before anything is looked for: the bundle's own files."""
+"""Scenarios of faults in the bundle's own files."""
 
 from failures.scenario import WIRE, Place, Scenario
 from runner.diagnosis.report.codes import Code

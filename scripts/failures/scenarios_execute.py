@@ -1,4 +1,4 @@
-"""What goes wrong while a task runs, without a death; and what comes from outside."""
+"""Scenarios of tasks that fail without a death, and of interruptions from outside."""
 
 import json
 import signal

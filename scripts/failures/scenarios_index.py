@@ -1,4 +1,4 @@
-"""What is wrong between uv and the packages: the network, credentials, disks, rights, time."""
+"""Scenarios between uv and packages: the network, credentials, disks, rights, time."""
 
 import ssl
 import subprocess
@@ -29,7 +29,7 @@ LARGE = wheel("six", "1.16.0", files={"six.py": "#" * (4 << 20)})
 
 
 def _garbage(request: BaseHTTPRequestHandler) -> None:
-    """What a captive portal answers: a page to log in, and none of an index."""
+    """Return what a captive portal answers: a page to log in, and none of an index."""
     body = b'{"error": "log in first"}'
     send(request, 200, body, "application/vnd.pypi.simple.v1+json")
 

@@ -1,4 +1,4 @@
-"""What is wrong with the interpreter: none fits, it is not there, it is broken, or another's."""
+"""Scenarios of interpreters: none fits, it is not there, it is broken, or another's."""
 
 from pathlib import Path
 
@@ -46,7 +46,7 @@ def _child_of_another_release(place: Place) -> None:
 
 
 def _startup(code: str) -> Prepare:
-    """What the environment's Python runs at its start: a dependency brings a sitecustomize."""
+    """Have the environment's Python run code at its start: a dependency's sitecustomize."""
 
     def prepare(place: Place) -> None:
         place.write({"bundle/requirements.txt": "licences\n"})

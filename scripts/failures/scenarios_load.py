@@ -1,4 +1,4 @@
-"""What goes wrong while the bundle's code is imported."""
+"""Scenarios of bundles whose code cannot be imported."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""What is wrong with the dependencies: they do not exist, or exclude each other or this Python."""
+"""Scenarios of dependencies that do not exist, or exclude each other or this Python."""
 
 import subprocess
 

@@ -61,7 +61,7 @@ def _seconds(recording: Recording) -> str:
 
 
 def recorded_death(recording: Recording) -> bool:
-    """Whether the child ended by itself or by somebody else, not by the runner."""
+    """Tell whether the child ended by itself or by somebody else, not by the runner."""
     for entry in recording.entries:
         if entry.source is Origin.CHILD_EXIT:
             return True

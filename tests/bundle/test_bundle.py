@@ -119,6 +119,21 @@ def test_a_python_version_file_takes_what_uv_takes(text: str, specifier: str, fo
     assert set(str(read_bundle(folder).python.specifier).split(",")) == set(specifier.split(","))
 
 
+def test_tools_tables_count_beside_requirements_too(folder: Path) -> None:
+    (folder / "requirements.txt").write_text("six\n")
+    text = (
+        "[tool.ruff]\nline-length = 99\n[tool.modelops]\n"
+        'wire = "model.py:run"\ntimeout = 1\nentrypoint = "base"\nenv = ["LICENCE"]\n'
+    )
+    bundle = read_bundle(project(folder, text))
+    assert (bundle.requirements_from, bundle.dependencies) == ("requirements.txt", ("six",))
+    assert not bundle.installable
+    assert (bundle.wire, bundle.default_entrypoint) == ("model.py:run", "base")
+    assert (bundle.defaults.timeout, bundle.defaults.env) == (1, ("LICENCE",))
+    project(folder, "[tool.modelops]\ntimout = 1\n")
+    assert "has no setting 'timout'" in failure(folder).summary
+
+
 def test_the_authors_defaults_are_read(folder: Path) -> None:
     text = (
         PROJECT + '[tool.modelops]\nentrypoint = "base"\ntimeout = 60\n'

@@ -154,6 +154,10 @@ def test_parameters_come_from_a_file_and_from_stdin_and_single_ones_win(
         ('{"a": NaN}', "NaN is not JSON"),
         ("[1, 2]", "a JSON array, not an object"),
         ("", "params.json:1:1 is not JSON"),
+        (
+            '{"a": {"b": 1},\n "c": {"a": 1, "d": "{",\n "a": 2}}',
+            "params.json:3:2: 'a' is there twice",
+        ),
         ("\udcff", "is not JSON"),
     ],
 )
@@ -169,6 +173,44 @@ def test_parameters_that_are_no_json_object_are_named(
     assert failed["hints"]
     assert done.returncode == 13
     assert failed["environment"] is None, "nothing is built for it"
+
+
+@pytest.mark.parametrize(
+    ("value", "written"),
+    [
+        ("False", "a=false"),
+        ("None", "a=null"),
+        ("007", "a=7"),
+        ("1e400", "a is inf"),
+        ("(1, 2)", "'a=[1, 2]'"),
+    ],
+)
+def test_a_parameter_that_is_a_value_elsewhere_is_a_wrong_command_line(
+    command: Command, tmp_path: Path, value: str, written: str
+) -> None:
+    # Before anything else is looked at: there is no bundle.
+    done = command("exec", tmp_path, "--param", f"a={value}", "--json")
+    assert done.returncode == 2
+    failed = report(done)
+    assert failed["code"] == "params-invalid"
+    if value != "1e400":
+        assert f"--param a={value} is not JSON" in failed["summary"]
+        assert f"write --param {written} for the value" in failed["hints"][0]["title"]
+
+
+def test_a_file_of_parameters_may_begin_with_a_mark_and_be_in_no_other_encoding(
+    command: Command, bundle: Path, tmp_path: Path
+) -> None:
+    file, output = tmp_path / "params.json", tmp_path / "o"
+    file.write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    done = command("exec", bundle, "--params", file, "--output", output)
+    assert done.returncode == 0, done.stderr
+    assert json.loads((output / "echo.json").read_bytes())[1] == {"a": 1}
+    for encoding, name in (("utf-16", "UTF-16"), ("utf-16-be", "UTF-16"), ("utf-32", "UTF-32")):
+        file.write_text('{"a": 1}', encoding=encoding)
+        failed = report(command("exec", bundle, "--params", file, "--json"))
+        assert failed["summary"].endswith(f"params.json is {name}, and JSON is UTF-8")
+        assert failed["hints"][0]["command"].startswith(f"iconv -f {name} -t UTF-8 /")
 
 
 @pytest.mark.parametrize("seed", ["1.5", "abc", "-1", str(2**64), ""])
@@ -309,7 +351,7 @@ def test_outputs_with_unusual_names_stay_in_the_folder(
     done = command("exec", bundle, "--json", "--output", output)
     assert done.returncode == 0, done.stderr
     outputs = json.loads(done.stdout)["outputs"]
-    assert len(list(output.iterdir())) == 5
+    assert len({path.name for path in output.iterdir()} - {".modelops-runner.json"}) == 5
     assert [p.name for p in output.parent.iterdir()] == ["results"]
     for described in outputs.values():
         assert Path(described["path"]).parent == output
@@ -323,6 +365,64 @@ def test_a_child_too_old_for_tasks_says_which_python_it_is(command: Command, bun
     assert (failed["phase"], failed["code"]) == ("handshake", "python-too-old")
     assert failed["child"]["python"]["version"].startswith("2.7.")
     assert done.returncode == 12
+
+
+def test_what_is_in_the_folder_of_outputs_is_of_this_run_or_of_no_run(
+    command: Command, bundle: Path, tmp_path: Path
+) -> None:
+    output = tmp_path / "results"
+
+    def names() -> list[str]:
+        return sorted(path.name for path in output.iterdir() if path.name[0] != ".")
+
+    (bundle / "wire.py").write_text("def wire(e, p, s):\n    return {'old': b'1', 'both': b'1'}\n")
+    assert command("exec", bundle, "--output", output).returncode == 0
+    (output / "notes.txt").write_text("a reader's own")
+    (bundle / "wire.py").write_text("def wire(e, p, s):\n    return {'new': b'2', 'both': b'2'}\n")
+    assert command("exec", bundle, "--output", output).returncode == 0
+    assert names() == ["both", "new", "notes.txt"]
+    assert (output / "both").read_bytes() == b"2"
+    # What ends before a child is started has replaced nothing.
+    assert command("exec", bundle, "--output", output, "--python", "/no/python").returncode == 10
+    assert command("exec", bundle, "--output", output, "--params", "missing").returncode == 13
+    assert names() == ["both", "new", "notes.txt"]
+    (bundle / "wire.py").write_text("def wire(e, p, s):\n    raise ValueError(s)\n")
+    assert command("exec", bundle, "--output", output).returncode == 13
+    assert names() == ["notes.txt"]
+
+
+def test_outputs_of_another_bundle_are_replaced_only_where_that_is_said(
+    command: Command, bundle: Path, tmp_path: Path
+) -> None:
+    output, other = tmp_path / "results", tmp_path / "other"
+    other.mkdir()
+    (other / "requirements.txt").write_text("")
+    (other / "wire.py").write_text("def wire(e, p, s):\n    return {'theirs': b'1'}\n")
+    assert command("exec", bundle, "--output", output).returncode == 0
+    for more in ([], ["--tasks", "/dev/null"]):
+        done = command("exec", other, "--output", output, *more)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert "name another folder, or say --overwrite" in done.stderr
+        assert (output / "echo.json").exists()
+    assert command("exec", other, "--output", output, "--overwrite").returncode == 0
+    assert [path.name for path in output.iterdir() if path.name[0] != "."] == ["theirs"]
+
+
+def test_a_single_task_does_not_mix_with_a_file_of_tasks(
+    command: Command, bundle: Path, tmp_path: Path
+) -> None:
+    output, tasks = tmp_path / "results", tmp_path / "tasks.jsonl"
+    tasks.write_text("{}\n{}\n")
+    assert command("exec", bundle, "--tasks", tasks, "--output", output).returncode == 0
+    done = command("exec", bundle, "--output", output)
+    assert done.returncode == 2
+    assert "has the results of a file of tasks (2): name another folder" in done.stderr
+    assert command("exec", bundle, "--output", output, "--overwrite").returncode == 0
+    assert [path.name for path in output.iterdir() if path.name[0] != "."] == ["echo.json"]
+    assert command("exec", bundle, "--tasks", tasks, "--output", output).returncode == 2
+    more = ["--output", output, "--overwrite"]
+    assert command("exec", bundle, "--tasks", tasks, *more).returncode == 0
+    assert sorted(path.name for path in output.iterdir()) == ["0", "1", "results.jsonl"]
 
 
 @pytest.mark.parametrize("version", ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"])

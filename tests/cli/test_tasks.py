@@ -4,6 +4,7 @@ import io
 import json
 import os
 import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -172,6 +173,22 @@ def test_a_wrong_line_is_named_before_anything_is_run(
     assert telling in report["summary"]
     assert '"seed": 1' in report["hints"][0]["title"]
     assert (tmp_path / "out" / "results.jsonl").read_bytes() == b""
+
+
+def test_a_file_of_tasks_may_begin_with_a_mark_and_be_in_no_other_encoding(
+    run: Run, tmp_path: Path
+) -> None:
+    file = tmp_path / "windows.jsonl"
+    file.write_bytes(b'\xef\xbb\xbf{"seed": 1}\r\n{"seed": 2}\r\n')
+    done = run(file)
+    assert done.returncode == 0, done.stderr
+    assert sorted(lines_of(done.stdout)) == [0, 1]
+    file.write_text('{"seed": 1}\n', encoding="utf-16")
+    done = run(file, "--json")
+    assert done.returncode == 2
+    report = json.loads(done.stdout)["report"]
+    assert report["summary"].endswith("windows.jsonl is UTF-16, and JSON is UTF-8")
+    assert report["hints"][0]["command"].startswith("iconv -f UTF-16 -t UTF-8 ")
 
 
 def test_a_file_that_cannot_be_read_is_named(run: Run, tmp_path: Path) -> None:
@@ -354,16 +371,110 @@ def test_an_edited_task_a_lost_output_and_an_edited_bundle_are_run_again(
     assert ran(tasks) == {0, 1, 2}
 
 
-def test_what_an_edited_task_or_one_that_is_gone_has_left_goes(
+def test_what_a_task_that_fails_now_had_left_before_goes(
     run: Run, bundle: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    run([{"seed": seed} for seed in range(3)], "--output", out)
+    (out / "1" / "notes.txt").write_text("a reader's own")
+    (bundle / "wire.py").write_text(
+        "def wire(e, p, s):\n    if s: raise ValueError(s)\n    return {'only': b'x'}\n"
+    )
+    done = run([{"seed": seed} for seed in range(3)], "--output", out)
+    assert done.returncode == 13, done.stderr
+    assert sorted(str(path.relative_to(out)) for path in out.glob("*/*")) == [
+        "0/only",
+        "1/notes.txt",
+    ]
+    assert sorted(path.name for path in out.iterdir()) == ["0", "1", "results.jsonl"]
+
+
+@pytest.mark.parametrize("other", ["same file", "another file"])
+def test_results_of_tasks_that_are_not_in_the_file_stay_with_their_lines(
+    run: Run, tmp_path: Path, other: str
 ) -> None:
     out, results = tmp_path / "out", tmp_path / "out" / "results.jsonl"
     run([{"seed": seed} for seed in range(3)], "--output", out)
-    (bundle / "wire.py").write_text('def wire(e, p, s):\n    return {"only": b"x"}\n')
-    assert run([{}, {}], "--output", out).returncode == 0
+    before = lines_of(results)
+    file = tmp_path / ("tasks.jsonl" if other == "same file" else "few.jsonl")
+    for text in ("", '{"seed": 0}\n'):
+        file.write_text(text)
+        done = run(file, "--output", out)
+        assert done.returncode == 0, done.stderr
+        assert "results of tasks that are not in this file stay" in done.stderr
+        assert lines_of(results) == before
+        assert all((out / str(index) / "echo.json").exists() for index in range(3))
+    done = run(file, "--output", out, "--overwrite")
+    assert done.returncode == 0, done.stderr
+    assert sorted(path.name for path in out.iterdir()) == ["0", "results.jsonl"]
+    assert lines_of(results) == {0: before[0]}
+
+
+def test_another_file_of_tasks_does_not_replace_what_was_done(run: Run, tmp_path: Path) -> None:
+    out, results = tmp_path / "out", tmp_path / "out" / "results.jsonl"
+    run([{"seed": seed} for seed in range(3)], "--output", out)
+    before = results.read_bytes()
+    file = tmp_path / "others.jsonl"
+    file.write_text('{"seed": 0}\n{"seed": 7}\n')
+    for source in (file, file.read_text()):
+        done = run(source, "--output", out)
+        assert done.returncode == 2
+        assert "results of another file of tasks, in place of 1 of this one (1)" in done.stderr
+        assert "--overwrite" in done.stderr
+        assert results.read_bytes() == before
+    assert run(file, "--output", out, "--overwrite").returncode == 0
     assert sorted(lines_of(results)) == [0, 1]
-    assert sorted(path.name for path in out.iterdir()) == ["0", "1", "results.jsonl"]
-    assert [path.name for path in (out / "0").iterdir()] == ["only"]
+    assert json.loads((out / "1" / "echo.json").read_bytes()) == ["default", {}, 7]
+
+
+def test_another_bundle_does_not_replace_what_was_done(
+    run: Run, bundle: Path, tmp_path: Path
+) -> None:
+    out, results = tmp_path / "out", tmp_path / "out" / "results.jsonl"
+    run([{}, {}], "--output", out)
+    before = results.read_bytes()
+    first = tmp_path / "first"
+    bundle.rename(first)
+    shutil.copytree(first, bundle)
+    # A bundle that was moved as it was is the same.
+    assert "2 skipped" in run([{}, {}], "--output", out).stderr
+    bundle.rename(tmp_path / "second")
+    (tmp_path / "second").rename(bundle)
+    results.write_bytes(before.replace(b'"path":"' + str(bundle).encode(), b'"path":"/elsewhere'))
+    before = results.read_bytes()
+    (bundle / "wire.py").write_text(WIRE + "# another\n")
+    done = run([{}], "--output", out)
+    assert done.returncode == 2, done.stderr
+    assert f"2 results of the bundle {bundle.name} (/elsewhere" in done.stderr
+    assert "name another folder, or say --overwrite" in done.stderr
+    assert results.read_bytes() == before and (out / "1").is_dir()
+    assert run([{}], "--output", out, "--overwrite").returncode == 0
+    assert sorted(path.name for path in out.iterdir()) == ["0", "results.jsonl"]
+
+
+@pytest.mark.parametrize("content", [b"mine\n", b"mine", b'[{"index": 0}]'])
+def test_a_file_of_results_that_no_run_has_made_is_left_alone(
+    run: Run, tmp_path: Path, content: bytes
+) -> None:
+    out, results = tmp_path / "out", tmp_path / "out" / "results.jsonl"
+    out.mkdir()
+    results.write_bytes(content)
+    done = run([{}], "--output", out)
+    assert done.returncode == 2
+    assert "is not a task's result" in done.stderr
+    assert results.read_bytes() == content
+    assert run([{}], "--output", out, "--overwrite").returncode == 0
+    assert sorted(lines_of(results)) == [0]
+
+
+def test_a_damaged_output_is_made_again(run: Run, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    run([{}, {}], "--output", out)
+    whole = (out / "1" / "echo.json").read_bytes()
+    (out / "1" / "echo.json").write_bytes(whole.swapcase())
+    done = run([{}, {}], "--output", out)
+    assert "1 done, 0 failed, 1 skipped" in done.stderr
+    assert (out / "1" / "echo.json").read_bytes() == whole
 
 
 def test_what_ran_on_another_python_is_run_again(run: Run, tmp_path: Path) -> None:
@@ -375,7 +486,9 @@ def test_what_ran_on_another_python_is_run_again(run: Run, tmp_path: Path) -> No
     assert "1 skipped" in done.stderr
 
 
-@pytest.mark.parametrize("name", ["", ".", "..", "a/../../b", "\u6f22" * 200, "x" * 300])
+@pytest.mark.parametrize(
+    "name", ["", ".", "..", "a/../../b", "\u6f22" * 200, "x" * 300, ".modelops-runner.json"]
+)
 def test_an_output_may_be_called_anything(
     run: Run, bundle: Path, tmp_path: Path, name: str
 ) -> None:
@@ -441,7 +554,7 @@ def test_a_torn_last_line_is_run_again_and_not_left(run: Run, tmp_path: Path) ->
     done = run(tasks, "--output", out)
     assert "1 done, 0 failed, 2 skipped" in done.stderr
     assert sorted(lines_of(results)) == [0, 1, 2]
-    results.write_bytes(b"\xff" * 40)
+    results.write_bytes(b'{"index":1,"ok":tru')
     assert "3 done, 0 failed" in run(tasks, "--output", out).stderr
     assert sorted(lines_of(results)) == [0, 1, 2]
 

@@ -159,7 +159,7 @@ def test_a_worker_that_insists_on_its_python_has_its_way_where_the_others_can_fo
 
 
 def test_the_python_that_most_workers_have_is_the_studys_and_of_these_the_newest() -> None:
-    old, new = Made("CPython 3.9", ()), Made("CPython 3.10", ())
+    old, new = Made("CPython 3.9", (), 1), Made("CPython 3.10", (), 1)
     assert most_able({"a": old, "b": old, "c": new}, {}) == "CPython 3.9"
     reach = {"a": {"CPython 3.10"}, "b": {"CPython 3.10"}}
     assert most_able({"a": old, "b": old, "c": new}, reach) == "CPython 3.10"
@@ -167,10 +167,16 @@ def test_the_python_that_most_workers_have_is_the_studys_and_of_these_the_newest
 
 
 def test_what_most_workers_have_installed_is_the_studys() -> None:
-    one, two = Made("CPython 3.12", ("numpy-1",)), Made("CPython 3.12", ("numpy-2",))
+    one, two = Made("CPython 3.12", ("numpy-1",), 1), Made("CPython 3.12", ("numpy-2",), 1)
     assert most_common({"a": one, "b": two, "c": two}, "CPython 3.12") == two
     assert one.difference(two) == "it has numpy-2 and has not numpy-1"
-    assert one.difference(Made("CPython 3.12", None)) is None
+    assert one.difference(Made("CPython 3.12", None, 1)) is None
+
+
+def test_a_study_has_as_many_threads_as_each_of_its_workers_has() -> None:
+    few, many = Made("CPython 3.12", (), 2), Made("CPython 3.12", (), 8)
+    assert most_common({"a": many, "b": few}, "CPython 3.12") == few
+    assert few.difference(many) == "its libraries start 8 threads, and the study's 2"
 
 
 def test_a_study_that_no_worker_can_run_is_still_one_report(

@@ -13,10 +13,12 @@ import pytest
 from children import Child
 from conftest import need_python
 
+from runner.diagnosis.case import Case
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.html import report_page
 from runner.diagnosis.report.model import Report
 from runner.diagnosis.report.terminal import report_text
+from runner.diagnosis.withheld import absence
 from runner.events import Phase
 
 pytestmark = pytest.mark.anyio
@@ -534,3 +536,42 @@ async def test_causes_without_end_on_the_wire_are_no_protocol(depth: int, tmp_pa
     """
     report = await report_of(tmp_path, source)
     assert (report.phase, report.code) == (Phase.EXECUTE, Code.PROTOCOL_VIOLATION)
+
+
+async def test_a_variable_that_the_bundle_names_already_is_not_to_be_named_again() -> None:
+    case = Case()
+    case.named = ("CDC_*",)
+    why, hints = absence(case, "CDC_API_KIND")
+    assert why == "which neither the child nor its worker has"
+    assert [hint.command for hint in hints] == ["export CDC_API_KIND=..."]
+    assert "name it in the bundle" in absence(case, "CONTACTS")[1][0].title
+
+
+@pytest.mark.parametrize("version", [None, "3.13"])
+@pytest.mark.parametrize(
+    ("call", "command"),
+    [
+        ("getpass.getuser()", "export USER=a-name"),
+        ("pathlib.Path.home()", "export HOME=/a/folder"),
+    ],
+)
+async def test_a_user_whom_the_system_does_not_know_is_told_which_variable_to_set(
+    call: str, command: str, version: str | None, tmp_path: Path
+) -> None:
+    source = f"""
+        import getpass, os, pathlib, pwd
+
+        def unknown(uid):
+            raise KeyError(f"getpwuid(): uid not found: {{uid}}")
+
+        pwd.getpwuid = unknown  # a test need not be root's
+        for name in ("HOME", "USER", "LOGNAME"):
+            os.environ.pop(name, None)
+
+        def wire(entrypoint, params, seed):
+            return {{"who": str({call}).encode()}}
+    """
+    report = await report_of(tmp_path, source, version)
+    assert report.code is Code.TASK_RAISED
+    assert command in [hint.command for hint in report.hints]
+    assert "does not know" in report.explanation

@@ -1,5 +1,6 @@
 """What the cache holds: listed, measured, removed; never what is in use."""
 
+import errno
 import json
 import os
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 
 from runner import Runner
 from runner.environment.inventory import Entry, entries, prunable, remove
-from runner.environment.store import MANIFEST
+from runner.environment.store import MANIFEST, waiting_for
 
 DAY = 86400.0
 
@@ -188,3 +189,36 @@ def test_an_environment_is_found_and_removed_by_name(tmp_path: Path, cache: Path
 def test_a_limit_that_is_none_is_refused(cache: Path, limit: str) -> None:
     refused = command(cache, "env", "prune", limit)
     assert refused.returncode == 2 and limit.partition("=")[2] in refused.stderr
+
+
+def test_locks_of_what_is_gone_are_removed_and_those_that_somebody_has_stay(
+    tmp_path: Path, cache: Path
+) -> None:
+    with Runner(cache=cache) as runner:
+        runner.execute(write_bundle(tmp_path / "one"))
+    (cache / "environments" / "of-a-build-that-was-killed.lock").touch()
+    before = set(cache.rglob("*.lock"))
+    with waiting_for(cache / "environments" / "at-work.lock"):
+        assert command(cache, "env", "prune").returncode == 0
+        after = set(cache.rglob("*.lock"))
+        assert {lock.name for lock in before - after} == {"of-a-build-that-was-killed.lock"}
+        assert {lock.name for lock in after - before} == {"at-work.lock"}
+    assert command(cache, "env", "prune", "--max-size", "0").returncode == 0
+    assert list(cache.rglob("*.lock")) == []
+    with Runner(cache=cache) as runner:
+        assert runner.execute(tmp_path / "one")["done"] == b""
+
+
+def test_a_cache_on_a_file_system_without_locks_can_be_listed_and_pruned(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_locks(descriptor: int, operation: int) -> None:
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr("fcntl.flock", no_locks)
+    with Runner(cache=cache) as runner:
+        runner.execute(write_bundle(tmp_path / "one"))
+    listed = entries(cache)
+    assert kinds(listed) == ["bundle", "environment"]
+    assert all(remove(entry) for entry in listed)
+    assert entries(cache) == []

@@ -177,7 +177,7 @@ with Runner(cache={str(runs.cache)!r}, isolation="warm") as runner:
     assert (site_packages(shared) / "foo.py").read_text() == text
     # Before it runs, and not after it.
     assert runs(reader) == "1.0"
-    assert "is built again: foo.py changed" in runs.notes
+    assert "is damaged: foo.py changed" in runs.notes
     assert (runs(reader), runs.notes) == ("1.0", "")
     other = Runs(runs.folder / "other")
     assert other(other.bundle("other", "foo")) == "1.0"
@@ -195,17 +195,69 @@ def test_what_one_at_work_has_written_reaches_none_who_comes_later(runs: Runs) -
     assert (runs(reader), runs.notes) == ("1.0", "")
 
 
+def test_what_a_task_has_written_reaches_no_later_child_of_the_same_runner(runs: Runs) -> None:
+    bundle = runs.bundle("bundle", "foo")
+    with Runner(cache=runs.cache, isolation="fresh", on_event=runs.events.append) as runner:
+        for code, said in (
+            (VERSION, b"1.0"),
+            (QUIETLY.format(text=WRITES["the same size"]), b"written"),
+            (VERSION, b"1.0"),
+        ):
+            assert runner.execute(bundle, params={"code": code})["said"] == said
+    assert "is damaged: foo.py changed" in runs.notes
+
+
 def test_a_killed_worker_that_has_written_nothing_costs_one_look(runs: Runs) -> None:
     bundle = runs.bundle("bundle", "foo")
     assert runs(bundle) == "1.0"
     (shared,) = runs.shared
-    assert uses(shared) == []
+    assert uses(runs.cache) == []
     with ExitStack() as holds:
-        assert begin_use(shared, holds) is not None
-        assert runs(bundle) == "1.0" and len(uses(shared)) == 1  # it is at work
-    assert len(uses(shared)) == 1  # it was killed
-    assert runs(bundle) == "1.0" and uses(shared) == []
+        assert begin_use(runs.cache, shared, holds) is not None
+        assert runs(bundle) == "1.0" and len(uses(runs.cache)) == 1  # it is at work
+    assert len(uses(runs.cache)) == 1  # it was killed
+    assert runs(bundle) == "1.0" and uses(runs.cache) == []
     assert runs.notes == ""
+
+
+def test_a_write_reaches_none_that_was_linked_from_the_same_files(runs: Runs) -> None:
+    write_wheel(runs.folder / "index", "bar", "1.0", {"bar.py": ""})
+    writer, before = runs.bundle("writer", "foo"), runs.bundle("before", "foo\nbar")
+    assert (runs(writer), runs(before)) == ("1.0", "1.0")
+    write_wheel(runs.folder / "index", "baz", "1.0", {"baz.py": ""})
+    meanwhile = runs.bundle("meanwhile", "foo\nbaz")
+    with Runner(cache=runs.cache, isolation="warm") as runner:
+        code = QUIETLY.format(text=WRITES["the same size"])
+        assert runner.execute(writer, params={"code": code})["said"] == b"written"
+        # Built while uv's cache holds what was written.
+        assert runs(meanwhile) == "1.0"
+    assert runs(before) == "1.0"
+    assert runs(meanwhile) == "1.0"
+
+
+def test_the_mark_of_a_venv_that_is_gone_tells_to_look_at_the_others(runs: Runs) -> None:
+    bundle = runs.bundle("bundle", "foo")
+    assert runs(bundle) == "1.0"
+    (shared,) = runs.shared
+    with ExitStack() as holds:
+        begin_use(runs.cache, runs.cache / "fresh" / "gone" / "environments" / "key", holds)
+        text = (site_packages(shared) / "foo.py").read_text().replace("1.0", "6.6")
+        (site_packages(shared) / "foo.py").write_text(text)
+    assert runs(bundle) == "1.0"
+    assert "is damaged: foo.py changed" in runs.notes and uses(runs.cache) == []
+
+
+def test_a_venv_that_was_linked_from_a_damaged_cache_is_discarded_with_it(runs: Runs) -> None:
+    bundle, other = runs.bundle("bundle", "foo"), runs.bundle("other", "foo\nbar")
+    write_wheel(runs.folder / "index", "bar", "1.0", {"bar.py": ""})
+    assert runs(bundle) == "1.0"
+    (shared,) = runs.shared
+    (site_packages(shared) / "foo.py").write_text("VERSION = '6.6'\n")
+    # Nobody that marks what it uses has written this, so that nobody looks.
+    assert runs(other) == "6.6"
+    assert runs(bundle, "said = 0") == "0"
+    assert "is damaged: foo.py changed" in runs.notes
+    assert (runs(other), runs(bundle)) == ("1.0", "1.0")
 
 
 def test_links_that_uv_makes_for_others_are_no_damage(runs: Runs) -> None:
@@ -232,9 +284,9 @@ def test_what_no_package_says_the_content_of_is_compared_too(
     with (site_packages(shared) / name).open("a") as file:
         file.write("\n")
     with ExitStack() as holds:
-        begin_use(shared, holds)
+        begin_use(runs.cache, shared, holds)
     assert runs(bundle) == "1.0"
-    assert f"is built again: {name} {how}" in runs.notes
+    assert f"is damaged: {name} {how}" in runs.notes
     assert (runs(bundle), runs.notes) == ("1.0", "")
 
 

@@ -3,13 +3,16 @@
 import errno
 import fcntl
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import anyio
 import pytest
 
 from runner.diagnosis.case import Case
-from runner.environment.store import MANIFEST, locked
+from runner.environment.inventory import remove_locks
+from runner.environment.store import MANIFEST, locked, waiting_for
 from runner.events import Event, Note
 
 pytestmark = pytest.mark.anyio
@@ -90,14 +93,53 @@ async def test_a_lock_that_was_given_back_is_not_kept_by_a_fork(
     os.close(copies[0])
 
 
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP])
 async def test_where_a_file_system_has_no_locks_it_is_built_and_the_log_says_so(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    number: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     def no_locks(descriptor: int, operation: int) -> None:
-        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+        raise OSError(number, os.strerror(number))
 
     monkeypatch.setattr("runner.environment.store.fcntl.flock", no_locks)
     async with locked(tmp_path / "environment", Case()) as to_build:
         assert to_build
     (record,) = caplog.records
     assert "others may write" in record.getMessage()
+    with waiting_for(tmp_path / "content.lock"):
+        pass
+
+
+def test_a_lock_whose_file_is_removed_meanwhile_is_still_held_by_one_alone(tmp_path: Path) -> None:
+    inside: list[int] = []
+    most: list[int] = []
+    over = threading.Event()
+
+    def work(number: int) -> None:
+        for _ in range(40):
+            with waiting_for(tmp_path / "environments" / "key.lock"):
+                inside.append(number)
+                most.append(len(inside))
+                inside.pop()
+
+    def prune() -> int:
+        removed = 0
+        while not over.is_set():
+            removed += (tmp_path / "environments" / "key.lock").exists()
+            remove_locks(tmp_path)
+        return removed
+
+    (tmp_path / "environments").mkdir()
+    with ThreadPoolExecutor() as threads:
+        pruned = threads.submit(prune)
+        done = [threads.submit(work, number) for number in range(3)]
+        try:
+            for one in done:
+                one.result(timeout=60)
+        finally:
+            over.set()
+    assert max(most) == 1
+    assert len(most) == 120
+    assert pruned.result() > 0

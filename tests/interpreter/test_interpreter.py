@@ -380,7 +380,7 @@ async def test_every_interpreter_of_this_machine_is_found_once(
 @pytest.mark.parametrize(
     ("request_", "code"), [(None, "python-unsatisfied"), ("worker", "python-policy-conflict")]
 )
-def test_a_worker_without_what_the_bundle_wants_says_so_within_two_seconds(
+def test_a_worker_without_what_the_bundle_wants_says_so_before_anything_is_built(
     request_: str | None, code: str, tmp_path: Path
 ) -> None:
     bundle = tmp_path / "sir"
@@ -394,7 +394,6 @@ def test_a_worker_without_what_the_bundle_wants_says_so_within_two_seconds(
     shims.mkdir()
     script(shims / "python3.98", f"touch {marker}")
     argv = [sys.executable, "-m", "runner", "exec", str(bundle), "--json"]
-    began = time.monotonic()
     ended = subprocess.run(
         [*argv, "--python", request_] if request_ else argv,
         env={
@@ -409,14 +408,12 @@ def test_a_worker_without_what_the_bundle_wants_says_so_within_two_seconds(
         timeout=60,
         check=False,
     )
-    seconds = time.monotonic() - began
     report = msgspec.json.decode(ended.stdout)["report"]
     assert (ended.returncode, report["code"]) == (10, code)
     assert "pyproject.toml:4" in report["summary"] and WORKER.version in report["summary"]
     assert report["interpreter"]["found"] and report["hints"]
     assert not marker.exists()
     assert not list((tmp_path / "cache").rglob("pyvenv.cfg"))
-    assert seconds < 2
 
 
 @pytest.mark.anyio

@@ -1,6 +1,7 @@
 """Memory limits that the kernel keeps: with the kernel's own groups where there are any, and with
 files like them where there are none."""
 
+import errno
 import os
 import shutil
 import signal
@@ -8,6 +9,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import anyio
 import psutil
 import pytest
 
@@ -30,7 +32,7 @@ def like_cgroups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(cgroups, "CGROUPS", root)
     monkeypatch.setattr(cgroups, "OWN_GROUPS", tmp_path / "own")
     # The kernel's files go with their folder.
-    monkeypatch.setattr(memory_group, "_remove", shutil.rmtree)
+    monkeypatch.setattr(Path, "rmdir", shutil.rmtree)
     return root / "slice"
 
 
@@ -38,8 +40,9 @@ def groups(folder: Path) -> list[Path]:
     return list(folder.glob("modelops-runner-*"))
 
 
-def test_a_group_is_made_beside_the_workers_own_and_removed(like_cgroups: Path) -> None:
-    with memory_group.memory_group(64 * MIB, whole=True) as group:
+@pytest.mark.anyio
+async def test_a_group_is_made_beside_the_workers_own_and_removed(like_cgroups: Path) -> None:
+    async with memory_group.memory_group(64 * MIB, whole=True) as group:
         (folder,) = groups(like_cgroups)
         assert (folder / "memory.max").read_text() == str(64 * MIB)
         assert (folder / "memory.oom.group").read_text() == "1"
@@ -53,13 +56,14 @@ def test_a_group_is_made_beside_the_workers_own_and_removed(like_cgroups: Path) 
     assert groups(like_cgroups) == []
 
 
-def test_none_is_made_without_a_limit_or_where_memory_is_not_handed_on(
+@pytest.mark.anyio
+async def test_none_is_made_without_a_limit_or_where_memory_is_not_handed_on(
     like_cgroups: Path,
 ) -> None:
-    with memory_group.memory_group(None, whole=True) as group:
+    async with memory_group.memory_group(None, whole=True) as group:
         assert group is None
     (like_cgroups / cgroups.CONTROLLERS_OF_CHILDREN).write_text("cpu\n")
-    with memory_group.memory_group(64 * MIB, whole=True) as group:
+    async with memory_group.memory_group(64 * MIB, whole=True) as group:
         assert group is None
     assert groups(like_cgroups) == []
 
@@ -108,13 +112,41 @@ def test_a_kill_of_the_kernels_for_the_limit_is_named_as_what_it_is(
     assert groups(like_cgroups) == []
 
 
-def test_the_kernel_keeps_the_limit_of_a_real_group() -> None:
-    with memory_group.memory_group(64 * MIB, whole=True) as group:
+@pytest.mark.anyio
+async def test_the_kernel_keeps_the_limit_of_a_real_group() -> None:
+    async with memory_group.memory_group(64 * MIB, whole=True) as group:
         if group is None:
             pytest.skip("no control group of cgroup v2 can be made here")
         code = "import sys; sys.stdin.read(1); bytearray(b'x' * (256 << 20))"
-        with subprocess.Popen([sys.executable, "-I", "-c", code], stdin=subprocess.PIPE) as popen:
+        argv = [sys.executable, "-I", "-c", code]
+        with subprocess.Popen(argv, stdin=subprocess.PIPE) as popen:  # noqa: ASYNC220
             assert group.add(popen.pid)
             popen.communicate(b"x", timeout=60)
         assert popen.returncode == -signal.SIGKILL
         assert group.killed()
+
+
+@pytest.mark.anyio
+async def test_a_group_that_is_still_in_use_is_waited_for_while_others_go_on(
+    like_cgroups: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The kernel takes a moment to let go of a process that was killed."""
+    others_went_on = anyio.Event()
+
+    def busy_until_others_went_on(folder: Path) -> None:
+        if not others_went_on.is_set():
+            raise OSError(errno.EBUSY, "Device or resource busy")
+        shutil.rmtree(folder)
+
+    monkeypatch.setattr(Path, "rmdir", busy_until_others_went_on)
+    with anyio.fail_after(20):
+        async with (
+            anyio.create_task_group() as tasks,
+            memory_group.memory_group(64 * MIB, whole=True),
+        ):
+            tasks.start_soon(_set, others_went_on)
+    assert groups(like_cgroups) == []
+
+
+async def _set(event: anyio.Event) -> None:
+    event.set()

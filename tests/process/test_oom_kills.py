@@ -2,14 +2,17 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager
 from pathlib import Path
 
+import anyio
 import pytest
 
-from runner.process import cgroups
+from runner.process import cgroups, supervisor
 from runner.process import oom_kills as oom
 
 LIMIT = 192 << 20
@@ -108,3 +111,98 @@ def test_a_machine_without_counters_knows_nothing(
     monkeypatch.setattr(cgroups, "OWN_GROUPS", tmp_path / "nowhere")
     monkeypatch.setattr(oom, "VMSTAT", tmp_path / "nowhere")
     assert (oom.oom_kills(), oom.memory_limit()) == (None, None)
+
+
+@pytest.fixture
+def counter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
+    """What the kernel would have counted."""
+    file = tmp_path / "vmstat"
+
+    def count(kills: int) -> None:
+        file.write_text(f"pgfree 1\noom_kill {kills}\n")
+
+    count(7)
+    monkeypatch.setattr(cgroups, "OWN_GROUPS", tmp_path / "nowhere")
+    monkeypatch.setattr(oom, "VMSTAT", file)
+    monkeypatch.setattr(supervisor, "_oom_kills", oom.OomKills())
+    yield count
+
+
+def test_a_kill_explains_one_death_and_no_later_one(counter: Callable[[int], None]) -> None:
+    kills = oom.OomKills()
+    kills.look(now=100.0)
+    counter(8)
+    assert kills.take(now=100.1) is True
+    assert kills.take(now=100.2) is False
+    counter(10)
+    assert [kills.take(now=now) for now in (101.0, 101.1, 101.2)] == [True, True, False]
+
+
+def test_a_kill_of_another_process_explains_no_death_that_comes_later(
+    counter: Callable[[int], None],
+) -> None:
+    kills = oom.OomKills()
+    for second in range(100, 103):
+        kills.look(now=second)
+    counter(8)
+    for second in range(103, 103 + 2 * int(oom.DEATH_SECONDS)):
+        kills.look(now=second)
+    assert kills.take(now=second + 0.5) is False
+
+
+def test_a_death_that_takes_a_moment_is_explained_by_the_kill_before_it(
+    counter: Callable[[int], None],
+) -> None:
+    kills = oom.OomKills()
+    kills.look(now=100)
+    counter(8)
+    kills.look(now=101)
+    assert kills.take(now=101 + oom.DEATH_SECONDS / 2) is True
+
+
+def test_what_was_counted_while_nobody_looked_tells_nothing(counter: Callable[[int], None]) -> None:
+    """The machine slept, or something held up the event loop."""
+    kills = oom.OomKills()
+    kills.look(now=100)
+    counter(8)
+    assert kills.take(now=200) is None
+    assert kills.take(now=200.1) is False
+
+
+@pytest.mark.anyio
+async def test_of_two_children_that_are_killed_one_is_the_kernels(
+    counter: Callable[[int], None],
+) -> None:
+    """Both run while the kernel counts: what each started with tells nothing."""
+    exits = []
+    with anyio.fail_after(60):
+        async with one_that_waits() as first, one_that_waits() as second:
+            counter(8)
+            for process in (first, second):
+                process.send_signal(signal.SIGKILL)
+                exits.append(await process.wait())
+    assert [ended.signal_name for ended in exits] == ["SIGKILL", "SIGKILL"]
+    assert [ended.oom_killed for ended in exits] == [True, False]
+
+
+@pytest.mark.anyio
+async def test_the_counter_is_looked_at_while_a_child_runs(
+    counter: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks = anyio.Semaphore(0)
+    monkeypatch.setattr(oom, "LOOK_SECONDS", 0.01)
+    monkeypatch.setattr(oom.OomKills, "look", lambda self: looks.release())
+    with anyio.fail_after(60):
+        async with one_that_waits():
+            for _ in range(5):
+                await looks.acquire()
+
+
+def one_that_waits() -> AbstractAsyncContextManager[supervisor.Process]:
+    return supervisor.spawn(
+        [sys.executable, "-I", "-c", "import time; time.sleep(1000)"],
+        env=dict(os.environ),
+        cwd=Path("/"),
+        stdout=bytearray().extend,
+        stderr=bytearray().extend,
+    )

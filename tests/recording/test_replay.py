@@ -71,6 +71,37 @@ def test_a_replayed_report_is_the_live_one(
     assert same(replayed(tmp_path / "kept")) == same(live)
 
 
+ABOUT_THE_WORKER = {
+    "a withheld variable": (
+        "raise RuntimeError('no EPI_LICENCE')\n",
+        "The worker has EPI_LICENCE, which the child does not get.",
+    ),
+    "its own libraries": (
+        "import ctypes\nctypes.CDLL('libepigsl.so.25')\n",
+        "What the worker's library paths have is another version:",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ABOUT_THE_WORKER)
+def test_what_a_report_says_of_the_worker_replays(
+    name: str,
+    runner: Runner,
+    bundle: MakeBundle,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wire, said = ABOUT_THE_WORKER[name]
+    (tmp_path / "libepigsl.so.27").touch()
+    with monkeypatch.context() as patch:
+        patch.setenv("EPI_LICENCE", "1")
+        patch.setenv("LD_LIBRARY_PATH", str(tmp_path))
+        live = failure(runner, bundle(wire))
+    assert said in live.explanation
+    (tmp_path / "libepigsl.so.27").unlink()
+    assert same(replayed(tmp_path / "kept")) == same(live)
+
+
 @pytest.mark.parametrize("name", ["load-raised", "child-crashed"])
 def test_a_check_that_fails_replays_too(
     name: str, runner: Runner, bundle: MakeBundle, tmp_path: Path
@@ -240,7 +271,8 @@ def test_a_flood_of_a_child_that_hangs_replays(
 
 
 def test_uv_that_says_very_much_replays(runner: Runner, bundle: MakeBundle, tmp_path: Path) -> None:
-    source = tmp_path / "local-1"
+    folder = bundle("", "./local-1\n")
+    source = folder / "local-1"
     source.mkdir()
     (source / "pyproject.toml").write_text(
         '[project]\nname = "local"\nversion = "1"\n'
@@ -249,7 +281,7 @@ def test_uv_that_says_very_much_replays(runner: Runner, bundle: MakeBundle, tmp_
     (source / "backend.py").write_text(
         "import sys\nfor n in range(300000): print('line', n, file=sys.stderr)\n1 / 0\n"
     )
-    live = failure(runner, bundle("", f"{source}\n"))
+    live = failure(runner, folder)
     assert live.code == "dependency-build-failed"
     assert same(replayed(tmp_path / "kept")) == same(live)
 

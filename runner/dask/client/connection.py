@@ -67,13 +67,13 @@ def check_open(client: Client) -> None:
 
 
 class Watch:
-    """What a client's cluster has of workers, as it was when the scheduler last said so."""
+    """The workers of a client's cluster, as the scheduler last listed them."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._heard = time.monotonic()
         self.threads: Mapping[str, int] = {}
-        """Of each worker, by its address."""
+        """The threads of each worker, by its address."""
 
     @property
     def silent_seconds(self) -> float:

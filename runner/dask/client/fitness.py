@@ -19,7 +19,7 @@ _BEFORE_LOAD = {
 
 
 class Fitness:
-    """Of the workers of a cluster, by their addresses; one that starts again has another.
+    """The workers of a cluster, by address; one that starts again has another address.
 
     :param able: those that have built the bundle's environment and loaded it.
     :param unable: what the others said.
@@ -31,7 +31,7 @@ class Fitness:
 
     @property
     def final(self) -> bool:
-        """Whether none of the workers to come may run them."""
+        """Tell whether none of the workers to come may run them."""
         return False
 
     def among(self, workers: Collection[str]) -> list[str] | None:

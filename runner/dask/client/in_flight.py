@@ -95,7 +95,7 @@ class Work(Generic[T]):
 
 
 class InFlight:
-    """What one client has on its cluster."""
+    """The tasks that one client has on its cluster."""
 
     def __init__(self, client: Client) -> None:
         assert client.loop is not None  # it is connected
@@ -164,7 +164,7 @@ class InFlight:
             retries += 1
 
     async def _sent(self, work: Work[Any]) -> Answer:
-        """What a worker answers, however often it is sent to others meanwhile."""
+        """Return what a worker answers, however often it is sent to others meanwhile."""
         while True:
             work.moving = False
             work.sent_to = work.fitness.among(self.watch.threads)
@@ -222,7 +222,7 @@ class InFlight:
                     _fail(work, error_of(client_closed(), work.bundle))
 
     async def _is_stuck(self, work: Work[Any]) -> bool:
-        """Whether nothing can become of it as things are; it fails when that lasts too long."""
+        """Tell whether no worker can run it as things are; it fails when that lasts too long."""
         silent = self.watch.silent_seconds
         if silent > WATCH_SECONDS:
             if silent >= SILENT_SECONDS:

@@ -1,4 +1,4 @@
-"""What Dask raises, or does not say, as reports: what it means that there is no answer."""
+"""Turns Dask's exceptions and its silence into reports: why there is no answer."""
 
 import asyncio
 from concurrent.futures import CancelledError
@@ -23,7 +23,7 @@ def is_closed(client: Client) -> bool:
 
 
 def raised(error: BaseException, client: Client) -> Finding:
-    """What it means that Dask raised where the answer of a task was expected."""
+    """Return what it means that Dask raised where the answer of a task was expected."""
     if isinstance(error, KilledWorker):
         return _killed(error)
     cancelled = isinstance(error, asyncio.CancelledError | CancelledError | OSError)

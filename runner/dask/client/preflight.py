@@ -1,4 +1,4 @@
-"""What is looked at before a study is sent: whether the cluster can run it at all."""
+"""Checks before a study is sent that the cluster can run it at all."""
 
 import logging
 import operator

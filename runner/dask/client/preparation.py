@@ -5,12 +5,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
 from distributed import Client
+from msgspec.structs import replace
 
 from runner.dask.client.connection import LOOK_SECONDS, ask
 from runner.dask.client.fitness import Fitness, Pinned
 from runner.dask.client.in_flight import InFlight, Work
 from runner.dask.client.sending import Sending
-from runner.dask.environment import Made, most_able, most_common, python_name
+from runner.dask.environment import Made, Wanted, most_able, most_common, python_name
 from runner.dask.failures import other_environment, report_of
 from runner.dask.messages import Answer
 from runner.dask.worker.work import prepare, reachable
@@ -43,7 +44,7 @@ class Preparation:
         self._bundle = bundle
         self._retries = retries
         self._made: dict[str, Made] = {}
-        """What workers have made, by their addresses."""
+        """The environments that workers have made, by the workers' addresses."""
         self._unknown: list[str] = []
         """The workers that made something, and could not say what."""
         self._silent = sending.silent
@@ -64,7 +65,7 @@ class Preparation:
         :raises RunnerError: none can; the report is of what one says before that another says
             nothing.
         """
-        self._make(self._machines.values(), None)
+        self._make(self._machines.values(), Wanted())
         study = self._agreed() if self._made else None
         able = [*self._made, *self._unknown]
         if self._reports and not able:
@@ -85,28 +86,29 @@ class Preparation:
                 for addresses in self._machines.values()
                 if addresses[0] in self._made and self._made[addresses[0]].python != python
             ]
-            request = next(m for m in self._made.values() if m.python == python).request
+            study = next(made for made in self._made.values() if made.python == python)
             for address in (one for addresses in others for one in addresses):
                 del self._made[address]
-            self._make(others, request)
+            self._make(others, Wanted(study.wanted.python))
         else:
             (python,) = pythons
         study = most_common(self._made, python)
         for address, made in list(self._made.items()):
-            if (difference := study.difference(made)) is not None:
+            # The number of threads is the study's to say.
+            if (difference := study.difference(replace(made, threads=None))) is not None:
                 del self._made[address]
                 self._reports[address] = report_of(
                     other_environment(address, difference), self._bundle
                 )
         return study
 
-    def _make(self, machines: Iterable[list[str]], python: str | None) -> None:
+    def _make(self, machines: Iterable[list[str]], wanted: Wanted) -> None:
         """Have one worker of each machine make the environment.
 
-        :param python: the study's; ``None``: each takes what it would by itself.
+        :param wanted: what the study wants; nothing: each takes what it would by itself.
         """
         outcomes = [
-            (addresses, self._in_flight.start(self._work(addresses, python)))
+            (addresses, self._in_flight.start(self._work(addresses, wanted)))
             for addresses in machines
         ]
         try:
@@ -125,13 +127,13 @@ class Preparation:
             for _, outcome in outcomes:
                 outcome.cancel()
 
-    def _work(self, addresses: list[str], python: str | None) -> "Work[Made | None]":
+    def _work(self, addresses: list[str], wanted: Wanted) -> "Work[Made | None]":
         return Work(
             "modelops-prepare",
             _made,
             prepare,
             self._key,
-            python,
+            wanted,
             bundle=self._bundle,
             fitness=Pinned(addresses),
             retries=self._retries,

@@ -57,7 +57,7 @@ class Sending:
 
     @property
     def silent(self) -> dict[str, Report]:
-        """What is to be said of those that have not answered, and not left meanwhile."""
+        """Return what is to be said of those that have not answered, and not left meanwhile."""
         return {at: _silent(at) for at, asked in self._asked.items() if not asked.done()}
 
     def tell_later(self, fitness: Fitness) -> None:

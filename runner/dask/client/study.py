@@ -55,7 +55,7 @@ class Study(Struct, frozen=True, weakref=True):
     """The environment that all its tasks run in; ``None``: not known yet."""
 
     def work(self, task: Task, retries: int) -> Work[Result]:
-        """What runs a task of it."""
+        """Return what runs a task of it."""
         return Work(
             f"modelops-{self.name}",
             self._result,

@@ -27,7 +27,7 @@ from runner.execution.bounded_map import Outcome, Window
 from runner.execution.bundle_watch import Stamp
 from runner.execution.run_task import reported
 from runner.result import Result
-from runner.task import Task, check_task
+from runner.task import Task, check_task, new_task
 
 # How many tasks are on the cluster for each thread of its workers: enough that none waits for the
 # way to the client and back.
@@ -62,8 +62,7 @@ def submit(
     :raises RunnerError: the bundle, the cluster or the two together cannot run any task.
     :raises TypeError: the client is an asynchronous one.
     """
-    task = Task(entrypoint, params or {}, seed, inputs or {})
-    _check(task)
+    task = _checked(new_task(entrypoint, params, seed, inputs))
     cluster = _cluster(client)
     return cluster.in_flight.start(cluster.study(bundle, shared).work(task, retries))
 
@@ -160,7 +159,7 @@ def map_unordered(
 
 
 class _Cluster:
-    """What a client has under way on its cluster."""
+    """The studies and tasks that a client has under way on its cluster."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
@@ -251,11 +250,11 @@ def _outcomes(
             window.size = max(1, WINDOW * cluster.in_flight.threads)
             for index, task in window.to_start():
                 try:
-                    _check(task)
+                    checked = _checked(task)
                 except RunnerError as error:
                     window.finish(index, error)
                     continue
-                future = running[index] = cluster.in_flight.start(study.work(task, retries))
+                future = running[index] = cluster.in_flight.start(study.work(checked, retries))
                 future.add_done_callback(partial(_put, finished, index))
             if window.empty:
                 return
@@ -273,10 +272,10 @@ def _outcomes(
             future.cancel()
 
 
-def _check(task: Task) -> None:
+def _checked(task: Task) -> Task:
     """:raises RunnerError: it cannot be sent."""
     with reported(Case()):
-        check_task(task)
+        return check_task(task)
 
 
 def _put(finished: SimpleQueue[int], index: int, _: Future[Result]) -> None:

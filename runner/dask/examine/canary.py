@@ -75,7 +75,7 @@ def canary(
 def _outcome(
     client: Client, subject: str, worker: str, future: "Future[int]", seconds: float
 ) -> Observation | None:
-    """What went wrong with one; ``None``: nothing."""
+    """Return what went wrong with one; ``None``: nothing."""
     try:
         future.result(timeout=seconds)
         return None

@@ -1,4 +1,4 @@
-"""What a cluster is made of, as far as its processes must agree."""
+"""The parts of a cluster, as far as its processes must agree."""
 
 from enum import Enum
 
@@ -14,7 +14,7 @@ class Role(str, Enum):
 
 
 class Software(Struct, frozen=True):
-    """What a process runs on."""
+    """The Python and the libraries that a process runs on."""
 
     python: str
     """In full: ``3.12.1``, ``3.14.0rc1``."""
@@ -51,6 +51,6 @@ class NoScheduler(Struct, frozen=True):
 
     address: str
     reason: str
-    """What there is instead: ``nothing listens there``."""
+    """The finding in its place: ``nothing listens there``."""
     advice: str
-    """What to do."""
+    """The advice that goes with it."""

@@ -20,7 +20,7 @@ _OUR_TASKS = " Tasks of modelops-runner carry no code across, and run all the sa
 
 
 class Examination(Struct, frozen=True):
-    """What is wrong with a cluster, and what works there nevertheless."""
+    """The faults of a cluster, and the kinds of work that run there nevertheless."""
 
     observations: list[Observation]
     obstacles: list[Observation]
@@ -51,7 +51,7 @@ class _Group(Struct, frozen=True):
 
 
 class _Mismatch(Struct, frozen=True):
-    """What is seen, and what it breaks."""
+    """A difference between processes, and the kinds of work that it breaks."""
 
     observation: Observation
     breaks: Breaks | None = None
@@ -286,7 +286,7 @@ def _machines(workers: Sequence[_Group]) -> Iterable[Observation]:
 def _bundle(
     need: Requirement, workers: Sequence[Member], reach: Mapping[str, Sequence[Interpreter]] | None
 ) -> _Mismatch:
-    """Whether the workers have an interpreter that a bundle accepts."""
+    """Tell whether the workers have an interpreter that a bundle accepts."""
     lacking: list[str] = []
     unknown: list[str] = []
     used: set[str] = set()
@@ -359,7 +359,7 @@ def _version(package: str, software: Software) -> str | None:
 
 
 def _within(specifier: str, version: str | None) -> bool:
-    """Whether a version is one of these; what is no version, as others may report it, is not."""
+    """Tell whether a version is one of these; a text that is no version is not."""
     try:
         return version is not None and SpecifierSet(specifier).contains(
             Version(version), prereleases=True

@@ -51,7 +51,7 @@ class Combination(Struct, frozen=True):
 
 
 class Cell(Struct, frozen=True):
-    """What came of a combination.
+    """The outcome of a combination.
 
     :param named: the problems that were said, the first of them first.
     :param seconds: until all of that was known, from a running cluster on.
@@ -243,7 +243,7 @@ def _our_packages(folder: Path) -> Path:
 
 
 def _nothing(combination: Combination, seconds: float, problem: Observation) -> Cell:
-    """What came of one that was not looked at to the end."""
+    """Return what came of one that was not looked at to the end."""
     return Cell(combination, seconds, False, False, False, [problem], examined=False)
 
 

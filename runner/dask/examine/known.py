@@ -15,7 +15,7 @@ from runner.dask.examine.cluster import Role
 
 
 class Breaks(str, Enum):
-    """What fails between two such processes."""
+    """The kinds of work that fail between two such processes."""
 
     EVERYTHING = "everything"
     """No task runs."""
@@ -35,7 +35,7 @@ class Incompatibility(Struct, frozen=True):
     other_has: str
     breaks: Breaks
     consequence: str
-    """What happens: a clause with its own subject."""
+    """The consequence: a clause with its own subject."""
     source: str
 
 
@@ -49,12 +49,12 @@ def _bytecode(client: str, other: str, consequence: str, role: Role) -> Incompat
 
 
 def _called(client: str, worker: str, consequence: str) -> Incompatibility:
-    """Of the Python that calls a function."""
+    """Name the kinds of work that break in the Python that calls a function."""
     return _bytecode(client, worker, consequence, Role.WORKER)
 
 
 def _relayed(client: str, scheduler: str, consequence: str) -> Incompatibility:
-    """Of the Python that only passes it on: it unpickles what comes, and pickles it again."""
+    """Name those that break in a Python that unpickles a function and passes it on."""
     return _bytecode(client, scheduler, consequence, Role.SCHEDULER)
 
 

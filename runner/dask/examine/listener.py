@@ -1,4 +1,4 @@
-"""What listens at an address where no Dask scheduler answered, found out by hand."""
+"""Finds out by hand who listens at an address where no Dask scheduler answered."""
 
 import asyncio
 import socket
@@ -44,7 +44,7 @@ def parse_endpoint(address: str, security: Security) -> Endpoint:
 
 
 async def what_listens(endpoint: Endpoint, error: Exception) -> tuple[str, str]:
-    """What is there instead of a scheduler, and what to do about it.
+    """Return what is there instead of a scheduler, and what to do about it.
 
     :param error: what the attempt to speak with a scheduler ended with.
     """
@@ -76,7 +76,7 @@ async def what_listens(endpoint: Endpoint, error: Exception) -> tuple[str, str]:
 
 
 async def _first_bytes(endpoint: Endpoint) -> bytes:
-    """What it says: unasked, as Dask does, or when it is asked for a page."""
+    """Return what it says: unasked, as Dask does, or when it is asked for a page."""
     reader, writer = await asyncio.wait_for(
         asyncio.open_connection(endpoint.host, endpoint.port), _SECONDS
     )
@@ -140,7 +140,7 @@ def _named(endpoint: Endpoint, first: bytes, said: str) -> tuple[str, str]:
 
 
 def _is_dask(first: bytes) -> bool:
-    """Whether this is what each Dask process says first: a length, and its side of the handshake.
+    """Tell whether a Dask process speaks: a length first, then its side of the handshake.
 
     ``distributed/comm/tcp.py``: the number of all bytes that follow, eight bytes, little-endian.
     """

@@ -132,7 +132,7 @@ class _Scheduler:
             return None
 
     async def workers(self, addresses: Sequence[str]) -> dict[str, Software | None]:
-        """What the workers are made of, asked through the scheduler: it alone may reach them."""
+        """Ask the workers what they are made of, through the scheduler: it alone may reach them."""
         found = await self._broadcast(addresses)
         # One that hangs keeps back the answers of all, so the rest is asked one by one.
         silent = [address for address in addresses if found.get(address) is None]
@@ -165,7 +165,7 @@ class _Scheduler:
 
 
 class _Host(Struct):
-    """Of the answer to ``versions``."""
+    """The host part of the answer to ``versions``."""
 
     python: str
     os: str = field(name="OS")
@@ -194,7 +194,7 @@ def _software(answer: object) -> Software | None:
 
 
 def _python(version_info: str) -> str:
-    """Of ``3.14.0.candidate.1``, as :data:`sys.version_info` has it: ``3.14.0rc1``."""
+    """Write ``3.14.0.candidate.1``, as :data:`sys.version_info` has it, as ``3.14.0rc1``."""
     major, minor, micro, level, serial = version_info.split(".")
     suffix = {"alpha": f"a{serial}", "beta": f"b{serial}", "candidate": f"rc{serial}"}
     return f"{major}.{minor}.{micro}{suffix.get(level, '')}"

@@ -22,7 +22,7 @@ class Calls:
         self._closed = False
 
     def wait(self, key: str, start: Callable[[], Future[T]]) -> T:
-        """What the call gives that ``start`` starts.
+        """Return what the call gives that ``start`` starts.
 
         :raises concurrent.futures.CancelledError: it was cancelled, or could not begin any more.
         """

@@ -1,4 +1,4 @@
-"""What runs tasks in a worker process: its runner, and the calls that Dask's threads make."""
+"""Runs tasks in a worker process: its runners, and the calls that Dask's threads make."""
 
 import asyncio
 import errno
@@ -9,9 +9,11 @@ from pathlib import Path
 import msgspec
 from distributed import Worker
 
+from runner.dask.environment import Wanted
 from runner.dask.worker.bundles import bundles_of
 from runner.dask.worker.calls import Calls
 from runner.dask.worker.worker_settings import WorkerSettings
+from runner.diagnosis.case import Failure
 from runner.environment.cache_folder import cache_folder
 from runner.events import EventHandler
 from runner.result import Check, Result
@@ -20,18 +22,22 @@ from runner.task import Task
 
 
 class Host:
-    """Of one worker. To be made on its event loop, with which it ends.
+    """The runners of one worker. It is made on the worker's event loop, and ends with it.
 
     :raises ValueError: a setting is wrong.
     :raises OSError: a folder or file that a setting names cannot be used.
     """
 
     def __init__(self, worker: Worker, settings: WorkerSettings) -> None:
-        self.cache = cache_folder() if settings.cache is None else Path(settings.cache).absolute()
+        try:
+            own = cache_folder() if settings.cache is None else Path(settings.cache).absolute()
+        except Failure as failure:
+            raise ValueError(f"{failure.finding.summary}; set MODELOPS_CACHE_DIR") from failure
+        self.cache = own
         _probe(settings, self.cache)
         self._settings, self._threads = settings, worker.state.nthreads
         self._lock = threading.Lock()
-        self._runners: dict[str | None, Runner] = {None: self._new_runner(None)}
+        self._runners: dict[Wanted, Runner] = {Wanted(): self._new_runner(Wanted())}
         self._bundles = bundles_of(worker)
         self.calls = Calls()
         self._watch = asyncio.get_running_loop().create_task(self._end_with_the_loop())
@@ -62,39 +68,41 @@ class Host:
                 runner.close()
 
     def execute(
-        self, key: str, bundle: str, task: Task, on_event: EventHandler, python: str | None
+        self, key: str, bundle: str, task: Task, on_event: EventHandler, wanted: Wanted
     ) -> Result:
         """Run a task, which ends when Dask lets go of it or the worker closes.
 
         :param key: the task's, in Dask.
         :param bundle: the key of one that the worker was sent.
-        :param python: the one that the study runs on, as ``--python`` takes it; ``None``: any that
-            the bundle accepts.
+        :param wanted: what the study's tasks run with; where this worker's own settings say
+            something else, they stand.
         :raises RunnerError: it failed.
         :raises concurrent.futures.CancelledError: it was ended.
         """
         place = self._bundles.place(bundle, self.cache)
-        runner = self._runner(python)
+        runner = self._runner(wanted)
         return self.calls.wait(key, lambda: runner.submit(place, task, on_event=on_event))
 
-    def prepare(self, key: str, bundle: str, on_event: EventHandler, python: str | None) -> Check:
+    def prepare(self, key: str, bundle: str, on_event: EventHandler, wanted: Wanted) -> Check:
         """Build a bundle's environment and load it once; as :meth:`execute` otherwise."""
         place = self._bundles.place(bundle, self.cache)
-        runner = self._runner(python)
+        runner = self._runner(wanted)
         return self.calls.wait(key, lambda: runner.prepare(place, on_event=on_event))
 
-    def _runner(self, python: str | None) -> Runner:
-        """The runner for a study's Python; one that the worker's own settings name stands."""
-        wanted = None if self.insists else python
+    def _runner(self, wanted: Wanted) -> Runner:
+        """The runner for what a study wants."""
         with self._lock:
             if wanted not in self._runners:
                 self._runners[wanted] = self._new_runner(wanted)
             return self._runners[wanted]
 
-    def _new_runner(self, python: str | None) -> Runner:
-        given = msgspec.structs.asdict(self._settings)
-        given["children"] = self._settings.children or self._threads
-        return Runner(**{**given, "python": python or self._settings.python})
+    def _new_runner(self, wanted: Wanted) -> Runner:
+        settings = self._settings
+        given = msgspec.structs.asdict(settings)
+        given["children"] = settings.children or self._threads
+        given["python"] = settings.python or wanted.python
+        given["threads"] = settings.threads or wanted.threads
+        return Runner(**given)
 
 
 def _probe(settings: WorkerSettings, cache: Path) -> None:

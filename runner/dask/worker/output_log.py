@@ -1,4 +1,4 @@
-"""What a task's child writes: in the log of the worker, and among Dask's events."""
+"""Puts what a task's child writes into the worker's log and among Dask's events."""
 
 import logging
 
@@ -21,7 +21,7 @@ LINE_CHARACTERS = 2000
 
 
 class OutputLog:
-    """Of one task.
+    """The output of one task.
 
     :param key: the task's, in Dask.
     """

@@ -1,4 +1,4 @@
-"""What a worker of a Dask cluster has, so that tasks of bundles can run on it.
+"""The plugin that lets tasks of bundles run on a worker of a Dask cluster.
 
 A plugin is pickled on the client and set up on each worker, also on those that join later. What
 holds for a worker is read there: its settings, its cache, its interpreters.
@@ -75,7 +75,7 @@ class RunnerPlugin(WorkerPlugin):
 
 
 def host_of(worker: Worker) -> Host:
-    """What runs tasks on a worker.
+    """Return what runs tasks on a worker.
 
     :raises RunnerError: it runs none; ``retryable`` where its plugin is being replaced.
     """
@@ -90,7 +90,7 @@ def host_of(worker: Worker) -> Host:
 
 
 def this_host() -> Host:
-    """Of the worker that this runs on; as :func:`host_of`."""
+    """Return the host of the worker that this runs on; as :func:`host_of`."""
     return host_of(get_worker())
 
 

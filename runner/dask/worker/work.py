@@ -1,4 +1,4 @@
-"""What runs on a worker. Dask pickles these functions by their names."""
+"""The functions that run on a worker. Dask pickles them by their names."""
 
 import asyncio
 import os
@@ -13,7 +13,7 @@ from distributed import Worker, get_worker
 from msgspec import Struct
 from packaging.specifiers import SpecifierSet
 
-from runner.dask.environment import Made
+from runner.dask.environment import Made, Wanted
 from runner.dask.failures import error_of, lost, other_environment, report_of
 from runner.dask.messages import Answer, Call, answer
 from runner.dask.worker.bundles import BUNDLE
@@ -30,7 +30,7 @@ _POLL_SECONDS = 0.02
 
 
 class Survey(Struct, frozen=True):
-    """What a worker says of itself before anything runs on it.
+    """A worker's account of itself, before anything runs on it.
 
     :param machine: the same for workers that share a cache and make the same of a bundle: what one
         builds, the others have.
@@ -69,14 +69,15 @@ async def survey(bundle: str, probe: str | None, seconds: float, dask_worker: Wo
         await asyncio.sleep(_POLL_SECONDS)
 
 
-def prepare(bundle: str, python: str | None) -> Answer:
+def prepare(bundle: str, wanted: Wanted) -> Answer:
     """Build a bundle's environment on this machine, and load the bundle once.
 
-    :param python: the one that the study runs on; ``None``: any that the bundle accepts.
+    :param wanted: what the study's tasks are to run with, as far as it is known.
     """
 
     def run(host: Host, key: str, output: OutputLog) -> Answer:
-        return Answer(made=Made.by(host.prepare(key, bundle, output.handle, python).child))
+        check = host.prepare(key, bundle, output.handle, wanted)
+        return Answer(made=Made.by(check.child, check.threads))
 
     return _answered(run)
 
@@ -90,9 +91,9 @@ def run_task(bundle: str, call: Call, shared: str | None, study: Made | None) ->
     """
 
     def run(host: Host, key: str, output: OutputLog) -> Answer:
-        python = None if study is None else study.request
-        result = host.execute(key, bundle, call.task(), output.handle, python)
-        made = Made.by(result.child)
+        wanted = Wanted() if study is None else study.wanted
+        result = host.execute(key, bundle, call.task(), output.handle, wanted)
+        made = Made.by(result.child, result.threads)
         difference = None if study is None or made is None else study.difference(made)
         if difference is not None:
             raise error_of(other_environment(get_worker().address, difference), result.bundle)
@@ -102,7 +103,7 @@ def run_task(bundle: str, call: Call, shared: str | None, study: Made | None) ->
 
 
 def _answered(run: Callable[[Host, str, OutputLog], Answer]) -> Answer:
-    """What a call on this worker's host gives, or the report of its failure."""
+    """Return what a call on this worker's host gives, or the report of its failure."""
     worker = get_worker()
     key = str(worker.get_current_task())
     output = OutputLog(key, worker)

@@ -22,7 +22,7 @@ Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
 
 
 class WorkerSettings(Struct, frozen=True, kw_only=True, rename="kebab", forbid_unknown_fields=True):
-    """What :class:`runner.Runner` takes, and means there; ``None`` is its default.
+    """The options of :class:`runner.Runner`, with the same meaning; ``None`` is its default.
 
     :param children: how many tasks at a time; ``None``: as many as the worker has threads.
     :param env: variables' names and values; a value that is ``None`` is the worker's own.

@@ -5,6 +5,8 @@ Pure: the evidence in, the finding out. A recording of a failure gives the same 
 
 import shlex
 
+import msgspec
+
 from bundle_protocol.messages import ExitStatus
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_failures import wire_closed
@@ -17,7 +19,7 @@ from runner.diagnosis.child_places import (
 )
 from runner.diagnosis.deaths.crashes import CRASHES, crash
 from runner.diagnosis.deaths.exit import Exit
-from runner.diagnosis.deaths.fatal_error import parse_fatal_error
+from runner.diagnosis.deaths.fatal_error import parse_fatal_error, signal_of_fatal_error
 from runner.diagnosis.deaths.kills import kill
 from runner.diagnosis.deaths.native_words import native_words
 from runner.diagnosis.imports.hidden_modules import hidden_in_words
@@ -37,11 +39,28 @@ def death(case: Case, phase: Phase, ended: Exit, *, stderr: str, noise: str) -> 
     by_child = _own_decision(case, phase, ended.code, stderr)
     if by_child is not None:
         return by_child
+    if ended.signal_name is None and ended.code is None:
+        return _lost(case, phase, ended, stderr, noise)
     if ended.signal_name is None:
         return _exited(case, phase, ended.code, stderr, noise)
     if ended.signal_name in CRASHES:
         return crash(case, phase, ended, ended.signal_name, stderr or noise)
     return kill(case, phase, ended, ended.signal_name, stderr)
+
+
+def _lost(case: Case, phase: Phase, ended: Exit, stderr: str, noise: str) -> Finding:
+    """Somebody else took its status. What it has said of a signal is all that there is then."""
+    said = signal_of_fatal_error(stderr)
+    finding = (
+        _exited(case, phase, None, stderr, noise)
+        if said is None
+        else crash(case, phase, ended, said, stderr)
+    )
+    return msgspec.structs.replace(
+        finding,
+        explanation=f"{finding.explanation} Its status was lost: the worker's process ignores"
+        " SIGCHLD, or waits for children that are not its own.",
+    )
 
 
 def over_memory(case: Case, phase: Phase, limit: int, used: int | None, stderr: str) -> Finding:

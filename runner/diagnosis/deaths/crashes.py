@@ -26,7 +26,7 @@ CRASHES = {
     " impossible, or a debugger's breakpoint.",
     "SIGSYS": "It made a system call that a sandbox (seccomp) forbids.",
 }
-"""What each says when nothing more is known."""
+"""The summary of each signal when nothing more is known."""
 
 # faulthandler shows at most the innermost hundred frames; fewer where it is interrupted.
 _DEEP = 90
@@ -40,10 +40,10 @@ _NAMED = 3
 
 
 class _Reading(Struct):
-    """What the evidence says of a crash."""
+    """A crash as the evidence tells it."""
 
     what: str
-    """What the summary says after the place; empty where nothing is known."""
+    """The end of the summary, after the place; empty where nothing is known."""
     explanation: str
     hints: list[Hint] = field(default_factory=list)
     code: Code = Code.CHILD_CRASHED

@@ -38,9 +38,9 @@ class Exit(Struct, frozen=True):
     lifetime_seconds: float
     limits: Limits = field(default_factory=Limits)
     oom_killed: bool | None = False
-    """Whether the kernel killed it for want of memory; ``None`` where it does not count."""
+    """True if the kernel killed it for want of memory; ``None`` where it does not count."""
     memory_limit: int | None = None
-    """Of the control group that it shared with the worker, in bytes; looked up at a SIGKILL."""
+    """The limit of the control group that it shared with the worker, in bytes, at a SIGKILL."""
     machine_memory: int | None = None
     """The machine's, in bytes; looked up at a SIGKILL."""
     spaces: tuple[Space, ...] = ()

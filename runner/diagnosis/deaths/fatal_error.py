@@ -30,14 +30,14 @@ _OUR_OWN = re.compile(r"/bundle_protocol/\w+\.py$|^<frozen (importlib|runpy|zipi
 
 
 class FatalError(Struct, frozen=True):
-    """What faulthandler wrote."""
+    """A fatal error as faulthandler wrote it."""
 
     exception: ExceptionInfo
     """The current thread's stack, outermost call first."""
     words_before: str
     """The text before it: where a process gives itself up, that is where it says why."""
     in_native_thread: bool = False
-    """Whether the thread that crashed runs no Python."""
+    """True if the thread that crashed runs no Python."""
     extension_modules: list[str] = []
     """Those loaded that are not the standard library's (3.10 and newer)."""
     binaries: list[tuple[str, str]] = []
@@ -56,6 +56,12 @@ def parse_fatal_error(stderr: str, signal_name: str | None = None) -> FatalError
         if signal_name is None or _signal_of(message) == signal_name:
             return _parse(stderr, header.start(), header.end(), "Fatal Python error", message)
     return None
+
+
+def signal_of_fatal_error(stderr: str) -> str | None:
+    """The signal that the last fatal error in the text speaks of."""
+    headers = _HEADER.findall(stderr)
+    return _signal_of(one_line(printable(headers[-1]))) if headers else None
 
 
 def parse_stack_dump(stderr: str, kind: str, message: str) -> FatalError | None:

@@ -59,7 +59,7 @@ def kill(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: str) -
 
 
 def _is_over_cpu_limit(ended: Exit, signal_name: str) -> bool:
-    """Whether it was killed at the hard limit on CPU time (setrlimit(2), RLIMIT_CPU)."""
+    """Tell whether it was killed at the hard limit on CPU time (setrlimit(2), RLIMIT_CPU)."""
     hard = ended.limits.cpu_seconds_hard
     reached = hard is not None and (ended.cpu_seconds or 0) >= hard * _NEAR
     return signal_name == "SIGKILL" and reached
@@ -131,7 +131,7 @@ def _killed(phase: Phase, ended: Exit, stderr: str) -> Finding:
     counters = (
         "The kernel's counters show no kill for want of memory."
         if ended.oom_killed is False
-        else "Whether memory had run out is not known: the kernel does not count here."
+        else "Whether memory had run out is not known: the kernel's counters do not tell it here."
     )
     if filled and memory is not None and peak is not None:
         why = f", when it held {size_text(peak)} of the {whose}'s {size_text(memory)}"
@@ -163,7 +163,7 @@ def _killed(phase: Phase, ended: Exit, stderr: str) -> Finding:
 
 
 def _used(ended: Exit) -> str:
-    """What a limit may have been about."""
+    """Return what a limit may have been about."""
     facts = [f"ran for {ended.lifetime_seconds:,.1f} s"]
     if ended.cpu_seconds is not None:
         facts.append(f"used {ended.cpu_seconds:,.1f} s of CPU time")

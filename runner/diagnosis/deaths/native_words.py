@@ -1,4 +1,4 @@
-"""What native code says before it ends its process: the C library, C++, Rust, Fortran, OpenMP.
+"""Reads the last words of native code: the C library, C++, Rust, Fortran, OpenMP.
 
 They write a line to stderr and call abort() or exit(); the line says more than the signal.
 """

@@ -1,6 +1,7 @@
 """Recognises why a compiled module cannot be loaded: libraries, symbols, NumPy's ABI, tags."""
 
 import re
+import shlex
 from pathlib import PurePosixPath
 
 from runner.diagnosis.case import Case, Finding
@@ -41,7 +42,7 @@ _NUMPY_ABI = (
 
 
 def binary_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
-    """What an exception says of a compiled module, where it is a cause that is known."""
+    """Return what an exception says of a compiled module, where it is a cause that is known."""
     message = exception.message
     if exception.type in ("ImportError", "OSError"):
         if found := _VERSION.search(message):
@@ -58,7 +59,7 @@ def binary_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
 
 
 def _is_refused(exception: ExceptionInfo) -> bool:
-    """Whether it is the module's own file that "cannot be opened": Python has just found it.
+    """Tell whether it is the module's own file that "cannot be opened": Python has just found it.
 
     So glibc says that a library is for another processor, having looked no further.
     """
@@ -99,9 +100,32 @@ def _missing_library(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
                 command=f"apt-file search {library}" if _is_plain(library) else None,
             )
         )
+    if elsewhere := _lies_elsewhere(case, library):
+        said, hint = elsewhere
+        explanation, hints = said, [hint, *hints]
     if needed == "cv2":
         hints.append(_headless(case))
     return _finding(phase, f"the shared library {library} is missing{for_whom}", explanation, hints)
+
+
+def _lies_elsewhere(case: Case, library: str) -> tuple[str, Hint] | None:
+    """Where the worker has a library that the child's loader has not found, or another version."""
+    if not case.libraries:
+        return None
+    there = PurePosixPath(case.libraries[0])
+    for path in map(PurePosixPath, case.libraries):
+        if path.name == library:
+            argument = shlex.quote(f"LD_LIBRARY_PATH={path.parent}")
+            hint = Hint(
+                title=f"see that {path} can be read, and have the loader look there",
+                command=exec_command(case, f"--env {argument}"),
+            )
+            return f"It lies in {path.parent}, where the child's loader has not found it.", hint
+    hint = Hint(
+        title=f"load the module (or install the package) that has {library}, or build what needs"
+        f" it anew, for {there.name}"
+    )
+    return f"What the worker's library paths have is another version: {there}.", hint
 
 
 def _headless(case: Case) -> Hint:

@@ -130,7 +130,7 @@ def imports_under_way(case: Case, exception: ExceptionInfo) -> list[Frame]:
 
 
 def _own_files(case: Case, frame: Frame) -> tuple[str, ...]:
-    """What a frame's short path is looked for in: a file in the bundle's folder is its own."""
+    """Return the files that are the bundle's own, among which a frame's short path may be."""
     if case.bundle and PurePosixPath(frame.file).is_relative_to(case.bundle.path):
         return (short_path(case, frame.file),)
     return case.bundle_files
@@ -148,5 +148,5 @@ def _path_in_bundle(case: Case, path: str) -> str | None:
 
 
 def _is_standard(top: str) -> bool:
-    """Whether a module is Python's, in any of its versions: the same on whatever runs this."""
+    """Tell whether a module is Python's, in any of its versions: the same on whatever runs this."""
     return top in sys.stdlib_module_names or top in ADDED_MODULES or top in REMOVED_MODULES

@@ -1,4 +1,4 @@
-"""What Python says in an exception of an import: which module, which name."""
+"""Reads the exception of an import: which module, which name."""
 
 import re
 

@@ -27,7 +27,7 @@ from runner.events import Phase
 
 
 def import_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
-    """What one exception of a chain says of an import, where it is a cause that is known.
+    """Return what one exception of a chain says of an import, where it is a cause that is known.
 
     :param exception: its own cause is not looked at.
     """
@@ -74,7 +74,7 @@ def _circular(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | N
 
 
 def _library_change(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
-    """What the standard library lost or gained, unless the bundle has a module of that name."""
+    """Find what the standard library lost or gained, unless the bundle has such a module."""
     name = missing_module(exception)
     if name is not None and importable_file(case, name.partition(".")[0]):
         return None

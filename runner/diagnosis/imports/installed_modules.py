@@ -1,4 +1,4 @@
-"""What the bundle's environment has, as it was looked up after an import had failed."""
+"""The modules of the bundle's environment, as looked up after an import had failed."""
 
 import re
 
@@ -10,7 +10,7 @@ _DIST_INFO = re.compile(r"([\w.]+)-([\w.!+]+)\.dist-info")
 
 
 def is_installed(case: Case, top: str) -> bool:
-    """Whether the environment has a module of that name."""
+    """Tell whether the environment has a module of that name."""
     return not {top, f"{top}.py"}.isdisjoint(case.installed)
 
 

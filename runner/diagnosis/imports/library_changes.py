@@ -26,7 +26,7 @@ from runner.events import Phase
 
 
 def library_change(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
-    """What an exception says of the standard library, where this Python's version explains it."""
+    """Find an exception's cause in the standard library of this Python's version."""
     return (
         _removed_module(case, phase, exception)
         or _added_module(case, phase, exception)

@@ -23,11 +23,11 @@ class _Feature(Struct, frozen=True):
     """The type of the exception."""
     message: re.Pattern[str]
     line: re.Pattern[str] | None = None
-    """What the line must show, where the message alone does not tell."""
+    """The pattern that the line must have, where the message alone does not tell."""
     instead: str | None = None
-    """What does the same in an older one."""
+    """The way to write the same for an older Python."""
     notation: bool = False
-    """Whether it is a way to write, rather than a name that is missing."""
+    """True if it is a way to write, rather than a name that is missing."""
 
 
 def _feature(
@@ -112,7 +112,7 @@ _LONGEST = 400
 
 
 def newer_feature(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
-    """What an exception says of a feature that this Python has not, and a newer one has."""
+    """Return what an exception says of a feature that this Python has not, and a newer one has."""
     python = case.child.python if case.child else None
     if python is None or not exception.traceback:
         return None

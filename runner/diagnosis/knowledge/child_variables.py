@@ -50,7 +50,7 @@ _OF_WORKERS_PYTHON = ("PYTHON", "VIRTUAL_ENV", "CONDA_", "__PYVENV_")
 
 
 def passes(name: str, named: Collection[str] = ()) -> bool:
-    """Whether a child gets a variable that its worker has.
+    """Tell whether a child gets a variable that its worker has.
 
     :param named: names, and patterns (:mod:`fnmatch`), that a bundle or a caller asks for. What
         says that it is secret, or belongs to the worker's own Python, passes no pattern.

@@ -79,7 +79,7 @@ def debian_package(library: str) -> str | None:
 
 
 def is_cuda(library: str) -> bool:
-    """Whether NVIDIA's driver or toolkit brings it, which Debian's main archive has not."""
+    """Tell whether NVIDIA's driver or toolkit brings it, which Debian's main archive has not."""
     return library.startswith(
         ("libcuda", "libcudnn", "libcublas", "libcufft", "libcurand", "libcusolver", "libcusparse")
         + ("libnvrtc", "libnvinfer", "libnvidia", "libnccl")

@@ -1,4 +1,4 @@
-"""What a module is called on the package index."""
+"""Finds the name that a module's distribution has on the package index."""
 
 import functools
 import re
@@ -41,7 +41,7 @@ def distribution_of(module: str) -> str | None:
 
 
 def distribution_named(module: str) -> str:
-    """What to ask the index for, for the module or package at the top of an import."""
+    """Return what to ask the index for, for the module or package at the top of an import."""
     return distribution_of(module) or module
 
 
@@ -69,7 +69,7 @@ def why_this_distribution(distribution: str) -> str:
 
 
 def same_distribution(one: str, other: str) -> bool:
-    """Whether two names are the same by the rules of the index (PEP 503)."""
+    """Tell whether two names are the same by the rules of the index (PEP 503)."""
     return canonicalize_name(one) == canonicalize_name(other)
 
 

@@ -16,7 +16,7 @@ class Syntax(Struct, frozen=True):
     version: str
     """The first Python with it."""
     matches: Callable[[str, str], bool]
-    """Whether the line and the message show it."""
+    """True if the line and the message show it."""
 
 
 def _line(pattern: str) -> Callable[[str, str], bool]:
@@ -70,7 +70,7 @@ def newer_syntax(line: str, message: str, python: str) -> Syntax | None:
 
 
 def is_older(python: str, version: str) -> bool:
-    """Whether a Python, given by its full version, is older than a minor version: ``3.12``."""
+    """Tell whether a Python, given by its full version, is older than a minor version: ``3.12``."""
     return _minor(python) < _minor(version)
 
 

@@ -1,4 +1,4 @@
-"""What the standard library lost and gained, Python 3.8 to 3.14 (the "What's New" documents)."""
+"""The standard library's losses and gains, Python 3.8 to 3.14 ("What's New" documents)."""
 
 from msgspec import Struct
 
@@ -9,7 +9,7 @@ class Change(Struct, frozen=True):
     version: str
     """The first Python without it, where it was removed; the first with it, where it was added."""
     instead: str | None = None
-    """What to import instead."""
+    """The module to import instead."""
     package: str | None = None
     """A package on the index that brings it, or what stands in for it."""
 

@@ -70,7 +70,7 @@ class CodeInfo(Struct, frozen=True):
     """Where it can come up; empty means anywhere."""
     meaning: str
     retryable: bool = False
-    """Whether it may pass by itself: true only for what lies outside the bundle and the runner."""
+    """True if it may pass by itself: true only for what lies outside the bundle and the runner."""
 
 
 _B, _I, _E = (Phase.BUNDLE,), (Phase.INTERPRETER,), (Phase.ENVIRONMENT,)

@@ -1,4 +1,4 @@
-"""What each code means to the one who gets it: its causes, and what to do."""
+"""Explains each code to the one who gets it: its causes, and the remedies."""
 
 from msgspec import Struct
 
@@ -7,9 +7,9 @@ from runner.diagnosis.report.codes import CODES, Code
 
 class Explanation(Struct, frozen=True):
     causes: tuple[str, ...]
-    """What brings it about, the most frequent first."""
+    """The causes, the most frequent first."""
     actions: tuple[str, ...]
-    """What to do, in the same order of likelihood."""
+    """The remedies, in the same order of likelihood."""
 
 
 def explain(code: Code) -> str:
@@ -47,10 +47,15 @@ EXPLANATIONS: dict[Code, Explanation] = {
             "`requires-python` or a dependency is not what PEP 440 and PEP 508 allow, or no Python"
             " can satisfy it.",
             "A setting in `[tool.modelops]` is unknown or of the wrong type.",
-            "Something leads out of the bundle (a link, a path source, a wire function), or is no"
-            " file, folder or link.",
+            "Something leads out of the bundle (a link, a path source, a sibling in a uv workspace,"
+            " a line of requirements.txt, a wire function), or is no file, folder or link.",
+            "The project is called like a package that it depends on.",
+            "`.python-version` pins a Python that `requires-python` excludes.",
         ),
-        ("Correct the line that the summary names.",),
+        (
+            "Correct the line that the summary names.",
+            "Move what is outside into the bundle, or build a wheel of it into the bundle.",
+        ),
     ),
     Code.WIRE_NOT_DECLARED: Explanation(
         (

@@ -30,6 +30,8 @@ _ASSIGNED = re.compile(
     rb"['\"]?[\t ]{0,8}[=:][\t ]{0,8}['\"]?)([^\s'\",;\\\x80-\xff]+)",
     re.IGNORECASE,
 )
+# One of these is in whatever it matches. Looking for them takes a hundredth of the time.
+_ASSIGNED_WORDS = (b"token", b"secret", b"passw", b"passphrase", b"key")
 _PRIVATE_KEY = re.compile(
     rb"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)([^\"]{0,16384}?)"
     rb"(?=-----END [A-Z ]{0,40}PRIVATE KEY)"
@@ -65,7 +67,7 @@ class Mask:
 
     @property
     def stand_ins(self) -> list[str]:
-        """What stands in the place of secrets, longest first."""
+        """Return what stands in the place of secrets, longest first."""
         return sorted(set(self._texts.values()), key=lambda text: (-len(text), text))
 
     def data(self, data: bytes, *, json: bool) -> bytes:
@@ -81,7 +83,9 @@ class Mask:
         )
         data = _BEARER.sub(_asterisks, data)
         # A value in JSON may be a number, which asterisks are not.
-        return data if json else _ASSIGNED.sub(_asterisks, data)
+        if json or not _has_any(data.lower(), _ASSIGNED_WORDS):
+            return data
+        return _ASSIGNED.sub(_asterisks, data)
 
     def texts(self, value: _T) -> _T:
         """A struct with the texts in it masked, whose lengths nothing announces."""
@@ -93,7 +97,7 @@ class Mask:
         return max(self._secret_begun(data), len(url[0]) if url else 0)
 
     def rest(self, data: bytes) -> bytes:
-        """What had begun, and does not go on."""
+        """Return what had begun, and does not go on."""
         begun = self._secret_begun(data)
         if begun < SHORTEST_SECRET:
             return data
@@ -114,6 +118,10 @@ class Mask:
         return max(sizes, default=0)
 
 
+def _has_any(data: bytes, words: tuple[bytes, ...]) -> bool:
+    return any(word in data for word in words)
+
+
 def _mask_cut(data: bytes, secret: bytes, by: bytes) -> bytes:
     """Mask what is left of a secret where a text was cut off within it."""
     if not any(mark in data for mark in (*_CUT_BEFORE, _CUT_AFTER)):
@@ -130,7 +138,7 @@ def _asterisks(match: "re.Match[bytes]") -> bytes:
 
 
 def _stand_in(secret: bytes) -> str:
-    """What stands in a secret's place: told from a row of asterisks, and a number where it is."""
+    """Return a secret's stand-in: told from a row of asterisks, and a number for a number."""
     if secret.isdigit():
         return "1" + "0" * (len(secret) - 2) + "2"
     return "x" + "*" * (len(secret) - 2) + "x"

@@ -1,4 +1,4 @@
-"""The diagnostic report: one tree of structs, encoded as JSON with these very names (DESIGN 5).
+"""The diagnostic report: one tree of structs, encoded as JSON with these very names.
 
 What is not known is ``None``, never invented. The names are a contract: fields are added, not
 renamed.
@@ -53,16 +53,16 @@ class FoundInterpreter(Struct, frozen=True):
     path: str
     version: str | None
     usable: bool
-    """Whether it runs and the bundle accepts it."""
+    """True if it runs and the bundle accepts it."""
     reason: str | None = None
     """Why it is not usable."""
 
 
 class InterpreterInfo(Struct):
     requested: str | None = None
-    """What ``--python`` asked for."""
+    """The request (``--python``)."""
     accepted: str | None = None
-    """What the bundle accepts, as a PEP 440 specifier."""
+    """The versions that the bundle accepts, as a PEP 440 specifier."""
     found: list[FoundInterpreter] = field(default_factory=list)
     chosen: str | None = None
 
@@ -78,7 +78,7 @@ class EnvironmentInfo(Struct):
 
 
 class PythonInfo(Struct, frozen=True):
-    """What a child's ``hello`` said of its Python."""
+    """A child's Python, as its ``hello`` said."""
 
     implementation: str
     version: str
@@ -100,7 +100,7 @@ class ChildInfo(Struct):
     cpu_seconds: float | None = None
     lifetime_seconds: float | None = None
     memory_limit_bytes: int | None = None
-    """What it may hold, with all that it starts, as its caller or its bundle says."""
+    """The most that it may hold, with all that it starts, as its caller or its bundle says."""
 
 
 class Frame(Struct, frozen=True):
@@ -121,7 +121,7 @@ class ExceptionInfo(Struct, frozen=True):
     frames_omitted: int = 0
     """How many calls were left out of the middle of a long traceback."""
     attributes: dict[str, str | int | None] = field(default_factory=dict)
-    """What Python says of it beyond the message: ``name`` of a missing module, ``lineno``."""
+    """Python's facts beyond the message: ``name`` of a missing module, ``lineno``."""
     cause: ExceptionInfo | None = None
     causes_omitted: int = 0
     """How many were left out, of a long chain, between this one and its ``cause``."""

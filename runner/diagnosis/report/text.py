@@ -1,4 +1,4 @@
-"""What comes from a child is untrusted: bounded when it is kept, harmless when it is shown."""
+"""Bounds what a child sends when it is kept, and makes it harmless when it is shown."""
 
 import codecs
 import re
@@ -51,7 +51,7 @@ class Capture:
         self.total_bytes += count
 
     def excerpt(self) -> Excerpt:
-        """What was kept, with the number of bytes left out said where they are missing."""
+        """Return what was kept, with the number of bytes left out said where they are missing."""
         tail = bytes(self._tail[-self._tail_bytes :])
         left_out = self.total_bytes - len(self._head) - len(tail)
         if left_out == 0:

@@ -125,7 +125,7 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
 
 
 def _no_project(failure: UvFailure, error: UvError, folder: str) -> Finding:
-    """What was to be built has nothing that says how."""
+    """Return what was to be built has nothing that says how."""
     name = folder.removeprefix(failure.bundle_path).strip("/") or "the bundle itself"
     hints = [Hint(title=f"add a pyproject.toml to {name}, with a [project] table (PEP 621)")]
     if name == "the bundle itself":

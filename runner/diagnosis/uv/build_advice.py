@@ -1,4 +1,4 @@
-"""What to do about the causes that many builds share."""
+"""Advice on the causes that many builds share."""
 
 import re
 import shlex
@@ -57,7 +57,7 @@ _FILE_MISSING = re.compile(
 def advice(
     case: Case, failure: UvFailure, name: str, own: bool, words: str, said: str
 ) -> list[Hint]:
-    """What cures a build, best first; empty where its cause is not one that many share.
+    """Return what cures a build, best first; empty where its cause is not one that many share.
 
     :param name: what was built.
     :param own: whether that is the bundle itself.
@@ -131,7 +131,7 @@ def _tool(tool: str) -> Hint:
 def _removed_from_python(
     case: Case, failure: UvFailure, name: str, own: bool, words: str
 ) -> list[Hint]:
-    """What the build imports is not in this Python any more."""
+    """Return what the build imports is not in this Python any more."""
     if _PYTHON_2.search(words):
         return [
             Hint(title="port it: its build is written for Python 2")
@@ -232,7 +232,7 @@ def _distribution(module: str, said: str) -> str:
 
 
 def _of_the_bundle(case: Case, failure: UvFailure, words: str) -> list[Hint]:
-    """What its author has to say in pyproject.toml, or to add to the bundle."""
+    """Return what its author has to say in pyproject.toml, or to add to the bundle."""
     if "unable to detect version" in words:
         table = "tool.hatch.version" if "version from source" in words else "tool.setuptools_scm"
         key = "fallback-version" if table == "tool.hatch.version" else "fallback_version"

@@ -42,7 +42,7 @@ class Edge(Struct, frozen=True):
     name: str
     specs: tuple[str, ...]
     root: bool
-    """Whether it is the bundle's own."""
+    """True if it is the bundle's own."""
 
     @property
     def text(self) -> str:
@@ -118,7 +118,7 @@ def _excludes(one: Edge, other: Edge) -> bool:
 
 
 def _overlap(both: SpecifierSet) -> bool:
-    """Whether some version satisfies them all: those at their bounds and beside them are tried."""
+    """Tell whether some version satisfies all: those at their bounds and beside are tried."""
     tried = [Version("0"), Version("99999")]
     for clause in both:
         bound = clause.version.removesuffix(".*")

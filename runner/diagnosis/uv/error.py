@@ -26,7 +26,7 @@ class UvFailure(Struct, frozen=True, kw_only=True):
     exit_code: int | None
     stderr: str
     step: Step
-    """What it was to make: the empty environment, the dependencies in it, the bundle upon them."""
+    """The step that failed: the empty environment, the dependencies in it, the bundle on them."""
     cwd: str
     """The folder it ran in: a copy of the bundle's content that is gone by now."""
     bundle_path: str
@@ -51,7 +51,7 @@ class UvError(Struct, frozen=True):
     """uv's words, taken apart."""
 
     messages: list[str] = field(default_factory=list)
-    """What failed, then why, from the outside in; the last is nearest to the root."""
+    """The failure, then its causes, from the outside in; the last is nearest to the root."""
     output: list[str] = field(default_factory=list)
     """The lines of a program that uv ran: a build backend, git."""
     hints: list[str] = field(default_factory=list)
@@ -125,7 +125,7 @@ def _dedent(line: str, indent: int) -> str:
 
 
 def _continues(kind: str, before: str, room: int, text: str) -> bool:
-    """Whether a line is there only because the one before was wrapped.
+    """Tell whether a line is there only because the one before was wrapped.
 
     uv's own sentences were, wherever they break. In the output of a program a line may be whole:
     there, its first word must have had no room on the line before. Wrapped lines are not indented

@@ -1,4 +1,4 @@
-"""What came between uv and where packages are: a package index, a URL, a git repository."""
+"""Recognises failures between uv and a package index, a URL or a git repository."""
 
 import re
 import shlex
@@ -82,7 +82,7 @@ def index_finding(failure: UvFailure, error: UvError) -> Finding | None:
 
 
 def _gone(failure: UvFailure, said: str, url: str) -> Hint:
-    """What to do about a file that is not where its URL says; who says it decides."""
+    """Return what to do about a file that is not where its URL says; who says it decides."""
     if failure.requirements_from == "uv.lock":
         return Hint(
             title="uv.lock names a file that is gone: lock anew",

@@ -1,4 +1,4 @@
-"""What uv's failures mean: uv's words in, the finding out.
+"""Turns uv's words into a finding.
 
 Pure, so that a recording of a failure gives the same finding. The recognisers go from the cause
 that lies deepest outwards: a full disk fails a build too, and an index that is not reached makes
@@ -192,7 +192,11 @@ def _unrecognised(failure: UvFailure, error: UvError, stderr: str) -> Finding:
     words = error.messages or last_lines(printable(stderr), 5)
     if failure.signal is not None:
         return _killed(failure, failure.signal, stderr)
-    status = "by a signal" if failure.exit_code is None else f"with status {failure.exit_code}"
+    if failure.exit_code is None and not words:
+        return _status_lost()
+    status = (
+        "in an unknown way" if failure.exit_code is None else f"with status {failure.exit_code}"
+    )
     if words:
         # The first says what failed and the last, nearest to the root, why.
         said = f": {one_line(': '.join(dict.fromkeys([words[0], words[-1]])), 200)}"
@@ -228,6 +232,25 @@ def _killed(failure: UvFailure, signal: str, stderr: str) -> Finding:
         ],
         retryable=killed,
     )  # fmt: skip
+
+
+def _status_lost() -> Finding:
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.ENVIRONMENT_FAILED,
+        summary="how uv ended is not known: the worker's process ignores SIGCHLD, or waits for"
+        " children that are not its own",
+        explanation="The system tells a process once how a child has ended, and tells one that"
+        " ignores SIGCHLD nothing. Whether the environment is whole is not known then either, so"
+        " it is not used.",
+        hints=[
+            Hint(
+                title="in the worker, before the first run: signal.signal(signal.SIGCHLD,"
+                " signal.SIG_DFL)",
+            ),
+            Hint(title="or build the environment beforehand: modelops-runner check --build"),
+        ],
+    )
 
 
 def _by_hand(failure: UvFailure) -> str:

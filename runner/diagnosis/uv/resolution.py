@@ -93,7 +93,7 @@ def _same(one: str, other: str) -> bool:
 
 
 def _is_the_bundles(hint: Hint) -> bool:
-    """Whether it can be done in the bundle: what a dependency's pyproject.toml says cannot."""
+    """Tell whether it can be done in the bundle: what a dependency's pyproject.toml says cannot."""
     if hint.edit is None:
         return hint.command is not None
     return hint.edit.before is None or hint.edit.before.startswith("requires-python")

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
+from typing import Any
 
 import psutil
 import pytest
@@ -59,6 +60,40 @@ def test_a_study_has_the_results_of_a_local_run(client: Client, bundle: Path, ca
     assert there == here
 
 
+CARELESS = """
+import random
+import numpy as np
+rng = random.Random()
+NAMES = {"ann", "bob", "cem", "dan", "eve", "fay", "gus"}
+DRAWN = random.random()
+def wire(entrypoint, params, seed):
+    drawn = DRAWN, random.random(), np.random.random(), *NAMES
+    return {"drawn": repr(drawn).encode()}
+"""
+
+
+def test_a_careless_model_gives_the_same_on_a_cluster_as_here(
+    cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # A nanny sets a seed of hashes for its worker, which nobody has here, and a number of threads.
+    monkeypatch.delenv("PYTHONHASHSEED", raising=False)
+    careless = make_bundle(tmp_path / "careless", CARELESS, "numpy\n")
+    environ = {"MODELOPS_CACHE_DIR": str(cache)}
+    with (
+        cluster(1, nanny=True, environ=environ) as started,
+        Client(started.address, set_as_default=False) as client,
+    ):
+        there = list(runner.dask.map(client, careless, seeds(tasks=6)))
+    for isolation in ("warm", "fork", "fresh"):
+        with Runner(cache=cache, isolation=isolation) as local:
+            here = list(local.map(careless, seeds(tasks=6)))
+        assert [one["drawn"] for one in here] == [one["drawn"] for one in there]
+    assert len({one["drawn"] for one in there}) == 6
+    # What no seed reaches is said, there too, and so is what the libraries were told.
+    assert {one.notes[0].split()[0] for one in there} == {"wire.rng"}
+    assert {one.threads for one in there} == {1}
+
+
 def test_results_come_unordered_with_their_numbers(client: Client, bundle: Path) -> None:
     outcomes = dict(runner.dask.map_unordered(client, bundle, seeds()))
     assert {number: int(one["seed"]) for number, one in outcomes.items()} == {  # type: ignore[index]
@@ -98,6 +133,18 @@ def test_failures_come_in_the_results_place_where_asked_for(client: Client, bund
     tasks = [Task("raise" if seed % 2 else None, {}, seed) for seed in range(10)]
     outcomes = list(runner.dask.map(client, bundle, tasks, return_exceptions=True))
     assert [isinstance(one, RunnerError) for one in outcomes] == [False, True] * 5
+
+
+def test_what_is_no_task_is_a_type_error(client: Client, bundle: Path) -> None:
+    tasks: Any = [Task(seed=1), {"seed": 2}]
+    with pytest.raises(TypeError, match=r"a task is a runner\.Task, not a dict"):
+        list(runner.dask.map(client, bundle, tasks, return_exceptions=True))
+
+
+def test_a_seed_of_another_library_is_an_integer(client: Client, bundle: Path) -> None:
+    numpy = pytest.importorskip("numpy")
+    tasks = [Task(seed=seed) for seed in numpy.arange(3)]
+    assert [one["seed"] for one in runner.dask.map(client, bundle, tasks)] == [b"0", b"1", b"2"]
 
 
 def test_a_task_that_cannot_be_sent_is_a_failure_like_any_other(

@@ -81,5 +81,5 @@ def test_a_kill_of_a_process_that_had_all_of_the_memory_says_so() -> None:
 
 
 def test_what_the_kernel_does_not_count_is_said_to_be_unknown() -> None:
-    assert "does not count here" in finding_of(ended("SIGKILL", oom_killed=None)).explanation
+    assert "do not tell it here" in finding_of(ended("SIGKILL", oom_killed=None)).explanation
     assert "counters show no kill" in finding_of(ended("SIGKILL", oom_killed=False)).explanation

@@ -1,0 +1,175 @@
+"""The outputs that a run keeps in a folder, in place of those that an earlier run has made there.
+
+They are written beside the old ones and take their place once all of them are whole. A file that no
+run has made stays where it is.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+from runner.cli.commands import UsageError
+from runner.cli.kept_files import remove_files
+from runner.cli.result import RESERVED, OutputFile, file_name, is_special, write_file
+from runner.diagnosis.report.model import BundleInfo
+from runner.diagnosis.report.text import printable
+from runner.result import Result
+
+_MANIFEST = f"{RESERVED}.json"
+"""Beside the outputs of a single task: what is there of whom."""
+
+
+class Study(Struct, frozen=True, omit_defaults=True):
+    """Whose results these are.
+
+    :param bundle: its name.
+    :param path: its folder.
+    :param tasks: the file of tasks; ``None`` for a single one, and where they came through a pipe.
+    """
+
+    bundle: str | None
+    path: str
+    tasks: str | None = None
+
+    @classmethod
+    def of(cls, bundle: BundleInfo, tasks: str | None = None) -> "Study":
+        file = None if tasks in (None, "-") else Path(tasks)
+        known = file is not None and file.is_file()
+        return cls(
+            bundle.name,
+            _text(Path(bundle.path).resolve()),
+            _text(file.resolve()) if known and file is not None else None,
+        )
+
+    def is_same(self, digest: str | None, other: "Study | None", its_digest: str | None) -> bool:
+        """Whether two are of one bundle: moved with its content as it was, or edited in its place.
+
+        :param digest: of this one's bundle.
+        """
+        if digest is not None and digest == its_digest:
+            return True
+        return other is not None and (self.bundle, self.path) == (other.bundle, other.path)
+
+    def __str__(self) -> str:
+        return printable(f"the bundle {self.bundle or ''} ({self.path})".replace("  ", " "))
+
+
+class Manifest(Struct, frozen=True):
+    """What a single task has left beside its outputs, to know them again.
+
+    :param digest: of the bundle.
+    :param files: whether files that it has left are kept there too.
+    """
+
+    study: Study
+    digest: str | None
+    outputs: tuple[str, ...]
+    files: bool = False
+
+
+def _text(path: Path) -> str:
+    # A name that is not UTF-8 has lone surrogates, which msgspec refuses to decode.
+    return str(path).encode(errors="replace").decode()
+
+
+def write_outputs(
+    result: Result,
+    folder: Path,
+    beside: Path,
+    before: Iterable[str] = (),
+    when_whole: Callable[[], None] | None = None,
+) -> dict[str, OutputFile]:
+    """Write a task's outputs, a file each.
+
+    :param beside: where they wait until they are whole.
+    :param before: the outputs that an earlier run has left in the folder: they are replaced.
+    :param when_whole: is called before anything is replaced.
+    :raises OSError: one could not be written; then what was there is still there.
+    """
+    described = {}
+    names = {name: file_name(name) for name in result}
+    try:
+        shutil.rmtree(beside, ignore_errors=True)  # of a run that was killed
+        beside.mkdir()
+        for name, file in names.items():
+            data = result.buffer(name)
+            (beside / file).write_bytes(data)
+            digest = hashlib.sha256(data).hexdigest()
+            described[name] = OutputFile(len(data), digest, str(folder / file))
+        if when_whole is not None:
+            when_whole()
+        if not folder.exists():
+            beside.rename(folder)
+            return described
+        for file in names.values():
+            _take_place(beside / file, folder / file)
+        remove_outputs(folder, [name for name in before if name not in names])
+    finally:
+        shutil.rmtree(beside, ignore_errors=True)
+    return described
+
+
+def _take_place(new: Path, old: Path) -> None:
+    if old.is_symlink() or is_special(old):
+        write_file(old, new.read_bytes())  # to where it leads
+    else:
+        new.replace(old)
+
+
+def remove_outputs(folder: Path, names: Iterable[str]) -> None:
+    """Remove outputs, whose names are those that the bundle gave them.
+
+    :raises OSError: one could not be removed.
+    """
+    for name in names:
+        with suppress(FileNotFoundError, NotADirectoryError):
+            (folder / file_name(name)).unlink()
+
+
+def has_single(folder: Path) -> bool:
+    """Whether a folder is that of a single task."""
+    return read_manifest(folder) is not None
+
+
+def remove_single(folder: Path) -> None:
+    """Remove what single tasks have left in a folder.
+
+    :raises OSError: it could not be removed.
+    """
+    manifest = read_manifest(folder)
+    if manifest is not None:
+        remove_outputs(folder, manifest.outputs)
+        if manifest.files:
+            remove_files(folder)
+    (folder / _MANIFEST).unlink(missing_ok=True)
+
+
+def refused(folder: Path, what: str) -> UsageError:
+    """The error of a run that would lose what another one has made."""
+    return UsageError(
+        f"--output: {printable(str(folder))} has {what}: name another folder, or say --overwrite"
+        " to replace what is there"
+    )
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """:raises OSError: it could not be written."""
+    # Not msgspec's own encoder: it refuses the lone surrogates that an output's name may have.
+    text = json.dumps(msgspec.to_builtins(manifest))
+    write_file(folder / _MANIFEST, text.encode() + b"\n")
+
+
+def read_manifest(folder: Path) -> Manifest | None:
+    """The manifest in a folder, where single tasks have left their outputs in it."""
+    try:
+        # Not msgspec's own decoder, for the same reason.
+        content = json.loads((folder / _MANIFEST).read_bytes())
+        return msgspec.convert(content, Manifest)
+    except (OSError, ValueError):  # msgspec's errors are ValueErrors
+        return None

@@ -1,0 +1,62 @@
+"""Values as Python and YAML write them, where JSON is wanted."""
+
+import ast
+import json
+import math
+import re
+
+_WORDS = {
+    **dict.fromkeys(("true", "yes", "on"), "true"),
+    **dict.fromkeys(("false", "no", "off"), "false"),
+    **dict.fromkeys(("none", "null", "~"), "null"),
+}
+_NOT_FINITE = ("nan", ".nan", "inf", ".inf", "infinity")
+_DIGITS = re.compile(r"[0-9](_?[0-9])*")
+_DECIMAL = re.compile(r"([0-9][0-9_]*)?(\.[0-9_]*)?(e[-+]?[0-9_]+)?", re.IGNORECASE)
+_RADIX = re.compile(r"0[xob][0-9a-f_]+", re.IGNORECASE)
+_BRACKETS = ("{}", "[]", "()", "''")
+
+
+def meant_value(text: str) -> str | None:
+    """The value that is meant by a text that is not JSON.
+
+    :returns: its JSON; ``""`` where there is none or it is not known; ``None`` where the text is a
+        string like any other: a word, a date, a path.
+    """
+    bare = text.strip()
+    word = _WORDS.get(bare.lower())
+    if word is not None:
+        return word
+    number = bare[1:] if bare[:1] in ("-", "+") else bare
+    if number.lower() in _NOT_FINITE:
+        return ""
+    if number.isascii() and any(character.isdigit() for character in number):
+        meant = _number("-" if bare[0] == "-" else "", number)
+        if meant is not None:
+            return meant
+    if len(bare) > 1 and bare[0] + bare[-1] in _BRACKETS:
+        return _literal(bare)
+    return None
+
+
+def _number(sign: str, number: str) -> str | None:
+    try:
+        if _RADIX.fullmatch(number):
+            return sign + str(int(number, 0))
+        if _DIGITS.fullmatch(number):
+            return sign + str(int(number))
+        if _DECIMAL.fullmatch(number):
+            value = float(number)
+            return sign + repr(value) if math.isfinite(value) else ""
+    except ValueError:
+        # Too many digits; else of no language, such as 1__0.
+        return "" if _DIGITS.fullmatch(number) else None
+    return None
+
+
+def _literal(text: str) -> str | None:
+    """The JSON of a list, a dict or a string that Python reads; else a shell has eaten quotes."""
+    try:
+        return json.dumps(ast.literal_eval(text), allow_nan=False)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return None if text[0] == "(" else ""

@@ -1,0 +1,53 @@
+"""How outputs take the place of earlier ones."""
+
+import errno
+from pathlib import Path
+from typing import cast
+
+import pytest
+
+from runner.cli.outputs_folder import write_outputs
+from runner.result import Result
+
+
+class Outputs(dict[str, bytes]):
+    """As much of a result as is written."""
+
+    def buffer(self, name: str) -> memoryview:
+        if not self[name]:
+            raise OSError(errno.ENOSPC, "no room is left")
+        return memoryview(self[name])
+
+
+def write(folder: Path, before: tuple[str, ...] = (), **outputs: bytes) -> None:
+    write_outputs(cast("Result", Outputs(outputs)), folder, folder.parent / ".new", before)
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_outputs_that_cannot_all_be_written_leave_those_of_before(tmp_path: Path) -> None:
+    folder = tmp_path / "0"
+    write(folder, a=b"1", b=b"1")
+    with pytest.raises(OSError, match="no room"):
+        write(folder, ("a", "b"), a=b"2", b=b"")
+    assert content(folder) == {"a": b"1", "b": b"1"}
+    assert [path.name for path in tmp_path.iterdir()] == ["0"]
+
+
+def test_what_a_killed_run_has_begun_to_write_goes(tmp_path: Path) -> None:
+    folder = tmp_path / "0"
+    (tmp_path / ".new").mkdir()
+    (tmp_path / ".new" / "half").write_bytes(b"1")
+    write(folder, a=b"2")
+    assert content(folder) == {"a": b"2"}
+    assert [path.name for path in tmp_path.iterdir()] == ["0"]
+
+
+def test_an_output_goes_where_a_link_of_its_name_leads(tmp_path: Path) -> None:
+    folder, elsewhere = tmp_path / "0", tmp_path / "elsewhere"
+    folder.mkdir()
+    (folder / "a").symlink_to(elsewhere)
+    write(folder, a=b"2")
+    assert elsewhere.read_bytes() == b"2" and (folder / "a").is_symlink()

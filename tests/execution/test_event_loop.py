@@ -1,0 +1,89 @@
+"""What may take long, on a slow disk or with many files, is not done in the event loop's thread."""
+
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+from runner import AsyncRunner
+from runner.child import launch
+from runner.environment import build, validity
+from runner.execution import bundle_watch, prepare
+
+pytestmark = pytest.mark.anyio
+
+MAY_TAKE_LONG = [
+    (prepare, "read_bundle"),
+    (bundle_watch, "content_files"),
+    (build, "dependencies_key"),
+    (build, "_check_locks"),
+    (build, "content_digest"),
+    (build, "same_content"),
+    (build, "make_thin"),
+    (build, "link_what_is_shared"),
+    (validity, "_contents"),
+    (validity, "folders_changed"),
+    (launch.shutil, "rmtree"),
+]
+MANY_FILES = 100
+
+
+@pytest.fixture
+def threads(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[int]]:
+    """Which threads have called what may take long."""
+    seen: dict[str, set[int]] = {}
+
+    def watched(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any, **options: Any) -> Any:
+            seen.setdefault(name, set()).add(threading.get_ident())
+            return function(*args, **options)
+
+        return call
+
+    for module, name in MAY_TAKE_LONG:
+        monkeypatch.setattr(module, name, watched(name, getattr(module, name)))
+    changed = bundle_watch.Stamp.changed
+    monkeypatch.setattr(bundle_watch.Stamp, "changed", watched("changed", changed))
+    return seen
+
+
+async def test_nothing_that_may_take_long_is_done_in_the_event_loop(
+    threads: dict[str, set[int]], tmp_path: Path
+) -> None:
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / "requirements.txt").touch()
+    for number in range(MANY_FILES):
+        (bundle / f"table_{number}.csv").touch()
+    (bundle / "wire.py").write_text("def wire(e, params, seed):\n    return {'a': b'1'}\n")
+    with anyio.fail_after(120):
+        for _ in range(2):  # built, then found
+            async with AsyncRunner(cache=tmp_path / "cache", children=1) as runner:
+                for _ in range(3):
+                    assert (await runner.execute(bundle))["a"] == b"1"
+                    await anyio.sleep(0.001)  # until it is time to look at the files again
+    in_loop = {name for name, idents in threads.items() if threading.get_ident() in idents}
+    assert in_loop <= {"changed"}  # which looks at a clock, and at files only where they are few
+    assert {name for _, name in MAY_TAKE_LONG} <= threads.keys()
+
+
+async def test_the_files_of_a_large_bundle_are_looked_at_in_a_thread(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idents: set[int] = set()
+    look = bundle_watch._state
+
+    def state(path: str) -> Any:
+        idents.add(threading.get_ident())
+        return look(path)
+
+    for number in range(MANY_FILES):
+        (tmp_path / f"table_{number}.csv").touch()
+    (tmp_path / "wire.py").write_text("def wire(e, params, seed):\n    return {}\n")
+    stamp = bundle_watch.Stamp(tmp_path)
+    monkeypatch.setattr(bundle_watch, "_state", state)
+    assert not await bundle_watch.has_changed(stamp)
+    assert idents and threading.get_ident() not in idents
