@@ -41,7 +41,7 @@ class LeftFiles(Mapping[str, bytes]):
         self._folder = folder
         self._contents = contents or {}
         if folder is not None:
-            weakref.finalize(self, shutil.rmtree, folder, ignore_errors=True)
+            weakref.finalize(self, _remove, folder, os.getpid())
 
     @classmethod
     def of(cls, folder: Path) -> "LeftFiles":
@@ -106,6 +106,11 @@ def _unpickled(
     sizes: dict[str, int], omitted: tuple[str, ...], contents: dict[str, bytes]
 ) -> LeftFiles:
     return LeftFiles(sizes, omitted, contents=contents)
+
+
+def _remove(folder: Path, owner: int) -> None:
+    if os.getpid() == owner:  # and not a fork of it, which ends before
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _files(folder: Path, prefix: str) -> Iterator[tuple[str, int | None]]:

@@ -433,8 +433,14 @@ class Session:
         return self.dialogue.execute(task, cwd, inputs)
 
     def left_files(self) -> LeftFiles | None:
-        """Take the files that the task has left in its working folder, if it has left any."""
-        return self._folders.take()
+        """Take the files that the task has left in its working folder, if it has left any.
+
+        :raises Failure: there is no room for them.
+        """
+        try:
+            return self._folders.take()
+        except OSError as error:
+            raise self.dialogue.failure(child_failures.no_exchange_folder(error)) from error
 
     def with_notes(self, executed: Executed, *notes: str | None) -> Executed:
         """What a task took, with notes of this side's."""

@@ -231,7 +231,10 @@ class WorkingFolders:
         return self._tree.root
 
     def take(self) -> LeftFiles | None:
-        """What the task has left in its working folder; ``None`` for nothing."""
+        """What the task has left in its working folder; ``None`` for nothing.
+
+        :raises OSError: there is no room for it.
+        """
         return self._clear(keep=True)
 
     def written_through(self) -> list[str]:
@@ -250,9 +253,9 @@ class WorkingFolders:
         self._clear(keep=False)
 
     def _clear(self, *, keep: bool) -> LeftFiles | None:
-        self._used = False
         tree = self._tree
         if tree is None or tree.untouched:
+            self._used = False
             return None
         changes = tree.changes()
         folder = tempfile.mkdtemp(prefix=guardian().folder_prefix)
@@ -266,6 +269,8 @@ class WorkingFolders:
             # A new one is made for the next task.
             self._tree = None
             _discard(tree.root)
+        # Only now: what interrupts a thread before leaves it to the next task to clear the rest.
+        self._used = False
         if keep:
             return LeftFiles.of(Path(folder))
         _discard(folder)
