@@ -18,6 +18,7 @@ from typing import TypeAlias
 from msgspec import Struct
 
 from runner.child.left_files import LeftFiles
+from runner.diagnosis.child_failures import NO_ROOM
 from runner.process.guardian import guardian
 
 COPIED_FILES = 256
@@ -143,13 +144,10 @@ class _Tree:
 
     def _make(self, name: str) -> None:
         source, path = self._sources[name], self._path(name)
-        try:
-            if source.copied:
-                with suppress(PermissionError):
-                    shutil.copy2(source.target, path)
-            if not os.path.lexists(path):
-                os.symlink(source.target, path)  # noqa: PTH211
-        except FileNotFoundError:
+        copied = source.copied and _copied(source.target, path)
+        if not copied and (source.target[:1] != "/" or os.path.exists(source.target)):  # noqa: PTH110
+            os.symlink(source.target, path)  # noqa: PTH211
+        elif not copied:
             return  # Gone since the bundle was read, which is noticed elsewhere.
         self._states[name] = _state(path)
 
@@ -312,6 +310,22 @@ def _size(path: str) -> int:
         return os.stat(path).st_size  # noqa: PTH116
     except OSError:
         return 0
+
+
+def _copied(file: str, to: str) -> bool:
+    """Whether a file could be copied; else a link has to do.
+
+    :raises OSError: there is no room.
+    """
+    try:
+        shutil.copy2(file, to)
+    except OSError as error:
+        with suppress(FileNotFoundError):
+            os.unlink(to)  # noqa: PTH108
+        if error.errno in NO_ROOM:
+            raise
+        return False
+    return True
 
 
 def _below(root: str, name: str) -> Iterator[tuple[str, bool]]:
