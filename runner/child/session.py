@@ -432,13 +432,14 @@ class Session:
             raise self.dialogue.failure(child_failures.no_room("the task's inputs")) from error
         return self.dialogue.execute(task, cwd, inputs)
 
-    def left_files(self) -> LeftFiles | None:
+    def left_files(self, executed: Executed) -> LeftFiles | None:
         """Take the files that the task has left in its working folder, if it has left any.
 
+        :param executed: what it took.
         :raises Failure: there is no room for them.
         """
         try:
-            return self._folders.take()
+            return self._folders.take(executed.wall_seconds)
         except OSError as error:
             raise self.dialogue.failure(child_failures.no_exchange_folder(error)) from error
 

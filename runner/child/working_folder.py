@@ -30,6 +30,9 @@ COPIED_TOTAL = 16 << 20
 WATCHED_LINKS = 64
 """Of how many links it is seen that a task has written through them, at most."""
 
+INSTANT_SECONDS = 1e-6
+"""In less, no code makes a file: the system's call alone takes longer."""
+
 LOAD = "load"
 TASK = "task"
 NAME = "bundle"
@@ -228,11 +231,15 @@ class WorkingFolders:
         self._used = True
         return self._tree.root
 
-    def take(self) -> LeftFiles | None:
+    def take(self, seconds: float) -> LeftFiles | None:
         """What the task has left in its working folder; ``None`` for nothing.
 
+        :param seconds: how long the wire function took.
         :raises OSError: there is no room for it.
         """
+        if seconds < INSTANT_SECONDS:
+            self._used = False  # to look would take longer than all else
+            return None
         return self._clear(keep=True)
 
     def written_through(self) -> list[str]:

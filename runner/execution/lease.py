@@ -83,7 +83,7 @@ class Child:
         session, stamp = self.session, self.group.stamp
         note, stamp.note = stamp.note, None
         executed = session.with_notes(executed, note)
-        files = session.left_files()
+        files = session.left_files(executed)
         return Result.of(
             case, began, outputs, executed, self.isolation, self.note, session.threads, files
         )

@@ -61,7 +61,7 @@ async def execute_task(
     async with _session(case, settings, bundle, interpreter, children) as (session, _):
         with case.journal.phase(Phase.EXECUTE):
             outputs, executed = await session.execute(wanted, settings.time_limit(bundle))
-            files = session.left_files()
+            files = session.left_files(executed)
     await anyio.to_thread.run_sync(stamp.changed)
     executed = session.with_notes(executed, stamp.note)
     case.journal.fact(Origin.OUTCOME, Outcome(None))
