@@ -53,15 +53,18 @@ def all_entries(folder: Path) -> tuple[str, ...]:
     return tuple(_walk(folder, strict=False))
 
 
-def empty_folders(folder: Path, files: Iterable[str]) -> tuple[str, ...]:
+def empty_folders(
+    folder: Path, files: Iterable[str], ignored: Collection[str] = ()
+) -> tuple[str, ...]:
     """The folders of a bundle's content without a file in them, sorted likewise.
 
     They are not in the digest: git and wheels drop them, and a task that writes into one needs it.
 
     :param files: its :func:`content_files`.
+    :param ignored: paths that are no content.
     """
     filled = {parent.as_posix() for name in files for parent in PurePosixPath(name).parents}
-    folders = (name[:-1] for name in _walk(folder, strict=False) if name.endswith("/"))
+    folders = (name[:-1] for name in _walk(folder, ignored, strict=False) if name.endswith("/"))
     return tuple(sorted(name for name in folders if name not in filled))
 
 

@@ -100,7 +100,9 @@ async def read(case: Case, settings: Settings, path: Path) -> Bundle:
     with case.journal.phase(Phase.BUNDLE):
         try:
             # In a thread: the digest of a bundle with large files takes a while.
-            bundle = await anyio.to_thread.run_sync(_read, settings, path, abandon_on_cancel=True)
+            bundle = await anyio.to_thread.run_sync(
+                read_as_content, path, appeared_in(settings, path), abandon_on_cancel=True
+            )
             case.bundle = bundle.info()
         finally:
             case.journal.fact(Origin.RUN, Run(case.bundle, case.worker))
@@ -130,8 +132,12 @@ def appeared_in(settings: Settings, path: Path) -> Appeared:
     return Appeared(settings.cache or cache_folder(), path)
 
 
-def _read(settings: Settings, path: Path) -> Bundle:
-    ignored = appeared_in(settings, path).names()
+def read_as_content(path: Path, appeared: Appeared) -> Bundle:
+    """Read a bundle without what tasks have left in its folder.
+
+    :raises Failure: it is none.
+    """
+    ignored = appeared.names()
     # A source file that was added while tasks ran is content from the next reading on.
     ignored = frozenset(name for name in ignored if not name.endswith(SOURCE))
     bundle = read_bundle(path, ignored)
