@@ -230,6 +230,8 @@ def _frame(entry: TracebackType, repeated: int) -> dict[str, object]:
         text = (
             ""  # Before 3.10 for a file that is not Python in UTF-8: a Cython source, a template.
         )
+    except Exception:  # noqa: BLE001  # A library had imported it, with a tokenize.py of the bundle.
+        text = _line(code.co_filename, line or 0)
     return {
         "file": clip(code.co_filename, _MAX_TEXT),
         "line": line,
@@ -237,6 +239,14 @@ def _frame(entry: TracebackType, repeated: int) -> dict[str, object]:
         "text": clip(text, _MAX_TEXT) or None,
         **({"repeated": repeated} if repeated else {}),
     }
+
+
+def _line(file: str, number: int) -> str:
+    try:
+        with open(file, encoding="utf-8", errors="replace") as stream:
+            return next((text for at, text in enumerate(stream, 1) if at == number), "").strip()
+    except OSError:
+        return ""
 
 
 def _name(kind: type) -> str:

@@ -19,6 +19,8 @@ from bundle_protocol.standard import standard_library
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bundle_protocol.bulk import Buffer
     from bundle_protocol.wire import Wire
 
@@ -26,11 +28,19 @@ _MAX_OFFENDING = 20
 # Far from the limit of an answer, each being at most INLINE_BYTES long.
 _PLAIN_OUTPUTS = 64
 _MAX_NAME = 200
+# How the names begin that an exception is returned by: error, errors, metadata, status.
+_TELLING = ("error", "metad", "statu")
 
 _quoted = json.encoder.encode_basestring_ascii
 
 
-def encode_outputs(result: object, wire: Wire, exchange: str | None, request_id: object) -> str:
+def encode_outputs(
+    result: object,
+    wire: Wire,
+    exchange: str | None,
+    request_id: object,
+    note: Callable[[str], None],
+) -> str:
     """JSON of one record for each output, in order, with its bytes or where they are on their way.
 
     Args:
@@ -38,6 +48,7 @@ def encode_outputs(result: object, wire: Wire, exchange: str | None, request_id:
         wire: its socket takes outputs over ``INLINE_BYTES``, if it has one.
         exchange: the folder for them where there is no such socket; without either, all are inline.
         request_id: of the request that the records answer.
+        note: told what is no failure and may yet surprise.
 
     Raises:
         RequestError: ``RESULT_INVALID``, ``MESSAGE_TOO_LARGE``, or ``INTERNAL_ERROR`` when the
@@ -47,6 +58,8 @@ def encode_outputs(result: object, wire: Wire, exchange: str | None, request_id:
     if plain is not None:
         return plain
     outputs = _checked(result)
+    _check_for_errors(outputs, note)
+    _note_empty(outputs, note)
     records: dict[str, dict[str, object]] = {}
     if any(len(data) > INLINE_BYTES for data in outputs.values()):
         records = _sent(outputs, wire, exchange, request_id)
@@ -74,7 +87,8 @@ def _plain_records(result: object) -> str | None:
             or type(data) is not bytes
             or len(data) > INLINE_BYTES
             or not name.isascii()
-            or name[:5] == "error"
+            or not data
+            or name[:5] in _TELLING
         ):
             return None
         text = binascii.b2a_base64(data, newline=False).decode("ascii")
@@ -157,30 +171,46 @@ def _checked(result: object) -> dict[str, Buffer]:
             "the wire function returned no outputs",
             {"returned": type_name(type(result)), "offending": []},
         )
-    outputs = {
+    return {
         name: value if type(value) is bytes else plain_bytes(value)
         for name, value in result.items()
     }
-    _check_for_errors(outputs)
-    return outputs
 
 
-def _check_for_errors(outputs: dict[str, Buffer]) -> None:
-    """An exception returned as ``error`` or ``error.json`` is told as what it is: no result."""
-    named = [name for name in outputs if name.partition(".")[0] == "error"]
+def _check_for_errors(outputs: dict[str, Buffer], note: Callable[[str], None]) -> None:
+    """An exception returned as ``error`` or ``metadata.json`` is told as what it is: no result."""
+    named = [name for name in outputs if name[:5] in _TELLING]
     if not named:
         return
     from bundle_protocol.returned_errors import returned_error  # Its patterns take 5 ms.
 
     for name in named:
-        error = returned_error(outputs[name], alone=len(outputs) == 1)
-        if error is not None:
-            words = ": ".join(str(error[part]) for part in ("type", "message") if error[part])
+        others = [len(data) for other, data in outputs.items() if other != name]
+        found = returned_error(name.partition(".")[0], outputs[name], others)
+        if found is None:
+            continue
+        error, is_failure = found
+        words = ": ".join(str(error[part]) for part in ("type", "message") if error[part])
+        told = f"output {clip(name, _MAX_NAME)!r} holds an exception: {clip(words, _MAX_NAME)}"
+        if is_failure:
             raise RequestError(
                 ErrorCode.RESULT_INVALID,
-                f"output {clip(name, _MAX_NAME)!r} holds an exception: {clip(words, _MAX_NAME)}",
+                told,
                 {"returned": "dict", "offending": [], "exception": error},
             )
+        note(told)
+
+
+def _note_empty(outputs: dict[str, Buffer], note: Callable[[str], None]) -> None:
+    empty = [name for name, data in outputs.items() if not len(data)]
+    if not empty:
+        return
+    if len(empty) == len(outputs):
+        note("all outputs are empty, of zero bytes")
+    else:
+        listed = ", ".join(repr(clip(name, 40)) for name in empty[:5])
+        more = f", and {len(empty) - 5} more" if len(empty) > 5 else ""
+        note(f"outputs of zero bytes: {listed}{more}")
 
 
 def _problems(name: object, value: object) -> list[dict[str, object]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import binascii
 import builtins
 import json
 import re
@@ -17,6 +18,10 @@ _MAX_MESSAGE = 16 * 1024
 _MAX_LINE = 4 * 1024
 _HALF_OF_CHAIN = 5
 _MAX_PROSE = 1000
+_MAX_ASIDE = 64 * 1024
+_MAX_MANY = 100
+# Of 12 bytes at least: shorter ones are words.
+_BASE64 = re.compile(r"(?:[A-Za-z0-9+/]{4}\s?){3,}(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?\Z")
 
 # What is between two tracebacks of a chain, in the words of the module traceback.
 _JOINTS = (
@@ -46,31 +51,72 @@ _MESSAGE_KEYS = ("message", "error_message", "msg", "detail", "error", "exceptio
 _TRACEBACK_KEYS = ("traceback", "stacktrace", "stack_trace", "stack", "trace", "tb")
 
 
-def returned_error(data: Buffer, alone: bool) -> dict[str, object] | None:
+def returned_error(
+    name: str, data: Buffer, others: list[int]
+) -> tuple[dict[str, object], bool] | None:
     """The exception that an output holds, as docs/protocol.md has them under "Exceptions".
 
     A traceback is one, ``ValueError: ...``, and a JSON object that says as much. A number, a table
-    and any other data are none, and nor is an empty output.
+    and any other data are none, and nor is an empty output. Whether it makes the task a failure:
+    what stands beside results may be about what a model has dealt with.
 
     Args:
+        name: the output's, without its ending.
         data: the output; of one over 256 KiB only its ends are looked at.
-        alone: whether there is no other output. Plain words are an error's then: they are what
-            ``str(error)`` leaves of one.
+        others: the sizes of the other outputs. Where they hold nothing, plain words are an error's:
+            they are what ``str(error)`` leaves of one.
     """
+    empty = not any(others)
+    if name in ("error", "errors"):
+        found = _in_text(_text(data), empty)
+        return None if found is None else (found, True)
+    if name not in ("metadata", "status") or len(data) > _MAX_ASIDE:
+        return None
+    value = _json(_text(data))
+    if not isinstance(value, dict):
+        return None
+    # Without another output, "error" may say in words how the model deals with errors.
+    found = _of_json(value, empty and bool(others), aside=True)
+    return None if found is None else (found, empty or bool(found["traceback"]))
+
+
+def _text(data: Buffer) -> str:
     if len(data) > _MAX_BYTES:
         data = bytes(data[: _MAX_BYTES // 2]) + b"\n" + bytes(data[-_MAX_BYTES // 2 :])
-    text = bytes(data).decode("utf-8", "replace").strip()
+    return bytes(data).decode("utf-8", "replace").strip()
+
+
+def _in_text(text: str, alone: bool) -> dict[str, object] | None:
     if not text or "\0" in text:
         return None
-    if text[0] in '{["':
-        try:
-            return _of_json(json.loads(text), alone)
-        except (ValueError, RecursionError):
-            pass  # It is text that begins so.
+    value = _json(text)
+    if isinstance(value, (dict, list, str)):
+        return _of_many(value, alone) if isinstance(value, list) else _of_json(value, alone)
     return _of_text(text) or (_exception("", text) if alone and _is_prose(text) else None)
 
 
-def _of_json(value: object, alone: bool) -> dict[str, object] | None:
+def _json(text: str) -> object:
+    """A JSON object, array or string, or the base64 of one; else None."""
+    if _BASE64.match(text):
+        try:
+            text = binascii.a2b_base64(text).decode().strip()
+        except (binascii.Error, UnicodeDecodeError):
+            return None
+    if text[:1] not in ("{", "[", '"'):
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None  # It is text that begins so.
+
+
+def _of_many(values: list[object], alone: bool) -> dict[str, object] | None:
+    """The first of several, where all of them are errors: a table's rows are not."""
+    told = [_of_json(value, alone) for value in values[:_MAX_MANY]]
+    return told[0] if told and all(told) else None
+
+
+def _of_json(value: object, alone: bool, aside: bool = False) -> dict[str, object] | None:
     if isinstance(value, str):
         return _of_text(value) or (_exception("", value) if alone and _is_prose(value) else None)
     if not isinstance(value, dict):
@@ -78,16 +124,31 @@ def _of_json(value: object, alone: bool) -> dict[str, object] | None:
     for key in ("error", "exception"):
         if isinstance(value.get(key), dict):
             return _of_json({**value, **value[key], key: None}, alone)
+    many = value.get("errors")
+    if isinstance(many, list) and many:
+        return _of_many(many, alone)
     traceback = _first(value, _TRACEBACK_KEYS)
     told = _of_text(traceback) if _HEADER in traceback else None
     if told is not None:
         return told
+    # The "type" and the "message" of metadata may be of anything.
+    telling = any(value.get(key) for key in ("error", "exception", *_TRACEBACK_KEYS)) or any(
+        _is_type(value.get(key)) for key in ("type", "error_type", "exception_type")
+    )
+    if aside and not telling:
+        message = _first(value, _MESSAGE_KEYS)
+        failed = str(value.get("status")).lower() in ("error", "failed", "failure")
+        return _exception("", message) if alone and failed and message else None
     message = _first(value, _MESSAGE_KEYS)
     kind = next((_first(value, (key,)) for key in _TYPE_KEYS if _is_type(value.get(key))), "")
     if kind:
         return _exception(kind, "" if message == kind else message)
     told = _of_text(message)
-    if told is None and any(_is_prose(value.get(key)) for key in ("error", "exception")):
+    if (
+        told is None
+        and (alone or not aside)
+        and any(_is_prose(value.get(key)) for key in ("error", "exception"))
+    ):
         told = _exception("", _first(value, ("error", "exception")))
     return told
 

@@ -142,7 +142,8 @@ class Session:
         return self._forker if self._forker is not None and self._forker.forked else None
 
     def let_go(self) -> None:
-        """Leaves what the bundle has made to Python's end."""
+        """Leaves what the bundle has made to Python's end, which does not reach what is held."""
+        self._function = None
         if self._forker is not None:
             self._forker.let_go()
             self._forker = None
@@ -350,7 +351,9 @@ class Session:
             cpu = max(0.0, usage.ru_utime + usage.ru_stime - own) + self._children_cpu - children
             peak = self._peak_memory.of(usage)
             # Inside of the try because what is returned is the bundle's, with methods of its own.
-            outputs = encode_outputs(result, self._wire, self._exchange, self._request_id)
+            outputs = encode_outputs(
+                result, self._wire, self._exchange, self._request_id, self.note
+            )
         except (RequestError, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001  # The bundle's code may raise anything.

@@ -5,7 +5,6 @@ run has made stays where it is.
 """
 
 import hashlib
-import json
 import shutil
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -160,16 +159,12 @@ def refused(folder: Path, what: str) -> UsageError:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """:raises OSError: it could not be written."""
-    # Not msgspec's own encoder: it refuses the lone surrogates that an output's name may have.
-    text = json.dumps(msgspec.to_builtins(manifest))
-    write_file(folder / _MANIFEST, text.encode() + b"\n")
+    write_file(folder / _MANIFEST, msgspec.json.encode(manifest) + b"\n")
 
 
 def read_manifest(folder: Path) -> Manifest | None:
     """The manifest in a folder, where single tasks have left their outputs in it."""
     try:
-        # Not msgspec's own decoder, for the same reason.
-        content = json.loads((folder / _MANIFEST).read_bytes())
-        return msgspec.convert(content, Manifest)
+        return msgspec.json.decode((folder / _MANIFEST).read_bytes(), type=Manifest)
     except (OSError, ValueError):  # msgspec's errors are ValueErrors
         return None

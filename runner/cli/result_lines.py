@@ -331,7 +331,7 @@ def _decode(text: bytes) -> _Line | None:
         return msgspec.json.decode(text, type=_Line)
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
         pass
-    try:  # msgspec refuses the lone surrogates that an output's name may have
+    try:  # msgspec refuses the lone surrogates that an id may have
         return msgspec.convert(json.loads(text), _Line)
     except (ValueError, RecursionError):
         return None

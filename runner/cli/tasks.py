@@ -272,6 +272,10 @@ class ManyTasks:
                 except OSError as error:
                     if self._output is None:
                         raise StdoutError from error
+                    if isinstance(line, DoneLine):
+                        # No later run would know whose these are.
+                        with suppress(OSError):
+                            discard(self._output, index, line.outputs)
                     raise
                 progress.update()
 

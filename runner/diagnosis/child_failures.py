@@ -217,7 +217,7 @@ def remote_error(
     if exception is not None and code in (ErrorCode.LOAD_FAILED, ErrorCode.TASK_FAILED):
         return raised_finding(case, phase, exception)
     if exception is not None and code == ErrorCode.RESULT_INVALID:
-        return returned_finding(case, exception)
+        return returned_finding(case, message, exception)
     if (
         code == ErrorCode.INTERNAL_ERROR
         and exception

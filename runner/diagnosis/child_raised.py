@@ -55,8 +55,12 @@ def raised_finding(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
     return finding
 
 
-def returned_finding(case: Case, exception: ExceptionInfo) -> Finding:
-    """The bundle's code raised, caught it, and returned it as if it were a result."""
+def returned_finding(case: Case, message: str, exception: ExceptionInfo) -> Finding:
+    """The bundle's code raised, caught it, and returned it as if it were a result.
+
+    :param message: the child's own, which names the output.
+    """
+    output = re.match(r"output (.{1,202}?) holds an exception", message)
     finding = raised_finding(case, Phase.EXECUTE, exception)
     root_is_known = finding.code is not Code.TASK_RAISED
     let_it_propagate = Hint(
@@ -64,7 +68,9 @@ def returned_finding(case: Case, exception: ExceptionInfo) -> Finding:
         " `raise`): the report then has the whole of it, and no caller takes it for a result"
     )
     finding.code = Code.RESULT_INVALID
-    finding.summary += "; the bundle caught it and returned it as the output 'error'"
+    finding.summary += "; the bundle caught it and returned it as the output " + (
+        printable(output[1]) if output else "'error'"
+    )
     finding.explanation = (
         "The wire function returned normally, and what it returned is the text of an exception."
         + (f" {finding.explanation}" if root_is_known else "")

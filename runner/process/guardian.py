@@ -63,10 +63,14 @@ class Guardian:
 
     def release(self) -> None:
         """One process less; with the last one the guardian leaves, and is waited for."""
+        leaving = None
         with self._lock:
             self._guarded -= 1
             if self._guarded == 0:
-                self._dismiss()
+                leaving = self._given_up()
+        # Not under the lock: whoever starts a process meanwhile, in an event loop, does not wait.
+        if leaving is not None:
+            _dismiss(leaving)
 
     @contextmanager
     def guarding(self) -> Iterator[dict[str, str]]:
@@ -81,7 +85,9 @@ class Guardian:
             self.release()
 
     def _start(self) -> None:
-        self._dismiss()  # the one that somebody has killed
+        killed = self._given_up()
+        if killed is not None:
+            killed.wait()  # it has ended
         with no_fork():
             self._popen = self._started()
 
@@ -113,20 +119,16 @@ class Guardian:
         finally:
             os.close(reading)
 
-    def _dismiss(self) -> None:
+    def _given_up(self) -> "subprocess.Popen[bytes] | None":
+        """The guardian, which is told that it is not needed any more."""
         if self._pipe is not None:
             with suppress(BrokenPipeError):
                 os.write(self._pipe, b"\n")
             with no_fork():
                 descriptor, self._pipe = self._pipe, None
                 os.close(descriptor)
-        if self._popen is not None:
-            try:
-                self._popen.wait(_LEAVE_SECONDS)
-            except subprocess.TimeoutExpired:  # somebody has stopped it
-                self._popen.kill()
-                self._popen.wait()
-            self._popen = None
+        popen, self._popen = self._popen, None
+        return popen
 
     def forget(self) -> None:
         """Leave the guardian to the process that this one was forked from."""
@@ -135,6 +137,15 @@ class Guardian:
         if self._popen is not None:
             # Popen would otherwise warn that its process still runs.
             self._popen.returncode = 0
+
+
+def _dismiss(popen: "subprocess.Popen[bytes]") -> None:
+    """Wait until a guardian that was given up has left."""
+    try:
+        popen.wait(_LEAVE_SECONDS)
+    except subprocess.TimeoutExpired:  # somebody has stopped it
+        popen.kill()
+        popen.wait()
 
 
 _guardian = Guardian()

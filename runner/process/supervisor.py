@@ -210,6 +210,7 @@ class Process:
             if self.exit is None:
                 with suppress(OSError):
                     os.killpg(self.pid, signal.SIGKILL)
+                self._popen.poll()  # reaps it, where it has ended by now; else Popen does it later
                 seconds = time.monotonic() - self._started
                 self.exit = Exit(None, None, None, None, None, seconds)
             self._ended.set()
@@ -382,12 +383,14 @@ async def spawn(
                 failure = error
             finally:
                 with anyio.CancelScope(shield=True):
-                    with anyio.move_on_after(grace + KILL_SECONDS):
-                        await process.end(grace)
-                    if process.exit is None:
-                        _log.error("process %d outlives SIGKILL; leaving it", process.pid)
-                        supervision.cancel()
-                    await anyio.to_thread.run_sync(_kill_descendants, marker, guard)
+                    try:
+                        with anyio.move_on_after(grace + KILL_SECONDS):
+                            await process.end(grace)
+                    finally:
+                        if process.exit is None:
+                            _log.error("process %d could not be ended; leaving it", process.pid)
+                            supervision.cancel()
+                        await anyio.to_thread.run_sync(_kill_descendants, marker, guard)
         if failure is not None:
             raise failure
 

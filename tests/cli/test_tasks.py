@@ -467,6 +467,12 @@ def test_a_file_of_results_that_no_run_has_made_is_left_alone(
     assert sorted(lines_of(results)) == [0]
 
 
+def test_a_task_whose_id_is_no_text_is_skipped_like_any_other(run: Run, tmp_path: Path) -> None:
+    tasks, out = [{"id": "\ud800"}], tmp_path / "out"
+    assert run(tasks, "--output", out).returncode == 0
+    assert "1 skipped" in run(tasks, "--output", out).stderr
+
+
 def test_a_damaged_output_is_made_again(run: Run, tmp_path: Path) -> None:
     out = tmp_path / "out"
     run([{}, {}], "--output", out)
@@ -487,7 +493,8 @@ def test_what_ran_on_another_python_is_run_again(run: Run, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize(
-    "name", ["", ".", "..", "a/../../b", "\u6f22" * 200, "x" * 300, ".modelops-runner.json"]
+    "name",
+    ["", ".", "..", "a/../../b", "\u6f22" * 200, "x" * 300, ".modelops-runner.json"],
 )
 def test_an_output_may_be_called_anything(
     run: Run, bundle: Path, tmp_path: Path, name: str

@@ -6,6 +6,8 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -199,6 +201,30 @@ def test_a_guardian_leaves_with_the_last_process_it_guards() -> None:
     guardian.guard()
     guardian.release()
     assert first is not None and guardian_of(guardian) == first
+    guardian.release()
+    assert guardian_of(guardian) is None
+
+
+def test_nobody_who_starts_a_process_waits_for_a_guardian_that_leaves() -> None:
+    guardian = Guardian()
+    guardian.guard()
+    stopped = guardian_of(guardian)
+    assert stopped is not None
+    stopped.suspend()
+    leaving = threading.Thread(target=guardian.release)
+    leaving.start()
+    try:
+        deadline = time.monotonic() + 20
+        while guardian._popen is not None:  # until it is told to leave
+            assert time.monotonic() < deadline
+            time.sleep(0.001)
+        guardian.guard()
+        assert leaving.is_alive()
+    finally:
+        stopped.resume()
+        leaving.join(20)
+    following = guardian_of(guardian)
+    assert following is not None and following != stopped
     guardian.release()
     assert guardian_of(guardian) is None
 

@@ -112,7 +112,9 @@ def _lies_elsewhere(case: Case, library: str) -> tuple[str, Hint] | None:
     """Where the worker has a library that the child's loader has not found, or another version."""
     if not case.libraries:
         return None
-    there = PurePosixPath(case.libraries[0])
+    # One whose name has a version: what has none is a link to it, for compilers.
+    versioned = (path for path in case.libraries if ".so." in path)
+    there = PurePosixPath(next(versioned, case.libraries[0]))
     for path in map(PurePosixPath, case.libraries):
         if path.name == library:
             argument = shlex.quote(f"LD_LIBRARY_PATH={path.parent}")

@@ -35,6 +35,7 @@ def library(folder: Path, name: str) -> Path:
 
 async def test_another_version_is_named(tmp_path: Path) -> None:
     folder = library(tmp_path / "lib", "libepigsl.so.27")
+    (folder / "libepigsl.so").symlink_to("libepigsl.so.27")
     report = await child_of(tmp_path, LD_LIBRARY_PATH=f"/nowhere:{folder}").fail()
     assert report.code is Code.IMPORT_FAILED
     assert report.summary == "the shared library libepigsl.so.25 is missing"
