@@ -31,6 +31,7 @@ from bundle_protocol.outputs import encode_outputs
 from bundle_protocol.peak_memory import PeakMemory
 from bundle_protocol.standard import standard_library
 from bundle_protocol.wire import Wire, WireClosed, status_of
+from bundle_protocol.working_folder import WorkingFolder
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def _answer_requests(session: Session, wire: Wire) -> None:
             answer = session.answer(body)
         except SystemExit as error:
             if os.getpid() == session.pid:
-                _announce_exit(wire, error)
+                _announce_exit(wire, session.exiting(error))
             raise
         if answer is not None:
             session.send(answer)
@@ -93,12 +94,10 @@ def _answer_requests(session: Session, wire: Wire) -> None:
             return
 
 
-def _announce_exit(wire: Wire, error: SystemExit) -> None:
-    """Says where the bundle's code ended the process, which the exit itself does not."""
-    params = {"exception": describe_exception(error)}
+def _announce_exit(wire: Wire, announcement: bytes) -> None:
     try:
         wire.check()
-        wire.send(_encode(to_json({"jsonrpc": "2.0", "method": EXITING, "params": params})))
+        wire.send(announcement)
     except (WireClosed, ConnectionError) as failure:
         process.complain(f"the exit could not be announced: {type(failure).__name__}")
 
@@ -122,6 +121,7 @@ class Session:
         self._function: WireFunction | None = None
         self._exchange: str | None = None
         self._request_id: object = None
+        self._folder: WorkingFolder | None = None
         self._forker: Forker | None = None
         self._children_cpu = 0.0
         self._peak_memory = PeakMemory()
@@ -190,7 +190,22 @@ class Session:
             result = self._methods[method](params)
             return None if result is None else _answer(self._request_id, "result", result)
         except RequestError as error:
-            return _error_answer(self._request_id, error)
+            return self._error(error)
+
+    def exiting(self, error: SystemExit) -> bytes:
+        """The message that says where the bundle's code ends the process, as the exit does not."""
+        params = {"exception": describe_exception(error)}
+        message = to_json({"jsonrpc": "2.0", "method": EXITING, "params": params})
+        return _encode(self._with_own_names(message))
+
+    def _error(self, error: RequestError) -> bytes:
+        answer: dict[str, object] = {"code": int(error.code), "message": error.message}
+        if error.data is not None:
+            answer["data"] = error.data
+        return _answer(self._request_id, "error", self._with_own_names(to_json(answer)))
+
+    def _with_own_names(self, text: str) -> str:
+        return text if self._folder is None else self._folder.with_own_names(text)
 
     # The methods: each gives its result as JSON.
 
@@ -217,6 +232,7 @@ class Session:
         memory_limit = _optional(params, "memory_limit", int)
         if isolation == WARM:
             self._end_on_hang_up()
+        self._folder = WorkingFolder(bundle.path)
         self._work.under_way = True
         try:
             self._generators = Generators(self.note)
@@ -255,10 +271,11 @@ class Session:
         entrypoint = _required(params, "entrypoint", str)
         task_params = _required(params, "params", dict)
         seed = _required(params, "seed", int)
+        cwd = _optional(params, "cwd", str)
         inputs = self._inputs(params)
         if self._forker is None:
             return self._with_notes(
-                self._run(self._function, entrypoint, task_params, seed, inputs)
+                self._run(self._function, entrypoint, task_params, seed, inputs, cwd)
             )
         try:
             ended = self._forker.fork()
@@ -266,7 +283,7 @@ class Session:
                 self.pid = os.getpid()
                 self._children_cpu = 0.0
                 self._peak_memory.begin_in_fork()
-                result = self._run(self._function, entrypoint, task_params, seed, inputs)
+                result = self._run(self._function, entrypoint, task_params, seed, inputs, cwd)
                 self._forker.end_task(self.note, partial(self._conclude, result))
         finally:
             if inputs is not None:
@@ -280,7 +297,7 @@ class Session:
         try:
             answer = _answer(self._request_id, "result", self._with_notes(result))
         except RequestError as error:
-            answer = _error_answer(self._request_id, error)
+            answer = self._error(error)
         self.send(answer)
 
     def _with_notes(self, result: str) -> str:
@@ -305,6 +322,7 @@ class Session:
         params: dict[str, object],
         seed: int,
         inputs: Inputs | None,
+        cwd: str | None,
     ) -> str:
         """JSON of what there is to say of the task, without its end: notes may follow."""
         if inputs is not None:
@@ -314,6 +332,8 @@ class Session:
                 inputs.close()
         failure: BaseException | None = None
         self._notes.clear()
+        if cwd is not None and self._folder is not None:
+            self._folder.enter(cwd)
         self._work.under_way = True
         try:
             if self._generators is not None:
@@ -374,13 +394,6 @@ def _message(body: bytes) -> dict[str, object]:
 def _answer(request_id: object, member: str, value: str) -> bytes:
     own = request_id if type(request_id) is int else to_json(request_id)
     return _encode(f'{{"jsonrpc":"2.0","id":{own},"{member}":{value}}}')
-
-
-def _error_answer(request_id: object, error: RequestError) -> bytes:
-    answer: dict[str, object] = {"code": int(error.code), "message": error.message}
-    if error.data is not None:
-        answer["data"] = error.data
-    return _answer(request_id, "error", to_json(answer))
 
 
 def _encode(text: str) -> bytes:

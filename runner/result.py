@@ -7,6 +7,7 @@ from typing import Any, SupportsIndex
 
 from msgspec import Struct
 
+from runner.child.left_files import NO_FILES, LeftFiles
 from runner.child.messages import Executed
 from runner.diagnosis.case import Case
 from runner.diagnosis.report.model import (
@@ -51,6 +52,7 @@ class Result(Mapping[str, bytes]):
     :param isolation_note: why, where it is not what was asked for.
     :param threads: how many threads numerical libraries were to start, which results may depend
         on; ``None`` where ``OMP_NUM_THREADS`` is no number.
+    :param files: the files that the task has left in its working folder.
     :param notes: what a reader of the result should know, each on one line that is safe to print.
     """
 
@@ -59,6 +61,7 @@ class Result(Mapping[str, bytes]):
         "bundle",
         "child",
         "cost",
+        "files",
         "isolation",
         "isolation_note",
         "notes",
@@ -79,6 +82,7 @@ class Result(Mapping[str, bytes]):
         isolation_note: str | None = None,
         notes: tuple[str, ...] = (),
         threads: int | None = None,
+        files: LeftFiles = NO_FILES,
     ) -> None:
         self._values = outputs
         self.bundle = bundle
@@ -90,6 +94,7 @@ class Result(Mapping[str, bytes]):
         self.isolation_note = isolation_note
         self.notes = notes
         self.threads = threads
+        self.files = files
 
     @classmethod
     def of(
@@ -101,6 +106,7 @@ class Result(Mapping[str, bytes]):
         isolation: Isolation,
         isolation_note: str | None = None,
         threads: int | None = None,
+        files: LeftFiles | None = None,
     ) -> "Result":
         """The result of a case.
 
@@ -121,6 +127,7 @@ class Result(Mapping[str, bytes]):
             isolation_note,
             executed.notes,
             threads,
+            NO_FILES if files is None else files,
         )
 
     def __getitem__(self, name: str) -> bytes:

@@ -7,6 +7,7 @@ medians and ratios: a time alone says more of the machine than of the program.
 import argparse
 import json
 import os
+import shutil
 import statistics
 import subprocess
 import sys
@@ -14,6 +15,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 from runner import Result, Runner
@@ -21,6 +23,13 @@ from runner.environment import find_uv
 from runner.task import Task
 
 SMALL = "def wire(entrypoint, params, seed):\n    return {'n': b'1'}\n"
+
+WRITING = """\
+def wire(entrypoint, params, seed):
+    with open("out.csv", "w") as file:
+        file.write("1,2,3")
+    return {"n": b"1"}
+"""
 
 SPINNING = """\
 def wire(entrypoint, params, seed):
@@ -85,6 +94,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         warm(folder, rounds)
+        working_folder(folder, rounds)
         parallel(folder, rounds)
         science(folder, rounds)
 
@@ -167,6 +177,31 @@ def warm(folder: Path, rounds: int) -> None:
             show(f"echo child written by hand, one call, {where}", floor)
             show(f"Runner.execute, warm, small parameters, {where}", own, own / floor)
         os.sched_setaffinity(0, processors)
+
+
+def working_folder(folder: Path, rounds: int) -> None:
+    """A fork's working folder, which has the bundle's files in it: of two files, and of 50."""
+    few, many = bundle(folder, "few", SMALL), bundle(folder, "many", SMALL)
+    for number in range(48):
+        below = many / f"data{number % 4}"
+        below.mkdir(exist_ok=True)
+        (below / f"{number}.csv").write_text("1,2,3\n" * 200)
+    writing = bundle(folder, "writing", WRITING)
+    for file in (*many.glob("data*"),):
+        shutil.copytree(file, writing / file.name)
+    with Runner(cache=folder / "cache", children=3) as runner:
+        times: dict[Path, list[float]] = {few: [], many: [], writing: []}
+        for made in times:
+            assert runner.execute(made).isolation == "fork"
+        for _ in range(rounds):
+            for made, own in times.items():
+                own.append(median(partial(runner.execute, made), 200))
+    floor = statistics.median(times[few])
+    show("Runner.execute, fork, a bundle of 2 files", floor)
+    own = statistics.median(times[many])
+    show("Runner.execute, fork, a bundle of 50 files", own, own / floor)
+    own = statistics.median(times[writing])
+    show("Runner.execute, fork, likewise, the task leaves a file", own, own / floor)
 
 
 def parallel(folder: Path, rounds: int) -> None:

@@ -1,6 +1,6 @@
 """Reading a bundle: its metadata, its wire function, its content and digest."""
 
-from runner.bundle.content import bundle_digest, content_files, empty_folders
+from runner.bundle.content import all_entries, bundle_digest, content_files, empty_folders
 from runner.bundle.defaults import read_size
 from runner.bundle.model import Bundle, Defaults
 from runner.bundle.read import read_bundle
@@ -8,6 +8,7 @@ from runner.bundle.read import read_bundle
 __all__ = [
     "Bundle",
     "Defaults",
+    "all_entries",
     "bundle_digest",
     "content_files",
     "empty_folders",

@@ -3,11 +3,14 @@
 import hashlib
 import os
 import stat
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
+from msgspec import Struct
+
+from runner.bundle.exclude import Exclude, exclude_of
 from runner.bundle.failures import invalid, unreadable
-from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.model import Edit, Hint
 
 # Made by tools while they work beside the bundle. `*.egg-info` is what setuptools leaves of an
 # earlier build. `build` and `dist` are content: both are also good names for a package.
@@ -29,27 +32,39 @@ _NOT_CONTENT = {
 _READ_BYTES = 1 << 20
 
 
-def content_files(folder: Path) -> tuple[str, ...]:
+def content_files(folder: Path, ignored: Collection[str] = ()) -> tuple[str, ...]:
     """The bundle's content, as sorted paths relative to its folder.
 
-    A link to a file counts as that file, a link to a folder within the bundle as the link.
+    A link to a file counts as that file, a link to a folder within the bundle as the link. What
+    ``[tool.modelops] exclude`` matches is none.
 
+    :param ignored: paths that are none either.
     :raises Failure: ``bundle-invalid``: a folder cannot be listed, a link leads out of the bundle
         to a folder, or something is neither file, folder nor link.
     """
-    return tuple(sorted(name for name in _walk(folder) if not name.endswith("/")))
+    return tuple(sorted(name for name in _walk(folder, ignored) if not name.endswith("/")))
 
 
-def empty_folders(folder: Path, files: Iterable[str]) -> tuple[str, ...]:
+def all_entries(folder: Path) -> tuple[str, ...]:
+    """The bundle's content, its folders with a slash behind; and what would make it no bundle.
+
+    A folder that cannot be listed has nothing in it.
+    """
+    return tuple(_walk(folder, strict=False))
+
+
+def empty_folders(
+    folder: Path, files: Iterable[str], ignored: Collection[str] = ()
+) -> tuple[str, ...]:
     """The folders of a bundle's content without a file in them, sorted likewise.
 
     They are not in the digest: git and wheels drop them, and a task that writes into one needs it.
 
     :param files: its :func:`content_files`.
-    :raises Failure: as there.
+    :param ignored: paths that are no content.
     """
     filled = {parent.as_posix() for name in files for parent in PurePosixPath(name).parents}
-    folders = (name[:-1] for name in _walk(folder) if name.endswith("/"))
+    folders = (name[:-1] for name in _walk(folder, ignored, strict=False) if name.endswith("/"))
     return tuple(sorted(name for name in folders if name not in filled))
 
 
@@ -74,48 +89,76 @@ def bundle_digest(folder: Path, files: tuple[str, ...]) -> str:
     return f"sha256:{digest.hexdigest()}"
 
 
-def _walk(folder: Path) -> Iterator[str]:
+def _walk(folder: Path, ignored: Collection[str] = (), *, strict: bool = True) -> Iterator[str]:
     """The names of files and links, and those of folders with a slash behind."""
-    return _entries(folder, folder.resolve(), "")
+    return _Walk(folder.resolve(), exclude_of(folder), ignored, strict).entries(folder, "")
 
 
-def _entries(folder: Path, root: Path, prefix: str) -> Iterator[str]:
-    try:
-        with os.scandir(folder) as listing:
-            entries = sorted(listing, key=lambda entry: entry.name)
-    except OSError as error:
-        raise unreadable(prefix or ".", error) from error
-    if prefix and any(entry.name == "pyvenv.cfg" for entry in entries):
-        return  # a virtual environment (PEP 405)
-    if prefix:
-        yield prefix
-    for entry in entries:
-        name = prefix + entry.name
-        if entry.name in _NOT_CONTENT or entry.name.endswith(".egg-info"):
-            continue
+class _Walk(Struct, frozen=True):
+    root: Path
+    exclude: Exclude
+    ignored: Collection[str]
+    strict: bool
+
+    def entries(self, folder: Path, prefix: str) -> Iterator[str]:
+        try:
+            with os.scandir(folder) as listing:
+                entries = sorted(listing, key=lambda entry: entry.name)
+        except OSError as error:
+            if not self.strict:
+                return
+            raise unreadable(prefix or ".", error) from error
+        if prefix and any(entry.name == "pyvenv.cfg" for entry in entries):
+            return  # a virtual environment (PEP 405)
+        if prefix:
+            yield prefix
+        for entry in entries:
+            if entry.name in _NOT_CONTENT or entry.name.endswith(".egg-info"):
+                continue
+            yield from self._entry(entry, prefix + entry.name)
+
+    def _entry(self, entry: "os.DirEntry[str]", name: str) -> Iterator[str]:
+        if name in self.ignored:
+            return
         try:
             is_folder, is_file = entry.is_dir(), entry.is_file()
         except OSError as error:  # a link to itself
+            if not self.strict:
+                yield name
+                return
             raise unreadable(name, error) from error
-        if is_folder and entry.is_symlink():
+        if self.exclude(name, is_folder=is_folder and not entry.is_symlink()):
+            return
+        if is_folder and not entry.is_symlink():
+            yield from self.entries(Path(entry.path), name + "/")
+            return
+        if self.strict:
+            self._check(entry, name, is_folder=is_folder, is_file=is_file)
+        yield name
+
+    def _check(
+        self, entry: "os.DirEntry[str]", name: str, *, is_folder: bool, is_file: bool
+    ) -> None:
+        if is_folder:
             target = Path(entry.path).resolve()
-            if not target.is_relative_to(root):
+            if not target.is_relative_to(self.root):
                 raise invalid(
                     f"{name} is a link to the folder {target}, outside of the bundle",
                     "A bundle is sent to workers as a folder: what it links to would be missing.",
                     Hint(title=f"put what {name} links to into the bundle"),
                 )
-            yield name
-        elif is_folder:
-            yield from _entries(Path(entry.path), root, name + "/")
-        elif is_file or entry.is_symlink():
-            yield name
-        else:
+        elif not is_file and not entry.is_symlink():
             raise invalid(
                 f"{name} is neither a file nor a folder",
                 "A bundle holds files, folders and links; a socket, pipe or device cannot be sent"
                 " to a worker.",
                 Hint(title=f"take {name} out of the bundle"),
+                Hint(
+                    title="or exclude it",
+                    edit=Edit(
+                        file="pyproject.toml", after=f'[tool.modelops]\nexclude = ["{name}"]'
+                    ),
+                ),
             )
 
 

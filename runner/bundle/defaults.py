@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, cast
 
+from runner.bundle.exclude import are_patterns
 from runner.bundle.failures import invalid
 from runner.bundle.model import Defaults
 from runner.bundle.toml_lines import at_line, key_line
@@ -16,7 +17,7 @@ _SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)(i?)B?", re.IGNORECASE
 _MAX = 2**63 - 1
 _MOST_THREADS = 10_000
 
-_SETTINGS = ("wire", "entrypoint", "timeout", "memory-limit", "env", "threads")
+_SETTINGS = ("wire", "entrypoint", "timeout", "memory-limit", "env", "threads", "exclude")
 
 
 def read_defaults(modelops: Mapping[str, Any], text: str) -> Defaults:
@@ -59,6 +60,8 @@ def read_defaults(modelops: Mapping[str, Any], text: str) -> Defaults:
     threads = modelops.get("threads")
     if threads is not None and (type(threads) is not int or not 0 < threads < _MOST_THREADS):
         raise wrong("threads", "a positive number of threads")
+    if "exclude" in modelops and not are_patterns(modelops["exclude"]):
+        raise wrong("exclude", 'a list of patterns such as ["*.log", "out/"], without negation')
     return Defaults(entrypoint, timeout, limit, tuple(cast("list[str]", env)), threads)
 
 

@@ -4,6 +4,7 @@ import contextlib
 import difflib
 import shlex
 import stat
+from collections.abc import Collection
 from pathlib import Path
 
 from msgspec import Struct
@@ -26,9 +27,10 @@ LOCK = "uv.lock"
 _ARCHIVES = (".whl", ".zip", ".gz", ".bz2", ".xz", ".tgz", ".tar")
 
 
-def read_bundle(path: Path) -> Bundle:
+def read_bundle(path: Path, ignored: Collection[str] = ()) -> Bundle:
     """Read a bundle.
 
+    :param ignored: files in its folder that are no content.
     :raises Failure: ``bundle-not-found``, ``bundle-invalid``, ``wire-not-declared`` or
         ``wire-ambiguous``.
     """
@@ -50,7 +52,7 @@ def read_bundle(path: Path) -> Bundle:
         has_dependencies=declared.dependencies is None or bool(declared.dependencies),
     )
     defaults = read_defaults(modelops, pyproject.text)
-    files = content_files(folder)
+    files = content_files(folder, ignored)
     return Bundle(
         path=folder,
         name=declared.name,

@@ -191,6 +191,7 @@ class Connection:
         entrypoint: str,
         params: dict[str, Any],
         seed: int,
+        cwd: str | None = None,
         inputs: Sequence[ValueRecord] = (),
     ) -> bytes:
         """A request that is open from :meth:`sending` on.
@@ -198,6 +199,8 @@ class Connection:
         :param params: what :func:`runner.task.check_task` lets through.
         """
         task = {"entrypoint": entrypoint, "params": params, "seed": seed}
+        if cwd is not None:
+            task["cwd"] = cwd
         if inputs:
             task["inputs"] = msgspec.to_builtins(inputs)
         return self._request(EXECUTE, task)

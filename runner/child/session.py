@@ -13,15 +13,19 @@ import anyio
 import anyio.to_thread
 import msgspec
 
+from runner.bundle import content_files, empty_folders
 from runner.child.blocking_call import Direct
 from runner.child.bulk import Bulk, bulk_channel
 from runner.child.launch import child_command, child_environ, exchange_folder
+from runner.child.left_files import LeftFiles
 from runner.child.messages import Executed, Message, Response
 from runner.child.state import BadOutput, Dialogue, Launch, NotStarted, OverMemory, Start, TimedOut
+from runner.child.working_folder import WorkingFolders
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.child_raised import concerns_imports, missing_library
 from runner.diagnosis.report.model import ChildInfo, ExceptionInfo
+from runner.diagnosis.report.text import printable
 from runner.environment import installed_modules, libraries_like, library_folders
 from runner.events import Origin, Phase, Stream
 from runner.process.memory_cgroup import MemoryGroup, memory_group
@@ -71,6 +75,7 @@ class Session:
         case: Case,
         launch: Launch,
         bulk: Bulk,
+        folders: WorkingFolders,
         wake: tuple[int, int],
         group: MemoryGroup | None,
         *,
@@ -81,6 +86,7 @@ class Session:
         self._memory_limit = launch.memory_limit
         self._group = group
         self._bulk = bulk
+        self._folders = folders
         self.threads = threads
         """How many threads numerical libraries start in it, by its variables."""
         self._library_folders = library_folders
@@ -169,6 +175,10 @@ class Session:
         response = await self.receive(Phase.LOAD, limit)
         await self._learn_more(response)
         self.dialogue.loaded(response)
+        try:
+            self._folders.loaded()
+        except OSError as error:
+            raise self.dialogue.failure(child_failures.no_exchange_folder(error)) from error
         assert self._case.child is not None
         self._info = msgspec.structs.replace(self._case.child)
 
@@ -406,8 +416,12 @@ class Session:
 
         :raises Failure: the task cannot be sent.
         """
+        try:
+            cwd = self._folders.begin()
+        except OSError as error:
+            raise self.dialogue.failure(child_failures.no_exchange_folder(error)) from error
         if not task.inputs:
-            return self.dialogue.execute(task)
+            return self.dialogue.execute(task, cwd)
         # The child would take what is left of them for the next task's.
         self.dialogue.half_sent = True
         try:
@@ -416,7 +430,30 @@ class Session:
             if error.errno not in child_failures.NO_ROOM:
                 raise
             raise self.dialogue.failure(child_failures.no_room("the task's inputs")) from error
-        return self.dialogue.execute(task, inputs)
+        return self.dialogue.execute(task, cwd, inputs)
+
+    def left_files(self, executed: Executed) -> LeftFiles | None:
+        """Take the files that the task has left in its working folder, if it has left any.
+
+        :param executed: what it took.
+        :raises Failure: there is no room for them.
+        """
+        try:
+            return self._folders.take(executed.wall_seconds)
+        except OSError as error:
+            raise self.dialogue.failure(child_failures.no_exchange_folder(error)) from error
+
+    def with_notes(self, executed: Executed, *notes: str | None) -> Executed:
+        """What a task took, with notes of this side's."""
+        said = [note for note in notes if note is not None]
+        if written := self._folders.written_through():
+            said.append(
+                f"{', '.join(map(printable, written[:5]))}: written to in the bundle's own folder"
+                " while the task ran; a file that large is linked: copy it before changing it"
+            )
+        if not said:
+            return executed
+        return msgspec.structs.replace(executed, notes=(*executed.notes, *said))
 
     def outputs(self, executed: Executed) -> dict[str, bytes | memoryview]:
         """Take the outputs that an answer announces.
@@ -462,6 +499,8 @@ async def open_session(
             try:
                 folder = await stack.enter_async_context(exchange_folder())
                 bulk = stack.enter_context(bulk_channel(folder))
+                # In a thread: the bundle may be large, and on a slow disk.
+                folders = await anyio.to_thread.run_sync(_working_folders, folder, case, launch)
             except OSError as error:
                 raise Failure(child_failures.no_exchange_folder(error)) from error
             try:
@@ -474,7 +513,7 @@ async def open_session(
                 )
                 variables = child_environ(environ, launch.python, launch.env)
                 session = Session(
-                    *(case, launch, bulk, wake, group),
+                    *(case, launch, bulk, folders, wake, group),
                     threads=thread_count(variables),
                     library_folders=library_folders(environ),
                 )
@@ -482,7 +521,7 @@ async def open_session(
                     spawn(
                         [*argv, *bulk.options],
                         env=variables,
-                        cwd=launch.bundle,
+                        cwd=Path(folders.load),
                         stdout=None,
                         stderr=partial(session.dialogue.feed_output, Stream.STDERR),
                         console=(
@@ -512,3 +551,9 @@ async def open_session(
                 await session.shutdown()
         finally:
             session.dialogue.settle()
+
+
+def _working_folders(exchange: Path, case: Case, launch: Launch) -> WorkingFolders:
+    files = case.bundle_files or content_files(launch.bundle)
+    empty = empty_folders(launch.bundle, files)
+    return WorkingFolders(exchange, launch.bundle, files, empty)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TypeVar
 
+import msgspec
 from msgspec import Struct
 
 from bundle_protocol.framing import Noise
@@ -31,12 +32,13 @@ from runner.child.messages import (
     ValueRecord,
     decode_result,
 )
+from runner.child.working_folder import with_own_names
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.child_raised import exit_finding
 from runner.diagnosis.deaths import child_deaths
 from runner.diagnosis.deaths.exit import Exit
-from runner.diagnosis.report.model import ChildInfo
+from runner.diagnosis.report.model import ChildInfo, Excerpt
 from runner.diagnosis.report.text import Capture
 from runner.diagnosis.withheld import add_withheld
 from runner.events import Origin, Phase, Stream
@@ -291,14 +293,19 @@ class Dialogue:
         """Of the request that was made last."""
         return self._connection.last_id
 
-    def execute(self, task: Task, inputs: Sequence[ValueRecord] = ()) -> bytes:
+    def execute(
+        self, task: Task, cwd: str | None = None, inputs: Sequence[ValueRecord] = ()
+    ) -> bytes:
         """The request to run one task, which is open from :meth:`sending` on.
 
+        :param cwd: its working folder; ``None``: where the child is.
         :param inputs: what its inputs were sent as.
         :raises Failure: its parameters are too large to send.
         """
         assert task.entrypoint is not None
-        request = self._connection.execute(task.entrypoint, dict(task.params), task.seed, inputs)
+        request = self._connection.execute(
+            task.entrypoint, dict(task.params), task.seed, cwd, inputs
+        )
         if len(request) > MAX_MESSAGE_BYTES:
             raise self.failure(child_failures.params_too_large(len(request), MAX_MESSAGE_BYTES))
         return request
@@ -349,9 +356,9 @@ class Dialogue:
         if ended is not None:
             _write_exit(child, ended)
         evidence = self._case.evidence
-        evidence.stdout = self._captures[Stream.STDOUT].excerpt()
-        evidence.stderr = self._captures[Stream.STDERR].excerpt()
-        evidence.wire_noise = self._captures[Stream.NOISE].excerpt()
+        evidence.stdout = self._excerpt(Stream.STDOUT)
+        evidence.stderr = self._excerpt(Stream.STDERR)
+        evidence.wire_noise = self._excerpt(Stream.NOISE)
 
     def failure(self, finding: Finding) -> Failure:
         self.settle()
@@ -379,7 +386,12 @@ class Dialogue:
         return self._case.child
 
     def _text(self, stream: Stream) -> str:
-        return self._captures[stream].excerpt().text
+        return self._excerpt(stream).text
+
+    def _excerpt(self, stream: Stream) -> Excerpt:
+        excerpt = self._captures[stream].excerpt()
+        text = with_own_names(excerpt.text, self._launch.bundle)
+        return msgspec.structs.replace(excerpt, text=text)
 
     def _over_memory(self, phase: Phase, over: OverMemory) -> Finding:
         stderr = self._text(Stream.STDERR)

@@ -14,6 +14,7 @@ import msgspec
 from msgspec import Struct
 
 from runner.cli.commands import UsageError
+from runner.cli.kept_files import remove_files
 from runner.cli.result import RESERVED, OutputFile, file_name, is_special, write_file
 from runner.diagnosis.report.model import BundleInfo
 from runner.diagnosis.report.text import printable
@@ -59,9 +60,13 @@ class Study(Struct, frozen=True, omit_defaults=True):
 
 
 class Manifest(Struct, frozen=True):
-    """The names of a single task's outputs, beside which it is left to know them again."""
+    """The names of a single task's outputs, beside which it is left to know them again.
+
+    :param files: whether files that the task has left are kept there too.
+    """
 
     outputs: tuple[str, ...]
+    files: bool = False
 
 
 def _text(path: Path) -> str:
@@ -134,7 +139,10 @@ def remove_single(folder: Path) -> None:
     :raises OSError: it could not be removed.
     """
     manifest = read_manifest(folder)
-    remove_outputs(folder, () if manifest is None else manifest.outputs)
+    if manifest is not None:
+        remove_outputs(folder, manifest.outputs)
+        if manifest.files:
+            remove_files(folder)
     (folder / _MANIFEST).unlink(missing_ok=True)
 
 

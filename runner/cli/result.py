@@ -80,11 +80,18 @@ def write_file(path: Path, data: bytes | memoryview) -> None:
         raise
 
 
-def result_json(result: Result, outputs: dict[str, OutputFile]) -> str:
+def result_json(
+    result: Result, outputs: dict[str, OutputFile], files: dict[str, OutputFile]
+) -> str:
+    """The JSON document of a task that was done.
+
+    :param files: those that it left and that are kept.
+    """
     return json_document(
         {
             "ok": True,
             "outputs": outputs,
+            "files": files,
             "child": result.child,
             "worker": result.worker,
             "timings": result.timings,

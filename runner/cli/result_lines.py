@@ -17,6 +17,7 @@ from anyio import to_thread
 from msgspec import Struct
 
 from runner.cli.commands import UsageError
+from runner.cli.kept_files import remove_files
 from runner.cli.outputs_folder import (
     Study,
     has_single,
@@ -80,6 +81,7 @@ class LineChild(Struct, frozen=True):
 class DoneLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """A task that was done.
 
+    :param files: the files that the task left, where they are kept.
     :param task: the digest of what the wire function was called with.
     :param bundle: the digest of the bundle that it was called in.
     """
@@ -88,6 +90,7 @@ class DoneLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     id: str | int | float | None = None
     ok: bool
     outputs: dict[str, OutputFile]
+    files: dict[str, OutputFile] = {}
     cost: Cost
     child: LineChild
     isolation: Isolation
@@ -315,7 +318,10 @@ def discard(folder: Path, index: int, outputs: Iterable[str]) -> None:
 
     :raises OSError: one could not be removed.
     """
-    remove_outputs(outputs_folder(folder, index), outputs)
+    names = tuple(outputs)
+    remove_outputs(outputs_folder(folder, index), names)
+    if names:
+        remove_files(outputs_folder(folder, index))
     with suppress(OSError):
         outputs_folder(folder, index).rmdir()
 

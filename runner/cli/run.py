@@ -27,6 +27,7 @@ from runner.cli.commands import (
     ShowReport,
     UsageError,
 )
+from runner.cli.kept_files import left_note
 from runner.cli.live import Live
 from runner.cli.params import given_task, read_seed, read_values
 from runner.cli.result import (
@@ -282,11 +283,13 @@ async def _execute(command: Exec, case: Case, live: Live, kept: "SingleOutputs |
             kept.failed(failure)
         raise
     outputs = describe_outputs(result) if kept is None else kept.write(result)
+    files = {} if kept is None else kept.write_files(result)
     live.close_line()
-    for note in result.notes:
+    left = left_note(result, kept=command.output is not None)
+    for note in (*result.notes, *([] if left is None else [left])):
         print(f"note: {note}", file=sys.stderr)
     if command.json:
-        return result_json(result, outputs)
+        return result_json(result, outputs, files)
     _say_done(result)
     return result_lines(outputs)
 

@@ -3,6 +3,7 @@
 from functools import partial
 from pathlib import Path
 
+from runner.cli.kept_files import kept_files, remove_files
 from runner.cli.outputs_folder import (
     Manifest,
     read_manifest,
@@ -45,8 +46,12 @@ class SingleOutputs:
                     raise Failure(_in_the_way(name, self._folder, count))
         before = read_manifest(self._folder)
         left = () if before is None else before.outputs
+        manifest = Manifest(tuple(result), bool(result.files))
         # A run that is killed in between leaves nothing that is not listed.
-        both = Manifest((*result, *(name for name in left if name not in result)))
+        both = Manifest(
+            (*result, *(name for name in left if name not in result)),
+            manifest.files or (before is not None and before.files),
+        )
         described = write_outputs(
             result,
             self._folder,
@@ -54,10 +59,19 @@ class SingleOutputs:
             left,
             partial(write_manifest, self._folder, both),
         )
-        write_manifest(self._folder, Manifest(tuple(result)))
+        if before is not None and before.files:
+            remove_files(self._folder)
+        write_manifest(self._folder, manifest)
         if self._overwrite:
             remove_results(self._folder)
         return described
+
+    def write_files(self, result: Result) -> dict[str, OutputFile]:
+        """Keep the files that a task has left, after :meth:`write`.
+
+        :raises OSError: one could not be written.
+        """
+        return kept_files(result, self._folder)
 
     def failed(self, failure: Failure) -> None:
         """Remove what an earlier task has left, once a child was started for this one.

@@ -13,9 +13,10 @@ from anyio import to_thread
 from runner.async_runner import AsyncRunner
 from runner.bundle import Bundle
 from runner.cli.commands import Exec, UsageError
+from runner.cli.kept_files import kept_files, left_note, remove_files
 from runner.cli.outputs_folder import Study, refused, write_outputs
 from runner.cli.progress import Progress, Totals, duration, shown_progress
-from runner.cli.result import describe_outputs, json_document
+from runner.cli.result import OutputFile, describe_outputs, json_document
 from runner.cli.result_lines import (
     FILE,
     Asked,
@@ -77,6 +78,7 @@ class ManyTasks:
         self._totals = Totals(0, 0)
         self._failed_starts = 0
         self._shown_notes: set[str] = set()
+        self._left_shown = False
         self._asked = Asked.of(command.settings)
         self._made: dict[int, tuple[str, ...]] = {}
         """The outputs that earlier runs have left, by the tasks' numbers."""
@@ -255,6 +257,7 @@ class ManyTasks:
                     self._totals.done += 1
                     self._failed_starts = 0
                     self._show_notes(outcome.notes, progress)
+                    self._show_left(outcome, progress)
                 elif self._would_meet_any_task(outcome.report):
                     raise outcome
                 else:
@@ -282,6 +285,13 @@ class ManyTasks:
                 self._shown_notes.add(note)
                 progress.say(f"note: {note}")
 
+    def _show_left(self, result: Result, progress: Progress) -> None:
+        """Say once that tasks leave files which are not kept."""
+        left = left_note(result, kept=self._output is not None)
+        if left is not None and not self._left_shown:
+            self._left_shown = True
+            progress.say(f"note: {left}")
+
     def _would_meet_any_task(self, report: Report) -> bool:
         """Whether what failed was not the task, but what comes before it."""
         if report.phase in (Phase.SPAWN, Phase.HANDSHAKE, Phase.LOAD):
@@ -293,17 +303,22 @@ class ManyTasks:
 
     def _done(self, index: int, given: GivenTask, digest: str, result: Result) -> DoneLine:
         """The line of a task whose outputs are written, in a thread: these may be large."""
+        files: dict[str, OutputFile] = {}
         if self._output is None:
             outputs = describe_outputs(result)
         else:
             folder = outputs_folder(self._output, index)
             beside = self._output / f".{index}.new"
             outputs = write_outputs(result, folder, beside, self._made.get(index, ()))
+            if index in self._made:
+                remove_files(folder)  # an earlier run's
+            files = kept_files(result, folder)
         return DoneLine(
             index=index,
             id=given.id,
             ok=True,
             outputs=outputs,
+            files=files,
             cost=result.cost,
             child=LineChild(result.child.pid, result.child.python),
             isolation=result.isolation,

@@ -1,21 +1,27 @@
-"""Whether a bundle's files have changed since they were read."""
+"""Whether a bundle's files have changed since they were read, and what tasks have left there."""
 
+import math
 import os
 import time
-from pathlib import Path
+from collections.abc import Callable
+from pathlib import Path, PurePosixPath
 from typing import TypeAlias
 
 import anyio.to_thread
 
-from runner.bundle import content_files
-from runner.diagnosis.case import Failure
+from runner.bundle import all_entries
+from runner.execution.appeared import SOURCE, Appeared, appeared_note
 
 # Looking takes at most one part in so many of the time: with a few files, it is done at each task.
 _SHARE = 50
 
 _FEW = 20
 
-_State: TypeAlias = tuple[int, int, int]
+_State: TypeAlias = tuple[int, int, int, int]
+
+
+def _never() -> float:
+    return -math.inf
 
 
 class Stamp:
@@ -23,22 +29,45 @@ class Stamp:
 
     Make it before the files are read: then no change is missed.
 
-    :param bundle: the bundle's folder. One that is no bundle has changed at once.
+    :param bundle: the bundle's folder. One that is not there has changed at once.
+    :param appeared: where what tasks leave in the folder is remembered.
+    :param ran_until: gives when a task of the bundle has last run, in seconds since the epoch;
+        infinity while one runs. What has appeared by then is the tasks', and no change.
     """
 
-    def __init__(self, bundle: Path) -> None:
-        try:
-            files = content_files(bundle)
-        except Failure:
-            files = ()
+    def __init__(
+        self,
+        bundle: Path,
+        appeared: Appeared | None = None,
+        ran_until: Callable[[], float] = _never,
+    ) -> None:
+        self._bundle = bundle
+        self._appeared = appeared
+        self.ran_until = ran_until
+        self.note: str | None = None
+        """What a reader of the next result should know of what tasks have left."""
+        self._noted = False
+        ignored = frozenset() if appeared is None else appeared.names()
+        self._known = set(all_entries(bundle))
         # A folder's time tells of files that come and go.
-        folders = {str(bundle / parent) for name in files for parent in Path(name).parents}
-        self._states = {
-            path: _state(path) for path in [*folders, *(str(bundle / name) for name in files)]
+        self._folders = {
+            path: _state(path)
+            for path in (
+                str(bundle),
+                *(str(bundle / name) for name in self._known if name.endswith("/")),
+            )
         }
-        self._changed = not self._states
+        self._files = {
+            path: _state(path)
+            for path in (
+                str(bundle / name)
+                for name in self._known
+                if not name.endswith("/") and name not in ignored
+            )
+        }
+        self._changed = None in self._folders.values()
         self._due = 0.0
-        self.takes_long = len(self._states) > _FEW
+        self.takes_long = len(self._files) + len(self._folders) > _FEW
         """Whether looking is nothing for an event loop: a network disk takes 1 ms for a file."""
 
     @property
@@ -47,16 +76,60 @@ class Stamp:
         return not self._changed and time.monotonic() >= self._due
 
     def changed(self, *, at_once: bool = False) -> bool:
-        """Whether a file or folder is not as it was; from any thread.
+        """Whether a file is not as it was, or one was added by hand; from any thread.
 
         :param at_once: look now, whatever share of the time looking has taken so far.
         """
         began = time.monotonic()
         if not self._changed and (at_once or self.due):
-            self._changed = any(_state(path) != state for path, state in self._states.items())
+            self._look()
             now = time.monotonic()
             self._due = now + (now - began) * _SHARE
         return self._changed
+
+    def _look(self) -> None:
+        if any(_state(path) != state for path, state in self._files.items()):
+            self._changed = True
+            return
+        states = {path: _state(path) for path in self._folders}
+        if states == self._folders:
+            return
+        new = {name for name in all_entries(self._bundle) if name not in self._known}
+        until = self.ran_until()
+        if None in states.values() or any(self._born(name) > until for name in new):
+            self._changed = True
+            return
+        # Only now: what appears meanwhile is seen the next time.
+        self._known |= new
+        self._folders = states
+        new = _outermost(new)
+        if new and self._appeared is not None:
+            self._appeared.add(new)
+        if new and not self._noted:
+            self._noted = True
+            self.note = appeared_note(new)
+
+    def _born(self, name: str) -> float:
+        try:
+            return (self._bundle / name.rstrip("/")).lstat().st_ctime
+        except OSError:
+            return -math.inf
+
+
+def _outermost(names: set[str]) -> set[str]:
+    """Files, and in place of all in a new folder the folder, unless there is source in it."""
+    source = {
+        f"{parent}/"
+        for name in names
+        if name.endswith(SOURCE)
+        for parent in PurePosixPath(name).parents
+    }
+    folders = {name for name in names if name.endswith("/")} - source
+    return {
+        name.rstrip("/")
+        for name in names - source
+        if not any(f"{parent}/" in folders for parent in PurePosixPath(name).parents)
+    }
 
 
 async def has_changed(stamp: Stamp) -> bool:
@@ -71,4 +144,5 @@ def _state(path: str) -> _State | None:
         status = os.stat(path)  # noqa: PTH116 - a Path takes three times as long
     except OSError:
         return None
-    return status.st_mtime_ns, status.st_size, status.st_ino
+    # The time of its status too, which nobody can put back.
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino

@@ -80,8 +80,13 @@ class Child:
     def result(
         self, case: Case, began: float, outputs: dict[str, bytes | memoryview], executed: Executed
     ) -> Result:
-        threads = self.session.threads
-        return Result.of(case, began, outputs, executed, self.isolation, self.note, threads)
+        session, stamp = self.session, self.group.stamp
+        note, stamp.note = stamp.note, None
+        executed = session.with_notes(executed, note)
+        files = session.left_files(executed)
+        return Result.of(
+            case, began, outputs, executed, self.isolation, self.note, session.threads, files
+        )
 
     def missed(self, error: Exception) -> bool:
         """Whether it has died while nobody used it, so that the task may run in another one.
@@ -116,16 +121,23 @@ class Group:
     def __init__(self, held: Held[Prepared], stamp: Stamp) -> None:
         self.held = held
         self.stamp = stamp
+        stamp.ran_until = self.ran_until
         self.idle: dict[Child, None] = {}
         """The one used last comes last, and is used first. One that is on loan may be among them,
         where the thread that took it was interrupted."""
         self.children = 0
         self.looked_at = -math.inf
         """When its environment was last looked at for damage, on the monotonic clock."""
+        self.ran_at = -math.inf
+        """When a child was last given back, in seconds since the epoch."""
         self.next_look = -math.inf
         """When it is to be looked at for what tasks have written, likewise."""
         self.stale = False
         """Whether its bundle has changed since."""
+
+    def ran_until(self) -> float:
+        """When one of its children has last run a task, in seconds since the epoch."""
+        return math.inf if self.children > len(self.unused()) else self.ran_at
 
     def unused(self) -> list[Child]:
         """Those that nobody has, in the order in which they are used."""

@@ -14,6 +14,7 @@ import time
 from collections import deque
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -25,7 +26,14 @@ from runner.child.session import open_session
 from runner.diagnosis.case import Case, Failure
 from runner.execution.bundle_watch import Stamp, has_changed
 from runner.execution.lease import Child, Group, Held, Loan
-from runner.execution.prepare import choose, prepared, read, was_damaged, was_written_to
+from runner.execution.prepare import (
+    appeared_in,
+    choose,
+    prepared,
+    read,
+    was_damaged,
+    was_written_to,
+)
 from runner.process.processors import with_thread_counts
 from runner.settings import Isolation, Settings
 
@@ -110,6 +118,7 @@ class Pool:
                 if child.spent or child.group.stale or not child.session.settled:
                     return False
                 child.used_at = now
+                child.group.ran_at = time.time()
                 child.group.idle[child] = None
                 child.loan = None
             self._loans.discard(loan)
@@ -166,6 +175,7 @@ class Pool:
             try:
                 if child is not None and child.loan is loan:
                     child.used_at = time.monotonic()
+                    child.group.ran_at = time.time()
                     child.group.idle[child] = None
                     child.loan = None
                     if ended or child.group.stale or self._closing:
@@ -249,6 +259,9 @@ class Pool:
         Those on loan end when they are given back.
         """
         self._looking_after.cancel()
+        for group in list(self._groups.values()):
+            # What tasks have left is known to later runs.
+            await anyio.to_thread.run_sync(partial(group.stamp.changed, at_once=True))
         with self._lock:
             self._closing = True
             groups = list(self._groups.values())
@@ -351,7 +364,14 @@ class Pool:
                     return group
                 self._retire(path, group)
                 group = None
-            stamp = await anyio.to_thread.run_sync(Stamp, Path(path), abandon_on_cancel=True)
+            stamp = await anyio.to_thread.run_sync(
+                Stamp,
+                Path(path),
+                appeared_in(self._settings, Path(path)),
+                abandon_on_cancel=True,
+            )
+            if group is not None:
+                stamp.ran_until = group.ran_until
             bundle = await read(case, self._settings, Path(path))
             if group is not None:
                 if bundle == group.held.value.bundle:

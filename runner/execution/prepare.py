@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 from packaging.specifiers import SpecifierSet
 
-from runner.bundle import Bundle, bundle_digest, content_files, read_bundle
+from runner.bundle import Bundle, bundle_digest, read_bundle
 from runner.child.launch import withheld
 from runner.child.state import Launch
 from runner.diagnosis.case import Case, Failure, Finding
@@ -39,6 +39,7 @@ from runner.environment import (
 )
 from runner.environment.cache_folder import cache_folder
 from runner.events import Origin, Phase
+from runner.execution.appeared import SOURCE, Appeared, appeared_note
 from runner.execution.worker_info import worker_info
 from runner.interpreter import (
     OLDEST_FOR_TASKS,
@@ -99,7 +100,9 @@ async def read(case: Case, settings: Settings, path: Path) -> Bundle:
     with case.journal.phase(Phase.BUNDLE):
         try:
             # In a thread: the digest of a bundle with large files takes a while.
-            bundle = await anyio.to_thread.run_sync(read_bundle, path, abandon_on_cancel=True)
+            bundle = await anyio.to_thread.run_sync(
+                read_as_content, path, appeared_in(settings, path), abandon_on_cancel=True
+            )
             case.bundle = bundle.info()
         finally:
             case.journal.fact(Origin.RUN, Run(case.bundle, case.worker))
@@ -122,6 +125,33 @@ async def read(case: Case, settings: Settings, path: Path) -> Bundle:
             ),
         )
         return bundle
+
+
+def appeared_in(settings: Settings, path: Path) -> Appeared:
+    """What tasks have left in a bundle's folder, as far as is remembered."""
+    return Appeared(settings.cache or cache_folder(), path)
+
+
+def read_as_content(path: Path, appeared: Appeared) -> Bundle:
+    """Read a bundle without what tasks have left in its folder.
+
+    :raises Failure: it is none.
+    """
+    ignored = appeared.names()
+    # A source file that was added while tasks ran is content from the next reading on.
+    ignored = frozenset(name for name in ignored if not name.endswith(SOURCE))
+    bundle = read_bundle(path, ignored)
+    if not ignored:
+        return bundle
+    return msgspec.structs.replace(bundle, notes=(*bundle.notes, appeared_note(ignored)))
+
+
+def _is_as_read(bundle: Bundle) -> bool:
+    # What has appeared since is no content of it.
+    try:
+        return bundle.digest == bundle_digest(bundle.path, bundle.files)
+    except Failure:
+        return False
 
 
 async def choose(case: Case, settings: Settings, bundle: Bundle) -> Interpreter:
@@ -273,7 +303,7 @@ def _source(bundle: Bundle, settings: Settings) -> Source:
         installable=bundle.installable,
         dependencies=bundle.dependencies,
         files=bundle.files,
-        is_as_read=lambda: bundle.digest == bundle_digest(bundle.path, content_files(bundle.path)),
+        is_as_read=lambda: _is_as_read(bundle),
         pins=None if settings.lock is None else read_pins(settings.lock),
     )
 

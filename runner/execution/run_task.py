@@ -1,10 +1,14 @@
 """The whole way of one run: bundle, interpreter, environment, child, task; and its report."""
 
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
+
+import anyio.to_thread
 
 from runner.bundle import Bundle
 from runner.child.launch import withheld
@@ -14,7 +18,16 @@ from runner.diagnosis.errors import error_for
 from runner.diagnosis.own_failures import internal_error
 from runner.diagnosis.report.model import Report
 from runner.events import Diagnosed, Origin, Phase
-from runner.execution.prepare import Prepared, choose, lock_environment, prepared, read, was_damaged
+from runner.execution.bundle_watch import Stamp
+from runner.execution.prepare import (
+    Prepared,
+    appeared_in,
+    choose,
+    lock_environment,
+    prepared,
+    read,
+    was_damaged,
+)
 from runner.interpreter import Interpreter
 from runner.process.processors import with_thread_counts
 from runner.recording.recorder import Outcome, Rebuilt
@@ -40,14 +53,19 @@ async def execute_task(
     :raises Failure: whatever went wrong.
     """
     began = time.monotonic()
+    appeared = appeared_in(settings, path)
+    stamp = await anyio.to_thread.run_sync(partial(Stamp, path, appeared, lambda: math.inf))
     bundle = await read(case, settings, path)
     wanted = check_task(task()).named(bundle.default_entrypoint)
     interpreter = await choose(case, settings, bundle)
     async with _session(case, settings, bundle, interpreter, children) as (session, _):
         with case.journal.phase(Phase.EXECUTE):
             outputs, executed = await session.execute(wanted, settings.time_limit(bundle))
+            files = session.left_files(executed)
+    await anyio.to_thread.run_sync(stamp.changed)
+    executed = session.with_notes(executed, stamp.note)
     case.journal.fact(Origin.OUTCOME, Outcome(None))
-    return Result.of(case, began, outputs, executed, Isolation.FRESH, note, session.threads)
+    return Result.of(case, began, outputs, executed, Isolation.FRESH, note, session.threads, files)
 
 
 async def check_bundle(

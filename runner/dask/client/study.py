@@ -6,7 +6,7 @@ from pathlib import Path
 from distributed import Client
 from msgspec import Struct
 
-from runner.bundle import empty_folders, read_bundle
+from runner.bundle import empty_folders
 from runner.dask.archive import Archive, pack
 from runner.dask.client.fitness import Fitness
 from runner.dask.client.in_flight import InFlight, Work
@@ -23,6 +23,9 @@ from runner.diagnosis.errors import RunnerError, error_for
 from runner.diagnosis.report.model import BundleInfo, Hint, Report
 from runner.diagnosis.report.sanitise import map_texts
 from runner.diagnosis.report.text import size_text
+from runner.environment.cache_folder import cache_folder
+from runner.execution.appeared import Appeared
+from runner.execution.prepare import read_as_content
 from runner.execution.run_task import reported
 from runner.execution.worker_info import worker_info
 from runner.result import Result
@@ -107,9 +110,10 @@ def _packed(path: Path, shared: Shared | None) -> tuple[BundleInfo, Archive]:
     case = Case()
     case.worker = worker_info()
     with reported(case):
-        bundle = read_bundle(path)
+        appeared = Appeared(cache_folder(), path)
+        bundle = read_as_content(path, appeared)
         info = case.bundle = bundle.info()
-        folders = empty_folders(bundle.path, bundle.files)
+        folders = empty_folders(bundle.path, bundle.files, appeared.names())
         data = pack(bundle)
     name = path.resolve().name or "bundle"
     if shared is not None:

@@ -490,3 +490,20 @@ def test_a_closed_client_ends_a_map(cache: Path, bundle: Path, shared_cluster: D
     client.close()
     report = failing(lambda: next(outcomes)).report
     assert report.code is Code.WORKER_LOST
+
+
+def test_each_task_has_a_working_folder_and_what_it_leaves_comes_back(
+    client: Client, tmp_path: Path
+) -> None:
+    bundle = tmp_path / "writing"
+    bundle.mkdir()
+    (bundle / "requirements.txt").write_text("")
+    (bundle / "wire.py").write_text(
+        "def wire(entrypoint, params, seed):\n"
+        "    with open('out.csv', 'a') as file: file.write(str(seed))\n"
+        "    return {'read': open('out.csv', 'rb').read()}\n"
+    )
+    tasks = (Task(None, {}, seed) for seed in range(8))
+    for seed, result in runner.dask.map_unordered(client, bundle, tasks):
+        assert result["read"] == str(seed).encode()
+        assert dict(result.files) == {"out.csv": str(seed).encode()}

@@ -1,0 +1,37 @@
+"""Where the bundle's code works: a folder of the task's own, with the bundle's files in it."""
+
+from __future__ import annotations
+
+import os
+
+from bundle_protocol.messages import ErrorCode, RequestError, to_json
+
+
+class WorkingFolder:
+    """The folder that this process works in.
+
+    Args:
+        bundle: the bundle's own folder, by whose name reports call what is in this one.
+    """
+
+    def __init__(self, bundle: str) -> None:
+        self._bundle = bundle
+        self._path = os.getcwd()
+
+    def enter(self, path: str) -> None:
+        """Works there from now on.
+
+        Raises:
+            RequestError: ``INTERNAL_ERROR``; the folder is not there.
+        """
+        try:
+            os.chdir(path)
+        except OSError as error:
+            raise RequestError(
+                ErrorCode.INTERNAL_ERROR, f"the task's working folder cannot be entered: {error}"
+            ) from error
+        self._path = path
+
+    def with_own_names(self, text: str) -> str:
+        """JSON in which the bundle's files have the names that they have in the bundle."""
+        return text.replace(to_json(self._path)[1:-1], to_json(self._bundle)[1:-1])

@@ -1,0 +1,388 @@
+"""The folders that a bundle's import and its tasks work in: each finds the bundle's files there.
+
+What is written in them is the task's own and does not reach the bundle. A folder that a task has
+left as it was is the next one's: to see that takes a look at each folder, and at each file that is
+a copy; nothing is made anew.
+"""
+
+import os
+import re
+import shutil
+import stat
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+from typing import TypeAlias
+
+from msgspec import Struct
+
+from runner.child.left_files import LeftFiles
+from runner.diagnosis.child_failures import NO_ROOM
+from runner.process.guardian import guardian
+
+COPIED_FILES = 256
+"""How many of a bundle's files are copied, at most; the others are linked."""
+COPIED_BYTES = 1 << 20
+"""How large a file is copied, at most."""
+COPIED_TOTAL = 16 << 20
+"""How many bytes are copied, at most."""
+WATCHED_LINKS = 64
+"""Of how many links it is seen that a task has written through them, at most."""
+
+INSTANT_SECONDS = 1e-6
+"""In less, no code makes a file: the system's call alone takes longer."""
+
+LOAD = "load"
+TASK = "task"
+NAME = "bundle"
+
+_IN_ALL = "modelops-runner-"
+_PLACE = re.compile(rf"""[^\s"':=]*/{_IN_ALL}[0-9a-f]{{32}}-[^/\s]+/(?:{LOAD}|{TASK}-\d+)/{NAME}""")
+
+_State: TypeAlias = tuple[int, int, int, int]
+
+
+class _Source(Struct, frozen=True):
+    """What an entry of a tree is made of.
+
+    :param target: the file to copy or to link to, else what the link says.
+    """
+
+    target: str
+    copied: bool
+
+
+class _Changes(Struct, frozen=True):
+    """What a tree has that its sources have not, as names relative to it.
+
+    :param new: entries that nothing was made at; folders stand for all in them.
+    :param changed: entries that are not any more what was made.
+    :param missing: likewise, and nothing is there.
+    """
+
+    new: list[str]
+    changed: list[str]
+    missing: list[str]
+    whole: bool
+    """Whether all folders are there, and could be listed."""
+
+
+class _Tree:
+    """A folder with the bundle's folders, and copies of its files or links to them."""
+
+    def __init__(self, root: Path, sources: dict[str, _Source], folders: Iterable[str]) -> None:
+        self.root = str(root)
+        self._sources = sources
+        self._states: dict[str, _State | None] = {}
+        self._copies: list[tuple[str, str]] = []
+        self._folders: dict[str, _State | None] = {}
+        for folder in sorted({"", *folders}):
+            path = self._path(folder)
+            os.makedirs(path, exist_ok=True)  # noqa: PTH103 - as often as there are folders
+            self._folders[folder] = None
+        for name in sources:
+            self._make(name)
+        self._copies = [
+            (name, self._path(name))
+            for name, source in sources.items()
+            if source.copied and name in self._states
+        ]
+        self._settle(self._folders)
+
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing in it has changed: looked at after each task, so by as little as does."""
+        try:
+            for path, state in self._watched:
+                status = os.lstat(path)
+                if status.st_ctime_ns != state[1] or status.st_mtime_ns != state[0]:
+                    return False
+        except OSError:
+            return False
+        return True
+
+    def changes(self) -> _Changes:
+        """What is not as it was made."""
+        states = self._states
+        changed = [name for name, path in self._copies if _state(path) != states[name]]
+        dirty = [name for name, state in self._folders.items() if _state(self._path(name)) != state]
+        new: list[str] = []
+        missing: list[str] = []
+        within = set(dirty)
+        for name in [name for name in states if _parent(name) in within]:
+            found = _state(self._path(name))
+            if found is None:
+                missing.append(name)
+            elif found != states[name] and name not in changed:
+                changed.append(name)
+        changed = [name for name in changed if name not in missing]
+        for folder in dirty:
+            prefix = f"{folder}/" if folder else ""
+            path = self._path(folder)
+            try:
+                names = [] if os.path.islink(path) else os.listdir(path)  # noqa: PTH114, PTH208
+            except OSError:  # closed, or gone
+                names = []
+            for entry in names:
+                name = prefix + entry
+                if name not in states and name not in self._folders:
+                    new.append(name)
+        whole = all(_is_open(self._path(folder)) for folder in self._folders)
+        return _Changes(new, changed, missing, whole)
+
+    def restore(self, changes: _Changes) -> bool:
+        """Make it as it was, once nothing of what is new or changed is in it.
+
+        :returns: whether it is.
+        :raises OSError: it cannot be.
+        """
+        names = [*changes.changed, *changes.missing]
+        for name in names:
+            self._make(name)
+        self._settle(
+            [name for name, state in self._folders.items() if _state(self._path(name)) != state]
+        )
+        return not any(_state(self._path(name)) is None for name in names)
+
+    def _make(self, name: str) -> None:
+        source, path = self._sources[name], self._path(name)
+        copied = source.copied and _copied(source.target, path)
+        if not copied and (source.target[:1] != "/" or os.path.exists(source.target)):  # noqa: PTH110
+            os.symlink(source.target, path)  # noqa: PTH211
+        elif not copied:
+            return  # Gone since the bundle was read, which is noticed elsewhere.
+        self._states[name] = _state(path)
+
+    def _settle(self, folders: Iterable[str]) -> None:
+        # At a time that no change gives to a folder: clocks of file systems tick some 4 ms long.
+        for name in folders:
+            path = self._path(name)
+            os.utime(path, ns=(0, 0))
+            self._folders[name] = _state(path)
+        states = [(self._path(name), state) for name, state in self._folders.items()]
+        states += [(path, self._states[name]) for name, path in self._copies]
+        self._watched = [(path, state) for path, state in states if state is not None]
+
+    def _path(self, name: str) -> str:
+        return f"{self.root}/{name}" if name else self.root
+
+
+class WorkingFolders:
+    """The working folders of one child.
+
+    :param place: the folder that they are made in; it is the child's own.
+    :param bundle: the bundle's folder.
+    :param files: its content.
+    :param folders: those that are empty.
+    :raises OSError: there is no room for them.
+    """
+
+    def __init__(
+        self, place: Path, bundle: Path, files: Iterable[str], folders: Iterable[str]
+    ) -> None:
+        # As os.getcwd() gives it.
+        self._place = place.resolve()
+        names = tuple(files)
+        self._folders = set(folders)
+        for name in [*names, *self._folders]:
+            self._folders.update(str(parent) for parent in PurePosixPath(name).parents)
+        self._folders = {"" if name == "." else name for name in self._folders}
+        self._sources = dict(_sources(bundle, names))
+        linked = [(n, s.target) for n, s in self._sources.items() if not s.copied]
+        self._linked = {
+            name: (path, _written(path)) for name, path in linked[:WATCHED_LINKS] if path[:1] == "/"
+        }
+        self._load = self._made(LOAD)
+        self._count = 0
+        self._tree: _Tree | None = None
+        self._used = False
+
+    @property
+    def load(self) -> str:
+        """Where the bundle is imported."""
+        return self._load.root
+
+    def loaded(self) -> None:
+        """What the import has left there is seen by each task.
+
+        :raises OSError: there is no room for it.
+        """
+        if self._load.untouched:
+            return
+        changes = self._load.changes()
+        for name in [*changes.new, *changes.changed]:
+            for own, is_folder in _below(self._load.root, name):
+                if is_folder:
+                    self._folders.add(own)
+                else:
+                    self._sources[own] = _of_file(f"{self._load.root}/{own}", copied=True)
+
+    def begin(self) -> str:
+        """The next task's working folder, with nothing of an earlier one in it.
+
+        :raises OSError: there is no room for it.
+        """
+        if self._used:
+            self.discard()
+        if self._tree is None:
+            self._count += 1
+            self._tree = self._made(f"{TASK}-{self._count}")
+        self._used = True
+        return self._tree.root
+
+    def take(self, seconds: float) -> LeftFiles | None:
+        """What the task has left in its working folder; ``None`` for nothing.
+
+        :param seconds: how long the wire function took.
+        :raises OSError: there is no room for it.
+        """
+        if seconds < INSTANT_SECONDS:
+            self._used = False  # to look would take longer than all else
+            return None
+        return self._clear(keep=True)
+
+    def written_through(self) -> list[str]:
+        """The bundle's files that are linked, and have changed since it was last asked."""
+        if not self._linked:
+            return []
+        changed = []
+        for name, (path, before) in self._linked.items():
+            if (state := _written(path)) != before:
+                changed.append(name)
+                self._linked[name] = path, state
+        return changed
+
+    def discard(self) -> None:
+        """Remove what a task has left of which nobody takes the files."""
+        self._clear(keep=False)
+
+    def _clear(self, *, keep: bool) -> LeftFiles | None:
+        tree = self._tree
+        if tree is None or tree.untouched:
+            self._used = False
+            return None
+        changes = tree.changes()
+        folder = tempfile.mkdtemp(prefix=guardian().folder_prefix)
+        try:
+            for name in [*changes.new, *changes.changed]:
+                _move(f"{tree.root}/{name}", f"{folder}/{name}")
+            whole = changes.whole and tree.restore(changes)
+        except OSError:
+            whole = False
+        if not whole:
+            # A new one is made for the next task.
+            self._tree = None
+            _discard(tree.root)
+        # Only now: what interrupts a thread before leaves it to the next task to clear the rest.
+        self._used = False
+        if keep:
+            return LeftFiles.of(Path(folder))
+        _discard(folder)
+        return None
+
+    def _made(self, name: str) -> _Tree:
+        return _Tree(self._place / name / NAME, self._sources, self._folders)
+
+
+def with_own_names(text: str, bundle: Path) -> str:
+    """A child's text in which the bundle's files have the names that they have in the bundle."""
+    return _PLACE.sub(lambda _: str(bundle), text) if _IN_ALL in text else text
+
+
+def _sources(bundle: Path, files: Iterable[str]) -> Iterator[tuple[str, _Source]]:
+    count = total = 0
+    for name in files:
+        path = f"{bundle}/{name}"
+        if os.path.islink(path) and not os.path.isfile(path):  # noqa: PTH113, PTH114
+            # A link to a folder of the bundle: in the tree it leads to the tree's.
+            above = os.path.realpath(os.path.dirname(path))  # noqa: PTH120
+            to = os.path.join(above, os.readlink(path))  # noqa: PTH115, PTH118
+            yield name, _Source(os.path.relpath(to, above), copied=False)
+            continue
+        size = _size(path)
+        copied = count < COPIED_FILES and size <= COPIED_BYTES and total + size <= COPIED_TOTAL
+        if copied:
+            count += 1
+            total += size
+        yield name, _of_file(path, copied=copied)
+
+
+def _of_file(path: str, *, copied: bool) -> _Source:
+    return _Source(path, copied and _size(path) <= COPIED_BYTES)
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size  # noqa: PTH116
+    except OSError:
+        return 0
+
+
+def _copied(file: str, to: str) -> bool:
+    """Whether a file could be copied; else a link has to do.
+
+    :raises OSError: there is no room.
+    """
+    try:
+        shutil.copy2(file, to)
+    except OSError as error:
+        with suppress(FileNotFoundError):
+            os.unlink(to)  # noqa: PTH108
+        if error.errno in NO_ROOM:
+            raise
+        return False
+    return True
+
+
+def _below(root: str, name: str) -> Iterator[tuple[str, bool]]:
+    """What the import has left at a name: files and folders, each with whether it is one."""
+    path = f"{root}/{name}"
+    mode = os.lstat(path).st_mode
+    if stat.S_ISREG(mode):
+        yield name, False
+    elif stat.S_ISDIR(mode):
+        yield name, True
+        for entry in os.listdir(path):  # noqa: PTH208
+            yield from _below(root, f"{name}/{entry}")
+
+
+def _is_open(folder: str) -> bool:
+    try:
+        mode = os.lstat(folder).st_mode
+    except OSError:
+        return False
+    return stat.S_ISDIR(mode) and mode & stat.S_IRWXU == stat.S_IRWXU
+
+
+def _parent(name: str) -> str:
+    return name.rpartition("/")[0]
+
+
+def _state(path: str) -> _State | None:
+    try:
+        status = os.lstat(path)
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
+
+
+def _written(path: str) -> tuple[int, int] | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116
+    except OSError:
+        return None
+    return status.st_mtime_ns, status.st_size
+
+
+def _move(path: str, to: str) -> None:
+    os.makedirs(os.path.dirname(to), exist_ok=True)  # noqa: PTH103, PTH120
+    os.rename(path, to)  # noqa: PTH104
+
+
+def _discard(path: str) -> None:
+    # Folders that the task has closed are opened: nothing in them could be removed.
+    for folder, _, _ in os.walk(path, onerror=None):
+        with suppress(OSError):
+            os.chmod(folder, 0o700)  # noqa: PTH101
+    shutil.rmtree(path, ignore_errors=True)

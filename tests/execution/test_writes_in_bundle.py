@@ -1,0 +1,128 @@
+"""What tasks leave in the bundle's own folder, where they find it by ``__file__``."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runner import Result, Runner
+from runner.execution.bundle_watch import Stamp
+from runner.task import Task
+
+WRITES = {
+    "log": "open(HERE + '/run.log', 'a').write(str(seed))",
+    "folder": "os.makedirs(HERE + '/out', exist_ok=True); open(f'{HERE}/out/{seed}', 'w').close()",
+    "files": "open(f'{HERE}/{seed}.csv', 'w').close()",
+    "link": "os.path.islink(HERE + '/latest') and os.unlink(HERE + '/latest')\n"
+    "    os.symlink('/etc', HERE + '/latest')",
+    "fifo": "os.path.exists(HERE + '/ctl') or os.mkfifo(HERE + '/ctl')",
+}
+NAMED = {"log": "run.log", "folder": ": out;", "files": ".csv", "link": "latest", "fifo": "ctl"}
+
+
+def bundle(folder: Path, body: str) -> Path:
+    made = folder / "model"
+    made.mkdir()
+    (made / "requirements.txt").write_text("")
+    (made / "wire.py").write_text(
+        "import os\nHERE = os.path.dirname(os.path.abspath(__file__))\nLOADED = str(os.getpid())\n"
+        f"def wire(entrypoint, params, seed):\n    {body}\n"
+        "    return {'loaded': LOADED.encode()}\n"
+    )
+    return made
+
+
+@pytest.mark.parametrize("kind", WRITES)
+def test_a_sweep_goes_on_with_one_digest_and_is_skipped_afterwards(
+    tmp_path: Path, cache: Path, kind: str
+) -> None:
+    made = bundle(tmp_path, WRITES[kind])
+    tasks, output = tmp_path / "t.jsonl", tmp_path / "o"
+    tasks.write_text("".join(f'{{"seed": {seed}}}\n' for seed in range(12)))
+    command = [sys.executable, "-m", "runner", "exec", made, "--tasks", tasks, "-j", "1"]
+    done = [
+        subprocess.run(
+            [*map(str, command), "--output", str(output)],
+            env={**os.environ, "MODELOPS_CACHE_DIR": str(cache)},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=60,
+            check=True,
+        ).stderr
+        for _ in range(2)
+    ]
+    lines = [json.loads(text) for text in (output / "results.jsonl").read_text().splitlines()]
+    assert len({line["bundle"] for line in lines}) == 1
+    assert "12 done, 0 failed" in done[0]
+    notes = [line for line in done[0].splitlines() if "bundle's own folder" in line]
+    assert len(notes) == 1
+    assert NAMED[kind] in notes[0]
+    assert "exclude = [" in notes[0]
+    assert "12 skipped" in done[1]
+
+
+def test_a_child_is_kept_while_tasks_write_and_a_source_edited_by_hand_is_loaded_anew(
+    tmp_path: Path, cache: Path
+) -> None:
+    made = bundle(tmp_path, WRITES["log"])
+    with Runner(cache=cache, children=1) as runner:
+        tasks = (Task(None, {}, seed) for seed in range(8))
+        results = [one for one in runner.map(made, tasks) if isinstance(one, Result)]
+        assert len({result["loaded"] for result in results}) == 1
+        digest = results[0].bundle.digest
+        source = made / "wire.py"
+        source.write_text(source.read_text().replace("getpid())", "getpid()) + 'new'"))
+        edited = runner.execute(made)
+        assert edited["loaded"].endswith(b"new")
+        assert edited.bundle.digest != digest
+        again = [runner.execute(made, seed=seed) for seed in range(3)]
+        assert {result.bundle.digest for result in again} == {edited.bundle.digest}
+
+
+def test_a_single_task_is_told_of_what_it_leaves(tmp_path: Path, cache: Path) -> None:
+    made = bundle(tmp_path, WRITES["log"])
+    with Runner(cache=cache, isolation="fresh") as runner:
+        results = [runner.execute(made, seed=seed) for seed in range(3)]
+    assert len({result.bundle.digest for result in results}) == 1
+    assert sum("run.log" in note for result in results for note in result.notes) == 1
+
+
+def test_what_is_excluded_is_no_content_and_not_named(tmp_path: Path, cache: Path) -> None:
+    made = bundle(tmp_path, WRITES["log"])
+    (made / "pyproject.toml").write_text('[tool.modelops]\nexclude = ["*.log", "out/"]\n')
+    (made / "run.log").write_text("of before")
+    with Runner(cache=cache, children=1) as runner:
+        results = [runner.execute(made, seed=seed) for seed in range(3)]
+        assert len({result["loaded"] for result in results}) == 1
+        assert not any(result.notes for result in results)
+
+
+def test_a_file_that_is_added_by_hand_is_a_change_and_one_added_by_tasks_is_none(
+    tmp_path: Path,
+) -> None:
+    made = bundle(tmp_path, "pass")
+    (made / "empty").mkdir()
+    by_hand, by_tasks = Stamp(made), Stamp(made, None, lambda: float("inf"))
+    (made / "empty" / "new.csv").write_text("")
+    assert by_hand.changed(at_once=True)
+    assert not by_tasks.changed(at_once=True)
+    assert by_tasks.note is not None and "empty/new.csv" in by_tasks.note
+    (made / "empty" / "newer.csv").write_text("")
+    assert not by_tasks.changed(at_once=True)
+
+
+def test_an_edit_of_the_same_size_with_its_time_put_back_is_a_change(tmp_path: Path) -> None:
+    made = bundle(tmp_path, "pass")
+    source = made / "wire.py"
+    stamp, status = Stamp(made), source.stat()
+    source.write_text(source.read_text().replace("pass", "fail"))
+    os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
+    after = source.stat()
+    assert (after.st_mtime_ns, after.st_size) == (status.st_mtime_ns, status.st_size)
+    # A file system's clock may not have ticked since the file was made.
+    while source.stat().st_ctime_ns == status.st_ctime_ns:
+        os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert stamp.changed(at_once=True)
