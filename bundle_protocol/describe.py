@@ -164,7 +164,7 @@ def _cause(error: BaseException) -> BaseException | None:
 
 
 def _members(error: BaseException) -> tuple[BaseException, ...]:
-    """Of an exception group (PEP 654), also of the backport's."""
+    """Return the members of an exception group (PEP 654), also of the backport's."""
     members = _attribute(error, "exceptions")
     if not isinstance(members, tuple):
         return ()  # Another class that has an attribute of that name.

@@ -1,4 +1,4 @@
-"""What forks share with the child through its descriptors: their flags, and places in files."""
+"""Keeps what forks share with the child through descriptors: flags, and places in files."""
 
 from __future__ import annotations
 

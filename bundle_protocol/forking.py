@@ -137,7 +137,7 @@ class Forker:
 
     def __init__(self, wire: Wire) -> None:
         self.forked = False
-        """Whether this is a task's process."""
+        """True if this is a task's process."""
         self._wire = wire
         self._orphans = Orphans()
         # Shared with the forks, because no exit status tells it.

@@ -86,7 +86,7 @@ class FrameDecoder:
         self._offset = 0
         """The position in the stream of the buffer's first byte."""
         self._framed = strict
-        """Whether frames alone are accepted from here on."""
+        """True if frames alone are accepted from here on."""
         self._body_bytes: int | None = None
         """The length of the body that the head just read announced."""
 
@@ -222,7 +222,7 @@ def _announced(head: bytes) -> int | None:
 
 
 def _may_become_head(buffer: bytes, at: int) -> bool:
-    """Whether the buffer may end in the beginning of the first frame's head, which is ``at``."""
+    """Tell whether the buffer may end in the start of the first frame's head, at ``at``."""
     return (
         len(buffer) - at < MAX_HEAD_BYTES
         and _LENGTH_BEGINNING.match(buffer, at) is not None

@@ -117,7 +117,7 @@ class Global:
     """
 
     reseeds_in_forks = False
-    """Whether a fork does not inherit its state."""
+    """True if a fork does not inherit its state."""
 
     def __init__(self, module: Any) -> None:
         """Raises AttributeError where it is another module of that name."""
@@ -143,7 +143,7 @@ class Global:
         raise NotImplementedError
 
     def is_of_system(self, value: object) -> bool:
-        """Whether a value is another generator, and was seeded by the system during the watch."""
+        """Tell whether a value is another generator that the system seeded during the watch."""
         return False
 
 
@@ -266,7 +266,7 @@ class NumPyRandom(Global):
         return isinstance(entropy, int) and entropy in self._of_system
 
     def _seeded_without_seed(self) -> bool:
-        """Whether ``numpy.random.seed()`` was called last, and few numbers drawn since."""
+        """Tell whether ``numpy.random.seed()`` was called last, and few numbers drawn since."""
         key = self._global.get_state(legacy=False)["state"]["key"]
         return any(
             (self._module.SeedSequence(bits).generate_state(len(key))[1:] == key[1:]).all()
@@ -306,7 +306,7 @@ class NumbaRandom(Global):
         return [self._library.rnd_get_state(pointer) for pointer in self._pointers()]
 
     def _follows(self, state: Any, first: Any) -> bool:
-        """Whether a state is one that comes after the first by drawing, and not by seeding.
+        """Tell whether a state is one that comes after the first by drawing, and not by seeding.
 
         Only the words tell it, of which each 624 numbers that are drawn make new ones.
         """

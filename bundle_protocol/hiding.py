@@ -27,7 +27,7 @@ _MAX_FOLDERS = 200
 
 
 def hiding(error: BaseException, message: str) -> dict[str, str]:
-    """What an import found in place of what was meant, as far as files say so.
+    """Return what an import found in place of what was meant, as far as files say so.
 
     :param message: of the error, an ``ImportError`` or ``AttributeError``.
     :returns: ``module_file``, the file of the module that lacks a name; ``hidden_file``, another
@@ -120,7 +120,7 @@ def _hidden(module: str, name: str, file: str) -> str | None:
 
 
 def _has(file: str, folders: object, name: str) -> bool:
-    """Whether a module has a name, by its text; a compiled one has it as a string of C."""
+    """Tell whether a module has a name, by its text; a compiled one has it as a string of C."""
     for folder in folders if isinstance(folders, (list, tuple)) else ():
         if os.path.isdir(os.path.join(folder, name)):
             return True

@@ -37,7 +37,7 @@ class Inputs:
         request_id: object,
     ) -> None:
         self._taken: list[tuple[str, int, int, bytes | int]] = []
-        """Of each its name, its size, its CRC-32, and itself or a descriptor of its file."""
+        """Each one's name, size, CRC-32, and itself or a descriptor of its file."""
         try:
             for index, record in enumerate(records):
                 name, size, crc = _described(record)

@@ -22,7 +22,7 @@ _RUNS_LATER = 0x20 | 0x80 | 0x200
 
 
 class Bundle:
-    """What ``initialize`` says of the bundle; the attributes are its fields (docs/protocol.md)."""
+    """The bundle as ``initialize`` names it; the attributes are its fields (docs/protocol.md)."""
 
     def __init__(
         self,

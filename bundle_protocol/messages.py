@@ -1,4 +1,4 @@
-"""What both sides of the wire call things: versions, methods, error codes, limits, statuses.
+"""Names that both sides of the wire use: versions, methods, error codes, limits, statuses.
 
 docs/protocol.md explains each of them.
 """
@@ -75,7 +75,7 @@ class ErrorCode(IntEnum):
 
 
 class ExitStatus(IntEnum):
-    """What a child exits with by its own decision; the numbers are sysexits.h's where they can be.
+    """The statuses that a child exits with by its own decision; sysexits.h's where they can be.
 
     A bundle's code may exit with any status, these too: the line on stderr tells them apart.
     """

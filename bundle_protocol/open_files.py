@@ -1,4 +1,4 @@
-"""What a task leaves open: what it has written there must not go with its process.
+"""Closes what a task leaves open: what it has written there must not go with its process.
 
 Not files alone, but all that writes when Python ends and finalizes it. Any object of ``io`` closes
 itself then, and so a ``GzipFile`` writes its last block; a ``ZipFile`` does it in its ``__del__``;
@@ -92,7 +92,7 @@ class _Shared:
 
     def __init__(self, writer: object, files: list[_io._IOBase]) -> None:
         self.files = files
-        """What it writes to, in the end."""
+        """The file that it writes to, in the end."""
         self._writer = writer
         self._stream = writer if _is_stream(writer) else None
         # An archive has no place of its own. A text's place is that of what it writes to.
@@ -104,7 +104,7 @@ class _Shared:
         self._written = False
 
     def divert(self) -> None:
-        """What comes from now on goes nowhere: it would break what the child will write there."""
+        """Send what comes from now on nowhere: it would break what the child will write there."""
         self._written = self._stream is None and self._is_elsewhere()
         null = os.open(os.devnull, os.O_WRONLY)
         try:
@@ -148,7 +148,7 @@ def _finalize(writer: object) -> None:
 
 
 def _writes_last(kind: type) -> bool:
-    """Whether an object of this type may write something as it is finalized."""
+    """Tell whether an object of this type may write something as it is finalized."""
     if issubclass(kind, _io._IOBase):
         return kind not in _IN_MEMORY
     if not (_defines(kind, "close") or _defines(kind, "flush")):
@@ -164,7 +164,7 @@ def _defines(kind: type, name: str) -> bool:
 
 
 def _outermost_first(writers: list[object], objects: list[object]) -> list[object]:
-    """What writes to another one is before it, as it would be by the count of references."""
+    """Return what writes to another one is before it, as it would be by the count of references."""
     if len(writers) < 2:
         return writers
     own, among = set(map(id, writers)), set(map(id, objects))
@@ -203,7 +203,7 @@ def _is_text(each: object) -> bool:
 
 
 def _is_plain(each: object) -> bool:
-    """Whether it keeps what is written, at most, and changes nothing about it."""
+    """Tell whether it keeps what is written, at most, and changes nothing about it."""
     while issubclass(type(each), (_io.TextIOWrapper, _io.BufferedWriter, _io.BufferedRandom)):
         each = getattr(each, "buffer" if _is_text(each) else "raw", None)
     return issubclass(type(each), _io._RawIOBase)

@@ -1,4 +1,4 @@
-"""What a task leaves behind: processes that have a session of their own, or another parent."""
+"""Ends what a task leaves behind: processes with another session or another parent."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import signal
 from bundle_protocol import process
 
 _ROUNDS = 100
-"""What was killed may have started others before; this is for what never ceases to."""
+"""The bound for processes that start others as fast as they are killed."""
 
 
 class Orphans:

@@ -1,4 +1,4 @@
-"""What a wire function returned, as the answer to ``execute`` carries it."""
+"""Encodes what a wire function returned, as the answer to ``execute`` carries it."""
 
 from __future__ import annotations
 
@@ -214,7 +214,7 @@ def _note_empty(outputs: dict[str, Buffer], note: Callable[[str], None]) -> None
 
 
 def _problems(name: object, value: object) -> list[dict[str, object]]:
-    """What is wrong with one item: ``part`` says of which part of it ``type`` is the type."""
+    """Say what is wrong with one item: ``part`` names the part of it that has the ``type``."""
     problems: list[dict[str, object]] = []
     valid = isinstance(name, str) and _is_unicode(name)
     shown = clip(str(name) if valid else safe_repr(name), _MAX_NAME)

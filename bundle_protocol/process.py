@@ -1,4 +1,4 @@
-"""What a child does to its own process before the bundle's code runs in it."""
+"""Sets up the child's own process before the bundle's code runs in it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _prctl: Callable[..., int] | None = None
 _fflush: Callable[..., int] | None = None
 _IOLBF = 1  # stdio.h, on Linux and macOS alike
 _STACKS_BYTES = 2 << 30
-"""What 256 threads ask for, at the usual 8 MiB (ulimit -s) for a stack, and hardly use."""
+"""The address space that 256 threads ask for at 8 MiB (ulimit -s) a stack, and hardly use."""
 _ENDING_SECONDS = 5.0
 """How long a child whose parent hung up may take to end by itself."""
 _LOOK_SECONDS = 0.02
@@ -120,7 +120,7 @@ def limit_memory(limit: int) -> None:
 
 
 class Work:
-    """Whether the bundle's code runs: a plain attribute, because each task sets it twice."""
+    """Tells whether the bundle's code runs: a plain attribute, as each task sets it twice."""
 
     def __init__(self) -> None:
         self.under_way = False

@@ -103,7 +103,7 @@ def _announce_exit(wire: Wire, announcement: bytes) -> None:
 
 
 class Session:
-    """What was asked for so far, and the answers to it: bodies of frames in, bodies out.
+    """The requests so far, and the answers to them: bodies of frames in, bodies out.
 
     Args:
         wire: what the answers go over.
@@ -112,9 +112,9 @@ class Session:
 
     def __init__(self, wire: Wire, wire_in: int) -> None:
         self.ended = False
-        """Whether ``shutdown`` was asked for."""
+        """True if ``shutdown`` was asked for."""
         self.pid = os.getpid()
-        """Of the process that is to answer: another one once a task has a fork of its own."""
+        """The pid of the process that is to answer: another one where a task has a fork."""
         self._wire = wire
         self._wire_in = wire_in
         self._work = process.Work()
@@ -138,7 +138,7 @@ class Session:
 
     @property
     def fork(self) -> Forker | None:
-        """What ends this process, where it is a task's."""
+        """Return what ends this process, where it is a task's."""
         return self._forker if self._forker is not None and self._forker.forked else None
 
     def let_go(self) -> None:
@@ -441,6 +441,6 @@ def _optional(params: dict[str, object], name: str, kind: type[T]) -> T | None:
 
 
 def _children_cpu_seconds() -> float:
-    """Of the processes that this one has waited for."""
+    """Return the CPU seconds of the processes that this one has waited for."""
     children = resource.getrusage(resource.RUSAGE_CHILDREN)
     return children.ru_utime + children.ru_stime

@@ -32,7 +32,7 @@ def remember(bundle: str) -> None:
 
 @contextmanager
 def standard_library(wanted: str = "") -> Iterator[None]:
-    """What this thread imports in here is found where it would be without the bundle.
+    """Return what this thread imports in here is found where it would be without the bundle.
 
     Args:
         wanted: one of this package's modules; where it is imported already, this does nothing.
@@ -100,7 +100,7 @@ def _origin(spec: ModuleSpec | None) -> str | None:
 
 
 def is_of_bundle(file: object) -> bool:
-    """Whether a file is in the bundle's folder, and not of an environment in there."""
+    """Tell whether a file is in the bundle's folder, and not of an environment in there."""
     return (
         type(file) is str
         and bool(_bundle)

@@ -280,7 +280,7 @@ class AsyncRunner:
     async def _go_on(
         self, case: Case, child: Child, response: Response | None, spent: float
     ) -> tuple[dict[str, bytes | memoryview], Executed]:
-        """What a thread does not do by itself: all but a good answer."""
+        """Return what a thread does not do by itself: all but a good answer."""
         try:
             return await child.session.go_on(response, child.time_limit, spent)
         except Failure as failure:
@@ -394,7 +394,7 @@ class AsyncRunner:
 
     @property
     def _alone(self) -> bool:
-        """Whether each run goes the whole way: a recording has all that led to what happened."""
+        """Tell whether each run goes the whole way: a recording has all that led to its end."""
         return self._record is not None or self._settings.fresh_venv
 
     def _check_open(self) -> None:

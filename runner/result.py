@@ -1,4 +1,4 @@
-"""What a run gives when all goes well."""
+"""The result of a run that went well."""
 
 import time
 from collections.abc import Collection, Iterator, Mapping
@@ -28,7 +28,7 @@ class Timings(Struct, frozen=True):
 
 
 class Cost(Struct, frozen=True):
-    """What a task took, as the process that ran it measured it.
+    """The cost of a task, as the process that ran it measured it.
 
     :param wall_seconds: within the wire function.
     :param cpu_seconds: likewise, of all its threads and of the processes it waited for.
@@ -188,7 +188,7 @@ def _unpickled(values: dict[str, bytes | memoryview], rest: dict[str, Any]) -> R
 
 
 class Check(Struct, frozen=True):
-    """What is known of a bundle without running a task.
+    """All that is known of a bundle without running a task.
 
     ``environment`` and ``child`` are ``None`` where nothing was built.
 

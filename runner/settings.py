@@ -25,12 +25,12 @@ _AT_LEAST_ONE = ("children", "threads", "max_tasks")
 
 
 class Isolation(str, Enum):
-    """What a task shares with those before it."""
+    """The state that a task shares with those before it."""
 
     WARM = "warm"
     """The process: one child runs many tasks."""
     FORK = "fork"
-    """What the bundle's import left: a child imports it once, and forks for each task."""
+    """The state after the bundle's import: a child imports it once and forks for each task."""
     FRESH = "fresh"
     """Nothing: each task has a new interpreter."""
 

@@ -148,11 +148,11 @@ _PLAIN = frozenset((str, bool, type(None)))
 _MAX_PLAIN = 2**2000
 """No int() of any Python refuses so many digits (see sys.set_int_max_str_digits)."""
 MAX_DIGITS = 4300
-"""Of an integer: more of them, Pythons do not read by default."""
+"""The most digits of an integer that Pythons read by default."""
 
 
 def _is_plain(params: Mapping[str, Any]) -> bool:
-    """Whether these are a few scalars, as nearly always: so seen in a third of the time."""
+    """Tell whether these are a few scalars, as nearly always: so seen in a third of the time."""
     if type(params) is not dict:
         return False
     for key, value in params.items():
@@ -264,7 +264,7 @@ def _integer(value: object) -> int | None:
 
 
 def _is_boolean(value: object) -> bool:
-    """Whether it is a single truth value of NumPy's, or of what has the same types."""
+    """Tell whether it is a single truth value of NumPy's, or of what has the same types."""
     kind = getattr(value, "dtype", None)
     return kind is not None and str(kind).endswith("bool") and getattr(value, "ndim", 1) == 0
 

@@ -18,12 +18,12 @@ _PINS = (".python-version", ".python-versions")
 
 
 class AcceptedPython(Struct, frozen=True):
-    """What a bundle accepts."""
+    """The interpreters that a bundle accepts."""
 
     chosen_by: PythonRequirement
-    """What decides, unless an interpreter is named."""
+    """The condition that decides, unless an interpreter is named."""
     declared: PythonRequirement | None
-    """What decides where one is named: a pin is a choice, ``requires-python`` is a condition."""
+    """The condition where one is named: a pin is a choice, ``requires-python`` is none."""
     note: str | None
     """A pin that does not count."""
 
@@ -87,7 +87,7 @@ def _requires_python(pyproject: Pyproject) -> PythonRequirement:
 
 
 def _pin(folder: Path) -> PythonRequirement | None:
-    """What the bundle's file of a pinned version asks for.
+    """Return what the bundle's file of a pinned version asks for.
 
     :raises ValueError: it is no version; the message says which line.
     """

@@ -1,4 +1,4 @@
-"""What ``[tool.modelops]`` says: the defaults that a bundle's author knows best."""
+"""Reads ``[tool.modelops]``: the defaults that a bundle's author knows best."""
 
 import difflib
 import math

@@ -35,7 +35,7 @@ class Exclude:
 
 
 def exclude_of(folder: Path) -> Exclude:
-    """What a bundle excludes; nothing where that cannot be read, which is told elsewhere."""
+    """Return what a bundle excludes; nothing where that cannot be read, which is told elsewhere."""
     try:
         with (folder / "pyproject.toml").open("rb") as file:
             data = file.read(_MAX_BYTES)
@@ -48,7 +48,7 @@ def exclude_of(folder: Path) -> Exclude:
 
 
 def are_patterns(value: object) -> bool:
-    """Whether a value is what ``exclude`` may be."""
+    """Tell whether a value is what ``exclude`` may be."""
     return isinstance(value, list) and all(
         isinstance(one, str) and one.strip("/") and not one.startswith("!") for one in value
     )

@@ -1,4 +1,4 @@
-"""What is wrong with a bundle, as failures of phase ``bundle``."""
+"""Failures of the phase ``bundle``."""
 
 from runner.diagnosis.case import Failure, Finding
 from runner.diagnosis.report.codes import Code

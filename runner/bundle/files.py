@@ -11,7 +11,7 @@ MAX_BYTES = 64 << 20
 
 
 def has_file(folder: Path, name: str) -> bool:
-    """Whether the bundle has this metadata file.
+    """Tell whether the bundle has this metadata file.
 
     :raises Failure: ``bundle-invalid``: something of that name is there, and no file.
     """
@@ -60,7 +60,7 @@ def read_text(folder: Path, name: str) -> str:
 
 
 def leads_outside(folder: Path, path: str) -> bool:
-    """Whether a relative path leads out of the bundle, or is no path at all."""
+    """Tell whether a relative path leads out of the bundle, or is no path at all."""
     try:
         # Path.resolve raises RuntimeError on a loop of links before Python 3.13.
         real = Path(os.path.realpath(folder / path))

@@ -1,4 +1,4 @@
-"""What a bundle is, once it has been read."""
+"""A bundle, once it has been read."""
 
 from pathlib import Path
 from typing import Literal, TypeAlias
@@ -14,7 +14,7 @@ DEFAULT_ENTRYPOINT = "default"
 
 
 class Defaults(Struct, frozen=True):
-    """What the bundle's author knows best, from ``[tool.modelops]``."""
+    """The settings that the bundle's author knows best, from ``[tool.modelops]``."""
 
     entrypoint: str | None = None
     timeout: float | None = None
@@ -53,14 +53,14 @@ class Bundle(Struct, frozen=True, kw_only=True):
     declared_python: PythonRequirement | None = None
     """Which it accepts where one is named, where that differs: its ``requires-python``."""
     notes: tuple[str, ...] = ()
-    """What of its files does not count, one line each."""
+    """Notes on files of it that do not count, one line each."""
     requirements_from: RequirementsFrom
     dependencies: tuple[str, ...] | None
     """``None`` where only its build backend knows them."""
     optional_dependencies: tuple[str, ...] = ()
     """Those of its extras and groups, which are not installed, each with a marker that says so."""
     installable: bool
-    """Whether the project itself gets installed, and not only its dependencies."""
+    """True if the project itself gets installed, and not only its dependencies."""
     wire: str | None
     """The wire function where the bundle's files name it: ``module.or/path.py:function``."""
     wire_project: str | None

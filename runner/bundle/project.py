@@ -156,7 +156,7 @@ def _check_is_no_relative_path(requirement: Requirement, at: str) -> None:
 
 
 def is_installable(folder: Path, pyproject: Pyproject) -> bool:
-    """Whether the project itself gets installed.
+    """Tell whether the project itself gets installed.
 
     It is uv's rule; and what declares an entry point wants to be installed.
     """

@@ -28,7 +28,7 @@ class Pyproject(Struct, frozen=True):
 
     @property
     def is_project(self) -> bool:
-        """Whether it describes a project, and not only how tools work on what is beside it."""
+        """Tell whether it describes a project, and not only how tools work on what is beside it."""
         return "project" in self.document
 
     def at(self, table: str, key: str) -> str:

@@ -73,7 +73,7 @@ def read_bundle(path: Path, ignored: Collection[str] = ()) -> Bundle:
 
 
 class _Declared(Struct, frozen=True):
-    """What the bundle is called, and what it needs."""
+    """The bundle's name and needs, as one of its files declares them."""
 
     name: str
     version: str | None

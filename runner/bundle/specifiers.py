@@ -11,7 +11,7 @@ _MINORS = [f"2.{minor}" for minor in range(8)] + [f"3.{minor}" for minor in rang
 
 
 def is_satisfiable(specifier: SpecifierSet) -> bool:
-    """Whether some Python, existing or to come, satisfies it.
+    """Tell whether some Python, existing or to come, satisfies it.
 
     :raises ValueError: a number in it has more digits than int takes.
     """
@@ -45,7 +45,7 @@ def lowest_minor(specifier: SpecifierSet) -> str | None:
 def python_version_file(
     text: str, name: str = ".python-version"
 ) -> tuple[SpecifierSet, int] | None:
-    """What a ``.python-version`` asks for, and in which line; ``None`` where it asks for nothing.
+    """Return what a ``.python-version`` asks for, and in which line; ``None``: for nothing.
 
     It takes what uv takes: ``3.12``, ``3.12.1``, ``cpython@3.12``, a specifier,
     ``cpython-3.12.1-linux-x86_64-gnu``.

@@ -25,7 +25,7 @@ def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
 
 
 class Wire(Struct, frozen=True):
-    """What the files say; ``None`` twice: only the environment can tell."""
+    """The wire function that the files name; ``None`` twice: only the environment can tell."""
 
     spec: str | None
     project: str | None
@@ -83,7 +83,7 @@ def _entry_points(project: Mapping[str, Any]) -> dict[str, str]:
 
 
 def _may_be_dynamic(folder: Path, project: Mapping[str, Any]) -> bool:
-    """Whether entry points may come up that pyproject.toml does not show."""
+    """Tell whether entry points may come up that pyproject.toml does not show."""
     dynamic = project.get("dynamic", [])
     return "entry-points" in dynamic or (
         bool(project.get("name")) and any((folder / name).is_file() for name in _SETUPTOOLS)

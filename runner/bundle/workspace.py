@@ -1,4 +1,4 @@
-"""What a bundle takes from the uv workspace that it is a member of.
+"""Finds what a bundle takes from the uv workspace that it is a member of.
 
 A bundle is its own folder. The workspace around it gives its members two things that are not in
 there: sources for what they depend on, siblings above all, which the bundle cannot do without; and

@@ -22,9 +22,9 @@ class Direct:
 
     def __init__(self, dialogue: Dialogue, process: Process, wake: tuple[int, int]) -> None:
         self.interrupted = False
-        """Whether :meth:`interrupt` was called since :meth:`forget_interrupt`."""
+        """True if :meth:`interrupt` was called since :meth:`forget_interrupt`."""
         self.reading = False
-        """Whether a thread reads; one interrupted there may have had what nobody else knows."""
+        """True if a thread reads; one interrupted there may have had what nobody else knows."""
         self._dialogue = dialogue
         self._process = process
         self._asleep, self._awake = wake

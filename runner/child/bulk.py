@@ -31,7 +31,7 @@ class Bulk:
 
     @property
     def options(self) -> tuple[str, ...]:
-        """What tells the child of it, at the end of its command line."""
+        """Return what tells the child of it, at the end of its command line."""
         return () if self._theirs is None else ("--bulk-fd", str(self._theirs.fileno()))
 
     @property
@@ -111,7 +111,7 @@ class Bulk:
 
 @contextmanager
 def bulk_channel(folder: Path) -> Iterator[Bulk]:
-    """What values travel through; closed on leaving.
+    """Return what values travel through; closed on leaving.
 
     :param folder: the exchange folder.
     :raises OSError: there is no descriptor left.

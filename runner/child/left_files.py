@@ -45,7 +45,7 @@ class LeftFiles(Mapping[str, bytes]):
 
     @classmethod
     def of(cls, folder: Path) -> "LeftFiles":
-        """What lies in a folder, which goes with the object that is returned."""
+        """Return what lies in a folder, which goes with the object that is returned."""
         sizes: dict[str, int] = {}
         omitted: list[str] = []
         total = 0

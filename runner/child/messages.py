@@ -52,7 +52,7 @@ class ValueRecord(Struct, frozen=True, omit_defaults=True):
     crc32: int
     data: bytes | None = None
     memfd: bool = False
-    """Whether they are in a memfd, sent over the socket for bulk data."""
+    """True if they are in a memfd, sent over the socket for bulk data."""
     file: str | None = None
     """Their file in the exchange folder."""
 
@@ -65,7 +65,7 @@ class Executed(Struct, frozen=True):
     """The peak of the process that ran the task, over its life."""
     pid: int | None = None
     notes: tuple[str, ...] = ()
-    """What a reader of the result should know, each on one line."""
+    """Notes for a reader of the result, each on one line."""
 
     def bounded(self) -> "Executed":
         """The same with its notes harmless to print, and no more of them than may be."""
@@ -138,7 +138,7 @@ _decoders: dict[type, msgspec.json.Decoder[Any]] = {
 
 
 def to_json(value: Any) -> bytes:
-    """What JSON can say, as :func:`runner.task.check_task` has seen that it is."""
+    """Return what JSON can say, as :func:`runner.task.check_task` has seen that it is."""
     try:
         return _encoder.encode(value)
     except (TypeError, OverflowError, UnicodeEncodeError):
@@ -158,11 +158,11 @@ class Connection:
         self._greeted = False
         self._pending: int | None = None
         self.last_id = 0
-        """Of the request that was made last."""
+        """The id of the request that was made last."""
 
     @property
     def waiting(self) -> bool:
-        """Whether a request has no answer yet."""
+        """Tell whether a request has no answer yet."""
         return self._pending is not None
 
     def receive(self, data: bytes) -> Iterator[Noise | Message]:
@@ -259,7 +259,7 @@ class Connection:
 
 
 def _check_size(exception: ExceptionInfo | None) -> None:
-    """What follows walks an exception by recursion, and no chain of an honest child's is long.
+    """Refuse a long chain: what follows recurses, and no honest child's chain is long.
 
     Nor has it many parts: a report is bounded.
     """

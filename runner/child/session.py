@@ -111,7 +111,7 @@ class Session:
 
     @property
     def usable(self) -> bool:
-        """Whether it can run another task."""
+        """Tell whether it can run another task."""
         dialogue = self.dialogue
         return (
             self.process.exit is None
@@ -121,12 +121,12 @@ class Session:
 
     @property
     def settled(self) -> bool:
-        """Whether nothing is left of the task that it ran last."""
+        """Tell whether nothing is left of the task that it ran last."""
         return self.dialogue.settled and not self.direct.interrupted
 
     @property
     def untouched(self) -> bool:
-        """Whether the child has ended before it had read a request, so that no task has begun."""
+        """Tell whether the child ended before it read the request, so that no task has begun."""
         return self.dialogue.half_sent or (
             self.dialogue.waiting and self.process.unread_input() > 0
         )
@@ -278,7 +278,7 @@ class Session:
             self.process.send_signal(signal.SIGCONT)
 
     async def _answered(self) -> bool:
-        """Whether the wire is as it is between two tasks, after all that can be done for it."""
+        """Bring the wire to where it is between two tasks; tell whether it could be done."""
         if self.dialogue.half_sent or self.direct.reading:
             return False
         return not self.dialogue.waiting or (self.dialogue.forks and await self._end_fork())
@@ -444,7 +444,7 @@ class Session:
             raise self.dialogue.failure(child_failures.no_exchange_folder(error)) from error
 
     def with_notes(self, executed: Executed, *notes: str | None) -> Executed:
-        """What a task took, with notes of this side's."""
+        """Return what a task took, with notes of this side's."""
         said = [note for note in notes if note is not None]
         if written := self._folders.written_through():
             said.append(

@@ -50,7 +50,7 @@ _ORIGINS = {Stream.STDOUT: Origin.CHILD_STDOUT, Stream.STDERR: Origin.CHILD_STDE
 
 
 class Launch(Struct, frozen=True):
-    """What a child is started for."""
+    """The purpose of a child: its Python, its bundle, its limits."""
 
     python: Path
     python_version: str
@@ -61,7 +61,7 @@ class Launch(Struct, frozen=True):
     project: str | None
     """The installed distribution whose entry points are asked first."""
     installed: bool
-    """Whether the bundle's own code is installed, and not just read from its folder."""
+    """True if the bundle's own code is installed, and not just read from its folder."""
     site: list[Path]
     env: tuple[str, ...]
     """The worker's variables that the bundle or the caller asks for, by name or pattern."""
@@ -72,7 +72,7 @@ class Launch(Struct, frozen=True):
 
 
 class NotStarted(Struct, frozen=True):
-    """What the operating system said instead of starting a child: an ``OSError``'s arguments."""
+    """The operating system's refusal to start a child: an ``OSError``'s arguments."""
 
     errno: int | None
     strerror: str | None
@@ -94,7 +94,7 @@ class TimedOut(Struct, frozen=True):
     seconds: float
     wire_closed: bool = False
     stopped: bool = False
-    """Whether a signal had stopped it by then."""
+    """True if a signal had stopped it by then."""
 
 
 class OverMemory(Struct, frozen=True):
@@ -105,7 +105,7 @@ class OverMemory(Struct, frozen=True):
 
 
 class BadOutput(Struct, frozen=True):
-    """What was wrong with an output that the child announced."""
+    """The fault of an output that the child announced."""
 
     name: str
     problem: str
@@ -125,11 +125,11 @@ class Dialogue:
         self._over: OverMemory | None = None
         self.wire_closed = False
         self.half_sent = False
-        """Whether a part of a request, or of its inputs, is on its way, and the rest is not."""
+        """True if a part of a request, or of its inputs, is on its way, and the rest is not."""
         self.exit: Exit | None = None
         self._is_to_fork = False
         self.forks = False
-        """Whether the child has loaded the bundle and forks a process for each task."""
+        """True if the child has loaded the bundle and forks a process for each task."""
         self.fork_unsafe: str | None = None
         """Why it does not, where it was to."""
 
@@ -185,12 +185,12 @@ class Dialogue:
 
     @property
     def waiting(self) -> bool:
-        """Whether a request has no answer yet."""
+        """Tell whether a request has no answer yet."""
         return self._connection.waiting
 
     @property
     def settled(self) -> bool:
-        """Whether nothing of what was asked for is left: no open request, no answer to take."""
+        """Tell whether nothing is left to do: no open request, no answer to take."""
         return not (self.half_sent or self._messages or self._connection.waiting)
 
     def sending(self) -> None:
@@ -290,7 +290,7 @@ class Dialogue:
 
     @property
     def request_id(self) -> int:
-        """Of the request that was made last."""
+        """The id of the request that was made last."""
         return self._connection.last_id
 
     def execute(
@@ -326,7 +326,7 @@ class Dialogue:
         return failure
 
     def subprocess_killed(self) -> Failure:
-        """What the task has started, and not the task, was ended at the memory limit."""
+        """Return what the task has started, and not the task, was ended at the memory limit."""
         assert self._over is not None
         return self.failure(self._over_memory(Phase.EXECUTE, self._over))
 

@@ -28,7 +28,7 @@ COPIED_BYTES = 1 << 20
 COPIED_TOTAL = 16 << 20
 """How many bytes are copied, at most."""
 WATCHED_LINKS = 64
-"""Of how many links it is seen that a task has written through them, at most."""
+"""The most links that are watched for what a task writes through them."""
 
 INSTANT_SECONDS = 1e-6
 """In less, no code makes a file: the system's call alone takes longer."""
@@ -44,7 +44,7 @@ _State: TypeAlias = tuple[int, int, int, int]
 
 
 class _Source(Struct, frozen=True):
-    """What an entry of a tree is made of.
+    """The source of an entry of a tree.
 
     :param target: the file to copy or to link to, else what the link says.
     """
@@ -54,7 +54,7 @@ class _Source(Struct, frozen=True):
 
 
 class _Changes(Struct, frozen=True):
-    """What a tree has that its sources have not, as names relative to it.
+    """The entries of a tree that its sources have not, as names relative to it.
 
     :param new: entries that nothing was made at; folders stand for all in them.
     :param changed: entries that are not any more what was made.
@@ -65,7 +65,7 @@ class _Changes(Struct, frozen=True):
     changed: list[str]
     missing: list[str]
     whole: bool
-    """Whether all folders are there, and could be listed."""
+    """True if all folders are there, and could be listed."""
 
 
 class _Tree:
@@ -92,7 +92,7 @@ class _Tree:
 
     @property
     def untouched(self) -> bool:
-        """Whether nothing in it has changed: looked at after each task, so by as little as does."""
+        """Tell whether nothing in it has changed; asked after each task, it has to be fast."""
         try:
             for path, state in self._watched:
                 status = os.lstat(path)
@@ -103,7 +103,7 @@ class _Tree:
         return True
 
     def changes(self) -> _Changes:
-        """What is not as it was made."""
+        """Return what is not as it was made."""
         states = self._states
         changed = [name for name, path in self._copies if _state(path) != states[name]]
         dirty = [name for name, state in self._folders.items() if _state(self._path(name)) != state]
@@ -204,7 +204,7 @@ class WorkingFolders:
         return self._load.root
 
     def loaded(self) -> None:
-        """What the import has left there is seen by each task.
+        """Return what the import has left there is seen by each task.
 
         :raises OSError: there is no room for it.
         """
@@ -232,7 +232,7 @@ class WorkingFolders:
         return self._tree.root
 
     def take(self, seconds: float) -> LeftFiles | None:
-        """What the task has left in its working folder; ``None`` for nothing.
+        """Return what the task has left in its working folder; ``None`` for nothing.
 
         :param seconds: how long the wire function took.
         :raises OSError: there is no room for it.
@@ -320,7 +320,7 @@ def _size(path: str) -> int:
 
 
 def _copied(file: str, to: str) -> bool:
-    """Whether a file could be copied; else a link has to do.
+    """Tell whether a file could be copied; else a link has to do.
 
     :raises OSError: there is no room.
     """
@@ -336,7 +336,7 @@ def _copied(file: str, to: str) -> bool:
 
 
 def _below(root: str, name: str) -> Iterator[tuple[str, bool]]:
-    """What the import has left at a name: files and folders, each with whether it is one."""
+    """Return what the import has left at a name: files and folders, each with whether it is one."""
     path = f"{root}/{name}"
     mode = os.lstat(path).st_mode
     if stat.S_ISREG(mode):

@@ -1,4 +1,4 @@
-"""What the command line can ask for."""
+"""The commands that a command line can ask for."""
 
 from pathlib import Path
 from typing import TypeAlias
@@ -14,7 +14,7 @@ class UsageError(Exception):
 
 
 class Command(Struct, frozen=True, kw_only=True):
-    """What every subcommand has."""
+    """The options that every subcommand has."""
 
     bundle: Path
     settings: Settings
@@ -35,7 +35,7 @@ class Exec(Command, frozen=True, kw_only=True):
     """A file, ``-`` for standard input; then each of its lines has what the three above say."""
     output: Path | None
     overwrite: bool
-    """Whether what another study has left there may be replaced."""
+    """True if what another study has left there may be replaced."""
 
 
 class Explain(Struct, frozen=True):

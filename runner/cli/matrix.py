@@ -41,7 +41,7 @@ def run_matrix(command: Matrix) -> tuple[int, str]:
 
 
 async def _tried(command: Matrix, task: Task) -> tuple[bool, dict[str, object]]:
-    """Whether all is well, and the document that says so."""
+    """Tell whether all is well, and the document that says so."""
     jobs = command.jobs or usable_processors()
     cells = await try_pythons(
         command.bundle,

@@ -108,7 +108,7 @@ def variables() -> Parser:
 
 
 def task() -> Parser:
-    """What a task is."""
+    """Return what a task is."""
     parser = Parser(add_help=False)
     parser.add_argument(
         "entrypoint",

@@ -47,7 +47,7 @@ class Study(Struct, frozen=True, omit_defaults=True):
         )
 
     def is_same(self, digest: str | None, other: "Study | None", its_digest: str | None) -> bool:
-        """Whether two are of one bundle: moved with its content as it was, or edited in its place.
+        """Tell whether two are of one bundle: moved with its content, or edited in its place.
 
         :param digest: of this one's bundle.
         """
@@ -129,7 +129,7 @@ def remove_outputs(folder: Path, names: Iterable[str]) -> None:
 
 
 def has_single(folder: Path) -> bool:
-    """Whether a folder is that of a single task."""
+    """Tell whether a folder is that of a single task."""
     return read_manifest(folder) is not None
 
 

@@ -213,6 +213,6 @@ def _no_constant(name: str) -> NoReturn:
 
 
 def json_kind(value: object) -> str:
-    """What JSON calls a decoded value."""
+    """Return what JSON calls a decoded value."""
     kinds = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
     return kinds.get(type(value), "number")

@@ -13,7 +13,7 @@ LOG_SECONDS = 10.0
 
 
 class Totals:
-    """What became of the tasks so far.
+    """The outcomes of the tasks so far.
 
     :param total: how many there are.
     :param skipped: how many of them an earlier run has done.

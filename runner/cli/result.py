@@ -1,4 +1,4 @@
-"""What a run prints on standard output, and the files it leaves."""
+"""Prints a run's result on standard output, and writes its files."""
 
 import hashlib
 import json
@@ -53,7 +53,7 @@ def file_name(output: str) -> str:
 
 
 def is_special(path: Path) -> bool:
-    """Whether there is a device or a pipe, which must be neither replaced nor removed.
+    """Tell whether there is a device or a pipe, which must be neither replaced nor removed.
 
     A superuser who says ``--report /dev/null`` would be without one.
     """
@@ -129,7 +129,7 @@ def check_json(check: Check) -> str:
 
 
 def check_lines(check: Check, *, verbose: bool = False) -> str:
-    """What is known of a bundle, a line for each fact.
+    """Return what is known of a bundle, a line for each fact.
 
     :param verbose: with the names of the variables that its code does not get.
     """

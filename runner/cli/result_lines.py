@@ -39,7 +39,7 @@ _READ_BYTES = 1 << 20
 
 
 class Asked(Struct, frozen=True, omit_defaults=True):
-    """What a task was to run on.
+    """The conditions that a task was to run on.
 
     :param python: the request (``--python``).
     :param lock: the digest of the file that has the versions (``--lock``).
@@ -116,7 +116,7 @@ class FailedLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
 
 
 class _Line(Struct, frozen=True):
-    """What a later run needs of either."""
+    """The part of either line that a later run needs."""
 
     index: int
     ok: bool
@@ -128,7 +128,7 @@ class _Line(Struct, frozen=True):
 
 
 class Earlier:
-    """What earlier runs have left in a folder, by the tasks' numbers.
+    """The results that earlier runs have left in a folder, by the tasks' numbers.
 
     :param done: the digests of the tasks that need not be run again: done with this very bundle,
         and their outputs are as they were.
@@ -171,7 +171,7 @@ class Lines:
             left = left[os.write(self._descriptor, left[: select.PIPE_BUF]) :]
 
     def end(self, document: str) -> str:
-        """What is left to print of the document whose array has the lines."""
+        """Return what is left to print of the document whose array has the lines."""
         before = "" if self._before == b",\n" else self._before.decode()
         return before + "\n],\n" + document.removeprefix("{\n") if self._array else document
 
@@ -338,7 +338,7 @@ def _decode(text: bytes) -> _Line | None:
 
 
 def _are_there(folder: Path, line: _Line) -> bool:
-    """Whether a task's outputs are as they were written."""
+    """Tell whether a task's outputs are as they were written."""
     for name, output in line.outputs.items():
         try:
             with (outputs_folder(folder, line.index) / file_name(name)).open("rb") as file:

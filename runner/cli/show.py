@@ -9,7 +9,7 @@ from runner.diagnosis.report.sanitise import sanitise_report
 
 
 class _Failed(msgspec.Struct):
-    """What ``exec --json`` prints of a run that failed."""
+    """The document that ``exec --json`` prints of a run that failed."""
 
     report: Report
 

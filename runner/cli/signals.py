@@ -17,7 +17,7 @@ _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 async def unless_signalled(
     run: Awaitable[_T], live: Live
 ) -> tuple[signal.Signals | None, _T | None]:
-    """What a run gives, or the signal that has ended it."""
+    """Return what a run gives, or the signal that has ended it."""
     caught: signal.Signals | None = None
     outcome: _T | None = None
     async with anyio.create_task_group() as tasks:

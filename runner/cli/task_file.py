@@ -46,7 +46,7 @@ class GivenTask(Struct, frozen=True):
     """Whatever the caller calls it."""
 
     def digest(self, default_entrypoint: str) -> str:
-        """Of all that the wire function is called with."""
+        """Return the digest of all that the wire function is called with."""
         task = self.task.named(default_entrypoint)
         called = json.dumps([task.entrypoint, task.params, task.seed], sort_keys=True)
         return f"sha256:{hashlib.sha256(called.encode()).hexdigest()}"

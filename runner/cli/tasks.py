@@ -143,7 +143,7 @@ class ManyTasks:
             print("\n".join(lines), file=sys.stderr, flush=True)
 
     def end(self, report: Report | None) -> str:
-        """What is left to print on standard output.
+        """Return what is left to print on standard output.
 
         :param report: of the first failure, or of what ended the run.
         """
@@ -293,7 +293,7 @@ class ManyTasks:
             progress.say(f"note: {left}")
 
     def _would_meet_any_task(self, report: Report) -> bool:
-        """Whether what failed was not the task, but what comes before it."""
+        """Tell whether what failed was not the task, but what comes before it."""
         if report.phase in (Phase.SPAWN, Phase.HANDSHAKE, Phase.LOAD):
             # Where others have started, this one may have been killed from outside.
             self._failed_starts += 1

@@ -327,7 +327,7 @@ def _missing_variable(exception: ExceptionInfo) -> str | None:
 
 
 def _variable_of_the_user(exception: ExceptionInfo) -> str | None:
-    """What tells the name or home of a user that the system does not know."""
+    """Return what tells the name or home of a user that the system does not know."""
     if any(
         one.message.strip("'\"").startswith(("getpwuid(): uid not found", "No username set in"))
         for one in chain(exception)

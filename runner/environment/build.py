@@ -74,7 +74,7 @@ class Environment(Struct, frozen=True):
     """Where the bundle itself is installed."""
     key: str
     reused: bool
-    """Whether nothing had to be built."""
+    """True if nothing had to be built."""
     cache: Path
     """The folder where environments are kept."""
 

@@ -1,4 +1,4 @@
-"""What decides an environment's content, and the keys made of it.
+"""Makes an environment's keys from what decides its content.
 
 A key never contains a path: a bundle that is copied or moved, to another worker too, finds the
 environment that was built for it.
@@ -82,15 +82,15 @@ class Source(Struct, frozen=True, kw_only=True):
     requirements_from: str
     """``uv.lock``, ``pyproject.toml`` or ``requirements.txt``."""
     installable: bool
-    """Whether the bundle is itself a project to install."""
+    """True if the bundle is itself a project to install."""
     dependencies: tuple[str, ...] | None
     """``[project] dependencies``; ``None`` where they are dynamic or not declared there."""
     files: tuple[str, ...]
     """The bundle's content, as paths relative to its folder."""
     is_as_read: Callable[[], bool]
-    """Whether the bundle has the content still that its digest is of."""
+    """True if the bundle has the content still that its digest is of."""
     pins: Pins | None = None
-    """What to install in place of what the bundle's own files lead to."""
+    """The pins to install in place of what the bundle's own files lead to."""
 
 
 class Base(Struct, frozen=True, kw_only=True):
@@ -150,7 +150,7 @@ def _configuration(environ: Mapping[str, str]) -> list[Path]:
 
 
 def interpreter_of(base: Base) -> tuple[str, str, str | None, str, str | None]:
-    """What of an interpreter, and of the system under it, decides what is installed for it."""
+    """Return the facts of an interpreter and its system that decide what is installed for it."""
     return base.implementation, base.version, base.soabi, base.platform, _system_version()
 
 
@@ -165,7 +165,7 @@ def _system_version() -> str | None:
 
 
 def _accelerator(settings: object, environ: Mapping[str, str]) -> list[str] | None:
-    """What uv finds of a GPU's driver, where it is told to go by that."""
+    """Return what uv finds of a GPU's driver, where it is told to go by that."""
     texts = [repr(settings)]
     texts += [file.read_text("utf-8", "replace") for file in _configuration(environ)]
     asked = environ.get("UV_TORCH_BACKEND") == "auto" or any(map(_BY_ACCELERATOR.search, texts))
@@ -176,7 +176,7 @@ def _accelerator(settings: object, environ: Mapping[str, str]) -> list[str] | No
 
 
 def _variable(name: str, value: str) -> list[str]:
-    """What a variable says: what the files it names contain, its text without credentials."""
+    """Return what a variable says: the content of files it names, its text without credentials."""
     if name not in _NAME_FILES:
         return [_CREDENTIALS.sub("", value)]
     # Relative ones are looked for where uv runs, in the copy of the bundle.
@@ -195,7 +195,7 @@ def layer_key(source: Source, dependencies: str, environ: Mapping[str, str]) -> 
 
 
 def has_dependencies(source: Source) -> bool:
-    """Whether there is anything to install beside the bundle itself."""
+    """Tell whether there is anything to install beside the bundle itself."""
     if source.pins is not None:
         return any(meaningful_lines(source.pins.text))
     if source.requirements_from == "requirements.txt":
@@ -210,7 +210,7 @@ def declaring(source: Source) -> list[str]:
 
 
 def _needs_content(source: Source, settings: list[dict[str, Any]]) -> bool:
-    """Whether what is installed depends on more of the bundle than on what declares it.
+    """Tell whether what is installed depends on more of the bundle than on what declares it.
 
     Where a name only looks like one of a file, an environment is built once more than need be.
     """
@@ -228,7 +228,7 @@ def _needs_content(source: Source, settings: list[dict[str, Any]]) -> bool:
 
 
 def may_be_built(source: Source) -> bool:
-    """Whether uv may look at more of the bundle than at what is :func:`declaring`."""
+    """Tell whether uv may look at more of the bundle than at what is :func:`declaring`."""
     pyproject = read_pyproject(source)
     if _needs_content(source, _all_settings(source, pyproject)):
         return True
@@ -246,7 +246,7 @@ def index_options(source: Source) -> list[str]:
 def _requirements(
     source: Source, pyproject: dict[str, Any], settings: object, environ: Mapping[str, str]
 ) -> list[Any]:
-    """What decides which dependencies are installed, beside uv's settings."""
+    """Return what decides which dependencies are installed, beside uv's settings."""
     if source.pins is not None:
         lines = [source.pins.text, *_expanded(index_options(source), environ)]
         return [lines, _outside([repr(settings), *lines])]
@@ -281,7 +281,7 @@ def _expanded(lines: Iterable[str], environ: Mapping[str, str]) -> list[str]:
 
 
 def _outside(texts: Iterable[str]) -> list[list[str]]:
-    """What the files and folders outside of the bundle are that it names by absolute paths."""
+    """Return what files and folders outside of the bundle are that it names by absolute paths."""
     paths = sorted({match[1] for text in texts for match in _ABSOLUTE.finditer(text)})
     return [_state(Path(path)) for path in paths if Path(path).exists()]
 
@@ -338,7 +338,7 @@ def _parts(files: Iterable[str]) -> set[str]:
 
 
 def names_content(settings: object, source: Source) -> bool:
-    """Whether uv's settings name a file or folder of the bundle: a source, wheels to find, ..."""
+    """Tell whether uv's settings name a file or folder of the bundle: a source, wheels, ..."""
     return _names_content(settings, _parts(source.files))
 
 

@@ -10,7 +10,7 @@ from runner.environment.uv_run import Uv
 from runner.environment.validity import is_whole
 
 STAGED = "venv"
-"""What is built is called so in the staging folder."""
+"""The name of the venv in the staging folder."""
 
 
 async def built_once(

@@ -1,4 +1,4 @@
-"""What an environment has installed, as far as an import failure asks."""
+"""Lists what an environment has installed, as far as an import failure asks."""
 
 import logging
 import os

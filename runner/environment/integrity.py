@@ -1,4 +1,4 @@
-"""Whether an environment that bundles share is still what was built.
+"""Checks that an environment that bundles share is still as it was built.
 
 Once built, its folders are read-only, but for those where Python keeps bytecode. Its files are not:
 uv links them into its own cache, whose permissions these would be too; and root writes anyway. So
@@ -36,7 +36,7 @@ _IMPORTABLE = (".py", ".pyc", ".so", ".pth")
 
 
 class Damage(Struct, frozen=True):
-    """What is no longer as it was built; paths are relative to site-packages."""
+    """The files that are no longer as built; paths are relative to site-packages."""
 
     missing: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
@@ -67,7 +67,7 @@ def site_packages(venv: Path) -> Path:
 
 
 def packages(venv: Path) -> tuple[str, ...]:
-    """What is installed, as ``numpy-2.4.6``, sorted (PEP 376, PEP 427)."""
+    """Return what is installed, as ``numpy-2.4.6``, sorted (PEP 376, PEP 427)."""
     return tuple(
         sorted(path.name.removesuffix(_DIST_INFO) for path in _dist_infos(site_packages(venv)))
     )

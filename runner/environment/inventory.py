@@ -1,4 +1,4 @@
-"""What the cache holds: listed, measured, removed; never what is in use.
+"""Lists, measures and removes what the cache holds; never what is in use.
 
 A folder is in use while a process holds a lock on it, which the kernel lets go of when that process
 ends (store.hold), and an environment also while a bundle's own venv upon it is. What has neither a
@@ -73,7 +73,7 @@ class Entry(Struct, frozen=True, kw_only=True):
 
 
 def entries(cache: Path) -> list[Entry]:
-    """What the cache holds, the longest unused first.
+    """Return what the cache holds, the longest unused first.
 
     :raises OSError: it cannot be read.
     """
@@ -92,7 +92,7 @@ def prunable(
     older_than: float | None = None,
     max_size: int | None = None,
 ) -> list[Entry]:
-    """What of it to remove: all that is unfinished, and what the limits say.
+    """Return what of it to remove: all that is unfinished, and what the limits say.
 
     :param older_than: seconds since its last use.
     :param max_size: bytes that may stay; the longest unused go first.
@@ -163,7 +163,7 @@ def _alone(folder: Path, held: ExitStack) -> bool:
 
 
 def _is_free(file: Path, held: ExitStack) -> bool:
-    """Whether nobody has a file locked, as far as its file system tells; then it is locked."""
+    """Tell whether nobody has a file locked, as far as its file system tells; then it is locked."""
     try:
         return lock_file(file, held)
     except OSError as error:
@@ -244,7 +244,7 @@ def _size(folder: Path) -> int:
 
 
 def installed_packages(venv: Path) -> tuple[str, ...] | None:
-    """What a venv of the cache has installed, with what it stands upon: ``numpy-2.4.6``, sorted.
+    """List what a venv of the cache and the one below it have installed: ``numpy-2.4.6``.
 
     :returns: ``None`` where it is not one of a cache, or not there any more.
     """

@@ -1,4 +1,4 @@
-"""Whether uv.lock still says what pyproject.toml asks for.
+"""Checks that uv.lock still says what pyproject.toml asks for.
 
 ``uv sync --frozen`` installs what is locked and does not look; ``--locked`` looks, but resolves
 anew over the network for it. uv.lock records what the project asked for when it was locked, so the
@@ -135,7 +135,7 @@ def _sources(source: Source) -> dict[str, Any]:
 
 
 def _wanted(requirements: list[Requirement], environment: dict[str, str]) -> _Wanted:
-    """What is asked for on this interpreter. uv rewrites markers, but not what they mean."""
+    """Return what is asked for on this interpreter. uv rewrites markers, but not what they mean."""
     wanted: _Wanted = {}
     for one in requirements:
         if one.marker is None or Marker(str(one.marker)).evaluate(environment):

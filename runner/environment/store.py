@@ -51,11 +51,11 @@ _POLL_SECONDS = 0.05
 _DENIED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
-"""What a file system without locks answers: NFS without a lock daemon, some of FUSE's."""
+"""The errors of file systems without locks: NFS without a lock daemon, some of FUSE's."""
 
 
 class Manifest(Struct, frozen=True, kw_only=True):
-    """What a finished folder says of itself."""
+    """A finished folder's account of itself."""
 
     key: str
     python: str
@@ -66,7 +66,7 @@ class Manifest(Struct, frozen=True, kw_only=True):
     created_at: str
     """ISO 8601, UTC."""
     packages: tuple[str, ...] = ()
-    """What is installed in it: ``numpy-2.4.6``."""
+    """The distributions that are installed in it: ``numpy-2.4.6``."""
     content: str | None = None
     """The digest of what is installed, where it is an environment that is shared."""
     bundle: str | None = None
@@ -235,7 +235,7 @@ async def locked(
 
 
 def _acquired(lock: "filelock.BaseFileLock", *, wait: bool = False) -> bool:
-    """Whether a lock is held now, or its file system has none.
+    """Tell whether a lock is held now, or its file system has none.
 
     :raises OSError: its file cannot be made.
     """
@@ -253,7 +253,7 @@ def _acquired(lock: "filelock.BaseFileLock", *, wait: bool = False) -> bool:
 
 
 def _publication(folder: Path) -> int | None:
-    """What tells one publication of a folder from the next; ``None`` where there is none."""
+    """Return what tells one publication of a folder from the next; ``None`` where there is none."""
     try:
         return (folder / MANIFEST).stat().st_ino
     except OSError:

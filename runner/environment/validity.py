@@ -1,4 +1,4 @@
-"""Whether a venv of the cache is still what was built, and what it says of itself."""
+"""Checks that a venv of the cache is still as it was built."""
 
 import os
 from contextlib import ExitStack
@@ -29,7 +29,7 @@ def python_of(venv: Path) -> Path:
 async def is_whole(
     venv: Path, uv: Uv, holds: ExitStack, *, upon: Path | None = None, say: bool = False
 ) -> bool:
-    """Whether a venv is there as it was built; then it is held.
+    """Tell whether a venv is there as it was built; then it is held.
 
     :param upon: the venv that it is to stand upon.
     :param say: say what is wrong with one that is there.
@@ -80,7 +80,7 @@ def _stamp(python: Path) -> tuple[int, int]:
 
 
 async def _version_of(python: Path) -> str:
-    """What an interpreter says its version is; what went wrong, where it does not."""
+    """Return what an interpreter says its version is; what went wrong, where it does not."""
     said = bytearray()
     code = "import platform; print(platform.python_version())"
     try:
@@ -107,7 +107,7 @@ async def new_manifest(
     bundle: str | None = None,
     dependencies: str | None = None,
 ) -> Manifest:
-    """What a venv is to say of itself.
+    """Return what a venv is to say of itself.
 
     :param folder: where it will be.
     :param built: where it is.
@@ -129,7 +129,7 @@ async def new_manifest(
 
 
 def _contents(built: Path, again: bool) -> tuple[tuple[str, ...], Damage]:
-    """What is installed, and what of it is not as its package says.
+    """Return what is installed, and what of it is not as its package says.
 
     A package may be wrong about its own files, and must not have it built again and again.
     """

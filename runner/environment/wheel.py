@@ -74,7 +74,7 @@ class BuildSystem(Struct, frozen=True, rename="kebab"):
 
 
 def build_system(source: Source, environ: Mapping[str, str]) -> BuildSystem | None:
-    """What builds a bundle, where it can be kept.
+    """Return what builds a bundle, where it can be kept.
 
     :param environ: the worker's variables.
     :returns: ``None`` where uv is to do it all: the backend is part of the bundle or by default,
@@ -97,7 +97,7 @@ def build_system(source: Source, environ: Mapping[str, str]) -> BuildSystem | No
 
 
 def _is_plain(requirement: str) -> bool:
-    """Whether it is a name and versions, and nothing that uv would take for an option or a file."""
+    """Tell whether it is a name and versions, and nothing that uv takes for an option or file."""
     from packaging.requirements import InvalidRequirement, Requirement
 
     try:
@@ -157,7 +157,7 @@ async def _build(system: BuildSystem, uv: Uv, copy: Path, cache: Path, holds: Ex
 
 
 def _has_scripts(wheel: Path) -> bool:
-    """Whether a wheel has any (its entry points, and the wheel format's ``.data/scripts``)."""
+    """Tell whether a wheel has any (its entry points, and the wheel format's ``.data/scripts``)."""
     with ZipFile(wheel) as file:
         for name in file.namelist():
             if name.endswith(".dist-info/entry_points.txt") and b"_scripts]" in file.read(name):
@@ -191,7 +191,7 @@ async def _backend(
 
 
 async def _get_requires(system: BuildSystem, backend: Path, uv: Uv, copy: Path) -> list[str]:
-    """What the backend asks for besides, for this very bundle.
+    """Return what the backend asks for besides, for this very bundle.
 
     :raises ValueError: it does not answer, or not as PEP 517 has it.
     """
@@ -214,4 +214,4 @@ async def _get_requires(system: BuildSystem, backend: Path, uv: Uv, copy: Path) 
 
 
 def _ignore(data: bytes) -> None:
-    """What the hook says is said again by the one that fails without us."""
+    """Return what the hook says is said again by the one that fails without us."""

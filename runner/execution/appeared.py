@@ -1,4 +1,4 @@
-"""What tasks have left in a bundle's folder: it is no content of it, in later runs neither."""
+"""Remembers what tasks have left in a bundle's folder: it is no content of it."""
 
 import hashlib
 import os

@@ -57,7 +57,7 @@ class Window:
 
     @property
     def empty(self) -> bool:
-        """Whether there are no more tasks, and all outcomes have been given out."""
+        """Tell whether there are no more tasks, and all outcomes have been given out."""
         return self._exhausted and self._in_hand == 0
 
     def finish(self, index: int, outcome: Outcome) -> None:

@@ -1,4 +1,4 @@
-"""Whether a bundle's files have changed since they were read, and what tasks have left there."""
+"""Watches a bundle's files for changes since they were read."""
 
 import math
 import os
@@ -45,7 +45,7 @@ class Stamp:
         self._appeared = appeared
         self.ran_until = ran_until
         self.note: str | None = None
-        """What a reader of the next result should know of what tasks have left."""
+        """The note for a reader of the next result, on what tasks have left."""
         self._noted = False
         ignored = frozenset() if appeared is None else appeared.names()
         self._known = set(all_entries(bundle))
@@ -68,15 +68,15 @@ class Stamp:
         self._changed = None in self._folders.values()
         self._due = 0.0
         self.takes_long = len(self._files) + len(self._folders) > _FEW
-        """Whether looking is nothing for an event loop: a network disk takes 1 ms for a file."""
+        """True if looking is nothing for an event loop: a network disk takes 1 ms for a file."""
 
     @property
     def due(self) -> bool:
-        """Whether it is time to look again."""
+        """Tell whether it is time to look again."""
         return not self._changed and time.monotonic() >= self._due
 
     def changed(self, *, at_once: bool = False) -> bool:
-        """Whether a file is not as it was, or one was added by hand; from any thread.
+        """Tell whether a file is not as it was, or one was added by hand; from any thread.
 
         :param at_once: look now, whatever share of the time looking has taken so far.
         """

@@ -1,4 +1,4 @@
-"""What the pool's calls have in hand: loans, the children they are of, and what holds these."""
+"""The loans that the pool's calls have, the children they are of, and what holds these."""
 
 import math
 import time
@@ -20,7 +20,7 @@ _T = TypeVar("_T")
 
 
 class Held(Generic[_T]):
-    """What a task holds for others, until :meth:`let_go`."""
+    """A value that a task holds for others, until :meth:`let_go`."""
 
     def __init__(self, value: _T) -> None:
         self.value = value
@@ -89,7 +89,7 @@ class Child:
         )
 
     def missed(self, error: Exception) -> bool:
-        """Whether it has died while nobody used it, so that the task may run in another one.
+        """Tell whether it has died while nobody used it, so that the task may run in another one.
 
         :param error: what has become of the task.
         """
@@ -102,7 +102,7 @@ class Child:
 
     @property
     def spent(self) -> bool:
-        """Whether it runs no further task."""
+        """Tell whether it runs no further task."""
         settings = self._settings
         return (
             self.isolation is Isolation.FRESH
@@ -133,7 +133,7 @@ class Group:
         self.next_look = -math.inf
         """When it is to be looked at for what tasks have written, likewise."""
         self.stale = False
-        """Whether its bundle has changed since."""
+        """True if its bundle has changed since."""
 
     def ran_until(self) -> float:
         """When one of its children has last run a task, in seconds since the epoch."""

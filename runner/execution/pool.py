@@ -209,7 +209,7 @@ class Pool:
                 await self.take_back(loan)
 
     async def discard_damaged(self, case: Case, group: Group, failure: Failure) -> bool:
-        """Whether a group's environment is damaged; then no child is started in it any more.
+        """Tell whether a group's environment is damaged; then no child is started in it any more.
 
         Looking takes as long as reading every file, so it is not done for each of many failures.
         """

@@ -1,4 +1,4 @@
-"""What a bundle needs before a child can run it: its files read, an interpreter, an environment."""
+"""Prepares a bundle for children: reads its files, chooses a Python, makes an environment."""
 
 import shlex
 from collections.abc import AsyncIterator
@@ -128,7 +128,7 @@ async def read(case: Case, settings: Settings, path: Path) -> Bundle:
 
 
 def appeared_in(settings: Settings, path: Path) -> Appeared:
-    """What tasks have left in a bundle's folder, as far as is remembered."""
+    """Return what tasks have left in a bundle's folder, as far as is remembered."""
     return Appeared(settings.cache or cache_folder(), path)
 
 
@@ -177,7 +177,7 @@ async def any_python(case: Case, settings: Settings, request: str) -> Interprete
 
 
 def requirement_of(bundle: Bundle, request: str | None = None) -> Requirement:
-    """What a bundle accepts of interpreters.
+    """Return what a bundle accepts of interpreters.
 
     :param request: what ``--python`` asks for: it goes before what a project pins, as with uv.
     """
@@ -252,7 +252,7 @@ async def was_written_to(case: Case, ready: Prepared) -> bool:
 
 
 async def was_damaged(case: Case, ready: Prepared, failure: Failure) -> bool:
-    """Whether the environment that something failed in is not what was built.
+    """Tell whether the environment that something failed in is not what was built.
 
     Then it is discarded, to be built again, and the journal says so.
     """

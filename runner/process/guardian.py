@@ -35,7 +35,7 @@ _NONE = "nothing will end what the children have started if this process is kill
 
 
 class Guardian:
-    """What guards this process's processes. There is one, see :func:`guardian`."""
+    """The guard of this process's processes. There is one, see :func:`guardian`."""
 
     def __init__(self) -> None:
         self.worker = uuid.uuid4().hex

@@ -43,7 +43,7 @@ class MemoryGroup:
         return True
 
     def killed(self) -> bool:
-        """Whether the kernel has killed a process in it for its limit since this was last asked."""
+        """Tell whether the kernel has killed a process in it for its limit since the last call."""
         counter = re.search(r"^oom_kill (\d+)$", read(self._folder / "memory.events"), re.MULTILINE)
         before, self._kills = self._kills, int(counter.group(1)) if counter else 0
         return self._kills > before

@@ -1,4 +1,4 @@
-"""Whether the kernel killed for want of memory.
+"""Finds out that the kernel killed for want of memory.
 
 It kills with SIGKILL, and says so only in counters. That of our own control group, which a child
 shares, tells most: ``memory.events`` in cgroup v2, ``memory.oom_control`` in v1 (cgroups(7)).
@@ -45,7 +45,7 @@ class OomKills:
                 self._look(now)
 
     def take(self, now: float | None = None) -> bool | None:
-        """Whether a child that has just died of SIGKILL was killed for want of memory.
+        """Tell whether a child that has just died of SIGKILL was killed for want of memory.
 
         No other death is explained by the same kill.
 

@@ -1,4 +1,4 @@
-"""What the machine still tells of a process that has ended: its limits, memory, file systems."""
+"""Reads what the machine still tells of a process that has ended: limits, memory, disks."""
 
 import logging
 import os

@@ -43,7 +43,7 @@ def stopped(pids: Iterable[int]) -> bool:
 
 
 def to_set_in_program() -> Callable[[], None] | None:
-    """What a new process has to do before its exec (``preexec_fn``); mostly ``None``: nothing.
+    """Return what a new process does before its exec (``preexec_fn``); mostly ``None``.
 
     A terminal's signals are left as they are: what is started here has a session of its own, and no
     terminal. ``None`` matters, because ``Popen`` has to copy this process's page tables for the

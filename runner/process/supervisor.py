@@ -72,9 +72,9 @@ class Process:
     ) -> None:
         self.pid = popen.pid
         self.stdin = stdin
-        """What it reads from, where there is a pipe and it is open; non-blocking."""
+        """The descriptor of its standard input, while that is an open pipe; non-blocking."""
         self.stdout = stdout
-        """What it writes to, for whoever asked to read it by themselves; non-blocking."""
+        """The descriptor of its output, for whoever asked to read it themselves; non-blocking."""
         self.exit: Exit | None = None
         """How it ended; ``None`` while it runs."""
         self._popen = popen
@@ -164,7 +164,7 @@ class Process:
                         os.kill(fork.pid, number)
 
     def unread(self) -> bool:
-        """Whether the process has written what the event loop has not taken yet."""
+        """Tell whether the process has written what the event loop has not taken yet."""
         ready = self._unread.poll(0)
         return bool(ready) and any(events & select.POLLIN for _, events in ready)
 
