@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import os
 import resource
 import time
 from functools import partial
 
-from bundle_protocol import process
+from bundle_protocol import json_rpc, process
 from bundle_protocol.describe import describe_exception, raised_error
 from bundle_protocol.generators import Generators
 from bundle_protocol.loading import Bundle, WireFunction, load
@@ -17,7 +16,6 @@ from bundle_protocol.messages import (
     EXITING,
     FORK,
     INITIALIZE,
-    MAX_MESSAGE_BYTES,
     MAX_NOTE_CHARACTERS,
     MAX_NOTES,
     PROTOCOL_VERSIONS,
@@ -42,8 +40,6 @@ if TYPE_CHECKING:
 
     T = TypeVar("T")
 
-
-_from_json = json.JSONDecoder().raw_decode
 
 INSTANT_SECONDS = 10e-6
 """In less, a bundle's code neither forks nor puts another file in the place of a descriptor with a
@@ -177,7 +173,7 @@ class Session:
         self._request_id = None
         self._instant = False
         try:
-            message = _message(body)
+            message = json_rpc.read_request(body)
             if "id" not in message:
                 return None
             self._request_id = message["id"]
@@ -188,7 +184,7 @@ class Session:
             if not isinstance(params, dict):
                 raise RequestError(ErrorCode.INVALID_PARAMS, "params must be an object")
             result = self._methods[method](params)
-            return None if result is None else _answer(self._request_id, "result", result)
+            return None if result is None else json_rpc.answer(self._request_id, "result", result)
         except RequestError as error:
             return self._error(error)
 
@@ -196,13 +192,13 @@ class Session:
         """The message that says where the bundle's code ends the process, as the exit does not."""
         params = {"exception": describe_exception(error)}
         message = to_json({"jsonrpc": "2.0", "method": EXITING, "params": params})
-        return _encode(self._with_own_names(message))
+        return json_rpc.encode(self._with_own_names(message))
 
     def _error(self, error: RequestError) -> bytes:
         answer: dict[str, object] = {"code": int(error.code), "message": error.message}
         if error.data is not None:
             answer["data"] = error.data
-        return _answer(self._request_id, "error", self._with_own_names(to_json(answer)))
+        return json_rpc.answer(self._request_id, "error", self._with_own_names(to_json(answer)))
 
     def _with_own_names(self, text: str) -> str:
         return text if self._folder is None else self._folder.with_own_names(text)
@@ -210,7 +206,7 @@ class Session:
     # The methods: each gives its result as JSON.
 
     def _initialize(self, params: dict[str, object]) -> str:
-        version = _required(params, "protocol_version", int)
+        version = json_rpc.required(params, "protocol_version", int)
         if version not in PROTOCOL_VERSIONS:
             spoken = ", ".join(map(str, PROTOCOL_VERSIONS))
             raise RequestError(
@@ -220,16 +216,16 @@ class Session:
             )
         if self._function is not None:
             raise RequestError(ErrorCode.INVALID_REQUEST, "initialize was answered before")
-        isolation = _optional(params, "isolation", str) or WARM
+        isolation = json_rpc.optional(params, "isolation", str) or WARM
         if isolation not in (WARM, FORK):
             raise RequestError(ErrorCode.INVALID_PARAMS, f"there is no isolation {isolation!r}")
-        bundle = _bundle(_required(params, "bundle", dict))
-        exchange = _optional(params, "exchange", str)
+        bundle = _bundle(json_rpc.required(params, "bundle", dict))
+        exchange = json_rpc.optional(params, "exchange", str)
         if exchange is not None and not os.path.isdir(exchange):
             raise RequestError(
                 ErrorCode.INVALID_PARAMS, f"exchange must be a folder that exists: {exchange}"
             )
-        memory_limit = _optional(params, "memory_limit", int)
+        memory_limit = json_rpc.optional(params, "memory_limit", int)
         if isolation == WARM:
             self._end_on_hang_up()
         self._folder = WorkingFolder(bundle.path)
@@ -268,10 +264,10 @@ class Session:
     def _execute(self, params: dict[str, object]) -> str | None:
         if self._function is None:
             raise RequestError(ErrorCode.INVALID_REQUEST, "execute was asked for before initialize")
-        entrypoint = _required(params, "entrypoint", str)
-        task_params = _required(params, "params", dict)
-        seed = _required(params, "seed", int)
-        cwd = _optional(params, "cwd", str)
+        entrypoint = json_rpc.required(params, "entrypoint", str)
+        task_params = json_rpc.required(params, "params", dict)
+        seed = json_rpc.required(params, "seed", int)
+        cwd = json_rpc.optional(params, "cwd", str)
         inputs = self._inputs(params)
         if self._forker is None:
             return self._with_notes(
@@ -295,7 +291,7 @@ class Session:
     def _conclude(self, result: str) -> None:
         """Answers, in a task's process, once what the task has left is ended."""
         try:
-            answer = _answer(self._request_id, "result", self._with_notes(result))
+            answer = json_rpc.answer(self._request_id, "result", self._with_notes(result))
         except RequestError as error:
             answer = self._error(error)
         self.send(answer)
@@ -311,7 +307,7 @@ class Session:
         with standard_library("bundle_protocol.inputs"):
             from bundle_protocol.inputs import Inputs
 
-        records = _required(params, "inputs", list)
+        records = json_rpc.required(params, "inputs", list)
         with self._wire.bulk_socket() as socket:
             return Inputs(records, socket, self._exchange, self._request_id)
 
@@ -373,71 +369,20 @@ class Session:
         return "null"
 
 
-def _message(body: bytes) -> dict[str, object]:
-    try:
-        text = body.decode().strip(" \t\r\n")
-        message, end = _from_json(text)
-        if end != len(text):
-            raise ValueError(f"there is more after its end, at character {end}")
-    except (ValueError, RecursionError) as error:
-        raise RequestError(ErrorCode.PARSE_ERROR, f"the body is not JSON: {error}") from error
-    if (
-        not isinstance(message, dict)
-        or message.get("jsonrpc") != "2.0"
-        or not isinstance(message.get("method"), str)
-        or not isinstance(message.get("id", ""), (str, int))
-    ):
-        raise RequestError(ErrorCode.INVALID_REQUEST, "the body is not a JSON-RPC 2.0 request")
-    return message
-
-
-def _answer(request_id: object, member: str, value: str) -> bytes:
-    own = request_id if type(request_id) is int else to_json(request_id)
-    return _encode(f'{{"jsonrpc":"2.0","id":{own},"{member}":{value}}}')
-
-
-def _encode(text: str) -> bytes:
-    # A lone surrogate, out of a file's name or a message, is no Unicode: parsers refuse it.
-    body = text.encode("utf-8", "replace")
-    if len(body) > MAX_MESSAGE_BYTES:
-        raise RequestError(
-            ErrorCode.MESSAGE_TOO_LARGE,
-            f"the answer has {len(body)} bytes, over the limit of {MAX_MESSAGE_BYTES}",
-            {"bytes": len(body), "limit": MAX_MESSAGE_BYTES},
-        )
-    return body
-
-
 def _bundle(params: dict[str, object]) -> Bundle:
-    path = _required(params, "path", str)
+    path = json_rpc.required(params, "path", str)
     if not os.path.isabs(path):
         raise RequestError(ErrorCode.INVALID_PARAMS, f"bundle.path must be absolute: {path}")
-    site = _required(params, "site", list)
+    site = json_rpc.required(params, "site", list)
     if not all(isinstance(folder, str) for folder in site):
         raise RequestError(ErrorCode.INVALID_PARAMS, "bundle.site must be a list of strings")
     return Bundle(
         path=os.path.normpath(path),
-        wire=_optional(params, "wire", str),
-        project=_optional(params, "project", str),
-        installed=_required(params, "installed", bool),
+        wire=json_rpc.optional(params, "wire", str),
+        project=json_rpc.optional(params, "project", str),
+        installed=json_rpc.required(params, "installed", bool),
         site=site,
     )
-
-
-def _required(params: dict[str, object], name: str, kind: type[T]) -> T:
-    value = params.get(name)
-    # Not isinstance: JSON's true is no integer, though Python's is.
-    if type(value) is not kind:
-        kinds = {str: "a string", int: "an integer", bool: "a boolean", dict: "an object"}
-        raise RequestError(
-            ErrorCode.INVALID_PARAMS,
-            f"{name} must be {kinds.get(kind, 'an array')}, not {json.dumps(value)[:100]}",
-        )
-    return value
-
-
-def _optional(params: dict[str, object], name: str, kind: type[T]) -> T | None:
-    return None if params.get(name) is None else _required(params, name, kind)
 
 
 def _children_cpu_seconds() -> float:
