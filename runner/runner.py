@@ -5,9 +5,9 @@ import os
 import threading
 import time
 import weakref
-from collections.abc import Awaitable, Callable, Generator, Iterable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, nullcontext
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -22,6 +22,7 @@ from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
 from runner.events import EventHandler, Phase
 from runner.execution.bounded_map import WINDOW, Outcome, Window, unless_raised
+from runner.execution.calls import Calls, Stopped
 from runner.execution.lease import Child, Loan
 from runner.execution.pool import Pool
 from runner.execution.run_task import raise_reported
@@ -245,7 +246,7 @@ class Runner:
         self,
         bundle: str | PathLike[str],
         task: Task,
-        calls: "_Calls | None" = None,
+        calls: "Calls | None" = None,
     ) -> Result:
         """:param calls: may stop it."""
         if calls is not None:
@@ -272,7 +273,7 @@ class Runner:
                 return result
         return self._call(partial(self._inner._execute, bundle, task), calls)
 
-    def _lent(self, child: Child, task: Task, calls: "_Calls | None") -> Result | None:
+    def _lent(self, child: Child, task: Task, calls: "Calls | None") -> Result | None:
         """Run a task in this thread.
 
         :returns: ``None`` where it is to run in another child.
@@ -339,14 +340,14 @@ class Runner:
         children = self._inner._children
         window = Window(tasks, children * WINDOW, ordered=ordered)
         finished: SimpleQueue[tuple[int, Outcome] | BaseException] = SimpleQueue()
-        calls = _Calls()
+        calls = Calls()
 
         def run(index: int, task: Task) -> None:
             try:
                 finished.put((index, self._execute(bundle, task, calls)))
             except RunnerError as error:
                 finished.put((index, error))
-            except _Stopped:
+            except Stopped:
                 return  # Nobody reads it any more.
             except BaseException as error:  # noqa: BLE001 - raised where it is read
                 finished.put(error)
@@ -367,12 +368,12 @@ class Runner:
             finally:
                 calls.stop()
 
-    def _call(self, function: Callable[[], Awaitable[_T]], calls: "_Calls | None" = None) -> _T:
+    def _call(self, function: Callable[[], Awaitable[_T]], calls: "Calls | None" = None) -> _T:
         self._started()
         return self._call_begun(function, calls)
 
     def _call_begun(
-        self, function: Callable[[], Awaitable[_T]], calls: "_Calls | None" = None
+        self, function: Callable[[], Awaitable[_T]], calls: "Calls | None" = None
     ) -> _T:
         """As :meth:`_call`, also while the runner is being closed: it waits for what has begun."""
         ended = threading.Event()
@@ -387,7 +388,7 @@ class Runner:
         try:
             with nullcontext() if calls is None else calls.under_way(future.cancel):
                 wait([future])
-        except (KeyboardInterrupt, _Stopped):
+        except (KeyboardInterrupt, Stopped):
             # What the call has started must not outlive it.
             future.cancel()
             ended.wait(CANCEL_SECONDS)
@@ -423,47 +424,3 @@ def _begin_in_fork() -> None:
 
 
 os.register_at_fork(after_in_child=_begin_in_fork)
-
-
-class _Stopped(BaseException):
-    """Internal: nobody wants the result any more. No Exception, which a report would be made of."""
-
-
-class _Calls:
-    """The calls that threads have under way for one map, which are stopped together."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._stops: dict[int, Callable[[], object]] = {}
-        self._stopped = False
-
-    def check(self) -> None:
-        """:raises _Stopped: it was stopped."""
-        if self._stopped:
-            raise _Stopped
-
-    @contextmanager
-    def under_way(self, stop: Callable[[], object]) -> Iterator[None]:
-        """This thread waits for something, which ``stop`` ends.
-
-        :raises _Stopped: it was stopped, meanwhile or before.
-        """
-        thread = threading.get_ident()
-        with self._lock:
-            if self._stopped:
-                raise _Stopped
-            self._stops[thread] = stop
-        try:
-            yield
-        finally:
-            with self._lock:
-                del self._stops[thread]
-                stopped = self._stopped
-        if stopped:
-            raise _Stopped
-
-    def stop(self) -> None:
-        with self._lock:
-            self._stopped = True
-            for stop in self._stops.values():
-                stop()

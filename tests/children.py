@@ -10,8 +10,8 @@ import anyio
 import psutil
 import pytest
 
+from runner.child.facts import Launch
 from runner.child.session import open_session
-from runner.child.state import Launch
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.report.model import BundleInfo, Report
 from runner.events import Event, Output, Phase, Stream

@@ -16,10 +16,11 @@ import msgspec
 from runner.bundle import content_files, empty_folders
 from runner.child.blocking_call import Direct
 from runner.child.bulk import Bulk, bulk_channel
+from runner.child.facts import BadOutput, Launch, NotStarted, OverMemory, Start, TimedOut
 from runner.child.launch import child_command, child_environ, exchange_folder
 from runner.child.left_files import LeftFiles
 from runner.child.messages import Executed, Message, Response
-from runner.child.state import BadOutput, Dialogue, Launch, NotStarted, OverMemory, Start, TimedOut
+from runner.child.state import Dialogue
 from runner.child.working_folder import WorkingFolders
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure

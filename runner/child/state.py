@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TypeVar
 
 import msgspec
-from msgspec import Struct
 
 from bundle_protocol.framing import Noise
 from bundle_protocol.messages import (
@@ -21,6 +20,7 @@ from bundle_protocol.messages import (
     PROTOCOL_VERSIONS,
     WARM,
 )
+from runner.child.facts import BadOutput, Launch, OverMemory, TimedOut
 from runner.child.messages import (
     Connection,
     Executed,
@@ -47,68 +47,6 @@ from runner.task import Task
 _T = TypeVar("_T")
 
 _ORIGINS = {Stream.STDOUT: Origin.CHILD_STDOUT, Stream.STDERR: Origin.CHILD_STDERR}
-
-
-class Launch(Struct, frozen=True):
-    """The purpose of a child: its Python, its bundle, its limits."""
-
-    python: Path
-    python_version: str
-    """The version that the environment was built for."""
-    bundle: Path
-    wire: str | None
-    """The wire function, where the bundle's files name it."""
-    project: str | None
-    """The installed distribution whose entry points are asked first."""
-    installed: bool
-    """True if the bundle's own code is installed, and not just read from its folder."""
-    site: list[Path]
-    env: tuple[str, ...]
-    """The worker's variables that the bundle or the caller asks for, by name or pattern."""
-    memory_limit: int | None = None
-    """How many bytes the child may hold, with all that it starts."""
-    withheld: tuple[str, ...] = ()
-    """The names of the worker's variables that the child does not get."""
-
-
-class NotStarted(Struct, frozen=True):
-    """The operating system's refusal to start a child: an ``OSError``'s arguments."""
-
-    errno: int | None
-    strerror: str | None
-    filename: str | None
-
-
-class Start(Struct, frozen=True):
-    """How a child was started, for a recording."""
-
-    launch: Launch
-    argv: list[str]
-    pid: int | None
-    failure: NotStarted | None = None
-
-
-class TimedOut(Struct, frozen=True):
-    """A child did not answer, or did not end after it closed the wire, in time."""
-
-    seconds: float
-    wire_closed: bool = False
-    stopped: bool = False
-    """True if a signal had stopped it by then."""
-
-
-class OverMemory(Struct, frozen=True):
-    """A child, or the process of its task, held more memory than it may, and was ended for it."""
-
-    limit_bytes: int
-    used_bytes: int | None
-
-
-class BadOutput(Struct, frozen=True):
-    """The fault of an output that the child announced."""
-
-    name: str
-    problem: str
 
 
 class Dialogue:

@@ -11,8 +11,8 @@ from msgspec import Struct
 from packaging.specifiers import SpecifierSet
 
 from runner.bundle import Bundle, bundle_digest, read_bundle
+from runner.child.facts import Launch
 from runner.child.launch import withheld
-from runner.child.state import Launch
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.child_raised import concerns_bytecode, concerns_imports
 from runner.diagnosis.report.codes import Code

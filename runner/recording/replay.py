@@ -14,8 +14,9 @@ from pathlib import Path
 import msgspec
 from packaging.specifiers import SpecifierSet
 
+from runner.child.facts import BadOutput, OverMemory, Start, TimedOut
 from runner.child.messages import Message
-from runner.child.state import BadOutput, Dialogue, OverMemory, Start, TimedOut
+from runner.child.state import Dialogue
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.deaths.exit import Exit

@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.child.state import Dialogue, Launch
+from runner.child.facts import Launch
+from runner.child.state import Dialogue
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.report.html import report_page
