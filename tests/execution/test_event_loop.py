@@ -17,7 +17,7 @@ pytestmark = pytest.mark.anyio
 
 MAY_TAKE_LONG = [
     (prepare, "read_bundle"),
-    (bundle_watch, "content_files"),
+    (bundle_watch, "all_entries"),
     (build, "dependencies_key"),
     (build, "_check_locks"),
     (build, "content_digest"),
