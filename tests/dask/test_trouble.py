@@ -175,7 +175,9 @@ def test_a_worker_that_hangs_keeps_no_study_from_running(
         # Once it answers, it is one of them again.
         (slot,) = vars(client)["_modelops_runner"]._slots.values()
         wait_until(lambda: not slot.study.fitness.unable)
-        futures = [runner.dask.submit(client, bundle, "sleep", {"seconds": 2}) for _ in range(2)]
+        futures = [
+            runner.dask.submit(client, bundle, Task("sleep", {"seconds": 2})) for _ in range(2)
+        ]
         wait_until(lambda: all(client.processing().values()))
         assert all(future.result(SECONDS) for future in futures)
 
@@ -246,7 +248,7 @@ def test_a_bundle_that_kills_workers_with_nannies_is_one_report(
 def test_a_bundle_that_kills_the_last_worker_is_not_tried_again(
     client: Client, bundle: Path
 ) -> None:
-    report = failing(runner.dask.submit(client, bundle, "kill the worker").result).report
+    report = failing(runner.dask.submit(client, bundle, Task("kill the worker")).result).report
     assert report.code is Code.WORKER_LOST and not report.retryable
     assert "left the cluster while it was there" in report.summary
 
@@ -306,7 +308,7 @@ def test_a_study_is_not_opened_again_because_a_worker_is_unfit(
     odd_worker(one, DASK_MODELOPS_RUNNER__TIMEOUT="soon")
     runner.dask.submit(client, bundle).result(SECONDS)
     monkeypatch.setattr("runner.dask.client.tasks.open_study", None)
-    assert runner.dask.submit(client, bundle, seed=3).result(SECONDS)["seed"] == b"3"
+    assert runner.dask.submit(client, bundle, Task(seed=3)).result(SECONDS)["seed"] == b"3"
 
 
 def test_a_worker_that_starts_again_is_found_by_a_study_that_avoids_others(
@@ -319,7 +321,9 @@ def test_a_worker_that_starts_again_is_found_by_a_study_that_avoids_others(
     ):
         odd_worker(started, DASK_MODELOPS_RUNNER__TIMEOUT="soon")
         file = str(tmp_path / "killed")
-        future = runner.dask.submit(client, bundle, "kill the worker once", {"file": file}, seed=4)
+        future = runner.dask.submit(
+            client, bundle, Task("kill the worker once", {"file": file}, seed=4)
+        )
         assert future.result(SECONDS)["seed"] == b"4"
 
 

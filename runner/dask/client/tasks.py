@@ -1,6 +1,6 @@
 """Tasks of bundles over a client: one in a future, or many, as many at a time as it can use."""
 
-from collections.abc import Generator, Iterable, Mapping
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future
 from contextlib import closing
 from functools import partial
@@ -8,7 +8,7 @@ from os import PathLike
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock
-from typing import Any, Literal, overload
+from typing import Literal, overload
 from weakref import finalize
 
 from distributed import Client
@@ -27,7 +27,7 @@ from runner.execution.bounded_map import Outcome, Window
 from runner.execution.bundle_watch import Stamp
 from runner.execution.run_task import reported
 from runner.result import Result
-from runner.task import Task, check_task, new_task
+from runner.task import Task, check_task
 
 # How many tasks are on the cluster for each thread of its workers: enough that none waits for the
 # way to the client and back.
@@ -37,11 +37,8 @@ WINDOW = 4
 def submit(
     client: Client,
     bundle: str | PathLike[str],
-    entrypoint: str | None = None,
-    params: Mapping[str, Any] | None = None,
+    task: Task | None = None,
     *,
-    seed: int = 0,
-    inputs: Mapping[str, Any] | None = None,
     retries: int = RETRIES,
     shared: str | PathLike[str] | None = None,
 ) -> Future[Result]:
@@ -52,19 +49,18 @@ def submit(
 
     :param client: a ``distributed.Client`` of a cluster whose workers have modelops-runner.
     :param bundle: the bundle's folder, here.
-    :param entrypoint: as :meth:`runner.Runner.execute` takes it; so are ``params``, ``seed`` and
-        ``inputs``.
+    :param task: the bundle's default task, unless given.
     :param retries: how often a failure that may pass by itself is tried again.
     :param shared: a folder that client and workers see under the same path: the bundle goes that
-        way, and outputs of 1 MiB and more stay there, mapped where they are read.
+        way, and outputs of 1 MiB and more are mapped from there.
     :returns: what the result comes in. Its ``cancel()`` ends the task; its exception is a
         ``RunnerError``.
     :raises RunnerError: the bundle, the cluster or the two together cannot run any task.
     :raises TypeError: the client is an asynchronous one.
     """
-    task = _checked(new_task(entrypoint, params, seed, inputs))
+    checked = _checked(Task() if task is None else task)
     cluster = _cluster(client)
-    return cluster.in_flight.start(cluster.study(bundle, shared).work(task, retries))
+    return cluster.in_flight.start(cluster.study(bundle, shared).work(checked, retries))
 
 
 @overload

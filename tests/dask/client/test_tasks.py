@@ -102,7 +102,7 @@ def test_results_come_unordered_with_their_numbers(client: Client, bundle: Path)
 
 
 def test_one_task_comes_in_a_future(client: Client, bundle: Path) -> None:
-    future = runner.dask.submit(client, bundle, "sum", {"numbers": [1, 2]}, seed=3)
+    future = runner.dask.submit(client, bundle, Task("sum", {"numbers": [1, 2]}, seed=3))
     result = future.result(SECONDS)
     assert result["sum"] == b"3"
     assert result.bundle.path == str(bundle)
@@ -111,12 +111,14 @@ def test_one_task_comes_in_a_future(client: Client, bundle: Path) -> None:
 def test_inputs_go_along(client: Client, tmp_path: Path) -> None:
     wire = "def wire(entrypoint, params, seed):\n    return {'n': bytes(params['data'])[::-1]}\n"
     reverse = make_bundle(tmp_path / "reverse", wire)
-    future = runner.dask.submit(client, reverse, inputs={"data": bytearray(b"abc")})
+    future = runner.dask.submit(client, reverse, Task(inputs={"data": bytearray(b"abc")}))
     assert future.result(SECONDS)["n"] == b"cba"
 
 
 def test_a_task_that_fails_raises_its_report(client: Client, bundle: Path) -> None:
-    error = failing(lambda: runner.dask.submit(client, bundle, "raise", seed=7).result(SECONDS))
+    error = failing(
+        lambda: runner.dask.submit(client, bundle, Task("raise", seed=7)).result(SECONDS)
+    )
     report = error.report
     assert report.code is Code.TASK_RAISED and "seed 7 is bad" in report.summary
     assert report.bundle is not None and report.bundle.path == str(bundle)
@@ -160,7 +162,7 @@ def test_a_task_that_cannot_be_sent_is_a_failure_like_any_other(
 
 
 def test_parameters_that_are_no_json_are_refused_at_once(client: Client, bundle: Path) -> None:
-    error = failing(lambda: runner.dask.submit(client, bundle, params={"a": {1, 2}}))
+    error = failing(lambda: runner.dask.submit(client, bundle, Task(params={"a": {1, 2}})))
     assert error.report.code is Code.PARAMS_INVALID
 
 
@@ -198,7 +200,7 @@ def test_leaving_a_map_early_ends_its_tasks(
 def test_a_cancelled_future_ends_its_task(
     client: Client, bundle: Path, shared_cluster: DaskCluster, tmp_path: Path
 ) -> None:
-    future = runner.dask.submit(client, bundle, "mark", {"file": str(tmp_path / "begun")})
+    future = runner.dask.submit(client, bundle, Task("mark", {"file": str(tmp_path / "begun")}))
     wait_until((tmp_path / "begun").exists)
     assert future.cancel()
     wait_until(lambda: not runs_tasks(shared_cluster))
@@ -209,10 +211,10 @@ def test_what_may_pass_by_itself_is_tried_again(
 ) -> None:
     monkeypatch.setattr(in_flight, "RETRY_SECONDS", 0.01)
     once = {"file": str(tmp_path / "once")}
-    future = runner.dask.submit(client, bundle, "killed once", once, seed=5)
+    future = runner.dask.submit(client, bundle, Task("killed once", once, seed=5))
     assert future.result(SECONDS)["seed"] == b"5"
     again = {"file": str(tmp_path / "again")}
-    future = runner.dask.submit(client, bundle, "killed once", again, retries=0)
+    future = runner.dask.submit(client, bundle, Task("killed once", again), retries=0)
     report = failing(lambda: future.result(SECONDS)).report
     assert (report.code, report.retryable) == (Code.CHILD_CRASHED, True)
 
@@ -220,7 +222,7 @@ def test_what_may_pass_by_itself_is_tried_again(
 def test_what_a_task_writes_is_in_the_workers_log_and_among_the_events(
     client: Client, bundle: Path, shared_cluster: DaskCluster
 ) -> None:
-    runner.dask.submit(client, bundle, "print", seed=41).result(SECONDS)
+    runner.dask.submit(client, bundle, Task("print", seed=41)).result(SECONDS)
     log = "".join(worker.text() for worker in shared_cluster.workers)
     line = next(line for line in log.splitlines() if "hello 41" in line)
     assert "[modelops-model-" in line and "stdout | hello 41" in line
@@ -329,7 +331,7 @@ def test_a_bundle_that_is_too_large_for_the_scheduler_goes_through_the_shared_fo
     report = failing(lambda: runner.dask.submit(client, large)).report
     assert report.code is Code.CLUSTER_UNFIT and "shared" in report.hints[0].title
     (tmp_path / "shared").mkdir()
-    future = runner.dask.submit(client, large, seed=9, shared=tmp_path / "shared")
+    future = runner.dask.submit(client, large, Task(seed=9), shared=tmp_path / "shared")
     assert future.result(SECONDS)["seed"] == b"9"
 
 
@@ -421,7 +423,7 @@ def test_a_cluster_that_loses_all_its_workers_is_named(
         cluster(1, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started,
         Client(started.address, set_as_default=False) as client,
     ):
-        future = runner.dask.submit(client, bundle, "mark", {"file": str(tmp_path / "begun")})
+        future = runner.dask.submit(client, bundle, Task("mark", {"file": str(tmp_path / "begun")}))
         wait_until((tmp_path / "begun").exists)
         os.kill(started.workers[0].pid, signal.SIGKILL)
         report = failing(lambda: future.result(SECONDS)).report
@@ -433,7 +435,9 @@ def test_a_scheduler_that_is_killed_is_an_error_and_leaves_no_child(
 ) -> None:
     with cluster(2, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started:
         with Client(started.address, set_as_default=False) as client:
-            future = runner.dask.submit(client, bundle, "mark", {"file": str(tmp_path / "begun")})
+            future = runner.dask.submit(
+                client, bundle, Task("mark", {"file": str(tmp_path / "begun")})
+            )
             wait_until((tmp_path / "begun").exists)
             children = descendants(started)
             os.kill(started.scheduler.pid, signal.SIGKILL)
@@ -447,7 +451,9 @@ def test_a_cluster_that_is_told_to_end_ends_its_children(
 ) -> None:
     with cluster(1, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started:
         with Client(started.address, set_as_default=False) as client:
-            future = runner.dask.submit(client, bundle, "mark", {"file": str(tmp_path / "begun")})
+            future = runner.dask.submit(
+                client, bundle, Task("mark", {"file": str(tmp_path / "begun")})
+            )
             wait_until((tmp_path / "begun").exists)
             children = descendants(started)
             for process in (started.scheduler, *started.workers):
