@@ -29,7 +29,8 @@ def meant_value(text: str) -> str | None:
         return word
     number = bare[1:] if bare[:1] in ("-", "+") else bare
     if number.lower() in _NOT_FINITE:
-        return ""
+        # JSON has none of them; what is missing is null.
+        return "null" if "nan" in number.lower() else ""
     if number.isascii() and any(character.isdigit() for character in number):
         meant = _number("-" if bare[0] == "-" else "", number)
         if meant is not None:
