@@ -1,10 +1,13 @@
 """The outputs that a run keeps in a folder, in place of those that an earlier run has made there.
 
-They are written beside the old ones and take their place once all of them are whole. A file that no
-run has made stays where it is.
+They are written beside the old ones and take their place once all of them are whole. What no run
+has made stays; where an output needs its name, it gets another one.
 """
 
+import filecmp
 import hashlib
+import itertools
+import os
 import shutil
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -22,6 +25,9 @@ from runner.result import Result
 
 _MANIFEST = f"{RESERVED}.json"
 """Beside the outputs of a single task: which they are."""
+
+_MOST_OF_NAME = 200
+"""So many characters of a name are left in the name of what is set aside."""
 
 
 class Study(Struct, frozen=True, omit_defaults=True):
@@ -80,12 +86,14 @@ def write_outputs(
     beside: Path,
     before: Iterable[str] = (),
     when_whole: Callable[[], None] | None = None,
+    say: Callable[[str], None] = lambda _: None,
 ) -> dict[str, OutputFile]:
     """Write a task's outputs, a file each.
 
     :param beside: where they wait until they are whole.
     :param before: the outputs that an earlier run has left in the folder: they are replaced.
     :param when_whole: is called before anything is replaced.
+    :param say: takes a line for each thing that was in the way and has another name now.
     :raises OSError: one could not be written; then what was there is still there.
     """
     described = {}
@@ -100,15 +108,39 @@ def write_outputs(
             described[name] = OutputFile(len(data), digest, str(folder / file))
         if when_whole is not None:
             when_whole()
-        if not folder.exists():
+        if not folder.is_dir():
+            _set_aside(folder, say)
             beside.rename(folder)
             return described
+        made = {file_name(name) for name in before}
         for file in names.values():
-            _take_place(beside / file, folder / file)
+            old = folder / file
+            if old.is_dir() or (file not in made and _is_other(old, beside / file)):
+                _set_aside(old, say)
+            _take_place(beside / file, old)
         remove_outputs(folder, [name for name in before if name not in names])
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return described
+
+
+def _is_other(old: Path, new: Path) -> bool:
+    """Tell whether there is a file with other content: a run that was killed leaves the same."""
+    return (
+        old.is_file()
+        and not old.is_symlink()  # the user says by it where the output is to go
+        and not filecmp.cmp(old, new, shallow=False)
+    )
+
+
+def _set_aside(path: Path, say: Callable[[str], None]) -> None:
+    """Give what no run has made another name, if anything is there."""
+    if not os.path.lexists(path):
+        return
+    names = (path.with_name(f"{path.name[:_MOST_OF_NAME]}.~{n}~") for n in itertools.count(1))
+    aside = next(name for name in names if not os.path.lexists(name))
+    path.rename(aside)
+    say(f"{printable(str(path))} was there, and no run has made it: it is {aside.name} now")
 
 
 def _take_place(new: Path, old: Path) -> None:

@@ -282,11 +282,12 @@ async def _execute(command: Exec, case: Case, live: Live, kept: "SingleOutputs |
         if kept is not None:
             kept.failed(failure)
         raise
-    outputs = describe_outputs(result) if kept is None else kept.write(result)
+    notes = list(result.notes)
+    outputs = describe_outputs(result) if kept is None else kept.write(result, notes.append)
     files = {} if kept is None else kept.write_files(result)
     live.close_line()
     left = left_note(result, kept=command.output is not None)
-    for note in (*result.notes, *([] if left is None else [left])):
+    for note in (*notes, *([] if left is None else [left])):
         print(f"note: {note}", file=sys.stderr)
     if command.json:
         return result_json(result, outputs, files)

@@ -1,6 +1,6 @@
 """The folder of a single task's outputs (``exec --output``)."""
 
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 
 from runner.cli.kept_files import kept_files, remove_files
@@ -34,9 +34,10 @@ class SingleOutputs:
         self._folder = folder
         self._overwrite = overwrite
 
-    def write(self, result: Result) -> dict[str, OutputFile]:
+    def write(self, result: Result, say: Callable[[str], None]) -> dict[str, OutputFile]:
         """Write a task's outputs.
 
+        :param say: takes a line for each thing that was in the way and has another name now.
         :raises Failure: one would take the place of the results of a file of tasks.
         :raises OSError: they could not be written; then what was there is still there.
         """
@@ -52,15 +53,15 @@ class SingleOutputs:
             (*result, *(name for name in left if name not in result)),
             manifest.files or (before is not None and before.files),
         )
+
+        def when_whole() -> None:
+            write_manifest(self._folder, both)
+            if before is not None and before.files:
+                remove_files(self._folder)
+
         described = write_outputs(
-            result,
-            self._folder,
-            self._folder / f"{RESERVED}.new",
-            left,
-            partial(write_manifest, self._folder, both),
+            result, self._folder, self._folder / f"{RESERVED}.new", left, when_whole, say
         )
-        if before is not None and before.files:
-            remove_files(self._folder)
         write_manifest(self._folder, manifest)
         if self._overwrite:
             remove_results(self._folder)

@@ -78,6 +78,7 @@ class ManyTasks:
         self._totals = Totals(0, 0)
         self._failed_starts = 0
         self._shown_notes: set[str] = set()
+        self._asides: list[str] = []
         self._left_shown = False
         self._asked = Asked.of(command.settings)
         self._made: dict[int, tuple[str, ...]] = {}
@@ -256,7 +257,8 @@ class ManyTasks:
                     line = await to_thread.run_sync(self._done, index, given, digest, outcome)
                     self._totals.done += 1
                     self._failed_starts = 0
-                    self._show_notes(outcome.notes, progress)
+                    self._show_notes((*outcome.notes, *self._asides), progress)
+                    self._asides.clear()
                     self._show_left(outcome, progress)
                 elif self._would_meet_any_task(outcome.report):
                     raise outcome
@@ -309,9 +311,15 @@ class ManyTasks:
         else:
             folder = outputs_folder(self._output, index)
             beside = self._output / f".{index}.new"
-            outputs = write_outputs(result, folder, beside, self._made.get(index, ()))
-            if index in self._made:
-                remove_files(folder)  # an earlier run's
+            before = self._made.get(index)
+            outputs = write_outputs(
+                result,
+                folder,
+                beside,
+                before or (),
+                None if before is None else partial(remove_files, folder),  # an earlier run's
+                self._asides.append,
+            )
             files = kept_files(result, folder)
         return DoneLine(
             index=index,

@@ -19,8 +19,12 @@ class Outputs(dict[str, bytes]):
         return memoryview(self[name])
 
 
-def write(folder: Path, before: tuple[str, ...] = (), **outputs: bytes) -> None:
-    write_outputs(cast("Result", Outputs(outputs)), folder, folder.parent / ".new", before)
+def write(folder: Path, before: tuple[str, ...] = (), **outputs: bytes) -> list[str]:
+    said: list[str] = []
+    write_outputs(
+        cast("Result", Outputs(outputs)), folder, folder.parent / ".new", before, say=said.append
+    )
+    return said
 
 
 def content(folder: Path) -> dict[str, bytes]:
@@ -51,3 +55,38 @@ def test_an_output_goes_where_a_link_of_its_name_leads(tmp_path: Path) -> None:
     (folder / "a").symlink_to(elsewhere)
     write(folder, a=b"2")
     assert elsewhere.read_bytes() == b"2" and (folder / "a").is_symlink()
+
+
+def test_a_file_that_no_run_has_made_is_set_aside_and_named(tmp_path: Path) -> None:
+    folder = tmp_path / "0"
+    folder.mkdir()
+    (folder / "a").write_bytes(b"mine")
+    (folder / "a.~1~").write_bytes(b"mine too")
+    assert write(folder, a=b"2") == [
+        f"{folder}/a was there, and no run has made it: it is a.~2~ now"
+    ]
+    assert content(folder) == {"a": b"2", "a.~1~": b"mine too", "a.~2~": b"mine"}
+
+
+def test_an_output_that_a_killed_run_has_not_listed_is_replaced(tmp_path: Path) -> None:
+    folder = tmp_path / "0"
+    write(folder, a=b"1")
+    assert write(folder, a=b"1") == []
+    assert content(folder) == {"a": b"1"}
+
+
+def test_a_folder_in_the_place_of_an_output_is_set_aside(tmp_path: Path) -> None:
+    folder = tmp_path / "0"
+    (folder / "a").mkdir(parents=True)
+    (folder / "a" / "mine").write_bytes(b"mine")
+    assert len(write(folder, ("a",), a=b"2")) == 1
+    assert (folder / "a").read_bytes() == b"2"
+    assert content(folder / "a.~1~") == {"mine": b"mine"}
+
+
+def test_a_file_in_the_place_of_the_folder_of_outputs_is_set_aside(tmp_path: Path) -> None:
+    folder = tmp_path / "0"
+    folder.write_bytes(b"mine")
+    assert len(write(folder, a=b"2")) == 1
+    assert content(folder) == {"a": b"2"}
+    assert (tmp_path / "0.~1~").read_bytes() == b"mine"
