@@ -95,6 +95,15 @@ def _log_handlers() -> list[weakref.ref[logging.Handler]]:
     return list(getattr(sys.modules.get("logging"), "_handlerList", ()))
 
 
+def flush_logs(lost: Lost) -> None:
+    """Writes out what ``logging`` keeps.
+
+    Args:
+        lost: told in a line what could not be written.
+    """
+    _flush(_log_handlers(), lost)
+
+
 def _flush(handlers: list[weakref.ref[logging.Handler]], lost: Lost) -> None:
     for reference in reversed(handlers):
         handler = reference()

@@ -85,6 +85,35 @@ class OpenFiles:
         return [each for each in objects if type(each) in kinds] if kinds else []
 
 
+def write_out(is_of_task: Callable[[int], bool], lost: Lost) -> None:
+    """Writes to the files what their writers hold, and closes nothing.
+
+    Args:
+        is_of_task: tells of a descriptor whether its file is the task's.
+        lost: told in a line which of its files is not whole without its end.
+    """
+    writers = [
+        each
+        for each in gc.get_objects()
+        if _writes_last(type(each)) and (not _is_stream(each) or _is_writable(each))
+    ]
+    plain = [each for each in writers if _is_stream(each) and _is_plain(each)]
+    for file in sorted(filter(_is_stream, writers), key=_is_plain):
+        try:
+            if _descriptor(file) > 2:
+                file.flush()
+        except Exception as error:  # noqa: BLE001  # Its class may be the bundle's.
+            lost(_sentence(file, error))
+    own = {id(file): file for file in plain if is_of_task(_descriptor(file))}
+    for writer in writers if own else ():
+        if not (_is_stream(writer) and _is_plain(writer)):
+            for part in _parts(writer, None) & own.keys():
+                lost(
+                    f"{_title(own[part])}, which the task left open, is kept without its end:"
+                    " close it in the task"
+                )
+
+
 class _Shared:
     """A writer that the import has opened, and that forks cannot share: what each of them adds to
     one compressed stream, or to one archive, belongs in a place of its own.

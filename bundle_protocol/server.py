@@ -10,6 +10,7 @@ from functools import partial
 from bundle_protocol import json_rpc, process
 from bundle_protocol.describe import describe_exception, raised_error
 from bundle_protocol.generators import Generators
+from bundle_protocol.left_open import LeftOpen
 from bundle_protocol.loading import Bundle, WireFunction, load
 from bundle_protocol.messages import (
     EXECUTE,
@@ -254,6 +255,7 @@ class Session:
                 self._forker = Forker(self._wire)
             else:
                 self._end_on_hang_up()
+        self._left_open = LeftOpen()
         return to_json(result)
 
     def _end_on_hang_up(self) -> None:
@@ -270,9 +272,10 @@ class Session:
         cwd = json_rpc.optional(params, "cwd", str)
         inputs = self._inputs(params)
         if self._forker is None:
-            return self._with_notes(
-                self._run(self._function, entrypoint, task_params, seed, inputs, cwd)
-            )
+            result = self._run(self._function, entrypoint, task_params, seed, inputs, cwd)
+            if not self._instant and cwd is not None:
+                self._left_open.write_out(cwd, self.note)
+            return self._with_notes(result)
         try:
             ended = self._forker.fork()
             if self._forker.forked:

@@ -2,6 +2,7 @@
 
 import pickle
 import stat
+import zlib
 from pathlib import Path
 from typing import Literal
 
@@ -219,3 +220,41 @@ def test_a_write_through_a_link_is_noted(tmp_path: Path, cache: Path) -> None:
         assert not runner.execute(made).notes
         (note,) = runner.execute(made, seed=5).notes
     assert note.startswith("large: written to in the bundle's own folder")
+
+
+def test_what_a_task_leaves_open_is_written_before_its_files_are_taken(
+    tmp_path: Path, cache: Path, isolation: Isolation
+) -> None:
+    made = bundle(
+        tmp_path,
+        "import csv, gzip, io, logging, logging.handlers\n"
+        "plain = open('plain.csv', 'w', newline=''); csv.writer(plain).writerow([seed])\n"
+        "class Text(io.TextIOWrapper): pass\n"
+        "text = Text(open('text', 'wb')); text.write(str(seed))\n"
+        "log = logging.handlers.MemoryHandler(100, target=logging.FileHandler('log'))\n"
+        "logging.getLogger('model').addHandler(log)\n"
+        "logging.getLogger('model').warning('%d', seed)\n"
+        "zipped = gzip.open('zipped.gz', 'wt'); zipped.write(str(seed))\n"
+        "KEPT.append([plain, text, log, zipped])\n"
+        "return {'n': b'1'}",
+        "KEPT = []\n",
+    )
+    with Runner(cache=cache, isolation=isolation, children=1) as runner:
+        for seed in (3, 4):
+            result = runner.execute(made, seed=seed)
+            own = str(seed).encode()
+            assert result.files["plain.csv"] == own + b"\r\n"
+            assert result.files["text"] == own
+            assert result.files["log"] == own + b"\n"
+            # What only its end would write is missing, where the process goes on.
+            unzipped = zlib.decompressobj(wbits=31)
+            assert unzipped.decompress(result.files["zipped.gz"]) == own
+            assert unzipped.eof == (isolation == "fork")
+            assert result.notes == (
+                ()
+                if isolation == "fork"
+                else (
+                    "zipped.gz, which the task left open, is kept without its end: close it in the"
+                    " task",
+                )
+            )
