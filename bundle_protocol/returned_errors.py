@@ -135,11 +135,14 @@ def _of_json(value: object, alone: bool, aside: bool = False) -> dict[str, objec
     telling = any(value.get(key) for key in ("error", "exception", *_TRACEBACK_KEYS)) or any(
         _is_type(value.get(key)) for key in ("type", "error_type", "exception_type")
     )
-    if aside and not telling:
-        message = _first(value, _MESSAGE_KEYS)
-        failed = str(value.get("status")).lower() in ("error", "failed", "failure")
-        return _exception("", message) if alone and failed and message else None
+    status = str(value.get("status"))
     message = _first(value, _MESSAGE_KEYS)
+    failed = None
+    if alone and status.lower() in ("error", "failed", "failure"):
+        # Whatever it says besides, be it a word or nothing: nothing else was made.
+        failed = _exception("", message or traceback or f"status: {status}")
+    if aside and not telling:
+        return failed
     kind = next((_first(value, (key,)) for key in _TYPE_KEYS if _is_type(value.get(key))), "")
     if kind:
         return _exception(kind, "" if message == kind else message)
@@ -150,7 +153,7 @@ def _of_json(value: object, alone: bool, aside: bool = False) -> dict[str, objec
         and any(_is_prose(value.get(key)) for key in ("error", "exception"))
     ):
         told = _exception("", _first(value, ("error", "exception")))
-    return told
+    return told or failed
 
 
 def _first(value: dict[str, object], keys: tuple[str, ...]) -> str:

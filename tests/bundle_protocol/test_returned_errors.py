@@ -48,6 +48,10 @@ FAILURES: list[dict[str, bytes]] = [
     {"metadata": as_json({"traceback": trace()}), "log": b"began\n"},
     {"status": as_json({"exception": "ValueError: beta is negative"}), "table": b""},
     {"metadata": as_json({"errors": [TYPED]}), "table": b""},
+    {"metadata": as_json({"status": "failed", "error": "timeout"}), "table": b""},
+    {"status": as_base64({"status": "ERROR", "traceback": "in step 3"}), "table": b""},
+    {"status": as_json({"status": "failed"}), "table": b""},
+    {"error": as_json({"status": "failed", "error": "timeout"}), "table": b""},
 ]
 
 RESULTS: list[dict[str, bytes]] = [
@@ -68,6 +72,8 @@ RESULTS: list[dict[str, bytes]] = [
     {"metadata": as_json([TYPED]), "table": b"1"},
     {"status": as_json({"status": "ok"}), "table": b""},
     {"status": b"ok"},
+    {"status": as_json({"status": "failed", "error": "timeout"}), "table": b"1"},
+    {"metadata": as_json({"status": "failed"})},
     {"metadata_of_errors": as_json(TYPED)},
 ]
 
