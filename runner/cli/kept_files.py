@@ -1,8 +1,9 @@
 """The files that tasks leave in their working folders: kept beside outputs, or named."""
 
 import hashlib
-import shutil
-from pathlib import Path
+from collections.abc import Iterable
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
 
 from runner.cli.result import OutputFile
 from runner.diagnosis.report.text import one_line, printable
@@ -31,11 +32,22 @@ def kept_files(result: Result, outputs: Path) -> dict[str, OutputFile]:
     return kept
 
 
-def remove_files(outputs: Path) -> None:
-    """Remove the files that a task has left, from the folder of its outputs."""
-    for name in (FOLDER, f"{FOLDER}%"):
-        if (outputs / name).is_dir():
-            shutil.rmtree(outputs / name, ignore_errors=True)
+def remove_files(outputs: Path, names: Iterable[str]) -> None:
+    """Remove the files that a task has left, from the folder of its outputs.
+
+    :param names: their paths. What somebody has put beside them stays.
+    """
+    for folder in (outputs / FOLDER, outputs / f"{FOLDER}%"):
+        if not folder.is_dir():
+            continue  # or an output's file
+        for path in map(PurePosixPath, names):
+            if path.is_absolute() or ".." in path.parts:
+                continue
+            with suppress(OSError):
+                (folder / path).unlink()
+            for parent in path.parents:
+                with suppress(OSError):  # there is something else in it
+                    (folder / parent).rmdir()
 
 
 def left_note(result: Result, *, kept: bool) -> str | None:

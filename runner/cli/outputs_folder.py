@@ -66,13 +66,20 @@ class Study(Struct, frozen=True, omit_defaults=True):
 
 
 class Manifest(Struct, frozen=True):
-    """The names of a single task's outputs, beside which it is left to know them again.
+    """The names of what a task has made; beside a single task's outputs it tells them again.
 
-    :param files: whether files that the task has left are kept there too.
+    :param files: the paths of the files that it has left.
     """
 
-    outputs: tuple[str, ...]
-    files: bool = False
+    outputs: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+
+    def and_of(self, other: "Manifest") -> "Manifest":
+        """Return what either of two has."""
+        return Manifest(
+            tuple(dict.fromkeys((*self.outputs, *other.outputs))),
+            tuple(dict.fromkeys((*self.files, *other.files))),
+        )
 
 
 def _text(path: Path) -> str:
@@ -173,8 +180,7 @@ def remove_single(folder: Path) -> None:
     manifest = read_manifest(folder)
     if manifest is not None:
         remove_outputs(folder, manifest.outputs)
-        if manifest.files:
-            remove_files(folder)
+        remove_files(folder, manifest.files)
     (folder / _MANIFEST).unlink(missing_ok=True)
 
 

@@ -7,7 +7,6 @@ import mmap
 import os
 import select
 import stat
-from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -19,6 +18,7 @@ from msgspec import Struct
 from runner.cli.commands import UsageError
 from runner.cli.kept_files import remove_files
 from runner.cli.outputs_folder import (
+    Manifest,
     Study,
     has_single,
     refused,
@@ -124,7 +124,12 @@ class _Line(Struct, frozen=True):
     bundle: str | None = None
     asked: Asked = Asked()
     outputs: dict[str, OutputFile] = {}
+    files: dict[str, OutputFile] = {}
     study: Study | None = None
+
+    @property
+    def made(self) -> Manifest:
+        return Manifest(tuple(self.outputs), tuple(self.files))
 
 
 class Earlier:
@@ -133,13 +138,13 @@ class Earlier:
     :param done: the digests of the tasks that need not be run again: done with this very bundle,
         and their outputs are as they were.
     :param others: the digests of what another file of tasks has in their place, and was done.
-    :param made: the names of their outputs.
+    :param made: the names of their outputs and files.
     """
 
     def __init__(self) -> None:
         self.done: dict[int, str] = {}
         self.others: dict[int, str] = {}
-        self.made: dict[int, tuple[str, ...]] = {}
+        self.made: dict[int, Manifest] = {}
 
 
 class Lines:
@@ -221,7 +226,7 @@ async def read_earlier(
     """
     earlier = Earlier()
     strangers: dict[int, _Line] = {}
-    alike: dict[tuple[str, ...], tuple[str, ...]] = {}
+    alike: dict[Manifest, Manifest] = {}
     descriptor = os.open(folder / FILE, os.O_RDONLY)
     try:
         number = 0
@@ -235,9 +240,9 @@ async def read_earlier(
             # A later line stands for what the earlier one said.
             for kept in (earlier.done, earlier.others, strangers):
                 kept.pop(line.index, None)
-            names = (*earlier.made.get(line.index, ()), *line.outputs)
-            if names:  # most tasks have the same: kept once
-                earlier.made[line.index] = alike.setdefault(names, names)
+            made = earlier.made.get(line.index, Manifest()).and_of(line.made)
+            if made.outputs or made.files:  # most tasks have the same: kept once
+                earlier.made[line.index] = alike.setdefault(made, made)
             if not study.is_same(bundle, line.study, line.bundle):
                 strangers[line.index] = line
                 continue
@@ -274,7 +279,7 @@ def drop_replaced(folder: Path, total: int, *, overwrite: bool) -> int:
             if line is not None and (line.index < total or not overwrite):
                 last[line.index] = count
             elif line is not None:
-                discard(folder, line.index, line.outputs)
+                discard(folder, line.index, line.made)
             count += 1
         if overwrite:
             remove_single(folder)
@@ -309,19 +314,17 @@ def remove_results(folder: Path) -> None:
     with (folder / FILE).open("rb") as file:
         for line in map(_decode, file):
             if line is not None:
-                discard(folder, line.index, line.outputs)
+                discard(folder, line.index, line.made)
     (folder / FILE).unlink()
 
 
-def discard(folder: Path, index: int, outputs: Iterable[str]) -> None:
-    """Remove a task's outputs, and their folder where nothing else is in it.
+def discard(folder: Path, index: int, made: Manifest) -> None:
+    """Remove a task's outputs and files, and their folder where nothing else is in it.
 
     :raises OSError: one could not be removed.
     """
-    names = tuple(outputs)
-    remove_outputs(outputs_folder(folder, index), names)
-    if names:
-        remove_files(outputs_folder(folder, index))
+    remove_outputs(outputs_folder(folder, index), made.outputs)
+    remove_files(outputs_folder(folder, index), made.files)
     with suppress(OSError):
         outputs_folder(folder, index).rmdir()
 

@@ -45,22 +45,17 @@ class SingleOutputs:
             for name in result:
                 if (file := file_name(name)) == FILE or file.isdigit():
                     raise Failure(_in_the_way(name, self._folder, count))
-        before = read_manifest(self._folder)
-        left = () if before is None else before.outputs
-        manifest = Manifest(tuple(result), bool(result.files))
+        before = read_manifest(self._folder) or Manifest()
+        manifest = Manifest(tuple(result), tuple(result.files))
         # A run that is killed in between leaves nothing that is not listed.
-        both = Manifest(
-            (*result, *(name for name in left if name not in result)),
-            manifest.files or (before is not None and before.files),
-        )
+        both = manifest.and_of(before)
 
         def when_whole() -> None:
             write_manifest(self._folder, both)
-            if before is not None and before.files:
-                remove_files(self._folder)
+            remove_files(self._folder, before.files)
 
         described = write_outputs(
-            result, self._folder, self._folder / f"{RESERVED}.new", left, when_whole, say
+            result, self._folder, self._folder / f"{RESERVED}.new", before.outputs, when_whole, say
         )
         write_manifest(self._folder, manifest)
         if self._overwrite:

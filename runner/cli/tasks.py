@@ -14,7 +14,7 @@ from runner.async_runner import AsyncRunner
 from runner.bundle import Bundle
 from runner.cli.commands import Exec, UsageError
 from runner.cli.kept_files import kept_files, left_note, remove_files
-from runner.cli.outputs_folder import Study, refused, write_outputs
+from runner.cli.outputs_folder import Manifest, Study, refused, write_outputs
 from runner.cli.progress import Progress, Totals, duration, shown_progress
 from runner.cli.result import OutputFile, describe_outputs, json_document
 from runner.cli.result_lines import (
@@ -81,8 +81,8 @@ class ManyTasks:
         self._asides: list[str] = []
         self._left_shown = False
         self._asked = Asked.of(command.settings)
-        self._made: dict[int, tuple[str, ...]] = {}
-        """The outputs that earlier runs have left, by the tasks' numbers."""
+        self._made: dict[int, Manifest] = {}
+        """The outputs and files that earlier runs have left, by the tasks' numbers."""
         self._kept = 0
         self.first_failure: Report | None = None
 
@@ -277,7 +277,11 @@ class ManyTasks:
                     if isinstance(line, DoneLine):
                         # No later run would know whose these are.
                         with suppress(OSError):
-                            discard(self._output, index, line.outputs)
+                            discard(
+                                self._output,
+                                index,
+                                Manifest(tuple(line.outputs), tuple(line.files)),
+                            )
                     raise
                 progress.update()
 
@@ -311,13 +315,13 @@ class ManyTasks:
         else:
             folder = outputs_folder(self._output, index)
             beside = self._output / f".{index}.new"
-            before = self._made.get(index)
+            before = self._made.get(index, Manifest())
             outputs = write_outputs(
                 result,
                 folder,
                 beside,
-                before or (),
-                None if before is None else partial(remove_files, folder),  # an earlier run's
+                before.outputs,
+                partial(remove_files, folder, before.files),  # an earlier run's
                 self._asides.append,
             )
             files = kept_files(result, folder)
@@ -342,7 +346,7 @@ class ManyTasks:
     def _failed(self, index: int, given: GivenTask, digest: str, report: Report) -> FailedLine:
         if self._output is not None:
             # What an earlier run has left there is not of this one.
-            discard(self._output, index, self._made.get(index, ()))
+            discard(self._output, index, self._made.get(index, Manifest()))
         self._totals.failures[report.code] += 1
         self.first_failure = self.first_failure or report
         return FailedLine(

@@ -73,3 +73,18 @@ def test_files_of_many_tasks_are_kept_and_listed(bundle: Path, cache: Path, tmp_
         assert kept.read_text() == "x" * (line["index"] + 1)
         assert line["files"]["plots/a.png"]["size"] == line["index"] + 1
     assert done.stderr.count("not kept") == 1
+
+
+@pytest.mark.parametrize("many", [False, True])
+def test_what_somebody_has_put_beside_a_tasks_files_stays(
+    bundle: Path, cache: Path, tmp_path: Path, many: bool
+) -> None:
+    tasks, output = tmp_path / "tasks.jsonl", tmp_path / "o"
+    words: list[str | Path] = ["--tasks", tasks] if many else []
+    files = output / ("0/files%" if many else "files%")
+    tasks.write_text('{"seed": 3}')
+    run(cache, bundle, *words, "--output", output)
+    (files / "plots" / "mine.txt").write_text("mine")
+    (bundle / "wire.py").write_text("def wire(entrypoint, params, seed): return {'v': b'2'}")
+    run(cache, bundle, *words, "--output", output)
+    assert [path.name for path in (files / "plots").iterdir()] == ["mine.txt"]
