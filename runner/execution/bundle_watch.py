@@ -10,6 +10,7 @@ from typing import TypeAlias
 import anyio.to_thread
 
 from runner.bundle import all_entries
+from runner.diagnosis.report.text import printable
 from runner.execution.appeared import SOURCE, Appeared, appeared_note
 
 # Looking takes at most one part in so many of the time: with a few files, it is done at each task.
@@ -47,6 +48,7 @@ class Stamp:
         self.note: str | None = None
         """The note for a reader of the next result, on what tasks have left."""
         self._noted = False
+        self._difference: str | None = None
         ignored = frozenset() if appeared is None else appeared.names()
         self._known = set(all_entries(bundle))
         # A folder's time tells of files that come and go.
@@ -87,8 +89,16 @@ class Stamp:
             self._due = now + (now - began) * _SHARE
         return self._changed
 
+    def changed_note(self) -> str:
+        """One line that says so, with the first file that was found to differ."""
+        where = "" if self._difference is None else f" ({printable(self._difference)})"
+        return f"the bundle has changed{where}; what was loaded of it is not used again"
+
     def _look(self) -> None:
-        if any(_state(path) != state for path, state in self._files.items()):
+        self._difference = next(
+            (path for path, state in self._files.items() if _state(path) != state), None
+        )
+        if self._difference is not None:
             self._changed = True
             return
         states = {path: _state(path) for path in self._folders}
@@ -96,8 +106,11 @@ class Stamp:
             return
         new = {name for name in all_entries(self._bundle) if name not in self._known}
         until = self.ran_until()
-        if None in states.values() or any(self._born(name) > until for name in new):
+        gone = [path for path, state in states.items() if state is None]
+        added = [str(self._bundle / name) for name in new if self._born(name) > until]
+        if gone or added:
             self._changed = True
+            self._difference = (gone + sorted(added))[0]
             return
         # Only now: what appears meanwhile is seen the next time.
         self._known |= new

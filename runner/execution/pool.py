@@ -378,7 +378,7 @@ class Pool:
                     group.stamp = stamp
                     group.held.value.describe(case)
                     return group
-                case.journal.note("the bundle has changed; what was loaded of it is not used again")
+                case.journal.note(group.stamp.changed_note())
                 self._retire(path, group)
             interpreter = await choose(case, self._settings, bundle)
             held = await self._hold(prepared(case, self._settings, bundle, interpreter))

@@ -228,7 +228,7 @@ def test_that_a_bundle_is_loaded_anew_is_said(bundle: Path, cache: Path) -> None
         (bundle / "wire.py").write_text("def wire(e, p, s):\n    return {'a': b''}\n")
         runner.execute(bundle, "seeded")
     notes = [event.text for event in events if isinstance(event, Note)]
-    assert any("the bundle has changed" in note for note in notes)
+    assert any(f"the bundle has changed ({bundle / 'wire.py'})" in note for note in notes)
 
 
 def test_a_child_that_dies_between_tasks_is_replaced(bundle: Path, cache: Path) -> None:
