@@ -10,10 +10,11 @@ from pathlib import Path
 from msgspec import Struct
 
 from runner.bundle.accepted_python import accepted_python
-from runner.bundle.content import bundle_digest, content_files
+from runner.bundle.content import content_files, read_content
 from runner.bundle.defaults import read_defaults
 from runner.bundle.failures import not_found, unreadable
 from runner.bundle.files import has_file, read_text
+from runner.bundle.lfs import lfs_note, lfs_pointers
 from runner.bundle.model import Bundle, RequirementsFrom
 from runner.bundle.outside import check_nothing_is_outside
 from runner.bundle.project import check_shapes, is_installable, project_dependencies, project_name
@@ -53,15 +54,19 @@ def read_bundle(path: Path, ignored: Collection[str] = ()) -> Bundle:
     )
     defaults = read_defaults(modelops, pyproject.text)
     files = content_files(folder, ignored)
+    content = read_content(folder, files)
+    pointers = lfs_pointers(folder, files, content.lfs_pointers)
     return Bundle(
         path=folder,
         name=declared.name,
         version=declared.version,
-        digest=bundle_digest(folder, files),
+        digest=content.digest,
         files=files,
+        lfs_pointers=pointers,
+        pyproject=pyproject.text,
         python=python.chosen_by,
         declared_python=python.declared,
-        notes=(*([python.note] if python.note else []), *outside_notes),
+        notes=(*([python.note] if python.note else []), *outside_notes, *lfs_note(pointers)),
         requirements_from=declared.requirements_from,
         dependencies=declared.dependencies,
         optional_dependencies=optional_dependencies(pyproject.document),

@@ -44,6 +44,14 @@ class Finding(Struct, kw_only=True):
     """``None``: what the code says."""
 
 
+class LfsPointer(Struct, frozen=True):
+    """A file of the bundle that Git LFS has not fetched."""
+
+    file: str
+    named_in: tuple[str, ...] = ()
+    """The source files of the bundle that name it."""
+
+
 class Failure(Exception):
     """Internal: ends a run with a finding. Callers of the library see a ``RunnerError`` instead."""
 
@@ -76,6 +84,10 @@ class Case:
         self.evidence = Evidence()
         self.bundle_files: tuple[str, ...] = ()
         """The bundle's content, as paths relative to its folder."""
+        self.lfs_pointers: tuple[LfsPointer, ...] = ()
+        """Those of them that are a Git LFS pointer, and not the file itself."""
+        self.pyproject: str = ""
+        """The text of the bundle's pyproject.toml, where an edit has to fit in."""
         self.bundle_dependencies: tuple[str, ...] = ()
         """The bundle's declared requirements (PEP 508), as far as its files say; its extras'
         and groups too, with markers that name these (PEP 751)."""

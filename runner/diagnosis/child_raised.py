@@ -14,6 +14,8 @@ from runner.diagnosis.child_places import (
     short_path,
     telling_frame,
 )
+from runner.diagnosis.data.lfs_pointers import add_lfs_hint, lfs_pointer
+from runner.diagnosis.data.missing_files import missing_file
 from runner.diagnosis.imports.import_failures import import_failure
 from runner.diagnosis.knowledge.newer_syntax import newer_syntax
 from runner.diagnosis.report.codes import Code
@@ -48,6 +50,7 @@ def raised_finding(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
     known = _root_cause(case, phase, exception)
     if known is None:
         finding = _plain_raise(case, phase, exception)
+        add_lfs_hint(case, finding)
     else:
         finding, root = known
         finding.summary += _surfaced(case, exception, root)
@@ -142,6 +145,10 @@ def _root_cause(
     for link in chain(exception):
         if (link.type, link.module and link.module.partition(".")[0]) in _MEMORY_ERRORS:
             return _out_of_memory(case, phase, link), link
+    for link in chain(exception):
+        pointer = lfs_pointer(case, phase, link)
+        if pointer is not None:
+            return pointer, link
     recognised = _recognised(case, phase, exception)
     if recognised is not None:
         return recognised
@@ -151,6 +158,10 @@ def _root_cause(
     broken = _find(exception, "ImportError") or _shared_library(exception)
     if broken is not None:
         return _import_failed(case, phase, broken), broken
+    for link in chain(exception):
+        missing = missing_file(case, phase, link)
+        if missing is not None:
+            return missing, link
     return None
 
 

@@ -98,6 +98,8 @@ class _Replay:
             return then
         bundle = read.decode(ReadBundle)
         self._case.bundle_files = bundle.files
+        self._case.lfs_pointers = bundle.lfs_pointers
+        self._case.pyproject = bundle.pyproject
         self._case.bundle_dependencies = bundle.dependencies
         if installed := _last(self._entries, Origin.INSTALLED):
             self._case.installed = installed.decode(tuple[str, ...])
