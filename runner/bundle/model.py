@@ -52,7 +52,7 @@ class Bundle(Struct, frozen=True, kw_only=True):
     lfs_pointers: tuple[LfsPointer, ...] = ()
     """Those of its files that Git LFS has not fetched."""
     pyproject: str = ""
-    """The text of its pyproject.toml."""
+    """The text of its pyproject.toml; empty where that is very long."""
     python: PythonRequirement
     """Which Pythons it accepts, unless one is named: those that are pinned in it."""
     declared_python: PythonRequirement | None = None

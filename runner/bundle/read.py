@@ -25,6 +25,9 @@ from runner.diagnosis.report.model import Edit, Hint
 
 LOCK = "uv.lock"
 
+# Of a pyproject.toml, in recordings too: what edits are fitted into.
+_KEPT_CHARACTERS = 32 * 1024
+
 _ARCHIVES = (".whl", ".zip", ".gz", ".bz2", ".xz", ".tgz", ".tar")
 
 
@@ -63,7 +66,7 @@ def read_bundle(path: Path, ignored: Collection[str] = ()) -> Bundle:
         digest=content.digest,
         files=files,
         lfs_pointers=pointers,
-        pyproject=pyproject.text,
+        pyproject=pyproject.text if len(pyproject.text) <= _KEPT_CHARACTERS else "",
         python=python.chosen_by,
         declared_python=python.declared,
         notes=(*([python.note] if python.note else []), *outside_notes, *lfs_note(pointers)),

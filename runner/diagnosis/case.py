@@ -9,8 +9,9 @@ import uuid
 from collections.abc import Mapping
 from datetime import datetime, timezone
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, field
 
+from runner.diagnosis.report.asked import Asked, task_info
 from runner.diagnosis.report.codes import CODES, Code
 from runner.diagnosis.report.model import (
     BundleInfo,
@@ -22,6 +23,7 @@ from runner.diagnosis.report.model import (
     InterpreterInfo,
     PhaseTiming,
     Report,
+    TaskInfo,
     WorkerInfo,
 )
 from runner.diagnosis.report.sanitise import sanitise_report
@@ -77,6 +79,8 @@ class Case:
         self.journal = Journal(handler, keeper)
         self._environ = environ
         self.bundle: BundleInfo | None = None
+        self.task: Asked | TaskInfo | None = None
+        """The task that was asked for, once it is known to be one."""
         self.worker: WorkerInfo | None = None
         self.interpreter: InterpreterInfo | None = None
         self.environment: EnvironmentInfo | None = None
@@ -118,6 +122,7 @@ class Case:
             retryable=CODES[finding.code].retryable if retryable is None else retryable,
             hints=finding.hints,
             bundle=self.bundle,
+            task=UNSET if self.task is None else task_info(self.task),
             worker=self.worker,
             interpreter=self.interpreter,
             environment=self.environment,

@@ -18,6 +18,7 @@ from runner.diagnosis.data.lfs_pointers import add_lfs_hint, lfs_pointer
 from runner.diagnosis.data.missing_files import missing_file
 from runner.diagnosis.imports.import_failures import import_failure
 from runner.diagnosis.knowledge.newer_syntax import newer_syntax
+from runner.diagnosis.missing_keys import missing_key
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
@@ -162,7 +163,10 @@ def _root_cause(
         missing = missing_file(case, phase, link)
         if missing is not None:
             return missing, link
-    return None
+    leaf = _leaf(exception)
+    # Not of the others in the chain: a key that is not there is often what code expects.
+    without = missing_key(case, phase, leaf)
+    return None if without is None else (without, leaf)
 
 
 def _recognised(

@@ -6,7 +6,7 @@ import re
 from pathlib import PurePath, PurePosixPath
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import is_own, place_of, short_path, telling_frame
+from runner.diagnosis.child_places import file_in_bundle, place_of, telling_frame
 from runner.diagnosis.data.package_data import package_data_hint
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
@@ -113,7 +113,7 @@ def _from_working_folder(case: Case, frame: Frame | None, file: str) -> Edit | N
     )
     if after == text or ("Path(" in after and "pathlib.Path" in text):
         return None
-    return Edit(file=_in_bundle(case, frame), before=text, after=after)
+    return Edit(file=file_in_bundle(case, frame), before=text, after=after)
 
 
 def _elsewhere(
@@ -140,7 +140,7 @@ def _elsewhere(
             before = f"{quote}{path}{quote}"
             if frame.text.count(before) == 1:
                 after = frame.text.replace(before, f"{quote}{file}{quote}")
-                edit = Edit(file=_in_bundle(case, frame), before=frame.text, after=after)
+                edit = Edit(file=file_in_bundle(case, frame), before=frame.text, after=after)
     return Finding(
         phase=phase,
         code=Code.LOAD_RAISED if phase is Phase.LOAD else Code.TASK_RAISED,
@@ -184,12 +184,3 @@ def _nearest(case: Case, asked: str) -> tuple[str, str] | None:
     beside = [file for file in files if PurePosixPath(file).parent == folder]
     close = difflib.get_close_matches(asked[:1000], beside[:1000], n=1, cutoff=0.85)
     return (close[0], "There is no file of the other name.") if close else None
-
-
-def _in_bundle(case: Case, frame: Frame) -> str:
-    """The file of a frame as it is in the bundle, in which an edit is made."""
-    short = short_path(case, frame.file)
-    if short in case.bundle_files or not is_own(case, frame.file):
-        return short
-    found = [file for file in case.bundle_files if file.endswith(f"/{short}")]
-    return found[0] if len(found) == 1 else short
