@@ -185,6 +185,7 @@ def _attributes(error: BaseException) -> dict[str, object]:
             found.update((name, _attribute(error, name)) for name in names)
     if isinstance(error, KeyError) and len(error.args) == 1:
         found["key"] = error.args[0]
+        found.update(_other_keys(error))
     if isinstance(error, (ImportError, AttributeError, NameError, TypeError)):
         found.update(_hiding(error))
     return {
@@ -280,6 +281,16 @@ def _hiding(error: BaseException) -> dict[str, str]:
         found = hiding(error, safe_str(error)[:_MAX_MESSAGE])
         return found if "hidden_file" in found else {**found, **misled(error)}
     except Exception:  # noqa: BLE001  # A path hook's, or that of a folder that may not be read.
+        return {}
+
+
+def _other_keys(error: KeyError) -> dict[str, object]:
+    try:
+        with standard_library():  # linecache needs tokenize.
+            from bundle_protocol.missing_keys import other_keys  # Only a failure is worth it.
+
+            return other_keys(error)
+    except Exception:  # noqa: BLE001  # An object's own __dict__ or __class__ may raise.
         return {}
 
 

@@ -179,8 +179,23 @@ def _attribute(module: ModuleType, attributes: str, spec: str) -> object:
             value = getattr(value, name)
         except AttributeError as error:
             owner = f"module {module.__name__}" if value is module else type_name(type(value))
-            raise _not_found(spec, f"{owner} has no {name!r}", name, dir(value)) from error
+            problem, could_be = f"{owner} has no {name!r}", _wire_functions(value)
+            raise _not_found(spec, problem, name, could_be or dir(value), only=could_be) from error
     return value
+
+
+def _wire_functions(module: object) -> list[str]:
+    """The functions of a module that could be the wire function: ``run``, ``main``."""
+    if not isinstance(module, ModuleType):
+        return []
+    return [
+        name
+        for name, value in vars(module).items()
+        if isinstance(value, FunctionType)
+        and value.__module__ == module.__name__
+        and not name.startswith("_")
+        and _plainly_takes_three(value)
+    ]
 
 
 def _files(folder: str) -> list[str]:
@@ -191,12 +206,18 @@ def _files(folder: str) -> list[str]:
 
 
 def _not_found(
-    spec: str, problem: str, missing: str = "", existing: Iterable[str] = (), prefix: str = ""
+    spec: str,
+    problem: str,
+    missing: str = "",
+    existing: Iterable[str] = (),
+    prefix: str = "",
+    only: Iterable[str] = (),
 ) -> RequestError:
     with standard.standard_library():
         import difflib  # Takes 7 ms, for a message that is hardly ever needed.
 
     near = [prefix + name for name in difflib.get_close_matches(missing, existing)]
+    near = near or list(only)[:3]
     question = f"; did you mean {near[0]!r}?" if near else ""
     return RequestError(
         ErrorCode.WIRE_NOT_FOUND,

@@ -242,7 +242,7 @@ class AsyncRunner:
             began = time.monotonic()
             case = Case(on_event or self._on_event, environ=self._variables)
             with reported(case):
-                task = check_task(task)
+                case.task = task = check_task(task)
                 while (result := await self._lent(case, began, bundle, task)) is None:
                     case.journal.note("the child had died before the task came to it: another one")
                 return result
@@ -255,11 +255,10 @@ class AsyncRunner:
         failed = False
         try:
             child = await self._pool.lend(loan, case, str(Path(bundle).absolute()))
+            case.task = task = task.named(child.default_entrypoint)
             try:
                 with case.journal.phase(Phase.EXECUTE):
-                    done = await child.session.execute(
-                        task.named(child.default_entrypoint), child.time_limit
-                    )
+                    done = await child.session.execute(task, child.time_limit)
             except Failure as failure:
                 if child.missed(failure):
                     return None

@@ -49,6 +49,7 @@ class Origin(str, Enum):
     RUN = "run"
     """The first fact: it becomes a recording's first line."""
     BUNDLE = "bundle"
+    TASK = "task"
     INTERPRETERS = "interpreters"
     ENVIRONMENT = "environment"
     REBUILT = "rebuilt"

@@ -282,13 +282,14 @@ class Runner:
         case = Case(self._inner._on_event, environ=self._inner._variables)
         session = child.session
         try:
-            task = check_task(task)
+            task = check_task(task).named(child.default_entrypoint)
+            case.task = task
             if session.process.unread():
                 # What the task before has written last is not this one's.
                 self._call_begun(session.take_unread, calls)
             child.begin(case)
             with case.journal.phase(Phase.EXECUTE):
-                request = session.request(task.named(child.default_entrypoint))
+                request = session.request(task)
                 if calls is None:
                     response = session.direct.execute(request, child.time_limit)
                 else:

@@ -31,6 +31,19 @@ _NOT_CONTENT = {
 }
 _READ_BYTES = 1 << 20
 
+# What `git lfs` leaves in a file's place until it is fetched: a text of three lines.
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/v1"
+_LFS_POINTER_BYTES = 1024
+
+
+class Content(Struct, frozen=True):
+    """What the files of a bundle hold."""
+
+    digest: str
+    """``sha256:`` and the digest of their paths, kinds, executable bits and content."""
+    lfs_pointers: tuple[str, ...]
+    """Those that are a Git LFS pointer, and not the file itself."""
+
 
 def content_files(folder: Path, ignored: Collection[str] = ()) -> tuple[str, ...]:
     """The bundle's content, as sorted paths relative to its folder.
@@ -69,24 +82,35 @@ def empty_folders(
 
 
 def bundle_digest(folder: Path, files: tuple[str, ...]) -> str:
-    """``sha256:`` and the digest of the files' paths, kinds, executable bits and content.
+    """The digest of the bundle's files alone, of :func:`read_content`.
 
-    Neither time stamps nor the folder's own path are in it.
+    :raises Failure: ``bundle-invalid``: a file cannot be read.
+    """
+    return read_content(folder, files).digest
+
+
+def read_content(folder: Path, files: tuple[str, ...]) -> Content:
+    """Read a bundle's files.
+
+    Neither time stamps nor the folder's own path are in the digest.
 
     :raises Failure: ``bundle-invalid``: a file cannot be read.
     """
     digest = hashlib.sha256(b"modelops-runner/bundle/1\0")
+    pointers = []
     for name in files:
         path = folder / name
         try:
-            kind, content = _content(path)
+            kind, content, is_pointer = _content(path)
         except OSError as error:
             raise unreadable(name, error) from error
         encoded = os.fsencode(name)
         # Lengths first, so that no two different bundles give the same bytes.
         digest.update(b"%c%d:%d:" % (kind, len(encoded), len(content)))
         digest.update(encoded + content)
-    return f"sha256:{digest.hexdigest()}"
+        if is_pointer:
+            pointers.append(name)
+    return Content(f"sha256:{digest.hexdigest()}", tuple(pointers))
 
 
 def _walk(folder: Path, ignored: Collection[str] = (), *, strict: bool = True) -> Iterator[str]:
@@ -162,13 +186,16 @@ class _Walk(Struct, frozen=True):
             )
 
 
-def _content(path: Path) -> tuple[int, bytes]:
-    """The kind of an entry, and what stands for its content."""
+def _content(path: Path) -> tuple[int, bytes, bool]:
+    """The kind of an entry, what stands for its content, and whether it is a Git LFS pointer."""
     if path.is_symlink() and not path.is_file():
-        return ord("l"), os.fsencode(path.readlink())
+        return ord("l"), os.fsencode(path.readlink()), False
     digest = hashlib.sha256()
     with path.open("rb") as file:
         executable = os.fstat(file.fileno()).st_mode & stat.S_IXUSR
-        while data := file.read(_READ_BYTES):
+        head = data = file.read(_READ_BYTES)
+        while data:
             digest.update(data)
-    return ord("x" if executable else "f"), digest.digest()
+            data = file.read(_READ_BYTES)
+    is_pointer = len(head) < _LFS_POINTER_BYTES and head.startswith(_LFS_POINTER)
+    return ord("x" if executable else "f"), digest.digest(), is_pointer

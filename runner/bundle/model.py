@@ -6,6 +6,7 @@ from typing import Literal, TypeAlias
 from msgspec import Struct, field
 from packaging.specifiers import SpecifierSet
 
+from runner.diagnosis.case import LfsPointer
 from runner.diagnosis.report.model import BundleInfo
 
 RequirementsFrom: TypeAlias = Literal["uv.lock", "pyproject.toml", "requirements.txt"]
@@ -48,6 +49,10 @@ class Bundle(Struct, frozen=True, kw_only=True):
     digest: str
     files: tuple[str, ...]
     """Its content, as paths relative to its folder."""
+    lfs_pointers: tuple[LfsPointer, ...] = ()
+    """Those of its files that Git LFS has not fetched."""
+    pyproject: str = ""
+    """The text of its pyproject.toml; empty where that is very long."""
     python: PythonRequirement
     """Which Pythons it accepts, unless one is named: those that are pinned in it."""
     declared_python: PythonRequirement | None = None

@@ -10,10 +10,11 @@ from pathlib import Path
 from msgspec import Struct
 
 from runner.bundle.accepted_python import accepted_python
-from runner.bundle.content import bundle_digest, content_files
+from runner.bundle.content import content_files, read_content
 from runner.bundle.defaults import read_defaults
 from runner.bundle.failures import not_found, unreadable
 from runner.bundle.files import has_file, read_text
+from runner.bundle.lfs import lfs_note, lfs_pointers
 from runner.bundle.model import Bundle, RequirementsFrom
 from runner.bundle.outside import check_nothing_is_outside
 from runner.bundle.project import check_shapes, is_installable, project_dependencies, project_name
@@ -23,6 +24,9 @@ from runner.bundle.wire_source import PYPROJECT, find_wire
 from runner.diagnosis.report.model import Edit, Hint
 
 LOCK = "uv.lock"
+
+# Of a pyproject.toml, in recordings too: what edits are fitted into.
+_KEPT_CHARACTERS = 32 * 1024
 
 _ARCHIVES = (".whl", ".zip", ".gz", ".bz2", ".xz", ".tgz", ".tar")
 
@@ -53,15 +57,19 @@ def read_bundle(path: Path, ignored: Collection[str] = ()) -> Bundle:
     )
     defaults = read_defaults(modelops, pyproject.text)
     files = content_files(folder, ignored)
+    content = read_content(folder, files)
+    pointers = lfs_pointers(folder, files, content.lfs_pointers)
     return Bundle(
         path=folder,
         name=declared.name,
         version=declared.version,
-        digest=bundle_digest(folder, files),
+        digest=content.digest,
         files=files,
+        lfs_pointers=pointers,
+        pyproject=pyproject.text if len(pyproject.text) <= _KEPT_CHARACTERS else "",
         python=python.chosen_by,
         declared_python=python.declared,
-        notes=(*([python.note] if python.note else []), *outside_notes),
+        notes=(*([python.note] if python.note else []), *outside_notes, *lfs_note(pointers)),
         requirements_from=declared.requirements_from,
         dependencies=declared.dependencies,
         optional_dependencies=optional_dependencies(pyproject.document),

@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
+from runner.bundle.defined_functions import functions_of_three
 from runner.bundle.failures import invalid, wire_ambiguous, wire_not_declared
 from runner.bundle.files import has_file, leads_outside, read_text
 from runner.bundle.toml_lines import at_line, key_line
 from runner.diagnosis.report.model import Edit, Hint
+from runner.diagnosis.wire_functions import name_wire
 
 PYPROJECT = "pyproject.toml"
 MANIFEST = ".modelops/manifest.json"
@@ -72,7 +75,7 @@ def find_wire(
         spec = "wire.py:wire"
     asks_environment = name if _may_be_dynamic(folder, project) else None
     if spec is None and asks_environment is None and not has_dependencies:
-        raise _not_declared(folder)
+        raise _not_declared(folder, text)
     return Wire(spec, asks_environment)
 
 
@@ -134,14 +137,23 @@ def _checked(folder: Path, spec: object, at: str) -> str:
     return spec
 
 
-def _not_declared(folder: Path) -> Exception:
-    return wire_not_declared(
-        f"{folder.name} does not say which function runs its tasks",
+def _not_declared(folder: Path, text: str) -> Exception:
+    """:param text: of its pyproject.toml; empty where there is none."""
+    add = Hint(title="add a wire.py", edit=Edit(file="wire.py", after=_EXAMPLE))
+    missing = (
         f'There is no entry point in the group "{_GROUP}", no {MANIFEST}, no [tool.modelops] wire'
-        " in pyproject.toml, and no wire.py.",
-        Hint(title="add a wire.py", edit=Edit(file="wire.py", after=_EXAMPLE)),
-        Hint(
-            title="or name a function that is there already",
-            edit=Edit(file="pyproject.toml", after='[tool.modelops]\nwire = "model.py:run"'),
-        ),
+        " in pyproject.toml, and no wire.py."
+    )
+    summary = f"{folder.name} does not say which function runs its tasks"
+    found = functions_of_three(folder)
+    if not found:
+        example = Edit(file="pyproject.toml", after='[tool.modelops]\nwire = "model.py:run"')
+        name = Hint(title="or name a function that is there already", edit=example)
+        return wire_not_declared(summary, missing, add, name)
+    name = Hint(
+        title=f"name {found[0]}, which takes three arguments as a wire function does",
+        edit=name_wire(text, found[0]),
+    )
+    return wire_not_declared(
+        summary, missing, name, msgspec.structs.replace(add, title="or add a wire.py")
     )

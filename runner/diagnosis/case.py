@@ -9,8 +9,9 @@ import uuid
 from collections.abc import Mapping
 from datetime import datetime, timezone
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, field
 
+from runner.diagnosis.report.asked import Asked, task_info
 from runner.diagnosis.report.codes import CODES, Code
 from runner.diagnosis.report.model import (
     BundleInfo,
@@ -22,6 +23,7 @@ from runner.diagnosis.report.model import (
     InterpreterInfo,
     PhaseTiming,
     Report,
+    TaskInfo,
     WorkerInfo,
 )
 from runner.diagnosis.report.sanitise import sanitise_report
@@ -42,6 +44,14 @@ class Finding(Struct, kw_only=True):
     exception: ExceptionInfo | None = None
     retryable: bool | None = None
     """``None``: what the code says."""
+
+
+class LfsPointer(Struct, frozen=True):
+    """A file of the bundle that Git LFS has not fetched."""
+
+    file: str
+    named_in: tuple[str, ...] = ()
+    """The source files of the bundle that name it."""
 
 
 class Failure(Exception):
@@ -69,6 +79,8 @@ class Case:
         self.journal = Journal(handler, keeper)
         self._environ = environ
         self.bundle: BundleInfo | None = None
+        self.task: Asked | TaskInfo | None = None
+        """The task that was asked for, once it is known to be one."""
         self.worker: WorkerInfo | None = None
         self.interpreter: InterpreterInfo | None = None
         self.environment: EnvironmentInfo | None = None
@@ -76,6 +88,10 @@ class Case:
         self.evidence = Evidence()
         self.bundle_files: tuple[str, ...] = ()
         """The bundle's content, as paths relative to its folder."""
+        self.lfs_pointers: tuple[LfsPointer, ...] = ()
+        """Those of them that are a Git LFS pointer, and not the file itself."""
+        self.pyproject: str = ""
+        """The text of the bundle's pyproject.toml, where an edit has to fit in."""
         self.bundle_dependencies: tuple[str, ...] = ()
         """The bundle's declared requirements (PEP 508), as far as its files say; its extras'
         and groups too, with markers that name these (PEP 751)."""
@@ -106,6 +122,7 @@ class Case:
             retryable=CODES[finding.code].retryable if retryable is None else retryable,
             hints=finding.hints,
             bundle=self.bundle,
+            task=UNSET if self.task is None else task_info(self.task),
             worker=self.worker,
             interpreter=self.interpreter,
             environment=self.environment,

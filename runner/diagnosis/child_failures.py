@@ -21,6 +21,7 @@ from runner.diagnosis.deaths.fatal_error import parse_fatal_error
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint, PythonInfo
 from runner.diagnosis.report.text import one_line, printable
+from runner.diagnosis.wire_functions import wire_hint
 from runner.events import Phase
 
 # ENOSPC, and EDQUOT of Linux and of macOS: a recording is replayed on either.
@@ -230,6 +231,7 @@ def remote_error(
         and exception.attributes.get("errno") in _NO_PROCESS
     ):
         return no_process(printable(message))
+    named = wire_hint(case, message) if code == ErrorCode.WIRE_NOT_FOUND else None
     known = _REMOTE_CODES.get(ErrorCode(code)) if code in set(ErrorCode) else None
     if known is None:
         return violation(case, phase, f"error {code}: {message}")
@@ -239,7 +241,10 @@ def remote_error(
         code=known,
         summary=one_line(printable(message)),
         explanation=printable(message) if len(message) > 200 else "",
-        hints=[Hint(title=_REMOTE_HINTS[known])] if known in _REMOTE_HINTS else [],
+        hints=[
+            *([named] if named else []),
+            *([Hint(title=_REMOTE_HINTS[known])] if known in _REMOTE_HINTS else []),
+        ],
         exception=exception,
     )
 

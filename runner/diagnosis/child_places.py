@@ -54,6 +54,16 @@ def short_path(case: Case, file: str) -> str:
     return printable(file)
 
 
+def file_in_bundle(case: Case, frame: Frame) -> str:
+    """The file of a frame as it is in the bundle, in which an edit is made."""
+    short = short_path(case, frame.file)
+    if short in case.bundle_files or not is_own(case, frame.file):
+        return short
+    # What is installed has no src before it.
+    found = [file for file in case.bundle_files if file.endswith(f"/{short}")]
+    return found[0] if len(found) == 1 else short
+
+
 def bundle_argument(case: Case) -> str:
     return shlex.quote(case.bundle.path) if case.bundle else "BUNDLE"
 

@@ -14,8 +14,11 @@ from runner.diagnosis.child_places import (
     short_path,
     telling_frame,
 )
+from runner.diagnosis.data.lfs_pointers import add_lfs_hint, lfs_pointer
+from runner.diagnosis.data.missing_files import missing_file
 from runner.diagnosis.imports.import_failures import import_failure
 from runner.diagnosis.knowledge.newer_syntax import newer_syntax
+from runner.diagnosis.missing_keys import missing_key
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
@@ -48,6 +51,7 @@ def raised_finding(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
     known = _root_cause(case, phase, exception)
     if known is None:
         finding = _plain_raise(case, phase, exception)
+        add_lfs_hint(case, finding)
     else:
         finding, root = known
         finding.summary += _surfaced(case, exception, root)
@@ -142,6 +146,10 @@ def _root_cause(
     for link in chain(exception):
         if (link.type, link.module and link.module.partition(".")[0]) in _MEMORY_ERRORS:
             return _out_of_memory(case, phase, link), link
+    for link in chain(exception):
+        pointer = lfs_pointer(case, phase, link)
+        if pointer is not None:
+            return pointer, link
     recognised = _recognised(case, phase, exception)
     if recognised is not None:
         return recognised
@@ -151,7 +159,14 @@ def _root_cause(
     broken = _find(exception, "ImportError") or _shared_library(exception)
     if broken is not None:
         return _import_failed(case, phase, broken), broken
-    return None
+    for link in chain(exception):
+        missing = missing_file(case, phase, link)
+        if missing is not None:
+            return missing, link
+    leaf = _leaf(exception)
+    # Not of the others in the chain: a key that is not there is often what code expects.
+    without = missing_key(case, phase, leaf)
+    return None if without is None else (without, leaf)
 
 
 def _recognised(

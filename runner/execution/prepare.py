@@ -83,6 +83,8 @@ class Prepared(Struct, frozen=True):
         case.worker = self.worker
         case.bundle = self.bundle_info
         case.bundle_files = self.bundle.files
+        case.lfs_pointers = self.bundle.lfs_pointers
+        case.pyproject = self.bundle.pyproject
         case.bundle_dependencies = self.bundle.declared_dependencies
         case.interpreter = self.interpreter
         case.environment = self.environment
@@ -109,6 +111,8 @@ async def read(case: Case, settings: Settings, path: Path) -> Bundle:
         for note in bundle.notes:
             case.journal.note(note)
         case.bundle_files = bundle.files
+        case.lfs_pointers = bundle.lfs_pointers
+        case.pyproject = bundle.pyproject
         case.bundle_dependencies = bundle.declared_dependencies
         python = requirement_of(bundle, settings.python)
         case.journal.fact(
@@ -116,6 +120,8 @@ async def read(case: Case, settings: Settings, path: Path) -> Bundle:
             ReadBundle(
                 name=bundle.name or bundle.path.name,
                 files=case.bundle_files,
+                lfs_pointers=case.lfs_pointers,
+                pyproject=case.pyproject,
                 dependencies=case.bundle_dependencies,
                 requires_python=str(python.specifier),
                 requires_python_text=python.text,

@@ -16,6 +16,7 @@ from runner.child.session import Session, open_session
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.errors import error_for
 from runner.diagnosis.own_failures import internal_error
+from runner.diagnosis.report.asked import task_info
 from runner.diagnosis.report.model import Report
 from runner.events import Diagnosed, Origin, Phase
 from runner.execution.bundle_watch import Stamp
@@ -57,6 +58,8 @@ async def execute_task(
     stamp = await anyio.to_thread.run_sync(partial(Stamp, path, appeared, lambda: math.inf))
     bundle = await read(case, settings, path)
     wanted = check_task(task()).named(bundle.default_entrypoint)
+    case.task = wanted
+    case.journal.fact(Origin.TASK, task_info(wanted))
     interpreter = await choose(case, settings, bundle)
     async with _session(case, settings, bundle, interpreter, children) as (session, _):
         with case.journal.phase(Phase.EXECUTE):

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from runner.diagnosis.case import Finding
+from runner.diagnosis.case import Finding, LfsPointer
 from runner.diagnosis.report.masking import Mask
 from runner.diagnosis.report.model import BundleInfo, WorkerInfo
 from runner.diagnosis.report.sanitise import sanitise_text
@@ -60,6 +60,9 @@ class ReadBundle(Struct, frozen=True, kw_only=True):
 
     name: str
     files: tuple[str, ...]
+    lfs_pointers: tuple[LfsPointer, ...] = ()
+    pyproject: str = ""
+    """The text of its pyproject.toml."""
     dependencies: tuple[str, ...]
     requires_python: str
     """As a PEP 440 specifier; empty: any."""

@@ -21,7 +21,7 @@ from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import ChildInfo, EnvironmentInfo, Report, UvRun
+from runner.diagnosis.report.model import ChildInfo, EnvironmentInfo, Report, TaskInfo, UvRun
 from runner.diagnosis.report.text import Capture
 from runner.diagnosis.uv.error import UvFailure
 from runner.diagnosis.uv.output import diagnose_uv
@@ -95,10 +95,14 @@ class _Replay:
         """
         read = _last(self._entries, Origin.BUNDLE)
         self._phases()
+        if asked := _last(self._entries, Origin.TASK):
+            self._case.task = asked.decode(TaskInfo)
         if read is None:
             return then
         bundle = read.decode(ReadBundle)
         self._case.bundle_files = bundle.files
+        self._case.lfs_pointers = bundle.lfs_pointers
+        self._case.pyproject = bundle.pyproject
         self._case.bundle_dependencies = bundle.dependencies
         if installed := _last(self._entries, Origin.INSTALLED):
             self._case.installed = installed.decode(tuple[str, ...])

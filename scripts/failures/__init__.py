@@ -4,6 +4,7 @@ from failures.scenario import Scenario
 from failures.scenarios_answers import ANSWERS
 from failures.scenarios_build import BUILD
 from failures.scenarios_bundle import BUNDLE
+from failures.scenarios_data import DATA
 from failures.scenarios_deaths import DEATHS
 from failures.scenarios_execute import EXECUTE
 from failures.scenarios_index import INDEX
@@ -19,6 +20,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *INDEX,
     *ANSWERS,
     *LOAD,
+    *DATA,
     *DEATHS,
     *EXECUTE,
 )

@@ -87,6 +87,18 @@ MISSING = (
         _wire("from seir.modles import run", {"seir/__init__.py": "", "seir/models.py": ""}),
     ),
     Scenario(
+        "module-not-found-misspelt-top",
+        Code.MODULE_NOT_FOUND,
+        "a misspelt module at the top of the bundle, whose name anybody may register",
+        _wire("import mymodle", {"mymodel.py": ""}),
+    ),
+    Scenario(
+        "module-not-found-misspelt-package",
+        Code.MODULE_NOT_FOUND,
+        "a name that is one letter from a package",
+        _wire("import numpi"),
+    ),
+    Scenario(
         "module-not-found-elsewhere-in-bundle",
         Code.MODULE_NOT_FOUND,
         "a package of the bundle that is not where imports look",
@@ -321,6 +333,15 @@ WIRES = (
         Code.WIRE_NOT_FOUND,
         "the wire function has another name than pyproject.toml says",
         fixture="wire-not-found",
+    ),
+    Scenario(
+        "wire-not-found-run",
+        Code.WIRE_NOT_FOUND,
+        "the wire function is called run",
+        {
+            "requirements.txt": "",
+            "wire.py": "def run(entrypoint, params, seed):\n    return {'x': b''}\n",
+        },
     ),
     Scenario(
         "wire-not-found-file",

@@ -21,6 +21,7 @@ from runner.diagnosis.child_places import (
 from runner.diagnosis.imports.bundle_modules import importable_file
 from runner.diagnosis.imports.import_errors import missing_module, missing_name
 from runner.diagnosis.imports.installed_modules import installed_version, is_installed
+from runner.diagnosis.imports.misspelt_modules import misspelt_module
 from runner.diagnosis.knowledge.distribution_names import (
     distribution_of,
     modules_named_otherwise,
@@ -65,6 +66,7 @@ def missing_module_finding(case: Case, phase: Phase, exception: ExceptionInfo) -
         _not_in_bundles_package(case, phase, exception, missing)
         or _declared_for_elsewhere(case, phase, missing)
         or _not_in_what_is_installed(case, phase, exception, missing)
+        or misspelt_module(case, phase, exception, missing.top)
         or _not_installed(case, phase, exception, missing)
     )
 

@@ -4,7 +4,14 @@ from collections.abc import Iterator
 from html import escape
 from textwrap import indent
 
-from runner.diagnosis.report.model import ExceptionInfo, Excerpt, Hint, PhaseTiming, Report
+from runner.diagnosis.report.model import (
+    ExceptionInfo,
+    Excerpt,
+    Hint,
+    PhaseTiming,
+    Report,
+    TaskInfo,
+)
 from runner.diagnosis.report.text import last_lines
 from runner.events import Phase
 
@@ -168,6 +175,7 @@ def _stream(text: str, summary: str) -> str:
 
 def _facts(report: Report) -> str:
     bundle, worker, child = report.bundle, report.worker, report.child
+    task = report.task if isinstance(report.task, TaskInfo) else None
     python = child.python if child else None
     environment = report.environment
     facts = [
@@ -178,6 +186,9 @@ def _facts(report: Report) -> str:
         ("digest", bundle and bundle.digest),
         ("requires Python", bundle and bundle.requires_python),
         ("wire function", bundle and bundle.entry_point),
+        ("entry point", task and task.entrypoint),
+        ("parameters", task and task.params),
+        ("seed", task and task.seed),
         ("worker", worker and f"{worker.implementation} {worker.python}, {worker.platform}"),
         ("host", worker and worker.hostname),
         ("runner", worker and worker.runner_version),

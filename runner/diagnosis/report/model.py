@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from msgspec import Struct, field
+from msgspec import UNSET, Struct, UnsetType, field
 
 from runner.diagnosis.report.codes import Code
 from runner.events import Outcome, Phase
@@ -38,6 +38,15 @@ class BundleInfo(Struct):
     requires_python: str | None = None
     entry_point: str | None = None
     """The wire function, as declared or as the child loaded it."""
+
+
+class TaskInfo(Struct, frozen=True):
+    """The task that was asked for."""
+
+    entrypoint: str | None
+    params: str
+    """As JSON, the values that are long or many cut short."""
+    seed: int
 
 
 class WorkerInfo(Struct):
@@ -171,6 +180,8 @@ class Report(Struct, kw_only=True):
     retryable: bool
     hints: list[Hint] = field(default_factory=list)
     bundle: BundleInfo | None = None
+    task: TaskInfo | UnsetType = UNSET
+    """Absent where no task was asked for, or none that could be sent."""
     worker: WorkerInfo | None = None
     interpreter: InterpreterInfo | None = None
     environment: EnvironmentInfo | None = None

@@ -9,7 +9,14 @@ from rich.table import Table
 from rich.text import Text
 
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import ExceptionInfo, Excerpt, FoundInterpreter, Hint, Report
+from runner.diagnosis.report.model import (
+    ExceptionInfo,
+    Excerpt,
+    FoundInterpreter,
+    Hint,
+    Report,
+    TaskInfo,
+)
 from runner.diagnosis.report.text import last_lines
 from runner.events import Phase
 
@@ -174,5 +181,8 @@ def _context(report: Report) -> Text:
     if report.worker is not None:
         facts.append(f"worker on {report.worker.implementation} {report.worker.python}")
         facts.append(report.worker.hostname)
+    if isinstance(report.task, TaskInfo):
+        asked = report.task
+        facts.append(f"task {asked.entrypoint}, seed {asked.seed}, params {asked.params}")
     facts.append(f"report {report.id}")
     return Text("  " + " · ".join(facts), "dim")

@@ -9,6 +9,7 @@ from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.explanations import EXPLANATIONS, explain
 from runner.diagnosis.report.model import Report
 from runner.events import Phase
+from runner.task import Task
 
 ROOT = Path(__file__).parents[3]
 sys.path.insert(0, str(ROOT / "scripts"))
@@ -34,7 +35,9 @@ def test_the_documentation_is_what_the_code_says() -> None:
 def test_the_schema_describes_a_report() -> None:
     schema = json.loads((DOCS / "report.schema.json").read_text())
     definitions = schema["$defs"]
-    report = Case().report(Finding(phase=Phase.LOAD, code=Code.LOAD_RAISED, summary="s"))
+    case = Case()
+    case.task = Task("default")
+    report = case.report(Finding(phase=Phase.LOAD, code=Code.LOAD_RAISED, summary="s"))
     document = json.loads(msgspec.json.encode(report))
     assert set(definitions["Report"]["properties"]) == set(document)
     assert set(definitions["Code"]["enum"]) == {code.value for code in Code}

@@ -1,0 +1,186 @@
+"""Recognises a file that is not found, and that the bundle has: left out of its wheel, or at
+another place than where the code looks."""
+
+import difflib
+import re
+from pathlib import PurePath, PurePosixPath
+
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.child_places import file_in_bundle, place_of, telling_frame
+from runner.diagnosis.data.package_data import package_data_hint
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
+from runner.diagnosis.report.text import printable
+from runner.events import Phase
+
+# Not every library gives the name as an attribute, as open() does.
+_QUOTED = re.compile(r"'([^'\n]{1,4096})'")
+_UNQUOTED = re.compile(
+    r"^(?:\[Errno 2\] )?([^\s:][^\n:]{0,4000}?)(?::? (?:not found|No such file))"
+)
+
+# From where a package is installed up to its environment's folder: lib/python3.12/site-packages.
+_INSTALLED_DEPTH = 3
+
+# ROOT / "data" / "ages.csv", and os.path.join(ROOT, "data/ages.csv").
+_JOINED = re.compile(r"""[\w.]+(?:\(\))?((?:\s*/\s*(?:"[^"'\n]+"|'[^"'\n]+'))+)""")
+_JOIN_CALL = re.compile(
+    r"""((?:os\.)?path\.join\()[\w.]+\s*,\s*((?:"[^"'\n]+"|'[^"'\n]+')(?:\s*,\s*["'][^"'\n]+["'])*)\)"""
+)
+
+
+def missing_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    """Why a file that the bundle has is not found."""
+    path = _path(exception)
+    if path is None or not case.bundle_files:
+        return None
+    installed = _below_installed(case, path)
+    if installed is not None:
+        return _not_installed(case, phase, exception, installed)
+    return _elsewhere(case, phase, exception, path)
+
+
+def _path(exception: ExceptionInfo) -> PurePath | None:
+    """The file that is not there, as the code asked for it."""
+    telling = exception.type == "FileNotFoundError" or "No such file" in exception.message
+    if not telling or "shared object" in exception.message:
+        return None
+    named = exception.attributes.get("filename")
+    if not named:
+        found = _QUOTED.search(exception.message) or _UNQUOTED.search(exception.message)
+        named = found[1] if found else None
+    return PurePath(str(named)) if named and "\0" not in str(named) else None
+
+
+def _below_installed(case: Case, path: PurePath) -> PurePath | None:
+    """The path from where packages are installed, or from a folder above it."""
+    for site in map(PurePath, case.environment.site if case.environment else []):
+        for root in (site, *list(site.parents)[:_INSTALLED_DEPTH]):
+            if path.is_relative_to(root):
+                return path.relative_to(root)
+    return None
+
+
+def _not_installed(
+    case: Case, phase: Phase, exception: ExceptionInfo, installed: PurePath
+) -> Finding | None:
+    file = _with_tail(case, installed)
+    if file is None:
+        return None
+    frame = telling_frame(case, exception)
+    where = place_of(case, frame) or "the code"
+    package = package_data_hint(case, file, installed.as_posix())
+    if package is not None:
+        hint, why = package, f"Its build backend left out what {where} reads."
+    else:
+        relative = _from_working_folder(case, frame, file)
+        hint = Hint(
+            title=f"read it as {file!r}: a task's working folder has the bundle's files in it",
+            edit=relative,
+        )
+        why = f"{where} looks for it beside what is installed; a wheel has packages alone."
+    return Finding(
+        phase=phase,
+        code=Code.LOAD_RAISED if phase is Phase.LOAD else Code.TASK_RAISED,
+        summary=f"{file} is in the bundle, and not in what was installed of it (its wheel)",
+        explanation=f"The bundle is installed as a package. {why}",
+        hints=[hint],
+    )
+
+
+def _with_tail(case: Case, path: PurePath) -> str | None:
+    """The bundle's file that ends as a path does, in as many parts as there is one."""
+    for count in range(len(path.parts), 0, -1):
+        tail = "/" + "/".join(path.parts[-count:])
+        found = [file for file in case.bundle_files if f"/{file}".endswith(tail)]
+        if found:
+            return found[0] if len(found) == 1 or count > 1 else None
+    return None
+
+
+def _from_working_folder(case: Case, frame: Frame | None, file: str) -> Edit | None:
+    """The line with the file's path in the bundle, where it is made of a folder and that."""
+    text = frame.text if frame else None
+    if frame is None or not text:
+        return None
+
+    def literal(parts: str) -> str:
+        return "/".join(re.findall(r"""["']([^"']+)["']""", parts))
+
+    after = _JOINED.sub(lambda it: f'Path("{file}")' if literal(it[1]) == file else it[0], text)
+    after = _JOIN_CALL.sub(
+        lambda it: f'{it[1]}"{file}")' if literal(it[2]) == file else it[0], after
+    )
+    if after == text or ("Path(" in after and "pathlib.Path" in text):
+        return None
+    return Edit(file=file_in_bundle(case, frame), before=text, after=after)
+
+
+def _elsewhere(
+    case: Case, phase: Phase, exception: ExceptionInfo, path: PurePath
+) -> Finding | None:
+    """A path of the bundle that leads elsewhere than where the file is."""
+    asked = _in_working_folder(case, path)
+    if asked is None:
+        return None
+    if asked in case.bundle_files:
+        if ".." not in path.parts:
+            return None  # It was there: the code has changed its folder, or has removed the file.
+        nearest: tuple[str, str] | None = (asked, "The path leads out of the bundle.")
+    else:
+        nearest = _nearest(case, asked)
+    if nearest is None:
+        return None
+    file, why = nearest
+    frame = telling_frame(case, exception)
+    where = place_of(case, frame) or "the code"
+    edit = None
+    if frame is not None and frame.text and not path.is_absolute():
+        for quote in "\"'":
+            before = f"{quote}{path}{quote}"
+            if frame.text.count(before) == 1:
+                after = frame.text.replace(before, f"{quote}{file}{quote}")
+                edit = Edit(file=file_in_bundle(case, frame), before=frame.text, after=after)
+    return Finding(
+        phase=phase,
+        code=Code.LOAD_RAISED if phase is Phase.LOAD else Code.TASK_RAISED,
+        summary=f"{where} asks for {printable(asked)}; the bundle has {file}",
+        explanation=f"{why} Paths begin at the bundle's folder, whose files a task's working folder"
+        " has in it.",
+        hints=[Hint(title=f"write {file!r}, as the bundle has it", edit=edit)],
+    )
+
+
+def _in_working_folder(case: Case, path: PurePath) -> str | None:
+    """The path from the bundle's folder, whichever folder it was meant from."""
+    parts: list[str] = []
+    if path.is_absolute():
+        if case.bundle is None or not path.is_relative_to(case.bundle.path):
+            return None
+        path = path.relative_to(case.bundle.path)
+    for part in path.parts:
+        if part == ".." and parts:
+            parts.pop()
+        elif part != "..":
+            parts.append(part)
+    return "/".join(parts) or None
+
+
+def _nearest(case: Case, asked: str) -> tuple[str, str] | None:
+    """The file that was meant, and how it differs."""
+    files = case.bundle_files
+    below = [file for file in files if file.endswith(f"/{asked}")]
+    if below:
+        file = min(below, key=lambda one: (one.count("/"), one))
+        return file, f"It is in {file.removesuffix(asked)} of the bundle."
+    name = PurePosixPath(asked).name
+    named = [file for file in files if PurePosixPath(file).name == name]
+    if len(named) == 1:
+        return named[0], "It is at another place in the bundle."
+    cases = [file for file in files if file.lower() == asked.lower()]
+    if cases:
+        return cases[0], "Capitals count in the names of files."
+    folder = PurePosixPath(asked).parent
+    beside = [file for file in files if PurePosixPath(file).parent == folder]
+    close = difflib.get_close_matches(asked[:1000], beside[:1000], n=1, cutoff=0.85)
+    return (close[0], "There is no file of the other name.") if close else None

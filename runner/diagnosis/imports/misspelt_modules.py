@@ -1,0 +1,124 @@
+"""Recognises an import whose name is one edit from a module that is there.
+
+A name that is nearly another's is what strangers register on the index: none is advised to be
+installed.
+"""
+
+import difflib
+import re
+from collections.abc import Iterable
+from pathlib import PurePosixPath
+
+from packaging.requirements import InvalidRequirement, Requirement
+
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.child_places import file_in_bundle, is_own, place_of
+from runner.diagnosis.knowledge.distribution_names import distribution_of, modules_named_otherwise
+from runner.diagnosis.knowledge.well_known import WELL_KNOWN
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
+from runner.events import Phase
+
+# Of shorter names, nearly every one is one edit from another.
+_SHORTEST = 4
+_LONGEST = 100
+_CLOSE = 0.8
+
+
+def misspelt_module(
+    case: Case, phase: Phase, exception: ExceptionInfo, name: str
+) -> Finding | None:
+    """The module that was meant by one that is not found.
+
+    :param name: the first part of its name.
+    """
+    frame = exception.traceback[-1] if exception.traceback else None
+    if frame is None or not is_own(case, frame.file) or not _SHORTEST <= len(name) <= _LONGEST:
+        return None
+    if name in WELL_KNOWN or distribution_of(name) is not None:
+        return None
+    bundled = _bundled(case)
+    for meant, what in (
+        (_one_edit_from(name, bundled), "the bundle has {}"),
+        (_one_edit_from(name, _installed(case)), "{} is installed"),
+        (_one_edit_from(name, _declared(case)), "the bundle declares {}"),
+        (_one_edit_from(name, sorted(WELL_KNOWN)), "there is a package {}"),
+        (_close_to(name, bundled), "the bundle has {}"),
+    ):
+        if meant is not None:
+            return _finding(case, phase, frame, name, meant, what.format(meant))
+    return None
+
+
+def _finding(case: Case, phase: Phase, frame: Frame, name: str, meant: str, what: str) -> Finding:
+    text = frame.text or ""
+    after = re.sub(rf"\b{re.escape(name)}\b", meant, text, count=1)
+    file = file_in_bundle(case, frame)
+    edit = Edit(file=file, before=text, after=after) if after != text else None
+    return Finding(
+        phase=phase,
+        code=Code.MODULE_NOT_FOUND,
+        summary=f"{place_of(case, frame)} imports {name!r}, which is not there; {what}",
+        explanation=f"{name} is nearly {meant}. (A package of the index that is called nearly as"
+        " another one may be a stranger's: see who wrote it before it is installed.)",
+        hints=[Hint(title=f"did you mean {meant}?", edit=edit)],
+    )
+
+
+def _bundled(case: Case) -> list[str]:
+    """The modules of the bundle that an import may mean: at its top, in src, beside the wire."""
+    wire = (case.bundle.entry_point if case.bundle else None) or ""
+    roots = {".", "src", str(PurePosixPath(wire.partition(":")[0]).parent)}
+    found = set()
+    for file in map(PurePosixPath, case.bundle_files):
+        module = file.parent if file.name == "__init__.py" else file.with_suffix("")
+        if file.suffix == ".py" and str(module.parent) in roots and module.name:
+            found.add(module.name)
+    return sorted(found)
+
+
+def _installed(case: Case) -> list[str]:
+    names = (entry.partition(".")[0] for entry in case.installed if "-info" not in entry)
+    return sorted({name for name in names if not name.startswith("_")})
+
+
+def _declared(case: Case) -> list[str]:
+    found = set()
+    for text in case.bundle_dependencies:
+        try:
+            name = Requirement(text).name
+        except (InvalidRequirement, RecursionError):
+            continue
+        found |= {name.replace("-", "_"), *modules_named_otherwise(name)}
+    return sorted(found)
+
+
+def _close_to(name: str, others: list[str]) -> str | None:
+    return next(iter(difflib.get_close_matches(name, others, 1, _CLOSE)), None)
+
+
+def _one_edit_from(name: str, others: Iterable[str]) -> str | None:
+    return next(
+        (
+            other
+            for other in others
+            if len(other) >= _SHORTEST
+            and other != name
+            and _is_one_edit(name.lower(), other.lower())
+        ),
+        None,
+    )
+
+
+def _is_one_edit(one: str, other: str) -> bool:
+    """Tell whether a letter that is missing, more, another or swapped is all that differs."""
+    if abs(len(one) - len(other)) > 1:
+        return False
+    start = 0
+    while start < min(len(one), len(other)) and one[start] == other[start]:
+        start += 1
+    one, other = one[start:], other[start:]
+    if len(one) == len(other):
+        return one[1:] == other[1:] or (one[:2] == other[1::-1] and one[2:] == other[2:])
+    longer, shorter = (one, other) if len(one) > len(other) else (other, one)
+    return longer[1:] == shorter

@@ -1,0 +1,58 @@
+"""The task that a run was asked for, as its report shows it: bounded, however large it was."""
+
+import json
+from collections.abc import Mapping
+from itertools import islice
+from typing import Any, Protocol
+
+from runner.diagnosis.report.model import TaskInfo
+from runner.diagnosis.report.text import one_line
+
+_MOST_CHARACTERS = 2000
+_MOST_OF_A_TEXT = 100
+_MOST_PARAMETERS = 50
+_MOST_ITEMS = 8
+_DEEPEST = 4
+
+
+class Asked(Protocol):
+    """A task, as callers make it."""
+
+    @property
+    def entrypoint(self) -> str | None: ...
+    @property
+    def params(self) -> Mapping[str, Any]: ...
+    @property
+    def seed(self) -> int: ...
+
+
+def task_info(task: Asked | TaskInfo) -> TaskInfo:
+    """The facts of a task that can be sent; a recording has them already."""
+    if isinstance(task, TaskInfo):
+        return task
+    params = json.dumps(_short(task.params, 0), ensure_ascii=False, default=str)
+    return TaskInfo(
+        entrypoint=task.entrypoint,
+        params=one_line(params, _MOST_CHARACTERS),
+        seed=task.seed,
+    )
+
+
+def _short(value: object, depth: int) -> object:
+    """A value with no more of it than a reader can take in."""
+    if isinstance(value, str):
+        return value if len(value) <= _MOST_OF_A_TEXT else f"{value[:_MOST_OF_A_TEXT]}…"
+    if not isinstance(value, (Mapping, list, tuple)):
+        return value
+    if depth == _DEEPEST:
+        return "…"
+    most = _MOST_ITEMS if depth else _MOST_PARAMETERS
+    left_out = f"… {len(value) - most} more" if len(value) > most else None
+    if isinstance(value, Mapping):
+        shown = {
+            str(_short(str(name), depth)): _short(one, depth + 1)
+            for name, one in islice(value.items(), most)
+        }
+        return {**shown, "…": left_out} if left_out else shown
+    items = [_short(one, depth + 1) for one in value[:most]]
+    return [*items, left_out] if left_out else items

@@ -1,0 +1,55 @@
+"""Names the function that was meant where the wire function is not found."""
+
+import re
+
+from runner.diagnosis.case import Case
+from runner.diagnosis.report.model import Edit, Hint
+
+_MANIFEST = ".modelops/manifest.json"
+_PYPROJECT = "pyproject.toml"
+
+# The child's words, of bundle_protocol.loading.
+_WORDS = re.compile(
+    r"the wire function (.{1,1000}) does not exist: (.{1,2000}); did you mean '([^']{1,500})'\?"
+)
+
+
+def wire_hint(case: Case, message: str) -> Hint | None:
+    """The edit that names what there is, where the child has found something alike."""
+    found = _WORDS.fullmatch(message)
+    if found is None:
+        return None
+    spec, problem, near = found[1], found[2], found[3]
+    where, _, attributes = spec.partition(":")
+    if " has no file " in problem or problem.startswith("there is no module"):
+        meant = f"{near}:{attributes}"
+    else:
+        owner = attributes.rpartition(".")[0]
+        meant = f"{where}:{owner}.{near}" if owner else f"{where}:{near}"
+    return Hint(title=f"name {meant}, which is there", edit=_edit(case, spec, meant))
+
+
+def name_wire(pyproject: str, spec: str) -> Edit | None:
+    """The edit that names a wire function in a pyproject.toml that names none.
+
+    :param pyproject: its text.
+    :returns: ``None`` where its ``[tool.modelops]`` is of another shape.
+    """
+    line = f'wire = "{spec}"'
+    header = "[tool.modelops]"
+    if pyproject.split("\n").count(header) == 1:
+        return Edit(file=_PYPROJECT, before=header, after=f"{header}\n{line}")
+    if re.search(r"^\s*modelops[.\s=]|tool\.modelops", pyproject, re.MULTILINE):
+        return None
+    return Edit(file=_PYPROJECT, after=f"{header}\n{line}")
+
+
+def _edit(case: Case, spec: str, meant: str) -> Edit | None:
+    for quote in "\"'":
+        before = f"{quote}{spec}{quote}"
+        if case.pyproject.count(before) == 1:
+            return Edit(file=_PYPROJECT, before=before, after=f"{quote}{meant}{quote}")
+    if _MANIFEST in case.bundle_files:
+        return Edit(file=_MANIFEST, before=f'"{spec}"', after=f'"{meant}"')
+    # What nothing names is wire.py:wire.
+    return name_wire(case.pyproject, meant) if spec == "wire.py:wire" else None

@@ -1,0 +1,161 @@
+"""Data files that are in the bundle, and not where its code looks; and the hints, followed."""
+
+import textwrap
+from pathlib import Path
+
+import pytest
+from hints import follow_first_hint
+from recordings import failure
+
+from runner import Runner, RunnerError
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Report
+
+PROJECT = """
+[project]
+name = "seirm"
+version = "0.1.0"
+
+[project.entry-points."modelops.wire"]
+seirm = "seirm.model:wire"
+
+[build-system]
+"""
+SETUPTOOLS = 'requires = ["setuptools>=70"]\nbuild-backend = "setuptools.build_meta"\n'
+HATCHLING = 'requires = ["hatchling"]\nbuild-backend = "hatchling.build"\n'
+POETRY = 'requires = ["poetry-core>=2"]\nbuild-backend = "poetry.core.masonry.api"\n'
+
+BESIDE = """
+from pathlib import Path
+
+def wire(e, p, s):
+    return {"v": (Path(__file__).parent / "data" / "ages.csv").read_bytes()}
+"""
+RESOURCE = """
+import importlib.resources as r
+
+AGES = (r.files("seirm") / "data" / "ages.csv").read_bytes()
+
+def wire(e, p, s):
+    return {"v": AGES}
+"""
+TOP = """
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+
+def wire(e, p, s):
+    return {"v": (ROOT / "data" / "ages.csv").read_bytes()}
+"""
+TOP_OS = """
+import os
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(__file__)))
+with open(os.path.join(ROOT, "data", "ages.csv"), "rb") as f:
+    AGES = f.read()
+
+def wire(e, p, s):
+    return {"v": AGES}
+"""
+
+
+def write(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(textwrap.dedent(text))
+    return folder
+
+
+def project(folder: Path, wire: str, toml: str, data: str = "src/seirm/data/ages.csv") -> Path:
+    files = {
+        "pyproject.toml": PROJECT + toml,
+        "src/seirm/__init__.py": "",
+        "src/seirm/model.py": wire,
+        data: "age,n\n",
+    }
+    return write(folder, files)
+
+
+def fails(runner: Runner, folder: Path) -> Report:
+    report = failure(runner, folder)
+    if report.code is Code.INDEX_UNREACHABLE:
+        pytest.skip("the package index is out of reach")
+    return report
+
+
+LEFT_OUT = {
+    "setuptools": SETUPTOOLS,
+    "setuptools with package-data of other kinds": SETUPTOOLS
+    + '[tool.setuptools.package-data]\nseirm = ["data/*.json"]\n',
+    "setuptools with package-data of other packages": SETUPTOOLS
+    + '[tool.setuptools.package-data]\nother = ["*.json"]\n',
+    "hatchling with an exclude": HATCHLING
+    + '[tool.hatch.build.targets.wheel]\nexclude = ["*.csv", "*.bak"]\n',
+    "hatchling with a .gitignore": HATCHLING,
+    "poetry with an exclude": POETRY
+    + '[tool.poetry]\npackages = [{include = "seirm", from = "src"}]\nexclude = ["**/data/**"]\n',
+}
+
+
+@pytest.mark.parametrize("name", LEFT_OUT)
+@pytest.mark.parametrize("wire", [BESIDE, RESOURCE], ids=["beside", "resource"])
+def test_a_data_file_that_the_wheel_lacks_is_packaged_as_the_hint_says(
+    name: str, wire: str, tmp_path: Path, cache: Path
+) -> None:
+    folder = project(tmp_path / "b", wire, LEFT_OUT[name])
+    if ".gitignore" in name:
+        write(folder, {".gitignore": "*.csv\n"})
+    with Runner(cache=cache) as runner:
+        report = fails(runner, folder)
+        assert report.summary.startswith("src/seirm/data/ages.csv is in the bundle, and not in")
+        follow_first_hint(folder, report)
+        assert runner.execute(folder)["v"] == b"age,n\n"
+
+
+@pytest.mark.parametrize("wire", [TOP, TOP_OS], ids=["pathlib", "os.path"])
+def test_a_folder_beside_src_is_read_from_the_working_folder(
+    wire: str, tmp_path: Path, cache: Path
+) -> None:
+    folder = project(tmp_path / "b", wire, SETUPTOOLS, "data/ages.csv")
+    with Runner(cache=cache) as runner:
+        report = fails(runner, folder)
+        assert report.summary.startswith("data/ages.csv is in the bundle, and not in")
+        follow_first_hint(folder, report)
+        assert runner.execute(folder)["v"] == b"age,n\n"
+
+
+ELSEWHERE = {
+    "from the folder of the code": ("data/ages.csv", "model/data/ages.csv"),
+    "from a folder above": ("../inputs/ages.csv", "inputs/ages.csv"),
+    "at another place": ("data/ages.csv", "inputs/2020/ages.csv"),
+    "in other capitals": ("Data/Ages.csv", "data/ages.csv"),
+    "misspelt": ("data/age.csv", "data/ages.csv"),
+}
+
+
+@pytest.mark.parametrize("name", ELSEWHERE)
+def test_a_relative_path_that_leads_elsewhere_is_corrected(
+    name: str, tmp_path: Path, cache: Path
+) -> None:
+    asked, there = ELSEWHERE[name]
+    source = f"""
+        def wire(e, p, s):
+            with open("{asked}", "rb") as f:
+                return {{"v": f.read()}}
+    """
+    files = {"requirements.txt": "", "wire.py": source, there: "age,n\n"}
+    folder = write(tmp_path / "b", files)
+    with Runner(cache=cache) as runner:
+        report = failure(runner, folder)
+        assert there in report.summary, report.summary
+        follow_first_hint(folder, report)
+        assert runner.execute(folder)["v"] == b"age,n\n"
+
+
+def test_a_file_that_the_bundle_does_not_have_is_a_plain_failure(
+    tmp_path: Path, cache: Path
+) -> None:
+    files = {"requirements.txt": "", "wire.py": "open('nowhere.csv')", "data/ages.csv": ""}
+    with Runner(cache=cache) as runner, pytest.raises(RunnerError) as caught:
+        runner.execute(write(tmp_path / "b", files))
+    assert "FileNotFoundError in wire.py:1" in caught.value.report.summary

@@ -1,0 +1,113 @@
+"""Keys that a dict does not have: what the child saw of it, and the hints, followed."""
+
+import textwrap
+from pathlib import Path
+
+import pytest
+from hints import follow_first_hint
+
+from runner import Runner, RunnerError
+from runner.diagnosis.report.model import Report
+
+
+def bundle(folder: Path, source: str) -> Path:
+    folder.mkdir()
+    (folder / "requirements.txt").write_text("")
+    (folder / "wire.py").write_text(textwrap.dedent(source))
+    return folder
+
+
+def report_of(runner: Runner, folder: Path, params: dict[str, object]) -> Report:
+    with pytest.raises(RunnerError) as caught:
+        runner.execute(folder, params=params)
+    return caught.value.report
+
+
+READS = {
+    "directly": """
+        def wire(entrypoint, params, seed):
+            return {"v": str(params["gamma"]).encode()}
+        """,
+    "by another name": """
+        def wire(e, p, s):
+            return {"v": str(1 + p["gamma"]).encode()}
+        """,
+    "in a function": """
+        def step(settings):
+            return settings.pop("gamma")
+
+        def wire(entrypoint, params, seed):
+            return {"v": str(step(params)).encode()}
+        """,
+    "in an object": """
+        class Model:
+            def __init__(self, params):
+                self.params = params
+
+            def run(self):
+                return self.params["gamma"]
+
+        def wire(entrypoint, params, seed):
+            return {"v": str(Model(params).run()).encode()}
+        """,
+}
+
+
+@pytest.mark.parametrize("name", READS)
+def test_a_parameter_of_another_name_is_shown_beside_those_that_there_were(
+    name: str, tmp_path: Path, cache: Path
+) -> None:
+    folder = bundle(tmp_path / "b", READS[name])
+    with Runner(cache=cache) as runner:
+        report = report_of(runner, folder, {"beta": 0.3, "gama": 0.1})
+        assert "reads the parameter 'gamma'; the task has beta, gama" in report.summary
+        assert report.hints[0].title == "did you mean 'gama'?"
+        follow_first_hint(folder, report)
+        runner.execute(folder, params={"beta": 0.3, "gama": 0.1})
+
+
+def test_a_parameter_that_was_not_given_is_to_be_given(tmp_path: Path, cache: Path) -> None:
+    folder = bundle(tmp_path / "b", READS["directly"])
+    with Runner(cache=cache) as runner:
+        report = report_of(runner, folder, {})
+        assert report.summary.endswith("reads the parameter 'gamma'; the task has none")
+        assert (report.hints[0].command or "").endswith("--param gamma=...")
+
+
+def test_a_dict_that_is_not_the_parameters_is_named(tmp_path: Path, cache: Path) -> None:
+    source = """
+        RATES = {"north": 1, "south": 2}
+
+        def wire(entrypoint, params, seed):
+            return {"v": str(RATES["nort"]).encode()}
+        """
+    folder = bundle(tmp_path / "b", source)
+    with Runner(cache=cache) as runner:
+        report = report_of(runner, folder, {})
+        assert report.summary == "KeyError in wire.py:5 (wire): 'nort'; RATES has north, south"
+        follow_first_hint(folder, report)
+        assert runner.execute(folder)["v"] == b"1"
+
+
+def test_many_and_long_keys_are_bounded_and_secrets_masked(tmp_path: Path, cache: Path) -> None:
+    folder = bundle(tmp_path / "b", READS["directly"])
+    params = {f"{'x' * 500}{number}": number for number in range(500)}
+    with Runner(cache=cache) as runner:
+        report = report_of(runner, folder, {"token=hunter2hunter2": 1, **params})
+    assert len(report.summary) < 500 and "hunter2" not in report.summary
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "def wire(e, p, s):\n    try:\n        p['x']\n    except KeyError:\n"
+        "        raise ValueError('no such model')\n",
+        "class P:\n    @property\n    def params(self):\n        raise SystemExit\n\n"
+        "def wire(e, p, s):\n    raise KeyError('no such model')  # P().params['x']\n",
+        "def wire(e, p, s):\n    return {}[1.5]\n",
+    ],
+)
+def test_another_failure_keeps_its_words(source: str, tmp_path: Path, cache: Path) -> None:
+    with Runner(cache=cache) as runner:
+        report = report_of(runner, bundle(tmp_path / "b", source), {})
+    assert "Error in wire.py" in report.summary and "parameter" not in report.summary

@@ -1,0 +1,67 @@
+"""Functions of another name than the wire function's: bundles, and the hints, followed."""
+
+from pathlib import Path
+
+import pytest
+from hints import follow_first_hint
+from recordings import failure
+
+from runner import Runner
+from runner.diagnosis.report.codes import Code
+
+RUN = "def helper(a): pass\n\ndef {}(entrypoint, params, seed):\n    return {{'x': b'1'}}\n"
+POINT = '[project]\nname = "sir"\nversion = "1"\n\n[project.entry-points."modelops.wire"]\n'
+
+BUNDLES = {
+    "run in wire.py": {"wire.py": RUN.format("run")},
+    "main in wire.py": {"wire.py": RUN.format("main")},
+    "beside a table of the runner's": {
+        "wire.py": RUN.format("simulate"),
+        "pyproject.toml": "[tool.modelops]\ntimeout = 60\n",
+    },
+    "named wrongly in the table": {
+        "model.py": RUN.format("run"),
+        "pyproject.toml": "[tool.modelops]\nwire = 'model.py:wire'\n",
+    },
+    "named wrongly as an entry point": {
+        "model.py": RUN.format("forecast"),
+        "pyproject.toml": f'{POINT}sir = "model:wire"\n',
+    },
+    "a file of another name": {
+        "model.py": RUN.format("wire"),
+        "pyproject.toml": '[tool.modelops]\nwire = "modle.py:wire"\n',
+    },
+    "named wrongly in the manifest": {
+        "model.py": RUN.format("run"),
+        ".modelops/manifest.json": '{"wire": "model.py:wire"}',
+    },
+    "run in another file": {"model.py": RUN.format("run")},
+    "run in another file, beside a table": {
+        "model.py": RUN.format("run"),
+        "broken.py": "def run(:",
+        "pyproject.toml": "[tool.modelops]\ntimeout = 60\n",
+    },
+}
+
+
+@pytest.mark.parametrize("name", BUNDLES)
+def test_a_function_of_another_name_is_named_and_runs_once_the_edit_is_made(
+    name: str, tmp_path: Path, cache: Path
+) -> None:
+    for file, text in {"requirements.txt": "", **BUNDLES[name]}.items():
+        (tmp_path / "b" / file).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / "b" / file).write_text(text)
+    with Runner(cache=cache) as runner:
+        report = failure(runner, tmp_path / "b")
+        assert report.code in (Code.WIRE_NOT_FOUND, Code.WIRE_NOT_DECLARED)
+        follow_first_hint(tmp_path / "b", report)
+        assert runner.execute(tmp_path / "b")["x"] == b"1"
+
+
+def test_functions_that_take_other_arguments_are_not_taken_for_it(
+    tmp_path: Path, cache: Path
+) -> None:
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "model.py").write_text("def run(params):\n    return 1\n")
+    with Runner(cache=cache) as runner:
+        assert failure(runner, tmp_path).hints[0].title == "add a wire.py"
