@@ -5,7 +5,9 @@ lost, mixed up or wrong, a descriptor or process was left, or the memory grew.
 """
 
 import argparse
+import errno
 import gc
+import logging
 import os
 import random
 import signal
@@ -19,14 +21,18 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import anyio
 import psutil
 
-from runner import Runner, RunnerError
+from runner import AsyncRunner, Runner, RunnerError
+from runner.child.bulk import Bulk
+from runner.child.session import Session
+from runner.process.supervisor import Process
 from runner.task import Task
 
 WIRE = """\
 import os, signal, subprocess, sys
-def wire(entrypoint, params, seed):
+def wire(entrypoint, params, seed, **inputs):
     if entrypoint == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
     if entrypoint == "family":
@@ -163,6 +169,80 @@ def chaos(cache: Path, bundle: Path, share: float) -> str:
     return f"{count} tasks, none lost or twice; failed and run again: {', '.join(said)}"
 
 
+def faults(cache: Path, bundle: Path, share: float) -> str:
+    """Calls are cancelled at any moment, and the way back of their children fails: none waits."""
+    count = int(20_000 * share)
+    logging.getLogger("runner.execution.pool").setLevel(logging.CRITICAL)
+    said = []
+    for isolation in ("warm", "fork"):
+        seen: Counter[str] = Counter()
+        with Failing() as failing:
+            anyio.run(faulty_calls, cache, bundle, isolation, count // 2, seen)
+        said.append(f"{isolation} {failing.raised} faults, {dict(seen)}")
+    return f"{count} calls, none waited: {'; '.join(said)}"
+
+
+async def faulty_calls(
+    cache: Path, bundle: Path, isolation: str, count: int, seen: "Counter[str]"
+) -> None:
+    async with AsyncRunner(cache=cache, isolation=isolation, children=4) as runner:
+        seeds = iter(range(count))
+
+        async def calls() -> None:
+            for seed in seeds:
+                inputs = {"x": bytes(50_000)} if seed % 3 == 0 else {}
+                with anyio.fail_after(60):  # it waits
+                    with anyio.move_on_after(random.random() * 0.02 if seed % 4 else 50) as scope:
+                        try:
+                            result = await runner.execute(bundle, seed=seed, inputs=inputs)
+                            assert result["seed"] == str(seed).encode()
+                            seen["done"] += 1
+                        except RunnerError as error:
+                            assert "injected" in error.report.summary, error
+                            seen["failed"] += 1
+                    seen["cancelled"] += scope.cancelled_caught
+
+        with anyio.fail_after(3600):
+            async with anyio.create_task_group() as tasks:
+                for _ in range(8):
+                    tasks.start_soon(calls)
+
+
+class Failing:
+    """Makes steps of the way back fail, one in twenty times."""
+
+    STEPS = (
+        (Session, "settle"),
+        (Bulk, "discard"),
+        (Process, "send_signal"),
+        (Process, "drain"),
+        (Process, "_reap"),
+        (Session, "shutdown"),
+    )
+
+    def __init__(self) -> None:
+        self.raised = 0
+
+    def __enter__(self) -> "Failing":
+        self._before = [(kind, name, getattr(kind, name)) for kind, name in self.STEPS]
+        for kind, name, step in self._before:
+            setattr(kind, name, self._made(step))
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        for kind, name, step in self._before:
+            setattr(kind, name, step)
+
+    def _made(self, step: Callable[..., object]) -> Callable[..., object]:
+        def failing(*arguments: object, **named: object) -> object:
+            if random.random() < 0.05:
+                self.raised += 1
+                raise random.choice([OSError(errno.EIO, "injected"), RuntimeError("injected")])
+            return step(*arguments, **named)
+
+        return failing
+
+
 def worker(cache: Path, bundle: Path, share: float) -> str:
     """A worker is killed: its children and theirs are gone within a second."""
     slowest = 0.0
@@ -211,6 +291,7 @@ PARTS: dict[str, Callable[[Path, Path, float], str]] = {
     "warm": warm,
     "fork": fork,
     "chaos": chaos,
+    "faults": faults,
     "worker": worker,
 }
 
