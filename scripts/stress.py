@@ -5,7 +5,8 @@ lost, mixed up or wrong, a descriptor or process was left, or the memory grew.
 """
 
 import argparse
-import errno
+import asyncio
+import faulthandler
 import gc
 import logging
 import os
@@ -17,18 +18,22 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterator
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
 import psutil
+from faults import Faults
 
 from runner import AsyncRunner, Runner, RunnerError
-from runner.child.bulk import Bulk
-from runner.child.session import Session
-from runner.process.supervisor import Process
+from runner.process.guardian import guardian
+from runner.process.kill_marked import _environments
 from runner.task import Task
+
+# A call, or the close, that takes longer waits for ever.
+WAITS_SECONDS = 60
 
 WIRE = """\
 import os, signal, subprocess, sys
@@ -56,9 +61,17 @@ with Runner(cache=sys.argv[1], isolation=sys.argv[2], on_event=say) as runner:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parts = "".join(f"\n  {name:8}{part.__doc__}" for name, part in PARTS.items())
+    parser = argparse.ArgumentParser(
+        description=__doc__,
+        epilog=f"parts:{parts}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     parser.add_argument("--share", type=float, default=1.0, help="of the full number of tasks")
-    parser.add_argument("--only", choices=sorted(PARTS), action="append")
+    parts = "; ".join(
+        f"{name}: {' '.join((part.__doc__ or '').split())}" for name, part in PARTS.items()
+    )
+    parser.add_argument("--only", choices=sorted(PARTS), action="append", help=parts)
     parser.add_argument("--seed", type=int, default=random.randrange(2**32))
     arguments = parser.parse_args()
     print(f"--seed {arguments.seed}")
@@ -170,77 +183,117 @@ def chaos(cache: Path, bundle: Path, share: float) -> str:
 
 
 def faults(cache: Path, bundle: Path, share: float) -> str:
-    """Calls are cancelled at any moment, and the way back of their children fails: none waits."""
+    """Calls are cancelled at any moment, and steps and system calls fail while their children are
+    taken back and ended: no call waits, and neither does the close."""
     count = int(20_000 * share)
-    logging.getLogger("runner.execution.pool").setLevel(logging.CRITICAL)
+    logging.getLogger("runner").setLevel(logging.CRITICAL + 1)
+    # asyncio tells of futures whose error nobody wanted: those of the calls that were cancelled.
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)
     said = []
     for isolation in ("warm", "fork"):
-        seen: Counter[str] = Counter()
-        with Failing() as failing:
-            anyio.run(faulty_calls, cache, bundle, isolation, count // 2, seen)
-        said.append(f"{isolation} {failing.raised} faults, {dict(seen)}")
-    return f"{count} calls, none waited: {'; '.join(said)}"
+        for calls in (from_loop, from_threads):
+            seen: Counter[str] = Counter()
+            with Faults() as injected:
+                try:
+                    calls(cache, bundle, isolation, count // 4, seen)
+                except (OSError, RuntimeError) as error:  # at the close
+                    assert "injected" in str(error), error
+                    seen["failed to close"] += 1
+            faulthandler.cancel_dump_traceback_later()
+            print(isolation, calls.__name__, injected.raised, dict(seen), flush=True)
+            assert sum(seen.values()) - seen["failed to close"] == count // 4
+            done = ", ".join(f"{number} {what}" for what, number in seen.most_common())
+            said.append(f"{isolation} {calls.__name__}: {injected.raised} faults, {done}")
+            left_over()
+    return "\n  ".join([f"{count} calls, none waited", *said]) + "\n "
 
 
-async def faulty_calls(
-    cache: Path, bundle: Path, isolation: str, count: int, seen: "Counter[str]"
-) -> None:
-    async with AsyncRunner(cache=cache, isolation=isolation, children=4) as runner:
+def from_loop(cache: Path, bundle: Path, isolation: str, count: int, seen: "Counter[str]") -> None:
+    async def call(runner: AsyncRunner, seed: int) -> None:
+        inputs = {"x": bytes(50_000)} if seed % 3 == 0 else {}
+        with judged(seen):
+            result = await runner.execute(bundle, seed=seed, inputs=inputs)
+            assert result["seed"] == str(seed).encode(), (seed, result)
+
+    async def calls() -> None:
         seeds = iter(range(count))
 
-        async def calls() -> None:
+        async def some(runner: AsyncRunner) -> None:
             for seed in seeds:
-                inputs = {"x": bytes(50_000)} if seed % 3 == 0 else {}
-                with anyio.fail_after(60):  # it waits
-                    with anyio.move_on_after(random.random() * 0.02 if seed % 4 else 50) as scope:
+                delay = moment()
+                with anyio.fail_after(WAITS_SECONDS / 2):
+                    if seed % 4 == 0:
+                        await call(runner, seed)
+                    elif seed % 4 == 1:  # asyncio's own cancellation, which no shield keeps off
                         try:
-                            result = await runner.execute(bundle, seed=seed, inputs=inputs)
-                            assert result["seed"] == str(seed).encode()
-                            seen["done"] += 1
-                        except RunnerError as error:
-                            assert "injected" in error.report.summary, error
-                            seen["failed"] += 1
-                    seen["cancelled"] += scope.cancelled_caught
+                            await asyncio.wait_for(call(runner, seed), delay)
+                        except asyncio.TimeoutError:
+                            seen["cancelled"] += 1
+                    else:
+                        with anyio.move_on_after(delay) as scope:
+                            await call(runner, seed)
+                        seen["cancelled"] += scope.cancelled_caught
 
-        with anyio.fail_after(3600):
-            async with anyio.create_task_group() as tasks:
-                for _ in range(8):
-                    tasks.start_soon(calls)
+        async with (
+            AsyncRunner(cache=cache, isolation=isolation, children=4) as runner,
+            anyio.create_task_group() as tasks,
+        ):
+            for _ in range(8):
+                tasks.start_soon(some, runner)
+
+    anyio.run(calls)
 
 
-class Failing:
-    """Makes steps of the way back fail, one in twenty times."""
+def from_threads(
+    cache: Path, bundle: Path, isolation: str, count: int, seen: "Counter[str]"
+) -> None:
+    with Runner(cache=cache, isolation=isolation, children=4) as runner:
 
-    STEPS = (
-        (Session, "settle"),
-        (Bulk, "discard"),
-        (Process, "send_signal"),
-        (Process, "drain"),
-        (Process, "_reap"),
-        (Session, "shutdown"),
-    )
+        def call(seed: int) -> None:
+            inputs = {"x": bytes(50_000)} if seed % 3 == 0 else {}
+            with judged(seen):
+                if seed % 2:
+                    result = runner.execute(bundle, seed=seed, inputs=inputs)
+                else:
+                    called = runner.submit(bundle, Task(seed=seed, inputs=inputs))
+                    try:
+                        result = called.result(moment())
+                    except TimeoutError:
+                        called.cancel()
+                        result = called.result(WAITS_SECONDS)
+                assert result["seed"] == str(seed).encode(), (seed, result)
 
-    def __init__(self) -> None:
-        self.raised = 0
+        with ThreadPoolExecutor(8) as threads:
+            for _ in threads.map(call, range(count)):
+                pass
 
-    def __enter__(self) -> "Failing":
-        self._before = [(kind, name, getattr(kind, name)) for kind, name in self.STEPS]
-        for kind, name, step in self._before:
-            setattr(kind, name, self._made(step))
-        return self
 
-    def __exit__(self, *raised: object) -> None:
-        for kind, name, step in self._before:
-            setattr(kind, name, step)
+def moment() -> float:
+    """When to cancel a call: while its child starts, or at any step of its task."""
+    return random.random() * random.choice([0.002, 0.02, 0.2])
 
-    def _made(self, step: Callable[..., object]) -> Callable[..., object]:
-        def failing(*arguments: object, **named: object) -> object:
-            if random.random() < 0.05:
-                self.raised += 1
-                raise random.choice([OSError(errno.EIO, "injected"), RuntimeError("injected")])
-            return step(*arguments, **named)
 
-        return failing
+@contextmanager
+def judged(seen: "Counter[str]") -> Iterator[None]:
+    """Count how a call ends. Where no more do, the stacks are told, and that is the end."""
+    faulthandler.dump_traceback_later(WAITS_SECONDS, exit=True)
+    try:
+        yield
+    except RunnerError as error:
+        seen[error.report.code.value] += 1
+    except CancelledError:
+        seen["cancelled"] += 1
+    else:
+        seen["done"] += 1
+
+
+def left_over() -> None:
+    """:raises AssertionError: a process or a folder of the calls is left."""
+    worker = guardian().worker.encode()
+    left = [pid for pid, environ in _environments() if worker in environ]
+    assert not left, f"processes left behind: {left}"
+    folders = list(Path(tempfile.gettempdir()).glob(f"{guardian().folder_prefix}*"))
+    assert not folders, f"folders left behind: {folders}"
 
 
 def worker(cache: Path, bundle: Path, share: float) -> str:

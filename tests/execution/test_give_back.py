@@ -5,6 +5,7 @@ import linecache
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -246,6 +247,113 @@ def test_a_supervision_that_fails_lets_nobody_wait(
             with pytest.raises(RunnerError):
                 call.result(30)
         answers(runner, bundle, 1)
+
+
+@pytest.mark.parametrize("isolation", ["warm", "fork"])
+def test_a_supervision_that_fails_while_a_child_starts_is_reported_as_what_it_is(
+    bundle: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, isolation: str
+) -> None:
+    async def failing(self: Process) -> None:
+        raise OSError(errno.EIO, "injected")
+
+    with Runner(cache=cache, isolation=isolation, children=1) as runner:
+        with monkeypatch.context() as patch:
+            patch.setattr(Process, "_watch_exit", failing)
+            with pytest.raises(RunnerError, match="internal-error") as raised:
+                runner.execute(bundle, "seeded")
+            assert "injected" in raised.value.report.summary
+        answers(runner, bundle, 1)
+
+
+def test_a_thread_hears_of_a_childs_end_whatever_fails_at_it(
+    bundle: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = threading.Event()
+
+    def failing(*arguments: object) -> None:
+        raise RuntimeError("injected")
+
+    def handler(event: Event) -> None:
+        if isinstance(event, Output) and event.data.startswith(b"here"):
+            here.set()
+
+    with Runner(cache=cache, isolation="warm", children=1, on_event=handler) as runner:
+        pid = runner.execute(bundle, "seeded").child.pid
+        assert pid is not None
+        with ThreadPoolExecutor(1) as threads:
+            call = threads.submit(runner.execute, bundle, "slow")
+            assert here.wait(20)
+            with monkeypatch.context() as patch:
+                patch.setattr(anyio, "notify_closing", failing)
+                os.kill(pid, signal.SIGKILL)
+                with pytest.raises(RunnerError):
+                    call.result(30)
+        answers(runner, bundle, 1)
+
+
+# An interrupt.
+
+WAITING = {
+    "Runner": """
+        with Runner(cache=sys.argv[1], isolation=sys.argv[3], on_event=say) as runner:
+            runner.submit(sys.argv[2], Task("slow")).result()
+    """,
+    "a close": """
+        with Runner(cache=sys.argv[1], isolation=sys.argv[3], on_event=say) as runner:
+            threading.Thread(target=attempt, args=(runner,), daemon=True).start()
+            said.wait()
+            raise SystemExit
+    """,
+    "AsyncRunner": """
+        async def main():
+            async with AsyncRunner(
+                cache=sys.argv[1], isolation=sys.argv[3], on_event=say
+            ) as runner:
+                await runner.execute(sys.argv[2], "slow")
+        anyio.run(main)
+    """,
+}
+
+
+@pytest.mark.parametrize("isolation", ["warm", "fork"])
+@pytest.mark.parametrize("waiting", WAITING)
+def test_an_interrupt_ends_a_run_that_waits_for_a_task_without_an_end(
+    bundle: Path, cache: Path, isolation: str, waiting: str
+) -> None:
+    code = f"""if True:
+        import anyio, sys, threading
+        from runner import AsyncRunner, Runner
+        from runner.events import Output
+        from runner.task import Task
+        said = threading.Event()
+        def say(event):
+            if isinstance(event, Output) and event.data.startswith(b"here"):
+                said.set()
+                print("here", flush=True)
+        def attempt(runner):
+            runner.execute(sys.argv[2], "slow")
+        {WAITING[waiting]}
+    """
+    started = subprocess.Popen(
+        [sys.executable, "-c", code, str(cache), str(bundle), isolation],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with started:
+        assert started.stdout is not None
+        assert started.stdout.readline() == "here\n"
+        family = psutil.Process(started.pid).children(recursive=True)
+        if waiting != "a close":
+            started.send_signal(signal.SIGINT)
+        try:
+            _, errors = started.communicate(timeout=30)
+        finally:
+            started.kill()
+    if waiting != "a close":
+        assert "KeyboardInterrupt" in errors
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert not alive
 
 
 @pytest.mark.anyio
