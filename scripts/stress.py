@@ -290,7 +290,7 @@ def judged(seen: "Counter[str]") -> Iterator[None]:
 def left_over() -> None:
     """:raises AssertionError: a process or a folder of the calls is left."""
     worker = guardian().worker.encode()
-    left = [pid for pid, environ in _environments() if worker in environ]
+    left = [pid for pid, environ in _environments() if environ and worker in environ]
     assert not left, f"processes left behind: {left}"
     folders = list(Path(tempfile.gettempdir()).glob(f"{guardian().folder_prefix}*"))
     assert not folders, f"folders left behind: {folders}"

@@ -114,6 +114,10 @@ class Session:
             and not (self._broken or dialogue.wire_closed)
         )
 
+    def abandon(self) -> None:
+        """Run no further task in it, whatever comes in the way of ending it."""
+        self._broken = True
+
     @property
     def settled(self) -> bool:
         """Whether nothing is left of the task that it ran last."""

@@ -411,8 +411,11 @@ async def spawn(
 
 def _alone(error: Exception) -> Exception:
     """Take what failed alone out of its group, whose words say nothing of it."""
-    inner = getattr(error, "exceptions", ())  # ExceptionGroup is not in Python 3.10
-    return inner[0] if len(inner) == 1 and isinstance(inner[0], Exception) else error
+    inner: tuple[object, ...] = getattr(
+        error, "exceptions", ()
+    )  # ExceptionGroup is not in Python 3.10
+    first = inner[0] if len(inner) == 1 else None
+    return first if isinstance(first, Exception) else error
 
 
 async def _end(process: Process, grace: float, supervision: anyio.CancelScope) -> None:

@@ -19,6 +19,7 @@ import pytest
 
 from runner import AsyncRunner, Runner, RunnerError
 from runner.child.bulk import Bulk
+from runner.child.session import Session
 from runner.events import Event, Note, Output
 from runner.execution.lease import Loan
 from runner.execution.pool import Pool
@@ -201,6 +202,47 @@ async def test_a_failure_on_the_way_back_is_raised_to_the_call_that_was_cancelle
             assert [error.report.code for error in raised] == ["internal-error"]
             assert "injected" in raised[0].report.summary
             assert (await runner.execute(bundle, "seeded", seed=3))["seed"] == b"3"
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("isolation", ["warm", "fork"])
+async def test_a_child_that_could_neither_be_taken_back_nor_dropped_runs_nothing_more(
+    bundle: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, isolation: str
+) -> None:
+    here = anyio.Event()
+
+    def handler(event: Event) -> None:
+        if isinstance(event, Output) and event.data.startswith(b"here"):
+            here.set()
+
+    def failing(*arguments: object) -> None:
+        raise RuntimeError("injected")
+
+    with anyio.fail_after(60):
+        async with AsyncRunner(
+            cache=cache, isolation=isolation, children=1, on_event=handler
+        ) as runner:
+            before = (await runner.execute(bundle, "seeded")).child.pid
+            with monkeypatch.context() as patch:
+                patch.setattr(Session, "settle", failing)
+                patch.setattr(Pool, "_drop", failing)
+                with pytest.raises(RunnerError, match="injected"):
+                    async with anyio.create_task_group() as tasks:
+
+                        async def cancel() -> None:
+                            await here.wait()
+                            scope.cancel()
+
+                        tasks.start_soon(cancel)
+                        with anyio.CancelScope() as scope:
+                            try:
+                                await runner.execute(bundle, "slow")
+                            except RunnerError as error:
+                                failed = error
+                    raise failed
+            result = await runner.execute(bundle, "seeded", seed=7)
+            assert result["seed"] == b"7"
+            assert result.child.pid != before
 
 
 @pytest.mark.parametrize("isolation", ["warm", "fork"])

@@ -252,7 +252,7 @@ async def test_a_process_that_cannot_be_guarded_is_ended(monkeypatch: pytest.Mon
 
 
 async def test_descendants_end_also_where_no_thread_can_be_had(
-    monkeypatch: pytest.MonkeyPatch, anyio_backend_name: str
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     run = Run()
     code = """if True:
