@@ -69,17 +69,17 @@ class Faults:
             failing: object
             if isinstance(step, property):
                 assert step.fget is not None
-                failing = property(self._failing(step.fget, STEP, after=False))
+                failing = property(self._failing(step.fget, STEP, "before"))
             else:
-                # One that closes what nobody else would close fails after it.
-                after = name == "close_stdin" or random.random() < 0.5
-                failing = self._failing(step, STEP, after=after)
+                # One that closes what nobody else would close fails only after it.
+                at = "after" if name == "close_stdin" else "both"
+                failing = self._failing(step, STEP, at)
             self._replace(owner, name, failing)
         for module, names in _SYSTEM_CALLS:
             system = ModuleType("os")
             vars(system).update(vars(os))
             for name in names:
-                setattr(system, name, self._failing(getattr(os, name), SYSTEM_CALL, after=False))
+                setattr(system, name, self._failing(getattr(os, name), SYSTEM_CALL, "before"))
             self._replace(module, "os", system)
         return self
 
@@ -91,11 +91,12 @@ class Faults:
         self._before.append((owner, name, vars(owner)[name]))
         setattr(owner, name, by)
 
-    def _failing(self, step: Callable[..., Any], times: int, *, after: bool) -> Callable[..., Any]:
+    def _failing(self, step: Callable[..., Any], times: int, at: str) -> Callable[..., Any]:
         """The same, which may fail before it is done, or after it."""
+        moments = {"before": (False,), "after": (True,), "both": (False, True)}[at]
 
         def fail(when: bool) -> None:
-            if after is when and random.randrange(times) == 0:
+            if when in moments and random.randrange(len(moments) * times) == 0:
                 self.raised += 1
                 raise random.choice([OSError(errno.EIO, "injected"), RuntimeError("injected")])
 

@@ -200,7 +200,6 @@ def faults(cache: Path, bundle: Path, share: float) -> str:
                     assert "injected" in str(error), error
                     seen["failed to close"] += 1
             faulthandler.cancel_dump_traceback_later()
-            print(isolation, calls.__name__, injected.raised, dict(seen), flush=True)
             assert sum(seen.values()) - seen["failed to close"] == count // 4
             done = ", ".join(f"{number} {what}" for what, number in seen.most_common())
             said.append(f"{isolation} {calls.__name__}: {injected.raised} faults, {done}")
