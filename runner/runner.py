@@ -118,7 +118,14 @@ class Runner:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self.close()
+        if kind is None or issubclass(kind, Exception):
+            self.close()
+            return
+        # An interrupt, or the program's exit: what is under way may take for ever.
+        with self._lock:
+            self._closed = True
+        if self._close_portal.detach() is not None:
+            self._stack.__exit__(kind, error, traceback)
 
     def execute(
         self,

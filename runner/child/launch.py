@@ -10,11 +10,11 @@ from functools import partial
 from pathlib import Path
 
 import anyio
-import anyio.to_thread
 
 import bundle_protocol
 from runner.diagnosis.knowledge.child_variables import passes
 from runner.process.guardian import guardian
+from runner.process.threads import run_in_thread
 
 HELLO = Path(bundle_protocol.__file__).with_name("hello.py")
 """The child's first module, started by its path: nothing of ours is installed beside the bundle."""
@@ -88,4 +88,4 @@ async def exchange_folder() -> AsyncIterator[Path]:
     finally:
         with anyio.CancelScope(shield=True):
             # In a thread: a child that ends in the midst of large values leaves them there.
-            await anyio.to_thread.run_sync(partial(shutil.rmtree, folder, ignore_errors=True))
+            await run_in_thread(partial(shutil.rmtree, folder, ignore_errors=True))

@@ -42,6 +42,7 @@ from runner.process.supervisor import (
     Process,
     spawn,
 )
+from runner.process.threads import run_in_thread
 from runner.task import Task
 
 # A task's process that is to be killed may still have to be forked.
@@ -120,6 +121,10 @@ class Session:
             and not (self._broken or dialogue.wire_closed)
         )
 
+    def abandon(self) -> None:
+        """Run no further task in it, whatever comes in the way of ending it."""
+        self._broken = True
+
     @property
     def settled(self) -> bool:
         """Tell whether nothing is left of the task that it ran last."""
@@ -139,10 +144,12 @@ class Session:
 
     def on_end(self) -> None:
         """The process has ended, and all that it wrote to its output and error is here."""
-        anyio.notify_closing(self.process.stdout)
-        if self.process.stdin is not None:  # of which another process may have the other end
-            anyio.notify_closing(self.process.stdin)
-        self.direct.wake()
+        try:
+            anyio.notify_closing(self.process.stdout)
+            if self.process.stdin is not None:  # of which another process may have the other end
+                anyio.notify_closing(self.process.stdin)
+        finally:
+            self.direct.wake()
 
     async def keep_to_memory(self, process: Process) -> None:
         """See that the child keeps to its memory limit, where the kernel does not."""
@@ -399,7 +406,7 @@ class Session:
         while time.monotonic() < give_up:
             # Again and again: it may not have forked yet.
             for number in numbers:
-                await anyio.to_thread.run_sync(self.process.signal_forks, number)
+                await run_in_thread(partial(self.process.signal_forks, number))
             with anyio.move_on_after(seconds):
                 while self.usable:
                     if self.dialogue.answer() is not None:

@@ -156,7 +156,9 @@ class Dialogue:
         :raises Failure: none can come any more.
         """
         if self._messages:
-            return self._messages.popleft()
+            message = self._messages.popleft()
+            assert not isinstance(message, Response) or message.id == self._connection.last_id
+            return message
         if self.violation is not None:
             raise self.failure(child_failures.violation(self._case, phase, self.violation))
         if self.exit is not None:

@@ -174,6 +174,8 @@ class Pool:
         with self._lock:
             try:
                 if child is not None and child.loan is loan:
+                    if ended:  # what fails below must not leave it for the next call
+                        child.session.abandon()
                     child.used_at = time.monotonic()
                     child.group.ran_at = time.time()
                     child.group.idle[child] = None

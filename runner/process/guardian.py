@@ -122,11 +122,13 @@ class Guardian:
     def _given_up(self) -> "subprocess.Popen[bytes] | None":
         """The guardian, which is told that it is not needed any more."""
         if self._pipe is not None:
-            with suppress(BrokenPipeError):
-                os.write(self._pipe, b"\n")
-            with no_fork():
-                descriptor, self._pipe = self._pipe, None
-                os.close(descriptor)
+            try:
+                with suppress(BrokenPipeError):
+                    os.write(self._pipe, b"\n")
+            finally:
+                with no_fork():
+                    descriptor, self._pipe = self._pipe, None
+                    os.close(descriptor)
         popen, self._popen = self._popen, None
         return popen
 

@@ -36,24 +36,26 @@ def kill_marked(marker: str) -> bool:
     deadline = time.monotonic() + ENDING_SECONDS
     rounds = 0
     while rounds < ROUNDS:
-        again = ending = False
+        again = changing = False
         for pid, environ in _environments():
-            if environ and wanted in b"\0" + environ:
+            if environ is None:
+                changing = True
+            elif environ and wanted in b"\0" + environ:
                 # On a busy machine it is a while until it ends; no fork of it succeeds meanwhile
                 # (copy_process in kernel/fork.c, with a signal pending).
                 if pid in killed:
-                    ending = True
+                    changing = True
                 elif _kill(pid):
                     killed.add(pid)
                     again = True
             elif not environ and pid not in gone:
-                # It has ended since the listing, is a zombie or about to exec: it may have been
-                # one of them, and have forked before.
+                # It has ended since the listing, or is a zombie: it may have been one of them, and
+                # have forked before.
                 gone.add(pid)
                 again = again or rounds < DOUBTFUL_ROUNDS
         if again:
             rounds += 1
-        elif ending and time.monotonic() < deadline:
+        elif changing and time.monotonic() < deadline:
             time.sleep(ENDING_POLL_SECONDS)
         else:
             return True
@@ -73,8 +75,10 @@ def remove_folders(prefix: str) -> None:
             shutil.rmtree(os.path.join(parent, name), ignore_errors=True)  # noqa: PTH118
 
 
-def _environments() -> Iterator[tuple[int, bytes]]:
+def _environments() -> "Iterator[tuple[int, bytes | None]]":
     """Each process with its environment as execve(2) got it, empty where it has none any more.
+
+    ``None``: it is in the midst of an execve, so that nobody can tell for a moment.
 
     Those of other users, which may not be looked at, are left out.
     """
@@ -87,14 +91,27 @@ def _environments() -> Iterator[tuple[int, bytes]]:
         try:
             # Not buffered: most are short, and there are hundreds.
             with open(f"/proc/{name}/environ", "rb", 0) as file:  # noqa: PTH123
-                yield int(name), file.read()
+                environ = file.read()
+            yield int(name), environ or (None if _is_in_exec(name) else b"")
         except PermissionError:
             continue
         except OSError:  # FileNotFoundError, ProcessLookupError: it has ended
             yield int(name), b""
 
 
-def _environments_by_psutil() -> Iterator[tuple[int, bytes]]:
+def _is_in_exec(pid: str) -> bool:
+    """Tell whether the process has its new memory, and the kernel has not written there yet."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", 0) as file:  # noqa: PTH123
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return False
+    # proc_pid_stat(5), from the third field on. A kernel thread and a zombie have no memory.
+    state, size, end_of_environ = fields[0], fields[20], fields[48]
+    return state not in b"ZX" and size != b"0" and end_of_environ == b"0"
+
+
+def _environments_by_psutil() -> "Iterator[tuple[int, bytes]]":
     import psutil
 
     for process in psutil.process_iter():

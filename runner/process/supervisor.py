@@ -19,7 +19,7 @@ import threading
 import time
 import weakref
 from array import array
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import ExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -36,6 +36,7 @@ from runner.process.kill_marked import kill_marked
 from runner.process.oom_kills import OomKills, memory_limit
 from runner.process.post_mortem import limits_of, machine_memory, signal_name, spaces
 from runner.process.signals import to_set_in_program
+from runner.process.threads import run_in_thread
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +56,8 @@ STACKS_SECONDS = 0.3
 # A killed process is gone within milliseconds, unless it sits in the kernel (a dead NFS server):
 # then waiting on would hang the worker, and the process ends whenever the kernel lets go of it.
 KILL_SECONDS = 5.0
+# How long one that was killed, and that nobody watches any more, is waited for.
+REAP_SECONDS = 1.0
 
 
 class Process:
@@ -125,10 +128,12 @@ class Process:
 
     def close_stdin(self) -> None:
         if self.stdin is not None:
-            anyio.notify_closing(self.stdin)
-            with no_fork():
-                descriptor, self.stdin = self.stdin, None
-                os.close(descriptor)
+            try:
+                anyio.notify_closing(self.stdin)
+            finally:
+                with no_fork():
+                    descriptor, self.stdin = self.stdin, None
+                    os.close(descriptor)
 
     async def wait(self) -> Exit:
         """Wait until the process has ended and all that it wrote has reached the sinks."""
@@ -206,16 +211,18 @@ class Process:
             self._reap()
             self.drain()
         finally:
-            # Whatever has failed: nobody waits for its end for ever.
-            if self.exit is None:
-                with suppress(OSError):
-                    os.killpg(self.pid, signal.SIGKILL)
-                self._popen.poll()  # reaps it, where it has ended by now; else Popen does it later
-                seconds = time.monotonic() - self._started
-                self.exit = Exit(None, None, None, None, None, seconds)
-            self._ended.set()
-            if self._on_end is not None:
-                self._on_end()
+            # Whatever has failed: nobody waits for its end for ever. It is reaped by spawn() then.
+            try:
+                if self._popen.returncode is None:
+                    with suppress(OSError):
+                        os.killpg(self.pid, signal.SIGKILL)
+            finally:
+                if self.exit is None:
+                    seconds = time.monotonic() - self._started
+                    self.exit = Exit(None, None, None, None, None, seconds)
+                self._ended.set()
+                if self._on_end is not None:
+                    self._on_end()
 
     async def _watch_exit(self) -> None:
         """Wait for the exit without reaping, so that the pid cannot become another's meanwhile."""
@@ -228,17 +235,22 @@ class Process:
         try:
             await anyio.wait_readable(descriptor)
         finally:
-            anyio.notify_closing(descriptor)
-            os.close(descriptor)
+            try:
+                anyio.notify_closing(descriptor)
+            finally:
+                os.close(descriptor)
 
     def _reap(self) -> None:
         limits = limits_of(self.pid)
         try:
             _, status, usage = os.wait4(self.pid, 0)
+            # Popen would otherwise warn that its process still runs, and try to reap it again.
+            self._popen.returncode = os.waitstatus_to_exitcode(status)
         except ChildProcessError:
             # The worker ignores SIGCHLD or reaps children that are not its own: the status is lost.
             _log.warning("the exit status of process %d was taken by somebody else", self.pid)
             code = number = rss = cpu = None
+            self._popen.returncode = 0
         else:
             code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
             number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
@@ -246,8 +258,6 @@ class Process:
             cpu = usage.ru_utime + usage.ru_stime
         seconds = time.monotonic() - self._started
         self.exit = self.describe_exit(code, number, rss, cpu, seconds, limits)
-        # Popen would otherwise warn that its process still runs, and try to reap it again.
-        self._popen.returncode = code if code is not None else -(number or 0)
 
     def describe_exit(
         self,
@@ -362,37 +372,61 @@ async def spawn(
                 popen, pipes, stdin=stdin_write, stdout=stdout_read, ended=ended, beside=beside
             )
         # No await from here until the task group is entered: a cancellation would leak the process.
-        # After it, so that the two start side by side.
-        guard.guard()
         ours.callback(process.close_stdin)
         ours.callback(_running.discard, process)
-        failure: Exception | None = None
+        failures: list[Exception] = []
         async with anyio.create_task_group() as tasks:
             # Shielded from the caller's cancellation: supervision ends when the process does, and
             # the process is ended below.
             supervision = anyio.CancelScope(shield=True)
 
+            async def attempt(step: Awaitable[object]) -> None:
+                try:
+                    await step
+                except Exception as error:  # noqa: BLE001
+                    _log.exception("process %d is ended: something has failed", process.pid)
+                    failures.append(_alone(error))
+
             async def supervise() -> None:
                 with supervision:
-                    await process._supervise()
+                    await attempt(process._supervise())
 
             tasks.start_soon(supervise)
+            # What fails is raised below, where no group wraps it.
             try:
+                guard.guard()  # after it, so that the two start side by side
                 yield process
-            except Exception as error:  # noqa: BLE001 - raised below, where no group wraps it
-                failure = error
+            except Exception as error:  # noqa: BLE001
+                failures.append(error)
             finally:
                 with anyio.CancelScope(shield=True):
                     try:
-                        with anyio.move_on_after(grace + KILL_SECONDS):
-                            await process.end(grace)
+                        await attempt(_end(process, grace, supervision))
                     finally:
-                        if process.exit is None:
-                            _log.error("process %d could not be ended; leaving it", process.pid)
-                            supervision.cancel()
-                        await anyio.to_thread.run_sync(_kill_descendants, marker, guard)
-        if failure is not None:
-            raise failure
+                        left = partial(_kill_descendants, marker, guard, popen)
+                        await attempt(run_in_thread(left))
+        if failures:
+            raise failures[0]
+
+
+def _alone(error: Exception) -> Exception:
+    """Take what failed alone out of its group, whose words say nothing of it."""
+    inner: tuple[object, ...] = getattr(
+        error, "exceptions", ()
+    )  # ExceptionGroup is not in Python 3.10
+    first = inner[0] if len(inner) == 1 else None
+    return first if isinstance(first, Exception) else error
+
+
+async def _end(process: Process, grace: float, supervision: anyio.CancelScope) -> None:
+    try:
+        with anyio.move_on_after(grace + KILL_SECONDS):
+            await process.end(grace)
+        if process.exit is None:
+            _log.error("process %d could not be ended; leaving it", process.pid)
+    finally:
+        if process.exit is None:
+            supervision.cancel()
 
 
 _running: "weakref.WeakSet[Process]" = weakref.WeakSet()
@@ -479,10 +513,14 @@ def _wait_unreaped(pid: int) -> None:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
 
-def _kill_descendants(marker: str, guard: Guardian) -> None:
-    """Kill what the process left behind, wherever it went."""
+def _kill_descendants(marker: str, guard: Guardian, popen: "subprocess.Popen[bytes]") -> None:
+    """Kill what the process left behind, wherever it went; itself too, if need be."""
     try:
         if not kill_marked(f"{MARKER}={marker}"):
             _log.warning("descendants of an ended process keep forking; some may be left")
     finally:
         guard.release()
+        if popen.returncode is None:  # nobody has reaped it
+            popen.kill()
+            with suppress(subprocess.TimeoutExpired):
+                popen.wait(REAP_SECONDS)

@@ -5,6 +5,7 @@ import linecache
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ import pytest
 
 from runner import AsyncRunner, Runner, RunnerError
 from runner.child.bulk import Bulk
+from runner.child.session import Session
 from runner.events import Event, Note, Output
 from runner.execution.lease import Loan
 from runner.execution.pool import Pool
@@ -202,6 +204,47 @@ async def test_a_failure_on_the_way_back_is_raised_to_the_call_that_was_cancelle
             assert (await runner.execute(bundle, "seeded", seed=3))["seed"] == b"3"
 
 
+@pytest.mark.anyio
+@pytest.mark.parametrize("isolation", ["warm", "fork"])
+async def test_a_child_that_could_neither_be_taken_back_nor_dropped_runs_nothing_more(
+    bundle: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, isolation: str
+) -> None:
+    here = anyio.Event()
+
+    def handler(event: Event) -> None:
+        if isinstance(event, Output) and event.data.startswith(b"here"):
+            here.set()
+
+    def failing(*arguments: object) -> None:
+        raise RuntimeError("injected")
+
+    with anyio.fail_after(60):
+        async with AsyncRunner(
+            cache=cache, isolation=isolation, children=1, on_event=handler
+        ) as runner:
+            before = (await runner.execute(bundle, "seeded")).child.pid
+            with monkeypatch.context() as patch:
+                patch.setattr(Session, "settle", failing)
+                patch.setattr(Pool, "_drop", failing)
+                with pytest.raises(RunnerError, match="injected"):
+                    async with anyio.create_task_group() as tasks:
+
+                        async def cancel() -> None:
+                            await here.wait()
+                            scope.cancel()
+
+                        tasks.start_soon(cancel)
+                        with anyio.CancelScope() as scope:
+                            try:
+                                await runner.execute(bundle, "slow")
+                            except RunnerError as error:
+                                failed = error
+                    raise failed
+            result = await runner.execute(bundle, "seeded", seed=7)
+            assert result["seed"] == b"7"
+            assert result.child.pid != before
+
+
 @pytest.mark.parametrize("isolation", ["warm", "fork"])
 def test_a_bug_while_a_thread_gives_a_child_back_is_reported_and_the_next_call_runs(
     bundle: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, isolation: str
@@ -246,6 +289,113 @@ def test_a_supervision_that_fails_lets_nobody_wait(
             with pytest.raises(RunnerError):
                 call.result(30)
         answers(runner, bundle, 1)
+
+
+@pytest.mark.parametrize("isolation", ["warm", "fork"])
+def test_a_supervision_that_fails_while_a_child_starts_is_reported_as_what_it_is(
+    bundle: Path, cache: Path, monkeypatch: pytest.MonkeyPatch, isolation: str
+) -> None:
+    async def failing(self: Process) -> None:
+        raise OSError(errno.EIO, "injected")
+
+    with Runner(cache=cache, isolation=isolation, children=1) as runner:
+        with monkeypatch.context() as patch:
+            patch.setattr(Process, "_watch_exit", failing)
+            with pytest.raises(RunnerError, match="internal-error") as raised:
+                runner.execute(bundle, "seeded")
+            assert "injected" in raised.value.report.summary
+        answers(runner, bundle, 1)
+
+
+def test_a_thread_hears_of_a_childs_end_whatever_fails_at_it(
+    bundle: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    here = threading.Event()
+
+    def failing(*arguments: object) -> None:
+        raise RuntimeError("injected")
+
+    def handler(event: Event) -> None:
+        if isinstance(event, Output) and event.data.startswith(b"here"):
+            here.set()
+
+    with Runner(cache=cache, isolation="warm", children=1, on_event=handler) as runner:
+        pid = runner.execute(bundle, "seeded").child.pid
+        assert pid is not None
+        with ThreadPoolExecutor(1) as threads:
+            call = threads.submit(runner.execute, bundle, "slow")
+            assert here.wait(20)
+            with monkeypatch.context() as patch:
+                patch.setattr(anyio, "notify_closing", failing)
+                os.kill(pid, signal.SIGKILL)
+                with pytest.raises(RunnerError):
+                    call.result(30)
+        answers(runner, bundle, 1)
+
+
+# An interrupt.
+
+WAITING = {
+    "Runner": """
+        with Runner(cache=sys.argv[1], isolation=sys.argv[3], on_event=say) as runner:
+            runner.submit(sys.argv[2], Task("slow")).result()
+    """,
+    "a close": """
+        with Runner(cache=sys.argv[1], isolation=sys.argv[3], on_event=say) as runner:
+            threading.Thread(target=attempt, args=(runner,), daemon=True).start()
+            said.wait()
+            raise SystemExit
+    """,
+    "AsyncRunner": """
+        async def main():
+            async with AsyncRunner(
+                cache=sys.argv[1], isolation=sys.argv[3], on_event=say
+            ) as runner:
+                await runner.execute(sys.argv[2], "slow")
+        anyio.run(main)
+    """,
+}
+
+
+@pytest.mark.parametrize("isolation", ["warm", "fork"])
+@pytest.mark.parametrize("waiting", WAITING)
+def test_an_interrupt_ends_a_run_that_waits_for_a_task_without_an_end(
+    bundle: Path, cache: Path, isolation: str, waiting: str
+) -> None:
+    code = f"""if True:
+        import anyio, sys, threading
+        from runner import AsyncRunner, Runner
+        from runner.events import Output
+        from runner.task import Task
+        said = threading.Event()
+        def say(event):
+            if isinstance(event, Output) and event.data.startswith(b"here"):
+                said.set()
+                print("here", flush=True)
+        def attempt(runner):
+            runner.execute(sys.argv[2], "slow")
+        {WAITING[waiting]}
+    """
+    started = subprocess.Popen(
+        [sys.executable, "-c", code, str(cache), str(bundle), isolation],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    with started:
+        assert started.stdout is not None
+        assert started.stdout.readline() == "here\n"
+        family = psutil.Process(started.pid).children(recursive=True)
+        if waiting != "a close":
+            started.send_signal(signal.SIGINT)
+        try:
+            _, errors = started.communicate(timeout=30)
+        finally:
+            started.kill()
+    if waiting != "a close":
+        assert "KeyboardInterrupt" in errors
+    _, alive = psutil.wait_procs(family, timeout=10)
+    assert not alive
 
 
 @pytest.mark.anyio

@@ -281,3 +281,18 @@ def test_only_what_has_the_marker_is_killed(platform: str, monkeypatch: pytest.M
         assert other.wait(timeout=10) == -signal.SIGKILL
         assert stranger.poll() is None
         stranger.kill()
+
+
+def test_a_process_that_is_just_starting_another_program_does_not_get_away(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    looks = iter([None] * 10)
+    killed: list[int] = []
+
+    def environments() -> Iterator[tuple[int, bytes | None]]:
+        yield 7, b"" if killed else next(looks, b"A=1\0MARKER=x\0")
+
+    monkeypatch.setattr(kill_marked_module, "_environments", environments)
+    monkeypatch.setattr(os, "kill", lambda pid, number: killed.append(pid))
+    assert kill_marked("MARKER=x")
+    assert killed == [7]

@@ -8,6 +8,7 @@ import anyio
 import psutil
 import pytest
 
+from runner.process.guardian import Guardian
 from runner.process.supervisor import Process, spawn
 
 pytestmark = pytest.mark.anyio
@@ -210,3 +211,62 @@ async def test_an_exit_is_known_at_once_however_long_the_limit() -> None:
         began = time.monotonic()
         assert (await process.wait()).code == 0
         assert time.monotonic() - began < 10
+
+
+# Something of ours fails.
+
+
+def failing(*arguments: object) -> int:
+    raise RuntimeError("injected")
+
+
+@pytest.mark.parametrize(
+    "step",
+    ["_watch_exit", "_reap", "describe_exit", "drain", "send_signal", "end", "_on_end", "killpg"],
+)
+async def test_whatever_fails_ends_the_process_and_is_raised_as_it_was(
+    monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    with anyio.fail_after(30):
+        with pytest.raises(RuntimeError, match="injected"):
+            async with Run().spawn("import time; time.sleep(1000)", ended=lambda: None) as process:
+                pid = process.pid
+                if step == "killpg":
+                    monkeypatch.setattr(os, "killpg", failing)
+                else:
+                    monkeypatch.setattr(process, step, failing)
+                if step in ("_watch_exit", "_reap", "describe_exit", "drain", "_on_end"):
+                    os.kill(pid, signal.SIGKILL)
+                    await process.wait()
+    assert not psutil.pid_exists(pid)  # nor is it a zombie
+
+
+async def test_a_process_that_cannot_be_guarded_is_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Guardian, "_start", failing)
+    monkeypatch.setattr("runner.process.guardian._guardian", Guardian())
+    before = set(psutil.Process().children())
+    with anyio.fail_after(30), pytest.raises(RuntimeError, match="injected"):
+        async with Run().spawn("import time; time.sleep(1000)"):
+            pytest.fail("it is not guarded")
+    assert set(psutil.Process().children()) <= before
+
+
+async def test_descendants_end_also_where_no_thread_can_be_had(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    run = Run()
+    code = """if True:
+        import subprocess, sys
+        started = subprocess.Popen(["sleep", "1000"], start_new_session=True)
+        print(started.pid, flush=True)
+        sys.stdin.read()
+    """
+
+    async def none_left(*arguments: object, **named: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with anyio.fail_after(30):
+        async with run.spawn(code, stdin=True):
+            await run.spoke.wait()
+            monkeypatch.setattr("anyio.to_thread.run_sync", none_left)
+    assert not still_alive(int(run.stdout))

@@ -1,6 +1,7 @@
 """A bundle on its way to the workers of a cluster, and what each says of itself meanwhile."""
 
 import asyncio
+import logging
 from collections.abc import Mapping
 from contextlib import nullcontext
 from functools import partial
@@ -16,6 +17,8 @@ from runner.dask.worker.bundles import BUNDLE, BundlePlugin
 from runner.dask.worker.plugin import RunnerPlugin
 from runner.dask.worker.work import Survey, survey
 from runner.diagnosis.report.model import Hint, Report
+
+_log = logging.getLogger(__name__)
 
 # How long the workers may take to receive a bundle and to say what they are.
 SEND_SECONDS = 60.0
@@ -97,12 +100,15 @@ async def forget(client: Client, key: str) -> None:
 async def _register(client: Client, archive: Archive) -> None:
     plugin = RunnerPlugin()
     plugin.idempotent = True  # one that the caller has registered stays
-    await asyncio.gather(
+    registered = await asyncio.gather(
         client.register_plugin(plugin),
         client.register_plugin(BundlePlugin(archive)),
-        # What a worker has not taken in, it says itself.
+        # What a worker has not taken in, it says itself, when it is asked.
         return_exceptions=True,
     )
+    for failure in registered:
+        if isinstance(failure, BaseException):
+            _log.warning("while the bundle was sent: %s", failure, exc_info=failure)
 
 
 async def _survey(
@@ -118,7 +124,10 @@ async def _survey(
 
 
 def _answered(fitness: Fitness, address: str, asked: "asyncio.Future[Survey | None]") -> None:
-    if asked.cancelled() or asked.exception() is not None:
+    if asked.cancelled():
+        return
+    if (failure := asked.exception()) is not None:
+        _log.warning("the worker %s could not be asked: %s", address, failure, exc_info=failure)
         return
     found = asked.result()
     if found is not None and found.refusal is not None:
