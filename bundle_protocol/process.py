@@ -136,9 +136,15 @@ def end_on_hang_up(wire_in: int, work: Work) -> None:
         wire_in: the wire's read end; it is watched, never read. A file never hangs up.
         work: whether the bundle's code runs.
     """
-    threading.Thread(
-        target=_watch, args=(wire_in, work), name="bundle_protocol hang-up", daemon=True
-    ).start()
+    # The kernel hands a signal to any thread that does not block it. The one that ends a task whose
+    # time is up has the stack written down, and that is to be the stack of the bundle's code.
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    try:
+        threading.Thread(
+            target=_watch, args=(wire_in, work), name="bundle_protocol hang-up", daemon=True
+        ).start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _watch(wire_in: int, work: Work) -> None:
