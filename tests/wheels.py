@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
@@ -13,16 +13,19 @@ def write_wheel(
     version: str,
     files: Mapping[str, str],
     sizes: Mapping[str, int] | None = None,
+    requires: Sequence[str] = (),
 ) -> Path:
     """Write a wheel into a folder, with a RECORD of all that is in it.
 
     :param files: their texts, by path.
     :param sizes: what RECORD says of some of them.
+    :param requires: its dependencies.
     """
+    needs = "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
     info = f"{name}-{version}.dist-info"
     content = {
         **files,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     told = {**{path: len(text.encode()) for path, text in content.items()}, **(sizes or {})}

@@ -27,6 +27,7 @@ from runner.diagnosis.uv.derivation import (
     wanted_by,
 )
 from runner.diagnosis.uv.error import UvError, UvFailure
+from runner.diagnosis.uv.hints import other_index_finding, pytorch_index
 from runner.diagnosis.uv.python import (
     minors_of,
     minors_of_wheels,
@@ -64,6 +65,7 @@ def resolution_finding(case: Case, failure: UvFailure, error: UvError) -> Findin
         )
     finding = (
         _not_found(failure, error, proof, edges)
+        or other_index_finding(failure, error)
         or _conflict(case, failure, edges)
         or _python_conflict(case, failure, error, proof, edges)
         or _unreadable_package(failure, proof, edges)
@@ -274,7 +276,9 @@ def _no_version(failure: UvFailure, proof: str, edges: list[Edge]) -> Finding | 
     name = name_of(wanted_text)
     who = "" if wanted is None or wanted.root else f", which {wanted.who} needs"
     there_is = f"; there is {available}" if available else ""
-    if not spec_of(wanted_text) and available is None:
+    if on_pytorch := pytorch_index(failure, name, spec_of(wanted_text)):
+        hint = on_pytorch
+    elif not spec_of(wanted_text) and available is None:
         hint = Hint(title="see that uv asks the index you mean, which UV_DEFAULT_INDEX, UV_INDEX or"
                     f" uv.toml name: it answers, and not with files of {name}")  # fmt: skip
     elif wanted is None or not wanted.root:
