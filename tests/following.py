@@ -16,6 +16,13 @@ def make_edit(edit: Edit, folder: Path) -> None:
     file = folder / edit.file
     text = file.read_text() if file.exists() else ""
     if edit.before is not None:
+        lines = text.split("\n")
+        whole = [line for line in lines if line.strip() == edit.before]
+        if len(whole) == 1:
+            at = lines.index(whole[0])
+            lines[at] = whole[0].replace(edit.before, edit.after)
+            file.write_text("\n".join(lines))
+            return
         assert text.count(edit.before) == 1, (edit, text)
         file.write_text(text.replace(edit.before, edit.after))
     elif edit.after.startswith("dependencies = [..., "):

@@ -42,3 +42,13 @@ def write_wheel(
 def _digest(text: str) -> str:
     digest = hashlib.sha256(text.encode()).digest()
     return "sha256=" + base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def publish(
+    index: Path, name: str, version: str, files: Mapping[str, str], requires: Sequence[str] = ()
+) -> None:
+    """Add a wheel to a package index (PEP 503) that is a folder."""
+    folder = index / name
+    write_wheel(folder, name, version, files, requires=requires)
+    links = [f'<a href="{file.name}">{file.name}</a>' for file in sorted(folder.glob("*.whl"))]
+    (folder / "index.html").write_text("\n".join(links))

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from following import follow
 from recordings import failure
-from wheels import write_wheel
+from wheels import publish
 
 from runner import Runner
 from runner.diagnosis.report.codes import Code
@@ -23,11 +23,7 @@ def indexes(tmp_path: Path) -> tuple[str, str]:
 
 
 def _publish(index: Path, name: str, version: str, *requires: str) -> None:
-    folder = index / name
-    module = {f"{name}.py": f"VERSION = {version!r}\n"}
-    write_wheel(folder, name, version, module, requires=requires)
-    links = [f'<a href="{file.name}">{file.name}</a>' for file in sorted(folder.glob("*.whl"))]
-    (folder / "index.html").write_text("\n".join(links))
+    publish(index, name, version, {f"{name}.py": f"VERSION = {version!r}\n"}, requires)
 
 
 def _bundle(folder: Path, files: dict[str, str]) -> Path:
