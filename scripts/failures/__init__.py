@@ -9,6 +9,7 @@ from failures.scenarios_execute import EXECUTE
 from failures.scenarios_index import INDEX
 from failures.scenarios_interpreter import INTERPRETER
 from failures.scenarios_load import LOAD
+from failures.scenarios_removed import REMOVED
 from failures.scenarios_resolution import RESOLUTION
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -19,6 +20,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *INDEX,
     *ANSWERS,
     *LOAD,
+    *REMOVED,
     *DEATHS,
     *EXECUTE,
 )
