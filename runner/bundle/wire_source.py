@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from msgspec import Struct
 from runner.bundle.failures import invalid, wire_ambiguous, wire_not_declared
 from runner.bundle.files import has_file, leads_outside, read_text
 from runner.bundle.toml_lines import at_line, key_line
+from runner.diagnosis.child_places import notebook_hint
 from runner.diagnosis.report.model import Edit, Hint
 
 PYPROJECT = "pyproject.toml"
@@ -139,9 +141,17 @@ def _not_declared(folder: Path) -> Exception:
         f"{folder.name} does not say which function runs its tasks",
         f'There is no entry point in the group "{_GROUP}", no {MANIFEST}, no [tool.modelops] wire'
         " in pyproject.toml, and no wire.py.",
+        *_runs_notebook(folder),
         Hint(title="add a wire.py", edit=Edit(file="wire.py", after=_EXAMPLE)),
         Hint(
             title="or name a function that is there already",
             edit=Edit(file="pyproject.toml", after='[tool.modelops]\nwire = "model.py:run"'),
         ),
     )
+
+
+def _runs_notebook(folder: Path) -> list[Hint]:
+    notebook = next(iter(sorted(folder.glob("*.ipynb"))), None)
+    if notebook is None:
+        return []
+    return [notebook_hint(notebook.name, shlex.quote(str(folder)))]

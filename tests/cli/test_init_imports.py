@@ -142,7 +142,7 @@ def test_all_that_can_be_read_is_taken_over(
         "notebook": ("notebook", "0.1.0", None, ("six",)),
     }  # fmt: skip
     said = capsys.readouterr().err
-    assert "not taken over: graph-tool is graph-tool, C++ that conda-forge and Debian bring" in said
+    assert "not taken over: graph-tool is a library for graphs" in said
     assert "-r more.txt of its pip list is no requirement" in said
     assert "libgcc" not in said
 
@@ -169,6 +169,20 @@ def test_poetrys_older_table_runs_as_it_is(tmp_path: Path) -> None:
     assert bundle.python.text == ">=3.9,<4" and bundle.dependencies is None
     with Runner(cache=tmp_path / "cache") as runner:
         assert runner.execute(folder)["v"].startswith(b"1.")
+
+
+@pytest.mark.parametrize("asked", ["", "six\n"])
+def test_a_notebook_beside_its_requirements_gets_a_wire(tmp_path: Path, asked: str) -> None:
+    files = {"requirements.txt": asked, "model.ipynb": _notebook("v = 2 * seed")}
+    folder = _write(tmp_path / "model", files)
+    with Runner(cache=tmp_path / "cache") as runner:
+        report = failure(runner, folder)
+        assert report.code is Code.WIRE_NOT_DECLARED
+        command = report.hints[0].command
+        assert command is not None
+        assert main(shlex.split(command)[1:]) == 0
+        assert json.loads(runner.execute(folder, seed=3)["result.json"])["v"] == 6
+    assert (folder / "requirements.txt").read_text() == asked
 
 
 @pytest.mark.parametrize(

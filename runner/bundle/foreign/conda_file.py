@@ -81,7 +81,7 @@ def _conda(text: str, found: list[str], notes: list[str]) -> str | None:
     if name == "python":
         return specifier
     if only := conda_only(name):
-        notes.append(f"{name} is {only.what}, and is not on the package index: {only.instead}")
+        notes.append(f"{name} is {only.what}, and not on the package index: {only.instead}")
     elif name.startswith("r-"):
         notes.append(f"{name} is a package of R's, which the package index has not")
     elif _SYSTEM.fullmatch(name):

@@ -12,13 +12,16 @@ class CondaOnly(Struct, frozen=True):
     instead: str
     """What to do where there is no conda."""
 
+    def advice(self, name: str) -> str:
+        return f"{name} is {self.what}: {self.instead}"
+
 
 _FENICS = CondaOnly(
     "the FEniCS finite element library, C++ that conda-forge, Debian and its Docker image bring",
     "run it in a worker's image that has it, or use scikit-fem or ngsolve, which have wheels",
 )
 _GRAPH_TOOL = CondaOnly(
-    "graph-tool, C++ that conda-forge and Debian bring",
+    "a library for graphs, in C++, that conda-forge and Debian bring",
     "use networkit, igraph or networkx, which have wheels",
 )
 _R = CondaOnly(
@@ -61,8 +64,8 @@ _ON_SYSTEM = {
     "rpy2-rinterface": _R,
     "mpi4py": CondaOnly(
         "the bindings of MPI, which must itself be on each worker",
-        "install an MPI there (libopenmpi-dev on Debian), or ask for impi-rt or mpich from the"
-        " package index beside mpi4py, whose wheels find it",
+        "install an MPI there (libopenmpi-dev on Debian), or ask for mpich beside mpi4py: the"
+        " package index has it",
     ),
     "petsc4py": CondaOnly(
         "the bindings of PETSc, which it is built upon",
@@ -79,6 +82,11 @@ _ON_SYSTEM = {
 def conda_only(name: str) -> CondaOnly | None:
     """Return what is known of a thing that the package index has not, by its name."""
     return _CONDA_ONLY.get(canonicalize_name(name))
+
+
+def more_than_a_package(name: str) -> CondaOnly | None:
+    """Return what is known of a thing that a package index alone does not bring."""
+    return conda_only(name) or on_system(name)
 
 
 def on_system(name: str) -> CondaOnly | None:

@@ -8,6 +8,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.knowledge.conda_only import conda_only
 from runner.diagnosis.knowledge.distribution_names import (
     distribution_meant_by,
     why_this_distribution,
@@ -118,6 +119,8 @@ def _not_found(failure: UvFailure, error: UvError, proof: str, edges: list[Edge]
         if wanted is not None and not wanted.root:
             needed = f"which {wanted.who} needs, "
             hint = Hint(title=f"ask for another version of {name_of(wanted.who)}")
+        elif (only := conda_only(name)) is not None:
+            hint = Hint(title=only.advice(name))
         elif wanted is not None and (meant := distribution_meant_by(name)) is not None:
             hint = Hint(
                 title=f"{name} is what it is imported as: the index has it as {meant}"
