@@ -3,7 +3,7 @@
 import base64
 import hashlib
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 
@@ -13,16 +13,19 @@ def write_wheel(
     version: str,
     files: Mapping[str, str],
     sizes: Mapping[str, int] | None = None,
+    requires: Sequence[str] = (),
 ) -> Path:
     """Write a wheel into a folder, with a RECORD of all that is in it.
 
     :param files: their texts, by path.
     :param sizes: what RECORD says of some of them.
+    :param requires: its dependencies.
     """
+    needs = "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
     info = f"{name}-{version}.dist-info"
     content = {
         **files,
-        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n",
+        f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}",
         f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
     }
     told = {**{path: len(text.encode()) for path, text in content.items()}, **(sizes or {})}
@@ -39,3 +42,13 @@ def write_wheel(
 def _digest(text: str) -> str:
     digest = hashlib.sha256(text.encode()).digest()
     return "sha256=" + base64.urlsafe_b64encode(digest).decode().rstrip("=")
+
+
+def publish(
+    index: Path, name: str, version: str, files: Mapping[str, str], requires: Sequence[str] = ()
+) -> None:
+    """Add a wheel to a package index (PEP 503) that is a folder."""
+    folder = index / name
+    write_wheel(folder, name, version, files, requires=requires)
+    links = [f'<a href="{file.name}">{file.name}</a>' for file in sorted(folder.glob("*.whl"))]
+    (folder / "index.html").write_text("\n".join(links))

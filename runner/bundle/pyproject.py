@@ -67,7 +67,30 @@ def read_pyproject(folder: Path) -> Pyproject | None:
     if not has_file(folder, PYPROJECT):
         return None
     text = read_text(folder, PYPROJECT)
-    return Pyproject(text, read_toml(text, PYPROJECT))
+    document = read_toml(text, PYPROJECT)
+    project = _of_poetry(document)
+    return Pyproject(text, {**document, "project": project} if project else document)
+
+
+def _of_poetry(document: Mapping[str, Any]) -> dict[str, Any] | None:
+    """The project that an older Poetry describes in its own table, where its backend builds it."""
+    table = document.get("tool", {})
+    poetry = table.get("poetry") if isinstance(table, dict) else None
+    if "project" in document or "build-system" not in document or not isinstance(poetry, dict):
+        return None
+    # Imported here: few bundles have one.
+    from runner.bundle.foreign.tables import poetry as read_poetry
+
+    read = read_poetry(poetry)
+    if read.name is None or poetry.get("package-mode") is False:
+        return None
+    # What it needs is left to the backend, which knows all that the table may say.
+    project = {"name": read.name, "version": read.version, "requires-python": read.requires_python}
+    found: dict[str, Any] = {key: value for key, value in project.items() if value is not None}
+    found["dynamic"] = ["dependencies"]
+    if read.wires:
+        found["entry-points"] = {"modelops.wire": dict(read.wires)}
+    return found
 
 
 def read_toml(text: str, name: str) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from runner.bundle.content import content_files, read_content
 from runner.bundle.defaults import read_defaults
 from runner.bundle.failures import not_found, unreadable
 from runner.bundle.files import has_file, read_text
+from runner.bundle.foreign import Foreign, find_foreign
 from runner.bundle.lfs import lfs_note, lfs_pointers
 from runner.bundle.model import Bundle, RequirementsFrom
 from runner.bundle.outside import check_nothing_is_outside
@@ -41,7 +42,7 @@ def read_bundle(path: Path, ignored: Collection[str] = ()) -> Bundle:
     folder = _folder(path)
     found = read_pyproject(folder)
     if (found is None or not found.is_project) and not has_file(folder, REQUIREMENTS):
-        raise _no_bundle(folder) if found is None else _no_project(folder)
+        raise _no_bundle(folder) if found is None else _no_project(folder, found)
     pyproject = found or Pyproject()
     # Tools' own tables count beside a requirements.txt too, as they do for uv.
     declared = _declared(folder, pyproject)
@@ -150,6 +151,9 @@ def _no_bundle(folder: Path) -> Exception:
         ]
     except OSError as error:
         return unreadable(str(folder), error)
+    foreign = find_foreign(folder)
+    if foreign is not None:
+        return _not_yet(folder, foreign)
     hint = (
         Hint(title="name the bundle in it", command=_exec(below[0]))
         if below
@@ -158,7 +162,22 @@ def _no_bundle(folder: Path) -> Exception:
     return not_found(f"{folder} is no bundle: it has neither {PYPROJECT} nor {REQUIREMENTS}", hint)
 
 
-def _no_project(folder: Path) -> Exception:
+def _not_yet(folder: Path, foreign: Foreign) -> Exception:
+    """A model that another tool knows."""
+    return not_found(
+        f"{folder} is no bundle yet: it has {foreign.named}, and neither a"
+        f" [project] table in {PYPROJECT} nor a {REQUIREMENTS}",
+        Hint(
+            title=f"write {PYPROJECT} from it: {foreign.file} stays as it is",
+            command=f"modelops-runner init {shlex.quote(str(folder))}",
+        ),
+    )
+
+
+def _no_project(folder: Path, pyproject: Pyproject) -> Exception:
+    foreign = find_foreign(folder, pyproject)
+    if foreign is not None:
+        return _not_yet(folder, foreign)
     return not_found(
         f"{folder / PYPROJECT} has no [project] table",
         Hint(

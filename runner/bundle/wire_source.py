@@ -2,6 +2,7 @@
 
 import json
 import re
+import shlex
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,7 @@ from runner.bundle.defined_functions import functions_of_three
 from runner.bundle.failures import invalid, wire_ambiguous, wire_not_declared
 from runner.bundle.files import has_file, leads_outside, read_text
 from runner.bundle.toml_lines import at_line, key_line
+from runner.diagnosis.child_places import notebook_hint
 from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.wire_functions import name_wire
 
@@ -145,15 +147,27 @@ def _not_declared(folder: Path, text: str) -> Exception:
         " in pyproject.toml, and no wire.py."
     )
     summary = f"{folder.name} does not say which function runs its tasks"
+    notebook = _runs_notebook(folder)
     found = functions_of_three(folder)
     if not found:
         example = Edit(file="pyproject.toml", after='[tool.modelops]\nwire = "model.py:run"')
         name = Hint(title="or name a function that is there already", edit=example)
-        return wire_not_declared(summary, missing, add, name)
+        return wire_not_declared(summary, missing, *notebook, add, name)
     name = Hint(
         title=f"name {found[0]}, which takes three arguments as a wire function does",
         edit=name_wire(text, found[0]),
     )
     return wire_not_declared(
-        summary, missing, name, msgspec.structs.replace(add, title="or add a wire.py")
+        summary,
+        missing,
+        *notebook,
+        name,
+        msgspec.structs.replace(add, title="or add a wire.py"),
     )
+
+
+def _runs_notebook(folder: Path) -> list[Hint]:
+    notebook = next(iter(sorted(folder.glob("*.ipynb"))), None)
+    if notebook is None:
+        return []
+    return [notebook_hint(notebook.name, shlex.quote(str(folder)))]

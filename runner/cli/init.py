@@ -1,14 +1,19 @@
-"""``modelops-runner init``: a bundle that runs, to write one's own model into."""
+"""``modelops-runner init``: what a folder lacks to be a bundle, from the files of other tools."""
 
 import re
 import shlex
 import sys
 from pathlib import Path
 
-from runner.cli.commands import Init, UsageError
+from msgspec import Struct
 
-# Where one of these is, somebody has begun already.
-_OF_A_BUNDLE = ("pyproject.toml", "requirements.txt", "wire.py", ".modelops")
+from runner.bundle.files import has_file
+from runner.bundle.foreign import Foreign, find_foreign, project_table
+from runner.bundle.pyproject import Pyproject, read_pyproject
+from runner.bundle.requirements import REQUIREMENTS
+from runner.bundle.wire_source import PYPROJECT
+from runner.cli.commands import Init, UsageError
+from runner.diagnosis.case import Failure
 
 _PYPROJECT = """\
 [project]
@@ -72,23 +77,131 @@ def simulate(rng, population, infectious, beta, gamma, days):
 '''
 
 
+_STUB = '''\
+"""The wire function: what a worker calls for each task."""
+
+import json
+
+
+def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
+    """Run one task, and return its outputs, each by its name.
+
+    Import your model here and call it with what a study varies (params) and the seed of all random
+    numbers.
+    """
+    return {"result.json": json.dumps({"params": params, "seed": seed}).encode()}
+'''
+
+_NOTEBOOK = '''\
+"""The wire function: runs the cells of {file}, with the task's parameters in place of its own."""
+
+import json
+from pathlib import Path
+
+NOTEBOOK = Path(__file__).with_name({file!r})
+
+
+def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
+    """Run all cells. A cell with the tag "parameters" is followed by the task's own values; the
+    numbers, texts and lists that are left at the end are the result."""
+    names = {{"__name__": "notebook", "seed": seed, **params}}
+    for number, cell in enumerate(json.loads(NOTEBOOK.read_text("utf-8"))["cells"], 1):
+        if cell["cell_type"] != "code":
+            continue
+        lines = "".join(cell["source"]).split("\\n")
+        code = "\\n".join("" if line.lstrip()[:1] in ("%", "!", "?") else line for line in lines)
+        exec(compile(code, f"{{NOTEBOOK.name}}, cell {{number}}", "exec"), names)
+        if "parameters" in cell.get("metadata", {{}}).get("tags", []):
+            names.update(params)
+    result = {{
+        name: value
+        for name, value in names.items()
+        if not name.startswith("_") and isinstance(value, (bool, int, float, str, list, dict))
+    }}
+    return {{"result.json": json.dumps(result, default=str).encode()}}
+'''
+
+
 def run_init(command: Init) -> int:
-    """Write a bundle; returns the exit code. Nothing that is there is written over."""
+    """Write what a folder lacks to be a bundle; returns the exit code. What is there stays."""
     folder = command.folder
-    for name in _OF_A_BUNDLE:
-        if (folder / name).exists():
-            raise UsageError(f"{folder / name} is there already, and is left as it is")
-    files = {"pyproject.toml": _PYPROJECT.format(name=_name(folder)), "wire.py": _WIRE}
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in files.items():
+        missing = missing_of(folder)
+        for name, text in missing.added.items():
             with (folder / name).open("x", encoding="utf-8") as file:
                 file.write(text)
+        if missing.appended:
+            with (folder / PYPROJECT).open("a", encoding="utf-8") as file:
+                file.write(missing.appended)
+    except Failure as failure:
+        raise UsageError(f"{failure.finding.summary}; it is left as it is") from failure
     except OSError as error:
         raise UsageError(f"{error.filename}: {error.strerror}") from error
-    print(f"wrote {' and '.join(files)} in {folder}; to run it:", file=sys.stderr)
+    wrote = [*missing.added, *([f"the [project] of {PYPROJECT}"] if missing.appended else [])]
+    if wrote:
+        source = f", from {missing.source}" if missing.source else ""
+        print(f"wrote {' and '.join(wrote)} in {folder}{source}; to run it:", file=sys.stderr)
+    else:
+        print(f"{folder} is a bundle already, and is left as it is; to run it:", file=sys.stderr)
     print(f"  modelops-runner exec {shlex.quote(str(folder))}", file=sys.stderr)
+    for note in missing.notes:
+        print(f"not taken over: {note}", file=sys.stderr)
     return 0
+
+
+class _Missing(Struct):
+    """What a folder lacks to be a bundle."""
+
+    added: dict[str, str] = {}
+    """Files to write, with their texts."""
+    appended: str = ""
+    """What is to be added to the pyproject.toml that is there."""
+    source: str | None = None
+    """The file of another tool that it is taken from."""
+    notes: tuple[str, ...] = ()
+
+
+def missing_of(folder: Path) -> _Missing:
+    """Find what is missing.
+
+    :raises Failure: what is there cannot be read.
+    """
+    pyproject = read_pyproject(folder)
+    foreign = find_foreign(folder, pyproject)
+    missing = _Missing()
+    described = (pyproject is not None and pyproject.is_project) or has_file(folder, REQUIREMENTS)
+    empty = foreign is None and not described and not any(folder.glob("*.py"))
+    if not described:
+        missing.source = foreign.file if foreign else None
+        if empty and pyproject is None:
+            table = _PYPROJECT.format(name=_name(folder))
+        else:
+            table, missing.notes = project_table(
+                foreign or Foreign(file="", kind=""), _name(folder)
+            )
+        if pyproject is None:
+            missing.added[PYPROJECT] = table
+        else:
+            missing.appended = f"\n{table}"
+    if not _has_wire(folder, pyproject or Pyproject(), None if described else foreign):
+        notebook = next((path.name for path in sorted(folder.glob("*.ipynb"))), None)
+        if notebook is not None:
+            missing.added["wire.py"] = _NOTEBOOK.format(file=notebook)
+        else:
+            missing.added["wire.py"] = _WIRE if empty else _STUB
+    return missing
+
+
+def _has_wire(folder: Path, pyproject: Pyproject, foreign: Foreign | None) -> bool:
+    entry_points = pyproject.table("project").get("entry-points", {})
+    return (
+        (folder / "wire.py").exists()
+        or (folder / ".modelops").exists()
+        or "wire" in pyproject.table("tool.modelops")
+        or "modelops.wire" in entry_points
+        or bool(foreign and foreign.wires)
+    )
 
 
 def _name(folder: Path) -> str:

@@ -11,7 +11,9 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     DOING,
     build_anew,
+    bundle_argument,
     exec_command,
+    notebook_hint,
     place_of,
     requires_python_hint,
     telling_frame,
@@ -241,12 +243,17 @@ def remote_error(
         code=known,
         summary=one_line(printable(message)),
         explanation=printable(message) if len(message) > 200 else "",
-        hints=[
-            *([named] if named else []),
-            *([Hint(title=_REMOTE_HINTS[known])] if known in _REMOTE_HINTS else []),
-        ],
+        hints=[*([named] if named else []), *_remote_hints(case, known)],
         exception=exception,
     )
+
+
+def _remote_hints(case: Case, code: Code) -> list[Hint]:
+    hints = [Hint(title=_REMOTE_HINTS[code])] if code in _REMOTE_HINTS else []
+    notebook = next((file for file in case.bundle_files if file.endswith(".ipynb")), None)
+    if code is Code.WIRE_NOT_DECLARED and notebook is not None and "/" not in notebook:
+        hints.insert(0, notebook_hint(notebook, bundle_argument(case)))
+    return hints
 
 
 def no_room(what: str, explanation: str = "") -> Finding:

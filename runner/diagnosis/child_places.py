@@ -120,3 +120,14 @@ def requires_python_hint(case: Case, specifier: str, title: str) -> Hint:
         before = f'requires-python = "{declared}"' if declared else None
         edit = Edit(file="pyproject.toml", before=before, after=f'requires-python = "{after}"')
     return Hint(title=title, command=command, edit=edit)
+
+
+def notebook_hint(notebook: str, folder: str) -> Hint:
+    """Return how a notebook becomes a bundle.
+
+    :param folder: quoted for a shell.
+    """
+    return Hint(
+        title=f"write a wire.py that runs {notebook}",
+        command=f"modelops-runner init {folder}",
+    )

@@ -10,6 +10,7 @@ from failures.scenarios_execute import EXECUTE
 from failures.scenarios_index import INDEX
 from failures.scenarios_interpreter import INTERPRETER
 from failures.scenarios_load import LOAD
+from failures.scenarios_removed import REMOVED
 from failures.scenarios_resolution import RESOLUTION
 
 SCENARIOS: tuple[Scenario, ...] = (
@@ -21,6 +22,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *ANSWERS,
     *LOAD,
     *DATA,
+    *REMOVED,
     *DEATHS,
     *EXECUTE,
 )

@@ -26,6 +26,24 @@ BUNDLE = (
         fixture="bundle-not-found",
     ),
     Scenario(
+        "bundle-not-found-setup-py",
+        Code.BUNDLE_NOT_FOUND,
+        "a model that has a setup.py and nothing else",
+        {"setup.py": "from setuptools import setup\nsetup(name='sir', install_requires=['six'])\n"},
+    ),
+    Scenario(
+        "bundle-not-found-conda",
+        Code.BUNDLE_NOT_FOUND,
+        "a model that has an environment.yml of conda's",
+        {"environment.yml": "name: sir\ndependencies:\n  - six\n", "wire.py": WIRE},
+    ),
+    Scenario(
+        "wire-not-declared-notebook",
+        Code.WIRE_NOT_DECLARED,
+        "a notebook with its requirements, and no function",
+        {"requirements.txt": "", "model.ipynb": '{"cells": []}'},
+    ),
+    Scenario(
         "bundle-not-found-no-folder",
         Code.BUNDLE_NOT_FOUND,
         "the folder does not exist: a misspelt path",

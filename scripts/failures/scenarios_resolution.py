@@ -50,6 +50,15 @@ def _empty_uv_cache(place: Place) -> None:
     place.env["UV_CACHE_DIR"] = str(place.folder / "uv-cache-2")
 
 
+def _older_elsewhere(place: Place) -> None:
+    """An index that is asked before the run's own has an older epicore."""
+    folder = place.folder / "other" / "epicore"
+    place.write({f"other/epicore/{name}": data for name, data in CORE_1.items()})
+    (folder / "index.html").write_text("".join(f'<a href="{name}">{name}</a>' for name in CORE_1))
+    lines = f"--extra-index-url file://{folder.parent}\nepicore>=2\n"
+    place.write({"bundle/requirements.txt": lines})
+
+
 DEPENDS = {"pyproject.toml": project('dependencies = ["epimodels"]\n'), "wire.py": WIRE}
 SIX = wheel("six", "1.16.0")
 CORE_1, CORE_2 = wheel("epicore", "1.0"), wheel("epicore", "2.0")
@@ -75,6 +84,20 @@ RESOLUTION = (
         "a version that does not exist",
         _requirements("six==99"),
         prepare=(index(SIX),),
+    ),
+    Scenario(
+        "dependency-not-found-other-index",
+        Code.DEPENDENCY_NOT_FOUND,
+        "an index that uv asks first has only an older version",
+        _requirements("epicore>=2"),
+        prepare=(index(CORE_1, CORE_2), _older_elsewhere),
+    ),
+    Scenario(
+        "dependency-not-found-pytorch",
+        Code.DEPENDENCY_NOT_FOUND,
+        "a build of torch that only PyTorch's own index has: torch==2.9.1+cpu",
+        _requirements("torch==2.9.1+cpu"),
+        prepare=(index(wheel("torch", "2.9.1")),),
     ),
     Scenario(
         "dependency-not-found-transitive",

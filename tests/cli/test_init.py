@@ -28,15 +28,42 @@ def test_any_folder_name_gives_a_name_that_a_project_may_have(tmp_path: Path, na
     assert main(["check", str(tmp_path / name)]) == 0
 
 
-@pytest.mark.parametrize("there", ["pyproject.toml", "requirements.txt", "wire.py", ".modelops"])
-def test_a_bundle_that_somebody_has_begun_is_left_as_it_is(
-    tmp_path: Path, there: str, capsys: pytest.CaptureFixture[str]
+@pytest.mark.parametrize("there", ["requirements.txt", "wire.py"])
+def test_only_what_is_missing_is_written(tmp_path: Path, there: str) -> None:
+    text = {"requirements.txt": "six\n", "wire.py": "def wire(e, p, s): return {}\n"}[there]
+    (tmp_path / there).write_text(text)
+    other = {"requirements.txt": "wire.py", "wire.py": "pyproject.toml"}[there]
+    assert main(["init", str(tmp_path)]) == 0
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([there, other])
+    assert (tmp_path / there).read_text() == text
+    assert main(["check", str(tmp_path)]) == 0
+
+
+def test_a_pyproject_keeps_what_it_has(tmp_path: Path) -> None:
+    text = '[tool.modelops]\nwire = "model.py:run"\n'
+    (tmp_path / "pyproject.toml").write_text(text)
+    (tmp_path / "model.py").write_text("def run(e, p, s): return {}\n")
+    assert main(["init", str(tmp_path)]) == 0
+    assert (tmp_path / "pyproject.toml").read_text().startswith(text + "\n[project]\n")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["model.py", "pyproject.toml"]
+    assert main(["check", str(tmp_path)]) == 0
+
+
+def test_a_bundle_is_left_as_it_is(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["init", str(tmp_path)]) == 0
+    before = {path: path.read_bytes() for path in tmp_path.iterdir()}
+    assert main(["init", str(tmp_path)]) == 0
+    assert "is a bundle already" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in tmp_path.iterdir()} == before
+
+
+def test_a_pyproject_that_cannot_be_read_is_left_as_it_is(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / there).write_text("mine")
+    (tmp_path / "pyproject.toml").write_text("mine")
     assert main(["init", str(tmp_path)]) == 2
-    assert f"{tmp_path / there} is there already" in capsys.readouterr().err
-    assert [path.name for path in tmp_path.iterdir()] == [there]
-    assert (tmp_path / there).read_text() == "mine"
+    assert "pyproject.toml:1" in capsys.readouterr().err
+    assert (tmp_path / "pyproject.toml").read_text() == "mine"
 
 
 def test_a_folder_that_cannot_be_made_is_named(

@@ -20,6 +20,8 @@ from runner.diagnosis.imports.import_errors import missing_module, module_named
 from runner.diagnosis.imports.library_changes import library_change
 from runner.diagnosis.imports.missing_modules import missing_module_finding
 from runner.diagnosis.imports.newer_features import newer_feature
+from runner.diagnosis.imports.package_changes import package_change
+from runner.diagnosis.imports.system_libraries import system_library
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line
@@ -132,6 +134,8 @@ _RECOGNISERS: list[Callable[[Case, Phase, ExceptionInfo], Finding | None]] = [
     hidden_module,
     _circular,
     _library_change,
+    package_change,
+    system_library,
     binary_failure,
     newer_feature,
     misled_library,

@@ -22,6 +22,7 @@ from runner.diagnosis.imports.bundle_modules import importable_file
 from runner.diagnosis.imports.import_errors import missing_module, missing_name
 from runner.diagnosis.imports.installed_modules import installed_version, is_installed
 from runner.diagnosis.imports.misspelt_modules import misspelt_module
+from runner.diagnosis.knowledge.conda_only import conda_only
 from runner.diagnosis.knowledge.distribution_names import (
     distribution_of,
     modules_named_otherwise,
@@ -254,6 +255,9 @@ def _not_installed(
         explanation += f" On the package index, {missing.asked} is called {name}."
         explanation += why_this_distribution(name)
     hints = [declare_hint(case, name, f"add {name} to the dependencies")]
+    if (only := conda_only(missing.top)) is not None:
+        explanation = f"{missing.top} is {only.what}; it is not on the package index."
+        hints = [Hint(title=only.instead)]
     if frame is not None and "site-packages" in exception.traceback[-1].file:
         library = short_path(case, exception.traceback[-1].file).partition("/")[0]
         explanation += f" It is {library} that imports it, and does not bring it by itself."

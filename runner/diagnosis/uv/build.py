@@ -69,8 +69,10 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
         return None
     name = failed.group(1) if failed else failure.bundle_name
     version = failed.group(3) if failed else None
-    own = failure.step == "bundle" or canonicalize_name(name) == canonicalize_name(
-        failure.bundle_name
+    # What has a requirements.txt only is never built, however its folder is called.
+    own = failure.step == "bundle" or (
+        failure.file == "pyproject.toml"
+        and canonicalize_name(name) == canonicalize_name(failure.bundle_name)
     )
     reason = _reason(error)
     included = [hint for hint in error.hints if " was included because " in hint]

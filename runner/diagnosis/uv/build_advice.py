@@ -5,6 +5,7 @@ import shlex
 
 from runner.diagnosis.case import Case
 from runner.diagnosis.imports.bundle_modules import importable_file
+from runner.diagnosis.knowledge.conda_only import more_than_a_package
 from runner.diagnosis.knowledge.distribution_names import distribution_named, distribution_of
 from runner.diagnosis.knowledge.newer_syntax import is_older
 from runner.diagnosis.knowledge.stdlib_changes import REMOVED_MODULES, REMOVED_NAMES, Change
@@ -67,6 +68,9 @@ def advice(
     if "Failed to extract archive" in said:
         return [Hint(title="its archive is damaged: fetch it anew",
                      command=f"uv cache clean {shlex.quote(name)}")]  # fmt: skip
+    more = None if own else more_than_a_package(name)
+    if more is not None:
+        return [Hint(title=more.advice(name)), *_system(failure, own, words)]
     return (
         _system(failure, own, words)
         or _removed_from_python(case, failure, name, own, words)

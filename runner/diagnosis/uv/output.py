@@ -14,6 +14,7 @@ from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import last_lines, one_line, printable
 from runner.diagnosis.uv.build import build_finding
 from runner.diagnosis.uv.error import UvError, UvFailure, parse_uv_error, without_drawing
+from runner.diagnosis.uv.hints import quote_hints
 from runner.diagnosis.uv.index import index_finding
 from runner.diagnosis.uv.python import (
     minors_of_wheels,
@@ -49,7 +50,7 @@ def diagnose_uv(case: Case, failure: UvFailure) -> Finding:
     # It ran in a copy of the bundle. Its readers know the bundle.
     stderr = failure.stderr.replace(failure.cwd, failure.bundle_path)
     error = parse_uv_error(stderr)
-    return (
+    finding = (
         _disk_full(error)
         or index_finding(failure, error)
         or resolution_finding(case, failure, error)
@@ -59,6 +60,8 @@ def diagnose_uv(case: Case, failure: UvFailure) -> Finding:
         or build_finding(case, failure, error)
         or _unrecognised(failure, error, stderr)
     )
+    quote_hints(finding, error)
+    return finding
 
 
 def _disk_full(error: UvError) -> Finding | None:

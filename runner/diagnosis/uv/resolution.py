@@ -8,6 +8,7 @@ from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.knowledge.conda_only import conda_only
 from runner.diagnosis.knowledge.distribution_names import (
     distribution_meant_by,
     why_this_distribution,
@@ -27,6 +28,7 @@ from runner.diagnosis.uv.derivation import (
     wanted_by,
 )
 from runner.diagnosis.uv.error import UvError, UvFailure
+from runner.diagnosis.uv.hints import other_index_finding, pytorch_index
 from runner.diagnosis.uv.python import (
     minors_of,
     minors_of_wheels,
@@ -64,6 +66,7 @@ def resolution_finding(case: Case, failure: UvFailure, error: UvError) -> Findin
         )
     finding = (
         _not_found(failure, error, proof, edges)
+        or other_index_finding(failure, error)
         or _conflict(case, failure, edges)
         or _python_conflict(case, failure, error, proof, edges)
         or _unreadable_package(failure, proof, edges)
@@ -116,6 +119,8 @@ def _not_found(failure: UvFailure, error: UvError, proof: str, edges: list[Edge]
         if wanted is not None and not wanted.root:
             needed = f"which {wanted.who} needs, "
             hint = Hint(title=f"ask for another version of {name_of(wanted.who)}")
+        elif (only := conda_only(name)) is not None:
+            hint = Hint(title=only.advice(name))
         elif wanted is not None and (meant := distribution_meant_by(name)) is not None:
             hint = Hint(
                 title=f"{name} is what it is imported as: the index has it as {meant}"
@@ -274,7 +279,9 @@ def _no_version(failure: UvFailure, proof: str, edges: list[Edge]) -> Finding | 
     name = name_of(wanted_text)
     who = "" if wanted is None or wanted.root else f", which {wanted.who} needs"
     there_is = f"; there is {available}" if available else ""
-    if not spec_of(wanted_text) and available is None:
+    if on_pytorch := pytorch_index(failure, name, spec_of(wanted_text)):
+        hint = on_pytorch
+    elif not spec_of(wanted_text) and available is None:
         hint = Hint(title="see that uv asks the index you mean, which UV_DEFAULT_INDEX, UV_INDEX or"
                     f" uv.toml name: it answers, and not with files of {name}")  # fmt: skip
     elif wanted is None or not wanted.root:

@@ -390,3 +390,43 @@ def test_no_output_of_a_build_or_of_git_is_slow_to_read(piece: str) -> None:
     diagnose(f"error: Failed to fetch\n  cause: {text}")
     diagnose(f"error: Failed to build `a`\n  cause: x\n\n[stderr]\n{text}")
     diagnose(f"error: {text}\n  cause: {text}")
+
+
+@pytest.mark.parametrize(
+    "hint",
+    [
+        "Versions of `six` newer than 2020-01-01 were excluded by `exclude-newer`",
+        "The package `a` depends on the package `b` but the name is shadowed by your project."
+        " Consider changing the name of the project.",
+        "A source distribution is required for `six` because using pre-built wheels is disabled for"
+        " all packages (i.e., with `--no-binary`)",
+        "Pre-releases are available for `six` in the requested range (e.g., 2rc1), but pre-releases"
+        " weren't enabled (try: `--prerelease=allow`)",
+        "Packages were unavailable because index lookups were disabled and no additional package"
+        " locations were provided (try: `--find-links <uri>`)",
+        "The `requires-python` value (>=3.8) includes Python versions that are not supported by"
+        " your dependencies",
+        "something that only a newer uv says",
+    ],
+)
+def test_a_hint_of_uvs_is_never_dropped(hint: str) -> None:
+    said = "because there is no version of six==9 and you require six==9, we can conclude that"
+    no_solution = f"error: No solution found when resolving dependencies\n  cause: {said} ..."
+    for error in (no_solution, "error: it failed"):
+        finding = diagnose(f"{error}\n\nhint: {hint}\n", "requirement", "six==9")
+        assert hint in finding.explanation
+
+
+@pytest.mark.parametrize("version", ["2.9.1+cpu", "2.9.1+cu128"])
+def test_a_build_for_a_kind_of_machine_is_on_pytorchs_index(version: str) -> None:
+    text = (
+        "error: No solution found when resolving dependencies\n"
+        f"  cause: Because there is no version of torch=={version} and you require"
+        f" torch=={version}, we can conclude that your requirements are unsatisfiable.\n"
+    )
+    url = f"https://download.pytorch.org/whl/{version.partition('+')[2]}"
+    (edit,) = edits(diagnose(text, "requirement", f"torch=={version}"))
+    assert edit == Edit("requirements.txt", f"--extra-index-url {url}")
+    (edit,) = edits(diagnose(text, "", f"torch=={version}"))
+    assert f'url = "{url}"' in edit.after
+    assert 'torch = { index = "pytorch" }' in edit.after

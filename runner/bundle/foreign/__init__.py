@@ -1,0 +1,7 @@
+"""Reads what other tools know a model by, where it is no bundle yet."""
+
+from runner.bundle.foreign.find import find_foreign
+from runner.bundle.foreign.model import Foreign
+from runner.bundle.foreign.table import project_table
+
+__all__ = ["Foreign", "find_foreign", "project_table"]

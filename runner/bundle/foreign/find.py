@@ -1,0 +1,60 @@
+"""Finds the file of another tool that says what a model needs."""
+
+from pathlib import Path
+
+from runner.bundle.files import has_file, read_text
+from runner.bundle.foreign.conda_file import environment_yml
+from runner.bundle.foreign.model import Foreign
+from runner.bundle.foreign.notebook import notebook
+from runner.bundle.foreign.setup_py import setup_cfg, setup_py
+from runner.bundle.foreign.tables import header_of, pipfile, poetry, script
+from runner.bundle.pyproject import Pyproject, read_toml
+
+_ENVIRONMENTS = ("environment.yml", "environment.yaml", "conda.yml", "conda.yaml")
+
+
+def find_foreign(folder: Path, pyproject: Pyproject | None = None) -> Foreign | None:
+    """Return what the first file that is there says, of those that tell most on.
+
+    :raises Failure: ``bundle-invalid``: it cannot be read.
+    """
+    table = pyproject.table("tool") if pyproject is not None else {}
+    if "poetry" in table and isinstance(table["poetry"], dict):
+        return poetry(table["poetry"])
+    return (
+        _setup(folder)
+        or _pipfile(folder)
+        or _environment(folder)
+        or _script(folder)
+        or _notebook(folder)
+    )
+
+
+def _setup(folder: Path) -> Foreign | None:
+    cfg = read_text(folder, "setup.cfg") if has_file(folder, "setup.cfg") else ""
+    if has_file(folder, "setup.py"):
+        return setup_py(read_text(folder, "setup.py"), cfg)
+    return setup_cfg(cfg) if "[options]" in cfg else None
+
+
+def _pipfile(folder: Path) -> Foreign | None:
+    if not has_file(folder, "Pipfile"):
+        return None
+    return pipfile(read_toml(read_text(folder, "Pipfile"), "Pipfile"))
+
+
+def _environment(folder: Path) -> Foreign | None:
+    name = next((name for name in _ENVIRONMENTS if has_file(folder, name)), None)
+    return environment_yml(name, read_text(folder, name)) if name else None
+
+
+def _script(folder: Path) -> Foreign | None:
+    for path in [folder / "wire.py", *sorted(folder.glob("*.py"))]:
+        if path.is_file() and (header := header_of(read_text(folder, path.name))) is not None:
+            return script(path.name, read_toml(header, f"the header of {path.name}"))
+    return None
+
+
+def _notebook(folder: Path) -> Foreign | None:
+    paths = sorted(folder.glob("*.ipynb"))
+    return notebook(folder, paths[0].name, read_text(folder, paths[0].name)) if paths else None

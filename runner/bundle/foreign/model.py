@@ -1,0 +1,24 @@
+"""What a file of another tool says that a model needs."""
+
+from msgspec import Struct
+
+
+class Foreign(Struct, frozen=True, kw_only=True):
+    """The requirements in a file of another tool, as ``[project]`` has them."""
+
+    file: str
+    """The file that says so, relative to the folder."""
+    kind: str
+    """Names the tool: ``a setup.py``."""
+    name: str | None = None
+    version: str | None = None
+    requires_python: str | None = None
+    dependencies: tuple[str, ...] = ()
+    wires: tuple[tuple[str, str], ...] = ()
+    """Entry points of the group ``modelops.wire``."""
+    notes: tuple[str, ...] = ()
+    """What could not be taken over, one line each."""
+
+    @property
+    def named(self) -> str:
+        return self.kind if self.file in self.kind else f"{self.kind} ({self.file})"

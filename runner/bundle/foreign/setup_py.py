@@ -1,0 +1,127 @@
+"""Reads what a setup.py hands to setup(), without running it, and what setup.cfg says."""
+
+import ast
+import configparser
+from typing import Any
+
+from runner.bundle.foreign.model import Foreign
+
+
+def setup_py(text: str, cfg: str = "") -> Foreign | None:
+    """Return what is written in it as it stands; ``None`` where it calls no setup()."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
+    call = next((node for node in calls if _is_setup(node.func)), None)
+    if call is None:
+        return None
+    known = _constants(tree)
+    given: dict[str, Any] = {}
+    notes: list[str] = []
+    for keyword in call.keywords:
+        if keyword.arg not in ("name", "version", "install_requires", "python_requires",
+                               "entry_points"):  # fmt: skip
+            continue
+        try:
+            given[keyword.arg] = _value(keyword.value, known)
+        except ValueError:
+            notes.append(f"{keyword.arg} of setup.py:{keyword.value.lineno} is computed when it"
+                         " runs: write it by hand")  # fmt: skip
+    return _foreign("setup.py" if text.strip() else "setup.cfg", {**_config(cfg), **given}, notes)
+
+
+def setup_cfg(text: str) -> Foreign:
+    return _foreign("setup.cfg", _config(text), [])
+
+
+def _foreign(file: str, given: dict[str, Any], notes: list[str]) -> Foreign:
+    requires = given.get("install_requires") or []
+    if isinstance(requires, str):
+        requires = requires.splitlines()
+    groups = given.get("entry_points") or {}
+    wires = groups.get("modelops.wire", []) if isinstance(groups, dict) else []
+    wires = wires.splitlines() if isinstance(wires, str) else wires
+    pairs = [wire.partition("=") for wire in wires if isinstance(wire, str) and "=" in wire]
+    return Foreign(
+        file=file,
+        kind=f"a {file}",
+        name=_text(given.get("name")),
+        version=_text(given.get("version")),
+        requires_python=_text(given.get("python_requires")),
+        dependencies=tuple(text.strip() for text in requires if str(text).strip()),
+        wires=tuple((key.strip(), value.strip()) for key, _, value in pairs),
+        notes=tuple(notes),
+    )
+
+
+def _is_setup(function: ast.expr) -> bool:
+    return (isinstance(function, ast.Name) and function.id == "setup") or (
+        isinstance(function, ast.Attribute) and function.attr == "setup"
+    )
+
+
+def _constants(tree: ast.Module) -> dict[str, ast.expr]:
+    """The names that are given a value once, at the top."""
+    return {
+        target.id: node.value
+        for node in tree.body
+        if isinstance(node, ast.Assign)
+        for target in node.targets
+        if isinstance(target, ast.Name)
+    }
+
+
+def _value(node: ast.expr, known: dict[str, ast.expr], depth: int = 0) -> Any:
+    """The value of an expression of constants.
+
+    :raises ValueError: it has to be run.
+    """
+    if depth > 20:
+        raise ValueError
+    if isinstance(node, ast.Name) and node.id in known:
+        return _value(known[node.id], known, depth + 1)
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Add):
+        one = _value(node.left, known, depth + 1)
+        other = _value(node.right, known, depth + 1)
+        if type(one) is type(other) and isinstance(one, str | list | tuple):
+            return one + other
+        raise ValueError
+    if isinstance(node, ast.List | ast.Tuple):
+        return [_value(item, known, depth + 1) for item in node.elts]
+    if isinstance(node, ast.Dict) and None not in node.keys:
+        return {
+            _value(key, known, depth + 1): _value(value, known, depth + 1)
+            for key, value in zip(node.keys, node.values, strict=True)
+            if key is not None
+        }
+    if isinstance(node, ast.Constant):
+        return node.value
+    raise ValueError
+
+
+def _config(text: str) -> dict[str, Any]:
+    parser = configparser.ConfigParser(interpolation=None)
+    try:
+        parser.read_string(text)
+    except configparser.Error:
+        return {}
+    found: dict[str, Any] = {}
+    for section, key, name in (
+        ("metadata", "name", "name"),
+        ("metadata", "version", "version"),
+        ("options", "install_requires", "install_requires"),
+        ("options", "python_requires", "python_requires"),
+    ):
+        value = parser.get(section, key, fallback=None)
+        if value is not None and not value.startswith(("attr:", "file:")):
+            found[name] = value
+    if parser.has_option("options.entry_points", "modelops.wire"):
+        wires = parser.get("options.entry_points", "modelops.wire")
+        found["entry_points"] = {"modelops.wire": wires}
+    return found
+
+
+def _text(value: object) -> str | None:
+    return value if isinstance(value, str) else None

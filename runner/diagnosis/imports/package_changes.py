@@ -1,0 +1,201 @@
+"""Recognises code that needs what a package it uses has removed in a newer release."""
+
+import re
+from pathlib import PurePath
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.child_places import (
+    bundle_argument,
+    declare_hint,
+    declaring_file,
+    is_own,
+    place_of,
+    requires_python_hint,
+    short_path,
+)
+from runner.diagnosis.imports.import_errors import missing_module, missing_name
+from runner.diagnosis.imports.installed_modules import installed_version
+from runner.diagnosis.knowledge.distribution_names import distribution_named, same_distribution
+from runner.diagnosis.knowledge.newer_syntax import is_older
+from runner.diagnosis.knowledge.package_changes import (
+    GONE_MODULES,
+    PackageChange,
+    gone_name,
+    is_builtin,
+)
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
+from runner.events import Phase
+
+_OF_NUMPY = re.compile(r"`np\.(\w{1,60})` was removed in the NumPy 2")
+_OF_OBJECT = re.compile(
+    r"'(?:numpy\.)?(ndarray|DataFrame|Series)' object has no attribute '(\w{1,60})'"
+)
+# The last release before 2, and the newest Python that it has wheels for.
+_NUMPY_1_UNTIL = "3.12"
+
+
+def package_change(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    """Find an exception's cause in a release of a package that has lost something."""
+    gone = _gone(exception)
+    if gone is None:
+        return None
+    what, change = gone
+    version = installed_version(case, change.distribution)
+    is_module = exception.type == "ModuleNotFoundError"
+    if version is None and not is_module:
+        return None
+    if version is not None and not _is_without(version, change):
+        return None
+    name = f"{change.distribution}<{change.version}"
+    frame = _user(case, exception, change.distribution)
+    where = place_of(case, frame) or "the bundle"
+    bound = bound_hints(case, change, f"ask for a {change.distribution} that has it")
+    library = None if frame is None or is_own(case, frame.file) else _package_of(frame)
+    if library is not None:
+        distribution = distribution_named(library)
+        release = installed_version(case, distribution)
+        asks = f"{distribution} {release}" if release else distribution
+        summary = f"{asks} needs {name}: {where} uses {what}, which newer releases have not"
+        upgrade = f"uv lock --project {bundle_argument(case)} --upgrade-package {distribution}"
+        hints = [*bound, Hint(title=f"or take a {distribution} that does without", command=upgrade)]
+        if declaring_file(case) == "requirements.txt":
+            hints[-1] = Hint(title=f"or ask for a {distribution} that does without")
+    else:
+        summary = f"{where} uses {what}, which {change.distribution} {change.version} removed"
+        hints = [*_renamed(case, frame, what, change), *bound]
+        if is_module:
+            hints = [*bound, *_renamed(case, frame, what, change)]
+    has = f"{change.distribution} {version} is installed" if version else "It is not installed"
+    return Finding(
+        phase=phase,
+        code=Code.MODULE_NOT_FOUND if is_module else Code.IMPORT_FAILED,
+        summary=summary,
+        explanation=f"{has}; the last releases with {what} are those before {change.version}.",
+        hints=hints,
+    )
+
+
+def _gone(exception: ExceptionInfo) -> tuple[str, PackageChange] | None:
+    """Return what is asked for and not there any more, as it is written, and since when."""
+    module = missing_module(exception)
+    if module is not None:
+        found = next((m for m in GONE_MODULES if f"{module}.".startswith(f"{m}.")), None)
+        return (found, GONE_MODULES[found]) if found else None
+    message = exception.message
+    pair = missing_name(exception)
+    if exception.type == "AttributeError":
+        if removed := _OF_NUMPY.match(message):
+            pair = "numpy", removed[1]
+        elif lost := _OF_OBJECT.match(message):
+            of = "numpy" if lost[1] == "ndarray" else "pandas"
+            pair = f"{of}.{lost[1]}", lost[2]
+    if pair is None:
+        return None
+    change = gone_name(*pair)
+    if change is None and pair[0] == "numpy" and _OF_NUMPY.match(message):
+        change = PackageChange("numpy", "2")
+    return (".".join(pair), change) if change else None
+
+
+def _is_without(version: str, change: PackageChange) -> bool:
+    try:
+        return Version(version) >= Version(change.version)
+    except InvalidVersion:
+        return False
+
+
+def _user(case: Case, exception: ExceptionInfo, distribution: str) -> Frame | None:
+    """The innermost frame that is not the package's own: there it is used."""
+    frames = [
+        frame
+        for frame in exception.traceback
+        if is_own(case, frame.file) or _package_of(frame) != distribution.replace("-", "_")
+    ]
+    return frames[-1] if frames else None
+
+
+def _package_of(frame: Frame) -> str | None:
+    """The installed package that a frame is in."""
+    parts = PurePath(frame.file).parts
+    if "site-packages" not in parts:
+        return None
+    rest = parts[parts.index("site-packages") + 1 :]
+    return rest[0].removesuffix(".py") if rest else None
+
+
+def _renamed(case: Case, frame: Frame | None, what: str, change: PackageChange) -> list[Hint]:
+    """The line of the bundle's own code, with what stands in for what is gone."""
+    if change.instead is None:
+        return []
+    title = f"or use {change.instead} in place of {what}"
+    name = what.rpartition(".")[2]
+    line = (frame.text or "").strip() if frame else ""
+    if what in GONE_MODULES or len(line) > 160 or frame is None:
+        return [Hint(title=title)]
+    if re.match(r"from\s", line):
+        after = re.sub(rf"\b{name}\b(?!\s+as\b)", f"{change.instead} as {name}", line)
+        after = re.sub(rf"\b{name}(?=\s+as\b)", change.instead, after) if after == line else after
+    else:
+        instead = change.instead if is_builtin(change) else rf"\1.{change.instead}"
+        after = re.sub(rf"\b(\w+)\.{name}\b", instead, line)
+    title = title.removeprefix("or ")
+    if after == line or not re.fullmatch(r"\w+(\.\w+)*", change.instead) or _is_method(what):
+        return [Hint(title=title)]
+    edit = Edit(file=short_path(case, frame.file), before=line, after=after)
+    return [Hint(title=title, edit=edit)]
+
+
+def _is_method(what: str) -> bool:
+    return what.startswith(("numpy.ndarray.", "pandas.DataFrame.", "pandas.Series."))
+
+
+def bound_hints(case: Case, change: PackageChange, title: str) -> list[Hint]:
+    """The requirement for a release before the change, where the bundle declares what it needs."""
+    bound = f"<{change.version}"
+    hints = [_bound(case, change.distribution, bound, title)]
+    python = case.child.python.version if case.child and case.child.python else ""
+    if change.distribution == "numpy" and python and not is_older(python, "3.13"):
+        hints.append(
+            requires_python_hint(
+                case, "<3.13", f"which has wheels for Python {_NUMPY_1_UNTIL} and older: keep to it"
+            )
+        )
+    return hints
+
+
+def _bound(case: Case, distribution: str, bound: str, title: str) -> Hint:
+    plain = declare_hint(case, f"{distribution}{bound}", title)
+    for text in case.bundle_dependencies:
+        try:
+            requirement = Requirement(text)
+        except (InvalidRequirement, RecursionError):
+            continue
+        if not same_distribution(requirement.name, distribution) or requirement.marker:
+            continue
+        extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+        kept = _kept(requirement.specifier, Version(bound[1:]))
+        after = f"{requirement.name}{extras}{kept}{',' if kept else ''}{bound}"
+        quote = "" if declaring_file(case) == "requirements.txt" else '"'
+        edit = Edit(
+            file=declaring_file(case),
+            before=f"{quote}{text}{quote}",
+            after=f"{quote}{after}{quote}",
+        )
+        return Hint(title=title, command=plain.command, edit=edit)
+    return plain
+
+
+def _kept(specifier: SpecifierSet, bound: Version) -> str:
+    """The clauses that can hold beside ``<bound``."""
+    clauses = [
+        clause
+        for clause in specifier
+        if clause.operator in (">=", ">", "!=")
+        and Version(clause.version.removesuffix(".*")) < bound
+    ]
+    return ",".join(sorted(map(str, clauses), reverse=True))

@@ -1,0 +1,94 @@
+"""What scientists install with conda and the package index cannot bring."""
+
+from msgspec import Struct
+from packaging.utils import canonicalize_name
+
+
+class CondaOnly(Struct, frozen=True):
+    """A thing that is more than a Python package."""
+
+    what: str
+    """What it is, and who brings it."""
+    instead: str
+    """What to do where there is no conda."""
+
+    def advice(self, name: str) -> str:
+        return f"{name} is {self.what}: {self.instead}"
+
+
+_FENICS = CondaOnly(
+    "the FEniCS finite element library, C++ that conda-forge, Debian and its Docker image bring",
+    "run it in a worker's image that has it, or use scikit-fem or ngsolve, which have wheels",
+)
+_GRAPH_TOOL = CondaOnly(
+    "a library for graphs, in C++, that conda-forge and Debian bring",
+    "use networkit, igraph or networkx, which have wheels",
+)
+_R = CondaOnly(
+    "a bridge to R, which must itself be on each worker",
+    "install R there (r-base on Debian), or call the model's R code in a process of its own",
+)
+_CONDA_ONLY = {
+    "fenics": _FENICS,
+    "dolfin": _FENICS,
+    "fenics-dolfin": _FENICS,
+    "fenics-dolfinx": _FENICS,
+    "dolfinx": _FENICS,
+    "graph-tool": _GRAPH_TOOL,
+    "r-base": CondaOnly(
+        "R itself, no Python package", "install R on each worker (r-base on Debian)"
+    ),
+    "esmpy": CondaOnly(
+        "the bindings of ESMF, a library that conda-forge brings",
+        "use xesmf's weights made elsewhere, or a worker's image that has ESMF",
+    ),
+    "esmf": CondaOnly("ESMF, a library that conda-forge brings", "use an image that has it"),
+    "pygmt": CondaOnly(
+        "the bindings of GMT, a program that conda-forge and Debian bring",
+        "install GMT on each worker (gmt on Debian)",
+    ),
+    "cdo": CondaOnly("a program of climate science", "install it on each worker (cdo on Debian)"),
+    "nco": CondaOnly("programs for NetCDF files", "install them on each worker (nco on Debian)"),
+    "ipopt": CondaOnly(
+        "a solver, not a Python package", "ask for idaes-pse or cyipopt, or install coinor-libipopt"
+    ),
+}
+# On the package index, and built upon something of the machine.
+_ON_SYSTEM = {
+    "gdal": CondaOnly(
+        "the bindings of the library GDAL, built upon the very version that the machine has",
+        "ask for rasterio, fiona or pyogrio, whose wheels bring GDAL with them, or install"
+        " libgdal-dev and ask for GDAL== what `gdal-config --version` says",
+    ),
+    "rpy2": _R,
+    "rpy2-rinterface": _R,
+    "mpi4py": CondaOnly(
+        "the bindings of MPI, which must itself be on each worker",
+        "install an MPI there (libopenmpi-dev on Debian), or ask for mpich beside mpi4py: the"
+        " package index has it",
+    ),
+    "petsc4py": CondaOnly(
+        "the bindings of PETSc, which it is built upon",
+        "install PETSc on each worker (petsc-dev on Debian)",
+    ),
+    "pygraphviz": CondaOnly(
+        "the bindings of Graphviz, built upon the machine's",
+        "ask for graphviz or pydot, or install libgraphviz-dev",
+    ),
+    "cartopy-offlinedata": CondaOnly("maps that conda-forge packs", "have them in the bundle"),
+}
+
+
+def conda_only(name: str) -> CondaOnly | None:
+    """Return what is known of a thing that the package index has not, by its name."""
+    return _CONDA_ONLY.get(canonicalize_name(name))
+
+
+def more_than_a_package(name: str) -> CondaOnly | None:
+    """Return what is known of a thing that a package index alone does not bring."""
+    return conda_only(name) or on_system(name)
+
+
+def on_system(name: str) -> CondaOnly | None:
+    """Return what is known of a package that is built upon something of the machine."""
+    return _ON_SYSTEM.get(canonicalize_name(name))

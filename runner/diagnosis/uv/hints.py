@@ -1,0 +1,91 @@
+"""uv's own hints: those that say the cause better than its derivation, and the rest, quoted."""
+
+import re
+
+from runner.diagnosis.case import Finding
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Edit, Hint
+from runner.diagnosis.report.text import one_line
+from runner.diagnosis.uv.error import UvError, UvFailure
+from runner.events import Phase
+
+_UNCHECKED = re.compile(
+    r"`([\w.-]+)` was found on (\S+), but not at the requested version \(([^)]*)\)"
+    r".{0,200}?\(e\.g\., (\S+?)\)\. ",
+    re.DOTALL,
+)
+# A build for one kind of machine: the version's local part (PEP 440) says which.
+_OF_PYTORCH = re.compile(r"\+(cpu|cu\d{2,3}|rocm[\d.]+|xpu)$")
+# Of these a recogniser makes a finding of its own, from the words that uv made its hint of; the
+# first says nothing.
+_HANDLED = re.compile(
+    r"Build failures usually indicate|This error likely indicates"
+    r"|was removed from the standard library|--system-certs|--index-strategy"
+)
+_PYTORCH = "https://download.pytorch.org/whl"
+
+
+def other_index_finding(failure: UvFailure, error: UvError) -> Finding | None:
+    """An index that uv asks first has the package, in other versions; one it did not ask may do."""
+    found = _UNCHECKED.search(" ".join(" ".join(error.hints).split()) + " ")
+    if found is None:
+        return None
+    name, asked, wanted, other = found.groups()
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.DEPENDENCY_NOT_FOUND,
+        summary=f"only {asked} is asked for {name}, and it has no {wanted}; {other} may have it",
+        explanation=f"uv takes a package from the first index that has it in any version, so that"
+        f" nobody can put a package of that name in front of yours. {asked} comes before {other}.",
+        hints=[
+            Hint(
+                title="if both indexes can be trusted, take the best version of all of them",
+                edit=setting(failure, 'index-strategy = "unsafe-best-match"'),
+            ),
+            Hint(title=_by_order(failure, asked, other)),
+        ],
+    )
+
+
+def _by_order(failure: UvFailure, asked: str, other: str) -> str:
+    if failure.file == "requirements.txt":
+        return (
+            f"or have {other} asked first: uv asks each --extra-index-url in its order, and then"
+            " the --index-url"
+        )
+    return (
+        f"or give {asked} `explicit = true` in its [[tool.uv.index]], and name it in"
+        " [tool.uv.sources] for the packages that come from it"
+    )
+
+
+def pytorch_index(failure: UvFailure, name: str, spec: str) -> Hint | None:
+    """The index of a version such as ``2.9.1+cpu``, which PyPI does not take."""
+    kind = _OF_PYTORCH.search(spec)
+    if kind is None:
+        return None
+    url = f"{_PYTORCH}/{kind[1]}"
+    title = f"builds for {kind[1]} are on PyTorch's own index, not on PyPI: name it"
+    if failure.file == "requirements.txt":
+        after = f"--extra-index-url {url}"
+    else:
+        after = (
+            f'[[tool.uv.index]]\nname = "pytorch"\nurl = "{url}"\nexplicit = true\n\n'
+            f'[tool.uv.sources]\n{name} = {{ index = "pytorch" }}'
+        )
+    return Hint(title=title, edit=Edit(file=failure.file, after=after))
+
+
+def setting(failure: UvFailure, line: str) -> Edit:
+    """A setting of uv's, where the bundle can have it."""
+    if failure.file == "requirements.txt":
+        return Edit(file="uv.toml", after=line)
+    return Edit(file="pyproject.toml", after=f"[tool.uv]\n{line}")
+
+
+def quote_hints(finding: Finding, error: UvError) -> None:
+    """Add to the explanation what uv hints at, where nothing in the finding says it."""
+    said = "\n".join([finding.explanation, *(hint.title for hint in finding.hints)])
+    for hint in error.hints:
+        if not (_HANDLED.search(hint) or hint in said or one_line(hint) in said):
+            finding.explanation = f"{finding.explanation}\nuv's hint: {hint}".strip()

@@ -1,0 +1,223 @@
+"""``init`` where another tool knows the model: the report leads there, and then it runs."""
+
+import json
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+from recordings import failure
+
+from runner import Runner
+from runner.bundle import read_bundle
+from runner.bundle.foreign.versions import conda, pep440
+from runner.cli import main
+from runner.diagnosis.report.codes import Code
+
+WIRE = "def wire(entrypoint, params, seed):\n    return {'v': %s.encode()}\n"
+SIX = "import six\n" + WIRE % "six.__version__"
+HERE = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+
+def _notebook(*sources: str) -> str:
+    cells = [
+        {"cell_type": "code", "metadata": {}, "source": source.splitlines(keepends=True)}
+        for source in sources
+    ]
+    return json.dumps({"cells": cells, "metadata": {}, "nbformat": 4, "nbformat_minor": 5})
+
+
+SETUP = """
+from setuptools import setup
+REQUIRES = ["six>=1.16"]
+setup(name="epi", version="2.0", packages=["epi"], install_requires=REQUIRES + ["idna"],
+      python_requires=">=3.9", description=open("README.md").read())
+"""
+CONDA = f"""
+name: epi
+channels:
+  - conda-forge
+dependencies:
+  - python={HERE}
+  - conda-forge::six=1.16  # pinned
+  - libgcc-ng=13.2.0=h807b86a_5
+  - graph-tool
+  - pip
+  - pip:
+    - idna>=3
+    - -r more.txt
+"""
+PIPFILE = """
+[packages]
+six = "*"
+idna = {version = "~=3.4", markers = "python_version > '3.0'"}
+[dev-packages]
+nothing-of-this-name = "*"
+[requires]
+python_version = "%s"
+"""
+POETRY = """
+[tool.poetry]
+name = "epi"
+version = "0.3"
+package-mode = false
+[tool.poetry.dependencies]
+python = "^3.9"
+six = "^1.16"
+idna = {version = "^3.4", optional = true}
+"""
+SCRIPT = f"""
+# /// script
+# requires-python = ">=3.9"
+# dependencies = [
+#   "six",
+# ]
+# ///
+{SIX}"""
+
+CASES = {
+    "setup": {"setup.py": SETUP, "epi/__init__.py": "", "wire.py": SIX, "README.md": "epi"},
+    "setup-cfg": {
+        "setup.cfg": "[metadata]\nname = epi\n[options]\npy_modules = wire\n"
+        "python_requires = >=3.9\ninstall_requires =\n    six\n    idna\n",
+        "wire.py": SIX,
+    },
+    "conda": {"environment.yml": CONDA, "wire.py": SIX},
+    "pipenv": {"Pipfile": PIPFILE % HERE, "wire.py": SIX},
+    "poetry": {"pyproject.toml": POETRY, "wire.py": SIX},
+    "script": {"wire.py": SCRIPT},
+    "notebook": {
+        "model.ipynb": _notebook("%matplotlib inline\nimport six, json", "v = six.__version__")
+    },
+}
+
+
+def _write(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_following_the_hint_makes_it_run(kind: str, tmp_path: Path) -> None:
+    folder = _write(tmp_path / "my model", CASES[kind])
+    with Runner(cache=tmp_path / "cache") as runner:
+        report = failure(runner, folder)
+        assert report.code is Code.BUNDLE_NOT_FOUND
+        assert next(name for name in CASES[kind] if name != "epi/__init__.py") in report.summary
+        command = report.hints[0].command
+        assert command == f"modelops-runner init {shlex.quote(str(folder))}"
+        assert main(shlex.split(command)[1:]) == 0
+        outputs = runner.execute(folder, params={"scale": 2}, seed=3)
+        if kind == "notebook":
+            result = json.loads(outputs["result.json"])
+            assert result["v"].startswith("1.") and result["scale"] == 2 and result["seed"] == 3
+        else:
+            assert outputs["v"].startswith(b"1.")
+    for name, text in CASES[kind].items():
+        assert (folder / name).read_text().startswith(text)
+
+
+def test_all_that_can_be_read_is_taken_over(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    read = {}
+    for kind, files in CASES.items():
+        folder = _write(tmp_path / kind, files)
+        if kind == "setup":
+            (folder / "setup.py").write_text(f"raise SystemExit('it was run')\n{SETUP}")
+        assert main(["init", str(folder)]) == 0
+        bundle = read_bundle(folder)
+        read[kind] = (bundle.name, bundle.version, bundle.python.text, bundle.dependencies)
+    assert read == {
+        "setup": ("epi", "2.0", ">=3.9", ("six>=1.16", "idna")),
+        "setup-cfg": ("epi", "0.1.0", ">=3.9", ("six", "idna")),
+        "conda": ("epi", "0.1.0", f"=={HERE}.*", ("six==1.16.*", "idna>=3")),
+        "pipenv": (
+            "pipenv", "0.1.0", f"=={HERE}.*", ("six", "idna~=3.4; python_version > '3.0'"),
+        ),
+        "poetry": ("epi", "0.3", ">=3.9,<4", ("six>=1.16,<2",)),
+        "script": ("script", "0.1.0", ">=3.9", ("six",)),
+        "notebook": ("notebook", "0.1.0", None, ("six",)),
+    }  # fmt: skip
+    said = capsys.readouterr().err
+    assert "not taken over: graph-tool is a library for graphs" in said
+    assert "-r more.txt of its pip list is no requirement" in said
+    assert "libgcc" not in said
+
+
+def test_what_a_setup_py_computes_is_named_and_not_guessed(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = "import setuptools\nsetuptools.setup(name='epi',\n  install_requires=open('r').read())\n"
+    folder = _write(tmp_path / "epi", {"setup.py": text})
+    assert main(["init", str(folder)]) == 0
+    assert "install_requires of setup.py:3 is computed" in capsys.readouterr().err
+    assert read_bundle(folder).dependencies == ()
+
+
+def test_poetrys_older_table_runs_as_it_is(tmp_path: Path) -> None:
+    text = POETRY.replace("package-mode = false", 'packages = [{include = "epi"}]') + (
+        '[tool.poetry.plugins."modelops.wire"]\nepi = "epi.model:wire"\n'
+        '[build-system]\nrequires = ["poetry-core"]\nbuild-backend = "poetry.core.masonry.api"\n'
+    )
+    files = {"pyproject.toml": text, "epi/__init__.py": "", "epi/model.py": SIX}
+    folder = _write(tmp_path / "model", files)
+    bundle = read_bundle(folder)
+    assert (bundle.name, bundle.version, bundle.wire) == ("epi", "0.3", "epi.model:wire")
+    assert bundle.python.text == ">=3.9,<4" and bundle.dependencies is None
+    with Runner(cache=tmp_path / "cache") as runner:
+        assert runner.execute(folder)["v"].startswith(b"1.")
+
+
+@pytest.mark.parametrize("asked", ["", "six\n"])
+def test_a_notebook_beside_its_requirements_gets_a_wire(tmp_path: Path, asked: str) -> None:
+    files = {"requirements.txt": asked, "model.ipynb": _notebook("v = 2 * seed")}
+    folder = _write(tmp_path / "model", files)
+    with Runner(cache=tmp_path / "cache") as runner:
+        report = failure(runner, folder)
+        assert report.code is Code.WIRE_NOT_DECLARED
+        command = report.hints[0].command
+        assert command is not None
+        assert main(shlex.split(command)[1:]) == 0
+        assert json.loads(runner.execute(folder, seed=3)["result.json"])["v"] == 6
+    assert (folder / "requirements.txt").read_text() == asked
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("^1.2.3", ">=1.2.3,<2"),
+        ("^0.2.3", ">=0.2.3,<0.3"),
+        ("^0.0.3", ">=0.0.3,<0.0.4"),
+        ("^0", ">=0,<1"),
+        ("~1.2.3", ">=1.2.3,<1.3"),
+        ("~1", ">=1,<2"),
+        ("~=1.4", "~=1.4"),
+        ("*", ""),
+        ("1.4", "==1.4"),
+        ("1.4.*", "==1.4.*"),
+        (">= 1.4, <2", ">=1.4,<2"),
+        (">=1 || <0.5", None),
+    ],
+)
+def test_poetrys_versions_are_translated(written: str, meant: str | None) -> None:
+    assert pep440(written) == meant
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("", ""),
+        ("=1.26", "==1.26.*"),
+        ("=1.26.*", "==1.26.*"),
+        ("==1.26.4", "==1.26.4"),
+        ("=1.26.4=py312_0", "==1.26.4"),
+        (">=1.20,<2", ">=1.20,<2"),
+        ("1.26.*", "==1.26.*"),
+        ("1.2|1.3", None),
+    ],
+)
+def test_condas_versions_are_translated(written: str, meant: str | None) -> None:
+    assert conda(written) == meant

@@ -1,0 +1,142 @@
+"""What newer releases of packages have removed: the hints, followed, make the bundle run."""
+
+from pathlib import Path
+
+import pytest
+from following import follow, make_edit
+from recordings import failure
+from wheels import publish
+
+from runner import Runner
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Edit
+
+NUMPY_2 = """
+class ndarray: pass
+ndarray.__name__ = "numpy.ndarray"
+float64 = float
+def isin(a, b): return True
+def __getattr__(name):
+    if name == "float_":
+        raise AttributeError("`np.float_` was removed in the NumPy 2.0 release."
+                             " Use `np.float64` instead.")
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+"""
+NUMPY_1 = (
+    "class ndarray:\n    def ptp(self): return 0\nfloat_ = float\ndef in1d(a, b): return True\n"
+)
+
+
+@pytest.fixture
+def wheels(tmp_path: Path) -> Path:
+    """A package index, with releases of these packages as they are."""
+    folder = tmp_path / "wheels"
+    publish(folder, "setuptools", "81.0", {"pkg_resources/__init__.py": "", "setuptools.py": ""})
+    publish(folder, "setuptools", "84.0", {"setuptools.py": ""})
+    publish(folder, "numpy", "1.26.4", {"numpy/__init__.py": NUMPY_1})
+    publish(folder, "numpy", "2.4.6", {"numpy/__init__.py": NUMPY_2})
+    publish(folder, "epidiff", "0.8", {"epidiff/__init__.py": "import pkg_resources\n"})
+    uses = "import numpy as np\nDTYPE = np.float_\n"
+    publish(folder, "brian2", "2.5", {"brian2/units.py": uses}, requires=["numpy"])
+    publish(folder, "networkx", "2.8", {"networkx.py": "def to_numpy_matrix(): return 1\n"})
+    publish(folder, "networkx", "3.4", {"networkx.py": "def to_numpy_array(): return 1\n"})
+    return folder
+
+
+def _bundle(tmp_path: Path, lines: str, *dependencies: str, project: bool = False) -> Path:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    text = f"{lines}\ndef wire(e, p, s): return {{'v': b'1'}}\n"
+    (folder / "wire.py").write_text(text)
+    if project:
+        listed = ", ".join(f'"{name}"' for name in dependencies)
+        (folder / "pyproject.toml").write_text(
+            f'[project]\nname = "model"\nversion = "1"\ndependencies = [{listed}]\n'
+        )
+    else:
+        (folder / "requirements.txt").write_text("\n".join([*dependencies, ""]))
+    return folder
+
+
+def _runner(wheels: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
+    monkeypatch.setenv("UV_DEFAULT_INDEX", wheels.as_uri())
+    return Runner(cache=wheels.parent / "cache")
+
+
+@pytest.mark.parametrize("project", [True, False])
+@pytest.mark.parametrize(
+    ("lines", "dependencies", "summary"),
+    [
+        ("import pkg_resources", [], "wire.py:1 uses pkg_resources"),
+        ("import pkg_resources", ["setuptools"], "which setuptools 82 removed"),
+        ("import epidiff", ["epidiff", "setuptools>=60"], "epidiff 0.8 needs setuptools<82"),
+        ("import epidiff", ["epidiff", "setuptools==84.0"], "epidiff/__init__.py:1 uses"),
+        ("import brian2.units", ["brian2"], "brian2 2.5 needs numpy<2"),
+        ("import brian2.units", ["brian2", "numpy>=1.20"], "brian2/units.py:2 uses numpy.float_"),
+    ],
+)
+def test_an_older_release_is_asked_for(
+    wheels: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    lines: str,
+    dependencies: list[str],
+    summary: str,
+    project: bool,
+) -> None:
+    bundle = _bundle(wheels.parent, lines, *dependencies, project=project)
+    if project and not dependencies:
+        text = (bundle / "pyproject.toml").read_text()
+        (bundle / "pyproject.toml").write_text(text.replace("= []", "= [\n]"))
+    with _runner(wheels, monkeypatch) as runner:
+        report = failure(runner, bundle)
+        assert summary in report.summary
+        follow(report, bundle)
+        assert runner.execute(bundle)["v"] == b"1"
+
+
+@pytest.mark.parametrize(
+    ("lines", "dependency", "after"),
+    [
+        ("import numpy as np\nD = np.float_", "numpy", "D = np.float64"),
+        ("import numpy\nD = numpy.in1d(1, 2)", "numpy", "D = numpy.isin(1, 2)"),
+        ("from numpy import float_", "numpy", "from numpy import float64 as float_"),
+        (
+            "import networkx as nx\nD = nx.to_numpy_matrix()",
+            "networkx",
+            "D = nx.to_numpy_array()",
+        ),
+    ],
+)
+def test_the_bundles_own_code_uses_the_new_name(
+    wheels: Path, monkeypatch: pytest.MonkeyPatch, lines: str, dependency: str, after: str
+) -> None:
+    bundle = _bundle(wheels.parent, lines, dependency)
+    with _runner(wheels, monkeypatch) as runner:
+        report = failure(runner, bundle)
+        assert report.code is Code.IMPORT_FAILED
+        assert report.hints[0].edit == Edit("wire.py", after, lines.split("\n")[-1])
+        follow(report, bundle)
+        assert runner.execute(bundle)["v"] == b"1"
+
+
+def test_a_method_that_an_array_lost_is_found_while_a_task_runs(
+    wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = _bundle(wheels.parent, "", "numpy")
+    (bundle / "wire.py").write_text(
+        "import numpy\ndef wire(e, p, s):\n    return {'v': str(numpy.ndarray().ptp()).encode()}\n"
+    )
+    with _runner(wheels, monkeypatch) as runner:
+        report = failure(runner, bundle)
+        assert "numpy.ndarray.ptp" in report.summary
+        older = next(hint.edit for hint in report.hints if hint.edit)
+        make_edit(older, bundle)
+        assert runner.execute(bundle)["v"] == b"0"
+
+
+def test_a_release_that_should_have_it_is_not_blamed(
+    wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = _bundle(wheels.parent, "import numpy\nnumpy.trapz", "numpy==1.26.4")
+    with _runner(wheels, monkeypatch) as runner:
+        assert "removed" not in failure(runner, bundle).summary
