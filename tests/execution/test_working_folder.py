@@ -249,7 +249,8 @@ def test_what_a_task_leaves_open_is_written_before_its_files_are_taken(
             # What only its end would write is missing, where the process goes on.
             unzipped = zlib.decompressobj(wbits=31)
             assert unzipped.decompress(result.files["zipped.gz"]) == own
-            assert unzipped.eof == (isolation == "fork")
+            if isolation != "fresh":  # such a child may come to its end before the file is read
+                assert unzipped.eof == (isolation == "fork")
             assert result.notes == (
                 ()
                 if isolation == "fork"
