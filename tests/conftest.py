@@ -22,6 +22,24 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+# Whose processes and threads race on purpose: beside other tests they would wait for the processor
+# just where the race is. scripts/test runs them by themselves.
+QUIET = (
+    "execution/test_give_back.py",
+    "execution/test_lease.py",
+    "process/test_forks.py",
+    "process/test_guardian.py",
+    "process/test_supervisor.py",
+)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if item.path.as_posix().endswith(QUIET):
+            item.add_marker("quiet")
+
+
 def pytest_configure() -> None:
     # A test that starts a process inherits no cache, no interpreter and no policy of the developer.
     for name in ("MODELOPS_CACHE_DIR", "MODELOPS_FORCE_FRESH_VENV", "VIRTUAL_ENV"):

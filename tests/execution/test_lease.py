@@ -284,7 +284,7 @@ async def test_who_gives_up_when_it_is_its_turn_lets_the_next_one_have_it(
                     outcomes[name] = error.report.code.value
 
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(call, "first", bundle, 0.3)
+                tasks.start_soon(call, "first", bundle, 1.5)
                 await here.wait()
                 tasks.start_soon(call, "second", other, 0)
                 await anyio.wait_all_tasks_blocked()

@@ -190,8 +190,15 @@ def test_a_fork_of_the_worker_is_another_worker() -> None:
 def guardian_of(guardian: Guardian) -> psutil.Process | None:
     """By what it would kill."""
     marker = f"{MARKER}={guardian.worker}."
-    found = [process for process in psutil.Process().children() if marker in process.cmdline()]
-    return found[0] if found else None
+    for process in psutil.Process().children():
+        deadline = time.monotonic() + 10
+        # In the midst of its execve(2) a process has no command line.
+        while not (words := process.cmdline()) and time.monotonic() < deadline:
+            if process.status() == psutil.STATUS_ZOMBIE:
+                break
+        if marker in words:
+            return process
+    return None
 
 
 def test_a_guardian_leaves_with_the_last_process_it_guards() -> None:
