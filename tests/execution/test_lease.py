@@ -10,6 +10,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from pathlib import Path
 from types import FrameType
 
@@ -19,7 +20,8 @@ import pytest
 
 from runner import AsyncRunner, Runner, RunnerError
 from runner.child.session import Session
-from runner.events import Event, Note, Output
+from runner.events import Diagnosed, Event, Note, Output
+from runner.execution.calls import Calls
 from runner.task import Task
 
 WIRE = """\
@@ -124,9 +126,27 @@ async def test_a_call_may_be_cancelled_at_any_moment(bundle: Path, cache: Path) 
 
 @pytest.mark.parametrize("isolation", ["warm", "fork"])
 def test_what_stops_a_map_ends_no_child_that_has_nothing_to_do(
-    bundle: Path, cache: Path, isolation: str
+    bundle: Path, cache: Path, isolation: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with Runner(cache=cache, isolation=isolation, children=1) as runner:
+    failed, stopped = threading.Event(), threading.Event()
+    under_way, stop = Calls.under_way, Calls.stop
+
+    def waits(self: Calls, end: Callable[[], object]) -> AbstractContextManager[None]:
+        # It has a child by then, which has not got its request yet. One that has may be ended.
+        assert not failed.is_set() or stopped.wait(20)
+        return under_way(self, end)
+
+    def stops(self: Calls) -> None:
+        stop(self)
+        stopped.set()
+
+    def handler(event: Event) -> None:
+        if isinstance(event, Diagnosed):
+            failed.set()
+
+    monkeypatch.setattr(Calls, "under_way", waits)
+    monkeypatch.setattr(Calls, "stop", stops)
+    with Runner(cache=cache, isolation=isolation, children=1, on_event=handler) as runner:
         answers(runner, bundle, 1)
         before = children_of_this_process()
         with pytest.raises(RunnerError, match="task-raised"):
@@ -308,6 +328,9 @@ def test_a_task_that_a_dying_child_had_not_read_runs_in_another(
         child = runner.execute(bundle, "seeded").child.pid
         assert child is not None
         os.kill(child, signal.SIGSTOP)
+        # The one that still sits in its read(2) would take the request first.
+        while psutil.Process(child).status() != psutil.STATUS_STOPPED:
+            os.sched_yield()
         with ThreadPoolExecutor(1) as threads:
             session = next(iter(runner._inner._pool._groups[str(bundle)].idle)).session
             call = threads.submit(answers, runner, bundle, 5)
