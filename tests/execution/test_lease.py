@@ -329,7 +329,9 @@ def test_a_task_that_a_dying_child_had_not_read_runs_in_another(
         assert child is not None
         os.kill(child, signal.SIGSTOP)
         # The one that still sits in its read(2) would take the request first.
+        deadline = time.monotonic() + 20
         while psutil.Process(child).status() != psutil.STATUS_STOPPED:
+            assert time.monotonic() < deadline
             os.sched_yield()
         with ThreadPoolExecutor(1) as threads:
             session = next(iter(runner._inner._pool._groups[str(bundle)].idle)).session
