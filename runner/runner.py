@@ -100,7 +100,7 @@ class Runner:
         self._portal: BlockingPortal | None = None
         # Also at the interpreter's exit: there the garbage collector would close the portal, whose
         # daemon thread no longer runs by then, and wait for it for ever.
-        self._close_portal = weakref.finalize(self, self._stack.close)
+        self._close_portal = weakref.finalize(self, _close_collected, self._stack.close)
 
     def _begin_in_fork(self) -> None:
         """Leave the children to the process that this one was forked from, and have others."""
@@ -247,7 +247,8 @@ class Runner:
         """Wait for the calls under way, then end every child. Calling it again does nothing."""
         with self._lock:
             self._closed = True
-        self._close_portal()
+        if self._close_portal.detach() is not None:
+            self._stack.close()
 
     def _execute(
         self,
@@ -420,6 +421,18 @@ class Runner:
                 portal = self._stack.enter_context(start_blocking_portal())
                 self._stack.enter_context(portal.wrap_async_context_manager(self._inner))
                 self._portal = portal
+
+
+def _close_collected(close: Callable[[], None]) -> None:
+    """Close a runner that nobody has closed.
+
+    In a thread of its own: a collection comes in any thread in the midst of anything, in another
+    runner's event loop while it holds a lock, and the close waits.
+    """
+    if threading.main_thread().is_alive():
+        threading.Thread(target=close, name="modelops-runner close").start()
+    else:  # at the interpreter's exit, where no thread can be started
+        close()
 
 
 _runners: "weakref.WeakSet[Runner]" = weakref.WeakSet()

@@ -1,10 +1,12 @@
 """The library: both faces, from threads, with failures that carry their report."""
 
+import gc
 import json
 import pickle
 import shutil
 import subprocess
 import sys
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
@@ -23,6 +25,7 @@ from runner.settings import Isolation, Settings
 from runner.task import Task
 
 WIRE = """
+import gc
 import json
 def wire(entrypoint, params, seed):
     print("at work on", entrypoint)
@@ -507,3 +510,20 @@ def test_importing_the_package_costs_next_to_nothing() -> None:
         [sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_a_runner_that_is_collected_is_closed_in_no_thread_of_others(
+    bundle: Path, cache: Path
+) -> None:
+    closing = threading.Event()
+
+    def close() -> None:
+        assert threading.current_thread() is not threading.main_thread()
+        closing.set()
+
+    runner = Runner(cache=cache)
+    runner.execute(bundle)
+    runner._stack.callback(close)
+    del runner
+    gc.collect()
+    assert closing.wait(20)

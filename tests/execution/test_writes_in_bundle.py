@@ -4,6 +4,7 @@ import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -75,8 +76,10 @@ def test_a_child_is_kept_while_tasks_write_and_a_source_edited_by_hand_is_loaded
         digest = results[0].bundle.digest
         source = made / "wire.py"
         source.write_text(source.read_text().replace("getpid())", "getpid()) + 'new'"))
-        edited = runner.execute(made)
-        assert edited["loaded"].endswith(b"new")
+        deadline = time.monotonic() + 20
+        # The files are looked at for a share of the time: a busy machine comes to it later.
+        while not (edited := runner.execute(made))["loaded"].endswith(b"new"):
+            assert time.monotonic() < deadline
         assert edited.bundle.digest != digest
         again = [runner.execute(made, seed=seed) for seed in range(3)]
         assert {result.bundle.digest for result in again} == {edited.bundle.digest}
