@@ -1,5 +1,6 @@
 """Children that are kept: what tasks share, what a failure costs, and when a child is ended."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -210,7 +211,7 @@ def test_what_a_task_has_started_ends_with_its_fork(
     with Runner(cache=cache, children=1) as runner:
         for _ in range(2):
             pid = int(runner.execute(bundle, "daemon", {"session": session})["pid"])
-            if psutil.pid_exists(pid):
+            with contextlib.suppress(psutil.NoSuchProcess):
                 _, alive = psutil.wait_procs([psutil.Process(pid)], timeout=10)
                 assert not alive
 
