@@ -292,7 +292,7 @@ class Runner:
         try:
             task = check_task(task).named(child.default_entrypoint)
             case.task = task
-            if session.process.unread():
+            if session.process.output.unread():
                 # What the task before has written last is not this one's.
                 self._call_begun(session.take_unread, calls)
             child.begin(case)

@@ -8,14 +8,17 @@ from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
-from runner.child import blocking_call, session
-from runner.child.blocking_call import Direct
+from runner.child import blocking_call, ending, transport
+from runner.child.blocking_call import BlockingCall
 from runner.child.bulk import Bulk
+from runner.child.dialogue import Dialogue
+from runner.child.ending import Ending
 from runner.child.session import Session
-from runner.child.state import Dialogue
+from runner.child.transport import Transport
 from runner.execution.lease import Child
 from runner.execution.pool import Pool
-from runner.process import guardian, supervisor
+from runner.process import exits, guardian, output, supervisor
+from runner.process.output import Output
 from runner.process.supervisor import Process
 
 # One in so many times. The rest of the calls' ways has most of the system calls.
@@ -27,32 +30,36 @@ _STEPS: list[tuple[Any, str]] = [
     (Child, "spent"),
     (Dialogue, "forget_answer"),
     (Dialogue, "shutdown"),
-    (Direct, "forget_interrupt"),
-    (Direct, "wake"),
+    (BlockingCall, "forget_interrupt"),
+    (BlockingCall, "wake"),
+    (Ending, "_end_fork"),
+    (Ending, "kill"),
+    (Ending, "settle"),
+    (Output, "drain"),
     (Pool, "_drop"),
     (Process, "_reap"),
     (Process, "_watch_exit"),
-    (Process, "describe_exit"),
-    (Process, "drain"),
     (Process, "end"),
     (Process, "send_signal"),
     (Process, "signal_forks"),
     (Process, "close_stdin"),
     (Process, "write"),
-    (Session, "_answered"),
-    (Session, "_end"),
-    (Session, "_end_fork"),
-    (Session, "_read"),
     (Session, "on_end"),
     (Session, "settle"),
     (Session, "shutdown"),
-    (session, "stopped"),
+    (Transport, "more"),
+    (Transport, "read"),
+    (Transport, "send"),
+    (ending, "stopped"),
+    (supervisor, "describe_exit"),
 ]
 _SYSTEM_CALLS: list[tuple[ModuleType, set[str]]] = [
     (blocking_call, {"read", "write"}),
     (guardian, {"write", "pipe"}),
-    (session, {"read"}),
-    (supervisor, {"killpg", "kill", "read", "write", "wait4", "pidfd_open"}),
+    (exits, {"pidfd_open"}),
+    (output, {"read"}),
+    (supervisor, {"killpg", "kill", "write", "wait4"}),
+    (transport, {"read"}),
 ]
 
 

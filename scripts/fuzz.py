@@ -14,6 +14,7 @@ from collections.abc import Callable
 import msgspec
 
 from runner.child.messages import Connection, ProtocolViolation
+from runner.child.state import Event
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case
 from runner.diagnosis.deaths import child_deaths
@@ -71,8 +72,11 @@ def fuzz_wire(rng: random.Random) -> None:
     try:
         while data:
             if asked and rng.random() < 0.3:
-                connection.initialize({})
                 asked = False
+                connection.initialize({})
+                if connection.life.may(Event.REQUEST):
+                    connection.life.move(Event.REQUEST)
+                    connection.life.move(Event.SENT)
             cut = rng.randrange(len(data)) + 1
             list(connection.receive(data[:cut]))
             data = data[cut:]

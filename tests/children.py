@@ -11,7 +11,7 @@ import psutil
 import pytest
 
 from runner.child.facts import Launch
-from runner.child.session import open_session
+from runner.child.start import open_session
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.report.model import BundleInfo, Report
 from runner.events import Event, Output, Phase, Stream

@@ -6,16 +6,18 @@ import select
 import time
 from contextlib import suppress
 
+from runner.child.dialogue import Dialogue
 from runner.child.messages import Response
-from runner.child.state import Dialogue
-from runner.process.supervisor import READ_BYTES, Process
+from runner.child.state import Event, State
+from runner.process.output import READ_BYTES
+from runner.process.supervisor import Process
 
 # poll(2) takes no more milliseconds than an int holds; the event loop waits for what is left.
 _LONGEST_POLL = 24 * 3600 * 1000
 
 
-class Direct:
-    """A thread's way to a child. While nobody calls, the wire is the event loop's.
+class BlockingCall:
+    """A thread's way to a child. While nobody calls, the transport is the event loop's.
 
     :param wake: a pipe; its write end wakes the thread that waits.
     """
@@ -23,9 +25,8 @@ class Direct:
     def __init__(self, dialogue: Dialogue, process: Process, wake: tuple[int, int]) -> None:
         self.interrupted = False
         """True if :meth:`interrupt` was called since :meth:`forget_interrupt`."""
-        self.reading = False
-        """True if a thread reads; one interrupted there may have had what nobody else knows."""
         self._dialogue = dialogue
+        self._life = dialogue.life
         self._process = process
         self._asleep, self._awake = wake
         self._poll = select.poll()
@@ -40,26 +41,28 @@ class Direct:
             time ran out, the child ended, its answer is no answer.
         """
         deadline = math.inf if timeout is None else time.monotonic() + timeout
-        descriptor, dialogue = self._process.stdout, self._dialogue
-        dialogue.sending()
+        descriptor, dialogue, life = self._process.stdout, self._dialogue, self._life
+        if not life.usable:
+            return None
+        life.move(Event.REQUEST)
         if not self._write(request, deadline):
             return None
-        dialogue.half_sent = False
+        life.move(Event.SENT)
         left: int | None = None
         while True:
             try:
-                self.reading = True
+                life.move(Event.READ)
                 # Before it is waited for: a child on this processor may have answered already.
                 data = os.read(descriptor, READ_BYTES)
             except BlockingIOError:
-                self.reading = False
+                life.move(Event.PAUSE)
             else:
-                dialogue.feed_wire(data)
-                self.reading = False
+                dialogue.feed(data)
                 if (response := dialogue.answer()) is not None:
                     return response
-                if not data or dialogue.violation is not None:
+                if life.state is not State.READING:
                     return None
+                life.move(Event.PAUSE)
             if timeout is not None:
                 left = _milliseconds(deadline)
                 if left <= 0:

@@ -1,4 +1,4 @@
-"""The parent's side of the wire, sans-IO: bytes in, messages out; requests in, bytes out.
+"""The parent's side of the connection, sans-IO: bytes in, messages out; requests in, bytes out.
 
 ``docs/protocol.md`` specifies it. The same object serves a live child and a recording of one.
 """
@@ -20,6 +20,7 @@ from bundle_protocol.messages import (
     MAX_NOTES,
     SHUTDOWN,
 )
+from runner.child.state import Event, Life
 from runner.diagnosis.deaths.exit import Limits
 from runner.diagnosis.report.model import ExceptionInfo, PythonInfo
 from runner.diagnosis.report.text import one_line, printable
@@ -149,21 +150,18 @@ def to_json(value: Any) -> bytes:
 
 
 class Connection:
-    """The state of one wire: what has been asked, what may come next."""
+    """One child's messages.
+
+    :ivar life: what may come next.
+    """
 
     def __init__(self) -> None:
+        self.life = Life()
         self.exiting: ExceptionInfo | None = None
         """The SystemExit with which the bundle's code ends the process, once it is announced."""
         self._decoder = FrameDecoder()
-        self._greeted = False
-        self._pending: int | None = None
         self.last_id = 0
         """The id of the request that was made last."""
-
-    @property
-    def waiting(self) -> bool:
-        """Tell whether a request has no answer yet."""
-        return self._pending is not None
 
     def receive(self, data: bytes) -> Iterator[Noise | Message]:
         """Take bytes as they came, ``b""`` at the end; give what they complete, in order.
@@ -176,15 +174,13 @@ class Connection:
                     yield piece
                 elif message := self._message(piece):
                     yield message
-            if not data and not self._greeted:
+            if not data and self.life.may(Event.HELLO):
                 yield self._decoder.close()
         except FramingError as error:
             raise ProtocolViolation(str(error)) from None
 
     def initialize(self, params: dict[str, Any]) -> bytes:
-        request = self._request(INITIALIZE, params)
-        self.sending()
-        return request
+        return self._request(INITIALIZE, params)
 
     def execute(
         self,
@@ -194,10 +190,7 @@ class Connection:
         cwd: str | None = None,
         inputs: Sequence[ValueRecord] = (),
     ) -> bytes:
-        """A request that is open from :meth:`sending` on.
-
-        :param params: what :func:`runner.task.check_task` lets through.
-        """
+        """:param params: what :func:`runner.task.check_task` lets through."""
         task = {"entrypoint": entrypoint, "params": params, "seed": seed}
         if cwd is not None:
             task["cwd"] = cwd
@@ -206,13 +199,7 @@ class Connection:
         return self._request(EXECUTE, task)
 
     def shutdown(self) -> bytes:
-        request = self._request(SHUTDOWN, {})
-        self.sending()
-        return request
-
-    def sending(self) -> None:
-        """The request that was made last is about to be written: its answer may come."""
-        self._pending = self.last_id
+        return self._request(SHUTDOWN, {})
 
     def _request(self, method: str, params: dict[str, Any]) -> bytes:
         self.last_id += 1
@@ -228,34 +215,38 @@ class Connection:
             raise ProtocolViolation(f"a message is of JSON-RPC {incoming.jsonrpc!r}, not 2.0")
         if incoming.method is not None:
             return self._notification(incoming)
-        if not self._greeted:
+        if self.life.may(Event.HELLO):
             raise ProtocolViolation("the child answered before it said hello")
         if incoming.error is not None and incoming.id in (None, msgspec.UNSET):
             raise ProtocolViolation(f"the child could not read a request: {incoming.error.message}")
-        if not isinstance(incoming.id, int) or incoming.id != self._pending:
+        if not self.life.may(Event.ANSWER) or incoming.id != self.last_id:
             raise ProtocolViolation(
                 f"the child answered request {incoming.id!r}, which is not open"
             )
         if (incoming.error is None) == (not incoming.result):
             raise ProtocolViolation("an answer has neither a result nor an error, or has both")
-        self._pending = None
         if incoming.error is not None and incoming.error.data is not None:
             _check_size(incoming.error.data.exception)
-        return Response(incoming.id, incoming.result, incoming.error)
+        self.life.move(Event.ANSWER)
+        return Response(self.last_id, incoming.result, incoming.error)
 
     def _notification(self, incoming: _Incoming) -> Message | None:
         if incoming.id is not msgspec.UNSET:
             raise ProtocolViolation(f"the child sent a request ({incoming.method!r})")
-        if incoming.method == EXITING and self._greeted:
+        if incoming.method == EXITING:
+            if not self.life.may(Event.EXITING):
+                raise ProtocolViolation("the child said that it exits, and nothing was asked of it")
+            self.life.move(Event.EXITING)
             self.exiting = decode_result(incoming.params, Exiting).exception
             _check_size(self.exiting)
             return None
         if incoming.method != HELLO:
             return None  # JSON-RPC 2.0: an unknown notification is ignored
-        if self._greeted:
+        if not self.life.may(Event.HELLO):
             raise ProtocolViolation("the child said hello twice")
-        self._greeted = True
-        return decode_result(incoming.params, Hello)
+        hello = decode_result(incoming.params, Hello)
+        self.life.move(Event.HELLO)
+        return hello
 
 
 def _check_size(exception: ExceptionInfo | None) -> None:

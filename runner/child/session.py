@@ -1,56 +1,33 @@
-"""A session with a live child: hello, initialize, execute, shutdown; and its end."""
+"""A session with a live child: hello, initialize, execute, shutdown."""
 
 import math
-import os
-import signal
-import time
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from functools import partial
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 import msgspec
 
-from runner.bundle import content_files, empty_folders
-from runner.child.blocking_call import Direct
-from runner.child.bulk import Bulk, bulk_channel
-from runner.child.facts import BadOutput, Launch, NotStarted, OverMemory, Start, TimedOut
-from runner.child.launch import child_command, child_environ, exchange_folder
+from runner.child.blocking_call import BlockingCall
+from runner.child.bulk import Bulk
+from runner.child.dialogue import Dialogue
+from runner.child.ending import Ending
+from runner.child.facts import BadOutput, TimedOut
 from runner.child.left_files import LeftFiles
+from runner.child.memory_limit import MemoryLimit
 from runner.child.messages import Executed, Message, Response
-from runner.child.state import Dialogue
+from runner.child.state import Event
+from runner.child.transport import Transport
 from runner.child.working_folder import WorkingFolders
 from runner.diagnosis import child_failures
-from runner.diagnosis.case import Case, Failure
+from runner.diagnosis.case import Case
 from runner.diagnosis.child_raised import concerns_imports, missing_library
 from runner.diagnosis.report.model import ChildInfo, ExceptionInfo
 from runner.diagnosis.report.text import printable
-from runner.environment import installed_modules, libraries_like, library_folders
-from runner.events import Origin, Phase, Stream
-from runner.process.memory_cgroup import MemoryGroup, memory_group
-from runner.process.memory_polling import watch_memory
-from runner.process.memory_usage import children
-from runner.process.processors import thread_count
-from runner.process.signals import stopped
-from runner.process.supervisor import (
-    KILL_SECONDS,
-    PIPE_BYTES,
-    READ_BYTES,
-    STACKS_SECONDS,
-    Process,
-    spawn,
-)
-from runner.process.threads import run_in_thread
+from runner.environment import installed_modules, libraries_like
+from runner.events import Origin, Phase
+from runner.process.exits import describe_exit
+from runner.process.supervisor import Process
 from runner.task import Task
-
-# A task's process that is to be killed may still have to be forked.
-AGAIN_SECONDS = 0.05
-# A child whose end of the wire is closed is about to die, unless the bundle's code closed it.
-CLOSED_WIRE_SECONDS = 1.0
-# The answer is in hand by then: this is for the bundle's atexit handlers.
-SHUTDOWN_SECONDS = 2.0
 
 
 class TimeLimit:
@@ -66,80 +43,46 @@ class TimeLimit:
 
 
 class Session:
-    """A live child that has loaded the bundle. Made by :func:`open_session`; one call at a time.
+    """A live child that has loaded the bundle; one call at a time.
 
-    The event loop watches what the child writes to its output and error, and its end. The wire is
-    read by whoever waits for an answer: the loop, or a thread that calls :attr:`direct`.
+    Made by :func:`runner.child.start.open_session`. The event loop watches what the child writes to
+    its output and error, and its end. The transport is read by whoever waits for an answer: the
+    loop, or a thread that calls :attr:`direct`.
     """
 
     def __init__(
         self,
-        case: Case,
-        launch: Launch,
+        dialogue: Dialogue,
+        memory: MemoryLimit,
         bulk: Bulk,
         folders: WorkingFolders,
         wake: tuple[int, int],
-        group: MemoryGroup | None,
         *,
         threads: int | None,
         library_folders: tuple[str, ...],
     ) -> None:
-        self._case = case
-        self._memory_limit = launch.memory_limit
-        self._group = group
+        self.dialogue = dialogue
+        self._memory = memory
         self._bulk = bulk
         self._folders = folders
+        self._wake = wake
         self.threads = threads
         """How many threads numerical libraries start in it, by its variables."""
         self._library_folders = library_folders
-        self._wake = wake
-        self._broken = False
         # Of two in the event loop, one is a call whose thread was interrupted: it ends soon.
         self._in_loop = anyio.Lock(fast_acquire=True)
         self._info: ChildInfo
-        self.dialogue = Dialogue(case, launch)
         self.process: Process
-        self.direct: Direct
+        self.direct: BlockingCall
         """The way to the child for a thread."""
-
-    def begin(self, case: Case) -> None:
-        """From here on, what the child does is for this case, which knows all but the child."""
-        case.child = msgspec.structs.replace(self._info)
-        if self._group is not None:
-            self._group.killed()  # what the task before has survived is not this one's
-        with self.process.handing_on:  # what that one has written, neither
-            self._case = case
-            self.dialogue.begin(case)
-
-    @property
-    def usable(self) -> bool:
-        """Tell whether it can run another task."""
-        dialogue = self.dialogue
-        return (
-            self.process.exit is None
-            and dialogue.violation is None
-            and not (self._broken or dialogue.wire_closed)
-        )
-
-    def abandon(self) -> None:
-        """Run no further task in it, whatever comes in the way of ending it."""
-        self._broken = True
-
-    @property
-    def settled(self) -> bool:
-        """Tell whether nothing is left of the task that it ran last."""
-        return self.dialogue.settled and not self.direct.interrupted
-
-    @property
-    def untouched(self) -> bool:
-        """Tell whether the child ended before it read the request, so that no task has begun."""
-        return self.dialogue.half_sent or (
-            self.dialogue.waiting and self.process.unread_input() > 0
-        )
+        self._transport: Transport
+        self._ending: Ending
 
     def started(self, process: Process) -> None:
         self.process = process
-        self.direct = Direct(self.dialogue, process, self._wake)
+        self.direct = BlockingCall(self.dialogue, process, self._wake)
+        self._transport = Transport(self.dialogue, process, self._memory)
+        self._ending = Ending(self.dialogue, process, self._transport)
         self._bulk.started()
 
     def on_end(self) -> None:
@@ -151,24 +94,32 @@ class Session:
         finally:
             self.direct.wake()
 
-    async def keep_to_memory(self, process: Process) -> None:
-        """See that the child keeps to its memory limit, where the kernel does not."""
-        limit = self._memory_limit
-        if limit is None or (self._group is not None and self._group.add(process.pid)):
-            return
-        await watch_memory(
-            process,
-            limit,
-            forks=lambda: self.dialogue.forks,
-            over=lambda used: self.dialogue.over_memory(OverMemory(limit, used)),
-        )
+    def begin(self, case: Case) -> None:
+        """From here on, what the child does is for this case, which knows all but the child."""
+        case.child = msgspec.structs.replace(self._info)
+        self._memory.begin()
+        with self.process.output.handing_on:  # what the task before has written is not this one's
+            self.dialogue.begin(case)
 
-    def _killed_by_group(self) -> bool:
-        """Take the kernel's word for a kill at the memory limit."""
-        if self._group is None or self._memory_limit is None or not self._group.killed():
-            return False
-        self.dialogue.over_memory(OverMemory(self._memory_limit, self._group.peak()))
-        return True
+    @property
+    def usable(self) -> bool:
+        """Tell whether it can run another task."""
+        return self.dialogue.life.usable and self.process.exit is None
+
+    def abandon(self) -> None:
+        """Run no further task in it, whatever comes in the way of ending it."""
+        self.dialogue.life.end(Event.ABANDON)
+
+    @property
+    def settled(self) -> bool:
+        """Tell whether nothing is left of the task that it ran last."""
+        return self.dialogue.life.settled and not self.direct.interrupted
+
+    @property
+    def untouched(self) -> bool:
+        """Tell whether the child ended before it read the request, so that no task has begun."""
+        life = self.dialogue.life
+        return life.unasked or life.half_sent or (life.waiting and self.process.unread_input() > 0)
 
     # The calls, in the event loop.
 
@@ -179,16 +130,16 @@ class Session:
     async def load(self, limit: TimeLimit, *, fork: bool) -> None:
         """Let the child load the wire function."""
         request = self.dialogue.initialize(self._bulk.folder, fork=fork)
-        await self._send(request, limit)
-        response = await self.receive(Phase.LOAD, limit)
+        response = await self._call(request, Phase.LOAD, limit)
         await self._learn_more(response)
         self.dialogue.loaded(response)
         try:
             self._folders.loaded()
         except OSError as error:
             raise self.dialogue.failure(child_failures.no_exchange_folder(error)) from error
-        assert self._case.child is not None
-        self._info = msgspec.structs.replace(self._case.child)
+        child = self.dialogue.case.child
+        assert child is not None
+        self._info = msgspec.structs.replace(child)
 
     async def execute(
         self, task: Task, timeout: float | None
@@ -206,9 +157,7 @@ class Session:
             request = self.request(task)
         limit = TimeLimit(timeout)
         async with self._in_loop:
-            self.dialogue.sending()
-            await self._send(request, limit)
-            response = await self.receive(Phase.EXECUTE, limit)
+            response = await self._call(request, Phase.EXECUTE, limit)
             return await self.executed(response)
 
     async def go_on(
@@ -236,22 +185,13 @@ class Session:
         return self.outputs(executed), executed
 
     async def shutdown(self) -> None:
-        """Let the child end by itself; one that does not is killed, and the journal says so."""
-        if self.dialogue.violation is not None or not self.dialogue.settled:
-            return  # Nothing that it would say can be understood: it is killed.
-        with anyio.move_on_after(SHUTDOWN_SECONDS):
-            await self.process.write(self.dialogue.shutdown())
-            self.process.close_stdin()
-            await self.process.wait()
-            self._read()
-            return
-        self._case.journal.note(
-            f"the child did not end within {SHUTDOWN_SECONDS:g} s of its last answer; ended it"
-        )
+        """Let the child end by itself."""
+        await self._ending.shutdown()
 
     async def take_unread(self) -> None:
-        """Hand on what the child has written since its last answer."""
-        self.process.drain()
+        """Take what the child has written since its last answer; messages are a violation."""
+        self.process.output.drain()
+        self._transport.read()
 
     async def settle(self) -> None:
         """End the task that is under way, if one is, because nobody waits for it any more.
@@ -263,33 +203,21 @@ class Session:
         with anyio.CancelScope(shield=True):
             async with self._in_loop:
                 self.direct.forget_interrupt()
-                self._read()
-                if not await self._answered():
-                    await self._end()
-                self.dialogue.forget_answer()
+                await self._ending.settle()
                 self._bulk.discard()
 
-    async def _end(self) -> None:
-        """Kill the child; one that the kernel does not let go of is not waited for any longer."""
-        self._broken = True
-        with anyio.move_on_after(KILL_SECONDS):
-            await self.process.end(0)
-
     def continue_stopped(self) -> None:
-        """Let the child go on where something else than its task has stopped it.
+        """Let the child go on where something else than its task has stopped it."""
+        self._ending.continue_stopped(untouched=self.untouched)
 
-        In the event loop, while a call waits for it. A task that is under way in the child itself
-        may have stopped itself: that is for its time limit to end.
+    async def _call(self, request: bytes, phase: Phase, limit: TimeLimit) -> Message:
+        """Send a request and wait for the answer.
+
+        :raises Failure: none comes.
         """
-        if (self.dialogue.forks or self.untouched) and stopped([self.process.pid]):
-            self._case.journal.note("a signal (SIGSTOP) had stopped the child; continued it")
-            self.process.send_signal(signal.SIGCONT)
-
-    async def _answered(self) -> bool:
-        """Bring the wire to where it is between two tasks; tell whether it could be done."""
-        if self.dialogue.half_sent or self.direct.reading:
-            return False
-        return not self.dialogue.waiting or (self.dialogue.forks and await self._end_fork())
+        with anyio.CancelScope(deadline=limit.deadline):
+            await self._transport.send(request)
+        return await self.receive(phase, limit)
 
     async def receive(self, phase: Phase, limit: TimeLimit) -> Message:
         """The next message.
@@ -297,29 +225,12 @@ class Session:
         :raises Failure: none comes.
         """
         with anyio.CancelScope(deadline=limit.deadline):
-            while True:
-                if (message := self.dialogue.take(phase)) is not None:
-                    return message
-                if self.dialogue.wire_closed and self.process.exit is None:
-                    with anyio.move_on_after(CLOSED_WIRE_SECONDS):
-                        await self.process.wait()
-                        continue
-                    out = TimedOut(CLOSED_WIRE_SECONDS, wire_closed=True)
-                    self._case.journal.fact(Origin.TIMEOUT, out)
-                    raise self.dialogue.timed_out(phase, out)
-                if self.process.exit is None:
-                    # The end of the process wakes it up, see on_end().
-                    with suppress(anyio.ClosedResourceError):
-                        await anyio.wait_readable(self.process.stdout)
-                self._read()
-        out = TimedOut(limit.seconds, stopped=await anyio.to_thread.run_sync(self._task_stopped))
-        self._case.journal.fact(Origin.TIMEOUT, out)
-        await self._end_hung(out)
+            return await self._transport.receive(phase)
+        stopped = await anyio.to_thread.run_sync(self._ending.task_stopped)
+        out = TimedOut(limit.seconds, stopped=stopped)
+        self.dialogue.case.journal.fact(Origin.TIMEOUT, out)
+        await self._ending.end_hung(stopped=stopped)
         raise self.dialogue.timed_out(phase, out)
-
-    async def _send(self, request: bytes, limit: TimeLimit) -> None:
-        with anyio.CancelScope(deadline=limit.deadline):
-            self.dialogue.half_sent = not await self.process.write(request)
 
     async def _learn_more(self, response: Message) -> None:
         """Learn what an error answer does not say, before it is judged."""
@@ -327,11 +238,11 @@ class Session:
         if error is None:
             return
         self._bulk.discard()
-        self.process.drain()
-        killed = self._killed_by_group()
+        self.process.output.drain()
+        killed = self._memory.passed()
         if error.data is not None and error.data.ended is not None:
             fork = error.data.ended
-            ended = self.process.describe_exit(
+            ended = describe_exit(
                 fork.exit_code,
                 fork.signal,
                 fork.max_rss_bytes,
@@ -343,7 +254,7 @@ class Session:
         if killed:  # a subprocess, and the task says that it has failed
             raise self.dialogue.subprocess_killed()
         if error.data is not None and error.data.exception is not None:
-            await self._look_up(self._case, error.data.exception)
+            await self._look_up(self.dialogue.case, error.data.exception)
 
     async def _look_up(self, case: Case, exception: ExceptionInfo) -> None:
         """Ask the disk about an import that has failed, in a thread: it may be a slow one."""
@@ -355,69 +266,6 @@ class Session:
         if library := missing_library(exception):
             case.libraries = await in_thread(libraries_like, library, self._library_folders)
             case.journal.fact(Origin.LIBRARIES, case.libraries)
-
-    def _read(self) -> None:
-        """Take what is on the wire, and that the process has ended after all that it wrote."""
-        ended = self.process.exit
-        left = PIPE_BYTES
-        while left > 0 and not self.dialogue.wire_closed:
-            try:
-                data = os.read(self.process.stdout, READ_BYTES)
-            except BlockingIOError:
-                break
-            left -= len(data)
-            self.dialogue.feed_wire(data)
-            if not data:
-                break
-        if ended is not None and self.dialogue.exit is None:
-            self._killed_by_group()
-            self.dialogue.end(ended)
-
-    def _task_stopped(self) -> bool:
-        """In a thread: looking at other processes takes a while."""
-        pid = self.process.pid
-        return stopped(children(pid) if self.dialogue.forks else [pid])
-
-    async def _end_hung(self, out: TimedOut) -> None:
-        """End what does not answer, and let it say first where it stands."""
-        # A stopped process takes no signal but SIGKILL until it is continued.
-        first = [signal.SIGABRT, *([signal.SIGCONT] if out.stopped else [])]
-        with anyio.CancelScope(shield=True):
-            # One that has not read the request whole has not forked for it.
-            forks = self.dialogue.forks and not self.dialogue.half_sent
-            if forks and await self._end_fork(first):
-                return
-            for number in first:
-                self.process.send_signal(number)
-            with anyio.move_on_after(STACKS_SECONDS):
-                await self.process.wait()
-            await self._end()
-            self._read()
-
-    async def _end_fork(self, first: Sequence[signal.Signals] = ()) -> bool:
-        """End the process that the child forked for a task, and take the child's word for it.
-
-        :param first: what it gets, to say its last words, before SIGKILL.
-        """
-        give_up = time.monotonic() + KILL_SECONDS
-        numbers, seconds = (first, STACKS_SECONDS) if first else ([signal.SIGKILL], AGAIN_SECONDS)
-        if stopped([self.process.pid]):
-            self.process.send_signal(signal.SIGCONT)  # else it cannot say that the task has ended
-        while time.monotonic() < give_up:
-            # Again and again: it may not have forked yet.
-            for number in numbers:
-                await run_in_thread(partial(self.process.signal_forks, number))
-            with anyio.move_on_after(seconds):
-                while self.usable:
-                    if self.dialogue.answer() is not None:
-                        self.process.drain()
-                        return True
-                    with suppress(anyio.ClosedResourceError):
-                        await anyio.wait_readable(self.process.stdout)
-                    self._read()
-                return False
-            numbers, seconds = [signal.SIGKILL], AGAIN_SECONDS
-        return False
 
     def request(self, task: Task) -> bytes:
         """The request to run a task, whose inputs are on their way then.
@@ -431,7 +279,7 @@ class Session:
         if not task.inputs:
             return self.dialogue.execute(task, cwd)
         # The child would take what is left of them for the next task's.
-        self.dialogue.half_sent = True
+        self.dialogue.sending()
         try:
             inputs = self._bulk.send(task.inputs, self.dialogue.request_id + 1)
         except OSError as error:
@@ -473,95 +321,6 @@ class Session:
             try:
                 taken[record.name] = self._bulk.take(record, self.dialogue.request_id, index)
             except (OSError, ValueError) as error:
-                self._broken = True
+                self.abandon()
                 raise self.dialogue.bad_output(BadOutput(record.name, str(error))) from error
         return taken
-
-
-@asynccontextmanager
-async def open_session(
-    launch: Launch,
-    *,
-    case: Case,
-    environ: Mapping[str, str],
-    startup_timeout: float,
-    fork: bool = False,
-) -> AsyncIterator[Session]:
-    """Start a child and let it load the bundle; shut it down on leaving.
-
-    :param environ: the worker's variables, from which the child's are chosen.
-    :param startup_timeout: seconds from its start until it must have loaded the bundle.
-    :param fork: whether the child is to fork a process for each task.
-    :raises Failure: it could not be started, died, hung, or could not load the bundle.
-    """
-    limit = TimeLimit(startup_timeout)
-    argv = child_command(launch.python)
-    case.named = launch.env
-    case.withheld = launch.withheld
-    case.child = ChildInfo(
-        argv=argv, cwd=str(launch.bundle), memory_limit_bytes=launch.memory_limit
-    )
-    async with AsyncExitStack() as stack:
-        with case.journal.phase(Phase.SPAWN):
-            case.journal.fact(Origin.CHILD_START, Start(launch, argv, None))
-            try:
-                folder = await stack.enter_async_context(exchange_folder())
-                bulk = stack.enter_context(bulk_channel(folder))
-                # In a thread: the bundle may be large, and on a slow disk.
-                folders = await anyio.to_thread.run_sync(_working_folders, folder, case, launch)
-            except OSError as error:
-                raise Failure(child_failures.no_exchange_folder(error)) from error
-            try:
-                wake = os.pipe()
-                os.set_blocking(wake[0], False)
-                for descriptor in wake:
-                    stack.callback(os.close, descriptor)
-                group = await stack.enter_async_context(
-                    memory_group(launch.memory_limit, whole=not fork)
-                )
-                variables = child_environ(environ, launch.python, launch.env)
-                session = Session(
-                    *(case, launch, bulk, folders, wake, group),
-                    threads=thread_count(variables),
-                    library_folders=library_folders(environ),
-                )
-                process = await stack.enter_async_context(
-                    spawn(
-                        [*argv, *bulk.options],
-                        env=variables,
-                        cwd=Path(folders.load),
-                        stdout=None,
-                        stderr=partial(session.dialogue.feed_output, Stream.STDERR),
-                        console=(
-                            "--console-fd",
-                            partial(session.dialogue.feed_output, Stream.STDOUT),
-                        ),
-                        inherited=bulk.inherited,
-                        ended=session.on_end,
-                        beside=session.keep_to_memory,
-                        stdin=True,
-                    )
-                )
-            except OSError as error:
-                refused = NotStarted(error.errno, error.strerror, error.filename)
-                case.journal.fact(Origin.CHILD_START, Start(launch, argv, None, refused))
-                raise Failure(child_failures.spawn_failed(case, error)) from error
-        session.started(process)
-        case.child.pid = process.pid
-        case.journal.fact(Origin.CHILD_START, Start(launch, argv, session.process.pid))
-        try:
-            with case.journal.phase(Phase.HANDSHAKE):
-                await session.handshake(limit)
-            with case.journal.phase(Phase.LOAD):
-                await session.load(limit, fork=fork)
-            yield session
-            with case.journal.phase(Phase.SHUTDOWN):
-                await session.shutdown()
-        finally:
-            session.dialogue.settle()
-
-
-def _working_folders(exchange: Path, case: Case, launch: Launch) -> WorkingFolders:
-    files = case.bundle_files or content_files(launch.bundle)
-    empty = empty_folders(launch.bundle, files)
-    return WorkingFolders(exchange, launch.bundle, files, empty)

@@ -1,366 +1,142 @@
-"""The conversation with a child, sans-IO: facts in, requests and findings out.
+"""The life of a child as one table: its states, what may come in each, and what follows.
 
-:mod:`runner.child.session` drives a live child with it, :mod:`runner.recording.replay` a recorded
-one.
+docs/architecture.md has the same table in words ("The life of a child"). Whatever else is asked of
+a child's state follows from the one that it is in. Modelled on ``h11/_state.py``.
 """
 
-import re
-from collections import defaultdict, deque
-from collections.abc import Sequence
-from pathlib import Path
-from typing import TypeVar
-
-import msgspec
-
-from bundle_protocol.framing import Noise
-from bundle_protocol.messages import (
-    FORK,
-    MAX_MESSAGE_BYTES,
-    OLDEST_PYTHON,
-    PROTOCOL_VERSIONS,
-    WARM,
-)
-from runner.child.facts import BadOutput, Launch, OverMemory, TimedOut
-from runner.child.messages import (
-    Connection,
-    Executed,
-    Hello,
-    Initialized,
-    Message,
-    ProtocolViolation,
-    Response,
-    ValueRecord,
-    decode_result,
-)
-from runner.child.working_folder import with_own_names
-from runner.diagnosis import child_failures
-from runner.diagnosis.case import Case, Failure, Finding
-from runner.diagnosis.child_raised import exit_finding
-from runner.diagnosis.deaths import child_deaths
-from runner.diagnosis.deaths.exit import Exit
-from runner.diagnosis.report.model import ChildInfo, Excerpt
-from runner.diagnosis.report.text import Capture
-from runner.diagnosis.withheld import add_withheld
-from runner.events import Origin, Phase, Stream
-from runner.task import Task
-
-_T = TypeVar("_T")
-
-_ORIGINS = {Stream.STDOUT: Origin.CHILD_STDOUT, Stream.STDERR: Origin.CHILD_STDERR}
+from collections.abc import Mapping
+from enum import Enum
 
 
-class Dialogue:
-    """One child, from its start to what became of it. Every fact goes to the case's journal too."""
+class State(str, Enum):
+    """Where a child is. (A string too: plain enums have no hash but a slow one.)"""
 
-    def __init__(self, case: Case, launch: Launch) -> None:
-        self._case = case
-        self._launch = launch
-        self._connection = Connection()
-        self._captures: defaultdict[Stream, Capture] = defaultdict(Capture)
-        self._messages: deque[Message] = deque()
-        self.violation: str | None = None
-        """How the child has broken the protocol, if it has."""
-        self._over: OverMemory | None = None
-        self.wire_closed = False
-        self.half_sent = False
-        """True if a part of a request, or of its inputs, is on its way, and the rest is not."""
-        self.exit: Exit | None = None
-        self._is_to_fork = False
-        self.forks = False
-        """True if the child has loaded the bundle and forks a process for each task."""
-        self.fork_unsafe: str | None = None
-        """Why it does not, where it was to."""
+    STARTED = "started"
+    """It has not said hello yet."""
+    GREETED = "greeted"
+    IDLE = "idle"
+    """It has loaded the bundle, and nothing is asked of it."""
+    SENDING = "sending"
+    """A request, or its inputs, are on their way."""
+    WAITING = "waiting"
+    """It has all of a request, and has not answered."""
+    READING = "reading"
+    """The same, and a thread may have taken a part of the answer that nobody else knows."""
+    ANSWERED = "answered"
+    """Its answer is here, and nobody has taken it."""
+    CLOSED = "closed"
+    """It has closed its end of the transport."""
+    BROKEN = "broken"
+    """It has broken the protocol, or was given up."""
+    ENDED = "ended"
+    """Its process has ended, and all that it wrote is here."""
 
-    def begin(self, case: Case) -> None:
-        """From here on, what comes in is another task's."""
-        self._case = case
-        self._captures.clear()
-        self._over = None
 
-    # What comes in.
+class Event(str, Enum):
+    """What changes a child's state."""
 
-    def feed_wire(self, data: bytes) -> None:
-        """Take what came over the wire; ``b""`` at its end."""
-        self._case.journal.fact(Origin.CHILD_WIRE, data)
-        if not data:
-            self.wire_closed = True
-        if self.violation is not None:
-            return
-        try:
-            for piece in self._connection.receive(data):
-                if not isinstance(piece, Noise):
-                    self._messages.append(piece)
-                elif piece:
-                    self._output(Stream.NOISE, piece)
-        except ProtocolViolation as error:
-            self.violation = str(error)
+    # From the child.
+    HELLO = "hello"
+    EXITING = "exiting"
+    ANSWER = "answer"
+    # From this side.
+    REQUEST = "request"
+    SENT = "sent"
+    READ = "read"
+    PAUSE = "pause"
+    TAKEN = "taken"
+    # The end, which may come at any time.
+    CLOSE = "close"
+    ABANDON = "abandon"
+    EXIT = "exit"
 
-    def feed_output(self, stream: Stream, data: bytes) -> None:
-        """Take what the child wrote to its standard output or error."""
-        if data:
-            self._case.journal.fact(_ORIGINS[stream], data)
-            self._output(stream, data)
 
-    def skip(self, stream: Stream, count: int) -> None:
-        """Count bytes of a stream that a recording left out."""
-        self._captures[stream].skip(count)
+_END = {Event.CLOSE: State.CLOSED, Event.ABANDON: State.BROKEN, Event.EXIT: State.ENDED}
 
-    def over_memory(self, over: OverMemory) -> None:
-        """Take that its memory limit is why the child, or its task's process, ends now."""
-        self._case.journal.fact(Origin.CHILD_MEMORY, over)
-        self._over = over
+TABLE: Mapping[State, Mapping[Event, State]] = {
+    State.STARTED: {Event.HELLO: State.GREETED, **_END},
+    State.GREETED: {Event.REQUEST: State.SENDING, **_END},
+    State.IDLE: {Event.REQUEST: State.SENDING, **_END},
+    # A request twice: for its inputs, and for itself.
+    State.SENDING: {Event.REQUEST: State.SENDING, Event.SENT: State.WAITING, **_END},
+    State.WAITING: {
+        Event.READ: State.READING,
+        Event.EXITING: State.WAITING,
+        Event.ANSWER: State.ANSWERED,
+        **_END,
+    },
+    State.READING: {
+        Event.PAUSE: State.WAITING,
+        Event.EXITING: State.READING,
+        Event.ANSWER: State.ANSWERED,
+        **_END,
+    },
+    State.ANSWERED: {Event.TAKEN: State.IDLE, **_END},
+    State.CLOSED: _END,
+    State.BROKEN: dict.fromkeys(_END, State.BROKEN),
+    State.ENDED: dict.fromkeys(_END, State.ENDED),
+}
 
-    def end(self, ended: Exit) -> None:
-        """Take how the process ended, after all that it wrote."""
-        self._case.journal.fact(Origin.CHILD_EXIT, ended)
-        self.exit = ended
+_OVER = (State.CLOSED, State.BROKEN, State.ENDED)
 
-    def _output(self, stream: Stream, data: bytes) -> None:
-        self._captures[stream].feed(data)
-        self._case.journal.output(stream, data)
 
-    # What follows.
+class Life:
+    """The state of one child."""
+
+    __slots__ = ("before", "state")
+
+    def __init__(self) -> None:
+        self.state = State.STARTED
+        self.before = State.STARTED
+        """The state in which its end began, once it has."""
+
+    def may(self, event: Event) -> bool:
+        """Tell whether this may come now."""
+        return event in TABLE[self.state]
+
+    def move(self, event: Event) -> None:
+        """Take what has come, other than the end.
+
+        :raises KeyError: it may not come now.
+        """
+        self.state = TABLE[self.state][event]
+
+    def end(self, event: Event) -> None:
+        """Take a part of the end, which may come at any time."""
+        if self.usable:
+            self.before = self.state
+        self.state = TABLE[self.state][event]
 
     @property
-    def waiting(self) -> bool:
-        """Tell whether a request has no answer yet."""
-        return self._connection.waiting
+    def usable(self) -> bool:
+        """True if it may run another task."""
+        return self.state not in _OVER
 
     @property
     def settled(self) -> bool:
-        """Tell whether nothing is left to do: no open request, no answer to take."""
-        return not (self.half_sent or self._messages or self._connection.waiting)
-
-    def sending(self) -> None:
-        """The request made last is about to be written; :attr:`half_sent` until it is all out."""
-        self.half_sent = True
-        self._connection.sending()
-
-    def forget_answer(self) -> None:
-        """Drop the answer that has come, which nobody waits for any more."""
-        self._messages.clear()
-
-    def answer(self) -> Response | None:
-        """The answer, where it is all here; else :meth:`take` says what there is to say."""
-        if self._messages:
-            message = self._messages.popleft()
-            assert isinstance(message, Response)  # nobody asked before the hello
-            # A child that has another one left is not used again.
-            assert message.id == self._connection.last_id
-            return message
-        return None
-
-    def take(self, phase: Phase) -> Message | None:
-        """The next message; ``None`` where it may still come.
-
-        :raises Failure: none can come any more.
-        """
-        if self._messages:
-            message = self._messages.popleft()
-            assert not isinstance(message, Response) or message.id == self._connection.last_id
-            return message
-        if self.violation is not None:
-            raise self.failure(child_failures.violation(self._case, phase, self.violation))
-        if self.exit is not None:
-            raise self.failure(self._death(phase, self.exit))
-        return None
-
-    def greet(self, hello: Message) -> None:
-        """Judge the child's hello.
-
-        :raises Failure: this child cannot run tasks.
-        """
-        assert isinstance(hello, Hello)  # the connection lets nothing else come first
-        child = self._child
-        child.python = hello.python
-        oldest = ".".join(map(str, OLDEST_PYTHON))
-        version = hello.python.version
-        if _minor(version) < OLDEST_PYTHON:
-            raise self.failure(child_failures.python_too_old(self._case, hello.python, oldest))
-        if version != self._launch.python_version:
-            raise self.failure(
-                child_failures.python_mismatch(
-                    self._case, hello.python, self._launch.python_version
-                )
-            )
-        common = set(hello.protocol_versions) & set(PROTOCOL_VERSIONS)
-        if not common:
-            raise self.failure(
-                child_failures.protocol_unsupported(hello.protocol_versions, PROTOCOL_VERSIONS)
-            )
-        child.protocol = max(common)
-
-    def initialize(self, exchange: Path, *, fork: bool = False) -> bytes:
-        """The request to load the bundle.
-
-        :param exchange: the folder through which larger results travel.
-        :param fork: whether the child is to fork a process for each task.
-        """
-        launch = self._launch
-        self._is_to_fork = fork
-        return self._connection.initialize(
-            {
-                "protocol_version": self._child.protocol,
-                "bundle": {
-                    "path": str(launch.bundle),
-                    "wire": launch.wire,
-                    "project": launch.project,
-                    "installed": launch.installed,
-                    "site": [str(folder) for folder in launch.site],
-                },
-                "exchange": str(exchange),
-                "isolation": FORK if fork else WARM,
-                "memory_limit": launch.memory_limit,
-            }
-        )
-
-    def loaded(self, response: Message) -> None:
-        """Judge the answer to :meth:`initialize`.
-
-        :raises Failure: the bundle could not be loaded.
-        """
-        initialized = self._result(Phase.LOAD, response, Initialized)
-        self.fork_unsafe = initialized.fork_unsafe
-        self.forks = self._is_to_fork and self.fork_unsafe is None
-        # What the files declare is what its author knows; else what the environment gave.
-        if self._case.bundle is not None and (
-            self._launch.wire is None or self._launch.project is not None
-        ):
-            self._case.bundle.entry_point = initialized.wire
+        """True if nothing is left of the last task."""
+        return self.state is State.IDLE
 
     @property
-    def request_id(self) -> int:
-        """The id of the request that was made last."""
-        return self._connection.last_id
-
-    def execute(
-        self, task: Task, cwd: str | None = None, inputs: Sequence[ValueRecord] = ()
-    ) -> bytes:
-        """The request to run one task, which is open from :meth:`sending` on.
-
-        :param cwd: its working folder; ``None``: where the child is.
-        :param inputs: what its inputs were sent as.
-        :raises Failure: its parameters are too large to send.
-        """
-        assert task.entrypoint is not None
-        request = self._connection.execute(
-            task.entrypoint, dict(task.params), task.seed, cwd, inputs
-        )
-        if len(request) > MAX_MESSAGE_BYTES:
-            raise self.failure(child_failures.params_too_large(len(request), MAX_MESSAGE_BYTES))
-        return request
-
-    def executed(self, response: Message) -> Executed:
-        """Judge the answer to :meth:`execute`.
-
-        :raises Failure: the task failed.
-        """
-        executed = self._result(Phase.EXECUTE, response, Executed)
-        return executed.bounded() if executed.notes else executed
-
-    def task_died(self, ended: Exit, pid: int) -> Failure:
-        """The process that the child had forked for the task ended without an answer."""
-        failure = self.failure(self._death(Phase.EXECUTE, ended))
-        self._child.pid = pid
-        _write_exit(self._child, ended)
-        return failure
-
-    def subprocess_killed(self) -> Failure:
-        """Return what the task has started, and not the task, was ended at the memory limit."""
-        assert self._over is not None
-        return self.failure(self._over_memory(Phase.EXECUTE, self._over))
-
-    def bad_output(self, bad: BadOutput) -> Failure:
-        """An output is not what the child announced."""
-        self._case.journal.fact(Origin.CHILD_OUTPUT, bad)
-        return self.failure(
-            child_failures.violation(
-                self._case, Phase.EXECUTE, f"output {bad.name!r}: {bad.problem}"
-            )
-        )
-
-    def timed_out(self, phase: Phase, out: TimedOut) -> Failure:
-        """The time for an answer ran out; where the child was ended for it, after its end."""
-        if out.wire_closed:
-            return self.failure(child_failures.wire_closed(self._case, phase))
-        stderr = self._text(Stream.STDERR)
-        hung = child_failures.hung(self._case, phase, out.seconds, stderr, stopped=out.stopped)
-        return self.failure(hung)
-
-    def shutdown(self) -> bytes:
-        return self._connection.shutdown()
-
-    def settle(self) -> None:
-        """Write down what is known of the child by now."""
-        child, ended = self._child, self.exit
-        if ended is not None:
-            _write_exit(child, ended)
-        evidence = self._case.evidence
-        evidence.stdout = self._excerpt(Stream.STDOUT)
-        evidence.stderr = self._excerpt(Stream.STDERR)
-        evidence.wire_noise = self._excerpt(Stream.NOISE)
-
-    def failure(self, finding: Finding) -> Failure:
-        self.settle()
-        add_withheld(self._case, finding, self._text(Stream.STDERR))
-        return Failure(finding)
-
-    def _result(self, phase: Phase, response: Message, kind: type[_T]) -> _T:
-        assert isinstance(response, Response)  # the connection lets no second hello through
-        if response.error is not None:
-            error = response.error
-            exception = None if error.data is None else error.data.exception
-            raise self.failure(
-                child_failures.remote_error(self._case, phase, error.code, error.message, exception)
-            )
-        try:
-            return decode_result(response.result, kind)
-        except ProtocolViolation as violation:
-            raise self.failure(
-                child_failures.violation(self._case, phase, str(violation))
-            ) from violation
+    def half_sent(self) -> bool:
+        """True if a part of a request, or of its inputs, is on its way, and the rest is not."""
+        return self._last is State.SENDING
 
     @property
-    def _child(self) -> ChildInfo:
-        assert self._case.child is not None
-        return self._case.child
+    def waiting(self) -> bool:
+        """True if a request has no answer yet."""
+        return self._last in (State.WAITING, State.READING)
 
-    def _text(self, stream: Stream) -> str:
-        return self._excerpt(stream).text
+    @property
+    def reading(self) -> bool:
+        """True if a thread may have had a part of the answer."""
+        return self._last is State.READING
 
-    def _excerpt(self, stream: Stream) -> Excerpt:
-        excerpt = self._captures[stream].excerpt()
-        text = with_own_names(excerpt.text, self._launch.bundle)
-        return msgspec.structs.replace(excerpt, text=text)
+    @property
+    def unasked(self) -> bool:
+        """True if it has ended, in order or not, while nothing was asked of it."""
+        return self.state in (State.CLOSED, State.ENDED) and self.before is State.IDLE
 
-    def _over_memory(self, phase: Phase, over: OverMemory) -> Finding:
-        stderr = self._text(Stream.STDERR)
-        return child_deaths.over_memory(
-            self._case, phase, over.limit_bytes, over.used_bytes, stderr
-        )
-
-    def _death(self, phase: Phase, ended: Exit) -> Finding:
-        if self._over is not None:
-            return self._over_memory(phase, self._over)
-        exiting, self._connection.exiting = self._connection.exiting, None
-        if exiting is not None and ended.signal_name is None:
-            return exit_finding(self._case, phase, exiting, ended.code, self._text(Stream.STDERR))
-        return child_deaths.death(
-            self._case,
-            phase,
-            ended,
-            stderr=self._text(Stream.STDERR),
-            noise=self._text(Stream.NOISE),
-        )
-
-
-def _write_exit(child: ChildInfo, ended: Exit) -> None:
-    child.exit_code = ended.code
-    child.signal = ended.signal_name
-    child.max_rss_bytes = ended.max_rss_bytes
-    child.cpu_seconds = ended.cpu_seconds
-    child.lifetime_seconds = ended.lifetime_seconds
-
-
-def _minor(version: str) -> tuple[int, ...]:
-    return tuple(int(number) for number in re.findall(r"\d+", version)[:2])
+    @property
+    def _last(self) -> State:
+        return self.state if self.usable else self.before

@@ -22,7 +22,7 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup, TaskStatus
 
-from runner.child.session import open_session
+from runner.child.start import open_session
 from runner.diagnosis.case import Case, Failure
 from runner.execution.bundle_watch import Stamp, has_changed
 from runner.execution.lease import Child, Group, Held, Loan
@@ -139,7 +139,7 @@ class Pool:
             if not await self._has_turn(loan):
                 continue  # The bundle may have changed meanwhile.
             if (child := self._found(loan, group)) is not None:
-                child.session.process.drain()
+                await child.session.take_unread()
                 child.begin(case)
                 return child
             try:

@@ -12,7 +12,8 @@ import anyio.to_thread
 
 from runner.bundle import Bundle
 from runner.child.launch import withheld
-from runner.child.session import Session, open_session
+from runner.child.session import Session
+from runner.child.start import open_session
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.errors import error_for
 from runner.diagnosis.own_failures import internal_error

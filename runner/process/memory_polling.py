@@ -9,8 +9,9 @@ from contextlib import suppress
 import anyio
 import anyio.to_thread
 
+from runner.process.ending import STACKS_SECONDS
 from runner.process.memory_usage import children, family, held
-from runner.process.supervisor import STACKS_SECONDS, Process
+from runner.process.supervisor import Process
 
 PERIOD_SECONDS = 0.1
 # A look at many large processes takes milliseconds; this is how much longer the pause after it is.

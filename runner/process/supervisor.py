@@ -9,13 +9,9 @@ SIGCHLD, while here a grandchild that keeps a pipe open must delay nothing.
 import fcntl
 import logging
 import os
-import resource
-import select
 import signal
 import subprocess
-import sys
 import termios
-import threading
 import time
 import weakref
 from array import array
@@ -27,37 +23,24 @@ from typing import Any
 
 import anyio
 import anyio.to_thread
-import msgspec
 
-from runner.diagnosis.deaths.exit import Exit, Limits
+from runner.diagnosis.deaths.exit import Exit
+from runner.process.ending import KILL_SECONDS, Notice, kill_descendants, to_terminate
+from runner.process.exits import (
+    describe_exit,
+    exit_descriptor,
+    oom_kills,
+    peak_memory,
+    wait_unreaped,
+)
 from runner.process.forks import no_fork
-from runner.process.guardian import MARKER, Guardian, guardian
-from runner.process.kill_marked import kill_marked
-from runner.process.oom_kills import OomKills, memory_limit
-from runner.process.post_mortem import limits_of, machine_memory, signal_name, spaces
+from runner.process.guardian import MARKER, guardian
+from runner.process.output import Output, Sink
+from runner.process.post_mortem import limits_of
 from runner.process.signals import to_set_in_program
 from runner.process.threads import run_in_thread
 
 _log = logging.getLogger(__name__)
-
-Sink = Callable[[bytes], None]
-"""Takes a piece of output as it was read, and ``b""`` at the end of the stream.
-
-Called in the event loop: it must not block or raise.
-"""
-
-READ_BYTES = 64 * 1024
-# The most that a pipe holds unless root raises it (pipe(7), /proc/sys/fs/pipe-max-size): after an
-# exit, whatever the dead process wrote and nobody has read is within as many bytes.
-PIPE_BYTES = 1024 * 1024
-# faulthandler writes every thread's stack within milliseconds of the SIGABRT; a child that is
-# stopped or deep in the kernel never does.
-STACKS_SECONDS = 0.3
-# A killed process is gone within milliseconds, unless it sits in the kernel (a dead NFS server):
-# then waiting on would hang the worker, and the process ends whenever the kernel lets go of it.
-KILL_SECONDS = 5.0
-# How long one that was killed, and that nobody watches any more, is waited for.
-REAP_SECONDS = 1.0
 
 
 class Process:
@@ -81,14 +64,10 @@ class Process:
         self.exit: Exit | None = None
         """How it ended; ``None`` while it runs."""
         self._popen = popen
-        self._pipes = pipes
-        self.handing_on = threading.Lock()
-        """Held while what it has written is read and goes to a sink."""
-        self._unread = select.poll()
-        for descriptor, _ in pipes:
-            self._unread.register(descriptor, select.POLLIN)
+        read = [descriptor for descriptor, _ in pipes]
+        self.output = Output(pipes, others=() if stdout in read else (stdout,))
         self._started = time.monotonic()
-        _oom_kills.look()
+        oom_kills.look()
         self._ended = anyio.Event()
         self._on_end = ended
         self._beside = beside
@@ -147,14 +126,21 @@ class Process:
             with suppress(ProcessLookupError):
                 os.killpg(self.pid, number)
 
-    async def end(self, grace: float) -> Exit:
-        """End the process: SIGTERM to its group, and SIGKILL after ``grace`` seconds."""
-        if self.exit is None and grace > 0:
-            self.send_signal(signal.SIGTERM)
-            with anyio.move_on_after(grace):
+    async def end(self, *notices: Notice) -> Exit | None:
+        """End the process: the notices in their order, then SIGKILL to its group.
+
+        :returns: ``None`` where the kernel does not let go of it.
+        """
+        for notice in notices:
+            for number in notice.signals:
+                self.send_signal(number)
+            with anyio.move_on_after(notice.seconds):
                 return await self.wait()
         self.send_signal(signal.SIGKILL)
-        return await self.wait()
+        with anyio.move_on_after(KILL_SECONDS):
+            return await self.wait()
+        _log.error("process %d could not be ended; leaving it", self.pid)
+        return None
 
     def signal_forks(self, number: signal.Signals) -> None:
         """Signal the processes that this one has forked; with SIGKILL, their groups too."""
@@ -168,40 +154,14 @@ class Process:
                     else:
                         os.kill(fork.pid, number)
 
-    def unread(self) -> bool:
-        """Tell whether the process has written what the event loop has not taken yet."""
-        ready = self._unread.poll(0)
-        return bool(ready) and any(events & select.POLLIN for _, events in ready)
-
-    def drain(self) -> None:
-        """Hand on what the process has written by now, and not wait for the event loop's turn.
-
-        Called in the event loop's thread.
-        """
-        with self.handing_on:
-            for descriptor, sink in self._pipes:
-                _drain(descriptor, sink)
-
-    async def _pump(self, descriptor: int, sink: Sink) -> None:
-        while True:
-            await anyio.wait_readable(descriptor)
-            with self.handing_on:
-                try:
-                    data = os.read(descriptor, READ_BYTES)
-                except BlockingIOError:
-                    continue
-                sink(data)
-            if not data:
-                return
-
     async def _supervise(self) -> None:
         try:
             async with anyio.create_task_group() as pumps:
-                for descriptor, sink in self._pipes:
-                    pumps.start_soon(self._pump, descriptor, sink)
+                for descriptor, sink in self.output.pipes:
+                    pumps.start_soon(self.output.pump, descriptor, sink)
                 if self._beside is not None:
                     pumps.start_soon(self._beside, self)
-                pumps.start_soon(_oom_kills.watch)
+                pumps.start_soon(oom_kills.watch)
                 await self._watch_exit()
                 pumps.cancel_scope.cancel()
             # Before it is reaped, while its pid, which is the group's number too, cannot be
@@ -209,7 +169,7 @@ class Process:
             with suppress(ProcessLookupError, PermissionError):
                 os.killpg(self.pid, signal.SIGKILL)
             self._reap()
-            self.drain()
+            self.output.drain()
         finally:
             # Whatever has failed: nobody waits for its end for ever. It is reaped by spawn() then.
             try:
@@ -226,11 +186,9 @@ class Process:
 
     async def _watch_exit(self) -> None:
         """Wait for the exit without reaping, so that the pid cannot become another's meanwhile."""
-        descriptor = _exit_descriptor(self.pid)
+        descriptor = exit_descriptor(self.pid)
         if descriptor is None:
-            await anyio.to_thread.run_sync(
-                partial(_wait_unreaped, self.pid), abandon_on_cancel=True
-            )
+            await anyio.to_thread.run_sync(partial(wait_unreaped, self.pid), abandon_on_cancel=True)
             return
         try:
             await anyio.wait_readable(descriptor)
@@ -254,41 +212,10 @@ class Process:
         else:
             code = os.WEXITSTATUS(status) if os.WIFEXITED(status) else None
             number = os.WTERMSIG(status) if os.WIFSIGNALED(status) else None
-            rss = _peak_memory(usage)
+            rss = peak_memory(usage)
             cpu = usage.ru_utime + usage.ru_stime
         seconds = time.monotonic() - self._started
-        self.exit = self.describe_exit(code, number, rss, cpu, seconds, limits)
-
-    def describe_exit(
-        self,
-        code: int | None,
-        number: int | None,
-        rss: int | None,
-        cpu: float | None,
-        seconds: float,
-        limits: Limits,
-    ) -> Exit:
-        """How this process, or one that it forked and reaped, has just ended.
-
-        :param number: the signal that ended it.
-        :param rss: its peak of resident memory, in bytes.
-        :param cpu: the seconds that it computed.
-        :param seconds: how long it lived.
-        """
-        killed = number == signal.SIGKILL
-        return Exit(
-            code,
-            number,
-            None if number is None else signal_name(number),
-            rss,
-            cpu,
-            seconds,
-            limits=_before_sigxcpu(limits) if number == signal.SIGXCPU else limits,
-            oom_killed=killed and _oom_kills.take(),
-            memory_limit=memory_limit() if killed else None,
-            machine_memory=machine_memory() if killed else None,
-            spaces=spaces() if number == signal.SIGBUS else (),
-        )
+        self.exit = describe_exit(code, number, rss, cpu, seconds, limits)
 
 
 @asynccontextmanager
@@ -403,7 +330,7 @@ async def spawn(
                     try:
                         await attempt(_end(process, grace, supervision))
                     finally:
-                        left = partial(_kill_descendants, marker, guard, popen)
+                        left = partial(kill_descendants, marker, guard, popen)
                         await attempt(run_in_thread(left))
         if failures:
             raise failures[0]
@@ -420,24 +347,20 @@ def _alone(error: Exception) -> Exception:
 
 async def _end(process: Process, grace: float, supervision: anyio.CancelScope) -> None:
     try:
-        with anyio.move_on_after(grace + KILL_SECONDS):
-            await process.end(grace)
-        if process.exit is None:
-            _log.error("process %d could not be ended; leaving it", process.pid)
+        await process.end(*to_terminate(grace))
     finally:
         if process.exit is None:
             supervision.cancel()
 
 
 _running: "weakref.WeakSet[Process]" = weakref.WeakSet()
-_oom_kills = OomKills()
 
 
 def _leave_to_parent() -> None:
     """In a process that was forked from this one: a child must see its worker's end of the pipes
     close when the worker is gone."""
     for process in list(_running):
-        pipes = {process.stdin, process.stdout, *(pipe for pipe, _ in process._pipes)}
+        pipes = {process.stdin, process.stdout, *(pipe for pipe, _ in process.output.pipes)}
         for descriptor in pipes - {None}:
             assert descriptor is not None
             # Whoever forked, or another hook, may have closed it.
@@ -448,79 +371,3 @@ def _leave_to_parent() -> None:
 
 
 os.register_at_fork(after_in_child=_leave_to_parent)
-
-
-def _drain(descriptor: int, sink: Sink) -> None:
-    """Read what a process that has ended left in the pipe, and not what others go on writing."""
-    left = PIPE_BYTES
-    while left > 0:
-        try:
-            data = os.read(descriptor, min(left, READ_BYTES))
-        except BlockingIOError:
-            return
-        if not data:
-            return
-        left -= len(data)
-        sink(data)
-
-
-def _exit_descriptor(pid: int) -> int | None:
-    """A descriptor that becomes readable when the process exits; ``None`` where there is no such.
-
-    pidfd_open(2) on Linux 5.3 and newer, EVFILT_PROC of kqueue(2) on macOS.
-    """
-    if hasattr(os, "pidfd_open"):
-        try:
-            return os.pidfd_open(pid)
-        except OSError as error:  # an older kernel, or a sandbox that does not know the call
-            _log.debug("pidfd_open: %s", error)
-    if sys.platform == "darwin":
-        queue = select.kqueue()
-        exits = select.kevent(
-            pid, select.KQ_FILTER_PROC, select.KQ_EV_ADD | select.KQ_EV_ONESHOT, select.KQ_NOTE_EXIT
-        )
-        descriptor = os.dup(queue.fileno())
-        queue.control([exits], 0)
-        return descriptor
-    return None
-
-
-def _peak_memory(usage: resource.struct_rusage) -> int | None:
-    """The peak of a process's resident memory, in bytes, where it can be told.
-
-    Linux counts in what the parent had before the exec (setmax_mm_hiwater_rss in fs/exec.c), so a
-    figure that is not above our own peak says nothing of the child.
-    """
-    if usage.ru_maxrss <= resource.getrusage(resource.RUSAGE_SELF).ru_maxrss:
-        return None
-    # In KiB on Linux, in bytes on macOS (getrusage(2) of either).
-    return usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
-
-
-def _before_sigxcpu(limits: Limits) -> Limits:
-    """The limits as they were before the kernel sent a SIGXCPU.
-
-    Linux adds a second to the soft limit then, to send another one a second later
-    (check_process_timers in kernel/time/posix-cpu-timers.c).
-    """
-    if sys.platform != "linux" or limits.cpu_seconds is None:
-        return limits
-    return msgspec.structs.replace(limits, cpu_seconds=limits.cpu_seconds - 1)
-
-
-def _wait_unreaped(pid: int) -> None:
-    with suppress(ChildProcessError):
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-
-
-def _kill_descendants(marker: str, guard: Guardian, popen: "subprocess.Popen[bytes]") -> None:
-    """Kill what the process left behind, wherever it went; itself too, if need be."""
-    try:
-        if not kill_marked(f"{MARKER}={marker}"):
-            _log.warning("descendants of an ended process keep forking; some may be left")
-    finally:
-        guard.release()
-        if popen.returncode is None:  # nobody has reaped it
-            popen.kill()
-            with suppress(subprocess.TimeoutExpired):
-                popen.wait(REAP_SECONDS)

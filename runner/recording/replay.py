@@ -14,9 +14,9 @@ from pathlib import Path
 import msgspec
 from packaging.specifiers import SpecifierSet
 
+from runner.child.dialogue import Dialogue
 from runner.child.facts import BadOutput, OverMemory, Start, TimedOut
 from runner.child.messages import Message
-from runner.child.state import Dialogue
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.deaths.exit import Exit
@@ -214,11 +214,14 @@ class _Conversation:
         try:
             dialogue.greet(self._receive(Phase.HANDSHAKE))
             dialogue.initialize(Path())
+            dialogue.sending()
+            dialogue.sent()
             dialogue.loaded(self._receive(Phase.LOAD))
             if self._only_loaded:
                 return
             dialogue.execute(Task(""))
             dialogue.sending()
+            dialogue.sent()
             dialogue.executed(self._receive(Phase.EXECUTE))
             for bad in self._bad:
                 raise dialogue.bad_output(bad)
@@ -228,7 +231,7 @@ class _Conversation:
             # What came in until the run gave up is evidence; what came while it ended is not.
             for entry in self._entries:
                 self._feed(entry)
-            dialogue.settle()
+            dialogue.write_down()
 
     def _receive(self, phase: Phase) -> Message:
         while (message := self._dialogue.take(phase)) is None:
@@ -250,7 +253,7 @@ class _Conversation:
             case Origin.CHILD_WIRE:
                 dialogue.skip(Stream.NOISE, entry.skipped)
                 if not entry.skipped:
-                    dialogue.feed_wire(entry.content)
+                    dialogue.feed(entry.content)
             case Origin.CHILD_STDOUT:
                 dialogue.skip(Stream.STDOUT, entry.skipped)
                 dialogue.feed_output(Stream.STDOUT, entry.content)

@@ -84,14 +84,17 @@ class _Fault:
     MODULES = (
         "execution/pool.py",
         "child/session.py",
+        "child/ending.py",
+        "child/transport.py",
         "child/blocking_call.py",
         "child/bulk.py",
         "process/supervisor.py",
+        "process/output.py",
         "bundle_protocol/bulk.py",
     )
     LINE = re.compile(
         r"await |\bos\.|recvmsg|\.spent|\.settle\(|\.discard\(\)|discard\(self"
-        r"|\.end\(|drain\(|_read\("
+        r"|\.end\(|drain\(|\.read\("
     )
 
     def __init__(self, number: int, error: Exception) -> None:

@@ -166,7 +166,10 @@ class _Interrupts:
         "execution/pool.py",
         "child/session.py",
         "child/blocking_call.py",
+        "child/dialogue.py",
         "child/state.py",
+        "child/ending.py",
+        "child/transport.py",
         "child/messages.py",
     )
 

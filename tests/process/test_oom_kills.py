@@ -12,7 +12,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from runner.process import cgroups, supervisor
+from runner.process import cgroups, exits, supervisor
 from runner.process import oom_kills as oom
 
 LIMIT = 192 << 20
@@ -124,7 +124,8 @@ def counter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callabl
     count(7)
     monkeypatch.setattr(cgroups, "OWN_GROUPS", tmp_path / "nowhere")
     monkeypatch.setattr(oom, "VMSTAT", file)
-    monkeypatch.setattr(supervisor, "_oom_kills", oom.OomKills())
+    monkeypatch.setattr(exits, "oom_kills", oom.OomKills())
+    monkeypatch.setattr(supervisor, "oom_kills", exits.oom_kills)
     yield count
 
 

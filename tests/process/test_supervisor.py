@@ -8,6 +8,7 @@ import anyio
 import psutil
 import pytest
 
+from runner.process import supervisor
 from runner.process.guardian import Guardian
 from runner.process.supervisor import Process, spawn
 
@@ -233,6 +234,10 @@ async def test_whatever_fails_ends_the_process_and_is_raised_as_it_was(
                 pid = process.pid
                 if step == "killpg":
                     monkeypatch.setattr(os, "killpg", failing)
+                elif step == "describe_exit":
+                    monkeypatch.setattr(supervisor, step, failing)
+                elif step == "drain":
+                    monkeypatch.setattr(process.output, step, failing)
                 else:
                     monkeypatch.setattr(process, step, failing)
                 if step in ("_watch_exit", "_reap", "describe_exit", "drain", "_on_end"):

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runner.child.dialogue import Dialogue
 from runner.child.facts import Launch
-from runner.child.state import Dialogue
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.report.html import report_page
@@ -87,12 +87,14 @@ def run(phase: Phase, answer: bytes, stderr: bytes = b"", ended: Exit | None = N
     dialogue.feed_output(Stream.STDOUT, stderr)
     dialogue.feed_output(Stream.STDERR, stderr)
     if phase is not Phase.HANDSHAKE:
-        dialogue.feed_wire(frame({"method": "hello", "params": HELLO}))
+        dialogue.feed(frame({"method": "hello", "params": HELLO}))
         hello = dialogue.take(Phase.HANDSHAKE)
         assert hello is not None
         dialogue.greet(hello)
         dialogue.initialize(Path("/x"))
-    dialogue.feed_wire(answer)
+        dialogue.sending()
+        dialogue.sent()
+    dialogue.feed(answer)
     dialogue.end(ended or Exit(3, None, None, None, None, 1.0))
     with pytest.raises(Failure) as caught:
         if (message := dialogue.take(phase)) is not None:
