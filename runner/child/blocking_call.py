@@ -50,19 +50,6 @@ class BlockingCall:
         life.move(Event.SENT)
         left: int | None = None
         while True:
-            try:
-                life.move(Event.READ)
-                # Before it is waited for: a child on this processor may have answered already.
-                data = os.read(descriptor, READ_BYTES)
-            except BlockingIOError:
-                life.move(Event.PAUSE)
-            else:
-                dialogue.feed(data)
-                if (response := dialogue.answer()) is not None:
-                    return response
-                if life.state is not State.READING:
-                    return None
-                life.move(Event.PAUSE)
             if timeout is not None:
                 left = _milliseconds(deadline)
                 if left <= 0:
@@ -70,6 +57,13 @@ class BlockingCall:
             ready = self._poll.poll(left)
             if len(ready) != 1 or ready[0][0] != descriptor:
                 return None
+            life.move(Event.READ)
+            dialogue.feed(os.read(descriptor, READ_BYTES))
+            if (response := dialogue.answer()) is not None:
+                return response
+            if life.state is not State.READING:
+                return None
+            life.move(Event.PAUSE)
 
     def interrupt(self) -> None:
         """Have :meth:`execute` return in the thread that waits in it, from any other."""

@@ -86,7 +86,7 @@ class Dialogue:
         """Take what the child sent; ``b""`` at its end."""
         self.case.journal.fact(Origin.CHILD_WIRE, data)
         if not data:
-            self.life.end(Event.CLOSE)
+            self.life.finish(Event.CLOSE)
         if self._violation is not None:
             return
         try:
@@ -97,7 +97,7 @@ class Dialogue:
                     self._output(Stream.NOISE, piece)
         except ProtocolViolation as error:
             self._violation = str(error)
-            self.life.end(Event.ABANDON)
+            self.life.finish(Event.ABANDON)
 
     def feed_output(self, stream: Stream, data: bytes) -> None:
         """Take what the child wrote to its standard output or error."""
@@ -118,7 +118,7 @@ class Dialogue:
         """Take how the process ended, after all that it wrote."""
         self.case.journal.fact(Origin.CHILD_EXIT, ended)
         self.exit = ended
-        self.life.end(Event.EXIT)
+        self.life.finish(Event.EXIT)
 
     def _output(self, stream: Stream, data: bytes) -> None:
         self._captures[stream].feed(data)

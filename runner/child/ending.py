@@ -49,7 +49,7 @@ class Ending:
 
     async def kill(self) -> None:
         """Kill the child."""
-        self._life.end(Event.ABANDON)
+        self._life.finish(Event.ABANDON)
         await self._process.end()
 
     async def settle(self) -> None:
@@ -74,7 +74,7 @@ class Ending:
                 return
             await self._process.end(notice)
             self._transport.read()
-            self._life.end(Event.ABANDON)
+            self._life.finish(Event.ABANDON)
 
     def continue_stopped(self, *, untouched: bool) -> None:
         """Let the child go on where something else than its task has stopped it.

@@ -108,7 +108,7 @@ class Session:
 
     def abandon(self) -> None:
         """Run no further task in it, whatever comes in the way of ending it."""
-        self.dialogue.life.end(Event.ABANDON)
+        self.dialogue.life.finish(Event.ABANDON)
 
     @property
     def settled(self) -> bool:

@@ -101,7 +101,7 @@ class Life:
         """
         self.state = TABLE[self.state][event]
 
-    def end(self, event: Event) -> None:
+    def finish(self, event: Event) -> None:
         """Take a part of the end, which may come at any time."""
         if self.usable:
             self.before = self.state

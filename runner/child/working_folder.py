@@ -12,13 +12,14 @@ import stat
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path, PurePosixPath
-from typing import TypeAlias
 
 from msgspec import Struct
 
 from runner.child.left_files import LeftFiles
 from runner.diagnosis.child_failures import NO_ROOM
+from runner.fingerprint import Fingerprint, fingerprint
 from runner.process.guardian import guardian
 
 COPIED_FILES = 256
@@ -40,7 +41,8 @@ NAME = "bundle"
 _IN_ALL = "modelops-runner-"
 _PLACE = re.compile(rf"""[^\s"':=]*/{_IN_ALL}[0-9a-f]{{32}}-[^/\s]+/(?:{LOAD}|{TASK}-\d+)/{NAME}""")
 
-_State: TypeAlias = tuple[int, int, int, int]
+
+_fingerprint = partial(fingerprint, stat=os.lstat)
 
 
 class _Source(Struct, frozen=True):
@@ -74,9 +76,9 @@ class _Tree:
     def __init__(self, root: Path, sources: dict[str, _Source], folders: Iterable[str]) -> None:
         self.root = str(root)
         self._sources = sources
-        self._states: dict[str, _State | None] = {}
+        self._states: dict[str, Fingerprint | None] = {}
         self._copies: list[tuple[str, str]] = []
-        self._folders: dict[str, _State | None] = {}
+        self._folders: dict[str, Fingerprint | None] = {}
         for folder in sorted({"", *folders}):
             path = self._path(folder)
             os.makedirs(path, exist_ok=True)  # noqa: PTH103 - as often as there are folders
@@ -96,7 +98,7 @@ class _Tree:
         try:
             for path, state in self._watched:
                 status = os.lstat(path)
-                if status.st_ctime_ns != state[1] or status.st_mtime_ns != state[0]:
+                if status.st_ctime_ns != state.ctime_ns or status.st_mtime_ns != state.mtime_ns:
                     return False
         except OSError:
             return False
@@ -105,13 +107,13 @@ class _Tree:
     def changes(self) -> _Changes:
         """Return what is not as it was made."""
         states = self._states
-        changed = [name for name, path in self._copies if _state(path) != states[name]]
-        dirty = [name for name, state in self._folders.items() if _state(self._path(name)) != state]
+        changed = [name for name, path in self._copies if _fingerprint(path) != states[name]]
+        dirty = self._changed_folders()
         new: list[str] = []
         missing: list[str] = []
         within = set(dirty)
         for name in [name for name in states if _parent(name) in within]:
-            found = _state(self._path(name))
+            found = _fingerprint(self._path(name))
             if found is None:
                 missing.append(name)
             elif found != states[name] and name not in changed:
@@ -140,10 +142,12 @@ class _Tree:
         names = [*changes.changed, *changes.missing]
         for name in names:
             self._make(name)
-        self._settle(
-            [name for name, state in self._folders.items() if _state(self._path(name)) != state]
-        )
-        return not any(_state(self._path(name)) is None for name in names)
+        self._settle(self._changed_folders())
+        return not any(_fingerprint(self._path(name)) is None for name in names)
+
+    def _changed_folders(self) -> list[str]:
+        folders = self._folders.items()
+        return [name for name, state in folders if _fingerprint(self._path(name)) != state]
 
     def _make(self, name: str) -> None:
         source, path = self._sources[name], self._path(name)
@@ -152,14 +156,14 @@ class _Tree:
             os.symlink(source.target, path)  # noqa: PTH211
         elif not copied:
             return  # Gone since the bundle was read, which is noticed elsewhere.
-        self._states[name] = _state(path)
+        self._states[name] = _fingerprint(path)
 
     def _settle(self, folders: Iterable[str]) -> None:
         # At a time that no change gives to a folder: clocks of file systems tick some 4 ms long.
         for name in folders:
             path = self._path(name)
             os.utime(path, ns=(0, 0))
-            self._folders[name] = _state(path)
+            self._folders[name] = _fingerprint(path)
         states = [(self._path(name), state) for name, state in self._folders.items()]
         states += [(path, self._states[name]) for name, path in self._copies]
         self._watched = [(path, state) for path, state in states if state is not None]
@@ -191,7 +195,9 @@ class WorkingFolders:
         self._sources = dict(_sources(bundle, names))
         linked = [(n, s.target) for n, s in self._sources.items() if not s.copied]
         self._linked = {
-            name: (path, _written(path)) for name, path in linked[:WATCHED_LINKS] if path[:1] == "/"
+            name: (path, fingerprint(path))
+            for name, path in linked[:WATCHED_LINKS]
+            if path[:1] == "/"
         }
         self._load = self._made(LOAD)
         self._count = 0
@@ -248,9 +254,9 @@ class WorkingFolders:
             return []
         changed = []
         for name, (path, before) in self._linked.items():
-            if (state := _written(path)) != before:
+            if not _same_content(now := fingerprint(path), before):
                 changed.append(name)
-                self._linked[name] = path, state
+                self._linked[name] = path, now
         return changed
 
     def discard(self) -> None:
@@ -359,20 +365,11 @@ def _parent(name: str) -> str:
     return name.rpartition("/")[0]
 
 
-def _state(path: str) -> _State | None:
-    try:
-        status = os.lstat(path)
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
-
-
-def _written(path: str) -> tuple[int, int] | None:
-    try:
-        status = os.stat(path)  # noqa: PTH116
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size
+def _same_content(now: Fingerprint | None, then: Fingerprint | None) -> bool:
+    """Tell whether nobody has written to a file; a new link to it, or new rights, change it too."""
+    if now is None or then is None:
+        return now is then
+    return (now.mtime_ns, now.size) == (then.mtime_ns, then.size)
 
 
 def _move(path: str, to: str) -> None:

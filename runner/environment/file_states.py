@@ -13,21 +13,12 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from runner.fingerprint import Fingerprint
+
 FOLDERS = "modelops-folders.json"
 _FILES = "modelops-files.msgpack"
 BYTECODE = "__pycache__"
 _SECOND = 10**9  # in nanoseconds
-
-
-class FileState(Struct, frozen=True, array_like=True, gc=False):
-    size: int
-    mtime_ns: int
-    ctime_ns: int
-    inode: int
-
-    @classmethod
-    def of(cls, status: os.stat_result) -> "FileState":
-        return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
 class States(Struct, frozen=True):
@@ -35,13 +26,13 @@ class States(Struct, frozen=True):
 
     folders: dict[str, int]
     """Their times, in nanoseconds."""
-    files: dict[str, FileState]
+    files: dict[str, Fingerprint]
 
 
 class _Written(Struct, frozen=True):
     inode: int
     """The one of the file that this is in: in a copy it is another."""
-    files: dict[str, FileState]
+    files: dict[str, Fingerprint]
     digests: dict[str, str]
 
 
@@ -54,7 +45,7 @@ class Known:
 
     def __init__(
         self,
-        files: Mapping[str, FileState],
+        files: Mapping[str, Fingerprint],
         digests: Mapping[str, str],
         *,
         copied: bool = False,
@@ -63,7 +54,7 @@ class Known:
         self._copied = copied
         self.digests = digests
 
-    def differs(self, path: str, now: FileState) -> bool:
+    def differs(self, path: str, now: Fingerprint) -> bool:
         """Tell whether a file may have been written to since."""
         then = self._files.get(path)
         if then is None:
@@ -76,7 +67,7 @@ class Known:
 def look(venv: Path) -> States:
     """:raises OSError: it cannot be looked at."""
     prefix = len(str(venv)) + 1
-    folders, files = dict[str, int](), dict[str, FileState]()
+    folders, files = dict[str, int](), dict[str, Fingerprint]()
     waiting = [str(top) for top in top_folders(venv)]
     while waiting:
         path = waiting.pop()
@@ -84,7 +75,7 @@ def look(venv: Path) -> States:
         with os.scandir(path) as entries:
             for entry in entries:
                 if not entry.is_dir(follow_symlinks=False):
-                    files[entry.path[prefix:]] = FileState.of(entry.stat(follow_symlinks=False))
+                    files[entry.path[prefix:]] = Fingerprint.of(entry.stat(follow_symlinks=False))
                 elif entry.name != BYTECODE:
                     waiting.append(entry.path)
     return States(folders, files)

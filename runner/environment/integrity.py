@@ -20,14 +20,15 @@ from msgspec import Struct
 
 from runner.environment.file_states import (
     BYTECODE,
-    FileState,
     look,
     read_down,
     top_folders,
     write_down,
 )
+from runner.fingerprint import Fingerprint
 
 _DIST_INFO = ".dist-info"
+
 # What decides what is imported, and no package says the digest of: RECORD itself, and what some
 # versions of `uv venv` put into site-packages.
 _UNTOLD = (f"{_DIST_INFO}/RECORD", "/_virtualenv.py", "/_virtualenv.pth")
@@ -147,7 +148,7 @@ def damage(
                 path = os.path.normpath(path)
             if (size and int(size) != status.st_size) or (
                 digest
-                and (package in doubtful or states.differs(path, FileState.of(status)))
+                and (package in doubtful or states.differs(path, Fingerprint.of(status)))
                 and digest != _digest(site / name)
             ):
                 changed.append(name)
@@ -155,7 +156,7 @@ def damage(
     for path, digest in states.digests.items():
         file, name = venv / path, os.path.relpath(path, beside)
         with suppress(OSError):  # its folder's time tells
-            if states.differs(path, FileState.of(file.stat())) and digest != _digest(file):
+            if states.differs(path, Fingerprint.of(file.stat())) and digest != _digest(file):
                 changed.append(name)
     for folder, _, files in _walk(site):
         prefix = "" if folder == str(site) else os.path.relpath(folder, site) + "/"

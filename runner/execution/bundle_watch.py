@@ -1,24 +1,21 @@
 """Watches a bundle's files for changes since they were read."""
 
 import math
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path, PurePosixPath
-from typing import TypeAlias
 
 import anyio.to_thread
 
 from runner.bundle import all_entries
 from runner.diagnosis.report.text import printable
 from runner.execution.appeared import SOURCE, Appeared, appeared_note
+from runner.fingerprint import fingerprint
 
 # Looking takes at most one part in so many of the time: with a few files, it is done at each task.
 _SHARE = 50
 
 _FEW = 20
-
-_State: TypeAlias = tuple[int, int, int, int]
 
 
 def _never() -> float:
@@ -53,14 +50,14 @@ class Stamp:
         self._known = set(all_entries(bundle))
         # A folder's time tells of files that come and go.
         self._folders = {
-            path: _state(path)
+            path: fingerprint(path)
             for path in (
                 str(bundle),
                 *(str(bundle / name) for name in self._known if name.endswith("/")),
             )
         }
         self._files = {
-            path: _state(path)
+            path: fingerprint(path)
             for path in (
                 str(bundle / name)
                 for name in self._known
@@ -96,12 +93,12 @@ class Stamp:
 
     def _look(self) -> None:
         self._difference = next(
-            (path for path, state in self._files.items() if _state(path) != state), None
+            (path for path, state in self._files.items() if fingerprint(path) != state), None
         )
         if self._difference is not None:
             self._changed = True
             return
-        states = {path: _state(path) for path in self._folders}
+        states = {path: fingerprint(path) for path in self._folders}
         if states == self._folders:
             return
         new = {name for name in all_entries(self._bundle) if name not in self._known}
@@ -150,12 +147,3 @@ async def has_changed(stamp: Stamp) -> bool:
     if stamp.takes_long and stamp.due:
         return await anyio.to_thread.run_sync(stamp.changed, abandon_on_cancel=True)
     return stamp.changed()
-
-
-def _state(path: str) -> _State | None:
-    try:
-        status = os.stat(path)  # noqa: PTH116 - a Path takes three times as long
-    except OSError:
-        return None
-    # The time of its status too, which nobody can put back.
-    return status.st_mtime_ns, status.st_ctime_ns, status.st_size, status.st_ino
