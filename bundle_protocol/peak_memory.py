@@ -21,25 +21,28 @@ class PeakMemory:
         usage = resource.getrusage(resource.RUSAGE_SELF)
         self._inherited = usage.ru_maxrss if sys.platform == "linux" else 0
         self._faults = -1
-        self._peak: int | None = None
+        self.bytes: int | None = None
+        """The peak by the last look; None where it is not known."""
 
     def begin_in_fork(self) -> None:
         """A fork, which has seen no exec, inherits nothing."""
         self._inherited = 0
+        self.look()
 
-    def of(self, usage: resource.struct_rusage) -> int | None:
-        """In bytes; None where it is not known.
+    def look(self, usage: resource.struct_rusage | None = None) -> None:
+        """Looks at the peak.
 
         Args:
-            usage: this process's, as of now.
+            usage: this process's, as of now, where it is known.
         """
+        usage = usage or resource.getrusage(resource.RUSAGE_SELF)
         if usage.ru_maxrss > self._inherited:
-            return usage.ru_maxrss if sys.platform == "darwin" else usage.ru_maxrss * 1024
+            self.bytes = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+            return
         faults = usage.ru_minflt + usage.ru_majflt
         if faults != self._faults:  # Else it has got no page since.
             self._faults = faults
-            self._peak = _high_water()
-        return self._peak
+            self.bytes = _high_water()
 
 
 def _high_water() -> int | None:

@@ -246,6 +246,7 @@ class Session:
             "file": self._function.file,
         }
         self._children_cpu = _children_cpu_seconds()
+        self._peak_memory.look()
         if isolation == FORK:
             with standard_library("bundle_protocol.forking"):
                 from bundle_protocol.forking import Forker, why_unsafe
@@ -341,14 +342,16 @@ class Session:
             wall = time.perf_counter()
             result = function.call(entrypoint, params, seed)
             wall = time.perf_counter() - wall
-            usage = resource.getrusage(resource.RUSAGE_SELF)
             self._instant = wall < INSTANT_SECONDS and self._wire.numbers_are_high
+            cpu = wall  # Of an instant, to measure it would take longer.
             if not self._instant:
+                usage = resource.getrusage(resource.RUSAGE_SELF)
                 # That of processes that it waits for changes at no other time.
                 self._children_cpu = _children_cpu_seconds()
-            # Usage is in whole microseconds, rounded down.
-            cpu = max(0.0, usage.ru_utime + usage.ru_stime - own) + self._children_cpu - children
-            peak = self._peak_memory.of(usage)
+                # Usage is in whole microseconds, rounded down.
+                cpu = max(0.0, usage.ru_utime + usage.ru_stime - own)
+                cpu += self._children_cpu - children
+                self._peak_memory.look(usage)
             # Inside of the try because what is returned is the bundle's, with methods of its own.
             outputs = encode_outputs(
                 result, self._wire, self._exchange, self._request_id, self.note
@@ -364,7 +367,7 @@ class Session:
         # Written out: what makes JSON of any object takes as long as all else for a small task.
         return (
             f'{{"outputs":{outputs},"wall_seconds":{wall:.9f},"cpu_seconds":{cpu:.9f},'
-            f'"max_rss_bytes":{peak or "null"},"pid":{self.pid}'
+            f'"max_rss_bytes":{self._peak_memory.bytes or "null"},"pid":{self.pid}'
         )
 
     def _shutdown(self, params: dict[str, object]) -> str:

@@ -54,7 +54,7 @@ def new_task(
 
     :raises TypeError: that is a whole task.
     """
-    if isinstance(entrypoint, (Task, Mapping, tuple)):
+    if not isinstance(entrypoint, str) and isinstance(entrypoint, (Task, Mapping, tuple)):
         raise TypeError(
             f"the entry point is a string, not a {_kind(entrypoint)}; submit and map take tasks"
         )

@@ -85,19 +85,18 @@ class Dialogue:
     def feed(self, data: bytes) -> None:
         """Take what the child sent; ``b""`` at its end."""
         self.case.journal.fact(Origin.CHILD_WIRE, data)
+        if self._violation is None:
+            try:
+                for piece in self._connection.receive(data):
+                    if not isinstance(piece, Noise):
+                        self._message = piece
+                    elif piece:
+                        self._output(Stream.NOISE, piece)
+            except ProtocolViolation as error:
+                self._violation = str(error)
+                self.life.finish(Event.ABANDON)
         if not data:
             self.life.finish(Event.CLOSE)
-        if self._violation is not None:
-            return
-        try:
-            for piece in self._connection.receive(data):
-                if not isinstance(piece, Noise):
-                    self._message = piece
-                elif piece:
-                    self._output(Stream.NOISE, piece)
-        except ProtocolViolation as error:
-            self._violation = str(error)
-            self.life.finish(Event.ABANDON)
 
     def feed_output(self, stream: Stream, data: bytes) -> None:
         """Take what the child wrote to its standard output or error."""

@@ -215,20 +215,24 @@ class Connection:
             raise ProtocolViolation(f"a message is of JSON-RPC {incoming.jsonrpc!r}, not 2.0")
         if incoming.method is not None:
             return self._notification(incoming)
-        if self.life.may(Event.HELLO):
-            raise ProtocolViolation("the child answered before it said hello")
-        if incoming.error is not None and incoming.id in (None, msgspec.UNSET):
-            raise ProtocolViolation(f"the child could not read a request: {incoming.error.message}")
-        if not self.life.may(Event.ANSWER) or incoming.id != self.last_id:
-            raise ProtocolViolation(
-                f"the child answered request {incoming.id!r}, which is not open"
-            )
-        if (incoming.error is None) == (not incoming.result):
+        failed = incoming.error
+        if incoming.id != self.last_id or not self.life.may(Event.ANSWER):
+            raise self._unasked(incoming)
+        if (failed is None) == (not incoming.result):
             raise ProtocolViolation("an answer has neither a result nor an error, or has both")
-        if incoming.error is not None and incoming.error.data is not None:
-            _check_size(incoming.error.data.exception)
+        if failed is not None and failed.data is not None:
+            _check_size(failed.data.exception)
         self.life.move(Event.ANSWER)
-        return Response(self.last_id, incoming.result, incoming.error)
+        return Response(self.last_id, incoming.result, failed)
+
+    def _unasked(self, incoming: _Incoming) -> ProtocolViolation:
+        if self.life.may(Event.HELLO):
+            return ProtocolViolation("the child answered before it said hello")
+        if incoming.error is not None and incoming.id in (None, msgspec.UNSET):
+            return ProtocolViolation(
+                f"the child could not read a request: {incoming.error.message}"
+            )
+        return ProtocolViolation(f"the child answered request {incoming.id!r}, which is not open")
 
     def _notification(self, incoming: _Incoming) -> Message | None:
         if incoming.id is not msgspec.UNSET:

@@ -62,6 +62,7 @@ class Session:
         library_folders: tuple[str, ...],
     ) -> None:
         self.dialogue = dialogue
+        self._life = dialogue.life
         self._memory = memory
         self._bulk = bulk
         self._folders = folders
@@ -104,21 +105,21 @@ class Session:
     @property
     def usable(self) -> bool:
         """Tell whether it can run another task."""
-        return self.dialogue.life.usable and self.process.exit is None
+        return self._life.usable and self.process.exit is None
 
     def abandon(self) -> None:
         """Run no further task in it, whatever comes in the way of ending it."""
-        self.dialogue.life.finish(Event.ABANDON)
+        self._life.finish(Event.ABANDON)
 
     @property
     def settled(self) -> bool:
         """Tell whether nothing is left of the task that it ran last."""
-        return self.dialogue.life.settled and not self.direct.interrupted
+        return self._life.settled and not self.direct.interrupted
 
     @property
     def untouched(self) -> bool:
         """Tell whether the child ended before it read the request, so that no task has begun."""
-        life = self.dialogue.life
+        life = self._life
         return life.unasked or life.half_sent or (life.waiting and self.process.unread_input() > 0)
 
     # The calls, in the event loop.
@@ -301,14 +302,15 @@ class Session:
 
     def with_notes(self, executed: Executed, *notes: str | None) -> Executed:
         """Return what a task took, with notes of this side's."""
+        written = self._folders.written_through()
+        if not (written or any(notes)):
+            return executed
         said = [note for note in notes if note is not None]
-        if written := self._folders.written_through():
+        if written:
             said.append(
                 f"{', '.join(map(printable, written[:5]))}: written to in the bundle's own folder"
                 " while the task ran; a file that large is linked: copy it before changing it"
             )
-        if not said:
-            return executed
         return msgspec.structs.replace(executed, notes=(*executed.notes, *said))
 
     def outputs(self, executed: Executed) -> dict[str, bytes | memoryview]:

@@ -77,7 +77,7 @@ TABLE: Mapping[State, Mapping[Event, State]] = {
     State.ENDED: dict.fromkeys(_END, State.ENDED),
 }
 
-_OVER = (State.CLOSED, State.BROKEN, State.ENDED)
+_OVER = frozenset((State.CLOSED, State.BROKEN, State.ENDED))
 
 
 class Life:
