@@ -273,7 +273,7 @@ def test_numpy_is_not_imported_to_look_at_a_task() -> None:
         (float("-inf"), "params['p'][3]['x'] is -inf", "pass None, or a string"),
         ({2: 3}, "params['p'][3]['x'] has the key 2", "such as '2'"),
         (b"", "params['p'][3]['x'] is a bytes", "inputs={...}"),
-        (object(), "params['p'][3]['x'] is a object", "runner.execute("),
+        (object(), "params['p'][3]['x'] is an object", "runner.execute("),
     ],
     ids=["big", "fraction", "set", "infinite", "key", "bytes", "object"],
 )
