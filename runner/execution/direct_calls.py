@@ -86,6 +86,7 @@ class DirectCalls:
                         response = session.direct.execute(request, timeout)
                 if response is None or response.error is not None:
                     finish = partial(self._finish, case, lease, child, response, timeout, began)
+                    lease.handed_over = True
                     done = self._loop.call(finish, calls)
                 else:
                     executed = session.dialogue.executed(response)
@@ -118,7 +119,7 @@ class DirectCalls:
                     await self._pool.groups.discard_damaged(case, child.group, failure)
                 raise
             finally:
-                lease.in_loop = None
+                lease.in_loop, lease.handed_over = None, False
         raise CancelledError  # The lease is released, and nobody waits for this any more.
 
     def _release(self, lease: Lease) -> Exception | None:

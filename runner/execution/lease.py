@@ -23,14 +23,16 @@ class Lease:
     Each step leaves it so that it can be released, whatever interrupts the thread and wherever.
     """
 
-    __slots__ = ("child", "in_loop", "turn")
+    __slots__ = ("child", "handed_over", "in_loop", "turn")
 
     def __init__(self) -> None:
         self.child: Child | None = None
         self.turn: anyio.Event | None = None
         """Set once it is this call's turn, where it has to wait."""
+        self.handed_over = False
+        """True while the event loop is to go on with what a thread has begun."""
         self.in_loop: anyio.CancelScope | None = None
-        """What the event loop does for a thread that has the lease; its release ends that."""
+        """The scope of that. A thread may be interrupted, and the lease released before its end."""
 
 
 class Child:

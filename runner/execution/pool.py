@@ -91,7 +91,7 @@ class Pool:
         with self._lock:
             if child is None and lease not in self._leases:
                 return True
-            if self._waiting or self._closing:
+            if self._waiting or self._closing or lease.handed_over:
                 return False
             if child is not None and child.lease is lease:
                 if child.expired or child.group.stale or not child.session.settled:

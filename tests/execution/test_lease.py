@@ -266,6 +266,29 @@ def test_a_second_interrupt_while_the_first_one_is_seen_to_loses_nothing(
         answers(runner, bundle, 2)
 
 
+def test_a_second_interrupt_that_lets_the_event_loop_go_on_does_not_wait_for_it(
+    bundle: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    main = threading.main_thread().ident
+    assert main is not None
+
+    async def endless(self: Session, response: object) -> None:
+        signal.pthread_kill(main, signal.SIGINT)
+        await anyio.sleep_forever()
+
+    def interrupted(self: Future[object]) -> bool:
+        raise KeyboardInterrupt
+
+    with Runner(cache=cache, isolation="warm", children=1) as runner:
+        before = answers(runner, bundle, 1)
+        with monkeypatch.context() as patch:
+            patch.setattr(Session, "executed", endless)
+            patch.setattr(Future, "cancel", interrupted)
+            with pytest.raises(KeyboardInterrupt):
+                runner.execute(bundle, "fail")
+        assert answers(runner, bundle, 2) == before
+
+
 def test_calls_of_many_threads_for_two_bundles_share_one_child(
     bundle: Path, tmp_path: Path, cache: Path
 ) -> None:
