@@ -1,7 +1,6 @@
 """A file's fingerprint: what the file system tells of it, to see a change without reading it."""
 
 import os
-from collections.abc import Callable
 
 from msgspec import Struct
 
@@ -19,12 +18,12 @@ class Fingerprint(Struct, frozen=True, array_like=True, gc=False):
         return cls(status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino)
 
 
-def fingerprint(path: str, stat: Callable[[str], os.stat_result] = os.stat) -> Fingerprint | None:
+def fingerprint_of(path: str, *, of_link: bool = False) -> Fingerprint | None:
     """The fingerprint of a file or folder; ``None`` where there is none.
 
-    :param stat: ``os.lstat`` for a link's own.
+    :param of_link: not of what a link leads to.
     """
     try:
-        return Fingerprint.of(stat(path))
+        return Fingerprint.of(os.lstat(path) if of_link else os.stat(path))  # noqa: PTH116
     except OSError:
         return None

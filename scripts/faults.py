@@ -27,7 +27,7 @@ SYSTEM_CALL = 400
 
 _STEPS: list[tuple[Any, str]] = [
     (Bulk, "discard"),
-    (Child, "spent"),
+    (Child, "expired"),
     (Dialogue, "forget_answer"),
     (Dialogue, "shutdown"),
     (BlockingCall, "forget_interrupt"),

@@ -19,7 +19,7 @@ from msgspec import Struct
 
 from runner.child.left_files import LeftFiles
 from runner.diagnosis.child_failures import NO_ROOM
-from runner.fingerprint import Fingerprint, fingerprint
+from runner.fingerprint import Fingerprint, fingerprint_of
 from runner.process.guardian import guardian
 
 COPIED_FILES = 256
@@ -42,7 +42,7 @@ _IN_ALL = "modelops-runner-"
 _PLACE = re.compile(rf"""[^\s"':=]*/{_IN_ALL}[0-9a-f]{{32}}-[^/\s]+/(?:{LOAD}|{TASK}-\d+)/{NAME}""")
 
 
-_fingerprint = partial(fingerprint, stat=os.lstat)
+_fingerprint = partial(fingerprint_of, of_link=True)
 
 
 class _Source(Struct, frozen=True):
@@ -195,7 +195,7 @@ class WorkingFolders:
         self._sources = dict(_sources(bundle, names))
         linked = [(n, s.target) for n, s in self._sources.items() if not s.copied]
         self._linked = {
-            name: (path, fingerprint(path))
+            name: (path, fingerprint_of(path))
             for name, path in linked[:WATCHED_LINKS]
             if path[:1] == "/"
         }
@@ -254,7 +254,7 @@ class WorkingFolders:
             return []
         changed = []
         for name, (path, before) in self._linked.items():
-            if not _same_content(now := fingerprint(path), before):
+            if not _same_content(now := fingerprint_of(path), before):
                 changed.append(name)
                 self._linked[name] = path, now
         return changed

@@ -10,7 +10,7 @@ import anyio.to_thread
 from runner.bundle import all_entries
 from runner.diagnosis.report.text import printable
 from runner.execution.appeared import SOURCE, Appeared, appeared_note
-from runner.fingerprint import fingerprint
+from runner.fingerprint import fingerprint_of
 
 # Looking takes at most one part in so many of the time: with a few files, it is done at each task.
 _SHARE = 50
@@ -22,7 +22,7 @@ def _never() -> float:
     return -math.inf
 
 
-class Stamp:
+class Fingerprint:
     """The times, sizes and inodes of a bundle's files and folders, as they are when it is made.
 
     Make it before the files are read: then no change is missed.
@@ -50,14 +50,14 @@ class Stamp:
         self._known = set(all_entries(bundle))
         # A folder's time tells of files that come and go.
         self._folders = {
-            path: fingerprint(path)
+            path: fingerprint_of(path)
             for path in (
                 str(bundle),
                 *(str(bundle / name) for name in self._known if name.endswith("/")),
             )
         }
         self._files = {
-            path: fingerprint(path)
+            path: fingerprint_of(path)
             for path in (
                 str(bundle / name)
                 for name in self._known
@@ -93,12 +93,12 @@ class Stamp:
 
     def _look(self) -> None:
         self._difference = next(
-            (path for path, state in self._files.items() if fingerprint(path) != state), None
+            (path for path, state in self._files.items() if fingerprint_of(path) != state), None
         )
         if self._difference is not None:
             self._changed = True
             return
-        states = {path: fingerprint(path) for path in self._folders}
+        states = {path: fingerprint_of(path) for path in self._folders}
         if states == self._folders:
             return
         new = {name for name in all_entries(self._bundle) if name not in self._known}
@@ -142,8 +142,8 @@ def _outermost(names: set[str]) -> set[str]:
     }
 
 
-async def has_changed(stamp: Stamp) -> bool:
-    """:meth:`Stamp.changed`, in a thread where that may take long."""
-    if stamp.takes_long and stamp.due:
-        return await anyio.to_thread.run_sync(stamp.changed, abandon_on_cancel=True)
-    return stamp.changed()
+async def has_changed(fingerprint: Fingerprint) -> bool:
+    """:meth:`Fingerprint.changed`, in a thread where that may take long."""
+    if fingerprint.takes_long and fingerprint.due:
+        return await anyio.to_thread.run_sync(fingerprint.changed, abandon_on_cancel=True)
+    return fingerprint.changed()
