@@ -1,4 +1,4 @@
-"""The child's side of modelops-runner, and the wire that it shares with the parent.
+"""The child's side of modelops-runner, and the transport that it shares with the parent.
 
 A parent runs ``hello.py`` by its path with the interpreter of a bundle's environment, and speaks
 JSON-RPC 2.0 with it over its stdin and stdout (docs/protocol.md). The package is not installed in

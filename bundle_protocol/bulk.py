@@ -1,4 +1,4 @@
-"""Buffers that travel beside the wire, as docs/protocol.md has them under "Bulk data".
+"""Buffers that travel beside the transport, as docs/protocol.md has them under "Bulk data".
 
 Both sides send and take them with this: in memory, as sealed memfds over a socket, or as files of
 the exchange folder where there is no such socket or no such memory.

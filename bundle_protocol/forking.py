@@ -26,7 +26,7 @@ from bundle_protocol.descriptors import Descriptors
 from bundle_protocol.ending import Ending
 from bundle_protocol.messages import ErrorCode, RequestError
 from bundle_protocol.orphans import Orphans
-from bundle_protocol.wire import Wire, status_of
+from bundle_protocol.transport import Transport, status_of
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from typing import NoReturn
 
 # How far a task's process has come with its answer. One that ends before it is answered for, one
-# that ends in the midst of it leaves a wire that nobody can write to any more.
+# that ends in the midst of it leaves a transport that nobody can write to any more.
 _UNANSWERED, _ANSWERING, _ANSWERED = 0, 1, 2
 
 # jemalloc's, which pyarrow brings: it holds its locks itself across a fork, and the fork goes on
@@ -132,13 +132,13 @@ class Forker:
     """Forks this process for each task.
 
     Args:
-        wire: what the task's process answers over; this one does not write to it meanwhile.
+        transport: what the task's process answers over; this one does not write to it meanwhile.
     """
 
-    def __init__(self, wire: Wire) -> None:
+    def __init__(self, transport: Transport) -> None:
         self.forked = False
         """True if this is a task's process."""
-        self._wire = wire
+        self._transport = transport
         self._orphans = Orphans()
         # Shared with the forks, because no exit status tells it.
         self._progress = mmap.mmap(-1, 1)
@@ -167,7 +167,7 @@ class Forker:
         began = time.perf_counter()
         own = os.getpid()
         try:
-            with self._wire.kept():
+            with self._transport.kept():
                 pid = os.fork()
         except OSError as error:
             raise RequestError(
@@ -219,7 +219,7 @@ class Forker:
         if not self._ended:
             self.end_task(process.complain, partial(self.send, body))
         self._progress[0] = _ANSWERING
-        self._wire.send(body)
+        self._transport.send(body)
         self._progress[0] = _ANSWERED
         os._exit(0)
 
@@ -246,7 +246,7 @@ def _exit(act: Callable[[], None]) -> NoReturn:
 
 
 def _end_likewise(ended: Ended) -> None:
-    """Half an answer is on the wire, and nothing can follow it."""
+    """Half an answer is on the transport, and nothing can follow it."""
     process.complain("the task's process ended while it wrote its answer")
     if ended.signal is not None:
         if ended.signal not in (signal.SIGKILL, signal.SIGSTOP):

@@ -1,8 +1,8 @@
 """Content-Length framing, as in the Language Server Protocol, without IO.
 
 A frame is a head of ``Name: value`` lines that ends in an empty line, then as many bytes of body as
-the head's ``Content-Length`` says. Both sides of the wire decode with this module, and so does a
-replay of what they said.
+the head's ``Content-Length`` says. Both sides decode with this module, and so does a replay of what
+they said.
 
 What comes before the first frame need not be ours: a ``sitecustomize`` prints, a shell greets.
 Until then anything that is not a frame is *noise*, set aside and survived. From the first frame on

@@ -1,4 +1,4 @@
-"""The first thing that a child runs: it keeps the wire for itself and says which Python it is.
+"""The first thing that a child runs: it keeps the transport for itself and says which Python it is.
 
     PYTHON -s /path/to/bundle_protocol/hello.py [--console-fd N] [--bulk-fd N]
 
@@ -19,7 +19,7 @@ OLDEST_PYTHON = (3, 8)
 HIGH_DESCRIPTOR = 512
 EXIT_STARTED_BY_HAND = 2
 EXIT_PYTHON_TOO_OLD = 69
-EXIT_WIRE_BROKEN = 74
+EXIT_TRANSPORT_BROKEN = 74
 
 
 def main():
@@ -40,12 +40,12 @@ def main():
     # The bundle's code must not take it for its own.
     del sys.argv[1:]
     try:
-        wire_in, wire_out = take_descriptors(None if console is None else int(console))
+        read_fd, write_fd = take_descriptors(None if console is None else int(console))
         bulk_fd = None if bulk is None else take_descriptor(int(bulk))
-        write_hello(wire_out)
+        write_hello(write_fd)
     except (OSError, ValueError) as error:
         complain("cannot say hello to the runner: %s" % error)
-        return EXIT_WIRE_BROKEN
+        return EXIT_TRANSPORT_BROKEN
     if sys.version_info < OLDEST_PYTHON:
         complain(
             "tasks run on Python %d.%d and newer, this is %s"
@@ -58,7 +58,7 @@ def main():
     load_package()
     from bundle_protocol.server import serve
 
-    return serve(wire_in, wire_out, bulk_fd)
+    return serve(read_fd, write_fd, bulk_fd)
 
 
 def leave_own_folder():
@@ -70,13 +70,13 @@ def leave_own_folder():
 
 def take_descriptors(console):
     # type: (int | None) -> tuple[int, int]
-    """Moves the wire off descriptors 0 and 1, which are the bundle's from here on.
+    """Moves the transport off descriptors 0 and 1, which are the bundle's from here on.
 
     Done at the level of descriptors, because a C++ ``std::cout``, a Fortran ``write`` and a
     subprocess know nothing of ``sys.stdout``. Descriptor 0 becomes /dev/null, descriptor 1 the
     console: ``console``, which is then closed, or a copy of descriptor 2.
 
-    Returns the wire's read end and write end, which no spawned process inherits (PEP 446).
+    Returns the transport's read end and write end, which no spawned process inherits (PEP 446).
     Raises OSError when descriptor 0, 1 or ``console`` is not open.
     """
     os.fstat(0)
@@ -84,10 +84,10 @@ def take_descriptors(console):
     try:
         os.fstat(2)
     except OSError:
-        # Else the wire would get the free number 2, and every error message would go there.
+        # Else the transport would get the free number 2, and every error message would go there.
         os.open(os.devnull, os.O_RDWR)
-    wire_in = copy_high(0)
-    wire_out = copy_high(1)
+    read_fd = copy_high(0)
+    write_fd = copy_high(1)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
@@ -96,7 +96,7 @@ def take_descriptors(console):
     else:
         os.dup2(console, 1)
         os.close(console)
-    return wire_in, wire_out
+    return read_fd, write_fd
 
 
 def take_descriptor(fd):
@@ -117,7 +117,7 @@ def copy_high(fd):
         return os.dup(fd)  # ulimit -n allows no such number.
 
 
-def write_hello(wire_out):
+def write_hello(write_fd):
     # type: (int) -> None
     """Writes the ``hello`` notification as one frame. Raises OSError when nobody reads it."""
     import json
@@ -141,7 +141,7 @@ def write_hello(wire_out):
     body = json.dumps(hello).encode("ascii")
     frame = ("Content-Length: %d\r\n\r\n" % len(body)).encode("ascii") + body
     while frame:
-        frame = frame[os.write(wire_out, frame) :]
+        frame = frame[os.write(write_fd, frame) :]
 
 
 def implementation():

@@ -1,4 +1,4 @@
-"""Names that both sides of the wire use: versions, methods, error codes, limits, statuses.
+"""Names that both sides of the transport use: versions, methods, error codes, limits, statuses.
 
 docs/protocol.md explains each of them.
 """
@@ -83,10 +83,10 @@ class ExitStatus(IntEnum):
     DONE = 0
     STARTED_BY_HAND = 2
     PYTHON_TOO_OLD = 69
-    WIRE_CLOSED = 71
-    """The bundle's code closed or replaced the wire's descriptors."""
-    WIRE_BROKEN = 74
-    """The wire could not be taken or written to: nobody is at its other end."""
+    TRANSPORT_CLOSED = 71
+    """The bundle's code closed or replaced the transport's descriptors."""
+    TRANSPORT_BROKEN = 74
+    """The transport could not be taken or written to: nobody is at its other end."""
     PROTOCOL_VIOLATION = 76
     """The parent sent what is not a frame."""
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bundle_protocol.bulk import Buffer
-    from bundle_protocol.wire import Wire
+    from bundle_protocol.transport import Transport
 
 _MAX_OFFENDING = 20
 # Far from the limit of an answer, each being at most INLINE_BYTES long.
@@ -43,7 +43,7 @@ _quoted = json.encoder.encode_basestring_ascii
 
 def encode_outputs(
     result: object,
-    wire: Wire,
+    transport: Transport,
     exchange: str | None,
     request_id: object,
     note: Callable[[str], None],
@@ -52,7 +52,7 @@ def encode_outputs(
 
     Args:
         result: what the wire function returned.
-        wire: its socket takes outputs over ``INLINE_BYTES``, if it has one.
+        transport: its socket takes outputs over ``INLINE_BYTES``, if it has one.
         exchange: the folder for them where there is no such socket; without either, all are inline.
         request_id: of the request that the records answer.
         note: told what is no failure and may yet surprise.
@@ -69,7 +69,7 @@ def encode_outputs(
     _note_empty(outputs, note)
     records: dict[str, dict[str, object]] = {}
     if any(len(data) > INLINE_BYTES for data in outputs.values()):
-        records = _sent(outputs, wire, exchange, request_id)
+        records = _sent(outputs, transport, exchange, request_id)
     inline = {name: data for name, data in outputs.items() if name not in records}
     _check_total(inline)
     for name, data in inline.items():
@@ -122,14 +122,14 @@ def plain_bytes(value: object) -> Buffer:
 
 
 def _sent(
-    outputs: dict[str, Buffer], wire: Wire, exchange: str | None, request_id: object
+    outputs: dict[str, Buffer], transport: Transport, exchange: str | None, request_id: object
 ) -> dict[str, dict[str, object]]:
-    """Sends the large outputs beside the wire; what their records say of it."""
+    """Sends the large outputs beside the transport; what their records say of it."""
     with standard_library("bundle_protocol.bulk"):
         from bundle_protocol import bulk
 
     sent: dict[str, dict[str, object]] = {}
-    with wire.bulk_socket() as socket:
+    with transport.bulk_socket() as socket:
         for index, (name, data) in enumerate(outputs.items()):
             if len(data) <= INLINE_BYTES:
                 continue

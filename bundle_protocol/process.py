@@ -42,8 +42,8 @@ def prepare() -> None:
     faulthandler.register(signal.SIGXCPU, file=2, chain=True)
     _, hard = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, hard))
-    # A new object, because the old one took its properties from the wire. In UTF-8, so that a β
-    # does not end a task in a locale without it.
+    # A new object, because the old one took its properties from the transport. In UTF-8, so that
+    # a β does not end a task in a locale without it.
     sys.stdout = open(  # noqa: SIM115 - it stays open
         1, "w", buffering=1, encoding="utf-8", errors="backslashreplace", closefd=False
     )
@@ -82,7 +82,7 @@ def die_with(parent: int) -> None:
         return
     _prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     if os.getppid() != parent:
-        os._exit(ExitStatus.WIRE_BROKEN)  # It died before the signal was asked for.
+        os._exit(ExitStatus.TRANSPORT_BROKEN)  # It died before the signal was asked for.
 
 
 def adopt_orphans() -> bool:
@@ -119,38 +119,38 @@ def limit_memory(limit: int) -> None:
     resource.setrlimit(resource.RLIMIT_DATA, (min(limit, sys.maxsize), hard))
 
 
-class Work:
+class Activity:
     """Tells whether the bundle's code runs: a plain attribute, as each task sets it twice."""
 
     def __init__(self) -> None:
         self.under_way = False
 
 
-def end_on_hang_up(wire_in: int, work: Work) -> None:
-    """Ends this process when the parent closes the wire while the bundle's code is at work.
+def end_on_hang_up(read_fd: int, activity: Activity) -> None:
+    """Ends this process when the parent closes the transport while the bundle's code is at work.
 
     A worker may die at any moment, and nobody would wait for the task then. An idle child reads
     the end of the stream by itself, so it is left alone for as long as an orderly end may take.
 
     Args:
-        wire_in: the wire's read end; it is watched, never read. A file never hangs up.
-        work: whether the bundle's code runs.
+        read_fd: the transport's read end; it is watched, never read. A file never hangs up.
+        activity: whether the bundle's code runs.
     """
     # The kernel hands a signal to any thread that does not block it. The one that ends a task whose
     # time is up has the stack written down, and that is to be the stack of the bundle's code.
     before = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
     try:
         threading.Thread(
-            target=_watch, args=(wire_in, work), name="bundle_protocol hang-up", daemon=True
+            target=_watch, args=(read_fd, activity), name="bundle_protocol hang-up", daemon=True
         ).start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-def _watch(wire_in: int, work: Work) -> None:
+def _watch(read_fd: int, activity: Activity) -> None:
     poll = select.poll()
     # Linux reports POLLHUP unasked, macOS does not; POLLRDHUP is a socket's half-close.
-    poll.register(wire_in, select.POLLHUP | getattr(select, "POLLRDHUP", 0))
+    poll.register(read_fd, select.POLLHUP | getattr(select, "POLLRDHUP", 0))
     while True:
         ready = poll.poll()
         if ready and ready[0][1] & select.POLLNVAL:
@@ -159,11 +159,11 @@ def _watch(wire_in: int, work: Work) -> None:
             break
         time.sleep(0.2)  # macOS wakes up for a request that is not read yet.
     patience = time.monotonic() + _ENDING_SECONDS
-    while not work.under_way and time.monotonic() < patience:
+    while not activity.under_way and time.monotonic() < patience:
         time.sleep(_LOOK_SECONDS)
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)
-    os._exit(ExitStatus.WIRE_BROKEN)
+    os._exit(ExitStatus.TRANSPORT_BROKEN)
 
 
 def flush_console() -> None:

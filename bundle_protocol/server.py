@@ -29,7 +29,7 @@ from bundle_protocol.messages import (
 from bundle_protocol.outputs import encode_outputs
 from bundle_protocol.peak_memory import PeakMemory
 from bundle_protocol.standard import standard_library
-from bundle_protocol.wire import Wire, WireClosed, status_of
+from bundle_protocol.transport import Transport, TransportClosed, status_of
 from bundle_protocol.working_folder import WorkingFolder
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
@@ -44,15 +44,15 @@ if TYPE_CHECKING:
 
 INSTANT_SECONDS = 10e-6
 """In less, a bundle's code neither forks nor puts another file in the place of a descriptor with a
-number as high as the wire's."""
+number as high as the transport's."""
 
 
-def serve(wire_in: int, wire_out: int, bulk: int | None = None) -> int:
+def serve(read_fd: int, write_fd: int, bulk: int | None = None) -> int:
     """Answers the parent's requests.
 
     Args:
-        wire_in: the descriptor to read frames from.
-        wire_out: the descriptor to write frames to.
+        read_fd: the descriptor to read frames from.
+        write_fd: the descriptor to write frames to.
         bulk: the socket for what travels beside the frames, if there is one.
 
     Returns the process's exit status.
@@ -62,10 +62,10 @@ def serve(wire_in: int, wire_out: int, bulk: int | None = None) -> int:
             as the bundle wanted, with its status and its message, for the parent to see.
     """
     process.prepare()
-    wire = Wire(wire_in, wire_out, bulk)
-    session = Session(wire, wire_in)
+    transport = Transport(read_fd, write_fd, bulk)
+    session = Session(transport, read_fd)
     try:
-        status = status_of(partial(_answer_requests, session, wire))
+        status = status_of(partial(_answer_requests, session, transport))
     except SystemExit as error:
         if session.fork is None:
             session.let_go()
@@ -77,13 +77,13 @@ def serve(wire_in: int, wire_out: int, bulk: int | None = None) -> int:
     return status
 
 
-def _answer_requests(session: Session, wire: Wire) -> None:
-    for body in wire.receive():
+def _answer_requests(session: Session, transport: Transport) -> None:
+    for body in transport.receive():
         try:
             answer = session.answer(body)
         except SystemExit as error:
             if os.getpid() == session.pid:
-                _announce_exit(wire, session.exiting(error))
+                _announce_exit(transport, session.exiting(error))
             raise
         if answer is not None:
             session.send(answer)
@@ -91,11 +91,11 @@ def _answer_requests(session: Session, wire: Wire) -> None:
             return
 
 
-def _announce_exit(wire: Wire, announcement: bytes) -> None:
+def _announce_exit(transport: Transport, announcement: bytes) -> None:
     try:
-        wire.check()
-        wire.send(announcement)
-    except (WireClosed, ConnectionError) as failure:
+        transport.check()
+        transport.send(announcement)
+    except (TransportClosed, ConnectionError) as failure:
         process.complain(f"the exit could not be announced: {type(failure).__name__}")
 
 
@@ -103,18 +103,18 @@ class Session:
     """The requests so far, and the answers to them: bodies of frames in, bodies out.
 
     Args:
-        wire: what the answers go over.
-        wire_in: its read end, which hangs up when the parent dies.
+        transport: what the answers go over.
+        read_fd: its read end, which hangs up when the parent dies.
     """
 
-    def __init__(self, wire: Wire, wire_in: int) -> None:
+    def __init__(self, transport: Transport, read_fd: int) -> None:
         self.ended = False
         """True if ``shutdown`` was asked for."""
         self.pid = os.getpid()
         """The pid of the process that is to answer: another one where a task has a fork."""
-        self._wire = wire
-        self._wire_in = wire_in
-        self._work = process.Work()
+        self._transport = transport
+        self._read_fd = read_fd
+        self._activity = process.Activity()
         self._function: WireFunction | None = None
         self._exchange: str | None = None
         self._request_id: object = None
@@ -156,13 +156,13 @@ class Session:
             if os.getpid() != self.pid:
                 process.complain("a process that the task forked came back from the wire function")
                 os._exit(1)
-            self._wire.check()
+            self._transport.check()
         process.flush_console()
         fork = self.fork
         if fork is not None:
             fork.send(answer)
         else:
-            self._wire.send(answer)
+            self._transport.send(answer)
 
     def answer(self, body: bytes) -> bytes | None:
         """The answer to one message; None where there is none to send: to a notification, and to
@@ -230,13 +230,13 @@ class Session:
         if isolation == WARM:
             self._end_on_hang_up()
         self._folder = WorkingFolder(bundle.path)
-        self._work.under_way = True
+        self._activity.under_way = True
         try:
             self._generators = Generators(self.note)
             self._function = load(bundle)
             self._generators.loaded(bundle.path, self._function.name)
         finally:
-            self._work.under_way = False
+            self._activity.under_way = False
         if memory_limit is not None:
             process.limit_memory(memory_limit)
         self._exchange = exchange
@@ -253,7 +253,7 @@ class Session:
 
             result["fork_unsafe"] = why_unsafe()
             if result["fork_unsafe"] is None:
-                self._forker = Forker(self._wire)
+                self._forker = Forker(self._transport)
             else:
                 self._end_on_hang_up()
         self._left_open = LeftOpen()
@@ -262,7 +262,7 @@ class Session:
     def _end_on_hang_up(self) -> None:
         # A thread, which a process that is to be forked must not have. It needs none: while a task
         # runs it waits, and Linux, the one system on which it forks, ends it with the parent.
-        process.end_on_hang_up(self._wire_in, self._work)
+        process.end_on_hang_up(self._read_fd, self._activity)
 
     def _execute(self, params: dict[str, object]) -> str | None:
         if self._function is None:
@@ -312,7 +312,7 @@ class Session:
             from bundle_protocol.inputs import Inputs
 
         records = json_rpc.required(params, "inputs", list)
-        with self._wire.bulk_socket() as socket:
+        with self._transport.bulk_socket() as socket:
             return Inputs(records, socket, self._exchange, self._request_id)
 
     def _run(
@@ -334,7 +334,7 @@ class Session:
         self._notes.clear()
         if cwd is not None and self._folder is not None:
             self._folder.enter(cwd)
-        self._work.under_way = True
+        self._activity.under_way = True
         try:
             if self._generators is not None:
                 self._generators.begin(seed)
@@ -342,7 +342,7 @@ class Session:
             wall = time.perf_counter()
             result = function.call(entrypoint, params, seed)
             wall = time.perf_counter() - wall
-            self._instant = wall < INSTANT_SECONDS and self._wire.numbers_are_high
+            self._instant = wall < INSTANT_SECONDS and self._transport.numbers_are_high
             cpu = wall  # Of an instant, to measure it would take longer.
             if not self._instant:
                 usage = resource.getrusage(resource.RUSAGE_SELF)
@@ -354,14 +354,14 @@ class Session:
                 self._peak_memory.look(usage)
             # Inside of the try because what is returned is the bundle's, with methods of its own.
             outputs = encode_outputs(
-                result, self._wire, self._exchange, self._request_id, self.note
+                result, self._transport, self._exchange, self._request_id, self.note
             )
         except (RequestError, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001  # The bundle's code may raise anything.
             failure = error
         finally:
-            self._work.under_way = False
+            self._activity.under_way = False
         if failure is not None:
             raise raised_error(ErrorCode.TASK_FAILED, failure)
         # Written out: what makes JSON of any object takes as long as all else for a small task.

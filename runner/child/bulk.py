@@ -1,4 +1,4 @@
-"""Values that travel beside the wire: inputs to the child, outputs from it, each checked."""
+"""Values that travel beside the transport: inputs to the child, outputs from it, each checked."""
 
 import os
 import socket

@@ -76,16 +76,16 @@ class Ending:
             self._transport.read()
             self._life.finish(Event.ABANDON)
 
-    def continue_stopped(self, *, untouched: bool) -> None:
+    def continue_stopped(self, *, request_unread: bool) -> None:
         """Let the child go on where something else than its task has stopped it.
 
         While a call waits for it. A task that is under way in the child itself may have stopped
         itself: that is for its time limit to end.
 
-        :param untouched: whether it has not read its request.
+        :param request_unread: whether it has not read its request.
         """
         dialogue = self._dialogue
-        if (dialogue.forks or untouched) and stopped([self._process.pid]):
+        if (dialogue.forks or request_unread) and stopped([self._process.pid]):
             dialogue.case.journal.note("a signal (SIGSTOP) had stopped the child; continued it")
             self._process.send_signal(signal.SIGCONT)
 

@@ -45,7 +45,7 @@ class Start(Struct, frozen=True):
 
 
 class TimedOut(Struct, frozen=True):
-    """A child did not answer, or did not end after it closed the wire, in time."""
+    """A child did not answer, or did not end after it closed the transport, in time."""
 
     seconds: float
     wire_closed: bool = False

@@ -78,7 +78,7 @@ def withheld(environ: Mapping[str, str], named: Collection[str]) -> tuple[str, .
 
 @asynccontextmanager
 async def exchange_folder() -> AsyncIterator[Path]:
-    """A folder through which bulk data travels beside the wire; gone on leaving.
+    """A folder through which bulk data travels beside the transport; gone on leaving.
 
     Where the worker is killed before, its guardian removes it.
     """

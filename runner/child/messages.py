@@ -46,7 +46,7 @@ class Initialized(Struct, frozen=True):
 
 
 class ValueRecord(Struct, frozen=True, omit_defaults=True):
-    """An input or an output: its bytes are in ``data`` (base64), or travel beside the wire."""
+    """An input or an output: its bytes are in ``data`` (base64), or travel beside the transport."""
 
     name: str
     size: int

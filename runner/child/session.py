@@ -34,12 +34,12 @@ class TimeLimit:
     """A time limit.
 
     :param seconds: ``None`` for none.
-    :param spent: how many of them have passed already.
+    :param elapsed: how many of them have passed already.
     """
 
-    def __init__(self, seconds: float | None, spent: float = 0.0) -> None:
+    def __init__(self, seconds: float | None, elapsed: float = 0.0) -> None:
         self.seconds = math.inf if seconds is None else seconds
-        self.deadline = anyio.current_time() + self.seconds - spent
+        self.deadline = anyio.current_time() + self.seconds - elapsed
 
 
 class Session:
@@ -117,7 +117,7 @@ class Session:
         return self._life.settled and not self.direct.interrupted
 
     @property
-    def untouched(self) -> bool:
+    def request_unread(self) -> bool:
         """Tell whether the child ended before it read the request, so that no task has begun."""
         life = self._life
         return life.unasked or life.half_sent or (life.waiting and self.process.unread_input() > 0)
@@ -161,8 +161,8 @@ class Session:
             response = await self._call(request, Phase.EXECUTE, limit)
             return await self.executed(response)
 
-    async def go_on(
-        self, response: Message | None, timeout: float | None, spent: float
+    async def resume(
+        self, response: Message | None, timeout: float | None, elapsed: float
     ) -> tuple[dict[str, bytes | memoryview], Executed]:
         """Go on where a thread has left off, after so many seconds.
 
@@ -170,7 +170,7 @@ class Session:
         """
         async with self._in_loop:
             if response is None:
-                response = await self.receive(Phase.EXECUTE, TimeLimit(timeout, spent))
+                response = await self.receive(Phase.EXECUTE, TimeLimit(timeout, elapsed))
             return await self.executed(response)
 
     async def executed(self, response: Message) -> tuple[dict[str, bytes | memoryview], Executed]:
@@ -209,7 +209,7 @@ class Session:
 
     def continue_stopped(self) -> None:
         """Let the child go on where something else than its task has stopped it."""
-        self._ending.continue_stopped(untouched=self.untouched)
+        self._ending.continue_stopped(request_unread=self.request_unread)
 
     async def _call(self, request: bytes, phase: Phase, limit: TimeLimit) -> Message:
         """Send a request and wait for the answer.

@@ -65,7 +65,7 @@ async def open_session(
                 for descriptor in wake:
                     stack.callback(os.close, descriptor)
                 group = await stack.enter_async_context(
-                    memory_group(launch.memory_limit, whole=not fork)
+                    memory_group(launch.memory_limit, kill_all=not fork)
                 )
                 variables = child_environ(environ, launch.python, launch.env)
                 dialogue = Dialogue(case, launch)

@@ -66,7 +66,7 @@ class _Changes(Struct, frozen=True):
     new: list[str]
     changed: list[str]
     missing: list[str]
-    whole: bool
+    intact: bool
     """True if all folders are there, and could be listed."""
 
 
@@ -93,7 +93,7 @@ class _Tree:
         self._settle(self._folders)
 
     @property
-    def untouched(self) -> bool:
+    def unchanged(self) -> bool:
         """Tell whether nothing in it has changed; asked after each task, it has to be fast."""
         try:
             for path, state in self._watched:
@@ -130,8 +130,8 @@ class _Tree:
                 name = prefix + entry
                 if name not in states and name not in self._folders:
                     new.append(name)
-        whole = all(_is_open(self._path(folder)) for folder in self._folders)
-        return _Changes(new, changed, missing, whole)
+        intact = all(_is_open(self._path(folder)) for folder in self._folders)
+        return _Changes(new, changed, missing, intact)
 
     def restore(self, changes: _Changes) -> bool:
         """Make it as it was, once nothing of what is new or changed is in it.
@@ -214,7 +214,7 @@ class WorkingFolders:
 
         :raises OSError: there is no room for it.
         """
-        if self._load.untouched:
+        if self._load.unchanged:
             return
         changes = self._load.changes()
         for name in [*changes.new, *changes.changed]:
@@ -265,7 +265,7 @@ class WorkingFolders:
 
     def _clear(self, *, keep: bool) -> LeftFiles | None:
         tree = self._tree
-        if tree is None or tree.untouched:
+        if tree is None or tree.unchanged:
             self._used = False
             return None
         changes = tree.changes()
@@ -273,10 +273,10 @@ class WorkingFolders:
         try:
             for name in [*changes.new, *changes.changed]:
                 _move(f"{tree.root}/{name}", f"{folder}/{name}")
-            whole = changes.whole and tree.restore(changes)
+            intact = changes.intact and tree.restore(changes)
         except OSError:
-            whole = False
-        if not whole:
+            intact = False
+        if not intact:
             # A new one is made for the next task.
             self._tree = None
             _discard(tree.root)

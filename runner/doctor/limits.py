@@ -38,7 +38,7 @@ def memory() -> Observation:
 
 async def memory_limits() -> Observation:
     """By whom a task's memory limit would be kept."""
-    async with memory_group(1 << 30, whole=False) as group:
+    async with memory_group(1 << 30, kill_all=False) as group:
         kept = group is not None
     text = "the kernel keeps them (cgroup v2)" if kept else (
         "the runner keeps them, by looking ten times a second: there is no control group for it"

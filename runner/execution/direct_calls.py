@@ -113,7 +113,7 @@ class DirectCalls:
         with anyio.CancelScope() as lease.in_loop:
             try:
                 elapsed = time.monotonic() - began
-                return await child.session.go_on(response, timeout, elapsed)
+                return await child.session.resume(response, timeout, elapsed)
             except Failure as failure:
                 if not child.died_idle(failure):
                     await self._pool.groups.discard_damaged(case, child.group, failure)

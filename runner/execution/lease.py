@@ -84,7 +84,7 @@ class Child:
             isinstance(error, Failure)
             and error.finding.code is not Code.CHILD_HUNG
             and self._tasks > 1  # else it would be so with the next one too
-            and self.session.untouched
+            and self.session.request_unread
         )
 
     @property

@@ -31,7 +31,7 @@ def kill_marked(marker: str) -> bool:
     :returns: ``False`` where there was no end to them.
     """
     wanted = b"\0" + marker.encode()
-    gone: set[int] = set()
+    ended: set[int] = set()
     killed: set[int] = set()
     deadline = time.monotonic() + ENDING_SECONDS
     rounds = 0
@@ -48,10 +48,10 @@ def kill_marked(marker: str) -> bool:
                 elif _kill(pid):
                     killed.add(pid)
                     again = True
-            elif not environ and pid not in gone:
+            elif not environ and pid not in ended:
                 # It has ended since the listing, or is a zombie: it may have been one of them, and
                 # have forked before.
-                gone.add(pid)
+                ended.add(pid)
                 again = again or rounds < DOUBTFUL_ROUNDS
         if again:
             rounds += 1

@@ -55,13 +55,13 @@ class MemoryGroup:
 
 
 @asynccontextmanager
-async def memory_group(limit: int | None, *, whole: bool) -> AsyncIterator[MemoryGroup | None]:
+async def memory_group(limit: int | None, *, kill_all: bool) -> AsyncIterator[MemoryGroup | None]:
     """A control group of our own, gone on leaving; ``None`` where there can be none.
 
     :param limit: bytes.
-    :param whole: whether all processes in it end when one is killed for the limit.
+    :param kill_all: whether all processes in it end when one is killed for the limit.
     """
-    folder = None if limit is None else await _make(limit, whole=whole)
+    folder = None if limit is None else await _make(limit, kill_all=kill_all)
     if folder is None:
         yield None
         return
@@ -71,7 +71,7 @@ async def memory_group(limit: int | None, *, whole: bool) -> AsyncIterator[Memor
         await _remove(folder)
 
 
-async def _make(limit: int, *, whole: bool) -> Path | None:
+async def _make(limit: int, *, kill_all: bool) -> Path | None:
     for file in group_files("memory", CONTROLLERS_OF_CHILDREN, ""):
         # A group that has processes cannot hand its controllers on ("no internal processes"), so
         # it is mostly beside our own group that a new one can be.
@@ -88,7 +88,7 @@ async def _make(limit: int, *, whole: bool) -> Path | None:
                 (folder / "memory.max").write_text(str(limit))
                 if (folder / "memory.swap.max").exists():  # the kernel has no swap without it
                     (folder / "memory.swap.max").write_text("0")
-                (folder / "memory.oom.group").write_text(str(int(whole)))
+                (folder / "memory.oom.group").write_text(str(int(kill_all)))
             except OSError as error:
                 _log.debug("%s: %s", folder, error)
                 await _remove(folder)

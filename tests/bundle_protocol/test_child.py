@@ -445,7 +445,7 @@ def test_a_bundle_that_replaces_the_wire_is_told_so(bundle: Path) -> None:
 
 def execute_and_be_told(child: Child) -> None:
     child.send("execute", {"entrypoint": "x", "params": {}, "seed": 0}, id=2)
-    assert child.wait() == ExitStatus.WIRE_CLOSED
+    assert child.wait() == ExitStatus.TRANSPORT_CLOSED
     assert child.stderr.startswith(b"bundle_protocol: the bundle's code closed descriptors")
     assert child.stderr.count(b"\n") == 1
 
@@ -674,5 +674,5 @@ def test_a_runner_that_reads_no_more_ends_the_child(bundle: Path) -> None:
         child._selector.unregister(child.process.stdout)
         child.process.stdout.close()
         child.send("execute", {"entrypoint": "x", "params": {}, "seed": 0}, id=2)
-        assert child.wait() == ExitStatus.WIRE_BROKEN
+        assert child.wait() == ExitStatus.TRANSPORT_BROKEN
         assert b"the runner does not read answers any more" in child.stderr

@@ -68,7 +68,7 @@ def test_the_names_that_hello_cannot_import_are_those_of_messages() -> None:
     assert hello.HIGH_DESCRIPTOR == messages.HIGH_DESCRIPTOR
     assert hello.EXIT_STARTED_BY_HAND == ExitStatus.STARTED_BY_HAND
     assert hello.EXIT_PYTHON_TOO_OLD == ExitStatus.PYTHON_TOO_OLD
-    assert hello.EXIT_WIRE_BROKEN == ExitStatus.WIRE_BROKEN
+    assert hello.EXIT_TRANSPORT_BROKEN == ExitStatus.TRANSPORT_BROKEN
 
 
 def test_a_prerelease_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -113,7 +113,7 @@ def test_without_a_wire_it_says_so_in_one_line(version: str, closed: str) -> Non
         capture_output=True,
         timeout=SECONDS,
     )
-    assert done.returncode == ExitStatus.WIRE_BROKEN
+    assert done.returncode == ExitStatus.TRANSPORT_BROKEN
     assert done.stderr.startswith(b"bundle_protocol: cannot say hello to the runner: ")
     assert done.stderr.count(b"\n") == 1
 
@@ -131,7 +131,7 @@ def test_a_runner_that_is_gone_already_ends_it(tmp_path: Path) -> None:
         )
     finally:
         os.close(writing)
-    assert done.returncode == ExitStatus.WIRE_BROKEN
+    assert done.returncode == ExitStatus.TRANSPORT_BROKEN
     assert b"Broken pipe" in done.stderr
 
 

@@ -10,7 +10,7 @@ import pytest
 from bundle_protocol.messages import RequestError
 from bundle_protocol.outputs import encode_outputs
 from bundle_protocol.returned_errors import returned_error
-from bundle_protocol.wire import Wire
+from bundle_protocol.transport import Transport
 from runner import Runner, RunnerError
 
 
@@ -81,7 +81,7 @@ RESULTS: list[dict[str, bytes]] = [
 def encode(outputs: dict[str, bytes]) -> list[str]:
     """The notes that there are."""
     notes: list[str] = []
-    wire: Wire | None = None
+    wire: Transport | None = None
     encode_outputs(outputs, wire, None, 1, notes.append)  # type: ignore[arg-type]  # All is small.
     return notes
 

@@ -53,8 +53,8 @@ def hang(params, seed):
     time.sleep(1000)
 def flood(params, seed):
     import gc
-    from bundle_protocol.wire import Wire
-    (wire,) = (each for each in gc.get_objects() if isinstance(each, Wire))
+    from bundle_protocol.transport import Transport
+    (wire,) = (each for each in gc.get_objects() if isinstance(each, Transport))
     while True:
         wire.send(b'{"jsonrpc":"2.0","method":"unheard-of"}')
 def daemon(params, seed):

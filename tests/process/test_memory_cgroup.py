@@ -42,7 +42,7 @@ def groups(folder: Path) -> list[Path]:
 
 @pytest.mark.anyio
 async def test_a_group_is_made_beside_the_workers_own_and_removed(like_cgroups: Path) -> None:
-    async with memory_group.memory_group(64 * MIB, whole=True) as group:
+    async with memory_group.memory_group(64 * MIB, kill_all=True) as group:
         (folder,) = groups(like_cgroups)
         assert (folder / "memory.max").read_text() == str(64 * MIB)
         assert (folder / "memory.oom.group").read_text() == "1"
@@ -60,10 +60,10 @@ async def test_a_group_is_made_beside_the_workers_own_and_removed(like_cgroups: 
 async def test_none_is_made_without_a_limit_or_where_memory_is_not_handed_on(
     like_cgroups: Path,
 ) -> None:
-    async with memory_group.memory_group(None, whole=True) as group:
+    async with memory_group.memory_group(None, kill_all=True) as group:
         assert group is None
     (like_cgroups / cgroups.CONTROLLERS_OF_CHILDREN).write_text("cpu\n")
-    async with memory_group.memory_group(64 * MIB, whole=True) as group:
+    async with memory_group.memory_group(64 * MIB, kill_all=True) as group:
         assert group is None
     assert groups(like_cgroups) == []
 
@@ -114,7 +114,7 @@ def test_a_kill_of_the_kernels_for_the_limit_is_named_as_what_it_is(
 
 @pytest.mark.anyio
 async def test_the_kernel_keeps_the_limit_of_a_real_group() -> None:
-    async with memory_group.memory_group(64 * MIB, whole=True) as group:
+    async with memory_group.memory_group(64 * MIB, kill_all=True) as group:
         if group is None:
             pytest.skip("no control group of cgroup v2 can be made here")
         code = "import sys; sys.stdin.read(1); bytearray(b'x' * (256 << 20))"
@@ -142,7 +142,7 @@ async def test_a_group_that_is_still_in_use_is_waited_for_while_others_go_on(
     with anyio.fail_after(20):
         async with (
             anyio.create_task_group() as tasks,
-            memory_group.memory_group(64 * MIB, whole=True),
+            memory_group.memory_group(64 * MIB, kill_all=True),
         ):
             tasks.start_soon(_set, others_went_on)
     assert groups(like_cgroups) == []

@@ -113,9 +113,9 @@ def _own_decision(case: Case, phase: Phase, exit_code: int | None, stderr: str) 
     words = last_lines(stderr, 1)
     if not words or not words[0].startswith("bundle_protocol: "):
         return None
-    if exit_code == ExitStatus.WIRE_CLOSED:
+    if exit_code == ExitStatus.TRANSPORT_CLOSED:
         return wire_closed(case, phase)
-    if exit_code == ExitStatus.WIRE_BROKEN and phase is Phase.HANDSHAKE:
+    if exit_code == ExitStatus.TRANSPORT_BROKEN and phase is Phase.HANDSHAKE:
         return Finding(
             phase=phase,
             code=Code.PROTOCOL_VIOLATION,

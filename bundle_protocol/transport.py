@@ -1,4 +1,4 @@
-"""The wire as a child uses it: frames in and out of two descriptors that no one else may touch."""
+"""A child's transport: frames in and out of two descriptors that no one else may touch."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ if TYPE_CHECKING:
 _READ_BYTES = 64 * 1024
 
 
-class WireClosed(Exception):
-    """The bundle's code closed the wire's descriptors, or put something else in their place."""
+class TransportClosed(Exception):
+    """The bundle's code closed or replaced the transport's descriptors."""
 
 
-class Wire:
+class Transport:
     """Reads requests from ``read_fd`` and writes answers to ``write_fd``, both blocking.
 
     ``bulk_fd`` is the socket for what travels beside them, None where there is none.
@@ -49,7 +49,7 @@ class Wire:
 
         Raises:
             FramingError: the peer sent what is not a frame, or too long a one.
-            WireClosed: see there.
+            TransportClosed: see there.
         """
         while True:
             try:
@@ -57,7 +57,7 @@ class Wire:
             except ConnectionError:
                 return
             except OSError as error:  # It is none of a pipe's.
-                raise WireClosed from error
+                raise TransportClosed from error
             if not data:
                 return
             yield from self._decoder.feed(data)
@@ -67,7 +67,7 @@ class Wire:
 
         Raises:
             ConnectionError: nobody is at the other end.
-            WireClosed: see there.
+            TransportClosed: see there.
         """
         frame = encode_frame(body)
         try:
@@ -77,7 +77,7 @@ class Wire:
         except ConnectionError:
             raise
         except OSError as error:  # It is none of a pipe's.
-            raise WireClosed from error
+            raise TransportClosed from error
 
     @contextmanager
     def bulk_socket(self) -> Iterator[_socket.socket | None]:
@@ -98,7 +98,7 @@ class Wire:
 
     @contextmanager
     def kept(self) -> Iterator[None]:
-        """A process forked in here may use the wire; one forked otherwise finds it closed."""
+        """A process forked in here may use the transport; one forked otherwise finds it closed."""
         self._kept = True
         try:
             yield
@@ -106,46 +106,46 @@ class Wire:
             self._kept = False
 
     def check(self) -> None:
-        """Looks whether the descriptors are still the wire's, and no other file's.
+        """Looks whether the descriptors are still the transport's, and no other file's.
 
         Raises:
-            WireClosed: see there.
+            TransportClosed: see there.
         """
         # Compared and not only tried: a file that the bundle opened may have got the number of a
         # descriptor that it closed, and would be written to.
         if (_open_file(self._read_fd), _open_file(self._write_fd)) != self._files:
-            raise WireClosed
+            raise TransportClosed
 
     def _close(self) -> None:
         if self._kept:
             return
-        # A process that the task forks must not keep the wire open. Unlike close, closerange takes
-        # it that a descriptor is closed already.
+        # A process that the task forks must not keep the transport open. Unlike close, closerange
+        # takes it that a descriptor is closed already.
         for fd in (self._read_fd, self._write_fd, self._bulk_fd):
             if fd is not None:
                 os.closerange(fd, fd + 1)
 
 
 def status_of(act: Callable[[], None]) -> int:
-    """Does what uses the wire, and gives the process's exit status for how that has ended.
+    """Does what uses the transport, and gives the process's exit status for how that has ended.
 
     Raises:
         SystemExit: the bundle's code asked for it.
     """
     try:
         act()
-    except WireClosed:
+    except TransportClosed:
         process.complain(
             "the bundle's code closed descriptors that it did not open (os.closerange?), and the "
             "runner's were among them: there is no way left to answer"
         )
-        return ExitStatus.WIRE_CLOSED
+        return ExitStatus.TRANSPORT_CLOSED
     except FramingError as error:
         process.complain(f"the runner sent what is not the protocol: {error}")
         return ExitStatus.PROTOCOL_VIOLATION
     except ConnectionError as error:
         process.complain(f"the runner does not read answers any more: {error}")
-        return ExitStatus.WIRE_BROKEN
+        return ExitStatus.TRANSPORT_BROKEN
     return ExitStatus.DONE
 
 
