@@ -35,6 +35,12 @@ MAX_HELLO_BYTES = 16 * 1024
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 """The longest body of any other frame."""
 
+MAX_VALUES = 1_000_000
+"""How many values a message of the child's has: its commas are counted, those in texts too."""
+
+MAX_OUTPUTS = 100_000
+"""How many outputs a task has."""
+
 MAX_NOTES = 20
 """How many notes a result has; what is said beyond them is dropped."""
 

@@ -18,6 +18,7 @@ from bundle_protocol.describe import (
 from bundle_protocol.messages import (
     INLINE_BYTES,
     MAX_MESSAGE_BYTES,
+    MAX_OUTPUTS,
     ErrorCode,
     RequestError,
     to_json,
@@ -177,6 +178,13 @@ def _checked(result: object) -> dict[str, Buffer]:
             ErrorCode.RESULT_INVALID,
             "the wire function returned no outputs",
             {"returned": type_name(type(result)), "offending": []},
+        )
+    if len(result) > MAX_OUTPUTS:
+        raise RequestError(
+            ErrorCode.MESSAGE_TOO_LARGE,
+            f"the wire function returned {len(result)} outputs, over the limit of {MAX_OUTPUTS}:"
+            " put several into one",
+            {"bytes": len(result), "limit": MAX_OUTPUTS},
         )
     return {
         name: value if type(value) is bytes else plain_bytes(value)

@@ -25,6 +25,10 @@ class BlockingCall:
     def __init__(self, dialogue: Dialogue, process: Process, wake: tuple[int, int]) -> None:
         self.interrupted = False
         """True if :meth:`interrupt` was called since :meth:`forget_interrupt`."""
+        self.deadline = math.inf
+        """When the task's time is over, on the monotonic clock, by whichever way it runs."""
+        self.seconds = math.inf
+        """How long that is."""
         self._dialogue = dialogue
         self._life = dialogue.life
         self._process = process
@@ -40,7 +44,8 @@ class BlockingCall:
         :returns: the answer; ``None`` where the event loop is to say what has become of it: the
             time ran out, the child ended, its answer is no answer.
         """
-        deadline = math.inf if timeout is None else time.monotonic() + timeout
+        self.seconds = math.inf if timeout is None else timeout
+        self.deadline = deadline = time.monotonic() + self.seconds
         descriptor, dialogue, life = self._process.stdout, self._dialogue, self._life
         if not life.usable:
             return None

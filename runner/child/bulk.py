@@ -1,9 +1,11 @@
 """Values that travel beside the transport: inputs to the child, outputs from it, each checked."""
 
+import math
 import os
 import socket
 import stat
 import sys
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,6 +20,8 @@ from runner.child.messages import ValueRecord
 
 # Below, a copy costs less than a mapping and the faults on its pages.
 MAPPED_BYTES = 1024 * 1024
+# So often it is looked at the clock: each takes milliseconds.
+_PIECE_BYTES = 16 * 1024 * 1024
 
 
 class Bulk:
@@ -64,11 +68,14 @@ class Bulk:
         assert where is not None  # there is a folder
         return msgspec.convert({"name": name, "size": len(data), **where}, ValueRecord)
 
-    def take(self, record: ValueRecord, request_id: int, index: int) -> bytes | memoryview:
+    def take(
+        self, record: ValueRecord, request_id: int, index: int, deadline: float = math.inf
+    ) -> bytes | memoryview:
         """Take a value that an answer announces.
 
         :param index: its place among those that the answer announces.
-        :raises OSError: it cannot be had.
+        :param deadline: on the monotonic clock.
+        :raises OSError: it cannot be had; a ``TimeoutError``, by then.
         :raises ValueError: it is not what was announced.
         """
         if record.data is not None:
@@ -76,15 +83,12 @@ class Bulk:
         elif record.memfd:
             data = self._take_memfd(record.size, request_id, index)
         elif record.file is not None:
-            path = self.folder / record.file
-            if path.parent != self.folder:
-                raise ValueError(f"its file {record.file!r} is not in the exchange folder")
-            data = _take_file(path, record.size)
+            data = _take_file(self.folder / record.file, record.size, deadline)
         else:
             raise ValueError("it has neither data nor a memfd nor a file")
         if len(data) != record.size:
             raise ValueError(f"{len(data)} bytes arrived where {record.size} were announced")
-        if crc32(data) != record.crc32:
+        if _crc(data, deadline) != record.crc32:
             raise ValueError("its CRC-32 is not the one announced")
         return data
 
@@ -124,17 +128,44 @@ def bulk_channel(folder: Path) -> Iterator[Bulk]:
         yield Bulk(folder, own, theirs)
 
 
-def _take_file(path: Path, size: int) -> bytes:
+def _take_file(path: Path, size: int, deadline: float) -> bytes | memoryview:
     """Read and remove a file that the child wrote.
 
-    :raises OSError: it cannot be read.
+    :raises OSError: it cannot be read in time.
     :raises ValueError: it is no plain file of that size.
     """
-    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    with open(descriptor, "rb") as file:  # noqa: PTH123 - a descriptor, not a path
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode) or status.st_size != size:
             raise ValueError(f"its file is not a plain one of {size} bytes")
-        data = file.read(size)
+        # What it has not itself, its parent need not hold either.
+        if status.st_blocks * 512 < size:
+            raise ValueError("its file has holes")
+        data = bytearray(size)
+        left = memoryview(data)
+        while left:
+            _check_time(deadline)
+            count = os.readv(descriptor, [left[:_PIECE_BYTES]])
+            if count == 0:
+                raise ValueError(f"its file is shorter than {size} bytes")
+            left = left[count:]
+    finally:
+        os.close(descriptor)
     path.unlink()
-    return data
+    return memoryview(data).toreadonly() if size >= MAPPED_BYTES else bytes(data)
+
+
+def _crc(data: bytes | memoryview, deadline: float) -> int:
+    if len(data) <= _PIECE_BYTES:
+        return crc32(data)
+    crc, view = 0, memoryview(data)
+    for start in range(0, len(view), _PIECE_BYTES):
+        _check_time(deadline)
+        crc = crc32(view[start : start + _PIECE_BYTES], crc)
+    return crc
+
+
+def _check_time(deadline: float) -> None:
+    if time.monotonic() > deadline:
+        raise TimeoutError

@@ -19,6 +19,7 @@ from bundle_protocol.messages import (
     OLDEST_PYTHON,
     PROTOCOL_VERSIONS,
     WARM,
+    ErrorCode,
 )
 from runner.child.facts import BadOutput, Launch, OverMemory, TimedOut
 from runner.child.messages import (
@@ -28,6 +29,7 @@ from runner.child.messages import (
     Initialized,
     Message,
     ProtocolViolation,
+    RemoteError,
     Response,
     ValueRecord,
     decode_result,
@@ -40,12 +42,14 @@ from runner.diagnosis.child_raised import exit_finding
 from runner.diagnosis.deaths import child_deaths
 from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.report.model import ChildInfo, Excerpt
-from runner.diagnosis.report.text import Capture
+from runner.diagnosis.report.text import Capture, one_line, printable
 from runner.diagnosis.withheld import add_withheld
 from runner.events import Origin, Phase, Stream
 from runner.task import Task
 
 _T = TypeVar("_T")
+
+_RAISED = (ErrorCode.LOAD_FAILED, ErrorCode.TASK_FAILED)
 
 _ORIGINS = {Stream.STDOUT: Origin.CHILD_STDOUT, Stream.STDERR: Origin.CHILD_STDERR}
 
@@ -280,6 +284,8 @@ class Dialogue:
         if out.wire_closed:
             return self.failure(child_failures.wire_closed(self.case, phase))
         stderr = self._text(Stream.STDERR)
+        if out.reading:
+            return self.failure(child_failures.outputs_not_read(self.case, out.seconds))
         hung = child_failures.hung(self.case, phase, out.seconds, stderr, stopped=out.stopped)
         return self.failure(hung)
 
@@ -305,6 +311,8 @@ class Dialogue:
         assert isinstance(response, Response)  # the connection lets no second hello through
         if response.error is not None:
             error = response.error
+            if (problem := _not_as_specified(error)) is not None:
+                raise self.failure(child_failures.violation(self.case, phase, problem))
             exception = None if error.data is None else error.data.exception
             raise self.failure(
                 child_failures.remote_error(self.case, phase, error.code, error.message, exception)
@@ -346,6 +354,16 @@ class Dialogue:
             stderr=self._text(Stream.STDERR),
             noise=self._text(Stream.NOISE),
         )
+
+
+def _not_as_specified(error: RemoteError) -> str | None:
+    data = error.data
+    if data is not None and data.ended is not None:
+        return "the child says that a task's process has ended, and was not to fork any"
+    if error.code in _RAISED and (data is None or data.exception is None):
+        said = one_line(printable(error.message), 200)
+        return f"an error {ErrorCode(error.code).name} without data.exception: {said}"
+    return None
 
 
 def _write_exit(child: ChildInfo, ended: Exit) -> None:

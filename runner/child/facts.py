@@ -51,6 +51,8 @@ class TimedOut(Struct, frozen=True):
     wire_closed: bool = False
     stopped: bool = False
     """True if a signal had stopped it by then."""
+    reading: bool = False
+    """True if it had answered, and its outputs were being read."""
 
 
 class OverMemory(Struct, frozen=True):

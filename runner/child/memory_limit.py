@@ -4,7 +4,10 @@ from runner.child.dialogue import Dialogue
 from runner.child.facts import OverMemory
 from runner.process.memory_cgroup import MemoryGroup
 from runner.process.memory_polling import watch_memory
+from runner.process.post_mortem import machine_memory
 from runner.process.supervisor import Process
+
+_UNKNOWN = 1 << 40
 
 
 class MemoryLimit:
@@ -18,6 +21,14 @@ class MemoryLimit:
         self._limit = limit
         self._group = group
         self._dialogue = dialogue
+
+    @property
+    def outputs(self) -> int:
+        """How many bytes of outputs are taken of one task: as many as the child may hold.
+
+        Where it has no limit, half of the machine's memory.
+        """
+        return self._limit or (machine_memory() or _UNKNOWN) // 2
 
     async def keep(self, process: Process) -> None:
         """See that the child keeps to it, where the kernel does not."""

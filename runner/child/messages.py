@@ -4,11 +4,13 @@
 """
 
 import json
+import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Any, TypeAlias, TypeVar
+from typing import Annotated, Any, Literal, TypeAlias, TypeVar
 
 import msgspec
-from msgspec import Struct
+from msgspec import Meta, Raw, Struct
 
 from bundle_protocol.framing import FrameDecoder, FramingError, Noise, encode_frame
 from bundle_protocol.messages import (
@@ -18,6 +20,7 @@ from bundle_protocol.messages import (
     INITIALIZE,
     MAX_NOTE_CHARACTERS,
     MAX_NOTES,
+    MAX_VALUES,
     SHUTDOWN,
 )
 from runner.child.state import Event, Life
@@ -30,18 +33,23 @@ class ProtocolViolation(Exception):
     """Internal: what the child sent is not the protocol; the message says what and why."""
 
 
+_Words = Annotated[str, Meta(max_length=16_384)]
+_Count = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+_Seconds = Annotated[float, Meta(ge=0, le=1e12)]
+
+
 class Hello(Struct, frozen=True):
-    protocol_versions: list[int]
+    protocol_versions: list[_Count]
     python: PythonInfo
-    pid: int
+    pid: _Count
 
 
 class Initialized(Struct, frozen=True):
-    protocol_version: int
-    wire: str
+    protocol_version: _Count
+    wire: _Words
     """The wire function as it was loaded, ``module:function``."""
-    file: str | None = None
-    fork_unsafe: str | None = None
+    file: _Words | None = None
+    fork_unsafe: _Words | None = None
     """Why a child that was to fork for each task cannot."""
 
 
@@ -49,22 +57,22 @@ class ValueRecord(Struct, frozen=True, omit_defaults=True):
     """An input or an output: its bytes are in ``data`` (base64), or travel beside the transport."""
 
     name: str
-    size: int
-    crc32: int
+    size: _Count
+    crc32: Annotated[int, Meta(ge=0, lt=2**32)]
     data: bytes | None = None
     memfd: bool = False
     """True if they are in a memfd, sent over the socket for bulk data."""
-    file: str | None = None
+    file: Annotated[str, Meta(pattern=r"^(?!\.\.?\Z)[^/\x00]{1,255}\Z")] | None = None
     """Their file in the exchange folder."""
 
 
 class Executed(Struct, frozen=True):
-    outputs: list[ValueRecord]
-    wall_seconds: float
-    cpu_seconds: float
-    max_rss_bytes: int | None = None
+    outputs: Annotated[list[ValueRecord], Meta(min_length=1)]
+    wall_seconds: _Seconds
+    cpu_seconds: _Seconds
+    max_rss_bytes: _Count | None = None
     """The peak of the process that ran the task, over its life."""
-    pid: int | None = None
+    pid: _Count | None = None
     notes: tuple[str, ...] = ()
     """Notes for a reader of the result, each on one line."""
 
@@ -77,12 +85,12 @@ class Executed(Struct, frozen=True):
 class Ended(Struct, frozen=True):
     """How the process that a child had forked for a task ended, where it did not answer."""
 
-    pid: int
-    exit_code: int | None
-    signal: int | None
-    max_rss_bytes: int
-    cpu_seconds: float
-    lifetime_seconds: float
+    pid: _Count
+    exit_code: Annotated[int, Meta(ge=0, le=255)] | None
+    signal: Annotated[int, Meta(ge=1, le=255)] | None
+    max_rss_bytes: _Count
+    cpu_seconds: _Seconds
+    lifetime_seconds: _Seconds
     limits: Limits
 
 
@@ -98,7 +106,7 @@ class Exiting(Struct, frozen=True):
 class RemoteError(Struct, frozen=True):
     """An error response (JSON-RPC 2.0, section 5.1)."""
 
-    code: int
+    code: Annotated[int, Meta(ge=-(2**63), le=2**63 - 1)]
     message: str
     data: ErrorData | None = None
 
@@ -107,12 +115,20 @@ class Response(Struct, frozen=True):
     """An answer to a request; ``result`` is decoded by whoever knows what was asked."""
 
     id: int
-    result: msgspec.Raw
+    result: Raw
     error: RemoteError | None = None
 
 
 _MAX_DEPTH = 50
 _MAX_PARTS = 20_000
+_SHOWN = 80
+# What follows its path in msgspec's words: "Expected `str`, got `int` - at `$.python.version`".
+_PATH = re.compile(r"`\$([^`]*)`\Z")
+_MEMBER = re.compile(r"\.(\w+)")
+_VERSION = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}[0-9A-Za-z.+-]{0,32}")
+
+# A text that is not UTF-8 and a number of thousands of digits are no msgspec.DecodeError.
+_DECODING = (msgspec.DecodeError, ValueError, OverflowError, RecursionError)
 
 _encoder = msgspec.json.Encoder()
 
@@ -122,12 +138,12 @@ _T = TypeVar("_T")
 
 
 class _Incoming(Struct):
-    jsonrpc: str
+    jsonrpc: Literal["2.0"]
     id: int | msgspec.UnsetType | None = msgspec.UNSET
     method: str | None = None
     # An empty Raw says that the member is absent: no JSON value is empty.
-    params: msgspec.Raw = msgspec.Raw()
-    result: msgspec.Raw = msgspec.Raw()
+    params: Raw = Raw()
+    result: Raw = Raw()
     error: RemoteError | None = None
 
 
@@ -207,12 +223,15 @@ class Connection:
         return encode_frame(to_json(message))
 
     def _message(self, frame: bytes) -> Message | None:
+        # What has few bytes has few values. Text has commas too, but no honest child so much.
+        if len(frame) > MAX_VALUES and (count := frame.count(b",")) > MAX_VALUES:
+            raise ProtocolViolation(
+                f"a message of {count} values, over the limit of {MAX_VALUES} (commas are counted)"
+            )
         try:
             incoming = _incoming.decode(frame)
-        except (msgspec.DecodeError, RecursionError) as error:
-            raise ProtocolViolation(f"a message is not JSON-RPC: {error}") from None
-        if incoming.jsonrpc != "2.0":
-            raise ProtocolViolation(f"a message is of JSON-RPC {incoming.jsonrpc!r}, not 2.0")
+        except _DECODING as error:
+            raise ProtocolViolation(f"a message is not JSON-RPC: {_told(error, frame)}") from None
         if incoming.method is not None:
             return self._notification(incoming)
         failed = incoming.error
@@ -232,11 +251,13 @@ class Connection:
             return ProtocolViolation(
                 f"the child could not read a request: {incoming.error.message}"
             )
-        return ProtocolViolation(f"the child answered request {incoming.id!r}, which is not open")
+        if incoming.id in (None, msgspec.UNSET):
+            return ProtocolViolation("an answer without the id of a request")
+        return ProtocolViolation(f"the child answered request {incoming.id}, which is not open")
 
     def _notification(self, incoming: _Incoming) -> Message | None:
         if incoming.id is not msgspec.UNSET:
-            raise ProtocolViolation(f"the child sent a request ({incoming.method!r})")
+            raise ProtocolViolation(f"the child sent a request ({repr(incoming.method)[:_SHOWN]})")
         if incoming.method == EXITING:
             if not self.life.may(Event.EXITING):
                 raise ProtocolViolation("the child said that it exits, and nothing was asked of it")
@@ -249,6 +270,9 @@ class Connection:
         if not self.life.may(Event.HELLO):
             raise ProtocolViolation("the child said hello twice")
         hello = decode_result(incoming.params, Hello)
+        version = hello.python.version
+        if not _VERSION.fullmatch(version):
+            raise ProtocolViolation(f"python.version is no version of Python: {version[:_SHOWN]!r}")
         self.life.move(Event.HELLO)
         return hello
 
@@ -273,13 +297,35 @@ def _check_size(exception: ExceptionInfo | None) -> None:
         waiting += [(link, depth + 1) for link in (current.cause, *current.exceptions)]
 
 
-def decode_result(raw: msgspec.Raw, kind: type[_T]) -> _T:
+def decode_result(raw: Raw, kind: type[_T]) -> _T:
     """Decode a result or a parameter object.
 
     :raises ProtocolViolation: it is not of that kind.
     """
     try:
         decoded: _T = _decoders[kind].decode(raw)
-        return decoded
-    except (msgspec.DecodeError, RecursionError) as error:
-        raise ProtocolViolation(f"{kind.__name__} is not as specified: {error}") from None
+    except _DECODING as error:
+        words = _told(error, bytes(raw))
+        raise ProtocolViolation(f"{kind.__name__} is not as specified: {words}") from None
+    if isinstance(decoded, Executed) and len(decoded.outputs) > 1:
+        names = Counter(record.name for record in decoded.outputs)
+        name, count = names.most_common(1)[0]
+        if count > 1:
+            raise ProtocolViolation(f"{count} outputs have the name {name[:_SHOWN]!r}")
+    return decoded
+
+
+def _told(error: Exception, text: bytes) -> str:
+    """What is wrong with a message, and the value that is."""
+    if isinstance(error, RecursionError):
+        return "it is nested too deep"
+    path = _PATH.search(str(error))
+    if path is None or "[" in path[1]:
+        return str(error)  # not JSON, or in a list, of whose members it names none
+    try:
+        value = msgspec.json.decode(text)
+        for name in _MEMBER.findall(path[1]):
+            value = value[name]
+    except (*_DECODING, LookupError, TypeError):
+        return str(error)
+    return f"{error}, which is {repr(value)[:_SHOWN]}"

@@ -1,12 +1,14 @@
 """A session with a live child: hello, initialize, execute, shutdown."""
 
 import math
+import time
 from pathlib import Path
 
 import anyio
 import anyio.to_thread
 import msgspec
 
+from bundle_protocol.messages import INLINE_BYTES
 from runner.child.blocking_call import BlockingCall
 from runner.child.bulk import Bulk
 from runner.child.dialogue import Dialogue
@@ -159,7 +161,7 @@ class Session:
         limit = TimeLimit(timeout)
         async with self._in_loop:
             response = await self._call(request, Phase.EXECUTE, limit)
-            return await self.executed(response)
+            return await self.executed(response, limit)
 
     async def resume(
         self, response: Message | None, timeout: float | None, elapsed: float
@@ -169,17 +171,23 @@ class Session:
         :raises Failure: whatever went wrong.
         """
         async with self._in_loop:
+            limit = TimeLimit(timeout, elapsed)
             if response is None:
-                response = await self.receive(Phase.EXECUTE, TimeLimit(timeout, elapsed))
-            return await self.executed(response)
+                response = await self.receive(Phase.EXECUTE, limit)
+            return await self.executed(response, limit)
 
-    async def executed(self, response: Message) -> tuple[dict[str, bytes | memoryview], Executed]:
+    async def executed(
+        self, response: Message, limit: TimeLimit
+    ) -> tuple[dict[str, bytes | memoryview], Executed]:
         """Judge the answer to a task, and take its outputs.
 
         :raises Failure: whatever went wrong.
         """
         await self._learn_more(response)
         executed = self.dialogue.executed(response)
+        self.direct.seconds = limit.seconds
+        # The event loop's clock may be another one.
+        self.direct.deadline = time.monotonic() + limit.deadline - anyio.current_time()
         if any(record.data is None for record in executed.outputs):
             # In a thread: they are large.
             return await anyio.to_thread.run_sync(self.outputs, executed), executed
@@ -241,7 +249,7 @@ class Session:
         self._bulk.discard()
         self.process.output.drain()
         killed = self._memory.passed()
-        if error.data is not None and error.data.ended is not None:
+        if error.data is not None and error.data.ended is not None and self.dialogue.forks:
             fork = error.data.ended
             ended = describe_exit(
                 fork.exit_code,
@@ -314,14 +322,28 @@ class Session:
         return msgspec.structs.replace(executed, notes=(*executed.notes, *said))
 
     def outputs(self, executed: Executed) -> dict[str, bytes | memoryview]:
-        """Take the outputs that an answer announces.
+        """Take the outputs that an answer announces, while the task has time.
 
-        :raises Failure: one is not what was announced.
+        :raises Failure: one is not what was announced, or they are too large.
         """
+        size = sum(record.size for record in executed.outputs)
+        if size > INLINE_BYTES and size > (limit := self._memory.outputs):
+            self.abandon()
+            raise self.dialogue.failure(child_failures.outputs_too_large(size, limit))
         taken: dict[str, bytes | memoryview] = {}
+        request_id, deadline = self.dialogue.request_id, self.direct.deadline
         for index, record in enumerate(executed.outputs):
             try:
-                taken[record.name] = self._bulk.take(record, self.dialogue.request_id, index)
+                taken[record.name] = self._bulk.take(record, request_id, index, deadline)
+            except TimeoutError as error:
+                self.abandon()
+                out = TimedOut(self.direct.seconds, reading=True)
+                self.dialogue.case.journal.fact(Origin.TIMEOUT, out)
+                raise self.dialogue.timed_out(Phase.EXECUTE, out) from error
+            except MemoryError as error:
+                self.abandon()
+                finding = child_failures.no_room("the task's outputs")
+                raise self.dialogue.failure(finding) from error
             except (OSError, ValueError) as error:
                 self.abandon()
                 raise self.dialogue.bad_output(BadOutput(record.name, str(error))) from error

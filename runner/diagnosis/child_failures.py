@@ -190,6 +190,36 @@ def hung(case: Case, phase: Phase, limit: float, stderr: str, *, stopped: bool =
     )
 
 
+def outputs_not_read(case: Case, limit: float) -> Finding:
+    """The task's time was over while its outputs were read."""
+    return Finding(
+        phase=Phase.EXECUTE,
+        code=Code.CHILD_HUNG,
+        summary=f"the task's outputs were not all read within {limit:g} s",
+        explanation="The task was done in time; reading what it returned counts as its time too.",
+        hints=[
+            Hint(
+                title="return less, or raise the limit",
+                command=exec_command(case, f"--timeout {max(limit * 10, 60):g}"),
+            )
+        ],
+    )
+
+
+def outputs_too_large(size: int, limit: int) -> Finding:
+    return Finding(
+        phase=Phase.EXECUTE,
+        code=Code.MESSAGE_TOO_LARGE,
+        summary=f"the task's outputs have {size} bytes together; the limit is {limit}",
+        explanation="A worker holds the outputs of a task in memory: as many bytes as the memory"
+        " limit of its child; where that has none, as half of the machine's memory.",
+        hints=[
+            Hint(title="write less per task, or split the task"),
+            Hint(title="if the worker has room for them, raise the memory limit (--memory-limit)"),
+        ],
+    )
+
+
 _REMOTE_CODES = {
     ErrorCode.PYTHON_TOO_OLD: Code.PYTHON_TOO_OLD,
     ErrorCode.PROTOCOL_UNSUPPORTED: Code.PROTOCOL_UNSUPPORTED,

@@ -225,6 +225,10 @@ class _Conversation:
             dialogue.executed(self._receive(Phase.EXECUTE))
             for bad in self._bad:
                 raise dialogue.bad_output(bad)
+            for entry in self._entries:
+                if entry.source is Origin.TIMEOUT:
+                    raise dialogue.timed_out(Phase.EXECUTE, entry.decode(TimedOut))
+                self._feed(entry)
         except _Over:
             pass
         finally:
