@@ -1,27 +1,36 @@
 """Feeds arbitrary child output to the wire's decoder and to the making of reports.
 
 Nothing but a violation may come out of the one, nothing but a report out of the other, and neither
-may hold on to what it was fed. Seeded: a failing case is printed with what repeats it.
+may hold on to what it was fed. Half of the cases are whole messages: valid frames, of which a field
+is not what it should be, in every state of a child. Seeded: a failing case is printed with what
+repeats it.
 """
 
 import argparse
+import json
 import random
 import resource
 import sys
 import time
 from collections.abc import Callable
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
 
 import msgspec
 
+from runner.child.dialogue import Dialogue
+from runner.child.facts import Launch
 from runner.child.messages import Connection, ProtocolViolation
-from runner.child.state import Event
+from runner.child.state import Event, State
 from runner.diagnosis import child_failures
-from runner.diagnosis.case import Case
+from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.deaths import child_deaths
 from runner.diagnosis.deaths.exit import Exit, Limits, Space
 from runner.diagnosis.report.model import ChildInfo, ExceptionInfo, Frame
 from runner.diagnosis.report.text import Capture
 from runner.events import Phase
+from runner.task import Task
 
 HELLO = (
     b'{"jsonrpc":"2.0","method":"hello","params":{"protocol_versions":[1],"python":{'
@@ -83,6 +92,159 @@ def fuzz_wire(rng: random.Random) -> None:
         list(connection.receive(b""))
     except ProtocolViolation:
         return
+
+
+EXCEPTION = {
+    "type": "ValueError",
+    "module": None,
+    "message": "m",
+    "notes": ["n"],
+    "traceback": [{"file": "wire.py", "line": 4, "function": "wire", "text": "x"}],
+    "frames_omitted": 0,
+    "attributes": {"name": "yaml", "lineno": 3},
+    "cause": {"type": "KeyError", "message": ""},
+    "exceptions": [],
+}
+ENDED = {
+    "pid": 7, "exit_code": None, "signal": 9, "max_rss_bytes": 1, "cpu_seconds": 0.1,
+    "lifetime_seconds": 0.2, "limits": {"cpu_seconds": None, "stack_bytes": 8},
+}  # fmt: skip
+OUTPUT = {"name": "n", "size": 1, "crc32": 2212294583, "data": "MQ=="}
+MESSAGES: dict[str, dict[str, Any]] = {
+    "hello": json.loads(HELLO),
+    "initialized": {"id": 1, "result": json.loads(ANSWER)["result"]},
+    "executed": {
+        "id": 2,
+        "result": {
+            "outputs": [OUTPUT, {"name": "f", "size": 9, "crc32": 0, "file": "a"}],
+            "wall_seconds": 0.1, "cpu_seconds": 0.1, "max_rss_bytes": 9, "pid": 7, "notes": ["n"],
+        },
+    },
+    "failed": {
+        "id": 2, "error": {"code": -32002, "message": "m", "data": {"exception": EXCEPTION}}
+    },
+    "not loaded": {
+        "id": 1, "error": {"code": -32001, "message": "m", "data": {"exception": EXCEPTION}}
+    },
+    "ended": {"id": 2, "error": {"code": -32011, "message": "m", "data": {"ended": ENDED}}},
+    "exiting": {"method": "exiting", "params": {"exception": EXCEPTION}},
+    "unknown": {"method": "log", "params": {"text": "x"}},
+}  # fmt: skip
+WRONG = (
+    None, True, False, 0, -1, 1, 2, 255, 2**31, 2**63, 2**64, -(2**63) - 1, 1e308, -0.5, "", "..",
+    ".", "/", "a/b", "\0", "\ud800", "9" * 5000, "x" * 20_000, [], {}, [None] * 300, [[]], {"": {}},
+    [OUTPUT] * 2, EXCEPTION,
+)  # fmt: skip
+# What no value of Python's becomes.
+RAW = (b"9" * 5000, b"1e999", b'"\xff\xfe"', b'"\\ud800"', b"[" * 5000, b"-0", b"NaN", b'"\x01"')
+WANTED = {
+    State.STARTED: "hello", State.GREETED: "unknown", State.IDLE: "executed",
+    State.WAITING: "executed", State.READING: "executed",
+}  # fmt: skip
+
+
+def mutated(rng: random.Random, message: dict[str, Any]) -> bytes:
+    """A frame of the message, mostly with a field that is not what it should be."""
+    changed = json.loads(json.dumps({"jsonrpc": "2.0", **message}))
+    raw = None
+    for _ in range(rng.choice((0, 1, 1, 1, 2))):
+        at, parents = changed, []
+        while isinstance(at, (dict, list)) and at and (not parents or rng.random() < 0.8):
+            key = rng.choice(list(at)) if isinstance(at, dict) else rng.randrange(len(at))
+            parents.append((at, key))
+            at = at[key]
+        if not parents:
+            continue
+        owner, key = rng.choice(parents)
+        kind = rng.random()
+        if kind < 0.15:
+            del owner[key]
+        elif kind < 0.3 and isinstance(owner, list):
+            owner *= rng.choice((2, 3, 1000))
+        elif kind < 0.5:
+            owner[key], raw = "RAW", rng.choice(RAW)
+        else:
+            owner[key] = deepcopy(rng.choice(WRONG))
+    body = json.dumps(changed).encode()
+    if raw is not None:
+        body = body.replace(b'"RAW"', raw)
+    return b"Content-Length: %d\r\n\r\n%s" % (len(body), body)
+
+
+def brought_to(state: State, dialogue: Dialogue) -> Phase:
+    """A child that has done all right until it was in this state."""
+
+    def say(name: str) -> None:
+        body = json.dumps({"jsonrpc": "2.0", **MESSAGES[name]}).encode()
+        dialogue.feed(b"Content-Length: %d\r\n\r\n%s" % (len(body), body))
+
+    life = dialogue.life
+    if state is State.STARTED:
+        return Phase.HANDSHAKE
+    say("hello")
+    hello = dialogue.take(Phase.HANDSHAKE)
+    assert hello is not None
+    dialogue.greet(hello)
+    if state is State.GREETED:
+        return Phase.LOAD
+    dialogue.initialize(Path("/x"))
+    dialogue.sending()
+    dialogue.sent()
+    if state is State.CLOSED:
+        dialogue.feed(b"")
+    if state in (State.BROKEN, State.ENDED):
+        life.finish(Event.ABANDON if state is State.BROKEN else Event.EXIT)
+    if not life.usable:
+        return Phase.LOAD
+    say("initialized")
+    loaded = dialogue.take(Phase.LOAD)
+    assert loaded is not None
+    dialogue.loaded(loaded)
+    if state is State.IDLE:
+        return Phase.EXECUTE
+    dialogue.execute(Task("x"))
+    dialogue.sending()
+    if state is State.SENDING:
+        return Phase.EXECUTE
+    dialogue.sent()
+    if state is State.READING:
+        life.move(Event.READ)
+    if state is State.ANSWERED:
+        say("executed")
+    assert life.state is state
+    return Phase.EXECUTE
+
+
+def fuzz_messages(rng: random.Random) -> None:
+    """A child that is right until some state, and then says what it should not."""
+    case = Case(environ={})
+    case.child = ChildInfo(argv=["python"])
+    launch = Launch(Path("/p"), "3.13.0", Path("/b"), None, None, False, [], ())
+    dialogue = Dialogue(case, launch)
+    state = rng.choice(list(State))
+    phase = brought_to(state, dialogue)
+    try:
+        for _ in range(rng.choice((1, 1, 2, 3))):
+            name = WANTED.get(state) if rng.random() < 0.6 else None
+            dialogue.feed(mutated(rng, MESSAGES[name or rng.choice(list(MESSAGES))]))
+            while (message := dialogue.take(phase)) is not None:
+                if phase is Phase.HANDSHAKE:
+                    dialogue.greet(message)
+                elif phase is Phase.LOAD:
+                    dialogue.loaded(message)
+                else:
+                    dialogue.executed(message)
+                if not dialogue.life.usable:
+                    break
+        dialogue.feed(b"")
+        if dialogue.exit is None:
+            dialogue.end(ended(rng, rng.choice((None, *SIGNALS))))
+        dialogue.take(phase)
+    except Failure as failure:
+        report = case.report(failure.finding)
+        assert report.code.value != "internal-error"
+        assert len(report.summary) <= 400
+        msgspec.json.encode(report)
 
 
 def fuzz_report(rng: random.Random) -> None:
@@ -153,7 +315,7 @@ def fuzz(cases: int, seed: int, say: Callable[[str], None] = print) -> None:
     for number in range(cases):
         rng = random.Random(f"{seed}/{number}")
         try:
-            (fuzz_wire, fuzz_wire, fuzz_wire, fuzz_report)[number % 4](rng)
+            (fuzz_wire, fuzz_messages, fuzz_messages, fuzz_report)[number % 4](rng)
         except Exception:
             say(f"case {number} of seed {seed} failed")
             raise

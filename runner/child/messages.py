@@ -124,7 +124,7 @@ _MAX_PARTS = 20_000
 _SHOWN = 80
 # What follows its path in msgspec's words: "Expected `str`, got `int` - at `$.python.version`".
 _PATH = re.compile(r"`\$([^`]*)`\Z")
-_MEMBER = re.compile(r"\.(\w+)")
+_STEP = re.compile(r"\.(\w+)|\[(\d+)\]")
 _VERSION = re.compile(r"[0-9]{1,4}\.[0-9]{1,4}[0-9A-Za-z.+-]{0,32}")
 
 # A text that is not UTF-8 and a number of thousands of digits are no msgspec.DecodeError.
@@ -320,12 +320,12 @@ def _told(error: Exception, text: bytes) -> str:
     if isinstance(error, RecursionError):
         return "it is nested too deep"
     path = _PATH.search(str(error))
-    if path is None or "[" in path[1]:
-        return str(error)  # not JSON, or in a list, of whose members it names none
+    if path is None or "..." in path[1]:
+        return str(error)  # not JSON, or in an object of whose keys it names none
     try:
         value = msgspec.json.decode(text)
-        for name in _MEMBER.findall(path[1]):
-            value = value[name]
+        for name, index in _STEP.findall(path[1]):
+            value = value[name or int(index)]
     except (*_DECODING, LookupError, TypeError):
         return str(error)
     return f"{error}, which is {repr(value)[:_SHOWN]}"
