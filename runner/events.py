@@ -61,6 +61,8 @@ class Origin(str, Enum):
     INSTALLED = "installed"
     LIBRARIES = "libraries"
     CHILD_START = "child.start"
+    REQUEST = "request"
+    """A request was sent to the child: what it had said before answers an earlier one."""
     CHILD_WIRE = "child.wire"
     CHILD_STDOUT = "child.stdout"
     CHILD_STDERR = "child.stderr"

@@ -44,6 +44,10 @@ class Start(Struct, frozen=True):
     failure: NotStarted | None = None
 
 
+class Requested(Struct, frozen=True):
+    """A request was about to be sent."""
+
+
 class TimedOut(Struct, frozen=True):
     """A child did not answer, or did not end after it closed the transport, in time."""
 

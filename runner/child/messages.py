@@ -328,4 +328,5 @@ def _told(error: Exception, text: bytes) -> str:
             value = value[name or int(index)]
     except (*_DECODING, LookupError, TypeError):
         return str(error)
-    return f"{error}, which is {repr(value)[:_SHOWN]}"
+    words = str(error)[: path.start()].removesuffix(" - at ")
+    return f"{path[1].lstrip('.') or 'it'} is {repr(value)[:_SHOWN]}: {words}"

@@ -9,7 +9,7 @@ from contextlib import suppress
 import anyio
 
 from runner.child.dialogue import Dialogue
-from runner.child.facts import TimedOut
+from runner.child.facts import Requested, TimedOut
 from runner.child.memory_limit import MemoryLimit
 from runner.child.messages import Message
 from runner.child.state import State
@@ -31,8 +31,10 @@ class Transport:
 
     async def send(self, request: bytes) -> None:
         """Send the request that was made last. A child that can take none is told by its end."""
+        self.read()  # What is here already answers nothing.
         if not self._dialogue.life.usable:
             return
+        self._dialogue.case.journal.fact(Origin.REQUEST, Requested())
         self._dialogue.sending()
         if await self._process.write(request):
             self._dialogue.sent()

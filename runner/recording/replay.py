@@ -207,21 +207,22 @@ class _Conversation:
         # `check --build` lets it load the bundle, and end.
         self._only_loaded = Phase.SHUTDOWN in phases and Phase.EXECUTE not in phases
         # From the first on: a child may write before its start has been noted.
-        self._entries = _until_it_gave_up(entries)
+        known = list(_until_it_gave_up(entries))
+        # Older recordings do not say when a request was sent.
+        self._requests_are_told = any(entry.source is Origin.REQUEST for entry in known)
+        self._entries = iter(known)
 
     def run(self) -> None:
         dialogue = self._dialogue
         try:
             dialogue.greet(self._receive(Phase.HANDSHAKE))
             dialogue.initialize(Path())
-            dialogue.sending()
-            dialogue.sent()
+            self._send()
             dialogue.loaded(self._receive(Phase.LOAD))
             if self._only_loaded:
                 return
             dialogue.execute(Task(""))
-            dialogue.sending()
-            dialogue.sent()
+            self._send()
             dialogue.executed(self._receive(Phase.EXECUTE))
             for bad in self._bad:
                 raise dialogue.bad_output(bad)
@@ -236,6 +237,16 @@ class _Conversation:
             for entry in self._entries:
                 self._feed(entry)
             dialogue.write_down()
+
+    def _send(self) -> None:
+        if self._requests_are_told:
+            for entry in self._entries:
+                if entry.source is Origin.REQUEST:
+                    break
+                self._feed(entry)
+        if self._dialogue.life.usable:
+            self._dialogue.sending()
+            self._dialogue.sent()
 
     def _receive(self, phase: Phase) -> Message:
         while (message := self._dialogue.take(phase)) is None:
