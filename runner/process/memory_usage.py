@@ -4,9 +4,12 @@ import os
 import re
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 
 # Without the pages of mapped files, which the kernel takes back when it needs them.
 _OWN = re.compile(r"^(?:RssAnon|RssShmem|VmSwap):\s+(\d+) kB$", re.MULTILINE)
+_SHARED = re.compile(r"^RssShmem:\s+(\d+) kB$", re.MULTILINE)
+_IN_MEMORY = ("/memfd:", "/dev/shm/")
 # The same where what several processes share is divided between them.
 _SHARES = re.compile(r"^(?:Pss_Anon|Pss_Shmem|SwapPss):\s+(\d+) kB$", re.MULTILINE)
 _SHARES_BEFORE_LINUX_5_4 = re.compile(r"^(?:Pss|SwapPss):\s+(\d+) kB$", re.MULTILINE)
@@ -28,12 +31,15 @@ def held(pids: Sequence[int], enough: int) -> int:
     """
     if sys.platform != "linux":
         return sum(map(_resident_by_psutil, pids))
-    owned = {pid: _sum(_OWN, _read(f"/proc/{pid}/status")) for pid in pids}
+    statuses = {pid: _read(f"/proc/{pid}/status") for pid in pids}
+    owned = {pid: _sum(_OWN, status) for pid, status in statuses.items()}
     total = sum(owned.values())
-    if total < enough or len(pids) == 1:
-        return total
-    # Another user's process shows no shares (ptrace(2), access mode checking).
-    return sum(_share(pid) or owned[pid] for pid in pids)
+    if total >= enough and len(pids) > 1:
+        # Another user's process shows no shares (ptrace(2), access mode checking).
+        total = sum(_share(pid) or owned[pid] for pid in pids)
+    # What of them is mapped is in the total already.
+    mapped = sum(_sum(_SHARED, status) for status in statuses.values())
+    return total + max(0, _open_in_memory(pids) - mapped)
 
 
 def children(pid: int) -> list[int]:
@@ -57,6 +63,24 @@ def family(pid: int) -> list[int]:
     for member in found:  # which grows meanwhile
         found += children(member)
     return found
+
+
+def _open_in_memory(pids: Sequence[int]) -> int:
+    """The memory, in bytes, of files that lie in it and that processes have open, mapped or not."""
+    sizes: dict[tuple[int, int], int] = {}
+    for pid in pids:
+        folder = f"/proc/{pid}/fd"
+        try:
+            descriptors = os.listdir(folder)  # noqa: PTH208
+        except OSError:  # it has ended; or is another user's
+            continue
+        for descriptor in descriptors:
+            path = f"{folder}/{descriptor}"
+            with suppress(OSError):  # closed meanwhile
+                if os.readlink(path).startswith(_IN_MEMORY):  # noqa: PTH115
+                    status = os.stat(path)  # noqa: PTH116
+                    sizes[status.st_dev, status.st_ino] = status.st_blocks * 512
+    return sum(sizes.values())
 
 
 def _share(pid: int) -> int:

@@ -47,6 +47,39 @@ def test_what_a_process_holds(process: int) -> None:
     assert 64 * MIB < resident(process) < 120 * MIB
 
 
+@pytest.mark.skipif(not hasattr(os, "memfd_create"), reason="memfds are Linux's")
+def test_files_in_memory_count_once_whether_mapped_or_not() -> None:
+    code = """if True:
+        import mmap, os, sys, tempfile, time
+        descriptor = os.memfd_create("x")
+        again = os.dup(descriptor)
+        os.write(descriptor, b"x" * (64 << 20))
+        file = tempfile.TemporaryFile(dir="/dev/shm")
+        file.write(b"x" * (16 << 20))
+        file.flush()
+        print("there", flush=True)
+        sys.stdin.readline()
+        view = mmap.mmap(descriptor, 64 << 20)
+        sum(view[::4096])
+        print("there", flush=True)
+        time.sleep(1000)
+    """
+    popen = subprocess.Popen(
+        [sys.executable, "-I", "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+    assert popen.stdin is not None and popen.stdout is not None
+    try:
+        assert popen.stdout.readline() == b"there\n"
+        assert 80 * MIB < held([popen.pid], 0) < 110 * MIB
+        popen.stdin.write(b"\n")
+        popen.stdin.flush()
+        assert popen.stdout.readline() == b"there\n"
+        assert 80 * MIB < held([popen.pid], 0) < 110 * MIB
+    finally:
+        popen.kill()
+        popen.communicate(timeout=20)
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="only /proc tells what is shared")
 @pytest.mark.parametrize("process", [3], indirect=True)
 def test_what_forks_share_is_counted_once_where_it_matters(process: int) -> None:
