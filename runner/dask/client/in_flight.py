@@ -8,6 +8,7 @@ where Dask itself would wait for ever.
 import asyncio
 import logging
 import uuid
+import weakref
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import suppress
@@ -115,7 +116,10 @@ class InFlight:
 
         :returns: its outcome; ``cancel()`` ends it on the cluster too.
         """
-        work.outcome.add_done_callback(lambda _: self._loop.add_callback(self._let_go, work))
+        # A Future keeps its callbacks for good: by them, each result would be part of a cycle, and
+        # stay until Python looks for those.
+        started = weakref.ref(work)
+        work.outcome.add_done_callback(lambda _: self._ended(started()))
         self._loop.add_callback(self._follow, work)
         # Its loop takes in nothing more then, and says nothing of it.
         if is_closed(self._client):
@@ -135,7 +139,8 @@ class InFlight:
             await self._looking
             done = work.unwrap(await self._answer(work))
         except RunnerError as error:
-            _fail(work, error)
+            # Its traceback has this frame, which has the work: a cycle again.
+            _fail(work, error.with_traceback(None))
         except BaseException as error:  # noqa: BLE001 - asyncio.CancelledError is one of Dask's own
             _fail(work, error_of(raised(error, self._client), work.bundle))
         else:
@@ -189,6 +194,11 @@ class InFlight:
             except (CancelledError, asyncio.CancelledError):  # which of them depends on Dask
                 if not work.moving:
                     raise
+
+    def _ended(self, work: "Work[Any] | None") -> None:
+        """:param work: ``None``: nothing follows it any more."""
+        if work is not None:
+            self._loop.add_callback(self._let_go, work)
 
     async def _let_go(self, work: Work[Any]) -> None:
         self._works.discard(work)

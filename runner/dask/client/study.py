@@ -73,10 +73,9 @@ class Study(Struct, frozen=True, weakref=True):
         )
 
     def _result(self, answer: Answer) -> Result:
-        try:
-            result = answer.unwrap()
-        except RunnerError as error:
-            raise error_for(_as_here(error.report, self.bundle)) from None
+        if answer.report is not None:
+            raise error_for(_as_here(answer.report, self.bundle))
+        result = answer.unwrap()
         result.bundle.path = self.bundle.path
         return result
 

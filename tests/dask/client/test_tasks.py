@@ -6,6 +6,7 @@ import os
 import pickle
 import platform
 import signal
+import weakref
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -106,6 +107,23 @@ def test_one_task_comes_in_a_future(client: Client, bundle: Path) -> None:
     result = future.result(SECONDS)
     assert result["sum"] == b"3"
     assert result.bundle.path == str(bundle)
+
+
+@pytest.mark.parametrize("entrypoint", ["seed", "raise"])
+def test_a_result_goes_with_its_last_reference(
+    client: Client, bundle: Path, entrypoint: str
+) -> None:
+    submit, gone = runner.dask.submit, []
+    gc.disable()  # a cycle would stay
+    try:
+        for seed in range(3):
+            future = submit(client, bundle, Task(entrypoint, seed=seed))
+            future.exception(SECONDS)
+            gone.append(weakref.ref(future))
+        del future
+        wait_until(lambda: not [one for one in gone if one() is not None])
+    finally:
+        gc.enable()
 
 
 def test_inputs_go_along(client: Client, tmp_path: Path) -> None:
