@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from distributed import Client
 from msgspec.structs import replace
 
+from runner.dask.annotations import unannotated
 from runner.dask.client.connection import LOOK_SECONDS, ask
 from runner.dask.client.fitness import Fitness, Pinned
 from runner.dask.client.in_flight import InFlight, Work
@@ -107,10 +108,12 @@ class Preparation:
 
         :param wanted: what the study wants; nothing: each takes what it would by itself.
         """
-        outcomes = [
-            (addresses, self._in_flight.start(self._work(addresses, wanted)))
-            for addresses in machines
-        ]
+        outcomes = unannotated(
+            lambda: [
+                (addresses, self._in_flight.start(self._work(addresses, wanted)))
+                for addresses in machines
+            ]
+        )
         try:
             for addresses, outcome in outcomes:
                 try:

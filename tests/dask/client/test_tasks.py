@@ -17,6 +17,7 @@ import pytest
 
 pytest.importorskip("distributed")
 
+import dask
 import distributed
 from conftest import make_venv
 from distributed import Client
@@ -124,6 +125,23 @@ def test_a_result_goes_with_its_last_reference(
         wait_until(lambda: not [one for one in gone if one() is not None])
     finally:
         gc.enable()
+
+
+def test_what_a_caller_says_of_its_tasks_holds_for_them_only(
+    cache: Path, bundle: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        cluster(1, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started,
+        Client(started.address, set_as_default=False) as client,
+    ):
+        able = started.add_worker(None, "--resources", "gpu=1")
+        with dask.annotate(resources={"gpu": 1}):
+            results = list(runner.dask.map(client, bundle, seeds("print", 8)))
+        assert [int(one["seed"]) for one in results] == list(range(8))
+        assert "hello 7" in able.text()
+        assert "hello" not in started.workers[0].text()
+        # Both were asked whether they answer, and both have the environment.
+        assert not caplog.records
 
 
 def test_inputs_go_along(client: Client, tmp_path: Path) -> None:
