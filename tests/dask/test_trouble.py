@@ -18,7 +18,7 @@ from studies import SECONDS, failing, make_bundle, seeds, wait_until
 import runner.dask
 from runner.dask import RunnerPlugin
 from runner.dask.client import connection, in_flight, preflight, sending
-from runner.dask.examine.loopback import DaskCluster, cluster
+from runner.dask.examine.loopback import DaskCluster, DaskProcess, cluster
 from runner.diagnosis.report.codes import Code
 from runner.result import Result
 from runner.task import Task
@@ -225,6 +225,27 @@ def test_a_scheduler_that_dies_under_a_map_is_a_report(
     next(outcomes)
     os.kill(one.scheduler.pid, signal.SIGKILL)
     assert failing(lambda: list(outcomes)).report.code is Code.WORKER_LOST
+
+
+def test_a_scheduler_that_takes_a_dead_ones_place_is_sent_the_bundle(
+    one: DaskCluster, client: Client, bundle: Path, tmp_path: Path
+) -> None:
+    assert numbers(runner.dask.map(client, bundle, seeds(tasks=3))) == [0, 1, 2]
+    os.kill(one.scheduler.pid, signal.SIGKILL)
+    one.scheduler.process.wait(SECONDS)
+    port = one.address.rpartition(":")[2]
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard"]
+    listen = ["--host", "127.0.0.1", "--port", port, "--dashboard-address", "127.0.0.1:0"]
+    replaced = DaskProcess([*command, *listen], tmp_path / "log", one._environ)
+    try:
+        replaced.wait_for("Scheduler at")
+        one.scheduler = replaced
+        one.add_worker()
+        wait_until(lambda: client.status == "running")
+        assert numbers(runner.dask.map(client, bundle, seeds(tasks=3))) == [0, 1, 2]
+        assert runner.dask.submit(client, bundle, Task(seed=4)).result(SECONDS)["seed"] == b"4"
+    finally:
+        replaced.stop()
 
 
 def test_a_bundle_that_kills_workers_with_nannies_is_one_report(
