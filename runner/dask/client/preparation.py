@@ -17,7 +17,7 @@ from runner.dask.failures import other_environment, report_of
 from runner.dask.messages import Answer
 from runner.dask.worker.work import prepare, reachable
 from runner.diagnosis.errors import RunnerError, error_for
-from runner.diagnosis.report.model import BundleInfo
+from runner.diagnosis.report.model import BundleInfo, Report
 from runner.interpreter import Interpreter
 
 _log = logging.getLogger(__name__)
@@ -28,6 +28,7 @@ class Preparation:
 
     :param key: what the workers know the bundle by.
     :param retries: how often a failure that may pass by itself is tried again.
+    :param unfit: the workers that were sent nothing, and why.
     """
 
     def __init__(
@@ -38,6 +39,8 @@ class Preparation:
         key: str,
         bundle: BundleInfo,
         retries: int,
+        *,
+        unfit: Mapping[str, Report],
     ) -> None:
         self._client = client
         self._in_flight = in_flight
@@ -49,7 +52,7 @@ class Preparation:
         self._unknown: list[str] = []
         """The workers that made something, and could not say what."""
         self._silent = sending.silent
-        self._reports = dict(self._silent)
+        self._reports = {**self._silent, **unfit}
         self._machines: dict[str, list[str]] = defaultdict(list)
         self._surveys = sending.surveys
         for address, found in sending.surveys.items():

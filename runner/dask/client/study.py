@@ -88,8 +88,11 @@ def open_study(client: Client, in_flight: InFlight, path: Path, shared: Shared |
         code is the cause's.
     """
     bundle, archive = _packed(path, shared)
-    sending = send(client, require_fit(client), archive, shared)
-    preparation = Preparation(client, in_flight, sending, archive.key, bundle, RETRIES)
+    fit = require_fit(client)
+    sending = send(client, fit.workers, archive, shared)
+    preparation = Preparation(
+        client, in_flight, sending, archive.key, bundle, RETRIES, unfit=fit.unfit
+    )
     try:
         fitness, made = preparation.run()
     except RunnerError as error:
