@@ -13,6 +13,7 @@ from runner.dask.client.connection import ask
 from runner.dask.client.fitness import Fitness
 from runner.dask.client.shared import Shared
 from runner.dask.client.survey import silent, survey_of
+from runner.dask.owners import disown, own
 from runner.dask.worker.bundles import BUNDLE, BundlePlugin
 from runner.dask.worker.plugin import RunnerPlugin
 from runner.dask.worker.work import Survey
@@ -93,13 +94,14 @@ def send(
 
 
 async def forget(client: Client, key: str) -> None:
-    """Nobody here needs a bundle any more: the scheduler and the workers need not keep it."""
-    await client.unregister_worker_plugin(BUNDLE + key)
+    """This client needs a bundle no more; the cluster keeps it for others that do."""
+    await client.run_on_scheduler(disown, BUNDLE + key, client.id)
 
 
 async def _register(client: Client, archive: Archive) -> None:
     plugin = RunnerPlugin()
     plugin.idempotent = True  # one that the caller has registered stays
+    await client.run_on_scheduler(own, BUNDLE + archive.key, client.id)
     registered = await asyncio.gather(
         client.register_plugin(plugin),
         client.register_plugin(BundlePlugin(archive)),

@@ -21,7 +21,7 @@ import dask
 import distributed
 from conftest import make_venv
 from distributed import Client
-from studies import SECONDS, descendants, failing, make_bundle, runs_tasks, seeds, wait_until
+from studies import SECONDS, WIRE, descendants, failing, make_bundle, runs_tasks, seeds, wait_until
 
 import runner.dask
 from runner import Runner, RunnerError
@@ -29,6 +29,7 @@ from runner.dask import RunnerPlugin
 from runner.dask.client import in_flight, study
 from runner.dask.client.tasks import WINDOW
 from runner.dask.examine.loopback import DaskCluster, cluster
+from runner.dask.worker.bundles import BUNDLE
 from runner.dask.worker.output_log import TOPIC
 from runner.diagnosis.report.codes import Code
 from runner.events import Phase
@@ -108,6 +109,39 @@ def test_one_task_comes_in_a_future(client: Client, bundle: Path) -> None:
     result = future.result(SECONDS)
     assert result["sum"] == b"3"
     assert result.bundle.path == str(bundle)
+
+
+def bundles_at(client: Client) -> set[str]:
+    """Those that the scheduler keeps, and those that a worker does."""
+    kept = client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.worker_plugins))
+    there = client.run(lambda dask_worker: list(dask_worker.plugins))
+    return {one for names in (kept, *there.values()) for one in names if one.startswith(BUNDLE)}
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_bundle_is_kept_for_as_long_as_a_client_needs_it(
+    client: Client, shared_cluster: DaskCluster, tmp_path: Path, killed: bool
+) -> None:
+    before = bundles_at(client)
+    # Content of its own, or it is the one of other tests.
+    folder = make_bundle(tmp_path / f"own-{killed}", WIRE + f"# {killed}\n")
+    other = Client(shared_cluster.address, set_as_default=False)
+    third = Client(shared_cluster.address, set_as_default=False)
+    try:
+        for one in (other, third):
+            runner.dask.submit(one, folder).result(SECONDS)
+        (kept,) = bundles_at(client) - before
+        other.close()
+        assert runner.dask.submit(third, folder, Task(seed=2)).result(SECONDS)["seed"] == b"2"
+        assert bundles_at(client) == before | {kept}
+        if killed:
+            third.sync(third.scheduler_comm.comm.close)  # as the kernel does for a dead process
+        else:
+            third.close()
+        wait_until(lambda: bundles_at(client) == before)
+    finally:
+        other.close()
+        third.close()
 
 
 @pytest.mark.parametrize("entrypoint", ["seed", "raise"])
