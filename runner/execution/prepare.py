@@ -50,7 +50,7 @@ from runner.interpreter import (
     choose_interpreter,
 )
 from runner.process.processors import with_thread_counts
-from runner.recording.recorder import ReadBundle, Run
+from runner.recording.format import ReadBundle, Run
 from runner.settings import Settings
 
 # What a file that is missing, cut short or not what it was can lead to.

@@ -33,7 +33,7 @@ from runner.execution.prepare import (
     was_damaged,
 )
 from runner.interpreter import Interpreter
-from runner.recording.recorder import Outcome, Rebuilt
+from runner.recording.format import Outcome, Rebuilt
 from runner.result import Check, Result
 from runner.settings import Isolation, Settings
 from runner.task import Task, check_task

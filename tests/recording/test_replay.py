@@ -19,7 +19,7 @@ from recordings import failure, replayed, same
 
 from runner import AsyncRunner, Runner, RunnerError
 from runner.diagnosis.report.model import Report
-from runner.recording.recorder import FILE, RecordingError, read_recording
+from runner.recording.format import FILE, RecordingError, read_recording
 from runner.recording.replay import replay
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "bundles"
