@@ -326,7 +326,7 @@ class AsyncRunner:
 
     @property
     def _alone(self) -> bool:
-        """Tell whether each run goes the whole way: a recording has all that led to its end."""
+        """Tell whether each run has a child of its own: a recording has all that led to its end."""
         return self._record is not None or self._settings.fresh_venv
 
     def _check_open(self) -> None:

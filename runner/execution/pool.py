@@ -123,7 +123,7 @@ class Pool:
             try:
                 return await self._start(lease, case, group)
             except Failure as failure:
-                # No task has run yet: once more, in an environment that is whole.
+                # No task has run yet: once more, in an environment that is built anew.
                 if rebuilt or not await self.groups.discard_damaged(case, group, failure):
                     raise
                 rebuilt = True

@@ -174,7 +174,7 @@ async def _session(
         except Failure as failure:
             if not await was_damaged(case, ready, failure):
                 raise
-            # No task has run yet: once more, in one that is whole.
+            # No task has run yet: once more, in one that is built anew.
             case.journal.fact(Origin.REBUILT, Rebuilt())
             ready = await enter(prepared(case, settings, bundle, interpreter))
             session = await enter(ready.session(case, settings, environ, children=children))

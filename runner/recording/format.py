@@ -55,7 +55,7 @@ class ReadBundle(Struct, frozen=True, kw_only=True):
 
 
 class Rebuilt(Struct, frozen=True):
-    """The environment was damaged; what follows is of another child, in a whole one."""
+    """The environment was damaged; what follows is of another child, in one built anew."""
 
 
 class Outcome(Struct, frozen=True):
