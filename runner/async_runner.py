@@ -31,7 +31,7 @@ from runner.execution.task_map import map_in_loop
 from runner.process.processors import usable_processors
 from runner.recording.recorder import Recorder, record_in_free
 from runner.result import Check, Result
-from runner.settings import Isolation, Options, Settings
+from runner.settings import Isolation, Options, Settings, check_positive
 from runner.task import Task, new_task
 
 if TYPE_CHECKING:
@@ -153,6 +153,8 @@ class AsyncRunner:
         return await self._execute(bundle, self._call_of(task, timeout, on_event))
 
     def _call_of(self, task: Task, timeout: float | None, on_event: EventHandler | None) -> Call:
+        if timeout is not None:
+            check_positive("timeout", timeout)
         # An id for nobody would take a small task's time.
         heard = on_event is not None or self._on_event is not None
         return Call(task, timeout, on_event, new_run_id() if heard else None)
