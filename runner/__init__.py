@@ -22,8 +22,16 @@ if TYPE_CHECKING:
     from runner.diagnosis.errors import RunnerError as RunnerError
     from runner.diagnosis.report.codes import Code as Code
     from runner.diagnosis.report.model import Report as Report
+    from runner.events import Diagnosed as Diagnosed
     from runner.events import Event as Event
+    from runner.events import EventHandler as EventHandler
+    from runner.events import Note as Note
+    from runner.events import Output as Output
     from runner.events import Phase as Phase
+    from runner.events import PhaseFinished as PhaseFinished
+    from runner.events import PhaseStarted as PhaseStarted
+    from runner.events import Stream as Stream
+    from runner.logging_handler import LoggingHandler as LoggingHandler
     from runner.result import Check as Check
     from runner.result import Result as Result
     from runner.runner import Runner as Runner
@@ -38,17 +46,25 @@ _HOMES = {
     "Check": "runner.result",
     "ChildStartError": "runner.diagnosis.errors",
     "Code": "runner.diagnosis.report.codes",
+    "Diagnosed": "runner.events",
     "EnvironmentBuildError": "runner.diagnosis.errors",
     "Event": "runner.events",
+    "EventHandler": "runner.events",
     "ExecutionError": "runner.diagnosis.errors",
     "InternalError": "runner.diagnosis.errors",
     "InterpreterError": "runner.diagnosis.errors",
     "Isolation": "runner.settings",
+    "LoggingHandler": "runner.logging_handler",
+    "Note": "runner.events",
+    "Output": "runner.events",
     "Phase": "runner.events",
+    "PhaseFinished": "runner.events",
+    "PhaseStarted": "runner.events",
     "Report": "runner.diagnosis.report.model",
     "Result": "runner.result",
     "Runner": "runner.runner",
     "RunnerError": "runner.diagnosis.errors",
+    "Stream": "runner.events",
     "Task": "runner.task",
 }
 

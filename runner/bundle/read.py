@@ -12,6 +12,7 @@ from msgspec import Struct
 from runner.bundle.accepted_python import accepted_python
 from runner.bundle.content import content_files, read_content
 from runner.bundle.defaults import read_defaults
+from runner.bundle.excluded_code import check_no_code_is_excluded
 from runner.bundle.failures import not_found, unreadable
 from runner.bundle.files import has_file, read_text
 from runner.bundle.foreign import Foreign, find_foreign
@@ -58,6 +59,8 @@ def read_bundle(path: Path, ignored: Collection[str] = ()) -> Bundle:
     )
     defaults = read_defaults(modelops, pyproject.text)
     files = content_files(folder, ignored)
+    if wire.spec is not None and "exclude" in modelops:
+        check_no_code_is_excluded(folder, wire.spec, files, pyproject.text)
     content = read_content(folder, files)
     pointers = lfs_pointers(folder, files, content.lfs_pointers)
     return Bundle(

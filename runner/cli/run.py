@@ -339,7 +339,7 @@ def _say_failed(
     with suppress(BrokenPipeError):  # nobody reads standard error
         live.close_line()
         render_report(report, Console(stderr=True))
-        if recorder is not None and recorder.whole:
+        if recorder is not None and recorder.complete:
             folder = shlex.quote(str(recorder.path.parent))
             print(f"recorded: modelops-runner replay {folder}", file=sys.stderr)
     _keep_report(command, report)
