@@ -22,6 +22,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from runner.child.messages import Executed, Response
+from runner.defaults import Isolation
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError
 from runner.events import EventHandler, Phase
@@ -32,7 +33,7 @@ from runner.execution.run_task import check_bundle, execute_task, reported
 from runner.process.processors import usable_processors
 from runner.recording.recorder import Recorder, record_in_free
 from runner.result import Check, Result
-from runner.settings import Isolation, Options, Settings
+from runner.settings import Options, Settings
 from runner.task import Task, check_task, new_task
 
 if TYPE_CHECKING:

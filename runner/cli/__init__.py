@@ -16,14 +16,17 @@ def main(argv: list[str] | None = None) -> int:
     if sys.stderr is None:  # "2>&-": nobody wants to be told, and all else is as it would be
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
     try:
-        # Only now: what is imported here needs POSIX, and takes long enough to be interrupted in.
+        # Only now: what is imported needs POSIX, and takes long enough to be interrupted in; what
+        # runs a command is not needed to say that there is no such command.
         from runner.cli.parser import parse
+
+        command = parse(sys.argv[1:] if argv is None else argv)
         from runner.cli.run import run
         from runner.process.signals import set_defaults
 
         if threading.current_thread() is threading.main_thread():
             # With SIGCHLD ignored nobody learns how a child has ended.
             set_defaults()
-        return run(parse(sys.argv[1:] if argv is None else argv))
+        return run(command)
     except KeyboardInterrupt:
         return 130

@@ -105,11 +105,15 @@ class Matrix(Struct, frozen=True, kw_only=True):
     json: bool
 
 
+class Completion(Struct, frozen=True):
+    shell: str
+
+
 class Init(Struct, frozen=True):
     folder: Path
 
 
 EnvCommand: TypeAlias = EnvList | EnvPath | EnvRemove | EnvPrune
 AnyCommand: TypeAlias = (
-    Exec | Check | Replay | Explain | ShowReport | EnvCommand | Doctor | Matrix | Init
+    Exec | Check | Replay | Explain | ShowReport | EnvCommand | Doctor | Matrix | Init | Completion
 )

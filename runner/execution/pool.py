@@ -23,6 +23,7 @@ import anyio.to_thread
 from anyio.abc import TaskGroup, TaskStatus
 
 from runner.child.session import open_session
+from runner.defaults import Isolation
 from runner.diagnosis.case import Case, Failure
 from runner.execution.bundle_watch import Stamp, has_changed
 from runner.execution.lease import Child, Group, Held, Loan
@@ -35,7 +36,7 @@ from runner.execution.prepare import (
     was_written_to,
 )
 from runner.process.processors import with_thread_counts
-from runner.settings import Isolation, Settings
+from runner.settings import Settings
 
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")

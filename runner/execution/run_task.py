@@ -13,6 +13,7 @@ import anyio.to_thread
 from runner.bundle import Bundle
 from runner.child.launch import withheld
 from runner.child.session import Session, open_session
+from runner.defaults import Isolation
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.errors import error_for
 from runner.diagnosis.own_failures import internal_error
@@ -33,7 +34,7 @@ from runner.interpreter import Interpreter
 from runner.process.processors import with_thread_counts
 from runner.recording.recorder import Outcome, Rebuilt
 from runner.result import Check, Result
-from runner.settings import Isolation, Settings
+from runner.settings import Settings
 from runner.task import Task, check_task
 
 
