@@ -1,11 +1,11 @@
 """Reads a bundle's files, and says what is wrong with them in their own lines."""
 
 import contextlib
-import difflib
 import shlex
 import stat
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
@@ -14,7 +14,6 @@ from runner.bundle.content import content_files, read_content
 from runner.bundle.defaults import read_defaults
 from runner.bundle.failures import not_found, unreadable
 from runner.bundle.files import has_file, read_text
-from runner.bundle.foreign import Foreign, find_foreign
 from runner.bundle.lfs import lfs_note, lfs_pointers
 from runner.bundle.model import Bundle, RequirementsFrom
 from runner.bundle.outside import check_nothing_is_outside
@@ -23,6 +22,9 @@ from runner.bundle.pyproject import Pyproject, read_pyproject, read_toml
 from runner.bundle.requirements import REQUIREMENTS, optional_dependencies, requirement_lines
 from runner.bundle.wire_source import PYPROJECT, find_wire
 from runner.diagnosis.report.model import Edit, Hint
+
+if TYPE_CHECKING:
+    from runner.bundle.foreign import Foreign
 
 LOCK = "uv.lock"
 
@@ -136,6 +138,8 @@ def _near(folder: Path) -> list[Hint]:
         names = [entry.name for entry in folder.parent.iterdir() if entry.is_dir()]
     except (OSError, ValueError):
         return []
+    import difflib
+
     close = difflib.get_close_matches(folder.name, names, n=1)
     if close:
         return [Hint(title=f"did you mean {folder.parent / close[0]}?")]
@@ -151,6 +155,8 @@ def _no_bundle(folder: Path) -> Exception:
         ]
     except OSError as error:
         return unreadable(str(folder), error)
+    from runner.bundle.foreign import find_foreign  # 10 modules that no bundle needs
+
     foreign = find_foreign(folder)
     if foreign is not None:
         return _not_yet(folder, foreign)
@@ -162,7 +168,7 @@ def _no_bundle(folder: Path) -> Exception:
     return not_found(f"{folder} is no bundle: it has neither {PYPROJECT} nor {REQUIREMENTS}", hint)
 
 
-def _not_yet(folder: Path, foreign: Foreign) -> Exception:
+def _not_yet(folder: Path, foreign: "Foreign") -> Exception:
     """A model that another tool knows."""
     return not_found(
         f"{folder} is no bundle yet: it has {foreign.named}, and neither a"
@@ -175,6 +181,8 @@ def _not_yet(folder: Path, foreign: Foreign) -> Exception:
 
 
 def _no_project(folder: Path, pyproject: Pyproject) -> Exception:
+    from runner.bundle.foreign import find_foreign
+
     foreign = find_foreign(folder, pyproject)
     if foreign is not None:
         return _not_yet(folder, foreign)

@@ -40,13 +40,11 @@ from runner.cli.result import (
     result_lines,
     write_file,
 )
-from runner.cli.show import show_report
 from runner.cli.signals import unless_signalled
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.own_failures import cancelled
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.explanations import explain
 from runner.diagnosis.report.model import Report
 from runner.events import Phase
 from runner.execution.run_task import check_bundle, diagnose, execute_task, reported
@@ -87,8 +85,12 @@ def _say_usage(error: UsageError) -> int:
 def _run_command(command: AnyCommand) -> int:
     """:raises UsageError: it asks for what cannot be."""
     if isinstance(command, Explain):
+        from runner.diagnosis.report.explanations import explain
+
         return _print(0, explain(command.code))
     if isinstance(command, ShowReport):
+        from runner.cli.show import show_report
+
         return show_report(command)
     if isinstance(command, Replay):
         from runner.cli.replay import show_replay  # 15 ms that no run needs
