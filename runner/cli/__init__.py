@@ -1,5 +1,6 @@
 """The command ``modelops-runner``."""
 
+import gc
 import os
 import sys
 import threading
@@ -27,6 +28,10 @@ def main(argv: list[str] | None = None) -> int:
         if threading.current_thread() is threading.main_thread():
             # With SIGCHLD ignored nobody learns how a child has ended.
             set_defaults()
-        return run(command)
+        exit_code = run(command)
+        if argv is None:
+            # What is left is the process's until its end: looking through it for garbage takes 10 ms.
+            gc.freeze()
+        return exit_code
     except KeyboardInterrupt:
         return 130
