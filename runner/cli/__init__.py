@@ -16,7 +16,10 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     if sys.stderr is None:  # "2>&-": nobody wants to be told, and all else is as it would be
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    own_process = argv is None
     try:
+        if own_process:
+            gc.disable()  # imports make no garbage, and looking for it takes as long as some do
         # Only now: what is imported needs POSIX, and takes long enough to be interrupted in; what
         # runs a command is not needed to say that there is no such command.
         from runner.cli.parser import parse
@@ -28,10 +31,12 @@ def main(argv: list[str] | None = None) -> int:
         if threading.current_thread() is threading.main_thread():
             # With SIGCHLD ignored nobody learns how a child has ended.
             set_defaults()
+        if own_process:
+            gc.freeze()  # what was imported stays: not to be looked at again
+            gc.enable()
         exit_code = run(command)
-        if argv is None:
-            # What is left is the process's until its end: looking through it for garbage takes 10 ms.
-            gc.freeze()
+        if own_process:
+            gc.freeze()  # the interpreter would look through all of it once more as it ends
         return exit_code
     except KeyboardInterrupt:
         return 130

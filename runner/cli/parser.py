@@ -9,7 +9,7 @@ import os
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NoReturn
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from runner.cli import options
 from runner.cli.arguments import age, code, count, size_or_none
@@ -43,14 +43,15 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> "AnyComma
 
     :raises SystemExit: with status 2 where it is wrong, 0 after ``--help`` and ``--version``.
     """
-    name = argv[0] if argv and argv[0] in _COMMANDS else None
-    parser, commands = _parsers([] if name is None else [name])
-    if name is None:
+    if not argv or argv[0] not in _COMMANDS:
+        whole, _ = _whole()
         if argv and not argv[0].startswith("-"):
-            parser.error(_unknown("command", argv[0], _COMMANDS))
-        parser.parse_args(argv)  # ends here: with the help, the version or an error
-        raise AssertionError(argv)
-    one = commands[name]
+            whole.error(_unknown("command", argv[0], _COMMANDS))
+        whole.parse_args(argv)  # ends here with --help and --version
+        whole.error(f"a command comes first, not {argv[0]}")
+    name = argv[0]
+    one = ArgumentParser(prog=f"modelops-runner {name}")
+    _COMMANDS[name].add_arguments(one)
     if name == "env":
         if len(argv) > 1 and not argv[1].startswith("-") and argv[1] not in ENV_ACTIONS:
             one.error(_unknown("action", argv[1], ENV_ACTIONS))
@@ -71,11 +72,14 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> "AnyComma
 
 def all_parsers() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
     """Return the whole command's parser, and each command's by its name."""
-    return _parsers(_COMMANDS)
+    parser, parsers = _whole()
+    for name, command in _COMMANDS.items():
+        command.add_arguments(parsers[name])
+    return parser, parsers
 
 
-def _parsers(whole: Iterable[str]) -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
-    """:param whole: the commands whose own arguments are wanted."""
+def _whole() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
+    """Return the parser that knows all commands, and those of the commands, still empty."""
     parser = ArgumentParser(
         prog="modelops-runner",
         description="Run simulation bundles in isolated environments, or say exactly why not.",
@@ -84,10 +88,9 @@ def _parsers(whole: Iterable[str]) -> tuple[ArgumentParser, dict[str, ArgumentPa
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {runner_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    parsers = {name: commands.add_parser(name, help=what) for name, (what, _) in _COMMANDS.items()}
-    for name in whole:
-        _, add_arguments = _COMMANDS[name]
-        add_arguments(parsers[name])
+    parsers = {
+        name: commands.add_parser(name, help=command.help) for name, command in _COMMANDS.items()
+    }
     return parser, parsers
 
 
@@ -295,16 +298,22 @@ def _completion(parser: ArgumentParser) -> None:
     parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help=", ".join(SHELLS))
 
 
-_COMMANDS: dict[str, tuple[str, Callable[[ArgumentParser], None]]] = {
-    "exec": ("run a task, or a file of them", _exec),
-    "check": ("say what can be known without running a task", _check),
-    "replay": ("print the report that a recording gives today", _replay),
-    "explain": ("say what a code means", _explain),
-    "report": ("print a saved report again", _report),
-    "doctor": ("look at this machine, or at a Dask cluster", _doctor),
-    "matrix": ("try a bundle on several Pythons", _matrix),
-    "env": ("list, find and remove environments", _env),
-    "init": ("make a bundle to begin with", _init),
-    "completion": ("complete commands and options in a shell", _completion),
+class _Command(NamedTuple):
+    help: str
+    """What it is for, in a few words."""
+    add_arguments: Callable[[ArgumentParser], None]
+
+
+_COMMANDS = {
+    "exec": _Command("run a task, or a file of them", _exec),
+    "check": _Command("say what can be known without running a task", _check),
+    "replay": _Command("print the report that a recording gives today", _replay),
+    "explain": _Command("say what a code means", _explain),
+    "report": _Command("print a saved report again", _report),
+    "doctor": _Command("look at this machine, or at a Dask cluster", _doctor),
+    "matrix": _Command("try a bundle on several Pythons", _matrix),
+    "env": _Command("list, find and remove environments", _env),
+    "init": _Command("make a bundle to begin with", _init),
+    "completion": _Command("complete commands and options in a shell", _completion),
 }
-"""In the order of the help: what each is for in a few words, and what adds its arguments."""
+"""In the order of the help."""

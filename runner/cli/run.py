@@ -17,6 +17,7 @@ from runner.cli.commands import (
     AnyCommand,
     Check,
     Command,
+    Completion,
     Doctor,
     EnvCommand,
     Exec,
@@ -108,6 +109,10 @@ def _run_command(command: AnyCommand) -> int:
         from runner.cli.init import run_init
 
         return run_init(command)
+    if isinstance(command, Completion):
+        from runner.cli.completion import completion_script
+
+        return _print(0, completion_script(command.shell))
     if isinstance(command, Check) and command.more:
         return _check_each(command)
     if isinstance(command, Matrix):
