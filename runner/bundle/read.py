@@ -12,6 +12,7 @@ from msgspec import Struct
 from runner.bundle.accepted_python import accepted_python
 from runner.bundle.content import content_files, read_content
 from runner.bundle.defaults import read_defaults
+from runner.bundle.digest_index import DigestIndex
 from runner.bundle.failures import not_found, unreadable
 from runner.bundle.files import has_file, read_text
 from runner.bundle.lfs import lfs_note, lfs_pointers
@@ -34,10 +35,13 @@ _KEPT_CHARACTERS = 32 * 1024
 _ARCHIVES = (".whl", ".zip", ".gz", ".bz2", ".xz", ".tgz", ".tar")
 
 
-def read_bundle(path: Path, ignored: Collection[str] = ()) -> Bundle:
+def read_bundle(
+    path: Path, ignored: Collection[str] = (), index: DigestIndex | None = None
+) -> Bundle:
     """Read a bundle.
 
     :param ignored: files in its folder that are no content.
+    :param index: the digests that are known of its files; without it each one is read.
     :raises Failure: ``bundle-not-found``, ``bundle-invalid``, ``wire-not-declared`` or
         ``wire-ambiguous``.
     """
@@ -60,7 +64,7 @@ def read_bundle(path: Path, ignored: Collection[str] = ()) -> Bundle:
     )
     defaults = read_defaults(modelops, pyproject.text)
     files = content_files(folder, ignored)
-    content = read_content(folder, files)
+    content = read_content(folder, files, index)
     pointers = lfs_pointers(folder, files, content.lfs_pointers)
     return Bundle(
         path=folder,
