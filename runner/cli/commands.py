@@ -59,6 +59,12 @@ class Check(Command, frozen=True, kw_only=True):
     more: list[Path]
     """Further bundles, to prepare a machine for."""
     verbose: bool
+    reproducible: bool
+    """Run a task under several conditions too; the rest says which."""
+    entrypoint: str | None
+    param: list[str]
+    params: str | None
+    seed: str
 
 
 class EnvList(Struct, frozen=True):

@@ -103,6 +103,11 @@ def task(parser: ArgumentParser) -> None:
         nargs="?",
         help="handed to the wire function as it is (default: the bundle's, else 'default')",
     )
+    params(parser)
+
+
+def params(parser: ArgumentParser) -> None:
+    """What a task gets."""
     parser.add_argument(
         "--param",
         metavar="K=V",

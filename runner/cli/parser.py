@@ -169,6 +169,15 @@ def _check(parser: ArgumentParser) -> None:
         help="build it, and write down which versions it has, for --lock",
     )
     parser.add_argument(
+        "--reproducible",
+        action="store_true",
+        help="run a task several times, in new processes and shared ones, with other hash seeds and"
+        " numbers of threads, and say which output is not the same, and why; the exit code is 1"
+        " where one is not",
+    )
+    parser.add_argument("--entrypoint", metavar="ENTRYPOINT", help="of that task")
+    options.params(parser)
+    parser.add_argument(
         "-v",
         "--verbose",
         action="store_true",

@@ -97,13 +97,26 @@ def _read_exec(given: argparse.Namespace) -> Exec:
 
 
 def _read_check(given: argparse.Namespace) -> Check:
+    task = [given.entrypoint, given.param or None, given.params, given.seed, given.timeout]
+    if not given.reproducible and task != [None] * 5:
+        raise ValueError(
+            "--entrypoint, --param, --params, --seed and --timeout need --reproducible: nothing"
+            " else of check runs a task"
+        )
+    if given.reproducible and (given.more or given.lock_to is not None):
+        raise ValueError("--reproducible takes one bundle, and no --lock-to")
     return Check(
         bundle=given.bundle,
-        settings=_settings(given),
+        settings=_settings(given, timeout=given.timeout),
         report=given.report,
         record=given.record,
         json=given.json,
         words=given.words,
+        reproducible=given.reproducible,
+        entrypoint=given.entrypoint,
+        param=given.param,
+        params=given.params,
+        seed="0" if given.seed is None else given.seed,
         build=given.build or given.lock_to is not None,
         lock_to=given.lock_to,
         more=given.more,

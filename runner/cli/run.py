@@ -127,11 +127,11 @@ def _run_command(command: AnyCommand) -> int:
             _check_folder("--lock-to", command.lock_to.parent)
             if is_special(command.lock_to):
                 raise UsageError(f"--lock-to {command.lock_to} is not a file")
+        read_seed(command.seed)
+        read_values(command.param)
         if isinstance(command, Exec):
             if command.output is not None:
                 _prepare_output(command.output, command.bundle)
-            read_seed(command.seed)
-            read_values(command.param)
             if command.tasks is not None:
                 from runner.cli.tasks import ManyTasks
 
@@ -225,17 +225,21 @@ async def _outcome(
     try:
         kept = _kept_outputs(command) if isinstance(command, Exec) else None
         with reported(case):
-            if isinstance(command, Check):
-                text = await _check(command, case)
+            if isinstance(command, Exec):
+                exit_code, text = 0, await _execute(command, case, live, kept)
+            elif command.reproducible:
+                from runner.cli.check_reproducible import check_reproducible
+
+                exit_code, text = await check_reproducible(command, case, live)
             else:
-                text = await _execute(command, case, live, kept)
+                exit_code, text = 0, await _check(command, case)
     except UsageError as error:
         return _say_usage(error), ""
     except RunnerError as error:
         return _exit_code(error.report), _say_failed(command, error.report, live, recorder)
     live.close_line()
     _keep_report(command, None)
-    return 0, text
+    return exit_code, text
 
 
 async def _outcome_of_many(
