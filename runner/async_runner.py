@@ -21,6 +21,7 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
+from runner.defaults import Isolation
 from runner.diagnosis.case import Case
 from runner.events import EventHandler, new_run_id
 from runner.execution.bounded_map import Outcome, unless_raised
@@ -31,7 +32,7 @@ from runner.execution.task_map import map_in_loop
 from runner.process.processors import usable_processors
 from runner.recording.recorder import Recorder, record_in_free
 from runner.result import Check, Result
-from runner.settings import Isolation, Options, Settings, check_positive
+from runner.settings import Options, Settings, check_positive
 from runner.task import Task, new_task
 
 if TYPE_CHECKING:

@@ -20,9 +20,10 @@ import pytest
 
 import runner
 from runner import AsyncRunner, ChildStartError, ExecutionError, Phase, Runner, RunnerError
+from runner.defaults import Isolation
 from runner.events import Diagnosed, Event, Output, PhaseFinished, Stream
 from runner.process.processors import usable_processors
-from runner.settings import Isolation, Settings
+from runner.settings import Settings
 from runner.task import Task
 
 WIRE = """

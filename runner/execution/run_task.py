@@ -14,6 +14,7 @@ import anyio.to_thread
 from runner.bundle import Bundle
 from runner.child.launch import withheld
 from runner.child.session import Session
+from runner.defaults import Isolation
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.errors import error_for
 from runner.diagnosis.own_failures import internal_error
@@ -35,7 +36,7 @@ from runner.execution.prepare import (
 from runner.interpreter import Interpreter
 from runner.recording.format import Outcome, Rebuilt
 from runner.result import Check, Result
-from runner.settings import Isolation, Settings
+from runner.settings import Settings
 from runner.task import Task, check_task
 
 
