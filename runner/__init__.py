@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from runner.async_runner import AsyncRunner as AsyncRunner
+    from runner.defaults import Isolation as Isolation
     from runner.diagnosis.errors import BundleError as BundleError
     from runner.diagnosis.errors import ChildStartError as ChildStartError
     from runner.diagnosis.errors import EnvironmentBuildError as EnvironmentBuildError
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from runner.result import Check as Check
     from runner.result import Result as Result
     from runner.runner import Runner as Runner
-    from runner.settings import Isolation as Isolation
     from runner.task import Task as Task
 
     __version__: str
@@ -53,7 +53,7 @@ _HOMES = {
     "ExecutionError": "runner.diagnosis.errors",
     "InternalError": "runner.diagnosis.errors",
     "InterpreterError": "runner.diagnosis.errors",
-    "Isolation": "runner.settings",
+    "Isolation": "runner.defaults",
     "LoggingHandler": "runner.logging_handler",
     "Note": "runner.events",
     "Output": "runner.events",
@@ -73,7 +73,7 @@ __all__ = sorted(_HOMES)
 
 def __getattr__(name: str) -> object:
     if name == "__version__":  # what Dask before 2025 asks a worker's packages for
-        return import_module("runner.execution.worker_info").runner_version()
+        return import_module("runner.version").runner_version()
     if name not in _HOMES:
         raise AttributeError(f"module 'runner' has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)

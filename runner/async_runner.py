@@ -21,6 +21,7 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
+from runner.defaults import Isolation
 from runner.diagnosis.case import Case
 from runner.events import EventHandler, new_run_id
 from runner.execution.bounded_map import Outcome, unless_raised
@@ -31,7 +32,7 @@ from runner.execution.task_map import map_in_loop
 from runner.process.processors import usable_processors
 from runner.recording.recorder import Recorder, record_in_free
 from runner.result import Check, Result
-from runner.settings import Isolation, Options, Settings
+from runner.settings import Options, Settings, check_positive
 from runner.task import Task, new_task
 
 if TYPE_CHECKING:
@@ -153,6 +154,8 @@ class AsyncRunner:
         return await self._execute(bundle, self._call_of(task, timeout, on_event))
 
     def _call_of(self, task: Task, timeout: float | None, on_event: EventHandler | None) -> Call:
+        if timeout is not None:
+            check_positive("timeout", timeout)
         # An id for nobody would take a small task's time.
         heard = on_event is not None or self._on_event is not None
         return Call(task, timeout, on_event, new_run_id() if heard else None)
@@ -326,7 +329,7 @@ class AsyncRunner:
 
     @property
     def _alone(self) -> bool:
-        """Tell whether each run goes the whole way: a recording has all that led to its end."""
+        """Tell whether each run has a child of its own: a recording has all that led to its end."""
         return self._record is not None or self._settings.fresh_venv
 
     def _check_open(self) -> None:

@@ -54,7 +54,7 @@ class Origin(str, Enum):
     INTERPRETERS = "interpreters"
     ENVIRONMENT = "environment"
     REBUILT = "rebuilt"
-    """The environment was damaged: another child follows, in a whole one."""
+    """The environment was damaged: another child follows, in one built anew."""
     UV_STDOUT = "uv.stdout"
     UV_STDERR = "uv.stderr"
     UV_EXIT = "uv.exit"

@@ -1,6 +1,5 @@
 """Reads ``[tool.modelops]``: the defaults that a bundle's author knows best."""
 
-import difflib
 import math
 import re
 from collections.abc import Mapping
@@ -40,6 +39,8 @@ def read_defaults(modelops: Mapping[str, Any], text: str) -> Defaults:
 
     for key in modelops:
         if key not in _SETTINGS:
+            import difflib
+
             close = difflib.get_close_matches(key, _SETTINGS, n=1)
             raise invalid(
                 f"{at(key)}: [tool.modelops] has no setting {key!r}",

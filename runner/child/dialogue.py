@@ -39,7 +39,6 @@ from runner.child.working_folder import with_own_names
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.child_raised import exit_finding
-from runner.diagnosis.deaths import child_deaths
 from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.report.model import ChildInfo, Excerpt
 from runner.diagnosis.report.text import Capture, one_line, printable
@@ -347,7 +346,9 @@ class Dialogue:
         exiting, self._connection.exiting = self._connection.exiting, None
         if exiting is not None and ended.signal_name is None:
             return exit_finding(self.case, phase, exiting, ended.code, self._text(Stream.STDERR))
-        return child_deaths.death(
+        from runner.diagnosis.deaths.child_deaths import death
+
+        return death(
             self.case,
             phase,
             ended,

@@ -103,11 +103,11 @@ class Fingerprint:
             return
         new = {name for name in all_entries(self._bundle) if name not in self._known}
         until = self.ran_until()
-        gone = [path for path, state in states.items() if state is None]
+        removed = [path for path, state in states.items() if state is None]
         added = [str(self._bundle / name) for name in new if self._born(name) > until]
-        if gone or added:
+        if removed or added:
             self._changed = True
-            self._difference = (gone + sorted(added))[0]
+            self._difference = (removed + sorted(added))[0]
             return
         # Only now: what appears meanwhile is seen the next time.
         self._known |= new

@@ -3,7 +3,6 @@
 from msgspec import Struct
 
 from runner.events import EventHandler
-from runner.settings import check_positive
 from runner.task import Task
 
 
@@ -14,7 +13,6 @@ class Call(Struct, frozen=True):
     :param on_event: called with its events, in place of the runner's own.
     :param run_id: the run's, for its events; ``None``: a new one.
     :param task_id: its number in the run, from 0 on.
-    :raises ValueError: the timeout is none that it may be.
     """
 
     task: Task
@@ -22,6 +20,3 @@ class Call(Struct, frozen=True):
     on_event: EventHandler | None = None
     run_id: str | None = None
     task_id: int = 0
-
-    def __post_init__(self) -> None:
-        check_positive("timeout", self.timeout)

@@ -7,6 +7,7 @@ import anyio
 
 from runner.child.messages import Executed
 from runner.child.session import Session
+from runner.defaults import Isolation
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.report.codes import Code
 from runner.execution.bundle_watch import Fingerprint
@@ -14,7 +15,7 @@ from runner.execution.held import Held
 from runner.execution.prepare import Prepared
 from runner.process.memory_usage import resident
 from runner.result import Result
-from runner.settings import Isolation, Settings
+from runner.settings import Settings
 
 
 class Lease:

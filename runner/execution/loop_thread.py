@@ -28,11 +28,7 @@ class LoopThread:
         self._lock = threading.Lock()
         self._stack = ExitStack()
         self._portal: BlockingPortal | None = None
-        self._closed = False
-
-    @property
-    def closed(self) -> bool:
-        return self._closed
+        self.closed = False
 
     def start(self) -> None:
         """Start it, unless it runs.
@@ -40,7 +36,7 @@ class LoopThread:
         :raises RuntimeError: it is closed.
         """
         with self._lock:
-            if self._closed:
+            if self.closed:
                 raise RuntimeError("the runner is closed")
             if self._portal is None:
                 portal = self._stack.enter_context(start_blocking_portal())
@@ -56,7 +52,7 @@ class LoopThread:
         try:
             return self._portal.start_task_soon(function)
         except RuntimeError:
-            if self._closed:
+            if self.closed:
                 raise RuntimeError("the runner is closed") from None
             raise
 
@@ -92,5 +88,5 @@ class LoopThread:
     ) -> None:
         """End it, after the calls under way; with an error, these are cancelled."""
         with self._lock:
-            self._closed = True
+            self.closed = True
         self._stack.__exit__(kind, error, traceback)

@@ -20,11 +20,12 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
+from runner.defaults import Isolation
 from runner.diagnosis.case import Case, Failure
 from runner.execution.groups import Groups
 from runner.execution.held import hold
 from runner.execution.lease import Child, Group, Lease
-from runner.settings import Isolation, Settings
+from runner.settings import Settings
 
 _log = logging.getLogger(__name__)
 
@@ -123,7 +124,7 @@ class Pool:
             try:
                 return await self._start(lease, case, group)
             except Failure as failure:
-                # No task has run yet: once more, in an environment that is whole.
+                # No task has run yet: once more, in an environment that is built anew.
                 if rebuilt or not await self.groups.discard_damaged(case, group, failure):
                     raise
                 rebuilt = True

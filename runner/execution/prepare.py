@@ -10,7 +10,7 @@ import msgspec
 from msgspec import Struct
 from packaging.specifiers import SpecifierSet
 
-from runner.bundle import Bundle, bundle_digest, read_bundle
+from runner.bundle import Bundle, DigestIndex, bundle_digest, read_bundle
 from runner.child.facts import Launch
 from runner.child.launch import withheld
 from runner.child.session import Session
@@ -51,7 +51,7 @@ from runner.interpreter import (
     choose_interpreter,
 )
 from runner.process.processors import with_thread_counts
-from runner.recording.recorder import ReadBundle, Run
+from runner.recording.format import ReadBundle, Run
 from runner.settings import Settings
 
 # What a file that is missing, cut short or not what it was can lead to.
@@ -129,7 +129,10 @@ async def read(case: Case, settings: Settings, path: Path) -> Bundle:
         try:
             # In a thread: the digest of a bundle with large files takes a while.
             bundle = await anyio.to_thread.run_sync(
-                read_as_content, path, appeared_in(settings, path), abandon_on_cancel=True
+                read_as_content,
+                path,
+                settings.cache or cache_folder(),
+                abandon_on_cancel=True,
             )
             case.bundle = bundle.info()
         finally:
@@ -164,15 +167,16 @@ def appeared_in(settings: Settings, path: Path) -> Appeared:
     return Appeared(settings.cache or cache_folder(), path)
 
 
-def read_as_content(path: Path, appeared: Appeared) -> Bundle:
+def read_as_content(path: Path, cache: Path) -> Bundle:
     """Read a bundle without what tasks have left in its folder.
 
+    :param cache: the folder where that is remembered, and the digests of its files.
     :raises Failure: it is none.
     """
-    ignored = appeared.names()
+    ignored = Appeared(cache, path).names()
     # A source file that was added while tasks ran is content from the next reading on.
     ignored = frozenset(name for name in ignored if not name.endswith(SOURCE))
-    bundle = read_bundle(path, ignored)
+    bundle = read_bundle(path, ignored, DigestIndex(cache, path))
     if not ignored:
         return bundle
     return msgspec.structs.replace(bundle, notes=(*bundle.notes, appeared_note(ignored)))

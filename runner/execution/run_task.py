@@ -14,6 +14,7 @@ import anyio.to_thread
 from runner.bundle import Bundle
 from runner.child.launch import withheld
 from runner.child.session import Session
+from runner.defaults import Isolation
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.errors import error_for
 from runner.diagnosis.own_failures import internal_error
@@ -33,9 +34,9 @@ from runner.execution.prepare import (
     was_damaged,
 )
 from runner.interpreter import Interpreter
-from runner.recording.recorder import Outcome, Rebuilt
+from runner.recording.format import Outcome, Rebuilt
 from runner.result import Check, Result
-from runner.settings import Isolation, Settings
+from runner.settings import Settings
 from runner.task import Task, check_task
 
 
@@ -174,7 +175,7 @@ async def _session(
         except Failure as failure:
             if not await was_damaged(case, ready, failure):
                 raise
-            # No task has run yet: once more, in one that is whole.
+            # No task has run yet: once more, in one that is built anew.
             case.journal.fact(Origin.REBUILT, Rebuilt())
             ready = await enter(prepared(case, settings, bundle, interpreter))
             session = await enter(ready.session(case, settings, environ, children=children))

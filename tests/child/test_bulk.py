@@ -16,7 +16,7 @@ from runner.child.bulk import MAPPED_BYTES
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Report
 from runner.events import Phase
-from runner.recording.recorder import read_recording
+from runner.recording.format import read_recording
 from runner.recording.replay import replay
 from runner.result import Result
 from runner.task import Task
