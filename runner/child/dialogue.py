@@ -337,8 +337,10 @@ class Dialogue:
         return msgspec.structs.replace(excerpt, text=text)
 
     def _over_memory(self, phase: Phase, over: OverMemory) -> Finding:
+        from runner.diagnosis.deaths.child_deaths import over_memory  # only of a child that died
+
         stderr = self._text(Stream.STDERR)
-        return child_deaths.over_memory(self.case, phase, over.limit_bytes, over.used_bytes, stderr)
+        return over_memory(self.case, phase, over.limit_bytes, over.used_bytes, stderr)
 
     def _death(self, phase: Phase, ended: Exit) -> Finding:
         if self._over is not None:
