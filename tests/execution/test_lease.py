@@ -275,7 +275,7 @@ def test_a_second_interrupt_that_lets_the_event_loop_go_on_does_not_wait_for_it(
     main = threading.main_thread().ident
     assert main is not None
 
-    async def endless(self: Session, response: object) -> None:
+    async def endless(self: Session, *arguments: object) -> None:
         signal.pthread_kill(main, signal.SIGINT)
         await anyio.sleep_forever()
 
