@@ -234,7 +234,7 @@ def test_a_wire_function_that_is_not_there_is_named_with_what_is_near(
 @pytest.mark.parametrize(
     ("source", "problem", "signature"),
     [
-        ("wire = 3", "is 3, a int", None),
+        ("wire = 3", "is 3, an int", None),
         ("def wire(): pass", "takes (), and cannot be called with three", "()"),
         ("def wire(a, b, c, d): pass", "missing a required argument: 'd'", "(a, b, c, d)"),
         ("def wire(a, b, c, *, d): pass", "missing a required", "(a, b, c, *, d)"),
