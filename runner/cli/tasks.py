@@ -39,7 +39,8 @@ from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint, Report
 from runner.diagnosis.report.text import LineDecoder, one_line, printable
 from runner.environment.cache_folder import cache_folder
-from runner.environment.store import own_io, temporary_folder
+from runner.environment.own_io import own_io
+from runner.environment.store import temporary_folder
 from runner.events import Event, EventHandler, Note, Output, Phase, PhaseStarted, Stream
 from runner.execution.prepare import read
 from runner.execution.run_task import reported

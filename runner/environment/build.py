@@ -42,10 +42,10 @@ from runner.environment.integrity import (
     seal,
     site_packages,
 )
+from runner.environment.own_io import own_io
 from runner.environment.store import (
     Manifest,
     followed,
-    own_io,
     publish_link,
     read_manifest,
     same_content,
@@ -53,7 +53,7 @@ from runner.environment.store import (
 )
 from runner.environment.uses import begin_use, end_use
 from runner.environment.uv_run import Uv, make_venv, run_uv
-from runner.environment.validity import is_whole, new_manifest, python_of
+from runner.environment.validity import heal_links, is_whole, new_manifest, python_of
 from runner.events import Origin, Phase
 
 _log = logging.getLogger(__name__)
@@ -273,7 +273,7 @@ async def discard_damaged(built: Environment, case: Case, uv: Path) -> bool:
     shared = await heal(built.path, built.cache, case.journal, uv)
     # What a bundle has added to its own is its own.
     own = await heal(built.own, built.cache, case.journal, uv, but_added=True)
-    return shared or own
+    return shared or own or await heal_links(built.own, built.path, case.journal)
 
 
 async def is_written_to(built: Environment, case: Case, uv: Path) -> bool:

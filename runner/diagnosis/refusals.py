@@ -1,0 +1,115 @@
+"""Findings about what the operating system refuses to the runner itself.
+
+It refuses for one of a few reasons: no room, no right, a limit that is reached. A limit is told
+with its name and its value.
+"""
+
+import errno
+import os
+import resource
+from pathlib import Path
+
+from runner.diagnosis.case import Finding
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.text import printable
+from runner.events import Phase
+
+FULL = {errno.ENOSPC, errno.EDQUOT}
+DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
+_LIMITED = {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.EFBIG}
+# Something lies in the way, or has gone: a file where a folder goes, links that lead in a circle.
+_IN_THE_WAY = {
+    errno.EBUSY,
+    errno.EEXIST,
+    errno.EINVAL,
+    errno.EIO,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENODEV,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.ENOTEMPTY,
+    errno.ENXIO,
+    errno.EPIPE,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.ETXTBSY,
+}
+
+# Where neither room nor a right was missing.
+_CODES = {
+    Phase.BUNDLE: Code.BUNDLE_INVALID,
+    Phase.INTERPRETER: Code.PYTHON_BROKEN,
+    Phase.ENVIRONMENT: Code.ENVIRONMENT_FAILED,
+}
+
+# The resource, its name and the option of `ulimit`.
+_RESOURCES = {
+    errno.EMFILE: (resource.RLIMIT_NOFILE, "RLIMIT_NOFILE", "-n", "open files"),
+    errno.EAGAIN: (resource.RLIMIT_NPROC, "RLIMIT_NPROC", "-u", "processes and threads"),
+    errno.EFBIG: (resource.RLIMIT_FSIZE, "RLIMIT_FSIZE", "-f", "the bytes of a file"),
+    errno.ENOMEM: (resource.RLIMIT_AS, "RLIMIT_AS", "-v", "the bytes of a process's memory"),
+}
+_FILES_OF_ALL = Path("/proc/sys/fs/file-max")
+
+
+def limit_reached(number: int | None) -> tuple[str, str | None] | None:
+    """Return which limit a refusal is about, with its value, and the command that shows it.
+
+    :param number: the error's (errno(3)).
+    :returns: ``None`` where it is about none.
+    """
+    if number == errno.ENFILE:
+        try:
+            allowed = _FILES_OF_ALL.read_text().strip()
+        except OSError:
+            allowed = "unknown"
+        return f"the machine's limit on open files ({_FILES_OF_ALL}) is {allowed}", None
+    if number not in _RESOURCES:
+        return None
+    kind, name, option, what = _RESOURCES[number]
+    most = resource.getrlimit(kind)[0]
+    value = "none" if most == resource.RLIM_INFINITY else str(most)
+    return f"the limit on {what} ({name}, ulimit {option}) is {value}", f"ulimit {option}"
+
+
+def refused(phase: Phase, error: OSError) -> Finding | None:
+    """Return a finding for what was refused to the runner itself.
+
+    :returns: ``None`` where the error tells rather of a fault in the runner.
+    """
+    number = error.errno
+    place = "" if error.filename is None else printable(os.fsdecode(error.filename))
+    said = error.strerror or type(error).__name__
+    what = f"{place}: {said}" if place else said
+    if number in FULL:
+        return Finding(
+            phase=phase,
+            code=Code.DISK_FULL,
+            summary=f"there is no room on the disk: {what}",
+            hints=[Hint(title="free some space", command="df -h")],
+            retryable=True,
+        )
+    if number in DENIED:
+        return Finding(
+            phase=phase,
+            code=Code.PERMISSION_DENIED,
+            summary=f"the runner may not do what it has to: {what}",
+            hints=[Hint(title="see whose it is", command=f"ls -ld {place}")] if place else [],
+        )
+    if number in _LIMITED or (number in _IN_THE_WAY and place):
+        limit = limit_reached(number)
+        hints = [] if limit is None else [Hint("allow more of it, or run less at a time", limit[1])]
+        if limit is None:
+            hints = [Hint(title="see what lies there", command=f"ls -ld {place}")]
+        return Finding(
+            phase=phase,
+            code=_CODES.get(phase, Code.SPAWN_FAILED),
+            summary=f"the system refused what the runner needs: {what}",
+            explanation="" if limit is None else f"{limit[0]}.".capitalize(),
+            hints=hints,
+            retryable=limit is not None,
+        )
+    return None
