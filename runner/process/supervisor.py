@@ -367,6 +367,7 @@ async def spawn(
                 if stdin_write is not None:
                     os.close(stdin_write)
                 raise
+            numbers = guard.mark_by_limit(popen.pid)
             # Before other threads fork again, so that the fork closes its pipes.
             process = Process(
                 popen, pipes, stdin=stdin_write, stdout=stdout_read, ended=ended, beside=beside
@@ -403,7 +404,7 @@ async def spawn(
                     try:
                         await attempt(_end(process, grace, supervision))
                     finally:
-                        left = partial(_kill_descendants, marker, guard, popen)
+                        left = partial(_kill_descendants, marker, numbers, guard, popen)
                         await attempt(run_in_thread(left))
         if failures:
             raise failures[0]
@@ -513,10 +514,12 @@ def _wait_unreaped(pid: int) -> None:
         os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
 
 
-def _kill_descendants(marker: str, guard: Guardian, popen: "subprocess.Popen[bytes]") -> None:
+def _kill_descendants(
+    marker: str, numbers: range, guard: Guardian, popen: "subprocess.Popen[bytes]"
+) -> None:
     """Kill what the process left behind, wherever it went; itself too, if need be."""
     try:
-        if not kill_marked(f"{MARKER}={marker}"):
+        if not kill_marked(f"{MARKER}={marker}", numbers):
             _log.warning("descendants of an ended process keep forking; some may be left")
     finally:
         guard.release()
