@@ -33,8 +33,17 @@ def read_stored(path: Path, most: int = MOST_BYTES) -> bytes:
     :raises OSError: it cannot be read, or is none: a pipe is not waited for.
     :raises DamagedError: it has more.
     """
-    with open(path, "rb", opener=_at_once) as file:
+    with open_stored(path) as file:
         return _bounded(file, most)
+
+
+def open_stored(path: Path, *, follow: bool = True) -> BinaryIO:
+    """Open a file to read it.
+
+    :param follow: whether it may be a link.
+    :raises OSError: it cannot be read, or is none: a pipe is not waited for.
+    """
+    return open(path, "rb", opener=_at_once if follow else _at_once_itself)
 
 
 def read_named(path: Path, most: int = MOST_BYTES) -> bytes:
@@ -51,6 +60,10 @@ def _bounded(file: BinaryIO, most: int) -> bytes:
         if left < 0:
             raise DamagedError(f"it has more than the {most:,} bytes that make sense")
     return b"".join(pieces)
+
+
+def _at_once_itself(path: str, flags: int) -> int:
+    return _at_once(path, flags | os.O_NOFOLLOW)
 
 
 def _at_once(path: str, flags: int) -> int:

@@ -49,7 +49,8 @@ def file_name(output: str) -> str:
     if len(name) <= _MOST_CHARACTERS:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()
-    return f"{name[: _MOST_CHARACTERS - len(digest) - 1]}%{digest}"
+    # No output that is called so has this name: quote() puts digits after a %.
+    return f"{name[: _MOST_CHARACTERS - len(digest) - 2]}%~{digest}"
 
 
 def is_special(path: Path) -> bool:

@@ -284,7 +284,7 @@ async def _execute(command: Exec, case: Case, live: Live, kept: "SingleOutputs |
         raise
     notes = list(result.notes)
     outputs = describe_outputs(result) if kept is None else kept.write(result, notes.append)
-    files = {} if kept is None else kept.write_files(result)
+    files = {} if kept is None else kept.write_files(result, notes.append)
     live.close_line()
     left = left_note(result, kept=command.output is not None)
     for note in (*notes, *([] if left is None else [left])):

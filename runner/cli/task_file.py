@@ -19,9 +19,11 @@ import anyio.lowlevel
 import msgspec
 from msgspec import Struct
 
+from bundle_protocol.messages import MAX_MESSAGE_BYTES
 from runner.cli.params import decode_json, json_kind
 from runner.diagnosis.case import Failure
 from runner.diagnosis.report.model import Hint
+from runner.stored_files import DamagedError
 from runner.task import Task, check_task, params_invalid
 
 # What a task may have, and the kinds of JSON values that each may be.
@@ -33,6 +35,8 @@ _KEYS = {
 }
 _EXAMPLE = '{"entrypoint": "baseline", "params": {"beta": 0.3}, "seed": 1, "id": "first"}'
 _READ_BYTES = 1 << 20
+MOST_LINE_BYTES = MAX_MESSAGE_BYTES + (1 << 20)
+"""A task's parameters travel as one message."""
 # What is left to do waits in memory up to this size, and in an unnamed file from there on.
 _IN_MEMORY_BYTES = 16 << 20
 _BLANKS = re.compile(r"\s*")
@@ -120,6 +124,8 @@ async def plan_tasks(
                     plan.add(line)
     except OSError as error:
         raise params_invalid(f"{name} cannot be read: {error.strerror}") from error
+    except DamagedError as error:
+        raise params_invalid(f"{name}: {error}") from error
     except Failure as failure:
         # One with a command is for the whole file.
         if not any(hint.command for hint in failure.finding.hints):
@@ -146,8 +152,11 @@ def _open_at_once(path: str, flags: int) -> int:
 
 
 async def read_lines(descriptor: int) -> AsyncIterator[bytes]:
-    """The lines of a file or a pipe, without their ends."""
-    rest = b""
+    """The lines of a file or a pipe, without their ends.
+
+    :raises DamagedError: one is longer than any that makes sense.
+    """
+    begun, left = list[bytes](), MOST_LINE_BYTES
     while True:
         with suppress(PermissionError):  # epoll refuses plain files, which are always ready
             await anyio.wait_readable(descriptor)
@@ -155,10 +164,15 @@ async def read_lines(descriptor: int) -> AsyncIterator[bytes]:
         data = os.read(descriptor, _READ_BYTES)
         if not data:
             break
-        *lines, rest = (rest + data).split(b"\n")
+        *lines, rest = data.split(b"\n")
         for line in lines:
-            yield line
-    if rest:
+            yield b"".join((*begun, line))
+            begun, left = [], MOST_LINE_BYTES
+        begun.append(rest)
+        left -= len(rest)
+        if left < 0:
+            raise DamagedError(f"a line has more than {MOST_LINE_BYTES:,} bytes")
+    if rest := b"".join(begun):
         yield rest
 
 

@@ -325,7 +325,7 @@ class ManyTasks:
                 partial(remove_files, folder, before.files),  # an earlier run's
                 self._asides.append,
             )
-            files = kept_files(result, folder)
+            files = kept_files(result, folder, self._asides.append)
         return DoneLine(
             index=index,
             id=given.id,

@@ -13,7 +13,7 @@ from runner.diagnosis.report.model import Hint
 from runner.environment.cache_folder import ELSEWHERE
 from runner.events import Phase
 
-_DENIED = {*DENIED, errno.ENOTDIR, errno.EEXIST}
+_NO_FOLDER = {errno.ENOTDIR, errno.EEXIST}
 
 
 @contextmanager
@@ -28,7 +28,8 @@ def own_io(cache: Path) -> Iterator[None]:
     except OSError as error:
         if error.errno in FULL:
             raise Failure(_disk_full(cache)) from error
-        if error.errno in _DENIED:
+        of_above = error.errno in _NO_FOLDER and not _is_within(cache, error)
+        if error.errno in DENIED or of_above:
             raise Failure(_permission_denied(cache, error)) from error
         finding = refused(Phase.ENVIRONMENT, error)
         if finding is None:
