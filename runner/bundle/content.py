@@ -4,8 +4,10 @@ import hashlib
 import os
 import stat
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
+from anyio import from_thread
 from msgspec import Struct
 
 from runner.bundle.exclude import Exclude, exclude_of
@@ -197,5 +199,9 @@ def _content(path: Path) -> tuple[int, bytes, bool]:
         while data:
             digest.update(data)
             data = file.read(_READ_BYTES)
+            # Nobody waits for a large file's digest once the run was cancelled; this thread would
+            # keep the process from ending.
+            with suppress(RuntimeError):  # called in another thread than one of anyio's
+                from_thread.check_cancelled()
     is_pointer = len(head) < _LFS_POINTER_BYTES and head.startswith(_LFS_POINTER)
     return ord("x" if executable else "f"), digest.digest(), is_pointer

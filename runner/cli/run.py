@@ -114,6 +114,7 @@ def _run_command(command: AnyCommand) -> int:
         return _print(*run_matrix(command))
     try:
         if command.report is not None:
+            _check_outside("--report", command.report, command.bundle)
             _check_folder("--report", command.report.parent)
         if isinstance(command, Check) and command.lock_to is not None:
             _check_outside("--lock-to", command.lock_to, command.bundle)

@@ -17,7 +17,6 @@ from runner.events import Phase
 
 FULL = {errno.ENOSPC, errno.EDQUOT}
 DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
-_LIMITED = {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.EFBIG}
 # Something lies in the way, or has gone: a file where a folder goes, links that lead in a circle.
 _IN_THE_WAY = {
     errno.EBUSY,
@@ -81,16 +80,19 @@ def refused(phase: Phase, error: OSError) -> Finding | None:
     :returns: ``None`` where the error tells rather of a fault in the runner.
     """
     number = error.errno
+    limit = limit_reached(number)
     place = "" if error.filename is None else printable(os.fsdecode(error.filename))
     said = error.strerror or type(error).__name__
     what = f"{place}: {said}" if place else said
-    if number in FULL:
+    if number in FULL or number == errno.EFBIG:
         return Finding(
             phase=phase,
             code=Code.DISK_FULL,
-            summary=f"there is no room on the disk: {what}",
-            hints=[Hint(title="free some space", command="df -h")],
-            retryable=True,
+            summary=f"there is no room for a file: {what}",
+            explanation=_told(limit),
+            hints=[Hint(title="allow larger files", command="ulimit -f unlimited")]
+            if limit
+            else [Hint(title="free some space", command="df -h")],
         )
     if number in DENIED:
         return Finding(
@@ -99,17 +101,24 @@ def refused(phase: Phase, error: OSError) -> Finding | None:
             summary=f"the runner may not do what it has to: {what}",
             hints=[Hint(title="see whose it is", command=f"ls -ld {place}")] if place else [],
         )
-    if number in _LIMITED or (number in _IN_THE_WAY and place):
-        limit = limit_reached(number)
-        hints = [] if limit is None else [Hint("allow more of it, or run less at a time", limit[1])]
-        if limit is None:
-            hints = [Hint(title="see what lies there", command=f"ls -ld {place}")]
+    if limit is not None:
         return Finding(
             phase=phase,
             code=_CODES.get(phase, Code.SPAWN_FAILED),
             summary=f"the system refused what the runner needs: {what}",
-            explanation="" if limit is None else f"{limit[0]}.".capitalize(),
-            hints=hints,
-            retryable=limit is not None,
+            explanation=_told(limit),
+            hints=[Hint(title="allow more, or run less at a time", command=limit[1])],
+            retryable=True,
+        )
+    if number in _IN_THE_WAY and place:
+        return Finding(
+            phase=phase,
+            code=_CODES.get(phase, Code.PERMISSION_DENIED),
+            summary=f"the runner cannot use what lies there: {what}",
+            hints=[Hint(title="see what it is", command=f"ls -ld {place}")],
         )
     return None
+
+
+def _told(limit: tuple[str, str | None] | None) -> str:
+    return "" if limit is None else f"{limit[0][0].upper()}{limit[0][1:]}."

@@ -55,6 +55,7 @@ from runner.environment.uses import begin_use, end_use
 from runner.environment.uv_run import Uv, make_venv, run_uv
 from runner.environment.validity import heal_links, is_whole, new_manifest, python_of
 from runner.events import Origin, Phase
+from runner.process.guardian import guardian
 
 _log = logging.getLogger(__name__)
 
@@ -259,7 +260,8 @@ async def lock_to(built: Environment, source: Source, uv: Uv, file: Path) -> Non
     """
     from runner.environment.pins import write_pins
 
-    with tempfile.TemporaryDirectory(prefix="modelops-runner-") as folder:
+    guard = guardian()
+    with guard.guarding(), tempfile.TemporaryDirectory(prefix=guard.folder_prefix) as folder:
         copy = await _copy(source, Path(folder))
         await write_pins(uv, built.path, copy, file)
 

@@ -385,8 +385,11 @@ async def spawn(
                 try:
                     await step
                 except Exception as error:  # noqa: BLE001
-                    _log.exception("process %d is ended: something has failed", process.pid)
-                    failures.append(_alone(error))
+                    failures.append(alone := _alone(error))
+                    # What the system refuses is no fault here, and is told by whoever catches it.
+                    why = None if isinstance(alone, OSError) else error
+                    text = "process %d is ended: something has failed: %s"
+                    _log.error(text, process.pid, alone, exc_info=why)
 
             async def supervise() -> None:
                 with supervision:
@@ -521,6 +524,8 @@ def _kill_descendants(
     try:
         if not kill_marked(f"{MARKER}={marker}", numbers):
             _log.warning("descendants of an ended process keep forking; some may be left")
+    except OSError as error:  # it has no descriptor left to list them with
+        _log.warning("what an ended process has started may be left: %s", error)
     finally:
         guard.release()
         if popen.returncode is None:  # nobody has reaped it
