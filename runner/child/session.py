@@ -25,6 +25,7 @@ from runner.child.working_folder import WorkingFolders
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.child_raised import concerns_imports, missing_library
+from runner.diagnosis.refusals import limit_reached
 from runner.diagnosis.report.model import ChildInfo, ExceptionInfo
 from runner.diagnosis.report.text import printable
 from runner.environment import installed_modules, libraries_like, library_folders
@@ -32,6 +33,7 @@ from runner.events import Origin, Phase, Stream
 from runner.process.memory_cgroup import MemoryGroup, memory_group
 from runner.process.memory_polling import watch_memory
 from runner.process.memory_usage import children
+from runner.process.own_limits import OF_CHILD, check_limits
 from runner.process.processors import thread_count
 from runner.process.signals import stopped
 from runner.process.supervisor import (
@@ -505,6 +507,10 @@ async def open_session(
         with case.journal.phase(Phase.SPAWN):
             case.journal.fact(Origin.CHILD_START, Start(launch, argv, None))
             try:
+                check_limits(OF_CHILD)
+            except OSError as error:
+                raise _not_started(case, launch, argv, error) from error
+            try:
                 folder = await stack.enter_async_context(exchange_folder())
                 bulk = stack.enter_context(bulk_channel(folder))
                 # In a thread: the bundle may be large, and on a slow disk.
@@ -543,9 +549,7 @@ async def open_session(
                     )
                 )
             except OSError as error:
-                refused = NotStarted(error.errno, error.strerror, error.filename)
-                case.journal.fact(Origin.CHILD_START, Start(launch, argv, None, refused))
-                raise Failure(child_failures.spawn_failed(case, error)) from error
+                raise _not_started(case, launch, argv, error) from error
         session.started(process)
         case.child.pid = process.pid
         case.journal.fact(Origin.CHILD_START, Start(launch, argv, session.process.pid))
@@ -559,6 +563,14 @@ async def open_session(
                 await session.shutdown()
         finally:
             session.dialogue.settle()
+
+
+def _not_started(case: Case, launch: Launch, argv: list[str], error: OSError) -> Failure:
+    reached = limit_reached(error.errno)
+    limit = None if reached is None else reached[0]
+    refused = NotStarted(error.errno, error.strerror, error.filename, limit)
+    case.journal.fact(Origin.CHILD_START, Start(launch, argv, None, refused))
+    return Failure(child_failures.spawn_failed(case, error, limit))
 
 
 def _working_folders(exchange: Path, case: Case, launch: Launch) -> WorkingFolders:

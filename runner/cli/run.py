@@ -44,12 +44,14 @@ from runner.cli.show import show_report
 from runner.cli.signals import unless_signalled
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError
-from runner.diagnosis.own_failures import cancelled
+from runner.diagnosis.own_failures import cancelled, internal_error
+from runner.diagnosis.refusals import refused
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.explanations import explain
 from runner.diagnosis.report.model import Report
 from runner.events import Phase
 from runner.execution.run_task import check_bundle, diagnose, execute_task, reported
+from runner.process.own_limits import OF_COMMAND, check_limits
 from runner.recording.recorder import Recorder
 from runner.result import Result
 
@@ -77,6 +79,12 @@ def run(command: AnyCommand) -> int:
         return _run_command(command)
     except UsageError as error:
         return _say_usage(error)
+    except OSError as error:
+        finding = refused(Phase.BUNDLE, error)
+        if finding is None:
+            raise
+        print(f"modelops-runner: error: {finding.summary}", file=sys.stderr)
+        return 14
 
 
 def _say_usage(error: UsageError) -> int:
@@ -113,6 +121,10 @@ def _run_command(command: AnyCommand) -> int:
 
         return _print(*run_matrix(command))
     try:
+        try:
+            check_limits(OF_COMMAND)
+        except OSError as error:
+            raise Failure(refused(Phase.SPAWN, error) or internal_error(Case(), error)) from error
         if command.report is not None:
             _check_outside("--report", command.report, command.bundle)
             _check_folder("--report", command.report.parent)
@@ -133,8 +145,11 @@ def _run_command(command: AnyCommand) -> int:
         with _recorder(command) as recorder:
             return _print(*anyio.run(_run, command, recorder))
     except Failure as failure:
+        report = Case().report(failure.finding)
         # The seed, a parameter: a wrong command line, with a report all the same.
-        return _print(2, _say_failed(command, Case().report(failure.finding), Live(sys.stderr)))
+        wrong = report.code is Code.PARAMS_INVALID
+        exit_code = 2 if wrong else _exit_code(report)
+        return _print(exit_code, _say_failed(command, report, Live(sys.stderr)))
 
 
 def _check_each(command: Check) -> int:

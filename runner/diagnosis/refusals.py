@@ -101,6 +101,14 @@ def refused(phase: Phase, error: OSError) -> Finding | None:
             summary=f"the runner may not do what it has to: {what}",
             hints=[Hint(title="see whose it is", command=f"ls -ld {place}")] if place else [],
         )
+    if number == errno.ENOENT and _has_no_working_directory():
+        return Finding(
+            phase=phase,
+            code=_CODES.get(phase, Code.SPAWN_FAILED),
+            summary="the working directory of this process was deleted",
+            explanation="Paths that are relative to it lead nowhere.",
+            hints=[Hint(title="go to a folder that is there", command="cd ~")],
+        )
     if limit is not None:
         return Finding(
             phase=phase,
@@ -118,6 +126,16 @@ def refused(phase: Phase, error: OSError) -> Finding | None:
             hints=[Hint(title="see what it is", command=f"ls -ld {place}")],
         )
     return None
+
+
+def _has_no_working_directory() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def _told(limit: tuple[str, str | None] | None) -> str:

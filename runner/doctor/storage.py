@@ -87,4 +87,4 @@ def shared_memory() -> Observation:
 
 def _nearest(folder: Path) -> Path:
     """The folder, or the one above it that is there."""
-    return next(one for one in (folder, *folder.parents) if one.exists())
+    return next(one for one in (folder, *folder.parents) if os.path.lexists(one))

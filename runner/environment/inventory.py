@@ -83,6 +83,8 @@ def entries(cache: Path) -> list[Entry]:
 
     :raises OSError: it cannot be read.
     """
+    with suppress(FileNotFoundError):  # nothing was built yet
+        os.listdir(cache)  # noqa: PTH208
     found = list(_found(cache))
     manifests = [manifest for path, _ in found if (manifest := read_manifest(path))]
     listed = []
