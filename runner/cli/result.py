@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import os
 import uuid
 from pathlib import Path
 from urllib.parse import quote
@@ -61,9 +62,10 @@ def is_special(path: Path) -> bool:
     return path.exists() and not path.is_file()
 
 
-def write_file(path: Path, data: bytes | memoryview) -> None:
+def write_file(path: Path, data: bytes | memoryview, *, private: bool = False) -> None:
     """Write a file whole or not at all; what is no file, such as ``/dev/stderr``, as it is.
 
+    :param private: whether it is for its owner alone, whatever the umask says.
     :raises OSError: it could not be written.
     """
     path = path.resolve()  # the file that a link names, not the link
@@ -72,8 +74,9 @@ def write_file(path: Path, data: bytes | memoryview) -> None:
         return
     beside = path.with_name(f".{path.name[:32]}.{uuid.uuid4().hex}")
     try:
-        # Not by tempfile, which makes it 0600; a result is as readable as any file the user makes.
-        with beside.open("xb") as file:
+        # A result is as readable as any file the user makes.
+        flags, mode = os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666
+        with os.fdopen(os.open(beside, flags, mode), "wb") as file:
             file.write(data)
         beside.replace(path)
     except BaseException:

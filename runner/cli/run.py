@@ -370,7 +370,9 @@ def _keep_report(command: Command, report: Report | None) -> None:
         if not is_special(command.report):
             command.report.unlink(missing_ok=True)
     else:
-        write_file(command.report, msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+        # What a bundle's code writes and what its tracebacks hold is for its owner.
+        text = msgspec.json.format(msgspec.json.encode(report)) + b"\n"
+        write_file(command.report, text, private=True)
 
 
 def _exit_code(report: Report) -> int:

@@ -27,7 +27,7 @@ def show_report(command: ShowReport) -> int:
         from runner.diagnosis.report.html import report_page
 
         try:
-            write_file(command.html.absolute(), report_page(report).encode())
+            write_file(command.html.absolute(), report_page(report).encode(), private=True)
         except OSError as error:
             raise UsageError(f"{command.html} cannot be written: {error.strerror}") from error
         return 0

@@ -43,7 +43,7 @@ from runner.environment.own_io import own_io
 from runner.environment.store import temporary_folder
 from runner.events import Event, EventHandler, Note, Output, Phase, PhaseStarted, Stream
 from runner.execution.prepare import read
-from runner.execution.run_task import reported
+from runner.execution.run_task import raise_reported, reported
 from runner.result import Result
 from runner.task import Task
 
@@ -100,13 +100,16 @@ class ManyTasks:
             self._study = Study.of(bundle.info(), self._command.tasks)
             earlier = Earlier()
             if self._output is not None:
-                earlier = await read_earlier(
-                    self._output,
-                    self._study,
-                    bundle.digest,
-                    self._asked,
-                    overwrite=self._command.overwrite,
-                )
+                try:
+                    earlier = await read_earlier(
+                        self._output,
+                        self._study,
+                        bundle.digest,
+                        self._asked,
+                        overwrite=self._command.overwrite,
+                    )
+                except OSError as error:
+                    raise_reported(case, error)
             with reported(case):
                 source = self._command.tasks or "-"
                 default = bundle.default_entrypoint

@@ -16,6 +16,7 @@ from runner.doctor.observation import Observation, Verdict
 from runner.doctor.storage import cache, shared_memory, temporary
 from runner.environment import find_uv
 from runner.environment.cache_folder import cache_folder
+from runner.environment.cache_trust import is_trusted
 from runner.events import Journal
 from runner.execution.prepare import choose, locate_environment, read
 from runner.interpreter import Broken, Interpreter, ThisMachine
@@ -53,7 +54,8 @@ async def examine_machine(bundles: Sequence[Path], settings: Settings) -> list[O
 
 def _cache(settings: Settings, uv_cache: Path | None) -> Observation:
     try:
-        return cache(settings.cache or cache_folder(), uv_cache)
+        folder = settings.cache or cache_folder()
+        return cache(folder, uv_cache, trusted=is_trusted(settings.environ()))
     except Failure as failure:
         finding = failure.finding
         return Observation("cache", Verdict.PROBLEM, finding.summary, finding.hints)
