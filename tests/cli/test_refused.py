@@ -39,9 +39,8 @@ def bundle(tmp_path: Path) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("first", [0, 5])
 def test_whatever_is_refused_once_is_told_and_leaves_nothing_that_looks_whole(
-    bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str], first: int
+    bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     folders = (tmp_path / str(number) for number in itertools.count())
 
@@ -70,16 +69,18 @@ def test_whatever_is_refused_once_is_told_and_leaves_nothing_that_looks_whole(
     run(counted := Refusing())  # once all is built, and imported
     places = [place for place in counted.places if place[0] != "write"]
     assert len(places) > 20
-    for place, number in zip(places, itertools.cycle((*ERRORS[first:], *ERRORS[:first]))):
-        run(Refusing(place, number))
+    refused = 0
+    for place, number in zip(places, itertools.cycle(ERRORS)):
+        run(refusing := Refusing(place, number))
+        refused += refusing.refused
+    assert refused > len(places) / 2  # one that is not may have come after a failure
 
 
 def limited(limit: str, *words: str | Path) -> "subprocess.CompletedProcess[str]":
     command = shlex.join([sys.executable, "-m", "runner", *map(str, words)])
     return subprocess.run(
         ["sh", "-c", f"{limit}; exec {command}"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
+        capture_output=True,
         text=True,
         timeout=60,
         check=False,
