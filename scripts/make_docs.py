@@ -9,6 +9,7 @@ import msgspec
 
 sys.path.insert(0, str(Path(__file__).parent))
 from failures.table import failures_table
+from man_page import man_page
 
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.explanations import explain
@@ -24,6 +25,7 @@ def generated() -> dict[str, str]:
     for code in Code:
         files[f"codes/{code.value}.md"] = explain(code)
     files["failures.md"] = failures_table()
+    files["modelops-runner.1"] = man_page()
     return files
 
 

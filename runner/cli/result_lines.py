@@ -32,9 +32,10 @@ from runner.cli.outputs_folder import (
 from runner.cli.places import is_folder, remove_anything
 from runner.cli.result import OutputFile, file_name
 from runner.cli.task_file import MOST_LINE_BYTES, read_lines
+from runner.defaults import Isolation
 from runner.diagnosis.report.model import PythonInfo, Report
 from runner.result import Cost
-from runner.settings import Isolation, Settings
+from runner.settings import Settings
 from runner.stored_files import DamagedError, open_stored
 
 FILE = "results.jsonl"

@@ -15,10 +15,6 @@ from runner.diagnosis.child_places import (
     telling_frame,
 )
 from runner.diagnosis.data.lfs_pointers import add_lfs_hint, lfs_pointer
-from runner.diagnosis.data.missing_files import missing_file
-from runner.diagnosis.imports.import_failures import import_failure
-from runner.diagnosis.knowledge.newer_syntax import newer_syntax
-from runner.diagnosis.missing_keys import missing_key
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
@@ -143,6 +139,10 @@ def _root_cause(
     case: Case, phase: Phase, exception: ExceptionInfo
 ) -> tuple[Finding, ExceptionInfo] | None:
     """Return what is known to be behind an exception, and the link of its chain that says so."""
+    # Each child imports this module, and hardly any fails.
+    from runner.diagnosis.data.missing_files import missing_file
+    from runner.diagnosis.missing_keys import missing_key
+
     for link in chain(exception):
         if (link.type, link.module and link.module.partition(".")[0]) in _MEMORY_ERRORS:
             return _out_of_memory(case, phase, link), link
@@ -173,6 +173,8 @@ def _recognised(
     case: Case, phase: Phase, exception: ExceptionInfo
 ) -> tuple[Finding, ExceptionInfo] | None:
     """The first cause in the chain that is known, outermost first."""
+    from runner.diagnosis.imports.import_failures import import_failure  # 17 modules, 5 ms
+
     for link in chain(exception):
         finding = import_failure(case, phase, link)
         if finding is not None:
@@ -216,6 +218,8 @@ def _syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
             explanation=f"The line is: {one_line(text, 160)}",
             hints=[Hint(title=f"resolve the conflict in {where.rpartition(':')[0]}")],
         )
+    from runner.diagnosis.knowledge.newer_syntax import newer_syntax
+
     syntax = newer_syntax(text, exception.message, python.version) if python else None
     if syntax is not None:
         return Finding(
