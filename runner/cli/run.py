@@ -48,6 +48,7 @@ from runner.diagnosis.own_failures import cancelled
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.explanations import explain
 from runner.diagnosis.report.model import Report
+from runner.diagnosis.report.sanitise import secrets_of
 from runner.events import Phase
 from runner.execution.run_task import check_bundle, diagnose, execute_task, reported
 from runner.recording.recorder import Recorder
@@ -190,8 +191,9 @@ def _recorder(command: Exec | Check) -> Iterator[Recorder | None]:
 
 async def _run(command: Exec | Check, recorder: Recorder | None) -> tuple[int, str]:
     """The exit code, and what goes to standard output."""
-    live = Live(sys.stderr)
-    case = Case(live, recorder, command.settings.variables())
+    environ = command.settings.variables()
+    live = Live(sys.stderr, secrets_of(environ))
+    case = Case(live, recorder, environ)
     number, outcome = await unless_signalled(_outcome(command, case, live, recorder), live)
     if number is not None:
         report = diagnose(case, cancelled(case, number.name))
@@ -201,8 +203,9 @@ async def _run(command: Exec | Check, recorder: Recorder | None) -> tuple[int, s
 
 async def _run_many(command: Exec, many: "ManyTasks") -> tuple[int, str]:
     """As :func:`_run`, for a file of tasks."""
-    live = Live(sys.stderr)
-    case = Case(live, environ=command.settings.variables())
+    environ = command.settings.variables()
+    live = Live(sys.stderr, secrets_of(environ))
+    case = Case(live, environ=environ)
     number, outcome = await unless_signalled(_outcome_of_many(command, case, many, live), live)
     if number is not None:
         many.say_end()
@@ -226,7 +229,7 @@ async def _outcome(
         return _say_usage(error), ""
     except RunnerError as error:
         return _exit_code(error.report), _say_failed(command, error.report, live, recorder)
-    live.close_line()
+    live.close()
     _keep_report(command, None)
     return 0, text
 
@@ -285,7 +288,7 @@ async def _execute(command: Exec, case: Case, live: Live, kept: "SingleOutputs |
     notes = list(result.notes)
     outputs = describe_outputs(result) if kept is None else kept.write(result, notes.append)
     files = {} if kept is None else kept.write_files(result)
-    live.close_line()
+    live.close()
     left = left_note(result, kept=command.output is not None)
     for note in (*notes, *([] if left is None else [left])):
         print(f"note: {note}", file=sys.stderr)
@@ -337,7 +340,7 @@ def _say_failed(
     from runner.diagnosis.report.terminal import render_report
 
     with suppress(BrokenPipeError):  # nobody reads standard error
-        live.close_line()
+        live.close()
         render_report(report, Console(stderr=True))
         if recorder is not None and recorder.whole:
             folder = shlex.quote(str(recorder.path.parent))

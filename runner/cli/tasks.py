@@ -38,8 +38,9 @@ from runner.diagnosis.own_failures import cancelled
 from runner.diagnosis.report.asked import shown_params
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint, Report
-from runner.diagnosis.report.sanitise import secrets_of
-from runner.diagnosis.report.text import LineDecoder, one_line, printable
+from runner.diagnosis.report.sanitise import sanitise_text, secrets_of
+from runner.diagnosis.report.shown_lines import ShownLines
+from runner.diagnosis.report.text import one_line, printable
 from runner.environment.cache_folder import cache_folder
 from runner.environment.store import own_io, temporary_folder
 from runner.events import Event, EventHandler, Note, Output, Phase, PhaseStarted, Stream
@@ -230,7 +231,7 @@ class ManyTasks:
                     lock=settings.lock and settings.lock.absolute(),
                 ),
                 record=self._command.record,
-                on_event=_listener(progress, totals),
+                on_event=_listener(progress, totals, self._secrets),
             )
             await stack.enter_async_context(runner)
             # Returned, and not raised: the runner would put it into a group.
@@ -371,20 +372,17 @@ def _lies_in(tasks: str | None, bundle: Path) -> bool:
     return tasks not in (None, "-") and Path(tasks).resolve().is_relative_to(bundle.resolve())
 
 
-def _listener(progress: Progress, totals: Totals) -> EventHandler:
+def _listener(progress: Progress, totals: Totals, secrets: list[str]) -> EventHandler:
     """Shows notes and what uv says, and not what thousands of tasks print."""
-    decoder = LineDecoder()
-    begun = ""
+    lines = ShownLines(secrets)
 
     def listen(event: Event) -> None:
-        nonlocal begun
         if isinstance(event, PhaseStarted) and event.phase is Phase.EXECUTE:
             totals.begin()
         elif isinstance(event, Note):
-            progress.say(f"note: {event.text}")
+            progress.say(f"note: {sanitise_text(event.text, secrets)}")
         elif isinstance(event, Output) and event.stream is Stream.UV:
-            *lines, begun = (begun + decoder.feed(event.data)).split("\n")
-            for line in lines:
+            for line in lines.feed(event.data):
                 progress.say(f"  uv | {line}")
 
     return listen

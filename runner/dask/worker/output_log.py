@@ -1,11 +1,13 @@
 """Puts what a task's child writes into the worker's log and among Dask's events."""
 
 import logging
+import os
 
 from distributed import Worker
 
 from runner.diagnosis.report.model import Report
-from runner.diagnosis.report.text import LineDecoder
+from runner.diagnosis.report.sanitise import secrets_of
+from runner.diagnosis.report.shown_lines import ShownLines
 from runner.events import Event, Note, Output, Stream
 
 # Dask's own handlers show what is logged below "distributed".
@@ -29,20 +31,14 @@ class OutputLog:
     def __init__(self, key: str, worker: Worker) -> None:
         self._key = key
         self._worker = worker
-        self._decoders = {stream: LineDecoder() for stream in Stream}
-        self._unended = dict.fromkeys(Stream, "")
+        secrets = secrets_of(os.environ)
+        self._shown = {stream: ShownLines(secrets) for stream in Stream}
         self._lines = 0
 
     def handle(self, event: Event) -> None:
         if isinstance(event, Output):
-            text = self._unended[event.stream] + self._decoders[event.stream].feed(event.data)
-            *lines, rest = text.split("\n")
-            for line in lines:
+            for line in self._shown[event.stream].feed(event.data):
                 self._line(event.stream, line)
-            if len(rest) > LINE_CHARACTERS:
-                self._line(event.stream, rest)
-                rest = ""
-            self._unended[event.stream] = rest
         elif isinstance(event, Note):
             log.info("[%s] note: %s", self._key, event.text)
 
@@ -52,11 +48,9 @@ class OutputLog:
 
     def close(self) -> None:
         """The task has ended: what it has written last has no line end."""
-        for stream, unended in self._unended.items():
-            # Also the first bytes of a character that was cut.
-            rest = unended + self._decoders[stream].feed(b"", final=True)
-            if rest:
-                self._line(stream, rest)
+        for stream, shown in self._shown.items():
+            for line in shown.feed(b"", final=True):
+                self._line(stream, line)
         if self._lines > LOG_LINES:
             log.warning("[%s] %d more lines", self._key, self._lines - LOG_LINES)
 
