@@ -19,11 +19,13 @@ def main(argv: list[str] | None = None) -> int:
         # Only now: what is imported here needs POSIX, and takes long enough to be interrupted in.
         from runner.cli.parser import parse
         from runner.cli.run import run
+        from runner.cli.writing import unblocked_stderr
         from runner.process.signals import set_defaults
 
         if threading.current_thread() is threading.main_thread():
             # With SIGCHLD ignored nobody learns how a child has ended.
             set_defaults()
-        return run(parse(sys.argv[1:] if argv is None else argv))
+        with unblocked_stderr():
+            return run(parse(sys.argv[1:] if argv is None else argv))
     except KeyboardInterrupt:
         return 130

@@ -56,9 +56,15 @@ class Live:
         return self._file.isatty()
 
     def tick(self) -> None:
-        """Show for how long what is being done; to be called every now and then."""
+        """Show on a terminal for how long what is being done; to be called every now and then."""
+        self._file.flush()  # what its reader had no room for
         phase = self._phase
-        if phase is None or self._open_line is not None or phase.phase not in _DOING:
+        if (
+            not self.on_terminal
+            or phase is None
+            or self._open_line is not None
+            or phase.phase not in _DOING
+        ):
             return
         seconds = time.monotonic() - phase.at
         if seconds >= _SHOW_AFTER_SECONDS:
@@ -67,6 +73,10 @@ class Live:
             self._file.write(_CLEAR_LINE + status)
             self._file.flush()
             self._has_status = True
+
+    def flush(self) -> None:
+        """Write what its reader had no room for."""
+        self._file.flush()
 
     def _clear_status(self) -> None:
         if self._has_status:

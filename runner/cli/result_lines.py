@@ -28,6 +28,7 @@ from runner.cli.outputs_folder import (
 )
 from runner.cli.result import OutputFile, file_name
 from runner.cli.task_file import read_lines
+from runner.cli.writing import write_whole
 from runner.diagnosis.report.model import PythonInfo, Report
 from runner.result import Cost
 from runner.settings import Isolation, Settings
@@ -169,12 +170,13 @@ class Lines:
         """:raises OSError: it could not be written."""
         # Not msgspec's own encoder: it refuses the lone surrogates that JSON can say.
         text = json.dumps(msgspec.to_builtins(line), separators=(",", ":")).encode()
-        left = memoryview(self._before + text + (b"" if self._array else b"\n"))
+        data = self._before + text + (b"" if self._array else b"\n")
         self._before = b",\n" if self._array else b""
+        if self._plain:
+            write_whole(self._descriptor, data)
+            return
+        left = memoryview(data)
         while left:
-            if self._plain:
-                left = left[os.write(self._descriptor, left) :]
-                continue
             # A pipe that is ready takes so much at once. Whoever reads may take its time, and
             # the signals come in meanwhile.
             with suppress(PermissionError):  # epoll refuses /dev/null

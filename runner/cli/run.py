@@ -5,7 +5,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -42,13 +42,14 @@ from runner.cli.result import (
 )
 from runner.cli.show import show_report
 from runner.cli.signals import unless_signalled
+from runner.cli.writing import not_written, results_into, results_size, write_whole
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.own_failures import cancelled
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.explanations import explain
 from runner.diagnosis.report.model import Report
-from runner.diagnosis.report.sanitise import secrets_of
+from runner.diagnosis.report.sanitise import sanitise_text, secrets_of
 from runner.events import Phase
 from runner.execution.run_task import check_bundle, diagnose, execute_task, reported
 from runner.recording.recorder import Recorder
@@ -157,20 +158,24 @@ def _check_each(command: Check) -> int:
 
 def _print(exit_code: int, text: str) -> int:
     """Print the result; returns the exit code, or another where it could not be printed."""
+    if sys.stdout is None:  # ">&-"
+        return exit_code
+    data = text.encode(sys.stdout.encoding, "backslashreplace")
     try:
-        print(text, end="", flush=True)
+        sys.stdout.flush()
+        write_whole(sys.stdout.fileno(), data)
     except OSError as error:
-        return _not_printed(error)
+        return _not_printed(error, len(data))
     return exit_code
 
 
-def _not_printed(error: OSError) -> int:
-    """Standard output has refused; returns the exit code."""
+def _not_printed(error: OSError, size: int) -> int:
+    """Standard output has refused so many bytes; returns the exit code."""
     # What is left of it the interpreter would flush, and complain, at its exit.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if isinstance(error, BrokenPipeError):  # nobody reads it
         return 128 + signal.SIGPIPE
-    print(f"modelops-runner: error: standard output: {error.strerror}", file=sys.stderr)
+    print(not_written(error, "standard output", size), file=sys.stderr)
     return 14
 
 
@@ -243,7 +248,7 @@ async def _outcome_of_many(
         await many.run(case)
     except StdoutError as error:
         assert isinstance(error.__cause__, OSError)
-        return _not_printed(error.__cause__), ""
+        return _not_printed(error.__cause__, error.size), ""
     except UsageError as error:
         return _say_usage(error), ""
     except RunnerError as error:
@@ -286,12 +291,16 @@ async def _execute(command: Exec, case: Case, live: Live, kept: "SingleOutputs |
             kept.failed(failure)
         raise
     notes = list(result.notes)
-    outputs = describe_outputs(result) if kept is None else kept.write(result, notes.append)
-    files = {} if kept is None else kept.write_files(result)
+    if kept is None or command.output is None:
+        outputs, files = describe_outputs(result), {}
+    else:
+        with results_into(command.output, results_size(result)):
+            outputs = kept.write(result, notes.append)
+            files = kept.write_files(result)
     live.close()
     left = left_note(result, kept=command.output is not None)
     for note in (*notes, *([] if left is None else [left])):
-        print(f"note: {note}", file=sys.stderr)
+        print(f"note: {sanitise_text(note)}", file=sys.stderr)
     if command.json:
         return result_json(result, outputs, files)
     _say_done(result)
@@ -339,12 +348,11 @@ def _say_failed(
 
     from runner.diagnosis.report.terminal import render_report
 
-    with suppress(BrokenPipeError):  # nobody reads standard error
-        live.close()
-        render_report(report, Console(stderr=True))
-        if recorder is not None and recorder.whole:
-            folder = shlex.quote(str(recorder.path.parent))
-            print(f"recorded: modelops-runner replay {folder}", file=sys.stderr)
+    live.close()
+    render_report(report, Console(stderr=True))
+    if recorder is not None and recorder.whole:
+        folder = shlex.quote(str(recorder.path.parent))
+        print(f"recorded: modelops-runner replay {folder}", file=sys.stderr)
     _keep_report(command, report)
     return report_json(report) if command.json else ""
 
@@ -353,11 +361,14 @@ def _keep_report(command: Command, report: Report | None) -> None:
     """Write the report where ``--report`` wants it; where all went well, remove a stale one."""
     if command.report is None:
         return
-    if report is None:
-        if not is_special(command.report):
+    data = b"" if report is None else msgspec.json.format(msgspec.json.encode(report)) + b"\n"
+    try:
+        if report is not None:
+            write_file(command.report, data)
+        elif not is_special(command.report):
             command.report.unlink(missing_ok=True)
-    else:
-        write_file(command.report, msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+    except OSError as error:  # the run has its result all the same
+        print(not_written(error, f"--report {command.report}", len(data)), file=sys.stderr)
 
 
 def _exit_code(report: Report) -> int:

@@ -35,11 +35,12 @@ async def unless_signalled(
         async def tick() -> None:
             while True:
                 await anyio.sleep(TICK_SECONDS)
-                live.tick()
+                if live.on_terminal:
+                    live.tick()
+                live.flush()
 
         tasks.start_soon(cancel_on_signal)
-        if live.on_terminal:
-            tasks.start_soon(tick)
+        tasks.start_soon(tick)
         outcome = await run
         tasks.cancel_scope.cancel()
     return caught, outcome

@@ -32,7 +32,8 @@ from runner.cli.result_lines import (
     read_earlier,
 )
 from runner.cli.task_file import GivenTask, Plan, plan_tasks
-from runner.diagnosis.case import SUMMARY_CHARACTERS, Case, Finding
+from runner.cli.writing import not_kept, results_into, results_size
+from runner.diagnosis.case import SUMMARY_CHARACTERS, Case, Failure, Finding
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.own_failures import cancelled
 from runner.diagnosis.report.asked import shown_params
@@ -60,7 +61,10 @@ FAILED_STARTS = 10
 
 
 class StdoutError(Exception):
-    """Standard output did not take a line; its cause is the OSError."""
+    """Standard output did not take a line of so many bytes; its cause is the OSError."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
 
 
 class ManyTasks:
@@ -275,7 +279,7 @@ class ManyTasks:
                     await self._lines.write(line)
                 except OSError as error:
                     if self._output is None:
-                        raise StdoutError from error
+                        raise StdoutError(len(msgspec.json.encode(line))) from error
                     if isinstance(line, DoneLine):
                         # No later run would know whose these are.
                         with suppress(OSError):
@@ -284,7 +288,8 @@ class ManyTasks:
                                 index,
                                 Manifest(tuple(line.outputs), tuple(line.files)),
                             )
-                    raise
+                    size = len(msgspec.json.encode(line))
+                    raise Failure(not_kept(error, self._output / FILE, size)) from error
                 progress.update()
 
     def _show_notes(self, notes: tuple[str, ...], progress: Progress) -> None:
@@ -318,15 +323,16 @@ class ManyTasks:
             folder = outputs_folder(self._output, index)
             beside = self._output / f".{index}.new"
             before = self._made.get(index, Manifest())
-            outputs = write_outputs(
-                result,
-                folder,
-                beside,
-                before.outputs,
-                partial(remove_files, folder, before.files),  # an earlier run's
-                self._asides.append,
-            )
-            files = kept_files(result, folder)
+            with results_into(folder, results_size(result)):
+                outputs = write_outputs(
+                    result,
+                    folder,
+                    beside,
+                    before.outputs,
+                    partial(remove_files, folder, before.files),  # an earlier run's
+                    self._asides.append,
+                )
+                files = kept_files(result, folder)
         return DoneLine(
             index=index,
             id=given.id,
