@@ -56,15 +56,9 @@ class Live:
         return self._file.isatty()
 
     def tick(self) -> None:
-        """Show on a terminal for how long what is being done; to be called every now and then."""
-        self._file.flush()  # what its reader had no room for
+        """Show for how long what is being done; to be called every now and then."""
         phase = self._phase
-        if (
-            not self.on_terminal
-            or phase is None
-            or self._open_line is not None
-            or phase.phase not in _DOING
-        ):
+        if phase is None or self._open_line is not None or phase.phase not in _DOING:
             return
         seconds = time.monotonic() - phase.at
         if seconds >= _SHOW_AFTER_SECONDS:
