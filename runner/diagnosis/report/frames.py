@@ -64,21 +64,31 @@ def without_told(text: str, exception: ExceptionInfo | None) -> str:
 def _untold(
     lines: list[str], told: set[tuple[str, str]], exception: ExceptionInfo | None
 ) -> Iterator[str]:
-    heading: str | None = None
-    for line in lines:
-        call = _CALL.match(line)
-        if call and (_RUNNERS.search(call["file"]) or (call["file"], call["line"]) in told):
+    stack: list[str] = []
+    for line in [*lines, ""]:
+        if _THREAD.match(line) or (stack and _CALL.match(line)):
+            if _THREAD.match(line):
+                yield from _left_of(stack, told)
+                stack = []
+            stack.append(line)
             continue
-        if _THREAD.match(line):
-            heading = line
-            continue
-        if exception is not None and line == f"{exception.type}: {exception.message}":
-            continue
-        if call and heading is not None:
-            yield heading
-        if line.strip():
-            heading = None
-        yield line
+        yield from _left_of(stack, told)
+        stack = []
+        if exception is None or line != f"{exception.type}: {exception.message}":
+            yield line
+
+
+def _left_of(stack: list[str], told: set[tuple[str, str]]) -> list[str]:
+    """Return a stack without the calls that are told, or nothing where no other is the user's."""
+    calls = [call for line in stack[1:] if (call := _CALL.match(line))]
+    left = [
+        call
+        for call in calls
+        if not _RUNNERS.search(call["file"]) and (call["file"], call["line"]) not in told
+    ]
+    if len(left) < len(calls) and all(is_standard_library(call["file"]) for call in left):
+        return []
+    return [*stack[:1], *(call.string for call in left)]
 
 
 def _is_own(file: str) -> bool:

@@ -102,7 +102,7 @@ def _interpreters(found: list[FoundInterpreter]) -> RenderableType:
     for interpreter in found:
         table.add_row(
             Text(interpreter.version or "?", "green" if interpreter.usable else ""),
-            _Path(interpreter.path),
+            Text(interpreter.path, overflow="fold"),
             Text(interpreter.reason or "", "dim"),
         )
     return table

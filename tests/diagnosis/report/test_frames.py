@@ -48,7 +48,7 @@ def test_the_stack_of_a_time_out_is_told_once_and_without_the_runner() -> None:
     report = report_of("child-hung-task")
     text = report_text(report, width=100)
     assert "bundle_protocol" not in text and text.count("wire.py:7 in wire") == 1
-    assert 'wire.py", line 7 in wire' not in text
+    assert 'wire.py", line 7 in wire' not in text and "Thread 0x" not in text
 
 
 def test_other_threads_stay() -> None:
