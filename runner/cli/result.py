@@ -1,8 +1,10 @@
 """Prints a run's result on standard output, and writes its files."""
 
+import errno
 import hashlib
 import json
 import os
+import select
 import uuid
 from pathlib import Path
 from urllib.parse import quote
@@ -16,6 +18,7 @@ from runner.result import Check, Result
 
 # NAME_MAX of most file systems is 255; a file that is being written has a longer name.
 _MOST_CHARACTERS = 200
+_PATIENCE_SECONDS = 2.0
 RESERVED = ".modelops-runner"
 """How the files begin that are the runner's own, in a folder of outputs."""
 
@@ -70,7 +73,7 @@ def write_file(path: Path, data: bytes | memoryview, *, private: bool = False) -
     """
     path = path.resolve()  # the file that a link names, not the link
     if is_special(path):
-        path.write_bytes(data)
+        _write_special(path, data)
         return
     beside = path.with_name(f".{path.name[:32]}.{uuid.uuid4().hex}")
     try:
@@ -82,6 +85,24 @@ def write_file(path: Path, data: bytes | memoryview, *, private: bool = False) -
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def _write_special(path: Path, data: bytes | memoryview) -> None:
+    """Write to a device or a pipe, as long as somebody reads it.
+
+    :raises OSError: nobody does, or it could not be written.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    try:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLOUT)
+        left = memoryview(data)
+        while left:
+            if not poll.poll(_PATIENCE_SECONDS * 1000):
+                raise BlockingIOError(errno.EAGAIN, "nobody reads it", str(path))
+            left = left[os.write(descriptor, left[: select.PIPE_BUF]) :]
+    finally:
+        os.close(descriptor)
 
 
 def result_json(

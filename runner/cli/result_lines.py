@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import anyio
 import msgspec
@@ -32,6 +32,7 @@ from runner.cli.outputs_folder import (
 from runner.cli.places import is_folder, remove_anything
 from runner.cli.result import OutputFile, file_name
 from runner.cli.task_file import MOST_LINE_BYTES, read_lines
+from runner.cli.writing import write_whole
 from runner.defaults import Isolation
 from runner.diagnosis.report.model import PythonInfo, Report
 from runner.result import Cost
@@ -85,10 +86,10 @@ class LineChild(Struct, frozen=True):
     python: PythonInfo | None
 
 
-class DoneLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A task that was done.
+class _TaskLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The task that a line is of.
 
-    :param files: the files that the task left, where they are kept.
+    :param params: as :func:`runner.diagnosis.report.asked.shown_params` shows them.
     :param task: the digest of what the wire function was called with.
     :param bundle: the digest of the bundle that it was called in.
     """
@@ -96,6 +97,20 @@ class DoneLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     index: int
     id: str | int | float | None = None
     ok: bool
+    entrypoint: str | None
+    params: dict[str, Any]
+    seed: int
+    task: str
+    bundle: str | None
+    study: Study
+
+
+class DoneLine(_TaskLine, frozen=True, kw_only=True, omit_defaults=True):
+    """A task that was done.
+
+    :param files: the files that the task left, where they are kept.
+    """
+
     outputs: dict[str, OutputFile]
     files: dict[str, OutputFile] = {}
     cost: Cost
@@ -105,21 +120,12 @@ class DoneLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     threads: int | None = None
     notes: tuple[str, ...] = ()
     asked: Asked = Asked()
-    task: str
-    bundle: str | None
-    study: Study
 
 
-class FailedLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class FailedLine(_TaskLine, frozen=True, kw_only=True, omit_defaults=True):
     """A task that failed."""
 
-    index: int
-    id: str | int | float | None = None
-    ok: bool
     report: Report
-    task: str
-    bundle: str | None
-    study: Study
 
 
 class _Line(Struct, frozen=True):
@@ -170,12 +176,13 @@ class Lines:
         """:raises OSError: it could not be written."""
         # Not msgspec's own encoder: it refuses the lone surrogates that JSON can say.
         text = json.dumps(msgspec.to_builtins(line), separators=(",", ":")).encode()
-        left = memoryview(self._before + text + (b"" if self._array else b"\n"))
+        data = self._before + text + (b"" if self._array else b"\n")
         self._before = b",\n" if self._array else b""
+        if self._plain:
+            write_whole(self._descriptor, data)
+            return
+        left = memoryview(data)
         while left:
-            if self._plain:
-                left = left[os.write(self._descriptor, left) :]
-                continue
             # A pipe that is ready takes so much at once. Whoever reads may take its time, and
             # the signals come in meanwhile.
             with suppress(PermissionError):  # epoll refuses /dev/null

@@ -36,11 +36,12 @@ async def unless_signalled(
         async def tick() -> None:
             while True:
                 await anyio.sleep(TICK_SECONDS)
-                live.tick()
+                if live.on_terminal:
+                    live.tick()
+                live.flush()
 
         tasks.start_soon(cancel_on_signal)
-        if live.on_terminal:
-            tasks.start_soon(tick)
+        tasks.start_soon(tick)
         try:
             outcome = await run
         except Exception as error:  # noqa: BLE001 - raised below, where no group wraps it
