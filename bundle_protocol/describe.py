@@ -225,18 +225,20 @@ def _is_machinery(file: str) -> bool:
 
 
 def _frame(entry: TracebackType, repeated: int) -> dict[str, object]:
-    import linecache  # Needs tokenize, which only a failure is worth.
-
     code = entry.tb_frame.f_code
     # None where the instruction belongs to no line, from 3.11 on; typeshed does not say so.
     line: int | None = entry.tb_lineno
     try:
+        import linecache  # Needs tokenize, which only a failure is worth.
+
         text = linecache.getline(code.co_filename, line or 0, entry.tb_frame.f_globals).strip()
     except (SyntaxError, UnicodeError):
         text = (
             ""  # Before 3.10 for a file that is not Python in UTF-8: a Cython source, a template.
         )
-    except Exception:  # noqa: BLE001  # A library had imported it, with a tokenize.py of the bundle.
+    # A library had imported it, with a tokenize.py of the bundle; or this process has become a user
+    # who may not read the standard library.
+    except Exception:  # noqa: BLE001
         text = _line(code.co_filename, line or 0)
     return {
         "file": clip(code.co_filename, _MAX_TEXT),
@@ -280,9 +282,9 @@ def _attribute(error: BaseException, name: str) -> object:
 
 
 def _hiding(error: BaseException) -> dict[str, str]:
-    from bundle_protocol.hiding import hiding, misled  # Only a failure is worth it.
-
     try:
+        from bundle_protocol.hiding import hiding, misled  # Only a failure is worth it.
+
         found = hiding(error, safe_str(error)[:_MAX_MESSAGE])
         return found if "hidden_file" in found else {**found, **misled(error)}
     except Exception:  # noqa: BLE001  # A path hook's, or that of a folder that may not be read.

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import binascii
+import errno
 import json
 import os
+import resource
 from contextlib import suppress
 
 from bundle_protocol.describe import (
@@ -126,8 +128,12 @@ def _sent(
     outputs: dict[str, Buffer], transport: Transport, exchange: str | None, request_id: object
 ) -> dict[str, dict[str, object]]:
     """Sends the large outputs beside the transport; what their records say of it."""
-    with standard_library("bundle_protocol.bulk"):
-        from bundle_protocol import bulk
+    try:
+        with standard_library("bundle_protocol.bulk"):
+            from bundle_protocol import bulk
+    except ImportError:
+        # The task has become a user who may not read the modules (setuid): in the message, then.
+        return {}
 
     sent: dict[str, dict[str, object]] = {}
     with transport.bulk_socket() as socket:
@@ -138,10 +144,14 @@ def _sent(
                 where = bulk.send(data, socket, exchange, request_id, index)
             except OSError as error:
                 _remove(exchange, sent)
+                told = f"output {name!r} ({len(data)} bytes)"
+                why = f"cannot be written to the exchange folder {exchange}: {summarize(error)}"
+                if error.errno == errno.EFBIG:
+                    most = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+                    why = f"is more than a file may have (RLIMIT_FSIZE, ulimit -f): {most} bytes"
                 raise RequestError(
                     ErrorCode.INTERNAL_ERROR,
-                    f"output {name!r} ({len(data)} bytes) cannot be written to the exchange folder "
-                    f"{exchange}: {summarize(error)}",
+                    f"{told} {why}",
                     {"exception": describe_exception(error)},
                 ) from error
             if where is not None:

@@ -11,6 +11,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 
 from bundle_protocol.messages import ExitStatus
 
@@ -169,11 +170,9 @@ def _watch(read_fd: int, activity: Activity) -> None:
 def flush_console() -> None:
     """Writes out what was printed without a line's end."""
     for stream in (sys.stdout, sys.stderr):
-        try:
+        # The bundle's code may have replaced or closed it: what it holds, and raises, is its own.
+        with suppress(Exception):
             stream.flush()
-        except (AttributeError, OSError, ValueError):
-            # The bundle's code replaced or closed it, and what it held is the bundle's.
-            continue
 
 
 def flush_c() -> None:

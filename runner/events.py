@@ -176,7 +176,9 @@ class Journal:
             self._handler(
                 msgspec.structs.replace(event, run_id=self._run_id, task_id=self._task_id)
             )
-        except Exception:  # noqa: BLE001 - a reader of events must not break the run it reads
+        # A reader of events must not break the run that it reads: in a thread of the runner's,
+        # sys.exit() would leave every caller waiting.
+        except (Exception, SystemExit):  # noqa: BLE001
             _log.exception("an event handler raised on %r", type(event).__name__)
 
     def output(self, stream: Stream, data: bytes) -> None:

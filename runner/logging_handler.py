@@ -1,9 +1,11 @@
 """Writes the events of runs to the standard library's ``logging``."""
 
 import logging
+import os
 import threading
 
-from runner.diagnosis.report.text import LineSplitter
+from runner.diagnosis.report.sanitise import secrets_of
+from runner.diagnosis.report.shown_lines import ShownLines
 from runner.events import (
     Diagnosed,
     Event,
@@ -32,7 +34,8 @@ class LoggingHandler:
     def __init__(self, logger: logging.Logger | None = None) -> None:
         self._logger = logging.getLogger("runner.run") if logger is None else logger
         self._lock = threading.Lock()
-        self._streams: dict[tuple[str, int | None, Stream], tuple[Output, LineSplitter]] = {}
+        self._secrets = secrets_of(os.environ)
+        self._streams: dict[tuple[str, int | None, Stream], tuple[Output, ShownLines]] = {}
         """The streams that may go on."""
 
     def __call__(self, event: Event) -> None:
@@ -54,10 +57,10 @@ class LoggingHandler:
 
     def _output(self, event: Output) -> None:
         key = event.run_id, event.task_id, event.stream
-        _, splitter = self._streams.pop(key, (event, None))
-        splitter = splitter or LineSplitter()
-        self._lines(event, splitter.feed(event.data))
-        self._streams[key] = event, splitter
+        _, shown = self._streams.pop(key, (event, None))
+        shown = shown or ShownLines(self._secrets)
+        self._lines(event, shown.feed(event.data))
+        self._streams[key] = event, shown
         if len(self._streams) > _MOST_STREAMS:  # such as of tasks that wrote after their end
             self._end(next(iter(self._streams.values()))[0])
 
@@ -66,7 +69,7 @@ class LoggingHandler:
         for stream in Stream:
             found = self._streams.pop((event.run_id, event.task_id, stream), None)
             if found is not None:
-                self._lines(found[0], found[1].end())
+                self._lines(found[0], found[1].feed(b"", final=True))
 
     def _lines(self, event: Output, lines: list[str]) -> None:
         for line in lines:

@@ -4,8 +4,10 @@ import hashlib
 import os
 import stat
 from collections.abc import Collection, Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
+from anyio import from_thread
 from msgspec import Struct
 
 from runner.bundle.digest_index import DigestIndex
@@ -203,6 +205,10 @@ def _content(name: str, path: Path, index: DigestIndex | None) -> tuple[int, byt
         while data:
             digest.update(data)
             data = file.read(_READ_BYTES)
+            # Nobody waits for a large file's digest once the run was cancelled; this thread would
+            # keep the process from ending.
+            with suppress(RuntimeError):  # called in another thread than one of anyio's
+                from_thread.check_cancelled()
         if index is not None:
             index.learn(name, before, os.fstat(file.fileno()), digest.digest())
     is_pointer = len(head) < _LFS_POINTER_BYTES and head.startswith(_LFS_POINTER)

@@ -33,6 +33,8 @@ class NotStarted(Struct, frozen=True):
     errno: int | None
     strerror: str | None
     filename: str | None
+    limit: str | None = None
+    """The limit that was reached, with its value."""
 
 
 class Start(Struct, frozen=True):

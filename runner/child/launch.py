@@ -13,7 +13,7 @@ import anyio
 
 import bundle_protocol
 from runner.diagnosis.knowledge.child_variables import passes
-from runner.process.guardian import guardian
+from runner.process.guardian import Guardian, guardian
 from runner.process.threads import run_in_thread
 
 HELLO = Path(bundle_protocol.__file__).with_name("hello.py")
@@ -82,10 +82,21 @@ async def exchange_folder() -> AsyncIterator[Path]:
 
     Where the worker is killed before, its guardian removes it.
     """
-    folder = Path(tempfile.mkdtemp(prefix=guardian().folder_prefix))
+    guard = guardian()
+    guard.guard()  # first, so that whenever the worker is killed, somebody removes the folder
+    folder = None
     try:
+        folder = Path(tempfile.mkdtemp(prefix=guard.folder_prefix))
         yield folder
     finally:
         with anyio.CancelScope(shield=True):
             # In a thread: a child that ends in the midst of large values leaves them there.
-            await run_in_thread(partial(shutil.rmtree, folder, ignore_errors=True))
+            await run_in_thread(partial(_removed, folder, guard))
+
+
+def _removed(folder: Path | None, guard: Guardian) -> None:
+    try:
+        if folder is not None:
+            shutil.rmtree(folder, ignore_errors=True)
+    finally:
+        guard.release()

@@ -18,10 +18,12 @@ from runner.child.session import Session, TimeLimit
 from runner.child.working_folder import WorkingFolders
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure
+from runner.diagnosis.refusals import limit_reached
 from runner.diagnosis.report.model import ChildInfo
 from runner.environment import library_folders
 from runner.events import Origin, Phase, Stream
 from runner.process.memory_cgroup import memory_group
+from runner.process.own_limits import OF_CHILD, check_limits
 from runner.process.processors import thread_count
 from runner.process.supervisor import spawn
 
@@ -52,6 +54,10 @@ async def open_session(
     async with AsyncExitStack() as stack:
         with case.journal.phase(Phase.SPAWN):
             case.journal.fact(Origin.CHILD_START, Start(launch, argv, None))
+            try:
+                check_limits(OF_CHILD)
+            except OSError as error:
+                raise _not_started(case, launch, argv, error) from error
             try:
                 folder = await stack.enter_async_context(exchange_folder())
                 bulk = stack.enter_context(bulk_channel(folder))
@@ -93,9 +99,7 @@ async def open_session(
                     )
                 )
             except OSError as error:
-                refused = NotStarted(error.errno, error.strerror, error.filename)
-                case.journal.fact(Origin.CHILD_START, Start(launch, argv, None, refused))
-                raise Failure(child_failures.spawn_failed(case, error)) from error
+                raise _not_started(case, launch, argv, error) from error
         session.started(process)
         case.child.pid = process.pid
         case.journal.fact(Origin.CHILD_START, Start(launch, argv, session.process.pid))
@@ -109,6 +113,14 @@ async def open_session(
                 await session.shutdown()
         finally:
             session.dialogue.write_down()
+
+
+def _not_started(case: Case, launch: Launch, argv: list[str], error: OSError) -> Failure:
+    reached = limit_reached(error.errno)
+    limit = None if reached is None else reached[0]
+    refused = NotStarted(error.errno, error.strerror, error.filename, limit)
+    case.journal.fact(Origin.CHILD_START, Start(launch, argv, None, refused))
+    return Failure(child_failures.spawn_failed(case, error, limit))
 
 
 def _working_folders(exchange: Path, case: Case, launch: Launch) -> WorkingFolders:

@@ -26,6 +26,7 @@ def main(argv: list[str] | None = None) -> int:
 
         command = parse(sys.argv[1:] if argv is None else argv)
         from runner.cli.run import run
+        from runner.cli.writing import unblocked_stderr
         from runner.process.signals import set_defaults
 
         if threading.current_thread() is threading.main_thread():
@@ -34,7 +35,8 @@ def main(argv: list[str] | None = None) -> int:
         if own_process:
             gc.freeze()  # what was imported stays: not to be looked at again
             gc.enable()
-        exit_code = run(command)
+        with unblocked_stderr():
+            exit_code = run(command)
         if own_process:
             gc.freeze()  # the interpreter would look through all of it once more as it ends
         return exit_code

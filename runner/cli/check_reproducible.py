@@ -21,7 +21,7 @@ async def check_reproducible(command: Check, case: Case, live: Live) -> tuple[in
     task = functools.cache(functools.partial(given_task, command))
 
     def say(condition: str) -> None:
-        live.close_line()
+        live.close()
         print(f"running it: {condition}", file=sys.stderr)
 
     found = await find_differences(case, command.settings, command.bundle, task, on_condition=say)

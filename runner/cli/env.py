@@ -54,12 +54,12 @@ def _list(listed: list[Entry], cache: Path, json: bool) -> str:
 
 
 def _line(entry: Entry) -> str:
-    bundles = printable(", ".join(entry.bundles))
+    bundles = ", ".join(entry.bundles)
     used = "in use" if entry.in_use else f"used {_duration(entry.seconds_unused)} ago"
     age = "" if entry.seconds_old is None else f"{_duration(entry.seconds_old)} old"
     facts = [f"{entry.key:<20}", f"{entry.kind:<11}", f"{entry.python or '':<8}"]
     facts += [f"{size_text(entry.size):>9}", f"{age:<14}", f"{used:<20}", bundles]
-    return "  ".join(facts).rstrip() + "\n"
+    return printable("  ".join(facts).rstrip()) + "\n"  # anybody may have written them
 
 
 def _path(command: EnvPath, cache: Path) -> tuple[int, str]:

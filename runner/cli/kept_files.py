@@ -1,11 +1,13 @@
 """The files that tasks leave in their working folders: kept beside outputs, or named."""
 
 import hashlib
-from collections.abc import Iterable
+import os
+from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from runner.cli.result import OutputFile
+from runner.cli.places import is_folder, remove_anything, set_aside
+from runner.cli.result import RESERVED, OutputFile
 from runner.diagnosis.report.text import one_line, printable
 from runner.result import Result
 
@@ -14,22 +16,50 @@ _SHOWN = 10
 _READ_BYTES = 1 << 20
 
 
-def kept_files(result: Result, outputs: Path) -> dict[str, OutputFile]:
+def kept_files(result: Result, outputs: Path, say: Callable[[str], None]) -> dict[str, OutputFile]:
     """Put a task's files beside its outputs.
 
     :param outputs: the folder of these.
+    :param say: takes a line for each thing that was in the way and has another name now.
     :raises OSError: one could not be written.
     """
     if not result.files:
         return {}
-    # An output's own file never has this name.
-    folder = outputs / (FOLDER if FOLDER not in result else f"{FOLDER}%")
-    result.files.copy_to(folder)
-    kept = {}
-    for name, size in result.files.sizes.items():
-        path = folder / name
-        kept[name] = OutputFile(size, _sha256(path), str(path))
+    folder = files_folder(outputs, result)
+    # Where nobody has put a link in the way.
+    beside = outputs / f"{RESERVED}.files"
+    remove_anything(beside)
+    try:
+        result.files.copy_to(beside)
+        kept = {
+            name: OutputFile(size, _sha256(beside / name), str(folder / name))
+            for name, size in result.files.sizes.items()
+        }
+        for name in kept:
+            _make_folders(outputs, folder.relative_to(outputs) / name, say)
+            if os.path.lexists(folder / name):
+                set_aside(folder / name, say)
+            (beside / name).rename(folder / name)
+    finally:
+        remove_anything(beside)
     return kept
+
+
+def files_folder(outputs: Path, names: Container[str]) -> Path:
+    """The folder of a task's files.
+
+    :param outputs: the folder of its outputs, whose names are ``names``.
+    """
+    # An output's own file never has this name.
+    return outputs / (FOLDER if FOLDER not in names else f"{FOLDER}%")
+
+
+def _make_folders(top: Path, path: Path, say: Callable[[str], None]) -> None:
+    """Make the folders that a file below ``top`` is to lie in; what is none is set aside."""
+    for parent in reversed(path.parents[:-1]):
+        if not is_folder(top / parent):
+            set_aside(top / parent, say)
+            (top / parent).mkdir()
 
 
 def remove_files(outputs: Path, names: Iterable[str]) -> None:
@@ -38,11 +68,11 @@ def remove_files(outputs: Path, names: Iterable[str]) -> None:
     :param names: their paths. What somebody has put beside them stays.
     """
     for folder in (outputs / FOLDER, outputs / f"{FOLDER}%"):
-        if not folder.is_dir():
-            continue  # or an output's file
         for path in map(PurePosixPath, names):
             if path.is_absolute() or ".." in path.parts:
                 continue
+            if not all(is_folder(folder / parent) for parent in path.parents):
+                continue  # or an output's file, or a link that leads elsewhere
             with suppress(OSError):
                 (folder / path).unlink()
             for parent in path.parents:

@@ -1,9 +1,13 @@
 """Shows a run on standard error while it happens: what the child prints, what uv does, notes."""
 
+import shutil
 import time
+from collections.abc import Iterable
 from typing import TextIO
 
-from runner.diagnosis.report.text import LineDecoder, one_line
+from runner.diagnosis.report.sanitise import sanitise_text
+from runner.diagnosis.report.shown_lines import ShownLines
+from runner.diagnosis.report.text import one_line
 from runner.events import Event, Note, Output, Phase, PhaseFinished, PhaseStarted, Stream
 
 _LABELS = {
@@ -22,6 +26,7 @@ _DOING = {
 }
 _SHOW_AFTER_SECONDS = 1.0
 _STATUS_WIDTH = 70
+_LABEL_WIDTH = 7
 _CLEAR_LINE = "\r\x1b[K"  # ECMA-48 EL
 
 
@@ -29,11 +34,16 @@ class Live:
     """Writes each piece of output as it comes, each line labelled with the stream it is from.
 
     On a terminal, :meth:`tick` shows what is being done and for how long, below all that.
+
+    :param secrets: values that are masked, as they are in reports.
     """
 
-    def __init__(self, file: TextIO) -> None:
+    def __init__(self, file: TextIO, secrets: Iterable[str] = ()) -> None:
         self._file = file
-        self._decoders = {stream: LineDecoder() for stream in Stream}
+        self._secrets = list(secrets)
+        self._lines = {stream: ShownLines(self._secrets) for stream in Stream}
+        self._shown = dict.fromkeys(Stream, "")
+        """What has been shown of each stream's last line."""
         self._open_line: Stream | None = None
         """The stream whose line has no end yet."""
         self._phase: PhaseStarted | None = None
@@ -58,6 +68,10 @@ class Live:
             self._file.flush()
             self._has_status = True
 
+    def flush(self) -> None:
+        """Write what its reader had no room for."""
+        self._file.flush()
+
     def _clear_status(self) -> None:
         if self._has_status:
             self._file.write(_CLEAR_LINE)
@@ -71,28 +85,60 @@ class Live:
         if isinstance(event, PhaseFinished):
             self._phase = None
         if isinstance(event, Output):
-            self._write(event.stream, self._decoders[event.stream].feed(event.data))
+            self._output(event.stream, event.data)
         elif isinstance(event, Note):
-            self.close_line()
-            self._file.write(f"note: {event.text}\n")
+            self._close_line()
+            self._file.write(f"note: {sanitise_text(event.text, self._secrets)}\n")
         else:
             return
         self._file.flush()
 
-    def close_line(self) -> None:
+    def close(self) -> None:
+        """Show what has not ended, and leave the cursor at the beginning of a line."""
         self._clear_status()
+        for stream in Stream:
+            self._output(stream, b"", final=True)
+        self._close_line()
+        self._file.flush()
+
+    def _close_line(self) -> None:
         if self._open_line is not None:
             self._file.write("\n")
             self._open_line = None
 
-    def _write(self, stream: Stream, text: str) -> None:
-        if self._open_line not in (None, stream):
-            self.close_line()
+    def _output(self, stream: Stream, data: bytes, *, final: bool = False) -> None:
+        lines = self._lines[stream]
+        for line in lines.feed(data, final=final):
+            self._show(stream, line)
+            self._file.write("\n")
+            self._open_line, self._shown[stream] = None, ""
+            if stream is Stream.UV and line.strip():
+                self._uv = line.strip()
+        begun = lines.begun
+        if lines.is_rewritten:
+            # In a log, the last state of a progress bar is enough.
+            begun = begun[: self._width()] if self.on_terminal else ""
+        if begun:
+            self._show(stream, begun)
+            self._open_line, self._shown[stream] = stream, begun
+
+    def _show(self, stream: Stream, text: str) -> None:
+        """Show a line, or what there is of it, after what has been shown of it already."""
         label = f"{_LABELS[stream]:>4} | "
-        for line in text.splitlines(keepends=True):
-            if self._open_line is None:
-                self._file.write(label)
-            self._file.write(line)
-            self._open_line = None if line.endswith("\n") else stream
-        if stream is Stream.UV and text.strip():
-            self._uv = text.strip().splitlines()[-1]
+        shown = self._shown[stream]
+        if self._open_line not in (None, stream):
+            self._close_line()
+        if not text.startswith(shown):
+            shown = ""
+            if self._open_line is stream:
+                if self.on_terminal:
+                    self._file.write(_CLEAR_LINE)
+                else:
+                    self._close_line()
+                self._open_line = None
+        self._file.write(
+            text[len(shown) :] if self._open_line is stream else label + text[len(shown) :]
+        )
+
+    def _width(self) -> int:
+        return shutil.get_terminal_size().columns - _LABEL_WIDTH - 1

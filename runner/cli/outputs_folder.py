@@ -1,16 +1,14 @@
 """The outputs that a run keeps in a folder, in place of those that an earlier run has made there.
 
 They are written beside the old ones and take their place once all of them are whole. What no run
-has made stays; where an output needs its name, it gets another one.
+has made stays; where an output needs its name, it gets another one. No run makes a link, and none
+is followed but the one that the user has named the folder by: anybody may have planted it.
 """
 
 import filecmp
 import hashlib
-import itertools
-import os
 import shutil
 from collections.abc import Callable, Iterable
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
@@ -18,16 +16,15 @@ from msgspec import Struct
 
 from runner.cli.commands import UsageError
 from runner.cli.kept_files import remove_files
-from runner.cli.result import RESERVED, OutputFile, file_name, is_special, write_file
+from runner.cli.places import is_file, remove_anything, set_aside
+from runner.cli.result import RESERVED, OutputFile, file_name
 from runner.diagnosis.report.model import BundleInfo
 from runner.diagnosis.report.text import printable
 from runner.result import Result
+from runner.stored_files import DamagedError, read_json
 
 _MANIFEST = f"{RESERVED}.json"
 """Beside the outputs of a single task: which they are."""
-
-_MOST_OF_NAME = 200
-"""So many characters of a name are left in the name of what is set aside."""
 
 
 class Study(Struct, frozen=True, omit_defaults=True):
@@ -94,9 +91,13 @@ def write_outputs(
     before: Iterable[str] = (),
     when_whole: Callable[[], None] | None = None,
     say: Callable[[str], None] = lambda _: None,
+    *,
+    named: bool = False,
 ) -> dict[str, OutputFile]:
     """Write a task's outputs, a file each.
 
+    :param folder: their folder.
+    :param named: whether the user has named it, by a link perhaps.
     :param beside: where they wait until they are whole.
     :param before: the outputs that an earlier run has left in the folder: they are replaced.
     :param when_whole: is called before anything is replaced.
@@ -106,55 +107,35 @@ def write_outputs(
     described = {}
     names = {name: file_name(name) for name in result}
     try:
-        shutil.rmtree(beside, ignore_errors=True)  # of a run that was killed
+        remove_anything(beside)  # of a run that was killed
         beside.mkdir()
         for name, file in names.items():
             data = result.buffer(name)
-            (beside / file).write_bytes(data)
+            with (beside / file).open("xb") as new:
+                new.write(data)
             digest = hashlib.sha256(data).hexdigest()
             described[name] = OutputFile(len(data), digest, str(folder / file))
+        is_ours = folder.is_dir() and (named or not folder.is_symlink())
+        if not is_ours:
+            set_aside(folder, say)
         if when_whole is not None:
             when_whole()
-        if not folder.is_dir():
-            _set_aside(folder, say)
+        if not is_ours:
             beside.rename(folder)
             return described
         made = {file_name(name) for name in before}
         for file in names.values():
             old = folder / file
-            if old.is_dir() or (file not in made and _is_other(old, beside / file)):
-                _set_aside(old, say)
-            _take_place(beside / file, old)
+            if not is_file(old) or (
+                # A run that was killed leaves the same.
+                file not in made and not filecmp.cmp(old, beside / file, shallow=False)
+            ):
+                set_aside(old, say)
+            (beside / file).replace(old)
         remove_outputs(folder, [name for name in before if name not in names])
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return described
-
-
-def _is_other(old: Path, new: Path) -> bool:
-    """Tell whether there is a file with other content: a run that was killed leaves the same."""
-    return (
-        old.is_file()
-        and not old.is_symlink()  # the user says by it where the output is to go
-        and not filecmp.cmp(old, new, shallow=False)
-    )
-
-
-def _set_aside(path: Path, say: Callable[[str], None]) -> None:
-    """Give what no run has made another name, if anything is there."""
-    if not os.path.lexists(path):
-        return
-    names = (path.with_name(f"{path.name[:_MOST_OF_NAME]}.~{n}~") for n in itertools.count(1))
-    aside = next(name for name in names if not os.path.lexists(name))
-    path.rename(aside)
-    say(f"{printable(str(path))} was there, and no run has made it: it is {aside.name} now")
-
-
-def _take_place(new: Path, old: Path) -> None:
-    if old.is_symlink() or is_special(old):
-        write_file(old, new.read_bytes())  # to where it leads
-    else:
-        new.replace(old)
 
 
 def remove_outputs(folder: Path, names: Iterable[str]) -> None:
@@ -163,8 +144,8 @@ def remove_outputs(folder: Path, names: Iterable[str]) -> None:
     :raises OSError: one could not be removed.
     """
     for name in names:
-        with suppress(FileNotFoundError, NotADirectoryError):
-            (folder / file_name(name)).unlink()
+        if is_file(folder / file_name(name)):
+            (folder / file_name(name)).unlink(missing_ok=True)
 
 
 def has_single(folder: Path) -> bool:
@@ -194,12 +175,16 @@ def refused(folder: Path, what: str) -> UsageError:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """:raises OSError: it could not be written."""
-    write_file(folder / _MANIFEST, msgspec.json.encode(manifest) + b"\n")
+    beside = folder / f"{_MANIFEST}.new"
+    remove_anything(beside)
+    with beside.open("xb") as file:
+        file.write(msgspec.json.encode(manifest) + b"\n")
+    beside.replace(folder / _MANIFEST)
 
 
 def read_manifest(folder: Path) -> Manifest | None:
     """The manifest in a folder, where single tasks have left their outputs in it."""
     try:
-        return msgspec.json.decode((folder / _MANIFEST).read_bytes(), type=Manifest)
-    except (OSError, ValueError):  # msgspec's errors are ValueErrors
+        return read_json(folder / _MANIFEST, Manifest)
+    except (OSError, DamagedError):
         return None

@@ -22,7 +22,8 @@ def show_replay(command: Replay) -> int:
         raise UsageError(f"{command.recording}: the run went well, so there is no report")
     if command.report is not None:
         try:
-            write_file(command.report.absolute(), json.format(json.encode(report)) + b"\n")
+            text = json.format(json.encode(report)) + b"\n"
+            write_file(command.report.absolute(), text, private=True)
         except OSError as error:
             raise UsageError(f"{command.report} cannot be written: {error.strerror}") from error
     if command.json:

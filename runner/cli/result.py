@@ -1,7 +1,10 @@
 """Prints a run's result on standard output, and writes its files."""
 
+import errno
 import hashlib
 import json
+import os
+import select
 import uuid
 from pathlib import Path
 from urllib.parse import quote
@@ -15,6 +18,7 @@ from runner.result import Check, Result
 
 # NAME_MAX of most file systems is 255; a file that is being written has a longer name.
 _MOST_CHARACTERS = 200
+_PATIENCE_SECONDS = 2.0
 RESERVED = ".modelops-runner"
 """How the files begin that are the runner's own, in a folder of outputs."""
 
@@ -49,7 +53,8 @@ def file_name(output: str) -> str:
     if len(name) <= _MOST_CHARACTERS:
         return name
     digest = hashlib.sha256(name.encode()).hexdigest()
-    return f"{name[: _MOST_CHARACTERS - len(digest) - 1]}%{digest}"
+    # No output that is called so has this name: quote() puts digits after a %.
+    return f"{name[: _MOST_CHARACTERS - len(digest) - 2]}%~{digest}"
 
 
 def is_special(path: Path) -> bool:
@@ -60,24 +65,44 @@ def is_special(path: Path) -> bool:
     return path.exists() and not path.is_file()
 
 
-def write_file(path: Path, data: bytes | memoryview) -> None:
+def write_file(path: Path, data: bytes | memoryview, *, private: bool = False) -> None:
     """Write a file whole or not at all; what is no file, such as ``/dev/stderr``, as it is.
 
+    :param private: whether it is for its owner alone, whatever the umask says.
     :raises OSError: it could not be written.
     """
     path = path.resolve()  # the file that a link names, not the link
     if is_special(path):
-        path.write_bytes(data)
+        _write_special(path, data)
         return
     beside = path.with_name(f".{path.name[:32]}.{uuid.uuid4().hex}")
     try:
-        # Not by tempfile, which makes it 0600; a result is as readable as any file the user makes.
-        with beside.open("xb") as file:
+        # A result is as readable as any file the user makes.
+        flags, mode = os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666
+        with os.fdopen(os.open(beside, flags, mode), "wb") as file:
             file.write(data)
         beside.replace(path)
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def _write_special(path: Path, data: bytes | memoryview) -> None:
+    """Write to a device or a pipe, as long as somebody reads it.
+
+    :raises OSError: nobody does, or it could not be written.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
+    try:
+        poll = select.poll()
+        poll.register(descriptor, select.POLLOUT)
+        left = memoryview(data)
+        while left:
+            if not poll.poll(_PATIENCE_SECONDS * 1000):
+                raise BlockingIOError(errno.EAGAIN, "nobody reads it", str(path))
+            left = left[os.write(descriptor, left[: select.PIPE_BUF]) :]
+    finally:
+        os.close(descriptor)
 
 
 def result_json(

@@ -1,5 +1,6 @@
 """The lines that a run of many tasks leaves, one for each; and what an earlier run has left."""
 
+import errno
 import fcntl
 import hashlib
 import json
@@ -7,8 +8,11 @@ import mmap
 import os
 import select
 import stat
+from collections.abc import Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Any, BinaryIO
 
 import anyio
 import msgspec
@@ -16,7 +20,7 @@ from anyio import to_thread
 from msgspec import Struct
 
 from runner.cli.commands import UsageError
-from runner.cli.kept_files import remove_files
+from runner.cli.kept_files import files_folder, remove_files
 from runner.cli.outputs_folder import (
     Manifest,
     Study,
@@ -25,12 +29,15 @@ from runner.cli.outputs_folder import (
     remove_outputs,
     remove_single,
 )
+from runner.cli.places import is_folder, remove_anything
 from runner.cli.result import OutputFile, file_name
-from runner.cli.task_file import read_lines
+from runner.cli.task_file import MOST_LINE_BYTES, read_lines
+from runner.cli.writing import write_whole
 from runner.defaults import Isolation
 from runner.diagnosis.report.model import PythonInfo, Report
 from runner.result import Cost
 from runner.settings import Settings
+from runner.stored_files import DamagedError, open_stored
 
 FILE = "results.jsonl"
 
@@ -79,10 +86,10 @@ class LineChild(Struct, frozen=True):
     python: PythonInfo | None
 
 
-class DoneLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A task that was done.
+class _TaskLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The task that a line is of.
 
-    :param files: the files that the task left, where they are kept.
+    :param params: as :func:`runner.diagnosis.report.asked.shown_params` shows them.
     :param task: the digest of what the wire function was called with.
     :param bundle: the digest of the bundle that it was called in.
     """
@@ -90,6 +97,20 @@ class DoneLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     index: int
     id: str | int | float | None = None
     ok: bool
+    entrypoint: str | None
+    params: dict[str, Any]
+    seed: int
+    task: str
+    bundle: str | None
+    study: Study
+
+
+class DoneLine(_TaskLine, frozen=True, kw_only=True, omit_defaults=True):
+    """A task that was done.
+
+    :param files: the files that the task left, where they are kept.
+    """
+
     outputs: dict[str, OutputFile]
     files: dict[str, OutputFile] = {}
     cost: Cost
@@ -99,21 +120,12 @@ class DoneLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     threads: int | None = None
     notes: tuple[str, ...] = ()
     asked: Asked = Asked()
-    task: str
-    bundle: str | None
-    study: Study
 
 
-class FailedLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class FailedLine(_TaskLine, frozen=True, kw_only=True, omit_defaults=True):
     """A task that failed."""
 
-    index: int
-    id: str | int | float | None = None
-    ok: bool
     report: Report
-    task: str
-    bundle: str | None
-    study: Study
 
 
 class _Line(Struct, frozen=True):
@@ -164,12 +176,13 @@ class Lines:
         """:raises OSError: it could not be written."""
         # Not msgspec's own encoder: it refuses the lone surrogates that JSON can say.
         text = json.dumps(msgspec.to_builtins(line), separators=(",", ":")).encode()
-        left = memoryview(self._before + text + (b"" if self._array else b"\n"))
+        data = self._before + text + (b"" if self._array else b"\n")
         self._before = b",\n" if self._array else b""
+        if self._plain:
+            write_whole(self._descriptor, data)
+            return
+        left = memoryview(data)
         while left:
-            if self._plain:
-                left = left[os.write(self._descriptor, left) :]
-                continue
             # A pipe that is ready takes so much at once. Whoever reads may take its time, and
             # the signals come in meanwhile.
             with suppress(PermissionError):  # epoll refuses /dev/null
@@ -193,9 +206,15 @@ def open_results(folder: Path, *, overwrite: bool) -> int:
         raise refused(folder, "the outputs of a single task")
     path = folder / FILE
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o666)
+        # A link is not followed, a pipe not waited for: no run has made either.
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
+        descriptor = os.open(path, flags, 0o666)
     except OSError as error:
-        raise UsageError(f"--output: {path}: {error.strerror}") from error
+        why = "it is a link" if error.errno == errno.ELOOP else error.strerror
+        raise UsageError(f"--output: {path}: {why}") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise UsageError(f"--output: {path} is not a plain file, so no run has made it")
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -228,7 +247,7 @@ async def read_earlier(
     earlier = Earlier()
     strangers: dict[int, _Line] = {}
     alike: dict[Manifest, Manifest] = {}
-    descriptor = os.open(folder / FILE, os.O_RDONLY)
+    descriptor = os.open(folder / FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         number = 0
         async for text in read_lines(descriptor):
@@ -254,6 +273,8 @@ async def read_earlier(
             same = line.bundle == bundle and line.asked == asked
             if same and await to_thread.run_sync(_are_there, folder, line):
                 earlier.done[line.index] = line.task
+    except DamagedError as error:
+        raise refused(folder, f"a {FILE} that no run has written: {error}") from None
     finally:
         os.close(descriptor)
     if strangers and not overwrite:
@@ -275,7 +296,7 @@ def drop_replaced(folder: Path, total: int, *, overwrite: bool) -> int:
     last: dict[int, int] = {}
     count = 0
     with (folder / FILE).open("rb") as file:
-        for text in file:
+        for text in _lines(file):
             line = _decode(text)
             if line is not None and (line.index < total or not overwrite):
                 last[line.index] = count
@@ -290,8 +311,9 @@ def drop_replaced(folder: Path, total: int, *, overwrite: bool) -> int:
         kept = set(last.values())
         file.seek(0)
         beside = folder / f".{FILE}.new"
-        with beside.open("wb") as new:
-            new.writelines(text for number, text in enumerate(file) if number in kept)
+        remove_anything(beside)
+        with beside.open("xb") as new:
+            new.writelines(text for number, text in enumerate(_lines(file)) if number in kept)
     beside.replace(folder / FILE)
     return others
 
@@ -299,8 +321,8 @@ def drop_replaced(folder: Path, total: int, *, overwrite: bool) -> int:
 def results_in(folder: Path) -> int:
     """How many lines of tasks there are in a folder."""
     try:
-        with (folder / FILE).open("rb") as file:
-            return sum(_decode(text) is not None for text in file)
+        with open_stored(folder / FILE, follow=False) as file:
+            return sum(_decode(text) is not None for text in _lines(file))
     except OSError:
         return 0
 
@@ -312,11 +334,16 @@ def remove_results(folder: Path) -> None:
     """
     if not results_in(folder):
         return
-    with (folder / FILE).open("rb") as file:
-        for line in map(_decode, file):
+    with open_stored(folder / FILE, follow=False) as file:
+        for line in map(_decode, _lines(file)):
             if line is not None:
                 discard(folder, line.index, line.made)
     (folder / FILE).unlink()
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file; one that is longer than any of ours comes in pieces."""
+    return iter(partial(file.readline, MOST_LINE_BYTES), b"")
 
 
 def discard(folder: Path, index: int, made: Manifest) -> None:
@@ -324,10 +351,13 @@ def discard(folder: Path, index: int, made: Manifest) -> None:
 
     :raises OSError: one could not be removed.
     """
-    remove_outputs(outputs_folder(folder, index), made.outputs)
-    remove_files(outputs_folder(folder, index), made.files)
+    outputs = outputs_folder(folder, index)
+    if not is_folder(outputs):
+        return  # no run has made it
+    remove_outputs(outputs, made.outputs)
+    remove_files(outputs, made.files)
     with suppress(OSError):
-        outputs_folder(folder, index).rmdir()
+        outputs.rmdir()
 
 
 def _decode(text: bytes) -> _Line | None:
@@ -342,20 +372,25 @@ def _decode(text: bytes) -> _Line | None:
 
 
 def _are_there(folder: Path, line: _Line) -> bool:
-    """Tell whether a task's outputs are as they were written."""
-    for name, output in line.outputs.items():
-        try:
-            with (outputs_folder(folder, line.index) / file_name(name)).open("rb") as file:
-                if os.fstat(file.fileno()).st_size != output.size:
-                    return False
-                digest = hashlib.sha256()
-                while data := file.read(_READ_BYTES):
-                    digest.update(data)
-        except OSError:
-            return False
-        if digest.hexdigest() != output.sha256:
-            return False
-    return True
+    """Tell whether a task's outputs and files are as they were written."""
+    outputs = outputs_folder(folder, line.index)
+    files = files_folder(outputs, line.outputs)
+    made = [(outputs / file_name(name), output) for name, output in line.outputs.items()]
+    made += [(files / name, file) for name, file in line.files.items()]
+    return all(_is_there(path, file) for path, file in made)
+
+
+def _is_there(path: Path, made: OutputFile) -> bool:
+    try:
+        with open_stored(path, follow=False) as file:
+            if os.fstat(file.fileno()).st_size != made.size:
+                return False
+            digest = hashlib.sha256()
+            while data := file.read(_READ_BYTES):
+                digest.update(data)
+    except (OSError, ValueError):  # a name with a NUL in it is a ValueError
+        return False
+    return digest.hexdigest() == made.sha256
 
 
 def outputs_folder(folder: Path, index: int) -> Path:

@@ -5,7 +5,7 @@ import shlex
 import signal
 import sys
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
@@ -42,13 +42,17 @@ from runner.cli.result import (
     write_file,
 )
 from runner.cli.signals import unless_signalled
+from runner.cli.writing import not_written, results_into, results_size, write_whole
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError
-from runner.diagnosis.own_failures import cancelled
+from runner.diagnosis.own_failures import cancelled, internal_error
+from runner.diagnosis.refusals import refused
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Report
+from runner.diagnosis.report.sanitise import sanitise_text, secrets_of
 from runner.events import Phase
 from runner.execution.run_task import check_bundle, diagnose, execute_task, reported
+from runner.process.own_limits import OF_COMMAND, check_limits
 from runner.recording.recorder import Recorder
 from runner.result import Result
 
@@ -76,6 +80,12 @@ def run(command: AnyCommand) -> int:
         return _run_command(command)
     except UsageError as error:
         return _say_usage(error)
+    except OSError as error:
+        finding = refused(Phase.BUNDLE, error)
+        if finding is None:
+            raise
+        print(f"modelops-runner: error: {finding.summary}", file=sys.stderr)
+        return 14
 
 
 def _say_usage(error: UsageError) -> int:
@@ -120,7 +130,12 @@ def _run_command(command: AnyCommand) -> int:
 
         return _print(*run_matrix(command))
     try:
+        try:
+            check_limits(OF_COMMAND)
+        except OSError as error:
+            raise Failure(refused(Phase.SPAWN, error) or internal_error(Case(), error)) from error
         if command.report is not None:
+            _check_outside("--report", command.report, command.bundle)
             _check_folder("--report", command.report.parent)
         if isinstance(command, Check) and command.lock_to is not None:
             _check_outside("--lock-to", command.lock_to, command.bundle)
@@ -139,8 +154,11 @@ def _run_command(command: AnyCommand) -> int:
         with _recorder(command) as recorder:
             return _print(*anyio.run(_run, command, recorder))
     except Failure as failure:
+        report = Case().report(failure.finding)
         # The seed, a parameter: a wrong command line, with a report all the same.
-        return _print(2, _say_failed(command, Case().report(failure.finding), Live(sys.stderr)))
+        wrong = report.code is Code.PARAMS_INVALID
+        exit_code = 2 if wrong else _exit_code(report)
+        return _print(exit_code, _say_failed(command, report, Live(sys.stderr)))
 
 
 def _check_each(command: Check) -> int:
@@ -163,20 +181,24 @@ def _check_each(command: Check) -> int:
 
 def _print(exit_code: int, text: str) -> int:
     """Print the result; returns the exit code, or another where it could not be printed."""
+    if sys.stdout is None:  # ">&-"
+        return exit_code
+    data = text.encode(sys.stdout.encoding, "backslashreplace")
     try:
-        print(text, end="", flush=True)
+        sys.stdout.flush()
+        write_whole(sys.stdout.fileno(), data)
     except OSError as error:
-        return _not_printed(error)
+        return _not_printed(error, len(data))
     return exit_code
 
 
-def _not_printed(error: OSError) -> int:
-    """Standard output has refused; returns the exit code."""
+def _not_printed(error: OSError, size: int) -> int:
+    """Standard output has refused so many bytes; returns the exit code."""
     # What is left of it the interpreter would flush, and complain, at its exit.
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     if isinstance(error, BrokenPipeError):  # nobody reads it
         return 128 + signal.SIGPIPE
-    print(f"modelops-runner: error: standard output: {error.strerror}", file=sys.stderr)
+    print(not_written(error, "standard output", size), file=sys.stderr)
     return 14
 
 
@@ -197,8 +219,9 @@ def _recorder(command: Exec | Check) -> Iterator[Recorder | None]:
 
 async def _run(command: Exec | Check, recorder: Recorder | None) -> tuple[int, str]:
     """The exit code, and what goes to standard output."""
-    live = Live(sys.stderr)
-    case = Case(live, recorder, command.settings.variables())
+    environ = command.settings.variables()
+    live = Live(sys.stderr, secrets_of(environ))
+    case = Case(live, recorder, environ)
     number, outcome = await unless_signalled(_outcome(command, case, live, recorder), live)
     if number is not None:
         report = diagnose(case, cancelled(case, number.name))
@@ -208,8 +231,9 @@ async def _run(command: Exec | Check, recorder: Recorder | None) -> tuple[int, s
 
 async def _run_many(command: Exec, many: "ManyTasks") -> tuple[int, str]:
     """As :func:`_run`, for a file of tasks."""
-    live = Live(sys.stderr)
-    case = Case(live, environ=command.settings.variables())
+    environ = command.settings.variables()
+    live = Live(sys.stderr, secrets_of(environ))
+    case = Case(live, environ=environ)
     number, outcome = await unless_signalled(_outcome_of_many(command, case, many, live), live)
     if number is not None:
         many.say_end()
@@ -237,7 +261,7 @@ async def _outcome(
         return _say_usage(error), ""
     except RunnerError as error:
         return _exit_code(error.report), _say_failed(command, error.report, live, recorder)
-    live.close_line()
+    live.close()
     _keep_report(command, None)
     return exit_code, text
 
@@ -251,7 +275,7 @@ async def _outcome_of_many(
         await many.run(case)
     except StdoutError as error:
         assert isinstance(error.__cause__, OSError)
-        return _not_printed(error.__cause__), ""
+        return _not_printed(error.__cause__, error.size), ""
     except UsageError as error:
         return _say_usage(error), ""
     except RunnerError as error:
@@ -294,12 +318,16 @@ async def _execute(command: Exec, case: Case, live: Live, kept: "SingleOutputs |
             kept.failed(failure)
         raise
     notes = list(result.notes)
-    outputs = describe_outputs(result) if kept is None else kept.write(result, notes.append)
-    files = {} if kept is None else kept.write_files(result)
-    live.close_line()
+    if kept is None or command.output is None:
+        outputs, files = describe_outputs(result), {}
+    else:
+        with results_into(command.output, results_size(result)):
+            outputs = kept.write(result, notes.append)
+            files = kept.write_files(result, notes.append)
+    live.close()
     left = left_note(result, kept=command.output is not None)
     for note in (*notes, *([] if left is None else [left])):
-        print(f"note: {note}", file=sys.stderr)
+        print(f"note: {sanitise_text(note)}", file=sys.stderr)
     if command.json:
         return result_json(result, outputs, files)
     _say_done(result)
@@ -347,12 +375,11 @@ def _say_failed(
 
     from runner.diagnosis.report.terminal import render_report
 
-    with suppress(BrokenPipeError):  # nobody reads standard error
-        live.close_line()
-        render_report(report, Console(stderr=True))
-        if recorder is not None and recorder.complete:
-            folder = shlex.quote(str(recorder.path.parent))
-            print(f"recorded: modelops-runner replay {folder}", file=sys.stderr)
+    live.close()
+    render_report(report, Console(stderr=True))
+    if recorder is not None and recorder.complete:
+        folder = shlex.quote(str(recorder.path.parent))
+        print(f"recorded: modelops-runner replay {folder}", file=sys.stderr)
     _keep_report(command, report)
     return report_json(report) if command.json else ""
 
@@ -361,11 +388,14 @@ def _keep_report(command: Command, report: Report | None) -> None:
     """Write the report where ``--report`` wants it; where all went well, remove a stale one."""
     if command.report is None:
         return
-    if report is None:
-        if not is_special(command.report):
+    data = b"" if report is None else msgspec.json.format(msgspec.json.encode(report)) + b"\n"
+    try:
+        if report is not None:
+            write_file(command.report, data, private=True)
+        elif not is_special(command.report):
             command.report.unlink(missing_ok=True)
-    else:
-        write_file(command.report, msgspec.json.format(msgspec.json.encode(report)) + b"\n")
+    except OSError as error:  # the run has its result all the same
+        print(not_written(error, f"--report {command.report}", len(data)), file=sys.stderr)
 
 
 def _exit_code(report: Report) -> int:

@@ -6,6 +6,7 @@ from runner.cli.commands import ShowReport, UsageError
 from runner.cli.result import write_file
 from runner.diagnosis.report.model import Report
 from runner.diagnosis.report.sanitise import sanitise_report
+from runner.stored_files import DamagedError, decoded, read_named
 
 
 class _Failed(msgspec.Struct):
@@ -17,16 +18,16 @@ class _Failed(msgspec.Struct):
 def show_report(command: ShowReport) -> int:
     """Print the report, or write its page; returns the exit code."""
     try:
-        report = read_report(command.file.read_bytes())
+        report = read_report(read_named(command.file))
     except OSError as error:
         raise UsageError(f"{command.file} cannot be read: {error.strerror}") from error
-    except msgspec.DecodeError as error:
+    except DamagedError as error:
         raise UsageError(f"{command.file} is no report: {error}") from error
     if command.html is not None:
         from runner.diagnosis.report.html import report_page
 
         try:
-            write_file(command.html.absolute(), report_page(report).encode())
+            write_file(command.html.absolute(), report_page(report).encode(), private=True)
         except OSError as error:
             raise UsageError(f"{command.html} cannot be written: {error.strerror}") from error
         return 0
@@ -43,10 +44,10 @@ def read_report(data: bytes) -> Report:
 
     It comes from a file, so it is sanitised again: anybody may have written it.
 
-    :raises msgspec.DecodeError: it is neither.
+    :raises DamagedError: it is neither.
     """
     try:
-        report = msgspec.json.decode(data, type=_Failed).report
-    except msgspec.DecodeError:
-        report = msgspec.json.decode(data, type=Report)
+        report = decoded(data, _Failed).report
+    except DamagedError:
+        report = decoded(data, Report)
     return sanitise_report(report)

@@ -19,6 +19,7 @@ async def unless_signalled(
 ) -> tuple[signal.Signals | None, _T | None]:
     """Return what a run gives, or the signal that has ended it."""
     caught: signal.Signals | None = None
+    failure: Exception | None = None
     outcome: _T | None = None
     async with anyio.create_task_group() as tasks:
 
@@ -35,11 +36,17 @@ async def unless_signalled(
         async def tick() -> None:
             while True:
                 await anyio.sleep(TICK_SECONDS)
-                live.tick()
+                if live.on_terminal:
+                    live.tick()
+                live.flush()
 
         tasks.start_soon(cancel_on_signal)
-        if live.on_terminal:
-            tasks.start_soon(tick)
-        outcome = await run
+        tasks.start_soon(tick)
+        try:
+            outcome = await run
+        except Exception as error:  # noqa: BLE001 - raised below, where no group wraps it
+            failure = error
         tasks.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
     return caught, outcome

@@ -55,19 +55,22 @@ class SingleOutputs:
             remove_files(self._folder, before.files)
 
         described = write_outputs(
-            result, self._folder, self._folder / f"{RESERVED}.new", before.outputs, when_whole, say
+            *(result, self._folder, self._folder / f"{RESERVED}.new"),
+            *(before.outputs, when_whole, say),
+            named=True,
         )
         write_manifest(self._folder, manifest)
         if self._overwrite:
             remove_results(self._folder)
         return described
 
-    def write_files(self, result: Result) -> dict[str, OutputFile]:
+    def write_files(self, result: Result, say: Callable[[str], None]) -> dict[str, OutputFile]:
         """Keep the files that a task has left, after :meth:`write`.
 
+        :param say: as for that.
         :raises OSError: one could not be written.
         """
-        return kept_files(result, self._folder)
+        return kept_files(result, self._folder, say)
 
     def failed(self, failure: Failure) -> None:
         """Remove what an earlier task has left, once a child was started for this one.

@@ -19,9 +19,11 @@ import anyio.lowlevel
 import msgspec
 from msgspec import Struct
 
+from bundle_protocol.messages import MAX_MESSAGE_BYTES
 from runner.cli.params import decode_json, json_kind
 from runner.diagnosis.case import Failure
 from runner.diagnosis.report.model import Hint
+from runner.stored_files import DamagedError
 from runner.task import Task, check_task, params_invalid
 
 # What a task may have, and the kinds of JSON values that each may be.
@@ -33,6 +35,8 @@ _KEYS = {
 }
 _EXAMPLE = '{"entrypoint": "baseline", "params": {"beta": 0.3}, "seed": 1, "id": "first"}'
 _READ_BYTES = 1 << 20
+MOST_LINE_BYTES = MAX_MESSAGE_BYTES + (1 << 20)
+"""A task's parameters travel as one message."""
 # What is left to do waits in memory up to this size, and in an unnamed file from there on.
 _IN_MEMORY_BYTES = 16 << 20
 _BLANKS = re.compile(r"\s*")
@@ -45,9 +49,14 @@ class GivenTask(Struct, frozen=True):
     id: str | int | float | None = None
     """Whatever the caller calls it."""
 
-    def digest(self, default_entrypoint: str) -> str:
-        """Return the digest of all that the wire function is called with."""
-        task = self.task.named(default_entrypoint)
+    def named(self, default_entrypoint: str) -> "GivenTask":
+        """This task with an entry point, the default where it has none."""
+        return GivenTask(self.task.named(default_entrypoint), self.id)
+
+    @property
+    def digest(self) -> str:
+        """The digest of all that the wire function is called with, once it is named."""
+        task = self.task
         called = json.dumps([task.entrypoint, task.params, task.seed], sort_keys=True)
         return f"sha256:{hashlib.sha256(called.encode()).hexdigest()}"
 
@@ -111,7 +120,7 @@ async def plan_tasks(
                 given = read_task(line, name, number)
                 index = plan.total
                 known = index in done or index in others
-                digest = given.digest(default_entrypoint) if known else None
+                digest = given.named(default_entrypoint).digest if known else None
                 if digest != others.get(index, digest):
                     plan.replaced.append(index)
                 if digest is not None and digest == done.get(index):
@@ -120,6 +129,8 @@ async def plan_tasks(
                     plan.add(line)
     except OSError as error:
         raise params_invalid(f"{name} cannot be read: {error.strerror}") from error
+    except DamagedError as error:
+        raise params_invalid(f"{name}: {error}") from error
     except Failure as failure:
         # One with a command is for the whole file.
         if not any(hint.command for hint in failure.finding.hints):
@@ -146,8 +157,11 @@ def _open_at_once(path: str, flags: int) -> int:
 
 
 async def read_lines(descriptor: int) -> AsyncIterator[bytes]:
-    """The lines of a file or a pipe, without their ends."""
-    rest = b""
+    """The lines of a file or a pipe, without their ends.
+
+    :raises DamagedError: one is longer than any that makes sense.
+    """
+    begun, left = list[bytes](), MOST_LINE_BYTES
     while True:
         with suppress(PermissionError):  # epoll refuses plain files, which are always ready
             await anyio.wait_readable(descriptor)
@@ -155,10 +169,15 @@ async def read_lines(descriptor: int) -> AsyncIterator[bytes]:
         data = os.read(descriptor, _READ_BYTES)
         if not data:
             break
-        *lines, rest = (rest + data).split(b"\n")
+        *lines, rest = data.split(b"\n")
         for line in lines:
-            yield line
-    if rest:
+            yield b"".join((*begun, line))
+            begun, left = [], MOST_LINE_BYTES
+        begun.append(rest)
+        left -= len(rest)
+        if left < 0:
+            raise DamagedError(f"a line has more than {MOST_LINE_BYTES:,} bytes")
+    if rest := b"".join(begun):
         yield rest
 
 

@@ -32,17 +32,22 @@ from runner.cli.result_lines import (
     read_earlier,
 )
 from runner.cli.task_file import GivenTask, Plan, plan_tasks
-from runner.diagnosis.case import SUMMARY_CHARACTERS, Case, Finding
+from runner.cli.writing import not_kept, results_into, results_size
+from runner.diagnosis.case import SUMMARY_CHARACTERS, Case, Failure, Finding
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.own_failures import cancelled
+from runner.diagnosis.report.asked import shown_params
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint, Report
-from runner.diagnosis.report.text import LineDecoder, one_line, printable
+from runner.diagnosis.report.sanitise import sanitise_text, secrets_of
+from runner.diagnosis.report.shown_lines import ShownLines
+from runner.diagnosis.report.text import one_line, printable
 from runner.environment.cache_folder import cache_folder
-from runner.environment.store import own_io, temporary_folder
+from runner.environment.own_io import own_io
+from runner.environment.store import temporary_folder
 from runner.events import Event, EventHandler, Note, Output, Phase, PhaseStarted, Stream
 from runner.execution.prepare import read
-from runner.execution.run_task import reported
+from runner.execution.run_task import raise_reported, reported
 from runner.result import Result
 from runner.task import Task
 
@@ -57,7 +62,10 @@ FAILED_STARTS = 10
 
 
 class StdoutError(Exception):
-    """Standard output did not take a line; its cause is the OSError."""
+    """Standard output did not take a line of so many bytes; its cause is the OSError."""
+
+    def __init__(self, size: int) -> None:
+        self.size = size
 
 
 class ManyTasks:
@@ -81,6 +89,7 @@ class ManyTasks:
         self._asides: list[str] = []
         self._left_shown = False
         self._asked = Asked.of(command.settings)
+        self._secrets = secrets_of(command.settings.variables())
         self._made: dict[int, Manifest] = {}
         """The outputs and files that earlier runs have left, by the tasks' numbers."""
         self._kept = 0
@@ -99,13 +108,16 @@ class ManyTasks:
             self._study = Study.of(bundle.info(), self._command.tasks)
             earlier = Earlier()
             if self._output is not None:
-                earlier = await read_earlier(
-                    self._output,
-                    self._study,
-                    bundle.digest,
-                    self._asked,
-                    overwrite=self._command.overwrite,
-                )
+                try:
+                    earlier = await read_earlier(
+                        self._output,
+                        self._study,
+                        bundle.digest,
+                        self._asked,
+                        overwrite=self._command.overwrite,
+                    )
+                except OSError as error:
+                    raise_reported(case, error)
             with reported(case):
                 source = self._command.tasks or "-"
                 default = bundle.default_entrypoint
@@ -227,7 +239,7 @@ class ManyTasks:
                     lock=settings.lock and settings.lock.absolute(),
                 ),
                 record=self._command.record,
-                on_event=_listener(progress, totals),
+                on_event=_listener(progress, totals, self._secrets),
             )
             await stack.enter_async_context(runner)
             # Returned, and not raised: the runner would put it into a group.
@@ -244,6 +256,7 @@ class ManyTasks:
 
         def tasks() -> Iterator[Task]:
             for number, (index, given) in enumerate(iter(plan.next, None)):
+                given = given.named(bundle.default_entrypoint)
                 in_hand[number] = index, given
                 yield given.task
 
@@ -251,10 +264,9 @@ class ManyTasks:
         async with aclosing(outcomes):
             async for number, outcome in outcomes:
                 index, given = in_hand.pop(number)
-                digest = given.digest(bundle.default_entrypoint)
                 line: DoneLine | FailedLine
                 if isinstance(outcome, Result):
-                    line = await to_thread.run_sync(self._done, index, given, digest, outcome)
+                    line = await to_thread.run_sync(self._done, index, given, outcome)
                     self._totals.done += 1
                     self._failed_starts = 0
                     self._show_notes((*outcome.notes, *self._asides), progress)
@@ -263,9 +275,7 @@ class ManyTasks:
                 elif self._would_meet_any_task(outcome.report):
                     raise outcome
                 else:
-                    line = await to_thread.run_sync(
-                        self._failed, index, given, digest, outcome.report
-                    )
+                    line = await to_thread.run_sync(self._failed, index, given, outcome.report)
                     if self._totals.failed <= SHOWN_FAILURES:
                         name = f"task {index}" + ("" if given.id is None else f" ({given.id})")
                         progress.say(one_line(printable(f"{name}: {outcome}"), SUMMARY_CHARACTERS))
@@ -273,7 +283,7 @@ class ManyTasks:
                     await self._lines.write(line)
                 except OSError as error:
                     if self._output is None:
-                        raise StdoutError from error
+                        raise StdoutError(len(msgspec.json.encode(line))) from error
                     if isinstance(line, DoneLine):
                         # No later run would know whose these are.
                         with suppress(OSError):
@@ -282,7 +292,8 @@ class ManyTasks:
                                 index,
                                 Manifest(tuple(line.outputs), tuple(line.files)),
                             )
-                    raise
+                    size = len(msgspec.json.encode(line))
+                    raise Failure(not_kept(error, self._output / FILE, size)) from error
                 progress.update()
 
     def _show_notes(self, notes: tuple[str, ...], progress: Progress) -> None:
@@ -307,7 +318,7 @@ class ManyTasks:
         own = report.phase in (Phase.EXECUTE, Phase.SHUTDOWN)
         return not own or report.code is Code.INTERNAL_ERROR
 
-    def _done(self, index: int, given: GivenTask, digest: str, result: Result) -> DoneLine:
+    def _done(self, index: int, given: GivenTask, result: Result) -> DoneLine:
         """The line of a task whose outputs are written, in a thread: these may be large."""
         files: dict[str, OutputFile] = {}
         if self._output is None:
@@ -316,18 +327,22 @@ class ManyTasks:
             folder = outputs_folder(self._output, index)
             beside = self._output / f".{index}.new"
             before = self._made.get(index, Manifest())
-            outputs = write_outputs(
-                result,
-                folder,
-                beside,
-                before.outputs,
-                partial(remove_files, folder, before.files),  # an earlier run's
-                self._asides.append,
-            )
-            files = kept_files(result, folder)
+            with results_into(folder, results_size(result)):
+                outputs = write_outputs(
+                    result,
+                    folder,
+                    beside,
+                    before.outputs,
+                    partial(remove_files, folder, before.files),  # an earlier run's
+                    self._asides.append,
+                )
+                files = kept_files(result, folder, self._asides.append)
         return DoneLine(
             index=index,
             id=given.id,
+            entrypoint=given.task.entrypoint,
+            params=shown_params(given.task.params, self._secrets),
+            seed=given.task.seed,
             ok=True,
             outputs=outputs,
             files=files,
@@ -338,12 +353,12 @@ class ManyTasks:
             threads=result.threads,
             notes=result.notes,
             asked=self._asked,
-            task=digest,
+            task=given.digest,
             bundle=result.bundle.digest,
             study=self._study,
         )
 
-    def _failed(self, index: int, given: GivenTask, digest: str, report: Report) -> FailedLine:
+    def _failed(self, index: int, given: GivenTask, report: Report) -> FailedLine:
         if self._output is not None:
             # What an earlier run has left there is not of this one.
             discard(self._output, index, self._made.get(index, Manifest()))
@@ -352,9 +367,12 @@ class ManyTasks:
         return FailedLine(
             index=index,
             id=given.id,
+            entrypoint=given.task.entrypoint,
+            params=shown_params(given.task.params, self._secrets),
+            seed=given.task.seed,
             ok=False,
             report=report,
-            task=digest,
+            task=given.digest,
             bundle=None if report.bundle is None else report.bundle.digest,
             study=self._study,
         )
@@ -364,20 +382,17 @@ def _lies_in(tasks: str | None, bundle: Path) -> bool:
     return tasks not in (None, "-") and Path(tasks).resolve().is_relative_to(bundle.resolve())
 
 
-def _listener(progress: Progress, totals: Totals) -> EventHandler:
+def _listener(progress: Progress, totals: Totals, secrets: list[str]) -> EventHandler:
     """Shows notes and what uv says, and not what thousands of tasks print."""
-    decoder = LineDecoder()
-    begun = ""
+    lines = ShownLines(secrets)
 
     def listen(event: Event) -> None:
-        nonlocal begun
         if isinstance(event, PhaseStarted) and event.phase is Phase.EXECUTE:
             totals.begin()
         elif isinstance(event, Note):
-            progress.say(f"note: {event.text}")
+            progress.say(f"note: {sanitise_text(event.text, secrets)}")
         elif isinstance(event, Output) and event.stream is Stream.UV:
-            *lines, begun = (begun + decoder.feed(event.data)).split("\n")
-            for line in lines:
+            for line in lines.feed(event.data):
                 progress.say(f"  uv | {line}")
 
     return listen

@@ -21,6 +21,9 @@ from runner.diagnosis.case import Failure
 from runner.environment.cache_key import KEY_DIGITS
 from runner.environment.store import BUILDING, LOCK, MANIFEST, alone, hold, waiting_for
 
+# More than any bundle that is sent to workers.
+_MOST_ENTRIES = 500_000
+
 
 class Archive(Struct, frozen=True):
     """:param digest: the bundle's, ``sha256:...``: what is unpacked must have it again.
@@ -146,7 +149,9 @@ def _extract(archive: Archive, folder: Path) -> None:
     links: list[tuple[Path, str]] = []
     try:
         with tarfile.open(fileobj=io.BytesIO(archive.read()), mode="r:gz") as tar:
-            for entry in tar:
+            for number, entry in enumerate(tar):
+                if number >= _MOST_ENTRIES:
+                    raise ValueError(f"it has more than {_MOST_ENTRIES:,} files")
                 path = _within(folder, entry.name)
                 path.parent.mkdir(parents=True, exist_ok=True)
                 if entry.issym():

@@ -29,13 +29,29 @@ from runner.events import Phase
 # ENOSPC, and EDQUOT of Linux and of macOS: a recording is replayed on either.
 NO_ROOM = (28, 122, 69)
 
+_TOO_LARGE = 27  # EFBIG
+
 # EAGAIN and ENOMEM, of the one system on which a child forks.
 _NO_PROCESS = (11, 12)
 
 
-def spawn_failed(case: Case, error: OSError) -> Finding:
-    """The operating system did not start the process."""
-    program = error.filename or (case.child.argv[0] if case.child else "the child")
+def spawn_failed(case: Case, error: OSError, limit: str | None = None) -> Finding:
+    """The operating system did not start the process.
+
+    :param limit: the limit that was reached, with its value.
+    """
+    argv0 = case.child.argv[0] if case.child else "the child"
+    if limit is not None:
+        program = argv0
+        return Finding(
+            phase=Phase.SPAWN,
+            code=Code.SPAWN_FAILED,
+            summary=f"{program} could not be started: {error.strerror}",
+            explanation=f"{limit[0].upper()}{limit[1:]}.",
+            hints=[Hint(title="allow more, or run less at a time", command="ulimit -a")],
+            retryable=True,
+        )
+    program = error.filename or argv0
     denied = isinstance(error, PermissionError)
     why = " A folder mounted noexec does this." if denied else ""
     if error.errno == errno.ENOEXEC:
@@ -257,6 +273,20 @@ def remote_error(
         and exception.attributes.get("errno") in NO_ROOM
     ):
         return no_room("the task's outputs", printable(message))
+    if (
+        code == ErrorCode.INTERNAL_ERROR
+        and exception
+        and exception.attributes.get("errno") == _TOO_LARGE
+    ):
+        return Finding(
+            phase=Phase.EXECUTE,
+            code=Code.DISK_FULL,
+            summary=one_line(printable(message)),
+            explanation="Large values travel in memory or in files, and the limit holds for both."
+            " It is the worker's own, or set by the bundle's code.",
+            hints=[Hint(title="allow larger files", command="ulimit -f unlimited")],
+            retryable=False,
+        )
     if (
         code == ErrorCode.INTERNAL_ERROR
         and exception

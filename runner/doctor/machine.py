@@ -2,7 +2,8 @@
 
 import platform
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import anyio
@@ -15,6 +16,7 @@ from runner.doctor.observation import Observation, Verdict
 from runner.doctor.storage import cache, shared_memory, temporary
 from runner.environment import find_uv
 from runner.environment.cache_folder import cache_folder
+from runner.environment.cache_trust import is_trusted
 from runner.events import Journal
 from runner.execution.prepare import choose, locate_environment, read
 from runner.interpreter import Broken, Interpreter, ThisMachine
@@ -52,7 +54,8 @@ async def examine_machine(bundles: Sequence[Path], settings: Settings) -> list[O
 
 def _cache(settings: Settings, uv_cache: Path | None) -> Observation:
     try:
-        return cache(settings.cache or cache_folder(), uv_cache)
+        folder = settings.cache or cache_folder()
+        return cache(folder, uv_cache, trusted=is_trusted(settings.environ()))
     except Failure as failure:
         finding = failure.finding
         return Observation("cache", Verdict.PROBLEM, finding.summary, finding.hints)
@@ -88,8 +91,8 @@ async def _interpreters(uv: Path, settings: Settings) -> Observation:
 
 async def _index(uv: Path, settings: Settings) -> Observation:
     """Tell whether uv can ask its package index, in its own configuration."""
-    with tempfile.TemporaryDirectory(prefix=guardian().folder_prefix) as folder:
-        file = Path(folder) / "requirements.txt"
+    with _temporary() as folder:
+        file = folder / "requirements.txt"
         file.write_text("packaging\n")
         command = ["pip", "compile", "--quiet", "--no-deps", "--no-cache", "--no-header", str(file)]
         said, failed = await _said(uv, command, settings)
@@ -123,19 +126,32 @@ async def _bundle(path: Path, settings: Settings) -> Observation:
     return Observation(subject, Verdict.WARNING if settings.offline else Verdict.OK, text, [hint])
 
 
+@contextmanager
+def _temporary() -> Iterator[Path]:
+    """A folder that goes on leaving, and also where this process is killed before."""
+    guard = guardian()
+    with (
+        guard.guarding(),
+        tempfile.TemporaryDirectory(prefix=guard.folder_prefix) as folder,
+    ):
+        yield Path(folder)
+
+
 async def _said(uv: Path, arguments: list[str], settings: Settings) -> tuple[str, str | None]:
     """Return what uv prints, and why it failed, if it did."""
     out, errors = Capture(), Capture()
+    variables = {"UV_HTTP_RETRIES": "0", **settings.environ(), "UV_NO_PROGRESS": "1"}
     try:
-        async with spawn(
-            [str(uv), *arguments],
-            env={"UV_HTTP_RETRIES": "0", **settings.environ(), "UV_NO_PROGRESS": "1"},
-            cwd=Path("/"),
-            stdout=out.feed,
-            stderr=errors.feed,
-        ) as process:
-            with anyio.move_on_after(_UV_SECONDS) as limit:
-                ended = await process.wait()
+        with _temporary() as folder:  # where one that is ended leaves what it has begun
+            async with spawn(
+                [str(uv), *arguments],
+                env={**variables, "TMPDIR": str(folder)},
+                cwd=Path("/"),
+                stdout=out.feed,
+                stderr=errors.feed,
+            ) as process:
+                with anyio.move_on_after(_UV_SECONDS) as limit:
+                    ended = await process.wait()
     except OSError as error:
         return "", error.strerror or str(error)
     if limit.cancelled_caught:

@@ -9,15 +9,17 @@ from pathlib import Path
 from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import size_text
 from runner.doctor.observation import Observation, Verdict
+from runner.environment.cache_trust import SHARED, stranger
 
 # Less than this, and an environment with numpy and pandas has no room.
 _LITTLE_BYTES = 1 << 30
 _TOO_LITTLE_BYTES = 64 << 20
 
 
-def cache(folder: Path, uv_cache: Path | None) -> Observation:
+def cache(folder: Path, uv_cache: Path | None, *, trusted: bool = False) -> Observation:
     """The folder where environments are built.
 
+    :param trusted: whether the user trusts whoever may write to it.
     :param uv_cache: uv's own, from which it links packages.
     """
     subject = "cache"
@@ -33,6 +35,10 @@ def cache(folder: Path, uv_cache: Path | None) -> Observation:
             return Observation(subject, Verdict.WARNING, text, [move])
         text = f"{folder} cannot be written to ({reason}), and holds no environment"
         return Observation(subject, Verdict.PROBLEM, text, [move])
+    if there == folder and not trusted and (who := stranger(folder)) is not None:
+        text = f"{folder} is not used: {who}, and what is in it runs as this user"
+        trust = Hint(title="or trust them", command=f"export {SHARED}=true")
+        return Observation(subject, Verdict.PROBLEM, text, [move, trust])
     free = shutil.disk_usage(there).free
     text = f"{folder}, {size_text(free)} free"
     prune = Hint(title="remove what was not used", command="modelops-runner env prune")
@@ -87,4 +93,4 @@ def shared_memory() -> Observation:
 
 def _nearest(folder: Path) -> Path:
     """The folder, or the one above it that is there."""
-    return next(one for one in (folder, *folder.parents) if one.exists())
+    return next(one for one in (folder, *folder.parents) if os.path.lexists(one))

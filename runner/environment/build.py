@@ -33,6 +33,7 @@ from runner.environment.cache_key import (
     layer_key,
     may_be_built,
 )
+from runner.environment.cache_trust import check_trust, make_cache
 from runner.environment.ensure import STAGED, built_once
 from runner.environment.file_states import files_changed
 from runner.environment.healing import heal, look_after_others, look_after_use
@@ -42,10 +43,10 @@ from runner.environment.integrity import (
     seal,
     site_packages,
 )
+from runner.environment.own_io import own_io
 from runner.environment.store import (
     Manifest,
     followed,
-    own_io,
     publish_link,
     read_manifest,
     same_content,
@@ -53,8 +54,9 @@ from runner.environment.store import (
 )
 from runner.environment.uses import begin_use, end_use
 from runner.environment.uv_run import Uv, make_venv, run_uv
-from runner.environment.validity import is_whole, new_manifest, python_of
+from runner.environment.validity import heal_links, is_whole, new_manifest, python_of
 from runner.events import Origin, Phase
+from runner.process.guardian import guardian
 
 _log = logging.getLogger(__name__)
 
@@ -107,6 +109,8 @@ async def environment(
         built: Environment | None = None
         # Not around the yield: what the run itself raises has nothing to do with the cache.
         with own_io(cache), anyio.move_on_after(timeout):
+            make_cache(cache)
+            check_trust(cache, environ)
             # In a thread: a lock may have megabytes.
             key = await anyio.to_thread.run_sync(dependencies_key, source, base, environ)
             _know(case, EnvironmentInfo(key=key, requirements_from=source.requirements_from))
@@ -259,7 +263,8 @@ async def lock_to(built: Environment, source: Source, uv: Uv, file: Path) -> Non
     """
     from runner.environment.pins import write_pins
 
-    with tempfile.TemporaryDirectory(prefix="modelops-runner-") as folder:
+    guard = guardian()
+    with guard.guarding(), tempfile.TemporaryDirectory(prefix=guard.folder_prefix) as folder:
         copy = await _copy(source, Path(folder))
         await write_pins(uv, built.path, copy, file)
 
@@ -273,7 +278,7 @@ async def discard_damaged(built: Environment, case: Case, uv: Path) -> bool:
     shared = await heal(built.path, built.cache, case.journal, uv)
     # What a bundle has added to its own is its own.
     own = await heal(built.own, built.cache, case.journal, uv, but_added=True)
-    return shared or own
+    return shared or own or await heal_links(built.own, built.path, case.journal)
 
 
 async def is_written_to(built: Environment, case: Case, uv: Path) -> bool:

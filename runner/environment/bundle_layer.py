@@ -10,9 +10,10 @@ import shutil
 from pathlib import Path
 
 from runner.environment.integrity import site_packages
+from runner.stored_files import read_stored
 
-# A line of a .pth file that begins with `import` is run (site, "Python startup hook").
-_SHARED_PTH = "modelops-shared.pth"
+SHARED_PTH = "modelops-shared.pth"
+"""A line of a .pth file that begins with `import` is run (site, "Python startup hook")."""
 
 
 def make_thin(venv: Path, shared: Path) -> None:
@@ -49,9 +50,21 @@ def link_what_is_shared(venv: Path, shared: Path, final: Path) -> None:
         if entry != site.parent:
             relative = entry.relative_to(shared)
             _mirror(entry, venv / relative, final / relative)
+    _add_packages(site_packages(venv), _from_prefix(site, final))
+
+
+def leads_to(venv: Path, shared: Path) -> bool:
+    """Tell whether a bundle's own venv still finds the packages of ``shared``.
+
+    :raises OSError: it cannot be read.
+    """
+    found = read_stored(site_packages(venv) / SHARED_PTH)
+    return found == _line(_from_prefix(site_packages(shared), venv)).encode()
+
+
+def _from_prefix(site: Path, venv: Path) -> str:
     # Relative, so that a cache may be copied to another place as a whole.
-    packages = os.path.relpath(site, final)
-    _add_packages(site_packages(venv), f"__import__('os').path.join(sys.prefix, {packages!r})")
+    return f"__import__('os').path.join(sys.prefix, {os.path.relpath(site, venv)!r})"
 
 
 def _mirror(shared: Path, own: Path, final: Path) -> None:
@@ -65,4 +78,8 @@ def _mirror(shared: Path, own: Path, final: Path) -> None:
 
 
 def _add_packages(site: Path, folder: str) -> None:
-    (site / _SHARED_PTH).write_text(f"import site, sys; site.addsitedir({folder})\n", "utf-8")
+    (site / SHARED_PTH).write_text(_line(folder), "utf-8")
+
+
+def _line(folder: str) -> str:
+    return f"import site, sys; site.addsitedir({folder})\n"

@@ -7,13 +7,17 @@ which files are to be read.
 """
 
 import os
+import uuid
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
+from typing import BinaryIO
 
 import msgspec
 from msgspec import Struct
 
 from runner.fingerprint import Fingerprint
+from runner.stored_files import read_json, read_stored
 
 FOLDERS = "modelops-folders.json"
 _FILES = "modelops-files.msgpack"
@@ -83,19 +87,32 @@ def look(venv: Path) -> States:
 
 def write_down(venv: Path, states: States, digests: Mapping[str, str]) -> None:
     """:raises OSError: it cannot be written."""
-    with (venv / _FILES).open("wb") as file:
+    with _replacing(venv / _FILES) as file:
         inode = os.fstat(file.fileno()).st_ino
         file.write(msgspec.msgpack.encode(_Written(inode, states.files, dict(digests))))
-    (venv / FOLDERS).write_bytes(msgspec.json.encode(states.folders))
+    with _replacing(venv / FOLDERS) as file:
+        file.write(msgspec.json.encode(states.folders))
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of what is there, whatever it is, once it is whole."""
+    beside = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
+    try:
+        with beside.open("xb") as file:
+            yield file
+        beside.replace(path)
+    except BaseException:
+        beside.unlink(missing_ok=True)
+        raise
 
 
 def read_down(venv: Path) -> Known:
     """Read what :func:`write_down` wrote of the files."""
     try:
-        with (venv / _FILES).open("rb") as file:
-            inode = os.fstat(file.fileno()).st_ino
-            written = msgspec.msgpack.decode(file.read(), type=_Written)
-    except (OSError, msgspec.DecodeError):
+        inode = (venv / _FILES).stat().st_ino
+        written = msgspec.msgpack.decode(read_stored(venv / _FILES), type=_Written)
+    except (OSError, ValueError, RecursionError):
         return Known({}, {})  # each is to be read
     return Known(written.files, written.digests, copied=written.inode != inode)
 
@@ -106,13 +123,13 @@ def folders_changed(venv: Path) -> bool:
     Quick, and too careful: a copy of a venv has times of its own.
     """
     try:
-        times = msgspec.json.decode((venv / FOLDERS).read_bytes(), type=dict[str, int])
+        times = read_json(venv / FOLDERS, dict[str, int])
         root = str(venv)
         return any(
             not same_time(os.stat(f"{root}/{path}").st_mtime_ns, then)  # noqa: PTH116
             for path, then in times.items()
         )
-    except (OSError, msgspec.DecodeError):
+    except (OSError, ValueError):  # a name with a NUL in it is a ValueError
         return True
 
 

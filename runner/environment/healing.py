@@ -106,9 +106,10 @@ async def look_after_others(
                 continue
             venv = used(mark)
             # Where it is gone, what it was linked from is not.
+            there = venv is not None and await anyio.to_thread.run_sync(venv.is_dir)
             looked = [
                 await look_after_use(one, cache, journal, uv)
-                for one in ([venv] if venv.is_dir() else [one for one, _ in _shared(cache)])
+                for one in ([venv] if venv and there else [one for one, _ in _shared(cache)])
             ]
             if abandoned and all(looked):
                 end_use(mark)

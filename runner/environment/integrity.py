@@ -11,6 +11,7 @@ failed, every file is compared with what its package says of it.
 import base64
 import csv
 import hashlib
+import io
 import os
 from collections.abc import Collection, Iterator
 from contextlib import suppress
@@ -26,9 +27,10 @@ from runner.environment.file_states import (
     write_down,
 )
 from runner.fingerprint import Fingerprint
+from runner.stored_files import read_stored
 
 _DIST_INFO = ".dist-info"
-
+_LARGEST_FILE = 1 << 40
 # What decides what is imported, and no package says the digest of: RECORD itself, and what some
 # versions of `uv venv` put into site-packages.
 _UNTOLD = (f"{_DIST_INFO}/RECORD", "/_virtualenv.py", "/_virtualenv.pth")
@@ -63,7 +65,8 @@ def site_packages(venv: Path) -> Path:
     :raises FileNotFoundError: there is none.
     """
     for found in venv.glob("lib/*/site-packages"):  # python3.11, pypy3.10
-        return found
+        if found.is_dir():
+            return found
     raise FileNotFoundError(f"{venv} has no site-packages")
 
 
@@ -146,7 +149,7 @@ def damage(
             path = f"{beside}/{name}"
             if "/../" in path:
                 path = os.path.normpath(path)
-            if (size and int(size) != status.st_size) or (
+            if (size and size != str(status.st_size)) or (
                 digest
                 and (package in doubtful or states.differs(path, Fingerprint.of(status)))
                 and digest != _digest(site / name)
@@ -202,14 +205,18 @@ def _dist_infos(site: Path) -> list[Path]:
 def _record(dist_info: Path) -> Iterator[tuple[str, str, str]]:
     """Path, digest and size of each file (PEP 376, and the wheel format's RECORD)."""
     try:
-        with (dist_info / "RECORD").open(newline="", encoding="utf-8") as file:
-            for row in csv.reader(file):
-                if len(row) == 3 and not row[0].endswith(".pyc"):
-                    yield row[0], row[1], row[2]
+        text = read_stored(dist_info / "RECORD").decode()
+        for row in csv.reader(io.StringIO(text, newline="")):
+            if len(row) == 3 and not row[0].endswith(".pyc"):
+                yield row[0], row[1], row[2]
     except (OSError, ValueError, csv.Error):
         yield f"{dist_info.name}/RECORD", "", ""  # missing, or what remains of it is unreadable
 
 
 def _digest(path: Path) -> str:
-    digest = hashlib.sha256(path.read_bytes()).digest()
+    """As RECORD has it; empty where there is no file any more, but a pipe, say."""
+    try:
+        digest = hashlib.sha256(read_stored(path, _LARGEST_FILE)).digest()
+    except OSError:
+        return ""
     return "sha256=" + base64.urlsafe_b64encode(digest).decode().rstrip("=")

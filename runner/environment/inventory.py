@@ -5,6 +5,8 @@ ends (store.hold), and an environment also while a bundle's own venv upon it is.
 manifest nor a builder is unfinished: a run was killed.
 """
 
+import errno
+import logging
 import os
 import tempfile
 import time
@@ -28,6 +30,8 @@ from runner.environment.store import (
     read_manifest,
     remove_tree,
 )
+
+_log = logging.getLogger(__name__)
 
 Kind: TypeAlias = Literal["environment", "bundle", "backend", "content", "unfinished"]
 
@@ -67,9 +71,11 @@ class Entry(Struct, frozen=True, kw_only=True):
     @property
     def seconds_old(self) -> float | None:
         """Since it was built; ``None`` where nothing says when."""
-        if self.created_at is None:
+        try:
+            built = datetime.fromisoformat(self.created_at or "").timestamp()
+        except (ValueError, OverflowError):
             return None
-        return max(0.0, time.time() - datetime.fromisoformat(self.created_at).timestamp())
+        return max(0.0, time.time() - built)
 
 
 def entries(cache: Path) -> list[Entry]:
@@ -77,6 +83,8 @@ def entries(cache: Path) -> list[Entry]:
 
     :raises OSError: it cannot be read.
     """
+    with suppress(FileNotFoundError):  # nothing was built yet
+        os.listdir(cache)  # noqa: PTH208
     found = list(_found(cache))
     manifests = [manifest for path, _ in found if (manifest := read_manifest(path))]
     listed = []
@@ -141,17 +149,17 @@ def remove(entry: Entry) -> bool:
 
 
 def remove_locks(cache: Path) -> None:
-    """Remove the files of locks that nobody has and that are of no folder any more.
-
-    :raises OSError: they may not be removed.
-    """
+    """Remove the files of locks that nobody has and that are of no folder any more."""
     for name in (*_FOLDERS, BUNDLES):
         for lock in (cache / name).glob(f"*{LOCK}"):
             if not os.path.lexists(lock.with_name(lock.name.removesuffix(LOCK))):
-                with ExitStack() as held:
-                    # While it is held: who waits for it sees that it is gone, and makes another.
-                    if _is_free(lock, held):
-                        lock.unlink(missing_ok=True)
+                try:
+                    with ExitStack() as held:
+                        # While it is held: who waits sees that it is gone, and makes another.
+                        if _is_free(lock, held):
+                            lock.unlink(missing_ok=True)
+                except OSError as error:  # it is a folder, say
+                    _log.warning("%s is not removed: %s", lock, error.strerror)
 
 
 def _alone(folder: Path, held: ExitStack) -> bool:
@@ -167,7 +175,7 @@ def _is_free(file: Path, held: ExitStack) -> bool:
     try:
         return lock_file(file, held)
     except OSError as error:
-        if error.errno in WITHOUT_LOCKS:
+        if error.errno in (*WITHOUT_LOCKS, errno.ELOOP, errno.ENXIO):  # or it is none
             return True
         raise
 
@@ -195,7 +203,10 @@ def _subfolders(folder: Path) -> list[Path]:
 
 def _entry(path: Path, kind: Kind, manifests: list[Manifest]) -> Entry:
     with ExitStack() as held:
-        in_use = not _alone(path, held)
+        try:
+            in_use = not _alone(path, held)
+        except OSError:  # another user's: he may be using it
+            in_use = True
     if kind == "content" and (path / MANIFEST).exists():
         return Entry(
             key=path.name,

@@ -12,9 +12,9 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct, field
-from packaging.markers import InvalidMarker, Marker, default_environment
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.markers import Marker, default_environment
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 
 from runner.diagnosis.case import Failure, Finding
@@ -62,13 +62,7 @@ def check_lock(source: Source, base: Base) -> None:
     """
     try:
         difference = _difference(source, base)
-    except (
-        tomllib.TOMLDecodeError,
-        msgspec.ValidationError,
-        InvalidMarker,
-        InvalidRequirement,
-        InvalidSpecifier,
-    ):
+    except (ValueError, RecursionError):  # TOML's, msgspec's and packaging's are ValueErrors
         return  # uv says better what it cannot read
     if difference is None:
         return

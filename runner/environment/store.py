@@ -24,12 +24,9 @@ import anyio.to_thread
 import msgspec
 from msgspec import Struct
 
-from runner.diagnosis.case import Case, Failure, Finding
-from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Hint
-from runner.environment.cache_folder import ELSEWHERE
+from runner.diagnosis.case import Case
 from runner.environment.integrity import unseal
-from runner.events import Phase
+from runner.stored_files import DamagedError, read_json
 
 if TYPE_CHECKING:
     import filelock
@@ -48,8 +45,8 @@ LOCK = ".lock"
 _FIRST_POLL_SECONDS = 0.005
 _POLL_SECONDS = 0.05
 
-_DENIED = {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}
-_FULL = {errno.ENOSPC, errno.EDQUOT}
+# A pipe in the place of a file is not waited for.
+_AT_ONCE = os.O_CLOEXEC | os.O_NONBLOCK
 WITHOUT_LOCKS = {errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP}
 """The errors of file systems without locks: NFS without a lock daemon, some of FUSE's."""
 
@@ -75,13 +72,15 @@ class Manifest(Struct, frozen=True, kw_only=True):
     """The key of the environment below it, where it is a bundle's own folder."""
     as_built: tuple[str, ...] = ()
     """The files that were not what their package says of them when it was built."""
+    config: str | None = None
+    """The text of its pyvenv.cfg: without it, Python does not find what is installed."""
 
 
 def read_manifest(folder: Path) -> Manifest | None:
     """The manifest of a folder that was built to its end: there, whole, and its own."""
     try:
-        manifest = msgspec.json.decode((folder / MANIFEST).read_bytes(), type=Manifest)
-    except (OSError, msgspec.DecodeError):
+        manifest = read_json(folder / MANIFEST, Manifest)
+    except (OSError, DamagedError):
         return None
     return manifest if manifest.key == folder.name else None
 
@@ -90,7 +89,7 @@ def followed(folder: Path) -> Path:
     """The folder itself, or the one beside it that a link leads to and that is there."""
     if not folder.is_symlink():
         return folder
-    target = folder.resolve()
+    target = Path(os.path.realpath(folder))  # Path.resolve raises RuntimeError where links loop
     return target if target.is_dir() and target.parent == folder.parent.resolve() else folder
 
 
@@ -112,7 +111,7 @@ def hold(folder: Path, holds: ExitStack) -> bool:
         is read-only.
     """
     try:
-        descriptor = os.open(folder / MANIFEST, os.O_RDONLY | os.O_CLOEXEC)
+        descriptor = os.open(folder / MANIFEST, os.O_RDONLY | _AT_ONCE)
     except OSError:
         return False
     mine = holds.enter_context(ExitStack())
@@ -163,11 +162,11 @@ def lock_file(file: Path, held: ExitStack) -> bool:
     while True:
         try:
             # To write, because NFS gives nobody a lock of his own for less (flock(2)).
-            descriptor = os.open(file, os.O_RDWR | os.O_CLOEXEC)
+            descriptor = os.open(file, os.O_RDWR | _AT_ONCE)
         except FileNotFoundError:
             return True  # nobody has locked it yet
         except OSError:
-            descriptor = os.open(file, os.O_RDONLY | os.O_CLOEXEC)  # a disk that is read-only
+            descriptor = os.open(file, os.O_RDONLY | _AT_ONCE)  # a disk that is read-only
         with ExitStack() as mine:
             mine.callback(os.close, descriptor)
             try:
@@ -312,57 +311,6 @@ async def temporary_folder(parent: Path, case: Case) -> AsyncIterator[Path]:
     finally:
         await _remove(folder)
         own.release()
-
-
-@contextmanager
-def own_io(cache: Path) -> Iterator[None]:
-    """Turn what the operating system refuses to the runner itself into a finding.
-
-    :raises Failure: the disk is full, or a file or folder may not be read or written.
-    """
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL:
-            raise Failure(_disk_full(cache)) from error
-        if error.errno in _DENIED:
-            raise Failure(_permission_denied(cache, error)) from error
-        raise
-
-
-def _disk_full(cache: Path) -> Finding:
-    return Finding(
-        phase=Phase.ENVIRONMENT,
-        code=Code.DISK_FULL,
-        summary=f"no space is left for the environment in {cache}",
-        hints=[
-            Hint(
-                title="free some space: remove environments that were not used for a while",
-                command="modelops-runner env prune --older-than 7d",
-            ),
-            Hint(title="or what uv's own cache no longer needs", command="uv cache prune"),
-            ELSEWHERE,
-        ],
-    )
-
-
-def _permission_denied(cache: Path, error: OSError) -> Finding:
-    denied = Path(os.fsdecode(error.filename)) if error.filename else cache
-    reason = error.strerror or type(error).__name__
-    if denied == cache or cache in denied.parents or denied in cache.parents:
-        return Finding(
-            phase=Phase.ENVIRONMENT,
-            code=Code.PERMISSION_DENIED,
-            summary=f"the cache folder {cache} cannot be written to: {reason}",
-            explanation=f"Environments are built there. What was refused is {denied}.",
-            hints=[ELSEWHERE],
-        )
-    return Finding(
-        phase=Phase.ENVIRONMENT,
-        code=Code.PERMISSION_DENIED,
-        summary=f"{denied} cannot be read: {reason}",
-        hints=[Hint(title="make it readable", command=f"chmod u+r {denied}")],
-    )
 
 
 def _remove_leftovers(folder: Path) -> None:

@@ -8,15 +8,18 @@ cache are in one folder: uv links its files into many venvs, and who writes to o
 import fcntl
 import logging
 import os
-import tempfile
+import uuid
 from contextlib import ExitStack, suppress
 from pathlib import Path
 
 from runner.environment.store import lock_file
+from runner.stored_files import DamagedError, read_stored
 
 _log = logging.getLogger(__name__)
 
 _FOLDER = "in-use"
+# PATH_MAX, as most systems have it (limits.h).
+_MOST_BYTES = 4096
 
 
 def begin_use(cache: Path, venv: Path, holds: ExitStack) -> Path | None:
@@ -28,9 +31,10 @@ def begin_use(cache: Path, venv: Path, holds: ExitStack) -> Path | None:
     while True:
         try:
             (cache / _FOLDER).mkdir(exist_ok=True)
-            descriptor, mark = tempfile.mkstemp(dir=cache / _FOLDER)
+            mark = cache / _FOLDER / uuid.uuid4().hex
+            # As readable as the umask lets it be: other users of the cache look at it, too.
+            descriptor = os.open(mark, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
             holds.callback(os.close, descriptor)
-            os.fchmod(descriptor, 0o644)  # other users look at it, too
             os.write(descriptor, os.fsencode(venv.absolute()))
         except OSError as error:
             _log.debug("nobody is told that %s is in use: %s", venv, error)
@@ -38,7 +42,7 @@ def begin_use(cache: Path, venv: Path, holds: ExitStack) -> Path | None:
         with suppress(OSError):  # a file system without locks: the mark says it all the same
             fcntl.flock(descriptor, fcntl.LOCK_EX)
         if os.fstat(descriptor).st_nlink:  # else somebody came first, and took it for abandoned
-            return Path(mark)
+            return mark
 
 
 def end_use(mark: Path | None) -> None:
@@ -51,7 +55,9 @@ def end_use(mark: Path | None) -> None:
 def uses(cache: Path) -> list[Path]:
     """The marks of those who use a venv, and of those who were killed."""
     try:
-        return [cache / _FOLDER / name for name in os.listdir(cache / _FOLDER)]  # noqa: PTH208
+        with os.scandir(cache / _FOLDER) as entries:
+            # Nobody who uses one leaves anything but a file.
+            return [Path(one.path) for one in entries if one.is_file(follow_symlinks=False)]
     except OSError:
         return []
 
@@ -64,9 +70,14 @@ def is_abandoned(mark: Path, held: ExitStack) -> bool:
     return lock_file(mark, held) and mark.exists()
 
 
-def used(mark: Path) -> Path:
-    """The venv that a mark is of.
+def used(mark: Path) -> Path | None:
+    """The venv of the cache that a mark is of; ``None``: it names none, it was cut say.
 
     :raises OSError: the mark is gone.
     """
-    return Path(os.fsdecode(mark.read_bytes()))
+    cache = mark.parent.parent.absolute()
+    try:
+        venv = Path(os.fsdecode(read_stored(mark, _MOST_BYTES)))
+    except DamagedError:
+        return None
+    return venv if cache in venv.parents and ".." not in venv.parts else None

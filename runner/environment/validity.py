@@ -9,14 +9,19 @@ import anyio
 import anyio.to_thread
 
 from runner.diagnosis.report.text import one_line
+from runner.environment.bundle_layer import SHARED_PTH, leads_to
 from runner.environment.cache_key import Base
 from runner.environment.file_states import files_changed, folders_changed
 from runner.environment.healing import damaged, heal_linked
 from runner.environment.integrity import Damage, damage, packages
-from runner.environment.store import Manifest, hold, read_manifest
+from runner.environment.store import Manifest, discard, hold, read_manifest
 from runner.environment.uses import uses
 from runner.environment.uv_run import Uv
+from runner.events import Journal
 from runner.process.supervisor import spawn
+from runner.stored_files import DamagedError, read_stored
+
+CONFIG = "pyvenv.cfg"
 
 # A Python on a cold network disk takes seconds to start.
 PROBE_SECONDS = 20.0
@@ -60,18 +65,58 @@ async def what_is_wrong(venv: Path, base: Base, upon: Path | None = None) -> Dam
         return f"its Python is gone: {python}: {error.strerror}"
     if stamp != manifest.interpreter and (version := await _version_of(python)) != base.version:
         return f"its Python was {base.version} and is {version} now"
-    if upon is not None:
-        return None
+    if (unlike := unlike_built(venv, manifest, upon)) is not None or upon is not None:
+        return unlike
     # Where somebody is at work, nobody has looked yet at what may have been written.
     in_use = uses(venv.parent.parent)
     if await anyio.to_thread.run_sync(folders_changed, venv) or (
         in_use and await anyio.to_thread.run_sync(files_changed, venv)
     ):
         # A copy has times of its own, and is as good.
-        found = await anyio.to_thread.run_sync(damaged, venv, manifest)
+        try:
+            found = await anyio.to_thread.run_sync(damaged, venv, manifest)
+        except (FileNotFoundError, NotADirectoryError) as error:
+            return f"it cannot be looked through: {error}"
         if found:
             return found
     return None
+
+
+def unlike_built(venv: Path, manifest: Manifest, upon: Path | None) -> str | None:
+    """Say which file is not as it was built, of those without which Python finds no package."""
+    try:
+        if manifest.config is not None and config_of(venv) != manifest.config:
+            return f"its {CONFIG} is not as it was built"
+        if upon is not None and not leads_to(venv, upon):
+            return f"its {SHARED_PTH} does not lead to {upon}"
+    except (OSError, DamagedError) as error:
+        return f"a file that Python needs cannot be read: {error}"
+    return None
+
+
+async def heal_links(venv: Path, upon: Path, journal: Journal) -> bool:
+    """Compare what a bundle's own venv finds its packages by with what was built.
+
+    :returns: whether it was damaged; then it will be built again.
+    """
+    manifest = read_manifest(venv)
+    if manifest is None:
+        return False
+    wrong = await anyio.to_thread.run_sync(unlike_built, venv, manifest, upon)
+    if wrong is None:
+        return False
+    journal.note(f"{venv} is damaged: {wrong}")
+    try:
+        discard(venv)
+    except OSError as error:
+        journal.note(f"it cannot be built again: {error}")
+        return False
+    return True
+
+
+def config_of(venv: Path) -> str:
+    """:raises OSError: it cannot be read."""
+    return read_stored(venv / CONFIG).decode("utf-8", "replace")
 
 
 def _stamp(python: Path) -> tuple[int, int]:
@@ -125,6 +170,7 @@ async def new_manifest(
         bundle=bundle,
         dependencies=dependencies,
         as_built=(*wrong.missing, *wrong.changed, *wrong.added),
+        config=config_of(built),
     )
 
 

@@ -37,6 +37,7 @@ from runner.environment.store import Manifest
 from runner.environment.uv_run import Uv, build_environ, make_venv, run_uv
 from runner.environment.validity import new_manifest, python_of
 from runner.process.supervisor import spawn
+from runner.stored_files import read_json
 
 _log = logging.getLogger(__name__)
 
@@ -205,9 +206,9 @@ async def _get_requires(system: BuildSystem, backend: Path, uv: Uv, copy: Path) 
         stderr=_ignore,
     ) as process:
         ended = await process.wait()
-    if ended.code != 0 or answer.stat().st_size > _MAX_ANSWER_BYTES:
+    if ended.code != 0:
         raise ValueError(f"get_requires_for_build_wheel of {system.build_backend} failed")
-    asked = msgspec.json.decode(answer.read_bytes(), type=list[str])
+    asked = read_json(answer, list[str], _MAX_ANSWER_BYTES)
     if not all(map(_is_plain, asked)):
         raise ValueError(f"{system.build_backend} asks for {asked}")
     return asked

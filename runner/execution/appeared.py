@@ -8,6 +8,7 @@ from pathlib import Path
 import msgspec
 
 from runner.diagnosis.report.text import one_line, printable
+from runner.stored_files import read_json
 
 SOURCE = ".py"
 """How the names of files end that are content from the next reading on, whoever has added them."""
@@ -29,10 +30,10 @@ class Appeared:
     def names(self) -> frozenset[str]:
         """Those that are still there: what is removed and put back by hand is content."""
         try:
-            names = msgspec.json.decode(self._file.read_bytes(), type=list[str])
-        except (OSError, ValueError):
+            names = read_json(self._file, list[str])
+            return frozenset(name for name in names if os.path.lexists(self._bundle / name))
+        except (OSError, ValueError):  # a name with a NUL in it is a ValueError
             return frozenset()
-        return frozenset(name for name in names if os.path.lexists(self._bundle / name))
 
     def add(self, names: Collection[str]) -> None:
         """Add some. Where the cache takes none, a later run counts them as content."""

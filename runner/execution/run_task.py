@@ -18,6 +18,7 @@ from runner.defaults import Isolation
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.errors import error_for
 from runner.diagnosis.own_failures import internal_error
+from runner.diagnosis.refusals import refused
 from runner.diagnosis.report.asked import task_info
 from runner.diagnosis.report.model import Report
 from runner.events import Diagnosed, Origin, Phase
@@ -206,7 +207,10 @@ def raise_reported(case: Case, error: Exception) -> NoReturn:
     """
     if isinstance(error, Failure):
         raise error_for(diagnose(case, error.finding)) from error.__cause__
-    raise error_for(diagnose(case, internal_error(case, error))) from error
+    finding = None
+    if isinstance(error, OSError):
+        finding = refused(case.journal.current or Phase.BUNDLE, error)
+    raise error_for(diagnose(case, finding or internal_error(case, error))) from error
 
 
 def diagnose(case: Case, finding: Finding) -> Report:

@@ -15,6 +15,7 @@ from runner.diagnosis.report.text import Capture
 from runner.events import Journal, Origin
 from runner.interpreter.discovery import candidates, probe, probe_all
 from runner.interpreter.model import Broken, Interpreter, worker_interpreter
+from runner.process.guardian import guardian
 from runner.process.supervisor import spawn
 
 # uv's download of a Python takes seconds on a good line, and a minute on a poor one.
@@ -97,7 +98,11 @@ class ThisMachine:
     async def _download(self, request: str) -> Download:
         # `uv python find` never downloads and `uv python install` does so also where the
         # configuration says `manual`; making a venv follows the configuration.
-        with tempfile.TemporaryDirectory(prefix="modelops-runner-") as folder:
+        guard = guardian()
+        with (
+            guard.guarding(),  # where this process is killed, somebody removes it
+            tempfile.TemporaryDirectory(prefix=guard.folder_prefix) as folder,
+        ):
             argv = [str(self._uv), "venv", "--no-project", "--color", "never", "--no-progress"]
             argv += ["--python", request, str(Path(folder) / "venv")]
             said = Capture()
@@ -109,7 +114,12 @@ class ThisMachine:
                 async with spawn(
                     argv,
                     # Without a network, uv's three retries take ten seconds.
-                    env={"UV_HTTP_RETRIES": "0", **self._environ, "PATH": path},
+                    env={
+                        "UV_HTTP_RETRIES": "0",
+                        **self._environ,
+                        "PATH": path,
+                        "TMPDIR": folder,
+                    },
                     cwd=Path(folder),
                     stdout=said.feed,
                     stderr=said.feed,

@@ -51,11 +51,15 @@ def to_show_stacks(*, stopped: bool) -> Notice:
     return Notice((signal.SIGABRT, *continued), STACKS_SECONDS)
 
 
-def kill_descendants(marker: str, guard: Guardian, popen: "subprocess.Popen[bytes]") -> None:
+def kill_descendants(
+    marker: str, numbers: range, guard: Guardian, popen: "subprocess.Popen[bytes]"
+) -> None:
     """Kill what a process left behind, wherever it went; itself too, if need be."""
     try:
-        if not kill_marked(f"{MARKER}={marker}"):
+        if not kill_marked(f"{MARKER}={marker}", numbers):
             _log.warning("descendants of an ended process keep forking; some may be left")
+    except OSError as error:  # it has no descriptor left to list them with
+        _log.warning("what an ended process has started may be left: %s", error)
     finally:
         guard.release()
         if popen.returncode is None:  # nobody has reaped it

@@ -3,7 +3,7 @@
 Nothing else does. Linux's parent-death signal reaches the child alone, and the end of stdin whoever
 reads it; a subprocess or daemon that a task has started gets neither. So, while a worker has
 processes, a shell beside it waits for the end of a pipe that only the worker holds open, and then
-kills every process whose environment says that it is this worker's.
+kills every process that carries this worker's marker (:mod:`runner.process.kill_marked`).
 
 A shell, because what waits for hours should be small: 1 ms to start, and 1 MB. It becomes a Python
 once there is something to do.
@@ -11,6 +11,8 @@ once there is something to do.
 
 import logging
 import os
+import resource
+import secrets
 import subprocess
 import sys
 import tempfile
@@ -31,6 +33,11 @@ MARKER = "MODELOPS_RUNNER_PROCESS"
 # asks a terminal's or a batch job's processes to end is for the worker to follow.
 _SCRIPT = 'trap "" HUP INT QUIT TERM; read -r line || exec "$@"'
 _LEAVE_SECONDS = 5.0
+# A worker's numbers follow each other; who is started by one of another worker's has a limit of its
+# own below that one's. In microseconds: the lowest is 70 years.
+_MOST_PROCESSES = 1 << 28
+_HIGHEST_BIT, _LOWEST_BIT = 60, 51
+_NOBODYS = 1 << 50
 _NONE = "nothing will end what the children have started if this process is killed: %s"
 
 
@@ -40,6 +47,9 @@ class Guardian:
     def __init__(self) -> None:
         self.worker = uuid.uuid4().hex
         """This process's part of the marker."""
+        self.numbers = _numbers()
+        """The limits that mark this process's processes; empty where none can."""
+        self._unused = iter(self.numbers)
         self._lock = threading.Lock()
         self._guarded = 0
         self._popen: subprocess.Popen[bytes] | None = None
@@ -53,6 +63,16 @@ class Guardian:
     def mark(self) -> str:
         """A new process's marker."""
         return f"{self.worker}.{uuid.uuid4().hex}"
+
+    def mark_by_limit(self, pid: int) -> range:
+        """Mark a process that was just started by what it cannot shed, where that can be done.
+
+        :returns: the number, for :func:`kill_marked`.
+        """
+        number = next(self._unused, None)
+        if number is None or not kill_marked.mark_by_limit(pid, number):
+            return range(0)
+        return range(number, number + 1)
 
     def guard(self) -> None:
         """One process more to guard. Where there can be no guardian, the log says so."""
@@ -101,9 +121,10 @@ class Guardian:
         # On Linux it needs no site-packages, which take longer to look at than the killing.
         options = ["-I", "-S"] if sys.platform == "linux" else ["-I"]
         folders = os.path.join(tempfile.gettempdir(), self.folder_prefix)  # noqa: PTH118
-        python = [sys.executable, *options, script, f"{MARKER}={self.worker}.", folders]
+        numbers = map(str, (self.numbers.start, self.numbers.stop))
+        python = [sys.executable, *options, script, f"{MARKER}={self.worker}.", folders, *numbers]
         try:
-            return subprocess.Popen(
+            popen = subprocess.Popen(
                 ["/bin/sh", "-c", _SCRIPT, "modelops-runner-guardian", *python],
                 # Empty: the marker of a worker that is itself a task's must not end it.
                 env={},
@@ -113,6 +134,8 @@ class Guardian:
                 stderr=subprocess.DEVNULL,
                 start_new_session=True,
             )
+            kill_marked.mark_by_limit(popen.pid, _NOBODYS)  # the marker, again
+            return popen
         except OSError as error:
             _log.warning(_NONE, error)
             return None
@@ -139,6 +162,17 @@ class Guardian:
         if self._popen is not None:
             # Popen would otherwise warn that its process still runs.
             self._popen.returncode = 0
+
+
+def _numbers() -> range:
+    if kill_marked.LIMIT is None:
+        return range(0)
+    _, own = resource.getrlimit(kill_marked.LIMIT)
+    bit = _HIGHEST_BIT if own == resource.RLIM_INFINITY else own.bit_length() - 2
+    if not _LOWEST_BIT <= bit <= _HIGHEST_BIT:
+        return range(0)
+    start = (1 << bit) + secrets.randbelow((1 << bit) // _MOST_PROCESSES) * _MOST_PROCESSES
+    return range(start, start + _MOST_PROCESSES)
 
 
 def _dismiss(popen: "subprocess.Popen[bytes]") -> None:

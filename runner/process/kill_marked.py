@@ -1,14 +1,23 @@
-"""Kills the processes whose environment carries a marker, wherever they went.
+"""Kills the processes that carry a marker, wherever they went.
 
-A daemon has a session and a parent of its own, but still the environment it was started with.
+A daemon has a session and a parent of its own, and may have an environment of its own too. What it
+cannot shed on Linux is a resource limit (getrlimit(2)): every process has those of the one that
+started it, only root may raise a hard one again, and nobody has a use for that on the time of
+real-time processes, of which centuries are as good as no limit. Elsewhere, and where that limit
+cannot be set, the marker is a variable of the environment alone.
+
 Also a script, in nothing but the standard library on Linux: :mod:`runner.process.guardian` runs it.
 """
 
 import os
+import resource
 import signal
 import sys
 import time
 from collections.abc import Iterator
+
+LIMIT: "int | None" = getattr(resource, "RLIMIT_RTTIME", None)
+"""The resource limit that is a marker; None where there is none."""
 
 # Processes may fork while they are being killed; each round catches those of the round before.
 ROUNDS = 20
@@ -21,13 +30,32 @@ ENDING_POLL_SECONDS = 0.001
 AGAIN_SECONDS = 0.1
 
 
-def kill_marked(marker: str) -> bool:
-    """Kill every process that has a variable with this marker, until none is left.
+def mark_by_limit(pid: int, number: int) -> bool:
+    """Mark a process that was just started, and with it all that it will start.
+
+    :param number: what tells it from others, in microseconds.
+    :returns: whether the system let it be marked.
+    """
+    if LIMIT is None:
+        return False
+    try:
+        soft, _ = resource.prlimit(pid, LIMIT)
+        if soft == resource.RLIM_INFINITY:
+            soft = number
+        resource.prlimit(pid, LIMIT, (min(soft, number), number))
+    except (OSError, ValueError):  # it has ended; or has a lower limit; or a sandbox forbids it
+        return False
+    return True
+
+
+def kill_marked(marker: str, numbers: range = range(0)) -> bool:
+    """Kill every process that has this marker, until none is left.
 
     One that is killed and does not end for a second, because it waits for a disk say, is not waited
     for any longer: it runs no more code and forks no more.
 
-    :param marker: ``NAME=VALUE``, or the beginning of it.
+    :param marker: the variable, ``NAME=VALUE``, or the beginning of it.
+    :param numbers: those that :func:`mark_by_limit` has marked them with.
     :returns: ``False`` where there was no end to them.
     """
     wanted = b"\0" + marker.encode()
@@ -37,6 +65,13 @@ def kill_marked(marker: str) -> bool:
     rounds = 0
     while rounds < ROUNDS:
         again = changing = False
+        for pid in _limited(numbers):
+            if pid in killed:
+                # One that has ended keeps its limits until somebody has asked how it ended.
+                changing = changing or not _has_ended(pid)
+            elif _kill(pid):
+                killed.add(pid)
+                again = True
         for pid, environ in _environments():
             if environ is None:
                 changing = True
@@ -99,6 +134,28 @@ def _environments() -> "Iterator[tuple[int, bytes | None]]":
             yield int(name), b""
 
 
+def _limited(numbers: range) -> "Iterator[int]":
+    """Each process that has one of the numbers as its limit."""
+    if not numbers or LIMIT is None:
+        return
+    for name in os.listdir("/proc"):  # noqa: PTH208
+        if name.isdigit():
+            try:
+                # A microsecond: a file in /proc takes fifty.
+                if resource.prlimit(int(name), LIMIT)[1] in numbers:
+                    yield int(name)
+            except OSError:  # it has ended, or is another user's
+                continue
+
+
+def _has_ended(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", "rb", 0) as file:  # noqa: PTH123
+            return file.read().rpartition(b")")[2].split()[0] in b"ZX"
+    except OSError:
+        return True
+
+
 def _is_in_exec(pid: str) -> bool:
     """Tell whether the process has its new memory, and the kernel has not written there yet."""
     try:
@@ -137,8 +194,9 @@ def _kill(pid: int) -> bool:
 
 
 if __name__ == "__main__":
+    of_worker = range(int(sys.argv[3]), int(sys.argv[4]))
     for _ in range(2):
-        kill_marked(sys.argv[1])
+        kill_marked(sys.argv[1], of_worker)
         time.sleep(AGAIN_SECONDS)
-    kill_marked(sys.argv[1])
+    kill_marked(sys.argv[1], of_worker)
     remove_folders(sys.argv[2])

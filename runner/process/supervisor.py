@@ -294,6 +294,7 @@ async def spawn(
                 if stdin_write is not None:
                     os.close(stdin_write)
                 raise
+            numbers = guard.mark_by_limit(popen.pid)
             # Before other threads fork again, so that the fork closes its pipes.
             process = Process(
                 popen, pipes, stdin=stdin_write, stdout=stdout_read, ended=ended, beside=beside
@@ -311,8 +312,11 @@ async def spawn(
                 try:
                     await step
                 except Exception as error:  # noqa: BLE001
-                    _log.exception("process %d is ended: something has failed", process.pid)
-                    failures.append(_alone(error))
+                    failures.append(alone := _alone(error))
+                    # What the system refuses is no fault here, and is told by whoever catches it.
+                    why = None if isinstance(alone, OSError) else error
+                    text = "process %d is ended: something has failed: %s"
+                    _log.error(text, process.pid, alone, exc_info=why)
 
             async def supervise() -> None:
                 with supervision:
@@ -330,7 +334,7 @@ async def spawn(
                     try:
                         await attempt(_end(process, grace, supervision))
                     finally:
-                        left = partial(kill_descendants, marker, guard, popen)
+                        left = partial(kill_descendants, marker, numbers, guard, popen)
                         await attempt(run_in_thread(left))
         if failures:
             raise failures[0]

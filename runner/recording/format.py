@@ -14,6 +14,7 @@ from msgspec import Struct
 from runner.diagnosis.case import Finding, LfsPointer
 from runner.diagnosis.report.model import BundleInfo, WorkerInfo
 from runner.events import Origin
+from runner.stored_files import DamagedError, read_named, read_stored
 
 _T = TypeVar("_T")
 
@@ -23,6 +24,8 @@ VERSION = 1
 
 # What is read at most: JSON may take six bytes for one.
 _MOST_BYTES = 1 << 30
+_MOST_LINES = 1_000_000
+_MOST_LINE_BYTES = 64 << 20
 
 
 class RecordingError(Exception):
@@ -125,13 +128,22 @@ def read_recording(path: Path) -> Recording:
     :raises OSError: it cannot be read.
     :raises RecordingError: it is none, or of a version that this runner does not read.
     """
-    with (path / FILE if path.is_dir() else path).open("rb") as file:
-        content = file.read(_MOST_BYTES + 1)
-    if len(content) > _MOST_BYTES:
-        raise RecordingError(f"it is longer than any recording, which has {_MOST_BYTES} bytes")
+    try:
+        content = (
+            read_stored(path / FILE, _MOST_BYTES)
+            if path.is_dir()
+            else read_named(path, _MOST_BYTES)
+        )
+    except DamagedError as error:
+        raise RecordingError(f"it is longer than any recording: {error}") from None
     if not content:
         raise RecordingError("it is empty")
     lines = content.splitlines()
+    if len(lines) > _MOST_LINES or max(map(len, lines), default=0) > _MOST_LINE_BYTES:
+        raise RecordingError(
+            f"no recording has more than {_MOST_LINES:,} lines, or a line of more than"
+            f" {_MOST_LINE_BYTES:,} bytes"
+        )
     header = _read_header(lines[0])
     entries = []
     for number, line in enumerate(lines[1:], 2):

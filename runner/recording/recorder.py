@@ -11,7 +11,7 @@ from pathlib import Path
 
 import msgspec
 
-from runner.diagnosis.report.masking import Mask
+from runner.diagnosis.report.masking import LONGEST_BYTES, Mask
 from runner.diagnosis.report.sanitise import sanitise_text
 from runner.diagnosis.report.text import TAIL_BYTES
 from runner.events import Fact, Origin
@@ -166,13 +166,16 @@ class Recorder:
 
 
 class _Stream:
-    """Masks a stream, lets its head through, and holds back its tail."""
+    """Masks a stream, lets its head through, and holds back its tail.
+
+    What is held back is masked when it is known to be the tail: most of a long stream never is.
+    """
 
     def __init__(self, origin: Origin, mask: Mask) -> None:
         self._mask = mask
         self._json = origin is Origin.CHILD_WIRE
         self._begun = b""
-        """The end of the stream that may be the beginning of a secret."""
+        """The end of the head that may be the beginning of a secret."""
         self._room = _HEAD_BYTES[origin]
         self._held: deque[bytes] = deque()
         self._held_bytes = 0
@@ -182,32 +185,40 @@ class _Stream:
         """Return what there is to write now; ``b""`` is the end of the stream."""
         if not data:
             return data
+        if not self._room:
+            self._hold(data)
+            return None
         data = self._mask.data(self._begun + data, json=self._json)
-        cut = len(data) - self._mask.begun(data)
-        self._begun = data[cut:]
-        return self._bound(data[:cut]) or None
+        cut = len(data) - self._mask.begun(data, json=self._json)
+        head = data[: min(cut, self._room)]
+        self._room -= len(head)
+        self._begun = data[len(head) :]
+        if not self._room:
+            self._hold(self._begun)
+            self._begun = b""
+        return head or None
 
     def rest(self) -> tuple[int, bytes]:
         """How many bytes were left out, and what was held back."""
-        begun, self._begun = self._mask.rest(self._begun), b""
-        head = self._bound(begun)
-        skipped, tail = self._skipped, b"".join(self._held)
+        data = self._mask.data(self._begun + b"".join(self._held), json=self._json)
+        skipped = self._skipped
+        if skipped:
+            # A secret that begins in what was left out ends in here.
+            data = data[LONGEST_BYTES:]
+            skipped += LONGEST_BYTES
+        self._room -= min(self._room, len(data))
+        self._begun = b""
         self._held.clear()
         self._held_bytes = self._skipped = 0
-        return skipped, head + tail
+        return skipped, self._mask.rest(data)
 
-    def _bound(self, data: bytes) -> bytes:
-        head = data[: self._room]
-        self._room -= len(head)
-        data = data[len(head) :]
-        if data:
-            self._held.append(data)
-            self._held_bytes += len(data)
-        while self._held and self._held_bytes - len(self._held[0]) >= _TAIL_BYTES:
-            dropped = len(self._held.popleft())
-            self._held_bytes -= dropped
-            self._skipped += dropped
-        return head
+    def _hold(self, data: bytes) -> None:
+        self._held.append(data)
+        self._held_bytes += len(data)
+        while self._held_bytes - len(self._held[0]) >= _TAIL_BYTES + LONGEST_BYTES:
+            gone = len(self._held.popleft())
+            self._held_bytes -= gone
+            self._skipped += gone
 
 
 def record_in_free(

@@ -186,7 +186,7 @@ class _Replay:
         if start.failure is not None:
             refused = start.failure
             error = OSError(refused.errno, refused.strerror, refused.filename)
-            raise Failure(child_failures.spawn_failed(self._case, error))
+            raise Failure(child_failures.spawn_failed(self._case, error, refused.limit))
         if start.pid is not None:
             _Conversation(self._case, start, self._child).run()
 

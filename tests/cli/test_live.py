@@ -55,7 +55,7 @@ def test_lines_and_notes_do_not_mix_with_the_status(clock: Clock) -> None:
     live(Output(Stream.STDOUT, b"line\n", 105.0))
     live.tick()
     live(Note("a note", 105.0))
-    live.close_line()
+    live.close()
     assert shown(file) == [" out | half a line", "note: a note", ""]
 
 
@@ -68,3 +68,57 @@ def test_a_long_or_hostile_line_of_uv_stays_one_line(clock: Clock) -> None:
     live.tick()
     assert len(shown(file)[-1]) <= 80
     assert "\x1b[2J" not in file.getvalue()
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def written(file: io.StringIO, *pieces: bytes, stream: Stream = Stream.STDERR) -> str:
+    live = Live(file, ["correct horse"])
+    for piece in pieces:
+        live(Output(stream, piece, 0.0))
+    live.close()
+    return file.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("pieces", "text"),
+    [
+        ([b"from https://u:hunter2@h/x\n"], " err | from https://****@h/x\n"),
+        ([b"TOKEN=hun", b"ter2 and\n"], " err | TOKEN=**** and\n"),
+        ([b"a correct ", b"horse\n"], " err | a ****\n"),
+        ([b"half a ", b"line\n"], " err | half a line\n"),
+        ([b"x ghp_" + b"a1" * 9, b"a1" * 9 + b"\n"], " err | x ghp_****\n"),
+        (
+            [b"-----BEGIN PRIVATE KEY-----\nMIIabc\n", b"MIIdef\n-----END PRIVATE KEY-----\nx\n"],
+            " err | -----BEGIN PRIVATE KEY-----****\n"
+            " err | ****-----END PRIVATE KEY-----\n err | x\n",
+        ),
+        ([b"no end"], " err | no end\n"),
+        ([b"... ", b".", b".", b"\n"], " err | ... ..\n"),
+    ],
+)
+def test_the_live_stream_masks_what_reports_mask(pieces: list[bytes], text: str) -> None:
+    assert written(io.StringIO(), *pieces) == text
+
+
+def test_a_line_that_is_rewritten_is_one_line() -> None:
+    bar = [b"\r 10%|#    |", b"\r 50%|###  |", b"\r100%|#####|\n", b"done\n"]
+    assert written(io.StringIO(), *bar) == " err | 100%|#####|\n err | done\n"
+    on_terminal = written(Terminal(), *bar)
+    assert [line.rpartition("\r\x1b[K")[2] for line in on_terminal.split("\n")] == [
+        *(" err | 100%|#####|", " err | done", "")
+    ]
+    assert " err |  50%|" in on_terminal
+
+
+def test_two_streams_that_write_at_once_do_not_mix_their_lines() -> None:
+    file = io.StringIO()
+    live = Live(file)
+    live(Output(Stream.STDOUT, b"one ", 0.0))
+    live(Output(Stream.STDERR, b"other\n", 0.0))
+    live(Output(Stream.STDOUT, b"line\n", 0.0))
+    live.close()
+    assert file.getvalue() == " out | one \n err | other\n out | line\n"

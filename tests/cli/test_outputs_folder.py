@@ -1,12 +1,15 @@
 """How outputs take the place of earlier ones."""
 
 import errno
+import os
+from hashlib import sha256
 from pathlib import Path
 from typing import cast
 
 import pytest
 
 from runner.cli.outputs_folder import write_outputs
+from runner.cli.result import file_name
 from runner.result import Result
 
 
@@ -49,12 +52,65 @@ def test_what_a_killed_run_has_begun_to_write_goes(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["0"]
 
 
-def test_an_output_goes_where_a_link_of_its_name_leads(tmp_path: Path) -> None:
+@pytest.mark.parametrize("before", [(), ("a",)])
+@pytest.mark.parametrize("kind", ["link", "dangling", "fifo", "folder"])
+def test_nothing_is_written_through_what_lies_in_the_place_of_an_output(
+    tmp_path: Path, kind: str, before: tuple[str, ...]
+) -> None:
     folder, elsewhere = tmp_path / "0", tmp_path / "elsewhere"
     folder.mkdir()
-    (folder / "a").symlink_to(elsewhere)
-    write(folder, a=b"2")
-    assert elsewhere.read_bytes() == b"2" and (folder / "a").is_symlink()
+    if kind == "link":
+        elsewhere.write_bytes(b"mine")
+    plant(folder / "a", kind, elsewhere)
+    assert len(write(folder, before, a=b"2")) == 1
+    assert (folder / "a").read_bytes() == b"2" and not (folder / "a").is_symlink()
+    assert os.path.lexists(folder / "a.~1~")
+    assert not elsewhere.exists() or elsewhere.read_bytes() == b"mine"
+
+
+@pytest.mark.parametrize("kind", ["link", "dangling", "fifo", "file"])
+@pytest.mark.parametrize("name", ["0", ".new"])
+def test_nothing_is_written_through_what_lies_in_the_place_of_a_folder(
+    tmp_path: Path, kind: str, name: str
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    if kind == "link":
+        elsewhere.mkdir()
+    plant(tmp_path / name, kind, elsewhere)
+    write(tmp_path / "0", a=b"2")
+    assert content(tmp_path / "0") == {"a": b"2"} and not (tmp_path / "0").is_symlink()
+    assert not elsewhere.exists() or list(elsewhere.iterdir()) == []
+
+
+def test_the_folder_that_the_user_has_named_may_be_a_link(tmp_path: Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "out").symlink_to("elsewhere")
+    write_outputs(
+        cast("Result", Outputs(a=b"1")), tmp_path / "out", tmp_path / "out" / ".new", named=True
+    )
+    assert content(tmp_path / "elsewhere") == {"a": b"1"}
+
+
+def test_no_name_can_be_made_to_collide_with_that_of_a_long_one() -> None:
+    long = next(
+        name
+        for name in (f"{'x' * 300}{number}" for number in range(10_000))
+        if sha256(name.encode()).hexdigest().startswith("22")
+    )
+    crafted = "x" * 135 + '"' + sha256(long.encode()).hexdigest()[2:]
+    assert file_name(crafted) != file_name(long)
+    assert len(file_name(long)) <= 200
+
+
+def plant(path: Path, kind: str, elsewhere: Path) -> None:
+    if kind == "fifo":
+        os.mkfifo(path)
+    elif kind == "folder":
+        path.mkdir()
+    elif kind == "file":
+        path.touch()
+    else:
+        path.symlink_to(elsewhere)
 
 
 def test_a_file_that_no_run_has_made_is_set_aside_and_named(tmp_path: Path) -> None:

@@ -30,3 +30,18 @@ def test_the_umask_which_all_threads_share_is_never_set(
     for content in (b"first", b"second"):
         write_file(tmp_path / "result", content)
         assert (tmp_path / "result").read_bytes() == content
+
+
+def test_a_pipe_that_nobody_reads_is_refused_and_not_waited_for(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with pytest.raises(OSError, match="No such device"):
+        write_file(fifo, b"report")
+    reading = os.open(fifo, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_file(fifo, b"report")
+        assert os.read(reading, 100) == b"report"
+        with pytest.raises(BlockingIOError, match="nobody reads it"):
+            write_file(fifo, b"x" * (1 << 20))
+    finally:
+        os.close(reading)

@@ -19,7 +19,7 @@ from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.report.codes import Code
 from runner.environment import Base, Environment, Source, environment, find_uv, inventory
 from runner.environment.cache_key import dependencies_key, has_dependencies, layer_key
-from runner.environment.store import own_io
+from runner.environment.own_io import own_io
 from runner.environment.uv_run import uv_environ
 from runner.events import Event, Note, Output, Stream
 
@@ -517,7 +517,7 @@ async def test_a_cache_that_cannot_be_written_is_named(tmp_path: Path) -> None:
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
-def test_a_full_disk_is_said_and_other_errors_are_not_renamed(tmp_path: Path) -> None:
+def test_a_full_disk_is_said_and_a_fault_of_the_runner_is_not_renamed(tmp_path: Path) -> None:
     with (
         pytest.raises(Failure) as caught,
         own_io(tmp_path),
@@ -525,8 +525,11 @@ def test_a_full_disk_is_said_and_other_errors_are_not_renamed(tmp_path: Path) ->
     ):
         full.write(b"x")
     assert caught.value.finding.code is Code.DISK_FULL
-    with pytest.raises(FileNotFoundError), own_io(tmp_path):
+    with pytest.raises(Failure) as caught, own_io(tmp_path):
         (tmp_path / "missing").read_bytes()
+    assert str(tmp_path / "missing") in caught.value.finding.summary
+    with pytest.raises(FileNotFoundError), own_io(tmp_path):
+        raise FileNotFoundError("a fault of the runner's own")
 
 
 def key(source: Source, environ: Mapping[str, str] | None = None, **changes: str) -> str:

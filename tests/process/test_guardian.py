@@ -2,6 +2,8 @@
 
 import itertools
 import os
+import re
+import resource
 import signal
 import subprocess
 import sys
@@ -10,23 +12,34 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
 import pytest
 
+from runner import Isolation, Runner, RunnerError
+from runner.events import Event, Output
 from runner.process import kill_marked as kill_marked_module
 from runner.process.guardian import MARKER, Guardian
 from runner.process.kill_marked import kill_marked
 
+limit_marks = bool(Guardian().numbers)
 linux = pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
 
-# A subprocess, a process of multiprocessing, and a daemon that has left session and parents.
+# A subprocess with our environment and one with none, a process of multiprocessing, a daemon that
+# has left session and parents, and one that has left the environment too.
 WIRE = """
 import multiprocessing, os, subprocess, sys, time
 def wire(entrypoint, params, seed):
     subprocess.Popen(["sleep", "1000"])
+    subprocess.Popen(["/bin/sh", "-c", "sleep 1001; :"], env={})
+    if os.fork() == 0:
+        os.setsid()
+        bare = subprocess.Popen(["/bin/sh", "-c", "echo bare $$; sleep 1002; :"], env={})
+        os._exit(0)
+    os.wait()
     multiprocessing.get_context("fork").Process(target=time.sleep, args=(1000,)).start()
     reading, writing = os.pipe()
     if os.fork() == 0:
@@ -55,6 +68,9 @@ with Runner(isolation=sys.argv[1], on_event=show) as runner:
 class Worker:
     """A worker in a process of its own, and whatever it has started."""
 
+    bare: int
+    """The daemon that has nothing of what it was started with, not even the environment."""
+
     def __init__(self, *argv: str) -> None:
         self._mark = uuid.uuid4().hex
         self.popen = subprocess.Popen(
@@ -65,13 +81,14 @@ class Worker:
             stderr=subprocess.STDOUT,
         )
 
-    def wait_for(self, word: bytes) -> None:
+    def wait_for(self, word: bytes) -> bytes:
+        """The line that has the word."""
         assert self.popen.stdout is not None
         said = b""
         for line in self.popen.stdout:
             said += line
             if word in line:
-                return
+                return line
         pytest.fail(said.decode())
 
     def started(self) -> list[psutil.Process]:
@@ -122,6 +139,7 @@ def worker(
         worker = Worker("-m", "runner", "exec", str(bundle), f"--python={sys.executable}")
     else:
         worker = Worker("-c", LIBRARY, request.param, str(bundle))
+    worker.bare = int(worker.wait_for(b"bare ").split()[-1])
     worker.wait_for(b"all there")
     yield worker
     worker.kill()
@@ -134,10 +152,63 @@ def test_all_that_a_worker_has_started_ends_when_it_is_killed(
     assert list((tmp_path / "tmp").glob("modelops-runner-*"))
     # The guardian, the child, the subprocess, multiprocessing's process, the daemon.
     assert len(started) >= 5, started
+    if limit_marks:
+        started.append(psutil.Process(worker.bare))
     worker.kill()
     _, alive = psutil.wait_procs(started, timeout=10)
     assert not alive
     assert not list((tmp_path / "tmp").glob("modelops-runner-*"))
+
+
+LEAVES = """
+import os, subprocess
+def wire(entrypoint, params, seed):
+    reading, writing = os.pipe()
+    if os.fork() == 0:
+        os.setsid()
+        bare = subprocess.Popen(["/bin/sh", "-c", "sleep 1000; :"], env={}, stdout=2)
+        os.write(writing, str(bare.pid).encode())
+        os._exit(0)
+    os.wait()
+    pid = os.read(reading, 20)
+    if params.get("crash"):
+        os.write(2, b"bare " + pid + b"\\n")
+        os.abort()
+    return {"pid": pid}
+"""
+
+
+@pytest.mark.skipif(not limit_marks, reason="this system has no limit to mark a process by")
+@pytest.mark.parametrize("crash", [False, True])
+@pytest.mark.parametrize("isolation", ["warm", "fork", "fresh"])
+def test_what_a_task_leaves_without_its_environment_ends_with_its_child(
+    bundle: Path, cache: Path, isolation: Isolation, crash: bool
+) -> None:
+    (bundle / "wire.py").write_text(LEAVES)
+    said = bytearray()
+
+    def listen(event: Event) -> None:
+        if isinstance(event, Output):
+            said.extend(event.data)
+
+    with Runner(cache=cache, isolation=isolation, on_event=listen) as runner:
+        if crash:
+            with pytest.raises(RunnerError):
+                runner.execute(bundle, params={"crash": True})
+            (pid,) = re.findall(rb"bare (\d+)", bytes(said))
+        else:
+            pid = runner.execute(bundle)["pid"]
+    with suppress(psutil.NoSuchProcess):
+        psutil.Process(int(pid)).wait(timeout=10)
+
+
+def test_a_worker_in_a_task_has_numbers_below_those_of_the_tasks_own(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    outer = Guardian().numbers
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (outer.start, outer.start))
+    inner = Guardian().numbers
+    assert inner and inner.stop <= outer.start
 
 
 @linux

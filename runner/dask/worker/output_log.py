@@ -1,11 +1,13 @@
 """Puts what a task's child writes into the worker's log and among Dask's events."""
 
 import logging
+import os
 
 from distributed import Worker
 
 from runner.diagnosis.report.model import Report
-from runner.diagnosis.report.text import LineSplitter
+from runner.diagnosis.report.sanitise import secrets_of
+from runner.diagnosis.report.shown_lines import ShownLines
 from runner.events import Event, Note, Output, Stream
 
 # Dask's own handlers show what is logged below "distributed".
@@ -28,12 +30,13 @@ class OutputLog:
     def __init__(self, key: str, worker: Worker) -> None:
         self._key = key
         self._worker = worker
-        self._splitters = {stream: LineSplitter() for stream in Stream}
+        secrets = secrets_of(os.environ)
+        self._shown = {stream: ShownLines(secrets) for stream in Stream}
         self._lines = 0
 
     def handle(self, event: Event) -> None:
         if isinstance(event, Output):
-            for line in self._splitters[event.stream].feed(event.data):
+            for line in self._shown[event.stream].feed(event.data):
                 self._line(event.stream, line)
         elif isinstance(event, Note):
             log.info("[%s] note: %s", self._key, event.text)
@@ -44,8 +47,8 @@ class OutputLog:
 
     def close(self) -> None:
         """The task has ended: what it has written last has no line end."""
-        for stream, splitter in self._splitters.items():
-            for line in splitter.end():
+        for stream, shown in self._shown.items():
+            for line in shown.feed(b"", final=True):
                 self._line(stream, line)
         if self._lines > LOG_LINES:
             log.warning("[%s] %d more lines", self._key, self._lines - LOG_LINES)

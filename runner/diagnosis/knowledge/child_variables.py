@@ -3,9 +3,10 @@
 docs/execution.md lists them.
 """
 
-import re
 from collections.abc import Collection
 from fnmatch import fnmatchcase
+
+from runner.diagnosis.knowledge.secret_names import says_secret
 
 _NAMES = """
 PATH HOME USER LOGNAME LANG LANGUAGE TZ TMPDIR TEMP TMP
@@ -38,13 +39,6 @@ PREFIXES = (
 )
 """Those that pass by the beginning of their names."""
 
-# At a word's end: NVIDIA_API_KEY, SLURM_JWT, GDAL_HTTP_USERPWD, MODELOPS_TOKENS_2. More than what
-# reports mask, where a value that is a common word would be masked all over.
-_SECRET = re.compile(
-    r"(KEY|TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|PWD|CREDENTIAL|AUTH|AUTHORIZATION|JWT|BEARER"
-    r"|COOKIE|DSN|CONNECTION_STRING|HTTP_HEADER|(^|_)(PASS|CRED))S?(_|$)",
-    re.IGNORECASE,
-)
 # With these the child's Python would look for its packages among the worker's.
 _OF_WORKERS_PYTHON = ("PYTHON", "VIRTUAL_ENV", "CONDA_", "__PYVENV_")
 
@@ -57,7 +51,7 @@ def passes(name: str, named: Collection[str] = ()) -> bool:
     """
     if name in NAMES or name in named:
         return True
-    if _SECRET.search(name):
+    if says_secret(name):
         return False
     if name.startswith(PREFIXES):
         return True

@@ -102,16 +102,16 @@ CODES: dict[Code, CodeInfo] = {
     Code.LOCK_OUTDATED: CodeInfo(_E, "uv.lock does not match pyproject.toml"),
     Code.INDEX_UNREACHABLE: CodeInfo(_E, "the package index did not answer", retryable=True),
     Code.INDEX_UNAUTHORIZED: CodeInfo(_E, "the package index refused the credentials"),
-    Code.DISK_FULL: CodeInfo((*_E, *_X), "the disk is full", retryable=True),
-    Code.PERMISSION_DENIED: CodeInfo(
-        (*_E, Phase.SPAWN), "a file or folder may not be read, written or executed"
-    ),
+    Code.DISK_FULL: CodeInfo((), "the disk is full", retryable=True),
+    Code.PERMISSION_DENIED: CodeInfo((), "a file or folder may not be read, written or executed"),
     Code.ENVIRONMENT_TIMEOUT: CodeInfo(
         _E, "building the environment took longer than it may", retryable=True
     ),
-    Code.ENVIRONMENT_FAILED: CodeInfo(_E, "uv failed in a way that is not recognised"),
+    Code.ENVIRONMENT_FAILED: CodeInfo(
+        _E, "uv failed in a way not recognised, or the system refused"
+    ),
     Code.SPAWN_FAILED: CodeInfo(
-        (Phase.SPAWN, *_X), "the child, or a task's process, could not be started"
+        (Phase.SPAWN, *_CHILD), "the child, or a task's process, could not be started"
     ),
     Code.CHILD_EXITED: CodeInfo(_CHILD, "the child process exited by itself"),
     Code.CHILD_CRASHED: CodeInfo(_CHILD, "a signal ended the child process"),

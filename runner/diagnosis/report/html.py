@@ -4,6 +4,9 @@ from collections.abc import Iterator
 from html import escape
 from textwrap import indent
 
+import msgspec
+
+from runner.diagnosis.report.frames import is_standard_library, without_told
 from runner.diagnosis.report.model import (
     ExceptionInfo,
     Excerpt,
@@ -65,6 +68,14 @@ def report_page(report: Report) -> str:
     )
 
 
+def report_frame(report: Report) -> str:
+    """The page as a part of another one, such as a notebook, of which it touches nothing else."""
+    return (
+        f'<iframe srcdoc="{escape(report_page(report))}" sandbox=""'
+        ' style="width: 100%; height: 32rem; border: 1px solid #8884; border-radius: 6px"></iframe>'
+    )
+
+
 def _body(report: Report) -> Iterator[str]:
     retry = "may pass by itself" if report.retryable else "will not pass by itself"
     yield f'<span class="code">{escape(report.code.value)}</span>'
@@ -86,7 +97,8 @@ def _body(report: Report) -> Iterator[str]:
         )
     if report.exception is not None:
         yield "<h2>Exception</h2>"
-        yield _pre("\n\ncaused by\n\n".join(_exceptions(report.exception)))
+        told = "\n\ncaused by\n\n".join(_exceptions(report.exception))
+        yield f"<pre>{told}</pre>"
     evidence = report.evidence
     if evidence.uv is not None:
         yield "<h2>What uv said</h2>"
@@ -98,7 +110,8 @@ def _body(report: Report) -> Iterator[str]:
     ):
         if excerpt is not None and excerpt.text:
             yield f"<h2>{name}</h2>"
-            yield _excerpt(excerpt, report.summary)
+            text = without_told(excerpt.text, report.exception)
+            yield _excerpt(msgspec.structs.replace(excerpt, text=text), report.summary)
     yield "<h2>Facts</h2>"
     yield _facts(report)
 
@@ -133,19 +146,22 @@ def _timeline(phases: list[PhaseTiming]) -> str:
 
 
 def _exceptions(exception: ExceptionInfo) -> Iterator[str]:
+    """The exceptions of a chain, as HTML."""
     current: ExceptionInfo | None = exception
     while current is not None:
         lines = []
         for number, frame in enumerate(current.traceback):
             if current.frames_omitted and number == len(current.traceback) // 2:
                 lines.append(f"... {current.frames_omitted} calls left out")
-            lines.append(f"{frame.file}:{frame.line} in {frame.function}")
+            call = escape(f"{frame.file}:{frame.line} in {frame.function}")
+            dim = is_standard_library(frame.file)
+            lines.append(f'<span class="soft">{call}</span>' if dim else call)
             if frame.text:
-                lines.append(f"    {frame.text}")
+                lines.append(f"    {escape(frame.text)}")
             if frame.repeated:
                 lines.append(f"    repeated {frame.repeated} more times")
-        lines.append(f"{current.type}: {current.message}")
-        lines += [f"note: {note}" for note in current.notes]
+        lines.append(escape(f"{current.type}: {current.message}"))
+        lines += [escape(f"note: {note}") for note in current.notes]
         for number, member in enumerate(current.exceptions, 1):
             told = "\n\ncaused by\n\n".join(_exceptions(member))
             lines += ["", f"member {number}", "", indent(told, "    ")]

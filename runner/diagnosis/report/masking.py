@@ -17,27 +17,17 @@ from runner.diagnosis.report.sanitise import (
     mask_cut,
     secrets_of,
 )
+from runner.diagnosis.report.secret_spans import replace_secrets, secret_spans
 
 _T = TypeVar("_T")
 
-# As in sanitise.py, on bytes, and narrower where a match must not eat what JSON needs.
-_URL = re.compile(rb"(://)([^\s/@'\"<>`\x80-\xff]{1,1000})(?=@)")
-_URL_BEGUN = re.compile(rb":(/(/[^\s/@'\"<>`\x80-\xff]{0,1000})?)?\Z")
-_URL_BEGUN_BYTES = 1003
-_BEARER = re.compile(rb"((?:Bearer|Basic)[\t ]{1,8})([A-Za-z0-9._~+/=-]{8,})")
-_ASSIGNED = re.compile(
-    rb"(\b\w{0,60}(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|API[_-]?KEY|ACCESS[_-]?KEY)\w{0,60}"
-    rb"['\"]?[\t ]{0,8}[=:][\t ]{0,8}['\"]?)([^\s'\",;\\\x80-\xff]+)",
-    re.IGNORECASE,
-)
-# One of these is in whatever it matches. Looking for them takes a hundredth of the time.
-_ASSIGNED_WORDS = (b"token", b"secret", b"passw", b"passphrase", b"key")
-_PRIVATE_KEY = re.compile(
-    rb"(-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----)([^\"]{0,16384}?)"
-    rb"(?=-----END [A-Z ]{0,40}PRIVATE KEY)"
-)
-# The line ends of a key in JSON are escapes, and stay.
-_KEY_TEXT = re.compile(rb"(\\u[0-9a-fA-F]{4}|\\.)|[A-Za-z0-9+/=]", re.DOTALL)
+# The beginning of a URL that may have a password, and of a name on the wire.
+_URL_BEGUN = re.compile(rb":(/(/[^\s\"<>`]{0,1000})?)?\Z")
+_NAME_BYTES = 128
+# The line of a stream that has not ended, or what of it.
+_LINE_BYTES = 4096
+LONGEST_BYTES = 20 << 10
+"""Of a secret with the words before it: a private key."""
 
 # Where sanitise.py looks for what is left of a secret; the first as JSON writes it too.
 _CUT_BEFORE = ("…".encode(), b"\\u2026", b"\n[... ")
@@ -77,24 +67,29 @@ class Mask:
         """
         for secret, by in self._bytes.items():
             data = _mask_cut(data.replace(secret, by), secret, by)
-        data = _URL.sub(_asterisks, data)
-        data = _PRIVATE_KEY.sub(
-            lambda key: key[1] + _KEY_TEXT.sub(lambda match: match[1] or b"*", key[2]), data
-        )
-        data = _BEARER.sub(_asterisks, data)
-        # A value in JSON may be a number, which asterisks are not.
-        if json or not _has_any(data.lower(), _ASSIGNED_WORDS):
-            return data
-        return _ASSIGNED.sub(_asterisks, data)
+        return replace_secrets(data, lambda secret: b"*" * len(secret), json=json)
 
     def texts(self, value: _T) -> _T:
         """A struct with the texts in it masked, whose lengths nothing announces."""
         return map_texts(value, self._text)
 
-    def begun(self, data: bytes) -> int:
-        """How many bytes at the end may be the beginning of a secret."""
-        url = _URL_BEGUN.search(data[-_URL_BEGUN_BYTES:])
-        return max(self._secret_begun(data), len(url[0]) if url else 0)
+    def begun(self, data: bytes, *, json: bool) -> int:
+        """How many bytes at the end may be the beginning of a secret, or of what says that it is.
+
+        :param data: as :meth:`data` gives it.
+        """
+        tail = data[-LONGEST_BYTES:]
+        begins = [len(tail) - self._secret_begun(tail)]
+        # A secret that reaches the end may go on.
+        spans = secret_spans(tail, json=json)
+        begins += [span.said for span in spans if span.end == len(tail)]
+        if not json:
+            line = max(tail.rfind(b"\n"), tail.rfind(b"\r")) + 1
+            begins.append(max(line, len(tail) - _LINE_BYTES))
+        elif not tail.endswith(b"}"):  # a message may be whole then
+            url = _URL_BEGUN.search(tail[-1003:])
+            begins.append(max(len(tail) - max(_NAME_BYTES, len(url[0]) if url else 0), 0))
+        return len(tail) - min(begins)
 
     def rest(self, data: bytes) -> bytes:
         """Return what had begun, and does not go on."""
@@ -118,10 +113,6 @@ class Mask:
         return max(sizes, default=0)
 
 
-def _has_any(data: bytes, words: tuple[bytes, ...]) -> bool:
-    return any(word in data for word in words)
-
-
 def _mask_cut(data: bytes, secret: bytes, by: bytes) -> bytes:
     """Mask what is left of a secret where a text was cut off within it."""
     if not any(mark in data for mark in (*_CUT_BEFORE, _CUT_AFTER)):
@@ -131,10 +122,6 @@ def _mask_cut(data: bytes, secret: bytes, by: bytes) -> bytes:
             data = data.replace(secret[:size] + mark, by[:size] + mark)
         data = data.replace(_CUT_AFTER + secret[-size:], _CUT_AFTER + by[-size:])
     return data
-
-
-def _asterisks(match: "re.Match[bytes]") -> bytes:
-    return match[1] + b"*" * len(match[2])
 
 
 def _stand_in(secret: bytes) -> str:

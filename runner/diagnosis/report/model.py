@@ -189,3 +189,9 @@ class Report(Struct, kw_only=True):
     exception: ExceptionInfo | None = None
     evidence: Evidence = field(default_factory=Evidence)
     timeline: list[PhaseTiming] = field(default_factory=list)
+
+    def _repr_html_(self) -> str:
+        """The report as a notebook shows it."""
+        from runner.diagnosis.report.html import report_frame  # nobody else needs it
+
+        return report_frame(self)

@@ -12,7 +12,9 @@ from typing import Any, TypeVar, cast
 
 import msgspec
 
+from runner.diagnosis.knowledge.secret_names import has_secret, is_password
 from runner.diagnosis.report.model import Report
+from runner.diagnosis.report.secret_spans import replace_secrets
 from runner.diagnosis.report.text import one_line, printable
 
 _T = TypeVar("_T")
@@ -23,12 +25,6 @@ MAX_REPORT_CHARACTERS = 4 * 1024 * 1024
 _BEYOND_CHARACTERS = 80
 MASK = "****"
 
-# What a variable is called that holds a secret. At a word's end, so that MONKEY and TOKENIZERS are
-# none.
-_SECRET_NAME = re.compile(
-    r"(TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|CREDENTIALS?|(API|ACCESS|PRIVATE|AUTH)_?KEY)(_|$)",
-    re.IGNORECASE,
-)
 # Shorter values are words that stand in every text ("1", "true", "none").
 SHORTEST_SECRET = 6
 # So are these and what stands within one of them, of the wire and of every report, which some
@@ -43,39 +39,10 @@ frames_omitted attributes lineno filename cause causes_omitted exceptions
 # Where a text is one of a few words of ours.
 _FIXED_FIELDS = {"schema", "outcome", "step"}
 
-# Every repetition is bounded: a child's output must not make the masking take quadratic time.
-_PATTERNS = [
-    # scheme://user:password@host and scheme://token@host (RFC 3986, section 3.2.1)
-    (re.compile(r"(://)[^\s/@'\"<>`]{1,1000}@"), rf"\1{MASK}@"),
-    (
-        re.compile(
-            r"-----BEGIN [A-Z ]{0,40}PRIVATE KEY-----"
-            r".*?(-----END [A-Z ]{0,40}PRIVATE KEY-----|\Z)",
-            re.DOTALL,
-        ),
-        f"[private key {MASK}]",
-    ),
-    (re.compile(r"(Bearer|Basic)\s{1,8}[A-Za-z0-9._~+/=*-]{8,}"), rf"\1 {MASK}"),
-    # NAME=value and "name": "value", as environments, headers and configurations are printed.
-    (
-        re.compile(
-            r"(\b\w{0,60}(?:TOKEN|SECRET|PASSWORD|PASSWD|PASSPHRASE|API[_-]?KEY|ACCESS[_-]?KEY)\w{0,60}"
-            r"['\"]?\s{0,8}[=:]\s{0,8})(['\"]?)[^\s'\",;]+",
-            re.IGNORECASE,
-        ),
-        rf"\1\2{MASK}",
-    ),
-    # --token value, as commands are printed; a line of a netrc file.
-    (
-        re.compile(
-            r"(--[a-z-]{0,40}(?:token|secret|password|api-key)\s{1,8}|"
-            r"\blogin\s{1,8}[^\s]{1,200}\s{1,8}password\s{1,8}(?!PASSWORD\b))[^\s'\",;-][^\s'\",;]*"
-        ),
-        rf"\1{MASK}",
-    ),
-    # A URL's, where a text was cut off within it.
-    (re.compile(r"(://[^\s/@:'\"<>`]{1,200}:)[^\s/@:'\"<>`…]{1,1000}…"), rf"\1{MASK}…"),
-]  # fmt: skip
+# As in MODEL_MAX_TOKENS. What is longer is no count.
+_COUNT = re.compile("[0-9]{1,8}")
+# A variable that names the file of a secret, as GOOGLE_APPLICATION_CREDENTIALS does.
+_FILE = re.compile("(~|/(bin|data|etc|home|mnt|opt|private|root|run|srv|tmp|usr|var|work|Users))/")
 
 
 def secrets_of(environ: Mapping[str, str]) -> list[str]:
@@ -83,8 +50,10 @@ def secrets_of(environ: Mapping[str, str]) -> list[str]:
     values = {
         value
         for name, value in environ.items()
-        if _SECRET_NAME.search(name)
+        if has_secret(name)
         and len(value) >= SHORTEST_SECRET
+        and (is_password(name) or not _COUNT.fullmatch(value))
+        and not _FILE.match(value)
         and not any(value in word for word in _WORDS.split())
     }
     return sorted(values, key=lambda value: (-len(value), value))
@@ -119,9 +88,9 @@ def mask_cut(text: str, secret: str, by: str | None = None) -> str:
 
 def mask_credentials(text: str) -> str:
     """Mask what looks like a secret, whatever it is."""
-    for pattern, replacement in _PATTERNS:
-        text = pattern.sub(replacement, text)
-    return text
+    data = text.encode(errors="surrogatepass")
+    masked = replace_secrets(data, lambda _: MASK.encode())
+    return text if masked is data else masked.decode(errors="surrogatepass")
 
 
 def sanitise_report(report: Report, environ: Mapping[str, str] | None = None) -> Report:
@@ -147,7 +116,10 @@ def sanitise_report(report: Report, environ: Mapping[str, str] | None = None) ->
 
 
 def map_texts(value: _T, change: Callable[[str], str]) -> _T:
-    """A copy of the value, a struct mostly, with every free text in it changed."""
+    """A copy of the value, a struct mostly, with every free text in it changed.
+
+    A text whose key in a dictionary says that it is secret is masked.
+    """
     return cast(_T, _mapped(value, change))
 
 
@@ -162,7 +134,12 @@ def _mapped(value: Any, change: Callable[[str], str]) -> Any:
         case list() | tuple():
             return type(value)(_mapped(item, change) for item in value)
         case dict():
-            return {_mapped(key, change): _mapped(item, change) for key, item in value.items()}
+            return {
+                _mapped(key, change): MASK
+                if isinstance(item, str) and has_secret(str(key))
+                else _mapped(item, change)
+                for key, item in value.items()
+            }
         case msgspec.Struct():
             changed = {
                 name: _mapped(getattr(value, name), change)

@@ -3,12 +3,13 @@
 import io
 import re
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
 from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.frames import is_standard_library, shown_frames, without_told
 from runner.diagnosis.report.model import (
     ExceptionInfo,
     Excerpt,
@@ -79,13 +80,14 @@ def _evidence(report: Report) -> list[RenderableType]:
         ("the child's stdout", report.evidence.stdout),
         ("on the wire before hello", report.evidence.wire_noise),
     ):
-        if excerpt is not None and excerpt.text.strip():
-            parts.append(_section(_heading(name, excerpt), _lines(excerpt.text)))
+        text = "" if excerpt is None else without_told(excerpt.text, report.exception)
+        if excerpt is not None and text.strip():
+            parts.append(_section(_heading(name, excerpt, text), _lines(text)))
     return parts
 
 
-def _heading(name: str, excerpt: Excerpt) -> str:
-    lines = len(last_lines(excerpt.text, EXCERPT_LINES + 1))
+def _heading(name: str, excerpt: Excerpt, text: str) -> str:
+    lines = len(last_lines(text, EXCERPT_LINES + 1))
     if lines <= EXCERPT_LINES and not excerpt.truncated:
         return name
     return f"{name}, its last lines of {excerpt.total_bytes} bytes"
@@ -126,19 +128,44 @@ def _exception(exception: ExceptionInfo) -> RenderableType:
     return Group(*parts)
 
 
-def _raised(exception: ExceptionInfo) -> list[Text]:
+class _Path:
+    """A line with a path in it, which is broken at a slash where it is too long."""
+
+    def __init__(self, text: str, style: str = "") -> None:
+        self._text = text
+        self._style = style
+
+    def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
+        left, width = self._text, max(options.max_width, 20)
+        indent = " " * (len(left) - len(left.lstrip()))
+        while len(left) > width:
+            at = max(
+                left.rfind("/", len(indent) + 1, width), left.rfind(" ", len(indent) + 1, width)
+            )
+            at = width if at < 0 else at + 1
+            yield Text(left[:at].rstrip(" "), self._style)
+            left = f"{indent}  {left[at:]}"
+        yield Text(left, self._style)
+
+
+def _left_out(count: int) -> list[RenderableType]:
+    return [Text(f"  ... {count} calls left out", "dim")] if count > 0 else []
+
+
+def _raised(exception: ExceptionInfo) -> list[RenderableType]:
     """One exception without its causes."""
-    parts = []
-    left_out = exception.frames_omitted + len(exception.traceback) - FRAMES
-    if left_out > 0:
-        parts.append(Text(f"  ... {left_out} calls left out", "dim"))
-    for frame in exception.traceback[-FRAMES:]:
+    parts: list[RenderableType] = []
+    frames, last_left_out = shown_frames(exception, FRAMES)
+    for left_out, frame in frames:
+        parts += _left_out(left_out)
         line = "?" if frame.line is None else str(frame.line)
-        parts.append(Text(f"  {frame.file}:{line} in {frame.function}", overflow="fold"))
+        style = "dim" if is_standard_library(frame.file) else ""
+        parts.append(_Path(f"  {frame.file}:{line} in {frame.function}", style))
         if frame.text:
             parts.append(Text(f"    {frame.text}", "dim", overflow="fold"))
         if frame.repeated:
             parts.append(Text(f"    repeated {frame.repeated} more times", "dim"))
+    parts += _left_out(last_left_out)
     parts.append(Text(f"{exception.type}: {exception.message}", "red", overflow="fold"))
     parts += [Text(f"  note: {note}", overflow="fold") for note in exception.notes]
     return parts

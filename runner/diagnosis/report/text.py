@@ -1,6 +1,5 @@
 """Bounds what a child sends when it is kept, and makes it harmless when it is shown."""
 
-import codecs
 import re
 
 from runner.diagnosis.report.model import Excerpt
@@ -17,6 +16,10 @@ _UNPRINTABLE = re.compile(
     "\u2028\u2029\ufff9-\ufffb"  # line and paragraph separators, interlinear annotation
     "\ud800-\udfff]"  # lone surrogates: not encodable
 )
+
+
+# All that a terminal has overwritten: up to the last carriage return that something follows.
+_REWRITTEN = re.compile(r"^[^\n]*\r(?=[^\r\n])", re.MULTILINE)
 
 
 class Capture:
@@ -71,10 +74,13 @@ def decode(data: bytes) -> str:
 def printable(text: str) -> str:
     """The text with nothing in it that a terminal would obey, or that hides what it says.
 
-    Carriage returns become line ends, as progress bars mean them; colours go; any other control
-    character, bidirectional override or lone surrogate is shown as its escape.
+    Of a line that is rewritten after carriage returns, as a progress bar is, its last state is
+    shown; colours go; any other control character, bidirectional override or lone surrogate is
+    shown as its escape.
     """
-    text = _SGR.sub("", text).replace("\r\n", "\n").replace("\r", "\n")
+    text = _SGR.sub("", text)
+    if "\r" in text:
+        text = _REWRITTEN.sub("", text.replace("\r\n", "\n")).replace("\r", "")
     return _UNPRINTABLE.sub(lambda match: _escape(match.group()), text)
 
 
@@ -101,38 +107,3 @@ def size_text(size: int) -> str:
         if size >= factor * (10 if unit == "GiB" else 1):
             return f"{size / factor:,.0f} {unit}"
     return f"{size} bytes"
-
-
-class LineDecoder:
-    """Decodes a stream of bytes that may be cut within a character."""
-
-    def __init__(self) -> None:
-        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
-
-    def feed(self, data: bytes, *, final: bool = False) -> str:
-        return printable(self._decoder.decode(data, final))
-
-
-class LineSplitter:
-    """Makes lines of a stream that is cut anywhere; a line without an end is given in pieces.
-
-    :param most: the most characters of a piece.
-    """
-
-    def __init__(self, most: int = 2000) -> None:
-        self._decoder = LineDecoder()
-        self._most = most
-        self._rest = ""
-
-    def feed(self, data: bytes) -> list[str]:
-        *lines, rest = (self._rest + self._decoder.feed(data)).split("\n")
-        if len(rest) > self._most:
-            lines.append(rest)
-            rest = ""
-        self._rest = rest
-        return [line[: self._most] for line in lines]
-
-    def end(self) -> list[str]:
-        """Return what has no line end, with the first bytes of a character that was cut."""
-        rest, self._rest = self._rest + self._decoder.feed(b"", final=True), ""
-        return [rest] if rest else []

@@ -29,7 +29,7 @@ def test_what_configures_passes(name: str) -> None:
     "name",
     [
         *("NVIDIA_API_KEY", "MODELOPS_TOKEN", "SLURM_JWT", "MODELOPS_DB_PASSWORD"),
-        "MODELOPS_PASSWD",
+        *("MODELOPS_PASSWD", "MODELOPS_DB_PASS", "NVIDIA_WEBHOOK_URL", "TF_GH_PAT", "CUDA_JWT_2"),
         *("GDAL_HTTP_USERPWD", "GDAL_HTTP_BEARER", "AZ_BATCH_AUTHENTICATION_TOKEN", "CUDA_SECRETS"),
         *("OMPI_CREDENTIALS", "modelops_auth", "MODELOPS_auth", "MODELOPS_SSLKEY"),
     ],

@@ -96,7 +96,7 @@ def test_a_secret_is_masked_however_a_stream_is_cut(said: str, cuts: list[int]) 
     kept, written = b"", b""
     for start, end in pairwise(places):
         piece = mask.data(kept + data[start:end], json=False)
-        cut = len(piece) - mask.begun(piece)
+        cut = len(piece) - mask.begun(piece, json=False)
         written, kept = written + piece[:cut], piece[cut:]
     written += mask.rest(kept)
     assert len(written) == len(data)

@@ -30,7 +30,7 @@ def test_a_secret_that_looks_like_one_is_masked(text: str, secret: str) -> None:
 
 def test_plain_text_stays_as_it_is() -> None:
     text = "see https://example.org/simple/numpy/ and mail me@example.org, tokens: 3\n"
-    assert sanitise_text(text) == text.replace("tokens: 3", "tokens: ****")
+    assert sanitise_text(text) == text
 
 
 @given(st.text(st.characters(min_codepoint=33, max_codepoint=126), min_size=5), st.text())
@@ -93,7 +93,17 @@ def test_every_string_of_a_report_is_sanitised(monkeypatch: pytest.MonkeyPatch) 
 
 @pytest.mark.parametrize(
     "piece",
-    ["TOKEN", "a.", "a://", "x" * 50 + " ", "TOKEN.", "password=", "-----BEGIN ", "Bearer ", "A "],
+    [
+        *("TOKEN", "a.", "a://", "x" * 50 + " ", "TOKEN.", "password=", "-----BEGIN ", "Bearer "),
+        *("A ", "://a:b", "://a:b" * 200 + "@", "token=f(", "password: a", "eyJ" * 9, "sk-" * 9),
+        *(
+            "-----BEGIN PRIVATE KEY-----",
+            "?sig=",
+            "login a password ",
+            "TOKEN='a",
+            "_" * 20 + "key",
+        ),
+    ],
 )
 def test_no_text_is_slow_to_sanitise(piece: str) -> None:
     began = time.monotonic()

@@ -1,11 +1,13 @@
 import re
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.diagnosis.report.sanitise import sanitise_text
+from runner.diagnosis.report.shown_lines import ShownLines
 from runner.diagnosis.report.text import (
     Capture,
-    LineDecoder,
     decode,
     last_lines,
     one_line,
@@ -65,16 +67,26 @@ def test_colours_go_and_other_sequences_are_shown() -> None:
     assert printable("abc\u202edef") == "abc\\u202edef"
 
 
-def test_a_carriage_return_ends_a_line() -> None:
-    assert printable("10%\r20%\r\ndone") == "10%\n20%\ndone"
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("10%\r20%\r\ndone", "20%\ndone"),
+        ("first\n\r 1%\r 2%\r 3%\nlast", "first\n 3%\nlast"),
+        ("1%\r2%\r", "2%"),
+        ("a\r\nb\r\n", "a\nb\n"),
+    ],
+)
+def test_of_a_line_that_is_rewritten_its_last_state_is_shown(text: str, shown: str) -> None:
+    assert printable(text) == shown
 
 
 @given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\r\x1b")), st.data())
 def test_a_stream_cut_anywhere_decodes_to_the_same_text(text: str, data: st.DataObject) -> None:
     whole = text.encode()
     cut = data.draw(st.integers(0, len(whole)))
-    decoder = LineDecoder()
-    assert decoder.feed(whole[:cut]) + decoder.feed(whole[cut:], final=True) == printable(text)
+    lines = ShownLines()
+    shown = [*lines.feed(whole[:cut]), *lines.feed(whole[cut:], final=True)]
+    assert shown == sanitise_text(text).removesuffix("\n").split("\n") or not text
 
 
 def test_the_last_lines_are_those_that_say_something() -> None:

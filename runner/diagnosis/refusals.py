@@ -1,0 +1,142 @@
+"""Findings about what the operating system refuses to the runner itself.
+
+It refuses for one of a few reasons: no room, no right, a limit that is reached. A limit is told
+with its name and its value.
+"""
+
+import errno
+import os
+import resource
+from pathlib import Path
+
+from runner.diagnosis.case import Finding
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.text import printable
+from runner.events import Phase
+
+FULL = {errno.ENOSPC, errno.EDQUOT}
+DENIED = {errno.EACCES, errno.EPERM, errno.EROFS}
+# Something lies in the way, or has gone: a file where a folder goes, links that lead in a circle.
+_IN_THE_WAY = {
+    errno.EBUSY,
+    errno.EEXIST,
+    errno.EINVAL,
+    errno.EIO,
+    errno.EISDIR,
+    errno.ELOOP,
+    errno.ENAMETOOLONG,
+    errno.ENODEV,
+    errno.ENOENT,
+    errno.ENOTDIR,
+    errno.ENOTEMPTY,
+    errno.ENXIO,
+    errno.EPIPE,
+    errno.ESTALE,
+    errno.ETIMEDOUT,
+    errno.ETXTBSY,
+}
+
+# Where neither room nor a right was missing.
+_CODES = {
+    Phase.BUNDLE: Code.BUNDLE_INVALID,
+    Phase.INTERPRETER: Code.PYTHON_BROKEN,
+    Phase.ENVIRONMENT: Code.ENVIRONMENT_FAILED,
+}
+
+# The resource, its name and the option of `ulimit`.
+_RESOURCES = {
+    errno.EMFILE: (resource.RLIMIT_NOFILE, "RLIMIT_NOFILE", "-n", "open files"),
+    errno.EAGAIN: (resource.RLIMIT_NPROC, "RLIMIT_NPROC", "-u", "processes and threads"),
+    errno.EFBIG: (resource.RLIMIT_FSIZE, "RLIMIT_FSIZE", "-f", "the bytes of a file"),
+    errno.ENOMEM: (resource.RLIMIT_AS, "RLIMIT_AS", "-v", "the bytes of a process's memory"),
+}
+_FILES_OF_ALL = Path("/proc/sys/fs/file-max")
+
+
+def limit_reached(number: int | None) -> tuple[str, str | None] | None:
+    """Return which limit a refusal is about, with its value, and the command that shows it.
+
+    :param number: the error's (errno(3)).
+    :returns: ``None`` where it is about none.
+    """
+    if number == errno.ENFILE:
+        try:
+            allowed = _FILES_OF_ALL.read_text().strip()
+        except OSError:
+            allowed = "unknown"
+        return f"the machine's limit on open files ({_FILES_OF_ALL}) is {allowed}", None
+    if number not in _RESOURCES:
+        return None
+    kind, name, option, what = _RESOURCES[number]
+    most = resource.getrlimit(kind)[0]
+    value = "none" if most == resource.RLIM_INFINITY else str(most)
+    return f"the limit on {what} ({name}, ulimit {option}) is {value}", f"ulimit {option}"
+
+
+def refused(phase: Phase, error: OSError) -> Finding | None:
+    """Return a finding for what was refused to the runner itself.
+
+    :returns: ``None`` where the error tells rather of a fault in the runner.
+    """
+    number = error.errno
+    limit = limit_reached(number)
+    place = "" if error.filename is None else printable(os.fsdecode(error.filename))
+    said = error.strerror or type(error).__name__
+    what = f"{place}: {said}" if place else said
+    if number in FULL or number == errno.EFBIG:
+        return Finding(
+            phase=phase,
+            code=Code.DISK_FULL,
+            summary=f"there is no room for a file: {what}",
+            explanation=_told(limit),
+            hints=[Hint(title="allow larger files", command="ulimit -f unlimited")]
+            if limit
+            else [Hint(title="free some space", command="df -h")],
+        )
+    if number in DENIED:
+        return Finding(
+            phase=phase,
+            code=Code.PERMISSION_DENIED,
+            summary=f"the runner may not do what it has to: {what}",
+            hints=[Hint(title="see whose it is", command=f"ls -ld {place}")] if place else [],
+        )
+    if number == errno.ENOENT and _has_no_working_directory():
+        return Finding(
+            phase=phase,
+            code=_CODES.get(phase, Code.SPAWN_FAILED),
+            summary="the working directory of this process was deleted",
+            explanation="Paths that are relative to it lead nowhere.",
+            hints=[Hint(title="go to a folder that is there", command="cd ~")],
+        )
+    if limit is not None:
+        return Finding(
+            phase=phase,
+            code=_CODES.get(phase, Code.SPAWN_FAILED),
+            summary=f"the system refused what the runner needs: {what}",
+            explanation=_told(limit),
+            hints=[Hint(title="allow more, or run less at a time", command=limit[1])],
+            retryable=True,
+        )
+    if number in _IN_THE_WAY and place:
+        return Finding(
+            phase=phase,
+            code=_CODES.get(phase, Code.PERMISSION_DENIED),
+            summary=f"the runner cannot use what lies there: {what}",
+            hints=[Hint(title="see what it is", command=f"ls -ld {place}")],
+        )
+    return None
+
+
+def _has_no_working_directory() -> bool:
+    try:
+        Path.cwd()
+    except FileNotFoundError:
+        return True
+    except OSError:
+        pass
+    return False
+
+
+def _told(limit: tuple[str, str | None] | None) -> str:
+    return "" if limit is None else f"{limit[0][0].upper()}{limit[0][1:]}."

@@ -1,0 +1,76 @@
+"""The lines of a stream as they may be shown while they come: masked, and safe to print."""
+
+import codecs
+import re
+from collections.abc import Iterable
+
+from runner.diagnosis.report.sanitise import sanitise_text
+
+_MOST_CHARACTERS = 4096
+"""Of a line: what is longer is shown in parts."""
+_KEY_BEGIN = "-----BEGIN PRIVATE KEY-----\n"
+_MOST_KEY_CHARACTERS = 16 * 1024
+# May be the beginning of a token, whose shape shows once it is whole.
+_LAST_WORD = re.compile(r"\S*[A-Za-z0-9]\S*\Z")
+
+
+class ShownLines:
+    """Turns pieces of a stream into lines.
+
+    :param secrets: values that are masked wherever they stand.
+    """
+
+    def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._secrets = list(secrets)
+        self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
+        self._rest = ""
+        """What came after the last line end."""
+        self._key_characters = 0
+        """How many of a private key have come, where it has not ended yet."""
+
+    def feed(self, data: bytes, *, final: bool = False) -> list[str]:
+        """Return the lines that have ended, without their ends.
+
+        :param final: the stream has ended, and so has its last line.
+        """
+        text = self._rest + self._decoder.decode(data, final)
+        end = len(text) if final else text.rfind("\n") + 1
+        if len(text) - end > _MOST_CHARACTERS:
+            # A progress bar's states are one line, of which the last is shown.
+            end = text.rfind("\r") if "\r" in text[end:-1] else len(text)
+        self._rest = text[end:]
+        ended = text[:end].removesuffix("\n")
+        return self._masked(ended).split("\n") if end else []
+
+    @property
+    def begun(self) -> str:
+        """The line that has not ended, as far as it can hold no part of a secret."""
+        if self._key_characters or not self._rest:
+            return ""
+        text = self._rest.rstrip("\r").rpartition("\r")[2]
+        text = _LAST_WORD.sub("", text)
+        for secret in self._secrets:
+            for size in range(min(len(secret) - 1, len(text)), 0, -1):
+                if text.endswith(secret[:size]):
+                    text = text[:-size]
+                    break
+        return self._shown(text)
+
+    @property
+    def is_rewritten(self) -> bool:
+        """True if the line that has not ended has begun anew, as progress bars do."""
+        return "\r" in self._rest
+
+    def _shown(self, text: str) -> str:
+        return sanitise_text(text, self._secrets)
+
+    def _masked(self, text: str) -> str:
+        before = _KEY_BEGIN if self._key_characters else ""
+        begin = (before + text).rfind(" PRIVATE KEY")
+        if begin >= 0 and "-----END" not in (before + text)[begin:]:
+            self._key_characters += len(text)
+        else:
+            self._key_characters = 0
+        if self._key_characters > _MOST_KEY_CHARACTERS:  # it was none
+            self._key_characters = 0
+        return self._shown(before + text).removeprefix(before.rstrip("\n"))

@@ -1,0 +1,121 @@
+"""Sees that nobody else may put code into the cache, which every run of this user then runs.
+
+As ssh does with its keys: a folder that others may write to is refused, unless the user says that
+they are trusted.
+"""
+
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from runner.diagnosis.case import Failure, Finding
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Hint
+from runner.environment.cache_folder import ELSEWHERE
+from runner.events import Phase
+
+SHARED = "MODELOPS_SHARED_CACHE"
+"""The variable by which a user trusts those who may write to the cache."""
+_YES = {"1", "true", "yes", "on"}
+_ROOT = 0
+
+
+def make_cache(cache: Path) -> None:
+    """Make the cache folder, unless it is there: for its owner alone where others could write.
+
+    :raises OSError: it cannot be made.
+    """
+    cache.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        cache.mkdir()
+    except FileExistsError:
+        return
+    status = cache.stat()
+    if status.st_mode & stat.S_IWOTH:  # by the umask
+        cache.chmod(0o700)
+    elif status.st_mode & stat.S_IWGRP and not _is_own_group(status):
+        cache.chmod(stat.S_IMODE(status.st_mode) & ~stat.S_IWGRP)
+
+
+def check_trust(cache: Path, environ: Mapping[str, str]) -> None:
+    """See that nobody but those whom this user trusts anyway may write to the cache.
+
+    :param environ: the worker's variables.
+    :raises Failure: somebody else may.
+    """
+    if is_trusted(environ):
+        return
+    found = stranger(cache)
+    if found is not None:
+        raise Failure(_refused(cache, found))
+
+
+def is_trusted(environ: Mapping[str, str]) -> bool:
+    """Tell whether the user has said that whoever may write to the cache is trusted."""
+    return environ.get(SHARED, "").strip().lower() in _YES
+
+
+def stranger(cache: Path) -> str | None:
+    """Say who else may write to the cache, as far as its folders tell; ``None`` for nobody.
+
+    Those who may anyway are root, this user, and this user's own group; and whoever has made a
+    folder for the group of root, where this user has that group alone: containers that run as any
+    user (OpenShift) are made so.
+    """
+    folder = Path(os.path.realpath(cache))
+    status = _status(folder)
+    if status is None:
+        return None
+    if (who := _writer(status)) is not None:
+        return f"{who} may write to it"
+    if status.st_mode & stat.S_IXOTH:  # else nobody else gets any further
+        for inner in (folder / "environments", folder / "layers"):
+            inside = _status(inner)
+            if inside is not None and (who := _writer(inside)) is not None:
+                return f"{who} may write to {inner}"
+    for above in folder.parents:
+        outside = _status(above)
+        # In one with the sticky bit, as /tmp, nobody may rename what is another's.
+        if outside is not None and outside.st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
+            return f"anybody may put another folder in its place, in {above}"
+    return None
+
+
+def _status(folder: Path) -> os.stat_result | None:
+    try:
+        return folder.stat()
+    except OSError:
+        return None
+
+
+def _writer(status: os.stat_result) -> str | None:
+    """Say who else may write to a folder."""
+    if status.st_mode & stat.S_IWOTH:
+        return "anybody"
+    of_group = bool(status.st_mode & stat.S_IWGRP)
+    if of_group and status.st_gid == _ROOT == os.getegid() and os.geteuid() != _ROOT:
+        return None
+    if status.st_uid not in (_ROOT, os.geteuid()):
+        return f"the user {status.st_uid}, whose it is,"
+    if of_group and not _is_own_group(status):
+        return f"the group {status.st_gid}"
+    return None
+
+
+def _is_own_group(status: os.stat_result) -> bool:
+    return status.st_gid in (_ROOT, os.getegid())
+
+
+def _refused(cache: Path, who: str) -> Finding:
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.PERMISSION_DENIED,
+        summary=f"the cache folder {cache} is not used: {who}",
+        explanation="What is in it runs as this user, whoever has put it there.",
+        hints=[
+            ELSEWHERE,
+            Hint(title="or let nobody else write to it", command=f"chmod -R go-w {cache}"),
+            Hint(title="or, where they are trusted, say so", command=f"export {SHARED}=true"),
+        ],
+    )

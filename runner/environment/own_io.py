@@ -1,0 +1,78 @@
+"""Says what the operating system refuses to the runner itself while it builds an environment."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from runner.diagnosis.case import Failure, Finding
+from runner.diagnosis.refusals import DENIED, FULL, refused
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Hint
+from runner.environment.cache_folder import ELSEWHERE
+from runner.events import Phase
+
+_NO_FOLDER = {errno.ENOTDIR, errno.EEXIST}
+
+
+@contextmanager
+def own_io(cache: Path) -> Iterator[None]:
+    """Turn what the operating system refuses to the runner itself into a finding.
+
+    :raises Failure: the disk is full, a file or folder may not be read or written, a limit is
+        reached, or something else lies where the runner's own files go.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno in FULL:
+            raise Failure(_disk_full(cache)) from error
+        of_above = error.errno in _NO_FOLDER and not _is_within(cache, error)
+        if error.errno in DENIED or of_above:
+            raise Failure(_permission_denied(cache, error)) from error
+        finding = refused(Phase.ENVIRONMENT, error)
+        if finding is None:
+            raise
+        if _is_within(cache, error):
+            finding.hints.append(ELSEWHERE)
+        raise Failure(finding) from error
+
+
+def _disk_full(cache: Path) -> Finding:
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.DISK_FULL,
+        summary=f"no space is left for the environment in {cache}",
+        hints=[
+            Hint(
+                title="free some space: remove environments that were not used for a while",
+                command="modelops-runner env prune --older-than 7d",
+            ),
+            Hint(title="or what uv's own cache no longer needs", command="uv cache prune"),
+            ELSEWHERE,
+        ],
+    )
+
+
+def _permission_denied(cache: Path, error: OSError) -> Finding:
+    denied = Path(os.fsdecode(error.filename)) if error.filename else cache
+    reason = error.strerror or type(error).__name__
+    if denied == cache or _is_within(cache, error) or denied in cache.parents:
+        return Finding(
+            phase=Phase.ENVIRONMENT,
+            code=Code.PERMISSION_DENIED,
+            summary=f"the cache folder {cache} cannot be written to: {reason}",
+            explanation=f"Environments are built there. What was refused is {denied}.",
+            hints=[ELSEWHERE],
+        )
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.PERMISSION_DENIED,
+        summary=f"{denied} cannot be read: {reason}",
+        hints=[Hint(title="make it readable", command=f"chmod u+r {denied}")],
+    )
+
+
+def _is_within(cache: Path, error: OSError) -> bool:
+    return bool(error.filename) and cache in Path(os.fsdecode(error.filename)).parents

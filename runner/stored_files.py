@@ -1,0 +1,96 @@
+"""Reads what this runner, or another, has written to files, whatever became of these since.
+
+Anything may lie in the place of such a file: a pipe that nobody writes to, a folder, bytes of
+something else, more of them than memory takes.
+"""
+
+import errno
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO, TypeVar
+
+import msgspec
+
+_T = TypeVar("_T")
+
+MOST_BYTES = 64 << 20
+"""More than any of our own files has, but for recordings and results."""
+
+
+# A read makes room for as much as it asks for.
+_PIECE_BYTES = 1 << 20
+
+
+class DamagedError(ValueError):
+    """A file holds something else than it is to hold; the message says what is wrong."""
+
+
+def read_stored(path: Path, most: int = MOST_BYTES) -> bytes:
+    """Read a file.
+
+    :param most: bytes that it may have.
+    :raises OSError: it cannot be read, or is none: a pipe is not waited for.
+    :raises DamagedError: it has more.
+    """
+    with open_stored(path) as file:
+        return _bounded(file, most)
+
+
+def open_stored(path: Path, *, follow: bool = True) -> BinaryIO:
+    """Open a file to read it.
+
+    :param follow: whether it may be a link.
+    :raises OSError: it cannot be read, or is none: a pipe is not waited for.
+    """
+    return open(path, "rb", opener=_at_once if follow else _at_once_itself)
+
+
+def read_named(path: Path, most: int = MOST_BYTES) -> bytes:
+    """As :func:`read_stored`, of what the user has named: of a pipe, what comes through it."""
+    with path.open("rb") as file:
+        return _bounded(file, most)
+
+
+def _bounded(file: BinaryIO, most: int) -> bytes:
+    pieces, left = list[bytes](), most
+    while piece := file.read(min(left + 1, _PIECE_BYTES)):
+        pieces.append(piece)
+        left -= len(piece)
+        if left < 0:
+            raise DamagedError(f"it has more than the {most:,} bytes that make sense")
+    return b"".join(pieces)
+
+
+def _at_once_itself(path: str, flags: int) -> int:
+    return _at_once(path, flags | os.O_NOFOLLOW)
+
+
+def _at_once(path: str, flags: int) -> int:
+    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NONBLOCK | os.O_NOCTTY)
+    mode = os.fstat(descriptor).st_mode
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):  # open() refuses a folder by itself
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a plain file", path)
+    return descriptor
+
+
+def decoded(data: bytes, kind: type[_T]) -> _T:
+    """Return what JSON says.
+
+    :raises DamagedError: it is no JSON, or of another shape.
+    """
+    try:
+        return msgspec.json.decode(data, type=kind)
+    except (ValueError, RecursionError) as error:  # bytes that are no UTF-8 are a ValueError alone
+        raise DamagedError(str(error)) from error
+
+
+def read_json(path: Path, kind: type[_T], most: int = MOST_BYTES) -> _T:
+    """Read a file that holds JSON.
+
+    :param most: bytes that it may have.
+    :raises OSError: it cannot be read, or is none.
+    :raises DamagedError: it has more, is no JSON, or of another shape.
+    """
+    return decoded(read_stored(path, most), kind)

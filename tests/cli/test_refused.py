@@ -1,0 +1,178 @@
+"""What the operating system refuses is told as what it is, and nothing half-written looks whole."""
+
+import errno
+import hashlib
+import itertools
+import json
+import os
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from refusing import Refusing
+
+from runner import Runner
+from runner.cli import main
+from runner.events import Event
+
+WIRE = """
+def wire(entrypoint, params, seed):
+    open("left", "w").write("x")
+    return {"small": b"1", "large": bytes(range(256)) * 1000}
+"""
+ERRORS = (
+    *(errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EAGAIN),
+    *(errno.EACCES, errno.EROFS, errno.EFBIG, errno.ENOMEM, errno.EPIPE),
+)
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    (folder / "requirements.txt").write_text("")
+    (folder / "wire.py").write_text(WIRE)
+    return folder
+
+
+def test_whatever_is_refused_once_is_told_and_leaves_nothing_that_looks_whole(
+    bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folders = (tmp_path / str(number) for number in itertools.count())
+
+    def run(refusing: Refusing) -> None:
+        folder = next(folders)
+        out, report = folder / "out", folder / "report.json"
+        folder.mkdir()
+        with refusing:
+            words = ["exec", str(bundle), "--json", "--output", str(out), "--timeout", "30"]
+            status = main([*words, "--report", str(report), "--python", sys.executable])
+        said = capfd.readouterr()
+        assert "Traceback" not in said.err, said.err
+        assert status in (0, 2, 10, 11, 12, 13), said
+        if said.out:
+            document = json.loads(said.out)
+            if document["ok"]:
+                for output in document["outputs"].values():
+                    data = Path(output["path"]).read_bytes()
+                    assert hashlib.sha256(data).hexdigest() == output["sha256"]
+            else:
+                assert document["report"]["code"] != "internal-error", said.err
+        if report.exists():
+            json.loads(report.read_bytes())
+
+    run(Refusing())
+    run(counted := Refusing())  # once all is built, and imported
+    places = [place for place in counted.places if place[0] != "write"]
+    assert len(places) > 20
+    refused = 0
+    for place, number in zip(places, itertools.cycle(ERRORS)):
+        run(refusing := Refusing(place, number))
+        refused += refusing.refused
+    assert refused > len(places) / 2  # one that is not may have come after a failure
+
+
+def limited(limit: str, *words: str | Path) -> "subprocess.CompletedProcess[str]":
+    command = shlex.join([sys.executable, "-m", "runner", *map(str, words)])
+    return subprocess.run(
+        ["sh", "-c", f"{limit}; exec {command}"],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize(
+    ("limit", "said"),
+    [
+        ("ulimit -n 6", "(RLIMIT_NOFILE, ulimit -n) is 6"),
+        ("ulimit -n 24", "(RLIMIT_NOFILE, ulimit -n) is 24"),
+        ("ulimit -f 8", "RLIMIT_FSIZE, ulimit -f"),
+    ],
+)
+def test_a_limit_is_named_with_its_value(bundle: Path, limit: str, said: str) -> None:
+    limited("true", "check", "--build", bundle)  # what uv would meet is for uv to say
+    done = limited(limit, "exec", bundle, "--json")
+    report = json.loads(done.stdout)["report"]
+    assert report["code"] in ("spawn-failed", "disk-full")
+    assert said in report["summary"] + report["explanation"], report
+
+
+def test_a_deleted_working_directory_is_named(bundle: Path, tmp_path: Path) -> None:
+    gone = shlex.quote(str(tmp_path / "gone"))
+    here = f"export PYTHONPATH={Path(__file__).parents[2]}; mkdir {gone}; cd {gone}; rmdir {gone}"
+    for words in (("exec", "."), ("exec", bundle, "--output", "x")):
+        done = limited(here, *words)
+        assert "the working directory of this process was deleted" in " ".join(done.stderr.split())
+        assert "Traceback" not in done.stderr
+
+
+def test_a_report_is_not_written_into_the_bundle_and_is_for_its_owner_alone(
+    bundle: Path, tmp_path: Path
+) -> None:
+    (bundle / "wire.py").write_text("def wire(e, p, s):\n    raise ValueError\n")
+    done = limited("umask 000", "exec", bundle, "--report", bundle / "report.json")
+    assert done.returncode == 2 and "lies in the bundle" in done.stderr
+    limited("umask 000", "exec", bundle, "--report", tmp_path / "report.json")
+    assert (tmp_path / "report.json").stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks into /proc")
+def test_the_first_sigterm_ends_a_run_that_reads_a_large_file(bundle: Path) -> None:
+    with (bundle / "data.bin").open("wb") as file:
+        file.truncate(1 << 40)  # a hole that takes minutes to read
+    command = [sys.executable, "-m", "runner", "exec", str(bundle)]
+    with subprocess.Popen(command, stderr=subprocess.PIPE) as popen:
+        deadline = time.monotonic() + 30
+        while not _has_open(popen.pid, "data.bin"):
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        popen.send_signal(signal.SIGTERM)
+        try:
+            _, said = popen.communicate(timeout=30)
+        finally:
+            popen.kill()
+    assert popen.returncode == 143
+    assert b"SIGTERM ended the run" in said
+
+
+def _has_open(pid: int, name: str) -> bool:
+    try:
+        return any(
+            str(file.readlink()).endswith(name) for file in Path(f"/proc/{pid}/fd").iterdir()
+        )
+    except OSError:  # one was just closed
+        return False
+
+
+def test_a_handler_of_events_that_exits_does_not_stop_the_runner(bundle: Path, cache: Path) -> None:
+    def leave(event: Event) -> None:
+        sys.exit(3)
+
+    with Runner(cache=cache, on_event=leave, timeout=30) as runner:
+        assert runner.execute(bundle)["small"] == b"1"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root may become another user")
+@pytest.mark.parametrize(
+    "code",
+    [
+        "os.setuid(65534)",
+        "sys.stdout = type('Out', (), {'write': len, 'flush': lambda self: 1 / 0})()",
+    ],
+)
+def test_what_a_task_does_to_its_process_does_not_cost_its_outputs(
+    bundle: Path, cache: Path, code: str
+) -> None:
+    text = (
+        f"import os, sys\ndef wire(e, p, s):\n    {code}\n    return {{'large': b'1' * 300_000}}\n"
+    )
+    (bundle / "wire.py").write_text(text)
+    for isolation in ("warm", "fork"):
+        with Runner(cache=cache, isolation=isolation, timeout=30) as runner:  # type: ignore[arg-type]
+            assert len(runner.execute(bundle)["large"]) == 300_000

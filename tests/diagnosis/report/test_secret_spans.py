@@ -1,0 +1,72 @@
+"""What is taken for a secret, a case for each kind; and what only looks like one."""
+
+import json
+
+import pytest
+
+from runner.diagnosis.report.sanitise import mask_credentials
+from runner.diagnosis.report.secret_spans import replace_secrets
+
+TOKEN = "a1B2" * 9
+SECRETS = [
+    # by the name that it is assigned to
+    *("DB_PASS=hunter2", "X_PWD=hunter2", "SLACK_WEBHOOK=hunter2", "STRIPE_KEY=hunter2"),
+    *("GH_PAT=hunter2", "NPM_AUTH=hunter2", "MY_JWT=hunter2", "PASSWORD=123456", "pass=hunter2"),
+    *("Server=x;pwd=hunter2;", "api_key: hunter2", "x-api-key: hunter2", "--token hunter2"),
+    *('{"clientSecret": "hunter2"}', "['--password', 'hunter2']", "--api-key=hunter2"),
+    *('os.environ["A_TOKEN"] = "hunter2"', 'password: str = "hunter2"', "Cookie: s=hunter2"),
+    # quoted, with whatever a password may have
+    *('password="hunter2 b"', 'password="hunter2, b"', "password='hunter2; b'"),
+    *("password='hunter2\"b c'", "password='it\\'s hunter2'", "PASSWORD=it'shunter2"),
+    # in URLs
+    *("postgres://u:p@hunter2@host/db", "postgres://u:p/hunter2@host/db", "https://hunter2@h/x"),
+    *("postgres://u:p's\"hunter2@host.org/db", "https://h/x?sig=hunter2", "https://h/?token=hunter2"),
+    *("https://h/?X-Amz-Signature=hunter2&x=1", "https://h/?a=1&key=hunter2"),
+    # in headers
+    *("authorization: bearer hunter2abc", "bearer hunter2abc", "Authorization: token hunter2"),
+    "'Authorization': 'token hunter2'",
+    # by their shape
+    *(f"x ghp_{TOKEN}", f"x github_pat_{TOKEN}", "AKIAIOSFODNN7EXAMPLE", f"sk-proj-{TOKEN}"),
+    *("xoxb-123456789012-abcdefghij", f"glpat-{TOKEN[:20]}", f"hf_{TOKEN[:34]}", f"sk-{TOKEN}"),
+    *("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc_def-1", f"npm_{TOKEN}"),
+    # keys
+    "-----BEGIN PGP PRIVATE KEY BLOCK-----\nhunter2\n-----END PGP PRIVATE KEY BLOCK-----",
+    "---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nhunter2\n",
+]  # fmt: skip
+READABLE = [
+    *('TOKEN = os.environ["CDC_API_TOKEN"]', "token = get_token(x)", "self.token = token"),
+    *("f(token=self.token, x=1)", "token: Optional[str] = None", "password = getpass()"),
+    *("KeyError: 'API_TOKEN'", 'os.getenv("TOKEN", "x")', "rng_key=jax.random.PRNGKey(0)"),
+    *("max_tokens=100", "n_tokens: 3", "first pass: 12", "invalid token: expected x"),
+    *("PWD=/work/x", "SSH_AUTH_SOCK=/tmp/x", "cache_key=abcdef123", "key=abc", "author: Ada"),
+    "sha256:9f86d081884c7d659a2feaa0c55ad015a3bf4f1b2b0b822cd15d6c15b0f00a08",
+    *("550e8400-e29b-41d4-a716-446655440000", "Basic reproduction number R0=2"),
+    "/usr/lib/python3/site-packages/some-very-long-file-name_123.py",
+    *("http://host:8080/path@x", "see https://example.org/simple/ and mail me@example.org"),
+    *("git+https://github.com/a/b.git@v1", "export TOKEN=$OTHER", "--token TOKEN"),
+    *("refuses the credentials: 401 Unauthorized", "pip install sk-learn-some-long-package"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("text", SECRETS)
+def test_each_kind_of_secret_is_masked_in_reports_and_recordings_alike(text: str) -> None:
+    shown = mask_credentials(text)
+    assert "****" in shown and "hunter2" not in shown and TOKEN[:20] not in shown
+    assert mask_credentials(shown) == shown
+    recorded = replace_secrets(text.encode(), lambda secret: b"*" * len(secret)).decode()
+    assert len(recorded) == len(text) and mask_credentials(recorded) == shown
+    wire = json.dumps({"message": text, "count": 1}).encode()
+    masked = replace_secrets(wire, lambda secret: b"*" * len(secret), json=True)
+    assert len(masked) == len(wire)
+    assert mask_credentials(json.loads(masked)["message"]) == shown
+
+
+@pytest.mark.parametrize("text", READABLE)
+def test_code_digests_counts_and_paths_stay_readable(text: str) -> None:
+    assert mask_credentials(text) == text
+
+
+def test_a_number_on_the_wire_stays_a_number() -> None:
+    wire = b'{"api_token": 123456789012, "a_secret": "abc\\"d", "ok": "y"}'
+    masked = replace_secrets(wire, lambda secret: b"*" * len(secret), json=True)
+    assert json.loads(masked) == {"api_token": 123456789012, "a_secret": "*" * 6, "ok": "y"}

@@ -1,0 +1,79 @@
+"""Makes a call of the runner's own to the operating system fail, as if that had refused it."""
+
+import builtins
+import io
+import mmap
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+_RUNNER = str(Path(__file__).parents[1] / "runner") + os.sep
+_STANDARD = str(Path(os.__file__).parent) + os.sep
+_OF_OS = ("open", "write", "mkdir", "replace", "rename", "pipe", "memfd_create", "scandir")
+
+
+class Refusing:
+    """Counts the calls, while it is entered.
+
+    :param at: the place, as in ``places``, whose first call is to fail; ``None`` for none.
+    :param number: with what error.
+    """
+
+    def __init__(self, at: tuple[str, str] | None = None, number: int = 0) -> None:
+        self.places: dict[tuple[str, str], None] = {}
+        self.refused = False
+        self._at, self._number = at, number
+
+    def __enter__(self) -> "Refusing":
+        self._before: list[tuple[Any, str, object]] = []
+        for name in _OF_OS:
+            self._replace(os, name, self._refusing(name, getattr(os, name)))
+        opened = self._refusing("open", io.open)
+        self._replace(io, "open", opened)
+        self._replace(builtins, "open", opened)
+        self._replace(mmap, "mmap", self._refusing("mmap", mmap.mmap))
+        fork = "_fork_exec" if hasattr(subprocess, "_fork_exec") else None
+        owner: Any = subprocess if fork else subprocess._posixsubprocess  # type: ignore[attr-defined]
+        name = fork or "fork_exec"
+        self._replace(owner, name, self._refusing("fork", getattr(owner, name)))
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        for owner, name, before in reversed(self._before):
+            setattr(owner, name, before)
+
+    def _replace(self, owner: Any, name: str, by: object) -> None:
+        self._before.append((owner, name, getattr(owner, name)))
+        setattr(owner, name, by)
+
+    def _refusing(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
+        def refusing(*arguments: Any, **named: Any) -> Any:
+            where = _caller()
+            if where is not None:
+                self.places[name, where] = None
+                if self._at == (name, where) and not self.refused:
+                    self.refused = True
+                    path = arguments[0] if arguments else None
+                    named_path = path if isinstance(path, str | bytes | os.PathLike) else None
+                    raise OSError(self._number, os.strerror(self._number), named_path)
+            return call(*arguments, **named)
+
+        return refusing
+
+
+def _caller() -> str | None:
+    """The line of the runner that calls, by way of the standard library perhaps."""
+    frame = sys._getframe(2)
+    while frame is not None:
+        file = frame.f_code.co_filename
+        if file.startswith(_RUNNER):
+            return f"{file.removeprefix(_RUNNER)}:{frame.f_lineno}"
+        if not file.startswith(_STANDARD) or "site-packages" in file:
+            return None
+        if frame.f_back is None:
+            return None
+        frame = frame.f_back
+    return None
