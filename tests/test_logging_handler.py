@@ -70,7 +70,7 @@ def test_lines_of_tasks_that_write_at_once_are_kept_apart(
         (logging.INFO, "[r/0] stdout | bc"),
         (logging.DEBUG, "[r/0] execute ok after 0.000 s"),
     ]
-    assert [len(record.getMessage()) for record in caplog.records[5:]] == [2000 + 15]
+    assert [len(record.getMessage()) for record in caplog.records[5:]] == [5000 + 15]
 
 
 def test_streams_that_nobody_ends_are_bounded(caplog: pytest.LogCaptureFixture) -> None:
