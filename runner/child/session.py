@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -24,7 +25,8 @@ from runner.child.state import Dialogue
 from runner.child.working_folder import WorkingFolders
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure
-from runner.diagnosis.child_raised import concerns_imports, missing_library
+from runner.diagnosis.child_raised import concerns_imports, concerns_machine, missing_library
+from runner.diagnosis.noexec import suspect_paths
 from runner.diagnosis.report.model import ChildInfo, ExceptionInfo
 from runner.diagnosis.report.text import printable
 from runner.environment import installed_modules, libraries_like, library_folders
@@ -355,6 +357,10 @@ class Session:
         if library := missing_library(exception):
             case.libraries = await in_thread(libraries_like, library, self._library_folders)
             case.journal.fact(Origin.LIBRARIES, case.libraries)
+        if concerns_machine(exception):
+            paths = suspect_paths(case, exception, tempfile.gettempdir())
+            case.machine = await in_thread(self.process.look_at_machine, paths)
+            case.journal.fact(Origin.MACHINE, case.machine)
 
     def _read(self) -> None:
         """Take what is on the wire, and that the process has ended after all that it wrote."""

@@ -1,7 +1,6 @@
 """Findings about what the bundle's code raised, while it was imported or while it ran a task."""
 
 import re
-from collections.abc import Iterator
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
@@ -18,9 +17,11 @@ from runner.diagnosis.data.lfs_pointers import add_lfs_hint, lfs_pointer
 from runner.diagnosis.data.missing_files import missing_file
 from runner.diagnosis.imports.import_failures import import_failure
 from runner.diagnosis.knowledge.newer_syntax import newer_syntax
+from runner.diagnosis.limits import concerns_limits, limit_reached
 from runner.diagnosis.missing_keys import missing_key
+from runner.diagnosis.noexec import file_not_executable, not_executable
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import ExceptionInfo, Hint
+from runner.diagnosis.report.model import ExceptionInfo, Hint, chain
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
 from runner.diagnosis.withheld import absence
 from runner.events import Phase
@@ -130,6 +131,11 @@ def concerns_bytecode(exception: ExceptionInfo) -> bool:
     return any("marshal data" in link.message for link in chain(exception))
 
 
+def concerns_machine(exception: ExceptionInfo) -> bool:
+    """Tell whether the machine's limits and mounts may say more of it."""
+    return any(concerns_limits(link) or file_not_executable(link) for link in chain(exception))
+
+
 def missing_library(exception: ExceptionInfo) -> str | None:
     """The shared library that the loader has not found, by its name."""
     for link in chain(exception):
@@ -147,9 +153,10 @@ def _root_cause(
         if (link.type, link.module and link.module.partition(".")[0]) in _MEMORY_ERRORS:
             return _out_of_memory(case, phase, link), link
     for link in chain(exception):
-        pointer = lfs_pointer(case, phase, link)
-        if pointer is not None:
-            return pointer, link
+        for recognise in (lfs_pointer, limit_reached, not_executable):
+            finding = recognise(case, phase, link)
+            if finding is not None:
+                return finding, link
     recognised = _recognised(case, phase, exception)
     if recognised is not None:
         return recognised
@@ -350,17 +357,6 @@ def _variable_of_the_user(exception: ExceptionInfo) -> str | None:
         return "USER=a-name"
     homeless = exception.message.startswith("Could not determine home directory")
     return "HOME=/a/folder" if homeless else None
-
-
-def chain(exception: ExceptionInfo) -> Iterator[ExceptionInfo]:
-    """The exception, the members of it if it is a group, its cause, the cause's cause."""
-    waiting = [exception]
-    while waiting:
-        current = waiting.pop()
-        yield current
-        if current.cause is not None:
-            waiting.append(current.cause)
-        waiting += reversed(current.exceptions)
 
 
 def _find(exception: ExceptionInfo, *types: str) -> ExceptionInfo | None:

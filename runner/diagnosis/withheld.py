@@ -7,7 +7,7 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import exec_command
 from runner.diagnosis.knowledge.child_variables import passes
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint
+from runner.diagnosis.report.model import Edit, Hint, chain
 from runner.diagnosis.report.text import last_lines
 
 # What may have come of a variable that was not there.
@@ -43,7 +43,11 @@ def add_withheld(case: Case, finding: Finding, stderr: str) -> None:
     """Say which variables that a failure's words name the worker has and the child does not get."""
     if finding.code not in _CODES or not case.withheld:
         return
-    said = list(_messages(finding.exception)) or last_lines(stderr, 3)
+    said = (
+        [one.message for one in chain(finding.exception)]
+        if finding.exception
+        else last_lines(stderr, 3)
+    )
     told = {hint.edit for hint in finding.hints}
     named = [
         variable
@@ -74,13 +78,3 @@ def _hand_on(case: Case, variable: str) -> list[Hint]:
 
 def _name(variable: str) -> Edit:
     return Edit(file="pyproject.toml", after=f'[tool.modelops]\nenv = ["{variable}"]')
-
-
-def _messages(exception: ExceptionInfo | None) -> list[str]:
-    """Return what an exception, the members of a group and the causes say."""
-    messages, waiting = list[str](), [exception]
-    while waiting:
-        if current := waiting.pop():
-            messages.append(current.message)
-            waiting += [current.cause, *current.exceptions]
-    return messages

@@ -2,11 +2,13 @@
 
 import logging
 import os
+import re
 import resource
 import signal
 import tempfile
 
 from runner.diagnosis.deaths.exit import Limits, Space
+from runner.process.cgroups import group_files, read
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +38,24 @@ def limits_of(pid: int) -> Limits:
         cpu_seconds_hard=cpu_hard,
         file_bytes=limit(resource.RLIMIT_FSIZE)[0],
         stack_bytes=limit(resource.RLIMIT_STACK)[0],
+        open_files=limit(resource.RLIMIT_NOFILE)[0],
+        processes=limit(resource.RLIMIT_NPROC)[0],
+        group_processes=group_processes(),
+        group_refusals=_group_refusals(),
     )
+
+
+def group_processes() -> int | None:
+    """How many processes and threads our own control group, which a child shares, may have."""
+    said = [read(file).strip() for file in group_files("pids", "pids.max", "pids.max")]
+    return min((int(one) for one in said if one.isdigit()), default=None)
+
+
+def _group_refusals() -> int | None:
+    for file in group_files("pids", "pids.events", "pids.events"):
+        if found := re.search(r"^max (\d+)$", read(file), re.MULTILINE):
+            return int(found[1])
+    return None
 
 
 def machine_memory() -> int | None:

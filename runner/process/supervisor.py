@@ -30,9 +30,11 @@ import anyio.to_thread
 import msgspec
 
 from runner.diagnosis.deaths.exit import Exit, Limits
+from runner.diagnosis.machine import Machine
 from runner.process.forks import no_fork
 from runner.process.guardian import MARKER, Guardian, guardian
 from runner.process.kill_marked import kill_marked
+from runner.process.mounts import find_noexec
 from runner.process.oom_kills import OomKills, memory_limit
 from runner.process.post_mortem import limits_of, machine_memory, signal_name, spaces
 from runner.process.signals import to_set_in_program
@@ -258,6 +260,13 @@ class Process:
             cpu = usage.ru_utime + usage.ru_stime
         seconds = time.monotonic() - self._started
         self.exit = self.describe_exit(code, number, rss, cpu, seconds, limits)
+
+    def look_at_machine(self, paths: Sequence[str]) -> Machine:
+        """Look up what may be behind an exception in this process.
+
+        :param paths: files that could not be loaded or run.
+        """
+        return Machine(limits_of(self.pid), find_noexec(paths))
 
     def describe_exit(
         self,

@@ -1,0 +1,148 @@
+"""Names the limit of the system that a refusal is due to: processes, open files, a file's size."""
+
+import re
+
+from msgspec import Struct
+
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.child_places import place_of, telling_frame
+from runner.diagnosis.deaths.exit import Limits
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import ExceptionInfo, Hint
+from runner.diagnosis.report.text import size_text
+from runner.events import Phase
+
+# As Linux counts: a recording is read on any system.
+_EAGAIN, _EMFILE, _EFBIG = 11, 24, 27
+# The functions of the standard library that start a process.
+_FORKING = ("_execute_child", "_fork_exec", "_launch", "fork", "forkpty", "posix_spawn")
+_NO_THREAD = re.compile(
+    r"can't start new thread|pthread_create.{0,200}(?:failed|Resource temporarily unavailable)"
+    r"|Thread creation failed|thread constructor failed|failed to spawn thread"
+)
+_CUT_SHORT = re.compile(r"\d+ requested and \d+ written$")
+
+
+class Reached(Struct, frozen=True):
+    """A limit that the system has kept."""
+
+    what: str
+    """The limit with its value, as a part of a sentence."""
+    explanation: str
+    hints: list[Hint]
+
+
+def limit_reached(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    """Find an exception's cause in a limit of the system."""
+    limits = case.machine.limits if case.machine else Limits()
+    number = exception.attributes.get("errno")
+    if _starts_process(exception):
+        did, reached = "could not start another thread or process", process_limit(limits)
+    elif number == _EMFILE:
+        did, reached = "could not open another file", _open_files(limits)
+    elif number == _EFBIG or (limits.file_bytes and _CUT_SHORT.search(exception.message[-200:])):
+        did, reached = "could not write more into a file", file_limit(limits)
+    else:
+        return None
+    place = place_of(case, telling_frame(case, exception)) or "the bundle"
+    return Finding(
+        phase=phase,
+        code=Code.LOAD_RAISED if phase is Phase.LOAD else Code.TASK_RAISED,
+        summary=f"{place} {did}: {reached.what}",
+        explanation=reached.explanation,
+        hints=reached.hints,
+    )
+
+
+def concerns_limits(exception: ExceptionInfo) -> bool:
+    """Tell whether the limits of the process may say more of an exception."""
+    number = exception.attributes.get("errno")
+    return (
+        number in (_EMFILE, _EFBIG)
+        or _starts_process(exception)
+        or _CUT_SHORT.search(exception.message[-200:]) is not None
+    )
+
+
+def _starts_process(exception: ExceptionInfo) -> bool:
+    if _NO_THREAD.search(exception.message[:1000]):
+        return True
+    last = exception.traceback[-1].function if exception.traceback else ""
+    text = (exception.traceback[-1].text or "") if exception.traceback else ""
+    forking = last in _FORKING or "os.fork" in text
+    return exception.attributes.get("errno") == _EAGAIN and forking
+
+
+def process_limit(limits: Limits) -> Reached:
+    """The limit on processes and threads that a refusal of one is due to, as far as it is known."""
+    own, group = limits.processes, limits.group_processes
+    fewer = Hint(
+        title="start fewer threads or processes; numerical libraries start one per processor, and"
+        " fewer where the worker has OMP_NUM_THREADS=1 and OPENBLAS_NUM_THREADS=1",
+    )
+    counts = "It counts each thread of each process"
+    if group is not None and (limits.group_refusals or (own is None or group <= own)):
+        refused = limits.group_refusals
+        proof = f", and has refused {refused} so far" if refused else ""
+        return Reached(
+            f"the control group may have {group} (pids.max)",
+            f"{counts} in the worker's container or job{proof}.",
+            [
+                fewer,
+                Hint(
+                    title="or raise it for the container: docker run --pids-limit; in Kubernetes"
+                    " the node's podPidsLimit; TasksMax in systemd"
+                ),
+            ],
+        )
+    if own is not None:
+        return Reached(
+            f"its user may have {own} (RLIMIT_NPROC)",
+            f"{counts} that the worker's user has on this machine, those of other jobs too.",
+            [
+                fewer,
+                Hint(title="or raise it where the worker is started", command=raised("u", own)),
+            ],
+        )
+    return Reached(
+        "the system refused it",
+        "It is not known why: neither the user (RLIMIT_NPROC) nor the control group (pids.max) has"
+        " a limit. Memory for the stack of a thread, or the machine's own limits (threads-max,"
+        " pid_max), may have run out.",
+        [fewer, Hint(title="or see what the machine has", command="ulimit -a")],
+    )
+
+
+def _open_files(limits: Limits) -> Reached:
+    most = limits.open_files
+    return Reached(
+        f"it may have {most} open (RLIMIT_NOFILE)" if most else "too many are open (RLIMIT_NOFILE)",
+        "Sockets and pipes count too. The limit is that of each process.",
+        [
+            Hint(title="raise it where the worker is started", command=raised("n", most)),
+            Hint(title="or close files as soon as they are read: with open(...) as file"),
+        ],
+    )
+
+
+def file_limit(limits: Limits) -> Reached:
+    """The limit on the size of a file."""
+    most = limits.file_bytes
+    of = f" of {size_text(most)}" if most is not None else ""
+    return Reached(
+        f"it reached the size limit{of} (RLIMIT_FSIZE)",
+        "The limit is the process's own (RLIMIT_FSIZE, ulimit -f): the worker's, or set by the"
+        " bundle's code.",
+        [
+            Hint(
+                title="see the limit where the worker is started, and raise it there",
+                command="ulimit -f unlimited",
+            ),
+            Hint(title="or write less into one file"),
+        ],
+    )
+
+
+def raised(option: str, limit: int | None) -> str:
+    """The shell's command for four times a limit."""
+    return f"ulimit -{option} {4 * limit if limit else 4096}"
