@@ -25,7 +25,12 @@ from runner.child.state import Dialogue
 from runner.child.working_folder import WorkingFolders
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure
-from runner.diagnosis.child_raised import concerns_imports, concerns_machine, missing_library
+from runner.diagnosis.child_raised import (
+    concerns_imports,
+    concerns_machine,
+    is_of_pool,
+    missing_library,
+)
 from runner.diagnosis.noexec import suspect_paths
 from runner.diagnosis.report.model import ChildInfo, ExceptionInfo
 from runner.diagnosis.report.text import printable
@@ -359,7 +364,8 @@ class Session:
             case.journal.fact(Origin.LIBRARIES, case.libraries)
         if concerns_machine(exception):
             paths = suspect_paths(case, exception, tempfile.gettempdir())
-            case.machine = await in_thread(self.process.look_at_machine, paths)
+            of_pool = is_of_pool(exception)
+            case.machine = await in_thread(self.process.look_at_machine, paths, of_pool)
             case.journal.fact(Origin.MACHINE, case.machine)
 
     def _read(self) -> None:

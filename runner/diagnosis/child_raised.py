@@ -1,7 +1,9 @@
 """Findings about what the bundle's code raised, while it was imported or while it ran a task."""
 
 import re
+from collections.abc import Callable
 
+from runner.diagnosis.broken_pools import broken_pool, is_broken_pool
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     DOING,
@@ -15,6 +17,7 @@ from runner.diagnosis.child_places import (
 )
 from runner.diagnosis.data.lfs_pointers import add_lfs_hint, lfs_pointer
 from runner.diagnosis.data.missing_files import missing_file
+from runner.diagnosis.deaths.native_words import interrupted_by_native_code
 from runner.diagnosis.imports.import_failures import import_failure
 from runner.diagnosis.knowledge.newer_syntax import newer_syntax
 from runner.diagnosis.limits import concerns_limits, limit_reached
@@ -23,6 +26,7 @@ from runner.diagnosis.noexec import file_not_executable, not_executable
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint, chain
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
+from runner.diagnosis.surroundings import what_is_lacking
 from runner.diagnosis.withheld import absence
 from runner.events import Phase
 
@@ -133,7 +137,18 @@ def concerns_bytecode(exception: ExceptionInfo) -> bool:
 
 def concerns_machine(exception: ExceptionInfo) -> bool:
     """Tell whether the machine's limits and mounts may say more of it."""
-    return any(concerns_limits(link) or file_not_executable(link) for link in chain(exception))
+    return any(
+        concerns_limits(link)
+        or file_not_executable(link)
+        or is_broken_pool(link)
+        or link.type == "KeyboardInterrupt"
+        for link in chain(exception)
+    )
+
+
+def is_of_pool(exception: ExceptionInfo) -> bool:
+    """Tell whether a process that the bundle's code had started has died."""
+    return any(is_broken_pool(link) for link in chain(exception))
 
 
 def missing_library(exception: ExceptionInfo) -> str | None:
@@ -145,6 +160,16 @@ def missing_library(exception: ExceptionInfo) -> str | None:
     return None
 
 
+_OF_SURROUNDINGS: list[Callable[[Case, Phase, ExceptionInfo], Finding | None]] = [
+    lfs_pointer,
+    limit_reached,
+    not_executable,
+    what_is_lacking,
+    broken_pool,
+    interrupted_by_native_code,
+]
+
+
 def _root_cause(
     case: Case, phase: Phase, exception: ExceptionInfo
 ) -> tuple[Finding, ExceptionInfo] | None:
@@ -153,7 +178,7 @@ def _root_cause(
         if (link.type, link.module and link.module.partition(".")[0]) in _MEMORY_ERRORS:
             return _out_of_memory(case, phase, link), link
     for link in chain(exception):
-        for recognise in (lfs_pointer, limit_reached, not_executable):
+        for recognise in _OF_SURROUNDINGS:
             finding = recognise(case, phase, link)
             if finding is not None:
                 return finding, link

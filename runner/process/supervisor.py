@@ -261,12 +261,14 @@ class Process:
         seconds = time.monotonic() - self._started
         self.exit = self.describe_exit(code, number, rss, cpu, seconds, limits)
 
-    def look_at_machine(self, paths: Sequence[str]) -> Machine:
+    def look_at_machine(self, paths: Sequence[str], descendant_died: bool) -> Machine:
         """Look up what may be behind an exception in this process.
 
         :param paths: files that could not be loaded or run.
+        :param descendant_died: whether a process that it had started has just died.
         """
-        return Machine(limits_of(self.pid), find_noexec(paths))
+        killed = _oom_kills.take() if descendant_died else None
+        return Machine(limits_of(self.pid), find_noexec(paths), killed)
 
     def describe_exit(
         self,

@@ -10,6 +10,7 @@ from runner.diagnosis.deaths.native_words import native_words
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Frame, Hint
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
+from runner.diagnosis.surroundings import lacking
 from runner.events import Phase
 
 CRASHES = {
@@ -48,10 +49,19 @@ class _Reading(Struct):
     retryable: bool = False
 
 
-def crash(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: str) -> Finding:
+def crash(
+    case: Case,
+    phase: Phase,
+    ended: Exit,
+    signal_name: str,
+    stderr: str,
+    *,
+    who: str = "the child",
+) -> Finding:
     """A signal of :data:`CRASHES` ended the child.
 
     :param stderr: what it wrote there, or what it wrote at all.
+    :param who: the process that it ended.
     """
     fatal = parse_fatal_error(stderr, signal_name)
     exception = fatal.exception if fatal else None
@@ -65,7 +75,7 @@ def crash(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: str) 
     return Finding(
         phase=phase,
         code=reading.code,
-        summary=f"{signal_name} ended the child {DOING[phase]}{place}{what}",
+        summary=f"{signal_name} ended {who} {DOING[phase]}{place}{what}",
         explanation=explanation,
         hints=reading.hints or _crash_hints(case, fatal),
         exception=exception,
@@ -84,10 +94,12 @@ def _read(
     before = fatal.words_before if fatal else stderr
     if fatal is not None and (overflow := _stack_overflow(ended, fatal)):
         return overflow
+    if (lack := lacking(case, before, ends_process=True)) is not None:
+        return _Reading(lack.what, f"{lack.explanation} It says: {lack.said}", lack.hints)
     said = native_words(before)
     if said is not None and signal_name != "SIGBUS":
-        code = Code.OUT_OF_MEMORY if said.out_of_memory else Code.CHILD_CRASHED
-        return _Reading(said.text, said.meaning, [Hint(title=said.hint)], code)
+        code = Code.OUT_OF_MEMORY if said.kind.out_of_memory else Code.CHILD_CRASHED
+        return _Reading(*said.told(ended.limits), code)
     if signal_name == "SIGILL":
         return _illegal_instruction(case, fatal)
     if signal_name == "SIGBUS":
