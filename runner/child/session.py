@@ -39,6 +39,7 @@ from runner.events import Origin, Phase, Stream
 from runner.process.memory_cgroup import MemoryGroup, memory_group
 from runner.process.memory_polling import watch_memory
 from runner.process.memory_usage import children
+from runner.process.post_mortem import machine_of
 from runner.process.processors import thread_count
 from runner.process.signals import stopped
 from runner.process.supervisor import (
@@ -555,6 +556,8 @@ async def open_session(
                     )
                 )
             except OSError as error:
+                case.machine = await anyio.to_thread.run_sync(machine_of, os.getpid(), argv[:1])
+                case.journal.fact(Origin.MACHINE, case.machine)
                 refused = NotStarted(error.errno, error.strerror, error.filename)
                 case.journal.fact(Origin.CHILD_START, Start(launch, argv, None, refused))
                 raise Failure(child_failures.spawn_failed(case, error)) from error

@@ -7,7 +7,6 @@ from runner.diagnosis.broken_pools import broken_pool, is_broken_pool
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     DOING,
-    exec_command,
     is_own,
     place_of,
     raise_memory_limit,
@@ -27,7 +26,7 @@ from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint, chain
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
 from runner.diagnosis.surroundings import what_is_lacking
-from runner.diagnosis.withheld import absence
+from runner.diagnosis.withheld import absence, unset_variable
 from runner.events import Phase
 
 _BY_HAND = "run the bundle's code by hand to see it without the runner between"
@@ -292,13 +291,10 @@ def _import_failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
         phase=phase,
         code=Code.IMPORT_FAILED,
         summary=f"{where} could not import: {one_line(printable(exception.message), 140)}",
-        explanation="The module is there and cannot be imported as it is: a name it does not have,"
-        " a shared library it needs, or a build for another Python.",
-        hints=[
-            Hint(title="check that the version installed is the one that the code was written for",
-                 command=exec_command(case, "--fresh-venv"))
-        ],
-    )  # fmt: skip
+        explanation="The module is there and cannot be imported as it is. Why is not known beyond"
+        " what it says.",
+        hints=[Hint(title=f"see {where}, and the traceback for who says it")],
+    )
 
 
 def _out_of_memory(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
@@ -342,6 +338,9 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     if variable := _missing_variable(leaf):
         why, hints = absence(case, variable)
         summary = f"{place} reads the variable {variable}, {why}"
+    elif variable := unset_variable(case, leaf):
+        why, hints = absence(case, variable)
+        summary += f"; it is about the variable {variable}, {why}"
     explanation = "The bundle's code raised this while it " + (
         "was imported." if loading else "ran the task."
     )

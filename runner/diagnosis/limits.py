@@ -128,16 +128,13 @@ def _open_files(limits: Limits) -> Reached:
 def file_limit(limits: Limits) -> Reached:
     """The limit on the size of a file."""
     most = limits.file_bytes
-    of = f" of {size_text(most)}" if most is not None else ""
     return Reached(
-        f"it reached the size limit{of} (RLIMIT_FSIZE)",
-        "The limit is the process's own (RLIMIT_FSIZE, ulimit -f): the worker's, or set by the"
-        " bundle's code.",
+        f"it may have {size_text(most)} (RLIMIT_FSIZE)"
+        if most is not None
+        else "it has all that it may have (RLIMIT_FSIZE)",
+        "The limit is the process's own: the worker's, or set by the bundle's code.",
         [
-            Hint(
-                title="see the limit where the worker is started, and raise it there",
-                command="ulimit -f unlimited",
-            ),
+            Hint(title="raise it where the worker is started", command="ulimit -f unlimited"),
             Hint(title="or write less into one file"),
         ],
     )

@@ -56,11 +56,11 @@ def not_executable(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
         summary=f"{place} cannot {does} {name}: {noexec.point} is mounted noexec",
         explanation=f"Nothing on that file system may be executed, and {printable(noexec.path)} is"
         " on it.",
-        hints=[_move(case, noexec)],
+        hints=[move_hint(case, noexec)],
     )
 
 
-def _move(case: Case, noexec: Noexec) -> Hint:
+def move_hint(case: Case, noexec: Noexec) -> Hint:
     """Put what has to be executed elsewhere."""
     folder = noexec.elsewhere or "/a/folder"
     path = PurePath(noexec.path)

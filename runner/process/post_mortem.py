@@ -6,9 +6,12 @@ import re
 import resource
 import signal
 import tempfile
+from collections.abc import Sequence
 
 from runner.diagnosis.deaths.exit import Limits, Space
+from runner.diagnosis.machine import Machine
 from runner.process.cgroups import group_files, read
+from runner.process.mounts import find_noexec
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +46,14 @@ def limits_of(pid: int) -> Limits:
         group_processes=group_processes(),
         group_refusals=_group_refusals(),
     )
+
+
+def machine_of(pid: int, paths: Sequence[str], oom_killed: bool | None = None) -> Machine:
+    """The limits of a process and the mounts that it meets.
+
+    :param paths: files that could not be loaded or run.
+    """
+    return Machine(limits_of(pid), find_noexec(paths), oom_killed)
 
 
 def group_processes() -> int | None:

@@ -34,9 +34,8 @@ from runner.diagnosis.machine import Machine
 from runner.process.forks import no_fork
 from runner.process.guardian import MARKER, Guardian, guardian
 from runner.process.kill_marked import kill_marked
-from runner.process.mounts import find_noexec
 from runner.process.oom_kills import OomKills, memory_limit
-from runner.process.post_mortem import limits_of, machine_memory, signal_name, spaces
+from runner.process.post_mortem import limits_of, machine_memory, machine_of, signal_name, spaces
 from runner.process.signals import to_set_in_program
 from runner.process.threads import run_in_thread
 
@@ -268,7 +267,7 @@ class Process:
         :param descendant_died: whether a process that it had started has just died.
         """
         killed = _oom_kills.take() if descendant_died else None
-        return Machine(limits_of(self.pid), find_noexec(paths), killed)
+        return machine_of(self.pid, paths, killed)
 
     def describe_exit(
         self,

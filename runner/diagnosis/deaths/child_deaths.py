@@ -12,7 +12,6 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_failures import wire_closed
 from runner.diagnosis.child_places import (
     DOING,
-    build_anew,
     place_of,
     raise_memory_limit,
     telling_frame,
@@ -157,7 +156,7 @@ def _own_decision(case: Case, phase: Phase, exit_code: int | None, stderr: str) 
             summary=f"the child {one_line(words[0].removeprefix('bundle_protocol: '), 120)}",
             explanation="Its standard input or output was closed before any code of the bundle ran:"
             " by a .pth file or a sitecustomize of the environment.",
-            hints=[build_anew(case)],
+            hints=[_see_start_up(case)],
         )
     return None
 
@@ -221,13 +220,13 @@ def _why_exited(phase: Phase, has_words: bool) -> str:
     words = "" if has_words else " It wrote nothing on stderr."
     if phase is Phase.HANDSHAKE:
         return (
-            "Its Python ended before it ran any code of the bundle: a .pth file or a sitecustomize"
-            f" of the environment ended it, or the interpreter itself is damaged.{words}"
+            "Its Python ended before it ran any code of the bundle. What runs then is the"
+            f" interpreter, the .pth files and the sitecustomize of the environment.{words}"
         )
     # By sys.exit() it would have said so: see exit_finding().
     return (
-        "The bundle's code, or a library it uses, ended the process at once: by os._exit(), or by"
-        f" exit() in native code. That is no exception, so there is no traceback.{words}"
+        "No exception ended it, so there is no traceback, and what did is not known: os._exit() of"
+        f" Python, or exit() of native code, ends a process so.{words}"
     )
 
 
@@ -235,12 +234,23 @@ def _exit_hints(case: Case, phase: Phase) -> list[Hint]:
     if phase is Phase.HANDSHAKE:
         command = shlex.join(case.child.argv) if case.child else None
         return [
-            build_anew(case),
             Hint(title="start the child by hand and see what it says", command=command),
+            _see_start_up(case),
         ]
     return [
         Hint(
-            title="look for os._exit(), and for exit() or STOP in native code; an exception in its"
-            " place lets the report say why"
+            title="have the code print what it is at, and raise an exception where it gives up:"
+            " then the report can say why"
         )
     ]
+
+
+def _see_start_up(case: Case) -> Hint:
+    """Which code of the environment runs as Python starts (site)."""
+    venv = case.environment.path if case.environment else None
+    files = f"{shlex.quote(venv)}/lib/python*/site-packages" if venv else ""
+    return Hint(
+        title="see which package of the environment has a .pth file or a sitecustomize, and leave"
+        " it out",
+        command=f"ls {files}/*.pth {files}/sitecustomize.py" if files else None,
+    )

@@ -7,8 +7,11 @@ from runner.diagnosis.child_places import DOING, exec_command, package_of, place
 from runner.diagnosis.deaths.exit import Exit, Space
 from runner.diagnosis.deaths.fatal_error import FatalError, parse_fatal_error
 from runner.diagnosis.deaths.native_words import native_words
+from runner.diagnosis.imports.dependencies import from_source, upgrade
+from runner.diagnosis.knowledge.distribution_names import distribution_named
+from runner.diagnosis.knowledge.newer_syntax import is_older
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit, Frame, Hint
+from runner.diagnosis.report.model import Frame, Hint
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
 from runner.diagnosis.surroundings import lacking
 from runner.events import Phase
@@ -33,6 +36,8 @@ _DEEP = 90
 _CYCLE = 8
 # 3.14 shows the innermost 32 frames of the C stack, of which a few are the signal handler's own.
 _DEEP_NATIVE = 24
+_NATIVE_STACKS = "3.14"
+"""The first Python that writes the C stack of a crash."""
 _FULL = 0.01
 """The share of room at which a file system counts as full."""
 _NAMED = 3
@@ -77,7 +82,7 @@ def crash(
         code=reading.code,
         summary=f"{signal_name} ended {who} {DOING[phase]}{place}{what}",
         explanation=explanation,
-        hints=reading.hints or _crash_hints(case, fatal),
+        hints=reading.hints or _crash_hints(case, fatal, place_of(case, frame)),
         exception=exception,
         retryable=reading.retryable,
     )
@@ -175,27 +180,11 @@ def _illegal_instruction(case: Case, fatal: FatalError | None) -> _Reading:
         (f"{named} used " if certain else "") + "an instruction that this processor does not have",
         who + trap,
         [
-            *([_from_source(case, suspects[:_NAMED])] if suspects else []),
+            *([from_source(case, suspects[:_NAMED])] if suspects else []),
             Hint(title="see what this processor has, and compare with one on which it works",
                  command="lscpu"),
-            *([] if suspects else [Hint(title="build the compiled packages on this machine",
-                                        command=exec_command(case, "--fresh-venv"))]),
         ],
     )  # fmt: skip
-
-
-def _from_source(case: Case, packages: list[str]) -> Hint:
-    """How uv is told to build packages here, where the bundle declares its dependencies."""
-    if case.bundle_files and "pyproject.toml" not in case.bundle_files:
-        lines = "\n".join(f"--no-binary {package}" for package in packages)
-        edit = Edit(file="requirements.txt", after=lines)
-    else:
-        listed = ", ".join(f'"{package}"' for package in packages)
-        edit = Edit(file="pyproject.toml", after=f"[tool.uv]\nno-binary-package = [{listed}]")
-    return Hint(
-        title=f"build {', '.join(packages)} from source on this machine, for its own processor",
-        edit=edit,
-    )
 
 
 def _suspects(fatal: FatalError | None) -> tuple[list[str], bool]:
@@ -255,15 +244,33 @@ def _room_hints(space: Space) -> list[Hint]:
     ]  # fmt: skip
 
 
-def _crash_hints(case: Case, fatal: FatalError | None) -> list[Hint]:
+def _crash_hints(case: Case, fatal: FatalError | None, place: str) -> list[Hint]:
     suspects, certain = _suspects(fatal)
-    package = suspects[0] if certain else "the package that crashed"
-    loaded = f" (compiled ones loaded: {', '.join(suspects[:_NAMED])})" if suspects[1:] else ""
-    python = case.child.python if case.child else None
-    other = "3.11" if python and python.version.startswith("3.12.") else "3.12"
-    return [
-        Hint(title="build the environment anew, in case a compiled package is damaged",
-             command=exec_command(case, "--fresh-venv")),
-        Hint(title=f"try another version of {package}{loaded}, or another Python",
-             command=exec_command(case, f"--python {other}")),
-    ]  # fmt: skip
+    named = ", ".join(suspects[:_NAMED])
+    hints = [Hint(title=f"see {place}, the last line of Python before it")] if place else []
+    if certain:
+        distribution = distribution_named(suspects[0])
+        hints.append(upgrade(case, distribution, f"take a newer {distribution}, or an older one"))
+    elif suspects:
+        hints.append(
+            Hint(title=f"take other releases of the compiled packages that were loaded: {named}")
+        )
+    newer = _python_with_native_stacks(case)
+    if not certain and newer is not None:
+        title = f"run it on Python {newer}, whose report has the native stack, which names the file"
+        hints.append(Hint(title=title, command=exec_command(case, f"--python {newer}")))
+    return hints or [
+        Hint(
+            title="it is not known what crashed: have the code print what it is at, a line before"
+            " each call of native code"
+        )
+    ]
+
+
+def _python_with_native_stacks(case: Case) -> str | None:
+    """A Python of this machine that the bundle accepts, where the child's is an older one."""
+    python = case.child.python.version if case.child and case.child.python else None
+    if python is None or not is_older(python, _NATIVE_STACKS) or case.interpreter is None:
+        return None
+    usable = (one.version for one in case.interpreter.found if one.usable and one.version)
+    return next((one for one in usable if not is_older(one, _NATIVE_STACKS)), None)
