@@ -53,7 +53,8 @@ def spawn_failed(case: Case, error: OSError) -> Finding:
         hints = [Hint(title="see which of them does not", command=command)]
     elif error.errno in NO_PROCESS:
         reached = process_limit(machine.limits)
-        summary, why, hints = f"{summary}; {reached.what}", f" {reached.explanation}", reached.hints
+        summary, why = f"{summary}; {reached.what}", f" {reached.explanation}"
+        hints = [Hint(title="run fewer children at a time"), *reached.hints]
     elif error.errno == errno.ENOEXEC:
         why = " It is no program for this kind of machine: the cache may be shared with another."
         hints = [build_anew(case)]

@@ -38,10 +38,13 @@ def limit_reached(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     number = exception.attributes.get("errno")
     if _starts_process(exception):
         did, reached = "could not start another thread or process", process_limit(limits)
+        hints = [Hint(title="start fewer threads or processes at a time"), *reached.hints]
     elif number == _EMFILE:
         did, reached = "could not open another file", _open_files(limits)
+        hints = reached.hints
     elif number == _EFBIG or (limits.file_bytes and _CUT_SHORT.search(exception.message[-200:])):
         did, reached = "could not write more into a file", file_limit(limits)
+        hints = reached.hints
     else:
         return None
     place = place_of(case, telling_frame(case, exception)) or "the bundle"
@@ -50,7 +53,7 @@ def limit_reached(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
         code=Code.LOAD_RAISED if phase is Phase.LOAD else Code.TASK_RAISED,
         summary=f"{place} {did}: {reached.what}",
         explanation=reached.explanation,
-        hints=reached.hints,
+        hints=hints,
     )
 
 
@@ -74,13 +77,11 @@ def _starts_process(exception: ExceptionInfo) -> bool:
 
 
 def process_limit(limits: Limits) -> Reached:
-    """The limit on processes and threads that a refusal of one is due to, as far as it is known."""
+    """The limit on processes and threads that a refusal of one is due to, as far as it is known.
+
+    Its hints come after one to start fewer.
+    """
     own, group = limits.processes, limits.group_processes
-    fewer = Hint(
-        title="start fewer threads or processes; numerical libraries start one per processor, and"
-        " fewer where the worker has OMP_NUM_THREADS=1 and OPENBLAS_NUM_THREADS=1",
-    )
-    counts = "It counts each thread of each process"
     if group is not None and (limits.group_refusals or (own is None or group <= own)):
         refused = limits.group_refusals
         proof = f", and has refused {refused} so far" if refused else ""
@@ -88,7 +89,6 @@ def process_limit(limits: Limits) -> Reached:
             f"the control group may have {group} (pids.max)",
             f"{counts} in the worker's container or job{proof}.",
             [
-                fewer,
                 Hint(
                     title="or raise it for the container: docker run --pids-limit; in Kubernetes"
                     " the node's podPidsLimit; TasksMax in systemd"
@@ -100,7 +100,6 @@ def process_limit(limits: Limits) -> Reached:
             f"its user may have {own} (RLIMIT_NPROC)",
             f"{counts} that the worker's user has on this machine, those of other jobs too.",
             [
-                fewer,
                 Hint(title="or raise it where the worker is started", command=raised("u", own)),
             ],
         )
@@ -109,7 +108,7 @@ def process_limit(limits: Limits) -> Reached:
         "It is not known why: neither the user (RLIMIT_NPROC) nor the control group (pids.max) has"
         " a limit. Memory for the stack of a thread, or the machine's own limits (threads-max,"
         " pid_max), may have run out.",
-        [fewer, Hint(title="or see what the machine has", command="ulimit -a")],
+        [Hint(title="or see what the machine has", command="ulimit -a")],
     )
 
 

@@ -49,9 +49,11 @@ class LastWords(Struct, frozen=True):
             return self.text, self.kind.meaning, [hint]
         reached = process_limit(limits)
         meaning = f"{self.kind.meaning} {reached.explanation}"
-        return f"{self.text}; {reached.what}", meaning, reached.hints
+        fewer = Hint(title=self.kind.hint, command=_ONE_THREAD)
+        return f"{self.text}; {reached.what}", meaning, [fewer, *reached.hints]
 
 
+_ONE_THREAD = "export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1"
 _HEAP = (
     "The heap is broken: native code wrote past the end of a block, or freed one twice. It is found"
     " out at some later allocation, so the line named need not be the guilty one."
@@ -152,7 +154,7 @@ _KINDS = [
         r"|^OpenBLAS blas_thread_init: pthread_create.+$"
         r"|^OMP: Error #34: .+$|^OMP: System error #11: .+$",
         "The system refused it another thread; numerical libraries start one per processor.",
-        "let them start fewer: OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 for the worker",
+        "let them start fewer, where the worker is started",
         no_thread=True,
     ),
     _kind(r"^OMP: Error #\d+: .+$", "The OpenMP library gave up.", _OTHER_VERSION),
