@@ -20,6 +20,8 @@ _NO_THREAD = re.compile(
     r"can't start new thread|pthread_create.{0,200}(?:failed|Resource temporarily unavailable)"
     r"|Thread creation failed|thread constructor failed|failed to spawn thread"
 )
+_NEAR = 0.8
+"""The share of a limit from which on it counts as reached: some have ended meanwhile."""
 _CUT_SHORT = re.compile(r"\d+ requested and \d+ written$")
 
 
@@ -81,34 +83,43 @@ def process_limit(limits: Limits) -> Reached:
 
     Its hints come after one to start fewer.
     """
-    own, group = limits.processes, limits.group_processes
-    if group is not None and (limits.group_refusals or (own is None or group <= own)):
-        refused = limits.group_refusals
-        proof = f", and has refused {refused} so far" if refused else ""
+    own, group, used = limits.processes, limits.group_processes, limits.user_processes
+    if group is not None and limits.group_refusals:
         return Reached(
             f"the control group may have {group} (pids.max)",
-            f"{counts} in the worker's container or job{proof}.",
+            "Each thread of each process in the worker's container or job counts; it has refused"
+            f" {limits.group_refusals} so far.",
             [
                 Hint(
                     title="or raise it for the container: docker run --pids-limit; in Kubernetes"
                     " the node's podPidsLimit; TasksMax in systemd"
-                ),
+                )
             ],
         )
-    if own is not None:
+    if own is not None and used is not None and used >= own * _NEAR:
         return Reached(
             f"its user may have {own} (RLIMIT_NPROC)",
-            f"{counts} that the worker's user has on this machine, those of other jobs too.",
-            [
-                Hint(title="or raise it where the worker is started", command=raised("u", own)),
-            ],
+            f"Each thread of each process of the worker's user on this machine counts, those of"
+            f" other jobs too: {used} just after it.",
+            [Hint(title="or raise it where the worker is started", command=raised("u", own))],
         )
+    known = [
+        f"{limit} {what}"
+        for limit, what in ((own, "for its user (RLIMIT_NPROC)"), (group, "for the control group"))
+        if limit is not None
+    ]
     return Reached(
         "the system refused it",
-        "It is not known why: neither the user (RLIMIT_NPROC) nor the control group (pids.max) has"
-        " a limit. Memory for the stack of a thread, or the machine's own limits (threads-max,"
-        " pid_max), may have run out.",
-        [Hint(title="or see what the machine has", command="ulimit -a")],
+        f"It is not known why. The limits on processes and threads are {' and '.join(known)}."
+        if known
+        else "It is not known why: there is no limit on processes and threads for its user"
+        " (RLIMIT_NPROC) or control group (pids.max).",
+        [
+            Hint(
+                title="or see what else is limited: memory for a thread's stack",
+                command="ulimit -a",
+            )
+        ],
     )
 
 

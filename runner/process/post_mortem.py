@@ -7,6 +7,9 @@ import resource
 import signal
 import tempfile
 from collections.abc import Sequence
+from contextlib import suppress
+
+import msgspec
 
 from runner.diagnosis.deaths.exit import Limits, Space
 from runner.diagnosis.machine import Machine
@@ -53,7 +56,22 @@ def machine_of(pid: int, paths: Sequence[str], oom_killed: bool | None = None) -
 
     :param paths: files that could not be loaded or run.
     """
-    return Machine(limits_of(pid), find_noexec(paths), oom_killed)
+    limits = msgspec.structs.replace(limits_of(pid), user_processes=_user_processes())
+    return Machine(limits, find_noexec(paths), oom_killed)
+
+
+def _user_processes() -> int | None:
+    """The processes of this user on this machine, each thread counted."""
+    try:
+        found = [entry.path for entry in os.scandir("/proc") if entry.name.isdigit()]
+    except OSError:  # not Linux
+        return None
+    count = 0
+    for path in found:
+        with suppress(OSError):  # it has just ended
+            if os.stat(path).st_uid == os.getuid():  # noqa: PTH116 - many of them
+                count += len(os.listdir(f"{path}/task"))  # noqa: PTH208
+    return count
 
 
 def group_processes() -> int | None:

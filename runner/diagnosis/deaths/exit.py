@@ -16,6 +16,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     open_files: int | None = None
     processes: int | None = None
     """Of the process's user, each thread counted."""
+    user_processes: int | None = None
+    """How many the user has; looked up where a process or thread was refused."""
     group_processes: int | None = None
     """Of the control group (``pids.max``), each thread counted."""
     group_refusals: int | None = None

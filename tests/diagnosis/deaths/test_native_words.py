@@ -49,13 +49,13 @@ SAID = [
     (
         "libgomp: Thread creation failed: Resource temporarily unavailable",
         None,
-        "limit on processes",
+        "refused it another thread",
     ),
     (
         "OpenBLAS blas_thread_init: pthread_create failed for thread 15 of 64: Resource"
         " temporarily unavailable",
         None,
-        "limit on processes",
+        "refused it another thread",
     ),
     ("OMP: Error #179: Function Can't open SHM failed:", None, "OpenMP"),
     ("Intel MKL FATAL ERROR: Cannot load libmkl_avx2.so or libmkl_def.so.", None, "Math Kernel"),
