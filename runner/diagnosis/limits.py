@@ -32,6 +32,8 @@ class Reached(Struct, frozen=True):
     """The limit with its value, as a part of a sentence."""
     explanation: str
     hints: list[Hint]
+    known: bool = True
+    """False if it is not known which limit it is."""
 
 
 def limit_reached(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
@@ -120,6 +122,7 @@ def process_limit(limits: Limits) -> Reached:
                 command="ulimit -a",
             )
         ],
+        known=False,
     )
 
 

@@ -1,5 +1,6 @@
 """Recognises a file that cannot be loaded or run where it lies: the file system is ``noexec``."""
 
+import re
 from pathlib import PurePath
 
 from runner.diagnosis.case import Case, Finding
@@ -12,6 +13,8 @@ from runner.events import Phase
 
 _NOT_MAPPED = ": failed to map segment from shared object"
 _EACCES = 13
+# Of a pathlib.Path, the exception has no name that travels.
+_NAMED = re.compile(r": \w{1,40}Path\('([^']{1,4096})'\)$")
 
 
 def file_not_executable(exception: ExceptionInfo) -> str | None:
@@ -20,7 +23,8 @@ def file_not_executable(exception: ExceptionInfo) -> str | None:
     if mapped:
         return before.split("\n")[-1].strip() or None
     if exception.attributes.get("errno") == _EACCES:
-        return str(exception.attributes.get("filename") or "") or None
+        named = _NAMED.search(exception.message)
+        return str(exception.attributes.get("filename") or "") or (named[1] if named else None)
     return None
 
 

@@ -38,9 +38,8 @@ class Lacking(Struct, frozen=True):
     """What was not there."""
 
     what: str
-    said: str
-    """The words that tell it, on one line."""
     explanation: str
+    """With the words that tell it."""
     hints: list[Hint]
 
 
@@ -119,7 +118,8 @@ def lacking(case: Case, words: str, *, ends_process: bool = False) -> Lacking | 
     for lack in _LACKS:
         if (lack.ends_process or not ends_process) and (found := lack.said.search(words)):
             hints = [_hint(case, title, command) for title, command in lack.advice]
-            return Lacking(lack.what, one_line(found.group(), 160), lack.meaning, hints)
+            said = one_line(found.group(), 160).rstrip(".")
+            return Lacking(lack.what, f"{lack.meaning} It says: {said}.", hints)
     return None
 
 
@@ -142,7 +142,7 @@ def what_is_lacking(case: Case, phase: Phase, exception: ExceptionInfo) -> Findi
         phase=phase,
         code=Code.LOAD_RAISED if phase is Phase.LOAD else Code.TASK_RAISED,
         summary=f"{place}: {found.what}",
-        explanation=f"{found.explanation} It says: {found.said}",
+        explanation=found.explanation,
         hints=hints,
     )
 

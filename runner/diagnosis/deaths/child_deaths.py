@@ -177,7 +177,7 @@ def _exited(
     lack = lacking(case, stderr, ends_process=True)
     if lack is not None:
         words, hints = lack.what, lack.hints
-        explanation = f"{lack.explanation} It says: {lack.said}"
+        explanation = lack.explanation
     elif said is not None:
         words, explanation, hints = said.told(limits)
     else:

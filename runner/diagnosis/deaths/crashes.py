@@ -100,7 +100,7 @@ def _read(
     if fatal is not None and (overflow := _stack_overflow(ended, fatal)):
         return overflow
     if (lack := lacking(case, before, ends_process=True)) is not None:
-        return _Reading(lack.what, f"{lack.explanation} It says: {lack.said}", lack.hints)
+        return _Reading(lack.what, lack.explanation, lack.hints)
     said = native_words(before)
     if said is not None and signal_name != "SIGBUS":
         code = Code.OUT_OF_MEMORY if said.kind.out_of_memory else Code.CHILD_CRASHED

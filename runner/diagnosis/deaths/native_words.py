@@ -50,7 +50,8 @@ class LastWords(Struct, frozen=True):
         reached = process_limit(limits)
         meaning = f"{self.kind.meaning} {reached.explanation}"
         fewer = Hint(title=self.kind.hint, command=_ONE_THREAD)
-        return f"{self.text}; {reached.what}", meaning, [fewer, *reached.hints]
+        text = f"{self.text}; {reached.what}" if reached.known else self.text
+        return text, meaning, [fewer, *reached.hints]
 
 
 _ONE_THREAD = "export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1"
