@@ -252,7 +252,9 @@ def _other_python(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     hint = (
         Hint(title=f"build {PurePosixPath(file).name} for {python.soabi}, or make it a dependency")
         if bundled
-        else Hint(title=f"take a release of {package} that is made for {python.soabi}")
+        else Hint(
+            title=f"take a release of {distribution_named(package)} that is made for {python.soabi}"
+        )
     )
     return _finding(
         phase,
