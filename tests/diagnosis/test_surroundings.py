@@ -113,8 +113,6 @@ def test_a_file_that_may_not_be_read_is_not_taken_for_one_on_a_noexec_file_syste
         "qt.qpa.xcb: could not connect to display",
         "ERROR: In vtkXOpenGLRenderWindow.cxx: bad X server connection. DISPLAY=",
         "app: cannot connect to X server",
-        "ImportError: Cannot load backend 'TkAgg' which requires the 'tk' interactive framework,"
-        " as 'headless' is currently running",
     ],
 )
 def test_a_display_that_is_not_there_is_told_by_what_asks_for_it(words: str) -> None:
