@@ -64,6 +64,11 @@ def type_name(kind: type) -> str:
     return f"{module}.{_name(kind)}" if module else _name(kind)
 
 
+def with_article(name: str) -> str:
+    """``an int``, ``a float``."""
+    return ("an " if name[:1] in "aeioAEIO" else "a ") + name
+
+
 def summarize(error: BaseException) -> str:
     """One line: the type and the beginning of the message."""
     message = safe_str(error).strip().partition("\n")[0]

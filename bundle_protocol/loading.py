@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable
 from types import FunctionType, ModuleType
 
 from bundle_protocol import bytecode, standard
-from bundle_protocol.describe import raised_error, safe_repr, type_name
+from bundle_protocol.describe import raised_error, safe_repr, type_name, with_article
 from bundle_protocol.entry_points import EntryPoint, entry_points, normalized
 from bundle_protocol.messages import ENTRY_POINT_GROUP, ErrorCode, RequestError
 
@@ -235,7 +235,7 @@ def _checked(function: object, spec: str) -> Callable[..., object]:
 
     signature = None
     if not callable(function):
-        problem = f"is {safe_repr(function)[:100]}, a {type_name(type(function))}"
+        problem = f"is {safe_repr(function)[:100]}, {with_article(type_name(type(function)))}"
     elif any(
         is_kind(candidate)
         for candidate in (function, type(function).__call__)

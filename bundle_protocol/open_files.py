@@ -13,7 +13,7 @@ import os
 from contextlib import suppress
 from types import FunctionType, ModuleType
 
-from bundle_protocol.describe import summarize, type_name
+from bundle_protocol.describe import summarize, type_name, with_article
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
@@ -270,4 +270,4 @@ def _title(writer: object) -> str:
             title = getattr(writer, name, None)
         if isinstance(title, (str, bytes)) and title:
             return os.fsdecode(title)
-    return f"a {type_name(type(writer))}"
+    return with_article(type_name(type(writer)))

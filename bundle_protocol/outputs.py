@@ -7,7 +7,14 @@ import json
 import os
 from contextlib import suppress
 
-from bundle_protocol.describe import clip, describe_exception, safe_repr, summarize, type_name
+from bundle_protocol.describe import (
+    clip,
+    describe_exception,
+    safe_repr,
+    summarize,
+    type_name,
+    with_article,
+)
 from bundle_protocol.messages import (
     INLINE_BYTES,
     MAX_MESSAGE_BYTES,
@@ -153,7 +160,7 @@ def _checked(result: object) -> dict[str, Buffer]:
         kind = type_name(type(result))
         raise RequestError(
             ErrorCode.RESULT_INVALID,
-            f"the wire function returned a {kind}, not a dict of str to bytes",
+            f"the wire function returned {with_article(kind)}, not a dict of str to bytes",
             {"returned": kind, "offending": []},
         )
     offending = [problem for name, value in result.items() for problem in _problems(name, value)]
@@ -236,10 +243,10 @@ def _is_unicode(name: str) -> bool:
 def _sentence(problem: dict[str, object]) -> str:
     name, kind = problem["name"], problem["type"]
     if problem["part"] == "value":
-        return f"output '{name}' is a {kind}, not bytes"
+        return f"output '{name}' is {with_article(str(kind))}, not bytes"
     if kind == "str":
         return f"the name {name} is not valid Unicode"
-    return f"the name {name} is a {kind}, not a str"
+    return f"the name {name} is {with_article(str(kind))}, not a str"
 
 
 def _check_total(inline: dict[str, Buffer]) -> None:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from runner.async_runner import AsyncRunner as AsyncRunner
+    from runner.defaults import Isolation as Isolation
     from runner.diagnosis.errors import BundleError as BundleError
     from runner.diagnosis.errors import ChildStartError as ChildStartError
     from runner.diagnosis.errors import EnvironmentBuildError as EnvironmentBuildError
@@ -22,12 +23,19 @@ if TYPE_CHECKING:
     from runner.diagnosis.errors import RunnerError as RunnerError
     from runner.diagnosis.report.codes import Code as Code
     from runner.diagnosis.report.model import Report as Report
+    from runner.events import Diagnosed as Diagnosed
     from runner.events import Event as Event
+    from runner.events import EventHandler as EventHandler
+    from runner.events import Note as Note
+    from runner.events import Output as Output
     from runner.events import Phase as Phase
+    from runner.events import PhaseFinished as PhaseFinished
+    from runner.events import PhaseStarted as PhaseStarted
+    from runner.events import Stream as Stream
+    from runner.logging_handler import LoggingHandler as LoggingHandler
     from runner.result import Check as Check
     from runner.result import Result as Result
     from runner.runner import Runner as Runner
-    from runner.settings import Isolation as Isolation
     from runner.task import Task as Task
 
     __version__: str
@@ -38,17 +46,25 @@ _HOMES = {
     "Check": "runner.result",
     "ChildStartError": "runner.diagnosis.errors",
     "Code": "runner.diagnosis.report.codes",
+    "Diagnosed": "runner.events",
     "EnvironmentBuildError": "runner.diagnosis.errors",
     "Event": "runner.events",
+    "EventHandler": "runner.events",
     "ExecutionError": "runner.diagnosis.errors",
     "InternalError": "runner.diagnosis.errors",
     "InterpreterError": "runner.diagnosis.errors",
-    "Isolation": "runner.settings",
+    "Isolation": "runner.defaults",
+    "LoggingHandler": "runner.logging_handler",
+    "Note": "runner.events",
+    "Output": "runner.events",
     "Phase": "runner.events",
+    "PhaseFinished": "runner.events",
+    "PhaseStarted": "runner.events",
     "Report": "runner.diagnosis.report.model",
     "Result": "runner.result",
     "Runner": "runner.runner",
     "RunnerError": "runner.diagnosis.errors",
+    "Stream": "runner.events",
     "Task": "runner.task",
 }
 
@@ -57,7 +73,7 @@ __all__ = sorted(_HOMES)
 
 def __getattr__(name: str) -> object:
     if name == "__version__":  # what Dask before 2025 asks a worker's packages for
-        return import_module("runner.execution.worker_info").runner_version()
+        return import_module("runner.version").runner_version()
     if name not in _HOMES:
         raise AttributeError(f"module 'runner' has no attribute {name!r}")
     value = getattr(import_module(_HOMES[name]), name)

@@ -9,6 +9,7 @@ from msgspec import Struct
 
 from runner.child.left_files import NO_FILES, LeftFiles
 from runner.child.messages import Executed
+from runner.defaults import Isolation
 from runner.diagnosis.case import Case
 from runner.diagnosis.report.model import (
     BundleInfo,
@@ -17,7 +18,6 @@ from runner.diagnosis.report.model import (
     InterpreterInfo,
     WorkerInfo,
 )
-from runner.settings import Isolation
 
 
 class Timings(Struct, frozen=True):

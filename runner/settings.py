@@ -3,7 +3,6 @@
 import math
 import os
 from collections.abc import Mapping
-from enum import Enum
 from os import PathLike
 from pathlib import Path
 from typing import Any, TypedDict
@@ -11,28 +10,12 @@ from typing import Any, TypedDict
 from msgspec import Struct
 
 from runner.bundle import Bundle
+from runner.defaults import BUILD_TIMEOUT, STARTUP_TIMEOUT, Isolation
 from runner.diagnosis.knowledge.child_variables import is_pattern
 from runner.events import EventHandler
 
-STARTUP_TIMEOUT = 120.0
-"""Seconds that a child has from its start until it has loaded the bundle, unless set."""
-
-BUILD_TIMEOUT = 3600.0
-"""Seconds that making an environment may take, with the wait for another builder, unless set."""
-
 _MORE_THAN_NONE = ("startup_timeout", "build_timeout", "timeout", "memory_limit", "max_rss")
 _AT_LEAST_ONE = ("children", "threads", "max_tasks")
-
-
-class Isolation(str, Enum):
-    """The state that a task shares with those before it."""
-
-    WARM = "warm"
-    """The process: one child runs many tasks."""
-    FORK = "fork"
-    """The state after the bundle's import: a child imports it once and forks for each task."""
-    FRESH = "fresh"
-    """Nothing: each task has a new interpreter."""
 
 
 class Options(TypedDict, total=False):
@@ -100,9 +83,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         for name in _MORE_THAN_NONE:
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise ValueError(f"{name} must be more than 0, and finite, not {value!r}")
+            check_positive(name, getattr(self, name))
         for name in _AT_LEAST_ONE:
             value = getattr(self, name)
             if value is not None and not (type(value) is int and value >= 1):
@@ -135,6 +116,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     def thread_count(self, bundle: Bundle) -> int | None:
         """How many threads numerical libraries are to start, where somebody says so."""
         return bundle.defaults.threads if self.threads is None else self.threads
+
+
+def check_positive(name: str, value: float | None) -> None:
+    """:raises ValueError: a number is none that a limit may be."""
+    if value is not None and not 0 < value < math.inf:
+        raise ValueError(f"{name} must be more than 0, and finite, not {value!r}")
 
 
 def _check_variable(name: object, value: object) -> None:

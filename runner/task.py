@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import Struct, field
 
+from bundle_protocol.describe import with_article
 from runner.diagnosis.case import Failure, Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
@@ -56,7 +57,7 @@ def new_task(
     """
     if isinstance(entrypoint, (Task, Mapping, tuple)):
         raise TypeError(
-            f"the entry point is a string, not a {_kind(entrypoint)}; submit and map take tasks"
+            f"the entry point is a string, not {_kind(entrypoint)}; submit and map take tasks"
         )
     # Not "or": an array is neither true nor false, and an empty list is no object.
     return Task(
@@ -67,7 +68,7 @@ def new_task(
 def check_is_task(task: object) -> None:
     """:raises TypeError: it is none."""
     if not isinstance(task, Task):
-        raise TypeError(f"a task is a runner.Task, not a {_kind(task)}")
+        raise TypeError(f"a task is a runner.Task, not {_kind(task)}")
 
 
 def check_task(task: Task) -> Task:
@@ -77,13 +78,13 @@ def check_task(task: Task) -> Task:
     :raises Failure: ``params-invalid``, naming what is wrong and where.
     """
     if task.entrypoint is not None and not isinstance(task.entrypoint, str):
-        raise params_invalid(f"the entry point is a {_kind(task.entrypoint)}, not a string")
+        raise params_invalid(f"the entry point is {_kind(task.entrypoint)}, not a string")
     seed, params = task.seed, task.params
     if type(seed) is not int:
         integer = None if isinstance(seed, bool) else _integer(seed)
         if integer is None:
             hint = Hint(title=f"pass an integer, such as seed={_near_seed(seed)}")
-            problem = f"the seed is {seed!r}, a {_kind(seed)}, not an integer"
+            problem = f"the seed is {seed!r}, {_kind(seed)}, not an integer"
             raise params_invalid(problem, hint)
         seed = integer
     if not 0 <= seed <= MAX_SEED:
@@ -91,7 +92,7 @@ def check_task(task: Task) -> Task:
         hint = Hint(title="pass a seed within that, such as seed % 2**64")
         raise params_invalid(f"the seed is {shown}; seeds are 0 .. 2**64-1", hint)
     if not isinstance(params, _OBJECTS):
-        raise params_invalid(f"the parameters are a {_kind(params)}, not an object")
+        raise params_invalid(f"the parameters are {_kind(params)}, not an object")
     if not _is_plain(params) and _check_json(params):
         params = _converted(params)
     if type(task.inputs) is not dict or task.inputs:
@@ -107,7 +108,7 @@ _CALL = Hint(
 )
 
 
-def params_invalid(summary: str, hint: Hint = _CALL) -> Failure:
+def params_invalid(summary: str, *hints: Hint) -> Failure:
     """A failure that says what is wrong with a task's parameters."""
     return Failure(
         Finding(
@@ -116,25 +117,38 @@ def params_invalid(summary: str, hint: Hint = _CALL) -> Failure:
             summary=summary,
             explanation="Parameters are one JSON object (RFC 8259), the seed an integer"
             " in 0 .. 2**64-1. Nothing was built or run.",
-            hints=[hint],
+            hints=list(hints or (_CALL,)),
         )
     )
 
 
+_INPUTS = Hint(
+    title="pass inputs as a dict of buffers by name, and all else as parameters:"
+    ' runner.execute(bundle, params={"beta": 0.3}, inputs={"table": array})'
+)
+
+
 def _check_inputs(task: Task) -> None:
     if not isinstance(task.inputs, Mapping):
-        raise params_invalid(f"the inputs are a {_kind(task.inputs)}, not a mapping")
+        raise params_invalid(f"the inputs are {_kind(task.inputs)}, not a mapping", _INPUTS)
     for name, value in task.inputs.items():
         if not isinstance(name, str):
-            raise params_invalid(f"an input has the name {name!r}, which is not a string")
+            raise params_invalid(
+                f"an input has the name {name!r}, which is not a string",
+                Hint(title=f"make it a string, such as {str(name)!r}"),
+            )
         if name in task.params:
-            raise params_invalid(f"{name!r} is both a parameter and an input")
+            hint = Hint(title="give one of the two another name: a task finds both in its params")
+            raise params_invalid(f"{name!r} is both a parameter and an input", hint)
         try:
             memoryview(value).release()
         except (TypeError, ValueError, BufferError):  # ValueError: NumPy's of dates and objects.
             raise params_invalid(
-                f"the input {name!r} is a {_kind(value)}, not a buffer such as bytes or an array"
-                " of numbers"
+                f"the input {name!r} is {_kind(value)}, not a buffer such as bytes or an array"
+                " of numbers",
+                Hint(title="pass its .encode(), or the string itself as a parameter")
+                if isinstance(value, str)
+                else _INPUTS,
             ) from None
 
 
@@ -206,7 +220,7 @@ def _check_json(params: object) -> bool:
             odd = True
             inner.append((number, where, above))
         else:
-            problem = f"{where} is a {_kind(value)}, which JSON cannot say"
+            problem = f"{where} is {_kind(value)}, which JSON cannot say"
             raise params_invalid(problem, _advice(value))
         left += reversed(inner)
     return odd
@@ -300,5 +314,7 @@ def _advice(value: object) -> Hint:
 
 
 def _kind(value: object) -> str:
+    """``an int``, ``a numpy.ndarray``."""
     kind = type(value)
-    return kind.__name__ if kind.__module__ == "builtins" else f"{kind.__module__}.{kind.__name__}"
+    own = kind.__module__ == "builtins"
+    return with_article(kind.__name__ if own else f"{kind.__module__}.{kind.__name__}")

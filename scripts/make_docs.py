@@ -9,6 +9,7 @@ import msgspec
 
 sys.path.insert(0, str(Path(__file__).parent))
 from failures.table import failures_table
+from man_page import man_page
 
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.explanation import explain
@@ -25,6 +26,7 @@ def generated() -> dict[str, str]:
         files[f"codes/{code.value}.md"] = explain(code)
     files["failures.md"] = failures_table()
     files["report.md"] = _with_codes((DOCS / "report.md").read_text())
+    files["modelops-runner.1"] = man_page()
     return files
 
 

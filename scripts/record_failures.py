@@ -15,7 +15,7 @@ from failures import SCENARIOS
 from failures.recorded import EXPECTED, FAILURES, Recorded, Refused, comparable, difference, record
 from failures.scenario import Scenario, Unavailable
 
-from runner.recording.recorder import FILE
+from runner.recording.format import FILE
 
 
 def main() -> int:

@@ -6,7 +6,7 @@ import msgspec
 
 from runner import Runner, RunnerError
 from runner.diagnosis.report.model import Report
-from runner.recording.recorder import FILE, Entry, read_recording
+from runner.recording.format import FILE, Entry, read_recording
 from runner.recording.replay import replay
 
 

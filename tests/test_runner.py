@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
 from pathlib import Path
@@ -19,9 +20,10 @@ import pytest
 
 import runner
 from runner import AsyncRunner, ChildStartError, ExecutionError, Phase, Runner, RunnerError
+from runner.defaults import Isolation
 from runner.events import Diagnosed, Event, Output, PhaseFinished, Stream
 from runner.process.processors import usable_processors
-from runner.settings import Isolation, Settings
+from runner.settings import Settings
 from runner.task import Task
 
 WIRE = """
@@ -166,6 +168,111 @@ def test_events_come_in_order_and_output_while_the_task_runs(bundle: Path, cache
     assert at == sorted(at)
 
 
+def ids(events: list[Event]) -> set[tuple[str, int | None]]:
+    return {(event.run_id, event.task_id) for event in events}
+
+
+def test_events_say_which_call_and_which_of_its_tasks_they_are_of(
+    bundle: Path, cache: Path
+) -> None:
+    events: list[Event] = []
+    runs: set[str] = set()
+    with Runner(cache=cache, children=2, on_event=events.append) as runner:
+        calls: list[tuple[Callable[[], object], set[int | None]]] = [
+            (lambda: runner.execute(bundle), {0}),
+            (lambda: runner.execute(bundle), {0}),  # past the event loop
+            (lambda: runner.submit(bundle, Task()).result(60), {0}),
+            (lambda: runner.prepare(bundle).result(60), {None}),
+            (lambda: runner.check(bundle), {None}),
+            (lambda: list(runner.map(bundle, [Task()] * 5)), {*range(5)}),
+            (lambda: list(runner.map_unordered(bundle, [Task()] * 3)), {*range(3)}),
+        ]
+        for number, (call, tasks) in enumerate(calls, 1):
+            events.clear()
+            call()
+            # A child that ends for another says so as its own last task.
+            new = {one for one in ids(events) if one[0] not in runs}
+            assert {task for _, task in new} == tasks
+            runs |= {run for run, _ in new}
+            assert len(runs) == number
+
+
+@pytest.mark.anyio
+async def test_an_asynchronous_map_is_one_run_of_many_tasks(bundle: Path, cache: Path) -> None:
+    events: list[Event] = []
+    async with AsyncRunner(cache=cache, children=2, on_event=events.append) as runner:
+        results = runner.map(bundle, [Task()] * 4)
+        assert len([result async for result in results]) == 4
+        found = ids(events)
+    assert {task for _, task in found} == {*range(4)}
+    assert len({run for run, _ in found}) == 1
+
+
+SLOW = """\
+import time
+def wire(entrypoint, params, seed):
+    time.sleep(params.get("seconds", 0))
+    return {"n": b"1"}
+"""
+
+
+@pytest.mark.parametrize("isolation", ["warm", "fork", "fresh"])
+def test_a_call_may_have_a_time_limit_and_a_handler_of_its_own(
+    bundle: Path, cache: Path, isolation: str, tmp_path: Path
+) -> None:
+    (bundle / "wire.py").write_text(SLOW)
+    everybody: list[Event] = []
+    for record in (None, tmp_path / "recorded"):
+        own: list[Event] = []
+        with Runner(
+            cache=cache, isolation=isolation, timeout=30, record=record, on_event=everybody.append
+        ) as runner:
+            runner.execute(bundle)
+            everybody.clear()
+            # Past the event loop, where a child is ready.
+            with pytest.raises(ExecutionError, match="child-hung") as caught:
+                runner.execute(bundle, params={"seconds": 1000}, timeout=0.2, on_event=own.append)
+            assert "0.2 s" in caught.value.report.summary
+            # A child that is ended for it says so later.
+            assert any(isinstance(event, Diagnosed) for event in own)
+            call = runner.submit(
+                bundle, Task(params={"seconds": 1000}), timeout=0.3, on_event=own.append
+            )
+            with pytest.raises(ExecutionError, match=r"child-hung.*0\.3 s"):
+                call.result(30)
+            assert len(ids(own)) == 2
+            assert not ids(own) & ids(everybody)
+            runner.execute(bundle, timeout=30)  # more than the runner's would do as well
+
+
+@pytest.mark.anyio
+async def test_an_asynchronous_call_may_have_them_too(bundle: Path, cache: Path) -> None:
+    (bundle / "wire.py").write_text(SLOW)
+    events: list[Event] = []
+    async with AsyncRunner(cache=cache, children=1) as runner:
+        check = await runner.prepare(bundle, on_event=events.append)
+        assert check.child is not None and check.environment is not None
+        assert {event.phase for event in events if isinstance(event, PhaseFinished)} >= {
+            Phase.ENVIRONMENT,
+            Phase.LOAD,
+        }
+        events.clear()
+        with pytest.raises(ExecutionError, match=r"child-hung.*0\.2 s"):
+            await runner.execute(
+                bundle, params={"seconds": 1000}, timeout=0.2, on_event=events.append
+            )
+        assert any(isinstance(event, Diagnosed) for event in events)
+
+
+@pytest.mark.parametrize("timeout", [0, -1.0, float("inf"), float("nan")])
+def test_a_time_limit_that_is_none_is_refused(bundle: Path, cache: Path, timeout: float) -> None:
+    with Runner(cache=cache) as runner:
+        with pytest.raises(ValueError, match="timeout must be more than 0, and finite"):
+            runner.execute(bundle, timeout=timeout)
+        with pytest.raises(ValueError, match="timeout must be more than 0, and finite"):
+            runner.submit(bundle, Task(), timeout=timeout)
+
+
 def test_a_failure_is_an_event_too(bundle: Path, cache: Path) -> None:
     events: list[Event] = []
     (bundle / "wire.py").write_text("1 / 0\n")
@@ -273,7 +380,7 @@ def test_numpy_is_not_imported_to_look_at_a_task() -> None:
         (float("-inf"), "params['p'][3]['x'] is -inf", "pass None, or a string"),
         ({2: 3}, "params['p'][3]['x'] has the key 2", "such as '2'"),
         (b"", "params['p'][3]['x'] is a bytes", "inputs={...}"),
-        (object(), "params['p'][3]['x'] is a object", "runner.execute("),
+        (object(), "params['p'][3]['x'] is an object", "runner.execute("),
     ],
     ids=["big", "fraction", "set", "infinite", "key", "bytes", "object"],
 )
@@ -523,7 +630,7 @@ def test_a_runner_that_is_collected_is_closed_in_no_thread_of_others(
 
     runner = Runner(cache=cache)
     runner.execute(bundle)
-    runner._stack.callback(close)
+    runner._loop._stack.callback(close)
     del runner
     gc.collect()
     assert closing.wait(20)

@@ -2,12 +2,14 @@
 
 from runner.bundle.content import all_entries, bundle_digest, content_files, empty_folders
 from runner.bundle.defaults import read_size
+from runner.bundle.digest_index import DigestIndex
 from runner.bundle.model import Bundle, Defaults
 from runner.bundle.read import read_bundle
 
 __all__ = [
     "Bundle",
     "Defaults",
+    "DigestIndex",
     "all_entries",
     "bundle_digest",
     "content_files",

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from msgspec import Struct
 
+from runner.bundle.digest_index import DigestIndex
 from runner.bundle.exclude import Exclude, exclude_of
 from runner.bundle.failures import invalid, unreadable
 from runner.diagnosis.report.model import Edit, Hint
@@ -89,11 +90,12 @@ def bundle_digest(folder: Path, files: tuple[str, ...]) -> str:
     return read_content(folder, files).digest
 
 
-def read_content(folder: Path, files: tuple[str, ...]) -> Content:
+def read_content(folder: Path, files: tuple[str, ...], index: DigestIndex | None = None) -> Content:
     """Read a bundle's files.
 
     Neither time stamps nor the folder's own path are in the digest.
 
+    :param index: what is known of them, and learns what is read; without it each one is read.
     :raises Failure: ``bundle-invalid``: a file cannot be read.
     """
     digest = hashlib.sha256(b"modelops-runner/bundle/1\0")
@@ -101,7 +103,7 @@ def read_content(folder: Path, files: tuple[str, ...]) -> Content:
     for name in files:
         path = folder / name
         try:
-            kind, content, is_pointer = _content(path)
+            kind, content, is_pointer = _content(name, path, index)
         except OSError as error:
             raise unreadable(name, error) from error
         encoded = os.fsencode(name)
@@ -110,6 +112,8 @@ def read_content(folder: Path, files: tuple[str, ...]) -> Content:
         digest.update(encoded + content)
         if is_pointer:
             pointers.append(name)
+    if index is not None:
+        index.keep()
     return Content(f"sha256:{digest.hexdigest()}", tuple(pointers))
 
 
@@ -186,16 +190,24 @@ class _Walk(Struct, frozen=True):
             )
 
 
-def _content(path: Path) -> tuple[int, bytes, bool]:
+def _content(name: str, path: Path, index: DigestIndex | None) -> tuple[int, bytes, bool]:
     """The kind of an entry, what stands for its content, and whether it is a Git LFS pointer."""
     if path.is_symlink() and not path.is_file():
         return ord("l"), os.fsencode(path.readlink()), False
+    if index is not None and (known := index.known(name, path)) is not None:
+        return _kind(path.stat()), known, False  # a pointer is too small to be remembered
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        executable = os.fstat(file.fileno()).st_mode & stat.S_IXUSR
+        before = os.fstat(file.fileno())
         head = data = file.read(_READ_BYTES)
         while data:
             digest.update(data)
             data = file.read(_READ_BYTES)
+        if index is not None:
+            index.learn(name, before, os.fstat(file.fileno()), digest.digest())
     is_pointer = len(head) < _LFS_POINTER_BYTES and head.startswith(_LFS_POINTER)
-    return ord("x" if executable else "f"), digest.digest(), is_pointer
+    return _kind(before), digest.digest(), is_pointer
+
+
+def _kind(status: os.stat_result) -> int:
+    return ord("x" if status.st_mode & stat.S_IXUSR else "f")

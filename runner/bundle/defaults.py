@@ -1,12 +1,11 @@
 """Reads ``[tool.modelops]``: the defaults that a bundle's author knows best."""
 
-import difflib
 import math
 import re
 from collections.abc import Mapping
 from typing import Any, cast
 
-from runner.bundle.exclude import are_patterns
+from runner.bundle.exclude import problem_with
 from runner.bundle.failures import invalid
 from runner.bundle.model import Defaults
 from runner.bundle.toml_lines import at_line, key_line
@@ -40,6 +39,8 @@ def read_defaults(modelops: Mapping[str, Any], text: str) -> Defaults:
 
     for key in modelops:
         if key not in _SETTINGS:
+            import difflib
+
             close = difflib.get_close_matches(key, _SETTINGS, n=1)
             raise invalid(
                 f"{at(key)}: [tool.modelops] has no setting {key!r}",
@@ -60,8 +61,15 @@ def read_defaults(modelops: Mapping[str, Any], text: str) -> Defaults:
     threads = modelops.get("threads")
     if threads is not None and (type(threads) is not int or not 0 < threads < _MOST_THREADS):
         raise wrong("threads", "a positive number of threads")
-    if "exclude" in modelops and not are_patterns(modelops["exclude"]):
-        raise wrong("exclude", 'a list of patterns such as ["*.log", "out/"], without negation')
+    if not isinstance(exclude := modelops.get("exclude", []), list):
+        raise wrong("exclude", 'a list of patterns such as ["*.log", "out/"]')
+    for pattern in exclude:
+        if (problem := problem_with(pattern)) is not None:
+            raise invalid(
+                f"{at('exclude')}: [tool.modelops] exclude: {pattern!r} {problem}",
+                "",
+                Hint(title='write patterns as in a .gitignore: exclude = ["*.log", "out/"]'),
+            )
     return Defaults(entrypoint, timeout, limit, tuple(cast("list[str]", env)), threads)
 
 

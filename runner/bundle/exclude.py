@@ -3,7 +3,7 @@
 import re
 import sys
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -24,14 +24,24 @@ class Exclude:
     """
 
     def __init__(self, patterns: tuple[str, ...]) -> None:
-        self._patterns = [_regex(pattern) for pattern in patterns]
+        self._patterns = {pattern: _regex(pattern) for pattern in patterns}
 
     def __call__(self, name: str, *, is_folder: bool) -> bool:
         """:param name: the entry's path, relative to the bundle."""
         if not self._patterns or name in _NEVER:
             return False
         tried = f"{name}/" if is_folder else name
-        return any(pattern.fullmatch(tried) for pattern in self._patterns)
+        return any(regex.fullmatch(tried) for regex in self._patterns.values())
+
+    def pattern_for(self, name: str) -> str | None:
+        """The pattern that excludes a file, or a folder that it is in."""
+        if name in _NEVER:
+            return None
+        tried = [name, *(f"{folder}/" for folder in PurePosixPath(name).parents)]
+        for pattern, regex in self._patterns.items():
+            if any(regex.fullmatch(one) for one in tried):
+                return pattern
+        return None
 
 
 def exclude_of(folder: Path) -> Exclude:
@@ -44,14 +54,33 @@ def exclude_of(folder: Path) -> Exclude:
         found = tomllib.loads(data.decode("utf-8-sig"))["tool"]["modelops"]["exclude"]
     except (OSError, ValueError, KeyError, TypeError, RecursionError):
         return Exclude(())
-    return Exclude(tuple(found)) if are_patterns(found) else Exclude(())
+    if not isinstance(found, list) or any(map(problem_with, found)):
+        return Exclude(())
+    return Exclude(tuple(found))
 
 
-def are_patterns(value: object) -> bool:
-    """Tell whether a value is what ``exclude`` may be."""
-    return isinstance(value, list) and all(
-        isinstance(one, str) and one.strip("/") and not one.startswith("!") for one in value
-    )
+def problem_with(pattern: object) -> str | None:
+    """Say why a pattern matches nothing, or not what a ``.gitignore`` would have it match."""
+    if not isinstance(pattern, str):
+        return "is not a string"
+    parts = pattern.strip("/").split("/")
+    if pattern.startswith("!"):
+        return "is negated: only what is excluded can be named"
+    if "" in parts:
+        return "names nothing"
+    if {".", ".."} & set(parts):
+        return "has a . or .. in it: patterns are of paths within the bundle's folder"
+    if any("[" in part for part in _SPLIT.split(pattern) if not _CLASS.fullmatch(part)):
+        return "has a [ without its ]; for the character itself, write [[]"
+    try:
+        _regex(pattern)
+    except re.error as error:
+        return f"has a range that is none: {error.msg}"
+    return None
+
+
+_CLASS = re.compile(r"\[[^]/]+\]")
+_SPLIT = re.compile(r"(\*\*/|/\*\*$|\*|\?|\[[^]/]+\])")
 
 
 @lru_cache(maxsize=256)
@@ -61,7 +90,7 @@ def _regex(pattern: str) -> re.Pattern[str]:
     anchored = "/" in body
     parts = [
         _PARTS.get(part) or _class(part) or re.escape(part)
-        for part in re.split(r"(\*\*/|/\*\*$|\*|\?|\[[^]/]+\])", body.lstrip("/"))
+        for part in _SPLIT.split(body.lstrip("/"))
     ]
     start = "" if anchored else "(?:.*/)?"
     return re.compile(start + "".join(parts) + ("/" if folders else "/?"), re.DOTALL)
@@ -71,7 +100,7 @@ _PARTS = {"**/": "(?:.*/)?", "/**": "/.+", "*": "[^/]*", "?": "[^/]"}
 
 
 def _class(part: str) -> str | None:
-    if not re.fullmatch(r"\[[^]/]+\]", part):
+    if not _CLASS.fullmatch(part):
         return None
     within = part[1:-1].replace("\\", "\\\\").replace("[", "\\[")
     return f"[^{within[1:]}]" if within.startswith("!") else f"[{within}]"

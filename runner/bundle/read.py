@@ -1,20 +1,21 @@
 """Reads a bundle's files, and says what is wrong with them in their own lines."""
 
 import contextlib
-import difflib
 import shlex
 import stat
 from collections.abc import Collection
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from msgspec import Struct
 
 from runner.bundle.accepted_python import accepted_python
 from runner.bundle.content import content_files, read_content
 from runner.bundle.defaults import read_defaults
+from runner.bundle.digest_index import DigestIndex
+from runner.bundle.excluded_code import check_no_code_is_excluded
 from runner.bundle.failures import not_found, unreadable
 from runner.bundle.files import has_file, read_text
-from runner.bundle.foreign import Foreign, find_foreign
 from runner.bundle.lfs import lfs_note, lfs_pointers
 from runner.bundle.model import Bundle, RequirementsFrom
 from runner.bundle.outside import check_nothing_is_outside
@@ -24,6 +25,9 @@ from runner.bundle.requirements import REQUIREMENTS, optional_dependencies, requ
 from runner.bundle.wire_source import PYPROJECT, find_wire
 from runner.diagnosis.report.model import Edit, Hint
 
+if TYPE_CHECKING:
+    from runner.bundle.foreign import Foreign
+
 LOCK = "uv.lock"
 
 # Of a pyproject.toml, in recordings too: what edits are fitted into.
@@ -32,10 +36,13 @@ _KEPT_CHARACTERS = 32 * 1024
 _ARCHIVES = (".whl", ".zip", ".gz", ".bz2", ".xz", ".tgz", ".tar")
 
 
-def read_bundle(path: Path, ignored: Collection[str] = ()) -> Bundle:
+def read_bundle(
+    path: Path, ignored: Collection[str] = (), index: DigestIndex | None = None
+) -> Bundle:
     """Read a bundle.
 
     :param ignored: files in its folder that are no content.
+    :param index: the digests that are known of its files; without it each one is read.
     :raises Failure: ``bundle-not-found``, ``bundle-invalid``, ``wire-not-declared`` or
         ``wire-ambiguous``.
     """
@@ -58,7 +65,9 @@ def read_bundle(path: Path, ignored: Collection[str] = ()) -> Bundle:
     )
     defaults = read_defaults(modelops, pyproject.text)
     files = content_files(folder, ignored)
-    content = read_content(folder, files)
+    if wire.spec is not None and "exclude" in modelops:
+        check_no_code_is_excluded(folder, wire.spec, files, pyproject.text)
+    content = read_content(folder, files, index)
     pointers = lfs_pointers(folder, files, content.lfs_pointers)
     return Bundle(
         path=folder,
@@ -136,6 +145,8 @@ def _near(folder: Path) -> list[Hint]:
         names = [entry.name for entry in folder.parent.iterdir() if entry.is_dir()]
     except (OSError, ValueError):
         return []
+    import difflib
+
     close = difflib.get_close_matches(folder.name, names, n=1)
     if close:
         return [Hint(title=f"did you mean {folder.parent / close[0]}?")]
@@ -151,6 +162,8 @@ def _no_bundle(folder: Path) -> Exception:
         ]
     except OSError as error:
         return unreadable(str(folder), error)
+    from runner.bundle.foreign import find_foreign  # 10 modules that no bundle needs
+
     foreign = find_foreign(folder)
     if foreign is not None:
         return _not_yet(folder, foreign)
@@ -162,7 +175,7 @@ def _no_bundle(folder: Path) -> Exception:
     return not_found(f"{folder} is no bundle: it has neither {PYPROJECT} nor {REQUIREMENTS}", hint)
 
 
-def _not_yet(folder: Path, foreign: Foreign) -> Exception:
+def _not_yet(folder: Path, foreign: "Foreign") -> Exception:
     """A model that another tool knows."""
     return not_found(
         f"{folder} is no bundle yet: it has {foreign.named}, and neither a"
@@ -175,6 +188,8 @@ def _not_yet(folder: Path, foreign: Foreign) -> Exception:
 
 
 def _no_project(folder: Path, pyproject: Pyproject) -> Exception:
+    from runner.bundle.foreign import find_foreign
+
     foreign = find_foreign(folder, pyproject)
     if foreign is not None:
         return _not_yet(folder, foreign)

@@ -27,11 +27,8 @@ from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.child_raised import (
     concerns_imports,
-    concerns_machine,
-    is_of_pool,
     missing_library,
 )
-from runner.diagnosis.noexec import suspect_paths
 from runner.diagnosis.report.model import ChildInfo, ExceptionInfo
 from runner.diagnosis.report.text import printable
 from runner.environment import installed_modules, libraries_like, library_folders
@@ -355,6 +352,10 @@ class Session:
 
     async def _look_up(self, case: Case, exception: ExceptionInfo) -> None:
         """Ask the disk about an import that has failed, in a thread: it may be a slow one."""
+        # Only a failure is worth these.
+        from runner.diagnosis.machine_causes import concerns_machine, is_of_pool
+        from runner.diagnosis.noexec import suspect_paths
+
         in_thread = anyio.to_thread.run_sync
         environment = case.environment
         if concerns_imports(exception) and environment is not None and environment.path is not None:

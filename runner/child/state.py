@@ -36,7 +36,6 @@ from runner.child.working_folder import with_own_names
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.child_raised import exit_finding
-from runner.diagnosis.deaths import child_deaths
 from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.report.model import ChildInfo, Excerpt
 from runner.diagnosis.report.text import Capture
@@ -335,10 +334,10 @@ class Dialogue:
         return msgspec.structs.replace(excerpt, text=text)
 
     def _over_memory(self, phase: Phase, over: OverMemory) -> Finding:
+        from runner.diagnosis.deaths.child_deaths import over_memory  # only of a child that died
+
         stderr = self._text(Stream.STDERR)
-        return child_deaths.over_memory(
-            self._case, phase, over.limit_bytes, over.used_bytes, stderr
-        )
+        return over_memory(self._case, phase, over.limit_bytes, over.used_bytes, stderr)
 
     def _death(self, phase: Phase, ended: Exit) -> Finding:
         if self._over is not None:
@@ -346,7 +345,9 @@ class Dialogue:
         exiting, self._connection.exiting = self._connection.exiting, None
         if exiting is not None and ended.signal_name is None:
             return exit_finding(self._case, phase, exiting, ended.code, self._text(Stream.STDERR))
-        return child_deaths.death(
+        from runner.diagnosis.deaths.child_deaths import death
+
+        return death(
             self._case,
             phase,
             ended,

@@ -1,5 +1,6 @@
 """The command ``modelops-runner``."""
 
+import gc
 import os
 import sys
 import threading
@@ -15,15 +16,27 @@ def main(argv: list[str] | None = None) -> int:
         return 2
     if sys.stderr is None:  # "2>&-": nobody wants to be told, and all else is as it would be
         sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: PTH123, SIM115
+    own_process = argv is None
     try:
-        # Only now: what is imported here needs POSIX, and takes long enough to be interrupted in.
+        if own_process:
+            gc.disable()  # imports make no garbage, and looking for it takes as long as some do
+        # Only now: what is imported needs POSIX, and takes long enough to be interrupted in; what
+        # runs a command is not needed to say that there is no such command.
         from runner.cli.parser import parse
+
+        command = parse(sys.argv[1:] if argv is None else argv)
         from runner.cli.run import run
         from runner.process.signals import set_defaults
 
         if threading.current_thread() is threading.main_thread():
             # With SIGCHLD ignored nobody learns how a child has ended.
             set_defaults()
-        return run(parse(sys.argv[1:] if argv is None else argv))
+        if own_process:
+            gc.freeze()  # what was imported stays: not to be looked at again
+            gc.enable()
+        exit_code = run(command)
+        if own_process:
+            gc.freeze()  # the interpreter would look through all of it once more as it ends
+        return exit_code
     except KeyboardInterrupt:
         return 130

@@ -4,13 +4,13 @@ Each raises ``argparse.ArgumentTypeError``, whose message names what is wrong.
 """
 
 import argparse
-import difflib
 import math
 import re
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from runner.bundle import read_size
-from runner.diagnosis.report.codes import Code
+if TYPE_CHECKING:
+    from runner.diagnosis.report.codes import Code
 
 
 def age(text: str) -> float:
@@ -24,10 +24,14 @@ def size_or_none(text: str) -> int:
     return 0 if text == "0" else size(text)
 
 
-def code(text: str) -> Code:
+def code(text: str) -> "Code":
+    from runner.diagnosis.report.codes import Code
+
     try:
         return Code(text)
     except ValueError:
+        import difflib
+
         known = [code.value for code in Code]
         near = difflib.get_close_matches(text, known, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"the codes are {', '.join(known)}"
@@ -45,6 +49,8 @@ def seconds(text: str) -> float:
 
 
 def size(text: str) -> int:
+    from runner.bundle import read_size
+
     size = read_size(text)
     if size is None:
         raise argparse.ArgumentTypeError(f"{text!r} is not a size such as 512MiB or 2GiB")

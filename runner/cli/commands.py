@@ -59,6 +59,12 @@ class Check(Command, frozen=True, kw_only=True):
     more: list[Path]
     """Further bundles, to prepare a machine for."""
     verbose: bool
+    reproducible: bool
+    """Run a task under several conditions too; the rest says which."""
+    entrypoint: str | None
+    param: list[str]
+    params: str | None
+    seed: str
 
 
 class EnvList(Struct, frozen=True):
@@ -105,11 +111,15 @@ class Matrix(Struct, frozen=True, kw_only=True):
     json: bool
 
 
+class Completion(Struct, frozen=True):
+    shell: str
+
+
 class Init(Struct, frozen=True):
     folder: Path
 
 
 EnvCommand: TypeAlias = EnvList | EnvPath | EnvRemove | EnvPrune
 AnyCommand: TypeAlias = (
-    Exec | Check | Replay | Explain | ShowReport | EnvCommand | Doctor | Matrix | Init
+    Exec | Check | Replay | Explain | ShowReport | EnvCommand | Doctor | Matrix | Init | Completion
 )

@@ -1,49 +1,40 @@
-"""Options that several commands have, as parents of their parsers."""
+"""Options that several commands have: each function adds some to a parser."""
 
-import argparse
+from argparse import ArgumentParser
 from pathlib import Path
 
 from runner.cli.arguments import param, seconds, size, variable
-from runner.settings import BUILD_TIMEOUT, STARTUP_TIMEOUT
-
-Parser = argparse.ArgumentParser
+from runner.defaults import BUILD_TIMEOUT, STARTUP_TIMEOUT
 
 
-def bundle() -> Parser:
-    parser = Parser(add_help=False)
+def bundle(parser: ArgumentParser) -> None:
     parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="the bundle's folder")
-    return parser
 
 
-def json() -> Parser:
-    parser = Parser(add_help=False)
+def json(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--json", action="store_true", help="print one JSON document on standard output"
     )
-    return parser
 
 
-def report() -> Parser:
-    parser = Parser(add_help=False)
+def report(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--report", metavar="FILE", type=Path, help="where a failure's report goes, as JSON"
     )
-    return parser
 
 
-def offline() -> Parser:
-    parser = Parser(add_help=False)
+def offline(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--offline",
         action="store_true",
         help="never use the network: what is to be installed must be in uv's cache",
     )
-    return parser
 
 
-def run() -> Parser:
+def run(parser: ArgumentParser) -> None:
     """How a bundle gets its environment and its child."""
-    parser = Parser(add_help=False, parents=[offline(), variables()])
+    offline(parser)
+    variables(parser)
     parser.add_argument(
         "--python",
         metavar="REQUEST",
@@ -89,12 +80,10 @@ def run() -> Parser:
         type=Path,
         help="keep what comes in from outside in DIR/recording.jsonl, to replay it",
     )
-    return parser
 
 
-def variables() -> Parser:
+def variables(parser: ArgumentParser) -> None:
     """Environment variables for the bundle's code."""
-    parser = Parser(add_help=False)
     parser.add_argument(
         "--env",
         metavar="NAME[=VALUE]",
@@ -104,18 +93,21 @@ def variables() -> Parser:
         help="a variable for the bundle's code; without a value this process's own, where NAME may"
         " be a pattern ('MYMODEL_*'); may be repeated",
     )
-    return parser
 
 
-def task() -> Parser:
-    """Return what a task is."""
-    parser = Parser(add_help=False)
+def task(parser: ArgumentParser) -> None:
+    """What a task is."""
     parser.add_argument(
         "entrypoint",
         metavar="ENTRYPOINT",
         nargs="?",
         help="handed to the wire function as it is (default: the bundle's, else 'default')",
     )
+    params(parser)
+
+
+def params(parser: ArgumentParser) -> None:
+    """What a task gets."""
     parser.add_argument(
         "--param",
         metavar="K=V",
@@ -132,12 +124,10 @@ def task() -> Parser:
     parser.add_argument(
         "--timeout", metavar="S", type=seconds, help="seconds that the task may take"
     )
-    return parser
 
 
-def output() -> Parser:
+def output(parser: ArgumentParser) -> None:
     """Where the outputs go."""
-    parser = Parser(add_help=False)
     parser.add_argument(
         "--output",
         metavar="DIR",
@@ -151,4 +141,3 @@ def output() -> Parser:
         help="replace what other tasks, or another bundle, have left in the folder of --output; a"
         " file that no run has made stays",
     )
-    return parser

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any, NoReturn
 
-from runner.cli.commands import Exec, Matrix
+from runner.cli.commands import Check, Exec, Matrix
 from runner.cli.param_words import meant_value
 from runner.diagnosis.case import Failure
 from runner.diagnosis.report.model import Hint
@@ -27,7 +27,7 @@ def _invalid(summary: str, hint: Hint = _USAGE) -> Failure:
     return params_invalid(summary, hint)
 
 
-def given_task(command: Exec | Matrix) -> Task:
+def given_task(command: Exec | Matrix | Check) -> Task:
     """The task that a command line has.
 
     :raises Failure: ``params-invalid``.

@@ -1,36 +1,27 @@
 """The command line: what can be said, and what is wrong with what was said.
 
-Each command has a function that adds its parser, and one beside it that makes the command of what
-was parsed.
+Each command has a function that adds its arguments to its parser; :mod:`runner.cli.read_command`
+makes the command of what was parsed. Nothing is imported here that ``--help`` can do without.
 """
 
 import argparse
 import os
-from collections.abc import Callable, Mapping
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from runner.cli import options
-from runner.cli.arguments import age, code, count, flag, size_or_none
-from runner.cli.commands import (
-    AnyCommand,
-    Check,
-    Doctor,
-    EnvCommand,
-    EnvList,
-    EnvPath,
-    EnvPrune,
-    EnvRemove,
-    Exec,
-    Explain,
-    Init,
-    Matrix,
-    Replay,
-    ShowReport,
-)
-from runner.diagnosis.report.codes import Code
-from runner.execution.worker_info import runner_version
-from runner.settings import Isolation, Settings
+from runner.cli.arguments import age, code, count, size_or_none
+from runner.cli.exit_codes import EXIT_CODES_HELP
+from runner.defaults import Isolation
+from runner.version import runner_version
+
+if TYPE_CHECKING:
+    from runner.cli.commands import AnyCommand
+
+ENV_ACTIONS = ("list", "path", "remove", "prune")
+SHELLS = ("bash", "zsh", "fish")
 
 _TASKS_HELP = """\
 a line of the file of tasks, all of it optional:
@@ -39,58 +30,97 @@ a line of the file of tasks, all of it optional:
 The whole file is read and checked before the first task runs. Each task that is
 done or has failed leaves a line of JSON: in DIR/results.jsonl with --output DIR,
 else on standard output. With --output, the same command again runs what is not
-done yet or has changed since; results of tasks that are not in the file stay.
-The exit code is 13 where a task failed."""
+done yet or has changed since; results of tasks that are not in the file stay."""
+
+_COMPLETION_HELP = """\
+bash:  modelops-runner completion bash > ~/.local/share/bash-completion/completions/modelops-runner
+zsh:   modelops-runner completion zsh > FOLDER/_modelops-runner, where FOLDER is one of $fpath
+fish:  modelops-runner completion fish > ~/.config/fish/completions/modelops-runner.fish"""
 
 
-def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> AnyCommand:
+def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> "AnyCommand":
     """Read the command line.
 
     :raises SystemExit: with status 2 where it is wrong, 0 after ``--help`` and ``--version``.
     """
-    parser = argparse.ArgumentParser(
-        prog="modelops-runner",
-        description="Run simulation bundles in isolated environments, or say exactly why not.",
-    )
-    parser.add_argument("--version", action="version", version=f"%(prog)s {runner_version()}")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_exec, _check, _replay, _explain, _report, _doctor, _matrix, _env, _init):
-        add(commands)
-    if not argv or argv[0] not in commands.choices:
-        parser.parse_args(argv)  # ends here: with the help, the version or an error
-    one = commands.choices[argv[0]]
-    # A plain parse takes ENTRYPOINT only where it follows BUNDLE at once. With subparsers, as those
-    # of env, argparse has no other.
-    parse_one = one.parse_args if argv[0] == "env" else one.parse_intermixed_args
-    given = parse_one(argv[1:])
-    given.words = ["modelops-runner", *argv]
-    given.environ = environ
+    if not argv or argv[0] not in _COMMANDS:
+        whole, _ = _whole()
+        if argv and not argv[0].startswith("-"):
+            whole.error(_unknown("command", argv[0], _COMMANDS))
+        whole.parse_args(argv)  # ends here with --help and --version
+        whole.error(f"a command comes first, not {argv[0]}")
+    name = argv[0]
+    one = ArgumentParser(prog=f"modelops-runner {name}")
+    _COMMANDS[name].add_arguments(one)
+    if name == "env":
+        if len(argv) > 1 and not argv[1].startswith("-") and argv[1] not in ENV_ACTIONS:
+            one.error(_unknown("action", argv[1], ENV_ACTIONS))
+        # argparse parses subparsers, as those of env, in a plain parse only.
+        given, extra = one.parse_known_args(argv[1:])
+    else:
+        # A plain parse takes ENTRYPOINT only where it follows BUNDLE at once.
+        given, extra = one.parse_known_intermixed_args(argv[1:])
+    if extra:
+        _refuse(one, extra)
+    from runner.cli.read_command import read_command  # only now: see above
+
     try:
-        read: Callable[[argparse.Namespace], AnyCommand] = given.read
-        return read(given)
+        return read_command(name, given, words=["modelops-runner", *argv], environ=environ)
     except ValueError as error:
         one.error(str(error))
 
 
-_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+def all_parsers() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
+    """Return the whole command's parser, and each command's by its name."""
+    parser, parsers = _whole()
+    for name, command in _COMMANDS.items():
+        command.add_arguments(parsers[name])
+    return parser, parsers
 
 
-def _exec(commands: _Commands) -> None:
-    parser = commands.add_parser(
-        "exec",
-        parents=[
-            options.bundle(),
-            options.task(),
-            options.run(),
-            options.report(),
-            options.output(),
-            options.json(),
-        ],
-        help="run a task, or a file of them",
-        description="Run one task of a bundle, or with --tasks many of them.",
-        epilog=_TASKS_HELP,
+def _whole() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
+    """Return the parser that knows all commands, and those of the commands, still empty."""
+    parser = ArgumentParser(
+        prog="modelops-runner",
+        description="Run simulation bundles in isolated environments, or say exactly why not.",
+        epilog=EXIT_CODES_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {runner_version()}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    parsers = {
+        name: commands.add_parser(name, help=command.help) for name, command in _COMMANDS.items()
+    }
+    return parser, parsers
+
+
+def _refuse(parser: ArgumentParser, extra: list[str]) -> NoReturn:
+    """Refuse arguments that a command does not take, and name the one that may be meant."""
+    known = [option for action in parser._actions for option in action.option_strings]
+    option = next((word.partition("=")[0] for word in extra if word.startswith("-")), None)
+    if option is None:
+        parser.error(f"unrecognized arguments: {' '.join(extra)}")
+    parser.error(_unknown("option", option, known))
+
+
+def _unknown(kind: str, word: str, known: Iterable[str]) -> str:
+    import difflib
+
+    near = difflib.get_close_matches(word, known, n=1)
+    hint = f"did you mean {near[0]}?" if near else "see --help"
+    return f"there is no {kind} {word}; {hint}"
+
+
+def _exec(parser: ArgumentParser) -> None:
+    parser.description = "Run one task of a bundle, or with --tasks many of them."
+    parser.epilog = f"{_TASKS_HELP}\n\n{EXIT_CODES_HELP}"
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    options.bundle(parser)
+    options.task(parser)
+    options.run(parser)
+    options.report(parser)
+    options.output(parser)
+    options.json(parser)
     parser.add_argument(
         "--tasks",
         metavar="FILE",
@@ -118,50 +148,14 @@ def _exec(commands: _Commands) -> None:
         help="what a task shares with those before it: 'fork' (the default) what the bundle's"
         " import has left, 'warm' the process, 'fresh' nothing; a single task is alone anyway",
     )
-    parser.set_defaults(read=_read_exec)
 
 
-def _read_exec(given: argparse.Namespace) -> Exec:
-    if given.tasks is None and given.jobs is not None:
-        raise ValueError("--jobs needs --tasks: a single task has one child")
-    if given.overwrite and given.output is None:
-        raise ValueError("--overwrite needs --output: it says what may be replaced there")
-    alone = [given.entrypoint, given.param or None, given.params, given.seed]
-    if given.tasks is not None and alone != [None] * 4:
-        raise ValueError(
-            "each line of --tasks has its own entrypoint, params and seed: leave out ENTRYPOINT,"
-            " --param, --params and --seed"
-        )
-    return Exec(
-        bundle=given.bundle,
-        settings=_settings(
-            given,
-            timeout=given.timeout,
-            isolation=given.isolation,
-            children=given.jobs,
-            threads=given.threads,
-        ),
-        report=given.report,
-        record=given.record,
-        json=given.json,
-        words=given.words,
-        entrypoint=given.entrypoint,
-        param=given.param,
-        params=given.params,
-        seed="0" if given.seed is None else given.seed,
-        tasks=given.tasks,
-        output=given.output,
-        overwrite=given.overwrite,
-    )
-
-
-def _check(commands: _Commands) -> None:
-    parser = commands.add_parser(
-        "check",
-        parents=[options.bundle(), options.run(), options.report(), options.json()],
-        help="say what can be known without running a task",
-        description="Say everything about a bundle that can be known without running a task.",
-    )
+def _check(parser: ArgumentParser) -> None:
+    parser.description = "Say everything about a bundle that can be known without running a task."
+    options.bundle(parser)
+    options.run(parser)
+    options.report(parser)
+    options.json(parser)
     parser.add_argument(
         "more", metavar="BUNDLE", nargs="*", type=Path, help="others, to prepare a machine for"
     )
@@ -175,74 +169,54 @@ def _check(commands: _Commands) -> None:
         help="build it, and write down which versions it has, for --lock",
     )
     parser.add_argument(
+        "--reproducible",
+        action="store_true",
+        help="run a task several times, in new processes and shared ones, with other hash seeds and"
+        " numbers of threads, and say which output is not the same, and why; the exit code is 1"
+        " where one is not",
+    )
+    parser.add_argument("--entrypoint", metavar="ENTRYPOINT", help="of that task")
+    options.params(parser)
+    parser.add_argument(
         "-v",
         "--verbose",
         action="store_true",
         help="also list this process's variables that the bundle's code does not get",
     )
-    parser.set_defaults(read=_read_check)
 
 
-def _read_check(given: argparse.Namespace) -> Check:
-    return Check(
-        bundle=given.bundle,
-        settings=_settings(given),
-        report=given.report,
-        record=given.record,
-        json=given.json,
-        words=given.words,
-        build=given.build or given.lock_to is not None,
-        lock_to=given.lock_to,
-        more=given.more,
-        verbose=given.verbose,
-    )
-
-
-def _replay(commands: _Commands) -> None:
-    parser = commands.add_parser(
-        "replay",
-        parents=[options.report(), options.json()],
-        help="print the report that a recording gives today",
-        description="Print the report that a recording gives today. Nothing is started for it.",
-    )
+def _replay(parser: ArgumentParser) -> None:
+    parser.description = "Print the report that a recording gives today. Nothing is started for it."
+    options.report(parser)
+    options.json(parser)
     parser.add_argument(
         "recording", metavar="RECORDING", type=Path, help="what --record wrote: the file or folder"
     )
-    parser.set_defaults(read=lambda given: Replay(given.recording, given.report, given.json))
 
 
-def _explain(commands: _Commands) -> None:
-    parser = commands.add_parser(
-        "explain",
-        help="say what a code means",
-        description="Say what a code means, what causes it and what to do.",
-        epilog="The codes: " + ", ".join(code.value for code in Code),
-    )
+def _explain(parser: ArgumentParser) -> None:
+    parser.description = "Say what a code means, what causes it and what to do."
+    from runner.diagnosis.report.codes import Code
+
+    parser.epilog = "The codes: " + ", ".join(code.value for code in Code)
     parser.add_argument("code", metavar="CODE", type=code, help="as reports give it")
-    parser.set_defaults(read=lambda given: Explain(given.code))
 
 
-def _report(commands: _Commands) -> None:
-    parser = commands.add_parser(
-        "report",
-        help="print a saved report again",
-        description="Print a report that --report, --json or a RunnerError saved.",
-    )
+def _report(parser: ArgumentParser) -> None:
+    parser.description = "Print a report that --report, --json or a RunnerError saved."
     parser.add_argument("file", metavar="FILE", type=Path, help="the report, as JSON")
     parser.add_argument(
         "--html", metavar="FILE", type=Path, help="write one self-contained page instead"
     )
-    parser.set_defaults(read=lambda given: ShowReport(given.file, given.html))
 
 
-def _doctor(commands: _Commands) -> None:
-    parser = commands.add_parser(
-        "doctor",
-        parents=[options.offline(), options.json()],
-        help="look at this machine, or at a Dask cluster",
-        description="Look at what a worker needs on this machine; with --scheduler, at a cluster."
-        " The exit status is 1 where something keeps tasks from running.",
+def _doctor(parser: ArgumentParser) -> None:
+    parser.description = (
+        "Look at what a worker needs on this machine; with --scheduler, at a cluster."
+        " The exit status is 1 where something keeps tasks from running."
     )
+    options.offline(parser)
+    options.json(parser)
     parser.add_argument(
         "bundle", metavar="BUNDLE", nargs="*", type=Path, help="that are to run there"
     )
@@ -251,27 +225,18 @@ def _doctor(commands: _Commands) -> None:
         metavar="ADDRESS",
         help="of the cluster to look at, such as tcp://10.0.0.1:8786; this machine is not then",
     )
-    parser.set_defaults(
-        read=lambda given: Doctor(
-            given.bundle, given.scheduler, Settings(offline=given.offline), given.json
-        )
-    )
 
 
-def _matrix(commands: _Commands) -> None:
-    parser = commands.add_parser(
-        "matrix",
-        parents=[
-            options.bundle(),
-            options.task(),
-            options.offline(),
-            options.variables(),
-            options.json(),
-        ],
-        help="try a bundle on several Pythons",
-        description="Build and load a bundle on each Python named, and run a task of it there."
-        " The exit status is 1 where one fails.",
+def _matrix(parser: ArgumentParser) -> None:
+    parser.description = (
+        "Build and load a bundle on each Python named, and run a task of it there."
+        " The exit status is 1 where one fails."
     )
+    options.bundle(parser)
+    options.task(parser)
+    options.offline(parser)
+    options.variables(parser)
+    options.json(parser)
     parser.add_argument(
         "--python",
         metavar="REQUEST",
@@ -294,46 +259,24 @@ def _matrix(commands: _Commands) -> None:
         type=count,
         help="how many at a time (default: one for each processor)",
     )
-    parser.set_defaults(read=_read_matrix)
 
 
-def _read_matrix(given: argparse.Namespace) -> Matrix:
-    return Matrix(
-        bundle=given.bundle,
-        pythons=given.python,
-        dasks=given.dask,
-        settings=Settings(offline=given.offline, timeout=given.timeout, env=dict(given.env)),
-        entrypoint=given.entrypoint,
-        param=given.param,
-        params=given.params,
-        seed="0" if given.seed is None else given.seed,
-        jobs=given.jobs,
-        json=given.json,
-    )
-
-
-def _env(commands: _Commands) -> None:
-    parser = commands.add_parser(
-        "env",
-        help="list, find and remove environments",
-        description="List, find and remove environments. One that is in use is never removed.",
-    )
-    parser.set_defaults(read=_read_env)
+def _env(parser: ArgumentParser) -> None:
+    parser.description = "List, find and remove environments. One that is in use is never removed."
     actions = parser.add_subparsers(dest="action", required=True, metavar="ACTION")
-    json = [options.json()]
-    actions.add_parser("list", parents=json, help="size, last use and bundles of each")
+    options.json(actions.add_parser("list", help="size, last use and bundles of each"))
     path = actions.add_parser(
         "path", help="the folder of a bundle's environment; without a bundle, of all"
     )
     path.add_argument("bundle", metavar="BUNDLE", nargs="?", type=Path)
     path.add_argument("--python", metavar="REQUEST", help="as for exec")
-    remove = actions.add_parser("remove", parents=json, help="remove some, and what is upon them")
+    remove = actions.add_parser("remove", help="remove some, and what is upon them")
+    options.json(remove)
     remove.add_argument(
         "key", metavar="KEY", nargs="+", help="as list gives it; its beginning will do"
     )
-    prune = actions.add_parser(
-        "prune", parents=json, help="remove what is unfinished, and what the limits say"
-    )
+    prune = actions.add_parser("prune", help="remove what is unfinished, and what the limits say")
+    options.json(prune)
     prune.add_argument(
         "--older-than",
         metavar="AGE",
@@ -348,46 +291,38 @@ def _env(commands: _Commands) -> None:
     )
 
 
-def _read_env(given: argparse.Namespace) -> EnvCommand:
-    if given.action == "list":
-        return EnvList(given.json)
-    if given.action == "path":
-        return EnvPath(given.bundle, Settings(python=given.python))
-    if given.action == "remove":
-        return EnvRemove(given.key, given.json)
-    return EnvPrune(given.older_than, given.max_size, given.json)
-
-
-def _init(commands: _Commands) -> None:
-    parser = commands.add_parser(
-        "init",
-        help="make a bundle to begin with",
-        description="Write a bundle that runs, for a model of one's own. Nothing that is there is"
-        " written over.",
+def _init(parser: ArgumentParser) -> None:
+    parser.description = (
+        "Write a bundle that runs, for a model of one's own. Nothing that is there is written over."
     )
     parser.add_argument("folder", metavar="DIR", type=Path, help="made if need be")
-    parser.set_defaults(read=lambda given: Init(given.folder))
 
 
-def _settings(
-    given: argparse.Namespace,
-    *,
-    timeout: float | None = None,
-    isolation: Isolation = Isolation.FORK,
-    children: int | None = None,
-    threads: int | None = None,
-) -> Settings:
-    return Settings(
-        python=given.python,
-        fresh_venv=given.fresh_venv or flag(given.environ, "MODELOPS_FORCE_FRESH_VENV"),
-        build_timeout=given.build_timeout,
-        startup_timeout=given.startup_timeout,
-        timeout=timeout,
-        offline=given.offline,
-        lock=given.lock,
-        memory_limit=given.memory_limit,
-        env=dict(given.env),
-        isolation=isolation,
-        children=children,
-        threads=threads,
+def _completion(parser: ArgumentParser) -> None:
+    parser.description = (
+        "Print what completes commands, options and paths in a shell when Tab is pressed."
     )
+    parser.epilog = _COMPLETION_HELP
+    parser.formatter_class = argparse.RawDescriptionHelpFormatter
+    parser.add_argument("shell", metavar="SHELL", choices=SHELLS, help=", ".join(SHELLS))
+
+
+class _Command(NamedTuple):
+    help: str
+    """What it is for, in a few words."""
+    add_arguments: Callable[[ArgumentParser], None]
+
+
+_COMMANDS = {
+    "exec": _Command("run a task, or a file of them", _exec),
+    "check": _Command("say what can be known without running a task", _check),
+    "replay": _Command("print the report that a recording gives today", _replay),
+    "explain": _Command("say what a code means", _explain),
+    "report": _Command("print a saved report again", _report),
+    "doctor": _Command("look at this machine, or at a Dask cluster", _doctor),
+    "matrix": _Command("try a bundle on several Pythons", _matrix),
+    "env": _Command("list, find and remove environments", _env),
+    "init": _Command("make a bundle to begin with", _init),
+    "completion": _Command("complete commands and options in a shell", _completion),
+}
+"""In the order of the help."""

@@ -4,7 +4,7 @@ from msgspec import json
 
 from runner.cli.commands import Replay, UsageError
 from runner.cli.result import report_json, write_file
-from runner.recording.recorder import RecordingError, read_recording
+from runner.recording.format import RecordingError, read_recording
 from runner.recording.replay import replay
 
 

@@ -27,9 +27,10 @@ from runner.cli.outputs_folder import (
 )
 from runner.cli.result import OutputFile, file_name
 from runner.cli.task_file import read_lines
+from runner.defaults import Isolation
 from runner.diagnosis.report.model import PythonInfo, Report
 from runner.result import Cost
-from runner.settings import Isolation, Settings
+from runner.settings import Settings
 
 FILE = "results.jsonl"
 

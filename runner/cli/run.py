@@ -17,6 +17,7 @@ from runner.cli.commands import (
     AnyCommand,
     Check,
     Command,
+    Completion,
     Doctor,
     EnvCommand,
     Exec,
@@ -40,13 +41,11 @@ from runner.cli.result import (
     result_lines,
     write_file,
 )
-from runner.cli.show import show_report
 from runner.cli.signals import unless_signalled
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.own_failures import cancelled
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.explanation import explain
 from runner.diagnosis.report.model import Report
 from runner.events import Phase
 from runner.execution.run_task import check_bundle, diagnose, execute_task, reported
@@ -87,8 +86,12 @@ def _say_usage(error: UsageError) -> int:
 def _run_command(command: AnyCommand) -> int:
     """:raises UsageError: it asks for what cannot be."""
     if isinstance(command, Explain):
+        from runner.diagnosis.report.explanation import explain
+
         return _print(0, explain(command.code))
     if isinstance(command, ShowReport):
+        from runner.cli.show import show_report
+
         return show_report(command)
     if isinstance(command, Replay):
         from runner.cli.replay import show_replay  # 15 ms that no run needs
@@ -106,6 +109,10 @@ def _run_command(command: AnyCommand) -> int:
         from runner.cli.init import run_init
 
         return run_init(command)
+    if isinstance(command, Completion):
+        from runner.cli.completion import completion_script
+
+        return _print(0, completion_script(command.shell))
     if isinstance(command, Check) and command.more:
         return _check_each(command)
     if isinstance(command, Matrix):
@@ -120,11 +127,11 @@ def _run_command(command: AnyCommand) -> int:
             _check_folder("--lock-to", command.lock_to.parent)
             if is_special(command.lock_to):
                 raise UsageError(f"--lock-to {command.lock_to} is not a file")
+        read_seed(command.seed)
+        read_values(command.param)
         if isinstance(command, Exec):
             if command.output is not None:
                 _prepare_output(command.output, command.bundle)
-            read_seed(command.seed)
-            read_values(command.param)
             if command.tasks is not None:
                 from runner.cli.tasks import ManyTasks
 
@@ -218,17 +225,21 @@ async def _outcome(
     try:
         kept = _kept_outputs(command) if isinstance(command, Exec) else None
         with reported(case):
-            if isinstance(command, Check):
-                text = await _check(command, case)
+            if isinstance(command, Exec):
+                exit_code, text = 0, await _execute(command, case, live, kept)
+            elif command.reproducible:
+                from runner.cli.check_reproducible import check_reproducible
+
+                exit_code, text = await check_reproducible(command, case, live)
             else:
-                text = await _execute(command, case, live, kept)
+                exit_code, text = 0, await _check(command, case)
     except UsageError as error:
         return _say_usage(error), ""
     except RunnerError as error:
         return _exit_code(error.report), _say_failed(command, error.report, live, recorder)
     live.close_line()
     _keep_report(command, None)
-    return 0, text
+    return exit_code, text
 
 
 async def _outcome_of_many(
@@ -339,7 +350,7 @@ def _say_failed(
     with suppress(BrokenPipeError):  # nobody reads standard error
         live.close_line()
         render_report(report, Console(stderr=True))
-        if recorder is not None and recorder.whole:
+        if recorder is not None and recorder.complete:
             folder = shlex.quote(str(recorder.path.parent))
             print(f"recorded: modelops-runner replay {folder}", file=sys.stderr)
     _keep_report(command, report)

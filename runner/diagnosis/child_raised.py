@@ -1,9 +1,7 @@
 """Findings about what the bundle's code raised, while it was imported or while it ran a task."""
 
 import re
-from collections.abc import Callable
 
-from runner.diagnosis.broken_pools import broken_pool, is_broken_pool
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     DOING,
@@ -15,17 +13,9 @@ from runner.diagnosis.child_places import (
     telling_frame,
 )
 from runner.diagnosis.data.lfs_pointers import add_lfs_hint, lfs_pointer
-from runner.diagnosis.data.missing_files import missing_file
-from runner.diagnosis.deaths.native_words import interrupted_by_native_code
-from runner.diagnosis.imports.import_failures import import_failure
-from runner.diagnosis.knowledge.newer_syntax import newer_syntax
-from runner.diagnosis.limits import concerns_limits, limit_reached
-from runner.diagnosis.missing_keys import missing_key
-from runner.diagnosis.noexec import file_not_executable, not_executable
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint, chain
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
-from runner.diagnosis.surroundings import what_is_lacking
 from runner.diagnosis.withheld import absence, unset_variable
 from runner.events import Phase
 
@@ -134,22 +124,6 @@ def concerns_bytecode(exception: ExceptionInfo) -> bool:
     return any("marshal data" in link.message for link in chain(exception))
 
 
-def concerns_machine(exception: ExceptionInfo) -> bool:
-    """Tell whether the machine's limits and mounts may say more of it."""
-    return any(
-        concerns_limits(link)
-        or file_not_executable(link)
-        or is_broken_pool(link)
-        or link.type == "KeyboardInterrupt"
-        for link in chain(exception)
-    )
-
-
-def is_of_pool(exception: ExceptionInfo) -> bool:
-    """Tell whether a process that the bundle's code had started has died."""
-    return any(is_broken_pool(link) for link in chain(exception))
-
-
 def missing_library(exception: ExceptionInfo) -> str | None:
     """The shared library that the loader has not found, by its name."""
     for link in chain(exception):
@@ -159,25 +133,20 @@ def missing_library(exception: ExceptionInfo) -> str | None:
     return None
 
 
-_OF_SURROUNDINGS: list[Callable[[Case, Phase, ExceptionInfo], Finding | None]] = [
-    lfs_pointer,
-    limit_reached,
-    not_executable,
-    what_is_lacking,
-    broken_pool,
-    interrupted_by_native_code,
-]
-
-
 def _root_cause(
     case: Case, phase: Phase, exception: ExceptionInfo
 ) -> tuple[Finding, ExceptionInfo] | None:
     """Return what is known to be behind an exception, and the link of its chain that says so."""
+    # Each child imports this module, and hardly any fails.
+    from runner.diagnosis.data.missing_files import missing_file
+    from runner.diagnosis.machine_causes import MACHINE_CAUSES
+    from runner.diagnosis.missing_keys import missing_key
+
     for link in chain(exception):
         if (link.type, link.module and link.module.partition(".")[0]) in _MEMORY_ERRORS:
             return _out_of_memory(case, phase, link), link
     for link in chain(exception):
-        for recognise in _OF_SURROUNDINGS:
+        for recognise in (lfs_pointer, *MACHINE_CAUSES):
             finding = recognise(case, phase, link)
             if finding is not None:
                 return finding, link
@@ -204,6 +173,8 @@ def _recognised(
     case: Case, phase: Phase, exception: ExceptionInfo
 ) -> tuple[Finding, ExceptionInfo] | None:
     """The first cause in the chain that is known, outermost first."""
+    from runner.diagnosis.imports.import_failures import import_failure  # 17 modules, 5 ms
+
     for link in chain(exception):
         finding = import_failure(case, phase, link)
         if finding is not None:
@@ -247,6 +218,8 @@ def _syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
             explanation=f"The line is: {one_line(text, 160)}",
             hints=[Hint(title=f"resolve the conflict in {where.rpartition(':')[0]}")],
         )
+    from runner.diagnosis.knowledge.newer_syntax import newer_syntax
+
     syntax = newer_syntax(text, exception.message, python.version) if python else None
     if syntax is not None:
         return Finding(

@@ -25,7 +25,7 @@ def _never() -> float:
     return -math.inf
 
 
-class Stamp:
+class Fingerprint:
     """The times, sizes and inodes of a bundle's files and folders, as they are when it is made.
 
     Make it before the files are read: then no change is missed.
@@ -106,11 +106,11 @@ class Stamp:
             return
         new = {name for name in all_entries(self._bundle) if name not in self._known}
         until = self.ran_until()
-        gone = [path for path, state in states.items() if state is None]
+        removed = [path for path, state in states.items() if state is None]
         added = [str(self._bundle / name) for name in new if self._born(name) > until]
-        if gone or added:
+        if removed or added:
             self._changed = True
-            self._difference = (gone + sorted(added))[0]
+            self._difference = (removed + sorted(added))[0]
             return
         # Only now: what appears meanwhile is seen the next time.
         self._known |= new
@@ -145,11 +145,11 @@ def _outermost(names: set[str]) -> set[str]:
     }
 
 
-async def has_changed(stamp: Stamp) -> bool:
-    """:meth:`Stamp.changed`, in a thread where that may take long."""
-    if stamp.takes_long and stamp.due:
-        return await anyio.to_thread.run_sync(stamp.changed, abandon_on_cancel=True)
-    return stamp.changed()
+async def has_changed(fingerprint: Fingerprint) -> bool:
+    """:meth:`Fingerprint.changed`, in a thread where that may take long."""
+    if fingerprint.takes_long and fingerprint.due:
+        return await anyio.to_thread.run_sync(fingerprint.changed, abandon_on_cancel=True)
+    return fingerprint.changed()
 
 
 def _state(path: str) -> _State | None:

@@ -1,8 +1,8 @@
 """Prepares a bundle for children: reads its files, chooses a Python, makes an environment."""
 
 import shlex
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import anyio.to_thread
@@ -10,9 +10,10 @@ import msgspec
 from msgspec import Struct
 from packaging.specifiers import SpecifierSet
 
-from runner.bundle import Bundle, bundle_digest, read_bundle
+from runner.bundle import Bundle, DigestIndex, bundle_digest, read_bundle
 from runner.child.facts import Launch
 from runner.child.launch import withheld
+from runner.child.session import Session, open_session
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.child_raised import concerns_bytecode, concerns_imports
 from runner.diagnosis.report.codes import Code
@@ -48,7 +49,8 @@ from runner.interpreter import (
     ThisMachine,
     choose_interpreter,
 )
-from runner.recording.recorder import ReadBundle, Run
+from runner.process.processors import with_thread_counts
+from runner.recording.format import ReadBundle, Run
 from runner.settings import Settings
 
 # What a file that is missing, cut short or not what it was can lead to.
@@ -91,6 +93,29 @@ class Prepared(Struct, frozen=True):
         case.named = self.launch.env
         case.withheld = self.launch.withheld
 
+    def session(
+        self,
+        case: Case,
+        settings: Settings,
+        environ: Mapping[str, str],
+        *,
+        children: int,
+        fork: bool = False,
+    ) -> AbstractAsyncContextManager[Session]:
+        """A child of the bundle, as :func:`open_session` has it.
+
+        :param environ: the worker's variables, from which the child's are chosen.
+        :param children: how many share the processors.
+        """
+        threads = settings.thread_count(self.bundle)
+        return open_session(
+            self.launch,
+            case=case,
+            environ=with_thread_counts(environ, children, threads),
+            startup_timeout=settings.startup_timeout,
+            fork=fork,
+        )
+
 
 async def read(case: Case, settings: Settings, path: Path) -> Bundle:
     """Read a bundle.
@@ -103,7 +128,10 @@ async def read(case: Case, settings: Settings, path: Path) -> Bundle:
         try:
             # In a thread: the digest of a bundle with large files takes a while.
             bundle = await anyio.to_thread.run_sync(
-                read_as_content, path, appeared_in(settings, path), abandon_on_cancel=True
+                read_as_content,
+                path,
+                settings.cache or cache_folder(),
+                abandon_on_cancel=True,
             )
             case.bundle = bundle.info()
         finally:
@@ -138,15 +166,16 @@ def appeared_in(settings: Settings, path: Path) -> Appeared:
     return Appeared(settings.cache or cache_folder(), path)
 
 
-def read_as_content(path: Path, appeared: Appeared) -> Bundle:
+def read_as_content(path: Path, cache: Path) -> Bundle:
     """Read a bundle without what tasks have left in its folder.
 
+    :param cache: the folder where that is remembered, and the digests of its files.
     :raises Failure: it is none.
     """
-    ignored = appeared.names()
+    ignored = Appeared(cache, path).names()
     # A source file that was added while tasks ran is content from the next reading on.
     ignored = frozenset(name for name in ignored if not name.endswith(SOURCE))
-    bundle = read_bundle(path, ignored)
+    bundle = read_bundle(path, ignored, DigestIndex(cache, path))
     if not ignored:
         return bundle
     return msgspec.structs.replace(bundle, notes=(*bundle.notes, appeared_note(ignored)))

@@ -1,8 +1,4 @@
-"""Recordings: what came in from outside during a run, kept as JSON lines.
-
-``docs/recordings.md`` specifies the format. A recording is a reader of a run's facts, and
-:mod:`runner.recording.replay` is a reader of recordings.
-"""
+"""Records a run: keeps the facts of what came in from outside, in the form of recordings."""
 
 import errno
 import json
@@ -12,24 +8,16 @@ from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, TypeVar
 
 import msgspec
-from msgspec import Struct
 
-from runner.diagnosis.case import Finding, LfsPointer
 from runner.diagnosis.report.masking import Mask
-from runner.diagnosis.report.model import BundleInfo, WorkerInfo
 from runner.diagnosis.report.sanitise import sanitise_text
 from runner.diagnosis.report.text import TAIL_BYTES
 from runner.events import Fact, Origin
+from runner.recording.format import FILE, Header, Outcome, Run
 
 _log = logging.getLogger(__name__)
-_T = TypeVar("_T")
-
-FILE = "recording.jsonl"
-FORMAT = "modelops-runner/recording"
-VERSION = 1
 
 # More than the head and the tail that a report shows. What a stream has beyond is counted only.
 _HEAD_BYTES = {
@@ -40,102 +28,6 @@ _HEAD_BYTES = {
     Origin.CHILD_WIRE: 96 << 20,  # more than one message takes
 }
 _TAIL_BYTES = 4 * TAIL_BYTES
-# What is read at most: JSON may take six bytes for one.
-_MOST_BYTES = 1 << 30
-
-
-class RecordingError(Exception):
-    """A file is no recording, or does not say what a replay needs; the message says which."""
-
-
-class Run(Struct, frozen=True):
-    """The facts that a run begins with."""
-
-    bundle: BundleInfo | None
-    worker: WorkerInfo | None
-
-
-class ReadBundle(Struct, frozen=True, kw_only=True):
-    """The facts read in the bundle's files, as far as a report may follow from them."""
-
-    name: str
-    files: tuple[str, ...]
-    lfs_pointers: tuple[LfsPointer, ...] = ()
-    pyproject: str = ""
-    """The text of its pyproject.toml."""
-    dependencies: tuple[str, ...]
-    requires_python: str
-    """As a PEP 440 specifier; empty: any."""
-    requires_python_text: str | None
-    requires_python_at: str | None
-    requires_python_line: str | None
-    python: str | None
-    """The request (``--python``)."""
-
-
-class Rebuilt(Struct, frozen=True):
-    """The environment was damaged; what follows is of another child, in a whole one."""
-
-
-class Outcome(Struct, frozen=True):
-    """How the run ended: with this finding, or well."""
-
-    finding: Finding | None
-
-
-class _Kind(Struct, frozen=True):
-    """The part of the first line that every version's recording has."""
-
-    format: str
-    version: int
-
-
-class Header(Struct, frozen=True, kw_only=True):
-    """A recording's first line."""
-
-    format: str = FORMAT
-    version: int = VERSION
-    bundle: BundleInfo | None
-    worker: WorkerInfo | None
-    command: list[str]
-    masked: list[str] = []
-    """The texts that stand in the place of secrets in what follows, longest first."""
-
-
-class Entry(Struct, frozen=True, kw_only=True):
-    """A line: bytes as ``text`` where they are UTF-8, else as ``base64``; a struct as ``data``."""
-
-    at: float
-    """Seconds, on the monotonic clock of the process that recorded it."""
-    source: Origin
-    text: str | None = None
-    base64: bytes | None = None
-    data: Any = None
-    skipped: int = 0
-    """How many bytes of this stream were left out here."""
-
-    @property
-    def content(self) -> bytes:
-        """:raises RecordingError: the text cannot be of UTF-8."""
-        try:
-            return self.text.encode() if self.text is not None else self.base64 or b""
-        except UnicodeEncodeError as error:
-            raise RecordingError(f"its {self.source.value} is no text: {error}") from None
-
-    def decode(self, kind: type[_T]) -> _T:
-        """The struct.
-
-        :raises RecordingError: it is of another shape.
-        """
-        try:
-            return msgspec.convert(self.data, kind, dec_hook=_as_path)
-        except ValueError as error:
-            raise RecordingError(f"its {self.source.value} is not as specified: {error}") from None
-
-
-class Recording(Struct, frozen=True):
-    header: Header
-    entries: list[Entry]
 
 
 class Recorder:
@@ -170,7 +62,7 @@ class Recorder:
         self._mask = Mask(environ)
         self._early: list[Fact] | None = []
         self._streams = {origin: _Stream(origin, self._mask) for origin in _HEAD_BYTES}
-        self.whole = True
+        self.complete = True
         """True if the disk has taken everything."""
         self.failed = False
         """True if it has a failure to replay."""
@@ -248,7 +140,7 @@ class Recorder:
         self._write({"at": at, "source": origin, kind: content})
 
     def _write(self, line: object) -> None:
-        if not self.whole:
+        if not self.complete:
             return
         # Not as msgspec writes JSON: a path may have bytes in it that are no UTF-8 (PEP 383), which
         # the standard library can say and read again.
@@ -259,7 +151,7 @@ class Recorder:
             self._give_up(error)
 
     def _flush(self) -> None:
-        if not self.whole:
+        if not self.complete:
             return
         try:
             # Now, so that a worker that is killed leaves what it has seen.
@@ -268,9 +160,9 @@ class Recorder:
             self._give_up(error)
 
     def _give_up(self, error: OSError) -> None:
-        if self.whole:
-            self.whole = False
-            _log.warning("%s is not whole: %s", self.path, error.strerror)
+        if self.complete:
+            self.complete = False
+            _log.warning("%s is not complete: %s", self.path, error.strerror)
 
 
 class _Stream:
@@ -312,9 +204,9 @@ class _Stream:
             self._held.append(data)
             self._held_bytes += len(data)
         while self._held and self._held_bytes - len(self._held[0]) >= _TAIL_BYTES:
-            gone = len(self._held.popleft())
-            self._held_bytes -= gone
-            self._skipped += gone
+            dropped = len(self._held.popleft())
+            self._held_bytes -= dropped
+            self._skipped += dropped
         return head
 
 
@@ -336,63 +228,3 @@ def record_in_free(
         except FileNotFoundError:
             # Another run went well, and has just removed the folder with its recording.
             continue
-
-
-def read_recording(path: Path) -> Recording:
-    """Read a recording: the file, or the folder that has it.
-
-    :raises OSError: it cannot be read.
-    :raises RecordingError: it is none, or of a version that this runner does not read.
-    """
-    with (path / FILE if path.is_dir() else path).open("rb") as file:
-        content = file.read(_MOST_BYTES + 1)
-    if len(content) > _MOST_BYTES:
-        raise RecordingError(f"it is longer than any recording, which has {_MOST_BYTES} bytes")
-    if not content:
-        raise RecordingError("it is empty")
-    lines = content.splitlines()
-    header = _read_header(lines[0])
-    entries = []
-    for number, line in enumerate(lines[1:], 2):
-        try:
-            entries.append(_read(line, Entry))
-        except ValueError as error:
-            # The worker was killed while it wrote: what is there is whole up to here.
-            if number == len(lines) and not content.endswith(b"\n"):
-                break
-            raise RecordingError(f"line {number} is not as specified: {error}") from None
-    return Recording(header, entries)
-
-
-def _read_header(line: bytes) -> Header:
-    try:
-        kind = _read(line, _Kind)
-        if kind.format != FORMAT:
-            raise ValueError(f"its format is {kind.format[:80]!r}")
-    except ValueError as error:
-        raise RecordingError(f"its first line is no recording's: {error}") from None
-    if kind.version != VERSION:
-        raise RecordingError(f"it is of version {kind.version}; this runner reads {VERSION}")
-    try:
-        return _read(line, Header)
-    except ValueError as error:
-        raise RecordingError(f"its first line is not as specified: {error}") from None
-
-
-def _read(line: bytes, kind: type[_T]) -> _T:
-    """:raises ValueError: it is not JSON, or of another shape."""
-    try:
-        return msgspec.convert(json.loads(line), kind)
-    except RecursionError:
-        raise ValueError("it is nested too deeply") from None
-
-
-def _as_path(kind: type, value: object) -> object:
-    if kind is not Path or not isinstance(value, str):
-        raise ValueError(f"expected {kind.__name__}")
-    return Path(value)
-
-
-def environ_of(header: Header) -> dict[str, str]:
-    """Variables with secrets that look as the recording's: a replay masks what the run masked."""
-    return {f"SECRET_{number}": text for number, text in enumerate(header.masked)}

@@ -35,7 +35,7 @@ from runner.interpreter import (
     Requirement,
     choose_interpreter,
 )
-from runner.recording.recorder import (
+from runner.recording.format import (
     Entry,
     Outcome,
     ReadBundle,

@@ -14,7 +14,7 @@ import msgspec
 
 from failures.scenario import ROOT, RUN_SECONDS, Place, Scenario, environ_of
 from runner.diagnosis.report.model import Report
-from runner.recording.recorder import FILE, RecordingError, read_recording
+from runner.recording.format import FILE, RecordingError, read_recording
 from runner.recording.replay import replay
 
 FAILURES = ROOT / "fixtures" / "failures"

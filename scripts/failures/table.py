@@ -6,7 +6,7 @@ from failures import NOT_RECORDABLE, SCENARIOS
 from failures.recorded import EXPECTED, FAILURES
 from failures.scenario import Scenario
 from runner.events import Origin, Phase, PhaseFinished
-from runner.recording.recorder import Recording, read_recording
+from runner.recording.format import Recording, read_recording
 
 _HEAD = """\
 # Failures

@@ -16,7 +16,7 @@ from runner.child.bulk import MAPPED_BYTES
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Report
 from runner.events import Phase
-from runner.recording.recorder import read_recording
+from runner.recording.format import read_recording
 from runner.recording.replay import replay
 from runner.result import Result
 from runner.task import Task
@@ -192,24 +192,31 @@ def test_inputs_of_every_size_reach_the_wire_function(
 
 
 @pytest.mark.parametrize(
-    ("inputs", "summary"),
+    ("inputs", "summary", "hint"),
     [
         (
             {"x": "text"},
             "the input 'x' is a str, not a buffer such as bytes or an array of numbers",
+            "pass its .encode()",
         ),
-        ({"beta": b""}, "'beta' is both a parameter and an input"),
-        ({1: b""}, "an input has the name 1, which is not a string"),
-        ([b""], "the inputs are a list, not a mapping"),
+        (
+            {"x": 3},
+            "the input 'x' is an int, not a buffer such as bytes or an array of numbers",
+            "all else as parameters",
+        ),
+        ({"beta": b""}, "'beta' is both a parameter and an input", "another name"),
+        ({1: b""}, "an input has the name 1, which is not a string", "such as '1'"),
+        ([b""], "the inputs are a list, not a mapping", "a dict of buffers by name"),
     ],
 )
 def test_inputs_that_cannot_be_sent_are_named(
-    inputs: object, summary: str, make: MakeBundle, cache: Path
+    inputs: object, summary: str, hint: str, make: MakeBundle, cache: Path
 ) -> None:
     with Runner(cache=cache) as runner, pytest.raises(RunnerError) as caught:
         runner.execute(make(WIRE), params={"beta": 1}, inputs=inputs)  # type: ignore[arg-type]
     report = caught.value.report
     assert (report.code, report.summary) == (Code.PARAMS_INVALID, summary)
+    assert hint in report.hints[0].title
 
 
 @linux_only

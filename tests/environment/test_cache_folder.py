@@ -16,7 +16,7 @@ RUN_SECONDS = 60
 # The command imports from where its user may not look, so it becomes that user afterwards.
 COMMAND = f"""
 import os, pwd, sys
-import anyio, anyio._backends._asyncio, platformdirs, platformdirs.unix, encodings.idna
+import anyio, anyio._backends._asyncio, encodings.idna
 import runner.cli.parser, runner.cli.run, runner.cli.env, runner.cli.doctor, runner.cli.tasks
 import runner.doctor.machine
 def unknown(uid):

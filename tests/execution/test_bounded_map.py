@@ -6,10 +6,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.defaults import Isolation
 from runner.diagnosis.report.model import BundleInfo, ChildInfo, WorkerInfo
 from runner.execution.bounded_map import Window
 from runner.result import Cost, Result, Timings
-from runner.settings import Isolation
 from runner.task import Task
 
 

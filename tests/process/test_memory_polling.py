@@ -11,7 +11,7 @@ import pytest
 
 from runner import AsyncRunner, ExecutionError, Runner, RunnerError
 from runner.diagnosis.report.model import Report
-from runner.recording.recorder import read_recording
+from runner.recording.format import read_recording
 from runner.recording.replay import replay
 
 MIB = 1 << 20

@@ -11,7 +11,7 @@ import pytest
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Report
 from runner.events import Phase
-from runner.recording.recorder import FILE, read_recording
+from runner.recording.format import FILE, read_recording
 from runner.recording.replay import replay
 
 ROOT = Path(__file__).parents[2]
@@ -93,7 +93,7 @@ def refuse(event, arguments):
         raise SystemExit(99)
 
 sys.addaudithook(refuse)
-from runner.recording.recorder import read_recording
+from runner.recording.format import read_recording
 from runner.recording.replay import replay
 from pathlib import Path
 

@@ -19,7 +19,8 @@ from runner import AsyncRunner, Runner, RunnerError
 from runner.diagnosis.case import Finding
 from runner.diagnosis.report.codes import Code
 from runner.events import Event, Fact, Note, Origin, Phase
-from runner.recording.recorder import FILE, Outcome, Recorder, Run, read_recording, record_in_free
+from runner.recording.format import FILE, Outcome, Run, read_recording
+from runner.recording.recorder import Recorder, record_in_free
 
 RUN_SECONDS = 100
 TASK = "def wire(entrypoint, params, seed):\n    "
@@ -463,7 +464,7 @@ def test_a_disk_that_refuses_fails_no_run_and_is_said(
             before=LIMITED.format(size=size),
         )  # fmt: skip
         assert done.returncode == status, done.stderr
-        assert done.stderr.count(f"{kept / FILE} is not whole: File too large\n") == 1
+        assert done.stderr.count(f"{kept / FILE} is not complete: File too large\n") == 1
         assert "Traceback" not in done.stderr and "recorded:" not in done.stderr
 
 
@@ -485,7 +486,7 @@ def test_a_full_disk_fails_no_run_and_is_said(
         subprocess.run(["umount", str(disk)], check=True)
     assert done.returncode == 13, done.stderr
     assert "error[task-raised]: " in done.stderr
-    assert f"{FILE} is not whole: No space left on device" in done.stderr
+    assert f"{FILE} is not complete: No space left on device" in done.stderr
     assert "recorded:" not in done.stderr
 
 

@@ -19,7 +19,7 @@ from recordings import failure, replayed, same
 
 from runner import AsyncRunner, Runner, RunnerError
 from runner.diagnosis.report.model import Report
-from runner.recording.recorder import FILE, RecordingError, read_recording
+from runner.recording.format import FILE, RecordingError, read_recording
 from runner.recording.replay import replay
 
 FIXTURES = Path(__file__).parents[2] / "fixtures" / "bundles"
@@ -545,7 +545,9 @@ def test_a_recording_cut_off_in_its_last_line_replays_up_to_there(
         replayed(killed)
 
 
-@settings(max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=300, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None
+)
 @given(data=st.data())
 def test_a_recording_that_somebody_changed_gives_a_report_or_is_refused(
     data: st.DataObject, recorded: tuple[Path, dict[str, Any]], tmp_path: Path

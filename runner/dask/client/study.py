@@ -112,10 +112,10 @@ def _packed(path: Path, shared: Shared | None) -> tuple[BundleInfo, Archive]:
     case = Case()
     case.worker = worker_info()
     with reported(case):
-        appeared = Appeared(cache_folder(), path)
-        bundle = read_as_content(path, appeared)
+        cache = cache_folder()
+        bundle = read_as_content(path, cache)
         info = case.bundle = bundle.info()
-        folders = empty_folders(bundle.path, bundle.files, appeared.names())
+        folders = empty_folders(bundle.path, bundle.files, Appeared(cache, path).names())
         data = pack(bundle)
     name = path.resolve().name or "bundle"
     if shared is not None:

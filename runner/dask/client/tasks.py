@@ -24,7 +24,7 @@ from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.report.codes import Code
 from runner.events import Phase
 from runner.execution.bounded_map import Outcome, Window
-from runner.execution.bundle_watch import Stamp
+from runner.execution.bundle_watch import Fingerprint
 from runner.execution.run_task import reported
 from runner.result import Result
 from runner.task import Task, check_task
@@ -192,10 +192,10 @@ class _Cluster:
             if (
                 slot.study is None
                 or slot.connection is not connection
-                or slot.stamp is None
-                or slot.stamp.changed(at_once=look)
+                or slot.fingerprint is None
+                or slot.fingerprint.changed(at_once=look)
             ):
-                stamp = Stamp(path)
+                fingerprint = Fingerprint(path)
                 study = open_study(
                     self._client,
                     self.in_flight,
@@ -205,7 +205,7 @@ class _Cluster:
                 if slot.study is not None and slot.study.key != study.key:
                     # Once the last of its tasks is done.
                     finalize(slot.study, _forget, self._client, slot.study.key)
-                slot.stamp, slot.study, slot.connection = stamp, study, connection
+                slot.fingerprint, slot.study, slot.connection = fingerprint, study, connection
             return slot.study
 
 
@@ -214,7 +214,7 @@ class _Slot:
 
     def __init__(self) -> None:
         self.lock = Lock()
-        self.stamp: Stamp | None = None
+        self.fingerprint: Fingerprint | None = None
         self.connection: object = None
         """To the scheduler that it was sent to."""
         self.study: Study | None = None

@@ -5,7 +5,7 @@ import logging
 from distributed import Worker
 
 from runner.diagnosis.report.model import Report
-from runner.diagnosis.report.text import LineDecoder
+from runner.diagnosis.report.text import LineSplitter
 from runner.events import Event, Note, Output, Stream
 
 # Dask's own handlers show what is logged below "distributed".
@@ -14,10 +14,9 @@ log = logging.getLogger("distributed.modelops_runner")
 TOPIC = "modelops-runner"
 
 # What a task writes beyond these many lines is counted: a log is read by people, and Dask keeps
-# events in the scheduler's memory. A line is cut after so many characters.
+# events in the scheduler's memory.
 LOG_LINES = 1000
 EVENT_LINES = 100
-LINE_CHARACTERS = 2000
 
 
 class OutputLog:
@@ -29,20 +28,13 @@ class OutputLog:
     def __init__(self, key: str, worker: Worker) -> None:
         self._key = key
         self._worker = worker
-        self._decoders = {stream: LineDecoder() for stream in Stream}
-        self._unended = dict.fromkeys(Stream, "")
+        self._splitters = {stream: LineSplitter() for stream in Stream}
         self._lines = 0
 
     def handle(self, event: Event) -> None:
         if isinstance(event, Output):
-            text = self._unended[event.stream] + self._decoders[event.stream].feed(event.data)
-            *lines, rest = text.split("\n")
-            for line in lines:
+            for line in self._splitters[event.stream].feed(event.data):
                 self._line(event.stream, line)
-            if len(rest) > LINE_CHARACTERS:
-                self._line(event.stream, rest)
-                rest = ""
-            self._unended[event.stream] = rest
         elif isinstance(event, Note):
             log.info("[%s] note: %s", self._key, event.text)
 
@@ -52,20 +44,18 @@ class OutputLog:
 
     def close(self) -> None:
         """The task has ended: what it has written last has no line end."""
-        for stream, unended in self._unended.items():
-            # Also the first bytes of a character that was cut.
-            rest = unended + self._decoders[stream].feed(b"", final=True)
-            if rest:
-                self._line(stream, rest)
+        for stream, splitter in self._splitters.items():
+            for line in splitter.end():
+                self._line(stream, line)
         if self._lines > LOG_LINES:
             log.warning("[%s] %d more lines", self._key, self._lines - LOG_LINES)
 
     def _line(self, stream: Stream, line: str) -> None:
         self._lines += 1
         if self._lines <= LOG_LINES:
-            log.info("[%s] %s | %s", self._key, stream.value, line[:LINE_CHARACTERS])
+            log.info("[%s] %s | %s", self._key, stream.value, line)
         if self._lines <= EVENT_LINES:
-            self._event(stream=stream.value, line=line[:LINE_CHARACTERS])
+            self._event(stream=stream.value, line=line)
 
     def _event(self, **said: str) -> None:
         self._worker.log_event(TOPIC, {"key": self._key, **said})

@@ -13,7 +13,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from runner.bundle.defaults import read_size
-from runner.settings import BUILD_TIMEOUT, STARTUP_TIMEOUT, Isolation
+from runner.defaults import BUILD_TIMEOUT, STARTUP_TIMEOUT, Isolation
 
 SECTION = "modelops-runner"
 

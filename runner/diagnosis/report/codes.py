@@ -53,7 +53,8 @@ The bundle's metadata cannot be read or contradicts itself.
 - `pyproject.toml`, `uv.lock` or `.modelops/manifest.json` cannot be parsed.
 - `requires-python` or a dependency is not what PEP 440 and PEP 508 allow, or no Python can
   satisfy it.
-- A setting in `[tool.modelops]` is unknown or of the wrong type.
+- A setting in `[tool.modelops]` is unknown or of the wrong type; `exclude` matches code that the
+  wire function needs.
 - Something leads out of the bundle (a link, a path source, a sibling in a uv workspace, a line of
   requirements.txt, a wire function), or is no file, folder or link.
 - The project is called like a package that it depends on.

@@ -111,3 +111,28 @@ class LineDecoder:
 
     def feed(self, data: bytes, *, final: bool = False) -> str:
         return printable(self._decoder.decode(data, final))
+
+
+class LineSplitter:
+    """Makes lines of a stream that is cut anywhere; a line without an end is given in pieces.
+
+    :param most: the most characters of a piece.
+    """
+
+    def __init__(self, most: int = 2000) -> None:
+        self._decoder = LineDecoder()
+        self._most = most
+        self._rest = ""
+
+    def feed(self, data: bytes) -> list[str]:
+        *lines, rest = (self._rest + self._decoder.feed(data)).split("\n")
+        if len(rest) > self._most:
+            lines.append(rest)
+            rest = ""
+        self._rest = rest
+        return [line[: self._most] for line in lines]
+
+    def end(self) -> list[str]:
+        """Return what has no line end, with the first bytes of a character that was cut."""
+        rest, self._rest = self._rest + self._decoder.feed(b"", final=True), ""
+        return [rest] if rest else []

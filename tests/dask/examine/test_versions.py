@@ -26,7 +26,7 @@ from runner.dask.bounded import in_thread
 from runner.dask.examine.cluster import Cluster, NoScheduler, Role
 from runner.dask.examine.loopback import DaskCluster, cluster
 from runner.dask.examine.versions import _software, gather
-from runner.execution.worker_info import runner_version
+from runner.version import runner_version
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,7 @@ import pytest
 from runner import RunnerError
 from runner.dask import RunnerPlugin
 from runner.dask.worker.worker_settings import WorkerSettings, read_settings
-from runner.settings import Isolation
+from runner.defaults import Isolation
 
 
 def test_nothing_said_is_the_default() -> None:

@@ -12,7 +12,7 @@ from runner.diagnosis.report.model import BundleInfo
 from runner.diagnosis.report.sanitise import sanitise_text, secrets_of
 from runner.diagnosis.report.text import decode
 from runner.events import Origin
-from runner.recording.recorder import Entry, Header, environ_of
+from runner.recording.format import Entry, Header, environ_of
 
 KEY = "-----BEGIN PRIVATE KEY-----\nMIIabc+/=\n-----END PRIVATE KEY-----"
 PIECES = st.text(max_size=5) | st.sampled_from(

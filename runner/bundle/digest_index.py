@@ -1,0 +1,143 @@
+"""Remembers the digests of a bundle's large files, so that they are not read for each command.
+
+As in git's index, a file is known by its size, its times, its inode and its device: whoever writes
+to it changes its ctime, which no program can set. A digest is remembered only where the file had
+rested for a while before it was read: else a write that follows within what the file system's clock
+can tell apart would not be seen (git's documentation calls this "racy").
+"""
+
+import hashlib
+import logging
+import os
+import stat
+import threading
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import msgspec
+from msgspec import Struct
+
+_log = logging.getLogger(__name__)
+
+REST_SECONDS = 10.0
+"""How long a file must have been as it is. File systems keep times of up to 2 s, and the clock of a
+file server is not this machine's."""
+
+_LEAST_BYTES = 64 * 1024
+"""A smaller file is read each time: that takes no longer than to look for it here."""
+
+_MOST_FILES = 50_000
+_MOST_BUNDLES = 200
+_CHECKSUM_BYTES = hashlib.sha256().digest_size
+
+
+class _Entry(Struct, frozen=True, array_like=True, gc=False):
+    """A file as it was when it was read."""
+
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+    ctime_ns: int
+    digest: bytes
+
+    @classmethod
+    def of(cls, status: os.stat_result, digest: bytes) -> "_Entry":
+        return cls(
+            status.st_dev,
+            status.st_ino,
+            status.st_size,
+            status.st_mtime_ns,
+            status.st_ctime_ns,
+            digest,
+        )
+
+
+class DigestIndex:
+    """The digests of one bundle's files, kept in the runner's cache.
+
+    An index that is damaged, or of another format, is as good as none.
+
+    :param cache: the folder where environments are kept.
+    :param bundle: the bundle's folder.
+    """
+
+    def __init__(self, cache: Path, bundle: Path) -> None:
+        key = hashlib.sha256(os.fsencode(bundle.resolve())).hexdigest()[:20]
+        self._file = cache / "digests" / f"{key}.v1"
+        self._before = self._read()
+        self._now: dict[str, _Entry] = {}
+
+    def known(self, name: str, path: Path) -> bytes | None:
+        """Return the digest of a file that has not been written to since it was read.
+
+        :param name: its path, relative to the bundle.
+        :param path: where it is.
+        """
+        entry = self._before.get(name)
+        if entry is None:
+            return None
+        try:
+            now = path.stat()
+        except OSError:
+            return None
+        if not stat.S_ISREG(now.st_mode) or entry != _Entry.of(now, entry.digest):
+            return None
+        self._now[name] = entry
+        return entry.digest
+
+    def learn(
+        self, name: str, before: os.stat_result, after: os.stat_result, digest: bytes
+    ) -> None:
+        """Remember the digest of a file that was read, where it can be trusted from here on.
+
+        :param before: the file's status before it was read.
+        :param after: its status afterwards.
+        """
+        entry = _Entry.of(after, digest)
+        rested = time.time() - max(after.st_mtime, after.st_ctime) > REST_SECONDS
+        if (
+            after.st_size >= _LEAST_BYTES
+            and len(self._now) < _MOST_FILES
+            and rested
+            and entry == _Entry.of(before, digest)
+        ):
+            self._now[name] = entry
+
+    def keep(self) -> None:
+        """Write down what is known of the files that were asked for or learned, if it is news.
+
+        Where the cache cannot be written to, they are read again the next time.
+        """
+        if self._now == self._before:
+            return
+        content = msgspec.msgpack.encode(self._now)
+        beside = self._file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
+        try:
+            self._file.parent.mkdir(parents=True, exist_ok=True)
+            beside.write_bytes(hashlib.sha256(content).digest() + content)
+            beside.replace(self._file)
+            _forget_oldest(self._file.parent)
+        except OSError as error:
+            _log.info("digests are not remembered: %s", error)
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
+
+    def _read(self) -> dict[str, _Entry]:
+        try:
+            written = self._file.read_bytes()
+            content = written[_CHECKSUM_BYTES:]
+            if hashlib.sha256(content).digest() != written[:_CHECKSUM_BYTES]:
+                return {}
+            return msgspec.msgpack.decode(content, type=dict[str, _Entry])
+        except (OSError, msgspec.DecodeError):
+            return {}
+
+
+def _forget_oldest(folder: Path) -> None:
+    """Bound the folder: whose index is forgotten is read once more."""
+    with os.scandir(folder) as entries:
+        indexes = sorted((entry.stat().st_mtime, entry.path) for entry in entries)
+    for _, path in indexes[:-_MOST_BUNDLES]:
+        Path(path).unlink(missing_ok=True)

@@ -1,0 +1,86 @@
+"""Sees that ``exclude`` matches none of the bundle's own code, whose changes would go unseen."""
+
+import ast
+import warnings
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath
+
+from runner.bundle.exclude import exclude_of
+from runner.bundle.failures import invalid
+from runner.bundle.toml_lines import at_line, string_line
+from runner.diagnosis.report.model import Hint
+
+_ROOTS = ("", "src/")
+_MOST_BYTES = 1 << 20
+
+
+def check_no_code_is_excluded(folder: Path, wire: str, files: tuple[str, ...], text: str) -> None:
+    """Follow the imports from the wire function's file, as far as its source tells.
+
+    :param wire: the wire function, as ``module.or/path.py:function``.
+    :param files: the bundle's content.
+    :param text: pyproject.toml itself, to name lines of.
+    :raises Failure: ``bundle-invalid``: a module is excluded that the bundle imports.
+    """
+    exclude = exclude_of(folder)
+    content, seen = set(files), set[str]()
+    left = [("the wire function is in it", _files_of(wire.partition(":")[0]))]
+    while left:
+        why, candidates = left.pop()
+        for name in candidates:
+            if name in seen or not (folder / name).is_file():
+                continue
+            seen.add(name)
+            pattern = None if name in content else exclude.pattern_for(name)
+            if pattern is not None:
+                at = at_line(
+                    "pyproject.toml", string_line(text, "tool.modelops", "exclude", pattern)
+                )
+                raise invalid(
+                    f"{at}: [tool.modelops] exclude: {pattern!r} matches {name}: {why}",
+                    "What is excluded is no content of the bundle: results would be kept, and"
+                    " environments used, whose code has changed since.",
+                    Hint(title=f"let the patterns match data alone, or remove {pattern!r}"),
+                )
+            left.append((f"{name} imports it", _imported_by(folder, name)))
+
+
+def _files_of(module: str) -> list[str]:
+    """The files that a module may be, and the packages that it is in."""
+    if module.endswith(".py") or "/" in module:
+        return [PurePosixPath(module).as_posix()]
+    parts = module.split(".")
+    found = []
+    for root in _ROOTS:
+        for count in range(1, len(parts) + 1):
+            place = root + "/".join(parts[:count])
+            found += [f"{place}.py", f"{place}/__init__.py"]
+    return found
+
+
+def _imported_by(folder: Path, name: str) -> list[str]:
+    try:
+        with (folder / name).open("rb") as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            tree = ast.parse(file.read(_MOST_BYTES))
+    except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):
+        return []  # It is told where it is imported.
+    beside = PurePosixPath(name).parent
+    return [file for module in _modules(tree, beside) for file in _files_of(module)]
+
+
+def _modules(tree: ast.AST, beside: PurePosixPath) -> Iterator[str]:
+    """The modules that a file may import, as seen from the bundle's folder.
+
+    :param beside: the file's folder, for relative imports.
+    """
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            yield from (name.name for name in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            above = beside.parts[: len(beside.parts) + 1 - node.level] if node.level else ()
+            module = (*above, *([node.module] if node.module else []))
+            if module:
+                yield ".".join(module)
+            # What is imported from a package may be a module of it.
+            yield from (".".join((*module, name.name)) for name in node.names)

@@ -1,0 +1,44 @@
+"""``check --reproducible``: which outputs are not the same each time, and why."""
+
+import functools
+import sys
+
+from runner.cli.commands import Check
+from runner.cli.live import Live
+from runner.cli.params import given_task
+from runner.cli.result import json_document
+from runner.diagnosis.case import Case
+from runner.diagnosis.report.text import printable
+from runner.doctor.reproducible import Findings, find_differences
+
+
+async def check_reproducible(command: Check, case: Case, live: Live) -> tuple[int, str]:
+    """Run the task; returns the exit code, and what goes to standard output.
+
+    :raises Failure: its first run went wrong.
+    """
+    # Once: the parameters may come from standard input.
+    task = functools.cache(functools.partial(given_task, command))
+
+    def say(condition: str) -> None:
+        live.close_line()
+        print(f"running it: {condition}", file=sys.stderr)
+
+    found = await find_differences(case, command.settings, command.bundle, task, on_condition=say)
+    exit_code = 0 if found.ok else 1
+    if command.json:
+        return exit_code, json_document({"ok": found.ok, "reproducible": found})
+    return exit_code, _lines(found)
+
+
+def _lines(found: Findings) -> str:
+    by_name = {difference.output: difference for difference in found.differences}
+    lines = []
+    for name in (*found.outputs, *(by_name.keys() - set(found.outputs))):
+        if (difference := by_name.get(name)) is None:
+            lines.append(f"{printable(name)}: the same under all conditions")
+        else:
+            lines.append(f"{printable(name)}: depends on {difference.meaning}")
+            lines.append(f"  help: {difference.advice}")
+    lines += [f"failed in {printable(failure)}" for failure in found.failures]
+    return "".join(f"{line}\n" for line in lines)

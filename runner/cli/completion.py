@@ -1,0 +1,36 @@
+"""Prints what completes the command in a shell, made from its parser by shtab."""
+
+import argparse
+from collections.abc import Iterator
+
+import shtab
+
+from runner.cli.parser import all_parsers
+
+_COMPLETED_AS = {
+    "BUNDLE": shtab.DIRECTORY,
+    "DIR": shtab.DIRECTORY,
+    "FILE": shtab.FILE,
+    "RECORDING": shtab.FILE,
+}
+"""What is completed in the place of an argument, by its metavar."""
+
+
+def completion_script(shell: str) -> str:
+    """Return the script that a shell reads to complete ``modelops-runner``.
+
+    :param shell: ``bash``, ``zsh`` or ``fish``.
+    """
+    parser, _ = all_parsers()
+    for action in _actions(parser):
+        if isinstance(action.metavar, str) and action.metavar in _COMPLETED_AS:
+            action.complete = _COMPLETED_AS[action.metavar]  # type: ignore[attr-defined]
+    return shtab.complete(parser, shell) + "\n"
+
+
+def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:
+    for action in parser._actions:
+        yield action
+        if isinstance(action, argparse._SubParsersAction):
+            for one in action.choices.values():
+                yield from _actions(one)

@@ -1,0 +1,108 @@
+"""Holds what differs from run to run: the system's entropy, the clock.
+
+Python imports it at the start of each process that has this folder in PYTHONPATH (module site). It
+runs on CPython 3.8 and newer, and needs nothing but the standard library. ``MODELOPS_HELD`` says
+what to hold: ``entropy``, ``clock`` or both.
+"""
+
+from __future__ import annotations
+
+import os
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from typing import Any
+
+_EPOCH_NS = 10**18  # in 2001
+# A clock that stood still would keep a loop that waits for it for ever.
+_TICK_NS = 10**6
+
+
+def hold_entropy() -> None:
+    """The same numbers for who asks the operating system: os.urandom, secrets, uuid4, NumPy's
+    default_rng(), and generators of ``random`` that get no seed."""
+    import _random
+
+    source = _random.Random(2023)
+
+    def urandom(size: int) -> bytes:
+        return source.getrandbits(8 * size).to_bytes(size, "little") if size else b""
+
+    os.urandom = urandom
+    import random  # Only now: it takes its own reference to os.urandom.
+
+    seed_by = random.Random.seed
+
+    def seed(self: random.Random, a: Any = None, version: int = 2) -> None:
+        seed_by(self, source.getrandbits(64) if a is None else a, version)
+
+    vars_of: Any = random.Random
+    vars_of.seed = seed
+    random.seed = vars(random)["_inst"].seed
+
+
+def hold_clock() -> None:
+    """A clock that begins at the same moment in each run, and goes on by a tick at each look.
+
+    ``time.monotonic`` goes on as it is: it is what waits are bounded by.
+    """
+    import datetime
+    import time
+
+    now_ns = _EPOCH_NS
+
+    def look_ns() -> int:
+        nonlocal now_ns
+        now_ns += _TICK_NS
+        return now_ns
+
+    def look() -> float:
+        return look_ns() / 10**9
+
+    def with_default(convert: Callable[[float], Any]) -> Callable[[float | None], Any]:
+        def converted(seconds: float | None = None) -> Any:
+            return convert(look() if seconds is None else seconds)
+
+        return converted
+
+    clocks: Any = time
+    for name in ("time", "perf_counter", "process_time", "thread_time"):
+        setattr(clocks, name, look)
+        setattr(clocks, name + "_ns", look_ns)
+    for name in ("localtime", "gmtime", "ctime"):
+        setattr(clocks, name, with_default(getattr(time, name)))
+    strftime, localtime = time.strftime, time.localtime
+    clocks.strftime = lambda pattern, at=None: strftime(pattern, localtime() if at is None else at)
+
+    class Kind(type):
+        def __instancecheck__(cls, instance: object) -> bool:
+            return isinstance(instance, cls.__mro__[1])
+
+    class Date(datetime.date, metaclass=Kind):
+        @classmethod
+        def today(cls) -> Date:
+            return cls.fromtimestamp(look())
+
+    class DateTime(datetime.datetime, metaclass=Kind):
+        @classmethod
+        def now(cls, tz: datetime.tzinfo | None = None) -> DateTime:
+            return cls.fromtimestamp(look(), tz)
+
+        @classmethod
+        def utcnow(cls) -> DateTime:
+            return cls.fromtimestamp(look(), datetime.timezone.utc).replace(tzinfo=None)
+
+        @classmethod
+        def today(cls) -> DateTime:
+            return cls.fromtimestamp(look())
+
+    dates: Any = datetime
+    dates.date, dates.datetime = Date, DateTime
+
+
+_held = os.environ.get("MODELOPS_HELD", "")
+if "entropy" in _held:
+    hold_entropy()
+if "clock" in _held:
+    hold_clock()

@@ -1,0 +1,25 @@
+"""Which versions of the runner and of uv this process has."""
+
+import os
+import sys
+from contextlib import suppress
+
+
+def runner_version() -> str:
+    return installed_version("modelops-runner") or "0+unknown"
+
+
+def installed_version(distribution: str) -> str | None:
+    """Return the version of a distribution; ``None`` where it is not installed.
+
+    ``NAME-VERSION.dist-info`` tells it (PyPA, "Recording installed projects"): what
+    importlib.metadata needs to open the metadata in it takes 10 ms to import.
+    """
+    prefix, suffix = distribution.replace("-", "_") + "-", ".dist-info"
+    for folder in sys.path:
+        # A path may be not there, or a zip file.
+        with suppress(OSError), os.scandir(folder or ".") as entries:
+            for entry in entries:
+                if entry.name.startswith(prefix) and entry.name.endswith(suffix):
+                    return entry.name[len(prefix) : -len(suffix)]
+    return None

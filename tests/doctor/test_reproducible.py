@@ -1,0 +1,157 @@
+"""Ten small models, five of them careless in five ways: each cause is named, and nobody accused."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+RUN_SECONDS = 120
+
+# Each function is a model, and gives one output.
+CAREFUL = """
+import datetime, random, time
+
+def seeded(seed):
+    rng = random.Random(seed)
+    return [rng.random() for _ in range(5)]
+
+def global_generator(seed):
+    return random.random()
+
+def sorted_set(seed):
+    return sorted({"dead", "exposed", "infected", "recovered", "susceptible"})
+
+def clock_kept_out(seed):
+    began = time.time()
+    day = datetime.date(2020, 1, 1) + datetime.timedelta(days=seed)
+    print("took", time.time() - began)
+    return day
+
+def leaves_a_file(seed):
+    with open("out.csv", "w") as file:
+        file.write("beta,0.3")
+
+MODELS = [seeded, global_generator, sorted_set, clock_kept_out, leaves_a_file]
+"""
+CARELESS = """
+import datetime, os, random, time
+
+def unordered_set(seed):
+    return list({"dead", "exposed", "infected", "recovered", "susceptible"})
+
+def unseeded_generator(seed):
+    return random.Random().random()
+
+def clock(seed):
+    began = time.perf_counter()
+    return datetime.datetime.now().isoformat(), time.perf_counter() - began
+
+def threads(seed):
+    count = int(os.environ["OMP_NUM_THREADS"])
+    values = [1 / (i + 1) for i in range(10_001)]
+    return sum(sum(values[k::count]) for k in range(count))
+
+history = []
+def earlier_task(seed):
+    history.append(seed)
+    return len(history)
+
+MODELS = [unordered_set, unseeded_generator, clock, threads, earlier_task]
+"""
+WIRE = """
+def wire(entrypoint, params, seed):
+    return {model.__name__: repr(model(seed)).encode() for model in MODELS}
+"""
+
+
+def bundle(folder: Path, wire: str) -> Path:
+    (folder / "requirements.txt").touch()
+    (folder / "wire.py").write_text(wire)
+    return folder
+
+
+def checked(
+    cache: Path, folder: Path, *arguments: str, status: int = 0
+) -> "subprocess.CompletedProcess[str]":
+    done = subprocess.run(
+        [sys.executable, "-m", "runner", "check", str(folder), "--reproducible", *arguments],
+        env={**os.environ, "MODELOPS_CACHE_DIR": str(cache)},
+        capture_output=True,
+        text=True,
+        timeout=RUN_SECONDS,
+    )
+    assert done.returncode == status, done.stdout + done.stderr
+    return done
+
+
+def document(cache: Path, folder: Path, *arguments: str, status: int = 0) -> Any:
+    found = json.loads(checked(cache, folder, "--json", *arguments, status=status).stdout)
+    assert found["ok"] is (status == 0)
+    return found["reproducible"]
+
+
+def test_careful_models_are_the_same_under_all_conditions(cache: Path, tmp_path: Path) -> None:
+    found = document(cache, bundle(tmp_path, CAREFUL + WIRE), "--seed", "3")
+    assert len(found["outputs"]) == 6 and "./out.csv" in found["outputs"]
+    assert found["differences"] == [] and found["failures"] == []
+    assert "PYTHONHASHSEED=1" in found["conditions"] and "a fork" in found["conditions"]
+
+
+def test_of_a_careless_model_each_cause_is_named(cache: Path, tmp_path: Path) -> None:
+    found = document(cache, bundle(tmp_path, CARELESS + WIRE), status=1)
+    assert {one["output"]: one["cause"] for one in found["differences"]} == {
+        "unordered_set": "unordered-set",
+        "unseeded_generator": "unseeded-generator",
+        "clock": "time",
+        "threads": "threads",
+        "earlier_task": "earlier-task",
+    }
+    assert all(one["advice"] for one in found["differences"])
+
+
+def test_a_seed_of_the_clock_and_an_address_are_told_apart(cache: Path, tmp_path: Path) -> None:
+    wire = """
+import random, time
+def wire(entrypoint, params, seed):
+    return {"clock": repr(random.Random(int(time.time())).random()).encode(),
+            "address": repr(object()).encode()}
+"""
+    done = checked(cache, bundle(tmp_path, wire), status=1)
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("clock: depends on the time")
+    assert lines[2].startswith("address: depends on the memory")
+    # Both are explained after the first runs: the others would say nothing more.
+    assert "PYTHONHASHSEED" not in done.stderr
+
+
+def test_a_task_that_fails_under_one_condition_only_is_said_so(cache: Path, tmp_path: Path) -> None:
+    wire = """
+import os
+def wire(entrypoint, params, seed):
+    if os.environ["PYTHONHASHSEED"] == "2":
+        raise KeyError("order")
+    return {"a": b"1"}
+"""
+    found = document(cache, bundle(tmp_path, wire), status=1)
+    assert found["differences"] == []
+    (failure,) = found["failures"]
+    assert failure.startswith("PYTHONHASHSEED=2: task-raised: KeyError")
+
+
+def test_a_task_that_fails_has_its_report(cache: Path, tmp_path: Path) -> None:
+    wire = "def wire(entrypoint, params, seed):\n    return {'a': str(params['n']).encode()}\n"
+    done = checked(cache, bundle(tmp_path, wire), status=13)
+    assert "KeyError" in done.stderr
+
+
+def test_what_runs_a_task_needs_the_option_that_runs_one(cache: Path, tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "runner", "check", str(tmp_path), "--seed", "3"],
+        capture_output=True,
+        text=True,
+        timeout=RUN_SECONDS,
+    )
+    assert done.returncode == 2
+    assert "need --reproducible" in done.stderr
