@@ -60,6 +60,7 @@ class Origin(str, Enum):
     UV_EXIT = "uv.exit"
     INSTALLED = "installed"
     LIBRARIES = "libraries"
+    MACHINE = "machine"
     CHILD_START = "child.start"
     REQUEST = "request"
     """A request was sent to the child: what it had said before answers an earlier one."""

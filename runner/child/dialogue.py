@@ -312,6 +312,7 @@ class Dialogue:
             error = response.error
             if (problem := _not_as_specified(error)) is not None:
                 raise self.failure(child_failures.violation(self.case, phase, problem))
+            self.write_down()  # the judgement may ask for what the child has written
             exception = None if error.data is None else error.data.exception
             raise self.failure(
                 child_failures.remote_error(self.case, phase, error.code, error.message, exception)

@@ -1,6 +1,7 @@
 """A session with a live child: hello, initialize, execute, shutdown."""
 
 import math
+import tempfile
 import time
 from pathlib import Path
 
@@ -267,6 +268,10 @@ class Session:
 
     async def _look_up(self, case: Case, exception: ExceptionInfo) -> None:
         """Ask the disk about an import that has failed, in a thread: it may be a slow one."""
+        # Only a failure is worth these.
+        from runner.diagnosis.machine_causes import concerns_machine, is_of_pool
+        from runner.diagnosis.noexec import suspect_paths
+
         in_thread = anyio.to_thread.run_sync
         environment = case.environment
         if concerns_imports(exception) and environment is not None and environment.path is not None:
@@ -275,6 +280,11 @@ class Session:
         if library := missing_library(exception):
             case.libraries = await in_thread(libraries_like, library, self._library_folders)
             case.journal.fact(Origin.LIBRARIES, case.libraries)
+        if concerns_machine(exception):
+            paths = suspect_paths(case, exception, tempfile.gettempdir())
+            of_pool = is_of_pool(exception)
+            case.machine = await in_thread(self.process.look_at_machine, paths, of_pool)
+            case.journal.fact(Origin.MACHINE, case.machine)
 
     def request(self, task: Task) -> bytes:
         """The request to run a task, whose inputs are on their way then.

@@ -24,6 +24,7 @@ from runner.environment import library_folders
 from runner.events import Origin, Phase, Stream
 from runner.process.memory_cgroup import memory_group
 from runner.process.own_limits import OF_CHILD, check_limits
+from runner.process.post_mortem import machine_of
 from runner.process.processors import thread_count
 from runner.process.supervisor import spawn
 
@@ -57,7 +58,7 @@ async def open_session(
             try:
                 check_limits(OF_CHILD)
             except OSError as error:
-                raise _not_started(case, launch, argv, error) from error
+                raise await _not_started(case, launch, argv, error) from error
             try:
                 folder = await stack.enter_async_context(exchange_folder())
                 bulk = stack.enter_context(bulk_channel(folder))
@@ -99,7 +100,7 @@ async def open_session(
                     )
                 )
             except OSError as error:
-                raise _not_started(case, launch, argv, error) from error
+                raise await _not_started(case, launch, argv, error) from error
         session.started(process)
         case.child.pid = process.pid
         case.journal.fact(Origin.CHILD_START, Start(launch, argv, session.process.pid))
@@ -115,7 +116,9 @@ async def open_session(
             session.dialogue.write_down()
 
 
-def _not_started(case: Case, launch: Launch, argv: list[str], error: OSError) -> Failure:
+async def _not_started(case: Case, launch: Launch, argv: list[str], error: OSError) -> Failure:
+    case.machine = await anyio.to_thread.run_sync(machine_of, os.getpid(), argv[:1])
+    case.journal.fact(Origin.MACHINE, case.machine)
     reached = limit_reached(error.errno)
     limit = None if reached is None else reached[0]
     refused = NotStarted(error.errno, error.strerror, error.filename, limit)

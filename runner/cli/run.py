@@ -96,7 +96,7 @@ def _say_usage(error: UsageError) -> int:
 def _run_command(command: AnyCommand) -> int:
     """:raises UsageError: it asks for what cannot be."""
     if isinstance(command, Explain):
-        from runner.diagnosis.report.explanations import explain
+        from runner.diagnosis.report.explanation import explain
 
         return _print(0, explain(command.code))
     if isinstance(command, ShowReport):

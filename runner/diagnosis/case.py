@@ -11,8 +11,9 @@ from datetime import datetime, timezone
 
 from msgspec import UNSET, Struct, field
 
+from runner.diagnosis.machine import Machine
 from runner.diagnosis.report.asked import Asked, task_info
-from runner.diagnosis.report.codes import CODES, Code
+from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import (
     BundleInfo,
     ChildInfo,
@@ -105,6 +106,8 @@ class Case:
         once an import has failed."""
         self.named: tuple[str, ...] = ()
         """The variables, or patterns of them, that the bundle or its caller names for the child."""
+        self.machine: Machine | None = None
+        """The machine's limits and mounts, looked up once an exception may be due to them."""
         self.libraries: tuple[str, ...] = ()
         """Files on the worker's library paths that are, in whatever version, a shared library that
         was not found."""
@@ -124,7 +127,7 @@ class Case:
             # Names that a child gives to files and functions may have line ends in them.
             summary=one_line(finding.summary, SUMMARY_CHARACTERS),
             explanation=finding.explanation,
-            retryable=CODES[finding.code].retryable if retryable is None else retryable,
+            retryable=finding.code.retryable if retryable is None else retryable,
             hints=finding.hints,
             bundle=self.bundle,
             task=UNSET if self.task is None else task_info(self.task),

@@ -4,6 +4,7 @@ Pure: the evidence in, the finding out. A recording of a failure gives the same 
 """
 
 import errno
+import shlex
 from collections.abc import Sequence
 
 from bundle_protocol.messages import ErrorCode
@@ -19,7 +20,11 @@ from runner.diagnosis.child_places import (
     telling_frame,
 )
 from runner.diagnosis.child_raised import raised_finding, returned_finding
+from runner.diagnosis.deaths.exit import Limits
 from runner.diagnosis.deaths.fatal_error import parse_fatal_error
+from runner.diagnosis.limits import process_limit
+from runner.diagnosis.machine import Machine
+from runner.diagnosis.noexec import move_hint
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint, PythonInfo
 from runner.diagnosis.report.text import one_line, printable
@@ -32,7 +37,7 @@ NO_ROOM = (28, 122, 69)
 _TOO_LARGE = 27  # EFBIG
 
 # EAGAIN and ENOMEM, of the one system on which a child forks.
-_NO_PROCESS = (11, 12)
+NO_PROCESS = (11, 12)
 
 
 def spawn_failed(case: Case, error: OSError, limit: str | None = None) -> Finding:
@@ -41,7 +46,7 @@ def spawn_failed(case: Case, error: OSError, limit: str | None = None) -> Findin
     :param limit: the limit that was reached, with its value.
     """
     argv0 = case.child.argv[0] if case.child else "the child"
-    if limit is not None:
+    if limit is not None and error.errno not in NO_PROCESS:
         program = argv0
         return Finding(
             phase=Phase.SPAWN,
@@ -53,15 +58,34 @@ def spawn_failed(case: Case, error: OSError, limit: str | None = None) -> Findin
         )
     program = error.filename or argv0
     denied = isinstance(error, PermissionError)
-    why = " A folder mounted noexec does this." if denied else ""
-    if error.errno == errno.ENOEXEC:
-        why = " It was made for another kind of machine: the cache may be shared with one."
+    machine = case.machine or Machine()
+    summary = f"{program} could not be started: {error.strerror}"
+    if denied and machine.noexec is not None:
+        summary = f"{program} could not be started: {machine.noexec.point} is mounted noexec"
+        why, hints = "", [move_hint(case, machine.noexec)]
+    elif denied:
+        why = " Somebody must let the worker's user execute it, and enter each folder above it."
+        command = f"namei -l {shlex.quote(str(program))}"
+        hints = [Hint(title="see which of them does not", command=command)]
+    elif error.errno in NO_PROCESS:
+        reached = process_limit(machine.limits)
+        summary, why = f"{summary}; {reached.what}", f" {reached.explanation}"
+        hints = [Hint(title="run fewer children at a time"), *reached.hints]
+    elif error.errno == errno.ENOEXEC:
+        why = " It is no program for this kind of machine: the cache may be shared with another."
+        hints = [build_anew(case)]
+    elif error.errno == errno.ENOENT:
+        why, hints = " It, or the interpreter that it is a link to, is gone.", [build_anew(case)]
+    else:
+        why = ""
+        argv = case.child.argv if case.child else [str(program)]
+        hints = [Hint(title="start it by hand and see what it says", command=shlex.join(argv))]
     return Finding(
         phase=Phase.SPAWN,
         code=Code.PERMISSION_DENIED if denied else Code.SPAWN_FAILED,
-        summary=f"{program} could not be started: {error.strerror}",
+        summary=summary,
         explanation="The operating system refused to start the environment's Python." + why,
-        hints=[build_anew(case)],
+        hints=hints,
     )
 
 
@@ -236,26 +260,35 @@ def outputs_too_large(size: int, limit: int) -> Finding:
     )
 
 
-_REMOTE_CODES = {
-    ErrorCode.PYTHON_TOO_OLD: Code.PYTHON_TOO_OLD,
-    ErrorCode.PROTOCOL_UNSUPPORTED: Code.PROTOCOL_UNSUPPORTED,
-    ErrorCode.RESULT_INVALID: Code.RESULT_INVALID,
-    ErrorCode.MESSAGE_TOO_LARGE: Code.MESSAGE_TOO_LARGE,
-    ErrorCode.WIRE_NOT_DECLARED: Code.WIRE_NOT_DECLARED,
-    ErrorCode.WIRE_AMBIGUOUS: Code.WIRE_AMBIGUOUS,
-    ErrorCode.WIRE_NOT_FOUND: Code.WIRE_NOT_FOUND,
-    ErrorCode.WIRE_INVALID: Code.WIRE_INVALID,
-}
-
-_REMOTE_HINTS = {
-    Code.RESULT_INVALID: "return a dict of str to bytes: a table as Arrow, Parquet or CSV bytes,"
-    " text through .encode(), anything else through json.dumps(...).encode()",
-    Code.MESSAGE_TOO_LARGE: "write less per task, or split the task",
-    Code.WIRE_NOT_DECLARED: 'name the function in pyproject.toml: [tool.modelops] wire = "..."',
-    Code.WIRE_AMBIGUOUS: "keep one entry point in the group modelops.wire",
-    Code.WIRE_NOT_FOUND: "correct the name where the bundle declares it, or define the function",
-    Code.WIRE_INVALID: "make it: def wire(entrypoint: str, params: dict, seed: int)"
-    " -> dict[str, bytes]",
+# What the child says by its own codes, and what to do where nothing more is known.
+_REMOTE: dict[ErrorCode, tuple[Code, str]] = {
+    ErrorCode.PYTHON_TOO_OLD: (Code.PYTHON_TOO_OLD, ""),
+    ErrorCode.PROTOCOL_UNSUPPORTED: (Code.PROTOCOL_UNSUPPORTED, ""),
+    ErrorCode.RESULT_INVALID: (
+        Code.RESULT_INVALID,
+        "return a dict of str to bytes: a table as Arrow, Parquet or CSV bytes, text through"
+        " .encode(), anything else through json.dumps(...).encode()",
+    ),
+    ErrorCode.MESSAGE_TOO_LARGE: (
+        Code.MESSAGE_TOO_LARGE,
+        "write less per task, or split the task",
+    ),
+    ErrorCode.WIRE_NOT_DECLARED: (
+        Code.WIRE_NOT_DECLARED,
+        'name the function in pyproject.toml: [tool.modelops] wire = "..."',
+    ),
+    ErrorCode.WIRE_AMBIGUOUS: (
+        Code.WIRE_AMBIGUOUS,
+        "keep one entry point in the group modelops.wire",
+    ),
+    ErrorCode.WIRE_NOT_FOUND: (
+        Code.WIRE_NOT_FOUND,
+        "correct the name where the bundle declares it, or define the function",
+    ),
+    ErrorCode.WIRE_INVALID: (
+        Code.WIRE_INVALID,
+        "make it: def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]",
+    ),
 }
 
 
@@ -267,53 +300,40 @@ def remote_error(
         return raised_finding(case, phase, exception)
     if exception is not None and code == ErrorCode.RESULT_INVALID:
         return returned_finding(case, message, exception)
-    if (
-        code == ErrorCode.INTERNAL_ERROR
-        and exception
-        and exception.attributes.get("errno") in NO_ROOM
-    ):
-        return no_room("the task's outputs", printable(message))
-    if (
-        code == ErrorCode.INTERNAL_ERROR
-        and exception
-        and exception.attributes.get("errno") == _TOO_LARGE
-    ):
-        return Finding(
-            phase=Phase.EXECUTE,
-            code=Code.DISK_FULL,
-            summary=one_line(printable(message)),
-            explanation="Large values travel in memory or in files, and the limit holds for both."
-            " It is the worker's own, or set by the bundle's code.",
-            hints=[Hint(title="allow larger files", command="ulimit -f unlimited")],
-            retryable=False,
-        )
-    if (
-        code == ErrorCode.INTERNAL_ERROR
-        and exception
-        and exception.attributes.get("errno") in _NO_PROCESS
-    ):
-        return no_process(printable(message))
-    named = wire_hint(case, message) if code == ErrorCode.WIRE_NOT_FOUND else None
-    known = _REMOTE_CODES.get(ErrorCode(code)) if code in set(ErrorCode) else None
-    if known is None:
+    if exception is not None and code == ErrorCode.INTERNAL_ERROR:
+        number = exception.attributes.get("errno")
+        if number in NO_ROOM:
+            return no_room("the task's outputs", printable(message))
+        if number == _TOO_LARGE:
+            return Finding(
+                phase=Phase.EXECUTE,
+                code=Code.DISK_FULL,
+                summary=one_line(printable(message)),
+                explanation="Large values travel in memory or in files, and the limit holds for"
+                " both. It is the worker's own, or set by the bundle's code.",
+                hints=[Hint(title="allow larger files", command="ulimit -f unlimited")],
+                retryable=False,
+            )
+        if number in NO_PROCESS:
+            return no_process(case, printable(message))
+    if code not in _REMOTE:
         return violation(case, phase, f"error {code}: {message}")
+    known, advice = _REMOTE[ErrorCode(code)]
+    hints = [Hint(title=advice)] if advice else []
+    if known is Code.WIRE_NOT_FOUND and (named := wire_hint(case, message)):
+        hints.insert(0, named)
+    notebook = next((file for file in case.bundle_files if file.endswith(".ipynb")), None)
+    if known is Code.WIRE_NOT_DECLARED and notebook is not None and "/" not in notebook:
+        hints.insert(0, notebook_hint(notebook, bundle_argument(case)))
     return Finding(
         # What the bundle declares is the bundle's, also where only its environment could tell.
         phase=Phase.BUNDLE if known is Code.WIRE_NOT_DECLARED else phase,
         code=known,
         summary=one_line(printable(message)),
         explanation=printable(message) if len(message) > 200 else "",
-        hints=[*([named] if named else []), *_remote_hints(case, known)],
+        hints=hints,
         exception=exception,
     )
-
-
-def _remote_hints(case: Case, code: Code) -> list[Hint]:
-    hints = [Hint(title=_REMOTE_HINTS[code])] if code in _REMOTE_HINTS else []
-    notebook = next((file for file in case.bundle_files if file.endswith(".ipynb")), None)
-    if code is Code.WIRE_NOT_DECLARED and notebook is not None and "/" not in notebook:
-        hints.insert(0, notebook_hint(notebook, bundle_argument(case)))
-    return hints
 
 
 def no_room(what: str, explanation: str = "") -> Finding:
@@ -333,17 +353,15 @@ def no_room(what: str, explanation: str = "") -> Finding:
     )
 
 
-def no_process(summary: str) -> Finding:
+def no_process(case: Case, summary: str) -> Finding:
     """The child could not fork a process for the task."""
+    reached = process_limit(case.machine.limits if case.machine else Limits())
     return Finding(
         phase=Phase.EXECUTE,
         code=Code.SPAWN_FAILED,
-        summary=one_line(summary),
-        explanation="The machine, the user or the control group has as many processes as it may"
-        " have, or no memory for one more. The task has not begun.",
-        hints=[
-            Hint(title="run fewer children at a time, or look at the limit", command="ulimit -u")
-        ],
+        summary=f"{one_line(summary)}; {reached.what}",
+        explanation=f"{reached.explanation} The task has not begun.",
+        hints=[Hint(title="run fewer children at a time"), *reached.hints],
         retryable=True,
     )
 

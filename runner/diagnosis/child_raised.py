@@ -1,12 +1,10 @@
 """Findings about what the bundle's code raised, while it was imported or while it ran a task."""
 
 import re
-from collections.abc import Iterator
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     DOING,
-    exec_command,
     is_own,
     place_of,
     raise_memory_limit,
@@ -16,9 +14,9 @@ from runner.diagnosis.child_places import (
 )
 from runner.diagnosis.data.lfs_pointers import add_lfs_hint, lfs_pointer
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import ExceptionInfo, Hint
+from runner.diagnosis.report.model import ExceptionInfo, Hint, chain
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
-from runner.diagnosis.withheld import absence
+from runner.diagnosis.withheld import absence, unset_variable
 from runner.events import Phase
 
 _BY_HAND = "run the bundle's code by hand to see it without the runner between"
@@ -141,15 +139,17 @@ def _root_cause(
     """Return what is known to be behind an exception, and the link of its chain that says so."""
     # Each child imports this module, and hardly any fails.
     from runner.diagnosis.data.missing_files import missing_file
+    from runner.diagnosis.machine_causes import MACHINE_CAUSES
     from runner.diagnosis.missing_keys import missing_key
 
     for link in chain(exception):
         if (link.type, link.module and link.module.partition(".")[0]) in _MEMORY_ERRORS:
             return _out_of_memory(case, phase, link), link
     for link in chain(exception):
-        pointer = lfs_pointer(case, phase, link)
-        if pointer is not None:
-            return pointer, link
+        for recognise in (lfs_pointer, *MACHINE_CAUSES):
+            finding = recognise(case, phase, link)
+            if finding is not None:
+                return finding, link
     recognised = _recognised(case, phase, exception)
     if recognised is not None:
         return recognised
@@ -264,13 +264,10 @@ def _import_failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
         phase=phase,
         code=Code.IMPORT_FAILED,
         summary=f"{where} could not import: {one_line(printable(exception.message), 140)}",
-        explanation="The module is there and cannot be imported as it is: a name it does not have,"
-        " a shared library it needs, or a build for another Python.",
-        hints=[
-            Hint(title="check that the version installed is the one that the code was written for",
-                 command=exec_command(case, "--fresh-venv"))
-        ],
-    )  # fmt: skip
+        explanation="The module is there and cannot be imported as it is. Why is not known beyond"
+        " what it says.",
+        hints=[Hint(title=f"see {where}, and the traceback for who says it")],
+    )
 
 
 def _out_of_memory(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
@@ -314,6 +311,9 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     if variable := _missing_variable(leaf):
         why, hints = absence(case, variable)
         summary = f"{place} reads the variable {variable}, {why}"
+    elif variable := unset_variable(case, leaf):
+        why, hints = absence(case, variable)
+        summary += f"; it is about the variable {variable}, {why}"
     explanation = "The bundle's code raised this while it " + (
         "was imported." if loading else "ran the task."
     )
@@ -354,17 +354,6 @@ def _variable_of_the_user(exception: ExceptionInfo) -> str | None:
         return "USER=a-name"
     homeless = exception.message.startswith("Could not determine home directory")
     return "HOME=/a/folder" if homeless else None
-
-
-def chain(exception: ExceptionInfo) -> Iterator[ExceptionInfo]:
-    """The exception, the members of it if it is a group, its cause, the cause's cause."""
-    waiting = [exception]
-    while waiting:
-        current = waiting.pop()
-        yield current
-        if current.cause is not None:
-            waiting.append(current.cause)
-        waiting += reversed(current.exceptions)
 
 
 def _find(exception: ExceptionInfo, *types: str) -> ExceptionInfo | None:

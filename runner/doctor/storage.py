@@ -10,6 +10,7 @@ from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import size_text
 from runner.doctor.observation import Observation, Verdict
 from runner.environment.cache_trust import SHARED, stranger
+from runner.process.mounts import find_noexec
 
 # Less than this, and an environment with numpy and pandas has no room.
 _LITTLE_BYTES = 1 << 30
@@ -41,6 +42,10 @@ def cache(folder: Path, uv_cache: Path | None, *, trusted: bool = False) -> Obse
         return Observation(subject, Verdict.PROBLEM, text, [move, trust])
     free = shutil.disk_usage(there).free
     text = f"{folder}, {size_text(free)} free"
+    if found := find_noexec([str(there)]):
+        text += f": {found.point} is mounted noexec, and compiled packages cannot be loaded from it"
+        command = f"export MODELOPS_CACHE_DIR={found.elsewhere or '/a/folder'}/modelops-runner"
+        return Observation(subject, Verdict.WARNING, text, [Hint(move.title, command)])
     prune = Hint(title="remove what was not used", command="modelops-runner env prune")
     if free < _LITTLE_BYTES:
         verdict = Verdict.PROBLEM if free < _TOO_LITTLE_BYTES else Verdict.WARNING
@@ -55,7 +60,9 @@ def cache(folder: Path, uv_cache: Path | None, *, trusted: bool = False) -> Obse
 def temporary() -> Observation:
     """The folder for temporary files, where large values go that memory cannot take."""
     subject = "temporary folder"
-    hint = Hint(title="name one that can be written to", command="export TMPDIR=/a/folder")
+    hint = Hint(
+        title="name one that can be written to and executed from", command="export TMPDIR=/a/folder"
+    )
     try:
         folder = Path(tempfile.gettempdir())
     except FileNotFoundError as error:
@@ -64,6 +71,12 @@ def temporary() -> Observation:
     text = f"{folder}, {size_text(free)} free"
     if free < _TOO_LITTLE_BYTES:
         return Observation(subject, Verdict.PROBLEM, text, [hint])
+    if found := find_noexec([str(folder)]):
+        text += (
+            f": {found.point} is mounted noexec, and what a task compiles there cannot be loaded"
+        )
+        command = f"export TMPDIR={found.elsewhere or '/a/folder'}"
+        return Observation(subject, Verdict.WARNING, text, [Hint(hint.title, command)])
     return Observation(subject, Verdict.WARNING if free < _LITTLE_BYTES else Verdict.OK, text)
 
 

@@ -25,6 +25,7 @@ import anyio
 import anyio.to_thread
 
 from runner.diagnosis.deaths.exit import Exit
+from runner.diagnosis.machine import Machine
 from runner.process.ending import KILL_SECONDS, Notice, kill_descendants, to_terminate
 from runner.process.exits import (
     describe_exit,
@@ -36,7 +37,7 @@ from runner.process.exits import (
 from runner.process.forks import no_fork
 from runner.process.guardian import MARKER, guardian
 from runner.process.output import Output, Sink
-from runner.process.post_mortem import limits_of
+from runner.process.post_mortem import limits_of, machine_of
 from runner.process.signals import to_set_in_program
 from runner.process.threads import run_in_thread
 
@@ -216,6 +217,15 @@ class Process:
             cpu = usage.ru_utime + usage.ru_stime
         seconds = time.monotonic() - self._started
         self.exit = describe_exit(code, number, rss, cpu, seconds, limits)
+
+    def look_at_machine(self, paths: Sequence[str], descendant_died: bool) -> Machine:
+        """Look up what may be behind an exception in this process.
+
+        :param paths: files that could not be loaded or run.
+        :param descendant_died: whether a process that it had started has just died.
+        """
+        killed = oom_kills.take() if descendant_died else None
+        return machine_of(self.pid, paths, killed)
 
 
 @asynccontextmanager

@@ -7,11 +7,13 @@ from failures.scenarios_bundle import BUNDLE
 from failures.scenarios_data import DATA
 from failures.scenarios_deaths import DEATHS
 from failures.scenarios_execute import EXECUTE
+from failures.scenarios_imports import IMPORTS
 from failures.scenarios_index import INDEX
 from failures.scenarios_interpreter import INTERPRETER
 from failures.scenarios_load import LOAD
 from failures.scenarios_removed import REMOVED
 from failures.scenarios_resolution import RESOLUTION
+from failures.scenarios_surroundings import SURROUNDINGS
 
 SCENARIOS: tuple[Scenario, ...] = (
     *BUNDLE,
@@ -20,11 +22,13 @@ SCENARIOS: tuple[Scenario, ...] = (
     *BUILD,
     *INDEX,
     *ANSWERS,
+    *IMPORTS,
     *LOAD,
     *DATA,
     *REMOVED,
     *DEATHS,
     *EXECUTE,
+    *SURROUNDINGS,
 )
 
 NOT_RECORDABLE: dict[str, str] = {

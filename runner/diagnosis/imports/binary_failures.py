@@ -5,8 +5,8 @@ import shlex
 from pathlib import PurePosixPath
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import bundle_argument, declare_hint, exec_command
-from runner.diagnosis.imports.installed_modules import installed_version
+from runner.diagnosis.child_places import declare_hint, declaring_file, exec_command
+from runner.diagnosis.imports.dependencies import from_source, installed_version, upgrade
 from runner.diagnosis.knowledge.debian_packages import debian_package, is_cuda
 from runner.diagnosis.knowledge.distribution_names import distribution_named
 from runner.diagnosis.report.codes import Code
@@ -137,10 +137,9 @@ def _headless(case: Case) -> Hint:
         for name in names:
             plain = name.removesuffix("-headless")
             if re.match(rf"{plain}(?![\w.-])", text):
-                source = case.environment.requirements_from if case.environment else None
-                file = "requirements.txt" if source == "requirements.txt" else "pyproject.toml"
                 after = name + text.removeprefix(plain)
-                return Hint(title=title, edit=Edit(file=file, before=text, after=after))
+                edit = Edit(file=declaring_file(case), before=text, after=after)
+                return Hint(title=title, edit=edit)
     return declare_hint(case, names[0], title)
 
 
@@ -150,12 +149,7 @@ def _too_old_system(case: Case, phase: Phase, exception: ExceptionInfo, version:
     needed = _package_in(exception.message) or _needed_by(exception) or "a compiled module"
     hints = [Hint(title="run on a newer Linux release (a newer image)")]
     if needed != "a compiled module":
-        hints.append(
-            Hint(
-                title=f"or build {needed} on this machine, or take an older release of it",
-                command=exec_command(case, "--fresh-venv"),
-            )
-        )
+        hints.append(from_source(case, [distribution_named(needed)]))
     return _finding(
         phase,
         f"{needed} was built for a newer Linux: it needs {version}, and this {library} has not"
@@ -167,16 +161,20 @@ def _too_old_system(case: Case, phase: Phase, exception: ExceptionInfo, version:
 
 
 def _built_elsewhere(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
-    needed = _package_in(exception.message) or _needed_by(exception) or "a compiled module"
+    package = _package_in(exception.message)
+    needed = package or _needed_by(exception) or "a compiled module"
+    path = str(exception.attributes.get("path") or "")
+    file = printable(PurePosixPath(path).name) or "it"
     return _finding(
         phase,
         f"{needed} was built for another kind of machine or operating system",
         f"The loader says: {one_line(printable(exception.message), 160)}",
         [
-            Hint(
-                title="install it anew for this machine; do not copy an environment between"
-                " machines, or compiled files into the bundle",
-                command=exec_command(case, "--fresh-venv"),
+            from_source(case, [distribution_named(package)])
+            if package
+            else Hint(
+                title=f"build {file} for this machine; do not copy compiled files into the bundle"
+                " from another"
             )
         ],
     )
@@ -194,7 +192,7 @@ def _undefined_symbol(case: Case, phase: Phase, exception: ExceptionInfo, symbol
     hint = (
         _upgrade(case, package)
         if package
-        else Hint(title="build it anew", command=exec_command(case, "--fresh-venv"))
+        else Hint(title="build it anew, with what is installed here")
     )
     what = package or "a compiled module"
     return _finding(phase, f"{what} does not fit what it is linked with: no symbol {shown}", why,
@@ -209,12 +207,7 @@ def _numpy_abi(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     if version is not None and version.startswith("1."):
         # Whatever is older than what a module was compiled for says the same as NumPy 2.
         built_for = "a newer NumPy"
-        hints = [
-            Hint(
-                title="take a newer NumPy",
-                command=f"uv lock --project {bundle_argument(case)} --upgrade-package numpy",
-            )
-        ]
+        hints = [upgrade(case, "numpy", "take a newer NumPy")]
     else:
         built_for = "NumPy 1" if two else "another NumPy"
         hints = [declare_hint(case, "numpy<2", "keep to NumPy 1: numpy<2")]
@@ -255,14 +248,12 @@ def _other_python(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     # cpython-311-aarch64-linux-gnu: the Python, then the machine.
     same_python = tags[0][:1] and tags[0][0].split("-")[:2] == (python.soabi or "").split("-")[:2]
     another = "kind of machine" if same_python else "Python"
+    release = f"release of {distribution_named(package)}"
     bundled = file in case.bundle_files
     hint = (
         Hint(title=f"build {PurePosixPath(file).name} for {python.soabi}, or make it a dependency")
         if bundled
-        else Hint(
-            title=f"install {package} anew for this Python",
-            command=exec_command(case, "--fresh-venv"),
-        )
+        else Hint(title=f"take a {release} that is made for {python.soabi}")
     )
     return _finding(
         phase,
@@ -283,11 +274,8 @@ def _finding(phase: Phase, summary: str, explanation: str, hints: list[Hint]) ->
 
 
 def _upgrade(case: Case, package: str) -> Hint:
-    return Hint(
-        title=f"upgrade {package} to a release that fits",
-        command=f"uv lock --project {bundle_argument(case)} --upgrade-package"
-        f" {distribution_named(package)}",
-    )
+    title = f"upgrade {package} to a release that fits"
+    return upgrade(case, distribution_named(package), title)
 
 
 def _before(message: str, words: str) -> str:

@@ -18,7 +18,7 @@ from runner.diagnosis.imports.hidden_modules import (
 )
 from runner.diagnosis.imports.import_errors import missing_module, module_named
 from runner.diagnosis.imports.library_changes import library_change
-from runner.diagnosis.imports.missing_modules import missing_module_finding
+from runner.diagnosis.imports.missing_modules import missing_module_finding, missing_name_finding
 from runner.diagnosis.imports.newer_features import newer_feature
 from runner.diagnosis.imports.package_changes import package_change
 from runner.diagnosis.imports.system_libraries import system_library
@@ -141,6 +141,7 @@ _RECOGNISERS: list[Callable[[Case, Phase, ExceptionInfo], Finding | None]] = [
     misled_library,
     _not_packaged,
     missing_module_finding,
+    missing_name_finding,
 ]
 
 

@@ -6,24 +6,29 @@ import re
 from pathlib import PurePosixPath
 
 from msgspec import Struct
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
-    bundle_argument,
     declare_hint,
     declaring_file,
-    exec_command,
     place_of,
     short_path,
     telling_frame,
 )
 from runner.diagnosis.imports.bundle_modules import importable_file
+from runner.diagnosis.imports.dependencies import (
+    declared_requirements,
+    installed_version,
+    is_installed,
+    require,
+    upgrade,
+)
 from runner.diagnosis.imports.import_errors import missing_module, missing_name
-from runner.diagnosis.imports.installed_modules import installed_version, is_installed
 from runner.diagnosis.imports.misspelt_modules import misspelt_module
 from runner.diagnosis.knowledge.conda_only import conda_only
 from runner.diagnosis.knowledge.distribution_names import (
+    distribution_named,
     distribution_of,
     modules_named_otherwise,
     same_distribution,
@@ -132,14 +137,8 @@ def _not_in_bundles_package(
 
 def _declared_for_elsewhere(case: Case, phase: Phase, missing: _Missing) -> Finding | None:
     """A dependency that is declared with a marker (PEP 508) which does not hold here."""
-    declared = []
-    for text in case.bundle_dependencies:
-        try:
-            requirement = Requirement(text)
-        except (InvalidRequirement, RecursionError):
-            continue
-        if _is_for(requirement.name, missing):
-            declared.append(requirement)
+    requirements = (requirement for _, requirement in declared_requirements(case))
+    declared = [one for one in requirements if _is_for(one.name, missing)]
     # One without a marker is installed: its module has another name, or it is damaged.
     if not declared or any(requirement.marker is None for requirement in declared):
         return None
@@ -214,17 +213,14 @@ def _not_in_what_is_installed(
             ],
         )
     hints = [
-        Hint(
-            title=f"take a newer {name}, if a newer one has it",
-            command=f"uv lock --project {bundle_argument(case)} --upgrade-package {name}",
-        ),
-        declare_hint(case, f"{name}<{version}", "or an older one, if it had it"),
+        upgrade(case, name, f"take a newer {name}, if a newer one has it"),
+        require(case, name, f"<{version}", "or an older one, if it had it"),
     ]
     if not is_installed(case, missing.top):
         hints = [
             Hint(
-                title=f"install {name} anew: files of it are missing, or it brings another module",
-                command=exec_command(case, "--fresh-venv"),
+                title=f"see what {name} calls its modules: none that is installed here is"
+                f" {missing.top}"
             )
         ]
     return Finding(
@@ -235,6 +231,30 @@ def _not_in_what_is_installed(
         explanation=f"The environment has {name} {version}, and there is no {missing.name} in it:"
         " another release has it, or calls it otherwise.",
         hints=hints,
+    )
+
+
+def missing_name_finding(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    """A name that a module of the installed release does not have."""
+    pair = missing_name(exception)
+    if pair is None or exception.type != "ImportError" or "partially" in exception.message:
+        return None
+    module, name = pair
+    distribution = distribution_named(module.partition(".")[0])
+    version = installed_version(case, distribution)
+    if version is None:
+        return None
+    where = place_of(case, telling_frame(case, exception)) or "the bundle"
+    return Finding(
+        phase=phase,
+        code=Code.IMPORT_FAILED,
+        summary=f"{where} imports {name!r} from {module}, which {distribution} {version}, that is"
+        " installed, has not",
+        explanation="Another release has it, or it is misspelt.",
+        hints=[
+            upgrade(case, distribution, f"take a newer {distribution}, if a newer one has it"),
+            require(case, distribution, f"<{version}", "or an older one, if it had it"),
+        ],
     )
 
 
