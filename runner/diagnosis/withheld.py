@@ -6,6 +6,7 @@ import shlex
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import exec_command
 from runner.diagnosis.knowledge.child_variables import passes
+from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint
 from runner.diagnosis.report.text import last_lines
@@ -31,7 +32,7 @@ def absence(case: Case, variable: str) -> tuple[str, list[Hint]]:
         return "which neither the child nor its worker has", [set_it]
     name_it = Hint(
         title="name it in the bundle: of the worker's variables, the child gets few others",
-        edit=_name(variable),
+        edit=_name(case, variable),
     )
     return "which the child does not have", [
         name_it,
@@ -44,14 +45,14 @@ def add_withheld(case: Case, finding: Finding, stderr: str) -> None:
     if finding.code not in _CODES or not case.withheld:
         return
     said = list(_messages(finding.exception)) or last_lines(stderr, 3)
-    told = {hint.edit for hint in finding.hints}
+    told = {hint.edit for hint in finding.hints if hint.edit is not None}
     named = [
         variable
         for variable in dict.fromkeys(_WORD.findall("\n".join(said)))
         # A word of a sentence is none, though the worker has a variable of that name.
         if (variable.isupper() or "_" in variable)
         and variable in case.withheld
-        and _name(variable) not in told
+        and _name(case, variable) not in told
     ]
     if named:
         names = ", ".join(named[:_MOST_HINTS])
@@ -64,7 +65,10 @@ def add_withheld(case: Case, finding: Finding, stderr: str) -> None:
 
 def _hand_on(case: Case, variable: str) -> list[Hint]:
     return [
-        Hint(title=f"name {variable} in the bundle, and the child gets it", edit=_name(variable)),
+        Hint(
+            title=f"name {variable} in the bundle, and the child gets it",
+            edit=_name(case, variable),
+        ),
         Hint(
             title="or hand it on for this run, as Runner(env=) does",
             command=exec_command(case, f"--env {shlex.quote(variable)}"),
@@ -72,8 +76,8 @@ def _hand_on(case: Case, variable: str) -> list[Hint]:
     ]
 
 
-def _name(variable: str) -> Edit:
-    return Edit(file="pyproject.toml", after=f'[tool.modelops]\nenv = ["{variable}"]')
+def _name(case: Case, variable: str) -> Edit | None:
+    return PyprojectText.of(case.pyproject).with_item("tool.modelops", "env", variable)
 
 
 def _messages(exception: ExceptionInfo | None) -> list[str]:

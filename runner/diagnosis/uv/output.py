@@ -41,6 +41,8 @@ _FOLDER_MISSING = re.compile(r"Failed to read `--find-links` directory: (\S+)")
 _NOT_READ = re.compile(r"expected '-c', '-e', '-r' or the start of a requirement: (\S+?):(\d+):")
 _NO_CACHE = re.compile(r"Failed to initialize cache at `([^`]+)`")
 _FILE_MISSING = re.compile(r"(?:File not found|Distribution not found at): `?([^`\n]+)`?")
+# As clap says it, of the value of an option or of the variable that stands for it.
+_SETTING = re.compile(r"invalid value '([^']*)' for '--([a-z-]+)(?: <\w+>)?'")
 _OF_CONDA = re.compile(r"/feedstock_root/|/conda-bld/|/croot/")
 _REQUIREMENT = re.compile(r"Couldn't parse requirement in `([^`]+)`")
 
@@ -75,9 +77,19 @@ def _disk_full(error: UvError) -> Finding | None:
         summary="the disk is full" + (f": no space for {where.group(1)}" if where else ""),
         explanation=error.said,
         hints=[
-            Hint(title="free what uv's cache no longer needs", command="uv cache prune"),
-            Hint(title="or keep that cache on another disk", command="export UV_CACHE_DIR=/a/dir"),
-            Hint(title="and environments too", command="export MODELOPS_CACHE_DIR=/a/dir"),
+            Hint(
+                title="free what uv's cache no longer needs", command="uv cache prune", by="person"
+            ),
+            Hint(
+                title="or keep that cache on another disk",
+                command="export UV_CACHE_DIR=/a/dir",
+                by="person",
+            ),
+            Hint(
+                title="and environments too",
+                command="export MODELOPS_CACHE_DIR=/a/dir",
+                by="person",
+            ),
         ],
     )
 
@@ -100,12 +112,12 @@ def _permission_denied(failure: UvFailure, error: UvError) -> Finding | None:
         hints=[
             Hint(
                 title="keep environments in a folder that can be written to",
-                command="export MODELOPS_CACHE_DIR=/a/dir",
+                command='export MODELOPS_CACHE_DIR="${TMPDIR:-/tmp}/modelops-runner"',
             )
             if own
             else Hint(
                 title="let uv keep its cache in a folder that can be written to",
-                command="export UV_CACHE_DIR=/a/dir",
+                command='export UV_CACHE_DIR="${TMPDIR:-/tmp}/uv-cache"',
             )
         ],
     )
@@ -123,7 +135,7 @@ def _python_refused(case: Case, failure: UvFailure, error: UvError) -> Finding |
     if minors := minors_of_wheels(error.hints):
         summary += f" Python {failure.python_version}"
         return python_conflict(case, failure, name, summary, error.hints[0], minors)
-    return platform_conflict(failure, f"{name}=={version}", f"{summary} this platform", error.hints)
+    return platform_conflict(case, failure, name, f"{summary} this platform", error.hints)
 
 
 def _input_refused(failure: UvFailure, error: UvError) -> Finding | None:
@@ -135,7 +147,9 @@ def _input_refused(failure: UvFailure, error: UvError) -> Finding | None:
         hint = Hint(title="lock it anew", command=relock)
     elif "unsupported schema version" in said:
         code, summary = Code.ENVIRONMENT_FAILED, "uv.lock was written by a newer uv than this one"
-        hint = Hint(title="upgrade uv beside the runner", command="python -m pip install -U uv")
+        hint = Hint(
+            title="upgrade uv beside the runner", command="python -m pip install -U uv", by="person"
+        )
     elif "Failed to parse `uv.lock`" in said:
         code, summary = Code.ENVIRONMENT_FAILED, f"uv.lock is broken: {_last(error)}"
         lock = shlex.quote(f"{failure.bundle_path}/uv.lock")
@@ -160,9 +174,10 @@ def _input_refused(failure: UvFailure, error: UvError) -> Finding | None:
         hint = Hint(title=f"correct line {line} of {file}, or remove it")
     elif "`--require-hashes`" in said:
         code, summary = Code.ENVIRONMENT_FAILED, one_line(said, 200)
+        file = shlex.quote(f"{failure.bundle_path}/{failure.file}")
         hint = Hint(
             title="write each requirement with its version and hashes",
-            command="uv pip compile --generate-hashes requirements.in -o requirements.txt",
+            command=f"uv pip compile --generate-hashes {file} -o {file}",
         )
     elif folder := _FOLDER_MISSING.search(said):
         code = Code.DEPENDENCY_NOT_FOUND
@@ -183,6 +198,7 @@ def _input_refused(failure: UvFailure, error: UvError) -> Finding | None:
             hint = Hint(
                 title="ask for it by its version: pip freeze writes where conda once built it",
                 command="python -m pip list --format=freeze",
+                by="person",
             )
     else:
         return None
@@ -200,6 +216,8 @@ def _unrecognised(failure: UvFailure, error: UvError, stderr: str) -> Finding:
     status = (
         "in an unknown way" if failure.exit_code is None else f"with status {failure.exit_code}"
     )
+    if (setting := _SETTING.search("\n".join(words))) and f"--{setting[2]}" not in failure.argv:
+        return _setting_refused(setting, words)
     if words:
         # The first says what failed and the last, nearest to the root, why.
         said = f": {one_line(': '.join(dict.fromkeys([words[0], words[-1]])), 200)}"
@@ -210,7 +228,23 @@ def _unrecognised(failure: UvFailure, error: UvError, stderr: str) -> Finding:
         code=Code.ENVIRONMENT_FAILED,
         summary=f"uv ended {status}{said}",
         explanation="\n".join([*words, *error.hints]),
-        hints=[Hint(title="run the same by hand", command=_by_hand(failure))],
+        hints=[Hint(title="run the same by hand", command=_by_hand(failure), by="person")],
+    )
+
+
+def _setting_refused(setting: re.Match[str], words: list[str]) -> Finding:
+    """A variable has a value that uv does not know: the option is none of the runner's."""
+    value, option = setting.groups()
+    variable = f"UV_{option.upper().replace('-', '_')}"
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.ENVIRONMENT_FAILED,
+        summary=f"{variable} is {value!r}, which uv does not take"
+        + (f": {one_line(words[0].partition(chr(10))[2].strip(), 120)}" if words else ""),
+        explanation="\n".join(words),
+        hints=[
+            Hint(title=f"unset {variable}, or give it another value", command=f"unset {variable}")
+        ],
     )
 
 
@@ -231,7 +265,7 @@ def _killed(failure: UvFailure, signal: str, stderr: str) -> Finding:
             Hint(title="run it again; if it happens again, see who ends it (dmesg, the batch"
                  " system's log)")
             if killed
-            else Hint(title="run the same by hand", command=_by_hand(failure))
+            else Hint(title="run the same by hand", command=_by_hand(failure), by="person")
         ],
         retryable=killed,
     )  # fmt: skip
@@ -259,7 +293,9 @@ def _status_lost() -> Finding:
 def _by_hand(failure: UvFailure) -> str:
     """The same command on the bundle itself: the copy and the unfinished venv are gone."""
     argv = list(failure.argv)
-    if "--python" in argv and "pip" in argv:
+    if failure.step == "venv":
+        argv[-1] = "/tmp/by-hand"
+    elif "--python" in argv and "pip" in argv:
         at = argv.index("--python") + 1
         argv[at] = failure.python_version
         argv[argv.index("install") + 1 : argv.index("install") + 1] = ["--dry-run"]
