@@ -93,8 +93,10 @@ def _of_poetry(document: Mapping[str, Any]) -> dict[str, Any] | None:
     return found
 
 
-def read_toml(text: str, name: str) -> dict[str, Any]:
+def read_toml(text: str, name: str, folder: Path | None = None) -> dict[str, Any]:
     """Parse a file of the bundle.
+
+    :param folder: the bundle's, of a file that can be made anew.
 
     :raises Failure: ``bundle-invalid``: it is no TOML.
     """
@@ -118,7 +120,7 @@ def read_toml(text: str, name: str) -> dict[str, Any]:
         at = f"{name}:{number}:{place[2]}" if place else f"{name}:{number}"
         line = lines[number - 1] if number <= len(lines) else ""
         if line.startswith(("<<<<<<<", "=======", ">>>>>>>")):
-            raise merge_conflict(name, number) from error
+            raise merge_conflict(name, number, folder) from error
         raise invalid(
             f"{at} is not TOML: {message}", f"The line is: {line.strip()[:160]}", Hint(title=hint)
         ) from error

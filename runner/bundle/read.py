@@ -22,7 +22,7 @@ from runner.bundle.project import check_shapes, is_installable, project_dependen
 from runner.bundle.pyproject import Pyproject, read_pyproject, read_toml
 from runner.bundle.requirements import REQUIREMENTS, optional_dependencies, requirement_lines
 from runner.bundle.wire_source import PYPROJECT, find_wire
-from runner.diagnosis.report.model import Edit, Hint
+from runner.diagnosis.report.model import Hint
 
 LOCK = "uv.lock"
 
@@ -98,7 +98,7 @@ def _declared(folder: Path, pyproject: Pyproject) -> _Declared:
     check_shapes(pyproject)
     source: RequirementsFrom = "pyproject.toml"
     if has_file(folder, LOCK):
-        read_toml(read_text(folder, LOCK), LOCK)
+        read_toml(read_text(folder, LOCK), LOCK, folder)
         source = "uv.lock"
     version = pyproject.table("project").get("version")
     return _Declared(name, version, source, project_dependencies(pyproject))
@@ -115,7 +115,11 @@ def _folder(path: Path) -> Path:
     except OSError as error:
         raise not_found(
             f"{path} cannot be looked at: {error.strerror}",
-            Hint(title="see what is in the way", command=f"ls -ld {shlex.quote(str(path))}"),
+            Hint(
+                title="see what is in the way",
+                command=f"ls -ld {shlex.quote(str(path))}",
+                by="person",
+            ),
         ) from error
     if not is_folder:
         raise not_found(
@@ -138,8 +142,10 @@ def _near(folder: Path) -> list[Hint]:
         return []
     close = difflib.get_close_matches(folder.name, names, n=1)
     if close:
-        return [Hint(title=f"did you mean {folder.parent / close[0]}?")]
-    return [Hint(title="see what is there", command=f"ls {shlex.quote(str(folder.parent))}")]
+        meant = folder.parent / close[0]
+        return [Hint(title=f"did you mean {meant}?", command=_exec(meant))]
+    command = f"ls {shlex.quote(str(folder.parent))}"
+    return [Hint(title="see what is there", command=command, by="person")]
 
 
 def _no_bundle(folder: Path) -> Exception:
@@ -157,7 +163,10 @@ def _no_bundle(folder: Path) -> Exception:
     hint = (
         Hint(title="name the bundle in it", command=_exec(below[0]))
         if below
-        else Hint(title=f"add a {REQUIREMENTS} (it may be empty) and a wire.py")
+        else Hint(
+            title=f"write a {PYPROJECT}, and a wire.py where there is none",
+            command=f"modelops-runner init {shlex.quote(str(folder))}",
+        )
     )
     return not_found(f"{folder} is no bundle: it has neither {PYPROJECT} nor {REQUIREMENTS}", hint)
 
@@ -182,9 +191,6 @@ def _no_project(folder: Path, pyproject: Pyproject) -> Exception:
         f"{folder / PYPROJECT} has no [project] table",
         Hint(
             title="describe the project in it",
-            edit=Edit(
-                file=PYPROJECT,
-                after=f'[project]\nname = "{folder.name}"\nversion = "0.1.0"\ndependencies = []',
-            ),
+            command=f"modelops-runner init {shlex.quote(str(folder))}",
         ),
     )

@@ -50,7 +50,9 @@ class PyprojectText(Struct, frozen=True):
         value = self.value(table, key)
         return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
 
-    def setting(self, table: str, key: str, value: str | bool | Sequence[object]) -> Edit | None:
+    def setting(
+        self, table: str, key: str, value: str | int | Sequence[object] | dict[str, str]
+    ) -> Edit | None:
         """The edit that gives a key this value.
 
         :param table: dotted, as in ``tool.uv``; no part of it has a dot in it.

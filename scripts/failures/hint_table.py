@@ -15,10 +15,10 @@ _HEAD = """\
 # Hints, followed
 
 The first hint of each recorded failure, and what came of doing what it says: `scripts/follow_hints`
-makes the failure happen, makes the edit or runs the command, and runs again. A hint *by machine* has
-to bring another outcome than the failure that it is for. One *by a person* has a command that only
-shows something, or leaves something to fill in, to decide or to allow; one *in words* has neither a
-command nor an edit.
+makes the failure happen, makes the edit or runs the command, and runs again. What a *machine* can
+follow brings another outcome than the failure that it is for. What a *person* has to follow is a
+command that only shows something, or leaves something to fill in, to decide or to allow; *words*
+have neither a command nor an edit.
 """
 _COLUMNS = "| failure | hint | followed by | what is done | outcome |\n|---|---|---|---|---|"
 
@@ -82,7 +82,6 @@ def counts() -> str:
     kinds = [row_of(one.name, first_hint(one.name)).by for one in SCENARIOS]
     by = {kind: kinds.count(kind) for kind in ("machine", "person", "words")}
     return (
-        f"Of {len(kinds)} failures, the first hint is followed by a machine in {by['machine']}, by a"
-        f" person, with a command or an edit, in {by['person']}, and by a person, in words, in"
-        f" {by['words']}."
+        f"{len(kinds)} first hints: a machine can follow {by['machine']}, a person has to follow"
+        f" {by['person']}, and {by['words']} are words."
     )
