@@ -80,7 +80,7 @@ def declare_hint(case: Case, requirement: str, title: str) -> Hint:
     return Hint(
         title=title,
         command=f"uv add --project {bundle_argument(case)} {shlex.quote(requirement)}",
-        edit=PyprojectText.of(case.pyproject).with_item("project", "dependencies", requirement),
+        edit=PyprojectText.of_case(case).with_item("project", "dependencies", requirement),
     )
 
 
@@ -117,7 +117,7 @@ def requires_python_hint(case: Case, specifier: str, title: str) -> Hint:
         return Hint(title=title, command=command, edit=pin_edit(case, specifier))
     declared = case.bundle.requires_python if case.bundle else None
     after = f"{declared},{specifier}" if declared else specifier
-    edit = PyprojectText.of(case.pyproject).setting("project", "requires-python", after)
+    edit = PyprojectText.of_case(case).setting("project", "requires-python", after)
     return Hint(title=title, command=command, edit=edit)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 
 from msgspec import Struct
 
+from runner.diagnosis.case import Case
 from runner.diagnosis.report.model import Edit
 
 if sys.version_info >= (3, 11):
@@ -31,6 +32,14 @@ class PyprojectText(Struct, frozen=True):
 
     text: str
     document: Mapping[str, Any]
+    is_known: bool = True
+    """False where there is one, too long to be kept: nothing is changed in it then."""
+
+    @classmethod
+    def of_case(cls, case: Case) -> "PyprojectText":
+        if not case.pyproject and PYPROJECT in case.bundle_files:
+            return cls("", {}, is_known=False)
+        return cls.of(case.pyproject)
 
     @classmethod
     def of(cls, text: str) -> "PyprojectText":
@@ -93,6 +102,8 @@ class PyprojectText(Struct, frozen=True):
     def added(self, lines: str) -> Edit | None:
         """The edit that adds whole tables at the end."""
         edit = Edit(file=PYPROJECT, after=lines)
+        if not self.is_known:
+            return None
         try:
             tomllib.loads(edit.apply(self.text))
         except (ValueError, RecursionError):
@@ -119,6 +130,8 @@ class PyprojectText(Struct, frozen=True):
     def _first(
         self, edits: Iterator[Edit], table: str, key: str, value: object, *, any_order: bool = False
     ) -> Edit | None:
+        if not self.is_known:
+            return None
         wanted = copy.deepcopy(dict(self.document))
         inner = wanted
         for part in filter(None, table.split(".")):

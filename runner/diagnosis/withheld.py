@@ -77,7 +77,7 @@ def _hand_on(case: Case, variable: str) -> list[Hint]:
 
 
 def _name(case: Case, variable: str) -> Edit | None:
-    return PyprojectText.of(case.pyproject).with_item("tool.modelops", "env", variable)
+    return PyprojectText.of_case(case).with_item("tool.modelops", "env", variable)
 
 
 def _messages(exception: ExceptionInfo | None) -> list[str]:

@@ -36,7 +36,7 @@ def package_data_hint(case: Case, file: str, installed: str) -> Hint | None:
     package = _package(case, root, installed)
     if package is None:
         return None
-    pyproject = PyprojectText.of(case.pyproject)
+    pyproject = PyprojectText.of_case(case)
     backend = _backend(pyproject)
     for table, key in _EXCLUDES.get(backend, ()):
         for pattern in pyproject.items(table, key):

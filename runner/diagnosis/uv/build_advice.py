@@ -196,7 +196,7 @@ def _module_missing(
     module = _MODULE_MISSING.search(words)
     if module is None:
         return []
-    pyproject = PyprojectText.of(case.pyproject)
+    pyproject = PyprojectText.of_case(case)
     missing = module.group(1)
     top = missing.partition(".")[0]
     if top == "pkg_resources":
@@ -269,7 +269,7 @@ def _of_the_bundle(case: Case, failure: UvFailure, words: str) -> list[Hint]:
             Hint(
                 title="give a version for where there is no git history: a bundle is built from"
                 " its files, and .git is not one of them",
-                edit=PyprojectText.of(case.pyproject).setting(table, key, "0.1.0"),
+                edit=PyprojectText.of_case(case).setting(table, key, "0.1.0"),
             )
         ]
     if missing := _FILE_MISSING.search(words):
@@ -295,7 +295,7 @@ def _say_what_to_ship(case: Case, backend: str) -> list[Hint]:
         Hint(
             title=f"{'or, if' if hints else 'if'} its code need not be installed, have only its"
             " dependencies installed: a task runs in the bundle's folder",
-            edit=PyprojectText.of(case.pyproject).setting("tool.uv", "package", False),
+            edit=PyprojectText.of_case(case).setting("tool.uv", "package", False),
         )
     )
     return hints
@@ -305,7 +305,7 @@ def _shipped(
     case: Case, backend: str, modules: list[str], packages: list[str], names: list[str]
 ) -> Edit | None:
     """The setting of a backend that names the modules to install."""
-    pyproject = PyprojectText.of(case.pyproject)
+    pyproject = PyprojectText.of_case(case)
     if backend == "hatchling":
         return pyproject.setting("tool.hatch.build.targets.wheel", "only-include", modules)
     if backend == "uv_build":

@@ -71,7 +71,7 @@ def pytorch_index(case: Case, failure: UvFailure, name: str, spec: str) -> Hint 
     if failure.file == "requirements.txt":
         edit: Edit | None = Edit(file=failure.file, after=f"--extra-index-url {url}")
     else:
-        pyproject = PyprojectText.of(case.pyproject)
+        pyproject = PyprojectText.of_case(case)
         index = f'[[tool.uv.index]]\nname = "pytorch"\nurl = "{url}"\nexplicit = true'
         source = f'[tool.uv.sources]\n{name} = {{ index = "pytorch" }}'
         edit = pyproject.added(f"{index}\n\n{source}") or pyproject.added(
@@ -89,7 +89,7 @@ def uv_setting(case: Case, key: str, value: str | list[str], table: str = "") ->
     if "uv.toml" in case.bundle_files:
         return None  # what is in it is not known, and beside it a pyproject.toml does not count
     if "pyproject.toml" in case.bundle_files or not case.bundle_files:
-        there = PyprojectText.of(case.pyproject)
+        there = PyprojectText.of_case(case)
         table = f"tool.uv.{table}".rstrip(".")
         if isinstance(value, list):
             return there.with_item(table, key, *value)

@@ -236,11 +236,12 @@ def _setting_refused(setting: re.Match[str], words: list[str]) -> Finding:
     """A variable has a value that uv does not know: the option is none of the runner's."""
     value, option = setting.groups()
     variable = f"UV_{option.upper().replace('-', '_')}"
+    taken = re.search(r"\[possible values: ([^\]]*)\]", "\n".join(words))
     return Finding(
         phase=Phase.ENVIRONMENT,
         code=Code.ENVIRONMENT_FAILED,
         summary=f"{variable} is {value!r}, which uv does not take"
-        + (f": {one_line(words[0].partition(chr(10))[2].strip(), 120)}" if words else ""),
+        + (f": it takes {one_line(taken[1], 200)}" if taken else ""),
         explanation="\n".join(words),
         hints=[
             Hint(title=f"unset {variable}, or give it another value", command=f"unset {variable}")

@@ -91,7 +91,7 @@ def own_python_finding(
     hints.append(
         Hint(
             title="say it where it can be read, and every worker chooses by it",
-            edit=PyprojectText.of(case.pyproject).setting("project", "requires-python", wanted),
+            edit=PyprojectText.of_case(case).setting("project", "requires-python", wanted),
         )
     )
     return Finding(
@@ -177,7 +177,7 @@ def _edit(case: Case, failure: UvFailure, target: str) -> Edit | None:
             *(clause for clause in clauses if clause[0] != "<"),
             f"<3.{Version(target).minor + 1}",
         ]
-    there = PyprojectText.of(case.pyproject)
+    there = PyprojectText.of_case(case)
     return there.setting("project", "requires-python", ",".join(clauses))
 
 
@@ -194,7 +194,10 @@ def requirement_edit(case: Case, failure: UvFailure, written: str, other: str) -
     """The edit that asks for something else in the place of one of the bundle's requirements."""
     if failure.file == "requirements.txt":
         return Edit(file=failure.file, before=written, after=other)
-    return PyprojectText.of(case.pyproject).replaced("project", "dependencies", written, other)
+    there = PyprojectText.of_case(case)
+    if not there.is_known:
+        return Edit(file=failure.file, before=f'"{written}"', after=f'"{other}"')
+    return there.replaced("project", "dependencies", written, other)
 
 
 def _other_version(case: Case, failure: UvFailure, written: str | None, newer: bool) -> Edit | None:

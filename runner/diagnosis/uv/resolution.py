@@ -156,7 +156,7 @@ def _other_index(case: Case, failure: UvFailure) -> Hint:
         title="if it is on an index of your own, name that index",
         edit=Edit(file=failure.file, after=f"--extra-index-url {url}")
         if failure.file == "requirements.txt"
-        else PyprojectText.of(case.pyproject).added(f'[[tool.uv.index]]\nurl = "{url}"'),
+        else PyprojectText.of_case(case).added(f'[[tool.uv.index]]\nurl = "{url}"'),
         by="person",
     )
 
