@@ -60,7 +60,7 @@ class PyprojectText(Struct, frozen=True):
         return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
 
     def setting(
-        self, table: str, key: str, value: str | int | Sequence[object] | dict[str, str]
+        self, table: str, key: str, value: str | int | Sequence[object] | Mapping[str, object]
     ) -> Edit | None:
         """The edit that gives a key this value.
 

@@ -71,15 +71,17 @@ def follow(scenario: Scenario) -> Followed:
         stack.callback(subprocess.run, ["rm", "-rf", "--one-file-system", str(folder)], check=True)
         place = Place(folder, stack, [], environ_of(folder))
         scenario.settle(place)
+        # It keeps a developer's own out; a bundle's counts, where a hint has put it.
+        place.env.pop("UV_NO_CONFIG")
         _put_tools_on_path(place)
         first = _first_run(scenario, place)
         hint = first.hints[0]
         if not is_for_a_machine(hint):
             raise NotFollowed("it is for a person")
+        # Where there are both, either is enough.
         if hint.edit is not None:
             make_edit(hint.edit, place)
-        # Where there are both, either is enough, and both are right together.
-        _run(place, hint.command)
+        _run(place, None if hint.edit else hint.command)
         again = folder / _AGAIN
         second = msgspec.json.decode(again.read_bytes(), type=Report) if again.exists() else None
         return Followed(hint, first, second)

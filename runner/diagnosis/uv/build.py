@@ -19,8 +19,8 @@ from runner.diagnosis.uv.python import (
     minors_of,
     own_python_finding,
     python_conflict,
-    requirement_for,
 )
+from runner.diagnosis.uv.requirement_edits import requirement_for
 from runner.events import Phase
 
 _FAILED = re.compile(

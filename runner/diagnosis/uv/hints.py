@@ -81,7 +81,7 @@ def pytorch_index(case: Case, failure: UvFailure, name: str, spec: str) -> Hint 
     return Hint(title=title, edit=edit)
 
 
-def uv_setting(case: Case, key: str, value: str | list[str], table: str = "") -> Edit | None:
+def uv_setting(case: Case, key: str, value: str | bool | list[str], table: str = "") -> Edit | None:
     """A setting of uv's, in the one file of the bundle's in which uv looks for it.
 
     :param table: below ``tool.uv``.

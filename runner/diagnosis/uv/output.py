@@ -16,6 +16,7 @@ from runner.diagnosis.uv.build import build_finding
 from runner.diagnosis.uv.error import UvError, UvFailure, parse_uv_error, without_drawing
 from runner.diagnosis.uv.hints import quote_hints
 from runner.diagnosis.uv.index import index_finding
+from runner.diagnosis.uv.project_settings import project_setting_finding
 from runner.diagnosis.uv.python import (
     minors_of_wheels,
     own_python_finding,
@@ -57,6 +58,7 @@ def diagnose_uv(case: Case, failure: UvFailure) -> Finding:
         or index_finding(failure, error)
         or resolution_finding(case, failure, error)
         or _permission_denied(failure, error)
+        or project_setting_finding(case, error)
         or _python_refused(case, failure, error)
         or _input_refused(failure, error)
         or build_finding(case, failure, error)

@@ -5,7 +5,6 @@ import shlex
 from collections.abc import Sequence
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from runner.diagnosis.case import Case, Finding
@@ -14,6 +13,7 @@ from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.uv.error import UvFailure
+from runner.diagnosis.uv.requirement_edits import requirement_edit, requirement_for
 from runner.events import Phase
 
 _MINORS = [f"3.{minor}" for minor in range(7, 30)]
@@ -179,25 +179,6 @@ def _edit(case: Case, failure: UvFailure, target: str) -> Edit | None:
         ]
     there = PyprojectText.of_case(case)
     return there.setting("project", "requires-python", ",".join(clauses))
-
-
-def requirement_for(failure: UvFailure, name: str) -> str | None:
-    """The bundle's own requirement for a package, as written."""
-    for text in failure.dependencies:
-        found = re.match(r"[A-Za-z0-9][\w.-]*", text)
-        if found and canonicalize_name(found.group()) == canonicalize_name(name):
-            return text
-    return None
-
-
-def requirement_edit(case: Case, failure: UvFailure, written: str, other: str) -> Edit | None:
-    """The edit that asks for something else in the place of one of the bundle's requirements."""
-    if failure.file == "requirements.txt":
-        return Edit(file=failure.file, before=written, after=other)
-    there = PyprojectText.of_case(case)
-    if not there.is_known:
-        return Edit(file=failure.file, before=f'"{written}"', after=f'"{other}"')
-    return there.replaced("project", "dependencies", written, other)
 
 
 def _other_version(case: Case, failure: UvFailure, written: str | None, newer: bool) -> Edit | None:

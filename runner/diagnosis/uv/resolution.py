@@ -3,7 +3,6 @@
 import re
 
 import msgspec
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
@@ -30,14 +29,15 @@ from runner.diagnosis.uv.derivation import (
 )
 from runner.diagnosis.uv.error import UvError, UvFailure
 from runner.diagnosis.uv.hints import other_index_finding, pytorch_index
+from runner.diagnosis.uv.not_taken import not_taken_finding
 from runner.diagnosis.uv.python import (
     minors_of,
     minors_of_wheels,
     own_python_finding,
     platform_conflict,
     python_conflict,
-    requirement_edit,
 )
+from runner.diagnosis.uv.requirement_edits import requirement_edit, written_requirement
 from runner.events import Phase
 
 _MISSING = re.compile(rf"({ANY}) was not found in the (?:package registry|provided)")
@@ -69,6 +69,7 @@ def resolution_finding(case: Case, failure: UvFailure, error: UvError) -> Findin
     finding = (
         _not_found(case, failure, error, proof, edges)
         or other_index_finding(case, failure, error)
+        or not_taken_finding(case, failure, error, proof, edges)
         or _conflict(case, failure, edges)
         or _python_conflict(case, failure, error, proof, edges)
         or _unreadable_package(failure, proof, edges)
@@ -317,21 +318,6 @@ def _asks(edge: Edge | None, failure: UvFailure) -> str:
     if edge.root:
         return f"{failure.file} of {failure.bundle_name} asks for {edge.text}."
     return f"{edge.who} asks for {edge.text}."
-
-
-def written_requirement(failure: UvFailure, edge: Edge) -> str:
-    """The bundle's requirement as its author wrote it, where that is known."""
-    same: list[str] = []
-    for text in failure.dependencies:
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement:
-            continue
-        if canonicalize_name(requirement.name) == canonicalize_name(edge.name.partition("[")[0]):
-            same.append(text)
-            if requirement.specifier == SpecifierSet(edge.specs[0]):
-                return text
-    return same[0] if len(same) == 1 else edge.text
 
 
 def _tail(message: str, count: int = 6) -> str:
