@@ -46,7 +46,7 @@ from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.own_failures import cancelled
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.explanations import explain
+from runner.diagnosis.report.explanation import explain
 from runner.diagnosis.report.model import Report
 from runner.events import Phase
 from runner.execution.run_task import check_bundle, diagnose, execute_task, reported

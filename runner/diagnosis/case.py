@@ -12,7 +12,7 @@ from datetime import datetime, timezone
 from msgspec import UNSET, Struct, field
 
 from runner.diagnosis.report.asked import Asked, task_info
-from runner.diagnosis.report.codes import CODES, Code
+from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import (
     BundleInfo,
     ChildInfo,
@@ -129,7 +129,7 @@ class Case:
             # Names that a child gives to files and functions may have line ends in them.
             summary=one_line(finding.summary, SUMMARY_CHARACTERS),
             explanation=finding.explanation,
-            retryable=CODES[finding.code].retryable if retryable is None else retryable,
+            retryable=finding.code.retryable if retryable is None else retryable,
             hints=finding.hints,
             bundle=self.bundle,
             task=UNSET if self.task is None else task_info(self.task),

@@ -190,26 +190,35 @@ def hung(case: Case, phase: Phase, limit: float, stderr: str, *, stopped: bool =
     )
 
 
-_REMOTE_CODES = {
-    ErrorCode.PYTHON_TOO_OLD: Code.PYTHON_TOO_OLD,
-    ErrorCode.PROTOCOL_UNSUPPORTED: Code.PROTOCOL_UNSUPPORTED,
-    ErrorCode.RESULT_INVALID: Code.RESULT_INVALID,
-    ErrorCode.MESSAGE_TOO_LARGE: Code.MESSAGE_TOO_LARGE,
-    ErrorCode.WIRE_NOT_DECLARED: Code.WIRE_NOT_DECLARED,
-    ErrorCode.WIRE_AMBIGUOUS: Code.WIRE_AMBIGUOUS,
-    ErrorCode.WIRE_NOT_FOUND: Code.WIRE_NOT_FOUND,
-    ErrorCode.WIRE_INVALID: Code.WIRE_INVALID,
-}
-
-_REMOTE_HINTS = {
-    Code.RESULT_INVALID: "return a dict of str to bytes: a table as Arrow, Parquet or CSV bytes,"
-    " text through .encode(), anything else through json.dumps(...).encode()",
-    Code.MESSAGE_TOO_LARGE: "write less per task, or split the task",
-    Code.WIRE_NOT_DECLARED: 'name the function in pyproject.toml: [tool.modelops] wire = "..."',
-    Code.WIRE_AMBIGUOUS: "keep one entry point in the group modelops.wire",
-    Code.WIRE_NOT_FOUND: "correct the name where the bundle declares it, or define the function",
-    Code.WIRE_INVALID: "make it: def wire(entrypoint: str, params: dict, seed: int)"
-    " -> dict[str, bytes]",
+# What the child says by its own codes, and what to do where nothing more is known.
+_REMOTE: dict[ErrorCode, tuple[Code, str]] = {
+    ErrorCode.PYTHON_TOO_OLD: (Code.PYTHON_TOO_OLD, ""),
+    ErrorCode.PROTOCOL_UNSUPPORTED: (Code.PROTOCOL_UNSUPPORTED, ""),
+    ErrorCode.RESULT_INVALID: (
+        Code.RESULT_INVALID,
+        "return a dict of str to bytes: a table as Arrow, Parquet or CSV bytes, text through"
+        " .encode(), anything else through json.dumps(...).encode()",
+    ),
+    ErrorCode.MESSAGE_TOO_LARGE: (
+        Code.MESSAGE_TOO_LARGE,
+        "write less per task, or split the task",
+    ),
+    ErrorCode.WIRE_NOT_DECLARED: (
+        Code.WIRE_NOT_DECLARED,
+        'name the function in pyproject.toml: [tool.modelops] wire = "..."',
+    ),
+    ErrorCode.WIRE_AMBIGUOUS: (
+        Code.WIRE_AMBIGUOUS,
+        "keep one entry point in the group modelops.wire",
+    ),
+    ErrorCode.WIRE_NOT_FOUND: (
+        Code.WIRE_NOT_FOUND,
+        "correct the name where the bundle declares it, or define the function",
+    ),
+    ErrorCode.WIRE_INVALID: (
+        Code.WIRE_INVALID,
+        "make it: def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]",
+    ),
 }
 
 
@@ -221,39 +230,30 @@ def remote_error(
         return raised_finding(case, phase, exception)
     if exception is not None and code == ErrorCode.RESULT_INVALID:
         return returned_finding(case, message, exception)
-    if (
-        code == ErrorCode.INTERNAL_ERROR
-        and exception
-        and exception.attributes.get("errno") in NO_ROOM
-    ):
-        return no_room("the task's outputs", printable(message))
-    if (
-        code == ErrorCode.INTERNAL_ERROR
-        and exception
-        and exception.attributes.get("errno") in _NO_PROCESS
-    ):
-        return no_process(printable(message))
-    named = wire_hint(case, message) if code == ErrorCode.WIRE_NOT_FOUND else None
-    known = _REMOTE_CODES.get(ErrorCode(code)) if code in set(ErrorCode) else None
-    if known is None:
+    if exception is not None and code == ErrorCode.INTERNAL_ERROR:
+        number = exception.attributes.get("errno")
+        if number in NO_ROOM:
+            return no_room("the task's outputs", printable(message))
+        if number in _NO_PROCESS:
+            return no_process(printable(message))
+    if code not in _REMOTE:
         return violation(case, phase, f"error {code}: {message}")
+    known, advice = _REMOTE[ErrorCode(code)]
+    hints = [Hint(title=advice)] if advice else []
+    if known is Code.WIRE_NOT_FOUND and (named := wire_hint(case, message)):
+        hints.insert(0, named)
+    notebook = next((file for file in case.bundle_files if file.endswith(".ipynb")), None)
+    if known is Code.WIRE_NOT_DECLARED and notebook is not None and "/" not in notebook:
+        hints.insert(0, notebook_hint(notebook, bundle_argument(case)))
     return Finding(
         # What the bundle declares is the bundle's, also where only its environment could tell.
         phase=Phase.BUNDLE if known is Code.WIRE_NOT_DECLARED else phase,
         code=known,
         summary=one_line(printable(message)),
         explanation=printable(message) if len(message) > 200 else "",
-        hints=[*([named] if named else []), *_remote_hints(case, known)],
+        hints=hints,
         exception=exception,
     )
-
-
-def _remote_hints(case: Case, code: Code) -> list[Hint]:
-    hints = [Hint(title=_REMOTE_HINTS[code])] if code in _REMOTE_HINTS else []
-    notebook = next((file for file in case.bundle_files if file.endswith(".ipynb")), None)
-    if code is Code.WIRE_NOT_DECLARED and notebook is not None and "/" not in notebook:
-        hints.insert(0, notebook_hint(notebook, bundle_argument(case)))
-    return hints
 
 
 def no_room(what: str, explanation: str = "") -> Finding:

@@ -55,6 +55,15 @@ def short_path(case: Case, file: str) -> str:
     return printable(file)
 
 
+def package_of(file: str) -> str | None:
+    """The installed package or module that a file is of, as its folder or file is called."""
+    parts = PurePath(file).parts
+    for folder in ("site-packages", "dist-packages"):
+        if folder in parts[:-1]:
+            return parts[parts.index(folder) + 1].partition(".")[0]
+    return None
+
+
 def file_in_bundle(case: Case, frame: Frame) -> str:
     """The file of a frame as it is in the bundle, in which an edit is made."""
     short = short_path(case, frame.file)

@@ -7,6 +7,7 @@ from failures.scenarios_bundle import BUNDLE
 from failures.scenarios_data import DATA
 from failures.scenarios_deaths import DEATHS
 from failures.scenarios_execute import EXECUTE
+from failures.scenarios_imports import IMPORTS
 from failures.scenarios_index import INDEX
 from failures.scenarios_interpreter import INTERPRETER
 from failures.scenarios_load import LOAD
@@ -20,6 +21,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *BUILD,
     *INDEX,
     *ANSWERS,
+    *IMPORTS,
     *LOAD,
     *DATA,
     *REMOVED,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.diagnosis.report.codes import CODES, Code
+from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Report
 from runner.events import Phase
 from runner.recording.recorder import FILE, read_recording
@@ -39,7 +39,7 @@ def test_a_report_says_the_cause_and_what_to_do(name: str) -> None:
     report = report_of(name)
     assert report.summary and "\n" not in report.summary
     assert report.hints and all(hint.title for hint in report.hints)
-    assert report.phase in CODES[report.code].phases or not CODES[report.code].phases
+    assert report.phase in report.code.phases or not report.code.phases
 
 
 def test_every_recording_is_of_a_scenario_and_has_its_code() -> None:

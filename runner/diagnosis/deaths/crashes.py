@@ -1,11 +1,9 @@
 """Findings about a signal that a child's own code brought about: a fault in native code."""
 
-from pathlib import PurePath
-
 from msgspec import Struct, field
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import DOING, exec_command, place_of, telling_frame
+from runner.diagnosis.child_places import DOING, exec_command, package_of, place_of, telling_frame
 from runner.diagnosis.deaths.exit import Exit, Space
 from runner.diagnosis.deaths.fatal_error import FatalError, parse_fatal_error
 from runner.diagnosis.deaths.native_words import native_words
@@ -193,21 +191,12 @@ def _suspects(fatal: FatalError | None) -> tuple[list[str], bool]:
     if fatal is None:
         return [], False
     for file, _ in fatal.binaries:
-        if package := _package(file):
+        if package := package_of(file):
             return [package], True
     frames = fatal.exception.traceback
-    if frames and (package := _package(frames[-1].file)):
+    if frames and (package := package_of(frames[-1].file)):
         return [package], True
     return list(dict.fromkeys(name.partition(".")[0] for name in fatal.extension_modules)), False
-
-
-def _package(file: str) -> str | None:
-    """The package that an installed file is of, as its folder or module is called."""
-    parts = PurePath(file).parts
-    for folder in ("site-packages", "dist-packages"):
-        if folder in parts[:-1]:
-            return parts[parts.index(folder) + 1].partition(".")[0]
-    return None
 
 
 def _bus_error(case: Case, ended: Exit, frame: Frame | None) -> _Reading:

@@ -12,25 +12,29 @@ from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
 from runner.events import Phase
 
-_MEANINGS = {
+_BEFORE_TIME_LIMIT = (
+    "Somebody sent it: batch systems do so ahead of their time limit, for a job that handles it."
+)
+_FROM_OUTSIDE = {
     "SIGTERM": "Somebody outside asked it to end: a batch system at its time limit, a container's"
     " stop, the machine's shutdown, or a person.",
     "SIGINT": "Somebody outside interrupted it, as Ctrl-C does.",
     "SIGHUP": "Somebody outside hung up: the terminal or the connection that the worker was started"
     " from was closed, or a batch system ended its job.",
     "SIGQUIT": "Somebody outside asked it to end at once, as Ctrl-\\ does.",
-    "SIGUSR1": "Somebody sent it: batch systems do so ahead of their time limit, for a job that"
-    " handles it.",
-    "SIGUSR2": "Somebody sent it: batch systems do so ahead of their time limit, for a job that"
-    " handles it.",
+    "SIGUSR1": _BEFORE_TIME_LIMIT,
+    "SIGUSR2": _BEFORE_TIME_LIMIT,
+}
+_FROM_WITHIN = {
     "SIGALRM": "A timer that its own code set ran out (alarm(), setitimer()), and nothing handles"
     " it.",
     "SIGPIPE": "It wrote to a pipe or socket that nobody reads, after native code took back"
     " Python's way of making that an error.",
 }
-_FROM_OUTSIDE = {"SIGKILL", "SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2"}
 _NEAR = 0.9
 """The share of a limit from which on it counts as reached: what is measured is a little less."""
+_NEAR_SECONDS = 0.5
+"""Likewise: a kernel that counts by its ticks may have missed some."""
 
 
 def kill(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: str) -> Finding:
@@ -46,8 +50,9 @@ def kill(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: str) -
         phase=phase,
         code=Code.CHILD_CRASHED,
         summary=f"{signal_name} ended the child {DOING[phase]}{_last_words(stderr)}",
-        explanation=_MEANINGS.get(signal_name, "The signal was sent by itself or from outside.")
-        + (_used(ended) if outside else ""),
+        explanation=_FROM_OUTSIDE[signal_name] + _used(ended)
+        if outside
+        else _FROM_WITHIN.get(signal_name, "The signal was sent by itself or from outside."),
         hints=[
             Hint(title="run it again; if it recurs, find out who sends the signal: a limit on time"
                  " of the batch system or container shows in how long it ran")
@@ -61,8 +66,11 @@ def kill(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: str) -
 def _is_over_cpu_limit(ended: Exit, signal_name: str) -> bool:
     """Tell whether it was killed at the hard limit on CPU time (setrlimit(2), RLIMIT_CPU)."""
     hard = ended.limits.cpu_seconds_hard
-    reached = hard is not None and (ended.cpu_seconds or 0) >= hard * _NEAR
-    return signal_name == "SIGKILL" and reached
+    return signal_name == "SIGKILL" and hard is not None and _used_up(ended.cpu_seconds or 0, hard)
+
+
+def _used_up(seconds: float, limit: int) -> bool:
+    return seconds >= min(limit * _NEAR, limit - _NEAR_SECONDS)
 
 
 def _cpu_time(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: str) -> Finding:
@@ -74,7 +82,7 @@ def _cpu_time(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: s
     limit = limits.cpu_seconds if signal_name == "SIGXCPU" else limits.cpu_seconds_hard
     used = ended.cpu_seconds
     option = "-St" if signal_name == "SIGXCPU" else "-Ht"
-    if limit is None or (used is not None and used < limit * _NEAR):
+    if limit is None or (used is not None and not _used_up(used, limit)):
         why = ": its CPU time is over"
         took = f" It had used {used:,.1f} s." if used is not None else ""
         explanation = (

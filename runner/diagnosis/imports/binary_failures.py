@@ -5,8 +5,8 @@ import shlex
 from pathlib import PurePosixPath
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import bundle_argument, declare_hint, exec_command
-from runner.diagnosis.imports.installed_modules import installed_version
+from runner.diagnosis.child_places import declare_hint, declaring_file, exec_command
+from runner.diagnosis.imports.dependencies import installed_version, upgrade
 from runner.diagnosis.knowledge.debian_packages import debian_package, is_cuda
 from runner.diagnosis.knowledge.distribution_names import distribution_named
 from runner.diagnosis.report.codes import Code
@@ -137,10 +137,9 @@ def _headless(case: Case) -> Hint:
         for name in names:
             plain = name.removesuffix("-headless")
             if re.match(rf"{plain}(?![\w.-])", text):
-                source = case.environment.requirements_from if case.environment else None
-                file = "requirements.txt" if source == "requirements.txt" else "pyproject.toml"
                 after = name + text.removeprefix(plain)
-                return Hint(title=title, edit=Edit(file=file, before=text, after=after))
+                edit = Edit(file=declaring_file(case), before=text, after=after)
+                return Hint(title=title, edit=edit)
     return declare_hint(case, names[0], title)
 
 
@@ -209,12 +208,7 @@ def _numpy_abi(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     if version is not None and version.startswith("1."):
         # Whatever is older than what a module was compiled for says the same as NumPy 2.
         built_for = "a newer NumPy"
-        hints = [
-            Hint(
-                title="take a newer NumPy",
-                command=f"uv lock --project {bundle_argument(case)} --upgrade-package numpy",
-            )
-        ]
+        hints = [upgrade(case, "numpy", "take a newer NumPy")]
     else:
         built_for = "NumPy 1" if two else "another NumPy"
         hints = [declare_hint(case, "numpy<2", "keep to NumPy 1: numpy<2")]
@@ -283,11 +277,8 @@ def _finding(phase: Phase, summary: str, explanation: str, hints: list[Hint]) ->
 
 
 def _upgrade(case: Case, package: str) -> Hint:
-    return Hint(
-        title=f"upgrade {package} to a release that fits",
-        command=f"uv lock --project {bundle_argument(case)} --upgrade-package"
-        f" {distribution_named(package)}",
-    )
+    title = f"upgrade {package} to a release that fits"
+    return upgrade(case, distribution_named(package), title)
 
 
 def _before(message: str, words: str) -> str:

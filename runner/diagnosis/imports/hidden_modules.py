@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import bundle_argument, is_own, short_path
 from runner.diagnosis.imports.bundle_modules import importable_file, is_file_of
+from runner.diagnosis.imports.dependencies import is_installed
 from runner.diagnosis.imports.import_errors import missing_name, module_named
-from runner.diagnosis.imports.installed_modules import is_installed
 from runner.diagnosis.knowledge.stdlib_changes import ADDED_MODULES, REMOVED_MODULES
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint

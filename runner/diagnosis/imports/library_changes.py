@@ -1,15 +1,14 @@
 """Recognises code that needs what its Python's standard library has no more, or not yet."""
 
-from pathlib import PurePosixPath
-
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
-    bundle_argument,
     declare_hint,
+    package_of,
     place_of,
     requires_python_hint,
     telling_frame,
 )
+from runner.diagnosis.imports.dependencies import upgrade
 from runner.diagnosis.imports.import_errors import missing_module, missing_name
 from runner.diagnosis.knowledge.distribution_names import distribution_named
 from runner.diagnosis.knowledge.newer_syntax import is_older
@@ -21,68 +20,34 @@ from runner.diagnosis.knowledge.stdlib_changes import (
     Change,
 )
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
+from runner.diagnosis.report.model import ExceptionInfo, Hint
 from runner.events import Phase
 
 
 def library_change(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """Find an exception's cause in the standard library of this Python's version."""
-    return (
-        _removed_module(case, phase, exception)
-        or _added_module(case, phase, exception)
-        or _changed_name(case, phase, exception)
-    )
-
-
-def _removed_module(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
-    name = missing_module(exception)
-    changed = _lookup(REMOVED_MODULES, name)
-    if name is None or changed is None:
+    # A Python that is not known counts as a new one: none of what was removed is far from there.
+    python = case.child.python.version if case.child and case.child.python else "3.99"
+    name, pair = missing_module(exception), missing_name(exception)
+    if pair is not None:
+        what = ".".join(pair)
+        removed, added = REMOVED_NAMES.get(pair), ADDED_NAMES.get(pair)
+        gone, new = (
+            f"{pair[1]!r} was removed from {pair[0]!r} in",
+            f"{pair[1]!r} came to {pair[0]!r}",
+        )
+    elif name is not None:
+        what = _known_part(name)
+        removed, added = REMOVED_MODULES.get(what), ADDED_MODULES.get(what)
+        gone, new = f"{what!r} was removed in", f"{what!r} came"
+    else:
         return None
-    module, change = changed
-    if is_older(_python(case, change.version), change.version):
-        return None
-    return _library_changed(
-        case, phase, exception, module, change, f"{module!r} was removed in Python {change.version}"
-    )
-
-
-def _added_module(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
-    name = missing_module(exception)
-    changed = _lookup(ADDED_MODULES, name)
-    if name is None or changed is None or not is_older(_python(case, "3.99"), changed[1].version):
-        return None
-    module, change = changed
-    return _library_changed(
-        case,
-        phase,
-        exception,
-        module,
-        change,
-        f"{module!r} came with Python {change.version}, and this is Python {_python(case, '')}",
-        added=True,
-    )
-
-
-def _changed_name(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
-    """A name that a module of the standard library has lost, or has not yet."""
-    pair = missing_name(exception)
-    if pair is None:
-        return None
-    module, name = pair
-    removed, added = REMOVED_NAMES.get(pair), ADDED_NAMES.get(pair)
-    # None of them is far from where it was: a Python that is not known counts as a new one.
-    python = _python(case, "3.99")
     if removed is not None and not is_older(python, removed.version):
-        words = f"{name!r} was removed from {module!r} in Python {removed.version}"
-        return _library_changed(case, phase, exception, f"{module}.{name}", removed, words)
+        words = f"{gone} Python {removed.version}"
+        return _library_changed(case, phase, exception, what, removed, words)
     if added is not None and is_older(python, added.version):
-        words = (
-            f"{name!r} came to {module!r} with Python {added.version}, and this is Python {python}"
-        )
-        return _library_changed(
-            case, phase, exception, f"{module}.{name}", added, words, added=True
-        )
+        words = f"{new} with Python {added.version}, and this is Python {python}"
+        return _library_changed(case, phase, exception, what, added, words, added=True)
     return None
 
 
@@ -99,7 +64,7 @@ def _library_changed(
     where = place_of(case, telling_frame(case, exception))
     hints = []
     # In a library nobody edits a line: another release of it is wanted.
-    package = _package_of(exception.traceback[-1]) if exception.traceback else None
+    package = package_of(exception.traceback[-1].file) if exception.traceback else None
     if change.instead and not package:
         title = f"use {change.instead} in place of {what}"
         hints.append(Hint(title=title + (f", in {where}" if where else "")))
@@ -116,11 +81,7 @@ def _library_changed(
             f" It is asked for in {package}, which is not made for this Python; another release"
             " may be."
         )
-        command = (
-            f"uv lock --project {bundle_argument(case)} --upgrade-package"
-            f" {distribution_named(package)}"
-        )
-        hints.insert(0, Hint(title=f"upgrade {package}", command=command))
+        hints.insert(0, upgrade(case, distribution_named(package), f"upgrade {package}"))
     is_module = exception.type == "ModuleNotFoundError"
     return Finding(
         phase=phase,
@@ -131,22 +92,8 @@ def _library_changed(
     )
 
 
-def _python(case: Case, unknown: str) -> str:
-    """The child's version."""
-    return case.child.python.version if case.child and case.child.python else unknown
-
-
-def _lookup(table: dict[str, Change], name: str | None) -> tuple[str, Change] | None:
-    """The entry of a module or of the package it is in."""
-    parts = name.split(".")[:4] if name else []
+def _known_part(name: str) -> str:
+    """A module, or the package it is in, whichever the tables have."""
+    parts = name.split(".")[:4]
     names = [".".join(parts[:count]) for count in range(len(parts), 0, -1)]
-    return next(((name, table[name]) for name in names if name in table), None)
-
-
-def _package_of(frame: Frame) -> str | None:
-    """The installed package that a frame is in."""
-    parts = PurePosixPath(frame.file).parts
-    if "site-packages" not in parts:
-        return None
-    rest = parts[parts.index("site-packages") + 1 :]
-    return rest[0].removesuffix(".py") if rest else None
+    return next((one for one in names if one in REMOVED_MODULES or one in ADDED_MODULES), name)

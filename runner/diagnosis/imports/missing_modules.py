@@ -6,11 +6,10 @@ import re
 from pathlib import PurePosixPath
 
 from msgspec import Struct
-from packaging.requirements import InvalidRequirement, Requirement
+from packaging.requirements import Requirement
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
-    bundle_argument,
     declare_hint,
     declaring_file,
     exec_command,
@@ -19,8 +18,13 @@ from runner.diagnosis.child_places import (
     telling_frame,
 )
 from runner.diagnosis.imports.bundle_modules import importable_file
+from runner.diagnosis.imports.dependencies import (
+    declared_requirements,
+    installed_version,
+    is_installed,
+    upgrade,
+)
 from runner.diagnosis.imports.import_errors import missing_module, missing_name
-from runner.diagnosis.imports.installed_modules import installed_version, is_installed
 from runner.diagnosis.imports.misspelt_modules import misspelt_module
 from runner.diagnosis.knowledge.conda_only import conda_only
 from runner.diagnosis.knowledge.distribution_names import (
@@ -132,14 +136,8 @@ def _not_in_bundles_package(
 
 def _declared_for_elsewhere(case: Case, phase: Phase, missing: _Missing) -> Finding | None:
     """A dependency that is declared with a marker (PEP 508) which does not hold here."""
-    declared = []
-    for text in case.bundle_dependencies:
-        try:
-            requirement = Requirement(text)
-        except (InvalidRequirement, RecursionError):
-            continue
-        if _is_for(requirement.name, missing):
-            declared.append(requirement)
+    requirements = (requirement for _, requirement in declared_requirements(case))
+    declared = [one for one in requirements if _is_for(one.name, missing)]
     # One without a marker is installed: its module has another name, or it is damaged.
     if not declared or any(requirement.marker is None for requirement in declared):
         return None
@@ -214,10 +212,7 @@ def _not_in_what_is_installed(
             ],
         )
     hints = [
-        Hint(
-            title=f"take a newer {name}, if a newer one has it",
-            command=f"uv lock --project {bundle_argument(case)} --upgrade-package {name}",
-        ),
+        upgrade(case, name, f"take a newer {name}, if a newer one has it"),
         declare_hint(case, f"{name}<{version}", "or an older one, if it had it"),
     ]
     if not is_installed(case, missing.top):

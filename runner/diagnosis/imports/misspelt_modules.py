@@ -9,10 +9,9 @@ import re
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
-from packaging.requirements import InvalidRequirement, Requirement
-
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import file_in_bundle, is_own, place_of
+from runner.diagnosis.imports.dependencies import declared_requirements
 from runner.diagnosis.knowledge.distribution_names import distribution_of, modules_named_otherwise
 from runner.diagnosis.knowledge.well_known import WELL_KNOWN
 from runner.diagnosis.report.codes import Code
@@ -84,11 +83,8 @@ def _installed(case: Case) -> list[str]:
 
 def _declared(case: Case) -> list[str]:
     found = set()
-    for text in case.bundle_dependencies:
-        try:
-            name = Requirement(text).name
-        except (InvalidRequirement, RecursionError):
-            continue
+    for _, requirement in declared_requirements(case):
+        name = requirement.name
         found |= {name.replace("-", "_"), *modules_named_otherwise(name)}
     return sorted(found)
 

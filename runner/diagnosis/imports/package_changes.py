@@ -1,25 +1,20 @@
 """Recognises code that needs what a package it uses has removed in a newer release."""
 
 import re
-from pathlib import PurePath
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
-    bundle_argument,
-    declare_hint,
-    declaring_file,
     is_own,
+    package_of,
     place_of,
     requires_python_hint,
     short_path,
 )
+from runner.diagnosis.imports.dependencies import installed_version, require, upgrade
 from runner.diagnosis.imports.import_errors import missing_module, missing_name
-from runner.diagnosis.imports.installed_modules import installed_version
-from runner.diagnosis.knowledge.distribution_names import distribution_named, same_distribution
+from runner.diagnosis.knowledge.distribution_names import distribution_named
 from runner.diagnosis.knowledge.newer_syntax import is_older
 from runner.diagnosis.knowledge.package_changes import (
     GONE_MODULES,
@@ -55,16 +50,16 @@ def package_change(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
     frame = _user(case, exception, change.distribution)
     where = place_of(case, frame) or "the bundle"
     bound = bound_hints(case, change, f"ask for a {change.distribution} that has it")
-    library = None if frame is None or is_own(case, frame.file) else _package_of(frame)
+    library = None if frame is None or is_own(case, frame.file) else package_of(frame.file)
     if library is not None:
         distribution = distribution_named(library)
         release = installed_version(case, distribution)
         asks = f"{distribution} {release}" if release else distribution
         summary = f"{asks} needs {name}: {where} uses {what}, which newer releases have not"
-        upgrade = f"uv lock --project {bundle_argument(case)} --upgrade-package {distribution}"
-        hints = [*bound, Hint(title=f"or take a {distribution} that does without", command=upgrade)]
-        if declaring_file(case) == "requirements.txt":
-            hints[-1] = Hint(title=f"or ask for a {distribution} that does without")
+        hints = [
+            *bound,
+            upgrade(case, distribution, f"or take a {distribution} that does without"),
+        ]
     else:
         summary = f"{where} uses {what}, which {change.distribution} {change.version} removed"
         hints = [*_renamed(case, frame, what, change), *bound]
@@ -114,18 +109,9 @@ def _user(case: Case, exception: ExceptionInfo, distribution: str) -> Frame | No
     frames = [
         frame
         for frame in exception.traceback
-        if is_own(case, frame.file) or _package_of(frame) != distribution.replace("-", "_")
+        if is_own(case, frame.file) or package_of(frame.file) != distribution.replace("-", "_")
     ]
     return frames[-1] if frames else None
-
-
-def _package_of(frame: Frame) -> str | None:
-    """The installed package that a frame is in."""
-    parts = PurePath(frame.file).parts
-    if "site-packages" not in parts:
-        return None
-    rest = parts[parts.index("site-packages") + 1 :]
-    return rest[0].removesuffix(".py") if rest else None
 
 
 def _renamed(case: Case, frame: Frame | None, what: str, change: PackageChange) -> list[Hint]:
@@ -157,7 +143,7 @@ def _is_method(what: str) -> bool:
 def bound_hints(case: Case, change: PackageChange, title: str) -> list[Hint]:
     """The requirement for a release before the change, where the bundle declares what it needs."""
     bound = f"<{change.version}"
-    hints = [_bound(case, change.distribution, bound, title)]
+    hints = [require(case, change.distribution, bound, title)]
     python = case.child.python.version if case.child and case.child.python else ""
     if change.distribution == "numpy" and python and not is_older(python, "3.13"):
         hints.append(
@@ -166,36 +152,3 @@ def bound_hints(case: Case, change: PackageChange, title: str) -> list[Hint]:
             )
         )
     return hints
-
-
-def _bound(case: Case, distribution: str, bound: str, title: str) -> Hint:
-    plain = declare_hint(case, f"{distribution}{bound}", title)
-    for text in case.bundle_dependencies:
-        try:
-            requirement = Requirement(text)
-        except (InvalidRequirement, RecursionError):
-            continue
-        if not same_distribution(requirement.name, distribution) or requirement.marker:
-            continue
-        extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
-        kept = _kept(requirement.specifier, Version(bound[1:]))
-        after = f"{requirement.name}{extras}{kept}{',' if kept else ''}{bound}"
-        quote = "" if declaring_file(case) == "requirements.txt" else '"'
-        edit = Edit(
-            file=declaring_file(case),
-            before=f"{quote}{text}{quote}",
-            after=f"{quote}{after}{quote}",
-        )
-        return Hint(title=title, command=plain.command, edit=edit)
-    return plain
-
-
-def _kept(specifier: SpecifierSet, bound: Version) -> str:
-    """The clauses that can hold beside ``<bound``."""
-    clauses = [
-        clause
-        for clause in specifier
-        if clause.operator in (">=", ">", "!=")
-        and Version(clause.version.removesuffix(".*")) < bound
-    ]
-    return ",".join(sorted(map(str, clauses), reverse=True))

@@ -11,6 +11,12 @@ class CondaOnly(Struct, frozen=True):
     """What it is, and who brings it."""
     instead: str
     """What to do where there is no conda."""
+    thing: str = ""
+    """What the machine must have, for one that is on the index: ``MPI``."""
+    missed: tuple[str, ...] = ()
+    """Its words where it does not find that."""
+    wheel: str = ""
+    """Another package of the index that brings the thing all the same."""
 
     def advice(self, name: str) -> str:
         return f"{name} is {self.what}: {self.instead}"
@@ -27,6 +33,8 @@ _GRAPH_TOOL = CondaOnly(
 _R = CondaOnly(
     "a bridge to R, which must itself be on each worker",
     "install R there (r-base on Debian), or call the model's R code in a process of its own",
+    thing="R",
+    missed=("r_home is None", "openrlib.R_HOME cannot be None", "The R home directory"),
 )
 _CONDA_ONLY = {
     "fenics": _FENICS,
@@ -66,6 +74,9 @@ _ON_SYSTEM = {
         "the bindings of MPI, which must itself be on each worker",
         "install an MPI there (libopenmpi-dev on Debian), or ask for mpich beside mpi4py: the"
         " package index has it",
+        thing="MPI",
+        missed=("cannot load MPI library",),
+        wheel="mpich",
     ),
     "petsc4py": CondaOnly(
         "the bindings of PETSc, which it is built upon",
@@ -86,9 +97,12 @@ def conda_only(name: str) -> CondaOnly | None:
 
 def more_than_a_package(name: str) -> CondaOnly | None:
     """Return what is known of a thing that a package index alone does not bring."""
-    return conda_only(name) or on_system(name)
+    return conda_only(name) or _ON_SYSTEM.get(canonicalize_name(name))
 
 
-def on_system(name: str) -> CondaOnly | None:
-    """Return what is known of a package that is built upon something of the machine."""
-    return _ON_SYSTEM.get(canonicalize_name(name))
+def missed_on_system(message: str) -> tuple[str, CondaOnly] | None:
+    """Return the package that does not find what it is built upon, by its words."""
+    return next(
+        (found for found in _ON_SYSTEM.items() if any(one in message for one in found[1].missed)),
+        None,
+    )

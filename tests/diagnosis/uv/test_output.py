@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from uv_words import DATA, RELEASES, diagnose, edits, recorded
 
 from runner.diagnosis.case import Case
-from runner.diagnosis.report.codes import CODES, Code
+from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import BundleInfo, Edit
 from runner.diagnosis.uv.error import Step, UvFailure, parse_uv_error
 from runner.diagnosis.uv.output import diagnose_uv
@@ -219,7 +219,7 @@ def test_a_failure_is_recognised_in_the_words_of_each_release(release: str, name
     assert finding.code is code
     assert finding.phase is (Phase.INTERPRETER if code is UNSATISFIED else Phase.ENVIRONMENT)
     assert summary in finding.summary
-    assert finding.phase in CODES[finding.code].phases
+    assert finding.phase in finding.code.phases
     assert "\n" not in finding.summary and len(finding.summary) < 220
     assert finding.hints and finding.explanation
     assert len(finding.explanation) < 4000

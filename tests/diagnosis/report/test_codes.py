@@ -6,7 +6,7 @@ import msgspec
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.explanations import EXPLANATIONS, explain
+from runner.diagnosis.report.explanation import explain
 from runner.diagnosis.report.model import Report
 from runner.events import Phase
 from runner.task import Task
@@ -17,7 +17,6 @@ from make_docs import DOCS, generated  # noqa: E402
 
 
 def test_every_code_is_explained() -> None:
-    assert set(EXPLANATIONS) == set(Code)
     for code in Code:
         text = explain(code)
         assert text.startswith(f"# {code.value}\n")

@@ -1,0 +1,90 @@
+"""The bundle's dependencies: those that it declares, and those that its environment has."""
+
+import re
+from collections.abc import Iterator
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.version import InvalidVersion, Version
+
+from runner.diagnosis.case import Case
+from runner.diagnosis.child_places import bundle_argument, declare_hint, declaring_file
+from runner.diagnosis.knowledge.distribution_names import same_distribution
+from runner.diagnosis.report.model import Edit, Hint
+
+# PEP 427: a hyphen in a name is written as an underscore.
+_DIST_INFO = re.compile(r"([\w.]+)-([\w.!+]+)\.dist-info")
+
+
+def declared_requirements(case: Case) -> Iterator[tuple[str, Requirement]]:
+    """What the bundle declares, as it is written and as it is read."""
+    for text in case.bundle_dependencies:
+        try:
+            yield text, Requirement(text)
+        except (InvalidRequirement, RecursionError):
+            continue
+
+
+def is_installed(case: Case, top: str) -> bool:
+    """Tell whether the environment has a module of that name."""
+    return not {top, f"{top}.py"}.isdisjoint(case.installed)
+
+
+def installed_version(case: Case, name: str) -> str | None:
+    """The version of a distribution that the environment has."""
+    for entry in case.installed:
+        found = _DIST_INFO.fullmatch(entry)
+        if found is not None and same_distribution(found[1], name):
+            return found[2]
+    return None
+
+
+def require(case: Case, distribution: str, clause: str, title: str) -> Hint:
+    """The requirement of one more clause, in the place of the bundle's own where it has one.
+
+    :param clause: ``<2`` or ``>1.0`` (PEP 440).
+    """
+    plain = declare_hint(case, f"{distribution}{clause}", title)
+    for text, requirement in declared_requirements(case):
+        if not same_distribution(requirement.name, distribution) or requirement.marker:
+            continue
+        extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+        kept = _kept(requirement.specifier, clause)
+        after = f"{requirement.name}{extras}{','.join([*kept, clause])}"
+        quote = "" if declaring_file(case) == "requirements.txt" else '"'
+        edit = Edit(
+            file=declaring_file(case),
+            before=f"{quote}{text}{quote}",
+            after=f"{quote}{after}{quote}",
+        )
+        return Hint(title=title, command=plain.command, edit=edit)
+    return plain
+
+
+def upgrade(case: Case, distribution: str, title: str) -> Hint:
+    """Ask for a newer release of a dependency, or of a dependency's dependency."""
+    if declaring_file(case) == "requirements.txt":
+        version = installed_version(case, distribution)
+        try:
+            # A local label (2.9.1+cpu) has no place in such a clause.
+            return require(case, distribution, f">{Version(version or '').public}", title)
+        except InvalidVersion:
+            return Hint(title=title)
+    command = f"uv lock --project {bundle_argument(case)} --upgrade-package {distribution}"
+    return Hint(title=title, command=command)
+
+
+def _kept(specifier: SpecifierSet, clause: str) -> list[str]:
+    """The clauses that can hold beside another one."""
+    bound = Version(clause[1:])
+    beside = (">=", ">", "!=") if clause.startswith("<") else ("<", "<=", "!=")
+
+    def fits(version: Version) -> bool:
+        return version < bound if clause.startswith("<") else version > bound
+
+    clauses = [
+        one
+        for one in specifier
+        if one.operator in beside and fits(Version(one.version.removesuffix(".*")))
+    ]
+    return sorted(map(str, clauses), reverse=True)
