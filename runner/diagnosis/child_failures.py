@@ -58,7 +58,11 @@ def no_exchange_folder(error: OSError) -> Finding:
         explanation=f"Larger results travel through it. What was refused is {error.filename}."
         if error.filename
         else "",
-        hints=[Hint(title="name a folder that has room", command="export TMPDIR=/a/folder")],
+        hints=[
+            Hint(
+                title="name a folder that has room", command="export TMPDIR=/a/folder", by="person"
+            )
+        ],
     )
 
 
@@ -184,6 +188,7 @@ def hung(case: Case, phase: Phase, limit: float, stderr: str, *, stopped: bool =
             Hint(
                 title="if it is meant to take longer, raise the limit",
                 command=exec_command(case, f"{option} {max(limit * 10, 60):g}"),
+                by="person",
             ),
         ],
         exception=exception,
@@ -268,6 +273,7 @@ def no_room(what: str, explanation: str = "") -> Finding:
             Hint(
                 title="free some space, or name a folder that has it",
                 command="export TMPDIR=/a/folder",
+                by="person",
             )
         ],
     )
@@ -282,7 +288,11 @@ def no_process(summary: str) -> Finding:
         explanation="The machine, the user or the control group has as many processes as it may"
         " have, or no memory for one more. The task has not begun.",
         hints=[
-            Hint(title="run fewer children at a time, or look at the limit", command="ulimit -u")
+            Hint(
+                title="run fewer children at a time, or look at the limit",
+                command="ulimit -u",
+                by="person",
+            )
         ],
         retryable=True,
     )

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     DOING,
-    exec_command,
     is_own,
     place_of,
     raise_memory_limit,
@@ -263,8 +262,8 @@ def _import_failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
         explanation="The module is there and cannot be imported as it is: a name it does not have,"
         " a shared library it needs, or a build for another Python.",
         hints=[
-            Hint(title="check that the version installed is the one that the code was written for",
-                 command=exec_command(case, "--fresh-venv"))
+            Hint(title=f"see {where}: another version may be installed than the code was written"
+                 " for")
         ],
     )  # fmt: skip
 
@@ -314,7 +313,13 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         "was imported." if loading else "ran the task."
     )
     if variable := _variable_of_the_user(leaf):
-        hints.append(Hint(title="say it where the worker is started", command=f"export {variable}"))
+        hints.append(
+            Hint(
+                title="say it where the worker is started",
+                command=f"export {variable}",
+                by="person",
+            )
+        )
         explanation += (
             " The system's list of users does not know the one that the worker runs as; so it is in"
             " containers that run as any user."

@@ -48,6 +48,13 @@ class PyprojectText(Struct, frozen=True):
         except (ValueError, RecursionError):
             return cls(text, {})
 
+    @property
+    def backend(self) -> str:
+        """The top of its backend's module; setuptools is what stands in where none is named."""
+        named = self.value("build-system", "build-backend")
+        top = named.partition(".")[0] if isinstance(named, str) else "setuptools"
+        return {"setuptools_scm": "setuptools"}.get(top, top)
+
     def value(self, table: str, key: str) -> object:
         found: object = self.document
         for part in (*filter(None, table.split(".")), key):
@@ -172,7 +179,7 @@ def _sorted(made: dict[str, Any], table: str, key: str, wanted: dict[str, Any]) 
 
 
 def _toml(value: object) -> str:
-    if isinstance(value, dict):
+    if isinstance(value, Mapping):
         pairs = ", ".join(f"{_key(key)} = {_toml(one)}" for key, one in value.items())
         return f"{{ {pairs} }}"
     if isinstance(value, list):

@@ -21,7 +21,9 @@ def cache(folder: Path, uv_cache: Path | None) -> Observation:
     :param uv_cache: uv's own, from which it links packages.
     """
     subject = "cache"
-    move = Hint(title="keep it elsewhere", command="export MODELOPS_CACHE_DIR=/a/folder")
+    move = Hint(
+        title="keep it elsewhere", command="export MODELOPS_CACHE_DIR=/a/folder", by="person"
+    )
     there = _nearest(folder)
     try:
         with tempfile.TemporaryFile(dir=there):
@@ -35,7 +37,7 @@ def cache(folder: Path, uv_cache: Path | None) -> Observation:
         return Observation(subject, Verdict.PROBLEM, text, [move])
     free = shutil.disk_usage(there).free
     text = f"{folder}, {size_text(free)} free"
-    prune = Hint(title="remove what was not used", command="modelops-runner env prune")
+    prune = Hint(title="remove what was not used", command="modelops-runner env prune", by="person")
     if free < _LITTLE_BYTES:
         verdict = Verdict.PROBLEM if free < _TOO_LITTLE_BYTES else Verdict.WARNING
         return Observation(subject, verdict, f"{text}: an environment may not fit", [prune, move])

@@ -37,7 +37,7 @@ def package_data_hint(case: Case, file: str, installed: str) -> Hint | None:
     if package is None:
         return None
     pyproject = PyprojectText.of_case(case)
-    backend = _backend(pyproject)
+    backend = pyproject.backend
     for table, key in _EXCLUDES.get(backend, ()):
         for pattern in pyproject.items(table, key):
             if _matches(pattern, file, installed):
@@ -82,10 +82,3 @@ def _matches(pattern: str, file: str, installed: str) -> bool:
         for part in (whole.as_posix(), whole.name)
     ]
     return any(fnmatch.fnmatch(path, pattern) for path in paths)
-
-
-def _backend(pyproject: PyprojectText) -> str:
-    """The top of a backend's module; setuptools is what stands in where none is named."""
-    named = pyproject.value("build-system", "build-backend")
-    top = named.partition(".")[0] if isinstance(named, str) else "setuptools"
-    return {"poetry": "poetry", "setuptools_scm": "setuptools"}.get(top, top)

@@ -12,7 +12,6 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_failures import wire_closed
 from runner.diagnosis.child_places import (
     DOING,
-    build_anew,
     place_of,
     raise_memory_limit,
     telling_frame,
@@ -122,7 +121,12 @@ def _own_decision(case: Case, phase: Phase, exit_code: int | None, stderr: str) 
             summary=f"the child {one_line(words[0].removeprefix('bundle_protocol: '), 120)}",
             explanation="Its standard input or output was closed before any code of the bundle ran:"
             " by a .pth file or a sitecustomize of the environment.",
-            hints=[build_anew(case)],
+            hints=[
+                Hint(
+                    title="find what closes descriptors at the start of Python: in the"
+                    " environment's .pth files, or a sitecustomize that a dependency brings"
+                )
+            ],
         )
     return None
 
@@ -193,10 +197,8 @@ def _why_exited(phase: Phase, has_words: bool) -> str:
 def _exit_hints(case: Case, phase: Phase) -> list[Hint]:
     if phase is Phase.HANDSHAKE:
         command = shlex.join(case.child.argv) if case.child else None
-        return [
-            build_anew(case),
-            Hint(title="start the child by hand and see what it says", command=command),
-        ]
+        title = "start the child by hand and see what it says"
+        return [Hint(title=title, command=command, by="person")]
     return [
         Hint(
             title="look for os._exit(), and for exit() or STOP in native code; an exception in its"

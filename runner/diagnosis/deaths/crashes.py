@@ -7,6 +7,7 @@ from runner.diagnosis.child_places import DOING, exec_command, package_of, place
 from runner.diagnosis.deaths.exit import Exit, Space
 from runner.diagnosis.deaths.fatal_error import FatalError, parse_fatal_error
 from runner.diagnosis.deaths.native_words import native_words
+from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Frame, Hint
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
@@ -165,9 +166,8 @@ def _illegal_instruction(case: Case, fatal: FatalError | None) -> _Reading:
         [
             *([_from_source(case, suspects[:_NAMED])] if suspects else []),
             Hint(title="see what this processor has, and compare with one on which it works",
-                 command="lscpu"),
-            *([] if suspects else [Hint(title="build the compiled packages on this machine",
-                                        command=exec_command(case, "--fresh-venv"))]),
+                 command="lscpu", by="person"),
+            *([] if suspects else [Hint(title="build the compiled packages on this machine")]),
         ],
     )  # fmt: skip
 
@@ -176,10 +176,10 @@ def _from_source(case: Case, packages: list[str]) -> Hint:
     """How uv is told to build packages here, where the bundle declares its dependencies."""
     if case.bundle_files and "pyproject.toml" not in case.bundle_files:
         lines = "\n".join(f"--no-binary {package}" for package in packages)
-        edit = Edit(file="requirements.txt", after=lines)
+        edit: Edit | None = Edit(file="requirements.txt", after=lines)
     else:
-        listed = ", ".join(f'"{package}"' for package in packages)
-        edit = Edit(file="pyproject.toml", after=f"[tool.uv]\nno-binary-package = [{listed}]")
+        there = PyprojectText.of_case(case)
+        edit = there.setting("tool.uv", "no-binary-package", packages)
     return Hint(
         title=f"build {', '.join(packages)} from source on this machine, for its own processor",
         edit=edit,
@@ -224,7 +224,7 @@ def _bus_error(case: Case, ended: Exit, frame: Frame | None) -> _Reading:
         [
             Hint(title="replace a file that others have mapped: write a new one beside it, and"
                  " rename it" + (f"; see {place}" if place else "")),
-            Hint(title="see whether a file system is full", command="df -h"),
+            Hint(title="see whether a file system is full", command="df -h", by="person"),
         ],
     )  # fmt: skip
 
@@ -232,14 +232,19 @@ def _bus_error(case: Case, ended: Exit, frame: Frame | None) -> _Reading:
 def _room_hints(space: Space) -> list[Hint]:
     if space.path != "/dev/shm":
         return [
-            Hint(title="make room there", command=f"df -h {space.path}"),
-            Hint(title="or name a folder that has room", command="export TMPDIR=/a/folder"),
+            Hint(title="make room there", command=f"df -h {space.path}", by="person"),
+            Hint(
+                title="or name a folder that has room",
+                command="export TMPDIR=/a/folder",
+                by="person",
+            ),
         ]
     return [
         Hint(title="see what fills it: what was not unlinked outlives the process that made it",
-             command="ls -lh /dev/shm"),
+             command="ls -lh /dev/shm", by="person"),
         Hint(title="give it more room: docker run --shm-size=8g; in Kubernetes, an emptyDir of"
-             " medium Memory mounted there; else", command="mount -o remount,size=8g /dev/shm"),
+             " medium Memory mounted there; else", command="mount -o remount,size=8g /dev/shm",
+             by="person"),
     ]  # fmt: skip
 
 
@@ -250,8 +255,9 @@ def _crash_hints(case: Case, fatal: FatalError | None) -> list[Hint]:
     python = case.child.python if case.child else None
     other = "3.11" if python and python.version.startswith("3.12.") else "3.12"
     return [
-        Hint(title="build the environment anew, in case a compiled package is damaged",
-             command=exec_command(case, "--fresh-venv")),
-        Hint(title=f"try another version of {package}{loaded}, or another Python",
-             command=exec_command(case, f"--python {other}")),
-    ]  # fmt: skip
+        Hint(
+            title=f"try another version of {package}{loaded}, or another Python",
+            command=exec_command(case, f"--python {other}"),
+            by="person",
+        )
+    ]

@@ -103,7 +103,7 @@ def _cpu_time(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: s
         explanation=explanation,
         hints=[
             Hint(title="see the limit where the worker is started, and raise it there",
-                 command=f"ulimit {option}"),
+                 command=f"ulimit {option}", by="person"),
             Hint(title="or make the task smaller, or split it"),
         ],
         exception=exception,
@@ -124,7 +124,7 @@ def _file_size(phase: Phase, ended: Exit, stderr: str) -> Finding:
         " handler was set back.",
         hints=[
             Hint(title="see the limit where the worker is started, and raise it there",
-                 command="ulimit -f"),
+                 command="ulimit -f", by="person"),
             Hint(title="or write less into one file"),
         ],
         retryable=False,
@@ -160,7 +160,8 @@ def _killed(phase: Phase, ended: Exit, stderr: str) -> Finding:
         summary=f"SIGKILL ended the child {DOING[phase]}{why}",
         explanation=explanation + _used(ended),
         hints=[
-            Hint(title="see whether memory ran out", command="dmesg | grep -i 'killed process'"),
+            Hint(title="see whether memory ran out", command="dmesg | grep -i 'killed process'",
+                 by="person"),
             Hint(title="give the task more memory, or make it smaller")
             if filled
             else Hint(title="see whether a batch system or container has a limit on memory or"

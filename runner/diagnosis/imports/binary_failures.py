@@ -90,6 +90,7 @@ def _missing_library(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
             Hint(
                 title=f"install {package} on the worker (or in its image)",
                 command=f"apt-get install --no-install-recommends {package}",
+                by="person",
             )
         )
     else:
@@ -98,6 +99,7 @@ def _missing_library(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
             Hint(
                 title="find the Debian package that has it, and install that on the worker",
                 command=f"apt-file search {library}" if _is_plain(library) else None,
+                by="person",
             )
         )
     if elsewhere := _lies_elsewhere(case, library):
@@ -152,7 +154,6 @@ def _too_old_system(case: Case, phase: Phase, exception: ExceptionInfo, version:
         hints.append(
             Hint(
                 title=f"or build {needed} on this machine, or take an older release of it",
-                command=exec_command(case, "--fresh-venv"),
             )
         )
     return _finding(
@@ -174,8 +175,13 @@ def _built_elsewhere(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
         [
             Hint(
                 title="install it anew for this machine; do not copy an environment between"
-                " machines, or compiled files into the bundle",
+                " machines",
                 command=exec_command(case, "--fresh-venv"),
+            )
+            if _package_in(exception.message)
+            else Hint(
+                title="build it on this machine, or take it from a package that has it for this"
+                " one: a compiled file in a bundle runs on one kind of machine only"
             )
         ],
     )
@@ -193,7 +199,7 @@ def _undefined_symbol(case: Case, phase: Phase, exception: ExceptionInfo, symbol
     hint = (
         _upgrade(case, package)
         if package
-        else Hint(title="build it anew", command=exec_command(case, "--fresh-venv"))
+        else Hint(title="build it anew, against the library that is there")
     )
     what = package or "a compiled module"
     return _finding(phase, f"{what} does not fit what it is linked with: no symbol {shown}", why,
