@@ -72,7 +72,8 @@ def follow(scenario: Scenario) -> Followed:
         place = Place(folder, stack, [], environ_of(folder))
         scenario.settle(place)
         # It keeps a developer's own out; a bundle's counts, where a hint has put it.
-        place.env.pop("UV_NO_CONFIG")
+        place.env.pop("UV_NO_CONFIG", None)
+        place.env.setdefault("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
         _put_tools_on_path(place)
         first = _first_run(scenario, place)
         hint = first.hints[0]
