@@ -65,5 +65,6 @@ def of_bundle(name: str, *files: str, requested: str | None = None) -> Finding:
     case = Case()
     case.bundle = BundleInfo("/srv/run/sir-model", "sir-model", requires_python=">=3.8")
     case.bundle_files = files
+    case.pyproject = '[project]\nname = "sir-model"\n'
     case.interpreter = InterpreterInfo(requested=requested)
     return diagnose(recorded(name), name, case=case)

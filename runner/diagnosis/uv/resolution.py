@@ -69,9 +69,9 @@ def resolution_finding(case: Case, failure: UvFailure, error: UvError) -> Findin
     finding = (
         _not_found(case, failure, error, proof, edges)
         or other_index_finding(case, failure, error)
-        or not_taken_finding(case, failure, error, proof, edges)
         or _conflict(case, failure, edges)
         or _python_conflict(case, failure, error, proof, edges)
+        or not_taken_finding(case, failure, error, proof, edges)
         or _unreadable_package(failure, proof, edges)
         or _no_version(case, failure, proof, edges)
         or Finding(
