@@ -215,10 +215,11 @@ def _module_missing(
             )
         ]
     needed = _distribution(missing, said)
-    if own and (meant := _MEANT_BACKENDS.get(missing)) is not None:
+    named = pyproject.value("build-system", "build-backend")
+    if own and isinstance(named, str) and (meant := _MEANT_BACKENDS.get(named)) is not None:
         return [
             Hint(
-                title=f"name the backend that is meant: {missing} itself is none",
+                title=f"name the backend that is meant: {named} itself is none",
                 edit=pyproject.setting("build-system", "build-backend", meant),
             )
         ]

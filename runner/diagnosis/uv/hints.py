@@ -88,7 +88,7 @@ def uv_setting(case: Case, key: str, value: str | bool | list[str], table: str =
     """
     if "uv.toml" in case.bundle_files:
         return None  # what is in it is not known, and beside it a pyproject.toml does not count
-    if "pyproject.toml" in case.bundle_files or not case.bundle_files:
+    if case.pyproject or "pyproject.toml" in case.bundle_files:
         there = PyprojectText.of_case(case)
         table = f"tool.uv.{table}".rstrip(".")
         if isinstance(value, list):

@@ -24,7 +24,7 @@ _GIT_MISSING = re.compile(
     r"does not appear to be a git repository|[Rr]epository '?\S* ?not found"
     r"|couldn't find remote ref|not our ref"
 )
-_GIT_URL = re.compile(r"git fetch [^'\n]*'([^']+)'")
+_GIT_URL = re.compile(r"git fetch [^'\n]{0,500}'([^']{1,2000})'")
 _GIT_REVISION = re.compile(r"failed to fetch (?:branch or tag|tag|branch|commit) `([^`]+)`")
 _NO_GIT = re.compile(r"Git executable not found|cannot find binary path")
 
