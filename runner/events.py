@@ -59,6 +59,7 @@ class Origin(str, Enum):
     UV_EXIT = "uv.exit"
     INSTALLED = "installed"
     LIBRARIES = "libraries"
+    MACHINE = "machine"
     CHILD_START = "child.start"
     CHILD_WIRE = "child.wire"
     CHILD_STDOUT = "child.stdout"

@@ -3,6 +3,7 @@
 import math
 import os
 import signal
+import tempfile
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -24,7 +25,13 @@ from runner.child.state import Dialogue
 from runner.child.working_folder import WorkingFolders
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure
-from runner.diagnosis.child_raised import concerns_imports, missing_library
+from runner.diagnosis.child_raised import (
+    concerns_imports,
+    concerns_machine,
+    is_of_pool,
+    missing_library,
+)
+from runner.diagnosis.noexec import suspect_paths
 from runner.diagnosis.report.model import ChildInfo, ExceptionInfo
 from runner.diagnosis.report.text import printable
 from runner.environment import installed_modules, libraries_like, library_folders
@@ -32,6 +39,7 @@ from runner.events import Origin, Phase, Stream
 from runner.process.memory_cgroup import MemoryGroup, memory_group
 from runner.process.memory_polling import watch_memory
 from runner.process.memory_usage import children
+from runner.process.post_mortem import machine_of
 from runner.process.processors import thread_count
 from runner.process.signals import stopped
 from runner.process.supervisor import (
@@ -355,6 +363,11 @@ class Session:
         if library := missing_library(exception):
             case.libraries = await in_thread(libraries_like, library, self._library_folders)
             case.journal.fact(Origin.LIBRARIES, case.libraries)
+        if concerns_machine(exception):
+            paths = suspect_paths(case, exception, tempfile.gettempdir())
+            of_pool = is_of_pool(exception)
+            case.machine = await in_thread(self.process.look_at_machine, paths, of_pool)
+            case.journal.fact(Origin.MACHINE, case.machine)
 
     def _read(self) -> None:
         """Take what is on the wire, and that the process has ended after all that it wrote."""
@@ -543,6 +556,8 @@ async def open_session(
                     )
                 )
             except OSError as error:
+                case.machine = await anyio.to_thread.run_sync(machine_of, os.getpid(), argv[:1])
+                case.journal.fact(Origin.MACHINE, case.machine)
                 refused = NotStarted(error.errno, error.strerror, error.filename)
                 case.journal.fact(Origin.CHILD_START, Start(launch, argv, None, refused))
                 raise Failure(child_failures.spawn_failed(case, error)) from error

@@ -309,6 +309,7 @@ class Dialogue:
         assert isinstance(response, Response)  # the connection lets no second hello through
         if response.error is not None:
             error = response.error
+            self.settle()  # the judgement may ask for what the child has written
             exception = None if error.data is None else error.data.exception
             raise self.failure(
                 child_failures.remote_error(self._case, phase, error.code, error.message, exception)

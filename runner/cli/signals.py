@@ -11,7 +11,11 @@ from runner.cli.live import Live
 _T = TypeVar("_T")
 
 TICK_SECONDS = 0.5
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+# The last three are a batch system's, ahead of its time limit or at it.
+_SIGNALS = (
+    *(signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
+    *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU),
+)
 
 
 async def unless_signalled(

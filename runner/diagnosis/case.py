@@ -11,6 +11,7 @@ from datetime import datetime, timezone
 
 from msgspec import UNSET, Struct, field
 
+from runner.diagnosis.machine import Machine
 from runner.diagnosis.report.asked import Asked, task_info
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import (
@@ -110,6 +111,8 @@ class Case:
         once an import has failed."""
         self.named: tuple[str, ...] = ()
         """The variables, or patterns of them, that the bundle or its caller names for the child."""
+        self.machine: Machine | None = None
+        """The machine's limits and mounts, looked up once an exception may be due to them."""
         self.libraries: tuple[str, ...] = ()
         """Files on the worker's library paths that are, in whatever version, a shared library that
         was not found."""

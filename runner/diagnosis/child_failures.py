@@ -4,6 +4,7 @@ Pure: the evidence in, the finding out. A recording of a failure gives the same 
 """
 
 import errno
+import shlex
 from collections.abc import Sequence
 
 from bundle_protocol.messages import ErrorCode
@@ -19,7 +20,11 @@ from runner.diagnosis.child_places import (
     telling_frame,
 )
 from runner.diagnosis.child_raised import raised_finding, returned_finding
+from runner.diagnosis.deaths.exit import Limits
 from runner.diagnosis.deaths.fatal_error import parse_fatal_error
+from runner.diagnosis.limits import process_limit
+from runner.diagnosis.machine import Machine
+from runner.diagnosis.noexec import move_hint
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint, PythonInfo
 from runner.diagnosis.report.text import one_line, printable
@@ -30,22 +35,45 @@ from runner.events import Phase
 NO_ROOM = (28, 122, 69)
 
 # EAGAIN and ENOMEM, of the one system on which a child forks.
-_NO_PROCESS = (11, 12)
+NO_PROCESS = (11, 12)
 
 
 def spawn_failed(case: Case, error: OSError) -> Finding:
     """The operating system did not start the process."""
     program = error.filename or (case.child.argv[0] if case.child else "the child")
     denied = isinstance(error, PermissionError)
-    why = " A folder mounted noexec does this." if denied else ""
-    if error.errno == errno.ENOEXEC:
-        why = " It was made for another kind of machine: the cache may be shared with one."
+    machine = case.machine or Machine()
+    summary = f"{program} could not be started: {error.strerror}"
+    if denied and machine.noexec is not None:
+        summary = f"{program} could not be started: {machine.noexec.point} is mounted noexec"
+        why, hints = "", [move_hint(case, machine.noexec)]
+    elif denied:
+        why = " Somebody must let the worker's user execute it, and enter each folder above it."
+        command = f"namei -l {shlex.quote(str(program))}"
+        hints = [Hint(title="see which of them does not", command=command, by="person")]
+    elif error.errno in NO_PROCESS:
+        reached = process_limit(machine.limits)
+        summary, why = f"{summary}; {reached.what}", f" {reached.explanation}"
+        hints = [Hint(title="run fewer children at a time"), *reached.hints]
+    elif error.errno == errno.ENOEXEC:
+        why = " It is no program for this kind of machine: the cache may be shared with another."
+        hints = [build_anew(case)]
+    elif error.errno == errno.ENOENT:
+        why, hints = " It, or the interpreter that it is a link to, is gone.", [build_anew(case)]
+    else:
+        why = ""
+        argv = case.child.argv if case.child else [str(program)]
+        hints = [
+            Hint(
+                title="start it by hand and see what it says", command=shlex.join(argv), by="person"
+            )
+        ]
     return Finding(
         phase=Phase.SPAWN,
         code=Code.PERMISSION_DENIED if denied else Code.SPAWN_FAILED,
-        summary=f"{program} could not be started: {error.strerror}",
+        summary=summary,
         explanation="The operating system refused to start the environment's Python." + why,
-        hints=[build_anew(case)],
+        hints=hints,
     )
 
 
@@ -239,8 +267,8 @@ def remote_error(
         number = exception.attributes.get("errno")
         if number in NO_ROOM:
             return no_room("the task's outputs", printable(message))
-        if number in _NO_PROCESS:
-            return no_process(printable(message))
+        if number in NO_PROCESS:
+            return no_process(case, printable(message))
     if code not in _REMOTE:
         return violation(case, phase, f"error {code}: {message}")
     known, advice = _REMOTE[ErrorCode(code)]
@@ -279,21 +307,15 @@ def no_room(what: str, explanation: str = "") -> Finding:
     )
 
 
-def no_process(summary: str) -> Finding:
+def no_process(case: Case, summary: str) -> Finding:
     """The child could not fork a process for the task."""
+    reached = process_limit(case.machine.limits if case.machine else Limits())
     return Finding(
         phase=Phase.EXECUTE,
         code=Code.SPAWN_FAILED,
-        summary=one_line(summary),
-        explanation="The machine, the user or the control group has as many processes as it may"
-        " have, or no memory for one more. The task has not begun.",
-        hints=[
-            Hint(
-                title="run fewer children at a time, or look at the limit",
-                command="ulimit -u",
-                by="person",
-            )
-        ],
+        summary=f"{one_line(summary)}; {reached.what}",
+        explanation=f"{reached.explanation} The task has not begun.",
+        hints=[Hint(title="run fewer children at a time"), *reached.hints],
         retryable=True,
     )
 

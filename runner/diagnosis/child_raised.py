@@ -1,8 +1,9 @@
 """Findings about what the bundle's code raised, while it was imported or while it ran a task."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable
 
+from runner.diagnosis.broken_pools import broken_pool, is_broken_pool
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     DOING,
@@ -15,13 +16,17 @@ from runner.diagnosis.child_places import (
 )
 from runner.diagnosis.data.lfs_pointers import add_lfs_hint, lfs_pointer
 from runner.diagnosis.data.missing_files import missing_file
+from runner.diagnosis.deaths.native_words import interrupted_by_native_code
 from runner.diagnosis.imports.import_failures import import_failure
 from runner.diagnosis.knowledge.newer_syntax import newer_syntax
+from runner.diagnosis.limits import concerns_limits, limit_reached
 from runner.diagnosis.missing_keys import missing_key
+from runner.diagnosis.noexec import file_not_executable, not_executable
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import ExceptionInfo, Hint
+from runner.diagnosis.report.model import ExceptionInfo, Hint, chain
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
-from runner.diagnosis.withheld import absence
+from runner.diagnosis.surroundings import what_is_lacking
+from runner.diagnosis.withheld import absence, unset_variable
 from runner.events import Phase
 
 _BY_HAND = "run the bundle's code by hand to see it without the runner between"
@@ -129,6 +134,22 @@ def concerns_bytecode(exception: ExceptionInfo) -> bool:
     return any("marshal data" in link.message for link in chain(exception))
 
 
+def concerns_machine(exception: ExceptionInfo) -> bool:
+    """Tell whether the machine's limits and mounts may say more of it."""
+    return any(
+        concerns_limits(link)
+        or file_not_executable(link)
+        or is_broken_pool(link)
+        or link.type == "KeyboardInterrupt"
+        for link in chain(exception)
+    )
+
+
+def is_of_pool(exception: ExceptionInfo) -> bool:
+    """Tell whether a process that the bundle's code had started has died."""
+    return any(is_broken_pool(link) for link in chain(exception))
+
+
 def missing_library(exception: ExceptionInfo) -> str | None:
     """The shared library that the loader has not found, by its name."""
     for link in chain(exception):
@@ -136,6 +157,16 @@ def missing_library(exception: ExceptionInfo) -> str | None:
         if found:
             return path.rpartition(": ")[2].rpartition("/")[2] or None
     return None
+
+
+_OF_SURROUNDINGS: list[Callable[[Case, Phase, ExceptionInfo], Finding | None]] = [
+    lfs_pointer,
+    limit_reached,
+    not_executable,
+    what_is_lacking,
+    broken_pool,
+    interrupted_by_native_code,
+]
 
 
 def _root_cause(
@@ -146,9 +177,10 @@ def _root_cause(
         if (link.type, link.module and link.module.partition(".")[0]) in _MEMORY_ERRORS:
             return _out_of_memory(case, phase, link), link
     for link in chain(exception):
-        pointer = lfs_pointer(case, phase, link)
-        if pointer is not None:
-            return pointer, link
+        for recognise in _OF_SURROUNDINGS:
+            finding = recognise(case, phase, link)
+            if finding is not None:
+                return finding, link
     recognised = _recognised(case, phase, exception)
     if recognised is not None:
         return recognised
@@ -259,13 +291,10 @@ def _import_failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
         phase=phase,
         code=Code.IMPORT_FAILED,
         summary=f"{where} could not import: {one_line(printable(exception.message), 140)}",
-        explanation="The module is there and cannot be imported as it is: a name it does not have,"
-        " a shared library it needs, or a build for another Python.",
-        hints=[
-            Hint(title=f"see {where}: another version may be installed than the code was written"
-                 " for")
-        ],
-    )  # fmt: skip
+        explanation="The module is there and cannot be imported as it is. Why is not known beyond"
+        " what it says.",
+        hints=[Hint(title=f"see {where}, and the traceback for who says it")],
+    )
 
 
 def _out_of_memory(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
@@ -309,6 +338,9 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     if variable := _missing_variable(leaf):
         why, hints = absence(case, variable)
         summary = f"{place} reads the variable {variable}, {why}"
+    elif variable := unset_variable(case, leaf):
+        why, hints = absence(case, variable)
+        summary += f"; it is about the variable {variable}, {why}"
     explanation = "The bundle's code raised this while it " + (
         "was imported." if loading else "ran the task."
     )
@@ -355,17 +387,6 @@ def _variable_of_the_user(exception: ExceptionInfo) -> str | None:
         return "USER=a-name"
     homeless = exception.message.startswith("Could not determine home directory")
     return "HOME=/a/folder" if homeless else None
-
-
-def chain(exception: ExceptionInfo) -> Iterator[ExceptionInfo]:
-    """The exception, the members of it if it is a group, its cause, the cause's cause."""
-    waiting = [exception]
-    while waiting:
-        current = waiting.pop()
-        yield current
-        if current.cause is not None:
-            waiting.append(current.cause)
-        waiting += reversed(current.exceptions)
 
 
 def _find(exception: ExceptionInfo, *types: str) -> ExceptionInfo | None:

@@ -2,13 +2,13 @@
 
 import re
 import shlex
+from collections.abc import Collection
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import exec_command
-from runner.diagnosis.knowledge.child_variables import passes
-from runner.diagnosis.pyproject_edits import PyprojectText
+from runner.diagnosis.child_places import exec_command, is_own
+from runner.diagnosis.knowledge.child_variables import NEEDED_BY_WORDS, passes
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint, chain
 from runner.diagnosis.report.text import last_lines
 
 # What may have come of a variable that was not there.
@@ -18,15 +18,27 @@ _CODES = {
     Code.IMPORT_FAILED,
     Code.RESULT_INVALID,
     Code.CHILD_EXITED,
+    Code.CHILD_CRASHED,
 }
 _WORD = re.compile(r"(?<![A-Za-z0-9_])[A-Za-z_][A-Za-z0-9_]{2,99}(?![A-Za-z0-9_])")
-_MOST_HINTS = 3
+_MOST_NAMED = 3
+_LONGEST = 4000
+_VARIABLE = r"['\"`$]?\b([A-Z][A-Z0-9]{0,40}_[A-Z0-9_]{1,60})\b['\"`]?"
+_SAID_UNSET = re.compile(
+    rf"\b(?:[Ee]nvironment variable|env var|export):? {_VARIABLE}"
+    rf"|{_VARIABLE} (?:environment variable|env var)"
+    rf"|{_VARIABLE} (?:(?:is|was) not set\b|(?:is )?unset\b|isn't set\b|has not been set\b)"
+)
+# A dotted key or an inline table, in which a line of text has no place of its own.
+_OTHER_TABLE = re.compile(r"^\s*(?:\[tool\]|tool\.modelops|modelops[.\s=])", re.MULTILINE)
+# With a default in its place it is no None.
+_READ = re.compile(r"(?:getenv|environ\.get)\(\s*['\"]([A-Za-z_]\w{0,99})['\"]\s*\)")
 
 
 def absence(case: Case, variable: str) -> tuple[str, list[Hint]]:
     """Why the child does not have a variable, as the end of a sentence, and what to do."""
     if variable in case.withheld:
-        return "which the worker has and does not hand on", _hand_on(case, variable)
+        return "which the worker has and does not hand on", _hand_on(case, [variable])
     set_it = Hint(
         title="set it where the worker is started", command=f"export {variable}=...", by="person"
     )
@@ -34,7 +46,7 @@ def absence(case: Case, variable: str) -> tuple[str, list[Hint]]:
         return "which neither the child nor its worker has", [set_it]
     name_it = Hint(
         title="name it in the bundle: of the worker's variables, the child gets few others",
-        edit=_name(case, variable),
+        edit=_name(case, [variable]),
     )
     return "which the child does not have", [
         name_it,
@@ -43,50 +55,82 @@ def absence(case: Case, variable: str) -> tuple[str, list[Hint]]:
 
 
 def add_withheld(case: Case, finding: Finding, stderr: str) -> None:
-    """Say which variables that a failure's words name the worker has and the child does not get."""
+    """Say which variables the worker has, and the child does not get, that a failure may need."""
     if finding.code not in _CODES or not case.withheld:
         return
-    said = list(_messages(finding.exception)) or last_lines(stderr, 3)
-    told = {hint.edit for hint in finding.hints if hint.edit is not None}
+    exception = finding.exception
+    said = (
+        [f"{one.type}: {one.message}" for one in chain(exception)]
+        if exception
+        else last_lines(stderr, 3)
+    )
+    told = [hint.edit.after for hint in finding.hints if hint.edit]
     named = [
-        variable
-        for variable in dict.fromkeys(_WORD.findall("\n".join(said)))
-        # A word of a sentence is none, though the worker has a variable of that name.
-        if (variable.isupper() or "_" in variable)
-        and variable in case.withheld
-        and _name(case, variable) not in told
-    ]
+        name
+        for name in _named("\n".join(said), case.withheld)
+        if not any(f'"{name}"' in edit for edit in told)
+    ][:_MOST_NAMED]
     if named:
-        names = ", ".join(named[:_MOST_HINTS])
         finding.explanation = (
-            f"{finding.explanation} The worker has {names}, which the child does not get.".strip()
+            f"{finding.explanation} The worker has {', '.join(named)}, which the child does not"
+            " get.".strip()
         )
-        hints = [hint for variable in named[:_MOST_HINTS] for hint in _hand_on(case, variable)]
-        finding.hints = [*hints, *finding.hints]
+        finding.hints = [*_hand_on(case, named), *finding.hints]
 
 
-def _hand_on(case: Case, variable: str) -> list[Hint]:
+def _named(said: str, withheld: Collection[str]) -> list[str]:
+    """Those of the variables that words name, and those that what they speak of may need."""
+    # A word of a sentence is none, though the worker has a variable of that name.
+    found = [
+        word for word in _WORD.findall(said) if (word.isupper() or "_" in word) and word in withheld
+    ]
+    for words, names in NEEDED_BY_WORDS:
+        if re.search(words, said[:_LONGEST]):
+            found += sorted(name for name in withheld if re.search(names, name))
+    return list(dict.fromkeys(found))
+
+
+def unset_variable(case: Case, exception: ExceptionInfo) -> str | None:
+    """The variable that code read with ``getenv`` and that was not set, as far as it says so."""
+    message = exception.message[:_LONGEST]
+    if found := _SAID_UNSET.search(message):
+        return found[1] or found[2] or found[3]
+    if exception.type == "TypeError" and "NoneType" in message:
+        own = [frame.text or "" for frame in exception.traceback if is_own(case, frame.file)]
+        read = _READ.findall(own[-1]) if own else []
+        return read[0] if len(read) == 1 else None
+    return None
+
+
+def _hand_on(case: Case, variables: list[str]) -> list[Hint]:
+    options = " ".join(f"--env {shlex.quote(variable)}" for variable in variables)
+    named = ", ".join(variables)
     return [
         Hint(
-            title=f"name {variable} in the bundle, and the child gets it",
-            edit=_name(case, variable),
+            title=f"name {named} in the bundle, and the child gets it", edit=_name(case, variables)
         ),
         Hint(
             title="or hand it on for this run, as Runner(env=) does",
-            command=exec_command(case, f"--env {shlex.quote(variable)}"),
+            command=exec_command(case, options),
         ),
     ]
 
 
-def _name(case: Case, variable: str) -> Edit | None:
-    return PyprojectText.of_case(case).with_item("tool.modelops", "env", variable)
-
-
-def _messages(exception: ExceptionInfo | None) -> list[str]:
-    """Return what an exception, the members of a group and the causes say."""
-    messages, waiting = list[str](), [exception]
-    while waiting:
-        if current := waiting.pop():
-            messages.append(current.message)
-            waiting += [current.cause, *current.exceptions]
-    return messages
+def _name(case: Case, variables: list[str]) -> Edit | None:
+    """The edit that names variables for the child, where pyproject.toml is of a plain shape."""
+    names = ", ".join(f'"{variable}"' for variable in variables)
+    header, file = "[tool.modelops]", "pyproject.toml"
+    if _OTHER_TABLE.search(case.pyproject):
+        return None
+    if case.pyproject.split("\n").count(header) != 1:
+        return Edit(file=file, after=f"{header}\nenv = [{names}]")
+    table = case.pyproject.partition(f"{header}\n")[2].partition("\n[")[0]
+    env = re.search(r"^env\s*=\s*\[(.*)\]\s*$", table, re.MULTILINE)
+    if env is not None:
+        kept = env[1].strip().rstrip(",")
+        return Edit(
+            file=file, before=env[0].rstrip(), after=f"env = [{kept}{', ' if kept else ''}{names}]"
+        )
+    if re.search(r"^env\s*=", table, re.MULTILINE):
+        return None
+    return Edit(file=file, before=header, after=f"{header}\nenv = [{names}]")

@@ -9,6 +9,7 @@ from runner.diagnosis.report.text import size_text
 from runner.doctor.observation import Observation, Verdict
 from runner.process.cgroups import group_files, read
 from runner.process.memory_cgroup import memory_group
+from runner.process.post_mortem import group_processes
 from runner.process.processors import usable_processors
 
 _LITTLE_MEMORY_BYTES = 512 << 20
@@ -64,8 +65,7 @@ def descriptors() -> Observation:
 def processes() -> Observation:
     """How many processes and threads this user, or this control group, may have."""
     soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
-    said = [read(file).strip() for file in group_files("pids", "pids.max", "pids.max")]
-    limits = [one for one in (soft, *(int(one) for one in said if one.isdigit())) if one >= 0]
+    limits = [one for one in (soft, group_processes()) if one is not None and one >= 0]
     most = min(limits, default=resource.RLIM_INFINITY)
     if 0 <= most < _FEW_PROCESSES:
         text = f"{most}: numerical libraries start a thread for each processor, and may fail"

@@ -9,6 +9,7 @@ from pathlib import Path
 from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import size_text
 from runner.doctor.observation import Observation, Verdict
+from runner.process.mounts import noexec_mount
 
 # Less than this, and an environment with numpy and pandas has no room.
 _LITTLE_BYTES = 1 << 30
@@ -37,7 +38,10 @@ def cache(folder: Path, uv_cache: Path | None) -> Observation:
         return Observation(subject, Verdict.PROBLEM, text, [move])
     free = shutil.disk_usage(there).free
     text = f"{folder}, {size_text(free)} free"
-    prune = Hint(title="remove what was not used", command="modelops-runner env prune", by="person")
+    if point := noexec_mount(str(there)):
+        text += f": {point} is mounted noexec, and compiled packages cannot be loaded from there"
+        return Observation(subject, Verdict.PROBLEM, text, [move])
+    prune = Hint(title="remove what was not used", command="modelops-runner env prune")
     if free < _LITTLE_BYTES:
         verdict = Verdict.PROBLEM if free < _TOO_LITTLE_BYTES else Verdict.WARNING
         return Observation(subject, verdict, f"{text}: an environment may not fit", [prune, move])
@@ -51,7 +55,9 @@ def cache(folder: Path, uv_cache: Path | None) -> Observation:
 def temporary() -> Observation:
     """The folder for temporary files, where large values go that memory cannot take."""
     subject = "temporary folder"
-    hint = Hint(title="name one that can be written to", command="export TMPDIR=/a/folder")
+    hint = Hint(
+        title="name one that can be written to and executed from", command="export TMPDIR=/a/folder"
+    )
     try:
         folder = Path(tempfile.gettempdir())
     except FileNotFoundError as error:
@@ -60,6 +66,9 @@ def temporary() -> Observation:
     text = f"{folder}, {size_text(free)} free"
     if free < _TOO_LITTLE_BYTES:
         return Observation(subject, Verdict.PROBLEM, text, [hint])
+    if point := noexec_mount(str(folder)):
+        text += f": {point} is mounted noexec, and what a task compiles there cannot be loaded"
+        return Observation(subject, Verdict.WARNING, text, [hint])
     return Observation(subject, Verdict.WARNING if free < _LITTLE_BYTES else Verdict.OK, text)
 
 

@@ -2,11 +2,19 @@
 
 import logging
 import os
+import re
 import resource
 import signal
 import tempfile
+from collections.abc import Sequence
+from contextlib import suppress
+
+import msgspec
 
 from runner.diagnosis.deaths.exit import Limits, Space
+from runner.diagnosis.machine import Machine
+from runner.process.cgroups import group_files, read
+from runner.process.mounts import find_noexec
 
 _log = logging.getLogger(__name__)
 
@@ -36,7 +44,47 @@ def limits_of(pid: int) -> Limits:
         cpu_seconds_hard=cpu_hard,
         file_bytes=limit(resource.RLIMIT_FSIZE)[0],
         stack_bytes=limit(resource.RLIMIT_STACK)[0],
+        open_files=limit(resource.RLIMIT_NOFILE)[0],
+        processes=limit(resource.RLIMIT_NPROC)[0],
+        group_processes=group_processes(),
+        group_refusals=_group_refusals(),
     )
+
+
+def machine_of(pid: int, paths: Sequence[str], oom_killed: bool | None = None) -> Machine:
+    """The limits of a process and the mounts that it meets.
+
+    :param paths: files that could not be loaded or run.
+    """
+    limits = msgspec.structs.replace(limits_of(pid), user_processes=_user_processes())
+    return Machine(limits, find_noexec(paths), oom_killed)
+
+
+def _user_processes() -> int | None:
+    """The processes of this user on this machine, each thread counted."""
+    try:
+        found = [entry.path for entry in os.scandir("/proc") if entry.name.isdigit()]
+    except OSError:  # not Linux
+        return None
+    count = 0
+    for path in found:
+        with suppress(OSError):  # it has just ended
+            if os.stat(path).st_uid == os.getuid():  # noqa: PTH116 - many of them
+                count += len(os.listdir(f"{path}/task"))  # noqa: PTH208
+    return count
+
+
+def group_processes() -> int | None:
+    """How many processes and threads our own control group, which a child shares, may have."""
+    said = [read(file).strip() for file in group_files("pids", "pids.max", "pids.max")]
+    return min((int(one) for one in said if one.isdigit()), default=None)
+
+
+def _group_refusals() -> int | None:
+    for file in group_files("pids", "pids.events", "pids.events"):
+        if found := re.search(r"^max (\d+)$", read(file), re.MULTILINE):
+            return int(found[1])
+    return None
 
 
 def machine_memory() -> int | None:

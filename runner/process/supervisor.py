@@ -30,11 +30,12 @@ import anyio.to_thread
 import msgspec
 
 from runner.diagnosis.deaths.exit import Exit, Limits
+from runner.diagnosis.machine import Machine
 from runner.process.forks import no_fork
 from runner.process.guardian import MARKER, Guardian, guardian
 from runner.process.kill_marked import kill_marked
 from runner.process.oom_kills import OomKills, memory_limit
-from runner.process.post_mortem import limits_of, machine_memory, signal_name, spaces
+from runner.process.post_mortem import limits_of, machine_memory, machine_of, signal_name, spaces
 from runner.process.signals import to_set_in_program
 from runner.process.threads import run_in_thread
 
@@ -258,6 +259,15 @@ class Process:
             cpu = usage.ru_utime + usage.ru_stime
         seconds = time.monotonic() - self._started
         self.exit = self.describe_exit(code, number, rss, cpu, seconds, limits)
+
+    def look_at_machine(self, paths: Sequence[str], descendant_died: bool) -> Machine:
+        """Look up what may be behind an exception in this process.
+
+        :param paths: files that could not be loaded or run.
+        :param descendant_died: whether a process that it had started has just died.
+        """
+        killed = _oom_kills.take() if descendant_died else None
+        return machine_of(self.pid, paths, killed)
 
     def describe_exit(
         self,

@@ -20,6 +20,7 @@ from runner.child.state import Dialogue
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure, Finding, pinned
 from runner.diagnosis.deaths.exit import Exit
+from runner.diagnosis.machine import Machine
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ChildInfo, EnvironmentInfo, Report, TaskInfo, UvRun
 from runner.diagnosis.report.text import Capture
@@ -109,6 +110,8 @@ class _Replay:
             self._case.installed = installed.decode(tuple[str, ...])
         if libraries := _last(self._entries, Origin.LIBRARIES):
             self._case.libraries = libraries.decode(tuple[str, ...])
+        if machine := _last(self._entries, Origin.MACHINE):
+            self._case.machine = machine.decode(Machine)
         try:
             self._choose(bundle)
             self._build()

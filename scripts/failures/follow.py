@@ -1,6 +1,7 @@
 """Follows the first hint of a failure that was made to happen, and runs again."""
 
 import json
+import re
 import shlex
 import shutil
 import subprocess
@@ -18,6 +19,8 @@ from runner.diagnosis.report.model import Edit, Hint, Report
 
 # A run that a hint has mended may take its time: a limit that was raised has to be waited for.
 _FOLLOWED_SECONDS = 90
+# What is not run here, whatever a hint says of it.
+_OF_THE_MACHINE = re.compile(r"\b(?:apt-get|pip|mount|sudo|git config)\b")
 _REPORT, _AGAIN = "report.json", "again.json"
 
 
@@ -79,6 +82,8 @@ def follow(scenario: Scenario) -> Followed:
         hint = first.hints[0]
         if not is_for_a_machine(hint):
             raise NotFollowed("it is for a person")
+        if hint.command and _OF_THE_MACHINE.search(hint.command):
+            raise NotFollowed("it would change this machine")
         # Where there are both, either is enough.
         if hint.edit is not None:
             make_edit(hint.edit, place)

@@ -39,7 +39,7 @@ def _library(call: str) -> dict[str, str | bytes]:
     return task(f"library.{call}", f"{top}\nlibrary = ctypes.CDLL(str(path))")
 
 
-def _control_group(place: Place) -> None:
+def control_group(place: Place) -> None:
     """The run is in a control group with little memory."""
     linux(place)
     root(place)
@@ -358,7 +358,7 @@ KILLS = (
         Code.OUT_OF_MEMORY,
         "the kernel kills it, for its control group has no more memory",
         task("held = [bytearray(b'x' * (8 << 20)) for _ in range(200)]"),
-        prepare=(_control_group,),
+        prepare=(control_group,),
     ),
     Scenario(
         "out-of-memory-cxx",

@@ -34,4 +34,48 @@ REMOVED = (
             ),
         ),
     ),
+    Scenario(
+        "import-failed-installed-lacks-name",
+        Code.IMPORT_FAILED,
+        "an installed distribution has no such name",
+        {"requirements.txt": "epimodels\n", "wire.py": f"from epimodels import SEIR\n{WIRE}"},
+        prepare=(index(wheel("epimodels", "1.0", files={"epimodels/__init__.py": ""})),),
+    ),
+    Scenario(
+        "import-failed-pillow",
+        Code.IMPORT_FAILED,
+        "the bundle uses a name that Pillow 10 has removed",
+        {
+            "requirements.txt": "pillow\n",
+            "wire.py": f"from PIL import Image\nMETHOD = Image.ANTIALIAS\n{WIRE}",
+        },
+        prepare=(
+            index(wheel("pillow", "13.0.0", files={"PIL/__init__.py": "", "PIL/Image.py": ""})),
+        ),
+    ),
+    Scenario(
+        "import-failed-says-removed",
+        Code.IMPORT_FAILED,
+        "a library says itself since when it has a name no more",
+        {
+            "requirements.txt": "scikit-learn\n",
+            "wire.py": f"from sklearn.datasets import load_boston\n{WIRE}",
+        },
+        prepare=(
+            index(
+                wheel(
+                    "scikit_learn",
+                    "1.9.1",
+                    files={
+                        "sklearn/__init__.py": "",
+                        "sklearn/datasets.py": (
+                            "def __getattr__(name):\n"
+                            "    raise ImportError('`load_boston` has been removed from"
+                            " scikit-learn since version 1.2.')\n"
+                        ),
+                    },
+                )
+            ),
+        ),
+    ),
 )

@@ -531,9 +531,14 @@ def interrupted(cache: Path) -> Iterator[Callable[..., tuple[int, str, list[psut
 
 
 @pytest.mark.parametrize(
-    ("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143), (signal.SIGHUP, 129)]
+    ("number", "status", "where"),
+    [
+        *[(signal.SIGINT, 130, where) for where in ("load", "task")],
+        *[(signal.SIGTERM, 143, where) for where in ("load", "task")],
+        (signal.SIGHUP, 129, "load"),
+        *[(one, 128 + one, "task") for one in (signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU)],
+    ],
 )
-@pytest.mark.parametrize("where", ["load", "task"])
 def test_an_interrupt_leaves_nothing_and_the_next_run_works(
     where: str,
     number: signal.Signals,

@@ -17,14 +17,16 @@ from runner.diagnosis.child_places import (
     telling_frame,
 )
 from runner.diagnosis.deaths.crashes import CRASHES, crash
-from runner.diagnosis.deaths.exit import Exit
-from runner.diagnosis.deaths.fatal_error import parse_fatal_error, signal_of_fatal_error
+from runner.diagnosis.deaths.exit import Exit, Limits
+from runner.diagnosis.deaths.fatal_error import FatalError, parse_fatal_error, signal_of_fatal_error
 from runner.diagnosis.deaths.kills import kill
 from runner.diagnosis.deaths.native_words import native_words
 from runner.diagnosis.imports.hidden_modules import hidden_in_words
+from runner.diagnosis.knowledge.child_variables import passes
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
+from runner.diagnosis.surroundings import lacking
 from runner.events import Phase
 
 
@@ -38,20 +40,54 @@ def death(case: Case, phase: Phase, ended: Exit, *, stderr: str, noise: str) -> 
     by_child = _own_decision(case, phase, ended.code, stderr)
     if by_child is not None:
         return by_child
+    fatal = parse_fatal_error(stderr)
+    if fatal is not None and phase is Phase.HANDSHAKE and ended.code is not None:
+        return _python_did_not_start(case, fatal)
+    if fatal is not None and fatal.of_child and ended.signal_name not in CRASHES:
+        crashed = crash(case, phase, ended, signal_of_fatal_error(stderr) or "SIGABRT", stderr)
+        end = ended.signal_name or f"the exit status {ended.code}"
+        crashed.explanation += f" What its parent saw of that end is {end}."
+        return crashed
     if ended.signal_name is None and ended.code is None:
         return _lost(case, phase, ended, stderr, noise)
     if ended.signal_name is None:
-        return _exited(case, phase, ended.code, stderr, noise)
+        return _exited(case, phase, ended.code, ended.limits, stderr, noise)
     if ended.signal_name in CRASHES:
         return crash(case, phase, ended, ended.signal_name, stderr or noise)
     return kill(case, phase, ended, ended.signal_name, stderr)
+
+
+def _python_did_not_start(case: Case, fatal: FatalError) -> Finding:
+    """Python gave up before it ran anything (Py_ExitStatusException)."""
+    named = [name for name in ("PYTHONHOME", "PYTHONPATH") if passes(name, case.named)]
+    said = fatal.exception.message
+    hints = [
+        Hint(title=f"do not hand on {' or '.join(named)}: the child's Python has its own place")
+        if named
+        else Hint(
+            title="see whether its standard library is there, and install that Python anew if not",
+            command=shlex.join([case.child.argv[0], "-c", "import encodings"])
+            if case.child
+            else None,
+            by="person",
+        )
+    ]
+    return Finding(
+        phase=Phase.HANDSHAKE,
+        code=Code.CHILD_EXITED,
+        summary=f"the child's Python could not start: {one_line(said, 160)}",
+        explanation="It looks for its standard library beside its executable, or where PYTHONHOME"
+        " says, before it runs anything.",
+        hints=hints,
+        exception=fatal.exception,
+    )
 
 
 def _lost(case: Case, phase: Phase, ended: Exit, stderr: str, noise: str) -> Finding:
     """Somebody else took its status. What it has said of a signal is all that there is then."""
     said = signal_of_fatal_error(stderr)
     finding = (
-        _exited(case, phase, None, stderr, noise)
+        _exited(case, phase, None, ended.limits, stderr, noise)
         if said is None
         else crash(case, phase, ended, said, stderr)
     )
@@ -121,17 +157,14 @@ def _own_decision(case: Case, phase: Phase, exit_code: int | None, stderr: str) 
             summary=f"the child {one_line(words[0].removeprefix('bundle_protocol: '), 120)}",
             explanation="Its standard input or output was closed before any code of the bundle ran:"
             " by a .pth file or a sitecustomize of the environment.",
-            hints=[
-                Hint(
-                    title="find what closes descriptors at the start of Python: in the"
-                    " environment's .pth files, or a sitecustomize that a dependency brings"
-                )
-            ],
+            hints=[_see_start_up(case)],
         )
     return None
 
 
-def _exited(case: Case, phase: Phase, exit_code: int | None, stderr: str, noise: str) -> Finding:
+def _exited(
+    case: Case, phase: Phase, exit_code: int | None, limits: Limits, stderr: str, noise: str
+) -> Finding:
     hidden = hidden_in_words(case, phase, "\n".join(last_lines(printable(stderr), 20)))
     if hidden is not None:
         hidden.summary += f"; the child then exited with status {exit_code} {DOING[phase]}"
@@ -139,11 +172,15 @@ def _exited(case: Case, phase: Phase, exit_code: int | None, stderr: str, noise:
     said = native_words(stderr)
     lines = last_lines(printable(stderr), 1) or last_lines(printable(noise), 1)
     status = "in an unknown way" if exit_code is None else f"with status {exit_code}"
-    words = said.text if said else one_line(lines[0], 120) if lines else ""
+    words = one_line(lines[0], 120) if lines else ""
     # A fatal error would have ended the child by a signal: this one is a subprocess's.
     fatal = parse_fatal_error(stderr)
-    if said is not None:
-        explanation, hints = said.meaning, [Hint(title=said.hint)]
+    lack = lacking(case, stderr, ends_process=True)
+    if lack is not None:
+        words, hints = lack.what, lack.hints
+        explanation = lack.explanation
+    elif said is not None:
+        words, explanation, hints = said.told(limits)
     else:
         explanation, hints = _why_exited(phase, bool(words)), _exit_hints(case, phase)
     notes = [explanation]
@@ -159,7 +196,7 @@ def _exited(case: Case, phase: Phase, exit_code: int | None, stderr: str, noise:
         )
     return Finding(
         phase=phase,
-        code=Code.OUT_OF_MEMORY if said and said.out_of_memory else Code.CHILD_EXITED,
+        code=Code.OUT_OF_MEMORY if said and said.kind.out_of_memory else Code.CHILD_EXITED,
         summary=f"the child exited {status} {DOING[phase]}" + (f": {words}" if words else ""),
         explanation=" ".join(notes),
         hints=hints,
@@ -184,24 +221,40 @@ def _why_exited(phase: Phase, has_words: bool) -> str:
     words = "" if has_words else " It wrote nothing on stderr."
     if phase is Phase.HANDSHAKE:
         return (
-            "Its Python ended before it ran any code of the bundle: a .pth file or a sitecustomize"
-            f" of the environment ended it, or the interpreter itself is damaged.{words}"
+            "Its Python ended before it ran any code of the bundle. What runs then is the"
+            f" interpreter, the .pth files and the sitecustomize of the environment.{words}"
         )
     # By sys.exit() it would have said so: see exit_finding().
     return (
-        "The bundle's code, or a library it uses, ended the process at once: by os._exit(), or by"
-        f" exit() in native code. That is no exception, so there is no traceback.{words}"
+        "No exception ended it, so there is no traceback, and what did is not known: os._exit() of"
+        f" Python, or exit() of native code, ends a process so.{words}"
     )
 
 
 def _exit_hints(case: Case, phase: Phase) -> list[Hint]:
     if phase is Phase.HANDSHAKE:
         command = shlex.join(case.child.argv) if case.child else None
-        title = "start the child by hand and see what it says"
-        return [Hint(title=title, command=command, by="person")]
+        return [
+            Hint(
+                title="start the child by hand and see what it says", command=command, by="person"
+            ),
+            _see_start_up(case),
+        ]
     return [
         Hint(
-            title="look for os._exit(), and for exit() or STOP in native code; an exception in its"
-            " place lets the report say why"
+            title="have the code print what it is at, and raise an exception where it gives up:"
+            " then the report can say why"
         )
     ]
+
+
+def _see_start_up(case: Case) -> Hint:
+    """Which code of the environment runs as Python starts (site)."""
+    venv = case.environment.path if case.environment else None
+    files = f"{shlex.quote(venv)}/lib/python*/site-packages" if venv else ""
+    return Hint(
+        title="see which package of the environment has a .pth file or a sitecustomize, and leave"
+        " it out",
+        command=f"ls {files}/*.pth {files}/sitecustomize.py" if files else None,
+        by="person",
+    )

@@ -7,10 +7,13 @@ from runner.diagnosis.child_places import DOING, exec_command, package_of, place
 from runner.diagnosis.deaths.exit import Exit, Space
 from runner.diagnosis.deaths.fatal_error import FatalError, parse_fatal_error
 from runner.diagnosis.deaths.native_words import native_words
-from runner.diagnosis.pyproject_edits import PyprojectText
+from runner.diagnosis.imports.dependencies import from_source, upgrade
+from runner.diagnosis.knowledge.distribution_names import distribution_named
+from runner.diagnosis.knowledge.newer_syntax import is_older
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit, Frame, Hint
+from runner.diagnosis.report.model import Frame, Hint
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
+from runner.diagnosis.surroundings import lacking
 from runner.events import Phase
 
 CRASHES = {
@@ -33,6 +36,8 @@ _DEEP = 90
 _CYCLE = 8
 # 3.14 shows the innermost 32 frames of the C stack, of which a few are the signal handler's own.
 _DEEP_NATIVE = 24
+_NATIVE_STACKS = "3.14"
+"""The first Python that writes the C stack of a crash."""
 _FULL = 0.01
 """The share of room at which a file system counts as full."""
 _NAMED = 3
@@ -49,10 +54,19 @@ class _Reading(Struct):
     retryable: bool = False
 
 
-def crash(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: str) -> Finding:
+def crash(
+    case: Case,
+    phase: Phase,
+    ended: Exit,
+    signal_name: str,
+    stderr: str,
+    *,
+    who: str = "the child",
+) -> Finding:
     """A signal of :data:`CRASHES` ended the child.
 
     :param stderr: what it wrote there, or what it wrote at all.
+    :param who: the process that it ended.
     """
     fatal = parse_fatal_error(stderr, signal_name)
     exception = fatal.exception if fatal else None
@@ -66,9 +80,9 @@ def crash(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: str) 
     return Finding(
         phase=phase,
         code=reading.code,
-        summary=f"{signal_name} ended the child {DOING[phase]}{place}{what}",
+        summary=f"{signal_name} ended {who} {DOING[phase]}{place}{what}",
         explanation=explanation,
-        hints=reading.hints or _crash_hints(case, fatal),
+        hints=reading.hints or _crash_hints(case, fatal, place_of(case, frame)),
         exception=exception,
         retryable=reading.retryable,
     )
@@ -85,10 +99,12 @@ def _read(
     before = fatal.words_before if fatal else stderr
     if fatal is not None and (overflow := _stack_overflow(ended, fatal)):
         return overflow
+    if (lack := lacking(case, before, ends_process=True)) is not None:
+        return _Reading(lack.what, lack.explanation, lack.hints)
     said = native_words(before)
     if said is not None and signal_name != "SIGBUS":
-        code = Code.OUT_OF_MEMORY if said.out_of_memory else Code.CHILD_CRASHED
-        return _Reading(said.text, said.meaning, [Hint(title=said.hint)], code)
+        code = Code.OUT_OF_MEMORY if said.kind.out_of_memory else Code.CHILD_CRASHED
+        return _Reading(*said.told(ended.limits), code)
     if signal_name == "SIGILL":
         return _illegal_instruction(case, fatal)
     if signal_name == "SIGBUS":
@@ -164,26 +180,11 @@ def _illegal_instruction(case: Case, fatal: FatalError | None) -> _Reading:
         (f"{named} used " if certain else "") + "an instruction that this processor does not have",
         who + trap,
         [
-            *([_from_source(case, suspects[:_NAMED])] if suspects else []),
+            *([from_source(case, suspects[:_NAMED])] if suspects else []),
             Hint(title="see what this processor has, and compare with one on which it works",
                  command="lscpu", by="person"),
-            *([] if suspects else [Hint(title="build the compiled packages on this machine")]),
         ],
     )  # fmt: skip
-
-
-def _from_source(case: Case, packages: list[str]) -> Hint:
-    """How uv is told to build packages here, where the bundle declares its dependencies."""
-    if case.bundle_files and "pyproject.toml" not in case.bundle_files:
-        lines = "\n".join(f"--no-binary {package}" for package in packages)
-        edit: Edit | None = Edit(file="requirements.txt", after=lines)
-    else:
-        there = PyprojectText.of_case(case)
-        edit = there.setting("tool.uv", "no-binary-package", packages)
-    return Hint(
-        title=f"build {', '.join(packages)} from source on this machine, for its own processor",
-        edit=edit,
-    )
 
 
 def _suspects(fatal: FatalError | None) -> tuple[list[str], bool]:
@@ -248,16 +249,35 @@ def _room_hints(space: Space) -> list[Hint]:
     ]  # fmt: skip
 
 
-def _crash_hints(case: Case, fatal: FatalError | None) -> list[Hint]:
+def _crash_hints(case: Case, fatal: FatalError | None, place: str) -> list[Hint]:
     suspects, certain = _suspects(fatal)
-    package = suspects[0] if certain else "the package that crashed"
-    loaded = f" (compiled ones loaded: {', '.join(suspects[:_NAMED])})" if suspects[1:] else ""
-    python = case.child.python if case.child else None
-    other = "3.11" if python and python.version.startswith("3.12.") else "3.12"
-    return [
+    named = ", ".join(suspects[:_NAMED])
+    hints = [Hint(title=f"see {place}, the last line of Python before it")] if place else []
+    if certain:
+        distribution = distribution_named(suspects[0])
+        hints.append(upgrade(case, distribution, f"take a newer {distribution}, or an older one"))
+    elif suspects:
+        hints.append(
+            Hint(title=f"take other releases of the compiled packages that were loaded: {named}")
+        )
+    newer = _python_with_native_stacks(case)
+    if not certain and newer is not None:
+        title = f"run it on Python {newer}, whose report has the native stack, which names the file"
+        hints.append(
+            Hint(title=title, command=exec_command(case, f"--python {newer}"), by="person")
+        )
+    return hints or [
         Hint(
-            title=f"try another version of {package}{loaded}, or another Python",
-            command=exec_command(case, f"--python {other}"),
-            by="person",
+            title="it is not known what crashed: have the code print what it is at, a line before"
+            " each call of native code"
         )
     ]
+
+
+def _python_with_native_stacks(case: Case) -> str | None:
+    """A Python of this machine that the bundle accepts, where the child's is an older one."""
+    python = case.child.python.version if case.child and case.child.python else None
+    if python is None or not is_older(python, _NATIVE_STACKS) or case.interpreter is None:
+        return None
+    usable = (one.version for one in case.interpreter.found if one.usable and one.version)
+    return next((one for one in usable if not is_older(one, _NATIVE_STACKS)), None)

@@ -26,6 +26,8 @@ _STACK = re.compile(
 _FRAME = re.compile(r'^  File "(.*)", line (\d+|\?\?\?) in (.+)$')
 _BINARY = re.compile(r'^  Binary file "(.*)", at (\S*) \[0x[0-9a-f]+\]$')
 _EXTENSIONS = re.compile(r"^Extension modules: (.*?)(?: \(total: \d+\))?$")
+# A process that multiprocessing forks has the stack of the one that it was forked from.
+_FORKS = "/multiprocessing/popen_fork.py"
 _OUR_OWN = re.compile(r"/bundle_protocol/\w+\.py$|^<frozen (importlib|runpy|zipimport)")
 
 
@@ -42,6 +44,9 @@ class FatalError(Struct, frozen=True):
     """Those loaded that are not the standard library's (3.10 and newer)."""
     binaries: list[tuple[str, str]] = []
     """The C stack, innermost call first: file, and symbol or offset in it (3.14 and newer)."""
+    of_child: bool = False
+    """True if the stack shows that it is the child's own, and not that of one of its
+    subprocesses."""
 
 
 def parse_fatal_error(stderr: str, signal_name: str | None = None) -> FatalError | None:
@@ -89,11 +94,13 @@ def _parse(stderr: str, start: int, end: int, kind: str, message: str) -> FatalE
     binaries: list[tuple[str, str]] = []
     extensions: list[str] = []
     stacks: list[str] = []
+    callers: list[str] = []
     for line in stderr[end:].splitlines():
         if match := _STACK.match(line):
             stacks.append(match.group(1))
         elif (match := _FRAME.match(line)) and stacks[-1:] in (["Current thread"], ["Stack"]):
             file, number, function = match.groups()
+            callers.append(file)
             if not _OUR_OWN.search(file):
                 line_number = int(number) if number.isdecimal() else None
                 frames.append(Frame(printable(file), line_number, printable(function)))
@@ -107,4 +114,6 @@ def _parse(stderr: str, start: int, end: int, kind: str, message: str) -> FatalE
         in_native_thread="Thread" in stacks and "Current thread" not in stacks,
         extension_modules=extensions,
         binaries=binaries,
+        of_child=any("/bundle_protocol/" in file for file in callers)
+        and not any(_FORKS in file for file in callers),
     )

@@ -7,6 +7,7 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import DOING, place_of, telling_frame
 from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.deaths.fatal_error import parse_stack_dump
+from runner.diagnosis.limits import file_limit
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
@@ -112,23 +113,17 @@ def _cpu_time(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: s
 
 
 def _file_size(phase: Phase, ended: Exit, stderr: str) -> Finding:
-    limit = ended.limits.file_bytes
-    of = f" of {size_text(limit)}" if limit is not None else ""
+    reached = file_limit(ended.limits)
     return Finding(
         phase=phase,
         code=Code.CHILD_CRASHED,
-        summary=f"SIGXFSZ ended the child {DOING[phase]}: a file reached the size limit{of}"
-        f"{_last_words(stderr)}",
-        explanation="The limit is the process's own (RLIMIT_FSIZE, ulimit -f): the worker's, or set"
-        " by the bundle's code. Python makes an OSError of it; this was native code, or a signal"
-        " handler was set back.",
-        hints=[
-            Hint(title="see the limit where the worker is started, and raise it there",
-                 command="ulimit -f", by="person"),
-            Hint(title="or write less into one file"),
-        ],
+        summary=f"SIGXFSZ ended the child {DOING[phase]}: a file reached its limit in size:"
+        f" {reached.what}{_last_words(stderr)}",
+        explanation=f"{reached.explanation} Python makes an OSError of it; this was native code, or"
+        " a signal handler was set back.",
+        hints=reached.hints,
         retryable=False,
-    )  # fmt: skip
+    )
 
 
 def _killed(phase: Phase, ended: Exit, stderr: str) -> Finding:

@@ -7,10 +7,29 @@ import re
 
 from msgspec import Struct
 
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.child_places import place_of, telling_frame
+from runner.diagnosis.deaths.exit import Limits
+from runner.diagnosis.limits import process_limit
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import ExceptionInfo, Hint
 from runner.diagnosis.report.text import one_line, printable
+from runner.events import Phase
 
 # Whatever is said that way is said last; a backtrace may follow (of Rust, some 60 lines).
 _LAST_CHARACTERS = 16 * 1024
+
+
+class Kind(Struct, frozen=True):
+    """A way in which native code gives up."""
+
+    pattern: re.Pattern[str]
+    """All that it matches is quoted."""
+    meaning: str
+    hint: str
+    out_of_memory: bool = False
+    no_thread: bool = False
+    """True if the system has refused it a thread: the limits say which of them did."""
 
 
 class LastWords(Struct, frozen=True):
@@ -18,19 +37,24 @@ class LastWords(Struct, frozen=True):
 
     text: str
     """On one line."""
-    meaning: str
-    hint: str
-    out_of_memory: bool = False
+    kind: Kind
+
+    def told(self, limits: Limits) -> tuple[str, str, list[Hint]]:
+        """The end of a summary, an explanation and hints.
+
+        :param limits: those of the process.
+        """
+        hint = Hint(title=self.kind.hint)
+        if not self.kind.no_thread:
+            return self.text, self.kind.meaning, [hint]
+        reached = process_limit(limits)
+        meaning = f"{self.kind.meaning} {reached.explanation}"
+        fewer = Hint(title=self.kind.hint, command=_ONE_THREAD)
+        text = f"{self.text}; {reached.what}" if reached.known else self.text
+        return text, meaning, [fewer, *reached.hints]
 
 
-class _Kind(Struct, frozen=True):
-    pattern: re.Pattern[str]
-    """All that it matches is quoted."""
-    meaning: str
-    hint: str
-    out_of_memory: bool = False
-
-
+_ONE_THREAD = "export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1"
 _HEAP = (
     "The heap is broken: native code wrote past the end of a block, or freed one twice. It is found"
     " out at some later allocation, so the line named need not be the guilty one."
@@ -40,16 +64,13 @@ _MEMORY = (
     " again under the same limit."
 )
 _MORE_MEMORY = "give the task more memory, or make it smaller"
-_THREADS = (
-    "The system refused another thread: its limit on processes is reached (ulimit -u, pids.max of a"
-    " container), and numerical libraries start one per processor."
-)
-_ONE_THREAD = "let them start fewer: OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1 for the worker"
 _OTHER_VERSION = "try another version of the package that brings this library"
 
 
-def _kind(pattern: str, meaning: str, hint: str, *, out_of_memory: bool = False) -> _Kind:
-    return _Kind(re.compile(pattern, re.MULTILINE), meaning, hint, out_of_memory)
+def _kind(
+    pattern: str, meaning: str, hint: str, *, out_of_memory: bool = False, no_thread: bool = False
+) -> Kind:
+    return Kind(re.compile(pattern, re.MULTILINE), meaning, hint, out_of_memory, no_thread)
 
 
 _KINDS = [
@@ -131,9 +152,11 @@ _KINDS = [
     ),
     _kind(
         r"^libgomp: Thread creation failed: .+$"
-        r"|^OpenBLAS blas_thread_init: pthread_create.+$",
-        _THREADS,
-        _ONE_THREAD,
+        r"|^OpenBLAS blas_thread_init: pthread_create.+$"
+        r"|^OMP: Error #34: .+$|^OMP: System error #11: .+$",
+        "The system refused it another thread; numerical libraries start one per processor.",
+        "let them start fewer, where the worker is started",
+        no_thread=True,
     ),
     _kind(r"^OMP: Error #\d+: .+$", "The OpenMP library gave up.", _OTHER_VERSION),
     _kind(
@@ -161,4 +184,25 @@ def native_words(text: str) -> LastWords | None:
         return None
     # Of those that match at one place, the first in the list, which is the more special one.
     match, kind = max(found, key=lambda pair: pair[0].start())
-    return LastWords(one_line(match.group(), 160), kind.meaning, kind.hint, kind.out_of_memory)
+    return LastWords(one_line(match.group(), 160), kind)
+
+
+def interrupted_by_native_code(
+    case: Case, phase: Phase, exception: ExceptionInfo
+) -> Finding | None:
+    """A KeyboardInterrupt that a library has made: OpenBLAS, where it gets no threads."""
+    if exception.type != "KeyboardInterrupt" or case.evidence.stderr is None:
+        return None
+    said = native_words(case.evidence.stderr.text)
+    if said is None or not said.kind.no_thread:
+        return None
+    limits = case.machine.limits if case.machine else Limits()
+    text, meaning, hints = said.told(limits)
+    place = place_of(case, telling_frame(case, exception)) or "the bundle"
+    return Finding(
+        phase=phase,
+        code=Code.LOAD_RAISED if phase is Phase.LOAD else Code.TASK_RAISED,
+        summary=f"{place}: {text}",
+        explanation=f"{meaning} The library then interrupts its own process, as Ctrl-C does.",
+        hints=hints,
+    )

@@ -6,7 +6,7 @@ from pathlib import PurePosixPath
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import declare_hint, declaring_file, exec_command
-from runner.diagnosis.imports.dependencies import installed_version, upgrade
+from runner.diagnosis.imports.dependencies import from_source, installed_version, upgrade
 from runner.diagnosis.knowledge.debian_packages import debian_package, is_cuda
 from runner.diagnosis.knowledge.distribution_names import distribution_named
 from runner.diagnosis.report.codes import Code
@@ -151,11 +151,7 @@ def _too_old_system(case: Case, phase: Phase, exception: ExceptionInfo, version:
     needed = _package_in(exception.message) or _needed_by(exception) or "a compiled module"
     hints = [Hint(title="run on a newer Linux release (a newer image)")]
     if needed != "a compiled module":
-        hints.append(
-            Hint(
-                title=f"or build {needed} on this machine, or take an older release of it",
-            )
-        )
+        hints.append(from_source(case, [distribution_named(needed)]))
     return _finding(
         phase,
         f"{needed} was built for a newer Linux: it needs {version}, and this {library} has not"
@@ -167,16 +163,20 @@ def _too_old_system(case: Case, phase: Phase, exception: ExceptionInfo, version:
 
 
 def _built_elsewhere(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
-    needed = _package_in(exception.message) or _needed_by(exception) or "a compiled module"
+    package = _package_in(exception.message)
+    needed = package or _needed_by(exception) or "a compiled module"
+    path = str(exception.attributes.get("path") or "")
+    file = printable(PurePosixPath(path).name) or "it"
     return _finding(
         phase,
         f"{needed} was built for another kind of machine or operating system",
         f"The loader says: {one_line(printable(exception.message), 160)}",
         [
-            Hint(
-                title="install it anew for this machine; do not copy an environment between"
-                " machines",
-                command=exec_command(case, "--fresh-venv"),
+            from_source(case, [distribution_named(package)])
+            if package
+            else Hint(
+                title=f"build {file} for this machine; do not copy compiled files into the bundle"
+                " from another"
             )
             if _package_in(exception.message)
             else Hint(
@@ -199,7 +199,7 @@ def _undefined_symbol(case: Case, phase: Phase, exception: ExceptionInfo, symbol
     hint = (
         _upgrade(case, package)
         if package
-        else Hint(title="build it anew, against the library that is there")
+        else Hint(title="build it anew, with what is installed here")
     )
     what = package or "a compiled module"
     return _finding(phase, f"{what} does not fit what it is linked with: no symbol {shown}", why,
@@ -259,10 +259,7 @@ def _other_python(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     hint = (
         Hint(title=f"build {PurePosixPath(file).name} for {python.soabi}, or make it a dependency")
         if bundled
-        else Hint(
-            title=f"install {package} anew for this Python",
-            command=exec_command(case, "--fresh-venv"),
-        )
+        else Hint(title=f"take a release of {package} that is made for {python.soabi}")
     )
     return _finding(
         phase,

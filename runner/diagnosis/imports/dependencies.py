@@ -42,8 +42,9 @@ def installed_version(case: Case, name: str) -> str | None:
 def require(case: Case, distribution: str, clause: str, title: str) -> Hint:
     """The requirement of one more clause, in the place of the bundle's own where it has one.
 
-    :param clause: ``<2`` or ``>1.0`` (PEP 440).
+    :param clause: ``<2`` or ``>1.0`` (PEP 440); a local label (``+cpu``) is left out.
     """
+    clause = clause.partition("+")[0]
     plain = declare_hint(case, f"{distribution}{clause}", title)
     for text, requirement in declared_requirements(case):
         if not same_distribution(requirement.name, distribution) or requirement.marker:
@@ -72,6 +73,20 @@ def upgrade(case: Case, distribution: str, title: str) -> Hint:
             return Hint(title=title)
     command = f"uv lock --project {bundle_argument(case)} --upgrade-package {distribution}"
     return Hint(title=title, command=command)
+
+
+def from_source(case: Case, packages: list[str]) -> Hint:
+    """How uv is told to build packages here, where the bundle declares its dependencies."""
+    if declaring_file(case) == "requirements.txt":
+        lines = "\n".join(f"--no-binary {package}" for package in packages)
+        edit = Edit(file="requirements.txt", after=lines)
+    else:
+        listed = ", ".join(f'"{package}"' for package in packages)
+        edit = Edit(file="pyproject.toml", after=f"[tool.uv]\nno-binary-package = [{listed}]")
+    return Hint(
+        title=f"build {', '.join(packages)} from source on this machine, for its own processor",
+        edit=edit,
+    )
 
 
 def _kept(specifier: SpecifierSet, clause: str) -> list[str]:

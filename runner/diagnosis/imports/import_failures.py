@@ -20,7 +20,7 @@ from runner.diagnosis.imports.hidden_modules import (
 )
 from runner.diagnosis.imports.import_errors import missing_module, module_named
 from runner.diagnosis.imports.library_changes import library_change
-from runner.diagnosis.imports.missing_modules import missing_module_finding
+from runner.diagnosis.imports.missing_modules import missing_module_finding, missing_name_finding
 from runner.diagnosis.imports.newer_features import newer_feature
 from runner.diagnosis.imports.package_changes import package_change
 from runner.diagnosis.imports.system_libraries import system_library
@@ -72,7 +72,6 @@ def _circular(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | N
             Hint(
                 title=f"move what both need into a third module, or import in {files[-1]} inside"
                 " the function that needs it",
-                edit=_move_edit(case, circle[-1]),
             )
         ],
     )
@@ -156,6 +155,7 @@ _RECOGNISERS: list[Callable[[Case, Phase, ExceptionInfo], Finding | None]] = [
     misled_library,
     _not_packaged,
     missing_module_finding,
+    missing_name_finding,
 ]
 
 

@@ -12,7 +12,6 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     declare_hint,
     declaring_file,
-    exec_command,
     file_in_bundle,
     place_of,
     short_path,
@@ -23,12 +22,14 @@ from runner.diagnosis.imports.dependencies import (
     declared_requirements,
     installed_version,
     is_installed,
+    require,
     upgrade,
 )
 from runner.diagnosis.imports.import_errors import missing_module, missing_name
 from runner.diagnosis.imports.misspelt_modules import misspelt_module
 from runner.diagnosis.knowledge.conda_only import conda_only
 from runner.diagnosis.knowledge.distribution_names import (
+    distribution_named,
     distribution_of,
     modules_named_otherwise,
     same_distribution,
@@ -233,13 +234,13 @@ def _not_in_what_is_installed(
         )
     hints = [
         upgrade(case, name, f"take a newer {name}, if a newer one has it"),
-        declare_hint(case, f"{name}<{version}", "or an older one, if it had it"),
+        require(case, name, f"<{version}", "or an older one, if it had it"),
     ]
     if not is_installed(case, missing.top):
         hints = [
             Hint(
-                title=f"install {name} anew: files of it are missing, or it brings another module",
-                command=exec_command(case, "--fresh-venv"),
+                title=f"see what {name} calls its modules: its files are all there, and none is"
+                f" {missing.top}"
             )
         ]
     return Finding(
@@ -250,6 +251,30 @@ def _not_in_what_is_installed(
         explanation=f"The environment has {name} {version}, and there is no {missing.name} in it:"
         " another release has it, or calls it otherwise.",
         hints=hints,
+    )
+
+
+def missing_name_finding(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    """A name that a module of the installed release does not have."""
+    pair = missing_name(exception)
+    if pair is None or exception.type != "ImportError" or "partially" in exception.message:
+        return None
+    module, name = pair
+    distribution = distribution_named(module.partition(".")[0])
+    version = installed_version(case, distribution)
+    if version is None:
+        return None
+    where = place_of(case, telling_frame(case, exception)) or "the bundle"
+    return Finding(
+        phase=phase,
+        code=Code.IMPORT_FAILED,
+        summary=f"{where} imports {name!r} from {module}, which {distribution} {version}, that is"
+        " installed, has not",
+        explanation="Another release has it, or it is misspelt.",
+        hints=[
+            upgrade(case, distribution, f"take a newer {distribution}, if a newer one has it"),
+            require(case, distribution, f"<{version}", "or an older one, if it had it"),
+        ],
     )
 
 

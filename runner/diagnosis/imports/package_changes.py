@@ -14,7 +14,7 @@ from runner.diagnosis.child_places import (
 )
 from runner.diagnosis.imports.dependencies import installed_version, require, upgrade
 from runner.diagnosis.imports.import_errors import missing_module, missing_name
-from runner.diagnosis.knowledge.distribution_names import distribution_named
+from runner.diagnosis.knowledge.distribution_names import distribution_named, same_distribution
 from runner.diagnosis.knowledge.newer_syntax import is_older
 from runner.diagnosis.knowledge.package_changes import (
     GONE_MODULES,
@@ -27,6 +27,11 @@ from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.events import Phase
 
 _OF_NUMPY = re.compile(r"`np\.(\w{1,60})` was removed in the NumPy 2")
+# Libraries that say it themselves: scikit-learn, JAX.
+_SAYS_SO = re.compile(
+    r"[`']?([A-Za-z_][\w.]{1,80})[`']? (?:was|has been|is) removed (?:from [\w-]{1,40} )?"
+    r"(?:in|since) (?:the )?(?:[A-Za-z-]{1,20} )?(?:version |v)?(\d{1,4}(?:\.\d{1,4}){0,3})"
+)
 _OF_OBJECT = re.compile(
     r"'(?:numpy\.)?(ndarray|DataFrame|Series)' object has no attribute '(\w{1,60})'"
 )
@@ -89,12 +94,27 @@ def _gone(exception: ExceptionInfo) -> tuple[str, PackageChange] | None:
         elif lost := _OF_OBJECT.match(message):
             of = "numpy" if lost[1] == "ndarray" else "pandas"
             pair = f"{of}.{lost[1]}", lost[2]
+    if pair is None or gone_name(*pair) is None:
+        said = _says_so(exception)
+        if said is not None:
+            return said
     if pair is None:
         return None
     change = gone_name(*pair)
     if change is None and pair[0] == "numpy" and _OF_NUMPY.match(message):
         change = PackageChange("numpy", "2")
     return (".".join(pair), change) if change else None
+
+
+def _says_so(exception: ExceptionInfo) -> tuple[str, PackageChange] | None:
+    """What a library itself says that it had, and until when."""
+    found = _SAYS_SO.search(exception.message[:1000])
+    if exception.type not in ("AttributeError", "ImportError") or found is None:
+        return None
+    package = package_of(exception.traceback[-1].file) if exception.traceback else None
+    if package is None:
+        return None
+    return found[1], PackageChange(distribution_named(package), found[2])
 
 
 def _is_without(version: str, change: PackageChange) -> bool:
@@ -109,9 +129,13 @@ def _user(case: Case, exception: ExceptionInfo, distribution: str) -> Frame | No
     frames = [
         frame
         for frame in exception.traceback
-        if is_own(case, frame.file) or package_of(frame.file) != distribution.replace("-", "_")
+        if is_own(case, frame.file) or not _is_of(package_of(frame.file), distribution)
     ]
     return frames[-1] if frames else None
+
+
+def _is_of(package: str | None, distribution: str) -> bool:
+    return package is not None and same_distribution(distribution_named(package), distribution)
 
 
 def _renamed(case: Case, frame: Frame | None, what: str, change: PackageChange) -> list[Hint]:

@@ -45,6 +45,33 @@ _SECRET = re.compile(
     r"|COOKIE|DSN|CONNECTION_STRING|HTTP_HEADER|(^|_)(PASS|CRED))S?(_|$)",
     re.IGNORECASE,
 )
+# What may have come of a variable that is not handed on, by words of an exception or of stderr.
+NEEDED_BY_WORDS = (
+    (
+        r"(?i)urlopen error|name or service not known|name resolution|nodename nor servname"
+        r"|max retries exceeded|proxyerror|network is unreachable|connection (?:refused|timed out)"
+        r"|timed out",
+        r"(?i)(^|_)proxy$",
+    ),
+    (
+        r"(?i)certificate verify failed|unable to get local issuer|self-signed certificate",
+        r"(?i)CA_BUNDLE|SSL_CERT|CACERT|CA_CERT",
+    ),
+    (
+        r"(?i)credential|unauthorized|forbidden|access ?denied|authenticat|not logged in"
+        r"|\b40[13]\b|permission denied \(publickey",
+        r"(?i)^(AWS|GOOGLE|GCP|AZURE|HF|HUGGING_FACE|S3|MINIO|SSH_AUTH_SOCK|KRB5CCNAME|NETRC|WANDB"
+        r"|GITHUB|GITLAB)(_|$)|TOKEN|API_?KEY",
+    ),
+    (r"(?i)licen[cs]e", r"(?i)LICEN[CS]E|(^|_)LIC($|_)"),
+    (
+        r"(?i)no display|\$?DISPLAY\b|connect to (?:any )?(?:X|display)|Qt platform plugin",
+        r"^(DISPLAY|WAYLAND_DISPLAY|XAUTHORITY|QT_QPA_PLATFORM)$",
+    ),
+    (r"\bR_HOME\b|r_home|R home directory|libR\.so", r"^R_(HOME|LIBS|LIBS_USER)$"),
+    (r"(?i)\bjvm\b|\bjava\b", r"^(JAVA|JDK|JRE)_HOME$"),
+)
+
 # With these the child's Python would look for its packages among the worker's.
 _OF_WORKERS_PYTHON = ("PYTHON", "VIRTUAL_ENV", "CONDA_", "__PYVENV_")
 

@@ -87,12 +87,22 @@ networkx 3 networkx
 from_numpy_matrix from_numpy_array
 to_numpy_matrix to_numpy_array
 info -
+write_gpickle pickle.dump(graph,file)
+read_gpickle pickle.load(file)
+pillow 10 PIL.Image
+ANTIALIAS LANCZOS
+LINEAR BILINEAR
+CUBIC BICUBIC
+matplotlib 3.9 matplotlib.cm
+get_cmap matplotlib.colormaps[name]
+register_cmap matplotlib.colormaps.register(cmap)
 """
 
 # Of these the whole module went.
 GONE_MODULES = {
     "pkg_resources": PackageChange("setuptools", "82", "importlib.metadata, importlib.resources"),
     "sklearn.externals": PackageChange("scikit-learn", "0.23", "joblib"),
+    "torch._six": PackageChange("torch", "2", "the standard library"),
     "pandas.util.testing": PackageChange("pandas", "2", "pandas.testing"),
 }
 _BUILTINS = ("float", "int", "object", "complex", "str")

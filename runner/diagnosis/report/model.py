@@ -6,6 +6,7 @@ renamed.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Literal
 
 from msgspec import UNSET, Struct, UnsetType, field
@@ -157,6 +158,17 @@ class ExceptionInfo(Struct, frozen=True):
     """How many were left out, of a long chain, between this one and its ``cause``."""
     exceptions: list[ExceptionInfo] = field(default_factory=list)
     """The members of an exception group (PEP 654), the first ones of many."""
+
+
+def chain(exception: ExceptionInfo) -> Iterator[ExceptionInfo]:
+    """The exception, the members of it if it is a group, its cause, the cause's cause."""
+    waiting = [exception]
+    while waiting:
+        current = waiting.pop()
+        yield current
+        if current.cause is not None:
+            waiting.append(current.cause)
+        waiting += reversed(current.exceptions)
 
 
 class Excerpt(Struct, frozen=True):

@@ -49,13 +49,13 @@ SAID = [
     (
         "libgomp: Thread creation failed: Resource temporarily unavailable",
         None,
-        "limit on processes",
+        "refused it another thread",
     ),
     (
         "OpenBLAS blas_thread_init: pthread_create failed for thread 15 of 64: Resource"
         " temporarily unavailable",
         None,
-        "limit on processes",
+        "refused it another thread",
     ),
     ("OMP: Error #179: Function Can't open SHM failed:", None, "OpenMP"),
     ("Intel MKL FATAL ERROR: Cannot load libmkl_avx2.so or libmkl_def.so.", None, "Math Kernel"),
@@ -70,9 +70,9 @@ def test_the_words_are_quoted_and_their_meaning_is_said(
     said = native_words(f"day 1\nday 2\n{text}\nand a line after it\n")
     assert said is not None
     assert said.text == (quoted or text)
-    assert meaning in said.meaning
-    assert said.hint
-    assert said.out_of_memory is ("memory" in meaning)
+    assert meaning in said.kind.meaning
+    assert said.kind.hint
+    assert said.kind.out_of_memory is ("memory" in meaning)
 
 
 @pytest.mark.parametrize(

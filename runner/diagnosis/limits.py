@@ -1,0 +1,159 @@
+"""Names the limit of the system that a refusal is due to: processes, open files, a file's size."""
+
+import re
+
+from msgspec import Struct
+
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.child_places import place_of, telling_frame
+from runner.diagnosis.deaths.exit import Limits
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import ExceptionInfo, Hint
+from runner.diagnosis.report.text import size_text
+from runner.events import Phase
+
+# As Linux counts: a recording is read on any system.
+_EAGAIN, _EMFILE, _EFBIG = 11, 24, 27
+# The functions of the standard library that start a process.
+_FORKING = ("_execute_child", "_fork_exec", "_launch", "fork", "forkpty", "posix_spawn")
+_NO_THREAD = re.compile(
+    r"can't start new thread|pthread_create.{0,200}(?:failed|Resource temporarily unavailable)"
+    r"|Thread creation failed|thread constructor failed|failed to spawn thread"
+)
+_NEAR = 0.8
+"""The share of a limit from which on it counts as reached: some have ended meanwhile."""
+_CUT_SHORT = re.compile(r"\d+ requested and \d+ written$")
+
+
+class Reached(Struct, frozen=True):
+    """A limit that the system has kept."""
+
+    what: str
+    """The limit with its value, as a part of a sentence."""
+    explanation: str
+    hints: list[Hint]
+    known: bool = True
+    """False if it is not known which limit it is."""
+
+
+def limit_reached(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    """Find an exception's cause in a limit of the system."""
+    limits = case.machine.limits if case.machine else Limits()
+    number = exception.attributes.get("errno")
+    if _starts_process(exception):
+        did, reached = "could not start another thread or process", process_limit(limits)
+        hints = [Hint(title="start fewer threads or processes at a time"), *reached.hints]
+    elif number == _EMFILE:
+        did, reached = "could not open another file", _open_files(limits)
+        hints = reached.hints
+    elif number == _EFBIG or (limits.file_bytes and _CUT_SHORT.search(exception.message[-200:])):
+        did, reached = "could not write more into a file", file_limit(limits)
+        hints = reached.hints
+    else:
+        return None
+    place = place_of(case, telling_frame(case, exception)) or "the bundle"
+    return Finding(
+        phase=phase,
+        code=Code.LOAD_RAISED if phase is Phase.LOAD else Code.TASK_RAISED,
+        summary=f"{place} {did}: {reached.what}",
+        explanation=reached.explanation,
+        hints=hints,
+    )
+
+
+def concerns_limits(exception: ExceptionInfo) -> bool:
+    """Tell whether the limits of the process may say more of an exception."""
+    number = exception.attributes.get("errno")
+    return (
+        number in (_EMFILE, _EFBIG)
+        or _starts_process(exception)
+        or _CUT_SHORT.search(exception.message[-200:]) is not None
+    )
+
+
+def _starts_process(exception: ExceptionInfo) -> bool:
+    if _NO_THREAD.search(exception.message[:1000]):
+        return True
+    last = exception.traceback[-1].function if exception.traceback else ""
+    text = (exception.traceback[-1].text or "") if exception.traceback else ""
+    forking = last in _FORKING or "os.fork" in text
+    return exception.attributes.get("errno") == _EAGAIN and forking
+
+
+def process_limit(limits: Limits) -> Reached:
+    """The limit on processes and threads that a refusal of one is due to, as far as it is known.
+
+    Its hints come after one to start fewer.
+    """
+    own, group, used = limits.processes, limits.group_processes, limits.user_processes
+    if group is not None and limits.group_refusals:
+        return Reached(
+            f"the control group may have {group} (pids.max)",
+            "Each thread of each process in the worker's container or job counts; it has refused"
+            f" {limits.group_refusals} so far.",
+            [
+                Hint(
+                    title="or raise it for the container: docker run --pids-limit; in Kubernetes"
+                    " the node's podPidsLimit; TasksMax in systemd"
+                )
+            ],
+        )
+    if own is not None and used is not None and used >= own * _NEAR:
+        return Reached(
+            f"its user may have {own} (RLIMIT_NPROC)",
+            f"Each thread of each process of the worker's user on this machine counts, those of"
+            f" other jobs too: {used} just after it.",
+            [Hint(title="or raise it where the worker is started", command=raised("u", own))],
+        )
+    known = [
+        f"{limit} {what}"
+        for limit, what in ((own, "for its user (RLIMIT_NPROC)"), (group, "for the control group"))
+        if limit is not None
+    ]
+    return Reached(
+        "the system refused it",
+        f"It is not known why. The limits on processes and threads are {' and '.join(known)}."
+        if known
+        else "It is not known why: there is no limit on processes and threads for its user"
+        " (RLIMIT_NPROC) or control group (pids.max).",
+        [
+            Hint(
+                title="or see what else is limited: memory for a thread's stack",
+                command="ulimit -a",
+                by="person",
+            )
+        ],
+        known=False,
+    )
+
+
+def _open_files(limits: Limits) -> Reached:
+    most = limits.open_files
+    return Reached(
+        f"it may have {most} open (RLIMIT_NOFILE)" if most else "too many are open (RLIMIT_NOFILE)",
+        "Sockets and pipes count too. The limit is that of each process.",
+        [
+            Hint(title="raise it where the worker is started", command=raised("n", most)),
+            Hint(title="or close files as soon as they are read: with open(...) as file"),
+        ],
+    )
+
+
+def file_limit(limits: Limits) -> Reached:
+    """The limit on the size of a file."""
+    most = limits.file_bytes
+    return Reached(
+        f"it may have {size_text(most)} (RLIMIT_FSIZE)"
+        if most is not None
+        else "it has all that it may have (RLIMIT_FSIZE)",
+        "The limit is the process's own: the worker's, or set by the bundle's code.",
+        [
+            Hint(title="raise it where the worker is started", command="ulimit -f unlimited"),
+            Hint(title="or write less into one file"),
+        ],
+    )
+
+
+def raised(option: str, limit: int | None) -> str:
+    """The shell's command for four times a limit."""
+    return f"ulimit -{option} {4 * limit if limit else 4096}"

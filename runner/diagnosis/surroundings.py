@@ -1,0 +1,156 @@
+"""Recognises what a worker does not have or does not let a task have: a display, a file's lock."""
+
+import re
+
+from msgspec import Struct
+
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.child_places import (
+    bundle_argument,
+    exec_command,
+    file_in_bundle,
+    is_own,
+    place_of,
+    telling_frame,
+)
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint
+from runner.diagnosis.report.text import one_line, printable
+from runner.events import Phase
+
+_LAST_CHARACTERS = 4 * 1024
+
+
+class _Lack(Struct, frozen=True):
+    """Something that is not there, as those say who need it."""
+
+    said: re.Pattern[str]
+    """In an exception, its type before its message, or on stderr."""
+    what: str
+    meaning: str
+    advice: tuple[tuple[str, str | None], ...]
+    """Titles of hints, each with a command or what is to be added to one (``--env ...``)."""
+    ends_process: bool = False
+    """True if native code ends the process for want of it."""
+
+
+class Lacking(Struct, frozen=True):
+    """What was not there."""
+
+    what: str
+    explanation: str
+    """With the words that tell it."""
+    hints: list[Hint]
+
+
+def _lack(
+    said: str, what: str, meaning: str, *advice: tuple[str, str | None], ends: bool = False
+) -> _Lack:
+    return _Lack(re.compile(said, re.MULTILINE), what, meaning, advice, ends)
+
+
+_NO_DISPLAY = "there is no display on this worker"
+_VIRTUAL = ("or run it on a virtual one", "xvfb-run -a {exec} --env DISPLAY")
+_NO_LOCKING = "--env HDF5_USE_FILE_LOCKING=FALSE"
+
+_LACKS = (
+    _lack(
+        r"Cannot load backend '\w+' which requires the '\w+' interactive framework.*$",
+        _NO_DISPLAY,
+        "matplotlib was told to draw into a window; its backend Agg draws into files.",
+        ("have matplotlib draw into files", "--env MPLBACKEND=Agg"),
+    ),
+    _lack(
+        r"^.*(?:[Nn]o Qt platform plugin could be initialized|Qt platform plugin \"xcb\").*$",
+        _NO_DISPLAY,
+        "Qt has ended the process, as it does where it can open no window.",
+        ("have Qt draw into memory", "--env QT_QPA_PLATFORM=offscreen"),
+        _VIRTUAL,
+        ends=True,
+    ),
+    _lack(
+        r"^.*(?:no display name and no \$DISPLAY environment variable|couldn't connect to display"
+        r"|[Cc]annot connect to X server|[Cc]ould not connect to (?:any X |the )?display"
+        r"|[Cc]an(?:no|')t open display|[Uu]nable to open (?:X )?display|bad X server connection"
+        r"|The DISPLAY environment variable is missing|NoSuchDisplayException).*$",
+        _NO_DISPLAY,
+        "Tk, VTK and other toolkits for windows need one to begin with.",
+        ("draw into files, with what opens no window (matplotlib's backend Agg)", None),
+        _VIRTUAL,
+        ends=True,
+    ),
+    _lack(
+        r"^.*unable to lock file, errno = (?:11|35),.*$",
+        "another process has the file open, and HDF5 lets only one of them write",
+        "Tasks that run at the same time open the same file, or one has left it open.",
+        ('open it for reading only, and close it: with h5py.File(path, "r") as file', None),
+        ("or do without the lock, where nobody writes to it", _NO_LOCKING),
+    ),
+    _lack(
+        r"^.*(?:unable to lock file, errno = \d+|file locking disabled on this file system).*$",
+        "the file system has no locks, which HDF5 asks for",
+        "Network file systems of clusters (Lustre, NFS, GPFS) are mounted without them at times.",
+        ("have HDF5 do without", _NO_LOCKING),
+    ),
+    _lack(
+        r"^.*OperationalError: database is locked.*$",
+        "another process is writing to the database, and SQLite lets only one at a time",
+        "Tasks that run at the same time write to the same file, or one has left it open.",
+        ("let each task write to a database of its own, in its working folder", None),
+        ("or have it wait: sqlite3.connect(path, timeout=60)", None),
+    ),
+    _lack(
+        r"^BlockingIOError: \[Errno (?:11|35)\] .*$",
+        "another process holds what it asked for",
+        "It is a lock (fcntl, flock) that another task or process has, or a pipe that is full.",
+        ("wait for the lock in place of giving up: without LOCK_NB", None),
+    ),
+)
+
+
+def lacking(case: Case, words: str, *, ends_process: bool = False) -> Lacking | None:
+    """What is not there, by what a process or an exception says.
+
+    :param words: the end of its stderr; or an exception's type and message.
+    :param ends_process: whether the process has ended by it.
+    """
+    words = printable(words[-_LAST_CHARACTERS:])
+    for lack in _LACKS:
+        if (lack.ends_process or not ends_process) and (found := lack.said.search(words)):
+            hints = [_hint(case, title, command) for title, command in lack.advice]
+            said = one_line(found.group(), 160).rstrip(".")
+            return Lacking(lack.what, f"{lack.meaning} It says: {said}.", hints)
+    return None
+
+
+def what_is_lacking(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    """Find an exception's cause in what the worker does not have."""
+    name = exception.type.rpartition(".")[2]
+    found = lacking(case, f"{name}: {exception.message}")
+    if found is None:
+        return None
+    frame = telling_frame(case, exception)
+    place = place_of(case, frame) or "the bundle"
+    hints = found.hints
+    backend = re.search(r"Cannot load backend '(\w+)'", exception.message)
+    if backend and frame and frame.text and is_own(case, frame.file) and backend[1] in frame.text:
+        # What the code asks for comes before what a variable says.
+        after = frame.text.replace(backend[1], "Agg")
+        edit = Edit(file=file_in_bundle(case, frame), before=frame.text, after=after)
+        hints = [Hint(title=hints[0].title, edit=edit)]
+    return Finding(
+        phase=phase,
+        code=Code.LOAD_RAISED if phase is Phase.LOAD else Code.TASK_RAISED,
+        summary=f"{place}: {found.what}",
+        explanation=found.explanation,
+        hints=hints,
+    )
+
+
+def _hint(case: Case, title: str, command: str | None) -> Hint:
+    if command is None:
+        return Hint(title=title)
+    if command.startswith("--"):
+        return Hint(title=title, command=exec_command(case, command))
+    run = f"modelops-runner exec {bundle_argument(case)}"
+    return Hint(title=title, command=command.replace("{exec}", run))
