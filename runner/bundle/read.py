@@ -12,9 +12,9 @@ from msgspec import Struct
 from runner.bundle.accepted_python import accepted_python
 from runner.bundle.content import content_files, read_content
 from runner.bundle.defaults import read_defaults
-from runner.bundle.failures import not_found, unreadable
+from runner.bundle.failures import invalid, not_found, unreadable
 from runner.bundle.files import has_file, read_text
-from runner.bundle.foreign import Foreign, find_foreign
+from runner.bundle.foreign import Foreign, find_foreign, is_export
 from runner.bundle.lfs import lfs_note, lfs_pointers
 from runner.bundle.model import Bundle, RequirementsFrom
 from runner.bundle.outside import check_nothing_is_outside
@@ -92,7 +92,10 @@ class _Declared(Struct, frozen=True):
 
 def _declared(folder: Path, pyproject: Pyproject) -> _Declared:
     if not pyproject.is_project:
-        lines = requirement_lines(read_text(folder, REQUIREMENTS))
+        text = read_text(folder, REQUIREMENTS)
+        if is_export(text):
+            raise _of_conda(folder)
+        lines = requirement_lines(text)
         return _Declared(folder.name, None, "requirements.txt", lines)
     name = project_name(pyproject)
     check_shapes(pyproject)
@@ -178,6 +181,17 @@ def _not_yet(folder: Path, foreign: Foreign) -> Exception:
         f" [project] table in {PYPROJECT} nor a {REQUIREMENTS}",
         Hint(
             title=f"write {PYPROJECT} from it: {foreign.file} stays as it is",
+            command=f"modelops-runner init {shlex.quote(str(folder))}",
+        ),
+    )
+
+
+def _of_conda(folder: Path) -> Exception:
+    return invalid(
+        f"{REQUIREMENTS} is a list of conda's packages, which are other ones than the index has",
+        "`conda list --export` wrote it, and `pip freeze` writes what is meant here.",
+        Hint(
+            title=f"write {PYPROJECT} from it: {REQUIREMENTS} stays as it is",
             command=f"modelops-runner init {shlex.quote(str(folder))}",
         ),
     )

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from runner.bundle.files import has_file
-from runner.bundle.foreign import Foreign, find_foreign, project_table
+from runner.bundle.files import has_file, read_text
+from runner.bundle.foreign import Foreign, find_foreign, is_export, project_table
 from runner.bundle.pyproject import Pyproject, read_pyproject
 from runner.bundle.requirements import REQUIREMENTS
 from runner.bundle.wire_source import PYPROJECT
@@ -170,7 +170,9 @@ def missing_of(folder: Path) -> _Missing:
     pyproject = read_pyproject(folder)
     foreign = find_foreign(folder, pyproject)
     missing = _Missing()
-    described = (pyproject is not None and pyproject.is_project) or has_file(folder, REQUIREMENTS)
+    described = (pyproject is not None and pyproject.is_project) or (
+        has_file(folder, REQUIREMENTS) and not is_export(read_text(folder, REQUIREMENTS))
+    )
     empty = foreign is None and not described and not any(folder.glob("*.py"))
     if not described:
         missing.source = foreign.file if foreign else None
