@@ -12,7 +12,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parent))
 from failures import SCENARIOS
 from failures.follow import NotFollowed, first_hint, follow, is_for_a_machine
-from failures.hint_table import HINTS, Row, kept_rows, page, row_of
+from failures.hint_table import HINTS, Row, kept_rows, outcome_of, page, row_of
 from failures.scenario import Scenario, Unavailable
 
 
@@ -23,18 +23,16 @@ def main() -> int:
     unknown = set(options.names) - {scenario.name for scenario in SCENARIOS}
     if unknown:
         parser.error(f"there is no scenario {', '.join(sorted(unknown))}")
-    rows, bad = kept_rows(), 0
+    before = kept_rows()
+    rows: dict[str, Row | None] = {}
     for scenario in SCENARIOS:
         if options.names and scenario.name not in options.names:
             continue
-        row = _follow(scenario, rows.get(scenario.name))
-        if row is None:
-            bad += 1
-            rows.pop(scenario.name, None)
-        else:
-            rows[scenario.name] = row
-    HINTS.write_text(page(rows))
-    return 1 if bad else 0
+        rows[scenario.name] = _follow(scenario, before.get(scenario.name))
+    # Another run may have written what it followed meanwhile.
+    merged = {**kept_rows(), **rows}
+    HINTS.write_text(page({name: row for name, row in merged.items() if row is not None}))
+    return 1 if None in rows.values() else 0
 
 
 def _follow(scenario: Scenario, before: Row | None) -> Row | None:
@@ -50,11 +48,12 @@ def _follow(scenario: Scenario, before: Row | None) -> Row | None:
     except (NotFollowed, TimeoutError, subprocess.SubprocessError) as error:
         print(f"not done  {scenario.name}: {hint.title}: {error}", flush=True)
         return None
-    if not followed.is_another:
+    outcome = outcome_of(scenario.name, followed.outcome, is_another=followed.is_another)
+    if outcome is None:
         print(f"the same  {scenario.name}: {hint.title}: {followed.outcome}", flush=True)
         return None
-    print(f"followed  {scenario.name}: {followed.outcome}", flush=True)
-    return row_of(scenario.name, hint, followed.outcome)
+    print(f"followed  {scenario.name}: {outcome}", flush=True)
+    return row_of(scenario.name, hint, outcome)
 
 
 if __name__ == "__main__":

@@ -20,7 +20,7 @@ from runner.diagnosis.report.model import Edit, Hint, Report
 # A run that a hint has mended may take its time: a limit that was raised has to be waited for.
 _FOLLOWED_SECONDS = 90
 # What is not run here, whatever a hint says of it.
-_OF_THE_MACHINE = re.compile(r"\b(?:apt-get|pip|mount|sudo|git config)\b")
+_OF_THE_MACHINE = re.compile(r"\b(?:apt-get|(?<!uv )pip|mount|sudo|git config)\b")
 _REPORT, _AGAIN = "report.json", "again.json"
 
 
@@ -73,10 +73,10 @@ def follow(scenario: Scenario) -> Followed:
         # What a hint moved or made there goes too, and nothing that is mounted there.
         stack.callback(subprocess.run, ["rm", "-rf", "--one-file-system", str(folder)], check=True)
         place = Place(folder, stack, [], environ_of(folder))
-        scenario.settle(place)
         # It keeps a developer's own out; a bundle's counts, where a hint has put it.
-        place.env.pop("UV_NO_CONFIG", None)
-        place.env.setdefault("UV_DEFAULT_INDEX", "http://127.0.0.1:9/simple")
+        place.env.pop("UV_NO_CONFIG")
+        place.env["UV_DEFAULT_INDEX"] = "http://127.0.0.1:9/simple"
+        scenario.settle(place)
         _put_tools_on_path(place)
         first = _first_run(scenario, place)
         hint = first.hints[0]

@@ -20,6 +20,15 @@ follow brings another outcome than the failure that it is for. What a *person* h
 command that only shows something, or leaves something to fill in, to decide or to allow; *words*
 have neither a command nor an edit.
 """
+# Here a scenario's code only says what a library would, which is not there: nothing that is set
+# makes it say another thing.
+PLAYED = {
+    "child-crashed-display",
+    "load-raised-openblas",
+    "task-raised-display",
+    "task-raised-proxy",
+}
+_NOT_SHOWN = "not shown: what the library says is only played"
 _COLUMNS = "| failure | hint | followed by | what is done | outcome |\n|---|---|---|---|---|"
 
 
@@ -41,6 +50,13 @@ def row_of(name: str, hint: Hint, outcome: str = "") -> Row:
     if by != "machine" and done:
         by = "person"
     return Row(name, _cell(hint.title), by, _cell("; ".join(done)), _cell(outcome))
+
+
+def outcome_of(name: str, outcome: str, *, is_another: bool) -> str | None:
+    """What the table says of a hint that was followed; ``None`` where it changed nothing."""
+    if is_another:
+        return outcome
+    return _NOT_SHOWN if name in PLAYED else None
 
 
 def _cell(text: str) -> str:

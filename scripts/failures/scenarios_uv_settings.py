@@ -28,7 +28,7 @@ def _until_2022(place: Place) -> None:
 
 def _heeded(place: Place) -> None:
     """The bundle's settings count, which a developer's own would too."""
-    place.env.pop("UV_NO_CONFIG")
+    place.env.pop("UV_NO_CONFIG", None)
 
 
 def _of_workspace(sources: str, members: str) -> dict[str, str | bytes]:

@@ -203,7 +203,7 @@ def _module_missing(
         edit = (
             pyproject.with_item("build-system", "requires", "setuptools<82")
             if own
-            else uv_setting(case, "build-constraint-dependencies", ["setuptools<82"])
+            else uv_setting(case, name, ["setuptools<82"], "extra-build-dependencies")
         )
         return [Hint(title="build with a setuptools that still has pkg_resources", edit=edit)]
     if own and (file := importable_file(case, top)) is not None:
