@@ -34,7 +34,7 @@ NAMES = [scenario.name for scenario in SCENARIOS]
 # What a hint may ask a shell for, beside the runner's own command.
 TOOLS = {
     *("apt-file", "apt-get", "cd", "curl", "df", "dmesg", "env", "export", "git", "grep", "ls"),
-    *("lscpu", "mount", "mv", "python", "rm", "ulimit", "unset", "uv"),
+    *("iconv", "lscpu", "mount", "mv", "python", "rm", "ulimit", "unset", "uv"),
 }
 # Folders that are gone once a build has ended, or a run.
 GONE = re.compile(r"\.building-|modelops-runner-\w{6,8}\b|/\.tmp")

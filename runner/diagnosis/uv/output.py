@@ -60,7 +60,7 @@ def diagnose_uv(case: Case, failure: UvFailure) -> Finding:
         or _permission_denied(failure, error)
         or project_setting_finding(case, error)
         or _python_refused(case, failure, error)
-        or _input_refused(failure, error)
+        or _input_refused(case, failure, error)
         or build_finding(case, failure, error)
         or _unrecognised(failure, error, stderr)
     )
@@ -140,7 +140,7 @@ def _python_refused(case: Case, failure: UvFailure, error: UvError) -> Finding |
     return platform_conflict(case, failure, name, f"{summary} this platform", error.hints)
 
 
-def _input_refused(failure: UvFailure, error: UvError) -> Finding | None:
+def _input_refused(case: Case, failure: UvFailure, error: UvError) -> Finding | None:
     """uv does not take what the bundle's files say."""
     said = error.said
     relock = f"uv lock --project {shlex.quote(failure.bundle_path)}"
@@ -184,7 +184,10 @@ def _input_refused(failure: UvFailure, error: UvError) -> Finding | None:
     elif folder := _FOLDER_MISSING.search(said):
         code = Code.DEPENDENCY_NOT_FOUND
         summary = f"packages are to be found in {folder.group(1)}, which does not exist"
-        hint = Hint(title="correct UV_FIND_LINKS, or find-links where the bundle sets it")
+        hint = Hint(title="correct find-links where the bundle sets it, or UV_FIND_LINKS")
+        own = "\n".join([case.pyproject, *failure.dependencies])
+        if "find-links" not in own and "\n-f" not in own and "uv.toml" not in case.bundle_files:
+            hint = Hint(title="correct UV_FIND_LINKS, or unset it", command="unset UV_FIND_LINKS")
     elif included := _INCLUDED_MISSING.search(said):
         including, path = included.groups()
         name = path.removeprefix(f"{failure.bundle_path}/")
