@@ -73,7 +73,7 @@ def kept_rows() -> dict[str, Row]:
         cells = [cell.strip().strip("`") for cell in line.strip("| ").split(" | ")]
         if line.startswith("| `") and len(line.split(" | ")) in (4, 5):
             cells += [""] * (5 - len(cells))
-            found[cells[0]] = Row(*cells)
+            found[cells[0]] = Row(*("" if cell == "-" else cell for cell in cells))
     return found
 
 
