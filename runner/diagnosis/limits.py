@@ -74,10 +74,12 @@ def concerns_limits(exception: ExceptionInfo) -> bool:
 def _starts_process(exception: ExceptionInfo) -> bool:
     if _NO_THREAD.search(exception.message[:1000]):
         return True
-    last = exception.traceback[-1].function if exception.traceback else ""
-    text = (exception.traceback[-1].text or "") if exception.traceback else ""
-    forking = last in _FORKING or "os.fork" in text
-    return exception.attributes.get("errno") == _EAGAIN and forking
+    if exception.attributes.get("errno") != _EAGAIN:
+        return False
+    if not exception.traceback:  # the child's own frames are left out: it could not fork
+        return True
+    last = exception.traceback[-1]
+    return last.function in _FORKING or "os.fork" in (last.text or "")
 
 
 def process_limit(limits: Limits) -> Reached:

@@ -94,7 +94,8 @@ def unset_variable(case: Case, exception: ExceptionInfo) -> str | None:
     """The variable that code read with ``getenv`` and that was not set, as far as it says so."""
     message = exception.message[:_LONGEST]
     if found := _SAID_UNSET.search(message):
-        return found[1] or found[2] or found[3]
+        named: str = found[1] or found[2] or found[3]
+        return None if named in case.withheld else named  # of those add_withheld() tells
     if exception.type == "TypeError" and "NoneType" in message:
         own = [frame.text or "" for frame in exception.traceback if is_own(case, frame.file)]
         read = _READ.findall(own[-1]) if own else []

@@ -9,7 +9,7 @@ from pathlib import Path
 from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import size_text
 from runner.doctor.observation import Observation, Verdict
-from runner.process.mounts import noexec_mount
+from runner.process.mounts import find_noexec
 
 # Less than this, and an environment with numpy and pandas has no room.
 _LITTLE_BYTES = 1 << 30
@@ -38,9 +38,10 @@ def cache(folder: Path, uv_cache: Path | None) -> Observation:
         return Observation(subject, Verdict.PROBLEM, text, [move])
     free = shutil.disk_usage(there).free
     text = f"{folder}, {size_text(free)} free"
-    if point := noexec_mount(str(there)):
-        text += f": {point} is mounted noexec, and compiled packages cannot be loaded from there"
-        return Observation(subject, Verdict.PROBLEM, text, [move])
+    if found := find_noexec([str(there)]):
+        text += f": {found.point} is mounted noexec, and compiled packages cannot be loaded from it"
+        command = f"export MODELOPS_CACHE_DIR={found.elsewhere or '/a/folder'}/modelops-runner"
+        return Observation(subject, Verdict.WARNING, text, [Hint(move.title, command)])
     prune = Hint(title="remove what was not used", command="modelops-runner env prune")
     if free < _LITTLE_BYTES:
         verdict = Verdict.PROBLEM if free < _TOO_LITTLE_BYTES else Verdict.WARNING
@@ -66,9 +67,12 @@ def temporary() -> Observation:
     text = f"{folder}, {size_text(free)} free"
     if free < _TOO_LITTLE_BYTES:
         return Observation(subject, Verdict.PROBLEM, text, [hint])
-    if point := noexec_mount(str(folder)):
-        text += f": {point} is mounted noexec, and what a task compiles there cannot be loaded"
-        return Observation(subject, Verdict.WARNING, text, [hint])
+    if found := find_noexec([str(folder)]):
+        text += (
+            f": {found.point} is mounted noexec, and what a task compiles there cannot be loaded"
+        )
+        command = f"export TMPDIR={found.elsewhere or '/a/folder'}"
+        return Observation(subject, Verdict.WARNING, text, [Hint(hint.title, command)])
     return Observation(subject, Verdict.WARNING if free < _LITTLE_BYTES else Verdict.OK, text)
 
 

@@ -141,7 +141,7 @@ MOUNTS = (
         Code.IMPORT_FAILED,
         "a library is loaded from a temporary folder that is mounted noexec",
         task(
-            "copy = shutil.copy(library, tempfile.mkdtemp())\nctypes.CDLL(copy)",
+            "copy = shutil.copy(library, tempfile.gettempdir())\nctypes.CDLL(copy)",
             "import ctypes, pathlib, shutil, tempfile\n"
             "library = pathlib.Path(__file__).with_name('library.so')",
         ),
@@ -152,7 +152,7 @@ MOUNTS = (
         Code.TASK_RAISED,
         "a program is written to a temporary folder that is mounted noexec, and run",
         task(
-            "file = pathlib.Path(tempfile.mkdtemp(), 'solver')\n"
+            "file = pathlib.Path(tempfile.gettempdir(), 'solver')\n"
             "file.write_text('#!/bin/sh\\necho done\\n')\nfile.chmod(0o755)\n"
             "subprocess.run([file], check=True)",
             "import pathlib, subprocess, tempfile",

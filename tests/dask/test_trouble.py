@@ -17,8 +17,8 @@ from studies import SECONDS, failing, make_bundle, seeds, wait_until
 
 import runner.dask
 from runner.dask import RunnerPlugin
-from runner.dask.client import connection, in_flight, preflight, sending
-from runner.dask.examine.loopback import DaskCluster, cluster
+from runner.dask.client import connection, in_flight, newcomers, preflight, sending
+from runner.dask.examine.loopback import DaskCluster, DaskProcess, cluster
 from runner.diagnosis.report.codes import Code
 from runner.result import Result
 from runner.task import Task
@@ -227,6 +227,27 @@ def test_a_scheduler_that_dies_under_a_map_is_a_report(
     assert failing(lambda: list(outcomes)).report.code is Code.WORKER_LOST
 
 
+def test_a_scheduler_that_takes_a_dead_ones_place_is_sent_the_bundle(
+    one: DaskCluster, client: Client, bundle: Path, tmp_path: Path
+) -> None:
+    assert numbers(runner.dask.map(client, bundle, seeds(tasks=3))) == [0, 1, 2]
+    os.kill(one.scheduler.pid, signal.SIGKILL)
+    one.scheduler.process.wait(SECONDS)
+    port = one.address.rpartition(":")[2]
+    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard"]
+    listen = ["--host", "127.0.0.1", "--port", port, "--dashboard-address", "127.0.0.1:0"]
+    replaced = DaskProcess([*command, *listen], tmp_path / "log", one._environ)
+    try:
+        replaced.wait_for("Scheduler at")
+        one.scheduler = replaced
+        one.add_worker()
+        wait_until(lambda: client.status == "running")
+        assert numbers(runner.dask.map(client, bundle, seeds(tasks=3))) == [0, 1, 2]
+        assert runner.dask.submit(client, bundle, Task(seed=4)).result(SECONDS)["seed"] == b"4"
+    finally:
+        replaced.stop()
+
+
 def test_a_bundle_that_kills_workers_with_nannies_is_one_report(
     environ: dict[str, str], bundle: Path
 ) -> None:
@@ -286,8 +307,45 @@ def test_a_worker_that_joins_and_cannot_run_the_bundle_ends_no_study(
         if len(found) == 5:
             bad = odd_worker(one, DASK_MODELOPS_RUNNER__TIMEOUT="soon")
     assert sorted(found) == list(range(60))
-    assert f"{bad} gets no more tasks" in caplog.text
-    assert caplog.text.count("gets no more tasks") == 1
+    assert caplog.text.count(f"{bad} gets no tasks: ") == 1
+
+
+def test_a_worker_without_the_runner_that_joins_ends_no_study(
+    one: DaskCluster, client: Client, bundle: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['runner'] = None")
+    without = {"PYTHONPATH": str(tmp_path)}
+    found = []
+    tasks = seeds("sleep", 100, seconds=0.05)
+    for number, result in runner.dask.map_unordered(client, bundle, tasks):
+        assert isinstance(result, Result)
+        found.append(number)
+        if len(found) == 5:
+            odd = one._start_worker(sys.executable, ["--nanny"], without)
+        if len(found) == 20:
+            odd.wait_for("No module named .runner")
+    assert sorted(found) == list(range(100))
+
+
+def test_a_worker_that_joins_and_hangs_keeps_no_task(
+    one: DaskCluster,
+    client: Client,
+    bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(newcomers, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(in_flight, "WATCH_SECONDS", 0.1)
+    found = []
+    outcomes = runner.dask.map_unordered(client, bundle, seeds("sleep", 60, seconds=0.05))
+    for number, result in outcomes:
+        assert isinstance(result, Result)
+        found.append(number)
+        if len(found) == 5:
+            joined = one.add_worker()
+            os.kill(joined.pid, signal.SIGSTOP)
+    assert sorted(found) == list(range(60))
+    assert f"{joined.address} does not answer" in caplog.text
 
 
 @pytest.mark.usefixtures("impatient")

@@ -21,13 +21,20 @@ _BEFORE_LOAD = {
 class Fitness:
     """The workers of a cluster, by address; one that starts again has another address.
 
+    :param bundle: what the workers know it by.
     :param able: those that have built the bundle's environment and loaded it.
     :param unable: what the others said.
     """
 
-    def __init__(self, able: Iterable[str], unable: Mapping[str, Report]) -> None:
+    def __init__(self, bundle: str, able: Iterable[str], unable: Mapping[str, Report]) -> None:
+        self.bundle = bundle
         self._able = set(able)
+        self._welcome: set[str] = set()
+        """Those that have joined since and say that they can run tasks."""
         self.unable = dict(unable)
+        # One that cannot run tasks and is started again and again has another address each time,
+        # and would kill each task that it gets.
+        self._wary = bool(unable)
 
     @property
     def final(self) -> bool:
@@ -36,9 +43,30 @@ class Fitness:
 
     def among(self, workers: Collection[str]) -> list[str] | None:
         """Those of the cluster's workers that may run tasks; ``None``: all, and those to come."""
-        if self.unable.keys().isdisjoint(workers):
-            return None
-        return [address for address in workers if address not in self.unable]
+        fit = [one for one in workers if one in self._able or one in self._welcome]
+        return None if len(fit) == len(workers) and not self._wary else fit
+
+    def unknown(self, workers: Iterable[str]) -> list[str]:
+        """Return those that nothing is known of yet."""
+        known = self._able | self._welcome | self.unable.keys()
+        return [address for address in workers if address not in known]
+
+    def welcome(self, address: str) -> None:
+        """A worker says that it can run tasks."""
+        self.unable.pop(address, None)
+        self._welcome.add(address)
+
+    def refuse(self, address: str, report: Report) -> None:
+        """A worker cannot run them, or says nothing."""
+        self._able.discard(address)
+        self._welcome.discard(address)
+        self.unable[address] = report
+        self._wary = True
+
+    def left(self, address: str) -> None:
+        """A worker is not there any more, and had not said what it is."""
+        self.unable.pop(address, None)
+        self._wary = True
 
     def learn(self, answer: Answer) -> bool:
         """Take in what became of a task; whether that was its worker's own fault.
@@ -52,7 +80,7 @@ class Fitness:
         refused = report.code is Code.CLUSTER_UNFIT
         untried = answer.worker not in self._able and report.phase in _BEFORE_LOAD
         if refused or untried:
-            self.unable[answer.worker] = report
+            self.refuse(answer.worker, report)
         return refused or untried
 
 
@@ -60,7 +88,7 @@ class Pinned(Fitness):
     """Some workers and no others, whatever becomes of it there."""
 
     def __init__(self, addresses: Iterable[str]) -> None:
-        super().__init__((), {})
+        super().__init__("", (), {})
         self._addresses = list(addresses)
 
     @property
@@ -69,6 +97,9 @@ class Pinned(Fitness):
 
     def among(self, workers: Collection[str]) -> list[str] | None:
         return self._addresses
+
+    def unknown(self, workers: Iterable[str]) -> list[str]:
+        return []
 
     def learn(self, answer: Answer) -> bool:
         return False

@@ -8,6 +8,7 @@ where Dask itself would wait for ever.
 import asyncio
 import logging
 import uuid
+import weakref
 from collections.abc import Callable
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import suppress
@@ -16,7 +17,7 @@ from typing import Any, Generic, TypeVar
 from distributed import Client
 from distributed import Future as DaskFuture
 
-from runner.dask.client.connection import Watch
+from runner.dask.client.connection import LOOK_SECONDS, Watch
 from runner.dask.client.fitness import Fitness
 from runner.dask.client.lost import (
     GONE,
@@ -26,6 +27,7 @@ from runner.dask.client.lost import (
     raised,
     scheduler_silent,
 )
+from runner.dask.client.newcomers import Newcomers
 from runner.dask.failures import error_of
 from runner.dask.messages import Answer
 from runner.diagnosis.errors import RunnerError, error_for
@@ -103,6 +105,7 @@ class InFlight:
         self._works: set[Work[Any]] = set()
         self._watching = False
         self._looking: asyncio.Future[bool]
+        self._newcomers = Newcomers(client)
         self.watch = Watch(client)
 
     @property
@@ -115,7 +118,10 @@ class InFlight:
 
         :returns: its outcome; ``cancel()`` ends it on the cluster too.
         """
-        work.outcome.add_done_callback(lambda _: self._loop.add_callback(self._let_go, work))
+        # A Future keeps its callbacks for good: by them, each result would be part of a cycle, and
+        # stay until Python looks for those.
+        started = weakref.ref(work)
+        work.outcome.add_done_callback(lambda _: self._ended(started()))
         self._loop.add_callback(self._follow, work)
         # Its loop takes in nothing more then, and says nothing of it.
         if is_closed(self._client):
@@ -135,7 +141,8 @@ class InFlight:
             await self._looking
             done = work.unwrap(await self._answer(work))
         except RunnerError as error:
-            _fail(work, error)
+            # Its traceback has this frame, which has the work: a cycle again.
+            _fail(work, error.with_traceback(None))
         except BaseException as error:  # noqa: BLE001 - asyncio.CancelledError is one of Dask's own
             _fail(work, error_of(raised(error, self._client), work.bundle))
         else:
@@ -190,6 +197,11 @@ class InFlight:
                 if not work.moving:
                     raise
 
+    def _ended(self, work: "Work[Any] | None") -> None:
+        """:param work: ``None``: nothing follows it any more."""
+        if work is not None:
+            self._loop.add_callback(self._let_go, work)
+
     async def _let_go(self, work: Work[Any]) -> None:
         self._works.discard(work)
         future, work.on_cluster = work.on_cluster, None
@@ -206,6 +218,8 @@ class InFlight:
         try:
             while self._works and not is_closed(self._client):
                 await self.watch.look()
+                self._meet_newcomers()
+                await self._move_from_the_unfit()
                 stuck = [work for work in self._works.copy() if await self._is_stuck(work)]
                 if stuck and not said:
                     silent = self.watch.silent_seconds > WATCH_SECONDS
@@ -220,6 +234,35 @@ class InFlight:
             if is_closed(self._client):
                 for work in self._works.copy():
                     _fail(work, error_of(client_closed(), work.bundle))
+
+    def _meet_newcomers(self) -> None:
+        for fitness in {work.fitness for work in self._works}:
+            for address in fitness.unknown(self.watch.threads):
+                self._newcomers.meet(fitness, address)
+
+    async def _move_from_the_unfit(self) -> None:
+        """Take back what was given to a worker before it was known that it cannot run it."""
+        unfit = {
+            address
+            for work in self._works
+            for address in work.fitness.unable.keys() & self.watch.threads.keys()
+        }
+        if not unfit:
+            return
+        try:
+            given = await asyncio.wait_for(
+                self._client.scheduler.processing(workers=list(unfit)),  # type: ignore[union-attr]
+                LOOK_SECONDS,
+            )
+        except (*GONE, asyncio.TimeoutError):
+            return  # who watches the scheduler says so
+        held = {str(key): address for address, keys in given.items() for key in keys}
+        for work in self._works.copy():
+            key = "" if work.on_cluster is None else str(work.on_cluster.key)
+            if (address := held.get(key)) is not None and address in work.fitness.unable:
+                _log.warning("%s is taken from %s, which cannot run it", key, address)
+                work.moving = True
+                await self._cancel(work.on_cluster)
 
     async def _is_stuck(self, work: Work[Any]) -> bool:
         """Tell whether no worker can run it as things are; it fails when that lasts too long."""

@@ -7,16 +7,18 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 
 from distributed import Client
+from msgspec import Struct
 
+from runner.dask.annotations import unannotated
 from runner.dask.client.connection import LOOK_SECONDS, ask, check_open, reported_gone
 from runner.dask.client.lost import GONE
 from runner.dask.examine.canary import canary, send_importable
 from runner.dask.examine.cluster import Cluster, NoScheduler
-from runner.dask.examine.compare import compare, one_of_each
+from runner.dask.examine.compare import Examination, compare, one_of_each
 from runner.dask.examine.versions import gather
-from runner.dask.failures import error_of, unfit
+from runner.dask.failures import error_of, report_of, unfit
 from runner.diagnosis.case import Finding
-from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.model import Hint, Report
 from runner.doctor.observation import Observation, Verdict
 
 _log = logging.getLogger(__name__)
@@ -32,24 +34,38 @@ CANARY_SECONDS = 5.0
 _REACHABLE = ("tcp", "tls", "ws", "wss", "ucx")
 
 
-def require_fit(client: Client) -> dict[str, bool]:
+class Fit(Struct, frozen=True):
+    """A cluster that can run tasks."""
+
+    workers: dict[str, bool]
+    """The addresses of its workers that may, and whether each has answered."""
+    unfit: dict[str, Report]
+    """What keeps the others from it, by their addresses."""
+
+
+def require_fit(client: Client) -> Fit:
     """See that a cluster can run tasks, without pickling anything before its versions are known.
 
     What lambdas would do there is logged, where Pythons differ: tasks carry none.
 
-    :returns: its workers' addresses, and whether each has answered.
+    :returns: which of its workers may get tasks.
     :raises RunnerError: it cannot; the report says why.
     """
     check_open(client)
     address: str = client.scheduler.address  # type: ignore[union-attr,assignment]
     if address.partition("://")[0] not in _REACHABLE:
-        return dict.fromkeys(_workers(client) or _first_workers(client), True)
-    cluster = _examined(client, address)
+        return Fit(dict.fromkeys(_workers(client) or _first_workers(client), True), {})
+    cluster, examination = _examined(client, address)
     if not cluster.workers:
         _first_workers(client)
-        cluster = _examined(client, address)
+        cluster, examination = _examined(client, address)
     _send_canaries(client, one_of_each(cluster))
-    return {worker.address: worker.software is not None for worker in cluster.workers}
+    unfit = {
+        address: report_of(_obstacle(observation))
+        for address, observation in examination.unfit.items()
+    }
+    answers = {worker.address: worker.software is not None for worker in cluster.workers}
+    return Fit({at: said for at, said in answers.items() if at not in unfit}, unfit)
 
 
 def _send_canaries(client: Client, workers: Sequence[str]) -> None:
@@ -65,7 +81,7 @@ def _send_canaries(client: Client, workers: Sequence[str]) -> None:
         _log.warning("%s: %s", observation.subject, observation.text)
 
 
-def _examined(client: Client, address: str) -> Cluster:
+def _examined(client: Client, address: str) -> tuple[Cluster, Examination]:
     """:raises RunnerError: its versions keep it from running tasks, or nobody answers."""
     cluster = gather(address, security=client.security)
     if isinstance(cluster, NoScheduler):
@@ -75,7 +91,7 @@ def _examined(client: Client, address: str) -> Cluster:
         raise error_of(_obstacle(examination.obstacles[0]))
     for observation in examination.for_lambdas:
         _log.warning("%s", observation.text)
-    return cluster
+    return cluster, examination
 
 
 def _first_workers(client: Client) -> Mapping[str, int]:
@@ -85,7 +101,7 @@ def _first_workers(client: Client) -> Mapping[str, int]:
     """
     _log.warning("the cluster has no workers: waiting up to %g s", FIRST_WORKER_SECONDS)
     with reported_gone():
-        something = client.submit(operator.add, 1, 2, pure=False)
+        something = unannotated(lambda: client.submit(operator.add, 1, 2, pure=False))
     deadline = time.monotonic() + FIRST_WORKER_SECONDS
     try:
         while time.monotonic() < deadline:

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from distributed import Client
 from msgspec.structs import replace
 
+from runner.dask.annotations import unannotated
 from runner.dask.client.connection import LOOK_SECONDS, ask
 from runner.dask.client.fitness import Fitness, Pinned
 from runner.dask.client.in_flight import InFlight, Work
@@ -16,7 +17,7 @@ from runner.dask.failures import other_environment, report_of
 from runner.dask.messages import Answer
 from runner.dask.worker.work import prepare, reachable
 from runner.diagnosis.errors import RunnerError, error_for
-from runner.diagnosis.report.model import BundleInfo
+from runner.diagnosis.report.model import BundleInfo, Report
 from runner.interpreter import Interpreter
 
 _log = logging.getLogger(__name__)
@@ -27,6 +28,7 @@ class Preparation:
 
     :param key: what the workers know the bundle by.
     :param retries: how often a failure that may pass by itself is tried again.
+    :param unfit: the workers that were sent nothing, and why.
     """
 
     def __init__(
@@ -37,6 +39,8 @@ class Preparation:
         key: str,
         bundle: BundleInfo,
         retries: int,
+        *,
+        unfit: Mapping[str, Report],
     ) -> None:
         self._client = client
         self._in_flight = in_flight
@@ -48,7 +52,7 @@ class Preparation:
         self._unknown: list[str] = []
         """The workers that made something, and could not say what."""
         self._silent = sending.silent
-        self._reports = dict(self._silent)
+        self._reports = {**self._silent, **unfit}
         self._machines: dict[str, list[str]] = defaultdict(list)
         self._surveys = sending.surveys
         for address, found in sending.surveys.items():
@@ -74,7 +78,7 @@ class Preparation:
             _log.warning("%s gets no tasks of %s: %s", address, self._bundle.path, report.summary)
         if study is not None:
             _log.info("%s runs on %d workers with %s", self._bundle.path, len(able), study)
-        return Fitness(able, self._reports), study
+        return Fitness(self._key, able, self._reports), study
 
     def _agreed(self) -> Made:
         """One environment; the workers that have not got it are told why they get no tasks."""
@@ -107,10 +111,12 @@ class Preparation:
 
         :param wanted: what the study wants; nothing: each takes what it would by itself.
         """
-        outcomes = [
-            (addresses, self._in_flight.start(self._work(addresses, wanted)))
-            for addresses in machines
-        ]
+        outcomes = unannotated(
+            lambda: [
+                (addresses, self._in_flight.start(self._work(addresses, wanted)))
+                for addresses in machines
+            ]
+        )
         try:
             for addresses, outcome in outcomes:
                 try:

@@ -12,11 +12,12 @@ from runner.dask.archive import Archive
 from runner.dask.client.connection import ask
 from runner.dask.client.fitness import Fitness
 from runner.dask.client.shared import Shared
-from runner.dask.failures import report_of, unfit
+from runner.dask.client.survey import silent, survey_of
+from runner.dask.owners import disown, own
 from runner.dask.worker.bundles import BUNDLE, BundlePlugin
 from runner.dask.worker.plugin import RunnerPlugin
-from runner.dask.worker.work import Survey, survey
-from runner.diagnosis.report.model import Hint, Report
+from runner.dask.worker.work import Survey
+from runner.diagnosis.report.model import Report
 
 _log = logging.getLogger(__name__)
 
@@ -41,7 +42,7 @@ class Sending:
         self._asked = {
             # One that was silent before gets no turn that it would not give back.
             at: asyncio.ensure_future(
-                _survey(client, at, archive.key, probe, turns if answers else asyncio.Semaphore())
+                _in_turn(client, at, archive.key, probe, turns if answers else asyncio.Semaphore())
             )
             for at, answers in workers.items()
         }
@@ -61,7 +62,7 @@ class Sending:
     @property
     def silent(self) -> dict[str, Report]:
         """Return what is to be said of those that have not answered, and not left meanwhile."""
-        return {at: _silent(at) for at, asked in self._asked.items() if not asked.done()}
+        return {at: silent(at) for at, asked in self._asked.items() if not asked.done()}
 
     def tell_later(self, fitness: Fitness) -> None:
         """Let a study know what they say when they do answer; from any thread."""
@@ -93,13 +94,14 @@ def send(
 
 
 async def forget(client: Client, key: str) -> None:
-    """Nobody here needs a bundle any more: the scheduler and the workers need not keep it."""
-    await client.unregister_worker_plugin(BUNDLE + key)
+    """This client needs a bundle no more; the cluster keeps it for others that do."""
+    await client.run_on_scheduler(disown, BUNDLE + key, client.id)
 
 
 async def _register(client: Client, archive: Archive) -> None:
     plugin = RunnerPlugin()
     plugin.idempotent = True  # one that the caller has registered stays
+    await client.run_on_scheduler(own, BUNDLE + archive.key, client.id)
     registered = await asyncio.gather(
         client.register_plugin(plugin),
         client.register_plugin(BundlePlugin(archive)),
@@ -111,16 +113,11 @@ async def _register(client: Client, archive: Archive) -> None:
             _log.warning("while the bundle was sent: %s", failure, exc_info=failure)
 
 
-async def _survey(
+async def _in_turn(
     client: Client, address: str, bundle: str, probe: str | None, turn: asyncio.Semaphore
 ) -> Survey | None:
-    """``None``: it is not there any more."""
     async with turn:
-        said = await client.run(
-            survey, bundle, probe, SEND_SECONDS / 2, workers=[address], on_error="return"
-        )
-    found = said.get(address)
-    return found if isinstance(found, Survey) else None
+        return await survey_of(client, address, bundle, probe, SEND_SECONDS / 2)
 
 
 def _answered(fitness: Fitness, address: str, asked: "asyncio.Future[Survey | None]") -> None:
@@ -131,20 +128,6 @@ def _answered(fitness: Fitness, address: str, asked: "asyncio.Future[Survey | No
         return
     found = asked.result()
     if found is not None and found.refusal is not None:
-        fitness.unable[address] = found.refusal
+        fitness.refuse(address, found.refusal)
     elif found is not None:
-        fitness.unable.pop(address, None)
-
-
-def _silent(address: str) -> Report:
-    return report_of(
-        unfit(
-            f"the worker {address} does not answer",
-            "It is in the scheduler's list, and hangs, is busy with a call that keeps Python's"
-            " lock, or is out of the scheduler's reach.",
-            Hint(
-                title="look at its log, and at the load of its machine; restart it",
-                command="modelops-runner doctor --scheduler ADDRESS",
-            ),
-        )
-    )
+        fitness.welcome(address)

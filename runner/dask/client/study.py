@@ -73,10 +73,9 @@ class Study(Struct, frozen=True, weakref=True):
         )
 
     def _result(self, answer: Answer) -> Result:
-        try:
-            result = answer.unwrap()
-        except RunnerError as error:
-            raise error_for(_as_here(error.report, self.bundle)) from None
+        if answer.report is not None:
+            raise error_for(_as_here(answer.report, self.bundle))
+        result = answer.unwrap()
         result.bundle.path = self.bundle.path
         return result
 
@@ -89,8 +88,11 @@ def open_study(client: Client, in_flight: InFlight, path: Path, shared: Shared |
         code is the cause's.
     """
     bundle, archive = _packed(path, shared)
-    sending = send(client, require_fit(client), archive, shared)
-    preparation = Preparation(client, in_flight, sending, archive.key, bundle, RETRIES)
+    fit = require_fit(client)
+    sending = send(client, fit.workers, archive, shared)
+    preparation = Preparation(
+        client, in_flight, sending, archive.key, bundle, RETRIES, unfit=fit.unfit
+    )
     try:
         fitness, made = preparation.run()
     except RunnerError as error:

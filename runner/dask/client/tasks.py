@@ -171,7 +171,7 @@ class _Cluster:
         *,
         look: bool = False,
     ) -> Study:
-        """Opened at the first call, and again where the bundle was edited since.
+        """Opened at the first call, and again where the bundle or the scheduler is another since.
 
         :param look: whether it was, at any price.
         :raises RunnerError: it cannot be opened.
@@ -186,7 +186,15 @@ class _Cluster:
                 finalize(self, self._shared[folder].remove_outputs)
         # Others go on with theirs while this one is being opened.
         with slot.lock:
-            if slot.study is None or slot.stamp is None or slot.stamp.changed(at_once=look):
+            # A client that has lost its connection makes another one, maybe to a scheduler that has
+            # taken the lost one's place and knows of nothing.
+            connection = self._client.scheduler_comm
+            if (
+                slot.study is None
+                or slot.connection is not connection
+                or slot.stamp is None
+                or slot.stamp.changed(at_once=look)
+            ):
                 stamp = Stamp(path)
                 study = open_study(
                     self._client,
@@ -197,7 +205,7 @@ class _Cluster:
                 if slot.study is not None and slot.study.key != study.key:
                     # Once the last of its tasks is done.
                     finalize(slot.study, _forget, self._client, slot.study.key)
-                slot.stamp, slot.study = stamp, study
+                slot.stamp, slot.study, slot.connection = stamp, study, connection
             return slot.study
 
 
@@ -207,6 +215,8 @@ class _Slot:
     def __init__(self) -> None:
         self.lock = Lock()
         self.stamp: Stamp | None = None
+        self.connection: object = None
+        """To the scheduler that it was sent to."""
         self.study: Study | None = None
 
 

@@ -14,6 +14,7 @@ from typing import TypeAlias
 
 from distributed import Client, Future
 
+from runner.dask.annotations import unannotated
 from runner.dask.bounded import in_thread
 from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import one_line
@@ -38,8 +39,10 @@ def send_lambda(client: Client, worker: str) -> "Future[int]":
 
 
 def _send(client: Client, worker: str, function: Callable[[int, int], int]) -> "Future[int]":
-    return client.submit(
-        function, 1, 2, workers=[worker], allow_other_workers=False, pure=False, retries=0
+    return unannotated(
+        lambda: client.submit(
+            function, 1, 2, workers=[worker], allow_other_workers=False, pure=False, retries=0
+        )
     )
 
 

@@ -24,11 +24,13 @@ class Examination(Struct, frozen=True):
 
     observations: list[Observation]
     obstacles: list[Observation]
-    """Those of them that keep this runner's own tasks from running.
+    """Those of them that keep this runner's own tasks from running anywhere.
 
     None is that no worker has joined yet, and more may come when there is something to do; or that
     a bundle finds its Python on some workers only.
     """
+    unfit: dict[str, Observation]
+    """What keeps these tasks from some of the workers, by address; the others run them."""
     for_lambdas: list[Observation]
     """Those that keep functions from running that cross as bytecode."""
 
@@ -48,6 +50,8 @@ class _Group(Struct, frozen=True):
     name: str
     """``the scheduler``, ``all 4 workers``, ``2 of 4 workers (tcp://..., tcp://...)``."""
     software: Software
+    workers: Sequence[str] = ()
+    """Their addresses."""
 
 
 class _Mismatch(Struct, frozen=True):
@@ -55,6 +59,8 @@ class _Mismatch(Struct, frozen=True):
 
     observation: Observation
     breaks: Breaks | None = None
+    workers: Sequence[str] = ()
+    """The addresses of those that it breaks; none: it is not about workers."""
 
 
 def compare(
@@ -75,7 +81,11 @@ def compare(
     bundles = [_bundle(need, cluster.workers, reach) for need in needs]
     silent = _silent(cluster)
     for_all = [*_dask(client, others), *_runner(client, others), *bundles]
-    obstacles = [one.observation for one in for_all if one.breaks is Breaks.EVERYTHING]
+    breaking = [one for one in for_all if one.breaks is Breaks.EVERYTHING]
+    unfit = {address: one.observation for one in breaking for address in one.workers}
+    if unfit.keys() >= {address for group in workers for address in group.workers}:
+        unfit = {}
+    obstacles = [one.observation for one in breaking if not (unfit and one.workers)]
     if cluster.workers and not workers:
         obstacles += silent
     ours = "" if obstacles else _OUR_TASKS
@@ -93,6 +103,7 @@ def compare(
             *_machines(workers),
         ],
         obstacles=obstacles,
+        unfit=unfit,
         for_lambdas=for_lambdas,
     )
 
@@ -130,7 +141,7 @@ def _groups(workers: Sequence[Member]) -> list[_Group]:
         else:
             equal.append((worker.software, [worker.address]))
     return [
-        _Group(Role.WORKER, _workers(addresses, len(workers)), software)
+        _Group(Role.WORKER, _workers(addresses, len(workers)), software, addresses)
         for software, addresses in sorted(equal, key=lambda one: -len(one[1]))
     ]
 
@@ -221,7 +232,7 @@ def _dask(client: Software, others: Sequence[_Group]) -> Iterable[_Mismatch]:
             )
             verdict = Verdict.PROBLEM if row else Verdict.WARNING
             observation = Observation("Dask versions", verdict, text, [hint])
-            yield _Mismatch(observation, row.breaks if row else None)
+            yield _Mismatch(observation, row.breaks if row else None, group.workers)
         if group.role is Role.SCHEDULER:
             one, software, name = group.role, group.software, group.name
 
@@ -254,6 +265,7 @@ def _runner(client: Software, others: Sequence[_Group]) -> Iterable[_Mismatch]:
         yield _Mismatch(
             Observation("modelops-runner versions", Verdict.PROBLEM, text, [hint]),
             Breaks.EVERYTHING,
+            group.workers,
         )
 
 

@@ -255,11 +255,12 @@ def _other_python(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     # cpython-311-aarch64-linux-gnu: the Python, then the machine.
     same_python = tags[0][:1] and tags[0][0].split("-")[:2] == (python.soabi or "").split("-")[:2]
     another = "kind of machine" if same_python else "Python"
+    release = f"release of {distribution_named(package)}"
     bundled = file in case.bundle_files
     hint = (
         Hint(title=f"build {PurePosixPath(file).name} for {python.soabi}, or make it a dependency")
         if bundled
-        else Hint(title=f"take a release of {package} that is made for {python.soabi}")
+        else Hint(title=f"take a {release} that is made for {python.soabi}")
     )
     return _finding(
         phase,

@@ -239,7 +239,7 @@ def _not_in_what_is_installed(
     if not is_installed(case, missing.top):
         hints = [
             Hint(
-                title=f"see what {name} calls its modules: its files are all there, and none is"
+                title=f"see what {name} calls its modules: none that is installed here is"
                 f" {missing.top}"
             )
         ]

@@ -20,32 +20,50 @@ def report(code: Code, phase: Phase) -> Report:
 
 
 def test_where_all_can_run_it_those_to_come_may_as_well() -> None:
-    assert Fitness([ONE], {}).among([ONE, TWO]) is None
-    assert Fitness([ONE], {THREE: report_of(unfit("no"))}).among([ONE, TWO]) is None
+    assert Fitness("", [ONE, TWO], {}).among([ONE, TWO]) is None
+
+
+def test_one_that_joins_is_asked_first() -> None:
+    fitness = Fitness("", [ONE], {})
+    assert fitness.among([ONE, TWO]) == [ONE] and fitness.unknown([ONE, TWO]) == [TWO]
+    fitness.welcome(TWO)
+    assert fitness.among([ONE, TWO]) is None and not fitness.unknown([ONE, TWO])
+
+
+@pytest.mark.parametrize("leaves", [False, True])
+def test_where_one_could_not_none_gets_tasks_unasked(leaves: bool) -> None:
+    fitness = Fitness("", [ONE], {})
+    if leaves:
+        fitness.left(TWO)
+    else:
+        fitness.refuse(TWO, report_of(unfit("no")))
+    assert fitness.among([ONE]) == [ONE]
+    fitness.welcome(TWO)
+    assert fitness.among([ONE, TWO]) == [ONE, TWO]
 
 
 def test_one_that_cannot_is_left_out() -> None:
-    fitness = Fitness([ONE], {TWO: report_of(unfit("no"))})
+    fitness = Fitness("", [ONE, THREE], {TWO: report_of(unfit("no"))})
     assert fitness.among([ONE, TWO, THREE]) == [ONE, THREE]
     assert fitness.among([TWO]) == []
 
 
 def test_a_worker_that_refuses_is_the_one_at_fault() -> None:
-    fitness = Fitness([ONE, TWO], {})
+    fitness = Fitness("", [ONE, TWO], {})
     assert fitness.learn(Answer(report=report_of(unfit("no")), worker=TWO))
     assert fitness.among([ONE, TWO]) == [ONE]
 
 
 def test_what_fails_before_the_load_is_the_fault_of_a_worker_that_was_not_tried() -> None:
     answer = report(Code.PYTHON_UNSATISFIED, Phase.INTERPRETER)
-    fitness = Fitness([ONE], {})
+    fitness = Fitness("", [ONE], {})
     assert not fitness.learn(Answer(report=answer, worker=ONE))
     assert fitness.learn(Answer(report=answer, worker=TWO))
     assert fitness.among([ONE, TWO]) == [ONE]
 
 
 def test_one_that_has_run_a_task_is_tried() -> None:
-    fitness = Fitness([ONE], {})
+    fitness = Fitness("", [ONE], {})
     assert not fitness.learn(Answer(worker=TWO))
     failed = report(Code.DISK_FULL, Phase.ENVIRONMENT)
     assert not fitness.learn(Answer(report=failed, worker=TWO))
@@ -53,7 +71,7 @@ def test_one_that_has_run_a_task_is_tried() -> None:
 
 @pytest.mark.parametrize("phase", [Phase.LOAD, Phase.EXECUTE])
 def test_what_fails_later_is_the_bundles_own(phase: Phase) -> None:
-    fitness = Fitness([], {})
+    fitness = Fitness("", [], {})
     assert not fitness.learn(Answer(report=report(Code.CHILD_EXITED, phase), worker=ONE))
 
 

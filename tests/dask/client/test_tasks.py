@@ -6,6 +6,7 @@ import os
 import pickle
 import platform
 import signal
+import weakref
 from collections.abc import Iterator
 from itertools import count
 from pathlib import Path
@@ -16,10 +17,11 @@ import pytest
 
 pytest.importorskip("distributed")
 
+import dask
 import distributed
 from conftest import make_venv
 from distributed import Client
-from studies import SECONDS, descendants, failing, make_bundle, runs_tasks, seeds, wait_until
+from studies import SECONDS, WIRE, descendants, failing, make_bundle, runs_tasks, seeds, wait_until
 
 import runner.dask
 from runner import Runner, RunnerError
@@ -27,6 +29,7 @@ from runner.dask import RunnerPlugin
 from runner.dask.client import in_flight, study
 from runner.dask.client.tasks import WINDOW
 from runner.dask.examine.loopback import DaskCluster, cluster
+from runner.dask.worker.bundles import BUNDLE
 from runner.dask.worker.output_log import TOPIC
 from runner.diagnosis.report.codes import Code
 from runner.events import Phase
@@ -106,6 +109,73 @@ def test_one_task_comes_in_a_future(client: Client, bundle: Path) -> None:
     result = future.result(SECONDS)
     assert result["sum"] == b"3"
     assert result.bundle.path == str(bundle)
+
+
+def bundles_at(client: Client) -> set[str]:
+    """Those that the scheduler keeps, and those that a worker does."""
+    kept = client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.worker_plugins))
+    there = client.run(lambda dask_worker: list(dask_worker.plugins))
+    return {one for names in (kept, *there.values()) for one in names if one.startswith(BUNDLE)}
+
+
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_bundle_is_kept_for_as_long_as_a_client_needs_it(
+    client: Client, shared_cluster: DaskCluster, tmp_path: Path, killed: bool
+) -> None:
+    before = bundles_at(client)
+    # Content of its own, or it is the one of other tests.
+    folder = make_bundle(tmp_path / f"own-{killed}", WIRE + f"# {killed}\n")
+    other = Client(shared_cluster.address, set_as_default=False)
+    third = Client(shared_cluster.address, set_as_default=False)
+    try:
+        for one in (other, third):
+            runner.dask.submit(one, folder).result(SECONDS)
+        (kept,) = bundles_at(client) - before
+        other.close()
+        assert runner.dask.submit(third, folder, Task(seed=2)).result(SECONDS)["seed"] == b"2"
+        assert bundles_at(client) == before | {kept}
+        if killed:
+            third.sync(third.scheduler_comm.comm.close)  # as the kernel does for a dead process
+        else:
+            third.close()
+        wait_until(lambda: bundles_at(client) == before)
+    finally:
+        other.close()
+        third.close()
+
+
+@pytest.mark.parametrize("entrypoint", ["seed", "raise"])
+def test_a_result_goes_with_its_last_reference(
+    client: Client, bundle: Path, entrypoint: str
+) -> None:
+    submit, gone = runner.dask.submit, []
+    gc.disable()  # a cycle would stay
+    try:
+        for seed in range(3):
+            future = submit(client, bundle, Task(entrypoint, seed=seed))
+            future.exception(SECONDS)
+            gone.append(weakref.ref(future))
+        del future
+        wait_until(lambda: not [one for one in gone if one() is not None])
+    finally:
+        gc.enable()
+
+
+def test_what_a_caller_says_of_its_tasks_holds_for_them_only(
+    cache: Path, bundle: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    with (
+        cluster(1, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started,
+        Client(started.address, set_as_default=False) as client,
+    ):
+        able = started.add_worker(None, "--resources", "gpu=1")
+        with dask.annotate(resources={"gpu": 1}):
+            results = list(runner.dask.map(client, bundle, seeds("print", 8)))
+        assert [int(one["seed"]) for one in results] == list(range(8))
+        assert "hello 7" in able.text()
+        assert "hello" not in started.workers[0].text()
+        # Both were asked whether they answer, and both have the environment.
+        assert not caplog.records
 
 
 def test_inputs_go_along(client: Client, tmp_path: Path) -> None:

@@ -166,7 +166,7 @@ def test_a_worker_that_cannot_read_its_schedulers_tasks_is_named() -> None:
     problem = only(examination)
     assert "the scheduler has distributed 2024.10.0" in problem.text
     assert "1 of 2 workers (tcp://10.0.1.1:4000) 2026.8.0" in problem.text
-    assert not examination.runs_tasks
+    assert examination.runs_tasks and examination.unfit == {"tcp://10.0.1.1:4000": problem}
 
 
 def test_a_newer_cloudpickle_breaks_lambdas_on_workers_with_an_older_one() -> None:
@@ -185,8 +185,19 @@ def test_another_msgpack_does_no_harm_and_is_mentioned() -> None:
 def test_a_worker_without_modelops_runner_runs_none_of_its_tasks() -> None:
     bare = Software("3.12.1", "Linux x86_64", 64, {**PACKAGES, "modelops-runner": None})
     examination = compare(cluster(software(), bare))
-    assert "1 of 2 workers (tcp://10.0.1.1:4000) has none" in only(examination).text
-    assert not examination.runs_tasks
+    problem = only(examination)
+    assert "1 of 2 workers (tcp://10.0.1.1:4000) has none" in problem.text
+    assert examination.runs_tasks and examination.unfit == {"tcp://10.0.1.1:4000": problem}
+    alone = compare(cluster(bare, None))
+    assert not alone.runs_tasks and not alone.unfit
+
+
+def test_a_rolling_update_leaves_the_workers_that_have_the_clients_version() -> None:
+    old = software(modelops_runner="0.0.9")
+    examination = compare(cluster(old, software(), old))
+    assert examination.runs_tasks
+    assert sorted(examination.unfit) == ["tcp://10.0.1.0:4000", "tcp://10.0.1.2:4000"]
+    assert not compare(cluster(software(), scheduler=old)).runs_tasks
 
 
 def test_a_cluster_without_workers_is_a_problem_that_may_pass() -> None:

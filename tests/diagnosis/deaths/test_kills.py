@@ -53,7 +53,7 @@ def test_the_limit_on_the_size_of_files_is_named(die: DieAtWork) -> None:
         """
     )
     assert report.code is Code.CHILD_CRASHED
-    assert "a file reached the size limit of 4 KiB" in report.summary
+    assert "a file reached its limit in size: it may have 4 KiB (RLIMIT_FSIZE)" in report.summary
     assert report.retryable is False
 
 
