@@ -35,6 +35,8 @@ async def load(
         full = (await anyio.run_process(command)).stdout.decode().strip()
     child.launch = msgspec.structs.replace(child.launch, python_version=full)
     child.case.bundle_files = tuple(sorted(files))
+    if "pyproject.toml" in files:
+        child.case.pyproject = files["pyproject.toml"] or '[project]\nname = "sir"\n'
     child.case.environment = EnvironmentInfo(path=str(venv)) if venv else None
     assert child.case.bundle is not None
     child.case.bundle.entry_point = "wire.py:wire"

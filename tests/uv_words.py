@@ -4,6 +4,7 @@ tests/data/uv_output/<release>/<case>.txt is the stderr of real failures: of pac
 servers on loopback, of small projects under /srv/run.
 """
 
+import json
 import re
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from runner.diagnosis.uv.error import Step, UvFailure
 from runner.diagnosis.uv.output import diagnose_uv
 
 DATA = Path(__file__).parent / "data" / "uv_output"
+PROJECT = '[project]\nname = "sir-model"\nrequires-python = ">=3.8"\n'
 RELEASES = ["0.13.9", "0.7.22", "0.4.30"]
 
 
@@ -36,6 +38,8 @@ def diagnose(
     if case is None:
         case = Case()
         case.bundle = BundleInfo("/srv/run/sir-model", "sir-model", requires_python=">=3.8")
+        if requirements_from(name) != "requirements.txt":
+            case.pyproject = f"{PROJECT}dependencies = {json.dumps(dependencies)}\n"
     said = re.search(r"Using (?:CPython|Python) (\d\S+)", text)
     failure = UvFailure(
         argv=["uv", "venv", "/srv/run/newvenv"],
@@ -65,5 +69,6 @@ def of_bundle(name: str, *files: str, requested: str | None = None) -> Finding:
     case = Case()
     case.bundle = BundleInfo("/srv/run/sir-model", "sir-model", requires_python=">=3.8")
     case.bundle_files = files
+    case.pyproject = PROJECT
     case.interpreter = InterpreterInfo(requested=requested)
     return diagnose(recorded(name), name, case=case)

@@ -1,5 +1,7 @@
 """Which Pythons a bundle accepts: ``requires-python``, and the version that is pinned beside it."""
 
+import re
+import shlex
 from pathlib import Path
 
 from msgspec import Struct
@@ -9,7 +11,7 @@ from runner.bundle.failures import invalid
 from runner.bundle.files import has_file, read_text
 from runner.bundle.model import PythonRequirement
 from runner.bundle.pyproject import Pyproject
-from runner.bundle.specifiers import is_satisfiable, lowest_minor, python_version_file
+from runner.bundle.specifiers import NoVersion, is_satisfiable, lowest_minor, python_version_file
 from runner.bundle.wire_source import PYPROJECT
 from runner.diagnosis.report.model import Edit, Hint
 
@@ -36,15 +38,13 @@ def accepted_python(folder: Path, pyproject: Pyproject) -> AcceptedPython:
     declared = _requires_python(pyproject)
     try:
         pin = _pin(folder)
-    except ValueError as error:
+    except NoVersion as error:
         if pyproject.is_project:  # a virtual environment of pyenv's, say; uv passes it over too
             note = f"{error} is no Python version, and does not count"
+            if error.other is not None:
+                note = f"{error} does not count: CPython is meant, unless --python {error.other}"
             return AcceptedPython(declared, None, note)
-        raise invalid(
-            f"{error} is no Python version",
-            "It takes a version such as 3.12, or a specifier such as >=3.11.",
-            Hint(title="name a version", edit=Edit(file=_PINS[0], after="3.12")),
-        ) from error
+        raise _no_version(folder, error) from error
     if pin is None:
         return AcceptedPython(declared, None, None)
     if not pyproject.is_project:
@@ -89,7 +89,7 @@ def _requires_python(pyproject: Pyproject) -> PythonRequirement:
 def _pin(folder: Path) -> PythonRequirement | None:
     """Return what the bundle's file of a pinned version asks for.
 
-    :raises ValueError: it is no version; the message says which line.
+    :raises NoVersion: it is no version.
     """
     name = next((name for name in _PINS if has_file(folder, name)), None)
     if name is None:
@@ -101,6 +101,29 @@ def _pin(folder: Path) -> PythonRequirement | None:
     specifier, number = asked
     line = text.split("\n")[number - 1].strip()
     return PythonRequirement(specifier, str(specifier), f"{name}:{number}", line)
+
+
+def _no_version(folder: Path, error: NoVersion) -> Exception:
+    file = str(error).partition(":")[0]
+    if error.other is None:
+        return invalid(
+            f"{error} is no Python version",
+            "It takes a version such as 3.12, or a specifier such as >=3.11.",
+            Hint(title="name a version", edit=Edit(file=file, before=error.line, after="3.12")),
+        )
+    number = re.search(r"\d+(?:\.\d+)*", error.other)
+    version = number.group() if number else "3.12"
+    command = f"modelops-runner exec {shlex.quote(str(folder))} --python {shlex.quote(error.other)}"
+    return invalid(
+        f"{error} asks for another Python than CPython, which a bundle cannot",
+        "A bundle says which versions it accepts. Which Python of such a version it is, CPython or"
+        " another, is its caller's choice.",
+        Hint(
+            title="name the version alone",
+            edit=Edit(file=file, before=error.line, after=version),
+        ),
+        Hint(title="and choose that Python where it is run", command=command, by="person"),
+    )
 
 
 def _clash(declared: PythonRequirement, pin: PythonRequirement) -> Exception:

@@ -13,7 +13,8 @@ from msgspec import Struct
 from runner.bundle.digest_index import DigestIndex
 from runner.bundle.exclude import Exclude, exclude_of
 from runner.bundle.failures import invalid, unreadable
-from runner.diagnosis.report.model import Edit, Hint
+from runner.diagnosis.pyproject_edits import PyprojectText
+from runner.diagnosis.report.model import Hint
 
 # Made by tools while they work beside the bundle. `*.egg-info` is what setuptools leaves of an
 # earlier build. `build` and `dist` are content: both are also good names for a package.
@@ -185,11 +186,19 @@ class _Walk(Struct, frozen=True):
                 Hint(title=f"take {name} out of the bundle"),
                 Hint(
                     title="or exclude it",
-                    edit=Edit(
-                        file="pyproject.toml", after=f'[tool.modelops]\nexclude = ["{name}"]'
+                    edit=PyprojectText.of(_pyproject(self.root)).with_item(
+                        "tool.modelops", "exclude", name
                     ),
                 ),
             )
+
+
+def _pyproject(folder: Path) -> str:
+    """The text of its pyproject.toml, which was read before; empty where there is none."""
+    try:
+        return (folder / "pyproject.toml").read_text("utf-8")
+    except FileNotFoundError:
+        return ""
 
 
 def _content(name: str, path: Path, index: DigestIndex | None) -> tuple[int, bytes, bool]:

@@ -9,13 +9,23 @@ from runner.bundle.exclude import problem_with
 from runner.bundle.failures import invalid
 from runner.bundle.model import Defaults
 from runner.bundle.toml_lines import at_line, key_line
-from runner.diagnosis.report.model import Hint
+from runner.diagnosis.pyproject_edits import PyprojectText
+from runner.diagnosis.report.model import Edit, Hint
 
 _SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
 # What setrlimit(2) and cgroups take.
 _MAX = 2**63 - 1
 _MOST_THREADS = 10_000
 
+# A value of each kind, for an edit of one that is none.
+_EXAMPLES: dict[str, Any] = {
+    "entrypoint": "baseline",
+    "timeout": 3600,
+    "memory-limit": "2GiB",
+    "env": ["LICENCE_SERVER"],
+    "threads": 4,
+    "exclude": ["*.log"],
+}
 _SETTINGS = ("wire", "entrypoint", "timeout", "memory-limit", "env", "threads", "exclude")
 
 
@@ -34,7 +44,10 @@ def read_defaults(modelops: Mapping[str, Any], text: str) -> Defaults:
         return invalid(
             f"{at(key)}: [tool.modelops] {key} is {modelops[key]!r}, not {wanted}",
             "",
-            Hint(title=f"make {key} {wanted}"),
+            Hint(
+                title=f"make {key} {wanted}",
+                edit=PyprojectText.of(text).setting("tool.modelops", key, _EXAMPLES[key]),
+            ),
         )
 
     for key in modelops:
@@ -45,7 +58,7 @@ def read_defaults(modelops: Mapping[str, Any], text: str) -> Defaults:
             raise invalid(
                 f"{at(key)}: [tool.modelops] has no setting {key!r}",
                 f"It takes {', '.join(_SETTINGS)}.",
-                Hint(title=f"did you mean {close[0]!r}?" if close else f"remove {key!r}"),
+                _renamed(text, key, close[0]) if close else Hint(title=f"remove {key!r}"),
             )
     entrypoint = modelops.get("entrypoint")
     if entrypoint is not None and not isinstance(entrypoint, str):
@@ -71,6 +84,14 @@ def read_defaults(modelops: Mapping[str, Any], text: str) -> Defaults:
                 Hint(title='write patterns as in a .gitignore: exclude = ["*.log", "out/"]'),
             )
     return Defaults(entrypoint, timeout, limit, tuple(cast("list[str]", env)), threads)
+
+
+def _renamed(text: str, key: str, meant: str) -> Hint:
+    lines = [line.strip() for line in text.split("\n") if re.match(rf"\s*{re.escape(key)}\b", line)]
+    edit = None
+    if len(lines) == 1:
+        edit = Edit(file="pyproject.toml", before=lines[0], after=lines[0].replace(key, meant, 1))
+    return Hint(title=f"did you mean {meant!r}?", edit=edit)
 
 
 def _seconds(value: object) -> float | None:

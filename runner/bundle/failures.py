@@ -1,5 +1,8 @@
 """Failures of the phase ``bundle``."""
 
+import shlex
+from pathlib import Path
+
 from runner.diagnosis.case import Failure, Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
@@ -20,11 +23,15 @@ def invalid(summary: str, explanation: str, *hints: Hint) -> Failure:
     return _failure(Code.BUNDLE_INVALID, summary, explanation, hints)
 
 
-def merge_conflict(name: str, number: int) -> Failure:
-    """Git could not merge a file, and left both sides in it with marks between them."""
+def merge_conflict(name: str, number: int, folder: Path | None = None) -> Failure:
+    """Git could not merge a file, and left both sides in it with marks between them.
+
+    :param folder: the bundle's, where the file can be made anew.
+    """
     hint = Hint(title=f"keep one of the two in {name}, and take the marks out")
-    if name == "uv.lock":
-        take = "git checkout --ours uv.lock && uv lock"
+    if folder is not None:
+        where = shlex.quote(str(folder))
+        take = f"cd {where} && git checkout --ours {name} && uv lock"
         hint = Hint(title="take one side and let uv lock what is missing", command=take)
     return invalid(
         f"{name}:{number} has a merge conflict that was not settled",

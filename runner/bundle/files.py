@@ -1,6 +1,7 @@
 """Reads a bundle's metadata files: bounded, as text."""
 
 import os
+import shlex
 from pathlib import Path
 
 from runner.bundle.failures import invalid, unreadable
@@ -55,8 +56,16 @@ def read_text(folder: Path, name: str) -> str:
             f"{name}:{line} is not UTF-8 (byte {error.start}: 0x{data[error.start]:02x})",
             "Metadata is text in UTF-8."
             + (" This is UTF-16, which PowerShell's > writes." if utf16 else ""),
-            Hint(title=f"save {name} as UTF-8"),
+            Hint(
+                title=f"save {name} as UTF-8",
+                command=_from_utf16(folder / name) if utf16 else None,
+            ),
         ) from error
+
+
+def _from_utf16(file: Path) -> str:
+    there, beside = shlex.quote(str(file)), shlex.quote(f"{file}.utf-8")
+    return f"iconv -f UTF-16 -t UTF-8 {there} > {beside} && mv {beside} {there}"
 
 
 def leads_outside(folder: Path, path: str) -> bool:

@@ -206,4 +206,5 @@ def _build_wheel(folder: Path, source: str) -> Hint:
     return Hint(
         title="or build a wheel of it into the bundle, and name that file in place of the folder",
         command=f"uv build --wheel {shlex.quote(source)} --out-dir {wheels}",
+        by="person",
     )

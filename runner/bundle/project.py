@@ -11,6 +11,7 @@ from runner.bundle.pyproject import Pyproject
 from runner.bundle.requirements import check_requirement
 from runner.bundle.toml_lines import at_line, string_line
 from runner.bundle.wire_source import PYPROJECT
+from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit, Hint
 
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")  # PEP 508
@@ -27,7 +28,10 @@ def project_name(pyproject: Pyproject) -> str:
         raise invalid(
             f"{at}: [project] has no name",
             "Every project has a name (PEP 621).",
-            Hint(title="give it one", edit=Edit(file=PYPROJECT, after='name = "my-model"')),
+            Hint(
+                title="give it one",
+                edit=PyprojectText.of(pyproject.text).setting("project", "name", "my-model"),
+            ),
         )
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise invalid(
@@ -68,7 +72,13 @@ def check_shapes(pyproject: Pyproject) -> None:
             "Without them, TOML takes it for a table wire within a table modelops.",
             Hint(
                 title="quote it",
-                edit=Edit(file=PYPROJECT, after='[project.entry-points."modelops.wire"]'),
+                edit=Edit(
+                    file=PYPROJECT,
+                    before="[project.entry-points.modelops.wire]",
+                    after='[project.entry-points."modelops.wire"]',
+                )
+                if "[project.entry-points.modelops.wire]" in pyproject.text
+                else None,
             ),
         )
 
@@ -87,16 +97,20 @@ def project_dependencies(pyproject: Pyproject) -> tuple[str, ...] | None:
             f"{pyproject.at('project', 'dependencies')}: dependencies is no list of strings",
             "Each dependency is one string, as in PEP 508.",
             Hint(
-                title="write them so",
-                edit=Edit(file=PYPROJECT, after='dependencies = ["numpy>=1.26"]'),
+                title='write them so: dependencies = ["numpy>=1.26"]',
+                edit=PyprojectText.of(pyproject.text).setting(
+                    "project", "dependencies", dependencies.splitlines()
+                )
+                if isinstance(dependencies, str)
+                else None,
             ),
         )
     for dependency in dependencies:
         at = dependency_at(pyproject, dependency)
-        check_requirement(dependency, at)
+        check_requirement(dependency, at, pyproject.text)
         requirement = Requirement(dependency)
         _check_is_another(requirement, pyproject, at)
-        _check_is_no_relative_path(requirement, at)
+        _check_is_no_relative_path(requirement, at, pyproject)
     return tuple(dependencies)
 
 
@@ -136,7 +150,7 @@ def _check_is_another(requirement: Requirement, pyproject: Pyproject, at: str) -
     )
 
 
-def _check_is_no_relative_path(requirement: Requirement, at: str) -> None:
+def _check_is_no_relative_path(requirement: Requirement, at: str, pyproject: Pyproject) -> None:
     """uv takes paths in ``[tool.uv.sources]`` only, and does not say so."""
     path = requirement.url
     if path is None or re.match(r"[A-Za-z][\w+.-]*:|\$", path):
@@ -147,10 +161,10 @@ def _check_is_no_relative_path(requirement: Requirement, at: str) -> None:
         "They take names with versions, or whole URLs (PEP 508).",
         Hint(
             title=f'write "{requirement.name}" there, and where it is in [tool.uv.sources]',
-            edit=Edit(
-                file=PYPROJECT,
-                after=f'[tool.uv.sources]\n{requirement.name} = {{ path = "{path}" }}',
+            edit=PyprojectText.of(pyproject.text).setting(
+                "tool.uv.sources", requirement.name, {"path": path}
             ),
+            by="person",
         ),
     )
 

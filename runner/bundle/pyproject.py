@@ -12,7 +12,7 @@ from runner.bundle.failures import invalid, merge_conflict
 from runner.bundle.files import has_file, read_text
 from runner.bundle.toml_lines import at_line, key_line, unclosed_line
 from runner.bundle.wire_source import PYPROJECT
-from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.model import Edit, Hint
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -93,8 +93,10 @@ def _of_poetry(document: Mapping[str, Any]) -> dict[str, Any] | None:
     return found
 
 
-def read_toml(text: str, name: str) -> dict[str, Any]:
+def read_toml(text: str, name: str, folder: Path | None = None) -> dict[str, Any]:
     """Parse a file of the bundle.
+
+    :param folder: the bundle's, of a file that can be made anew.
 
     :raises Failure: ``bundle-invalid``: it is no TOML.
     """
@@ -108,19 +110,21 @@ def read_toml(text: str, name: str) -> dict[str, Any]:
         # At the document's end, tomllib misses what should have been closed long before; a bracket
         # left open is often what makes a later line wrong, too.
         opened = unclosed_line("\n".join(lines[: number - 1] if place else lines))
-        hint = f"correct line {number} of {name}"
+        hint, edit = f"correct line {number} of {name}", None
         if opened is not None and place:
             hint += f", or close what line {opened} opens"
         elif opened is not None:
             message += ": what begins here is never closed"
             hint = f"close what line {opened} of {name} opens"
-            number = opened
+            number, edit = opened, _closed(lines, opened, name)
         at = f"{name}:{number}:{place[2]}" if place else f"{name}:{number}"
         line = lines[number - 1] if number <= len(lines) else ""
         if line.startswith(("<<<<<<<", "=======", ">>>>>>>")):
-            raise merge_conflict(name, number) from error
+            raise merge_conflict(name, number, folder) from error
         raise invalid(
-            f"{at} is not TOML: {message}", f"The line is: {line.strip()[:160]}", Hint(title=hint)
+            f"{at} is not TOML: {message}",
+            f"The line is: {line.strip()[:160]}",
+            Hint(title=hint, edit=edit),
         ) from error
     except (ValueError, RecursionError) as error:
         raise invalid(
@@ -128,3 +132,16 @@ def read_toml(text: str, name: str) -> dict[str, Any]:
             "A number has thousands of digits, or values are nested thousands deep.",
             Hint(title=f"see whether {name} is what it should be"),
         ) from error
+
+
+def _closed(lines: list[str], opened: int, name: str) -> Edit | None:
+    """The edit that closes a list, after the first line from which on all is TOML then."""
+    for number in range(opened, len(lines) + 1):
+        line = lines[number - 1].strip()
+        try:
+            tomllib.loads("\n".join([*lines[:number], "]", *lines[number:]]))
+        except (ValueError, RecursionError):
+            continue
+        if lines.count(lines[number - 1]) == 1:
+            return Edit(file=name, before=line, after=f"{line}\n]")
+    return None

@@ -14,16 +14,21 @@ from runner.bundle.content import content_files, read_content
 from runner.bundle.defaults import read_defaults
 from runner.bundle.digest_index import DigestIndex
 from runner.bundle.excluded_code import check_no_code_is_excluded
-from runner.bundle.failures import not_found, unreadable
+from runner.bundle.failures import invalid, not_found, unreadable
 from runner.bundle.files import has_file, read_text
 from runner.bundle.lfs import lfs_note, lfs_pointers
 from runner.bundle.model import Bundle, RequirementsFrom
 from runner.bundle.outside import check_nothing_is_outside
 from runner.bundle.project import check_shapes, is_installable, project_dependencies, project_name
 from runner.bundle.pyproject import Pyproject, read_pyproject, read_toml
-from runner.bundle.requirements import REQUIREMENTS, optional_dependencies, requirement_lines
+from runner.bundle.requirements import (
+    REQUIREMENTS,
+    is_of_conda,
+    optional_dependencies,
+    requirement_lines,
+)
 from runner.bundle.wire_source import PYPROJECT, find_wire
-from runner.diagnosis.report.model import Edit, Hint
+from runner.diagnosis.report.model import Hint
 
 if TYPE_CHECKING:
     from runner.bundle.foreign import Foreign
@@ -101,13 +106,16 @@ class _Declared(Struct, frozen=True):
 
 def _declared(folder: Path, pyproject: Pyproject) -> _Declared:
     if not pyproject.is_project:
-        lines = requirement_lines(read_text(folder, REQUIREMENTS))
+        text = read_text(folder, REQUIREMENTS)
+        if is_of_conda(text):
+            raise _of_conda(folder)
+        lines = requirement_lines(text)
         return _Declared(folder.name, None, "requirements.txt", lines)
     name = project_name(pyproject)
     check_shapes(pyproject)
     source: RequirementsFrom = "pyproject.toml"
     if has_file(folder, LOCK):
-        read_toml(read_text(folder, LOCK), LOCK)
+        read_toml(read_text(folder, LOCK), LOCK, folder)
         source = "uv.lock"
     version = pyproject.table("project").get("version")
     return _Declared(name, version, source, project_dependencies(pyproject))
@@ -124,7 +132,11 @@ def _folder(path: Path) -> Path:
     except OSError as error:
         raise not_found(
             f"{path} cannot be looked at: {error.strerror}",
-            Hint(title="see what is in the way", command=f"ls -ld {shlex.quote(str(path))}"),
+            Hint(
+                title="see what is in the way",
+                command=f"ls -ld {shlex.quote(str(path))}",
+                by="person",
+            ),
         ) from error
     if not is_folder:
         raise not_found(
@@ -149,8 +161,10 @@ def _near(folder: Path) -> list[Hint]:
 
     close = difflib.get_close_matches(folder.name, names, n=1)
     if close:
-        return [Hint(title=f"did you mean {folder.parent / close[0]}?")]
-    return [Hint(title="see what is there", command=f"ls {shlex.quote(str(folder.parent))}")]
+        meant = folder.parent / close[0]
+        return [Hint(title=f"did you mean {meant}?", command=_exec(meant))]
+    command = f"ls {shlex.quote(str(folder.parent))}"
+    return [Hint(title="see what is there", command=command, by="person")]
 
 
 def _no_bundle(folder: Path) -> Exception:
@@ -170,7 +184,10 @@ def _no_bundle(folder: Path) -> Exception:
     hint = (
         Hint(title="name the bundle in it", command=_exec(below[0]))
         if below
-        else Hint(title=f"add a {REQUIREMENTS} (it may be empty) and a wire.py")
+        else Hint(
+            title=f"write a {PYPROJECT}, and a wire.py where there is none",
+            command=f"modelops-runner init {shlex.quote(str(folder))}",
+        )
     )
     return not_found(f"{folder} is no bundle: it has neither {PYPROJECT} nor {REQUIREMENTS}", hint)
 
@@ -187,6 +204,17 @@ def _not_yet(folder: Path, foreign: "Foreign") -> Exception:
     )
 
 
+def _of_conda(folder: Path) -> Exception:
+    return invalid(
+        f"{REQUIREMENTS} is a list of conda's packages, which are other ones than the index has",
+        "`conda list --export` wrote it, and `pip freeze` writes what is meant here.",
+        Hint(
+            title=f"write {PYPROJECT} from it: {REQUIREMENTS} stays as it is",
+            command=f"modelops-runner init {shlex.quote(str(folder))}",
+        ),
+    )
+
+
 def _no_project(folder: Path, pyproject: Pyproject) -> Exception:
     from runner.bundle.foreign import find_foreign
 
@@ -197,9 +225,6 @@ def _no_project(folder: Path, pyproject: Pyproject) -> Exception:
         f"{folder / PYPROJECT} has no [project] table",
         Hint(
             title="describe the project in it",
-            edit=Edit(
-                file=PYPROJECT,
-                after=f'[project]\nname = "{folder.name}"\nversion = "0.1.0"\ndependencies = []',
-            ),
+            command=f"modelops-runner init {shlex.quote(str(folder))}",
         ),
     )

@@ -8,18 +8,28 @@ from packaging.markers import InvalidMarker, Marker
 from packaging.requirements import InvalidRequirement, Requirement
 
 from runner.bundle.failures import invalid
-from runner.diagnosis.report.model import Hint
+from runner.diagnosis.pyproject_edits import PyprojectText
+from runner.diagnosis.report.model import Edit, Hint
 
 REQUIREMENTS = "requirements.txt"
 
 # Options, paths, URLs, variables and hashes: pip's own language, which uv reads itself.
 _OF_PIP = re.compile(r"[-.]|.*(?:/|\s--|\$\{|\.(?:whl|zip|tgz|tar\.\w+)$)", re.DOTALL)
 
+_CONDA_LINE = re.compile(r"^[\w.-]+=[\w.!+]+=\w+$", re.MULTILINE)
+_CONDA_HEAD = "conda create --name <env> --file <this file>"
 
-def check_requirement(requirement: str, at: str) -> None:
+
+def is_of_conda(text: str) -> bool:
+    """Tell whether a requirements.txt is what ``conda list --export`` writes, and none of pip's."""
+    return _CONDA_HEAD in text or _CONDA_LINE.search(text) is not None
+
+
+def check_requirement(requirement: str, at: str, pyproject: str | None = None) -> None:
     """See that it is a requirement.
 
     :param at: where it stands: ``pyproject.toml:7``.
+    :param pyproject: the text of that file, where it stands there.
     :raises Failure: ``bundle-invalid``.
     """
     try:
@@ -30,8 +40,30 @@ def check_requirement(requirement: str, at: str) -> None:
         raise invalid(
             f"{at}: {requirement!r} is no requirement: {reason}",
             "Requirements are names with version specifiers, as in numpy>=1.26,<3 (PEP 508).",
-            Hint(title=f"correct it at {at}"),
+            _correct(requirement, at, pyproject),
         ) from error
+
+
+# What is written in place of an operator of PEP 440, by hand or by conda.
+_OPERATORS = (("=>", ">="), ("=<", "<="), (" = ", "=="), ("=", "=="), (" ", "=="))
+
+
+def _correct(requirement: str, at: str, pyproject: str | None) -> Hint:
+    """The edit that corrects a slip of the pen, where it is one."""
+    plain = Hint(title=f"correct it at {at}")
+    tried = [requirement.rstrip(",;"), *(requirement.replace(*pair, 1) for pair in _OPERATORS)]
+    for meant in tried:
+        try:
+            Requirement(meant)
+        except (InvalidRequirement, RecursionError):
+            continue
+        if pyproject is None:
+            edit: Edit | None = Edit(file=REQUIREMENTS, before=requirement, after=meant)
+        else:
+            there = PyprojectText.of(pyproject)
+            edit = there.replaced("project", "dependencies", requirement, meant)
+        return Hint(title=f"did you mean {meant}?", edit=edit)
+    return plain
 
 
 def requirement_lines(text: str) -> tuple[str, ...]:

@@ -10,6 +10,20 @@ from packaging.version import InvalidVersion, Version
 _MINORS = [f"2.{minor}" for minor in range(8)] + [f"3.{minor}" for minor in range(100)]
 
 
+class NoVersion(ValueError):
+    """A line of a ``.python-version`` that is no version of Python, or of another than CPython.
+
+    :param at: where it stands: ``.python-version:1``.
+    :param line: as it stands there.
+    :param other: what it asks for, as ``--python`` takes it, where that is another Python.
+    """
+
+    def __init__(self, at: str, line: str, other: str | None = None) -> None:
+        super().__init__(f"{at}: {line!r}")
+        self.line = line
+        self.other = other
+
+
 def is_satisfiable(specifier: SpecifierSet) -> bool:
     """Tell whether some Python, existing or to come, satisfies it.
 
@@ -51,13 +65,15 @@ def python_version_file(
     ``cpython-3.12.1-linux-x86_64-gnu``.
 
     :param name: the file's name.
-    :raises ValueError: it is neither; the message says which line.
+    :raises NoVersion: it is neither.
     """
     for number, line in enumerate(text.split("\n"), 1):
         request = line.partition("#")[0].strip()
         if not request:
             continue
-        request = re.sub(r"^(cpython|python|pypy)[@-]?(?=\d)", "", request)
+        if re.match(r"(?i)(?:pypy|graalpy|pyston)", request):
+            raise NoVersion(f"{name}:{number}", line.strip(), request)
+        request = re.sub(r"^(cpython|python)[@-]?(?=\d)", "", request)
         request = re.sub(r"^(\d[\d.]*)-[a-z]+-\w+-\w+$", r"\1", request)
         try:
             if re.fullmatch(r"\d+\.\d+\.\d+\w*", request):
@@ -66,5 +82,5 @@ def python_version_file(
                 return SpecifierSet(f"=={request}.*"), number
             return SpecifierSet(request), number
         except InvalidSpecifier:
-            raise ValueError(f"{name}:{number}: {line.strip()!r}") from None
+            raise NoVersion(f"{name}:{number}", line.strip()) from None
     return None

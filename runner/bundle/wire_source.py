@@ -26,7 +26,7 @@ _SPEC = re.compile(r"[^:\s][^:]*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 _EXAMPLE = """\
 def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
-    ..."""
+    return {"result.txt": b"..."}"""
 
 
 class Wire(Struct, frozen=True):
@@ -101,12 +101,10 @@ _SETUPTOOLS = ("setup.py", "setup.cfg")
 def _manifest(folder: Path) -> str | None:
     if not has_file(folder, MANIFEST):
         return None
-    hint = Hint(
-        title="name the function",
-        edit=Edit(file=MANIFEST, after='{"wire": "wire.py:wire"}'),
-    )
+    text = read_text(folder, MANIFEST)
+    hint = _rewritten(text)
     try:
-        content = json.loads(read_text(folder, MANIFEST))
+        content = json.loads(text)
     except json.JSONDecodeError as error:
         at = f"{MANIFEST}:{error.lineno}:{error.colno}"
         raise invalid(f"{at} is not JSON: {error.msg}", "", hint) from error
@@ -118,6 +116,19 @@ def _manifest(folder: Path) -> str | None:
     if "wire" not in content:
         return None
     return _checked(folder, content["wire"], MANIFEST)
+
+
+def _rewritten(text: str) -> Hint:
+    """The edit of a manifest that is none."""
+    without_commas = re.sub(r",(\s*[}\]])", r"\1", text)
+    try:
+        there = json.loads(without_commas)
+    except (ValueError, RecursionError):
+        there = None
+    if isinstance(there, dict) and without_commas != text:
+        title, after = "JSON has no comma after the last of its members", without_commas
+        return Hint(title=title, edit=Edit(file=MANIFEST, before=text.strip(), after=after.strip()))
+    return Hint(title='name the function in it: {"wire": "wire.py:wire"}')
 
 
 def _checked(folder: Path, spec: object, at: str) -> str:
@@ -150,8 +161,10 @@ def _not_declared(folder: Path, text: str) -> Exception:
     notebook = _runs_notebook(folder)
     found = functions_of_three(folder)
     if not found:
-        example = Edit(file="pyproject.toml", after='[tool.modelops]\nwire = "model.py:run"')
-        name = Hint(title="or name a function that is there already", edit=example)
+        name = Hint(
+            title="or name a function that is there already, as in"
+            ' [tool.modelops] wire = "model.py:run"'
+        )
         return wire_not_declared(summary, missing, *notebook, add, name)
     name = Hint(
         title=f"name {found[0]}, which takes three arguments as a wire function does",

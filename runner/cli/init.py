@@ -7,10 +7,10 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from runner.bundle.files import has_file
+from runner.bundle.files import has_file, read_text
 from runner.bundle.foreign import Foreign, find_foreign, project_table
 from runner.bundle.pyproject import Pyproject, read_pyproject
-from runner.bundle.requirements import REQUIREMENTS
+from runner.bundle.requirements import REQUIREMENTS, is_of_conda
 from runner.bundle.wire_source import PYPROJECT
 from runner.cli.commands import Init, UsageError
 from runner.diagnosis.case import Failure
@@ -170,7 +170,9 @@ def missing_of(folder: Path) -> _Missing:
     pyproject = read_pyproject(folder)
     foreign = find_foreign(folder, pyproject)
     missing = _Missing()
-    described = (pyproject is not None and pyproject.is_project) or has_file(folder, REQUIREMENTS)
+    described = (pyproject is not None and pyproject.is_project) or (
+        has_file(folder, REQUIREMENTS) and not is_of_conda(read_text(folder, REQUIREMENTS))
+    )
     empty = foreign is None and not described and not any(folder.glob("*.py"))
     if not described:
         missing.source = foreign.file if foreign else None

@@ -81,4 +81,6 @@ _WITHOUT = Hint(
     title="run one piece of its work without the pool, in the task's own process: then the report"
     " says how that ends"
 )
-_LOOK = Hint(title="see whether memory ran out", command="dmesg | grep -i 'killed process'")
+_LOOK = Hint(
+    title="see whether memory ran out", command="dmesg | grep -i 'killed process'", by="person"
+)

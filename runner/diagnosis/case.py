@@ -63,6 +63,14 @@ class Failure(Exception):
         self.finding = finding
 
 
+def pinned(at: str | None, line: str | None) -> str | None:
+    """The line of a ``.python-version``, where that is what says which Pythons are accepted.
+
+    :param at: where it is said, as in ``.python-version:1``.
+    """
+    return line if at is not None and at.startswith(".python-version") else None
+
+
 class Case:
     """The facts of one run, and its journal.
 
@@ -98,6 +106,8 @@ class Case:
         """Those of them that are a Git LFS pointer, and not the file itself."""
         self.pyproject: str = ""
         """The text of the bundle's pyproject.toml, where an edit has to fit in."""
+        self.pin: str | None = None
+        """The line of the bundle's ``.python-version`` that counts."""
         self.bundle_dependencies: tuple[str, ...] = ()
         """The bundle's declared requirements (PEP 508), as far as its files say; its extras'
         and groups too, with markers that name these (PEP 751)."""

@@ -66,7 +66,7 @@ def spawn_failed(case: Case, error: OSError, limit: str | None = None) -> Findin
     elif denied:
         why = " Somebody must let the worker's user execute it, and enter each folder above it."
         command = f"namei -l {shlex.quote(str(program))}"
-        hints = [Hint(title="see which of them does not", command=command)]
+        hints = [Hint(title="see which of them does not", command=command, by="person")]
     elif error.errno in NO_PROCESS:
         reached = process_limit(machine.limits)
         summary, why = f"{summary}; {reached.what}", f" {reached.explanation}"
@@ -79,7 +79,11 @@ def spawn_failed(case: Case, error: OSError, limit: str | None = None) -> Findin
     else:
         why = ""
         argv = case.child.argv if case.child else [str(program)]
-        hints = [Hint(title="start it by hand and see what it says", command=shlex.join(argv))]
+        hints = [
+            Hint(
+                title="start it by hand and see what it says", command=shlex.join(argv), by="person"
+            )
+        ]
     return Finding(
         phase=Phase.SPAWN,
         code=Code.PERMISSION_DENIED if denied else Code.SPAWN_FAILED,
@@ -98,7 +102,11 @@ def no_exchange_folder(error: OSError) -> Finding:
         explanation=f"Larger results travel through it. What was refused is {error.filename}."
         if error.filename
         else "",
-        hints=[Hint(title="name a folder that has room", command="export TMPDIR=/a/folder")],
+        hints=[
+            Hint(
+                title="name a folder that has room", command="export TMPDIR=/a/folder", by="person"
+            )
+        ],
     )
 
 
@@ -224,6 +232,7 @@ def hung(case: Case, phase: Phase, limit: float, stderr: str, *, stopped: bool =
             Hint(
                 title="if it is meant to take longer, raise the limit",
                 command=exec_command(case, f"{option} {max(limit * 10, 60):g}"),
+                by="person",
             ),
         ],
         exception=exception,
@@ -348,6 +357,7 @@ def no_room(what: str, explanation: str = "") -> Finding:
             Hint(
                 title="free some space, or name a folder that has it",
                 command="export TMPDIR=/a/folder",
+                by="person",
             )
         ],
     )

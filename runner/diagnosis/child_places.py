@@ -4,6 +4,7 @@ import shlex
 from pathlib import PurePath
 
 from runner.diagnosis.case import Case
+from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import printable
 from runner.events import Phase
@@ -88,7 +89,7 @@ def declare_hint(case: Case, requirement: str, title: str) -> Hint:
     return Hint(
         title=title,
         command=f"uv add --project {bundle_argument(case)} {shlex.quote(requirement)}",
-        edit=Edit(file="pyproject.toml", after=f'dependencies = [..., "{requirement}"]'),
+        edit=PyprojectText.of_case(case).with_item("project", "dependencies", requirement),
     )
 
 
@@ -121,14 +122,17 @@ def requires_python_hint(case: Case, specifier: str, title: str) -> Hint:
     :param specifier: what to narrow them to (PEP 440).
     """
     command = exec_command(case, f"--python {shlex.quote(specifier)}")
+    if declaring_file(case) == "requirements.txt":
+        return Hint(title=title, command=command, edit=pin_edit(case, specifier))
     declared = case.bundle.requires_python if case.bundle else None
     after = f"{declared},{specifier}" if declared else specifier
-    if declaring_file(case) == "requirements.txt":
-        edit = Edit(file=".python-version", before=declared, after=after)
-    else:
-        before = f'requires-python = "{declared}"' if declared else None
-        edit = Edit(file="pyproject.toml", before=before, after=f'requires-python = "{after}"')
+    edit = PyprojectText.of_case(case).setting("project", "requires-python", after)
     return Hint(title=title, command=command, edit=edit)
+
+
+def pin_edit(case: Case, version: str) -> Edit:
+    """:param version: what ``.python-version`` is to say."""
+    return Edit(file=".python-version", before=case.pin, after=version)
 
 
 def notebook_hint(notebook: str, folder: str) -> Hint:

@@ -318,7 +318,8 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         "was imported." if loading else "ran the task."
     )
     if variable := _variable_of_the_user(leaf):
-        hints.append(Hint(title="say it where the worker is started", command=f"export {variable}"))
+        say = "say it where the worker is started"
+        hints.append(Hint(title=say, command=f"export {variable}", by="person"))
         explanation += (
             " The system's list of users does not know the one that the worker runs as; so it is in"
             " containers that run as any user."

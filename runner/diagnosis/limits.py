@@ -105,7 +105,13 @@ def process_limit(limits: Limits) -> Reached:
             f"its user may have {own} (RLIMIT_NPROC)",
             f"Each thread of each process of the worker's user on this machine counts, those of"
             f" other jobs too: {used} just after it.",
-            [Hint(title="or raise it where the worker is started", command=raised("u", own))],
+            [
+                Hint(
+                    title="or raise it where the worker is started",
+                    command=raised("u", own),
+                    by="person",
+                )
+            ],
         )
     known = [
         f"{limit} {what}"
@@ -122,6 +128,7 @@ def process_limit(limits: Limits) -> Reached:
             Hint(
                 title="or see what else is limited: memory for a thread's stack",
                 command="ulimit -a",
+                by="person",
             )
         ],
         known=False,
@@ -134,7 +141,9 @@ def _open_files(limits: Limits) -> Reached:
         f"it may have {most} open (RLIMIT_NOFILE)" if most else "too many are open (RLIMIT_NOFILE)",
         "Sockets and pipes count too. The limit is that of each process.",
         [
-            Hint(title="raise it where the worker is started", command=raised("n", most)),
+            Hint(
+                title="raise it where the worker is started", command=raised("n", most), by="person"
+            ),
             Hint(title="or close files as soon as they are read: with open(...) as file"),
         ],
     )
@@ -149,7 +158,11 @@ def file_limit(limits: Limits) -> Reached:
         else "it has all that it may have (RLIMIT_FSIZE)",
         "The limit is the process's own: the worker's, or set by the bundle's code.",
         [
-            Hint(title="raise it where the worker is started", command="ulimit -f unlimited"),
+            Hint(
+                title="raise it where the worker is started",
+                command="ulimit -f unlimited",
+                by="person",
+            ),
             Hint(title="or write less into one file"),
         ],
     )

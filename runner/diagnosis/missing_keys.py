@@ -35,6 +35,7 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
             Hint(
                 title=f"or {give}" if near else give,
                 command=exec_command(case, f"--param {shlex.quote(f'{named}=...')}"),
+                by="person",
             )
         )
     else:

@@ -3,6 +3,7 @@
 import re
 
 from runner.diagnosis.case import Case
+from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit, Hint
 
 _MANIFEST = ".modelops/manifest.json"
@@ -35,13 +36,7 @@ def name_wire(pyproject: str, spec: str) -> Edit | None:
     :param pyproject: its text.
     :returns: ``None`` where its ``[tool.modelops]`` is of another shape.
     """
-    line = f'wire = "{spec}"'
-    header = "[tool.modelops]"
-    if pyproject.split("\n").count(header) == 1:
-        return Edit(file=_PYPROJECT, before=header, after=f"{header}\n{line}")
-    if re.search(r"^\s*modelops[.\s=]|tool\.modelops", pyproject, re.MULTILINE):
-        return None
-    return Edit(file=_PYPROJECT, after=f"{header}\n{line}")
+    return PyprojectText.of(pyproject).setting("tool.modelops", "wire", spec)
 
 
 def _edit(case: Case, spec: str, meant: str) -> Edit | None:

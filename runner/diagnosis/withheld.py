@@ -39,7 +39,9 @@ def absence(case: Case, variable: str) -> tuple[str, list[Hint]]:
     """Why the child does not have a variable, as the end of a sentence, and what to do."""
     if variable in case.withheld:
         return "which the worker has and does not hand on", _hand_on(case, [variable])
-    set_it = Hint(title="set it where the worker is started", command=f"export {variable}=...")
+    set_it = Hint(
+        title="set it where the worker is started", command=f"export {variable}=...", by="person"
+    )
     if passes(variable, case.named):
         return "which neither the child nor its worker has", [set_it]
     name_it = Hint(
@@ -48,7 +50,7 @@ def absence(case: Case, variable: str) -> tuple[str, list[Hint]]:
     )
     return "which the child does not have", [
         name_it,
-        Hint(title=f"and {set_it.title}", command=set_it.command),
+        Hint(title=f"and {set_it.title}", command=set_it.command, by="person"),
     ]
 
 

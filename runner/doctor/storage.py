@@ -24,7 +24,9 @@ def cache(folder: Path, uv_cache: Path | None, *, trusted: bool = False) -> Obse
     :param uv_cache: uv's own, from which it links packages.
     """
     subject = "cache"
-    move = Hint(title="keep it elsewhere", command="export MODELOPS_CACHE_DIR=/a/folder")
+    move = Hint(
+        title="keep it elsewhere", command="export MODELOPS_CACHE_DIR=/a/folder", by="person"
+    )
     there = _nearest(folder)
     try:
         with tempfile.TemporaryFile(dir=there):

@@ -11,7 +11,8 @@ from runner.diagnosis.report.model import Hint
 from runner.events import Phase
 
 ELSEWHERE = Hint(
-    title="keep environments in another folder", command="export MODELOPS_CACHE_DIR=/a/folder"
+    title="keep environments in another folder",
+    command='export MODELOPS_CACHE_DIR="${TMPDIR:-/tmp}/modelops-runner"',
 )
 
 

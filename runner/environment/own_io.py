@@ -48,9 +48,18 @@ def _disk_full(cache: Path) -> Finding:
             Hint(
                 title="free some space: remove environments that were not used for a while",
                 command="modelops-runner env prune --older-than 7d",
+                by="person",
             ),
-            Hint(title="or what uv's own cache no longer needs", command="uv cache prune"),
-            ELSEWHERE,
+            Hint(
+                title="or what uv's own cache no longer needs",
+                command="uv cache prune",
+                by="person",
+            ),
+            Hint(
+                title="or keep environments on another disk",
+                command="export MODELOPS_CACHE_DIR=/a/folder",
+                by="person",
+            ),
         ],
     )
 

@@ -15,7 +15,7 @@ from runner.child.facts import Launch
 from runner.child.launch import withheld
 from runner.child.session import Session
 from runner.child.start import open_session
-from runner.diagnosis.case import Case, Failure, Finding
+from runner.diagnosis.case import Case, Failure, Finding, pinned
 from runner.diagnosis.child_raised import concerns_bytecode, concerns_imports
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import (
@@ -88,6 +88,7 @@ class Prepared(Struct, frozen=True):
         case.bundle_files = self.bundle.files
         case.lfs_pointers = self.bundle.lfs_pointers
         case.pyproject = self.bundle.pyproject
+        case.pin = pinned(self.bundle.python.at, self.bundle.python.line)
         case.bundle_dependencies = self.bundle.declared_dependencies
         case.interpreter = self.interpreter
         case.environment = self.environment
@@ -144,6 +145,7 @@ async def read(case: Case, settings: Settings, path: Path) -> Bundle:
         case.pyproject = bundle.pyproject
         case.bundle_dependencies = bundle.declared_dependencies
         python = requirement_of(bundle, settings.python)
+        case.pin = pinned(python.at, python.line)
         case.journal.fact(
             Origin.BUNDLE,
             ReadBundle(

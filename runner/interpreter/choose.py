@@ -70,7 +70,7 @@ class _Choosing:
         except ValueError:
             there = await self._machine.at(Path(request).absolute()) if request else None
             if there is None:
-                raise Failure(findings.nonsense(request)) from None
+                raise Failure(findings.nonsense(self._case, request)) from None
             insisted = self._running(request, there)
         else:
             if isinstance(asked, Worker):
@@ -85,7 +85,9 @@ class _Choosing:
             # Said with everything that was found: one of them may be what the bundle wants.
             found = await self._discover(insisted)
             other = best(requirement, _working(found))
-            raise Failure(findings.policy_conflict(requirement, insisted, request, other))
+            raise Failure(
+                findings.policy_conflict(self._case, requirement, insisted, request, other)
+            )
         return insisted
 
     async def _of_workers_minor(self) -> Interpreter:
@@ -106,13 +108,13 @@ class _Choosing:
         there = await self._machine.at(path)
         if there is None:
             found = await self._discover()
-            raise Failure(findings.not_found(self._requirement, request, found, None))
+            raise Failure(findings.not_found(self._case, self._requirement, request, found, None))
         return self._running(request, there)
 
     def _running(self, request: str, there: Interpreter | Broken) -> Interpreter:
         if isinstance(there, Broken):
             self._info.found = listed(self._requirement, [there])
-            raise Failure(findings.broken(request, there))
+            raise Failure(findings.broken(self._case, request, there))
         return there
 
     async def _of_version(self, request: str, asked: ByVersion) -> Interpreter:
@@ -123,7 +125,7 @@ class _Choosing:
             return chosen
         downloaded, why = await self._download(request)
         if downloaded is None:
-            raise Failure(findings.not_found(self._requirement, request, found, why))
+            raise Failure(findings.not_found(self._case, self._requirement, request, found, why))
         return downloaded
 
     async def _discover(self, insisted: Interpreter | None = None) -> list[Interpreter | Broken]:

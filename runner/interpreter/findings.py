@@ -1,15 +1,23 @@
 """Findings of the phase ``interpreter``."""
 
+import re
 import shlex
 from collections.abc import Sequence
 
 from packaging.version import Version
 
-from runner.diagnosis.case import Finding
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.child_places import bundle_argument
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint
 from runner.events import Phase
-from runner.interpreter.model import OLDEST_FOR_TASKS, Broken, Interpreter, Requirement
+from runner.interpreter.model import (
+    NEWEST_RELEASED,
+    OLDEST_FOR_TASKS,
+    Broken,
+    Interpreter,
+    Requirement,
+)
 from runner.interpreter.request import FORMS
 
 
@@ -38,7 +46,11 @@ def unsatisfied(
 
 
 def policy_conflict(
-    requirement: Requirement, insisted: Interpreter, request: str, other: Interpreter | None
+    case: Case,
+    requirement: Requirement,
+    insisted: Interpreter,
+    request: str,
+    other: Interpreter | None,
 ) -> Finding:
     """The interpreter insisted on is not one that the bundle accepts.
 
@@ -46,8 +58,8 @@ def policy_conflict(
     """
     whose = "This worker" if request == "worker" else str(insisted.path)
     if other is not None:
-        leave = Hint(title=f"leave --python out: {other.version} is installed at {other.path}")
-        hints = [leave, *_widen(requirement, insisted)]
+        why = f"{other.version} is installed at {other.path}"
+        hints = [_leave_out(case, why), *_widen(requirement, insisted)]
     else:
         hints = _install_or_widen(requirement, insisted)
     return Finding(
@@ -61,11 +73,15 @@ def policy_conflict(
 
 
 def not_found(
-    requirement: Requirement, request: str, found: Sequence[object], download: str | None
+    case: Case,
+    requirement: Requirement,
+    request: str,
+    found: Sequence[object],
+    download: str | None,
 ) -> Finding:
     """The interpreter asked for does not exist here."""
-    hints = [Hint(title=f"leave --python out: what {requirement.bundle} accepts decides")]
-    if "/" not in request:
+    hints = [_leave_out(case, f"what {requirement.bundle} accepts decides")]
+    if "/" not in request and _is_released(request):
         # uv takes the same requests, but for specifiers in a shell's own characters.
         install = f"uv python install {shlex.quote(request)}"
         hints.insert(0, Hint(title="install it", command=install))
@@ -78,18 +94,23 @@ def not_found(
     )
 
 
-def nonsense(request: str) -> Finding:
+def nonsense(case: Case, request: str) -> Finding:
     """The request is of no known form."""
     return Finding(
         phase=Phase.INTERPRETER,
         code=Code.PYTHON_NOT_FOUND,
         summary=f"--python {request!r} names no interpreter",
         explanation=f"It takes {FORMS}.",
-        hints=[Hint(title="name a version, as in --python 3.12")],
+        hints=[
+            Hint(
+                title="name a version, or leave --python out: what the bundle accepts decides",
+                command=f"modelops-runner exec {bundle_argument(case)}",
+            )
+        ],
     )
 
 
-def broken(request: str, interpreter: Broken) -> Finding:
+def broken(case: Case, request: str, interpreter: Broken) -> Finding:
     """The interpreter asked for exists and cannot run."""
     return Finding(
         phase=Phase.INTERPRETER,
@@ -97,10 +118,27 @@ def broken(request: str, interpreter: Broken) -> Finding:
         summary=f"{interpreter.path} {interpreter.reason}",
         explanation=f"--python {request} names it, and it does not run as a Python.",
         hints=[
-            Hint(title="see it fail by hand", command=f"{interpreter.path} -c 'print(1)'"),
-            Hint(title="reinstall it, or name another with --python"),
+            _leave_out(case, "what the bundle accepts decides"),
+            Hint(
+                title="or reinstall it; see it fail by hand",
+                command=f"{interpreter.path} -c 'print(1)'",
+                by="person",
+            ),
         ],
     )
+
+
+def _leave_out(case: Case, why: str) -> Hint:
+    return Hint(
+        title=f"leave --python out: {why}",
+        command=f"modelops-runner exec {bundle_argument(case)}",
+    )
+
+
+def _is_released(request: str) -> bool:
+    """Tell whether uv may know how to install it; of what is no plain version, it may."""
+    version = re.fullmatch(r"3\.(\d+)(?:\.\w+)?", request)
+    return version is None or int(version[1]) <= NEWEST_RELEASED
 
 
 def _wants(requirement: Requirement) -> str:
@@ -110,12 +148,14 @@ def _wants(requirement: Requirement) -> str:
 
 def _install_or_widen(requirement: Requirement, insisted: Interpreter) -> list[Hint]:
     version = _lowest_version(requirement)
+    if version is None or not _is_released(version):
+        return _widen(requirement, insisted, first=True)
     command = f"uv python install {version}"
     install = Hint(title="install one that it accepts", command=command)
-    return [*([install] if version else []), *_widen(requirement, insisted)]
+    return [install, *_widen(requirement, insisted)]
 
 
-def _widen(requirement: Requirement, insisted: Interpreter) -> list[Hint]:
+def _widen(requirement: Requirement, insisted: Interpreter, *, first: bool = False) -> list[Hint]:
     if requirement.text is None or requirement.line is None:
         return []
     if insisted.parsed_version < OLDEST_FOR_TASKS:
@@ -127,7 +167,7 @@ def _widen(requirement: Requirement, insisted: Interpreter) -> list[Hint]:
         after = series
     return [
         Hint(
-            title=f"or, if the code runs on {series} too, say so",
+            title=f"{'' if first else 'or, '}if the code runs on {series} too, say so",
             edit=Edit(file=file, before=requirement.line, after=after),
         )
     ]

@@ -9,6 +9,8 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 OLDEST_FOR_TASKS = Version("3.8")
+NEWEST_RELEASED = 15
+"""The newest minor version of Python 3 that may be installed by now: not one from nowhere."""
 """The oldest Python that runs tasks; older ones only say hello."""
 
 

@@ -18,7 +18,7 @@ from runner.child.dialogue import Dialogue
 from runner.child.facts import BadOutput, OverMemory, Start, TimedOut
 from runner.child.messages import Message
 from runner.diagnosis import child_failures
-from runner.diagnosis.case import Case, Failure, Finding
+from runner.diagnosis.case import Case, Failure, Finding, pinned
 from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.machine import Machine
 from runner.diagnosis.report.codes import Code
@@ -104,6 +104,7 @@ class _Replay:
         self._case.bundle_files = bundle.files
         self._case.lfs_pointers = bundle.lfs_pointers
         self._case.pyproject = bundle.pyproject
+        self._case.pin = pinned(bundle.requires_python_at, bundle.requires_python_line)
         self._case.bundle_dependencies = bundle.dependencies
         if installed := _last(self._entries, Origin.INSTALLED):
             self._case.installed = installed.decode(tuple[str, ...])

@@ -14,11 +14,13 @@ from failures.scenarios_load import LOAD
 from failures.scenarios_removed import REMOVED
 from failures.scenarios_resolution import RESOLUTION
 from failures.scenarios_surroundings import SURROUNDINGS
+from failures.scenarios_uv_settings import UV_SETTINGS
 
 SCENARIOS: tuple[Scenario, ...] = (
     *BUNDLE,
     *INTERPRETER,
     *RESOLUTION,
+    *UV_SETTINGS,
     *BUILD,
     *INDEX,
     *ANSWERS,

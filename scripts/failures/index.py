@@ -2,6 +2,7 @@
 
 import html
 import io
+import json
 import re
 import tarfile
 import threading
@@ -77,6 +78,40 @@ def index(*packages: Mapping[str, bytes]) -> Prepare:
             page = f"<!DOCTYPE html><html><body>\n{links}</body></html>"
             return send(request, 200, page.encode())
         return send(request, 404)
+
+    return serve(answer)
+
+
+def dated_index(
+    *packages: tuple[Mapping[str, bytes], str], yanked: Mapping[str, str] | None = None
+) -> Prepare:
+    """The run's package index tells when each package was uploaded (PEP 700).
+
+    :param packages: each with its day, as in ``2024-05-01``.
+    :param yanked: files that their author has withdrawn (PEP 592), and why.
+    """
+    files = {name: data for package, _ in packages for name, data in package.items()}
+    days = {name: day for package, day in packages for name in package}
+
+    def entry(name: str) -> dict[str, object]:
+        return {
+            "filename": name,
+            "url": f"/files/{name}",
+            "hashes": {},
+            "upload-time": f"{days[name]}T00:00:00Z",
+            "yanked": (yanked or {}).get(name, False),
+        }
+
+    def answer(request: BaseHTTPRequestHandler) -> None:
+        parts = request.path.strip("/").split("/")
+        if parts[0] == "files" and parts[-1] in files:
+            return send(request, 200, files[parts[-1]], "application/octet-stream")
+        of_project = [entry(name) for name in files if _project(name) == parts[-1]]
+        page = {"meta": {"api-version": "1.1"}, "name": parts[-1], "files": of_project}
+        if not of_project:
+            return send(request, 404)
+        body = json.dumps(page).encode()
+        return send(request, 200, body, "application/vnd.pypi.simple.v1+json")
 
     return serve(answer)
 

@@ -298,8 +298,13 @@ BUILD = (
         Code.BUNDLE_BUILD_FAILED,
         "the bundle's own build imports a module of the bundle, which a build does not see",
         {
-            **_bundle_built_by("import sys\nsys.path.clear()\nimport sirlib"),
+            "pyproject.toml": project(
+                '[build-system]\nrequires = []\nbuild-backend = "backend"\n'
+                'backend-path = ["build_tools"]\n'
+            ),
+            "build_tools/backend.py": f"import sirlib\n{HOOK}    raise SystemExit('no sirlib')\n",
             "sirlib/__init__.py": "",
+            "wire.py": WIRE,
         },
     ),
     Scenario(

@@ -1,5 +1,6 @@
 """Scenarios of faults in the bundle's own files."""
 
+from failures.index import index, wheel
 from failures.scenario import WIRE, Place, Scenario
 from runner.diagnosis.report.codes import Code
 
@@ -30,12 +31,14 @@ BUNDLE = (
         Code.BUNDLE_NOT_FOUND,
         "a model that has a setup.py and nothing else",
         {"setup.py": "from setuptools import setup\nsetup(name='sir', install_requires=['six'])\n"},
+        prepare=(index(wheel("six", "1.16.0")),),
     ),
     Scenario(
         "bundle-not-found-conda",
         Code.BUNDLE_NOT_FOUND,
         "a model that has an environment.yml of conda's",
         {"environment.yml": "name: sir\ndependencies:\n  - six\n", "wire.py": WIRE},
+        prepare=(index(wheel("six", "1.16.0")),),
     ),
     Scenario(
         "wire-not-declared-notebook",

@@ -28,6 +28,8 @@ def build_wheel(folder, config_settings=None, metadata_directory=None):
     with zipfile.ZipFile(pathlib.Path(folder, name), "w") as wheel:
         for path in sorted(pathlib.Path("src").rglob("*.py")):
             wheel.write(path, path.relative_to("src"))
+        if "[tool.setuptools.package-data]" in pathlib.Path("pyproject.toml").read_text():
+            wheel.write("src/sir/data/ages.csv", "sir/data/ages.csv")
         wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: sir\nVersion: 1.0\n")
         wheel.writestr(f"{info}/WHEEL", WHEEL)
         wheel.writestr(f"{info}/entry_points.txt", "[modelops.wire]\nsir = sir.model:wire\n")

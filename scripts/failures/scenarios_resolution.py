@@ -3,7 +3,7 @@
 import subprocess
 
 from failures.index import index, wheel
-from failures.scenario import WIRE, Place, Prepare, Scenario, python
+from failures.scenario import WIRE, Place, Prepare, Scenario, program, python
 from failures.scenarios_bundle import project
 from runner.diagnosis.report.codes import Code
 from runner.environment import find_uv
@@ -30,6 +30,34 @@ def _locked_for_less(place: Place) -> None:
     _lock(place)
     path = place.bundle / "pyproject.toml"
     path.write_text(path.read_text().replace('["epimodels"]', '["epimodels", "six>=1.16"]'))
+
+
+def _merged_badly(place: Place) -> None:
+    """Two branches have each locked something else, and Git could not merge them."""
+
+    def git(*words: str, check: bool = True) -> None:
+        who = ("-c", "user.name=a", "-c", "user.email=a@example.invalid")
+        subprocess.run(
+            [program("git"), *who, *words], cwd=place.bundle, env=place.env, check=check,
+            timeout=60, capture_output=True,
+        )  # fmt: skip
+
+    def commit() -> None:
+        _lock(place)
+        git("add", ".")
+        git("commit", "-qm", "lock")
+
+    git("init", "-q", "-b", "main")
+    commit()
+    git("checkout", "-qb", "other")
+    path = place.bundle / "pyproject.toml"
+    path.write_text(path.read_text().replace('"1.0"', '"2.0"'))
+    commit()
+    git("checkout", "-q", "main")
+    path.write_text(path.read_text().replace('"1.0"', '"3.0"'))
+    commit()
+    git("merge", "other", check=False)
+    git("checkout", "--ours", "pyproject.toml")
 
 
 def _locked(change: tuple[str, str]) -> Prepare:
@@ -198,10 +226,7 @@ RESOLUTION = (
         Code.BUNDLE_INVALID,
         "uv.lock has the marks of a merge conflict in it",
         DEPENDS,
-        prepare=(
-            index(wheel("epimodels", "1.0")),
-            _locked(("[[package]]", "<<<<<<< HEAD\n[[package]]")),
-        ),
+        prepare=(index(wheel("epimodels", "1.0"), SIX), _merged_badly),
     ),
     Scenario(
         "environment-failed-newer-lock",

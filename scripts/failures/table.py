@@ -3,6 +3,7 @@
 import json
 
 from failures import NOT_RECORDABLE, SCENARIOS
+from failures.hint_table import counts
 from failures.recorded import EXPECTED, FAILURES
 from failures.scenario import Scenario
 from runner.events import Origin, Phase, PhaseFinished
@@ -27,7 +28,10 @@ def failures_table() -> str:
         report = json.loads((FAILURES / scenario.name / EXPECTED).read_text())
         rows[report["phase"]].append(_row(scenario, report["hints"][0]["title"]))
     codes = {scenario.code for scenario in SCENARIOS}
-    parts = [_HEAD, f"{len(SCENARIOS)} causes, {len(codes)} codes."]
+    parts = [
+        _HEAD,
+        f"{len(SCENARIOS)} causes, {len(codes)} codes. {counts()} [hints.md](hints.md) has each.",
+    ]
     for phase, lines in rows.items():
         if lines:
             parts += [f"\n## {phase}\n", _COLUMNS, *lines]

@@ -100,3 +100,25 @@ def test_where_a_pinned_python_is_not_there_the_pin_is_what_is_to_be_edited(
     assert [(edit.file, edit.before, edit.after) for edit in edits] == [
         (".python-version", "3.13", "3.11")
     ]
+
+
+@pytest.mark.parametrize("pin", ["pypy3.9", "pypy@3.9", "PyPy-3.9"])
+def test_a_pin_of_another_python_is_never_taken_for_cpython(pin: str, tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "wire.py").write_text("def wire(entrypoint, params, seed): ...\n")
+    (tmp_path / ".python-version").write_text(f"# of the cluster\n{pin}\n")
+    with pytest.raises(Failure) as failed:
+        read_bundle(tmp_path)
+    finding = failed.value.finding
+    assert f".python-version:2: {pin!r} asks for another Python than CPython" in finding.summary
+    edit = finding.hints[0].edit
+    assert edit is not None
+    text = edit.apply((tmp_path / ".python-version").read_text())
+    (tmp_path / ".python-version").write_text(text)
+    assert read_bundle(tmp_path).python.text == "==3.9.*"
+
+    (tmp_path / ".python-version").write_text(pin)
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "sir"\nversion = "1"\n')
+    assert (
+        f"does not count: CPython is meant, unless --python {pin}" in read_bundle(tmp_path).notes[0]
+    )

@@ -221,3 +221,33 @@ def test_poetrys_versions_are_translated(written: str, meant: str | None) -> Non
 )
 def test_condas_versions_are_translated(written: str, meant: str | None) -> None:
     assert conda(written) == meant
+
+
+EXPORTED = f"""\
+# This file may be used to create an environment using:
+# $ conda create --name <env> --file <this file>
+# platform: linux-64
+_libgcc_mutex=0.1=main
+openssl=3.0.13=h7f8727e_0
+python={HERE}.1=h955ad1f_0
+six=1.16.0=pyhd3eb1b0_1
+idna=3.7=pypi_0
+"""
+# Without its head, as somebody has cut it off.
+CUT = "".join(f"{line}\n" for line in EXPORTED.splitlines() if not line.startswith("#"))
+
+
+@pytest.mark.parametrize("exported", [EXPORTED, CUT])
+def test_condas_list_is_read_as_pips(exported: str, tmp_path: Path) -> None:
+    folder = _write(tmp_path / "model", {"requirements.txt": exported, "wire.py": SIX})
+    with Runner(cache=tmp_path / "cache") as runner:
+        report = failure(runner, folder)
+        assert report.code is Code.BUNDLE_INVALID
+        command = report.hints[0].command
+        assert command is not None
+        assert main(shlex.split(command)[1:]) == 0
+        bundle = read_bundle(folder)
+        assert bundle.dependencies == ("six==1.16.0", "idna==3.7")
+        assert bundle.python.text == f"=={HERE}.*"
+        assert runner.execute(folder)["v"] == b"1.16.0"
+    assert (folder / "requirements.txt").read_text() == exported

@@ -4,7 +4,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from hints import follow_first_hint
+from following import follow
 
 from runner import Runner, RunnerError
 from runner.diagnosis.report.model import Report
@@ -62,7 +62,7 @@ def test_a_parameter_of_another_name_is_shown_beside_those_that_there_were(
         report = report_of(runner, folder, {"beta": 0.3, "gama": 0.1})
         assert "reads the parameter 'gamma'; the task has beta, gama" in report.summary
         assert report.hints[0].title == "did you mean 'gama'?"
-        follow_first_hint(folder, report)
+        follow(report, folder)
         runner.execute(folder, params={"beta": 0.3, "gama": 0.1})
 
 
@@ -85,7 +85,7 @@ def test_a_dict_that_is_not_the_parameters_is_named(tmp_path: Path, cache: Path)
     with Runner(cache=cache) as runner:
         report = report_of(runner, folder, {})
         assert report.summary == "KeyError in wire.py:5 (wire): 'nort'; RATES has north, south"
-        follow_first_hint(folder, report)
+        follow(report, folder)
         assert runner.execute(folder)["v"] == b"1"
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hints import follow_first_hint
+from following import follow
 from recordings import failure
 
 from runner import Runner
@@ -54,7 +54,7 @@ def test_a_function_of_another_name_is_named_and_runs_once_the_edit_is_made(
     with Runner(cache=cache) as runner:
         report = failure(runner, tmp_path / "b")
         assert report.code in (Code.WIRE_NOT_FOUND, Code.WIRE_NOT_DECLARED)
-        follow_first_hint(tmp_path / "b", report)
+        follow(report, tmp_path / "b")
         assert runner.execute(tmp_path / "b")["x"] == b"1"
 
 

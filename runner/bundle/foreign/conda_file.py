@@ -70,6 +70,31 @@ def environment_yml(file: str, text: str) -> Foreign:
     )
 
 
+# As `conda list --export` writes: name=version=build, and a head that says what it is for.
+def exported_list(file: str, text: str) -> Foreign:
+    """What ``conda list --export`` writes; what pip had installed has the build ``pypi_0``."""
+    found: list[str] = []
+    notes: list[str] = []
+    python = None
+    for line in text.splitlines():
+        name, version, build = (*line.strip().split("="), "", "")[:3]
+        if not name or name.startswith("#"):
+            continue
+        if build.startswith("pypi"):
+            found.append(f"{name}=={version}")
+        elif name == "python":
+            python = f"=={'.'.join(version.split('.')[:2])}.*"
+        else:
+            _conda(f"{name}=={version}" if version else name, found, notes)
+    return Foreign(
+        file=file,
+        kind="a list of conda's",
+        requires_python=python,
+        dependencies=tuple(found),
+        notes=tuple(notes),
+    )
+
+
 def _conda(text: str, found: list[str], notes: list[str]) -> str | None:
     """Take over one of conda's own; returns the Pythons that it asks for, if it does."""
     parts = _DEPENDENCY.fullmatch(text)

@@ -3,12 +3,13 @@
 from pathlib import Path
 
 from runner.bundle.files import has_file, read_text
-from runner.bundle.foreign.conda_file import environment_yml
+from runner.bundle.foreign.conda_file import environment_yml, exported_list
 from runner.bundle.foreign.model import Foreign
 from runner.bundle.foreign.notebook import notebook
 from runner.bundle.foreign.setup_py import setup_cfg, setup_py
 from runner.bundle.foreign.tables import header_of, pipfile, poetry, script
 from runner.bundle.pyproject import Pyproject, read_toml
+from runner.bundle.requirements import REQUIREMENTS, is_of_conda
 
 _ENVIRONMENTS = ("environment.yml", "environment.yaml", "conda.yml", "conda.yaml")
 
@@ -25,6 +26,7 @@ def find_foreign(folder: Path, pyproject: Pyproject | None = None) -> Foreign | 
         _setup(folder)
         or _pipfile(folder)
         or _environment(folder)
+        or _exported(folder)
         or _script(folder)
         or _notebook(folder)
     )
@@ -46,6 +48,11 @@ def _pipfile(folder: Path) -> Foreign | None:
 def _environment(folder: Path) -> Foreign | None:
     name = next((name for name in _ENVIRONMENTS if has_file(folder, name)), None)
     return environment_yml(name, read_text(folder, name)) if name else None
+
+
+def _exported(folder: Path) -> Foreign | None:
+    text = read_text(folder, REQUIREMENTS) if has_file(folder, REQUIREMENTS) else ""
+    return exported_list(REQUIREMENTS, text) if is_of_conda(text) else None
 
 
 def _script(folder: Path) -> Foreign | None:

@@ -78,6 +78,7 @@ class Bundles:
                 Hint(
                     title="give the worker a folder that it may write to",
                     command="export MODELOPS_CACHE_DIR=/a/folder",
+                    by="person",
                 ),
             )
         ) from first

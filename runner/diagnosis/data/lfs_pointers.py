@@ -109,4 +109,5 @@ def _pull(case: Case, title: str) -> Hint:
     return Hint(
         title=f"{title}, where git-lfs is installed",
         command=f"cd {bundle_argument(case)} && git lfs pull",
+        by="person",
     )

@@ -69,6 +69,7 @@ def _python_did_not_start(case: Case, fatal: FatalError) -> Finding:
             command=shlex.join([case.child.argv[0], "-c", "import encodings"])
             if case.child
             else None,
+            by="person",
         )
     ]
     return Finding(
@@ -234,7 +235,9 @@ def _exit_hints(case: Case, phase: Phase) -> list[Hint]:
     if phase is Phase.HANDSHAKE:
         command = shlex.join(case.child.argv) if case.child else None
         return [
-            Hint(title="start the child by hand and see what it says", command=command),
+            Hint(
+                title="start the child by hand and see what it says", command=command, by="person"
+            ),
             _see_start_up(case),
         ]
     return [
@@ -253,4 +256,5 @@ def _see_start_up(case: Case) -> Hint:
         title="see which package of the environment has a .pth file or a sitecustomize, and leave"
         " it out",
         command=f"ls {files}/*.pth {files}/sitecustomize.py" if files else None,
+        by="person",
     )

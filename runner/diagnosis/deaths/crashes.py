@@ -182,7 +182,7 @@ def _illegal_instruction(case: Case, fatal: FatalError | None) -> _Reading:
         [
             *([from_source(case, suspects[:_NAMED])] if suspects else []),
             Hint(title="see what this processor has, and compare with one on which it works",
-                 command="lscpu"),
+                 command="lscpu", by="person"),
         ],
     )  # fmt: skip
 
@@ -225,7 +225,7 @@ def _bus_error(case: Case, ended: Exit, frame: Frame | None) -> _Reading:
         [
             Hint(title="replace a file that others have mapped: write a new one beside it, and"
                  " rename it" + (f"; see {place}" if place else "")),
-            Hint(title="see whether a file system is full", command="df -h"),
+            Hint(title="see whether a file system is full", command="df -h", by="person"),
         ],
     )  # fmt: skip
 
@@ -233,14 +233,19 @@ def _bus_error(case: Case, ended: Exit, frame: Frame | None) -> _Reading:
 def _room_hints(space: Space) -> list[Hint]:
     if space.path != "/dev/shm":
         return [
-            Hint(title="make room there", command=f"df -h {space.path}"),
-            Hint(title="or name a folder that has room", command="export TMPDIR=/a/folder"),
+            Hint(title="make room there", command=f"df -h {space.path}", by="person"),
+            Hint(
+                title="or name a folder that has room",
+                command="export TMPDIR=/a/folder",
+                by="person",
+            ),
         ]
     return [
         Hint(title="see what fills it: what was not unlinked outlives the process that made it",
-             command="ls -lh /dev/shm"),
+             command="ls -lh /dev/shm", by="person"),
         Hint(title="give it more room: docker run --shm-size=8g; in Kubernetes, an emptyDir of"
-             " medium Memory mounted there; else", command="mount -o remount,size=8g /dev/shm"),
+             " medium Memory mounted there; else", command="mount -o remount,size=8g /dev/shm",
+             by="person"),
     ]  # fmt: skip
 
 
@@ -258,7 +263,9 @@ def _crash_hints(case: Case, fatal: FatalError | None, place: str) -> list[Hint]
     newer = _python_with_native_stacks(case)
     if not certain and newer is not None:
         title = f"run it on Python {newer}, whose report has the native stack, which names the file"
-        hints.append(Hint(title=title, command=exec_command(case, f"--python {newer}")))
+        hints.append(
+            Hint(title=title, command=exec_command(case, f"--python {newer}"), by="person")
+        )
     return hints or [
         Hint(
             title="it is not known what crashed: have the code print what it is at, a line before"

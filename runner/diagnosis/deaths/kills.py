@@ -104,7 +104,7 @@ def _cpu_time(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: s
         explanation=explanation,
         hints=[
             Hint(title="see the limit where the worker is started, and raise it there",
-                 command=f"ulimit {option}"),
+                 command=f"ulimit {option}", by="person"),
             Hint(title="or make the task smaller, or split it"),
         ],
         exception=exception,
@@ -155,7 +155,8 @@ def _killed(phase: Phase, ended: Exit, stderr: str) -> Finding:
         summary=f"SIGKILL ended the child {DOING[phase]}{why}",
         explanation=explanation + _used(ended),
         hints=[
-            Hint(title="see whether memory ran out", command="dmesg | grep -i 'killed process'"),
+            Hint(title="see whether memory ran out", command="dmesg | grep -i 'killed process'",
+                 by="person"),
             Hint(title="give the task more memory, or make it smaller")
             if filled
             else Hint(title="see whether a batch system or container has a limit on memory or"

@@ -90,6 +90,7 @@ def _missing_library(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
             Hint(
                 title=f"install {package} on the worker (or in its image)",
                 command=f"apt-get install --no-install-recommends {package}",
+                by="person",
             )
         )
     else:
@@ -98,6 +99,7 @@ def _missing_library(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
             Hint(
                 title="find the Debian package that has it, and install that on the worker",
                 command=f"apt-file search {library}" if _is_plain(library) else None,
+                by="person",
             )
         )
     if elsewhere := _lies_elsewhere(case, library):
@@ -175,6 +177,11 @@ def _built_elsewhere(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
             else Hint(
                 title=f"build {file} for this machine; do not copy compiled files into the bundle"
                 " from another"
+            )
+            if _package_in(exception.message)
+            else Hint(
+                title="build it on this machine, or take it from a package that has it for this"
+                " one: a compiled file in a bundle runs on one kind of machine only"
             )
         ],
     )

@@ -1,10 +1,12 @@
 """Recognises why Python code could not be imported: what Python lost, what the bundle hides."""
 
+import re
 from collections.abc import Callable
 from pathlib import PurePosixPath
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
+    declaring_file,
     place_of,
     short_path,
     telling_frame,
@@ -22,6 +24,7 @@ from runner.diagnosis.imports.missing_modules import missing_module_finding, mis
 from runner.diagnosis.imports.newer_features import newer_feature
 from runner.diagnosis.imports.package_changes import package_change
 from runner.diagnosis.imports.system_libraries import system_library
+from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line
@@ -69,7 +72,6 @@ def _circular(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | N
             Hint(
                 title=f"move what both need into a third module, or import in {files[-1]} inside"
                 " the function that needs it",
-                edit=_move_edit(case, circle[-1]),
             )
         ],
     )
@@ -81,6 +83,26 @@ def _library_change(case: Case, phase: Phase, exception: ExceptionInfo) -> Findi
     if name is not None and importable_file(case, name.partition(".")[0]):
         return None
     return library_change(case, phase, exception)
+
+
+def _made_importable(case: Case, frame: Frame | None, asking: str, name: str, file: str) -> Hint:
+    """The edit by which a module of the bundle's is found, where the bundle is not installed."""
+    root = f"/{file}".rpartition("/" + name.replace(".", "/"))[0].strip("/")
+    if root == "src" and declaring_file(case) == "pyproject.toml":
+        table = '[build-system]\nrequires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"'
+        return Hint(
+            title="make the bundle installable, so that its packages are",
+            edit=PyprojectText.of_case(case).added(table),
+        )
+    title = f"have Python look in {root or 'the top of the bundle'}"
+    line = (frame.text or "").strip() if frame else ""
+    if not line or not re.match(r"(?:import|from)\s", line):
+        return Hint(title=title)
+    up = len(PurePosixPath(asking).parts) - 1
+    folder = f"pathlib.Path(__file__).resolve().parents[{up}] / {root!r}"
+    # On one line, as it may be indented.
+    after = f"import pathlib, sys; sys.path.insert(0, str({folder})); {line}"
+    return Hint(title=title, edit=Edit(file=asking, before=line, after=after))
 
 
 def _not_packaged(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
@@ -104,22 +126,14 @@ def _not_packaged(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
         why = "A package's modules are not importable by their bare names."
     elif installed:
         root = f"/{file}".rpartition("/" + name.replace(".", "/"))[0].lstrip("/") or "."
-        hint = Hint(
-            title=f"tell the build backend to include {top} (this is setuptools' way)",
-            edit=Edit(
-                file="pyproject.toml", after=f'[tool.setuptools.packages.find]\nwhere = ["{root}"]'
-            ),
-        )
+        pyproject = PyprojectText.of_case(case)
+        hint = Hint(title=f"tell the build backend ({pyproject.backend}) to include {top}")
+        if pyproject.backend == "setuptools":
+            edit = pyproject.setting("tool.setuptools.packages.find", "where", [root])
+            hint = Hint(title=f"tell setuptools to include {top}", edit=edit)
         why = "The bundle is installed, and its build backend left this out."
     else:
-        hint = Hint(
-            title="make the bundle installable, so that its packages are",
-            edit=Edit(
-                file="pyproject.toml",
-                after='[build-system]\nrequires = ["setuptools"]\n'
-                'build-backend = "setuptools.build_meta"',
-            ),
-        )
+        hint = _made_importable(case, frame, asking, name, file)
         why = f"Python looks beside the wire function's file, and not in {folder}."
     return Finding(
         phase=phase,

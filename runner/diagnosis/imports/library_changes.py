@@ -1,8 +1,11 @@
 """Recognises code that needs what its Python's standard library has no more, or not yet."""
 
+import re
+
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     declare_hint,
+    file_in_bundle,
     package_of,
     place_of,
     requires_python_hint,
@@ -20,7 +23,7 @@ from runner.diagnosis.knowledge.stdlib_changes import (
     Change,
 )
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import ExceptionInfo, Hint
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.events import Phase
 
 
@@ -61,13 +64,15 @@ def _library_changed(
     *,
     added: bool = False,
 ) -> Finding:
-    where = place_of(case, telling_frame(case, exception))
+    frame = telling_frame(case, exception)
+    where = place_of(case, frame)
     hints = []
     # In a library nobody edits a line: another release of it is wanted.
     package = package_of(exception.traceback[-1].file) if exception.traceback else None
     if change.instead and not package:
         title = f"use {change.instead} in place of {what}"
-        hints.append(Hint(title=title + (f", in {where}" if where else "")))
+        edit = _replaced(case, frame, what, change.instead)
+        hints.append(Hint(title=title + (f", in {where}" if where else ""), edit=edit))
     if change.package:
         hints.append(
             declare_hint(case, change.package, f"install {change.package}, which stands in")
@@ -90,6 +95,25 @@ def _library_changed(
         explanation=explanation.strip(),
         hints=hints,
     )
+
+
+def _replaced(case: Case, frame: Frame | None, what: str, instead: str) -> Edit | None:
+    """The line of the bundle's that asks for a name, with what stands in for it."""
+    line = (frame.text or "").strip() if frame else ""
+    module, _, name = what.rpartition(".")
+    if frame is None or not module or not re.fullmatch(r"\w+(?:\.\w+)+", instead):
+        return None
+    source, _, stands_in = instead.rpartition(".")
+    if re.fullmatch(rf"from\s+{re.escape(module)}\s+import\s+{name}(?:\s+as\s+\w+)?", line):
+        after = re.sub(rf"\b{name}\b(?!\s+as)", f"{stands_in} as {name}", line)
+        if stands_in == name or " as " in line:
+            after = re.sub(rf"\b{name}\b(?=$|\s+as)", stands_in, line)
+        after = re.sub(rf"^from\s+{re.escape(module)}\b", f"from {source}", after)
+    elif line.count(what) == 1:
+        after = re.sub(rf"\b{re.escape(what)}\b", instead, line)
+    else:
+        return None
+    return Edit(file=file_in_bundle(case, frame), before=line, after=after)
 
 
 def _known_part(name: str) -> str:

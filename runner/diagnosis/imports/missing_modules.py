@@ -12,6 +12,7 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     declare_hint,
     declaring_file,
+    file_in_bundle,
     place_of,
     short_path,
     telling_frame,
@@ -34,6 +35,7 @@ from runner.diagnosis.knowledge.distribution_names import (
     same_distribution,
     why_this_distribution,
 )
+from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint
 from runner.diagnosis.report.text import one_line
@@ -121,7 +123,9 @@ def _not_in_bundles_package(
     close = difflib.get_close_matches(wanted[:100], beside[:1000], n=1)
     corrected = f"{missing.name.rpartition('.')[0]}.{close[0]}" if close else ""
     hint = (
-        Hint(title=f"did you mean {corrected}?")
+        Hint(
+            title=f"did you mean {corrected}?", edit=_corrected(case, exception, missing, corrected)
+        )
         if close
         else Hint(title=f"add {wanted}.py to the bundle, or correct the import in {where or file}")
     )
@@ -135,10 +139,20 @@ def _not_in_bundles_package(
     )
 
 
+def _corrected(case: Case, exception: ExceptionInfo, missing: _Missing, meant: str) -> Edit | None:
+    """The line that imports a module, with another in its place."""
+    frame = telling_frame(case, exception)
+    line = (frame.text or "").strip() if frame else ""
+    if frame is None or line.count(missing.name) != 1:
+        return None
+    after = line.replace(missing.name, meant)
+    return Edit(file=file_in_bundle(case, frame), before=line, after=after)
+
+
 def _declared_for_elsewhere(case: Case, phase: Phase, missing: _Missing) -> Finding | None:
     """A dependency that is declared with a marker (PEP 508) which does not hold here."""
-    requirements = (requirement for _, requirement in declared_requirements(case))
-    declared = [one for one in requirements if _is_for(one.name, missing)]
+    written = [one for one in declared_requirements(case) if _is_for(one[1].name, missing)]
+    declared = [requirement for _, requirement in written]
     # One without a marker is installed: its module has another name, or it is damaged.
     if not declared or any(requirement.marker is None for requirement in declared):
         return None
@@ -162,7 +176,7 @@ def _declared_for_elsewhere(case: Case, phase: Phase, missing: _Missing) -> Find
             hints=[
                 Hint(
                     title="declare it without the marker, or guard the import in the same way",
-                    edit=Edit(file=declaring_file(case), before=str(declared[0]), after=plain),
+                    edit=_without_marker(case, written[0][0], plain),
                 )
             ],
         )
@@ -173,6 +187,12 @@ def _declared_for_elsewhere(case: Case, phase: Phase, missing: _Missing) -> Find
         explanation=f"{why}: what the code needs to run is among [project] dependencies.",
         hints=[declare_hint(case, plain, "declare it there")],
     )
+
+
+def _without_marker(case: Case, written: str, plain: str) -> Edit | None:
+    if declaring_file(case) == "requirements.txt":
+        return Edit(file="requirements.txt", before=written, after=plain)
+    return PyprojectText.of_case(case).replaced("project", "dependencies", written, plain)
 
 
 def _is_for(requirement: str, missing: _Missing) -> bool:

@@ -18,17 +18,38 @@ SCHEMA: Literal["modelops-runner/diagnostic-report/1"] = "modelops-runner/diagno
 
 
 class Edit(Struct, frozen=True):
-    """A change to make by hand: in ``file``, ``before`` (absent: add) becomes ``after``."""
+    """A change of a file: ``before`` becomes ``after``, or where there is no ``before``, ``after``
+    is added at the end. A file that is not there is made."""
 
     file: str
     after: str
     before: str | None = None
+    """One whole line, but for its indentation; else it stands in the file once."""
+
+    def apply(self, text: str) -> str:
+        """Make the change in the text of the file.
+
+        :raises ValueError: ``before`` is not there, or at more than one place.
+        """
+        if self.before is None:
+            return f"{text.rstrip()}\n\n{self.after}\n".lstrip("\n")
+        lines = text.split("\n")
+        whole = [number for number, line in enumerate(lines) if line.strip() == self.before]
+        if len(whole) == 1:
+            lines[whole[0]] = lines[whole[0]].replace(self.before, self.after)
+            return "\n".join(lines)
+        if text.count(self.before) != 1:
+            raise ValueError(f"{self.before!r} stands {text.count(self.before)} times")
+        return text.replace(self.before, self.after)
 
 
 class Hint(Struct, frozen=True):
     title: str
     command: str | None = None
     edit: Edit | None = None
+    by: Literal["person"] | UnsetType = UNSET
+    """``person`` where the command only shows something, or somebody has to fill in, to decide or
+    to allow what it does. Absent where a machine may do it, and the next run goes another way."""
 
 
 class BundleInfo(Struct):

@@ -11,11 +11,16 @@ from packaging.utils import canonicalize_name
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.report.text import one_line
 from runner.diagnosis.uv.build_advice import advice
 from runner.diagnosis.uv.error import UvError, UvFailure, without_drawing
-from runner.diagnosis.uv.python import minors_of, own_python_finding, python_conflict
+from runner.diagnosis.uv.python import (
+    minors_of,
+    own_python_finding,
+    python_conflict,
+)
+from runner.diagnosis.uv.requirement_edits import requirement_for
 from runner.events import Phase
 
 _FAILED = re.compile(
@@ -76,7 +81,7 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
     )
     reason = _reason(error)
     included = [hint for hint in error.hints if " was included because " in hint]
-    if not own and (asking := _requirement_for(failure, name)) is not None:
+    if not own and (asking := requirement_for(failure, name)) is not None:
         included.append(f"{failure.file} of {failure.bundle_name} asks for {asking}.")
     explanation = "\n".join([*included, *(reason or error.messages)])
     package = f"{name} {version}" if version else name
@@ -90,7 +95,7 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
             f"{package} supports Python {accepted}, and this is Python {failure.python_version}",
             explanation,
             minors_of(accepted),
-            _requirement_for(failure, name),
+            requirement_for(failure, name),
         )
     retryable = None
     if killed := _SIGNAL.search(error.said):
@@ -101,7 +106,7 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
     hints = advice(case, failure, name, own, "\n".join(reason or error.messages), error.said)
     if retryable:
         hints.append(Hint(title="see whether memory ran out: the kernel ends what takes too much",
-                          command="dmesg | grep -i 'out of memory'"))  # fmt: skip
+                          command="dmesg | grep -i 'out of memory'", by="person"))  # fmt: skip
     hints += [Hint(title=one_line(hint)) for hint in error.hints if "Did you mean" in hint]
     if not own:
         minor = ".".join(failure.python_version.split(".")[:2])
@@ -114,6 +119,7 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
             Hint(
                 title="build it by hand, and see what the backend says",
                 command=f"uv build --wheel -o /tmp {shlex.quote(failure.bundle_path)}",
+                by="person",
             )
         )
     return Finding(
@@ -129,7 +135,13 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
 def _no_project(failure: UvFailure, error: UvError, folder: str) -> Finding:
     """Return what was to be built has nothing that says how."""
     name = folder.removeprefix(failure.bundle_path).strip("/") or "the bundle itself"
-    hints = [Hint(title=f"add a pyproject.toml to {name}, with a [project] table (PEP 621)")]
+    table = f'[project]\nname = "{name.rpartition("/")[2]}"\nversion = "0.1.0"'
+    hints = [
+        Hint(
+            title=f"add a pyproject.toml to {name}, with a [project] table (PEP 621)",
+            edit=Edit(file=f"{name}/pyproject.toml", after=table),
+        )
+    ]
     if name == "the bundle itself":
         hints = [
             Hint(title=f"take the line that asks for it out of {failure.file}: a task runs in the"
@@ -165,15 +177,6 @@ def _guard(failure: UvFailure, words: str) -> str | None:
             accepted = minors_of(spec)
             if accepted and minor not in accepted:
                 return spec
-    return None
-
-
-def _requirement_for(failure: UvFailure, name: str) -> str | None:
-    """The bundle's own requirement for a package, as written."""
-    for text in failure.dependencies:
-        found = re.match(r"[A-Za-z0-9][\w.-]*", text)
-        if found and canonicalize_name(found.group()) == canonicalize_name(name):
-            return text
     return None
 
 

@@ -9,9 +9,11 @@ from runner.diagnosis.knowledge.conda_only import more_than_a_package
 from runner.diagnosis.knowledge.distribution_names import distribution_named, distribution_of
 from runner.diagnosis.knowledge.newer_syntax import is_older
 from runner.diagnosis.knowledge.stdlib_changes import REMOVED_MODULES, REMOVED_NAMES, Change
+from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.uv.development_files import chosen_by, development_package, tool_package
 from runner.diagnosis.uv.error import UvFailure
+from runner.diagnosis.uv.hints import uv_setting
 from runner.diagnosis.uv.python import minors_of, python_hints
 
 _TOOL_MISSING = re.compile(
@@ -41,6 +43,16 @@ _MODULE_MISSING = re.compile(r"No module named '([\w.]+)")
 _NAME_MISSING = re.compile(
     r"module '([\w.]+)' has no attribute '(\w+)'|cannot import name '()(\w+)' from '([\w.]+)'"
 )
+# A tool by whose name its backend is called by mistake.
+_MEANT_BACKENDS = {
+    "hatch": "hatchling.build",
+    "hatch.build": "hatchling.build",
+    "poetry": "poetry.core.masonry.api",
+    "poetry.masonry.api": "poetry.core.masonry.api",
+    "flit": "flit_core.buildapi",
+    "uv": "uv_build",
+    "pdm": "pdm.backend",
+}
 _PYTHON_2 = re.compile(r"Missing parentheses in call to 'print'|use_2to3 is invalid")
 _NOTHING_TO_SHIP = {
     "Unable to determine which files to ship": "hatchling",
@@ -67,7 +79,7 @@ def advice(
     """
     if "Failed to extract archive" in said:
         return [Hint(title="its archive is damaged: fetch it anew",
-                     command=f"uv cache clean {shlex.quote(name)}")]  # fmt: skip
+                     command=f"uv cache clean {shlex.quote(name)}", by="person")]  # fmt: skip
     more = None if own else more_than_a_package(name)
     if more is not None:
         return [Hint(title=more.advice(name)), *_system(failure, own, words)]
@@ -184,16 +196,14 @@ def _module_missing(
     module = _MODULE_MISSING.search(words)
     if module is None:
         return []
-    in_pyproject = failure.file == "pyproject.toml"
-    settings, table = ("pyproject.toml", "tool.uv.") if in_pyproject else ("uv.toml", "")
+    pyproject = PyprojectText.of_case(case)
     missing = module.group(1)
     top = missing.partition(".")[0]
     if top == "pkg_resources":
-        after = 'build-constraint-dependencies = ["setuptools<82"]'
         edit = (
-            Edit(file="pyproject.toml", after='[build-system]\nrequires = ["setuptools<82"]')
+            pyproject.with_item("build-system", "requires", "setuptools<82")
             if own
-            else Edit(file=settings, after=f"[tool.uv]\n{after}" if in_pyproject else after)
+            else uv_setting(case, name, ["setuptools<82"], "extra-build-dependencies")
         )
         return [Hint(title="build with a setuptools that still has pkg_resources", edit=edit)]
     if own and (file := importable_file(case, top)) is not None:
@@ -201,31 +211,47 @@ def _module_missing(
             Hint(
                 title=f"let the build see {file}: it does not look for modules in the bundle's"
                 " folder",
-                edit=Edit(
-                    file="pyproject.toml",
-                    after='[build-system]\nrequires = ["setuptools"]\n'
-                    'build-backend = "setuptools.build_meta:__legacy__"',
-                ),
+                edit=_let_build_see(pyproject, file, top),
             )
         ]
     needed = _distribution(missing, said)
+    named = pyproject.value("build-system", "build-backend")
+    if own and isinstance(named, str) and (meant := _MEANT_BACKENDS.get(named)) is not None:
+        return [
+            Hint(
+                title=f"name the backend that is meant: {named} itself is none",
+                edit=pyproject.setting("build-system", "build-backend", meant),
+            )
+        ]
     if own:
         return [
             Hint(
                 title=f"name {needed}, which brings {missing}, among what the build needs"
                 if needed != missing
                 else f"name what provides {missing} among what the build needs",
-                edit=Edit(file="pyproject.toml", after=f'[build-system]\nrequires = ["{needed}"]'),
+                edit=pyproject.with_item("build-system", "requires", needed),
             )
         ]
     return [
         Hint(
             title=f"{name} does not say that its build needs {needed}: say it in its place",
-            edit=Edit(
-                file=settings, after=f'[{table}extra-build-dependencies]\n{name} = ["{needed}"]'
-            ),
+            edit=uv_setting(case, name, [needed], "extra-build-dependencies"),
         )
     ]
+
+
+def _let_build_see(pyproject: PyprojectText, file: str, top: str) -> Edit | None:
+    """The edit by which a build finds a module of the bundle."""
+    backend = pyproject.value("build-system", "build-backend")
+    if backend in (None, "setuptools.build_meta"):
+        legacy = "setuptools.build_meta:__legacy__"
+        edit = pyproject.setting("build-system", "build-backend", legacy)
+        if pyproject.value("build-system", "requires") is not None:
+            return edit
+        table = f'[build-system]\nrequires = ["setuptools"]\nbuild-backend = "{legacy}"'
+        return pyproject.added(table)
+    folder = file.partition(f"{top}/__init__.py")[0] if "/" in file else ""
+    return pyproject.with_item("build-system", "backend-path", folder.rstrip("/") or ".")
 
 
 def _distribution(module: str, said: str) -> str:
@@ -244,7 +270,7 @@ def _of_the_bundle(case: Case, failure: UvFailure, words: str) -> list[Hint]:
             Hint(
                 title="give a version for where there is no git history: a bundle is built from"
                 " its files, and .git is not one of them",
-                edit=Edit(file="pyproject.toml", after=f'[{table}]\n{key} = "0.1.0"'),
+                edit=PyprojectText.of_case(case).setting(table, key, "0.1.0"),
             )
         ]
     if missing := _FILE_MISSING.search(words):
@@ -264,36 +290,37 @@ def _say_what_to_ship(case: Case, backend: str) -> list[Hint]:
     packages = [name for name in modules if not name.endswith(".py")]
     hints = []
     if modules:
-        listed = ", ".join(f'"{name}"' for name in modules)
-        after = {
-            "hatchling": f"[tool.hatch.build.targets.wheel]\nonly-include = [{listed}]",
-            "uv_build": f'[tool.uv.build-backend]\nmodule-name = "{names[0]}"\nmodule-root = ""',
-            "poetry-core": "[tool.poetry]\npackages = ["
-            + ", ".join(f'{{ include = "{name}" }}' for name in modules)
-            + "]",
-            "flit": f'[tool.flit.module]\nname = "{names[0]}"',
-        }.get(backend)
-        if backend == "setuptools" and packages:
-            listed = ", ".join(f'"{name}*"' for name in packages)
-            after = f"[tool.setuptools.packages.find]\ninclude = [{listed}]"
-        elif backend == "setuptools":
-            listed = ", ".join(f'"{name}"' for name in names)
-            after = f"[tool.setuptools]\npy-modules = [{listed}]"
-        if after:
-            hints.append(
-                Hint(
-                    title="say which modules are to be installed",
-                    edit=Edit(file="pyproject.toml", after=after),
-                )
-            )
+        title = "say which modules are to be installed"
+        hints.append(Hint(title=title, edit=_shipped(case, backend, modules, packages, names)))
     hints.append(
         Hint(
             title=f"{'or, if' if hints else 'if'} its code need not be installed, have only its"
             " dependencies installed: a task runs in the bundle's folder",
-            edit=Edit(file="pyproject.toml", after="[tool.uv]\npackage = false"),
+            edit=PyprojectText.of_case(case).setting("tool.uv", "package", False),
         )
     )
     return hints
+
+
+def _shipped(
+    case: Case, backend: str, modules: list[str], packages: list[str], names: list[str]
+) -> Edit | None:
+    """The setting of a backend that names the modules to install."""
+    pyproject = PyprojectText.of_case(case)
+    if backend == "hatchling":
+        return pyproject.setting("tool.hatch.build.targets.wheel", "only-include", modules)
+    if backend == "uv_build":
+        lines = f'[tool.uv.build-backend]\nmodule-name = "{names[0]}"\nmodule-root = ""'
+        return pyproject.added(lines)
+    if backend == "poetry-core":
+        included: list[object] = [{"include": name} for name in modules]
+        return pyproject.setting("tool.poetry", "packages", included)
+    if backend == "flit":
+        return pyproject.setting("tool.flit.module", "name", names[0])
+    if packages:
+        found = [f"{name}*" for name in packages]
+        return pyproject.setting("tool.setuptools.packages.find", "include", found)
+    return pyproject.setting("tool.setuptools", "py-modules", names)
 
 
 def _modules(case: Case, most: int = 8) -> list[str]:

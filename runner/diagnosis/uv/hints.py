@@ -1,8 +1,10 @@
 """uv's own hints: those that say the cause better than its derivation, and the rest, quoted."""
 
+import json
 import re
 
-from runner.diagnosis.case import Finding
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.report.text import one_line
@@ -25,7 +27,7 @@ _HANDLED = re.compile(
 _PYTORCH = "https://download.pytorch.org/whl"
 
 
-def other_index_finding(failure: UvFailure, error: UvError) -> Finding | None:
+def other_index_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | None:
     """An index that uv asks first has the package, in other versions; one it did not ask may do."""
     found = _UNCHECKED.search(" ".join(" ".join(error.hints).split()) + " ")
     if found is None:
@@ -40,7 +42,7 @@ def other_index_finding(failure: UvFailure, error: UvError) -> Finding | None:
         hints=[
             Hint(
                 title="if both indexes can be trusted, take the best version of all of them",
-                edit=setting(failure, 'index-strategy = "unsafe-best-match"'),
+                edit=uv_setting(case, "index-strategy", "unsafe-best-match"),
             ),
             Hint(title=_by_order(failure, asked, other)),
         ],
@@ -59,7 +61,7 @@ def _by_order(failure: UvFailure, asked: str, other: str) -> str:
     )
 
 
-def pytorch_index(failure: UvFailure, name: str, spec: str) -> Hint | None:
+def pytorch_index(case: Case, failure: UvFailure, name: str, spec: str) -> Hint | None:
     """The index of a version such as ``2.9.1+cpu``, which PyPI does not take."""
     kind = _OF_PYTORCH.search(spec)
     if kind is None:
@@ -67,20 +69,33 @@ def pytorch_index(failure: UvFailure, name: str, spec: str) -> Hint | None:
     url = f"{_PYTORCH}/{kind[1]}"
     title = f"builds for {kind[1]} are on PyTorch's own index, not on PyPI: name it"
     if failure.file == "requirements.txt":
-        after = f"--extra-index-url {url}"
+        edit: Edit | None = Edit(file=failure.file, after=f"--extra-index-url {url}")
     else:
-        after = (
-            f'[[tool.uv.index]]\nname = "pytorch"\nurl = "{url}"\nexplicit = true\n\n'
-            f'[tool.uv.sources]\n{name} = {{ index = "pytorch" }}'
+        pyproject = PyprojectText.of_case(case)
+        index = f'[[tool.uv.index]]\nname = "pytorch"\nurl = "{url}"\nexplicit = true'
+        source = f'[tool.uv.sources]\n{name} = {{ index = "pytorch" }}'
+        edit = pyproject.added(f"{index}\n\n{source}") or pyproject.added(
+            # Beside sources of others: asked after the rest, for what they have not.
+            f'[[tool.uv.index]]\nname = "pytorch"\nurl = "{url}"'
         )
-    return Hint(title=title, edit=Edit(file=failure.file, after=after))
+    return Hint(title=title, edit=edit)
 
 
-def setting(failure: UvFailure, line: str) -> Edit:
-    """A setting of uv's, where the bundle can have it."""
-    if failure.file == "requirements.txt":
-        return Edit(file="uv.toml", after=line)
-    return Edit(file="pyproject.toml", after=f"[tool.uv]\n{line}")
+def uv_setting(case: Case, key: str, value: str | bool | list[str], table: str = "") -> Edit | None:
+    """A setting of uv's, in the one file of the bundle's in which uv looks for it.
+
+    :param table: below ``tool.uv``.
+    """
+    if "uv.toml" in case.bundle_files:
+        return None  # what is in it is not known, and beside it a pyproject.toml does not count
+    if case.pyproject or "pyproject.toml" in case.bundle_files:
+        there = PyprojectText.of_case(case)
+        table = f"tool.uv.{table}".rstrip(".")
+        if isinstance(value, list):
+            return there.with_item(table, key, *value)
+        return there.setting(table, key, value)
+    line = f"{key} = {json.dumps(value)}"
+    return Edit(file="uv.toml", after=f"[{table}]\n{line}" if table else line)
 
 
 def quote_hints(finding: Finding, error: UvError) -> None:

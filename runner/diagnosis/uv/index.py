@@ -24,7 +24,7 @@ _GIT_MISSING = re.compile(
     r"does not appear to be a git repository|[Rr]epository '?\S* ?not found"
     r"|couldn't find remote ref|not our ref"
 )
-_GIT_URL = re.compile(r"git fetch [^'\n]*'([^']+)'")
+_GIT_URL = re.compile(r"git fetch [^'\n]{0,500}'([^']{1,2000})'")
 _GIT_REVISION = re.compile(r"failed to fetch (?:branch or tag|tag|branch|commit) `([^`]+)`")
 _NO_GIT = re.compile(r"Git executable not found|cannot find binary path")
 
@@ -77,7 +77,8 @@ def index_finding(failure: UvFailure, error: UvError) -> Finding | None:
         return _finding(
             Code.DEPENDENCY_NOT_FOUND, f"there is nothing at {url}", said, _gone(failure, said, url)
         )
-    see = Hint(title="see whether it can be reached from here", command=f"curl -I {_url(said)}")
+    see = Hint(title="see whether it can be reached from here", command=f"curl -I {_url(said)}",
+               by="person")  # fmt: skip
     return _unreachable(said, see)
 
 
@@ -102,7 +103,7 @@ def _unreachable(said: str, see: Hint) -> Finding:
     hints = [see]
     if why == _PROXY:
         hints.insert(0, Hint(title="see what HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name",
-                             command="env | grep -i _proxy"))  # fmt: skip
+                             command="env | grep -i _proxy", by="person"))  # fmt: skip
     elif "not speak TLS" in why:
         hints.insert(
             0, Hint(title="if it is meant to have none, its URL begins with http, not https")
@@ -110,14 +111,19 @@ def _unreachable(said: str, see: Hint) -> Finding:
     elif "certificate" in why:
         hints = [
             Hint(title="if it is your organisation's own certificate, use the system's trust store",
-                 command="export UV_SYSTEM_CERTS=1"),
-            Hint(title="or name the file that has it", command="export SSL_CERT_FILE=/a/file.pem"),
+                 command="export UV_SYSTEM_CERTS=1", by="person"),
+            Hint(title="or name the file that has it", command="export SSL_CERT_FILE=/a/file.pem",
+                 by="person"),
         ]  # fmt: skip
     elif why.startswith("it answered") and retryable:
         hints.insert(0, Hint(title="run it again later: the fault is the server's"))
     elif retryable:
         hints.append(
-            Hint(title="behind a proxy, name it", command="export HTTPS_PROXY=http://proxy.example")
+            Hint(
+                title="behind a proxy, name it",
+                command="export HTTPS_PROXY=http://proxy.example",
+                by="person",
+            )
         )
     return _finding(
         Code.INDEX_UNREACHABLE,
@@ -138,6 +144,7 @@ def _unauthorized(text: str, refusal: str) -> Finding:
             title="give uv the credentials",
             edit=Edit(file="~/.netrc", after=f"machine {host.partition(':')[0]} login USER"
                       " password PASSWORD"),
+            by="person",
         ),
         Hint(title="or see that the index's URL is the right one"),
     )  # fmt: skip
@@ -146,7 +153,8 @@ def _unauthorized(text: str, refusal: str) -> Finding:
 def _git(said: str) -> Finding:
     fetched = _GIT_URL.search(said)
     url = _without_credentials(fetched.group(1)) if fetched else _url(said)
-    see = Hint(title="see what git says by itself", command=f"git ls-remote {url}")
+    see = Hint(title="see what git says by itself", command=f"git ls-remote {url}",
+               by="person")  # fmt: skip
     if _NO_GIT.search(said):
         return _finding(
             Code.ENVIRONMENT_FAILED,
@@ -164,6 +172,7 @@ def _git(said: str) -> Finding:
             Hint(
                 title="give git the credentials: a key for ssh, or a credential helper",
                 command="git config --global credential.helper store",
+                by="person",
             ),
         )
     if _GIT_MISSING.search(said):

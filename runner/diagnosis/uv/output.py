@@ -16,6 +16,7 @@ from runner.diagnosis.uv.build import build_finding
 from runner.diagnosis.uv.error import UvError, UvFailure, parse_uv_error, without_drawing
 from runner.diagnosis.uv.hints import quote_hints
 from runner.diagnosis.uv.index import index_finding
+from runner.diagnosis.uv.project_settings import project_setting_finding
 from runner.diagnosis.uv.python import (
     minors_of_wheels,
     own_python_finding,
@@ -41,6 +42,8 @@ _FOLDER_MISSING = re.compile(r"Failed to read `--find-links` directory: (\S+)")
 _NOT_READ = re.compile(r"expected '-c', '-e', '-r' or the start of a requirement: (\S+?):(\d+):")
 _NO_CACHE = re.compile(r"Failed to initialize cache at `([^`]+)`")
 _FILE_MISSING = re.compile(r"(?:File not found|Distribution not found at): `?([^`\n]+)`?")
+# As clap says it, of the value of an option or of the variable that stands for it.
+_SETTING = re.compile(r"invalid value '([^']*)' for '--([a-z-]+)(?: <\w+>)?'")
 _OF_CONDA = re.compile(r"/feedstock_root/|/conda-bld/|/croot/")
 _REQUIREMENT = re.compile(r"Couldn't parse requirement in `([^`]+)`")
 
@@ -55,8 +58,9 @@ def diagnose_uv(case: Case, failure: UvFailure) -> Finding:
         or index_finding(failure, error)
         or resolution_finding(case, failure, error)
         or _permission_denied(failure, error)
+        or project_setting_finding(case, error)
         or _python_refused(case, failure, error)
-        or _input_refused(failure, error)
+        or _input_refused(case, failure, error)
         or build_finding(case, failure, error)
         or _unrecognised(failure, error, stderr)
     )
@@ -75,9 +79,19 @@ def _disk_full(error: UvError) -> Finding | None:
         summary="the disk is full" + (f": no space for {where.group(1)}" if where else ""),
         explanation=error.said,
         hints=[
-            Hint(title="free what uv's cache no longer needs", command="uv cache prune"),
-            Hint(title="or keep that cache on another disk", command="export UV_CACHE_DIR=/a/dir"),
-            Hint(title="and environments too", command="export MODELOPS_CACHE_DIR=/a/dir"),
+            Hint(
+                title="free what uv's cache no longer needs", command="uv cache prune", by="person"
+            ),
+            Hint(
+                title="or keep that cache on another disk",
+                command="export UV_CACHE_DIR=/a/dir",
+                by="person",
+            ),
+            Hint(
+                title="and environments too",
+                command="export MODELOPS_CACHE_DIR=/a/dir",
+                by="person",
+            ),
         ],
     )
 
@@ -100,12 +114,12 @@ def _permission_denied(failure: UvFailure, error: UvError) -> Finding | None:
         hints=[
             Hint(
                 title="keep environments in a folder that can be written to",
-                command="export MODELOPS_CACHE_DIR=/a/dir",
+                command='export MODELOPS_CACHE_DIR="${TMPDIR:-/tmp}/modelops-runner"',
             )
             if own
             else Hint(
                 title="let uv keep its cache in a folder that can be written to",
-                command="export UV_CACHE_DIR=/a/dir",
+                command='export UV_CACHE_DIR="${TMPDIR:-/tmp}/uv-cache"',
             )
         ],
     )
@@ -123,10 +137,10 @@ def _python_refused(case: Case, failure: UvFailure, error: UvError) -> Finding |
     if minors := minors_of_wheels(error.hints):
         summary += f" Python {failure.python_version}"
         return python_conflict(case, failure, name, summary, error.hints[0], minors)
-    return platform_conflict(failure, f"{name}=={version}", f"{summary} this platform", error.hints)
+    return platform_conflict(case, failure, name, f"{summary} this platform", error.hints)
 
 
-def _input_refused(failure: UvFailure, error: UvError) -> Finding | None:
+def _input_refused(case: Case, failure: UvFailure, error: UvError) -> Finding | None:
     """uv does not take what the bundle's files say."""
     said = error.said
     relock = f"uv lock --project {shlex.quote(failure.bundle_path)}"
@@ -135,7 +149,9 @@ def _input_refused(failure: UvFailure, error: UvError) -> Finding | None:
         hint = Hint(title="lock it anew", command=relock)
     elif "unsupported schema version" in said:
         code, summary = Code.ENVIRONMENT_FAILED, "uv.lock was written by a newer uv than this one"
-        hint = Hint(title="upgrade uv beside the runner", command="python -m pip install -U uv")
+        hint = Hint(
+            title="upgrade uv beside the runner", command="python -m pip install -U uv", by="person"
+        )
     elif "Failed to parse `uv.lock`" in said:
         code, summary = Code.ENVIRONMENT_FAILED, f"uv.lock is broken: {_last(error)}"
         lock = shlex.quote(f"{failure.bundle_path}/uv.lock")
@@ -160,14 +176,18 @@ def _input_refused(failure: UvFailure, error: UvError) -> Finding | None:
         hint = Hint(title=f"correct line {line} of {file}, or remove it")
     elif "`--require-hashes`" in said:
         code, summary = Code.ENVIRONMENT_FAILED, one_line(said, 200)
+        file = shlex.quote(f"{failure.bundle_path}/{failure.file}")
         hint = Hint(
             title="write each requirement with its version and hashes",
-            command="uv pip compile --generate-hashes requirements.in -o requirements.txt",
+            command=f"uv pip compile --generate-hashes {file} -o {file}",
         )
     elif folder := _FOLDER_MISSING.search(said):
         code = Code.DEPENDENCY_NOT_FOUND
         summary = f"packages are to be found in {folder.group(1)}, which does not exist"
-        hint = Hint(title="correct UV_FIND_LINKS, or find-links where the bundle sets it")
+        hint = Hint(title="correct find-links where the bundle sets it, or UV_FIND_LINKS")
+        own = "\n".join([case.pyproject, *failure.dependencies])
+        if "find-links" not in own and "\n-f" not in own and "uv.toml" not in case.bundle_files:
+            hint = Hint(title="correct UV_FIND_LINKS, or unset it", command="unset UV_FIND_LINKS")
     elif included := _INCLUDED_MISSING.search(said):
         including, path = included.groups()
         name = path.removeprefix(f"{failure.bundle_path}/")
@@ -183,6 +203,7 @@ def _input_refused(failure: UvFailure, error: UvError) -> Finding | None:
             hint = Hint(
                 title="ask for it by its version: pip freeze writes where conda once built it",
                 command="python -m pip list --format=freeze",
+                by="person",
             )
     else:
         return None
@@ -200,6 +221,8 @@ def _unrecognised(failure: UvFailure, error: UvError, stderr: str) -> Finding:
     status = (
         "in an unknown way" if failure.exit_code is None else f"with status {failure.exit_code}"
     )
+    if (setting := _SETTING.search("\n".join(words))) and f"--{setting[2]}" not in failure.argv:
+        return _setting_refused(setting, words)
     if words:
         # The first says what failed and the last, nearest to the root, why.
         said = f": {one_line(': '.join(dict.fromkeys([words[0], words[-1]])), 200)}"
@@ -210,7 +233,24 @@ def _unrecognised(failure: UvFailure, error: UvError, stderr: str) -> Finding:
         code=Code.ENVIRONMENT_FAILED,
         summary=f"uv ended {status}{said}",
         explanation="\n".join([*words, *error.hints]),
-        hints=[Hint(title="run the same by hand", command=_by_hand(failure))],
+        hints=[Hint(title="run the same by hand", command=_by_hand(failure), by="person")],
+    )
+
+
+def _setting_refused(setting: re.Match[str], words: list[str]) -> Finding:
+    """A variable has a value that uv does not know: the option is none of the runner's."""
+    value, option = setting.groups()
+    variable = f"UV_{option.upper().replace('-', '_')}"
+    taken = re.search(r"\[possible values: ([^\]]*)\]", "\n".join(words))
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.ENVIRONMENT_FAILED,
+        summary=f"{variable} is {value!r}, which uv does not take"
+        + (f": it takes {one_line(taken[1], 200)}" if taken else ""),
+        explanation="\n".join(words),
+        hints=[
+            Hint(title=f"unset {variable}, or give it another value", command=f"unset {variable}")
+        ],
     )
 
 
@@ -231,7 +271,7 @@ def _killed(failure: UvFailure, signal: str, stderr: str) -> Finding:
             Hint(title="run it again; if it happens again, see who ends it (dmesg, the batch"
                  " system's log)")
             if killed
-            else Hint(title="run the same by hand", command=_by_hand(failure))
+            else Hint(title="run the same by hand", command=_by_hand(failure), by="person")
         ],
         retryable=killed,
     )  # fmt: skip
@@ -259,7 +299,9 @@ def _status_lost() -> Finding:
 def _by_hand(failure: UvFailure) -> str:
     """The same command on the bundle itself: the copy and the unfinished venv are gone."""
     argv = list(failure.argv)
-    if "--python" in argv and "pip" in argv:
+    if failure.step == "venv":
+        argv[-1] = "/tmp/by-hand"
+    elif "--python" in argv and "pip" in argv:
         at = argv.index("--python") + 1
         argv[at] = failure.python_version
         argv[argv.index("install") + 1 : argv.index("install") + 1] = ["--dry-run"]

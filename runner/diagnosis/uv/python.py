@@ -8,9 +8,12 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from packaging.version import Version
 
 from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.child_places import pin_edit
+from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.uv.error import UvFailure
+from runner.diagnosis.uv.requirement_edits import requirement_edit, requirement_for
 from runner.events import Phase
 
 _MINORS = [f"3.{minor}" for minor in range(7, 30)]
@@ -60,7 +63,7 @@ def python_conflict(
         Hint(
             title=f"{'or a' if hints else 'a'}sk for {'a newer' if newer else 'an older'} version"
             f" of {name}, one that takes Python {current.major}.{current.minor}",
-            edit=_other_version(failure, written, newer),
+            edit=_other_version(case, failure, written, newer),
         )
     )
     return Finding(
@@ -85,15 +88,10 @@ def own_python_finding(
     hints = python_hints(case, failure, minors)[:1]
     if not hints and minors and not set(minors) & set(accepted):
         hints = [Hint(title="requires-python and the build exclude each other: correct one")]
-    written = case.bundle.requires_python if case.bundle else None
     hints.append(
         Hint(
             title="say it where it can be read, and every worker chooses by it",
-            edit=Edit(
-                file="pyproject.toml",
-                before=None if written is None else f'requires-python = "{written}"',
-                after=f'requires-python = "{wanted}"',
-            ),
+            edit=PyprojectText.of_case(case).setting("project", "requires-python", wanted),
         )
     )
     return Finding(
@@ -128,15 +126,15 @@ def python_hints(
 
 
 def platform_conflict(
-    failure: UvFailure, requirement: str, summary: str, uv_hints: Sequence[str]
+    case: Case, failure: UvFailure, name: str, summary: str, uv_hints: Sequence[str]
 ) -> Finding:
     """The finding where a dependency has wheels, and none for this machine.
 
-    :param requirement: such as ``pywin32==306``.
+    :param name: the dependency.
     """
-    tags = re.findall(r"`([a-z]\w+?)(?:_\w+|\d+)?`", " ".join(
-        hint.rpartition("following platforms")[2] for hint in uv_hints
-    ))  # fmt: skip
+    has = " ".join(re.findall(r"following platforms?: ?([^;]*)", " ".join(uv_hints)))
+    tags = re.findall(r"`([a-z]\w+?)(?:_\w+|\d+)?`", has)
+    written = requirement_for(failure, name)
     platforms = sorted({_SYS_PLATFORMS[tag] for tag in tags if tag in _SYS_PLATFORMS})
     return Finding(
         phase=Phase.ENVIRONMENT,
@@ -148,12 +146,10 @@ def platform_conflict(
         hints=[
             Hint(
                 title="if the bundle works without it here, say where it is needed",
-                edit=Edit(
-                    file=failure.file,
-                    before=requirement,
-                    after=f"{requirement}; sys_platform == '{platforms[0]}'",
+                edit=requirement_edit(
+                    case, failure, written, f"{written}; sys_platform == '{platforms[0]}'"
                 )
-                if len(platforms) == 1
+                if len(platforms) == 1 and written is not None and ";" not in written
                 else None,
             ),
             Hint(title="or run the bundle on a platform that it has wheels for"),
@@ -168,9 +164,9 @@ def _nearest(minors: Sequence[str], current: Version, case: Case) -> str | None:
     return min(suitable, key=lambda minor: abs(Version(minor).minor - current.minor), default=None)
 
 
-def _edit(case: Case, failure: UvFailure, target: str) -> Edit:
+def _edit(case: Case, failure: UvFailure, target: str) -> Edit | None:
     if failure.file == "requirements.txt":
-        return Edit(file=".python-version", after=target)
+        return pin_edit(case, target)
     written = case.bundle.requires_python if case.bundle else None
     clauses = [clause.strip() for clause in (written or "").split(",") if clause.strip()]
     if Version(target) > Version(failure.python_version):
@@ -181,21 +177,16 @@ def _edit(case: Case, failure: UvFailure, target: str) -> Edit:
             *(clause for clause in clauses if clause[0] != "<"),
             f"<3.{Version(target).minor + 1}",
         ]
-    return Edit(
-        file="pyproject.toml",
-        before=None if written is None else f'requires-python = "{written}"',
-        after=f'requires-python = "{",".join(clauses)}"',
-    )
+    there = PyprojectText.of_case(case)
+    return there.setting("project", "requires-python", ",".join(clauses))
 
 
-def _other_version(failure: UvFailure, written: str | None, newer: bool) -> Edit | None:
+def _other_version(case: Case, failure: UvFailure, written: str | None, newer: bool) -> Edit | None:
     """How to let uv choose another version, where exactly one was asked for."""
     pinned = re.fullmatch(r"([\w.\[\],-]+?)\s*==\s*([\w.]+)", written or "")
     if pinned is None:
         return None
     name, version = pinned.groups()
-    return Edit(
-        file=failure.file,
-        before=written,
-        after=f"{name}>{version}" if newer else f"{name}<{version}",
-    )
+    assert written is not None
+    other = f"{name}>{version}" if newer else f"{name}<{version}"
+    return requirement_edit(case, failure, written, other)

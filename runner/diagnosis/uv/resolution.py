@@ -3,7 +3,6 @@
 import re
 
 import msgspec
-from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
@@ -13,6 +12,7 @@ from runner.diagnosis.knowledge.distribution_names import (
     distribution_meant_by,
     why_this_distribution,
 )
+from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.uv.derivation import (
@@ -29,6 +29,7 @@ from runner.diagnosis.uv.derivation import (
 )
 from runner.diagnosis.uv.error import UvError, UvFailure
 from runner.diagnosis.uv.hints import other_index_finding, pytorch_index
+from runner.diagnosis.uv.not_taken import not_taken_finding
 from runner.diagnosis.uv.python import (
     minors_of,
     minors_of_wheels,
@@ -36,6 +37,7 @@ from runner.diagnosis.uv.python import (
     platform_conflict,
     python_conflict,
 )
+from runner.diagnosis.uv.requirement_edits import requirement_edit, written_requirement
 from runner.events import Phase
 
 _MISSING = re.compile(rf"({ANY}) was not found in the (?:package registry|provided)")
@@ -65,12 +67,13 @@ def resolution_finding(case: Case, failure: UvFailure, error: UvError) -> Findin
             failure, bundle_name=f"the build of {built.group(1)}", dependencies=()
         )
     finding = (
-        _not_found(failure, error, proof, edges)
-        or other_index_finding(failure, error)
+        _not_found(case, failure, error, proof, edges)
+        or other_index_finding(case, failure, error)
         or _conflict(case, failure, edges)
         or _python_conflict(case, failure, error, proof, edges)
+        or not_taken_finding(case, failure, error, proof, edges)
         or _unreadable_package(failure, proof, edges)
-        or _no_version(failure, proof, edges)
+        or _no_version(case, failure, proof, edges)
         or Finding(
             phase=Phase.ENVIRONMENT,
             code=Code.DEPENDENCY_CONFLICT,
@@ -102,7 +105,9 @@ def _is_the_bundles(hint: Hint) -> bool:
     return hint.edit.before is None or hint.edit.before.startswith("requires-python")
 
 
-def _not_found(failure: UvFailure, error: UvError, proof: str, edges: list[Edge]) -> Finding | None:
+def _not_found(
+    case: Case, failure: UvFailure, error: UvError, proof: str, edges: list[Edge]
+) -> Finding | None:
     missing = _MISSING.search(proof)
     if missing is None:
         return None
@@ -125,9 +130,7 @@ def _not_found(failure: UvFailure, error: UvError, proof: str, edges: list[Edge]
             hint = Hint(
                 title=f"{name} is what it is imported as: the index has it as {meant}"
                 + why_this_distribution(meant),
-                edit=Edit(
-                    file=failure.file, before=written_requirement(failure, wanted), after=meant
-                ),
+                edit=requirement_edit(case, failure, written_requirement(failure, wanted), meant),
             )
     return Finding(
         phase=Phase.ENVIRONMENT,
@@ -138,22 +141,24 @@ def _not_found(failure: UvFailure, error: UvError, proof: str, edges: list[Edge]
         explanation="" if wanted is None else _asks(wanted, failure),
         hints=[
             hint,
-            _other_index(failure),
-            Hint(title="or see which index uv is told to ask", command="env | grep ^UV_"),
+            _other_index(case, failure),
+            Hint(
+                title="or see which index uv is told to ask",
+                command="env | grep ^UV_",
+                by="person",
+            ),
         ],
     )
 
 
-def _other_index(failure: UvFailure) -> Hint:
+def _other_index(case: Case, failure: UvFailure) -> Hint:
     url = "https://index.example/simple"
-    text = (
-        f"--extra-index-url {url}"
-        if failure.file == "requirements.txt"
-        else f'[[tool.uv.index]]\nurl = "{url}"'
-    )
     return Hint(
         title="if it is on an index of your own, name that index",
-        edit=Edit(file=failure.file, after=text),
+        edit=Edit(file=failure.file, after=f"--extra-index-url {url}")
+        if failure.file == "requirements.txt"
+        else PyprojectText.of_case(case).added(f'[[tool.uv.index]]\nurl = "{url}"'),
+        by="person",
     )
 
 
@@ -176,7 +181,7 @@ def _conflict(case: Case, failure: UvFailure, edges: list[Edge]) -> Finding | No
         hints.append(
             Hint(
                 title=f"ask for what {one.who} can use",
-                edit=Edit(file=failure.file, before=written, after=one.text),
+                edit=requirement_edit(case, failure, written, one.text),
             )
         )
     if one.root:
@@ -206,7 +211,7 @@ def _python_conflict(
         minors = minors_of_wheels(error.hints)
         if wheel.group(2) == "platform":
             return platform_conflict(
-                failure, who, f"{who} has no wheel for this platform", error.hints
+                case, failure, name_of(who), f"{who} has no wheel for this platform", error.hints
             )
         summary = f"{who} has no wheel for Python {failure.python_version}"
         if minors:
@@ -257,12 +262,16 @@ def _unreadable_package(failure: UvFailure, proof: str, edges: list[Edge]) -> Fi
         explanation=_asks(wanted_by(name_of(who), edges), failure),
         hints=[
             Hint(title=f"ask for another version of {name_of(who)}, or tell who publishes it"),
-            Hint(title="or fetch it anew", command=f"uv cache clean {name_of(who)}"),
+            Hint(
+                title="or fetch it anew",
+                command=f"uv cache clean {name_of(who)}",
+                by="person",
+            ),
         ],
     )
 
 
-def _no_version(failure: UvFailure, proof: str, edges: list[Edge]) -> Finding | None:
+def _no_version(case: Case, failure: UvFailure, proof: str, edges: list[Edge]) -> Finding | None:
     found = _NO_VERSION.search(proof)
     available = None
     if found is not None:
@@ -279,7 +288,7 @@ def _no_version(failure: UvFailure, proof: str, edges: list[Edge]) -> Finding | 
     name = name_of(wanted_text)
     who = "" if wanted is None or wanted.root else f", which {wanted.who} needs"
     there_is = f"; there is {available}" if available else ""
-    if on_pytorch := pytorch_index(failure, name, spec_of(wanted_text)):
+    if on_pytorch := pytorch_index(case, failure, name, spec_of(wanted_text)):
         hint = on_pytorch
     elif not spec_of(wanted_text) and available is None:
         hint = Hint(title="see that uv asks the index you mean, which UV_DEFAULT_INDEX, UV_INDEX or"
@@ -287,10 +296,8 @@ def _no_version(failure: UvFailure, proof: str, edges: list[Edge]) -> Finding | 
     elif wanted is None or not wanted.root:
         hint = Hint(title=f"ask for another version of {name_of(wanted.who) if wanted else name}")
     else:
-        edit = Edit(
-            file=failure.file,
-            before=written_requirement(failure, wanted),
-            after=available or name,
+        edit = requirement_edit(
+            case, failure, written_requirement(failure, wanted), available or name
         )
         hint = Hint(title=f"ask for a version of {name} that exists", edit=edit)
     return Finding(
@@ -311,21 +318,6 @@ def _asks(edge: Edge | None, failure: UvFailure) -> str:
     if edge.root:
         return f"{failure.file} of {failure.bundle_name} asks for {edge.text}."
     return f"{edge.who} asks for {edge.text}."
-
-
-def written_requirement(failure: UvFailure, edge: Edge) -> str:
-    """The bundle's requirement as its author wrote it, where that is known."""
-    same: list[str] = []
-    for text in failure.dependencies:
-        try:
-            requirement = Requirement(text)
-        except InvalidRequirement:
-            continue
-        if canonicalize_name(requirement.name) == canonicalize_name(edge.name.partition("[")[0]):
-            same.append(text)
-            if requirement.specifier == SpecifierSet(edge.specs[0]):
-                return text
-    return same[0] if len(same) == 1 else edge.text
 
 
 def _tail(message: str, count: int = 6) -> str:

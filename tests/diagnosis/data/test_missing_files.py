@@ -4,7 +4,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from hints import follow_first_hint
+from following import follow
 from recordings import failure
 
 from runner import Runner, RunnerError
@@ -108,7 +108,7 @@ def test_a_data_file_that_the_wheel_lacks_is_packaged_as_the_hint_says(
     with Runner(cache=cache) as runner:
         report = fails(runner, folder)
         assert report.summary.startswith("src/seirm/data/ages.csv is in the bundle, and not in")
-        follow_first_hint(folder, report)
+        follow(report, folder)
         assert runner.execute(folder)["v"] == b"age,n\n"
 
 
@@ -120,7 +120,7 @@ def test_a_folder_beside_src_is_read_from_the_working_folder(
     with Runner(cache=cache) as runner:
         report = fails(runner, folder)
         assert report.summary.startswith("data/ages.csv is in the bundle, and not in")
-        follow_first_hint(folder, report)
+        follow(report, folder)
         assert runner.execute(folder)["v"] == b"age,n\n"
 
 
@@ -148,7 +148,7 @@ def test_a_relative_path_that_leads_elsewhere_is_corrected(
     with Runner(cache=cache) as runner:
         report = failure(runner, folder)
         assert there in report.summary, report.summary
-        follow_first_hint(folder, report)
+        follow(report, folder)
         assert runner.execute(folder)["v"] == b"age,n\n"
 
 

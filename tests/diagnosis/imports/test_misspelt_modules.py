@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from hints import follow_first_hint
+from following import follow
 from recordings import failure
 
 from runner import Runner
@@ -39,7 +39,7 @@ def test_a_misspelt_module_of_the_bundle_is_corrected_and_nothing_is_installed(
         assert report.code is Code.MODULE_NOT_FOUND
         assert "the bundle has mymodel" in report.summary
         assert not any("uv add" in (hint.command or "") for hint in report.hints)
-        follow_first_hint(folder, report)
+        follow(report, folder)
         assert runner.execute(folder)["x"] == b""
 
 

@@ -232,7 +232,7 @@ def test_every_expectation_has_its_recording() -> None:
 def test_a_conflict_suggests_what_the_other_one_takes() -> None:
     finding = diagnose(recorded("conflict-transitive-two"), "", "jinja2==3.1.4", "markupsafe <1")
     assert edits(finding) == [
-        Edit(file="pyproject.toml", before="markupsafe <1", after="markupsafe>=2.0")
+        Edit(file="pyproject.toml", before='"markupsafe <1"', after='"markupsafe>=2.0"')
     ]
     assert "asks for jinja2==3.1.4" in finding.explanation
 
@@ -258,12 +258,12 @@ def test_a_python_conflict_names_the_nearest_python_that_would_do() -> None:
     before = 'requires-python = ">=3.8"'
     assert edits(finding) == [
         Edit(file="pyproject.toml", before=before, after='requires-python = ">=3.10"'),
-        Edit(file="pyproject.toml", before="numpy==2.1.0", after="numpy<2.1.0"),
+        Edit(file="pyproject.toml", before='"numpy==2.1.0"', after='"numpy<2.1.0"'),
     ]
     finding = diagnose(recorded("no-wheel-abi"), "", "torch==2.2.0")
     assert edits(finding) == [
         Edit(file="pyproject.toml", before=before, after='requires-python = ">=3.8,<3.13"'),
-        Edit(file="pyproject.toml", before="torch==2.2.0", after="torch>2.2.0"),
+        Edit(file="pyproject.toml", before='"torch==2.2.0"', after='"torch>2.2.0"'),
     ]
 
 
@@ -375,7 +375,7 @@ def test_a_requirement_by_a_modules_name_is_told_the_distributions() -> None:
     finding = diagnose(text, "", "PIL>=9")
     assert finding.code is NOT_FOUND
     assert finding.hints[0].title == "pil is what it is imported as: the index has it as pillow"
-    assert finding.hints[0].edit == Edit(file="pyproject.toml", before="PIL>=9", after="pillow")
+    assert finding.hints[0].edit == Edit(file="pyproject.toml", before='"PIL>=9"', after='"pillow"')
 
 
 @pytest.mark.timeout(20)  # what is quadratic takes minutes

@@ -1,0 +1,191 @@
+"""Edits of a pyproject.toml that fit into the text that is there, and lose nothing of it."""
+
+import copy
+import json
+import re
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from msgspec import Struct
+
+from runner.diagnosis.case import Case
+from runner.diagnosis.report.model import Edit
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PYPROJECT = "pyproject.toml"
+
+# An array's beginning and end, on a line of their own or together.
+_ARRAY = re.compile(r"(?P<head>[^=]+=\s*\[)(?P<items>.*?)(?P<tail>,?\s*\]\s*(?:#.*)?)?$")
+
+
+class PyprojectText(Struct, frozen=True):
+    """The text of a pyproject.toml; empty where there is none.
+
+    Each edit is tried: ``None`` is returned where what comes of it is no TOML, or says anything
+    else than before but for what is asked for.
+    """
+
+    text: str
+    document: Mapping[str, Any]
+    is_known: bool = True
+    """False where there is one, too long to be kept: nothing is changed in it then."""
+
+    @classmethod
+    def of_case(cls, case: Case) -> "PyprojectText":
+        if not case.pyproject and PYPROJECT in case.bundle_files:
+            return cls("", {}, is_known=False)
+        return cls.of(case.pyproject)
+
+    @classmethod
+    def of(cls, text: str) -> "PyprojectText":
+        try:
+            return cls(text, tomllib.loads(text))
+        except (ValueError, RecursionError):
+            return cls(text, {})
+
+    @property
+    def backend(self) -> str:
+        """The top of its backend's module; setuptools is what stands in where none is named."""
+        named = self.value("build-system", "build-backend")
+        top = named.partition(".")[0] if isinstance(named, str) else "setuptools"
+        return {"setuptools_scm": "setuptools"}.get(top, top)
+
+    def value(self, table: str, key: str) -> object:
+        found: object = self.document
+        for part in (*filter(None, table.split(".")), key):
+            found = found.get(part) if isinstance(found, Mapping) else None
+        return found
+
+    def items(self, table: str, key: str) -> list[str]:
+        """The strings in a list."""
+        value = self.value(table, key)
+        return [one for one in value if isinstance(one, str)] if isinstance(value, list) else []
+
+    def setting(
+        self, table: str, key: str, value: str | int | Sequence[object] | Mapping[str, object]
+    ) -> Edit | None:
+        """The edit that gives a key this value.
+
+        :param table: dotted, as in ``tool.uv``; no part of it has a dot in it.
+        """
+        line = f"{_key(key)} = {_toml(value)}"
+        return self._first(self._settings(table, key, line), table, key, value)
+
+    def with_item(self, table: str, key: str, item: str) -> Edit | None:
+        """The edit that adds a string to a list, which is begun where it is not there."""
+        there = self.value(table, key)
+        if there is None:
+            return self.setting(table, key, [item])
+        if not isinstance(there, list):
+            return None
+        edits = (
+            Edit(file=PYPROJECT, before=line, after=after)
+            for line in self._lines(table, key)
+            if (after := _with_item(line, json.dumps(item))) is not None
+        )
+        return self._first(edits, table, key, [*there, item], any_order=True)
+
+    def without(self, table: str, key: str, item: str) -> Edit | None:
+        """The edit that takes a string out of a list."""
+        return self.setting(table, key, [one for one in self.items(table, key) if one != item])
+
+    def replaced(self, table: str, key: str, item: str, other: str) -> Edit | None:
+        """The edit that puts another string in a list in the place of one."""
+        there = self.value(table, key)
+        if not isinstance(there, list):
+            return None
+        edits = (
+            Edit(file=PYPROJECT, before=before, after=json.dumps(other, ensure_ascii=False))
+            for before in (f'"{item}"', f"'{item}'", json.dumps(item))
+        )
+        wanted = [other if one == item else one for one in there]
+        return self._first(edits, table, key, wanted)
+
+    def added(self, lines: str) -> Edit | None:
+        """The edit that adds whole tables at the end."""
+        edit = Edit(file=PYPROJECT, after=lines)
+        if not self.is_known:
+            return None
+        try:
+            tomllib.loads(edit.apply(self.text))
+        except (ValueError, RecursionError):
+            return None
+        return edit
+
+    def _settings(self, table: str, key: str, line: str) -> Iterator[Edit]:
+        for there in self._lines(table, key):
+            assigned = re.fullmatch(r"([^=]+=\s*)(.*?)(\s+#[^\"']*)?", there)
+            if assigned:
+                after = f"{assigned[1]}{line.partition('= ')[2]}{assigned[3] or ''}"
+                yield Edit(file=PYPROJECT, before=there, after=after)
+        header = f"[{table}]"
+        for there in self.text.split("\n"):
+            if there.strip().partition("#")[0].rstrip() == header:
+                yield Edit(file=PYPROJECT, before=there.strip(), after=f"{there.strip()}\n{line}")
+        yield Edit(file=PYPROJECT, after=f"{header}\n{line}")
+
+    def _lines(self, table: str, key: str) -> list[str]:
+        """The lines that may begin to give a key."""
+        keys = rf"""(?:[\w.-]+\.)?["']?{re.escape(key)}["']?\s*=.*"""
+        return [line.strip() for line in self.text.split("\n") if re.match(keys, line.strip())]
+
+    def _first(
+        self, edits: Iterator[Edit], table: str, key: str, value: object, *, any_order: bool = False
+    ) -> Edit | None:
+        if not self.is_known:
+            return None
+        wanted = copy.deepcopy(dict(self.document))
+        inner = wanted
+        for part in filter(None, table.split(".")):
+            inner = inner.setdefault(part, {})
+            if not isinstance(inner, dict):
+                return None
+        inner[key] = value
+        for edit in edits:
+            try:
+                made = tomllib.loads(edit.apply(self.text))
+            except (ValueError, RecursionError):
+                continue
+            if made == wanted or (any_order and _sorted(made, table, key, wanted)):
+                return edit
+        return None
+
+
+def _with_item(line: str, quoted: str) -> str | None:
+    """The line that gives a list, or begins it, with a further item."""
+    array = _ARRAY.fullmatch(line)
+    if array is None:
+        return None
+    head, items, tail = array["head"], array["items"].rstrip(), array["tail"]
+    if tail is None:
+        return f"{head}\n    {quoted},{items and ' '}{items}"
+    return f"{head}{items}{', ' if items else ''}{quoted}]{tail.partition(']')[2]}"
+
+
+def _sorted(made: dict[str, Any], table: str, key: str, wanted: dict[str, Any]) -> bool:
+    """Tell whether two documents are the same, whatever the order in one list."""
+    inner, other = made, wanted
+    for part in filter(None, table.split(".")):
+        inner, other = inner.get(part, {}), other[part]
+    if sorted(map(repr, inner.get(key, []))) != sorted(map(repr, other[key])):
+        return False
+    inner[key] = other[key]
+    return made == wanted
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, Mapping):
+        pairs = ", ".join(f"{_key(key)} = {_toml(one)}" for key, one in value.items())
+        return f"{{ {pairs} }}"
+    if isinstance(value, list):
+        return f"[{', '.join(map(_toml, value))}]"
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _key(name: str) -> str:
+    return name if re.fullmatch(r"[\w-]+", name) else json.dumps(name)

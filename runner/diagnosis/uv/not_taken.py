@@ -1,0 +1,124 @@
+"""Versions that the index has, and that uv does not take: pre-releases, withdrawn ones, those that
+came after the date up to which the bundle wants them."""
+
+import re
+
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.pyproject_edits import PyprojectText
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Edit, Hint
+from runner.diagnosis.uv.derivation import EACH, Edge, name_of, spec_of, wanted_by
+from runner.diagnosis.uv.error import UvError, UvFailure
+from runner.diagnosis.uv.hints import uv_setting
+from runner.diagnosis.uv.requirement_edits import (
+    requirement_edit,
+    specified,
+    written_requirement,
+)
+from runner.events import Phase
+
+_PRE_RELEASE = re.compile(
+    r"Pre-releases are available for `?([\w.-]+)`? in the requested range \(e\.g\., ([\w.!+]+)\)"
+)
+_PRE_RELEASE_WANTED = re.compile(r"`?([\w.-]+)`? was requested with a pre-release marker")
+_TOO_NEW = re.compile(
+    r"`([\w.-]+)` was filtered by .{0,100}?uploaded before (\S+?)\.?(?= )"
+    r"(?:.{0,80}?is v([\w.!+]+)|.{0,30}?version, v([\w.!+]+))?"
+    r"(?:,? (?:was )?published at (\d{4}-\d\d-\d\d))?",
+)
+_YANKED = re.compile(rf"({EACH}) was yanked(?: \(reason: ([^)]{{0,200}})\))?")
+
+
+def not_taken_finding(
+    case: Case, failure: UvFailure, error: UvError, proof: str, edges: list[Edge]
+) -> Finding | None:
+    """The finding where a version would suit, but for what uv is told or what its author did."""
+    hinted = " ".join(" ".join(error.hints).split()) + " "
+    return (
+        _too_new(case, failure, hinted, edges)
+        or _pre_release(case, failure, hinted, edges)
+        or _yanked(case, failure, proof, edges)
+    )
+
+
+def _too_new(case: Case, failure: UvFailure, hinted: str, edges: list[Edge]) -> Finding | None:
+    found = _TOO_NEW.search(hinted)
+    if found is None:
+        return None
+    name, until, latest, requested, published = found.groups()
+    version = latest or requested
+    wanted = wanted_by(name, edges)
+    asks = wanted.text if wanted else name
+    came = f"; {version} came on {published}" if version and published else ""
+    take = f"take {name} {version} all the same" if version else f"take newer versions of {name}"
+    # uv takes a day as the whole of it.
+    value = published or False
+    return _finding(
+        f"{asks} is not among what was on the index before {until.partition('T')[0]}, which"
+        f" exclude-newer sets{came}",
+        "uv leaves out what was uploaded after exclude-newer, which the bundle or UV_EXCLUDE_NEWER"
+        " sets so that it finds the same versions again.",
+        Hint(title=take, edit=uv_setting(case, name, value, "exclude-newer-package")),
+        Hint(title="or move exclude-newer, and all that it keeps back, to a later date"),
+    )
+
+
+def _pre_release(case: Case, failure: UvFailure, hinted: str, edges: list[Edge]) -> Finding | None:
+    found = _PRE_RELEASE.search(hinted) or _PRE_RELEASE_WANTED.search(hinted)
+    if found is None:
+        return None
+    name = found[1]
+    version = found[2] if found.re is _PRE_RELEASE else None
+    wanted = wanted_by(name, edges)
+    asks = wanted.text if wanted else name
+    edit: Edit | None = None
+    policy = PyprojectText.of_case(case).value("tool.uv", "prerelease")
+    if wanted is not None and wanted.root and version is not None and policy != "disallow":
+        written = written_requirement(failure, wanted)
+        edit = requirement_edit(case, failure, written, specified(written, f">={version}"))
+    return _finding(
+        f"there are only pre-releases for {asks}" + (f", such as {version}" if version else ""),
+        "uv takes a pre-release where a requirement names one, or where it is told to.",
+        Hint(
+            title=f"ask for {name} {version} by its name" if edit else "let uv take pre-releases",
+            edit=edit or uv_setting(case, "prerelease", "allow"),
+        ),
+    )
+
+
+def _yanked(case: Case, failure: UvFailure, proof: str, edges: list[Edge]) -> Finding | None:
+    found = _YANKED.search(proof)
+    if found is None:
+        return None
+    which, reason = found.groups()
+    name, spec = name_of(which), spec_of(which)
+    wanted = wanted_by(name, edges)
+    asks = wanted.text if wanted else name
+    hints = [Hint(title=f"ask for another version of {name}")]
+    if wanted is not None and wanted.root:
+        written = written_requirement(failure, wanted)
+        pin = Hint(
+            title=f"if it must be {which}, pin it: uv takes a withdrawn version by its exact number"
+            " only",
+            edit=requirement_edit(case, failure, written, specified(written, spec)),
+        )
+        hints = [pin, Hint(title=f"or ask for another version of {name}")]
+    elif wanted is not None:
+        hints = [Hint(title=f"ask for another version of {name_of(wanted.who)}")]
+    return _finding(
+        f"{which}, the only version for {asks}, was withdrawn by its author"
+        + (f": {reason}" if reason else ""),
+        "A version that is yanked (PEP 592) stays on the index for those who have pinned it, and is"
+        " not taken otherwise.",
+        *hints,
+    )
+
+
+def _finding(summary: str, explanation: str, *hints: Hint) -> Finding:
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.DEPENDENCY_NOT_FOUND,
+        summary=summary,
+        explanation=explanation,
+        hints=list(hints),
+    )

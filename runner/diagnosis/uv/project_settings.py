@@ -1,0 +1,100 @@
+"""What the bundle tells uv of itself, and what is wrong with it: which uv, which workspace."""
+
+import re
+import shlex
+
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.pyproject_edits import PyprojectText
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Edit, Hint
+from runner.diagnosis.uv.error import UvError
+from runner.events import Phase
+
+_REQUIRED = re.compile(
+    r"Required uv version `([^`]+)` does not match the running version `([^`]+)`"
+)
+_NO_SOURCE = re.compile(r"`([\w.-]+)` is included as a workspace member, but is missing an entry")
+_NO_MEMBER = re.compile(r"`([\w.-]+)` references a workspace in `tool\.uv\.sources`")
+
+
+def project_setting_finding(case: Case, error: UvError) -> Finding | None:
+    """The finding where uv refuses the bundle's own settings for it."""
+    if required := _REQUIRED.search(error.said):
+        return _other_uv(case, *required.groups())
+    if missing := _NO_SOURCE.search(error.said):
+        name = missing[1]
+        return _finding(
+            Code.DEPENDENCY_NOT_FOUND,
+            f"{name} is a member of the workspace, and [tool.uv.sources] does not say that the"
+            " bundle takes it from there",
+            f"Without it, {name} might come from the package index as well.",
+            Hint(
+                title="say so",
+                edit=PyprojectText.of_case(case).setting(
+                    "tool.uv.sources", name, {"workspace": True}
+                ),
+            ),
+        )
+    if missing := _NO_MEMBER.search(error.said):
+        return _no_member(case, missing[1])
+    return None
+
+
+def _other_uv(case: Case, wanted: str, running: str) -> Finding:
+    there = PyprojectText.of_case(case)
+    edit: Edit | None
+    if there.value("tool.uv", "required-version") is not None:
+        edit = there.setting("tool.uv", "required-version", f">={running}")
+    else:
+        before, after = (f'required-version = "{version}"' for version in (wanted, f">={running}"))
+        edit = Edit(file="uv.toml", before=before, after=after)
+    specifier = wanted if wanted[0] in "<>=!~" else f"=={wanted}"
+    return _finding(
+        Code.ENVIRONMENT_FAILED,
+        f"the bundle wants uv {wanted} (required-version), and the runner's is {running}",
+        "Environments are built by the uv that is installed beside the runner.",
+        Hint(title=f"if the bundle can be built by uv {running} too, say so", edit=edit),
+        Hint(
+            title="or install the one that it wants beside the runner",
+            command=f"python -m pip install {shlex.quote(f'uv{specifier}')}",
+            by="person",
+        ),
+    )
+
+
+def _no_member(case: Case, name: str) -> Finding:
+    folders = [
+        file.removesuffix("/pyproject.toml")
+        for file in case.bundle_files
+        if file.endswith("/pyproject.toml")
+    ]
+    # A member's folder is mostly called as it is, with _ or - in it.
+    alike = [one for one in folders if _plain(one.rpartition("/")[2]) == _plain(name)]
+    hint = Hint(
+        title=f"put {name} into the bundle, and its folder into members of [tool.uv.workspace]"
+    )
+    if len(alike) == 1:
+        hint = Hint(
+            title=f"make {alike[0]} a member",
+            edit=PyprojectText.of_case(case).with_item("tool.uv.workspace", "members", alike[0]),
+        )
+    return _finding(
+        Code.DEPENDENCY_NOT_FOUND,
+        f"{name} comes from the workspace ([tool.uv.sources]), which has no member of that name",
+        "The members are the folders that [tool.uv.workspace] names, each with a pyproject.toml.",
+        hint,
+    )
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def _finding(code: Code, summary: str, explanation: str, *hints: Hint) -> Finding:
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=code,
+        summary=summary,
+        explanation=explanation,
+        hints=list(hints),
+    )

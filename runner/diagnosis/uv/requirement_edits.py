@@ -1,0 +1,58 @@
+"""The bundle's own requirements, as they are written, and edits of them."""
+
+import re
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import SpecifierSet
+from packaging.utils import canonicalize_name
+
+from runner.diagnosis.case import Case
+from runner.diagnosis.pyproject_edits import PyprojectText
+from runner.diagnosis.report.model import Edit
+from runner.diagnosis.uv.derivation import Edge
+from runner.diagnosis.uv.error import UvFailure
+
+
+def requirement_for(failure: UvFailure, name: str) -> str | None:
+    """The bundle's own requirement for a package, as written."""
+    for text in failure.dependencies:
+        found = re.match(r"[A-Za-z0-9][\w.-]*", text)
+        if found and canonicalize_name(found.group()) == canonicalize_name(name):
+            return text
+    return None
+
+
+def written_requirement(failure: UvFailure, edge: Edge) -> str:
+    """The bundle's requirement as its author wrote it, where that is known."""
+    same: list[str] = []
+    for text in failure.dependencies:
+        try:
+            requirement = Requirement(text)
+        except InvalidRequirement:
+            continue
+        if canonicalize_name(requirement.name) == canonicalize_name(edge.name.partition("[")[0]):
+            same.append(text)
+            if requirement.specifier == SpecifierSet(edge.specs[0]):
+                return text
+    return same[0] if len(same) == 1 else edge.text
+
+
+def requirement_edit(case: Case, failure: UvFailure, written: str, other: str) -> Edit | None:
+    """The edit that asks for something else in the place of one of the bundle's requirements."""
+    if failure.file == "requirements.txt":
+        return Edit(file=failure.file, before=written, after=other)
+    there = PyprojectText.of_case(case)
+    if not there.is_known:
+        return Edit(file=failure.file, before=f'"{written}"', after=f'"{other}"')
+    return there.replaced("project", "dependencies", written, other)
+
+
+def specified(written: str, specifier: str) -> str:
+    """A requirement as written, with another specifier."""
+    try:
+        requirement = Requirement(written)
+    except InvalidRequirement:
+        return written
+    extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
+    marker = f"; {requirement.marker}" if requirement.marker else ""
+    return f"{requirement.name}{extras}{specifier}{marker}"
