@@ -22,7 +22,7 @@ def _never() -> float:
     return -math.inf
 
 
-class Fingerprint:
+class BundleFingerprint:
     """The times, sizes and inodes of a bundle's files and folders, as they are when it is made.
 
     Make it before the files are read: then no change is missed.
@@ -142,8 +142,8 @@ def _outermost(names: set[str]) -> set[str]:
     }
 
 
-async def has_changed(fingerprint: Fingerprint) -> bool:
-    """:meth:`Fingerprint.changed`, in a thread where that may take long."""
+async def has_changed(fingerprint: BundleFingerprint) -> bool:
+    """:meth:`BundleFingerprint.changed`, in a thread where that may take long."""
     if fingerprint.takes_long and fingerprint.due:
         return await anyio.to_thread.run_sync(fingerprint.changed, abandon_on_cancel=True)
     return fingerprint.changed()

@@ -9,7 +9,7 @@ import anyio.to_thread
 from anyio.abc import TaskGroup
 
 from runner.diagnosis.case import Case, Failure
-from runner.execution.bundle_watch import Fingerprint, has_changed
+from runner.execution.bundle_watch import BundleFingerprint, has_changed
 from runner.execution.held import hold
 from runner.execution.lease import Group
 from runner.execution.prepare import (
@@ -68,7 +68,7 @@ class Groups:
                 self._remove(path)
                 group = None
             fingerprint = await anyio.to_thread.run_sync(
-                Fingerprint,
+                BundleFingerprint,
                 Path(path),
                 appeared_in(self._settings, Path(path)),
                 abandon_on_cancel=True,

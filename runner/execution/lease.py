@@ -10,7 +10,7 @@ from runner.child.session import Session
 from runner.defaults import Isolation
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.report.codes import Code
-from runner.execution.bundle_watch import Fingerprint
+from runner.execution.bundle_watch import BundleFingerprint
 from runner.execution.held import Held
 from runner.execution.prepare import Prepared
 from runner.process.memory_usage import resident
@@ -106,7 +106,7 @@ class Child:
 class Group:
     """The children of one bundle in one state."""
 
-    def __init__(self, held: Held[Prepared], fingerprint: Fingerprint) -> None:
+    def __init__(self, held: Held[Prepared], fingerprint: BundleFingerprint) -> None:
         self.held = held
         self.prepared = held.value
         self.fingerprint = fingerprint

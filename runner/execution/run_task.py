@@ -22,7 +22,7 @@ from runner.diagnosis.refusals import refused
 from runner.diagnosis.report.asked import task_info
 from runner.diagnosis.report.model import Report
 from runner.events import Diagnosed, Origin, Phase
-from runner.execution.bundle_watch import Fingerprint
+from runner.execution.bundle_watch import BundleFingerprint
 from runner.execution.lease import Lease
 from runner.execution.pool import Pool
 from runner.execution.prepare import (
@@ -106,7 +106,7 @@ async def execute_task(
     began = time.monotonic()
     appeared = appeared_in(settings, path)
     fingerprint = await anyio.to_thread.run_sync(
-        partial(Fingerprint, path, appeared, lambda: math.inf)
+        partial(BundleFingerprint, path, appeared, lambda: math.inf)
     )
     bundle = await read(case, settings, path)
     wanted = check_task(task()).named(bundle.default_entrypoint)

@@ -54,13 +54,16 @@ with Client(sys.argv[1], set_as_default=False) as client:
 def pythons(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     """Two Pythons, each with the incident's Dask and what the runner needs."""
     folder = tmp_path_factory.mktemp("venvs")
-    ours = [
-        f"{one.name}{one.specifier}"
-        for one in map(Requirement, requires("modelops-runner") or [])
-        if one.marker is None
-    ]
+
+    def needed(version: str) -> list[str]:
+        return [
+            f"{one.name}{one.specifier}"
+            for one in map(Requirement, requires("modelops-runner") or [])
+            if one.marker is None or one.marker.evaluate({"python_version": version, "extra": ""})
+        ]
+
     return {
-        version: make_venv(folder / version, version, f"distributed=={DASK}", *ours)
+        version: make_venv(folder / version, version, f"distributed=={DASK}", *needed(version))
         / "bin"
         / "python"
         for version in ("3.12", "3.13")

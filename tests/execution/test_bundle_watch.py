@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.execution.bundle_watch import Fingerprint
+from runner.execution.bundle_watch import BundleFingerprint
 
 
 @pytest.fixture
@@ -17,17 +17,17 @@ def bundle(tmp_path: Path) -> Path:
     return folder
 
 
-def changed(fingerprint: Fingerprint) -> bool:
+def changed(fingerprint: BundleFingerprint) -> bool:
     fingerprint._due = 0.0  # looked at a moment ago
     return fingerprint.changed()
 
 
 def test_what_nobody_has_touched_has_not_changed(bundle: Path) -> None:
-    assert not changed(Fingerprint(bundle))
+    assert not changed(BundleFingerprint(bundle))
 
 
 def test_an_edited_file_is_noticed_even_where_its_size_and_time_stay(bundle: Path) -> None:
-    fingerprint = Fingerprint(bundle)
+    fingerprint = BundleFingerprint(bundle)
     file = bundle / "model" / "sir.py"
     status = file.stat()
     edited = bundle.parent / "edited"
@@ -38,16 +38,16 @@ def test_an_edited_file_is_noticed_even_where_its_size_and_time_stay(bundle: Pat
 
 
 def test_a_file_that_comes_and_one_that_goes_are_noticed(bundle: Path) -> None:
-    fingerprint = Fingerprint(bundle)
+    fingerprint = BundleFingerprint(bundle)
     (bundle / "model" / "seir.py").write_text("")
     assert changed(fingerprint)
-    fingerprint = Fingerprint(bundle)
+    fingerprint = BundleFingerprint(bundle)
     (bundle / "wire.py").unlink()
     assert changed(fingerprint)
 
 
 def test_who_wants_to_know_at_once_is_told_however_long_looking_takes(bundle: Path) -> None:
-    fingerprint = Fingerprint(bundle)
+    fingerprint = BundleFingerprint(bundle)
     fingerprint._due = float("inf")
     (bundle / "wire.py").write_text("x = 2222\n")
     assert not fingerprint.changed()
@@ -55,11 +55,11 @@ def test_who_wants_to_know_at_once_is_told_however_long_looking_takes(bundle: Pa
 
 
 def test_a_change_stays_noticed(bundle: Path) -> None:
-    fingerprint = Fingerprint(bundle)
+    fingerprint = BundleFingerprint(bundle)
     (bundle / "wire.py").write_text("x = 2222\n")
     assert changed(fingerprint)
     assert fingerprint.changed()
 
 
 def test_what_is_no_bundle_has_changed_at_once(tmp_path: Path) -> None:
-    assert Fingerprint(tmp_path / "nothing").changed()
+    assert BundleFingerprint(tmp_path / "nothing").changed()

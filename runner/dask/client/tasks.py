@@ -24,7 +24,7 @@ from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.report.codes import Code
 from runner.events import Phase
 from runner.execution.bounded_map import Outcome, Window
-from runner.execution.bundle_watch import Fingerprint
+from runner.execution.bundle_watch import BundleFingerprint
 from runner.execution.run_task import reported
 from runner.result import Result
 from runner.task import Task, check_task
@@ -195,7 +195,7 @@ class _Cluster:
                 or slot.fingerprint is None
                 or slot.fingerprint.changed(at_once=look)
             ):
-                fingerprint = Fingerprint(path)
+                fingerprint = BundleFingerprint(path)
                 study = open_study(
                     self._client,
                     self.in_flight,
@@ -214,7 +214,7 @@ class _Slot:
 
     def __init__(self) -> None:
         self.lock = Lock()
-        self.fingerprint: Fingerprint | None = None
+        self.fingerprint: BundleFingerprint | None = None
         self.connection: object = None
         """To the scheduler that it was sent to."""
         self.study: Study | None = None
