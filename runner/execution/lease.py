@@ -56,6 +56,8 @@ class Child:
         self.default_entrypoint = bundle.default_entrypoint
         self.time_limit = settings.time_limit(bundle)
         """The seconds that a task may take, unless its call says otherwise."""
+        self.retired = False
+        """True if no further call may have it. It is still asked to end, where it can answer."""
         self.used_at = time.monotonic()
         self._tasks = 1  # it is started for one
 
@@ -89,12 +91,16 @@ class Child:
         )
 
     @property
+    def usable(self) -> bool:
+        return self.session.usable and not self.retired
+
+    @property
     def expired(self) -> bool:
         """Tell whether it runs no further task."""
         settings = self._settings
         return (
             self.isolation is Isolation.FRESH
-            or not self.session.usable
+            or not self.usable
             or (settings.max_tasks is not None and self._tasks >= settings.max_tasks)
             or (
                 settings.max_rss is not None

@@ -77,7 +77,7 @@ class Pool:
                     break
             else:
                 return None
-            if not child.session.usable:
+            if not child.usable:
                 return None  # It has died, and ending it is the event loop's.
             self._leases.add(lease)
             _lend(child, lease)
@@ -231,7 +231,7 @@ class Pool:
         """
         with self._lock:
             for child in group.unused():
-                if child.session.usable:
+                if child.usable:
                     _lend(child, lease)
                     return child
                 self._drop(child)
@@ -265,7 +265,7 @@ class Pool:
             try:
                 if child is not None and child.lease is lease:
                     if ended:  # what fails below must not leave it for the next call
-                        child.session.abandon()
+                        child.retired = True
                     _keep(child)
                     if ended or child.group.stale or self._closing:
                         self._drop(child)
