@@ -40,6 +40,8 @@ def death(case: Case, phase: Phase, ended: Exit, *, stderr: str, noise: str) -> 
     by_child = _own_decision(case, phase, ended.code, stderr)
     if by_child is not None:
         return by_child
+    if ended.signal_name is None and ended.code is None:
+        return _lost(case, phase, ended, stderr, noise)
     fatal = parse_fatal_error(stderr)
     if fatal is not None and phase is Phase.HANDSHAKE and ended.code is not None:
         return _python_did_not_start(case, fatal)
@@ -48,8 +50,6 @@ def death(case: Case, phase: Phase, ended: Exit, *, stderr: str, noise: str) -> 
         end = ended.signal_name or f"the exit status {ended.code}"
         crashed.explanation += f" What its parent saw of that end is {end}."
         return crashed
-    if ended.signal_name is None and ended.code is None:
-        return _lost(case, phase, ended, stderr, noise)
     if ended.signal_name is None:
         return _exited(case, phase, ended.code, ended.limits, stderr, noise)
     if ended.signal_name in CRASHES:
