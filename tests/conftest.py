@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import textwrap
@@ -44,6 +45,16 @@ def pytest_configure() -> None:
     # A test that starts a process inherits no cache, no interpreter and no policy of the developer.
     for name in ("MODELOPS_CACHE_DIR", "MODELOPS_FORCE_FRESH_VENV", "VIRTUAL_ENV"):
         os.environ.pop(name, None)
+    # A shell starts what is in the background with SIGINT ignored, nohup with SIGHUP, and a process
+    # inherits that: what the tests start would then, rightly, ignore what they send to it.
+    for number, disposition in (
+        (signal.SIGINT, signal.default_int_handler),
+        (signal.SIGHUP, signal.SIG_DFL),
+        (signal.SIGQUIT, signal.SIG_DFL),
+        (signal.SIGTERM, signal.SIG_DFL),
+    ):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, disposition)
 
 
 @pytest.fixture(scope="session")

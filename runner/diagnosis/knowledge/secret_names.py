@@ -24,17 +24,25 @@ _NO_SECRET = re.compile(
 )
 
 
+# What a child gives as a name may have megabytes; what it names is said at its end.
+_LONGEST = 200
+
+
+def _as_variable(name: str) -> str:
+    return name[-_LONGEST:].replace("-", "_")
+
+
 def says_secret(name: str) -> bool:
     """Tell whether a name speaks of a secret: ``CDC_API_TOKEN``, ``clientSecret``, ``KEY_FILE``."""
-    return _SECRET.search(name.replace("-", "_")) is not None
+    return _SECRET.search(_as_variable(name)) is not None
 
 
 def has_secret(name: str) -> bool:
     """Tell whether its value is the secret itself, and not its file, its kind or its length."""
-    name = name.replace("-", "_")
+    name = _as_variable(name)
     return _SECRET.search(name) is not None and _NO_SECRET.search(name) is None
 
 
 def is_password(name: str) -> bool:
     """Tell whether what has this name may be any word or number, as no token or key is."""
-    return _PASSWORD.search(name.replace("-", "_")) is not None
+    return _PASSWORD.search(_as_variable(name)) is not None

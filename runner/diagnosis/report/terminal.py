@@ -23,6 +23,8 @@ from runner.events import Phase
 
 _FILLING = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$", re.MULTILINE)
 
+# rich leaves out what a narrower terminal has no column for.
+NARROWEST = 40
 EXCERPT_LINES = 12
 FRAMES = 6
 CAUSES = 4
@@ -30,6 +32,7 @@ CAUSES = 4
 
 def render_report(report: Report, console: Console) -> None:
     """Print a report on a terminal, or as plain text where the console is none."""
+    console.width = max(console.width, NARROWEST)
     with console.capture() as capture:
         for part in _parts(report):
             console.print(part, highlight=False, crop=False)
@@ -136,16 +139,16 @@ class _Path:
         self._style = style
 
     def __rich_console__(self, _: Console, options: ConsoleOptions) -> RenderResult:
-        left, width = self._text, max(options.max_width, 20)
-        indent = " " * (len(left) - len(left.lstrip()))
-        while len(left) > width:
-            at = max(
-                left.rfind("/", len(indent) + 1, width), left.rfind(" ", len(indent) + 1, width)
-            )
-            at = width if at < 0 else at + 1
-            yield Text(left[:at].rstrip(" "), self._style)
-            left = f"{indent}  {left[at:]}"
-        yield Text(left, self._style)
+        width = options.max_width
+        left = self._text.lstrip()
+        # A name may begin with spaces of its own: half a line at most, so that each line has some.
+        indent = " " * min(len(self._text) - len(left), width // 2 - 2)
+        further = indent + "  "
+        while len(left) > (room := width - len(indent)):
+            at = max(left.rfind("/", 1, room), left.rfind(" ", 1, room)) + 1 or room
+            yield Text(indent + left[:at].rstrip(" "), self._style)
+            left, indent = left[at:], further
+        yield Text(indent + left, self._style)
 
 
 def _left_out(count: int) -> list[RenderableType]:

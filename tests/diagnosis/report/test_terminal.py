@@ -1,4 +1,6 @@
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.codes import Code
@@ -126,3 +128,18 @@ def test_uv_is_quoted_at_length_only_where_it_is_not_understood() -> None:
 def test_square_brackets_of_a_message_are_no_markup() -> None:
     finding = Finding(phase=Phase.LOAD, code=Code.LOAD_RAISED, summary="got [bold]x[/bold] [1, 2]")
     assert "got [bold]x[/bold] [1, 2]" in report_text(report(finding))
+
+
+@given(st.text(" /ab", max_size=200), st.text(" a", max_size=60), st.integers(1, 60))
+def test_any_path_is_broken_into_lines_that_fit(file: str, function: str, width: int) -> None:
+    raised = ExceptionInfo("E", "", traceback=[Frame(file, 3, function)])
+    case = report(Finding(phase=Phase.LOAD, code=Code.LOAD_RAISED, summary="s", exception=raised))
+    text = report_text(case, width)
+    assert "".join(f"{file}:3in{function}".split()) in "".join(text.split())
+    assert all(len(line) <= max(width, 40) for line in text.splitlines())
+
+
+def test_a_path_of_spaces_ends() -> None:
+    raised = ExceptionInfo("E", "", traceback=[Frame(" " * 900 + "a/b", 3, " " * 900 + "f")])
+    case = report(Finding(phase=Phase.LOAD, code=Code.LOAD_RAISED, summary="s", exception=raised))
+    assert "a/b:3 in" in report_text(case)
