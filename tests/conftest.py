@@ -39,6 +39,9 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if item.path.as_posix().endswith(QUIET):
             item.add_marker("quiet")
+        # Hypothesis takes the signal's exception for a failure, and goes on for ever to shrink it.
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker(pytest.mark.timeout(method="thread"))
 
 
 def pytest_configure() -> None:
