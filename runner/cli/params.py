@@ -63,14 +63,15 @@ def _checked(task: Task) -> Task:
         raise
 
 
-def read_seed(text: str) -> int:
-    """Read ``--seed``.
+def read_seed(text: str, option: str = "--seed") -> int:
+    """Read a seed.
 
+    :param option: the one that it is of.
     :raises Failure: ``params-invalid``: it is no integer in 0 .. 2**64-1.
     """
     # int() takes more than a person means: underscores, spaces, other scripts' digits.
     if not re.fullmatch(r"[0-9]{1,20}", text) or int(text) > MAX_SEED:
-        raise _invalid(f"--seed {text!r} is not an integer in 0 .. 2**64-1")
+        raise _invalid(f"{option} {text!r} is not an integer in 0 .. 2**64-1")
     return int(text)
 
 
@@ -157,26 +158,27 @@ def _second(text: str, key: str) -> int:
     return 0
 
 
-def parse_value(name: str, text: str) -> Any:
-    """The value of ``--param``: JSON where it parses as JSON, else the string itself.
+def parse_value(name: str, text: str, option: str = "--param") -> Any:
+    """The value of a parameter: JSON where it parses as JSON, else the string itself.
 
+    :param option: the one that it is of.
     :raises Failure: ``params-invalid``: it looks like a value of another language, which a string
         would silently stand for.
     """
     try:
         return _loads(text)
     except _Duplicate as error:
-        raise _invalid(f"--param {name}: {error}") from error
+        raise _invalid(f"{option} {name}: {error}") from error
     except (ValueError, RecursionError):
         pass
     meant = meant_value(text)
     if meant is None:
         return text
     string = shlex.quote(f"{name}={json.dumps(text, ensure_ascii=False)}")
-    value = f"--param {shlex.quote(f'{name}={meant}')}" if meant else "JSON"
+    value = f"{option} {shlex.quote(f'{name}={meant}')}" if meant else "JSON"
     raise _invalid(
-        f"--param {name}={text} is not JSON, and looks like a value that is no string",
-        Hint(title=f"write {value} for the value, --param {string} for the string"),
+        f"{option} {name}={text} is not JSON, and looks like a value that is no string",
+        Hint(title=f"write {value} for the value, {option} {string} for the string"),
     )
 
 
