@@ -9,6 +9,7 @@ import select
 import stat
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import anyio
 import msgspec
@@ -78,10 +79,10 @@ class LineChild(Struct, frozen=True):
     python: PythonInfo | None
 
 
-class DoneLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """A task that was done.
+class _TaskLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The task that a line is of.
 
-    :param files: the files that the task left, where they are kept.
+    :param params: as :func:`runner.diagnosis.report.asked.shown_params` shows them.
     :param task: the digest of what the wire function was called with.
     :param bundle: the digest of the bundle that it was called in.
     """
@@ -89,6 +90,20 @@ class DoneLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     index: int
     id: str | int | float | None = None
     ok: bool
+    entrypoint: str | None
+    params: dict[str, Any]
+    seed: int
+    task: str
+    bundle: str | None
+    study: Study
+
+
+class DoneLine(_TaskLine, frozen=True, kw_only=True, omit_defaults=True):
+    """A task that was done.
+
+    :param files: the files that the task left, where they are kept.
+    """
+
     outputs: dict[str, OutputFile]
     files: dict[str, OutputFile] = {}
     cost: Cost
@@ -98,21 +113,12 @@ class DoneLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     threads: int | None = None
     notes: tuple[str, ...] = ()
     asked: Asked = Asked()
-    task: str
-    bundle: str | None
-    study: Study
 
 
-class FailedLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
+class FailedLine(_TaskLine, frozen=True, kw_only=True, omit_defaults=True):
     """A task that failed."""
 
-    index: int
-    id: str | int | float | None = None
-    ok: bool
     report: Report
-    task: str
-    bundle: str | None
-    study: Study
 
 
 class _Line(Struct, frozen=True):

@@ -45,9 +45,14 @@ class GivenTask(Struct, frozen=True):
     id: str | int | float | None = None
     """Whatever the caller calls it."""
 
-    def digest(self, default_entrypoint: str) -> str:
-        """Return the digest of all that the wire function is called with."""
-        task = self.task.named(default_entrypoint)
+    def named(self, default_entrypoint: str) -> "GivenTask":
+        """This task with an entry point, the default where it has none."""
+        return GivenTask(self.task.named(default_entrypoint), self.id)
+
+    @property
+    def digest(self) -> str:
+        """The digest of all that the wire function is called with, once it is named."""
+        task = self.task
         called = json.dumps([task.entrypoint, task.params, task.seed], sort_keys=True)
         return f"sha256:{hashlib.sha256(called.encode()).hexdigest()}"
 
@@ -111,7 +116,7 @@ async def plan_tasks(
                 given = read_task(line, name, number)
                 index = plan.total
                 known = index in done or index in others
-                digest = given.digest(default_entrypoint) if known else None
+                digest = given.named(default_entrypoint).digest if known else None
                 if digest != others.get(index, digest):
                     plan.replaced.append(index)
                 if digest is not None and digest == done.get(index):

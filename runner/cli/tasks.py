@@ -35,8 +35,10 @@ from runner.cli.task_file import GivenTask, Plan, plan_tasks
 from runner.diagnosis.case import SUMMARY_CHARACTERS, Case, Finding
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.own_failures import cancelled
+from runner.diagnosis.report.asked import shown_params
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint, Report
+from runner.diagnosis.report.sanitise import secrets_of
 from runner.diagnosis.report.text import LineDecoder, one_line, printable
 from runner.environment.cache_folder import cache_folder
 from runner.environment.store import own_io, temporary_folder
@@ -81,6 +83,7 @@ class ManyTasks:
         self._asides: list[str] = []
         self._left_shown = False
         self._asked = Asked.of(command.settings)
+        self._secrets = secrets_of(command.settings.variables())
         self._made: dict[int, Manifest] = {}
         """The outputs and files that earlier runs have left, by the tasks' numbers."""
         self._kept = 0
@@ -244,6 +247,7 @@ class ManyTasks:
 
         def tasks() -> Iterator[Task]:
             for number, (index, given) in enumerate(iter(plan.next, None)):
+                given = given.named(bundle.default_entrypoint)
                 in_hand[number] = index, given
                 yield given.task
 
@@ -251,10 +255,9 @@ class ManyTasks:
         async with aclosing(outcomes):
             async for number, outcome in outcomes:
                 index, given = in_hand.pop(number)
-                digest = given.digest(bundle.default_entrypoint)
                 line: DoneLine | FailedLine
                 if isinstance(outcome, Result):
-                    line = await to_thread.run_sync(self._done, index, given, digest, outcome)
+                    line = await to_thread.run_sync(self._done, index, given, outcome)
                     self._totals.done += 1
                     self._failed_starts = 0
                     self._show_notes((*outcome.notes, *self._asides), progress)
@@ -263,9 +266,7 @@ class ManyTasks:
                 elif self._would_meet_any_task(outcome.report):
                     raise outcome
                 else:
-                    line = await to_thread.run_sync(
-                        self._failed, index, given, digest, outcome.report
-                    )
+                    line = await to_thread.run_sync(self._failed, index, given, outcome.report)
                     if self._totals.failed <= SHOWN_FAILURES:
                         name = f"task {index}" + ("" if given.id is None else f" ({given.id})")
                         progress.say(one_line(printable(f"{name}: {outcome}"), SUMMARY_CHARACTERS))
@@ -307,7 +308,7 @@ class ManyTasks:
         own = report.phase in (Phase.EXECUTE, Phase.SHUTDOWN)
         return not own or report.code is Code.INTERNAL_ERROR
 
-    def _done(self, index: int, given: GivenTask, digest: str, result: Result) -> DoneLine:
+    def _done(self, index: int, given: GivenTask, result: Result) -> DoneLine:
         """The line of a task whose outputs are written, in a thread: these may be large."""
         files: dict[str, OutputFile] = {}
         if self._output is None:
@@ -328,6 +329,9 @@ class ManyTasks:
         return DoneLine(
             index=index,
             id=given.id,
+            entrypoint=given.task.entrypoint,
+            params=shown_params(given.task.params, self._secrets),
+            seed=given.task.seed,
             ok=True,
             outputs=outputs,
             files=files,
@@ -338,12 +342,12 @@ class ManyTasks:
             threads=result.threads,
             notes=result.notes,
             asked=self._asked,
-            task=digest,
+            task=given.digest,
             bundle=result.bundle.digest,
             study=self._study,
         )
 
-    def _failed(self, index: int, given: GivenTask, digest: str, report: Report) -> FailedLine:
+    def _failed(self, index: int, given: GivenTask, report: Report) -> FailedLine:
         if self._output is not None:
             # What an earlier run has left there is not of this one.
             discard(self._output, index, self._made.get(index, Manifest()))
@@ -352,9 +356,12 @@ class ManyTasks:
         return FailedLine(
             index=index,
             id=given.id,
+            entrypoint=given.task.entrypoint,
+            params=shown_params(given.task.params, self._secrets),
+            seed=given.task.seed,
             ok=False,
             report=report,
-            task=digest,
+            task=given.digest,
             bundle=None if report.bundle is None else report.bundle.digest,
             study=self._study,
         )

@@ -1,14 +1,16 @@
-"""The task that a run was asked for, as its report shows it: bounded, however large it was."""
+"""The task that a run was asked for, as it is shown: bounded, however large it was."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, Protocol
 
 from runner.diagnosis.report.model import TaskInfo
+from runner.diagnosis.report.sanitise import map_texts, sanitise_text
 from runner.diagnosis.report.text import one_line
 
 _MOST_CHARACTERS = 2000
+_MOST_OF_A_PARAMETER = 1000
 _MOST_OF_A_TEXT = 100
 _MOST_PARAMETERS = 50
 _MOST_ITEMS = 8
@@ -36,6 +38,24 @@ def task_info(task: Asked | TaskInfo) -> TaskInfo:
         params=one_line(params, _MOST_CHARACTERS),
         seed=task.seed,
     )
+
+
+def shown_params(params: Mapping[str, Any], secrets: Iterable[str] = ()) -> dict[str, Any]:
+    """The parameters for a line of results: JSON values, the long ones cut short, secrets masked.
+
+    :param secrets: values that are masked wherever they stand.
+    """
+    shown = _short(params, 0)
+    assert isinstance(shown, dict)
+    masked = map_texts(shown, lambda text: sanitise_text(text, secrets))
+    return {name: _one(value) for name, value in masked.items()}
+
+
+def _one(value: Any) -> Any:
+    if not isinstance(value, (dict, list)):
+        return value
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return value if len(text) <= _MOST_OF_A_PARAMETER else one_line(text, _MOST_OF_A_PARAMETER)
 
 
 def _short(value: object, depth: int) -> object:
