@@ -25,7 +25,9 @@ def read_grid(command: Exec) -> Grid:
         if name in axes:
             raise UsageError(f"--grid {name} is there twice: write all of its values with one")
         if name in _OWN_OPTIONS:
-            raise UsageError(f"--grid {name}: a task's {name} is no parameter; {_OWN_OPTIONS[name]}")
+            raise UsageError(
+                f"--grid {name}: a task's {name} is not a parameter; give {_OWN_OPTIONS[name]}"
+            )
         if name in base.params:
             raise UsageError(f"{name} is both in --grid and in --param or --params")
         axes[name] = _values(f"--grid {name}", name, values)
@@ -58,7 +60,7 @@ def _values(option: str, name: str, text: str) -> Sequence[Any]:
     seen: set[str] = set()
     for word in _words(text):
         if not word:
-            raise UsageError(f"{option}={text}: there is an empty value; write \"\" for a text")
+            raise UsageError(f'{option}={text}: there is an empty value; write "" for a text')
         try:
             numbers = number_range(word)
         except ValueError as error:

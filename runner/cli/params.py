@@ -37,7 +37,7 @@ def given_task(command: Exec | Matrix) -> Task:
         Task(
             command.entrypoint,
             {**params, **read_values(command.param)},
-            read_seed(command.seed),
+            0 if command.seed is None else read_seed(command.seed),
         )
     )
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from runner.cli import options
-from runner.cli.arguments import age, code, count, flag, size_or_none
+from runner.cli.arguments import age, code, count, flag, index, size_or_none
 from runner.cli.commands import (
     AnyCommand,
     Check,
@@ -26,21 +26,27 @@ from runner.cli.commands import (
     Init,
     Matrix,
     Replay,
+    Rerun,
     ShowReport,
+    Table,
 )
 from runner.diagnosis.report.codes import Code
 from runner.execution.worker_info import runner_version
 from runner.settings import Isolation, Settings
 
 _TASKS_HELP = """\
-a line of the file of tasks, all of it optional:
+a study is a grid, or a file of tasks:
+  --grid beta=0.1,0.2,0.3 --grid 'scenario="baseline","lockdown"' --seeds 0:20
+  --grid n=100:1000:100       100, 200, ... 900: as in Python, without the end
+  --tasks FILE.jsonl          a task a line, all of it optional:
   {"entrypoint": "baseline", "params": {"beta": 0.3}, "seed": 1, "id": "first"}
+  --tasks FILE.csv            a column a parameter, or seed, entrypoint, id
 
-The whole file is read and checked before the first task runs. Each task that is
-done or has failed leaves a line of JSON: in DIR/results.jsonl with --output DIR,
-else on standard output. With --output, the same command again runs what is not
-done yet or has changed since; results of tasks that are not in the file stay.
-The exit code is 13 where a task failed."""
+All tasks are read and checked before the first one runs. Each that is done or
+has failed leaves a line of JSON: in DIR/results.jsonl with --output DIR, else on
+standard output. With --output, a task is known by what it is called with: the
+same command again, or one with more values or seeds, runs what is new or has
+changed. The exit code is 13 where a task failed."""
 
 
 def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> AnyCommand:
@@ -54,7 +60,7 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> AnyComman
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {runner_version()}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_exec, _check, _replay, _explain, _report, _doctor, _matrix, _env, _init):
+    for add in _ADDED:
         add(commands)
     if not argv or argv[0] not in commands.choices:
         parser.parse_args(argv)  # ends here: with the help, the version or an error
@@ -86,16 +92,12 @@ def _exec(commands: _Commands) -> None:
             options.output(),
             options.json(),
         ],
-        help="run a task, or a file of them",
-        description="Run one task of a bundle, or with --tasks many of them.",
+        help="run a task, or a study of many",
+        description="Run one task of a bundle, or many: with --grid and --seeds, or --tasks.",
         epilog=_TASKS_HELP,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "--tasks",
-        metavar="FILE",
-        help="run the tasks of a file, one JSON object a line; '-' reads standard input",
-    )
+    options.add_study(parser)
     parser.add_argument(
         "-j",
         "--jobs",
@@ -122,8 +124,17 @@ def _exec(commands: _Commands) -> None:
 
 
 def _read_exec(given: argparse.Namespace) -> Exec:
-    if given.tasks is None and given.jobs is not None:
-        raise ValueError("--jobs needs --tasks: a single task has one child")
+    study = given.tasks is not None or given.grid or given.seeds is not None
+    if given.jobs is not None and not study:
+        raise ValueError("--jobs needs --grid, --seeds or --tasks: a single task has one child")
+    if given.dry_run and not study:
+        raise ValueError("--dry-run needs --grid, --seeds or --tasks: it shows what they make")
+    if given.again is not None and given.output is None:
+        raise ValueError("--again needs --output: what failed before stands there")
+    if given.seeds is not None and given.seed is not None:
+        raise ValueError("--seeds and --seed are one too many")
+    if given.tasks is not None and (given.grid or given.seeds is not None):
+        raise ValueError("--tasks has all tasks: leave out --grid and --seeds")
     if given.overwrite and given.output is None:
         raise ValueError("--overwrite needs --output: it says what may be replaced there")
     alone = [given.entrypoint, given.param or None, given.params, given.seed]
@@ -148,8 +159,12 @@ def _read_exec(given: argparse.Namespace) -> Exec:
         entrypoint=given.entrypoint,
         param=given.param,
         params=given.params,
-        seed="0" if given.seed is None else given.seed,
+        seed=given.seed,
         tasks=given.tasks,
+        grid=given.grid,
+        seeds=given.seeds,
+        dry_run=given.dry_run,
+        again_failed=given.again is not None,
         output=given.output,
         overwrite=given.overwrite,
     )
@@ -369,6 +384,56 @@ def _init(commands: _Commands) -> None:
     parser.set_defaults(read=lambda given: Init(given.folder))
 
 
+def _table(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "table",
+        parents=[options.json()],
+        help="make one table of a study's results",
+        description="A row for each task of a study, with its parameters and the scalars of its"
+        " JSON outputs; or with --rows the rows of an output that is a table.",
+    )
+    parser.add_argument("folder", metavar="DIR", type=Path, help="what --output was given")
+    parser.add_argument(
+        "--rows", metavar="OUTPUT", help="an output: CSV, Parquet, or Arrow's file or stream"
+    )
+    parser.add_argument(
+        "--csv", metavar="FILE", nargs="?", const="-", help="write CSV (default: standard output)"
+    )
+    parser.add_argument("--parquet", metavar="FILE", type=Path, help="write Parquet, by pyarrow")
+    parser.set_defaults(read=_read_table)
+
+
+def _read_table(given: argparse.Namespace) -> Table:
+    if (given.csv is not None) + (given.parquet is not None) + given.json > 1:
+        raise ValueError("--csv, --parquet and --json are one too many")
+    return Table(
+        folder=given.folder, rows=given.rows, csv=given.csv, parquet=given.parquet, json=given.json
+    )
+
+
+def _rerun(commands: _Commands) -> None:
+    parser = commands.add_parser(
+        "rerun",
+        parents=[options.offline(), options.variables(), options.json()],
+        help="run a study's tasks again, and compare",
+        description="Run tasks of a study again, as they ran: the same bundle, versions, Python and"
+        " threads. Says whether the outputs are the same bytes, and what differs. The exit status"
+        " is 1 where an output does.",
+    )
+    parser.add_argument("folder", metavar="DIR", type=Path, help="what --output was given")
+    parser.add_argument(
+        "index", metavar="INDEX", nargs="?", type=index, help="of the task (default: all done ones)"
+    )
+    parser.set_defaults(
+        read=lambda given: Rerun(
+            folder=given.folder,
+            index=given.index,
+            settings=Settings(offline=given.offline, env=dict(given.env)),
+            json=given.json,
+        )
+    )
+
+
 def _settings(
     given: argparse.Namespace,
     *,
@@ -391,3 +456,18 @@ def _settings(
         children=children,
         threads=threads,
     )
+
+
+_ADDED = (
+    _exec,
+    _check,
+    _table,
+    _rerun,
+    _replay,
+    _explain,
+    _report,
+    _doctor,
+    _matrix,
+    _env,
+    _init,
+)

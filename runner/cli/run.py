@@ -24,7 +24,9 @@ from runner.cli.commands import (
     Init,
     Matrix,
     Replay,
+    Rerun,
     ShowReport,
+    Table,
     UsageError,
 )
 from runner.cli.kept_files import left_note
@@ -106,6 +108,14 @@ def _run_command(command: AnyCommand) -> int:
         from runner.cli.init import run_init
 
         return run_init(command)
+    if isinstance(command, Table):
+        from runner.cli.table import run_table
+
+        return run_table(command)
+    if isinstance(command, Rerun):
+        from runner.cli.rerun import run_rerun
+
+        return _print(*run_rerun(command))
     if isinstance(command, Check) and command.more:
         return _check_each(command)
     if isinstance(command, Matrix):
@@ -121,11 +131,18 @@ def _run_command(command: AnyCommand) -> int:
             if is_special(command.lock_to):
                 raise UsageError(f"--lock-to {command.lock_to} is not a file")
         if isinstance(command, Exec):
+            if command.seed is not None:
+                read_seed(command.seed)
+            read_values(command.param)
+            if command.grid or command.seeds is not None:
+                from runner.cli.grid import read_grid
+
+                read_grid(command)
+            if command.dry_run:
+                return _print(*anyio.run(_dry_run, command))
             if command.output is not None:
                 _prepare_output(command.output, command.bundle)
-            read_seed(command.seed)
-            read_values(command.param)
-            if command.tasks is not None:
+            if command.is_study:
                 from runner.cli.tasks import ManyTasks
 
                 return _print(*anyio.run(_run_many, command, ManyTasks(command)))
@@ -210,6 +227,19 @@ async def _run_many(command: Exec, many: "ManyTasks") -> tuple[int, str]:
         _say_failed(command, report, live)
         return 128 + number, many.end(report)
     return outcome or (0, "")
+
+
+async def _dry_run(command: Exec) -> tuple[int, str]:
+    from runner.cli.study_tasks import dry_run
+
+    live = Live(sys.stderr)
+    try:
+        return 0, await dry_run(command, Case(live, environ=command.settings.variables()))
+    except RunnerError as error:
+        wrong_tasks = error.report.code is Code.PARAMS_INVALID
+        return 2 if wrong_tasks else _exit_code(error.report), _say_failed(
+            command, error.report, live
+        )
 
 
 async def _outcome(

@@ -5,19 +5,19 @@ from pathlib import Path
 
 from runner.cli.kept_files import kept_files, remove_files
 from runner.cli.outputs_folder import (
-    Manifest,
     read_manifest,
     remove_single,
     write_manifest,
     write_outputs,
 )
-from runner.cli.result import RESERVED, OutputFile, file_name
-from runner.cli.result_lines import FILE, remove_results, results_in
+from runner.cli.result_lines import remove_results, results_in
 from runner.diagnosis.case import Failure, Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
 from runner.events import Phase
 from runner.result import Result
+from runner.study.lines import FILE, Manifest
+from runner.study.output_files import RESERVED, OutputFile, file_name
 
 _CHILD_PHASES = (Phase.SPAWN, Phase.HANDSHAKE, Phase.LOAD, Phase.EXECUTE, Phase.SHUTDOWN)
 
