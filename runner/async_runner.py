@@ -5,7 +5,7 @@ import math
 import os
 import time
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Iterable, Iterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -24,7 +24,7 @@ from anyio.abc import TaskGroup
 from runner.child.messages import Executed, Response
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError
-from runner.events import Event, EventHandler, Phase
+from runner.events import EventHandler, Phase
 from runner.execution.bounded_map import WINDOW, Outcome, Window, unless_raised
 from runner.execution.lease import Child, Loan
 from runner.execution.pool import Pool
@@ -58,16 +58,10 @@ class AsyncRunner:
         *,
         record: str | PathLike[str] | None = None,
         on_event: EventHandler | None = None,
-        on_task_event: Callable[[int, Event], None] | None = None,
     ) -> "AsyncRunner":
-        """A runner with these settings, whose paths are absolute.
-
-        :param on_task_event: called with each event of a task of :meth:`map`, and its number there,
-            before ``on_event`` is.
-        """
+        """A runner with these settings, whose paths are absolute."""
         runner = cls.__new__(cls)
         runner._set_up(settings, record, on_event)
-        runner._on_task_event = on_task_event
         return runner
 
     def _set_up(
@@ -83,7 +77,6 @@ class AsyncRunner:
         if self._record is not None:
             self._record.mkdir(parents=True, exist_ok=True)
         self._on_event = on_event
-        self._on_task_event: Callable[[int, Event], None] | None = None
         self._stack = AsyncExitStack()
         self._open = False
         self._owner: int | None = None
@@ -266,8 +259,6 @@ class AsyncRunner:
             try:
                 with case.journal.phase(Phase.EXECUTE):
                     done = await child.session.execute(task, child.time_limit)
-                if case.journal.heard:
-                    child.session.process.drain()  # what the task has printed is its own
             except Failure as failure:
                 if child.missed(failure):
                     return None
@@ -329,8 +320,7 @@ class AsyncRunner:
             scope, ended = running[index]
             try:
                 with scope:
-                    call = self._execute(bundle, task, self._event_handler(index))
-                    send.send_nowait((index, await _outcome(call)))
+                    send.send_nowait((index, await _outcome(self._execute(bundle, task))))
             except Exception as error:  # noqa: BLE001 - raised where it is read
                 send.send_nowait(error)
             finally:
@@ -359,19 +349,6 @@ class AsyncRunner:
                     await ended.wait()
                 send.close()
                 receive.close()
-
-    def _event_handler(self, index: int) -> EventHandler | None:
-        """Return what is called with the events of a task of many."""
-        on_task_event, on_event = self._on_task_event, self._on_event
-        if on_task_event is None:
-            return None
-
-        def handle(event: Event) -> None:
-            on_task_event(index, event)
-            if on_event is not None:
-                on_event(event)
-
-        return handle
 
     @contextmanager
     def _under_way(self) -> Iterator[None]:

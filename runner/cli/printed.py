@@ -18,8 +18,11 @@ class Printed:
     def __init__(self) -> None:
         self._captures: dict[int, dict[str, Capture]] = {}
 
-    def listen(self, number: int, event: Event) -> None:
-        """Take an event of a task."""
+    def listen(self, event: Event) -> None:
+        """Take an event of a run of many tasks."""
+        number = event.task_id
+        if number is None:
+            return
         if isinstance(event, PhaseStarted) and event.phase is Phase.EXECUTE:
             self._captures[number] = {}  # what came before is the import's
         elif isinstance(event, Output) and event.stream in _STREAMS and number in self._captures:

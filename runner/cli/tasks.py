@@ -204,8 +204,7 @@ class ManyTasks:
                     lock=settings.lock and settings.lock.absolute(),
                 ),
                 record=self._command.record,
-                on_event=_listener(progress, totals),
-                on_task_event=None if self._output is None else self._results.printed.listen,
+                on_event=self._listener(progress),
             )
             await stack.enter_async_context(runner)
             # Returned, and not raised: the runner would put it into a group.
@@ -261,6 +260,16 @@ class ManyTasks:
                             discard(self._output, index, made)
                     raise
                 progress.update()
+
+    def _listener(self, progress: Progress) -> EventHandler:
+        show, keep = _listener(progress, self._totals), self._results.printed.listen
+
+        def listen(event: Event) -> None:
+            show(event)
+            if self._output is not None:
+                keep(event)
+
+        return listen
 
     def _show_notes(self, notes: tuple[str, ...], progress: Progress) -> None:
         for note in notes:
