@@ -100,9 +100,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         for name in _MORE_THAN_NONE:
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise ValueError(f"{name} must be more than 0, and finite, not {value!r}")
+            check_positive(name, getattr(self, name))
         for name in _AT_LEAST_ONE:
             value = getattr(self, name)
             if value is not None and not (type(value) is int and value >= 1):
@@ -135,6 +133,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     def thread_count(self, bundle: Bundle) -> int | None:
         """How many threads numerical libraries are to start, where somebody says so."""
         return bundle.defaults.threads if self.threads is None else self.threads
+
+
+def check_positive(name: str, value: float | None) -> None:
+    """:raises ValueError: a number is none that a limit may be."""
+    if value is not None and not 0 < value < math.inf:
+        raise ValueError(f"{name} must be more than 0, and finite, not {value!r}")
 
 
 def _check_variable(name: object, value: object) -> None:
