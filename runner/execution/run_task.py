@@ -67,6 +67,8 @@ async def _attempt(
         try:
             with case.journal.phase(Phase.EXECUTE):
                 done = await child.session.execute(task, timeout or child.time_limit)
+                if case.journal.heard:
+                    child.session.process.drain()  # what the task has printed is its own
         except Failure as failure:
             if child.died_idle(failure):
                 return None
