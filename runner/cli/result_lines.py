@@ -7,7 +7,7 @@ import mmap
 import os
 import select
 import stat
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from runner.study.lines import (
     decode_line,
 )
 from runner.study.output_files import file_name, outputs_folder
+from runner.study.run_file import STORY
 
 # How each line begins.
 _BEGIN = b'{"index":'
@@ -191,9 +192,10 @@ def results_in(folder: Path) -> int:
         return 0
 
 
-def remove_results(folder: Path) -> None:
+def remove_results(folder: Path, kept: Iterable[str] = ()) -> None:
     """Remove what tasks have left in a folder, and their lines.
 
+    :param kept: the names of files that are others by now.
     :raises OSError: it could not be removed.
     """
     if not results_in(folder):
@@ -202,7 +204,8 @@ def remove_results(folder: Path) -> None:
         for line in map(decode_line, file):
             if line is not None:
                 discard(folder, line.index, line.made)
-    (folder / FILE).unlink()
+    for name in {FILE, *STORY}.difference(kept):
+        (folder / name).unlink(missing_ok=True)
 
 
 def discard(folder: Path, index: int, made: Manifest) -> None:

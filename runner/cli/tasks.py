@@ -18,6 +18,7 @@ from runner.cli.plan import GivenTask, Plan
 from runner.cli.progress import Progress, Totals, duration, shown_progress
 from runner.cli.result import json_document
 from runner.cli.result_lines import Lines, discard, drop_replaced, open_results, read_earlier
+from runner.cli.study_record import StudyRecord
 from runner.cli.study_tasks import plan_tasks
 from runner.cli.task_results import TaskResults
 from runner.diagnosis.case import SUMMARY_CHARACTERS, Case, Finding
@@ -70,6 +71,7 @@ class ManyTasks:
         self._failed_starts = 0
         self._shown_notes: set[str] = set()
         self._left_shown = False
+        self._record: StudyRecord | None = None
         self._kept = 0
         """Of how many tasks results are kept that this run does not have."""
         self.first_failure: Report | None = None
@@ -195,16 +197,20 @@ class ManyTasks:
                 progress.say(f"{totals.skipped} of {totals.total} tasks are done already")
             if failed := totals.failed_before.total():
                 progress.say(f"{failed} have failed before; --again failed runs them again")
+            # With --fresh-venv, the folder of the cache is this run's own.
+            settings = msgspec.structs.replace(
+                settings,
+                cache=cache.absolute(),
+                fresh_venv=False,
+                lock=settings.lock and settings.lock.absolute(),
+            )
+            if self._output is not None and totals.left:
+                record = StudyRecord(self._output, self._command, bundle, case, progress.say)
+                self._record = record
+                with reported(case):
+                    settings = await stack.enter_async_context(record.kept(settings))
             runner = AsyncRunner.of(
-                # With --fresh-venv, the folder of the cache is this run's own.
-                msgspec.structs.replace(
-                    settings,
-                    cache=cache.absolute(),
-                    fresh_venv=False,
-                    lock=settings.lock and settings.lock.absolute(),
-                ),
-                record=self._command.record,
-                on_event=self._listener(progress),
+                settings, record=self._command.record, on_event=self._listener(progress)
             )
             await stack.enter_async_context(runner)
             # Returned, and not raised: the runner would put it into a group.
@@ -234,6 +240,8 @@ class ManyTasks:
                 if isinstance(outcome, Result):
                     line = await to_thread.run_sync(results.done, index, given, outcome, printed)
                     self._totals.done += 1
+                    if self._record is not None:
+                        self._record.ran_with(outcome.threads)
                     self._failed_starts = 0
                     self._show_notes((*outcome.notes, *results.asides), progress)
                     results.asides.clear()
