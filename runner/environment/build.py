@@ -312,7 +312,7 @@ async def forget_bytecode(built: Environment, case: Case) -> bool:
 def _install_command(source: Source, copy: Path) -> list[str]:
     if source.pins is not None and source.pins.is_pylock:
         (copy / _PYLOCK).write_text(source.pins.text)
-        return ["pip", "install", "--no-deps", "-r", _PYLOCK]
+        return ["pip", "install", "--preview-features", "pylock", "--no-deps", "-r", _PYLOCK]
     if source.pins is not None:
         # uv compares the hashes that are there.
         (copy / _PINS).write_text("\n".join([*index_options(source), source.pins.text]))

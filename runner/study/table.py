@@ -46,9 +46,13 @@ class Table:
         found: dict[Column, None] = {}
         # What nothing says is no column.
         empty: dict[Column, None] = {}
+        # A task that failed has no rows of its own.
+        self._left_out = () if rows is None else ("ok", "error")
         for line in self._lines():
             self.tabular.update(name for name in line.outputs if _is_tabular(name))
             for column, value in of_task(line).items():
+                if column.source == "" and column.key in self._left_out:
+                    continue
                 optional = column.source == "" and column.key in ("id", "error")
                 (empty if optional and value is None else found)[column] = None
             for column in self._inner_columns(line):
