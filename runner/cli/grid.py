@@ -12,13 +12,14 @@ _OWN_OPTIONS = {"seed": "--seeds 0:20", "entrypoint": "ENTRYPOINT after BUNDLE"}
 _SHOWN_VALUES = 3
 
 
-def read_grid(command: Exec) -> Grid:
+def read_grid(command: Exec, seed: int = 0) -> Grid:
     """Read the tasks of a command line with axes.
 
+    :param seed: of tasks where it says none.
     :raises UsageError: an axis is said twice, has no values, or is a parameter of all tasks too.
     :raises Failure: ``params-invalid``: a value is none, or a seed.
     """
-    base = given_task(command)
+    base = given_task(command, seed)
     axes: dict[str, Sequence[Any]] = {}
     for text in command.grid:
         name, _, values = text.partition("=")

@@ -27,9 +27,10 @@ def _invalid(summary: str, hint: Hint = _USAGE) -> Failure:
     return params_invalid(summary, hint)
 
 
-def given_task(command: Exec | Matrix) -> Task:
+def given_task(command: Exec | Matrix, seed: int = 0) -> Task:
     """The task that a command line has.
 
+    :param seed: that of the task where it says none.
     :raises Failure: ``params-invalid``.
     """
     params = {} if command.params is None else read_params(command.params)
@@ -37,7 +38,7 @@ def given_task(command: Exec | Matrix) -> Task:
         Task(
             command.entrypoint,
             {**params, **read_values(command.param)},
-            0 if command.seed is None else read_seed(command.seed),
+            seed if command.seed is None else read_seed(command.seed),
         )
     )
 

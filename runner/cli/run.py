@@ -6,7 +6,6 @@ import signal
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -306,7 +305,10 @@ def _kept_outputs(command: Exec) -> "SingleOutputs | None":
 async def _execute(command: Exec, case: Case, live: Live, kept: "SingleOutputs | None") -> str:
     try:
         result = await execute_task(
-            case, command.settings, command.bundle, partial(given_task, command)
+            case,
+            command.settings,
+            command.bundle,
+            lambda bundle: given_task(command, bundle.defaults.seed),
         )
     except Failure as failure:
         if kept is not None:

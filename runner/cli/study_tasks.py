@@ -29,19 +29,20 @@ async def plan_tasks(command: Exec, bundle: Bundle, plan: Plan, earlier: Earlier
     :raises Failure: ``params-invalid``: one is none.
     :raises UsageError: an axis is none.
     """
-    async with aclosing(_given(command)) as tasks:
+    async with aclosing(_given(command, bundle.defaults.seed)) as tasks:
         async for given in tasks:
-            named = GivenTask(given.task.named(bundle.default_entrypoint), given.id)
-            plan.add(named, earlier, again=command.again_failed)
+            defaults = bundle.defaults.params
+            task = given.task.with_defaults(bundle.default_entrypoint, defaults)
+            plan.add(GivenTask(task, given.id), earlier, again=command.again_failed)
     plan.begin()
 
 
-async def _given(command: Exec) -> AsyncGenerator[GivenTask, None]:
+async def _given(command: Exec, seed: int) -> AsyncGenerator[GivenTask, None]:
     if command.tasks is None:
-        for task in read_grid(command):
+        for task in read_grid(command, seed):
             yield GivenTask(task)
     else:
-        async with aclosing(read_tasks(command.tasks)) as tasks:
+        async with aclosing(read_tasks(command.tasks, seed)) as tasks:
             async for given in tasks:
                 yield given
 
@@ -75,7 +76,11 @@ async def dry_run(command: Exec, case: Case) -> str:
                     "first": [_described(given) for _, given in first],
                 }
             )
-        lines = [] if command.tasks is not None else axis_lines(read_grid(command))
+        lines = (
+            []
+            if command.tasks is not None
+            else axis_lines(read_grid(command, bundle.defaults.seed))
+        )
         count = f"{plan.total} tasks"
         if to_run < plan.total:
             count += f": {to_run} to run, {plan.skipped} done before"

@@ -35,18 +35,19 @@ _READ_BYTES = 1 << 20
 _BLANKS = re.compile(r"\s*")
 
 
-async def read_tasks(source: str) -> AsyncGenerator[GivenTask, None]:
+async def read_tasks(source: str, seed: int = 0) -> AsyncGenerator[GivenTask, None]:
     """Read a file, and see that each of its lines is a task.
 
     :param source: the file's name; ``-`` for standard input, which is read to its end. One whose
         name ends in ``.csv`` is a table.
+    :param seed: of a task that says none.
     :raises Failure: ``params-invalid``, with the line and the column.
     """
     name = "standard input" if source == "-" else source
     try:
         if source.lower().endswith(".csv"):
             # In a thread: a large one takes a while.
-            for given in await anyio.to_thread.run_sync(read_table, source):
+            for given in await anyio.to_thread.run_sync(read_table, source, seed):
                 yield given
             return
         with _opened(source) as descriptor:
@@ -56,7 +57,7 @@ async def read_tasks(source: str) -> AsyncGenerator[GivenTask, None]:
                 if number == 1:
                     line = line.removeprefix(codecs.BOM_UTF8)
                 if line.strip():
-                    yield read_task(line, name, number)
+                    yield read_task(line, name, number, seed)
     except OSError as error:
         raise params_invalid(f"{name} cannot be read: {error.strerror}") from error
     except Failure as failure:
@@ -100,11 +101,12 @@ async def read_lines(descriptor: int) -> AsyncIterator[bytes]:
         yield rest
 
 
-def read_task(line: bytes, name: str, number: int) -> GivenTask:
+def read_task(line: bytes, name: str, number: int, seed: int = 0) -> GivenTask:
     """Read a line.
 
     :param name: of the file.
     :param number: of the line, from 1 on.
+    :param seed: of a task that says none.
     :raises Failure: ``params-invalid``, with the line and the column.
     """
     given = decode_json(line, name, number)
@@ -119,7 +121,7 @@ def read_task(line: bytes, name: str, number: int) -> GivenTask:
             place = f"{name}:{number}:{_column(line.decode(), key)}"
             raise params_invalid(f"{place}: {failure.finding.summary}") from None
     return GivenTask(
-        Task(given.get("entrypoint"), given.get("params", {}), given.get("seed", 0)),
+        Task(given.get("entrypoint"), given.get("params", {}), given.get("seed", seed)),
         given.get("id"),
     )
 

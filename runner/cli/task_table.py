@@ -19,7 +19,7 @@ _HINT = Hint(
 )
 
 
-def read_table(source: str) -> list[GivenTask]:
+def read_table(source: str, default_seed: int = 0) -> list[GivenTask]:
     """Read a table of tasks.
 
     A value is JSON where it parses as JSON, else a string; ``True`` and ``FALSE``, as pandas and
@@ -31,14 +31,14 @@ def read_table(source: str) -> list[GivenTask]:
     with Path(source).open(encoding="utf-8-sig", newline="") as file:
         rows = csv.reader(file, strict=True)
         try:
-            return _read(source, rows)
+            return _read(source, rows, default_seed)
         except UnicodeDecodeError as error:
             raise _wrong(f"{source} is not UTF-8 (after line {rows.line_num})") from error
         except csv.Error as error:
             raise _wrong(f"{source}:{rows.line_num}: {error}") from error
 
 
-def _read(source: str, rows: Any) -> list[GivenTask]:
+def _read(source: str, rows: Any, default_seed: int) -> list[GivenTask]:
     names = next((row for row in rows if row), None)
     if names is None:
         return []
@@ -52,7 +52,8 @@ def _read(source: str, rows: Any) -> list[GivenTask]:
         if len(row) != len(names):
             raise _wrong(f"{place} has {len(row)} values; the first row names {len(names)} columns")
         try:
-            tasks.append(_task(dict(zip(names, map(str.strip, row), strict=True))))
+            values = dict(zip(names, map(str.strip, row), strict=True))
+            tasks.append(_task(values, default_seed))
         except Failure as failure:
             found = failure.finding
             raise params_invalid(f"{place}: {found.summary}", found.hints[0]) from None
@@ -72,7 +73,7 @@ def _check_names(source: str, names: list[str], number: int) -> None:
             raise _wrong(f"{place}: two columns are called {name}")
 
 
-def _task(row: dict[str, str]) -> GivenTask:
+def _task(row: dict[str, str], default_seed: int) -> GivenTask:
     entrypoint = row.pop("entrypoint", "") or None
     seed = row.pop("seed", "")
     name = row.pop("id", "") or None
@@ -82,7 +83,7 @@ def _task(row: dict[str, str]) -> GivenTask:
             params[column] = _BOOLEANS[text]
         elif text:
             params[column] = _value(column, text)
-    task = Task(entrypoint, params, read_seed(seed, "column seed:") if seed else 0)
+    task = Task(entrypoint, params, read_seed(seed, "column seed:") if seed else default_seed)
     return GivenTask(check_task(task), name)
 
 

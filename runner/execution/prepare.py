@@ -261,6 +261,7 @@ async def prepared(
             site=[],  # the bundle's own venv has all of it
             env=named,
             memory_limit=settings.memory_limit or bundle.defaults.memory_limit,
+            warmup=bundle.defaults.warmup,
             withheld=withheld(settings.variables(), named),
         )
         assert case.worker is not None

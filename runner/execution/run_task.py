@@ -63,7 +63,7 @@ async def _attempt(
     failed = False
     try:
         child = await pool.acquire(lease, case, path)
-        case.task = task = task.named(child.default_entrypoint)
+        case.task = task = task.with_defaults(child.default_entrypoint, child.default_params)
         try:
             with case.journal.phase(Phase.EXECUTE):
                 done = await child.session.execute(task, timeout or child.time_limit)
@@ -91,7 +91,7 @@ async def execute_task(
     case: Case,
     settings: Settings,
     path: Path,
-    task: Callable[[], Task],
+    task: Callable[[Bundle], Task],
     *,
     children: int = 1,
     note: str | None = None,
@@ -109,7 +109,9 @@ async def execute_task(
         partial(Fingerprint, path, appeared, lambda: math.inf)
     )
     bundle = await read(case, settings, path)
-    wanted = check_task(task()).named(bundle.default_entrypoint)
+    wanted = check_task(task(bundle)).with_defaults(
+        bundle.default_entrypoint, bundle.defaults.params
+    )
     case.task = wanted
     case.journal.fact(Origin.TASK, task_info(wanted))
     interpreter = await choose(case, settings, bundle)
