@@ -1,11 +1,9 @@
 """The façade for event loops: ``AsyncRunner``, on asyncio or trio."""
 
 import logging
-import math
 import os
-import time
 import weakref
-from collections.abc import AsyncGenerator, Awaitable, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import (
     AbstractAsyncContextManager,
     AsyncExitStack,
@@ -13,33 +11,37 @@ from contextlib import (
     contextmanager,
     nullcontext,
 )
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 
 import anyio
+import msgspec
 from anyio.abc import TaskGroup
 
-from runner.child.messages import Executed, Response
 from runner.defaults import Isolation
-from runner.diagnosis.case import Case, Failure
-from runner.diagnosis.errors import RunnerError
-from runner.events import EventHandler, Phase
-from runner.execution.bounded_map import WINDOW, Outcome, Window, unless_raised
-from runner.execution.lease import Child, Loan
+from runner.diagnosis.case import Case
+from runner.events import EventHandler, new_run_id
+from runner.execution.bounded_map import Outcome, unless_raised
+from runner.execution.call import Call
 from runner.execution.pool import Pool
-from runner.execution.run_task import check_bundle, execute_task, reported
+from runner.execution.run_task import check_bundle, execute_in_pool, execute_task, reported
+from runner.execution.task_map import map_in_loop
 from runner.process.processors import usable_processors
 from runner.recording.recorder import Recorder, record_in_free
 from runner.result import Check, Result
 from runner.settings import Options, Settings
-from runner.task import Task, check_task, new_task
+from runner.task import Task, new_task
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
 _log = logging.getLogger(__name__)
+
+BundlePath: TypeAlias = str | PathLike[str]
+Tasks: TypeAlias = Iterable[Task]
 
 
 class AsyncRunner:
@@ -124,12 +126,14 @@ class AsyncRunner:
 
     async def execute(
         self,
-        bundle: str | PathLike[str],
+        bundle: BundlePath,
         entrypoint: str | None = None,
         params: Mapping[str, Any] | None = None,
         *,
         seed: int = 0,
         inputs: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+        on_event: EventHandler | None = None,
     ) -> Result:
         """Run one task of a bundle.
 
@@ -139,37 +143,44 @@ class AsyncRunner:
         :param params: what JSON can say.
         :param seed: 0 .. 2**64-1.
         :param inputs: data beside the parameters, as :class:`Task` has it.
+        :param timeout: seconds that this task may take, in place of the runner's.
+        :param on_event: called with this run's events, in place of the runner's own.
         :returns: the outputs, name to bytes, and how they came about.
         :raises RunnerError: it failed; the error's report says why.
         :raises RuntimeError: the runner is closed.
+        :raises ValueError: the timeout is not more than 0, or not finite.
         """
-        return await self._execute(bundle, new_task(entrypoint, params, seed, inputs))
+        task = new_task(entrypoint, params, seed, inputs)
+        return await self._execute(bundle, self._call_of(task, timeout, on_event))
+
+    def _call_of(self, task: Task, timeout: float | None, on_event: EventHandler | None) -> Call:
+        # An id for nobody would take a small task's time.
+        heard = on_event is not None or self._on_event is not None
+        return Call(task, timeout, on_event, new_run_id() if heard else None)
+
+    async def prepare(self, bundle: BundlePath, *, on_event: EventHandler | None = None) -> Check:
+        """Build a bundle's environment and load it once, so that its tasks find it ready.
+
+        :param on_event: called with this run's events, in place of the runner's own.
+        :returns: what :meth:`check` gives.
+        :raises RunnerError: something is wrong with the bundle.
+        :raises RuntimeError: the runner is closed.
+        """
+        return await self._check(bundle, on_event, build=True)
 
     @overload
     def map(
-        self,
-        bundle: str | PathLike[str],
-        tasks: Iterable[Task],
-        *,
-        return_exceptions: Literal[False] = False,
+        self, bundle: BundlePath, tasks: Tasks, *, return_exceptions: Literal[False] = False
     ) -> AsyncGenerator[Result, None]: ...
 
     @overload
     def map(
-        self,
-        bundle: str | PathLike[str],
-        tasks: Iterable[Task],
-        *,
-        return_exceptions: bool,
-    ) -> AsyncGenerator[Result | RunnerError, None]: ...
+        self, bundle: BundlePath, tasks: Tasks, *, return_exceptions: bool
+    ) -> AsyncGenerator[Outcome, None]: ...
 
     async def map(
-        self,
-        bundle: str | PathLike[str],
-        tasks: Iterable[Task],
-        *,
-        return_exceptions: bool = False,
-    ) -> AsyncGenerator[Result | RunnerError, None]:
+        self, bundle: BundlePath, tasks: Tasks, *, return_exceptions: bool = False
+    ) -> AsyncGenerator[Outcome, None]:
         """As :meth:`Runner.map`. Close it (``aclose()``) where it is not read to its end."""
         outcomes = self._outcomes(bundle, tasks, ordered=True)
         async with aclosing(outcomes):
@@ -178,36 +189,24 @@ class AsyncRunner:
 
     @overload
     def map_unordered(
-        self,
-        bundle: str | PathLike[str],
-        tasks: Iterable[Task],
-        *,
-        return_exceptions: Literal[False] = False,
+        self, bundle: BundlePath, tasks: Tasks, *, return_exceptions: Literal[False] = False
     ) -> AsyncGenerator[tuple[int, Result], None]: ...
 
     @overload
     def map_unordered(
-        self,
-        bundle: str | PathLike[str],
-        tasks: Iterable[Task],
-        *,
-        return_exceptions: bool,
-    ) -> AsyncGenerator[tuple[int, Result | RunnerError], None]: ...
+        self, bundle: BundlePath, tasks: Tasks, *, return_exceptions: bool
+    ) -> AsyncGenerator[tuple[int, Outcome], None]: ...
 
     async def map_unordered(
-        self,
-        bundle: str | PathLike[str],
-        tasks: Iterable[Task],
-        *,
-        return_exceptions: bool = False,
-    ) -> AsyncGenerator[tuple[int, Result | RunnerError], None]:
+        self, bundle: BundlePath, tasks: Tasks, *, return_exceptions: bool = False
+    ) -> AsyncGenerator[tuple[int, Outcome], None]:
         """As :meth:`Runner.map_unordered`. Close it where it is not read to its end."""
         outcomes = self._outcomes(bundle, tasks, ordered=False)
         async with aclosing(outcomes):
             async for index, outcome in outcomes:
                 yield index, unless_raised(outcome, return_exceptions)
 
-    async def check(self, bundle: str | PathLike[str], *, build: bool = False) -> Check:
+    async def check(self, bundle: BundlePath, *, build: bool = False) -> Check:
         """Say what can be known of a bundle without running a task.
 
         :param build: also build its environment and let a child load it.
@@ -217,91 +216,60 @@ class AsyncRunner:
         return await self._check(bundle, build=build)
 
     async def _check(
-        self, bundle: str | PathLike[str], on_event: EventHandler | None = None, *, build: bool
+        self, bundle: BundlePath, on_event: EventHandler | None = None, *, build: bool
     ) -> Check:
         """:param on_event: called with this run's events, in place of the runner's own."""
         self._check_open()
         words = ["check", str(bundle), *(["--build"] if build else [])]
+
+        def new_case(recorder: Recorder | None) -> Case:
+            return Case(on_event or self._on_event, recorder, self._variables)
+
         room: AbstractAsyncContextManager[object] = nullcontext()
         if build:  # which starts a child
             room = self._alone_at_once if self._alone else self._pool.room()
         with self._under_way():
             async with room:
-                with self._recorded(words, Path(bundle), on_event) as case:
+                with self._recorded(words, Path(bundle), new_case) as case:
                     return await check_bundle(
                         case, self._settings, Path(bundle), build=build, children=self._children
                     )
 
-    async def _execute(
-        self, bundle: str | PathLike[str], task: Task, on_event: EventHandler | None = None
-    ) -> Result:
-        """:param on_event: called with this run's events, in place of the runner's own."""
+    async def _execute(self, bundle: BundlePath, call: Call) -> Result:
         self._check_open()
         with self._under_way():
             if self._alone:
-                return await self._execute_alone(bundle, task, on_event)
-            began = time.monotonic()
-            case = Case(on_event or self._on_event, environ=self._variables)
+                return await self._execute_alone(bundle, call)
+            case = self._new_case(call)
             with reported(case):
-                case.task = task = check_task(task)
-                while (result := await self._lent(case, began, bundle, task)) is None:
-                    case.journal.note("the child had died before the task came to it: another one")
-                return result
+                path = str(Path(bundle).absolute())
+                return await execute_in_pool(case, self._pool, path, call.task, call.timeout)
 
-    async def _lent(
-        self, case: Case, began: float, bundle: str | PathLike[str], task: Task
-    ) -> Result | None:
-        """:returns: ``None`` where the task is to run in another child."""
-        loan = Loan()
-        failed = False
-        try:
-            child = await self._pool.lend(loan, case, str(Path(bundle).absolute()))
-            case.task = task = task.named(child.default_entrypoint)
-            try:
-                with case.journal.phase(Phase.EXECUTE):
-                    done = await child.session.execute(task, child.time_limit)
-            except Failure as failure:
-                if child.missed(failure):
-                    return None
-                # For the next task; whether this one may run twice is not known.
-                await self._pool.discard_damaged(case, child.group, failure)
-                raise
-            return child.result(case, began, *done)
-        except Exception:
-            failed = True
-            raise
-        finally:
-            with anyio.CancelScope(shield=True):
-                fault = await self._pool.take_back(loan)
-            # What has become of the task is told first. A cancelled call has nothing to tell.
-            if fault is not None and not failed:
-                raise fault
-
-    async def _go_on(
-        self, case: Case, child: Child, response: Response | None, spent: float
-    ) -> tuple[dict[str, bytes | memoryview], Executed]:
-        """Return what a thread does not do by itself: all but a good answer."""
-        try:
-            return await child.session.go_on(response, child.time_limit, spent)
-        except Failure as failure:
-            if not child.missed(failure):
-                await self._pool.discard_damaged(case, child.group, failure)
-            raise
-
-    async def _execute_alone(
-        self, bundle: str | PathLike[str], task: Task, on_event: EventHandler | None
-    ) -> Result:
+    async def _execute_alone(self, bundle: BundlePath, call: Call) -> Result:
+        task, settings = call.task, self._settings
+        if call.timeout is not None:
+            settings = msgspec.structs.replace(settings, timeout=call.timeout)
         words = ["exec", str(bundle), *([task.entrypoint] if task.entrypoint else [])]
         async with self._alone_at_once:
-            with self._recorded([*words, f"--seed={task.seed}"], Path(bundle), on_event) as case:
+            words.append(f"--seed={task.seed}")
+            with self._recorded(words, Path(bundle), partial(self._new_case, call)) as case:
                 return await execute_task(
                     case,
-                    self._settings,
+                    settings,
                     Path(bundle),
-                    lambda: task,
+                    lambda _: task,
                     children=self._children,
                     note=self._why_fresh(),
                 )
+
+    def _new_case(self, call: Call, recorder: Recorder | None = None) -> Case:
+        return Case(
+            call.on_event or self._on_event,
+            recorder,
+            self._variables,
+            run_id=call.run_id,
+            task_id=call.task_id,
+        )
 
     def _why_fresh(self) -> str | None:
         if self._settings.isolation is Isolation.FRESH:
@@ -309,47 +277,12 @@ class AsyncRunner:
         whose = "an environment of its own has" if self._settings.fresh_venv else "a recording has"
         return f"a run with {whose} a child of its own"
 
-    async def _outcomes(
-        self, bundle: str | PathLike[str], tasks: Iterable[Task], *, ordered: bool
+    def _outcomes(
+        self, bundle: BundlePath, tasks: Tasks, *, ordered: bool
     ) -> AsyncGenerator[tuple[int, Outcome], None]:
-        """Keeps the children busy. Its tasks are the runner's: a generator must not own any."""
-        window = Window(tasks, self._children * WINDOW, ordered=ordered)
-        send, receive = anyio.create_memory_object_stream[tuple[int, Outcome] | Exception](math.inf)
-        running: dict[int, tuple[anyio.CancelScope, anyio.Event]] = {}
-
-        async def run(index: int, task: Task) -> None:
-            scope, ended = running[index]
-            try:
-                with scope:
-                    send.send_nowait((index, await _outcome(self._execute(bundle, task))))
-            except Exception as error:  # noqa: BLE001 - raised where it is read
-                send.send_nowait(error)
-            finally:
-                del running[index]
-                ended.set()
-
-        try:
-            while True:
-                for index, task in window.to_start():
-                    running[index] = anyio.CancelScope(), anyio.Event()
-                    self._tasks.start_soon(run, index, task)
-                if window.empty:
-                    return
-                while (outcome := window.next_outcome()) is None:
-                    done = await receive.receive()
-                    if isinstance(done, Exception):
-                        raise done
-                    window.finish(*done)
-                yield outcome
-        finally:
-            with anyio.CancelScope(shield=True):
-                left = list(running.values())
-                for scope, _ in left:
-                    scope.cancel()
-                for _, ended in left:
-                    await ended.wait()
-                send.close()
-                receive.close()
+        self._check_open()
+        execute = partial(self._execute, bundle)
+        return map_in_loop(execute, tasks, self._children, self._tasks, ordered=ordered)
 
     @contextmanager
     def _under_way(self) -> Iterator[None]:
@@ -364,14 +297,14 @@ class AsyncRunner:
 
     @contextmanager
     def _recorded(
-        self, words: list[str], bundle: Path, on_event: EventHandler | None = None
+        self, words: list[str], bundle: Path, new_case: Callable[[Recorder | None], Case]
     ) -> Iterator[Case]:
         """The case of one run, whose failure is raised with its report and recorded.
 
         :param words: what is asked for, as the command's arguments.
         """
         recorder = None if self._record is None else self._recorder(self._record, words, bundle)
-        case = Case(on_event or self._on_event, recorder, self._variables)
+        case = new_case(recorder)
         try:
             with reported(case):
                 yield case
@@ -417,10 +350,3 @@ def _leave_to_parent() -> None:
 
 
 os.register_at_fork(after_in_child=_leave_to_parent)
-
-
-async def _outcome(call: Awaitable[Result]) -> Outcome:
-    try:
-        return await call
-    except RunnerError as error:
-        return error

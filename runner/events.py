@@ -1,8 +1,7 @@
 """The one stream of events of a run, and the phases it goes through.
 
 The command's progress, a worker's log, a recording and the report's timeline are all readers of
-this stream. Every event carries ``at``: seconds on the monotonic clock of the process that runs
-the runner, comparable only within one process.
+this stream.
 """
 
 import logging
@@ -11,7 +10,9 @@ from collections.abc import Callable
 from enum import Enum
 from types import TracebackType
 from typing import Any, Literal, TypeAlias
+from uuid import uuid4
 
+import msgspec
 from msgspec import Struct
 
 _log = logging.getLogger(__name__)
@@ -74,19 +75,31 @@ class Origin(str, Enum):
 Outcome: TypeAlias = Literal["ok", "failed", "cancelled"]
 
 
-class PhaseStarted(Struct, frozen=True):
+class BaseEvent(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The part that all events have, besides ``at``: seconds on the monotonic clock of the process
+    that runs the runner, comparable only within one process."""
+
+    run_id: str = ""
+    """The call of the runner, unique: one ``execute``, ``submit``, ``check``, ``prepare`` or
+    ``map``. No recording has it."""
+    task_id: int | None = None
+    """The task's number in the run, from 0 on, as ``map_unordered`` gives it; ``None``: the run has
+    no task."""
+
+
+class PhaseStarted(BaseEvent, frozen=True):
     phase: Phase
     at: float
 
 
-class PhaseFinished(Struct, frozen=True):
+class PhaseFinished(BaseEvent, frozen=True):
     phase: Phase
     at: float
     seconds: float
     outcome: Outcome
 
 
-class Output(Struct, frozen=True):
+class Output(BaseEvent, frozen=True):
     """A piece of what a process wrote, as it came: not aligned to lines, not validated."""
 
     stream: Stream
@@ -94,14 +107,14 @@ class Output(Struct, frozen=True):
     at: float
 
 
-class Note(Struct, frozen=True):
+class Note(BaseEvent, frozen=True):
     """Something worth saying that is no failure: an environment rebuilt, a lock waited for."""
 
     text: str
     at: float
 
 
-class Diagnosed(Struct, frozen=True):
+class Diagnosed(BaseEvent, frozen=True):
     """The run failed; the report follows as the error's ``report``."""
 
     code: str
@@ -123,19 +136,31 @@ EventHandler: TypeAlias = Callable[[Event], None]
 FactKeeper: TypeAlias = Callable[[Fact], None]
 
 
+def new_run_id() -> str:
+    return uuid4().hex
+
+
 class Journal:
-    """Stamps events with their time, keeps the phases, and hands each event to the handler.
+    """Gives events their time and ids, keeps the phases, and hands each event to the handler.
 
     :param handler: called with every event, in order, from the thread that runs the event loop; it
         must not block. What it raises is logged and does not disturb the run.
     :param keeper: called with every fact, likewise; it does not raise.
+    :param run_id: by default a new one.
     """
 
     def __init__(
-        self, handler: EventHandler | None = None, keeper: FactKeeper | None = None
+        self,
+        handler: EventHandler | None = None,
+        keeper: FactKeeper | None = None,
+        *,
+        run_id: str | None = None,
+        task_id: int | None = None,
     ) -> None:
         self._handler = handler
         self._keeper = keeper
+        self._run_id = new_run_id() if run_id is None and handler is not None else run_id
+        self._task_id = task_id
         self.heard = handler is not None or keeper is not None
         """True if anything is told to anyone: a small task has no time to say it to nobody."""
         self.phases: list[PhaseFinished] = []
@@ -146,7 +171,9 @@ class Journal:
         if self._handler is None:
             return
         try:
-            self._handler(event)
+            self._handler(
+                msgspec.structs.replace(event, run_id=self._run_id, task_id=self._task_id)
+            )
         except Exception:  # noqa: BLE001 - a reader of events must not break the run it reads
             _log.exception("an event handler raised on %r", type(event).__name__)
 

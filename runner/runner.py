@@ -1,45 +1,29 @@
 """The façade for synchronous code: ``Runner``, from any thread."""
 
-import logging
 import os
 import threading
-import time
 import weakref
-from collections.abc import Awaitable, Callable, Generator, Iterable, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import ExitStack, closing, nullcontext
+from collections.abc import Callable, Generator, Mapping
+from concurrent.futures import Future
+from contextlib import closing
 from functools import partial
-from os import PathLike
 from pathlib import Path
-from queue import SimpleQueue
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
-from anyio.from_thread import BlockingPortal, start_blocking_portal
-
-from runner.async_runner import AsyncRunner
-from runner.diagnosis.case import Case
-from runner.diagnosis.errors import RunnerError
-from runner.events import EventHandler, Phase
-from runner.execution.bounded_map import WINDOW, Outcome, Window, unless_raised
-from runner.execution.calls import Calls, Stopped
-from runner.execution.lease import Child, Loan
-from runner.execution.pool import Pool
-from runner.execution.run_task import raise_reported
+from runner.async_runner import AsyncRunner, BundlePath, Tasks
+from runner.events import EventHandler
+from runner.execution.bounded_map import Outcome, unless_raised
+from runner.execution.call import Call
+from runner.execution.direct_calls import DirectCalls
+from runner.execution.loop_thread import LoopThread
+from runner.execution.thread_map import Calls, map_in_threads
 from runner.result import Check, Result
 from runner.settings import Options
-from runner.task import Task, check_is_task, check_task, new_task
+from runner.task import Task, check_is_task, new_task
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
-
-_log = logging.getLogger(__name__)
-_T = TypeVar("_T")
-
-# A cancelled call ends its child, at worst by SIGKILL; this is how long its caller waits for that.
-CANCEL_SECONDS = 10.0
-
-_CLOSED = "the runner is closed"
 
 
 class Runner:
@@ -87,27 +71,27 @@ class Runner:
     """
 
     def __init__(self, **options: "Unpack[Options]") -> None:
-        made = AsyncRunner(**options)
         self._paths: dict[str, str] = {}
-        self._closed = False
-        self._begin(made)
+        self._begin(AsyncRunner(**options))
         _runners.add(self)
 
     def _begin(self, inner: AsyncRunner) -> None:
         self._inner = inner
-        self._lock = threading.Lock()
-        self._stack = ExitStack()
-        self._portal: BlockingPortal | None = None
+        self._loop = LoopThread(inner)
+        self._direct: DirectCalls | None = None
         # Also at the interpreter's exit: there the garbage collector would close the portal, whose
         # daemon thread no longer runs by then, and wait for it for ever.
-        self._close_portal = weakref.finalize(self, _close_collected, self._stack.close)
+        self._close_loop = weakref.finalize(self, _close_collected, self._loop.close)
 
     def _begin_in_fork(self) -> None:
         """Leave the children to the process that this one was forked from, and have others."""
-        self._close_portal.detach()
+        self._close_loop.detach()
         # What would end them, with a thread that is not in this process, must not be collected.
-        _left_behind.append((self._inner, self._stack, self._portal))
+        _left_behind.append((self._inner, self._loop))
+        closed = self._loop.closed
         self._begin(self._inner.anew())
+        if closed:
+            self.close()
 
     def __enter__(self) -> "Runner":
         return self
@@ -120,84 +104,75 @@ class Runner:
     ) -> None:
         if kind is None or issubclass(kind, Exception):
             self.close()
-            return
-        # An interrupt, or the program's exit: what is under way may take for ever.
-        with self._lock:
-            self._closed = True
-        if self._close_portal.detach() is not None:
-            self._stack.__exit__(kind, error, traceback)
+        elif self._close_loop.detach() is not None:
+            # An interrupt, or the program's exit: what is under way may take for ever.
+            self._loop.close(kind, error, traceback)
 
     def execute(
         self,
-        bundle: str | PathLike[str],
+        bundle: BundlePath,
         entrypoint: str | None = None,
         params: Mapping[str, Any] | None = None,
         *,
         seed: int = 0,
         inputs: Mapping[str, Any] | None = None,
+        timeout: float | None = None,
+        on_event: EventHandler | None = None,
     ) -> Result:
         """As :meth:`AsyncRunner.execute`. KeyboardInterrupt ends the task before it goes on."""
-        return self._execute(bundle, new_task(entrypoint, params, seed, inputs))
+        task = new_task(entrypoint, params, seed, inputs)
+        return self._execute(bundle, self._inner._call_of(task, timeout, on_event))
 
     def submit(
         self,
-        bundle: str | PathLike[str],
+        bundle: BundlePath,
         task: Task,
         *,
+        timeout: float | None = None,
         on_event: EventHandler | None = None,
     ) -> Future[Result]:
         """Start one task of a bundle, and return at once.
 
+        :param timeout: seconds that this task may take, in place of the runner's.
         :param on_event: called with this run's events, in place of the runner's own.
         :returns: what its result comes in; its ``cancel()`` ends the task.
         :raises RuntimeError: the runner is closed.
         :raises TypeError: the task is none.
+        :raises ValueError: the timeout is not more than 0, or not finite.
         """
         check_is_task(task)
-        self._started()
-        return self._start_soon(partial(self._inner._execute, bundle, task, on_event))
+        call = self._inner._call_of(task, timeout, on_event)
+        self._loop.start()
+        return self._loop.start_soon(partial(self._inner._execute, bundle, call))
 
-    def prepare(
-        self, bundle: str | PathLike[str], *, on_event: EventHandler | None = None
-    ) -> Future[Check]:
+    def prepare(self, bundle: BundlePath, *, on_event: EventHandler | None = None) -> Future[Check]:
         """Start to build a bundle's environment and to load it once, and return at once.
 
         :param on_event: called with this run's events, in place of the runner's own.
         :returns: what :meth:`check` gives; its ``cancel()`` ends the build.
         :raises RuntimeError: the runner is closed.
         """
-        self._started()
-        return self._start_soon(partial(self._inner._check, bundle, on_event, build=True))
+        self._loop.start()
+        return self._loop.start_soon(partial(self._inner.prepare, bundle, on_event=on_event))
 
     @overload
     def map(
-        self,
-        bundle: str | PathLike[str],
-        tasks: Iterable[Task],
-        *,
-        return_exceptions: Literal[False] = False,
+        self, bundle: BundlePath, tasks: Tasks, *, return_exceptions: Literal[False] = False
     ) -> Generator[Result, None, None]: ...
 
     @overload
     def map(
-        self,
-        bundle: str | PathLike[str],
-        tasks: Iterable[Task],
-        *,
-        return_exceptions: bool,
-    ) -> Generator[Result | RunnerError, None, None]: ...
+        self, bundle: BundlePath, tasks: Tasks, *, return_exceptions: bool
+    ) -> Generator[Outcome, None, None]: ...
 
     def map(
-        self,
-        bundle: str | PathLike[str],
-        tasks: Iterable[Task],
-        *,
-        return_exceptions: bool = False,
-    ) -> Generator[Result | RunnerError, None, None]:
+        self, bundle: BundlePath, tasks: Tasks, *, return_exceptions: bool = False
+    ) -> Generator[Outcome, None, None]:
         """Run many tasks of a bundle, as many at a time as there are children.
 
         Tasks are taken from the iterator as results are read: a bounded number of either is held.
-        Leaving the iterator early ends the tasks under way.
+        Leaving the iterator early ends the tasks under way; what goes wrong at that is in the log,
+        as nobody reads their results any more.
 
         :param return_exceptions: give the error in place of the result where a task fails; else it
             is raised, which ends the iteration.
@@ -211,130 +186,47 @@ class Runner:
 
     @overload
     def map_unordered(
-        self,
-        bundle: str | PathLike[str],
-        tasks: Iterable[Task],
-        *,
-        return_exceptions: Literal[False] = False,
+        self, bundle: BundlePath, tasks: Tasks, *, return_exceptions: Literal[False] = False
     ) -> Generator[tuple[int, Result], None, None]: ...
 
     @overload
     def map_unordered(
-        self,
-        bundle: str | PathLike[str],
-        tasks: Iterable[Task],
-        *,
-        return_exceptions: bool,
-    ) -> Generator[tuple[int, Result | RunnerError], None, None]: ...
+        self, bundle: BundlePath, tasks: Tasks, *, return_exceptions: bool
+    ) -> Generator[tuple[int, Outcome], None, None]: ...
 
     def map_unordered(
-        self,
-        bundle: str | PathLike[str],
-        tasks: Iterable[Task],
-        *,
-        return_exceptions: bool = False,
-    ) -> Generator[tuple[int, Result | RunnerError], None, None]:
+        self, bundle: BundlePath, tasks: Tasks, *, return_exceptions: bool = False
+    ) -> Generator[tuple[int, Outcome], None, None]:
         """As :meth:`map`, each as soon as it is there, with its task's number, from 0 on."""
         with closing(self._outcomes(bundle, tasks, ordered=False)) as outcomes:
             for index, outcome in outcomes:
                 yield index, unless_raised(outcome, return_exceptions)
 
-    def check(self, bundle: str | PathLike[str], *, build: bool = False) -> Check:
+    def check(self, bundle: BundlePath, *, build: bool = False) -> Check:
         """As :meth:`AsyncRunner.check`."""
-        return self._call(partial(self._inner.check, bundle, build=build))
+        self._loop.start()
+        return self._loop.call(partial(self._inner.check, bundle, build=build))
 
     def close(self) -> None:
         """Wait for the calls under way, then end every child. Calling it again does nothing."""
-        with self._lock:
-            self._closed = True
-        if self._close_portal.detach() is not None:
-            self._stack.close()
+        if self._close_loop.detach() is not None:
+            self._loop.close()
 
-    def _execute(
-        self,
-        bundle: str | PathLike[str],
-        task: Task,
-        calls: "Calls | None" = None,
-    ) -> Result:
+    def _execute(self, bundle: BundlePath, call: Call, calls: Calls | None = None) -> Result:
         """:param calls: may stop it."""
         if calls is not None:
             calls.check()
-        if self._portal is not None and not self._closed:
-            pool, loan = self._inner._pool, Loan()
-            result = fault = None
-            given_back = False
-            try:
-                try:
-                    child = pool.take(loan, self._path(bundle))
-                    if child is not None:
-                        result = self._lent(child, task, calls)
-                finally:
-                    fault = self._give_back(pool, loan)
-                    given_back = True
-            finally:
-                if not given_back:  # An interrupt has come just then.
-                    self._give_back(pool, loan)
-            # What has become of the task, or an interrupt, is told first.
-            if fault is not None:
-                raise_reported(Case(self._inner._on_event, environ=self._inner._variables), fault)
+        if self._direct is not None and not self._loop.closed:
+            result = self._direct.execute(self._path(bundle), call, calls)
             if result is not None:
                 return result
-        return self._call(partial(self._inner._execute, bundle, task), calls)
+        self._loop.start()
+        if self._direct is None:
+            inner = self._inner
+            self._direct = DirectCalls(inner._pool, inner._new_case, self._loop)
+        return self._loop.call(partial(self._inner._execute, bundle, call), calls)
 
-    def _lent(self, child: Child, task: Task, calls: "Calls | None") -> Result | None:
-        """Run a task in this thread.
-
-        :returns: ``None`` where it is to run in another child.
-        """
-        began = time.monotonic()
-        case = Case(self._inner._on_event, environ=self._inner._variables)
-        session = child.session
-        try:
-            task = check_task(task).named(child.default_entrypoint)
-            case.task = task
-            if session.process.unread():
-                # What the task before has written last is not this one's.
-                self._call_begun(session.take_unread, calls)
-            child.begin(case)
-            with case.journal.phase(Phase.EXECUTE):
-                request = session.request(task)
-                if calls is None:
-                    response = session.direct.execute(request, child.time_limit)
-                else:
-                    with calls.under_way(session.direct.interrupt):
-                        response = session.direct.execute(request, child.time_limit)
-                if response is None or response.error is not None:
-                    spent = time.monotonic() - began
-                    go_on = partial(self._inner._go_on, case, child, response, spent)
-                    done = self._call_begun(go_on, calls)
-                else:
-                    executed = session.dialogue.executed(response)
-                    done = session.outputs(executed), executed
-            return child.result(case, began, *done)
-        except Exception as error:  # noqa: BLE001 - raised, with its report
-            if child.missed(error):
-                return None
-            raise_reported(case, error)
-
-    def _give_back(self, pool: Pool, loan: Loan) -> Exception | None:
-        """:returns: what has gone wrong, which is in the log."""
-        done = False
-        fault: Exception | None = None
-        try:
-            done = pool.put(loan)
-        except Exception as error:  # noqa: BLE001 - returned
-            _log.exception("while a child was given back")
-            fault = error
-        finally:
-            if not done:
-                # In the event loop, where nothing interrupts it. What comes in the way here only
-                # ends the wait for it.
-                taken = self._start_soon(partial(pool.take_back, loan))
-                wait([taken])
-                fault = taken.result() or fault
-        return fault
-
-    def _path(self, bundle: str | PathLike[str]) -> str:
+    def _path(self, bundle: BundlePath) -> str:
         """Remembered where it is absolute: making a path takes longer than finding a child."""
         path = self._paths.get(bundle) if isinstance(bundle, str) else None
         if path is None:
@@ -344,83 +236,10 @@ class Runner:
         return path
 
     def _outcomes(
-        self, bundle: str | PathLike[str], tasks: Iterable[Task], *, ordered: bool
+        self, bundle: BundlePath, tasks: Tasks, *, ordered: bool
     ) -> Generator[tuple[int, Outcome], None, None]:
-        children = self._inner._children
-        window = Window(tasks, children * WINDOW, ordered=ordered)
-        finished: SimpleQueue[tuple[int, Outcome] | BaseException] = SimpleQueue()
-        calls = Calls()
-
-        def run(index: int, task: Task) -> None:
-            try:
-                finished.put((index, self._execute(bundle, task, calls)))
-            except RunnerError as error:
-                finished.put((index, error))
-            except Stopped:
-                return  # Nobody reads it any more.
-            except BaseException as error:  # noqa: BLE001 - raised where it is read
-                finished.put(error)
-
-        with ThreadPoolExecutor(children, "modelops-runner map") as threads:
-            try:
-                while True:
-                    for index, task in window.to_start():
-                        threads.submit(run, index, task)
-                    if window.empty:
-                        return
-                    while (outcome := window.next_outcome()) is None:
-                        done = finished.get()
-                        if isinstance(done, BaseException):
-                            raise done
-                        window.finish(*done)
-                    yield outcome
-            finally:
-                calls.stop()
-
-    def _call(self, function: Callable[[], Awaitable[_T]], calls: "Calls | None" = None) -> _T:
-        self._started()
-        return self._call_begun(function, calls)
-
-    def _call_begun(
-        self, function: Callable[[], Awaitable[_T]], calls: "Calls | None" = None
-    ) -> _T:
-        """As :meth:`_call`, also while the runner is being closed: it waits for what has begun."""
-        ended = threading.Event()
-
-        async def call() -> _T:
-            try:
-                return await function()
-            finally:
-                ended.set()
-
-        future = self._start_soon(call)
-        try:
-            with nullcontext() if calls is None else calls.under_way(future.cancel):
-                wait([future])
-        except (KeyboardInterrupt, Stopped):
-            # What the call has started must not outlive it.
-            future.cancel()
-            ended.wait(CANCEL_SECONDS)
-            raise
-        return future.result()
-
-    def _start_soon(self, function: Callable[[], Awaitable[_T]]) -> "Future[_T]":
-        assert self._portal is not None
-        try:
-            return self._portal.start_task_soon(function)
-        except RuntimeError:
-            if self._closed:
-                raise RuntimeError(_CLOSED) from None
-            raise
-
-    def _started(self) -> None:
-        with self._lock:
-            if self._closed:
-                raise RuntimeError(_CLOSED)
-            if self._portal is None:
-                portal = self._stack.enter_context(start_blocking_portal())
-                self._stack.enter_context(portal.wrap_async_context_manager(self._inner))
-                self._portal = portal
+        execute = partial(self._execute, bundle)
+        return map_in_threads(execute, tasks, self._inner._children, ordered=ordered)
 
 
 def _close_collected(close: Callable[[], None]) -> None:

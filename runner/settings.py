@@ -10,7 +10,8 @@ from typing import Any, TypedDict
 from msgspec import Struct
 
 from runner.bundle import Bundle
-from runner.defaults import BUILD_TIMEOUT, STARTUP_TIMEOUT, Isolation
+from runner.defaults import BUILD_TIMEOUT, STARTUP_TIMEOUT
+from runner.defaults import Isolation as Isolation
 from runner.diagnosis.knowledge.child_variables import is_pattern
 from runner.events import EventHandler
 
@@ -83,9 +84,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     def __post_init__(self) -> None:
         for name in _MORE_THAN_NONE:
-            value = getattr(self, name)
-            if value is not None and not 0 < value < math.inf:
-                raise ValueError(f"{name} must be more than 0, and finite, not {value!r}")
+            check_positive(name, getattr(self, name))
         for name in _AT_LEAST_ONE:
             value = getattr(self, name)
             if value is not None and not (type(value) is int and value >= 1):
@@ -118,6 +117,12 @@ class Settings(Struct, frozen=True, kw_only=True):
     def thread_count(self, bundle: Bundle) -> int | None:
         """How many threads numerical libraries are to start, where somebody says so."""
         return bundle.defaults.threads if self.threads is None else self.threads
+
+
+def check_positive(name: str, value: float | None) -> None:
+    """:raises ValueError: a number is none that a limit may be."""
+    if value is not None and not 0 < value < math.inf:
+        raise ValueError(f"{name} must be more than 0, and finite, not {value!r}")
 
 
 def _check_variable(name: object, value: object) -> None:

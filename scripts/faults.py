@@ -24,7 +24,7 @@ SYSTEM_CALL = 400
 
 _STEPS: list[tuple[Any, str]] = [
     (Bulk, "discard"),
-    (Child, "spent"),
+    (Child, "expired"),
     (Dialogue, "forget_answer"),
     (Dialogue, "shutdown"),
     (Direct, "forget_interrupt"),

@@ -524,7 +524,7 @@ def test_a_runner_that_is_collected_is_closed_in_no_thread_of_others(
 
     runner = Runner(cache=cache)
     runner.execute(bundle)
-    runner._stack.callback(close)
+    runner._loop._stack.callback(close)
     del runner
     gc.collect()
     assert closing.wait(20)

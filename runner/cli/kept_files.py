@@ -5,9 +5,9 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from runner.cli.result import OutputFile
 from runner.diagnosis.report.text import one_line, printable
 from runner.result import Result
+from runner.study.output_files import OutputFile
 
 FOLDER = "files"
 _SHOWN = 10

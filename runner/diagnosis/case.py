@@ -68,6 +68,8 @@ class Case:
     :param handler: called with every event.
     :param keeper: called with every fact, for a recording.
     :param environ: where the values of secret variables are looked up, which no report shows.
+    :param run_id: the run's, for its events; by default a new one.
+    :param task_id: the task's, likewise.
     """
 
     def __init__(
@@ -75,8 +77,11 @@ class Case:
         handler: EventHandler | None = None,
         keeper: FactKeeper | None = None,
         environ: Mapping[str, str] = os.environ,
+        *,
+        run_id: str | None = None,
+        task_id: int | None = None,
     ) -> None:
-        self.journal = Journal(handler, keeper)
+        self.journal = Journal(handler, keeper, run_id=run_id, task_id=task_id)
         self._environ = environ
         self.bundle: BundleInfo | None = None
         self.task: Asked | TaskInfo | None = None

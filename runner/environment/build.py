@@ -38,6 +38,7 @@ from runner.environment.file_states import files_changed
 from runner.environment.healing import heal, look_after_others, look_after_use
 from runner.environment.integrity import (
     content_digest,
+    packages,
     remove_bytecode,
     seal,
     site_packages,
@@ -59,6 +60,7 @@ from runner.events import Origin, Phase
 _log = logging.getLogger(__name__)
 
 _PINS = "modelops-lock.txt"
+_PYLOCK = "pylock.toml"
 
 
 class Environment(Struct, frozen=True):
@@ -165,6 +167,15 @@ def environment_path(
     key = dependencies_key(source, base, environ)
     shared, own = places(source, key, root, environ)
     return own if read_manifest(followed(shared)) and read_manifest(own) else None
+
+
+def installed_packages(
+    source: Source, base: Base, root: Path, environ: Mapping[str, str]
+) -> tuple[str, ...] | None:
+    """What is installed for a bundle, as ``numpy-2.4.6``; ``None`` where nothing is built."""
+    shared, _ = places(source, dependencies_key(source, base, environ), root, environ)
+    shared = followed(shared)
+    return packages(shared) if read_manifest(shared) else None
 
 
 def places(source: Source, key: str, root: Path, environ: Mapping[str, str]) -> tuple[Path, Path]:
@@ -299,6 +310,9 @@ async def forget_bytecode(built: Environment, case: Case) -> bool:
 
 
 def _install_command(source: Source, copy: Path) -> list[str]:
+    if source.pins is not None and source.pins.is_pylock:
+        (copy / _PYLOCK).write_text(source.pins.text)
+        return ["pip", "install", "--preview-features", "pylock", "--no-deps", "-r", _PYLOCK]
     if source.pins is not None:
         # uv compares the hashes that are there.
         (copy / _PINS).write_text("\n".join([*index_options(source), source.pins.text]))

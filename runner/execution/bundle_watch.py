@@ -25,7 +25,7 @@ def _never() -> float:
     return -math.inf
 
 
-class Stamp:
+class Fingerprint:
     """The times, sizes and inodes of a bundle's files and folders, as they are when it is made.
 
     Make it before the files are read: then no change is missed.
@@ -145,11 +145,11 @@ def _outermost(names: set[str]) -> set[str]:
     }
 
 
-async def has_changed(stamp: Stamp) -> bool:
-    """:meth:`Stamp.changed`, in a thread where that may take long."""
-    if stamp.takes_long and stamp.due:
-        return await anyio.to_thread.run_sync(stamp.changed, abandon_on_cancel=True)
-    return stamp.changed()
+async def has_changed(fingerprint: Fingerprint) -> bool:
+    """:meth:`Fingerprint.changed`, in a thread where that may take long."""
+    if fingerprint.takes_long and fingerprint.due:
+        return await anyio.to_thread.run_sync(fingerprint.changed, abandon_on_cancel=True)
+    return fingerprint.changed()
 
 
 def _state(path: str) -> _State | None:

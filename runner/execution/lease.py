@@ -1,8 +1,7 @@
-"""The loans that the pool's calls have, the children they are of, and what holds these."""
+"""The leases that calls have, and the children that these are of."""
 
 import math
 import time
-from typing import Generic, TypeVar
 
 import anyio
 
@@ -11,51 +10,37 @@ from runner.child.session import Session
 from runner.defaults import Isolation
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.report.codes import Code
-from runner.execution.bundle_watch import Stamp
+from runner.execution.bundle_watch import Fingerprint
+from runner.execution.held import Held
 from runner.execution.prepare import Prepared
 from runner.process.memory_usage import resident
 from runner.result import Result
 from runner.settings import Settings
 
-_T = TypeVar("_T")
 
+class Lease:
+    """One call's right to a child, from :meth:`Pool.acquire` or :meth:`Pool.acquire_nowait` on.
 
-class Held(Generic[_T]):
-    """A value that a task holds for others, until :meth:`let_go`."""
-
-    def __init__(self, value: _T) -> None:
-        self.value = value
-        self._wanted = anyio.Event()
-        self.gone = anyio.Event()
-
-    def let_go(self) -> None:
-        self._wanted.set()
-
-    async def wait(self) -> None:
-        await self._wanted.wait()
-
-
-class Loan:
-    """One call's right to a child, from :meth:`Pool.take` or :meth:`Pool.lend` on.
-
-    Each step leaves it so that it can be given back, whatever interrupts the thread and wherever.
+    Each step leaves it so that it can be released, whatever interrupts the thread and wherever.
     """
 
-    __slots__ = ("child", "turn")
+    __slots__ = ("child", "in_loop", "turn")
 
     def __init__(self) -> None:
         self.child: Child | None = None
         self.turn: anyio.Event | None = None
         """Set once it is this call's turn, where it has to wait."""
+        self.in_loop: anyio.CancelScope | None = None
+        """What the event loop does for a thread that has the lease; its release ends that."""
 
 
 class Child:
-    """A child of the pool, on loan to one call at a time."""
+    """A child of the pool, leased to one call at a time."""
 
     def __init__(
         self, settings: Settings, group: "Group", held: Held[Session], isolation: Isolation
     ) -> None:
-        self.loan: Loan | None = None
+        self.lease: Lease | None = None
         """Whose it is. Writing it is what takes the child, and what gives it back."""
         self.group = group
         self.held = held
@@ -65,31 +50,32 @@ class Child:
         unsafe = self.session.dialogue.fork_unsafe
         self.note = None if unsafe is None else f"a fork would be unsafe: {unsafe}"
         """Why it has another isolation than was asked for."""
-        bundle = group.held.value.bundle
+        bundle = group.prepared.bundle
         self.default_entrypoint = bundle.default_entrypoint
+        self.default_params = bundle.defaults.params
         self.time_limit = settings.time_limit(bundle)
-        """The seconds that a task may take."""
+        """The seconds that a task may take, unless its call says otherwise."""
         self.used_at = time.monotonic()
         self._tasks = 1  # it is started for one
 
     def begin(self, case: Case) -> None:
         """From here on, what the child does is for this case, which has seen nothing happen."""
         self._tasks += 1
-        self.group.held.value.describe(case)
+        self.group.prepared.describe(case)
         self.session.begin(case)
 
     def result(
         self, case: Case, began: float, outputs: dict[str, bytes | memoryview], executed: Executed
     ) -> Result:
-        session, stamp = self.session, self.group.stamp
-        note, stamp.note = stamp.note, None
+        session, fingerprint = self.session, self.group.fingerprint
+        note, fingerprint.note = fingerprint.note, None
         executed = session.with_notes(executed, note)
         files = session.left_files(executed)
         return Result.of(
             case, began, outputs, executed, self.isolation, self.note, session.threads, files
         )
 
-    def missed(self, error: Exception) -> bool:
+    def died_idle(self, error: Exception) -> bool:
         """Tell whether it has died while nobody used it, so that the task may run in another one.
 
         :param error: what has become of the task.
@@ -102,7 +88,7 @@ class Child:
         )
 
     @property
-    def spent(self) -> bool:
+    def expired(self) -> bool:
         """Tell whether it runs no further task."""
         settings = self._settings
         return (
@@ -119,12 +105,13 @@ class Child:
 class Group:
     """The children of one bundle in one state."""
 
-    def __init__(self, held: Held[Prepared], stamp: Stamp) -> None:
+    def __init__(self, held: Held[Prepared], fingerprint: Fingerprint) -> None:
         self.held = held
-        self.stamp = stamp
-        stamp.ran_until = self.ran_until
+        self.prepared = held.value
+        self.fingerprint = fingerprint
+        fingerprint.ran_until = self.ran_until
         self.idle: dict[Child, None] = {}
-        """The one used last comes last, and is used first. One that is on loan may be among them,
+        """The one used last comes last, and is used first. One that is leased may be among them,
         where the thread that took it was interrupted."""
         self.children = 0
         self.looked_at = -math.inf
@@ -142,4 +129,4 @@ class Group:
 
     def unused(self) -> list[Child]:
         """Those that nobody has, in the order in which they are used."""
-        return [child for child in reversed(self.idle) if child.loan is None]
+        return [child for child in reversed(self.idle) if child.lease is None]

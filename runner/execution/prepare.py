@@ -1,8 +1,8 @@
 """Prepares a bundle for children: reads its files, chooses a Python, makes an environment."""
 
 import shlex
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from pathlib import Path
 
 import anyio.to_thread
@@ -13,6 +13,7 @@ from packaging.specifiers import SpecifierSet
 from runner.bundle import Bundle, DigestIndex, bundle_digest, read_bundle
 from runner.child.facts import Launch
 from runner.child.launch import withheld
+from runner.child.session import Session, open_session
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.child_raised import concerns_bytecode, concerns_imports
 from runner.diagnosis.report.codes import Code
@@ -34,6 +35,7 @@ from runner.environment import (
     environment_path,
     find_uv,
     forget_bytecode,
+    installed_packages,
     is_written_to,
     lock_to,
 )
@@ -48,6 +50,7 @@ from runner.interpreter import (
     ThisMachine,
     choose_interpreter,
 )
+from runner.process.processors import with_thread_counts
 from runner.recording.recorder import ReadBundle, Run
 from runner.settings import Settings
 
@@ -90,6 +93,29 @@ class Prepared(Struct, frozen=True):
         case.environment = self.environment
         case.named = self.launch.env
         case.withheld = self.launch.withheld
+
+    def session(
+        self,
+        case: Case,
+        settings: Settings,
+        environ: Mapping[str, str],
+        *,
+        children: int,
+        fork: bool = False,
+    ) -> AbstractAsyncContextManager[Session]:
+        """A child of the bundle, as :func:`open_session` has it.
+
+        :param environ: the worker's variables, from which the child's are chosen.
+        :param children: how many share the processors.
+        """
+        threads = settings.thread_count(self.bundle)
+        return open_session(
+            self.launch,
+            case=case,
+            environ=with_thread_counts(environ, children, threads),
+            startup_timeout=settings.startup_timeout,
+            fork=fork,
+        )
 
 
 async def read(case: Case, settings: Settings, path: Path) -> Bundle:
@@ -239,6 +265,7 @@ async def prepared(
             site=[],  # the bundle's own venv has all of it
             env=named,
             memory_limit=settings.memory_limit or bundle.defaults.memory_limit,
+            warmup=bundle.defaults.warmup,
             withheld=withheld(settings.variables(), named),
         )
         assert case.worker is not None
@@ -289,6 +316,15 @@ async def locate_environment(case: Case, settings: Settings, path: Path) -> Path
     return environment_path(
         _source(bundle, settings), _base(interpreter), cache, settings.environ()
     )
+
+
+def packages_of(
+    settings: Settings, bundle: Bundle, interpreter: Interpreter
+) -> tuple[str, ...] | None:
+    """What is installed for a bundle, as ``numpy-2.4.6``; ``None`` where nothing is built."""
+    cache = settings.cache or cache_folder()
+    source = _source(bundle, settings)
+    return installed_packages(source, _base(interpreter), cache, settings.environ())
 
 
 async def lock_environment(case: Case, settings: Settings, ready: Prepared, file: Path) -> None:

@@ -1,4 +1,4 @@
-"""The whole way of one run: bundle, interpreter, environment, child, task; and its report."""
+"""One task's run: in a child of the pool, or with a child of its own; and its report."""
 
 import math
 import time
@@ -8,11 +8,12 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
+import anyio
 import anyio.to_thread
 
 from runner.bundle import Bundle
 from runner.child.launch import withheld
-from runner.child.session import Session, open_session
+from runner.child.session import Session
 from runner.defaults import Isolation
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.errors import error_for
@@ -20,7 +21,9 @@ from runner.diagnosis.own_failures import internal_error
 from runner.diagnosis.report.asked import task_info
 from runner.diagnosis.report.model import Report
 from runner.events import Diagnosed, Origin, Phase
-from runner.execution.bundle_watch import Stamp
+from runner.execution.bundle_watch import Fingerprint
+from runner.execution.lease import Lease
+from runner.execution.pool import Pool
 from runner.execution.prepare import (
     Prepared,
     appeared_in,
@@ -31,23 +34,70 @@ from runner.execution.prepare import (
     was_damaged,
 )
 from runner.interpreter import Interpreter
-from runner.process.processors import with_thread_counts
 from runner.recording.recorder import Outcome, Rebuilt
 from runner.result import Check, Result
 from runner.settings import Settings
 from runner.task import Task, check_task
 
 
+async def execute_in_pool(
+    case: Case, pool: Pool, path: str, task: Task, timeout: float | None = None
+) -> Result:
+    """Run one task of a bundle in a child of the pool.
+
+    :param path: the bundle's folder, absolute.
+    :param timeout: seconds that it may take; ``None``: as the settings and the bundle say.
+    :raises Failure: whatever went wrong.
+    """
+    began = time.monotonic()
+    case.task = task = check_task(task)
+    while (result := await _attempt(case, began, pool, path, task, timeout)) is None:
+        case.journal.note("the child had died before the task came to it: another one")
+    return result
+
+
+async def _attempt(
+    case: Case, began: float, pool: Pool, path: str, task: Task, timeout: float | None
+) -> Result | None:
+    """:returns: ``None`` where the task is to run in another child."""
+    lease = Lease()
+    failed = False
+    try:
+        child = await pool.acquire(lease, case, path)
+        case.task = task = task.with_defaults(child.default_entrypoint, child.default_params)
+        try:
+            with case.journal.phase(Phase.EXECUTE):
+                done = await child.session.execute(task, timeout or child.time_limit)
+                if case.journal.heard:
+                    child.session.process.drain()  # what the task has printed is its own
+        except Failure as failure:
+            if child.died_idle(failure):
+                return None
+            # For the next task; whether this one may run twice is not known.
+            await pool.groups.discard_damaged(case, child.group, failure)
+            raise
+        return child.result(case, began, *done)
+    except Exception:
+        failed = True
+        raise
+    finally:
+        with anyio.CancelScope(shield=True):
+            fault = await pool.release(lease)
+        # What has become of the task is told first. A cancelled call has nothing to tell.
+        if fault is not None and not failed:
+            raise fault
+
+
 async def execute_task(
     case: Case,
     settings: Settings,
     path: Path,
-    task: Callable[[], Task],
+    task: Callable[[Bundle], Task],
     *,
     children: int = 1,
     note: str | None = None,
 ) -> Result:
-    """Run one task of a bundle, the whole way from its folder to the outputs.
+    """Run one task of a bundle in a child of its own, whose end is part of the run.
 
     :param task: gives the task, once the bundle is known to be one.
     :param children: how many such runs share the processors.
@@ -56,9 +106,13 @@ async def execute_task(
     """
     began = time.monotonic()
     appeared = appeared_in(settings, path)
-    stamp = await anyio.to_thread.run_sync(partial(Stamp, path, appeared, lambda: math.inf))
+    fingerprint = await anyio.to_thread.run_sync(
+        partial(Fingerprint, path, appeared, lambda: math.inf)
+    )
     bundle = await read(case, settings, path)
-    wanted = check_task(task()).named(bundle.default_entrypoint)
+    wanted = check_task(task(bundle)).with_defaults(
+        bundle.default_entrypoint, bundle.defaults.params
+    )
     case.task = wanted
     case.journal.fact(Origin.TASK, task_info(wanted))
     interpreter = await choose(case, settings, bundle)
@@ -66,8 +120,8 @@ async def execute_task(
         with case.journal.phase(Phase.EXECUTE):
             outputs, executed = await session.execute(wanted, settings.time_limit(bundle))
             files = session.left_files(executed)
-    await anyio.to_thread.run_sync(stamp.changed)
-    executed = session.with_notes(executed, stamp.note)
+    await anyio.to_thread.run_sync(fingerprint.changed)
+    executed = session.with_notes(executed, fingerprint.note)
     case.journal.fact(Origin.OUTCOME, Outcome(None))
     return Result.of(case, began, outputs, executed, Isolation.FRESH, note, session.threads, files)
 
@@ -116,32 +170,19 @@ async def _session(
     interpreter: Interpreter,
     children: int = 1,
 ) -> AsyncIterator[tuple[Session, Prepared]]:
-    threads = settings.thread_count(bundle)
+    environ = settings.variables()
     async with AsyncExitStack() as stack:
-
-        async def prepare() -> Prepared:
-            return await stack.enter_async_context(prepared(case, settings, bundle, interpreter))
-
-        async def start() -> Session:
-            return await stack.enter_async_context(
-                open_session(
-                    ready.launch,
-                    case=case,
-                    environ=with_thread_counts(settings.variables(), children, threads),
-                    startup_timeout=settings.startup_timeout,
-                )
-            )
-
-        ready = await prepare()
+        enter = stack.enter_async_context
+        ready = await enter(prepared(case, settings, bundle, interpreter))
         try:
-            session = await start()
+            session = await enter(ready.session(case, settings, environ, children=children))
         except Failure as failure:
             if not await was_damaged(case, ready, failure):
                 raise
             # No task has run yet: once more, in one that is whole.
             case.journal.fact(Origin.REBUILT, Rebuilt())
-            ready = await prepare()
-            session = await start()
+            ready = await enter(prepared(case, settings, bundle, interpreter))
+            session = await enter(ready.session(case, settings, environ, children=children))
         try:
             yield session, ready
         except Failure as failure:

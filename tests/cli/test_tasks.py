@@ -106,6 +106,8 @@ def test_each_task_has_a_line_on_stdout_and_nothing_else_is_there(run: Run) -> N
     line = lines[1]
     assert (line["ok"], line["id"], lines[2]["id"]) == (True, "first", 7)
     assert "id" not in lines[0]
+    assert (line["entrypoint"], line["params"], line["seed"]) == ("main", {"beta": 0.3}, 2**64 - 1)
+    assert (lines[2]["entrypoint"], lines[2]["params"], lines[2]["seed"]) == ("default", {}, 0)
     assert line["outputs"]["echo.json"].keys() == {"size", "sha256"}
     assert line["child"]["pid"] and line["child"]["python"]["implementation"] == "CPython"
     assert line["cost"]["wall_seconds"] >= 0

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.execution.bundle_watch import Stamp
+from runner.execution.bundle_watch import Fingerprint
 
 
 @pytest.fixture
@@ -17,49 +17,49 @@ def bundle(tmp_path: Path) -> Path:
     return folder
 
 
-def changed(stamp: Stamp) -> bool:
-    stamp._due = 0.0  # looked at a moment ago
-    return stamp.changed()
+def changed(fingerprint: Fingerprint) -> bool:
+    fingerprint._due = 0.0  # looked at a moment ago
+    return fingerprint.changed()
 
 
 def test_what_nobody_has_touched_has_not_changed(bundle: Path) -> None:
-    assert not changed(Stamp(bundle))
+    assert not changed(Fingerprint(bundle))
 
 
 def test_an_edited_file_is_noticed_even_where_its_size_and_time_stay(bundle: Path) -> None:
-    stamp = Stamp(bundle)
+    fingerprint = Fingerprint(bundle)
     file = bundle / "model" / "sir.py"
     status = file.stat()
     edited = bundle.parent / "edited"
     edited.write_text("beta = 0.4\n")
     os.utime(edited, ns=(status.st_atime_ns, status.st_mtime_ns))
     edited.replace(file)
-    assert changed(stamp)
+    assert changed(fingerprint)
 
 
 def test_a_file_that_comes_and_one_that_goes_are_noticed(bundle: Path) -> None:
-    stamp = Stamp(bundle)
+    fingerprint = Fingerprint(bundle)
     (bundle / "model" / "seir.py").write_text("")
-    assert changed(stamp)
-    stamp = Stamp(bundle)
+    assert changed(fingerprint)
+    fingerprint = Fingerprint(bundle)
     (bundle / "wire.py").unlink()
-    assert changed(stamp)
+    assert changed(fingerprint)
 
 
 def test_who_wants_to_know_at_once_is_told_however_long_looking_takes(bundle: Path) -> None:
-    stamp = Stamp(bundle)
-    stamp._due = float("inf")
+    fingerprint = Fingerprint(bundle)
+    fingerprint._due = float("inf")
     (bundle / "wire.py").write_text("x = 2222\n")
-    assert not stamp.changed()
-    assert stamp.changed(at_once=True)
+    assert not fingerprint.changed()
+    assert fingerprint.changed(at_once=True)
 
 
 def test_a_change_stays_noticed(bundle: Path) -> None:
-    stamp = Stamp(bundle)
+    fingerprint = Fingerprint(bundle)
     (bundle / "wire.py").write_text("x = 2222\n")
-    assert changed(stamp)
-    assert stamp.changed()
+    assert changed(fingerprint)
+    assert fingerprint.changed()
 
 
 def test_what_is_no_bundle_has_changed_at_once(tmp_path: Path) -> None:
-    assert Stamp(tmp_path / "nothing").changed()
+    assert Fingerprint(tmp_path / "nothing").changed()

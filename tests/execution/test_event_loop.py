@@ -45,8 +45,8 @@ def threads(monkeypatch: pytest.MonkeyPatch) -> dict[str, set[int]]:
 
     for module, name in MAY_TAKE_LONG:
         monkeypatch.setattr(module, name, watched(name, getattr(module, name)))
-    changed = bundle_watch.Stamp.changed
-    monkeypatch.setattr(bundle_watch.Stamp, "changed", watched("changed", changed))
+    changed = bundle_watch.Fingerprint.changed
+    monkeypatch.setattr(bundle_watch.Fingerprint, "changed", watched("changed", changed))
     return seen
 
 
@@ -83,7 +83,7 @@ async def test_the_files_of_a_large_bundle_are_looked_at_in_a_thread(
     for number in range(MANY_FILES):
         (tmp_path / f"table_{number}.csv").touch()
     (tmp_path / "wire.py").write_text("def wire(e, params, seed):\n    return {}\n")
-    stamp = bundle_watch.Stamp(tmp_path)
+    fingerprint = bundle_watch.Fingerprint(tmp_path)
     monkeypatch.setattr(bundle_watch, "_state", state)
-    assert not await bundle_watch.has_changed(stamp)
+    assert not await bundle_watch.has_changed(fingerprint)
     assert idents and threading.get_ident() not in idents

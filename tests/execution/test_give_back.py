@@ -21,7 +21,7 @@ from runner import AsyncRunner, Runner, RunnerError
 from runner.child.bulk import Bulk
 from runner.child.session import Session
 from runner.events import Event, Note, Output
-from runner.execution.lease import Loan
+from runner.execution.lease import Lease
 from runner.execution.pool import Pool
 from runner.process.supervisor import Process
 from runner.task import Task
@@ -90,7 +90,7 @@ class _Fault:
         "bundle_protocol/bulk.py",
     )
     LINE = re.compile(
-        r"await |\bos\.|recvmsg|\.spent|\.settle\(|\.discard\(\)|discard\(self"
+        r"await |\bos\.|recvmsg|\.expired|\.settle\(|\.discard\(\)|discard\(self"
         r"|\.end\(|drain\(|_read\("
     )
 
@@ -125,19 +125,19 @@ def test_a_failure_anywhere_on_the_way_back_costs_no_place(
 ) -> None:
     here, over = threading.Event(), threading.Event()
     fault: _Fault | None = None
-    take_back = Pool.take_back
+    release = Pool.release
 
-    async def traced(self: Pool, loan: Loan) -> Exception | None:
+    async def traced(self: Pool, lease: Lease) -> Exception | None:
         if fault is None:
-            return await take_back(self, loan)
+            return await release(self, lease)
         sys.settrace(fault)
         try:
-            return await take_back(self, loan)
+            return await release(self, lease)
         finally:
             sys.settrace(None)
             over.set()
 
-    monkeypatch.setattr(Pool, "take_back", traced)
+    monkeypatch.setattr(Pool, "release", traced)
 
     def handler(event: Event) -> None:
         if isinstance(event, Output) and event.data.startswith(b"here"):
@@ -159,7 +159,7 @@ def test_a_failure_anywhere_on_the_way_back_costs_no_place(
             last, fault = fault, None
             with ThreadPoolExecutor(1) as threads:
                 threads.submit(answers, runner, bundle, number).result(30)
-            assert len(runner._inner._pool._loans) == 0, last.where
+            assert len(runner._inner._pool._leases) == 0, last.where
             fault = last
         fault = None
     assert number > 8
@@ -430,7 +430,7 @@ def test_a_child_that_has_not_taken_its_input_is_in_nobodys_way(
                 _, alive = psutil.wait_procs([child], timeout=20)
                 assert not alive
             with ThreadPoolExecutor(1) as threads:
-                session = next(iter(runner._inner._pool._groups[str(bundle)].idle)).session
+                session = next(iter(runner._inner._pool.groups._groups[str(bundle)].idle)).session
                 call = threads.submit(answers, runner, bundle, seed)
                 while state == "killed" and session.process.unread_input() == 0:
                     os.sched_yield()

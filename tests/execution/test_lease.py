@@ -21,7 +21,7 @@ import pytest
 from runner import AsyncRunner, Runner, RunnerError
 from runner.child.session import Session
 from runner.events import Diagnosed, Event, Note, Output
-from runner.execution.calls import Calls
+from runner.execution.thread_map import Calls
 from runner.task import Task
 
 WIRE = """\
@@ -163,6 +163,9 @@ class _Interrupts:
 
     MODULES = (
         "runner/runner.py",
+        "execution/direct_calls.py",
+        "execution/loop_thread.py",
+        "execution/groups.py",
         "execution/pool.py",
         "child/session.py",
         "child/blocking_call.py",
@@ -232,7 +235,7 @@ def test_an_interrupt_on_any_line_loses_no_child_and_mixes_up_no_result(
                 except TimeoutError:
                     pytest.fail(f"the child is lost after an interrupt at {interrupts.where}")
         assert number > 50
-        assert len(runner._inner._pool._loans) == 0
+        assert len(runner._inner._pool._leases) == 0
 
 
 def test_a_second_interrupt_while_the_first_one_is_seen_to_loses_nothing(
@@ -334,7 +337,7 @@ def test_a_task_that_a_dying_child_had_not_read_runs_in_another(
             assert time.monotonic() < deadline
             os.sched_yield()
         with ThreadPoolExecutor(1) as threads:
-            session = next(iter(runner._inner._pool._groups[str(bundle)].idle)).session
+            session = next(iter(runner._inner._pool.groups._groups[str(bundle)].idle)).session
             call = threads.submit(answers, runner, bundle, 5)
             deadline = time.monotonic() + 20
             while session.process.unread_input() == 0 and time.monotonic() < deadline:

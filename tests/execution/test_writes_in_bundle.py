@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runner import Result, Runner
-from runner.execution.bundle_watch import Stamp
+from runner.execution.bundle_watch import Fingerprint
 from runner.task import Task
 
 WRITES = {
@@ -108,7 +108,7 @@ def test_a_file_that_is_added_by_hand_is_a_change_and_one_added_by_tasks_is_none
 ) -> None:
     made = bundle(tmp_path, "pass")
     (made / "empty").mkdir()
-    by_hand, by_tasks = Stamp(made), Stamp(made, None, lambda: float("inf"))
+    by_hand, by_tasks = Fingerprint(made), Fingerprint(made, None, lambda: float("inf"))
     (made / "empty" / "new.csv").write_text("")
     assert by_hand.changed(at_once=True)
     assert not by_tasks.changed(at_once=True)
@@ -120,7 +120,7 @@ def test_a_file_that_is_added_by_hand_is_a_change_and_one_added_by_tasks_is_none
 def test_an_edit_of_the_same_size_with_its_time_put_back_is_a_change(tmp_path: Path) -> None:
     made = bundle(tmp_path, "pass")
     source = made / "wire.py"
-    stamp, status = Stamp(made), source.stat()
+    fingerprint, status = Fingerprint(made), source.stat()
     source.write_text(source.read_text().replace("pass", "fail"))
     os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
     after = source.stat()
@@ -128,4 +128,4 @@ def test_an_edit_of_the_same_size_with_its_time_put_back_is_a_change(tmp_path: P
     # A file system's clock may not have ticked since the file was made.
     while source.stat().st_ctime_ns == status.st_ctime_ns:
         os.utime(source, ns=(status.st_atime_ns, status.st_mtime_ns))
-    assert stamp.changed(at_once=True)
+    assert fingerprint.changed(at_once=True)

@@ -24,7 +24,7 @@ from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.report.codes import Code
 from runner.events import Phase
 from runner.execution.bounded_map import Outcome, Window
-from runner.execution.bundle_watch import Stamp
+from runner.execution.bundle_watch import Fingerprint
 from runner.execution.run_task import reported
 from runner.result import Result
 from runner.task import Task, check_task
@@ -186,8 +186,12 @@ class _Cluster:
                 finalize(self, self._shared[folder].remove_outputs)
         # Others go on with theirs while this one is being opened.
         with slot.lock:
-            if slot.study is None or slot.stamp is None or slot.stamp.changed(at_once=look):
-                stamp = Stamp(path)
+            if (
+                slot.study is None
+                or slot.fingerprint is None
+                or slot.fingerprint.changed(at_once=look)
+            ):
+                fingerprint = Fingerprint(path)
                 study = open_study(
                     self._client,
                     self.in_flight,
@@ -197,7 +201,7 @@ class _Cluster:
                 if slot.study is not None and slot.study.key != study.key:
                     # Once the last of its tasks is done.
                     finalize(slot.study, _forget, self._client, slot.study.key)
-                slot.stamp, slot.study = stamp, study
+                slot.fingerprint, slot.study = fingerprint, study
             return slot.study
 
 
@@ -206,7 +210,7 @@ class _Slot:
 
     def __init__(self) -> None:
         self.lock = Lock()
-        self.stamp: Stamp | None = None
+        self.fingerprint: Fingerprint | None = None
         self.study: Study | None = None
 
 

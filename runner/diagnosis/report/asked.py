@@ -1,11 +1,12 @@
-"""The task that a run was asked for, as its report shows it: bounded, however large it was."""
+"""The task that a run was asked for, as it is shown: bounded, however large it was."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, Protocol
 
 from runner.diagnosis.report.model import TaskInfo
+from runner.diagnosis.report.sanitise import MASK, map_texts, mask_credentials
 from runner.diagnosis.report.text import one_line
 
 _MOST_CHARACTERS = 2000
@@ -36,6 +37,20 @@ def task_info(task: Asked | TaskInfo) -> TaskInfo:
         params=one_line(params, _MOST_CHARACTERS),
         seed=task.seed,
     )
+
+
+def masked_params(params: Mapping[str, Any], secrets: Iterable[str] = ()) -> dict[str, Any]:
+    """The parameters of a task, whole, with secrets masked.
+
+    :param secrets: values that are masked wherever they stand.
+    """
+
+    def masked(text: str) -> str:
+        for secret in secrets:
+            text = text.replace(secret, MASK)
+        return mask_credentials(text)
+
+    return map_texts(dict(params), masked)
 
 
 def _short(value: object, depth: int) -> object:

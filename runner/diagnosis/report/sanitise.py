@@ -147,7 +147,10 @@ def sanitise_report(report: Report, environ: Mapping[str, str] | None = None) ->
 
 
 def map_texts(value: _T, change: Callable[[str], str]) -> _T:
-    """A copy of the value, a struct mostly, with every free text in it changed."""
+    """A copy of the value, a struct mostly, with every free text in it changed.
+
+    A text whose key in a dictionary says that it is secret is masked.
+    """
     return cast(_T, _mapped(value, change))
 
 
@@ -162,7 +165,12 @@ def _mapped(value: Any, change: Callable[[str], str]) -> Any:
         case list() | tuple():
             return type(value)(_mapped(item, change) for item in value)
         case dict():
-            return {_mapped(key, change): _mapped(item, change) for key, item in value.items()}
+            return {
+                _mapped(key, change): MASK
+                if isinstance(item, str) and _SECRET_NAME.search(str(key))
+                else _mapped(item, change)
+                for key, item in value.items()
+            }
         case msgspec.Struct():
             changed = {
                 name: _mapped(getattr(value, name), change)

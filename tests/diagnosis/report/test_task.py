@@ -7,6 +7,7 @@ import pytest
 from recordings import replayed, same, text
 
 from runner import Runner, RunnerError
+from runner.diagnosis.report.asked import masked_params
 from runner.diagnosis.report.html import report_page
 from runner.diagnosis.report.model import Report, TaskInfo
 from runner.diagnosis.report.terminal import report_text
@@ -57,6 +58,18 @@ def test_a_replay_says_it_too(bundle: Path, cache: Path, tmp_path: Path) -> None
         report = failed(runner, bundle)
     assert same(replayed(record)) == same(report)
     assert "hunter2" not in text(record)
+
+
+def test_the_parameters_of_a_line_are_whole_and_masked() -> None:
+    masked = masked_params(
+        {**PARAMS, "url": "sqlite://correct-horse", "n_tokens": 3, "text": "\x1b[1m" + "x" * 9999},
+        ["correct-horse"],
+    )
+    assert (masked["beta"], masked["n_tokens"]) == (0.3, 3)
+    assert masked["contacts"] == PARAMS["contacts"] and masked["text"] == "\x1b[1m" + "x" * 9999
+    assert masked["api_token"] == "****" and masked["url"] == "sqlite://****"
+    nested = {"a": [1.5, None, True, {"b": "c"}]}
+    assert masked_params(nested) == nested
 
 
 def test_a_check_has_no_task(bundle: Path, cache: Path) -> None:
