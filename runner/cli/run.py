@@ -2,11 +2,9 @@
 
 import os
 import shlex
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
@@ -25,7 +23,9 @@ from runner.cli.commands import (
     Init,
     Matrix,
     Replay,
+    Rerun,
     ShowReport,
+    Table,
     UsageError,
 )
 from runner.cli.kept_files import left_note
@@ -42,7 +42,8 @@ from runner.cli.result import (
     write_file,
 )
 from runner.cli.signals import unless_signalled
-from runner.cli.writing import not_written, results_into, results_size, write_whole
+from runner.cli.standard_output import not_printed, print_result
+from runner.cli.writing import not_written, results_into, results_size
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.own_failures import cancelled, internal_error
@@ -98,7 +99,7 @@ def _run_command(command: AnyCommand) -> int:
     if isinstance(command, Explain):
         from runner.diagnosis.report.explanation import explain
 
-        return _print(0, explain(command.code))
+        return print_result(0, explain(command.code))
     if isinstance(command, ShowReport):
         from runner.cli.show import show_report
 
@@ -110,11 +111,11 @@ def _run_command(command: AnyCommand) -> int:
     if isinstance(command, EnvCommand):
         from runner.cli.env import run_env
 
-        return _print(*run_env(command))
+        return print_result(*run_env(command))
     if isinstance(command, Doctor):
         from runner.cli.doctor import run_doctor
 
-        return _print(*run_doctor(command))
+        return print_result(*run_doctor(command))
     if isinstance(command, Init):
         from runner.cli.init import run_init
 
@@ -122,13 +123,21 @@ def _run_command(command: AnyCommand) -> int:
     if isinstance(command, Completion):
         from runner.cli.completion import completion_script
 
-        return _print(0, completion_script(command.shell))
+        return print_result(0, completion_script(command.shell))
+    if isinstance(command, Table):
+        from runner.cli.table import run_table
+
+        return run_table(command)
+    if isinstance(command, Rerun):
+        from runner.cli.rerun import run_rerun
+
+        return print_result(*run_rerun(command))
     if isinstance(command, Check) and command.more:
         return _check_each(command)
     if isinstance(command, Matrix):
         from runner.cli.matrix import run_matrix
 
-        return _print(*run_matrix(command))
+        return print_result(*run_matrix(command))
     try:
         try:
             check_limits(OF_COMMAND)
@@ -142,23 +151,30 @@ def _run_command(command: AnyCommand) -> int:
             _check_folder("--lock-to", command.lock_to.parent)
             if is_special(command.lock_to):
                 raise UsageError(f"--lock-to {command.lock_to} is not a file")
-        read_seed(command.seed)
+        if command.seed is not None:
+            read_seed(command.seed)
         read_values(command.param)
         if isinstance(command, Exec):
+            if command.grid or command.seeds is not None:
+                from runner.cli.grid import read_grid
+
+                read_grid(command)
+            if command.dry_run:
+                return print_result(*anyio.run(_dry_run, command))
             if command.output is not None:
                 _prepare_output(command.output, command.bundle)
-            if command.tasks is not None:
+            if command.is_study:
                 from runner.cli.tasks import ManyTasks
 
-                return _print(*anyio.run(_run_many, command, ManyTasks(command)))
+                return print_result(*anyio.run(_run_many, command, ManyTasks(command)))
         with _recorder(command) as recorder:
-            return _print(*anyio.run(_run, command, recorder))
+            return print_result(*anyio.run(_run, command, recorder))
     except Failure as failure:
         report = Case().report(failure.finding)
         # The seed, a parameter: a wrong command line, with a report all the same.
         wrong = report.code is Code.PARAMS_INVALID
         exit_code = 2 if wrong else _exit_code(report)
-        return _print(exit_code, _say_failed(command, report, Live(sys.stderr)))
+        return print_result(exit_code, _say_failed(command, report, Live(sys.stderr)))
 
 
 def _check_each(command: Check) -> int:
@@ -175,31 +191,10 @@ def _check_each(command: Check) -> int:
         texts.append(text)
     if command.json:
         checks = ", ".join(text.strip() for text in texts)
-        return _print(worst, f'{{"ok": {"false" if worst else "true"}, "checks": [{checks}]}}\n')
-    return _print(worst, "\n".join(texts))
-
-
-def _print(exit_code: int, text: str) -> int:
-    """Print the result; returns the exit code, or another where it could not be printed."""
-    if sys.stdout is None:  # ">&-"
-        return exit_code
-    data = text.encode(sys.stdout.encoding, "backslashreplace")
-    try:
-        sys.stdout.flush()
-        write_whole(sys.stdout.fileno(), data)
-    except OSError as error:
-        return _not_printed(error, len(data))
-    return exit_code
-
-
-def _not_printed(error: OSError, size: int) -> int:
-    """Standard output has refused so many bytes; returns the exit code."""
-    # What is left of it the interpreter would flush, and complain, at its exit.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if isinstance(error, BrokenPipeError):  # nobody reads it
-        return 128 + signal.SIGPIPE
-    print(not_written(error, "standard output", size), file=sys.stderr)
-    return 14
+        return print_result(
+            worst, f'{{"ok": {"false" if worst else "true"}, "checks": [{checks}]}}\n'
+        )
+    return print_result(worst, "\n".join(texts))
 
 
 @contextmanager
@@ -243,6 +238,19 @@ async def _run_many(command: Exec, many: "ManyTasks") -> tuple[int, str]:
     return outcome or (0, "")
 
 
+async def _dry_run(command: Exec) -> tuple[int, str]:
+    from runner.cli.study_tasks import dry_run
+
+    live = Live(sys.stderr)
+    try:
+        return 0, await dry_run(command, Case(live, environ=command.settings.variables()))
+    except RunnerError as error:
+        wrong_tasks = error.report.code is Code.PARAMS_INVALID
+        return 2 if wrong_tasks else _exit_code(error.report), _say_failed(
+            command, error.report, live
+        )
+
+
 async def _outcome(
     command: Exec | Check, case: Case, live: Live, recorder: Recorder | None
 ) -> tuple[int, str]:
@@ -275,7 +283,7 @@ async def _outcome_of_many(
         await many.run(case)
     except StdoutError as error:
         assert isinstance(error.__cause__, OSError)
-        return _not_printed(error.__cause__, error.size), ""
+        return not_printed(error.__cause__, error.size), ""
     except UsageError as error:
         return _say_usage(error), ""
     except RunnerError as error:
@@ -311,7 +319,10 @@ def _kept_outputs(command: Exec) -> "SingleOutputs | None":
 async def _execute(command: Exec, case: Case, live: Live, kept: "SingleOutputs | None") -> str:
     try:
         result = await execute_task(
-            case, command.settings, command.bundle, partial(given_task, command)
+            case,
+            command.settings,
+            command.bundle,
+            lambda bundle: given_task(command, bundle.defaults.seed),
         )
     except Failure as failure:
         if kept is not None:
