@@ -251,8 +251,8 @@ def remote_error(
 
 
 _WARMUP = (
-    "Each child calls the function that [tool.modelops] warmup names once, after the load and before"
-    " any task."
+    "Each child calls the function that [tool.modelops] warmup names once, after the load and"
+    " before any task."
 )
 
 
