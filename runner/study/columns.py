@@ -1,6 +1,7 @@
 """The columns of a study's table: what they are called, and what stands in them; sans-IO."""
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
@@ -75,7 +76,8 @@ def number_of(text: str) -> Scalar:
         return text
     if match[2] is None and match[3] is None:
         return int(text) if len(text) <= _MOST_DIGITS else text
-    return float(text)
+    number = float(text)
+    return number if math.isfinite(number) else text
 
 
 def named(columns: Iterable[Column]) -> dict[Column, str]:
