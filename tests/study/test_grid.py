@@ -81,7 +81,9 @@ def test_a_range_has_the_numbers_nearest_to_the_exact_ones_and_not_its_end(
     assert list(map(repr, found)) == list(map(repr, numbers))
 
 
-@pytest.mark.parametrize("text", ["", "1", "a:b", "1:2:3:4", '"1:2"', "12:30h", "1:", ":3", "1_0:2"])
+@pytest.mark.parametrize(
+    "text", ["", "1", "a:b", "1:2:3:4", '"1:2"', "12:30h", "1:", ":3", "1_0:2"]
+)
 def test_what_is_no_range_is_a_value(text: str) -> None:
     assert number_range(text) is None
 
