@@ -1,6 +1,7 @@
 """``runner.results`` and ``modelops-runner table``: one table of a study's folder."""
 
 import csv
+import importlib.util
 import io
 import json
 import sys
@@ -197,8 +198,11 @@ def test_a_terminal_table_is_aligned_and_names_the_tables_within(
 
 
 def test_an_id_that_is_no_unicode_is_written_all_the_same(study: Study, tmp_path: Path) -> None:
-    study.task(0, id="a\udcffb")
-    for words in (["--csv", str(tmp_path / "t.csv")], ["--json"], []):
+    study.task(0, id="a\udcffb", params={"\udcff": "\udcff"})
+    kinds = [["--csv", str(tmp_path / "t.csv")], ["--csv"], ["--json"], []]
+    if importlib.util.find_spec("pyarrow") is not None:
+        kinds.append(["--parquet", str(tmp_path / "t.parquet")])
+    for words in kinds:
         assert main(["table", str(study.folder), *words]) == 0
 
 
