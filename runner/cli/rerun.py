@@ -122,9 +122,17 @@ async def _rerun(
     live = Live(sys.stderr)
     case = Case(live, environ=command.settings.variables())
     again = _Again([], [])
-    try:
-        number, _ = await unless_signalled(_run(command, run, bundle, lines, case, again), live)
-    except RunnerError as error:
+
+    async def stopped() -> RunnerError | None:
+        # Returned, and not raised: the task group would put it into a group.
+        try:
+            await _run(command, run, bundle, lines, case, again)
+        except RunnerError as error:
+            return error
+        return None
+
+    number, error = await unless_signalled(stopped(), live)
+    if error is not None:
         from rich.console import Console
 
         from runner.diagnosis.report.terminal import render_report

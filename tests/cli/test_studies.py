@@ -1,7 +1,10 @@
 """Studies from their command to their end: resumed, with what tasks print, run again."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -31,6 +34,8 @@ def wire(entrypoint, params, seed):
     return out
 """
 
+RUN_SECONDS = 60
+
 Line = dict[str, Any]
 Run = Callable[..., list[Line]]
 
@@ -54,15 +59,25 @@ def out(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(bundle: Path, out: Path, cache: Path) -> Run:
-    """Runs a study; gives the lines that it has added. The shared cache is the environment's."""
+    """Runs a study; gives the lines that it has added."""
 
     def run(*words: str, code: int = 0) -> list[Line]:
         results = out / "results.jsonl"
-        before = results.read_bytes() if results.exists() else b""
-        assert main(["exec", str(bundle), *words, "-j", "1", "--output", str(out)]) == code
-        data = results.read_bytes()
-        assert data.startswith(before)
-        return [json.loads(line) for line in data[len(before) :].splitlines()]
+        before = results.read_bytes().splitlines() if results.exists() else []
+        command = [sys.executable, "-m", "runner", "exec", bundle, *words, "-j", "1"]
+        # A process, because it holds the lock of its results as long as it lives.
+        done = subprocess.run(
+            [*map(str, command), "--output", str(out)],
+            env={**os.environ, "MODELOPS_CACHE_DIR": str(cache)},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=RUN_SECONDS,
+            check=False,
+        )
+        sys.stderr.write(done.stderr)
+        assert (done.returncode, done.stdout) == (code, ""), done.stderr
+        lines = results.read_bytes().splitlines()
+        return [json.loads(line) for line in lines if line not in before]
 
     return run
 
@@ -166,17 +181,22 @@ def test_rerun_compares_the_bytes_and_names_the_output_that_differs(
     assert [found["name"] for found in one["differences"]] == ["sum.json", "gone"]
 
 
-def test_rerun_names_what_does_not_follow_from_the_seed_and_does_without_a_lock(
+def test_rerun_names_what_does_not_follow_from_the_seed_and_a_lock_that_is_gone(
     run: Run, out: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run("--param", "random=1", "--seeds", "0:1")
-    (out / "pylock.toml").unlink()
     capsys.readouterr()
     assert main(["rerun", str(out)]) == 1
-    said = capsys.readouterr()
-    assert "task 0: random differs (8 bytes" in said.out
-    assert "do not follow from its seed alone" in said.out
-    assert "pylock.toml" in said.err
+    said = capsys.readouterr().out
+    assert "task 0: random differs (8 bytes" in said and "sum.json" not in said
+    assert "do not follow from its seed alone" in said
+    (out / "pylock.toml").unlink()
+    assert main(["rerun", str(out), "--json"]) == 10
+    said, shown = capsys.readouterr()
+    report = json.loads(said)["report"]
+    assert report["phase"] == "environment"
+    assert f"{out}/pylock.toml cannot be read: No such file" in report["summary"]
+    assert shown.count("error[") == 1
 
 
 def test_rerun_of_what_is_no_study_says_why(
