@@ -16,6 +16,7 @@ from msgspec import Struct
 from runner.async_runner import AsyncRunner
 from runner.bundle.archive import check_content, extract
 from runner.cli.commands import Rerun, UsageError
+from runner.cli.exit_codes import exit_code_of
 from runner.cli.live import Live
 from runner.cli.progress import Progress, Totals, shown_progress
 from runner.cli.result import describe_outputs, json_document
@@ -140,7 +141,7 @@ async def _rerun(
         live.close_line()
         render_report(error.report, Console(stderr=True))
         text = json_document({"ok": False, "report": error.report}) if command.json else ""
-        return 1, text
+        return exit_code_of(error.report), text
     if number is not None:
         return 128 + number, ""
     live.close_line()

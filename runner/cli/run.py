@@ -28,6 +28,7 @@ from runner.cli.commands import (
     Table,
     UsageError,
 )
+from runner.cli.exit_codes import exit_code_of
 from runner.cli.kept_files import left_note
 from runner.cli.live import Live
 from runner.cli.params import given_task, read_seed, read_values
@@ -49,7 +50,6 @@ from runner.diagnosis.own_failures import cancelled
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.explanations import explain
 from runner.diagnosis.report.model import Report
-from runner.events import Phase
 from runner.execution.run_task import check_bundle, diagnose, execute_task, reported
 from runner.recording.recorder import Recorder
 from runner.result import Result
@@ -59,17 +59,6 @@ if TYPE_CHECKING:
     from runner.cli.tasks import ManyTasks
 
 _T = TypeVar("_T")
-
-_EXIT_CODES = {
-    Phase.BUNDLE: 10,
-    Phase.INTERPRETER: 10,
-    Phase.ENVIRONMENT: 11,
-    Phase.SPAWN: 12,
-    Phase.HANDSHAKE: 12,
-    Phase.LOAD: 12,
-    Phase.EXECUTE: 13,
-    Phase.SHUTDOWN: 13,
-}
 
 
 def run(command: AnyCommand) -> int:
@@ -236,7 +225,7 @@ async def _dry_run(command: Exec) -> tuple[int, str]:
         return 0, await dry_run(command, Case(live, environ=command.settings.variables()))
     except RunnerError as error:
         wrong_tasks = error.report.code is Code.PARAMS_INVALID
-        return 2 if wrong_tasks else _exit_code(error.report), _say_failed(
+        return 2 if wrong_tasks else exit_code_of(error.report), _say_failed(
             command, error.report, live
         )
 
@@ -254,7 +243,7 @@ async def _outcome(
     except UsageError as error:
         return _say_usage(error), ""
     except RunnerError as error:
-        return _exit_code(error.report), _say_failed(command, error.report, live, recorder)
+        return exit_code_of(error.report), _say_failed(command, error.report, live, recorder)
     live.close_line()
     _keep_report(command, None)
     return 0, text
@@ -277,11 +266,11 @@ async def _outcome_of_many(
         if not wrong_file:
             many.say_end()
         _say_failed(command, error.report, live)
-        return 2 if wrong_file else _exit_code(error.report), many.end(error.report)
+        return 2 if wrong_file else exit_code_of(error.report), many.end(error.report)
     many.say_end()
     failed = many.first_failure
     _keep_report(command, failed)
-    return 0 if failed is None else _exit_code(failed), many.end(failed)
+    return 0 if failed is None else exit_code_of(failed), many.end(failed)
 
 
 async def _check(command: Check, case: Case) -> str:
@@ -387,7 +376,3 @@ def _keep_report(command: Command, report: Report | None) -> None:
             command.report.unlink(missing_ok=True)
     else:
         write_file(command.report, msgspec.json.format(msgspec.json.encode(report)) + b"\n")
-
-
-def _exit_code(report: Report) -> int:
-    return 14 if report.code is Code.INTERNAL_ERROR else _EXIT_CODES[report.phase]

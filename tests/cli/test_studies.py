@@ -191,7 +191,7 @@ def test_rerun_names_what_does_not_follow_from_the_seed_and_a_lock_that_is_gone(
     assert "task 0: random differs (8 bytes" in said and "sum.json" not in said
     assert "do not follow from its seed alone" in said
     (out / "pylock.toml").unlink()
-    assert main(["rerun", str(out), "--json"]) == 10
+    assert main(["rerun", str(out), "--json"]) == 11
     said, shown = capsys.readouterr()
     report = json.loads(said)["report"]
     assert report["phase"] == "environment"
