@@ -59,7 +59,10 @@ def _values(option: str, name: str, text: str) -> Sequence[Any]:
     """The values of an axis: JSON values, plain words and ranges, with commas between them."""
     parts: list[Sequence[Any]] = []
     seen: set[str] = set()
-    for word in _words(text):
+    words = _words(text)
+    if words is None:
+        raise UsageError(f"{option}={text}: a quote or a bracket in it is not closed")
+    for word in words:
         if not word:
             raise UsageError(f'{option}={text}: there is an empty value; write "" for a text')
         try:
@@ -96,14 +99,20 @@ def _seeds(text: str) -> Sequence[int]:
         for seed in (numbers[0], numbers[-1]):
             read_seed(str(seed), "--seeds")
         parts.append(numbers)
-    seeds = joined(parts)
+    try:
+        seeds = joined(parts)
+    except ValueError as error:
+        raise UsageError(f"--seeds {text}: {error}") from None
     if len(parts) > 1 and len(set(seeds)) < len(seeds):
         raise UsageError(f"--seeds {text}: a seed is there twice")
     return seeds
 
 
-def _words(text: str) -> list[str]:
-    """The parts of a text between commas, but for those within JSON's quotes and brackets."""
+def _words(text: str) -> list[str] | None:
+    """The parts of a text between commas, but for those within JSON's quotes and brackets.
+
+    :returns: ``None`` where one of these is not closed, so that no comma after it counts.
+    """
     words = [""]
     depth = 0
     quoted = escaped = False
@@ -118,4 +127,4 @@ def _words(text: str) -> list[str]:
                 words.append("")
                 continue
         words[-1] += character
-    return [word.strip() for word in words]
+    return None if quoted or depth > 0 else [word.strip() for word in words]

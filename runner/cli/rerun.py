@@ -16,6 +16,7 @@ from msgspec import Struct
 from runner.async_runner import AsyncRunner
 from runner.bundle.archive import check_content, extract
 from runner.cli.commands import Rerun, UsageError
+from runner.cli.exit_codes import exit_code_of
 from runner.cli.live import Live
 from runner.cli.progress import Progress, Totals, shown_progress
 from runner.cli.result import describe_outputs, json_document
@@ -122,9 +123,17 @@ async def _rerun(
     live = Live(sys.stderr)
     case = Case(live, environ=command.settings.variables())
     again = _Again([], [])
-    try:
-        number, _ = await unless_signalled(_run(command, run, bundle, lines, case, again), live)
-    except RunnerError as error:
+
+    async def stopped() -> RunnerError | None:
+        # Returned, and not raised: the task group would put it into a group.
+        try:
+            await _run(command, run, bundle, lines, case, again)
+        except RunnerError as error:
+            return error
+        return None
+
+    number, error = await unless_signalled(stopped(), live)
+    if error is not None:
         from rich.console import Console
 
         from runner.diagnosis.report.terminal import render_report
@@ -132,7 +141,7 @@ async def _rerun(
         live.close()
         render_report(error.report, Console(stderr=True))
         text = json_document({"ok": False, "report": error.report}) if command.json else ""
-        return 1, text
+        return exit_code_of(error.report), text
     if number is not None:
         return 128 + number, ""
     live.close()

@@ -28,6 +28,7 @@ from runner.cli.commands import (
     Table,
     UsageError,
 )
+from runner.cli.exit_codes import FAILED_TASK, exit_code_of
 from runner.cli.kept_files import left_note
 from runner.cli.live import Live
 from runner.cli.params import given_task, read_seed, read_values
@@ -62,17 +63,6 @@ if TYPE_CHECKING:
     from runner.cli.tasks import ManyTasks
 
 _T = TypeVar("_T")
-
-_EXIT_CODES = {
-    Phase.BUNDLE: 10,
-    Phase.INTERPRETER: 10,
-    Phase.ENVIRONMENT: 11,
-    Phase.SPAWN: 12,
-    Phase.HANDSHAKE: 12,
-    Phase.LOAD: 12,
-    Phase.EXECUTE: 13,
-    Phase.SHUTDOWN: 13,
-}
 
 
 def run(command: AnyCommand) -> int:
@@ -173,7 +163,7 @@ def _run_command(command: AnyCommand) -> int:
         report = Case().report(failure.finding)
         # The seed, a parameter: a wrong command line, with a report all the same.
         wrong = report.code is Code.PARAMS_INVALID
-        exit_code = 2 if wrong else _exit_code(report)
+        exit_code = 2 if wrong else exit_code_of(report)
         return print_result(exit_code, _say_failed(command, report, Live(sys.stderr)))
 
 
@@ -246,7 +236,7 @@ async def _dry_run(command: Exec) -> tuple[int, str]:
         return 0, await dry_run(command, Case(live, environ=command.settings.variables()))
     except RunnerError as error:
         wrong_tasks = error.report.code is Code.PARAMS_INVALID
-        return 2 if wrong_tasks else _exit_code(error.report), _say_failed(
+        return 2 if wrong_tasks else exit_code_of(error.report), _say_failed(
             command, error.report, live
         )
 
@@ -268,7 +258,7 @@ async def _outcome(
     except UsageError as error:
         return _say_usage(error), ""
     except RunnerError as error:
-        return _exit_code(error.report), _say_failed(command, error.report, live, recorder)
+        return exit_code_of(error.report), _say_failed(command, error.report, live, recorder)
     live.close()
     _keep_report(command, None)
     return exit_code, text
@@ -291,11 +281,13 @@ async def _outcome_of_many(
         if not wrong_file:
             many.say_end()
         _say_failed(command, error.report, live)
-        return 2 if wrong_file else _exit_code(error.report), many.end(error.report)
+        return 2 if wrong_file else exit_code_of(error.report), many.end(error.report)
     many.say_end()
     failed = many.first_failure
     _keep_report(command, failed)
-    return 0 if failed is None else _exit_code(failed), many.end(failed)
+    if failed is None:
+        return FAILED_TASK if many.failed_before else 0, many.end(None)
+    return exit_code_of(failed), many.end(failed)
 
 
 async def _check(command: Check, case: Case) -> str:
@@ -407,7 +399,3 @@ def _keep_report(command: Command, report: Report | None) -> None:
             command.report.unlink(missing_ok=True)
     except OSError as error:  # the run has its result all the same
         print(not_written(error, f"--report {command.report}", len(data)), file=sys.stderr)
-
-
-def _exit_code(report: Report) -> int:
-    return 14 if report.code is Code.INTERNAL_ERROR else _EXIT_CODES[report.phase]

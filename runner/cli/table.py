@@ -2,6 +2,7 @@
 
 import csv
 import json
+import math
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -11,7 +12,7 @@ from typing import IO
 
 from runner.cli.commands import Table, UsageError
 from runner.diagnosis.report.text import one_line, printable
-from runner.study.columns import Scalar
+from runner.study.columns import Scalar, text_of
 from runner.study.table import Table as Results
 from runner.study.table import TableError
 
@@ -74,18 +75,21 @@ def _to_file(results: Results, path: Path) -> None:
 
 def _write_csv(results: Results, file: IO[str]) -> None:
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(results.columns)
+    writer.writerow(map(text_of, results.columns))
     for row in results:
         # JSON's true and false, as --tasks takes them; Python's digits of a number are exact.
-        values = ["" if one is None else json.dumps(one) if isinstance(one, bool) else one
-                  for one in row.values()]  # fmt: skip
-        writer.writerow(values)
+        writer.writerow("" if one is None else text_of(one) for one in row.values())
 
 
 def _write_json(results: Results, file: IO[str]) -> None:
     file.write(f'{{"ok": true, "columns": {json.dumps(results.columns)}, "rows": [')
     before = "\n"
     for row in results:
+        # JSON has no nan and no infinity.
+        row = {
+            name: None if isinstance(one, float) and not math.isfinite(one) else one
+            for name, one in row.items()
+        }
         file.write(before + json.dumps(row))
         before = ",\n"
     file.write("\n]}\n")

@@ -91,12 +91,18 @@ def _value(column: str, text: str) -> Any:
     try:
         return parse_value(column, text)
     except Failure:
-        value, string = meant_value(text), json.dumps(text, ensure_ascii=False)
-        quoted = string.replace('"', '""')
+        value = _field(meant_value(text) or "JSON")
+        string = _field(json.dumps(text, ensure_ascii=False))
         raise params_invalid(
             f"column {column}: {text} is not JSON, and looks like a value that is no string",
-            Hint(title=f'write {value or "JSON"} for the value, "{quoted}" for the string'),
+            Hint(title=f"write {value} for the value, {string} for the string"),
         ) from None
+
+
+def _field(text: str) -> str:
+    """A text as it stands in a table."""
+    quoted = text.replace('"', '""')
+    return f'"{quoted}"' if quoted != text or "," in text else text
 
 
 def _wrong(summary: str) -> Failure:

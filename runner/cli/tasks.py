@@ -121,13 +121,18 @@ class ManyTasks:
                 await to_thread.run_sync(drop, self._output, others)
                 self._kept = 0 if command.overwrite else len(others)
 
+    @property
+    def failed_before(self) -> int:
+        """How many tasks have failed in an earlier run, and were not run again."""
+        return self._totals.failed_before.total()
+
     def say_end(self) -> None:
         """Say on standard error what became of the tasks."""
         totals = self._totals
         parts = [f"{totals.done} done", f"{totals.failed} failed"]
         if totals.skipped:
             parts.append(f"{totals.skipped} skipped (done before)")
-        if failed := totals.failed_before.total():
+        if failed := self.failed_before:
             parts.append(f"{failed} failed before (--again failed runs them)")
         if totals.left:
             parts.append(f"{totals.left} not run")
@@ -152,12 +157,13 @@ class ManyTasks:
             return ""
         totals = self._totals
         content: dict[str, object] = {
-            "ok": report is None,
+            "ok": report is None and not self.failed_before,
             "tasks": {
                 "total": totals.total,
                 "done": totals.done,
                 "failed": totals.failed,
                 "skipped": totals.skipped,
+                "failed_before": self.failed_before,
             },
             "failures": {code.value: count for code, count in totals.failures.most_common()},
             "seconds": round(totals.seconds, 6),
@@ -205,7 +211,7 @@ class ManyTasks:
                 )
             if totals.skipped:
                 progress.say(f"{totals.skipped} of {totals.total} tasks are done already")
-            if failed := totals.failed_before.total():
+            if failed := self.failed_before:
                 progress.say(f"{failed} have failed before; --again failed runs them again")
             # With --fresh-venv, the folder of the cache is this run's own.
             settings = msgspec.structs.replace(

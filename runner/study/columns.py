@@ -1,6 +1,7 @@
 """The columns of a study's table: what they are called, and what stands in them; sans-IO."""
 
 import json
+import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import PurePosixPath
@@ -62,8 +63,29 @@ def of_task(line: TaskLine) -> dict[Column, Scalar]:
         "error": None if line.report is None else line.report.code.value,
     }
     values = {Column("", name): value for name, value in own.items()}
-    values.update((Column("params", key), value) for key, value in flat(line.params or {}))
+    values.update(columns_of("params", flat(line.params or {})))
     return values
+
+
+def columns_of(source: str, pairs: Iterable[tuple[str, Scalar]]) -> dict[Column, Scalar]:
+    """Values by their columns; of two that have one key, the later is numbered.
+
+    :param source: the column's.
+    """
+    values: dict[Column, Scalar] = {}
+    for key, value in pairs:
+        column, number = Column(source, key), 2
+        while column in values:  # {"a.b": 1, "a": {"b": 2}}
+            column, number = Column(source, f"{key}_{number}"), number + 1
+        values[column] = value
+    return values
+
+
+def text_of(value: Scalar) -> str:
+    """A value as the text of a file: booleans as JSON has them, and all of it UTF-8."""
+    if isinstance(value, bool):
+        return json.dumps(value)
+    return str(value).encode("utf-8", "backslashreplace").decode()
 
 
 def number_of(text: str) -> Scalar:
@@ -75,7 +97,8 @@ def number_of(text: str) -> Scalar:
         return text
     if match[2] is None and match[3] is None:
         return int(text) if len(text) <= _MOST_DIGITS else text
-    return float(text)
+    number = float(text)
+    return number if math.isfinite(number) else text
 
 
 def named(columns: Iterable[Column]) -> dict[Column, str]:

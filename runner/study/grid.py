@@ -115,7 +115,7 @@ def number_range(text: str) -> Sequence[Any] | None:
     As in Python, the end is not among them. They are integers where all of it is.
 
     :returns: ``None`` where the text is no range.
-    :raises ValueError: it is one without numbers, or with too many.
+    :raises ValueError: it is one without numbers, with too many, or with too large ones.
     """
     match = _RANGE.fullmatch(text)
     if match is None:
@@ -131,7 +131,12 @@ def number_range(text: str) -> Sequence[Any] | None:
         raise ValueError(f"it has more than {MOST_TASKS:,} numbers")
     if all(map(_INTEGER.fullmatch, parts)):
         return range(int(start), int(stop), int(step))
-    return FractionRange(start, stop, step)
+    numbers = FractionRange(start, stop, step)
+    try:
+        numbers[0], numbers[-1]
+    except OverflowError:
+        raise ValueError("it has numbers that are too large for a float") from None
+    return numbers
 
 
 def joined(parts: Iterable[Sequence[Any]]) -> Sequence[Any]:

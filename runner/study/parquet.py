@@ -5,7 +5,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.study.columns import Scalar
+from runner.study.columns import Scalar, text_of
 from runner.study.table import Table, need_pyarrow
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def write_parquet(table: Table, path: Path) -> None:
     for row in table:
         for name, value in row.items():
             kinds[name].see(value)
-    schema = pyarrow.schema([(name, kind.type()) for name, kind in kinds.items()])
+    schema = pyarrow.schema([(text_of(name), kind.type()) for name, kind in kinds.items()])
     beside = path.with_name(f".{path.name}.new")
     try:
         with pyarrow.parquet.ParquetWriter(beside, schema) as writer:
@@ -76,10 +76,10 @@ def _arrays(rows: Iterable[Mapping[str, Scalar]], schema: "pyarrow.Schema") -> l
 
     listed = list(rows)
     arrays = []
-    for field in schema:
-        values: list[Any] = [row[field.name] for row in listed]
+    for name, field in zip(listed[0], schema, strict=True):
+        values: list[Any] = [row[name] for row in listed]
         if field.type == pyarrow.string():
-            values = [one if one is None or isinstance(one, str) else str(one) for one in values]
+            values = [None if one is None else text_of(one) for one in values]
         elif field.type == pyarrow.float64():
             values = [None if one is None else float(one) for one in values]
         arrays.append(pyarrow.array(values, field.type))

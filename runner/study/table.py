@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from runner.study.columns import Column, Scalar, named, number_of, of_task, scalars
+from runner.study.columns import Column, Scalar, columns_of, named, number_of, of_task, scalars
 from runner.study.lines import FILE, TaskLine, last_places, lines_at
 from runner.study.output_files import file_name, outputs_folder
 
@@ -84,7 +84,7 @@ class Table:
     def _inner_columns(self, line: TaskLine) -> Iterator[Column]:
         if self._rows is None:
             yield from self._json_scalars(line)
-        elif self._rows in line.outputs:
+        elif self._rows in line.outputs and _is_tabular(self._rows):
             keys = _reader(self._path(line, self._rows)).columns()
             yield from (Column(self._rows, key) for key in keys)
 
@@ -107,7 +107,7 @@ class Table:
                 document = json.loads(path.read_bytes())
             except (ValueError, RecursionError):
                 continue  # it is only called so
-            values.update((Column(name, key), value) for key, value in scalars(document))
+            values.update(columns_of(name, scalars(document)))
         return values
 
     def _path(self, line: TaskLine, name: str) -> Path:
@@ -142,19 +142,31 @@ class _Csv:
         self._path = path
 
     def columns(self) -> list[str]:
-        return next(self._read(), [])
+        names = next(self._read(), (0, []))[1]
+        for name in names:
+            if names.count(name) > 1:
+                raise TableError(f"{self._path} is no table: two columns are called {name}")
+        return names
 
     def rows(self) -> Iterator[dict[str, Scalar]]:
         read = self._read()
-        names = next(read, [])
-        for row in read:
+        _, names = next(read, (0, []))
+        for number, row in read:
+            if len(row) > len(names):
+                raise TableError(
+                    f"{self._path} is no table: line {number} has {len(row)} values, and the first"
+                    f" one names {len(names)} columns"
+                )
             if row:
                 yield dict(zip(names, map(number_of, row), strict=False))
 
-    def _read(self) -> Iterator[list[str]]:
+    def _read(self) -> Iterator[tuple[int, list[str]]]:
+        """The rows, with the numbers of the lines that they end at."""
         try:
             with self._path.open(encoding="utf-8-sig", newline="") as file:
-                yield from csv.reader(file)
+                rows = csv.reader(file)
+                for row in rows:
+                    yield rows.line_num, row
         except (csv.Error, UnicodeDecodeError) as error:
             raise TableError(f"{self._path} is no CSV: {error}") from error
 
