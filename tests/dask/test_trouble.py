@@ -1,6 +1,7 @@
 """A cluster in trouble under a study: what hangs, dies, joins or leaves, and what is said of it."""
 
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -307,7 +308,8 @@ def test_a_worker_that_joins_and_cannot_run_the_bundle_ends_no_study(
         if len(found) == 5:
             bad = odd_worker(one, DASK_MODELOPS_RUNNER__TIMEOUT="soon")
     assert sorted(found) == list(range(60))
-    assert caplog.text.count(f"{bad} gets no tasks: ") == 1
+    # A task may have come to it before it was asked.
+    assert len(re.findall(rf"{re.escape(bad)} gets no (?:more )?tasks", caplog.text)) == 1
 
 
 def test_a_worker_without_the_runner_that_joins_ends_no_study(

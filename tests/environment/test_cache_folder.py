@@ -58,7 +58,7 @@ def test_a_user_without_a_home_is_told_which_variable_to_set(named: str | None) 
     finding = caught.value.finding
     assert "has no home" in finding.summary
     assert [hint.command for hint in finding.hints] == [
-        "export MODELOPS_CACHE_DIR=/a/folder",
+        'export MODELOPS_CACHE_DIR="${TMPDIR:-/tmp}/modelops-runner"',
         "export HOME=/a/folder",
     ]
     assert cache_folder({"MODELOPS_CACHE_DIR": "/srv/cache"}) == Path("/srv/cache")
@@ -92,6 +92,6 @@ def test_each_command_says_it_in_a_line_or_a_report(bundle: Path, tmp_path: Path
         done = command(*arguments)
         said = done.stdout + done.stderr
         assert "Traceback" not in said and "internal-error" not in said, said
-        assert "export MODELOPS_CACHE_DIR=/a/folder" in said
+        assert 'export MODELOPS_CACHE_DIR="${TMPDIR:-/tmp}/' in said
         assert f"the user {UNKNOWN} has no" in said.replace("\n", " ")
         assert done.returncode == status, said
