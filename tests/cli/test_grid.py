@@ -20,9 +20,9 @@ def bundle(tmp_path: Path) -> Path:
     return folder
 
 
-def dry_run(bundle: Path, capsys: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
+def dry_run(bundle: Path, capfd: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:
     assert main(["exec", str(bundle), *words, "--dry-run", "--json"]) == 0
-    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    document: dict[str, Any] = json.loads(capfd.readouterr().out)
     return document
 
 
@@ -44,18 +44,18 @@ def dry_run(bundle: Path, capsys: pytest.CaptureFixture[str], *words: str) -> di
     ],
 )
 def test_the_values_of_an_axis_are_json_words_and_ranges(
-    axis: str, values: list[Any], bundle: Path, capsys: pytest.CaptureFixture[str]
+    axis: str, values: list[Any], bundle: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    document = dry_run(bundle, capsys, "--grid", axis)
+    document = dry_run(bundle, capfd, "--grid", axis)
     assert document["tasks"]["total"] == len(values)
     assert [repr(task["params"]["x"]) for task in document["first"]] == list(map(repr, values))
 
 
 def test_axes_params_and_seeds_are_multiplied_and_nothing_is_run(
-    bundle: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     words = ["main", "--param", "n=5", "--grid", "a=1,2", "--grid", "b=x,y", "--seeds", "7,0:2"]
-    document = dry_run(bundle, capsys, *words, "--output", str(tmp_path / "out"))
+    document = dry_run(bundle, capfd, *words, "--output", str(tmp_path / "out"))
     assert document["tasks"] == {"total": 12, "to_run": 12, "skipped": 0, "failed_before": 0}
     first = [(task["params"], task["seed"]) for task in document["first"]]
     one, other = {"n": 5, "a": 1, "b": "x"}, {"n": 5, "a": 1, "b": "y"}
@@ -65,10 +65,10 @@ def test_axes_params_and_seeds_are_multiplied_and_nothing_is_run(
 
 
 def test_a_dry_run_shows_the_axes_and_the_first_tasks(
-    bundle: Path, capsys: pytest.CaptureFixture[str]
+    bundle: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["exec", str(bundle), "--grid", "n=100:1000:100", "--seeds", "3", "--dry-run"]) == 0
-    lines = capsys.readouterr().out.splitlines()
+    lines = capfd.readouterr().out.splitlines()
     assert lines[:3] == ["n = 100, 200, 300, ..., 900 (9 values)", "seed = 3", "9 tasks"]
     assert json.loads(lines[3])["params"] == {"n": 100}
     assert lines[-1] == "... and 4 more"
@@ -110,12 +110,12 @@ def test_a_dry_run_shows_the_axes_and_the_first_tasks(
     ],
 )
 def test_what_makes_no_study_is_named(
-    words: list[str], telling: str, bundle: Path, capsys: pytest.CaptureFixture[str]
+    words: list[str], telling: str, bundle: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     try:
         code = main(["exec", str(bundle), *words, *([] if "--dry-run" in words else ["--dry-run"])])
     except SystemExit as ended:
         code = int(str(ended.code))
-    said = capsys.readouterr()
+    said = capfd.readouterr()
     assert (code, said.out) == (2, "")
     assert telling in " ".join(said.err.split()), said.err

@@ -83,14 +83,14 @@ def run(bundle: Path, out: Path, cache: Path) -> Run:
 
 
 def test_a_study_is_resumed_by_what_its_tasks_are_called_with(
-    run: Run, out: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, out: Path, bundle: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert {line["index"] for line in run("--grid", "b=1,2", "--seeds", "0:2")} == {0, 1, 2, 3}
     # In another order, said otherwise, with a value and a seed more.
     added = run("--grid", "b=2,3,1", "--seeds", "2,0,1")
     asked = sorted((line["params"]["b"], line["seed"]) for line in added)
     assert asked == [(1, 2), (2, 2), (3, 0), (3, 1), (3, 2)]
-    assert "4 of 9 tasks are done already" in capsys.readouterr().err
+    assert "4 of 9 tasks are done already" in capfd.readouterr().err
     records = list(runner.results(out))
     assert [record["index"] for record in records] == list(range(9))
     assert all(record["sum"] == record["b"] + record["seed"] for record in records)
@@ -100,7 +100,7 @@ def test_a_study_is_resumed_by_what_its_tasks_are_called_with(
 
 
 def test_again_failed_runs_those_that_have_failed(
-    run: Run, out: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, out: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     flag = tmp_path / "flag"
     words = ["--param", f"fails unless={flag}", "--seeds", "0:2"]
@@ -109,7 +109,7 @@ def test_again_failed_runs_those_that_have_failed(
     assert (out / "0" / "stdout").read_text() == "task 0\n"
     assert (out / "0" / "stderr").read_text() == "no such file\n"
     flag.touch()
-    capsys.readouterr()
+    capfd.readouterr()
     lines = run(*words, "--again", "failed")
     assert sorted((line["index"], line["ok"]) for line in lines) == [(0, True), (1, True)]
     assert not (out / "0" / "stderr").exists()
@@ -144,17 +144,17 @@ def test_the_warmup_is_called_once_before_the_forks(run: Run, out: Path) -> None
     ],
 )
 def test_a_warmup_that_fails_is_named_once_and_no_task_runs(
-    warmup: str, telling: str, bundle: Path, run: Run, capsys: pytest.CaptureFixture[str]
+    warmup: str, telling: str, bundle: Path, run: Run, capfd: pytest.CaptureFixture[str]
 ) -> None:
     (bundle / "pyproject.toml").write_text(f'[tool.modelops]\nwarmup = "{warmup}"\n')
     assert run("--seeds", "0:5", code=12) == []
-    said = " ".join(capsys.readouterr().err.split())
+    said = " ".join(capfd.readouterr().err.split())
     assert said.count("error[") == 1
     assert "warmup" in said and telling in said
 
 
 def test_rerun_compares_the_bytes_and_names_the_output_that_differs(
-    run: Run, out: Path, bundle: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, out: Path, bundle: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     big = 2**70
     run("--grid", f"b=1,{big},0.1", "--seeds", "0:1")
@@ -164,9 +164,9 @@ def test_rerun_compares_the_bytes_and_names_the_output_that_differs(
     assert re.search(r'lock-version = "1\.0"', (out / "pylock.toml").read_text())
     # The bundle has changed since; its archive has not.
     (bundle / "wire.py").write_text("raise SystemExit\n")
-    capsys.readouterr()
+    capfd.readouterr()
     assert main(["rerun", str(out)]) == 0
-    assert capsys.readouterr().out == "3 tasks: 3 the same bytes, 0 not\n"
+    assert capfd.readouterr().out == "3 tasks: 3 the same bytes, 0 not\n"
     # An output that has come out otherwise: the line says what it was.
     results = out / "results.jsonl"
     lines = [json.loads(line) for line in results.read_text().splitlines()]
@@ -174,7 +174,7 @@ def test_rerun_compares_the_bytes_and_names_the_output_that_differs(
     lines[0]["outputs"]["gone"] = {"size": 1, "sha256": "1" * 64}
     results.write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert main(["rerun", str(out), "0", "--json"]) == 1
-    document = json.loads(capsys.readouterr().out)
+    document = json.loads(capfd.readouterr().out)
     assert document["tasks"] == {"total": 1, "same": 0, "different": 1}
     assert document["conditions"] == []
     (one,) = document["different"]
@@ -182,17 +182,17 @@ def test_rerun_compares_the_bytes_and_names_the_output_that_differs(
 
 
 def test_rerun_names_what_does_not_follow_from_the_seed_and_a_lock_that_is_gone(
-    run: Run, out: Path, capsys: pytest.CaptureFixture[str]
+    run: Run, out: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     run("--param", "random=1", "--seeds", "0:1")
-    capsys.readouterr()
+    capfd.readouterr()
     assert main(["rerun", str(out)]) == 1
-    said = capsys.readouterr().out
+    said = capfd.readouterr().out
     assert "task 0: random differs (8 bytes" in said and "sum.json" not in said
     assert "do not follow from its seed alone" in said
     (out / "pylock.toml").unlink()
     assert main(["rerun", str(out), "--json"]) == 11
-    said, shown = capsys.readouterr()
+    said, shown = capfd.readouterr()
     report = json.loads(said)["report"]
     assert report["phase"] == "environment"
     assert f"{out}/pylock.toml cannot be read: No such file" in report["summary"]
@@ -200,23 +200,23 @@ def test_rerun_names_what_does_not_follow_from_the_seed_and_a_lock_that_is_gone(
 
 
 def test_rerun_of_what_is_no_study_says_why(
-    tmp_path: Path, run: Run, out: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, run: Run, out: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["rerun", str(tmp_path)]) == 2
-    assert "has no run.json" in capsys.readouterr().err
+    assert "has no run.json" in capfd.readouterr().err
     run("--param", f"fails unless={tmp_path / 'none'}", "--seeds", "0:1", code=13)
     for words, telling in (
         (["7"], "has no result of a task 7"),
         (["0"], "task 0 failed"),
         ([], "has no task that was done"),
     ):
-        capsys.readouterr()
+        capfd.readouterr()
         assert main(["rerun", str(out), *words]) == 2
-        assert telling in " ".join(capsys.readouterr().err.split())
+        assert telling in " ".join(capfd.readouterr().err.split())
     (out / "bundle.tar.gz").write_bytes(b"garbage")
     results = out / "results.jsonl"
     line = json.loads(results.read_text())
     del line["report"]
     results.write_text(json.dumps({**line, "ok": True, "outputs": {}}) + "\n")
     assert main(["rerun", str(out)]) == 2
-    assert "is not what ran" in " ".join(capsys.readouterr().err.split())
+    assert "is not what ran" in " ".join(capfd.readouterr().err.split())
