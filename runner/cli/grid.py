@@ -10,6 +10,8 @@ from runner.study.grid import MOST_TASKS, Grid, grid, joined, number_range
 
 _OWN_OPTIONS = {"seed": "--seeds 0:20", "entrypoint": "ENTRYPOINT after BUNDLE"}
 _SHOWN_VALUES = 3
+_ALL_SHOWN = 6
+"""So many values are not cut short."""
 
 
 def read_grid(command: Exec, seed: int = 0) -> Grid:
@@ -45,11 +47,10 @@ def axis_lines(tasks: Grid) -> list[str]:
     """A line for each axis: its first values, its last, and how many there are."""
     lines = []
     for name, values in [*tasks.axes.items(), ("seed", tasks.seeds)]:
-        shown = [json.dumps(value, ensure_ascii=False) for value in values[:_SHOWN_VALUES]]
-        if len(values) > _SHOWN_VALUES + 1:
-            shown.append("...")
-        if len(values) > _SHOWN_VALUES:
-            shown.append(json.dumps(values[-1], ensure_ascii=False))
+        listed = values if len(values) <= _ALL_SHOWN else [*values[:_SHOWN_VALUES], values[-1]]
+        shown = [json.dumps(value, ensure_ascii=False) for value in listed]
+        if len(listed) < len(values):
+            shown.insert(-1, "...")
         count = f" ({len(values)} values)" if len(values) > 1 else ""
         lines.append(f"{name} = {', '.join(shown)}{count}")
     return lines
