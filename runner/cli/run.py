@@ -1,11 +1,9 @@
 """Runs what the command line asks for, and says how it ended."""
 
-import os
 import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
@@ -45,6 +43,7 @@ from runner.cli.result import (
 from runner.cli.signals import unless_signalled
 from runner.cli.standard_output import not_printed, print_result
 from runner.cli.writing import not_written, results_into, results_size
+from runner.cli.written_paths import check_folder, check_outside, prepare_output
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.own_failures import cancelled, internal_error
@@ -134,11 +133,11 @@ def _run_command(command: AnyCommand) -> int:
         except OSError as error:
             raise Failure(refused(Phase.SPAWN, error) or internal_error(Case(), error)) from error
         if command.report is not None:
-            _check_outside("--report", command.report, command.bundle)
-            _check_folder("--report", command.report.parent)
+            check_outside("--report", command.report, command.bundle)
+            check_folder("--report", command.report.parent)
         if isinstance(command, Check) and command.lock_to is not None:
-            _check_outside("--lock-to", command.lock_to, command.bundle)
-            _check_folder("--lock-to", command.lock_to.parent)
+            check_outside("--lock-to", command.lock_to, command.bundle)
+            check_folder("--lock-to", command.lock_to.parent)
             if is_special(command.lock_to):
                 raise UsageError(f"--lock-to {command.lock_to} is not a file")
         if command.seed is not None:
@@ -152,7 +151,7 @@ def _run_command(command: AnyCommand) -> int:
             if command.dry_run:
                 return print_result(*anyio.run(_dry_run, command))
             if command.output is not None:
-                _prepare_output(command.output, command.bundle)
+                prepare_output(command.output, command.bundle)
             if command.is_study:
                 from runner.cli.tasks import ManyTasks
 
@@ -192,7 +191,7 @@ def _recorder(command: Exec | Check) -> Iterator[Recorder | None]:
     if command.record is None:
         yield None
         return
-    _check_outside("--record", command.record, command.bundle)
+    check_outside("--record", command.record, command.bundle)
     try:
         environ = command.settings.variables()
         recorder = Recorder(command.record, command.words, replace=True, environ=environ)
@@ -219,8 +218,9 @@ async def _run_many(command: Exec, many: "ManyTasks") -> tuple[int, str]:
     environ = command.settings.variables()
     live = Live(sys.stderr, secrets_of(environ))
     case = Case(live, environ=environ)
-    number, outcome = await unless_signalled(_outcome_of_many(command, case, many, live), live)
-    if number is not None:
+    run = _outcome_of_many(command, case, many, live)
+    number, outcome = await unless_signalled(run, live, many.finish)
+    if number is not None and (outcome is None or many.interrupted):
         many.say_end()
         report = diagnose(case, many.cancelled(case, number.name))
         _say_failed(command, report, live)
@@ -282,6 +282,8 @@ async def _outcome_of_many(
             many.say_end()
         _say_failed(command, error.report, live)
         return 2 if wrong_file else exit_code_of(error.report), many.end(error.report)
+    if many.interrupted:
+        return 0, ""  # whoever has caught the signal says it
     many.say_end()
     failed = many.first_failure
     _keep_report(command, failed)
@@ -335,28 +337,6 @@ async def _execute(command: Exec, case: Case, live: Live, kept: "SingleOutputs |
         return result_json(result, outputs, files)
     _say_done(result)
     return result_lines(outputs)
-
-
-def _check_outside(option: str, folder: Path, bundle: Path) -> None:
-    if folder.resolve().is_relative_to(bundle.resolve()):
-        raise UsageError(f"{option} {folder} lies in the bundle, which is never written to")
-
-
-def _prepare_output(folder: Path, bundle: Path) -> None:
-    _check_outside("--output", folder, bundle)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--output {folder}: {error.strerror}") from error
-    _check_folder("--output", folder)
-
-
-def _check_folder(option: str, folder: Path) -> None:
-    """Said before anything runs: a result that cannot be kept is a result lost."""
-    if not folder.is_dir():
-        raise UsageError(f"{option}: {folder} is not a folder")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f"{option}: {folder} cannot be written to")
 
 
 def _say_done(result: Result) -> None:

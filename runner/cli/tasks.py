@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, aclosing, closing, suppress
 from functools import partial
 from pathlib import Path
@@ -82,6 +82,10 @@ class ManyTasks:
         self._record: StudyRecord | None = None
         self._kept = 0
         """Of how many tasks results are kept that this run does not have."""
+        self._running: set[int] = set()
+        self._finishing: set[int] | None = None
+        """The tasks that were running at the first Ctrl-C, and run still."""
+        self._say: Callable[[str], None] | None = None
         self.first_failure: Report | None = None
 
     async def run(self, case: Case) -> None:
@@ -113,6 +117,8 @@ class ManyTasks:
                 stopped = await self._run(case, plan, bundle)
         if isinstance(stopped, RunnerError | StdoutError):
             raise stopped
+        if self.interrupted:
+            return
         with reported(case):
             if stopped is not None:
                 raise stopped
@@ -120,6 +126,23 @@ class ManyTasks:
                 drop = partial(drop_replaced, overwrite=command.overwrite)
                 await to_thread.run_sync(drop, self._output, others)
                 self._kept = 0 if command.overwrite else len(others)
+
+    def finish(self) -> bool:
+        """Begin no more tasks, and end when those that run have ended.
+
+        :returns: whether any runs.
+        """
+        if not self._running or self._say is None:
+            return False
+        self._finishing = set(self._running)
+        count = len(self._finishing)
+        self._say(f"waiting for the {count} running; Ctrl-C again ends them")
+        return True
+
+    @property
+    def interrupted(self) -> bool:
+        """True if :meth:`finish` has left tasks that were not run."""
+        return self._finishing is not None and self._totals.left > 0
 
     @property
     def failed_before(self) -> int:
@@ -204,6 +227,7 @@ class ManyTasks:
                     with own_io(cache):
                         cache = await stack.enter_async_context(fresh)
             progress = stack.enter_context(shown_progress(totals, sys.stderr))
+            self._say = progress.say
             if self._output is not None and _lies_in(self._command.tasks, bundle.path):
                 progress.say(
                     "note: the file of tasks lies in the bundle: changing it changes the bundle,"
@@ -250,6 +274,7 @@ class ManyTasks:
         async with aclosing(outcomes):
             async for number, outcome in outcomes:
                 index, given = in_hand.pop(number)
+                self._running.discard(number)
                 results = self._results
                 printed = results.printed.take(number)
                 line: DoneLine | FailedLine
@@ -286,6 +311,10 @@ class ManyTasks:
                     size = len(msgspec.json.encode(line))
                     raise Failure(not_kept(error, self._output / FILE, size)) from error
                 progress.update()
+                if self._finishing is not None:
+                    self._finishing.discard(number)
+                    if not self._finishing:
+                        return
 
     def _listener(self, progress: Progress) -> EventHandler:
         show = _listener(progress, self._totals, self._secrets)
@@ -293,6 +322,9 @@ class ManyTasks:
 
         def listen(event: Event) -> None:
             show(event)
+            begins = isinstance(event, PhaseStarted) and event.phase is Phase.EXECUTE
+            if begins and event.task_id is not None:
+                self._running.add(event.task_id)
             if self._output is not None:
                 keep(event)
 

@@ -611,6 +611,11 @@ def test_an_ended_run_leaves_no_child_and_whole_lines_and_is_gone_on_with(
             here.read()
         family = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(number)
+        if number is signal.SIGINT:
+            assert process.stderr is not None
+            while "Ctrl-C again ends" not in process.stderr.readline():
+                assert process.poll() is None
+            process.send_signal(number)
         said, shown = process.communicate(timeout=RUN_SECONDS)
     finally:
         process.kill()
@@ -633,6 +638,51 @@ def test_an_ended_run_leaves_no_child_and_whole_lines_and_is_gone_on_with(
     assert again.returncode == 0, again.stderr
     assert f"{11 - len(done)} done, 0 failed" in again.stderr
     assert sorted(lines_of(out / "results.jsonl")) == list(range(11))
+
+
+def test_a_first_interrupt_lets_what_runs_end(
+    run: Run, bundle: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    here, go = tmp_path / "here", tmp_path / "go"
+    os.mkfifo(here)
+    os.mkfifo(go)
+    (bundle / "wire.py").write_text(
+        "def wire(e, params, seed):\n"
+        f"    if seed == 1 and params:\n        open({str(here)!r}, 'w').close()\n"
+        f"        open({str(go)!r}).close()\n"
+        "    return {'seed': b'%d' % seed}\n"
+    )
+    file = tmp_path / "tasks.jsonl"
+    lines = [{"seed": 0}, {"seed": 1, "params": {"wait": 1}}, *({"seed": n} for n in range(2, 9))]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        exec_command(bundle, file, "--output", out, "-j1"),
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        with here.open() as opened:
+            opened.read()
+        process.send_signal(signal.SIGINT)
+        while "waiting for the 1 running" not in process.stderr.readline():
+            assert process.poll() is None
+        go.write_text("")
+        _, shown = process.communicate(timeout=RUN_SECONDS)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert "SIGINT ended the run; 7 of 9 tasks were left" in " ".join(shown.split())
+    assert "2 done, 0 failed, 7 not run" in shown
+    assert sorted(lines_of(out / "results.jsonl")) == [0, 1]
+    assert (out / "1" / "seed").read_bytes() == b"1"
+    (tmp_path / "go").unlink()
+    go.write_text("")
+    assert "7 done, 0 failed, 2 skipped" in run(file, "--output", out).stderr
 
 
 def test_a_signal_ends_a_run_that_waits_for_its_tasks(
