@@ -17,8 +17,9 @@ from bundle_protocol.messages import ENTRY_POINT_GROUP, ErrorCode, RequestError
 
 WANTED_SIGNATURE = "(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]"
 
-_loaded_files: dict[str, ModuleType] = {}
-"""The modules that were imported from a file of the bundle, by its path."""
+# By their paths. Only the names: who refers to a module keeps it alive at the interpreter's end,
+# when what its globals have open is to be written while gzip and its like can still write it.
+_names_of_files: dict[str, str] = {}
 
 # inspect.CO_GENERATOR, CO_COROUTINE and CO_ASYNC_GENERATOR: a call of these runs nothing.
 _RUNS_LATER = 0x20 | 0x80 | 0x200
@@ -208,7 +209,7 @@ def _import_file(where: str, spec: str, bundle: Bundle) -> ModuleType:
         raise _not_found(spec, f"the bundle has no file {relative}", missing, near, prefix)
     # By this name a process that multiprocessing spawns finds it again on sys.path.
     name = os.path.splitext(relative)[0].replace(os.sep, ".")
-    loaded = _loaded_files.get(path)
+    loaded = sys.modules.get(_names_of_files.get(path, ""))
     if loaded is not None:
         return loaded
     if name in sys.modules:
@@ -220,7 +221,7 @@ def _import_file(where: str, spec: str, bundle: Bundle) -> ModuleType:
     module = importlib.util.module_from_spec(module_spec)
     sys.modules[name] = module
     module_spec.loader.exec_module(module)
-    _loaded_files[path] = module
+    _names_of_files[path] = name
     return module
 
 
