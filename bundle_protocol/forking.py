@@ -31,6 +31,7 @@ from bundle_protocol.transport import Transport, status_of
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from threading import Thread
     from typing import NoReturn
 
 # How far a task's process has come with its answer. One that ends before it is answered for, one
@@ -39,7 +40,39 @@ _UNANSWERED, _ANSWERING, _ANSWERED = 0, 1, 2
 
 # jemalloc's, which pyarrow brings: it holds its locks itself across a fork, and the fork goes on
 # without the thread (jemalloc's background_thread_postfork_child).
-_SURVIVING = {"jemalloc_bg_thd (native)"}
+_SURVIVING = {"jemalloc_bg_thd (native, of pyarrow)"}
+
+# Modules that start others' threads.
+_NO_LIBRARIES = {"threading", "concurrent", "multiprocessing", "functools", "__main__"}
+
+# How libraries call their native threads, and which have some that they do not name.
+_BY_NAME = (
+    ("polars-", "polars"),
+    ("ZMQbg", "pyzmq"),
+    ("grpc", "grpc"),
+    ("event_engine", "grpc"),
+    ("tokio", "a library in Rust (tokio)"),
+    ("rayon", "a library in Rust (rayon)"),
+    ("cuda", "CUDA"),
+    ("pt_", "torch"),
+    ("tf_", "tensorflow"),
+    ("numba", "numba"),
+    ("jemalloc_bg_thd", "pyarrow"),
+)
+_WITH_THREADS = (
+    "tensorflow",
+    "jax",
+    "torch",
+    "duckdb",
+    "polars",
+    "ray",
+    "grpc",
+    "zmq",
+    "pyarrow",
+    "cupy",
+    "vtk",
+    "numba",
+)
 
 
 def why_unsafe() -> str | None:
@@ -88,17 +121,34 @@ def _threads_that_a_fork_leaves() -> list[str]:
     others = [int(task) for task in os.listdir("/proc/self/task") if int(task) != own]
     import threading
 
-    names = {thread.native_id: thread.name for thread in threading.enumerate()}
+    names = {thread.native_id: _python_name(thread) for thread in threading.enumerate()}
     left = [names.get(task) or _native_name(task) for task in others]
     return [name for name in left if name not in _SURVIVING]
+
+
+def _python_name(thread: Thread) -> str:
+    """The name of a thread of Python's, and the library whose code it runs."""
+    target = getattr(thread, "_target", None) or type(thread).run
+    # Of a bound method, the class's module.
+    module = getattr(target, "__module__", None) or type(thread).__module__
+    library = str(module).partition(".")[0]
+    if library in _NO_LIBRARIES:
+        library = str(type(thread).__module__).partition(".")[0]
+    return thread.name if library in _NO_LIBRARIES else f"{thread.name} (of {library})"
 
 
 def _native_name(task: int) -> str:
     try:
         with open(f"/proc/self/task/{task}/comm", encoding="utf-8", errors="replace") as file:
-            return f"{file.read().strip()} (native)"
+            name = file.read().strip()
     except OSError:
         return "one that has just ended"
+    library = next((one for begin, one in _BY_NAME if name.startswith(begin)), None)
+    if library is None:
+        # Most libraries give their threads the name of the process.
+        loaded = [one for one in _WITH_THREADS if one in sys.modules]
+        library = f"perhaps {' or '.join(loaded[:3])}" if loaded else None
+    return f"{name} (native)" if library is None else f"{name} (native, of {library})"
 
 
 class Ended:

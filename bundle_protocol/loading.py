@@ -17,6 +17,10 @@ from bundle_protocol.messages import ENTRY_POINT_GROUP, ErrorCode, RequestError
 
 WANTED_SIGNATURE = "(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]"
 
+# By their paths. Only the names: who refers to a module keeps it alive at the interpreter's end,
+# when what its globals have open is to be written while gzip and its like can still write it.
+_names_of_files: dict[str, str] = {}
+
 # inspect.CO_GENERATOR, CO_COROUTINE and CO_ASYNC_GENERATOR: a call of these runs nothing.
 _RUNS_LATER = 0x20 | 0x80 | 0x200
 
@@ -31,12 +35,14 @@ class Bundle:
         project: str | None,
         installed: bool,
         site: list[str],
+        warmup: str | None = None,
     ) -> None:
         self.path = path
         self.wire = wire
         self.project = project
         self.installed = installed
         self.site = site
+        self.warmup = warmup
 
 
 class WireFunction:
@@ -70,10 +76,8 @@ def load(bundle: Bundle) -> WireFunction:
             {"wire": spec, "signature": None, "wanted": WANTED_SIGNATURE},
         )
     failure: BaseException | None = None
-    is_file = where.endswith(".py") or "/" in where
     try:
-        module = _import_file(where, spec, bundle) if is_file else _import(where, spec, bundle)
-        value = _attribute(module, attributes, spec)
+        module, value = _resolve(spec, bundle, wire=True)
     except (RequestError, SystemExit):
         raise
     except BaseException as error:  # noqa: BLE001  # The bundle's code may raise anything.
@@ -82,6 +86,51 @@ def load(bundle: Bundle) -> WireFunction:
         raise raised_error(ErrorCode.LOAD_FAILED, failure)
     file = getattr(module, "__file__", None)
     return WireFunction(_checked(value, spec), f"{module.__name__}:{attributes}", file)
+
+
+def warm_up(bundle: Bundle) -> None:
+    """Calls the bundle's warm-up function, if it has one: once, after the load.
+
+    Raises:
+        RequestError: ``WARMUP_INVALID``: there is no such function; ``WARMUP_FAILED``: it raised.
+        SystemExit: the bundle's code asked for it.
+    """
+    spec = bundle.warmup
+    if spec is None:
+        return
+    failure: BaseException | None = None
+    try:
+        _, function = _resolve(spec, bundle, wire=False)
+        if not callable(function):
+            raise RequestError(
+                ErrorCode.WARMUP_INVALID,
+                f"the warmup {spec} is {safe_repr(function)[:100]}, and cannot be called",
+            )
+        function()
+    except RequestError as error:
+        # What the search for a wire function says, of this one.
+        message = error.message.replace("the wire function ", "the warmup ", 1)
+        raise RequestError(ErrorCode.WARMUP_INVALID, message, error.data) from error
+    except SystemExit:
+        raise
+    except BaseException as error:  # noqa: BLE001  # The bundle's code may raise anything.
+        failure = error
+    if failure is not None:
+        raised = raised_error(ErrorCode.WARMUP_FAILED, failure)
+        raised.message = f"the warmup {spec} raised {raised.message}"
+        raise raised
+
+
+def _resolve(spec: str, bundle: Bundle, *, wire: bool) -> tuple[ModuleType, object]:
+    """The module that a spec names, imported, and what it names in it.
+
+    Args:
+        wire: whether it is the wire function.
+    """
+    where, _, attributes = spec.partition(":")
+    is_file = where.endswith(".py") or "/" in where
+    module = _import_file(where, spec, bundle) if is_file else _import(where, spec, bundle)
+    return module, _attribute(module, attributes, spec, wire=wire)
 
 
 def _extend_path(bundle: Bundle) -> None:
@@ -160,6 +209,9 @@ def _import_file(where: str, spec: str, bundle: Bundle) -> ModuleType:
         raise _not_found(spec, f"the bundle has no file {relative}", missing, near, prefix)
     # By this name a process that multiprocessing spawns finds it again on sys.path.
     name = os.path.splitext(relative)[0].replace(os.sep, ".")
+    loaded = sys.modules.get(_names_of_files.get(path, ""))
+    if loaded is not None:
+        return loaded
     if name in sys.modules:
         name = "modelops_wire"
     module_spec = importlib.util.spec_from_file_location(
@@ -169,17 +221,19 @@ def _import_file(where: str, spec: str, bundle: Bundle) -> ModuleType:
     module = importlib.util.module_from_spec(module_spec)
     sys.modules[name] = module
     module_spec.loader.exec_module(module)
+    _names_of_files[path] = name
     return module
 
 
-def _attribute(module: ModuleType, attributes: str, spec: str) -> object:
+def _attribute(module: ModuleType, attributes: str, spec: str, *, wire: bool) -> object:
     value: object = module
     for name in attributes.split("."):
         try:
             value = getattr(value, name)
         except AttributeError as error:
             owner = f"module {module.__name__}" if value is module else type_name(type(value))
-            problem, could_be = f"{owner} has no {name!r}", _wire_functions(value)
+            problem = f"{owner} has no {name!r}"
+            could_be = _wire_functions(value) if wire else []
             raise _not_found(spec, problem, name, could_be or dir(value), only=could_be) from error
     return value
 

@@ -78,6 +78,8 @@ class ErrorCode(IntEnum):
     WIRE_NOT_FOUND = -32009
     WIRE_INVALID = -32010
     TASK_ENDED = -32011
+    WARMUP_INVALID = -32012
+    WARMUP_FAILED = -32013
 
 
 class ExitStatus(IntEnum):

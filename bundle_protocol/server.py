@@ -11,7 +11,7 @@ from bundle_protocol import json_rpc, process
 from bundle_protocol.describe import describe_exception, raised_error
 from bundle_protocol.generators import Generators
 from bundle_protocol.left_open import LeftOpen
-from bundle_protocol.loading import Bundle, WireFunction, load
+from bundle_protocol.loading import Bundle, WireFunction, load, warm_up
 from bundle_protocol.messages import (
     EXECUTE,
     EXITING,
@@ -234,6 +234,7 @@ class Session:
         try:
             self._generators = Generators(self.note)
             self._function = load(bundle)
+            warm_up(bundle)
             self._generators.loaded(bundle.path, self._function.name)
         finally:
             self._activity.under_way = False
@@ -388,6 +389,7 @@ def _bundle(params: dict[str, object]) -> Bundle:
         project=json_rpc.optional(params, "project", str),
         installed=json_rpc.required(params, "installed", bool),
         site=site,
+        warmup=json_rpc.optional(params, "warmup", str),
     )
 
 

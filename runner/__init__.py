@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from runner.result import Check as Check
     from runner.result import Result as Result
     from runner.runner import Runner as Runner
+    from runner.study.grid import grid as grid
+    from runner.study.table import results as results
     from runner.task import Task as Task
 
     __version__: str
@@ -66,6 +68,8 @@ _HOMES = {
     "RunnerError": "runner.diagnosis.errors",
     "Stream": "runner.events",
     "Task": "runner.task",
+    "grid": "runner.study.grid",
+    "results": "runner.study.table",
 }
 
 __all__ = sorted(_HOMES)

@@ -259,7 +259,7 @@ class AsyncRunner:
                     case,
                     settings,
                     Path(bundle),
-                    lambda: task,
+                    lambda _: task,
                     children=self._children,
                     note=self._why_fresh(),
                 )

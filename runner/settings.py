@@ -10,7 +10,8 @@ from typing import Any, TypedDict
 from msgspec import Struct
 
 from runner.bundle import Bundle
-from runner.defaults import BUILD_TIMEOUT, STARTUP_TIMEOUT, Isolation
+from runner.defaults import BUILD_TIMEOUT, STARTUP_TIMEOUT
+from runner.defaults import Isolation as Isolation
 from runner.diagnosis.knowledge.child_variables import is_pattern
 from runner.events import EventHandler
 

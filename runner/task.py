@@ -25,7 +25,7 @@ class Task(Struct, frozen=True):
 
     :param entrypoint: handed to the wire function as it is; ``None``: the bundle's own default,
         else ``"default"``.
-    :param params: what JSON can say.
+    :param params: what JSON can say; those of ``[tool.modelops] params`` hold where it has none.
     :param seed: 0 .. 2**64-1.
     :param inputs: data beside the parameters: buffers (bytes, arrays) by name. The wire function
         finds each in its ``params``, under its name, as a read-only ``memoryview`` of its bytes.
@@ -36,13 +36,13 @@ class Task(Struct, frozen=True):
     seed: int = 0
     inputs: Mapping[str, Any] = field(default_factory=dict)
 
-    def named(self, default: str) -> "Task":
-        """This task with an entry point, ``default`` where it has none."""
-        return (
-            self
-            if self.entrypoint is not None
-            else Task(default, self.params, self.seed, self.inputs)
-        )
+    def with_defaults(self, entrypoint: str, params: Mapping[str, Any]) -> "Task":
+        """This task with a bundle's defaults for what it does not say."""
+        if self.entrypoint is not None and not params:
+            return self
+        given = {**params, **self.params} if params else self.params
+        named = entrypoint if self.entrypoint is None else self.entrypoint
+        return Task(named, given, self.seed, self.inputs)
 
 
 def new_task(

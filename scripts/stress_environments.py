@@ -75,7 +75,7 @@ async def prepare(case, settings, bundle):
         return time.monotonic()
 
 async def execute(case, settings, bundle):
-    await execute_task(case, settings, bundle, Task)
+    await execute_task(case, settings, bundle, lambda _: Task())
     return time.monotonic()
 
 async def main(how, bundle):

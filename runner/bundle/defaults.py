@@ -16,17 +16,21 @@ _SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)(i?)B?", re.IGNORECASE
 # What setrlimit(2) and cgroups take.
 _MAX = 2**63 - 1
 _MOST_THREADS = 10_000
+_MAX_SEED = 2**64 - 1
 
 # A value of each kind, for an edit of one that is none.
 _EXAMPLES: dict[str, Any] = {
     "entrypoint": "baseline",
+    "params": {"beta": 0.3},
+    "seed": 1,
+    "warmup": "model:compile",
     "timeout": 3600,
     "memory-limit": "2GiB",
     "env": ["LICENCE_SERVER"],
     "threads": 4,
     "exclude": ["*.log"],
 }
-_SETTINGS = ("wire", "entrypoint", "timeout", "memory-limit", "env", "threads", "exclude")
+_SETTINGS = ("wire", *_EXAMPLES)
 
 
 def read_defaults(modelops: Mapping[str, Any], text: str) -> Defaults:
@@ -83,7 +87,25 @@ def read_defaults(modelops: Mapping[str, Any], text: str) -> Defaults:
                 "",
                 Hint(title='write patterns as in a .gitignore: exclude = ["*.log", "out/"]'),
             )
-    return Defaults(entrypoint, timeout, limit, tuple(cast("list[str]", env)), threads)
+    warmup = modelops.get("warmup")
+    if warmup is not None and not _is_function(warmup):
+        raise wrong("warmup", 'a function such as "model:compile" or "path/to/model.py:compile"')
+    seed = modelops.get("seed", 0)
+    if type(seed) is not int or not 0 <= seed <= _MAX_SEED:
+        raise wrong("seed", "an integer in 0 .. 2**64-1")
+    params = modelops.get("params", {})
+    if not isinstance(params, dict) or not _is_json(params):
+        raise wrong("params", "a table of what JSON can say: no dates, no times, no nan or inf")
+    return Defaults(
+        entrypoint,
+        timeout,
+        limit,
+        tuple(cast("list[str]", env)),
+        threads,
+        warmup,
+        seed,
+        params,
+    )
 
 
 def _renamed(text: str, key: str, meant: str) -> Hint:
@@ -102,6 +124,23 @@ def _seconds(value: object) -> float | None:
     except OverflowError:
         return None
     return seconds if seconds > 0 and math.isfinite(seconds) else None
+
+
+def _is_function(spec: object) -> bool:
+    if not isinstance(spec, str):
+        return False
+    where, _, attributes = spec.partition(":")
+    return bool(where and attributes)
+
+
+def _is_json(value: object) -> bool:
+    if isinstance(value, dict):
+        return all(map(_is_json, value.values()))
+    if isinstance(value, list):
+        return all(map(_is_json, value))
+    if isinstance(value, float):
+        return math.isfinite(value)
+    return isinstance(value, str | int | bool)
 
 
 def _is_variable(name: object) -> bool:

@@ -1,7 +1,7 @@
 """A bundle, once it has been read."""
 
 from pathlib import Path
-from typing import Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct, field
 from packaging.specifiers import SpecifierSet
@@ -26,6 +26,12 @@ class Defaults(Struct, frozen=True):
     """The worker's variables that the bundle's code needs: names, and patterns of them."""
     threads: int | None = None
     """How many threads numerical libraries are to start."""
+    warmup: str | None = None
+    """The function that each child calls once after the load: ``module.or/path.py:function``."""
+    seed: int = 0
+    """That of a task of the command, or of a file of tasks, that says none."""
+    params: dict[str, Any] = {}
+    """The parameters that a task has where it says no others of these names."""
 
 
 class PythonRequirement(Struct, frozen=True):

@@ -206,6 +206,7 @@ class Dialogue:
                     "project": launch.project,
                     "installed": launch.installed,
                     "site": [str(folder) for folder in launch.site],
+                    "warmup": launch.warmup,
                 },
                 "exchange": str(exchange),
                 "isolation": FORK if fork else WARM,

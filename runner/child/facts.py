@@ -23,6 +23,8 @@ class Launch(Struct, frozen=True):
     """The worker's variables that the bundle or the caller asks for, by name or pattern."""
     memory_limit: int | None = None
     """How many bytes the child may hold, with all that it starts."""
+    warmup: str | None = None
+    """The function that is called once after the load, as the bundle's files name it."""
     withheld: tuple[str, ...] = ()
     """The names of the worker's variables that the child does not get."""
 

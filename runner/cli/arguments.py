@@ -63,12 +63,26 @@ def count(text: str) -> int:
     return int(text)
 
 
+def index(text: str) -> int:
+    if not (text.isascii() and text.isdigit()):
+        raise argparse.ArgumentTypeError(f"{text!r} is no task's number")
+    return int(text)
+
+
 def variable(text: str) -> tuple[str, str | None]:
     """NAME=VALUE, or NAME alone."""
     name, equals, value = text.partition("=")
     if not name:
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form NAME or NAME=VALUE")
     return name, value if equals else None
+
+
+def axis(text: str) -> str:
+    name, _, values = text.partition("=")
+    if not name or not values:
+        forms = "NAME=V,V,... or NAME=A:B:STEP"
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form {forms}")
+    return text
 
 
 def param(text: str) -> str:

@@ -1,8 +1,8 @@
 """``check --reproducible``: which outputs are not the same each time, and why."""
 
-import functools
 import sys
 
+from runner.bundle import Bundle
 from runner.cli.commands import Check
 from runner.cli.live import Live
 from runner.cli.params import given_task
@@ -10,6 +10,7 @@ from runner.cli.result import json_document
 from runner.diagnosis.case import Case
 from runner.diagnosis.report.text import printable
 from runner.doctor.reproducible import Findings, find_differences
+from runner.task import Task
 
 
 async def check_reproducible(command: Check, case: Case, live: Live) -> tuple[int, str]:
@@ -17,8 +18,9 @@ async def check_reproducible(command: Check, case: Case, live: Live) -> tuple[in
 
     :raises Failure: its first run went wrong.
     """
-    # Once: the parameters may come from standard input.
-    task = functools.cache(functools.partial(given_task, command))
+
+    def task(bundle: Bundle) -> Task:
+        return given_task(command, bundle.defaults.seed)
 
     def say(condition: str) -> None:
         live.close()

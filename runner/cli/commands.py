@@ -29,13 +29,25 @@ class Exec(Command, frozen=True, kw_only=True):
     entrypoint: str | None
     param: list[str]
     params: str | None
-    seed: str
+    seed: str | None
     """As it was given."""
     tasks: str | None
     """A file, ``-`` for standard input; then each of its lines has what the three above say."""
+    grid: list[str]
+    """``NAME=VALUES`` of each axis, as it was given."""
+    seeds: str | None
+    dry_run: bool
+    """True if the tasks are to be shown, and not run."""
+    again_failed: bool
+    """True if tasks that have failed in an earlier run are to be run again."""
     output: Path | None
     overwrite: bool
     """True if what another study has left there may be replaced."""
+
+    @property
+    def is_study(self) -> bool:
+        """Tell whether there are many tasks to run, and not one."""
+        return self.tasks is not None or bool(self.grid) or self.seeds is not None
 
 
 class Explain(Struct, frozen=True):
@@ -64,7 +76,7 @@ class Check(Command, frozen=True, kw_only=True):
     entrypoint: str | None
     param: list[str]
     params: str | None
-    seed: str
+    seed: str | None
 
 
 class EnvList(Struct, frozen=True):
@@ -111,6 +123,24 @@ class Matrix(Struct, frozen=True, kw_only=True):
     json: bool
 
 
+class Table(Struct, frozen=True, kw_only=True):
+    folder: Path
+    rows: str | None
+    """The output whose rows make the table."""
+    csv: str | None
+    """Where it goes as CSV; ``-`` for standard output."""
+    parquet: Path | None
+    """Where it goes as Parquet."""
+    json: bool
+
+
+class Rerun(Struct, frozen=True, kw_only=True):
+    folder: Path
+    index: int | None
+    settings: Settings
+    json: bool
+
+
 class Completion(Struct, frozen=True):
     shell: str
 
@@ -121,5 +151,16 @@ class Init(Struct, frozen=True):
 
 EnvCommand: TypeAlias = EnvList | EnvPath | EnvRemove | EnvPrune
 AnyCommand: TypeAlias = (
-    Exec | Check | Replay | Explain | ShowReport | EnvCommand | Doctor | Matrix | Init | Completion
+    Exec
+    | Check
+    | Replay
+    | Explain
+    | ShowReport
+    | EnvCommand
+    | Doctor
+    | Matrix
+    | Init
+    | Table
+    | Rerun
+    | Completion
 )

@@ -1,13 +1,18 @@
-"""The exit codes of the command, as its help tells them."""
+"""The exit codes of the command: what they mean, and which one a failure has."""
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from runner.diagnosis.report.model import Report
 
 EXIT_CODES = {
     "0": "all went well",
-    "1": "doctor, matrix or check --reproducible has found something",
+    "1": "doctor, matrix, rerun or check --reproducible has found something",
     "2": "the command line is wrong, or what it names is not there",
     "10": "the bundle cannot be read, or no Python is one that it accepts",
     "11": "the environment cannot be built",
     "12": "the child cannot be started, or cannot load the bundle",
-    "13": "the task has failed; with --tasks, one of them has",
+    "13": "the task has failed; of many, one of them has",
     "14": "a fault of the runner itself, or standard output cannot be written to",
     "128+N": "signal N has ended it: 130 for SIGINT (Ctrl-C), 143 for SIGTERM",
 }
@@ -15,3 +20,24 @@ EXIT_CODES = {
 EXIT_CODES_HELP = "exit codes:\n" + "\n".join(
     f"  {code:<6} {meaning}" for code, meaning in EXIT_CODES.items()
 )
+
+FAILED_TASK = 13
+
+
+def exit_code_of(report: "Report") -> int:
+    """The exit code for a failure: that of the phase where it happened."""
+    # Not on import: the help needs none of these.
+    from runner.diagnosis.report.codes import Code
+    from runner.events import Phase
+
+    if report.code is Code.INTERNAL_ERROR:
+        return 14
+    match report.phase:
+        case Phase.BUNDLE | Phase.INTERPRETER:
+            return 10
+        case Phase.ENVIRONMENT:
+            return 11
+        case Phase.SPAWN | Phase.HANDSHAKE | Phase.LOAD:
+            return 12
+        case Phase.EXECUTE | Phase.SHUTDOWN:
+            return FAILED_TASK

@@ -7,9 +7,9 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
 from runner.cli.places import is_folder, remove_anything, set_aside
-from runner.cli.result import RESERVED, OutputFile
 from runner.diagnosis.report.text import one_line, printable
 from runner.result import Result
+from runner.study.output_files import RESERVED, OutputFile
 
 FOLDER = "files"
 _SHOWN = 10

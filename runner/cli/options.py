@@ -3,7 +3,7 @@
 from argparse import ArgumentParser
 from pathlib import Path
 
-from runner.cli.arguments import param, seconds, size, variable
+from runner.cli.arguments import axis, param, seconds, size, variable
 from runner.defaults import BUILD_TIMEOUT, STARTUP_TIMEOUT
 
 
@@ -140,4 +140,36 @@ def output(parser: ArgumentParser) -> None:
         action="store_true",
         help="replace what other tasks, or another bundle, have left in the folder of --output; a"
         " file that no run has made stays",
+    )
+
+
+def study(parser: ArgumentParser) -> None:
+    """Which tasks a study has."""
+    parser.add_argument(
+        "--grid",
+        metavar="NAME=VALUES",
+        action="append",
+        default=[],
+        type=axis,
+        help="a parameter's values, with commas between: JSON, plain words, or a range A:B:STEP,"
+        " without B; once for each parameter: each value runs with each of the others",
+    )
+    parser.add_argument(
+        "--seeds", metavar="SEEDS", help="run each with these seeds: 0:20 are 20 of them, 0 to 19"
+    )
+    parser.add_argument(
+        "--tasks",
+        metavar="FILE",
+        help="run the tasks of a file: one JSON object a line, or a table where it is called"
+        " FILE.csv; '-' reads standard input",
+    )
+    parser.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="say how many tasks there are and show the first ones; nothing is run",
+    )
+    parser.add_argument(
+        "--again",
+        choices=["failed"],
+        help="of the tasks that earlier runs have left in --output, also run these",
     )

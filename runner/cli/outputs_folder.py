@@ -12,76 +12,18 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
 
 from runner.cli.commands import UsageError
 from runner.cli.kept_files import remove_files
 from runner.cli.places import is_file, remove_anything, set_aside
-from runner.cli.result import RESERVED, OutputFile, file_name
-from runner.diagnosis.report.model import BundleInfo
 from runner.diagnosis.report.text import printable
 from runner.result import Result
 from runner.stored_files import DamagedError, read_json
+from runner.study.lines import Manifest
+from runner.study.output_files import RESERVED, OutputFile, file_name
 
 _MANIFEST = f"{RESERVED}.json"
 """Beside the outputs of a single task: which they are."""
-
-
-class Study(Struct, frozen=True, omit_defaults=True):
-    """Whose results these are.
-
-    :param bundle: its name.
-    :param path: its folder.
-    :param tasks: the file of tasks; ``None`` for a single one, and where they came through a pipe.
-    """
-
-    bundle: str | None
-    path: str
-    tasks: str | None = None
-
-    @classmethod
-    def of(cls, bundle: BundleInfo, tasks: str | None = None) -> "Study":
-        file = None if tasks in (None, "-") else Path(tasks)
-        known = file is not None and file.is_file()
-        return cls(
-            bundle.name,
-            _text(Path(bundle.path).resolve()),
-            _text(file.resolve()) if known and file is not None else None,
-        )
-
-    def is_same(self, digest: str | None, other: "Study | None", its_digest: str | None) -> bool:
-        """Tell whether two are of one bundle: moved with its content, or edited in its place.
-
-        :param digest: of this one's bundle.
-        """
-        if digest is not None and digest == its_digest:
-            return True
-        return other is not None and (self.bundle, self.path) == (other.bundle, other.path)
-
-    def __str__(self) -> str:
-        return printable(f"the bundle {self.bundle or ''} ({self.path})".replace("  ", " "))
-
-
-class Manifest(Struct, frozen=True):
-    """The names of what a task has made; beside a single task's outputs it tells them again.
-
-    :param files: the paths of the files that it has left.
-    """
-
-    outputs: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-
-    def and_of(self, other: "Manifest") -> "Manifest":
-        """Return what either of two has."""
-        return Manifest(
-            tuple(dict.fromkeys((*self.outputs, *other.outputs))),
-            tuple(dict.fromkeys((*self.files, *other.files))),
-        )
-
-
-def _text(path: Path) -> str:
-    # A name that is not UTF-8 has lone surrogates, which msgspec refuses to decode.
-    return str(path).encode(errors="replace").decode()
 
 
 def write_outputs(

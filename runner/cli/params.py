@@ -27,9 +27,10 @@ def _invalid(summary: str, hint: Hint = _USAGE) -> Failure:
     return params_invalid(summary, hint)
 
 
-def given_task(command: Exec | Matrix | Check) -> Task:
+def given_task(command: Exec | Matrix | Check, seed: int = 0) -> Task:
     """The task that a command line has.
 
+    :param seed: that of the task where it says none.
     :raises Failure: ``params-invalid``.
     """
     params = {} if command.params is None else read_params(command.params)
@@ -37,7 +38,7 @@ def given_task(command: Exec | Matrix | Check) -> Task:
         Task(
             command.entrypoint,
             {**params, **read_values(command.param)},
-            read_seed(command.seed),
+            seed if command.seed is None else read_seed(command.seed),
         )
     )
 
@@ -63,14 +64,15 @@ def _checked(task: Task) -> Task:
         raise
 
 
-def read_seed(text: str) -> int:
-    """Read ``--seed``.
+def read_seed(text: str, option: str = "--seed") -> int:
+    """Read a seed.
 
+    :param option: the one that it is of.
     :raises Failure: ``params-invalid``: it is no integer in 0 .. 2**64-1.
     """
     # int() takes more than a person means: underscores, spaces, other scripts' digits.
     if not re.fullmatch(r"[0-9]{1,20}", text) or int(text) > MAX_SEED:
-        raise _invalid(f"--seed {text!r} is not an integer in 0 .. 2**64-1")
+        raise _invalid(f"{option} {text!r} is not an integer in 0 .. 2**64-1")
     return int(text)
 
 
@@ -157,26 +159,27 @@ def _second(text: str, key: str) -> int:
     return 0
 
 
-def parse_value(name: str, text: str) -> Any:
-    """The value of ``--param``: JSON where it parses as JSON, else the string itself.
+def parse_value(name: str, text: str, option: str = "--param") -> Any:
+    """The value of a parameter: JSON where it parses as JSON, else the string itself.
 
+    :param option: the one that it is of.
     :raises Failure: ``params-invalid``: it looks like a value of another language, which a string
         would silently stand for.
     """
     try:
         return _loads(text)
     except _Duplicate as error:
-        raise _invalid(f"--param {name}: {error}") from error
+        raise _invalid(f"{option} {name}: {error}") from error
     except (ValueError, RecursionError):
         pass
     meant = meant_value(text)
     if meant is None:
         return text
     string = shlex.quote(f"{name}={json.dumps(text, ensure_ascii=False)}")
-    value = f"--param {shlex.quote(f'{name}={meant}')}" if meant else "JSON"
+    value = f"{option} {shlex.quote(f'{name}={meant}')}" if meant else "JSON"
     raise _invalid(
-        f"--param {name}={text} is not JSON, and looks like a value that is no string",
-        Hint(title=f"write {value} for the value, --param {string} for the string"),
+        f"{option} {name}={text} is not JSON, and looks like a value that is no string",
+        Hint(title=f"write {value} for the value, {option} {string} for the string"),
     )
 
 

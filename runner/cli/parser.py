@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
 
 from runner.cli import options
-from runner.cli.arguments import age, code, count, size_or_none
+from runner.cli.arguments import age, code, count, index, size_or_none
 from runner.cli.exit_codes import EXIT_CODES_HELP
 from runner.defaults import Isolation
 from runner.version import runner_version
@@ -24,13 +24,18 @@ ENV_ACTIONS = ("list", "path", "remove", "prune")
 SHELLS = ("bash", "zsh", "fish")
 
 _TASKS_HELP = """\
-a line of the file of tasks, all of it optional:
+a study is a grid, or a file of tasks:
+  --grid beta=0.1,0.2,0.3 --grid 'scenario="baseline","lockdown"' --seeds 0:20
+  --grid n=100:1000:100       100, 200, ... 900: as in Python, without the end
+  --tasks FILE.jsonl          a task a line, all of it optional:
   {"entrypoint": "baseline", "params": {"beta": 0.3}, "seed": 1, "id": "first"}
+  --tasks FILE.csv            a column a parameter, or seed, entrypoint, id
 
-The whole file is read and checked before the first task runs. Each task that is
-done or has failed leaves a line of JSON: in DIR/results.jsonl with --output DIR,
-else on standard output. With --output, the same command again runs what is not
-done yet or has changed since; results of tasks that are not in the file stay."""
+All tasks are read and checked before the first one runs. Each that is done or
+has failed leaves a line of JSON: in DIR/results.jsonl with --output DIR, else on
+standard output. With --output, a task is known by what it is called with: the
+same command again, or one with more values or seeds, runs what is new or has
+changed."""
 
 _COMPLETION_HELP = """\
 bash:  modelops-runner completion bash > ~/.local/share/bash-completion/completions/modelops-runner
@@ -112,7 +117,7 @@ def _unknown(kind: str, word: str, known: Iterable[str]) -> str:
 
 
 def _exec(parser: ArgumentParser) -> None:
-    parser.description = "Run one task of a bundle, or with --tasks many of them."
+    parser.description = "Run one task of a bundle, or many: with --grid and --seeds, or --tasks."
     parser.epilog = f"{_TASKS_HELP}\n\n{EXIT_CODES_HELP}"
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     options.bundle(parser)
@@ -121,11 +126,7 @@ def _exec(parser: ArgumentParser) -> None:
     options.report(parser)
     options.output(parser)
     options.json(parser)
-    parser.add_argument(
-        "--tasks",
-        metavar="FILE",
-        help="run the tasks of a file, one JSON object a line; '-' reads standard input",
-    )
+    options.study(parser)
     parser.add_argument(
         "-j",
         "--jobs",
@@ -298,6 +299,37 @@ def _init(parser: ArgumentParser) -> None:
     parser.add_argument("folder", metavar="DIR", type=Path, help="made if need be")
 
 
+def _table(parser: ArgumentParser) -> None:
+    parser.description = (
+        "A row for each task of a study, with its parameters and the scalars of its"
+        " JSON outputs; or with --rows the rows of an output that is a table."
+    )
+    options.json(parser)
+    parser.add_argument("folder", metavar="DIR", type=Path, help="what --output was given")
+    parser.add_argument(
+        "--rows", metavar="OUTPUT", help="an output: CSV, Parquet, or Arrow's file or stream"
+    )
+    parser.add_argument(
+        "--csv", metavar="FILE", nargs="?", const="-", help="write CSV (default: standard output)"
+    )
+    parser.add_argument("--parquet", metavar="FILE", type=Path, help="write Parquet, by pyarrow")
+
+
+def _rerun(parser: ArgumentParser) -> None:
+    parser.description = (
+        "Run tasks of a study again, as they ran: the same bundle, versions, Python and"
+        " threads. Says whether the outputs are the same bytes, and what differs. The exit status"
+        " is 1 where an output does."
+    )
+    options.offline(parser)
+    options.variables(parser)
+    options.json(parser)
+    parser.add_argument("folder", metavar="DIR", type=Path, help="what --output was given")
+    parser.add_argument(
+        "index", metavar="INDEX", nargs="?", type=index, help="of the task (default: all done ones)"
+    )
+
+
 def _completion(parser: ArgumentParser) -> None:
     parser.description = (
         "Print what completes commands, options and paths in a shell when Tab is pressed."
@@ -314,8 +346,10 @@ class _Command(NamedTuple):
 
 
 _COMMANDS = {
-    "exec": _Command("run a task, or a file of them", _exec),
+    "exec": _Command("run a task, or a study of many", _exec),
     "check": _Command("say what can be known without running a task", _check),
+    "table": _Command("make one table of a study's results", _table),
+    "rerun": _Command("run a study's tasks again, and compare", _rerun),
     "replay": _Command("print the report that a recording gives today", _replay),
     "explain": _Command("say what a code means", _explain),
     "report": _Command("print a saved report again", _report),

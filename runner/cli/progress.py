@@ -17,11 +17,15 @@ class Totals:
 
     :param total: how many there are.
     :param skipped: how many of them an earlier run has done.
+    :param failed_before: those that have failed in one, and are not run again.
     """
 
-    def __init__(self, total: int, skipped: int) -> None:
+    def __init__(
+        self, total: int, skipped: int, failed_before: Counter[Code] | None = None
+    ) -> None:
         self.total = total
         self.skipped = skipped
+        self.failed_before = failed_before or Counter()
         self.done = 0
         self.failures: Counter[Code] = Counter()
         self._began = time.monotonic()
@@ -38,7 +42,8 @@ class Totals:
 
     @property
     def left(self) -> int:
-        return self.total - self.skipped - self.done - self.failed
+        ended = self.skipped + self.done + self.failed + self.failed_before.total()
+        return self.total - ended
 
     @property
     def seconds(self) -> float:

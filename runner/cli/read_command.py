@@ -19,7 +19,9 @@ from runner.cli.commands import (
     Init,
     Matrix,
     Replay,
+    Rerun,
     ShowReport,
+    Table,
 )
 from runner.defaults import Isolation
 from runner.settings import Settings
@@ -57,14 +59,32 @@ def read_command(
             return _read_env(given)
         case "init":
             return Init(given.folder)
+        case "table":
+            return _read_table(given)
+        case "rerun":
+            return Rerun(
+                folder=given.folder,
+                index=given.index,
+                settings=Settings(offline=given.offline, env=dict(given.env)),
+                json=given.json,
+            )
         case "completion":
             return Completion(given.shell)
     raise AssertionError(name)
 
 
 def _read_exec(given: argparse.Namespace) -> Exec:
-    if given.tasks is None and given.jobs is not None:
-        raise ValueError("--jobs needs --tasks: a single task has one child")
+    study = given.tasks is not None or given.grid or given.seeds is not None
+    if given.jobs is not None and not study:
+        raise ValueError("--jobs needs --grid, --seeds or --tasks: a single task has one child")
+    if given.dry_run and not study:
+        raise ValueError("--dry-run needs --grid, --seeds or --tasks: it shows what they make")
+    if given.again is not None and given.output is None:
+        raise ValueError("--again needs --output: what failed before stands there")
+    if given.seeds is not None and given.seed is not None:
+        raise ValueError("--seeds and --seed are one too many")
+    if given.tasks is not None and (given.grid or given.seeds is not None):
+        raise ValueError("--tasks has all tasks: leave out --grid and --seeds")
     if given.overwrite and given.output is None:
         raise ValueError("--overwrite needs --output: it says what may be replaced there")
     alone = [given.entrypoint, given.param or None, given.params, given.seed]
@@ -89,10 +109,22 @@ def _read_exec(given: argparse.Namespace) -> Exec:
         entrypoint=given.entrypoint,
         param=given.param,
         params=given.params,
-        seed="0" if given.seed is None else given.seed,
+        seed=given.seed,
         tasks=given.tasks,
+        grid=given.grid,
+        seeds=given.seeds,
+        dry_run=given.dry_run,
+        again_failed=given.again is not None,
         output=given.output,
         overwrite=given.overwrite,
+    )
+
+
+def _read_table(given: argparse.Namespace) -> Table:
+    if (given.csv is not None) + (given.parquet is not None) + given.json > 1:
+        raise ValueError("--csv, --parquet and --json are one too many")
+    return Table(
+        folder=given.folder, rows=given.rows, csv=given.csv, parquet=given.parquet, json=given.json
     )
 
 
@@ -116,7 +148,7 @@ def _read_check(given: argparse.Namespace) -> Check:
         entrypoint=given.entrypoint,
         param=given.param,
         params=given.params,
-        seed="0" if given.seed is None else given.seed,
+        seed=given.seed,
         build=given.build or given.lock_to is not None,
         lock_to=given.lock_to,
         more=given.more,

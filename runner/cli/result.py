@@ -7,28 +7,15 @@ import os
 import select
 import uuid
 from pathlib import Path
-from urllib.parse import quote
 
 import msgspec
-from msgspec import Struct
 
 from runner.diagnosis.report.model import Report
 from runner.diagnosis.report.text import printable
 from runner.result import Check, Result
+from runner.study.output_files import OutputFile
 
-# NAME_MAX of most file systems is 255; a file that is being written has a longer name.
-_MOST_CHARACTERS = 200
 _PATIENCE_SECONDS = 2.0
-RESERVED = ".modelops-runner"
-"""How the files begin that are the runner's own, in a folder of outputs."""
-
-
-class OutputFile(Struct, frozen=True, omit_defaults=True):
-    """An output as the JSON document lists it."""
-
-    size: int
-    sha256: str
-    path: str | None = None
 
 
 def describe_outputs(result: Result) -> dict[str, OutputFile]:
@@ -37,24 +24,6 @@ def describe_outputs(result: Result) -> dict[str, OutputFile]:
         name: OutputFile(len(data), hashlib.sha256(data).hexdigest())
         for name, data in ((name, result.buffer(name)) for name in result)
     }
-
-
-def file_name(output: str) -> str:
-    """A file name for an output, whatever a bundle calls it.
-
-    It cannot lead out of the folder, nor be longer than file systems take; no two outputs of a
-    task have the same.
-    """
-    name = quote(output, safe=" +,=@()[]{}~!#$&;'", encoding="utf-8", errors="surrogatepass")
-    if not name.strip("."):
-        return name.replace(".", "%2E") or "%"  # a % that nothing follows is nobody else's
-    if name.startswith(RESERVED):
-        name = f"%2E{name[1:]}"
-    if len(name) <= _MOST_CHARACTERS:
-        return name
-    digest = hashlib.sha256(name.encode()).hexdigest()
-    # No output that is called so has this name: quote() puts digits after a %.
-    return f"{name[: _MOST_CHARACTERS - len(digest) - 2]}%~{digest}"
 
 
 def is_special(path: Path) -> bool:

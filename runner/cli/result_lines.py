@@ -8,156 +8,41 @@ import mmap
 import os
 import select
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
 import anyio
 import msgspec
 from anyio import to_thread
-from msgspec import Struct
 
 from runner.cli.commands import UsageError
 from runner.cli.kept_files import files_folder, remove_files
-from runner.cli.outputs_folder import (
-    Manifest,
-    Study,
-    has_single,
-    refused,
-    remove_outputs,
-    remove_single,
-)
+from runner.cli.outputs_folder import has_single, refused, remove_outputs, remove_single
 from runner.cli.places import is_folder, remove_anything
-from runner.cli.result import OutputFile, file_name
+from runner.cli.printed import remove_printed
 from runner.cli.task_file import MOST_LINE_BYTES, read_lines
 from runner.cli.writing import write_whole
-from runner.defaults import Isolation
-from runner.diagnosis.report.model import PythonInfo, Report
-from runner.result import Cost
-from runner.settings import Settings
 from runner.stored_files import DamagedError, open_stored
-
-FILE = "results.jsonl"
+from runner.study.earlier import Earlier, Known, Standing
+from runner.study.lines import (
+    FILE,
+    Asked,
+    DoneLine,
+    FailedLine,
+    Manifest,
+    Study,
+    TaskLine,
+    decode_line,
+)
+from runner.study.output_files import OutputFile, file_name, outputs_folder
+from runner.study.run_file import STORY
 
 # How each line begins.
 _BEGIN = b'{"index":'
 _READ_BYTES = 1 << 20
-
-
-class Asked(Struct, frozen=True, omit_defaults=True):
-    """The conditions that a task was to run on.
-
-    :param python: the request (``--python``).
-    :param lock: the digest of the file that has the versions (``--lock``).
-    :param threads: ``--threads``.
-    :param env: the digest of the variables that the run has asked for (``--env``).
-    """
-
-    python: str | None = None
-    lock: str | None = None
-    threads: int | None = None
-    env: str | None = None
-
-    @classmethod
-    def of(cls, settings: Settings) -> "Asked":
-        try:
-            text = None if settings.lock is None else settings.lock.read_bytes()
-        except OSError:
-            text = b""  # it is told when the environment is made
-        lock = None if text is None else _digest(text)
-        # A digest, because a value may be a secret.
-        variables = json.dumps(sorted(settings.env.items())).encode()
-        return cls(
-            settings.python,
-            lock,
-            settings.threads,
-            _digest(variables) if settings.env else None,
-        )
-
-
-def _digest(data: bytes) -> str:
-    return f"sha256:{hashlib.sha256(data).hexdigest()}"
-
-
-class LineChild(Struct, frozen=True):
-    pid: int | None
-    python: PythonInfo | None
-
-
-class _TaskLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
-    """The task that a line is of.
-
-    :param params: as :func:`runner.diagnosis.report.asked.shown_params` shows them.
-    :param task: the digest of what the wire function was called with.
-    :param bundle: the digest of the bundle that it was called in.
-    """
-
-    index: int
-    id: str | int | float | None = None
-    ok: bool
-    entrypoint: str | None
-    params: dict[str, Any]
-    seed: int
-    task: str
-    bundle: str | None
-    study: Study
-
-
-class DoneLine(_TaskLine, frozen=True, kw_only=True, omit_defaults=True):
-    """A task that was done.
-
-    :param files: the files that the task left, where they are kept.
-    """
-
-    outputs: dict[str, OutputFile]
-    files: dict[str, OutputFile] = {}
-    cost: Cost
-    child: LineChild
-    isolation: Isolation
-    isolation_note: str | None = None
-    threads: int | None = None
-    notes: tuple[str, ...] = ()
-    asked: Asked = Asked()
-
-
-class FailedLine(_TaskLine, frozen=True, kw_only=True, omit_defaults=True):
-    """A task that failed."""
-
-    report: Report
-
-
-class _Line(Struct, frozen=True):
-    """The part of either line that a later run needs."""
-
-    index: int
-    ok: bool
-    task: str
-    bundle: str | None = None
-    asked: Asked = Asked()
-    outputs: dict[str, OutputFile] = {}
-    files: dict[str, OutputFile] = {}
-    study: Study | None = None
-
-    @property
-    def made(self) -> Manifest:
-        return Manifest(tuple(self.outputs), tuple(self.files))
-
-
-class Earlier:
-    """The results that earlier runs have left in a folder, by the tasks' numbers.
-
-    :param done: the digests of the tasks that need not be run again: done with this very bundle,
-        and their outputs are as they were.
-    :param others: the digests of what another file of tasks has in their place, and was done.
-    :param made: the names of their outputs and files.
-    """
-
-    def __init__(self) -> None:
-        self.done: dict[int, str] = {}
-        self.others: dict[int, str] = {}
-        self.made: dict[int, Manifest] = {}
 
 
 class Lines:
@@ -245,34 +130,33 @@ async def read_earlier(
     :raises UsageError: it is, and may not be.
     """
     earlier = Earlier()
-    strangers: dict[int, _Line] = {}
+    strangers: dict[int, TaskLine] = {}
     alike: dict[Manifest, Manifest] = {}
     descriptor = os.open(folder / FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
     try:
         number = 0
         async for text in read_lines(descriptor):
             number += 1
-            line = _decode(text)
+            line = decode_line(text)
             if line is None:
                 if text.strip() and not overwrite:
                     raise refused(folder, f"a {FILE} whose line {number} is not a task's result")
                 continue
             # A later line stands for what the earlier one said.
-            for kept in (earlier.done, earlier.others, strangers):
-                kept.pop(line.index, None)
+            strangers.pop(line.index, None)
             made = earlier.made.get(line.index, Manifest()).and_of(line.made)
-            if made.outputs or made.files:  # most tasks have the same: kept once
+            if made != Manifest():  # most tasks have the same: kept once
                 earlier.made[line.index] = alike.setdefault(made, made)
             if not study.is_same(bundle, line.study, line.bundle):
                 strangers[line.index] = line
-                continue
-            if not line.ok:
-                continue
-            if line.study is None or line.study.tasks is None or line.study.tasks != study.tasks:
-                earlier.others[line.index] = line.task
-            same = line.bundle == bundle and line.asked == asked
-            if same and await to_thread.run_sync(_are_there, folder, line):
-                earlier.done[line.index] = line.task
+            standing = Standing.TO_RUN
+            if line.bundle == bundle and line.asked == asked:
+                if line.report is not None and not line.report.retryable:
+                    standing = Standing.FAILED
+                elif line.ok and await to_thread.run_sync(_are_there, folder, line):
+                    standing = Standing.DONE
+            code = None if line.report is None else line.report.code
+            earlier.learn(line.index, Known(line.task, standing, code))
     except DamagedError as error:
         raise refused(folder, f"a {FILE} that no run has written: {error}") from None
     finally:
@@ -285,29 +169,27 @@ async def read_earlier(
     return earlier
 
 
-def drop_replaced(folder: Path, total: int, *, overwrite: bool) -> int:
+def drop_replaced(folder: Path, others: Collection[int], *, overwrite: bool) -> None:
     """Keep the last line of each task only: the others tell of an edited one, or of a failure.
 
-    :param total: how many tasks there are.
-    :param overwrite: whether what other tasks have left goes too.
-    :returns: of how many other tasks there are results.
+    :param others: the numbers of tasks that this run does not have.
+    :param overwrite: whether what these have left goes too.
     :raises OSError: it could not be written.
     """
     last: dict[int, int] = {}
     count = 0
     with (folder / FILE).open("rb") as file:
         for text in _lines(file):
-            line = _decode(text)
-            if line is not None and (line.index < total or not overwrite):
+            line = decode_line(text)
+            if line is not None and not (overwrite and line.index in others):
                 last[line.index] = count
             elif line is not None:
                 discard(folder, line.index, line.made)
             count += 1
         if overwrite:
             remove_single(folder)
-        others = sum(index >= total for index in last)
         if len(last) == count:
-            return others
+            return
         kept = set(last.values())
         file.seek(0)
         beside = folder / f".{FILE}.new"
@@ -315,30 +197,31 @@ def drop_replaced(folder: Path, total: int, *, overwrite: bool) -> int:
         with beside.open("xb") as new:
             new.writelines(text for number, text in enumerate(_lines(file)) if number in kept)
     beside.replace(folder / FILE)
-    return others
 
 
 def results_in(folder: Path) -> int:
     """How many lines of tasks there are in a folder."""
     try:
         with open_stored(folder / FILE, follow=False) as file:
-            return sum(_decode(text) is not None for text in _lines(file))
+            return sum(decode_line(text) is not None for text in _lines(file))
     except OSError:
         return 0
 
 
-def remove_results(folder: Path) -> None:
+def remove_results(folder: Path, kept: Iterable[str] = ()) -> None:
     """Remove what tasks have left in a folder, and their lines.
 
+    :param kept: the names of files that are others by now.
     :raises OSError: it could not be removed.
     """
     if not results_in(folder):
         return
     with open_stored(folder / FILE, follow=False) as file:
-        for line in map(_decode, _lines(file)):
+        for line in map(decode_line, _lines(file)):
             if line is not None:
                 discard(folder, line.index, line.made)
-    (folder / FILE).unlink()
+    for name in {FILE, *STORY}.difference(kept):
+        (folder / name).unlink(missing_ok=True)
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes]:
@@ -356,22 +239,12 @@ def discard(folder: Path, index: int, made: Manifest) -> None:
         return  # no run has made it
     remove_outputs(outputs, made.outputs)
     remove_files(outputs, made.files)
+    remove_printed(outputs, made.printed)
     with suppress(OSError):
         outputs.rmdir()
 
 
-def _decode(text: bytes) -> _Line | None:
-    try:
-        return msgspec.json.decode(text, type=_Line)
-    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
-        pass
-    try:  # msgspec refuses the lone surrogates that an id may have
-        return msgspec.convert(json.loads(text), _Line)
-    except (ValueError, RecursionError):
-        return None
-
-
-def _are_there(folder: Path, line: _Line) -> bool:
+def _are_there(folder: Path, line: TaskLine) -> bool:
     """Tell whether a task's outputs and files are as they were written."""
     outputs = outputs_folder(folder, line.index)
     files = files_folder(outputs, line.outputs)
@@ -391,8 +264,3 @@ def _is_there(path: Path, made: OutputFile) -> bool:
     except (OSError, ValueError):  # a name with a NUL in it is a ValueError
         return False
     return digest.hexdigest() == made.sha256
-
-
-def outputs_folder(folder: Path, index: int) -> Path:
-    """Where the outputs of a task go."""
-    return folder / str(index)

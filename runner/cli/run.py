@@ -1,13 +1,9 @@
 """Runs what the command line asks for, and says how it ended."""
 
-import os
 import shlex
-import signal
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
@@ -25,9 +21,12 @@ from runner.cli.commands import (
     Init,
     Matrix,
     Replay,
+    Rerun,
     ShowReport,
+    Table,
     UsageError,
 )
+from runner.cli.exit_codes import FAILED_TASK, exit_code_of
 from runner.cli.kept_files import left_note
 from runner.cli.live import Live
 from runner.cli.params import given_task, read_seed, read_values
@@ -42,7 +41,9 @@ from runner.cli.result import (
     write_file,
 )
 from runner.cli.signals import unless_signalled
-from runner.cli.writing import not_written, results_into, results_size, write_whole
+from runner.cli.standard_output import not_printed, print_result
+from runner.cli.writing import not_written, results_into, results_size
+from runner.cli.written_paths import check_folder, check_outside, prepare_output
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.own_failures import cancelled, internal_error
@@ -61,17 +62,6 @@ if TYPE_CHECKING:
     from runner.cli.tasks import ManyTasks
 
 _T = TypeVar("_T")
-
-_EXIT_CODES = {
-    Phase.BUNDLE: 10,
-    Phase.INTERPRETER: 10,
-    Phase.ENVIRONMENT: 11,
-    Phase.SPAWN: 12,
-    Phase.HANDSHAKE: 12,
-    Phase.LOAD: 12,
-    Phase.EXECUTE: 13,
-    Phase.SHUTDOWN: 13,
-}
 
 
 def run(command: AnyCommand) -> int:
@@ -98,7 +88,7 @@ def _run_command(command: AnyCommand) -> int:
     if isinstance(command, Explain):
         from runner.diagnosis.report.explanation import explain
 
-        return _print(0, explain(command.code))
+        return print_result(0, explain(command.code))
     if isinstance(command, ShowReport):
         from runner.cli.show import show_report
 
@@ -110,11 +100,11 @@ def _run_command(command: AnyCommand) -> int:
     if isinstance(command, EnvCommand):
         from runner.cli.env import run_env
 
-        return _print(*run_env(command))
+        return print_result(*run_env(command))
     if isinstance(command, Doctor):
         from runner.cli.doctor import run_doctor
 
-        return _print(*run_doctor(command))
+        return print_result(*run_doctor(command))
     if isinstance(command, Init):
         from runner.cli.init import run_init
 
@@ -122,43 +112,58 @@ def _run_command(command: AnyCommand) -> int:
     if isinstance(command, Completion):
         from runner.cli.completion import completion_script
 
-        return _print(0, completion_script(command.shell))
+        return print_result(0, completion_script(command.shell))
+    if isinstance(command, Table):
+        from runner.cli.table import run_table
+
+        return run_table(command)
+    if isinstance(command, Rerun):
+        from runner.cli.rerun import run_rerun
+
+        return print_result(*run_rerun(command))
     if isinstance(command, Check) and command.more:
         return _check_each(command)
     if isinstance(command, Matrix):
         from runner.cli.matrix import run_matrix
 
-        return _print(*run_matrix(command))
+        return print_result(*run_matrix(command))
     try:
         try:
             check_limits(OF_COMMAND)
         except OSError as error:
             raise Failure(refused(Phase.SPAWN, error) or internal_error(Case(), error)) from error
         if command.report is not None:
-            _check_outside("--report", command.report, command.bundle)
-            _check_folder("--report", command.report.parent)
+            check_outside("--report", command.report, command.bundle)
+            check_folder("--report", command.report.parent)
         if isinstance(command, Check) and command.lock_to is not None:
-            _check_outside("--lock-to", command.lock_to, command.bundle)
-            _check_folder("--lock-to", command.lock_to.parent)
+            check_outside("--lock-to", command.lock_to, command.bundle)
+            check_folder("--lock-to", command.lock_to.parent)
             if is_special(command.lock_to):
                 raise UsageError(f"--lock-to {command.lock_to} is not a file")
-        read_seed(command.seed)
+        if command.seed is not None:
+            read_seed(command.seed)
         read_values(command.param)
         if isinstance(command, Exec):
+            if command.grid or command.seeds is not None:
+                from runner.cli.grid import read_grid
+
+                read_grid(command)
+            if command.dry_run:
+                return print_result(*anyio.run(_dry_run, command))
             if command.output is not None:
-                _prepare_output(command.output, command.bundle)
-            if command.tasks is not None:
+                prepare_output(command.output, command.bundle)
+            if command.is_study:
                 from runner.cli.tasks import ManyTasks
 
-                return _print(*anyio.run(_run_many, command, ManyTasks(command)))
+                return print_result(*anyio.run(_run_many, command, ManyTasks(command)))
         with _recorder(command) as recorder:
-            return _print(*anyio.run(_run, command, recorder))
+            return print_result(*anyio.run(_run, command, recorder))
     except Failure as failure:
         report = Case().report(failure.finding)
         # The seed, a parameter: a wrong command line, with a report all the same.
         wrong = report.code is Code.PARAMS_INVALID
-        exit_code = 2 if wrong else _exit_code(report)
-        return _print(exit_code, _say_failed(command, report, Live(sys.stderr)))
+        exit_code = 2 if wrong else exit_code_of(report)
+        return print_result(exit_code, _say_failed(command, report, Live(sys.stderr)))
 
 
 def _check_each(command: Check) -> int:
@@ -175,31 +180,10 @@ def _check_each(command: Check) -> int:
         texts.append(text)
     if command.json:
         checks = ", ".join(text.strip() for text in texts)
-        return _print(worst, f'{{"ok": {"false" if worst else "true"}, "checks": [{checks}]}}\n')
-    return _print(worst, "\n".join(texts))
-
-
-def _print(exit_code: int, text: str) -> int:
-    """Print the result; returns the exit code, or another where it could not be printed."""
-    if sys.stdout is None:  # ">&-"
-        return exit_code
-    data = text.encode(sys.stdout.encoding, "backslashreplace")
-    try:
-        sys.stdout.flush()
-        write_whole(sys.stdout.fileno(), data)
-    except OSError as error:
-        return _not_printed(error, len(data))
-    return exit_code
-
-
-def _not_printed(error: OSError, size: int) -> int:
-    """Standard output has refused so many bytes; returns the exit code."""
-    # What is left of it the interpreter would flush, and complain, at its exit.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    if isinstance(error, BrokenPipeError):  # nobody reads it
-        return 128 + signal.SIGPIPE
-    print(not_written(error, "standard output", size), file=sys.stderr)
-    return 14
+        return print_result(
+            worst, f'{{"ok": {"false" if worst else "true"}, "checks": [{checks}]}}\n'
+        )
+    return print_result(worst, "\n".join(texts))
 
 
 @contextmanager
@@ -207,7 +191,7 @@ def _recorder(command: Exec | Check) -> Iterator[Recorder | None]:
     if command.record is None:
         yield None
         return
-    _check_outside("--record", command.record, command.bundle)
+    check_outside("--record", command.record, command.bundle)
     try:
         environ = command.settings.variables()
         recorder = Recorder(command.record, command.words, replace=True, environ=environ)
@@ -234,13 +218,27 @@ async def _run_many(command: Exec, many: "ManyTasks") -> tuple[int, str]:
     environ = command.settings.variables()
     live = Live(sys.stderr, secrets_of(environ))
     case = Case(live, environ=environ)
-    number, outcome = await unless_signalled(_outcome_of_many(command, case, many, live), live)
-    if number is not None:
+    run = _outcome_of_many(command, case, many, live)
+    number, outcome = await unless_signalled(run, live, many.finish)
+    if number is not None and (outcome is None or many.interrupted):
         many.say_end()
         report = diagnose(case, many.cancelled(case, number.name))
         _say_failed(command, report, live)
         return 128 + number, many.end(report)
     return outcome or (0, "")
+
+
+async def _dry_run(command: Exec) -> tuple[int, str]:
+    from runner.cli.study_tasks import dry_run
+
+    live = Live(sys.stderr)
+    try:
+        return 0, await dry_run(command, Case(live, environ=command.settings.variables()))
+    except RunnerError as error:
+        wrong_tasks = error.report.code is Code.PARAMS_INVALID
+        return 2 if wrong_tasks else exit_code_of(error.report), _say_failed(
+            command, error.report, live
+        )
 
 
 async def _outcome(
@@ -260,7 +258,7 @@ async def _outcome(
     except UsageError as error:
         return _say_usage(error), ""
     except RunnerError as error:
-        return _exit_code(error.report), _say_failed(command, error.report, live, recorder)
+        return exit_code_of(error.report), _say_failed(command, error.report, live, recorder)
     live.close()
     _keep_report(command, None)
     return exit_code, text
@@ -275,7 +273,7 @@ async def _outcome_of_many(
         await many.run(case)
     except StdoutError as error:
         assert isinstance(error.__cause__, OSError)
-        return _not_printed(error.__cause__, error.size), ""
+        return not_printed(error.__cause__, error.size), ""
     except UsageError as error:
         return _say_usage(error), ""
     except RunnerError as error:
@@ -283,11 +281,15 @@ async def _outcome_of_many(
         if not wrong_file:
             many.say_end()
         _say_failed(command, error.report, live)
-        return 2 if wrong_file else _exit_code(error.report), many.end(error.report)
+        return 2 if wrong_file else exit_code_of(error.report), many.end(error.report)
+    if many.interrupted:
+        return 0, ""  # whoever has caught the signal says it
     many.say_end()
     failed = many.first_failure
     _keep_report(command, failed)
-    return 0 if failed is None else _exit_code(failed), many.end(failed)
+    if failed is None:
+        return FAILED_TASK if many.failed_before else 0, many.end(None)
+    return exit_code_of(failed), many.end(failed)
 
 
 async def _check(command: Check, case: Case) -> str:
@@ -311,7 +313,10 @@ def _kept_outputs(command: Exec) -> "SingleOutputs | None":
 async def _execute(command: Exec, case: Case, live: Live, kept: "SingleOutputs | None") -> str:
     try:
         result = await execute_task(
-            case, command.settings, command.bundle, partial(given_task, command)
+            case,
+            command.settings,
+            command.bundle,
+            lambda bundle: given_task(command, bundle.defaults.seed),
         )
     except Failure as failure:
         if kept is not None:
@@ -332,28 +337,6 @@ async def _execute(command: Exec, case: Case, live: Live, kept: "SingleOutputs |
         return result_json(result, outputs, files)
     _say_done(result)
     return result_lines(outputs)
-
-
-def _check_outside(option: str, folder: Path, bundle: Path) -> None:
-    if folder.resolve().is_relative_to(bundle.resolve()):
-        raise UsageError(f"{option} {folder} lies in the bundle, which is never written to")
-
-
-def _prepare_output(folder: Path, bundle: Path) -> None:
-    _check_outside("--output", folder, bundle)
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise UsageError(f"--output {folder}: {error.strerror}") from error
-    _check_folder("--output", folder)
-
-
-def _check_folder(option: str, folder: Path) -> None:
-    """Said before anything runs: a result that cannot be kept is a result lost."""
-    if not folder.is_dir():
-        raise UsageError(f"{option}: {folder} is not a folder")
-    if not os.access(folder, os.W_OK | os.X_OK):
-        raise UsageError(f"{option}: {folder} cannot be written to")
 
 
 def _say_done(result: Result) -> None:
@@ -396,7 +379,3 @@ def _keep_report(command: Command, report: Report | None) -> None:
             command.report.unlink(missing_ok=True)
     except OSError as error:  # the run has its result all the same
         print(not_written(error, f"--report {command.report}", len(data)), file=sys.stderr)
-
-
-def _exit_code(report: Report) -> int:
-    return 14 if report.code is Code.INTERNAL_ERROR else _EXIT_CODES[report.phase]

@@ -1,7 +1,7 @@
 """Ends a run when the terminal or the system asks for it, and shows how long it takes till then."""
 
 import signal
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TypeVar
 
 import anyio
@@ -19,21 +19,31 @@ _SIGNALS = (
 
 
 async def unless_signalled(
-    run: Awaitable[_T], live: Live
+    run: Awaitable[_T], live: Live, finish: Callable[[], bool] | None = None
 ) -> tuple[signal.Signals | None, _T | None]:
-    """Return what a run gives, or the signal that has ended it."""
+    """Return what a run gives, or the signal that has ended it.
+
+    :param finish: is called at the first SIGINT, and has the run end by itself, so that only the
+        next one ends it at once. It returns whether there is anything to wait for.
+    :returns: both, where the run has ended by itself after a signal.
+    """
+    finishing = False
     caught: signal.Signals | None = None
     failure: Exception | None = None
     outcome: _T | None = None
     async with anyio.create_task_group() as tasks:
 
         async def cancel_on_signal() -> None:
-            nonlocal caught
+            nonlocal caught, finishing
             # What the caller ignores stays ignored: SIGHUP under nohup, SIGINT in the background.
             ends = [one for one in _SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
             with anyio.open_signal_receiver(*ends) as signals:
                 async for number in signals:
                     caught = number
+                    if number is signal.SIGINT and finish is not None and not finishing:
+                        finishing = True
+                        if finish():
+                            continue
                     tasks.cancel_scope.cancel()
                     return
 

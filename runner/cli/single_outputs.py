@@ -5,19 +5,20 @@ from pathlib import Path
 
 from runner.cli.kept_files import kept_files, remove_files
 from runner.cli.outputs_folder import (
-    Manifest,
     read_manifest,
     remove_single,
     write_manifest,
     write_outputs,
 )
-from runner.cli.result import RESERVED, OutputFile, file_name
-from runner.cli.result_lines import FILE, remove_results, results_in
+from runner.cli.result_lines import remove_results, results_in
 from runner.diagnosis.case import Failure, Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
 from runner.events import Phase
 from runner.result import Result
+from runner.study.lines import FILE, Manifest
+from runner.study.output_files import RESERVED, OutputFile, file_name
+from runner.study.run_file import STORY
 
 _CHILD_PHASES = (Phase.SPAWN, Phase.HANDSHAKE, Phase.LOAD, Phase.EXECUTE, Phase.SHUTDOWN)
 
@@ -43,7 +44,7 @@ class SingleOutputs:
         """
         if not self._overwrite and (count := results_in(self._folder)):
             for name in result:
-                if (file := file_name(name)) == FILE or file.isdigit():
+                if (file := file_name(name)) in (FILE, *STORY) or file.isdigit():
                     raise Failure(_in_the_way(name, self._folder, count))
         before = read_manifest(self._folder) or Manifest()
         manifest = Manifest(tuple(result), tuple(result.files))
@@ -61,7 +62,7 @@ class SingleOutputs:
         )
         write_manifest(self._folder, manifest)
         if self._overwrite:
-            remove_results(self._folder)
+            remove_results(self._folder, map(file_name, result))
         return described
 
     def write_files(self, result: Result, say: Callable[[str], None]) -> dict[str, OutputFile]:

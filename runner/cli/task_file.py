@@ -3,24 +3,23 @@
 import codecs
 import difflib
 import errno
-import hashlib
 import json
 import os
 import re
 import sys
-import tempfile
-from collections.abc import AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from contextlib import contextmanager, suppress
-from types import MappingProxyType
-from typing import IO, Any
+from typing import Any
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 import msgspec
-from msgspec import Struct
 
 from bundle_protocol.messages import MAX_MESSAGE_BYTES
 from runner.cli.params import decode_json, json_kind
+from runner.cli.plan import GivenTask
+from runner.cli.task_table import read_table
 from runner.diagnosis.case import Failure
 from runner.diagnosis.report.model import Hint
 from runner.stored_files import DamagedError
@@ -37,96 +36,32 @@ _EXAMPLE = '{"entrypoint": "baseline", "params": {"beta": 0.3}, "seed": 1, "id":
 _READ_BYTES = 1 << 20
 MOST_LINE_BYTES = MAX_MESSAGE_BYTES + (1 << 20)
 """A task's parameters travel as one message."""
-# What is left to do waits in memory up to this size, and in an unnamed file from there on.
-_IN_MEMORY_BYTES = 16 << 20
 _BLANKS = re.compile(r"\s*")
 
 
-class GivenTask(Struct, frozen=True):
-    """A line of the file."""
+async def read_tasks(source: str, seed: int = 0) -> AsyncGenerator[GivenTask, None]:
+    """Read a file, and see that each of its lines is a task.
 
-    task: Task
-    id: str | int | float | None = None
-    """Whatever the caller calls it."""
-
-    def named(self, default_entrypoint: str) -> "GivenTask":
-        """This task with an entry point, the default where it has none."""
-        return GivenTask(self.task.named(default_entrypoint), self.id)
-
-    @property
-    def digest(self) -> str:
-        """The digest of all that the wire function is called with, once it is named."""
-        task = self.task
-        called = json.dumps([task.entrypoint, task.params, task.seed], sort_keys=True)
-        return f"sha256:{hashlib.sha256(called.encode()).hexdigest()}"
-
-
-class Plan:
-    """The tasks of a file that are left to do, in its order; each line has been checked."""
-
-    def __init__(self) -> None:
-        self.total = 0
-        self.skipped = 0
-        self.replaced: list[int] = []
-        """The tasks in whose place another file of tasks has others, which were done."""
-        # close() closes it.
-        self._left: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115
-
-    def add(self, line: bytes) -> None:
-        self._left.write(b"%d %s\n" % (self.total, line))
-        self.total += 1
-
-    def skip(self) -> None:
-        self.skipped += 1
-        self.total += 1
-
-    def begin(self) -> None:
-        self._left.seek(0)
-
-    def next(self) -> tuple[int, GivenTask] | None:
-        """The next task and its number, from 0 on; ``None`` where there is none."""
-        index, _, line = self._left.readline().partition(b" ")
-        return (int(index), read_task(line, "", 0)) if line else None
-
-    def close(self) -> None:
-        self._left.close()
-
-
-async def plan_tasks(
-    source: str,
-    plan: Plan,
-    default_entrypoint: str,
-    done: Mapping[int, str] = MappingProxyType({}),
-    others: Mapping[int, str] = MappingProxyType({}),
-) -> None:
-    """Read the whole file, and see that each line is a task, before any of them is run.
-
-    :param source: the file's name; ``-`` for standard input, which is read to its end.
-    :param plan: takes the tasks.
-    :param done: the digests of the tasks that need not be run again, by their number.
-    :param others: likewise, of what was done for another file of tasks.
+    :param source: the file's name; ``-`` for standard input, which is read to its end. One whose
+        name ends in ``.csv`` is a table.
+    :param seed: of a task that says none.
     :raises Failure: ``params-invalid``, with the line and the column.
     """
     name = "standard input" if source == "-" else source
     try:
+        if source.lower().endswith(".csv"):
+            # In a thread: a large one takes a while.
+            for given in await anyio.to_thread.run_sync(read_table, source, seed):
+                yield given
+            return
         with _opened(source) as descriptor:
             number = 0
             async for line in read_lines(descriptor):
                 number += 1
                 if number == 1:
                     line = line.removeprefix(codecs.BOM_UTF8)
-                if not line.strip():
-                    continue
-                given = read_task(line, name, number)
-                index = plan.total
-                known = index in done or index in others
-                digest = given.named(default_entrypoint).digest if known else None
-                if digest != others.get(index, digest):
-                    plan.replaced.append(index)
-                if digest is not None and digest == done.get(index):
-                    plan.skip()
-                else:
-                    plan.add(line)
+                if line.strip():
+                    yield read_task(line, name, number, seed)
     except OSError as error:
         raise params_invalid(f"{name} cannot be read: {error.strerror}") from error
     except DamagedError as error:
@@ -136,7 +71,6 @@ async def plan_tasks(
         if not any(hint.command for hint in failure.finding.hints):
             failure.finding.hints = [Hint(title=f"a line is a JSON object such as {_EXAMPLE}")]
         raise
-    plan.begin()
 
 
 @contextmanager
@@ -181,11 +115,12 @@ async def read_lines(descriptor: int) -> AsyncIterator[bytes]:
         yield rest
 
 
-def read_task(line: bytes, name: str, number: int) -> GivenTask:
+def read_task(line: bytes, name: str, number: int, seed: int = 0) -> GivenTask:
     """Read a line.
 
     :param name: of the file.
     :param number: of the line, from 1 on.
+    :param seed: of a task that says none.
     :raises Failure: ``params-invalid``, with the line and the column.
     """
     given = decode_json(line, name, number)
@@ -200,7 +135,7 @@ def read_task(line: bytes, name: str, number: int) -> GivenTask:
             place = f"{name}:{number}:{_column(line.decode(), key)}"
             raise params_invalid(f"{place}: {failure.finding.summary}") from None
     return GivenTask(
-        Task(given.get("entrypoint"), given.get("params", {}), given.get("seed", 0)),
+        Task(given.get("entrypoint"), given.get("params", {}), given.get("seed", seed)),
         given.get("id"),
     )
 

@@ -2,7 +2,7 @@
 
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack, aclosing, closing, suppress
 from functools import partial
 from pathlib import Path
@@ -13,30 +13,18 @@ from anyio import to_thread
 from runner.async_runner import AsyncRunner
 from runner.bundle import Bundle
 from runner.cli.commands import Exec, UsageError
-from runner.cli.kept_files import kept_files, left_note, remove_files
-from runner.cli.outputs_folder import Manifest, Study, refused, write_outputs
+from runner.cli.kept_files import left_note
+from runner.cli.plan import GivenTask, Plan
 from runner.cli.progress import Progress, Totals, duration, shown_progress
-from runner.cli.result import OutputFile, describe_outputs, json_document
-from runner.cli.result_lines import (
-    FILE,
-    Asked,
-    DoneLine,
-    Earlier,
-    FailedLine,
-    LineChild,
-    Lines,
-    discard,
-    drop_replaced,
-    open_results,
-    outputs_folder,
-    read_earlier,
-)
-from runner.cli.task_file import GivenTask, Plan, plan_tasks
-from runner.cli.writing import not_kept, results_into, results_size
+from runner.cli.result import json_document
+from runner.cli.result_lines import Lines, discard, drop_replaced, open_results, read_earlier
+from runner.cli.study_record import StudyRecord
+from runner.cli.study_tasks import plan_tasks
+from runner.cli.task_results import TaskResults
+from runner.cli.writing import not_kept
 from runner.diagnosis.case import SUMMARY_CHARACTERS, Case, Failure, Finding
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.own_failures import cancelled
-from runner.diagnosis.report.asked import shown_params
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint, Report
 from runner.diagnosis.report.sanitise import sanitise_text, secrets_of
@@ -49,6 +37,9 @@ from runner.events import Event, EventHandler, Note, Output, Phase, PhaseStarted
 from runner.execution.prepare import read
 from runner.execution.run_task import raise_reported, reported
 from runner.result import Result
+from runner.settings import Isolation
+from runner.study.earlier import Earlier
+from runner.study.lines import FILE, Asked, DoneLine, FailedLine, Manifest, Study
 from runner.task import Task
 
 SHOWN_FAILURES = 5
@@ -86,13 +77,15 @@ class ManyTasks:
         self._totals = Totals(0, 0)
         self._failed_starts = 0
         self._shown_notes: set[str] = set()
-        self._asides: list[str] = []
         self._left_shown = False
-        self._asked = Asked.of(command.settings)
         self._secrets = secrets_of(command.settings.variables())
-        self._made: dict[int, Manifest] = {}
-        """The outputs and files that earlier runs have left, by the tasks' numbers."""
+        self._record: StudyRecord | None = None
         self._kept = 0
+        """Of how many tasks results are kept that this run does not have."""
+        self._running: set[int] = set()
+        self._finishing: set[int] | None = None
+        """The tasks that were running at the first Ctrl-C, and run still."""
+        self._say: Callable[[str], None] | None = None
         self.first_failure: Report | None = None
 
     async def run(self, case: Case) -> None:
@@ -102,39 +95,59 @@ class ManyTasks:
         :raises UsageError: results would be lost that nobody has asked to replace.
         :raises StdoutError: nobody takes the result lines.
         """
+        command = self._command
         with closing(Plan()) as plan:
             with reported(case):
-                bundle = await read(case, self._command.settings, self._command.bundle)
-            self._study = Study.of(bundle.info(), self._command.tasks)
+                bundle = await read(case, command.settings, command.bundle)
+            study, asked = Study.of(bundle.info()), Asked.of(command.settings)
             earlier = Earlier()
             if self._output is not None:
                 try:
                     earlier = await read_earlier(
-                        self._output,
-                        self._study,
-                        bundle.digest,
-                        self._asked,
-                        overwrite=self._command.overwrite,
+                        self._output, study, bundle.digest, asked, overwrite=command.overwrite
                     )
                 except OSError as error:
                     raise_reported(case, error)
             with reported(case):
-                source = self._command.tasks or "-"
-                default = bundle.default_entrypoint
-                await plan_tasks(source, plan, default, earlier.done, earlier.others)
-            self._check_replaced(plan)
-            self._made = earlier.made
+                await plan_tasks(command, bundle, plan, earlier)
+            others = earlier.left
+            self._results = TaskResults(self._output, earlier.made, asked, study, self._secrets)
             del earlier
             with case.journal.phase(Phase.EXECUTE):
                 stopped = await self._run(case, plan, bundle)
         if isinstance(stopped, RunnerError | StdoutError):
             raise stopped
+        if self.interrupted:
+            return
         with reported(case):
             if stopped is not None:
                 raise stopped
             if self._output is not None:
-                drop = partial(drop_replaced, overwrite=self._command.overwrite)
-                self._kept = await to_thread.run_sync(drop, self._output, plan.total)
+                drop = partial(drop_replaced, overwrite=command.overwrite)
+                await to_thread.run_sync(drop, self._output, others)
+                self._kept = 0 if command.overwrite else len(others)
+
+    def finish(self) -> bool:
+        """Begin no more tasks, and end when those that run have ended.
+
+        :returns: whether any runs.
+        """
+        if not self._running or self._say is None:
+            return False
+        self._finishing = set(self._running)
+        count = len(self._finishing)
+        self._say(f"waiting for the {count} running; Ctrl-C again ends them")
+        return True
+
+    @property
+    def interrupted(self) -> bool:
+        """True if :meth:`finish` has left tasks that were not run."""
+        return self._finishing is not None and self._totals.left > 0
+
+    @property
+    def failed_before(self) -> int:
+        """How many tasks have failed in an earlier run, and were not run again."""
+        return self._totals.failed_before.total()
 
     def say_end(self) -> None:
         """Say on standard error what became of the tasks."""
@@ -142,6 +155,8 @@ class ManyTasks:
         parts = [f"{totals.done} done", f"{totals.failed} failed"]
         if totals.skipped:
             parts.append(f"{totals.skipped} skipped (done before)")
+        if failed := self.failed_before:
+            parts.append(f"{failed} failed before (--again failed runs them)")
         if totals.left:
             parts.append(f"{totals.left} not run")
         lines = [f"{totals.total} tasks in {duration(totals.seconds)}: {', '.join(parts)}"]
@@ -149,7 +164,8 @@ class ManyTasks:
         if self._output is not None:
             if self._kept:
                 lines.append(
-                    f"{self._kept} results of tasks that are not in this file stay where they are"
+                    f"{self._kept} results of tasks that this study does not have stay where they"
+                    " are; --overwrite removes them"
                 )
             lines.append(f"results: {printable(str(self._output / FILE))}")
         with suppress(BrokenPipeError):  # nobody reads standard error
@@ -164,12 +180,13 @@ class ManyTasks:
             return ""
         totals = self._totals
         content: dict[str, object] = {
-            "ok": report is None,
+            "ok": report is None and not self.failed_before,
             "tasks": {
                 "total": totals.total,
                 "done": totals.done,
                 "failed": totals.failed,
                 "skipped": totals.skipped,
+                "failed_before": self.failed_before,
             },
             "failures": {code.value: count for code, count in totals.failures.most_common()},
             "seconds": round(totals.seconds, 6),
@@ -197,22 +214,9 @@ class ManyTasks:
         finding.hints = [Hint(title=title, command=command)]
         return finding
 
-    def _check_replaced(self, plan: Plan) -> None:
-        """:raises UsageError: what was done for another file of tasks would be replaced."""
-        if not plan.replaced or self._command.overwrite:
-            return
-        assert self._output is not None
-        some = ", ".join(map(str, plan.replaced[:SHOWN_FAILURES]))
-        more = ", ..." if len(plan.replaced) > SHOWN_FAILURES else ""
-        raise refused(
-            self._output,
-            f"results of another file of tasks, in place of {len(plan.replaced)} of this one"
-            f" ({some}{more})",
-        )
-
     async def _run(self, case: Case, plan: Plan, bundle: Bundle) -> Exception | None:
         """Run the tasks; returns what has stopped it."""
-        self._totals = totals = Totals(plan.total, plan.skipped)
+        self._totals = totals = Totals(plan.total, plan.skipped, plan.failed_before)
         settings = self._command.settings
         async with AsyncExitStack() as stack:
             with reported(case):
@@ -223,6 +227,7 @@ class ManyTasks:
                     with own_io(cache):
                         cache = await stack.enter_async_context(fresh)
             progress = stack.enter_context(shown_progress(totals, sys.stderr))
+            self._say = progress.say
             if self._output is not None and _lies_in(self._command.tasks, bundle.path):
                 progress.say(
                     "note: the file of tasks lies in the bundle: changing it changes the bundle,"
@@ -230,16 +235,22 @@ class ManyTasks:
                 )
             if totals.skipped:
                 progress.say(f"{totals.skipped} of {totals.total} tasks are done already")
+            if failed := self.failed_before:
+                progress.say(f"{failed} have failed before; --again failed runs them again")
+            # With --fresh-venv, the folder of the cache is this run's own.
+            settings = msgspec.structs.replace(
+                settings,
+                cache=cache.absolute(),
+                fresh_venv=False,
+                lock=settings.lock and settings.lock.absolute(),
+            )
+            if self._output is not None and totals.left:
+                record = StudyRecord(self._output, self._command, bundle, case, progress.say)
+                self._record = record
+                with reported(case):
+                    settings = await stack.enter_async_context(record.kept(settings))
             runner = AsyncRunner.of(
-                # With --fresh-venv, the folder of the cache is this run's own.
-                msgspec.structs.replace(
-                    settings,
-                    cache=cache.absolute(),
-                    fresh_venv=False,
-                    lock=settings.lock and settings.lock.absolute(),
-                ),
-                record=self._command.record,
-                on_event=_listener(progress, totals, self._secrets),
+                settings, record=self._command.record, on_event=self._listener(progress)
             )
             await stack.enter_async_context(runner)
             # Returned, and not raised: the runner would put it into a group.
@@ -256,7 +267,6 @@ class ManyTasks:
 
         def tasks() -> Iterator[Task]:
             for number, (index, given) in enumerate(iter(plan.next, None)):
-                given = given.named(bundle.default_entrypoint)
                 in_hand[number] = index, given
                 yield given.task
 
@@ -264,18 +274,27 @@ class ManyTasks:
         async with aclosing(outcomes):
             async for number, outcome in outcomes:
                 index, given = in_hand.pop(number)
+                self._running.discard(number)
+                results = self._results
+                printed = results.printed.take(number)
                 line: DoneLine | FailedLine
                 if isinstance(outcome, Result):
-                    line = await to_thread.run_sync(self._done, index, given, outcome)
+                    line = await to_thread.run_sync(results.done, index, given, outcome, printed)
                     self._totals.done += 1
+                    if self._record is not None:
+                        self._record.ran_with(outcome.threads)
                     self._failed_starts = 0
-                    self._show_notes((*outcome.notes, *self._asides), progress)
-                    self._asides.clear()
+                    self._show_notes((*outcome.notes, *results.asides), progress)
+                    results.asides.clear()
                     self._show_left(outcome, progress)
+                    self._show_isolation(outcome, progress)
                 elif self._would_meet_any_task(outcome.report):
                     raise outcome
                 else:
-                    line = await to_thread.run_sync(self._failed, index, given, outcome.report)
+                    report = outcome.report
+                    line = await to_thread.run_sync(results.failed, index, given, report, printed)
+                    self._totals.failures[report.code] += 1
+                    self.first_failure = self.first_failure or report
                     if self._totals.failed <= SHOWN_FAILURES:
                         name = f"task {index}" + ("" if given.id is None else f" ({given.id})")
                         progress.say(one_line(printable(f"{name}: {outcome}"), SUMMARY_CHARACTERS))
@@ -286,15 +305,30 @@ class ManyTasks:
                         raise StdoutError(len(msgspec.json.encode(line))) from error
                     if isinstance(line, DoneLine):
                         # No later run would know whose these are.
+                        made = Manifest(tuple(line.outputs), tuple(line.files), tuple(line.printed))
                         with suppress(OSError):
-                            discard(
-                                self._output,
-                                index,
-                                Manifest(tuple(line.outputs), tuple(line.files)),
-                            )
+                            discard(self._output, index, made)
                     size = len(msgspec.json.encode(line))
                     raise Failure(not_kept(error, self._output / FILE, size)) from error
                 progress.update()
+                if self._finishing is not None:
+                    self._finishing.discard(number)
+                    if not self._finishing:
+                        return
+
+    def _listener(self, progress: Progress) -> EventHandler:
+        show = _listener(progress, self._totals, self._secrets)
+        keep = self._results.printed.listen
+
+        def listen(event: Event) -> None:
+            show(event)
+            begins = isinstance(event, PhaseStarted) and event.phase is Phase.EXECUTE
+            if begins and event.task_id is not None:
+                self._running.add(event.task_id)
+            if self._output is not None:
+                keep(event)
+
+        return listen
 
     def _show_notes(self, notes: tuple[str, ...], progress: Progress) -> None:
         for note in notes:
@@ -309,6 +343,15 @@ class ManyTasks:
             self._left_shown = True
             progress.say(f"note: {left}")
 
+    def _show_isolation(self, result: Result, progress: Progress) -> None:
+        """Say once that tasks do not have the isolation that was asked for, and what would help."""
+        note = result.isolation_note
+        if note is None or self._command.settings.isolation is not Isolation.FORK:
+            return
+        help_text = "start in the task what has the threads; or, for a model without state,"
+        text = f"each task starts a new interpreter, and no fork: {note}; what helps: {help_text}"
+        self._show_notes((f"{text} --isolation warm",), progress)
+
     def _would_meet_any_task(self, report: Report) -> bool:
         """Tell whether what failed was not the task, but what comes before it."""
         if report.phase in (Phase.SPAWN, Phase.HANDSHAKE, Phase.LOAD):
@@ -317,65 +360,6 @@ class ManyTasks:
             return self._totals.done == 0 or self._failed_starts >= FAILED_STARTS
         own = report.phase in (Phase.EXECUTE, Phase.SHUTDOWN)
         return not own or report.code is Code.INTERNAL_ERROR
-
-    def _done(self, index: int, given: GivenTask, result: Result) -> DoneLine:
-        """The line of a task whose outputs are written, in a thread: these may be large."""
-        files: dict[str, OutputFile] = {}
-        if self._output is None:
-            outputs = describe_outputs(result)
-        else:
-            folder = outputs_folder(self._output, index)
-            beside = self._output / f".{index}.new"
-            before = self._made.get(index, Manifest())
-            with results_into(folder, results_size(result)):
-                outputs = write_outputs(
-                    result,
-                    folder,
-                    beside,
-                    before.outputs,
-                    partial(remove_files, folder, before.files),  # an earlier run's
-                    self._asides.append,
-                )
-                files = kept_files(result, folder, self._asides.append)
-        return DoneLine(
-            index=index,
-            id=given.id,
-            entrypoint=given.task.entrypoint,
-            params=shown_params(given.task.params, self._secrets),
-            seed=given.task.seed,
-            ok=True,
-            outputs=outputs,
-            files=files,
-            cost=result.cost,
-            child=LineChild(result.child.pid, result.child.python),
-            isolation=result.isolation,
-            isolation_note=result.isolation_note,
-            threads=result.threads,
-            notes=result.notes,
-            asked=self._asked,
-            task=given.digest,
-            bundle=result.bundle.digest,
-            study=self._study,
-        )
-
-    def _failed(self, index: int, given: GivenTask, report: Report) -> FailedLine:
-        if self._output is not None:
-            # What an earlier run has left there is not of this one.
-            discard(self._output, index, self._made.get(index, Manifest()))
-        self._totals.failures[report.code] += 1
-        self.first_failure = self.first_failure or report
-        return FailedLine(
-            index=index,
-            id=given.id,
-            entrypoint=given.task.entrypoint,
-            params=shown_params(given.task.params, self._secrets),
-            seed=given.task.seed,
-            ok=False,
-            report=report,
-            task=given.digest,
-            bundle=None if report.bundle is None else report.bundle.digest,
-            study=self._study,
-        )
 
 
 def _lies_in(tasks: str | None, bundle: Path) -> bool:

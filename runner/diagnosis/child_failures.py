@@ -307,6 +307,8 @@ def remote_error(
     """The child answered with an error."""
     if exception is not None and code in (ErrorCode.LOAD_FAILED, ErrorCode.TASK_FAILED):
         return raised_finding(case, phase, exception)
+    if code in (ErrorCode.WARMUP_FAILED, ErrorCode.WARMUP_INVALID):
+        return _warmup_failed(case, phase, message, exception)
     if exception is not None and code == ErrorCode.RESULT_INVALID:
         return returned_finding(case, message, exception)
     if exception is not None and code == ErrorCode.INTERNAL_ERROR:
@@ -342,6 +344,32 @@ def remote_error(
         explanation=printable(message) if len(message) > 200 else "",
         hints=hints,
         exception=exception,
+    )
+
+
+_WARMUP = (
+    "Each child calls the function that [tool.modelops] warmup names once, after the load and"
+    " before any task."
+)
+
+
+def _warmup_failed(
+    case: Case, phase: Phase, message: str, exception: ExceptionInfo | None
+) -> Finding:
+    """The bundle's warm-up function raised, or there is none of that name."""
+    if exception is not None:
+        finding = raised_finding(case, phase, exception)
+        name = printable(message.removeprefix("the warmup ").partition(" raised ")[0])
+        finding.summary += f"; the warmup {name} was called"
+        if finding.code is Code.LOAD_RAISED:
+            finding.explanation = _WARMUP
+        return finding
+    return Finding(
+        phase=phase,
+        code=Code.LOAD_RAISED,
+        summary=one_line(printable(message)),
+        explanation=_WARMUP,
+        hints=[Hint(title="correct warmup in [tool.modelops] of pyproject.toml, or take it out")],
     )
 
 

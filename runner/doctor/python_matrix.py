@@ -71,7 +71,7 @@ async def _try(bundle: Path, request: str, task: Task, settings: Settings) -> Ce
     report = None
     try:
         with reported(case):
-            await execute_task(case, settings, bundle, lambda: task)
+            await execute_task(case, settings, bundle, lambda _: task)
     except RunnerError as error:
         report = error.report
     seconds = time.monotonic() - began

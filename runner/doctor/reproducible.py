@@ -12,16 +12,14 @@ from enum import Enum
 from pathlib import Path
 
 import anyio
-import anyio.to_thread
 import msgspec
 from msgspec import Struct
 
 from runner.async_runner import AsyncRunner
+from runner.bundle import Bundle
 from runner.defaults import Isolation
 from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
-from runner.environment.cache_folder import cache_folder
-from runner.execution.prepare import read_as_content
 from runner.execution.run_task import execute_task, reported
 from runner.result import Result
 from runner.settings import Settings
@@ -131,7 +129,7 @@ async def find_differences(
     case: Case,
     settings: Settings,
     bundle: Path,
-    task: Callable[[], Task],
+    task: Callable[[Bundle], Task],
     *,
     on_condition: Callable[[str], None],
 ) -> Findings:
@@ -144,15 +142,20 @@ async def find_differences(
     """
     began = time.monotonic()
     on_condition("a new process")
-    result = await execute_task(case, settings, bundle, task)
-    trial = _Trial(settings, bundle, task(), result, on_condition)
+    asked: list[tuple[Bundle, Task]] = []
+
+    def ask(read: Bundle) -> Task:
+        asked.append((read, task(read)))
+        return asked[0][1]
+
+    result = await execute_task(case, settings, bundle, ask)
+    read, wanted = asked[0]
+    trial = _Trial(settings, bundle, wanted, result, on_condition)
     await trial.repeat(began)
     if trial.settled:
         return trial.findings()
     for seed in _HASH_SEEDS:
         await trial.change(Cause.HASH_SEED, f"PYTHONHASHSEED={seed}", env={"PYTHONHASHSEED": seed})
-    cache = settings.cache or cache_folder()
-    read = await anyio.to_thread.run_sync(read_as_content, bundle, cache)
     if settings.thread_count(read) is None:  # else it is part of what is run
         for threads in {1, 2, 3} - {result.threads}:
             await trial.change(Cause.THREADS, f"threads: {threads}", threads=threads)
@@ -275,7 +278,7 @@ class _Trial:
         try:
             with reported(case):
                 return _digests(
-                    await execute_task(case, settings, self._bundle, lambda: self._task)
+                    await execute_task(case, settings, self._bundle, lambda _: self._task)
                 )
         except RunnerError as error:
             self._failed(error)

@@ -6,6 +6,7 @@ from runner.environment.build import (
     environment,
     environment_path,
     forget_bytecode,
+    installed_packages,
     is_written_to,
     lock_to,
 )
@@ -26,6 +27,7 @@ __all__ = [
     "find_uv",
     "forget_bytecode",
     "installed_modules",
+    "installed_packages",
     "is_written_to",
     "libraries_like",
     "library_folders",

@@ -39,6 +39,7 @@ from runner.environment.file_states import files_changed
 from runner.environment.healing import heal, look_after_others, look_after_use
 from runner.environment.integrity import (
     content_digest,
+    packages,
     remove_bytecode,
     seal,
     site_packages,
@@ -61,6 +62,7 @@ from runner.process.guardian import guardian
 _log = logging.getLogger(__name__)
 
 _PINS = "modelops-lock.txt"
+_PYLOCK = "pylock.toml"
 
 
 class Environment(Struct, frozen=True):
@@ -169,6 +171,15 @@ def environment_path(
     key = dependencies_key(source, base, environ)
     shared, own = places(source, key, root, environ)
     return own if read_manifest(followed(shared)) and read_manifest(own) else None
+
+
+def installed_packages(
+    source: Source, base: Base, root: Path, environ: Mapping[str, str]
+) -> tuple[str, ...] | None:
+    """What is installed for a bundle, as ``numpy-2.4.6``; ``None`` where nothing is built."""
+    shared, _ = places(source, dependencies_key(source, base, environ), root, environ)
+    shared = followed(shared)
+    return packages(shared) if read_manifest(shared) else None
 
 
 def places(source: Source, key: str, root: Path, environ: Mapping[str, str]) -> tuple[Path, Path]:
@@ -304,6 +315,9 @@ async def forget_bytecode(built: Environment, case: Case) -> bool:
 
 
 def _install_command(source: Source, copy: Path) -> list[str]:
+    if source.pins is not None and source.pins.is_pylock:
+        (copy / _PYLOCK).write_text(source.pins.text)
+        return ["pip", "install", "--preview-features", "pylock", "--no-deps", "-r", _PYLOCK]
     if source.pins is not None:
         # uv compares the hashes that are there.
         (copy / _PINS).write_text("\n".join([*index_options(source), source.pins.text]))

@@ -71,6 +71,15 @@ class Pins(Struct, frozen=True):
     path: Path
     text: str
 
+    @property
+    def is_pylock(self) -> bool:
+        return is_pylock(self.path)
+
+
+def is_pylock(file: Path) -> bool:
+    """Tell whether a file has the name that PEP 751 gives to a lock: ``pylock.toml``."""
+    return re.fullmatch(r"pylock(\.[^.]+)?\.toml", file.name) is not None
+
 
 class Source(Struct, frozen=True, kw_only=True):
     """The bundle, as far as it decides what is in its environment."""

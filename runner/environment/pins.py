@@ -1,11 +1,13 @@
 """A resolution that is written down, so that every worker can be given the same one.
 
-It is a requirements file with one version of each distribution and the hashes of its files, as
-``uv pip compile --generate-hashes`` writes it: readable, and installable by other tools too.
+It has one version of each distribution and the hashes of its files: a requirements file, as
+``uv pip compile --generate-hashes`` writes it, or a ``pylock.toml`` (PEP 751) where it is called
+so. Both are readable, and installable by other tools too.
 """
 
 import re
 import shlex
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -15,10 +17,23 @@ from packaging.utils import canonicalize_name
 from runner.diagnosis.case import Failure, Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
-from runner.environment.cache_key import Base, Pins, Source, meaningful_lines, requirement_lines
+from runner.environment.cache_key import (
+    Base,
+    Pins,
+    Source,
+    has_dependencies,
+    is_pylock,
+    meaningful_lines,
+    requirement_lines,
+)
 from runner.environment.lock import marker_environment
 from runner.environment.uv_run import Uv, run_uv
 from runner.events import Phase
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 # Where the rest of a line is about files, not about what is asked for.
 _REST = re.compile(r"\s+(--hash=|\\).*")
@@ -32,9 +47,10 @@ def check_pins(source: Source, pins: Pins, base: Base) -> None:
     :raises Failure: ``lock-outdated``: a dependency is missing, or has another version.
     """
     environment = marker_environment(base)
-    pinned = list(_requirements(meaningful_lines(pins.text), environment))
+    lines = _pylock_lines(pins) if pins.is_pylock else list(meaningful_lines(pins.text))
+    pinned = list(_requirements(lines, environment))
     # A folder or a file is written without the name of what is in it.
-    nameless = any(map(_is_path, meaningful_lines(pins.text)))
+    nameless = any(map(_is_path, lines))
     found = {canonicalize_name(one.name): one for one in pinned}
     declared = source.dependencies or ()
     if source.requirements_from == "requirements.txt":
@@ -65,6 +81,33 @@ def _requirements(texts: Iterable[str], environment: dict[str, str]) -> Iterator
             yield one
 
 
+def _pylock_lines(pins: Pins) -> list[str]:
+    """The packages of a pylock.toml as requirements; what is from no index has a URL.
+
+    :raises Failure: it is none.
+    """
+    try:
+        packages = tomllib.loads(pins.text)["packages"]
+        return [
+            (
+                f"{one['name']}=={one['version']}"
+                if "version" in one
+                else f"{one['name']} @ file:///"
+            )
+            + (f" ; {one['marker']}" if "marker" in one else "")
+            for one in packages
+        ]
+    except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
+        raise Failure(
+            Finding(
+                phase=Phase.ENVIRONMENT,
+                code=Code.ENVIRONMENT_FAILED,
+                summary=f"the lock {pins.path} is no pylock.toml (PEP 751): {error}",
+                hints=[Hint(title="write it anew, with check --lock-to pylock.toml")],
+            )
+        ) from error
+
+
 def _is_path(line: str) -> bool:
     return line.startswith((".", "/", "file:"))
 
@@ -77,10 +120,17 @@ async def write_pins(uv: Uv, venv: Path, copy: Path, to: Path) -> None:
     :param to: the file to write.
     :raises Failure: uv could not.
     """
+    pylock = is_pylock(to)
+    if pylock and not has_dependencies(uv.source):
+        to.write_text('lock-version = "1.0"\ncreated-by = "modelops-runner"\npackages = []\n')
+        return
+    written = copy / ("pylock.toml" if pylock else "modelops-pins.txt")
+    form = ["--format", "pylock.toml"] if pylock else []
     if uv.source.requirements_from == "uv.lock":
         options = ["--frozen", "--no-emit-project", "--no-default-groups", "--no-header"]
-        arguments = ["export", "-q", *options, "-o", str(to.absolute())]
+        arguments = ["export", "-q", *form, *options, "-o", written.name]
         await run_uv(uv, "dependencies", arguments, cwd=copy)
+        to.write_text(written.read_text("utf-8"), "utf-8")
         return
     # Resolved from what the bundle itself says, so that what comes from elsewhere than an index
     # does so again; to the versions that are installed.
@@ -88,8 +138,7 @@ async def write_pins(uv: Uv, venv: Path, copy: Path, to: Path) -> None:
     installed.write_text("".join(f"{line}\n" for line in _installed(venv)))
     options = ["--generate-hashes", "--no-header", "--no-annotate", "-c", installed.name]
     python = str(venv / "bin" / "python")
-    arguments = ["pip", "compile", "-q", *options, "--python", python]
-    written = copy / "modelops-pins.txt"
+    arguments = ["pip", "compile", "-q", *form, *options, "--python", python]
     files = [uv.source.requirements_from, "-o", written.name]
     await run_uv(uv, "dependencies", [*arguments, *files], cwd=copy)
     # The copy is gone soon; another one will be where the pins are installed.

@@ -71,7 +71,8 @@ class DirectCalls:
         session = child.session
         timeout = call.timeout or child.time_limit
         try:
-            task = check_task(call.task).named(child.default_entrypoint)
+            task = check_task(call.task)
+            task = task.with_defaults(child.default_entrypoint, child.default_params)
             case.task = task
             if session.process.output.unread():
                 # What the task before has written last is not this one's.

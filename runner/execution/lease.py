@@ -54,6 +54,7 @@ class Child:
         """Why it has another isolation than was asked for."""
         bundle = group.prepared.bundle
         self.default_entrypoint = bundle.default_entrypoint
+        self.default_params = bundle.defaults.params
         self.time_limit = settings.time_limit(bundle)
         """The seconds that a task may take, unless its call says otherwise."""
         self.retired = False

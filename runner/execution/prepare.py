@@ -36,6 +36,7 @@ from runner.environment import (
     environment_path,
     find_uv,
     forget_bytecode,
+    installed_packages,
     is_written_to,
     lock_to,
 )
@@ -267,6 +268,7 @@ async def prepared(
             site=[],  # the bundle's own venv has all of it
             env=named,
             memory_limit=settings.memory_limit or bundle.defaults.memory_limit,
+            warmup=bundle.defaults.warmup,
             withheld=withheld(settings.variables(), named),
         )
         assert case.worker is not None
@@ -317,6 +319,15 @@ async def locate_environment(case: Case, settings: Settings, path: Path) -> Path
     return environment_path(
         _source(bundle, settings), _base(interpreter), cache, settings.environ()
     )
+
+
+def packages_of(
+    settings: Settings, bundle: Bundle, interpreter: Interpreter
+) -> tuple[str, ...] | None:
+    """What is installed for a bundle, as ``numpy-2.4.6``; ``None`` where nothing is built."""
+    cache = settings.cache or cache_folder()
+    source = _source(bundle, settings)
+    return installed_packages(source, _base(interpreter), cache, settings.environ())
 
 
 async def lock_environment(case: Case, settings: Settings, ready: Prepared, file: Path) -> None:

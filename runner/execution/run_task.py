@@ -65,10 +65,12 @@ async def _attempt(
     failed = False
     try:
         child = await pool.acquire(lease, case, path)
-        case.task = task = task.named(child.default_entrypoint)
+        case.task = task = task.with_defaults(child.default_entrypoint, child.default_params)
         try:
             with case.journal.phase(Phase.EXECUTE):
                 done = await child.session.execute(task, timeout or child.time_limit)
+                if case.journal.heard:
+                    child.session.process.output.drain()  # what the task has printed is its own
         except Failure as failure:
             if child.died_idle(failure):
                 return None
@@ -91,7 +93,7 @@ async def execute_task(
     case: Case,
     settings: Settings,
     path: Path,
-    task: Callable[[], Task],
+    task: Callable[[Bundle], Task],
     *,
     children: int = 1,
     note: str | None = None,
@@ -109,7 +111,9 @@ async def execute_task(
         partial(BundleFingerprint, path, appeared, lambda: math.inf)
     )
     bundle = await read(case, settings, path)
-    wanted = check_task(task()).named(bundle.default_entrypoint)
+    wanted = check_task(task(bundle)).with_defaults(
+        bundle.default_entrypoint, bundle.defaults.params
+    )
     case.task = wanted
     case.journal.fact(Origin.TASK, task_info(wanted))
     interpreter = await choose(case, settings, bundle)

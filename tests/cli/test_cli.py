@@ -15,6 +15,9 @@ import psutil
 import pytest
 from conftest import need_python
 
+from runner.study.lines import FILE
+from runner.study.run_file import STORY
+
 WIRE = """
 import json, sys
 def wire(entrypoint, params, seed):
@@ -417,8 +420,8 @@ def test_a_single_task_leaves_the_results_of_a_file_of_tasks_as_they_are(
     many = ("exec", bundle, "--tasks", tasks, "--output", output)
     assert command(*many).returncode == 0
     assert command("exec", bundle, "--output", output).returncode == 0
-    names = sorted(path.name for path in output.iterdir() if path.name[0] != ".")
-    assert names == ["0", "1", "echo.json", "results.jsonl"]
+    names = {path.name for path in output.iterdir() if path.name[0] != "."}
+    assert names == {"0", "1", "echo.json", FILE, *STORY}
     lines = (output / "results.jsonl").read_text()
     (bundle / "wire.py").write_text("def wire(e, p, s):\n    return {'results.jsonl': b''}\n")
     done = command("exec", bundle, "--output", output)
@@ -427,7 +430,7 @@ def test_a_single_task_leaves_the_results_of_a_file_of_tasks_as_they_are(
     assert (output / "results.jsonl").read_text() == lines
     assert command(*many).returncode == 2
     assert command(*many, "--overwrite").returncode == 0
-    assert sorted(path.name for path in output.iterdir()) == ["0", "1", "results.jsonl"]
+    assert {path.name for path in output.iterdir()} == {"0", "1", FILE, *STORY}
 
 
 @pytest.mark.parametrize("version", ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"])

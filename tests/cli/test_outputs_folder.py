@@ -9,8 +9,8 @@ from typing import cast
 import pytest
 
 from runner.cli.outputs_folder import write_outputs
-from runner.cli.result import file_name
 from runner.result import Result
+from runner.study.output_files import file_name
 
 
 class Outputs(dict[str, bytes]):

@@ -10,8 +10,10 @@ import pytest
 from runner.cli import result_lines, task_file
 from runner.cli.commands import UsageError
 from runner.cli.kept_files import remove_files
-from runner.cli.outputs_folder import Manifest, Study, has_single
-from runner.cli.result_lines import FILE, Asked, discard, open_results, read_earlier, results_in
+from runner.cli.outputs_folder import has_single
+from runner.cli.result_lines import discard, open_results, read_earlier, results_in
+from runner.study.earlier import Known, Standing
+from runner.study.lines import FILE, Asked, Manifest, Study
 
 KINDS = ("fifo", "folder", "link", "dangling", "loop")
 
@@ -75,12 +77,13 @@ def test_what_is_damaged_is_not_taken_for_done(
         else:
             plant(path, damage)
 
-    async def read() -> dict[int, str]:
+    async def read() -> Known:
         with anyio.fail_after(20):
             study = Study(None, "/b")
-            return (await read_earlier(tmp_path, study, "b", Asked(), overwrite=False)).done
+            earlier = await read_earlier(tmp_path, study, "b", Asked(), overwrite=False)
+            return earlier.take("t", 0)[1]
 
-    assert anyio.run(read) == ({} if damaged else {0: "t"})
+    assert anyio.run(read).standing is (Standing.TO_RUN if damaged else Standing.DONE)
 
 
 @pytest.mark.parametrize("link", ["0", "0/files", "0/files/sub"])

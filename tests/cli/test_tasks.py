@@ -17,6 +17,8 @@ import pytest
 
 from runner.cli.progress import Totals, duration, shown_progress
 from runner.diagnosis.report.codes import Code
+from runner.study.lines import FILE
+from runner.study.run_file import STORY
 
 WIRE = """
 import json, os, sys, time
@@ -257,7 +259,7 @@ def test_json_is_one_document_with_the_totals_and_with_the_lines_where_no_file_h
     run: Run, tmp_path: Path
 ) -> None:
     tasks: list[Line] = [{"seed": 1}, {"params": {"raise": "no"}}]
-    counts = {"total": 2, "done": 1, "failed": 1, "skipped": 0}
+    counts = {"total": 2, "done": 1, "failed": 1, "skipped": 0, "failed_before": 0}
     document = json.loads(run(tasks, "--json").stdout)
     assert document["ok"] is False
     assert document["tasks"] == counts
@@ -326,16 +328,22 @@ def test_the_same_command_again_runs_what_has_failed_or_is_missing(
     first = lines_of(results)
     flag.touch()
     done = run([*tasks, {"seed": 3}], "--output", out)
-    assert done.returncode == 0, done.stderr
+    assert done.returncode == 13, done.stderr
     assert "2 of 4 tasks are done already" in done.stderr
-    assert "2 done, 0 failed, 2 skipped (done before)" in done.stderr
+    assert "1 have failed before; --again failed runs them again" in done.stderr
+    assert "1 done, 0 failed, 2 skipped (done before), 1 failed before" in done.stderr
+    assert not lines_of(results)[1]["ok"]
+    done = run([*tasks, {"seed": 3}], "--output", out, "--again", "failed")
+    assert done.returncode == 0, done.stderr
+    assert "1 done, 0 failed, 3 skipped (done before)" in done.stderr
     second = lines_of(results)
     assert [second[index]["ok"] for index in range(4)] == [True] * 4
     assert (second[0], second[2]) == (first[0], first[2])
     # All is done: nothing runs, and nothing changes.
     before = results.read_bytes()
     done = run([*tasks, {"seed": 3}], "--output", out, "--json")
-    assert json.loads(done.stdout)["tasks"] == {"total": 4, "done": 0, "failed": 0, "skipped": 4}
+    counts = {"total": 4, "done": 0, "failed": 0, "skipped": 4, "failed_before": 0}
+    assert json.loads(done.stdout)["tasks"] == counts
     assert results.read_bytes() == before
 
 
@@ -362,15 +370,15 @@ def test_an_edited_task_a_lost_output_and_an_edited_bundle_are_run_again(
     tasks: list[Line] = [{"seed": seed} for seed in range(3)]
     assert ran(tasks) == {0, 1, 2}
     tasks[1]["params"] = {"a": 1}
-    assert ran(tasks) == {1}
-    assert json.loads((out / "1" / "echo.json").read_bytes()) == ["default", {"a": 1}, 1]
+    assert ran(tasks) == {3}  # another task: the one that was there keeps its number
+    assert json.loads((out / "3" / "echo.json").read_bytes()) == ["default", {"a": 1}, 1]
     (out / "2" / "pid").unlink()
     assert ran(tasks) == {2}
     # Said in another way, and called otherwise: it is the same task.
     tasks[1] = {"id": "x", "params": {"a": 1}, "entrypoint": "default", "seed": 1}
     assert ran(tasks) == set()
     (bundle / "wire.py").write_text(WIRE + "# edited\n")
-    assert ran(tasks) == {0, 1, 2}
+    assert ran(tasks) == {0, 2, 3}
 
 
 def test_what_a_task_that_fails_now_had_left_before_goes(
@@ -388,7 +396,7 @@ def test_what_a_task_that_fails_now_had_left_before_goes(
         "0/only",
         "1/notes.txt",
     ]
-    assert sorted(path.name for path in out.iterdir()) == ["0", "1", "results.jsonl"]
+    assert {path.name for path in out.iterdir()} == {"0", "1", *STORY, FILE}
 
 
 @pytest.mark.parametrize("other", ["same file", "another file"])
@@ -403,30 +411,27 @@ def test_results_of_tasks_that_are_not_in_the_file_stay_with_their_lines(
         file.write_text(text)
         done = run(file, "--output", out)
         assert done.returncode == 0, done.stderr
-        assert "results of tasks that are not in this file stay" in done.stderr
+        assert "results of tasks that this study does not have stay" in done.stderr
         assert lines_of(results) == before
         assert all((out / str(index) / "echo.json").exists() for index in range(3))
     done = run(file, "--output", out, "--overwrite")
     assert done.returncode == 0, done.stderr
-    assert sorted(path.name for path in out.iterdir()) == ["0", "results.jsonl"]
+    assert {path.name for path in out.iterdir()} == {"0", *STORY, FILE}
     assert lines_of(results) == {0: before[0]}
 
 
-def test_another_file_of_tasks_does_not_replace_what_was_done(run: Run, tmp_path: Path) -> None:
+def test_another_file_of_tasks_adds_to_what_was_done(run: Run, tmp_path: Path) -> None:
     out, results = tmp_path / "out", tmp_path / "out" / "results.jsonl"
     run([{"seed": seed} for seed in range(3)], "--output", out)
-    before = results.read_bytes()
+    before = lines_of(results)
     file = tmp_path / "others.jsonl"
-    file.write_text('{"seed": 0}\n{"seed": 7}\n')
-    for source in (file, file.read_text()):
-        done = run(source, "--output", out)
-        assert done.returncode == 2
-        assert "results of another file of tasks, in place of 1 of this one (1)" in done.stderr
-        assert "--overwrite" in done.stderr
-        assert results.read_bytes() == before
-    assert run(file, "--output", out, "--overwrite").returncode == 0
-    assert sorted(lines_of(results)) == [0, 1]
-    assert json.loads((out / "1" / "echo.json").read_bytes()) == ["default", {}, 7]
+    file.write_text('{"seed": 7}\n{"seed": 0}\n')
+    done = run(file, "--output", out)
+    assert done.returncode == 0, done.stderr
+    assert "1 done, 0 failed, 1 skipped (done before)" in done.stderr
+    after = lines_of(results)
+    assert {index: after[index] for index in range(3)} == before
+    assert json.loads((out / "3" / "echo.json").read_bytes()) == ["default", {}, 7]
 
 
 def test_another_bundle_does_not_replace_what_was_done(
@@ -451,7 +456,7 @@ def test_another_bundle_does_not_replace_what_was_done(
     assert "name another folder, or say --overwrite" in done.stderr
     assert results.read_bytes() == before and (out / "1").is_dir()
     assert run([{}], "--output", out, "--overwrite").returncode == 0
-    assert sorted(path.name for path in out.iterdir()) == ["0", "results.jsonl"]
+    assert {path.name for path in out.iterdir()} == {"0", *STORY, FILE}
 
 
 @pytest.mark.parametrize("content", [b"mine\n", b"mine", b'[{"index": 0}]'])
@@ -508,7 +513,7 @@ def test_an_output_may_be_called_anything(
     done = run([{}], "--output", out)
     assert done.returncode == 0, done.stderr
     assert sorted(path.read_bytes() for path in (out / "0").iterdir()) == [b"one", b"other"]
-    assert sorted(path.name for path in out.iterdir()) == ["0", "results.jsonl"]
+    assert {path.name for path in out.iterdir()} == {"0", *STORY, FILE}
     assert "1 skipped" in run([{}], "--output", out).stderr
 
 
@@ -606,6 +611,11 @@ def test_an_ended_run_leaves_no_child_and_whole_lines_and_is_gone_on_with(
             here.read()
         family = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(number)
+        if number is signal.SIGINT:
+            assert process.stderr is not None
+            while "Ctrl-C again ends" not in process.stderr.readline():
+                assert process.poll() is None
+            process.send_signal(number)
         said, shown = process.communicate(timeout=RUN_SECONDS)
     finally:
         process.kill()
@@ -628,6 +638,51 @@ def test_an_ended_run_leaves_no_child_and_whole_lines_and_is_gone_on_with(
     assert again.returncode == 0, again.stderr
     assert f"{11 - len(done)} done, 0 failed" in again.stderr
     assert sorted(lines_of(out / "results.jsonl")) == list(range(11))
+
+
+def test_a_first_interrupt_lets_what_runs_end(
+    run: Run, bundle: Path, environ: dict[str, str], tmp_path: Path
+) -> None:
+    here, go = tmp_path / "here", tmp_path / "go"
+    os.mkfifo(here)
+    os.mkfifo(go)
+    (bundle / "wire.py").write_text(
+        "def wire(e, params, seed):\n"
+        f"    if seed == 1 and params:\n        open({str(here)!r}, 'w').close()\n"
+        f"        open({str(go)!r}).close()\n"
+        "    return {'seed': b'%d' % seed}\n"
+    )
+    file = tmp_path / "tasks.jsonl"
+    lines = [{"seed": 0}, {"seed": 1, "params": {"wait": 1}}, *({"seed": n} for n in range(2, 9))]
+    file.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    out = tmp_path / "out"
+    process = subprocess.Popen(
+        exec_command(bundle, file, "--output", out, "-j1"),
+        env=environ,
+        stdin=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stderr is not None
+        with here.open() as opened:
+            opened.read()
+        process.send_signal(signal.SIGINT)
+        while "waiting for the 1 running" not in process.stderr.readline():
+            assert process.poll() is None
+        go.write_text("")
+        _, shown = process.communicate(timeout=RUN_SECONDS)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 130
+    assert "SIGINT ended the run; 7 of 9 tasks were left" in " ".join(shown.split())
+    assert "2 done, 0 failed, 7 not run" in shown
+    assert sorted(lines_of(out / "results.jsonl")) == [0, 1]
+    assert (out / "1" / "seed").read_bytes() == b"1"
+    (tmp_path / "go").unlink()
+    go.write_text("")
+    assert "7 done, 0 failed, 2 skipped" in run(file, "--output", out).stderr
 
 
 def test_a_signal_ends_a_run_that_waits_for_its_tasks(

@@ -13,7 +13,7 @@ import pytest
 
 from runner.bundle import bundle_digest, content_files, empty_folders, read_bundle
 from runner.dask import archive as archives
-from runner.dask.archive import Archive, pack
+from runner.dask.archive import Archive, packed
 from runner.environment.inventory import entries, prunable, remove
 
 
@@ -35,7 +35,7 @@ def bundle(tmp_path: Path) -> Path:
 def archive_of(folder: Path) -> Archive:
     bundle = read_bundle(folder)
     folders = empty_folders(folder, bundle.files)
-    return Archive(bundle.digest, folder.name, pack(bundle), folders=folders)
+    return Archive(bundle.digest, folder.name, packed(bundle), folders=folders)
 
 
 def unpack(archive: Archive, folder: Path) -> Path:

@@ -7,7 +7,7 @@ from distributed import Client
 from msgspec import Struct
 
 from runner.bundle import empty_folders
-from runner.dask.archive import Archive, pack
+from runner.dask.archive import Archive, packed
 from runner.dask.client.fitness import Fitness
 from runner.dask.client.in_flight import InFlight, Work
 from runner.dask.client.preflight import require_fit
@@ -116,7 +116,7 @@ def _packed(path: Path, shared: Shared | None) -> tuple[BundleInfo, Archive]:
         bundle = read_as_content(path, cache)
         info = case.bundle = bundle.info()
         folders = empty_folders(bundle.path, bundle.files, Appeared(cache, path).names())
-        data = pack(bundle)
+        data = packed(bundle)
     name = path.resolve().name or "bundle"
     if shared is not None:
         file = shared.keep(data, bundle.digest)

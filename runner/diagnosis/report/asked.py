@@ -6,11 +6,10 @@ from itertools import islice
 from typing import Any, Protocol
 
 from runner.diagnosis.report.model import TaskInfo
-from runner.diagnosis.report.sanitise import map_texts, sanitise_text
+from runner.diagnosis.report.sanitise import MASK, map_texts, mask_credentials
 from runner.diagnosis.report.text import one_line
 
 _MOST_CHARACTERS = 2000
-_MOST_OF_A_PARAMETER = 1000
 _MOST_OF_A_TEXT = 100
 _MOST_PARAMETERS = 50
 _MOST_ITEMS = 8
@@ -40,22 +39,18 @@ def task_info(task: Asked | TaskInfo) -> TaskInfo:
     )
 
 
-def shown_params(params: Mapping[str, Any], secrets: Iterable[str] = ()) -> dict[str, Any]:
-    """The parameters for a line of results: JSON values, the long ones cut short, secrets masked.
+def masked_params(params: Mapping[str, Any], secrets: Iterable[str] = ()) -> dict[str, Any]:
+    """The parameters of a task, whole, with secrets masked.
 
     :param secrets: values that are masked wherever they stand.
     """
-    shown = _short(params, 0)
-    assert isinstance(shown, dict)
-    masked = map_texts(shown, lambda text: sanitise_text(text, secrets))
-    return {name: _one(value) for name, value in masked.items()}
 
+    def masked(text: str) -> str:
+        for secret in secrets:
+            text = text.replace(secret, MASK)
+        return mask_credentials(text)
 
-def _one(value: Any) -> Any:
-    if not isinstance(value, (dict, list)):
-        return value
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return value if len(text) <= _MOST_OF_A_PARAMETER else one_line(text, _MOST_OF_A_PARAMETER)
+    return map_texts(dict(params), masked)
 
 
 def _short(value: object, depth: int) -> object:

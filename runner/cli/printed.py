@@ -1,0 +1,72 @@
+"""What a task has printed, kept beside its outputs: the head and the tail of each stream."""
+
+import hashlib
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from pathlib import Path
+
+from runner.cli.places import is_folder, set_aside
+from runner.diagnosis.report.text import Capture
+from runner.events import Event, Output, Phase, PhaseStarted, Stream
+from runner.study.output_files import OutputFile
+
+_STREAMS = {Stream.STDOUT: "stdout", Stream.STDERR: "stderr"}
+
+
+class Printed:
+    """What tasks print, each until it has ended."""
+
+    def __init__(self) -> None:
+        self._captures: dict[int, dict[str, Capture]] = {}
+
+    def listen(self, event: Event) -> None:
+        """Take an event of a run of many tasks."""
+        number = event.task_id
+        if number is None:
+            return
+        if isinstance(event, PhaseStarted) and event.phase is Phase.EXECUTE:
+            self._captures[number] = {}  # what came before is the import's
+        elif isinstance(event, Output) and event.stream in _STREAMS and number in self._captures:
+            streams = self._captures[number]
+            streams.setdefault(_STREAMS[event.stream], Capture()).feed(event.data)
+
+    def take(self, number: int) -> dict[str, str]:
+        """What a task has printed, by stream; it has ended."""
+        streams = self._captures.pop(number, {})
+        return {name: capture.excerpt().text for name, capture in streams.items()}
+
+
+def write_printed(
+    printed: Mapping[str, str], outputs: Path, taken: Iterable[str], say: Callable[[str], None]
+) -> dict[str, OutputFile]:
+    """Write what a task has printed.
+
+    :param outputs: the folder of its outputs.
+    :param taken: the names of its outputs.
+    :param say: takes a line for each thing that was in the way and has another name now.
+    :raises OSError: it could not be written.
+    """
+    described = {}
+    for name, text in printed.items():
+        data = text.encode("utf-8", "backslashreplace")
+        if not is_folder(outputs):
+            set_aside(outputs, say)
+            outputs.mkdir()
+        path = outputs / (f"{name}%" if name in taken else name)
+        set_aside(path, say)
+        with path.open("xb") as file:
+            file.write(data)
+        described[name] = OutputFile(len(data), hashlib.sha256(data).hexdigest(), str(path))
+    return described
+
+
+def remove_printed(outputs: Path, names: Iterable[str]) -> None:
+    """Remove what a task has printed, from the folder of its outputs.
+
+    :param names: of the streams.
+    """
+    for name in names:
+        # One is an output where the other is.
+        own = outputs / f"{name}%" if (outputs / f"{name}%").exists() else outputs / name
+        with suppress(OSError):
+            own.unlink()

@@ -1,0 +1,209 @@
+"""Writes down, in a study's folder, what its tasks ran with: bundle, versions, machine."""
+
+import logging
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from datetime import datetime, timezone
+from pathlib import Path
+
+import anyio
+import anyio.to_thread
+import msgspec
+
+from runner.bundle import Bundle, empty_folders
+from runner.bundle.archive import pack
+from runner.cli.commands import Exec
+from runner.cli.result import write_file
+from runner.diagnosis.case import Case, Failure
+from runner.diagnosis.report.sanitise import sanitise_text, secrets_of
+from runner.environment.integrity import packages
+from runner.execution.prepare import Prepared, choose, lock_environment, packages_of, prepared
+from runner.interpreter import Interpreter
+from runner.settings import Settings
+from runner.study.run_file import BUNDLE, PYLOCK, RUN, Limits, Python, RanIn, RunFile, read_run
+
+_log = logging.getLogger(__name__)
+
+MOST_ARCHIVED_BYTES = 1 << 30
+"""A bundle with more content than that is not kept beside the results."""
+
+LOCK_SECONDS = 60.0
+"""How long the end of a study waits for an index that does not answer."""
+
+
+class StudyRecord:
+    """The account of one run in a study's folder.
+
+    :param case: of the run.
+    :param say: takes a line on what could not be kept.
+    """
+
+    def __init__(
+        self, folder: Path, command: Exec, bundle: Bundle, case: Case, say: Callable[[str], None]
+    ) -> None:
+        assert case.worker is not None
+        self._folder = folder
+        self._bundle = bundle
+        self._case = case
+        self._say = say
+        self._before = read_run(folder)
+        settings = command.settings
+        secrets = secrets_of(settings.variables())
+        self._run = RunFile(
+            command=[sanitise_text(word, secrets) for word in masked_values(command.words)],
+            started_at=_now(),
+            bundle=bundle.info(),
+            worker=case.worker,
+            isolation=settings.isolation,
+            asked=Limits(
+                python=settings.python,
+                children=settings.children,
+                timeout=settings.time_limit(bundle),
+                memory_limit=settings.memory_limit or bundle.defaults.memory_limit,
+                env=settings.named_variables(bundle),
+                lock=None if settings.lock is None else str(settings.lock),
+            ),
+        )
+
+    @asynccontextmanager
+    async def kept(self, settings: Settings) -> AsyncIterator[Settings]:
+        """Keep the account while the tasks run.
+
+        :param settings: the run's.
+        :returns: those to run the tasks with: they have the versions that the folder has already.
+        :raises Failure: no environment can be had.
+        """
+        interpreter = await choose(self._case, settings, self._bundle)
+        settings = await anyio.to_thread.run_sync(self._same_versions, settings, interpreter)
+        async with (
+            prepared(self._case, settings, self._bundle, interpreter) as ready,
+            anyio.create_task_group() as tasks,
+        ):
+            self._begin(ready, interpreter)
+            whole = anyio.Event()
+            tasks.start_soon(self._keep_beside, ready, settings, whole)
+            yield settings
+            with anyio.move_on_after(LOCK_SECONDS):
+                await whole.wait()
+            tasks.cancel_scope.cancel()
+        self._write(finished_at=_now())
+
+    def ran_with(self, threads: int | None) -> None:
+        """A task has ended that had so many threads."""
+        if self._run.threads is None:
+            self._run = msgspec.structs.replace(self._run, threads=threads)
+
+    def _same_versions(self, settings: Settings, interpreter: Interpreter) -> Settings:
+        """Return settings with which this run has the versions of those before it."""
+        before, lock = self._before, self._folder / PYLOCK
+        if (
+            settings.lock is not None
+            or before is None
+            or before.environment is None
+            or before.bundle.digest != self._bundle.digest
+            or before.environment.python.version != interpreter.version
+            or before.pylock is None
+            or not lock.is_file()
+        ):
+            return settings
+        if packages_of(settings, self._bundle, interpreter) == before.environment.packages:
+            return settings
+        self._say(f"note: the versions are those of {lock}, as in the run before")
+        return msgspec.structs.replace(settings, lock=lock.absolute())
+
+    def _begin(self, ready: Prepared, interpreter: Interpreter) -> None:
+        environment, built = ready.environment, ready.built
+        if environment is None or built is None:
+            return
+        self._run = msgspec.structs.replace(
+            self._run,
+            environment=RanIn(
+                key=environment.key or "",
+                requirements_from=environment.requirements_from or "",
+                python=Python(
+                    interpreter.implementation,
+                    interpreter.version,
+                    interpreter.platform,
+                    interpreter.soabi,
+                ),
+                packages=packages(built.path),
+            ),
+        )
+        before = self._before
+        # What is there is of this bundle, and of these versions.
+        if before is not None and before.bundle.digest == self._bundle.digest:
+            if before.bundle_archive and (self._folder / BUNDLE).is_file():
+                self._run = msgspec.structs.replace(self._run, bundle_archive=BUNDLE)
+            same = before.environment is not None and self._run.environment is not None
+            if same and before.pylock and (self._folder / PYLOCK).is_file():
+                assert before.environment is not None and self._run.environment is not None
+                if before.environment.packages == self._run.environment.packages:
+                    self._run = msgspec.structs.replace(self._run, pylock=PYLOCK)
+        self._write()
+
+    async def _keep_beside(self, ready: Prepared, settings: Settings, whole: anyio.Event) -> None:
+        if self._run.bundle_archive is None:
+            await anyio.to_thread.run_sync(self._keep_bundle, abandon_on_cancel=True)
+        if self._run.pylock is None and ready.built is not None:
+            await self._keep_versions(ready, settings)
+        self._write()
+        whole.set()
+
+    def _keep_bundle(self) -> None:
+        bundle, beside = self._bundle, self._folder / f".{BUNDLE}.new"
+        try:
+            size = sum((bundle.path / name).stat().st_size for name in bundle.files)
+            if size > MOST_ARCHIVED_BYTES:
+                self._say(f"note: the bundle has {size >> 20} MiB: {BUNDLE} does not keep it")
+                (self._folder / BUNDLE).unlink(missing_ok=True)  # of another bundle
+                return
+            with beside.open("wb") as file:
+                pack(bundle, file, empty_folders(bundle.path, bundle.files))
+            beside.replace(self._folder / BUNDLE)
+        except OSError as error:
+            beside.unlink(missing_ok=True)
+            self._say(f"note: {BUNDLE} is not written: {error}")
+            return
+        self._run = msgspec.structs.replace(self._run, bundle_archive=BUNDLE)
+
+    async def _keep_versions(self, ready: Prepared, settings: Settings) -> None:
+        beside = self._folder / "pylock.new.toml"
+        case = Case()  # what uv says here is no part of the run
+        case.worker, case.bundle = self._case.worker, self._case.bundle
+        try:
+            await lock_environment(case, settings, ready, beside)
+            beside.replace(self._folder / PYLOCK)
+        except (Failure, OSError) as error:
+            reason = error.finding.summary if isinstance(error, Failure) else str(error)
+            self._say(f"note: {PYLOCK} is not written: {reason}; {RUN} has the versions")
+            (self._folder / PYLOCK).unlink(missing_ok=True)  # of other versions
+            return
+        finally:
+            beside.unlink(missing_ok=True)
+        self._run = msgspec.structs.replace(self._run, pylock=PYLOCK)
+
+    def _write(self, finished_at: str | None = None) -> None:
+        self._run = msgspec.structs.replace(self._run, finished_at=finished_at)
+        text = msgspec.json.format(msgspec.json.encode(self._run)) + b"\n"
+        try:
+            write_file(self._folder / RUN, text)
+        except OSError as error:
+            self._say(f"note: {RUN} is not written: {error}")
+
+
+def masked_values(words: list[str]) -> list[str]:
+    """A command line without the values of variables, which may be secrets."""
+    masked = []
+    for before, word in zip(["", *words], words, strict=False):
+        option, equals, rest = word.partition("=")
+        if before == "--env":
+            masked.append(option + ("=****" if equals else ""))
+        elif option == "--env" and "=" in rest:
+            masked.append(f"--env={rest.partition('=')[0]}=****")
+        else:
+            masked.append(word)
+    return masked
+
+
+def _now() -> str:
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")

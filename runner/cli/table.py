@@ -1,0 +1,148 @@
+"""``modelops-runner table``: a study's results on the terminal, as CSV, JSON or Parquet."""
+
+import csv
+import json
+import math
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import IO
+
+from runner.cli.commands import Table, UsageError
+from runner.diagnosis.report.text import one_line, printable
+from runner.study.columns import Scalar, text_of
+from runner.study.table import Table as Results
+from runner.study.table import TableError
+
+_SHOWN_ROWS = 40
+"""How many rows a terminal shows."""
+
+_MOST_CHARACTERS = 60
+
+
+def run_table(command: Table) -> int:
+    """Show or write the table; returns the exit code.
+
+    :raises UsageError: there is none, or it cannot be written.
+    """
+    try:
+        results = Results(command.folder, command.rows)
+        if command.parquet is not None:
+            from runner.study.parquet import write_parquet
+
+            write_parquet(results, command.parquet)
+            print(f"written: {printable(str(command.parquet))}", file=sys.stderr)
+        elif command.csv is not None and command.csv != "-":
+            _to_file(results, Path(command.csv))
+            print(f"written: {printable(command.csv)}", file=sys.stderr)
+        else:
+            _print(results, command)
+    except TableError as error:
+        raise UsageError(printable(str(error))) from error
+    except BrokenPipeError:
+        # What is left of it the interpreter would flush, and complain, at its exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        raise UsageError(f"{error.filename or command.folder}: {error.strerror}") from error
+    return 0
+
+
+def _print(results: Results, command: Table) -> None:
+    if command.csv is not None:
+        _write_csv(results, sys.stdout)
+    elif command.json:
+        _write_json(results, sys.stdout)
+    else:
+        _show(results, sys.stdout)
+        if command.rows is None and results.tabular:
+            one = sorted(results.tabular)[0]
+            print(f"its tables: {', '.join(sorted(results.tabular))}"
+                  f" (--rows {one} has a row for each of their rows)", file=sys.stderr)  # fmt: skip
+    sys.stdout.flush()
+
+
+def _to_file(results: Results, path: Path) -> None:
+    beside = path.with_name(f".{path.name}.new")
+    try:
+        with beside.open("w", encoding="utf-8", newline="") as file:
+            _write_csv(results, file)
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def _write_csv(results: Results, file: IO[str]) -> None:
+    writer = csv.writer(file, lineterminator="\n")
+    writer.writerow(map(text_of, results.columns))
+    for row in results:
+        # JSON's true and false, as --tasks takes them; Python's digits of a number are exact.
+        writer.writerow("" if one is None else text_of(one) for one in row.values())
+
+
+def _write_json(results: Results, file: IO[str]) -> None:
+    file.write(f'{{"ok": true, "columns": {json.dumps(results.columns)}, "rows": [')
+    before = "\n"
+    for row in results:
+        # JSON has no nan and no infinity.
+        row = {
+            name: None if isinstance(one, float) and not math.isfinite(one) else one
+            for name, one in row.items()
+        }
+        file.write(before + json.dumps(row))
+        before = ",\n"
+    file.write("\n]}\n")
+
+
+def _show(results: Results, file: IO[str]) -> None:
+    """Print aligned columns; a terminal has the first and the last of many rows."""
+    rows: Iterable[list[str] | None] = _Cells(results)
+    if file.isatty():
+        rows = _few(iter(_Cells(results)))
+    widths = [len(printable(name)) for name in results.columns]
+    for cells in rows:
+        widths = [max(width, len(cell)) for width, cell in zip(widths, cells, strict=True)] if (
+            cells is not None) else widths  # fmt: skip
+    _line([printable(name) for name in results.columns], widths, file)
+    for cells in rows:
+        _line(["..."] * len(widths) if cells is None else cells, widths, file)
+
+
+class _Cells:
+    """Each row's cells, read anew each time it is gone through."""
+
+    def __init__(self, results: Results) -> None:
+        self._results = results
+
+    def __iter__(self) -> Iterator[list[str]]:
+        for row in self._results:
+            yield [_cell(value) for value in row.values()]
+
+
+def _few(rows: Iterator[list[str]]) -> list[list[str] | None]:
+    """The first rows and the last ones, with ``None`` in place of those between."""
+    first: list[list[str] | None] = list(islice(rows, _SHOWN_ROWS // 2))
+    last: list[list[str] | None] = []
+    between = False
+    for row in rows:
+        last.append(row)
+        if len(last) > _SHOWN_ROWS // 2:
+            del last[0]
+            between = True
+    return [*first, *([None] if between else []), *last]
+
+
+def _cell(value: Scalar) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return json.dumps(value)
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    return one_line(printable(str(value)), _MOST_CHARACTERS)
+
+
+def _line(cells: list[str], widths: list[int], file: IO[str]) -> None:
+    aligned = (f"{cell:>{width}}" for cell, width in zip(cells, widths, strict=True))
+    print("  ".join(aligned).rstrip(), file=file)

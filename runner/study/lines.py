@@ -1,0 +1,233 @@
+"""The lines that a study's tasks leave in ``results.jsonl``, one for each."""
+
+import hashlib
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+from msgspec import Struct
+
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import BundleInfo, PythonInfo, Report
+from runner.diagnosis.report.text import printable
+from runner.result import Cost
+from runner.settings import Isolation, Settings
+from runner.study.output_files import OutputFile
+from runner.task import Task
+
+FILE = "results.jsonl"
+
+
+def task_digest(task: Task) -> str:
+    """The digest of all that the wire function is called with; the task has an entry point."""
+    called = json.dumps([task.entrypoint, task.params, task.seed], sort_keys=True)
+    return _digest(called.encode())
+
+
+class Study(Struct, frozen=True, omit_defaults=True):
+    """Whose results these are.
+
+    :param bundle: its name.
+    :param path: its folder.
+    """
+
+    bundle: str | None
+    path: str
+
+    @classmethod
+    def of(cls, bundle: BundleInfo) -> "Study":
+        # A name that is not UTF-8 has lone surrogates, which msgspec refuses to decode.
+        path = str(Path(bundle.path).resolve()).encode(errors="replace").decode()
+        return cls(bundle.name, path)
+
+    def is_same(self, digest: str | None, other: "Study | None", its_digest: str | None) -> bool:
+        """Tell whether two are of one bundle: moved with its content, or edited in its place.
+
+        :param digest: of this one's bundle.
+        """
+        if digest is not None and digest == its_digest:
+            return True
+        return other is not None and (self.bundle, self.path) == (other.bundle, other.path)
+
+    def __str__(self) -> str:
+        return printable(f"the bundle {self.bundle or ''} ({self.path})".replace("  ", " "))
+
+
+class Manifest(Struct, frozen=True):
+    """The names of what a task has made; beside a single task's outputs it tells them again.
+
+    :param files: the paths of the files that it has left.
+    :param printed: the streams that it has printed to.
+    """
+
+    outputs: tuple[str, ...] = ()
+    files: tuple[str, ...] = ()
+    printed: tuple[str, ...] = ()
+
+    def and_of(self, other: "Manifest") -> "Manifest":
+        """Return what either of two has."""
+        return Manifest(
+            tuple(dict.fromkeys((*self.outputs, *other.outputs))),
+            tuple(dict.fromkeys((*self.files, *other.files))),
+            tuple(dict.fromkeys((*self.printed, *other.printed))),
+        )
+
+
+class Asked(Struct, frozen=True, omit_defaults=True):
+    """The conditions that a task was to run on.
+
+    :param python: the request (``--python``).
+    :param lock: the digest of the file that has the versions (``--lock``).
+    :param threads: ``--threads``.
+    :param env: the digest of the variables that the run has asked for (``--env``).
+    """
+
+    python: str | None = None
+    lock: str | None = None
+    threads: int | None = None
+    env: str | None = None
+
+    @classmethod
+    def of(cls, settings: Settings) -> "Asked":
+        try:
+            text = None if settings.lock is None else settings.lock.read_bytes()
+        except OSError:
+            text = b""  # it is told when the environment is made
+        lock = None if text is None else _digest(text)
+        # A digest, because a value may be a secret.
+        variables = json.dumps(sorted(settings.env.items())).encode()
+        return cls(
+            settings.python,
+            lock,
+            settings.threads,
+            _digest(variables) if settings.env else None,
+        )
+
+
+def _digest(data: bytes) -> str:
+    return f"sha256:{hashlib.sha256(data).hexdigest()}"
+
+
+class LineChild(Struct, frozen=True):
+    pid: int | None
+    python: PythonInfo | None
+
+
+class _TaskLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """The task that a line is of.
+
+    :param params: with secrets masked.
+    :param task: the digest of what the wire function was called with.
+    :param bundle: the digest of the bundle that it was called in.
+    :param printed: what it has written to its standard output and error, where that is kept.
+    """
+
+    index: int
+    id: str | int | float | None = None
+    ok: bool
+    entrypoint: str | None
+    params: dict[str, Any]
+    seed: int
+    task: str
+    bundle: str | None
+    study: Study
+    asked: Asked = Asked()
+    printed: dict[str, OutputFile] = {}
+
+
+class DoneLine(_TaskLine, frozen=True, kw_only=True, omit_defaults=True):
+    """A task that was done.
+
+    :param files: the files that the task left, where they are kept.
+    """
+
+    outputs: dict[str, OutputFile]
+    files: dict[str, OutputFile] = {}
+    cost: Cost
+    child: LineChild
+    isolation: Isolation
+    isolation_note: str | None = None
+    threads: int | None = None
+    notes: tuple[str, ...] = ()
+
+
+class FailedLine(_TaskLine, frozen=True, kw_only=True, omit_defaults=True):
+    """A task that failed."""
+
+    report: Report
+
+
+class FailedFor(Struct, frozen=True):
+    """The part of a report that says why a task failed."""
+
+    code: Code
+    retryable: bool = False
+    summary: str = ""
+
+
+class TaskLine(Struct, frozen=True, kw_only=True):
+    """Either line as it is read again; those of earlier releases lack some of it."""
+
+    index: int
+    ok: bool
+    task: str
+    id: str | int | float | None = None
+    entrypoint: str | None = None
+    params: dict[str, Any] | None = None
+    seed: int = 0
+    bundle: str | None = None
+    asked: Asked = Asked()
+    outputs: dict[str, OutputFile] = {}
+    files: dict[str, OutputFile] = {}
+    printed: dict[str, OutputFile] = {}
+    study: Study | None = None
+    isolation: Isolation = Isolation.FORK
+    threads: int | None = None
+    child: LineChild | None = None
+    report: FailedFor | None = None
+
+    @property
+    def made(self) -> Manifest:
+        return Manifest(tuple(self.outputs), tuple(self.files), tuple(self.printed))
+
+
+def decode_line(text: bytes) -> TaskLine | None:
+    """Read a line; ``None`` where it is none."""
+    try:
+        return msgspec.json.decode(text, type=TaskLine)
+    except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
+        pass
+    try:  # msgspec refuses the lone surrogates that an id may have
+        return msgspec.convert(json.loads(text), TaskLine)
+    except (ValueError, RecursionError):
+        return None
+
+
+def last_places(folder: Path) -> list[int]:
+    """Where in the file each task's last line begins, in the order of the tasks' numbers.
+
+    :raises OSError: it cannot be read.
+    """
+    places: dict[int, int] = {}
+    at = 0
+    with (folder / FILE).open("rb") as file:
+        for text in file:
+            # The last one may be torn: a run is writing it, or was killed.
+            if text.endswith(b"\n") and (line := decode_line(text)) is not None:
+                places[line.index] = at
+            at += len(text)
+    return [places[index] for index in sorted(places)]
+
+
+def lines_at(folder: Path, places: list[int]) -> Iterator[TaskLine]:
+    """The lines at these places.
+
+    :raises OSError: the file cannot be read.
+    """
+    with (folder / FILE).open("rb") as file:
+        for place in places:
+            file.seek(place)
+            if (line := decode_line(file.readline())) is not None:
+                yield line

@@ -1,0 +1,242 @@
+"""One table of a study's results: a row a task, or the rows of a tabular output."""
+
+import csv
+import json
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from runner.study.columns import Column, Scalar, columns_of, named, number_of, of_task, scalars
+from runner.study.lines import FILE, TaskLine, last_places, lines_at
+from runner.study.output_files import file_name, outputs_folder
+
+if TYPE_CHECKING:
+    import pyarrow
+
+_TABULAR = (".csv", ".parquet", ".arrow", ".feather", ".ipc")
+_LARGEST_JSON = 64 << 20
+
+
+class TableError(ValueError):
+    """A study's results make no table; the message says why."""
+
+
+class Table:
+    """A table that is read anew each time it is gone through, a task at a time.
+
+    :param folder: the study's.
+    :param rows: the output whose rows it has; ``None``: it has one for each task.
+    :raises TableError: there are no results, or no such output, or nothing here reads it.
+    :raises OSError: something cannot be read.
+    """
+
+    def __init__(self, folder: Path, rows: str | None = None) -> None:
+        self._folder = folder
+        self._rows = rows
+        if not (folder / FILE).is_file():
+            raise TableError(f"{folder} has no {FILE}: it is not the folder of a study")
+        self._places = last_places(folder)
+        if not self._places:
+            raise TableError(f"{folder / FILE} has no result yet")
+        self.tabular: set[str] = set()
+        """The outputs that are tables themselves."""
+        found: dict[Column, None] = {}
+        # What nothing says is no column.
+        empty: dict[Column, None] = {}
+        # A task that failed has no rows of its own.
+        self._left_out = () if rows is None else ("ok", "error")
+        for line in self._lines():
+            self.tabular.update(name for name in line.outputs if _is_tabular(name))
+            for column, value in of_task(line).items():
+                if column.source == "" and column.key in self._left_out:
+                    continue
+                optional = column.source == "" and column.key in ("id", "error")
+                (empty if optional and value is None else found)[column] = None
+            for column in self._inner_columns(line):
+                found[column] = None
+        if rows is not None and rows not in self.tabular:
+            names = ", ".join(sorted(self.tabular)) or "none"
+            raise TableError(f"no task has an output {rows!r} that is a table; there are: {names}")
+        self._names = named(found)
+
+    @property
+    def columns(self) -> list[str]:
+        return list(self._names.values())
+
+    def __iter__(self) -> Iterator[dict[str, Scalar]]:
+        """Each row, with a value for each column; ``None`` where there is none."""
+        names = self._names
+        blank: dict[str, Scalar] = dict.fromkeys(names.values())
+        for line in self._lines():
+            own = {
+                names[column]: value for column, value in of_task(line).items() if column in names
+            }
+            for values in self._inner_rows(line):
+                row = {names[column]: value for column, value in values.items()}
+                yield {**blank, **own, **row}
+
+    def _lines(self) -> Iterator[TaskLine]:
+        return lines_at(self._folder, self._places)
+
+    def _inner_columns(self, line: TaskLine) -> Iterator[Column]:
+        if self._rows is None:
+            yield from self._json_scalars(line)
+        elif self._rows in line.outputs and _is_tabular(self._rows):
+            keys = _reader(self._path(line, self._rows)).columns()
+            yield from (Column(self._rows, key) for key in keys)
+
+    def _inner_rows(self, line: TaskLine) -> Iterator[dict[Column, Scalar]]:
+        if self._rows is None:
+            yield self._json_scalars(line)
+        elif self._rows in line.outputs:
+            for row in _reader(self._path(line, self._rows)).rows():
+                yield {Column(self._rows, key): value for key, value in row.items()}
+
+    def _json_scalars(self, line: TaskLine) -> dict[Column, Scalar]:
+        values: dict[Column, Scalar] = {}
+        for name in line.outputs:
+            if PurePosixPath(name).suffix.lower() != ".json":
+                continue
+            path = self._path(line, name)
+            if path.stat().st_size > _LARGEST_JSON:
+                continue  # it is data, and no summary
+            try:
+                document = json.loads(path.read_bytes())
+            except (ValueError, RecursionError):
+                continue  # it is only called so
+            values.update(columns_of(name, scalars(document)))
+        return values
+
+    def _path(self, line: TaskLine, name: str) -> Path:
+        # Not the path in the line: the folder may have been moved since.
+        return outputs_folder(self._folder, line.index) / file_name(name)
+
+
+def results(folder: str | Path, rows: str | None = None) -> Iterator[dict[str, Scalar]]:
+    """The results of a study, as ``modelops-runner table`` shows them: what pandas and polars take.
+
+    >>> pandas.DataFrame(runner.results("out"))  # doctest: +SKIP
+
+    :param folder: what ``exec --output`` was given.
+    :param rows: an output that is a table (CSV, Parquet, Arrow): its rows, with the task's
+        parameters beside them. By default there is a row for each task, with the scalars of its
+        JSON outputs.
+    :returns: a record for each row, all with the same keys; read as they are asked for.
+    :raises TableError: there are no results, or no such output, or nothing here reads it.
+    :raises OSError: something cannot be read.
+    """
+    return iter(Table(Path(folder), rows))
+
+
+def _is_tabular(name: str) -> bool:
+    return PurePosixPath(name).suffix.lower() in _TABULAR
+
+
+class _Csv:
+    """:raises TableError: it is no CSV."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def columns(self) -> list[str]:
+        names = next(self._read(), (0, []))[1]
+        for name in names:
+            if names.count(name) > 1:
+                raise TableError(f"{self._path} is no table: two columns are called {name}")
+        return names
+
+    def rows(self) -> Iterator[dict[str, Scalar]]:
+        read = self._read()
+        _, names = next(read, (0, []))
+        for number, row in read:
+            if len(row) > len(names):
+                raise TableError(
+                    f"{self._path} is no table: line {number} has {len(row)} values, and the first"
+                    f" one names {len(names)} columns"
+                )
+            if row:
+                yield dict(zip(names, map(number_of, row), strict=False))
+
+    def _read(self) -> Iterator[tuple[int, list[str]]]:
+        """The rows, with the numbers of the lines that they end at."""
+        try:
+            with self._path.open(encoding="utf-8-sig", newline="") as file:
+                rows = csv.reader(file)
+                for row in rows:
+                    yield rows.line_num, row
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise TableError(f"{self._path} is no CSV: {error}") from error
+
+
+class _Arrow:
+    """A Parquet file, or one of Arrow's, a batch of rows at a time.
+
+    :raises TableError: pyarrow is not installed, or cannot read it.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        need_pyarrow(f"{path.name} is read")
+
+    def columns(self) -> list[str]:
+        schema = self._guarded(lambda: self._opened()[0])
+        names: list[str] = schema.names
+        return names
+
+    def rows(self) -> Iterator[dict[str, Scalar]]:
+        _, batches = self._guarded(self._opened)
+        while (batch := self._guarded(partial(next, batches, None))) is not None:
+            yield from (
+                {key: _scalar(one) for key, one in row.items()} for row in batch.to_pylist()
+            )
+
+    def _opened(self) -> tuple["pyarrow.Schema", Iterator["pyarrow.RecordBatch"]]:
+        import pyarrow.ipc
+
+        if self._path.suffix.lower() == ".parquet":
+            import pyarrow.parquet
+
+            file = pyarrow.parquet.ParquetFile(self._path)
+            return file.schema_arrow, file.iter_batches()
+        mapped = pyarrow.memory_map(str(self._path))
+        try:
+            reader = pyarrow.ipc.open_file(mapped)
+        except pyarrow.ArrowInvalid:
+            mapped.seek(0)
+            stream = pyarrow.ipc.open_stream(mapped)
+            return stream.schema, iter(stream)
+        return reader.schema, map(reader.get_batch, range(reader.num_record_batches))
+
+    def _guarded(self, function: Any) -> Any:
+        import pyarrow
+
+        try:
+            return function()
+        except pyarrow.ArrowInvalid as error:
+            raise TableError(f"{self._path} cannot be read: {error}") from error
+
+
+def _reader(path: Path) -> _Csv | _Arrow:
+    return _Csv(path) if path.suffix.lower() == ".csv" else _Arrow(path)
+
+
+def need_pyarrow(what: str) -> None:
+    """:raises TableError: it is not installed."""
+    try:
+        import pyarrow  # noqa: F401
+    except ImportError as error:
+        raise TableError(
+            f"{what} by pyarrow, which is not installed beside modelops-runner:"
+            " python -m pip install pyarrow"
+        ) from error
+
+
+def _scalar(value: Any) -> Scalar:
+    if isinstance(value, str | int | float | bool | None):
+        return value
+    if isinstance(value, list | dict):
+        return msgspec.json.encode(value, enc_hook=str).decode()
+    return str(value)  # a date, a decimal

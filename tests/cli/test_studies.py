@@ -1,0 +1,222 @@
+"""Studies from their command to their end: resumed, with what tasks print, run again."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import runner
+from runner.cli import main
+
+WIRE = """\
+import json, os, pathlib, sys
+warmed = []
+def warm():
+    warmed.append(os.getpid())
+def wire(entrypoint, params, seed):
+    print("task", seed)
+    if "fails unless" in params and not os.path.exists(params["fails unless"]):
+        print("no such file", file=sys.stderr)
+        raise ValueError(params["fails unless"])
+    if "print" in params:
+        sys.stdout.write("head" + "x" * params["print"] + "tail")
+    out = {"sum.json": json.dumps({"sum": seed + params.get("b", 0)}).encode()}
+    if "random" in params:
+        out["random"] = os.urandom(8)
+    if "warmed" in params:
+        out["warmed.json"] = json.dumps({"by": warmed, "task": os.getpid()}).encode()
+    return out
+"""
+
+RUN_SECONDS = 60
+
+Line = dict[str, Any]
+Run = Callable[..., list[Line]]
+
+
+@pytest.fixture
+def bundle(tmp_path: Path) -> Path:
+    folder = tmp_path / "bundle"
+    folder.mkdir()
+    (folder / "requirements.txt").write_text("")
+    (folder / "wire.py").write_text(WIRE)
+    (folder / "pyproject.toml").write_text(
+        '[tool.modelops]\nwarmup = "wire:warm"\nseed = 4\nparams = { b = 1 }\n'
+    )
+    return folder
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "out"
+
+
+@pytest.fixture
+def run(bundle: Path, out: Path, cache: Path) -> Run:
+    """Runs a study; gives the lines that it has added."""
+
+    def run(*words: str, code: int = 0) -> list[Line]:
+        results = out / "results.jsonl"
+        before = results.read_bytes().splitlines() if results.exists() else []
+        command = [sys.executable, "-m", "runner", "exec", bundle, *words, "-j", "1"]
+        # A process, because it holds the lock of its results as long as it lives.
+        done = subprocess.run(
+            [*map(str, command), "--output", str(out)],
+            env={**os.environ, "MODELOPS_CACHE_DIR": str(cache)},
+            capture_output=True,
+            encoding="utf-8",
+            timeout=RUN_SECONDS,
+            check=False,
+        )
+        sys.stderr.write(done.stderr)
+        assert (done.returncode, done.stdout) == (code, ""), done.stderr
+        lines = results.read_bytes().splitlines()
+        return [json.loads(line) for line in lines if line not in before]
+
+    return run
+
+
+def test_a_study_is_resumed_by_what_its_tasks_are_called_with(
+    run: Run, out: Path, bundle: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert {line["index"] for line in run("--grid", "b=1,2", "--seeds", "0:2")} == {0, 1, 2, 3}
+    # In another order, said otherwise, with a value and a seed more.
+    added = run("--grid", "b=2,3,1", "--seeds", "2,0,1")
+    asked = sorted((line["params"]["b"], line["seed"]) for line in added)
+    assert asked == [(1, 2), (2, 2), (3, 0), (3, 1), (3, 2)]
+    assert "4 of 9 tasks are done already" in capfd.readouterr().err
+    records = list(runner.results(out))
+    assert [record["index"] for record in records] == list(range(9))
+    assert all(record["sum"] == record["b"] + record["seed"] for record in records)
+    assert len({(record["b"], record["seed"]) for record in records}) == 9
+    # The bundle's own default, written out, is the same task.
+    assert run("--seeds", "0:3") == []
+
+
+def test_again_failed_runs_those_that_have_failed(
+    run: Run, out: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    flag = tmp_path / "flag"
+    words = ["--param", f"fails unless={flag}", "--seeds", "0:2"]
+    assert [line["ok"] for line in run(*words, code=13)] == [False, False]
+    # What the task printed is kept, and its failure with it.
+    assert (out / "0" / "stdout").read_text() == "task 0\n"
+    assert (out / "0" / "stderr").read_text() == "no such file\n"
+    flag.touch()
+    capfd.readouterr()
+    lines = run(*words, "--again", "failed")
+    assert sorted((line["index"], line["ok"]) for line in lines) == [(0, True), (1, True)]
+    assert not (out / "0" / "stderr").exists()
+    assert run(*words, "--again", "failed") == []
+
+
+def test_what_a_task_prints_is_kept_within_bounds(run: Run, out: Path) -> None:
+    (line,) = run("--param", "print=5000000", "--seeds", "3")
+    text = (out / "0" / "stdout").read_text()
+    assert text.startswith("task 3\nheadx") and text.endswith("xtail")
+    assert len(text) < 1_000_000
+    assert line["printed"]["stdout"]["size"] == len(text)
+    assert list(line["printed"]) == ["stdout"]
+
+
+def test_the_warmup_is_called_once_before_the_forks(run: Run, out: Path) -> None:
+    lines = run("--param", "warmed=1", "--seeds", "0:3")
+    assert {line["isolation"] for line in lines} == {"fork"}
+    made = [json.loads((out / str(n) / "warmed.json").read_bytes()) for n in range(3)]
+    assert len({one["task"] for one in made}) == 3
+    assert [len(one["by"]) for one in made] == [1, 1, 1]
+    assert len({one["by"][0] for one in made}) == 1
+    assert not {one["task"] for one in made} & {one["by"][0] for one in made}
+
+
+@pytest.mark.parametrize(
+    ("warmup", "telling"),
+    [
+        ("wire:wire", "the warmup wire:wire was called"),
+        ("wire:missing", "missing"),
+        ("no_such:warm", "no_such"),
+    ],
+)
+def test_a_warmup_that_fails_is_named_once_and_no_task_runs(
+    warmup: str, telling: str, bundle: Path, run: Run, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (bundle / "pyproject.toml").write_text(f'[tool.modelops]\nwarmup = "{warmup}"\n')
+    assert run("--seeds", "0:5", code=12) == []
+    said = " ".join(capfd.readouterr().err.split())
+    assert said.count("error[") == 1
+    assert "warmup" in said and telling in said
+
+
+def test_rerun_compares_the_bytes_and_names_the_output_that_differs(
+    run: Run, out: Path, bundle: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    big = 2**70
+    run("--grid", f"b=1,{big},0.1", "--seeds", "0:1")
+    story = json.loads((out / "run.json").read_bytes())
+    assert story["bundle_archive"] == "bundle.tar.gz" and story["pylock"] == "pylock.toml"
+    assert story["finished_at"] and story["environment"]["python"]["version"]
+    assert re.search(r'lock-version = "1\.0"', (out / "pylock.toml").read_text())
+    # The bundle has changed since; its archive has not.
+    (bundle / "wire.py").write_text("raise SystemExit\n")
+    capfd.readouterr()
+    assert main(["rerun", str(out)]) == 0
+    assert capfd.readouterr().out == "3 tasks: 3 the same bytes, 0 not\n"
+    # An output that has come out otherwise: the line says what it was.
+    results = out / "results.jsonl"
+    lines = [json.loads(line) for line in results.read_text().splitlines()]
+    lines[0]["outputs"]["sum.json"]["sha256"] = "0" * 64
+    lines[0]["outputs"]["gone"] = {"size": 1, "sha256": "1" * 64}
+    results.write_text("".join(json.dumps(line) + "\n" for line in lines))
+    assert main(["rerun", str(out), "0", "--json"]) == 1
+    document = json.loads(capfd.readouterr().out)
+    assert document["tasks"] == {"total": 1, "same": 0, "different": 1}
+    assert document["conditions"] == []
+    (one,) = document["different"]
+    assert [found["name"] for found in one["differences"]] == ["sum.json", "gone"]
+
+
+def test_rerun_names_what_does_not_follow_from_the_seed_and_a_lock_that_is_gone(
+    run: Run, out: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run("--param", "random=1", "--seeds", "0:1")
+    capfd.readouterr()
+    assert main(["rerun", str(out)]) == 1
+    said = capfd.readouterr().out
+    assert "task 0: random differs (8 bytes" in said and "sum.json" not in said
+    assert "do not follow from its seed alone" in said
+    (out / "pylock.toml").unlink()
+    assert main(["rerun", str(out), "--json"]) == 11
+    said, shown = capfd.readouterr()
+    report = json.loads(said)["report"]
+    assert report["phase"] == "environment"
+    assert f"{out}/pylock.toml cannot be read: No such file" in report["summary"]
+    assert shown.count("error[") == 1
+
+
+def test_rerun_of_what_is_no_study_says_why(
+    tmp_path: Path, run: Run, out: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["rerun", str(tmp_path)]) == 2
+    assert "has no run.json" in capfd.readouterr().err
+    run("--param", f"fails unless={tmp_path / 'none'}", "--seeds", "0:1", code=13)
+    for words, telling in (
+        (["7"], "has no result of a task 7"),
+        (["0"], "task 0 failed"),
+        ([], "has no task that was done"),
+    ):
+        capfd.readouterr()
+        assert main(["rerun", str(out), *words]) == 2
+        assert telling in " ".join(capfd.readouterr().err.split())
+    (out / "bundle.tar.gz").write_bytes(b"garbage")
+    results = out / "results.jsonl"
+    line = json.loads(results.read_text())
+    del line["report"]
+    results.write_text(json.dumps({**line, "ok": True, "outputs": {}}) + "\n")
+    assert main(["rerun", str(out)]) == 2
+    assert "is not what ran" in " ".join(capfd.readouterr().err.split())

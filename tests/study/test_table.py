@@ -1,0 +1,258 @@
+"""``runner.results`` and ``modelops-runner table``: one table of a study's folder."""
+
+import csv
+import importlib.util
+import io
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import runner
+from runner.cli import main
+from runner.study.table import TableError
+
+
+class Study:
+    """A folder as ``exec --output`` leaves it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        folder.mkdir()
+
+    def task(self, index: int, outputs: dict[str, bytes] | None = None, **more: Any) -> None:
+        described = {}
+        for name, data in (outputs or {}).items():
+            (self.folder / str(index)).mkdir(exist_ok=True)
+            (self.folder / str(index) / name).write_bytes(data)
+            described[name] = {"size": len(data), "sha256": "0" * 64}
+        if "report" not in more:
+            more["outputs"] = described
+        line = {"index": index, "entrypoint": "main", "params": {}, "seed": 0, "task": "sha256:0"}
+        line |= {"ok": "report" not in more, **more}
+        with (self.folder / "results.jsonl").open("a") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def records(self, rows: str | None = None) -> list[dict[str, Any]]:
+        return list(runner.results(self.folder, rows))
+
+
+@pytest.fixture
+def study(tmp_path: Path) -> Study:
+    return Study(tmp_path / "out")
+
+
+FAILED = {"code": "task-raised", "retryable": False, "summary": "ValueError: no"}
+
+
+def test_a_row_a_task_with_parameters_and_the_scalars_of_its_documents(study: Study) -> None:
+    study.task(1, {"fit.json": b'{"peak": 3, "by": {"age": 0.5}, "all": [1]}'}, params={"b": 2})
+    study.task(0, {"fit.json": b'{"peak": null}', "raw": b"{}"}, params={"b": 1}, id="x", seed=9)
+    study.task(2, report=FAILED, params={"b": 3, "c": [1, 2]})
+    assert study.records() == [
+        {"index": 0, "id": "x", "entrypoint": "main", "b": 1, "c": None, "seed": 9, "ok": True,
+         "error": None, "peak": None, "by.age": None},
+        {"index": 1, "id": None, "entrypoint": "main", "b": 2, "c": None, "seed": 0, "ok": True,
+         "error": None, "peak": 3, "by.age": 0.5},
+        {"index": 2, "id": None, "entrypoint": "main", "b": 3, "c": "[1, 2]", "seed": 0,
+         "ok": False, "error": "task-raised", "peak": None, "by.age": None},
+    ]  # fmt: skip
+
+
+def test_a_later_line_of_a_task_stands_and_a_torn_one_is_none(study: Study) -> None:
+    study.task(0, report=FAILED)
+    study.task(0, {"n.json": b"7"})
+    with (study.folder / "results.jsonl").open("a") as file:
+        file.write('{"index":1,"ok":tr')
+    (record,) = study.records()
+    assert (record["ok"], record["n"], "error" in record) == (True, 7, False)
+
+
+def test_what_is_no_document_has_no_scalars(study: Study) -> None:
+    for index, data in enumerate([b"not json", b"[1]", b"\xff", b"{}", b"[" * 100_000]):
+        study.task(index, {"a.json": data})
+    assert [list(record) for record in study.records()] == [
+        ["index", "entrypoint", "seed", "ok"]
+    ] * 5
+
+
+def test_names_that_collide_all_stay(study: Study) -> None:
+    documents = {"fit.json": b'{"beta": 1, "ok": 2}', "other.json": b'{"beta": 3}'}
+    study.task(0, documents, params={"beta": 0, "seed": 5, "a": {"b": 6}, "a.b": 7})
+    (record,) = study.records()
+    del record["index"], record["entrypoint"]
+    assert record.pop("seed") == 0
+    assert record.pop("ok") is True
+    named = {"beta": 0, "params.seed": 5, "fit.beta": 1, "fit.ok": 2, "other.beta": 3}
+    assert {name: record.pop(name, None) for name in named} == named
+    assert sorted(record.values()) == [6, 7]
+
+
+def test_the_rows_of_a_csv_have_the_parameters_beside_them(study: Study) -> None:
+    study.task(
+        0, {"c.csv": b"\xef\xbb\xbfday,n,beta\r\n0,1.5,x\r\n1,,y\r\n\r\n"}, params={"beta": 1}
+    )
+    study.task(1, {"c.csv": b'n,day\n"2","a,b"\n'}, params={"beta": 2}, seed=4)
+    study.task(2, report=FAILED)
+    study.task(3, {"c.csv": b""})
+    assert study.records("c.csv") == [
+        {"index": 0, "entrypoint": "main", "beta": 1, "seed": 0, "day": 0, "n": 1.5, "c.beta": "x"},
+        {"index": 0, "entrypoint": "main", "beta": 1, "seed": 0, "day": 1, "n": None,
+         "c.beta": "y"},
+        {"index": 1, "entrypoint": "main", "beta": 2, "seed": 4, "day": "a,b", "n": 2,
+         "c.beta": None},
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("data", "telling"),
+    [
+        (b"a,b,a\n1,2,3\n", "two columns are called a"),
+        (b"a,b\n1,2\n1,2,3\n", "line 3 has 3 values, and the first one names 2 columns"),
+        (b"a\n\xff\n", "is no CSV"),
+    ],
+)
+def test_a_csv_whose_values_would_be_lost_is_no_table(
+    data: bytes, telling: str, study: Study
+) -> None:
+    study.task(0, {"c.csv": data})
+    with pytest.raises(TableError, match=telling) as caught:
+        study.records("c.csv")
+    assert "c.csv" in str(caught.value)
+
+
+def test_what_makes_no_table_says_why(study: Study, tmp_path: Path) -> None:
+    with pytest.raises(TableError, match=r"has no results\.jsonl"):
+        runner.results(tmp_path)
+    (study.folder / "results.jsonl").touch()
+    with pytest.raises(TableError, match="has no result yet"):
+        study.records()
+    study.task(0, {"c.csv": b"a\n1\n", "d.csv": b"", "fit.json": b"1"})
+    for name in ("x.csv", "fit.json"):
+        with pytest.raises(TableError, match=r"there are: c\.csv, d\.csv"):
+            study.records(name)
+
+
+def test_an_output_that_is_gone_is_named(study: Study, capsys: pytest.CaptureFixture[str]) -> None:
+    study.task(0, {"fit.json": b"1", "c.csv": b"a\n1\n"})
+    for name in ("fit.json", "c.csv"):
+        (study.folder / "0" / name).unlink()
+    assert main(["table", str(study.folder)]) == 2
+    assert str(study.folder / "0" / "fit.json") in "".join(capsys.readouterr().err.split())
+    with pytest.raises(FileNotFoundError):
+        study.records("c.csv")
+
+
+def test_the_folder_may_have_been_moved(study: Study, tmp_path: Path) -> None:
+    study.task(0, {"n.json": b"5"})
+    study.folder.rename(tmp_path / "moved")
+    assert [record["n"] for record in runner.results(tmp_path / "moved")] == [5]
+
+
+def test_a_csv_can_be_the_tasks_of_another_study(
+    study: Study, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    study.task(0, params={"flag": True, "x": 0.1, "s": 'a,"b"', "n": None}, id="é")
+    assert main(["table", str(study.folder), "--csv"]) == 0
+    text = capsys.readouterr().out
+    assert list(csv.reader(io.StringIO(text))) == [
+        ["index", "id", "entrypoint", "flag", "x", "s", "n", "seed", "ok"],
+        ["0", "é", "main", "true", "0.1", 'a,"b"', "", "0", "true"],
+    ]
+    assert main(["table", str(study.folder), "--csv", str(tmp_path / "t.csv")]) == 0
+    assert (tmp_path / "t.csv").read_text("utf-8") == text
+    assert [path.name for path in tmp_path.glob(".*")] == []
+
+
+def test_json_is_json_though_a_document_has_what_is_none(
+    study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study.task(0, {"a.json": b'{"x": NaN, "y": -Infinity, "z": 1}'})
+    assert main(["table", str(study.folder), "--json"]) == 0
+
+    def refuse(constant: str) -> None:
+        raise AssertionError(constant)
+
+    document = json.loads(capsys.readouterr().out, parse_constant=refuse)
+    assert document["ok"] is True
+    assert document["columns"] == ["index", "entrypoint", "seed", "ok", "x", "y", "z"]
+    (row,) = document["rows"]
+    assert (row["x"], row["y"], row["z"]) == (None, None, 1)
+
+
+def test_a_terminal_table_is_aligned_and_names_the_tables_within(
+    study: Study, capsys: pytest.CaptureFixture[str]
+) -> None:
+    study.task(0, {"n.json": b"12.3456789", "c.csv": b""}, params={"b": "x\n\x1b[31my"})
+    study.task(10, report=FAILED)
+    assert main(["table", str(study.folder)]) == 0
+    said = capsys.readouterr()
+    lines = said.out.splitlines()
+    assert len(lines) == 3 and "\x1b" not in said.out
+    assert lines[0].split() == ["index", "entrypoint", "b", "seed", "ok", "error", "n"]
+    assert lines[1].split()[0] == "0" and lines[1].endswith("12.3457")
+    assert lines[2].split() == ["10", "main", "-", "0", "false", "task-raised", "-"]
+    assert "--rows c.csv" in said.err
+
+
+def test_an_id_that_is_no_unicode_is_written_all_the_same(study: Study, tmp_path: Path) -> None:
+    study.task(0, id="a\udcffb", params={"\udcff": "\udcff"})
+    kinds = [["--csv", str(tmp_path / "t.csv")], ["--csv"], ["--json"], []]
+    if importlib.util.find_spec("pyarrow") is not None:
+        kinds.append(["--parquet", str(tmp_path / "t.parquet")])
+    for words in kinds:
+        assert main(["table", str(study.folder), *words]) == 0
+
+
+def test_parquet_has_types_that_lose_nothing(study: Study, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    values = [(1, True, 2**63, 1, "x"), (2.5, False, 0, "a", None), (None, None, 2**60, True, "y")]
+    for index, (number, flag, large, mixed, text) in enumerate(values):
+        params = {"n": number, "flag": flag, "large": large, "mixed": mixed, "s": text}
+        study.task(index, params=params)
+    file = tmp_path / "t.parquet"
+    assert main(["table", str(study.folder), "--parquet", str(file)]) == 0
+    table = parquet.read_table(file).to_pydict()
+    assert table["n"] == [1.0, 2.5, None]
+    assert table["flag"] == [True, False, None]
+    assert table["large"] == [2**63, 0, 2**60]
+    assert table["mixed"] == ["1", "a", "true"]
+    assert table["s"] == ["x", None, "y"]
+
+
+@pytest.mark.parametrize("name", ["c.parquet", "c.arrow", "stream.arrow"])
+def test_the_rows_of_parquet_and_arrow(name: str, study: Study, tmp_path: Path) -> None:
+    pyarrow = pytest.importorskip("pyarrow")
+    from pyarrow import ipc, parquet
+
+    table = pyarrow.table({"day": [0, 1], "l": [[1], None]})
+    file = tmp_path / "made"
+    if name == "c.parquet":
+        parquet.write_table(table, file)
+    else:
+        new = ipc.new_stream if name == "stream.arrow" else ipc.new_file
+        with new(str(file), table.schema) as writer:
+            writer.write_table(table)
+    study.task(0, {name: file.read_bytes()}, params={"b": 1})
+    found = [(row["b"], row["day"], row["l"]) for row in study.records(name)]
+    assert found == [(1, 0, "[1]"), (1, 1, None)]
+    study.task(1, {name: b"garbage"})
+    with pytest.raises(TableError, match="cannot be read"):
+        study.records(name)
+
+
+def test_without_pyarrow_parquet_says_how_to_have_it(
+    study: Study,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    study.task(0, {"c.parquet": b"PAR1"})
+    for words in (["--parquet", str(tmp_path / "t.parquet")], ["--rows", "c.parquet"]):
+        assert main(["table", str(study.folder), *words]) == 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert "python -m pip install pyarrow" in said
+    assert not (tmp_path / "t.parquet").exists()
