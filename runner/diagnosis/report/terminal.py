@@ -72,7 +72,10 @@ def _evidence(report: Report) -> list[RenderableType]:
     if report.phase is Phase.INTERPRETER and report.interpreter and report.interpreter.found:
         parts.append(_section("interpreters found", _interpreters(report.interpreter.found)))
     if report.exception is not None:
-        parts.append(_section("traceback", _exception(report.exception)))
+        stack = report.exception.traceback if report.code is Code.CHILD_HUNG else []
+        # That it was aborted then is the runner's doing.
+        raised = _frames(report.exception) if stack else [_exception(report.exception)]
+        parts.append(_section("traceback", Group(*raised)))
     uv = report.evidence.uv
     # What is recognised is explained in the lines of uv's that matter.
     unrecognised = report.code in (Code.ENVIRONMENT_FAILED, Code.ENVIRONMENT_TIMEOUT)
@@ -157,6 +160,13 @@ def _left_out(count: int) -> list[RenderableType]:
 
 def _raised(exception: ExceptionInfo) -> list[RenderableType]:
     """One exception without its causes."""
+    parts = _frames(exception)
+    parts.append(Text(f"{exception.type}: {exception.message}", "red", overflow="fold"))
+    parts += [Text(f"  note: {note}", overflow="fold") for note in exception.notes]
+    return parts
+
+
+def _frames(exception: ExceptionInfo) -> list[RenderableType]:
     parts: list[RenderableType] = []
     frames, last_left_out = shown_frames(exception, FRAMES)
     for left_out, frame in frames:
@@ -169,8 +179,6 @@ def _raised(exception: ExceptionInfo) -> list[RenderableType]:
         if frame.repeated:
             parts.append(Text(f"    repeated {frame.repeated} more times", "dim"))
     parts += _left_out(last_left_out)
-    parts.append(Text(f"{exception.type}: {exception.message}", "red", overflow="fold"))
-    parts += [Text(f"  note: {note}", overflow="fold") for note in exception.notes]
     return parts
 
 
