@@ -36,7 +36,7 @@ from runner.child.messages import (
 )
 from runner.child.state import Event, State
 from runner.child.working_folder import with_own_names
-from runner.diagnosis import child_failures
+from runner.diagnosis import child_failures, time_outs
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.child_raised import exit_finding
 from runner.diagnosis.deaths.exit import Exit
@@ -285,8 +285,8 @@ class Dialogue:
             return self.failure(child_failures.wire_closed(self.case, phase))
         stderr = self._text(Stream.STDERR)
         if out.reading:
-            return self.failure(child_failures.outputs_not_read(self.case, out.seconds))
-        hung = child_failures.hung(self.case, phase, out.seconds, stderr, stopped=out.stopped)
+            return self.failure(time_outs.outputs_not_read(self.case, out.seconds))
+        hung = time_outs.hung(self.case, phase, out.seconds, stderr, stopped=out.stopped)
         return self.failure(hung)
 
     def shutdown(self) -> bytes:

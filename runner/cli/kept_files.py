@@ -1,12 +1,11 @@
 """The files that tasks leave in their working folders: kept beside outputs, or named."""
 
 import hashlib
-import os
 from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from runner.cli.places import is_folder, remove_anything, set_aside
+from runner.cli.places import is_folder, put, remove_anything, set_aside
 from runner.diagnosis.report.text import one_line, printable
 from runner.result import Result
 from runner.study.output_files import RESERVED, OutputFile
@@ -37,9 +36,7 @@ def kept_files(result: Result, outputs: Path, say: Callable[[str], None]) -> dic
         }
         for name in kept:
             _make_folders(outputs, folder.relative_to(outputs) / name, say)
-            if os.path.lexists(folder / name):
-                set_aside(folder / name, say)
-            (beside / name).rename(folder / name)
+            put(beside / name, folder / name, say)
     finally:
         remove_anything(beside)
     return kept

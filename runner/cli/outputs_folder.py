@@ -5,7 +5,6 @@ has made stays; where an output needs its name, it gets another one. No run make
 is followed but the one that the user has named the folder by: anybody may have planted it.
 """
 
-import filecmp
 import hashlib
 import shutil
 from collections.abc import Callable, Iterable
@@ -15,7 +14,7 @@ import msgspec
 
 from runner.cli.commands import UsageError
 from runner.cli.kept_files import remove_files
-from runner.cli.places import is_file, remove_anything, set_aside
+from runner.cli.places import is_file, put, remove_anything, set_aside
 from runner.diagnosis.report.text import printable
 from runner.result import Result
 from runner.stored_files import DamagedError, read_json
@@ -67,13 +66,7 @@ def write_outputs(
             return described
         made = {file_name(name) for name in before}
         for file in names.values():
-            old = folder / file
-            if not is_file(old) or (
-                # A run that was killed leaves the same.
-                file not in made and not filecmp.cmp(old, beside / file, shallow=False)
-            ):
-                set_aside(old, say)
-            (beside / file).replace(old)
+            put(beside / file, folder / file, say, ours=file in made)
         remove_outputs(folder, [name for name in before if name not in names])
     finally:
         shutil.rmtree(beside, ignore_errors=True)

@@ -3,6 +3,7 @@
 A link is never followed: no run has made it.
 """
 
+import filecmp
 import itertools
 import os
 import shutil
@@ -45,6 +46,19 @@ def set_aside(path: Path, say: Callable[[str], None]) -> None:
     aside = next(name for name in names if not os.path.lexists(name))
     path.rename(aside)
     say(f"{printable(str(path))} was there, and no run has made it: it is {aside.name} now")
+
+
+def put(new: Path, place: Path, say: Callable[[str], None], *, ours: bool = False) -> None:
+    """Move a file to its place. Somebody else's file there is set aside.
+
+    :param say: takes a line that says so.
+    :param ours: whether an earlier run has made what is there. One that was killed before it could
+        write that down has left the same content.
+    :raises OSError: it may not be moved.
+    """
+    if not (is_file(place) and (ours or filecmp.cmp(place, new, shallow=False))):
+        set_aside(place, say)
+    new.replace(place)
 
 
 def remove_anything(path: Path) -> None:

@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from runner.cli.places import is_folder, set_aside
+from runner.cli.places import is_folder, put, remove_anything, set_aside
 from runner.diagnosis.report.text import Capture
 from runner.events import Event, Output, Phase, PhaseStarted, Stream
-from runner.study.output_files import OutputFile
+from runner.study.output_files import RESERVED, OutputFile
 
 _STREAMS = {Stream.STDOUT: "stdout", Stream.STDERR: "stderr"}
 
@@ -53,9 +53,11 @@ def write_printed(
             set_aside(outputs, say)
             outputs.mkdir()
         path = outputs / (f"{name}%" if name in taken else name)
-        set_aside(path, say)
-        with path.open("xb") as file:
+        new = outputs / f"{RESERVED}.{name}"
+        remove_anything(new)
+        with new.open("xb") as file:
             file.write(data)
+        put(new, path, say)
         described[name] = OutputFile(len(data), hashlib.sha256(data).hexdigest(), str(path))
     return described
 

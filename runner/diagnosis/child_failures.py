@@ -13,15 +13,11 @@ from runner.diagnosis.child_places import (
     DOING,
     build_anew,
     bundle_argument,
-    exec_command,
     notebook_hint,
-    place_of,
     requires_python_hint,
-    telling_frame,
 )
 from runner.diagnosis.child_raised import raised_finding, returned_finding
 from runner.diagnosis.deaths.exit import Limits
-from runner.diagnosis.deaths.fatal_error import parse_fatal_error
 from runner.diagnosis.limits import process_limit
 from runner.diagnosis.machine import Machine
 from runner.diagnosis.noexec import move_hint
@@ -187,71 +183,6 @@ def wire_closed(case: Case, phase: Phase) -> Finding:
         summary=summary,
         explanation=cause,
         hints=[Hint(title="close only the descriptors that the code itself opened")],
-    )
-
-
-_STOPPED = (
-    "A stopped process computes nothing until it gets SIGCONT. The task's own code has stopped it,"
-    " or somebody else: a debugger, a batch system that suspends jobs, kill -STOP."
-)
-
-
-def hung(case: Case, phase: Phase, limit: float, stderr: str, *, stopped: bool = False) -> Finding:
-    """The child did not answer in time.
-
-    :param stopped: whether a signal had stopped it.
-    """
-    fatal = parse_fatal_error(stderr, "SIGABRT")
-    exception = fatal.exception if fatal else None
-    frame = telling_frame(case, exception)
-    standing = f"; it stood in {place_of(case, frame)}" if frame else ""
-    option = "--timeout" if phase is Phase.EXECUTE else "--startup-timeout"
-    what = {
-        Phase.HANDSHAKE: "the child's Python did not say hello",
-        Phase.LOAD: "the bundle was not loaded",
-        Phase.EXECUTE: "the task was not done",
-    }.get(phase, "the child did not answer")
-    if stopped:
-        standing = f"; a signal had stopped it{standing and ','}{standing[1:]}"
-    return Finding(
-        phase=phase,
-        code=Code.CHILD_HUNG,
-        summary=f"{what} within {limit:g} s{standing}",
-        explanation=_STOPPED
-        if stopped
-        else (
-            "The stack of each of its threads, as they were when the time ran out, is at the end of"
-            " its stderr."
-            if fatal
-            else "It did not say where it stood: it was stopped, or deep in a system call."
-        ),
-        hints=[Hint(title="find what sends SIGSTOP, SIGTSTP, SIGTTIN or SIGTTOU to the process")]
-        if stopped
-        else [
-            *([Hint(title=f"see why {place_of(case, frame)} takes so long")] if frame else []),
-            Hint(
-                title="if it is meant to take longer, raise the limit",
-                command=exec_command(case, f"{option} {max(limit * 10, 60):g}"),
-                by="person",
-            ),
-        ],
-        exception=exception,
-    )
-
-
-def outputs_not_read(case: Case, limit: float) -> Finding:
-    """The task's time was over while its outputs were read."""
-    return Finding(
-        phase=Phase.EXECUTE,
-        code=Code.CHILD_HUNG,
-        summary=f"the task's outputs were not all read within {limit:g} s",
-        explanation="The task was done in time; reading what it returned counts as its time too.",
-        hints=[
-            Hint(
-                title="return less, or raise the limit",
-                command=exec_command(case, f"--timeout {max(limit * 10, 60):g}"),
-            )
-        ],
     )
 
 

@@ -573,6 +573,30 @@ def test_a_torn_last_line_is_run_again_and_not_left(run: Run, tmp_path: Path) ->
     assert sorted(lines_of(results)) == [0, 1, 2]
 
 
+def test_what_a_killed_run_has_written_without_its_line_is_written_over(
+    run: Run, bundle: Path, tmp_path: Path
+) -> None:
+    (bundle / "wire.py").write_text(
+        "def wire(e, p, s):\n    print('at work')\n    open('left.txt', 'w').write('x')\n"
+        "    return {'a': b'1'}\n"
+    )
+    out = tmp_path / "out"
+    assert run([{}], "--output", out).returncode == 0
+    before = {path: path.read_bytes() for path in out.glob("0/**/*") if path.is_file()}
+    assert {path.name for path in before} == {"a", "left.txt", "stdout"}
+    (out / FILE).write_text("")
+    done = run([{}], "--output", out)
+    assert "1 done" in done.stderr and "no run has made it" not in done.stderr
+    assert before == {path: path.read_bytes() for path in out.glob("0/**/*") if path.is_file()}
+    # Somebody else's stays.
+    (out / FILE).write_text("")
+    for name in ("stdout", "files/left.txt"):
+        (out / "0" / name).write_text("mine")
+    assert run([{}], "--output", out).returncode == 0
+    assert (out / "0" / "stdout.~1~").read_text() == "mine"
+    assert (out / "0" / "files" / "left.txt.~1~").read_text() == "mine"
+
+
 def hanging_tasks(folder: Path, quick: int) -> tuple[str, Path]:
     """So many tasks that are done, and one that tells by a named pipe that it is there."""
     fifo = folder / "here"

@@ -1,0 +1,156 @@
+"""Findings about what was not done in time, and what the code was waiting for then."""
+
+from typing import NamedTuple
+
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.child_places import exec_command, place_of, telling_frame
+from runner.diagnosis.deaths.fatal_error import parse_fatal_error
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.frames import is_standard_library
+from runner.diagnosis.report.model import ExceptionInfo, Hint
+from runner.events import Phase
+
+
+class _Wait(NamedTuple):
+    """What the standard library waits for, by the file and the functions where it does."""
+
+    file: str
+    functions: tuple[str, ...]
+    what: str
+    advice: str
+
+
+# Of those that fit, the first: a pool waits by a queue and a lock, too.
+_WAITS = (
+    _Wait(
+        "multiprocessing/pool.py",
+        ("wait", "get", "next", "_wait_for_updates"),
+        "a worker of a multiprocessing.Pool",
+        "if a worker may have died, use concurrent.futures.ProcessPoolExecutor: it raises then,"
+        " where a Pool waits for ever",
+    ),
+    _Wait(
+        "multiprocessing/process.py",
+        ("join",),
+        "a process that it has started",
+        "take what the process puts into queues before join(): it does not end while they are full",
+    ),
+    _Wait(
+        "multiprocessing/queues.py",
+        ("get",),
+        "an item from another process",
+        "give get() a timeout, and see whether the process that puts is alive",
+    ),
+    _Wait(
+        "multiprocessing/connection.py",
+        ("recv", "recv_bytes", "poll", "wait"),
+        "a message from another process",
+        "ask poll() with a timeout before recv(), and see whether the other process is alive",
+    ),
+    _Wait(
+        "subprocess.py",
+        ("wait", "communicate", "_wait", "_communicate", "_try_wait"),
+        "a program that it has started",
+        "give the call a timeout, and see what the program waits for: input, perhaps",
+    ),
+    _Wait(
+        "queue.py",
+        ("get", "put"),
+        "another thread, by a queue",
+        "give the call a timeout, and see whether the thread at the other end is alive",
+    ),
+    _Wait(
+        "socket.py",
+        ("create_connection", "connect", "readinto", "accept", "getaddrinfo"),
+        "an answer from the network",
+        "give the request a timeout, or fetch what it needs before the tasks run",
+    ),
+    _Wait(
+        "ssl.py",
+        ("read", "recv", "recv_into", "do_handshake"),
+        "an answer from the network",
+        "give the request a timeout, or fetch what it needs before the tasks run",
+    ),
+)
+
+
+def _wait_of(exception: ExceptionInfo) -> _Wait | None:
+    """Find what the code waits for: its last calls are the standard library's then."""
+    calls = set[tuple[str, str]]()
+    for frame in reversed(exception.traceback):
+        if not is_standard_library(frame.file):
+            break
+        calls.add(("/".join(frame.file.replace("\\", "/").rsplit("/", 2)[-2:]), frame.function))
+    for wait in _WAITS:
+        for file, function in calls:
+            if f"/{file}".endswith(f"/{wait.file}") and function in wait.functions:
+                return wait
+    return None
+
+
+_STOPPED = (
+    "A stopped process computes nothing until it gets SIGCONT. The task's own code has stopped it,"
+    " or somebody else: a debugger, a batch system that suspends jobs, kill -STOP."
+)
+
+
+def hung(case: Case, phase: Phase, limit: float, stderr: str, *, stopped: bool = False) -> Finding:
+    """The child did not answer in time.
+
+    :param stopped: whether a signal had stopped it.
+    """
+    fatal = parse_fatal_error(stderr, "SIGABRT")
+    exception = fatal.exception if fatal else None
+    frame = telling_frame(case, exception)
+    wait = _wait_of(exception) if exception else None
+    standing = f"; it stood in {place_of(case, frame)}" if frame else ""
+    standing += f", waiting for {wait.what}" if wait and standing else ""
+    option = "--timeout" if phase is Phase.EXECUTE else "--startup-timeout"
+    what = {
+        Phase.HANDSHAKE: "the child's Python did not say hello",
+        Phase.LOAD: "the bundle was not loaded",
+        Phase.EXECUTE: "the task was not done",
+    }.get(phase, "the child did not answer")
+    if stopped:
+        standing = f"; a signal had stopped it{standing and ','}{standing[1:]}"
+    return Finding(
+        phase=phase,
+        code=Code.CHILD_HUNG,
+        summary=f"{what} within {limit:g} s{standing}",
+        explanation=_STOPPED
+        if stopped
+        else (
+            "The stack of each of its threads, as they were when the time ran out, is at the end of"
+            " its stderr."
+            if fatal
+            else "It did not say where it stood: it was stopped, or deep in a system call."
+        ),
+        hints=[Hint(title="find what sends SIGSTOP, SIGTSTP, SIGTTIN or SIGTTOU to the process")]
+        if stopped
+        else [
+            *([Hint(title=wait.advice)] if wait else []),
+            *([Hint(title=f"see why {place_of(case, frame)} takes so long")] if frame else []),
+            Hint(
+                title="if it is meant to take longer, raise the limit",
+                command=exec_command(case, f"{option} {max(limit * 10, 60):g}"),
+                by="person",
+            ),
+        ],
+        exception=exception,
+    )
+
+
+def outputs_not_read(case: Case, limit: float) -> Finding:
+    """The task's time was over while its outputs were read."""
+    return Finding(
+        phase=Phase.EXECUTE,
+        code=Code.CHILD_HUNG,
+        summary=f"the task's outputs were not all read within {limit:g} s",
+        explanation="The task was done in time; reading what it returned counts as its time too.",
+        hints=[
+            Hint(
+                title="return less, or raise the limit",
+                command=exec_command(case, f"--timeout {max(limit * 10, 60):g}"),
+            )
+        ],
+    )
