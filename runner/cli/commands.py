@@ -118,7 +118,7 @@ class Matrix(Struct, frozen=True, kw_only=True):
     entrypoint: str | None
     param: list[str]
     params: str | None
-    seed: str
+    seed: str | None
     jobs: int | None
     json: bool
 

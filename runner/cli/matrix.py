@@ -4,7 +4,9 @@ import sys
 from importlib.util import find_spec
 
 import anyio
+import msgspec
 
+from runner.bundle import Bundle
 from runner.cli.commands import Matrix, UsageError
 from runner.cli.live import Live
 from runner.cli.params import given_task
@@ -40,9 +42,15 @@ def run_matrix(command: Matrix) -> tuple[int, str]:
     return 0 if ok else 1, ""
 
 
-async def _tried(command: Matrix, task: Task) -> tuple[bool, dict[str, object]]:
+async def _tried(command: Matrix, given: Task) -> tuple[bool, dict[str, object]]:
     """Tell whether all is well, and the document that says so."""
     jobs = command.jobs or usable_processors()
+
+    def task(bundle: Bundle) -> Task:
+        if command.seed is not None:
+            return given
+        return msgspec.structs.replace(given, seed=bundle.defaults.seed)
+
     cells = await try_pythons(
         command.bundle,
         command.pythons,

@@ -165,7 +165,7 @@ def _read_matrix(given: argparse.Namespace) -> Matrix:
         entrypoint=given.entrypoint,
         param=given.param,
         params=given.params,
-        seed="0" if given.seed is None else given.seed,
+        seed=given.seed,
         jobs=given.jobs,
         json=given.json,
     )

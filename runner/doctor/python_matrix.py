@@ -8,6 +8,7 @@ import anyio
 import msgspec
 from msgspec import Struct
 
+from runner.bundle import Bundle
 from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.report.model import Report
@@ -37,7 +38,7 @@ class Cell(Struct, frozen=True, kw_only=True):
 async def try_pythons(
     bundle: Path,
     requests: Sequence[str],
-    task: Task,
+    task: Callable[[Bundle], Task],
     settings: Settings,
     *,
     jobs: int,
@@ -46,6 +47,7 @@ async def try_pythons(
     """Try a bundle on each of the Pythons.
 
     :param requests: as ``Runner(python=)`` takes them.
+    :param task: gives the task, once the bundle is known to be one.
     :param jobs: how many at a time.
     :param on_cell: called with each as soon as it is there.
     :returns: the cells, in the order of the requests.
@@ -66,12 +68,14 @@ async def try_pythons(
     return [cell for cell in cells if cell is not None]
 
 
-async def _try(bundle: Path, request: str, task: Task, settings: Settings) -> Cell:
+async def _try(
+    bundle: Path, request: str, task: Callable[[Bundle], Task], settings: Settings
+) -> Cell:
     began, case = time.monotonic(), Case(environ=settings.variables())
     report = None
     try:
         with reported(case):
-            await execute_task(case, settings, bundle, lambda _: task)
+            await execute_task(case, settings, bundle, task)
     except RunnerError as error:
         report = error.report
     seconds = time.monotonic() - began

@@ -79,6 +79,20 @@ def test_a_task_of_ones_own_is_run(matrix: Matrix) -> None:
     assert cell["ok"] and cell["version"].startswith("3.12.") and cell["seconds"] > 0
 
 
+def test_the_seed_and_parameters_are_those_of_the_bundle_where_none_are_given(
+    matrix: Matrix, bundle: Path
+) -> None:
+    (bundle / "wire.py").write_text(
+        "def wire(e, p, s):\n    if (p, s) != ({'beta': 0.1}, 7): raise ValueError(f'{p} {s}')\n"
+        "    return {'a': b''}\n"
+    )
+    with (bundle / "pyproject.toml").open("a") as file:
+        file.write("[tool.modelops]\nseed = 7\n[tool.modelops.params]\nbeta = 0.1\n")
+    done = matrix("--python", "worker")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert matrix("--python", "worker", "--seed", "8").returncode == 1
+
+
 def test_a_python_that_the_bundle_refuses_or_that_is_not_there_has_its_code(matrix: Matrix) -> None:
     need_python("3.9")
     done = matrix("--python", "3.9", "--python", "3.99", "--json")

@@ -2,6 +2,7 @@
 
 import errno
 import fcntl
+import itertools
 import os
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -115,21 +116,23 @@ async def test_where_a_file_system_has_no_locks_it_is_built_and_the_log_says_so(
 def test_a_lock_whose_file_is_removed_meanwhile_is_still_held_by_one_alone(tmp_path: Path) -> None:
     inside: list[int] = []
     most: list[int] = []
-    over = threading.Event()
+    met, over = threading.Event(), threading.Event()
 
     def work(number: int) -> None:
-        for _ in range(40):
+        # On a busy machine it may take more turns than 40 until prune() comes between.
+        for turn in itertools.count():
+            if over.is_set() or (turn >= 40 and met.is_set()):
+                return
             with waiting_for(tmp_path / "environments" / "key.lock"):
                 inside.append(number)
                 most.append(len(inside))
                 inside.pop()
 
-    def prune() -> int:
-        removed = 0
+    def prune() -> None:
         while not over.is_set():
-            removed += (tmp_path / "environments" / "key.lock").exists()
+            if (tmp_path / "environments" / "key.lock").exists():
+                met.set()
             remove_locks(tmp_path)
-        return removed
 
     (tmp_path / "environments").mkdir()
     with ThreadPoolExecutor() as threads:
@@ -140,6 +143,7 @@ def test_a_lock_whose_file_is_removed_meanwhile_is_still_held_by_one_alone(tmp_p
                 one.result(timeout=60)
         finally:
             over.set()
+    pruned.result()
+    assert met.is_set()
     assert max(most) == 1
-    assert len(most) == 120
-    assert pruned.result() > 0
+    assert len(most) >= 120
