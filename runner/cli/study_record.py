@@ -13,6 +13,7 @@ import msgspec
 from runner.bundle import Bundle, empty_folders
 from runner.bundle.archive import pack
 from runner.cli.commands import Exec
+from runner.cli.places import is_file, remove_anything, set_aside
 from runner.cli.result import write_file
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.report.sanitise import sanitise_text, secrets_of
@@ -20,7 +21,17 @@ from runner.environment.integrity import packages
 from runner.execution.prepare import Prepared, choose, lock_environment, packages_of, prepared
 from runner.interpreter import Interpreter
 from runner.settings import Settings
-from runner.study.run_file import BUNDLE, PYLOCK, RUN, Limits, Python, RanIn, RunFile, read_run
+from runner.study.run_file import (
+    BUNDLE,
+    PYLOCK,
+    RUN,
+    STORY,
+    Limits,
+    Python,
+    RanIn,
+    RunFile,
+    read_run,
+)
 
 _log = logging.getLogger(__name__)
 
@@ -73,6 +84,7 @@ class StudyRecord:
         :returns: those to run the tasks with: they have the versions that the folder has already.
         :raises Failure: no environment can be had.
         """
+        self._make_room()
         interpreter = await choose(self._case, settings, self._bundle)
         settings = await anyio.to_thread.run_sync(self._same_versions, settings, interpreter)
         async with (
@@ -87,6 +99,13 @@ class StudyRecord:
                 await whole.wait()
             tasks.cancel_scope.cancel()
         self._write(finished_at=_now())
+
+    def _make_room(self) -> None:
+        """Set aside what no run has made; a link is never written through."""
+        for name in STORY:
+            place = self._folder / name
+            if self._before is None or not is_file(place):
+                set_aside(place, self._say)
 
     def ran_with(self, threads: int | None) -> None:
         """A task has ended that had so many threads."""
@@ -157,7 +176,8 @@ class StudyRecord:
                 self._say(f"note: the bundle has {size >> 20} MiB: {BUNDLE} does not keep it")
                 (self._folder / BUNDLE).unlink(missing_ok=True)  # of another bundle
                 return
-            with beside.open("wb") as file:
+            remove_anything(beside)
+            with beside.open("xb") as file:
                 pack(bundle, file, empty_folders(bundle.path, bundle.files))
             beside.replace(self._folder / BUNDLE)
         except OSError as error:
@@ -167,10 +187,11 @@ class StudyRecord:
         self._run = msgspec.structs.replace(self._run, bundle_archive=BUNDLE)
 
     async def _keep_versions(self, ready: Prepared, settings: Settings) -> None:
-        beside = self._folder / "pylock.new.toml"
+        beside = self._folder / "pylock.modelops-runner.toml"
         case = Case()  # what uv says here is no part of the run
         case.worker, case.bundle = self._case.worker, self._case.bundle
         try:
+            remove_anything(beside)
             await lock_environment(case, settings, ready, beside)
             beside.replace(self._folder / PYLOCK)
         except (Failure, OSError) as error:

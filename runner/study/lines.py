@@ -14,6 +14,7 @@ from runner.diagnosis.report.model import BundleInfo, PythonInfo, Report
 from runner.diagnosis.report.text import printable
 from runner.result import Cost
 from runner.settings import Isolation, Settings
+from runner.stored_files import open_stored
 from runner.study.output_files import OutputFile
 from runner.task import Task
 
@@ -212,7 +213,7 @@ def last_places(folder: Path) -> list[int]:
     """
     places: dict[int, int] = {}
     at = 0
-    with (folder / FILE).open("rb") as file:
+    with open_stored(folder / FILE, follow=False) as file:
         for text in file:
             # The last one may be torn: a run is writing it, or was killed.
             if text.endswith(b"\n") and (line := decode_line(text)) is not None:
@@ -226,7 +227,7 @@ def lines_at(folder: Path, places: list[int]) -> Iterator[TaskLine]:
 
     :raises OSError: the file cannot be read.
     """
-    with (folder / FILE).open("rb") as file:
+    with open_stored(folder / FILE, follow=False) as file:
         for place in places:
             file.seek(place)
             if (line := decode_line(file.readline())) is not None:

@@ -2,11 +2,11 @@
 
 from pathlib import Path
 
-import msgspec
 from msgspec import Struct
 
 from runner.diagnosis.report.model import BundleInfo, WorkerInfo
 from runner.settings import Isolation
+from runner.stored_files import DamagedError, read_json
 
 RUN = "run.json"
 BUNDLE = "bundle.tar.gz"
@@ -79,6 +79,6 @@ class RunFile(Struct, frozen=True, kw_only=True):
 def read_run(folder: Path) -> RunFile | None:
     """The account in a folder; ``None`` where there is none, or it cannot be read."""
     try:
-        return msgspec.json.decode((folder / RUN).read_bytes(), type=RunFile)
-    except (OSError, ValueError):  # msgspec's errors are ValueErrors
+        return read_json(folder / RUN, RunFile)
+    except (OSError, DamagedError):
         return None

@@ -112,7 +112,10 @@ class Table:
 
     def _path(self, line: TaskLine, name: str) -> Path:
         # Not the path in the line: the folder may have been moved since.
-        return outputs_folder(self._folder, line.index) / file_name(name)
+        path = outputs_folder(self._folder, line.index) / file_name(name)
+        if path.exists() and not path.is_file():  # a pipe would be waited for
+            raise TableError(f"{path}, an output of task {line.index}, is no file any more")
+        return path
 
 
 def results(folder: str | Path, rows: str | None = None) -> Iterator[dict[str, Scalar]]:

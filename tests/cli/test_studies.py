@@ -13,6 +13,7 @@ import pytest
 
 import runner
 from runner.cli import main
+from runner.study.run_file import STORY
 
 WIRE = """\
 import json, os, pathlib, sys
@@ -220,3 +221,44 @@ def test_rerun_of_what_is_no_study_says_why(
     results.write_text(json.dumps({**line, "ok": True, "outputs": {}}) + "\n")
     assert main(["rerun", str(out)]) == 2
     assert "is not what ran" in " ".join(capfd.readouterr().err.split())
+
+
+@pytest.mark.parametrize("kind", ["file", "link", "fifo", "folder"])
+def test_what_stands_in_the_place_of_the_studys_own_files_is_set_aside(
+    kind: str, run: Run, out: Path, tmp_path: Path
+) -> None:
+    out.mkdir()
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.write_text("mine")
+    for name in (*STORY, f".{STORY[1]}.new"):
+        if kind == "file":
+            (out / name).write_text("mine")
+        elif kind == "link":
+            (out / name).symlink_to(elsewhere)
+        elif kind == "fifo":
+            os.mkfifo(out / name)
+        else:
+            (out / name).mkdir()
+    assert len(run("--seeds", "0:2")) == 2
+    assert elsewhere.read_text() == "mine"
+    assert json.loads((out / "run.json").read_bytes())["pylock"] == "pylock.toml"
+    for name in STORY:
+        assert (out / name).is_file() and not (out / name).is_symlink()
+        assert os.path.lexists(out / f"{name}.~1~")
+    # A later run knows them for its own.
+    assert len(run("--seeds", "0:3")) == 1
+    assert not list(out.glob("*.~2~"))
+
+
+def test_a_pipe_among_the_results_is_not_waited_for(
+    run: Run, out: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    run("--seeds", "0:2")
+    (out / "1" / "sum.json").unlink()
+    os.mkfifo(out / "1" / "sum.json")
+    assert main(["table", str(out)]) == 2
+    assert "an output of task 1, is no file any more" in capfd.readouterr().err
+    (out / "results.jsonl").unlink()
+    os.mkfifo(out / "results.jsonl")
+    assert main(["table", str(out)]) == 2
+    assert main(["rerun", str(out)]) == 2
