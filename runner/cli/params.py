@@ -17,6 +17,7 @@ from runner.task import MAX_SEED, Task, check_task, params_invalid
 _CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)')
 # A key with its colon, any other string, or what an object begins and ends with.
 _TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")\s*:|"(?:[^"\\]|\\.)*"|[{}]')
+_LONGEST_SHOWN = 1000
 _USAGE = Hint(
     title="pass a value with --param beta=0.3, or many with --params FILE,"
     ' a file that holds such as {"beta": 0.3}'
@@ -112,7 +113,7 @@ def decode_json(data: bytes, name: str, line: int = 1) -> Any:
         raise _invalid(f"{name}:{number}:{column} is not JSON: {error.reason} in UTF-8") from error
     except json.JSONDecodeError as error:
         place = f"{name}:{line + error.lineno - 1}:{error.colno}"
-        raise _invalid(f"{place} is not JSON: {error.msg}") from error
+        raise _invalid(f"{place} is not JSON: {error.msg}", _python_hint(text) or _USAGE) from error
     except _NotANumber as error:
         at = next(match.start() for match in _CONSTANT.finditer(text) if match[1])
         number, column = line + text.count("\n", 0, at), at - text.rfind("\n", 0, at)
@@ -125,6 +126,20 @@ def decode_json(data: bytes, name: str, line: int = 1) -> Any:
         raise _invalid(f"{name}:{line} is not JSON: {error}") from error
     except RecursionError as error:
         raise _invalid(f"{name}:{line} is nested too deeply") from error
+
+
+def _python_hint(text: str) -> Hint | None:
+    """The JSON of what is written as Python does it: ``{'beta': 0.3, 'lockdown': True}``."""
+    if len(text) > _LONGEST_SHOWN:
+        return None
+    import ast  # not on import: few need it
+
+    try:
+        value = ast.literal_eval(text.strip())
+        meant = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return None
+    return Hint(title=f"it is written as in Python; in JSON it is {meant}")
 
 
 def check_encoding(data: bytes, name: str) -> None:

@@ -3,7 +3,7 @@
 import pytest
 
 from runner.cli.param_words import meant_value
-from runner.cli.params import parse_value
+from runner.cli.params import decode_json, parse_value
 from runner.diagnosis.case import Failure
 
 
@@ -54,3 +54,26 @@ def test_words_dates_and_paths_are_strings(text: str) -> None:
 @pytest.mark.parametrize("text", ["True", "007", "NaN"])
 def test_a_string_that_looks_like_a_value_is_had_by_quoting_it(text: str) -> None:
     assert parse_value("name", f'"{text}"') == text
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("{'beta': 0.3, 'lockdown': True}\n", '{"beta": 0.3, "lockdown": true}'),
+        ("{'a': None, 'b': (1, 2)}", '{"a": null, "b": [1, 2]}'),
+    ],
+)
+def test_parameters_that_are_written_as_in_python_are_shown_as_json(text: str, meant: str) -> None:
+    with pytest.raises(Failure) as raised:
+        decode_json(text.encode(), "p.json")
+    (hint,) = raised.value.finding.hints
+    assert hint.title == f"it is written as in Python; in JSON it is {meant}"
+    decode_json(meant.encode(), "p.json")
+
+
+@pytest.mark.parametrize("text", ["beta: 0.3", "{'a': {1, 2}}", "{'a': 1e999}", "[" * 900, "{'a'"])
+def test_what_python_does_not_read_or_json_cannot_say_has_the_usage(text: str) -> None:
+    with pytest.raises(Failure) as raised:
+        decode_json(text.encode(), "p.json")
+    (hint,) = raised.value.finding.hints
+    assert hint.title.startswith("pass a value with --param")
