@@ -157,10 +157,3 @@ _RECOGNISERS: list[Callable[[Case, Phase, ExceptionInfo], Finding | None]] = [
     missing_module_finding,
     missing_name_finding,
 ]
-
-
-def _move_edit(case: Case, frame: Frame) -> Edit | None:
-    if not frame.text or "import" not in frame.text:
-        return None
-    text = one_line(frame.text, 160)
-    return Edit(file=short_path(case, frame.file), before=text, after=f"    {text}")
