@@ -1,6 +1,5 @@
 """The files that tasks leave in their working folders: kept beside outputs, or named."""
 
-import hashlib
 from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
@@ -8,11 +7,10 @@ from pathlib import Path, PurePosixPath
 from runner.cli.places import is_folder, put, remove_anything, set_aside
 from runner.diagnosis.report.text import one_line, printable
 from runner.result import Result
-from runner.study.output_files import RESERVED, OutputFile
+from runner.study.output_files import RESERVED, OutputFile, sha256_of
 
 FOLDER = "files"
 _SHOWN = 10
-_READ_BYTES = 1 << 20
 
 
 def kept_files(result: Result, outputs: Path, say: Callable[[str], None]) -> dict[str, OutputFile]:
@@ -30,10 +28,10 @@ def kept_files(result: Result, outputs: Path, say: Callable[[str], None]) -> dic
     remove_anything(beside)
     try:
         result.files.copy_to(beside)
-        kept = {
-            name: OutputFile(size, _sha256(beside / name), str(folder / name))
-            for name, size in result.files.sizes.items()
-        }
+        kept = {}
+        for name, size in result.files.sizes.items():
+            with (beside / name).open("rb") as file:
+                kept[name] = OutputFile(size, sha256_of(file), str(folder / name))
         for name in kept:
             _make_folders(outputs, folder.relative_to(outputs) / name, say)
             put(beside / name, folder / name, say)
@@ -96,11 +94,3 @@ def left_note(result: Result, *, kept: bool) -> str | None:
     else:
         text = f"a task left in its working folder: {listed}{more}; --output DIR keeps its files"
     return one_line(text, 500)
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while data := file.read(_READ_BYTES):
-            digest.update(data)
-    return digest.hexdigest()

@@ -2,7 +2,6 @@
 
 import errno
 import fcntl
-import hashlib
 import json
 import mmap
 import os
@@ -37,12 +36,11 @@ from runner.study.lines import (
     TaskLine,
     decode_line,
 )
-from runner.study.output_files import OutputFile, file_name, outputs_folder
+from runner.study.output_files import OutputFile, file_name, outputs_folder, sha256_of
 from runner.study.run_file import STORY
 
 # How each line begins.
 _BEGIN = b'{"index":'
-_READ_BYTES = 1 << 20
 
 
 class Lines:
@@ -258,9 +256,6 @@ def _is_there(path: Path, made: OutputFile) -> bool:
         with open_stored(path, follow=False) as file:
             if os.fstat(file.fileno()).st_size != made.size:
                 return False
-            digest = hashlib.sha256()
-            while data := file.read(_READ_BYTES):
-                digest.update(data)
+            return sha256_of(file) == made.sha256
     except (OSError, ValueError):  # a name with a NUL in it is a ValueError
         return False
-    return digest.hexdigest() == made.sha256

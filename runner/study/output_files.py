@@ -2,12 +2,14 @@
 
 import hashlib
 from pathlib import Path
+from typing import BinaryIO
 from urllib.parse import quote
 
 from msgspec import Struct
 
 # NAME_MAX of most file systems is 255; a file that is being written has a longer name.
 _MOST_CHARACTERS = 200
+_READ_BYTES = 1 << 20
 RESERVED = ".modelops-runner"
 """How the files begin that are the runner's own, in a folder of outputs."""
 
@@ -41,3 +43,11 @@ def file_name(output: str) -> str:
 def outputs_folder(folder: Path, index: int) -> Path:
     """Where in a study's folder the outputs of a task are."""
     return folder / str(index)
+
+
+def sha256_of(file: BinaryIO) -> str:
+    """The digest of what is left to read of a file, in hexadecimal; a piece is read at a time."""
+    digest = hashlib.sha256()
+    while data := file.read(_READ_BYTES):
+        digest.update(data)
+    return digest.hexdigest()
