@@ -317,16 +317,21 @@ class ManyTasks:
                         return
 
     def _listener(self, progress: Progress) -> EventHandler:
-        show = _listener(progress, self._totals, self._secrets)
-        keep = self._results.printed.listen
+        """Shows notes and what uv says, and not what thousands of tasks print: that is kept."""
+        lines = ShownLines(self._secrets)
 
         def listen(event: Event) -> None:
-            show(event)
-            begins = isinstance(event, PhaseStarted) and event.phase is Phase.EXECUTE
-            if begins and event.task_id is not None:
-                self._running.add(event.task_id)
+            if isinstance(event, PhaseStarted) and event.phase is Phase.EXECUTE:
+                self._totals.begin()
+                if event.task_id is not None:
+                    self._running.add(event.task_id)
+            elif isinstance(event, Note):
+                progress.say(f"note: {sanitise_text(event.text, self._secrets)}")
+            elif isinstance(event, Output) and event.stream is Stream.UV:
+                for line in lines.feed(event.data):
+                    progress.say(f"  uv | {line}")
             if self._output is not None:
-                keep(event)
+                self._results.printed.listen(event)
 
         return listen
 
@@ -364,19 +369,3 @@ class ManyTasks:
 
 def _lies_in(tasks: str | None, bundle: Path) -> bool:
     return tasks not in (None, "-") and Path(tasks).resolve().is_relative_to(bundle.resolve())
-
-
-def _listener(progress: Progress, totals: Totals, secrets: list[str]) -> EventHandler:
-    """Shows notes and what uv says, and not what thousands of tasks print."""
-    lines = ShownLines(secrets)
-
-    def listen(event: Event) -> None:
-        if isinstance(event, PhaseStarted) and event.phase is Phase.EXECUTE:
-            totals.begin()
-        elif isinstance(event, Note):
-            progress.say(f"note: {sanitise_text(event.text, secrets)}")
-        elif isinstance(event, Output) and event.stream is Stream.UV:
-            for line in lines.feed(event.data):
-                progress.say(f"  uv | {line}")
-
-    return listen
