@@ -134,30 +134,30 @@ class StudyRecord:
         environment, built = ready.environment, ready.built
         if environment is None or built is None:
             return
-        self._run = msgspec.structs.replace(
-            self._run,
-            environment=RanIn(
-                key=environment.key or "",
-                requirements_from=environment.requirements_from or "",
-                python=Python(
-                    interpreter.implementation,
-                    interpreter.version,
-                    interpreter.platform,
-                    interpreter.soabi,
-                ),
-                packages=packages(built.path),
+        ran_in = RanIn(
+            key=environment.key or "",
+            requirements_from=environment.requirements_from or "",
+            python=Python(
+                interpreter.implementation,
+                interpreter.version,
+                interpreter.platform,
+                interpreter.soabi,
             ),
+            packages=packages(built.path),
         )
+        self._run = msgspec.structs.replace(self._run, environment=ran_in)
         before = self._before
         # What is there is of this bundle, and of these versions.
         if before is not None and before.bundle.digest == self._bundle.digest:
-            if before.bundle_archive and (self._folder / BUNDLE).is_file():
-                self._run = msgspec.structs.replace(self._run, bundle_archive=BUNDLE)
-            same = before.environment is not None and self._run.environment is not None
-            if same and before.pylock and (self._folder / PYLOCK).is_file():
-                assert before.environment is not None and self._run.environment is not None
-                if before.environment.packages == self._run.environment.packages:
-                    self._run = msgspec.structs.replace(self._run, pylock=PYLOCK)
+            archived = before.bundle_archive and (self._folder / BUNDLE).is_file()
+            earlier = before.environment
+            locked = before.pylock and (self._folder / PYLOCK).is_file()
+            same = earlier is not None and earlier.packages == ran_in.packages
+            self._run = msgspec.structs.replace(
+                self._run,
+                bundle_archive=BUNDLE if archived else None,
+                pylock=PYLOCK if locked and same else None,
+            )
         self._write()
 
     async def _keep_beside(self, ready: Prepared, settings: Settings, whole: anyio.Event) -> None:
