@@ -58,6 +58,8 @@ class Origin(str, Enum):
     UV_STDOUT = "uv.stdout"
     UV_STDERR = "uv.stderr"
     UV_EXIT = "uv.exit"
+    OLDER_WHEELS = "older_wheels"
+    """The older Python on which nothing would have to be built from source."""
     INSTALLED = "installed"
     LIBRARIES = "libraries"
     MACHINE = "machine"

@@ -14,24 +14,26 @@ def write_wheel(
     files: Mapping[str, str],
     sizes: Mapping[str, int] | None = None,
     requires: Sequence[str] = (),
+    tag: str = "py3-none-any",
 ) -> Path:
     """Write a wheel into a folder, with a RECORD of all that is in it.
 
     :param files: their texts, by path.
     :param sizes: what RECORD says of some of them.
     :param requires: its dependencies.
+    :param tag: the Pythons and platforms that it is for (PEP 425).
     """
     needs = "".join(f"Requires-Dist: {requirement}\n" for requirement in requires)
     info = f"{name}-{version}.dist-info"
     content = {
         **files,
         f"{info}/METADATA": f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n{needs}",
-        f"{info}/WHEEL": "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n",
+        f"{info}/WHEEL": f"Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: {tag}\n",
     }
     told = {**{path: len(text.encode()) for path, text in content.items()}, **(sizes or {})}
     record = [f"{path},{_digest(text)},{told[path]}\n" for path, text in content.items()]
     folder.mkdir(parents=True, exist_ok=True)
-    wheel = folder / f"{name}-{version}-py3-none-any.whl"
+    wheel = folder / f"{name}-{version}-{tag}.whl"
     with zipfile.ZipFile(wheel, "w") as archive:
         for path, text in content.items():
             archive.writestr(path, text)

@@ -114,6 +114,9 @@ class Case:
         self.installed: tuple[str, ...] = ()
         """The environment's modules and its distributions (``PyYAML-6.0.dist-info``), looked up
         once an import has failed."""
+        self.older_wheels: str | None = None
+        """An older minor version of Python, installed and accepted by the bundle, for which each
+        dependency has a wheel; looked up once one of them is built from source."""
         self.named: tuple[str, ...] = ()
         """The variables, or patterns of them, that the bundle or its caller names for the child."""
         self.machine: Machine | None = None

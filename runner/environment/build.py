@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -44,6 +44,7 @@ from runner.environment.integrity import (
     seal,
     site_packages,
 )
+from runner.environment.older_wheels import install
 from runner.environment.own_io import own_io
 from runner.environment.store import (
     Manifest,
@@ -92,6 +93,7 @@ async def environment(
     cache: Path,
     uv: Path,
     environ: Mapping[str, str],
+    others: Callable[[], Awaitable[Sequence[Base]]] | None = None,
     fresh: bool = False,
     timeout: float | None = None,
 ) -> AsyncIterator[Environment]:
@@ -102,11 +104,13 @@ async def environment(
     :param cache: the folder where environments are kept.
     :param uv: the uv to build with.
     :param environ: the worker's variables, of which uv gets what it needs.
+    :param others: finds the other interpreters that the bundle accepts, the newest first, of which
+        one may be advised.
     :param fresh: build one for this run, and remove it on leaving.
     :param timeout: seconds that building may take, with the wait for another builder.
     :raises Failure: it could not be built.
     """
-    runs = Uv(uv, case, environ, source, base)
+    runs = Uv(uv, case, environ, source, base, others)
     async with AsyncExitStack() as stack:
         built: Environment | None = None
         # Not around the yield: what the run itself raises has nothing to do with the cache.
@@ -203,10 +207,10 @@ async def _dependencies(
         built = beside / STAGED
         await make_venv(uv, built, cwd=copy)
         if has_dependencies(source):
-            await run_uv(
+            await install(
                 uv,
-                "dependencies",
-                [*_install_command(source, copy), "--python", str(python_of(built))],
+                _install_command(source, copy),
+                python_of(built),
                 cwd=copy,
                 extra_environ={"UV_PROJECT_ENVIRONMENT": str(built)},
             )

@@ -3,7 +3,7 @@
 import logging
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 
 import anyio
@@ -18,6 +18,7 @@ from runner.diagnosis.report.text import Capture, one_line
 from runner.diagnosis.uv.error import Step, UvFailure
 from runner.environment.cache_key import Base, Source
 from runner.events import Origin, Phase, Stream
+from runner.process.output import Sink
 from runner.process.supervisor import spawn
 
 # uv ends on SIGTERM within this time, and removes its temporary files first.
@@ -76,6 +77,9 @@ class Uv(Struct, frozen=True):
     """The worker's variables."""
     source: Source
     base: Base
+    others: Callable[[], Awaitable[Sequence[Base]]] | None = None
+    """Finds the other interpreters that the bundle accepts, the newest first; ``None``: there is no
+    choice."""
 
 
 def find_uv() -> Path:
@@ -131,6 +135,33 @@ async def run_uv(
     :raises Failure: it failed, or could not be started. Then, and when the call is cancelled, the
         case's evidence has what it said.
     """
+    failure = await ran(uv, step, arguments, cwd=cwd, extra_environ=extra_environ)
+    if failure is not None:
+        raise diagnosed(uv, failure)
+
+
+def diagnosed(uv: Uv, failure: UvFailure) -> Failure:
+    """Return why uv failed, as what ends a run."""
+    from runner.diagnosis.uv.output import diagnose_uv  # 15 ms, and not needed before
+
+    return Failure(diagnose_uv(uv.case, failure))
+
+
+async def ran(
+    uv: Uv,
+    step: Step,
+    arguments: Sequence[str],
+    *,
+    cwd: Path,
+    extra_environ: Mapping[str, str] | None = None,
+    listener: Sink | None = None,
+) -> UvFailure | None:
+    """Run uv as :func:`run_uv` does, without a diagnosis.
+
+    :param listener: called with what it writes to its standard error.
+    :returns: how it failed, if it did.
+    :raises Failure: it could not be started.
+    """
     argv = [str(uv.path), *arguments, "--color", "never", "--no-progress"]
     variables = {**build_environ(uv.environ, cwd), **(extra_environ or {})}
     if step == "bundle":
@@ -150,6 +181,8 @@ async def run_uv(
             said.feed(data)
             journal.fact(Origin.UV_STDERR, data)
             journal.output(Stream.UV, data)
+            if listener is not None:
+                listener(data)
 
     ended: Exit | None = None
     try:
@@ -183,10 +216,7 @@ async def run_uv(
         journal.fact(Origin.UV_EXIT, msgspec.structs.replace(failure, stderr=""))
         if exit_code != 0:
             uv.case.evidence.uv = UvRun(argv, exit_code, failure.stderr)
-    if exit_code != 0:
-        from runner.diagnosis.uv.output import diagnose_uv  # 15 ms, and not needed before
-
-        raise Failure(diagnose_uv(uv.case, failure))
+    return None if exit_code == 0 else failure
 
 
 def _link_mode(environ: Mapping[str, str], folder: Path) -> dict[str, str]:

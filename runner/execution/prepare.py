@@ -3,6 +3,7 @@
 import shlex
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import anyio.to_thread
@@ -41,7 +42,7 @@ from runner.environment import (
     lock_to,
 )
 from runner.environment.cache_folder import cache_folder
-from runner.events import Origin, Phase
+from runner.events import Journal, Origin, Phase
 from runner.execution.appeared import SOURCE, Appeared, appeared_note
 from runner.execution.worker_info import worker_info
 from runner.interpreter import (
@@ -49,6 +50,7 @@ from runner.interpreter import (
     Interpreter,
     Requirement,
     ThisMachine,
+    accepted,
     choose_interpreter,
 )
 from runner.process.processors import with_thread_counts
@@ -253,6 +255,9 @@ async def prepared(
                         cache=settings.cache or cache_folder(),
                         uv=find_uv(),
                         environ=settings.environ(),
+                        others=partial(_others_accepted, settings, bundle, interpreter)
+                        if settings.python is None
+                        else None,
                         fresh=settings.fresh_venv,
                         timeout=settings.build_timeout,
                     )
@@ -284,6 +289,16 @@ async def prepared(
             interpreter=case.interpreter,
             environment=again,
         )
+
+
+async def _others_accepted(
+    settings: Settings, bundle: Bundle, interpreter: Interpreter
+) -> list[Base]:
+    """Find the other interpreters that a bundle accepts, the newest first."""
+    # With a journal of its own: a replay asks for what was chosen from, and no more.
+    machine = ThisMachine(Journal(), find_uv(), settings.environ())
+    others = await machine.others([interpreter])
+    return [_base(other) for other in accepted(requirement_of(bundle), others)]
 
 
 async def was_written_to(case: Case, ready: Prepared) -> bool:

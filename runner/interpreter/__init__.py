@@ -1,5 +1,6 @@
 """Choosing the interpreter that a bundle's environment is made from."""
 
+from runner.interpreter.choice import accepted
 from runner.interpreter.choose import choose_interpreter
 from runner.interpreter.machine import Answer, Download, Machine, ThisMachine
 from runner.interpreter.model import (
@@ -19,6 +20,7 @@ __all__ = [
     "Machine",
     "Requirement",
     "ThisMachine",
+    "accepted",
     "choose_interpreter",
     "worker_interpreter",
 ]

@@ -14,12 +14,19 @@ def best(requirement: Requirement, found: Sequence[Interpreter]) -> Interpreter 
 
     A final release comes before a pre-release, and CPython before others of its version.
     """
+    return next(iter(accepted(requirement, found)), None)
+
+
+def accepted(requirement: Requirement, found: Sequence[Interpreter | Broken]) -> list[Interpreter]:
+    """Those that the bundle accepts and that can run tasks, the best first."""
     fitting = [
-        interpreter
-        for interpreter in found
-        if requirement.accepts(interpreter) and interpreter.parsed_version >= OLDEST_FOR_TASKS
+        one
+        for one in found
+        if isinstance(one, Interpreter)
+        and requirement.accepts(one)
+        and one.parsed_version >= OLDEST_FOR_TASKS
     ]
-    return max(fitting, key=_rank, default=None)
+    return sorted(fitting, key=_rank, reverse=True)
 
 
 def newest(found: Sequence[Interpreter]) -> Interpreter | None:

@@ -106,6 +106,8 @@ class _Replay:
         self._case.pyproject = bundle.pyproject
         self._case.pin = pinned(bundle.requires_python_at, bundle.requires_python_line)
         self._case.bundle_dependencies = bundle.dependencies
+        if older := _last(self._entries, Origin.OLDER_WHEELS):
+            self._case.older_wheels = older.decode(str)
         if installed := _last(self._entries, Origin.INSTALLED):
             self._case.installed = installed.decode(tuple[str, ...])
         if libraries := _last(self._entries, Origin.LIBRARIES):

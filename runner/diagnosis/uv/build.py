@@ -19,6 +19,7 @@ from runner.diagnosis.uv.python import (
     minors_of,
     own_python_finding,
     python_conflict,
+    python_hints,
 )
 from runner.diagnosis.uv.requirement_edits import requirement_for
 from runner.events import Phase
@@ -103,7 +104,8 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
         reason = reason or [f"{killed.group(1)} ended its build"]
     why = _summary_of(reason or error.messages[-1:])
     what = "the bundle's own build failed" if own else f"{package} could not be built from source"
-    hints = advice(case, failure, name, own, "\n".join(reason or error.messages), error.said)
+    hints = [] if own else _older_python(case, failure)
+    hints += advice(case, failure, name, own, "\n".join(reason or error.messages), error.said)
     if retryable:
         hints.append(Hint(title="see whether memory ran out: the kernel ends what takes too much",
                           command="dmesg | grep -i 'out of memory'", by="person"))  # fmt: skip
@@ -130,6 +132,13 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
         hints=hints,
         retryable=retryable,
     )
+
+
+def _older_python(case: Case, failure: UvFailure) -> list[Hint]:
+    """Advise the Python on which nothing has to be built, where one was found."""
+    if case.older_wheels is None:
+        return []
+    return python_hints(case, failure, [case.older_wheels])
 
 
 def _no_project(failure: UvFailure, error: UvError, folder: str) -> Finding:
