@@ -86,14 +86,46 @@ def read_params(source: str) -> dict[str, Any]:
     try:
         data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     except OSError as error:
-        if source.lstrip().startswith("{"):
-            problem = "--params takes a file's name (or - for standard input), not the JSON itself"
-            raise _invalid(problem) from error
-        raise _invalid(f"{name} cannot be read: {error.strerror}") from error
+        raise _unread(source, error) from error
     params = decode_json(data, name)
     if not isinstance(params, dict):
         raise _invalid(f"{name} holds a JSON {json_kind(params)}, not an object")
     return params
+
+
+def _unread(source: str, error: OSError) -> Failure:
+    """Return why there is no such file: what is meant is written as another tool takes it."""
+    text = source.strip()
+    if text.startswith("{"):
+        problem = "--params takes a file's name (or - for standard input), not the JSON itself"
+        values = _json_of(text)
+        return _invalid(
+            problem,
+            Hint(title=f"write echo {shlex.quote(values)} | modelops-runner exec BUNDLE --params -")
+            if values and len(values) <= _LONGEST_SHOWN
+            else _USAGE,
+        )
+    named = text.removeprefix("@")
+    if named != text and Path(named).is_file():  # curl and httpie take it so
+        title = f"write --params {shlex.quote(named)}"
+        return _invalid(f"--params takes a file's name, and {source} is none", Hint(title=title))
+    name, equals, _ = text.partition("=")
+    if equals and name.isidentifier():
+        title = f"write --param {shlex.quote(text)}"
+        return _invalid(f"--params takes a file's name, not a value: {source}", Hint(title=title))
+    return _invalid(f"{source} cannot be read: {error.strerror}", _like(Path(source)) or _USAGE)
+
+
+def _like(file: Path) -> Hint | None:
+    """Advise the files whose names are nearly the one that is not there."""
+    import difflib  # not on import: few need it
+
+    try:
+        there = [path.name for path in file.parent.iterdir()]
+    except OSError:  # the folder itself is not there, or may not be read
+        return None
+    near = [str(file.with_name(name)) for name in difflib.get_close_matches(file.name, there)]
+    return Hint(title=f"did you mean {' or '.join(map(shlex.quote, near))}?") if near else None
 
 
 def decode_json(data: bytes, name: str, line: int = 1) -> Any:
@@ -129,6 +161,23 @@ def decode_json(data: bytes, name: str, line: int = 1) -> Any:
 
 
 def _python_hint(text: str) -> Hint | None:
+    """Show the JSON of what is written as in Python."""
+    meant = _from_python(text)
+    return (
+        None if meant is None else Hint(title=f"it is written as in Python; in JSON it is {meant}")
+    )
+
+
+def _json_of(text: str) -> str | None:
+    """The JSON of what is JSON, or is written as in Python."""
+    try:
+        _loads(text)
+    except (ValueError, RecursionError):
+        return _from_python(text)
+    return text
+
+
+def _from_python(text: str) -> str | None:
     """The JSON of what is written as Python does it: ``{'beta': 0.3, 'lockdown': True}``."""
     if len(text) > _LONGEST_SHOWN:
         return None
@@ -136,10 +185,9 @@ def _python_hint(text: str) -> Hint | None:
 
     try:
         value = ast.literal_eval(text.strip())
-        meant = json.dumps(value, ensure_ascii=False, allow_nan=False)
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
     except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
         return None
-    return Hint(title=f"it is written as in Python; in JSON it is {meant}")
 
 
 def check_encoding(data: bytes, name: str) -> None:

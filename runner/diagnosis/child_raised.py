@@ -38,6 +38,8 @@ _MEMORY_ERRORS = {
     ("OutOfMemoryError", "torch"),
     ("OutOfMemoryError", "cupy"),
 }
+# As Cython and NumPy say that a compiled module was built for another release of NumPy.
+_OTHER_BINARY = re.compile(r"size changed, may indicate binary|compiled against A[BP]I version")
 
 
 def raised_finding(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
@@ -116,7 +118,9 @@ def exit_finding(
 def concerns_imports(exception: ExceptionInfo) -> bool:
     """Tell whether what the environment has installed may say more of it."""
     kinds = ("ImportError", "ModuleNotFoundError", "AttributeError")
-    return _find(exception, *kinds) is not None
+    return _find(exception, *kinds) is not None or any(
+        _OTHER_BINARY.search(link.message[:1000]) for link in chain(exception)
+    )
 
 
 def concerns_bytecode(exception: ExceptionInfo) -> bool:

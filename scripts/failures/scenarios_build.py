@@ -1,9 +1,19 @@
 """Scenarios of builds that fail: a dependency's from source, or the bundle's own."""
 
+import sys
 from collections.abc import Mapping
 
 from failures.index import index, sdist, wheel
-from failures.scenario import WIRE, Place, Prepare, Scenario, program, python
+from failures.scenario import (
+    WIRE,
+    Place,
+    Prepare,
+    Scenario,
+    Unavailable,
+    installed,
+    program,
+    python,
+)
 from failures.scenarios_bundle import project
 from runner.diagnosis.report.codes import Code
 
@@ -87,6 +97,13 @@ def _refusing_python() -> dict[str, str]:
     files = {name: str(text).replace("seir", "fastsir") for name, text in packed.items()}
     rest = 'dynamic = ["requires-python"]\n' + BACKEND.format(requires="")
     return {**files, "pyproject.toml": project(rest, name="fastsir")}
+
+
+def _needs_older_python(_: Place) -> None:
+    """:raises Unavailable: this Python is not newer than 3.10, or there is no 3.10."""
+    installed("3.10")
+    if sys.version_info < (3, 11):
+        raise Unavailable("a Python newer than 3.10")
 
 
 # Ends as setuptools does where a compiler fails.
@@ -183,6 +200,19 @@ BUILD = (
         "a dependency's build imports distutils, which is gone since Python 3.12",
         FASTSIR,
         prepare=(python("3.12"), _source("from distutils.core import setup")),
+    ),
+    Scenario(
+        "dependency-build-failed-older-wheel",
+        Code.DEPENDENCY_BUILD_FAILED,
+        "an old version has wheels for an older Python, which is installed, and is built for this one",
+        FASTSIR,
+        prepare=(
+            _needs_older_python,
+            index(
+                sdist("fastsir", "1.0", _built_by("raise RuntimeError('no compiler here')")),
+                wheel("fastsir", "1.0", tag="cp310-none-any"),
+            ),
+        ),
     ),
     Scenario(
         "dependency-build-failed-pkg-resources",

@@ -233,9 +233,28 @@ IMPORT_FAILED = (
         prepare=(
             index(
                 wheel("numpy", "2.0.2", files={"numpy/__init__.py": "__version__ = '2.0.2'\n"}),
+                wheel("numpy", "1.26.4", files={"numpy/__init__.py": "__version__ = '1.26.4'\n"}),
                 # As NumPy's C API raises it, in words of its own.
                 wheel("epifast", "1.0", "numpy", files={"epifast/__init__.py": (
-                    "raise ValueError('numpy.dtype size changed, may indicate binary"
+                    "import numpy\nif numpy.__version__ >= '2':\n"
+                    "    raise ValueError('numpy.dtype size changed, may indicate binary"
+                    " incompatibility. Expected 96 from C header, got 88 from PyObject')\n"
+                )}),
+            ),
+        ),
+    ),
+    Scenario(
+        "import-failed-numpy-abi-pinned",
+        Code.IMPORT_FAILED,
+        "the bundle asks for one version of a package, which was built for NumPy 1",
+        {"requirements.txt": "epifast==1.0\n", "wire.py": f"import epifast\n{WIRE}"},
+        prepare=(
+            index(
+                wheel("numpy", "2.0.2", files={"numpy/__init__.py": "__version__ = '2.0.2'\n"}),
+                wheel("numpy", "1.26.4", files={"numpy/__init__.py": "__version__ = '1.26.4'\n"}),
+                wheel("epifast", "1.0", "numpy", files={"epifast/__init__.py": (
+                    "import numpy\nif numpy.__version__ >= '2':\n"
+                    "    raise ValueError('numpy.dtype size changed, may indicate binary"
                     " incompatibility. Expected 96 from C header, got 88 from PyObject')\n"
                 )}),
             ),

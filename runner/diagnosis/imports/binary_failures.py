@@ -6,7 +6,12 @@ from pathlib import PurePosixPath
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import declare_hint, declaring_file, exec_command
-from runner.diagnosis.imports.dependencies import from_source, installed_version, upgrade
+from runner.diagnosis.imports.dependencies import (
+    from_source,
+    installed_version,
+    is_pinned,
+    upgrade,
+)
 from runner.diagnosis.knowledge.debian_packages import debian_package, is_cuda
 from runner.diagnosis.knowledge.distribution_names import distribution_named
 from runner.diagnosis.report.codes import Code
@@ -219,7 +224,10 @@ def _numpy_abi(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         built_for = "NumPy 1" if two else "another NumPy"
         hints = [declare_hint(case, "numpy<2", "keep to NumPy 1: numpy<2")]
         if package:
-            hints.insert(0, _upgrade(case, package))
+            # Only a lock has an older release than the bundle's requirements lead to.
+            held_back = case.environment and case.environment.requirements_from == "uv.lock"
+            first = 0 if held_back and not is_pinned(case, package) else 1
+            hints.insert(first, _upgrade(case, package))
     installed = f"NumPy {version}" if version else "the NumPy that is installed"
     return _finding(
         phase,

@@ -39,6 +39,15 @@ def installed_version(case: Case, name: str) -> str | None:
     return None
 
 
+def is_pinned(case: Case, name: str) -> bool:
+    """Tell whether the bundle itself asks for one version of a distribution."""
+    return any(
+        same_distribution(requirement.name, name)
+        and any(clause.operator in ("==", "===") for clause in requirement.specifier)
+        for _, requirement in declared_requirements(case)
+    )
+
+
 def require(case: Case, distribution: str, clause: str, title: str) -> Hint:
     """The requirement of one more clause, in the place of the bundle's own where it has one.
 
