@@ -325,28 +325,30 @@ def test_torch_follows_the_tasks_seed_unless_the_bundle_has_seeded_it(
 
 @pytest.mark.parametrize("python", ["3.9", "3.11"])
 def test_what_numba_has_compiled_follows_the_tasks_seed_unless_the_bundle_has_seeded_it(
-    bundle: MakeBundle, cache: Path, python: str
+    bundle: MakeBundle, cache: Path, python: str, tmp_path: Path
 ) -> None:
     need_python(python)
+    # Compiled once: each child would take seconds for it.
     made = bundle(
-        """
-        import json, random
+        f"""
+        import json, os, random
+        os.environ["NUMBA_CACHE_DIR"] = {str(tmp_path / "compiled")!r}
         import numpy as np
         from numba import njit
-        @njit
+        @njit(cache=True)
         def draw():
             return np.random.random() + random.random()
-        @njit
+        @njit(cache=True)
         def set_seed(seed):
             np.random.seed(seed)
-        @njit
+        @njit(cache=True)
         def draw_many():
             for _ in range(10_000):
                 np.random.random()
         draw()
         draw_many()
         def wire(entrypoint, params, seed):
-            return {"seen": json.dumps({"seen": draw()}).encode()}
+            return {{"seen": json.dumps({{"seen": draw()}}).encode()}}
         """,
         "numba\n",
     )
