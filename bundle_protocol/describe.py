@@ -21,6 +21,7 @@ _HERE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 _MAX_MESSAGE = 16 * 1024
 _MAX_TEXT = 4 * 1024
 _MAX_NOTES = 20
+_MAX_SAID = 2 * 1024
 _HALF_OF_CHAIN = 5
 _MAX_MEMBERS = 5
 _MAX_EXCEPTIONS = 40
@@ -193,10 +194,26 @@ def _attributes(error: BaseException) -> dict[str, object]:
         found.update(_other_keys(error))
     if isinstance(error, (ImportError, AttributeError, NameError, TypeError)):
         found.update(_hiding(error))
+    if _name(type(error)) == "CalledProcessError":
+        found.update(_said_by_program(error))
     return {
         name: clip(value, _MAX_TEXT) if isinstance(value, str) else value
         for name, value in found.items()
         if type(value) is str or (type(value) is int and abs(value) < 2**63)
+    }
+
+
+def _said_by_program(error: BaseException) -> dict[str, object]:
+    """The end of what a program wrote that failed, where the code has captured it."""
+    said = {name: _attribute(error, name) for name in ("output", "stderr")}
+    return {
+        name: (
+            text[-_MAX_SAID:].decode("utf-8", "replace")
+            if isinstance(text, bytes)
+            else text[-_MAX_SAID:]
+        )
+        for name, text in said.items()
+        if isinstance(text, (bytes, str)) and text
     }
 
 

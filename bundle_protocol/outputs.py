@@ -169,9 +169,10 @@ def _remove(exchange: str | None, sent: dict[str, dict[str, object]]) -> None:
 def _checked(result: object) -> dict[str, Buffer]:
     if not isinstance(result, dict):
         kind = type_name(type(result))
+        returned = "None, as without a `return`" if result is None else with_article(kind)
         raise RequestError(
             ErrorCode.RESULT_INVALID,
-            f"the wire function returned {with_article(kind)}, not a dict of str to bytes",
+            f"the wire function returned {returned}, not a dict of str to bytes",
             {"returned": kind, "offending": []},
         )
     offending = [problem for name, value in result.items() for problem in _problems(name, value)]

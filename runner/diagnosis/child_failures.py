@@ -232,6 +232,17 @@ _REMOTE: dict[ErrorCode, tuple[Code, str]] = {
 }
 
 
+# How the child's words end where a wire function returns nothing.
+_NOTHING = (
+    "returned no outputs",
+    "returned None, as without a `return`, not a dict of str to bytes",
+)
+_RETURN_A_FILE = (
+    'end the function with a return; of a file that it has written: return {"table.csv":'
+    ' open("table.csv", "rb").read()}'
+)
+
+
 def remote_error(
     case: Case, phase: Phase, code: int, message: str, exception: ExceptionInfo | None
 ) -> Finding:
@@ -262,6 +273,8 @@ def remote_error(
         return violation(case, phase, f"error {code}: {message}")
     known, advice = _REMOTE[ErrorCode(code)]
     hints = [Hint(title=advice)] if advice else []
+    if known is Code.RESULT_INVALID and message.endswith(_NOTHING):
+        hints.insert(0, Hint(title=_RETURN_A_FILE))
     if known is Code.WIRE_NOT_FOUND and (named := wire_hint(case, message)):
         hints.insert(0, named)
     notebook = next((file for file in case.bundle_files if file.endswith(".ipynb")), None)

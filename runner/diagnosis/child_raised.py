@@ -8,7 +8,6 @@ from runner.diagnosis.child_places import (
     is_own,
     place_of,
     raise_memory_limit,
-    requires_python_hint,
     short_path,
     telling_frame,
 )
@@ -25,9 +24,6 @@ _BY_HAND = "run the bundle's code by hand to see it without the runner between"
 # What sys.exit() was given, where that is no message.
 _STATUS = re.compile(r"-?\d{0,20}|None|True|False")
 
-# What git(1) and others put before, between and after the two sides of a conflict.
-_CONFLICT_MARKS = ("<<<<<<<", "=======", ">>>>>>>")
-
 _NO_NAME = re.compile(r"cannot import name '([^']{1,200})' from '[^']{1,200}' \((.{1,1000})\)$")
 
 # The packages' own classes for it, with the top of their module.
@@ -38,8 +34,11 @@ _MEMORY_ERRORS = {
     ("OutOfMemoryError", "torch"),
     ("OutOfMemoryError", "cupy"),
 }
-# As Cython and NumPy say that a compiled module was built for another release of NumPy.
-_OTHER_BINARY = re.compile(r"size changed, may indicate binary|compiled against A[BP]I version")
+# As Cython and NumPy say that a compiled module was built for another release of NumPy; and as
+# libraries ask for another package.
+_ABOUT_PACKAGES = re.compile(
+    r"size changed, may indicate binary|compiled against A[BP]I version|\binstall|tried using:"
+)
 
 
 def raised_finding(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
@@ -84,9 +83,14 @@ def exit_finding(
     case: Case, phase: Phase, exception: ExceptionInfo, exit_code: int | None, stderr: str
 ) -> Finding:
     """The bundle's code ended the process with ``sys.exit()``, and the child said where."""
+    from runner.diagnosis.script_habits import parsed_command_line
+
     call = "sys.exit()" if exception.type == "SystemExit" else exception.type
     known = _root_cause(case, phase, exception)
-    if known is not None:
+    parsed = parsed_command_line(case, phase, exception, stderr)
+    if parsed is not None:
+        finding = parsed
+    elif known is not None:
         finding, _ = known
         finding.summary += f"; the bundle then ended the process by {call}, with status {exit_code}"
     else:
@@ -119,7 +123,7 @@ def concerns_imports(exception: ExceptionInfo) -> bool:
     """Tell whether what the environment has installed may say more of it."""
     kinds = ("ImportError", "ModuleNotFoundError", "AttributeError")
     return _find(exception, *kinds) is not None or any(
-        _OTHER_BINARY.search(link.message[:1000]) for link in chain(exception)
+        _ABOUT_PACKAGES.search(link.message[:1000]) for link in chain(exception)
     )
 
 
@@ -145,6 +149,10 @@ def _root_cause(
     from runner.diagnosis.data.missing_files import missing_file
     from runner.diagnosis.machine_causes import MACHINE_CAUSES
     from runner.diagnosis.missing_keys import missing_key
+    from runner.diagnosis.programs import program_failure
+    from runner.diagnosis.script_habits import script_habit
+    from runner.diagnosis.slips import slip
+    from runner.diagnosis.syntax_errors import syntax_error
 
     for link in chain(exception):
         if (link.type, link.module and link.module.partition(".")[0]) in _MEMORY_ERRORS:
@@ -159,18 +167,19 @@ def _root_cause(
         return recognised
     syntax = _find(exception, "SyntaxError", "IndentationError", "TabError")
     if syntax is not None and phase is Phase.LOAD:
-        return _syntax_error(case, phase, syntax), syntax
+        return syntax_error(case, phase, syntax), syntax
     broken = _find(exception, "ImportError") or _shared_library(exception)
     if broken is not None:
         return _import_failed(case, phase, broken), broken
     for link in chain(exception):
-        missing = missing_file(case, phase, link)
-        if missing is not None:
-            return missing, link
+        for recognise in (script_habit, program_failure, missing_file):
+            finding = recognise(case, phase, link)
+            if finding is not None:
+                return finding, link
     leaf = _leaf(exception)
     # Not of the others in the chain: a key that is not there is often what code expects.
-    without = missing_key(case, phase, leaf)
-    return None if without is None else (without, leaf)
+    finding = missing_key(case, phase, leaf) or slip(case, phase, leaf)
+    return None if finding is None else (finding, leaf)
 
 
 def _recognised(
@@ -205,52 +214,6 @@ def _leaf(exception: ExceptionInfo) -> ExceptionInfo:
     while exception.exceptions:
         exception = exception.exceptions[0]
     return exception
-
-
-def _syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
-    attributes = exception.attributes
-    file, line = attributes.get("filename"), attributes.get("lineno")
-    where = f"{short_path(case, str(file))}:{line}" if file else "the bundle"
-    python = case.child.python if case.child else None
-    version = f"{python.implementation} {python.version}" if python else "this Python"
-    text = str(attributes.get("text") or "").strip()
-    if text.startswith(_CONFLICT_MARKS):
-        return Finding(
-            phase=phase,
-            code=Code.SYNTAX_ERROR,
-            summary=f"{where} has the marks of a merge conflict",
-            explanation=f"The line is: {one_line(text, 160)}",
-            hints=[Hint(title=f"resolve the conflict in {where.rpartition(':')[0]}")],
-        )
-    from runner.diagnosis.knowledge.newer_syntax import newer_syntax
-
-    syntax = newer_syntax(text, exception.message, python.version) if python else None
-    if syntax is not None:
-        return Finding(
-            phase=phase,
-            code=Code.SYNTAX_ERROR,
-            summary=f"{where} uses {syntax.name}, which came with Python {syntax.version}; this is"
-            f" {version}",
-            explanation=f"The line is: {one_line(text, 160)}" if text else "",
-            hints=[
-                requires_python_hint(
-                    case,
-                    f">={syntax.version}",
-                    "say which Pythons the code is written for, and a newer one is chosen",
-                ),
-                Hint(title=f"or write {where} in the older way"),
-            ],
-        )
-    return Finding(
-        phase=phase,
-        code=Code.SYNTAX_ERROR,
-        summary=f"{where} is not valid for {version}: {one_line(exception.message, 100)}",
-        explanation=f"The line is: {one_line(text, 160)}" if text else "",
-        hints=[
-            Hint(title=f"correct {where}; if it is right for a newer Python, say so in"
-                 " requires-python")
-        ],
-    )  # fmt: skip
 
 
 def _import_failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:

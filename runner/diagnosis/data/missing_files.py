@@ -1,12 +1,12 @@
-"""Recognises a file that is not found, and that the bundle has: left out of its wheel, or at
-another place than where the code looks."""
+"""Recognises why a file is not found: the bundle's wheel lacks it, the code looks elsewhere than
+where the bundle has it, or the bundle has none."""
 
 import difflib
 import re
 from pathlib import PurePath, PurePosixPath
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import file_in_bundle, place_of, telling_frame
+from runner.diagnosis.child_places import file_in_bundle, is_own, place_of, telling_frame
 from runner.diagnosis.data.package_data import package_data_hint
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
@@ -17,6 +17,12 @@ from runner.events import Phase
 _QUOTED = re.compile(r"'([^'\n]{1,4096})'")
 _UNQUOTED = re.compile(
     r"^(?:\[Errno 2\] )?([^\s:][^\n:]{0,4000}?)(?::? (?:not found|No such file))"
+)
+
+# What comes before a path that is written to, and after it: frame.to_csv(path), open(path, "w").
+_WRITING_CALL = re.compile(r"\b(?:to_|save|write|dump)\w*\(\s*[bfr]?[\"']$")
+_WRITING_MODE = re.compile(
+    r"^[\"']\)?\s*(?:,\s*(?:mode\s*=\s*)?|\.open\(\s*)[\"'][wax]b?\+?b?[\"']"
 )
 
 # From where a package is installed up to its environment's folder: lib/python3.12/site-packages.
@@ -30,14 +36,14 @@ _JOIN_CALL = re.compile(
 
 
 def missing_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
-    """Why a file that the bundle has is not found."""
+    """Return why a file is not found."""
     path = _path(exception)
     if path is None or not case.bundle_files:
         return None
     installed = _below_installed(case, path)
     if installed is not None:
         return _not_installed(case, phase, exception, installed)
-    return _elsewhere(case, phase, exception, path)
+    return _elsewhere(case, phase, exception, path) or _not_in_bundle(case, phase, exception, path)
 
 
 def _path(exception: ExceptionInfo) -> PurePath | None:
@@ -149,6 +155,46 @@ def _elsewhere(
         " has in it.",
         hints=[Hint(title=f"write {file!r}, as the bundle has it", edit=edit)],
     )
+
+
+def _not_in_bundle(
+    case: Case, phase: Phase, exception: ExceptionInfo, path: PurePath
+) -> Finding | None:
+    """Find a file that the bundle's own code names, and that the bundle does not have."""
+    frame = telling_frame(case, exception)
+    if frame is None or not is_own(case, frame.file):
+        return None
+    before, named, after = (frame.text or "").partition(str(path))
+    if not named:
+        return None  # It is put together elsewhere: what it ought to be is not known.
+    where, asked = place_of(case, frame), printable(str(path))
+    folder = path.parent
+    if _WRITING_CALL.search(before) or _WRITING_MODE.search(after):
+        if folder == PurePath() or path.is_absolute() or _has_folder(case, folder):
+            return None
+        made = f"os.makedirs({str(folder)!r}, exist_ok=True)"
+        what = f"writes {asked}, and there is no folder {printable(str(folder))}"
+        hint = f"make the folder first: {printable(made)}"
+    elif path.is_absolute():
+        what = f"reads {asked}, which this worker does not have"
+        hint = f"put it into the bundle and read it by its path there, as {printable(path.name)!r}"
+    elif path.as_posix() in case.bundle_files:
+        return None  # The code has changed its folder, or has removed the file.
+    else:
+        what = f"reads {asked}, which is not in the bundle"
+        hint = f"put it into the bundle, as {asked}, unless the code was to write it before"
+    return Finding(
+        phase=phase,
+        code=Code.LOAD_RAISED if phase is Phase.LOAD else Code.TASK_RAISED,
+        summary=f"{where} {what}",
+        explanation="A task's working folder has the bundle's files in it, and what the task has"
+        " written.",
+        hints=[Hint(title=hint)],
+    )
+
+
+def _has_folder(case: Case, folder: PurePath) -> bool:
+    return any(PurePath(file).is_relative_to(folder) for file in case.bundle_files)
 
 
 def _in_working_folder(case: Case, path: PurePath) -> str | None:

@@ -7,6 +7,8 @@ from pathlib import PurePosixPath
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     declaring_file,
+    file_in_bundle,
+    is_own,
     place_of,
     short_path,
     telling_frame,
@@ -22,6 +24,7 @@ from runner.diagnosis.imports.import_errors import missing_module, module_named
 from runner.diagnosis.imports.library_changes import library_change
 from runner.diagnosis.imports.missing_modules import missing_module_finding, missing_name_finding
 from runner.diagnosis.imports.newer_features import newer_feature
+from runner.diagnosis.imports.optional_packages import optional_package
 from runner.diagnosis.imports.package_changes import package_change
 from runner.diagnosis.imports.system_libraries import system_library
 from runner.diagnosis.pyproject_edits import PyprojectText
@@ -144,6 +147,33 @@ def _not_packaged(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     )
 
 
+def _relative_import(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    """A file of the bundle that is no package's, and imports as one of a package does."""
+    if "attempted relative import with no known parent package" not in exception.message:
+        return None
+    frame = telling_frame(case, exception)
+    if frame is None or not is_own(case, frame.file):
+        return None
+    asking, line = file_in_bundle(case, frame), (frame.text or "").strip()
+    after = re.sub(r"^from \.([\w.]+) import ", r"from \1 import ", line)
+    after = re.sub(r"^from \. import (?!\()", "import ", after)
+    folder = PurePosixPath(asking).parent
+    return Finding(
+        phase=phase,
+        code=Code.IMPORT_FAILED,
+        summary=f"{place_of(case, frame)} imports relative to a package, and {asking} is in none",
+        explanation="Python has it as a module by itself"
+        + ("" if f"{folder}/__init__.py" in case.bundle_files else ": its folder is no package")
+        + ". The modules beside it are found by their names.",
+        hints=[
+            Hint(
+                title="import it by its name",
+                edit=None if after == line else Edit(file=asking, before=line, after=after),
+            )
+        ],
+    )
+
+
 _RECOGNISERS: list[Callable[[Case, Phase, ExceptionInfo], Finding | None]] = [
     hidden_module,
     _circular,
@@ -156,4 +186,6 @@ _RECOGNISERS: list[Callable[[Case, Phase, ExceptionInfo], Finding | None]] = [
     _not_packaged,
     missing_module_finding,
     missing_name_finding,
+    _relative_import,
+    optional_package,
 ]

@@ -10,6 +10,7 @@ import shlex
 from packaging.utils import canonicalize_name
 
 from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.knowledge.distribution_names import distribution_meant_by
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.report.text import one_line
@@ -21,7 +22,7 @@ from runner.diagnosis.uv.python import (
     python_conflict,
     python_hints,
 )
-from runner.diagnosis.uv.requirement_edits import requirement_for
+from runner.diagnosis.uv.requirement_edits import renamed, requirement_edit, requirement_for
 from runner.events import Phase
 
 _FAILED = re.compile(
@@ -59,6 +60,12 @@ _GUARDS = [
 # What is not the reason in the line that has it: that it is an error; what hatchling adds.
 _NO_REASON = re.compile(r"^(?:error|Caused by): | using the following heuristics: \S+$")
 _SIGNAL = re.compile(r"failed \(signal: \d+ \((SIG\w+)\)\)")
+# As uv says it, and those who keep a name so that nobody else takes it.
+_MEANT = re.compile(
+    r"(?:Did you mean to install|[Pp]lease install(?: the)?|[Pp]lease use(?: the)?"
+    r"|package named for \w+ is) [`'\"]([A-Za-z0-9][\w.-]{1,80})[`'\"]"
+)
+_FORMER = {"tensorflow-gpu": "tensorflow", "tensorflow-cpu-aws": "tensorflow"}
 _NO_PROJECT = re.compile(r"`([^`]+)` does not appear to be a Python project")
 # An exception's line, not indented and not a part of a wrapped frame.
 _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?::|$)")
@@ -102,15 +109,17 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
     if killed := _SIGNAL.search(error.said):
         retryable = killed.group(1) == "SIGKILL"
         reason = reason or [f"{killed.group(1)} ended its build"]
-    why = _summary_of(reason or error.messages[-1:])
+    meant = None if own else _meant(failure, error, name)
+    why = f"{meant} is meant by it" if meant else _summary_of(reason or error.messages[-1:])
     what = "the bundle's own build failed" if own else f"{package} could not be built from source"
     hints = [] if own else _older_python(case, failure)
+    if meant:
+        hints = [_rename_hint(case, failure, name, meant)]
     hints += advice(case, failure, name, own, "\n".join(reason or error.messages), error.said)
     if retryable:
         hints.append(Hint(title="see whether memory ran out: the kernel ends what takes too much",
                           command="dmesg | grep -i 'out of memory'", by="person"))  # fmt: skip
-    hints += [Hint(title=one_line(hint)) for hint in error.hints if "Did you mean" in hint]
-    if not own:
+    if not own and not meant:
         minor = ".".join(failure.python_version.split(".")[:2])
         hints.append(
             Hint(title=f"{'or a' if hints else 'a'}sk for a version of {name} that has a wheel for"
@@ -132,6 +141,21 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
         hints=hints,
         retryable=retryable,
     )
+
+
+def _meant(failure: UvFailure, error: UvError, name: str) -> str | None:
+    """The package that is meant by the name of one that only says so, or is no more."""
+    named = _MEANT.search(" ".join([*error.hints, *error.output]))
+    meant = distribution_meant_by(name) or (named and named[1]) or _FORMER.get(name.lower())
+    return None if not meant or canonicalize_name(meant) == canonicalize_name(name) else meant
+
+
+def _rename_hint(case: Case, failure: UvFailure, name: str, meant: str) -> Hint:
+    title = f"ask for {meant}, which is what {name} stands for"
+    written = requirement_for(failure, name)
+    if written is None:
+        return Hint(title=title)
+    return Hint(title=title, edit=requirement_edit(case, failure, written, renamed(written, meant)))
 
 
 def _older_python(case: Case, failure: UvFailure) -> list[Hint]:

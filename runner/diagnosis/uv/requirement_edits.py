@@ -56,3 +56,12 @@ def specified(written: str, specifier: str) -> str:
     extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
     marker = f"; {requirement.marker}" if requirement.marker else ""
     return f"{requirement.name}{extras}{specifier}{marker}"
+
+
+def renamed(written: str, name: str) -> str:
+    """A requirement as written, of another distribution, whose versions are others."""
+    try:
+        requirement = Requirement(written)
+    except InvalidRequirement:
+        return name
+    return f"{name}; {requirement.marker}" if requirement.marker else name

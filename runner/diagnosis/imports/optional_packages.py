@@ -1,0 +1,83 @@
+"""Recognises that a library asks for another package, which it does not bring by itself."""
+
+import re
+
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.child_places import (
+    declare_hint,
+    declaring_file,
+    package_of,
+    place_of,
+    telling_frame,
+)
+from runner.diagnosis.imports.dependencies import is_installed
+from runner.diagnosis.imports.import_errors import missing_module
+from runner.diagnosis.knowledge.distribution_names import distribution_named
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import ExceptionInfo
+from runner.diagnosis.report.text import one_line, printable
+from runner.events import Phase
+
+_NAME = r"[A-Za-z][\w.-]{0,60}"
+# As libraries say it, of one package or of several of which one is enough.
+_ASKS = (
+    re.compile(rf"pip install (?:-U |--upgrade )?[`'\"]?({_NAME})"),
+    re.compile(rf"tried using: ('{_NAME}'(?:, '{_NAME}')*)"),
+    re.compile(rf"none of the suitable backend libraries \(({_NAME}(?:, {_NAME})*)\)"),
+    re.compile(rf"[Mm]issing optional dependency [`'\"]?({_NAME})"),
+    re.compile(rf"[Pp]lease install (?:the )?[`'\"]?({_NAME})[`'\"]?(?: package| library)?[ .,!]"),
+    re.compile(rf"requires (?:the )?[`'\"]?({_NAME})[`'\"]? (?:to be installed|package|library)"),
+)
+# What such a sentence may have in a name's place.
+_NO_NAMES = {
+    "a",
+    "an",
+    "it",
+    "one",
+    "the",
+    "this",
+    "that",
+    "these",
+    "your",
+    "python",
+    "pip",
+}
+_ONE_IS_ENOUGH = 4
+
+
+def optional_package(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    """Find the package that a library asks for in the words of an exception."""
+    package = package_of(exception.traceback[-1].file) if exception.traceback else None
+    if package is None or missing_module(exception) is not None:
+        return None
+    if exception.type not in ("ImportError", "ValueError", "RuntimeError", "OSError"):
+        return None
+    names = _asked_for(exception.message[:2000])
+    # What is there is not what is missing: it may be too old, or broken.
+    if not names or any(is_installed(case, name.replace("-", "_")) for name in names):
+        return None
+    place = place_of(case, telling_frame(case, exception)) or "the bundle"
+    wanted = [distribution_named(name) for name in names]
+    listed = printable(" or ".join(wanted))
+    return Finding(
+        phase=phase,
+        code=Code.IMPORT_FAILED,
+        summary=f"{package} needs {listed} for what {place} does, and does not bring it by itself",
+        explanation=f"The environment holds what {declaring_file(case)} declares and nothing else."
+        f" {package} says: {one_line(printable(exception.message), 300)}",
+        hints=[
+            declare_hint(
+                case,
+                wanted[0],
+                f"add {'one of them' if wanted[1:] else wanted[0]} to the dependencies",
+            )
+        ],
+    )
+
+
+def _asked_for(message: str) -> list[str]:
+    for pattern in _ASKS:
+        if found := pattern.search(message):
+            names = [name.strip("'. ") for name in found[1].split(", ")]
+            return [name for name in names if name.lower() not in _NO_NAMES][:_ONE_IS_ENOUGH]
+    return []

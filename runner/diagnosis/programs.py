@@ -1,0 +1,108 @@
+"""Recognises that a program which the bundle's code starts is not there, or has failed."""
+
+import re
+from pathlib import PurePath
+
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.child_places import place_of, telling_frame
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import ExceptionInfo, Hint
+from runner.diagnosis.report.text import last_lines, one_line, printable
+from runner.events import Phase
+
+# From packages.debian.org, bookworm.
+_PACKAGES = {
+    "Rscript": "r-base-core",
+    "R": "r-base-core",
+    "julia": "julia",
+    "java": "default-jre-headless",
+    "node": "nodejs",
+    "git": "git",
+    "make": "make",
+    "gcc": "gcc",
+    "g++": "g++",
+    "gfortran": "gfortran",
+    "cmake": "cmake",
+    "ffmpeg": "ffmpeg",
+    "dot": "graphviz",
+    "octave": "octave",
+    "mpirun": "openmpi-bin",
+    "mpiexec": "openmpi-bin",
+    "glpsol": "glpk-utils",
+    "cbc": "coinor-cbc",
+    "curl": "curl",
+    "wget": "wget",
+    "unzip": "unzip",
+    "pdflatex": "texlive-latex-base",
+    "gdal_translate": "gdal-bin",
+    "ogr2ogr": "gdal-bin",
+}
+_STATUS = re.compile(
+    r"^Command (.{1,2000}?) (returned non-zero exit status -?\d+|died with .{1,80})\.$", re.DOTALL
+)
+
+
+def program_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    """Find an exception's cause in a program that the code starts."""
+    if exception.type == "CalledProcessError":
+        return _failed(case, phase, exception)
+    last = exception.traceback[-1] if exception.traceback else None
+    name = exception.attributes.get("filename")
+    # With a folder it is a file, which may be the bundle's; or subprocess's cwd= is not there.
+    if exception.type != "FileNotFoundError" or not isinstance(name, str) or "/" in name:
+        return None
+    if last is None or PurePath(last.file).name != "subprocess.py":
+        return None
+    shown = printable(one_line(name, 80))
+    package = _PACKAGES.get(name)
+    on_debian = f" ({package} on Debian)" if package else ""
+    return Finding(
+        phase=phase,
+        code=_code(phase),
+        summary=f"{_place(case, exception)} starts the program {shown}, which this worker does not"
+        " have",
+        explanation="It is in none of the folders of PATH, which the child has of its worker."
+        " Programs are no Python packages: an environment brings them only where a package has"
+        " them.",
+        hints=[Hint(title=f"install {shown} where the workers run{on_debian}")],
+    )
+
+
+def _failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    ended = _STATUS.match(exception.message)
+    if ended is None:
+        return None
+    command = printable(one_line(_as_typed(ended[1]), 120))
+    said = str(exception.attributes.get("stderr") or exception.attributes.get("output") or "")
+    words = "".join(last_lines(printable(said), 1)).strip()
+    place = _place(case, exception)
+    how = ended[2].replace("returned non-zero exit status", "ended with status")
+    if words:
+        hint = Hint(title=f"see why it says so, and {place}")
+    else:
+        hint = Hint(title=f"see what it wrote to its standard error, below, and {place}")
+    return Finding(
+        phase=phase,
+        code=_code(phase),
+        summary=f"`{command}`, which {place} starts, {how}"
+        + (f": {one_line(words, 160)}" if words else ""),
+        explanation="The program failed; Python and the bundle's environment did not."
+        + (f" It said:\n{printable(said.strip())}" if words and words != said.strip() else ""),
+        hints=[hint],
+    )
+
+
+def _as_typed(command: str) -> str:
+    """A command line of what Python shows as a list."""
+    arguments = re.fullmatch(r"'(\[.*\])'", command, re.DOTALL)
+    if arguments is None:
+        return command.strip("'\"")
+    return " ".join(re.findall(r"""(?:'((?:[^'\\]|\\.)*)'|"(?:[^"\\]|\\.)*")""", arguments[1]))
+
+
+def _place(case: Case, exception: ExceptionInfo) -> str:
+    return place_of(case, telling_frame(case, exception)) or "the bundle"
+
+
+def _code(phase: Phase) -> Code:
+    return Code.LOAD_RAISED if phase is Phase.LOAD else Code.TASK_RAISED

@@ -1,0 +1,104 @@
+"""Recognises slips that need no more than a word: a name not imported, ``params.beta``, JSON."""
+
+import re
+import sys
+
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.child_places import file_in_bundle, is_own, place_of
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
+from runner.diagnosis.report.text import one_line, printable
+from runner.events import Phase
+
+# By what everyone calls them.
+_IMPORTS = {
+    "np": "import numpy as np",
+    "pd": "import pandas as pd",
+    "pl": "import polars as pl",
+    "plt": "import matplotlib.pyplot as plt",
+    "sns": "import seaborn as sns",
+    "nx": "import networkx as nx",
+    "xr": "import xarray as xr",
+    "nb": "import numba as nb",
+    "tf": "import tensorflow as tf",
+    "jnp": "import jax.numpy as jnp",
+    "ss": "import starsim as ss",
+    "Path": "from pathlib import Path",
+    "partial": "from functools import partial",
+    "defaultdict": "from collections import defaultdict",
+    "dataclass": "from dataclasses import dataclass",
+    "BytesIO": "from io import BytesIO",
+    "StringIO": "from io import StringIO",
+    "deepcopy": "from copy import deepcopy",
+}
+_NO_ATTRIBUTE = re.compile(r"'dict' object has no attribute '([^'\n]{1,200})'")
+_NOT_JSON = re.compile(r"Object of type (\w{1,100}) is not JSON serializable")
+# A type, or the first letters of several, and what makes JSON of it.
+_AS_JSON = (
+    (r"set|frozenset", "make a list of it, in an order that is always the same: sorted(...)"),
+    (r"ndarray", "make a list of it: .tolist()"),
+    (r"u?int\d+|float\d+|bool_?|longdouble|str_", "make Python's own number of it: .item()"),
+    (r"DataFrame", 'make a list of its rows: .to_dict("records")'),
+    (r"Series|Index", "make a list of it: .tolist()"),
+    (r"datetime|date|time|Timestamp", "make a text of it: .isoformat()"),
+    (r"\w*Path|UUID|Decimal|Fraction", "make a text of it: str(...)"),
+    (r"bytes|bytearray", "return bytes as an output of their own, or make a text of them"),
+    (r"dict_keys|dict_values|generator|map|zip|range|filter", "make a list of it: list(...)"),
+)
+
+
+def slip(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    """Find that an exception of the bundle's own code is due to a slip."""
+    frames = [frame for frame in exception.traceback if is_own(case, frame.file)]
+    if exception.module is not None or not frames:
+        return None
+    found = _known(case, frames[-1], exception)
+    if found is None:
+        return None
+    summary, hint = found
+    return Finding(
+        phase=phase,
+        code=Code.LOAD_RAISED if phase is Phase.LOAD else Code.TASK_RAISED,
+        summary=f"{place_of(case, frames[-1])} {summary}",
+        hints=[hint],
+    )
+
+
+def _known(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hint] | None:
+    own = frame is exception.traceback[-1]
+    if exception.type == "NameError" and own:
+        return _not_imported(str(exception.attributes.get("name") or ""))
+    if exception.type == "AttributeError" and own:
+        return _key_as_attribute(case, frame, exception)
+    if exception.type == "TypeError" and (found := _NOT_JSON.search(exception.message)):
+        kind = found[1]
+        way = next((way for names, way in _AS_JSON if re.fullmatch(names, kind)), None)
+        advice = way or "make it of dicts, lists, texts, numbers, True, False and None"
+        return f"puts a value of type {kind} into JSON, which has none", Hint(title=advice)
+    return None
+
+
+def _not_imported(name: str) -> tuple[str, Hint] | None:
+    line = _IMPORTS.get(name) or (f"import {name}" if name in sys.stdlib_module_names else None)
+    if line is None:
+        return None
+    return f"uses {name}, which is not imported there", Hint(title=f"begin the file with: {line}")
+
+
+def _key_as_attribute(
+    case: Case, frame: Frame, exception: ExceptionInfo
+) -> tuple[str, Hint] | None:
+    found = _NO_ATTRIBUTE.fullmatch(exception.message)
+    text = frame.text or ""
+    if found is None or not (used := re.search(rf"\b(\w+)\.{re.escape(found[1])}\b(?!\()", text)):
+        return None
+    edit = None
+    if text.count(used[0]) == 1:
+        after = text.replace(used[0], f'{used[1]}["{found[1]}"]')
+        if '"' not in text or not re.search(r"\bf[\"']", text):  # no quotes within a format
+            edit = Edit(file=file_in_bundle(case, frame), before=text, after=after)
+    shown = one_line(printable(used[0]), 80)
+    return (
+        f"reads {shown} of a dict",
+        Hint(title=f'a dict has keys: write {used[1]}["{printable(found[1])}"]', edit=edit),
+    )
