@@ -3,7 +3,7 @@
 from argparse import ArgumentParser
 from pathlib import Path
 
-from runner.cli.arguments import axis, param, seconds, size, variable
+from runner.cli.arguments import axis, param, seconds, shard, size, variable
 from runner.defaults import BUILD_TIMEOUT, STARTUP_TIMEOUT
 
 
@@ -167,6 +167,13 @@ def study(parser: ArgumentParser) -> None:
         "--dry-run",
         action="store_true",
         help="say how many tasks there are and show the first ones; nothing is run",
+    )
+    parser.add_argument(
+        "--shard",
+        metavar="I/N",
+        type=shard,
+        help="of N parts of the tasks, run the I-th, from 1 on; all may run at once, on several"
+        " machines, with the same --output",
     )
     parser.add_argument(
         "--again",
