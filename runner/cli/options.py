@@ -23,6 +23,15 @@ def report(parser: ArgumentParser) -> None:
     )
 
 
+def ignore_lock(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--ignore-lock",
+        action="store_true",
+        help="take no notice of the bundle's uv.lock, as ModelOps does: what pyproject.toml asks"
+        " for is installed, in the newest versions that fit",
+    )
+
+
 def offline(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--offline",
@@ -53,6 +62,7 @@ def run(parser: ArgumentParser) -> None:
         type=Path,
         help="install the versions in this file, which check --lock-to has written",
     )
+    ignore_lock(parser)
     parser.add_argument(
         "--build-timeout",
         metavar="S",

@@ -235,6 +235,7 @@ def _matrix(parser: ArgumentParser) -> None:
     )
     options.bundle(parser)
     options.task(parser)
+    options.ignore_lock(parser)
     options.offline(parser)
     options.variables(parser)
     options.json(parser)

@@ -185,6 +185,7 @@ async def _run(
         isolation=run.isolation,
         timeout=run.asked.timeout,
         memory_limit=run.asked.memory_limit,
+        ignore_lock=run.asked.ignore_lock,
         lock=None if run.pylock is None else (command.folder / run.pylock).absolute(),
     )
     with reported(case):

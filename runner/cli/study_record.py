@@ -80,6 +80,7 @@ class StudyRecord:
                 memory_limit=settings.memory_limit or bundle.defaults.memory_limit,
                 env=settings.named_variables(bundle),
                 lock=None if settings.lock is None else str(settings.lock),
+                ignore_lock=settings.ignore_lock,
             ),
         )
 

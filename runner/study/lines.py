@@ -86,6 +86,7 @@ class Asked(Struct, frozen=True, omit_defaults=True):
 
     :param python: the request (``--python``).
     :param lock: the digest of the file that has the versions (``--lock``).
+    :param ignore_lock: whether the bundle's own says nothing (``--ignore-lock``).
     :param threads: ``--threads``.
     :param env: the digest of the variables that the run has asked for (``--env``).
     """
@@ -94,6 +95,7 @@ class Asked(Struct, frozen=True, omit_defaults=True):
     lock: str | None = None
     threads: int | None = None
     env: str | None = None
+    ignore_lock: bool = False
 
     @classmethod
     def of(cls, settings: Settings) -> "Asked":
@@ -109,6 +111,7 @@ class Asked(Struct, frozen=True, omit_defaults=True):
             lock,
             settings.threads,
             _digest(variables) if settings.env else None,
+            settings.ignore_lock,
         )
 
 

@@ -56,6 +56,7 @@ class Limits(Struct, frozen=True, omit_defaults=True):
     memory_limit: int | None = None
     env: tuple[str, ...] = ()
     lock: str | None = None
+    ignore_lock: bool = False
 
 
 class RunFile(Struct, frozen=True, kw_only=True):
