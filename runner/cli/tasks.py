@@ -37,7 +37,6 @@ from runner.events import Event, EventHandler, Note, Output, Phase, PhaseStarted
 from runner.execution.prepare import read
 from runner.execution.run_task import raise_reported, reported
 from runner.result import Result
-from runner.settings import Isolation
 from runner.study.earlier import Earlier
 from runner.study.lines import FILE, Asked, DoneLine, FailedLine, Manifest, Study
 from runner.study.shards import part_name
@@ -293,7 +292,6 @@ class ManyTasks:
                     self._show_notes((*outcome.notes, *results.asides), progress)
                     results.asides.clear()
                     self._show_left(outcome, progress)
-                    self._show_isolation(outcome, progress)
                 elif self._would_meet_any_task(outcome.report):
                     raise outcome
                 else:
@@ -353,15 +351,6 @@ class ManyTasks:
         if left is not None and not self._left_shown:
             self._left_shown = True
             progress.say(f"note: {left}")
-
-    def _show_isolation(self, result: Result, progress: Progress) -> None:
-        """Say once that tasks do not have the isolation that was asked for, and what would help."""
-        note = result.isolation_note
-        if note is None or self._command.settings.isolation is not Isolation.FORK:
-            return
-        help_text = "start in the task what has the threads; or, for a model without state,"
-        text = f"each task starts a new interpreter, and no fork: {note}; what helps: {help_text}"
-        self._show_notes((f"{text} --isolation warm",), progress)
 
     def _would_meet_any_task(self, report: Report) -> bool:
         """Tell whether what failed was not the task, but what comes before it."""

@@ -242,6 +242,7 @@ class Pool:
     async def _start(self, lease: Lease, case: Case, group: Group) -> Child:
         wanted = self._settings.isolation
         fork = wanted is Isolation.FORK
+        began = time.monotonic()
         try:
             held = await hold(
                 self._tasks,
@@ -257,6 +258,9 @@ class Pool:
             raise
         downgraded = fork and not held.value.dialogue.forks
         child = Child(self._settings, group, held, Isolation.FRESH if downgraded else wanted)
+        if child.note is not None and not group.told_fresh:
+            group.told_fresh = True
+            case.journal.note(_fresh_note(child.note, time.monotonic() - began))
         lease.child, child.lease = child, lease
         return child
 
@@ -334,3 +338,14 @@ def _keep(child: Child) -> None:
     child.group.ran_at = time.time()
     child.group.idle[child] = None
     child.lease = None
+
+
+def _fresh_note(why: str, seconds: float) -> str:
+    """:param seconds: that a child has taken until it had loaded the bundle."""
+    advice = "for a model without state, isolation 'warm' (--isolation warm)"
+    if "threads run" in why:
+        advice = f"start in the task what has the threads; or, {advice}"
+    return (
+        f"each task starts a new interpreter, which takes {seconds:.1f} s, and no fork: {why};"
+        f" what helps: {advice}"
+    )
