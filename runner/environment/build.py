@@ -30,6 +30,7 @@ from runner.environment.cache_key import (
     has_dependencies,
     index_options,
     interpreter_of,
+    is_pylock,
     layer_key,
     may_be_built,
 )
@@ -58,6 +59,7 @@ from runner.environment.uv_run import Uv, make_venv, run_uv
 from runner.environment.validity import heal_links, is_whole, new_manifest, python_of
 from runner.events import Origin, Phase
 from runner.process.guardian import guardian
+from runner.stored_files import whole_file
 
 _log = logging.getLogger(__name__)
 
@@ -271,13 +273,16 @@ async def lock_to(built: Environment, source: Source, uv: Uv, file: Path) -> Non
     """Write down which versions an environment has, for others to be given the same.
 
     :raises Failure: uv could not.
+    :raises OSError: the file could not be written.
     """
-    from runner.environment.pins import write_pins
+    from runner.environment.pins import pins_of
 
     guard = guardian()
     with guard.guarding(), tempfile.TemporaryDirectory(prefix=guard.folder_prefix) as folder:
         copy = await _copy(source, Path(folder))
-        await write_pins(uv, built.path, copy, file)
+        pins = await pins_of(uv, built.path, copy, pylock=is_pylock(file))
+    with whole_file(file) as written:
+        written.write(pins.encode())
 
 
 async def discard_damaged(built: Environment, case: Case, uv: Path) -> bool:
