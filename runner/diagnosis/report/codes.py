@@ -255,8 +255,10 @@ What the child sent is not the protocol.
 
 - The bundle's code, or a library, wrote to the wire's descriptor or closed it: `os.closerange()`,
   a recipe for daemons.
+- A child of one's own gets a message wrong: the summary says which field, and its value.
 
-- Close and write only what the code itself opened."""
+- Close and write only what the code itself opened.
+- See a child of your own with `scripts/check_child COMMAND` (docs/protocol.md)."""
     CANCELLED = "cancelled", _ANY, """
 The caller cancelled the run.
 
