@@ -9,6 +9,7 @@ import logging
 import os
 import uuid
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct, field
 
@@ -24,7 +25,7 @@ from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint, Report
 from runner.events import Phase
 from runner.result import Result
-from runner.task import Task
+from runner.task import Task, input_buffers
 
 # An output from this size on stays in the folder that client and workers share, where there is one.
 LARGE_BYTES = 1 << 20
@@ -41,15 +42,24 @@ class Call(Struct, frozen=True):
     params: bytes
     """JSON."""
     seed: int
-    inputs: dict[str, bytes] = field(default_factory=dict)
+    inputs: dict[str, Any] = field(default_factory=dict)
+    """Bytes, and for a result its outputs' by their names."""
+    function: str | None = None
 
     @classmethod
     def of(cls, task: Task) -> "Call":
-        inputs = {name: bytes(plain_bytes(value)) for name, value in task.inputs.items()}
-        return cls(task.entrypoint, to_json(task.params), task.seed, inputs)
+        inputs: dict[str, Any] = {}
+        for name, output, value in input_buffers(task.inputs):
+            data = bytes(plain_bytes(value))
+            if output is None:
+                inputs[name] = data
+            else:
+                inputs.setdefault(name, {})[output] = data
+        return cls(task.entrypoint, to_json(task.params), task.seed, inputs, task.function)
 
     def task(self) -> Task:
-        return Task(self.entrypoint, json.loads(self.params), self.seed, self.inputs)
+        params = json.loads(self.params)
+        return Task(self.entrypoint, params, self.seed, self.inputs, self.function)
 
 
 class Answer(Struct, frozen=True):

@@ -59,11 +59,12 @@ class Pool:
 
     # From any thread.
 
-    def acquire_nowait(self, lease: Lease, path: str) -> Child | None:
+    def acquire_nowait(self, lease: Lease, path: str, function: str | None) -> Child | None:
         """A child that is ready to run a task of a bundle.
 
         :param lease: has it then, and is to be released in any case.
         :param path: the bundle's folder, absolute.
+        :param function: the function of the bundle; ``None``: its wire function.
         :returns: ``None`` where :meth:`acquire` has to see to it.
         """
         group = self.groups.unchanged(path)
@@ -73,7 +74,7 @@ class Pool:
             if len(self._leases) >= self._limit:
                 return None
             for child in reversed(group.idle):
-                if child.lease is None:
+                if child.lease is None and child.function == function:
                     break
             else:
                 return None
@@ -104,25 +105,26 @@ class Pool:
 
     # In the event loop.
 
-    async def acquire(self, lease: Lease, case: Case, path: str) -> Child:
+    async def acquire(self, lease: Lease, case: Case, path: str, function: str | None) -> Child:
         """A child that is ready to run a task of a bundle, started for it if need be.
 
         :param lease: has it then, and is to be released in any case.
         :param case: it learns what happens meanwhile.
         :param path: the bundle's folder, absolute.
+        :param function: the function of the bundle; ``None``: its wire function.
         :raises Failure: it could not be had.
         """
         rebuilt = False
         while True:
-            group = await self.groups.get(case, path)
+            group = await self.groups.get(case, path, function)
             if not await self._has_turn(lease):
                 continue  # The bundle may have changed meanwhile.
-            if (child := self._found(lease, group)) is not None:
+            if (child := self._found(lease, group, function)) is not None:
                 await child.session.take_unread()
                 child.begin(case)
                 return child
             try:
-                return await self._start(lease, case, group)
+                return await self._start(lease, case, group, function)
             except Failure as failure:
                 # No task has run yet: once more, in an environment that is built anew.
                 if rebuilt or not await self.groups.discard_damaged(case, group, failure):
@@ -224,30 +226,31 @@ class Pool:
         await lease.turn.wait()
         return False
 
-    def _found(self, lease: Lease, group: Group) -> Child | None:
-        """A child of the group that nobody uses, else room for one, which counts from here on.
+    def _found(self, lease: Lease, group: Group, function: str | None) -> Child | None:
+        """A child of the function that nobody uses, else room for one, which counts from here on.
 
-        Where there are enough, that child goes of another bundle which was not used for longest.
+        Where there are enough, that one of the others goes which was not used for longest.
         """
         with self._lock:
             for child in group.unused():
-                if child.usable:
+                if not child.usable:
+                    self._drop(child)
+                elif child.function == function:
                     _lend(child, lease)
                     return child
-                self._drop(child)
             self._make_room()
             group.children += 1
             return None
 
-    async def _start(self, lease: Lease, case: Case, group: Group) -> Child:
+    async def _start(self, lease: Lease, case: Case, group: Group, function: str | None) -> Child:
         wanted = self._settings.isolation
         fork = wanted is Isolation.FORK
         try:
+            ready = group.for_function(function)
+            case.bundle = ready.bundle_info
             held = await hold(
                 self._tasks,
-                group.prepared.session(
-                    case, self._settings, self._environ, children=self._limit, fork=fork
-                ),
+                ready.session(case, self._settings, self._environ, children=self._limit, fork=fork),
             )
         except BaseException:
             with self._lock:
@@ -256,7 +259,8 @@ class Pool:
                 self._leave_unused(group)
             raise
         downgraded = fork and not held.value.dialogue.forks
-        child = Child(self._settings, group, held, Isolation.FRESH if downgraded else wanted)
+        isolation = Isolation.FRESH if downgraded else wanted
+        child = Child(self._settings, group, ready, function, held, isolation)
         lease.child, child.lease = child, lease
         return child
 
