@@ -190,10 +190,19 @@ def _check_inputs(task: Task) -> None:
             raise params_invalid(
                 f"the input {where} is {_kind(value)}, not a buffer such as bytes or an array"
                 " of numbers, nor a result",
-                Hint(title="pass its .encode(), or the string itself as a parameter")
-                if isinstance(value, str)
-                else _INPUTS,
+                _input_advice(value),
             ) from None
+
+
+def _input_advice(value: object) -> Hint:
+    if isinstance(value, str):
+        return Hint(title="pass its .encode(), or the string itself as a parameter")
+    if hasattr(value, "add_done_callback"):
+        return Hint(
+            title="pass its result(); on Dask also a future of the client's, or of"
+            " runner.dask.submit(..., keep=True)"
+        )
+    return _INPUTS
 
 
 # Tuples, with what is met most first: unions and abstract classes take much longer to look at.
