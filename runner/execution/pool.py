@@ -4,14 +4,14 @@ Everything that lives is held by a task of its own in the pool's task group, so 
 in one call of the runner can be left in another. Which child is whose is decided under a lock, by
 any thread; children are started and ended, and who waits is woken, by the event loop alone.
 
-A call has a *lease*: the right to one child. There are as many as there may be children, so that
+A call has a *lease*: the right to one child. There are as many as children may be at work, so that
 whoever has one finds a child, or room for one, or one that makes room, and never waits again.
 """
 
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -40,7 +40,7 @@ class Pool:
     """The children of one runner.
 
     :param tasks: what holds them.
-    :param limit: how many there may be at a time.
+    :param limit: how many may be at work at a time.
     """
 
     def __init__(self, settings: Settings, tasks: TaskGroup, limit: int) -> None:
@@ -50,7 +50,8 @@ class Pool:
         self._limit = limit
         self._environ = settings.variables()
         self._lock = threading.Lock()
-        self._children = 0
+        self._children = Counter[bool]()
+        """How many there are: of wire functions, and of bundles' other functions (``True``)."""
         self._leases: set[Lease] = set()
         self._waiting: deque[Lease] = deque()
         """Those for whom there is no room in :attr:`_leases`, in the order of their coming."""
@@ -160,12 +161,12 @@ class Pool:
         try:
             await self._has_turn(lease)
             with self._lock:
-                self._make_room()
+                self._make_room(None)
             try:
                 yield
             finally:
                 with self._lock:
-                    self._children -= 1
+                    self._children[False] -= 1
         finally:
             with anyio.CancelScope(shield=True):
                 await self.release(lease)
@@ -238,7 +239,7 @@ class Pool:
                 elif child.function == function:
                     _lend(child, lease)
                     return child
-            self._make_room()
+            self._make_room(function)
             group.children += 1
             return None
 
@@ -254,7 +255,7 @@ class Pool:
             )
         except BaseException:
             with self._lock:
-                self._children -= 1
+                self._children[function is not None] -= 1
                 group.children -= 1
                 self._leave_unused(group)
             raise
@@ -300,18 +301,24 @@ class Pool:
 
     # Under the lock.
 
-    def _make_room(self) -> None:
-        """For one that has a lease and no child."""
-        if self._children >= self._limit:
-            self._drop(min(self._unused(), key=lambda child: child.used_at))
-        self._children += 1
+    def _make_room(self, function: str | None) -> None:
+        """For one that has a lease and no child.
+
+        Other functions have room of their own: a study that goes back and forth between the two
+        would start a child for each task. No more than those with a lease are at work in all.
+        """
+        other = function is not None
+        if self._children[other] >= self._limit:
+            of_kind = [one for one in self._unused() if (one.function is not None) == other]
+            self._drop(min(of_kind, key=lambda child: child.used_at))
+        self._children[other] += 1
 
     def _unused(self) -> list[Child]:
         return [child for group in self.groups for child in group.unused()]
 
     def _drop(self, child: Child) -> None:
         """Have a child ended by its holder, which may still be at it for a moment."""
-        self._children -= 1
+        self._children[child.function is not None] -= 1
         child.group.children -= 1
         del child.group.idle[child]
         try:

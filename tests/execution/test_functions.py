@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from runner import Runner, RunnerError, Task
@@ -94,11 +95,22 @@ def test_a_function_runs_beside_the_wire_function_and_takes_its_results(
             assert results[0].bundle.entry_point == "model.py:run"
 
 
-def test_one_child_is_of_one_function_at_a_time(bundle: Path, cache: Path) -> None:
+def test_going_back_and_forth_between_functions_starts_no_child(bundle: Path, cache: Path) -> None:
     with Runner(cache=cache, children=1) as runner:
-        tasks = [Task(seed=1), Task(function="aggregate", inputs={"x": b"12"})] * 2
-        outputs = [set(result) for result in runner.map(bundle, tasks)]
-    assert outputs == [{"told.json", "data"}, {"sizes.json", "told"}] * 2
+        tasks = [Task(seed=1), Task(function="aggregate", inputs={"x": b"12"})] * 3
+        results = list(runner.map(bundle, tasks))
+        assert [set(result) for result in results] == [
+            {"told.json", "data"},
+            {"sizes.json", "told"},
+        ] * 3
+        started = [Phase.SPAWN.value in result.timings.phases for result in results]
+        assert started == [True, True, False, False, False, False]
+        # A third one makes room, and so does another wire function.
+        runner.execute(bundle, function="where")
+        again = runner.execute(bundle, function="aggregate")
+        assert Phase.SPAWN.value in again.timings.phases
+        living = [one for one in psutil.Process().children() if "hello.py" in str(one.cmdline())]
+        assert len(living) <= 3  # one may still be at its end
 
 
 @linux_only

@@ -24,7 +24,7 @@ from runner.dask.environment import Made
 from runner.dask.failures import error_of, unfit
 from runner.dask.messages import Call, as_here
 from runner.dask.worker.work import keep_result, run_task
-from runner.diagnosis.case import Case
+from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError, error_for
 from runner.diagnosis.report.model import BundleInfo, Hint
 from runner.diagnosis.report.text import size_text
@@ -123,10 +123,10 @@ class Study(Struct, frozen=True, weakref=True):
         :raises RunnerError: the bundle has no such function.
         """
         function = one.task.function
-        case = Case()
-        case.worker, case.bundle, case.task = worker_info(), self.bundle, one.task
-        with reported(case):
+        try:
             function_of(self.files, function)
+        except Failure as failure:
+            raise error_of(failure.finding, self.bundle) from None
         if placement.key is not None:
             return placement.key
         return f"modelops-{self.name}" + ("" if function is None else f"-{function}")
