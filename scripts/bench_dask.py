@@ -52,7 +52,8 @@ def main() -> None:
     arguments = parser.parse_args()
     if not arguments.reduction:
         tasks_beside_the_pool(arguments)
-    reduction(arguments.workers, arguments.rounds)
+    for warm in (False, True):
+        reduction(arguments.workers, arguments.rounds, warm=warm)
 
 
 def tasks_beside_the_pool(arguments: argparse.Namespace) -> None:
@@ -115,7 +116,7 @@ class Taken(NamedTuple):
     memory: int
 
 
-def reduction(workers: int, rounds: int) -> None:
+def reduction(workers: int, rounds: int, *, warm: bool) -> None:
     """Sets of replicates, each brought together on the cluster: only that comes to the client."""
     with tempfile.TemporaryDirectory() as name:
         bundle = Path(name) / "reduction"
@@ -129,6 +130,8 @@ def reduction(workers: int, rounds: int) -> None:
             started_cluster(workers, environ={"MODELOPS_CACHE_DIR": f"{name}/cache"}) as cluster,
             Client(cluster.address) as client,
         ):
+            if warm:
+                client.register_plugin(runner.dask.RunnerPlugin(isolation="warm"))
             ways = {"plain": plain_sets, "kept": partial(kept_sets, bundle=bundle)}
             taken: dict[str, list[Taken]] = {way: [] for way in ways}
             results: dict[str, list[bytes]] = {}
@@ -145,10 +148,8 @@ def reduction(workers: int, rounds: int) -> None:
                     if turn:  # the environment is built, the children are there
                         taken[way].append(one)
                 assert results["plain"] == results["kept"], "the results are not the same"
-    print(
-        f"\n{f'{SETS} sets of {REPLICATES} replicates of 1 MiB, medians of {rounds}':<52}"
-        f" {'plain':>9} {'keep=True':>9} {'ratio':>6}"
-    )
+    what = f"{SETS} sets of {REPLICATES} replicates of 1 MiB, {'warm' if warm else 'forks'}"
+    print(f"\n{what:<52} {'plain':>9} {'keep=True':>9} {'ratio':>6}")
     for label, field, scale in (
         ("seconds", "seconds", 1.0),
         ("over the network, MiB", "network", 2.0**20),
