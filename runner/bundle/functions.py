@@ -14,13 +14,13 @@ from runner.diagnosis.report.model import Hint
 class Function(Struct, frozen=True):
     """A function as a child is told to load it.
 
-    :param spec: ``module.or/path.py:function``; ``None``: only the environment can tell.
+    :param wire: ``module.or/path.py:function``; ``None``: only the environment can tell.
     :param project: the distribution whose installed entry points come first.
     :param entry_point: the name of the installed entry point that is asked for, where the bundle's
         files do not say what it is.
     """
 
-    spec: str | None
+    wire: str | None
     project: str | None = None
     entry_point: str | None = None
 

@@ -91,13 +91,8 @@ class Prepared(Struct, frozen=True):
         if name is None:
             return self
         replace = msgspec.structs.replace
-        launch = replace(
-            self.launch,
-            wire=function.spec,
-            project=function.project,
-            entry_point=function.entry_point,
-        )
-        info = replace(self.bundle_info, entry_point=function.spec)
+        launch = replace(self.launch, **msgspec.structs.asdict(function))
+        info = replace(self.bundle_info, entry_point=function.wire)
         return replace(self, launch=launch, bundle_info=info)
 
     def describe(self, case: Case) -> None:
