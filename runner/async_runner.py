@@ -132,6 +132,7 @@ class AsyncRunner:
         *,
         seed: int = 0,
         inputs: Mapping[str, Any] | None = None,
+        function: str | None = None,
         timeout: float | None = None,
         on_event: EventHandler | None = None,
     ) -> Result:
@@ -143,6 +144,7 @@ class AsyncRunner:
         :param params: what JSON can say.
         :param seed: 0 .. 2**64-1.
         :param inputs: data beside the parameters, as :class:`Task` has it.
+        :param function: another function of the bundle than its wire function, by its name.
         :param timeout: seconds that this task may take, in place of the runner's.
         :param on_event: called with this run's events, in place of the runner's own.
         :returns: the outputs, name to bytes, and how they came about.
@@ -150,7 +152,7 @@ class AsyncRunner:
         :raises RuntimeError: the runner is closed.
         :raises ValueError: the timeout is not more than 0, or not finite.
         """
-        task = new_task(entrypoint, params, seed, inputs)
+        task = new_task(entrypoint, params, seed, inputs, function)
         return await self._execute(bundle, self._call_of(task, timeout, on_event))
 
     def _call_of(self, task: Task, timeout: float | None, on_event: EventHandler | None) -> Call:
@@ -168,7 +170,7 @@ class AsyncRunner:
         :raises RunnerError: something is wrong with the bundle.
         :raises RuntimeError: the runner is closed.
         """
-        return await self._check(bundle, on_event, build=True)
+        return await self._check(bundle, on_event, build=True, for_tasks=True)
 
     @overload
     def map(
@@ -218,7 +220,12 @@ class AsyncRunner:
         return await self._check(bundle, build=build)
 
     async def _check(
-        self, bundle: BundlePath, on_event: EventHandler | None = None, *, build: bool
+        self,
+        bundle: BundlePath,
+        on_event: EventHandler | None = None,
+        *,
+        build: bool,
+        for_tasks: bool = False,
     ) -> Check:
         """:param on_event: called with this run's events, in place of the runner's own."""
         self._check_open()
@@ -234,7 +241,12 @@ class AsyncRunner:
             async with room:
                 with self._recorded(words, Path(bundle), new_case) as case:
                     return await check_bundle(
-                        case, self._settings, Path(bundle), build=build, children=self._children
+                        case,
+                        self._settings,
+                        Path(bundle),
+                        build=build,
+                        children=self._children,
+                        for_tasks=for_tasks,
                     )
 
     async def _execute(self, bundle: BundlePath, call: Call) -> Result:
@@ -254,6 +266,8 @@ class AsyncRunner:
         words = ["exec", str(bundle), *([task.entrypoint] if task.entrypoint else [])]
         async with self._alone_at_once:
             words.append(f"--seed={task.seed}")
+            if task.function is not None:
+                words.append(f"--function={task.function}")
             with self._recorded(words, Path(bundle), partial(self._new_case, call)) as case:
                 return await execute_task(
                     case,

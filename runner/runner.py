@@ -116,11 +116,12 @@ class Runner:
         *,
         seed: int = 0,
         inputs: Mapping[str, Any] | None = None,
+        function: str | None = None,
         timeout: float | None = None,
         on_event: EventHandler | None = None,
     ) -> Result:
         """As :meth:`AsyncRunner.execute`. KeyboardInterrupt ends the task before it goes on."""
-        task = new_task(entrypoint, params, seed, inputs)
+        task = new_task(entrypoint, params, seed, inputs, function)
         return self._execute(bundle, self._inner._call_of(task, timeout, on_event))
 
     def submit(

@@ -209,6 +209,7 @@ class Dialogue:
                     "installed": launch.installed,
                     "site": [str(folder) for folder in launch.site],
                     "warmup": launch.warmup,
+                    "entry_point": launch.entry_point,
                 },
                 "exchange": str(exchange),
                 "isolation": FORK if fork else WARM,

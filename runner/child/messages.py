@@ -71,6 +71,8 @@ class ValueRecord(Struct, frozen=True, omit_defaults=True):
     """True if they are in a memfd, sent over the socket for bulk data."""
     file: Annotated[str, Meta(pattern=r"^(?!\.\.?\Z)[^/\x00]{1,255}\Z")] | None = None
     """Their file in the exchange folder."""
+    output: str | None = None
+    """Of an input that is a result: the name of the output that they are."""
 
 
 class Executed(Struct, frozen=True):

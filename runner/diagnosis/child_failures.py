@@ -231,7 +231,8 @@ _REMOTE: dict[ErrorCode, tuple[Code, str]] = {
     ),
     ErrorCode.WIRE_AMBIGUOUS: (
         Code.WIRE_AMBIGUOUS,
-        "keep one entry point in the group modelops.wire",
+        "ask for one of them by its name (--function NAME), or keep one entry point in the group"
+        " modelops.wire",
     ),
     ErrorCode.WIRE_NOT_FOUND: (
         Code.WIRE_NOT_FOUND,

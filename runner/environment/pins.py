@@ -38,6 +38,30 @@ else:
 _REST = re.compile(r"\s+(--hash=|\\).*")
 
 
+def read_pins(file: Path) -> Pins:
+    """Read a file that ``--lock-to`` wrote.
+
+    :raises Failure: it cannot be read.
+    """
+    try:
+        return Pins(file, file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise Failure(
+            Finding(
+                phase=Phase.ENVIRONMENT,
+                code=Code.ENVIRONMENT_FAILED,
+                summary=f"the lock {file} cannot be read: {reason}",
+                hints=[
+                    Hint(
+                        title="write one",
+                        command=f"modelops-runner check BUNDLE --lock-to {shlex.quote(str(file))}",
+                    )
+                ],
+            )
+        ) from error
+
+
 def check_pins(source: Source, pins: Pins, base: Base) -> None:
     """See that what is written down is what the bundle asks for.
 
