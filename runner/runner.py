@@ -46,6 +46,8 @@ class Runner:
     :param offline: never use the network to build an environment.
     :param lock: a file that ``check --lock-to`` wrote: the versions to install, whatever else the
         bundle's requirements would lead to today.
+    :param ignore_lock: take no notice of a bundle's ``uv.lock``: what its ``pyproject.toml`` asks
+        for is installed, in the newest versions that fit.
     :param startup_timeout: seconds until a child must have loaded the bundle.
     :param build_timeout: seconds that making an environment may take, with the wait for another
         process that makes it; ``None``: no limit.

@@ -29,6 +29,7 @@ class Options(TypedDict, total=False):
     fresh_venv: bool
     offline: bool
     lock: str | PathLike[str] | None
+    ignore_lock: bool
     startup_timeout: float
     build_timeout: float | None
     timeout: float | None
@@ -57,6 +58,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     cache: Path | None = None
     offline: bool = False
     lock: Path | None = None
+    ignore_lock: bool = False
     env: Mapping[str, str | None] = {}
     isolation: Isolation = Isolation.FORK
     children: int | None = None

@@ -6,8 +6,9 @@ from msgspec import Struct
 
 from runner.bundle.failures import wire_ambiguous, wire_not_found
 from runner.bundle.model import Bundle
+from runner.bundle.pyproject import PYPROJECT
 from runner.bundle.toml_lines import at_line, key_line
-from runner.bundle.wire_source import ENTRY_POINTS_TABLE, PYPROJECT
+from runner.bundle.wire_source import ENTRY_POINTS_TABLE
 from runner.diagnosis.report.model import Hint
 
 

@@ -13,6 +13,8 @@ from runner.diagnosis.report.model import BundleInfo
 RequirementsFrom: TypeAlias = Literal["uv.lock", "pyproject.toml", "requirements.txt"]
 
 DEFAULT_ENTRYPOINT = "default"
+MODELOPS_ENTRYPOINT = "main"
+"""Of a bundle that was written for ModelOps, whose own runner has this one."""
 
 
 class Defaults(Struct, frozen=True):

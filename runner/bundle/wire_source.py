@@ -13,13 +13,14 @@ from msgspec import Struct
 from runner.bundle.defined_functions import functions_of_three
 from runner.bundle.failures import invalid, wire_not_declared
 from runner.bundle.files import has_file, leads_outside, read_text
+from runner.bundle.pyproject import PYPROJECT, read_toml
 from runner.bundle.toml_lines import at_line, key_line
 from runner.diagnosis.child_places import notebook_hint
 from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.wire_functions import name_wire
 
-PYPROJECT = "pyproject.toml"
 MANIFEST = ".modelops/manifest.json"
+MODELOPS = ".modelops/modelops.toml"
 ENTRY_POINTS_TABLE = "project.entry-points.modelops.wire"
 _GROUP = "modelops.wire"
 _SPEC = re.compile(r"[^:\s][^:]*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -54,7 +55,7 @@ def find_wire(
     text: str,
     has_dependencies: bool,
 ) -> Wire:
-    """Find the wire function by the four rules of the README, in their order, and other functions.
+    """Find the wire function by the rules of the README, in their order, and other functions.
 
     :param project: pyproject.toml's ``[project]``; empty without one.
     :param tool: its ``[tool.modelops]``.
@@ -73,7 +74,7 @@ def find_wire(
         return Wire(None, None, functions, tuple(entry_points))
     for value in entry_points.values():
         return Wire(value, None, functions)
-    spec = _manifest(folder)
+    spec = _manifest(folder) or _modelops(folder)
     if spec is None and "wire" in tool:
         at = at_line(PYPROJECT, key_line(text, "tool.modelops", "wire"))
         spec = _checked(folder, tool["wire"], at)
@@ -132,6 +133,22 @@ def _manifest(folder: Path) -> str | None:
     if "wire" not in content:
         return None
     return _checked(folder, content["wire"], MANIFEST)
+
+
+def _modelops(folder: Path) -> str | None:
+    if not has_file(folder, MODELOPS):
+        return None
+    text = read_text(folder, MODELOPS)
+    table = read_toml(text, MODELOPS, folder).get("modelops")
+    # ModelOps reads nothing else in it.
+    if not isinstance(table, dict) or "wire" not in table:
+        return None
+    return _checked(folder, table["wire"], at_line(MODELOPS, key_line(text, "modelops", "wire")))
+
+
+def is_of_modelops(folder: Path) -> bool:
+    """Tell whether a bundle has one of the files that ModelOps looks for a wire function in."""
+    return any((folder / name).is_file() for name in (MANIFEST, MODELOPS))
 
 
 def _rewritten(text: str) -> Hint:

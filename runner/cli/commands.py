@@ -7,6 +7,7 @@ from msgspec import Struct
 
 from runner.diagnosis.report.codes import Code
 from runner.settings import Settings
+from runner.study.shards import Shard
 
 
 class UsageError(Exception):
@@ -40,6 +41,8 @@ class Exec(Command, frozen=True, kw_only=True):
     seeds: str | None
     dry_run: bool
     """True if the tasks are to be shown, and not run."""
+    shard: Shard | None
+    """The only part of the tasks that is to be run here."""
     again_failed: bool
     """True if tasks that have failed in an earlier run are to be run again."""
     output: Path | None

@@ -79,6 +79,12 @@ def _read_exec(given: argparse.Namespace) -> Exec:
         raise ValueError("--jobs needs --grid, --seeds or --tasks: a single task has one child")
     if given.dry_run and not study:
         raise ValueError("--dry-run needs --grid, --seeds or --tasks: it shows what they make")
+    if given.shard is not None and not study:
+        raise ValueError(
+            "--shard needs --grid, --seeds or --tasks: it runs a part of what they say"
+        )
+    if given.shard is not None and given.overwrite:
+        raise ValueError("--shard and --overwrite: a shard does not remove what others may write")
     if given.again is not None and given.output is None:
         raise ValueError("--again needs --output: what failed before stands there")
     if given.seeds is not None and given.seed is not None:
@@ -115,6 +121,7 @@ def _read_exec(given: argparse.Namespace) -> Exec:
         grid=given.grid,
         seeds=given.seeds,
         dry_run=given.dry_run,
+        shard=given.shard,
         again_failed=given.again is not None,
         output=given.output,
         overwrite=given.overwrite,
@@ -162,7 +169,12 @@ def _read_matrix(given: argparse.Namespace) -> Matrix:
         bundle=given.bundle,
         pythons=given.python,
         dasks=given.dask,
-        settings=Settings(offline=given.offline, timeout=given.timeout, env=dict(given.env)),
+        settings=Settings(
+            offline=given.offline,
+            ignore_lock=given.ignore_lock,
+            timeout=given.timeout,
+            env=dict(given.env),
+        ),
         entrypoint=given.entrypoint,
         param=given.param,
         params=given.params,
@@ -198,6 +210,7 @@ def _settings(
         timeout=timeout,
         offline=given.offline,
         lock=given.lock,
+        ignore_lock=given.ignore_lock,
         memory_limit=given.memory_limit,
         env=dict(given.env),
         isolation=isolation,

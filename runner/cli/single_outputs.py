@@ -18,7 +18,8 @@ from runner.events import Phase
 from runner.result import Result
 from runner.study.lines import FILE, Manifest
 from runner.study.output_files import RESERVED, OutputFile, file_name
-from runner.study.run_file import STORY
+from runner.study.run_file import stories
+from runner.study.shards import parts
 
 _CHILD_PHASES = (Phase.SPAWN, Phase.HANDSHAKE, Phase.LOAD, Phase.EXECUTE, Phase.SHUTDOWN)
 
@@ -43,8 +44,9 @@ class SingleOutputs:
         :raises OSError: they could not be written; then what was there is still there.
         """
         if not self._overwrite and (count := results_in(self._folder)):
+            taken = {*parts(self._folder, FILE), *stories(self._folder)}
             for name in result:
-                if (file := file_name(name)) in (FILE, *STORY) or file.isdigit():
+                if (file := file_name(name)) in taken or file.isdigit():
                     raise Failure(_in_the_way(name, self._folder, count))
         before = read_manifest(self._folder) or Manifest()
         manifest = Manifest(tuple(result), tuple(result.files))
@@ -62,7 +64,7 @@ class SingleOutputs:
         )
         write_manifest(self._folder, manifest)
         if self._overwrite:
-            remove_results(self._folder, map(file_name, result))
+            remove_results(self._folder, [*map(file_name, result)])
         return described
 
     def write_files(self, result: Result, say: Callable[[str], None]) -> dict[str, OutputFile]:

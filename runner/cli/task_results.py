@@ -23,6 +23,7 @@ class TaskResults:
 
     :param output: the study's folder; ``None``: nothing is kept.
     :param made: the outputs and files that earlier runs have left there, by the tasks' numbers.
+    :param run: how many runs the folder has seen.
     :param secrets: values that are masked wherever they stand.
     """
 
@@ -32,12 +33,14 @@ class TaskResults:
         made: Mapping[int, Manifest],
         asked: Asked,
         study: Study,
+        run: int,
         secrets: list[str],
     ) -> None:
         self._output = output
         self._made = made
         self._asked = asked
         self._study = study
+        self._run = run
         self._secrets = secrets
         self.printed = Printed()
         self.asides: list[str] = []
@@ -80,6 +83,7 @@ class TaskResults:
             bundle=result.bundle.digest,
             study=self._study,
             asked=self._asked,
+            run=self._run,
             printed=kept,
             outputs=outputs,
             files=files,
@@ -116,6 +120,7 @@ class TaskResults:
             bundle=None if report.bundle is None else report.bundle.digest,
             study=self._study,
             asked=self._asked,
+            run=self._run,
             printed=kept,
             report=report,
         )

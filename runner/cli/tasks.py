@@ -37,9 +37,9 @@ from runner.events import Event, EventHandler, Note, Output, Phase, PhaseStarted
 from runner.execution.prepare import read
 from runner.execution.run_task import raise_reported, reported
 from runner.result import Result
-from runner.settings import Isolation
 from runner.study.earlier import Earlier
 from runner.study.lines import FILE, Asked, DoneLine, FailedLine, Manifest, Study
+from runner.study.shards import part_name
 from runner.task import Task
 
 SHOWN_FAILURES = 5
@@ -68,12 +68,14 @@ class ManyTasks:
     def __init__(self, command: Exec) -> None:
         self._command = command
         self._output = command.output
+        self._file = part_name(FILE, command.shard)
         if self._output is None:
             if sys.stdout is None:  # ">&-"
                 raise UsageError("standard output is closed: give --output DIR")
             self._lines = Lines(sys.stdout.fileno(), array=command.json)
         else:
-            self._lines = Lines(open_results(self._output, overwrite=command.overwrite))
+            results = open_results(self._output, command.shard, overwrite=command.overwrite)
+            self._lines = Lines(results)
         self._totals = Totals(0, 0)
         self._failed_starts = 0
         self._shown_notes: set[str] = set()
@@ -96,7 +98,7 @@ class ManyTasks:
         :raises StdoutError: nobody takes the result lines.
         """
         command = self._command
-        with closing(Plan()) as plan:
+        with closing(Plan(command.shard)) as plan:
             with reported(case):
                 bundle = await read(case, command.settings, command.bundle)
             study, asked = Study.of(bundle.info()), Asked.of(command.settings)
@@ -104,14 +106,17 @@ class ManyTasks:
             if self._output is not None:
                 try:
                     earlier = await read_earlier(
-                        self._output, study, bundle.digest, asked, overwrite=command.overwrite
+                        *(self._output, study, bundle.digest, asked, command.shard),
+                        overwrite=command.overwrite,
                     )
                 except OSError as error:
                     raise_reported(case, error)
+            run = earlier.next_run
             with reported(case):
                 await plan_tasks(command, bundle, plan, earlier)
             others = earlier.left
-            self._results = TaskResults(self._output, earlier.made, asked, study, self._secrets)
+            made = earlier.made
+            self._results = TaskResults(self._output, made, asked, study, run, self._secrets)
             del earlier
             with case.journal.phase(Phase.EXECUTE):
                 stopped = await self._run(case, plan, bundle)
@@ -122,7 +127,7 @@ class ManyTasks:
         with reported(case):
             if stopped is not None:
                 raise stopped
-            if self._output is not None:
+            if self._output is not None and command.shard is None:
                 drop = partial(drop_replaced, overwrite=command.overwrite)
                 await to_thread.run_sync(drop, self._output, others)
                 self._kept = 0 if command.overwrite else len(others)
@@ -167,7 +172,7 @@ class ManyTasks:
                     f"{self._kept} results of tasks that this study does not have stay where they"
                     " are; --overwrite removes them"
                 )
-            lines.append(f"results: {printable(str(self._output / FILE))}")
+            lines.append(f"results: {printable(str(self._output / self._file))}")
         with suppress(BrokenPipeError):  # nobody reads standard error
             print("\n".join(lines), file=sys.stderr, flush=True)
 
@@ -192,7 +197,7 @@ class ManyTasks:
             "seconds": round(totals.seconds, 6),
         }
         if self._output is not None:
-            content["path"] = str(self._output / FILE)
+            content["path"] = str(self._output / self._file)
         if report is not None:
             content["report"] = report
         return self._lines.end(json_document(content))
@@ -287,7 +292,6 @@ class ManyTasks:
                     self._show_notes((*outcome.notes, *results.asides), progress)
                     results.asides.clear()
                     self._show_left(outcome, progress)
-                    self._show_isolation(outcome, progress)
                 elif self._would_meet_any_task(outcome.report):
                     raise outcome
                 else:
@@ -309,7 +313,7 @@ class ManyTasks:
                         with suppress(OSError):
                             discard(self._output, index, made)
                     size = len(msgspec.json.encode(line))
-                    raise Failure(not_kept(error, self._output / FILE, size)) from error
+                    raise Failure(not_kept(error, self._output / self._file, size)) from error
                 progress.update()
                 if self._finishing is not None:
                     self._finishing.discard(number)
@@ -347,15 +351,6 @@ class ManyTasks:
         if left is not None and not self._left_shown:
             self._left_shown = True
             progress.say(f"note: {left}")
-
-    def _show_isolation(self, result: Result, progress: Progress) -> None:
-        """Say once that tasks do not have the isolation that was asked for, and what would help."""
-        note = result.isolation_note
-        if note is None or self._command.settings.isolation is not Isolation.FORK:
-            return
-        help_text = "start in the task what has the threads; or, for a model without state,"
-        text = f"each task starts a new interpreter, and no fork: {note}; what helps: {help_text}"
-        self._show_notes((f"{text} --isolation warm",), progress)
 
     def _would_meet_any_task(self, report: Report) -> bool:
         """Tell whether what failed was not the task, but what comes before it."""

@@ -139,6 +139,8 @@ class Group:
         """When it is to be looked at for what tasks have written, likewise."""
         self.stale = False
         """True if its bundle has changed since."""
+        self.told_fresh = False
+        """True once it was said that its tasks do not fork, and what that costs."""
 
     def ran_until(self) -> float:
         """When one of its children has last run a task, in seconds since the epoch."""

@@ -246,6 +246,7 @@ class Pool:
     async def _start(self, lease: Lease, case: Case, group: Group, function: str | None) -> Child:
         wanted = self._settings.isolation
         fork = wanted is Isolation.FORK
+        began = time.monotonic()
         try:
             ready = group.for_function(function)
             case.bundle = ready.bundle_info
@@ -262,6 +263,9 @@ class Pool:
         downgraded = fork and not held.value.dialogue.forks
         isolation = Isolation.FRESH if downgraded else wanted
         child = Child(self._settings, group, ready, function, held, isolation)
+        if child.note is not None and not group.told_fresh:
+            group.told_fresh = True
+            case.journal.note(_fresh_note(child.note, time.monotonic() - began))
         lease.child, child.lease = child, lease
         return child
 
@@ -345,3 +349,14 @@ def _keep(child: Child) -> None:
     child.group.ran_at = time.time()
     child.group.idle[child] = None
     child.lease = None
+
+
+def _fresh_note(why: str, seconds: float) -> str:
+    """:param seconds: that a child has taken until it had loaded the bundle."""
+    advice = "for a model without state, isolation 'warm' (--isolation warm)"
+    if "threads run" in why:
+        advice = f"start in the task what has the threads; or, {advice}"
+    return (
+        f"each task starts a new interpreter, which takes {seconds:.1f} s, and no fork: {why};"
+        f" what helps: {advice}"
+    )

@@ -147,6 +147,7 @@ async def read(case: Case, settings: Settings, path: Path) -> Bundle:
                 read_as_content,
                 path,
                 settings.cache or cache_folder(),
+                settings.ignore_lock,
                 abandon_on_cancel=True,
             )
             case.bundle = bundle.info()
@@ -183,16 +184,17 @@ def appeared_in(settings: Settings, path: Path) -> Appeared:
     return Appeared(settings.cache or cache_folder(), path)
 
 
-def read_as_content(path: Path, cache: Path) -> Bundle:
+def read_as_content(path: Path, cache: Path, ignore_lock: bool = False) -> Bundle:
     """Read a bundle without what tasks have left in its folder.
 
     :param cache: the folder where that is remembered, and the digests of its files.
+    :param ignore_lock: whether its uv.lock says nothing.
     :raises Failure: it is none.
     """
     ignored = Appeared(cache, path).names()
     # A source file that was added while tasks ran is content from the next reading on.
     ignored = frozenset(name for name in ignored if not name.endswith(SOURCE))
-    bundle = read_bundle(path, ignored, DigestIndex(cache, path))
+    bundle = read_bundle(path, ignored, DigestIndex(cache, path), ignore_lock=ignore_lock)
     if not ignored:
         return bundle
     return msgspec.structs.replace(bundle, notes=(*bundle.notes, appeared_note(ignored)))

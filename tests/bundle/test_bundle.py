@@ -167,14 +167,21 @@ def test_a_project_is_installed_where_uv_would_install_it(
 # The wire function.
 
 
-def test_the_four_rules_hold_in_their_order(folder: Path) -> None:
+def test_the_rules_hold_in_their_order(folder: Path) -> None:
     text = PROJECT
     assert read_bundle(project(folder, text)).wire == "wire.py:wire"
     text += '[tool.modelops]\nwire = "model.py:run"\n'
     assert read_bundle(project(folder, text)).wire == "model.py:run"
+    assert read_bundle(project(folder, text)).default_entrypoint == "default"
     (folder / ".modelops").mkdir()
+    (folder / ".modelops" / "modelops.toml").write_text('[modelops]\nwire = "sir.wire:there"\n')
+    assert read_bundle(project(folder, text)).wire == "sir.wire:there"
     (folder / ".modelops" / "manifest.json").write_text('{"wire": "sir/wire.py:go", "x": 1}')
     assert read_bundle(project(folder, text)).wire == "sir/wire.py:go"
+    # It is a bundle of ModelOps, whose runner has this entry point; the author may name another.
+    assert read_bundle(folder).default_entrypoint == "main"
+    named = text + 'entrypoint = "baseline"\n'
+    assert read_bundle(project(folder, named)).default_entrypoint == "baseline"
     text += '[project.entry-points."modelops.wire"]\nany-name = "sir.wire:f"\n'
     assert read_bundle(project(folder, text)).wire == "sir.wire:f"
 
@@ -519,6 +526,8 @@ def test_a_bracket_left_open_is_named_where_the_error_shows_later(folder: Path) 
         (".modelops/manifest.json", b'{"wire": "a\\u0000.py:f"}', "does not name a function"),
         (".modelops/manifest.json", b"[" * 100_000, "manifest.json"),
         (".modelops/manifest.json", b"1" * 5000, "manifest.json"),
+        (".modelops/modelops.toml", b"[modelops]\nwire = 3", "modelops.toml:2: 3 does not name"),
+        (".modelops/modelops.toml", b"wire = ", "modelops.toml:1 is not TOML"),
         ("requirements.txt", b"six\nnumpy \\\n  =>1.26\n", "requirements.txt:2: 'numpy "),
         ("requirements.txt", b"six; " + b"(" * 3000, "requirements.txt:1: 'six; ((("),
         (".python-version", b"\n# a comment\nsystem\n", ".python-version:3: 'system'"),

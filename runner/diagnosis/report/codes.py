@@ -159,7 +159,8 @@ Uv.lock does not match pyproject.toml.
 
 - `pyproject.toml` was changed and `uv.lock` was not made anew.
 
-- Run `uv lock` in the bundle, and commit both."""
+- Run `uv lock` in the bundle, and commit both.
+- Or run it without its lock: `--ignore-lock`, `Runner(ignore_lock=True)`."""
     INDEX_UNREACHABLE = "index-unreachable", _E, """
 The package index did not answer.
 
@@ -346,7 +347,8 @@ The task's parameters are not what they must be.
     RESULT_INVALID = "result-invalid", _X, """
 What the wire function returned is not a dict of bytes, or is an error.
 
-- The wire function returned something else than a dict of str to bytes, or an empty one.
+- The wire function returned something else than a dict of str to bytes, or an empty one. Text, and
+  what JSON says exactly (no tuples, no keys that are numbers, no NaN), is taken with a note.
 - It caught an exception and returned it as the output `error`: a traceback, `ValueError: ...`, or
   JSON that says as much.
 
