@@ -12,11 +12,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from runner.async_runner import AsyncRunner, BundlePath, Tasks
+from runner.diagnosis.errors import RunnerError
 from runner.events import EventHandler
 from runner.execution.bounded_map import Outcome, unless_raised
 from runner.execution.call import Call
 from runner.execution.direct_calls import DirectCalls
 from runner.execution.loop_thread import LoopThread
+from runner.execution.stats import Stats
 from runner.execution.thread_map import Calls, map_in_threads
 from runner.result import Check, Result
 from runner.settings import Options, Settings
@@ -222,6 +224,10 @@ class Runner:
         self._loop.start()
         return self._loop.call(partial(self._inner.check, bundle, build=build))
 
+    def stats(self) -> Stats:
+        """As :meth:`AsyncRunner.stats`."""
+        return self._inner.stats()
+
     def close(self) -> None:
         """Wait for the calls under way, then end every child. Calling it again does nothing."""
         if self._close_loop.detach() is not None:
@@ -232,8 +238,14 @@ class Runner:
         if calls is not None:
             calls.check()
         if self._direct is not None and not self._loop.closed:
-            result = self._direct.execute(self._path(bundle), call, calls)
+            tally = self._inner._tally
+            try:
+                result = self._direct.execute(self._path(bundle), call, calls)
+            except RunnerError as error:
+                tally.failed(error.report, tasks=1)
+                raise
             if result is not None:
+                tally.done(result)
                 return result
         self._loop.start()
         if self._direct is None:
