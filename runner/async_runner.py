@@ -23,11 +23,13 @@ from anyio.abc import TaskGroup
 
 from runner.defaults import Isolation
 from runner.diagnosis.case import Case
+from runner.diagnosis.errors import RunnerError
 from runner.events import EventHandler, new_run_id
 from runner.execution.bounded_map import Outcome, unless_raised
 from runner.execution.call import Call
 from runner.execution.pool import Pool
 from runner.execution.run_task import check_bundle, execute_in_pool, execute_task, reported
+from runner.execution.stats import Stats, Tally
 from runner.execution.task_map import map_in_loop
 from runner.process.processors import usable_processors
 from runner.recording.recorder import Recorder, record_in_free
@@ -84,6 +86,7 @@ class AsyncRunner:
         self._open = False
         self._owner: int | None = None
         self._calls = 0
+        self._tally = Tally()
         self._none_under_way: anyio.Event | None = None
         self._tasks: TaskGroup
         self._pool: Pool
@@ -219,6 +222,13 @@ class AsyncRunner:
         """
         return await self._check(bundle, build=build)
 
+    def stats(self) -> Stats:
+        """Count what it has done so far; from any thread, also once it is closed."""
+        children = 0
+        if self._open:
+            children = self._pool.children + self._alone_at_once.borrowed_tokens
+        return self._tally.stats(children)
+
     async def _check(
         self,
         bundle: BundlePath,
@@ -237,10 +247,10 @@ class AsyncRunner:
         room: AbstractAsyncContextManager[object] = nullcontext()
         if build:  # which starts a child
             room = self._alone_at_once if self._alone else self._pool.room()
-        with self._under_way():
+        with self._under_way(tasks=0):
             async with room:
                 with self._recorded(words, Path(bundle), new_case) as case:
-                    return await check_bundle(
+                    check = await check_bundle(
                         case,
                         self._settings,
                         Path(bundle),
@@ -248,16 +258,23 @@ class AsyncRunner:
                         children=self._children,
                         for_tasks=for_tasks,
                     )
+            phases = [(one.phase.value, one.seconds) for one in case.journal.phases]
+            self._tally.ran(phases, tasks=0)
+            return check
 
     async def _execute(self, bundle: BundlePath, call: Call) -> Result:
         self._check_open()
-        with self._under_way():
-            if self._alone:
-                return await self._execute_alone(bundle, call)
-            case = self._new_case(call)
-            with reported(case):
-                path = str(Path(bundle).absolute())
-                return await execute_in_pool(case, self._pool, path, call.task, call.timeout)
+        with self._under_way(tasks=1):
+            execute = self._execute_alone if self._alone else self._execute_in_pool
+            result = await execute(bundle, call)
+            self._tally.done(result)
+            return result
+
+    async def _execute_in_pool(self, bundle: BundlePath, call: Call) -> Result:
+        case = self._new_case(call)
+        with reported(case):
+            path = str(Path(bundle).absolute())
+            return await execute_in_pool(case, self._pool, path, call.task, call.timeout)
 
     async def _execute_alone(self, bundle: BundlePath, call: Call) -> Result:
         task, settings = call.task, self._settings
@@ -301,11 +318,17 @@ class AsyncRunner:
         return map_in_loop(execute, tasks, self._children, self._tasks, ordered=ordered)
 
     @contextmanager
-    def _under_way(self) -> Iterator[None]:
-        """A call, which leaving the runner waits for."""
+    def _under_way(self, *, tasks: int) -> Iterator[None]:
+        """A call, which leaving the runner waits for. Its failure is counted.
+
+        :param tasks: how many it is for.
+        """
         self._calls += 1
         try:
             yield
+        except RunnerError as error:
+            self._tally.failed(error.report, tasks=tasks)
+            raise
         finally:
             self._calls -= 1
             if self._calls == 0 and self._none_under_way is not None:

@@ -60,6 +60,11 @@ class Pool:
 
     # From any thread.
 
+    @property
+    def children(self) -> int:
+        """How many there are, with those that a run has for itself."""
+        return self._children.total()
+
     def acquire_nowait(self, lease: Lease, path: str, function: str | None) -> Child | None:
         """A child that is ready to run a task of a bundle.
 
