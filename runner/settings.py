@@ -77,7 +77,8 @@ class Settings(Struct, frozen=True, kw_only=True):
             name: value for name, value in options.items() if name not in ("record", "on_event")
         }
         given["isolation"] = Isolation(options.get("isolation", Isolation.FORK))
-        given["env"] = options.get("env") or {}
+        env = options.get("env") or {}
+        given["env"] = dict(env) if isinstance(env, Mapping) else env
         for name in ("lock", "cache"):
             if given.get(name) is not None:
                 # Absolute: the child runs in another folder.

@@ -54,8 +54,7 @@ def read_bundle(
     :param ignored: files in its folder that are no content.
     :param index: the digests that are known of its files; without it each one is read.
     :param ignore_lock: whether its uv.lock says nothing.
-    :raises Failure: ``bundle-not-found``, ``bundle-invalid``, ``wire-not-declared`` or
-        ``wire-ambiguous``.
+    :raises Failure: ``bundle-not-found``, ``bundle-invalid`` or ``wire-not-declared``.
     """
     folder = _folder(path)
     found = read_pyproject(folder)
@@ -78,8 +77,8 @@ def read_bundle(
     if defaults.entrypoint is None and is_of_modelops(folder):
         defaults = msgspec.structs.replace(defaults, entrypoint=MODELOPS_ENTRYPOINT)
     files = content_files(folder, ignored)
-    if wire.spec is not None and "exclude" in modelops:
-        check_no_code_is_excluded(folder, wire.spec, files, pyproject.text)
+    if "exclude" in modelops:
+        check_no_code_is_excluded(folder, wire.specs, files, pyproject.text)
     content = read_content(folder, files, index)
     pointers = lfs_pointers(folder, files, content.lfs_pointers)
     return Bundle(
@@ -99,6 +98,8 @@ def read_bundle(
         installable=pyproject.is_project and is_installable(folder, pyproject),
         wire=wire.spec,
         wire_project=wire.project,
+        functions=wire.functions,
+        claims=wire.claims,
         defaults=defaults,
     )
 

@@ -28,6 +28,8 @@ class Command(Struct, frozen=True, kw_only=True):
 
 class Exec(Command, frozen=True, kw_only=True):
     entrypoint: str | None
+    function: str | None
+    """The function of the bundle; ``None``: its wire function."""
     param: list[str]
     params: str | None
     seed: str | None

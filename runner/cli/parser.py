@@ -122,6 +122,11 @@ def _exec(parser: ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     options.bundle(parser)
     options.task(parser)
+    parser.add_argument(
+        "--function",
+        metavar="NAME",
+        help="a function of the bundle by its name in pyproject.toml (default: the wire function)",
+    )
     options.run(parser)
     options.report(parser)
     options.output(parser)

@@ -75,7 +75,7 @@ class Plan:
         elif known.standing is Standing.FAILED and known.code is not None and not again:
             self.failed_before[known.code] += 1
         else:
-            line = [number, task.entrypoint, task.params, task.seed, given.id]
+            line = [number, task.entrypoint, task.params, task.seed, task.function, given.id]
             self._left.write(json.dumps(line).encode() + b"\n")
 
     def _is_ours(self, digest: str) -> bool:
@@ -95,10 +95,10 @@ class Plan:
         line = self._left.readline()
         if not line:
             return None
-        number, entrypoint, params, seed, name = json.loads(line)
+        number, entrypoint, params, seed, function, name = json.loads(line)
         if number is None:
             number = next(self._new_numbers)
-        return number, GivenTask(Task(entrypoint, params, seed), name)
+        return number, GivenTask(Task(entrypoint, params, seed, function=function), name)
 
     def close(self) -> None:
         self._left.close()

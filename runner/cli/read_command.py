@@ -93,11 +93,11 @@ def _read_exec(given: argparse.Namespace) -> Exec:
         raise ValueError("--tasks has all tasks: leave out --grid and --seeds")
     if given.overwrite and given.output is None:
         raise ValueError("--overwrite needs --output: it says what may be replaced there")
-    alone = [given.entrypoint, given.param or None, given.params, given.seed]
-    if given.tasks is not None and alone != [None] * 4:
+    alone = [given.entrypoint, given.param or None, given.params, given.seed, given.function]
+    if given.tasks is not None and alone != [None] * 5:
         raise ValueError(
-            "each line of --tasks has its own entrypoint, params and seed: leave out ENTRYPOINT,"
-            " --param, --params and --seed"
+            "each line of --tasks has its own entrypoint, params, seed and function: leave out"
+            " ENTRYPOINT, --param, --params, --seed and --function"
         )
     return Exec(
         bundle=given.bundle,
@@ -113,6 +113,7 @@ def _read_exec(given: argparse.Namespace) -> Exec:
         json=given.json,
         words=given.words,
         entrypoint=given.entrypoint,
+        function=given.function,
         param=given.param,
         params=given.params,
         seed=given.seed,

@@ -252,7 +252,7 @@ async def _compare(
 ) -> None:
     known = []
     for line in lines:
-        task = Task(line.entrypoint, line.params or {}, line.seed)
+        task = Task(line.entrypoint, line.params or {}, line.seed, function=line.function)
         if line.bundle != run.bundle.digest:
             why = "it ran with another content of the bundle, which is not kept here"
         elif task_digest(task) != line.task:

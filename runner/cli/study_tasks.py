@@ -6,7 +6,7 @@ from contextlib import aclosing, closing
 
 from anyio import to_thread
 
-from runner.bundle import Bundle
+from runner.bundle import Bundle, function_of
 from runner.cli.commands import Exec
 from runner.cli.grid import axis_lines, read_grid
 from runner.cli.plan import GivenTask, Plan
@@ -28,7 +28,8 @@ async def plan_tasks(command: Exec, bundle: Bundle, plan: Plan, earlier: Earlier
 
     :param plan: takes them.
     :param earlier: knows those of earlier runs.
-    :raises Failure: ``params-invalid``: one is none.
+    :raises Failure: ``params-invalid``: one is none; ``wire-not-found``: one asks for a function
+        that the bundle has not.
     :raises UsageError: an axis is none.
     """
 
@@ -39,8 +40,8 @@ async def plan_tasks(command: Exec, bundle: Bundle, plan: Plan, earlier: Earlier
 
     async with aclosing(_given(command, bundle.defaults.seed)) as tasks:
         async for given in tasks:
-            defaults = bundle.defaults.params
-            task = given.task.with_defaults(bundle.default_entrypoint, defaults)
+            function_of(bundle, given.task.function)
+            task = given.task.with_defaults(*bundle.task_defaults(given.task.function))
             one = GivenTask(task, given.id)
             await plan.add(one, earlier, is_there, again=command.again_failed)
     plan.begin(earlier)
@@ -112,4 +113,5 @@ def _described(given: GivenTask) -> dict[str, object]:
         "entrypoint": task.entrypoint,
         "params": task.params,
         "seed": task.seed,
+        **({} if task.function is None else {"function": task.function}),
     }

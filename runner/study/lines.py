@@ -27,9 +27,14 @@ _MOST_OPEN = 100
 
 
 def task_digest(task: Task) -> str:
-    """The digest of all that the wire function is called with; the task has an entry point."""
-    called = json.dumps([task.entrypoint, task.params, task.seed], sort_keys=True)
-    return _digest(called.encode())
+    """The digest of all that a function is called with, and of its name where it has one.
+
+    The task has an entry point.
+    """
+    called = [task.entrypoint, task.params, task.seed]
+    if task.function is not None:
+        called.append(task.function)
+    return _digest(json.dumps(called, sort_keys=True).encode())
 
 
 class Study(Struct, frozen=True, omit_defaults=True):
@@ -128,6 +133,7 @@ class _TaskLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The task that a line is of.
 
     :param params: with secrets masked.
+    :param function: the function that was called; ``None``: the wire function.
     :param task: the digest of what the wire function was called with.
     :param bundle: the digest of the bundle that it was called in.
     :param run: how many runs the folder had seen: a later run's line stands for an earlier one's,
@@ -141,6 +147,7 @@ class _TaskLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     entrypoint: str | None
     params: dict[str, Any]
     seed: int
+    function: str | None = None
     task: str
     bundle: str | None
     study: Study
@@ -189,6 +196,7 @@ class TaskLine(Struct, frozen=True, kw_only=True):
     entrypoint: str | None = None
     params: dict[str, Any] | None = None
     seed: int = 0
+    function: str | None = None
     bundle: str | None = None
     asked: Asked = Asked()
     run: int = 0

@@ -54,7 +54,7 @@ class Table:
             for column, value in of_task(line).items():
                 if column.source == "" and column.key in self._left_out:
                     continue
-                optional = column.source == "" and column.key in ("id", "error")
+                optional = column.source == "" and column.key in ("id", "function", "error")
                 (empty if optional and value is None else found)[column] = None
             for column in self._inner_columns(line):
                 found[column] = None

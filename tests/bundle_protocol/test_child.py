@@ -296,7 +296,7 @@ def test_without_an_exchange_folder_an_answer_has_a_limit(bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
-        ("None", "the wire function returned None, as without a `return`, not a dict of str"),
+        ("None", "the wire function returned None, as without a `return`, not a dict of str to"),
         ("[1]", "the wire function returned a list, not a dict of str to bytes"),
         ("{'table': Table()}", "output 'table' is a wire.Table, not bytes"),
         (

@@ -77,7 +77,8 @@ More than one function claims to run the bundle's tasks.
 - The project declares more than one entry point in the group `modelops.wire`.
 - It declares none, and more than one of its dependencies does.
 
-- Keep one, or name the one that is meant in `[tool.modelops] wire`."""
+- Ask for one of them: `--function NAME`, `Task(function=...)`.
+- Or keep one, or name the one that is meant in `[tool.modelops] wire`."""
     PYTHON_UNSATISFIED = "python-unsatisfied", _I, """
 No interpreter here is one that the bundle accepts.
 
@@ -256,8 +257,10 @@ What the child sent is not the protocol.
 
 - The bundle's code, or a library, wrote to the wire's descriptor or closed it: `os.closerange()`,
   a recipe for daemons.
+- A child of one's own gets a message wrong: the summary says which field, and its value.
 
-- Close and write only what the code itself opened."""
+- Close and write only what the code itself opened.
+- See a child of your own with `scripts/check_child COMMAND` (docs/protocol.md)."""
     CANCELLED = "cancelled", _ANY, """
 The caller cancelled the run.
 
@@ -308,12 +311,14 @@ A file of the bundle is not valid for this Python.
 - It uses syntax of a newer Python than the one it runs on, or `int | None`.
 
 - Correct it, or raise `requires-python`."""
-    WIRE_NOT_FOUND = "wire-not-found", _L, """
-The wire function is not where the bundle says it is.
+    WIRE_NOT_FOUND = "wire-not-found", _B + _L, """
+The wire function is not where the bundle says it is, or a function asked for is not there.
 
 - The module, file or function that the bundle declares does not exist.
+- A task asks for a function (`--function`, `Task(function=...)`) that the bundle does not name.
 
-- Correct the declaration, or add the function."""
+- Correct the declaration, or add the function.
+- Ask for one of those that the report lists."""
     WIRE_INVALID = "wire-invalid", _L, """
 The wire function cannot be called with (entrypoint, params, seed).
 
