@@ -241,7 +241,7 @@ def test_what_cannot_be_asked_for_is_refused(client: Client, bundle: Path) -> No
         submit(fifo_timeout="1s")
     with pytest.raises(ValueError, match="each future has its own exception"):
         runner.dask.map(client, bundle, [], keep=True, return_exceptions=True)  # type: ignore[call-overload]
-    with pytest.raises(TypeError, match="a task is a runner.Task, not a str"):
+    with pytest.raises(TypeError, match=r"a task is a runner\.Task, not a str"):
         runner.dask.map(client, bundle, ["x"], keep=True)  # type: ignore[list-item]
     assert runner.dask.map(client, bundle, [], keep=True) == []
     with pytest.raises(RunnerError, match="no worker that may run the task"):
