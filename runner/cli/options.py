@@ -132,8 +132,8 @@ def output(parser: ArgumentParser) -> None:
         "--output",
         metavar="DIR",
         type=Path,
-        help="where the outputs go, a file each; with --tasks DIR/INDEX/NAME, and a line of each"
-        " task in DIR/results.jsonl",
+        help="where the outputs go, a file each, and what they came of (run.json, results.jsonl,"
+        " ...): for table and rerun; of many tasks to DIR/INDEX/NAME",
     )
     parser.add_argument(
         "--overwrite",

@@ -15,6 +15,7 @@ import msgspec
 from runner.cli.commands import UsageError
 from runner.cli.kept_files import remove_files
 from runner.cli.places import is_file, put, remove_anything, set_aside
+from runner.cli.printed import remove_printed
 from runner.diagnosis.report.text import printable
 from runner.result import Result
 from runner.stored_files import DamagedError, read_json
@@ -97,6 +98,7 @@ def remove_single(folder: Path) -> None:
     if manifest is not None:
         remove_outputs(folder, manifest.outputs)
         remove_files(folder, manifest.files)
+        remove_printed(folder, manifest.printed)
     (folder / _MANIFEST).unlink(missing_ok=True)
 
 

@@ -75,8 +75,8 @@ def run_rerun(command: Rerun) -> tuple[int, str]:
     run = read_run(command.folder)
     if run is None:
         raise UsageError(
-            f"{command.folder} has no {RUN} that tells what ran: rerun takes what exec with --grid,"
-            " --seeds or --tasks had as --output"
+            f"{command.folder} has no {RUN} that tells what ran: rerun takes what exec had as"
+            " --output"
         )
     lines = _lines(command)
     with _bundle(command.folder, run) as bundle:

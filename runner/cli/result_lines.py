@@ -57,9 +57,7 @@ class Lines:
 
     async def write(self, line: DoneLine | FailedLine) -> None:
         """:raises OSError: it could not be written."""
-        # Not msgspec's own encoder: it refuses the lone surrogates that JSON can say.
-        text = json.dumps(msgspec.to_builtins(line), separators=(",", ":")).encode()
-        data = self._before + text + (b"" if self._array else b"\n")
+        data = self._before + encoded(line) + (b"" if self._array else b"\n")
         self._before = b",\n" if self._array else b""
         if self._plain:
             write_whole(self._descriptor, data)
@@ -76,6 +74,12 @@ class Lines:
         """Return what is left to print of the document whose array has the lines."""
         before = "" if self._before == b",\n" else self._before.decode()
         return before + "\n],\n" + document.removeprefix("{\n") if self._array else document
+
+
+def encoded(line: DoneLine | FailedLine) -> bytes:
+    """A line without its end."""
+    # Not msgspec's own encoder: it refuses the lone surrogates that JSON can say.
+    return json.dumps(msgspec.to_builtins(line), separators=(",", ":")).encode()
 
 
 def open_results(folder: Path, *, overwrite: bool) -> int:
@@ -140,6 +144,8 @@ async def read_earlier(
                 if text.strip() and not overwrite:
                     raise refused(folder, f"a {FILE} whose line {number} is not a task's result")
                 continue
+            if line.single:
+                continue  # its outputs are no study's
             # A later line stands for what the earlier one said.
             strangers.pop(line.index, None)
             made = earlier.made.get(line.index, Manifest()).and_of(line.made)
@@ -171,7 +177,7 @@ def drop_replaced(folder: Path, others: Collection[int], *, overwrite: bool) -> 
     """Keep the last line of each task only: the others tell of an edited one, or of a failure.
 
     :param others: the numbers of tasks that this run does not have.
-    :param overwrite: whether what these have left goes too.
+    :param overwrite: whether what these have left goes too, and a single task's.
     :raises OSError: it could not be written.
     """
     last: dict[int, int] = {}
@@ -179,9 +185,9 @@ def drop_replaced(folder: Path, others: Collection[int], *, overwrite: bool) -> 
     with (folder / FILE).open("rb") as file:
         for text in _lines(file):
             line = decode_line(text)
-            if line is not None and not (overwrite and line.index in others):
+            if line is not None and not (overwrite and (line.single or line.index in others)):
                 last[line.index] = count
-            elif line is not None:
+            elif line is not None and not line.single:
                 discard(folder, line.index, line.made)
             count += 1
         if overwrite:
@@ -198,12 +204,26 @@ def drop_replaced(folder: Path, others: Collection[int], *, overwrite: bool) -> 
 
 
 def results_in(folder: Path) -> int:
-    """How many lines of tasks there are in a folder."""
+    """How many lines of a study's tasks there are in a folder."""
     try:
         with open_stored(folder / FILE, follow=False) as file:
-            return sum(decode_line(text) is not None for text in _lines(file))
+            lines = map(decode_line, _lines(file))
+            return sum(line is not None and not line.single for line in lines)
     except OSError:
         return 0
+
+
+def has_study(folder: Path, single: Manifest | None) -> bool:
+    """Tell whether a folder is a study's, which may have no result yet.
+
+    :param single: what the single task in it has made.
+    """
+    try:
+        begun = (folder / FILE).lstat().st_size == 0
+    except OSError:
+        return False
+    its_own = single is not None and FILE in map(file_name, single.outputs)
+    return (begun and not its_own) or results_in(folder) > 0
 
 
 def remove_results(folder: Path, kept: Iterable[str] = ()) -> None:
@@ -216,7 +236,7 @@ def remove_results(folder: Path, kept: Iterable[str] = ()) -> None:
         return
     with open_stored(folder / FILE, follow=False) as file:
         for line in map(decode_line, _lines(file)):
-            if line is not None:
+            if line is not None and not line.single:
                 discard(folder, line.index, line.made)
     for name in {FILE, *STORY}.difference(kept):
         (folder / name).unlink(missing_ok=True)

@@ -20,6 +20,7 @@ from runner.cli.result import json_document
 from runner.cli.result_lines import Lines, discard, drop_replaced, open_results, read_earlier
 from runner.cli.study_record import StudyRecord
 from runner.cli.study_tasks import plan_tasks
+from runner.cli.task_lines import TaskLines
 from runner.cli.task_results import TaskResults
 from runner.cli.writing import not_kept
 from runner.diagnosis.case import SUMMARY_CHARACTERS, Case, Failure, Finding
@@ -111,7 +112,8 @@ class ManyTasks:
             with reported(case):
                 await plan_tasks(command, bundle, plan, earlier)
             others = earlier.left
-            self._results = TaskResults(self._output, earlier.made, asked, study, self._secrets)
+            lines = TaskLines(study, asked, self._secrets)
+            self._results = TaskResults(self._output, earlier.made, lines)
             del earlier
             with case.journal.phase(Phase.EXECUTE):
                 stopped = await self._run(case, plan, bundle)
@@ -245,7 +247,9 @@ class ManyTasks:
                 lock=settings.lock and settings.lock.absolute(),
             )
             if self._output is not None and totals.left:
-                record = StudyRecord(self._output, self._command, bundle, case, progress.say)
+                record = StudyRecord(
+                    self._output, self._command, bundle, case, progress.say, settings.isolation
+                )
                 self._record = record
                 with reported(case):
                     settings = await stack.enter_async_context(record.kept(settings))

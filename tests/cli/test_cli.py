@@ -26,6 +26,8 @@ def wire(entrypoint, params, seed):
     return {"echo.json": json.dumps([entrypoint, params, seed]).encode()}
 """
 RUN_SECONDS = 60
+OWN = {".modelops-runner.json", "stdout", "stderr", FILE, *STORY}
+"""What a single task's folder has beside its outputs."""
 
 
 @pytest.fixture
@@ -354,7 +356,7 @@ def test_outputs_with_unusual_names_stay_in_the_folder(
     done = command("exec", bundle, "--json", "--output", output)
     assert done.returncode == 0, done.stderr
     outputs = json.loads(done.stdout)["outputs"]
-    assert len({path.name for path in output.iterdir()} - {".modelops-runner.json"}) == 5
+    assert len({path.name for path in output.iterdir()} - OWN) == 5
     assert [p.name for p in output.parent.iterdir()] == ["results"]
     for described in outputs.values():
         assert Path(described["path"]).parent == output
@@ -376,7 +378,7 @@ def test_what_is_in_the_folder_of_outputs_is_of_this_run_or_of_no_run(
     output = tmp_path / "results"
 
     def names() -> list[str]:
-        return sorted(path.name for path in output.iterdir() if path.name[0] != ".")
+        return sorted({path.name for path in output.iterdir()} - OWN)
 
     (bundle / "wire.py").write_text("def wire(e, p, s):\n    return {'old': b'1', 'both': b'1'}\n")
     assert command("exec", bundle, "--output", output).returncode == 0
@@ -408,8 +410,7 @@ def test_outputs_of_another_bundles_task_are_replaced_and_all_else_stays(
     assert "name another folder, or say --overwrite" in done.stderr
     assert (output / "echo.json").exists()
     assert command("exec", other, "--output", output).returncode == 0
-    names = {path.name for path in output.iterdir() if path.name[0] != "."}
-    assert names == {"theirs", "notes.txt"}
+    assert {path.name for path in output.iterdir()} - OWN == {"theirs", "notes.txt"}
 
 
 def test_a_single_task_leaves_the_results_of_a_file_of_tasks_as_they_are(
@@ -420,8 +421,8 @@ def test_a_single_task_leaves_the_results_of_a_file_of_tasks_as_they_are(
     many = ("exec", bundle, "--tasks", tasks, "--output", output)
     assert command(*many).returncode == 0
     assert command("exec", bundle, "--output", output).returncode == 0
-    names = {path.name for path in output.iterdir() if path.name[0] != "."}
-    assert names == {"0", "1", "echo.json", FILE, *STORY}
+    names = {path.name for path in output.iterdir()}
+    assert names - OWN == {"0", "1", "echo.json"} and names >= {FILE, *STORY}
     lines = (output / "results.jsonl").read_text()
     (bundle / "wire.py").write_text("def wire(e, p, s):\n    return {'results.jsonl': b''}\n")
     done = command("exec", bundle, "--output", output)
