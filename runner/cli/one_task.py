@@ -11,6 +11,7 @@ from runner.cli.kept_files import left_note
 from runner.cli.live import Live
 from runner.cli.params import given_task
 from runner.cli.result import describe_outputs, result_json, result_lines
+from runner.cli.verbosity import Verbosity
 from runner.cli.writing import not_written
 from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
@@ -57,7 +58,7 @@ async def execute_one(command: Exec, case: Case, live: Live, kept: "SingleOutput
                 kept.failed(error.report)
             except OSError as refusal:  # the failure is told all the same
                 print(not_written(refusal, f"--output {command.output}", 0), file=sys.stderr)
-            _say_notes(kept.notes, live)
+            _say_notes(command, kept.notes, live)
         raise
     if kept is None:
         outputs = describe_outputs(result)
@@ -66,15 +67,18 @@ async def execute_one(command: Exec, case: Case, live: Live, kept: "SingleOutput
             outputs, files = kept.done(result)
         notes = kept.notes
     left = left_note(result, kept=kept is not None)
-    _say_notes((*result.notes, *notes, *([] if left is None else [left])), live)
+    _say_notes(command, (*result.notes, *notes, *([] if left is None else [left])), live)
     if command.json:
         return result_json(result, outputs, files)
-    _say_done(result)
+    if command.verbosity is not Verbosity.QUIET:
+        _say_done(result)
     return result_lines(outputs)
 
 
-def _say_notes(notes: Iterable[str], live: Live) -> None:
+def _say_notes(command: Exec, notes: Iterable[str], live: Live) -> None:
     live.close()
+    if command.verbosity is Verbosity.QUIET:
+        return
     for note in notes:
         print(f"note: {sanitise_text(note)}", file=sys.stderr)
 

@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 from runner.cli.arguments import axis, param, seconds, size, variable
+from runner.cli.verbosity import Verbosity
 from runner.defaults import BUILD_TIMEOUT, STARTUP_TIMEOUT
 
 
@@ -140,6 +141,29 @@ def output(parser: ArgumentParser) -> None:
         action="store_true",
         help="replace what other tasks, or another bundle, have left in the folder of --output; a"
         " file that no run has made stays",
+    )
+
+
+def verbosity(parser: ArgumentParser) -> None:
+    """How much is said on standard error."""
+    parser.set_defaults(verbosity=Verbosity.NORMAL)
+    one = parser.add_mutually_exclusive_group()
+    one.add_argument(
+        "-q",
+        "--quiet",
+        dest="verbosity",
+        action="store_const",
+        const=Verbosity.QUIET,
+        help="say what fails, and nothing else",
+    )
+    one.add_argument(
+        "-v",
+        "--verbose",
+        dest="verbosity",
+        action="store_const",
+        const=Verbosity.VERBOSE,
+        help="also say how long each phase takes; of many tasks, also what each prints and how it"
+        " ends",
     )
 
 

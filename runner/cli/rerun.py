@@ -132,7 +132,7 @@ async def _rerun(
             return error
         return None
 
-    number, error = await unless_signalled(stopped(), live)
+    number, error = await unless_signalled(stopped(), live.refresh)
     if error is not None:
         from rich.console import Console
 

@@ -4,6 +4,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
@@ -39,6 +40,7 @@ from runner.cli.result import (
 )
 from runner.cli.signals import unless_signalled
 from runner.cli.standard_output import not_printed, print_result
+from runner.cli.verbosity import Verbosity
 from runner.cli.writing import not_written
 from runner.cli.written_paths import check_folder, check_outside, prepare_output
 from runner.diagnosis.case import Case, Failure
@@ -200,11 +202,12 @@ def _recorder(command: Exec | Check) -> Iterator[Recorder | None]:
 async def _run(command: Exec | Check, recorder: Recorder | None) -> tuple[int, str]:
     """The exit code, and what goes to standard output."""
     environ = command.settings.variables()
-    live = Live(sys.stderr, secrets_of(environ))
+    verbosity = command.verbosity if isinstance(command, Exec) else Verbosity.NORMAL
+    live = Live(sys.stderr, secrets_of(environ), verbosity)
     with kept_outputs(command) as kept:
         case = Case(live if kept is None else kept.listening(live), recorder, environ)
         run = _outcome(command, case, live, recorder, kept)
-        number, outcome = await unless_signalled(run, live)
+        number, outcome = await unless_signalled(run, live.refresh)
     if number is not None:
         report = diagnose(case, cancelled(case, number.name))
         return 128 + number, _say_failed(command, report, live, recorder)
@@ -214,10 +217,11 @@ async def _run(command: Exec | Check, recorder: Recorder | None) -> tuple[int, s
 async def _run_many(command: Exec, many: "ManyTasks") -> tuple[int, str]:
     """As :func:`_run`, for a file of tasks."""
     environ = command.settings.variables()
-    live = Live(sys.stderr, secrets_of(environ))
-    case = Case(live, environ=environ)
+    live = Live(sys.stderr, secrets_of(environ), command.verbosity)
+    case = Case(many.shown_by(live), environ=environ)
     run = _outcome_of_many(command, case, many, live)
-    number, outcome = await unless_signalled(run, live, many.finish)
+
+    number, outcome = await unless_signalled(run, partial(many.refresh, live), many.finish)
     if number is not None and (outcome is None or many.interrupted):
         many.say_end()
         report = diagnose(case, many.cancelled(case, number.name))

@@ -2,8 +2,8 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, aclosing, closing, suppress
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, aclosing, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -13,41 +13,36 @@ from anyio import to_thread
 from runner.async_runner import AsyncRunner
 from runner.bundle import Bundle
 from runner.cli.commands import Exec, UsageError
-from runner.cli.kept_files import left_note
-from runner.cli.plan import GivenTask, Plan
-from runner.cli.progress import Progress, Totals, duration, shown_progress
+from runner.cli.durations import duration
+from runner.cli.live import Live
+from runner.cli.plan import Plan
+from runner.cli.progress import Totals
 from runner.cli.result import json_document
 from runner.cli.result_lines import Lines, discard, drop_replaced, open_results, read_earlier
+from runner.cli.study_display import StudyDisplay, shown_study
 from runner.cli.study_record import StudyRecord
 from runner.cli.study_tasks import plan_tasks
 from runner.cli.task_lines import TaskLines
 from runner.cli.task_results import TaskResults
+from runner.cli.verbosity import Verbosity
 from runner.cli.writing import not_kept
-from runner.diagnosis.case import SUMMARY_CHARACTERS, Case, Failure, Finding
+from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.own_failures import cancelled
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint, Report
-from runner.diagnosis.report.sanitise import sanitise_text, secrets_of
-from runner.diagnosis.report.shown_lines import ShownLines
-from runner.diagnosis.report.text import one_line, printable
+from runner.diagnosis.report.sanitise import secrets_of
+from runner.diagnosis.report.text import printable
 from runner.environment.cache_folder import cache_folder
 from runner.environment.own_io import own_io
 from runner.environment.store import temporary_folder
-from runner.events import Event, EventHandler, Note, Output, Phase, PhaseStarted, Stream
+from runner.events import Event, EventHandler, Phase, PhaseStarted
 from runner.execution.prepare import read
 from runner.execution.run_task import raise_reported, reported
 from runner.result import Result
-from runner.settings import Isolation
 from runner.study.earlier import Earlier
 from runner.study.lines import FILE, Asked, DoneLine, FailedLine, Manifest, Study
 from runner.task import Task
-
-SHOWN_FAILURES = 5
-"""How many failures are shown as they happen."""
-
-SHOWN_NOTES = 20
-"""How many different notes are shown as they come; thousands of tasks may each have the same."""
 
 FAILED_STARTS = 10
 """After how many children in a row that did not start a run ends in which others did."""
@@ -77,8 +72,6 @@ class ManyTasks:
             self._lines = Lines(open_results(self._output, overwrite=command.overwrite))
         self._totals = Totals(0, 0)
         self._failed_starts = 0
-        self._shown_notes: set[str] = set()
-        self._left_shown = False
         self._secrets = secrets_of(command.settings.variables())
         self._record: StudyRecord | None = None
         self._kept = 0
@@ -86,7 +79,8 @@ class ManyTasks:
         self._running: set[int] = set()
         self._finishing: set[int] | None = None
         """The tasks that were running at the first Ctrl-C, and run still."""
-        self._say: Callable[[str], None] | None = None
+        self._display: StudyDisplay | None = None
+        """While the tasks run."""
         self.first_failure: Report | None = None
 
     async def run(self, case: Case) -> None:
@@ -129,16 +123,34 @@ class ManyTasks:
                 await to_thread.run_sync(drop, self._output, others)
                 self._kept = 0 if command.overwrite else len(others)
 
+    def shown_by(self, live: EventHandler) -> EventHandler:
+        """Return a handler of the run's own events.
+
+        :param live: shows them until the progress is shown, which is the one display then.
+        """
+        return lambda event: (live if self._display is None else self._display.listen)(event)
+
+    def refresh(self, live: Live) -> None:
+        """Show how far the run is.
+
+        :param live: as for :meth:`shown_by`.
+        """
+        if self._display is None:
+            live.refresh()
+        else:
+            self._display.progress.refresh()
+            sys.stderr.flush()
+
     def finish(self) -> bool:
         """Begin no more tasks, and end when those that run have ended.
 
         :returns: whether any runs.
         """
-        if not self._running or self._say is None:
+        if not self._running or self._display is None:
             return False
         self._finishing = set(self._running)
         count = len(self._finishing)
-        self._say(f"waiting for the {count} running; Ctrl-C again ends them")
+        self._display.say(f"waiting for the {count} running; Ctrl-C again ends them")
         return True
 
     @property
@@ -154,6 +166,9 @@ class ManyTasks:
     def say_end(self) -> None:
         """Say on standard error what became of the tasks."""
         totals = self._totals
+        bad = totals.failed or self.failed_before or totals.left
+        if self._command.verbosity is Verbosity.QUIET and not bad:
+            return
         parts = [f"{totals.done} done", f"{totals.failed} failed"]
         if totals.skipped:
             parts.append(f"{totals.skipped} skipped (done before)")
@@ -228,17 +243,16 @@ class ManyTasks:
                     fresh = temporary_folder(cache / "fresh", case)
                     with own_io(cache):
                         cache = await stack.enter_async_context(fresh)
-            progress = stack.enter_context(shown_progress(totals, sys.stderr))
-            self._say = progress.say
+            display = stack.enter_context(self._shown())
             if self._output is not None and _lies_in(self._command.tasks, bundle.path):
-                progress.say(
+                display.say(
                     "note: the file of tasks lies in the bundle: changing it changes the bundle,"
                     " and all tasks are run again then"
                 )
             if totals.skipped:
-                progress.say(f"{totals.skipped} of {totals.total} tasks are done already")
+                display.say(f"{totals.skipped} of {totals.total} tasks are done already")
             if failed := self.failed_before:
-                progress.say(f"{failed} have failed before; --again failed runs them again")
+                display.say(f"{failed} have failed before; --again failed runs them again")
             # With --fresh-venv, the folder of the cache is this run's own.
             settings = msgspec.structs.replace(
                 settings,
@@ -248,26 +262,26 @@ class ManyTasks:
             )
             if self._output is not None and totals.left:
                 record = StudyRecord(
-                    self._output, self._command, bundle, case, progress.say, settings.isolation
+                    self._output, self._command, bundle, case, display.say, settings.isolation
                 )
                 self._record = record
                 with reported(case):
                     settings = await stack.enter_async_context(record.kept(settings))
             runner = AsyncRunner.of(
-                settings, record=self._command.record, on_event=self._listener(progress)
+                settings, record=self._command.record, on_event=self._listener(display)
             )
             await stack.enter_async_context(runner)
             # Returned, and not raised: the runner would put it into a group.
             try:
-                await self._run_with(runner, plan, bundle, progress)
+                await self._run_with(runner, plan, bundle, display)
             except Exception as error:  # noqa: BLE001 - the caller raises it
                 return error
         return None
 
     async def _run_with(
-        self, runner: AsyncRunner, plan: Plan, bundle: Bundle, progress: Progress
+        self, runner: AsyncRunner, plan: Plan, bundle: Bundle, display: StudyDisplay
     ) -> None:
-        in_hand: dict[int, tuple[int, GivenTask]] = {}
+        in_hand = display.in_hand
 
         def tasks() -> Iterator[Task]:
             for number, (index, given) in enumerate(iter(plan.next, None)):
@@ -288,10 +302,8 @@ class ManyTasks:
                     if self._record is not None:
                         self._record.ran_with(outcome.threads)
                     self._failed_starts = 0
-                    self._show_notes((*outcome.notes, *results.asides), progress)
+                    display.done(index, given, outcome, results.asides)
                     results.asides.clear()
-                    self._show_left(outcome, progress)
-                    self._show_isolation(outcome, progress)
                 elif self._would_meet_any_task(outcome.report):
                     raise outcome
                 else:
@@ -299,9 +311,7 @@ class ManyTasks:
                     line = await to_thread.run_sync(results.failed, index, given, report, printed)
                     self._totals.failures[report.code] += 1
                     self.first_failure = self.first_failure or report
-                    if self._totals.failed <= SHOWN_FAILURES:
-                        name = f"task {index}" + ("" if given.id is None else f" ({given.id})")
-                        progress.say(one_line(printable(f"{name}: {outcome}"), SUMMARY_CHARACTERS))
+                    display.failed(index, given, outcome)
                 try:
                     await self._lines.write(line)
                 except OSError as error:
@@ -314,52 +324,32 @@ class ManyTasks:
                             discard(self._output, index, made)
                     size = len(msgspec.json.encode(line))
                     raise Failure(not_kept(error, self._output / FILE, size)) from error
-                progress.update()
+                display.progress.update()
                 if self._finishing is not None:
                     self._finishing.discard(number)
                     if not self._finishing:
                         return
 
-    def _listener(self, progress: Progress) -> EventHandler:
-        """Shows notes and what uv says, and not what thousands of tasks print: that is kept."""
-        lines = ShownLines(self._secrets)
+    @contextmanager
+    def _shown(self) -> Iterator[StudyDisplay]:
+        with shown_study(self._command, self._totals, self._secrets) as display:
+            self._display = display
+            try:
+                yield display
+            finally:
+                self._display = None
 
+    def _listener(self, display: StudyDisplay) -> EventHandler:
         def listen(event: Event) -> None:
             if isinstance(event, PhaseStarted) and event.phase is Phase.EXECUTE:
                 self._totals.begin()
                 if event.task_id is not None:
                     self._running.add(event.task_id)
-            elif isinstance(event, Note):
-                progress.say(f"note: {sanitise_text(event.text, self._secrets)}")
-            elif isinstance(event, Output) and event.stream is Stream.UV:
-                for line in lines.feed(event.data):
-                    progress.say(f"  uv | {line}")
+            display.listen(event)
             if self._output is not None:
                 self._results.printed.listen(event)
 
         return listen
-
-    def _show_notes(self, notes: tuple[str, ...], progress: Progress) -> None:
-        for note in notes:
-            if note not in self._shown_notes and len(self._shown_notes) < SHOWN_NOTES:
-                self._shown_notes.add(note)
-                progress.say(f"note: {note}")
-
-    def _show_left(self, result: Result, progress: Progress) -> None:
-        """Say once that tasks leave files which are not kept."""
-        left = left_note(result, kept=self._output is not None)
-        if left is not None and not self._left_shown:
-            self._left_shown = True
-            progress.say(f"note: {left}")
-
-    def _show_isolation(self, result: Result, progress: Progress) -> None:
-        """Say once that tasks do not have the isolation that was asked for, and what would help."""
-        note = result.isolation_note
-        if note is None or self._command.settings.isolation is not Isolation.FORK:
-            return
-        help_text = "start in the task what has the threads; or, for a model without state,"
-        text = f"each task starts a new interpreter, and no fork: {note}; what helps: {help_text}"
-        self._show_notes((f"{text} --isolation warm",), progress)
 
     def _would_meet_any_task(self, report: Report) -> bool:
         """Tell whether what failed was not the task, but what comes before it."""

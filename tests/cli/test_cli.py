@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -669,3 +670,23 @@ def test_several_bundles_are_checked_and_the_first_failure_is_the_exit_code(
     assert (done.returncode, done.stdout.count("loads on")) == (0, 2)
     done = command("check", good, bad, "--report", tmp_path / "report.json")
     assert done.returncode == 2
+
+
+def test_quiet_says_what_fails_alone_and_verbose_says_each_phase(
+    command: Command, bundle: Path, tmp_path: Path
+) -> None:
+    many = ("exec", bundle, "--seeds", "0:2", "--output", tmp_path / "out")
+    assert command("exec", bundle, "-q").stderr == command(*many, "-q").stderr == ""
+    said = command("exec", bundle, "-v").stderr
+    assert re.search(r"^load: 0\.\d{3} s$", said, re.MULTILINE) and " out | at work\n" in said
+    said = command(*many, "-v", "--overwrite", "--threads", "1").stderr
+    assert re.search(r"^task 1: done, \d+\.\d{3} s$", said, re.MULTILINE)
+    assert "task 1 out | at work\n" in said and "task 0 err | and on stderr\n" in said
+    (bundle / "wire.py").write_text(
+        "def wire(e, p, s):\n    print('at work')\n    raise ValueError(s)\n"
+    )
+    said = command("exec", bundle, "-q").stderr
+    assert "task-raised" in said and " out | at work" not in said and "done in" not in said
+    lines = command(*many, "-q", "--overwrite").stderr.splitlines()
+    assert sorted(line.split(":")[0] for line in lines[:2]) == ["task 0", "task 1"]
+    assert lines[2].endswith("0 done, 2 failed") and len(lines) == 5
