@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
 from contextlib import closing
 from functools import partial
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -19,7 +20,7 @@ from runner.execution.direct_calls import DirectCalls
 from runner.execution.loop_thread import LoopThread
 from runner.execution.thread_map import Calls, map_in_threads
 from runner.result import Check, Result
-from runner.settings import Options
+from runner.settings import Options, Settings
 from runner.task import Task, check_is_task, new_task
 
 if TYPE_CHECKING:
@@ -71,8 +72,11 @@ class Runner:
     """
 
     def __init__(self, **options: "Unpack[Options]") -> None:
+        self._set_up(AsyncRunner(**options))
+
+    def _set_up(self, inner: AsyncRunner) -> None:
         self._paths: dict[str, str] = {}
-        self._begin(AsyncRunner(**options))
+        self._begin(inner)
         _runners.add(self)
 
     def _begin(self, inner: AsyncRunner) -> None:
@@ -92,6 +96,19 @@ class Runner:
         self._begin(self._inner.anew())
         if closed:
             self.close()
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        *,
+        record: str | PathLike[str] | None = None,
+        on_event: EventHandler | None = None,
+    ) -> "Runner":
+        """As :meth:`AsyncRunner.of`."""
+        runner = cls.__new__(cls)
+        runner._set_up(AsyncRunner.of(settings, record=record, on_event=on_event))
+        return runner
 
     def __enter__(self) -> "Runner":
         return self
@@ -236,10 +253,11 @@ class Runner:
         return path
 
     def _outcomes(
-        self, bundle: BundlePath, tasks: Tasks, *, ordered: bool
+        self, bundle: BundlePath, tasks: Tasks, *, ordered: bool, calls: Calls | None = None
     ) -> Generator[tuple[int, Outcome], None, None]:
         execute = partial(self._execute, bundle)
-        return map_in_threads(execute, tasks, self._inner._children, ordered=ordered)
+        children = self._inner._children
+        return map_in_threads(execute, tasks, children, ordered=ordered, calls=calls)
 
 
 def _close_collected(close: Callable[[], None]) -> None:

@@ -20,10 +20,12 @@ class GivenTask(Struct, frozen=True):
     """A task as it is given.
 
     :param id: whatever the caller calls it.
+    :param digest: of what the wire function is called with, once that is known.
     """
 
     task: Task
     id: str | int | float | None = None
+    digest: str = ""
 
 
 class Plan:
@@ -46,14 +48,15 @@ class Plan:
         :param again: whether one that has failed before is.
         """
         task = given.task
-        number, known = earlier.take(task_digest(task), self.total)
+        digest = task_digest(task)
+        number, known = earlier.take(digest, self.total)
         self.total += 1
         if known.standing is Standing.DONE:
             self.skipped += 1
         elif known.standing is Standing.FAILED and known.code is not None and not again:
             self.failed_before[known.code] += 1
         else:
-            line = [number, task.entrypoint, task.params, task.seed, given.id]
+            line = [number, task.entrypoint, task.params, task.seed, given.id, digest]
             self._left.write(json.dumps(line).encode() + b"\n")
 
     def begin(self) -> None:
@@ -65,8 +68,8 @@ class Plan:
         line = self._left.readline()
         if not line:
             return None
-        number, entrypoint, params, seed, name = json.loads(line)
-        return number, GivenTask(Task(entrypoint, params, seed), name)
+        number, entrypoint, params, seed, name, digest = json.loads(line)
+        return number, GivenTask(Task(entrypoint, params, seed), name, digest)
 
     def close(self) -> None:
         self._left.close()

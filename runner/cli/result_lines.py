@@ -2,10 +2,8 @@
 
 import errno
 import fcntl
-import json
 import mmap
 import os
-import select
 import stat
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
@@ -13,8 +11,6 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-import anyio
-import msgspec
 from anyio import to_thread
 
 from runner.cli.commands import UsageError
@@ -23,14 +19,11 @@ from runner.cli.outputs_folder import has_single, refused, remove_outputs, remov
 from runner.cli.places import is_folder, remove_anything
 from runner.cli.printed import remove_printed
 from runner.cli.task_file import MOST_LINE_BYTES, read_lines
-from runner.cli.writing import write_whole
 from runner.stored_files import DamagedError, open_stored
 from runner.study.earlier import Earlier, Known, Standing
 from runner.study.lines import (
     FILE,
     Asked,
-    DoneLine,
-    FailedLine,
     Manifest,
     Study,
     TaskLine,
@@ -41,45 +34,6 @@ from runner.study.run_file import STORY
 
 # How each line begins.
 _BEGIN = b'{"index":'
-
-
-class Lines:
-    """Where the lines go: each is written as its task is done, and whole.
-
-    :param array: whether they are the elements of the array that begins a JSON document.
-    """
-
-    def __init__(self, descriptor: int, *, array: bool = False) -> None:
-        self._descriptor = descriptor
-        self._plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        self._array = array
-        self._before = b'{"results": [\n' if array else b""
-
-    async def write(self, line: DoneLine | FailedLine) -> None:
-        """:raises OSError: it could not be written."""
-        data = self._before + encoded(line) + (b"" if self._array else b"\n")
-        self._before = b",\n" if self._array else b""
-        if self._plain:
-            write_whole(self._descriptor, data)
-            return
-        left = memoryview(data)
-        while left:
-            # A pipe that is ready takes so much at once. Whoever reads may take its time, and
-            # the signals come in meanwhile.
-            with suppress(PermissionError):  # epoll refuses /dev/null
-                await anyio.wait_writable(self._descriptor)
-            left = left[os.write(self._descriptor, left[: select.PIPE_BUF]) :]
-
-    def end(self, document: str) -> str:
-        """Return what is left to print of the document whose array has the lines."""
-        before = "" if self._before == b",\n" else self._before.decode()
-        return before + "\n],\n" + document.removeprefix("{\n") if self._array else document
-
-
-def encoded(line: DoneLine | FailedLine) -> bytes:
-    """A line without its end."""
-    # Not msgspec's own encoder: it refuses the lone surrogates that JSON can say.
-    return json.dumps(msgspec.to_builtins(line), separators=(",", ":")).encode()
 
 
 def open_results(folder: Path, *, overwrite: bool) -> int:

@@ -268,13 +268,12 @@ async def _outcome(
 async def _outcome_of_many(
     command: Exec, case: Case, many: "ManyTasks", live: Live
 ) -> tuple[int, str]:
-    from runner.cli.tasks import StdoutError
+    from runner.cli.line_writer import StdoutError
 
     try:
         await many.run(case)
     except StdoutError as error:
-        assert isinstance(error.__cause__, OSError)
-        return not_printed(error.__cause__, error.size), ""
+        return not_printed(error.error, error.size), ""
     except UsageError as error:
         return _say_usage(error), ""
     except RunnerError as error:

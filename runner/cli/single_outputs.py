@@ -6,6 +6,7 @@ from pathlib import Path
 
 from runner.cli.commands import Exec
 from runner.cli.kept_files import kept_files, remove_files
+from runner.cli.line_writer import encoded
 from runner.cli.outputs_folder import (
     read_manifest,
     remove_single,
@@ -15,7 +16,7 @@ from runner.cli.outputs_folder import (
 from runner.cli.places import put, remove_anything
 from runner.cli.plan import GivenTask
 from runner.cli.printed import Printed, remove_printed, write_printed
-from runner.cli.result_lines import encoded, has_study, remove_results, results_in
+from runner.cli.result_lines import has_study, remove_results, results_in
 from runner.cli.study_record import StudyRecord
 from runner.cli.task_lines import TaskLines
 from runner.cli.writing import results_into, results_size
@@ -28,7 +29,7 @@ from runner.events import Event, EventHandler, Phase
 from runner.execution.prepare import Prepared
 from runner.result import Result
 from runner.settings import Isolation
-from runner.study.lines import FILE, Asked, DoneLine, FailedLine, Manifest, Study
+from runner.study.lines import FILE, Asked, DoneLine, FailedLine, Manifest, Study, task_digest
 from runner.study.output_files import RESERVED, OutputFile, file_name
 from runner.study.run_file import STORY
 from runner.task import Task
@@ -80,7 +81,7 @@ class SingleOutputs:
             )
             yield
             return
-        self._given = GivenTask(task)
+        self._given = GivenTask(task, digest=task_digest(task))
         self._lines = TaskLines(
             Study.of(ready.bundle_info),
             Asked.of(settings),

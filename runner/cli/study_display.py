@@ -1,6 +1,7 @@
 """Shows what becomes of a study while it runs: its progress, what fails, notes, what uv says."""
 
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 
@@ -27,7 +28,7 @@ SHOWN_NOTES = 20
 
 
 class StudyDisplay:
-    """What is shown of a study.
+    """What is shown of a study, from any thread.
 
     :param secrets: values that are masked.
     """
@@ -49,16 +50,28 @@ class StudyDisplay:
         self._failures = 0
         self._shown_notes: set[str] = set()
         self._left_shown = False
-        self.progress = progress
+        self._progress = progress
+        self._lock = threading.RLock()
         self.in_hand = in_hand
         """The tasks that have begun, by their numbers in the run, with those in the study."""
 
     def say(self, text: str) -> None:
         """Show a line."""
-        self.progress.say(text)
+        with self._lock:
+            self._progress.say(text)
+
+    def refresh(self) -> None:
+        """Show how far the study is."""
+        with self._lock:
+            self._progress.refresh()
+            sys.stderr.flush()
 
     def listen(self, event: Event) -> None:
         """Show notes and what uv says, and not what thousands of tasks print: that is kept."""
+        with self._lock:
+            self._listen(event)
+
+    def _listen(self, event: Event) -> None:
         if isinstance(event, Note):
             self.say(f"note: {sanitise_text(event.text, self._secrets)}")
         elif isinstance(event, Output) and event.stream is Stream.UV:
@@ -74,18 +87,22 @@ class StudyDisplay:
 
         :param asides: of what was in the way of its outputs.
         """
-        self._show_notes((*result.notes, *asides))
-        self._show_left(result)
-        self._show_isolation(result)
-        if self._verbose:
-            self.say(f"{task_name(index, given)}: done, {result.timings.total_seconds:.3f} s")
+        with self._lock:
+            self._show_notes((*result.notes, *asides))
+            self._show_left(result)
+            self._show_isolation(result)
+            if self._verbose:
+                self.say(f"{task_name(index, given)}: done, {result.timings.total_seconds:.3f} s")
+            self._progress.update()
 
     def failed(self, index: int, given: GivenTask, error: RunnerError) -> None:
         """Show that a task has failed; of many, the first ones."""
         self._failures += 1
         if self._verbose or self._failures <= SHOWN_FAILURES:
             text = printable(f"{task_name(index, given)}: {error}")
-            self.progress.fail(one_line(text, SUMMARY_CHARACTERS))
+            with self._lock:
+                self._progress.fail(one_line(text, SUMMARY_CHARACTERS))
+                self._progress.update()
 
     def _show_notes(self, notes: tuple[str, ...]) -> None:
         for note in notes:

@@ -65,6 +65,7 @@ class StudyRecord:
         self._case = case
         self._say = say
         self._before = read_run(folder)
+        self._threads: int | None = None
         settings = command.settings
         secrets = secrets_of(settings.variables())
         self._run = RunFile(
@@ -132,8 +133,8 @@ class StudyRecord:
 
     def ran_with(self, threads: int | None) -> None:
         """A task has ended that had so many threads."""
-        if self._run.threads is None:
-            self._run = msgspec.structs.replace(self._run, threads=threads)
+        if self._threads is None:  # apart from the rest, which another thread writes
+            self._threads = threads
 
     def _same_versions(self, settings: Settings, interpreter: Interpreter) -> Settings:
         """Return settings with which this run has the versions of those before it."""
@@ -234,7 +235,9 @@ class StudyRecord:
         self._run = msgspec.structs.replace(self._run, pylock=PYLOCK)
 
     def _write(self, finished_at: str | None = None) -> None:
-        self._run = msgspec.structs.replace(self._run, finished_at=finished_at)
+        self._run = msgspec.structs.replace(
+            self._run, finished_at=finished_at, threads=self._threads
+        )
         text = msgspec.json.format(msgspec.json.encode(self._run)) + b"\n"
         try:
             write_file(self._folder / RUN, text)

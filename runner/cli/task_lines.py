@@ -8,7 +8,7 @@ from runner.diagnosis.report.asked import masked_params
 from runner.diagnosis.report.model import Report
 from runner.diagnosis.report.sanitise import sanitise_text
 from runner.result import Result
-from runner.study.lines import Asked, DoneLine, FailedLine, LineChild, Study, task_digest
+from runner.study.lines import Asked, DoneLine, FailedLine, LineChild, Study
 from runner.study.output_files import OutputFile
 
 
@@ -76,7 +76,7 @@ class TaskLines:
             "entrypoint": task.entrypoint,
             "params": masked_params(task.params, self._secrets),
             "seed": task.seed,
-            "task": task_digest(task),
+            "task": given.digest,
             "study": self._study,
             "asked": self._asked,
             "printed": printed,
