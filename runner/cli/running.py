@@ -69,7 +69,8 @@ class Running:
         :param now: the time, on the monotonic clock.
         :param most: how many lines there may be.
         """
-        tasks = sorted(self._tasks.items(), key=lambda item: item[1].since)
+        # A copy: other threads go on.
+        tasks = sorted(self._tasks.copy().items(), key=lambda item: item[1].since)
         if len(tasks) > most:
             left_out = len(tasks) - most + 1
             tasks = tasks[: most - 1]

@@ -16,7 +16,7 @@ from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.report.sanitise import sanitise_text
 from runner.diagnosis.report.shown_lines import ShownLines
 from runner.diagnosis.report.text import one_line, printable
-from runner.events import Event, Note, Output, Stream
+from runner.events import Event, Note, Output, PhaseFinished, PhaseStarted, Stream
 from runner.result import Result
 from runner.settings import Isolation
 
@@ -68,19 +68,18 @@ class StudyDisplay:
 
     def listen(self, event: Event) -> None:
         """Show notes and what uv says, and not what thousands of tasks print: that is kept."""
-        with self._lock:
-            self._listen(event)
-
-    def _listen(self, event: Event) -> None:
-        if isinstance(event, Note):
-            self.say(f"note: {sanitise_text(event.text, self._secrets)}")
-        elif isinstance(event, Output) and event.stream is Stream.UV:
-            for line in self._uv.feed(event.data):
-                self.say(f"  uv | {line}")
-        if self._verbose:
-            for line in self._printed.lines(event):
-                self.say(line)
         self._running.listen(event)
+        if not self._verbose and isinstance(event, PhaseStarted | PhaseFinished):
+            return  # of each small task: no lock is waited for
+        with self._lock:
+            if isinstance(event, Note):
+                self.say(f"note: {sanitise_text(event.text, self._secrets)}")
+            elif isinstance(event, Output) and event.stream is Stream.UV:
+                for line in self._uv.feed(event.data):
+                    self.say(f"  uv | {line}")
+            if self._verbose:
+                for line in self._printed.lines(event):
+                    self.say(line)
 
     def done(self, index: int, given: GivenTask, result: Result, asides: Sequence[str]) -> None:
         """Show what there is to say of a task that was done.
