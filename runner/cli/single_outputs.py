@@ -1,7 +1,7 @@
 """The folder of a single task (``exec --output``): its outputs, and what they came of."""
 
 from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from runner.cli.commands import Exec
@@ -13,7 +13,7 @@ from runner.cli.outputs_folder import (
     write_manifest,
     write_outputs,
 )
-from runner.cli.places import put, remove_anything
+from runner.cli.places import is_file, put, remove_anything
 from runner.cli.plan import GivenTask
 from runner.cli.printed import Printed, remove_printed, write_printed
 from runner.cli.result_lines import has_study, remove_results, results_in
@@ -74,7 +74,8 @@ class SingleOutputs:
         :raises OSError: it cannot be written.
         """
         settings = self._command.settings
-        if not self._overwrite and has_study(self._folder, read_manifest(self._folder)):
+        before = read_manifest(self._folder)
+        if not self._overwrite and has_study(self._folder, before):
             self.notes.append(
                 f"{printable(str(self._folder))} has a study, whose run.json stays: what this task"
                 " ran with is not kept; a folder of its own would have it"
@@ -90,6 +91,12 @@ class SingleOutputs:
         )
         self.close()
         self._beside.mkdir()
+        if before is not None and before.story:
+            # What it has of this very bundle and its versions is not made once more.
+            for name in STORY:
+                if is_file(self._folder / name):
+                    with suppress(OSError):  # a file system without links: then it is
+                        (self._beside / name).hardlink_to(self._folder / name)
         self._record = StudyRecord(
             *(self._beside, self._command, ready.bundle, case, self.notes.append), Isolation.FRESH
         )

@@ -95,6 +95,22 @@ def test_the_story_is_that_of_the_latest_task(execute: Exec) -> None:
     assert names(execute()) == {"sum.json", FILE, *STORY}
 
 
+def test_versions_that_are_written_down_already_are_not_asked_for_again(
+    execute: Exec, bundle: Path
+) -> None:
+    out = execute()
+    with (out / "pylock.toml").open("a") as file:
+        file.write("# of the first run\n")
+    first = (out / "bundle.tar.gz").stat().st_mtime_ns
+    execute("--seed", "5")
+    assert "# of the first run" in (out / "pylock.toml").read_text()
+    (bundle / "wire.py").write_text(WIRE + "# edited\n")
+    execute("--seed", "5")
+    assert "# of the first run" not in (out / "pylock.toml").read_text()
+    assert (out / "bundle.tar.gz").stat().st_mtime_ns > first
+    assert main(["rerun", str(out)]) == 0
+
+
 @pytest.mark.parametrize("name", [FILE, *STORY])
 def test_an_output_keeps_its_name_where_the_story_has_the_same(
     name: str, execute: Exec, capfd: pytest.CaptureFixture[str]
