@@ -78,6 +78,15 @@ def send(
     return None
 
 
+def send_descriptor(fd: int, socket: _socket.socket, request_id: object, index: int) -> None:
+    """Sends a sealed memfd, as send does.
+
+    Raises:
+        OSError: the socket takes no more, or too many are on their way.
+    """
+    _send_descriptor(fd, socket, _label(request_id, index))
+
+
 def receive(socket: _socket.socket, request_id: object, index: int, size: int) -> int:
     """Takes a memfd that was announced, and so is here. Whoever calls closes it.
 
@@ -119,13 +128,17 @@ def _label(request_id: object, index: int) -> bytes:
     return json.dumps([request_id, index], separators=(",", ":")).encode()[:_MAX_LABEL_BYTES]
 
 
+def _send_descriptor(fd: int, socket: _socket.socket, label: bytes) -> None:
+    rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [fd]))
+    socket.sendmsg([label], [rights], _socket.MSG_DONTWAIT | _MSG_NOSIGNAL)
+
+
 def _send_memfd(data: Buffer, socket: _socket.socket, label: bytes) -> int:
     fd = os.memfd_create("modelops-runner", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
     try:
         crc = _write(data, fd)
         fcntl.fcntl(fd, _F_ADD_SEALS, _SEALS | _F_SEAL_SEAL)
-        rights = (_socket.SOL_SOCKET, _socket.SCM_RIGHTS, array.array("i", [fd]))
-        socket.sendmsg([label], [rights], _socket.MSG_DONTWAIT | _MSG_NOSIGNAL)
+        _send_descriptor(fd, socket, label)
     finally:
         os.close(fd)
     return crc

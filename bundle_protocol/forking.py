@@ -13,7 +13,6 @@ import resource
 import signal
 import sys
 import time
-import warnings
 from contextlib import suppress
 from functools import partial
 
@@ -26,53 +25,17 @@ from bundle_protocol.descriptors import Descriptors
 from bundle_protocol.ending import Ending
 from bundle_protocol.messages import ErrorCode, RequestError
 from bundle_protocol.orphans import Orphans
+from bundle_protocol.threads import threads_that_a_fork_leaves
 from bundle_protocol.transport import Transport, status_of
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from threading import Thread
     from typing import NoReturn
 
 # How far a task's process has come with its answer. One that ends before it is answered for, one
 # that ends in the midst of it leaves a transport that nobody can write to any more.
 _UNANSWERED, _ANSWERING, _ANSWERED = 0, 1, 2
-
-# jemalloc's, which pyarrow brings: it holds its locks itself across a fork, and the fork goes on
-# without the thread (jemalloc's background_thread_postfork_child).
-_SURVIVING = {"jemalloc_bg_thd (native, of pyarrow)"}
-
-# Modules that start others' threads.
-_NO_LIBRARIES = {"threading", "concurrent", "multiprocessing", "functools", "__main__"}
-
-# How libraries call their native threads, and which have some that they do not name.
-_BY_NAME = (
-    ("polars-", "polars"),
-    ("ZMQbg", "pyzmq"),
-    ("grpc", "grpc"),
-    ("event_engine", "grpc"),
-    ("tokio", "a library in Rust (tokio)"),
-    ("rayon", "a library in Rust (rayon)"),
-    ("cuda", "CUDA"),
-    ("pt_", "torch"),
-    ("tf_", "tensorflow"),
-    ("numba", "numba"),
-    ("jemalloc_bg_thd", "pyarrow"),
-)
-_WITH_THREADS = (
-    "tensorflow",
-    "jax",
-    "torch",
-    "duckdb",
-    "polars",
-    "ray",
-    "grpc",
-    "zmq",
-    "pyarrow",
-    "cupy",
-    "vtk",
-    "numba",
-)
 
 
 def why_unsafe() -> str | None:
@@ -87,7 +50,7 @@ def why_unsafe() -> str | None:
         return f"{sys.implementation.name} cannot watch a fork as it has to be (os.waitid)"
     if any(target.startswith("/dev/nvidia") for target in _open_files()):
         return "CUDA was initialised while the bundle was loaded"
-    threads = _threads_that_a_fork_leaves()
+    threads = threads_that_a_fork_leaves()
     if threads:
         return "threads run since the bundle was loaded: " + ", ".join(threads[:5])
     return None
@@ -101,54 +64,6 @@ def _open_files() -> list[str]:
         except OSError:
             continue  # The descriptor of the listing itself.
     return found
-
-
-def _threads_that_a_fork_leaves() -> list[str]:
-    """The threads, but for this one, that go on in the forking process.
-
-    Found out by forking: OpenBLAS and others that survive it end their threads before each fork
-    (pthread_atfork(3)) and start them anew when they need them.
-    """
-    if len(os.listdir("/proc/self/task")) == 1:
-        return []
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Python 3.12 and newer warn of a fork with threads.
-        pid = os.fork()
-    if pid == 0:
-        os._exit(0)
-    os.waitpid(pid, 0)
-    own = os.getpid()
-    others = [int(task) for task in os.listdir("/proc/self/task") if int(task) != own]
-    import threading
-
-    names = {thread.native_id: _python_name(thread) for thread in threading.enumerate()}
-    left = [names.get(task) or _native_name(task) for task in others]
-    return [name for name in left if name not in _SURVIVING]
-
-
-def _python_name(thread: Thread) -> str:
-    """The name of a thread of Python's, and the library whose code it runs."""
-    target = getattr(thread, "_target", None) or type(thread).run
-    # Of a bound method, the class's module.
-    module = getattr(target, "__module__", None) or type(thread).__module__
-    library = str(module).partition(".")[0]
-    if library in _NO_LIBRARIES:
-        library = str(type(thread).__module__).partition(".")[0]
-    return thread.name if library in _NO_LIBRARIES else f"{thread.name} (of {library})"
-
-
-def _native_name(task: int) -> str:
-    try:
-        with open(f"/proc/self/task/{task}/comm", encoding="utf-8", errors="replace") as file:
-            name = file.read().strip()
-    except OSError:
-        return "one that has just ended"
-    library = next((one for begin, one in _BY_NAME if name.startswith(begin)), None)
-    if library is None:
-        # Most libraries give their threads the name of the process.
-        loaded = [one for one in _WITH_THREADS if one in sys.modules]
-        library = f"perhaps {' or '.join(loaded[:3])}" if loaded else None
-    return f"{name} (native)" if library is None else f"{name} (native, of {library})"
 
 
 class Ended:

@@ -15,8 +15,17 @@ if TYPE_CHECKING:
     import _socket
 
 
+_MAPPED_BYTES = 1024 * 1024
+"""From here on a mapping costs less than a copy."""
+
+_MOST_MAPPED = 256
+"""So many are mapped: a mapping keeps a descriptor, of which a process may have 1024 by default."""
+
+_PIECE_BYTES = 16 * 1024 * 1024
+
+
 class Inputs:
-    """The inputs of one task, taken and not yet read.
+    """The inputs of one task, taken and not yet looked at.
 
     Args:
         records: what the request says of them.
@@ -36,57 +45,53 @@ class Inputs:
         exchange: str | None,
         request_id: object,
     ) -> None:
-        self._taken: list[tuple[str, int, int, bytes | int]] = []
-        """Each one's name, size, CRC-32, and itself or a descriptor of its file."""
-        try:
-            for index, record in enumerate(records):
-                name, size, crc = _described(record)
-                assert isinstance(record, dict)
-                try:
-                    source = _take(record, size, socket, exchange, request_id, index)
-                except (OSError, ValueError) as error:
-                    raise _lost(name, error) from error
-                self._taken.append((name, size, crc, source))
-        except BaseException:
-            self.close()
-            raise
+        self._taken: list[tuple[str, str | None, int, int, bytes | mmap.mmap]] = []
+        """Each one's names, size, CRC-32, and itself."""
+        mapped = 0
+        for index, record in enumerate(records):
+            name, output, size, crc = _described(record)
+            assert isinstance(record, dict)
+            try:
+                data = _take(
+                    record, size, socket, exchange, request_id, index, mapped < _MOST_MAPPED
+                )
+            except (OSError, ValueError) as error:
+                raise _lost(name, error) from error
+            mapped += not isinstance(data, bytes)
+            self._taken.append((name, output, size, crc, data))
 
-    def views(self) -> dict[str, memoryview]:
-        """Each by its name, read-only, without a copy where it is large.
+    def views(self) -> dict[str, memoryview | dict[str, memoryview]]:
+        """Each by its name, read-only, without a copy where it is large; a result's by theirs.
 
         Raises:
             RequestError: ``INTERNAL_ERROR``: one is not what was announced.
         """
-        views = {}
-        for name, size, crc, source in self._taken:
-            try:
-                # Private: before Linux 6.7, what is sealed could not be mapped shared.
-                view = memoryview(
-                    mmap.mmap(source, size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
-                    if isinstance(source, int)
-                    else source
-                )
-                if len(view) != size or binascii.crc32(view) != crc:
-                    raise ValueError("its size or its CRC-32 is not the one announced")
-            except (OSError, ValueError) as error:
-                raise _lost(name, error) from error
-            views[name] = view
+        views: dict[str, memoryview | dict[str, memoryview]] = {}
+        for name, output, size, crc, data in self._taken:
+            view = memoryview(data).toreadonly()
+            if len(view) != size or binascii.crc32(view) != crc:
+                error = ValueError("its size or its CRC-32 is not the one announced")
+                raise _lost(name, error)
+            if output is None:
+                views[name] = view
+            else:
+                result = views.setdefault(name, {})
+                assert isinstance(result, dict)
+                result[output] = view
         return views
 
     def close(self) -> None:
-        """Closes the descriptors; what was mapped stays."""
-        for _, _, _, source in self._taken:
-            if isinstance(source, int):
-                os.close(source)
+        """Lets go of them; what there are views of stays."""
         self._taken = []
 
 
-def _described(record: object) -> tuple[str, int, int]:
+def _described(record: object) -> tuple[str, str | None, int, int]:
     if isinstance(record, dict):
-        described = record.get("name"), record.get("size"), record.get("crc32")
-        name, size, crc = described
-        if isinstance(name, str) and isinstance(size, int) and isinstance(crc, int):
-            return name, size, crc
+        name, output = record.get("name"), record.get("output")
+        size, crc = record.get("size"), record.get("crc32")
+        named = isinstance(name, str) and (output is None or isinstance(output, str))
+        if named and isinstance(size, int) and isinstance(crc, int):
+            return name, output, size, crc  # type: ignore[return-value]
     raise RequestError(ErrorCode.INVALID_PARAMS, "inputs must be objects with name, size and crc32")
 
 
@@ -97,18 +102,40 @@ def _take(
     exchange: str | None,
     request_id: object,
     index: int,
-) -> bytes | int:
+    map_large: bool,
+) -> bytes | mmap.mmap:
     data, file = record.get("data"), record.get("file")
     if isinstance(data, str):
         return binascii.a2b_base64(data)
     if record.get("memfd") is True and socket is not None:
-        return bulk.receive(socket, request_id, index, size)
-    if isinstance(file, str) and exchange is not None:
+        fd = bulk.receive(socket, request_id, index, size)
+    elif isinstance(file, str) and exchange is not None:
         path = os.path.join(exchange, os.path.basename(file))
         fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         os.unlink(path)
-        return fd
-    raise ValueError("there is no way to it")
+    else:
+        raise ValueError("there is no way to it")
+    try:
+        return _content(fd, size, map_large)
+    finally:
+        os.close(fd)
+
+
+def _content(fd: int, size: int, map_large: bool) -> bytes | mmap.mmap:
+    if size < _MAPPED_BYTES:
+        return os.pread(fd, size, 0)
+    if map_large:
+        # Private: before Linux 6.7, what is sealed could not be mapped shared.
+        return mmap.mmap(fd, size, flags=mmap.MAP_PRIVATE, prot=mmap.PROT_READ)
+    content = mmap.mmap(-1, size)
+    at = 0
+    while at < size:
+        piece = os.pread(fd, min(_PIECE_BYTES, size - at), at)
+        if not piece:
+            raise ValueError(f"it is shorter than {size} bytes")
+        content[at : at + len(piece)] = piece
+        at += len(piece)
+    return content
 
 
 def _lost(name: str, error: Exception) -> RequestError:

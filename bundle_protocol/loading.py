@@ -36,6 +36,7 @@ class Bundle:
         installed: bool,
         site: list[str],
         warmup: str | None = None,
+        entry_point: str | None = None,
     ) -> None:
         self.path = path
         self.wire = wire
@@ -43,6 +44,7 @@ class Bundle:
         self.installed = installed
         self.site = site
         self.warmup = warmup
+        self.entry_point = entry_point
 
 
 class WireFunction:
@@ -150,6 +152,8 @@ def _declared(bundle: Bundle) -> str:
     if bundle.project is None and bundle.wire is not None:
         return bundle.wire
     installed = entry_points(ENTRY_POINT_GROUP)
+    if bundle.entry_point is not None:
+        installed = _named(installed, bundle.entry_point)
     project = None if bundle.project is None else normalized(bundle.project)
     own = [entry_point for entry_point in installed if entry_point.distribution == project]
     if own:
@@ -162,6 +166,20 @@ def _declared(bundle: Bundle) -> str:
         ErrorCode.WIRE_NOT_DECLARED,
         "the bundle does not say which function runs its tasks, and no installed distribution "
         f"has an entry point in group {ENTRY_POINT_GROUP!r}",
+    )
+
+
+def _named(installed: list[EntryPoint], name: str) -> list[EntryPoint]:
+    """The entry points of this name; raises ``WIRE_NOT_FOUND`` where there is none."""
+    named = [one for one in installed if one.name == name]
+    if named:
+        return named
+    there = ", ".join(sorted({one.name for one in installed})) or "none"
+    raise RequestError(
+        ErrorCode.WIRE_NOT_FOUND,
+        f"the bundle has no function {name!r}: its files name none so, and no installed "
+        f"distribution has such an entry point in group {ENTRY_POINT_GROUP!r}; there are: {there}",
+        {"wire": name, "near": []},
     )
 
 

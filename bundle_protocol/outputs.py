@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import resource
+from collections.abc import Mapping
 from contextlib import suppress
 
 from bundle_protocol.describe import (
@@ -30,6 +31,7 @@ from bundle_protocol.standard import standard_library
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from typing import Any
 
     from bundle_protocol.bulk import Buffer
     from bundle_protocol.transport import Transport
@@ -67,7 +69,7 @@ def encode_outputs(
     plain = _plain_records(result)
     if plain is not None:
         return plain
-    outputs = _checked(result)
+    outputs = _checked(result, note)
     _check_for_errors(outputs, note)
     _note_empty(outputs, note)
     records: dict[str, dict[str, object]] = {}
@@ -166,15 +168,17 @@ def _remove(exchange: str | None, sent: dict[str, dict[str, object]]) -> None:
                 os.unlink(os.path.join(exchange, str(record["file"])))
 
 
-def _checked(result: object) -> dict[str, Buffer]:
-    if not isinstance(result, dict):
-        kind = type_name(type(result))
-        returned = "None, as without a `return`" if result is None else with_article(kind)
+def _checked(returned: object, note: Callable[[str], None]) -> dict[str, Buffer]:
+    result = _as_dict(returned)
+    if result is None:
+        kind = type_name(type(returned))
+        what = "None, as without a `return`" if returned is None else with_article(kind)
         raise RequestError(
             ErrorCode.RESULT_INVALID,
-            f"the wire function returned {returned}, not a dict of str to bytes",
+            f"the wire function returned {what}, not a dict of str to bytes",
             {"returned": kind, "offending": []},
         )
+    result = _encoded_values(result, note)
     offending = [problem for name, value in result.items() for problem in _problems(name, value)]
     if offending:
         listed = "; ".join(_sentence(problem) for problem in offending[:_MAX_OFFENDING])
@@ -182,13 +186,13 @@ def _checked(result: object) -> dict[str, Buffer]:
         raise RequestError(
             ErrorCode.RESULT_INVALID,
             listed + (f"; and {more} more" if more > 0 else ""),
-            {"returned": type_name(type(result)), "offending": offending[:_MAX_OFFENDING]},
+            {"returned": type_name(type(returned)), "offending": offending[:_MAX_OFFENDING]},
         )
     if not result:
         raise RequestError(
             ErrorCode.RESULT_INVALID,
             "the wire function returned no outputs",
-            {"returned": type_name(type(result)), "offending": []},
+            {"returned": type_name(type(returned)), "offending": []},
         )
     if len(result) > MAX_OUTPUTS:
         raise RequestError(
@@ -201,6 +205,50 @@ def _checked(result: object) -> dict[str, Buffer]:
         name: value if type(value) is bytes else plain_bytes(value)
         for name, value in result.items()
     }
+
+
+def _as_dict(returned: object) -> dict[Any, object] | None:
+    if isinstance(returned, dict):
+        return returned
+    if not isinstance(returned, Mapping):
+        return None
+    try:
+        return {name: returned[name] for name in returned}
+    except Exception as error:  # Of the bundle's own code.
+        raise RequestError(
+            ErrorCode.RESULT_INVALID,
+            f"the mapping that the wire function returned cannot be read: {summarize(error)}",
+            {"returned": type_name(type(returned)), "offending": []},
+        ) from error
+
+
+def _encoded_values(result: dict[Any, object], note: Callable[[str], None]) -> dict[Any, Any]:
+    """Text and JSON as ModelOps encodes them, where they can mean nothing else."""
+    encoded: dict[Any, Any] = {}
+    taken: dict[str, list[str]] = {}
+    for name, value in result.items():
+        data = None if isinstance(value, (bytes, bytearray, memoryview)) else _encode(value)
+        encoded[name] = value if data is None else data
+        if data is not None:
+            kind = "UTF-8" if isinstance(value, str) else "JSON"
+            taken.setdefault(kind, []).append(repr(clip(str(name), 40)))
+    for kind, names in taken.items():
+        more = f", and {len(names) - 5} more" if len(names) > 5 else ""
+        note(f"outputs that are not bytes, taken as {kind}: {', '.join(names[:5])}{more}")
+    return encoded
+
+
+def _encode(value: object) -> bytes | None:
+    if not isinstance(value, (str, dict, list, int, float)):
+        return None
+    try:
+        if isinstance(value, str):
+            return value.encode()
+        text = json.dumps(value, allow_nan=False)
+        # A tuple, or a key that is a number, is another one in JSON: that is for the bundle to say.
+        return text.encode() if json.loads(text) == value else None
+    except (TypeError, ValueError, RecursionError):
+        return None
 
 
 def _check_for_errors(outputs: dict[str, Buffer], note: Callable[[str], None]) -> None:

@@ -390,6 +390,7 @@ def _bundle(params: dict[str, object]) -> Bundle:
         installed=json_rpc.required(params, "installed", bool),
         site=site,
         warmup=json_rpc.optional(params, "warmup", str),
+        entry_point=json_rpc.optional(params, "entry_point", str),
     )
 
 

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from runner.events import PhaseFinished as PhaseFinished
     from runner.events import PhaseStarted as PhaseStarted
     from runner.events import Stream as Stream
+    from runner.execution.stats import Stats as Stats
     from runner.logging_handler import LoggingHandler as LoggingHandler
     from runner.result import Check as Check
     from runner.result import Result as Result
@@ -66,6 +67,7 @@ _HOMES = {
     "Result": "runner.result",
     "Runner": "runner.runner",
     "RunnerError": "runner.diagnosis.errors",
+    "Stats": "runner.execution.stats",
     "Stream": "runner.events",
     "Task": "runner.task",
     "grid": "runner.study.grid",

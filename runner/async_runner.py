@@ -23,11 +23,13 @@ from anyio.abc import TaskGroup
 
 from runner.defaults import Isolation
 from runner.diagnosis.case import Case
+from runner.diagnosis.errors import RunnerError
 from runner.events import EventHandler, new_run_id
 from runner.execution.bounded_map import Outcome, unless_raised
 from runner.execution.call import Call
 from runner.execution.pool import Pool
 from runner.execution.run_task import check_bundle, execute_in_pool, execute_task, reported
+from runner.execution.stats import Stats, Tally
 from runner.execution.task_map import map_in_loop
 from runner.process.processors import usable_processors
 from runner.recording.recorder import Recorder, record_in_free
@@ -84,6 +86,7 @@ class AsyncRunner:
         self._open = False
         self._owner: int | None = None
         self._calls = 0
+        self._tally = Tally()
         self._none_under_way: anyio.Event | None = None
         self._tasks: TaskGroup
         self._pool: Pool
@@ -132,6 +135,7 @@ class AsyncRunner:
         *,
         seed: int = 0,
         inputs: Mapping[str, Any] | None = None,
+        function: str | None = None,
         timeout: float | None = None,
         on_event: EventHandler | None = None,
     ) -> Result:
@@ -143,6 +147,7 @@ class AsyncRunner:
         :param params: what JSON can say.
         :param seed: 0 .. 2**64-1.
         :param inputs: data beside the parameters, as :class:`Task` has it.
+        :param function: another function of the bundle than its wire function, by its name.
         :param timeout: seconds that this task may take, in place of the runner's.
         :param on_event: called with this run's events, in place of the runner's own.
         :returns: the outputs, name to bytes, and how they came about.
@@ -150,7 +155,7 @@ class AsyncRunner:
         :raises RuntimeError: the runner is closed.
         :raises ValueError: the timeout is not more than 0, or not finite.
         """
-        task = new_task(entrypoint, params, seed, inputs)
+        task = new_task(entrypoint, params, seed, inputs, function)
         return await self._execute(bundle, self._call_of(task, timeout, on_event))
 
     def _call_of(self, task: Task, timeout: float | None, on_event: EventHandler | None) -> Call:
@@ -168,7 +173,7 @@ class AsyncRunner:
         :raises RunnerError: something is wrong with the bundle.
         :raises RuntimeError: the runner is closed.
         """
-        return await self._check(bundle, on_event, build=True)
+        return await self._check(bundle, on_event, build=True, for_tasks=True)
 
     @overload
     def map(
@@ -217,8 +222,20 @@ class AsyncRunner:
         """
         return await self._check(bundle, build=build)
 
+    def stats(self) -> Stats:
+        """Count what it has done so far; from any thread, also once it is closed."""
+        children = 0
+        if self._open:
+            children = self._pool.children + self._alone_at_once.borrowed_tokens
+        return self._tally.stats(children)
+
     async def _check(
-        self, bundle: BundlePath, on_event: EventHandler | None = None, *, build: bool
+        self,
+        bundle: BundlePath,
+        on_event: EventHandler | None = None,
+        *,
+        build: bool,
+        for_tasks: bool = False,
     ) -> Check:
         """:param on_event: called with this run's events, in place of the runner's own."""
         self._check_open()
@@ -230,22 +247,34 @@ class AsyncRunner:
         room: AbstractAsyncContextManager[object] = nullcontext()
         if build:  # which starts a child
             room = self._alone_at_once if self._alone else self._pool.room()
-        with self._under_way():
+        with self._under_way(tasks=0):
             async with room:
                 with self._recorded(words, Path(bundle), new_case) as case:
-                    return await check_bundle(
-                        case, self._settings, Path(bundle), build=build, children=self._children
+                    check = await check_bundle(
+                        case,
+                        self._settings,
+                        Path(bundle),
+                        build=build,
+                        children=self._children,
+                        for_tasks=for_tasks,
                     )
+            phases = [(one.phase.value, one.seconds) for one in case.journal.phases]
+            self._tally.ran(phases, tasks=0)
+            return check
 
     async def _execute(self, bundle: BundlePath, call: Call) -> Result:
         self._check_open()
-        with self._under_way():
-            if self._alone:
-                return await self._execute_alone(bundle, call)
-            case = self._new_case(call)
-            with reported(case):
-                path = str(Path(bundle).absolute())
-                return await execute_in_pool(case, self._pool, path, call.task, call.timeout)
+        with self._under_way(tasks=1):
+            execute = self._execute_alone if self._alone else self._execute_in_pool
+            result = await execute(bundle, call)
+            self._tally.done(result)
+            return result
+
+    async def _execute_in_pool(self, bundle: BundlePath, call: Call) -> Result:
+        case = self._new_case(call)
+        with reported(case):
+            path = str(Path(bundle).absolute())
+            return await execute_in_pool(case, self._pool, path, call.task, call.timeout)
 
     async def _execute_alone(self, bundle: BundlePath, call: Call) -> Result:
         task, settings = call.task, self._settings
@@ -254,6 +283,8 @@ class AsyncRunner:
         words = ["exec", str(bundle), *([task.entrypoint] if task.entrypoint else [])]
         async with self._alone_at_once:
             words.append(f"--seed={task.seed}")
+            if task.function is not None:
+                words.append(f"--function={task.function}")
             with self._recorded(words, Path(bundle), partial(self._new_case, call)) as case:
                 return await execute_task(
                     case,
@@ -287,11 +318,17 @@ class AsyncRunner:
         return map_in_loop(execute, tasks, self._children, self._tasks, ordered=ordered)
 
     @contextmanager
-    def _under_way(self) -> Iterator[None]:
-        """A call, which leaving the runner waits for."""
+    def _under_way(self, *, tasks: int) -> Iterator[None]:
+        """A call, which leaving the runner waits for. Its failure is counted.
+
+        :param tasks: how many it is for.
+        """
         self._calls += 1
         try:
             yield
+        except RunnerError as error:
+            self._tally.failed(error.report, tasks=tasks)
+            raise
         finally:
             self._calls -= 1
             if self._calls == 0 and self._none_under_way is not None:

@@ -167,6 +167,10 @@ class Result(Mapping[str, bytes]):
         """The outputs: this mapping itself."""
         return self
 
+    def __sizeof__(self) -> int:
+        """The bytes that it holds: by that, Dask knows what a worker has in its memory."""
+        return object.__sizeof__(self) + sum(map(len, self._values.values()))
+
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name!r}: {len(data)} bytes" for name, data in self._values.items())
         return f"<Result {{{sizes}}}>"

@@ -13,11 +13,13 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from runner.async_runner import AsyncRunner, BundlePath, Tasks
+from runner.diagnosis.errors import RunnerError
 from runner.events import EventHandler
 from runner.execution.bounded_map import Outcome, unless_raised
 from runner.execution.call import Call
 from runner.execution.direct_calls import DirectCalls
 from runner.execution.loop_thread import LoopThread
+from runner.execution.stats import Stats
 from runner.execution.thread_map import Calls, map_in_threads
 from runner.result import Check, Result
 from runner.settings import Options, Settings
@@ -47,6 +49,8 @@ class Runner:
     :param offline: never use the network to build an environment.
     :param lock: a file that ``check --lock-to`` wrote: the versions to install, whatever else the
         bundle's requirements would lead to today.
+    :param ignore_lock: take no notice of a bundle's ``uv.lock``: what its ``pyproject.toml`` asks
+        for is installed, in the newest versions that fit.
     :param startup_timeout: seconds until a child must have loaded the bundle.
     :param build_timeout: seconds that making an environment may take, with the wait for another
         process that makes it; ``None``: no limit.
@@ -68,7 +72,9 @@ class Runner:
         that calls: it must not block.
     :raises ValueError: a number is none that it may be, or a variable is not set.
 
-    In a process that is forked from this one, it has children of its own.
+    In a process that is forked from this one, it has children of its own. Pickled, it is its
+    settings: whichever process unpickles it gets the one runner that it has for these, which is
+    closed when that process exits.
     """
 
     def __init__(self, **options: "Unpack[Options]") -> None:
@@ -78,6 +84,16 @@ class Runner:
         self._paths: dict[str, str] = {}
         self._begin(inner)
         _runners.add(self)
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """:raises TypeError: it has a handler of events, which belongs to this process."""
+        if self._inner._on_event is not None:
+            raise TypeError(
+                "a Runner with on_event= cannot be pickled: its handler belongs to this process."
+                " Make it without one, and pass the handler where a task runs:"
+                " runner.execute(..., on_event=...)"
+            )
+        return _of_this_process, (self._inner._settings, self._inner._record)
 
     def _begin(self, inner: AsyncRunner) -> None:
         self._inner = inner
@@ -133,11 +149,12 @@ class Runner:
         *,
         seed: int = 0,
         inputs: Mapping[str, Any] | None = None,
+        function: str | None = None,
         timeout: float | None = None,
         on_event: EventHandler | None = None,
     ) -> Result:
         """As :meth:`AsyncRunner.execute`. KeyboardInterrupt ends the task before it goes on."""
-        task = new_task(entrypoint, params, seed, inputs)
+        task = new_task(entrypoint, params, seed, inputs, function)
         return self._execute(bundle, self._inner._call_of(task, timeout, on_event))
 
     def submit(
@@ -224,6 +241,10 @@ class Runner:
         self._loop.start()
         return self._loop.call(partial(self._inner.check, bundle, build=build))
 
+    def stats(self) -> Stats:
+        """As :meth:`AsyncRunner.stats`."""
+        return self._inner.stats()
+
     def close(self) -> None:
         """Wait for the calls under way, then end every child. Calling it again does nothing."""
         if self._close_loop.detach() is not None:
@@ -234,8 +255,14 @@ class Runner:
         if calls is not None:
             calls.check()
         if self._direct is not None and not self._loop.closed:
-            result = self._direct.execute(self._path(bundle), call, calls)
+            tally = self._inner._tally
+            try:
+                result = self._direct.execute(self._path(bundle), call, calls)
+            except RunnerError as error:
+                tally.failed(error.report, tasks=1)
+                raise
             if result is not None:
+                tally.done(result)
                 return result
         self._loop.start()
         if self._direct is None:
@@ -276,9 +303,57 @@ _runners: "weakref.WeakSet[Runner]" = weakref.WeakSet()
 _left_behind: list[object] = []
 
 
+class _Unpickled:
+    """The runners of this process that others were unpickled to, one for each set of settings."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._runners: list[tuple[Settings, Path | None, Runner]] = []
+        self._closed_in: int | None = None
+
+    def get(self, settings: Settings, record: Path | None) -> Runner:
+        """:raises ValueError: a variable that it is to hand on is not set in this process."""
+        with self._lock:
+            self._runners = [one for one in self._runners if not one[2]._loop.closed]
+            for *known, runner in self._runners:
+                if known == [settings, record]:
+                    return runner
+            self._close_at_exit()
+            runner = Runner.__new__(Runner)
+            runner._set_up(AsyncRunner.of(settings, record=record))
+            self._runners.append((settings, record, runner))
+            return runner
+
+    def _close_at_exit(self) -> None:
+        # Takes milliseconds to import, which those that pickle no runner need not wait for.
+        from multiprocessing.util import Finalize
+
+        # A process that multiprocessing has forked ends without Python's own exit handlers.
+        if self._closed_in != os.getpid():
+            self._closed_in = os.getpid()
+            Finalize(None, self._close, exitpriority=0)
+
+    def _close(self) -> None:
+        for _, _, runner in self._runners:
+            runner.close()
+
+    def begin_in_fork(self) -> None:
+        """Another thread may have held the lock when this process was forked."""
+        self._lock = threading.Lock()
+
+
+_unpickled = _Unpickled()
+
+
+def _of_this_process(settings: Settings, record: Path | None) -> Runner:
+    """As what a runner is unpickled."""
+    return _unpickled.get(settings, record)
+
+
 def _begin_in_fork() -> None:
     for runner in list(_runners):
         runner._begin_in_fork()
+    _unpickled.begin_in_fork()
 
 
 os.register_at_fork(after_in_child=_begin_in_fork)

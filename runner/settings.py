@@ -29,6 +29,7 @@ class Options(TypedDict, total=False):
     fresh_venv: bool
     offline: bool
     lock: str | PathLike[str] | None
+    ignore_lock: bool
     startup_timeout: float
     build_timeout: float | None
     timeout: float | None
@@ -57,6 +58,7 @@ class Settings(Struct, frozen=True, kw_only=True):
     cache: Path | None = None
     offline: bool = False
     lock: Path | None = None
+    ignore_lock: bool = False
     env: Mapping[str, str | None] = {}
     isolation: Isolation = Isolation.FORK
     children: int | None = None
@@ -75,7 +77,8 @@ class Settings(Struct, frozen=True, kw_only=True):
             name: value for name, value in options.items() if name not in ("record", "on_event")
         }
         given["isolation"] = Isolation(options.get("isolation", Isolation.FORK))
-        given["env"] = options.get("env") or {}
+        env = options.get("env") or {}
+        given["env"] = dict(env) if isinstance(env, Mapping) else env
         for name in ("lock", "cache"):
             if given.get(name) is not None:
                 # Absolute: the child runs in another folder.

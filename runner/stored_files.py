@@ -1,4 +1,4 @@
-"""Reads what this runner, or another, has written to files, whatever became of these since.
+"""Writes files whole, and reads what a runner has written, whatever became of it since.
 
 Anything may lie in the place of such a file: a pipe that nobody writes to, a folder, bytes of
 something else, more of them than memory takes.
@@ -7,6 +7,8 @@ something else, more of them than memory takes.
 import errno
 import os
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO, TypeVar
 
@@ -24,6 +26,25 @@ _PIECE_BYTES = 1 << 20
 
 class DamagedError(ValueError):
     """A file holds something else than it is to hold; the message says what is wrong."""
+
+
+@contextmanager
+def whole_file(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
+    """Open a new file that takes the place of what is there, whatever it is, once it is whole.
+
+    :param mode: its permissions, of which the umask takes some away.
+    :raises OSError: it cannot be written, and nothing is left of it; the error has the path.
+    """
+    beside = path.with_name(f".{path.name[:32]}.{os.urandom(16).hex()}")
+    try:
+        with open(beside, "xb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
+            yield file
+        beside.replace(path)
+    except BaseException as error:
+        beside.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename is None:
+            error.filename = str(path)  # write(2) does not say it
+        raise
 
 
 def read_stored(path: Path, most: int = MOST_BYTES) -> bytes:

@@ -4,9 +4,10 @@ import math
 import numbers
 import operator
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
+import msgspec
 from msgspec import Struct, field
 
 from bundle_protocol.describe import with_article
@@ -21,20 +22,24 @@ MAX_DEPTH = 200
 
 
 class Task(Struct, frozen=True):
-    """One call of the wire function.
+    """One call of the wire function, or of another function of the bundle.
 
-    :param entrypoint: handed to the wire function as it is; ``None``: the bundle's own default,
-        else ``"default"``.
+    :param entrypoint: handed to the function as it is; ``None``: the bundle's own default, else
+        ``"default"``.
     :param params: what JSON can say; those of ``[tool.modelops] params`` hold where it has none.
     :param seed: 0 .. 2**64-1.
-    :param inputs: data beside the parameters: buffers (bytes, arrays) by name. The wire function
-        finds each in its ``params``, under its name, as a read-only ``memoryview`` of its bytes.
+    :param inputs: data beside the parameters: buffers (bytes, arrays) by name, and results of other
+        tasks. The function finds each in its ``params``, under its name: a buffer as a read-only
+        ``memoryview`` of its bytes, a result as a dict of these, by its outputs' names.
+    :param function: the name of the function, as the bundle declares it; ``None``: its wire
+        function. The bundle's default entry point and parameters are those of the wire function.
     """
 
     entrypoint: str | None = None
     params: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
     inputs: Mapping[str, Any] = field(default_factory=dict)
+    function: str | None = None
 
     def with_defaults(self, entrypoint: str, params: Mapping[str, Any]) -> "Task":
         """This task with a bundle's defaults for what it does not say."""
@@ -42,7 +47,7 @@ class Task(Struct, frozen=True):
             return self
         given = {**params, **self.params} if params else self.params
         named = entrypoint if self.entrypoint is None else self.entrypoint
-        return Task(named, given, self.seed, self.inputs)
+        return Task(named, given, self.seed, self.inputs, self.function)
 
 
 def new_task(
@@ -50,6 +55,7 @@ def new_task(
     params: Mapping[str, Any] | None,
     seed: int,
     inputs: Mapping[str, Any] | None,
+    function: str | None,
 ) -> Task:
     """A task of what a call was given.
 
@@ -61,14 +67,39 @@ def new_task(
         )
     # Not "or": an array is neither true nor false, and an empty list is no object.
     return Task(
-        entrypoint, {} if params is None else params, seed, {} if inputs is None else inputs
+        entrypoint,
+        {} if params is None else params,
+        seed,
+        {} if inputs is None else inputs,
+        function,
     )
+
+
+def input_buffers(inputs: Mapping[str, Any]) -> Iterator[tuple[str, str | None, Any]]:
+    """The buffers of a task's inputs.
+
+    :returns: of each the name of its input, its own name within that (``None``: it is the input),
+        and the buffer.
+    """
+    for name, value in inputs.items():
+        if isinstance(value, Mapping):
+            # A result gives its outputs without a copy.
+            buffer = getattr(value, "buffer", value.__getitem__)
+            for part in value:
+                yield name, part, buffer(part)
+        else:
+            yield name, None, value
 
 
 def check_is_task(task: object) -> None:
     """:raises TypeError: it is none."""
     if not isinstance(task, Task):
         raise TypeError(f"a task is a runner.Task, not {_kind(task)}")
+
+
+def without_inputs(task: Task) -> Task:
+    """What a report needs of a task; its inputs may be large, and are not kept for that."""
+    return msgspec.structs.replace(task, inputs={}) if task.inputs else task
 
 
 def check_task(task: Task) -> Task:
@@ -79,6 +110,11 @@ def check_task(task: Task) -> Task:
     """
     if task.entrypoint is not None and not isinstance(task.entrypoint, str):
         raise params_invalid(f"the entry point is {_kind(task.entrypoint)}, not a string")
+    if task.function is not None and not isinstance(task.function, str):
+        raise params_invalid(
+            f"the function is {_kind(task.function)}, not a string",
+            Hint(title='pass its name as the bundle declares it, such as function="aggregate"'),
+        )
     seed, params = task.seed, task.params
     if type(seed) is not int:
         integer = None if isinstance(seed, bool) else _integer(seed)
@@ -99,7 +135,7 @@ def check_task(task: Task) -> Task:
         _check_inputs(task)
     if seed is task.seed and params is task.params:
         return task
-    return Task(task.entrypoint, params, seed, task.inputs)
+    return Task(task.entrypoint, params, seed, task.inputs, task.function)
 
 
 _CALL = Hint(
@@ -140,16 +176,33 @@ def _check_inputs(task: Task) -> None:
         if name in task.params:
             hint = Hint(title="give one of the two another name: a task finds both in its params")
             raise params_invalid(f"{name!r} is both a parameter and an input", hint)
+        if isinstance(value, Mapping) and not value:
+            raise params_invalid(f"the input {name!r} is an empty mapping", _INPUTS)
+    for name, part, value in input_buffers(task.inputs):
+        where = repr(name) if part is None else f"{name!r}[{part!r}]"
+        if part is not None and not isinstance(part, str):
+            raise params_invalid(
+                f"the input {name!r} has the key {part!r}, which is not a string", _INPUTS
+            )
         try:
             memoryview(value).release()
         except (TypeError, ValueError, BufferError):  # ValueError: NumPy's of dates and objects.
             raise params_invalid(
-                f"the input {name!r} is {_kind(value)}, not a buffer such as bytes or an array"
-                " of numbers",
-                Hint(title="pass its .encode(), or the string itself as a parameter")
-                if isinstance(value, str)
-                else _INPUTS,
+                f"the input {where} is {_kind(value)}, not a buffer such as bytes or an array"
+                " of numbers, nor a result",
+                _input_advice(value),
             ) from None
+
+
+def _input_advice(value: object) -> Hint:
+    if isinstance(value, str):
+        return Hint(title="pass its .encode(), or the string itself as a parameter")
+    if hasattr(value, "add_done_callback"):
+        return Hint(
+            title="pass its result(); on Dask also a future of the client's, or of"
+            " runner.dask.submit(..., keep=True)"
+        )
+    return _INPUTS
 
 
 # Tuples, with what is met most first: unions and abstract classes take much longer to look at.

@@ -266,7 +266,8 @@ def fuzz_report(rng: random.Random) -> None:
     report = case.report(finding)
     encoded = msgspec.json.encode(report)
     assert "\n" not in report.summary, report.summary
-    assert b"\x1b" not in encoded and b"\\u001b" not in encoded
+    # A backslash of the text's own is two in JSON: an edit of a TOML file has such escapes.
+    assert b"\\u001b" not in encoded.replace(b"\\\\", b"")
 
 
 def ended(rng: random.Random, signal_name: str | None) -> Exit:
@@ -306,16 +307,27 @@ def exception(rng: random.Random, depth: int) -> ExceptionInfo | None:
     )
 
 
-def fuzz(cases: int, seed: int, say: Callable[[str], None] = print) -> None:
+KINDS: dict[str, Callable[[random.Random], None]] = {
+    "wire": fuzz_wire,
+    "messages": fuzz_messages,
+    "reports": fuzz_report,
+}
+_MIXED = ("wire", "messages", "messages", "reports")
+
+
+def fuzz(
+    cases: int, seed: int, say: Callable[[str], None] = print, only: str | None = None
+) -> None:
     """Run this many cases.
 
+    :param only: the kind of them; all by default.
     :raises Exception: whatever came out of one, after saying which.
     """
     began, before = time.monotonic(), peak_memory()
     for number in range(cases):
         rng = random.Random(f"{seed}/{number}")
         try:
-            (fuzz_wire, fuzz_messages, fuzz_messages, fuzz_report)[number % 4](rng)
+            KINDS[only or _MIXED[number % len(_MIXED)]](rng)
         except Exception:
             say(f"case {number} of seed {seed} failed")
             raise
@@ -332,8 +344,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--cases", type=int, default=1_000_000)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--only", choices=KINDS)
     given = parser.parse_args()
-    fuzz(given.cases, given.seed)
+    fuzz(given.cases, given.seed, only=given.only)
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from fractions import Fraction
@@ -15,11 +16,21 @@ from types import MappingProxyType
 from typing import Any
 
 import anyio
+import msgspec
 import psutil
 import pytest
 
 import runner
-from runner import AsyncRunner, ChildStartError, ExecutionError, Phase, Runner, RunnerError
+from runner import (
+    AsyncRunner,
+    ChildStartError,
+    Code,
+    ExecutionError,
+    Phase,
+    Runner,
+    RunnerError,
+    Stats,
+)
 from runner.defaults import Isolation
 from runner.events import Diagnosed, Event, Output, PhaseFinished, Stream
 from runner.process.processors import usable_processors
@@ -634,3 +645,35 @@ def test_a_runner_that_is_collected_is_closed_in_no_thread_of_others(
     del runner
     gc.collect()
     assert closing.wait(20)
+
+
+def test_a_runner_counts_what_it_has_done(bundle: Path, cache: Path, tmp_path: Path) -> None:
+    with Runner(cache=cache, children=2) as runner:
+        assert runner.stats() == Stats(0, 0, {}, {})
+        runner.check(bundle)
+        for _ in range(2):  # through the event loop, and then without it
+            runner.execute(bundle)
+        list(runner.map(bundle, [Task()]))
+        with pytest.raises(RunnerError):
+            runner.execute(bundle, params={"beta": float("nan")})
+        with pytest.raises(RunnerError):
+            runner.prepare(tmp_path / "none").result(60)
+        stats = runner.stats()
+        assert (stats.children, stats.tasks) == (1, 4)
+        assert stats.failures == {Code.PARAMS_INVALID: 1, Code.BUNDLE_NOT_FOUND: 1}
+        assert {Phase.BUNDLE, Phase.LOAD, Phase.EXECUTE} <= set(stats.seconds)
+        assert all(seconds > 0 for seconds in stats.seconds.values())
+    assert runner.stats() == msgspec.structs.replace(stats, children=0)
+
+
+def test_a_child_of_its_own_is_counted_too(bundle: Path, cache: Path) -> None:
+    (bundle / "wire.py").write_text(SLOW)
+    with Runner(cache=cache, fresh_venv=True) as runner:
+        running = runner.submit(bundle, Task(params={"seconds": 1000}))
+        deadline = time.monotonic() + 60
+        while runner.stats().children == 0:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        running.cancel()
+        # One that is cancelled has not ended.
+        assert runner.stats().tasks == 0

@@ -3,6 +3,7 @@
 from runner.bundle.content import all_entries, bundle_digest, content_files, empty_folders
 from runner.bundle.defaults import read_size
 from runner.bundle.digest_index import DigestIndex
+from runner.bundle.functions import Function, function_of
 from runner.bundle.model import Bundle, Defaults
 from runner.bundle.read import read_bundle
 
@@ -10,10 +11,12 @@ __all__ = [
     "Bundle",
     "Defaults",
     "DigestIndex",
+    "Function",
     "all_entries",
     "bundle_digest",
     "content_files",
     "empty_folders",
+    "function_of",
     "read_bundle",
     "read_size",
 ]

@@ -30,7 +30,7 @@ _EXAMPLES: dict[str, Any] = {
     "threads": 4,
     "exclude": ["*.log"],
 }
-_SETTINGS = ("wire", *_EXAMPLES)
+_SETTINGS = ("wire", "functions", *_EXAMPLES)
 
 
 def read_defaults(modelops: Mapping[str, Any], text: str) -> Defaults:

@@ -10,13 +10,13 @@ import hashlib
 import logging
 import os
 import stat
-import threading
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
+
+from runner.stored_files import read_stored, whole_file
 
 _log = logging.getLogger(__name__)
 
@@ -113,25 +113,22 @@ class DigestIndex:
         if self._now == self._before:
             return
         content = msgspec.msgpack.encode(self._now)
-        beside = self._file.with_suffix(f".{os.getpid()}-{threading.get_ident()}")
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            beside.write_bytes(hashlib.sha256(content).digest() + content)
-            beside.replace(self._file)
+            with whole_file(self._file) as file:
+                file.write(hashlib.sha256(content).digest() + content)
             _forget_oldest(self._file.parent)
         except OSError as error:
             _log.info("digests are not remembered: %s", error)
-            with suppress(OSError):
-                beside.unlink(missing_ok=True)
 
     def _read(self) -> dict[str, _Entry]:
         try:
-            written = self._file.read_bytes()
+            written = read_stored(self._file)
             content = written[_CHECKSUM_BYTES:]
             if hashlib.sha256(content).digest() != written[:_CHECKSUM_BYTES]:
                 return {}
             return msgspec.msgpack.decode(content, type=dict[str, _Entry])
-        except (OSError, msgspec.DecodeError):
+        except (OSError, ValueError):
             return {}
 
 

@@ -2,7 +2,7 @@
 
 import ast
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from runner.bundle.exclude import exclude_of
@@ -14,17 +14,22 @@ _ROOTS = ("", "src/")
 _MOST_BYTES = 1 << 20
 
 
-def check_no_code_is_excluded(folder: Path, wire: str, files: tuple[str, ...], text: str) -> None:
-    """Follow the imports from the wire function's file, as far as its source tells.
+def check_no_code_is_excluded(
+    folder: Path, functions: Iterable[str], files: tuple[str, ...], text: str
+) -> None:
+    """Follow the imports from the files of the bundle's functions, as far as their source tells.
 
-    :param wire: the wire function, as ``module.or/path.py:function``.
+    :param functions: each as ``module.or/path.py:function``.
     :param files: the bundle's content.
     :param text: pyproject.toml itself, to name lines of.
     :raises Failure: ``bundle-invalid``: a module is excluded that the bundle imports.
     """
     exclude = exclude_of(folder)
     content, seen = set(files), set[str]()
-    left = [("the wire function is in it", _files_of(wire.partition(":")[0]))]
+    left = []
+    for function in sorted(functions):
+        module, _, name = function.partition(":")
+        left.append((f"the bundle's function {name} is in it", _files_of(module)))
     while left:
         why, candidates = left.pop()
         for name in candidates:

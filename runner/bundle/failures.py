@@ -57,6 +57,10 @@ def wire_ambiguous(summary: str, explanation: str, *hints: Hint) -> Failure:
     return _failure(Code.WIRE_AMBIGUOUS, summary, explanation, hints)
 
 
+def wire_not_found(summary: str, explanation: str, *hints: Hint) -> Failure:
+    return _failure(Code.WIRE_NOT_FOUND, summary, explanation, hints)
+
+
 def _failure(code: Code, summary: str, explanation: str, hints: tuple[Hint, ...]) -> Failure:
     return Failure(
         Finding(

@@ -1,5 +1,6 @@
 """A bundle, once it has been read."""
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
@@ -12,6 +13,8 @@ from runner.diagnosis.report.model import BundleInfo
 RequirementsFrom: TypeAlias = Literal["uv.lock", "pyproject.toml", "requirements.txt"]
 
 DEFAULT_ENTRYPOINT = "default"
+MODELOPS_ENTRYPOINT = "main"
+"""Of a bundle that was written for ModelOps, whose own runner has this one."""
 
 
 class Defaults(Struct, frozen=True):
@@ -76,11 +79,20 @@ class Bundle(Struct, frozen=True, kw_only=True):
     """The wire function where the bundle's files name it: ``module.or/path.py:function``."""
     wire_project: str | None
     """The distribution whose installed entry points may name it."""
+    functions: dict[str, str] = {}
+    """The functions that the bundle's files name, by their names, each as :attr:`wire` has it."""
+    claims: tuple[str, ...] = ()
+    """The entry points that all claim to be the wire function, where there are several."""
     defaults: Defaults = field(default_factory=Defaults)
 
-    @property
-    def default_entrypoint(self) -> str:
-        return self.defaults.entrypoint or DEFAULT_ENTRYPOINT
+    def task_defaults(self, function: str | None) -> tuple[str, Mapping[str, Any]]:
+        """The entry point and the parameters of a task that says no others.
+
+        :param function: the one that it calls; ``None``: the wire function, whose they are.
+        """
+        if function is not None:
+            return DEFAULT_ENTRYPOINT, {}
+        return self.defaults.entrypoint or DEFAULT_ENTRYPOINT, self.defaults.params
 
     @property
     def declared_dependencies(self) -> tuple[str, ...]:

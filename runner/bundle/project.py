@@ -7,10 +7,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from runner.bundle.failures import invalid
-from runner.bundle.pyproject import Pyproject
+from runner.bundle.pyproject import PYPROJECT, Pyproject
 from runner.bundle.requirements import check_requirement
 from runner.bundle.toml_lines import at_line, string_line
-from runner.bundle.wire_source import PYPROJECT
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit, Hint
 

@@ -11,13 +11,14 @@ from msgspec import Struct
 from runner.bundle.failures import invalid, merge_conflict
 from runner.bundle.files import has_file, read_text
 from runner.bundle.toml_lines import at_line, key_line, unclosed_line
-from runner.bundle.wire_source import PYPROJECT
 from runner.diagnosis.report.model import Edit, Hint
 
 if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
+
+PYPROJECT = "pyproject.toml"
 
 
 class Pyproject(Struct, frozen=True):

@@ -7,6 +7,7 @@ from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import msgspec
 from msgspec import Struct
 
 from runner.bundle.accepted_python import accepted_python
@@ -17,17 +18,17 @@ from runner.bundle.excluded_code import check_no_code_is_excluded
 from runner.bundle.failures import invalid, not_found, unreadable
 from runner.bundle.files import has_file, read_text
 from runner.bundle.lfs import lfs_note, lfs_pointers
-from runner.bundle.model import Bundle, RequirementsFrom
+from runner.bundle.model import MODELOPS_ENTRYPOINT, Bundle, RequirementsFrom
 from runner.bundle.outside import check_nothing_is_outside
 from runner.bundle.project import check_shapes, is_installable, project_dependencies, project_name
-from runner.bundle.pyproject import Pyproject, read_pyproject, read_toml
+from runner.bundle.pyproject import PYPROJECT, Pyproject, read_pyproject, read_toml
 from runner.bundle.requirements import (
     REQUIREMENTS,
     is_of_conda,
     optional_dependencies,
     requirement_lines,
 )
-from runner.bundle.wire_source import PYPROJECT, find_wire
+from runner.bundle.wire_source import find_wire, is_of_modelops
 from runner.diagnosis.report.model import Hint
 
 if TYPE_CHECKING:
@@ -42,14 +43,18 @@ _ARCHIVES = (".whl", ".zip", ".gz", ".bz2", ".xz", ".tgz", ".tar")
 
 
 def read_bundle(
-    path: Path, ignored: Collection[str] = (), index: DigestIndex | None = None
+    path: Path,
+    ignored: Collection[str] = (),
+    index: DigestIndex | None = None,
+    *,
+    ignore_lock: bool = False,
 ) -> Bundle:
     """Read a bundle.
 
     :param ignored: files in its folder that are no content.
     :param index: the digests that are known of its files; without it each one is read.
-    :raises Failure: ``bundle-not-found``, ``bundle-invalid``, ``wire-not-declared`` or
-        ``wire-ambiguous``.
+    :param ignore_lock: whether its uv.lock says nothing.
+    :raises Failure: ``bundle-not-found``, ``bundle-invalid`` or ``wire-not-declared``.
     """
     folder = _folder(path)
     found = read_pyproject(folder)
@@ -57,7 +62,7 @@ def read_bundle(
         raise _no_bundle(folder) if found is None else _no_project(folder, found)
     pyproject = found or Pyproject()
     # Tools' own tables count beside a requirements.txt too, as they do for uv.
-    declared = _declared(folder, pyproject)
+    declared = _declared(folder, pyproject, ignore_lock=ignore_lock)
     python = accepted_python(folder, pyproject)
     outside_notes = check_nothing_is_outside(folder, pyproject, declared.dependencies)
     modelops = pyproject.table("tool.modelops")
@@ -69,9 +74,11 @@ def read_bundle(
         has_dependencies=declared.dependencies is None or bool(declared.dependencies),
     )
     defaults = read_defaults(modelops, pyproject.text)
+    if defaults.entrypoint is None and is_of_modelops(folder):
+        defaults = msgspec.structs.replace(defaults, entrypoint=MODELOPS_ENTRYPOINT)
     files = content_files(folder, ignored)
-    if wire.spec is not None and "exclude" in modelops:
-        check_no_code_is_excluded(folder, wire.spec, files, pyproject.text)
+    if "exclude" in modelops:
+        check_no_code_is_excluded(folder, wire.specs, files, pyproject.text)
     content = read_content(folder, files, index)
     pointers = lfs_pointers(folder, files, content.lfs_pointers)
     return Bundle(
@@ -91,6 +98,8 @@ def read_bundle(
         installable=pyproject.is_project and is_installable(folder, pyproject),
         wire=wire.spec,
         wire_project=wire.project,
+        functions=wire.functions,
+        claims=wire.claims,
         defaults=defaults,
     )
 
@@ -104,7 +113,7 @@ class _Declared(Struct, frozen=True):
     dependencies: tuple[str, ...] | None
 
 
-def _declared(folder: Path, pyproject: Pyproject) -> _Declared:
+def _declared(folder: Path, pyproject: Pyproject, *, ignore_lock: bool) -> _Declared:
     if not pyproject.is_project:
         text = read_text(folder, REQUIREMENTS)
         if is_of_conda(text):
@@ -114,7 +123,7 @@ def _declared(folder: Path, pyproject: Pyproject) -> _Declared:
     name = project_name(pyproject)
     check_shapes(pyproject)
     source: RequirementsFrom = "pyproject.toml"
-    if has_file(folder, LOCK):
+    if has_file(folder, LOCK) and not ignore_lock:
         read_toml(read_text(folder, LOCK), LOCK, folder)
         source = "uv.lock"
     version = pyproject.table("project").get("version")

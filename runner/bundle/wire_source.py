@@ -1,4 +1,4 @@
-"""Which function runs a bundle's tasks, as far as its files tell."""
+"""Which functions run a bundle's tasks, as far as its files tell."""
 
 import json
 import re
@@ -11,15 +11,16 @@ import msgspec
 from msgspec import Struct
 
 from runner.bundle.defined_functions import functions_of_three
-from runner.bundle.failures import invalid, wire_ambiguous, wire_not_declared
+from runner.bundle.failures import invalid, wire_not_declared
 from runner.bundle.files import has_file, leads_outside, read_text
+from runner.bundle.pyproject import PYPROJECT, read_toml
 from runner.bundle.toml_lines import at_line, key_line
 from runner.diagnosis.child_places import notebook_hint
 from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.wire_functions import name_wire
 
-PYPROJECT = "pyproject.toml"
 MANIFEST = ".modelops/manifest.json"
+MODELOPS = ".modelops/modelops.toml"
 ENTRY_POINTS_TABLE = "project.entry-points.modelops.wire"
 _GROUP = "modelops.wire"
 _SPEC = re.compile(r"[^:\s][^:]*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
@@ -30,11 +31,20 @@ def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
 
 
 class Wire(Struct, frozen=True):
-    """The wire function that the files name; ``None`` twice: only the environment can tell."""
+    """The functions that the files name; ``None`` twice: only the environment can tell."""
 
     spec: str | None
     project: str | None
     """The distribution whose installed entry points come first."""
+    functions: dict[str, str] = {}
+    """Those that have a name, by it."""
+    claims: tuple[str, ...] = ()
+    """The entry points that all claim to be the wire function, where there are several."""
+
+    @property
+    def specs(self) -> set[str]:
+        """Return all that are named."""
+        return {*self.functions.values(), *([] if self.spec is None else [self.spec])}
 
 
 def find_wire(
@@ -45,31 +55,26 @@ def find_wire(
     text: str,
     has_dependencies: bool,
 ) -> Wire:
-    """Find the wire function by the four rules of the README, in their order.
+    """Find the wire function by the rules of the README, in their order, and other functions.
 
     :param project: pyproject.toml's ``[project]``; empty without one.
     :param tool: its ``[tool.modelops]``.
     :param text: pyproject.toml itself, to name lines of.
     :param has_dependencies: whether one of them may provide the entry point, as ModelOps'
         frameworks do.
-    :raises Failure: ``wire-not-declared``, ``wire-ambiguous`` or ``bundle-invalid``.
+    :raises Failure: ``wire-not-declared`` or ``bundle-invalid``.
     """
     name = project.get("name")
-    entry_points = _entry_points(project)
+    entry_points = {
+        key: _checked(folder, value, at_line(PYPROJECT, key_line(text, ENTRY_POINTS_TABLE, key)))
+        for key, value in _entry_points(project).items()
+    }
+    functions = {**_functions(folder, tool, text), **entry_points}
     if len(entry_points) > 1:
-        claims = ", ".join(
-            f"{key} ({at_line(PYPROJECT, key_line(text, ENTRY_POINTS_TABLE, key))})"
-            for key in entry_points
-        )
-        raise wire_ambiguous(
-            f"{len(entry_points)} entry points claim to be the wire function: {claims}",
-            f'A bundle has one function that runs its tasks: one entry in the group "{_GROUP}".',
-            Hint(title="keep one of them; let it call the others by the entrypoint it is given"),
-        )
-    for key, value in entry_points.items():
-        at = at_line(PYPROJECT, key_line(text, ENTRY_POINTS_TABLE, key))
-        return Wire(_checked(folder, value, at), None)
-    spec = _manifest(folder)
+        return Wire(None, None, functions, tuple(entry_points))
+    for value in entry_points.values():
+        return Wire(value, None, functions)
+    spec = _manifest(folder) or _modelops(folder)
     if spec is None and "wire" in tool:
         at = at_line(PYPROJECT, key_line(text, "tool.modelops", "wire"))
         spec = _checked(folder, tool["wire"], at)
@@ -78,7 +83,19 @@ def find_wire(
     asks_environment = name if _may_be_dynamic(folder, project) else None
     if spec is None and asks_environment is None and not has_dependencies:
         raise _not_declared(folder, text)
-    return Wire(spec, asks_environment)
+    return Wire(spec, asks_environment, functions)
+
+
+def _functions(folder: Path, tool: Mapping[str, Any], text: str) -> dict[str, str]:
+    at = at_line(PYPROJECT, key_line(text, "tool.modelops", "functions"))
+    functions = tool.get("functions", {})
+    if not isinstance(functions, dict):
+        raise invalid(
+            f"{at}: [tool.modelops] functions is {functions!r}, not a table",
+            "It has the bundle's further functions by their names.",
+            Hint(title='write it so: functions = {aggregate = "model.py:aggregate"}'),
+        )
+    return {name: _checked(folder, spec, at) for name, spec in functions.items()}
 
 
 def _entry_points(project: Mapping[str, Any]) -> dict[str, str]:
@@ -118,6 +135,22 @@ def _manifest(folder: Path) -> str | None:
     return _checked(folder, content["wire"], MANIFEST)
 
 
+def _modelops(folder: Path) -> str | None:
+    if not has_file(folder, MODELOPS):
+        return None
+    text = read_text(folder, MODELOPS)
+    table = read_toml(text, MODELOPS, folder).get("modelops")
+    # ModelOps reads nothing else in it.
+    if not isinstance(table, dict) or "wire" not in table:
+        return None
+    return _checked(folder, table["wire"], at_line(MODELOPS, key_line(text, "modelops", "wire")))
+
+
+def is_of_modelops(folder: Path) -> bool:
+    """Tell whether a bundle has one of the files that ModelOps looks for a wire function in."""
+    return any((folder / name).is_file() for name in (MANIFEST, MODELOPS))
+
+
 def _rewritten(text: str) -> Hint:
     """The edit of a manifest that is none."""
     without_commas = re.sub(r",(\s*[}\]])", r"\1", text)
@@ -135,7 +168,7 @@ def _checked(folder: Path, spec: object, at: str) -> str:
     # What cannot be printed cannot be a file's name on the wire either: NUL, half a surrogate pair.
     if not isinstance(spec, str) or not (_SPEC.fullmatch(spec.strip()) and spec.isprintable()):
         raise invalid(
-            f"{at}: {spec!r} does not name a wire function",
+            f"{at}: {spec!r} does not name a function",
             'It takes the form "module.dotted:function" or "path/to/file.py:function".',
             Hint(title='write it so, as in "wire.py:wire"'),
         )

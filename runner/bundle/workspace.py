@@ -18,8 +18,7 @@ from packaging.utils import canonicalize_name
 
 from runner.bundle.failures import invalid
 from runner.bundle.project import dependency_at
-from runner.bundle.pyproject import Pyproject
-from runner.bundle.wire_source import PYPROJECT
+from runner.bundle.pyproject import PYPROJECT, Pyproject
 from runner.diagnosis.report.model import Hint
 
 if sys.version_info >= (3, 11):

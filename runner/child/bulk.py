@@ -17,6 +17,7 @@ from bundle_protocol import bulk
 from bundle_protocol.messages import INLINE_BYTES
 from bundle_protocol.outputs import plain_bytes
 from runner.child.messages import ValueRecord
+from runner.task import input_buffers
 
 # Below, a copy costs less than a mapping and the faults on its pages.
 MAPPED_BYTES = 1024 * 1024
@@ -51,22 +52,44 @@ class Bulk:
     def send(self, values: Mapping[str, object], request_id: int) -> list[ValueRecord]:
         """Send values before the request that announces them.
 
-        :param values: buffers, by name.
+        :param values: a task's inputs.
         :raises OSError: the disk takes no file.
         """
         return [
-            self._send(name, plain_bytes(value), request_id, index)
-            for index, (name, value) in enumerate(values.items())
+            self._send(name, output, plain_bytes(value), request_id, index)
+            for index, (name, output, value) in enumerate(input_buffers(values))
         ]
 
     def _send(
-        self, name: str, data: bytes | memoryview, request_id: int, index: int
+        self, name: str, output: str | None, data: bytes | memoryview, request_id: int, index: int
     ) -> ValueRecord:
         if len(data) <= INLINE_BYTES:
-            return ValueRecord(name, len(data), crc32(data), data=bytes(data))
-        where = bulk.send(data, self._own, str(self.folder), request_id, index)
+            return ValueRecord(name, len(data), crc32(data), data=bytes(data), output=output)
+        where = self._hand_on(data, request_id, index)
+        if where is None:
+            where = bulk.send(data, self._own, str(self.folder), request_id, index)
         assert where is not None  # there is a folder
-        return msgspec.convert({"name": name, "size": len(data), **where}, ValueRecord)
+        record = {"name": name, "size": len(data), "output": output, **where}
+        return msgspec.convert(record, ValueRecord)
+
+    def _hand_on(
+        self, data: bytes | memoryview, request_id: int, index: int
+    ) -> dict[str, object] | None:
+        """Send a file that is mapped here, such as another child's output: nothing is copied.
+
+        :returns: as :func:`bundle_protocol.bulk.send`; ``None``: it is none, or cannot be sent.
+        """
+        if self._own is None or len(data) < MAPPED_BYTES:
+            return None
+        from runner.child.mapped_file import kept_file
+
+        if (kept := kept_file(data)) is None:
+            return None
+        try:
+            bulk.send_descriptor(kept.descriptor, self._own, request_id, index)
+        except OSError:  # too many are on their way
+            return None
+        return {"memfd": True, "crc32": kept.crc32}
 
     def take(
         self, record: ValueRecord, request_id: int, index: int, deadline: float = math.inf
@@ -81,7 +104,7 @@ class Bulk:
         if record.data is not None:
             data: bytes | memoryview = record.data
         elif record.memfd:
-            data = self._take_memfd(record.size, request_id, index)
+            data = self._take_memfd(record, request_id, index)
         elif record.file is not None:
             data = _take_file(self.folder / record.file, record.size, deadline)
         else:
@@ -97,9 +120,10 @@ class Bulk:
         if self._own is not None:
             bulk.discard(self._own)
 
-    def _take_memfd(self, size: int, request_id: int, index: int) -> bytes | memoryview:
+    def _take_memfd(self, record: ValueRecord, request_id: int, index: int) -> bytes | memoryview:
         if self._own is None:
             raise ValueError("it is announced as a memfd, and no socket was offered for it")
+        size = record.size
         descriptor = bulk.receive(self._own, request_id, index, size)
         try:
             if size >= MAPPED_BYTES:
@@ -107,7 +131,7 @@ class Bulk:
                     map_file,  # 2 ms, and only large outputs need it.
                 )
 
-                return map_file(descriptor, size)
+                return map_file(descriptor, size, record.crc32)
             return os.pread(descriptor, size, 0)
         finally:
             os.close(descriptor)

@@ -68,7 +68,7 @@ class Dialogue:
         self._captures: defaultdict[Stream, Capture] = defaultdict(Capture)
         self._message: Message | None = None
         """What has come and nobody has taken; the table lets no second one come before."""
-        self._violation: str | None = None
+        self._violation: ProtocolViolation | None = None
         self._over: OverMemory | None = None
         self.exit: Exit | None = None
         self._is_to_fork = False
@@ -96,7 +96,7 @@ class Dialogue:
                     elif piece:
                         self._output(Stream.NOISE, piece)
             except ProtocolViolation as error:
-                self._violation = str(error)
+                self._violation = error
                 self.life.finish(Event.ABANDON)
         if not data:
             self.life.finish(Event.CLOSE)
@@ -161,7 +161,9 @@ class Dialogue:
             self.forget_answer()
             return message
         if self._violation is not None:
-            raise self.failure(child_failures.violation(self.case, phase, self._violation))
+            foreign = self._violation.foreign
+            what = str(self._violation)
+            raise self.failure(child_failures.violation(phase, what, foreign=foreign))
         if self.exit is not None:
             raise self.failure(self._death(phase, self.exit))
         return None
@@ -207,6 +209,7 @@ class Dialogue:
                     "installed": launch.installed,
                     "site": [str(folder) for folder in launch.site],
                     "warmup": launch.warmup,
+                    "entry_point": launch.entry_point,
                 },
                 "exchange": str(exchange),
                 "isolation": FORK if fork else WARM,
@@ -274,9 +277,7 @@ class Dialogue:
         """An output is not what the child announced."""
         self.case.journal.fact(Origin.CHILD_OUTPUT, bad)
         return self.failure(
-            child_failures.violation(
-                self.case, Phase.EXECUTE, f"output {bad.name!r}: {bad.problem}"
-            )
+            child_failures.violation(Phase.EXECUTE, f"output {bad.name!r}: {bad.problem}")
         )
 
     def timed_out(self, phase: Phase, out: TimedOut) -> Failure:
@@ -312,7 +313,7 @@ class Dialogue:
         if response.error is not None:
             error = response.error
             if (problem := _not_as_specified(error)) is not None:
-                raise self.failure(child_failures.violation(self.case, phase, problem))
+                raise self.failure(child_failures.violation(phase, problem))
             self.write_down()  # the judgement may ask for what the child has written
             exception = None if error.data is None else error.data.exception
             raise self.failure(
@@ -321,9 +322,7 @@ class Dialogue:
         try:
             return decode_result(response.result, kind)
         except ProtocolViolation as violation:
-            raise self.failure(
-                child_failures.violation(self.case, phase, str(violation))
-            ) from violation
+            raise self.failure(child_failures.violation(phase, str(violation))) from violation
 
     @property
     def _child(self) -> ChildInfo:

@@ -27,6 +27,8 @@ class Launch(Struct, frozen=True):
     """The function that is called once after the load, as the bundle's files name it."""
     withheld: tuple[str, ...] = ()
     """The names of the worker's variables that the child does not get."""
+    entry_point: str | None = None
+    """The installed entry point that is asked for by its name, where the files do not name it."""
 
 
 class NotStarted(Struct, frozen=True):

@@ -30,7 +30,14 @@ from runner.diagnosis.report.text import one_line, printable
 
 
 class ProtocolViolation(Exception):
-    """Internal: what the child sent is not the protocol; the message says what and why."""
+    """Internal: what the child sent is not the protocol; the message says what and why.
+
+    :param foreign: whether it is bytes that no child writes, and not a message that is wrong.
+    """
+
+    def __init__(self, what: str, *, foreign: bool = False) -> None:
+        super().__init__(what)
+        self.foreign = foreign
 
 
 _Words = Annotated[str, Meta(max_length=16_384)]
@@ -64,6 +71,8 @@ class ValueRecord(Struct, frozen=True, omit_defaults=True):
     """True if they are in a memfd, sent over the socket for bulk data."""
     file: Annotated[str, Meta(pattern=r"^(?!\.\.?\Z)[^/\x00]{1,255}\Z")] | None = None
     """Their file in the exchange folder."""
+    output: str | None = None
+    """Of an input that is a result: the name of the output that they are."""
 
 
 class Executed(Struct, frozen=True):
@@ -149,8 +158,18 @@ class _Incoming(Struct):
 
 _incoming = msgspec.json.Decoder(_Incoming)
 # Kept: making one takes longer than what it does for a small task.
+_object = msgspec.json.Decoder(dict[str, Raw])
+_array = msgspec.json.Decoder(list[Raw])
 _decoders: dict[type, msgspec.json.Decoder[Any]] = {
     kind: msgspec.json.Decoder(kind) for kind in (Hello, Initialized, Executed, Exiting)
+}
+
+
+_CALLED: dict[type, str] = {
+    Hello: "hello",
+    Initialized: "the answer to initialize",
+    Executed: "the answer to execute",
+    Exiting: "exiting",
 }
 
 
@@ -193,7 +212,7 @@ class Connection:
             if not data and self.life.may(Event.HELLO):
                 yield self._decoder.close()
         except FramingError as error:
-            raise ProtocolViolation(str(error)) from None
+            raise ProtocolViolation(str(error), foreign=True) from None
 
     def initialize(self, params: dict[str, Any]) -> bytes:
         return self._request(INITIALIZE, params)
@@ -306,7 +325,7 @@ def decode_result(raw: Raw, kind: type[_T]) -> _T:
         decoded: _T = _decoders[kind].decode(raw)
     except _DECODING as error:
         words = _told(error, bytes(raw))
-        raise ProtocolViolation(f"{kind.__name__} is not as specified: {words}") from None
+        raise ProtocolViolation(f"{_CALLED[kind]} is not as specified: {words}") from None
     if isinstance(decoded, Executed) and len(decoded.outputs) > 1:
         names = Counter(record.name for record in decoded.outputs)
         name, count = names.most_common(1)[0]
@@ -319,14 +338,30 @@ def _told(error: Exception, text: bytes) -> str:
     """What is wrong with a message, and the value that is."""
     if isinstance(error, RecursionError):
         return "it is nested too deep"
+    if isinstance(error, UnicodeDecodeError):
+        return _not_utf8(text) or str(error)
     path = _PATH.search(str(error))
-    if path is None or "..." in path[1]:
-        return str(error)  # not JSON, or in an object of whose keys it names none
+    if path is None:
+        return str(error)  # not JSON, or not an object
+    value = text
     try:
-        value = msgspec.json.decode(text)
-        for name, index in _STEP.findall(path[1]):
-            value = value[name or int(index)]
+        # msgspec does not name the keys of an object that may have any: what holds them is shown.
+        for name, index in _STEP.findall(path[1].partition("[...]")[0]):
+            value = bytes(_object.decode(value)[name] if name else _array.decode(value)[int(index)])
     except (*_DECODING, LookupError, TypeError):
         return str(error)
     words = str(error)[: path.start()].removesuffix(" - at ")
-    return f"{path[1].lstrip('.') or 'it'} is {repr(value)[:_SHOWN]}: {words}"
+    return f"{path[1].lstrip('.') or 'it'} is {_shown(value)}: {words}"
+
+
+def _not_utf8(text: bytes) -> str | None:
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        around = text[max(0, error.start - _SHOWN // 2) :]
+        return f"it has bytes that are not UTF-8 (at {error.start}): {_shown(around)}"
+    return None
+
+
+def _shown(value: bytes) -> str:
+    return value[:_SHOWN].decode("utf-8", "backslashreplace")

@@ -27,11 +27,10 @@ def main(argv: list[str] | None = None) -> int:
         command = parse(sys.argv[1:] if argv is None else argv)
         from runner.cli.run import run
         from runner.cli.writing import unblocked_stderr
-        from runner.process.signals import set_defaults
+        from runner.process.signals import set_for_command
 
         if threading.current_thread() is threading.main_thread():
-            # With SIGCHLD ignored nobody learns how a child has ended.
-            set_defaults()
+            set_for_command()
         if own_process:
             gc.freeze()  # what was imported stays: not to be looked at again
             gc.enable()

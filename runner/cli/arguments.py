@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from runner.diagnosis.report.codes import Code
+    from runner.study.shards import Shard
 
 
 def age(text: str) -> float:
@@ -67,6 +68,22 @@ def index(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
         raise argparse.ArgumentTypeError(f"{text!r} is no task's number")
     return int(text)
+
+
+def shard(text: str) -> "Shard":
+    """I/N."""
+    from runner.study.shards import Shard
+
+    match = re.fullmatch("([0-9]{1,9})/([0-9]{1,9})", text, re.ASCII)
+    if match is None:
+        raise argparse.ArgumentTypeError(f"{text!r} is not of the form I/N, such as 3/10")
+    number, count = int(match[1]), int(match[2])
+    if not 1 <= number <= count:
+        raise argparse.ArgumentTypeError(
+            f"there is no shard {number} of {count}: they are counted from 1 on, as"
+            f" `sbatch --array=1-{max(count, 1)}` does, and N is the number of all of them"
+        )
+    return Shard(number, count)
 
 
 def variable(text: str) -> tuple[str, str | None]:

@@ -8,6 +8,7 @@ from msgspec import Struct
 from runner.cli.verbosity import Verbosity
 from runner.diagnosis.report.codes import Code
 from runner.settings import Settings
+from runner.study.shards import Shard
 
 
 class UsageError(Exception):
@@ -28,6 +29,8 @@ class Command(Struct, frozen=True, kw_only=True):
 
 class Exec(Command, frozen=True, kw_only=True):
     entrypoint: str | None
+    function: str | None
+    """The function of the bundle; ``None``: its wire function."""
     param: list[str]
     params: str | None
     seed: str | None
@@ -39,6 +42,8 @@ class Exec(Command, frozen=True, kw_only=True):
     seeds: str | None
     dry_run: bool
     """True if the tasks are to be shown, and not run."""
+    shard: Shard | None
+    """The only part of the tasks that is to be run here."""
     again_failed: bool
     """True if tasks that have failed in an earlier run are to be run again."""
     output: Path | None

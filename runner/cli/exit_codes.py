@@ -12,8 +12,8 @@ EXIT_CODES = {
     "10": "the bundle cannot be read, or no Python is one that it accepts",
     "11": "the environment cannot be built",
     "12": "the child cannot be started, or cannot load the bundle",
-    "13": "the task has failed; of many, one of them has",
-    "14": "a fault of the runner itself, or standard output cannot be written to",
+    "13": "the task has failed; of many, one of them has; or standard output takes no result",
+    "14": "a fault of the runner itself, or the system refuses what it needs",
     "128+N": "signal N has ended it: 130 for SIGINT (Ctrl-C), 143 for SIGTERM",
 }
 

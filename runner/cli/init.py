@@ -9,10 +9,10 @@ from msgspec import Struct
 
 from runner.bundle.files import has_file, read_text
 from runner.bundle.foreign import Foreign, find_foreign, project_table
-from runner.bundle.pyproject import Pyproject, read_pyproject
+from runner.bundle.pyproject import PYPROJECT, Pyproject, read_pyproject
 from runner.bundle.requirements import REQUIREMENTS, is_of_conda
-from runner.bundle.wire_source import PYPROJECT
 from runner.cli.commands import Init, UsageError
+from runner.cli.writing import write_whole
 from runner.diagnosis.case import Failure
 
 _PYPROJECT = """\
@@ -129,15 +129,14 @@ def run_init(command: Init) -> int:
         folder.mkdir(parents=True, exist_ok=True)
         missing = missing_of(folder)
         for name, text in missing.added.items():
-            with (folder / name).open("x", encoding="utf-8") as file:
-                file.write(text)
+            _write_new(folder / name, text)
         if missing.appended:
-            with (folder / PYPROJECT).open("a", encoding="utf-8") as file:
-                file.write(missing.appended)
+            with (folder / PYPROJECT).open("ab") as file:
+                write_whole(file.fileno(), missing.appended.encode())
     except Failure as failure:
         raise UsageError(f"{failure.finding.summary}; it is left as it is") from failure
     except OSError as error:
-        raise UsageError(f"{error.filename}: {error.strerror}") from error
+        raise UsageError(f"{error.filename or folder}: {error.strerror}") from error
     wrote = [*missing.added, *([f"the [project] of {PYPROJECT}"] if missing.appended else [])]
     if wrote:
         source = f", from {missing.source}" if missing.source else ""
@@ -148,6 +147,15 @@ def run_init(command: Init) -> int:
     for note in missing.notes:
         print(f"not taken over: {note}", file=sys.stderr)
     return 0
+
+
+def _write_new(file: Path, text: str) -> None:
+    with file.open("xb") as opened:
+        try:
+            write_whole(opened.fileno(), text.encode())
+        except OSError:
+            file.unlink()
+            raise
 
 
 class _Missing(Struct):

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser
 from pathlib import Path
 
-from runner.cli.arguments import axis, param, seconds, size, variable
+from runner.cli.arguments import axis, param, seconds, shard, size, variable
 from runner.cli.verbosity import Verbosity
 from runner.defaults import BUILD_TIMEOUT, STARTUP_TIMEOUT
 
@@ -21,6 +21,15 @@ def json(parser: ArgumentParser) -> None:
 def report(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--report", metavar="FILE", type=Path, help="where a failure's report goes, as JSON"
+    )
+
+
+def ignore_lock(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--ignore-lock",
+        action="store_true",
+        help="take no notice of the bundle's uv.lock, as ModelOps does: what pyproject.toml asks"
+        " for is installed, in the newest versions that fit",
     )
 
 
@@ -54,6 +63,7 @@ def run(parser: ArgumentParser) -> None:
         type=Path,
         help="install the versions in this file, which check --lock-to has written",
     )
+    ignore_lock(parser)
     parser.add_argument(
         "--build-timeout",
         metavar="S",
@@ -191,6 +201,13 @@ def study(parser: ArgumentParser) -> None:
         "--dry-run",
         action="store_true",
         help="say how many tasks there are and show the first ones; nothing is run",
+    )
+    parser.add_argument(
+        "--shard",
+        metavar="I/N",
+        type=shard,
+        help="of N parts of the tasks, run the I-th, from 1 on; all may run at once, on several"
+        " machines, with the same --output",
     )
     parser.add_argument(
         "--again",

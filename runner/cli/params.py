@@ -40,6 +40,7 @@ def given_task(command: Exec | Matrix | Check, seed: int = 0) -> Task:
             command.entrypoint,
             {**params, **read_values(command.param)},
             seed if command.seed is None else read_seed(command.seed),
+            function=command.function if isinstance(command, Exec) else None,
         )
     )
 

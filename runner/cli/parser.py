@@ -35,7 +35,7 @@ All tasks are read and checked before the first one runs. Each that is done or
 has failed leaves a line of JSON: in DIR/results.jsonl with --output DIR, else on
 standard output. With --output, a task is known by what it is called with: the
 same command again, or one with more values or seeds, runs what is new or has
-changed."""
+changed. With --shard I/N it is one of N parts, which may all run at once."""
 
 _COMPLETION_HELP = """\
 bash:  modelops-runner completion bash > ~/.local/share/bash-completion/completions/modelops-runner
@@ -122,6 +122,11 @@ def _exec(parser: ArgumentParser) -> None:
     parser.formatter_class = argparse.RawDescriptionHelpFormatter
     options.bundle(parser)
     options.task(parser)
+    parser.add_argument(
+        "--function",
+        metavar="NAME",
+        help="a function of the bundle by its name in pyproject.toml (default: the wire function)",
+    )
     options.run(parser)
     options.report(parser)
     options.output(parser)
@@ -236,6 +241,7 @@ def _matrix(parser: ArgumentParser) -> None:
     )
     options.bundle(parser)
     options.task(parser)
+    options.ignore_lock(parser)
     options.offline(parser)
     options.variables(parser)
     options.json(parser)

@@ -3,13 +3,15 @@
 import json
 import tempfile
 from collections import Counter
+from collections.abc import Awaitable, Callable, Iterator
 from typing import IO
 
 from msgspec import Struct
 
 from runner.diagnosis.report.codes import Code
-from runner.study.earlier import Earlier, Standing
+from runner.study.earlier import Earlier, Known, Standing
 from runner.study.lines import task_digest
+from runner.study.shards import Shard
 from runner.task import Task
 
 # They wait in memory up to this size, and in an unnamed file from there on.
@@ -29,9 +31,17 @@ class GivenTask(Struct, frozen=True):
 
 
 class Plan:
-    """The tasks that are left to do, in their order."""
+    """The tasks that are left to do, in their order.
 
-    def __init__(self) -> None:
+    :param shard: has every so many of them; equal ones are in one shard, which gives each of them
+        its number.
+    """
+
+    def __init__(self, shard: Shard | None = None) -> None:
+        self._shard = shard
+        self._shard_of: dict[bytes, int] = {}
+        self._places = 0
+        self._new_numbers: Iterator[int] = iter(())
         self.total = 0
         self.skipped = 0
         """How many are done already."""
@@ -40,27 +50,49 @@ class Plan:
         # close() closes it.
         self._left: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115
 
-    def add(self, given: GivenTask, earlier: Earlier, *, again: bool = False) -> None:
+    async def add(
+        self,
+        given: GivenTask,
+        earlier: Earlier,
+        is_there: Callable[[int, Known], Awaitable[bool]],
+        *,
+        again: bool = False,
+    ) -> None:
         """Take the next task of a study.
 
         :param given: it has an entry point.
         :param earlier: knows its number, and whether it is to be run.
-        :param again: whether one that has failed before is.
+        :param is_there: tells whether what a task has made is still as it was.
+        :param again: whether one that has failed before is run.
         """
-        task = given.task
-        digest = task_digest(task)
-        number, known = earlier.take(digest, self.total)
+        task, digest = given.task, task_digest(given.task)
+        number, known = earlier.take(digest, self._places)
+        self._places += 1
+        if not self._is_ours(digest):
+            return
         self.total += 1
-        if known.standing is Standing.DONE:
+        done = known.standing is Standing.DONE
+        if done and number is not None and await is_there(number, known):
             self.skipped += 1
         elif known.standing is Standing.FAILED and known.code is not None and not again:
             self.failed_before[known.code] += 1
         else:
-            line = [number, task.entrypoint, task.params, task.seed, given.id, digest]
+            line = [
+                *(number, task.entrypoint, task.params, task.seed, task.function),
+                *(given.id, digest),
+            ]
             self._left.write(json.dumps(line).encode() + b"\n")
 
-    def begin(self) -> None:
+    def _is_ours(self, digest: str) -> bool:
+        if self._shard is None:
+            return True
+        key, turn = bytes.fromhex(digest.rpartition(":")[2]), len(self._shard_of)
+        return self._shard_of.setdefault(key, turn % self._shard.count) == self._shard.number - 1
+
+    def begin(self, earlier: Earlier) -> None:
         """All are there."""
+        self._shard_of.clear()
+        self._new_numbers = earlier.new_numbers(self._places, self._shard)
         self._left.seek(0)
 
     def next(self) -> tuple[int, GivenTask] | None:
@@ -68,8 +100,10 @@ class Plan:
         line = self._left.readline()
         if not line:
             return None
-        number, entrypoint, params, seed, name, digest = json.loads(line)
-        return number, GivenTask(Task(entrypoint, params, seed), name, digest)
+        number, entrypoint, params, seed, function, name, digest = json.loads(line)
+        if number is None:
+            number = next(self._new_numbers)
+        return number, GivenTask(Task(entrypoint, params, seed, function=function), name, digest)
 
     def close(self) -> None:
         self._left.close()

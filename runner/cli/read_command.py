@@ -79,6 +79,12 @@ def _read_exec(given: argparse.Namespace) -> Exec:
         raise ValueError("--jobs needs --grid, --seeds or --tasks: a single task has one child")
     if given.dry_run and not study:
         raise ValueError("--dry-run needs --grid, --seeds or --tasks: it shows what they make")
+    if given.shard is not None and not study:
+        raise ValueError(
+            "--shard needs --grid, --seeds or --tasks: it runs a part of what they say"
+        )
+    if given.shard is not None and given.overwrite:
+        raise ValueError("--shard and --overwrite: a shard does not remove what others may write")
     if given.again is not None and given.output is None:
         raise ValueError("--again needs --output: what failed before stands there")
     if given.seeds is not None and given.seed is not None:
@@ -87,11 +93,11 @@ def _read_exec(given: argparse.Namespace) -> Exec:
         raise ValueError("--tasks has all tasks: leave out --grid and --seeds")
     if given.overwrite and given.output is None:
         raise ValueError("--overwrite needs --output: it says what may be replaced there")
-    alone = [given.entrypoint, given.param or None, given.params, given.seed]
-    if given.tasks is not None and alone != [None] * 4:
+    alone = [given.entrypoint, given.param or None, given.params, given.seed, given.function]
+    if given.tasks is not None and alone != [None] * 5:
         raise ValueError(
-            "each line of --tasks has its own entrypoint, params and seed: leave out ENTRYPOINT,"
-            " --param, --params and --seed"
+            "each line of --tasks has its own entrypoint, params, seed and function: leave out"
+            " ENTRYPOINT, --param, --params, --seed and --function"
         )
     return Exec(
         bundle=given.bundle,
@@ -107,6 +113,7 @@ def _read_exec(given: argparse.Namespace) -> Exec:
         json=given.json,
         words=given.words,
         entrypoint=given.entrypoint,
+        function=given.function,
         param=given.param,
         params=given.params,
         seed=given.seed,
@@ -114,6 +121,7 @@ def _read_exec(given: argparse.Namespace) -> Exec:
         grid=given.grid,
         seeds=given.seeds,
         dry_run=given.dry_run,
+        shard=given.shard,
         again_failed=given.again is not None,
         output=given.output,
         overwrite=given.overwrite,
@@ -162,7 +170,12 @@ def _read_matrix(given: argparse.Namespace) -> Matrix:
         bundle=given.bundle,
         pythons=given.python,
         dasks=given.dask,
-        settings=Settings(offline=given.offline, timeout=given.timeout, env=dict(given.env)),
+        settings=Settings(
+            offline=given.offline,
+            ignore_lock=given.ignore_lock,
+            timeout=given.timeout,
+            env=dict(given.env),
+        ),
         entrypoint=given.entrypoint,
         param=given.param,
         params=given.params,
@@ -198,6 +211,7 @@ def _settings(
         timeout=timeout,
         offline=given.offline,
         lock=given.lock,
+        ignore_lock=given.ignore_lock,
         memory_limit=given.memory_limit,
         env=dict(given.env),
         isolation=isolation,

@@ -4,7 +4,7 @@ import hashlib
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import AsyncExitStack, aclosing, contextmanager
+from contextlib import AsyncExitStack, ExitStack, aclosing, contextmanager
 from itertools import groupby
 from pathlib import Path
 
@@ -31,10 +31,11 @@ from runner.execution.run_task import reported
 from runner.interpreter import Interpreter
 from runner.result import Result
 from runner.settings import Settings
-from runner.study.lines import FILE, Asked, TaskLine, last_places, lines_at, task_digest
+from runner.study.lines import FILE, Asked, Place, TaskLine, last_places, lines_at, task_digest
 from runner.study.output_files import OutputFile
 from runner.study.rerun import Condition, Difference, conditions, differences
-from runner.study.run_file import PYLOCK, RUN, Python, RunFile, read_run
+from runner.study.run_file import RUN, Python, RunFile, read_run
+from runner.study.shards import parts
 from runner.task import Task
 
 _SHOWN = 20
@@ -60,6 +61,14 @@ class _Outcome(Struct, frozen=True, omit_defaults=True):
         return printable(f"task {self.index}: {why or 'the same bytes'}")
 
 
+class _Run(Struct, frozen=True):
+    """Tasks that ran under the same conditions, with the bundle that they ran."""
+
+    run: RunFile
+    bundle: Path
+    lines: list[TaskLine]
+
+
 class _Again(Struct):
     """A second run, as far as it has come."""
 
@@ -72,29 +81,46 @@ def run_rerun(command: Rerun) -> tuple[int, str]:
 
     :raises UsageError: the folder does not tell what ran in it.
     """
-    run = read_run(command.folder)
-    if run is None:
+    folder = command.folder
+    if not any(read_run(folder, shard) for shard in parts(folder, RUN).values()):
         raise UsageError(
-            f"{command.folder} has no {RUN} that tells what ran: rerun takes what exec had as"
-            " --output"
+            f"{folder} has no {RUN} that tells what ran: rerun takes what exec had as --output"
         )
-    lines = _lines(command)
-    with _bundle(command.folder, run) as bundle:
-        return anyio.run(_rerun, command, run, bundle, lines)
+    alike: dict[tuple[object, ...], tuple[RunFile, list[TaskLine]]] = {}
+    for file, lines in _lines(command).items():
+        run = read_run(folder, parts(folder, FILE)[file])
+        if run is None:
+            raise UsageError(f"nothing in {folder} tells what ran for {file}")
+        alike.setdefault(run.ran_with, (run, []))[1].extend(lines)
+    with ExitStack() as stack:
+        runs = [
+            _Run(run, stack.enter_context(_bundle(folder, run)), lines)
+            for run, lines in alike.values()
+        ]
+        return anyio.run(_rerun, command, runs)
 
 
-def _lines(command: Rerun) -> list[TaskLine]:
+def _lines(command: Rerun) -> dict[str, list[TaskLine]]:
+    """The lines of the tasks to run, by the files that they are in."""
+    folder, index = command.folder, command.index
+    places: dict[str, list[Place]] = {}
     try:
-        every = list(lines_at(command.folder, last_places(command.folder)))
+        for place in last_places(folder):
+            places.setdefault(place.file, []).append(place)
+        every = {file: list(lines_at(folder, some)) for file, some in places.items()}
     except OSError as error:
-        raise UsageError(f"{command.folder / FILE}: {error.strerror}") from error
-    if command.index is not None:
-        every = [line for line in every if line.index == command.index]
-        if not every:
-            raise UsageError(f"{command.folder} has no result of a task {command.index}")
-        if not every[0].ok:
-            raise UsageError(f"task {command.index} failed, so there are no outputs to compare")
-    done = [line for line in every if line.ok]
+        raise UsageError(f"{error.filename or folder}: {error.strerror}") from error
+    if index is not None:
+        every = {
+            file: [line for line in lines if line.index == index] for file, lines in every.items()
+        }
+        asked = [line for lines in every.values() for line in lines]
+        if not asked:
+            raise UsageError(f"{folder} has no result of a task {index}")
+        if not asked[0].ok:
+            raise UsageError(f"task {index} failed, so there are no outputs to compare")
+    done = {file: [line for line in lines if line.ok] for file, lines in every.items()}
+    done = {file: lines for file, lines in done.items() if lines}
     if not done:
         raise UsageError(f"{command.folder} has no task that was done")
     return done
@@ -117,9 +143,7 @@ def _bundle(folder: Path, run: RunFile) -> Iterator[Path]:
         yield bundle
 
 
-async def _rerun(
-    command: Rerun, run: RunFile, bundle: Path, lines: list[TaskLine]
-) -> tuple[int, str]:
+async def _rerun(command: Rerun, runs: list[_Run]) -> tuple[int, str]:
     live = Live(sys.stderr)
     case = Case(live, environ=command.settings.variables())
     again = _Again([], [])
@@ -127,7 +151,8 @@ async def _rerun(
     async def stopped() -> RunnerError | None:
         # Returned, and not raised: the task group would put it into a group.
         try:
-            await _run(command, run, bundle, lines, case, again)
+            for one in runs:
+                await _run(command, one.run, one.bundle, one.lines, case, again)
         except RunnerError as error:
             return error
         return None
@@ -159,7 +184,8 @@ async def _run(
         isolation=run.isolation,
         timeout=run.asked.timeout,
         memory_limit=run.asked.memory_limit,
-        lock=None if run.pylock is None else (command.folder / PYLOCK).absolute(),
+        ignore_lock=run.asked.ignore_lock,
+        lock=None if run.pylock is None else (command.folder / run.pylock).absolute(),
     )
     with reported(case):
         bundle = await read(case, settings, path)
@@ -173,8 +199,9 @@ async def _run(
             )
             installed = () if ready.built is None else packages(ready.built.path)
             assert case.worker is not None
-            again.conditions += conditions(run, case.worker, python, installed)
-            again.conditions += _variables(command, run, lines)
+            found = conditions(run, case.worker, python, installed)
+            found += _variables(command, run, lines)
+            again.conditions += [one for one in found if one not in again.conditions]
     totals = Totals(len(lines), 0)
     with shown_progress(totals, sys.stderr) as progress:
         by_threads = sorted(lines, key=lambda line: line.threads or 0)
@@ -224,7 +251,7 @@ async def _compare(
 ) -> None:
     known = []
     for line in lines:
-        task = Task(line.entrypoint, line.params or {}, line.seed)
+        task = Task(line.entrypoint, line.params or {}, line.seed, function=line.function)
         if line.bundle != run.bundle.digest:
             why = "it ran with another content of the bundle, which is not kept here"
         elif task_digest(task) != line.task:

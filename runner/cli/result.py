@@ -5,7 +5,6 @@ import hashlib
 import json
 import os
 import select
-import uuid
 from pathlib import Path
 
 import msgspec
@@ -13,6 +12,7 @@ import msgspec
 from runner.diagnosis.report.model import Report
 from runner.diagnosis.report.text import printable
 from runner.result import Check, Result
+from runner.stored_files import whole_file
 from runner.study.output_files import OutputFile
 
 _PATIENCE_SECONDS = 2.0
@@ -44,16 +44,9 @@ def write_file(path: Path, data: bytes | memoryview, *, private: bool = False) -
     if is_special(path):
         _write_special(path, data)
         return
-    beside = path.with_name(f".{path.name[:32]}.{uuid.uuid4().hex}")
-    try:
-        # A result is as readable as any file the user makes.
-        flags, mode = os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600 if private else 0o666
-        with os.fdopen(os.open(beside, flags, mode), "wb") as file:
-            file.write(data)
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    # A result is as readable as any file the user makes.
+    with whole_file(path, 0o600 if private else 0o666) as file:
+        file.write(data)
 
 
 def _write_special(path: Path, data: bytes | memoryview) -> None:

@@ -5,13 +5,11 @@ import fcntl
 import mmap
 import os
 import stat
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
-
-from anyio import to_thread
 
 from runner.cli.commands import UsageError
 from runner.cli.kept_files import files_folder, remove_files
@@ -25,27 +23,31 @@ from runner.study.lines import (
     FILE,
     Asked,
     Manifest,
+    Place,
     Study,
     TaskLine,
     decode_line,
+    lines_at,
 )
 from runner.study.output_files import OutputFile, file_name, outputs_folder, sha256_of
-from runner.study.run_file import STORY
+from runner.study.run_file import stories
+from runner.study.shards import Shard, part_name, parts
 
 # How each line begins.
 _BEGIN = b'{"index":'
 
 
-def open_results(folder: Path, *, overwrite: bool) -> int:
+def open_results(folder: Path, shard: Shard | None = None, *, overwrite: bool) -> int:
     """Open the file of the lines, to append to it; nobody else may before it is closed.
 
+    :param shard: whose lines it has; those of the same number of shards may be run meanwhile.
     :param overwrite: whether what is there may be anything.
     :returns: its descriptor.
     :raises UsageError: it cannot be opened, or another run writes to it, or it is no such file.
     """
     if not overwrite and has_single(folder):
         raise refused(folder, "the outputs of a single task")
-    path = folder / FILE
+    path = folder / part_name(FILE, shard)
     try:
         # A link is not followed, a pipe not waited for: no run has made either.
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_NONBLOCK
@@ -63,6 +65,11 @@ def open_results(folder: Path, *, overwrite: bool) -> int:
         raise UsageError(f"--output: another run is writing to {path}") from None
     except OSError:  # a file system without locks
         pass
+    try:
+        _see_that_nobody_runs(folder, shard)
+    except UsageError:
+        os.close(descriptor)
+        raise
     # A run that was killed, or had no room, may have left a part of a line.
     if size := os.fstat(descriptor).st_size:
         with mmap.mmap(descriptor, size, access=mmap.ACCESS_READ) as data:
@@ -70,55 +77,81 @@ def open_results(folder: Path, *, overwrite: bool) -> int:
             begun = data[whole : whole + len(_BEGIN)]
         if not overwrite and begun != _BEGIN[: len(begun)]:
             os.close(descriptor)
-            raise refused(folder, f"a {FILE} whose last line is not a task's result")
+            raise refused(folder, f"a {path.name} whose last line is not a task's result")
         os.ftruncate(descriptor, whole)
     return descriptor
 
 
+def _see_that_nobody_runs(folder: Path, shard: Shard | None) -> None:
+    """:raises UsageError: the study is being run, as a whole or in another number of shards."""
+    for name, other in parts(folder, FILE).items():
+        if shard == other or (shard and other and shard.count == other.count):
+            continue
+        with suppress(OSError), open_stored(folder / name, follow=False) as file:
+            try:
+                # Shared, because other shards may be asking as well.
+                fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise UsageError(f"--output: another run is writing to {folder / name}") from None
+
+
 async def read_earlier(
-    folder: Path, study: Study, bundle: str, asked: Asked, *, overwrite: bool
+    folder: Path,
+    study: Study,
+    bundle: str,
+    asked: Asked,
+    shard: Shard | None = None,
+    *,
+    overwrite: bool,
 ) -> Earlier:
-    """Read what earlier runs have left.
+    """Read what earlier runs have left; what they have written is not looked at.
 
     :param bundle: the bundle's digest.
     :param asked: what the tasks are to run on.
+    :param shard: the one that is to be run, to whose file nobody else writes.
     :param overwrite: whether it may be another study's.
     :raises UsageError: it is, and may not be.
     """
     earlier = Earlier()
     strangers: dict[int, TaskLine] = {}
     alike: dict[Manifest, Manifest] = {}
-    descriptor = os.open(folder / FILE, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-    try:
-        number = 0
-        async for text in read_lines(descriptor):
-            number += 1
-            line = decode_line(text)
-            if line is None:
-                if text.strip() and not overwrite:
-                    raise refused(folder, f"a {FILE} whose line {number} is not a task's result")
-                continue
-            if line.single:
-                continue  # its outputs are no study's
-            # A later line stands for what the earlier one said.
-            strangers.pop(line.index, None)
-            made = earlier.made.get(line.index, Manifest()).and_of(line.made)
-            if made != Manifest():  # most tasks have the same: kept once
-                earlier.made[line.index] = alike.setdefault(made, made)
-            if not study.is_same(bundle, line.study, line.bundle):
-                strangers[line.index] = line
-            standing = Standing.TO_RUN
-            if line.bundle == bundle and line.asked == asked:
-                if line.report is not None and not line.report.retryable:
-                    standing = Standing.FAILED
-                elif line.ok and await to_thread.run_sync(_are_there, folder, line):
-                    standing = Standing.DONE
-            code = None if line.report is None else line.report.code
-            earlier.learn(line.index, Known(line.task, standing, code))
-    except DamagedError as error:
-        raise refused(folder, f"a {FILE} that no run has written: {error}") from None
-    finally:
-        os.close(descriptor)
+    for name in parts(folder, FILE):
+        own = name == part_name(FILE, shard)
+        descriptor = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
+        try:
+            number = at = 0
+            async for text in read_lines(descriptor):
+                place = Place(name, at)
+                number, at = number + 1, at + len(text) + 1
+                line = decode_line(text)
+                if line is None:
+                    # In another shard's it may be one that is being written.
+                    if text.strip() and own and not overwrite:
+                        what = f"a {name} whose line {number} is not a task's result"
+                        raise refused(folder, what)
+                    continue
+                if line.single:
+                    continue  # its outputs are no study's
+                made = earlier.made.get(line.index, Manifest()).and_of(line.made)
+                if made != Manifest():  # most tasks have the same: kept once
+                    earlier.made[line.index] = alike.setdefault(made, made)
+                standing = Standing.TO_RUN
+                if line.bundle == bundle and line.asked == asked:
+                    if line.report is not None and not line.report.retryable:
+                        standing = Standing.FAILED
+                    elif line.ok:
+                        standing = Standing.DONE
+                code = None if line.report is None else line.report.code
+                known = Known(line.task, standing, code, line.run, place)
+                if not earlier.learn(line.index, known):
+                    continue
+                strangers.pop(line.index, None)
+                if not study.is_same(bundle, line.study, line.bundle):
+                    strangers[line.index] = line
+        except DamagedError as error:
+            raise refused(folder, f"a {name} that no run has written: {error}") from None
+        finally:
+            os.close(descriptor)
     if strangers and not overwrite:
         whose = next(iter(strangers.values())).study
         count = f"{len(strangers)} result" + ("" if len(strangers) == 1 else "s")
@@ -130,41 +163,50 @@ async def read_earlier(
 def drop_replaced(folder: Path, others: Collection[int], *, overwrite: bool) -> None:
     """Keep the last line of each task only: the others tell of an edited one, or of a failure.
 
+    Those of shards stay as they are: others may be reading them.
+
     :param others: the numbers of tasks that this run does not have.
-    :param overwrite: whether what these have left goes too, and a single task's.
+    :param overwrite: whether what these have left goes too, shards' lines and a single task's with
+        it.
     :raises OSError: it could not be written.
     """
+    if overwrite:
+        remove_single(folder)
+    for name in parts(folder, FILE):
+        if overwrite or name == FILE:
+            _drop_replaced(folder, name, others if overwrite else ())
+
+
+def _drop_replaced(folder: Path, name: str, others: Collection[int]) -> None:
     last: dict[int, int] = {}
     count = 0
-    with (folder / FILE).open("rb") as file:
+    with (folder / name).open("rb") as file:
         for text in _lines(file):
             line = decode_line(text)
-            if line is not None and not (overwrite and (line.single or line.index in others)):
+            if line is not None and not line.single and line.index not in others:
                 last[line.index] = count
             elif line is not None and not line.single:
                 discard(folder, line.index, line.made)
             count += 1
-        if overwrite:
-            remove_single(folder)
         if len(last) == count:
             return
         kept = set(last.values())
         file.seek(0)
-        beside = folder / f".{FILE}.new"
+        beside = folder / f".{name}.new"
         remove_anything(beside)
         with beside.open("xb") as new:
             new.writelines(text for number, text in enumerate(_lines(file)) if number in kept)
-    beside.replace(folder / FILE)
+    beside.replace(folder / name)
 
 
 def results_in(folder: Path) -> int:
     """How many lines of a study's tasks there are in a folder."""
-    try:
-        with open_stored(folder / FILE, follow=False) as file:
+    count = 0
+    for name in parts(folder, FILE):
+        with suppress(OSError), open_stored(folder / name, follow=False) as file:
             lines = map(decode_line, _lines(file))
-            return sum(line is not None and not line.single for line in lines)
-    except OSError:
-        return 0
+            count += sum(line is not None and not line.single for line in lines)
+    return count
 
 
 def has_study(folder: Path, single: Manifest | None) -> bool:
@@ -172,15 +214,12 @@ def has_study(folder: Path, single: Manifest | None) -> bool:
 
     :param single: what the single task in it has made.
     """
-    try:
-        begun = (folder / FILE).lstat().st_size == 0
-    except OSError:
-        return False
-    its_own = single is not None and FILE in map(file_name, single.outputs)
-    return (begun and not its_own) or results_in(folder) > 0
+    its_own = () if single is None else map(file_name, single.outputs)
+    begun = parts(folder, FILE).keys() - its_own
+    return any(not (folder / name).stat().st_size for name in begun) or results_in(folder) > 0
 
 
-def remove_results(folder: Path, kept: Iterable[str] = ()) -> None:
+def remove_results(folder: Path, kept: Collection[str] = ()) -> None:
     """Remove what tasks have left in a folder, and their lines.
 
     :param kept: the names of files that are others by now.
@@ -188,11 +227,12 @@ def remove_results(folder: Path, kept: Iterable[str] = ()) -> None:
     """
     if not results_in(folder):
         return
-    with open_stored(folder / FILE, follow=False) as file:
-        for line in map(decode_line, _lines(file)):
-            if line is not None and not line.single:
-                discard(folder, line.index, line.made)
-    for name in {FILE, *STORY}.difference(kept):
+    for name in parts(folder, FILE):
+        with open_stored(folder / name, follow=False) as file:
+            for line in map(decode_line, _lines(file)):
+                if line is not None and not line.single:
+                    discard(folder, line.index, line.made)
+    for name in {*parts(folder, FILE), *stories(folder)}.difference(kept):
         (folder / name).unlink(missing_ok=True)
 
 
@@ -216,8 +256,17 @@ def discard(folder: Path, index: int, made: Manifest) -> None:
         outputs.rmdir()
 
 
-def _are_there(folder: Path, line: TaskLine) -> bool:
-    """Tell whether a task's outputs and files are as they were written."""
+def are_there(folder: Path, number: int, known: Known) -> bool:
+    """Tell whether the outputs and files of a task that is done are as they were written.
+
+    :param number: the task's.
+    """
+    try:
+        line = next(lines_at(folder, [] if known.place is None else [known.place]), None)
+    except OSError:
+        return False
+    if line is None or (line.index, line.task) != (number, known.task):
+        return False  # another run has the file by now
     outputs = outputs_folder(folder, line.index)
     files = files_folder(outputs, line.outputs)
     made = [(outputs / file_name(name), output) for name, output in line.outputs.items()]

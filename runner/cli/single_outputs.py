@@ -31,7 +31,8 @@ from runner.result import Result
 from runner.settings import Isolation
 from runner.study.lines import FILE, Asked, DoneLine, FailedLine, Manifest, Study, task_digest
 from runner.study.output_files import RESERVED, OutputFile, file_name
-from runner.study.run_file import STORY
+from runner.study.run_file import STORY, stories
+from runner.study.shards import parts
 from runner.task import Task
 
 _CHILD_PHASES = (Phase.SPAWN, Phase.HANDSHAKE, Phase.LOAD, Phase.EXECUTE, Phase.SHUTDOWN)
@@ -113,14 +114,15 @@ class SingleOutputs:
         """
         names = {file_name(name) for name in result}
         if not self._overwrite and (count := results_in(self._folder)):
+            taken = {*parts(self._folder, FILE), *stories(self._folder)}
             for name in result:
-                if (file := file_name(name)) in (FILE, *STORY) or file.isdigit():
+                if (file := file_name(name)) in taken or file.isdigit():
                     raise Failure(_in_the_way(name, self._folder, count))
-        taken = sorted(names.intersection((FILE, *STORY)))
-        if taken and self._record is not None:
+        own = sorted(names.intersection((FILE, *STORY)))
+        if own and self._record is not None:
             self._record = None
             self.notes.append(
-                f"the output {taken[0]} has the name of a file of the run's own: what this task ran"
+                f"the output {own[0]} has the name of a file of the run's own: what this task ran"
                 " with is not kept"
             )
         printed = self._take_printed()

@@ -18,7 +18,6 @@ from runner.diagnosis.report.shown_lines import ShownLines
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Event, Note, Output, PhaseFinished, PhaseStarted, Stream
 from runner.result import Result
-from runner.settings import Isolation
 
 SHOWN_FAILURES = 5
 """How many failures are shown as they happen."""
@@ -89,7 +88,6 @@ class StudyDisplay:
         with self._lock:
             self._show_notes((*result.notes, *asides))
             self._show_left(result)
-            self._show_isolation(result)
             if self._verbose:
                 self.say(f"{task_name(index, given)}: done, {result.timings.total_seconds:.3f} s")
             self._progress.update()
@@ -115,15 +113,6 @@ class StudyDisplay:
         if left is not None and not self._left_shown:
             self._left_shown = True
             self.say(f"note: {left}")
-
-    def _show_isolation(self, result: Result) -> None:
-        """Say once that tasks do not have the isolation that was asked for, and what would help."""
-        note = result.isolation_note
-        if note is None or self._command.settings.isolation is not Isolation.FORK:
-            return
-        help_text = "start in the task what has the threads; or, for a model without state,"
-        text = f"each task starts a new interpreter, and no fork: {note}; what helps: {help_text}"
-        self._show_notes((f"{text} --isolation warm",))
 
 
 @contextmanager

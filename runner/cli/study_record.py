@@ -30,8 +30,12 @@ from runner.study.run_file import (
     Python,
     RanIn,
     RunFile,
+    account_before,
+    archive_name,
+    pylock_name,
     read_run,
 )
+from runner.study.shards import part_name
 
 _log = logging.getLogger(__name__)
 
@@ -61,10 +65,13 @@ class StudyRecord:
     ) -> None:
         assert case.worker is not None
         self._folder = folder
+        self._shard = command.shard
+        self._name = part_name(RUN, command.shard)
+        self._archive = archive_name(command.shard, bundle.digest)
         self._bundle = bundle
         self._case = case
         self._say = say
-        self._before = read_run(folder)
+        self._before = account_before(folder, command.shard, bundle.digest)
         self._threads: int | None = None
         settings = command.settings
         secrets = secrets_of(settings.variables())
@@ -81,6 +88,7 @@ class StudyRecord:
                 memory_limit=settings.memory_limit or bundle.defaults.memory_limit,
                 env=settings.named_variables(bundle),
                 lock=None if settings.lock is None else str(settings.lock),
+                ignore_lock=settings.ignore_lock,
             ),
         )
 
@@ -126,10 +134,13 @@ class StudyRecord:
 
     def _make_room(self) -> None:
         """Set aside what no run has made; a link is never written through."""
-        for name in STORY:
-            place = self._folder / name
-            if self._before is None or not is_file(place):
-                set_aside(place, self._say)
+        known = read_run(self._folder, self._shard) is not None
+        for name in STORY if self._shard is None else (self._name,):
+            if not known or not is_file(self._folder / name):
+                set_aside(self._folder / name, self._say)
+        # A shard's has its content's digest in its name: another shard may have written it.
+        if not is_file(self._folder / self._archive):
+            set_aside(self._folder / self._archive, self._say)
 
     def ran_with(self, threads: int | None) -> None:
         """A task has ended that had so many threads."""
@@ -138,7 +149,7 @@ class StudyRecord:
 
     def _same_versions(self, settings: Settings, interpreter: Interpreter) -> Settings:
         """Return settings with which this run has the versions of those before it."""
-        before, lock = self._before, self._folder / PYLOCK
+        before = self._before
         if (
             settings.lock is not None
             or before is None
@@ -146,7 +157,7 @@ class StudyRecord:
             or before.bundle.digest != self._bundle.digest
             or before.environment.python.version != interpreter.version
             or before.pylock is None
-            or not lock.is_file()
+            or not (lock := self._folder / before.pylock).is_file()
         ):
             return settings
         if packages_of(settings, self._bundle, interpreter) == before.environment.packages:
@@ -173,45 +184,50 @@ class StudyRecord:
         before = self._before
         # What is there is of this bundle, and of these versions.
         if before is not None and before.bundle.digest == self._bundle.digest:
-            archived = before.bundle_archive and (self._folder / BUNDLE).is_file()
             earlier = before.environment
-            locked = before.pylock and (self._folder / PYLOCK).is_file()
             same = earlier is not None and earlier.packages == ran_in.packages
             self._run = msgspec.structs.replace(
                 self._run,
-                bundle_archive=BUNDLE if archived else None,
-                pylock=PYLOCK if locked and same else None,
+                bundle_archive=self._there(before.bundle_archive),
+                pylock=self._there(before.pylock) if same else None,
             )
         self._write()
+
+    def _there(self, name: str | None) -> str | None:
+        return name if name is not None and (self._folder / name).is_file() else None
 
     async def _keep_beside(self, ready: Prepared, settings: Settings, whole: anyio.Event) -> None:
         if self._run.bundle_archive is None:
             await anyio.to_thread.run_sync(self._keep_bundle, abandon_on_cancel=True)
-        if self._run.pylock is None and ready.built is not None:
-            await self._keep_versions(ready, settings)
+        if self._run.pylock is None and self._run.environment is not None:
+            await self._keep_versions(ready, settings, self._run.environment)
         self._write()
         whole.set()
 
     def _keep_bundle(self) -> None:
-        bundle, beside = self._bundle, self._folder / f".{BUNDLE}.new"
+        bundle, name = self._bundle, self._archive
+        beside = self._folder / part_name(f".{BUNDLE}.new", self._shard)
         try:
             size = sum((bundle.path / name).stat().st_size for name in bundle.files)
             if size > MOST_ARCHIVED_BYTES:
-                self._say(f"note: the bundle has {size >> 20} MiB: {BUNDLE} does not keep it")
-                (self._folder / BUNDLE).unlink(missing_ok=True)  # of another bundle
+                self._say(f"note: the bundle has {size >> 20} MiB: {name} does not keep it")
+                (self._folder / name).unlink(missing_ok=True)  # of another bundle
                 return
             remove_anything(beside)
             with beside.open("xb") as file:
                 pack(bundle, file, empty_folders(bundle.path, bundle.files))
-            beside.replace(self._folder / BUNDLE)
+            beside.replace(self._folder / name)
         except OSError as error:
             beside.unlink(missing_ok=True)
-            self._say(f"note: {BUNDLE} is not written: {error}")
+            self._say(f"note: {name} is not written: {error}")
             return
-        self._run = msgspec.structs.replace(self._run, bundle_archive=BUNDLE)
+        self._run = msgspec.structs.replace(self._run, bundle_archive=name)
 
-    async def _keep_versions(self, ready: Prepared, settings: Settings) -> None:
-        beside = self._folder / "pylock.modelops-runner.toml"
+    async def _keep_versions(self, ready: Prepared, settings: Settings, ran_in: RanIn) -> None:
+        name = pylock_name(self._shard, ran_in)
+        # PEP 751 has no more dots in such a name.
+        part = "" if self._shard is None else f"-{self._shard}"
+        beside = self._folder / f"pylock.modelops-runner{part}.toml"
         case = Case()  # what uv says here is no part of the run
         case.worker, case.bundle = self._case.worker, self._case.bundle
         try:
@@ -224,15 +240,18 @@ class StudyRecord:
                 if settings.offline:
                     raise
                 await lock_environment(case, settings, ready, beside)
-            beside.replace(self._folder / PYLOCK)
+            if self._shard is not None and not is_file(self._folder / name):
+                set_aside(self._folder / name, self._say)
+            beside.replace(self._folder / name)
         except (Failure, OSError) as error:
             reason = error.finding.summary if isinstance(error, Failure) else str(error)
-            self._say(f"note: {PYLOCK} is not written: {reason}; {RUN} has the versions")
-            (self._folder / PYLOCK).unlink(missing_ok=True)  # of other versions
+            self._say(f"note: {name} is not written: {reason}; {self._name} has the versions")
+            if self._shard is None:
+                (self._folder / PYLOCK).unlink(missing_ok=True)  # of other versions
             return
         finally:
             beside.unlink(missing_ok=True)
-        self._run = msgspec.structs.replace(self._run, pylock=PYLOCK)
+        self._run = msgspec.structs.replace(self._run, pylock=name)
 
     def _write(self, finished_at: str | None = None) -> None:
         self._run = msgspec.structs.replace(
@@ -240,9 +259,9 @@ class StudyRecord:
         )
         text = msgspec.json.format(msgspec.json.encode(self._run)) + b"\n"
         try:
-            write_file(self._folder / RUN, text)
+            write_file(self._folder / self._name, text)
         except OSError as error:
-            self._say(f"note: {RUN} is not written: {error}")
+            self._say(f"note: {self._name} is not written: {error}")
 
 
 def masked_values(words: list[str]) -> list[str]:

@@ -4,18 +4,20 @@ import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, closing
 
-from runner.bundle import Bundle
+from anyio import to_thread
+
+from runner.bundle import Bundle, function_of
 from runner.cli.commands import Exec
 from runner.cli.grid import axis_lines, read_grid
 from runner.cli.plan import GivenTask, Plan
 from runner.cli.result import json_document
-from runner.cli.result_lines import read_earlier
+from runner.cli.result_lines import are_there, read_earlier
 from runner.cli.task_file import read_tasks
 from runner.diagnosis.case import Case
 from runner.execution.prepare import read
 from runner.execution.run_task import reported
-from runner.study.earlier import Earlier
-from runner.study.lines import FILE, Asked, Study
+from runner.study.earlier import Earlier, Known
+from runner.study.lines import Asked, Study
 
 SHOWN_TASKS = 5
 """How many tasks a dry run shows."""
@@ -26,15 +28,23 @@ async def plan_tasks(command: Exec, bundle: Bundle, plan: Plan, earlier: Earlier
 
     :param plan: takes them.
     :param earlier: knows those of earlier runs.
-    :raises Failure: ``params-invalid``: one is none.
+    :raises Failure: ``params-invalid``: one is none; ``wire-not-found``: one asks for a function
+        that the bundle has not.
     :raises UsageError: an axis is none.
     """
+
+    async def is_there(number: int, known: Known) -> bool:
+        if command.output is None:
+            return False
+        return await to_thread.run_sync(are_there, command.output, number, known)
+
     async with aclosing(_given(command, bundle.defaults.seed)) as tasks:
         async for given in tasks:
-            defaults = bundle.defaults.params
-            task = given.task.with_defaults(bundle.default_entrypoint, defaults)
-            plan.add(GivenTask(task, given.id), earlier, again=command.again_failed)
-    plan.begin()
+            function_of(bundle, given.task.function)
+            task = given.task.with_defaults(*bundle.task_defaults(given.task.function))
+            one = GivenTask(task, given.id)
+            await plan.add(one, earlier, is_there, again=command.again_failed)
+    plan.begin(earlier)
 
 
 async def _given(command: Exec, seed: int) -> AsyncGenerator[GivenTask, None]:
@@ -53,14 +63,15 @@ async def dry_run(command: Exec, case: Case) -> str:
     :raises RunnerError: the bundle cannot be read, or a task is none.
     :raises UsageError: there are results of another bundle in the folder.
     """
-    with closing(Plan()) as plan:
+    with closing(Plan(command.shard)) as plan:
         with reported(case):
             bundle = await read(case, command.settings, command.bundle)
         study, asked = Study.of(bundle.info()), Asked.of(command.settings)
         earlier = Earlier()
-        if command.output is not None and (command.output / FILE).is_file():
+        if command.output is not None:
             earlier = await read_earlier(
-                command.output, study, bundle.digest, asked, overwrite=command.overwrite
+                *(command.output, study, bundle.digest, asked, command.shard),
+                overwrite=command.overwrite,
             )
         with reported(case):
             await plan_tasks(command, bundle, plan, earlier)
@@ -82,6 +93,8 @@ async def dry_run(command: Exec, case: Case) -> str:
             else axis_lines(read_grid(command, bundle.defaults.seed))
         )
         count = f"{plan.total} tasks"
+        if command.shard is not None:
+            count += f" in shard {command.shard.number} of {command.shard.count}"
         if to_run < plan.total:
             count += f": {to_run} to run, {plan.skipped} done before"
             count += f", {failed} failed before (--again failed runs them)" if failed else ""
@@ -100,4 +113,5 @@ def _described(given: GivenTask) -> dict[str, object]:
         "entrypoint": task.entrypoint,
         "params": task.params,
         "seed": task.seed,
+        **({} if task.function is None else {"function": task.function}),
     }

@@ -1,9 +1,9 @@
 """``modelops-runner table``: a study's results on the terminal, as CSV, JSON or Parquet."""
 
 import csv
+import io
 import json
 import math
-import os
 import sys
 from collections.abc import Iterable, Iterator
 from itertools import islice
@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import IO
 
 from runner.cli.commands import Table, UsageError
+from runner.cli.standard_output import not_printed
 from runner.diagnosis.report.text import one_line, printable
+from runner.stored_files import whole_file
 from runner.study.columns import Scalar, text_of
 from runner.study.table import Table as Results
 from runner.study.table import TableError
@@ -41,11 +43,10 @@ def run_table(command: Table) -> int:
             _print(results, command)
     except TableError as error:
         raise UsageError(printable(str(error))) from error
-    except BrokenPipeError:
-        # What is left of it the interpreter would flush, and complain, at its exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except OSError as error:
-        raise UsageError(f"{error.filename or command.folder}: {error.strerror}") from error
+        if error.filename is None:  # a file that cannot be read has a name
+            return not_printed(error, None)
+        raise UsageError(f"{error.filename}: {error.strerror}") from error
     return 0
 
 
@@ -64,13 +65,10 @@ def _print(results: Results, command: Table) -> None:
 
 
 def _to_file(results: Results, path: Path) -> None:
-    beside = path.with_name(f".{path.name}.new")
-    try:
-        with beside.open("w", encoding="utf-8", newline="") as file:
-            _write_csv(results, file)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with whole_file(path) as file:
+        text = io.TextIOWrapper(file, encoding="utf-8", newline="")
+        _write_csv(results, text)
+        text.detach()  # flushes
 
 
 def _write_csv(results: Results, file: IO[str]) -> None:

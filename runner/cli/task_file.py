@@ -31,6 +31,7 @@ _KEYS = {
     "params": ("object",),
     "seed": ("number",),
     "id": ("string", "number", "null"),
+    "function": ("string", "null"),
 }
 _EXAMPLE = '{"entrypoint": "baseline", "params": {"beta": 0.3}, "seed": 1, "id": "first"}'
 _READ_BYTES = 1 << 20
@@ -135,7 +136,12 @@ def read_task(line: bytes, name: str, number: int, seed: int = 0) -> GivenTask:
             place = f"{name}:{number}:{_column(line.decode(), key)}"
             raise params_invalid(f"{place}: {failure.finding.summary}") from None
     return GivenTask(
-        Task(given.get("entrypoint"), given.get("params", {}), given.get("seed", seed)),
+        Task(
+            given.get("entrypoint"),
+            given.get("params", {}),
+            given.get("seed", seed),
+            function=given.get("function"),
+        ),
         given.get("id"),
     )
 

@@ -16,15 +16,23 @@ class TaskLines:
     """Makes the lines of a run's tasks.
 
     :param secrets: values that are masked wherever they stand.
+    :param run: how many runs the folder has seen.
     :param single: whether the run has this one task, whose outputs lie beside the line.
     """
 
     def __init__(
-        self, study: Study, asked: Asked, secrets: list[str], *, single: bool = False
+        self,
+        study: Study,
+        asked: Asked,
+        secrets: list[str],
+        *,
+        run: int = 0,
+        single: bool = False,
     ) -> None:
         self._study = study
         self._asked = asked
         self._secrets = secrets
+        self._run = run
         self._single = single
 
     def done(
@@ -79,6 +87,8 @@ class TaskLines:
             "task": given.digest,
             "study": self._study,
             "asked": self._asked,
+            "function": task.function,
+            "run": self._run,
             "printed": printed,
             "single": self._single,
         }

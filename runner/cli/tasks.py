@@ -44,6 +44,7 @@ from runner.result import Result
 from runner.runner import Runner
 from runner.study.earlier import Earlier
 from runner.study.lines import FILE, Asked, DoneLine, FailedLine, Manifest, Study
+from runner.study.shards import part_name
 from runner.task import Task
 
 FAILED_STARTS = 10
@@ -59,12 +60,14 @@ class ManyTasks:
     def __init__(self, command: Exec) -> None:
         self._command = command
         self._output = command.output
+        self._file = part_name(FILE, command.shard)
         if self._output is None:
             if sys.stdout is None:  # ">&-"
                 raise UsageError("standard output is closed: give --output DIR")
             self._lines = Lines(sys.stdout.fileno(), array=command.json)
         else:
-            self._lines = Lines(open_results(self._output, overwrite=command.overwrite))
+            results = open_results(self._output, command.shard, overwrite=command.overwrite)
+            self._lines = Lines(results)
         self._totals = Totals(0, 0)
         self._failed_starts = 0
         self._secrets = secrets_of(command.settings.variables())
@@ -86,7 +89,7 @@ class ManyTasks:
         :raises StdoutError: nobody takes the result lines.
         """
         command = self._command
-        with closing(Plan()) as plan:
+        with closing(Plan(command.shard)) as plan:
             with reported(case):
                 bundle = await read(case, command.settings, command.bundle)
             study, asked = Study.of(bundle.info()), Asked.of(command.settings)
@@ -94,14 +97,16 @@ class ManyTasks:
             if self._output is not None:
                 try:
                     earlier = await read_earlier(
-                        self._output, study, bundle.digest, asked, overwrite=command.overwrite
+                        *(self._output, study, bundle.digest, asked, command.shard),
+                        overwrite=command.overwrite,
                     )
                 except OSError as error:
                     raise_reported(case, error)
+            run = earlier.next_run
             with reported(case):
                 await plan_tasks(command, bundle, plan, earlier)
             others = earlier.left
-            lines = TaskLines(study, asked, self._secrets)
+            lines = TaskLines(study, asked, self._secrets, run=run)
             self._results = TaskResults(self._output, earlier.made, lines)
             del earlier
             with case.journal.phase(Phase.EXECUTE):
@@ -113,7 +118,7 @@ class ManyTasks:
         with reported(case):
             if stopped is not None:
                 raise stopped
-            if self._output is not None:
+            if self._output is not None and command.shard is None:
                 drop = partial(drop_replaced, overwrite=command.overwrite)
                 await to_thread.run_sync(drop, self._output, others)
                 self._kept = 0 if command.overwrite else len(others)
@@ -180,7 +185,7 @@ class ManyTasks:
                     f"{self._kept} results of tasks that this study does not have stay where they"
                     " are; --overwrite removes them"
                 )
-            lines.append(f"results: {printable(str(self._output / FILE))}")
+            lines.append(f"results: {printable(str(self._output / self._file))}")
         with suppress(BrokenPipeError):  # nobody reads standard error
             print("\n".join(lines), file=sys.stderr, flush=True)
 
@@ -205,7 +210,7 @@ class ManyTasks:
             "seconds": round(totals.seconds, 6),
         }
         if self._output is not None:
-            content["path"] = str(self._output / FILE)
+            content["path"] = str(self._output / self._file)
         if report is not None:
             content["report"] = report
         return self._lines.end(json_document(content))
@@ -348,7 +353,7 @@ class ManyTasks:
                 made = Manifest(tuple(line.outputs), tuple(line.files), tuple(line.printed))
                 with suppress(OSError):
                     discard(self._output, line.index, made)
-        return Failure(not_kept(error, self._output / FILE, size))
+        return Failure(not_kept(error, self._output / self._file, size))
 
     @contextmanager
     def _shown(self) -> Iterator[StudyDisplay]:

@@ -159,13 +159,14 @@ def write_whole(descriptor: int, data: bytes) -> None:
         raise
 
 
-def not_written(error: OSError, what: str, size: int) -> str:
-    """One line that says what could not be written, why, and how much it would have been."""
+def not_written(error: OSError, what: str, size: int | None) -> str:
+    """One line that says what could not be written, why, and how much it would have been.
+
+    :param size: in bytes; ``None`` where it is not known.
+    """
     code = f"error[{Code.DISK_FULL.value}]" if error.errno in _FULL else "error"
-    return (
-        f"modelops-runner: {code}: {what} could not be written: {error.strerror}"
-        f" ({size_text(size)} wanted)"
-    )
+    wanted = "" if size is None else f" ({size_text(size)} wanted)"
+    return f"modelops-runner: {code}: {what} could not be written: {error.strerror}{wanted}"
 
 
 @contextmanager

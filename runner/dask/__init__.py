@@ -8,6 +8,6 @@ if find_spec("distributed") is None:
     )
 
 from runner.dask.client.tasks import map, map_unordered, submit
-from runner.dask.worker.plugin import RunnerPlugin
+from runner.dask.worker.plugin import RunnerPlugin, runner_of_worker
 
-__all__ = ["RunnerPlugin", "map", "map_unordered", "submit"]
+__all__ = ["RunnerPlugin", "map", "map_unordered", "runner_of_worker", "submit"]

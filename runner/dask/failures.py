@@ -7,6 +7,9 @@ from runner.diagnosis.report.model import BundleInfo, Hint, Report
 from runner.events import Phase
 from runner.execution.worker_info import worker_info
 
+# Before the first retry of what may pass by itself; twice as long before each further one.
+RETRY_SECONDS = 1.0
+
 
 def report_of(finding: Finding, bundle: BundleInfo | None = None) -> Report:
     """The report of something that this process knows, not a run."""

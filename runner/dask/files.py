@@ -1,8 +1,8 @@
 """Files that others may read at any time: written beside, then renamed, so that none is half."""
 
-import os
-import tempfile
 from pathlib import Path
+
+from runner.stored_files import whole_file
 
 
 def put(data: bytes | memoryview, file: Path) -> None:
@@ -11,13 +11,5 @@ def put(data: bytes | memoryview, file: Path) -> None:
     :raises OSError: it cannot be written; nothing is left of it.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=".", dir=file.parent)
-    beside = Path(name)
-    try:
-        with os.fdopen(descriptor, "wb") as written:
-            written.write(data)
-        beside.chmod(0o644)
-        beside.replace(file)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
+    with whole_file(file, 0o644) as written:
+        written.write(data)

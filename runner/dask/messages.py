@@ -8,7 +8,9 @@ import json
 import logging
 import os
 import uuid
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct, field
 
@@ -21,10 +23,11 @@ from runner.dask.files import put
 from runner.diagnosis.case import Finding
 from runner.diagnosis.errors import error_for
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Hint, Report
+from runner.diagnosis.report.model import BundleInfo, Hint, Report
+from runner.diagnosis.report.sanitise import map_texts
 from runner.events import Phase
 from runner.result import Result
-from runner.task import Task
+from runner.task import Task, input_buffers
 
 # An output from this size on stays in the folder that client and workers share, where there is one.
 LARGE_BYTES = 1 << 20
@@ -41,15 +44,26 @@ class Call(Struct, frozen=True):
     params: bytes
     """JSON."""
     seed: int
-    inputs: dict[str, bytes] = field(default_factory=dict)
+    inputs: dict[str, Any] = field(default_factory=dict)
+    """Bytes, and for a result its outputs' by their names."""
+    function: str | None = None
 
     @classmethod
     def of(cls, task: Task) -> "Call":
-        inputs = {name: bytes(plain_bytes(value)) for name, value in task.inputs.items()}
-        return cls(task.entrypoint, to_json(task.params), task.seed, inputs)
+        inputs: dict[str, Any] = {}
+        for name, output, value in input_buffers(task.inputs):
+            data = bytes(plain_bytes(value))
+            if output is None:
+                inputs[name] = data
+            else:
+                inputs.setdefault(name, {})[output] = data
+        return cls(task.entrypoint, to_json(task.params), task.seed, inputs, task.function)
 
-    def task(self) -> Task:
-        return Task(self.entrypoint, json.loads(self.params), self.seed, self.inputs)
+    def task(self, inputs: Mapping[str, Any]) -> Task:
+        """:param inputs: further ones, which have come another way."""
+        params = json.loads(self.params)
+        given = {**self.inputs, **inputs}
+        return Task(self.entrypoint, params, self.seed, given, self.function)
 
 
 class Answer(Struct, frozen=True):
@@ -73,11 +87,27 @@ class Answer(Struct, frozen=True):
         if self.report is not None:
             raise error_for(self.report)
 
-    def unwrap(self) -> Result:
-        """:raises RunnerError: the task failed, or an output that was kept cannot be read here."""
-        self.check()
+    def result_of(self, bundle: BundleInfo) -> Result:
+        """The result, with the caller's own folder of the bundle where the worker's was named.
+
+        :raises RunnerError: the task failed, or an output that was kept cannot be read here.
+        """
+        if self.report is not None:
+            raise error_for(as_here(self.report, bundle))
         assert self.result is not None
-        return self.result.with_outputs({n: _kept(n, Path(file)) for n, file in self.kept.items()})
+        result = self.result
+        if self.kept:
+            result = result.with_outputs({n: _kept(n, Path(f)) for n, f in self.kept.items()})
+        result.bundle.path = bundle.path
+        return result
+
+
+def as_here(report: Report, bundle: BundleInfo) -> Report:
+    """A worker's report, with the bundle's own folder where it names the one it was unpacked to."""
+    if report.bundle is None:
+        return report
+    unpacked, path = report.bundle.path, bundle.path
+    return map_texts(report, lambda text: text.replace(unpacked, path))
 
 
 def answer(result: Result, shared: Path | None) -> Answer:

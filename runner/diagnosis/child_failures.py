@@ -148,22 +148,34 @@ def protocol_unsupported(offered: Sequence[int], spoken: Sequence[int]) -> Findi
     )
 
 
-def violation(case: Case, phase: Phase, what: str) -> Finding:
-    """Return what the child sent is not the protocol."""
+def violation(phase: Phase, what: str, *, foreign: bool = False) -> Finding:
+    """Return what the child sent is not the protocol.
+
+    :param foreign: whether it is bytes that no child writes, and not a message that is wrong.
+    """
+    if phase is Phase.HANDSHAKE:
+        why = "The first bytes of a child are its hello; what came instead claims to be one, and is"
+        why += " not."
+    elif foreign:
+        why = "The wire is a private descriptor of the child's, out of the way of print() and of"
+        why += " native code. Something in the bundle, or a library it uses, found it and wrote to"
+        why += " it."
+    else:
+        why = "The message is whole, so the child itself has made it so: it does not follow the"
+        why += " protocol, or code of the bundle has changed what it works with."
+    if foreign or phase is Phase.HANDSHAKE:
+        hint = "look for code that writes to descriptors it did not open (os.write, a daemoniser, a"
+        hint += " debugger)"
+    else:
+        hint = "look for code that replaces functions of the standard library (json, os, zlib); see"
+        hint += " a child of your own with scripts/check_child COMMAND"
     return Finding(
         phase=phase,
         code=Code.PROTOCOL_VIOLATION,
-        summary=f"what the child sent is not the protocol: {one_line(printable(what), 120)}",
-        explanation="The wire is a private descriptor of the child's, out of the way of print() and"
-        " of native code. Something in the bundle, or a library it uses, found it and wrote to it."
-        if phase is not Phase.HANDSHAKE
-        else "The first bytes of a child are its hello; what came instead claims to be one and is"
-        " not.",
-        hints=[
-            Hint(title="look for code that writes to descriptors it did not open (os.write, a"
-                 " daemoniser, a debugger)")
-        ],
-    )  # fmt: skip
+        summary=f"what the child sent is not the protocol: {one_line(printable(what), 240)}",
+        explanation=why,
+        hints=[Hint(title=hint)],
+    )
 
 
 def wire_closed(case: Case, phase: Phase) -> Finding:
@@ -219,7 +231,8 @@ _REMOTE: dict[ErrorCode, tuple[Code, str]] = {
     ),
     ErrorCode.WIRE_AMBIGUOUS: (
         Code.WIRE_AMBIGUOUS,
-        "keep one entry point in the group modelops.wire",
+        "ask for one of them by its name (--function NAME), or keep one entry point in the group"
+        " modelops.wire",
     ),
     ErrorCode.WIRE_NOT_FOUND: (
         Code.WIRE_NOT_FOUND,
@@ -270,7 +283,7 @@ def remote_error(
         if number in NO_PROCESS:
             return no_process(case, printable(message))
     if code not in _REMOTE:
-        return violation(case, phase, f"error {code}: {message}")
+        return violation(phase, f"error {code}: {message}")
     known, advice = _REMOTE[ErrorCode(code)]
     hints = [Hint(title=advice)] if advice else []
     if known is Code.RESULT_INVALID and message.endswith(_NOTHING):

@@ -18,6 +18,8 @@ from runner.events import Phase
 # Who reads a command line, as its file or package is called.
 _STANDARD_PARSERS = {"argparse.py", "optparse.py", "getopt.py"}
 _PARSERS = {"absl", "click", "docopt", "fire", "hydra", "simple_parsing", "tap", "typer", "tyro"}
+# parse_args(["--beta"]): the code has made what it parses.
+_OWN_ARGUMENTS = re.compile(r"parse(?:_known)?_args\(\s*[^)\s]")
 # As they begin their last words: "model.py: error: ", "Error: ".
 _ERROR = re.compile(r"^(?:[^:]{0,200}: )?[Ee]rror: ")
 
@@ -30,6 +32,9 @@ def parsed_command_line(
     :param exception: the ``SystemExit``.
     :param stderr: what the child wrote there.
     """
+    frame = telling_frame(case, exception)
+    if _OWN_ARGUMENTS.search((frame and frame.text) or ""):
+        return None
     files = [frame.file for frame in exception.traceback]
     if not any(PurePath(file).name in _STANDARD_PARSERS for file in files) and not any(
         package_of(file) in _PARSERS for file in files

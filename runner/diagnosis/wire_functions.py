@@ -6,7 +6,7 @@ from runner.diagnosis.case import Case
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit, Hint
 
-_MANIFEST = ".modelops/manifest.json"
+_MANIFESTS = (".modelops/manifest.json", ".modelops/modelops.toml")
 _PYPROJECT = "pyproject.toml"
 
 # The child's words, of bundle_protocol.loading.
@@ -44,7 +44,8 @@ def _edit(case: Case, spec: str, meant: str) -> Edit | None:
         before = f"{quote}{spec}{quote}"
         if case.pyproject.count(before) == 1:
             return Edit(file=_PYPROJECT, before=before, after=f"{quote}{meant}{quote}")
-    if _MANIFEST in case.bundle_files:
-        return Edit(file=_MANIFEST, before=f'"{spec}"', after=f'"{meant}"')
+    for manifest in _MANIFESTS:
+        if manifest in case.bundle_files:
+            return Edit(file=manifest, before=f'"{spec}"', after=f'"{meant}"')
     # What nothing names is wire.py:wire.
     return name_wire(case.pyproject, meant) if spec == "wire.py:wire" else None

@@ -38,10 +38,12 @@ def cache(folder: Path, uv_cache: Path | None, *, trusted: bool = False) -> Obse
             return Observation(subject, Verdict.WARNING, text, [move])
         text = f"{folder} cannot be written to ({reason}), and holds no environment"
         return Observation(subject, Verdict.PROBLEM, text, [move])
-    if there == folder and not trusted and (who := stranger(folder)) is not None:
+    if there == folder and not trusted and (open_to := stranger(folder)) is not None:
+        who, closed = open_to
         text = f"{folder} is not used: {who}, and what is in it runs as this user"
+        close = Hint(title="or let nobody else write there", command=closed)
         trust = Hint(title="or trust them", command=f"export {SHARED}=true")
-        return Observation(subject, Verdict.PROBLEM, text, [move, trust])
+        return Observation(subject, Verdict.PROBLEM, text, [move, close, trust])
     free = shutil.disk_usage(there).free
     text = f"{folder}, {size_text(free)} free"
     if found := find_noexec([str(there)]):

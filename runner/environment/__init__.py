@@ -10,7 +10,7 @@ from runner.environment.build import (
     is_written_to,
     lock_to,
 )
-from runner.environment.cache_key import Base, Pins, Source
+from runner.environment.cache_key import Base, Source
 from runner.environment.installed import installed_modules
 from runner.environment.libraries import libraries_like, library_folders
 from runner.environment.uv_run import Uv, find_uv
@@ -18,7 +18,6 @@ from runner.environment.uv_run import Uv, find_uv
 __all__ = [
     "Base",
     "Environment",
-    "Pins",
     "Source",
     "Uv",
     "discard_damaged",

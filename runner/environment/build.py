@@ -30,10 +30,11 @@ from runner.environment.cache_key import (
     has_dependencies,
     index_options,
     interpreter_of,
+    is_pylock,
     layer_key,
     may_be_built,
 )
-from runner.environment.cache_trust import check_trust, make_cache
+from runner.environment.cache_trust import check_trust, make_folder
 from runner.environment.ensure import STAGED, built_once
 from runner.environment.file_states import files_changed
 from runner.environment.healing import heal, look_after_others, look_after_use
@@ -59,6 +60,7 @@ from runner.environment.uv_run import Uv, make_venv, run_uv
 from runner.environment.validity import heal_links, is_whole, new_manifest, python_of
 from runner.events import Origin, Phase
 from runner.process.guardian import guardian
+from runner.stored_files import whole_file
 
 _log = logging.getLogger(__name__)
 
@@ -115,7 +117,7 @@ async def environment(
         built: Environment | None = None
         # Not around the yield: what the run itself raises has nothing to do with the cache.
         with own_io(cache), anyio.move_on_after(timeout):
-            make_cache(cache)
+            make_folder(cache, environ)
             check_trust(cache, environ)
             # In a thread: a lock may have megabytes.
             key = await anyio.to_thread.run_sync(dependencies_key, source, base, environ)
@@ -275,13 +277,16 @@ async def lock_to(built: Environment, source: Source, uv: Uv, file: Path) -> Non
     """Write down which versions an environment has, for others to be given the same.
 
     :raises Failure: uv could not.
+    :raises OSError: the file could not be written.
     """
-    from runner.environment.pins import write_pins
+    from runner.environment.pins import pins_of
 
     guard = guardian()
     with guard.guarding(), tempfile.TemporaryDirectory(prefix=guard.folder_prefix) as folder:
         copy = await _copy(source, Path(folder))
-        await write_pins(uv, built.path, copy, file)
+        pins = await pins_of(uv, built.path, copy, pylock=is_pylock(file))
+    with whole_file(file) as written:
+        written.write(pins.encode())
 
 
 async def discard_damaged(built: Environment, case: Case, uv: Path) -> bool:

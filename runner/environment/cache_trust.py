@@ -5,8 +5,10 @@ they are trusted.
 """
 
 import os
+import shlex
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from runner.diagnosis.case import Failure, Finding
@@ -21,21 +23,31 @@ _YES = {"1", "true", "yes", "on"}
 _ROOT = 0
 
 
-def make_cache(cache: Path) -> None:
-    """Make the cache folder, unless it is there: for its owner alone where others could write.
+def make_folder(folder: Path, environ: Mapping[str, str]) -> None:
+    """Make the cache, or a folder in it, unless it is there; as :func:`close_to_strangers` has it.
 
+    :param environ: the worker's variables.
     :raises OSError: it cannot be made.
     """
-    cache.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        cache.mkdir()
-    except FileExistsError:
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with suppress(FileExistsError):
+        folder.mkdir()
+        close_to_strangers(folder, environ)
+
+
+def close_to_strangers(folder: Path, environ: Mapping[str, str]) -> None:
+    """Leave a new folder to its owner alone, where the umask has let anybody write to it.
+
+    :param environ: the worker's variables, which may say that whoever may write is trusted.
+    :raises OSError: it cannot be.
+    """
+    status = folder.stat()
+    if is_trusted(environ):
         return
-    status = cache.stat()
-    if status.st_mode & stat.S_IWOTH:  # by the umask
-        cache.chmod(0o700)
+    if status.st_mode & stat.S_IWOTH:
+        folder.chmod(0o700)
     elif status.st_mode & stat.S_IWGRP and not _is_own_group(status):
-        cache.chmod(stat.S_IMODE(status.st_mode) & ~stat.S_IWGRP)
+        folder.chmod(stat.S_IMODE(status.st_mode) & ~stat.S_IWGRP)
 
 
 def check_trust(cache: Path, environ: Mapping[str, str]) -> None:
@@ -48,7 +60,7 @@ def check_trust(cache: Path, environ: Mapping[str, str]) -> None:
         return
     found = stranger(cache)
     if found is not None:
-        raise Failure(_refused(cache, found))
+        raise Failure(_refused(cache, *found))
 
 
 def is_trusted(environ: Mapping[str, str]) -> bool:
@@ -56,29 +68,33 @@ def is_trusted(environ: Mapping[str, str]) -> bool:
     return environ.get(SHARED, "").strip().lower() in _YES
 
 
-def stranger(cache: Path) -> str | None:
-    """Say who else may write to the cache, as far as its folders tell; ``None`` for nobody.
+def stranger(cache: Path) -> tuple[str, str] | None:
+    """Say who else may write to the cache, as far as its folders tell, and what ends that.
 
     Those who may anyway are root, this user, and this user's own group; and whoever has made a
     folder for the group of root, where this user has that group alone: containers that run as any
     user (OpenShift) are made so.
+
+    :returns: who may, and the command that takes it from them; ``None`` where nobody may.
     """
+    closed = f"chmod -R go-w {shlex.quote(str(cache))}"
     folder = Path(os.path.realpath(cache))
     status = _status(folder)
     if status is None:
         return None
     if (who := _writer(status)) is not None:
-        return f"{who} may write to it"
+        return f"{who} may write to it", closed
     if status.st_mode & stat.S_IXOTH:  # else nobody else gets any further
         for inner in (folder / "environments", folder / "layers"):
             inside = _status(inner)
             if inside is not None and (who := _writer(inside)) is not None:
-                return f"{who} may write to {inner}"
+                return f"{who} may write to {inner}", closed
     for above in folder.parents:
         outside = _status(above)
         # In one with the sticky bit, as /tmp, nobody may rename what is another's.
         if outside is not None and outside.st_mode & (stat.S_IWOTH | stat.S_ISVTX) == stat.S_IWOTH:
-            return f"anybody may put another folder in its place, in {above}"
+            who = f"anybody may put another folder in its place, in {above}"
+            return who, f"chmod o-w {shlex.quote(str(above))}"
     return None
 
 
@@ -107,7 +123,7 @@ def _is_own_group(status: os.stat_result) -> bool:
     return status.st_gid in (_ROOT, os.getegid())
 
 
-def _refused(cache: Path, who: str) -> Finding:
+def _refused(cache: Path, who: str, closed: str) -> Finding:
     return Finding(
         phase=Phase.ENVIRONMENT,
         code=Code.PERMISSION_DENIED,
@@ -115,7 +131,7 @@ def _refused(cache: Path, who: str) -> Finding:
         explanation="What is in it runs as this user, whoever has put it there.",
         hints=[
             ELSEWHERE,
-            Hint(title="or let nobody else write to it", command=f"chmod -R go-w {cache}"),
+            Hint(title="or let nobody else write to it", command=closed),
             Hint(title="or, where they are trusted, say so", command=f"export {SHARED}=true"),
         ],
     )

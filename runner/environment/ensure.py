@@ -5,6 +5,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
+from runner.environment.cache_trust import close_to_strangers, make_folder
 from runner.environment.store import Manifest, followed, hold, locked, publish, staging
 from runner.environment.uv_run import Uv
 from runner.environment.validity import is_whole
@@ -37,12 +38,14 @@ async def built_once(
 
     if await is_there():
         return True
+    make_folder(folder.parent, uv.environ)
     async with locked(folder, uv.case, unless=partial(is_there, say=True)) as to_build:
         if not to_build:
             return True
         async with staging(folder) as beside:
             manifest = await make(beside)
             if manifest is not None:
+                close_to_strangers(beside / STAGED, uv.environ)
                 publish(beside / STAGED, folder, manifest, beside)
                 hold(folder, holds)
     return False

@@ -7,17 +7,14 @@ which files are to be read.
 """
 
 import os
-import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from pathlib import Path
-from typing import BinaryIO
 
 import msgspec
 from msgspec import Struct
 
 from runner.fingerprint import Fingerprint
-from runner.stored_files import read_json, read_stored
+from runner.stored_files import read_json, read_stored, whole_file
 
 FOLDERS = "modelops-folders.json"
 _FILES = "modelops-files.msgpack"
@@ -87,24 +84,11 @@ def look(venv: Path) -> States:
 
 def write_down(venv: Path, states: States, digests: Mapping[str, str]) -> None:
     """:raises OSError: it cannot be written."""
-    with _replacing(venv / _FILES) as file:
+    with whole_file(venv / _FILES) as file:
         inode = os.fstat(file.fileno()).st_ino
         file.write(msgspec.msgpack.encode(_Written(inode, states.files, dict(digests))))
-    with _replacing(venv / FOLDERS) as file:
+    with whole_file(venv / FOLDERS) as file:
         file.write(msgspec.json.encode(states.folders))
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of what is there, whatever it is, once it is whole."""
-    beside = path.with_name(f".{path.name}-{uuid.uuid4().hex}")
-    try:
-        with beside.open("xb") as file:
-            yield file
-        beside.replace(path)
-    except BaseException:
-        beside.unlink(missing_ok=True)
-        raise
 
 
 def read_down(venv: Path) -> Known:

@@ -55,6 +55,10 @@ class _Lock(Struct, rename="kebab"):
 _Wanted = dict[NormalizedName, set[tuple[frozenset[str], SpecifierSet]]]
 
 
+WITHOUT_LOCK = Hint(title="or leave uv.lock out of account: --ignore-lock (ignore_lock=True)")
+"""What a run can do without whoever may write to the bundle."""
+
+
 def check_lock(source: Source, base: Base) -> None:
     """Compare a bundle's uv.lock with its pyproject.toml.
 
@@ -74,7 +78,7 @@ def check_lock(source: Source, base: Base) -> None:
             summary=f"uv.lock is older than pyproject.toml: {difference}",
             explanation="What is locked is what gets installed, so the bundle would run without"
             " what its pyproject.toml asks for.",
-            hints=[Hint(title="lock it anew", command=f"uv lock --project {path}")],
+            hints=[Hint(title="lock it anew", command=f"uv lock --project {path}"), WITHOUT_LOCK],
         )
     )  # fmt: skip
 

@@ -22,7 +22,6 @@ from runner.environment.cache_key import (
     Pins,
     Source,
     has_dependencies,
-    is_pylock,
     meaningful_lines,
     requirement_lines,
 )
@@ -37,6 +36,30 @@ else:
 
 # Where the rest of a line is about files, not about what is asked for.
 _REST = re.compile(r"\s+(--hash=|\\).*")
+
+
+def read_pins(file: Path) -> Pins:
+    """Read a file that ``--lock-to`` wrote.
+
+    :raises Failure: it cannot be read.
+    """
+    try:
+        return Pins(file, file.read_text("utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
+        raise Failure(
+            Finding(
+                phase=Phase.ENVIRONMENT,
+                code=Code.ENVIRONMENT_FAILED,
+                summary=f"the lock {file} cannot be read: {reason}",
+                hints=[
+                    Hint(
+                        title="write one",
+                        command=f"modelops-runner check BUNDLE --lock-to {shlex.quote(str(file))}",
+                    )
+                ],
+            )
+        ) from error
 
 
 def check_pins(source: Source, pins: Pins, base: Base) -> None:
@@ -112,26 +135,23 @@ def _is_path(line: str) -> bool:
     return line.startswith((".", "/", "file:"))
 
 
-async def write_pins(uv: Uv, venv: Path, copy: Path, to: Path) -> None:
-    """Write down what is installed in an environment, with the hashes that the index has of it.
+async def pins_of(uv: Uv, venv: Path, copy: Path, *, pylock: bool) -> str:
+    """Return what is installed in an environment, with the hashes that the index has of it.
 
     :param venv: the venv of the dependencies.
     :param copy: a copy of the bundle's content, to run uv in.
-    :param to: the file to write.
+    :param pylock: as a ``pylock.toml``.
     :raises Failure: uv could not.
     """
-    pylock = is_pylock(to)
     if pylock and not has_dependencies(uv.source):
-        to.write_text('lock-version = "1.0"\ncreated-by = "modelops-runner"\npackages = []\n')
-        return
+        return 'lock-version = "1.0"\ncreated-by = "modelops-runner"\npackages = []\n'
     written = copy / ("pylock.toml" if pylock else "modelops-pins.txt")
     form = ["--format", "pylock.toml"] if pylock else []
     if uv.source.requirements_from == "uv.lock":
         options = ["--frozen", "--no-emit-project", "--no-default-groups", "--no-header"]
         arguments = ["export", "-q", *form, *options, "-o", written.name]
         await run_uv(uv, "dependencies", arguments, cwd=copy)
-        to.write_text(written.read_text("utf-8"), "utf-8")
-        return
+        return written.read_text("utf-8")
     # Resolved from what the bundle itself says, so that what comes from elsewhere than an index
     # does so again; to the versions that are installed.
     installed = copy / "modelops-installed.txt"
@@ -142,8 +162,7 @@ async def write_pins(uv: Uv, venv: Path, copy: Path, to: Path) -> None:
     files = [uv.source.requirements_from, "-o", written.name]
     await run_uv(uv, "dependencies", [*arguments, *files], cwd=copy)
     # The copy is gone soon; another one will be where the pins are installed.
-    text = written.read_text("utf-8").replace(f"{copy.resolve().as_uri()}/", "./")
-    to.write_text(text, "utf-8")
+    return written.read_text("utf-8").replace(f"{copy.resolve().as_uri()}/", "./")
 
 
 def _installed(venv: Path) -> list[str]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 
 from runner.diagnosis.report.text import one_line, printable
-from runner.stored_files import read_json
+from runner.stored_files import read_json, whole_file
 
 SOURCE = ".py"
 """How the names of files end that are content from the next reading on, whoever has added them."""
@@ -40,9 +40,8 @@ class Appeared:
         known = sorted(self.names() | set(names))[:_MOST]
         try:
             self._file.parent.mkdir(parents=True, exist_ok=True)
-            beside = self._file.with_suffix(f".{os.getpid()}")
-            beside.write_bytes(msgspec.json.encode(known))
-            beside.replace(self._file)
+            with whole_file(self._file) as file:
+                file.write(msgspec.json.encode(known))
         except (OSError, ValueError):  # ValueError: a name that is no Unicode
             return
 

@@ -19,7 +19,7 @@ from runner.execution.pool import Pool
 from runner.execution.run_task import raise_reported
 from runner.execution.thread_map import Calls
 from runner.result import Result
-from runner.task import check_task
+from runner.task import check_task, without_inputs
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +51,7 @@ class DirectCalls:
         released = False
         try:
             try:
-                child = self._pool.acquire_nowait(lease, path)
+                child = self._pool.acquire_nowait(lease, path, call.task.function)
                 if child is not None:
                     result = self._run(lease, child, call, calls)
             finally:
@@ -73,8 +73,8 @@ class DirectCalls:
         timeout = call.timeout or child.time_limit
         try:
             task = check_task(call.task)
-            task = task.with_defaults(child.default_entrypoint, child.default_params)
-            case.task = task
+            task = task.with_defaults(*child.task_defaults)
+            case.task = without_inputs(task)
             if session.process.output.unread():
                 # What the task before has written last is not this one's.
                 self._loop.call(session.take_unread, calls)

@@ -8,6 +8,7 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
+from runner.bundle import function_of
 from runner.diagnosis.case import Case, Failure
 from runner.execution.bundle_watch import BundleFingerprint, has_changed
 from runner.execution.held import hold
@@ -54,10 +55,12 @@ class Groups:
         group = self._groups.get(path)
         return None if group is None or group.fingerprint.changed() else group
 
-    async def get(self, case: Case, path: str) -> Group:
+    async def get(self, case: Case, path: str, function: str | None) -> Group:
         """The group of a bundle, prepared if need be.
 
-        :raises Failure: the bundle is none, or its environment could not be had.
+        :param function: the one that a child is wanted for; ``None``: the wire function.
+        :raises Failure: the bundle is none or has no such function, or its environment could not be
+            had.
         """
         async with self._preparing.setdefault(path, anyio.Lock()):
             group = self._groups.get(path)
@@ -83,6 +86,7 @@ class Groups:
                     return group
                 case.journal.note(group.fingerprint.changed_note())
                 self._remove(path)
+            function_of(bundle, function)
             interpreter = await choose(case, self._settings, bundle)
             environment = prepared(case, self._settings, bundle, interpreter)
             group = Group(await hold(self._tasks, environment), fingerprint)

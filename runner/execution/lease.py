@@ -40,11 +40,20 @@ class Child:
     """A child of the pool, leased to one call at a time."""
 
     def __init__(
-        self, settings: Settings, group: "Group", held: Held[Session], isolation: Isolation
+        self,
+        settings: Settings,
+        group: "Group",
+        prepared: Prepared,
+        function: str | None,
+        held: Held[Session],
+        isolation: Isolation,
     ) -> None:
         self.lease: Lease | None = None
         """Whose it is. Writing it is what takes the child, and what gives it back."""
         self.group = group
+        self._prepared = prepared
+        self.function = function
+        """The function of the bundle that it runs; ``None``: the wire function."""
         self.held = held
         self.session = held.value
         self._settings = settings
@@ -52,9 +61,8 @@ class Child:
         unsafe = self.session.dialogue.fork_unsafe
         self.note = None if unsafe is None else f"a fork would be unsafe: {unsafe}"
         """Why it has another isolation than was asked for."""
-        bundle = group.prepared.bundle
-        self.default_entrypoint = bundle.default_entrypoint
-        self.default_params = bundle.defaults.params
+        bundle = prepared.bundle
+        self.task_defaults = bundle.task_defaults(function)
         self.time_limit = settings.time_limit(bundle)
         """The seconds that a task may take, unless its call says otherwise."""
         self.retired = False
@@ -65,7 +73,7 @@ class Child:
     def begin(self, case: Case) -> None:
         """From here on, what the child does is for this case, which has seen nothing happen."""
         self._tasks += 1
-        self.group.prepared.describe(case)
+        self._prepared.describe(case)
         self.session.begin(case)
 
     def result(
@@ -116,6 +124,7 @@ class Group:
     def __init__(self, held: Held[Prepared], fingerprint: BundleFingerprint) -> None:
         self.held = held
         self.prepared = held.value
+        self._by_function: dict[str | None, Prepared] = {}
         self.fingerprint = fingerprint
         fingerprint.ran_until = self.ran_until
         self.idle: dict[Child, None] = {}
@@ -130,6 +139,8 @@ class Group:
         """When it is to be looked at for what tasks have written, likewise."""
         self.stale = False
         """True if its bundle has changed since."""
+        self.told_fresh = False
+        """True once it was said that its tasks do not fork, and what that costs."""
 
     def ran_until(self) -> float:
         """When one of its children has last run a task, in seconds since the epoch."""
@@ -138,3 +149,9 @@ class Group:
     def unused(self) -> list[Child]:
         """Those that nobody has, in the order in which they are used."""
         return [child for child in reversed(self.idle) if child.lease is None]
+
+    def for_function(self, name: str | None) -> Prepared:
+        """As :meth:`Prepared.for_function`: one for all children of a function."""
+        if name not in self._by_function:
+            self._by_function[name] = self.prepared.for_function(name)
+        return self._by_function[name]

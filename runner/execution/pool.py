@@ -4,14 +4,14 @@ Everything that lives is held by a task of its own in the pool's task group, so 
 in one call of the runner can be left in another. Which child is whose is decided under a lock, by
 any thread; children are started and ended, and who waits is woken, by the event loop alone.
 
-A call has a *lease*: the right to one child. There are as many as there may be children, so that
+A call has a *lease*: the right to one child. There are as many as children may be at work, so that
 whoever has one finds a child, or room for one, or one that makes room, and never waits again.
 """
 
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -40,7 +40,7 @@ class Pool:
     """The children of one runner.
 
     :param tasks: what holds them.
-    :param limit: how many there may be at a time.
+    :param limit: how many may be at work at a time.
     """
 
     def __init__(self, settings: Settings, tasks: TaskGroup, limit: int) -> None:
@@ -50,7 +50,8 @@ class Pool:
         self._limit = limit
         self._environ = settings.variables()
         self._lock = threading.Lock()
-        self._children = 0
+        self._children = Counter[bool]()
+        """How many there are: of wire functions, and of bundles' other functions (``True``)."""
         self._leases: set[Lease] = set()
         self._waiting: deque[Lease] = deque()
         """Those for whom there is no room in :attr:`_leases`, in the order of their coming."""
@@ -59,11 +60,17 @@ class Pool:
 
     # From any thread.
 
-    def acquire_nowait(self, lease: Lease, path: str) -> Child | None:
+    @property
+    def children(self) -> int:
+        """How many there are, with those that a run has for itself."""
+        return self._children.total()
+
+    def acquire_nowait(self, lease: Lease, path: str, function: str | None) -> Child | None:
         """A child that is ready to run a task of a bundle.
 
         :param lease: has it then, and is to be released in any case.
         :param path: the bundle's folder, absolute.
+        :param function: the function of the bundle; ``None``: its wire function.
         :returns: ``None`` where :meth:`acquire` has to see to it.
         """
         group = self.groups.unchanged(path)
@@ -73,7 +80,7 @@ class Pool:
             if len(self._leases) >= self._limit:
                 return None
             for child in reversed(group.idle):
-                if child.lease is None:
+                if child.lease is None and child.function == function:
                     break
             else:
                 return None
@@ -104,25 +111,26 @@ class Pool:
 
     # In the event loop.
 
-    async def acquire(self, lease: Lease, case: Case, path: str) -> Child:
+    async def acquire(self, lease: Lease, case: Case, path: str, function: str | None) -> Child:
         """A child that is ready to run a task of a bundle, started for it if need be.
 
         :param lease: has it then, and is to be released in any case.
         :param case: it learns what happens meanwhile.
         :param path: the bundle's folder, absolute.
+        :param function: the function of the bundle; ``None``: its wire function.
         :raises Failure: it could not be had.
         """
         rebuilt = False
         while True:
-            group = await self.groups.get(case, path)
+            group = await self.groups.get(case, path, function)
             if not await self._has_turn(lease):
                 continue  # The bundle may have changed meanwhile.
-            if (child := self._found(lease, group)) is not None:
+            if (child := self._found(lease, group, function)) is not None:
                 await child.session.take_unread()
                 child.begin(case)
                 return child
             try:
-                return await self._start(lease, case, group)
+                return await self._start(lease, case, group, function)
             except Failure as failure:
                 # No task has run yet: once more, in an environment that is built anew.
                 if rebuilt or not await self.groups.discard_damaged(case, group, failure):
@@ -158,12 +166,12 @@ class Pool:
         try:
             await self._has_turn(lease)
             with self._lock:
-                self._make_room()
+                self._make_room(None)
             try:
                 yield
             finally:
                 with self._lock:
-                    self._children -= 1
+                    self._children[False] -= 1
         finally:
             with anyio.CancelScope(shield=True):
                 await self.release(lease)
@@ -224,39 +232,45 @@ class Pool:
         await lease.turn.wait()
         return False
 
-    def _found(self, lease: Lease, group: Group) -> Child | None:
-        """A child of the group that nobody uses, else room for one, which counts from here on.
+    def _found(self, lease: Lease, group: Group, function: str | None) -> Child | None:
+        """A child of the function that nobody uses, else room for one, which counts from here on.
 
-        Where there are enough, that child goes of another bundle which was not used for longest.
+        Where there are enough, that one of the others goes which was not used for longest.
         """
         with self._lock:
             for child in group.unused():
-                if child.usable:
+                if not child.usable:
+                    self._drop(child)
+                elif child.function == function:
                     _lend(child, lease)
                     return child
-                self._drop(child)
-            self._make_room()
+            self._make_room(function)
             group.children += 1
             return None
 
-    async def _start(self, lease: Lease, case: Case, group: Group) -> Child:
+    async def _start(self, lease: Lease, case: Case, group: Group, function: str | None) -> Child:
         wanted = self._settings.isolation
         fork = wanted is Isolation.FORK
+        began = time.monotonic()
         try:
+            ready = group.for_function(function)
+            case.bundle = ready.bundle_info
             held = await hold(
                 self._tasks,
-                group.prepared.session(
-                    case, self._settings, self._environ, children=self._limit, fork=fork
-                ),
+                ready.session(case, self._settings, self._environ, children=self._limit, fork=fork),
             )
         except BaseException:
             with self._lock:
-                self._children -= 1
+                self._children[function is not None] -= 1
                 group.children -= 1
                 self._leave_unused(group)
             raise
         downgraded = fork and not held.value.dialogue.forks
-        child = Child(self._settings, group, held, Isolation.FRESH if downgraded else wanted)
+        isolation = Isolation.FRESH if downgraded else wanted
+        child = Child(self._settings, group, ready, function, held, isolation)
+        if child.note is not None and not group.told_fresh:
+            group.told_fresh = True
+            case.journal.note(_fresh_note(child.note, time.monotonic() - began))
         lease.child, child.lease = child, lease
         return child
 
@@ -296,18 +310,24 @@ class Pool:
 
     # Under the lock.
 
-    def _make_room(self) -> None:
-        """For one that has a lease and no child."""
-        if self._children >= self._limit:
-            self._drop(min(self._unused(), key=lambda child: child.used_at))
-        self._children += 1
+    def _make_room(self, function: str | None) -> None:
+        """For one that has a lease and no child.
+
+        Other functions have room of their own: a study that goes back and forth between the two
+        would start a child for each task. No more than those with a lease are at work in all.
+        """
+        other = function is not None
+        if self._children[other] >= self._limit:
+            of_kind = [one for one in self._unused() if (one.function is not None) == other]
+            self._drop(min(of_kind, key=lambda child: child.used_at))
+        self._children[other] += 1
 
     def _unused(self) -> list[Child]:
         return [child for group in self.groups for child in group.unused()]
 
     def _drop(self, child: Child) -> None:
         """Have a child ended by its holder, which may still be at it for a moment."""
-        self._children -= 1
+        self._children[child.function is not None] -= 1
         child.group.children -= 1
         del child.group.idle[child]
         try:
@@ -334,3 +354,14 @@ def _keep(child: Child) -> None:
     child.group.ran_at = time.time()
     child.group.idle[child] = None
     child.lease = None
+
+
+def _fresh_note(why: str, seconds: float) -> str:
+    """:param seconds: that a child has taken until it had loaded the bundle."""
+    advice = "for a model without state, isolation 'warm' (--isolation warm)"
+    if "threads run" in why:
+        advice = f"start in the task what has the threads; or, {advice}"
+    return (
+        f"each task starts a new interpreter, which takes {seconds:.1f} s, and no fork: {why};"
+        f" what helps: {advice}"
+    )

@@ -1,6 +1,5 @@
 """Prepares a bundle for children: reads its files, chooses a Python, makes an environment."""
 
-import shlex
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
@@ -11,25 +10,23 @@ import msgspec
 from msgspec import Struct
 from packaging.specifiers import SpecifierSet
 
-from runner.bundle import Bundle, DigestIndex, bundle_digest, read_bundle
+from runner.bundle import Bundle, DigestIndex, bundle_digest, function_of, read_bundle
 from runner.child.facts import Launch
 from runner.child.launch import withheld
 from runner.child.session import Session
 from runner.child.start import open_session
-from runner.diagnosis.case import Case, Failure, Finding, pinned
+from runner.diagnosis.case import Case, Failure, pinned
 from runner.diagnosis.child_raised import concerns_bytecode, concerns_imports
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import (
     BundleInfo,
     EnvironmentInfo,
-    Hint,
     InterpreterInfo,
     WorkerInfo,
 )
 from runner.environment import (
     Base,
     Environment,
-    Pins,
     Source,
     Uv,
     discard_damaged,
@@ -84,6 +81,20 @@ class Prepared(Struct, frozen=True):
     interpreter: InterpreterInfo
     environment: EnvironmentInfo | None
 
+    def for_function(self, name: str | None) -> "Prepared":
+        """This for the children of one of the bundle's functions.
+
+        :param name: ``None``: the wire function.
+        :raises Failure: the bundle has no such function.
+        """
+        function = function_of(self.bundle, name)
+        if name is None:
+            return self
+        replace = msgspec.structs.replace
+        launch = replace(self.launch, **msgspec.structs.asdict(function))
+        info = replace(self.bundle_info, entry_point=function.wire)
+        return replace(self, launch=launch, bundle_info=info)
+
     def describe(self, case: Case) -> None:
         """Tell a case that has not seen it happen."""
         case.worker = self.worker
@@ -136,6 +147,7 @@ async def read(case: Case, settings: Settings, path: Path) -> Bundle:
                 read_as_content,
                 path,
                 settings.cache or cache_folder(),
+                settings.ignore_lock,
                 abandon_on_cancel=True,
             )
             case.bundle = bundle.info()
@@ -172,16 +184,17 @@ def appeared_in(settings: Settings, path: Path) -> Appeared:
     return Appeared(settings.cache or cache_folder(), path)
 
 
-def read_as_content(path: Path, cache: Path) -> Bundle:
+def read_as_content(path: Path, cache: Path, ignore_lock: bool = False) -> Bundle:
     """Read a bundle without what tasks have left in its folder.
 
     :param cache: the folder where that is remembered, and the digests of its files.
+    :param ignore_lock: whether its uv.lock says nothing.
     :raises Failure: it is none.
     """
     ignored = Appeared(cache, path).names()
     # A source file that was added while tasks ran is content from the next reading on.
     ignored = frozenset(name for name in ignored if not name.endswith(SOURCE))
-    bundle = read_bundle(path, ignored, DigestIndex(cache, path))
+    bundle = read_bundle(path, ignored, DigestIndex(cache, path), ignore_lock=ignore_lock)
     if not ignored:
         return bundle
     return msgspec.structs.replace(bundle, notes=(*bundle.notes, appeared_note(ignored)))
@@ -359,6 +372,11 @@ async def lock_environment(case: Case, settings: Settings, ready: Prepared, file
 
 
 def _source(bundle: Bundle, settings: Settings) -> Source:
+    pins = None
+    if settings.lock is not None:
+        from runner.environment.pins import read_pins  # 5 modules that few runs need
+
+        pins = read_pins(settings.lock)
     return Source(
         path=bundle.path,
         name=bundle.name,
@@ -368,32 +386,8 @@ def _source(bundle: Bundle, settings: Settings) -> Source:
         dependencies=bundle.dependencies,
         files=bundle.files,
         is_as_read=lambda: _is_as_read(bundle),
-        pins=None if settings.lock is None else read_pins(settings.lock),
+        pins=pins,
     )
-
-
-def read_pins(file: Path) -> Pins:
-    """Read a file that ``--lock-to`` wrote.
-
-    :raises Failure: it cannot be read.
-    """
-    try:
-        return Pins(file, file.read_text("utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise Failure(
-            Finding(
-                phase=Phase.ENVIRONMENT,
-                code=Code.ENVIRONMENT_FAILED,
-                summary=f"the lock {file} cannot be read: {reason}",
-                hints=[
-                    Hint(
-                        title="write one",
-                        command=f"modelops-runner check BUNDLE --lock-to {shlex.quote(str(file))}",
-                    )
-                ],
-            )
-        ) from error
 
 
 def _base(interpreter: Interpreter) -> Base:

@@ -17,7 +17,7 @@ from typing import NoReturn
 import anyio
 import anyio.to_thread
 
-from runner.bundle import Bundle
+from runner.bundle import Bundle, function_of
 from runner.child.launch import withheld
 from runner.child.session import Session
 from runner.defaults import Isolation
@@ -44,7 +44,7 @@ from runner.interpreter import Interpreter
 from runner.recording.format import Outcome, Rebuilt
 from runner.result import Check, Result
 from runner.settings import Settings
-from runner.task import Task, check_task
+from runner.task import Task, check_task, without_inputs
 
 
 async def execute_in_pool(
@@ -57,7 +57,8 @@ async def execute_in_pool(
     :raises Failure: whatever went wrong.
     """
     began = time.monotonic()
-    case.task = task = check_task(task)
+    task = check_task(task)
+    case.task = without_inputs(task)
     while (result := await _attempt(case, began, pool, path, task, timeout)) is None:
         case.journal.note("the child had died before the task came to it: another one")
     return result
@@ -70,8 +71,9 @@ async def _attempt(
     lease = Lease()
     failed = False
     try:
-        child = await pool.acquire(lease, case, path)
-        case.task = task = task.with_defaults(child.default_entrypoint, child.default_params)
+        child = await pool.acquire(lease, case, path, task.function)
+        task = task.with_defaults(*child.task_defaults)
+        case.task = without_inputs(task)
         try:
             with case.journal.phase(Phase.EXECUTE):
                 done = await child.session.execute(task, timeout or child.time_limit)
@@ -119,14 +121,17 @@ async def execute_task(
         partial(BundleFingerprint, path, appeared, lambda: math.inf)
     )
     bundle = await read(case, settings, path)
-    wanted = check_task(task(bundle)).with_defaults(
-        bundle.default_entrypoint, bundle.defaults.params
-    )
-    case.task = wanted
+    wanted = check_task(task(bundle))
+    wanted = wanted.with_defaults(*bundle.task_defaults(wanted.function))
+    case.task = without_inputs(wanted)
     case.journal.fact(Origin.TASK, task_info(wanted))
+    function_of(bundle, wanted.function)
     interpreter = await choose(case, settings, bundle)
     async with (
-        _session(case, settings, bundle, interpreter, children) as (session, ready),
+        _session(case, settings, bundle, interpreter, children, wanted.function) as (
+            session,
+            ready,
+        ),
         nullcontext() if beside is None else beside(ready, wanted),
     ):
         with case.journal.phase(Phase.EXECUTE):
@@ -146,19 +151,27 @@ async def check_bundle(
     build: bool,
     lock_to: Path | None = None,
     children: int = 1,
+    for_tasks: bool = False,
 ) -> Check:
     """Say what can be known of a bundle without running a task.
 
     :param build: also build its environment and let a child load it.
     :param lock_to: then, where to write down which versions are installed.
     :param children: how many are to share the processors when its tasks run.
+    :param for_tasks: where several functions claim to be the wire function, leave it to the tasks
+        to name one.
     :raises Failure: whatever is wrong with it.
     """
     bundle = await read(case, settings, path)
+    function = bundle.claims[0] if for_tasks and bundle.claims else None
+    function_of(bundle, function)
     interpreter = await choose(case, settings, bundle)
     threads = None
     if build:
-        async with _session(case, settings, bundle, interpreter, children) as (session, ready):
+        async with _session(case, settings, bundle, interpreter, children, function) as (
+            session,
+            ready,
+        ):
             threads = session.threads
             if lock_to is not None:
                 await lock_environment(case, settings, ready, lock_to)
@@ -181,11 +194,14 @@ async def _session(
     bundle: Bundle,
     interpreter: Interpreter,
     children: int = 1,
+    function: str | None = None,
 ) -> AsyncIterator[tuple[Session, Prepared]]:
     environ = settings.variables()
     async with AsyncExitStack() as stack:
         enter = stack.enter_async_context
         ready = await enter(prepared(case, settings, bundle, interpreter))
+        ready = ready.for_function(function)
+        case.bundle = ready.bundle_info
         try:
             session = await enter(ready.session(case, settings, environ, children=children))
         except Failure as failure:
@@ -194,6 +210,7 @@ async def _session(
             # No task has run yet: once more, in one that is built anew.
             case.journal.fact(Origin.REBUILT, Rebuilt())
             ready = await enter(prepared(case, settings, bundle, interpreter))
+            ready = ready.for_function(function)
             session = await enter(ready.session(case, settings, environ, children=children))
         try:
             yield session, ready

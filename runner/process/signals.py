@@ -1,4 +1,4 @@
-"""How a program should find its signals at its start: each at its default, and none blocked.
+"""How a child should find its signals at its start: each at its default, and none blocked.
 
 What a process ignores or blocks, the programs that it starts ignore or block too (execve(2)). With
 SIGCHLD ignored they cannot learn how their own children ended; a blocked signal ends nothing.
@@ -22,12 +22,19 @@ def ignored() -> set[int]:
 
 
 def set_defaults() -> None:
-    """Unblock every signal, and set to its default what is ignored, but for a terminal's.
+    """Unblock every signal, and set to its default what is ignored, but for a terminal's."""
+    for number in ignored() - FROM_A_TERMINAL:
+        signal.signal(number, signal.SIG_DFL)
+    signal.pthread_sigmask(signal.SIG_SETMASK, ())
+
+
+def set_for_command() -> None:
+    """Unblock every signal, and learn how children end. All else that is ignored stays so.
 
     To be called in the main thread.
     """
-    for number in ignored() - FROM_A_TERMINAL:
-        signal.signal(number, signal.SIG_DFL)
+    if signal.getsignal(signal.SIGCHLD) is signal.SIG_IGN:
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
 
 

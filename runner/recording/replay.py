@@ -127,7 +127,7 @@ class _Replay:
 
     def _is_own(self, then: Finding) -> bool:
         """Tell whether what was found does not follow from what is recorded."""
-        return then.phase in (Phase.ENVIRONMENT, Phase.SPAWN) or then.code in (
+        return then.phase in (Phase.BUNDLE, Phase.ENVIRONMENT, Phase.SPAWN) or then.code in (
             Code.PARAMS_INVALID,
             Code.MESSAGE_TOO_LARGE,
             Code.DISK_FULL,

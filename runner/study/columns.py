@@ -13,7 +13,7 @@ from runner.study.lines import TaskLine
 
 Scalar: TypeAlias = str | int | float | bool | None
 
-_OF_TASK = ("index", "id", "entrypoint", "seed", "ok", "error")
+_OF_TASK = ("index", "id", "entrypoint", "seed", "function", "ok", "error")
 _NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
 _MOST_DIGITS = 18
 
@@ -59,6 +59,7 @@ def of_task(line: TaskLine) -> dict[Column, Scalar]:
         "id": line.id,
         "entrypoint": line.entrypoint,
         "seed": line.seed,
+        "function": line.function,
         "ok": line.ok,
         "error": None if line.report is None else line.report.code.value,
     }

@@ -1,12 +1,15 @@
 """What earlier runs have left of a study's tasks, and which number a task has; sans-IO."""
 
 from collections import deque
+from collections.abc import Iterator
 from enum import Enum
+from itertools import count
 
 from msgspec import Struct
 
 from runner.diagnosis.report.codes import Code
-from runner.study.lines import Manifest
+from runner.study.lines import Manifest, Place
+from runner.study.shards import Shard
 
 
 class Standing(Enum):
@@ -23,18 +26,23 @@ class Known(Struct, frozen=True):
 
     :param task: the digest of what the wire function was called with.
     :param code: why it failed.
+    :param run: which run has left it.
+    :param place: where its line is.
     """
 
     task: str
     standing: Standing
     code: Code | None = None
+    run: int = 0
+    place: Place | None = None
 
 
 class Earlier:
     """The tasks of earlier runs, by their numbers.
 
     A task is known by what it is called with. It keeps its number wherever it stands among the
-    tasks of a later run; a new one has its place as its number, where that is free.
+    tasks of a later run; a new one has its place as its number, where that is free, and one from
+    :meth:`new_numbers` where it is not.
     """
 
     def __init__(self) -> None:
@@ -43,16 +51,27 @@ class Earlier:
         self._known: dict[int, Known] = {}
         self._numbers: dict[str, deque[int]] | None = None
         self._used: set[int] = set()
-        self._next = 0
 
-    def learn(self, number: int, known: Known) -> None:
-        """Take a line; a later one stands for what an earlier one of that number said."""
+    @property
+    def next_run(self) -> int:
+        """The number of the run that comes now."""
+        return max((known.run for known in self._known.values()), default=-1) + 1
+
+    def learn(self, number: int, known: Known) -> bool:
+        """Take a line; a later one stands for what an earlier one of that number said.
+
+        :returns: whether no line of a later run is known.
+        """
+        if number in self._known and known.run < self._known[number].run:
+            return False
         self._known[number] = known
+        return True
 
-    def take(self, task: str, place: int) -> tuple[int, Known]:
+    def take(self, task: str, place: int) -> tuple[int | None, Known]:
         """The number of a task, and what became of it. Of equal ones, each has its own.
 
         :param place: where it stands among the tasks, from 0 on.
+        :returns: no number where it is new and its place is another's number.
         """
         if self._numbers is None:
             self._numbers = self._by_task()
@@ -60,12 +79,24 @@ class Earlier:
         if numbers:
             number = numbers.popleft()
             return number, self._known.pop(number)
-        number = place
-        if number in self._used:
-            number = self._next
-        self._used.add(number)
-        self._next = max(self._next, number + 1)
-        return number, Known(task, Standing.TO_RUN)
+        known = Known(task, Standing.TO_RUN)
+        if place in self._used:
+            return None, known
+        self._used.add(place)
+        return place, known
+
+    def new_numbers(self, total: int, shard: Shard | None) -> Iterator[int]:
+        """Numbers that nobody has, once all tasks are taken.
+
+        :param total: how many tasks there are.
+        :param shard: of these, whose numbers no other shard gives, whatever it has read.
+        """
+        first = max(self._used, default=-1) + 1
+        if shard is None:
+            return count(first)
+        # The places are those numbers that other shards give to their tasks.
+        first = max(first, total)
+        return count(first + (shard.number - 1 - first) % shard.count, shard.count)
 
     @property
     def left(self) -> set[int]:
@@ -81,5 +112,4 @@ class Earlier:
         ):
             numbers.setdefault(self._known[number].task, deque()).append(number)
         self._used = set(self._known)
-        self._next = max(self._used, default=-1) + 1
         return numbers

@@ -2,9 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -16,15 +17,24 @@ from runner.result import Cost
 from runner.settings import Isolation, Settings
 from runner.stored_files import open_stored
 from runner.study.output_files import OutputFile, outputs_folder
+from runner.study.shards import parts
 from runner.task import Task
 
 FILE = "results.jsonl"
 
+_MOST_OPEN = 100
+"""Of the files of a study's shards, so many are open at a time."""
+
 
 def task_digest(task: Task) -> str:
-    """The digest of all that the wire function is called with; the task has an entry point."""
-    called = json.dumps([task.entrypoint, task.params, task.seed], sort_keys=True)
-    return _digest(called.encode())
+    """The digest of all that a function is called with, and of its name where it has one.
+
+    The task has an entry point.
+    """
+    called = [task.entrypoint, task.params, task.seed]
+    if task.function is not None:
+        called.append(task.function)
+    return _digest(json.dumps(called, sort_keys=True).encode())
 
 
 class Study(Struct, frozen=True, omit_defaults=True):
@@ -84,6 +94,7 @@ class Asked(Struct, frozen=True, omit_defaults=True):
 
     :param python: the request (``--python``).
     :param lock: the digest of the file that has the versions (``--lock``).
+    :param ignore_lock: whether the bundle's own says nothing (``--ignore-lock``).
     :param threads: ``--threads``.
     :param env: the digest of the variables that the run has asked for (``--env``).
     """
@@ -92,6 +103,7 @@ class Asked(Struct, frozen=True, omit_defaults=True):
     lock: str | None = None
     threads: int | None = None
     env: str | None = None
+    ignore_lock: bool = False
 
     @classmethod
     def of(cls, settings: Settings) -> "Asked":
@@ -107,6 +119,7 @@ class Asked(Struct, frozen=True, omit_defaults=True):
             lock,
             settings.threads,
             _digest(variables) if settings.env else None,
+            settings.ignore_lock,
         )
 
 
@@ -123,8 +136,11 @@ class _TaskLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """The task that a line is of.
 
     :param params: with secrets masked.
+    :param function: the function that was called; ``None``: the wire function.
     :param task: the digest of what the wire function was called with.
     :param bundle: the digest of the bundle that it was called in.
+    :param run: how many runs the folder had seen: a later run's line stands for an earlier one's,
+        in whichever file it is.
     :param printed: what it has written to its standard output and error, where that is kept.
     :param single: whether it is a run's only task, whose outputs lie beside the line.
     """
@@ -135,10 +151,12 @@ class _TaskLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     entrypoint: str | None
     params: dict[str, Any]
     seed: int
+    function: str | None = None
     task: str
     bundle: str | None
     study: Study
     asked: Asked = Asked()
+    run: int = 0
     printed: dict[str, OutputFile] = {}
     single: bool = False
 
@@ -183,8 +201,10 @@ class TaskLine(Struct, frozen=True, kw_only=True):
     entrypoint: str | None = None
     params: dict[str, Any] | None = None
     seed: int = 0
+    function: str | None = None
     bundle: str | None = None
     asked: Asked = Asked()
+    run: int = 0
     outputs: dict[str, OutputFile] = {}
     files: dict[str, OutputFile] = {}
     printed: dict[str, OutputFile] = {}
@@ -216,29 +236,49 @@ def decode_line(text: bytes) -> TaskLine | None:
         return None
 
 
-def last_places(folder: Path) -> list[int]:
-    """Where in the file each task's last line begins, in the order of the tasks' numbers.
+class Place(NamedTuple):
+    """Where a line begins.
 
-    :raises OSError: it cannot be read.
+    :param file: the name of its file.
+    :param at: its first byte.
     """
-    places: dict[int, int] = {}
-    at = 0
-    with open_stored(folder / FILE, follow=False) as file:
-        for text in file:
-            # The last one may be torn: a run is writing it, or was killed.
-            if text.endswith(b"\n") and (line := decode_line(text)) is not None:
-                places[line.index] = at
-            at += len(text)
-    return [places[index] for index in sorted(places)]
+
+    file: str
+    at: int
 
 
-def lines_at(folder: Path, places: list[int]) -> Iterator[TaskLine]:
+def last_places(folder: Path) -> list[Place]:
+    """Where each task's last line begins, in the order of the tasks' numbers.
+
+    :raises OSError: a file cannot be read.
+    """
+    last: dict[int, tuple[int, Place]] = {}  # with their runs
+    for name in parts(folder, FILE):
+        at = 0
+        with open_stored(folder / name, follow=False) as file:
+            for text in file:
+                # The last one may be torn: a run is writing it, or was killed.
+                line = decode_line(text) if text.endswith(b"\n") else None
+                if line is not None and last.get(line.index, (0,))[0] <= line.run:
+                    last[line.index] = line.run, Place(name, at)
+                at += len(text)
+    return [last[index][1] for index in sorted(last)]
+
+
+def lines_at(folder: Path, places: Iterable[Place]) -> Iterator[TaskLine]:
     """The lines at these places.
 
-    :raises OSError: the file cannot be read.
+    :raises OSError: a file cannot be read.
     """
-    with open_stored(folder / FILE, follow=False) as file:
-        for place in places:
-            file.seek(place)
-            if (line := decode_line(file.readline())) is not None:
+    opened: dict[str, BinaryIO] = {}
+    with ExitStack() as stack:
+        for name, at in places:
+            if name not in opened:
+                if len(opened) == _MOST_OPEN:
+                    stack.close()
+                    opened.clear()
+                file = open_stored(folder / name, follow=False)
+                opened[name] = stack.enter_context(file)
+            opened[name].seek(at)
+            if (line := decode_line(opened[name].readline())) is not None:
                 yield line

@@ -5,6 +5,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.stored_files import whole_file
 from runner.study.columns import Scalar, text_of
 from runner.study.table import Table, need_pyarrow
 
@@ -60,15 +61,10 @@ def write_parquet(table: Table, path: Path) -> None:
         for name, value in row.items():
             kinds[name].see(value)
     schema = pyarrow.schema([(text_of(name), kind.type()) for name, kind in kinds.items()])
-    beside = path.with_name(f".{path.name}.new")
-    try:
-        with pyarrow.parquet.ParquetWriter(beside, schema) as writer:
-            rows = iter(table)
-            while batch := list(islice(rows, _BATCH_ROWS)):
-                writer.write_table(pyarrow.Table.from_arrays(_arrays(batch, schema), schema=schema))
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
+    with whole_file(path) as file, pyarrow.parquet.ParquetWriter(file, schema) as writer:
+        rows = iter(table)
+        while batch := list(islice(rows, _BATCH_ROWS)):
+            writer.write_table(pyarrow.Table.from_arrays(_arrays(batch, schema), schema=schema))
 
 
 def _arrays(rows: Iterable[Mapping[str, Scalar]], schema: "pyarrow.Schema") -> list[Any]:

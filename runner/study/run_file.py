@@ -1,12 +1,16 @@
 """What a study's folder tells of the run that filled it: ``run.json`` and what lies beside it."""
 
+import hashlib
+import re
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
 from runner.diagnosis.report.model import BundleInfo, WorkerInfo
 from runner.settings import Isolation
 from runner.stored_files import DamagedError, read_json
+from runner.study.shards import Shard, part_name, parts
 
 RUN = "run.json"
 BUNDLE = "bundle.tar.gz"
@@ -15,6 +19,8 @@ SCHEMA = "modelops-runner/run/1"
 
 STORY = (RUN, BUNDLE, PYLOCK)
 """The files in a study's folder that are of no task."""
+
+_OF_SHARDS = re.compile(r"bundle\.[0-9a-f]{12}\.tar\.gz|pylock\.[0-9a-f]{12}\.toml")
 
 
 class Python(Struct, frozen=True):
@@ -50,6 +56,7 @@ class Limits(Struct, frozen=True, omit_defaults=True):
     memory_limit: int | None = None
     env: tuple[str, ...] = ()
     lock: str | None = None
+    ignore_lock: bool = False
 
 
 class RunFile(Struct, frozen=True, kw_only=True):
@@ -75,10 +82,56 @@ class RunFile(Struct, frozen=True, kw_only=True):
     threads: int | None = None
     asked: Limits = Limits()
 
+    @property
+    def ran_with(self) -> tuple[object, ...]:
+        """What the outputs follow from: runs that have the same can be run again as one."""
+        worker = self.worker.platform, self.worker.runner_version
+        kept = self.bundle.digest, self.bundle_archive, self.pylock
+        return *worker, *kept, self.environment, self.isolation, self.asked
 
-def read_run(folder: Path) -> RunFile | None:
-    """The account in a folder; ``None`` where there is none, or it cannot be read."""
+
+def archive_name(shard: Shard | None, digest: str) -> str:
+    """The file that keeps a bundle; those of shards may be written by several of them.
+
+    :param digest: the bundle's.
+    """
+    return BUNDLE if shard is None else f"bundle.{digest.rpartition(':')[2][:12]}.tar.gz"
+
+
+def pylock_name(shard: Shard | None, ran_in: RanIn) -> str:
+    """The file that keeps the versions, as :func:`archive_name`."""
+    if shard is None:
+        return PYLOCK
+    versions = msgspec.json.encode((ran_in.python, ran_in.packages))
+    return f"pylock.{hashlib.sha256(versions).hexdigest()[:12]}.toml"
+
+
+def stories(folder: Path) -> set[str]:
+    """The names of the files that are of no task, of shards as well."""
+    shared = {path.name for path in folder.iterdir() if _OF_SHARDS.fullmatch(path.name)}
+    return {*STORY, *parts(folder, RUN), *shared}
+
+
+def read_run(folder: Path, shard: Shard | None = None) -> RunFile | None:
+    """The account in a folder; ``None`` where there is none, or it cannot be read.
+
+    :param shard: whose it is.
+    """
     try:
-        return read_json(folder / RUN, RunFile)
+        return read_json(folder / part_name(RUN, shard), RunFile)
     except (OSError, DamagedError):
         return None
+
+
+def account_before(folder: Path, shard: Shard | None, digest: str) -> RunFile | None:
+    """The account of the run before: this shard's, or of others that ran the same bundle.
+
+    :param digest: the bundle's.
+    """
+    own = read_run(folder, shard)
+    if own is not None and own.bundle.digest == digest:
+        return own
+    others = (read_run(folder, other) for other in parts(folder, RUN).values() if other != shard)
+    alike = [one for one in others if one is not None and one.bundle.digest == digest]
+    # One without an environment has only begun.
+    return max(alike, key=lambda run: (bool(run.environment), run.started_at), default=own)

@@ -12,6 +12,7 @@ import msgspec
 from runner.study.columns import Column, Scalar, columns_of, named, number_of, of_task, scalars
 from runner.study.lines import FILE, TaskLine, last_places, lines_at
 from runner.study.output_files import file_name
+from runner.study.shards import parts
 
 if TYPE_CHECKING:
     import pyarrow
@@ -36,7 +37,7 @@ class Table:
     def __init__(self, folder: Path, rows: str | None = None) -> None:
         self._folder = folder
         self._rows = rows
-        if not (folder / FILE).is_file():
+        if not parts(folder, FILE):
             raise TableError(f"{folder} has no {FILE}: it is not what exec had as --output")
         self._places = last_places(folder)
         if not self._places:
@@ -53,7 +54,7 @@ class Table:
             for column, value in of_task(line).items():
                 if column.source == "" and column.key in self._left_out:
                     continue
-                optional = column.source == "" and column.key in ("id", "error")
+                optional = column.source == "" and column.key in ("id", "function", "error")
                 (empty if optional and value is None else found)[column] = None
             for column in self._inner_columns(line):
                 found[column] = None

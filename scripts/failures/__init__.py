@@ -13,6 +13,7 @@ from failures.scenarios_interpreter import INTERPRETER
 from failures.scenarios_load import LOAD
 from failures.scenarios_removed import REMOVED
 from failures.scenarios_resolution import RESOLUTION
+from failures.scenarios_slips import SLIPS
 from failures.scenarios_surroundings import SURROUNDINGS
 from failures.scenarios_uv_settings import UV_SETTINGS
 
@@ -30,6 +31,7 @@ SCENARIOS: tuple[Scenario, ...] = (
     *REMOVED,
     *DEATHS,
     *EXECUTE,
+    *SLIPS,
     *SURROUNDINGS,
 )
 

@@ -31,7 +31,7 @@ def build_wheel(wheel_directory, config_settings=None, metadata_directory=None):
 """
 
 
-def _built_by(statements: str, requires: str = "") -> dict[str, str]:
+def built_by(statements: str, requires: str = "") -> dict[str, str]:
     """The files of a project that is built like this."""
     body = "".join(f"    {line}\n" for line in statements.splitlines())
     return {
@@ -42,12 +42,12 @@ def _built_by(statements: str, requires: str = "") -> dict[str, str]:
 
 
 def _bundle_built_by(statements: str, requires: str = "") -> dict[str, str | bytes]:
-    return {**_built_by(statements, requires), "wire.py": WIRE}
+    return {**built_by(statements, requires), "wire.py": WIRE}
 
 
 def _source(statements: str, requires: str = "") -> Prepare:
     """The index has fastsir as source only, which is built like this."""
-    return index(sdist("fastsir", "1.0", _built_by(statements, requires)))
+    return index(sdist("fastsir", "1.0", built_by(statements, requires)))
 
 
 def _with(name: str) -> Prepare:
@@ -139,7 +139,7 @@ BUILD = (
         prepare=(
             index(
                 wheel("epimodels", "1.0", "fastsir"),
-                sdist("fastsir", "1.0", _built_by("raise RuntimeError('SIR_HOME is not set')")),
+                sdist("fastsir", "1.0", built_by("raise RuntimeError('SIR_HOME is not set')")),
             ),
         ),
     ),
@@ -204,12 +204,12 @@ BUILD = (
     Scenario(
         "dependency-build-failed-older-wheel",
         Code.DEPENDENCY_BUILD_FAILED,
-        "an old version has wheels for an older Python, which is installed, and is built for this one",
+        "an old version has wheels only for an older Python, which is installed",
         FASTSIR,
         prepare=(
             _needs_older_python,
             index(
-                sdist("fastsir", "1.0", _built_by("raise RuntimeError('no compiler here')")),
+                sdist("fastsir", "1.0", built_by("raise RuntimeError('no compiler here')")),
                 wheel("fastsir", "1.0", tag="cp310-none-any"),
             ),
         ),

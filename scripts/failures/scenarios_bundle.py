@@ -121,6 +121,18 @@ BUNDLE = (
         fixture="wire-ambiguous",
     ),
     Scenario(
+        "wire-not-found-function",
+        Code.WIRE_NOT_FOUND,
+        "the function asked for is misspelt",
+        {
+            "pyproject.toml": project(
+                '[tool.modelops]\nfunctions = {aggregate = "wire.py:aggregate"}\n'
+            ),
+            "wire.py": f"{WIRE}\n\naggregate = wire\n",
+        },
+        args=("--function", "agregate"),
+    ),
+    Scenario(
         "params-invalid-json",
         Code.PARAMS_INVALID,
         "the file of parameters is not JSON",

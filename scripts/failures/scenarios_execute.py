@@ -181,9 +181,9 @@ TASKS = (
 
 RESULTS = (
     Scenario(
-        "result-invalid-text",
+        "result-invalid-object",
         Code.RESULT_INVALID,
-        "a task returns text where bytes are wanted",
+        "a task returns an object where bytes are wanted",
         fixture="result-invalid",
     ),
     Scenario(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runner.bundle import Bundle, read_bundle
+from runner.bundle import Bundle, Function, function_of, read_bundle
 from runner.bundle.specifiers import is_satisfiable
 from runner.diagnosis.case import Failure, Finding
 from runner.diagnosis.report.codes import Code
@@ -57,7 +57,7 @@ def test_a_project_is_read(folder: Path) -> None:
     assert bundle.requirements_from == "pyproject.toml"
     assert bundle.wire == "wire.py:wire"
     assert not bundle.installable
-    assert bundle.default_entrypoint == "default"
+    assert bundle.task_defaults(None) == ("default", {})
     assert bundle.files == ("pyproject.toml", "wire.py")
     assert bundle.info().digest == bundle.digest
 
@@ -128,7 +128,7 @@ def test_tools_tables_count_beside_requirements_too(folder: Path) -> None:
     bundle = read_bundle(project(folder, text))
     assert (bundle.requirements_from, bundle.dependencies) == ("requirements.txt", ("six",))
     assert not bundle.installable
-    assert (bundle.wire, bundle.default_entrypoint) == ("model.py:run", "base")
+    assert (bundle.wire, bundle.task_defaults(None)) == ("model.py:run", ("base", {}))
     assert (bundle.defaults.timeout, bundle.defaults.env) == (1, ("LICENCE",))
     project(folder, "[tool.modelops]\ntimout = 1\n")
     assert "has no setting 'timout'" in failure(folder).summary
@@ -167,14 +167,21 @@ def test_a_project_is_installed_where_uv_would_install_it(
 # The wire function.
 
 
-def test_the_four_rules_hold_in_their_order(folder: Path) -> None:
+def test_the_rules_hold_in_their_order(folder: Path) -> None:
     text = PROJECT
     assert read_bundle(project(folder, text)).wire == "wire.py:wire"
     text += '[tool.modelops]\nwire = "model.py:run"\n'
     assert read_bundle(project(folder, text)).wire == "model.py:run"
+    assert read_bundle(project(folder, text)).default_entrypoint == "default"
     (folder / ".modelops").mkdir()
+    (folder / ".modelops" / "modelops.toml").write_text('[modelops]\nwire = "sir.wire:there"\n')
+    assert read_bundle(project(folder, text)).wire == "sir.wire:there"
     (folder / ".modelops" / "manifest.json").write_text('{"wire": "sir/wire.py:go", "x": 1}')
     assert read_bundle(project(folder, text)).wire == "sir/wire.py:go"
+    # It is a bundle of ModelOps, whose runner has this entry point; the author may name another.
+    assert read_bundle(folder).default_entrypoint == "main"
+    named = text + 'entrypoint = "baseline"\n'
+    assert read_bundle(project(folder, named)).default_entrypoint == "baseline"
     text += '[project.entry-points."modelops.wire"]\nany-name = "sir.wire:f"\n'
     assert read_bundle(project(folder, text)).wire == "sir.wire:f"
 
@@ -203,9 +210,54 @@ def test_a_bundle_without_a_wire_function_is_told_how_to_declare_one(folder: Pat
 
 def test_two_entry_points_are_ambiguous_and_named_with_their_lines(folder: Path) -> None:
     text = PROJECT + '[project.entry-points."modelops.wire"]\na = "sir:a"\nb = "sir:b"\n'
-    finding = failure(project(folder, text))
+    bundle = read_bundle(project(folder, text))
+    with pytest.raises(Failure) as caught:
+        function_of(bundle, None)
+    finding = caught.value.finding
     assert finding.code is Code.WIRE_AMBIGUOUS
     assert "a (pyproject.toml:10), b (pyproject.toml:11)" in finding.summary
+    assert function_of(bundle, "b") == Function("sir:b")
+
+
+def test_functions_are_named_in_the_tools_table_and_by_entry_points(folder: Path) -> None:
+    text = (
+        PROJECT
+        + '[project.entry-points."modelops.wire"]\nexecute = "sir:run"\n'
+        + '[tool.modelops]\nentrypoint = "base"\nparams = {beta = 1}\n'
+        + 'functions = {aggregate = "sir:aggregate", score = "sir/score.py:score"}\n'
+    )
+    bundle = read_bundle(project(folder, text))
+    assert function_of(bundle, None) == Function("sir:run")
+    assert function_of(bundle, "execute") == Function("sir:run")
+    assert function_of(bundle, "score") == Function("sir/score.py:score")
+    assert bundle.task_defaults("score") == ("default", {})
+    assert bundle.task_defaults(None) == ("base", {"beta": 1})
+    with pytest.raises(Failure) as caught:
+        function_of(bundle, "agregate")
+    finding = caught.value.finding
+    assert (finding.phase, finding.code) == (Phase.BUNDLE, Code.WIRE_NOT_FOUND)
+    assert "no function 'agregate'; did you mean 'aggregate'?" in finding.summary
+    assert "It has aggregate, execute, score." in finding.explanation
+    assert (finding.hints[0].command or "").endswith("--function aggregate")
+
+
+def test_what_only_the_environment_may_name_is_left_to_it(folder: Path) -> None:
+    (folder / "wire.py").unlink()
+    bundle = read_bundle(project(folder, PROJECT))
+    assert function_of(bundle, "aggregate") == Function(None, None, "aggregate")
+
+
+@pytest.mark.parametrize(
+    ("functions", "message"),
+    [
+        ("3", "pyproject.toml:10: [tool.modelops] functions is 3, not a table"),
+        ('{a = "model.py"}', "pyproject.toml:10: 'model.py' does not name a function"),
+        ('{a = "../model.py:f"}', "pyproject.toml:10: ../model.py lies outside of the bundle"),
+    ],
+)
+def test_functions_that_are_none_are_named(functions: str, message: str, folder: Path) -> None:
+    finding = failure(project(folder, f"{PROJECT}[tool.modelops]\nfunctions = {functions}\n"))
+    assert (finding.code, finding.summary) == (Code.BUNDLE_INVALID, message)
 
 
 # What is no bundle.
@@ -369,7 +421,7 @@ WRONG = {
     ),
     "wire with a NUL": (
         '[project]\nname = "s"\n[tool.modelops]\nwire = "a\\u0000.py:f"\n',
-        "does not name a wire function",
+        "does not name a function",
     ),
     "source with a NUL": (
         '[project]\nname = "s"\n[tool.uv.sources]\nlib = { path = "a\\u0000" }\n',
@@ -418,7 +470,7 @@ WRONG = {
     ),
     "wire": (
         '[project]\nname = "s"\n[tool.modelops]\nwire = "model.py"\n',
-        "pyproject.toml:4: 'model.py' does not name a wire function",
+        "pyproject.toml:4: 'model.py' does not name a function",
     ),
     "wire outside": (
         '[project]\nname = "s"\n[tool.modelops]\nwire = "../model.py:run"\n',
@@ -426,7 +478,7 @@ WRONG = {
     ),
     "wire is no string": (
         '[project]\nname = "s"\n[tool.modelops]\nwire = 3\n',
-        "pyproject.toml:4: 3 does not name a wire function",
+        "pyproject.toml:4: 3 does not name a function",
     ),
     "source outside": (
         '[project]\nname = "s"\ndependencies = ["lib"]\n'
@@ -470,10 +522,12 @@ def test_a_bracket_left_open_is_named_where_the_error_shows_later(folder: Path) 
         (".modelops/manifest.json", b'{"wire": 3}', "manifest.json: 3 does not name"),
         (".modelops/manifest.json", b"\xff", "manifest.json"),
         (".modelops/manifest.json", b'{"wire": "caf\xe9"}', "manifest.json:1 is not UTF-8"),
-        (".modelops/manifest.json", b'{"wire": "\\ud800.py:f"}', "does not name a wire function"),
-        (".modelops/manifest.json", b'{"wire": "a\\u0000.py:f"}', "does not name a wire function"),
+        (".modelops/manifest.json", b'{"wire": "\\ud800.py:f"}', "does not name a function"),
+        (".modelops/manifest.json", b'{"wire": "a\\u0000.py:f"}', "does not name a function"),
         (".modelops/manifest.json", b"[" * 100_000, "manifest.json"),
         (".modelops/manifest.json", b"1" * 5000, "manifest.json"),
+        (".modelops/modelops.toml", b"[modelops]\nwire = 3", "modelops.toml:2: 3 does not name"),
+        (".modelops/modelops.toml", b"wire = ", "modelops.toml:1 is not TOML"),
         ("requirements.txt", b"six\nnumpy \\\n  =>1.26\n", "requirements.txt:2: 'numpy "),
         ("requirements.txt", b"six; " + b"(" * 3000, "requirements.txt:1: 'six; ((("),
         (".python-version", b"\n# a comment\nsystem\n", ".python-version:3: 'system'"),

@@ -90,8 +90,8 @@ def code(folder: Path, pattern: str) -> Path:
 @pytest.mark.parametrize(
     ("pattern", "said"),
     [
-        ("*.py", "wire.py: the wire function is in it"),
-        ("/wire.*", "wire.py: the wire function is in it"),
+        ("*.py", "wire.py: the bundle's function wire is in it"),
+        ("/wire.*", "wire.py: the bundle's function wire is in it"),
         ("lib/", "lib/__init__.py: wire.py imports it"),
         ("core.py", "lib/core.py: wire.py imports it"),
         ("lib/d*", "lib/deep.py: lib/core.py imports it"),

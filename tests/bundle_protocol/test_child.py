@@ -296,10 +296,18 @@ def test_without_an_exchange_folder_an_answer_has_a_limit(bundle: Path) -> None:
 @pytest.mark.parametrize(
     ("returned", "message"),
     [
-        ("None", "the wire function returned a NoneType, not a dict of str to bytes"),
+        ("None", "the wire function returned None, as without a `return`, not a dict of str to"),
         ("[1]", "the wire function returned a list, not a dict of str to bytes"),
         ("{'table': Table()}", "output 'table' is a wire.Table, not bytes"),
-        ("{'a': 'x', 'b': b'', 'c': 1}", "output 'a' is a str, not bytes; output 'c' is an int,"),
+        (
+            "{'a': None, 'b': b'', 'c': (1,)}",
+            "output 'a' is a NoneType, not bytes; output 'c' is a",
+        ),
+        ("{'a': {1: 2}}", "output 'a' is a dict, not bytes"),
+        ("{'a': [1, (2,)]}", "output 'a' is a list, not bytes"),
+        ("{'a': {'loss': float('nan')}}", "output 'a' is a dict, not bytes"),
+        ("{'a': '\\udc80'}", "output 'a' is a str, not bytes"),
+        ("Broken(a=b'')", "the mapping that the wire function returned cannot be read: KeyError"),
         ("{1: b''}", "the name 1 is an int, not a str"),
         ("{'\\udc80': b''}", r"the name '\udc80' is not valid Unicode"),
         ("{str(n): None for n in range(100)}", "output '19' is a NoneType, not bytes; and 80 more"),
@@ -308,12 +316,40 @@ def test_without_an_exchange_folder_an_answer_has_a_limit(bundle: Path) -> None:
 def test_a_result_that_is_not_bytes_is_refused_by_name(
     returned: str, message: str, bundle: Path
 ) -> None:
-    write_wire(bundle, f"return {returned}", head="class Table:\n    pass")
+    head = "import collections\nclass Table:\n    pass\nclass Broken(collections.UserDict):\n"
+    head += "    def __getitem__(self, name):\n        raise KeyError(name)"
+    write_wire(bundle, f"return {returned}", head=head)
     with start(bundle) as child:
         error = child.execute()["error"]
         assert error["code"] == ErrorCode.RESULT_INVALID
         assert message in error["message"]
         assert len(error["data"]["offending"]) <= 20
+
+
+def test_text_and_json_are_encoded_as_modelops_does_with_a_note(bundle: Path) -> None:
+    returned = """types.MappingProxyType({
+        "text": "caf\u00e9", "dict": {"a": [1.5, None, True]}, "list": ["\u00e9"],
+        "number": 3, "bytes": bytearray(b"x")})"""
+    write_wire(bundle, f"return {returned}", head="import types")
+    with start(bundle) as child:
+        result = child.execute()["result"]
+        found = {one["name"]: base64.b64decode(one["data"]) for one in result["outputs"]}
+        assert found == {
+            "text": "café".encode(),
+            "dict": b'{"a": [1.5, null, true]}',
+            "list": b'["\\u00e9"]',
+            "number": b"3",
+            "bytes": b"x",
+        }
+        assert result["notes"] == [
+            "outputs that are not bytes, taken as UTF-8: 'text'",
+            "outputs that are not bytes, taken as JSON: 'dict', 'list', 'number'",
+        ]
+        # An error that is returned as text is one.
+        write = "{'error': json.dumps({'type': 'ValueError', 'message': 'beta'})}"
+    write_wire(bundle, f"return {write}", head="import json")
+    with start(bundle) as child:
+        assert child.execute()["error"]["data"]["exception"]["type"] == "ValueError"
 
 
 def test_an_exception_of_a_task_comes_with_its_traceback_and_cause(bundle: Path) -> None:

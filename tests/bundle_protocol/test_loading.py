@@ -164,6 +164,18 @@ def test_several_entry_points_are_ambiguous_and_named(
     ]
 
 
+def test_an_entry_point_is_asked_for_by_its_name(bundle: Path, site: Path) -> None:
+    write(site, {"mine.py": WIRE, "other.py": WIRE, "framework.py": WIRE})
+    install(site, "model", {"execute": "mine:wire", "aggregate": "other:wire"})
+    install(site, "framework", {"aggregate": "framework:wire", "score": "framework:wire"})
+    fields = {"wire": None, "project": "model", "site": [str(site)]}
+    assert module_that_ran(bundle, entry_point="aggregate", **fields) == "other"
+    assert module_that_ran(bundle, entry_point="score", **fields) == "framework"
+    error = load(bundle, entry_point="agregate", **fields)
+    assert error["code"] == ErrorCode.WIRE_NOT_FOUND
+    assert error["message"].endswith("there are: aggregate, execute, score")
+
+
 def test_a_bundle_that_declares_nothing_is_told_so(bundle: Path) -> None:
     error = load(bundle, wire=None)
     assert error["code"] == ErrorCode.WIRE_NOT_DECLARED

@@ -83,7 +83,7 @@ def liar(tmp_path: Path) -> Callable[..., Child]:
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        ("done(request, file='..')", "outputs[0].file is '..'"),
+        ("done(request, file='..')", 'outputs[0].file is ".."'),
         ("os.mkdir(f'{exchange}/d'); done(request, file='d')", "not a plain one of 1 bytes"),
         (
             "open(f'{exchange}/f', 'wb').truncate(1 << 30); done(request, size=1 << 30, file='f')",
@@ -111,6 +111,7 @@ async def test_an_answer_that_lies_is_a_violation_and_leaks_nothing(
     report = await liar(answer).fail()
     assert report.code is Code.PROTOCOL_VIOLATION
     assert told in report.summary
+    assert "wrote to it" not in report.explanation and "check_child" in report.hints[0].title
     assert psutil.Process().num_fds() == before
 
 

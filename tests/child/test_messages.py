@@ -48,16 +48,16 @@ WAITING = (Event.REQUEST, Event.SENT)
 @pytest.mark.parametrize(
     ("message", "told"),
     [
-        (b'{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"\xff"}}', "not JSON-RPC"),
-        (b'{"jsonrpc":"2.0","id":' + b"9" * 5000 + b',"result":{}}', "not JSON-RPC"),
+        (b'{"jsonrpc":"2.0","id":1,"error":{"code":1,"message":"\xff"}}', r'"message":"\xff"'),
+        (b'{"jsonrpc":"2.0","id":' + b"9" * 5000 + b',"result":{}}', "id is 999"),
         (b'{"jsonrpc":"2.0","id":1,"result":' + b"[" * 100_000, "not JSON-RPC"),
-        ({"jsonrpc": "9", "id": 1, "result": {}}, "jsonrpc is '9'"),
-        ({"id": "1", "result": {}}, "id is '1'"),
+        ({"jsonrpc": "9", "id": 1, "result": {}}, 'jsonrpc is "9"'),
+        ({"id": "1", "result": {}}, 'id is "1"'),
         ({"id": 2, "result": {}}, "the child answered request 2, which is not open"),
         ({"result": {}}, "an answer without the id of a request"),
         ({"id": None, "error": {"code": -32700, "message": "m"}}, "could not read a request: m"),
         ({"id": 1}, "neither a result nor an error"),
-        ({"id": 1, "error": {"code": "x", "message": "m"}}, "error.code is 'x'"),
+        ({"id": 1, "error": {"code": "x", "message": "m"}}, 'error.code is "x"'),
         ({"id": 1, "method": "m" * 1000}, "the child sent a request ('mmm"),
         (HELLO, "the child said hello twice"),
     ],
@@ -93,14 +93,14 @@ def test_a_version_that_is_none_is_told(version: str) -> None:
         ({"outputs": [OUTPUT, OUTPUT]}, "2 outputs have the name 'n'"),
         ({"outputs": [{**OUTPUT, "size": -1}]}, "outputs[0].size is -1"),
         ({"outputs": [{**OUTPUT, "crc32": 2**32}]}, "outputs[0].crc32 is 4294967296"),
-        ({"outputs": [{**OUTPUT, "data": "*"}]}, "outputs[0].data is '*'"),
+        ({"outputs": [{**OUTPUT, "data": "*"}]}, 'outputs[0].data is "*"'),
         ({"wall_seconds": -1}, "wall_seconds is -1"),
-        ({"cpu_seconds": "x" * 1000}, "cpu_seconds is 'xxx"),
+        ({"cpu_seconds": "x" * 1000}, 'cpu_seconds is "xxx'),
         ({"max_rss_bytes": 2**64}, "max_rss_bytes is 18446744073709551616"),
         *(
             (
                 {"outputs": [{**OUTPUT, "file": name}]},
-                f"outputs[0].file is {name!r}"[:60],
+                f"outputs[0].file is {json.dumps(name)}"[:60],
             )
             for name in ("", ".", "..", "/", "a/b", "../x", "a\0b", "x" * 256)
         ),

@@ -89,7 +89,7 @@ def test_a_result_that_nobody_reads_and_one_that_has_no_room_end_quietly(
     os.close(reading)
     outcomes = [(writing, 141)]
     if Path("/dev/full").exists():  # Linux
-        outcomes.append((os.open("/dev/full", os.O_WRONLY), 14))
+        outcomes.append((os.open("/dev/full", os.O_WRONLY), 13))
     for stdout, status in outcomes:
         done = subprocess.run(
             command, env=environ, stdout=stdout, stderr=subprocess.PIPE, timeout=60, check=False

@@ -103,6 +103,31 @@ def test_a_limit_is_named_with_its_value(bundle: Path, limit: str, said: str) ->
     assert said in report["summary"] + report["explanation"], report
 
 
+def test_init_leaves_no_half_of_a_file(tmp_path: Path) -> None:
+    done = limited("ulimit -f 1", "init", tmp_path / "new")
+    assert done.returncode == 2
+    assert "new: File too large" in done.stderr
+    assert [one.name for one in (tmp_path / "new").iterdir()] == ["pyproject.toml"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="has no /dev/full")
+@pytest.mark.parametrize("words", [("explain", "disk-full"), ("exec", "no"), ("table", "study")])
+def test_a_full_standard_output_is_said_and_costs_no_exit_code(
+    words: tuple[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "study").mkdir()
+    (tmp_path / "study" / "results.jsonl").write_text(
+        '{"index":0,"ok":true,"task":"","params":{}}\n'
+    )
+    command, what = words
+    path = tmp_path / what if command != "explain" else what
+    json_too = ["--json"] if command != "explain" else []
+    done = limited("exec >/dev/full", command, path, *json_too)
+    assert done.returncode == (10 if command == "exec" else 13), done.stderr
+    assert "error[disk-full]: standard output could not be written" in done.stderr
+    assert "Traceback" not in done.stderr and "Exception ignored" not in done.stderr
+
+
 def test_a_deleted_working_directory_is_named(bundle: Path, tmp_path: Path) -> None:
     gone = shlex.quote(str(tmp_path / "gone"))
     here = f"export PYTHONPATH={Path(__file__).parents[2]}; mkdir {gone}; cd {gone}; rmdir {gone}"

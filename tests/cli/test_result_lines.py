@@ -11,7 +11,7 @@ from runner.cli import result_lines, task_file
 from runner.cli.commands import UsageError
 from runner.cli.kept_files import remove_files
 from runner.cli.outputs_folder import has_single
-from runner.cli.result_lines import discard, open_results, read_earlier, results_in
+from runner.cli.result_lines import are_there, discard, open_results, read_earlier, results_in
 from runner.study.earlier import Known, Standing
 from runner.study.lines import FILE, Asked, Manifest, Study
 
@@ -83,7 +83,9 @@ def test_what_is_damaged_is_not_taken_for_done(
             earlier = await read_earlier(tmp_path, study, "b", Asked(), overwrite=False)
             return earlier.take("t", 0)[1]
 
-    assert anyio.run(read).standing is (Standing.TO_RUN if damaged else Standing.DONE)
+    known = anyio.run(read)
+    assert known.standing is Standing.DONE
+    assert are_there(tmp_path, 0, known) is (damaged is None)
 
 
 @pytest.mark.parametrize("link", ["0", "0/files", "0/files/sub"])

@@ -763,7 +763,7 @@ def test_result_lines_that_nobody_reads_and_that_have_no_room_end_the_run(
     os.close(reading)
     outcomes = [(writing, 141)]
     if Path("/dev/full").exists():  # Linux
-        outcomes.append((os.open("/dev/full", os.O_WRONLY), 14))
+        outcomes.append((os.open("/dev/full", os.O_WRONLY), 13))
     for stdout, status in outcomes:
         done = subprocess.run(
             exec_command(bundle, file),

@@ -2,6 +2,8 @@
 
 import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from runner.diagnosis.case import Failure
 from runner.diagnosis.report.codes import Code
 from runner.doctor.observation import Verdict
 from runner.doctor.storage import cache as observed
-from runner.environment.cache_trust import SHARED, check_trust, make_cache, stranger
+from runner.environment.cache_trust import SHARED, check_trust, make_folder, stranger
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder away")
 
@@ -54,7 +56,13 @@ def test_what_others_cannot_reach_they_cannot_write_to(folder: Path) -> None:
 
 def test_a_folder_above_it_where_anybody_may_rename_counts(folder: Path) -> None:
     folder.parent.chmod(0o777)
-    assert "another folder in its place" in (stranger(folder) or "")
+    with pytest.raises(Failure) as caught:
+        check_trust(folder, {})
+    assert "another folder in its place" in caught.value.finding.summary
+    command = caught.value.finding.hints[1].command
+    assert command is not None and str(folder) not in command
+    subprocess.run(command, shell=True, check=True, timeout=60)
+    assert stranger(folder) is None
     folder.parent.chmod(0o1777)
     assert stranger(folder) is None
 
@@ -64,7 +72,7 @@ def test_another_users_cache_is_refused_and_roots_is_not(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     os.chown(folder, 12345, 12345)
-    assert "the user 12345" in (stranger(folder) or "")
+    assert "the user 12345" in str(stranger(folder))
     monkeypatch.setattr(os, "geteuid", lambda: 12345)
     assert stranger(folder) is None
     os.chown(folder, 0, 0)
@@ -86,17 +94,38 @@ def test_the_groups_of_a_container_and_of_a_user_alone_are_trusted(
     monkeypatch.setattr(os, "getegid", lambda: 12345)
     assert stranger(folder) is None
     os.chown(folder, 12345, 777)
-    assert "the group 777" in (stranger(folder) or "")
+    assert "the group 777" in str(stranger(folder))
 
 
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
-def test_a_new_cache_is_as_the_umask_says_and_never_for_others_to_write(
+def test_a_new_folder_is_as_the_umask_says_and_never_for_others_to_write(
     tmp_path: Path, umask: int
 ) -> None:
+    made = (tmp_path / "a" / "cache", tmp_path / "shared")
     before = os.umask(umask)
     try:
-        make_cache(tmp_path / "a" / "cache")
+        make_folder(made[0], {})
+        make_folder(made[1], {SHARED: "true"})
     finally:
         os.umask(before)
-    mode = stat.S_IMODE((tmp_path / "a" / "cache").stat().st_mode)
-    assert mode == {0o000: 0o700, 0o022: 0o755, 0o077: 0o700}[umask]
+    modes = [stat.S_IMODE(folder.stat().st_mode) for folder in made]
+    assert modes == [{0o000: 0o700, 0o022: 0o755, 0o077: 0o700}[umask], 0o777 & ~umask]
+
+
+def test_an_open_umask_opens_nothing_of_a_cache_that_is_there(folder: Path, tmp_path: Path) -> None:
+    bundle = tmp_path / "bundle"
+    bundle.mkdir()
+    (bundle / "requirements.txt").write_text("")
+    (bundle / "wire.py").write_text("def wire(e, p, s):\n    return {'x': b'1'}\n")
+    (folder / "environments").mkdir(0o755)
+    for _ in range(2):  # what the first one has made is not refused to the second one
+        subprocess.run(
+            [sys.executable, "-m", "runner", "exec", str(bundle)],
+            umask=0,
+            env={**os.environ, "MODELOPS_CACHE_DIR": str(folder)},
+            timeout=120,
+            check=True,
+        )
+    inside = [one for name in ("environments", "layers") for one in (folder / name).iterdir()]
+    assert len(inside) > 2
+    assert not [one for one in inside if one.is_dir() and one.stat().st_mode & stat.S_IWOTH]

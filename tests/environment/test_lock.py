@@ -8,6 +8,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from runner import Runner, RunnerError
+from runner.cli import main
 from runner.diagnosis.case import Failure
 from runner.diagnosis.report.codes import Code
 from runner.environment import Base, Source, find_uv
@@ -95,7 +97,8 @@ def outdated(source: Source, base: Base = BASE) -> str:
         check_lock(source, base)
     finding = caught.value.finding
     assert finding.code is Code.LOCK_OUTDATED
-    assert [hint.command for hint in finding.hints] == [f"uv lock --project {source.path}"]
+    commands = [hint.command for hint in finding.hints if hint.command is not None]
+    assert commands == [f"uv lock --project {source.path}"]
     return finding.summary
 
 
@@ -177,3 +180,25 @@ def test_what_is_asked_for_is_part_of_the_key_beside_the_lock(
         )
     }
     assert len(keys) == 3
+
+
+@pytest.mark.parametrize("lock", ["outdated", "broken"])
+def test_a_lock_may_be_left_out_of_account(tmp_path: Path, lock: str) -> None:
+    (tmp_path / "wire.py").write_text("def wire(*task):\n    return {'a': b'b'}\n")
+    (tmp_path / "pyproject.toml").write_text('[project]\nname = "sir"\nversion = "1"\n')
+    locked = (
+        'version = 1\nrequires-python = ">=3.10"\n[[package]]\nname = "sir"\nversion = "1"\n'
+        'source = { virtual = "." }\n[package.metadata]\nrequires-dist = [{ name = "six" }]\n'
+    )
+    (tmp_path / "uv.lock").write_text("<<<<<<< HEAD\n" if lock == "broken" else locked)
+    with Runner() as runner, pytest.raises(RunnerError) as caught:
+        runner.execute(tmp_path)
+    report = caught.value.report
+    assert report.code is (Code.BUNDLE_INVALID if lock == "broken" else Code.LOCK_OUTDATED)
+    assert lock == "broken" or "--ignore-lock" in report.hints[-1].title
+    with Runner(ignore_lock=True) as runner:
+        assert runner.execute(tmp_path)["a"] == b"b"
+    assert main(["exec", str(tmp_path), "--ignore-lock"]) == 0
+    python = f"{sys.version_info.major}.{sys.version_info.minor}"
+    assert main(["matrix", str(tmp_path), "--ignore-lock", "--python", python]) == 0
+    assert main(["check", str(tmp_path), "--ignore-lock", "--build"]) == 0

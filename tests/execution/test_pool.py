@@ -2,7 +2,10 @@
 
 import contextlib
 import os
+import re
+import shutil
 import signal
+import subprocess
 import sys
 import textwrap
 import threading
@@ -125,15 +128,25 @@ def test_where_a_fork_is_unsafe_each_task_is_fresh_and_says_why(bundle: Path, ca
     assert first["pid"] != second["pid"]
 
 
-@pytest.mark.parametrize(("name", "isolation"), [("jemalloc_bg_thd", "fork"), ("other", "fresh")])
-def test_a_native_thread_that_survives_a_fork_by_itself_is_no_reason(
-    bundle: Path, cache: Path, name: str, isolation: str
+@pytest.mark.parametrize(
+    ("name", "polars", "isolation"),
+    [
+        ("jemalloc_bg_thd", "", "fork"),
+        ("polars-ooc-clea", "2.1.0", "fork"),
+        ("polars-ooc-clea", "9.0.0", "fresh"),  # nobody has read its source
+        ("polars-0", "2.1.0", "fresh"),  # it has run a query
+        ("other", "", "fresh"),
+    ],
+)
+def test_a_native_thread_that_a_fork_does_without_is_no_reason(
+    bundle: Path, cache: Path, name: str, polars: str, isolation: str
 ) -> None:
-    """pyarrow's allocator has one; this one only has its name."""
+    """Of pyarrow's allocator, or polars'; this one only has its name."""
     if sys.platform != "linux":
         pytest.skip("no /proc/self/task on this system")
     native = f"""
-        import ctypes, os
+        import ctypes, os, sys, types
+        sys.modules["polars"] = types.SimpleNamespace(__version__={polars!r})
         libc, thread = ctypes.CDLL(None), ctypes.c_ulong()
         pause = ctypes.cast(libc.pause, ctypes.c_void_p)
         before = set(os.listdir("/proc/self/task"))
@@ -143,10 +156,40 @@ def test_a_native_thread_that_survives_a_fork_by_itself_is_no_reason(
         """
     wire = (bundle / "wire.py").read_text()
     (bundle / "wire.py").write_text(textwrap.dedent(native) + wire)
-    with Runner(cache=cache) as runner:
-        result = runner.execute(bundle, "state")
+    events: list[Event] = []
+    with Runner(cache=cache, children=1, on_event=events.append) as runner:
+        result, _ = (runner.execute(bundle, "state") for _ in range(2))
     assert result.isolation == isolation
     assert (result.isolation_note is None) == (isolation == "fork")
+    told = [event.text for event in events if isinstance(event, Note)]
+    # Once, with what it costs.
+    assert len(told) == (isolation == "fresh")
+    if told:
+        assert re.search(r"new interpreter, which takes [0-9.]+ s", told[0]) and name in told[0]
+
+
+def test_a_native_thread_is_of_the_library_that_it_runs_in(bundle: Path, cache: Path) -> None:
+    if sys.platform != "linux" or (compiler := shutil.which("cc")) is None:
+        pytest.skip("no /proc/self/task on this system, or no C compiler")
+    source = bundle.parent / "sleeper.c"
+    source.write_text(
+        "#include <pthread.h>\n#include <unistd.h>\n"
+        "static void *sleeper(void *_) { for (;;) pause(); }\n"
+        "int begin(void) { pthread_t t; return pthread_create(&t, 0, sleeper, 0); }\n"
+    )
+    library = bundle.parent / "site-packages" / "sleepy.libs" / "libsleeper-1a2b.so.1"
+    library.parent.mkdir(parents=True)
+    subprocess.run(
+        [compiler, "-shared", "-fPIC", "-pthread", "-o", str(library), str(source)],
+        check=True,
+        timeout=60,
+    )
+    wire = (bundle / "wire.py").read_text()
+    begin = f"import ctypes\nassert ctypes.CDLL({str(library)!r}).begin() == 0\n"
+    (bundle / "wire.py").write_text(begin + wire)
+    with Runner(cache=cache) as runner:
+        result = runner.execute(bundle, "state")
+    assert "(native, of sleepy)" in str(result.isolation_note)
 
 
 @pytest.mark.parametrize("entrypoint", ["segv", "leave", "fail"])

@@ -24,8 +24,8 @@ def wire(entrypoint, params, seed):
     if entrypoint == "crash":
         os.kill(os.getpid(), signal.SIGSEGV)
     if entrypoint == "wait":
-        os.kill(params["pid"], signal.SIGHUP)
-        os.kill(params["pid"], signal.SIGINT)
+        for number in params["signals"]:
+            os.kill(params["pid"], number)
     ignored = [n for n in signal.Signals if signal.getsignal(n) == signal.SIG_IGN]
     return {
         "status": str(subprocess.run(["false"]).returncode).encode(),
@@ -110,17 +110,24 @@ def test_the_command_knows_how_its_child_ended(parent: str, bundle: Path, tmp_pa
     assert (report["code"], report["child"]["signal"]) == ("child-crashed", "SIGSEGV")
 
 
-def test_the_command_outlives_its_terminal_where_its_caller_has_said_so(
-    parent: str, bundle: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    "sent",
+    [(signal.SIGHUP, signal.SIGINT), (signal.SIGTERM,), (signal.SIGUSR1, signal.SIGXCPU)],
+    ids=["a terminal's", "SIGTERM", "a batch system's"],
+)
+def test_the_command_goes_on_at_signals_that_its_caller_has_it_ignore(
+    sent: tuple[signal.Signals, ...], parent: str, bundle: Path, cache: Path
 ) -> None:
     """The task sends the signals, as a terminal would."""
+    numbers = [int(one) for one in sent]
     code = (
         f"{parent}import os, sys\n"
         "arguments = ['-m', 'runner', 'exec', sys.argv[1], 'wait', f'--param=pid={os.getpid()}']\n"
+        f"arguments.append('--param=signals={numbers}')\n"
         "os.execv(sys.executable, [sys.executable, *arguments])"
     )
-    done = run(code, bundle, cache=tmp_path / "cache")
+    done = run(code, bundle, cache=cache)
     if parent == ALL_IGNORED:
         assert done.returncode == 0, done.stderr
     else:
-        assert done.returncode in (128 + signal.SIGHUP, 128 + signal.SIGINT)
+        assert done.returncode in [128 + one for one in sent]

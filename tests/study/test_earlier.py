@@ -3,6 +3,7 @@
 from runner.diagnosis.report.codes import Code
 from runner.study.earlier import Earlier, Known, Standing
 from runner.study.lines import task_digest
+from runner.study.shards import Shard
 from runner.task import Task
 
 DONE, FAILED, TO_RUN = Standing.DONE, Standing.FAILED, Standing.TO_RUN
@@ -17,15 +18,14 @@ def earlier(*known: tuple[int, str, Standing]) -> Earlier:
 
 
 def taken(made: Earlier, tasks: str) -> list[tuple[int, Standing]]:
-    return [
-        (number, known.standing)
-        for number, known in (made.take(task, place) for place, task in enumerate(tasks))
-    ]
+    found = [made.take(task, place) for place, task in enumerate(tasks)]
+    new = made.new_numbers(len(tasks), None)
+    return [(next(new) if number is None else number, known.standing) for number, known in found]
 
 
 def test_tasks_that_changed_places_keep_their_numbers_and_new_ones_have_free_ones() -> None:
     made = earlier((0, "a", DONE), (1, "b", FAILED), (2, "c", DONE))
-    assert taken(made, "cxayb") == [(2, DONE), (3, TO_RUN), (0, DONE), (4, TO_RUN), (1, FAILED)]
+    assert taken(made, "cxayb") == [(2, DONE), (4, TO_RUN), (0, DONE), (3, TO_RUN), (1, FAILED)]
     assert made.left == set()
 
 
@@ -46,6 +46,32 @@ def test_no_two_tasks_have_the_same_number() -> None:
 def test_of_equal_tasks_those_that_are_done_are_taken_first() -> None:
     made = earlier((0, "a", FAILED), (1, "a", TO_RUN), (2, "a", DONE))
     assert taken(made, "aaaa") == [(2, DONE), (0, FAILED), (1, TO_RUN), (3, TO_RUN)]
+
+
+def test_shards_that_know_more_or_less_of_each_other_give_no_number_twice() -> None:
+    tasks = "xaybzcd"  # three are new, and the places of two are others' numbers
+    early = [(0, "a", DONE), (1, "b", DONE), (2, "c", DONE), (9, "d", DONE)]
+    late = [*early, (4, "z", DONE), (11, "q", DONE)]
+    given: dict[str, int] = {}
+    for number, known in ((1, early), (2, late), (3, early)):
+        made = earlier(*known)
+        found = [made.take(task, place)[0] for place, task in enumerate(tasks)]
+        new = made.new_numbers(len(tasks), Shard(number, 3))
+        for place in range(number - 1, len(tasks), 3):
+            taken = found[place]
+            given[tasks[place]] = next(new) if taken is None else taken
+    assert [given[task] for task in "abcdz"] == [0, 1, 2, 9, 4]
+    assert len(set(given.values())) == len(tasks)
+    # Places, and other known numbers, are free of them.
+    assert given["x"] >= 10 and given["y"] >= 10
+
+
+def test_a_later_runs_line_stands_whichever_is_read_first() -> None:
+    made = earlier()
+    assert made.learn(0, Known("a", DONE, run=2))
+    assert not made.learn(0, Known("a", FAILED, run=1))
+    assert made.next_run == 3
+    assert taken(made, "a") == [(0, DONE)]
 
 
 def test_a_later_line_of_a_number_stands_for_the_earlier_one() -> None:

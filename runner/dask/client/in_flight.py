@@ -9,7 +9,7 @@ import asyncio
 import logging
 import uuid
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import suppress
 from typing import Any, Generic, TypeVar
@@ -17,6 +17,7 @@ from typing import Any, Generic, TypeVar
 from distributed import Client
 from distributed import Future as DaskFuture
 
+from runner.dask.client.cluster_task import failed_input
 from runner.dask.client.connection import LOOK_SECONDS, Watch
 from runner.dask.client.fitness import Fitness
 from runner.dask.client.lost import (
@@ -28,7 +29,8 @@ from runner.dask.client.lost import (
     scheduler_silent,
 )
 from runner.dask.client.newcomers import Newcomers
-from runner.dask.failures import error_of
+from runner.dask.client.placement import ANYWHERE, Placement
+from runner.dask.failures import RETRY_SECONDS, error_of
 from runner.dask.messages import Answer
 from runner.diagnosis.errors import RunnerError, error_for
 from runner.diagnosis.report.model import BundleInfo
@@ -52,15 +54,13 @@ GONE_SECONDS = 10.0
 # A scheduler may be busy for a while. Longer, and it hangs.
 SILENT_SECONDS = 120.0
 
-# Before the first retry; twice as long before each further one.
-RETRY_SECONDS = 1.0
-
 
 class Work(Generic[T]):
     """A call of a function of :mod:`runner.dask.worker.work`, and where it is at.
 
     :param name: what Dask's dashboard shows.
     :param unwrap: gives the outcome that the answer stands for, or raises ``RunnerError``.
+    :param futures: those of its inputs that are on the cluster.
     :param bundle: for the report, where there is no answer.
     :param fitness: of the workers.
     """
@@ -74,6 +74,8 @@ class Work(Generic[T]):
         bundle: BundleInfo,
         fitness: Fitness,
         retries: int,
+        futures: "Mapping[str, DaskFuture[Any]] | None" = None,
+        placement: Placement = ANYWHERE,
     ) -> None:
         self.name = name
         self.unwrap = unwrap
@@ -81,6 +83,8 @@ class Work(Generic[T]):
         self.arguments = arguments
         self.bundle = bundle
         self.fitness = fitness
+        self.futures = futures or {}
+        self.placement = placement
         self.retries = retries
         """How often a failure whose report is retryable is tried again."""
         self.outcome: Future[T] = Future()
@@ -144,7 +148,8 @@ class InFlight:
             # Its traceback has this frame, which has the work: a cycle again.
             _fail(work, error.with_traceback(None))
         except BaseException as error:  # noqa: BLE001 - asyncio.CancelledError is one of Dask's own
-            _fail(work, error_of(raised(error, self._client), work.bundle))
+            finding = failed_input(work.futures, error) or raised(error, self._client)
+            _fail(work, error_of(finding, work.bundle))
         else:
             with suppress(InvalidStateError):  # its caller has cancelled it
                 work.outcome.set_result(done)
@@ -160,7 +165,7 @@ class InFlight:
                     named = f"{answer.worker} gets no more tasks of {work.bundle.path}"
                     _log.warning("%s: %s", named, report.summary)
                     await self.watch.look()
-                if work.fitness.among(self.watch.threads) == []:
+                if self._able(work) == []:
                     return answer
                 continue
             if report is None or not report.retryable or retries == work.retries:
@@ -174,11 +179,11 @@ class InFlight:
         """Return what a worker answers, however often it is sent to others meanwhile."""
         while True:
             work.moving = False
-            work.sent_to = work.fitness.among(self.watch.threads)
+            work.sent_to = self._able(work)
             while work.sent_to == [] and not work.outcome.done():
                 # Those that were there may be starting again. Who watches says when it is enough.
                 await asyncio.sleep(WATCH_SECONDS)
-                work.sent_to = work.fitness.among(self.watch.threads)
+                work.sent_to = self._able(work)
             if work.outcome.done():
                 raise CancelledError  # nobody waits for it any more
             work.seen |= self._there(work)
@@ -188,6 +193,8 @@ class InFlight:
                 key=f"{work.name}-{uuid.uuid4().hex}",
                 pure=False,
                 workers=work.sent_to,
+                priority=work.placement.priority,
+                resources=work.placement.resources,
             )
             try:
                 # Those of all the works that are followed are gathered together.
@@ -273,7 +280,7 @@ class InFlight:
             return True
         there = self._there(work)
         work.seen |= there
-        fit = work.fitness.among(self.watch.threads)
+        fit = self._able(work)
         able = set(self.watch.threads) if fit is None else set(self.watch.threads).intersection(fit)
         if there or able:
             work.stuck_seconds = 0.0
@@ -287,6 +294,10 @@ class InFlight:
         if work.stuck_seconds >= (GONE_SECONDS if work.fitness.final else may_come):
             self._give_up(work)
         return True
+
+    def _able(self, work: Work[Any]) -> list[str] | None:
+        """The workers to send it to; ``None``: any, and those to come."""
+        return work.placement.among(work.fitness, self.watch.threads)
 
     def _there(self, work: Work[Any]) -> set[str]:
         """The workers that may run it as it was sent."""

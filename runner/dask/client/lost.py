@@ -1,13 +1,14 @@
 """Turns Dask's exceptions and its silence into reports: why there is no answer."""
 
 import asyncio
+from collections.abc import Iterable
 from concurrent.futures import CancelledError
 
 from distributed import Client, KilledWorker
 
 from runner.dask.failures import lost, unfit
 from runner.diagnosis.case import Finding
-from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.model import Hint, Report
 from runner.diagnosis.report.text import one_line
 
 # What Dask raises of a scheduler that is gone or a client that is closed, whichever call it was: a
@@ -80,6 +81,16 @@ def no_workers(seconds: float, left: int) -> Finding:
         "Nothing is known of why. The task was not tried again, as it may be what kills them.",
         hint,
         retryable=False,
+    )
+
+
+def no_able_worker(refusals: Iterable[Report]) -> Finding:
+    """:param refusals: what workers say that cannot run the task."""
+    why = next((report.summary for report in refusals), "")
+    return lost(
+        "the cluster has no worker that may run the task",
+        f"One that cannot: {why}" if why else "",
+        Hint(title="start workers, or name others with workers="),
     )
 
 

@@ -1,27 +1,32 @@
 """A bundle on a cluster: sent to its workers and tried there, once, before its tasks are."""
 
 import logging
+import uuid
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from distributed import Client
+from distributed import Future as DaskFuture
 from msgspec import Struct
 
-from runner.bundle import empty_folders
+from runner.bundle import Bundle, empty_folders, function_of
 from runner.dask.archive import Archive, packed
+from runner.dask.client.cluster_task import ClusterTask
 from runner.dask.client.fitness import Fitness
 from runner.dask.client.in_flight import InFlight, Work
+from runner.dask.client.lost import no_able_worker
+from runner.dask.client.placement import Placement
 from runner.dask.client.preflight import require_fit
 from runner.dask.client.preparation import Preparation
 from runner.dask.client.sending import send
 from runner.dask.client.shared import Shared
 from runner.dask.environment import Made
 from runner.dask.failures import error_of, unfit
-from runner.dask.messages import Answer, Call
-from runner.dask.worker.work import run_task
-from runner.diagnosis.case import Case
+from runner.dask.messages import Call, as_here
+from runner.dask.worker.work import keep_result, run_task
+from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError, error_for
-from runner.diagnosis.report.model import BundleInfo, Hint, Report
-from runner.diagnosis.report.sanitise import map_texts
+from runner.diagnosis.report.model import BundleInfo, Hint
 from runner.diagnosis.report.text import size_text
 from runner.environment.cache_folder import cache_folder
 from runner.execution.appeared import Appeared
@@ -29,7 +34,6 @@ from runner.execution.prepare import read_as_content
 from runner.execution.run_task import reported
 from runner.execution.worker_info import worker_info
 from runner.result import Result
-from runner.task import Task
 
 _log = logging.getLogger(__name__)
 
@@ -56,28 +60,76 @@ class Study(Struct, frozen=True, weakref=True):
     outputs: str | None
     made: Made | None
     """The environment that all its tasks run in; ``None``: not known yet."""
+    files: Bundle
+    """The bundle as its files here describe it."""
 
-    def work(self, task: Task, retries: int) -> Work[Result]:
-        """Return what runs a task of it."""
+    def work(self, one: ClusterTask, retries: int, placement: Placement) -> Work[Result]:
+        """Return what runs a task of it.
+
+        :raises RunnerError: the bundle has no such function.
+        """
         return Work(
-            f"modelops-{self.name}",
-            self._result,
+            self.key_of(one, placement),
+            lambda answer: answer.result_of(self.bundle),
             run_task,
             self.key,
-            Call.of(task),
+            Call.of(one.task),
+            one.futures,
             self.outputs,
             self.made,
             bundle=self.bundle,
             fitness=self.fitness,
             retries=retries,
+            futures=one.futures,
+            placement=placement,
         )
 
-    def _result(self, answer: Answer) -> Result:
-        if answer.report is not None:
-            raise error_for(_as_here(answer.report, self.bundle))
-        result = answer.unwrap()
-        result.bundle.path = self.bundle.path
-        return result
+    def keep(
+        self,
+        client: Client,
+        tasks: Sequence[ClusterTask],
+        retries: int,
+        placement: Placement,
+        workers: Collection[str],
+    ) -> "list[DaskFuture[Result]]":
+        """Send tasks whose results stay on the workers.
+
+        :param workers: the addresses of those that the cluster has.
+        :raises RunnerError: the bundle has no such function, or no worker can run it.
+        """
+        keys = [f"{self.key_of(one, placement)}-{uuid.uuid4().hex}" for one in tasks]
+        able = placement.among(self.fitness, workers)
+        if able == []:
+            raise error_of(no_able_worker(self.fitness.unable.values()), self.bundle)
+        futures: list[DaskFuture[Result]] = client.map(
+            keep_result,
+            [Call.of(one.task) for one in tasks],
+            [one.futures for one in tasks],
+            key=keys,
+            pure=False,
+            workers=able,
+            priority=placement.priority,
+            resources=placement.resources,
+            bundle=self.key,
+            here=self.bundle,
+            study=self.made,
+            tries=1 + retries,
+        )
+        return futures
+
+    def key_of(self, one: ClusterTask, placement: Placement) -> str:
+        """How the key of a task begins.
+
+        :raises RunnerError: the bundle has no such function.
+        """
+        function = one.task.function
+        try:
+            function_of(self.files, function)
+        except Failure as failure:
+            raise error_of(failure.finding, self.bundle) from None
+        if placement.key is not None:
+            return placement.key
+        return f"modelops-{self.name}" + ("" if function is None else f"-{function}")
 
 
 def open_study(client: Client, in_flight: InFlight, path: Path, shared: Shared | None) -> Study:
@@ -87,7 +139,8 @@ def open_study(client: Client, in_flight: InFlight, path: Path, shared: Shared |
     :raises RunnerError: the bundle cannot be read, or no worker can run it: one report, whose
         code is the cause's.
     """
-    bundle, archive = _packed(path, shared)
+    files, archive = _packed(path, shared)
+    bundle = files.info()
     fit = require_fit(client)
     sending = send(client, fit.workers, archive, shared)
     preparation = Preparation(
@@ -96,7 +149,7 @@ def open_study(client: Client, in_flight: InFlight, path: Path, shared: Shared |
     try:
         fitness, made = preparation.run()
     except RunnerError as error:
-        raise error_for(_as_here(error.report, bundle)) from None
+        raise error_for(as_here(error.report, bundle)) from None
     sending.tell_later(fitness)
     return Study(
         bundle=bundle,
@@ -105,10 +158,11 @@ def open_study(client: Client, in_flight: InFlight, path: Path, shared: Shared |
         fitness=fitness,
         outputs=None if shared is None else str(shared.outputs),
         made=made,
+        files=files,
     )
 
 
-def _packed(path: Path, shared: Shared | None) -> tuple[BundleInfo, Archive]:
+def _packed(path: Path, shared: Shared | None) -> tuple[Bundle, Archive]:
     case = Case()
     case.worker = worker_info()
     with reported(case):
@@ -120,7 +174,7 @@ def _packed(path: Path, shared: Shared | None) -> tuple[BundleInfo, Archive]:
     name = path.resolve().name or "bundle"
     if shared is not None:
         file = shared.keep(data, bundle.digest)
-        return info, Archive(bundle.digest, name, file=str(file), folders=folders)
+        return bundle, Archive(bundle.digest, name, file=str(file), folders=folders)
     if len(data) > MAX_ARCHIVE_BYTES:
         raise error_of(
             unfit(
@@ -132,12 +186,4 @@ def _packed(path: Path, shared: Shared | None) -> tuple[BundleInfo, Archive]:
             ),
             info,
         )
-    return info, Archive(bundle.digest, name, data, folders=folders)
-
-
-def _as_here(report: Report, bundle: BundleInfo) -> Report:
-    """A worker's report, with the bundle's own folder where it names the one it was unpacked to."""
-    if report.bundle is None:
-        return report
-    unpacked, path = report.bundle.path, bundle.path
-    return map_texts(report, lambda text: text.replace(unpacked, path))
+    return bundle, Archive(bundle.digest, name, data, folders=folders)

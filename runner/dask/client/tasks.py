@@ -1,6 +1,6 @@
 """Tasks of bundles over a client: one in a future, or many, as many at a time as it can use."""
 
-from collections.abc import Generator, Iterable
+from collections.abc import Generator, Iterable, Sequence
 from concurrent.futures import Future
 from contextlib import closing
 from functools import partial
@@ -8,30 +8,60 @@ from os import PathLike
 from pathlib import Path
 from queue import Empty, SimpleQueue
 from threading import Lock
-from typing import Literal, overload
+from typing import TYPE_CHECKING, Literal, overload
 from weakref import finalize
 
 from distributed import Client
+from distributed import Future as DaskFuture
 
-from runner.dask.client.connection import check_open
+from runner.dask.client.cluster_task import ClusterTask
+from runner.dask.client.connection import LOOK_SECONDS, ask, check_open
 from runner.dask.client.in_flight import WATCH_SECONDS, InFlight
 from runner.dask.client.lost import is_closed
+from runner.dask.client.placement import Placement, PlacementOptions
 from runner.dask.client.sending import forget
 from runner.dask.client.shared import Shared
 from runner.dask.client.study import RETRIES, Study, open_study
-from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.report.codes import Code
 from runner.events import Phase
 from runner.execution.bounded_map import Outcome, Window
 from runner.execution.bundle_watch import BundleFingerprint
-from runner.execution.run_task import reported
 from runner.result import Result
-from runner.task import Task, check_task
+from runner.task import Task
+
+if TYPE_CHECKING:
+    from typing_extensions import Unpack
 
 # How many tasks are on the cluster for each thread of its workers: enough that none waits for the
 # way to the client and back.
 WINDOW = 4
+
+
+@overload
+def submit(
+    client: Client,
+    bundle: str | PathLike[str],
+    task: Task | None = None,
+    *,
+    keep: Literal[False] = False,
+    retries: int = RETRIES,
+    shared: str | PathLike[str] | None = None,
+    **placement: "Unpack[PlacementOptions]",
+) -> Future[Result]: ...
+
+
+@overload
+def submit(
+    client: Client,
+    bundle: str | PathLike[str],
+    task: Task | None = None,
+    *,
+    keep: Literal[True],
+    retries: int = RETRIES,
+    shared: str | PathLike[str] | None = None,
+    **placement: "Unpack[PlacementOptions]",
+) -> "DaskFuture[Result]": ...
 
 
 def submit(
@@ -39,28 +69,44 @@ def submit(
     bundle: str | PathLike[str],
     task: Task | None = None,
     *,
+    keep: bool = False,
     retries: int = RETRIES,
     shared: str | PathLike[str] | None = None,
-) -> Future[Result]:
+    **placement: "Unpack[PlacementOptions]",
+) -> "Future[Result] | DaskFuture[Result]":
     """Run one task of a bundle on a cluster.
 
     The first call for a bundle looks at the cluster, sends the bundle to the workers and has each
     machine build its environment, and returns once that is done.
 
+    An input of the task may be a future of the client's: the cluster brings what it gives, a result
+    or a buffer, to the task, and nothing of it comes here.
+
     :param client: a ``distributed.Client`` of a cluster whose workers have modelops-runner.
     :param bundle: the bundle's folder, here.
     :param task: the bundle's default task, unless given.
+    :param keep: leave the result on its worker. The future is the client's own then, for
+        ``client.gather``, ``distributed.wait``, ``as_completed``, ``client.submit``,
+        ``dask.delayed``, or the input of another task; Dask does with it as with any other.
     :param retries: how often a failure that may pass by itself is tried again.
     :param shared: a folder that client and workers see under the same path: the bundle goes that
         way, and outputs of 1 MiB and more are mapped from there.
+    :param placement: ``key``, how the tasks' keys begin, by which the dashboard groups them;
+        ``priority``, ``workers`` (by their addresses) and ``resources`` as ``Client.submit`` has
+        them.
     :returns: what the result comes in. Its ``cancel()`` ends the task; its exception is a
         ``RunnerError``.
     :raises RunnerError: the bundle, the cluster or the two together cannot run any task.
     :raises TypeError: the client is an asynchronous one.
+    :raises ValueError: a worker is not named by its address.
     """
-    checked = _checked(Task() if task is None else task)
+    where = Placement.of(**placement)
+    given = ClusterTask.of(Task() if task is None else task)
     cluster = _cluster(client)
-    return cluster.in_flight.start(cluster.study(bundle, shared).work(checked, retries))
+    study = cluster.study(bundle, shared)
+    if keep:
+        return cluster.keep(study, [given], retries, where)[0]
+    return cluster.in_flight.start(study.work(given, retries, where))
 
 
 @overload
@@ -69,9 +115,11 @@ def map(
     bundle: str | PathLike[str],
     tasks: Iterable[Task],
     *,
+    keep: Literal[False] = False,
     return_exceptions: Literal[False] = False,
     retries: int = RETRIES,
     shared: str | PathLike[str] | None = None,
+    **placement: "Unpack[PlacementOptions]",
 ) -> Generator[Result, None, None]: ...
 
 
@@ -81,10 +129,25 @@ def map(
     bundle: str | PathLike[str],
     tasks: Iterable[Task],
     *,
+    keep: Literal[False] = False,
     return_exceptions: bool,
     retries: int = RETRIES,
     shared: str | PathLike[str] | None = None,
-) -> Generator[Result | RunnerError, None, None]: ...
+    **placement: "Unpack[PlacementOptions]",
+) -> Generator[Outcome, None, None]: ...
+
+
+@overload
+def map(
+    client: Client,
+    bundle: str | PathLike[str],
+    tasks: Iterable[Task],
+    *,
+    keep: Literal[True],
+    retries: int = RETRIES,
+    shared: str | PathLike[str] | None = None,
+    **placement: "Unpack[PlacementOptions]",
+) -> "list[DaskFuture[Result]]": ...
 
 
 def map(
@@ -92,15 +155,19 @@ def map(
     bundle: str | PathLike[str],
     tasks: Iterable[Task],
     *,
+    keep: bool = False,
     return_exceptions: bool = False,
     retries: int = RETRIES,
     shared: str | PathLike[str] | None = None,
-) -> Generator[Result | RunnerError, None, None]:
+    **placement: "Unpack[PlacementOptions]",
+) -> "Generator[Outcome, None, None] | list[DaskFuture[Result]]":
     """Run many tasks of a bundle on a cluster.
 
     Tasks are taken from the iterator as results are read: a bounded number of either is on the
     cluster. Leaving the iterator early ends the tasks under way.
 
+    :param keep: leave the results on their workers, and give all futures at once, as
+        :func:`submit` does.
     :param return_exceptions: give the error in place of the result where a task fails; else it is
         raised, which ends the iteration. What would befall every other task too is always raised:
         an environment that cannot be built, a task that kills its workers.
@@ -108,7 +175,20 @@ def map(
     :raises RunnerError: a task failed, or none can run. The other parameters, and what they raise,
         are those of :func:`submit`.
     """
-    outcomes = _outcomes(client, bundle, tasks, retries, shared, ordered=True)
+    where = Placement.of(**placement)
+    if not keep:
+        outcomes = _outcomes(client, bundle, tasks, retries, shared, where, ordered=True)
+        return _in_order(outcomes, return_exceptions)
+    if return_exceptions:
+        raise ValueError("with keep=True each future has its own exception")
+    cluster = _cluster(client)
+    given = [ClusterTask.of(task) for task in tasks]
+    return cluster.keep(cluster.study(bundle, shared, look=True), given, retries, where)
+
+
+def _in_order(
+    outcomes: Generator[tuple[int, Outcome], None, None], return_exceptions: bool
+) -> Generator[Outcome, None, None]:
     with closing(outcomes):
         for _, outcome in outcomes:
             yield _unless_raised(outcome, return_exceptions)
@@ -123,6 +203,7 @@ def map_unordered(
     return_exceptions: Literal[False] = False,
     retries: int = RETRIES,
     shared: str | PathLike[str] | None = None,
+    **placement: "Unpack[PlacementOptions]",
 ) -> Generator[tuple[int, Result], None, None]: ...
 
 
@@ -135,7 +216,8 @@ def map_unordered(
     return_exceptions: bool,
     retries: int = RETRIES,
     shared: str | PathLike[str] | None = None,
-) -> Generator[tuple[int, Result | RunnerError], None, None]: ...
+    **placement: "Unpack[PlacementOptions]",
+) -> Generator[tuple[int, Outcome], None, None]: ...
 
 
 def map_unordered(
@@ -146,9 +228,11 @@ def map_unordered(
     return_exceptions: bool = False,
     retries: int = RETRIES,
     shared: str | PathLike[str] | None = None,
-) -> Generator[tuple[int, Result | RunnerError], None, None]:
+    **placement: "Unpack[PlacementOptions]",
+) -> Generator[tuple[int, Outcome], None, None]:
     """As :func:`map`, each as soon as it is there, with its task's number, from 0 on."""
-    outcomes = _outcomes(client, bundle, tasks, retries, shared, ordered=False)
+    where = Placement.of(**placement)
+    outcomes = _outcomes(client, bundle, tasks, retries, shared, where, ordered=False)
     with closing(outcomes):
         for index, outcome in outcomes:
             yield index, _unless_raised(outcome, return_exceptions)
@@ -208,6 +292,13 @@ class _Cluster:
                 slot.fingerprint, slot.study, slot.connection = fingerprint, study, connection
             return slot.study
 
+    def keep(
+        self, study: Study, tasks: Sequence[ClusterTask], retries: int, placement: Placement
+    ) -> "list[DaskFuture[Result]]":
+        """:raises RunnerError: none of the workers can run them."""
+        threads = ask(self._client, lambda: self._client.nthreads(asynchronous=True), LOOK_SECONDS)
+        return study.keep(self._client, tasks, retries, placement, threads)
+
 
 class _Slot:
     """Where a study is kept, for one bundle and shared folder."""
@@ -242,6 +333,7 @@ def _outcomes(
     tasks: Iterable[Task],
     retries: int,
     shared: str | PathLike[str] | None,
+    placement: Placement,
     *,
     ordered: bool,
 ) -> Generator[tuple[int, Outcome], None, None]:
@@ -256,11 +348,11 @@ def _outcomes(
             window.size = max(1, WINDOW * cluster.in_flight.threads)
             for index, task in window.to_start():
                 try:
-                    checked = _checked(task)
+                    work = study.work(ClusterTask.of(task), retries, placement)
                 except RunnerError as error:
                     window.finish(index, error)
                     continue
-                future = running[index] = cluster.in_flight.start(study.work(checked, retries))
+                future = running[index] = cluster.in_flight.start(work)
                 future.add_done_callback(partial(_put, finished, index))
             if window.empty:
                 return
@@ -276,12 +368,6 @@ def _outcomes(
     finally:
         for future in running.values():
             future.cancel()
-
-
-def _checked(task: Task) -> Task:
-    """:raises RunnerError: it cannot be sent."""
-    with reported(Case()):
-        return check_task(task)
 
 
 def _put(finished: SimpleQueue[int], index: int, _: Future[Result]) -> None:

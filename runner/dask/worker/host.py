@@ -10,12 +10,14 @@ import msgspec
 from distributed import Worker
 
 from runner.dask.environment import Wanted
+from runner.dask.worker import metrics
 from runner.dask.worker.bundles import bundles_of
 from runner.dask.worker.calls import Calls
 from runner.dask.worker.worker_settings import WorkerSettings
 from runner.diagnosis.case import Failure
 from runner.environment.cache_folder import cache_folder
 from runner.events import EventHandler
+from runner.execution.stats import Stats
 from runner.result import Check, Result
 from runner.runner import Runner
 from runner.task import Task
@@ -40,12 +42,23 @@ class Host:
         self._runners: dict[Wanted, Runner] = {Wanted(): self._new_runner(Wanted())}
         self._bundles = bundles_of(worker)
         self.calls = Calls()
+        metrics.show(self)
         self._watch = asyncio.get_running_loop().create_task(self._end_with_the_loop())
 
     @property
     def insists(self) -> bool:
         """The worker's own settings name a Python: a study's does not count then."""
         return self._settings.python is not None
+
+    @property
+    def runner(self) -> Runner:
+        """Return the one that runs as the worker's own settings say."""
+        return self._runner(Wanted())
+
+    def stats(self) -> list[Stats]:
+        """Count what each of its runners has done."""
+        with self._lock:
+            return [runner.stats() for runner in self._runners.values()]
 
     def close(self) -> None:
         """Not asynchronous: a worker that is told to end cancels what its event loop waits for."""
@@ -62,6 +75,7 @@ class Host:
 
     def _end(self) -> None:
         """End every child. Again, it does nothing."""
+        metrics.hide(self)
         self.calls.close()
         with self._lock:
             for runner in self._runners.values():

@@ -15,6 +15,7 @@ from runner.dask.worker.worker_settings import SECTION, read_settings
 from runner.diagnosis.case import Finding
 from runner.diagnosis.errors import error_for
 from runner.diagnosis.report.model import Hint, Report
+from runner.runner import Runner
 
 RUNNER = "modelops-runner"
 
@@ -86,7 +87,27 @@ def host_of(worker: Worker) -> Host:
             return plugin.host
     if RUNNER in plugins:
         return plugins[RUNNER].host
-    raise error_of(lost(f"the worker {worker.address} has no runner: its plugin is not there"))
+    raise error_of(
+        lost(
+            f"the worker {worker.address} has no runner: its plugin is not there",
+            "runner.dask.map and submit register it; what calls a worker's runner itself does.",
+            Hint(title="client.register_plugin(runner.dask.RunnerPlugin())"),
+        )
+    )
+
+
+def runner_of_worker(worker: Worker | None = None) -> Runner:
+    """The runner of a worker, for functions and plugins of your own that run there.
+
+    It runs as the worker's settings say, and shares its children with the studies that run with
+    these. It is the worker's to close.
+
+    :param worker: by default the one whose task this is called in.
+    :raises RunnerError: the worker has none: no :class:`RunnerPlugin` is registered, or its
+        settings are wrong.
+    :raises ValueError: there is no worker here.
+    """
+    return host_of(get_worker() if worker is None else worker).runner
 
 
 def this_host() -> Host:

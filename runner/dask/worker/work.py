@@ -7,24 +7,26 @@ import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from pathlib import Path
+from typing import Any
 
 import msgspec
-from distributed import Worker, get_worker
+from distributed import Reschedule, Worker, get_worker
 from msgspec import Struct
 from packaging.specifiers import SpecifierSet
 
 from runner.dask.environment import Made, Wanted
-from runner.dask.failures import error_of, lost, other_environment, report_of
+from runner.dask.failures import RETRY_SECONDS, error_of, lost, other_environment, report_of
 from runner.dask.messages import Answer, Call, answer
 from runner.dask.worker.bundles import BUNDLE
 from runner.dask.worker.host import Host
-from runner.dask.worker.output_log import OutputLog
+from runner.dask.worker.output_log import OutputLog, log
 from runner.dask.worker.plugin import host_of, this_host
 from runner.diagnosis.errors import RunnerError
-from runner.diagnosis.report.model import Report
+from runner.diagnosis.report.model import BundleInfo, Report
 from runner.environment import find_uv
 from runner.events import Journal
 from runner.interpreter import Interpreter, ThisMachine
+from runner.result import Result
 
 _POLL_SECONDS = 0.02
 
@@ -82,43 +84,89 @@ def prepare(bundle: str, wanted: Wanted) -> Answer:
     return _answered(run)
 
 
-def run_task(bundle: str, call: Call, shared: str | None, study: Made | None) -> Answer:
+def run_task(
+    bundle: str, call: Call, inputs: dict[str, Any], shared: str | None, study: Made | None
+) -> Answer:
     """Run one task of a bundle that the worker was sent.
 
+    :param inputs: those of the task that have come from the cluster.
     :param shared: where large outputs stay, if any.
     :param study: the environment that the study has on its other workers; a result of another one
         is none.
     """
+    return _answered(_task(bundle, call, inputs, None if shared is None else Path(shared), study))
 
+
+def keep_result(
+    call: Call,
+    inputs: dict[str, Any],
+    *,
+    bundle: str,
+    here: BundleInfo,
+    study: Made | None,
+    tries: int,
+) -> Result:
+    """Run one task, whose result stays on this worker; otherwise as :func:`run_task`.
+
+    :param here: the bundle as the client has it.
+    :param tries: how often it runs at most, on this worker, where a failure may pass by itself.
+    :raises RunnerError: it failed.
+    :raises Reschedule: it was ended: the worker closes, its plugin was replaced, or nobody waits
+        for it any more.
+    """
+    run = _task(bundle, call, inputs, None, study)
+    tried = 0
+    while True:
+        try:
+            answer = _on_host(run)
+        except CancelledError:
+            raise Reschedule from None
+        report, tried = answer.report, tried + 1
+        if report is None or not report.retryable or tried == tries:
+            return answer.result_of(here)
+        delay = RETRY_SECONDS * 2 ** (tried - 1)
+        log.warning("%s; again in %g s", report.summary, delay)
+        time.sleep(delay)
+
+
+def _task(
+    bundle: str, call: Call, inputs: dict[str, Any], shared: Path | None, study: Made | None
+) -> Callable[[Host, str, OutputLog], Answer]:
     def run(host: Host, key: str, output: OutputLog) -> Answer:
         wanted = Wanted() if study is None else study.wanted
-        result = host.execute(key, bundle, call.task(), output.handle, wanted)
+        result = host.execute(key, bundle, call.task(inputs), output.handle, wanted)
         made = Made.by(result.child, result.threads)
         difference = None if study is None or made is None else study.difference(made)
         if difference is not None:
             raise error_of(other_environment(get_worker().address, difference), result.bundle)
-        return answer(result, None if shared is None else Path(shared))
+        return answer(result, shared)
 
-    return _answered(run)
+    return run
 
 
 def _answered(run: Callable[[Host, str, OutputLog], Answer]) -> Answer:
     """Return what a call on this worker's host gives, or the report of its failure."""
+    try:
+        done = _on_host(run)
+    except CancelledError:
+        # Where the client has let go of the task, nobody reads it. Else the worker closes, or its
+        # plugin was replaced.
+        done = Answer(report=report_of(lost(f"the runner of {get_worker().address} was closed")))
+    return msgspec.structs.replace(done, worker=get_worker().address)
+
+
+def _on_host(run: Callable[[Host, str, OutputLog], Answer]) -> Answer:
+    """:raises concurrent.futures.CancelledError: the call was ended."""
     worker = get_worker()
     key = str(worker.get_current_task())
     output = OutputLog(key, worker)
     try:
-        done = run(this_host(), key, output)
-    except CancelledError:
-        # Where the client has let go of the task, nobody reads it. Else the worker closes, or its
-        # plugin was replaced.
-        done = Answer(report=report_of(lost(f"the runner of {worker.address} was closed")))
+        return run(this_host(), key, output)
     except RunnerError as error:
         output.failed(error.report)
-        done = Answer(report=error.report)
+        return Answer(report=error.report)
     finally:
         output.close()
-    return msgspec.structs.replace(done, worker=worker.address)
 
 
 async def reachable(requires: list[str]) -> list[Interpreter]:

@@ -36,6 +36,7 @@ class WorkerSettings(Struct, frozen=True, kw_only=True, rename="kebab", forbid_u
     fresh_venv: bool = False
     offline: bool = False
     lock: str | None = None
+    ignore_lock: bool = False
     build_timeout: Seconds | None = BUILD_TIMEOUT
     startup_timeout: Seconds = STARTUP_TIMEOUT
     timeout: Seconds | None = None

@@ -22,7 +22,7 @@ _UNQUOTED = re.compile(
 # What comes before a path that is written to, and after it: frame.to_csv(path), open(path, "w").
 _WRITING_CALL = re.compile(r"\b(?:to_|save|write|dump)\w*\(\s*[bfr]?[\"']$")
 _WRITING_MODE = re.compile(
-    r"^[\"']\)?\s*(?:,\s*(?:mode\s*=\s*)?|\.open\(\s*)[\"'][wax]b?\+?b?[\"']"
+    r"^[\"']\)?(?:\s*,\s*|\.open\(\s*)(?:mode\s*=\s*)?[\"'][wax]b?\+?b?[\"']|^[\"']\)\.write_"
 )
 
 # From where a package is installed up to its environment's folder: lib/python3.12/site-packages.
@@ -165,7 +165,7 @@ def _not_in_bundle(
     if frame is None or not is_own(case, frame.file):
         return None
     before, named, after = (frame.text or "").partition(str(path))
-    if not named:
+    if not named or before.rstrip("\"'").endswith("cwd="):
         return None  # It is put together elsewhere: what it ought to be is not known.
     where, asked = place_of(case, frame), printable(str(path))
     folder = path.parent

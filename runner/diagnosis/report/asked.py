@@ -25,6 +25,8 @@ class Asked(Protocol):
     def params(self) -> Mapping[str, Any]: ...
     @property
     def seed(self) -> int: ...
+    @property
+    def function(self) -> str | None: ...
 
 
 def task_info(task: Asked | TaskInfo) -> TaskInfo:
@@ -36,6 +38,7 @@ def task_info(task: Asked | TaskInfo) -> TaskInfo:
         entrypoint=task.entrypoint,
         params=one_line(params, _MOST_CHARACTERS),
         seed=task.seed,
+        function=task.function,
     )
 
 

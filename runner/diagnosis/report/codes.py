@@ -77,7 +77,8 @@ More than one function claims to run the bundle's tasks.
 - The project declares more than one entry point in the group `modelops.wire`.
 - It declares none, and more than one of its dependencies does.
 
-- Keep one, or name the one that is meant in `[tool.modelops] wire`."""
+- Ask for one of them: `--function NAME`, `Task(function=...)`.
+- Or keep one, or name the one that is meant in `[tool.modelops] wire`."""
     PYTHON_UNSATISFIED = "python-unsatisfied", _I, """
 No interpreter here is one that the bundle accepts.
 
@@ -158,7 +159,8 @@ Uv.lock does not match pyproject.toml.
 
 - `pyproject.toml` was changed and `uv.lock` was not made anew.
 
-- Run `uv lock` in the bundle, and commit both."""
+- Run `uv lock` in the bundle, and commit both.
+- Or run it without its lock: `--ignore-lock`, `Runner(ignore_lock=True)`."""
     INDEX_UNREACHABLE = "index-unreachable", _E, """
 The package index did not answer.
 
@@ -255,8 +257,10 @@ What the child sent is not the protocol.
 
 - The bundle's code, or a library, wrote to the wire's descriptor or closed it: `os.closerange()`,
   a recipe for daemons.
+- A child of one's own gets a message wrong: the summary says which field, and its value.
 
-- Close and write only what the code itself opened."""
+- Close and write only what the code itself opened.
+- See a child of your own with `scripts/check_child COMMAND` (docs/protocol.md)."""
     CANCELLED = "cancelled", _ANY, """
 The caller cancelled the run.
 
@@ -307,12 +311,14 @@ A file of the bundle is not valid for this Python.
 - It uses syntax of a newer Python than the one it runs on, or `int | None`.
 
 - Correct it, or raise `requires-python`."""
-    WIRE_NOT_FOUND = "wire-not-found", _L, """
-The wire function is not where the bundle says it is.
+    WIRE_NOT_FOUND = "wire-not-found", _B + _L, """
+The wire function is not where the bundle says it is, or a function asked for is not there.
 
 - The module, file or function that the bundle declares does not exist.
+- A task asks for a function (`--function`, `Task(function=...)`) that the bundle does not name.
 
-- Correct the declaration, or add the function."""
+- Correct the declaration, or add the function.
+- Ask for one of those that the report lists."""
     WIRE_INVALID = "wire-invalid", _L, """
 The wire function cannot be called with (entrypoint, params, seed).
 
@@ -341,7 +347,8 @@ The task's parameters are not what they must be.
     RESULT_INVALID = "result-invalid", _X, """
 What the wire function returned is not a dict of bytes, or is an error.
 
-- The wire function returned something else than a dict of str to bytes, or an empty one.
+- The wire function returned something else than a dict of str to bytes, or an empty one. Text, and
+  what JSON says exactly (no tuples, no keys that are numbers, no NaN), is taken with a note.
 - It caught an exception and returned it as the output `error`: a traceback, `ValueError: ...`, or
   JSON that says as much.
 

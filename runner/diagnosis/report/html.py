@@ -203,6 +203,7 @@ def _facts(report: Report) -> str:
         ("requires Python", bundle and bundle.requires_python),
         ("wire function", bundle and bundle.entry_point),
         ("entry point", task and task.entrypoint),
+        ("function", task and task.function),
         ("parameters", task and task.params),
         ("seed", task and task.seed),
         ("worker", worker and f"{worker.implementation} {worker.python}, {worker.platform}"),

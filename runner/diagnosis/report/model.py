@@ -62,13 +62,15 @@ class BundleInfo(Struct):
     """The wire function, as declared or as the child loaded it."""
 
 
-class TaskInfo(Struct, frozen=True):
+class TaskInfo(Struct, frozen=True, omit_defaults=True):
     """The task that was asked for."""
 
     entrypoint: str | None
     params: str
     """As JSON, the values that are long or many cut short."""
     seed: int
+    function: str | None = None
+    """The function of the bundle that it calls, where that is not the wire function."""
 
 
 class WorkerInfo(Struct):

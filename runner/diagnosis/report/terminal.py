@@ -221,6 +221,7 @@ def _context(report: Report) -> Text:
         facts.append(report.worker.hostname)
     if isinstance(report.task, TaskInfo):
         asked = report.task
-        facts.append(f"task {asked.entrypoint}, seed {asked.seed}, params {asked.params}")
+        function = "" if asked.function is None else f", function {asked.function}"
+        facts.append(f"task {asked.entrypoint}{function}, seed {asked.seed}, params {asked.params}")
     facts.append(f"report {report.id}")
     return Text("  " + " · ".join(facts), "dim")

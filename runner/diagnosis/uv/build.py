@@ -147,7 +147,9 @@ def _meant(failure: UvFailure, error: UvError, name: str) -> str | None:
     """The package that is meant by the name of one that only says so, or is no more."""
     named = _MEANT.search(" ".join([*error.hints, *error.output]))
     meant = distribution_meant_by(name) or (named and named[1]) or _FORMER.get(name.lower())
-    return None if not meant or canonicalize_name(meant) == canonicalize_name(name) else meant
+    # psycopg2 only recommends psycopg2-binary, where it lacks what its own build needs.
+    same = canonicalize_name(meant or "").startswith(canonicalize_name(name))
+    return None if not meant or same else meant
 
 
 def _rename_hint(case: Case, failure: UvFailure, name: str, meant: str) -> Hint:

@@ -152,10 +152,25 @@ def test_a_relative_path_that_leads_elsewhere_is_corrected(
         assert runner.execute(folder)["v"] == b"age,n\n"
 
 
-def test_a_file_that_the_bundle_does_not_have_is_a_plain_failure(
-    tmp_path: Path, cache: Path
+@pytest.mark.parametrize(
+    ("line", "summary", "hint"),
+    [
+        ("open('nowhere.csv')", "reads nowhere.csv, which is not in the bundle", "as nowhere.csv"),
+        ("json.load(open('/home/me/data/x.json'))", "reads /home/me/data/x.json, which this worker",
+         "read it by its path there, as 'x.json'"),
+        ("open('out/a.csv', 'w')", "there is no folder out", "os.makedirs('out'"),
+        ("Path('out/a.txt').write_text('')", "there is no folder out", "'out'"),
+        ("Path('out/a.txt').open(mode='a')", "there is no folder out", "'out'"),
+        ("open('data/' + 'nowhere.csv')", "FileNotFoundError in wire.py:3", "see wire.py:3"),
+        ("open('/nowhere/a.csv', 'w')", "FileNotFoundError in wire.py:3", "see wire.py:3"),
+    ],
+)  # fmt: skip
+def test_a_file_that_the_bundle_does_not_have_is_named(
+    line: str, summary: str, hint: str, tmp_path: Path, cache: Path
 ) -> None:
-    files = {"requirements.txt": "", "wire.py": "open('nowhere.csv')", "data/ages.csv": ""}
+    wire = f"import json\nfrom pathlib import Path\n{line}\n"
+    files = {"requirements.txt": "", "wire.py": wire, "data/ages.csv": ""}
     with Runner(cache=cache) as runner, pytest.raises(RunnerError) as caught:
         runner.execute(write(tmp_path / "b", files))
-    assert "FileNotFoundError in wire.py:1" in caught.value.report.summary
+    report = caught.value.report
+    assert summary in report.summary and hint in report.hints[0].title

@@ -1,0 +1,131 @@
+"""Scenarios of slips in a model's code: what a script may do, a name, a file, a program."""
+
+from failures.index import index, sdist, wheel
+from failures.scenario import WIRE, Scenario
+from failures.scenarios_build import built_by
+from failures.scenarios_deaths import task
+from failures.scenarios_imports import wire
+from runner.diagnosis.report.codes import Code
+
+_READS = "return {'x': open('data/ages.csv', 'rb').read()}"
+_OPTIONAL = """
+def to_parquet():
+    try:
+        import epiarrow
+    except ImportError:
+        pass
+    else:
+        return
+    raise ImportError("Unable to find a usable engine; tried using: 'epiarrow', 'epiparquet'.")
+"""
+
+SLIPS = (
+    Scenario(
+        "load-raised-argv",
+        Code.LOAD_RAISED,
+        "an argument of a script is read when the bundle is loaded",
+        wire("import sys\nDAYS = int(sys.argv[1])"),
+    ),
+    Scenario(
+        "task-raised-terminal",
+        Code.TASK_RAISED,
+        "a task asks for input on a terminal",
+        task("days = int(input('how many days? '))"),
+    ),
+    Scenario(
+        "task-raised-not-imported",
+        Code.TASK_RAISED,
+        "a name that everyone knows is not imported",
+        task("return {'x': np.zeros(3).tobytes()}"),
+    ),
+    Scenario(
+        "task-raised-key-as-attribute",
+        Code.TASK_RAISED,
+        "a parameter is read as an attribute of the dict",
+        task("return {'beta': str(params.beta).encode()}"),
+    ),
+    Scenario(
+        "task-raised-json",
+        Code.TASK_RAISED,
+        "a set is put into JSON, which has none",
+        task("return {'x': json.dumps({'north', 'south'}).encode()}", "import json"),
+    ),
+    Scenario(
+        "task-raised-file-not-in-bundle",
+        Code.TASK_RAISED,
+        "a task reads a file that the bundle does not have",
+        task(_READS),
+    ),
+    Scenario(
+        "task-raised-file-of-a-laptop",
+        Code.TASK_RAISED,
+        "a task reads a file by a path that another machine has",
+        task("return {'x': open('/home/me/model/ages.csv', 'rb').read()}"),
+    ),
+    Scenario(
+        "task-raised-no-folder",
+        Code.TASK_RAISED,
+        "a task writes into a folder that is not there",
+        task("open('out/deaths.csv', 'w').write('1')"),
+    ),
+    Scenario(
+        "task-raised-no-program",
+        Code.TASK_RAISED,
+        "a task starts a program that the worker does not have",
+        task("subprocess.run(['no-such-Rscript', 'model.R'], check=True)", "import subprocess"),
+    ),
+    Scenario(
+        "task-raised-program",
+        Code.TASK_RAISED,
+        "a program that a task starts fails, and says why",
+        task(
+            "subprocess.run(['ls', '/no/such/folder'], check=True, capture_output=True)",
+            "import subprocess",
+        ),
+    ),
+    Scenario(
+        "import-failed-relative",
+        Code.IMPORT_FAILED,
+        "a file that is in no package imports relative to one",
+        wire("from .model import run", {"model.py": "def run():\n    return 1\n"}),
+    ),
+    Scenario(
+        "import-failed-optional",
+        Code.IMPORT_FAILED,
+        "a library needs another package for what is asked of it",
+        {
+            "requirements.txt": "epitables\n",
+            "wire.py": f"import epitables\n{WIRE}".replace(
+                "    return", "    epitables.to_parquet()\n    return"
+            ),
+        },
+        prepare=(
+            index(
+                wheel("epitables", "1.0", files={"epitables/__init__.py": _OPTIONAL}),
+                wheel("epiarrow", "1.0"),
+            ),
+        ),
+    ),
+    Scenario(
+        "dependency-build-failed-other-name",
+        Code.DEPENDENCY_BUILD_FAILED,
+        "a package that only says which one is meant: skimage",
+        {"requirements.txt": "epimage\n", "wire.py": WIRE},
+        prepare=(
+            index(
+                sdist(
+                    "epimage",
+                    "0.0",
+                    {
+                        name: text.replace("fastsir", "epimage")
+                        for name, text in built_by(
+                            "raise SystemExit('*** Please install the `epi-image` package"
+                            " (instead of `fastsir`) ***')"
+                        ).items()
+                    },
+                ),
+                wheel("epi_image", "1.0"),
+            ),
+        ),
+    ),
+)

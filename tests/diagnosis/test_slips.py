@@ -1,0 +1,111 @@
+"""Slips of a model's code, each in a real child: what is said, and what to write."""
+
+import shlex
+import sys
+from pathlib import Path
+
+import pytest
+
+from runner import Runner, RunnerError
+from runner.diagnosis.report.model import Report
+
+TOP = "import json, os, subprocess, sys\nfrom datetime import date\n"
+
+
+def report_of(folder: Path, cache: Path, body: str, top: str = "") -> Report:
+    folder.mkdir()
+    (folder / "requirements.txt").write_text("")
+    (folder / "wire.py").write_text(
+        f"{TOP}{top}\ndef wire(entrypoint, params, seed):\n    {body}\n    return {{'x': b''}}\n"
+    )
+    with Runner(cache=cache) as runner, pytest.raises(RunnerError) as caught:
+        runner.execute(folder, params={"beta": 0.3})
+    return caught.value.report
+
+
+@pytest.mark.parametrize(
+    ("body", "summary", "hint"),
+    [
+        ("np.zeros(3)", "uses np, which is not imported there", "import numpy as np"),
+        ("math.exp(1)", "uses math, which is not imported there", "import math"),
+        ("nothing", "NameError in wire.py", "see wire.py"),
+        ("params.beta", "reads params.beta of a dict", 'write params["beta"]'),
+        ("params.iterate()", "AttributeError in wire.py", "see wire.py"),
+        ("json.dumps({1, 2})", "puts a value of type set into JSON", "sorted(...)"),
+        ("json.dumps(date.today())", "puts a value of type date into JSON", ".isoformat()"),
+        ("json.dumps(object())", "puts a value of type object into JSON", "make it of dicts"),
+        ("input('days? ')", "asks for input on a terminal", 'params["name"]'),
+        ("sys.argv[7]", "reads a command line, and a task has none", "take the values from params"),
+        ("subprocess.run(['no-such-tool'])", "starts the program no-such-tool, which this worker",
+         "install no-such-tool"),
+        ("subprocess.run(['dir'], cwd='/no/where')", "FileNotFoundError", "see wire.py"),
+    ],
+)  # fmt: skip
+def test_a_slip_is_said_with_what_to_write(
+    body: str, summary: str, hint: str, tmp_path: Path, cache: Path
+) -> None:
+    report = report_of(tmp_path / "b", cache, body)
+    assert report.code == "task-raised"
+    assert summary in report.summary and hint in report.hints[0].title
+
+
+@pytest.mark.parametrize("captured", ["capture_output=True", "capture_output=True, text=True", ""])
+def test_a_program_that_fails_says_why_where_it_was_captured(
+    captured: str, tmp_path: Path, cache: Path
+) -> None:
+    command = f"[{sys.executable!r}, '-c', 'raise SystemExit(\"no \" + \"licence\")']"
+    report = report_of(tmp_path / "b", cache, f"subprocess.run({command}, check=True, {captured})")
+    assert f"`{shlex.quote(sys.executable)} -c " in report.summary
+    assert "which wire.py:5 (wire) starts, ended with status 1" in report.summary
+    assert ("no licence" in report.summary) == bool(captured)
+    assert report.evidence.stderr is None or captured or "no licence" in report.evidence.stderr.text
+
+
+def test_what_a_program_says_is_bounded(tmp_path: Path, cache: Path) -> None:
+    command = f"[{sys.executable!r}, '-c', 'raise SystemExit(\"x\" * 100000 + \" the end\")']"
+    report = report_of(
+        tmp_path / "b", cache, f"subprocess.run({command}, check=True, capture_output=True)"
+    )
+    assert report.exception is not None
+    said = str(report.exception.attributes["stderr"])
+    assert len(said) == 2048 and said.rstrip().endswith("the end")
+
+
+@pytest.mark.parametrize(
+    "parser",
+    [
+        "import argparse; p = argparse.ArgumentParser(); p.add_argument('--n', required=True);"
+        " p.parse_args()",
+        "import optparse; p = optparse.OptionParser(); sys.argv[1:] = ['--n']; p.parse_args()",
+    ],
+)
+def test_a_command_line_that_is_read_at_the_load_is_named(
+    parser: str, tmp_path: Path, cache: Path
+) -> None:
+    report = report_of(tmp_path / "b", cache, "pass", parser)
+    assert report.code == "child-exited" and report.phase == "load"
+    assert "wire.py:3 reads a command line, and a task has none: " in report.summary
+    assert "--n" in report.summary
+    assert '__name__ == "__main__"' in report.hints[0].title
+
+
+@pytest.mark.parametrize(
+    ("line", "edit"),
+    [
+        ("from .model import run", "from model import run"),
+        ("from . import model", "import model"),
+    ],
+)
+def test_a_relative_import_outside_of_a_package_is_by_name_then(
+    line: str, edit: str, tmp_path: Path, cache: Path
+) -> None:
+    folder = tmp_path / "b"
+    report = report_of(folder, cache, "pass", line)
+    assert "imports relative to a package, and wire.py is in none" in report.summary
+    change = report.hints[0].edit
+    assert change is not None and (change.before, change.after) == (line, edit)
+    (folder / "model.py").write_text("def run(): ...\n")
+    wire = folder / "wire.py"
+    wire.write_text(wire.read_text().replace(change.before, change.after))
+    with Runner(cache=cache) as runner:
+        assert runner.execute(folder)["x"] == b""
