@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import time
 import warnings
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
@@ -28,6 +29,8 @@ _RUNTIMES = (
     "libpython",
 )
 
+_PATIENCE_SECONDS = 0.5
+_LOOK_SECONDS = 0.01
 _STACK_BYTES = 64 * 1024
 _MOST_MAPS = 100_000
 
@@ -53,7 +56,8 @@ def threads_that_a_fork_leaves() -> list[str]:
     import threading
 
     names = {thread.native_id: _python_name(thread) for thread in threading.enumerate()}
-    left = [names.get(task) or _native_name(task) for task in others]
+    until = time.monotonic() + _PATIENCE_SECONDS
+    left = [names.get(task) or _native_name(task, until) for task in others]
     return [name for name in left if name is not None]
 
 
@@ -68,11 +72,17 @@ def _python_name(thread: Thread) -> str:
     return thread.name if library in _NO_LIBRARIES else f"{thread.name} (of {library})"
 
 
-def _native_name(task: int) -> str | None:
-    """The name of a thread, and whose it is; None where a fork does well without it."""
+def _native_name(task: int, until: float) -> str | None:
+    """The name of a thread, and whose it is; None where a fork does well without it.
+
+    Args:
+        until: when what has begun to run should wait, by the monotonic clock.
+    """
     try:
+        # One that has just begun has no name of its own yet.
+        stack = _waits_with(task, until)
         name = _read(f"/proc/self/task/{task}/comm").strip()
-        library = _library(task)
+        library = None if stack is None else _library(stack)
     except OSError:
         return "one that has just ended"
     if _is_dispensable(name, library):
@@ -100,12 +110,19 @@ def _version(module: str) -> tuple[int, ...]:
     return tuple(int(part) for part in parts if part.isdigit())
 
 
-def _library(task: int) -> str | None:
+def _waits_with(task: int, until: float) -> int | None:
+    """The stack pointer of a thread, once it waits for something; None where it goes on to run."""
+    while True:
+        words = _read(f"/proc/self/task/{task}/syscall").split()
+        if len(words) > 2:  # its number, its arguments, the stack, the address; else "running"
+            return int(words[-2], 16)
+        if time.monotonic() > until:
+            return None
+        time.sleep(_LOOK_SECONDS)
+
+
+def _library(stack: int) -> str | None:
     """The library that a waiting thread is in: the innermost return address on its stack tells."""
-    words = _read(f"/proc/self/task/{task}/syscall").split()  # number, arguments, stack, address
-    if len(words) < 3:
-        return None  # It runs.
-    stack = int(words[-2], 16)
     code, end = [], 0
     for line in _read("/proc/self/maps").splitlines()[:_MOST_MAPS]:
         fields = line.split(None, 5)

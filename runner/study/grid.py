@@ -28,12 +28,14 @@ class Grid(Struct, frozen=True):
     :param seeds: each of the combinations is run with each of these, which vary fastest of all.
     :param entrypoint: of all tasks; ``None``: the bundle's own default.
     :param params: the parameters that all tasks have.
+    :param function: the bundle's function that all tasks call; ``None``: its wire function.
     """
 
     axes: Mapping[str, Sequence[Any]]
     seeds: Sequence[int] = (0,)
     entrypoint: str | None = None
     params: Mapping[str, Any] = {}
+    function: str | None = None
 
     def __len__(self) -> int:
         return math.prod(map(len, self.axes.values())) * len(self.seeds)
@@ -43,7 +45,7 @@ class Grid(Struct, frozen=True):
         for values in itertools.product(*self.axes.values()):
             params = {**self.params, **dict(zip(self.axes, values, strict=True))}
             for seed in self.seeds:
-                yield Task(self.entrypoint, params, seed)
+                yield Task(self.entrypoint, params, seed, function=self.function)
 
 
 def grid(
@@ -52,6 +54,7 @@ def grid(
     seeds: Iterable[int] = (0,),
     entrypoint: str | None = None,
     params: Mapping[str, Any] | None = None,
+    function: str | None = None,
 ) -> Grid:
     """Each value of each parameter with each of the others, and with each seed, as tasks.
 
@@ -63,6 +66,7 @@ def grid(
     :param seeds: each combination is run with each of these, which vary fastest of all.
     :param entrypoint: of all tasks; by default the bundle's own default, else ``"default"``.
     :param params: the parameters that all tasks have.
+    :param function: another function of the bundle than its wire function, by its name.
     :returns: the tasks, with a length; they may be iterated over again and again.
     :raises TypeError: the values of a parameter are a text, and not a list of some.
     :raises ValueError: a parameter has no value, or is both in ``axes`` and in ``params``.
@@ -79,7 +83,7 @@ def grid(
     kept = seeds if isinstance(seeds, range) else tuple(seeds)
     if not kept:
         raise ValueError("there are no seeds, so that there is no task")
-    return Grid(listed, kept, entrypoint, {} if params is None else params)
+    return Grid(listed, kept, entrypoint, {} if params is None else params, function)
 
 
 class FractionRange(Sequence[float]):

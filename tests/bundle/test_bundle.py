@@ -172,16 +172,16 @@ def test_the_rules_hold_in_their_order(folder: Path) -> None:
     assert read_bundle(project(folder, text)).wire == "wire.py:wire"
     text += '[tool.modelops]\nwire = "model.py:run"\n'
     assert read_bundle(project(folder, text)).wire == "model.py:run"
-    assert read_bundle(project(folder, text)).default_entrypoint == "default"
+    assert read_bundle(project(folder, text)).task_defaults(None)[0] == "default"
     (folder / ".modelops").mkdir()
     (folder / ".modelops" / "modelops.toml").write_text('[modelops]\nwire = "sir.wire:there"\n')
     assert read_bundle(project(folder, text)).wire == "sir.wire:there"
     (folder / ".modelops" / "manifest.json").write_text('{"wire": "sir/wire.py:go", "x": 1}')
     assert read_bundle(project(folder, text)).wire == "sir/wire.py:go"
     # It is a bundle of ModelOps, whose runner has this entry point; the author may name another.
-    assert read_bundle(folder).default_entrypoint == "main"
+    assert read_bundle(folder).task_defaults(None)[0] == "main"
     named = text + 'entrypoint = "baseline"\n'
-    assert read_bundle(project(folder, named)).default_entrypoint == "baseline"
+    assert read_bundle(project(folder, named)).task_defaults(None)[0] == "baseline"
     text += '[project.entry-points."modelops.wire"]\nany-name = "sir.wire:f"\n'
     assert read_bundle(project(folder, text)).wire == "sir.wire:f"
 

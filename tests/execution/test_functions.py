@@ -202,6 +202,9 @@ def test_the_command_takes_a_function_and_so_does_a_file_of_tasks(
     assert "2 done before" in run("exec", bundle, "--tasks", tasks, "--output", out, "--dry-run")
     assert "2 tasks: 2 the same bytes" in run("rerun", out)
     assert "function" in run("table", out, "--csv").splitlines()[0]
+    grid = ["exec", bundle, "--function", "aggregate", "--seeds", "0:2", "--grid", "a=1,2"]
+    said = run(*grid, "--dry-run", "--json")
+    assert [one["function"] for one in json.loads(said)["first"]] == ["aggregate"] * 4
     tasks.write_text('{"function": "agregate"}\n')
     said = run("exec", bundle, "--tasks", tasks, "--output", out, status=10)
     assert "did you mean 'aggregate'?" in said

@@ -13,7 +13,7 @@ from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import one_line
 from runner.events import Phase
 from runner.execution.run_task import reported
-from runner.task import Task, check_task
+from runner.task import Task, check_is_task, check_task
 
 
 class ClusterTask(Struct, frozen=True):
@@ -28,7 +28,10 @@ class ClusterTask(Struct, frozen=True):
 
     @classmethod
     def of(cls, task: Task) -> "ClusterTask":
-        """:raises RunnerError: it cannot be sent."""
+        """:raises RunnerError: it cannot be sent.
+        :raises TypeError: it is none.
+        """
+        check_is_task(task)
         inputs = task.inputs
         futures = {}
         if inputs and isinstance(inputs, Mapping):

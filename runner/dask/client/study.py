@@ -4,6 +4,7 @@ import logging
 import uuid
 from collections.abc import Collection, Sequence
 from pathlib import Path
+from weakref import finalize
 
 from distributed import Client
 from distributed import Future as DaskFuture
@@ -115,6 +116,9 @@ class Study(Struct, frozen=True, weakref=True):
             study=self.made,
             tries=1 + retries,
         )
+        for future in futures:
+            # The workers have the bundle for as long as somebody may need its results made again.
+            finalize(future, _held, self).atexit = False
         return futures
 
     def key_of(self, one: ClusterTask, placement: Placement) -> str:
@@ -130,6 +134,10 @@ class Study(Struct, frozen=True, weakref=True):
         if placement.key is not None:
             return placement.key
         return f"modelops-{self.name}" + ("" if function is None else f"-{function}")
+
+
+def _held(study: Study) -> None:
+    """Let go of a study."""
 
 
 def open_study(client: Client, in_flight: InFlight, path: Path, shared: Shared | None) -> Study:

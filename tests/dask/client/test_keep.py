@@ -18,6 +18,7 @@ from studies import SECONDS, WIRE, failing, make_bundle, seeds, wait_until
 import runner.dask
 from runner import Runner, RunnerError, Task
 from runner.dask.examine.loopback import DaskCluster, cluster
+from runner.dask.worker.bundles import BUNDLE
 from runner.diagnosis.report.codes import Code
 
 FUNCTIONS = """
@@ -207,6 +208,27 @@ def test_results_that_a_dead_worker_had_are_made_again(cache: Path, bundle: Path
         assert {dead} & {at for some in client.who_has(kept).values() for at in some} == set()
 
 
+def test_the_workers_have_a_bundle_for_as_long_as_its_results_are_kept(
+    client: Client, tmp_path: Path
+) -> None:
+    def there() -> int:
+        names = client.run_on_scheduler(
+            lambda dask_scheduler: list(dask_scheduler.worker_plugins)  # type: ignore[attr-defined]
+        )
+        return sum(one.startswith(BUNDLE) for one in names)
+
+    before = there()
+    folder = make_bundle(tmp_path / "edited", f"{WIRE}# {tmp_path}\n")
+    (kept,) = runner.dask.map(client, folder, [Task(seed=1)], keep=True)
+    assert kept.result(SECONDS)["seed"] == b"1"
+    (folder / "wire.py").write_text("def wire(e, p, s):\n    return {'seed': b'edited'}\n")
+    edited = runner.dask.submit(client, folder, Task(seed=1)).result(SECONDS)
+    assert edited["seed"] == b"edited"
+    assert there() == before + 2
+    del kept
+    wait_until(lambda: there() == before + 1)
+
+
 def test_what_cannot_be_asked_for_is_refused(client: Client, bundle: Path) -> None:
     def submit(**options: Any) -> object:
         return runner.dask.submit(client, bundle, **options)
@@ -219,6 +241,9 @@ def test_what_cannot_be_asked_for_is_refused(client: Client, bundle: Path) -> No
         submit(fifo_timeout="1s")
     with pytest.raises(ValueError, match="each future has its own exception"):
         runner.dask.map(client, bundle, [], keep=True, return_exceptions=True)  # type: ignore[call-overload]
+    with pytest.raises(TypeError, match=r"a task is a runner\.Task, not a str"):
+        runner.dask.map(client, bundle, ["x"], keep=True)  # type: ignore[list-item]
+    assert runner.dask.map(client, bundle, [], keep=True) == []
     with pytest.raises(RunnerError, match="no worker that may run the task"):
         submit(workers="tcp://127.0.0.1:1", keep=True)
     with Runner() as local, pytest.raises(RunnerError) as caught:
