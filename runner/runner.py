@@ -7,6 +7,7 @@ from collections.abc import Callable, Generator, Mapping
 from concurrent.futures import Future
 from contextlib import closing
 from functools import partial
+from os import PathLike
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, overload
@@ -111,6 +112,19 @@ class Runner:
         self._begin(self._inner.anew())
         if closed:
             self.close()
+
+    @classmethod
+    def of(
+        cls,
+        settings: Settings,
+        *,
+        record: str | PathLike[str] | None = None,
+        on_event: EventHandler | None = None,
+    ) -> "Runner":
+        """As :meth:`AsyncRunner.of`."""
+        runner = cls.__new__(cls)
+        runner._set_up(AsyncRunner.of(settings, record=record, on_event=on_event))
+        return runner
 
     def __enter__(self) -> "Runner":
         return self
@@ -266,10 +280,11 @@ class Runner:
         return path
 
     def _outcomes(
-        self, bundle: BundlePath, tasks: Tasks, *, ordered: bool
+        self, bundle: BundlePath, tasks: Tasks, *, ordered: bool, calls: Calls | None = None
     ) -> Generator[tuple[int, Outcome], None, None]:
         execute = partial(self._execute, bundle)
-        return map_in_threads(execute, tasks, self._inner._children, ordered=ordered)
+        children = self._inner._children
+        return map_in_threads(execute, tasks, children, ordered=ordered, calls=calls)
 
 
 def _close_collected(close: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-"""Time from the start of `exec` to its first result on a built environment, beside its floors.
+"""Time from the start of `exec` to its end on a built environment, beside `uv run` and its floors.
 
 Everything is measured in one run, alternating, and given as medians and ratios: a time alone says
 more of the machine than of the program.
@@ -15,7 +15,10 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-WIRE = "def wire(entrypoint, params, seed):\n    return {'done': b''}\n"
+from uv import find_uv_bin
+
+WIRE = "import numpy\ndef wire(entrypoint, params, seed):\n    return {'done': b''}\n"
+UV = find_uv_bin()
 
 
 def main() -> None:
@@ -31,7 +34,7 @@ def main() -> None:
 def measure(folder: Path, repeat: int) -> None:
     bundle = folder / "bundle"
     bundle.mkdir()
-    (bundle / "requirements.txt").write_text("six\n")
+    (bundle / "requirements.txt").write_text("numpy\n")
     (bundle / "wire.py").write_text(WIRE)
     environ = {**os.environ, "MODELOPS_CACHE_DIR": str(folder / "cache")}
     # Without these, each start of a Python compiles what it imports.
@@ -51,15 +54,29 @@ def measure(folder: Path, repeat: int) -> None:
     def execute() -> None:
         phases.append(json.loads(runs(command, environ))["timings"]["phases"])
 
+    def started(*words: str) -> Callable[[], object]:
+        return lambda: runs([*words], environ)
+
+    uv_run = [UV, "run", "--no-project", "--offline", "--python", sys.executable]
+    uv_run += ["--with-requirements", str(bundle / "requirements.txt")]
     measured: dict[str, Callable[[], object]] = {
-        "python -I -c pass (the bundle's venv)": lambda: runs(
-            [str(environment), "-I", "-c", "pass"], environ
-        ),
-        "python -c 'import runner.cli.run' (the worker's venv)": lambda: runs(
-            [sys.executable, "-c", "import runner.cli.run"], environ
+        "uv run --with numpy python -c 'import numpy'": started(
+            *uv_run, "python", "-c", "import numpy"
         ),
         "modelops-runner exec, environment built": execute,
+        "python -I -c 'import numpy' (the bundle's venv)": started(
+            str(environment), "-I", "-c", "import numpy"
+        ),
+        "python -c 'import runner.cli.run' (the worker's venv)": started(
+            sys.executable, "-c", "import runner.cli.run"
+        ),
+        "python -I -c pass": started(str(environment), "-I", "-c", "pass"),
+        "modelops-runner --version": started(sys.executable, "-m", "runner", "--version"),
+        "modelops-runner --help": started(sys.executable, "-m", "runner", "--help"),
     }
+    for run in measured.values():  # bytecode, and uv's own cache
+        run()
+    phases.clear()
     seconds: dict[str, list[float]] = {name: [] for name in measured}
     for _ in range(repeat):
         for name, run in measured.items():
@@ -69,13 +86,14 @@ def measure(folder: Path, repeat: int) -> None:
 
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     floor = next(iter(medians.values()))
-    print(f"{'medians of ' + str(repeat) + ' runs, alternating':<56} {'ms':>7} {'ratio':>7}")
+    print(f"{f'of {repeat} runs, alternating':<56} {'median':>7} {'ratio':>6} {'least':>7}  (ms)")
     for name, median in medians.items():
-        print(f"{name:<56} {median * 1000:7.1f} {median / floor:7.1f}")
+        least = min(seconds[name])
+        print(f"{name:<56} {median * 1000:7.1f} {median / floor:6.2f} {least * 1000:7.1f}")
     print("of which, by the run's own clock:")
     for phase in phases[0]:
         median = statistics.median(run[phase] for run in phases)
-        print(f"  {phase:<54} {median * 1000:7.1f} {median / floor:7.1f}")
+        print(f"  {phase:<54} {median * 1000:7.1f} {median / floor:6.2f}")
     print("the second run of the unchanged bundle resolved and installed nothing: yes")
 
 

@@ -1,5 +1,8 @@
 """Time and memory of `exec --tasks` of many trivial tasks, beside the library's map of the same.
 
+The ratio is to that map. With `--output` each task has a folder with a file in it: beside it is the
+map with such folders, made by hand.
+
 Everything is measured in one run, alternating, and given as medians and ratios: a time alone says
 more of the machine than of the program. Memory is the peak of the process itself, without its
 children's.
@@ -23,6 +26,19 @@ from runner import Runner, Task
 with Runner(isolation=sys.argv[3]) as runner:
     tasks = (Task(None, {}, seed) for seed in range(int(sys.argv[2])))
     assert sum(1 for _ in runner.map(sys.argv[1], tasks)) == int(sys.argv[2])
+"""
+
+KEPT = """
+import sys
+from pathlib import Path
+from runner import Runner, Task
+out = Path(sys.argv[4])
+out.mkdir()
+with Runner(isolation=sys.argv[3]) as runner:
+    tasks = (Task(None, {}, seed) for seed in range(int(sys.argv[2])))
+    for number, result in runner.map_unordered(sys.argv[1], tasks):
+        (out / str(number)).mkdir()
+        (out / str(number) / "done").write_bytes(result["done"])
 """
 
 
@@ -54,14 +70,17 @@ def measure(folder: Path, counts: list[int], repeat: int, isolation: str) -> Non
         printed = [*command, "--tasks", str(tasks)]
         kept = [*printed, "--output", str(folder / "out")]
 
-        def written(kept: list[str] = kept) -> tuple[float, float]:
+        by_hand = [sys.executable, "-c", KEPT, *mapped[3:], str(folder / "out")]
+
+        def written(command: list[str]) -> tuple[float, float]:
             shutil.rmtree(folder / "out", ignore_errors=True)
-            return took(kept, environ)
+            return took(command, environ)
 
         measured: dict[str, Callable[[], tuple[float, float]]] = {
             "Runner.map": lambda mapped=mapped: took(mapped, environ),  # type: ignore[misc]
             "exec --tasks": lambda printed=printed: took(printed, environ),  # type: ignore[misc]
-            "exec --tasks --output": written,
+            "Runner.map_unordered, a folder each": lambda by_hand=by_hand: written(by_hand),  # type: ignore[misc]
+            "exec --tasks --output": lambda kept=kept: written(kept),  # type: ignore[misc]
         }
         runs: dict[str, list[tuple[float, float]]] = {name: [] for name in measured}
         for _ in range(repeat):

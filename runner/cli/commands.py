@@ -5,6 +5,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from runner.cli.verbosity import Verbosity
 from runner.diagnosis.report.codes import Code
 from runner.settings import Settings
 from runner.study.shards import Shard
@@ -48,6 +49,7 @@ class Exec(Command, frozen=True, kw_only=True):
     output: Path | None
     overwrite: bool
     """True if what another study has left there may be replaced."""
+    verbosity: Verbosity
 
     @property
     def is_study(self) -> bool:

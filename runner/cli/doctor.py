@@ -9,7 +9,6 @@ from importlib.util import find_spec
 import anyio
 
 from runner.cli.commands import Doctor, UsageError
-from runner.cli.live import Live
 from runner.cli.result import json_document
 from runner.cli.signals import unless_signalled
 from runner.diagnosis.report.model import Hint
@@ -26,7 +25,7 @@ def run_doctor(command: Doctor) -> tuple[int, str]:
         from runner.doctor.machine import examine_machine
 
         number, seen = anyio.run(
-            unless_signalled, examine_machine(command.bundles, command.settings), Live(sys.stderr)
+            unless_signalled, examine_machine(command.bundles, command.settings), sys.stderr.flush
         )
         if number is not None or seen is None:
             return 128 + (number or 0), ""

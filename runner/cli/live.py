@@ -5,24 +5,18 @@ import time
 from collections.abc import Iterable
 from typing import TextIO
 
+from runner.cli.running import DOING
+from runner.cli.verbosity import Verbosity
 from runner.diagnosis.report.sanitise import sanitise_text
 from runner.diagnosis.report.shown_lines import ShownLines
 from runner.diagnosis.report.text import one_line
-from runner.events import Event, Note, Output, Phase, PhaseFinished, PhaseStarted, Stream
+from runner.events import Event, Note, Output, PhaseFinished, PhaseStarted, Stream
 
 _LABELS = {
     Stream.STDOUT: "out",
     Stream.STDERR: "err",
     Stream.NOISE: "wire",
     Stream.UV: "uv",
-}
-
-# What a person waits for, once it has taken a while.
-_DOING = {
-    Phase.INTERPRETER: "looking for an interpreter",
-    Phase.ENVIRONMENT: "making the environment",
-    Phase.LOAD: "loading the bundle",
-    Phase.EXECUTE: "running the task",
 }
 _SHOW_AFTER_SECONDS = 1.0
 _STATUS_WIDTH = 70
@@ -38,8 +32,14 @@ class Live:
     :param secrets: values that are masked, as they are in reports.
     """
 
-    def __init__(self, file: TextIO, secrets: Iterable[str] = ()) -> None:
+    def __init__(
+        self,
+        file: TextIO,
+        secrets: Iterable[str] = (),
+        verbosity: Verbosity = Verbosity.NORMAL,
+    ) -> None:
         self._file = file
+        self._verbosity = verbosity
         self._secrets = list(secrets)
         self._lines = {stream: ShownLines(self._secrets) for stream in Stream}
         self._shown = dict.fromkeys(Stream, "")
@@ -58,18 +58,20 @@ class Live:
     def tick(self) -> None:
         """Show for how long what is being done; to be called every now and then."""
         phase = self._phase
-        if phase is None or self._open_line is not None or phase.phase not in _DOING:
+        if phase is None or self._open_line is not None or phase.phase not in DOING:
             return
         seconds = time.monotonic() - phase.at
         if seconds >= _SHOW_AFTER_SECONDS:
             said = f" · uv: {self._uv}" if self._uv else ""
-            status = one_line(f"{_DOING[phase.phase]}, {seconds:.0f} s{said}", _STATUS_WIDTH)
+            status = one_line(f"{DOING[phase.phase]}, {seconds:.0f} s{said}", _STATUS_WIDTH)
             self._file.write(_CLEAR_LINE + status)
             self._file.flush()
             self._has_status = True
 
-    def flush(self) -> None:
-        """Write what its reader had no room for."""
+    def refresh(self) -> None:
+        """As :meth:`tick`, where that is seen; write what its reader had no room for."""
+        if self.on_terminal and self._verbosity is not Verbosity.QUIET:
+            self.tick()
         self._file.flush()
 
     def _clear_status(self) -> None:
@@ -78,13 +80,20 @@ class Live:
             self._has_status = False
 
     def __call__(self, event: Event) -> None:
+        if self._verbosity is Verbosity.QUIET:
+            return
         self._clear_status()
         if isinstance(event, PhaseStarted):
             self._phase, self._uv = event, ""
             return
         if isinstance(event, PhaseFinished):
             self._phase = None
-        if isinstance(event, Output):
+            if self._verbosity is not Verbosity.VERBOSE:
+                return
+            self._close_line()
+            ended = "" if event.outcome == "ok" else f" ({event.outcome})"
+            self._file.write(f"{event.phase.value}: {event.seconds:.3f} s{ended}\n")
+        elif isinstance(event, Output):
             self._output(event.stream, event.data)
         elif isinstance(event, Note):
             self._close_line()

@@ -8,7 +8,6 @@ import msgspec
 
 from runner.bundle import Bundle
 from runner.cli.commands import Matrix, UsageError
-from runner.cli.live import Live
 from runner.cli.params import given_task
 from runner.cli.result import json_document
 from runner.cli.signals import unless_signalled
@@ -33,7 +32,7 @@ def run_matrix(command: Matrix) -> tuple[int, str]:
         raise UsageError(f"{failure.finding.summary}: {advice}") from failure
     if command.dasks and find_spec("distributed") is None:
         raise UsageError("--dask needs Dask: pip install 'modelops-runner[dask]'")
-    number, tried = anyio.run(unless_signalled, _tried(command, task), Live(sys.stderr))
+    number, tried = anyio.run(unless_signalled, _tried(command, task), sys.stderr.flush)
     if number is not None or tried is None:
         return 128 + (number or 0), ""
     ok, document = tried

@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from pathlib import Path
 
 from runner.cli.arguments import axis, param, seconds, shard, size, variable
+from runner.cli.verbosity import Verbosity
 from runner.defaults import BUILD_TIMEOUT, STARTUP_TIMEOUT
 
 
@@ -142,14 +143,37 @@ def output(parser: ArgumentParser) -> None:
         "--output",
         metavar="DIR",
         type=Path,
-        help="where the outputs go, a file each; with --tasks DIR/INDEX/NAME, and a line of each"
-        " task in DIR/results.jsonl",
+        help="where the outputs go, a file each, and what they came of (run.json, results.jsonl,"
+        " ...): for table and rerun; of many tasks to DIR/INDEX/NAME",
     )
     parser.add_argument(
         "--overwrite",
         action="store_true",
         help="replace what other tasks, or another bundle, have left in the folder of --output; a"
         " file that no run has made stays",
+    )
+
+
+def verbosity(parser: ArgumentParser) -> None:
+    """How much is said on standard error."""
+    parser.set_defaults(verbosity=Verbosity.NORMAL)
+    one = parser.add_mutually_exclusive_group()
+    one.add_argument(
+        "-q",
+        "--quiet",
+        dest="verbosity",
+        action="store_const",
+        const=Verbosity.QUIET,
+        help="say what fails, and nothing else",
+    )
+    one.add_argument(
+        "-v",
+        "--verbose",
+        dest="verbosity",
+        action="store_const",
+        const=Verbosity.VERBOSE,
+        help="also say how long each phase takes; of many tasks, also what each prints and how it"
+        " ends",
     )
 
 

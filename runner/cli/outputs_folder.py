@@ -14,7 +14,8 @@ import msgspec
 
 from runner.cli.commands import UsageError
 from runner.cli.kept_files import remove_files
-from runner.cli.places import is_file, put, remove_anything, set_aside
+from runner.cli.places import is_file, is_folder, put, remove_anything, set_aside
+from runner.cli.printed import remove_printed
 from runner.diagnosis.report.text import printable
 from runner.result import Result
 from runner.stored_files import DamagedError, read_json
@@ -47,30 +48,45 @@ def write_outputs(
     """
     described = {}
     names = {name: file_name(name) for name in result}
+    moved = False
     try:
-        remove_anything(beside)  # of a run that was killed
-        beside.mkdir()
+        try:
+            beside.mkdir()
+        except FileExistsError:  # of a run that was killed
+            remove_anything(beside)
+            beside.mkdir()
         for name, file in names.items():
             data = result.buffer(name)
             with (beside / file).open("xb") as new:
                 new.write(data)
             digest = hashlib.sha256(data).hexdigest()
             described[name] = OutputFile(len(data), digest, str(folder / file))
-        is_ours = folder.is_dir() and (named or not folder.is_symlink())
-        if not is_ours:
-            set_aside(folder, say)
         if when_whole is not None:
             when_whole()
-        if not is_ours:
-            beside.rename(folder)
+        if not named:
+            moved = _moved(beside, folder, say)
+        if moved:
             return described
         made = {file_name(name) for name in before}
         for file in names.values():
             put(beside / file, folder / file, say, ours=file in made)
         remove_outputs(folder, [name for name in before if name not in names])
     finally:
-        shutil.rmtree(beside, ignore_errors=True)
+        if not moved:
+            shutil.rmtree(beside, ignore_errors=True)
     return described
+
+
+def _moved(beside: Path, folder: Path, say: Callable[[str], None]) -> bool:
+    """Move a folder to its place, unless there is one with something in it."""
+    try:
+        beside.rename(folder)
+    except OSError:
+        if is_folder(folder):
+            return False
+        set_aside(folder, say)
+        beside.rename(folder)
+    return True
 
 
 def remove_outputs(folder: Path, names: Iterable[str]) -> None:
@@ -97,6 +113,7 @@ def remove_single(folder: Path) -> None:
     if manifest is not None:
         remove_outputs(folder, manifest.outputs)
         remove_files(folder, manifest.files)
+        remove_printed(folder, manifest.printed)
     (folder / _MANIFEST).unlink(missing_ok=True)
 
 

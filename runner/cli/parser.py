@@ -131,6 +131,7 @@ def _exec(parser: ArgumentParser) -> None:
     options.report(parser)
     options.output(parser)
     options.json(parser)
+    options.verbosity(parser)
     options.study(parser)
     parser.add_argument(
         "-j",

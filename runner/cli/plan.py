@@ -22,10 +22,12 @@ class GivenTask(Struct, frozen=True):
     """A task as it is given.
 
     :param id: whatever the caller calls it.
+    :param digest: of what the wire function is called with, once that is known.
     """
 
     task: Task
     id: str | int | float | None = None
+    digest: str = ""
 
 
 class Plan:
@@ -75,7 +77,10 @@ class Plan:
         elif known.standing is Standing.FAILED and known.code is not None and not again:
             self.failed_before[known.code] += 1
         else:
-            line = [number, task.entrypoint, task.params, task.seed, task.function, given.id]
+            line = [
+                *(number, task.entrypoint, task.params, task.seed, task.function),
+                *(given.id, digest),
+            ]
             self._left.write(json.dumps(line).encode() + b"\n")
 
     def _is_ours(self, digest: str) -> bool:
@@ -95,10 +100,10 @@ class Plan:
         line = self._left.readline()
         if not line:
             return None
-        number, entrypoint, params, seed, function, name = json.loads(line)
+        number, entrypoint, params, seed, function, name, digest = json.loads(line)
         if number is None:
             number = next(self._new_numbers)
-        return number, GivenTask(Task(entrypoint, params, seed, function=function), name)
+        return number, GivenTask(Task(entrypoint, params, seed, function=function), name, digest)
 
     def close(self) -> None:
         self._left.close()

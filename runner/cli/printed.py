@@ -17,21 +17,22 @@ class Printed:
     """What tasks print, each until it has ended."""
 
     def __init__(self) -> None:
-        self._captures: dict[int, dict[str, Capture]] = {}
+        self._captures: dict[int | None, dict[str, Capture]] = {}
 
     def listen(self, event: Event) -> None:
-        """Take an event of a run of many tasks."""
+        """Take an event of a run."""
         number = event.task_id
-        if number is None:
-            return
         if isinstance(event, PhaseStarted) and event.phase is Phase.EXECUTE:
             self._captures[number] = {}  # what came before is the import's
         elif isinstance(event, Output) and event.stream in _STREAMS and number in self._captures:
             streams = self._captures[number]
             streams.setdefault(_STREAMS[event.stream], Capture()).feed(event.data)
 
-    def take(self, number: int) -> dict[str, str]:
-        """What a task has printed, by stream; it has ended."""
+    def take(self, number: int | None) -> dict[str, str]:
+        """What a task has printed, by stream; it has ended.
+
+        :param number: the task's; ``None``: it is the only one.
+        """
         streams = self._captures.pop(number, {})
         return {name: capture.excerpt().text for name, capture in streams.items()}
 

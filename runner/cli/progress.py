@@ -1,4 +1,4 @@
-"""How far a run of many tasks is: a bar on a terminal, a line now and then in a log."""
+"""How far a run of many tasks is: a display on a terminal, a line now and then in a log."""
 
 import time
 from collections import Counter
@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Protocol, TextIO
 
+from runner.cli.durations import duration
+from runner.cli.running import Running
 from runner.diagnosis.report.codes import Code
 
 LOG_SECONDS = 10.0
@@ -60,64 +62,77 @@ class Totals:
         return ", ".join(parts)
 
 
-def duration(seconds: float) -> str:
-    """A duration for people: ``1:02:03``."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
 class Progress(Protocol):
     def update(self) -> None:
         """A task has ended."""
 
+    def refresh(self) -> None:
+        """Show how far it is by now; to be called every now and then."""
+
     def say(self, text: str) -> None:
         """Show a line."""
 
+    def fail(self, text: str) -> None:
+        """Show a line on what has failed."""
+
 
 class _Log:
-    def __init__(self, totals: Totals, file: TextIO) -> None:
+    def __init__(self, totals: Totals, file: TextIO, running: Running) -> None:
         self._totals = totals
         self._file = file
+        self._running = running
         self._due = time.monotonic() + LOG_SECONDS
 
     def update(self) -> None:
+        self.refresh()
+
+    def refresh(self) -> None:
         now = time.monotonic()
         if now >= self._due and self._totals.left:
             self._due = now + LOG_SECONDS
-            self.say(self._totals.line())
+            self.say("; ".join([self._totals.line(), *self._running.lines(now, 2)]))
 
     def say(self, text: str) -> None:
         with suppress(BrokenPipeError):  # nobody reads it; the results are what counts
             print(text, file=self._file, flush=True)
 
+    def fail(self, text: str) -> None:
+        self.say(text)
+
+
+class _Quiet:
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
+    def update(self) -> None:
+        pass
+
+    def refresh(self) -> None:
+        pass
+
+    def say(self, text: str) -> None:
+        pass
+
+    def fail(self, text: str) -> None:
+        print(text, file=self._file, flush=True)
+
 
 @contextmanager
-def shown_progress(totals: Totals, file: TextIO) -> Iterator[Progress]:
-    """Show the progress until leaving."""
-    if not file.isatty():
-        yield _Log(totals, file)
-        return
-    from rich.console import Console
-    from rich.progress import BarColumn, TextColumn
-    from rich.progress import Progress as Bar
+def shown_progress(
+    totals: Totals, file: TextIO, running: Running | None = None, *, quiet: bool = False
+) -> Iterator[Progress]:
+    """Show the progress until leaving.
 
-    bar = Bar(
-        BarColumn(bar_width=None),
-        TextColumn("{task.description}", markup=False),
-        console=Console(file=file),
-        transient=True,
-        expand=True,
-    )
-    number = bar.add_task(totals.line(), total=totals.total, completed=totals.skipped)
+    :param running: knows the tasks that are under way.
+    :param quiet: whether only what fails is shown.
+    """
+    running = Running(str) if running is None else running
+    if quiet:
+        yield _Quiet(file)
+    elif not file.isatty():
+        yield _Log(totals, file, running)
+    else:
+        from runner.cli.terminal_progress import terminal_progress
 
-    class OnTerminal:
-        def update(self) -> None:
-            ended = totals.total - totals.left
-            bar.update(number, completed=ended, description=totals.line())
-
-        def say(self, text: str) -> None:
-            bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-    with bar:
-        yield OnTerminal()
+        with terminal_progress(totals, file, running) as progress:
+            yield progress

@@ -125,6 +125,7 @@ def _read_exec(given: argparse.Namespace) -> Exec:
         again_failed=given.again is not None,
         output=given.output,
         overwrite=given.overwrite,
+        verbosity=given.verbosity,
     )
 
 

@@ -84,8 +84,7 @@ def run_rerun(command: Rerun) -> tuple[int, str]:
     folder = command.folder
     if not any(read_run(folder, shard) for shard in parts(folder, RUN).values()):
         raise UsageError(
-            f"{folder} has no {RUN} that tells what ran: rerun takes what exec with --grid,"
-            " --seeds or --tasks had as --output"
+            f"{folder} has no {RUN} that tells what ran: rerun takes what exec had as --output"
         )
     alike: dict[tuple[object, ...], tuple[RunFile, list[TaskLine]]] = {}
     for file, lines in _lines(command).items():
@@ -158,7 +157,7 @@ async def _rerun(command: Rerun, runs: list[_Run]) -> tuple[int, str]:
             return error
         return None
 
-    number, error = await unless_signalled(stopped(), live)
+    number, error = await unless_signalled(stopped(), live.refresh)
     if error is not None:
         from rich.console import Console
 

@@ -2,10 +2,8 @@
 
 import errno
 import fcntl
-import json
 import mmap
 import os
-import select
 import stat
 from collections.abc import Collection, Iterator
 from contextlib import suppress
@@ -13,23 +11,17 @@ from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
-import anyio
-import msgspec
-
 from runner.cli.commands import UsageError
 from runner.cli.kept_files import files_folder, remove_files
 from runner.cli.outputs_folder import has_single, refused, remove_outputs, remove_single
 from runner.cli.places import is_folder, remove_anything
 from runner.cli.printed import remove_printed
 from runner.cli.task_file import MOST_LINE_BYTES, read_lines
-from runner.cli.writing import write_whole
 from runner.stored_files import DamagedError, open_stored
 from runner.study.earlier import Earlier, Known, Standing
 from runner.study.lines import (
     FILE,
     Asked,
-    DoneLine,
-    FailedLine,
     Manifest,
     Place,
     Study,
@@ -43,41 +35,6 @@ from runner.study.shards import Shard, part_name, parts
 
 # How each line begins.
 _BEGIN = b'{"index":'
-
-
-class Lines:
-    """Where the lines go: each is written as its task is done, and whole.
-
-    :param array: whether they are the elements of the array that begins a JSON document.
-    """
-
-    def __init__(self, descriptor: int, *, array: bool = False) -> None:
-        self._descriptor = descriptor
-        self._plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
-        self._array = array
-        self._before = b'{"results": [\n' if array else b""
-
-    async def write(self, line: DoneLine | FailedLine) -> None:
-        """:raises OSError: it could not be written."""
-        # Not msgspec's own encoder: it refuses the lone surrogates that JSON can say.
-        text = json.dumps(msgspec.to_builtins(line), separators=(",", ":")).encode()
-        data = self._before + text + (b"" if self._array else b"\n")
-        self._before = b",\n" if self._array else b""
-        if self._plain:
-            write_whole(self._descriptor, data)
-            return
-        left = memoryview(data)
-        while left:
-            # A pipe that is ready takes so much at once. Whoever reads may take its time, and
-            # the signals come in meanwhile.
-            with suppress(PermissionError):  # epoll refuses /dev/null
-                await anyio.wait_writable(self._descriptor)
-            left = left[os.write(self._descriptor, left[: select.PIPE_BUF]) :]
-
-    def end(self, document: str) -> str:
-        """Return what is left to print of the document whose array has the lines."""
-        before = "" if self._before == b",\n" else self._before.decode()
-        return before + "\n],\n" + document.removeprefix("{\n") if self._array else document
 
 
 def open_results(folder: Path, shard: Shard | None = None, *, overwrite: bool) -> int:
@@ -173,6 +130,8 @@ async def read_earlier(
                         what = f"a {name} whose line {number} is not a task's result"
                         raise refused(folder, what)
                     continue
+                if line.single:
+                    continue  # its outputs are no study's
                 made = earlier.made.get(line.index, Manifest()).and_of(line.made)
                 if made != Manifest():  # most tasks have the same: kept once
                     earlier.made[line.index] = alike.setdefault(made, made)
@@ -207,7 +166,8 @@ def drop_replaced(folder: Path, others: Collection[int], *, overwrite: bool) -> 
     Those of shards stay as they are: others may be reading them.
 
     :param others: the numbers of tasks that this run does not have.
-    :param overwrite: whether what these have left goes too, shards' lines with it.
+    :param overwrite: whether what these have left goes too, shards' lines and a single task's with
+        it.
     :raises OSError: it could not be written.
     """
     if overwrite:
@@ -223,9 +183,9 @@ def _drop_replaced(folder: Path, name: str, others: Collection[int]) -> None:
     with (folder / name).open("rb") as file:
         for text in _lines(file):
             line = decode_line(text)
-            if line is not None and line.index not in others:
+            if line is not None and not line.single and line.index not in others:
                 last[line.index] = count
-            elif line is not None:
+            elif line is not None and not line.single:
                 discard(folder, line.index, line.made)
             count += 1
         if len(last) == count:
@@ -240,12 +200,23 @@ def _drop_replaced(folder: Path, name: str, others: Collection[int]) -> None:
 
 
 def results_in(folder: Path) -> int:
-    """How many lines of tasks there are in a folder."""
+    """How many lines of a study's tasks there are in a folder."""
     count = 0
     for name in parts(folder, FILE):
         with suppress(OSError), open_stored(folder / name, follow=False) as file:
-            count += sum(decode_line(text) is not None for text in _lines(file))
+            lines = map(decode_line, _lines(file))
+            count += sum(line is not None and not line.single for line in lines)
     return count
+
+
+def has_study(folder: Path, single: Manifest | None) -> bool:
+    """Tell whether a folder is a study's, which may have no result yet.
+
+    :param single: what the single task in it has made.
+    """
+    its_own = () if single is None else map(file_name, single.outputs)
+    begun = parts(folder, FILE).keys() - its_own
+    return any(not (folder / name).stat().st_size for name in begun) or results_in(folder) > 0
 
 
 def remove_results(folder: Path, kept: Collection[str] = ()) -> None:
@@ -259,7 +230,7 @@ def remove_results(folder: Path, kept: Collection[str] = ()) -> None:
     for name in parts(folder, FILE):
         with open_stored(folder / name, follow=False) as file:
             for line in map(decode_line, _lines(file)):
-                if line is not None:
+                if line is not None and not line.single:
                     discard(folder, line.index, line.made)
     for name in {*parts(folder, FILE), *stories(folder)}.difference(kept):
         (folder / name).unlink(missing_ok=True)

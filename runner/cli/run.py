@@ -4,6 +4,7 @@ import shlex
 import sys
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 import anyio
@@ -27,22 +28,20 @@ from runner.cli.commands import (
     UsageError,
 )
 from runner.cli.exit_codes import FAILED_TASK, exit_code_of
-from runner.cli.kept_files import left_note
 from runner.cli.live import Live
-from runner.cli.params import given_task, read_seed, read_values
+from runner.cli.one_task import execute_one, kept_outputs
+from runner.cli.params import read_seed, read_values
 from runner.cli.result import (
     check_json,
     check_lines,
-    describe_outputs,
     is_special,
     report_json,
-    result_json,
-    result_lines,
     write_file,
 )
 from runner.cli.signals import unless_signalled
 from runner.cli.standard_output import not_printed, print_result
-from runner.cli.writing import not_written, results_into, results_size
+from runner.cli.verbosity import Verbosity
+from runner.cli.writing import not_written
 from runner.cli.written_paths import check_folder, check_outside, prepare_output
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError
@@ -50,12 +49,11 @@ from runner.diagnosis.own_failures import cancelled, internal_error
 from runner.diagnosis.refusals import refused
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Report
-from runner.diagnosis.report.sanitise import sanitise_text, secrets_of
+from runner.diagnosis.report.sanitise import secrets_of
 from runner.events import Phase
-from runner.execution.run_task import check_bundle, diagnose, execute_task, reported
+from runner.execution.run_task import check_bundle, diagnose, reported
 from runner.process.own_limits import OF_COMMAND, check_limits
 from runner.recording.recorder import Recorder
-from runner.result import Result
 
 if TYPE_CHECKING:
     from runner.cli.single_outputs import SingleOutputs
@@ -204,9 +202,12 @@ def _recorder(command: Exec | Check) -> Iterator[Recorder | None]:
 async def _run(command: Exec | Check, recorder: Recorder | None) -> tuple[int, str]:
     """The exit code, and what goes to standard output."""
     environ = command.settings.variables()
-    live = Live(sys.stderr, secrets_of(environ))
-    case = Case(live, recorder, environ)
-    number, outcome = await unless_signalled(_outcome(command, case, live, recorder), live)
+    verbosity = command.verbosity if isinstance(command, Exec) else Verbosity.NORMAL
+    live = Live(sys.stderr, secrets_of(environ), verbosity)
+    with kept_outputs(command) as kept:
+        case = Case(live if kept is None else kept.listening(live), recorder, environ)
+        run = _outcome(command, case, live, recorder, kept)
+        number, outcome = await unless_signalled(run, live.refresh)
     if number is not None:
         report = diagnose(case, cancelled(case, number.name))
         return 128 + number, _say_failed(command, report, live, recorder)
@@ -216,10 +217,11 @@ async def _run(command: Exec | Check, recorder: Recorder | None) -> tuple[int, s
 async def _run_many(command: Exec, many: "ManyTasks") -> tuple[int, str]:
     """As :func:`_run`, for a file of tasks."""
     environ = command.settings.variables()
-    live = Live(sys.stderr, secrets_of(environ))
-    case = Case(live, environ=environ)
+    live = Live(sys.stderr, secrets_of(environ), command.verbosity)
+    case = Case(many.shown_by(live), environ=environ)
     run = _outcome_of_many(command, case, many, live)
-    number, outcome = await unless_signalled(run, live, many.finish)
+
+    number, outcome = await unless_signalled(run, partial(many.refresh, live), many.finish)
     if number is not None and (outcome is None or many.interrupted):
         many.say_end()
         report = diagnose(case, many.cancelled(case, number.name))
@@ -242,19 +244,18 @@ async def _dry_run(command: Exec) -> tuple[int, str]:
 
 
 async def _outcome(
-    command: Exec | Check, case: Case, live: Live, recorder: Recorder | None
+    command: Exec | Check,
+    case: Case,
+    live: Live,
+    recorder: Recorder | None,
+    kept: "SingleOutputs | None",
 ) -> tuple[int, str]:
     try:
-        kept = _kept_outputs(command) if isinstance(command, Exec) else None
-        with reported(case):
-            if isinstance(command, Exec):
-                exit_code, text = 0, await _execute(command, case, live, kept)
-            elif command.reproducible:
-                from runner.cli.check_reproducible import check_reproducible
-
-                exit_code, text = await check_reproducible(command, case, live)
-            else:
-                exit_code, text = 0, await _check(command, case)
+        if isinstance(command, Exec):
+            exit_code, text = 0, await execute_one(command, case, live, kept)
+        else:
+            with reported(case):
+                exit_code, text = await _check(command, case, live)
     except UsageError as error:
         return _say_usage(error), ""
     except RunnerError as error:
@@ -267,13 +268,12 @@ async def _outcome(
 async def _outcome_of_many(
     command: Exec, case: Case, many: "ManyTasks", live: Live
 ) -> tuple[int, str]:
-    from runner.cli.tasks import StdoutError
+    from runner.cli.line_writer import StdoutError
 
     try:
         await many.run(case)
     except StdoutError as error:
-        assert isinstance(error.__cause__, OSError)
-        return not_printed(error.__cause__, error.size), ""
+        return not_printed(error.error, error.size), ""
     except UsageError as error:
         return _say_usage(error), ""
     except RunnerError as error:
@@ -292,61 +292,16 @@ async def _outcome_of_many(
     return exit_code_of(failed), many.end(failed)
 
 
-async def _check(command: Check, case: Case) -> str:
+async def _check(command: Check, case: Case, live: Live) -> tuple[int, str]:
+    if command.reproducible:
+        from runner.cli.check_reproducible import check_reproducible
+
+        return await check_reproducible(command, case, live)
     checked = await check_bundle(
         case, command.settings, command.bundle, build=command.build, lock_to=command.lock_to
     )
-    if command.json:
-        return check_json(checked)
-    return check_lines(checked, verbose=command.verbose)
-
-
-def _kept_outputs(command: Exec) -> "SingleOutputs | None":
-    """Where the outputs of a single task go, with ``--output``."""
-    if command.output is None:
-        return None
-    from runner.cli.single_outputs import SingleOutputs
-
-    return SingleOutputs(command.output, overwrite=command.overwrite)
-
-
-async def _execute(command: Exec, case: Case, live: Live, kept: "SingleOutputs | None") -> str:
-    try:
-        result = await execute_task(
-            case,
-            command.settings,
-            command.bundle,
-            lambda bundle: given_task(command, bundle.defaults.seed),
-        )
-    except Failure as failure:
-        if kept is not None:
-            kept.failed(failure)
-        raise
-    notes = list(result.notes)
-    if kept is None or command.output is None:
-        outputs, files = describe_outputs(result), {}
-    else:
-        with results_into(command.output, results_size(result)):
-            outputs = kept.write(result, notes.append)
-            files = kept.write_files(result, notes.append)
-    live.close()
-    left = left_note(result, kept=command.output is not None)
-    for note in (*notes, *([] if left is None else [left])):
-        print(f"note: {sanitise_text(note)}", file=sys.stderr)
-    if command.json:
-        return result_json(result, outputs, files)
-    _say_done(result)
-    return result_lines(outputs)
-
-
-def _say_done(result: Result) -> None:
-    python = result.child.python
-    child = f"{python.implementation} {python.version}" if python else "unknown"
-    worker = f"{result.worker.implementation} {result.worker.python}"
-    print(
-        f"done in {result.timings.total_seconds:.2f} s on {child} (worker: {worker})",
-        file=sys.stderr,
-    )
+    text = check_json(checked) if command.json else check_lines(checked, verbose=command.verbose)
+    return 0, text
 
 
 def _say_failed(

@@ -6,8 +6,6 @@ from typing import TypeVar
 
 import anyio
 
-from runner.cli.live import Live
-
 _T = TypeVar("_T")
 
 TICK_SECONDS = 0.5
@@ -19,10 +17,11 @@ _SIGNALS = (
 
 
 async def unless_signalled(
-    run: Awaitable[_T], live: Live, finish: Callable[[], bool] | None = None
+    run: Awaitable[_T], refresh: Callable[[], None], finish: Callable[[], bool] | None = None
 ) -> tuple[signal.Signals | None, _T | None]:
     """Return what a run gives, or the signal that has ended it.
 
+    :param refresh: is called every now and then, and shows how far the run is.
     :param finish: is called at the first SIGINT, and has the run end by itself, so that only the
         next one ends it at once. It returns whether there is anything to wait for.
     :returns: both, where the run has ended by itself after a signal.
@@ -50,9 +49,7 @@ async def unless_signalled(
         async def tick() -> None:
             while True:
                 await anyio.sleep(TICK_SECONDS)
-                if live.on_terminal:
-                    live.tick()
-                live.flush()
+                refresh()
 
         tasks.start_soon(cancel_on_signal)
         tasks.start_soon(tick)

@@ -1,4 +1,4 @@
-"""Writes down, in a study's folder, what its tasks ran with: bundle, versions, machine."""
+"""Writes down, in the folder of outputs, what tasks ran with: bundle, versions, machine."""
 
 import logging
 from collections.abc import AsyncIterator, Callable
@@ -20,7 +20,7 @@ from runner.diagnosis.report.sanitise import sanitise_text, secrets_of
 from runner.environment.integrity import packages
 from runner.execution.prepare import Prepared, choose, lock_environment, packages_of, prepared
 from runner.interpreter import Interpreter
-from runner.settings import Settings
+from runner.settings import Isolation, Settings
 from runner.study.run_file import (
     BUNDLE,
     PYLOCK,
@@ -43,18 +43,25 @@ MOST_ARCHIVED_BYTES = 1 << 30
 """A bundle with more content than that is not kept beside the results."""
 
 LOCK_SECONDS = 60.0
-"""How long the end of a study waits for an index that does not answer."""
+"""How long the end of a run waits for an index that does not answer."""
 
 
 class StudyRecord:
-    """The account of one run in a study's folder.
+    """The account of one run in a folder.
 
     :param case: of the run.
+    :param isolation: of its tasks.
     :param say: takes a line on what could not be kept.
     """
 
     def __init__(
-        self, folder: Path, command: Exec, bundle: Bundle, case: Case, say: Callable[[str], None]
+        self,
+        folder: Path,
+        command: Exec,
+        bundle: Bundle,
+        case: Case,
+        say: Callable[[str], None],
+        isolation: Isolation,
     ) -> None:
         assert case.worker is not None
         self._folder = folder
@@ -65,6 +72,7 @@ class StudyRecord:
         self._case = case
         self._say = say
         self._before = account_before(folder, command.shard, bundle.digest)
+        self._threads: int | None = None
         settings = command.settings
         secrets = secrets_of(settings.variables())
         self._run = RunFile(
@@ -72,7 +80,7 @@ class StudyRecord:
             started_at=_now(),
             bundle=bundle.info(),
             worker=case.worker,
-            isolation=settings.isolation,
+            isolation=isolation,
             asked=Limits(
                 python=settings.python,
                 children=settings.children,
@@ -86,7 +94,7 @@ class StudyRecord:
 
     @asynccontextmanager
     async def kept(self, settings: Settings) -> AsyncIterator[Settings]:
-        """Keep the account while the tasks run.
+        """Keep the account of a study while its tasks run.
 
         :param settings: the run's.
         :returns: those to run the tasks with: they have the versions that the folder has already.
@@ -97,15 +105,31 @@ class StudyRecord:
         settings = await anyio.to_thread.run_sync(self._same_versions, settings, interpreter)
         async with (
             prepared(self._case, settings, self._bundle, interpreter) as ready,
-            anyio.create_task_group() as tasks,
+            self.beside(ready, settings),
         ):
-            self._begin(ready, interpreter)
+            yield settings
+        self.finished()
+
+    @asynccontextmanager
+    async def beside(self, ready: Prepared, settings: Settings) -> AsyncIterator[None]:
+        """Write the account while something runs, but for its end."""
+        failure: Failure | None = None
+        async with anyio.create_task_group() as tasks:
+            self._begin(ready)
             whole = anyio.Event()
             tasks.start_soon(self._keep_beside, ready, settings, whole)
-            yield settings
+            try:
+                yield
+            except Failure as error:
+                failure = error  # raised below, where no group wraps it
             with anyio.move_on_after(LOCK_SECONDS):
                 await whole.wait()
             tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+
+    def finished(self) -> None:
+        """Write that the run has come to its end."""
         self._write(finished_at=_now())
 
     def _make_room(self) -> None:
@@ -120,8 +144,8 @@ class StudyRecord:
 
     def ran_with(self, threads: int | None) -> None:
         """A task has ended that had so many threads."""
-        if self._run.threads is None:
-            self._run = msgspec.structs.replace(self._run, threads=threads)
+        if self._threads is None:  # apart from the rest, which another thread writes
+            self._threads = threads
 
     def _same_versions(self, settings: Settings, interpreter: Interpreter) -> Settings:
         """Return settings with which this run has the versions of those before it."""
@@ -141,8 +165,8 @@ class StudyRecord:
         self._say(f"note: the versions are those of {lock}, as in the run before")
         return msgspec.structs.replace(settings, lock=lock.absolute())
 
-    def _begin(self, ready: Prepared, interpreter: Interpreter) -> None:
-        environment, built = ready.environment, ready.built
+    def _begin(self, ready: Prepared) -> None:
+        interpreter, environment, built = ready.base, ready.environment, ready.built
         if environment is None or built is None:
             return
         ran_in = RanIn(
@@ -208,7 +232,14 @@ class StudyRecord:
         case.worker, case.bundle = self._case.worker, self._case.bundle
         try:
             remove_anything(beside)
-            await lock_environment(case, settings, ready, beside)
+            try:
+                # What uv has seen of the index, as it installed, will mostly do.
+                offline = msgspec.structs.replace(settings, offline=True)
+                await lock_environment(case, offline, ready, beside)
+            except Failure:
+                if settings.offline:
+                    raise
+                await lock_environment(case, settings, ready, beside)
             if self._shard is not None and not is_file(self._folder / name):
                 set_aside(self._folder / name, self._say)
             beside.replace(self._folder / name)
@@ -223,7 +254,9 @@ class StudyRecord:
         self._run = msgspec.structs.replace(self._run, pylock=name)
 
     def _write(self, finished_at: str | None = None) -> None:
-        self._run = msgspec.structs.replace(self._run, finished_at=finished_at)
+        self._run = msgspec.structs.replace(
+            self._run, finished_at=finished_at, threads=self._threads
+        )
         text = msgspec.json.format(msgspec.json.encode(self._run)) + b"\n"
         try:
             write_file(self._folder / self._name, text)

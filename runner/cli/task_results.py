@@ -9,12 +9,11 @@ from runner.cli.plan import GivenTask
 from runner.cli.printed import Printed, remove_printed, write_printed
 from runner.cli.result import describe_outputs
 from runner.cli.result_lines import discard
+from runner.cli.task_lines import TaskLines
 from runner.cli.writing import results_into, results_size
-from runner.diagnosis.report.asked import masked_params
 from runner.diagnosis.report.model import Report
-from runner.diagnosis.report.sanitise import sanitise_text
 from runner.result import Result
-from runner.study.lines import Asked, DoneLine, FailedLine, LineChild, Manifest, Study, task_digest
+from runner.study.lines import DoneLine, FailedLine, Manifest
 from runner.study.output_files import OutputFile, outputs_folder
 
 
@@ -23,25 +22,17 @@ class TaskResults:
 
     :param output: the study's folder; ``None``: nothing is kept.
     :param made: the outputs and files that earlier runs have left there, by the tasks' numbers.
-    :param run: how many runs the folder has seen.
-    :param secrets: values that are masked wherever they stand.
     """
 
     def __init__(
         self,
         output: Path | None,
         made: Mapping[int, Manifest],
-        asked: Asked,
-        study: Study,
-        run: int,
-        secrets: list[str],
+        lines: TaskLines,
     ) -> None:
         self._output = output
         self._made = made
-        self._asked = asked
-        self._study = study
-        self._run = run
-        self._secrets = secrets
+        self._lines = lines
         self.printed = Printed()
         self.asides: list[str] = []
         """Things that were in the way, and have another name now."""
@@ -70,30 +61,8 @@ class TaskResults:
             with results_into(folder, results_size(result)):
                 outputs = write_outputs(result, folder, beside, before.outputs, remove_earlier, say)
                 files = kept_files(result, folder, say)
-                kept = write_printed(self._masked(printed), folder, result, say)
-        return DoneLine(
-            index=number,
-            id=given.id,
-            ok=True,
-            entrypoint=given.task.entrypoint,
-            params=masked_params(given.task.params, self._secrets),
-            seed=given.task.seed,
-            function=given.task.function,
-            task=task_digest(given.task),
-            bundle=result.bundle.digest,
-            study=self._study,
-            asked=self._asked,
-            run=self._run,
-            printed=kept,
-            outputs=outputs,
-            files=files,
-            cost=result.cost,
-            child=LineChild(result.child.pid, result.child.python),
-            isolation=result.isolation,
-            isolation_note=result.isolation_note,
-            threads=result.threads,
-            notes=result.notes,
-        )
+                kept = write_printed(self._lines.masked(printed), folder, result, say)
+        return self._lines.done(number, given, result, outputs, files, kept)
 
     def failed(
         self, number: int, given: GivenTask, report: Report, printed: Mapping[str, str]
@@ -107,23 +76,5 @@ class TaskResults:
             discard(self._output, number, self._made.get(number, Manifest()))
             folder = outputs_folder(self._output, number)
             with results_into(folder, sum(map(len, printed.values()))):
-                kept = write_printed(self._masked(printed), folder, (), self.asides.append)
-        return FailedLine(
-            index=number,
-            id=given.id,
-            ok=False,
-            entrypoint=given.task.entrypoint,
-            params=masked_params(given.task.params, self._secrets),
-            seed=given.task.seed,
-            function=given.task.function,
-            task=task_digest(given.task),
-            bundle=None if report.bundle is None else report.bundle.digest,
-            study=self._study,
-            asked=self._asked,
-            run=self._run,
-            printed=kept,
-            report=report,
-        )
-
-    def _masked(self, printed: Mapping[str, str]) -> dict[str, str]:
-        return {name: sanitise_text(text, self._secrets) for name, text in printed.items()}
+                kept = write_printed(self._lines.masked(printed), folder, (), self.asides.append)
+        return self._lines.failed(number, given, report, kept)

@@ -2,61 +2,53 @@
 
 import shlex
 import sys
-from collections.abc import Callable, Iterator
-from contextlib import AsyncExitStack, aclosing, closing, suppress
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, closing, contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
 import msgspec
-from anyio import to_thread
+from anyio import create_task_group, sleep_forever, to_thread
 
-from runner.async_runner import AsyncRunner
 from runner.bundle import Bundle
 from runner.cli.commands import Exec, UsageError
-from runner.cli.kept_files import left_note
-from runner.cli.plan import GivenTask, Plan
-from runner.cli.progress import Progress, Totals, duration, shown_progress
+from runner.cli.durations import duration
+from runner.cli.line_writer import Lines, StdoutError, encoded
+from runner.cli.live import Live
+from runner.cli.plan import Plan
+from runner.cli.progress import Totals
 from runner.cli.result import json_document
-from runner.cli.result_lines import Lines, discard, drop_replaced, open_results, read_earlier
+from runner.cli.result_lines import discard, drop_replaced, open_results, read_earlier
+from runner.cli.study_display import StudyDisplay, shown_study
 from runner.cli.study_record import StudyRecord
 from runner.cli.study_tasks import plan_tasks
+from runner.cli.task_lines import TaskLines
 from runner.cli.task_results import TaskResults
+from runner.cli.verbosity import Verbosity
 from runner.cli.writing import not_kept
-from runner.diagnosis.case import SUMMARY_CHARACTERS, Case, Failure, Finding
+from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.own_failures import cancelled
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint, Report
-from runner.diagnosis.report.sanitise import sanitise_text, secrets_of
-from runner.diagnosis.report.shown_lines import ShownLines
-from runner.diagnosis.report.text import one_line, printable
+from runner.diagnosis.report.sanitise import secrets_of
+from runner.diagnosis.report.text import printable
 from runner.environment.cache_folder import cache_folder
 from runner.environment.own_io import own_io
 from runner.environment.store import temporary_folder
-from runner.events import Event, EventHandler, Note, Output, Phase, PhaseStarted, Stream
+from runner.events import Event, EventHandler, Phase, PhaseStarted
 from runner.execution.prepare import read
 from runner.execution.run_task import raise_reported, reported
+from runner.execution.thread_map import Calls, Stopped
 from runner.result import Result
+from runner.runner import Runner
 from runner.study.earlier import Earlier
 from runner.study.lines import FILE, Asked, DoneLine, FailedLine, Manifest, Study
 from runner.study.shards import part_name
 from runner.task import Task
 
-SHOWN_FAILURES = 5
-"""How many failures are shown as they happen."""
-
-SHOWN_NOTES = 20
-"""How many different notes are shown as they come; thousands of tasks may each have the same."""
-
 FAILED_STARTS = 10
 """After how many children in a row that did not start a run ends in which others did."""
-
-
-class StdoutError(Exception):
-    """Standard output did not take a line of so many bytes; its cause is the OSError."""
-
-    def __init__(self, size: int) -> None:
-        self.size = size
 
 
 class ManyTasks:
@@ -78,8 +70,6 @@ class ManyTasks:
             self._lines = Lines(results)
         self._totals = Totals(0, 0)
         self._failed_starts = 0
-        self._shown_notes: set[str] = set()
-        self._left_shown = False
         self._secrets = secrets_of(command.settings.variables())
         self._record: StudyRecord | None = None
         self._kept = 0
@@ -87,7 +77,8 @@ class ManyTasks:
         self._running: set[int] = set()
         self._finishing: set[int] | None = None
         """The tasks that were running at the first Ctrl-C, and run still."""
-        self._say: Callable[[str], None] | None = None
+        self._display: StudyDisplay | None = None
+        """While the tasks run."""
         self.first_failure: Report | None = None
 
     async def run(self, case: Case) -> None:
@@ -115,8 +106,8 @@ class ManyTasks:
             with reported(case):
                 await plan_tasks(command, bundle, plan, earlier)
             others = earlier.left
-            made = earlier.made
-            self._results = TaskResults(self._output, made, asked, study, run, self._secrets)
+            lines = TaskLines(study, asked, self._secrets, run=run)
+            self._results = TaskResults(self._output, earlier.made, lines)
             del earlier
             with case.journal.phase(Phase.EXECUTE):
                 stopped = await self._run(case, plan, bundle)
@@ -132,16 +123,35 @@ class ManyTasks:
                 await to_thread.run_sync(drop, self._output, others)
                 self._kept = 0 if command.overwrite else len(others)
 
+    def shown_by(self, live: EventHandler) -> EventHandler:
+        """Return a handler of the run's own events.
+
+        :param live: shows them until the progress is shown, which is the one display then.
+        """
+        return lambda event: (live if self._display is None else self._display.listen)(event)
+
+    def refresh(self, live: Live) -> None:
+        """Show how far the run is.
+
+        :param live: as for :meth:`shown_by`.
+        """
+        if self._display is None:
+            live.refresh()
+        else:
+            self._display.refresh()
+            with suppress(OSError):  # whatever comes next is written with it, and says so
+                self._lines.flush()
+
     def finish(self) -> bool:
         """Begin no more tasks, and end when those that run have ended.
 
         :returns: whether any runs.
         """
-        if not self._running or self._say is None:
+        if not self._running or self._display is None:
             return False
         self._finishing = set(self._running)
         count = len(self._finishing)
-        self._say(f"waiting for the {count} running; Ctrl-C again ends them")
+        self._display.say(f"waiting for the {count} running; Ctrl-C again ends them")
         return True
 
     @property
@@ -157,6 +167,9 @@ class ManyTasks:
     def say_end(self) -> None:
         """Say on standard error what became of the tasks."""
         totals = self._totals
+        bad = totals.failed or self.failed_before or totals.left
+        if self._command.verbosity is Verbosity.QUIET and not bad:
+            return
         parts = [f"{totals.done} done", f"{totals.failed} failed"]
         if totals.skipped:
             parts.append(f"{totals.skipped} skipped (done before)")
@@ -231,17 +244,16 @@ class ManyTasks:
                     fresh = temporary_folder(cache / "fresh", case)
                     with own_io(cache):
                         cache = await stack.enter_async_context(fresh)
-            progress = stack.enter_context(shown_progress(totals, sys.stderr))
-            self._say = progress.say
+            display = stack.enter_context(self._shown())
             if self._output is not None and _lies_in(self._command.tasks, bundle.path):
-                progress.say(
+                display.say(
                     "note: the file of tasks lies in the bundle: changing it changes the bundle,"
                     " and all tasks are run again then"
                 )
             if totals.skipped:
-                progress.say(f"{totals.skipped} of {totals.total} tasks are done already")
+                display.say(f"{totals.skipped} of {totals.total} tasks are done already")
             if failed := self.failed_before:
-                progress.say(f"{failed} have failed before; --again failed runs them again")
+                display.say(f"{failed} have failed before; --again failed runs them again")
             # With --fresh-venv, the folder of the cache is this run's own.
             settings = msgspec.structs.replace(
                 settings,
@@ -250,107 +262,119 @@ class ManyTasks:
                 lock=settings.lock and settings.lock.absolute(),
             )
             if self._output is not None and totals.left:
-                record = StudyRecord(self._output, self._command, bundle, case, progress.say)
+                record = StudyRecord(
+                    self._output, self._command, bundle, case, display.say, settings.isolation
+                )
                 self._record = record
                 with reported(case):
                     settings = await stack.enter_async_context(record.kept(settings))
-            runner = AsyncRunner.of(
-                settings, record=self._command.record, on_event=self._listener(progress)
+            runner = Runner.of(
+                settings, record=self._command.record, on_event=self._listener(display)
             )
-            await stack.enter_async_context(runner)
-            # Returned, and not raised: the runner would put it into a group.
-            try:
-                await self._run_with(runner, plan, bundle, progress)
-            except Exception as error:  # noqa: BLE001 - the caller raises it
-                return error
-        return None
+            calls = Calls()
+            run = partial(self._run_in_thread, runner, plan, bundle, display, calls)
+            async with create_task_group() as tasks:
+                tasks.start_soon(_stop_when_cancelled, calls)
+                error = await to_thread.run_sync(run)
+                tasks.cancel_scope.cancel()
+        return error
 
-    async def _run_with(
-        self, runner: AsyncRunner, plan: Plan, bundle: Bundle, progress: Progress
+    def _run_in_thread(
+        self, runner: Runner, plan: Plan, bundle: Bundle, display: StudyDisplay, calls: Calls
+    ) -> Exception | None:
+        """As :meth:`_run`. In a thread a small task takes a fifth of the time."""
+        stopped: Exception | None = None
+        try:
+            with runner:
+                self._run_with(runner, plan, bundle, display, calls)
+        except Exception as error:  # noqa: BLE001 - the caller raises it
+            stopped = error
+        except Stopped:
+            pass  # whoever has stopped it says so
+        try:
+            self._lines.flush()
+        except OSError as error:
+            stopped = stopped or self._not_written(error)
+        return stopped
+
+    def _run_with(
+        self, runner: Runner, plan: Plan, bundle: Bundle, display: StudyDisplay, calls: Calls
     ) -> None:
-        in_hand: dict[int, tuple[int, GivenTask]] = {}
+        in_hand = display.in_hand
 
         def tasks() -> Iterator[Task]:
             for number, (index, given) in enumerate(iter(plan.next, None)):
                 in_hand[number] = index, given
                 yield given.task
 
-        outcomes = runner.map_unordered(bundle.path, tasks(), return_exceptions=True)
-        async with aclosing(outcomes):
-            async for number, outcome in outcomes:
+        results = self._results
+        outcomes = runner._outcomes(bundle.path, tasks(), ordered=False, calls=calls)
+        with closing(outcomes):
+            for number, outcome in outcomes:
                 index, given = in_hand.pop(number)
                 self._running.discard(number)
-                results = self._results
                 printed = results.printed.take(number)
                 line: DoneLine | FailedLine
                 if isinstance(outcome, Result):
-                    line = await to_thread.run_sync(results.done, index, given, outcome, printed)
+                    line = results.done(index, given, outcome, printed)
                     self._totals.done += 1
                     if self._record is not None:
                         self._record.ran_with(outcome.threads)
                     self._failed_starts = 0
-                    self._show_notes((*outcome.notes, *results.asides), progress)
+                    display.done(index, given, outcome, results.asides)
                     results.asides.clear()
-                    self._show_left(outcome, progress)
                 elif self._would_meet_any_task(outcome.report):
                     raise outcome
                 else:
                     report = outcome.report
-                    line = await to_thread.run_sync(results.failed, index, given, report, printed)
+                    line = results.failed(index, given, report, printed)
                     self._totals.failures[report.code] += 1
                     self.first_failure = self.first_failure or report
-                    if self._totals.failed <= SHOWN_FAILURES:
-                        name = f"task {index}" + ("" if given.id is None else f" ({given.id})")
-                        progress.say(one_line(printable(f"{name}: {outcome}"), SUMMARY_CHARACTERS))
+                    display.failed(index, given, outcome)
                 try:
-                    await self._lines.write(line)
+                    self._lines.write(line, calls.check)
                 except OSError as error:
-                    if self._output is None:
-                        raise StdoutError(len(msgspec.json.encode(line))) from error
-                    if isinstance(line, DoneLine):
-                        # No later run would know whose these are.
-                        made = Manifest(tuple(line.outputs), tuple(line.files), tuple(line.printed))
-                        with suppress(OSError):
-                            discard(self._output, index, made)
-                    size = len(msgspec.json.encode(line))
-                    raise Failure(not_kept(error, self._output / self._file, size)) from error
-                progress.update()
+                    raise self._not_written(error, line) from error
                 if self._finishing is not None:
                     self._finishing.discard(number)
                     if not self._finishing:
                         return
 
-    def _listener(self, progress: Progress) -> EventHandler:
-        """Shows notes and what uv says, and not what thousands of tasks print: that is kept."""
-        lines = ShownLines(self._secrets)
+    def _not_written(self, error: OSError, *lines: DoneLine | FailedLine) -> Exception:
+        """What a run ends with that could not write lines: these, or those that wait."""
+        lines = tuple(self._lines.pending) or lines
+        self._lines.pending.clear()
+        size = sum(len(encoded(line)) for line in lines)
+        if self._output is None:
+            return StdoutError(error, size)
+        for line in lines:
+            if isinstance(line, DoneLine):
+                # No later run would know whose these are.
+                made = Manifest(tuple(line.outputs), tuple(line.files), tuple(line.printed))
+                with suppress(OSError):
+                    discard(self._output, line.index, made)
+        return Failure(not_kept(error, self._output / self._file, size))
 
+    @contextmanager
+    def _shown(self) -> Iterator[StudyDisplay]:
+        with shown_study(self._command, self._totals, self._secrets) as display:
+            self._display = display
+            try:
+                yield display
+            finally:
+                self._display = None
+
+    def _listener(self, display: StudyDisplay) -> EventHandler:
         def listen(event: Event) -> None:
             if isinstance(event, PhaseStarted) and event.phase is Phase.EXECUTE:
                 self._totals.begin()
                 if event.task_id is not None:
                     self._running.add(event.task_id)
-            elif isinstance(event, Note):
-                progress.say(f"note: {sanitise_text(event.text, self._secrets)}")
-            elif isinstance(event, Output) and event.stream is Stream.UV:
-                for line in lines.feed(event.data):
-                    progress.say(f"  uv | {line}")
+            display.listen(event)
             if self._output is not None:
                 self._results.printed.listen(event)
 
         return listen
-
-    def _show_notes(self, notes: tuple[str, ...], progress: Progress) -> None:
-        for note in notes:
-            if note not in self._shown_notes and len(self._shown_notes) < SHOWN_NOTES:
-                self._shown_notes.add(note)
-                progress.say(f"note: {note}")
-
-    def _show_left(self, result: Result, progress: Progress) -> None:
-        """Say once that tasks leave files which are not kept."""
-        left = left_note(result, kept=self._output is not None)
-        if left is not None and not self._left_shown:
-            self._left_shown = True
-            progress.say(f"note: {left}")
 
     def _would_meet_any_task(self, report: Report) -> bool:
         """Tell whether what failed was not the task, but what comes before it."""
@@ -360,6 +384,13 @@ class ManyTasks:
             return self._totals.done == 0 or self._failed_starts >= FAILED_STARTS
         own = report.phase in (Phase.EXECUTE, Phase.SHUTDOWN)
         return not own or report.code is Code.INTERNAL_ERROR
+
+
+async def _stop_when_cancelled(calls: Calls) -> None:
+    try:
+        await sleep_forever()
+    finally:
+        calls.stop()
 
 
 def _lies_in(tasks: str | None, bundle: Path) -> bool:

@@ -6,10 +6,11 @@ output, or the one whose holding has made it the same.
 
 import hashlib
 import os
+import shutil
 import time
 from collections.abc import Callable, Mapping
-from enum import Enum
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import anyio
 import msgspec
@@ -20,6 +21,15 @@ from runner.bundle import Bundle
 from runner.defaults import Isolation
 from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
+from runner.doctor.causes import (
+    ADDRESSES,
+    ELSEWHERE,
+    HELD_FILES,
+    HOLDS,
+    MEANING,
+    NEW_FOLDERS,
+    Cause,
+)
 from runner.execution.run_task import execute_task, reported
 from runner.result import Result
 from runner.settings import Settings
@@ -30,69 +40,12 @@ _HASH_SEEDS = ("1", "2", "3")
 # Many a model takes its seed from a clock of whole seconds.
 _APART_SECONDS = 1.1
 _ADDRESS = b" at 0x"
-
-
-class Cause(str, Enum):
-    """What an output depends on, besides the task."""
-
-    ENTROPY = "unseeded-generator"
-    CLOCK = "time"
-    ENTROPY_AND_CLOCK = "unseeded-generator-and-time"
-    HASH_SEED = "unordered-set"
-    THREADS = "threads"
-    EARLIER_TASK = "earlier-task"
-    FORK = "fork"
-    UNKNOWN = "unknown"
-
-
-_HOLDS = (
-    (Cause.ENTROPY, "entropy"),
-    (Cause.CLOCK, "clock"),
-    (Cause.ENTROPY_AND_CLOCK, "entropy and clock"),
+_COPY = "bundle"
+_FOLDERS = (
+    *("HOME", "TMPDIR", "TEMP", "TMP"),
+    *("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"),
 )
-_MEANING = {
-    Cause.ENTROPY: (
-        "an unseeded generator: it differs from run to run, and not once the system's entropy"
-        " (os.urandom) is the same",
-        "seed each generator from the task's seed: numpy.random.default_rng(seed),"
-        " random.Random(seed)",
-    ),
-    Cause.CLOCK: (
-        "the time: it differs from run to run, and not once the clock says the same",
-        "leave times and durations out of the outputs, and take no seed from the clock",
-    ),
-    Cause.ENTROPY_AND_CLOCK: (
-        "an unseeded generator and the time: it differs from run to run, and not once the system's"
-        " entropy and the clock are the same",
-        "seed each generator from the task's seed, and leave times out of the outputs",
-    ),
-    Cause.HASH_SEED: (
-        "the order of a set: it differs with PYTHONHASHSEED",
-        "sort what comes out of a set of strings: for name in sorted(names)",
-    ),
-    Cause.THREADS: (
-        "the number of threads that numerical libraries start",
-        "say how many in pyproject.toml, [tool.modelops] threads = 1, or add in a fixed order",
-    ),
-    Cause.EARLIER_TASK: (
-        "a task before it in the same process: the second one there differs from the first",
-        "keep no state in modules that a task changes: make it anew in the wire function",
-    ),
-    Cause.FORK: (
-        "the process: it differs where the task runs in a fork",
-        "make what the import prepares anew in the wire function",
-    ),
-    Cause.UNKNOWN: (
-        "what was not found: it differs from run to run, also with the system's entropy and the"
-        " clock held",
-        "look for threads that race, the order of files in a folder, and process numbers",
-    ),
-}
-_ADDRESSES = (
-    "the memory: it differs from run to run, and has the address of an object in it"
-    " (<... at 0x...>)",
-    "write what the object holds, not its repr()",
-)
+"""The variables that name folders in which a run may find what another has left."""
 
 
 class Difference(Struct, frozen=True):
@@ -150,18 +103,30 @@ async def find_differences(
 
     result = await execute_task(case, settings, bundle, ask)
     read, wanted = asked[0]
-    trial = _Trial(settings, bundle, wanted, result, on_condition)
+    with TemporaryDirectory(prefix="modelops-reproducible-") as elsewhere:
+        trial = _Trial(settings, read, wanted, result, on_condition, Path(elsewhere))
+        await _try(trial, settings.thread_count(read), result.threads, began)
+    return trial.findings()
+
+
+async def _try(trial: "_Trial", asked: int | None, had: int | None, began: float) -> None:
+    """Run it under each condition, until nothing more can be found.
+
+    :param asked: for how many threads; they are part of what is run.
+    :param had: how many there were.
+    """
     await trial.repeat(began)
     if trial.settled:
-        return trial.findings()
+        return
     for seed in _HASH_SEEDS:
         await trial.change(Cause.HASH_SEED, f"PYTHONHASHSEED={seed}", env={"PYTHONHASHSEED": seed})
-    if settings.thread_count(read) is None:  # else it is part of what is run
-        for threads in {1, 2, 3} - {result.threads}:
+    if asked is None:
+        for threads in {1, 2, 3} - {had}:
             await trial.change(Cause.THREADS, f"threads: {threads}", threads=threads)
+    await trial.change(Cause.RACE, "threads that take turns more often", env=trial.held("switches"))
+    await trial.move()
     await trial.share(Cause.FORK, Isolation.FORK, "a fork", runs=1)
     await trial.share(Cause.EARLIER_TASK, Isolation.WARM, "a second time in a process", runs=2)
-    return trial.findings()
 
 
 class _Trial:
@@ -170,10 +135,11 @@ class _Trial:
     def __init__(
         self,
         settings: Settings,
-        bundle: Path,
+        bundle: Bundle,
         task: Task,
         first: Result,
         on_condition: Callable[[str], None],
+        elsewhere: Path,
     ) -> None:
         self._settings = settings
         self._bundle = bundle
@@ -181,6 +147,8 @@ class _Trial:
         self._first = first
         self._base = _digests(first)
         self._on_condition = on_condition
+        self._elsewhere = elsewhere
+        """Where the task runs with new folders."""
         self._conditions = ["a new process"]
         self._differences: dict[str, Difference] = {}
         self._failures: list[str] = []
@@ -207,7 +175,7 @@ class _Trial:
         await _apart_from(began)
         self._begin("another new process")
         differing = self._differing(await self._run(self._settings))
-        for cause, held in _HOLDS:
+        for cause, held in HOLDS:
             if not differing:
                 return
             same = await self._same_while_held(held)
@@ -244,7 +212,7 @@ class _Trial:
             async with AsyncRunner.of(settings) as runner:
                 for _ in range(runs):
                     result = await runner.execute(
-                        self._bundle, task.entrypoint, task.params, seed=task.seed
+                        self._bundle.path, task.entrypoint, task.params, seed=task.seed
                     )
         except RunnerError as error:
             self._failed(error)
@@ -258,27 +226,61 @@ class _Trial:
         A run that fails then is no evidence: the bundle may not bear it.
         """
         self._begin(f"two new processes, {held} held")
-        # Before what the caller's own variable names, which may have a sitecustomize too.
-        named = self._settings.env.get("PYTHONPATH")
-        path = os.pathsep.join([str(_HELD), *([named] if named else [])])
-        variables = {"PYTHONPATH": path, "MODELOPS_HELD": held}
-        settings = msgspec.structs.replace(self._settings, env={**self._settings.env, **variables})
         began, known = time.monotonic(), len(self._failures)
-        first = await self._run(settings)
-        await _apart_from(began)
-        second = await self._run(settings)
+        if held == HELD_FILES:
+            first = await self._run_moved()
+            await _apart_from(began)
+            second = await self._run_moved()
+        else:
+            settings = self._with(self.held(held))
+            first = await self._run(settings)
+            await _apart_from(began)
+            second = await self._run(settings)
         del self._failures[known:]
         if first is None or second is None:
             return set()
         return {name for name, digest in first.items() if digest == second.get(name)}
 
-    async def _run(self, settings: Settings) -> _Digests | None:
-        """Run it in a new process."""
+    async def move(self) -> None:
+        """Run it where nothing is that an earlier run has left.
+
+        A run that fails there is no evidence: it may need what the user keeps at home.
+        """
+        self._begin(NEW_FOLDERS)
+        known = len(self._failures)
+        now = await self._run_moved()
+        del self._failures[known:]
+        for name in self._differing(now):
+            self._found(name, Cause.FILES, ELSEWHERE)
+
+    async def _run_moved(self) -> _Digests | None:
+        """Run it with new folders, which are always at the same place."""
+        variables = {name: str(self._elsewhere / name) for name in _FOLDERS}
+        copy = await anyio.to_thread.run_sync(_made_anew, self._elsewhere, self._bundle)
+        return await self._run(self._with(variables), copy)
+
+    def held(self, what: str) -> dict[str, str]:
+        """The variables by which a process holds something."""
+        # Before what the caller's own variable names, which may have a sitecustomize too.
+        named = self._settings.env.get("PYTHONPATH")
+        path = os.pathsep.join([str(_HELD), *([named] if named else [])])
+        return {"PYTHONPATH": path, "MODELOPS_HELD": what}
+
+    def _with(self, variables: Mapping[str, str]) -> Settings:
+        return msgspec.structs.replace(self._settings, env={**self._settings.env, **variables})
+
+    async def _run(self, settings: Settings, bundle: Path | None = None) -> _Digests | None:
+        """Run it in a new process.
+
+        :param bundle: a copy of the bundle.
+        """
         case = Case(environ=settings.variables())
         try:
             with reported(case):
                 return _digests(
-                    await execute_task(case, settings, self._bundle, lambda _: self._task)
+                    await execute_task(
+                        case, settings, bundle or self._bundle.path, lambda _: self._task
+                    )
                 )
         except RunnerError as error:
             self._failed(error)
@@ -299,13 +301,31 @@ class _Trial:
         names = self._base.keys() | now.keys()
         return {name for name in names if self._base.get(name) != now.get(name)}
 
-    def _found(self, name: str, cause: Cause) -> None:
+    def _found(self, name: str, cause: Cause, shown_by: str | None = None) -> None:
+        """Take a difference.
+
+        :param shown_by: in place of what the cause's own experiment shows.
+        """
         if name in self._differences:
             return  # the first is enough: what hides behind it shows once it is mended
-        meaning, advice = _MEANING[cause]
+        meaning, advice = MEANING[cause]
         if cause is Cause.UNKNOWN and _ADDRESS in _content(self._first, name):
-            meaning, advice = _ADDRESSES
+            meaning, advice = ADDRESSES
+        meaning = shown_by or meaning
         self._differences[name] = Difference(name, cause, meaning, advice)
+
+
+def _made_anew(elsewhere: Path, bundle: Bundle) -> Path:
+    """Make new folders in place of those of the run before, and return the copy of the bundle."""
+    for name in (_COPY, *_FOLDERS):
+        shutil.rmtree(elsewhere / name, ignore_errors=True)
+    for name in _FOLDERS:
+        (elsewhere / name).mkdir()
+    copy = elsewhere / _COPY / bundle.path.name
+    for name in bundle.files:
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(bundle.path / name, copy / name, follow_symlinks=False)
+    return copy
 
 
 async def _apart_from(began: float) -> None:

@@ -9,6 +9,7 @@ from functools import partial
 import anyio
 
 from runner.child.messages import Executed, Response
+from runner.child.session import Session
 from runner.diagnosis.case import Case, Failure
 from runner.events import Phase
 from runner.execution.call import Call
@@ -90,6 +91,8 @@ class DirectCalls:
                     lease.handed_over = True
                     done = self._loop.call(finish, calls)
                 else:
+                    if case.journal.heard:
+                        self._take_printed(session, calls)
                     executed = session.dialogue.executed(response)
                     done = session.outputs(executed), executed
             return child.result(case, began, *done)
@@ -97,6 +100,14 @@ class DirectCalls:
             if child.died_idle(error):
                 return None
             raise_reported(case, error)
+
+    def _take_printed(self, session: Session, calls: Calls | None) -> None:
+        """Have what a task has printed told before its result is."""
+        output = session.process.output
+        if output.unread():
+            self._loop.call(session.take_unread, calls)
+        with output.handing_on:  # the event loop may be about to tell it
+            pass
 
     async def _finish(
         self,

@@ -3,7 +3,13 @@
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    asynccontextmanager,
+    contextmanager,
+    nullcontext,
+)
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
@@ -99,12 +105,14 @@ async def execute_task(
     *,
     children: int = 1,
     note: str | None = None,
+    beside: Callable[[Prepared, Task], AbstractAsyncContextManager[None]] | None = None,
 ) -> Result:
     """Run one task of a bundle in a child of its own, whose end is part of the run.
 
     :param task: gives the task, once the bundle is known to be one.
     :param children: how many such runs share the processors.
     :param note: why the task has a child of its own, where that is not what was asked for.
+    :param beside: gives what is entered while the task runs, in a child that has loaded the bundle.
     :raises Failure: whatever went wrong.
     """
     began = time.monotonic()
@@ -119,9 +127,12 @@ async def execute_task(
     case.journal.fact(Origin.TASK, task_info(wanted))
     function_of(bundle, wanted.function)
     interpreter = await choose(case, settings, bundle)
-    async with _session(case, settings, bundle, interpreter, children, wanted.function) as (
-        session,
-        _,
+    async with (
+        _session(case, settings, bundle, interpreter, children, wanted.function) as (
+            session,
+            ready,
+        ),
+        nullcontext() if beside is None else beside(ready, wanted),
     ):
         with case.journal.phase(Phase.EXECUTE):
             outputs, executed = await session.execute(wanted, settings.time_limit(bundle))

@@ -64,14 +64,17 @@ def map_in_threads(
     children: int,
     *,
     ordered: bool,
+    calls: Calls | None = None,
 ) -> Generator[tuple[int, Outcome], None, None]:
     """Run tasks in as many threads as there are children. Closing it early stops the calls.
 
     :param execute: runs one; it ends early where its calls are stopped.
+    :param calls: where another thread may stop them.
+    :raises Stopped: it has.
     """
     window = Window(tasks, children * WINDOW, ordered=ordered)
     finished: SimpleQueue[tuple[int, Outcome] | BaseException] = SimpleQueue()
-    calls = Calls()
+    calls = Calls() if calls is None else calls
     run_id = new_run_id()
 
     def run(index: int, task: Task) -> None:
@@ -80,9 +83,7 @@ def map_in_threads(
             finished.put((index, execute(call, calls)))
         except RunnerError as error:
             finished.put((index, error))
-        except Stopped:
-            return  # Nobody reads it any more.
-        except BaseException as error:  # noqa: BLE001 - raised where it is read
+        except BaseException as error:  # noqa: BLE001 - raised where it is read, if it is
             finished.put(error)
 
     with ThreadPoolExecutor(children, "modelops-runner map") as threads:

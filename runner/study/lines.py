@@ -16,7 +16,7 @@ from runner.diagnosis.report.text import printable
 from runner.result import Cost
 from runner.settings import Isolation, Settings
 from runner.stored_files import open_stored
-from runner.study.output_files import OutputFile
+from runner.study.output_files import OutputFile, outputs_folder
 from runner.study.shards import parts
 from runner.task import Task
 
@@ -71,11 +71,13 @@ class Manifest(Struct, frozen=True):
 
     :param files: the paths of the files that it has left.
     :param printed: the streams that it has printed to.
+    :param story: whether the folder's line and account are this single task's.
     """
 
     outputs: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
     printed: tuple[str, ...] = ()
+    story: bool = False
 
     def and_of(self, other: "Manifest") -> "Manifest":
         """Return what either of two has."""
@@ -83,6 +85,7 @@ class Manifest(Struct, frozen=True):
             tuple(dict.fromkeys((*self.outputs, *other.outputs))),
             tuple(dict.fromkeys((*self.files, *other.files))),
             tuple(dict.fromkeys((*self.printed, *other.printed))),
+            self.story or other.story,
         )
 
 
@@ -139,6 +142,7 @@ class _TaskLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     :param run: how many runs the folder had seen: a later run's line stands for an earlier one's,
         in whichever file it is.
     :param printed: what it has written to its standard output and error, where that is kept.
+    :param single: whether it is a run's only task, whose outputs lie beside the line.
     """
 
     index: int
@@ -154,6 +158,7 @@ class _TaskLine(Struct, frozen=True, kw_only=True, omit_defaults=True):
     asked: Asked = Asked()
     run: int = 0
     printed: dict[str, OutputFile] = {}
+    single: bool = False
 
 
 class DoneLine(_TaskLine, frozen=True, kw_only=True, omit_defaults=True):
@@ -208,6 +213,11 @@ class TaskLine(Struct, frozen=True, kw_only=True):
     threads: int | None = None
     child: LineChild | None = None
     report: FailedFor | None = None
+    single: bool = False
+
+    def outputs_in(self, folder: Path) -> Path:
+        """Where in the folder of ``--output`` the task's outputs are."""
+        return folder if self.single else outputs_folder(folder, self.index)
 
     @property
     def made(self) -> Manifest:

@@ -11,7 +11,7 @@ import msgspec
 
 from runner.study.columns import Column, Scalar, columns_of, named, number_of, of_task, scalars
 from runner.study.lines import FILE, TaskLine, last_places, lines_at
-from runner.study.output_files import file_name, outputs_folder
+from runner.study.output_files import file_name
 from runner.study.shards import parts
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Table:
         self._folder = folder
         self._rows = rows
         if not parts(folder, FILE):
-            raise TableError(f"{folder} has no {FILE}: it is not the folder of a study")
+            raise TableError(f"{folder} has no {FILE}: it is not what exec had as --output")
         self._places = last_places(folder)
         if not self._places:
             raise TableError(f"{folder / FILE} has no result yet")
@@ -113,7 +113,7 @@ class Table:
 
     def _path(self, line: TaskLine, name: str) -> Path:
         # Not the path in the line: the folder may have been moved since.
-        path = outputs_folder(self._folder, line.index) / file_name(name)
+        path = line.outputs_in(self._folder) / file_name(name)
         if path.exists() and not path.is_file():  # a pipe would be waited for
             raise TableError(f"{path}, an output of task {line.index}, is no file any more")
         return path

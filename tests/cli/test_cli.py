@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -26,6 +27,8 @@ def wire(entrypoint, params, seed):
     return {"echo.json": json.dumps([entrypoint, params, seed]).encode()}
 """
 RUN_SECONDS = 60
+OWN = {".modelops-runner.json", "stdout", "stderr", FILE, *STORY}
+"""What a single task's folder has beside its outputs."""
 
 
 @pytest.fixture
@@ -354,7 +357,7 @@ def test_outputs_with_unusual_names_stay_in_the_folder(
     done = command("exec", bundle, "--json", "--output", output)
     assert done.returncode == 0, done.stderr
     outputs = json.loads(done.stdout)["outputs"]
-    assert len({path.name for path in output.iterdir()} - {".modelops-runner.json"}) == 5
+    assert len({path.name for path in output.iterdir()} - OWN) == 5
     assert [p.name for p in output.parent.iterdir()] == ["results"]
     for described in outputs.values():
         assert Path(described["path"]).parent == output
@@ -376,7 +379,7 @@ def test_what_is_in_the_folder_of_outputs_is_of_this_run_or_of_no_run(
     output = tmp_path / "results"
 
     def names() -> list[str]:
-        return sorted(path.name for path in output.iterdir() if path.name[0] != ".")
+        return sorted({path.name for path in output.iterdir()} - OWN)
 
     (bundle / "wire.py").write_text("def wire(e, p, s):\n    return {'old': b'1', 'both': b'1'}\n")
     assert command("exec", bundle, "--output", output).returncode == 0
@@ -408,8 +411,7 @@ def test_outputs_of_another_bundles_task_are_replaced_and_all_else_stays(
     assert "name another folder, or say --overwrite" in done.stderr
     assert (output / "echo.json").exists()
     assert command("exec", other, "--output", output).returncode == 0
-    names = {path.name for path in output.iterdir() if path.name[0] != "."}
-    assert names == {"theirs", "notes.txt"}
+    assert {path.name for path in output.iterdir()} - OWN == {"theirs", "notes.txt"}
 
 
 def test_a_single_task_leaves_the_results_of_a_file_of_tasks_as_they_are(
@@ -420,8 +422,8 @@ def test_a_single_task_leaves_the_results_of_a_file_of_tasks_as_they_are(
     many = ("exec", bundle, "--tasks", tasks, "--output", output)
     assert command(*many).returncode == 0
     assert command("exec", bundle, "--output", output).returncode == 0
-    names = {path.name for path in output.iterdir() if path.name[0] != "."}
-    assert names == {"0", "1", "echo.json", FILE, *STORY}
+    names = {path.name for path in output.iterdir()}
+    assert names - OWN == {"0", "1", "echo.json"} and names >= {FILE, *STORY}
     lines = (output / "results.jsonl").read_text()
     (bundle / "wire.py").write_text("def wire(e, p, s):\n    return {'results.jsonl': b''}\n")
     done = command("exec", bundle, "--output", output)
@@ -668,3 +670,23 @@ def test_several_bundles_are_checked_and_the_first_failure_is_the_exit_code(
     assert (done.returncode, done.stdout.count("loads on")) == (0, 2)
     done = command("check", good, bad, "--report", tmp_path / "report.json")
     assert done.returncode == 2
+
+
+def test_quiet_says_what_fails_alone_and_verbose_says_each_phase(
+    command: Command, bundle: Path, tmp_path: Path
+) -> None:
+    many = ("exec", bundle, "--seeds", "0:2", "--output", tmp_path / "out")
+    assert command("exec", bundle, "-q").stderr == command(*many, "-q").stderr == ""
+    said = command("exec", bundle, "-v").stderr
+    assert re.search(r"^load: 0\.\d{3} s$", said, re.MULTILINE) and " out | at work\n" in said
+    said = command(*many, "-v", "--overwrite", "--threads", "1").stderr
+    assert re.search(r"^task 1: done, \d+\.\d{3} s$", said, re.MULTILINE)
+    assert "task 1 out | at work\n" in said and "task 0 err | and on stderr\n" in said
+    (bundle / "wire.py").write_text(
+        "def wire(e, p, s):\n    print('at work')\n    raise ValueError(s)\n"
+    )
+    said = command("exec", bundle, "-q").stderr
+    assert "task-raised" in said and " out | at work" not in said and "done in" not in said
+    lines = command(*many, "-q", "--overwrite").stderr.splitlines()
+    assert sorted(line.split(":")[0] for line in lines[:2]) == ["task 0", "task 1"]
+    assert lines[2].endswith("0 done, 2 failed") and len(lines) == 5

@@ -52,7 +52,7 @@ def test_help_and_version_import_nothing_that_runs_a_bundle(
     own = {name for name in names if name.startswith("runner.")} - {"runner.__main__"}
     assert own <= {
         "runner.cli", "runner.cli.parser", "runner.cli.options", "runner.cli.arguments",
-        "runner.cli.exit_codes", "runner.defaults", "runner.version",
+        "runner.cli.exit_codes", "runner.cli.verbosity", "runner.defaults", "runner.version",
     }  # fmt: skip
 
 

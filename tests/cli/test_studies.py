@@ -126,6 +126,30 @@ def test_what_a_task_prints_is_kept_within_bounds(run: Run, out: Path) -> None:
     assert list(line["printed"]) == ["stdout"]
 
 
+@pytest.mark.parametrize("isolation", ["warm", "fork"])
+def test_what_each_of_many_tasks_prints_is_kept_as_its_own(
+    run: Run, out: Path, isolation: str
+) -> None:
+    lines = run("--seeds", "0:60", "--isolation", isolation)
+    assert {line["seed"] for line in lines} == set(range(60))
+    for line in lines:
+        assert (out / str(line["index"]) / "stdout").read_text() == f"task {line['seed']}\n"
+
+
+def test_a_task_whose_line_a_kill_has_taken_is_run_again_in_its_place(
+    run: Run, out: Path, tmp_path: Path
+) -> None:
+    words = ("--seeds", "0:4", "--param", "b=2")
+    run(*words)
+    whole = {path: path.read_bytes() for path in out.glob("[0-9]*/*")}
+    results = out / "results.jsonl"
+    lines = results.read_bytes().splitlines(keepends=True)
+    results.write_bytes(lines[0] + lines[1][:40])  # and a part of a line
+    assert len(run(*words)) == 3
+    assert {path: path.read_bytes() for path in out.glob("[0-9]*/*")} == whole
+    assert sorted(record["seed"] for record in runner.results(out)) == [0, 1, 2, 3]
+
+
 def test_the_warmup_is_called_once_before_the_forks(run: Run, out: Path) -> None:
     lines = run("--param", "warmed=1", "--seeds", "0:3")
     assert {line["isolation"] for line in lines} == {"fork"}

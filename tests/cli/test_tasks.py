@@ -15,7 +15,8 @@ from typing import Any
 import psutil
 import pytest
 
-from runner.cli.progress import Totals, duration, shown_progress
+from runner.cli.durations import duration
+from runner.cli.progress import Totals, shown_progress
 from runner.diagnosis.report.codes import Code
 from runner.study.lines import FILE
 from runner.study.run_file import STORY

@@ -1,8 +1,8 @@
-"""Holds what differs from run to run: the system's entropy, the clock.
+"""Holds what differs from run to run: the system's entropy, the clock, the process's number.
 
 Python imports it at the start of each process that has this folder in PYTHONPATH (module site). It
 runs on CPython 3.8 and newer, and needs nothing but the standard library. ``MODELOPS_HELD`` says
-what to hold: ``entropy``, ``clock`` or both.
+what to hold: ``entropy``, ``clock``, ``process``; with ``switches``, threads take turns more often.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 _EPOCH_NS = 10**18  # in 2001
 # A clock that stood still would keep a loop that waits for it for ever.
 _TICK_NS = 10**6
+_SWITCH_SECONDS = 1e-6
 
 
 def hold_entropy() -> None:
@@ -101,8 +102,25 @@ def hold_clock() -> None:
     dates.date, dates.datetime = Date, DateTime
 
 
+def hold_process() -> None:
+    """The same numbers of this process and of the one that has started it."""
+    os.getpid = lambda: 4242
+    os.getppid = lambda: 4241
+
+
+def switch_often() -> None:
+    """Threads take turns so often that their order is another one than usual."""
+    import sys
+
+    sys.setswitchinterval(_SWITCH_SECONDS)
+
+
 _held = os.environ.get("MODELOPS_HELD", "")
 if "entropy" in _held:
     hold_entropy()
 if "clock" in _held:
     hold_clock()
+if "process" in _held:
+    hold_process()
+if "switches" in _held:
+    switch_often()

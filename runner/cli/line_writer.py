@@ -1,0 +1,108 @@
+"""Writes the lines of tasks as these end: to a file some at a time, to a pipe each at once."""
+
+import json
+import os
+import select
+import stat
+import threading
+import time
+from collections.abc import Callable
+
+import msgspec
+
+from runner.cli.writing import write_whole
+from runner.study.lines import DoneLine, FailedLine
+
+BATCH_SECONDS = 0.1
+"""What a file is not given for so long is written. A run that is killed before has the tasks done
+again: their outputs are there, and no line says so."""
+
+BATCH_BYTES = 64 * 1024
+
+_POLL_MILLISECONDS = 100
+
+
+class StdoutError(Exception):
+    """Standard output did not take lines.
+
+    :param size: of the lines, in bytes.
+    """
+
+    def __init__(self, error: OSError, size: int) -> None:
+        self.error = error
+        self.size = size
+
+
+class Lines:
+    """Where the lines go, each of them whole.
+
+    :param array: whether they are the elements of the array that begins a JSON document.
+    """
+
+    def __init__(self, descriptor: int, *, array: bool = False) -> None:
+        self._descriptor = descriptor
+        self._plain = stat.S_ISREG(os.fstat(descriptor).st_mode)
+        self._array = array
+        self._before = b'{"results": [\n' if array else b""
+        self._lock = threading.Lock()
+        self._batch = bytearray()
+        self._flushed = 0.0
+        self.pending: list[DoneLine | FailedLine] = []
+        """The lines that wait to be written."""
+
+    def write(self, line: DoneLine | FailedLine, check: Callable[[], None]) -> None:
+        """Write a line, or have it wait for others.
+
+        :param check: is called while a pipe's reader takes its time; what it raises ends the wait.
+        :raises OSError: what waits could not be written; it waits still.
+        """
+        data = self._before + encoded(line) + (b"" if self._array else b"\n")
+        self._before = b",\n" if self._array else b""
+        if not self._plain:
+            self._to_pipe(data, check)
+            return
+        with self._lock:
+            self._batch += data
+            self.pending.append(line)
+            late = time.monotonic() - self._flushed >= BATCH_SECONDS
+            if late or len(self._batch) >= BATCH_BYTES:
+                self._flush()
+
+    def flush(self) -> None:
+        """Write what waits.
+
+        :raises OSError: it could not be written; it waits still.
+        """
+        with self._lock:
+            self._flush()
+
+    def end(self, document: str) -> str:
+        """Return what is left to print of the document whose array has the lines."""
+        before = "" if self._before == b",\n" else self._before.decode()
+        return before + "\n],\n" + document.removeprefix("{\n") if self._array else document
+
+    def _flush(self) -> None:
+        if self.pending:
+            write_whole(self._descriptor, bytes(self._batch))
+            self._batch.clear()
+            self.pending.clear()
+        self._flushed = time.monotonic()
+
+    def _to_pipe(self, data: bytes, check: Callable[[], None]) -> None:
+        poll = select.poll()
+        poll.register(self._descriptor, select.POLLOUT)
+        left = memoryview(data)
+        while left:
+            # A pipe that is ready takes so much at once.
+            while not poll.poll(_POLL_MILLISECONDS):
+                check()
+            left = left[os.write(self._descriptor, left[: select.PIPE_BUF]) :]
+
+
+def encoded(line: DoneLine | FailedLine) -> bytes:
+    """A line without its end."""
+    try:
+        return msgspec.json.encode(line)
+    except (UnicodeEncodeError, OverflowError):
+        # The lone surrogates and the large numbers that JSON can say.
+        return json.dumps(msgspec.to_builtins(line), separators=(",", ":")).encode()

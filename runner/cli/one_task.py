@@ -1,0 +1,93 @@
+"""Runs one task (``exec`` without ``--tasks``, ``--grid`` or ``--seeds``)."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
+from functools import partial
+from typing import TYPE_CHECKING
+
+from runner.cli.commands import Check, Exec
+from runner.cli.kept_files import left_note
+from runner.cli.live import Live
+from runner.cli.params import given_task
+from runner.cli.result import describe_outputs, result_json, result_lines
+from runner.cli.verbosity import Verbosity
+from runner.cli.writing import not_written
+from runner.diagnosis.case import Case
+from runner.diagnosis.errors import RunnerError
+from runner.diagnosis.report.sanitise import sanitise_text
+from runner.execution.run_task import execute_task, reported
+from runner.result import Result
+from runner.study.output_files import OutputFile
+
+if TYPE_CHECKING:
+    from runner.cli.single_outputs import SingleOutputs
+
+
+@contextmanager
+def kept_outputs(command: Exec | Check) -> "Iterator[SingleOutputs | None]":
+    """Where the outputs of a single task go, with ``--output``."""
+    if not isinstance(command, Exec) or command.output is None:
+        yield None
+        return
+    from runner.cli.single_outputs import SingleOutputs
+
+    with closing(SingleOutputs(command, command.output)) as kept:
+        yield kept
+
+
+async def execute_one(command: Exec, case: Case, live: Live, kept: "SingleOutputs | None") -> str:
+    """Run the task; returns what goes to standard output.
+
+    :raises RunnerError: it failed, or its outputs could not be written.
+    """
+    files: dict[str, OutputFile] = {}
+    notes: list[str] = []
+    try:
+        with reported(case):
+            result = await execute_task(
+                case,
+                command.settings,
+                command.bundle,
+                lambda bundle: given_task(command, bundle.defaults.seed),
+                beside=None if kept is None else partial(kept.account, case),
+            )
+    except RunnerError as error:
+        if kept is not None:
+            try:
+                kept.failed(error.report)
+            except OSError as refusal:  # the failure is told all the same
+                print(not_written(refusal, f"--output {command.output}", 0), file=sys.stderr)
+            _say_notes(command, kept.notes, live)
+        raise
+    if kept is None:
+        outputs = describe_outputs(result)
+    else:
+        with reported(case):
+            outputs, files = kept.done(result)
+        notes = kept.notes
+    left = left_note(result, kept=kept is not None)
+    _say_notes(command, (*result.notes, *notes, *([] if left is None else [left])), live)
+    if command.json:
+        return result_json(result, outputs, files)
+    if command.verbosity is not Verbosity.QUIET:
+        _say_done(result)
+    return result_lines(outputs)
+
+
+def _say_notes(command: Exec, notes: Iterable[str], live: Live) -> None:
+    live.close()
+    if command.verbosity is Verbosity.QUIET:
+        return
+    for note in notes:
+        print(f"note: {sanitise_text(note)}", file=sys.stderr)
+
+
+def _say_done(result: Result) -> None:
+    python = result.child.python
+    child = f"{python.implementation} {python.version}" if python else "unknown"
+    worker = f"{result.worker.implementation} {result.worker.python}"
+    print(
+        f"done in {result.timings.total_seconds:.2f} s on {child} (worker: {worker})",
+        file=sys.stderr,
+    )

@@ -1,0 +1,13 @@
+"""How much a run says on standard error."""
+
+from enum import Enum
+
+
+class Verbosity(Enum):
+    """``-q``, neither, ``-v``."""
+
+    QUIET = "quiet"
+    """What has failed, and nothing else."""
+    NORMAL = "normal"
+    VERBOSE = "verbose"
+    """Each phase with its time too; of many tasks each one's end, and what it prints."""

@@ -1,0 +1,92 @@
+"""What an output may depend on besides the task, and what to do about it."""
+
+from enum import Enum
+
+
+class Cause(str, Enum):
+    """What an output depends on, besides the task."""
+
+    ENTROPY = "unseeded-generator"
+    CLOCK = "time"
+    ENTROPY_AND_CLOCK = "unseeded-generator-and-time"
+    FILES = "files-left"
+    PROCESS = "process-number"
+    RACE = "racing-threads"
+    HASH_SEED = "unordered-set"
+    THREADS = "threads"
+    EARLIER_TASK = "earlier-task"
+    FORK = "fork"
+    UNKNOWN = "unknown"
+
+
+# Files first: what an earlier run has left stays the same, whatever else is held.
+HELD_FILES = "files"
+HOLDS = (
+    (Cause.FILES, HELD_FILES),
+    (Cause.ENTROPY, "entropy"),
+    (Cause.CLOCK, "clock"),
+    (Cause.PROCESS, "process"),
+    (Cause.ENTROPY_AND_CLOCK, "entropy and clock"),
+)
+NEW_FOLDERS = "an empty HOME and TMPDIR, and a new copy of the bundle"
+_OF_FILES = (
+    "keep nothing from run to run: write to the working folder, and read what the bundle has"
+)
+MEANING = {
+    Cause.ENTROPY: (
+        "an unseeded generator: it differs from run to run, and not once the system's entropy"
+        " (os.urandom) is the same",
+        "seed each generator from the task's seed: numpy.random.default_rng(seed),"
+        " random.Random(seed)",
+    ),
+    Cause.CLOCK: (
+        "the time: it differs from run to run, and not once the clock says the same",
+        "leave times and durations out of the outputs, and take no seed from the clock",
+    ),
+    Cause.ENTROPY_AND_CLOCK: (
+        "an unseeded generator and the time: it differs from run to run, and not once the system's"
+        " entropy and the clock are the same",
+        "seed each generator from the task's seed, and leave times out of the outputs",
+    ),
+    Cause.FILES: (
+        "files that an earlier run has left: it differs from run to run, and not with"
+        f" {NEW_FOLDERS}",
+        _OF_FILES,
+    ),
+    Cause.PROCESS: (
+        "the process's number: it differs from run to run, and not once os.getpid() is the same",
+        "name files and outputs by the task's seed, not by the process",
+    ),
+    Cause.RACE: (
+        "threads that race: it differs where Python has them take turns more often",
+        "take what threads give in a fixed order: executor.map(), or sort it",
+    ),
+    Cause.HASH_SEED: (
+        "the order of a set: it differs with PYTHONHASHSEED",
+        "sort what comes out of a set of strings: for name in sorted(names)",
+    ),
+    Cause.THREADS: (
+        "the number of threads that numerical libraries start",
+        "say how many in pyproject.toml, [tool.modelops] threads = 1, or add in a fixed order",
+    ),
+    Cause.EARLIER_TASK: (
+        "a task before it in the same process: the second one there differs from the first",
+        "keep no state in modules that a task changes: make it anew in the wire function",
+    ),
+    Cause.FORK: (
+        "the process: it differs where the task runs in a fork",
+        "make what the import prepares anew in the wire function",
+    ),
+    Cause.UNKNOWN: (
+        "what was not found: it differs from run to run, also with the system's entropy and the"
+        " clock held",
+        "look for threads that race, the order of files in a folder, the names of temporary files,"
+        " and sets of objects, which are ordered by their addresses",
+    ),
+}
+ELSEWHERE = f"files besides its own: it differs with {NEW_FOLDERS}"
+ADDRESSES = (
+    "the memory: it differs from run to run, and has the address of an object in it"
+    " (<... at 0x...>)",
+    "write what the object holds, not its repr()",
+)
