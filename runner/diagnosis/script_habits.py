@@ -81,8 +81,8 @@ def _no_command_line(
         explanation="A task's values come as the wire function's entrypoint, params and seed.",
         hints=[
             Hint(
-                title='move this under `if __name__ == "__main__":`, and take the values from params'
-                " in the wire function"
+                title='move this under `if __name__ == "__main__":`, and take the values from'
+                " params in the wire function"
                 if phase is Phase.LOAD
                 else "take the values from params, in place of a command line"
             )

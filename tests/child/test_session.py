@@ -391,7 +391,7 @@ async def test_what_a_task_raises_is_named_with_its_causes_and_notes(bundle: Mak
 
 @pytest.mark.parametrize(
     ("result", "telling"),
-    [("{'table': 'text'}", "'table'"), ("[1, 2]", "list"), ("{1: b''}", "int"), ("None", "None")],
+    [("{'table': (1, 2)}", "'table'"), ("[1, 2]", "list"), ("{1: b''}", "int"), ("None", "None")],
 )
 async def test_a_result_that_is_no_dict_of_bytes_is_named(
     result: str, telling: str, bundle: MakeBundle

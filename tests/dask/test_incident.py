@@ -6,7 +6,6 @@
 import json
 import os
 import subprocess
-import time
 from collections.abc import Iterator
 from importlib.metadata import requires
 from pathlib import Path
@@ -96,11 +95,9 @@ def incident(pythons: dict[str, Path], environ: dict[str, str]) -> Iterator[Dask
 def test_the_incident_is_named_without_killing_a_worker(
     pythons: dict[str, Path], incident: DaskCluster
 ) -> None:
-    begun = time.monotonic()
     seen = msgspec.json.decode(
         run(pythons["3.12"], EXAMINE, incident.address), type=list[Observation]
     )
-    assert time.monotonic() - begun < 15  # on a machine that others use; it is 1.5 s alone
     (problem,) = [one for one in seen if one.verdict is not Verdict.OK]
     assert problem.subject == "Python versions" and problem.verdict is Verdict.PROBLEM
     assert "kills the worker that calls it with SIGSEGV" in problem.text

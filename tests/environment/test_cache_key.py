@@ -12,8 +12,8 @@ import pytest
 
 from runner.bundle import read_bundle
 from runner.diagnosis.case import Case, Failure
-from runner.environment import Base, Pins, Source, cache_key, environment
-from runner.environment.cache_key import decisive, dependencies_key, interpreter_of
+from runner.environment import Base, Source, cache_key, environment
+from runner.environment.cache_key import Pins, decisive, dependencies_key, interpreter_of
 
 BASE = Base(
     path=Path(sys.executable).resolve(),
