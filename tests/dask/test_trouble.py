@@ -13,11 +13,13 @@ import pytest
 
 pytest.importorskip("distributed")
 
+import dask
 from distributed import Client
 from studies import SECONDS, failing, make_bundle, seeds, wait_until
 
 import runner.dask
 from runner.dask import RunnerPlugin
+from runner.dask.census import census
 from runner.dask.client import connection, in_flight, newcomers, preflight, sending
 from runner.dask.examine.loopback import DaskCluster, DaskProcess, cluster
 from runner.diagnosis.report.codes import Code
@@ -135,6 +137,53 @@ def test_a_cluster_that_adapts_grows_for_a_study(
             local.wait(SECONDS)
 
 
+# What a task asks for, and no worker is.
+
+
+def test_a_resource_that_no_worker_offers_is_a_report(
+    one: DaskCluster,
+    client: Client,
+    bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(in_flight, "WATCH_SECONDS", 0.1)
+    monkeypatch.setattr(in_flight, "UNOFFERED_SECONDS", 1.0)
+    small = one.add_worker(None, "--resources", "gpu=1 disk=5").address
+    with dask.annotate(resources={"gpu": 2}):
+        report = failing(lambda: list(runner.dask.map(client, bundle, seeds(tasks=3)))).report
+    assert report.code is Code.CLUSTER_UNFIT
+    assert report.summary == "no worker offers what the task asks for: gpu=2"
+    assert f"gpu=1, disk=5: {small}" in report.explanation
+    assert f"nothing: {one.workers[0].address}" in report.explanation
+    assert report.hints[0].command == "dask worker ADDRESS --resources 'gpu=2'"
+    assert "3 tasks wait: no worker offers what the task asks for: gpu=2" in caplog.text
+    own = runner.dask.map(client, bundle, seeds(tasks=3), resources={"tpu": 1}, key="mine")
+    assert failing(lambda: list(own)).report.summary.endswith("asks for: tpu=1")
+    with dask.annotate(workers=["tcp://127.0.0.1:1"]):
+        report = failing(lambda: list(runner.dask.map(client, bundle, seeds(tasks=3)))).report
+    assert report.code is Code.CLUSTER_UNFIT and "tcp://127.0.0.1:1" in report.summary
+    # Nothing of it is left at the scheduler.
+    wait_until(lambda: not client.run_on_scheduler(census, client.id).unrunnable)
+
+
+def test_a_worker_that_joins_with_the_resource_is_waited_for(
+    one: DaskCluster,
+    client: Client,
+    bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(in_flight, "WATCH_SECONDS", 0.1)
+    # From here on, no worker gets a task unasked.
+    odd_worker(one, DASK_MODELOPS_RUNNER__TIMEOUT="soon")
+    with dask.annotate(resources={"gpu": 1}):
+        futures = [runner.dask.submit(client, bundle, task) for task in seeds(tasks=3)]
+    wait_until(lambda: "no worker offers what the task asks for: gpu=1" in caplog.text)
+    one.add_worker(None, "--resources", "gpu=1")
+    assert [int(future.result(SECONDS)["seed"]) for future in futures] == [0, 1, 2]
+
+
 # What hangs.
 
 
@@ -181,6 +230,37 @@ def test_a_worker_that_hangs_keeps_no_study_from_running(
         ]
         wait_until(lambda: all(client.processing().values()))
         assert all(future.result(SECONDS) for future in futures)
+
+
+def test_a_worker_that_hangs_in_the_midst_keeps_no_task(
+    environ: dict[str, str],
+    bundle: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr(in_flight, "WATCH_SECONDS", 0.1)
+    monkeypatch.setattr(in_flight, "WORKER_SILENT_SECONDS", 1.0)
+    monkeypatch.setattr(newcomers, "ANSWER_SECONDS", 1.0)
+    with (
+        cluster(2, environ=environ) as started,
+        Client(started.address, set_as_default=False) as client,
+    ):
+        hung = started.workers[0]
+        study = runner.dask.map(client, bundle, seeds("sleep", 40, seconds=0.05))
+        found = [next(study)]
+        wait_until(lambda: bool(client.processing().get(hung.address)))
+        os.kill(hung.pid, signal.SIGSTOP)
+        found += study
+        assert numbers(found) == list(range(40))
+        said = rf"{re.escape(hung.address)} does not answer: what it was given goes to others: "
+        (keys,) = re.findall(rf"{said}(.*)", caplog.text)
+        assert keys.startswith("modelops-model-")
+        os.kill(hung.pid, signal.SIGCONT)
+        # Once it answers, it is one of them again.
+        outcomes = runner.dask.map_unordered(client, bundle, seeds("sleep", 1000, seconds=0.05))
+        while not client.processing()[hung.address]:
+            next(outcomes)
+        outcomes.close()
 
 
 def test_a_worker_that_hangs_alone_is_the_report(

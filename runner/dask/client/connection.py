@@ -10,6 +10,7 @@ from typing import TypeVar
 
 from distributed import Client
 
+from runner.dask.census import Census, Seen, Wish, census
 from runner.dask.client.lost import (
     GONE,
     client_closed,
@@ -67,13 +68,15 @@ def check_open(client: Client) -> None:
 
 
 class Watch:
-    """The workers of a client's cluster, as the scheduler last listed them."""
+    """The workers of a client's cluster, as the scheduler last told of them."""
 
     def __init__(self, client: Client) -> None:
         self._client = client
         self._heard = time.monotonic()
-        self.threads: Mapping[str, int] = {}
-        """The threads of each worker, by its address."""
+        self.workers: Mapping[str, Seen] = {}
+        """By their addresses."""
+        self.unrunnable: Mapping[str, Wish] = {}
+        """This client's tasks that no worker may run, by their keys."""
 
     @property
     def silent_seconds(self) -> float:
@@ -87,11 +90,11 @@ class Watch:
     async def look(self) -> bool:
         """Ask again, on the client's own event loop; whether there was an answer."""
         try:
-            self.threads = await asyncio.wait_for(
-                self._client.nthreads(asynchronous=True), LOOK_SECONDS
-            )
+            asking = self._client.run_on_scheduler(census, self._client.id)
+            seen: Census = await asyncio.wait_for(asking, LOOK_SECONDS)
         # Before 3.11, asyncio's and the built-in TimeoutError are two.
         except (OSError, RuntimeError, AttributeError, CancelledError, asyncio.TimeoutError):
             return False
+        self.workers, self.unrunnable = seen.workers, seen.unrunnable
         self._heard = time.monotonic()
         return True

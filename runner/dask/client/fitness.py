@@ -85,10 +85,10 @@ class Fitness:
 
 
 class Pinned(Fitness):
-    """Some workers and no others, whatever becomes of it there."""
+    """Some workers and no others, whatever becomes of it there, unless they say nothing."""
 
-    def __init__(self, addresses: Iterable[str]) -> None:
-        super().__init__("", (), {})
+    def __init__(self, bundle: str, addresses: Iterable[str]) -> None:
+        super().__init__(bundle, (), {})
         self._addresses = list(addresses)
 
     @property
@@ -96,7 +96,7 @@ class Pinned(Fitness):
         return True
 
     def among(self, workers: Collection[str]) -> list[str] | None:
-        return self._addresses
+        return [address for address in self._addresses if address not in self.unable]
 
     def unknown(self, workers: Iterable[str]) -> list[str]:
         return []

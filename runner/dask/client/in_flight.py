@@ -9,6 +9,7 @@ import asyncio
 import logging
 import uuid
 import weakref
+from collections import defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import suppress
@@ -27,6 +28,7 @@ from runner.dask.client.lost import (
     no_workers,
     raised,
     scheduler_silent,
+    unoffered,
 )
 from runner.dask.client.newcomers import Newcomers
 from runner.dask.client.placement import ANYWHERE, Placement
@@ -34,6 +36,7 @@ from runner.dask.failures import RETRY_SECONDS, error_of
 from runner.dask.messages import Answer
 from runner.diagnosis.errors import RunnerError, error_for
 from runner.diagnosis.report.model import BundleInfo
+from runner.diagnosis.report.text import one_line
 
 T = TypeVar("T")
 
@@ -51,8 +54,18 @@ LEFT_SECONDS = 120.0
 # Where those that have left were the only ones that may run it, nothing is waited for but the news.
 GONE_SECONDS = 10.0
 
+# Where none of the workers offers what a task asks for, such as a resource: one may be on its way.
+UNOFFERED_SECONDS = 30.0
+
+# A worker that was not heard of for longer is asked whether it answers; so much longer for each
+# worker there is, as in a large cluster each speaks less often.
+WORKER_SILENT_SECONDS = 5.0
+_SILENT_SECONDS_FOR_EACH = 0.02
+
 # A scheduler may be busy for a while. Longer, and it hangs.
 SILENT_SECONDS = 120.0
+
+_KEYS_CHARACTERS = 400
 
 
 class Work(Generic[T]):
@@ -99,6 +112,11 @@ class Work(Generic[T]):
         self.seen: set[str] = set()
         """The workers that were there meanwhile and may run it."""
 
+    @property
+    def key(self) -> str:
+        """Return what Dask knows it by; empty while it is not on the cluster."""
+        return "" if self.on_cluster is None else str(self.on_cluster.key)
+
 
 class InFlight:
     """The tasks that one client has on its cluster."""
@@ -115,7 +133,7 @@ class InFlight:
     @property
     def threads(self) -> int:
         """How many the workers have, as it was a few seconds ago."""
-        return sum(self.watch.threads.values())
+        return sum(one.threads for one in self.watch.workers.values())
 
     def start(self, work: Work[T]) -> Future[T]:
         """Send it; from any thread.
@@ -225,15 +243,11 @@ class InFlight:
         try:
             while self._works and not is_closed(self._client):
                 await self.watch.look()
-                self._meet_newcomers()
+                self._meet()
                 await self._move_from_the_unfit()
                 stuck = [work for work in self._works.copy() if await self._is_stuck(work)]
                 if stuck and not said:
-                    silent = self.watch.silent_seconds > WATCH_SECONDS
-                    why = "the scheduler does not answer" if silent else (
-                        "there is no worker that may run them"
-                    )  # fmt: skip
-                    _log.warning("%d tasks wait: %s", len(stuck), why)
+                    _log.warning("%d tasks wait: %s", len(stuck), self._why(stuck[0]))
                 said = bool(stuck)
                 await asyncio.sleep(WATCH_SECONDS)
         finally:
@@ -242,9 +256,13 @@ class InFlight:
                 for work in self._works.copy():
                     _fail(work, error_of(client_closed(), work.bundle))
 
-    def _meet_newcomers(self) -> None:
+    def _meet(self) -> None:
+        """Ask the workers that a study does not know, and those that have become silent."""
+        workers = self.watch.workers
+        patience = WORKER_SILENT_SECONDS + _SILENT_SECONDS_FOR_EACH * len(workers)
+        silent = {at for at, seen in workers.items() if seen.silent_seconds > patience}
         for fitness in {work.fitness for work in self._works}:
-            for address in fitness.unknown(self.watch.threads):
+            for address in (silent - fitness.unable.keys()).union(fitness.unknown(workers)):
                 self._newcomers.meet(fitness, address)
 
     async def _move_from_the_unfit(self) -> None:
@@ -252,7 +270,7 @@ class InFlight:
         unfit = {
             address
             for work in self._works
-            for address in work.fitness.unable.keys() & self.watch.threads.keys()
+            for address in work.fitness.unable.keys() & self.watch.workers.keys()
         }
         if not unfit:
             return
@@ -264,10 +282,15 @@ class InFlight:
         except (*GONE, asyncio.TimeoutError):
             return  # who watches the scheduler says so
         held = {str(key): address for address, keys in given.items() for key in keys}
-        for work in self._works.copy():
-            key = "" if work.on_cluster is None else str(work.on_cluster.key)
-            if (address := held.get(key)) is not None and address in work.fitness.unable:
-                _log.warning("%s is taken from %s, which cannot run it", key, address)
+        taken: defaultdict[tuple[str, str], list[Work[Any]]] = defaultdict(list)
+        for work in self._works:
+            address = held.get(work.key)
+            if address is not None and (refusal := work.fitness.unable.get(address)) is not None:
+                taken[address, refusal.summary].append(work)
+        for (_, why), works in taken.items():
+            keys = one_line(", ".join(work.key for work in works), _KEYS_CHARACTERS)
+            _log.warning("%s: what it was given goes to others: %s", why, keys)
+            for work in works:
                 work.moving = True
                 await self._cancel(work.on_cluster)
 
@@ -281,33 +304,54 @@ class InFlight:
         there = self._there(work)
         work.seen |= there
         fit = self._able(work)
-        able = set(self.watch.threads) if fit is None else set(self.watch.threads).intersection(fit)
-        if there or able:
+        able = set(self.watch.workers) if fit is None else set(self.watch.workers).intersection(fit)
+        unrunnable = work.key in self.watch.unrunnable
+        if able - there and (unrunnable or not there):
+            # One that starts again has another address; one that joins may offer what is asked for.
             work.stuck_seconds = 0.0
-            if not there and work.on_cluster is not None:
-                # A worker that starts again has another address.
+            if work.on_cluster is not None:
                 work.moving = True
                 await self._cancel(work.on_cluster)
             return False
+        if there and not unrunnable:
+            work.stuck_seconds = 0.0
+            return False
         work.stuck_seconds += WATCH_SECONDS
         may_come = LEFT_SECONDS if work.seen else NO_WORKERS_SECONDS
+        if there:
+            may_come = UNOFFERED_SECONDS
         if work.stuck_seconds >= (GONE_SECONDS if work.fitness.final else may_come):
             self._give_up(work)
         return True
 
     def _able(self, work: Work[Any]) -> list[str] | None:
         """The workers to send it to; ``None``: any, and those to come."""
-        return work.placement.among(work.fitness, self.watch.threads)
+        return work.placement.among(work.fitness, self.watch.workers)
+
+    def _why(self, work: Work[Any]) -> str:
+        """Say why it waits."""
+        if self.watch.silent_seconds > WATCH_SECONDS:
+            return "the scheduler does not answer"
+        wish = self.watch.unrunnable.get(work.key)
+        if wish is not None and self._there(work):
+            return unoffered(wish, self.watch.workers).summary
+        return "there is no worker that may run them"
 
     def _there(self, work: Work[Any]) -> set[str]:
         """The workers that may run it as it was sent."""
-        workers = self.watch.threads
+        workers = self.watch.workers
         return set(workers) if work.sent_to is None else set(workers).intersection(work.sent_to)
 
     def _give_up(self, work: Work[Any]) -> None:
-        finding = no_workers(work.stuck_seconds, len(work.seen))
-        error = error_of(finding, work.bundle)
-        for address in self.watch.threads:
+        workers = self.watch.workers
+        wish = self.watch.unrunnable.get(work.key)
+        if wish is not None and self._there(work):
+            error = error_of(unoffered(wish, workers), work.bundle)
+            offering = [at for at, seen in workers.items() if seen.offers(wish.resources)]
+        else:
+            error = error_of(no_workers(work.stuck_seconds, len(work.seen)), work.bundle)
+            offering = list(workers)
+        for address in offering:
             # What those say that are left is why none of them runs it.
             if (refusal := work.fitness.unable.get(address)) is not None:
                 error = error_for(refusal)

@@ -1,11 +1,13 @@
 """Turns Dask's exceptions and its silence into reports: why there is no answer."""
 
 import asyncio
-from collections.abc import Iterable
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
 from concurrent.futures import CancelledError
 
 from distributed import Client, KilledWorker
 
+from runner.dask.census import Seen, Wish
 from runner.dask.failures import lost, unfit
 from runner.diagnosis.case import Finding
 from runner.diagnosis.report.model import Hint, Report
@@ -14,6 +16,8 @@ from runner.diagnosis.report.text import one_line
 # What Dask raises of a scheduler that is gone or a client that is closed, whichever call it was: a
 # pool of connections that is closed is a RuntimeError, and the scheduler of a closed client `None`.
 GONE = (OSError, RuntimeError, AttributeError, CancelledError, asyncio.CancelledError)
+
+_WORKERS_CHARACTERS = 1000
 
 _CLOSED = ("closing", "closed")
 
@@ -92,6 +96,35 @@ def no_able_worker(refusals: Iterable[Report]) -> Finding:
         f"One that cannot: {why}" if why else "",
         Hint(title="start workers, or name others with workers="),
     )
+
+
+def unoffered(wish: Wish, workers: Mapping[str, Seen]) -> Finding:
+    """:param wish: what a task asks for, and none of the workers is."""
+    offers: defaultdict[str, list[str]] = defaultdict(list)
+    for address, seen in workers.items():
+        offers[_amounts(seen.resources) or "nothing"].append(address)
+    offered = "; ".join(f"{offer}: {', '.join(places)}" for offer, places in offers.items())
+    # By itself, Dask waits for one without a limit.
+    if not wish.resources:
+        return unfit(
+            f"none of the workers is one that the task may run on: {', '.join(wish.places)}",
+            f"Workers that are there: {one_line(', '.join(workers), _WORKERS_CHARACTERS)}.",
+            Hint(title="start it, or leave it out of workers= or dask.annotate(workers=...)"),
+        )
+    asked = _amounts(wish.resources)
+    return unfit(
+        f"no worker offers what the task asks for: {asked}",
+        f"Workers offer {one_line(offered, _WORKERS_CHARACTERS)}.",
+        Hint(
+            title="start a worker that offers it",
+            command=f"dask worker ADDRESS --resources '{asked.replace(',', '')}'",
+        ),
+        Hint(title="or ask for less, or nothing, with resources= or dask.annotate(resources=...)"),
+    )
+
+
+def _amounts(resources: Mapping[str, float]) -> str:
+    return ", ".join(f"{name}={amount:g}" for name, amount in resources.items())
 
 
 def _killed(error: KilledWorker) -> Finding:

@@ -1,4 +1,4 @@
-"""Workers that join a cluster under a study: each is asked what it is before it gets its tasks."""
+"""Workers that join a cluster under a study, or become silent: each is asked what it is."""
 
 import asyncio
 import logging
@@ -19,11 +19,11 @@ class Newcomers:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._asked: dict[tuple[str, str], asyncio.Task[None]] = {}
+        self._asked: dict[tuple[Fitness, str], asyncio.Task[None]] = {}
 
     def meet(self, fitness: Fitness, address: str) -> None:
-        """Ask a worker that a study does not know, unless that is under way."""
-        key = (fitness.bundle, address)
+        """Ask a worker whether it runs tasks of a study, unless that is under way."""
+        key = (fitness, address)
         if key not in self._asked:
             self._asked[key] = asyncio.ensure_future(self._ask(fitness, address))
             self._asked[key].add_done_callback(lambda _: self._asked.pop(key))
@@ -32,7 +32,9 @@ class Newcomers:
         asking = asyncio.ensure_future(
             survey_of(self._client, address, fitness.bundle, None, ANSWER_SECONDS)
         )
-        done, _ = await asyncio.wait([asking], timeout=2 * ANSWER_SECONDS)
+        # One that was heard of before has no plugins to set up.
+        patience = 2 * ANSWER_SECONDS if fitness.unknown([address]) else ANSWER_SECONDS
+        done, _ = await asyncio.wait([asking], timeout=patience)
         if not done:
             report = silent(address)
             _log.warning("%s: it gets no tasks until it does", report.summary)

@@ -141,7 +141,7 @@ class Preparation:
             self._key,
             wanted,
             bundle=self._bundle,
-            fitness=Pinned(addresses),
+            fitness=Pinned(self._key, addresses),
             retries=self._retries,
         )
 

@@ -76,6 +76,6 @@ def test_what_fails_later_is_the_bundles_own(phase: Phase) -> None:
 
 
 def test_what_is_for_some_workers_goes_to_no_other() -> None:
-    pinned = Pinned([ONE])
+    pinned = Pinned("", [ONE])
     assert not pinned.learn(Answer(report=report_of(unfit("no")), worker=ONE))
     assert pinned.among([ONE, TWO]) == [ONE] and pinned.final
