@@ -9,6 +9,7 @@ from __future__ import annotations
 import _socket  # Without the module socket, whose import takes 5 ms of each child's start.
 import _thread  # Without the module threading, whose import takes 2 ms.
 import array
+import errno
 import fcntl
 import json
 import os
@@ -96,12 +97,14 @@ def receive(socket: _socket.socket, request_id: object, index: int, size: int) -
     """
     label = _label(request_id, index)
     for _ in range(_MAX_STALE):
-        found, fd = _receive(socket)
+        found, fd, cut_off = _receive(socket)
         if found is None:
             break
         if found == label:
+            if fd is None and cut_off:
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
             if fd is None:
-                raise ValueError("its memfd was cut off: too many files are open")
+                raise ValueError("no memfd was sent for it")
             try:
                 _check(fd, size)
             except (OSError, ValueError):
@@ -117,7 +120,7 @@ def receive(socket: _socket.socket, request_id: object, index: int, size: int) -
 def discard(socket: _socket.socket) -> None:
     """Drops what has arrived and nobody will ask for."""
     for _ in range(_MAX_STALE):
-        found, fd = _receive(socket)
+        found, fd, _ = _receive(socket)
         if fd is not None:
             os.close(fd)
         if found is None:
@@ -210,24 +213,27 @@ def _write_all(view: memoryview, fd: int) -> None:
         view = view[os.write(fd, view) :]
 
 
-def _receive(socket: _socket.socket) -> tuple[bytes | None, int | None]:
-    """A message and the descriptor in it; None for the message where there is none."""
+def _receive(socket: _socket.socket) -> tuple[bytes | None, int | None, bool]:
+    """A message and the descriptor in it; None for the message where there is none.
+
+    Last whether this process could not have what was in it: it has too many files open.
+    """
     # Room for one descriptor: the kernel closes any others.
     room = _socket.CMSG_LEN(array.array("i").itemsize)
     flags = _socket.MSG_DONTWAIT | _MSG_CMSG_CLOEXEC
     try:
-        label, control, _, _ = socket.recvmsg(_MAX_LABEL_BYTES, room, flags)
+        label, control, told, _ = socket.recvmsg(_MAX_LABEL_BYTES, room, flags)
     except BlockingIOError:
-        return None, None
+        return None, None, False
     except ConnectionResetError:
         # Linux says once that the other side has ended before it took all that was sent to it.
         # What that side has sent comes after, then the end (unix_release_sock in af_unix.c).
-        label, control, _, _ = socket.recvmsg(_MAX_LABEL_BYTES, room, flags)
+        label, control, told, _ = socket.recvmsg(_MAX_LABEL_BYTES, room, flags)
     fds = array.array("i")
     for level, kind, data in control:
         if level == _socket.SOL_SOCKET and kind == _socket.SCM_RIGHTS:
             fds.frombytes(data[: len(data) - len(data) % fds.itemsize])
-    return label or None, fds[0] if fds else None
+    return label or None, fds[0] if fds else None, bool(told & _socket.MSG_CTRUNC)
 
 
 def _check(fd: int, size: int) -> None:

@@ -6,11 +6,12 @@ import mmap
 import os
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-_RUNNER = str(Path(__file__).parents[1] / "runner") + os.sep
+_ROOT = str(Path(__file__).parents[1]) + os.sep
+_OURS = tuple(f"{_ROOT}{name}{os.sep}" for name in ("runner", "bundle_protocol"))
 _STANDARD = str(Path(os.__file__).parent) + os.sep
 _OF_OS = ("open", "write", "mkdir", "replace", "rename", "pipe", "memfd_create", "scandir")
 
@@ -31,7 +32,7 @@ class Refusing:
         self._before: list[tuple[Any, str, object]] = []
         for name in _OF_OS:
             self._replace(os, name, self._refusing(name, getattr(os, name)))
-        opened = self._refusing("open", io.open)
+        opened = self._writing(self._refusing("open", io.open))
         self._replace(io, "open", opened)
         self._replace(builtins, "open", opened)
         self._replace(mmap, "mmap", self._refusing("mmap", mmap.mmap))
@@ -49,6 +50,17 @@ class Refusing:
         self._before.append((owner, name, getattr(owner, name)))
         setattr(owner, name, by)
 
+    def _writing(self, opening: Callable[..., Any]) -> Callable[..., Any]:
+        """Give files whose writes are counted, too."""
+
+        def opened(*arguments: Any, **named: Any) -> Any:
+            file = opening(*arguments, **named)
+            if _caller() is None or not file.writable():
+                return file
+            return _Written(file, self._refusing("file.write", file.write))
+
+        return opened
+
     def _refusing(self, name: str, call: Callable[..., Any]) -> Callable[..., Any]:
         def refusing(*arguments: Any, **named: Any) -> Any:
             where = _caller()
@@ -56,7 +68,7 @@ class Refusing:
                 self.places[name, where] = None
                 if self._at == (name, where) and not self.refused:
                     self.refused = True
-                    path = arguments[0] if arguments else None
+                    path = arguments[0] if arguments and "write" not in name else None
                     named_path = path if isinstance(path, str | bytes | os.PathLike) else None
                     raise OSError(self._number, os.strerror(self._number), named_path)
             return call(*arguments, **named)
@@ -64,13 +76,37 @@ class Refusing:
         return refusing
 
 
+class _Written:
+    """An open file, with another way to write to it."""
+
+    def __init__(self, file: Any, write: Callable[..., Any]) -> None:
+        self._file = file
+        self.write = write
+
+    def writelines(self, lines: Iterable[Any]) -> None:
+        for line in lines:
+            self.write(line)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._file, name)
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter(self._file)
+
+    def __enter__(self) -> "_Written":
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._file.close()
+
+
 def _caller() -> str | None:
     """The line of the runner that calls, by way of the standard library perhaps."""
     frame = sys._getframe(2)
     while frame is not None:
         file = frame.f_code.co_filename
-        if file.startswith(_RUNNER):
-            return f"{file.removeprefix(_RUNNER)}:{frame.f_lineno}"
+        if file.startswith(_OURS):
+            return f"{file.removeprefix(_ROOT)}:{frame.f_lineno}"
         if not file.startswith(_STANDARD) or "site-packages" in file:
             return None
         if frame.f_back is None:

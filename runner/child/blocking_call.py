@@ -73,7 +73,7 @@ class BlockingCall:
     def interrupt(self) -> None:
         """Have :meth:`execute` return in the thread that waits in it, from any other."""
         self.interrupted = True
-        os.write(self._awake, b"\0")
+        self.wake()
 
     def forget_interrupt(self) -> None:
         """Forget that :meth:`interrupt` was called, once no thread calls any more."""
@@ -83,8 +83,9 @@ class BlockingCall:
             self.interrupted = False
 
     def wake(self) -> None:
-        """The process has ended."""
-        os.write(self._awake, b"\0")
+        """Have whoever waits look again: the process has ended, or nobody is to wait any more."""
+        with suppress(BlockingIOError):  # the pipe is full, and wakes all the same
+            os.write(self._awake, b"\0")
 
     def _write(self, request: bytes, deadline: float) -> bool:
         """:returns: whether it is all written."""
@@ -105,6 +106,7 @@ class BlockingCall:
                 if len(ready) != 1 or ready[0][0] != stdin:
                     return False
             except BrokenPipeError:
+                self._process.stdin_broken = True
                 return False
 
 

@@ -24,6 +24,7 @@ from runner.child.working_folder import WorkingFolders
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case
 from runner.diagnosis.child_raised import concerns_imports, missing_library
+from runner.diagnosis.refusals import lacks_room
 from runner.diagnosis.report.model import ChildInfo, ExceptionInfo
 from runner.diagnosis.report.text import printable
 from runner.environment import installed_modules, libraries_like
@@ -356,5 +357,7 @@ class Session:
                 raise self.dialogue.failure(finding) from error
             except (OSError, ValueError) as error:
                 self.abandon()
+                if (lacking := lacks_room(Phase.EXECUTE, error)) is not None:
+                    raise self.dialogue.failure(lacking) from error
                 raise self.dialogue.bad_output(BadOutput(record.name, str(error))) from error
         return taken

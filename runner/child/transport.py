@@ -17,7 +17,7 @@ from runner.events import Origin, Phase
 from runner.process.output import PIPE_BYTES, READ_BYTES
 from runner.process.supervisor import Process
 
-# A child whose end of the transport is closed is about to die, unless the bundle's code closed it.
+# A child that has closed an end of the transport is about to die, unless the bundle's code closed it.
 CLOSED_SECONDS = 1.0
 
 
@@ -46,7 +46,8 @@ class Transport:
         """
         dialogue, process = self._dialogue, self._process
         while (message := dialogue.take(phase)) is None:
-            if dialogue.life.state is State.CLOSED and process.exit is None:
+            closed = dialogue.life.state is State.CLOSED or process.stdin_broken
+            if closed and process.exit is None:
                 with anyio.move_on_after(CLOSED_SECONDS):
                     await process.wait()
                     continue

@@ -129,9 +129,12 @@ def write_manifest(folder: Path, manifest: Manifest) -> None:
     """:raises OSError: it could not be written."""
     beside = folder / f"{_MANIFEST}.new"
     remove_anything(beside)
-    with beside.open("xb") as file:
-        file.write(msgspec.json.encode(manifest) + b"\n")
-    beside.replace(folder / _MANIFEST)
+    try:
+        with beside.open("xb") as file:
+            file.write(msgspec.json.encode(manifest) + b"\n")
+        beside.replace(folder / _MANIFEST)
+    finally:
+        beside.unlink(missing_ok=True)
 
 
 def read_manifest(folder: Path) -> Manifest | None:

@@ -28,7 +28,9 @@ def not_printed(error: OSError, size: int | None) -> int:
     :param size: the result's, in bytes; ``None`` where it is not known.
     """
     # What is left of it the interpreter would flush, and complain, at its exit.
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)
     if isinstance(error, BrokenPipeError):  # nobody reads it
         return 128 + signal.SIGPIPE
     print(not_written(error, "standard output", size), file=sys.stderr)

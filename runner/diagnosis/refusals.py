@@ -22,7 +22,6 @@ _IN_THE_WAY = {
     errno.EBUSY,
     errno.EEXIST,
     errno.EINVAL,
-    errno.EIO,
     errno.EISDIR,
     errno.ELOOP,
     errno.ENAMETOOLONG,
@@ -31,11 +30,13 @@ _IN_THE_WAY = {
     errno.ENOTDIR,
     errno.ENOTEMPTY,
     errno.ENXIO,
-    errno.EPIPE,
     errno.ESTALE,
     errno.ETIMEDOUT,
     errno.ETXTBSY,
 }
+
+# A device fails, or whoever was at the other end has gone: wherever it happens.
+_ANYWHERE = {errno.EIO, errno.EPIPE}
 
 # Where neither room nor a right was missing.
 _CODES = {
@@ -72,6 +73,17 @@ def limit_reached(number: int | None) -> tuple[str, str | None] | None:
     most = resource.getrlimit(kind)[0]
     value = "none" if most == resource.RLIM_INFINITY else str(most)
     return f"the limit on {what} ({name}, ulimit {option}) is {value}", f"ulimit {option}"
+
+
+def lacks_room(phase: Phase, error: Exception) -> Finding | None:
+    """As :func:`refused`, where a limit or a disk is the reason, whatever file it is about.
+
+    :returns: ``None`` for any other error.
+    """
+    if not isinstance(error, OSError):
+        return None
+    reached = error.errno in FULL or limit_reached(error.errno) is not None
+    return refused(phase, error) if reached else None
 
 
 def refused(phase: Phase, error: OSError) -> Finding | None:
@@ -116,6 +128,13 @@ def refused(phase: Phase, error: OSError) -> Finding | None:
             summary=f"the system refused what the runner needs: {what}",
             explanation=_told(limit),
             hints=[Hint(title="allow more, or run less at a time", command=limit[1])],
+            retryable=True,
+        )
+    if number in _ANYWHERE:
+        return Finding(
+            phase=phase,
+            code=_CODES.get(phase, Code.SPAWN_FAILED),
+            summary=f"the system refused what the runner needs: {what}",
             retryable=True,
         )
     if number in _IN_THE_WAY and place:

@@ -60,6 +60,8 @@ class Process:
         self.pid = popen.pid
         self.stdin = stdin
         """The descriptor of its standard input, while that is an open pipe; non-blocking."""
+        self.stdin_broken = False
+        """True once it has closed its standard input."""
         self.stdout = stdout
         """The descriptor of its output, for whoever asked to read it themselves; non-blocking."""
         self.exit: Exit | None = None
@@ -92,6 +94,7 @@ class Process:
                 except anyio.ClosedResourceError:  # it has ended
                     break
             except BrokenPipeError:
+                self.stdin_broken = True
                 break
         return not view
 

@@ -131,6 +131,8 @@ class _Replay:
             Code.PARAMS_INVALID,
             Code.MESSAGE_TOO_LARGE,
             Code.DISK_FULL,
+            Code.PERMISSION_DENIED,
+            Code.SPAWN_FAILED,
         )
 
     def _phases(self) -> None:

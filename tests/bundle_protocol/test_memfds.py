@@ -1,7 +1,9 @@
 """Values beside the wire, as a real child on every Python sends and takes them."""
 
 import base64
+import errno
 import os
+import resource
 import shutil
 import socket
 import sys
@@ -161,6 +163,20 @@ def test_a_message_with_many_descriptors_leaves_none_open(
     with pytest.raises(ValueError, match="no memfd"):
         bulk.receive(pair[1], 7, 0, 1)
     assert os.listdir("/proc/self/fd") == before  # noqa: PTH208
+
+
+def test_a_descriptor_that_this_process_has_no_room_for_is_no_fault_of_the_sender(
+    pair: tuple[socket.socket, socket.socket],
+) -> None:
+    assert bulk.send(LARGE, pair[0], None, 7, 0)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        with pytest.raises(OSError, match="Too many open files") as caught:
+            bulk.receive(pair[1], 7, 0, len(LARGE))
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert caught.value.errno == errno.EMFILE
 
 
 def test_whoever_floods_the_socket_is_not_listened_to_for_ever(

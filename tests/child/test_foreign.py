@@ -115,6 +115,28 @@ async def test_an_answer_that_lies_is_a_violation_and_leaks_nothing(
     assert psutil.Process().num_fds() == before
 
 
+async def test_a_child_that_reads_no_more_and_lives_is_not_waited_for(
+    liar: Callable[..., Child],
+) -> None:
+    report = await liar("pass", "os.close(0); import time; time.sleep(1000)").fail()
+    assert report.code is Code.PROTOCOL_VIOLATION
+    assert report.summary == "the child's end of the wire was closed while the task ran"
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC])
+async def test_an_output_that_this_side_has_no_room_for_is_no_violation(
+    liar: Callable[..., Child], monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refused(*arguments: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr("runner.child.bulk._take_file", refused)
+    report = await liar("done(request, size=1, file='f')").fail()
+    code = Code.DISK_FULL if number == errno.ENOSPC else Code.SPAWN_FAILED
+    assert report.code is code
+    assert os.strerror(number) in report.summary
+
+
 async def test_more_outputs_than_the_child_may_hold_are_not_read(
     liar: Callable[..., Child],
 ) -> None:
