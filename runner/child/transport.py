@@ -17,7 +17,8 @@ from runner.events import Origin, Phase
 from runner.process.output import PIPE_BYTES, READ_BYTES
 from runner.process.supervisor import Process
 
-# A child that has closed an end of the transport is about to die, unless the bundle's code closed it.
+# A child that has closed an end of the transport is about to die, unless the bundle's code
+# closed it.
 CLOSED_SECONDS = 1.0
 
 

@@ -1,5 +1,6 @@
 """Children that are not ours: one in another language, and some that lie."""
 
+import errno
 import os
 import shutil
 import subprocess
@@ -120,7 +121,7 @@ async def test_a_child_that_reads_no_more_and_lives_is_not_waited_for(
 ) -> None:
     report = await liar("pass", "os.close(0); import time; time.sleep(1000)").fail()
     assert report.code is Code.PROTOCOL_VIOLATION
-    assert report.summary == "the child's end of the wire was closed while the task ran"
+    assert report.summary == "the child's end of the wire was closed while it ran the task"
 
 
 @pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC])
