@@ -54,10 +54,12 @@ class Child:
                     outputs, _ = await session.execute(Task("main", params or {}, 7), limit)
                     return outputs
 
-    async def fail(self, *, startup: float = 30, limit: float = 30) -> Report:
+    async def fail(
+        self, *, params: dict[str, object] | None = None, startup: float = 30, limit: float = 30
+    ) -> Report:
         began = time.monotonic()
         with pytest.raises(Failure) as caught:
-            await self.run(startup=startup, limit=limit)
+            await self.run(params=params, startup=startup, limit=limit)
         seconds = time.monotonic() - began
         report = self.case.report(caught.value.finding)
         assert report.child is not None
