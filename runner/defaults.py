@@ -1,4 +1,4 @@
-"""What holds for a run where nobody says otherwise.
+"""Defaults: they hold for a run where nobody says otherwise.
 
 It imports next to nothing: the command's ``--help`` tells these values before all else is imported.
 """

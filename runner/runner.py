@@ -346,7 +346,7 @@ _unpickled = _Unpickled()
 
 
 def _of_this_process(settings: Settings, record: Path | None) -> Runner:
-    """As what a runner is unpickled."""
+    """Return the runner that stands for an unpickled one."""
     return _unpickled.get(settings, record)
 
 

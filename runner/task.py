@@ -98,7 +98,7 @@ def check_is_task(task: object) -> None:
 
 
 def without_inputs(task: Task) -> Task:
-    """What a report needs of a task; its inputs may be large, and are not kept for that."""
+    """A task as a report needs it; its inputs may be large, and are not kept for that."""
     return msgspec.structs.replace(task, inputs={}) if task.inputs else task
 
 

@@ -109,7 +109,7 @@ def compare(what: str, bundle: Path, pool: Run, on_dask: Run, count: int, rounds
 
 
 class Taken(NamedTuple):
-    """What a reduction took: seconds, bytes over loopback, bytes that the client grew by."""
+    """The cost of a reduction: seconds, bytes over loopback, bytes that the client grew by."""
 
     seconds: float
     network: int

@@ -1,4 +1,4 @@
-"""What several test files share."""
+"""Shared by several test files."""
 
 import os
 import shutil
@@ -80,7 +80,7 @@ def cache(shared_cache: Path) -> Path:
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_users_cache(shared_cache: Path) -> Iterator[None]:
-    """What a test builds is not left in the developer's own cache."""
+    """Keep what a test builds out of the developer's own cache."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MODELOPS_CACHE_DIR", str(shared_cache))
         yield

@@ -1,4 +1,4 @@
-"""What the tests of deaths share: the kernel's account of one, and what is found out of it."""
+"""Shared by the tests of deaths: the kernel's account of one, and what is found out of it."""
 
 import sys
 from collections.abc import Callable

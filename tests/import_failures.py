@@ -1,4 +1,4 @@
-"""What the tests of failed imports share: real children that cannot import, and what is found."""
+"""Shared by the tests of failed imports: real children that cannot import, and what is found."""
 
 from pathlib import Path
 
@@ -24,7 +24,7 @@ from runner.events import Phase
 async def load(
     folder: Path, files: dict[str, str], version: str = "3.11", venv: Path | None = None
 ) -> Report:
-    """What a child of this Python, or of a venv, reports of a bundle with these files."""
+    """The report of a child of this Python, or of a venv, on a bundle with these files."""
     python = venv / "bin" / "python" if venv else need_python(version)
     for name, text in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -52,7 +52,7 @@ def found(
     name: str | None = None,
     case: Case | None = None,
 ) -> Finding:
-    """What is found in an exception that this machine cannot be made to raise."""
+    """The finding in an exception that this machine cannot be made to raise."""
     attributes: dict[str, str | int | None] = {"name": name} if name else {}
     frames = [Frame("/bundle/wire.py", 1, "<module>"), Frame(file, 3, "<module>")]
     exception = ExceptionInfo(kind, message, traceback=frames, attributes=attributes)

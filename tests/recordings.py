@@ -1,4 +1,4 @@
-"""What the tests of recordings share."""
+"""Shared by the tests of recordings."""
 
 from pathlib import Path
 

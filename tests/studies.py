@@ -1,4 +1,4 @@
-"""What the tests of studies on a cluster share: a bundle, and ways to wait and to look."""
+"""Shared by the tests of studies on a cluster: a bundle, and ways to wait and to look."""
 
 import time
 from collections.abc import Callable
@@ -78,7 +78,7 @@ def wait_until(what: Callable[[], bool], seconds: float = SECONDS) -> None:
 
 
 def descendants(started: DaskCluster) -> list[psutil.Process]:
-    """What the workers have started, to look at when they are gone."""
+    """The processes that the workers have started, to look at when they are gone."""
     return [
         child
         for worker in started.workers
@@ -87,7 +87,7 @@ def descendants(started: DaskCluster) -> list[psutil.Process]:
 
 
 def runs_tasks(started: DaskCluster) -> bool:
-    """Whether a child of a worker has forked for a task."""
+    """Tell whether a child of a worker has forked for a task."""
     for child in descendants(started):
         with suppress(psutil.NoSuchProcess):
             if child.children():

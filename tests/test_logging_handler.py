@@ -1,4 +1,4 @@
-"""What the events of runs become in ``logging``, and the example that docs/events.md gives."""
+"""The events of runs in ``logging``, and the example that docs/events.md gives."""
 
 import logging
 import re

@@ -1,4 +1,4 @@
-"""What uv said in real failures, and what is made of it.
+"""The words of uv in real failures, and what is made of them.
 
 tests/data/uv_output/<release>/<case>.txt is the stderr of real failures: of packages on PyPI, of
 servers on loopback, of small projects under /srv/run.
@@ -65,7 +65,7 @@ def edits(finding: Finding) -> list[Edit]:
 
 
 def of_bundle(name: str, *files: str, requested: str | None = None) -> Finding:
-    """What is made of a failure of a bundle with these files."""
+    """The finding for a failure of a bundle with these files."""
     case = Case()
     case.bundle = BundleInfo("/srv/run/sir-model", "sir-model", requires_python=">=3.8")
     case.bundle_files = files

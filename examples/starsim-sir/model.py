@@ -24,7 +24,7 @@ def simulate(agents: int, beta: float, scenario: str, seed: int, days: int = 100
 
 
 def warmup() -> None:
-    """What Starsim compiles and reads at its first run is there for every task."""
+    """Have Starsim compile and read, once for every task, what it does at its first run."""
     simulate(100, 0.1, "baseline", seed=1, days=5)
 
 

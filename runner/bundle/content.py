@@ -41,7 +41,7 @@ _LFS_POINTER_BYTES = 1024
 
 
 class Content(Struct, frozen=True):
-    """What the files of a bundle hold."""
+    """The content of a bundle's files."""
 
     digest: str
     """``sha256:`` and the digest of their paths, kinds, executable bits and content."""

@@ -14,7 +14,7 @@ RequirementsFrom: TypeAlias = Literal["uv.lock", "pyproject.toml", "requirements
 
 DEFAULT_ENTRYPOINT = "default"
 MODELOPS_ENTRYPOINT = "main"
-"""Of a bundle that was written for ModelOps, whose own runner has this one."""
+"""The default of a bundle that was written for ModelOps, whose own runner has this one."""
 
 
 class Defaults(Struct, frozen=True):

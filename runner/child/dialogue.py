@@ -67,7 +67,7 @@ class Dialogue:
         self.life = self._connection.life
         self._captures: defaultdict[Stream, Capture] = defaultdict(Capture)
         self._message: Message | None = None
-        """What has come and nobody has taken; the table lets no second one come before."""
+        """The message that nobody has taken yet; the table lets no second one come before."""
         self._violation: ProtocolViolation | None = None
         self._over: OverMemory | None = None
         self.exit: Exit | None = None

@@ -72,7 +72,7 @@ class ValueRecord(Struct, frozen=True, omit_defaults=True):
     file: Annotated[str, Meta(pattern=r"^(?!\.\.?\Z)[^/\x00]{1,255}\Z")] | None = None
     """Their file in the exchange folder."""
     output: str | None = None
-    """Of an input that is a result: the name of the output that they are."""
+    """The name of the output that the bytes are, where the input is a result."""
 
 
 class Executed(Struct, frozen=True):
@@ -335,7 +335,7 @@ def decode_result(raw: Raw, kind: type[_T]) -> _T:
 
 
 def _told(error: Exception, text: bytes) -> str:
-    """What is wrong with a message, and the value that is."""
+    """The fault of a message, and the value that is wrong."""
     if isinstance(error, RecursionError):
         return "it is nested too deep"
     if isinstance(error, UnicodeDecodeError):

@@ -33,7 +33,7 @@ class State(str, Enum):
 
 
 class Event(str, Enum):
-    """What changes a child's state."""
+    """An event that changes a child's state."""
 
     # From the child.
     HELLO = "hello"

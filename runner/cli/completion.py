@@ -13,7 +13,7 @@ _COMPLETED_AS = {
     "FILE": shtab.FILE,
     "RECORDING": shtab.FILE,
 }
-"""What is completed in the place of an argument, by its metavar."""
+"""The completions in the place of an argument, by its metavar."""
 
 
 def completion_script(shell: str) -> str:

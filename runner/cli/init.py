@@ -159,12 +159,12 @@ def _write_new(file: Path, text: str) -> None:
 
 
 class _Missing(Struct):
-    """What a folder lacks to be a bundle."""
+    """The parts that a folder lacks to be a bundle."""
 
     added: dict[str, str] = {}
     """Files to write, with their texts."""
     appended: str = ""
-    """What is to be added to the pyproject.toml that is there."""
+    """The tables to be added to the pyproject.toml that is there."""
     source: str | None = None
     """The file of another tool that it is taken from."""
     notes: tuple[str, ...] = ()

@@ -14,7 +14,7 @@ from runner.cli.writing import write_whole
 from runner.study.lines import DoneLine, FailedLine
 
 BATCH_SECONDS = 0.1
-"""What a file is not given for so long is written. A run that is killed before has the tasks done
+"""Lines that wait for so long are written. A run that is killed before has the tasks done
 again: their outputs are there, and no line says so."""
 
 BATCH_BYTES = 64 * 1024

@@ -43,7 +43,7 @@ class Live:
         self._secrets = list(secrets)
         self._lines = {stream: ShownLines(self._secrets) for stream in Stream}
         self._shown = dict.fromkeys(Stream, "")
-        """What has been shown of each stream's last line."""
+        """The part of each stream's last line that has been shown."""
         self._open_line: Stream | None = None
         """The stream whose line has no end yet."""
         self._phase: PhaseStarted | None = None

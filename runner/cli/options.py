@@ -107,7 +107,7 @@ def variables(parser: ArgumentParser) -> None:
 
 
 def task(parser: ArgumentParser) -> None:
-    """What a task is."""
+    """Add the options that say what a task is."""
     parser.add_argument(
         "entrypoint",
         metavar="ENTRYPOINT",
@@ -118,7 +118,7 @@ def task(parser: ArgumentParser) -> None:
 
 
 def params(parser: ArgumentParser) -> None:
-    """What a task gets."""
+    """Add the options that say what a task gets."""
     parser.add_argument(
         "--param",
         metavar="K=V",

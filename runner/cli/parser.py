@@ -348,7 +348,7 @@ def _completion(parser: ArgumentParser) -> None:
 
 class _Command(NamedTuple):
     help: str
-    """What it is for, in a few words."""
+    """Its purpose, in a few words."""
     add_arguments: Callable[[ArgumentParser], None]
 
 

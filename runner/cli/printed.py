@@ -1,4 +1,4 @@
-"""What a task has printed, kept beside its outputs: the head and the tail of each stream."""
+"""The text that a task has printed, kept beside its outputs: each stream's head and tail."""
 
 import hashlib
 from collections.abc import Callable, Iterable, Mapping
@@ -14,7 +14,7 @@ _STREAMS = {Stream.STDOUT: "stdout", Stream.STDERR: "stderr"}
 
 
 class Printed:
-    """What tasks print, each until it has ended."""
+    """Keeps what tasks print, each until it has ended."""
 
     def __init__(self) -> None:
         self._captures: dict[int | None, dict[str, Capture]] = {}
@@ -29,7 +29,7 @@ class Printed:
             streams.setdefault(_STREAMS[event.stream], Capture()).feed(event.data)
 
     def take(self, number: int | None) -> dict[str, str]:
-        """What a task has printed, by stream; it has ended.
+        """The output that a task has printed, by stream; it has ended.
 
         :param number: the task's; ``None``: it is the only one.
         """

@@ -1,4 +1,4 @@
-"""What the tasks of a run are at, one line for each child; sans-IO."""
+"""The state of a run's tasks, one line for each child; sans-IO."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -16,7 +16,7 @@ DOING = {
     Phase.LOAD: "loading the bundle",
     Phase.EXECUTE: "running the task",
 }
-"""What a person waits for."""
+"""The interval that a person waits for."""
 
 _LABELS = {Stream.STDOUT: "out", Stream.STDERR: "err"}
 

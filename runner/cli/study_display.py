@@ -27,7 +27,7 @@ SHOWN_NOTES = 20
 
 
 class StudyDisplay:
-    """What is shown of a study, from any thread.
+    """The display of a study, from any thread.
 
     :param secrets: values that are masked.
     """
@@ -133,5 +133,5 @@ def shown_study(command: Exec, totals: Totals, secrets: list[str]) -> Iterator[S
 
 
 def task_name(index: int, given: GivenTask) -> str:
-    """What a task is called: its number in the study, and what the caller calls it."""
+    """The name of a task: its number in the study, and what the caller calls it."""
     return f"task {index}" + ("" if given.id is None else f" ({given.id})")

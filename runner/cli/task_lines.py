@@ -71,7 +71,7 @@ class TaskLines:
         )
 
     def masked(self, printed: Mapping[str, str]) -> dict[str, str]:
-        """What a task has printed, without secrets."""
+        """The output that a task has printed, without secrets."""
         return {name: sanitise_text(text, self._secrets) for name, text in printed.items()}
 
     def _common(

@@ -1,4 +1,4 @@
-"""What becomes of a study's tasks: their outputs and files, what they print, and a line of each."""
+"""The results of a study's tasks: their outputs and files, what they print, and a line of each."""
 
 from collections.abc import Mapping
 from pathlib import Path

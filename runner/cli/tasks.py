@@ -73,7 +73,7 @@ class ManyTasks:
         self._secrets = secrets_of(command.settings.variables())
         self._record: StudyRecord | None = None
         self._kept = 0
-        """Of how many tasks results are kept that this run does not have."""
+        """The number of tasks that this run does not have, and whose results are kept."""
         self._running: set[int] = set()
         self._finishing: set[int] | None = None
         """The tasks that were running at the first Ctrl-C, and run still."""
@@ -341,7 +341,7 @@ class ManyTasks:
                         return
 
     def _not_written(self, error: OSError, *lines: DoneLine | FailedLine) -> Exception:
-        """What a run ends with that could not write lines: these, or those that wait."""
+        """The failure of a run that could not write lines: these, or those that wait."""
         lines = tuple(self._lines.pending) or lines
         self._lines.pending.clear()
         size = sum(len(encoded(line)) for line in lines)

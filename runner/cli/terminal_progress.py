@@ -16,7 +16,7 @@ from runner.cli.running import Running
 
 _REFRESH_SECONDS = 0.1
 _OTHER_LINES = 2
-"""Of the terminal's height: the bar, and where the cursor is."""
+"""The lines of the terminal that are not for tasks: the bar, and where the cursor is."""
 
 
 class _OnTerminal:

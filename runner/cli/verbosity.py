@@ -7,7 +7,7 @@ class Verbosity(Enum):
     """``-q``, neither, ``-v``."""
 
     QUIET = "quiet"
-    """What has failed, and nothing else."""
+    """Only what has failed."""
     NORMAL = "normal"
     VERBOSE = "verbose"
     """Each phase with its time too; of many tasks each one's end, and what it prints."""

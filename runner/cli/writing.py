@@ -23,7 +23,7 @@ _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 _MOST_BYTES = 512 * 1024
-"""Of what nobody has read yet, the first so many are kept, and the last so many."""
+"""So many of the first bytes that nobody has read yet are kept, and of the last."""
 _PATIENCE_SECONDS = 2.0
 """How long a reader of standard error may read nothing, once the run has ended."""
 

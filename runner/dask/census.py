@@ -1,4 +1,4 @@
-"""What the scheduler knows of its workers, and of the tasks that none of them may run.
+"""The scheduler's account of its workers, and of the tasks that none of them may run.
 
 The function runs on the scheduler; Dask pickles it by its name.
 """
@@ -28,7 +28,7 @@ class Seen(Struct, frozen=True):
 
 
 class Wish(Struct, frozen=True):
-    """What a task asks for, as its caller or ``dask.annotate`` said.
+    """The request of a task, as its caller or ``dask.annotate`` said it.
 
     :param places: the addresses and hosts that it may run on; none: any.
     """

@@ -1,4 +1,4 @@
-"""What the machine tells of a failure that the child has told in an exception. A record."""
+"""A record of what the machine tells of a failure that the child has told in an exception."""
 
 from msgspec import Struct, field
 

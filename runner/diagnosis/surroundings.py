@@ -35,7 +35,7 @@ class _Lack(Struct, frozen=True):
 
 
 class Lacking(Struct, frozen=True):
-    """What was not there."""
+    """The thing that was not there."""
 
     what: str
     explanation: str
@@ -109,7 +109,7 @@ _LACKS = (
 
 
 def lacking(case: Case, words: str, *, ends_process: bool = False) -> Lacking | None:
-    """What is not there, by what a process or an exception says.
+    """Find what is not there, by what a process or an exception says.
 
     :param words: the end of its stderr; or an exception's type and message.
     :param ends_process: whether the process has ended by it.

@@ -12,7 +12,7 @@ from runner.events import Phase
 
 
 class _Wait(NamedTuple):
-    """What the standard library waits for, by the file and the functions where it does."""
+    """The places where the standard library waits, by the file and its functions."""
 
     file: str
     functions: tuple[str, ...]

@@ -1,10 +1,10 @@
-"""What an output may depend on besides the task, and what to do about it."""
+"""The causes that an output may depend on besides the task, and what to do about each."""
 
 from enum import Enum
 
 
 class Cause(str, Enum):
-    """What an output depends on, besides the task."""
+    """A cause that an output depends on, besides the task."""
 
     ENTROPY = "unseeded-generator"
     CLOCK = "time"

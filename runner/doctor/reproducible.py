@@ -55,12 +55,12 @@ class Difference(Struct, frozen=True):
     """Its name; the path of a file that the task leaves."""
     cause: Cause
     meaning: str
-    """What it depends on, and what has shown it."""
+    """The causes that it depends on, and what has shown each."""
     advice: str
 
 
 class Findings(Struct, frozen=True):
-    """What came of all the runs."""
+    """The outcome of all the runs."""
 
     outputs: tuple[str, ...]
     """The names of the outputs, and of the files left."""

@@ -182,7 +182,7 @@ def environment_path(
 def installed_packages(
     source: Source, base: Base, root: Path, environ: Mapping[str, str]
 ) -> tuple[str, ...] | None:
-    """What is installed for a bundle, as ``numpy-2.4.6``; ``None`` where nothing is built."""
+    """The packages installed for a bundle, as ``numpy-2.4.6``; ``None`` where nothing is built."""
     shared, _ = places(source, dependencies_key(source, base, environ), root, environ)
     shared = followed(shared)
     return packages(shared) if read_manifest(shared) else None

@@ -352,7 +352,7 @@ async def locate_environment(case: Case, settings: Settings, path: Path) -> Path
 def packages_of(
     settings: Settings, bundle: Bundle, interpreter: Interpreter
 ) -> tuple[str, ...] | None:
-    """What is installed for a bundle, as ``numpy-2.4.6``; ``None`` where nothing is built."""
+    """The packages installed for a bundle, as ``numpy-2.4.6``; ``None`` where nothing is built."""
     cache = settings.cache or cache_folder()
     source = _source(bundle, settings)
     return installed_packages(source, _base(interpreter), cache, settings.environ())

@@ -1,4 +1,4 @@
-"""What a runner has done so far, counted."""
+"""The counts of what a runner has done so far."""
 
 import threading
 from collections import Counter, defaultdict
@@ -13,7 +13,7 @@ from runner.result import Result
 
 
 class Stats(Struct, frozen=True):
-    """What a runner has done since it was made; in a fork of its process, since the fork.
+    """Counts since the runner was made; in a fork of its process, since the fork.
 
     :param children: how many it has now, with those that are being started or ended.
     :param tasks: how many have ended, well or not; one that was cancelled is none of them.

@@ -1,4 +1,4 @@
-"""What a process writes: each of its pipes is read, and handed on, by the event loop."""
+"""The output of a process: each of its pipes is read, and handed on, by the event loop."""
 
 import os
 import select

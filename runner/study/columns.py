@@ -53,7 +53,7 @@ def scalars(value: object) -> Iterator[tuple[str, Scalar]]:
 
 
 def of_task(line: TaskLine) -> dict[Column, Scalar]:
-    """What a task's line says of the task."""
+    """The columns of a task's line that are about the task."""
     own: dict[str, Scalar] = {
         "index": line.index,
         "id": line.id,

@@ -1,4 +1,4 @@
-"""What earlier runs have left of a study's tasks, and which number a task has; sans-IO."""
+"""The tasks of a study that earlier runs have left, and which number a task has; sans-IO."""
 
 from collections import deque
 from collections.abc import Iterator
@@ -13,7 +13,7 @@ from runner.study.shards import Shard
 
 
 class Standing(Enum):
-    """What became of a task in earlier runs."""
+    """The outcome of a task in earlier runs."""
 
     DONE = "done"
     FAILED = "failed"

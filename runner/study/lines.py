@@ -23,7 +23,7 @@ from runner.task import Task
 FILE = "results.jsonl"
 
 _MOST_OPEN = 100
-"""Of the files of a study's shards, so many are open at a time."""
+"""The number of files of a study's shards that are open at a time."""
 
 
 def task_digest(task: Task) -> str:

@@ -50,7 +50,7 @@ def _text(output: OutputFile) -> str:
 def differences(
     line: TaskLine, outputs: Mapping[str, OutputFile], files: Mapping[str, OutputFile]
 ) -> list[Difference]:
-    """What is not the same bytes.
+    """The outputs that are not the same bytes.
 
     :param line: of the first run.
     :param outputs: those of the second.
@@ -68,7 +68,7 @@ def differences(
 def conditions(
     run: RunFile, worker: WorkerInfo, python: Python, installed: Iterable[str]
 ) -> list[Condition]:
-    """What a second run has that the first had not.
+    """The things that a second run has and the first had not.
 
     :param python: that of the second run's tasks.
     :param installed: its packages, as ``numpy-2.4.6``.

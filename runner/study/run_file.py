@@ -1,4 +1,4 @@
-"""What a study's folder tells of the run that filled it: ``run.json`` and what lies beside it."""
+"""The account of the run that filled a study's folder: ``run.json`` and what lies beside it."""
 
 import hashlib
 import re
@@ -84,7 +84,7 @@ class RunFile(Struct, frozen=True, kw_only=True):
 
     @property
     def ran_with(self) -> tuple[object, ...]:
-        """What the outputs follow from: runs that have the same can be run again as one."""
+        """The facts that outputs follow from: runs that have the same can be run again as one."""
         worker = self.worker.platform, self.worker.runner_version
         kept = self.bundle.digest, self.bundle_archive, self.pylock
         return *worker, *kept, self.environment, self.isolation, self.asked

@@ -25,7 +25,7 @@ class Shard(Struct, frozen=True):
 
 
 def part_name(name: str, shard: Shard | None) -> str:
-    """What a file in a study's folder is called.
+    """The name of a file in a study's folder.
 
     :param name: its name where the study is whole, such as ``results.jsonl``.
     :param shard: that it is of; ``None``: the study was run as a whole.

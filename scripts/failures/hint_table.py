@@ -53,7 +53,7 @@ def row_of(name: str, hint: Hint, outcome: str = "") -> Row:
 
 
 def outcome_of(name: str, outcome: str, *, is_another: bool) -> str | None:
-    """What the table says of a hint that was followed; ``None`` where it changed nothing."""
+    """The table's word for a hint that was followed; ``None`` where it changed nothing."""
     if is_another:
         return outcome
     return _NOT_SHOWN if name in PLAYED else None

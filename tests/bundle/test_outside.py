@@ -1,4 +1,4 @@
-"""What a bundle takes from outside of its folder: one report, wherever it is said."""
+"""Sources outside of a bundle's folder: one report, wherever it is said."""
 
 from pathlib import Path
 

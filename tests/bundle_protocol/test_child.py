@@ -1,4 +1,4 @@
-"""What a real child does with tasks, with its streams, and with the end of its runner."""
+"""A real child: its tasks, its streams, and the end of its runner."""
 
 import base64
 import re

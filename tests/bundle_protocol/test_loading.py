@@ -37,7 +37,7 @@ def site(tmp_path: Path) -> Path:
 
 
 def install(site: Path, name: str, wires: Mapping[str, str], version: str = "1.0") -> None:
-    """What an installer leaves of a distribution with these entry points."""
+    """Write what an installer leaves of a distribution with these entry points."""
     declared = "".join(f"{key} = {value}\n" for key, value in wires.items())
     write(
         site / f"{name}-{version}.dist-info",

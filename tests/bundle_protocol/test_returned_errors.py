@@ -1,4 +1,4 @@
-"""What a framework returns in place of results, and what a model returns that looks like it."""
+"""Errors that a framework returns in place of results, and results that look like them."""
 
 import base64
 import json

@@ -1,4 +1,4 @@
-"""What is wrong with a child's message: a violation that says where, and what came."""
+"""Wrong messages of a child: a violation that says where, and what came."""
 
 import json
 from typing import Any

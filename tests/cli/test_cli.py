@@ -28,7 +28,7 @@ def wire(entrypoint, params, seed):
 """
 RUN_SECONDS = 60
 OWN = {".modelops-runner.json", "stdout", "stderr", FILE, *STORY}
-"""What a single task's folder has beside its outputs."""
+"""The files of a single task's folder beside its outputs."""
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""What the command does not import where it can do without: each import is part of its start."""
+"""Modules that the command does not import where it can do without: each is part of its start."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What a run shows while it happens, in a log and on a terminal."""
+"""The display of a run while it happens, in a log and on a terminal."""
 
 import io
 
@@ -21,7 +21,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def shown(file: io.StringIO) -> list[str]:
-    """What a terminal shows in the end, line by line."""
+    """The lines that a terminal shows in the end."""
     return [line.rpartition("\r\x1b[K")[2] for line in file.getvalue().split("\n")]
 
 

@@ -1,4 +1,4 @@
-"""What ``--param`` takes for a string, and what it refuses to."""
+"""Values of ``--param`` that are taken for strings, and those that are refused."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the command line takes, and what it says where it does not."""
+"""The command line: what it takes, and what it says where it does not."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the operating system refuses is told as what it is, and nothing half-written looks whole."""
+"""Refusals of the operating system are told as they are, and nothing half-written looks whole."""
 
 import errno
 import hashlib

@@ -1,4 +1,4 @@
-"""What is shown of the tasks that run: on a terminal, and in a log."""
+"""The display of the tasks that run: on a terminal, and in a log."""
 
 import io
 

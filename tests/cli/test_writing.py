@@ -1,4 +1,4 @@
-"""What is written to a stream that nobody reads, and to one that has no room."""
+"""Writes to a stream that nobody reads, and to one that has no room."""
 
 import json
 import os

@@ -60,7 +60,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def numbers(outcomes: object) -> list[int]:
-    """What a study over seeds gave, in order; each a result."""
+    """The results of a study over seeds, in order."""
     found = []
     for one in outcomes:  # type: ignore[attr-defined]
         assert isinstance(one, Result)

@@ -1,4 +1,4 @@
-"""What the bundle's code raises, returns as an error, or exits with: real children, and the report
+"""Exceptions that the bundle's code raises, returns, or exits with: real children, and the report
 of each."""
 
 import shutil
@@ -45,7 +45,7 @@ async def child_of(folder: Path, source: str, version: str | None = None) -> Chi
 
 
 async def report_of(folder: Path, source: str, version: str | None = None) -> Report:
-    """What is reported of it, which is bounded and can be read, printed and pickled."""
+    """The report of it, which is bounded and can be read, printed and pickled."""
     report = await (await child_of(folder, source, version)).fail()
     assert len(msgspec.json.encode(report)) < 1 << 20
     assert report_text(report)

@@ -1,4 +1,4 @@
-"""What a worker lacks or limits: the report names it, for real children and in others' words."""
+"""Things that a worker lacks or limits: the report names them, for real children too."""
 
 import pytest
 from deaths import DieAtWork

@@ -1,4 +1,4 @@
-"""What a bundle installs or writes while it runs, and what the others see of it."""
+"""Files that a bundle installs or writes while it runs, and what the others see of them."""
 
 import os
 import re

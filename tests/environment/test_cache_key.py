@@ -1,4 +1,4 @@
-"""What decides an environment's content is in its key."""
+"""An environment's key has all that decides its content."""
 
 import os
 import platform

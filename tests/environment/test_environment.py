@@ -141,7 +141,7 @@ async def build(run: Run, source: Source, **options: object) -> Environment:
 
 
 async def python(built: Environment, code: str) -> str:
-    """What the environment's Python prints."""
+    """The output of the environment's Python."""
     setup = f"import site; [site.addsitedir(p) for p in {[str(p) for p in built.site]!r}]\n"
     result = await anyio.run_process([str(built.python), "-I", "-c", setup + code], stderr=None)
     return result.stdout.decode().strip()

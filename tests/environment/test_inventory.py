@@ -1,4 +1,4 @@
-"""What the cache holds: listed, measured, removed; never what is in use."""
+"""The cache's content: listed, measured, removed; never what is in use."""
 
 import errno
 import json

@@ -46,7 +46,7 @@ def bundle(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def lock(tmp_path: Path, bundle: Path) -> Path:
-    """What the bundle's resolution was when it was written down."""
+    """The bundle's resolution when it was written down."""
     file = tmp_path / "locked.txt"
     done = command(tmp_path / "first", "check", bundle, "--lock-to", file)
     assert done.returncode == 0, done.stderr

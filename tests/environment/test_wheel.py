@@ -45,7 +45,7 @@ class Runs:
 
     @property
     def said(self) -> str:
-        """What uv and the runner have said."""
+        """The words of uv and of the runner."""
         data = [event.data.decode() for event in self.events if isinstance(event, Output)]
         return "".join(data + [event.text for event in self.events if isinstance(event, Note)])
 

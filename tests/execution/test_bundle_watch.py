@@ -1,4 +1,4 @@
-"""Whether a bundle's files have changed."""
+"""Watching a bundle's files for changes."""
 
 import os
 from pathlib import Path

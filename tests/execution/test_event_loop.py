@@ -1,4 +1,4 @@
-"""What may take long, on a slow disk or with many files, is not done in the event loop's thread."""
+"""Slow work, such as on a slow disk or with many files, is not done in the event loop's thread."""
 
 import threading
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""What tasks in forks leave to one another: nothing but what the bundle's import has left."""
+"""Tasks in forks leave nothing to one another but what the bundle's import has left."""
 
 import sys
 from pathlib import Path

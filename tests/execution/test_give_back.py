@@ -60,7 +60,7 @@ def bundle(tmp_path: Path) -> Path:
 
 @pytest.fixture(autouse=True)
 def _no_hang() -> Iterator[None]:
-    """What waits for ever ends the test, not the whole run's time."""
+    """End the test where something waits for ever, not the whole run."""
 
     def hung(number: int, frame: FrameType | None) -> None:
         raise TimeoutError("it hangs")

@@ -1,4 +1,4 @@
-"""What a task leaves open is written, in every isolation, as the interpreter's end would."""
+"""Files that a task leaves open are written, in every isolation, as the interpreter's end would."""
 
 import bz2
 import gzip

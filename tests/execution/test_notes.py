@@ -1,4 +1,4 @@
-"""What a child says of a result in a line: it comes with the result, bounded and harmless."""
+"""Notes of a child on a result: they come with the result, bounded and harmless."""
 
 import json
 import os

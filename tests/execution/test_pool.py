@@ -141,7 +141,7 @@ def test_where_a_fork_is_unsafe_each_task_is_fresh_and_says_why(bundle: Path, ca
 def test_a_native_thread_that_a_fork_does_without_is_no_reason(
     bundle: Path, cache: Path, name: str, polars: str, isolation: str
 ) -> None:
-    """Of pyarrow's allocator, or polars'; this one only has its name."""
+    """A thread with the name of pyarrow's allocator, or polars'."""
     if sys.platform != "linux":
         pytest.skip("no /proc/self/task on this system")
     native = f"""

@@ -34,7 +34,7 @@ def bundle(tmp_path: Path) -> MakeBundle:
 def run(
     bundle: Path, cache: Path, isolation: str, seeds: list[int], python: str | None = None
 ) -> list[Seen]:
-    """What tasks with these seeds say, in the order of the seeds."""
+    """The words of tasks with these seeds, in the order of the seeds."""
     with Runner(cache=cache, isolation=isolation, children=1, python=python, timeout=60) as runner:
         results = list(runner.map(bundle, [Task(seed=seed) for seed in seeds]))
     assert {result.isolation for result in results} == {isolation}

@@ -1,4 +1,4 @@
-"""What tasks leave in the bundle's own folder, where they find it by ``__file__``."""
+"""Files that tasks leave in the bundle's own folder, where they find it by ``__file__``."""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What processes hold, of real processes."""
+"""The memory that real processes hold."""
 
 import os
 import subprocess

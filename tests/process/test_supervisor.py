@@ -43,7 +43,7 @@ class Run:
 
 
 def still_alive(pid: int) -> bool:
-    """Whether a process that was killed goes on: the kernel takes a moment to end it."""
+    """Tell whether a process that was killed goes on: the kernel takes a moment to end it."""
     _, alive = psutil.wait_procs([p for p in psutil.process_iter() if p.pid == pid], timeout=5)
     return any(process.status() != psutil.STATUS_ZOMBIE for process in alive)
 

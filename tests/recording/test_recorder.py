@@ -1,4 +1,4 @@
-"""What a recording keeps, what it does not, and what becomes of it."""
+"""Recordings: what they keep, what they do not, and what becomes of them."""
 
 import errno
 import json

@@ -1,4 +1,4 @@
-"""What a table's columns are called, and what stands in them."""
+"""The columns of a table: their names, and what stands in them."""
 
 import pytest
 

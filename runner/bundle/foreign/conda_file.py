@@ -72,7 +72,7 @@ def environment_yml(file: str, text: str) -> Foreign:
 
 # As `conda list --export` writes: name=version=build, and a head that says what it is for.
 def exported_list(file: str, text: str) -> Foreign:
-    """What ``conda list --export`` writes; what pip had installed has the build ``pypi_0``."""
+    """A line of ``conda list --export``; what pip had installed has the build ``pypi_0``."""
     found: list[str] = []
     notes: list[str] = []
     python = None

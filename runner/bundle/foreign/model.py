@@ -1,4 +1,4 @@
-"""What a file of another tool says that a model needs."""
+"""The needs of a model, as a file of another tool says them."""
 
 from msgspec import Struct
 
@@ -17,7 +17,7 @@ class Foreign(Struct, frozen=True, kw_only=True):
     wires: tuple[tuple[str, str], ...] = ()
     """Entry points of the group ``modelops.wire``."""
     notes: tuple[str, ...] = ()
-    """What could not be taken over, one line each."""
+    """The things that could not be taken over, one line each."""
 
     @property
     def named(self) -> str:

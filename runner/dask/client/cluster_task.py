@@ -48,7 +48,7 @@ class ClusterTask(Struct, frozen=True):
 
 
 def failed_input(futures: "Mapping[str, DaskFuture[Any]]", error: BaseException) -> Finding | None:
-    """What is to be said where the input of a task is not there.
+    """The words for an input of a task that is not there.
 
     :param futures: the inputs of the task that are futures.
     :param error: what Dask has raised of the task.

@@ -9,7 +9,7 @@ from runner.dask.client.fitness import Fitness
 
 
 class PlacementOptions(TypedDict, total=False):
-    """What :func:`runner.dask.submit` and its like hand on, as ``Client.submit`` has it.
+    """Options that :func:`runner.dask.submit` and its like hand on to ``Client.submit``.
 
     ``key`` is how the tasks' keys begin: the dashboard groups tasks by it.
     """
@@ -37,7 +37,7 @@ class Placement(Struct, frozen=True):
         workers: str | Collection[str] | None = None,
         resources: dict[str, float] | None = None,
     ) -> "Placement":
-        """What a caller's :class:`PlacementOptions` are.
+        """The placement that a caller's :class:`PlacementOptions` ask for.
 
         :raises TypeError: there is no such option.
         :raises ValueError: a worker is not named by its address, or the key is empty.

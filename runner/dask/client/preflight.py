@@ -40,7 +40,7 @@ class Fit(Struct, frozen=True):
     workers: dict[str, bool]
     """The addresses of its workers that may, and whether each has answered."""
     unfit: dict[str, Report]
-    """What keeps the others from it, by their addresses."""
+    """The reasons that keep the others from it, by their addresses."""
 
 
 def require_fit(client: Client) -> Fit:

@@ -30,7 +30,7 @@ class Examination(Struct, frozen=True):
     a bundle finds its Python on some workers only.
     """
     unfit: dict[str, Observation]
-    """What keeps these tasks from some of the workers, by address; the others run them."""
+    """The reasons that keep these tasks from some workers, by address; the others run them."""
     for_lambdas: list[Observation]
     """Those that keep functions from running that cross as bytecode."""
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class Counted(Protocol):
-    """What has runners."""
+    """An object that has runners."""
 
     def stats(self) -> Iterable[Stats]:
         """Return the counts of each."""

@@ -15,11 +15,11 @@ class Limits(Struct, frozen=True, kw_only=True):
     stack_bytes: int | None = None
     open_files: int | None = None
     processes: int | None = None
-    """Of the process's user, each thread counted."""
+    """The processes of the process's user, each thread counted."""
     user_processes: int | None = None
     """How many the user has; looked up where a process or thread was refused."""
     group_processes: int | None = None
-    """Of the control group (``pids.max``), each thread counted."""
+    """The limit of the control group (``pids.max``), each thread counted."""
     group_refusals: int | None = None
     """How many the control group has refused so far (``pids.events``)."""
 

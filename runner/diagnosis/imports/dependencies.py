@@ -17,7 +17,7 @@ _DIST_INFO = re.compile(r"([\w.]+)-([\w.!+]+)\.dist-info")
 
 
 def declared_requirements(case: Case) -> Iterator[tuple[str, Requirement]]:
-    """What the bundle declares, as it is written and as it is read."""
+    """The requirements that the bundle declares, as they are written and as they are read."""
     for text in case.bundle_dependencies:
         try:
             yield text, Requirement(text)

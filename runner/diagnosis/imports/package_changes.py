@@ -107,7 +107,7 @@ def _gone(exception: ExceptionInfo) -> tuple[str, PackageChange] | None:
 
 
 def _says_so(exception: ExceptionInfo) -> tuple[str, PackageChange] | None:
-    """What a library itself says that it had, and until when."""
+    """The change that a library itself names: what it had, and until when."""
     found = _SAYS_SO.search(exception.message[:1000])
     if exception.type not in ("AttributeError", "ImportError") or found is None:
         return None

@@ -9,7 +9,7 @@ from runner.events import Phase
 
 
 def system_library(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
-    """What is not on this worker, and who brings it."""
+    """Something that is not on this worker, and who brings it."""
     found = missed_on_system(exception.message[:400])
     if found is None:
         return None

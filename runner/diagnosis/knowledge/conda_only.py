@@ -1,4 +1,4 @@
-"""What scientists install with conda and the package index cannot bring."""
+"""The things that scientists install with conda and that the package index cannot bring."""
 
 from msgspec import Struct
 from packaging.utils import canonicalize_name
@@ -8,11 +8,11 @@ class CondaOnly(Struct, frozen=True):
     """A thing that is more than a Python package."""
 
     what: str
-    """What it is, and who brings it."""
+    """A sentence that says what it is, and who brings it."""
     instead: str
-    """What to do where there is no conda."""
+    """The advice where there is no conda."""
     thing: str = ""
-    """What the machine must have, for one that is on the index: ``MPI``."""
+    """The thing that the machine must have, for one that is on the index: ``MPI``."""
     missed: tuple[str, ...] = ()
     """Its words where it does not find that."""
     wheel: str = ""

@@ -1,4 +1,4 @@
-"""What releases of common packages have removed, that code written before still asks for."""
+"""Names that releases of common packages have removed, and that older code still asks for."""
 
 import functools
 

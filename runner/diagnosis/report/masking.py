@@ -27,7 +27,7 @@ _NAME_BYTES = 128
 # The line of a stream that has not ended, or what of it.
 _LINE_BYTES = 4096
 LONGEST_BYTES = 20 << 10
-"""Of a secret with the words before it: a private key."""
+"""The longest secret with the words before it: a private key."""
 
 # Where sanitise.py looks for what is left of a secret; the first as JSON writes it too.
 _CUT_BEFORE = ("…".encode(), b"\\u2026", b"\n[... ")

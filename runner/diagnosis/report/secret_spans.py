@@ -130,7 +130,7 @@ _AFTER = (
 
 
 class _Patterns:
-    """What is looked for in one kind of text.
+    """The patterns for one kind of text.
 
     :param json: whether it is JSON: a string in it ends at a quote, and line ends are escapes.
     """

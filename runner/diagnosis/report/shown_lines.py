@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from runner.diagnosis.report.sanitise import sanitise_text
 
 _MOST_CHARACTERS = 4096
-"""Of a line: what is longer is shown in parts."""
+"""The longest line: a longer one is shown in parts."""
 _KEY_BEGIN = "-----BEGIN PRIVATE KEY-----\n"
 _MOST_KEY_CHARACTERS = 16 * 1024
 # May be the beginning of a token, whose shape shows once it is whole.
@@ -24,7 +24,7 @@ class ShownLines:
         self._secrets = list(secrets)
         self._decoder = codecs.getincrementaldecoder("utf-8")("backslashreplace")
         self._rest = ""
-        """What came after the last line end."""
+        """The text after the last line end."""
         self._key_characters = 0
         """How many of a private key have come, where it has not ended yet."""
 

@@ -1,4 +1,4 @@
-"""What the bundle tells uv of itself, and what is wrong with it: which uv, which workspace."""
+"""The bundle's settings for uv, and what is wrong with them: which uv, which workspace."""
 
 import re
 import shlex

@@ -43,7 +43,7 @@ def calling(function: Callable[..., object], *arguments: object) -> Send:
 
 
 def failing(client: Client, worker: str, send: Send, seconds: float = 20.0) -> Observation:
-    """What is said of a step that fails; what would come after it is not sent."""
+    """The observation on a step that fails; what would come after it is not sent."""
     steps = {"an importable function": send_importable, "the step": send, "never": unreachable}
     ran, failed = canary(client, [worker], steps, seconds)
     assert ran.verdict is Verdict.OK

@@ -1,4 +1,4 @@
-"""What is said of a cluster's versions: facts in, observations out."""
+"""The comparison of a cluster's versions: facts in, observations out."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What a worker's configuration of Dask says of its runner."""
+"""The settings of a worker's runner in its configuration of Dask."""
 
 from pathlib import Path
 from types import SimpleNamespace

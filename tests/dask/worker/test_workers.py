@@ -1,4 +1,4 @@
-"""What a worker keeps, logs and is set up with."""
+"""A worker: what it keeps, logs and is set up with."""
 
 import gc
 from collections.abc import Iterator

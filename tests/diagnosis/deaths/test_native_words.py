@@ -1,4 +1,4 @@
-"""What native code says before it gives up: the words of the libraries, as they write them."""
+"""The last words of native code: those of the libraries, as they write them."""
 
 import pytest
 

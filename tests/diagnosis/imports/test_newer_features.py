@@ -1,4 +1,4 @@
-"""What an older Python says at run time of what a newer one brought: real children say it."""
+"""An older Python's words at run time for what a newer one brought: real children say it."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What newer releases of packages have removed: the hints, followed, make the bundle run."""
+"""Names that newer releases of packages have removed: the hints, followed, make the bundle run."""
 
 from pathlib import Path
 

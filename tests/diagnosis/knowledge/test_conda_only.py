@@ -1,4 +1,4 @@
-"""What is more than a Python package: the report says what it is, who brings it, what runs."""
+"""More than Python packages: the report says what they are, who brings them, what runs."""
 
 import pytest
 from import_failures import found, texts

@@ -1,4 +1,4 @@
-"""What is masked for a recording gives the report that what was there gives."""
+"""A masked recording gives the report that the recorded run gave."""
 
 import json
 import os

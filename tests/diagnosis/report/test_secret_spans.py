@@ -1,4 +1,4 @@
-"""What is taken for a secret, a case for each kind; and what only looks like one."""
+"""Secrets, a case for each kind; and what only looks like one."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""What is made of a build that fails: its cause, and what cures it."""
+"""Findings on builds that fail: the cause, and what cures it."""
 
 import pytest
 from uv_words import DATA, RELEASES, diagnose, edits, of_bundle, recorded

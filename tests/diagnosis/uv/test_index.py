@@ -1,4 +1,4 @@
-"""What is made of what came between uv and where packages are."""
+"""Findings on what came between uv and where packages are."""
 
 from uv_words import diagnose, recorded
 

@@ -1,4 +1,4 @@
-"""What uv said, in three releases with three layouts, and what is made of it."""
+"""The words of uv, in three releases with three layouts, and what is made of them."""
 
 import re
 import time
