@@ -502,11 +502,11 @@ backend-path = ["."]
 @pytest.fixture
 def interrupted(cache: Path) -> Iterator[Callable[..., tuple[int, str, list[psutil.Process]]]]:
     def run(
-        bundle: Path, number: signal.Signals, marker: Path | None = None
+        bundle: Path, number: signal.Signals, marker: Path | None = None, into: Path = cache
     ) -> tuple[int, str, list[psutil.Process]]:
         process = subprocess.Popen(
             [sys.executable, "-m", "runner", "exec", str(bundle)],
-            env={**os.environ, "MODELOPS_CACHE_DIR": str(cache)},
+            env={**os.environ, "MODELOPS_CACHE_DIR": str(into)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,
@@ -565,10 +565,10 @@ def test_an_interrupt_leaves_nothing_and_the_next_run_works(
 def test_an_interrupted_build_leaves_no_half_built_environment(
     bundle: Path,
     tmp_path: Path,
-    cache: Path,
     command: Command,
     interrupted: Callable[..., tuple[int, str, list[psutil.Process]]],
 ) -> None:
+    own = tmp_path / "cache"  # other tests build in the one that is shared
     (bundle / "requirements.txt").unlink()
     (bundle / "pyproject.toml").write_text(SLOW_BUILD)
     fifo = tmp_path / "building"
@@ -580,10 +580,10 @@ def test_an_interrupted_build_leaves_no_half_built_environment(
         "    time.sleep(1000)\n"
     )
     began = time.monotonic()
-    code, said, alive = interrupted(bundle, signal.SIGINT, fifo)
+    code, said, alive = interrupted(bundle, signal.SIGINT, fifo, into=own)
     assert code == 130, said
     assert not alive
-    assert not [path for path in cache.rglob("*building*") if path.is_dir()]
+    assert own.is_dir() and not list(own.rglob("*.building-*"))
     assert time.monotonic() - began < RUN_SECONDS
     (bundle / "pyproject.toml").unlink()
     (bundle / "requirements.txt").write_text("")
