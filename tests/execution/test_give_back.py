@@ -202,7 +202,7 @@ async def test_a_failure_on_the_way_back_is_raised_to_the_call_that_was_cancelle
                     tasks.start_soon(call)
                     await here.wait()
                     scope.cancel()
-            assert [error.report.code for error in raised] == ["internal-error"]
+            assert [error.report.code for error in raised] == ["spawn-failed"]
             assert "injected" in raised[0].report.summary
             assert (await runner.execute(bundle, "seeded", seed=3))["seed"] == b"3"
 
@@ -304,7 +304,7 @@ def test_a_supervision_that_fails_while_a_child_starts_is_reported_as_what_it_is
     with Runner(cache=cache, isolation=isolation, children=1) as runner:
         with monkeypatch.context() as patch:
             patch.setattr(Process, "_watch_exit", failing)
-            with pytest.raises(RunnerError, match="internal-error") as raised:
+            with pytest.raises(RunnerError, match="spawn-failed") as raised:
                 runner.execute(bundle, "seeded")
             assert "injected" in raised.value.report.summary
         answers(runner, bundle, 1)
