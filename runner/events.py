@@ -171,6 +171,8 @@ class Journal:
         self.phases: list[PhaseFinished] = []
         self.current: Phase | None = None
         """The phase that is under way, or the one that failed."""
+        self.under_way: list[Phase] = []
+        """Those that have begun and not ended, the outermost first: a study's has others in it."""
 
     def emit(self, event: Event) -> None:
         if self._handler is None:
@@ -212,6 +214,7 @@ class _UnderWay:
         journal = self._journal
         self._started = time.monotonic()
         journal.current = self._phase
+        journal.under_way.append(self._phase)
         if journal.heard:
             journal.emit(PhaseStarted(self._phase, self._started))
 
@@ -225,6 +228,9 @@ class _UnderWay:
         if error is not None:
             outcome = "failed" if isinstance(error, Exception) else "cancelled"
         journal = self._journal
+        journal.under_way.remove(self._phase)
+        if error is None and journal.under_way:
+            journal.current = journal.under_way[-1]
         now = time.monotonic()
         finished = PhaseFinished(self._phase, now, now - self._started, outcome)
         journal.phases.append(finished)

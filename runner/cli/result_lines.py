@@ -5,18 +5,16 @@ import fcntl
 import mmap
 import os
 import stat
-from collections.abc import Collection, Iterator
+from collections.abc import Collection
 from contextlib import suppress
-from functools import partial
 from pathlib import Path
-from typing import BinaryIO
 
 from runner.cli.commands import UsageError
 from runner.cli.kept_files import files_folder, remove_files
 from runner.cli.outputs_folder import has_single, refused, remove_outputs, remove_single
 from runner.cli.places import is_folder, remove_anything
 from runner.cli.printed import remove_printed
-from runner.cli.task_file import MOST_LINE_BYTES, read_lines
+from runner.cli.task_file import read_lines
 from runner.stored_files import DamagedError, open_stored
 from runner.study.earlier import Earlier, Known, Standing
 from runner.study.lines import (
@@ -28,6 +26,7 @@ from runner.study.lines import (
     TaskLine,
     decode_line,
     lines_at,
+    stored_lines,
 )
 from runner.study.output_files import OutputFile, file_name, outputs_folder, sha256_of
 from runner.study.run_file import stories
@@ -181,7 +180,7 @@ def _drop_replaced(folder: Path, name: str, others: Collection[int]) -> None:
     last: dict[int, int] = {}
     count = 0
     with (folder / name).open("rb") as file:
-        for text in _lines(file):
+        for text in stored_lines(file):
             line = decode_line(text)
             if line is not None and not line.single and line.index not in others:
                 last[line.index] = count
@@ -195,7 +194,7 @@ def _drop_replaced(folder: Path, name: str, others: Collection[int]) -> None:
         beside = folder / f".{name}.new"
         remove_anything(beside)
         with beside.open("xb") as new:
-            new.writelines(text for number, text in enumerate(_lines(file)) if number in kept)
+            new.writelines(text for number, text in enumerate(stored_lines(file)) if number in kept)
     beside.replace(folder / name)
 
 
@@ -204,7 +203,7 @@ def results_in(folder: Path) -> int:
     count = 0
     for name in parts(folder, FILE):
         with suppress(OSError), open_stored(folder / name, follow=False) as file:
-            lines = map(decode_line, _lines(file))
+            lines = map(decode_line, stored_lines(file))
             count += sum(line is not None and not line.single for line in lines)
     return count
 
@@ -229,16 +228,11 @@ def remove_results(folder: Path, kept: Collection[str] = ()) -> None:
         return
     for name in parts(folder, FILE):
         with open_stored(folder / name, follow=False) as file:
-            for line in map(decode_line, _lines(file)):
+            for line in map(decode_line, stored_lines(file)):
                 if line is not None and not line.single:
                     discard(folder, line.index, line.made)
     for name in {*parts(folder, FILE), *stories(folder)}.difference(kept):
         (folder / name).unlink(missing_ok=True)
-
-
-def _lines(file: BinaryIO) -> Iterator[bytes]:
-    """The lines of a file; one that is longer than any of ours comes in pieces."""
-    return iter(partial(file.readline, MOST_LINE_BYTES), b"")
 
 
 def discard(folder: Path, index: int, made: Manifest) -> None:

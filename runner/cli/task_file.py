@@ -16,13 +16,13 @@ import anyio.lowlevel
 import anyio.to_thread
 import msgspec
 
-from bundle_protocol.messages import MAX_MESSAGE_BYTES
 from runner.cli.params import decode_json, json_kind
 from runner.cli.plan import GivenTask
 from runner.cli.task_table import read_table
 from runner.diagnosis.case import Failure
 from runner.diagnosis.report.model import Hint
 from runner.stored_files import DamagedError
+from runner.study.lines import MOST_LINE_BYTES
 from runner.task import Task, check_task, params_invalid
 
 # What a task may have, and the kinds of JSON values that each may be.
@@ -35,8 +35,6 @@ _KEYS = {
 }
 _EXAMPLE = '{"entrypoint": "baseline", "params": {"beta": 0.3}, "seed": 1, "id": "first"}'
 _READ_BYTES = 1 << 20
-MOST_LINE_BYTES = MAX_MESSAGE_BYTES + (1 << 20)
-"""A task's parameters travel as one message."""
 _BLANKS = re.compile(r"\s*")
 
 

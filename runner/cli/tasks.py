@@ -111,13 +111,13 @@ class ManyTasks:
             del earlier
             with case.journal.phase(Phase.EXECUTE):
                 stopped = await self._run(case, plan, bundle)
-        if isinstance(stopped, RunnerError | StdoutError):
-            raise stopped
+                if isinstance(stopped, RunnerError | StdoutError):
+                    raise stopped
+                if stopped is not None and not self.interrupted:
+                    raise_reported(case, stopped)
         if self.interrupted:
             return
         with reported(case):
-            if stopped is not None:
-                raise stopped
             if self._output is not None and command.shard is None:
                 drop = partial(drop_replaced, overwrite=command.overwrite)
                 await to_thread.run_sync(drop, self._output, others)

@@ -4,12 +4,14 @@ import hashlib
 import json
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
+from bundle_protocol.messages import MAX_MESSAGE_BYTES
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import BundleInfo, PythonInfo, Report
 from runner.diagnosis.report.text import printable
@@ -21,6 +23,8 @@ from runner.study.shards import parts
 from runner.task import Task
 
 FILE = "results.jsonl"
+MOST_LINE_BYTES = MAX_MESSAGE_BYTES + (1 << 20)
+"""A task's parameters travel as one message."""
 
 _MOST_OPEN = 100
 """The number of files of a study's shards that are open at a time."""
@@ -247,6 +251,11 @@ class Place(NamedTuple):
     at: int
 
 
+def stored_lines(file: BinaryIO) -> Iterator[bytes]:
+    """The lines of a file; one that is longer than any of ours comes in pieces."""
+    return iter(partial(file.readline, MOST_LINE_BYTES), b"")
+
+
 def last_places(folder: Path) -> list[Place]:
     """Where each task's last line begins, in the order of the tasks' numbers.
 
@@ -256,7 +265,7 @@ def last_places(folder: Path) -> list[Place]:
     for name in parts(folder, FILE):
         at = 0
         with open_stored(folder / name, follow=False) as file:
-            for text in file:
+            for text in stored_lines(file):
                 # The last one may be torn: a run is writing it, or was killed.
                 line = decode_line(text) if text.endswith(b"\n") else None
                 if line is not None and last.get(line.index, (0,))[0] <= line.run:
@@ -280,5 +289,5 @@ def lines_at(folder: Path, places: Iterable[Place]) -> Iterator[TaskLine]:
                 file = open_stored(folder / name, follow=False)
                 opened[name] = stack.enter_context(file)
             opened[name].seek(at)
-            if (line := decode_line(opened[name].readline())) is not None:
+            if (line := decode_line(opened[name].readline(MOST_LINE_BYTES))) is not None:
                 yield line

@@ -201,3 +201,20 @@ def test_what_a_task_does_to_its_process_does_not_cost_its_outputs(
     for isolation in ("warm", "fork"):
         with Runner(cache=cache, isolation=isolation, timeout=30) as runner:  # type: ignore[arg-type]
             assert len(runner.execute(bundle)["large"]) == 300_000
+
+
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+def test_a_limit_that_a_studys_results_meet_is_one_of_their_phase(
+    bundle: Path, cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    def refuse(*arguments: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setenv("MODELOPS_CACHE_DIR", str(cache))
+    monkeypatch.setattr("runner.cli.task_results.TaskResults.done", refuse)
+    report = tmp_path / "report.json"
+    words = ["exec", str(bundle), "--seeds", "0:3", "--output", str(tmp_path / "out")]
+    assert main([*words, "--report", str(report)]) == 13
+    said = json.loads(report.read_text())
+    assert (said["phase"], said["code"]) == ("execute", "spawn-failed")
+    assert os.strerror(number) in said["summary"]

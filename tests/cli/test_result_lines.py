@@ -7,13 +7,14 @@ from pathlib import Path
 import anyio
 import pytest
 
-from runner.cli import result_lines, task_file
+from runner.cli import task_file
 from runner.cli.commands import UsageError
 from runner.cli.kept_files import remove_files
 from runner.cli.outputs_folder import has_single
 from runner.cli.result_lines import are_there, discard, open_results, read_earlier, results_in
+from runner.study import lines
 from runner.study.earlier import Known, Standing
-from runner.study.lines import FILE, Asked, Manifest, Study
+from runner.study.lines import FILE, Asked, Manifest, Place, Study, last_places, lines_at
 
 KINDS = ("fifo", "folder", "link", "dangling", "loop")
 
@@ -107,7 +108,7 @@ def test_nothing_is_removed_through_a_link(tmp_path: Path, link: str) -> None:
 def test_a_line_that_is_longer_than_any_of_ours_is_one_error(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    for module in (result_lines, task_file):
+    for module in (lines, task_file):
         monkeypatch.setattr(module, "MOST_LINE_BYTES", 1000)
     monkeypatch.setattr(task_file, "_READ_BYTES", 100)
     (tmp_path / FILE).write_bytes(b'{"index":0,"id":"' + b"x" * 5000)
@@ -118,3 +119,7 @@ def test_a_line_that_is_longer_than_any_of_ours_is_one_error(
     with pytest.raises(UsageError, match="a line has more than 1,000 bytes"):
         anyio.run(read)
     assert results_in(tmp_path) == 0
+    assert last_places(tmp_path) == []
+    with (tmp_path / FILE).open("ab") as file:
+        file.write(b'\n{"index":3,"ok":false}\n')
+    assert list(lines_at(tmp_path, [Place(FILE, 0)])) == []
