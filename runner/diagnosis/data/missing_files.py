@@ -8,6 +8,7 @@ from pathlib import PurePath, PurePosixPath
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import file_in_bundle, is_own, place_of, telling_frame
 from runner.diagnosis.data.package_data import package_data_hint
+from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import printable
@@ -183,6 +184,8 @@ def _not_in_bundle(
     else:
         what = f"reads {asked}, which is not in the bundle"
         hint = f"put it into the bundle, as {asked}, unless the code was to write it before"
+        if PyprojectText.of_case(case).value("tool.modelops", "exclude"):
+            hint += "; see that [tool.modelops] exclude does not leave it out"
     return Finding(
         phase=phase,
         code=Code.LOAD_RAISED if phase is Phase.LOAD else Code.TASK_RAISED,

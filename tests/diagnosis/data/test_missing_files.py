@@ -174,3 +174,17 @@ def test_a_file_that_the_bundle_does_not_have_is_named(
         runner.execute(write(tmp_path / "b", files))
     report = caught.value.report
     assert summary in report.summary and hint in report.hints[0].title
+
+
+def test_a_file_that_is_excluded_is_not_only_to_be_put_there(tmp_path: Path, cache: Path) -> None:
+    files = {
+        "pyproject.toml": '[project]\nname = "sir"\nversion = "1"\n[tool.uv]\npackage = false\n'
+        '[tool.modelops]\nexclude = ["data/"]\n',
+        "wire.py": "open('data/ages.csv')",
+        "data/ages.csv": "",
+    }
+    with Runner(cache=cache) as runner, pytest.raises(RunnerError) as caught:
+        runner.execute(write(tmp_path / "b", files))
+    report = caught.value.report
+    assert "reads data/ages.csv, which is not in the bundle" in report.summary
+    assert "[tool.modelops] exclude" in report.hints[0].title
