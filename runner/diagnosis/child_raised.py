@@ -24,6 +24,9 @@ _BY_HAND = "run the bundle's code by hand to see it without the runner between"
 # What sys.exit() was given, where that is no message.
 _STATUS = re.compile(r"-?\d{0,20}|None|True|False")
 
+# A frame as Python prints it, in what multiprocessing and loky send of an exception.
+_REMOTE_FRAME = re.compile(r'File "([^"\n]{1,1000})", line (\d{1,9}), in ([^\s]{1,200})')
+
 _NO_NAME = re.compile(r"cannot import name '([^']{1,200})' from '[^']{1,200}' \((.{1,1000})\)$")
 
 # The packages' own classes for it, with the top of their module.
@@ -264,7 +267,11 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     frame = telling_frame(case, leaf) or telling_frame(case, exception)
     place = place_of(case, frame)
     message = one_line(printable(leaf.message), 140)
+    elsewhere = _remote_place(case, leaf)
     summary = (leaf.type or "an exception") + (f" in {place}" if place else "")
+    if elsewhere:
+        summary = f"{leaf.type} in {elsewhere}, in a process that {place} waits for"
+        place = elsewhere
     calls = leaf.frames_omitted + sum(1 + frame.repeated for frame in leaf.traceback)
     if leaf.type == "RecursionError" and calls > 1:
         summary += f", {calls} calls deep"
@@ -300,6 +307,19 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         explanation=explanation,
         hints=hints,
     )
+
+
+def _remote_place(case: Case, exception: ExceptionInfo) -> str | None:
+    """The line of the bundle at which a pool's process raised, by the traceback that it sent."""
+    sent = exception.cause
+    if sent is None or sent.type not in ("RemoteTraceback", "_RemoteTraceback"):
+        return None
+    frames = [found.groups() for found in _REMOTE_FRAME.finditer(sent.message)]
+    own = [frame for frame in frames if is_own(case, frame[0])]
+    if not own:
+        return None
+    file, line, function = own[-1]
+    return printable(f"{short_path(case, file)}:{line} ({function})")
 
 
 def _missing_variable(exception: ExceptionInfo) -> str | None:

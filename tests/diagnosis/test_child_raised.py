@@ -575,3 +575,23 @@ async def test_a_user_whom_the_system_does_not_know_is_told_which_variable_to_se
     assert report.code is Code.TASK_RAISED
     assert command in [hint.command for hint in report.hints]
     assert "does not know" in report.explanation
+
+
+@pytest.mark.parametrize(
+    "pool",
+    [
+        "with multiprocessing.Pool(2) as pool: pool.map(step, [1])",
+        "with ProcessPoolExecutor(2) as pool: list(pool.map(step, [1]))",
+    ],
+)
+async def test_what_a_pools_process_raises_is_said_with_its_line(pool: str, tmp_path: Path) -> None:
+    report = await report_of(
+        tmp_path,
+        "import multiprocessing\nfrom concurrent.futures import ProcessPoolExecutor\n"
+        f"def step(n):\n    return n / 0\ndef wire(e, p, s):\n    {pool}\n    return {{}}\n",
+    )
+    assert report.summary == (
+        "ZeroDivisionError in wire.py:4 (step), in a process that wire.py:6 (wire) waits for:"
+        " division by zero"
+    )
+    assert report.hints[0].title == "see wire.py:4 (step)"

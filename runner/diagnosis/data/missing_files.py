@@ -177,12 +177,14 @@ def _not_in_bundle(
         what = f"writes {asked}, and there is no folder {printable(str(folder))}"
         hint = f"make the folder first: {printable(made)}"
     elif path.is_absolute():
-        what = f"reads {asked}, which this worker does not have"
+        what = f"asks for {asked}, which this worker does not have"
         hint = f"put it into the bundle and read it by its path there, as {printable(path.name)!r}"
+        if not path.suffix:  # a folder, as far as a name tells
+            hint = "use paths below the task's working folder, which it begins in"
     elif path.as_posix() in case.bundle_files:
         return None  # The code has changed its folder, or has removed the file.
     else:
-        what = f"reads {asked}, which is not in the bundle"
+        what = f"asks for {asked}, which is not in the bundle"
         hint = f"put it into the bundle, as {asked}, unless the code was to write it before"
         if PyprojectText.of_case(case).value("tool.modelops", "exclude"):
             hint += "; see that [tool.modelops] exclude does not leave it out"

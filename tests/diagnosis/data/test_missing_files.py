@@ -155,12 +155,13 @@ def test_a_relative_path_that_leads_elsewhere_is_corrected(
 @pytest.mark.parametrize(
     ("line", "summary", "hint"),
     [
-        ("open('nowhere.csv')", "reads nowhere.csv, which is not in the bundle", "as nowhere.csv"),
-        ("json.load(open('/home/me/data/x.json'))", "reads /home/me/data/x.json, which this worker",
+        ("open('nowhere.csv')", "asks for nowhere.csv, which is not", "as nowhere.csv"),
+        ("json.load(open('/home/me/data/x.json'))", "asks for /home/me/data/x.json, which this",
          "read it by its path there, as 'x.json'"),
         ("open('out/a.csv', 'w')", "there is no folder out", "os.makedirs('out'"),
         ("Path('out/a.txt').write_text('')", "there is no folder out", "'out'"),
         ("Path('out/a.txt').open(mode='a')", "there is no folder out", "'out'"),
+        ("import os; os.chdir('/no/run')", "asks for /no/run, which this worker", "working folder"),
         ("open('data/' + 'nowhere.csv')", "FileNotFoundError in wire.py:3", "see wire.py:3"),
         ("open('/nowhere/a.csv', 'w')", "FileNotFoundError in wire.py:3", "see wire.py:3"),
     ],
@@ -186,5 +187,5 @@ def test_a_file_that_is_excluded_is_not_only_to_be_put_there(tmp_path: Path, cac
     with Runner(cache=cache) as runner, pytest.raises(RunnerError) as caught:
         runner.execute(write(tmp_path / "b", files))
     report = caught.value.report
-    assert "reads data/ages.csv, which is not in the bundle" in report.summary
+    assert "asks for data/ages.csv, which is not in the bundle" in report.summary
     assert "[tool.modelops] exclude" in report.hints[0].title
