@@ -346,7 +346,7 @@ _unpickled = _Unpickled()
 
 
 def _of_this_process(settings: Settings, record: Path | None) -> Runner:
-    """Return the runner that stands for an unpickled one."""
+    """Return this process's runner of these settings, for one that is unpickled."""
     return _unpickled.get(settings, record)
 
 

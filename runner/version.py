@@ -1,8 +1,13 @@
-"""Which versions of the runner and of uv this process has."""
+"""Versions: the runner's and uv's in this process, and the minor one of a Python's."""
 
 import os
 import sys
 from contextlib import suppress
+
+
+def minor_version(version: str) -> str:
+    """The minor version of a full one: ``3.12`` of ``3.12.1``."""
+    return ".".join(version.split(".")[:2])
 
 
 def runner_version() -> str:

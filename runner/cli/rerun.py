@@ -37,6 +37,7 @@ from runner.study.rerun import Condition, Difference, conditions, differences
 from runner.study.run_file import RUN, Python, RunFile, read_run
 from runner.study.shards import parts
 from runner.task import Task
+from runner.version import minor_version
 
 _SHOWN = 20
 """How many tasks that differ are shown."""
@@ -219,7 +220,7 @@ async def _interpreter(
     version = None if run.environment is None else run.environment.python.version
     wanted: list[str | None] = [None]
     if version is not None:
-        wanted = [version, ".".join(version.split(".")[:2]), None]
+        wanted = [version, minor_version(version), None]
     for request in wanted:
         one = msgspec.structs.replace(settings, python=request)
         try:

@@ -16,7 +16,7 @@ DOING = {
     Phase.LOAD: "loading the bundle",
     Phase.EXECUTE: "running the task",
 }
-"""The interval that a person waits for."""
+"""The phases that a person waits for, in words."""
 
 _LABELS = {Stream.STDOUT: "out", Stream.STDERR: "err"}
 

@@ -10,6 +10,7 @@ from runner.diagnosis.report.model import ChildInfo
 from runner.diagnosis.report.text import one_line
 from runner.environment.inventory import installed_packages
 from runner.interpreter import Interpreter
+from runner.version import minor_version
 
 _CPYTHON = "CPython"
 _NAMES = {"cpython": _CPYTHON, "pypy": "PyPy"}
@@ -45,8 +46,9 @@ class Made(Struct, frozen=True):
         if child is None or child.python is None:
             return None
         python = child.python
+        name = _NAMES.get(python.implementation, python.implementation)
         return cls(
-            f"{_NAMES.get(python.implementation, python.implementation)} {minor(python.version)}",
+            f"{name} {minor_version(python.version)}",
             installed_packages(Path(python.prefix)),
             threads,
         )
@@ -77,11 +79,7 @@ class Made(Struct, frozen=True):
 
 def python_name(interpreter: Interpreter) -> str:
     """As :attr:`Made.python` has it."""
-    return f"{interpreter.implementation} {minor(interpreter.version)}"
-
-
-def minor(version: str) -> str:
-    return ".".join(version.split(".")[:2])
+    return f"{interpreter.implementation} {minor_version(interpreter.version)}"
 
 
 def most_able(made: Mapping[str, Made], reach: Mapping[str, set[str]]) -> str:

@@ -3,7 +3,7 @@
 import re
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import DOING, place_of, telling_frame
+from runner.diagnosis.child_places import DOING, place_of, raised_code, telling_frame
 from runner.diagnosis.deaths.crashes import CRASHES, crash
 from runner.diagnosis.deaths.exit import Exit, Limits
 from runner.diagnosis.deaths.fatal_error import signal_of_fatal_error
@@ -70,7 +70,7 @@ def broken_pool(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
         hints = [_WITHOUT, _LOOK]
     return Finding(
         phase=phase,
-        code=Code.LOAD_RAISED if phase is Phase.LOAD else Code.TASK_RAISED,
+        code=raised_code(phase),
         summary=f"{_WORKER} died, and broke the pool of {place}: {said}",
         explanation=why,
         hints=hints,

@@ -5,6 +5,7 @@ from pathlib import PurePath
 
 from runner.diagnosis.case import Case
 from runner.diagnosis.pyproject_edits import PyprojectText
+from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import printable
 from runner.events import Phase
@@ -16,6 +17,11 @@ DOING = {
     Phase.EXECUTE: "while it ran the task",
     Phase.SHUTDOWN: "while it shut down",
 }
+
+
+def raised_code(phase: Phase) -> Code:
+    """The code of what the bundle's code raised, at its load or in a task."""
+    return Code.LOAD_RAISED if phase is Phase.LOAD else Code.TASK_RAISED
 
 
 def telling_frame(case: Case, exception: ExceptionInfo | None) -> Frame | None:

@@ -8,6 +8,7 @@ from runner.diagnosis.child_places import (
     is_own,
     place_of,
     raise_memory_limit,
+    raised_code,
     short_path,
     telling_frame,
 )
@@ -89,11 +90,10 @@ def exit_finding(
     from runner.diagnosis.script_habits import parsed_command_line
 
     call = "sys.exit()" if exception.type == "SystemExit" else exception.type
-    known = _root_cause(case, phase, exception)
     parsed = parsed_command_line(case, phase, exception, stderr)
     if parsed is not None:
         finding = parsed
-    elif known is not None:
+    elif (known := _root_cause(case, phase, exception)) is not None:
         finding, _ = known
         finding.summary += f"; the bundle then ended the process by {call}, with status {exit_code}"
     else:
@@ -302,7 +302,7 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         explanation += f" It notes: {one_line(printable('; '.join(leaf.notes)), 300)}"
     return Finding(
         phase=phase,
-        code=Code.LOAD_RAISED if loading else Code.TASK_RAISED,
+        code=raised_code(phase),
         summary=summary,
         explanation=explanation,
         hints=hints,

@@ -5,9 +5,8 @@ import re
 from msgspec import Struct
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import place_of, telling_frame
+from runner.diagnosis.child_places import place_of, raised_code, telling_frame
 from runner.diagnosis.deaths.exit import Limits
-from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint
 from runner.diagnosis.report.text import size_text
 from runner.events import Phase
@@ -54,7 +53,7 @@ def limit_reached(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     place = place_of(case, telling_frame(case, exception)) or "the bundle"
     return Finding(
         phase=phase,
-        code=Code.LOAD_RAISED if phase is Phase.LOAD else Code.TASK_RAISED,
+        code=raised_code(phase),
         summary=f"{place} {did}: {reached.what}",
         explanation=reached.explanation,
         hints=hints,

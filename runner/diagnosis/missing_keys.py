@@ -4,8 +4,13 @@ import difflib
 import shlex
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import exec_command, file_in_bundle, is_own, place_of
-from runner.diagnosis.report.codes import Code
+from runner.diagnosis.child_places import (
+    exec_command,
+    file_in_bundle,
+    is_own,
+    place_of,
+    raised_code,
+)
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
@@ -45,7 +50,7 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
         hints = hints or [Hint(title=f"see where {what} is made, and {place}")]
     return Finding(
         phase=phase,
-        code=Code.LOAD_RAISED if phase is Phase.LOAD else Code.TASK_RAISED,
+        code=raised_code(phase),
         summary=summary,
         explanation=explanation,
         hints=hints,

@@ -4,7 +4,7 @@ import re
 from pathlib import PurePath
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import bundle_argument, place_of, telling_frame
+from runner.diagnosis.child_places import bundle_argument, place_of, raised_code, telling_frame
 from runner.diagnosis.machine import Noexec
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint, chain
@@ -50,7 +50,7 @@ def not_executable(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
     noexec = case.machine.noexec if case.machine else None
     if noexec is None or file_not_executable(exception) is None:
         return None
-    loading = Code.LOAD_RAISED if phase is Phase.LOAD else Code.TASK_RAISED
+    loading = raised_code(phase)
     place = place_of(case, telling_frame(case, exception)) or "the bundle"
     name = printable(one_line(PurePath(noexec.path).name, 80))
     does = "load" if _NOT_MAPPED in exception.message else "run"

@@ -4,8 +4,7 @@ import re
 from pathlib import PurePath
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import place_of, telling_frame
-from runner.diagnosis.report.codes import Code
+from runner.diagnosis.child_places import place_of, raised_code, telling_frame
 from runner.diagnosis.report.model import ExceptionInfo, Hint
 from runner.diagnosis.report.text import last_lines, one_line, printable
 from runner.events import Phase
@@ -58,7 +57,7 @@ def program_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Findi
     on_debian = f" ({package} on Debian)" if package else ""
     return Finding(
         phase=phase,
-        code=_code(phase),
+        code=raised_code(phase),
         summary=f"{_place(case, exception)} starts the program {shown}, which this worker does not"
         " have",
         explanation="It is in none of the folders of PATH, which the child has of its worker."
@@ -83,7 +82,7 @@ def _failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | Non
         hint = Hint(title=f"see what it wrote to its standard error, below, and {place}")
     return Finding(
         phase=phase,
-        code=_code(phase),
+        code=raised_code(phase),
         summary=f"`{command}`, which {place} starts, {how}"
         + (f": {one_line(words, 160)}" if words else ""),
         explanation="The program failed; Python and the bundle's environment did not."
@@ -102,7 +101,3 @@ def _as_typed(command: str) -> str:
 
 def _place(case: Case, exception: ExceptionInfo) -> str:
     return place_of(case, telling_frame(case, exception)) or "the bundle"
-
-
-def _code(phase: Phase) -> Code:
-    return Code.LOAD_RAISED if phase is Phase.LOAD else Code.TASK_RAISED

@@ -8,6 +8,7 @@ from runner.diagnosis.child_places import (
     exec_command,
     package_of,
     place_of,
+    raised_code,
     telling_frame,
 )
 from runner.diagnosis.report.codes import Code
@@ -46,7 +47,7 @@ def parsed_command_line(
 
 def script_habit(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """Find an exception's cause in what only a script has: arguments, a terminal."""
-    code = Code.LOAD_RAISED if phase is Phase.LOAD else Code.TASK_RAISED
+    code = raised_code(phase)
     frame = telling_frame(case, exception)
     if exception.type in ("IndexError", "ValueError") and "argv" in ((frame and frame.text) or ""):
         return _no_command_line(case, phase, exception, code, exception.message)

@@ -4,8 +4,7 @@ import re
 import sys
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import file_in_bundle, is_own, place_of
-from runner.diagnosis.report.codes import Code
+from runner.diagnosis.child_places import file_in_bundle, is_own, place_of, raised_code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
@@ -58,7 +57,7 @@ def slip(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     summary, hint = found
     return Finding(
         phase=phase,
-        code=Code.LOAD_RAISED if phase is Phase.LOAD else Code.TASK_RAISED,
+        code=raised_code(phase),
         summary=f"{place_of(case, frames[-1])} {summary}",
         hints=[hint],
     )

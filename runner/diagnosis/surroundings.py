@@ -11,9 +11,9 @@ from runner.diagnosis.child_places import (
     file_in_bundle,
     is_own,
     place_of,
+    raised_code,
     telling_frame,
 )
-from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
@@ -140,7 +140,7 @@ def what_is_lacking(case: Case, phase: Phase, exception: ExceptionInfo) -> Findi
         hints = [Hint(title=hints[0].title, edit=edit)]
     return Finding(
         phase=phase,
-        code=Code.LOAD_RAISED if phase is Phase.LOAD else Code.TASK_RAISED,
+        code=raised_code(phase),
         summary=f"{place}: {found.what}",
         explanation=found.explanation,
         hints=hints,

@@ -12,7 +12,7 @@ from runner.events import Phase
 
 
 class _Wait(NamedTuple):
-    """The places where the standard library waits, by the file and its functions."""
+    """A place where the standard library waits, by the file and its functions."""
 
     file: str
     functions: tuple[str, ...]

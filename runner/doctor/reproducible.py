@@ -55,7 +55,7 @@ class Difference(Struct, frozen=True):
     """Its name; the path of a file that the task leaves."""
     cause: Cause
     meaning: str
-    """The causes that it depends on, and what has shown each."""
+    """The words for what it depends on, and for what has shown it."""
     advice: str
 
 

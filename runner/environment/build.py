@@ -10,7 +10,7 @@ import logging
 import os
 import shutil
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
 
@@ -56,7 +56,7 @@ from runner.environment.store import (
     temporary_folder,
 )
 from runner.environment.uses import begin_use, end_use
-from runner.environment.uv_run import Uv, make_venv, run_uv
+from runner.environment.uv_run import Others, Uv, make_venv, run_uv
 from runner.environment.validity import heal_links, is_whole, new_manifest, python_of
 from runner.events import Origin, Phase
 from runner.process.guardian import guardian
@@ -95,7 +95,7 @@ async def environment(
     cache: Path,
     uv: Path,
     environ: Mapping[str, str],
-    others: Callable[[], Awaitable[Sequence[Base]]] | None = None,
+    others: Others | None = None,
     fresh: bool = False,
     timeout: float | None = None,
 ) -> AsyncIterator[Environment]:

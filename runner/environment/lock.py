@@ -56,7 +56,7 @@ _Wanted = dict[NormalizedName, set[tuple[frozenset[str], SpecifierSet]]]
 
 
 WITHOUT_LOCK = Hint(title="or leave uv.lock out of account: --ignore-lock (ignore_lock=True)")
-"""The hint for whoever may not write to the bundle."""
+"""The hint for a run whose user may not write to the bundle."""
 
 
 def check_lock(source: Source, base: Base) -> None:

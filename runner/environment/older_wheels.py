@@ -19,6 +19,7 @@ from runner.environment.cache_key import Base
 from runner.environment.uv_run import GRACE_SECONDS, Uv, build_environ, diagnosed, ran
 from runner.events import Origin
 from runner.process.supervisor import spawn
+from runner.version import minor_version
 
 _log = logging.getLogger(__name__)
 
@@ -94,29 +95,29 @@ class _Look:
             self._group.start_soon(self._advise, name, version)
 
     async def _advise(self, name: str, version: str) -> None:
-        minor = None
+        older = None
         try:
             with anyio.move_on_after(_LOOK_SECONDS):
-                minor = await self._older_with_wheel_of(name)
+                older = await self._older_with_wheel_of(name)
         except OSError as error:  # the build goes on without advice
             _log.info("no older Python was looked at: %s", error)
-        if minor is None:
+        if older is None:
             return
-        case = self._uv.case
-        case.older_wheels = minor
-        case.journal.fact(Origin.OLDER_WHEELS, minor)
+        case, this = self._uv.case, minor_version(self._uv.base.version)
+        case.older_wheels = older
+        case.journal.fact(Origin.OLDER_WHEELS, older)
         case.journal.note(
-            f"{name} {version} has no wheel for Python {_minor(self._uv.base)} and is built from"
-            f" source, which may take minutes. On Python {minor}, which is installed, nothing has"
-            " to be built: modelops-runner exec"
-            f" {shlex.quote(str(self._uv.source.path))} --python {minor}"
+            f"{name} {version} has no wheel for Python {this} and is built from"
+            f" source, which may take minutes. On Python {older}, which is installed,"
+            " nothing has to be built: modelops-runner exec"
+            f" {shlex.quote(str(self._uv.source.path))} --python {older}"
         )
 
     async def _older_with_wheel_of(self, name: str) -> str | None:
         for other in await self._older():
             # Not where a marker only leaves out what has no wheel.
             if re.search(rf"^ \+ {re.escape(name)}==", await self._plan(other), re.MULTILINE):
-                return _minor(other)
+                return minor_version(other.version)
         return None
 
     async def _older(self) -> list[Base]:
@@ -148,10 +149,6 @@ class _Look:
         ) as process:
             done = (await process.wait()).code == 0
         return said.excerpt().text if done else ""
-
-
-def _minor(base: Base) -> str:
-    return ".".join(map(str, _release(base)))
 
 
 def _release(base: Base) -> tuple[int, ...]:

@@ -5,6 +5,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
+from typing import TypeAlias
 
 import anyio
 import msgspec
@@ -68,6 +69,10 @@ _DROPPED = {
 }
 
 
+Others: TypeAlias = Callable[[], Awaitable[Sequence[Base]]]
+"""Finds the other interpreters that a bundle accepts, the newest first."""
+
+
 class Uv(Struct, frozen=True):
     """How to run uv for one case."""
 
@@ -77,9 +82,8 @@ class Uv(Struct, frozen=True):
     """The worker's variables."""
     source: Source
     base: Base
-    others: Callable[[], Awaitable[Sequence[Base]]] | None = None
-    """Finds the other interpreters that the bundle accepts, the newest first; ``None``: there is no
-    choice."""
+    others: Others | None = None
+    """``None``: there is no choice."""
 
 
 def find_uv() -> Path:

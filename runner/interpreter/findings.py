@@ -19,6 +19,7 @@ from runner.interpreter.model import (
     Requirement,
 )
 from runner.interpreter.request import FORMS
+from runner.version import minor_version
 
 
 def unsatisfied(
@@ -160,7 +161,7 @@ def _widen(requirement: Requirement, insisted: Interpreter, *, first: bool = Fal
         return []
     if insisted.parsed_version < OLDEST_FOR_TASKS:
         return []
-    series = ".".join(insisted.version.split(".")[:2])
+    series = minor_version(insisted.version)
     file = (requirement.at or "pyproject.toml").partition(":")[0]
     after = requirement.line.replace(requirement.text, f">={series}")
     if file.startswith(".python-version"):

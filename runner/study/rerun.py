@@ -68,7 +68,7 @@ def differences(
 def conditions(
     run: RunFile, worker: WorkerInfo, python: Python, installed: Iterable[str]
 ) -> list[Condition]:
-    """The things that a second run has and the first had not.
+    """The conditions of a second run that the first had not.
 
     :param python: that of the second run's tasks.
     :param installed: its packages, as ``numpy-2.4.6``.

@@ -115,7 +115,7 @@ def test_a_machine_without_counters_knows_nothing(
 
 @pytest.fixture
 def counter(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int], None]]:
-    """The count that the kernel would have made."""
+    """Set the count that the kernel would have made."""
     file = tmp_path / "vmstat"
 
     def count(kills: int) -> None:

@@ -72,7 +72,7 @@ def environment_yml(file: str, text: str) -> Foreign:
 
 # As `conda list --export` writes: name=version=build, and a head that says what it is for.
 def exported_list(file: str, text: str) -> Foreign:
-    """A line of ``conda list --export``; what pip had installed has the build ``pypi_0``."""
+    """Read ``conda list --export``; what pip had installed has the build ``pypi_0``."""
     found: list[str] = []
     notes: list[str] = []
     python = None

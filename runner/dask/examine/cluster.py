@@ -4,6 +4,8 @@ from enum import Enum
 
 from msgspec import Struct
 
+from runner.version import minor_version
+
 PACKAGES = ("dask", "distributed", "cloudpickle", "msgpack", "tornado", "modelops-runner")
 
 
@@ -26,7 +28,7 @@ class Software(Struct, frozen=True):
 
     @property
     def minor(self) -> str:
-        return ".".join(self.python.split(".")[:2])
+        return minor_version(self.python)
 
 
 class Member(Struct, frozen=True):

@@ -8,6 +8,7 @@ from runner.diagnosis.child_places import (
     bundle_argument,
     is_own,
     place_of,
+    raised_code,
     short_path,
     telling_frame,
 )
@@ -93,7 +94,7 @@ def _finding(
     what = pointer.file if pointer else "what is read as data"
     place = place_of(case, telling_frame(case, exception))
     message = one_line(printable(exception.message), 140)
-    raised = Code.LOAD_RAISED if phase is Phase.LOAD else Code.TASK_RAISED
+    raised = raised_code(phase)
     return Finding(
         phase=phase,
         code=_SPECIAL_CODES.get(exception.type, raised),

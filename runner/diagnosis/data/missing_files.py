@@ -6,10 +6,15 @@ import re
 from pathlib import PurePath, PurePosixPath
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import file_in_bundle, is_own, place_of, telling_frame
+from runner.diagnosis.child_places import (
+    file_in_bundle,
+    is_own,
+    place_of,
+    raised_code,
+    telling_frame,
+)
 from runner.diagnosis.data.package_data import package_data_hint
 from runner.diagnosis.pyproject_edits import PyprojectText
-from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import printable
 from runner.events import Phase
@@ -88,7 +93,7 @@ def _not_installed(
         why = f"{where} looks for it beside what is installed; a wheel has packages alone."
     return Finding(
         phase=phase,
-        code=Code.LOAD_RAISED if phase is Phase.LOAD else Code.TASK_RAISED,
+        code=raised_code(phase),
         summary=f"{file} is in the bundle, and not in what was installed of it (its wheel)",
         explanation=f"The bundle is installed as a package. {why}",
         hints=[hint],
@@ -150,7 +155,7 @@ def _elsewhere(
                 edit = Edit(file=file_in_bundle(case, frame), before=frame.text, after=after)
     return Finding(
         phase=phase,
-        code=Code.LOAD_RAISED if phase is Phase.LOAD else Code.TASK_RAISED,
+        code=raised_code(phase),
         summary=f"{where} asks for {printable(asked)}; the bundle has {file}",
         explanation=f"{why} Paths begin at the bundle's folder, whose files a task's working folder"
         " has in it.",
@@ -190,7 +195,7 @@ def _not_in_bundle(
             hint += "; see that [tool.modelops] exclude does not leave it out"
     return Finding(
         phase=phase,
-        code=Code.LOAD_RAISED if phase is Phase.LOAD else Code.TASK_RAISED,
+        code=raised_code(phase),
         summary=f"{where} {what}",
         explanation="A task's working folder has the bundle's files in it, and what the task has"
         " written.",

@@ -15,7 +15,7 @@ class Limits(Struct, frozen=True, kw_only=True):
     stack_bytes: int | None = None
     open_files: int | None = None
     processes: int | None = None
-    """The processes of the process's user, each thread counted."""
+    """The limit of the process's user (``RLIMIT_NPROC``), each thread counted."""
     user_processes: int | None = None
     """How many the user has; looked up where a process or thread was refused."""
     group_processes: int | None = None

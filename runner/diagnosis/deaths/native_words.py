@@ -8,10 +8,9 @@ import re
 from msgspec import Struct
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import place_of, telling_frame
+from runner.diagnosis.child_places import place_of, raised_code, telling_frame
 from runner.diagnosis.deaths.exit import Limits
 from runner.diagnosis.limits import process_limit
-from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
@@ -201,7 +200,7 @@ def interrupted_by_native_code(
     place = place_of(case, telling_frame(case, exception)) or "the bundle"
     return Finding(
         phase=phase,
-        code=Code.LOAD_RAISED if phase is Phase.LOAD else Code.TASK_RAISED,
+        code=raised_code(phase),
         summary=f"{place}: {text}",
         explanation=f"{meaning} The library then interrupts its own process, as Ctrl-C does.",
         hints=hints,

@@ -24,6 +24,7 @@ from runner.diagnosis.uv.python import (
 )
 from runner.diagnosis.uv.requirement_edits import renamed, requirement_edit, requirement_for
 from runner.events import Phase
+from runner.version import minor_version
 
 _FAILED = re.compile(
     r"^Failed to (?:download and )?build:? `([A-Za-z0-9][\w.-]*)((?:==([\w.+!]+))?)", re.MULTILINE
@@ -120,10 +121,10 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
         hints.append(Hint(title="see whether memory ran out: the kernel ends what takes too much",
                           command="dmesg | grep -i 'out of memory'", by="person"))  # fmt: skip
     if not own and not meant:
-        minor = ".".join(failure.python_version.split(".")[:2])
+        this = minor_version(failure.python_version)
         hints.append(
             Hint(title=f"{'or a' if hints else 'a'}sk for a version of {name} that has a wheel for"
-                 f" Python {minor}: then nothing is built")
+                 f" Python {this}: then nothing is built")
         )  # fmt: skip
     elif not hints:
         hints.append(
@@ -208,9 +209,9 @@ def _guard(failure: UvFailure, words: str) -> str | None:
         if guard := pattern.search(words):
             spec = guard.group("spec").replace(" ", "")
             spec = spec if spec[0] in "<>=!~" else f">={spec}"
-            minor = ".".join(failure.python_version.split(".")[:2])
+            this = minor_version(failure.python_version)
             accepted = minors_of(spec)
-            if accepted and minor not in accepted:
+            if accepted and this not in accepted:
                 return spec
     return None
 

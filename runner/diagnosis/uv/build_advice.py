@@ -15,6 +15,7 @@ from runner.diagnosis.uv.development_files import chosen_by, development_package
 from runner.diagnosis.uv.error import UvFailure
 from runner.diagnosis.uv.hints import uv_setting
 from runner.diagnosis.uv.python import minors_of, python_hints
+from runner.version import minor_version
 
 _TOOL_MISSING = re.compile(
     r"No such file or directory: '(?:[^']*/)?([\w.+-]+)'$"
@@ -93,7 +94,7 @@ def advice(
 
 def _system(failure: UvFailure, own: bool, words: str) -> list[Hint]:
     """A tool, a header or a library of the machine."""
-    minor = ".".join(failure.python_version.split(".")[:2])
+    this = minor_version(failure.python_version)
     if "pg_config executable not found" in words:
         return [
             Hint(
@@ -105,7 +106,7 @@ def _system(failure: UvFailure, own: bool, words: str) -> list[Hint]:
         wanted = header.group(1)
         if wanted == "Python.h":
             return [
-                Hint(title=f"install the C headers of Python {minor} (python{minor}-dev on Debian)")
+                Hint(title=f"install the C headers of Python {this} (python{this}-dev on Debian)")
             ]
         if wanted.startswith("numpy/"):
             return [
