@@ -123,6 +123,14 @@ def make_venv(folder: Path, version: str, *requirements: str) -> Path:
     return folder
 
 
+def write_bundle(folder: Path, wire: str) -> Path:
+    """A bundle that needs nothing, with this in its ``wire.py``."""
+    folder.mkdir()
+    (folder / "requirements.txt").write_text("")
+    (folder / "wire.py").write_text(wire)
+    return folder
+
+
 @pytest.fixture
 def dying_bundle(tmp_path: Path) -> Path:
     folder = tmp_path / "bundle"

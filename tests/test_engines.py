@@ -10,7 +10,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from conftest import make_venv
+from conftest import make_venv, write_bundle
 from studies import wait_until
 
 from runner import LoggingHandler, Runner
@@ -27,11 +27,7 @@ def wire(entrypoint, params, seed):
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
-    folder.mkdir()
-    (folder / "requirements.txt").write_text("")
-    (folder / "wire.py").write_text(WIRE)
-    return folder
+    return write_bundle(tmp_path / "model", WIRE)
 
 
 def test_a_pickled_runner_is_the_one_that_the_process_has_for_its_settings(

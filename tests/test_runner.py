@@ -19,6 +19,7 @@ import anyio
 import msgspec
 import psutil
 import pytest
+from conftest import write_bundle
 
 import runner
 from runner import (
@@ -48,11 +49,7 @@ def wire(entrypoint, params, seed):
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    folder = tmp_path / "bundle"
-    folder.mkdir()
-    (folder / "requirements.txt").write_text("")
-    (folder / "wire.py").write_text(WIRE)
-    return folder
+    return write_bundle(tmp_path / "bundle", WIRE)
 
 
 def test_a_task_runs_and_its_result_is_a_mapping_of_bytes(bundle: Path, cache: Path) -> None:

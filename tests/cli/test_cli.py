@@ -14,7 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
-from conftest import need_python
+from conftest import need_python, write_bundle
 
 from runner.study.lines import FILE
 from runner.study.run_file import STORY
@@ -33,11 +33,7 @@ OWN = {".modelops-runner.json", "stdout", "stderr", FILE, *STORY}
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    folder = tmp_path / "a bundle"
-    folder.mkdir()
-    (folder / "requirements.txt").write_text("")
-    (folder / "wire.py").write_text(WIRE)
-    return folder
+    return write_bundle(tmp_path / "a bundle", WIRE)
 
 
 Command = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import write_bundle
 
 from runner.cli import main
 
@@ -13,11 +14,7 @@ WIRE = "def wire(entrypoint, params, seed):\n    return {}\n"
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    folder = tmp_path / "bundle"
-    folder.mkdir()
-    (folder / "requirements.txt").write_text("")
-    (folder / "wire.py").write_text(WIRE)
-    return folder
+    return write_bundle(tmp_path / "bundle", WIRE)
 
 
 def dry_run(bundle: Path, capfd: pytest.CaptureFixture[str], *words: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import write_bundle
 
 WIRE = """
 import os
@@ -21,11 +22,7 @@ RUN_SECONDS = 60
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    folder = tmp_path / "model"
-    folder.mkdir()
-    (folder / "requirements.txt").write_text("")
-    (folder / "wire.py").write_text(WIRE)
-    return folder
+    return write_bundle(tmp_path / "model", WIRE)
 
 
 def run(cache: Path, *words: str | Path) -> "subprocess.CompletedProcess[str]":

@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import write_bundle
 from refusing import Refusing
 
 from runner import Runner
@@ -32,11 +33,7 @@ ERRORS = (
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    folder = tmp_path / "bundle"
-    folder.mkdir()
-    (folder / "requirements.txt").write_text("")
-    (folder / "wire.py").write_text(WIRE)
-    return folder
+    return write_bundle(tmp_path / "bundle", WIRE)
 
 
 def test_whatever_is_refused_once_is_told_and_leaves_nothing_that_looks_whole(

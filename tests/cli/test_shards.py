@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from conftest import write_bundle
 
 import runner
 from runner.cli import main
@@ -33,11 +34,7 @@ Command = Callable[..., list[str]]
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    folder = tmp_path / "bundle"
-    folder.mkdir()
-    (folder / "requirements.txt").write_text("")
-    (folder / "wire.py").write_text(WIRE)
-    return folder
+    return write_bundle(tmp_path / "bundle", WIRE)
 
 
 @pytest.fixture

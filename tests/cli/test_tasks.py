@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+from conftest import write_bundle
 
 from runner.cli.durations import duration
 from runner.cli.progress import Totals, shown_progress
@@ -43,11 +44,7 @@ Run = Callable[..., "subprocess.CompletedProcess[str]"]
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    folder = tmp_path / "a bundle"
-    folder.mkdir()
-    (folder / "requirements.txt").write_text("")
-    (folder / "wire.py").write_text(WIRE)
-    return folder
+    return write_bundle(tmp_path / "a bundle", WIRE)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import write_bundle
 
 from runner.cli.writing import Unblocked, write_whole
 from runner.study.run_file import STORY
@@ -28,11 +29,7 @@ def wire(entrypoint, params, seed):
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    folder = tmp_path / "bundle"
-    folder.mkdir()
-    (folder / "requirements.txt").write_text("")
-    (folder / "wire.py").write_text(WIRE)
-    return folder
+    return write_bundle(tmp_path / "bundle", WIRE)
 
 
 def execute(cache: Path, *args: str | Path) -> tuple[list[str], dict[str, str]]:

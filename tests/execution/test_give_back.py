@@ -16,6 +16,7 @@ from types import FrameType
 import anyio
 import psutil
 import pytest
+from conftest import write_bundle
 
 from runner import AsyncRunner, Runner, RunnerError
 from runner.child.bulk import Bulk
@@ -51,11 +52,7 @@ INPUTS = {"x": bytes(50_000)}
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    folder = tmp_path / "bundle"
-    folder.mkdir()
-    (folder / "requirements.txt").write_text("")
-    (folder / "wire.py").write_text(WIRE)
-    return folder
+    return write_bundle(tmp_path / "bundle", WIRE)
 
 
 @pytest.fixture(autouse=True)

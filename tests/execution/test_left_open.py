@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from conftest import installed_python
+from conftest import installed_python, write_bundle
 
 from runner import Runner, RunnerError
 
@@ -142,11 +142,7 @@ def read_gz_in_zip(path: Path) -> str:
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    folder = tmp_path / "bundle"
-    folder.mkdir()
-    (folder / "requirements.txt").write_text("")
-    (folder / "wire.py").write_text(WIRE)
-    return folder
+    return write_bundle(tmp_path / "bundle", WIRE)
 
 
 @pytest.mark.parametrize("isolation", ["fork", "warm", "fresh"])

@@ -16,6 +16,7 @@ from pathlib import Path
 import anyio
 import psutil
 import pytest
+from conftest import write_bundle
 
 from runner import AsyncRunner, Result, Runner, RunnerError
 from runner.events import Event, Note, Output
@@ -69,11 +70,7 @@ def daemon(params, seed):
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    folder = tmp_path / "bundle"
-    folder.mkdir()
-    (folder / "requirements.txt").write_text("")
-    (folder / "wire.py").write_text(WIRE)
-    return folder
+    return write_bundle(tmp_path / "bundle", WIRE)
 
 
 @pytest.fixture(params=["warm", "fork", "fresh"])
@@ -141,7 +138,7 @@ def test_where_a_fork_is_unsafe_each_task_is_fresh_and_says_why(bundle: Path, ca
 def test_a_native_thread_that_a_fork_does_without_is_no_reason(
     bundle: Path, cache: Path, name: str, polars: str, isolation: str
 ) -> None:
-    """A thread with the name of pyarrow's allocator, or polars'."""
+    """It only has the name of pyarrow's allocator's thread, or of polars'."""
     if sys.platform != "linux":
         pytest.skip("no /proc/self/task on this system")
     native = f"""

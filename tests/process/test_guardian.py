@@ -18,6 +18,7 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+from conftest import write_bundle
 
 from runner import Isolation, Runner, RunnerError
 from runner.events import Event, Output
@@ -118,11 +119,7 @@ class Worker:
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    folder = tmp_path / "bundle"
-    folder.mkdir()
-    (folder / "requirements.txt").write_text("")
-    (folder / "wire.py").write_text(WIRE)
-    return folder
+    return write_bundle(tmp_path / "bundle", WIRE)
 
 
 @pytest.fixture(params=["warm", "fork", "fresh", "exec"])

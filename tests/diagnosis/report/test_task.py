@@ -4,6 +4,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from conftest import write_bundle
 from recordings import replayed, same, text
 
 from runner import Runner, RunnerError
@@ -24,11 +25,7 @@ PARAMS = {
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    folder = tmp_path / "bundle"
-    folder.mkdir()
-    (folder / "requirements.txt").write_text("")
-    (folder / "wire.py").write_text(WIRE)
-    return folder
+    return write_bundle(tmp_path / "bundle", WIRE)
 
 
 def failed(runner: Runner, bundle: Path) -> Report:
