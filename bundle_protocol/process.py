@@ -159,8 +159,8 @@ def _watch(read_fd: int, activity: Activity) -> None:
         if ready:
             break
         time.sleep(0.2)  # macOS wakes up for a request that is not read yet.
-    patience = time.monotonic() + _ENDING_SECONDS
-    while not activity.under_way and time.monotonic() < patience:
+    deadline = time.monotonic() + _ENDING_SECONDS
+    while not activity.under_way and time.monotonic() < deadline:
         time.sleep(_LOOK_SECONDS)
     if os.getpgrp() == os.getpid():
         os.killpg(0, signal.SIGKILL)

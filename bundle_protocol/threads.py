@@ -29,7 +29,7 @@ _RUNTIMES = (
     "libpython",
 )
 
-_PATIENCE_SECONDS = 0.5
+_TIMEOUT_SECONDS = 0.5
 _LOOK_SECONDS = 0.01
 _STACK_BYTES = 64 * 1024
 _MOST_MAPS = 100_000
@@ -56,7 +56,7 @@ def threads_that_a_fork_leaves() -> list[str]:
     import threading
 
     names = {thread.native_id: _python_name(thread) for thread in threading.enumerate()}
-    until = time.monotonic() + _PATIENCE_SECONDS
+    until = time.monotonic() + _TIMEOUT_SECONDS
     left = [names.get(task) or _native_name(task, until) for task in others]
     return [name for name in left if name is not None]
 

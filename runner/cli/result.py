@@ -15,7 +15,7 @@ from runner.result import Check, Result
 from runner.stored_files import whole_file
 from runner.study.output_files import OutputFile
 
-_PATIENCE_SECONDS = 2.0
+_READER_TIMEOUT_SECONDS = 2.0
 
 
 def describe_outputs(result: Result) -> dict[str, OutputFile]:
@@ -60,7 +60,7 @@ def _write_special(path: Path, data: bytes | memoryview) -> None:
         poll.register(descriptor, select.POLLOUT)
         left = memoryview(data)
         while left:
-            if not poll.poll(_PATIENCE_SECONDS * 1000):
+            if not poll.poll(_READER_TIMEOUT_SECONDS * 1000):
                 raise BlockingIOError(errno.EAGAIN, "nobody reads it", str(path))
             left = left[os.write(descriptor, left[: select.PIPE_BUF]) :]
     finally:

@@ -24,7 +24,7 @@ _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 _MOST_BYTES = 512 * 1024
 """So many of the first bytes that nobody has read yet are kept, and of the last."""
-_PATIENCE_SECONDS = 2.0
+_READER_TIMEOUT_SECONDS = 2.0
 """How long a reader of standard error may read nothing, once the run has ended."""
 
 
@@ -69,8 +69,8 @@ class Unblocked(io.RawIOBase):
     def drain(self) -> None:
         """Write what is left, as long as somebody reads it."""
         last = time.monotonic()
-        while self._head and time.monotonic() - last < _PATIENCE_SECONDS:
-            if self._push(_PATIENCE_SECONDS):
+        while self._head and time.monotonic() - last < _READER_TIMEOUT_SECONDS:
+            if self._push(_READER_TIMEOUT_SECONDS):
                 last = time.monotonic()
 
     def _keep_last(self, data: bytes) -> None:

@@ -259,8 +259,8 @@ class InFlight:
     def _meet(self) -> None:
         """Ask the workers that a study does not know, and those that have become silent."""
         workers = self.watch.workers
-        patience = WORKER_SILENT_SECONDS + _SILENT_SECONDS_FOR_EACH * len(workers)
-        silent = {at for at, seen in workers.items() if seen.silent_seconds > patience}
+        timeout = WORKER_SILENT_SECONDS + _SILENT_SECONDS_FOR_EACH * len(workers)
+        silent = {at for at, seen in workers.items() if seen.silent_seconds > timeout}
         for fitness in {work.fitness for work in self._works}:
             for address in (silent - fitness.unable.keys()).union(fitness.unknown(workers)):
                 self._newcomers.meet(fitness, address)

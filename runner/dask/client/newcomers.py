@@ -33,8 +33,8 @@ class Newcomers:
             survey_of(self._client, address, fitness.bundle, None, ANSWER_SECONDS)
         )
         # One that was heard of before has no plugins to set up.
-        patience = 2 * ANSWER_SECONDS if fitness.unknown([address]) else ANSWER_SECONDS
-        done, _ = await asyncio.wait([asking], timeout=patience)
+        timeout = 2 * ANSWER_SECONDS if fitness.unknown([address]) else ANSWER_SECONDS
+        done, _ = await asyncio.wait([asking], timeout=timeout)
         if not done:
             report = silent(address)
             _log.warning("%s: it gets no tasks until it does", report.summary)
