@@ -2,7 +2,6 @@
 
 import json
 import os
-import select
 import stat
 import threading
 import time
@@ -10,7 +9,7 @@ from collections.abc import Callable
 
 import msgspec
 
-from runner.cli.writing import write_whole
+from runner.cli.writing import write_at_once, write_whole
 from runner.study.lines import DoneLine, FailedLine
 
 BATCH_SECONDS = 0.1
@@ -19,7 +18,7 @@ again: their outputs are there, and no line says so."""
 
 BATCH_BYTES = 64 * 1024
 
-_POLL_MILLISECONDS = 100
+_POLL_SECONDS = 0.1
 
 
 class StdoutError(Exception):
@@ -89,14 +88,12 @@ class Lines:
         self._flushed = time.monotonic()
 
     def _to_pipe(self, data: bytes, check: Callable[[], None]) -> None:
-        poll = select.poll()
-        poll.register(self._descriptor, select.POLLOUT)
         left = memoryview(data)
         while left:
-            # A pipe that is ready takes so much at once.
-            while not poll.poll(_POLL_MILLISECONDS):
+            if size := write_at_once(self._descriptor, left, _POLL_SECONDS):
+                left = left[size:]
+            else:
                 check()
-            left = left[os.write(self._descriptor, left[: select.PIPE_BUF]) :]
 
 
 def encoded(line: DoneLine | FailedLine) -> bytes:

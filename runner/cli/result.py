@@ -4,18 +4,16 @@ import errno
 import hashlib
 import json
 import os
-import select
 from pathlib import Path
 
 import msgspec
 
+from runner.cli.writing import READER_TIMEOUT_SECONDS, write_at_once
 from runner.diagnosis.report.model import Report
 from runner.diagnosis.report.text import printable
 from runner.result import Check, Result
 from runner.stored_files import whole_file
 from runner.study.output_files import OutputFile
-
-_READER_TIMEOUT_SECONDS = 2.0
 
 
 def describe_outputs(result: Result) -> dict[str, OutputFile]:
@@ -56,13 +54,12 @@ def _write_special(path: Path, data: bytes | memoryview) -> None:
     """
     descriptor = os.open(path, os.O_WRONLY | os.O_NONBLOCK)
     try:
-        poll = select.poll()
-        poll.register(descriptor, select.POLLOUT)
         left = memoryview(data)
         while left:
-            if not poll.poll(_READER_TIMEOUT_SECONDS * 1000):
+            size = write_at_once(descriptor, left, READER_TIMEOUT_SECONDS)
+            if not size:
                 raise BlockingIOError(errno.EAGAIN, "nobody reads it", str(path))
-            left = left[os.write(descriptor, left[: select.PIPE_BUF]) :]
+            left = left[size:]
     finally:
         os.close(descriptor)
 

@@ -24,8 +24,9 @@ _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 _MOST_BYTES = 512 * 1024
 """So many of the first bytes that nobody has read yet are kept, and of the last."""
-_READER_TIMEOUT_SECONDS = 2.0
-"""How long a reader of standard error may read nothing, once the run has ended."""
+READER_TIMEOUT_SECONDS = 2.0
+"""How long a reader may read nothing: of standard error once the run has ended, or of a pipe that a
+result goes to."""
 
 
 class Unblocked(io.RawIOBase):
@@ -69,8 +70,8 @@ class Unblocked(io.RawIOBase):
     def drain(self) -> None:
         """Write what is left, as long as somebody reads it."""
         last = time.monotonic()
-        while self._head and time.monotonic() - last < _READER_TIMEOUT_SECONDS:
-            if self._push(_READER_TIMEOUT_SECONDS):
+        while self._head and time.monotonic() - last < READER_TIMEOUT_SECONDS:
+            if self._push(READER_TIMEOUT_SECONDS):
                 last = time.monotonic()
 
     def _keep_last(self, data: bytes) -> None:
@@ -91,14 +92,11 @@ class Unblocked(io.RawIOBase):
         wrote = False
         while self._head and not self._refused:
             try:
-                poll = select.poll()
-                poll.register(self._descriptor, select.POLLOUT)
-                if not poll.poll(0 if wrote else seconds * 1000):
-                    break
-                # A pipe that is ready takes so much at once, and a terminal too.
-                size = os.write(self._descriptor, self._head[: select.PIPE_BUF])
+                size = write_at_once(self._descriptor, self._head, 0 if wrote else seconds)
             except OSError:
                 self._refused = True
+                break
+            if not size:
                 break
             wrote = True
             del self._head[:size]
@@ -135,6 +133,20 @@ def unblocked_stderr() -> Iterator[None]:
     finally:
         sys.stderr = before
         stream.drain()
+
+
+def write_at_once(descriptor: int, data: bytes | bytearray | memoryview, seconds: float) -> int:
+    """Write as much as a pipe or a terminal takes without a wait, once it is ready.
+
+    :param data: not empty.
+    :param seconds: to wait until it is ready.
+    :returns: how many bytes were written; 0: it was not ready.
+    :raises OSError: it takes none.
+    """
+    poll = select.poll()
+    poll.register(descriptor, select.POLLOUT)
+    # One that is ready takes PIPE_BUF at once (pipe(7)).
+    return os.write(descriptor, data[: select.PIPE_BUF]) if poll.poll(seconds * 1000) else 0
 
 
 def write_whole(descriptor: int, data: bytes) -> None:
