@@ -4,6 +4,7 @@ import os
 import sys
 import time
 import uuid
+from contextlib import suppress
 from pathlib import Path
 
 import anyio
@@ -22,6 +23,22 @@ WIRE = """
 def wire(entrypoint, params, seed):
     return {'out': repr((entrypoint, params, seed)).encode()}
 """
+
+
+def command_line(process: psutil.Process) -> list[str]:
+    """Nothing, where the process has ended, or is in the midst of its execve(2)."""
+    with suppress(psutil.NoSuchProcess):
+        return process.cmdline()
+    return []
+
+
+def children_that_run(word: str) -> list[psutil.Process]:
+    """Those of this process whose command line has an argument that ends with the word."""
+    return [
+        child
+        for child in psutil.Process().children()
+        if any(argument.endswith(word) for argument in command_line(child))
+    ]
 
 
 class Child:

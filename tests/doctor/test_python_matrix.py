@@ -6,11 +6,11 @@ import signal
 import subprocess
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import psutil
 import pytest
+from children import command_line
 from conftest import need_python
 
 from runner.diagnosis.report.model import Report
@@ -179,7 +179,7 @@ def test_combinations_that_are_interrupted_leave_nothing(
             assert process.poll() is None
         own = psutil.Process(process.pid)
         # uv is making the environment.
-        while not any("pip" in one.cmdline() for one in children_of(own)):
+        while not any("pip" in command_line(one) for one in children_of(own)):
             if process.poll() is not None:
                 pytest.skip("the package index is out of reach")
         children = children_of(own)
@@ -190,9 +190,4 @@ def test_combinations_that_are_interrupted_leave_nothing(
 
 def children_of(process: psutil.Process) -> list[psutil.Process]:
     """Those that live, with a command line that can be read."""
-    found = []
-    for child in process.children(recursive=True):
-        with suppress(psutil.NoSuchProcess):
-            if child.cmdline():
-                found.append(child)
-    return found
+    return [child for child in process.children(recursive=True) if command_line(child)]

@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-import psutil
 import pytest
+from children import children_that_run
 
 from runner import Runner, RunnerError, Task
 from runner.child.bulk import MAPPED_BYTES
@@ -109,7 +109,7 @@ def test_going_back_and_forth_between_functions_starts_no_child(bundle: Path, ca
         runner.execute(bundle, function="where")
         again = runner.execute(bundle, function="aggregate")
         assert Phase.SPAWN.value in again.timings.phases
-        living = [one for one in psutil.Process().children() if "hello.py" in str(one.cmdline())]
+        living = children_that_run("hello.py")
         assert len(living) <= 3  # one may still be at its end
 
 

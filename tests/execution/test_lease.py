@@ -17,6 +17,7 @@ from types import FrameType
 import anyio
 import psutil
 import pytest
+from children import children_that_run
 
 from runner import AsyncRunner, Runner, RunnerError
 from runner.child.session import Session
@@ -80,17 +81,6 @@ def answers(runner: Runner, bundle: Path, seed: int) -> bytes:
     return result["pid"]
 
 
-def children_of_this_process() -> set[int]:
-    found = set()
-    for child in psutil.Process().children():
-        try:
-            if "hello.py" in " ".join(child.cmdline()):
-                found.add(child.pid)
-        except psutil.Error:
-            continue
-    return found
-
-
 @pytest.mark.parametrize("isolation", ["warm", "fork", "fresh"])
 def test_a_child_that_broke_the_protocol_is_replaced(
     bundle: Path, cache: Path, isolation: str
@@ -148,11 +138,11 @@ def test_what_stops_a_map_ends_no_child_that_has_nothing_to_do(
     monkeypatch.setattr(Calls, "stop", stops)
     with Runner(cache=cache, isolation=isolation, children=1, on_event=handler) as runner:
         answers(runner, bundle, 1)
-        before = children_of_this_process()
+        before = children_that_run("hello.py")
         with pytest.raises(RunnerError, match="task-raised"):
             list(runner.map(bundle, [Task("fail"), *[Task("seeded")] * 10]))
         answers(runner, bundle, 2)
-        assert children_of_this_process() == before
+        assert children_that_run("hello.py") == before
 
 
 # Each line of ours that a call goes through, with a good answer and with an error.

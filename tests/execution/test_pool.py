@@ -16,6 +16,7 @@ from pathlib import Path
 import anyio
 import psutil
 import pytest
+from children import children_that_run
 from conftest import write_bundle
 
 from runner import AsyncRunner, Result, Runner, RunnerError
@@ -307,7 +308,7 @@ def test_bundles_share_the_children_and_the_one_not_used_for_longest_makes_room(
                     lambda n: runner.execute(others[n % 3], "seeded", seed=n)["seed"], range(40)
                 )
             )
-        living = [child for child in psutil.Process().children() if "hello.py" in str(child)]
+        living = children_that_run("hello.py")
         assert len(living) <= 2
     assert results == [str(n).encode() for n in range(40)]
 
@@ -433,7 +434,7 @@ def test_closing_waits_for_the_calls_under_way_and_leaves_nothing(
         runner.close()
         outcomes = [call.exception() for call in calls]
     assert all(outcome is None or isinstance(outcome, RuntimeError) for outcome in outcomes)
-    assert not [child for child in psutil.Process().children() if "hello.py" in str(child)]
+    assert not children_that_run("hello.py")
     assert not [thread for thread in threading.enumerate() if "portal" in thread.name.lower()]
 
 

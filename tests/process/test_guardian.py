@@ -18,6 +18,7 @@ from types import SimpleNamespace
 
 import psutil
 import pytest
+from children import command_line
 from conftest import write_bundle
 
 from runner import Isolation, Runner, RunnerError
@@ -107,7 +108,7 @@ class Worker:
         (found,) = (
             process
             for process in psutil.Process(self.popen.pid).children()
-            if "modelops-runner-guardian" in process.cmdline()
+            if "modelops-runner-guardian" in command_line(process)
         )
         return found
 
@@ -261,7 +262,7 @@ def guardian_of(guardian: Guardian) -> psutil.Process | None:
     for process in psutil.Process().children():
         deadline = time.monotonic() + 10
         # In the midst of its execve(2) a process has no command line.
-        while not (words := process.cmdline()) and time.monotonic() < deadline:
+        while not (words := command_line(process)) and time.monotonic() < deadline:
             if process.status() == psutil.STATUS_ZOMBIE:
                 break
         if marker in words:
