@@ -142,6 +142,18 @@ EXITS = (
         task("ctypes.CDLL(None).exit(7)", "import ctypes"),
     ),
     Scenario(
+        "child-exited-mpi-abort",
+        Code.CHILD_EXITED,
+        "a model on MPI calls MPI_Abort()",
+        task(
+            "print('no contact matrix for 2031', file=sys.stderr)\n"
+            "print(ABORT, file=sys.stderr, flush=True)\n"
+            "os._exit(3)",
+            "# As Open MPI 4.1 writes it.\n"
+            "ABORT = 'MPI_ABORT was invoked on rank 0 in communicator MPI_COMM_WORLD'",
+        ),
+    ),
+    Scenario(
         "child-exited-argparse",
         Code.CHILD_EXITED,
         "argparse does not know an option, and ends the process",

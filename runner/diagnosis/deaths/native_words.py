@@ -141,6 +141,15 @@ _KINDS = [
         "Fortran code stopped the program, and with it Python.",
         "correct what the Fortran library was given: a file, a size, an index",
     ),
+    # Open MPI's MPI_Abort(), and MPICH's
+    _kind(
+        r"^MPI_ABORT was invoked on rank \d+ .+(?:\n+ *with errorcode -?\d+\.)?$"
+        r"|^Abort\(-?\d+\) on node \d+ .+$",
+        "The model, or a library that it uses, called MPI_Abort(), which ends the process at once;"
+        " what was wrong is printed before that.",
+        "correct what the lines above it name; and raise an exception where the model itself calls"
+        " MPI_Abort(), so that the report has its place",
+    ),
     # LLVM's and Intel's OpenMP; GNU's; OpenBLAS
     _kind(
         r"^OMP: Error #15: .+$",

@@ -46,6 +46,8 @@ SAID = [
     ),
     ("forrtl: severe (174): SIGSEGV, segmentation fault occurred", None, "Fortran"),
     ("ERROR STOP no input", None, "Fortran"),
+    ("MPI_ABORT was invoked on rank 0 in communicator MPI_COMM_WORLD", None, "MPI_Abort()"),
+    ("Abort(3) on node 0 (rank 0 in comm 0): application called MPI_Abort()", None, "MPI_Abort()"),
     (
         "libgomp: Thread creation failed: Resource temporarily unavailable",
         None,
