@@ -1,4 +1,4 @@
-"""The examples of README and docs are what a strict type checker takes."""
+"""The examples of README and docs pass a strict type checker, and their links lead somewhere."""
 
 import os
 import re
@@ -13,14 +13,14 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
 
 
 def examples(document: Path) -> list[str]:
     """The Python blocks; one that does not import the runner goes on from the one before."""
     programs: list[str] = []
-    for block in re.findall(
-        r"^```python\n(.*?)^```$", document.read_text(), re.DOTALL | re.MULTILINE
-    ):
+    for block in BLOCK.findall(document.read_text()):
         if programs and not re.search(r"^(from|import) runner", block, re.MULTILINE):
             programs[-1] += block
         else:
@@ -59,3 +59,27 @@ def test_examples_pass_a_strict_type_checker(tmp_path: Path) -> None:
         env={**os.environ, "MYPYPATH": str(tmp_path / "stubs")},
     )
     assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+@pytest.mark.parametrize(
+    "document",
+    [*DOCUMENTS, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", ROOT / "fixtures" / "README.md"],
+    ids=lambda path: path.name,
+)
+def test_links_lead_to_what_is_there(document: Path) -> None:
+    for target in LINK.findall(document.read_text()):
+        if target.startswith("https://"):
+            continue
+        name, _, anchor = target.partition("#")
+        file = document.parent / name if name else document
+        assert file.exists(), target
+        if anchor:
+            assert anchor in anchors(file), target
+
+
+def anchors(document: Path) -> list[str]:
+    """The names that GitHub gives the headings."""
+    return [
+        re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-")
+        for heading in HEADING.findall(document.read_text())
+    ]

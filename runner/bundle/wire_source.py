@@ -55,7 +55,7 @@ def find_wire(
     text: str,
     has_dependencies: bool,
 ) -> Wire:
-    """Find the wire function by the rules of the README, in their order, and other functions.
+    """Find the wire function by the rules of docs/bundles.md, in their order, and other functions.
 
     :param project: pyproject.toml's ``[project]``; empty without one.
     :param tool: its ``[tool.modelops]``.
