@@ -4,8 +4,8 @@ import argparse
 import re
 from collections.abc import Iterator
 
+from runner.cli.command_line.parser import all_parsers
 from runner.cli.exit_codes import EXIT_CODES
-from runner.cli.parser import all_parsers
 
 
 def man_page() -> str:

@@ -22,7 +22,7 @@ def main(argv: list[str] | None = None) -> int:
             gc.disable()  # imports make no garbage, and looking for it takes as long as some do
         # Only now: what is imported needs POSIX, and takes long enough to be interrupted in; what
         # runs a command is not needed to say that there is no such command.
-        from runner.cli.parser import parse
+        from runner.cli.command_line.parser import parse
 
         command = parse(sys.argv[1:] if argv is None else argv)
         from runner.cli.run import run

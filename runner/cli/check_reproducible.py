@@ -3,9 +3,9 @@
 import sys
 
 from runner.bundle import Bundle
-from runner.cli.commands import Check
-from runner.cli.live import Live
-from runner.cli.params import given_task
+from runner.cli.command_line.commands import Check
+from runner.cli.command_line.params import given_task
+from runner.cli.display.live import Live
 from runner.cli.result import json_document
 from runner.diagnosis.case import Case
 from runner.diagnosis.report.text import printable

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import shtab
 
-from runner.cli.parser import all_parsers
+from runner.cli.command_line.parser import all_parsers
 
 _COMPLETED_AS = {
     "BUNDLE": shtab.DIRECTORY,

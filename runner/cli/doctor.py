@@ -8,7 +8,7 @@ from importlib.util import find_spec
 
 import anyio
 
-from runner.cli.commands import Doctor, UsageError
+from runner.cli.command_line.commands import Doctor, UsageError
 from runner.cli.result import json_document
 from runner.cli.signals import unless_signalled
 from runner.diagnosis.report.model import Hint

@@ -6,7 +6,14 @@ from pathlib import Path
 
 import anyio
 
-from runner.cli.commands import EnvCommand, EnvList, EnvPath, EnvPrune, EnvRemove, UsageError
+from runner.cli.command_line.commands import (
+    EnvCommand,
+    EnvList,
+    EnvPath,
+    EnvPrune,
+    EnvRemove,
+    UsageError,
+)
 from runner.cli.result import json_document
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError

@@ -11,7 +11,7 @@ from runner.bundle.files import has_file, read_text
 from runner.bundle.foreign import Foreign, find_foreign, project_table
 from runner.bundle.pyproject import PYPROJECT, Pyproject, read_pyproject
 from runner.bundle.requirements import REQUIREMENTS, is_of_conda
-from runner.cli.commands import Init, UsageError
+from runner.cli.command_line.commands import Init, UsageError
 from runner.cli.writing import write_whole
 from runner.diagnosis.case import Failure
 

@@ -7,8 +7,8 @@ import anyio
 import msgspec
 
 from runner.bundle import Bundle
-from runner.cli.commands import Matrix, UsageError
-from runner.cli.params import given_task
+from runner.cli.command_line.commands import Matrix, UsageError
+from runner.cli.command_line.params import given_task
 from runner.cli.result import json_document
 from runner.cli.signals import unless_signalled
 from runner.diagnosis.case import Case, Failure

@@ -6,12 +6,12 @@ from contextlib import closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
-from runner.cli.commands import Check, Exec
-from runner.cli.kept_files import left_note
-from runner.cli.live import Live
-from runner.cli.params import given_task
+from runner.cli.command_line.commands import Check, Exec
+from runner.cli.command_line.params import given_task
+from runner.cli.command_line.verbosity import Verbosity
+from runner.cli.display.live import Live
+from runner.cli.outputs.kept_files import left_note
 from runner.cli.result import describe_outputs, result_json, result_lines
-from runner.cli.verbosity import Verbosity
 from runner.cli.writing import not_written
 from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
@@ -21,7 +21,7 @@ from runner.result import Result
 from runner.study.output_files import OutputFile
 
 if TYPE_CHECKING:
-    from runner.cli.single_outputs import SingleOutputs
+    from runner.cli.study.single_outputs import SingleOutputs
 
 
 @contextmanager
@@ -30,7 +30,7 @@ def kept_outputs(command: Exec | Check) -> "Iterator[SingleOutputs | None]":
     if not isinstance(command, Exec) or command.output is None:
         yield None
         return
-    from runner.cli.single_outputs import SingleOutputs
+    from runner.cli.study.single_outputs import SingleOutputs
 
     with closing(SingleOutputs(command, command.output)) as kept:
         yield kept

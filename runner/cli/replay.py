@@ -2,7 +2,7 @@
 
 from msgspec import json
 
-from runner.cli.commands import Replay, UsageError
+from runner.cli.command_line.commands import Replay, UsageError
 from runner.cli.result import report_json, write_file
 from runner.recording.format import RecordingError, read_recording
 from runner.recording.replay import replay

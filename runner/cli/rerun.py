@@ -15,10 +15,10 @@ from msgspec import Struct
 
 from runner.async_runner import AsyncRunner
 from runner.bundle.archive import check_content, extract
-from runner.cli.commands import Rerun, UsageError
+from runner.cli.command_line.commands import Rerun, UsageError
+from runner.cli.display.live import Live
+from runner.cli.display.progress import Progress, Totals, shown_progress
 from runner.cli.exit_codes import exit_code_of
-from runner.cli.live import Live
-from runner.cli.progress import Progress, Totals, shown_progress
 from runner.cli.result import describe_outputs, json_document
 from runner.cli.signals import unless_signalled
 from runner.diagnosis.case import Case, Failure

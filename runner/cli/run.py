@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 import msgspec
 
-from runner.cli.commands import (
+from runner.cli.command_line.commands import (
     AnyCommand,
     Check,
     Command,
@@ -27,10 +27,12 @@ from runner.cli.commands import (
     Table,
     UsageError,
 )
+from runner.cli.command_line.params import read_seed, read_values
+from runner.cli.command_line.verbosity import Verbosity
+from runner.cli.display.live import Live
 from runner.cli.exit_codes import FAILED_TASK, exit_code_of
-from runner.cli.live import Live
 from runner.cli.one_task import execute_one, kept_outputs
-from runner.cli.params import read_seed, read_values
+from runner.cli.outputs.written_paths import check_folder, check_outside, prepare_output
 from runner.cli.result import (
     check_json,
     check_lines,
@@ -40,9 +42,7 @@ from runner.cli.result import (
 )
 from runner.cli.signals import unless_signalled
 from runner.cli.standard_output import not_printed, print_result
-from runner.cli.verbosity import Verbosity
 from runner.cli.writing import not_written
-from runner.cli.written_paths import check_folder, check_outside, prepare_output
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.own_failures import cancelled, internal_error
@@ -56,8 +56,8 @@ from runner.process.own_limits import OF_COMMAND, check_limits
 from runner.recording.recorder import Recorder
 
 if TYPE_CHECKING:
-    from runner.cli.single_outputs import SingleOutputs
-    from runner.cli.tasks import ManyTasks
+    from runner.cli.study.single_outputs import SingleOutputs
+    from runner.cli.study.tasks import ManyTasks
 
 _T = TypeVar("_T")
 
@@ -143,7 +143,7 @@ def _run_command(command: AnyCommand) -> int:
         read_values(command.param)
         if isinstance(command, Exec):
             if command.grid or command.seeds is not None:
-                from runner.cli.grid import read_grid
+                from runner.cli.command_line.grid import read_grid
 
                 read_grid(command)
             if command.dry_run:
@@ -151,7 +151,7 @@ def _run_command(command: AnyCommand) -> int:
             if command.output is not None:
                 prepare_output(command.output, command.bundle)
             if command.is_study:
-                from runner.cli.tasks import ManyTasks
+                from runner.cli.study.tasks import ManyTasks
 
                 return print_result(*anyio.run(_run_many, command, ManyTasks(command)))
         with _recorder(command) as recorder:
@@ -231,7 +231,7 @@ async def _run_many(command: Exec, many: "ManyTasks") -> tuple[int, str]:
 
 
 async def _dry_run(command: Exec) -> tuple[int, str]:
-    from runner.cli.study_tasks import dry_run
+    from runner.cli.study.study_tasks import dry_run
 
     live = Live(sys.stderr)
     try:
@@ -268,7 +268,7 @@ async def _outcome(
 async def _outcome_of_many(
     command: Exec, case: Case, many: "ManyTasks", live: Live
 ) -> tuple[int, str]:
-    from runner.cli.line_writer import StdoutError
+    from runner.cli.study.line_writer import StdoutError
 
     try:
         await many.run(case)

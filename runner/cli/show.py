@@ -2,7 +2,7 @@
 
 import msgspec
 
-from runner.cli.commands import ShowReport, UsageError
+from runner.cli.command_line.commands import ShowReport, UsageError
 from runner.cli.result import write_file
 from runner.diagnosis.report.model import Report
 from runner.diagnosis.report.sanitise import sanitise_report

@@ -19,7 +19,7 @@ UNNEEDED = {
     "email", "filelock", "findpython", "importlib.metadata", "platformdirs", "psutil", "rich",
     "shtab", "zipfile",
     "runner.bundle.foreign",
-    "runner.cli.completion", "runner.cli.replay", "runner.cli.tasks",
+    "runner.cli.completion", "runner.cli.replay", "runner.cli.study.tasks",
     "runner.dask", "runner.doctor",
     "runner.diagnosis.data.missing_files", "runner.diagnosis.deaths.child_deaths",
     "runner.diagnosis.imports", "runner.diagnosis.report.terminal", "runner.diagnosis.uv.output",
@@ -39,7 +39,7 @@ def imported(cache: Path, *arguments: str | Path) -> set[str]:
     assert done.returncode == 0, done.stderr
     lines = [line for line in done.stderr.splitlines() if line.startswith("import time:")]
     names = {line.rpartition("|")[2].strip() for line in lines}
-    assert "runner.cli.parser" in names
+    assert "runner.cli.command_line.parser" in names
     return names | {name.rpartition(".")[0] for name in names}
 
 
@@ -51,8 +51,10 @@ def test_help_and_version_import_nothing_that_runs_a_bundle(
     assert not names & HEAVY
     own = {name for name in names if name.startswith("runner.")} - {"runner.__main__"}
     assert own <= {
-        "runner.cli", "runner.cli.parser", "runner.cli.options", "runner.cli.arguments",
-        "runner.cli.exit_codes", "runner.cli.verbosity", "runner.defaults", "runner.version",
+        "runner.cli", "runner.cli.exit_codes", "runner.defaults", "runner.version",
+        "runner.cli.command_line", "runner.cli.command_line.parser",
+        "runner.cli.command_line.options", "runner.cli.command_line.arguments",
+        "runner.cli.command_line.verbosity",
     }  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import anyio
 import pytest
 
-from runner.cli.commands import EnvList, EnvPrune
+from runner.cli.command_line.commands import EnvList, EnvPrune
 from runner.cli.env import run_env
 from runner.diagnosis.case import Case, Failure
 from runner.environment.integrity import site_packages

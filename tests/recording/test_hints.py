@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from runner.cli.parser import parse
+from runner.cli.command_line.parser import parse
 from runner.diagnosis.report.model import Edit, Hint
 
 if sys.version_info >= (3, 11):

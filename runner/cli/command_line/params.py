@@ -1,0 +1,285 @@
+"""Reads what the command line takes as JSON, and names the place where it is none."""
+
+import json
+import re
+import shlex
+import sys
+from pathlib import Path
+from typing import Any, NoReturn
+
+from runner.cli.command_line.commands import Check, Exec, Matrix
+from runner.cli.command_line.param_words import meant_value
+from runner.diagnosis.case import Failure
+from runner.diagnosis.report.model import Hint
+from runner.task import MAX_SEED, Task, check_task, params_invalid
+
+# Python's json takes these for numbers. A string is matched first, so that none is seen in one.
+_CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)')
+# A key with its colon, any other string, or what an object begins and ends with.
+_TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")\s*:|"(?:[^"\\]|\\.)*"|[{}]')
+_LONGEST_SHOWN = 1000
+_USAGE = Hint(
+    title="pass a value with --param beta=0.3, or many with --params FILE,"
+    ' a file that holds such as {"beta": 0.3}'
+)
+
+
+def _invalid(summary: str, hint: Hint = _USAGE) -> Failure:
+    return params_invalid(summary, hint)
+
+
+def given_task(command: Exec | Matrix | Check, seed: int = 0) -> Task:
+    """The task that a command line has.
+
+    :param seed: that of the task where it says none.
+    :raises Failure: ``params-invalid``.
+    """
+    params = {} if command.params is None else read_params(command.params)
+    return _checked(
+        Task(
+            command.entrypoint,
+            {**params, **read_values(command.param)},
+            seed if command.seed is None else read_seed(command.seed),
+            function=command.function if isinstance(command, Exec) else None,
+        )
+    )
+
+
+def read_values(given: list[str]) -> dict[str, Any]:
+    """Read what each ``--param`` says.
+
+    :raises Failure: ``params-invalid``.
+    """
+    values = {}
+    for text in given:
+        name, _, value = text.partition("=")
+        values[name] = parse_value(name, value)
+    _checked(Task(None, values))
+    return values
+
+
+def _checked(task: Task) -> Task:
+    try:
+        return check_task(task)
+    except Failure as failure:
+        failure.finding.hints = [_USAGE]  # and not what a call is to pass
+        raise
+
+
+def read_seed(text: str, option: str = "--seed") -> int:
+    """Read a seed.
+
+    :param option: the one that it is of.
+    :raises Failure: ``params-invalid``: it is no integer in 0 .. 2**64-1.
+    """
+    # int() takes more than a person means: underscores, spaces, other scripts' digits.
+    if not re.fullmatch(r"[0-9]{1,20}", text) or int(text) > MAX_SEED:
+        raise _invalid(f"{option} {text!r} is not an integer in 0 .. 2**64-1")
+    return int(text)
+
+
+def read_params(source: str) -> dict[str, Any]:
+    """Read parameters from a file, or from standard input where the source is ``-``.
+
+    :raises Failure: ``params-invalid``, with the place in the file.
+    """
+    name = "standard input" if source == "-" else source
+    try:
+        data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+    except OSError as error:
+        raise _unread(source, error) from error
+    params = decode_json(data, name)
+    if not isinstance(params, dict):
+        raise _invalid(f"{name} holds a JSON {json_kind(params)}, not an object")
+    return params
+
+
+def _unread(source: str, error: OSError) -> Failure:
+    """Return why there is no such file: what is meant is written as another tool takes it."""
+    text = source.strip()
+    if text.startswith("{"):
+        problem = "--params takes a file's name (or - for standard input), not the JSON itself"
+        values = _json_of(text)
+        return _invalid(
+            problem,
+            Hint(title=f"write echo {shlex.quote(values)} | modelops-runner exec BUNDLE --params -")
+            if values and len(values) <= _LONGEST_SHOWN
+            else _USAGE,
+        )
+    named = text.removeprefix("@")
+    if named != text and Path(named).is_file():  # curl and httpie take it so
+        title = f"write --params {shlex.quote(named)}"
+        return _invalid(f"--params takes a file's name, and {source} is none", Hint(title=title))
+    name, equals, _ = text.partition("=")
+    if equals and name.isidentifier():
+        title = f"write --param {shlex.quote(text)}"
+        return _invalid(f"--params takes a file's name, not a value: {source}", Hint(title=title))
+    return _invalid(f"{source} cannot be read: {error.strerror}", _like(Path(source)) or _USAGE)
+
+
+def _like(file: Path) -> Hint | None:
+    """Advise the files whose names are nearly the one that is not there."""
+    import difflib  # not on import: few need it
+
+    try:
+        there = [path.name for path in file.parent.iterdir()]
+    except OSError:  # the folder itself is not there, or may not be read
+        return None
+    near = [str(file.with_name(name)) for name in difflib.get_close_matches(file.name, there)]
+    return Hint(title=f"did you mean {' or '.join(map(shlex.quote, near))}?") if near else None
+
+
+def decode_json(data: bytes, name: str, line: int = 1) -> Any:
+    """Decode a JSON document, or a line of JSON Lines.
+
+    :param name: of the file.
+    :param line: the number, from 1 on, of the line that it begins at.
+    :raises Failure: ``params-invalid``, with the place in the file.
+    """
+    check_encoding(data, name)
+    try:
+        text = data.decode("utf-8-sig" if line == 1 else "utf-8")  # PowerShell's have a mark
+        return _loads(text)
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        number, column = line + before.count(b"\n"), error.start - before.rfind(b"\n")
+        raise _invalid(f"{name}:{number}:{column} is not JSON: {error.reason} in UTF-8") from error
+    except json.JSONDecodeError as error:
+        place = f"{name}:{line + error.lineno - 1}:{error.colno}"
+        raise _invalid(f"{place} is not JSON: {error.msg}", _python_hint(text) or _USAGE) from error
+    except _NotANumber as error:
+        at = next(match.start() for match in _CONSTANT.finditer(text) if match[1])
+        number, column = line + text.count("\n", 0, at), at - text.rfind("\n", 0, at)
+        raise _invalid(f"{name}:{number}:{column}: {error}") from error
+    except _Duplicate as error:
+        at = _second(text, error.key)
+        number, column = line + text.count("\n", 0, at), at - text.rfind("\n", 0, at)
+        raise _invalid(f"{name}:{number}:{column}: {error} in one object") from error
+    except ValueError as error:  # an integer of too many digits
+        raise _invalid(f"{name}:{line} is not JSON: {error}") from error
+    except RecursionError as error:
+        raise _invalid(f"{name}:{line} is nested too deeply") from error
+
+
+def _python_hint(text: str) -> Hint | None:
+    """Show the JSON of what is written as in Python."""
+    meant = _from_python(text)
+    return (
+        None if meant is None else Hint(title=f"it is written as in Python; in JSON it is {meant}")
+    )
+
+
+def _json_of(text: str) -> str | None:
+    """The JSON of what is JSON, or is written as in Python."""
+    try:
+        _loads(text)
+    except (ValueError, RecursionError):
+        return _from_python(text)
+    return text
+
+
+def _from_python(text: str) -> str | None:
+    """The JSON of what is written as Python does it: ``{'beta': 0.3, 'lockdown': True}``."""
+    if len(text) > _LONGEST_SHOWN:
+        return None
+    import ast  # not on import: few need it
+
+    try:
+        value = ast.literal_eval(text.strip())
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError):
+        return None
+
+
+def check_encoding(data: bytes, name: str) -> None:
+    """:raises Failure: ``params-invalid``: these begin as UTF-16 or UTF-32 does."""
+    # What has no mark has a zero byte in its first characters, which JSON has in none.
+    wide = data[:3] == b"\xff\xfe\0" or data[:4] == b"\0\0\xfe\xff" or data[1:4] == b"\0\0\0"
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:2]:
+        encoding = "UTF-32" if wide or data[:3] == b"\0\0\0" else "UTF-16"
+        source = name if name != "standard input" else "FILE"
+        raise _invalid(
+            f"{name} is {encoding}, and JSON is UTF-8",
+            Hint(
+                title="convert it; in PowerShell, write it with: Out-File -Encoding utf8",
+                command=shlex.join(["iconv", "-f", encoding, "-t", "UTF-8", source]),
+            ),
+        )
+
+
+def _second(text: str, key: str) -> int:
+    """Where in a text that is JSON an object has a key that it had before."""
+    open_objects: list[set[str]] = []
+    for match in _TOKEN.finditer(text):
+        if match[0] == "{":
+            open_objects.append(set())
+        elif match[0] == "}":
+            open_objects.pop()
+        elif match[1]:
+            name = json.loads(match[1])
+            if name == key and name in open_objects[-1]:
+                return match.start()
+            open_objects[-1].add(name)
+    return 0
+
+
+def parse_value(name: str, text: str, option: str = "--param") -> Any:
+    """The value of a parameter: JSON where it parses as JSON, else the string itself.
+
+    :param option: the one that it is of.
+    :raises Failure: ``params-invalid``: it looks like a value of another language, which a string
+        would silently stand for.
+    """
+    try:
+        return _loads(text)
+    except _Duplicate as error:
+        raise _invalid(f"{option} {name}: {error}") from error
+    except (ValueError, RecursionError):
+        pass
+    meant = meant_value(text)
+    if meant is None:
+        return text
+    string = shlex.quote(f"{name}={json.dumps(text, ensure_ascii=False)}")
+    value = f"{option} {shlex.quote(f'{name}={meant}')}" if meant else "JSON"
+    raise _invalid(
+        f"{option} {name}={text} is not JSON, and looks like a value that is no string",
+        Hint(title=f"write {value} for the value, {option} {string} for the string"),
+    )
+
+
+class _NotANumber(ValueError):
+    pass
+
+
+class _Duplicate(ValueError):
+    """An object has a key twice, of which a parser silently takes one."""
+
+    def __init__(self, key: str) -> None:
+        super().__init__(f"{key!r} is there twice")
+        self.key = key
+
+
+def _loads(text: str) -> Any:
+    """:raises ValueError: it is not JSON."""
+    return json.loads(text, parse_constant=_no_constant, object_pairs_hook=_object)
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) < len(pairs):
+        seen: set[str] = set()
+        for key, _ in pairs:
+            if key in seen:
+                raise _Duplicate(key)
+            seen.add(key)
+    return content
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise _NotANumber(f"{name} is not JSON (RFC 8259, section 6)")
+
+
+def json_kind(value: object) -> str:
+    """Return what JSON calls a decoded value."""
+    kinds = {dict: "object", list: "array", str: "string", bool: "boolean", type(None): "null"}
+    return kinds.get(type(value), "number")

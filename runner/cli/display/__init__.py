@@ -1,0 +1,1 @@
+"""Shows a run on standard error while it happens."""

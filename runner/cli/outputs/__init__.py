@@ -1,0 +1,1 @@
+"""The folder that ``--output`` names, and what a run keeps in it."""

@@ -1,0 +1,117 @@
+"""The tasks of a study, as its command line or its file says them; a look at them beforehand."""
+
+import json
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, closing
+
+from anyio import to_thread
+
+from runner.bundle import Bundle, function_of
+from runner.cli.command_line.commands import Exec
+from runner.cli.command_line.grid import axis_lines, read_grid
+from runner.cli.result import json_document
+from runner.cli.study.plan import GivenTask, Plan
+from runner.cli.study.result_lines import are_there, read_earlier
+from runner.cli.study.task_file import read_tasks
+from runner.diagnosis.case import Case
+from runner.execution.prepare import read
+from runner.execution.run_task import reported
+from runner.study.earlier import Earlier, Known
+from runner.study.lines import Asked, Study
+
+SHOWN_TASKS = 5
+"""How many tasks a dry run shows."""
+
+
+async def plan_tasks(command: Exec, bundle: Bundle, plan: Plan, earlier: Earlier) -> None:
+    """Read all tasks, and see that each is one, before any of them is run.
+
+    :param plan: takes them.
+    :param earlier: knows those of earlier runs.
+    :raises Failure: ``params-invalid``: one is none; ``wire-not-found``: one asks for a function
+        that the bundle has not.
+    :raises UsageError: an axis is none.
+    """
+
+    async def is_there(number: int, known: Known) -> bool:
+        if command.output is None:
+            return False
+        return await to_thread.run_sync(are_there, command.output, number, known)
+
+    async with aclosing(_given(command, bundle.defaults.seed)) as tasks:
+        async for given in tasks:
+            function_of(bundle, given.task.function)
+            task = given.task.with_defaults(*bundle.task_defaults(given.task.function))
+            one = GivenTask(task, given.id)
+            await plan.add(one, earlier, is_there, again=command.again_failed)
+    plan.begin(earlier)
+
+
+async def _given(command: Exec, seed: int) -> AsyncGenerator[GivenTask, None]:
+    if command.tasks is None:
+        for task in read_grid(command, seed):
+            yield GivenTask(task)
+    else:
+        async with aclosing(read_tasks(command.tasks, seed)) as tasks:
+            async for given in tasks:
+                yield given
+
+
+async def dry_run(command: Exec, case: Case) -> str:
+    """Return how many tasks there are, and the first of them; nothing is started or written.
+
+    :raises RunnerError: the bundle cannot be read, or a task is none.
+    :raises UsageError: there are results of another bundle in the folder.
+    """
+    with closing(Plan(command.shard)) as plan:
+        with reported(case):
+            bundle = await read(case, command.settings, command.bundle)
+        study, asked = Study.of(bundle.info()), Asked.of(command.settings)
+        earlier = Earlier()
+        if command.output is not None:
+            earlier = await read_earlier(
+                *(command.output, study, bundle.digest, asked, command.shard),
+                overwrite=command.overwrite,
+            )
+        with reported(case):
+            await plan_tasks(command, bundle, plan, earlier)
+        first = [given for _, given in zip(range(SHOWN_TASKS), iter(plan.next, None), strict=False)]
+        failed = plan.failed_before.total()
+        to_run = plan.total - plan.skipped - failed
+        if command.json:
+            counts = {"total": plan.total, "to_run": to_run, "skipped": plan.skipped}
+            return json_document(
+                {
+                    "ok": True,
+                    "tasks": {**counts, "failed_before": failed},
+                    "first": [_described(given) for _, given in first],
+                }
+            )
+        lines = (
+            []
+            if command.tasks is not None
+            else axis_lines(read_grid(command, bundle.defaults.seed))
+        )
+        count = f"{plan.total} tasks"
+        if command.shard is not None:
+            count += f" in shard {command.shard.number} of {command.shard.count}"
+        if to_run < plan.total:
+            count += f": {to_run} to run, {plan.skipped} done before"
+            count += f", {failed} failed before (--again failed runs them)" if failed else ""
+        lines.append(count)
+        lines += [json.dumps(_described(given)) for _, given in first]
+        if to_run > len(first):
+            lines.append(f"... and {to_run - len(first)} more")
+        return "".join(f"{line}\n" for line in lines)
+
+
+def _described(given: GivenTask) -> dict[str, object]:
+    task = given.task
+    described: dict[str, object] = {} if given.id is None else {"id": given.id}
+    return {
+        **described,
+        "entrypoint": task.entrypoint,
+        "params": task.params,
+        "seed": task.seed,
+        **({} if task.function is None else {"function": task.function}),
+    }

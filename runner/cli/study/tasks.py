@@ -1,0 +1,397 @@
+"""Runs a file of tasks (``exec --tasks``)."""
+
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import AsyncExitStack, closing, contextmanager, suppress
+from functools import partial
+from pathlib import Path
+
+import msgspec
+from anyio import create_task_group, sleep_forever, to_thread
+
+from runner.bundle import Bundle
+from runner.cli.command_line.commands import Exec, UsageError
+from runner.cli.command_line.verbosity import Verbosity
+from runner.cli.display.durations import duration
+from runner.cli.display.live import Live
+from runner.cli.display.progress import Totals
+from runner.cli.result import json_document
+from runner.cli.study.line_writer import Lines, StdoutError, encoded
+from runner.cli.study.plan import Plan
+from runner.cli.study.result_lines import discard, drop_replaced, open_results, read_earlier
+from runner.cli.study.study_display import StudyDisplay, shown_study
+from runner.cli.study.study_record import StudyRecord
+from runner.cli.study.study_tasks import plan_tasks
+from runner.cli.study.task_lines import TaskLines
+from runner.cli.study.task_results import TaskResults
+from runner.cli.writing import not_kept
+from runner.diagnosis.case import Case, Failure, Finding
+from runner.diagnosis.errors import RunnerError
+from runner.diagnosis.own_failures import cancelled
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Hint, Report
+from runner.diagnosis.report.sanitise import secrets_of
+from runner.diagnosis.report.text import printable
+from runner.environment.cache_folder import cache_folder
+from runner.environment.own_io import own_io
+from runner.environment.store import temporary_folder
+from runner.events import Event, EventHandler, Phase, PhaseStarted
+from runner.execution.prepare import read
+from runner.execution.run_task import raise_reported, reported
+from runner.execution.thread_map import Calls, Stopped
+from runner.result import Result
+from runner.runner import Runner
+from runner.study.earlier import Earlier
+from runner.study.lines import FILE, Asked, DoneLine, FailedLine, Manifest, Study
+from runner.study.shards import part_name
+from runner.task import Task
+
+FAILED_STARTS = 10
+"""After how many children in a row that did not start a run ends in which others did."""
+
+
+class ManyTasks:
+    """A run of a file of tasks.
+
+    :raises UsageError: the lines cannot go where they are to go.
+    """
+
+    def __init__(self, command: Exec) -> None:
+        self._command = command
+        self._output = command.output
+        self._file = part_name(FILE, command.shard)
+        if self._output is None:
+            if sys.stdout is None:  # ">&-"
+                raise UsageError("standard output is closed: give --output DIR")
+            self._lines = Lines(sys.stdout.fileno(), array=command.json)
+        else:
+            results = open_results(self._output, command.shard, overwrite=command.overwrite)
+            self._lines = Lines(results)
+        self._totals = Totals(0, 0)
+        self._failed_starts = 0
+        self._secrets = secrets_of(command.settings.variables())
+        self._record: StudyRecord | None = None
+        self._kept = 0
+        """The number of tasks that this run does not have, and whose results are kept."""
+        self._running: set[int] = set()
+        self._finishing: set[int] | None = None
+        """The tasks that were running at the first Ctrl-C, and run still."""
+        self._display: StudyDisplay | None = None
+        """While the tasks run."""
+        self.first_failure: Report | None = None
+
+    async def run(self, case: Case) -> None:
+        """Run the tasks that are not done yet.
+
+        :raises RunnerError: no task can be run, or no more; that a task fails is not raised.
+        :raises UsageError: results would be lost that nobody has asked to replace.
+        :raises StdoutError: nobody takes the result lines.
+        """
+        command = self._command
+        with closing(Plan(command.shard)) as plan:
+            with reported(case):
+                bundle = await read(case, command.settings, command.bundle)
+            study, asked = Study.of(bundle.info()), Asked.of(command.settings)
+            earlier = Earlier()
+            if self._output is not None:
+                try:
+                    earlier = await read_earlier(
+                        *(self._output, study, bundle.digest, asked, command.shard),
+                        overwrite=command.overwrite,
+                    )
+                except OSError as error:
+                    raise_reported(case, error)
+            run = earlier.next_run
+            with reported(case):
+                await plan_tasks(command, bundle, plan, earlier)
+            others = earlier.left
+            lines = TaskLines(study, asked, self._secrets, run=run)
+            self._results = TaskResults(self._output, earlier.made, lines)
+            del earlier
+            with case.journal.phase(Phase.EXECUTE):
+                stopped = await self._run(case, plan, bundle)
+                if isinstance(stopped, RunnerError | StdoutError):
+                    raise stopped
+                if stopped is not None and not self.interrupted:
+                    raise_reported(case, stopped)
+        if self.interrupted:
+            return
+        with reported(case):
+            if self._output is not None and command.shard is None:
+                drop = partial(drop_replaced, overwrite=command.overwrite)
+                await to_thread.run_sync(drop, self._output, others)
+                self._kept = 0 if command.overwrite else len(others)
+
+    def shown_by(self, live: EventHandler) -> EventHandler:
+        """Return a handler of the run's own events.
+
+        :param live: shows them until the progress is shown, which is the one display then.
+        """
+        return lambda event: (live if self._display is None else self._display.listen)(event)
+
+    def refresh(self, live: Live) -> None:
+        """Show how far the run is.
+
+        :param live: as for :meth:`shown_by`.
+        """
+        if self._display is None:
+            live.refresh()
+        else:
+            self._display.refresh()
+            with suppress(OSError):  # whatever comes next is written with it, and says so
+                self._lines.flush()
+
+    def finish(self) -> bool:
+        """Begin no more tasks, and end when those that run have ended.
+
+        :returns: whether any runs.
+        """
+        if not self._running or self._display is None:
+            return False
+        self._finishing = set(self._running)
+        count = len(self._finishing)
+        self._display.say(f"waiting for the {count} running; Ctrl-C again ends them")
+        return True
+
+    @property
+    def interrupted(self) -> bool:
+        """True if :meth:`finish` has left tasks that were not run."""
+        return self._finishing is not None and self._totals.left > 0
+
+    @property
+    def failed_before(self) -> int:
+        """How many tasks have failed in an earlier run, and were not run again."""
+        return self._totals.failed_before.total()
+
+    def say_end(self) -> None:
+        """Say on standard error what became of the tasks."""
+        totals = self._totals
+        bad = totals.failed or self.failed_before or totals.left
+        if self._command.verbosity is Verbosity.QUIET and not bad:
+            return
+        parts = [f"{totals.done} done", f"{totals.failed} failed"]
+        if totals.skipped:
+            parts.append(f"{totals.skipped} skipped (done before)")
+        if failed := self.failed_before:
+            parts.append(f"{failed} failed before (--again failed runs them)")
+        if totals.left:
+            parts.append(f"{totals.left} not run")
+        lines = [f"{totals.total} tasks in {duration(totals.seconds)}: {', '.join(parts)}"]
+        lines += [f"{count:>8}  {code.value}" for code, count in totals.failures.most_common()]
+        if self._output is not None:
+            if self._kept:
+                lines.append(
+                    f"{self._kept} results of tasks that this study does not have stay where they"
+                    " are; --overwrite removes them"
+                )
+            lines.append(f"results: {printable(str(self._output / self._file))}")
+        with suppress(BrokenPipeError):  # nobody reads standard error
+            print("\n".join(lines), file=sys.stderr, flush=True)
+
+    def end(self, report: Report | None) -> str:
+        """Return what is left to print on standard output.
+
+        :param report: of the first failure, or of what ended the run.
+        """
+        if not self._command.json:
+            return ""
+        totals = self._totals
+        content: dict[str, object] = {
+            "ok": report is None and not self.failed_before,
+            "tasks": {
+                "total": totals.total,
+                "done": totals.done,
+                "failed": totals.failed,
+                "skipped": totals.skipped,
+                "failed_before": self.failed_before,
+            },
+            "failures": {code.value: count for code, count in totals.failures.most_common()},
+            "seconds": round(totals.seconds, 6),
+        }
+        if self._output is not None:
+            content["path"] = str(self._output / self._file)
+        if report is not None:
+            content["report"] = report
+        return self._lines.end(json_document(content))
+
+    def cancelled(self, case: Case, by: str) -> Finding:
+        """A signal has ended the run.
+
+        :param by: its name.
+        """
+        finding = cancelled(case, by)
+        if self._totals.total:
+            left = self._totals.left
+            finding.summary = f"{by} ended the run; {left} of {self._totals.total} tasks were left"
+        if self._output is None:
+            title, command = "with --output DIR, the same command again skips what is done", None
+        else:
+            title = "run the same command again: what is done is skipped"
+            command = shlex.join(self._command.words)
+        finding.hints = [Hint(title=title, command=command)]
+        return finding
+
+    async def _run(self, case: Case, plan: Plan, bundle: Bundle) -> Exception | None:
+        """Run the tasks; returns what has stopped it."""
+        self._totals = totals = Totals(plan.total, plan.skipped, plan.failed_before)
+        settings = self._command.settings
+        async with AsyncExitStack() as stack:
+            with reported(case):
+                cache = settings.cache or cache_folder()
+                if settings.fresh_venv:
+                    # One environment for all of the tasks, and not one for each.
+                    fresh = temporary_folder(cache / "fresh", case)
+                    with own_io(cache):
+                        cache = await stack.enter_async_context(fresh)
+            display = stack.enter_context(self._shown())
+            if self._output is not None and _lies_in(self._command.tasks, bundle.path):
+                display.say(
+                    "note: the file of tasks lies in the bundle: changing it changes the bundle,"
+                    " and all tasks are run again then"
+                )
+            if totals.skipped:
+                display.say(f"{totals.skipped} of {totals.total} tasks are done already")
+            if failed := self.failed_before:
+                display.say(f"{failed} have failed before; --again failed runs them again")
+            # With --fresh-venv, the folder of the cache is this run's own.
+            settings = msgspec.structs.replace(
+                settings,
+                cache=cache.absolute(),
+                fresh_venv=False,
+                lock=settings.lock and settings.lock.absolute(),
+            )
+            if self._output is not None and totals.left:
+                record = StudyRecord(
+                    self._output, self._command, bundle, case, display.say, settings.isolation
+                )
+                self._record = record
+                with reported(case):
+                    settings = await stack.enter_async_context(record.kept(settings))
+            runner = Runner.of(
+                settings, record=self._command.record, on_event=self._listener(display)
+            )
+            calls = Calls()
+            run = partial(self._run_in_thread, runner, plan, bundle, display, calls)
+            async with create_task_group() as tasks:
+                tasks.start_soon(_stop_when_cancelled, calls)
+                error = await to_thread.run_sync(run)
+                tasks.cancel_scope.cancel()
+        return error
+
+    def _run_in_thread(
+        self, runner: Runner, plan: Plan, bundle: Bundle, display: StudyDisplay, calls: Calls
+    ) -> Exception | None:
+        """As :meth:`_run`. In a thread a small task takes a fifth of the time."""
+        stopped: Exception | None = None
+        try:
+            with runner:
+                self._run_with(runner, plan, bundle, display, calls)
+        except Exception as error:  # noqa: BLE001 - the caller raises it
+            stopped = error
+        except Stopped:
+            pass  # whoever has stopped it says so
+        try:
+            self._lines.flush()
+        except OSError as error:
+            stopped = stopped or self._not_written(error)
+        return stopped
+
+    def _run_with(
+        self, runner: Runner, plan: Plan, bundle: Bundle, display: StudyDisplay, calls: Calls
+    ) -> None:
+        in_hand = display.in_hand
+
+        def tasks() -> Iterator[Task]:
+            for number, (index, given) in enumerate(iter(plan.next, None)):
+                in_hand[number] = index, given
+                yield given.task
+
+        results = self._results
+        outcomes = runner._outcomes(bundle.path, tasks(), ordered=False, calls=calls)
+        with closing(outcomes):
+            for number, outcome in outcomes:
+                index, given = in_hand.pop(number)
+                self._running.discard(number)
+                printed = results.printed.take(number)
+                line: DoneLine | FailedLine
+                if isinstance(outcome, Result):
+                    line = results.done(index, given, outcome, printed)
+                    self._totals.done += 1
+                    if self._record is not None:
+                        self._record.ran_with(outcome.threads)
+                    self._failed_starts = 0
+                    display.done(index, given, outcome, results.asides)
+                    results.asides.clear()
+                elif self._would_meet_any_task(outcome.report):
+                    raise outcome
+                else:
+                    report = outcome.report
+                    line = results.failed(index, given, report, printed)
+                    self._totals.failures[report.code] += 1
+                    self.first_failure = self.first_failure or report
+                    display.failed(index, given, outcome)
+                try:
+                    self._lines.write(line, calls.check)
+                except OSError as error:
+                    raise self._not_written(error, line) from error
+                if self._finishing is not None:
+                    self._finishing.discard(number)
+                    if not self._finishing:
+                        return
+
+    def _not_written(self, error: OSError, *lines: DoneLine | FailedLine) -> Exception:
+        """The failure of a run that could not write lines: these, or those that wait."""
+        lines = tuple(self._lines.pending) or lines
+        self._lines.pending.clear()
+        size = sum(len(encoded(line)) for line in lines)
+        if self._output is None:
+            return StdoutError(error, size)
+        for line in lines:
+            if isinstance(line, DoneLine):
+                # No later run would know whose these are.
+                made = Manifest(tuple(line.outputs), tuple(line.files), tuple(line.printed))
+                with suppress(OSError):
+                    discard(self._output, line.index, made)
+        return Failure(not_kept(error, self._output / self._file, size))
+
+    @contextmanager
+    def _shown(self) -> Iterator[StudyDisplay]:
+        with shown_study(self._command, self._totals, self._secrets) as display:
+            self._display = display
+            try:
+                yield display
+            finally:
+                self._display = None
+
+    def _listener(self, display: StudyDisplay) -> EventHandler:
+        def listen(event: Event) -> None:
+            if isinstance(event, PhaseStarted) and event.phase is Phase.EXECUTE:
+                self._totals.begin()
+                if event.task_id is not None:
+                    self._running.add(event.task_id)
+            display.listen(event)
+            if self._output is not None:
+                self._results.printed.listen(event)
+
+        return listen
+
+    def _would_meet_any_task(self, report: Report) -> bool:
+        """Tell whether what failed was not the task, but what comes before it."""
+        if report.phase in (Phase.SPAWN, Phase.HANDSHAKE, Phase.LOAD):
+            # Where others have started, this one may have been killed from outside.
+            self._failed_starts += 1
+            return self._totals.done == 0 or self._failed_starts >= FAILED_STARTS
+        own = report.phase in (Phase.EXECUTE, Phase.SHUTDOWN)
+        return not own or report.code is Code.INTERNAL_ERROR
+
+
+async def _stop_when_cancelled(calls: Calls) -> None:
+    try:
+        await sleep_forever()
+    finally:
+        calls.stop()
+
+
+def _lies_in(tasks: str | None, bundle: Path) -> bool:
+    return tasks not in (None, "-") and Path(tasks).resolve().is_relative_to(bundle.resolve())
