@@ -178,7 +178,7 @@ class FrameDecoder:
             if head is not None:
                 # JSON cannot hold a head: control characters are escaped in its strings, and
                 # outside of them there are no words. So a head inside an unfinished body says
-                # that the body is none.
+                # that this is not a body.
                 unfinished = None
                 announced = _announced(head.group())
                 body = buffer[head.end() : head.end() + (announced or 0)]

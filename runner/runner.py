@@ -70,7 +70,7 @@ class Runner:
         Each run has a child of its own then.
     :param on_event: called with every event of every run, from the event loop's thread or the one
         that calls: it must not block.
-    :raises ValueError: a number is none that it may be, or a variable is not set.
+    :raises ValueError: a number is out of its range, or a variable is not set.
 
     In a process that is forked from this one, it has children of its own. Pickled, it is its
     settings: whichever process unpickles it gets the one runner that it has for these, which is
@@ -171,7 +171,7 @@ class Runner:
         :param on_event: called with this run's events, in place of the runner's own.
         :returns: what its result comes in; its ``cancel()`` ends the task.
         :raises RuntimeError: the runner is closed.
-        :raises TypeError: the task is none.
+        :raises TypeError: the task is not a :class:`Task`.
         :raises ValueError: the timeout is not more than 0, or not finite.
         """
         check_is_task(task)

@@ -45,7 +45,7 @@ class Options(TypedDict, total=False):
 class Settings(Struct, frozen=True, kw_only=True):
     """How a runner runs: the parameters of :class:`runner.Runner` that hold for each of its runs.
 
-    :raises ValueError: a number is none that it may be, or a variable is not set; the message names
+    :raises ValueError: a number is out of its range, or a variable is not set; the message names
         it.
     """
 
@@ -68,7 +68,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     @classmethod
     def of(cls, options: Options) -> "Settings":
-        """The settings that a caller's options are; ``record`` and ``on_event`` are none.
+        """The settings among a caller's options: all but ``record`` and ``on_event``.
 
         :raises TypeError: there is no such option.
         :raises ValueError: as the class.
@@ -123,7 +123,7 @@ class Settings(Struct, frozen=True, kw_only=True):
 
 
 def check_positive(name: str, value: float | None) -> None:
-    """:raises ValueError: a number is none that a limit may be."""
+    """:raises ValueError: it is not more than 0, or not finite."""
     if value is not None and not 0 < value < math.inf:
         raise ValueError(f"{name} must be more than 0, and finite, not {value!r}")
 

@@ -1,4 +1,4 @@
-"""Writes files whole, and reads what a runner has written, whatever became of it since.
+"""Writes files whole, and reads files that a runner has written, also damaged ones.
 
 Anything may lie in the place of such a file: a pipe that nobody writes to, a folder, bytes of
 something else, more of them than memory takes.
@@ -32,7 +32,7 @@ class DamagedError(ValueError):
 def whole_file(path: Path, mode: int = 0o666) -> Iterator[BinaryIO]:
     """Open a new file that takes the place of what is there, whatever it is, once it is whole.
 
-    :param mode: its permissions, of which the umask takes some away.
+    :param mode: its permissions; the umask takes some away.
     :raises OSError: it cannot be written, and nothing is left of it; the error has the path.
     """
     beside = path.with_name(f".{path.name[:32]}.{os.urandom(16).hex()}")
@@ -51,7 +51,7 @@ def read_stored(path: Path, most: int = MOST_BYTES) -> bytes:
     """Read a file.
 
     :param most: bytes that it may have.
-    :raises OSError: it cannot be read, or is none: a pipe is not waited for.
+    :raises OSError: it cannot be read, or is not a file: a pipe is not waited for.
     :raises DamagedError: it has more.
     """
     with open_stored(path) as file:
@@ -61,8 +61,8 @@ def read_stored(path: Path, most: int = MOST_BYTES) -> bytes:
 def open_stored(path: Path, *, follow: bool = True) -> BinaryIO:
     """Open a file to read it.
 
-    :param follow: whether it may be a link.
-    :raises OSError: it cannot be read, or is none: a pipe is not waited for.
+    :param follow: true if it may be a link.
+    :raises OSError: it cannot be read, or is not a file: a pipe is not waited for.
     """
     return open(path, "rb", opener=_at_once if follow else _at_once_itself)
 
@@ -111,7 +111,7 @@ def read_json(path: Path, kind: type[_T], most: int = MOST_BYTES) -> _T:
     """Read a file that holds JSON.
 
     :param most: bytes that it may have.
-    :raises OSError: it cannot be read, or is none.
+    :raises OSError: it cannot be read, or is not a file.
     :raises DamagedError: it has more, is no JSON, or of another shape.
     """
     return decoded(read_stored(path, most), kind)

@@ -92,7 +92,7 @@ def input_buffers(inputs: Mapping[str, Any]) -> Iterator[tuple[str, str | None, 
 
 
 def check_is_task(task: object) -> None:
-    """:raises TypeError: it is none."""
+    """:raises TypeError: it is not a :class:`Task`."""
     if not isinstance(task, Task):
         raise TypeError(f"a task is a runner.Task, not {_kind(task)}")
 

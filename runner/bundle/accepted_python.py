@@ -24,7 +24,7 @@ class AcceptedPython(Struct, frozen=True):
     chosen_by: PythonRequirement
     """The condition that decides, unless an interpreter is named."""
     declared: PythonRequirement | None
-    """The condition where one is named: a pin is a choice, ``requires-python`` is none."""
+    """The condition where one is named: ``requires-python`` alone, for a pin is a choice."""
     note: str | None
     """A pin that does not count."""
 

@@ -53,9 +53,9 @@ def content_files(folder: Path, ignored: Collection[str] = ()) -> tuple[str, ...
     """The bundle's content, as sorted paths relative to its folder.
 
     A link to a file counts as that file, a link to a folder within the bundle as the link. What
-    ``[tool.modelops] exclude`` matches is none.
+    ``[tool.modelops] exclude`` matches is left out.
 
-    :param ignored: paths that are none either.
+    :param ignored: paths that are left out, too.
     :raises Failure: ``bundle-invalid``: a folder cannot be listed, a link leads out of the bundle
         to a folder, or something is neither file, folder nor link.
     """

@@ -18,7 +18,7 @@ _MAX = 2**63 - 1
 _MOST_THREADS = 10_000
 _MAX_SEED = 2**64 - 1
 
-# A value of each kind, for an edit of one that is none.
+# A value of each kind, for the edit of a value that cannot be taken.
 _EXAMPLES: dict[str, Any] = {
     "entrypoint": "baseline",
     "params": {"beta": 0.3},

@@ -75,7 +75,7 @@ def problem_with(pattern: object) -> str | None:
     try:
         _regex(pattern)
     except re.error as error:
-        return f"has a range that is none: {error.msg}"
+        return f"has an invalid range: {error.msg}"
     return None
 
 

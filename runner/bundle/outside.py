@@ -144,7 +144,7 @@ def _local(folder: Path, text: str) -> str | None:
 
 
 def _is_outside(folder: Path, path: str) -> bool:
-    # By name: a link is content, as what it leads to or not at all.
+    # By name, and not by where a link leads: content_files() judges links.
     return "\0" in path or not Path(os.path.normpath(folder / path)).is_relative_to(folder)
 
 

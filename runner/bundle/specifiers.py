@@ -34,7 +34,7 @@ def is_satisfiable(specifier: SpecifierSet) -> bool:
         release = re.match(r"\d+(?:\.\d+)*", clause.version)
         if release is None:
             continue
-        with contextlib.suppress(InvalidVersion):  # `3.12.*` is none
+        with contextlib.suppress(InvalidVersion):  # `3.12.*` is not a version
             candidates.add(Version(clause.version))  # a pre-release, as in ==3.14.0rc1
         numbers = [*map(int, release.group().split(".")), 0, 0][:3]
         major, minor, micro = numbers

@@ -152,7 +152,7 @@ def is_of_modelops(folder: Path) -> bool:
 
 
 def _rewritten(text: str) -> Hint:
-    """The edit of a manifest that is none."""
+    """The edit of a manifest that is not JSON."""
     without_commas = re.sub(r",(\s*[}\]])", r"\1", text)
     try:
         there = json.loads(without_commas)

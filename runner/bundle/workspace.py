@@ -86,8 +86,8 @@ def check_workspace(
     if not ignored:
         return ()
     return (
-        f"{folder.name} is a member of the workspace {workspace.root}, of which nothing counts that"
-        f" is not in the bundle's folder: {', '.join(ignored)}",
+        f"{folder.name} is a member of the workspace {workspace.root}; what lies outside of the"
+        f" bundle's folder does not count: {', '.join(ignored)}",
     )
 
 

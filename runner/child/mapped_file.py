@@ -1,4 +1,4 @@
-"""Files mapped into memory, of which few keep a descriptor.
+"""Files mapped into memory; few of them keep a descriptor.
 
 ``mmap.mmap`` keeps a duplicate of the descriptor for as long as it lives (before Python 3.13 in any
 case), so that a caller who keeps a thousand results would have no file left to open.

@@ -46,7 +46,7 @@ _SHOWN = 20
 class _Outcome(Struct, frozen=True, omit_defaults=True):
     """:param differences: empty where the outputs are the same bytes.
 
-    :param failure: why there are none.
+    :param failure: why there are no outputs.
     """
 
     index: int
@@ -179,7 +179,7 @@ async def _rerun(command: Rerun, runs: list[_Run]) -> tuple[int, str]:
 async def _run(
     command: Rerun, run: RunFile, path: Path, lines: list[TaskLine], case: Case, again: _Again
 ) -> None:
-    # A limit is none of what the outputs follow from.
+    # Outputs do not depend on a limit: it may be another one.
     settings = msgspec.structs.replace(
         command.settings,
         isolation=run.isolation,

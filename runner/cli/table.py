@@ -27,7 +27,7 @@ _MOST_CHARACTERS = 60
 def run_table(command: Table) -> int:
     """Show or write the table; returns the exit code.
 
-    :raises UsageError: there is none, or it cannot be written.
+    :raises UsageError: the folder has no results, or the table cannot be written.
     """
     try:
         results = Results(command.folder, command.rows)

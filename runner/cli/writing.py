@@ -152,7 +152,7 @@ def write_at_once(descriptor: int, data: bytes | bytearray | memoryview, seconds
 def write_whole(descriptor: int, data: bytes) -> None:
     """Write to a file, which is as it was where it does not take everything.
 
-    :param descriptor: of a file, or of a pipe or a terminal, of which nothing can be taken back.
+    :param descriptor: of a file; or of a pipe or a terminal, where nothing can be taken back.
     :raises OSError: it could not be written.
     """
     begin = None

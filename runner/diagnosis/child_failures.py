@@ -313,7 +313,7 @@ _WARMUP = (
 def _warmup_failed(
     case: Case, phase: Phase, message: str, exception: ExceptionInfo | None
 ) -> Finding:
-    """The bundle's warm-up function raised, or there is none of that name."""
+    """The bundle's warm-up function raised, or does not exist."""
     if exception is not None:
         finding = raised_finding(case, phase, exception)
         name = printable(message.removeprefix("the warmup ").partition(" raised ")[0])

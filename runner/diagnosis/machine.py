@@ -21,5 +21,5 @@ class Machine(Struct, frozen=True):
     limits: Limits = field(default_factory=Limits)
     noexec: Noexec | None = None
     oom_killed: bool | None = None
-    """True if the kernel has just killed a process for want of memory that was none of the
-    runner's own children; ``None`` where it does not count."""
+    """True if the kernel has just killed a process for want of memory, and not a child of the
+    runner; ``None`` where it does not count."""

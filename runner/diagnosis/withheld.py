@@ -80,7 +80,7 @@ def add_withheld(case: Case, finding: Finding, stderr: str) -> None:
 
 def _named(said: str, withheld: Collection[str]) -> list[str]:
     """Those of the variables that words name, and those that what they speak of may need."""
-    # A word of a sentence is none, though the worker has a variable of that name.
+    # A plain word is not meant as a variable, even where the worker has one of that name.
     found = [
         word for word in _WORD.findall(said) if (word.isupper() or "_" in word) and word in withheld
     ]

@@ -105,9 +105,9 @@ async def environment(
 
     :param cache: the folder where environments are kept.
     :param uv: the uv to build with.
-    :param environ: the worker's variables, of which uv gets what it needs.
-    :param others: finds the other interpreters that the bundle accepts, the newest first, of which
-        one may be advised.
+    :param environ: the worker's variables; uv gets those that it needs.
+    :param others: finds the other interpreters that the bundle accepts, the newest first; a hint
+        may name one.
     :param fresh: build one for this run, and remove it on leaving.
     :param timeout: seconds that building may take, with the wait for another builder.
     :raises Failure: it could not be built.

@@ -46,7 +46,7 @@ _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
 _VERSIONS = re.compile(r"\w*PRETEND_VERSION\w*|\w*SCM_VERSION\w*")
 
 # A line of requirements.txt that names a file or a folder: `-r other.txt`, `-e .`, `./a.whl`,
-# `name @ file:///...`, `name @ ./a.whl`. A URL of an index or of a wheel elsewhere is none.
+# `name @ file:///...`, `name @ ./a.whl`; but not the URL of an index or of a wheel elsewhere.
 _NAMES_A_FILE = re.compile(
     r"-[rcef]|--(requirement|constraint|editable|find-links)\b"
     r"|\.{1,2}(/|$)|[^:@]*/|.*\bfile:|[^:@]*\.(whl|zip|tgz|tar(\.\w+)?)\b"

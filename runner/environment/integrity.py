@@ -62,7 +62,7 @@ class Damage(Struct, frozen=True):
 def site_packages(venv: Path) -> Path:
     """The folder that packages are installed in.
 
-    :raises FileNotFoundError: there is none.
+    :raises FileNotFoundError: the venv has no such folder.
     """
     for found in venv.glob("lib/*/site-packages"):  # python3.11, pypy3.10
         if found.is_dir():

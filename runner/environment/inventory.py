@@ -175,7 +175,7 @@ def _is_free(file: Path, held: ExitStack) -> bool:
     try:
         return lock_file(file, held)
     except OSError as error:
-        if error.errno in (*WITHOUT_LOCKS, errno.ELOOP, errno.ENXIO):  # or it is none
+        if error.errno in (*WITHOUT_LOCKS, errno.ELOOP, errno.ENXIO):  # or it is not a file
             return True
         raise
 

@@ -107,7 +107,7 @@ def _requirements(texts: Iterable[str], environment: dict[str, str]) -> Iterator
 def _pylock_lines(pins: Pins) -> list[str]:
     """The packages of a pylock.toml as requirements; what is from no index has a URL.
 
-    :raises Failure: it is none.
+    :raises Failure: it is not a pylock.toml.
     """
     try:
         packages = tomllib.loads(pins.text)["packages"]

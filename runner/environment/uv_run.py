@@ -89,7 +89,7 @@ class Uv(Struct, frozen=True):
 def find_uv() -> Path:
     """The uv that is installed beside the runner.
 
-    :raises Failure: there is none.
+    :raises Failure: uv is not installed.
     """
     # In a virtual environment its wheel puts it there; to have sysconfig say so takes 2 ms.
     beside = Path(sys.prefix) / "bin" / "uv"
@@ -145,7 +145,7 @@ async def run_uv(
 
 
 def diagnosed(uv: Uv, failure: UvFailure) -> Failure:
-    """Return why uv failed, as what ends a run."""
+    """Return the failure that ends a run, with the reason why uv failed."""
     from runner.diagnosis.uv.output import diagnose_uv  # 15 ms, and not needed before
 
     return Failure(diagnose_uv(uv.case, failure))

@@ -59,8 +59,8 @@ class Groups:
         """The group of a bundle, prepared if need be.
 
         :param function: the one that a child is wanted for; ``None``: the wire function.
-        :raises Failure: the bundle is none or has no such function, or its environment could not be
-            had.
+        :raises Failure: the bundle cannot be read or has no such function, or its environment
+            cannot be made.
         """
         async with self._preparing.setdefault(path, anyio.Lock()):
             group = self._groups.get(path)

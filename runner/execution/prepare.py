@@ -136,7 +136,7 @@ class Prepared(Struct, frozen=True):
 async def read(case: Case, settings: Settings, path: Path) -> Bundle:
     """Read a bundle.
 
-    :raises Failure: it is none.
+    :raises Failure: it cannot be read.
     """
     case.worker = worker_info()
     case.bundle = BundleInfo(path=str(path.absolute()))
@@ -188,8 +188,8 @@ def read_as_content(path: Path, cache: Path, ignore_lock: bool = False) -> Bundl
     """Read a bundle without what tasks have left in its folder.
 
     :param cache: the folder where that is remembered, and the digests of its files.
-    :param ignore_lock: whether its uv.lock says nothing.
-    :raises Failure: it is none.
+    :param ignore_lock: true if its uv.lock is not read.
+    :raises Failure: it cannot be read.
     """
     ignored = Appeared(cache, path).names()
     # A source file that was added while tasks ran is content from the next reading on.
@@ -211,7 +211,7 @@ def _is_as_read(bundle: Bundle) -> bool:
 async def choose(case: Case, settings: Settings, bundle: Bundle) -> Interpreter:
     """Choose the interpreter for a bundle.
 
-    :raises Failure: there is none.
+    :raises Failure: the bundle accepts none of those that are found.
     """
     with case.journal.phase(Phase.INTERPRETER):
         machine = ThisMachine(case.journal, find_uv(), settings.environ())
@@ -223,7 +223,7 @@ async def choose(case: Case, settings: Settings, bundle: Bundle) -> Interpreter:
 async def any_python(case: Case, settings: Settings, request: str) -> Interpreter:
     """The interpreter that a request stands for, whatever a bundle accepts.
 
-    :raises Failure: there is none, or it is broken.
+    :raises Failure: it is not found, or broken.
     """
     anything = Requirement(SpecifierSet(), None, None, None, "any bundle")
     machine = ThisMachine(case.journal, find_uv(), settings.environ())

@@ -16,7 +16,7 @@ class Stats(Struct, frozen=True):
     """Counts since the runner was made; in a fork of its process, since the fork.
 
     :param children: how many it has now, with those that are being started or ended.
-    :param tasks: how many have ended, well or not; one that was cancelled is none of them.
+    :param tasks: how many have ended, well or not; those that were cancelled do not count.
     :param failures: how many runs have failed, by the code of their report: tasks, ``prepare`` and
         ``check``.
     :param seconds: those of all runs together, by phase. Runs that go on at the same time count

@@ -75,4 +75,4 @@ def _series(version: str | None) -> SpecifierSet:
 
 
 def _nonsense(text: str) -> Request:
-    raise ValueError(f"{text!r} is none of: {FORMS}")
+    raise ValueError(f"{text!r} is not one of: {FORMS}")

@@ -2,8 +2,8 @@
 
 A daemon has a session and a parent of its own, and may have an environment of its own too. What it
 cannot shed on Linux is a resource limit (getrlimit(2)): every process has those of the one that
-started it, only root may raise a hard one again, and nobody has a use for that on the time of
-real-time processes, of which centuries are as good as no limit. Elsewhere, and where that limit
+started it, only root may raise a hard one again, and nobody has a use for the one on the time of
+real-time processes, where centuries are as good as no limit. Elsewhere, and where that limit
 cannot be set, the marker is a variable of the environment alone.
 
 Also a script, in nothing but the standard library on Linux: :mod:`runner.process.guardian` runs it.

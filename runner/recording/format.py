@@ -126,7 +126,7 @@ def read_recording(path: Path) -> Recording:
     """Read a recording: the file, or the folder that has it.
 
     :raises OSError: it cannot be read.
-    :raises RecordingError: it is none, or of a version that this runner does not read.
+    :raises RecordingError: it is not a recording, or of a version that this runner does not read.
     """
     try:
         content = (

@@ -64,7 +64,7 @@ def replay(recording: Recording) -> Report | None:
     outcome = None if found_then is None else found_then.decode(Outcome)
     try:
         finding = _Replay(case, entries).finding(None if outcome is None else outcome.finding)
-    except ValueError as error:  # a version, a specifier, that is none
+    except ValueError as error:  # no version, no specifier
         raise RecordingError(f"it cannot be replayed: {error}") from error
     if finding is not None:
         return case.report(finding)

@@ -41,7 +41,7 @@ def flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Scal
 
 
 def scalars(value: object) -> Iterator[tuple[str, Scalar]]:
-    """The scalars of a JSON document; a list is none, and nothing in it is."""
+    """The scalars of a JSON document; lists are left out, with all that is in them."""
     if isinstance(value, dict):
         for key, item in value.items():
             if isinstance(item, dict):

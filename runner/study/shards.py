@@ -37,7 +37,7 @@ def part_name(name: str, shard: Shard | None) -> str:
 def parts(folder: Path, name: str) -> dict[str, Shard | None]:
     """The files of this name in a study's folder: the whole one's, and the shards'.
 
-    A link is none of them, nor is a pipe.
+    Links and pipes do not count.
 
     :param name: as for :func:`part_name`.
     """

@@ -85,7 +85,7 @@ ANSWERS = (
     Scenario(
         "environment-failed-damaged-wheel",
         Code.ENVIRONMENT_FAILED,
-        "what the index has as a wheel is none",
+        "the index has a file that is not a wheel",
         SIX,
         prepare=(serve(_listing(200, b"<html>log in first</html>")),),
     ),

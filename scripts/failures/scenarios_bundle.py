@@ -105,7 +105,7 @@ BUNDLE = (
     Scenario(
         "bundle-invalid-tool-table",
         Code.BUNDLE_INVALID,
-        "[tool.modelops] has a time limit that is none",
+        "[tool.modelops] has a time limit that is not a number of seconds",
         {"pyproject.toml": project('[tool.modelops]\ntimeout = "soon"\n'), "wire.py": WIRE},
     ),
     Scenario(

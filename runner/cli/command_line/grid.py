@@ -19,7 +19,7 @@ def read_grid(command: Exec, seed: int = 0) -> Grid:
 
     :param seed: of tasks where it says none.
     :raises UsageError: an axis is said twice, has no values, or is a parameter of all tasks too.
-    :raises Failure: ``params-invalid``: a value is none, or a seed.
+    :raises Failure: ``params-invalid``: a value is not JSON, or a seed not a number.
     """
     base = given_task(command, seed)
     axes: dict[str, Sequence[Any]] = {}

@@ -1,4 +1,4 @@
-"""Reads what the command line takes as JSON, and names the place where it is none."""
+"""Reads what the command line takes as JSON, and names the place where it is not JSON."""
 
 import json
 import re
@@ -252,7 +252,7 @@ class _NotANumber(ValueError):
 
 
 class _Duplicate(ValueError):
-    """An object has a key twice, of which a parser silently takes one."""
+    """An object has a key twice; a parser would silently take one of them."""
 
     def __init__(self, key: str) -> None:
         super().__init__(f"{key!r} is there twice")

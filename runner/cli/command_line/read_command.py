@@ -35,7 +35,7 @@ def read_command(
     :param name: the command's name.
     :param given: its arguments, as its parser gives them.
     :param words: the command line itself.
-    :param environ: this process's variables, of which some are settings.
+    :param environ: this process's variables; some are settings.
     :raises ValueError: its arguments do not go together.
     """
     given.words, given.environ = words, environ

@@ -50,7 +50,10 @@ def files_folder(outputs: Path, names: Container[str]) -> Path:
 
 
 def _make_folders(top: Path, path: Path, say: Callable[[str], None]) -> None:
-    """Make the folders that a file below ``top`` is to lie in; what is none is set aside."""
+    """Make the folders that a file below ``top`` is to lie in.
+
+    What is in their way is set aside.
+    """
     for parent in reversed(path.parents[:-1]):
         if not is_folder(top / parent):
             set_aside(top / parent, say)

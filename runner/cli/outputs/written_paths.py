@@ -13,7 +13,7 @@ def check_outside(option: str, folder: Path, bundle: Path) -> None:
 
 
 def prepare_output(folder: Path, bundle: Path) -> None:
-    """Make the folder of ``--output``, where there is none.
+    """Make the folder of ``--output``, unless it is there.
 
     :raises UsageError: it cannot be made, or not be written to, or lies in the bundle.
     """
@@ -26,7 +26,7 @@ def prepare_output(folder: Path, bundle: Path) -> None:
 
 
 def check_folder(option: str, folder: Path) -> None:
-    """:raises UsageError: an option's folder is none, or cannot be written to."""
+    """:raises UsageError: the path of an option is not a folder, or cannot be written to."""
     if not folder.is_dir():
         raise UsageError(f"{option}: {folder} is not a folder")
     if not os.access(folder, os.W_OK | os.X_OK):

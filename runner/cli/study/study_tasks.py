@@ -28,9 +28,9 @@ async def plan_tasks(command: Exec, bundle: Bundle, plan: Plan, earlier: Earlier
 
     :param plan: takes them.
     :param earlier: knows those of earlier runs.
-    :raises Failure: ``params-invalid``: one is none; ``wire-not-found``: one asks for a function
-        that the bundle has not.
-    :raises UsageError: an axis is none.
+    :raises Failure: ``params-invalid``: one is not a task; ``wire-not-found``: one asks for a
+        function that the bundle does not have.
+    :raises UsageError: an axis has no values.
     """
 
     async def is_there(number: int, known: Known) -> bool:
@@ -60,7 +60,7 @@ async def _given(command: Exec, seed: int) -> AsyncGenerator[GivenTask, None]:
 async def dry_run(command: Exec, case: Case) -> str:
     """Return how many tasks there are, and the first of them; nothing is started or written.
 
-    :raises RunnerError: the bundle cannot be read, or a task is none.
+    :raises RunnerError: the bundle cannot be read, or one of the tasks.
     :raises UsageError: there are results of another bundle in the folder.
     """
     with closing(Plan(command.shard)) as plan:

@@ -29,7 +29,7 @@ class ClusterTask(Struct, frozen=True):
     @classmethod
     def of(cls, task: Task) -> "ClusterTask":
         """:raises RunnerError: it cannot be sent.
-        :raises TypeError: it is none.
+        :raises TypeError: it is not a :class:`Task`.
         """
         check_is_task(task)
         inputs = task.inputs

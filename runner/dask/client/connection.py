@@ -29,8 +29,7 @@ LOOK_SECONDS = 5.0
 def ask(client: Client, question: Callable[[], Awaitable[T]], seconds: float) -> T:
     """The answer to a question that is asked on a client's own event loop, from another thread.
 
-    :raises RunnerError: there is none: the scheduler does not answer, is gone, or the client is
-        closed.
+    :raises RunnerError: no answer comes: the scheduler is silent or gone, or the client is closed.
     """
     check_open(client)
     assert client.loop is not None  # it is connected

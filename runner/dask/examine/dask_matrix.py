@@ -202,7 +202,7 @@ def _venv(folder: Path, dask: str, python: Interpreter) -> Path:
 def _build(
     venv: Path, dask: str, python: Interpreter, environ: Mapping[str, str]
 ) -> Observation | None:
-    """An environment with that Dask and what this runner needs; or why there is none."""
+    """An environment with that Dask and what this runner needs; or why it could not be made."""
     uv = str(find_uv())
     needed = [one for one in requires("modelops-runner") or [] if "extra ==" not in one]
     for argv in (

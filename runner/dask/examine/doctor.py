@@ -99,7 +99,7 @@ def _needs(bundles: Sequence[Path]) -> tuple[dict[Path, Requirement], list[Obser
 def _connected(
     cluster: Cluster, security: Security | None, seconds: float
 ) -> Iterator[Client | Observation]:
-    """A client, or why there is none."""
+    """A client, or the reason why none could connect."""
     hint = Hint("look at the scheduler's log, and at the load of its machine")
 
     def connect() -> Client:

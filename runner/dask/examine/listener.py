@@ -32,7 +32,7 @@ def parse_endpoint(address: str, security: Security) -> Endpoint:
     """Take an address apart as Dask does.
 
     :param security: without a scheme in the address, it decides whether that is TLS.
-    :raises ValueError: it is none.
+    :raises ValueError: it is not an address.
     """
     scheme, location = parse_address(address)
     if scheme in ("http", "https"):

@@ -66,7 +66,7 @@ async def _gather(
     try:
         endpoint = parse_endpoint(address, security)
         scheduler = _Scheduler(endpoint, security.get_connection_args("client"), deadline)
-    except (ValueError, OSError) as error:  # an address that is none; a certificate that is none
+    except (ValueError, OSError) as error:  # no address at all; no certificate
         advice = "give it as tcp://HOST:PORT, as the scheduler's log has it behind «Scheduler at»"
         return NoScheduler(address, one_line(str(error)), advice)
     try:
@@ -109,7 +109,8 @@ class _Scheduler:
     async def ask(self, seconds: float, **request: Any) -> Any:
         """The answer to one request.
 
-        :raises Exception: of any type: there is none. Dask lets through what its layers raise.
+        :raises Exception: of any type, where no answer comes. Dask lets through what its
+            layers raise.
         """
         seconds = min(seconds, self._deadline - time.monotonic())
 

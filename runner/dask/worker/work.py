@@ -91,8 +91,8 @@ def run_task(
 
     :param inputs: those of the task that have come from the cluster.
     :param shared: where large outputs stay, if any.
-    :param study: the environment that the study has on its other workers; a result of another one
-        is none.
+    :param study: the environment that the study has on its other workers; a result from another
+        one does not count.
     """
     return _answered(_task(bundle, call, inputs, None if shared is None else Path(shared), study))
 

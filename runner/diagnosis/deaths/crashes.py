@@ -20,7 +20,7 @@ CRASHES = {
     "SIGSEGV": "Native code touched memory that is not its own: a fault in a C extension or a"
     " library under it, or a wheel that does not suit this Python or machine.",
     "SIGABRT": "The process gave itself up: abort() in native code, most often after an assertion"
-    " or a broken heap, of which the C library says a line on stderr.",
+    " or a broken heap; the C library then writes a line to stderr.",
     "SIGBUS": "A mapped file could not be read or grown.",
     "SIGFPE": "Native code divided an integer by zero.",
     "SIGILL": "Native code used an instruction that this processor does not have.",
@@ -34,7 +34,7 @@ CRASHES = {
 _DEEP = 90
 # The most functions that take part in a recursion, where they call each other in turn.
 _CYCLE = 8
-# 3.14 shows the innermost 32 frames of the C stack, of which a few are the signal handler's own.
+# 3.14 shows the innermost 32 frames of the C stack; a few are the signal handler's own.
 _DEEP_NATIVE = 24
 _NATIVE_STACKS = "3.14"
 """The first Python that writes the C stack of a crash."""

@@ -39,7 +39,7 @@ _NEAR_SECONDS = 0.5
 
 
 def kill(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: str) -> Finding:
-    """A signal ended the child that is none of a fault in its code."""
+    """A signal ended the child that does not come of a fault in its code."""
     if signal_name == "SIGXCPU" or _is_over_cpu_limit(ended, signal_name):
         return _cpu_time(case, phase, ended, signal_name, stderr)
     if signal_name == "SIGXFSZ":

@@ -69,7 +69,7 @@ def report_page(report: Report) -> str:
 
 
 def report_frame(report: Report) -> str:
-    """The page as a part of another one, such as a notebook, of which it touches nothing else."""
+    """The page as a part of another one, such as a notebook, that leaves the rest of it alone."""
     return (
         f'<iframe srcdoc="{escape(report_page(report))}" sandbox=""'
         ' style="width: 100%; height: 32rem; border: 1px solid #8884; border-radius: 6px"></iframe>'

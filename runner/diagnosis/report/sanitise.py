@@ -74,7 +74,7 @@ def sanitise_text(text: str, secrets: Iterable[str] = ()) -> str:
 def mask_cut(text: str, secret: str, by: str | None = None) -> str:
     """Mask what is left of a secret where one_line() or a Capture cut the text off within it.
 
-    :param by: what stands for the secret, of which as much is left; else the mask.
+    :param by: stands in place of the secret, cut to as many characters as are left; else the mask.
     """
     if not any(mark in text for mark in ("…", "[... ", " left out ...]")):
         return text

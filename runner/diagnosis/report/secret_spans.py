@@ -137,7 +137,7 @@ class _Patterns:
 
     def __init__(self, *, json: bool) -> None:
         if json:
-            # Of what the escapes say, that what a text has where there are none.
+            # The same as below, for a text whose quotes and backslashes are escaped.
             quote = rb"\\\""
             pair = rb"\\\\(?:\\[\\\"/]|[^\"\\])|\\[^nr\"\\]"
             double = rb"(?:" + pair + rb"|[^\"\\]|\\\"(?=\w))"
@@ -197,7 +197,7 @@ def secret_spans(data: bytes, *, json: bool = False) -> list[Span]:
     """Find the secrets, in their order; no two overlap.
 
     :param data: UTF-8.
-    :param json: whether it is JSON, of which only strings may be masked.
+    :param json: true if it is JSON: then only what is in strings may be masked.
     """
     patterns = _patterns(json=json)
     lower = data.lower()
@@ -287,7 +287,7 @@ def _tokens(data: bytes, *, json: bool) -> Iterator[Span]:
     runs = data.translate(_RUNS)
     at = runs.find(_RUN)
     while at >= 0:
-        # On the wire the letter of an escape, as of a line end, is none of the word.
+        # In JSON the letter of an escape (the n of a line end) does not belong to the word.
         begin = at + 1 if json and data[at - 1 : at] == b"\\" else at
         span = _after(_shape(), data, 0, begin)
         if span is not None:

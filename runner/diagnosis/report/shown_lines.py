@@ -36,7 +36,7 @@ class ShownLines:
         text = self._rest + self._decoder.decode(data, final)
         end = len(text) if final else text.rfind("\n") + 1
         if len(text) - end > _MOST_CHARACTERS:
-            # A progress bar's states are one line, of which the last is shown.
+            # A progress bar's states are one line; the last of them is shown.
             end = text.rfind("\r") if "\r" in text[end:-1] else len(text)
         self._rest = text[end:]
         ended = text[:end].removesuffix("\n")
@@ -71,6 +71,6 @@ class ShownLines:
             self._key_characters += len(text)
         else:
             self._key_characters = 0
-        if self._key_characters > _MOST_KEY_CHARACTERS:  # it was none
+        if self._key_characters > _MOST_KEY_CHARACTERS:  # it was not a key
             self._key_characters = 0
         return self._shown(before + text).removeprefix(before.rstrip("\n"))

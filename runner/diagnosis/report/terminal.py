@@ -31,7 +31,7 @@ CAUSES = 4
 
 
 def render_report(report: Report, console: Console) -> None:
-    """Print a report on a terminal, or as plain text where the console is none."""
+    """Print a report: on a terminal with colours, elsewhere as plain text."""
     console.width = max(console.width, NARROWEST)
     with console.capture() as capture:
         for part in _parts(report):

@@ -217,7 +217,7 @@ def _guard(failure: UvFailure, words: str) -> str | None:
 
 
 def _reason(error: UvError) -> list[str]:
-    """The lines that say why, the first being enough by itself; empty if there are none such."""
+    """The lines that say why, the first being enough by itself; empty where no line says it."""
     lines = [line for line in error.output if line.strip()]
     raised = _exception(lines)
     if raised and not _COMMAND_FAILED.search(raised[0]):

@@ -220,7 +220,7 @@ def _module_missing(
     if own and isinstance(named, str) and (meant := _MEANT_BACKENDS.get(named)) is not None:
         return [
             Hint(
-                title=f"name the backend that is meant: {named} itself is none",
+                title=f"name the backend that is meant: {named} is not one",
                 edit=pyproject.setting("build-system", "build-backend", meant),
             )
         ]

@@ -167,7 +167,7 @@ def _input_refused(case: Case, failure: UvFailure, error: UvError) -> Finding | 
         code = Code.ENVIRONMENT_FAILED
         reason, *quoted = error.messages[-1].splitlines()
         what = f": {quoted[0].strip()}" if quoted else ""
-        summary = f"{requirement.group(1)} has a requirement that is none{what}: {reason}"
+        summary = f"{requirement.group(1)} has a line that is not a requirement{what}: {reason}"
         hint = Hint(title=f"correct it in {requirement.group(1)} (PEP 508)")
     elif option := _NOT_READ.search(said):
         code = Code.ENVIRONMENT_FAILED
@@ -238,7 +238,7 @@ def _unrecognised(failure: UvFailure, error: UvError, stderr: str) -> Finding:
 
 
 def _setting_refused(setting: re.Match[str], words: list[str]) -> Finding:
-    """A variable has a value that uv does not know: the option is none of the runner's."""
+    """A variable has a value that uv does not know: the runner itself does not give that option."""
     value, option = setting.groups()
     variable = f"UV_{option.upper().replace('-', '_')}"
     taken = re.search(r"\[possible values: ([^\]]*)\]", "\n".join(words))

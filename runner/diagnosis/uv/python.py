@@ -22,7 +22,7 @@ _WHEEL_TAG = re.compile(r"`cp(\d)(\d+)\w*`")
 
 
 def minors_of(specifier: str) -> list[str]:
-    """The minor versions of Python that a specifier accepts some patch of; none if it is none."""
+    """The minor versions of Python of which a specifier accepts a patch; empty if it is invalid."""
     try:
         accepted = SpecifierSet(specifier)
     except InvalidSpecifier:  # what uv or a build quotes; what a `.python-version` says

@@ -191,7 +191,7 @@ EXPECTED: dict[str, tuple[Code, str]] = {
         NOT_FOUND,
         "requirements.txt includes missing.txt, which does",
     ),
-    "requirement-invalid": (FAILED, "has a requirement that is none: numpy>>1: no such"),
+    "requirement-invalid": (FAILED, "has a line that is not a requirement: numpy>>1: no such"),
     "requirement-option": (FAILED, "requirements.txt:2 is neither a requirement nor an option"),
     "transitive-not-found": (NOT_FOUND, "starsim-modelz, which epimodels==0.1.0 needs, is not in"),
     "transitive-version-not-found": (NOT_FOUND, "no version six==99, which epimodels==0.1.0 needs"),
