@@ -1,8 +1,6 @@
 """Reads a bundle's files, and says what is wrong with them in their own lines."""
 
-import contextlib
 import shlex
-import stat
 from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +15,7 @@ from runner.bundle.digest_index import DigestIndex
 from runner.bundle.excluded_code import check_no_code_is_excluded
 from runner.bundle.failures import invalid, not_found, unreadable
 from runner.bundle.files import has_file, read_text
+from runner.bundle.folder import exec_command, folder_of
 from runner.bundle.lfs import lfs_note, lfs_pointers
 from runner.bundle.model import MODELOPS_ENTRYPOINT, Bundle, RequirementsFrom
 from runner.bundle.outside import check_nothing_is_outside
@@ -39,8 +38,6 @@ LOCK = "uv.lock"
 # Of a pyproject.toml, in recordings too: what edits are fitted into.
 _KEPT_CHARACTERS = 32 * 1024
 
-_ARCHIVES = (".whl", ".zip", ".gz", ".bz2", ".xz", ".tgz", ".tar")
-
 
 def read_bundle(
     path: Path,
@@ -56,7 +53,7 @@ def read_bundle(
     :param ignore_lock: whether its uv.lock says nothing.
     :raises Failure: ``bundle-not-found``, ``bundle-invalid`` or ``wire-not-declared``.
     """
-    folder = _folder(path)
+    folder = folder_of(path)
     found = read_pyproject(folder)
     if (found is None or not found.is_project) and not has_file(folder, REQUIREMENTS):
         raise _no_bundle(folder) if found is None else _no_project(folder, found)
@@ -130,52 +127,6 @@ def _declared(folder: Path, pyproject: Pyproject, *, ignore_lock: bool) -> _Decl
     return _Declared(name, version, source, project_dependencies(pyproject))
 
 
-def _folder(path: Path) -> Path:
-    folder = path.absolute()
-    with contextlib.suppress(RuntimeError):  # no such user: a shell leaves the ~ as it is
-        folder = path.expanduser().absolute()
-    try:
-        is_folder = stat.S_ISDIR(folder.stat().st_mode)
-    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
-        raise not_found(f"there is no {path}", *_near(folder)) from error
-    except OSError as error:
-        raise not_found(
-            f"{path} cannot be looked at: {error.strerror}",
-            Hint(
-                title="see what is in the way",
-                command=f"ls -ld {shlex.quote(str(path))}",
-                by="person",
-            ),
-        ) from error
-    if not is_folder:
-        raise not_found(
-            f"{path} is a file, not a bundle's folder",
-            Hint(title="unpack it into a folder, and name that")
-            if folder.suffix in _ARCHIVES
-            else Hint(title="name its folder", command=_exec(path.parent)),
-        )
-    return folder.resolve()
-
-
-def _exec(folder: Path) -> str:
-    return f"modelops-runner exec {shlex.quote(str(folder))}"
-
-
-def _near(folder: Path) -> list[Hint]:
-    try:
-        names = [entry.name for entry in folder.parent.iterdir() if entry.is_dir()]
-    except (OSError, ValueError):
-        return []
-    import difflib
-
-    close = difflib.get_close_matches(folder.name, names, n=1)
-    if close:
-        meant = folder.parent / close[0]
-        return [Hint(title=f"did you mean {meant}?", command=_exec(meant))]
-    command = f"ls {shlex.quote(str(folder.parent))}"
-    return [Hint(title="see what is there", command=command, by="person")]
-
-
 def _no_bundle(folder: Path) -> Exception:
     try:
         below = [
@@ -191,7 +142,7 @@ def _no_bundle(folder: Path) -> Exception:
     if foreign is not None:
         return _not_yet(folder, foreign)
     hint = (
-        Hint(title="name the bundle in it", command=_exec(below[0]))
+        Hint(title="name the bundle in it", command=exec_command(below[0]))
         if below
         else Hint(
             title=f"write a {PYPROJECT}, and a wire.py where there is none",

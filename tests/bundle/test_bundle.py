@@ -263,14 +263,6 @@ def test_functions_that_are_none_are_named(functions: str, message: str, folder:
 # What is no bundle.
 
 
-@pytest.mark.parametrize("name", ["nowhere", "sri"])
-def test_a_path_that_is_not_there_is_no_bundle(name: str, folder: Path) -> None:
-    finding = failure(folder.parent / name)
-    assert finding.code is Code.BUNDLE_NOT_FOUND
-    if name == "sri":
-        assert "did you mean" in finding.hints[0].title
-
-
 def test_a_file_is_no_bundle_and_its_folder_is_named(folder: Path) -> None:
     finding = failure(project(folder, PROJECT) / "pyproject.toml")
     assert finding.code is Code.BUNDLE_NOT_FOUND

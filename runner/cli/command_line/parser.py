@@ -7,6 +7,7 @@ imported here that ``--help`` can do without.
 
 import argparse
 import os
+import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -51,7 +52,10 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> "AnyComma
     """
     if not argv or argv[0] not in _COMMANDS:
         whole, _ = _whole()
-        if argv and not argv[0].startswith("-"):
+        if not argv:
+            whole.print_help(sys.stderr)
+            whole.exit(2)
+        if not argv[0].startswith("-"):
             whole.error(_unknown("command", argv[0], _COMMANDS))
         whole.parse_args(argv)  # ends here with --help and --version
         whole.error(f"a command comes first, not {argv[0]}")

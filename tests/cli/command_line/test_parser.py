@@ -26,13 +26,20 @@ def refused(capsys: pytest.CaptureFixture[str], *argv: str) -> str:
         (["check", "b", "--xyzzy"], "there is no option --xyzzy; see --help"),
         (["env", "lst"], "there is no action lst; did you mean list?"),
         (["exec", "b", "e", "f"], "unrecognized arguments: f"),
-        ([], "the following arguments are required: COMMAND"),
     ],
 )
 def test_what_is_misspelt_is_named_with_what_may_be_meant(
     argv: list[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert refused(capsys, *argv).endswith(said)
+
+
+def test_without_arguments_it_says_what_there_is(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        parse([])
+    shown = capsys.readouterr()
+    assert (ended.value.code, shown.out) == (2, "")
+    assert "run a task, or a study of many" in shown.err
 
 
 def test_each_exit_code_stands_in_the_help() -> None:

@@ -1,0 +1,81 @@
+"""The folder that a caller names as a bundle's, or why there is none."""
+
+import contextlib
+import re
+import shlex
+import stat
+from pathlib import Path
+
+from runner.bundle.failures import not_found
+from runner.diagnosis.report.model import Hint
+
+_ARCHIVES = (".whl", ".zip", ".gz", ".bz2", ".xz", ".tgz", ".tar")
+# A Path has one slash where an address has two.
+_ADDRESS = re.compile(r"(?:git\+)?(?:https?|ssh|git|s3|gs|ftp):/+(?=\w)|git@[\w.-]+:")
+
+
+def folder_of(path: Path) -> Path:
+    """The folder of this path, absolute, without links.
+
+    :raises Failure: ``bundle-not-found``: it does not exist, or is not a folder.
+    """
+    folder = path.absolute()
+    with contextlib.suppress(RuntimeError):  # no such user: a shell leaves the ~ as it is
+        folder = path.expanduser().absolute()
+    try:
+        is_folder = stat.S_ISDIR(folder.stat().st_mode)
+    except (FileNotFoundError, NotADirectoryError, ValueError) as error:
+        if _ADDRESS.match(str(path)):
+            raise _is_address(str(path)) from error
+        raise not_found(f"there is no {path}", *_near(folder)) from error
+    except OSError as error:
+        raise not_found(
+            f"{path} cannot be looked at: {error.strerror}",
+            Hint(
+                title="see what is in the way",
+                command=f"ls -ld {shlex.quote(str(path))}",
+                by="person",
+            ),
+        ) from error
+    if not is_folder:
+        raise not_found(
+            f"{path} is a file, not a bundle's folder",
+            Hint(title="unpack it into a folder, and name that")
+            if folder.suffix in _ARCHIVES
+            else Hint(title="name its folder", command=exec_command(path.parent)),
+        )
+    return folder.resolve()
+
+
+def exec_command(folder: Path) -> str:
+    """The command that runs a bundle."""
+    return f"modelops-runner exec {shlex.quote(str(folder))}"
+
+
+def _is_address(path: str) -> Exception:
+    address = re.sub(r"^(?:git\+)?(\w+):/+", r"\1://", path)
+    return not_found(
+        f"{address} is an address; a bundle is a folder on this machine",
+        Hint(
+            title="get it, and name the folder",
+            command=f"git clone {shlex.quote(address)}",
+            by="person",
+        ),
+    )
+
+
+def _near(folder: Path) -> list[Hint]:
+    """Hints for a path that does not exist, by its first part that does not."""
+    try:
+        wrong = next(one for one in reversed([folder, *folder.parents]) if not one.is_dir())
+        names = [entry.name for entry in wrong.parent.iterdir() if entry.is_dir()]
+    except (OSError, ValueError):
+        return []
+    import difflib
+
+    for close in difflib.get_close_matches(wrong.name, names, n=1):
+        meant = wrong.parent / close / folder.relative_to(wrong)
+        if meant.is_dir():
+            return [Hint(title=f"did you mean {meant}?", command=exec_command(meant))]
+    command = f"ls {shlex.quote(str(wrong.parent))}"
+    return [Hint(title="see what is there", command=command, by="person")]
