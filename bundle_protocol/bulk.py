@@ -240,7 +240,7 @@ def _check(fd: int, size: int) -> None:
     try:
         seals = fcntl.fcntl(fd, _F_GET_SEALS)
     except OSError:
-        raise ValueError("what was sent for it is no memfd") from None
+        raise ValueError("what was sent for it is not a memfd") from None
     if seals & _SEALS != _SEALS:
         raise ValueError("its memfd is not sealed, so it may still change")
     status = os.fstat(fd)

@@ -19,7 +19,7 @@ def read_request(body: bytes) -> dict[str, object]:
     """Reads one message; ``method`` is a string in it, ``id`` a string or an integer where it is.
 
     Raises:
-        RequestError: PARSE_ERROR, it is not JSON; INVALID_REQUEST, it is no request.
+        RequestError: PARSE_ERROR, it is not JSON; INVALID_REQUEST, it is not a request.
     """
     try:
         text = body.decode().strip(" \t\r\n")
@@ -58,7 +58,7 @@ def encode(text: str) -> bytes:
     Raises:
         RequestError: MESSAGE_TOO_LARGE.
     """
-    # A lone surrogate, out of a file's name or a message, is no Unicode: parsers refuse it.
+    # A lone surrogate, out of a file's name or a message, is not Unicode: parsers refuse it.
     body = text.encode("utf-8", "replace")
     if len(body) > MAX_MESSAGE_BYTES:
         raise RequestError(
@@ -76,7 +76,7 @@ def required(params: dict[str, object], name: str, kind: type[T]) -> T:
         RequestError: INVALID_PARAMS, it is not there or of another type.
     """
     value = params.get(name)
-    # Not isinstance: JSON's true is no integer, though Python's is.
+    # Not isinstance: JSON's true is not an integer, though Python's is.
     if type(value) is not kind:
         kinds = {str: "a string", int: "an integer", bool: "a boolean", dict: "an object"}
         raise RequestError(

@@ -60,7 +60,7 @@ def encode_outputs(
         transport: its socket takes outputs over ``INLINE_BYTES``, if it has one.
         exchange: the folder for them where there is no such socket; without either, all are inline.
         request_id: of the request that the records answer.
-        note: told what is no failure and may yet surprise.
+        note: told what is not a failure and may yet surprise.
 
     Raises:
         RequestError: ``RESULT_INVALID``, ``MESSAGE_TOO_LARGE``, or ``INTERNAL_ERROR`` when the
@@ -115,7 +115,7 @@ def plain_bytes(value: object) -> Buffer:
     """The bytes of any buffer, without a copy where they lie in one piece.
 
     Raises:
-        TypeError: it is no buffer.
+        TypeError: it is not a buffer.
     """
     if type(value) is bytes:
         return value

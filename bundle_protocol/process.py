@@ -55,7 +55,7 @@ def prepare() -> None:
         # noticed by end_on_hang_up.
         return
     libc = ctypes.CDLL(None)
-    # C buffers whole blocks where its stdout is no terminal; std::cout goes through it.
+    # C buffers whole blocks where its stdout is not a terminal; std::cout goes through it.
     name = "__stdoutp" if sys.platform == "darwin" else "stdout"
     libc.setvbuf(ctypes.c_void_p.in_dll(libc, name), None, _IOLBF, ctypes.c_size_t(0))
     global _prctl, _fflush

@@ -58,8 +58,8 @@ def serve(read_fd: int, write_fd: int, bulk: int | None = None) -> int:
     Returns the process's exit status.
 
     Raises:
-        SystemExit: the bundle's code asked for it. It is no error to answer with: the process ends
-            as the bundle wanted, with its status and its message, for the parent to see.
+        SystemExit: the bundle's code asked for it. That is not answered with an error: the process
+            ends as the bundle wanted, with its status and its message, for the parent to see.
     """
     process.prepare()
     transport = Transport(read_fd, write_fd, bulk)

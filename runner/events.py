@@ -113,7 +113,7 @@ class Output(BaseEvent, frozen=True):
 
 
 class Note(BaseEvent, frozen=True):
-    """Something worth saying that is no failure: an environment rebuilt, a lock waited for."""
+    """Something worth saying that is not a failure: an environment rebuilt, a lock waited for."""
 
     text: str
     at: float

@@ -51,7 +51,7 @@ class Result(Mapping[str, bytes]):
     :param isolation: what the task had.
     :param isolation_note: why, where it is not what was asked for.
     :param threads: how many threads numerical libraries were to start, which results may depend
-        on; ``None`` where ``OMP_NUM_THREADS`` is no number.
+        on; ``None`` where ``OMP_NUM_THREADS`` is not a number.
     :param files: the files that the task has left in its working folder.
     :param notes: what a reader of the result should know, each on one line that is safe to print.
     """

@@ -131,7 +131,7 @@ def check_positive(name: str, value: float | None) -> None:
 def _check_variable(name: object, value: object) -> None:
     """:raises ValueError: it cannot be handed on."""
     if not isinstance(name, str) or not name or "=" in name or "\0" in name:
-        raise ValueError(f"{name!r} is no name of a variable")
+        raise ValueError(f"{name!r} is not a name of a variable")
     if value is not None:
         if not isinstance(value, str) or "\0" in value:
             raise ValueError(f"the variable {name} must be a string, not {value!r}")

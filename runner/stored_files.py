@@ -99,7 +99,7 @@ def _at_once(path: str, flags: int) -> int:
 def decoded(data: bytes, kind: type[_T]) -> _T:
     """Return what JSON says.
 
-    :raises DamagedError: it is no JSON, or of another shape.
+    :raises DamagedError: it is not JSON, or of another shape.
     """
     try:
         return msgspec.json.decode(data, type=kind)
@@ -112,6 +112,6 @@ def read_json(path: Path, kind: type[_T], most: int = MOST_BYTES) -> _T:
 
     :param most: bytes that it may have.
     :raises OSError: it cannot be read, or is not a file.
-    :raises DamagedError: it has more, is no JSON, or of another shape.
+    :raises DamagedError: it has more, is not JSON, or of another shape.
     """
     return decoded(read_stored(path, most), kind)

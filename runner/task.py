@@ -65,7 +65,7 @@ def new_task(
         raise TypeError(
             f"the entry point is a string, not {_kind(entrypoint)}; submit and map take tasks"
         )
-    # Not "or": an array is neither true nor false, and an empty list is no object.
+    # Not "or": an array is neither true nor false, and an empty list is not an object.
     return Task(
         entrypoint,
         {} if params is None else params,

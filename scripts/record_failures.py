@@ -1,7 +1,7 @@
 """Makes each failure happen again, records it in fixtures/failures, and shows what changed.
 
-What differs from run to run (processes, times, sizes) is no change. A scenario that needs what this
-machine lacks is skipped by its name, and keeps the recording that it has.
+What differs from run to run (processes, times, sizes) is not a change. A scenario that needs what
+this machine lacks is skipped by its name, and keeps the recording that it has.
 """
 
 import argparse

@@ -39,7 +39,7 @@ def accepted_python(folder: Path, pyproject: Pyproject) -> AcceptedPython:
         pin = _pin(folder)
     except NoVersion as error:
         if pyproject.is_project:  # a virtual environment of pyenv's, say; uv passes it over too
-            note = f"{error} is no Python version, and does not count"
+            note = f"{error} is not a Python version, and does not count"
             if error.other is not None:
                 note = f"{error} does not count: CPython is meant, unless --python {error.other}"
             return AcceptedPython(declared, None, note)
@@ -72,7 +72,7 @@ def _requires_python(pyproject: Pyproject) -> PythonRequirement:
         satisfiable = is_satisfiable(specifier)
     except ValueError as error:
         raise invalid(
-            f"{at}: {written!r} is no Python requirement",
+            f"{at}: {written!r} is not a Python requirement",
             "requires-python takes version specifiers such as >=3.11 or >=3.10,<3.13 (PEP 440).",
             hint,
         ) from error
@@ -88,7 +88,7 @@ def _requires_python(pyproject: Pyproject) -> PythonRequirement:
 def _pin(folder: Path) -> PythonRequirement | None:
     """Return what the bundle's file of a pinned version asks for.
 
-    :raises NoVersion: it is no version.
+    :raises NoVersion: it is not a version.
     """
     name = next((name for name in _PINS if has_file(folder, name)), None)
     if name is None:
@@ -106,7 +106,7 @@ def _no_version(folder: Path, error: NoVersion) -> Exception:
     file = str(error).partition(":")[0]
     if error.other is None:
         return invalid(
-            f"{error} is no Python version",
+            f"{error} is not a Python version",
             "It takes a version such as 3.12, or a specifier such as >=3.11.",
             Hint(title="name a version", edit=Edit(file=file, before=error.line, after="3.12")),
         )

@@ -78,7 +78,7 @@ def extract(file: IO[bytes], folder: Path, folders: Iterable[str] = ()) -> None:
                 else:
                     raise ValueError(f"{entry.name!r} is neither a file nor a link")
     except (tarfile.TarError, gzip.BadGzipFile, zlib.error, EOFError) as error:
-        raise ValueError(f"it is no whole archive: {error}") from error
+        raise ValueError(f"it is not a whole archive: {error}") from error
     for name in folders:
         _within(folder, name).mkdir(parents=True, exist_ok=True)
     for path, target in links:

@@ -151,7 +151,7 @@ def _is_variable(name: object) -> bool:
 def read_size(value: object) -> int | None:
     """Bytes, from a number or ``2GiB``, ``500M`` (powers of 1000 without the i).
 
-    :returns: ``None`` where it is no size.
+    :returns: ``None`` where it is not a size.
     """
     size = value
     if isinstance(value, str) and (match := _SIZE.fullmatch(value.strip())):

@@ -1,4 +1,4 @@
-"""The patterns of ``[tool.modelops] exclude``: what of a bundle's folder is no content of it."""
+"""The patterns of ``[tool.modelops] exclude``: what of a bundle's folder is not content of it."""
 
 import re
 import sys

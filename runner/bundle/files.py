@@ -22,7 +22,7 @@ def has_file(folder: Path, name: str) -> bool:
     if not os.path.lexists(path):
         return False
     what = "a folder" if path.is_dir() else (
-        f"a link to {path.readlink()}, where no file is" if path.is_symlink() else "no regular file"
+        f"a link to {path.readlink()}, where no file is" if path.is_symlink() else "not a regular file"
     )  # fmt: skip
     raise invalid(
         f"{name} is {what}",
@@ -69,7 +69,7 @@ def _from_utf16(file: Path) -> str:
 
 
 def leads_outside(folder: Path, path: str) -> bool:
-    """Tell whether a relative path leads out of the bundle, or is no path at all."""
+    """Tell whether a relative path leads out of the bundle, or is not a path at all."""
     try:
         # Path.resolve raises RuntimeError on a loop of links before Python 3.13.
         real = Path(os.path.realpath(folder / path))

@@ -34,7 +34,7 @@ def project_name(pyproject: Pyproject) -> str:
         )
     if not isinstance(name, str) or not _NAME.fullmatch(name):
         raise invalid(
-            f"{at}: {name!r} is no name for a project",
+            f"{at}: {name!r} is not a name for a project",
             "Names are letters, digits, '.', '-' and '_', with a letter or digit at both ends"
             " (PEP 508).",
             Hint(title="choose another name"),
@@ -51,7 +51,7 @@ def check_shapes(pyproject: Pyproject) -> None:
 
     def wrong(key: str, wanted: str) -> Exception:
         return invalid(
-            f"{pyproject.at('project', key)}: {key} is no {wanted}",
+            f"{pyproject.at('project', key)}: {key} is not a {wanted}",
             "The tables and types of [project] are those of PEP 621.",
             Hint(title=f"make {key} a {wanted}"),
         )
@@ -85,7 +85,7 @@ def check_shapes(pyproject: Pyproject) -> None:
 def project_dependencies(pyproject: Pyproject) -> tuple[str, ...] | None:
     """The project's dependencies; ``None`` where only its build backend knows them.
 
-    :raises Failure: ``bundle-invalid``: one is no requirement, or is the project itself.
+    :raises Failure: ``bundle-invalid``: one is not a requirement, or is the project itself.
     """
     project = pyproject.table("project")
     if "dependencies" in project.get("dynamic", []):
@@ -93,7 +93,7 @@ def project_dependencies(pyproject: Pyproject) -> tuple[str, ...] | None:
     dependencies = project.get("dependencies", [])
     if not isinstance(dependencies, list) or not all(isinstance(d, str) for d in dependencies):
         raise invalid(
-            f"{pyproject.at('project', 'dependencies')}: dependencies is no list of strings",
+            f"{pyproject.at('project', 'dependencies')}: dependencies is not a list of strings",
             "Each dependency is one string, as in PEP 508.",
             Hint(
                 title='write them so: dependencies = ["numpy>=1.26"]',

@@ -44,7 +44,7 @@ class Pyproject(Struct, frozen=True):
     def table(self, path: str) -> Mapping[str, Any]:
         """A table such as ``tool.modelops``; empty where it is not there.
 
-        :raises Failure: ``bundle-invalid``: it, or one above it, is no table.
+        :raises Failure: ``bundle-invalid``: it, or one above it, is not a table.
         """
         found, above = self.document, ""
         for key in path.split("."):
@@ -52,7 +52,7 @@ class Pyproject(Struct, frozen=True):
             here = f"{above}.{key}".lstrip(".")
             if not isinstance(value, dict):
                 raise invalid(
-                    f"{self.at(above, key)}: [{here}] is no table",
+                    f"{self.at(above, key)}: [{here}] is not a table",
                     f"It is {value!r}.",
                     Hint(title=f"begin the table with a line [{here}]"),
                 )
@@ -63,7 +63,7 @@ class Pyproject(Struct, frozen=True):
 def read_pyproject(folder: Path) -> Pyproject | None:
     """Read a bundle's pyproject.toml, where it has one.
 
-    :raises Failure: ``bundle-invalid``: it cannot be read, or is no TOML.
+    :raises Failure: ``bundle-invalid``: it cannot be read, or is not TOML.
     """
     if not has_file(folder, PYPROJECT):
         return None
@@ -99,7 +99,7 @@ def read_toml(text: str, name: str, folder: Path | None = None) -> dict[str, Any
 
     :param folder: the bundle's, of a file that can be made anew.
 
-    :raises Failure: ``bundle-invalid``: it is no TOML.
+    :raises Failure: ``bundle-invalid``: it is not TOML.
     """
     try:
         return tomllib.loads(text)

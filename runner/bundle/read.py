@@ -149,13 +149,15 @@ def _no_bundle(folder: Path) -> Exception:
             command=f"modelops-runner init {shlex.quote(str(folder))}",
         )
     )
-    return not_found(f"{folder} is no bundle: it has neither {PYPROJECT} nor {REQUIREMENTS}", hint)
+    return not_found(
+        f"{folder} is not a bundle: it has neither {PYPROJECT} nor {REQUIREMENTS}", hint
+    )
 
 
 def _not_yet(folder: Path, foreign: "Foreign") -> Exception:
     """A model that another tool knows."""
     return not_found(
-        f"{folder} is no bundle yet: it has {foreign.named}, and neither a"
+        f"{folder} is not a bundle yet: it has {foreign.named}, and neither a"
         f" [project] table in {PYPROJECT} nor a {REQUIREMENTS}",
         Hint(
             title=f"write {PYPROJECT} from it: {foreign.file} stays as it is",

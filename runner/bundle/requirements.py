@@ -38,7 +38,7 @@ def check_requirement(requirement: str, at: str, pyproject: str | None = None) -
     except (InvalidRequirement, RecursionError) as error:
         reason = str(error).partition("\n")[0]
         raise invalid(
-            f"{at}: {requirement!r} is no requirement: {reason}",
+            f"{at}: {requirement!r} is not a requirement: {reason}",
             "Requirements are names with version specifiers, as in numpy>=1.26,<3 (PEP 508).",
             _correct(requirement, at, pyproject),
         ) from error

@@ -11,7 +11,7 @@ _MINORS = [f"2.{minor}" for minor in range(8)] + [f"3.{minor}" for minor in rang
 
 
 class NoVersion(ValueError):
-    """A line of a ``.python-version`` that is no version of Python, or of another than CPython.
+    """A line of a ``.python-version`` that is not a version of Python, or of another than CPython.
 
     :param at: where it stands: ``.python-version:1``.
     :param line: as it stands there.

@@ -42,7 +42,7 @@ class BlockingCall:
 
         :param timeout: seconds to wait for it.
         :returns: the answer; ``None`` where the event loop is to say what has become of it: the
-            time ran out, the child ended, its answer is no answer.
+            time ran out, the child ended, its answer is not an answer.
         """
         self.seconds = math.inf if timeout is None else timeout
         self.deadline = deadline = time.monotonic() + self.seconds

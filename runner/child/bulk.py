@@ -156,7 +156,7 @@ def _take_file(path: Path, size: int, deadline: float) -> bytes | memoryview:
     """Read and remove a file that the child wrote.
 
     :raises OSError: it cannot be read in time.
-    :raises ValueError: it is no plain file of that size.
+    :raises ValueError: it is not a plain file of that size.
     """
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
     try:

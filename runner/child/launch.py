@@ -62,7 +62,7 @@ def child_environ(
 def hash_seed(environ: Mapping[str, str]) -> str:
     """The seed of hashes in every child: the worker's own where that is a number, else 0.
 
-    ``random`` is what Python does without it, so it is no wish to have tasks differ. Nor is the
+    ``random`` is what Python does without it, so it is not a wish to have tasks differ. Nor is the
     number of Dask's nanny one: workers without a nanny have none.
     """
     own = environ.get("PYTHONHASHSEED", "")

@@ -114,7 +114,7 @@ def _remove(folder: Path, owner: int) -> None:
 
 
 def _files(folder: Path, prefix: str) -> Iterator[tuple[str, int | None]]:
-    """The files in a folder with their sizes, in order; without one, what is no file."""
+    """The files in a folder with their sizes, in order; without one, what is not a file."""
     try:
         folder.chmod(0o700)
         with os.scandir(folder) as listing:

@@ -291,7 +291,9 @@ class Connection:
         hello = decode_result(incoming.params, Hello)
         version = hello.python.version
         if not _VERSION.fullmatch(version):
-            raise ProtocolViolation(f"python.version is no version of Python: {version[:_SHOWN]!r}")
+            raise ProtocolViolation(
+                f"python.version is not a version of Python: {version[:_SHOWN]!r}"
+            )
         self.life.move(Event.HELLO)
         return hello
 

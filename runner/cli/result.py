@@ -33,7 +33,7 @@ def is_special(path: Path) -> bool:
 
 
 def write_file(path: Path, data: bytes | memoryview, *, private: bool = False) -> None:
-    """Write a file whole or not at all; what is no file, such as ``/dev/stderr``, as it is.
+    """Write a file whole or not at all; what is not a file, such as ``/dev/stderr``, as it is.
 
     :param private: whether it is for its owner alone, whatever the umask says.
     :raises OSError: it could not be written.

@@ -22,7 +22,7 @@ def show_report(command: ShowReport) -> int:
     except OSError as error:
         raise UsageError(f"{command.file} cannot be read: {error.strerror}") from error
     except DamagedError as error:
-        raise UsageError(f"{command.file} is no report: {error}") from error
+        raise UsageError(f"{command.file} is not a report: {error}") from error
     if command.html is not None:
         from runner.diagnosis.report.html import report_page
 

@@ -68,7 +68,7 @@ def spawn_failed(case: Case, error: OSError, limit: str | None = None) -> Findin
         summary, why = f"{summary}; {reached.what}", f" {reached.explanation}"
         hints = [Hint(title="run fewer children at a time"), *reached.hints]
     elif error.errno == errno.ENOEXEC:
-        why = " It is no program for this kind of machine: the cache may be shared with another."
+        why = " It is not a program for this kind of machine: the cache may be shared with another."
         hints = [build_anew(case)]
     elif error.errno == errno.ENOENT:
         why, hints = " It, or the interpreter that it is a link to, is gone.", [build_anew(case)]

@@ -26,7 +26,7 @@ _ARRAY = re.compile(r"(?P<head>[^=]+=\s*\[)(?P<items>.*?)(?P<tail>,?\s*\]\s*(?:#
 class PyprojectText(Struct, frozen=True):
     """The text of a pyproject.toml; empty where there is none.
 
-    Each edit is tried: ``None`` is returned where what comes of it is no TOML, or says anything
+    Each edit is tried: ``None`` is returned where what comes of it is not TOML, or says anything
     else than before but for what is asked for.
     """
 

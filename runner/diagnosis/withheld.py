@@ -31,7 +31,7 @@ _SAID_UNSET = re.compile(
 )
 # A dotted key or an inline table, in which a line of text has no place of its own.
 _OTHER_TABLE = re.compile(r"^\s*(?:\[tool\]|tool\.modelops|modelops[.\s=])", re.MULTILINE)
-# With a default in its place it is no None.
+# With a default in its place it is not None.
 _READ = re.compile(r"(?:getenv|environ\.get)\(\s*['\"]([A-Za-z_]\w{0,99})['\"]\s*\)")
 
 

@@ -223,7 +223,7 @@ class _Trial:
     async def _same_while_held(self, held: str) -> set[str]:
         """Return which outputs are the same twice while something is held.
 
-        A run that fails then is no evidence: the bundle may not bear it.
+        A run that fails then is not evidence: the bundle may not bear it.
         """
         self._begin(f"two new processes, {held} held")
         began, known = time.monotonic(), len(self._failures)

@@ -42,7 +42,7 @@ _NAME_FILES = {
     "UV_CONFIG_FILE",
 }
 _CREDENTIALS = re.compile(r"(?<=://)[^/@\s]*@")
-# Says which version a project has that takes it from version control, which is no content.
+# Says which version a project has that takes it from version control, which is not content.
 _VERSIONS = re.compile(r"\w*PRETEND_VERSION\w*|\w*SCM_VERSION\w*")
 
 # A line of requirements.txt that names a file or a folder: `-r other.txt`, `-e .`, `./a.whl`,
@@ -364,6 +364,6 @@ def _names_content(setting: object, parts: set[str]) -> bool:
 
 def digest(*content: Any) -> str:
     """The key of what all this decides."""
-    # Not as JSON, which has no room for what is no UTF-8: variables and files may be anything.
+    # Not as JSON, which has no room for what is not UTF-8: variables and files may be anything.
     text = repr(msgspec.to_builtins(content, order="sorted"))
     return hashlib.sha256(text.encode("utf-8", "surrogateescape")).hexdigest()[:KEY_DIGITS]

@@ -31,7 +31,7 @@ async def heal(
 
     :param cache: the folder where environments are kept.
     :param uv: the uv that it was built with, whose cache may hold the same damage.
-    :param but_added: what was added is no damage.
+    :param but_added: what was added is not damage.
     :returns: whether it was damaged; then it will be built again.
     """
     manifest = read_manifest(venv)

@@ -135,7 +135,7 @@ class _Look:
     async def _plan(self, other: Base) -> str:
         """Return what uv would install without a build; empty if that cannot be."""
         argv = [str(self._uv.path), *self._command, "--python", str(other.path)]
-        if self._command[0] == "pip":  # this interpreter is no venv
+        if self._command[0] == "pip":  # this interpreter is not a venv
             argv += ["--target", str(self._cwd.parent / "nowhere")]
         argv += ["--dry-run", "--no-build", "--no-progress", "--color", "never"]
         said = Capture()

@@ -125,7 +125,7 @@ def _pylock_lines(pins: Pins) -> list[str]:
             Finding(
                 phase=Phase.ENVIRONMENT,
                 code=Code.ENVIRONMENT_FAILED,
-                summary=f"the lock {pins.path} is no pylock.toml (PEP 751): {error}",
+                summary=f"the lock {pins.path} is not a pylock.toml (PEP 751): {error}",
                 hints=[Hint(title="write it anew, with check --lock-to pylock.toml")],
             )
         ) from error

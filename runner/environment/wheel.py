@@ -79,7 +79,7 @@ def build_system(source: Source, environ: Mapping[str, str]) -> BuildSystem | No
 
     :param environ: the worker's variables.
     :returns: ``None`` where uv is to do it all: the backend is part of the bundle or by default,
-        a requirement is no name and versions, or uv is told how to build or resolve.
+        a requirement is not a name and versions, or uv is told how to build or resolve.
     """
     pyproject = read_pyproject(source)
     settings = pyproject.get("tool", {}).get("uv", {})

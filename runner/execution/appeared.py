@@ -1,4 +1,4 @@
-"""Remembers what tasks have left in a bundle's folder: it is no content of it."""
+"""Remembers what tasks have left in a bundle's folder: it is not content of it."""
 
 import hashlib
 import os
@@ -42,7 +42,7 @@ class Appeared:
             self._file.parent.mkdir(parents=True, exist_ok=True)
             with whole_file(self._file) as file:
                 file.write(msgspec.json.encode(known))
-        except (OSError, ValueError):  # ValueError: a name that is no Unicode
+        except (OSError, ValueError):  # ValueError: a name that is not Unicode
             return
 
 

@@ -44,7 +44,7 @@ class Window:
     def to_start(self) -> Iterator[tuple[int, Task]]:
         """The tasks that may be started now.
 
-        :raises TypeError: what comes next is no task.
+        :raises TypeError: what comes next is not a task.
         """
         while self._in_hand < self.size and not self._exhausted:
             numbered = next(self._tasks, None)

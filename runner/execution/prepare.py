@@ -201,7 +201,7 @@ def read_as_content(path: Path, cache: Path, ignore_lock: bool = False) -> Bundl
 
 
 def _is_as_read(bundle: Bundle) -> bool:
-    # What has appeared since is no content of it.
+    # What has appeared since is not content of it.
     try:
         return bundle.digest == bundle_digest(bundle.path, bundle.files)
     except Failure:

@@ -17,7 +17,7 @@ from runner.process.supervisor import spawn
 # A probe takes 20 ms; a Python on a cold network disk takes seconds.
 PROBE_SECONDS = 5.0
 PROBES_AT_ONCE = 4
-# An answer takes 300 bytes; what answers with more is no Python.
+# An answer takes 300 bytes; what answers with more is not a Python.
 _ANSWER_BYTES = 16 * 1024
 
 # Spoken by every Python from 2.7 on. `-S` keeps out what a site-packages prints or breaks.

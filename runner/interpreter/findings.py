@@ -137,7 +137,7 @@ def _leave_out(case: Case, why: str) -> Hint:
 
 
 def _is_released(request: str) -> bool:
-    """Tell whether uv may know how to install it; of what is no plain version, it may."""
+    """Tell whether uv may know how to install it; of what is not a plain version, it may."""
     version = re.fullmatch(r"3\.(\d+)(?:\.\w+)?", request)
     return version is None or int(version[1]) <= NEWEST_RELEASED
 

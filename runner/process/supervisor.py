@@ -79,8 +79,8 @@ class Process:
     async def write(self, data: bytes) -> bool:
         """Write ``data`` to the process's standard input.
 
-        A process that has closed it, or died, takes no more: that is no error here, since the exit
-        or the silence is what gets diagnosed.
+        A process that has closed it, or died, takes no more: that is not an error here, since
+        the exit or the silence is what gets diagnosed.
 
         :returns: whether it took all.
         """
@@ -326,7 +326,7 @@ async def spawn(
                     await step
                 except Exception as error:  # noqa: BLE001
                     failures.append(alone := _alone(error))
-                    # What the system refuses is no fault here, and is told by whoever catches it.
+                    # What the system refuses is not our fault; whoever catches it says so.
                     why = None if isinstance(alone, OSError) else error
                     text = "process %d is ended: something has failed: %s"
                     _log.error(text, process.pid, alone, exc_info=why)

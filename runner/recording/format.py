@@ -29,7 +29,7 @@ _MOST_LINE_BYTES = 64 << 20
 
 
 class RecordingError(Exception):
-    """A file is no recording, or does not say what a replay needs; the message says which."""
+    """A file is not a recording, or does not say what a replay needs; the message says which."""
 
 
 class Run(Struct, frozen=True):
@@ -104,7 +104,7 @@ class Entry(Struct, frozen=True, kw_only=True):
         try:
             return self.text.encode() if self.text is not None else self.base64 or b""
         except UnicodeEncodeError as error:
-            raise RecordingError(f"its {self.source.value} is no text: {error}") from None
+            raise RecordingError(f"its {self.source.value} is not text: {error}") from None
 
     def decode(self, kind: type[_T]) -> _T:
         """The struct.
@@ -163,7 +163,7 @@ def _read_header(line: bytes) -> Header:
         if kind.format != FORMAT:
             raise ValueError(f"its format is {kind.format[:80]!r}")
     except ValueError as error:
-        raise RecordingError(f"its first line is no recording's: {error}") from None
+        raise RecordingError(f"its first line is not a recording's: {error}") from None
     if kind.version != VERSION:
         raise RecordingError(f"it is of version {kind.version}; this runner reads {VERSION}")
     try:

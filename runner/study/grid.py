@@ -118,7 +118,7 @@ def number_range(text: str) -> Sequence[Any] | None:
 
     As in Python, the end is not among them. They are integers where all of it is.
 
-    :returns: ``None`` where the text is no range.
+    :returns: ``None`` where the text is not a range.
     :raises ValueError: it is one without numbers, with too many, or with too large ones.
     """
     match = _RANGE.fullmatch(text)

@@ -45,7 +45,7 @@ class Table:
         self.tabular: set[str] = set()
         """The outputs that are tables themselves."""
         found: dict[Column, None] = {}
-        # What nothing says is no column.
+        # What nothing says is not a column.
         empty: dict[Column, None] = {}
         # A task that failed has no rows of its own.
         self._left_out = () if rows is None else ("ok", "error")
@@ -115,7 +115,7 @@ class Table:
         # Not the path in the line: the folder may have been moved since.
         path = line.outputs_in(self._folder) / file_name(name)
         if path.exists() and not path.is_file():  # a pipe would be waited for
-            raise TableError(f"{path}, an output of task {line.index}, is no file any more")
+            raise TableError(f"{path}, an output of task {line.index}, is not a file any more")
         return path
 
 
@@ -140,7 +140,7 @@ def _is_tabular(name: str) -> bool:
 
 
 class _Csv:
-    """:raises TableError: it is no CSV."""
+    """:raises TableError: it is not CSV."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -149,7 +149,7 @@ class _Csv:
         names = next(self._read(), (0, []))[1]
         for name in names:
             if names.count(name) > 1:
-                raise TableError(f"{self._path} is no table: two columns are called {name}")
+                raise TableError(f"{self._path} is not a table: two columns are called {name}")
         return names
 
     def rows(self) -> Iterator[dict[str, Scalar]]:
@@ -158,8 +158,8 @@ class _Csv:
         for number, row in read:
             if len(row) > len(names):
                 raise TableError(
-                    f"{self._path} is no table: line {number} has {len(row)} values, and the first"
-                    f" one names {len(names)} columns"
+                    f"{self._path} is not a table: line {number} has {len(row)} values, and the"
+                    f" first one names {len(names)} columns"
                 )
             if row:
                 yield dict(zip(names, map(number_of, row), strict=False))
@@ -172,7 +172,7 @@ class _Csv:
                 for row in rows:
                     yield rows.line_num, row
         except (csv.Error, UnicodeDecodeError) as error:
-            raise TableError(f"{self._path} is no CSV: {error}") from error
+            raise TableError(f"{self._path} is not CSV: {error}") from error
 
 
 class _Arrow:

@@ -185,7 +185,7 @@ def root(_: Place) -> None:
 
 
 def linux(_: Place) -> None:
-    """:raises Unavailable: this is no Linux."""
+    """:raises Unavailable: this is not Linux."""
     if sys.platform != "linux":
         raise Unavailable("Linux")
 

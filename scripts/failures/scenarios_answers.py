@@ -57,7 +57,7 @@ ANSWERS = (
     Scenario(
         "index-unreachable-content-type",
         Code.INDEX_UNREACHABLE,
-        "what answers at the URL of the index is no index, but a server of pictures",
+        "what answers at the URL of the index is not an index, but a server of pictures",
         SIX,
         prepare=(serve(_picture),),
     ),

@@ -271,7 +271,7 @@ BUILD = (
     Scenario(
         "dependency-build-failed-damaged",
         Code.DEPENDENCY_BUILD_FAILED,
-        "the source of a dependency is no archive",
+        "the source of a dependency is not an archive",
         FASTSIR,
         prepare=(index({"fastsir-1.0.tar.gz": b"<html>log in first</html>"}),),
     ),

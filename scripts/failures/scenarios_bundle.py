@@ -75,19 +75,19 @@ BUNDLE = (
     Scenario(
         "bundle-invalid-requirement",
         Code.BUNDLE_INVALID,
-        "a dependency is no requirement: numpy=>1.26",
+        "a dependency is not a requirement: numpy=>1.26",
         fixture="bundle-invalid-requirement",
     ),
     Scenario(
         "bundle-invalid-requirements-line",
         Code.BUNDLE_INVALID,
-        "a line of requirements.txt is no requirement",
+        "a line of requirements.txt is not a requirement",
         {"requirements.txt": "six\nnumpy=>1.26\n", "wire.py": WIRE},
     ),
     Scenario(
         "bundle-invalid-specifier",
         Code.BUNDLE_INVALID,
-        "requires-python is no version specifier: >=3.x",
+        "requires-python is not a version specifier: >=3.x",
         fixture="bundle-invalid-specifier",
     ),
     Scenario(

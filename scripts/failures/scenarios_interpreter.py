@@ -13,7 +13,7 @@ WANTS_399 = {"pyproject.toml": project('requires-python = ">=3.99"\n'), "wire.py
 
 
 def _script(body: str, mode: int = 0o755) -> Prepare:
-    """``--python`` names a script that is no Python."""
+    """``--python`` names a script that is not a Python."""
 
     def prepare(place: Place) -> None:
         path = place.folder / "tools" / "python3.12"
@@ -107,7 +107,7 @@ INTERPRETER = (
     Scenario(
         "python-not-found-nonsense",
         Code.PYTHON_NOT_FOUND,
-        "--python asks for what is no version",
+        "--python asks for what is not a version",
         PLAIN,
         args=("--python", "three"),
     ),
@@ -135,7 +135,7 @@ INTERPRETER = (
     Scenario(
         "python-broken-no-python",
         Code.PYTHON_BROKEN,
-        "a program that is no Python",
+        "a program that is not a Python",
         PLAIN,
         prepare=(_script("echo hello"),),
     ),

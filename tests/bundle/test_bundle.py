@@ -260,7 +260,7 @@ def test_functions_that_are_none_are_named(functions: str, message: str, folder:
     assert (finding.code, finding.summary) == (Code.BUNDLE_INVALID, message)
 
 
-# What is no bundle.
+# What is not a bundle.
 
 
 def test_a_file_is_no_bundle_and_its_folder_is_named(folder: Path) -> None:
@@ -314,20 +314,20 @@ WRONG = {
     ),
     "no name": ("[project]\nversion = '1'\n", "[project] has no name"),
     "bad name": ('[project]\nname = "-sir-"\n', "pyproject.toml:2: '-sir-'"),
-    "name is no string": ("[project]\nname = 3\n", "pyproject.toml:2: 3"),
-    "project is no table": ("project = 3\n", "[project] is no table"),
-    "tool is no table": ('tool = 3\n[project]\nname = "s"\n', "[tool] is no table"),
-    "modelops is no table": (
+    "name is not a string": ("[project]\nname = 3\n", "pyproject.toml:2: 3"),
+    "project is not a table": ("project = 3\n", "[project] is not a table"),
+    "tool is not a table": ('tool = 3\n[project]\nname = "s"\n', "[tool] is not a table"),
+    "modelops is not a table": (
         '[project]\nname = "s"\n[tool]\nmodelops = 3\n',
-        "[tool.modelops] is no table",
+        "[tool.modelops] is not a table",
     ),
     "specifier": (
         '[project]\nname = "s"\nrequires-python = ">=3.x"\n',
-        "pyproject.toml:3: '>=3.x' is no Python requirement",
+        "pyproject.toml:3: '>=3.x' is not a Python requirement",
     ),
-    "specifier is no string": (
+    "specifier is not a string": (
         '[project]\nname = "s"\nrequires-python = 3.11\n',
-        "pyproject.toml:3: 3.11 is no Python requirement",
+        "pyproject.toml:3: 3.11 is not a Python requirement",
     ),
     "impossible": (
         '[project]\nname = "s"\nrequires-python = ">=3.13,<3.12"\n',
@@ -337,16 +337,19 @@ WRONG = {
         '[project]\nname = "s"\n[tool]\nmodelops.timeout = -1\n',
         "pyproject.toml:4: [tool.modelops] timeout is -1",
     ),
-    "inline table": ("project = {name = 3}\n", "pyproject.toml:1: 3 is no name"),
-    "list of projects": ('[[project]]\nname = "s"\n', "pyproject.toml:1: [project] is no table"),
-    "uv is no table": (
+    "inline table": ("project = {name = 3}\n", "pyproject.toml:1: 3 is not a name"),
+    "list of projects": ('[[project]]\nname = "s"\n', "pyproject.toml:1: [project] is not a table"),
+    "uv is not a table": (
         '[project]\nname = "s"\n[tool]\nuv = 3\n',
-        "pyproject.toml:4: [tool.uv] is no table",
+        "pyproject.toml:4: [tool.uv] is not a table",
     ),
-    "version": ('[project]\nname = "s"\nversion = 3\n', "pyproject.toml:3: version is no string"),
+    "version": (
+        '[project]\nname = "s"\nversion = 3\n',
+        "pyproject.toml:3: version is not a string",
+    ),
     "group": (
         '[project]\nname = "s"\n[project.entry-points]\nx = 3\n',
-        "pyproject.toml:3: entry-points is no table of tables",
+        "pyproject.toml:3: entry-points is not a table of tables",
     ),
     "group without quotes": (
         '[project]\nname = "s"\n[project.entry-points.modelops.wire]\na = "s:f"\n',
@@ -377,15 +380,15 @@ WRONG = {
     "unclosed header": ('[project]\nname = "s"\n[tool\n', "pyproject.toml:3:6 is not TOML"),
     "line ends that are none": (
         '[project]\nname = "s"\ndescription = "a\u2028b\x85c"\nrequires-python = "x"\n',
-        "pyproject.toml:4: 'x' is no Python requirement",
+        "pyproject.toml:4: 'x' is not a Python requirement",
     ),
     "keys in a text": (
         '[project]\ndescription = """\nname = 3\n[project]\nname = 4\n"""\nname = 5\n',
-        "pyproject.toml:7: 5 is no name",
+        "pyproject.toml:7: 5 is not a name",
     ),
     "escaped requirement": (
         '[project]\nname = "s"\ndependencies = ["\\u0061 b"]\n',
-        "pyproject.toml:3: 'a b' is no requirement",
+        "pyproject.toml:3: 'a b' is not a requirement",
     ),
     "no threads": (
         '[project]\nname = "s"\n[tool.modelops]\nthreads = 0\n',
@@ -425,20 +428,20 @@ WRONG = {
     ),
     "requirement": (
         '[project]\nname = "s"\ndependencies = [\n  "six",\n  "numpy=>1.26",\n]\n',
-        "pyproject.toml:5: 'numpy=>1.26' is no requirement",
+        "pyproject.toml:5: 'numpy=>1.26' is not a requirement",
     ),
     "dependencies are no list": (
         '[project]\nname = "s"\ndependencies = "six"\n',
-        "pyproject.toml:3: dependencies is no list",
+        "pyproject.toml:3: dependencies is not a list",
     ),
     "dependencies are no strings": (
         '[project]\nname = "s"\ndependencies = [1]\n',
-        "pyproject.toml:3: dependencies is no list of strings",
+        "pyproject.toml:3: dependencies is not a list of strings",
     ),
-    "dynamic": ('[project]\nname = "s"\ndynamic = 3\n', "pyproject.toml:3: dynamic is no list"),
+    "dynamic": ('[project]\nname = "s"\ndynamic = 3\n', "pyproject.toml:3: dynamic is not a list"),
     "entry points": (
         '[project]\nname = "s"\nentry-points = 3\n',
-        "pyproject.toml:3: entry-points is no table",
+        "pyproject.toml:3: entry-points is not a table",
     ),
     "unknown setting": (
         '[project]\nname = "s"\n[tool.modelops]\ntimout = 3\n',
@@ -468,7 +471,7 @@ WRONG = {
         '[project]\nname = "s"\n[tool.modelops]\nwire = "../model.py:run"\n',
         "../model.py lies outside of the bundle",
     ),
-    "wire is no string": (
+    "wire is not a string": (
         '[project]\nname = "s"\n[tool.modelops]\nwire = 3\n',
         "pyproject.toml:4: 3 does not name a function",
     ),
@@ -560,7 +563,7 @@ def test_metadata_that_is_no_file_is_named_and_does_not_hang(name: str, folder: 
     os.mkfifo(path)
     finding = failure(folder)
     assert finding.code is Code.BUNDLE_INVALID
-    assert finding.summary == f"{name} is no regular file"
+    assert finding.summary == f"{name} is not a regular file"
 
 
 def test_a_lock_that_is_a_folder_is_named(folder: Path) -> None:

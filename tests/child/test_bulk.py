@@ -352,7 +352,7 @@ WRONG = {
     ),
     "a pipe": (
         "import fcntl, os\nfcntl.fcntl = lambda *a: 0\nos.memfd_create = lambda *a: os.pipe()[1]",
-        "what was sent for it is no memfd",
+        "what was sent for it is not a memfd",
     ),
     "another's": (
         "bulk._send_memfd = lambda data, socket, label: send(data, socket, b'[0,0]')",

@@ -150,7 +150,7 @@ def test_the_report_of_any_error_that_a_child_answers_with_is_safe(
 ) -> None:
     error = {"code": code, "message": message, "data": {"exception": exception}}
     report = run(Phase.LOAD, frame({"id": 1, "error": error}))
-    # What is no UTF-8 is no message, and unknown codes are none of the protocol's.
+    # What is not UTF-8 is not a message, and unknown codes are none of the protocol's.
     assert report.exception or code in (-32603, 7) or "\\ud800" in json.dumps(error)
     check(report)
 

@@ -80,7 +80,7 @@ def test_an_answer_that_nobody_waits_for_is_a_violation(events: tuple[Event, ...
 def test_a_version_that_is_none_is_told(version: str) -> None:
     params = {"protocol_versions": [1], "python": {**PYTHON, "version": version}, "pid": 7}
     with pytest.raises(
-        ProtocolViolation, match=r"python\.version is no version of Python"
+        ProtocolViolation, match=r"python\.version is not a version of Python"
     ) as caught:
         list(Connection().receive(frame({"method": "hello", "params": params})))
     assert len(str(caught.value)) < 200

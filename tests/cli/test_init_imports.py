@@ -143,7 +143,7 @@ def test_all_that_can_be_read_is_taken_over(
     }  # fmt: skip
     said = capsys.readouterr().err
     assert "not taken over: graph-tool is a library for graphs" in said
-    assert "-r more.txt of its pip list is no requirement" in said
+    assert "-r more.txt of its pip list is not a requirement" in said
     assert "libgcc" not in said
 
 

@@ -72,4 +72,4 @@ def test_what_is_no_pylock_is_named(text: str, bundle: Path, tmp_path: Path, cac
         runner.execute(bundle)
     report = caught.value.report
     assert report.code.value == "environment-failed"
-    assert f"the lock {lock} is no pylock.toml" in report.summary
+    assert f"the lock {lock} is not a pylock.toml" in report.summary

@@ -122,7 +122,7 @@ def test_a_result_is_handed_on_and_not_copied(bundle: Path, cache: Path) -> None
         assert here
         done = runner.execute(bundle, function="where", inputs={"x": result})
         assert set(json.loads(done["inodes.json"])) <= here
-        # What was made bytes is no mapping any more, and what was pickled none of this machine's.
+        # What was made bytes is not a mapping any more; what was pickled is not of this machine.
         assert result["data"]
         done = runner.execute(bundle, function="where", inputs={"x": result})
         assert not set(json.loads(done["inodes.json"])) & here

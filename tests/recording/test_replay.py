@@ -490,7 +490,7 @@ def cut(recording: bytes) -> dict[str, bytes]:
     lines = recording.splitlines(keepends=True)
     return {
         "it is empty": b"",
-        "its first line is no recording's: ": os.urandom(5000).replace(b"{", b"\xff"),
+        "its first line is not a recording's: ": os.urandom(5000).replace(b"{", b"\xff"),
         "its format is 'x'": recording.replace(b"modelops-runner/recording", b"x", 1),
         "it is of version 99; this runner reads 1": recording.replace(
             b'"version":1', b'"version":99', 1
@@ -499,7 +499,7 @@ def cut(recording: bytes) -> dict[str, bytes]:
         "line 3 is not as specified: ": lines[0] + lines[1] + b"{}\n" + lines[2],
         "line 2 is not as specified: ": lines[0] + b'{"at":' + lines[2],
         "line 2 is not as specified: it is nested": lines[0] + b"[" * 10_000_000 + b"\n",
-        "its first line is no recording's: it is nested": b"[" * 10_000_000,
+        "its first line is not a recording's: it is nested": b"[" * 10_000_000,
         "its bundle is not as specified: ": lines[0]
         + b'{"at":1.0,"source":"bundle","data":{"name":3}}\n',
     }

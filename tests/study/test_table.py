@@ -111,7 +111,7 @@ def test_the_rows_of_a_csv_have_the_parameters_beside_them(study: Study) -> None
     [
         (b"a,b,a\n1,2,3\n", "two columns are called a"),
         (b"a,b\n1,2\n1,2,3\n", "line 3 has 3 values, and the first one names 2 columns"),
-        (b"a\n\xff\n", "is no CSV"),
+        (b"a\n\xff\n", "is not CSV"),
     ],
 )
 def test_a_csv_whose_values_would_be_lost_is_no_table(

@@ -1,4 +1,4 @@
-"""Reads what other tools know a model by, where it is no bundle yet."""
+"""Reads what other tools know a model by, where it is not a bundle yet."""
 
 from runner.bundle.foreign.find import find_foreign
 from runner.bundle.foreign.model import Foreign

@@ -54,7 +54,7 @@ def environment_yml(file: str, text: str) -> Foreign:
             of_pip, depth = True, len(item[1])
         elif of_pip and len(item[1]) > depth:
             if value.startswith("-"):
-                notes.append(f"{value} of its pip list is no requirement")
+                notes.append(f"{value} of its pip list is not a requirement")
             else:
                 found.append(value)
         else:

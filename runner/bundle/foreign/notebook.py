@@ -15,7 +15,7 @@ _INSTALLS = re.compile(r"\s*[%!]\s*(?:python -m )?pip3? install\s+(.*)")
 
 
 def notebook(folder: Path, file: str, text: str) -> Foreign | None:
-    """Return what the cells of code import and install; ``None`` where it is no notebook."""
+    """Return what the cells of code import and install; ``None`` where it is not a notebook."""
     try:
         cells = json.loads(text)["cells"]
         sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]

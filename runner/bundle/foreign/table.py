@@ -24,7 +24,7 @@ def project_table(foreign: Foreign, name: str) -> tuple[str, tuple[str, ...]]:
         try:
             itself = canonicalize_name(Requirement(text).name) == canonicalize_name(name)
         except (InvalidRequirement, RecursionError):
-            notes.append(f"{text} is no requirement (PEP 508)")
+            notes.append(f"{text} is not a requirement (PEP 508)")
             continue
         # A conda environment may be called like what it is for; a project cannot.
         name = f"{name}-model" if itself else name
@@ -35,7 +35,7 @@ def project_table(foreign: Foreign, name: str) -> tuple[str, tuple[str, ...]]:
             SpecifierSet(foreign.requires_python)
             lines.append(f"requires-python = {_string(foreign.requires_python)}")
         except InvalidSpecifier:
-            notes.append(f"Python {foreign.requires_python} is no specifier (PEP 440)")
+            notes.append(f"Python {foreign.requires_python} is not a specifier (PEP 440)")
     lines += ["dependencies = [", *(f"    {_string(text)}," for text in dependencies), "]"]
     if foreign.wires:
         lines += ["", '[project.entry-points."modelops.wire"]']

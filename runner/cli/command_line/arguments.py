@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 def age(text: str) -> float:
     match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smhdw])", text)
     if match is None:
-        raise argparse.ArgumentTypeError(f"{text!r} is no age such as 30d, 12h or 90m")
+        raise argparse.ArgumentTypeError(f"{text!r} is not an age such as 30d, 12h or 90m")
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}[match[2]]
 
 
@@ -66,7 +66,7 @@ def count(text: str) -> int:
 
 def index(text: str) -> int:
     if not (text.isascii() and text.isdigit()):
-        raise argparse.ArgumentTypeError(f"{text!r} is no task's number")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a task's number")
     return int(text)
 
 

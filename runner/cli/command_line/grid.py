@@ -102,7 +102,7 @@ def _seeds(text: str) -> Sequence[int]:
         except ValueError as error:
             raise UsageError(f"--seeds {text}: {word}: {error}") from None
         if not isinstance(numbers, range):
-            raise UsageError(f"--seeds {text}: {word} is no range of integers such as 0:20")
+            raise UsageError(f"--seeds {text}: {word} is not a range of integers such as 0:20")
         for seed in (numbers[0], numbers[-1]):
             read_seed(str(seed), "--seeds")
         parts.append(numbers)

@@ -70,7 +70,7 @@ def read_seed(text: str, option: str = "--seed") -> int:
     """Read a seed.
 
     :param option: the one that it is of.
-    :raises Failure: ``params-invalid``: it is no integer in 0 .. 2**64-1.
+    :raises Failure: ``params-invalid``: it is not an integer in 0 .. 2**64-1.
     """
     # int() takes more than a person means: underscores, spaces, other scripts' digits.
     if not re.fullmatch(r"[0-9]{1,20}", text) or int(text) > MAX_SEED:
@@ -242,7 +242,7 @@ def parse_value(name: str, text: str, option: str = "--param") -> Any:
     string = shlex.quote(f"{name}={json.dumps(text, ensure_ascii=False)}")
     value = f"{option} {shlex.quote(f'{name}={meant}')}" if meant else "JSON"
     raise _invalid(
-        f"{option} {name}={text} is not JSON, and looks like a value that is no string",
+        f"{option} {name}={text} is not JSON, and looks like a value that is not a string",
         Hint(title=f"write {value} for the value, {option} {string} for the string"),
     )
 

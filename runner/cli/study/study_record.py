@@ -228,7 +228,7 @@ class StudyRecord:
         # PEP 751 has no more dots in such a name.
         part = "" if self._shard is None else f"-{self._shard}"
         beside = self._folder / f"pylock.modelops-runner{part}.toml"
-        case = Case()  # what uv says here is no part of the run
+        case = Case()  # what uv says here is not part of the run
         case.worker, case.bundle = self._case.worker, self._case.bundle
         try:
             remove_anything(beside)

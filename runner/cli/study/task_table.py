@@ -94,7 +94,7 @@ def _value(column: str, text: str) -> Any:
         value = _field(meant_value(text) or "JSON")
         string = _field(json.dumps(text, ensure_ascii=False))
         raise params_invalid(
-            f"column {column}: {text} is not JSON, and looks like a value that is no string",
+            f"column {column}: {text} is not JSON, and looks like a value that is not a string",
             Hint(title=f"write {value} for the value, {string} for the string"),
         ) from None
 

@@ -45,7 +45,9 @@ class Placement(Struct, frozen=True):
         named = (workers,) if isinstance(workers, str) else workers
         for worker in named or ():
             if "://" not in worker:
-                raise ValueError(f"{worker!r} is no worker's address, such as tcp://10.0.0.7:40331")
+                raise ValueError(
+                    f"{worker!r} is not a worker's address, such as tcp://10.0.0.7:40331"
+                )
         if key == "":
             raise ValueError("a key cannot be empty")
         return cls(key, priority, None if named is None else tuple(named), resources)

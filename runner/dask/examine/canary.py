@@ -82,7 +82,7 @@ def _outcome(
     try:
         future.result(timeout=seconds)
         return None
-    # A task may raise what it likes; a cancelled one is no Exception in each version of Dask.
+    # A task may raise what it likes; a cancelled one is not an Exception in each version of Dask.
     except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001
         if future.status != "pending":
             text = f"failed on {worker}: {one_line(f'{type(error).__name__}: {error}')}"

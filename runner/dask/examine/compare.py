@@ -371,7 +371,7 @@ def _version(package: str, software: Software) -> str | None:
 
 
 def _within(specifier: str, version: str | None) -> bool:
-    """Tell whether a version is one of these; a text that is no version is not."""
+    """Tell whether a version is one of these; a text that is not a version is not."""
     try:
         return version is not None and SpecifierSet(specifier).contains(
             Version(version), prereleases=True

@@ -128,7 +128,7 @@ def _named(endpoint: Endpoint, first: bytes, said: str) -> tuple[str, str]:
             "look at the scheduler's log: it may be busy, or older than 2024.8",
         )
     if not first and endpoint.scheme == "tls":
-        return f"{at} did not accept the certificates, or is no scheduler: {said}", (
+        return f"{at} did not accept the certificates, or is not a scheduler: {said}", (
             "compare the certificates with the cluster's, and look at the scheduler's log"
         )
     if not first:
@@ -136,7 +136,10 @@ def _named(endpoint: Endpoint, first: bytes, said: str) -> tuple[str, str]:
             f"{at} accepts connections and says nothing: a scheduler that hangs, or no scheduler",
             "look at the scheduler's log, and at the load of its machine",
         )
-    return f"{at} is no Dask scheduler", "look in the scheduler's log for the address that it has"
+    return (
+        f"{at} is not a Dask scheduler",
+        "look in the scheduler's log for the address that it has",
+    )
 
 
 def _is_dask(first: bytes) -> bool:

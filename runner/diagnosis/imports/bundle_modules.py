@@ -26,7 +26,7 @@ def file_elsewhere(case: Case, path: str, asking: str) -> str | None:
         if file == asking or not f"/{file}".endswith(endings):
             continue
         root = f"/{file}".rpartition(f"/{path}")[0].lstrip("/")
-        # A module inside a package has its own name there: mypackage/torch.py is no torch.
+        # A module inside a package has its own name there: mypackage/torch.py is not torch.
         if f"{root}/__init__.py" not in files or root == str(PurePosixPath(asking).parent):
             found.append(file)
     if found:

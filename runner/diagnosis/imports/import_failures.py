@@ -148,7 +148,7 @@ def _not_packaged(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
 
 
 def _relative_import(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
-    """A file of the bundle that is no package's, and imports as one of a package does."""
+    """A file of the bundle that is not a package's, and imports as one of a package does."""
     if "attempted relative import with no known parent package" not in exception.message:
         return None
     frame = telling_frame(case, exception)
@@ -163,7 +163,7 @@ def _relative_import(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
         code=Code.IMPORT_FAILED,
         summary=f"{place_of(case, frame)} imports relative to a package, and {asking} is in none",
         explanation="Python has it as a module by itself"
-        + ("" if f"{folder}/__init__.py" in case.bundle_files else ": its folder is no package")
+        + ("" if f"{folder}/__init__.py" in case.bundle_files else ": its folder is not a package")
         + ". The modules beside it are found by their names.",
         hints=[
             Hint(

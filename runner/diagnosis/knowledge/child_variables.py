@@ -1,4 +1,4 @@
-"""Which of a worker's variables a child gets: what configures, and is no secret.
+"""Which of a worker's variables a child gets: what configures, and is not a secret.
 
 docs/execution.md lists them.
 """

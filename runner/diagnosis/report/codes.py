@@ -56,7 +56,7 @@ The bundle's metadata cannot be read or contradicts itself.
 - A setting in `[tool.modelops]` is unknown or of the wrong type; `exclude` matches code that the
   wire function needs.
 - Something leads out of the bundle (a link, a path source, a sibling in a uv workspace, a line of
-  requirements.txt, a wire function), or is no file, folder or link.
+  requirements.txt, a wire function), or is not a file, folder or link.
 - The project is called like a package that it depends on.
 - `.python-version` pins a Python that `requires-python` excludes.
 
@@ -322,7 +322,7 @@ The wire function is not where the bundle says it is, or a function asked for is
     WIRE_INVALID = "wire-invalid", _L, """
 The wire function cannot be called with (entrypoint, params, seed).
 
-- It is no function, or does not take `(entrypoint, params, seed)`.
+- It is not a function, or does not take `(entrypoint, params, seed)`.
 
 - Make it `def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]`."""
     LOAD_RAISED = "load-raised", _L, """
@@ -341,7 +341,7 @@ The bundle's code raised while it ran the task.
 The task's parameters are not what they must be.
 
 - The parameters are no JSON object, or hold what JSON cannot say (NaN, a date).
-- The seed is no integer in 0 .. 2**64-1.
+- The seed is not an integer in 0 .. 2**64-1.
 
 - Correct the value that the summary names."""
     RESULT_INVALID = "result-invalid", _X, """

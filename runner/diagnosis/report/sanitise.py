@@ -39,7 +39,7 @@ frames_omitted attributes lineno filename cause causes_omitted exceptions
 # Where a text is one of a few words of ours.
 _FIXED_FIELDS = {"schema", "outcome", "step"}
 
-# As in MODEL_MAX_TOKENS. What is longer is no count.
+# As in MODEL_MAX_TOKENS. What is longer is not a count.
 _COUNT = re.compile("[0-9]{1,8}")
 # A variable that names the file of a secret, as GOOGLE_APPLICATION_CREDENTIALS does.
 _FILE = re.compile("(~|/(bin|data|etc|home|mnt|opt|private|root|run|srv|tmp|usr|var|work|Users))/")

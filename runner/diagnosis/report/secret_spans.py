@@ -82,7 +82,7 @@ _NAME_WORDS = tuple(
     b"token secret pass pwd cred key auth jwt _pat webhook cookie bearer dsn connection".split()
 )
 
-# Code is no secret: it says where one is. So are the words that stand in place of one.
+# Code is not a secret: it says where one is. So are the words that stand in place of one.
 _CALL = re.compile(rb"[A-Za-z_]+(?:\.[A-Za-z_]+)*[\[(][^\n]{0,200}?[\])]")
 _CODE = re.compile(
     rb"(?:self|cls|os|sys|args|kwargs|config|cfg|conf|settings|options|opts|env|params|request)"
@@ -325,7 +325,7 @@ def _assigned(patterns: _Patterns, data: bytes, at: int) -> Span | None:
 
 
 def _is_readable(data: bytes, match: "re.Match[bytes]", kind: str, *, password: bool) -> bool:
-    """Tell whether what is assigned is no secret, but code, a placeholder, a path or a count."""
+    """Tell whether what is assigned is not a secret, but code, a placeholder, a path or a count."""
     value = match[kind]
     plain = value.rstrip(b")]}>.:\\")
     if _CODE.fullmatch(plain) or not plain:

@@ -112,7 +112,7 @@ def parse_uv_error(stderr: str) -> UvError:
 
 
 def without_drawing(message: str) -> str:
-    """A message in one piece: of a file that is no TOML, without the line that uv draws between."""
+    """A message in one piece: where a file is not TOML, without the line that uv draws in it."""
     lines = message.splitlines()
     if len(lines) > 1 and "TOML parse error" in message:
         return f"{lines[0]}: {lines[-1].strip()}"

@@ -281,7 +281,7 @@ def test_a_pipe_among_the_results_is_not_waited_for(
     (out / "1" / "sum.json").unlink()
     os.mkfifo(out / "1" / "sum.json")
     assert main(["table", str(out)]) == 2
-    assert "an output of task 1, is no file any more" in capfd.readouterr().err
+    assert "an output of task 1, is not a file any more" in capfd.readouterr().err
     (out / "results.jsonl").unlink()
     os.mkfifo(out / "results.jsonl")
     assert main(["table", str(out)]) == 2

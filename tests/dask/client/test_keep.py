@@ -233,7 +233,7 @@ def test_what_cannot_be_asked_for_is_refused(client: Client, bundle: Path) -> No
     def submit(**options: Any) -> object:
         return runner.dask.submit(client, bundle, **options)
 
-    with pytest.raises(ValueError, match="'alice' is no worker's address"):
+    with pytest.raises(ValueError, match="'alice' is not a worker's address"):
         submit(workers="alice")
     with pytest.raises(ValueError, match="cannot be empty"):
         submit(key="")

@@ -165,7 +165,7 @@ def says(greeting: bytes) -> Iterator[str]:
 @pytest.mark.parametrize("greeting", [b"SSH-2.0-OpenSSH_9.2\r\n", b"\x00" * 64, b"\xff" * 64])
 def test_a_listener_that_speaks_otherwise_is_no_scheduler(greeting: bytes) -> None:
     with says(greeting) as address:
-        assert "no Dask scheduler" in reason(address)
+        assert "not a Dask scheduler" in reason(address)
 
 
 def test_a_silent_name_server_does_not_hold_up_who_waits() -> None:

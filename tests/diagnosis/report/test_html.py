@@ -114,5 +114,5 @@ def test_what_is_no_report_is_refused(content: bytes, tmp_path: Path) -> None:
     file.write_bytes(content)
     done = run(file)
     assert done.returncode == 2
-    assert "is no report" in done.stderr
+    assert "is not a report" in done.stderr
     assert run(tmp_path / "nowhere").returncode == 2
