@@ -21,9 +21,12 @@ def has_file(folder: Path, name: str) -> bool:
         return True
     if not os.path.lexists(path):
         return False
-    what = "a folder" if path.is_dir() else (
-        f"a link to {path.readlink()}, where no file is" if path.is_symlink() else "not a regular file"
-    )  # fmt: skip
+    if path.is_dir():
+        what = "a folder"
+    elif path.is_symlink():
+        what = f"a link to {path.readlink()}, where no file is"
+    else:
+        what = "not a regular file"
     raise invalid(
         f"{name} is {what}",
         f"What is named {name} is read as the bundle's metadata.",
