@@ -16,7 +16,6 @@ from runner.child.launch import withheld
 from runner.child.session import Session
 from runner.child.start import open_session
 from runner.diagnosis.case import Case, Failure, pinned
-from runner.diagnosis.child_raised import concerns_bytecode, concerns_imports
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import (
     BundleInfo,
@@ -327,6 +326,8 @@ async def was_damaged(case: Case, ready: Prepared, failure: Failure) -> bool:
     built, finding = ready.built, failure.finding
     if built is None or not built.reused or finding.code not in _MAY_BE_DAMAGE:
         return False
+    from runner.diagnosis.child_raised import concerns_bytecode, concerns_imports
+
     if finding.exception and concerns_bytecode(finding.exception):
         return await forget_bytecode(built, case)
     if finding.code is Code.TASK_RAISED and not (
