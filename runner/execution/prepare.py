@@ -328,11 +328,10 @@ async def was_damaged(case: Case, ready: Prepared, failure: Failure) -> bool:
         return False
     from runner.diagnosis.child_raised import concerns_bytecode, concerns_imports
 
-    if finding.exception and concerns_bytecode(finding.exception):
+    exception = finding.exception
+    if exception and concerns_bytecode(exception):
         return await forget_bytecode(built, case)
-    if finding.code is Code.TASK_RAISED and not (
-        finding.exception and concerns_imports(finding.exception)
-    ):
+    if finding.code is Code.TASK_RAISED and not (exception and concerns_imports(exception)):
         return False
     return await discard_damaged(built, case, find_uv())
 
