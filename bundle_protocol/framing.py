@@ -22,9 +22,11 @@ _EXCERPT_BYTES = 80
 _NAME = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"  # RFC 9110's token
 _VALUE = rb"[\t\x20-\x7e\x80-\xff]*"
 _FIELD = _NAME + rb":" + _VALUE + rb"\r\n"
-_HEAD = re.compile(rb"(?:%b)+\r\n" % _FIELD)
-_HEAD_BEGINNING = re.compile(rb"(?:%b)*(?:%b(?::%b\r?)?|\r)?" % (_FIELD, _NAME, _VALUE))
-_LENGTH = re.compile(rb"^content-length:[\t ]*(.*?)[\t ]*\r$", re.IGNORECASE | re.MULTILINE)
+# Compiled where they are used, by re, which keeps them: most heads are plain, and both sides start
+# sooner.
+_HEAD = rb"(?:%b)+\r\n" % _FIELD
+_HEAD_BEGINNING = rb"(?:%b)*(?:%b(?::%b\r?)?|\r)?" % (_FIELD, _NAME, _VALUE)
+_LENGTH = rb"(?im)^content-length:[\t ]*(.*?)[\t ]*\r$"
 
 _PLAIN_HEAD = b"Content-Length: "
 _PLAIN_HEAD_BYTES = len(_PLAIN_HEAD)
@@ -33,9 +35,7 @@ _HEAD_END_BYTES = len(_HEAD_END)
 _LENGTH_NAME = b"content-length:"
 # Not bytes.isdigit alone: int() refuses what has more digits than CPython's limit (4,300).
 _MOST_DIGITS = 18
-_LENGTH_BEGINNING = re.compile(
-    rb"content-length:[\t ]*(?:[0-9]{1,5}[\t ]*\r\n|[0-9]{0,5}[\t ]*\r?\Z)", re.IGNORECASE
-)
+_LENGTH_BEGINNING = rb"(?i)content-length:[\t ]*(?:[0-9]{1,5}[\t ]*\r\n|[0-9]{0,5}[\t ]*\r?\Z)"
 
 
 class Noise(bytes):
@@ -157,10 +157,10 @@ class FrameDecoder:
 
     def _head(self) -> bytes | None:
         start = bytes(self._buffer[:MAX_HEAD_BYTES])
-        head = _HEAD.match(start)
+        head = re.match(_HEAD, start)
         if head is not None:
             return head.group()
-        if not _HEAD_BEGINNING.fullmatch(start):
+        if not re.fullmatch(_HEAD_BEGINNING, start):
             raise FramingError("expected a frame, met other bytes", self._offset, self._excerpt())
         if len(start) == MAX_HEAD_BYTES:
             problem = f"a head that does not end within {MAX_HEAD_BYTES} bytes"
@@ -174,7 +174,7 @@ class FrameDecoder:
         unfinished: int | None = None  # where a frame begins whose body is still to come
         at = lowered.find(_LENGTH_NAME)
         while at >= 0:
-            head = _HEAD.match(buffer, at, at + MAX_HEAD_BYTES)
+            head = re.compile(_HEAD).match(buffer, at, at + MAX_HEAD_BYTES)
             if head is not None:
                 # JSON cannot hold a head: control characters are escaped in its strings, and
                 # outside of them there are no words. So a head inside an unfinished body says
@@ -215,7 +215,7 @@ class FrameDecoder:
 
 def _announced(head: bytes) -> int | None:
     """The length in bytes that a head announces, None unless it does so once and validly."""
-    values = _LENGTH.findall(head)
+    values = re.findall(_LENGTH, head)
     if len(values) != 1 or not values[0].isdigit() or len(values[0]) > _MOST_DIGITS:
         return None
     return int(values[0])
@@ -225,8 +225,8 @@ def _may_become_head(buffer: bytes, at: int) -> bool:
     """Tell whether the buffer may end in the start of the first frame's head, at ``at``."""
     return (
         len(buffer) - at < MAX_HEAD_BYTES
-        and _LENGTH_BEGINNING.match(buffer, at) is not None
-        and _HEAD_BEGINNING.fullmatch(buffer, at) is not None
+        and re.compile(_LENGTH_BEGINNING).match(buffer, at) is not None
+        and re.compile(_HEAD_BEGINNING).fullmatch(buffer, at) is not None
     )
 
 

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Collection, Iterator, Mapping
-from pickle import PickleBuffer
 from typing import Any, SupportsIndex
 
 from msgspec import Struct
@@ -176,6 +175,8 @@ class Result(Mapping[str, bytes]):
         return f"<Result {{{sizes}}}>"
 
     def __reduce_ex__(self, protocol: SupportsIndex) -> tuple[object, ...]:
+        from pickle import PickleBuffer  # there by now, and not before
+
         wrap = PickleBuffer if protocol.__index__() >= 5 else bytes
         values = {
             name: value if isinstance(value, bytes) else wrap(value)

@@ -6,14 +6,14 @@ from itertools import takewhile
 
 _PART = r"""(?:"[^"\n]*"|'[^'\n]*'|[\w-]+)"""
 _KEY = rf"{_PART}(?:\s*\.\s*{_PART})*"
-_TABLE = re.compile(rf"\s*\[\[?\s*({_KEY})\s*\]\]?")
-_PAIR = re.compile(rf"\s*({_KEY})\s*=")
+# Compiled where they are used, by re, which keeps them: only an error needs them.
+_TABLE = rf"\s*\[\[?\s*({_KEY})\s*\]\]?"
+_PAIR = rf"\s*({_KEY})\s*="
 # Strings and comments are whole tokens, as brackets in them open nothing. Three quotes by
 # themselves begin a string that never ends.
-_TOKEN = re.compile(
-    r'"""(?:\\.|[^\\])*?"{3,5}|\'\'\'.*?\'{3,5}|"""|\'\'\''
-    r'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*|[\[\]{}\n]',
-    re.DOTALL,
+_TOKEN = (
+    r'(?s)"""(?:\\.|[^\\])*?"{3,5}|\'\'\'.*?\'{3,5}|"""|\'\'\''
+    r'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*|[\[\]{}\n]'
 )
 
 
@@ -61,10 +61,10 @@ def _statements(text: str) -> Iterator[tuple[int, str]]:
     for number, line in enumerate(text.split("\n"), 1):
         if number in continued:
             continue
-        if header := _TABLE.match(line):
+        if header := re.match(_TABLE, line):
             table = _plain(header.group(1))
             yield number, table
-        elif pair := _PAIR.match(line):
+        elif pair := re.match(_PAIR, line):
             yield number, f"{table}.{_plain(pair.group(1))}".lstrip(".")
 
 
@@ -78,7 +78,7 @@ def _scan(text: str) -> tuple[set[int], list[int]]:
     continued: set[int] = set()
     opened: list[int] = []
     number = 1
-    for match in _TOKEN.finditer(text):
+    for match in re.finditer(_TOKEN, text):
         token = match.group()
         if token == "\n":
             number += 1

@@ -36,13 +36,11 @@ from runner.child.messages import (
 )
 from runner.child.state import Event, State
 from runner.child.working_folder import with_own_names
-from runner.diagnosis import child_failures, time_outs
+from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure, Finding
-from runner.diagnosis.child_raised import exit_finding
 from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.report.model import ChildInfo, Excerpt
 from runner.diagnosis.report.text import Capture, one_line, printable
-from runner.diagnosis.withheld import add_withheld
 from runner.events import Origin, Phase, Stream
 from runner.task import Task
 
@@ -284,6 +282,8 @@ class Dialogue:
         """The time for an answer ran out; where the child was ended for it, after its end."""
         if out.wire_closed:
             return self.failure(child_failures.wire_closed(self.case, phase))
+        from runner.diagnosis import time_outs
+
         stderr = self._text(Stream.STDERR)
         if out.reading:
             return self.failure(time_outs.outputs_not_read(self.case, out.seconds))
@@ -304,6 +304,8 @@ class Dialogue:
         evidence.wire_noise = self._excerpt(Stream.NOISE)
 
     def failure(self, finding: Finding) -> Failure:
+        from runner.diagnosis.withheld import add_withheld  # no task that is done needs it
+
         self.write_down()
         add_withheld(self.case, finding, self._text(Stream.STDERR))
         return Failure(finding)
@@ -348,6 +350,8 @@ class Dialogue:
             return self._over_memory(phase, self._over)
         exiting, self._connection.exiting = self._connection.exiting, None
         if exiting is not None and ended.signal_name is None:
+            from runner.diagnosis.child_raised import exit_finding
+
             return exit_finding(self.case, phase, exiting, ended.code, self._text(Stream.STDERR))
         from runner.diagnosis.deaths.child_deaths import death
 

@@ -23,7 +23,6 @@ from runner.child.transport import Transport
 from runner.child.working_folder import WorkingFolders
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case
-from runner.diagnosis.child_raised import concerns_imports, missing_library
 from runner.diagnosis.refusals import lacks_room
 from runner.diagnosis.report.model import ChildInfo, ExceptionInfo
 from runner.diagnosis.report.text import printable
@@ -270,6 +269,7 @@ class Session:
     async def _look_up(self, case: Case, exception: ExceptionInfo) -> None:
         """Ask the disk about an import that has failed, in a thread: it may be a slow one."""
         # Only a failure is worth these.
+        from runner.diagnosis.child_raised import concerns_imports, missing_library
         from runner.diagnosis.machine_causes import concerns_machine, is_of_pool
         from runner.diagnosis.noexec import suspect_paths
 

@@ -53,11 +53,11 @@ from runner.diagnosis.report.sanitise import secrets_of
 from runner.events import Phase
 from runner.execution.run_task import check_bundle, diagnose, reported
 from runner.process.own_limits import OF_COMMAND, check_limits
-from runner.recording.recorder import Recorder
 
 if TYPE_CHECKING:
     from runner.cli.study.single_outputs import SingleOutputs
     from runner.cli.study.tasks import ManyTasks
+    from runner.recording.recorder import Recorder
 
 _T = TypeVar("_T")
 
@@ -185,11 +185,13 @@ def _check_each(command: Check) -> int:
 
 
 @contextmanager
-def _recorder(command: Exec | Check) -> Iterator[Recorder | None]:
+def _recorder(command: Exec | Check) -> Iterator["Recorder | None"]:
     if command.record is None:
         yield None
         return
     check_outside("--record", command.record, command.bundle)
+    from runner.recording.recorder import Recorder
+
     try:
         environ = command.settings.variables()
         recorder = Recorder(command.record, command.words, replace=True, environ=environ)
@@ -199,7 +201,7 @@ def _recorder(command: Exec | Check) -> Iterator[Recorder | None]:
         yield recorder
 
 
-async def _run(command: Exec | Check, recorder: Recorder | None) -> tuple[int, str]:
+async def _run(command: Exec | Check, recorder: "Recorder | None") -> tuple[int, str]:
     """The exit code, and what goes to standard output."""
     environ = command.settings.variables()
     verbosity = command.verbosity if isinstance(command, Exec) else Verbosity.NORMAL
@@ -247,7 +249,7 @@ async def _outcome(
     command: Exec | Check,
     case: Case,
     live: Live,
-    recorder: Recorder | None,
+    recorder: "Recorder | None",
     kept: "SingleOutputs | None",
 ) -> tuple[int, str]:
     try:
@@ -305,7 +307,7 @@ async def _check(command: Check, case: Case, live: Live) -> tuple[int, str]:
 
 
 def _say_failed(
-    command: Command, report: Report, live: Live, recorder: Recorder | None = None
+    command: Command, report: Report, live: Live, recorder: "Recorder | None" = None
 ) -> str:
     """Print and keep the report; returns what goes to standard output."""
     # What only a failure needs: 30 ms, and 3 MB of modules.

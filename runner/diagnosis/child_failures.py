@@ -1,6 +1,8 @@
 """Findings about a child that was started or not: what it answered, that it did not answer.
 
 Pure: the evidence in, the finding out. A recording of a failure gives the same finding.
+
+It is there at each start of a child. What only one of its findings needs is imported for that.
 """
 
 import errno
@@ -16,15 +18,11 @@ from runner.diagnosis.child_places import (
     notebook_hint,
     requires_python_hint,
 )
-from runner.diagnosis.child_raised import raised_finding, returned_finding
 from runner.diagnosis.deaths.exit import Limits
-from runner.diagnosis.limits import process_limit
 from runner.diagnosis.machine import Machine
-from runner.diagnosis.noexec import move_hint
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint, PythonInfo
 from runner.diagnosis.report.text import one_line, printable
-from runner.diagnosis.wire_functions import wire_hint
 from runner.events import Phase
 
 # ENOSPC, and EDQUOT of Linux and of macOS: a recording is replayed on either.
@@ -41,6 +39,9 @@ def spawn_failed(case: Case, error: OSError, limit: str | None = None) -> Findin
 
     :param limit: the limit that was reached, with its value.
     """
+    from runner.diagnosis.limits import process_limit
+    from runner.diagnosis.noexec import move_hint
+
     argv0 = case.child.argv[0] if case.child else "the child"
     if limit is not None and error.errno not in NO_PROCESS:
         program = argv0
@@ -260,6 +261,9 @@ def remote_error(
     case: Case, phase: Phase, code: int, message: str, exception: ExceptionInfo | None
 ) -> Finding:
     """The child answered with an error."""
+    from runner.diagnosis.child_raised import raised_finding, returned_finding
+    from runner.diagnosis.wire_functions import wire_hint
+
     if exception is not None and code in (ErrorCode.LOAD_FAILED, ErrorCode.TASK_FAILED):
         return raised_finding(case, phase, exception)
     if code in (ErrorCode.WARMUP_FAILED, ErrorCode.WARMUP_INVALID):
@@ -315,6 +319,8 @@ def _warmup_failed(
 ) -> Finding:
     """The bundle's warm-up function raised, or does not exist."""
     if exception is not None:
+        from runner.diagnosis.child_raised import raised_finding
+
         finding = raised_finding(case, phase, exception)
         name = printable(message.removeprefix("the warmup ").partition(" raised ")[0])
         finding.summary += f"; the warmup {name} was called"
@@ -350,6 +356,8 @@ def no_room(what: str, explanation: str = "") -> Finding:
 
 def no_process(case: Case, summary: str) -> Finding:
     """The child could not fork a process for the task."""
+    from runner.diagnosis.limits import process_limit
+
     reached = process_limit(case.machine.limits if case.machine else Limits())
     return Finding(
         phase=Phase.EXECUTE,

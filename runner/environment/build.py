@@ -45,7 +45,6 @@ from runner.environment.integrity import (
     seal,
     site_packages,
 )
-from runner.environment.older_wheels import install
 from runner.environment.own_io import own_io
 from runner.environment.store import (
     Manifest,
@@ -209,6 +208,8 @@ async def _dependencies(
         built = beside / STAGED
         await make_venv(uv, built, cwd=copy)
         if has_dependencies(source):
+            from runner.environment.older_wheels import install
+
             await install(
                 uv,
                 _install_command(source, copy),

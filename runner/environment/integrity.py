@@ -9,7 +9,6 @@ failed, every file is compared with what its package says of it.
 """
 
 import base64
-import csv
 import hashlib
 import io
 import os
@@ -204,6 +203,8 @@ def _dist_infos(site: Path) -> list[Path]:
 
 def _record(dist_info: Path) -> Iterator[tuple[str, str, str]]:
     """Path, digest and size of each file (PEP 376, and the wheel format's RECORD)."""
+    import csv  # a run in an environment that is whole reads no such file
+
     try:
         text = read_stored(dist_info / "RECORD").decode()
         for row in csv.reader(io.StringIO(text, newline="")):

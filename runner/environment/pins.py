@@ -62,6 +62,15 @@ def read_pins(file: Path) -> Pins:
         ) from error
 
 
+def kept_pylock(venv: Path, key: str) -> Path:
+    """The lock of an environment's versions that a run has made, for the accounts of later runs.
+
+    :param venv: the venv of the dependencies; a lock goes with it.
+    :param key: the one of what was asked for. Other requirements may have come to the same venv.
+    """
+    return venv / f"modelops-{key}.pylock.toml"
+
+
 def check_pins(source: Source, pins: Pins, base: Base) -> None:
     """See that what is written down is what the bundle asks for.
 

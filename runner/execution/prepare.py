@@ -16,7 +16,6 @@ from runner.child.launch import withheld
 from runner.child.session import Session
 from runner.child.start import open_session
 from runner.diagnosis.case import Case, Failure, pinned
-from runner.diagnosis.child_raised import concerns_bytecode, concerns_imports
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import (
     BundleInfo,
@@ -327,11 +326,12 @@ async def was_damaged(case: Case, ready: Prepared, failure: Failure) -> bool:
     built, finding = ready.built, failure.finding
     if built is None or not built.reused or finding.code not in _MAY_BE_DAMAGE:
         return False
-    if finding.exception and concerns_bytecode(finding.exception):
+    from runner.diagnosis.child_raised import concerns_bytecode, concerns_imports
+
+    exception = finding.exception
+    if exception and concerns_bytecode(exception):
         return await forget_bytecode(built, case)
-    if finding.code is Code.TASK_RAISED and not (
-        finding.exception and concerns_imports(finding.exception)
-    ):
+    if finding.code is Code.TASK_RAISED and not (exception and concerns_imports(exception)):
         return False
     return await discard_damaged(built, case, find_uv())
 

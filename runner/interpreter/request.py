@@ -38,7 +38,7 @@ Request: TypeAlias = ByVersion | ByPath | Worker
 _LONGEST = 4096
 """PATH_MAX; a number of more digits could not be read as one either."""
 
-_NAMED = re.compile(r"(?:(cpython|python|pypy)[@-]?)?(\d+(?:\.\d+){0,2}(?:a|b|rc)?\d*)?", re.I)
+_NAMED = r"(?i)(?:(cpython|python|pypy)[@-]?)?(\d+(?:\.\d+){0,2}(?:a|b|rc)?\d*)?"
 
 
 def parse_request(text: str) -> Request:
@@ -56,7 +56,7 @@ def parse_request(text: str) -> Request:
             return ByPath(Path(text).expanduser().absolute())
         except RuntimeError:  # no such user: a shell leaves the ~ as it is
             return ByPath(Path(text).absolute())
-    named = _NAMED.fullmatch(text)
+    named = re.fullmatch(_NAMED, text)
     if text and named:
         name, version = named.groups()
         implementation = {"pypy": "PyPy", "cpython": "CPython"}.get((name or "").lower())

@@ -12,7 +12,6 @@ once there is something to do.
 import logging
 import os
 import resource
-import secrets
 import subprocess
 import sys
 import tempfile
@@ -171,7 +170,7 @@ def _numbers() -> range:
     bit = _HIGHEST_BIT if own == resource.RLIM_INFINITY else own.bit_length() - 2
     if not _LOWEST_BIT <= bit <= _HIGHEST_BIT:
         return range(0)
-    start = (1 << bit) + secrets.randbelow((1 << bit) // _MOST_PROCESSES) * _MOST_PROCESSES
+    start = (1 << bit) + uuid.uuid4().int % ((1 << bit) // _MOST_PROCESSES) * _MOST_PROCESSES
     return range(start, start + _MOST_PROCESSES)
 
 

@@ -16,14 +16,19 @@ HEAVY = {
 }  # fmt: skip
 # What only a failure, a build, or another command has a use for.
 UNNEEDED = {
-    "email", "filelock", "findpython", "importlib.metadata", "platformdirs", "psutil", "rich",
-    "shtab", "zipfile",
+    "csv", "email", "filecmp", "filelock", "findpython", "importlib.metadata", "pickle",
+    "platformdirs", "psutil", "rich", "secrets", "shtab", "zipfile",
     "runner.bundle.foreign",
     "runner.cli.completion", "runner.cli.replay", "runner.cli.study.tasks",
     "runner.dask", "runner.doctor",
-    "runner.diagnosis.data.missing_files", "runner.diagnosis.deaths.child_deaths",
-    "runner.diagnosis.imports", "runner.diagnosis.report.terminal", "runner.diagnosis.uv.output",
-    "runner.environment.lock", "runner.environment.pins", "runner.environment.wheel",
+    "runner.diagnosis.child_raised", "runner.diagnosis.data",
+    "runner.diagnosis.deaths.child_deaths",
+    "runner.diagnosis.deaths.fatal_error", "runner.diagnosis.imports", "runner.diagnosis.limits",
+    "runner.diagnosis.noexec", "runner.diagnosis.report.frames", "runner.diagnosis.report.masking",
+    "runner.diagnosis.report.terminal", "runner.diagnosis.time_outs", "runner.diagnosis.uv.output",
+    "runner.diagnosis.withheld",
+    "runner.environment.lock", "runner.environment.older_wheels", "runner.environment.pins",
+    "runner.environment.wheel", "runner.recording.recorder",
 }  # fmt: skip
 
 

@@ -3,7 +3,6 @@
 A link is never followed: no run has made it.
 """
 
-import filecmp
 import itertools
 import os
 import shutil
@@ -56,6 +55,8 @@ def put(new: Path, place: Path, say: Callable[[str], None], *, ours: bool = Fals
         write that down has left the same content.
     :raises OSError: it may not be moved.
     """
+    import filecmp
+
     if not (is_file(place) and (ours or filecmp.cmp(place, new, shallow=False))):
         set_aside(place, say)
     new.replace(place)

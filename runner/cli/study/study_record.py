@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from datetime import datetime, timezone
 from pathlib import Path
 
@@ -18,9 +18,11 @@ from runner.cli.result import write_file
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.report.sanitise import sanitise_text, secrets_of
 from runner.environment.integrity import packages
+from runner.environment.pins import kept_pylock
 from runner.execution.prepare import Prepared, choose, lock_environment, packages_of, prepared
 from runner.interpreter import Interpreter
 from runner.settings import Isolation, Settings
+from runner.stored_files import DamagedError, read_stored, whole_file
 from runner.study.run_file import (
     BUNDLE,
     PYLOCK,
@@ -224,6 +226,7 @@ class StudyRecord:
         self._run = msgspec.structs.replace(self._run, bundle_archive=name)
 
     async def _keep_versions(self, ready: Prepared, settings: Settings, ran_in: RanIn) -> None:
+        assert ready.built is not None
         name = pylock_name(self._shard, ran_in)
         # PEP 751 has no more dots in such a name.
         part = "" if self._shard is None else f"-{self._shard}"
@@ -232,14 +235,14 @@ class StudyRecord:
         case.worker, case.bundle = self._case.worker, self._case.bundle
         try:
             remove_anything(beside)
+            kept = kept_pylock(ready.built.path, ran_in.key)
             try:
-                # What uv has seen of the index, as it installed, will mostly do.
-                offline = msgspec.structs.replace(settings, offline=True)
-                await lock_environment(case, offline, ready, beside)
-            except Failure:
-                if settings.offline:
-                    raise
-                await lock_environment(case, settings, ready, beside)
+                beside.write_bytes(read_stored(kept))
+            except (OSError, DamagedError):
+                await _lock(case, settings, ready, beside)
+                # Where the cache is another user's, each run makes its own.
+                with suppress(OSError), whole_file(kept) as file:
+                    file.write(beside.read_bytes())
             if self._shard is not None and not is_file(self._folder / name):
                 set_aside(self._folder / name, self._say)
             beside.replace(self._folder / name)
@@ -262,6 +265,17 @@ class StudyRecord:
             write_file(self._folder / self._name, text)
         except OSError as error:
             self._say(f"note: {self._name} is not written: {error}")
+
+
+async def _lock(case: Case, settings: Settings, ready: Prepared, file: Path) -> None:
+    try:
+        # What uv has seen of the index, as it installed, will mostly do.
+        offline = msgspec.structs.replace(settings, offline=True)
+        await lock_environment(case, offline, ready, file)
+    except Failure:
+        if settings.offline:
+            raise
+        await lock_environment(case, settings, ready, file)
 
 
 def masked_values(words: list[str]) -> list[str]:

@@ -82,20 +82,20 @@ _NAME_WORDS = tuple(
     b"token secret pass pwd cred key auth jwt _pat webhook cookie bearer dsn connection".split()
 )
 
-# Code is not a secret: it says where one is. So are the words that stand in place of one.
-_CALL = re.compile(rb"[A-Za-z_]+(?:\.[A-Za-z_]+)*[\[(][^\n]{0,200}?[\])]")
-_CODE = re.compile(
-    rb"(?:self|cls|os|sys|args|kwargs|config|cfg|conf|settings|options|opts|env|params|request)"
+# These are compiled where they are used, by re, which keeps them: each start of the command would
+# pay for it. Code is not a secret: it says where one is. So are the words that stand in place of one.
+_CALL = rb"[A-Za-z_]+(?:\.[A-Za-z_]+)*[\[(][^\n]{0,200}?[\])]"
+_CODE = (
+    rb"(?i)(?:self|cls|os|sys|args|kwargs|config|cfg|conf|settings|options|opts|env|params|request)"
     rb"\.[A-Za-z_.]+|(?:[A-Za-z]+[_.])*(?:token|password|passwd|secret|key|auth|credentials?|pwd"
     rb"|passphrase|cookie|header|headers)s?"
     rb"|none|null|nil|true|false|undefined|str|bytes|int|float|bool|object|any|optional|string"
     rb"|required|missing|incorrect|invalid|wrong|not|is|was|expired|denied|unknown|of|for|in|and|or"
     rb"|\$?\{[^\n]*|\$\(.*|\$[A-Z_]+|\$[a-z_]+|<.{0,40}|%(?:\(\w*\))?[a-z]?|\.{3}|\xe2\x80\xa6|[\[(]+"
     rb"|(?:~|/(?:bin|data|dev|etc|home|lib|mnt|opt|private|proc|root|run|srv|tmp|usr|var|work|Users))"
-    rb"/.*",
-    re.IGNORECASE,
+    rb"/.*"
 )
-_NUMBER = re.compile(rb"[-+]?(?:\d{1,8}|\d*\.\d*(?:e[+-]?\d+)?)", re.IGNORECASE)
+_NUMBER = rb"(?i)[-+]?(?:\d{1,8}|\d*\.\d*(?:e[+-]?\d+)?)"
 _WORD = re.compile(rb"[A-Za-z]?[a-z]+")
 
 
@@ -104,14 +104,12 @@ _AFTER = (
     (
         (b"bearer", b"basic"),
         (b" ",),
-        re.compile(
-            rb"[ \t]{1,8}((?=[\w.~+/-]{0,200}(?:[0-9=*]|[a-z][A-Z]))[A-Za-z0-9._~+/=*-]{8,4000})"
-        ),
+        rb"[ \t]{1,8}((?=[\w.~+/-]{0,200}(?:[0-9=*]|[a-z][A-Z]))[A-Za-z0-9._~+/=*-]{8,4000})",
     ),
     (
         (b"login",),
         (b" ",),
-        re.compile(
+        (
             rb"[ \t]{1,8}[^\s\"]{1,200}[ \t]{1,8}password[ \t]{1,8}(?!PASSWORD\b)"
             rb"([^\s'\",;\\]{1,1000})"
         ),
@@ -119,12 +117,12 @@ _AFTER = (
     (
         (b"?sig=", b"&sig=", b"signature=", b"?key=", b"&key=", b"?code=", b"&code="),
         (b"?", b"&"),
-        re.compile(rb"([^\s&#'\"<>\\]{1,2000})"),
+        rb"([^\s&#'\"<>\\]{1,2000})",
     ),
     (
         (b"hooks.slack.com/", b"webhook.office.com/", b"/api/webhooks/"),
         (b"hooks",),
-        re.compile(rb"([\w/@.*-]{16,400})"),
+        rb"([\w/@.*-]{16,400})",
     ),
 )
 
@@ -257,8 +255,8 @@ def _at_each(lower: bytes, word: bytes, match: Callable[[int], Span | None]) -> 
         at = lower.find(word, at + len(word) if span is None else max(span.end, at + 1))
 
 
-def _after(pattern: re.Pattern[bytes], data: bytes, skip: int, at: int) -> Span | None:
-    match = pattern.match(data, at + skip)
+def _after(pattern: bytes | re.Pattern[bytes], data: bytes, skip: int, at: int) -> Span | None:
+    match = re.compile(pattern).match(data, at + skip)
     if match is None or match.lastindex is None:
         return None
     return Span(at, *match.span(match.lastindex))
@@ -328,13 +326,13 @@ def _is_readable(data: bytes, match: "re.Match[bytes]", kind: str, *, password: 
     """Tell whether what is assigned is not a secret, but code, a placeholder, a path or a count."""
     value = match[kind]
     plain = value.rstrip(b")]}>.:\\")
-    if _CODE.fullmatch(plain) or not plain:
+    if re.fullmatch(_CODE, plain) or not plain:
         return True
-    if not password and _NUMBER.fullmatch(plain):
+    if not password and re.fullmatch(_NUMBER, plain):
         return True
     if kind != "bare":
         return False
-    if _CALL.match(data, match.start(kind)):
+    if re.compile(_CALL).match(data, match.start(kind)):
         return True
     # "token: expected" is prose, and "key = name" code.
     return not password and b" " in match["separator"] and _WORD.fullmatch(plain) is not None

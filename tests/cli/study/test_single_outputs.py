@@ -1,6 +1,7 @@
 """The folder of a single task tells its story, as a study's does."""
 
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -162,3 +163,27 @@ def test_a_study_takes_the_place_of_a_single_task_only_when_told_to(execute: Exe
     assert names(out) == {"0", "1", FILE, *STORY} and not (out / MANIFEST).exists()
     assert [record["sum"] for record in runner.results(out)] == [6, 7]
     assert (out / "0" / "stdout").read_text() == "hello\n"
+
+
+def test_the_versions_of_an_environment_are_asked_for_once_whatever_folder_tells_them(
+    execute: Exec, bundle: Path, cache: Path, tmp_path: Path
+) -> None:
+    (bundle / "requirements.txt").write_text("iniconfig==2.0.0\n")
+    out = execute()
+    lock = (out / "pylock.toml").read_bytes()
+    assert b"iniconfig" in lock and b"sha256" in lock
+    key = json.loads((out / "run.json").read_bytes())["environment"]["key"]
+    (kept,) = cache.glob(f"environments/*/modelops-{key}.pylock.toml")
+    assert kept.read_bytes() == lock
+    kept.write_bytes(lock + b"# as kept\n")
+    other = ["exec", str(bundle), "--output"]
+    assert main([*other, str(tmp_path / "other")]) == 0
+    assert (tmp_path / "other" / "pylock.toml").read_bytes() == lock + b"# as kept\n"
+    assert main([*other, str(tmp_path / "study"), "--seeds", "0:2"]) == 0
+    assert (tmp_path / "study" / "pylock.toml").read_bytes() == lock + b"# as kept\n"
+    # What lies in its place, and is none, is not waited for.
+    kept.unlink()
+    os.mkfifo(kept)
+    assert main([*other, str(tmp_path / "third")]) == 0
+    assert (tmp_path / "third" / "pylock.toml").read_bytes() == lock
+    assert kept.read_bytes() == lock
