@@ -191,7 +191,7 @@ def _attributes(error: BaseException) -> dict[str, object]:
             found.update((name, _attribute(error, name)) for name in names)
     if isinstance(error, KeyError) and len(error.args) == 1:
         found["key"] = error.args[0]
-        found.update(_other_keys(error))
+    found.update(_there_instead(error))
     if isinstance(error, (ImportError, AttributeError, NameError, TypeError)):
         found.update(_hiding(error))
     if _name(type(error)) == "CalledProcessError":
@@ -308,13 +308,16 @@ def _hiding(error: BaseException) -> dict[str, str]:
         return {}
 
 
-def _other_keys(error: KeyError) -> dict[str, object]:
+def _there_instead(error: BaseException) -> dict[str, object]:
+    """Tell what there is in place of a key or a name that is missing."""
     try:
         with standard_library():  # linecache needs tokenize.
-            from bundle_protocol.missing_keys import other_keys  # Only a failure is worth it.
+            # Only a failure is worth it.
+            from bundle_protocol.missing_keys import other_keys
+            from bundle_protocol.missing_names import other_names
 
-            return other_keys(error)
-    except Exception:  # noqa: BLE001  # An object's own __dict__ or __class__ may raise.
+            return other_names(error) or other_keys(error)
+    except BaseException:  # noqa: BLE001  # An object's own __dict__, columns or keys() may raise.
         return {}
 
 

@@ -1,62 +1,177 @@
-"""The keys that there are where one is missing: of the task's parameters, or of another dict.
+"""The keys that there are where one is missing: of the task's parameters, a dict, a table.
 
-Only the child can look: the dict is in the frame that failed.
+Only the child can look: what was asked is in a frame of the traceback. It is known by what it can
+do, not by its class: no library is imported for it.
 """
 
 from __future__ import annotations
 
+import difflib
 import linecache
+import os
 import re
+from collections.abc import Mapping
+from itertools import islice
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
     from types import FrameType, TracebackType
 
-_SUBSCRIPTED = re.compile(r"([A-Za-z_]\w{0,99}(?:\.[A-Za-z_]\w{0,99}){0,5})\s*(?:\[|\.pop\()")
+_NAME = r"([A-Za-z_]\w{0,99}(?:\.[A-Za-z_]\w{0,99}){0,5})"
+_NAMED = re.compile(_NAME)
+_SUBSCRIPTED = re.compile(_NAME + r"\s*(?:\[|\.pop\()")
+# As pandas, xarray and h5py name a key within a sentence.
+_QUOTED = re.compile(r"(?:\[|, |named |object )'([^'\n]{1,200})'")
+_MOST_WORDS = 4
+"""A key has no more of them; a longer text is a sentence."""
+# As NumPy, polars and pandas.DataFrame.query do, where the error is no KeyError or has a sentence.
+_AROUND = re.compile(
+    r"no field of name (?P<numpy>.{1,200})|(?P<npz>\S{1,200}) is not a file in the archive"
+    r'|"(?P<polars>[^"\n]{1,200})" not found|name \'(?P<pandas>[^\'\n]{1,200})\' is not defined'
+)
 _MAX_KEYS = 30
+_MAX_NUMBERS = 10
+_MAX_READ = 2000
 _MAX_KEY = 60
+_MAX_FRAMES = 60
 
 
-def other_keys(error: KeyError) -> dict[str, object]:
-    """The dict that does not have a key, as far as the line that failed says which.
+def other_keys(error: BaseException) -> dict[str, object]:
+    """Tell what does not have a key, as far as the frames of the traceback say.
 
-    :returns: ``mapping``, as the line calls it; ``keys``, one on each line, of those that are
-        texts; ``of_task``, 1 where it is the task's parameters.
+    :returns: ``mapping``, as the line calls it, else its class; ``keys``, one on each line, those
+        that are texts or integers, the nearest first where they are too many; ``more``, how many
+        were left out, where some were; ``key``, the one that is missing; ``of_task``, 1 where it is
+        the task's parameters; of a table ``labels``: ``column``, ``row`` or ``label``.
     """
-    key = error.args[0]
-    traceback = error.__traceback__
-    if type(key) is not str or traceback is None:
+    if error.__traceback__ is None or len(error.args) != 1:
         return {}
-    first, last = _ends(traceback)
-    frame = last.tb_frame
-    text = linecache.getline(frame.f_code.co_filename, last.tb_lineno, frame.f_globals)
-    for name in _SUBSCRIPTED.findall(text):
-        found = _value(frame, name)
-        if isinstance(found, dict) and not dict.__contains__(found, key):
-            keys = [one for one in dict.keys(found) if type(one) is str]
-            shown = [one[:_MAX_KEY].replace("\n", " ") for one in keys[:_MAX_KEYS]]
-            return {
-                "mapping": name,
-                "keys": "\n".join(shown),
-                "of_task": int(found is _parameters(first.tb_frame)),
-            }
+    if not isinstance(error, KeyError) and not _AROUND.fullmatch(str(error.args[0])[:300]):
+        return {}
+    frames, inner = _asking_frames(error.__traceback__)
+    asking = frames[-1]
+    names = list(_named_in_line(asking, subscripted=not inner))
+    asked = [_first_argument(frame.tb_frame) for frame in inner] if inner else []
+    candidates = [value for _, value in names] if not inner else asked
+    for value in candidates:
+        labels = _labels(value, asked)
+        if labels is None:
+            continue
+        kind, keys = labels
+        missing = [key for key in _missing(error) if key not in keys]
+        if not missing:
+            continue
+        name = next((name for name, other in names if other is value), None)
+        return {
+            "key": missing[0],
+            "mapping": name or f"the {type(value).__name__}",
+            **_shown(missing[0], keys),
+            "of_task": int(value is _parameters(frames[0].tb_frame)),
+            **({"labels": kind} if kind else {}),
+        }
     return {}
 
 
-def _ends(traceback: TracebackType) -> tuple[TracebackType, TracebackType]:
-    """The wire function's own frame, or what else is the outermost, and the innermost one."""
-    first: TracebackType | None = None
-    while True:
-        if first is None and not _is_ours(traceback.tb_frame):
-            first = traceback
-        if traceback.tb_next is None:
-            return first or traceback, traceback
-        traceback = traceback.tb_next
+def _asking_frames(
+    traceback: TracebackType,
+) -> tuple[list[TracebackType], list[TracebackType]]:
+    """The frames down to the one that asked for the key, and those of a library below it.
+
+    The first is the wire function's own, or what else is the outermost.
+    """
+    frames: list[TracebackType] = []
+    entry: TracebackType | None = traceback
+    while entry is not None:
+        frames.append(entry)
+        entry = entry.tb_next
+    frames = [frame for frame in frames if _package(frame) != "bundle_protocol"] or frames
+    own, last = _package(frames[0]), len(frames) - 1
+    while last > 0 and _package(frames[last]) != own and _is_library(frames[last]):
+        last -= 1
+    return frames[: last + 1], frames[last + 1 :][:_MAX_FRAMES]
 
 
-def _is_ours(frame: FrameType) -> bool:
-    name = frame.f_globals.get("__name__")
-    return type(name) is str and name.partition(".")[0] == "bundle_protocol"
+def _package(entry: TracebackType) -> str:
+    name = entry.tb_frame.f_globals.get("__name__")
+    return name.partition(".")[0] if type(name) is str else ""
+
+
+def _is_library(entry: TracebackType) -> bool:
+    file = entry.tb_frame.f_code.co_filename
+    return (
+        not os.path.isabs(file)  # Of compiled code: pandas/_libs/index.pyx.
+        or f"{os.sep}site-packages{os.sep}" in file
+        or file.startswith(os.path.dirname(os.__file__) + os.sep)
+    )
+
+
+def _named_in_line(entry: TracebackType, *, subscripted: bool) -> Iterator[tuple[str, object]]:
+    """The names in the line that is run, with what they stand for."""
+    frame = entry.tb_frame
+    text = linecache.getline(frame.f_code.co_filename, entry.tb_lineno, frame.f_globals)
+    for name in (_SUBSCRIPTED if subscripted else _NAMED).findall(text):
+        yield name, _value(frame, name)
+        if "." in name and not subscripted:
+            method_of = name.rpartition(".")[0]
+            yield method_of, _value(frame, method_of)
+
+
+def _first_argument(frame: FrameType) -> object:
+    code = frame.f_code
+    return frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
+
+
+def _labels(value: object, asked: list[object]) -> tuple[str, list[object]] | None:
+    """The keys of a mapping or of a table, with the kind of a table's.
+
+    :param asked: what a library's functions were called with, among which a table's index shows
+        that its rows were asked for.
+    """
+    if isinstance(value, dict):
+        return "", list(islice(dict.keys(value), _MAX_READ))
+    if isinstance(value, (str, bytes, os._Environ, type)):
+        return None
+    if isinstance(value, Mapping):
+        return "", list(islice(value, _MAX_READ))
+    columns, index = getattr(value, "columns", None), getattr(value, "index", None)
+    if columns is None and hasattr(index, "get_loc"):  # pandas
+        return "label", _read(index)
+    if columns is not None:
+        rows = any(one is index for one in asked)
+        return ("row", _read(index)) if rows else ("column", _read(columns))
+    names = getattr(getattr(value, "dtype", None), "names", None)
+    return ("column", list(names)) if isinstance(names, tuple) else None
+
+
+def _read(labels: object) -> list[object]:
+    return list(islice(labels, _MAX_READ)) if hasattr(labels, "__iter__") else []
+
+
+def _missing(error: BaseException) -> list[object]:
+    """The key that may be missing: all of the message, or what it quotes."""
+    key = error.args[0]
+    if type(key) is not str:
+        return [key] if type(key) is int else []
+    around = _AROUND.fullmatch(key)
+    if around:
+        return [around[around.lastgroup or 0]]
+    quoted: list[object] = list(_QUOTED.findall(key))
+    return [*quoted, key] if len(key.split()) <= _MOST_WORDS else quoted
+
+
+def _shown(key: object, keys: Iterable[object]) -> dict[str, object]:
+    there = [str(one) for one in keys if type(one) in (str, int)]
+    left_out = len(there) - _MAX_KEYS
+    if left_out > 0 and type(key) is int:
+        numbers = [one for one in keys if type(one) is int]
+        there = [str(one) for one in sorted(numbers, key=lambda one: abs(one - key))[:_MAX_NUMBERS]]
+        left_out = len(numbers) - len(there)
+    elif left_out > 0:
+        near = difflib.get_close_matches(str(key), there, n=3)
+        there = [*near, *(one for one in there if one not in near)][:_MAX_KEYS]
+    shown = "\n".join(one[:_MAX_KEY].replace("\n", " ") for one in there)
+    return {"keys": shown, **({"more": left_out} if left_out > 0 else {})}
 
 
 def _parameters(frame: FrameType) -> object:

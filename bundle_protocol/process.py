@@ -31,9 +31,9 @@ _LOOK_SECONDS = 0.02
 def prepare() -> None:
     """Lets the parent see what happens in here, and leaves nothing behind.
 
-    The stacks of all threads go to stderr at a fatal signal, at the limit on CPU time, and at the
-    SIGABRT that the parent sends to a child that hangs. No core file is written: it would land in
-    the bundle's folder. Lines appear as they are printed, from Python and from C. On Linux the
+    The stacks of all threads go to stderr at a fatal signal, and at the SIGXCPU of the limit on CPU
+    time, which the parent sends to a child that hangs, too. No core file is written: it would land
+    in the bundle's folder. Lines appear as they are printed, from Python and from C. On Linux the
     parent's death kills this process. What the parent had told its own process to ignore or to
     block is at its default.
     """

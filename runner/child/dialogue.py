@@ -287,7 +287,9 @@ class Dialogue:
         stderr = self._text(Stream.STDERR)
         if out.reading:
             return self.failure(time_outs.outputs_not_read(self.case, out.seconds))
-        hung = time_outs.hung(self.case, phase, out.seconds, stderr, stopped=out.stopped)
+        hung = time_outs.hung(
+            self.case, phase, out.seconds, stderr, stopped=out.stopped, idle=out.idle
+        )
         return self.failure(hung)
 
     def shutdown(self) -> bytes:

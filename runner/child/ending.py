@@ -1,7 +1,7 @@
 """How a child, or the process that it has forked for a task, is ended.
 
-A child that is idle is asked to (``shutdown``). One that hangs gets SIGABRT first, for its last
-words. All end by :meth:`runner.process.supervisor.Process.end`.
+A child that is idle is asked to (``shutdown``). One that hangs shows its stacks first, and ends
+by that. All end by :meth:`runner.process.supervisor.Process.end`.
 """
 
 import signal
@@ -16,7 +16,7 @@ from runner.child.state import Event
 from runner.child.transport import Transport
 from runner.process.ending import KILL_SECONDS, SHUTDOWN_SECONDS, Notice, to_show_stacks
 from runner.process.memory_usage import children
-from runner.process.signals import stopped
+from runner.process.signals import idle, stopped
 from runner.process.supervisor import Process
 from runner.process.threads import run_in_thread
 
@@ -93,6 +93,11 @@ class Ending:
         """Tell whether a signal has stopped the task. Looking takes a while: in a thread."""
         pid = self._process.pid
         return stopped(children(pid) if self._dialogue.forks else [pid])
+
+    def task_idle(self) -> bool:
+        """Tell whether no thread of the task computes. Looking takes a while: in a thread."""
+        pid = self._process.pid
+        return idle(children(pid) if self._dialogue.forks else [pid])
 
     async def _end_fork(self, notice: Notice = _AGAIN) -> bool:
         """End the process that the child forked for a task, and take the child's word for it.

@@ -61,6 +61,8 @@ class TimedOut(Struct, frozen=True):
     wire_closed: bool = False
     stopped: bool = False
     """True if a signal had stopped it by then."""
+    idle: bool = False
+    """True if none of its threads computed by then: each waited for something."""
     reading: bool = False
     """True if it had answered, and its outputs were being read."""
 

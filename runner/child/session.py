@@ -237,8 +237,12 @@ class Session:
         with anyio.CancelScope(deadline=limit.deadline):
             return await self._transport.receive(phase)
         stopped = await anyio.to_thread.run_sync(self._ending.task_stopped)
-        out = TimedOut(limit.seconds, stopped=stopped)
+        idle = await anyio.to_thread.run_sync(self._ending.task_idle)
+        out = TimedOut(limit.seconds, stopped=stopped, idle=idle)
         self.dialogue.case.journal.fact(Origin.TIMEOUT, out)
+        self.dialogue.case.journal.note(
+            f"the limit of {limit.seconds:g} s is over: the stacks of the child's threads follow"
+        )
         await self._ending.end_hung(stopped=stopped)
         raise self.dialogue.timed_out(phase, out)
 

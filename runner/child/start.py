@@ -18,7 +18,7 @@ from runner.child.session import Session, TimeLimit
 from runner.child.working_folder import WorkingFolders
 from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure
-from runner.diagnosis.refusals import limit_reached
+from runner.diagnosis.refusals import own_limit
 from runner.diagnosis.report.model import ChildInfo
 from runner.environment import library_folders
 from runner.events import Origin, Phase, Stream
@@ -119,7 +119,7 @@ async def open_session(
 async def _not_started(case: Case, launch: Launch, argv: list[str], error: OSError) -> Failure:
     case.machine = await anyio.to_thread.run_sync(machine_of, os.getpid(), argv[:1])
     case.journal.fact(Origin.MACHINE, case.machine)
-    reached = limit_reached(error.errno)
+    reached = own_limit(error.errno)
     limit = None if reached is None else reached[0]
     refused = NotStarted(error.errno, error.strerror, error.filename, limit)
     case.journal.fact(Origin.CHILD_START, Start(launch, argv, None, refused))

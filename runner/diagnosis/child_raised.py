@@ -152,6 +152,7 @@ def _root_cause(
     from runner.diagnosis.data.missing_files import missing_file
     from runner.diagnosis.machine_causes import MACHINE_CAUSES
     from runner.diagnosis.missing_keys import missing_key
+    from runner.diagnosis.missing_names import missing_name
     from runner.diagnosis.programs import program_failure
     from runner.diagnosis.script_habits import script_habit
     from runner.diagnosis.slips import slip
@@ -181,8 +182,11 @@ def _root_cause(
                 return finding, link
     leaf = _leaf(exception)
     # Not of the others in the chain: a key that is not there is often what code expects.
-    finding = missing_key(case, phase, leaf) or slip(case, phase, leaf)
-    return None if finding is None else (finding, leaf)
+    for recognise in (missing_key, slip, missing_name):
+        finding = recognise(case, phase, leaf)
+        if finding is not None:
+            return finding, leaf
+    return None
 
 
 def _recognised(

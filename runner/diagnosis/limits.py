@@ -7,6 +7,12 @@ from msgspec import Struct
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import place_of, raised_code, telling_frame
 from runner.diagnosis.deaths.exit import Limits
+from runner.diagnosis.knowledge.resource_limits import (
+    FILE_SIZE,
+    OPEN_FILES,
+    PROCESSES,
+    ResourceLimit,
+)
 from runner.diagnosis.report.model import ExceptionInfo, Hint
 from runner.diagnosis.report.text import size_text
 from runner.events import Phase
@@ -101,28 +107,31 @@ def process_limit(limits: Limits) -> Reached:
         )
     if own is not None and used is not None and used >= own * _NEAR:
         return Reached(
-            f"its user may have {own} (RLIMIT_NPROC)",
+            f"its user may have {own} ({PROCESSES.name})",
             f"Each thread of each process of the worker's user on this machine counts, those of"
             f" other jobs too: {used} just after it.",
             [
                 Hint(
                     title="or raise it where the worker is started",
-                    command=raised("u", own),
+                    command=_raised(PROCESSES, own),
                     by="person",
                 )
             ],
         )
     known = [
         f"{limit} {what}"
-        for limit, what in ((own, "for its user (RLIMIT_NPROC)"), (group, "for the control group"))
+        for limit, what in (
+            (own, f"for its user ({PROCESSES.name})"),
+            (group, "for the control group"),
+        )
         if limit is not None
     ]
     return Reached(
         "the system refused it",
-        f"It is not known why. The limits on processes and threads are {' and '.join(known)}."
+        f"It is not known why. The limits on {PROCESSES.what} are {' and '.join(known)}."
         if known
-        else "It is not known why: there is no limit on processes and threads for its user"
-        " (RLIMIT_NPROC) or control group (pids.max).",
+        else f"It is not known why: there is no limit on {PROCESSES.what} for its user"
+        f" ({PROCESSES.name}) or control group (pids.max).",
         [
             Hint(
                 title="or see what else is limited: memory for a thread's stack",
@@ -137,11 +146,15 @@ def process_limit(limits: Limits) -> Reached:
 def _open_files(limits: Limits) -> Reached:
     most = limits.open_files
     return Reached(
-        f"it may have {most} open (RLIMIT_NOFILE)" if most else "too many are open (RLIMIT_NOFILE)",
+        f"it may have {most} open ({OPEN_FILES.name})"
+        if most
+        else f"too many are open ({OPEN_FILES.name})",
         "Sockets and pipes count too. The limit is that of each process.",
         [
             Hint(
-                title="raise it where the worker is started", command=raised("n", most), by="person"
+                title="raise it where the worker is started",
+                command=_raised(OPEN_FILES, most),
+                by="person",
             ),
             Hint(title="or close files as soon as they are read: with open(...) as file"),
         ],
@@ -152,14 +165,14 @@ def file_limit(limits: Limits) -> Reached:
     """The limit on the size of a file."""
     most = limits.file_bytes
     return Reached(
-        f"it may have {size_text(most)} (RLIMIT_FSIZE)"
+        f"it may have {size_text(most)} ({FILE_SIZE.name})"
         if most is not None
-        else "it has all that it may have (RLIMIT_FSIZE)",
+        else f"it has all that it may have ({FILE_SIZE.name})",
         "The limit is the process's own: the worker's, or set by the bundle's code.",
         [
             Hint(
                 title="raise it where the worker is started",
-                command="ulimit -f unlimited",
+                command=FILE_SIZE.command("unlimited"),
                 by="person",
             ),
             Hint(title="or write less into one file"),
@@ -167,6 +180,6 @@ def file_limit(limits: Limits) -> Reached:
     )
 
 
-def raised(option: str, limit: int | None) -> str:
+def _raised(resource: ResourceLimit, limit: int | None) -> str:
     """The shell's command for four times a limit."""
-    return f"ulimit -{option} {4 * limit if limit else 4096}"
+    return resource.command(4 * limit if limit else 4096)

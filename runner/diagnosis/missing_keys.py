@@ -1,6 +1,7 @@
-"""Recognises a key that a dict does not have: a parameter that the task was not given."""
+"""Recognises a key that is not there: a parameter that the task was not given, a column."""
 
 import difflib
+import re
 import shlex
 
 from runner.diagnosis.case import Case, Finding
@@ -10,6 +11,7 @@ from runner.diagnosis.child_places import (
     is_own,
     place_of,
     raised_code,
+    telling_frame,
 )
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
@@ -22,15 +24,19 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
     """Which keys there are in place of the one that is missing, where the child has seen it."""
     attributes = exception.attributes
     keys, key = attributes.get("keys"), attributes.get("key")
-    frame = exception.traceback[-1] if exception.traceback else None
-    if not isinstance(keys, str) or not isinstance(key, str) or frame is None:
+    frame = telling_frame(case, exception)
+    if not isinstance(keys, str) or not isinstance(key, (str, int)) or frame is None:
         return None
     if not is_own(case, frame.file):
         return None
+    is_text, key = isinstance(key, str), str(key)
     there = keys.split("\n") if keys else []
     listed = one_line(printable(", ".join(there)), _MOST_SHOWN) or "none"
+    if more := attributes.get("more"):
+        listed += f" and {more} more"
     place, named = place_of(case, frame), printable(one_line(key, 80))
-    near = difflib.get_close_matches(key[:100], there, n=1)
+    shown = repr(named) if is_text else named
+    near = difflib.get_close_matches(key[:100], there, n=1) if is_text else []
     hints = [_correct(case, frame, key, near[0])] if near else []
     if attributes.get("of_task"):
         summary = f"{place} reads the parameter {named!r}; the task has {listed}"
@@ -45,8 +51,11 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
         )
     else:
         what = printable(str(attributes.get("mapping") or "the dict"))
-        summary = f"KeyError in {place}: {named!r}; {what} has {listed}"
-        explanation = f"The bundle's code asks {what} for a key that it does not have."
+        kind = attributes.get("labels") or "key"
+        summary = f"{exception.type} in {place}: {shown}; {what} has {listed}"
+        if kind != "key":
+            summary = f"{place} asks for the {kind} {shown}; {what} has {listed}"
+        explanation = f"The bundle's code asks {what} for a {kind} that it does not have."
         hints = hints or [Hint(title=f"see where {what} is made, and {place}")]
     return Finding(
         phase=phase,
@@ -58,10 +67,16 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
 
 
 def _correct(case: Case, frame: Frame, key: str, near: str) -> Hint:
-    edit = None
-    for quote in "\"'":
-        before = f"{quote}{key}{quote}"
-        if frame.text and frame.text.count(before) == 1:
-            after = frame.text.replace(before, f"{quote}{near}{quote}")
-            edit = Edit(file=file_in_bundle(case, frame), before=frame.text, after=after)
+    edit, text = None, frame.text or ""
+    # All that is quoted, or a word of it: of pandas.DataFrame.query("gama > 1").
+    for written in (rf"(?<=(['\"])){re.escape(key)}(?=\1)", rf"(?<!\w){re.escape(key)}(?!\w)"):
+        found = [at for at in re.finditer(written, text) if _is_quoted(text, at.start())]
+        if len(found) == 1:
+            after = text[: found[0].start()] + near + text[found[0].end() :]
+            edit = Edit(file=file_in_bundle(case, frame), before=text, after=after)
+            break
     return Hint(title=f"did you mean {printable(near)!r}?", edit=edit)
+
+
+def _is_quoted(text: str, at: int) -> bool:
+    return any(text[:at].count(quote) % 2 for quote in "\"'")

@@ -10,6 +10,12 @@ import resource
 from pathlib import Path
 
 from runner.diagnosis.case import Finding
+from runner.diagnosis.knowledge.resource_limits import (
+    FILE_SIZE,
+    MEMORY,
+    OPEN_FILES,
+    PROCESSES,
+)
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import printable
@@ -45,17 +51,16 @@ _CODES = {
     Phase.ENVIRONMENT: Code.ENVIRONMENT_FAILED,
 }
 
-# The resource, its name and the option of `ulimit`.
 _RESOURCES = {
-    errno.EMFILE: (resource.RLIMIT_NOFILE, "RLIMIT_NOFILE", "-n", "open files"),
-    errno.EAGAIN: (resource.RLIMIT_NPROC, "RLIMIT_NPROC", "-u", "processes and threads"),
-    errno.EFBIG: (resource.RLIMIT_FSIZE, "RLIMIT_FSIZE", "-f", "the bytes of a file"),
-    errno.ENOMEM: (resource.RLIMIT_AS, "RLIMIT_AS", "-v", "the bytes of a process's memory"),
+    errno.EMFILE: OPEN_FILES,
+    errno.EAGAIN: PROCESSES,
+    errno.EFBIG: FILE_SIZE,
+    errno.ENOMEM: MEMORY,
 }
 _FILES_OF_ALL = Path("/proc/sys/fs/file-max")
 
 
-def limit_reached(number: int | None) -> tuple[str, str | None] | None:
+def own_limit(number: int | None) -> tuple[str, str | None] | None:
     """Return which limit a refusal is about, with its value, and the command that shows it.
 
     :param number: the error's (errno(3)).
@@ -69,10 +74,11 @@ def limit_reached(number: int | None) -> tuple[str, str | None] | None:
         return f"the machine's limit on open files ({_FILES_OF_ALL}) is {allowed}", None
     if number not in _RESOURCES:
         return None
-    kind, name, option, what = _RESOURCES[number]
-    most = resource.getrlimit(kind)[0]
+    limit = _RESOURCES[number]
+    most = resource.getrlimit(getattr(resource, limit.name))[0]
     value = "none" if most == resource.RLIM_INFINITY else str(most)
-    return f"the limit on {what} ({name}, ulimit {option}) is {value}", f"ulimit {option}"
+    told = f"the limit on {limit.what} ({limit.name}, {limit.command()}) is {value}"
+    return told, limit.command()
 
 
 def lacks_room(phase: Phase, error: Exception) -> Finding | None:
@@ -82,7 +88,7 @@ def lacks_room(phase: Phase, error: Exception) -> Finding | None:
     """
     if not isinstance(error, OSError):
         return None
-    reached = error.errno in FULL or limit_reached(error.errno) is not None
+    reached = error.errno in FULL or own_limit(error.errno) is not None
     return refused(phase, error) if reached else None
 
 
@@ -92,7 +98,7 @@ def refused(phase: Phase, error: OSError) -> Finding | None:
     :returns: ``None`` where the error tells rather of a fault in the runner.
     """
     number = error.errno
-    limit = limit_reached(number)
+    limit = own_limit(number)
     place = "" if error.filename is None else printable(os.fsdecode(error.filename))
     said = error.strerror or type(error).__name__
     what = f"{place}: {said}" if place else said
@@ -102,7 +108,7 @@ def refused(phase: Phase, error: OSError) -> Finding | None:
             code=Code.DISK_FULL,
             summary=f"there is no room for a file: {what}",
             explanation=_told(limit),
-            hints=[Hint(title="allow larger files", command="ulimit -f unlimited")]
+            hints=[Hint(title="allow larger files", command=FILE_SIZE.command("unlimited"))]
             if limit
             else [Hint(title="free some space", command="df -h")],
         )

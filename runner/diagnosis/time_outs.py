@@ -3,8 +3,8 @@
 from typing import NamedTuple
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import exec_command, place_of, telling_frame
-from runner.diagnosis.deaths.fatal_error import parse_fatal_error
+from runner.diagnosis.child_places import exec_command, is_own, place_of, telling_frame
+from runner.diagnosis.deaths.fatal_error import FatalError, parse_stack_dump
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.frames import is_standard_library
 from runner.diagnosis.report.model import ExceptionInfo, Hint
@@ -19,6 +19,8 @@ class _Wait(NamedTuple):
     what: str
     advice: str
 
+
+_MOST_PLACES = 5
 
 # Of those that fit, the first: a pool waits by a queue and a lock, too.
 _WAITS = (
@@ -88,23 +90,50 @@ def _wait_of(exception: ExceptionInfo) -> _Wait | None:
     return None
 
 
+def _see(place: str, others: list[str], *, waited: bool) -> Hint:
+    if others:
+        title = (
+            f"see what each waits for, and whether for each other: {place}, {', '.join(others)};"
+        )
+        title += " locks that are taken in one order everywhere, and never twice, end that"
+        return Hint(title=title)
+    return Hint(title=f"see what {place} waits for" if waited else f"see why {place} takes so long")
+
+
+def _places_of_others(case: Case, dump: FatalError) -> list[str]:
+    """Where the threads stand that the bundle's code has started, in its own code."""
+    stacks = [ExceptionInfo(type="", message="", traceback=frames) for frames in dump.others]
+    frames = [telling_frame(case, stack) for stack in stacks]
+    places = [place_of(case, frame) for frame in frames if frame and is_own(case, frame.file)]
+    return list(dict.fromkeys(places))[:_MOST_PLACES]
+
+
 _STOPPED = (
     "A stopped process computes nothing until it gets SIGCONT. The task's own code has stopped it,"
     " or somebody else: a debugger, a batch system that suspends jobs, kill -STOP."
 )
 
 
-def hung(case: Case, phase: Phase, limit: float, stderr: str, *, stopped: bool = False) -> Finding:
+def hung(
+    case: Case, phase: Phase, limit: float, stderr: str, *, stopped: bool, idle: bool
+) -> Finding:
     """The child did not answer in time.
 
     :param stopped: whether a signal had stopped it.
+    :param idle: whether none of its threads computed.
     """
-    fatal = parse_fatal_error(stderr, "SIGABRT")
-    exception = fatal.exception if fatal else None
+    dump = parse_stack_dump(stderr, "TimedOut", f"it stood here when its {limit:g} s were over")
+    exception = dump.exception if dump else None
     frame = telling_frame(case, exception)
     wait = _wait_of(exception) if exception else None
     standing = f"; it stood in {place_of(case, frame)}" if frame else ""
     standing += f", waiting for {wait.what}" if wait and standing else ""
+    others = _places_of_others(case, dump) if dump and idle and not stopped else []
+    waited = idle and not stopped and not wait and bool(frame)
+    if waited and not others:
+        standing += ", and waited there"
+    if others and standing:
+        standing += f"; none of its threads computed: the others waited in {', '.join(others)}"
     option = "--timeout" if phase is Phase.EXECUTE else "--startup-timeout"
     what = {
         Phase.HANDSHAKE: "the child's Python did not say hello",
@@ -122,14 +151,14 @@ def hung(case: Case, phase: Phase, limit: float, stderr: str, *, stopped: bool =
         else (
             "The stack of each of its threads, as they were when the time ran out, is at the end of"
             " its stderr."
-            if fatal
+            if dump
             else "It did not say where it stood: it was stopped, or deep in a system call."
         ),
         hints=[Hint(title="find what sends SIGSTOP, SIGTSTP, SIGTTIN or SIGTTOU to the process")]
         if stopped
         else [
             *([Hint(title=wait.advice)] if wait else []),
-            *([Hint(title=f"see why {place_of(case, frame)} takes so long")] if frame else []),
+            *([_see(place_of(case, frame), others, waited=waited)] if frame else []),
             Hint(
                 title="if it is meant to take longer, raise the limit",
                 command=exec_command(case, f"{option} {max(limit * 10, 60):g}"),

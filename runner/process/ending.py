@@ -19,8 +19,11 @@ _log = logging.getLogger(__name__)
 
 # After a child's last answer: for the bundle's atexit handlers.
 SHUTDOWN_SECONDS = 2.0
-# faulthandler writes every thread's stack within milliseconds of the SIGABRT; a child that is
-# stopped or deep in the kernel never does.
+# A child registers its stacks for it (bundle_protocol/process.py), and ends. Not SIGABRT, for which
+# faulthandler says "Fatal Python error: Aborted": nothing of the model's has aborted.
+SHOW_STACKS = signal.SIGXCPU
+# The stacks are written within milliseconds; a child that is stopped or deep in the kernel never
+# writes any.
 STACKS_SECONDS = 0.3
 # A killed process is gone within milliseconds, unless it sits in the kernel (a dead NFS server):
 # then waiting on would hang the worker, and the process ends whenever the kernel lets go of it.
@@ -43,12 +46,12 @@ def to_terminate(seconds: float) -> tuple[Notice, ...]:
 
 
 def to_show_stacks(*, stopped: bool) -> Notice:
-    """SIGABRT, for which a child writes the stacks of its threads.
+    """The signal for which a child writes the stacks of its threads.
 
     :param stopped: a stopped process takes no signal but SIGKILL until it is continued.
     """
     continued = (signal.SIGCONT,) if stopped else ()
-    return Notice((signal.SIGABRT, *continued), STACKS_SECONDS)
+    return Notice((SHOW_STACKS, *continued), STACKS_SECONDS)
 
 
 def kill_descendants(

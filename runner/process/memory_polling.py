@@ -9,7 +9,7 @@ from contextlib import suppress
 import anyio
 import anyio.to_thread
 
-from runner.process.ending import STACKS_SECONDS
+from runner.process.ending import SHOW_STACKS, STACKS_SECONDS
 from runner.process.memory_usage import children, family, held
 from runner.process.supervisor import Process
 
@@ -34,7 +34,7 @@ async def watch_memory(
         # In a thread: see held().
         used, tasks = await anyio.to_thread.run_sync(_look, process.pid, limit, forks())
         took = time.monotonic() - began
-        if used > limit and _abort(process, tasks):
+        if used > limit and _ask_for_stacks(process, tasks):
             over(used)
             with anyio.move_on_after(STACKS_SECONDS):
                 while _are_left(process, tasks):  # noqa: ASYNC110 - they are the child's to wait for
@@ -53,15 +53,15 @@ def _look(pid: int, limit: int, forks: bool) -> tuple[int, list[int]]:
     return (used, tasks) if used > limit else (held([pid], limit), [])
 
 
-def _abort(process: Process, tasks: list[int]) -> bool:
+def _ask_for_stacks(process: Process, tasks: list[int]) -> bool:
     """:returns: whether anybody was there."""
     if not tasks:
-        process.send_signal(signal.SIGABRT)
+        process.send_signal(SHOW_STACKS)
         return True
     there = False
     for task in tasks:
         with suppress(ProcessLookupError):
-            os.kill(task, signal.SIGABRT)
+            os.kill(task, SHOW_STACKS)
             there = True
     return there
 

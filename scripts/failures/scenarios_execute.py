@@ -23,6 +23,24 @@ def step(beta):
         raise ValueError("beta is negative")
 """
 
+_LOCKS = """
+import threading
+
+NORTH, SOUTH, BOTH = threading.Lock(), threading.Lock(), threading.Barrier(2)
+
+def north():
+    with NORTH:
+        BOTH.wait()
+        with SOUTH:
+            pass
+
+def south():
+    with SOUTH:
+        BOTH.wait()
+        with NORTH:
+            pass
+"""
+
 
 def _catches(returned: str) -> dict[str, str | bytes]:
     body = f"try:\n    step(-1)\nexcept Exception as error:\n    return {returned}"
@@ -150,6 +168,18 @@ TASKS = (
         Code.CHILD_HUNG,
         "a task that computes for ever",
         task("step()", "def step():\n    while True:\n        pass"),
+        args=("--timeout", "1"),
+    ),
+    Scenario(
+        "child-hung-deadlock",
+        Code.CHILD_HUNG,
+        "two threads wait for each other's locks",
+        task(
+            "threads = [threading.Thread(target=each) for each in (north, south)]\n"
+            "for thread in threads: thread.start()\n"
+            "for thread in threads: thread.join()",
+            _LOCKS,
+        ),
         args=("--timeout", "1"),
     ),
     Scenario(

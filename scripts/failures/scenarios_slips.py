@@ -18,8 +18,41 @@ def to_parquet():
         return
     raise ImportError("Unable to find a usable engine; tried using: 'epiarrow', 'epiparquet'.")
 """
+_TABLE = """
+class Index(list):
+    def get_loc(self, key):
+        if key not in self:
+            raise KeyError(key)
+
+class Table:
+    def __init__(self, *columns):
+        self.index, self.columns = Index(), Index(columns)
+
+    def __getitem__(self, key):
+        self.columns.get_loc(key)
+        return b""
+"""
 
 SLIPS = (
+    Scenario(
+        "task-raised-column",
+        Code.TASK_RAISED,
+        "a column of a table is misspelt",
+        {
+            "requirements.txt": "epitables\n",
+            "wire.py": task(
+                'table = epitables.Table("beta", "gamma")\nreturn {"x": table["gama"]}',
+                "import epitables",
+            )["wire.py"],
+        },
+        prepare=(index(wheel("epitables", "1.0", files={"epitables/__init__.py": _TABLE})),),
+    ),
+    Scenario(
+        "task-raised-argument",
+        Code.TASK_RAISED,
+        "a function's argument is misspelt",
+        task("return {'x': step(gama=0.1)}", "def step(beta=1, gamma=1):\n    return b''"),
+    ),
     Scenario(
         "load-raised-argv",
         Code.LOAD_RAISED,

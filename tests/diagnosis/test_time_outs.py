@@ -57,3 +57,50 @@ def test_code_that_computes_waits_for_nothing(tmp_path: Path, cache: Path) -> No
     with Runner(cache=cache, timeout=1) as runner, pytest.raises(RunnerError) as raised:
         runner.execute(tmp_path)
     assert raised.value.report.summary.endswith("it stood in wire.py:2 (wire)")
+
+
+LOCKS = """
+import threading
+FIRST, SECOND, BOTH = threading.Lock(), threading.Lock(), threading.Barrier(2)
+
+def north():
+    with FIRST:
+        BOTH.wait()
+        with SECOND:
+            pass
+
+def south():
+    with SECOND:
+        BOTH.wait()
+        with FIRST:
+            pass
+
+def wire(entrypoint, params, seed):
+    if entrypoint == "alone":
+        with FIRST:
+            FIRST.acquire()
+    threads = [threading.Thread(target=each) for each in (north, south)]
+    for thread in threads: thread.start()
+    for thread in threads: thread.join()
+"""
+
+
+@pytest.mark.parametrize("isolation", ["fork", "warm"])
+@pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="no states of threads")
+def test_threads_that_wait_for_each_other_are_named(
+    isolation: str, tmp_path: Path, cache: Path
+) -> None:
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "wire.py").write_text(LOCKS)
+    with Runner(cache=cache, timeout=1, isolation=isolation) as runner:
+        with pytest.raises(RunnerError) as both:
+            runner.execute(tmp_path)
+        with pytest.raises(RunnerError) as alone:
+            runner.execute(tmp_path, "alone")
+    report = both.value.report
+    assert "it stood in wire.py:23 (wire); none of its threads computed" in report.summary
+    assert "wire.py:8 (north)" in report.summary and "wire.py:14 (south)" in report.summary
+    assert "wire.py:8 (north)" in report.hints[0].title
+    assert alone.value.report.summary.endswith("it stood in wire.py:20 (wire), and waited there")
+    stderr = report.evidence.stderr.text if report.evidence.stderr else ""
+    assert "in north" in stderr and "Fatal Python error" not in stderr

@@ -121,7 +121,7 @@ def test_one_that_does_not_end_when_it_is_asked_to_is_killed(
     wire = (bundle / "wire.py").read_text()
     (bundle / "wire.py").write_text(
         wire.replace("def wire(", "def ignore():\n    import signal\n"
-        "    signal.signal(signal.SIGABRT, signal.SIG_IGN)\ndef wire(")
+        "    signal.signal(signal.SIGXCPU, signal.SIG_IGN)\ndef wire(")
         .replace('    if entrypoint == "grow"', '    ignore()\n    if entrypoint == "grow"')
     )  # fmt: skip
     with Runner(cache=cache, isolation=isolation) as runner:

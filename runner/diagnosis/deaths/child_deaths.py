@@ -18,7 +18,12 @@ from runner.diagnosis.child_places import (
 )
 from runner.diagnosis.deaths.crashes import CRASHES, crash
 from runner.diagnosis.deaths.exit import Exit, Limits
-from runner.diagnosis.deaths.fatal_error import FatalError, parse_fatal_error, signal_of_fatal_error
+from runner.diagnosis.deaths.fatal_error import (
+    FatalError,
+    parse_fatal_error,
+    parse_stack_dump,
+    signal_of_fatal_error,
+)
 from runner.diagnosis.deaths.kills import kill
 from runner.diagnosis.deaths.native_words import native_words
 from runner.diagnosis.imports.hidden_modules import hidden_in_words
@@ -104,7 +109,8 @@ def over_memory(case: Case, phase: Phase, limit: int, used: int | None, stderr: 
     :param limit: bytes.
     :param used: the bytes that it held, where they are known.
     """
-    fatal = parse_fatal_error(stderr, "SIGABRT")
+    said = f"it stood here when it held more than {size_text(limit)}"
+    fatal = parse_stack_dump(stderr, "MemoryLimit", said)
     exception = fatal.exception if fatal else None
     frame = telling_frame(case, exception)
     place = place_of(case, frame)

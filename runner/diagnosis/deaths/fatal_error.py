@@ -23,6 +23,8 @@ _HEADER = re.compile(r"Fatal Python error: (.*)$", re.MULTILINE)
 _STACK = re.compile(
     r"^(Current thread|Thread|Stack)( 0x[0-9a-f]+)?( \[.*\])? \(most recent call first.*\):$"
 )
+_BEGINS = re.compile(r"(Current thread 0x|Stack \(most)")
+_OF_DUMP = re.compile(r'(Current thread|Thread) 0x|  File "|  \.\.\.$')
 _FRAME = re.compile(r'^  File "(.*)", line (\d+|\?\?\?) in (.+)$')
 _BINARY = re.compile(r'^  Binary file "(.*)", at (\S*) \[0x[0-9a-f]+\]$')
 _EXTENSIONS = re.compile(r"^Extension modules: (.*?)(?: \(total: \d+\))?$")
@@ -44,6 +46,8 @@ class FatalError(Struct, frozen=True):
     """Those loaded that are not the standard library's (3.10 and newer)."""
     binaries: list[tuple[str, str]] = []
     """The C stack, innermost call first: file, and symbol or offset in it (3.14 and newer)."""
+    others: list[list[Frame]] = []
+    """The stacks of the other threads that the bundle has started, outermost call first."""
     of_child: bool = False
     """True if the stack shows that it is the child's own, and not that of one of its
     subprocesses."""
@@ -75,10 +79,17 @@ def parse_stack_dump(stderr: str, kind: str, message: str) -> FatalError | None:
     :param kind: the exception's type.
     :returns: ``None`` where there are none.
     """
-    start = stderr.rfind("\nCurrent thread 0x")
-    if start < 0 and not stderr.startswith("Current thread 0x"):
+    lines = stderr.splitlines(keepends=True)
+    last = len(lines)
+    while last and not _BEGINS.match(lines[last - 1]):
+        last -= 1
+    if not last:
         return None
-    return _parse(stderr, start + 1, start + 1, kind, message)
+    first = last - 1
+    while first and (not lines[first - 1].strip() or _OF_DUMP.match(lines[first - 1])):
+        first -= 1
+    start = sum(map(len, lines[:first]))
+    return _parse(stderr, start, start, kind, message)
 
 
 def _signal_of(message: str) -> str:
@@ -90,30 +101,40 @@ def _signal_of(message: str) -> str:
 
 
 def _parse(stderr: str, start: int, end: int, kind: str, message: str) -> FatalError:
-    frames: list[Frame] = []
+    threads: list[list[Frame]] = []
     binaries: list[tuple[str, str]] = []
     extensions: list[str] = []
     stacks: list[str] = []
-    callers: list[str] = []
     for line in stderr[end:].splitlines():
         if match := _STACK.match(line):
             stacks.append(match.group(1))
-        elif (match := _FRAME.match(line)) and stacks[-1:] in (["Current thread"], ["Stack"]):
+            threads.append([])
+        elif (match := _FRAME.match(line)) and threads:
             file, number, function = match.groups()
-            callers.append(file)
-            if not _OUR_OWN.search(file):
-                line_number = int(number) if number.isdecimal() else None
-                frames.append(Frame(printable(file), line_number, printable(function)))
+            line_number = int(number) if number.isdecimal() else None
+            threads[-1].append(Frame(printable(file), line_number, printable(function)))
         elif match := _BINARY.match(line):
             binaries.append((printable(match.group(1)), match.group(2)))
         elif match := _EXTENSIONS.match(line):
             extensions = printable(match.group(1)).split(", ")
+    current = next((at for at, name in enumerate(stacks) if name != "Thread"), None)
+    frames = [] if current is None else threads[current]
+    callers = [frame.file for frame in frames]
     return FatalError(
-        ExceptionInfo(type=kind, message=message, traceback=frames[::-1]),
+        ExceptionInfo(
+            type=kind,
+            message=message,
+            traceback=[frame for frame in frames if not _OUR_OWN.search(frame.file)][::-1],
+        ),
         words_before=stderr[:start],
         in_native_thread="Thread" in stacks and "Current thread" not in stacks,
         extension_modules=extensions,
         binaries=binaries,
+        others=[
+            [frame for frame in thread if not _OUR_OWN.search(frame.file)][::-1]
+            for at, thread in enumerate(threads)
+            if at != current and not any("/bundle_protocol/" in frame.file for frame in thread)
+        ],
         of_child=any("/bundle_protocol/" in file for file in callers)
         and not any(_FORKS in file for file in callers),
     )

@@ -83,7 +83,7 @@ _NAME_WORDS = tuple(
 )
 
 # These are compiled where they are used, by re, which keeps them: each start of the command would
-# pay for it. Code is not a secret: it says where one is. So are the words that stand in place of one.
+# pay for it. Code is not a secret: it says where one is. So are words that stand in place of one.
 _CALL = rb"[A-Za-z_]+(?:\.[A-Za-z_]+)*[\[(][^\n]{0,200}?[\])]"
 _CODE = (
     rb"(?i)(?:self|cls|os|sys|args|kwargs|config|cfg|conf|settings|options|opts|env|params|request)"

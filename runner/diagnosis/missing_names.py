@@ -1,0 +1,57 @@
+"""Recognises a misspelt name: a variable's, an attribute's, an argument's."""
+
+import re
+import shlex
+
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.child_places import (
+    exec_command,
+    file_in_bundle,
+    is_own,
+    place_of,
+    raised_code,
+    telling_frame,
+)
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
+from runner.diagnosis.report.text import one_line, printable
+from runner.events import Phase
+
+_MOST_SHOWN = 300
+
+
+def missing_name(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    """Find what was meant by a name that there is not, where the child has seen the others."""
+    name, near = exception.attributes.get("missing_name"), exception.attributes.get("near")
+    frame = telling_frame(case, exception)
+    if not isinstance(name, str) or frame is None or not is_own(case, frame.file):
+        return None
+    taken = exception.attributes.get("arguments")
+    said = one_line(printable(exception.message), _MOST_SHOWN)
+    summary = f"{exception.type} in {place_of(case, frame)}: {said}"
+    hints = []
+    if isinstance(near, str) and re.search(rf"\b{re.escape(name)}\b", frame.text or ""):
+        hints.append(_correct(case, frame, name, near))
+    if isinstance(taken, str):
+        summary += f"; it takes {one_line(printable(', '.join(taken.splitlines())), _MOST_SHOWN)}"
+        hints = hints or [_other_parameter(case, name, near if isinstance(near, str) else None)]
+    if not hints:
+        return None
+    return Finding(phase=phase, code=raised_code(phase), summary=summary, hints=hints)
+
+
+def _correct(case: Case, frame: Frame, name: str, near: str) -> Hint:
+    edit, text = None, frame.text or ""
+    written = re.compile(rf"(?<![\w'\"]){re.escape(name)}(?![\w'\"])")
+    if len(written.findall(text)) == 1:
+        after = written.sub(near, text)
+        edit = Edit(file=file_in_bundle(case, frame), before=text, after=after)
+    return Hint(title=f"did you mean {printable(near)}?", edit=edit)
+
+
+def _other_parameter(case: Case, name: str, near: str | None) -> Hint:
+    """The line does not write the argument: it hands a dict on, as ``**params`` does."""
+    if near is None:
+        return Hint(title=f"let the function take {printable(name)}, or do not hand it over")
+    command = exec_command(case, f"--param {shlex.quote(f'{near}=...')}")
+    title = f"if it is a parameter of the task, give it as {printable(near)}"
+    return Hint(title=title, command=command, by="person")

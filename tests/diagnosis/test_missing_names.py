@@ -1,0 +1,45 @@
+"""Names that are misspelt: what the report says, and the hints, followed."""
+
+from pathlib import Path
+
+import pytest
+from following import follow
+
+from runner import Runner, RunnerError
+from runner.diagnosis.report.model import Report
+
+STEP = "def step(beta, gamma=1): return 1\n\n"
+CALLS = {
+    "statistics.median_hihg([1])": "module 'statistics' has no attribute 'median_hihg'",
+    "step(bta=1)": "step() got an unexpected keyword argument 'bta'; it takes beta, gamma",
+    "stp(1)": "name 'stp' is not defined",
+}
+
+
+def report_of(runner: Runner, folder: Path, call: str, params: dict[str, object]) -> Report:
+    folder.mkdir()
+    (folder / "requirements.txt").write_text("")
+    text = f"import statistics\n{STEP}def wire(e, p, s):\n    {call}\n    return {{'x': b''}}\n"
+    (folder / "wire.py").write_text(text)
+    with pytest.raises(RunnerError) as caught:
+        runner.execute(folder, params=params)
+    return caught.value.report
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_a_misspelt_name_is_corrected(call: str, tmp_path: Path, cache: Path) -> None:
+    with Runner(cache=cache) as runner:
+        report = report_of(runner, tmp_path / "b", call, {})
+        assert report.summary.endswith(f"Error in wire.py:5 (wire): {CALLS[call]}")
+        follow(report, tmp_path / "b")
+        runner.execute(tmp_path / "b")
+
+
+def test_a_parameter_that_a_function_does_not_take_is_the_callers(
+    tmp_path: Path, cache: Path
+) -> None:
+    with Runner(cache=cache) as runner:
+        report = report_of(runner, tmp_path / "b", "step(**p)", {"bta": 1})
+    assert report.summary.endswith("argument 'bta'; it takes beta, gamma")
+    assert report.hints[0].title == "if it is a parameter of the task, give it as beta"
+    assert (report.hints[0].command or "").endswith("--param beta=...")
