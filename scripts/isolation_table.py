@@ -30,6 +30,7 @@ def draw(seed):
         "`random`": random.random(),
         "`numpy.random`": np.random.random(),
         "`default_rng(seed)`, made in the task": np.random.default_rng(seed).random(),
+        "`default_rng()`, made in the task": np.random.default_rng().random(),
         "`default_rng(7)`, made at import": given.random(),
         "`default_rng()`, made at import": from_system.random(),
     }

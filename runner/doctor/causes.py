@@ -34,19 +34,19 @@ _OF_FILES = (
 )
 MEANING = {
     Cause.ENTROPY: (
-        "an unseeded generator: it differs from run to run, and not once the system's entropy"
-        " (os.urandom) is the same",
-        "seed each generator from the task's seed: numpy.random.default_rng(seed),"
-        " random.Random(seed)",
+        "the system's entropy (os.urandom): it differs from run to run, and not once that is the"
+        " same",
+        "take no number from uuid4(), secrets, SystemRandom or os.urandom(); and in processes that"
+        " the task starts, seed each generator: numpy.random.default_rng([seed, number])",
     ),
     Cause.CLOCK: (
         "the time: it differs from run to run, and not once the clock says the same",
         "leave times and durations out of the outputs, and take no seed from the clock",
     ),
     Cause.ENTROPY_AND_CLOCK: (
-        "an unseeded generator and the time: it differs from run to run, and not once the system's"
-        " entropy and the clock are the same",
-        "seed each generator from the task's seed, and leave times out of the outputs",
+        "the system's entropy and the time: it differs from run to run, and not once os.urandom()"
+        " and the clock are the same",
+        "take no number from uuid4(), secrets or os.urandom(), and leave times out of the outputs",
     ),
     Cause.FILES: (
         "files that an earlier run has left: it differs from run to run, and not with"

@@ -36,13 +36,13 @@ def leaves_a_file(seed):
 MODELS = [seeded, global_generator, sorted_set, clock_kept_out, leaves_a_file]
 """
 CARELESS = """
-import datetime, os, random, time
+import datetime, os, random, time, uuid
 
 def unordered_set(seed):
     return list({"dead", "exposed", "infected", "recovered", "susceptible"})
 
-def unseeded_generator(seed):
-    return random.Random().random()
+def system_entropy(seed):
+    return uuid.uuid4().hex
 
 def clock(seed):
     began = time.perf_counter()
@@ -58,7 +58,7 @@ def earlier_task(seed):
     history.append(seed)
     return len(history)
 
-MODELS = [unordered_set, unseeded_generator, clock, threads, earlier_task]
+MODELS = [unordered_set, system_entropy, clock, threads, earlier_task]
 """
 LEAVING = """
 import os, random, sys, tempfile, threading
@@ -152,7 +152,7 @@ def test_of_a_careless_model_each_cause_is_named(cache: Path, tmp_path: Path) ->
     found = document(cache, bundle(tmp_path, CARELESS + WIRE), status=1)
     assert {one["output"]: one["cause"] for one in found["differences"]} == {
         "unordered_set": "unordered-set",
-        "unseeded_generator": "unseeded-generator",
+        "system_entropy": "unseeded-generator",
         "clock": "time",
         "threads": "threads",
         "earlier_task": "earlier-task",

@@ -218,61 +218,154 @@ def test_libraries_that_a_task_imports_first_follow_its_seed_too(
     assert first[2] == "SourceFileLoader" * 2
 
 
-def test_generators_that_the_system_has_seeded_are_noted_by_their_names(
+UNSEEDED = """
+    import copy, json, random
+    import numpy as np
+    import helper
+
+    class Model:
+        rng = np.random.default_rng()
+
+    class Dice(random.Random):
+        pass
+
+    def closed_over():
+        own = random.Random()
+        return lambda: own.random()
+
+    old, dice, roll = np.random.RandomState(), Dice(), closed_over()
+    old.normal()  # It keeps a second number for the next one.
+    spawned = [np.random.default_rng(one) for one in np.random.SeedSequence().spawn(2)]
+    drawn_at_import = [np.random.default_rng().random(), random.Random().random()]
+
+    late = random.Random()
+    late.seed(3)
+    of_state = random.Random()
+    of_state.setstate(random.Random(4).getstate())
+    # As NumPy's documentation proposes it: as many bits as the system's.
+    given = np.random.default_rng(122807528840384100672342137672332424406)
+
+    def wire(entrypoint, params, seed):
+        follow = [
+            Model.rng.random(), old.normal(), helper.bits.random_raw(), dice.random(), roll(),
+            copy.deepcopy(dice).random(), *(one.random() for one in spawned),
+            np.random.default_rng().random(), np.random.RandomState().random(),
+            np.random.Generator(np.random.Philox()).random(), random.Random().random(),
+            Dice().random(), random.Random(None).random(),
+        ]
+        random.seed()
+        np.random.seed()
+        follow += [random.random(), np.random.random()]
+        fixed = [*drawn_at_import, *(one.random() for one in (late, of_state, given))]
+        return {"seen": json.dumps({"follow": follow, "fixed": fixed}).encode()}
+"""
+
+
+@pytest.mark.parametrize("python", PYTHONS)
+def test_generators_without_a_seed_follow_from_the_tasks(
+    bundle: MakeBundle, cache: Path, python: str
+) -> None:
+    need_python(python)
+    made = bundle(UNSEEDED, "numpy\n")
+    (made / "helper.py").write_text("import numpy\nbits = numpy.random.PCG64()\n")
+    seen = [run(made, cache, isolation, [5, 2**64 - 1, 5], python) for isolation in ISOLATIONS]
+    assert [one["notes"] for one in seen[0]] == [()] * 3
+    first, other, _ = seen[0]
+    assert [[one["follow"] for one in tasks] for tasks in seen] == [
+        [first["follow"], other["follow"], first["follow"]]
+    ] * 3
+    # No two are the same, but for the copy and what it is of.
+    assert len({*first["follow"], *other["follow"]}) == 2 * len(first["follow"])
+    # In "warm" those that have a seed go on from task to task, which is the model's own doing.
+    assert [one["fixed"] for one in (*seen[1], *seen[2])] == [first["fixed"]] * 6
+
+
+def test_processes_that_a_task_forks_have_the_systems_entropy(
+    bundle: MakeBundle, cache: Path
+) -> None:
+    made = bundle(
+        """
+        import json, multiprocessing, random
+        import numpy as np
+        def draw(_):
+            return [np.random.default_rng().random(), random.Random().random()]
+        def wire(entrypoint, params, seed):
+            pools = [multiprocessing.get_context("fork").Pool(1) for _ in range(2)]
+            seen = [pool.apply(draw, [0]) for pool in pools]
+            for pool in pools:
+                pool.terminate()
+            return {"seen": json.dumps({"seen": seen}).encode()}
+        """,
+        "numpy\n",
+    )
+    for isolation in ISOLATIONS:
+        seen = [
+            number
+            for one in run(made, cache, isolation, [1, 1])
+            for pair in one["seen"]
+            for number in pair
+        ]
+        assert len(set(seen)) == 8
+
+
+def test_names_of_temporary_files_are_no_matter_of_the_seed(
+    bundle: MakeBundle, cache: Path
+) -> None:
+    made = bundle(
+        """
+        import json, tempfile
+        def wire(entrypoint, params, seed):
+            return {"seen": json.dumps({"seen": tempfile.mktemp()}).encode()}
+        """
+    )
+    for isolation in ISOLATIONS:
+        first, second = run(made, cache, isolation, [1, 1])
+        assert first["seen"] != second["seen"]
+
+
+def test_generators_that_cannot_follow_are_noted_by_their_names(
     bundle: MakeBundle, cache: Path
 ) -> None:
     made = bundle(
         """
         import json, random
         import numpy as np
-        import helper
-        rng = np.random.default_rng()
-        old = np.random.RandomState()
-        python = random.Random()
         system = random.SystemRandom()
-        late = random.Random()
-        late.seed(3)
-        given = np.random.default_rng(7)
-        # As NumPy's documentation proposes it: as many bits as the system's.
-        pasted = np.random.default_rng(122807528840384100672342137672332424406)
-        given_old = np.random.RandomState(7)
-        given_python = random.Random(7)
+        parent = np.random.SeedSequence()
+        given = np.random.SeedSequence(7)
         usual = np.random.mtrand._rand
         def wire(entrypoint, params, seed):
             return {"seen": json.dumps({}).encode()}
         """,
         "numpy\n",
     )
-    (made / "helper.py").write_text("import numpy\nrng = numpy.random.PCG64()\n")
     for isolation in ISOLATIONS:
         for one in run(made, cache, isolation, [1, 2]):
-            names = [note.split()[0] for note in one["notes"]]
-            assert sorted(names) == [
-                "helper.rng", "wire.old", "wire.python", "wire.rng", "wire.system"
-            ]  # fmt: skip
+            assert sorted(note.partition(":")[0] for note in one["notes"]) == [
+                "wire.parent was made without a seed",
+                "wire.system draws from the system's entropy",
+            ]
 
 
-def test_nothing_of_the_watch_is_left_when_tasks_run(bundle: MakeBundle, cache: Path) -> None:
+def test_the_functions_of_random_are_its_own_and_its_generator_can_be_pickled(
+    bundle: MakeBundle, cache: Path
+) -> None:
     made = bundle(
         """
-        import json, random
-        import numpy as np
+        import json, pickle, random
         SEED, STATE = random.seed, random.setstate
         def wire(entrypoint, params, seed):
+            copied = pickle.loads(pickle.dumps(random.random)).__self__
             seen = {
-                "inst": type(random._inst) is random.Random,
                 "functions": random.seed is SEED and random.setstate is STATE,
-                "method": random.Random.seed.__module__,
-                "bits": type(np.random.bit_generator.randbits).__name__,
+                "kind": type(copied) is random.Random and isinstance(random._inst, random.Random),
+                "numbers": copied.random() == random.random(),
             }
             return {"seen": json.dumps(seen).encode()}
-        """,
-        "numpy\n",
+        """
     )
     (seen,) = run(made, cache, "fork", [1])
-    assert seen == {
-        "notes": (), "inst": True, "functions": True, "method": "random", "bits": "method"
-    }  # fmt: skip
+    assert seen == {"notes": (), "functions": True, "kind": True, "numbers": True}
 
 
 @pytest.mark.parametrize("isolation", ISOLATIONS)

@@ -1,0 +1,321 @@
+"""The libraries of random numbers: how each is seeded, and its generators that get no seed."""
+
+from __future__ import annotations
+
+import gc
+import sys
+from _weakref import ReferenceType, ref
+
+from bundle_protocol.entropy import Entropy, asked_by_standard_library
+
+TYPE_CHECKING = False  # Importing typing takes 2 ms.
+if TYPE_CHECKING:
+    from typing import Any
+
+
+class Library:
+    """A library with a global generator of random numbers.
+
+    Args:
+        module: the library.
+    """
+
+    reseeds_in_forks = False
+    """True if a fork does not inherit its state."""
+
+    def __init__(self, module: Any) -> None:
+        """Raises AttributeError where it is another module of that name."""
+        self._module = module
+
+    def begin(self, seed: int) -> None:
+        """Has the library's other generators, where they get no seed, follow from this one."""
+
+    def seed(self, seed: int) -> None:
+        """Seeds it from a task's seed."""
+        raise NotImplementedError
+
+    def watch(self) -> None:
+        """Seeds it for the import, and notices from here on whether the bundle seeds it."""
+        raise NotImplementedError
+
+    def keep(self) -> bool:
+        """Ends the watch.
+
+        Returns whether the bundle has seeded it; its state is kept then, for :meth:`restore`.
+        """
+        raise NotImplementedError
+
+    def restore(self) -> None:
+        """Puts it into the state that it was in at the end of the watch."""
+        raise NotImplementedError
+
+    def fault_of(self, value: object) -> str | None:
+        """Say why another generator, made during the watch, will not follow from a seed."""
+        return None
+
+
+class PythonRandom(Library):
+    """That of ``random``'s functions. Python seeds it from the system's entropy in each fork."""
+
+    reseeds_in_forks = True
+
+    def __init__(self, module: Any) -> None:
+        super().__init__(module)
+        self._own = module._inst
+        # The bundle may put others in their places.
+        self._set_seed, self._set_state = module.seed, module.setstate
+        self._entropy = Entropy(2)
+        self._seeded = self._watched = False
+        self._unseeded: dict[int, ReferenceType[Any]] = {}
+        """Those that the import has made without a seed, by their ids."""
+        self._replace_entropy()
+
+    def _replace_entropy(self) -> None:
+        # None of the module's functions is replaced: others keep them, and numba knows them by
+        # identity. They are methods of this object, which call those of Random's base class.
+        this = self
+        plain: Any = self._module.Random
+        base: Any = plain.__base__
+        self._plain_seed, self._plain_setstate = plain.seed, plain.setstate
+
+        class Below(base):  # type: ignore[misc]
+            def seed(self, value: object = None) -> None:
+                this._seeded = value is not None
+                super().seed(this._entropy.bits(_SEED_BITS) if value is None else value)
+
+            def setstate(self, state: object) -> None:
+                this._seeded = True
+                super().setstate(state)
+
+        class Random(plain, Below):  # type: ignore[misc]
+            def __reduce__(self) -> tuple[Any, ...]:  # so that it can be pickled
+                return plain, (), self.getstate()
+
+        self._own.__class__ = Random
+
+        # Other objects look their method up when they are made.
+        def seed(self: Any, a: Any = None, version: int = 2) -> None:
+            if this._watched:
+                this._unseeded.pop(id(self), None)
+            if a is None and self is not this._own:
+                if not asked_by_standard_library(sys._getframe(1)):
+                    a = this._entropy.bits(_SEED_BITS)
+                if a is not None and this._watched:
+                    this._unseeded[id(self)] = ref(self)
+            this._plain_seed(self, a, version)
+
+        plain.seed = seed
+
+    def begin(self, seed: int) -> None:
+        self._entropy.begin(seed)
+        for reference in self._unseeded.values():
+            one = reference()
+            if one is not None:
+                self._plain_seed(one, self._entropy.bits(_SEED_BITS))
+
+    def seed(self, seed: int) -> None:
+        self._set_seed((1 << 64) + seed)
+
+    def watch(self) -> None:
+        self.seed(AT_IMPORT)
+        self._seeded, self._watched = False, True
+        this, plain = self, self._plain_setstate
+
+        def setstate(self: Any, state: Any) -> None:
+            this._unseeded.pop(id(self), None)
+            plain(self, state)
+
+        self._module.Random.setstate = setstate
+
+    def keep(self) -> bool:
+        self._watched = False
+        self._module.Random.setstate = self._plain_setstate
+        if self._seeded:
+            self._state = self._module.getstate()
+        return self._seeded
+
+    def restore(self) -> None:
+        self._set_state(self._state)
+
+    def fault_of(self, value: object) -> str | None:
+        if issubclass(type(value), self._module.SystemRandom):
+            return "draws from the system's entropy"
+        return None
+
+
+class NumPyRandom(Library):
+    """That of ``numpy.random``'s functions, a RandomState."""
+
+    def __init__(self, module: Any) -> None:
+        super().__init__(module)
+        self._global = module.mtrand._rand
+        self._bits = self._global._bit_generator
+        self._set_seed = module.seed
+        self._entropy = Entropy(3)
+        self._given: set[int] = set()
+        """The numbers that were given at the import, in place of the system's."""
+        self._watched = False
+        self._unseeded: list[tuple[Any, Any]] = []
+        """Those that the import has made without a seed: bit generators, with a RandomState's."""
+        # Here NumPy gets the system's entropy for generators that are made without a seed.
+        self._plain_bits = module.bit_generator.randbits
+        module.bit_generator.randbits = self._randbits
+
+    def _randbits(self, count: int) -> int:
+        bits = self._entropy.bits(count)
+        if bits is None:
+            return self._plain_bits(count)  # type: ignore[no-any-return]
+        if self._watched:
+            self._given.add(bits)
+        return bits
+
+    def begin(self, seed: int) -> None:
+        self._entropy.begin(seed)
+        for bits, state in self._unseeded:
+            old = bits._seed_seq
+            new = self._module.SeedSequence((old.entropy, seed), spawn_key=old.spawn_key)
+            bits.state = type(bits)(new).state
+            if state is not None:  # It keeps a number for normal().
+                state.set_state({**state.get_state(legacy=False), "has_gauss": 0, "gauss": 0.0})
+
+    def seed(self, seed: int) -> None:
+        self._set_seed(_mixed(seed, 2))
+
+    def watch(self) -> None:
+        # Its SeedSequence, which NumPy's import has made, is there until the bundle seeds it.
+        state = self._module.RandomState(_mixed(AT_IMPORT, 2)).get_state(legacy=False)
+        self._global.set_state(state)
+        self._watched = True
+
+    def keep(self) -> bool:
+        self._watched = False
+        if self._given:
+            self._unseeded = self._made_without_seed()
+        bits = self._global._bit_generator
+        # One that the bundle has put in its place may be of a kind that cannot be seeded.
+        seeded = bits is not self._bits or (
+            bits._seed_seq is None and not self._seeded_without_seed()
+        )
+        if seeded:
+            self._state = self._global.get_state(legacy=False)
+        return seeded
+
+    def restore(self) -> None:
+        self._global.set_state(self._state)
+
+    def fault_of(self, value: object) -> str | None:
+        if issubclass(type(value), self._module.SeedSequence) and self._is_given(value):
+            return "was made without a seed"
+        return None
+
+    def _is_given(self, seed_sequence: Any) -> bool:
+        entropy = getattr(seed_sequence, "entropy", None)
+        return isinstance(entropy, int) and entropy in self._given
+
+    def _made_without_seed(self) -> list[tuple[Any, Any]]:
+        made: list[Any] = []
+        states = {}
+        for one in gc.get_objects():
+            kind = type(one)
+            if issubclass(kind, self._module.RandomState):
+                states[id(one._bit_generator)] = one
+            elif issubclass(kind, self._module.BitGenerator) and self._is_given(one._seed_seq):
+                made.append(one)
+        return [(bits, states.get(id(bits))) for bits in made if bits is not self._bits]
+
+    def _seeded_without_seed(self) -> bool:
+        """Tell whether ``numpy.random.seed()`` was called last, and few numbers drawn since."""
+        key = self._global.get_state(legacy=False)["state"]["key"]
+        return any(
+            (self._module.SeedSequence(bits).generate_state(len(key))[1:] == key[1:]).all()
+            for bits in self._given
+        )
+
+
+class NumbaRandom(Library):
+    """Those of compiled code, of this thread. In a fork, numba seeds them from the system."""
+
+    reseeds_in_forks = True
+
+    def __init__(self, module: Any) -> None:
+        super().__init__(module)
+        self._library = module._helperlib
+
+    def seed(self, seed: int) -> None:
+        for number, pointer in enumerate(self._pointers()):
+            self._library.rnd_seed(pointer, _mixed(seed, 4 + number))
+
+    def watch(self) -> None:
+        self.seed(AT_IMPORT)
+        self._first = self._get()
+
+    def keep(self) -> bool:
+        self._state = self._get()
+        return not all(map(self._follows, self._state, self._first))
+
+    def restore(self) -> None:
+        for number, pointer in enumerate(self._pointers()):
+            self._library.rnd_set_state(pointer, self._state[number])
+
+    def _pointers(self) -> list[int]:
+        return [self._library.rnd_get_py_state_ptr(), self._library.rnd_get_np_state_ptr()]
+
+    def _get(self) -> list[Any]:
+        return [self._library.rnd_get_state(pointer) for pointer in self._pointers()]
+
+    def _follows(self, state: Any, first: Any) -> bool:
+        """Tell whether a state is one that comes after the first by drawing, and not by seeding.
+
+        Only the words tell it, of which each 624 numbers that are drawn make new ones.
+        """
+        from _random import Random  # The base of random.Random, which a bundle may hide.
+
+        drawn, wanted = Random(), Random()
+        wanted.setstate((*state[1], 0))
+        block = wanted.getrandbits(_BLOCK_BITS)
+        drawn.setstate((*first[1], 0))
+        return any(drawn.getrandbits(_BLOCK_BITS) == block for _ in range(_MOST_BLOCKS))
+
+
+class TorchRandom(Library):
+    """torch's default generators, of every device."""
+
+    def __init__(self, module: Any) -> None:
+        super().__init__(module)
+        self._manual_seed, self._initial_seed = module.manual_seed, module.initial_seed
+
+    def seed(self, seed: int) -> None:
+        self._manual_seed(_mixed(seed, 3))
+
+    def watch(self) -> None:
+        self.seed(AT_IMPORT)
+        self._first = self._initial_seed()
+
+    def keep(self) -> bool:
+        seeded: bool = self._initial_seed() != self._first
+        if seeded:
+            self._state = self._module.get_rng_state()
+        return seeded
+
+    def restore(self) -> None:
+        self._module.set_rng_state(self._state)
+
+
+LIBRARIES: dict[str, type[Library]] = {
+    "random": PythonRandom,
+    "numpy.random": NumPyRandom,
+    "torch": TorchRandom,
+    "numba": NumbaRandom,
+}
+
+AT_IMPORT = 0xD1B54A32D192ED03
+
+_SEED_BITS = 128
+
+_BLOCK_BITS = 624 * 32
+_MOST_BLOCKS = 4000
+"""So many take 10 ms, and are 2.5 million numbers."""
+
+
+def _mixed(seed: int, number: int) -> int:
+    return (seed + (seed >> 32) * 2654435761 + number * 1640531527) & 0xFFFFFFFF
