@@ -9,6 +9,7 @@ from functools import partial
 
 from bundle_protocol import json_rpc, process
 from bundle_protocol.describe import describe_exception, raised_error
+from bundle_protocol.folder_order import sort_listings
 from bundle_protocol.generators import Generators
 from bundle_protocol.left_open import LeftOpen
 from bundle_protocol.loading import Bundle, WireFunction, load, warm_up
@@ -232,6 +233,7 @@ class Session:
         self._folder = WorkingFolder(bundle.path)
         self._activity.under_way = True
         try:
+            sort_listings()
             self._generators = Generators(self.note)
             self._function = load(bundle)
             warm_up(bundle)
