@@ -54,7 +54,7 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> "AnyComma
         whole, _ = _whole()
         if not argv:
             whole.print_help(sys.stderr)
-            whole.exit(2)
+            whole.exit(2, "\nmodelops-runner: error: no command is given\n")
         if not argv[0].startswith("-"):
             whole.error(_unknown("command", argv[0], _COMMANDS))
         whole.parse_args(argv)  # ends here with --help and --version
