@@ -153,7 +153,8 @@ def _run_command(command: AnyCommand) -> int:
             if command.is_study:
                 from runner.cli.study.tasks import ManyTasks
 
-                return print_result(*anyio.run(_run_many, command, ManyTasks(command)))
+                with closing(ManyTasks(command)) as many:
+                    return print_result(*anyio.run(_run_many, command, many))
         with _recorder(command) as recorder:
             return print_result(*anyio.run(_run, command, recorder))
     except Failure as failure:

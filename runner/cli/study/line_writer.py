@@ -75,6 +75,11 @@ class Lines:
         with self._lock:
             self._flush()
 
+    def close(self) -> None:
+        """Close the descriptor; what waits is not written."""
+        with self._lock:
+            os.close(self._descriptor)
+
     def end(self, document: str) -> str:
         """Return what is left to print of the document whose array has the lines."""
         before = "" if self._before == b",\n" else self._before.decode()

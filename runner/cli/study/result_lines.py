@@ -54,31 +54,32 @@ def open_results(folder: Path, shard: Shard | None = None, *, overwrite: bool) -
     except OSError as error:
         why = "it is a link" if error.errno == errno.ELOOP else error.strerror
         raise UsageError(f"--output: {path}: {why}") from error
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+    try:
+        _take(descriptor, path, shard, overwrite=overwrite)
+    except BaseException:
         os.close(descriptor)
+        raise
+    return descriptor
+
+
+def _take(descriptor: int, path: Path, shard: Shard | None, *, overwrite: bool) -> None:
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
         raise UsageError(f"--output: {path} is not a plain file, so no run has made it")
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        os.close(descriptor)
         raise UsageError(f"--output: another run is writing to {path}") from None
     except OSError:  # a file system without locks
         pass
-    try:
-        _see_that_nobody_runs(folder, shard)
-    except UsageError:
-        os.close(descriptor)
-        raise
+    _see_that_nobody_runs(path.parent, shard)
     # A run that was killed, or had no room, may have left a part of a line.
     if size := os.fstat(descriptor).st_size:
         with mmap.mmap(descriptor, size, access=mmap.ACCESS_READ) as data:
             whole = data.rfind(b"\n") + 1
             begun = data[whole : whole + len(_BEGIN)]
         if not overwrite and begun != _BEGIN[: len(begun)]:
-            os.close(descriptor)
-            raise refused(folder, f"a {path.name} whose last line is not a task's result")
+            raise refused(path.parent, f"a {path.name} whose last line is not a task's result")
         os.ftruncate(descriptor, whole)
-    return descriptor
 
 
 def _see_that_nobody_runs(folder: Path, shard: Shard | None) -> None:

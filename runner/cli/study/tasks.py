@@ -123,6 +123,11 @@ class ManyTasks:
                 await to_thread.run_sync(drop, self._output, others)
                 self._kept = 0 if command.overwrite else len(others)
 
+    def close(self) -> None:
+        """Let others write to the file of the lines."""
+        if self._output is not None:
+            self._lines.close()
+
     def shown_by(self, live: EventHandler) -> EventHandler:
         """Return a handler of the run's own events.
 
@@ -262,10 +267,9 @@ class ManyTasks:
                 lock=settings.lock and settings.lock.absolute(),
             )
             if self._output is not None and totals.left:
-                record = StudyRecord(
+                self._record = record = StudyRecord(
                     self._output, self._command, bundle, case, display.say, settings.isolation
                 )
-                self._record = record
                 with reported(case):
                     settings = await stack.enter_async_context(record.kept(settings))
             runner = Runner.of(
@@ -300,18 +304,17 @@ class ManyTasks:
     def _run_with(
         self, runner: Runner, plan: Plan, bundle: Bundle, display: StudyDisplay, calls: Calls
     ) -> None:
-        in_hand = display.in_hand
 
         def tasks() -> Iterator[Task]:
             for number, (index, given) in enumerate(iter(plan.next, None)):
-                in_hand[number] = index, given
+                display.in_hand[number] = index, given
                 yield given.task
 
         results = self._results
         outcomes = runner._outcomes(bundle.path, tasks(), ordered=False, calls=calls)
         with closing(outcomes):
             for number, outcome in outcomes:
-                index, given = in_hand.pop(number)
+                index, given = display.in_hand.pop(number)
                 self._running.discard(number)
                 printed = results.printed.take(number)
                 line: DoneLine | FailedLine

@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -35,7 +34,6 @@ def wire(entrypoint, params, seed):
     return out
 """
 
-RUN_SECONDS = 60
 
 Line = dict[str, Any]
 Run = Callable[..., list[Line]]
@@ -59,24 +57,24 @@ def out(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(bundle: Path, out: Path, cache: Path) -> Run:
+def run(
+    bundle: Path,
+    out: Path,
+    cache: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capfd: pytest.CaptureFixture[str],
+) -> Run:
     """Runs a study; gives the lines that it has added."""
+    monkeypatch.setenv("MODELOPS_CACHE_DIR", str(cache))
 
     def run(*words: str, code: int = 0) -> list[Line]:
         results = out / "results.jsonl"
         before = results.read_bytes().splitlines() if results.exists() else []
-        command = [sys.executable, "-m", "runner", "exec", bundle, *words, "-j", "1"]
-        # A process, because it holds the lock of its results as long as it lives.
-        done = subprocess.run(
-            [*map(str, command), "--output", str(out)],
-            env={**os.environ, "MODELOPS_CACHE_DIR": str(cache)},
-            capture_output=True,
-            encoding="utf-8",
-            timeout=RUN_SECONDS,
-            check=False,
-        )
-        sys.stderr.write(done.stderr)
-        assert (done.returncode, done.stdout) == (code, ""), done.stderr
+        capfd.readouterr()
+        ended = main(["exec", str(bundle), *words, "-j", "1", "--output", str(out)])
+        printed, said = capfd.readouterr()
+        sys.stderr.write(said)
+        assert (ended, printed) == (code, "")
         lines = results.read_bytes().splitlines()
         return [json.loads(line) for line in lines if line not in before]
 
@@ -286,3 +284,17 @@ def test_a_pipe_among_the_results_is_not_waited_for(
     os.mkfifo(out / "results.jsonl")
     assert main(["table", str(out)]) == 2
     assert main(["rerun", str(out)]) == 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="looks into /proc")
+@pytest.mark.parametrize("overwrite", [False, True])
+def test_a_study_within_a_process_leaves_no_descriptor_open(
+    run: Run, out: Path, overwrite: bool
+) -> None:
+    run("--seeds", "0:1")  # what the first call opens for all of them
+    before = set(Path("/proc/self/fd").iterdir())
+    run("--seeds", "0:2")
+    # It is refused, by what lies in the place of the lines.
+    (out / "results.jsonl").write_text("somebody else's")
+    run("--seeds", "0:3", *(["--overwrite"] if overwrite else []), code=0 if overwrite else 2)
+    assert set(Path("/proc/self/fd").iterdir()) == before
