@@ -55,15 +55,24 @@ def accepted_python(folder: Path, pyproject: Pyproject) -> AcceptedPython:
     return AcceptedPython(narrowed, declared, None)
 
 
+def _meant(line: str) -> str:
+    """The specifier that a line may mean which has none: ``^3.10``, ``3.10``."""
+    version = re.search(r"=\s*[\"']?\s*([\^~]?)\s*(3\.\d{1,2})(?:\.\d+)*[\"']?\s*(?:#|$)", line)
+    if version is None:
+        return ">=3.11"
+    return f">={version[2]},<4" if version[1] == "^" else f">={version[2]}"
+
+
 def _requires_python(pyproject: Pyproject) -> PythonRequirement:
     written = pyproject.table("project").get("requires-python")
     if written is None:
         return PythonRequirement(SpecifierSet(), None, None, None)
     at = pyproject.at("project", "requires-python")
     line = pyproject.line("project", "requires-python")
+    meant = _meant(line or "")
     hint = Hint(
         title="say which Pythons it is for, as in",
-        edit=Edit(file=PYPROJECT, before=line, after='requires-python = ">=3.11"'),
+        edit=Edit(file=PYPROJECT, before=line, after=f'requires-python = "{meant}"'),
     )
     try:
         if not isinstance(written, str):

@@ -1,5 +1,6 @@
 """Checks ``[project]`` (PEP 621) of a bundle's pyproject.toml, and says what is wrong with it."""
 
+import difflib
 import re
 from pathlib import Path
 
@@ -13,6 +14,23 @@ from runner.bundle.toml_lines import at_line, string_line
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit, Hint
 
+# PEP 621, PEP 639 and PEP 794.
+_KEYS = (
+    "authors", "classifiers", "dependencies", "description", "dynamic", "entry-points",
+    "gui-scripts", "import-names", "import-namespaces", "keywords", "license", "license-files",
+    "maintainers", "name", "optional-dependencies", "readme", "requires-python", "scripts", "urls",
+    "version",
+)  # fmt: skip
+# As setup.py and Poetry call them.
+_OTHER_NAMES = {
+    "python-requires": "requires-python",
+    "python": "requires-python",
+    "install-requires": "dependencies",
+    "requirements": "dependencies",
+    "extras-require": "optional-dependencies",
+    "extras": "optional-dependencies",
+}
+_NEAR = 0.85
 _NAME = re.compile(r"[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?")  # PEP 508
 
 
@@ -42,6 +60,29 @@ def project_name(pyproject: Pyproject) -> str:
     return name
 
 
+def _check_keys(pyproject: Pyproject) -> None:
+    """See that no key is nearly one that is missing: whatever it says would be passed over."""
+    project = pyproject.table("project")
+    for key in project:
+        if key in _KEYS:
+            continue
+        plain = key.lower().replace("_", "-")
+        near = difflib.get_close_matches(plain, _KEYS, n=1, cutoff=_NEAR)
+        meant = _OTHER_NAMES.get(plain) or (near[0] if near else None)
+        if meant is None or meant in project:
+            continue
+        line = pyproject.line("project", key)
+        edit = (
+            Edit(file=PYPROJECT, before=line, after=line.replace(key, meant, 1)) if line else None
+        )
+        raise invalid(
+            f"{pyproject.at('project', key)}: [project] takes no key {key!r}; {meant!r} is one",
+            "The keys of [project] are those of PEP 621; another one is passed over by whatever"
+            " reads it.",
+            Hint(title=f"did you mean {meant!r}?", edit=edit),
+        )
+
+
 def check_shapes(pyproject: Pyproject) -> None:
     """See that what is looked into later is of the shape that PEP 621 gives it.
 
@@ -56,6 +97,7 @@ def check_shapes(pyproject: Pyproject) -> None:
             Hint(title=f"make {key} a {wanted}"),
         )
 
+    _check_keys(pyproject)
     dynamic = project.get("dynamic", [])
     if not isinstance(dynamic, list) or not all(isinstance(key, str) for key in dynamic):
         raise wrong("dynamic", "list of strings")

@@ -114,10 +114,19 @@ def read_toml(text: str, name: str, folder: Path | None = None) -> dict[str, Any
         hint, edit = f"correct line {number} of {name}", None
         if opened is not None and place:
             hint += f", or close what line {opened} opens"
+        elif place and (meant := _corrected(lines, number)) is not None:
+            hint, edit = (
+                f"did you mean {meant}?",
+                Edit(file=name, before=lines[number - 1].strip(), after=meant),
+            )
         elif opened is not None:
             message += ": what begins here is never closed"
             hint = f"close what line {opened} of {name} opens"
             number, edit = opened, _closed(lines, opened, name)
+        if twice := re.match(r"Cannot declare \(([^()]*)\) twice", message):
+            table = ".".join(re.findall(r"'([^']*)'", twice[1]))
+            message = f"[{table}] is begun a second time"
+            hint = f"put what stands below it under the first [{table}], and take this line out"
         at = f"{name}:{number}:{place[2]}" if place else f"{name}:{number}"
         line = lines[number - 1] if number <= len(lines) else ""
         if line.startswith(("<<<<<<<", "=======", ">>>>>>>")):
@@ -133,6 +142,25 @@ def read_toml(text: str, name: str, folder: Path | None = None) -> dict[str, Any
             "A number has thousands of digits, or values are nested thousands deep.",
             Hint(title=f"see whether {name} is what it should be"),
         ) from error
+
+
+def _corrected(lines: list[str], number: int) -> str | None:
+    """A line as it may be meant, with which all is TOML: a quote closed, ``=`` for ``:``."""
+    line = lines[number - 1].strip()
+    key, _, value = line.partition("=")
+    for meant in (
+        f'{line}"',
+        f"{line}'",
+        re.sub(r"^([\w.-]+)\s*:\s*", r"\1 = ", line),
+        f'{key.rstrip()} = "{value.strip()}"',
+        re.sub(r"=\s*(True|False)\b", lambda found: f"= {found[1].lower()}", line),
+    ):
+        try:
+            tomllib.loads("\n".join([*lines[: number - 1], meant, *lines[number:]]))
+        except (ValueError, RecursionError):
+            continue
+        return meant if lines.count(lines[number - 1]) == 1 else None
+    return None
 
 
 def _closed(lines: list[str], opened: int, name: str) -> Edit | None:

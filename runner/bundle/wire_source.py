@@ -164,13 +164,23 @@ def _rewritten(text: str) -> Hint:
     return Hint(title='name the function in it: {"wire": "wire.py:wire"}')
 
 
+def _with_colon(folder: Path, spec: object, at: str) -> Hint:
+    """Return the hint that puts a colon before the function, where its module is there."""
+    module, _, function = str(spec).rpartition(".")
+    file = f"{module.replace('.', '/')}.py"
+    if not (function.isidentifier() and module and (folder / file).is_file()):
+        return Hint(title='write it so, as in "wire.py:wire"')
+    edit = Edit(file=at.partition(":")[0], before=f'"{spec}"', after=f'"{module}:{function}"')
+    return Hint(title=f"did you mean {module}:{function}?", edit=edit)
+
+
 def _checked(folder: Path, spec: object, at: str) -> str:
     # What cannot be printed cannot be a file's name on the wire either: NUL, half a surrogate pair.
     if not isinstance(spec, str) or not (_SPEC.fullmatch(spec.strip()) and spec.isprintable()):
         raise invalid(
             f"{at}: {spec!r} does not name a function",
             'It takes the form "module.dotted:function" or "path/to/file.py:function".',
-            Hint(title='write it so, as in "wire.py:wire"'),
+            _with_colon(folder, spec, at),
         )
     spec = spec.strip()
     module = spec.partition(":")[0]

@@ -138,8 +138,11 @@ def _leave_out(case: Case, why: str) -> Hint:
 
 def _is_released(request: str) -> bool:
     """Tell whether uv may know how to install it; of what is not a plain version, it may."""
-    version = re.fullmatch(r"3\.(\d+)(?:\.\w+)?", request)
-    return version is None or int(version[1]) <= NEWEST_RELEASED
+    version = re.match(r"(\d+)\.(\d+)", request)
+    if version is None:
+        return True
+    oldest = OLDEST_FOR_TASKS.release[:2]  # Those before it, uv does not know.
+    return oldest <= (int(version[1]), int(version[2])) <= (3, NEWEST_RELEASED)
 
 
 def _wants(requirement: Requirement) -> str:

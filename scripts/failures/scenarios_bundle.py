@@ -47,6 +47,19 @@ BUNDLE = (
         {"requirements.txt": "", "model.ipynb": '{"cells": []}'},
     ),
     Scenario(
+        "bundle-invalid-quote",
+        Code.BUNDLE_INVALID,
+        "pyproject.toml has a quote that is never closed",
+        {"pyproject.toml": '[project]\nname = "sir\nversion = "1.0"\n', "wire.py": WIRE},
+    ),
+    Scenario(
+        "bundle-invalid-key",
+        Code.BUNDLE_INVALID,
+        "a key of [project] is misspelt, so that its dependencies would not be installed",
+        {"pyproject.toml": project('dependancies = ["six"]\n'), "wire.py": f"import six\n{WIRE}"},
+        prepare=(index(wheel("six", "1.16.0")),),
+    ),
+    Scenario(
         "bundle-not-found-no-folder",
         Code.BUNDLE_NOT_FOUND,
         "the folder does not exist: a misspelt path",

@@ -93,6 +93,20 @@ CORE_1, CORE_2 = wheel("epicore", "1.0"), wheel("epicore", "2.0")
 
 RESOLUTION = (
     Scenario(
+        "dependency-not-found-misspelt",
+        Code.DEPENDENCY_NOT_FOUND,
+        "the name of a well-known package is misspelt",
+        _requirements("nummpy"),
+        prepare=(index(wheel("numpy", "2.0")),),
+    ),
+    Scenario(
+        "dependency-not-found-standard",
+        Code.DEPENDENCY_NOT_FOUND,
+        "a module of Python's own is asked for as a dependency",
+        {"pyproject.toml": project('dependencies = ["six", "json"]\n'), "wire.py": WIRE},
+        prepare=(index(SIX),),
+    ),
+    Scenario(
         "dependency-not-found",
         Code.DEPENDENCY_NOT_FOUND,
         "a package that nobody has published: a misspelt name",

@@ -499,6 +499,41 @@ def test_the_setting_that_was_meant_is_named(folder: Path) -> None:
     assert failure(project(folder, text)).hints[0].title == "did you mean 'memory-limit'?"
 
 
+NAMED = '[project]\nname = "sir"\n'
+SLIPS = {
+    "a quote left open": ('[project]\nname = "sir\n', "is not TOML"),
+    "a colon": ('[project]\nname: "sir"\n', "is not TOML"),
+    "no quotes": ("[project]\nname = sir\n", "is not TOML"),
+    "a boolean of Python": (f"{NAMED}[tool.uv]\npackage = False\n", "is not TOML"),
+    "a misspelt key": (f'{NAMED}dependancies = ["six"]\n', "takes no key 'dependancies'"),
+    "a key of setup.py": (f'{NAMED}python_requires = ">=3.9"\n', "'requires-python' is one"),
+    "a caret": (f'{NAMED}dependencies = ["six^1.16"]\n', "is not a requirement"),
+    "a tilde": (f'{NAMED}dependencies = ["six~1.16"]\n', "is not a requirement"),
+    "a Python with a caret": (f'{NAMED}requires-python = "^3.10"\n', "not a Python requirement"),
+    "a Python alone": (f'{NAMED}requires-python = "3.10"\n', "not a Python requirement"),
+    "a dot for a colon": (f'{NAMED}[tool.modelops]\nwire = "wire.wire"\n', "does not name a"),
+}
+
+
+@pytest.mark.parametrize("name", SLIPS)
+def test_a_slip_of_the_pen_is_corrected_by_its_hint(name: str, folder: Path) -> None:
+    text, message = SLIPS[name]
+    finding = failure(project(folder, text))
+    assert message in finding.summary
+    edit = finding.hints[0].edit
+    assert edit is not None
+    read_bundle(project(folder, edit.apply(text)))
+
+
+def test_a_table_that_is_begun_twice_is_named(folder: Path) -> None:
+    finding = failure(project(folder, f"{NAMED}[tool.uv]\n{NAMED}"))
+    assert "[project] is begun a second time" in finding.summary
+
+
+def test_a_key_that_is_like_no_other_is_left_alone(folder: Path) -> None:
+    read_bundle(project(folder, f'{NAMED}contact = "me"\ndependencies = []\nrequirements = 1\n'))
+
+
 def test_a_bracket_left_open_is_named_where_the_error_shows_later(folder: Path) -> None:
     text = '[project]\nname = "s"\ndependencies = [\n  "six",\n[tool.x]\ny = 1\n'
     finding = failure(project(folder, text))

@@ -38,10 +38,10 @@ def misspelt_module(
         return None
     bundled = _bundled(case)
     for meant, what in (
-        (_one_edit_from(name, bundled), "the bundle has {}"),
-        (_one_edit_from(name, _installed(case)), "{} is installed"),
-        (_one_edit_from(name, _declared(case)), "the bundle declares {}"),
-        (_one_edit_from(name, sorted(WELL_KNOWN)), "there is a package {}"),
+        (one_edit_from(name, bundled), "the bundle has {}"),
+        (one_edit_from(name, _installed(case)), "{} is installed"),
+        (one_edit_from(name, _declared(case)), "the bundle declares {}"),
+        (one_edit_from(name, sorted(WELL_KNOWN)), "there is a package {}"),
         (_close_to(name, bundled), "the bundle has {}"),
     ):
         if meant is not None:
@@ -93,7 +93,8 @@ def _close_to(name: str, others: list[str]) -> str | None:
     return next(iter(difflib.get_close_matches(name, others, 1, _CLOSE)), None)
 
 
-def _one_edit_from(name: str, others: Iterable[str]) -> str | None:
+def one_edit_from(name: str, others: Iterable[str]) -> str | None:
+    """The first of some names that differs by one letter: more, less, another or swapped."""
     return next(
         (
             other

@@ -14,3 +14,10 @@ xarray xgboost xlrd zarr
 """
 
 WELL_KNOWN = frozenset(_NAMES.split())
+
+BUILD_TOOLS = (
+    "flit-core", "hatch-vcs", "hatchling", "maturin", "meson-python", "pdm-backend", "poetry-core",
+    "pybind11", "scikit-build-core", "setuptools", "setuptools-scm", "uv-build", "versioneer",
+    "wheel",
+)  # fmt: skip
+"""Distributions that builds ask for."""

@@ -54,6 +54,10 @@ _MEANT_BACKENDS = {
     "uv": "uv_build",
     "pdm": "pdm.backend",
 }
+_BACKENDS = (
+    "setuptools.build_meta", "hatchling.build", "flit_core.buildapi", "poetry.core.masonry.api",
+    "pdm.backend", "mesonpy", "maturin", "scikit_build_core.build", "uv_build",
+)  # fmt: skip
 _PYTHON_2 = re.compile(r"Missing parentheses in call to 'print'|use_2to3 is invalid")
 _NOTHING_TO_SHIP = {
     "Unable to determine which files to ship": "hatchling",
@@ -191,6 +195,12 @@ def _removed(words: str) -> tuple[str, Change] | None:
     return None
 
 
+def _meant_backend(named: str) -> str | None:
+    """The backend that is meant by a name that is nearly its own, or another part of it."""
+    others = [one for one in _BACKENDS if one.partition(".")[0] == named.partition(".")[0]]
+    return _MEANT_BACKENDS.get(named) or next((one for one in others if one != named), None)
+
+
 def _module_missing(
     case: Case, failure: UvFailure, name: str, own: bool, words: str, said: str
 ) -> list[Hint]:
@@ -217,7 +227,8 @@ def _module_missing(
         ]
     needed = _distribution(missing, said)
     named = pyproject.value("build-system", "build-backend")
-    if own and isinstance(named, str) and (meant := _MEANT_BACKENDS.get(named)) is not None:
+    meant = _meant_backend(named) if own and isinstance(named, str) else None
+    if meant is not None:
         return [
             Hint(
                 title=f"name the backend that is meant: {named} is not one",

@@ -47,6 +47,13 @@ def requirement_edit(case: Case, failure: UvFailure, written: str, other: str) -
     return there.replaced("project", "dependencies", written, other)
 
 
+def without_requirement(case: Case, failure: UvFailure, written: str) -> Edit | None:
+    """The edit that takes one of the bundle's requirements out."""
+    if failure.file == "requirements.txt":
+        return Edit(file=failure.file, before=written, after="")
+    return PyprojectText.of_case(case).without("project", "dependencies", written)
+
+
 def specified(written: str, specifier: str) -> str:
     """A requirement as written, with another specifier."""
     try:

@@ -1,17 +1,20 @@
 """Why uv found no set of versions that suits: its derivation, read for the root cause."""
 
 import re
+import sys
 
 import msgspec
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.imports.misspelt_modules import one_edit_from
 from runner.diagnosis.knowledge.conda_only import conda_only
 from runner.diagnosis.knowledge.distribution_names import (
     distribution_meant_by,
     why_this_distribution,
 )
+from runner.diagnosis.knowledge.well_known import BUILD_TOOLS, WELL_KNOWN
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint
@@ -37,7 +40,11 @@ from runner.diagnosis.uv.python import (
     platform_conflict,
     python_conflict,
 )
-from runner.diagnosis.uv.requirement_edits import requirement_edit, written_requirement
+from runner.diagnosis.uv.requirement_edits import (
+    requirement_edit,
+    without_requirement,
+    written_requirement,
+)
 from runner.events import Phase
 
 _MISSING = re.compile(rf"({ANY}) was not found in the (?:package registry|provided)")
@@ -117,6 +124,12 @@ def _not_found(
         built = _BUILT.search(error.said)
         needed = f"which the build of {built.group(1) if built else 'a package'} needs, "
         hint = Hint(title=f"correct the name {name} in [build-system] requires, or remove it")
+        there = PyprojectText.of_case(case)
+        if name in there.items("build-system", "requires") and (
+            meant := one_edit_from(name, BUILD_TOOLS)
+        ):
+            edit = there.replaced("build-system", "requires", name, meant)
+            hint = Hint(title=f"did you mean {meant}?", edit=edit)
         wanted = None
     else:
         wanted = wanted_by(name, edges)
@@ -131,6 +144,17 @@ def _not_found(
                 title=f"{name} is what it is imported as: the index has it as {meant}"
                 + why_this_distribution(meant),
                 edit=requirement_edit(case, failure, written_requirement(failure, wanted), meant),
+            )
+        elif wanted is not None and name in sys.stdlib_module_names:
+            hint = Hint(
+                title=f"take it out: {name} comes with Python",
+                edit=without_requirement(case, failure, written_requirement(failure, wanted)),
+            )
+        elif wanted is not None and (near := one_edit_from(name, sorted(WELL_KNOWN))) is not None:
+            written = written_requirement(failure, wanted)
+            after = re.sub(rf"^{re.escape(name)}", near, written)
+            hint = Hint(
+                title=f"did you mean {near}?", edit=requirement_edit(case, failure, written, after)
             )
     return Finding(
         phase=Phase.ENVIRONMENT,
