@@ -1,9 +1,9 @@
 """Processes of Python whose modules are imported already: forked from one that has imported them.
 
 A process that imports ``distributed`` has a second's work to do before it begins, and tests start
-hundreds. What is forked runs its module as ``python -m`` does, in a session of its own, with its
-own variables, arguments and standard streams. Its command line is that of the process it is forked
-from, and has the names of the modules.
+hundreds. What is forked runs its module as ``python -m`` does, with its own variables, arguments
+and standard streams. Its command line, and the variables that other processes see, are those of the
+process it is forked from.
 """
 
 import gc
@@ -64,6 +64,9 @@ class Forked:
         if self.poll() is None:
             os.kill(self.pid, number)
 
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
     def _next(self, timeout: float | None) -> bytes:
         if not select.select([self._status], [], [], timeout)[0]:
             raise subprocess.TimeoutExpired(str(self.pid), timeout or 0)
@@ -108,10 +111,17 @@ class Preloaded:
         stdout: int,
         stderr: int,
         cwd: str | Path | None = None,
+        start_new_session: bool = False,
     ) -> Forked:
         """Fork a process that runs ``python -m MODULE ...``; descriptors are its streams."""
-        request = {"module": command[2], "arguments": list(command[3:]), "environ": dict(environ)}
-        message = json.dumps({**request, "cwd": str(cwd or Path.cwd())}).encode()
+        request = {
+            "module": command[2],
+            "arguments": list(command[3:]),
+            "environ": dict(environ),
+            "cwd": str(cwd or Path.cwd()),
+            "start_new_session": start_new_session,
+        }
+        message = json.dumps(request).encode()
         assert len(message) < _LARGEST_REQUEST
         status, theirs = os.pipe()
         try:
@@ -140,7 +150,7 @@ def _fork_on_request(requests: socket.socket) -> tuple[bytes, list[int]] | None:
     signal.set_wakeup_fd(wake, warn_on_full_buffer=False)
     signal.signal(signal.SIGCHLD, lambda *_: None)
     while True:
-        ready, _, _ = select.select([requests, woken], [], [])
+        ready, _, _ = select.select([requests.fileno(), woken], [], [])
         if woken in ready:
             os.read(woken, 4096)
             while statuses:
@@ -148,7 +158,7 @@ def _fork_on_request(requests: socket.socket) -> tuple[bytes, list[int]] | None:
                 if not pid:
                     break
                 _tell(statuses.pop(pid), os.waitstatus_to_exitcode(status))
-        if requests not in ready:
+        if requests.fileno() not in ready:
             continue
         message, descriptors, _, _ = socket.recv_fds(requests, _LARGEST_REQUEST, 4)
         if not message:
@@ -181,7 +191,8 @@ def _become(message: bytes, descriptors: list[int]) -> str:
     :returns: the module to run.
     """
     request = json.loads(message)
-    os.setsid()
+    if request["start_new_session"]:
+        os.setsid()
     for target, stream in enumerate(descriptors[:3]):
         os.dup2(stream, target)
     for descriptor in descriptors:
@@ -192,7 +203,8 @@ def _become(message: bytes, descriptors: list[int]) -> str:
     module = str(request["module"])
     sys.argv = [module, *request["arguments"]]
     sys.path[0] = os.getcwd()  # noqa: PTH109
-    sys.modules.pop(module, None)  # to be run, not to be imported
+    if not hasattr(sys.modules[module], "__path__"):
+        del sys.modules[module]  # to be run, not to be imported
     return module
 
 

@@ -39,8 +39,14 @@ def _forked_clusters() -> Iterator[None]:
             if not preloaded[0].can_start(command, environ):
                 return begin_anew(command, log, environ)
             with open(os.devnull) as nothing:  # noqa: PTH123
-                streams = {"stdin": nothing.fileno(), "stdout": log, "stderr": log}
-                return preloaded[0].start(command, environ=environ, **streams)
+                return preloaded[0].start(
+                    command,
+                    environ=environ,
+                    stdin=nothing.fileno(),
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
 
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setattr(loopback, "start_process", start)

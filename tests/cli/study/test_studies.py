@@ -3,13 +3,13 @@
 import json
 import os
 import re
-import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from forked_command import run_command
 
 import runner
 from runner.cli import main
@@ -67,13 +67,10 @@ def run(bundle: Path, out: Path, cache: Path) -> Run:
         before = results.read_bytes().splitlines() if results.exists() else []
         command = [sys.executable, "-m", "runner", "exec", bundle, *words, "-j", "1"]
         # A process, because it holds the lock of its results as long as it lives.
-        done = subprocess.run(
+        done = run_command(
             [*map(str, command), "--output", str(out)],
             env={**os.environ, "MODELOPS_CACHE_DIR": str(cache)},
-            capture_output=True,
-            encoding="utf-8",
             timeout=RUN_SECONDS,
-            check=False,
         )
         sys.stderr.write(done.stderr)
         assert (done.returncode, done.stdout) == (code, ""), done.stderr
