@@ -9,6 +9,7 @@ import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
+import forked_command
 import pytest
 from deaths import DieAtWork
 
@@ -84,6 +85,12 @@ def _no_users_cache(shared_cache: Path) -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MODELOPS_CACHE_DIR", str(shared_cache))
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _end_of_commands() -> Iterator[None]:
+    yield
+    forked_command.close()
 
 
 def installed_python(version: str) -> Path | None:

@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 from conftest import need_python, write_bundle
+from forked_command import run_command
 
 from runner.study.lines import FILE
 from runner.study.run_file import STORY
@@ -47,14 +48,11 @@ def command(cache: Path, tmp_path: Path) -> Command:
         env: dict[str, str] | None = None,
         python: Path | str = sys.executable,
     ) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
+        return run_command(
             [str(python), "-m", "runner", *map(str, args)],
-            input=stdin,
+            stdin=stdin,
             env={**os.environ, "MODELOPS_CACHE_DIR": str(cache), **(env or {})},
-            capture_output=True,
-            encoding="utf-8",
             timeout=RUN_SECONDS,
-            check=False,
         )
 
     return run

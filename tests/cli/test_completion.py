@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from forked_command import run_command
 
 # As a user who presses Tab after these words.
 BASH = """
@@ -18,10 +19,8 @@ printf '%s\\n' "${COMPREPLY[@]}"
 
 
 def script(shell: str, folder: Path) -> Path:
-    done = subprocess.run(
+    done = run_command(
         [sys.executable, "-m", "runner", "completion", shell],
-        capture_output=True,
-        text=True,
         timeout=60,
     )
     assert done.returncode == 0 and not done.stderr, done.stderr

@@ -157,7 +157,10 @@ def test_a_resource_that_no_worker_offers_is_a_report(
     assert f"gpu=1, disk=5: {small}" in report.explanation
     assert f"nothing: {one.workers[0].address}" in report.explanation
     assert report.hints[0].command == "dask worker ADDRESS --resources 'gpu=2'"
-    assert "3 tasks wait: no worker offers what the task asks for: gpu=2" in caplog.text
+    # How many have been sent when it is seen first depends on how fast they are sent.
+    assert re.search(
+        r"[123] tasks wait: no worker offers what the task asks for: gpu=2", caplog.text
+    )
     own = runner.dask.map(client, bundle, seeds(tasks=3), resources={"tpu": 1}, key="mine")
     assert failing(lambda: list(own)).report.summary.endswith("asks for: tpu=1")
     with dask.annotate(workers=["tcp://127.0.0.1:1"]):

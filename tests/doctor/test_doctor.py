@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from conftest import need_python
+from forked_command import run_command
 
 from runner import Runner
 from runner.doctor import limits, storage
@@ -27,10 +28,8 @@ def doctor(tmp_path: Path) -> Doctor:
     """Runs the command with a cache of its own."""
 
     def run(*args: str | Path, **environ: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
+        return run_command(
             [sys.executable, "-m", "runner", "doctor", "--offline", *map(str, args)],
-            capture_output=True,
-            text=True,
             timeout=SECONDS,
             env={**os.environ, "MODELOPS_CACHE_DIR": str(tmp_path / "cache"), **environ},
         )

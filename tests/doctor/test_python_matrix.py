@@ -12,6 +12,7 @@ import psutil
 import pytest
 from children import command_line
 from conftest import need_python
+from forked_command import run_command
 
 from runner.diagnosis.report.model import Report
 
@@ -50,10 +51,8 @@ def bundle(tmp_path: Path) -> Path:
 @pytest.fixture
 def matrix(bundle: Path, environ: dict[str, str]) -> Matrix:
     def run(*args: str) -> "subprocess.CompletedProcess[str]":
-        return subprocess.run(
+        return run_command(
             [sys.executable, "-m", "runner", "matrix", str(bundle), *args],
-            capture_output=True,
-            text=True,
             timeout=SECONDS,
             env=environ,
         )

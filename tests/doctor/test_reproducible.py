@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from forked_command import run_command
+
 RUN_SECONDS = 120
 
 # Each function is a model, and gives one output.
@@ -123,11 +125,9 @@ def bundle(folder: Path, wire: str) -> Path:
 def checked(
     cache: Path, folder: Path, *arguments: str, status: int = 0, **variables: str
 ) -> "subprocess.CompletedProcess[str]":
-    done = subprocess.run(
+    done = run_command(
         [sys.executable, "-m", "runner", "check", str(folder), "--reproducible", *arguments],
         env={**os.environ, "MODELOPS_CACHE_DIR": str(cache), **variables},
-        capture_output=True,
-        text=True,
         timeout=RUN_SECONDS,
     )
     assert done.returncode == status, done.stdout + done.stderr
@@ -232,10 +232,8 @@ def test_a_task_that_fails_has_its_report(cache: Path, tmp_path: Path) -> None:
 
 
 def test_what_runs_a_task_needs_the_option_that_runs_one(cache: Path, tmp_path: Path) -> None:
-    done = subprocess.run(
+    done = run_command(
         [sys.executable, "-m", "runner", "check", str(tmp_path), "--seed", "3"],
-        capture_output=True,
-        text=True,
         timeout=RUN_SECONDS,
     )
     assert done.returncode == 2

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from forked_command import run_command
 
 from runner import Runner
 from runner.environment.inventory import Entry, entries, prunable, remove
@@ -37,13 +38,10 @@ def write_bundle(folder: Path, requirements: str = "iniconfig\n") -> Path:
 
 
 def command(cache: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
+    return run_command(
         [sys.executable, "-m", "runner", *arguments],
         env={**os.environ, "MODELOPS_CACHE_DIR": str(cache)},
-        capture_output=True,
-        text=True,
         timeout=60,
-        check=False,
     )
 
 

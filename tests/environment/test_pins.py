@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from forked_command import run_command
 from wheels import write_wheel
 
 from runner import Runner, RunnerError
@@ -29,13 +30,10 @@ def write_bundle(folder: Path, requirements: str) -> Path:
 
 
 def command(cache: Path, *arguments: str | Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
+    return run_command(
         [sys.executable, "-m", "runner", *map(str, arguments)],
         env={**os.environ, "MODELOPS_CACHE_DIR": str(cache)},
-        capture_output=True,
-        text=True,
         timeout=120,
-        check=False,
     )
 
 
@@ -174,25 +172,19 @@ def test_a_lock_is_not_written_into_the_bundle(bundle: Path, tmp_path: Path) -> 
 def test_offline_uses_what_is_there_and_asks_nobody(bundle: Path, tmp_path: Path) -> None:
     cache = tmp_path / "cache"
     assert command(cache, "exec", bundle).returncode == 0
-    done = subprocess.run(
+    done = run_command(
         [sys.executable, "-m", "runner", "exec", str(bundle), "--offline"],
         env={**os.environ, "MODELOPS_CACHE_DIR": str(cache)},
-        capture_output=True,
-        text=True,
         timeout=60,
-        check=False,
     )
     assert done.returncode == 0, done.stderr
     write_bundle(bundle, "a-package-that-is-in-no-cache\n")
     with socket.create_server(("127.0.0.1", 0)) as index:
         at = f"http://127.0.0.1:{index.getsockname()[1]}/simple"
-        done = subprocess.run(
+        done = run_command(
             [sys.executable, "-m", "runner", "exec", str(bundle), "--offline"],
             env={**os.environ, "UV_DEFAULT_INDEX": at, "MODELOPS_CACHE_DIR": str(cache)},
-            capture_output=True,
-            text=True,
             timeout=60,
-            check=False,
         )
         asked, _, _ = select.select([index], [], [], 0)
     assert not asked

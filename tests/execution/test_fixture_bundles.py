@@ -5,7 +5,6 @@ import json
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import sysconfig
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import Any
 
 import pytest
 from conftest import need_python
+from forked_command import run_command
 
 BUNDLES = Path(__file__).parents[2] / "fixtures" / "bundles"
 FAILING = BUNDLES / "failing"
@@ -128,14 +128,10 @@ def execute(
     bundle: Path, *args: str, cache: Path, env: dict[str, str] | None = None
 ) -> tuple[int, dict[str, Any], str]:
     """The exit code, the JSON document on stdout, and stderr."""
-    done = subprocess.run(
+    done = run_command(
         [sys.executable, "-m", "runner", "exec", str(bundle), "--json", *args],
         env={**os.environ, "MODELOPS_CACHE_DIR": str(cache), **(env or {})},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        encoding="utf-8",
         timeout=RUN_SECONDS,
-        check=False,
     )
     try:
         return done.returncode, json.loads(done.stdout), done.stderr

@@ -2,12 +2,12 @@
 
 import json
 import os
-import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 from conftest import write_bundle
+from forked_command import run_command
 
 from runner import Runner, Task
 
@@ -50,23 +50,19 @@ def test_the_command_says_the_notes_and_keeps_them(
 ) -> None:
     command = [sys.executable, "-m", "runner", "exec", str(bundle), *extra]
     environ = {**os.environ, "MODELOPS_CACHE_DIR": str(cache)}
-    one = subprocess.run(
+    one = run_command(
         [*command, "--params", "-"],
-        input='{"notes": ["mind the gap"]}',
+        stdin='{"notes": ["mind the gap"]}',
         env=environ,
-        capture_output=True,
-        text=True,
         timeout=60,
     )
     assert one.stderr.splitlines().count("note: mind the gap") == 1
     if extra:
         assert json.loads(one.stdout)["notes"] == ["mind the gap"]
-    many = subprocess.run(
+    many = run_command(
         [*command, "--tasks", "-", "--output", str(tmp_path / "out")],
-        input='{"params": {"notes": ["mind the gap"]}}\n' * 3 + "{}\n",
+        stdin='{"params": {"notes": ["mind the gap"]}}\n' * 3 + "{}\n",
         env=environ,
-        capture_output=True,
-        text=True,
         timeout=60,
     )
     assert many.stderr.splitlines().count("note: mind the gap") == 1

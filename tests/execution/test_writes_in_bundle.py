@@ -2,12 +2,12 @@
 
 import json
 import os
-import subprocess
 import sys
 import time
 from pathlib import Path
 
 import pytest
+from forked_command import run_command
 
 from runner import Result, Runner
 from runner.execution.bundle_watch import BundleFingerprint
@@ -45,11 +45,9 @@ def test_a_sweep_goes_on_with_one_digest_and_is_skipped_afterwards(
     tasks.write_text("".join(f'{{"seed": {seed}}}\n' for seed in range(12)))
     command = [sys.executable, "-m", "runner", "exec", made, "--tasks", tasks, "-j", "1"]
     done = [
-        subprocess.run(
+        run_command(
             [*map(str, command), "--output", str(output)],
             env={**os.environ, "MODELOPS_CACHE_DIR": str(cache)},
-            capture_output=True,
-            encoding="utf-8",
             timeout=60,
             check=True,
         ).stderr

@@ -2,12 +2,12 @@
 
 import json
 import re
-import subprocess
 import sys
 from pathlib import Path
 
 import anyio
 import pytest
+from forked_command import run_command
 
 from runner import AsyncRunner, ExecutionError, Runner, RunnerError
 from runner.diagnosis.report.model import Report
@@ -151,9 +151,7 @@ def test_the_command_takes_a_size_and_a_recording_gives_the_same_report(
     monkeypatch.setenv("MODELOPS_CACHE_DIR", str(cache))
     command = [sys.executable, "-m", "runner", "exec", str(bundle), "grow", "--json"]
     options = ["--memory-limit", "160MiB", "--record", str(tmp_path / "recording")]
-    done = subprocess.run(
-        [*command, *options], capture_output=True, text=True, timeout=120, check=False
-    )
+    done = run_command([*command, *options], timeout=120)
     assert done.returncode == 13, done.stderr
     report = json.loads(done.stdout)["report"]
     assert report["code"] == "out-of-memory"
@@ -166,12 +164,9 @@ def test_the_command_takes_a_size_and_a_recording_gives_the_same_report(
 
 @pytest.mark.parametrize("size", ["lots", "-1", "0"])
 def test_what_is_no_size_is_a_wrong_command_line(size: str, bundle: Path) -> None:
-    done = subprocess.run(
+    done = run_command(
         [sys.executable, "-m", "runner", "exec", str(bundle), f"--memory-limit={size}"],
-        capture_output=True,
-        text=True,
         timeout=60,
-        check=False,
     )
     assert done.returncode == 2
     assert f"{size!r} is not a size such as 512MiB or 2GiB" in done.stderr

@@ -13,6 +13,7 @@ from typing import Any
 import anyio
 import pytest
 from conftest import need_python
+from forked_command import run_command
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from recordings import failure, replayed, same
@@ -388,13 +389,10 @@ def test_a_replay_works_within_an_event_loop(
 def command(
     *args: str | Path, env: dict[str, str] | None = None
 ) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
+    return run_command(
         [sys.executable, "-m", "runner", *map(str, args)],
         env={**os.environ, **(env or {})},
-        capture_output=True,
-        encoding="utf-8",
         timeout=RUN_SECONDS,
-        check=False,
     )
 
 
@@ -435,17 +433,14 @@ def test_replay_prints_the_same_report_where_there_is_no_uv_no_path_and_another_
         "def refuse(*args, **kwargs): raise RuntimeError('a replay starts nothing')\n"
         "subprocess.Popen = os.posix_spawn = os.fork = socket.socket.connect = refuse\n"
     )
-    done = subprocess.run(
+    done = run_command(
         [sys.executable, "-m", "runner", "replay", str(moved), "--json"],
         env={
             "PATH": "", "HOME": "/no/such/home", "PYTHONPATH": str(hidden), "LC_ALL": "C",
             "MODELOPS_CACHE_DIR": "/no/such/cache",
         },
         cwd=Path(__file__).parents[2],
-        capture_output=True,
-        encoding="utf-8",
         timeout=RUN_SECONDS,
-        check=False,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
     document = json.loads(done.stdout)

@@ -25,6 +25,20 @@ class DidNotStart(RuntimeError):
     """A process of the cluster ended, or took too long; the message has its log."""
 
 
+def start_process(
+    command: Sequence[str], log: int, environ: dict[str, str]
+) -> "subprocess.Popen[bytes]":
+    """Start a process in a session of its own, whose output goes to this descriptor."""
+    return subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        env=environ,
+        start_new_session=True,  # a nanny's worker ends with it
+    )
+
+
 class DaskProcess:
     """A scheduler, or a worker with or without its nanny.
 
@@ -35,14 +49,7 @@ class DaskProcess:
         self.log = log
         self.address = ""
         with log.open("wb") as file:
-            self.process = subprocess.Popen(
-                command,
-                stdin=subprocess.DEVNULL,
-                stdout=file,
-                stderr=subprocess.STDOUT,
-                env=environ,
-                start_new_session=True,  # a nanny's worker ends with it
-            )
+            self.process = start_process(command, file.fileno(), environ)
 
     @property
     def pid(self) -> int:

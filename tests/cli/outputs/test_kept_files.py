@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 from conftest import write_bundle
+from forked_command import run_command
 
 WIRE = """
 import os
@@ -26,11 +27,9 @@ def bundle(tmp_path: Path) -> Path:
 
 
 def run(cache: Path, *words: str | Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
+    return run_command(
         [sys.executable, "-m", "runner", "exec", *map(str, words)],
         env={**os.environ, "MODELOPS_CACHE_DIR": str(cache)},
-        capture_output=True,
-        encoding="utf-8",
         timeout=RUN_SECONDS,
         check=True,
     )

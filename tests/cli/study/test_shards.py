@@ -4,12 +4,14 @@ import json
 import os
 import subprocess
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
 from conftest import write_bundle
+from forked_command import run_command
 
 import runner
 from runner.cli import main
@@ -66,9 +68,7 @@ def started(command: list[str]) -> Iterator["subprocess.Popen[str]"]:
 
 
 def run(command: list[str], code: int = 0) -> str:
-    done = subprocess.run(
-        command, capture_output=True, encoding="utf-8", timeout=SECONDS, check=False
-    )
+    done = run_command(command, timeout=SECONDS)
     assert done.returncode == code, done.stderr
     return done.stderr
 
@@ -82,6 +82,15 @@ def run_at_once(command: Command, *words: object, codes: frozenset[int] = frozen
         for process in processes:
             process.kill()
     assert {process.returncode for process in processes} <= codes, said
+
+
+def wait_until_unread(fifo: Path) -> None:
+    deadline = time.monotonic() + SECONDS
+    with suppress(OSError):  # ENXIO: no process has it open to read
+        while time.monotonic() < deadline:
+            os.close(os.open(fifo, os.O_WRONLY | os.O_NONBLOCK))
+            time.sleep(0.01)
+        pytest.fail("it is read still")
 
 
 def sums(out: Path) -> list[tuple[object, ...]]:
@@ -186,6 +195,7 @@ def test_a_killed_shard_is_gone_on_with_while_others_run(
         with (out / "results.2-of-2.jsonl").open("ab") as file:
             file.write(b'{"index":3,"ok":tr')  # as if it had been writing
     assert len(list(runner.results(out))) == 3
+    wait_until_unread(second)  # or the killed run's child would be taken for the next one's
     with started(command("--tasks", tasks, "--shard", "2/2")) as live:
         second.open("w").close()
         assert "1 done, 0 failed, 1 skipped" in live.communicate(timeout=SECONDS)[1]

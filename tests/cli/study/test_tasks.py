@@ -15,6 +15,7 @@ from typing import Any
 import psutil
 import pytest
 from conftest import write_bundle
+from forked_command import run_command
 
 from runner.cli.display.durations import duration
 from runner.cli.display.progress import Totals, shown_progress
@@ -70,14 +71,11 @@ def run(bundle: Path, tmp_path: Path, environ: dict[str, str]) -> Run:
             source = tmp_path / "tasks.jsonl"
             source.write_text("".join(json.dumps(task) + "\n" for task in tasks))
         assert isinstance(source, str | Path)
-        return subprocess.run(
+        return run_command(
             exec_command(bundle, source, *args),
-            input=stdin,
+            stdin=stdin,
             env=environ,
-            capture_output=True,
-            encoding="utf-8",
             timeout=RUN_SECONDS,
-            check=False,
         )
 
     return run
@@ -226,9 +224,7 @@ def test_a_single_task_takes_an_isolation_and_no_number_of_children(
 ) -> None:
     command = [sys.executable, "-m", "runner", "exec", str(bundle)]
     for args, status in ((["--isolation", "warm"], 0), (["-j", "2"], 2)):
-        done = subprocess.run(
-            [*command, *args], env=environ, capture_output=True, timeout=RUN_SECONDS, check=False
-        )
+        done = run_command([*command, *args], env=environ, timeout=RUN_SECONDS)
         assert done.returncode == status, done.stderr
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from forked_command import run_command
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -89,12 +90,9 @@ def test_a_saved_report_is_read_in_either_form_and_sanitised_again() -> None:
 
 
 def run(*args: str | Path) -> "subprocess.CompletedProcess[str]":
-    return subprocess.run(
+    return run_command(
         [sys.executable, "-m", "runner", "report", *map(str, args)],
-        capture_output=True,
-        text=True,
         timeout=60,
-        check=False,
     )
 
 

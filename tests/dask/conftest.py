@@ -1,0 +1,53 @@
+"""The schedulers and workers of the tests' clusters are forked from one process a session."""
+
+import os
+import subprocess
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from preloaded import AVAILABLE, Forked, Preloaded
+
+import runner
+from runner.process.guardian import guardian
+
+ROLES = ("distributed.cli.dask_scheduler", "distributed.cli.dask_worker")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _forked_clusters() -> Iterator[None]:
+    """A cluster that needs another interpreter or other variables has processes that begin anew."""
+    if not AVAILABLE:
+        yield
+        return
+    pytest.importorskip("distributed")
+    from runner.dask.examine import loopback
+
+    with ExitStack() as stack:
+        preloaded: list[Preloaded] = []
+        begin_anew = loopback.start_process
+
+        def start(
+            command: list[str], log: int, environ: dict[str, str]
+        ) -> "subprocess.Popen[bytes] | Forked":
+            if not preloaded:
+                mark = stack.enter_context(guardian().guarding())
+                path = {"PYTHONPATH": str(Path(runner.__file__).parents[1])}
+                preloaded.append(Preloaded(*ROLES, environ={**os.environ, **path, **mark}))
+                stack.callback(preloaded[0].close)
+            if not preloaded[0].can_start(command, environ):
+                return begin_anew(command, log, environ)
+            with open(os.devnull) as nothing:  # noqa: PTH123
+                return preloaded[0].start(
+                    command,
+                    environ=environ,
+                    stdin=nothing.fileno(),
+                    stdout=log,
+                    stderr=log,
+                    start_new_session=True,
+                )
+
+        patch = stack.enter_context(pytest.MonkeyPatch.context())
+        patch.setattr(loopback, "start_process", start)
+        yield
