@@ -201,3 +201,9 @@ def complain(message: str) -> None:
     except OSError:
         # Descriptor 2 is closed, and there is nowhere else to say it: the exit status remains.
         return
+
+
+def children_cpu_seconds() -> float:
+    """Return the CPU seconds of the processes that this one has waited for."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return children.ru_utime + children.ru_stime

@@ -248,7 +248,7 @@ class Session:
             "wire": self._function.name,
             "file": self._function.file,
         }
-        self._children_cpu = _children_cpu_seconds()
+        self._children_cpu = process.children_cpu_seconds()
         self._peak_memory.look()
         if isolation == FORK:
             with standard_library("bundle_protocol.forking"):
@@ -350,7 +350,7 @@ class Session:
             if not self._instant:
                 usage = resource.getrusage(resource.RUSAGE_SELF)
                 # That of processes that it waits for changes at no other time.
-                self._children_cpu = _children_cpu_seconds()
+                self._children_cpu = process.children_cpu_seconds()
                 # Usage is in whole microseconds, rounded down.
                 cpu = max(0.0, usage.ru_utime + usage.ru_stime - own)
                 cpu += self._children_cpu - children
@@ -394,9 +394,3 @@ def _bundle(params: dict[str, object]) -> Bundle:
         warmup=json_rpc.optional(params, "warmup", str),
         entry_point=json_rpc.optional(params, "entry_point", str),
     )
-
-
-def _children_cpu_seconds() -> float:
-    """Return the CPU seconds of the processes that this one has waited for."""
-    children = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return children.ru_utime + children.ru_stime
