@@ -1,5 +1,6 @@
 """``modelops-runner env``: what the cache holds, where, and removing it."""
 
+import shlex
 import sys
 from collections.abc import Iterable
 from pathlib import Path
@@ -79,9 +80,13 @@ def _path(command: EnvPath, cache: Path) -> tuple[int, str]:
     except RunnerError as error:
         raise UsageError(error.report.summary) from error
     if venv is None:
-        raise UsageError(
-            f"it is not built; modelops-runner check --build {command.bundle} builds it"
-        )
+        asked = command.settings
+        options = ["--build"]
+        options += [f"--python={asked.python}"] if asked.python else []
+        options += [f"--lock={asked.lock}"] if asked.lock else []
+        options += ["--ignore-lock"] if asked.ignore_lock else []
+        built_by = shlex.join(["modelops-runner", "check", *options, str(command.bundle)])
+        raise UsageError(f"it is not built; {built_by} builds it")
     return 0, f"{venv}\n"
 
 

@@ -202,3 +202,4 @@ def test_a_lock_may_be_left_out_of_account(tmp_path: Path, lock: str) -> None:
     python = f"{sys.version_info.major}.{sys.version_info.minor}"
     assert main(["matrix", str(tmp_path), "--ignore-lock", "--python", python]) == 0
     assert main(["check", str(tmp_path), "--ignore-lock", "--build"]) == 0
+    assert main(["env", "path", str(tmp_path), "--ignore-lock"]) == 0

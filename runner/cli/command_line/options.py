@@ -24,6 +24,17 @@ def report(parser: ArgumentParser) -> None:
     )
 
 
+def lock(parser: ArgumentParser) -> None:
+    """Which versions are installed."""
+    parser.add_argument(
+        "--lock",
+        metavar="FILE",
+        type=Path,
+        help="install the versions in this file, which check --lock-to has written",
+    )
+    ignore_lock(parser)
+
+
 def ignore_lock(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--ignore-lock",
@@ -57,13 +68,7 @@ def run(parser: ArgumentParser) -> None:
         help="build an environment for this run and remove it after"
         " (MODELOPS_FORCE_FRESH_VENV=true)",
     )
-    parser.add_argument(
-        "--lock",
-        metavar="FILE",
-        type=Path,
-        help="install the versions in this file, which check --lock-to has written",
-    )
-    ignore_lock(parser)
+    lock(parser)
     parser.add_argument(
         "--build-timeout",
         metavar="S",

@@ -283,6 +283,7 @@ def _env(parser: ArgumentParser) -> None:
     )
     path.add_argument("bundle", metavar="BUNDLE", nargs="?", type=Path)
     path.add_argument("--python", metavar="REQUEST", help="as for exec")
+    options.lock(path)
     remove = actions.add_parser("remove", help="remove some, and what is upon them")
     options.json(remove)
     remove.add_argument(

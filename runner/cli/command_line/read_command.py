@@ -189,7 +189,8 @@ def _read_env(given: argparse.Namespace) -> EnvCommand:
     if given.action == "list":
         return EnvList(given.json)
     if given.action == "path":
-        return EnvPath(given.bundle, Settings(python=given.python))
+        settings = Settings(python=given.python, lock=given.lock, ignore_lock=given.ignore_lock)
+        return EnvPath(given.bundle, settings)
     if given.action == "remove":
         return EnvRemove(given.key, given.json)
     return EnvPrune(given.older_than, given.max_size, given.json)
