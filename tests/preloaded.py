@@ -131,7 +131,7 @@ class Preloaded:
         return Forked(status)
 
     def close(self) -> None:
-        """End it. What was forked goes on."""
+        """End it, and what was forked, as the end of this process does."""
         self._requests.close()
         self._process.wait(10)
 
@@ -162,6 +162,8 @@ def _fork_on_request(requests: socket.socket) -> tuple[bytes, list[int]] | None:
             continue
         message, descriptors, _, _ = socket.recv_fds(requests, _LARGEST_REQUEST, 4)
         if not message:
+            for pid in statuses:
+                os.kill(pid, signal.SIGKILL)
             return None
         pid = os.fork()
         if pid:

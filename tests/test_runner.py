@@ -572,12 +572,17 @@ async def test_a_cancelled_call_leaves_no_process(bundle: Path, cache: Path) -> 
         if isinstance(event, Output) and event.data.startswith(b"here"):
             here.set()
 
+    before = psutil.Process().children(recursive=True)
     async with AsyncRunner(cache=cache, on_event=handler) as runner:
         with anyio.fail_after(60):
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(runner.execute, bundle)
                 await here.wait()
-                children = psutil.Process().children(recursive=True)
+                children = [
+                    child
+                    for child in psutil.Process().children(recursive=True)
+                    if child not in before
+                ]
                 tasks.cancel_scope.cancel()
     _, alive = psutil.wait_procs(children, timeout=5)
     assert not [child for child in alive if child.name().startswith("python")]

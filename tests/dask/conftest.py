@@ -10,7 +10,6 @@ import pytest
 from preloaded import AVAILABLE, Forked, Preloaded
 
 import runner
-from runner.process.guardian import guardian
 
 ROLES = ("distributed.cli.dask_scheduler", "distributed.cli.dask_worker")
 
@@ -32,9 +31,8 @@ def _forked_clusters() -> Iterator[None]:
             command: list[str], log: int, environ: dict[str, str]
         ) -> "subprocess.Popen[bytes] | Forked":
             if not preloaded:
-                mark = stack.enter_context(guardian().guarding())
                 path = {"PYTHONPATH": str(Path(runner.__file__).parents[1])}
-                preloaded.append(Preloaded(*ROLES, environ={**os.environ, **path, **mark}))
+                preloaded.append(Preloaded(*ROLES, environ={**os.environ, **path}))
                 stack.callback(preloaded[0].close)
             if not preloaded[0].can_start(command, environ):
                 return begin_anew(command, log, environ)
