@@ -14,6 +14,9 @@ _NOT_FINITE = ("nan", ".nan", "inf", ".inf", "infinity")
 _DIGITS = re.compile(r"[0-9](_?[0-9])*")
 _DECIMAL = re.compile(r"([0-9][0-9_]*)?(\.[0-9_]*)?(e[-+]?[0-9_]+)?", re.IGNORECASE)
 _RADIX = re.compile(r"0[xob][0-9a-f_]+", re.IGNORECASE)
+# 0,3 as much of the world writes it; or 1,000; or a list that lacks its brackets.
+_WITH_COMMAS = re.compile(r"[0-9]+(?:,[0-9]+)+")
+_DECIMAL_COMMA = re.compile(r"[0-9]+,(?:[0-9]{1,2}|[0-9]{4,})|0,[0-9]{3}")
 _BRACKETS = ("{}", "[]", "()", "''")
 
 
@@ -37,7 +40,7 @@ def meant_value(text: str) -> str | None:
             return meant
     if len(bare) > 1 and bare[0] + bare[-1] in _BRACKETS:
         return _literal(bare)
-    return None
+    return "" if bare[:1] in ("{", "[") else None
 
 
 def _number(sign: str, number: str) -> str | None:
@@ -46,6 +49,9 @@ def _number(sign: str, number: str) -> str | None:
             return sign + str(int(number, 0))
         if _DIGITS.fullmatch(number):
             return sign + str(int(number))
+        if _WITH_COMMAS.fullmatch(number):
+            known = _DECIMAL_COMMA.fullmatch(number)
+            return sign + repr(float(number.replace(",", "."))) if known else ""
         if _DECIMAL.fullmatch(number):
             value = float(number)
             return sign + repr(value) if math.isfinite(value) else ""
