@@ -45,23 +45,19 @@ def check_requirement(requirement: str, at: str, pyproject: str | None = None) -
 
 
 # What is written in place of an operator of PEP 440, by hand or by conda.
-_CARET = re.compile(r"\^\s*(\d+)((?:\.\d+)*)")
+_OF_POETRY = re.compile(r"([\w.\[\]-]+?)\s*([\^~][^;]*)")
 _OPERATORS = (("=>", ">="), ("=<", "<="), (" = ", "=="), ("=", "=="), (" ", "=="))
-
-
-def caret_range(found: re.Match[str]) -> str:
-    """The specifier for a match of a caret and a version, as Poetry takes them: ``^1.26``."""
-    return f">={found[1]}{found[2]},<{int(found[1]) + 1}"
 
 
 def _correct(requirement: str, at: str, pyproject: str | None) -> Hint:
     """The edit that corrects a slip of the pen, where it is one."""
+    from runner.bundle.foreign.versions import pep440  # nothing right needs it
+
     plain = Hint(title=f"correct it at {at}")
     tried = [
         requirement.rstrip(",;"),
         *(requirement.replace(*pair, 1) for pair in _OPERATORS),
-        _CARET.sub(caret_range, requirement, 1),
-        re.sub(r"~(?=\d)", "~=", requirement, count=1),
+        _OF_POETRY.sub(lambda found: f"{found[1]}{pep440(found[2]) or ''}", requirement, 1),
     ]
     for meant in tried:
         try:
