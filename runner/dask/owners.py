@@ -1,4 +1,4 @@
-"""Which clients a bundle is kept for, on the scheduler: it goes with the last of them.
+"""Which clients the plugins of workers are kept for, on the scheduler: each goes with the last.
 
 The functions run on the scheduler; Dask pickles them by their names.
 """
@@ -12,7 +12,7 @@ _NAME = "modelops-bundle-owners"
 
 
 class Owners(SchedulerPlugin):
-    """Clients by the name of the worker plugin that carries their bundle."""
+    """Clients by the name of the worker plugin that is theirs."""
 
     name = _NAME
 

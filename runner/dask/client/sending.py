@@ -14,7 +14,7 @@ from runner.dask.client.fitness import Fitness
 from runner.dask.client.shared import Shared
 from runner.dask.client.survey import silent, survey_of
 from runner.dask.owners import disown, own
-from runner.dask.worker.bundles import BUNDLE, BundlePlugin
+from runner.dask.worker.bundles import BUNDLE, BundlePlugin, OutputsPlugin
 from runner.dask.worker.plugin import RunnerPlugin
 from runner.dask.worker.work import Survey
 from runner.diagnosis.report.model import Report
@@ -32,12 +32,17 @@ class Sending:
     """To be made on the client's own event loop."""
 
     def __init__(
-        self, client: Client, workers: Mapping[str, bool], archive: Archive, probe: str | None
+        self,
+        client: Client,
+        workers: Mapping[str, bool],
+        archive: Archive,
+        shared: Shared | None,
+        probe: str | None,
     ) -> None:
         self._client = client
         # The scheduler keeps it at once, and answers when all workers have: one that hangs keeps
         # back the others' answers, which are asked for one by one.
-        self._registering = asyncio.ensure_future(_register(client, archive))
+        self._registering = asyncio.ensure_future(_register(client, archive, shared))
         turns = asyncio.Semaphore(_ASKED_AT_ONCE)
         self._asked = {
             # One that was silent before gets no turn that it would not give back.
@@ -83,7 +88,7 @@ def send(
     """
 
     async def sent(probe: str | None) -> Sending:
-        return await Sending(client, workers, archive, probe).arrived()
+        return await Sending(client, workers, archive, shared, probe).arrived()
 
     with nullcontext() if shared is None else shared.probed() as probe:
         sending = ask(client, lambda: sent(probe), SEND_SECONDS + 1.0)
@@ -98,13 +103,16 @@ async def forget(client: Client, key: str) -> None:
     await client.run_on_scheduler(disown, BUNDLE + key, client.id)
 
 
-async def _register(client: Client, archive: Archive) -> None:
+async def _register(client: Client, archive: Archive, shared: Shared | None) -> None:
     plugin = RunnerPlugin()
     plugin.idempotent = True  # one that the caller has registered stays
-    await client.run_on_scheduler(own, BUNDLE + archive.key, client.id)
+    owned: list[BundlePlugin | OutputsPlugin] = [BundlePlugin(archive)]
+    if shared is not None:
+        owned.append(OutputsPlugin(str(shared.outputs)))
+    for one in owned:
+        await client.run_on_scheduler(own, one.name, client.id)
     registered = await asyncio.gather(
-        client.register_plugin(plugin),
-        client.register_plugin(BundlePlugin(archive)),
+        *(client.register_plugin(one) for one in (plugin, *owned)),
         # What a worker has not taken in, it says itself, when it is asked.
         return_exceptions=True,
     )

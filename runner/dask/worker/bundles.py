@@ -1,12 +1,14 @@
 """The bundles that a worker was sent, and where they are on its machine."""
 
+import asyncio
+import shutil
 from contextlib import ExitStack
 from pathlib import Path
 from threading import Lock
 from weakref import WeakKeyDictionary, finalize
 
 import msgspec
-from distributed import Worker, WorkerPlugin
+from distributed import Status, Worker, WorkerPlugin
 
 from runner.dask.archive import Archive, unpack
 from runner.dask.failures import error_of, unfit
@@ -14,6 +16,7 @@ from runner.diagnosis.report.model import Hint
 from runner.environment.inventory import BUNDLES
 
 BUNDLE = "modelops-bundle-"
+OUTPUTS = "modelops-outputs-"
 
 
 class BundlePlugin(WorkerPlugin):
@@ -27,6 +30,22 @@ class BundlePlugin(WorkerPlugin):
     def __init__(self, archive: Archive) -> None:
         self.name = BUNDLE + archive.key
         self.archive = archive
+
+
+class OutputsPlugin(WorkerPlugin):
+    """A folder of large outputs, shared with one client: it goes when the plugin is taken back."""
+
+    idempotent = True
+
+    def __init__(self, folder: str) -> None:
+        self.name = OUTPUTS + folder
+        self._folder = folder
+
+    async def teardown(self, worker: Worker) -> None:
+        # A worker that closes is no reason: others still put theirs there.
+        if worker.status in (Status.running, Status.paused):
+            # Other workers are at it, too.
+            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
 
 
 class Bundles:

@@ -395,6 +395,25 @@ def test_large_outputs_go_through_the_shared_folder_and_leave_nothing_there(
     assert results[2]["large"] == bytes([2]) * (3 << 20)
 
 
+@pytest.mark.parametrize("killed", [False, True])
+def test_outputs_that_nobody_has_come_for_go_with_their_client(
+    shared_cluster: DaskCluster, bundle: Path, tmp_path: Path, killed: bool
+) -> None:
+    other = Client(shared_cluster.address, set_as_default=False)
+    try:
+        large = seeds("large", 2)
+        assert len(list(runner.dask.map(other, bundle, large, shared=tmp_path))) == 2
+        (mine,) = (tmp_path / "outputs").iterdir()
+        (mine / "left").touch()  # as by a task whose result was on its way
+        if killed:
+            other.sync(other.scheduler_comm.comm.close)  # as the kernel does for a dead process
+        else:
+            other.close()
+        wait_until(lambda: not mine.exists())
+    finally:
+        other.close()
+
+
 def test_a_bundle_that_is_too_large_for_the_scheduler_goes_through_the_shared_folder(
     client: Client, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
