@@ -8,6 +8,7 @@ from __future__ import annotations
 import builtins
 import difflib
 import re
+import sys
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
 
 _NAME = re.compile(r"name '([^'\n]{1,200})' is not defined$")
 _ATTRIBUTE = re.compile(r"has no attribute '([^'\n]{1,200})'")
+_IMPORTED = re.compile(r"cannot import name '([^'\n]{1,200})' from '([\w.]{1,200})'")
 _ARGUMENT = re.compile(
     r"(?:.{0,300}<locals>\.)?([\w.]{1,300})\(\) got an unexpected keyword argument"
     r" '([^'\n]{1,200})'"
@@ -38,6 +40,9 @@ def other_names(error: BaseException) -> dict[str, object]:
     if isinstance(error, AttributeError) and (found := _ATTRIBUTE.search(message)):
         asked = getattr(error, "obj", None)  # From 3.10 on.
         return {} if asked is None else _near(found[1], dir(asked))
+    if isinstance(error, ImportError) and (found := _IMPORTED.match(message)):
+        module = sys.modules.get(found[2])
+        return {} if module is None else _near(found[1], dir(module))
     if isinstance(error, TypeError) and (found := _ARGUMENT.match(message)):
         taken = _arguments(frame, found[1])
         return {**_near(found[2], taken), "arguments": "\n".join(taken)} if taken else {}

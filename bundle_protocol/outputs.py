@@ -14,6 +14,7 @@ from bundle_protocol.describe import (
     clip,
     describe_exception,
     safe_repr,
+    safe_str,
     summarize,
     type_name,
     with_article,
@@ -296,7 +297,17 @@ def _problems(name: object, value: object) -> list[dict[str, object]]:
         problems.append({"name": shown, "part": "name", "type": type_name(type(name))})
     if not isinstance(value, (bytes, bytearray, memoryview)):
         problems.append({"name": shown, "part": "value", "type": type_name(type(value))})
+        if isinstance(value, (dict, list, int, float)):
+            problems[-1]["why"] = _why_not_json(value)
     return problems
+
+
+def _why_not_json(value: object) -> str:
+    try:
+        json.dumps(value, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:
+        return clip(safe_str(error), _MAX_NAME)
+    return "JSON has no tuples, and no keys but strings"
 
 
 def _is_unicode(name: str) -> bool:
@@ -310,7 +321,8 @@ def _is_unicode(name: str) -> bool:
 def _sentence(problem: dict[str, object]) -> str:
     name, kind = problem["name"], problem["type"]
     if problem["part"] == "value":
-        return f"output '{name}' is {with_article(str(kind))}, not bytes"
+        why = f" nor plain JSON ({problem['why']})" if "why" in problem else ""
+        return f"output '{name}' is {with_article(str(kind))}, not bytes{why}"
     if kind == "str":
         return f"the name {name} is not valid Unicode"
     return f"the name {name} is {with_article(str(kind))}, not a str"

@@ -12,12 +12,18 @@ _LIKELY = ("wire", "run", "main", "simulate")
 def functions_of_three(folder: Path) -> list[str]:
     """Those at the top of a folder's files that take three arguments, the likeliest first.
 
+    Where there are none, the functions called ``wire`` of files ``wire.py`` below it.
+
     :returns: each as ``model.py:run``.
     """
     found = []
     for path in sorted(folder.glob("*.py"))[:_MOST_FILES]:
         if path.name not in ("setup.py", "conftest.py") and path.is_file():
             found += [f"{path.name}:{function}" for function in _functions(path)]
+    for path in [] if found else sorted(folder.glob("*/**/wire.py"))[:_MOST_FILES]:
+        below = path.relative_to(folder)
+        if path.is_file() and not any(part.startswith(".") for part in below.parts):
+            found += [f"{below}:{name}" for name in _functions(path) if name == "wire"]
     return sorted(found, key=_rank)
 
 

@@ -262,6 +262,7 @@ def remote_error(
 ) -> Finding:
     """The child answered with an error."""
     from runner.diagnosis.child_raised import raised_finding, returned_finding
+    from runner.diagnosis.returned_types import bytes_hints
     from runner.diagnosis.wire_functions import wire_hint
 
     if exception is not None and code in (ErrorCode.LOAD_FAILED, ErrorCode.TASK_FAILED):
@@ -290,6 +291,8 @@ def remote_error(
         return violation(phase, f"error {code}: {message}")
     known, advice = _REMOTE[ErrorCode(code)]
     hints = [Hint(title=advice)] if advice else []
+    if known is Code.RESULT_INVALID:
+        hints = [*bytes_hints(message), *hints]
     if known is Code.RESULT_INVALID and message.endswith(_NOTHING):
         hints.insert(0, Hint(title=_RETURN_A_FILE))
     if known is Code.WIRE_NOT_FOUND and (named := wire_hint(case, message)):

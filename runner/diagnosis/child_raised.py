@@ -153,6 +153,7 @@ def _root_cause(
     from runner.diagnosis.machine_causes import MACHINE_CAUSES
     from runner.diagnosis.missing_keys import missing_key
     from runner.diagnosis.missing_names import missing_name
+    from runner.diagnosis.missing_parameters import missing_parameter
     from runner.diagnosis.programs import program_failure
     from runner.diagnosis.script_habits import script_habit
     from runner.diagnosis.slips import slip
@@ -182,7 +183,7 @@ def _root_cause(
                 return finding, link
     leaf = _leaf(exception)
     # Not of the others in the chain: a key that is not there is often what code expects.
-    for recognise in (missing_key, slip, missing_name):
+    for recognise in (missing_parameter, missing_key, slip, missing_name):
         finding = recognise(case, phase, leaf)
         if finding is not None:
             return finding, leaf

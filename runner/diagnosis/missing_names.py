@@ -28,15 +28,23 @@ def missing_name(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     taken = exception.attributes.get("arguments")
     said = one_line(printable(exception.message), _MOST_SHOWN)
     summary = f"{exception.type} in {place_of(case, frame)}: {said}"
-    hints = []
-    if isinstance(near, str) and re.search(rf"\b{re.escape(name)}\b", frame.text or ""):
-        hints.append(_correct(case, frame, name, near))
+    hints = did_you_mean(case, exception)
     if isinstance(taken, str):
         summary += f"; it takes {one_line(printable(', '.join(taken.splitlines())), _MOST_SHOWN)}"
         hints = hints or [_other_parameter(case, name, near if isinstance(near, str) else None)]
     if not hints:
         return None
     return Finding(phase=phase, code=raised_code(phase), summary=summary, hints=hints)
+
+
+def did_you_mean(case: Case, exception: ExceptionInfo) -> list[Hint]:
+    """The hint that names what is nearest to a missing name, where its line has that."""
+    name, near = exception.attributes.get("missing_name"), exception.attributes.get("near")
+    frame = telling_frame(case, exception)
+    if frame is None or not isinstance(name, str) or not isinstance(near, str):
+        return []
+    written = re.search(rf"\b{re.escape(name)}\b", frame.text or "")
+    return [_correct(case, frame, name, near)] if written and is_own(case, frame.file) else []
 
 
 def _correct(case: Case, frame: Frame, name: str, near: str) -> Hint:

@@ -31,6 +31,7 @@ _IMPORTS = {
     "deepcopy": "from copy import deepcopy",
 }
 _NO_ATTRIBUTE = re.compile(r"'dict' object has no attribute '([^'\n]{1,200})'")
+_LOCAL = re.compile(r"Can't (?:pickle|get) local object '?<?([^'\n]{1,200})'?")
 _NOT_JSON = re.compile(r"Object of type (\w{1,100}) is not JSON serializable")
 # A type, or the first letters of several, and what makes JSON of it.
 _AS_JSON = (
@@ -49,7 +50,7 @@ _AS_JSON = (
 def slip(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """Find that an exception of the bundle's own code is due to a slip."""
     frames = [frame for frame in exception.traceback if is_own(case, frame.file)]
-    if exception.module is not None or not frames:
+    if exception.module not in (None, "_pickle", "pickle") or not frames:
         return None
     found = _known(case, frames[-1], exception)
     if found is None:
@@ -69,6 +70,13 @@ def _known(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hin
         return _not_imported(str(exception.attributes.get("name") or ""))
     if exception.type == "AttributeError" and own:
         return _key_as_attribute(case, frame, exception)
+    if exception.type in ("AttributeError", "PicklingError") and (
+        found := _LOCAL.match(exception.message)
+    ):
+        return (
+            f"hands {printable(found[1])} to another process, which cannot import it",
+            Hint(title="define it with def at the top of its file, outside of any function"),
+        )
     if exception.type == "TypeError" and (found := _NOT_JSON.search(exception.message)):
         kind = found[1]
         way = next((way for names, way in _AS_JSON if re.fullmatch(names, kind)), None)

@@ -48,6 +48,38 @@ SLIPS = (
         prepare=(index(wheel("epitables", "1.0", files={"epitables/__init__.py": _TABLE})),),
     ),
     Scenario(
+        "task-raised-argument-missing",
+        Code.TASK_RAISED,
+        "a function that takes the parameters needs one that the task was not given",
+        task("return {'x': step(**params)}", "def step(beta, gamma):\n    return b''"),
+        args=("--param", "beta=0.3"),
+    ),
+    Scenario(
+        "task-raised-entry-point",
+        Code.TASK_RAISED,
+        "a task is asked for with an entry point that the bundle does not have",
+        task(
+            "return ENTRY_POINTS[entrypoint](params)",
+            "ENTRY_POINTS = {'baseline': lambda params: {'x': b'1'}}",
+        ),
+    ),
+    Scenario(
+        "module-not-found-entry-point",
+        Code.MODULE_NOT_FOUND,
+        "an entry point names a module that the bundle does not have",
+        task("return importlib.import_module(entrypoint).run(params)", "import importlib"),
+        args=("models",),
+    ),
+    Scenario(
+        "task-raised-log-elsewhere",
+        Code.TASK_RAISED,
+        "a task writes its log into a folder that only its author's machine has",
+        task(
+            "logging.basicConfig(filename='/var/log/no-such-model/run.log')\nreturn {'x': b'1'}",
+            "import logging",
+        ),
+    ),
+    Scenario(
         "task-raised-argument",
         Code.TASK_RAISED,
         "a function's argument is misspelt",

@@ -26,7 +26,10 @@ _UNQUOTED = re.compile(
 )
 
 # What comes before a path that is written to, and after it: frame.to_csv(path), open(path, "w").
-_WRITING_CALL = re.compile(r"\b(?:to_|save|write|dump)\w*\(\s*[bfr]?[\"']$")
+_WRITING_CALL = re.compile(
+    r"\b(?:(?:to_|save|write|dump)\w*\(|(?:\w*FileHandler|basicConfig)\([^()]{0,200}?)"
+    r"\s*(?:\w+\s*=\s*)?[bfr]?[\"']$"
+)
 _WRITING_MODE = re.compile(
     r"^[\"']\)?(?:\s*,\s*|\.open\(\s*)(?:mode\s*=\s*)?[\"'][wax]b?\+?b?[\"']|^[\"']\)\.write_"
 )
@@ -176,8 +179,10 @@ def _not_in_bundle(
     where, asked = place_of(case, frame), printable(str(path))
     folder = path.parent
     if _WRITING_CALL.search(before) or _WRITING_MODE.search(after):
-        if folder == PurePath() or path.is_absolute() or _has_folder(case, folder):
+        if folder == PurePath() or _has_folder(case, folder):
             return None
+        if path.is_absolute():
+            return _writes_elsewhere(case, phase, frame, path)
         made = f"os.makedirs({str(folder)!r}, exist_ok=True)"
         what = f"writes {asked}, and there is no folder {printable(str(folder))}"
         hint = f"make the folder first: {printable(made)}"
@@ -200,6 +205,27 @@ def _not_in_bundle(
         explanation="A task's working folder has the bundle's files in it, and what the task has"
         " written.",
         hints=[Hint(title=hint)],
+    )
+
+
+def _writes_elsewhere(case: Case, phase: Phase, frame: Frame, path: PurePath) -> Finding:
+    text, file = frame.text or "", file_in_bundle(case, frame)
+    edit = None
+    if text.count(str(path)) == 1:
+        edit = Edit(file=file, before=text, after=text.replace(str(path), path.name))
+    folder = printable(str(path.parent))
+    return Finding(
+        phase=phase,
+        code=raised_code(phase),
+        summary=f"{place_of(case, frame)} writes {printable(str(path))}, and this worker has no"
+        f" folder {folder}",
+        explanation="What a task writes into its working folder is kept with its outputs.",
+        hints=[
+            Hint(
+                title=f"write into the task's working folder, as {printable(path.name)!r}",
+                edit=edit,
+            )
+        ],
     )
 
 

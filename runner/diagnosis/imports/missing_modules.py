@@ -10,6 +10,7 @@ from packaging.requirements import Requirement
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
+    bundle_argument,
     declare_hint,
     declaring_file,
     file_in_bundle,
@@ -35,10 +36,12 @@ from runner.diagnosis.knowledge.distribution_names import (
     same_distribution,
     why_this_distribution,
 )
+from runner.diagnosis.missing_names import did_you_mean
 from runner.diagnosis.pyproject_edits import PyprojectText
+from runner.diagnosis.report.asked import task_info
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint
-from runner.diagnosis.report.text import one_line
+from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
 _EXTRA = re.compile(r"""extra == "([^"]{1,100})\"""")
@@ -75,6 +78,7 @@ def missing_module_finding(case: Case, phase: Phase, exception: ExceptionInfo) -
         or _declared_for_elsewhere(case, phase, missing)
         or _not_in_what_is_installed(case, phase, exception, missing)
         or misspelt_module(case, phase, exception, missing.top)
+        or _named_by_entry_point(case, phase, exception, missing)
         or _not_installed(case, phase, exception, missing)
     )
 
@@ -272,8 +276,34 @@ def missing_name_finding(case: Case, phase: Phase, exception: ExceptionInfo) -> 
         " installed, has not",
         explanation="Another release has it, or it is misspelt.",
         hints=[
+            *did_you_mean(case, exception),
             upgrade(case, distribution, f"take a newer {distribution}, if a newer one has it"),
             require(case, distribution, f"<{version}", "or an older one, if it had it"),
+        ],
+    )
+
+
+def _named_by_entry_point(
+    case: Case, phase: Phase, exception: ExceptionInfo, missing: _Missing
+) -> Finding | None:
+    """The code imports what the task's entry point names: no package of a stranger's is meant."""
+    asked = task_info(case.task).entrypoint if case.task is not None else None
+    frame = telling_frame(case, exception)
+    named = re.match(rf"{re.escape(missing.top)}\b", asked or "")
+    if asked is None or not named or frame is None or missing.top in (frame.text or ""):
+        return None
+    return Finding(
+        phase=phase,
+        code=Code.MODULE_NOT_FOUND,
+        summary=f"{place_of(case, frame)} imports {missing.name!r} for the entry point"
+        f" {printable(asked)!r}, and the bundle has no such module",
+        explanation="The module's name comes from the entry point that was asked for.",
+        hints=[
+            Hint(
+                title="ask for an entry point of a module that the bundle has",
+                command=f"modelops-runner exec {bundle_argument(case)} ENTRYPOINT",
+                by="person",
+            )
         ],
     )
 

@@ -163,7 +163,9 @@ def test_a_relative_path_that_leads_elsewhere_is_corrected(
         ("Path('out/a.txt').open(mode='a')", "there is no folder out", "'out'"),
         ("import os; os.chdir('/no/run')", "asks for /no/run, which this worker", "working folder"),
         ("open('data/' + 'nowhere.csv')", "FileNotFoundError in wire.py:3", "see wire.py:3"),
-        ("open('/nowhere/a.csv', 'w')", "FileNotFoundError in wire.py:3", "see wire.py:3"),
+        ("open('/nowhere/a.csv', 'w')", "writes /nowhere/a.csv, and this", "as 'a.csv'"),
+        ("import logging; logging.basicConfig(level=1, filename='/nowhere/run.log')",
+         "writes /nowhere/run.log, and this worker has no folder /nowhere", "as 'run.log'"),
     ],
 )  # fmt: skip
 def test_a_file_that_the_bundle_does_not_have_is_named(

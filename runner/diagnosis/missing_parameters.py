@@ -1,0 +1,93 @@
+"""Recognises what a task was not given, or asked for in vain: a parameter, an entry point."""
+
+import re
+import shlex
+
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.child_places import (
+    bundle_argument,
+    exec_command,
+    is_own,
+    place_of,
+    raised_code,
+    telling_frame,
+)
+from runner.diagnosis.report.asked import task_info
+from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
+from runner.diagnosis.report.text import one_line, printable
+from runner.events import Phase
+
+_REQUIRED = re.compile(
+    r"(?:[\w.<>]{1,300}\.)?(\w{1,200})\(\) missing \d+ required [\w-]+ arguments?: (.{1,500})"
+)
+_GET = re.compile(r"\b\w+\.get\(\s*[\"'](\w{1,100})[\"']\s*\)")
+_MOST_SHOWN = 200
+
+
+def missing_parameter(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    """Find that the code wanted of the task what that was not asked with."""
+    frame = telling_frame(case, exception)
+    if phase is not Phase.EXECUTE or case.task is None or frame is None:
+        return None
+    if not is_own(case, frame.file):
+        return None
+    if exception.type == "KeyError":
+        return _entry_point(case, frame, exception)
+    if exception.type != "TypeError":
+        return None
+    if (found := _REQUIRED.match(exception.message)) and "**" in (frame.text or ""):
+        names = re.findall(r"'([^']+)'", found[2])
+        what = f"calls {found[1]}(), which needs {found[2]}"
+        return _not_given(case, frame, what, names)
+    if "NoneType" in exception.message:
+        given = task_info(case.task).params
+        names = [name for name in _GET.findall(frame.text or "") if f'"{name}"' not in given]
+        if len(names) == 1:
+            what = f"computes with the parameter {names[0]!r}, which get() gives as None"
+            return _not_given(case, frame, what, names)
+    return None
+
+
+def _not_given(case: Case, frame: Frame, what: str, names: list[str]) -> Finding:
+    options = " ".join(f"--param {shlex.quote(f'{name}=...')}" for name in names)
+    listed = " and ".join(repr(name) for name in names)
+    return Finding(
+        phase=Phase.EXECUTE,
+        code=raised_code(Phase.EXECUTE),
+        summary=f"{place_of(case, frame)} {printable(what)}; the task was not given it",
+        explanation="The bundle's code asks for a parameter that the task was not given.",
+        hints=[
+            Hint(
+                title=f"give the task the parameter {printable(listed)}",
+                command=exec_command(case, options),
+                by="person",
+            )
+        ],
+    )
+
+
+def _entry_point(case: Case, frame: Frame, exception: ExceptionInfo) -> Finding | None:
+    asked = task_info(case.task).entrypoint if case.task is not None else None
+    if asked is None or exception.attributes.get("key") != asked:
+        return None
+    keys = str(exception.attributes.get("keys") or "")
+    there = keys.split("\n") if keys else []
+    listed = one_line(printable(", ".join(there)), _MOST_SHOWN)
+    known = f"; there {'are' if len(there) > 1 else 'is'} {listed}" if there else ""
+    hint = Hint(
+        title="ask for one of those that there are",
+        command=f"modelops-runner exec {bundle_argument(case)} ENTRYPOINT",
+        by="person",
+    )
+    if len(there) == 1:
+        name = shlex.quote(there[0])
+        command = f"modelops-runner exec {bundle_argument(case)} {name}"
+        hint = Hint(title=f"ask for {printable(there[0])!r}", command=command)
+    return Finding(
+        phase=Phase.EXECUTE,
+        code=raised_code(Phase.EXECUTE),
+        summary=f"{place_of(case, frame)} has no entry point {printable(asked)!r}{known}",
+        explanation="The wire function is given the entry point that the task is asked for with, or"
+        " 'default' where that is none; [tool.modelops] entrypoint may name another.",
+        hints=[hint],
+    )

@@ -1,0 +1,49 @@
+"""A result that is not bytes: how it becomes bytes, by its type."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from bundle_protocol.describe import type_name
+from runner.diagnosis.returned_types import bytes_hints
+
+VALUES = {
+    "a number of NumPy": (np.float64(0.5), b"0.5"),
+    "an array": (np.array([1, 2]), b"[1, 2]"),
+    "a text": ("R0", b"R0"),
+    "a tuple": ((1, 2), b"[1, 2]"),
+    "a set": ({2, 1}, b"[1, 2]"),
+}
+
+
+@pytest.mark.parametrize("name", VALUES)
+def test_the_way_that_is_named_makes_bytes(name: str) -> None:
+    value, expected = VALUES[name]
+    (hint,) = bytes_hints(f"output 'r' is a {type_name(type(value))}, not bytes")
+    way = hint.title.partition("return ")[2]
+    made = eval(way, {"json": json, "it": value})
+    assert made == {"r": expected}
+
+
+def test_the_way_of_a_path_reads_it(tmp_path: Path) -> None:
+    file = tmp_path / "ages.csv"
+    file.write_text("1")
+    (hint,) = bytes_hints("output 'ages.csv' is a pathlib.PosixPath, not bytes")
+    assert eval(hint.title.partition("return ")[2], {"it": file}) == {"ages.csv": b"1"}
+
+
+def test_a_number_that_json_lacks_is_told() -> None:
+    with pytest.raises(ValueError) as caught:
+        json.dumps(math.nan, allow_nan=False)
+    message = f"output 'r' is a float, not bytes nor plain JSON ({caught.value})"
+    assert "JSON has no NaN" in bytes_hints(message)[0].title
+
+
+@pytest.mark.parametrize(
+    "message", ["the name 1 is an int, not a str", "output 'm' is a model.Sir, not bytes", ""]
+)
+def test_of_what_is_not_known_nothing_is_said(message: str) -> None:
+    assert bytes_hints(message) == []
