@@ -1,13 +1,23 @@
 """The scheduler's account of its workers, and of the tasks that none of them may run.
 
-The function runs on the scheduler; Dask pickles it by its name.
+The functions run on the scheduler; Dask pickles them by their names.
 """
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from typing import Any
 
+import msgspec
 from distributed import Scheduler
 from msgspec import Struct
+
+from runner.diagnosis.report.model import Report
+
+# The topic of the events by which workers say that they cannot run a task.
+REFUSALS = "modelops-runner-refusals"
+
+# As a restriction to no worker at all: an empty one is none.
+_NOWHERE = frozenset({""})
 
 
 class Seen(Struct, frozen=True):
@@ -37,14 +47,27 @@ class Wish(Struct, frozen=True):
     places: tuple[str, ...]
 
 
+class Refusal(Struct, frozen=True):
+    """A worker's account of why it does not run a task whose result was to stay there.
+
+    :param bundle: what the workers know it by.
+    """
+
+    bundle: str
+    worker: str
+    report: Report
+
+
 class Census(Struct, frozen=True):
     """:param workers: by their addresses.
 
     :param unrunnable: the tasks that wait as no worker is what they ask for, by their keys.
+    :param refusals: of the workers that are there.
     """
 
     workers: dict[str, Seen]
     unrunnable: dict[str, Wish]
+    refusals: list[Refusal]
 
 
 async def census(client: str, dask_scheduler: Scheduler) -> Census:
@@ -63,4 +86,49 @@ async def census(client: str, dask_scheduler: Scheduler) -> Census:
             for task in dask_scheduler.unrunnable
             if any(one.client_key == client for one in task.who_wants or ())
         },
+        _refusals(dask_scheduler),
     )
+
+
+def _refusals(scheduler: Scheduler) -> list[Refusal]:
+    """Read them, one for each worker and bundle."""
+    said = {event["refusal"] for _, event in scheduler.get_events(REFUSALS)}
+    found = [msgspec.json.decode(one, type=Refusal) for one in said]
+    there = {(one.worker, one.bundle): one for one in found if one.worker in scheduler.workers}
+    return list(there.values())
+
+
+async def place(
+    keys: Collection[str], workers: Collection[str] | None, dask_scheduler: Scheduler
+) -> dict[str, str]:
+    """Let tasks run on these workers and no others; others that have some give them back.
+
+    :param workers: their addresses; ``None``: any.
+    :returns: the addresses of those, by the keys of the tasks.
+    """
+    taken: dict[str, str] = {}
+    again: dict[Any, Any] = {}
+    for key in keys:
+        task = dask_scheduler.tasks.get(key)
+        if task is None:
+            continue
+        task.worker_restrictions = None if workers is None else set(workers) or set(_NOWHERE)
+        held = task.processing_on
+        if held is not None and workers is not None and held.address not in workers:
+            taken[key] = held.address
+        if key in taken or task.state in ("no-worker", "queued"):
+            again[key] = "released"  # and from there to where it may go
+    dask_scheduler.transitions(again, f"modelops-place-{time.time()}")
+    return taken
+
+
+async def fail(keys: Collection[str], error: Any, dask_scheduler: Scheduler) -> None:
+    """End tasks that wait for a worker, and with them those that need them.
+
+    :param error: what their futures raise, pickled.
+    """
+    for key in keys:
+        task = dask_scheduler.tasks.get(key)
+        if task is not None and task.state in ("no-worker", "queued"):
+            task.exception, task.exception_blame = error, task
+            dask_scheduler.transitions({key: "erred"}, f"modelops-fail-{time.time()}")

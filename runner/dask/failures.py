@@ -10,6 +10,25 @@ from runner.execution.worker_info import worker_info
 # Before the first retry of what may pass by itself; twice as long before each further one.
 RETRY_SECONDS = 1.0
 
+# What goes wrong there lies with the machine as much as with the bundle: another one may have the
+# Python, the index, the disk.
+_BEFORE_LOAD = {
+    Phase.BUNDLE,
+    Phase.INTERPRETER,
+    Phase.ENVIRONMENT,
+    Phase.SPAWN,
+    Phase.HANDSHAKE,
+}
+
+
+def is_workers_own(report: Report, *, tried: bool) -> bool:
+    """Tell whether a task failed by what its worker is, so that another one may run it.
+
+    :param tried: the worker has run the bundle before.
+    """
+    refused = report.code is Code.CLUSTER_UNFIT
+    return refused or (report.phase in _BEFORE_LOAD and not tried)
+
 
 def report_of(finding: Finding, bundle: BundleInfo | None = None) -> Report:
     """The report of something that this process knows, not a run."""

@@ -161,6 +161,15 @@ def test_a_resource_that_no_worker_offers_is_a_report(
     assert re.search(
         r"[123] tasks wait: no worker offers what the task asks for: gpu=2", caplog.text
     )
+    with dask.annotate(resources={"gpu": 3}):
+        kept = runner.dask.map(client, bundle, seeds(tasks=3), keep=True)
+    needs_them = client.submit(len, kept)
+    for future in (*kept, needs_them):
+        report = failing(lambda: future.result(SECONDS)).report  # noqa: B023 - called at once
+        assert report.code is Code.CLUSTER_UNFIT and report.summary.endswith("asks for: gpu=3")
+    assert re.search(
+        r"[123] tasks wait: no worker offers what the task asks for: gpu=3", caplog.text
+    )
     own = runner.dask.map(client, bundle, seeds(tasks=3), resources={"tpu": 1}, key="mine")
     assert failing(lambda: list(own)).report.summary.endswith("asks for: tpu=1")
     with dask.annotate(workers=["tcp://127.0.0.1:1"]):
@@ -393,6 +402,16 @@ def test_a_worker_that_joins_and_cannot_run_the_bundle_ends_no_study(
     assert sorted(found) == list(range(60))
     # A task may have come to it before it was asked.
     assert len(re.findall(rf"{re.escape(bad)} gets no (?:more )?tasks", caplog.text)) == 1
+
+
+def test_a_worker_that_joins_and_cannot_run_the_bundle_fails_no_kept_task(
+    one: DaskCluster, client: Client, bundle: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    kept = runner.dask.map(client, bundle, seeds("sleep", 60, seconds=0.1), keep=True)
+    # A task may come to it before it is asked.
+    bad = odd_worker(one, DASK_MODELOPS_RUNNER__TIMEOUT="soon")
+    assert numbers(client.gather(kept)) == list(range(60))
+    assert re.findall(rf"{re.escape(bad)} gets no (?:more )?tasks", caplog.text)
 
 
 def test_a_worker_without_the_runner_that_joins_ends_no_study(

@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
 from concurrent.futures import CancelledError
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from distributed import Client
 
-from runner.dask.census import Census, Seen, Wish, census
+from runner.dask.census import Census, Refusal, Seen, Wish, census
 from runner.dask.client.lost import (
     GONE,
     client_closed,
@@ -76,6 +76,7 @@ class Watch:
         """By their addresses."""
         self.unrunnable: Mapping[str, Wish] = {}
         """This client's tasks that no worker may run, by their keys."""
+        self.refusals: Collection[Refusal] = ()
 
     @property
     def silent_seconds(self) -> float:
@@ -95,5 +96,6 @@ class Watch:
         except (OSError, RuntimeError, AttributeError, CancelledError, asyncio.TimeoutError):
             return False
         self.workers, self.unrunnable = seen.workers, seen.unrunnable
+        self.refusals = seen.refusals
         self._heard = time.monotonic()
         return True

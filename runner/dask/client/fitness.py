@@ -2,20 +2,9 @@
 
 from collections.abc import Collection, Iterable, Mapping
 
+from runner.dask.failures import is_workers_own
 from runner.dask.messages import Answer
-from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Report
-from runner.events import Phase
-
-# What goes wrong there lies with the machine as much as with the bundle: another one may have the
-# Python, the index, the disk.
-_BEFORE_LOAD = {
-    Phase.BUNDLE,
-    Phase.INTERPRETER,
-    Phase.ENVIRONMENT,
-    Phase.SPAWN,
-    Phase.HANDSHAKE,
-}
 
 
 class Fitness:
@@ -77,11 +66,10 @@ class Fitness:
         if report is None:
             self._able.add(answer.worker)
             return False
-        refused = report.code is Code.CLUSTER_UNFIT
-        untried = answer.worker not in self._able and report.phase in _BEFORE_LOAD
-        if refused or untried:
+        workers_own = is_workers_own(report, tried=answer.worker in self._able)
+        if workers_own:
             self.refuse(answer.worker, report)
-        return refused or untried
+        return workers_own
 
 
 class Pinned(Fitness):

@@ -9,7 +9,7 @@ import asyncio
 import logging
 import uuid
 import weakref
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import suppress
@@ -21,22 +21,23 @@ from distributed import Future as DaskFuture
 from runner.dask.client.cluster_task import failed_input
 from runner.dask.client.connection import LOOK_SECONDS, Watch
 from runner.dask.client.fitness import Fitness
+from runner.dask.client.kept import Kept
 from runner.dask.client.lost import (
     GONE,
     client_closed,
     is_closed,
-    no_workers,
     raised,
     scheduler_silent,
     unoffered,
+    went_elsewhere,
 )
 from runner.dask.client.newcomers import Newcomers
+from runner.dask.client.placed import Placed
 from runner.dask.client.placement import ANYWHERE, Placement
 from runner.dask.failures import RETRY_SECONDS, error_of
 from runner.dask.messages import Answer
-from runner.diagnosis.errors import RunnerError, error_for
+from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.report.model import BundleInfo
-from runner.diagnosis.report.text import one_line
 
 T = TypeVar("T")
 
@@ -65,17 +66,13 @@ _SILENT_SECONDS_FOR_EACH = 0.02
 # A scheduler may be busy for a while. Longer, and it hangs.
 SILENT_SECONDS = 120.0
 
-_KEYS_CHARACTERS = 400
 
-
-class Work(Generic[T]):
+class Work(Placed, Generic[T]):
     """A call of a function of :mod:`runner.dask.worker.work`, and where it is at.
 
     :param name: what Dask's dashboard shows.
     :param unwrap: gives the outcome that the answer stands for, or raises ``RunnerError``.
     :param futures: those of its inputs that are on the cluster.
-    :param bundle: for the report, where there is no answer.
-    :param fitness: of the workers.
     """
 
     def __init__(
@@ -90,27 +87,19 @@ class Work(Generic[T]):
         futures: "Mapping[str, DaskFuture[Any]] | None" = None,
         placement: Placement = ANYWHERE,
     ) -> None:
+        super().__init__(bundle, fitness, placement)
         self.name = name
         self.unwrap = unwrap
         self.function = function
         self.arguments = arguments
-        self.bundle = bundle
-        self.fitness = fitness
         self.futures = futures or {}
-        self.placement = placement
         self.retries = retries
         """How often a failure whose report is retryable is tried again."""
         self.outcome: Future[T] = Future()
         """Its exception is a ``RunnerError``."""
         self.on_cluster: DaskFuture[Answer] | None = None
-        self.sent_to: list[str] | None = None
-        """The addresses of those that Dask may give it to; ``None``: any."""
         self.moving = False
         """It was taken back, to be sent to others."""
-        self.stuck_seconds = 0.0
-        """For how long no worker has been there that may run it."""
-        self.seen: set[str] = set()
-        """The workers that were there meanwhile and may run it."""
 
     @property
     def key(self) -> str:
@@ -125,6 +114,7 @@ class InFlight:
         assert client.loop is not None  # it is connected
         self._client, self._loop = client, client.loop
         self._works: set[Work[Any]] = set()
+        self._kept: list[Kept] = []
         self._watching = False
         self._looking: asyncio.Future[bool]
         self._newcomers = Newcomers(client)
@@ -154,11 +144,7 @@ class InFlight:
         if work.outcome.done():
             return
         self._works.add(work)
-        if not self._watching:
-            self._watching = True
-            self._loop.add_callback(self._watch)
-            # What was known of the workers may be old.
-            self._looking = asyncio.ensure_future(self.watch.look())
+        self._begin_to_watch()
         try:
             await self._looking
             done = work.unwrap(await self._answer(work))
@@ -172,6 +158,21 @@ class InFlight:
             with suppress(InvalidStateError):  # its caller has cancelled it
                 work.outcome.set_result(done)
 
+    def keep(self, kept: Kept) -> None:
+        """See that tasks whose results stay on the workers can run; from any thread."""
+        self._loop.add_callback(self._keep, kept)
+
+    def _keep(self, kept: Kept) -> None:
+        self._kept.append(kept)
+        self._begin_to_watch()
+
+    def _begin_to_watch(self) -> None:
+        if not self._watching:
+            self._watching = True
+            self._loop.add_callback(self._watch)
+            # What was known of the workers may be old.
+            self._looking = asyncio.ensure_future(self.watch.look())
+
     async def _answer(self, work: Work[Any]) -> Answer:
         retries = 0
         while True:
@@ -183,7 +184,7 @@ class InFlight:
                     named = f"{answer.worker} gets no more tasks of {work.bundle.path}"
                     _log.warning("%s: %s", named, report.summary)
                     await self.watch.look()
-                if self._able(work) == []:
+                if work.able(self.watch.workers) == []:
                     return answer
                 continue
             if report is None or not report.retryable or retries == work.retries:
@@ -197,14 +198,14 @@ class InFlight:
         """Return what a worker answers, however often it is sent to others meanwhile."""
         while True:
             work.moving = False
-            work.sent_to = self._able(work)
+            work.sent_to = work.able(self.watch.workers)
             while work.sent_to == [] and not work.outcome.done():
                 # Those that were there may be starting again. Who watches says when it is enough.
                 await asyncio.sleep(WATCH_SECONDS)
-                work.sent_to = self._able(work)
+                work.sent_to = work.able(self.watch.workers)
             if work.outcome.done():
                 raise CancelledError  # nobody waits for it any more
-            work.seen |= self._there(work)
+            work.seen |= work.there(self.watch.workers)
             work.on_cluster = self._client.submit(
                 work.function,
                 *work.arguments,
@@ -239,16 +240,22 @@ class InFlight:
 
     async def _watch(self) -> None:
         self.watch.begin()
-        said = False
+        said: set[str] = set()
         try:
-            while self._works and not is_closed(self._client):
+            while (self._works or self._kept) and not is_closed(self._client):
                 await self.watch.look()
                 self._meet()
                 await self._move_from_the_unfit()
-                stuck = [work for work in self._works.copy() if await self._is_stuck(work)]
-                if stuck and not said:
-                    _log.warning("%d tasks wait: %s", len(stuck), self._why(stuck[0]))
-                said = bool(stuck)
+                waiting: Counter[str] = Counter()
+                for kept in self._kept:
+                    if stuck := await self._stuck_keys(kept):
+                        waiting[self._why(kept, stuck)] += len(stuck)
+                for work in self._works.copy():
+                    if await self._is_stuck(work):
+                        waiting[self._why(work, [work.key])] += 1
+                for why in waiting.keys() - said:
+                    _log.warning("%d tasks wait: %s", waiting[why], why)
+                said = set(waiting)
                 await asyncio.sleep(WATCH_SECONDS)
         finally:
             self._watching = False
@@ -258,15 +265,24 @@ class InFlight:
 
     def _meet(self) -> None:
         """Ask the workers that a study does not know, and those that have become silent."""
+        self._kept = [kept for kept in self._kept if kept.keys]
         workers = self.watch.workers
         timeout = WORKER_SILENT_SECONDS + _SILENT_SECONDS_FOR_EACH * len(workers)
         silent = {at for at, seen in workers.items() if seen.silent_seconds > timeout}
-        for fitness in {work.fitness for work in self._works}:
+        for fitness in {placed.fitness for placed in (*self._works, *self._kept)}:
+            for refusal in self.watch.refusals:
+                if refusal.bundle == fitness.bundle and refusal.worker not in fitness.unable:
+                    _log.warning(
+                        "%s gets no more tasks: %s", refusal.worker, refusal.report.summary
+                    )
+                    fitness.refuse(refusal.worker, refusal.report)
             for address in (silent - fitness.unable.keys()).union(fitness.unknown(workers)):
                 self._newcomers.meet(fitness, address)
 
     async def _move_from_the_unfit(self) -> None:
         """Take back what was given to a worker before it was known that it cannot run it."""
+        for kept in self._kept:
+            await kept.move(self._client, self.watch.workers)
         unfit = {
             address
             for work in self._works
@@ -282,14 +298,14 @@ class InFlight:
         except (*GONE, asyncio.TimeoutError):
             return  # who watches the scheduler says so
         held = {str(key): address for address, keys in given.items() for key in keys}
-        taken: defaultdict[tuple[str, str], list[Work[Any]]] = defaultdict(list)
+        taken: defaultdict[str, list[Work[Any]]] = defaultdict(list)
         for work in self._works:
             address = held.get(work.key)
-            if address is not None and (refusal := work.fitness.unable.get(address)) is not None:
-                taken[address, refusal.summary].append(work)
-        for (_, why), works in taken.items():
-            keys = one_line(", ".join(work.key for work in works), _KEYS_CHARACTERS)
-            _log.warning("%s: what it was given goes to others: %s", why, keys)
+            if address is not None and address in work.fitness.unable:
+                taken[address].append(work)
+        for address, works in taken.items():
+            refusal = works[0].fitness.unable[address]
+            _log.warning("%s", went_elsewhere(refusal, [work.key for work in works]))
             for work in works:
                 work.moving = True
                 await self._cancel(work.on_cluster)
@@ -301,9 +317,9 @@ class InFlight:
             if silent >= SILENT_SECONDS:
                 _fail(work, error_of(scheduler_silent(silent), work.bundle))
             return True
-        there = self._there(work)
+        there = work.there(self.watch.workers)
         work.seen |= there
-        fit = self._able(work)
+        fit = work.able(self.watch.workers)
         able = set(self.watch.workers) if fit is None else set(self.watch.workers).intersection(fit)
         unrunnable = work.key in self.watch.unrunnable
         if able - there and (unrunnable or not there):
@@ -316,46 +332,43 @@ class InFlight:
         if there and not unrunnable:
             work.stuck_seconds = 0.0
             return False
-        work.stuck_seconds += WATCH_SECONDS
-        may_come = LEFT_SECONDS if work.seen else NO_WORKERS_SECONDS
-        if there:
-            may_come = UNOFFERED_SECONDS
-        if work.stuck_seconds >= (GONE_SECONDS if work.fitness.final else may_come):
-            self._give_up(work)
+        if self._waited_too_long(work):
+            wish = self.watch.unrunnable.get(work.key)
+            _fail(work, work.why_nobody_runs_it(wish, self.watch.workers))
         return True
 
-    def _able(self, work: Work[Any]) -> list[str] | None:
-        """The workers to send it to; ``None``: any, and those to come."""
-        return work.placement.among(work.fitness, self.watch.workers)
+    async def _stuck_keys(self, kept: Kept) -> list[str]:
+        """Those that no worker can run as things are; they fail when that lasts too long."""
+        pending = kept.pending
+        if self.watch.silent_seconds > WATCH_SECONDS:
+            return pending
+        there = kept.there(self.watch.workers)
+        kept.seen |= there
+        stuck = [key for key in pending if not there or key in self.watch.unrunnable]
+        if not stuck:
+            kept.stuck_seconds = 0.0
+        elif self._waited_too_long(kept):
+            wish = self.watch.unrunnable.get(stuck[0])
+            error = kept.why_nobody_runs_it(wish, self.watch.workers)
+            await kept.fail(self._client, error)
+        return stuck
 
-    def _why(self, work: Work[Any]) -> str:
-        """Say why it waits."""
+    def _waited_too_long(self, placed: Placed) -> bool:
+        """Count the time for which no worker can run it."""
+        placed.stuck_seconds += WATCH_SECONDS
+        may_come = LEFT_SECONDS if placed.seen else NO_WORKERS_SECONDS
+        if placed.there(self.watch.workers):
+            may_come = UNOFFERED_SECONDS
+        return placed.stuck_seconds >= (GONE_SECONDS if placed.fitness.final else may_come)
+
+    def _why(self, placed: Placed, keys: list[str]) -> str:
+        """Say why they wait."""
         if self.watch.silent_seconds > WATCH_SECONDS:
             return "the scheduler does not answer"
-        wish = self.watch.unrunnable.get(work.key)
-        if wish is not None and self._there(work):
-            return unoffered(wish, self.watch.workers).summary
+        wishes = [self.watch.unrunnable[key] for key in keys if key in self.watch.unrunnable]
+        if wishes and placed.there(self.watch.workers):
+            return unoffered(wishes[0], self.watch.workers).summary
         return "there is no worker that may run them"
-
-    def _there(self, work: Work[Any]) -> set[str]:
-        """The workers that may run it as it was sent."""
-        workers = self.watch.workers
-        return set(workers) if work.sent_to is None else set(workers).intersection(work.sent_to)
-
-    def _give_up(self, work: Work[Any]) -> None:
-        workers = self.watch.workers
-        wish = self.watch.unrunnable.get(work.key)
-        if wish is not None and self._there(work):
-            error = error_of(unoffered(wish, workers), work.bundle)
-            offering = [at for at, seen in workers.items() if seen.offers(wish.resources)]
-        else:
-            error = error_of(no_workers(work.stuck_seconds, len(work.seen)), work.bundle)
-            offering = list(workers)
-        for address in offering:
-            # What those say that are left is why none of them runs it.
-            if (refusal := work.fitness.unable.get(address)) is not None:
-                error = error_for(refusal)
-        _fail(work, error)
 
 
 def _fail(work: Work[Any], error: RunnerError) -> None:

@@ -18,6 +18,7 @@ from runner.diagnosis.report.text import one_line
 GONE = (OSError, RuntimeError, AttributeError, CancelledError, asyncio.CancelledError)
 
 _WORKERS_CHARACTERS = 1000
+_KEYS_CHARACTERS = 400
 
 _CLOSED = ("closing", "closed")
 
@@ -96,6 +97,12 @@ def no_able_worker(refusals: Iterable[Report]) -> Finding:
         f"One that cannot: {why}" if why else "",
         Hint(title="start workers, or name others with workers="),
     )
+
+
+def went_elsewhere(refusal: Report, keys: Iterable[str]) -> str:
+    """:param keys: of the tasks that a worker had, which cannot run them."""
+    shown = one_line(", ".join(keys), _KEYS_CHARACTERS)
+    return f"{refusal.summary}: what it was given goes to others: {shown}"
 
 
 def unoffered(wish: Wish, workers: Mapping[str, Seen]) -> Finding:

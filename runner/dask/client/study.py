@@ -15,6 +15,7 @@ from runner.dask.archive import Archive, packed
 from runner.dask.client.cluster_task import ClusterTask
 from runner.dask.client.fitness import Fitness
 from runner.dask.client.in_flight import InFlight, Work
+from runner.dask.client.kept import Kept
 from runner.dask.client.lost import no_able_worker
 from runner.dask.client.placement import Placement
 from runner.dask.client.preflight import require_fit
@@ -88,6 +89,7 @@ class Study(Struct, frozen=True, weakref=True):
     def keep(
         self,
         client: Client,
+        in_flight: InFlight,
         tasks: Sequence[ClusterTask],
         retries: int,
         placement: Placement,
@@ -119,6 +121,9 @@ class Study(Struct, frozen=True, weakref=True):
         for future in futures:
             # The workers have the bundle for as long as somebody may need its results made again.
             finalize(future, _held, self).atexit = False
+        in_flight.keep(
+            Kept(futures, able, bundle=self.bundle, fitness=self.fitness, placement=placement)
+        )
         return futures
 
     def key_of(self, one: ClusterTask, placement: Placement) -> str:

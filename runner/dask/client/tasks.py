@@ -297,7 +297,7 @@ class _Cluster:
     ) -> "list[DaskFuture[Result]]":
         """:raises RunnerError: none of the workers can run them."""
         threads = ask(self._client, lambda: self._client.nthreads(asynchronous=True), LOOK_SECONDS)
-        return study.keep(self._client, tasks, retries, placement, threads)
+        return study.keep(self._client, self.in_flight, tasks, retries, placement, threads)
 
 
 class _Slot:

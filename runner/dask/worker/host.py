@@ -41,6 +41,7 @@ class Host:
         self._lock = threading.Lock()
         self._runners: dict[Wanted, Runner] = {Wanted(): self._new_runner(Wanted())}
         self._bundles = bundles_of(worker)
+        self._run: set[str] = set()
         self.calls = Calls()
         metrics.show(self)
         self._watch = asyncio.get_running_loop().create_task(self._end_with_the_loop())
@@ -95,7 +96,13 @@ class Host:
         """
         place = self._bundles.place(bundle, self.cache)
         runner = self._runner(wanted)
-        return self.calls.wait(key, lambda: runner.submit(place, task, on_event=on_event))
+        result = self.calls.wait(key, lambda: runner.submit(place, task, on_event=on_event))
+        self._run.add(bundle)
+        return result
+
+    def has_run(self, bundle: str) -> bool:
+        """Tell whether a task of a bundle has given a result here."""
+        return bundle in self._run
 
     def prepare(self, key: str, bundle: str, on_event: EventHandler, wanted: Wanted) -> Check:
         """Build a bundle's environment and load it once; as :meth:`execute` otherwise."""

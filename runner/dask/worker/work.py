@@ -14,8 +14,16 @@ from distributed import Reschedule, Worker, get_worker
 from msgspec import Struct
 from packaging.specifiers import SpecifierSet
 
+from runner.dask.census import REFUSALS, Refusal
 from runner.dask.environment import Made, Wanted
-from runner.dask.failures import RETRY_SECONDS, error_of, lost, other_environment, report_of
+from runner.dask.failures import (
+    RETRY_SECONDS,
+    error_of,
+    is_workers_own,
+    lost,
+    other_environment,
+    report_of,
+)
 from runner.dask.messages import Answer, Call, answer
 from runner.dask.worker.bundles import BUNDLE
 from runner.dask.worker.host import Host
@@ -111,11 +119,11 @@ def keep_result(
     :param here: the bundle as the client has it.
     :param tries: how often it runs at most, on this worker, where a failure may pass by itself.
     :raises RunnerError: it failed.
-    :raises Reschedule: it was ended: the worker closes, its plugin was replaced, or nobody waits
-        for it any more.
+    :raises Reschedule: this worker cannot run it, which the client learns from the scheduler; or it
+        was ended: the worker closes, its plugin was replaced, or nobody waits for it any more.
     """
     run = _task(bundle, call, inputs, None, study)
-    tried = 0
+    worker, tried = get_worker(), 0
     while True:
         try:
             answer = _on_host(run)
@@ -123,10 +131,24 @@ def keep_result(
             raise Reschedule from None
         report, tried = answer.report, tried + 1
         if report is None or not report.retryable or tried == tries:
-            return answer.result_of(here)
+            break
         delay = RETRY_SECONDS * 2 ** (tried - 1)
         log.warning("%s; again in %g s", report.summary, delay)
         time.sleep(delay)
+    if report is not None and is_workers_own(report, tried=_has_run(bundle)):
+        refusal = Refusal(bundle, worker.address, report)
+        worker.log_event(REFUSALS, {"refusal": msgspec.json.encode(refusal).decode()})
+        # It may come here again, until the client has it kept away.
+        time.sleep(RETRY_SECONDS)
+        raise Reschedule
+    return answer.result_of(here)
+
+
+def _has_run(bundle: str) -> bool:
+    try:
+        return this_host().has_run(bundle)
+    except RunnerError:  # this worker runs nothing
+        return False
 
 
 def _task(
