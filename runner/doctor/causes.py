@@ -80,10 +80,12 @@ MEANING = {
     Cause.UNKNOWN: (
         "what was not found: it differs from run to run, also with the system's entropy and the"
         " clock held",
-        "look for threads that race, the order of files in a folder, the names of temporary files,"
-        " and sets of objects, which are ordered by their addresses",
+        "look for threads that race, processes that the task starts (they seed their generators"
+        " themselves), the names of temporary files, and sets of objects, which are ordered by"
+        " their addresses",
     ),
 }
+BY_CHANCE = "what was not found: it differs from run to run, now and then"
 ELSEWHERE = f"files besides its own: it differs with {NEW_FOLDERS}"
 ADDRESSES = (
     "the memory: it differs from run to run, and has the address of an object in it"

@@ -8,7 +8,8 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -23,6 +24,7 @@ from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
 from runner.doctor.causes import (
     ADDRESSES,
+    BY_CHANCE,
     ELSEWHERE,
     HELD_FILES,
     HOLDS,
@@ -40,6 +42,10 @@ _HASH_SEEDS = ("1", "2", "3")
 # Many a model takes its seed from a clock of whole seconds.
 _APART_SECONDS = 1.1
 _ADDRESS = b" at 0x"
+# Threads that race come out in another way each time, and so may what is read from no file.
+_NEVER_TWICE = (Cause.RACE, Cause.FILES)
+# What has few ways to come out may come out in the same one twice.
+_HELD_AGAIN = 2
 _COPY = "bundle"
 _FOLDERS = (
     *("HOME", "TMPDIR", "TEMP", "TMP"),
@@ -200,12 +206,14 @@ class _Trial:
             env={**self._settings.env, **(env or {})},
             threads=threads or self._settings.threads,
         )
-        for name in self._differing(await self._run(settings)):
-            self._found(name, cause)
+        await self._blame(cause, partial(self._run, settings))
 
     async def share(self, cause: Cause, isolation: Isolation, condition: str, *, runs: int) -> None:
         """Run it some times in one child; the last run is compared."""
         self._begin(condition)
+        await self._blame(cause, partial(self._run_shared, isolation, runs))
+
+    async def _run_shared(self, isolation: Isolation, runs: int) -> _Digests | None:
         settings = msgspec.structs.replace(self._settings, isolation=isolation, children=1)
         task = self._task
         try:
@@ -216,30 +224,53 @@ class _Trial:
                     )
         except RunnerError as error:
             self._failed(error)
+            return None
+        return _digests(result)
+
+    async def _blame(
+        self,
+        cause: Cause,
+        run: Callable[[], Awaitable[_Digests | None]],
+        shown_by: str | None = None,
+    ) -> None:
+        """Run it under a condition; where an output differs, see that it does not so by chance.
+
+        Once more under the condition it has to come out as there, and without it as it was first.
+
+        :param shown_by: as for :meth:`_found`.
+        """
+        now = await run()
+        differing = self._differing(now) - self._differences.keys()
+        if now is None or not differing:
             return
-        for name in self._differing(_digests(result)):
-            self._found(name, cause)
+        by_chance = self._differing(await self._run(self._settings))
+        if cause not in _NEVER_TWICE and (again := await run()) is not None:
+            by_chance |= {name for name in differing if now.get(name) != again.get(name)}
+        for name in differing - by_chance:
+            self._found(name, cause, shown_by)
+        for name in differing & by_chance:
+            self._found(name, Cause.UNKNOWN, BY_CHANCE)
 
     async def _same_while_held(self, held: str) -> set[str]:
         """Return which outputs are the same twice while something is held.
 
         A run that fails then is not evidence: the bundle may not bear it.
         """
-        self._begin(f"two new processes, {held} held")
-        began, known = time.monotonic(), len(self._failures)
-        if held == HELD_FILES:
-            first = await self._run_moved()
+        self._begin(f"new processes, {held} held")
+        known = len(self._failures)
+        run = self._run_moved
+        if held != HELD_FILES:
+            run = partial(self._run, self._with(self.held(held)))
+        began, first = time.monotonic(), await run()
+        same = set(first or ())
+        for _ in range(_HELD_AGAIN):
+            if first is None or not same:
+                break
             await _apart_from(began)
-            second = await self._run_moved()
-        else:
-            settings = self._with(self.held(held))
-            first = await self._run(settings)
-            await _apart_from(began)
-            second = await self._run(settings)
+            began, now = time.monotonic(), await run() or {}
+            same = {name for name in same if now.get(name) == first[name]}
         del self._failures[known:]
-        if first is None or second is None:
-            return set()
-        return {name for name, digest in first.items() if digest == second.get(name)}
+        return same
 
     async def move(self) -> None:
         """Run it where nothing is that an earlier run has left.
@@ -248,10 +279,8 @@ class _Trial:
         """
         self._begin(NEW_FOLDERS)
         known = len(self._failures)
-        now = await self._run_moved()
+        await self._blame(Cause.FILES, self._run_moved, ELSEWHERE)
         del self._failures[known:]
-        for name in self._differing(now):
-            self._found(name, Cause.FILES, ELSEWHERE)
 
     async def _run_moved(self) -> _Digests | None:
         """Run it with new folders, which are always at the same place."""
@@ -309,9 +338,9 @@ class _Trial:
         if name in self._differences:
             return  # the first is enough: what hides behind it shows once it is mended
         meaning, advice = MEANING[cause]
+        meaning = shown_by or meaning
         if cause is Cause.UNKNOWN and _ADDRESS in _content(self._first, name):
             meaning, advice = ADDRESSES
-        meaning = shown_by or meaning
         self._differences[name] = Difference(name, cause, meaning, advice)
 
 

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import pytest
 from forked_command import run_command
 
 RUN_SECONDS = 120
@@ -209,6 +210,29 @@ def wire(entrypoint, params, seed):
     assert lines[2].startswith("address: depends on the memory")
     # Both are explained after the first runs: the others would say nothing more.
     assert "PYTHONHASHSEED" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    "differs",
+    [
+        pytest.param("run == 3", id="under one condition only, and once"),
+        pytest.param("0 if run in (3, 4) else run", id="twice the same while something is held"),
+    ],
+)
+def test_what_differs_by_chance_is_not_laid_to_the_condition_that_was_tried_then(
+    cache: Path, tmp_path: Path, differs: str
+) -> None:
+    (tmp_path / "bundle").mkdir()
+    wire = f"""
+def wire(entrypoint, params, seed):
+    with open({str(tmp_path / "runs")!r}, "a") as file:
+        file.write("x")
+        run = file.tell()
+    return {{"out": repr({differs}).encode()}}
+"""
+    found = document(cache, bundle(tmp_path / "bundle", wire), status=1)
+    (one,) = found["differences"]
+    assert one["cause"] == "unknown" and "from run to run" in one["meaning"]
 
 
 def test_a_task_that_fails_under_one_condition_only_is_said_so(cache: Path, tmp_path: Path) -> None:
