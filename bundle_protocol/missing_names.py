@@ -21,6 +21,7 @@ _ARGUMENT = re.compile(
     r"(?:.{0,300}<locals>\.)?([\w.]{1,300})\(\) got an unexpected keyword argument"
     r" '([^'\n]{1,200})'"
 )
+_NEAR = 0.8
 _MAX_NAMES = 5000
 
 
@@ -60,8 +61,9 @@ def _near(name: str, names: list[str]) -> dict[str, object]:
     there = [one for one in names[:_MAX_NAMES] if type(one) is str]
     if not name.startswith("_"):
         there = [one for one in there if not one.startswith("_")]
-    near = difflib.get_close_matches(name, [one for one in there if one != name], n=1, cutoff=0.7)
-    return {"missing_name": name, **({"near": near[0]} if near else {})}
+    swapped = [one for one in there if one != name and sorted(one) == sorted(name)]
+    near = swapped or difflib.get_close_matches(name, there, n=1, cutoff=_NEAR)
+    return {"missing_name": name, **({"near": near[0]} if near and near[0] != name else {})}
 
 
 def _arguments(frame: FrameType, function: str) -> list[str]:

@@ -56,7 +56,11 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
         if kind != "key":
             summary = f"{place} asks for the {kind} {shown}; {what} has {listed}"
         explanation = f"The bundle's code asks {what} for a {kind} that it does not have."
-        hints = hints or [Hint(title=f"see where {what} is made, and {place}")]
+        hints = (
+            _separated(key, there)
+            or hints
+            or [Hint(title=f"see where {what} is made, and {place}")]
+        )
     return Finding(
         phase=phase,
         code=raised_code(phase),
@@ -64,6 +68,17 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
         explanation=explanation,
         hints=hints,
     )
+
+
+def _separated(key: str, there: list[str]) -> list[Hint]:
+    """The hint where a table has one column, whose name is all names of the file's first line."""
+    for separator in ";\t|" if len(there) == 1 else "":
+        if key in [name.strip() for name in there[0].split(separator)]:
+            title = (
+                f"read the file with the separator {separator!r} (pandas: sep=, csv: delimiter=)"
+            )
+            return [Hint(title=title)]
+    return []
 
 
 def _correct(case: Case, frame: Frame, key: str, near: str) -> Hint:

@@ -37,7 +37,8 @@ def missing_parameter(case: Case, phase: Phase, exception: ExceptionInfo) -> Fin
         return None
     if (found := _REQUIRED.match(exception.message)) and "**" in (frame.text or ""):
         names = re.findall(r"'([^']+)'", found[2])
-        what = f"calls {found[1]}(), which needs {found[2]}"
+        called = f"{found[1]}()" if found[1] != "__init__" else "a class"
+        what = f"calls {called}, which needs {found[2]}"
         return _not_given(case, frame, what, names)
     if "NoneType" in exception.message:
         given = task_info(case.task).params

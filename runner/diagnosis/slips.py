@@ -1,7 +1,9 @@
 """Recognises slips that need no more than a word: a name not imported, ``params.beta``, JSON."""
 
 import re
+import shlex
 import sys
+from pathlib import PurePath
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import file_in_bundle, is_own, place_of, raised_code
@@ -70,6 +72,8 @@ def _known(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hin
         return _not_imported(str(exception.attributes.get("name") or ""))
     if exception.type == "AttributeError" and own:
         return _key_as_attribute(case, frame, exception)
+    if exception.type == "UnicodeDecodeError":
+        return _not_utf_8(case, frame, exception)
     if exception.type in ("AttributeError", "PicklingError") and (
         found := _LOCAL.match(exception.message)
     ):
@@ -83,6 +87,23 @@ def _known(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hin
         advice = way or "make it of dicts, lists, texts, numbers, True, False and None"
         return f"puts a value of type {kind} into JSON, which has none", Hint(title=advice)
     return None
+
+
+def _not_utf_8(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hint] | None:
+    """A file of the bundle that the line names is in another encoding."""
+    quoted = re.findall(r"[\"']([^\"'\n]{1,300})[\"']", frame.text or "")
+    files = [file for file in quoted if file in case.bundle_files]
+    if len(files) != 1 or not exception.message.startswith("'utf-8'") or case.bundle is None:
+        return None
+    file = shlex.quote(str(PurePath(case.bundle.path) / files[0]))
+    made = shlex.quote(str(PurePath(case.bundle.path) / f"{files[0]}.utf-8"))
+    command = f"iconv -f WINDOWS-1252 -t UTF-8 {file} > {made} && mv {made} {file}"
+    return (
+        f"reads {printable(files[0])} as UTF-8, which it is not",
+        Hint(
+            title="save it as UTF-8, if it is Windows's own (or name its encoding)", command=command
+        ),
+    )
 
 
 def _not_imported(name: str) -> tuple[str, Hint] | None:

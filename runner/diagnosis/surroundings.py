@@ -58,7 +58,8 @@ _LACKS = (
         r"Cannot load backend '\w+' which requires the '\w+' interactive framework.*$",
         _NO_DISPLAY,
         "matplotlib was told to draw into a window; its backend Agg draws into files.",
-        ("have matplotlib draw into files", "--env MPLBACKEND=Agg"),
+        ("take matplotlib.use() out of the code, or make it matplotlib.use('Agg')", None),
+        ("or, where no use() says it, have matplotlib draw into files", "--env MPLBACKEND=Agg"),
     ),
     _lack(
         r"^.*(?:[Nn]o Qt platform plugin could be initialized|Qt platform plugin \"xcb\").*$",

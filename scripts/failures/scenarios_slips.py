@@ -128,6 +128,21 @@ SLIPS = (
         task("return {'x': open('/home/me/model/ages.csv', 'rb').read()}"),
     ),
     Scenario(
+        "task-raised-path-of-windows",
+        Code.TASK_RAISED,
+        "a path has backslashes between its folders",
+        {**task("return {'x': open('data\\\\ages.csv', 'rb').read()}"), "data/ages.csv": "1\n"},
+    ),
+    Scenario(
+        "task-raised-encoding",
+        Code.TASK_RAISED,
+        "a table was saved in Windows's own encoding",
+        {
+            **task("return {'x': open('ages.csv', encoding='utf-8').read().encode()}"),
+            "ages.csv": "Zürich\n".encode("cp1252"),
+        },
+    ),
+    Scenario(
         "task-raised-no-folder",
         Code.TASK_RAISED,
         "a task writes into a folder that is not there",

@@ -32,6 +32,10 @@ RAISES: dict[str, tuple[Callable[[], object], dict[str, object]]] = {
         lambda: Model(1).beta_O,  # type: ignore[attr-defined]
         {"missing_name": "beta_O", "near": "beta_0"},
     ),
+    "letters that are swapped": (
+        lambda: np.linalg.nrom(1),  # type: ignore[attr-defined]
+        {"missing_name": "nrom", "near": "norm"},
+    ),
     "nothing that is near": (
         lambda: Model(1).quarantine,  # type: ignore[attr-defined]
         {"missing_name": "quarantine"},

@@ -111,3 +111,17 @@ def test_another_failure_keeps_its_words(source: str, tmp_path: Path, cache: Pat
     with Runner(cache=cache) as runner:
         report = report_of(runner, bundle(tmp_path / "b", source), {})
     assert "Error in wire.py" in report.summary and "parameter" not in report.summary
+
+
+def test_a_table_of_one_column_has_another_separator(tmp_path: Path, cache: Path) -> None:
+    source = """
+        import csv
+
+        def wire(entrypoint, params, seed):
+            for row in csv.DictReader(["age;n", "3;5"]):
+                return {"v": row["n"].encode()}
+        """
+    with Runner(cache=cache) as runner:
+        report = report_of(runner, bundle(tmp_path / "b", source), {})
+    assert report.summary.endswith("'n'; row has age;n")
+    assert "';'" in report.hints[0].title

@@ -1,6 +1,8 @@
 """Slips of a model's code, each in a real child: what is said, and what to write."""
 
 import shlex
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -109,3 +111,20 @@ def test_a_relative_import_outside_of_a_package_is_by_name_then(
     wire.write_text(wire.read_text().replace(change.before, change.after))
     with Runner(cache=cache) as runner:
         assert runner.execute(folder)["x"] == b""
+
+
+@pytest.mark.skipif(shutil.which("iconv") is None, reason="no iconv on this machine")
+def test_a_file_in_another_encoding_is_named_and_the_command_converts_it(
+    tmp_path: Path, cache: Path
+) -> None:
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "ages.csv").write_bytes("Zürich".encode("cp1252"))
+    read = "open('ages.csv', encoding='utf-8').read()"
+    (tmp_path / "wire.py").write_text(f"def wire(e, p, s):\n    return {{'v': {read}.encode()}}\n")
+    with Runner(cache=cache) as runner:
+        with pytest.raises(RunnerError) as caught:
+            runner.execute(tmp_path)
+        report = caught.value.report
+        assert report.summary == "wire.py:2 (wire) reads ages.csv as UTF-8, which it is not"
+        subprocess.run(report.hints[0].command or "false", shell=True, check=True, timeout=30)
+        assert runner.execute(tmp_path)["v"] == "Zürich".encode()

@@ -3,7 +3,7 @@ where the bundle has it, or the bundle has none."""
 
 import difflib
 import re
-from pathlib import PurePath, PurePosixPath
+from pathlib import PurePath, PurePosixPath, PureWindowsPath
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
@@ -52,7 +52,38 @@ def missing_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     installed = _below_installed(case, path)
     if installed is not None:
         return _not_installed(case, phase, exception, installed)
+    if "\\" in str(path):
+        path = PurePath(PureWindowsPath(path).as_posix())
+        return _of_windows(case, phase, exception, path)
     return _elsewhere(case, phase, exception, path) or _not_in_bundle(case, phase, exception, path)
+
+
+def _of_windows(
+    case: Case, phase: Phase, exception: ExceptionInfo, path: PurePath
+) -> Finding | None:
+    """A path with backslashes, which are no more than characters here.
+
+    :param path: with slashes in their place.
+    """
+    frame = telling_frame(case, exception)
+    if frame is None or not is_own(case, frame.file):
+        return None
+    there = _with_tail(case, path) or path.name
+    edit, text = None, frame.text or ""
+    written = re.compile(r"r?([\"'])" + re.escape(str(path)).replace("/", r"\\{1,2}") + r"\1")
+    if len(written.findall(text)) == 1:
+        after = written.sub(lambda found: f"{found[1]}{there}{found[1]}", text)
+        edit = Edit(file=file_in_bundle(case, frame), before=text, after=after)
+    has = "which the bundle has" if there in case.bundle_files else "once it is in the bundle"
+    return Finding(
+        phase=phase,
+        code=raised_code(phase),
+        summary=f"{place_of(case, frame)} asks for a path of Windows: {printable(str(path))}, with"
+        " backslashes",
+        explanation="Here, folders have slashes between them; pathlib.Path joins them on each"
+        " system as it is there.",
+        hints=[Hint(title=f"write {there!r}, {has}", edit=edit)],
+    )
 
 
 def _path(exception: ExceptionInfo) -> PurePath | None:

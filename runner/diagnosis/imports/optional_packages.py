@@ -23,6 +23,7 @@ _NAME = r"[A-Za-z][\w.-]{0,60}"
 _ASKS = (
     re.compile(rf"pip install (?:-U |--upgrade )?[`'\"]?({_NAME})"),
     re.compile(rf"tried using: ('{_NAME}'(?:, '{_NAME}')*)"),
+    re.compile(rf"input file in xarray's IO backends: \['({_NAME}'(?:, '{_NAME}')*)\]. But"),
     re.compile(rf"none of the suitable backend libraries \(({_NAME}(?:, {_NAME})*)\)"),
     re.compile(rf"[Mm]issing optional dependency [`'\"]?({_NAME})"),
     re.compile(rf"[Pp]lease install (?:the )?[`'\"]?({_NAME})[`'\"]?(?: package| library)?[ .,!]"),

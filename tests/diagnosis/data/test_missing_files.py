@@ -191,3 +191,20 @@ def test_a_file_that_is_excluded_is_not_only_to_be_put_there(tmp_path: Path, cac
     report = caught.value.report
     assert "asks for data/ages.csv, which is not in the bundle" in report.summary
     assert "[tool.modelops] exclude" in report.hints[0].title
+
+
+@pytest.mark.parametrize(
+    "path", ["'data\\\\ages.csv'", 'r"data\\ages.csv"', "r'C:\\Users\\me\\sir\\data\\ages.csv'"]
+)
+def test_a_path_of_windows_is_written_as_the_bundle_has_it(
+    path: str, tmp_path: Path, cache: Path
+) -> None:
+    wire = f"def wire(e, p, s):\n    return {{'v': open({path}, 'rb').read()}}\n"
+    files = {"requirements.txt": "", "wire.py": wire, "data/ages.csv": "1"}
+    folder = write(tmp_path / "b", files)
+    with Runner(cache=cache) as runner:
+        with pytest.raises(RunnerError) as caught:
+            runner.execute(folder)
+        assert "asks for a path of Windows" in caught.value.report.summary
+        follow(caught.value.report, folder)
+        assert runner.execute(folder)["v"] == b"1"
