@@ -2,13 +2,16 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Protocol, TextIO
 
 from runner.cli.display.durations import duration
 from runner.cli.display.running import Running
+from runner.cli.study.seed_effect import SeedEffect
 from runner.diagnosis.report.codes import Code
+from runner.study.output_files import OutputFile
+from runner.task import Task
 
 LOG_SECONDS = 10.0
 """How long a log has nothing to read, at least, after a line on the progress."""
@@ -30,6 +33,7 @@ class Totals:
         self.failed_before = failed_before or Counter()
         self.done = 0
         self.failures: Counter[Code] = Counter()
+        self.seed_effect = SeedEffect()
         self._began = time.monotonic()
         self._first_began: float | None = None
 
@@ -37,6 +41,11 @@ class Totals:
         """A task begins: the rate counts from the first, and not from the environment's build."""
         if self._first_began is None:
             self._first_began = time.monotonic()
+
+    def add_done(self, task: Task, outputs: Mapping[str, OutputFile]) -> None:
+        """A task has been done."""
+        self.done += 1
+        self.seed_effect.done(task, outputs)
 
     @property
     def failed(self) -> int:

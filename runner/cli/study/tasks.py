@@ -184,6 +184,7 @@ class ManyTasks:
             parts.append(f"{totals.left} not run")
         lines = [f"{totals.total} tasks in {duration(totals.seconds)}: {', '.join(parts)}"]
         lines += [f"{count:>8}  {code.value}" for code, count in totals.failures.most_common()]
+        lines += totals.seed_effect.notes()
         if self._output is not None:
             if self._kept:
                 lines.append(
@@ -320,7 +321,7 @@ class ManyTasks:
                 line: DoneLine | FailedLine
                 if isinstance(outcome, Result):
                     line = results.done(index, given, outcome, printed)
-                    self._totals.done += 1
+                    self._totals.add_done(given.task, line.outputs)
                     if self._record is not None:
                         self._record.ran_with(outcome.threads)
                     self._failed_starts = 0
@@ -329,10 +330,9 @@ class ManyTasks:
                 elif self._would_meet_any_task(outcome.report):
                     raise outcome
                 else:
-                    report = outcome.report
-                    line = results.failed(index, given, report, printed)
-                    self._totals.failures[report.code] += 1
-                    self.first_failure = self.first_failure or report
+                    line = results.failed(index, given, outcome.report, printed)
+                    self._totals.failures[outcome.report.code] += 1
+                    self.first_failure = self.first_failure or outcome.report
                     display.failed(index, given, outcome)
                 try:
                     self._lines.write(line, calls.check)

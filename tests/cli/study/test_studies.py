@@ -298,3 +298,21 @@ def test_a_study_within_a_process_leaves_no_descriptor_open(
     (out / "results.jsonl").write_text("somebody else's")
     run("--seeds", "0:3", *(["--overwrite"] if overwrite else []), code=0 if overwrite else 2)
     assert set(Path("/proc/self/fd").iterdir()) == before
+
+
+def test_seeds_that_change_nothing_are_told(
+    bundle: Path, run: Run, capfd: pytest.CaptureFixture[str]
+) -> None:
+    told = "tasks that differ in their seed alone have the same outputs"
+    run("--grid", "b=1,2", "--seeds", "0:3")
+    assert told not in capfd.readouterr().err
+    (bundle / "wire.py").write_text(
+        "import random\nrandom.seed(7)\ndef warm(): pass\n"
+        "def wire(entrypoint, params, seed):\n"
+        "    return {'drawn': repr(random.random()).encode()}\n"
+    )
+    run("--grid", "b=1,2", "--seeds", "0:3", "--overwrite")
+    assert f"note: 3 {told}" in capfd.readouterr().err
+    # Few tasks may be the same by chance.
+    run("--grid", "b=1,2,3,4", "--seeds", "0:2", "--overwrite")
+    assert told not in capfd.readouterr().err
