@@ -1,14 +1,18 @@
 """How findings about a child name things: places in code, moments, commands to run."""
 
+import json
 import shlex
 from pathlib import PurePath
 
 from runner.diagnosis.case import Case
 from runner.diagnosis.pyproject_edits import PyprojectText
+from runner.diagnosis.report.asked import task_info
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import printable
 from runner.events import Phase
+
+_LONGEST_PARAMS = 300
 
 DOING = {
     Phase.SPAWN: "while it was started",
@@ -84,8 +88,42 @@ def bundle_argument(case: Case) -> str:
     return shlex.quote(case.bundle.path) if case.bundle else "BUNDLE"
 
 
-def exec_command(case: Case, options: str) -> str:
-    return f"modelops-runner exec {bundle_argument(case)} {options}"
+def exec_command(case: Case, options: str, *, without: str | None = None) -> str:
+    """The command that runs the same task, with more options.
+
+    :param without: a parameter that is left out.
+    """
+    return " ".join(
+        ["modelops-runner exec", bundle_argument(case), *_asked(case, without), options]
+    )
+
+
+def _asked(case: Case, without: str | None) -> list[str]:
+    """The words of a command line that ask for the task, but for parameters that are long."""
+    if case.task is None:
+        return []
+    task = task_info(case.task)
+    words = [] if task.entrypoint in (None, "default") else [shlex.quote(str(task.entrypoint))]
+    if task.function is not None:
+        words += ["--function", shlex.quote(task.function)]
+    if task.seed:
+        words += ["--seed", str(task.seed)]
+    if len(task.params) > _LONGEST_PARAMS or "…" in task.params:
+        return words
+    for name, value in json.loads(task.params).items():
+        if name != without:
+            words += ["--param", shlex.quote(f"{name}={_as_param(value)}")]
+    return words
+
+
+def _as_param(value: object) -> str:
+    """A value as ``--param`` takes it: JSON, or a text that is none."""
+    if isinstance(value, str):
+        try:
+            json.loads(value)
+        except ValueError:
+            return value
+    return json.dumps(value, ensure_ascii=False)
 
 
 def declare_hint(case: Case, requirement: str, title: str) -> Hint:

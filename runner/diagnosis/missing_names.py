@@ -60,6 +60,6 @@ def _other_parameter(case: Case, name: str, near: str | None) -> Hint:
     """The line does not write the argument: it hands a dict on, as ``**params`` does."""
     if near is None:
         return Hint(title=f"let the function take {printable(name)}, or do not hand it over")
-    command = exec_command(case, f"--param {shlex.quote(f'{near}=...')}")
+    command = exec_command(case, f"--param {shlex.quote(f'{near}=...')}", without=name)
     title = f"if it is a parameter of the task, give it as {printable(near)}"
     return Hint(title=title, command=command, by="person")

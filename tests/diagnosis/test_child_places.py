@@ -1,0 +1,34 @@
+"""The commands that hints name run the same task again."""
+
+import shlex
+from collections.abc import Mapping
+from typing import Any
+
+import pytest
+
+from runner.diagnosis.case import Case
+from runner.diagnosis.child_places import exec_command
+from runner.task import Task
+
+
+@pytest.mark.parametrize(
+    ("entrypoint", "params", "seed", "words"),
+    [
+        (None, {}, 0, []),
+        ("default", {}, 0, []),
+        ("baseline", {"beta": 0.3}, 4, ["baseline", "--seed", "4", "--param", "beta=0.3"]),
+        ("a b", {"name": "Zürich a'b"}, 0, ["a b", "--param", "name=Zürich a'b"]),
+        (None, {"code": "3"}, 0, ["--param", 'code="3"']),
+        (None, {"ages": [1, None]}, 0, ["--param", "ages=[1, null]"]),
+        ("baseline", {"text": "x" * 900}, 0, ["baseline"]),
+        ("baseline", {str(n): n for n in range(90)}, 0, ["baseline"]),
+        (None, {"gama": 1, "beta": 2}, 0, ["--param", "beta=2"]),
+    ],
+)
+def test_a_command_asks_for_the_task_that_was_asked_for(
+    entrypoint: str | None, params: Mapping[str, Any], seed: int, words: list[str]
+) -> None:
+    case = Case()
+    case.task = Task(entrypoint, params, seed)
+    command = exec_command(case, "--timeout 60", without="gama")
+    assert shlex.split(command) == ["modelops-runner", "exec", "BUNDLE", *words, "--timeout", "60"]
