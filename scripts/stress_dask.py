@@ -1,8 +1,9 @@
 """Studies on a real Dask cluster in trouble.
 
 While each runs, workers and nannies are killed, stopped or retired, others join, some of them
-unfit, and a client is killed. Ends with an error where a study does not complete in time, where a
-byte differs from a local run, or where something is left at the scheduler or the workers.
+unfit, and a client is killed; at the end a scheduler is replaced between two studies. Ends with an
+error where a study does not complete in time, where a byte differs from a local run, or where
+something is left: at the scheduler or the workers, in the shared folder, or a process.
 """
 
 import argparse
@@ -173,6 +174,9 @@ def main() -> None:
             with cluster(2, nanny=True, environ=environ) as started:
                 _study(started, bundle, shared, tasks, here, number, seed + number, given.timeout)
             _expect_no_process(folder)
+        with cluster(1, environ=environ) as started:
+            _replace_scheduler(started, bundle, tasks[:20], here[:20])
+        _expect_no_process(folder)
     print("every study is complete, all bytes are the same, and nothing is left")
 
 
@@ -215,6 +219,22 @@ def _study(
     finally:
         watchdog.cancel()
     print(f"{kind}: {len(tasks)} tasks in {time.monotonic() - began:.1f} s: {' '.join(chaos.done)}")
+
+
+def _replace_scheduler(
+    started: DaskCluster, bundle: Path, tasks: list[Task], here: list[dict[str, bytes]]
+) -> None:
+    """Run a study, and another one once the client has connected to a scheduler in its place."""
+    with Client(started.address, set_as_default=False) as client:
+        for study in ("before", "after"):
+            if study == "after":
+                started.replace_scheduler()
+                started.add_worker()
+                client.wait_for_workers(1, timeout=60.0)
+            there = [dict(result) for result in runner.dask.map(client, bundle, tasks)]  # type: ignore[call-overload]
+            if there != here:
+                sys.exit(f"the study {study} its scheduler was replaced differs from the local run")
+    print("a scheduler was replaced")
 
 
 def _expect_nothing_left(started: DaskCluster, shared: Path) -> None:
