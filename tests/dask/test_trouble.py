@@ -21,7 +21,7 @@ import runner.dask
 from runner.dask import RunnerPlugin
 from runner.dask.census import census
 from runner.dask.client import connection, in_flight, newcomers, preflight, sending
-from runner.dask.examine.loopback import DaskCluster, DaskProcess, cluster
+from runner.dask.examine.loopback import DaskCluster, cluster
 from runner.diagnosis.report.codes import Code
 from runner.result import Result
 from runner.task import Task
@@ -321,24 +321,14 @@ def test_a_scheduler_that_dies_under_a_map_is_a_report(
 
 
 def test_a_scheduler_that_takes_a_dead_ones_place_is_sent_the_bundle(
-    one: DaskCluster, client: Client, bundle: Path, tmp_path: Path
+    one: DaskCluster, client: Client, bundle: Path
 ) -> None:
     assert numbers(runner.dask.map(client, bundle, seeds(tasks=3))) == [0, 1, 2]
-    os.kill(one.scheduler.pid, signal.SIGKILL)
-    one.scheduler.process.wait(SECONDS)
-    port = one.address.rpartition(":")[2]
-    command = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--no-dashboard"]
-    listen = ["--host", "127.0.0.1", "--port", port, "--dashboard-address", "127.0.0.1:0"]
-    replaced = DaskProcess([*command, *listen], tmp_path / "log", one._environ)
-    try:
-        replaced.wait_for("Scheduler at")
-        one.scheduler = replaced
-        one.add_worker()
-        wait_until(lambda: client.status == "running")
-        assert numbers(runner.dask.map(client, bundle, seeds(tasks=3))) == [0, 1, 2]
-        assert runner.dask.submit(client, bundle, Task(seed=4)).result(SECONDS)["seed"] == b"4"
-    finally:
-        replaced.stop()
+    one.replace_scheduler()
+    one.add_worker()
+    wait_until(lambda: client.status == "running")
+    assert numbers(runner.dask.map(client, bundle, seeds(tasks=3))) == [0, 1, 2]
+    assert runner.dask.submit(client, bundle, Task(seed=4)).result(SECONDS)["seed"] == b"4"
 
 
 def test_a_bundle_that_kills_workers_with_nannies_is_one_report(

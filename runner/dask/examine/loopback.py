@@ -112,10 +112,8 @@ class DaskCluster:
         self._environ = {**os.environ, "PYTHONPATH": str(_ROOT), **(environ or {}), **mark}
         self.workers: list[DaskProcess] = []
         try:
-            self.scheduler = self._start(
-                "scheduler", str(scheduler_python or python), "--host", "127.0.0.1", "--port", "0"
-            )
-            self.scheduler.address = self.scheduler.wait_for(r"Scheduler at: +(\S+:\d+)")[1]
+            self._scheduler_python = str(scheduler_python or python)
+            self.scheduler = self._start_scheduler("0")
             self.address = self.scheduler.address
             # All are started before the first is waited for.
             for _ in range(workers):
@@ -140,6 +138,11 @@ class DaskCluster:
         self._wait_until_joined(worker)
         return worker
 
+    def replace_scheduler(self) -> None:
+        """Kill the scheduler, and start another one at its address, which knows of nothing."""
+        self.scheduler.stop()
+        self.scheduler = self._start_scheduler(self.address.rpartition(":")[2])
+
     def close(self) -> None:
         self._stack.close()
 
@@ -153,6 +156,13 @@ class DaskCluster:
         trace: TracebackType | None,
     ) -> None:
         self.close()
+
+    def _start_scheduler(self, port: str) -> DaskProcess:
+        scheduler = self._start(
+            "scheduler", self._scheduler_python, "--host", "127.0.0.1", "--port", port
+        )
+        scheduler.address = scheduler.wait_for(r"Scheduler at: +(\S+:\d+)")[1]
+        return scheduler
 
     def _start_worker(
         self, python: str, arguments: Sequence[str], environ: dict[str, str] | None = None
