@@ -24,22 +24,9 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-# Whose processes and threads race on purpose: beside other tests they would wait for the processor
-# just where the race is. scripts/test runs them by themselves.
-QUIET = (
-    "execution/test_give_back.py",
-    "execution/test_lease.py",
-    "process/test_forks.py",
-    "process/test_guardian.py",
-    "process/test_supervisor.py",
-)
-
-
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
-        if item.path.as_posix().endswith(QUIET):
-            item.add_marker("quiet")
         # Hypothesis takes the signal's exception for a failure, and goes on for ever to shrink it.
         if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
             item.add_marker(pytest.mark.timeout(method="thread"))

@@ -166,8 +166,10 @@ def test_a_study_takes_the_place_of_a_single_task_only_when_told_to(execute: Exe
 
 
 def test_the_versions_of_an_environment_are_asked_for_once_whatever_folder_tells_them(
-    execute: Exec, bundle: Path, cache: Path, tmp_path: Path
+    execute: Exec, bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    cache = tmp_path / "cache"  # what is kept in the shared one is other tests' too
+    monkeypatch.setenv("MODELOPS_CACHE_DIR", str(cache))
     (bundle / "requirements.txt").write_text("iniconfig==2.0.0\n")
     out = execute()
     lock = (out / "pylock.toml").read_bytes()
