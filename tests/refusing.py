@@ -102,12 +102,13 @@ class _Written:
 
 def _caller() -> str | None:
     """The line of the runner that calls, by way of the standard library perhaps."""
-    frame = sys._getframe(2)
+    frame = sys._getframe()
     while frame is not None:
         file = frame.f_code.co_filename
         if file.startswith(_OURS):
             return f"{file.removeprefix(_ROOT)}:{frame.f_lineno}"
-        if not file.startswith(_STANDARD) or "site-packages" in file:
+        # This module's own frames lie between, as many as a call has wrappers.
+        if file != __file__ and (not file.startswith(_STANDARD) or "site-packages" in file):
             return None
         if frame.f_back is None:
             return None

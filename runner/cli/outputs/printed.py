@@ -56,9 +56,12 @@ def write_printed(
         path = outputs / (f"{name}%" if name in taken else name)
         new = outputs / f"{RESERVED}.{name}"
         remove_anything(new)
-        with new.open("xb") as file:
-            file.write(data)
-        put(new, path, say)
+        try:
+            with new.open("xb") as file:
+                file.write(data)
+            put(new, path, say)
+        finally:
+            new.unlink(missing_ok=True)
         described[name] = OutputFile(len(data), hashlib.sha256(data).hexdigest(), str(path))
     return described
 

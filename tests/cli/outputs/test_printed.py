@@ -1,0 +1,29 @@
+"""How what a task has printed takes its place beside the outputs."""
+
+import errno
+from pathlib import Path
+
+import pytest
+from refusing import Refusing
+
+from runner.cli.outputs.printed import write_printed
+
+PRINTED = {"stdout": "said", "stderr": "warned"}
+
+
+def write(folder: Path, refusing: Refusing) -> None:
+    with refusing:
+        write_printed(PRINTED, folder, (), lambda line: None)
+
+
+def test_text_that_cannot_be_written_leaves_no_half_of_it(tmp_path: Path) -> None:
+    write(tmp_path / "counted", counted := Refusing())
+    places = [place for place in counted.places if place[0] != "mkdir"]
+    assert {name for name, _ in places} >= {"open", "file.write"}
+    for number, place in enumerate(places):
+        folder = tmp_path / str(number)
+        with pytest.raises(OSError, match="No space left"):
+            write(folder, Refusing(place, errno.ENOSPC))
+        assert list(folder.iterdir()) == []
+        write(folder, Refusing())
+        assert {path.name: path.read_text() for path in folder.iterdir()} == PRINTED
