@@ -110,14 +110,14 @@ def refused(phase: Phase, error: OSError) -> Finding | None:
             explanation=_told(limit),
             hints=[Hint(title="allow larger files", command=FILE_SIZE.command("unlimited"))]
             if limit
-            else [Hint(title="free some space", command="df -h")],
+            else [_more_room(number)],
         )
     if number in DENIED:
         return Finding(
             phase=phase,
             code=Code.PERMISSION_DENIED,
             summary=f"the runner may not do what it has to: {what}",
-            hints=[Hint(title="see whose it is", command=f"ls -ld {place}")] if place else [],
+            hints=_allowed(number, place),
         )
     if number == errno.ENOENT and _has_no_working_directory():
         return Finding(
@@ -151,6 +151,28 @@ def refused(phase: Phase, error: OSError) -> Finding | None:
             hints=[Hint(title="see what it is", command=f"ls -ld {place}")],
         )
     return None
+
+
+def _more_room(number: int | None) -> Hint:
+    if number == errno.EDQUOT:  # the disk itself may have room
+        return Hint(
+            title="remove files of your own, or ask for a larger quota",
+            command="quota -s",
+            by="person",
+        )
+    return Hint(title="free some space", command="df -h")
+
+
+def _allowed(number: int | None, place: str) -> list[Hint]:
+    if number == errno.EROFS:  # whoever owns it may not write there
+        return [
+            Hint(
+                title="use a folder on a disk that is not mounted read-only",
+                command="mount",
+                by="person",
+            )
+        ]
+    return [Hint(title="see whose it is", command=f"ls -ld {place}")] if place else []
 
 
 def _has_no_working_directory() -> bool:

@@ -27,7 +27,7 @@ def own_io(cache: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in FULL:
-            raise Failure(_disk_full(cache)) from error
+            raise Failure(_disk_full(cache, error)) from error
         of_above = error.errno in _NO_FOLDER and not _is_within(cache, error)
         if error.errno in DENIED or of_above:
             raise Failure(_permission_denied(cache, error)) from error
@@ -39,11 +39,14 @@ def own_io(cache: Path) -> Iterator[None]:
         raise Failure(finding) from error
 
 
-def _disk_full(cache: Path) -> Finding:
+def _disk_full(cache: Path, error: OSError) -> Finding:
+    quota = error.errno == errno.EDQUOT
     return Finding(
         phase=Phase.ENVIRONMENT,
         code=Code.DISK_FULL,
-        summary=f"no space is left for the environment in {cache}",
+        summary=f"the disk quota leaves no space for the environment in {cache}"
+        if quota
+        else f"no space is left for the environment in {cache}",
         hints=[
             Hint(
                 title="free some space: remove environments that were not used for a while",
