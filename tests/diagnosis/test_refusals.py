@@ -1,4 +1,4 @@
-"""What the system refuses is told by its own cause, with a hint that fits it."""
+"""Refusals of the system are told by their own cause, with a hint that fits it."""
 
 import errno
 import os

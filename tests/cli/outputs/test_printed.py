@@ -1,4 +1,4 @@
-"""How what a task has printed takes its place beside the outputs."""
+"""The text that a task has printed takes its place beside the outputs, whole or not at all."""
 
 import errno
 from pathlib import Path
