@@ -309,14 +309,15 @@ def _hiding(error: BaseException) -> dict[str, str]:
 
 
 def _there_instead(error: BaseException) -> dict[str, object]:
-    """Tell what there is in place of a key or a name that is missing."""
+    """Tell what there is in place of a key or a name that is missing, or of a file's content."""
     try:
         with standard_library():  # linecache needs tokenize.
             # Only a failure is worth it.
+            from bundle_protocol.misread_files import misread_file
             from bundle_protocol.missing_keys import other_keys
             from bundle_protocol.missing_names import other_names
 
-            return other_names(error) or other_keys(error)
+            return other_names(error) or other_keys(error) or misread_file(error)
     except BaseException:  # noqa: BLE001  # An object's own __dict__, columns or keys() may raise.
         return {}
 

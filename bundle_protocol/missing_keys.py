@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 _NAME = r"([A-Za-z_]\w{0,99}(?:\.[A-Za-z_]\w{0,99}){0,5})"
 _NAMED = re.compile(_NAME)
 _SUBSCRIPTED = re.compile(_NAME + r"\s*(?:\[|\.pop\()")
+_OF_A_LIST = re.compile(_NAME + r"\[(\d{1,9})\]\s*\[")  # rows[0]["name"]
 # As pandas, xarray and h5py name a key within a sentence.
 _QUOTED = re.compile(r"(?:\[|, |named |object )'([^'\n]{1,200})'")
 _MOST_WORDS = 4
@@ -49,7 +50,7 @@ def other_keys(error: BaseException) -> dict[str, object]:
         return {}
     if not isinstance(error, KeyError) and not _AROUND.fullmatch(str(error.args[0])[:300]):
         return {}
-    frames, inner = _asking_frames(error.__traceback__)
+    frames, inner = asking_frames(error.__traceback__)
     asking = frames[-1]
     names = list(_named_in_line(asking, subscripted=not inner))
     asked = [_first_argument(frame.tb_frame) for frame in inner] if inner else []
@@ -73,7 +74,7 @@ def other_keys(error: BaseException) -> dict[str, object]:
     return {}
 
 
-def _asking_frames(
+def asking_frames(
     traceback: TracebackType,
 ) -> tuple[list[TracebackType], list[TracebackType]]:
     """The frames down to the one that asked for the key, and those of a library below it.
@@ -110,6 +111,10 @@ def _named_in_line(entry: TracebackType, *, subscripted: bool) -> Iterator[tuple
     """The names in the line that is run, with what they stand for."""
     frame = entry.tb_frame
     text = linecache.getline(frame.f_code.co_filename, entry.tb_lineno, frame.f_globals)
+    for name, number in _OF_A_LIST.findall(text) if subscripted else ():
+        rows, at = _value(frame, name), int(number)
+        if isinstance(rows, (list, tuple)) and at < len(rows):
+            yield f"{name}[{number}]", rows[at]
     for name in (_SUBSCRIPTED if subscripted else _NAMED).findall(text):
         yield name, _value(frame, name)
         if "." in name and not subscripted:

@@ -149,6 +149,7 @@ def _root_cause(
 ) -> tuple[Finding, ExceptionInfo] | None:
     """Return what is known to be behind an exception, and the link of its chain that says so."""
     # Each child imports this module, and hardly any fails.
+    from runner.diagnosis.data.misread_files import misread_file
     from runner.diagnosis.data.missing_files import missing_file
     from runner.diagnosis.machine_causes import MACHINE_CAUSES
     from runner.diagnosis.missing_keys import missing_key
@@ -177,7 +178,7 @@ def _root_cause(
     if broken is not None:
         return _import_failed(case, phase, broken), broken
     for link in chain(exception):
-        for recognise in (script_habit, program_failure, missing_file):
+        for recognise in (script_habit, program_failure, missing_file, misread_file):
             finding = recognise(case, phase, link)
             if finding is not None:
                 return finding, link

@@ -18,6 +18,7 @@ from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
 _MOST_SHOWN = 300
+_BOM = "\ufeff"
 
 
 def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
@@ -36,6 +37,8 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
         listed += f" and {more} more"
     place, named = place_of(case, frame), printable(one_line(key, 80))
     shown = repr(named) if is_text else named
+    if f"{_BOM}{key}" in there:
+        return _byte_order_mark(phase, place, named)
     near = difflib.get_close_matches(key[:100], there, n=1) if is_text else []
     hints = [_correct(case, frame, key, near[0])] if near else []
     if attributes.get("of_task"):
@@ -67,6 +70,17 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
         summary=summary,
         explanation=explanation,
         hints=hints,
+    )
+
+
+def _byte_order_mark(phase: Phase, place: str | None, key: str) -> Finding:
+    return Finding(
+        phase=phase,
+        code=raised_code(phase),
+        summary=f"{place} asks for {key!r}; the file has a byte-order mark before that name",
+        explanation="A spreadsheet that saves CSV as UTF-8 writes three bytes before it, which"
+        " belong to the first column's name unless they are read as what they are.",
+        hints=[Hint(title="open the file with encoding='utf-8-sig'")],
     )
 
 

@@ -143,6 +143,32 @@ SLIPS = (
         },
     ),
     Scenario(
+        "task-raised-misread",
+        Code.TASK_RAISED,
+        "a file is called as if it were compressed",
+        {
+            **task("return {'x': gzip.open('ages.csv.gz').read()}", "import gzip"),
+            "ages.csv.gz": "age,deaths\n",
+        },
+    ),
+    Scenario(
+        "task-raised-empty-file",
+        Code.TASK_RAISED,
+        "a file of parameters is empty",
+        {**task("json.load(open('cfg.json'))", "import json"), "cfg.json": ""},
+    ),
+    Scenario(
+        "task-raised-byte-order-mark",
+        Code.TASK_RAISED,
+        "a table was saved by a spreadsheet, with a byte-order mark before its first name",
+        {
+            **task(
+                "for row in csv.DictReader(open('ages.csv')):\n    print(row['age'])", "import csv"
+            ),
+            "ages.csv": "\ufeffage,deaths\n80,3\n",
+        },
+    ),
+    Scenario(
         "task-raised-no-folder",
         Code.TASK_RAISED,
         "a task writes into a folder that is not there",

@@ -1,0 +1,116 @@
+"""The file that was read as what its name says, and is something else: empty, text, a web page.
+
+Only the child can look: the path is in a frame of the traceback, and the file may be the task's.
+"""
+
+from __future__ import annotations
+
+import io
+import linecache
+import os
+import re
+import stat
+from itertools import islice
+
+from bundle_protocol.missing_keys import asking_frames
+
+TYPE_CHECKING = False  # Importing typing takes 2 ms.
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import TracebackType
+
+# Those of the builtins that a reader raises of what it reads; libraries have errors of their own.
+_OF_READERS = ("ValueError", "EOFError", "OSError", "UnicodeDecodeError", "StopIteration")
+_QUOTED = re.compile(r"""["']([^"'\n]{1,300})["']""")
+_MOST_LOCALS = 40
+_MOST_CHARACTERS = 4096
+_HEAD_BYTES = 512
+_SIGNATURES = (
+    (b"PK\x03\x04", "zip"),
+    (b"\x1f\x8b", "gzip"),
+    (b"BZh", "bz2"),
+    (b"\xfd7zXZ", "xz"),
+    (b"\xd0\xcf\x11\xe0", "ole"),
+    (b"\x89HDF", "hdf5"),
+    (b"CDF", "netcdf"),
+    (b"PAR1", "parquet"),
+    (b"ARROW1", "arrow"),
+    (b"FEA1", "arrow"),
+    (b"\x93NUMPY", "npy"),
+    (b"\xff\xfe", "utf-16"),
+    (b"\xfe\xff", "utf-16"),
+)
+_EXPECTED = {
+    ".xlsx": ("zip",), ".xlsm": ("zip",), ".xls": ("ole",), ".zip": ("zip",), ".npz": ("zip",),
+    ".npy": ("npy",), ".gz": ("gzip",), ".bz2": ("bz2",), ".xz": ("xz",), ".h5": ("hdf5",),
+    ".hdf5": ("hdf5",), ".h5ad": ("hdf5",), ".nc": ("hdf5", "netcdf"), ".parquet": ("parquet",),
+    ".feather": ("arrow",), ".arrow": ("arrow",), ".csv": ("text",), ".tsv": ("text",),
+    ".json": ("text",), ".yaml": ("text",), ".yml": ("text",), ".toml": ("text",),
+    # Of an early protocol it is text, and it may be compressed.
+    ".pkl": ("text", "other", "gzip", "bz2", "xz"), ".pickle": ("text", "other", "gzip"),
+}  # fmt: skip
+
+
+def misread_file(error: BaseException) -> dict[str, object]:
+    """Tell which file an error comes of whose content is not what its name says.
+
+    :returns: ``misread``, the path as the code has it; ``misread_is``, the kind of its content;
+        ``misread_as``, its suffix. Nothing, where there is no such file.
+    """
+    kind = type(error)
+    if error.__traceback__ is None or (
+        kind.__module__ == "builtins" and kind.__name__ not in _OF_READERS
+    ):
+        return {}
+    for path in _paths(error.__traceback__):
+        suffix = os.path.splitext(path)[1].lower()
+        expected = _EXPECTED.get(suffix)
+        if expected is not None:
+            content = _content(path)
+            if content is not None and content not in expected:
+                return {"misread": path, "misread_is": content, "misread_as": suffix}
+    return {}
+
+
+def _paths(traceback: TracebackType) -> Iterator[str]:
+    """The paths that the line and the libraries below it had in hand, the innermost first."""
+    frames, inner = asking_frames(traceback)
+    for entry in reversed(inner):
+        for value in islice(entry.tb_frame.f_locals.values(), _MOST_LOCALS):
+            path = _path(value)
+            if path is not None:
+                yield path
+    asking = frames[-1].tb_frame
+    text = linecache.getline(asking.f_code.co_filename, frames[-1].tb_lineno, asking.f_globals)
+    yield from _QUOTED.findall(text)
+    for value in islice(asking.f_locals.values(), _MOST_LOCALS):
+        path = _path(value)
+        if path is not None:
+            yield path
+
+
+def _path(value: object) -> str | None:
+    if isinstance(value, io.IOBase):
+        value = getattr(value, "name", None)
+    elif isinstance(value, os.PathLike):
+        value = os.fspath(value)
+    return value if type(value) is str and len(value) < _MOST_CHARACTERS else None
+
+
+def _content(path: str) -> str | None:
+    """The kind of a file's content; ``None`` where it is not a file that can be read."""
+    try:
+        if not stat.S_ISREG(os.stat(path).st_mode):
+            return None
+        with open(path, "rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except (OSError, ValueError):
+        return None
+    if not head.strip():
+        return "empty"
+    for signature, kind in _SIGNATURES:
+        if head.startswith(signature):
+            return kind
+    if head.lstrip()[:15].lower().startswith((b"<!doctype html", b"<html")):
+        return "html"
+    return "other" if b"\0" in head or head[:1] == b"\x80" else "text"
