@@ -1,6 +1,7 @@
 """How findings about a child name things: places in code, moments, commands to run."""
 
 import json
+import re
 import shlex
 from pathlib import PurePath
 
@@ -13,6 +14,7 @@ from runner.diagnosis.report.text import printable
 from runner.events import Phase
 
 _LONGEST_PARAMS = 300
+_PRINTED_FRAME = re.compile(r'File "([^"\n]{1,1000})", line (\d{1,9}), in ([^\s]{1,200})')
 
 DOING = {
     Phase.SPAWN: "while it was started",
@@ -52,6 +54,16 @@ def place_of(case: Case, frame: Frame | None) -> str:
         return ""
     function = "" if frame.function == "<module>" else f" ({frame.function})"
     return f"{short_path(case, frame.file)}:{frame.line}{function}"
+
+
+def printed_place(case: Case, text: str) -> str | None:
+    """The innermost place in the bundle's own code, in a traceback as Python prints it."""
+    frames = [found.groups() for found in _PRINTED_FRAME.finditer(text)]
+    own = [frame for frame in frames if is_own(case, frame[0])]
+    if not own:
+        return None
+    file, line, function = own[-1]
+    return printable(f"{short_path(case, file)}:{line} ({function})")
 
 
 def short_path(case: Case, file: str) -> str:

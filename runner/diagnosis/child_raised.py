@@ -7,12 +7,14 @@ from runner.diagnosis.child_places import (
     DOING,
     is_own,
     place_of,
+    printed_place,
     raise_memory_limit,
     raised_code,
     short_path,
     telling_frame,
 )
 from runner.diagnosis.data.lfs_pointers import add_lfs_hint, lfs_pointer
+from runner.diagnosis.failed_threads import add_failed_thread
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint, chain
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
@@ -24,9 +26,6 @@ _BY_HAND = "run the bundle's code by hand to see it without the runner between"
 
 # What sys.exit() was given, where that is not a message.
 _STATUS = re.compile(r"-?\d{0,20}|None|True|False")
-
-# A frame as Python prints it, in what multiprocessing and loky send of an exception.
-_REMOTE_FRAME = re.compile(r'File "([^"\n]{1,1000})", line (\d{1,9}), in ([^\s]{1,200})')
 
 _NO_NAME = re.compile(r"cannot import name '([^']{1,200})' from '[^']{1,200}' \((.{1,1000})\)$")
 
@@ -54,6 +53,7 @@ def raised_finding(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
     else:
         finding, root = known
         finding.summary += _surfaced(case, exception, root)
+    add_failed_thread(case, finding)
     finding.exception = exception
     return finding
 
@@ -320,12 +320,7 @@ def _remote_place(case: Case, exception: ExceptionInfo) -> str | None:
     sent = exception.cause
     if sent is None or sent.type not in ("RemoteTraceback", "_RemoteTraceback"):
         return None
-    frames = [found.groups() for found in _REMOTE_FRAME.finditer(sent.message)]
-    own = [frame for frame in frames if is_own(case, frame[0])]
-    if not own:
-        return None
-    file, line, function = own[-1]
-    return printable(f"{short_path(case, file)}:{line} ({function})")
+    return printed_place(case, sent.message)
 
 
 def _missing_variable(exception: ExceptionInfo) -> str | None:

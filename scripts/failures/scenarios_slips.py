@@ -143,6 +143,19 @@ SLIPS = (
         },
     ),
     Scenario(
+        "task-raised-after-thread",
+        Code.TASK_RAISED,
+        "a thread fails, and the task has not what it was to give",
+        task(
+            "found = {}\n"
+            "thread = threading.Thread(target=lambda: found.update(rate=1 / 0))\n"
+            "thread.start()\n"
+            "thread.join()\n"
+            "print(found['rate'])",
+            "import threading",
+        ),
+    ),
+    Scenario(
         "task-raised-misread",
         Code.TASK_RAISED,
         "a file is called as if it were compressed",
