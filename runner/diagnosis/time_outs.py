@@ -1,5 +1,6 @@
 """Findings about what was not done in time, and what the code was waiting for then."""
 
+import re
 from typing import NamedTuple
 
 from runner.diagnosis.case import Case, Finding
@@ -21,6 +22,8 @@ class _Wait(NamedTuple):
 
 
 _MOST_PLACES = 5
+# As multiprocessing says that a process which it spawns at an import has failed by the same import.
+_SPAWNED = re.compile(r"^Process (?:Spawn|ForkServer)\w*-\d|its bootstrapping phase", re.MULTILINE)
 
 # Of those that fit, the first: a pool waits by a queue and a lock, too.
 _WAITS = (
@@ -100,6 +103,14 @@ def _see(place: str, others: list[str], *, waited: bool) -> Hint:
     return Hint(title=f"see what {place} waits for" if waited else f"see why {place} takes so long")
 
 
+def _in_the_task(case: Case, exception: ExceptionInfo | None) -> Hint:
+    place = place_of(case, telling_frame(case, exception)) or "the bundle"
+    return Hint(
+        title=f"start processes in the task, and not at the import as {place} does: each that is"
+        " spawned imports the bundle again, and would start its own"
+    )
+
+
 def _places_of_others(case: Case, dump: FatalError) -> list[str]:
     """Where the threads stand that the bundle's code has started, in its own code."""
     stacks = [ExceptionInfo(type="", message="", traceback=frames) for frames in dump.others]
@@ -157,6 +168,11 @@ def hung(
         hints=[Hint(title="find what sends SIGSTOP, SIGTSTP, SIGTTIN or SIGTTOU to the process")]
         if stopped
         else [
+            *(
+                [_in_the_task(case, exception)]
+                if phase is Phase.LOAD and _SPAWNED.search(stderr)
+                else []
+            ),
             *([Hint(title=wait.advice)] if wait else []),
             *([_see(place_of(case, frame), others, waited=waited)] if frame else []),
             Hint(

@@ -129,6 +129,20 @@ WIRES = (
         fixture="child-hung",
         args=("--startup-timeout", "2"),
     ),
+    Scenario(
+        "child-hung-spawn",
+        Code.CHILD_HUNG,
+        "an import starts a pool whose processes import it again",
+        {
+            "requirements.txt": "",
+            "wire.py": "import multiprocessing\n\n"
+            "def square(x):\n    return x * x\n\n"
+            "with multiprocessing.get_context('spawn').Pool(1) as pool:\n"
+            "    SQUARES = pool.map(square, range(3))\n\n"
+            "def wire(entrypoint, params, seed):\n    return {}\n",
+        },
+        args=("--startup-timeout", "4"),
+    ),
 )
 
 LOAD = (*SYNTAX, *WIRES)

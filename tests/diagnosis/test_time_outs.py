@@ -104,3 +104,19 @@ def test_threads_that_wait_for_each_other_are_named(
     assert alone.value.report.summary.endswith("it stood in wire.py:20 (wire), and waited there")
     stderr = report.evidence.stderr.text if report.evidence.stderr else ""
     assert "in north" in stderr and "Fatal Python error" not in stderr
+
+
+def test_a_pool_that_an_import_spawns_belongs_into_the_task(tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "wire.py").write_text(
+        "import multiprocessing\ndef square(x): return x * x\n"
+        "multiprocessing.set_start_method('spawn')\n"
+        "with multiprocessing.Pool(1) as pool:\n    SQUARES = pool.map(square, [1])\n"
+    )
+    with Runner(cache=cache, startup_timeout=5) as runner, pytest.raises(RunnerError) as raised:
+        runner.execute(tmp_path)
+    report = raised.value.report
+    assert (report.code, report.phase) == ("child-hung", "load")
+    assert report.hints[0].title.startswith(
+        "start processes in the task, and not at the import as wire.py:5 does"
+    )
