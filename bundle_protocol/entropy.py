@@ -15,40 +15,43 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-# Not os.getpid, which may be replaced: `check --reproducible` has it say the same in each process.
-process_number = posix.getpid
-
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 _INSTALLED = (os.sep + "site-packages" + os.sep, os.sep + "dist-packages" + os.sep)
 
 
 class Entropy:
-    """A stream of such numbers.
+    """Streams of such numbers, which follow from one seed.
 
     Args:
-        number: tells it from the other streams of the process.
+        seed: of the import.
     """
 
-    def __init__(self, number: int) -> None:
-        self._number = number
-        self._pid = self._seed = 0
-        self._source: Any = None
+    def __init__(self, seed: int) -> None:
+        self.begin(seed)
 
     def begin(self, seed: int) -> None:
-        """Begins the stream that follows from a seed, in this process alone."""
-        self._seed, self._pid, self._source = seed, process_number(), None
+        """Begins the streams that follow from a seed, in this process alone."""
+        self.seed = seed
+        self._pid = posix.getpid()
+        self._sources: dict[int, Any] = {}
 
-    def bits(self, count: int) -> int | None:
+    @property
+    def is_here(self) -> bool:
+        """Tell whether they have begun in this process, and not in one that it was forked from."""
+        # Not os.getpid, which `check --reproducible` has say the same in each process.
+        return posix.getpid() == self._pid
+
+    def bits(self, stream: int, count: int) -> int | None:
         """The next number of that many bits; ``None`` where the system is to give it."""
-        if process_number() != self._pid:
+        if not self.is_here:
             return None
-        if self._source is None:
+        if stream not in self._sources:
             # Only now: to make one takes as long as a tenth of a small task. It is the base of
             # random.Random, which a bundle may hide.
             from _random import Random
 
-            self._source = Random((self._number << 64) + self._seed)
-        bits: int = self._source.getrandbits(count)
+            self._sources[stream] = Random((stream << 64) + self.seed)
+        bits: int = self._sources[stream].getrandbits(count)
         return bits
 
 

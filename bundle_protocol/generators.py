@@ -30,7 +30,7 @@ import sys
 from types import ModuleType
 
 from bundle_protocol.describe import summarize
-from bundle_protocol.entropy import process_number
+from bundle_protocol.entropy import Entropy
 from bundle_protocol.first_import import on_first_import
 from bundle_protocol.random_libraries import AT_IMPORT, LIBRARIES, Library
 
@@ -51,8 +51,7 @@ class Generators:
         self._notes: list[str] = []
         """Those of each result."""
         self._loading = True
-        self._task_seed = 0
-        self._pid = process_number()
+        self._entropy = Entropy(AT_IMPORT)
         self._tasks = False
         self._seeded_by_task: list[Library] = []
         self._seeded_by_bundle: list[Library] = []
@@ -79,14 +78,14 @@ class Generators:
 
     def begin(self, seed: int) -> None:
         """A task with this seed begins."""
-        self._task_seed, self._pid = seed, process_number()
+        self._entropy.begin(seed)
         for text in self._notes:
             self._note(text)
         for one in self._seeded_by_task:
-            one.begin(seed)
+            one.reseed_others()
             one.seed(seed)
         for one in self._seeded_by_bundle:
-            one.begin(seed)
+            one.reseed_others()
             # A process that runs its first task, as a fork does, has the state of the import.
             if self._tasks or one.reseeds_in_forks:
                 one.restore()
@@ -97,20 +96,18 @@ class Generators:
         self._note(text)
 
     def _imported(self, module: ModuleType) -> None:
-        if process_number() != self._pid:
+        if not self._entropy.is_here:
             return  # A worker of a pool, say, which all must not draw the same.
         name = module.__name__
         try:
-            one = LIBRARIES[name](module)
+            one = LIBRARIES[name](module, self._entropy)
         except AttributeError:
             return  # It is not that library, but a module of the bundle's with its name.
         try:
             if self._loading:
-                one.begin(AT_IMPORT)
                 one.watch()
             else:
-                one.begin(self._task_seed)
-                one.seed(self._task_seed)
+                one.seed(self._entropy.seed)
         except Exception as error:  # noqa: BLE001 - the import must not fail of it
             self._say(
                 f"the random numbers of {name} do not follow from the task's seed: this version of"

@@ -18,17 +18,18 @@ class Library:
 
     Args:
         module: the library.
+        entropy: of its generators that are made without a seed.
     """
 
     reseeds_in_forks = False
     """True if a fork does not inherit its state."""
 
-    def __init__(self, module: Any) -> None:
+    def __init__(self, module: Any, entropy: Entropy) -> None:
         """Raises AttributeError where it is another module of that name."""
-        self._module = module
+        self._module, self._entropy = module, entropy
 
-    def begin(self, seed: int) -> None:
-        """Has the library's other generators, where they get no seed, follow from this one."""
+    def reseed_others(self) -> None:
+        """Seeds its generators that the import has made without a seed."""
 
     def seed(self, seed: int) -> None:
         """Seeds it from a task's seed."""
@@ -59,12 +60,11 @@ class PythonRandom(Library):
 
     reseeds_in_forks = True
 
-    def __init__(self, module: Any) -> None:
-        super().__init__(module)
+    def __init__(self, module: Any, entropy: Entropy) -> None:
+        super().__init__(module, entropy)
         self._own = module._inst
         # The bundle may put others in their places.
         self._set_seed, self._set_state = module.seed, module.setstate
-        self._entropy = Entropy(2)
         self._seeded = self._watched = False
         self._unseeded: dict[int, ReferenceType[Any]] = {}
         """Those that the import has made without a seed, by their ids."""
@@ -81,7 +81,7 @@ class PythonRandom(Library):
         class Below(base):  # type: ignore[misc]
             def seed(self, value: object = None) -> None:
                 this._seeded = value is not None
-                super().seed(this._entropy.bits(_SEED_BITS) if value is None else value)
+                super().seed(this._entropy.bits(_OF_PYTHON, _SEED_BITS) if value is None else value)
 
             def setstate(self, state: object) -> None:
                 this._seeded = True
@@ -99,19 +99,18 @@ class PythonRandom(Library):
                 this._unseeded.pop(id(self), None)
             if a is None and self is not this._own:
                 if not asked_by_standard_library(sys._getframe(1)):
-                    a = this._entropy.bits(_SEED_BITS)
+                    a = this._entropy.bits(_OF_PYTHON, _SEED_BITS)
                 if a is not None and this._watched:
                     this._unseeded[id(self)] = ref(self)
             this._plain_seed(self, a, version)
 
         plain.seed = seed
 
-    def begin(self, seed: int) -> None:
-        self._entropy.begin(seed)
+    def reseed_others(self) -> None:
         for reference in self._unseeded.values():
             one = reference()
             if one is not None:
-                self._plain_seed(one, self._entropy.bits(_SEED_BITS))
+                self._plain_seed(one, self._entropy.bits(_OF_PYTHON, _SEED_BITS))
 
     def seed(self, seed: int) -> None:
         self._set_seed((1 << 64) + seed)
@@ -146,12 +145,11 @@ class PythonRandom(Library):
 class NumPyRandom(Library):
     """That of ``numpy.random``'s functions, a RandomState."""
 
-    def __init__(self, module: Any) -> None:
-        super().__init__(module)
+    def __init__(self, module: Any, entropy: Entropy) -> None:
+        super().__init__(module, entropy)
         self._global = module.mtrand._rand
         self._bits = self._global._bit_generator
         self._set_seed = module.seed
-        self._entropy = Entropy(3)
         self._given: set[int] = set()
         """The numbers that were given at the import, in place of the system's."""
         self._watched = False
@@ -162,18 +160,19 @@ class NumPyRandom(Library):
         module.bit_generator.randbits = self._randbits
 
     def _randbits(self, count: int) -> int:
-        bits = self._entropy.bits(count)
+        bits = self._entropy.bits(_OF_NUMPY, count)
         if bits is None:
             return self._plain_bits(count)  # type: ignore[no-any-return]
         if self._watched:
             self._given.add(bits)
         return bits
 
-    def begin(self, seed: int) -> None:
-        self._entropy.begin(seed)
+    def reseed_others(self) -> None:
         for bits, state in self._unseeded:
             old = bits._seed_seq
-            new = self._module.SeedSequence((old.entropy, seed), spawn_key=old.spawn_key)
+            new = self._module.SeedSequence(
+                (old.entropy, self._entropy.seed), spawn_key=old.spawn_key
+            )
             bits.state = type(bits)(new).state
             if state is not None:  # It keeps a number for normal().
                 state.set_state({**state.get_state(legacy=False), "has_gauss": 0, "gauss": 0.0})
@@ -237,8 +236,8 @@ class NumbaRandom(Library):
 
     reseeds_in_forks = True
 
-    def __init__(self, module: Any) -> None:
-        super().__init__(module)
+    def __init__(self, module: Any, entropy: Entropy) -> None:
+        super().__init__(module, entropy)
         self._library = module._helperlib
 
     def seed(self, seed: int) -> None:
@@ -280,8 +279,8 @@ class NumbaRandom(Library):
 class TorchRandom(Library):
     """torch's default generators, of every device."""
 
-    def __init__(self, module: Any) -> None:
-        super().__init__(module)
+    def __init__(self, module: Any, entropy: Entropy) -> None:
+        super().__init__(module, entropy)
         self._manual_seed, self._initial_seed = module.manual_seed, module.initial_seed
 
     def seed(self, seed: int) -> None:
@@ -310,6 +309,8 @@ LIBRARIES: dict[str, type[Library]] = {
 
 AT_IMPORT = 0xD1B54A32D192ED03
 
+# The streams of entropy.
+_OF_PYTHON, _OF_NUMPY = 2, 3
 _SEED_BITS = 128
 
 _BLOCK_BITS = 624 * 32
