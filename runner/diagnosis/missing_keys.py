@@ -2,17 +2,16 @@
 
 import difflib
 import re
-import shlex
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
-    exec_command,
     file_in_bundle,
     is_own,
     place_of,
     raised_code,
     telling_frame,
 )
+from runner.diagnosis.missing_parameters import NOT_GIVEN, give_parameters
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
@@ -43,15 +42,8 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
     hints = [_correct(case, frame, key, near[0])] if near else []
     if attributes.get("of_task"):
         summary = f"{place} reads the parameter {named!r}; the task has {listed}"
-        explanation = "The bundle's code asks for a parameter that the task was not given."
-        give = f"give the task the parameter {named!r}"
-        hints.append(
-            Hint(
-                title=f"or {give}" if near else give,
-                command=exec_command(case, f"--param {shlex.quote(f'{named}=...')}"),
-                by="person",
-            )
-        )
+        explanation = NOT_GIVEN
+        hints.append(give_parameters(case, [named], otherwise="or " if near else ""))
     else:
         what = printable(str(attributes.get("mapping") or "the dict"))
         kind = attributes.get("labels") or "key"

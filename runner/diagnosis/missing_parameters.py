@@ -23,6 +23,8 @@ _REQUIRED = re.compile(
 _GET = re.compile(r"\b\w+\.get\(\s*[\"'](\w{1,100})[\"']\s*\)")
 _MOST_SHOWN = 200
 
+NOT_GIVEN = "The bundle's code asks for a parameter that the task was not given."
+
 
 def missing_parameter(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """Find that the code wanted of the task what that was not asked with."""
@@ -50,20 +52,26 @@ def missing_parameter(case: Case, phase: Phase, exception: ExceptionInfo) -> Fin
 
 
 def _not_given(case: Case, frame: Frame, what: str, names: list[str]) -> Finding:
-    options = " ".join(f"--param {shlex.quote(f'{name}=...')}" for name in names)
-    listed = " and ".join(repr(name) for name in names)
     return Finding(
         phase=Phase.EXECUTE,
         code=raised_code(Phase.EXECUTE),
         summary=f"{place_of(case, frame)} {printable(what)}; the task was not given it",
-        explanation="The bundle's code asks for a parameter that the task was not given.",
-        hints=[
-            Hint(
-                title=f"give the task the parameter {printable(listed)}",
-                command=exec_command(case, options),
-                by="person",
-            )
-        ],
+        explanation=NOT_GIVEN,
+        hints=[give_parameters(case, names)],
+    )
+
+
+def give_parameters(case: Case, names: list[str], *, otherwise: str = "") -> Hint:
+    """The hint to give the task parameters.
+
+    :param otherwise: begins it, after another hint.
+    """
+    options = " ".join(f"--param {shlex.quote(f'{name}=...')}" for name in names)
+    listed = " and ".join(repr(name) for name in names)
+    return Hint(
+        title=f"{otherwise}give the task the parameter {printable(listed)}",
+        command=exec_command(case, options),
+        by="person",
     )
 
 
