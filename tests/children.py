@@ -1,9 +1,11 @@
 """A real child of a bundle, as the tests drive it: its events, report, and what it leaves."""
 
 import os
+import select
 import sys
 import time
 import uuid
+from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from runner.child.start import open_session
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.report.model import BundleInfo, Report
 from runner.events import Event, Output, Phase, Stream
+from runner.process.exits import exit_descriptor
 from runner.task import Task
 
 PYTHON_VERSION = ".".join(map(str, sys.version_info[:3]))
@@ -39,6 +42,30 @@ def children_that_run(word: str) -> list[psutil.Process]:
         for child in psutil.Process().children()
         if any(argument.endswith(word) for argument in command_line(child))
     ]
+
+
+def still_running(
+    processes: Iterable[psutil.Process | int], seconds: float = 10
+) -> list[psutil.Process]:
+    """Those, of processes or their numbers, that have not ended within the seconds.
+
+    An orphan has ended before its init reaps it, which a container's may do late or never.
+    """
+    until, running = time.monotonic() + seconds, []
+    for one in processes:
+        with suppress(ProcessLookupError, psutil.NoSuchProcess):
+            process = psutil.Process(one) if isinstance(one, int) else one
+            descriptor = exit_descriptor(process.pid) if process.is_running() else None
+            if descriptor is None:
+                if psutil.wait_procs([process], max(0, until - time.monotonic()))[1]:
+                    running.append(process)
+                continue
+            try:
+                if not select.select([descriptor], [], [], max(0, until - time.monotonic()))[0]:
+                    running.append(process)
+            finally:
+                os.close(descriptor)
+    return running
 
 
 class Child:

@@ -19,6 +19,7 @@ import anyio
 import msgspec
 import psutil
 import pytest
+from children import still_running
 from conftest import write_bundle
 
 import runner
@@ -584,8 +585,7 @@ async def test_a_cancelled_call_leaves_no_process(bundle: Path, cache: Path) -> 
                     if child not in before
                 ]
                 tasks.cancel_scope.cancel()
-    _, alive = psutil.wait_procs(children, timeout=5)
-    assert not [child for child in alive if child.name().startswith("python")]
+    assert not still_running(children)
 
 
 def test_keyboard_interrupt_ends_the_task_before_it_goes_on(bundle: Path, cache: Path) -> None:

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+from children import still_running
 from conftest import need_python, write_bundle
 from forked_command import run_command
 
@@ -523,8 +524,7 @@ def interrupted(cache: Path) -> Iterator[Callable[..., tuple[int, str, list[psut
         finally:
             process.kill()
             process.wait()
-        _, alive = psutil.wait_procs(family, timeout=5)
-        return process.returncode, said, alive
+        return process.returncode, said, still_running(family)
 
     yield run
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from children import command_line
+from children import command_line, still_running
 from conftest import need_python
 from forked_command import run_command
 
@@ -126,7 +126,7 @@ def test_an_interrupted_one_leaves_nothing(
         children = own.children(recursive=True)
         process.send_signal(number)
         assert process.wait(SECONDS) == 128 + number
-    assert children and not psutil.wait_procs(children, SECONDS)[1]
+    assert children and not still_running(children, SECONDS)
 
 
 @pytest.fixture
@@ -184,7 +184,7 @@ def test_combinations_that_are_interrupted_leave_nothing(
         children = children_of(own)
         process.send_signal(number)
         assert process.wait(SECONDS) == 128 + number
-    assert not psutil.wait_procs(children, SECONDS)[1]
+    assert not still_running(children, SECONDS)
 
 
 def children_of(process: psutil.Process) -> list[psutil.Process]:

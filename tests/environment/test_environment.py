@@ -14,6 +14,7 @@ import anyio.to_thread
 import msgspec
 import psutil
 import pytest
+from children import still_running
 
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.report.codes import Code
@@ -400,8 +401,7 @@ async def test_a_killed_builder_leaves_nothing_that_looks_finished(
         process.communicate(timeout=10)
     assert len(unfinished(cache)) == 1
     assert orphans
-    _, alive = psutil.wait_procs(orphans, timeout=10)
-    assert alive == [], "what uv had started outlives the runner"
+    assert not still_running(orphans), "what uv had started outlives the runner"
     built = await build(Run(cache), wanted)
     assert built.reused is False
     assert await python(built, "import iniconfig; print('runs')") == "runs"

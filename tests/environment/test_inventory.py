@@ -12,6 +12,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from children import still_running
 from forked_command import run_command
 
 from runner import Runner
@@ -62,7 +63,7 @@ def running(bundle: Path, cache: Path, *options: str) -> Iterator["subprocess.Po
         children = psutil.Process(process.pid).children(recursive=True)
         process.kill()
         process.communicate()
-        psutil.wait_procs(children, timeout=10)
+        assert not still_running(children)
 
 
 def age(entry: Entry, days: float) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import psutil
 import pytest
+from children import still_running
 
 from runner import Runner, RunnerError
 
@@ -76,15 +77,6 @@ def bundle(tmp_path: Path) -> Path:
     return folder
 
 
-def is_gone(pid: int) -> bool:
-    try:
-        process = psutil.Process(pid)
-    except psutil.NoSuchProcess:
-        return True
-    _, alive = psutil.wait_procs([process], timeout=10)
-    return not alive
-
-
 def test_a_file_opened_at_import_is_read_from_the_same_place_by_each(
     bundle: Path, cache: Path
 ) -> None:
@@ -126,7 +118,7 @@ def test_a_daemon_that_a_task_has_started_ends_with_it(
         before = runner.execute(bundle, "parent")
         file = tmp_path / "pid"
         runner.execute(bundle, "daemon", {"file": str(file)})
-        assert is_gone(int(file.read_text()))
+        assert not still_running([int(file.read_text())])
         # What the import has started is there for all tasks.
         after = runner.execute(bundle, "parent")
         assert dict(after) == dict(before)
@@ -139,7 +131,7 @@ def test_a_daemon_ends_with_a_task_that_hangs(bundle: Path, cache: Path, tmp_pat
         before = runner.execute(bundle, "parent")["pid"]
         with pytest.raises(RunnerError, match="child-hung"):
             runner.execute(bundle, "daemon", {"file": str(file), "seconds": 1000})
-        assert is_gone(int(file.read_text()))
+        assert not still_running([int(file.read_text())])
         assert runner.execute(bundle, "parent")["pid"] == before
 
 
@@ -150,7 +142,7 @@ def test_what_a_daemon_holds_counts(bundle: Path, cache: Path, tmp_path: Path) -
             runner.execute(
                 bundle, "daemon", {"file": str(file), "bytes": 200 << 20, "seconds": 1000}
             )
-        assert is_gone(int(file.read_text()))
+        assert not still_running([int(file.read_text())])
 
 
 def test_a_fork_that_the_system_refuses_is_the_tasks_failure_and_not_the_childs(

@@ -16,6 +16,7 @@ from types import FrameType
 import anyio
 import psutil
 import pytest
+from children import still_running
 from conftest import write_bundle
 
 from runner import AsyncRunner, Runner, RunnerError
@@ -394,8 +395,7 @@ def test_an_interrupt_ends_a_run_that_waits_for_a_task_without_an_end(
             started.kill()
     if waiting != "a close":
         assert "KeyboardInterrupt" in errors
-    _, alive = psutil.wait_procs(family, timeout=10)
-    assert not alive
+    assert not still_running(family)
 
 
 @pytest.mark.anyio

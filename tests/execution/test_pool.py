@@ -1,6 +1,5 @@
 """Children that are kept: what tasks share, what a failure costs, and when a child is ended."""
 
-import contextlib
 import os
 import re
 import shutil
@@ -14,9 +13,8 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import anyio
-import psutil
 import pytest
-from children import children_that_run
+from children import children_that_run, still_running
 from conftest import write_bundle
 
 from runner import AsyncRunner, Result, Runner, RunnerError
@@ -252,9 +250,7 @@ def test_what_a_task_has_started_ends_with_its_fork(
     with Runner(cache=cache, children=1) as runner:
         for _ in range(2):
             pid = int(runner.execute(bundle, "daemon", {"session": session})["pid"])
-            with contextlib.suppress(psutil.NoSuchProcess):
-                _, alive = psutil.wait_procs([psutil.Process(pid)], timeout=10)
-                assert not alive
+            assert not still_running([pid])
 
 
 def test_an_edited_bundle_is_loaded_anew(any_runner: Runner, bundle: Path) -> None:

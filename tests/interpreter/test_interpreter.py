@@ -10,8 +10,8 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 import msgspec
-import psutil
 import pytest
+from children import still_running
 from conftest import installed_python, need_python
 from packaging.specifiers import SpecifierSet
 
@@ -198,9 +198,7 @@ async def test_a_python_that_hangs_is_given_up_and_ended_with_its_children(
     with anyio.fail_after(30):
         answer = await probe(python)
     assert isinstance(answer, Broken) and "does not answer within" in answer.reason
-    pid = int((tmp_path / "pid").read_text())
-    _, alive = psutil.wait_procs([p for p in psutil.process_iter() if p.pid == pid], timeout=5)
-    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+    assert not still_running([int((tmp_path / "pid").read_text())])
 
 
 def test_shims_are_never_candidates_and_each_file_is_one_once(
@@ -354,9 +352,7 @@ async def test_a_cancelled_probe_leaves_no_process(tmp_path: Path) -> None:
             tasks.start_soon(probe, python)
             said = await anyio.to_thread.run_sync(started.read_text)
             tasks.cancel_scope.cancel()
-    pid = int(said)
-    _, alive = psutil.wait_procs([p for p in psutil.process_iter() if p.pid == pid], timeout=5)
-    assert not [process for process in alive if process.status() != psutil.STATUS_ZOMBIE]
+    assert not still_running([int(said)])
 
 
 @pytest.mark.anyio

@@ -12,13 +12,12 @@ import threading
 import time
 import uuid
 from collections.abc import Iterator
-from contextlib import suppress
 from pathlib import Path
 from types import SimpleNamespace
 
 import psutil
 import pytest
-from children import command_line
+from children import command_line, still_running
 from conftest import write_bundle
 
 from runner import Isolation, Runner, RunnerError
@@ -153,8 +152,7 @@ def test_all_that_a_worker_has_started_ends_when_it_is_killed(
     if limit_marks:
         started.append(psutil.Process(worker.bare))
     worker.kill()
-    _, alive = psutil.wait_procs(started, timeout=10)
-    assert not alive
+    assert not still_running(started)
     assert not list((tmp_path / "tmp").glob("modelops-runner-*"))
 
 
@@ -196,8 +194,7 @@ def test_what_a_task_leaves_without_its_environment_ends_with_its_child(
             (pid,) = re.findall(rb"bare (\d+)", bytes(said))
         else:
             pid = runner.execute(bundle)["pid"]
-    with suppress(psutil.NoSuchProcess):
-        psutil.Process(int(pid)).wait(timeout=10)
+    assert not still_running([int(pid)])
 
 
 def test_a_worker_in_a_task_has_numbers_below_those_of_the_tasks_own(
@@ -225,8 +222,7 @@ def test_what_asks_a_job_to_end_does_not_end_the_guardian(worker: Worker) -> Non
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGQUIT):
         guardian.send_signal(number)
     worker.kill()
-    _, alive = psutil.wait_procs(started, timeout=10)
-    assert not alive
+    assert not still_running(started)
 
 
 def test_a_fork_of_the_worker_is_another_worker() -> None:
@@ -248,8 +244,7 @@ def test_a_fork_of_the_worker_is_another_worker() -> None:
     worker.popen.kill()
     try:
         # The fork holds the pipe no longer, so its end is seen; and it is not the worker's own.
-        psutil.wait_procs([guardian], timeout=10)
-        assert not guardian.is_running()
+        assert not still_running([guardian])
         assert fork.is_running()
     finally:
         fork.kill()

@@ -7,6 +7,7 @@ from pathlib import Path
 import anyio
 import psutil
 import pytest
+from children import still_running
 
 from runner.process import supervisor
 from runner.process.guardian import Guardian
@@ -40,12 +41,6 @@ class Run:
             stderr=self.stderr.extend,
             **options,  # type: ignore[arg-type]
         )
-
-
-def still_alive(pid: int) -> bool:
-    """Tell whether a process that was killed goes on: the kernel takes a moment to end it."""
-    _, alive = psutil.wait_procs([p for p in psutil.process_iter() if p.pid == pid], timeout=5)
-    return any(process.status() != psutil.STATUS_ZOMBIE for process in alive)
 
 
 async def test_output_and_exit_status_arrive() -> None:
@@ -87,8 +82,7 @@ async def test_a_daemon_that_keeps_every_pipe_delays_nothing_and_ends_with_its_p
             daemon = psutil.Process(int(run.stdout))
             assert ended.code == 0
             assert daemon.is_running()
-        _, alive = psutil.wait_procs([daemon], timeout=5)
-    assert not alive
+        assert not still_running([daemon])
 
 
 async def test_a_background_process_of_the_same_group_ends_at_the_exit() -> None:
@@ -97,8 +91,7 @@ async def test_a_background_process_of_the_same_group_ends_at_the_exit() -> None
     with anyio.fail_after(20):
         async with run.spawn(code) as process:
             await process.wait()
-    _, alive = psutil.wait_procs([p for p in psutil.process_iter() if p.pid == int(run.stdout)], 5)
-    assert not alive
+    assert not still_running([int(run.stdout)])
 
 
 async def test_cancelling_ends_the_process_and_its_group() -> None:
@@ -121,7 +114,7 @@ async def test_cancelling_ends_the_process_and_its_group() -> None:
             await run.spoke.wait()
             tasks.cancel_scope.cancel()
     assert seen[0].exit is not None and seen[0].exit.signal_name == "SIGKILL"
-    assert not still_alive(int(run.stdout))
+    assert not still_running([int(run.stdout)])
 
 
 async def test_a_process_gets_its_grace_before_it_is_killed() -> None:
@@ -274,4 +267,4 @@ async def test_descendants_end_also_where_no_thread_can_be_had(
         async with run.spawn(code, stdin=True):
             await run.spoke.wait()
             monkeypatch.setattr("anyio.to_thread.run_sync", none_left)
-    assert not still_alive(int(run.stdout))
+    assert not still_running([int(run.stdout)])

@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+from children import still_running
 from conftest import write_bundle
 from forked_command import run_command
 
@@ -639,8 +640,7 @@ def test_an_ended_run_leaves_no_child_and_whole_lines_and_is_gone_on_with(
         process.kill()
         process.wait()
     assert process.returncode == status
-    _, alive = psutil.wait_procs(family, timeout=5)
-    assert not alive
+    assert not still_running(family)
     done = lines_of(out / "results.jsonl")
     assert all(line["ok"] for line in done.values()) and 5 not in done
     if number is not signal.SIGKILL:

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from children import still_running
 
 pytest.importorskip("distributed")
 
 import dask
 import distributed
-import psutil
 from distributed import Client, as_completed, wait
 from studies import SECONDS, WIRE, failing, make_bundle, seeds, wait_until
 
@@ -177,7 +177,7 @@ def test_a_cancelled_kept_task_ends_in_its_child(
     future = runner.dask.submit(client, bundle, task, keep=True)
     wait_until(lambda: file.exists() and file.read_text() != "")
     future.cancel()
-    wait_until(lambda: not psutil.pid_exists(int(file.read_text())))
+    assert not still_running([int(file.read_text())])
 
 
 def test_what_may_pass_by_itself_is_tried_again_where_it_was(

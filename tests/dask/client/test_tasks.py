@@ -14,6 +14,7 @@ from typing import Any
 
 import psutil
 import pytest
+from children import still_running
 
 pytest.importorskip("distributed")
 
@@ -484,7 +485,7 @@ def test_each_task_completes_once_when_a_worker_is_killed(cache: Path, bundle: P
                 left = psutil.Process(started.workers[0].pid).children(recursive=True)
                 os.kill(started.workers[0].pid, signal.SIGKILL)
         assert sorted(results) == list(range(60))
-        assert left and not psutil.wait_procs(left, SECONDS)[1]
+        assert left and not still_running(left, SECONDS)
 
 
 def test_a_bundle_that_kills_its_workers_is_one_report(cache: Path, bundle: Path) -> None:
@@ -534,7 +535,7 @@ def test_a_scheduler_that_is_killed_is_an_error_and_leaves_no_child(
             os.kill(started.scheduler.pid, signal.SIGKILL)
             report = failing(lambda: future.result(SECONDS)).report
             assert report.code is Code.WORKER_LOST and "scheduler" in report.summary
-        assert children and not psutil.wait_procs(children, SECONDS)[1]
+        assert children and not still_running(children, SECONDS)
 
 
 def test_a_cluster_that_is_told_to_end_ends_its_children(
@@ -552,7 +553,7 @@ def test_a_cluster_that_is_told_to_end_ends_its_children(
             assert failing(lambda: future.result(SECONDS)).report.code is Code.WORKER_LOST
         # The worker's own process may stay for ever, with or without us: Dask waits for the
         # scheduler that was told to end with it.
-        assert children and not psutil.wait_procs(children, SECONDS)[1]
+        assert children and not still_running(children, SECONDS)
 
 
 def test_an_asynchronous_client_is_refused(shared_cluster: DaskCluster, bundle: Path) -> None:
