@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from runner.study.columns import Column, Scalar, columns_of, named, number_of, of_task, scalars
+from runner.study.columns import Column, Scalar, columns_of, named, of_task, scalars, value_of
 from runner.study.lines import FILE, TaskLine, last_places, lines_at
 from runner.study.output_files import file_name
 from runner.study.shards import parts
@@ -162,7 +162,7 @@ class _Csv:
                     f" first one names {len(names)} columns"
                 )
             if row:
-                yield dict(zip(names, map(number_of, row), strict=False))
+                yield dict(zip(names, map(value_of, row), strict=False))
 
     def _read(self) -> Iterator[tuple[int, list[str]]]:
         """The rows, with the numbers of the lines that they end at."""
