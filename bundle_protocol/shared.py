@@ -35,11 +35,14 @@ def shared_by_forks(modules: Iterable[ModuleType]) -> list[str]:
         if _is_mapped(value)
     ]
     opened = [path for path in _read_and_written() if path not in mapped]
-    return names + [os.path.basename(path) for path in (opened if names else mapped + opened)]
+    return names + [
+        "shared memory" if path.startswith(_OF_MEMORY) else os.path.basename(path)
+        for path in (opened if names else mapped + opened)
+    ]
 
 
 def _mapped_files() -> list[str]:
-    found = {}
+    found: dict[str, None] = {}
     with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
         for line in maps:
             fields = line.rstrip("\n").split(None, 5)
