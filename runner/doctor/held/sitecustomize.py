@@ -3,6 +3,7 @@
 Python imports it at the start of each process that has this folder in PYTHONPATH (module site). It
 runs on CPython 3.8 and newer, and needs nothing but the standard library. ``MODELOPS_HELD`` says
 what to hold: ``entropy``, ``clock``, ``process``; with ``switches``, threads take turns more often.
+``MODELOPS_OPENED`` names a file that takes the paths of what is opened.
 """
 
 from __future__ import annotations
@@ -115,6 +116,27 @@ def switch_often() -> None:
     sys.setswitchinterval(_SWITCH_SECONDS)
 
 
+def tell_opened(to: str) -> None:
+    """Write down what is opened, with a w before it where that is for writing.
+
+    A file that is made with a new name is nobody else's.
+    """
+    import sys
+
+    told = os.open(to, os.O_WRONLY | os.O_APPEND)
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event != "open":
+            return
+        path, _, flags = arguments
+        if isinstance(path, str) and not flags & os.O_EXCL:
+            how = b"w" if flags & (os.O_WRONLY | os.O_RDWR) else b"r"
+            path = os.path.abspath(path)  # noqa: PTH100 - it follows no link
+            os.write(told, how + path.encode("utf-8", "surrogateescape") + b"\n")
+
+    sys.addaudithook(hook)
+
+
 _held = os.environ.get("MODELOPS_HELD", "")
 if "entropy" in _held:
     hold_entropy()
@@ -124,3 +146,5 @@ if "process" in _held:
     hold_process()
 if "switches" in _held:
     switch_often()
+if "MODELOPS_OPENED" in os.environ:
+    tell_opened(os.environ["MODELOPS_OPENED"])
