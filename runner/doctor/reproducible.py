@@ -44,6 +44,8 @@ _HASH_SEEDS = ("1", "2", "3")
 # Many a model takes its seed from a clock of whole seconds.
 _APART_SECONDS = 1.1
 _ADDRESS = b" at 0x"
+_ADDRESSES = "addresses"
+"""Shaken where something else is held, or is as it was: an order by them depends on anything."""
 # Threads that race come out in another way each time, and so may what is read from no file.
 _NEVER_TWICE = (Cause.RACE, Cause.FILES)
 # What has few ways to come out may come out in the same one twice.
@@ -243,7 +245,7 @@ class _Trial:
         differing = self._differing(now) - self._differences.keys()
         if now is None or not differing:
             return
-        by_chance = self._differing(await self._run(self._settings))
+        by_chance = self._differing(await self._run(self._with(self.held(_ADDRESSES))))
         if cause not in _NEVER_TWICE and (again := await run()) is not None:
             by_chance |= {name for name in differing if now.get(name) != again.get(name)}
         for name in differing - by_chance:
@@ -260,7 +262,7 @@ class _Trial:
         known = len(self._failures)
         run = self._run_moved
         if held != HELD_FILES:
-            run = partial(self._run, self._with(self.held(held)))
+            run = partial(self._run, self._with(self.held(f"{held} {_ADDRESSES}")))
         began, first = time.monotonic(), await run()
         same = set(first or ())
         for _ in range(_HELD_AGAIN):

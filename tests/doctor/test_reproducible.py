@@ -249,6 +249,22 @@ def wire(entrypoint, params, seed):
     assert "PYTHONHASHSEED" not in done.stderr
 
 
+def test_an_order_by_addresses_is_laid_to_nothing_else(cache: Path, tmp_path: Path) -> None:
+    wire = """
+class Agent: pass
+def wire(entrypoint, params, seed):
+    agents = [Agent() for _ in range(30)]
+    return {"set": repr([agents.index(one) for one in set(agents)]).encode(),
+            "sorted": repr([agents.index(one) for one in sorted(agents, key=id)]).encode()}
+"""
+    found = document(cache, bundle(tmp_path, wire), status=1)
+    assert {one["output"]: one["cause"] for one in found["differences"]} == {
+        "set": "unknown",
+        "sorted": "unknown",
+    }
+    assert all("sets of objects" in one["advice"] for one in found["differences"])
+
+
 @pytest.mark.parametrize(
     "differs",
     [
