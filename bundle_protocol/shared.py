@@ -7,13 +7,17 @@ is a file: what one task writes there, the next one reads.
 from __future__ import annotations
 
 import fcntl
+import gc
 import os
 import stat
+import sys
+from contextlib import suppress
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from types import ModuleType
+    from typing import Any
 
 # Locks, which are there to be shared, and code that is made at run time.
 _NO_STATE = ("sem.", "ffi", "memfd:libffi", "memfd:doublemapper")
@@ -65,15 +69,21 @@ def _is_mapped(value: object) -> bool:
 def _read_and_written() -> list[str]:
     """The files that are open for both, such as a database.
 
-    What is only written, such as a log, is no state that a task begins with.
+    What is only written, such as a log, is no state that a task begins with. Nor is an archive,
+    which is read for its own places alone; :mod:`bundle_protocol.open_files` tells what is lost.
     """
-    found = []
+    found: dict[int, str] = {}
     for name in os.listdir("/proc/self/fd"):
         try:
             flags = fcntl.fcntl(int(name), fcntl.F_GETFL)
             is_file = stat.S_ISREG(os.fstat(int(name)).st_mode)
             if is_file and int(name) > 2 and flags & os.O_ACCMODE == os.O_RDWR:
-                found.append(os.readlink(f"/proc/self/fd/{name}"))
+                found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
         except OSError:
             continue  # The descriptor of the listing itself.
-    return found
+    zipfile: Any = sys.modules.get("zipfile") if found else None
+    for each in gc.get_objects() if zipfile is not None else ():
+        if issubclass(type(each), zipfile.ZipFile):
+            with suppress(AttributeError, OSError, ValueError):  # It is in memory, or closed.
+                found.pop(each.fp.fileno(), None)
+    return list(found.values())
