@@ -99,6 +99,11 @@ def text_of(value: Scalar) -> str:
     return str(value).encode("utf-8", "backslashreplace").decode()
 
 
+def is_code(text: str) -> bool:
+    """Tell whether the field of a CSV file begins with a zero too many, as 007 and 09 do."""
+    return text[:1] == "0" and text[1:2].isdigit()
+
+
 def value_of(text: str) -> Scalar:
     """The number or truth value that a field of a CSV file is, as pandas reads it.
 
