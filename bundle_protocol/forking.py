@@ -25,12 +25,14 @@ from bundle_protocol.descriptors import Descriptors
 from bundle_protocol.ending import Ending
 from bundle_protocol.messages import ErrorCode, RequestError
 from bundle_protocol.orphans import Orphans
+from bundle_protocol.shared import shared_by_forks
 from bundle_protocol.threads import threads_that_a_fork_leaves
 from bundle_protocol.transport import Transport, status_of
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
+    from types import ModuleType
     from typing import NoReturn
 
 # How far a task's process has come with its answer. One that ends before it is answered for, one
@@ -38,11 +40,14 @@ if TYPE_CHECKING:
 _UNANSWERED, _ANSWERING, _ANSWERED = 0, 1, 2
 
 
-def why_unsafe() -> str | None:
+def why_unsafe(modules: Iterable[ModuleType]) -> str | None:
     """Why this process must not be forked, in a person's words; None where it may be.
 
     A fork has the forking thread only. A lock that another one held stays locked in it for ever
     (fork(2), POSIX), and a GPU's context is not valid in it.
+
+    Args:
+        modules: the bundle's own.
     """
     if sys.platform != "linux":
         return f"on {sys.platform}, system libraries do not survive a fork"
@@ -53,6 +58,9 @@ def why_unsafe() -> str | None:
     threads = threads_that_a_fork_leaves()
     if threads:
         return "threads run since the bundle was loaded: " + ", ".join(threads[:5])
+    shared = shared_by_forks(modules)
+    if shared:
+        return "forks would share what the import has opened for writing: " + ", ".join(shared[:5])
     return None
 
 

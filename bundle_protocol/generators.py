@@ -66,7 +66,7 @@ class Generators:
         """
         self._loading = False
         watched = self._seeded_by_task
-        for module in _own_modules(folder, wire) if watched else ():
+        for module in own_modules(folder, wire) if watched else ():
             for name, value in list(vars(module).items()):
                 for fault in filter(None, (one.fault_of(value) for one in watched)):
                     self._say(
@@ -117,7 +117,7 @@ class Generators:
         self._seeded_by_task.append(one)
 
 
-def _own_modules(folder: str, wire: str) -> Iterator[ModuleType]:
+def own_modules(folder: str, wire: str) -> Iterator[ModuleType]:
     """The modules that are the bundle's: those of its folder, and the package of its function."""
     package = wire.partition(":")[0].partition(".")[0]
     inside, environment = folder + os.sep, os.path.join(sys.prefix, "")

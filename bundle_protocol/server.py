@@ -10,7 +10,7 @@ from functools import partial
 from bundle_protocol import json_rpc, process
 from bundle_protocol.describe import describe_exception, raised_error
 from bundle_protocol.folder_order import sort_listings
-from bundle_protocol.generators import Generators
+from bundle_protocol.generators import Generators, own_modules
 from bundle_protocol.left_open import LeftOpen
 from bundle_protocol.loading import Bundle, WireFunction, load, warm_up
 from bundle_protocol.messages import (
@@ -254,7 +254,7 @@ class Session:
             with standard_library("bundle_protocol.forking"):
                 from bundle_protocol.forking import Forker, why_unsafe
 
-            result["fork_unsafe"] = why_unsafe()
+            result["fork_unsafe"] = why_unsafe(own_modules(bundle.path, self._function.name))
             if result["fork_unsafe"] is None:
                 self._forker = Forker(self._transport)
             else:

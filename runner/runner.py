@@ -23,7 +23,7 @@ from runner.execution.stats import Stats
 from runner.execution.thread_map import Calls, map_in_threads
 from runner.result import Check, Result
 from runner.settings import Options, Settings
-from runner.task import Task, check_is_task, new_task
+from runner.task import Task, as_given, new_task
 
 if TYPE_CHECKING:
     from typing_extensions import Unpack
@@ -174,8 +174,7 @@ class Runner:
         :raises TypeError: the task is not a :class:`Task`.
         :raises ValueError: the timeout is not more than 0, or not finite.
         """
-        check_is_task(task)
-        call = self._inner._call_of(task, timeout, on_event)
+        call = self._inner._call_of(as_given(task), timeout, on_event)
         self._loop.start()
         return self._loop.start_soon(partial(self._inner._execute, bundle, call))
 

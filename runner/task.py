@@ -97,6 +97,29 @@ def check_is_task(task: object) -> None:
         raise TypeError(f"a task is a runner.Task, not {_kind(task)}")
 
 
+def as_given(task: Task) -> Task:
+    """The task as it is now: once it has been taken, its caller may change the parameters.
+
+    :raises TypeError: it is not a :class:`Task`.
+    """
+    check_is_task(task)
+    try:
+        params = _copied(task.params)
+    except RecursionError:  # it is refused when it is checked
+        return task
+    inputs = dict(task.inputs) if isinstance(task.inputs, Mapping) else task.inputs
+    return Task(task.entrypoint, params, task.seed, inputs, task.function)
+
+
+def _copied(value: Any) -> Any:
+    """A value with objects and arrays of its own."""
+    if type(value) in _PLAIN_TYPES:
+        return value
+    if isinstance(value, _OBJECTS):
+        return {key: _copied(item) for key, item in value.items()}
+    return [_copied(item) for item in value] if isinstance(value, _ARRAYS) else value
+
+
 def without_inputs(task: Task) -> Task:
     """A task as a report needs it; its inputs may be large, and are not kept for that."""
     return msgspec.structs.replace(task, inputs={}) if task.inputs else task
@@ -212,6 +235,7 @@ _ARRAYS = (list, tuple)
 
 
 _PLAIN = frozenset((str, bool, type(None)))
+_PLAIN_TYPES = frozenset((*_PLAIN, int, float))
 _MAX_PLAIN = 2**2000
 """No int() of any Python refuses so many digits (see sys.set_int_max_str_digits)."""
 MAX_DIGITS = 4300

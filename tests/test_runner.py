@@ -374,6 +374,16 @@ def test_numbers_of_other_libraries_come_as_pythons(bundle: Path, cache: Path) -
                 assert json.loads(result["echo"]) == ["main", sent, seed.__index__()]
 
 
+def test_a_submitted_task_is_as_it_was_then(bundle: Path, cache: Path) -> None:
+    params: dict[str, int] = {}
+    futures = []
+    with Runner(cache=cache, children=1) as runner:
+        for n in range(5):
+            params["n"] = n
+            futures.append(runner.submit(bundle, Task("main", params)))
+        assert [json.loads(future.result()["echo"])[1]["n"] for future in futures] == list(range(5))
+
+
 def test_numpy_is_not_imported_to_look_at_a_task() -> None:
     code = "import sys, runner.task as t; t.check_task(t.Task('m', {'a': [1, 2**64]})); "
     code += "sys.exit('numpy' in sys.modules)"

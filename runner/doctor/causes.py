@@ -15,6 +15,7 @@ class Cause(str, Enum):
     HASH_SEED = "unordered-set"
     THREADS = "threads"
     EARLIER_TASK = "earlier-task"
+    SHARED_FILE = "shared-file"
     FORK = "fork"
     UNKNOWN = "unknown"
 
@@ -70,8 +71,12 @@ MEANING = {
         "say how many in pyproject.toml, [tool.modelops] threads = 1, or add in a fixed order",
     ),
     Cause.EARLIER_TASK: (
-        "a task before it in the same process: the second one there differs from the first",
+        "a task before it in the same process: it differs after another one",
         "keep no state in modules that a task changes: make it anew in the wire function",
+    ),
+    Cause.SHARED_FILE: (
+        "the tasks before it and beside it: they use this very file, whatever their seed",
+        "write it by a relative path, which leads to the task's own folder",
     ),
     Cause.FORK: (
         "the process: it differs where the task runs in a fork",
@@ -81,10 +86,12 @@ MEANING = {
         "what was not found: it differs from run to run, also with the system's entropy and the"
         " clock held",
         "look for threads that race, processes that the task starts (they seed their generators"
-        " themselves), the names of temporary files, and sets of objects, which are ordered by"
-        " their addresses",
+        " themselves), random numbers of a database or a compiled library (give it a seed:"
+        " polars' sample(seed=seed)), the names of temporary files, and sets of objects, which are"
+        " ordered by their addresses",
     ),
 }
+AFTER_ANOTHER = "files that a task with another seed has left: it differs after one"
 BY_CHANCE = "what was not found: it differs from run to run, now and then"
 ELSEWHERE = f"files besides its own: it differs with {NEW_FOLDERS}"
 ADDRESSES = (

@@ -6,12 +6,12 @@ output, or the one whose holding has made it the same.
 
 import hashlib
 import os
-import shutil
 import time
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import NamedTemporaryFile, TemporaryDirectory
 
 import anyio
 import msgspec
@@ -24,6 +24,7 @@ from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
 from runner.doctor.causes import (
     ADDRESSES,
+    AFTER_ANOTHER,
     BY_CHANCE,
     ELSEWHERE,
     HELD_FILES,
@@ -32,6 +33,7 @@ from runner.doctor.causes import (
     NEW_FOLDERS,
     Cause,
 )
+from runner.doctor.trial_files import FOLDERS, files_of_both, made_anew
 from runner.execution.run_task import execute_task, reported
 from runner.result import Result
 from runner.settings import Settings
@@ -42,23 +44,19 @@ _HASH_SEEDS = ("1", "2", "3")
 # Many a model takes its seed from a clock of whole seconds.
 _APART_SECONDS = 1.1
 _ADDRESS = b" at 0x"
+_ADDRESSES = "addresses"
+"""Shaken where something else is held, or is as it was: an order by them depends on anything."""
 # Threads that race come out in another way each time, and so may what is read from no file.
 _NEVER_TWICE = (Cause.RACE, Cause.FILES)
 # What has few ways to come out may come out in the same one twice.
 _HELD_AGAIN = 2
-_COPY = "bundle"
-_FOLDERS = (
-    *("HOME", "TMPDIR", "TEMP", "TMP"),
-    *("XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_STATE_HOME"),
-)
-"""The variables that name folders in which a run may find what another has left."""
 
 
 class Difference(Struct, frozen=True):
     """An output that is not the same under all conditions."""
 
     output: str
-    """Its name; the path of a file that the task leaves."""
+    """Its name; the path of a file that the task leaves, or that all tasks write."""
     cause: Cause
     meaning: str
     """The words for what it depends on, and for what has shown it."""
@@ -121,7 +119,9 @@ async def _try(trial: "_Trial", asked: int | None, had: int | None, began: float
     :param asked: for how many threads; they are part of what is run.
     :param had: how many there were.
     """
+    since = time.time() - (time.monotonic() - began)
     await trial.repeat(began)
+    await trial.share_files(since)
     if trial.settled:
         return
     for seed in _HASH_SEEDS:
@@ -131,8 +131,8 @@ async def _try(trial: "_Trial", asked: int | None, had: int | None, began: float
             await trial.change(Cause.THREADS, f"threads: {threads}", threads=threads)
     await trial.change(Cause.RACE, "threads that take turns more often", env=trial.held("switches"))
     await trial.move()
-    await trial.share(Cause.FORK, Isolation.FORK, "a fork", runs=1)
-    await trial.share(Cause.EARLIER_TASK, Isolation.WARM, "a second time in a process", runs=2)
+    await trial.share(Cause.FORK, Isolation.FORK, "a fork")
+    await trial.share(Cause.EARLIER_TASK, Isolation.WARM, "after others in one process")
 
 
 class _Trial:
@@ -150,6 +150,7 @@ class _Trial:
         self._settings = settings
         self._bundle = bundle
         self._task = task
+        self._other = msgspec.structs.replace(task, seed=task.seed ^ 1)
         self._first = first
         self._base = _digests(first)
         self._on_condition = on_condition
@@ -208,24 +209,25 @@ class _Trial:
         )
         await self._blame(cause, partial(self._run, settings))
 
-    async def share(self, cause: Cause, isolation: Isolation, condition: str, *, runs: int) -> None:
-        """Run it some times in one child; the last run is compared."""
+    async def share(self, cause: Cause, isolation: Isolation, condition: str) -> None:
+        """Run it in one child after one with another seed, and after itself."""
         self._begin(condition)
-        await self._blame(cause, partial(self._run_shared, isolation, runs))
+        await self._blame(cause, partial(self._run_shared, isolation))
 
-    async def _run_shared(self, isolation: Isolation, runs: int) -> _Digests | None:
+    async def _run_shared(self, isolation: Isolation) -> _Digests | None:
         settings = msgspec.structs.replace(self._settings, isolation=isolation, children=1)
-        task = self._task
         try:
             async with AsyncRunner.of(settings) as runner:
-                for _ in range(runs):
-                    result = await runner.execute(
-                        self._bundle.path, task.entrypoint, task.params, seed=task.seed
-                    )
+                with suppress(RunnerError):  # it need not bear any seed
+                    await self._execute(runner, self._other)
+                await self._execute(runner, self._task)
+                return _digests(await self._execute(runner, self._task))
         except RunnerError as error:
             self._failed(error)
             return None
-        return _digests(result)
+
+    async def _execute(self, runner: AsyncRunner, task: Task) -> Result:
+        return await runner.execute(self._bundle.path, task.entrypoint, task.params, seed=task.seed)
 
     async def _blame(
         self,
@@ -243,7 +245,7 @@ class _Trial:
         differing = self._differing(now) - self._differences.keys()
         if now is None or not differing:
             return
-        by_chance = self._differing(await self._run(self._settings))
+        by_chance = self._differing(await self._run(self._with(self.held(_ADDRESSES))))
         if cause not in _NEVER_TWICE and (again := await run()) is not None:
             by_chance |= {name for name in differing if now.get(name) != again.get(name)}
         for name in differing - by_chance:
@@ -260,7 +262,7 @@ class _Trial:
         known = len(self._failures)
         run = self._run_moved
         if held != HELD_FILES:
-            run = partial(self._run, self._with(self.held(held)))
+            run = partial(self._run, self._with(self.held(f"{held} {_ADDRESSES}")))
         began, first = time.monotonic(), await run()
         same = set(first or ())
         for _ in range(_HELD_AGAIN):
@@ -280,35 +282,60 @@ class _Trial:
         self._begin(NEW_FOLDERS)
         known = len(self._failures)
         await self._blame(Cause.FILES, self._run_moved, ELSEWHERE)
+        await self._blame(Cause.FILES, partial(self._run_moved, after=self._other), AFTER_ANOTHER)
         del self._failures[known:]
 
-    async def _run_moved(self) -> _Digests | None:
-        """Run it with new folders, which are always at the same place."""
-        variables = {name: str(self._elsewhere / name) for name in _FOLDERS}
-        copy = await anyio.to_thread.run_sync(_made_anew, self._elsewhere, self._bundle)
+    async def share_files(self, began: float) -> None:
+        """Find the files that it uses wherever it works, and whatever its seed is.
+
+        :param began: when the first run did, in seconds since the epoch.
+        """
+        self._begin("another seed")
+        known = len(self._failures)
+        opened = []
+        for task in (self._task, self._other):
+            with NamedTemporaryFile(dir=self._elsewhere) as file:
+                await self._run(self._with(self.held("", MODELOPS_OPENED=file.name)), task=task)
+                opened.append(Path(file.name).read_bytes())
+        del self._failures[known:]
+        for path in files_of_both(*opened, since=began):
+            self._found(path, Cause.SHARED_FILE)
+
+    async def _run_moved(self, after: Task | None = None) -> _Digests | None:
+        """Run it with new folders, which are always at the same place.
+
+        :param after: what has run there before it.
+        """
+        variables = {name: str(self._elsewhere / name) for name in FOLDERS}
+        copy = await anyio.to_thread.run_sync(made_anew, self._elsewhere, self._bundle)
+        if after is not None:
+            await self._run(self._with(variables), copy, task=after)
         return await self._run(self._with(variables), copy)
 
-    def held(self, what: str) -> dict[str, str]:
-        """The variables by which a process holds something."""
+    def held(self, what: str, **variables: str) -> dict[str, str]:
+        """The variables by which a process holds something; others beside them."""
         # Before what the caller's own variable names, which may have a sitecustomize too.
         named = self._settings.env.get("PYTHONPATH")
         path = os.pathsep.join([str(_HELD), *([named] if named else [])])
-        return {"PYTHONPATH": path, "MODELOPS_HELD": what}
+        return {"PYTHONPATH": path, "MODELOPS_HELD": what, **variables}
 
     def _with(self, variables: Mapping[str, str]) -> Settings:
         return msgspec.structs.replace(self._settings, env={**self._settings.env, **variables})
 
-    async def _run(self, settings: Settings, bundle: Path | None = None) -> _Digests | None:
+    async def _run(
+        self, settings: Settings, bundle: Path | None = None, task: Task | None = None
+    ) -> _Digests | None:
         """Run it in a new process.
 
         :param bundle: a copy of the bundle.
+        :param task: in place of the one that is under trial.
         """
         case = Case(environ=settings.variables())
         try:
             with reported(case):
                 return _digests(
                     await execute_task(
-                        case, settings, bundle or self._bundle.path, lambda _: self._task
+                        case, settings, bundle or self._bundle.path, lambda _: task or self._task
                     )
                 )
         except RunnerError as error:
@@ -342,19 +369,6 @@ class _Trial:
         if cause is Cause.UNKNOWN and _ADDRESS in _content(self._first, name):
             meaning, advice = ADDRESSES
         self._differences[name] = Difference(name, cause, meaning, advice)
-
-
-def _made_anew(elsewhere: Path, bundle: Bundle) -> Path:
-    """Make new folders in place of those of the run before, and return the copy of the bundle."""
-    for name in (_COPY, *_FOLDERS):
-        shutil.rmtree(elsewhere / name, ignore_errors=True)
-    for name in _FOLDERS:
-        (elsewhere / name).mkdir()
-    copy = elsewhere / _COPY / bundle.path.name
-    for name in bundle.files:
-        (copy / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy2(bundle.path / name, copy / name, follow_symlinks=False)
-    return copy
 
 
 async def _apart_from(began: float) -> None:

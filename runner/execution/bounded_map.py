@@ -5,7 +5,7 @@ from typing import TypeAlias
 
 from runner.diagnosis.errors import RunnerError
 from runner.result import Result
-from runner.task import Task, check_is_task
+from runner.task import Task, as_given
 
 Outcome: TypeAlias = Result | RunnerError
 
@@ -51,9 +51,10 @@ class Window:
             if numbered is None:
                 self._exhausted = True
                 return
-            check_is_task(numbered[1])
+            index, task = numbered
+            given = as_given(task)
             self._in_hand += 1
-            yield numbered
+            yield index, given
 
     @property
     def empty(self) -> bool:

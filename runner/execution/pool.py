@@ -361,6 +361,8 @@ def _fresh_note(why: str, seconds: float) -> str:
     advice = "for a model without state, isolation 'warm' (--isolation warm)"
     if "threads run" in why:
         advice = f"start in the task what has the threads; or, {advice}"
+    if "forks would share" in why:  # as tasks in one process do
+        advice = "open it in the task, or for reading alone (mode='r' or 'c', 'mode=ro')"
     return (
         f"each task starts a new interpreter, which takes {seconds:.1f} s, and no fork: {why};"
         f" what helps: {advice}"

@@ -10,12 +10,22 @@ from typing import Any, TypeAlias
 from msgspec import Struct
 
 from runner.study.lines import TaskLine
+from runner.task import MAX_DIGITS
 
 Scalar: TypeAlias = str | int | float | bool | None
 
 _OF_TASK = ("index", "id", "entrypoint", "seed", "function", "ok", "error")
-_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][-+]?[0-9]+)?")
-_MOST_DIGITS = 18
+# A number that begins with a zero too many is a code: 007.
+_INTEGER = re.compile(r"[-+]?(0|[1-9][0-9]*)")
+_DECIMAL = re.compile(r"[-+]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][-+]?[0-9]+)?")
+_NAMED = {
+    **dict.fromkeys(("True", "TRUE", "true"), True),
+    **dict.fromkeys(("False", "FALSE", "false"), False),
+    **dict.fromkeys(("nan", "NaN", "-nan"), math.nan),
+    **dict.fromkeys(("inf", "Infinity"), math.inf),
+    **dict.fromkeys(("-inf", "-Infinity"), -math.inf),
+}
+"""The values that pandas and NumPy write, and read again, by a name."""
 
 
 class Column(Struct, frozen=True):
@@ -89,16 +99,26 @@ def text_of(value: Scalar) -> str:
     return str(value).encode("utf-8", "backslashreplace").decode()
 
 
-def number_of(text: str) -> Scalar:
-    """The number that a field of a CSV file is, else its text; nothing where it is empty."""
-    if not text:
-        return None
-    match = _NUMBER.fullmatch(text)
-    if match is None:
+def is_code(text: str) -> bool:
+    """Tell whether the field of a CSV file begins with a zero too many, as 007 and 09 do."""
+    return text[:1] == "0" and text[1:2].isdigit()
+
+
+def value_of(text: str) -> Scalar:
+    """The number or truth value that a field of a CSV file is, as pandas reads it.
+
+    :returns: else its text; nothing where it is empty.
+    """
+    bare = text.strip()
+    if not bare:
+        return text or None
+    if bare in _NAMED:
+        return _NAMED[bare]
+    if _INTEGER.fullmatch(bare):
+        return int(bare) if len(bare) < MAX_DIGITS else text
+    if not _DECIMAL.fullmatch(bare):
         return text
-    if match[2] is None and match[3] is None:
-        return int(text) if len(text) <= _MOST_DIGITS else text
-    number = float(text)
+    number = float(bare)
     return number if math.isfinite(number) else text
 
 

@@ -4,12 +4,22 @@ import csv
 import json
 from collections.abc import Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from runner.study.columns import Column, Scalar, columns_of, named, number_of, of_task, scalars
+from runner.study.columns import (
+    Column,
+    Scalar,
+    columns_of,
+    is_code,
+    named,
+    of_task,
+    scalars,
+    value_of,
+)
 from runner.study.lines import FILE, TaskLine, last_places, lines_at
 from runner.study.output_files import file_name
 from runner.study.shards import parts
@@ -153,6 +163,9 @@ class _Csv:
         return names
 
     def rows(self) -> Iterator[dict[str, Scalar]]:
+        # 10 is a text where 09 stands above it.
+        rows = islice(self._read(), 1, None)
+        codes = {at for _, row in rows for at, text in enumerate(row) if is_code(text)}
         read = self._read()
         _, names = next(read, (0, []))
         for number, row in read:
@@ -162,7 +175,10 @@ class _Csv:
                     f" first one names {len(names)} columns"
                 )
             if row:
-                yield dict(zip(names, map(number_of, row), strict=False))
+                values = [
+                    text or None if at in codes else value_of(text) for at, text in enumerate(row)
+                ]
+                yield dict(zip(names, values, strict=False))
 
     def _read(self) -> Iterator[tuple[int, list[str]]]:
         """The rows, with the numbers of the lines that they end at."""

@@ -14,7 +14,7 @@ RUN_SECONDS = 120
 
 # Each function is a model, and gives one output.
 CAREFUL = """
-import datetime, random, time
+import datetime, os, random, tempfile, time
 
 def seeded(seed):
     rng = random.Random(seed)
@@ -35,6 +35,9 @@ def clock_kept_out(seed):
 def leaves_a_file(seed):
     with open("out.csv", "w") as file:
         file.write("beta,0.3")
+    with open(os.devnull, "w") as nothing, tempfile.NamedTemporaryFile("w") as file:
+        nothing.write("x")
+        file.write("x")
 
 MODELS = [seeded, global_generator, sorted_set, clock_kept_out, leaves_a_file]
 """
@@ -61,7 +64,11 @@ def earlier_task(seed):
     history.append(seed)
     return len(history)
 
-MODELS = [unordered_set, system_entropy, clock, threads, earlier_task]
+known = {}
+def cached_without_the_seed(seed):
+    return known.setdefault("result", seed)
+
+MODELS = [unordered_set, system_entropy, clock, threads, earlier_task, cached_without_the_seed]
 """
 LEAVING = """
 import os, random, sys, tempfile, threading
@@ -157,6 +164,7 @@ def test_of_a_careless_model_each_cause_is_named(cache: Path, tmp_path: Path) ->
         "clock": "time",
         "threads": "threads",
         "earlier_task": "earlier-task",
+        "cached_without_the_seed": "earlier-task",
     }
     assert all(one["advice"] for one in found["differences"])
 
@@ -179,8 +187,37 @@ def test_what_a_run_leaves_for_the_next_one_a_process_number_and_a_race_are_name
         "cache_in_the_temporary_folder": "files-left",
         "log_beside_the_code": "files-left",
         "cached_random_numbers": "files-left",
+        str(tmp_path / "home" / "runs"): "shared-file",
+        str(folder / "log.txt"): "shared-file",
     }
     assert found["failures"] == []
+
+
+@pytest.mark.parametrize(
+    ("place", "named", "cause"),
+    [
+        pytest.param("tempfile.gettempdir()", "result", "files-left", id="beside"),
+        pytest.param("FIXED", "cache", "shared-file", id="at a fixed place"),
+    ],
+)
+def test_a_result_that_is_kept_for_every_task_is_found_though_it_never_differs(
+    place: str, named: str, cause: str, cache: Path, tmp_path: Path
+) -> None:
+    for name in ("bundle", "temporary", "fixed"):
+        (tmp_path / name).mkdir()
+    wire = f"""
+import pathlib, tempfile
+FIXED = {str(tmp_path / "fixed")!r}
+def wire(entrypoint, params, seed):
+    file = pathlib.Path({place}, "cache")
+    if not file.exists():
+        file.write_text(str(seed))
+    return {{"result": file.read_bytes()}}
+"""
+    folder = bundle(tmp_path / "bundle", wire)
+    found = document(cache, folder, status=1, TMPDIR=str(tmp_path / "temporary"))
+    causes = {Path(one["output"]).name: one["cause"] for one in found["differences"]}
+    assert causes[named] == cause
 
 
 def test_a_model_that_needs_what_is_at_home_is_not_blamed(cache: Path, tmp_path: Path) -> None:
@@ -212,10 +249,26 @@ def wire(entrypoint, params, seed):
     assert "PYTHONHASHSEED" not in done.stderr
 
 
+def test_an_order_by_addresses_is_laid_to_nothing_else(cache: Path, tmp_path: Path) -> None:
+    wire = """
+class Agent: pass
+def wire(entrypoint, params, seed):
+    agents = [Agent() for _ in range(30)]
+    return {"set": repr([agents.index(one) for one in set(agents)]).encode(),
+            "sorted": repr([agents.index(one) for one in sorted(agents, key=id)]).encode()}
+"""
+    found = document(cache, bundle(tmp_path, wire), status=1)
+    assert {one["output"]: one["cause"] for one in found["differences"]} == {
+        "set": "unknown",
+        "sorted": "unknown",
+    }
+    assert all("sets of objects" in one["advice"] for one in found["differences"])
+
+
 @pytest.mark.parametrize(
     "differs",
     [
-        pytest.param("run == 3", id="under one condition only, and once"),
+        pytest.param("run == 5", id="under one condition only, and once"),
         pytest.param("0 if run in (3, 4) else run", id="twice the same while something is held"),
     ],
 )
@@ -231,8 +284,11 @@ def wire(entrypoint, params, seed):
     return {{"out": repr({differs}).encode()}}
 """
     found = document(cache, bundle(tmp_path / "bundle", wire), status=1)
-    (one,) = found["differences"]
+    one, shared = found["differences"]
+    if one["output"] != "out":
+        one, shared = shared, one
     assert one["cause"] == "unknown" and "from run to run" in one["meaning"]
+    assert (shared["output"], shared["cause"]) == (str(tmp_path / "runs"), "shared-file")
 
 
 def test_a_task_that_fails_under_one_condition_only_is_said_so(cache: Path, tmp_path: Path) -> None:

@@ -76,3 +76,17 @@ def test_a_window_that_lets_no_task_start_is_refused() -> None:
         window.size = 0
     # Before it was asked for tasks, nothing is known of the end.
     assert not window.empty
+
+
+def test_a_task_is_as_it_was_taken_whatever_its_caller_does_to_the_parameters() -> None:
+    def tasks() -> Iterator[Task]:
+        params: dict[str, object] = {"path": []}
+        for beta in range(4):
+            params["beta"] = beta
+            params["path"] += [beta]  # type: ignore[operator]
+            yield Task("t", params)
+
+    window = Window(tasks(), 4, ordered=True)
+    assert [task.params for _, task in list(window.to_start())] == [
+        {"path": list(range(beta + 1)), "beta": beta} for beta in range(4)
+    ]

@@ -1,5 +1,6 @@
 """Tasks in forks leave nothing to one another but what the bundle's import has left."""
 
+import sqlite3
 import sys
 from pathlib import Path
 
@@ -171,3 +172,49 @@ def test_a_file_that_a_task_leaves_open_has_all_of_it(
         if isolation == "fork":
             assert file.read_text() == "a result"
     assert file.read_text() == "a result"
+
+
+CAREFUL = """
+LOG = open("log.txt", "a")
+LOCK = multiprocessing.Lock()
+DATA = open("data.txt", "rb")
+SEEN = mmap.mmap(DATA.fileno(), 0, access=mmap.ACCESS_COPY)
+BASE = sqlite3.connect("file:base.db?mode=ro", uri=True)
+BASE.execute("select * from sqlite_master").fetchall()
+def count():
+    SEEN[0] += 1
+    return SEEN[0] - ord("0")
+"""
+
+
+@pytest.mark.parametrize(
+    ("model", "shared"),
+    [
+        ("V = multiprocessing.Value('i')\ndef count():\n    V.value += 1\n    return V.value",
+         "model.V"),
+        ("V = mmap.mmap(-1, 8)\ndef count():\n    V[0] += 1\n    return V[0]", "model.V"),
+        ("F = open('data.txt', 'r+b')\nV = mmap.mmap(F.fileno(), 0)\n"
+         "def count():\n    V[0] += 1\n    return V[0] - ord('0')", "model.V"),
+        ("C = sqlite3.connect('new.db')\nC.execute('create table t (x)')\ndef count():\n"
+         "    C.execute('insert into t values (1)')\n    C.commit()\n"
+         "    return C.execute('select count(*) from t').fetchone()[0]", "new.db"),
+        (CAREFUL, None),
+    ],
+)  # fmt: skip
+def test_what_forks_would_share_is_named_and_each_task_has_its_own(
+    model: str, shared: str | None, bundle: Path, cache: Path
+) -> None:
+    sqlite3.connect(bundle / "base.db").execute("create table t (x)").connection.close()
+    (bundle / "model.py").write_text(f"import mmap, multiprocessing, sqlite3\n{model}\n")
+    (bundle / "wire.py").write_text(
+        "import model\n"
+        "def wire(entrypoint, params, seed): return {'count': str(model.count()).encode()}\n"
+    )
+    with Runner(cache=cache, children=1) as runner:
+        results = [runner.execute(bundle) for _ in range(3)]
+    assert [result["count"] for result in results] == [b"1"] * 3
+    for result in results:
+        assert result.isolation == ("fork" if shared is None else "fresh")
+        assert (result.isolation_note or "").endswith(f"opened for writing: {shared}") == bool(
+            shared
+        )

@@ -106,6 +106,15 @@ def test_the_rows_of_a_csv_have_the_parameters_beside_them(study: Study) -> None
     ]  # fmt: skip
 
 
+def test_a_column_of_codes_is_one_of_texts(study: Study) -> None:
+    study.task(0, {"t.csv": b"007,month,n\n1,09,10\n2,10,\n3,,9\n"})
+    assert [(row["007"], row["month"], row["n"]) for row in study.records("t.csv")] == [
+        (1, "09", 10),
+        (2, "10", None),
+        (3, None, 9),
+    ]
+
+
 @pytest.mark.parametrize(
     ("data", "telling"),
     [

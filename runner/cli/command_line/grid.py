@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from runner.cli.command_line.commands import Exec, UsageError
-from runner.cli.command_line.params import given_task, parse_value, read_seed
+from runner.cli.command_line.params import given_task, read_seed, read_values
 from runner.study.grid import MOST_TASKS, Grid, grid, joined, number_range
 
 _OWN_OPTIONS = {"seed": "--seeds 0:20", "entrypoint": "ENTRYPOINT after BUNDLE"}
@@ -76,7 +76,9 @@ def _values(option: str, name: str, text: str) -> Sequence[Any]:
             numbers = number_range(word)
         except ValueError as error:
             raise UsageError(f"{option}={text}: {word}: {error}") from None
-        part = [parse_value(name, word, "--grid")] if numbers is None else numbers
+        part = numbers
+        if part is None:  # 1e999 is JSON, and infinite
+            part = list(read_values([f"{name}={word}"], "--grid").values())
         parts.append(part)
     try:
         values = joined(parts)

@@ -45,15 +45,16 @@ def given_task(command: Exec | Matrix | Check, seed: int = 0) -> Task:
     )
 
 
-def read_values(given: list[str]) -> dict[str, Any]:
+def read_values(given: list[str], option: str = "--param") -> dict[str, Any]:
     """Read what each ``--param`` says.
 
+    :param option: the one that they are of.
     :raises Failure: ``params-invalid``.
     """
     values = {}
     for text in given:
         name, _, value = text.partition("=")
-        values[name] = parse_value(name, value)
+        values[name] = parse_value(name, value, option)
     _checked(Task(None, values))
     return values
 

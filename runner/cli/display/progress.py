@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Protocol, TextIO
 
@@ -10,7 +10,7 @@ from runner.cli.display.durations import duration
 from runner.cli.display.running import Running
 from runner.cli.study.seed_effect import SeedEffect
 from runner.diagnosis.report.codes import Code
-from runner.study.output_files import OutputFile
+from runner.study.lines import DoneLine
 from runner.task import Task
 
 LOG_SECONDS = 10.0
@@ -42,10 +42,10 @@ class Totals:
         if self._first_began is None:
             self._first_began = time.monotonic()
 
-    def add_done(self, task: Task, outputs: Mapping[str, OutputFile]) -> None:
+    def add_done(self, task: Task, line: DoneLine) -> None:
         """A task has been done."""
         self.done += 1
-        self.seed_effect.done(task, outputs)
+        self.seed_effect.done(task, line)
 
     @property
     def failed(self) -> int:

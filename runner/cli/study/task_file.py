@@ -66,8 +66,9 @@ async def read_tasks(source: str, seed: int = 0) -> AsyncGenerator[GivenTask, No
     except DamagedError as error:
         raise params_invalid(f"{name}: {error}") from error
     except Failure as failure:
-        # One with a command is for the whole file.
-        if not any(hint.command for hint in failure.finding.hints):
+        # A table has hints of its own; one with a command is for the whole file.
+        is_table = source.lower().endswith(".csv")
+        if not is_table and not any(hint.command for hint in failure.finding.hints):
             failure.finding.hints = [Hint(title=f"a line is a JSON object such as {_EXAMPLE}")]
         raise
 

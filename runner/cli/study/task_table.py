@@ -83,8 +83,11 @@ def _task(row: dict[str, str], default_seed: int) -> GivenTask:
             params[column] = _BOOLEANS[text]
         elif text:
             params[column] = _value(column, text)
-    task = Task(entrypoint, params, read_seed(seed, "column seed:") if seed else default_seed)
-    return GivenTask(check_task(task), name)
+    try:
+        number = read_seed(seed, "column seed:") if seed else default_seed
+    except Failure as failure:  # its hint is for the command line
+        raise _wrong(failure.finding.summary) from None
+    return GivenTask(check_task(Task(entrypoint, params, number)), name)
 
 
 def _value(column: str, text: str) -> Any:

@@ -321,7 +321,7 @@ class ManyTasks:
                 line: DoneLine | FailedLine
                 if isinstance(outcome, Result):
                     line = results.done(index, given, outcome, printed)
-                    self._totals.add_done(given.task, line.outputs)
+                    self._totals.add_done(given.task, line)
                     if self._record is not None:
                         self._record.ran_with(outcome.threads)
                     self._failed_starts = 0

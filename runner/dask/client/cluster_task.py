@@ -13,7 +13,7 @@ from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import one_line
 from runner.events import Phase
 from runner.execution.run_task import reported
-from runner.task import Task, check_is_task, check_task
+from runner.task import Task, as_given, check_task
 
 
 class ClusterTask(Struct, frozen=True):
@@ -31,7 +31,7 @@ class ClusterTask(Struct, frozen=True):
         """:raises RunnerError: it cannot be sent.
         :raises TypeError: it is not a :class:`Task`.
         """
-        check_is_task(task)
+        task = as_given(task)
         inputs = task.inputs
         futures = {}
         if inputs and isinstance(inputs, Mapping):

@@ -2,7 +2,9 @@
 
 Python imports it at the start of each process that has this folder in PYTHONPATH (module site). It
 runs on CPython 3.8 and newer, and needs nothing but the standard library. ``MODELOPS_HELD`` says
-what to hold: ``entropy``, ``clock``, ``process``; with ``switches``, threads take turns more often.
+what to hold: ``entropy``, ``clock``, ``process``; with ``switches``, threads take turns more often;
+with ``addresses``, objects have others.
+``MODELOPS_OPENED`` names a file that takes the paths of what is opened.
 """
 
 from __future__ import annotations
@@ -31,6 +33,8 @@ def hold_entropy() -> None:
         return source.getrandbits(8 * size).to_bytes(size, "little") if size else b""
 
     os.urandom = urandom
+    if hasattr(os, "getrandom"):
+        os.getrandom = lambda size, flags=0: urandom(size)
     import random  # Only now: it takes its own reference to os.urandom.
 
     seed_by = random.Random.seed
@@ -108,11 +112,48 @@ def hold_process() -> None:
     os.getppid = lambda: 4241
 
 
+def shake_addresses() -> list[bytes]:
+    """Other addresses for what is made from here on: an order by them is another one then.
+
+    Returns what keeps its place meanwhile, among the holes.
+    """
+    import _random
+
+    draw = _random.Random().random
+    made = [bytes(int(512 * draw())) for _ in range(20_000)]
+    made.sort(key=lambda _: draw())
+    kept = made[:10_000]
+    while made:
+        made.pop()
+    return kept
+
+
 def switch_often() -> None:
     """Threads take turns so often that their order is another one than usual."""
     import sys
 
     sys.setswitchinterval(_SWITCH_SECONDS)
+
+
+def tell_opened(to: str) -> None:
+    """Write down what is opened, with a w before it where that is for writing.
+
+    A file that is made with a new name is nobody else's.
+    """
+    import sys
+
+    told = os.open(to, os.O_WRONLY | os.O_APPEND)
+
+    def hook(event: str, arguments: tuple[Any, ...]) -> None:
+        if event != "open":
+            return
+        path, _, flags = arguments
+        if isinstance(path, str) and not flags & os.O_EXCL:
+            how = b"w" if flags & (os.O_WRONLY | os.O_RDWR) else b"r"
+            path = os.path.abspath(path)  # noqa: PTH100 - it follows no link
+            os.write(told, how + path.encode("utf-8", "surrogateescape") + b"\n")
+
+    sys.addaudithook(hook)
 
 
 _held = os.environ.get("MODELOPS_HELD", "")
@@ -122,5 +163,9 @@ if "clock" in _held:
     hold_clock()
 if "process" in _held:
     hold_process()
+if "addresses" in _held:
+    _kept = shake_addresses()
 if "switches" in _held:
     switch_often()
+if "MODELOPS_OPENED" in os.environ:
+    tell_opened(os.environ["MODELOPS_OPENED"])

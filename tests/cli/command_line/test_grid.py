@@ -116,3 +116,12 @@ def test_what_makes_no_study_is_named(
     said = capfd.readouterr()
     assert (code, said.out) == (2, "")
     assert telling in " ".join(said.err.split()), said.err
+
+
+def test_a_number_that_is_too_large_is_refused_before_anything_runs(
+    bundle: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["exec", str(bundle), "--grid", "x=1,1e999"]) == 2
+    said = capfd.readouterr().err
+    assert "params['x'] is inf, which JSON cannot say" in said
+    assert "tasks in" not in said

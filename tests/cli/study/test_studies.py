@@ -316,3 +316,22 @@ def test_seeds_that_change_nothing_are_told(
     # Few tasks may be the same by chance.
     run("--grid", "b=1,2,3,4", "--seeds", "0:2", "--overwrite")
     assert told not in capfd.readouterr().err
+    # These differ in what is equal to Python, and in nothing at all.
+    run("--grid", "b=1,1.0,true", "--overwrite")
+    tasks = bundle.parent / "tasks.jsonl"
+    tasks.write_text('{"seed": 4}\n' * 3)
+    run("--tasks", str(tasks), "--overwrite")
+    assert told not in capfd.readouterr().err
+
+
+def test_seeds_that_change_a_file_that_is_left_are_used(
+    bundle: Path, run: Run, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (bundle / "wire.py").write_text(
+        "def warm(): pass\n"
+        "def wire(entrypoint, params, seed):\n"
+        "    open('drawn.txt', 'w').write(str(seed))\n"
+        "    return {'state.txt': b'done'}\n"
+    )
+    run("--seeds", "0:3")
+    assert "have the same outputs" not in capfd.readouterr().err

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from runner.cli import main
 from runner.cli.study.plan import GivenTask
 from runner.cli.study.task_table import read_table
 from runner.diagnosis.case import Failure
@@ -112,6 +113,24 @@ def test_the_hint_for_a_value_that_looks_like_another_works(
     said = re.fullmatch("write (.*) for the value, (.*) for the string", hint_of(caught.value))
     assert said is not None
     assert params(tmp_path, said[1], said[2]) == [{"x": value}, {"x": text}]
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("x\n01\n", 'write 1 for the value, """01""" for the string'),
+        ("seed\n1.0\n", "the first row names a parameter in each column"),
+    ],
+)
+def test_the_command_shows_the_hint_for_a_table(
+    text: str, hint: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "wire.py").write_text("def wire(entrypoint, params, seed): return {}\n")
+    (tmp_path / "requirements.txt").touch()
+    table = tmp_path.with_suffix(".csv")
+    table.write_text(text)
+    assert main(["exec", str(tmp_path), "--tasks", str(table), "--dry-run"]) == 2
+    assert hint in " ".join(capfd.readouterr().err.split())
 
 
 def hint_of(failure: Failure) -> str:

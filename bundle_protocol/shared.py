@@ -1,0 +1,89 @@
+"""Finds what forks of this process would share: what the import has opened for writing.
+
+Private memory is copied where a fork writes to it. A mapping that is shared is not (mmap(2)), nor
+is a file: what one task writes there, the next one reads.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import gc
+import os
+import stat
+import sys
+from contextlib import suppress
+
+TYPE_CHECKING = False  # Importing typing takes 2 ms.
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import ModuleType
+    from typing import Any
+
+# Locks, which are there to be shared, and code that is made at run time.
+_NO_STATE = ("sem.", "ffi", "memfd:libffi", "memfd:doublemapper")
+# The rest of /dev is devices: what a driver maps is no state of a task's.
+_OF_MEMORY = ("/dev/shm/", "/dev/zero")
+
+
+def shared_by_forks(modules: Iterable[ModuleType]) -> list[str]:
+    """The names of what a task in a fork could change for those after it.
+
+    Args:
+        modules: the bundle's own: mapped memory is told by the variables in them that hold it.
+    """
+    mapped = _mapped_files()
+    names = [
+        f"{module.__name__}.{name}"
+        for module in (modules if mapped else ())
+        for name, value in list(vars(module).items())
+        if _is_mapped(value)
+    ]
+    opened = [path for path in _read_and_written() if path not in mapped]
+    return names + [
+        "shared memory" if path.startswith(_OF_MEMORY) else os.path.basename(path)
+        for path in (opened if names else mapped + opened)
+    ]
+
+
+def _mapped_files() -> list[str]:
+    found: dict[str, None] = {}
+    with open("/proc/self/maps", encoding="utf-8", errors="replace") as maps:
+        for line in maps:
+            fields = line.rstrip("\n").split(None, 5)
+            path = fields[5] if len(fields) > 5 else ""
+            device = path.startswith("/dev/") and not path.startswith(_OF_MEMORY)
+            no_state = device or os.path.basename(path).startswith(_NO_STATE)
+            if fields[1][1::2] == "ws" and not no_state:
+                found[path] = None
+    return list(found)
+
+
+def _is_mapped(value: object) -> bool:
+    """Tell whether it may be memory that is mapped: of mmap, multiprocessing or numpy.memmap."""
+    kind = type(value)
+    if kind.__name__ == "memmap":
+        return getattr(value, "mode", "") in ("r+", "w+")
+    return kind.__module__ in ("mmap", "multiprocessing.sharedctypes")
+
+
+def _read_and_written() -> list[str]:
+    """The files that are open for both, such as a database.
+
+    What is only written, such as a log, is no state that a task begins with. Nor is an archive,
+    which is read for its own places alone; :mod:`bundle_protocol.open_files` tells what is lost.
+    """
+    found: dict[int, str] = {}
+    for name in os.listdir("/proc/self/fd"):
+        try:
+            flags = fcntl.fcntl(int(name), fcntl.F_GETFL)
+            is_file = stat.S_ISREG(os.fstat(int(name)).st_mode)
+            if is_file and int(name) > 2 and flags & os.O_ACCMODE == os.O_RDWR:
+                found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+        except OSError:
+            continue  # The descriptor of the listing itself.
+    zipfile: Any = sys.modules.get("zipfile") if found else None
+    for each in gc.get_objects() if zipfile is not None else ():
+        if issubclass(type(each), zipfile.ZipFile):
+            with suppress(AttributeError, OSError, ValueError):  # It is in memory, or closed.
+                found.pop(each.fp.fileno(), None)
+    return list(found.values())
