@@ -4,7 +4,6 @@
 come in spite of it.
 """
 
-# ruff: noqa: PTH, B003 - as scientists write it
 import builtins
 import ctypes
 import faulthandler
@@ -75,7 +74,7 @@ def recurse() -> None:
 def overflow_stack() -> None:
     sys.setrecursionlimit(10**9)
     x: Any = []
-    for _ in range(5_000_000):
+    for _ in range(500_000):
         x = [x]
     repr(x)
 

@@ -94,7 +94,7 @@ def warm(cache: Path, bundle: Path, share: float) -> str:
     with Runner(cache=cache, isolation="warm") as runner:
         tasks = (Task("default", {"n": seed}, seed) for seed in range(count))
         for seed, result in enumerate(runner.map(bundle, tasks)):
-            assert result["seed"] == str(seed).encode()  # type: ignore[index]
+            assert result["seed"] == str(seed).encode()
             if seed % max(1, count // 10) == 0:
                 gc.collect()
                 peaks.append((memory(), descriptors()))

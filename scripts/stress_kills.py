@@ -43,7 +43,7 @@ class _Round:
     """A command that is killed, and what is left of it then."""
 
     def __init__(self, folder: Path, cache: Path, bundle: Path, number: int) -> None:
-        self._folder, self._mark = folder, f"STRESS_ROUND={uuid.uuid4().hex}"
+        self._folder, self._mark = folder, f"MODELOPS_STRESS_ROUND={uuid.uuid4().hex}"
         self._temporary = folder / "tmp"
         self._temporary.mkdir(parents=True)
         name, value = self._mark.split("=")
@@ -65,7 +65,6 @@ class _Round:
             stderr=subprocess.PIPE,
             env=self._environ,
         ) as command:
-            time.sleep(random.random() * self._seconds)
             how = self._signal(psutil.Process(command.pid))
             try:
                 out, err = command.communicate(timeout=WAITS_SECONDS)
@@ -88,16 +87,24 @@ class _Round:
 
     def _signal(self, command: psutil.Process) -> str:
         """Kill the command, ask it to end, or kill one of those that it has started."""
+        which = random.randrange(3)
+        late = time.monotonic() + random.random() * self._seconds
         with suppress(psutil.NoSuchProcess):
-            others = [one for one in command.children(recursive=True) if one.is_running()]
-            which = random.randrange(3)
-            if which == 0 or (which == 2 and not others):
+            others: list[psutil.Process] = []
+            while time.monotonic() < late or (
+                which == 2 and not others and command.status() != psutil.STATUS_ZOMBIE
+            ):
+                time.sleep(0.002)
+                others = command.children(recursive=True) if which == 2 else []
+            if which == 0:
                 command.kill()
                 return "SIGKILL"
             if which == 1:
                 number = random.choice(ASKED)
                 command.send_signal(number)
                 return number.name
+            if not others:
+                return "too late"
             other = random.choice(others)
             words = " ".join(other.cmdline())
             other.kill()
@@ -106,6 +113,8 @@ class _Round:
 
     def _judge(self, how: str, status: int, out: bytes, err: str) -> str:
         """:returns: how it has ended."""
+        if status == -signal.SIGINT:  # Python itself, before it has come to the command
+            return f"{how} early"
         assert "Traceback" not in err, f"{how}: {err}"
         assert "Exception ignored" not in err, f"{how}: {err}"
         if how == "SIGKILL":

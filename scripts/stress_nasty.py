@@ -64,13 +64,12 @@ def _run(runner: Runner, bundle: Path, tasks: list[Task], seen: "dict[str, Count
         for seed, outcome in enumerate(runner.map(bundle, iter(tasks), return_exceptions=True)):
             faulthandler.dump_traceback_later(WAITS_SECONDS, exit=True)
             name = tasks[seed].entrypoint or ""
-            failed = isinstance(outcome, RunnerError)
             if name != "default":
-                code = outcome.report.code.value if failed else "done"
+                code = outcome.report.code.value if isinstance(outcome, RunnerError) else "done"
                 seen[name][code] += 1
                 if code not in NASTY[BY_NAME[name]]:
                     print(f"{name}: {outcome}")
-            elif failed or outcome["seed"] != str(seed).encode():
+            elif isinstance(outcome, RunnerError) or outcome["seed"] != str(seed).encode():
                 earlier = tasks[seed // EACH * EACH].entrypoint
                 raise AssertionError(f"an ordinary task after {earlier}: {outcome!r}")
             if seed == len(tasks) // 10:
