@@ -365,7 +365,7 @@ NASTY: "dict[Callable[[], Any], set[str]]" = {
     leave_sparse_file: DONE,
     drop_streams: DONE,
     forget_modules: DONE | RAISED,
-    break_builtins: DONE | RAISED | EXITED,
+    break_builtins: DONE | RAISED | EXITED | HUNG,
     limit_descriptors: DONE | RAISED,
     limit_files: DONE | RAISED | CRASHED,
     trace: DONE | RAISED,
