@@ -2,7 +2,6 @@
 
 import hashlib
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack, aclosing, contextmanager
 from itertools import groupby
@@ -29,6 +28,7 @@ from runner.environment.integrity import packages
 from runner.execution.prepare import choose, prepared, read
 from runner.execution.run_task import reported
 from runner.interpreter import Interpreter
+from runner.process.guardian import guarded_folder
 from runner.result import Result
 from runner.settings import Settings
 from runner.study.lines import FILE, Asked, Place, TaskLine, last_places, lines_at, task_digest
@@ -132,8 +132,8 @@ def _bundle(folder: Path, run: RunFile) -> Iterator[Path]:
     """The bundle as it was, in a temporary folder of its name."""
     if run.bundle_archive is None:
         raise UsageError(f"{folder} does not have the bundle ({run.bundle.path}): it was too large")
-    with tempfile.TemporaryDirectory(prefix="modelops-rerun-") as temporary:
-        bundle = Path(temporary) / (Path(run.bundle.path).name or "bundle")
+    with guarded_folder() as temporary:
+        bundle = temporary / (Path(run.bundle.path).name or "bundle")
         bundle.mkdir()
         try:
             with (folder / run.bundle_archive).open("rb") as archive:

@@ -22,7 +22,7 @@ from runner.child.launch import withheld
 from runner.child.session import Session
 from runner.defaults import Isolation
 from runner.diagnosis.case import Case, Failure, Finding
-from runner.diagnosis.errors import error_for
+from runner.diagnosis.errors import RunnerError, error_for
 from runner.diagnosis.own_failures import internal_error
 from runner.diagnosis.refusals import refused_in
 from runner.diagnosis.report.asked import task_info
@@ -237,6 +237,8 @@ def raise_reported(case: Case, error: Exception) -> NoReturn:
 
     :raises RunnerError: always.
     """
+    if isinstance(error, RunnerError):
+        raise error
     if isinstance(error, Failure):
         raise error_for(diagnose(case, error.finding)) from error.__cause__
     finding = refused_in(case.journal.current or Phase.BUNDLE, error)

@@ -110,7 +110,8 @@ class ManyTasks:
             self._results = TaskResults(self._output, earlier.made, lines)
             del earlier
             with case.journal.phase(Phase.EXECUTE):
-                stopped = await self._run(case, plan, bundle)
+                with reported(case):
+                    stopped = await self._run(case, plan, bundle)
                 if isinstance(stopped, RunnerError | StdoutError):
                     raise stopped
                 if stopped is not None and not self.interrupted:
