@@ -58,8 +58,8 @@ def cancels(cache: Path, bundle: Path, share: float) -> str:
             grown = memory() - before[0]
             assert seen.keys() <= {"done", "cancelled"}, seen
             assert descriptors() == before[1]
-            # The inputs alone are a hundred times that.
-            assert grown < 20 << 20, f"the worker grew by {grown} bytes"
+            # The C library keeps some of each thread's; the inputs of 3,000 calls have 1.5 GiB.
+            assert grown < 64 << 20, f"the worker grew by {grown} bytes"
             said.append(f"{isolation} {calls.__name__}: {told(seen)}, grew by {grown >> 10} KiB")
             left_over()
     return "\n  ".join([f"{count} calls, none waited", *said]) + "\n "
