@@ -22,9 +22,11 @@ from runner.cli.result import describe_outputs, json_document
 from runner.cli.signals import unless_signalled
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError
+from runner.diagnosis.refusals import lacks_room
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.text import printable
 from runner.environment.integrity import packages
+from runner.events import Phase
 from runner.execution.prepare import choose, prepared, read
 from runner.execution.run_task import reported
 from runner.interpreter import Interpreter
@@ -140,6 +142,8 @@ def _bundle(folder: Path, run: RunFile) -> Iterator[Path]:
                 extract(archive, bundle)
             check_content(bundle, run.bundle.digest or "")
         except (OSError, ValueError) as error:
+            if lacks_room(Phase.BUNDLE, error):
+                raise
             raise UsageError(f"{folder / run.bundle_archive} is not what ran: {error}") from error
         yield bundle
 
@@ -152,8 +156,9 @@ async def _rerun(command: Rerun, runs: list[_Run]) -> tuple[int, str]:
     async def stopped() -> RunnerError | None:
         # Returned, and not raised: the task group would put it into a group.
         try:
-            for one in runs:
-                await _run(command, one.run, one.bundle, one.lines, case, again)
+            with reported(case):
+                for one in runs:
+                    await _run(command, one.run, one.bundle, one.lines, case, again)
         except RunnerError as error:
             return error
         return None
