@@ -13,6 +13,8 @@ MAX_FILES = 1000
 """How many files of one task are kept, at most."""
 MAX_BYTES = 1 << 30
 """How many bytes of one task's files are kept, at most."""
+MAX_PATH_BYTES = 1000
+"""How long the path of one is, at most: it has to fit below any folder of outputs, too."""
 MAX_PICKLED_BYTES = 64 << 20
 """How many of them travel, where a result is pickled."""
 
@@ -25,7 +27,7 @@ class LeftFiles(Mapping[str, bytes]):
 
     :param sizes: their sizes in bytes, by path.
     :param omitted: the paths of what was not kept: links, pipes, sockets, and what is beyond 1,000
-        files or 1 GiB.
+        files, 1 GiB, or 1,000 bytes of path.
     """
 
     __slots__ = ("__weakref__", "_contents", "_folder", "omitted", "sizes")
@@ -55,7 +57,8 @@ class LeftFiles(Mapping[str, bytes]):
             if status is not None and stat.S_ISDIR(status.st_mode):
                 continue
             size = status.st_size if status is not None and stat.S_ISREG(status.st_mode) else None
-            if size is None or len(sizes) >= MAX_FILES or total + size > MAX_BYTES:
+            fits = len(os.fsencode(name)) <= MAX_PATH_BYTES and len(sizes) < MAX_FILES
+            if size is None or not fits or total + size > MAX_BYTES:
                 if len(omitted) < MAX_FILES:
                     omitted.append(name)
                 continue
