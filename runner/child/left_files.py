@@ -122,7 +122,7 @@ def _remove(folder: Path, owner: int) -> None:
 
 
 def below(root: str, name: str) -> Iterator[tuple[str, os.stat_result | None]]:
-    """What lies at a name in a folder and below it, in order, however deep.
+    """The entry at a name in a folder and all below it, in order, however deep.
 
     Folders come before what is in them; without a status, what cannot be looked at.
     """

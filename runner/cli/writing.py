@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from runner.diagnosis.case import Failure, Finding
+from runner.diagnosis.refusals import lacks_room
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import size_text
@@ -208,6 +209,8 @@ def not_kept(error: OSError, folder: Path, size: int) -> Finding:
 
     :param size: in bytes.
     """
+    if error.errno not in _FULL and (lacking := lacks_room(Phase.EXECUTE, error)) is not None:
+        return lacking
     path = error.filename or folder
     wanted = f"{size_text(size)} wanted"
     if not folder.exists():

@@ -92,6 +92,15 @@ def lacks_room(phase: Phase, error: Exception) -> Finding | None:
     return refused(phase, error) if reached else None
 
 
+def raise_lacking(phase: Phase, error: Exception) -> None:
+    """Raise what a limit or a full disk refuses as that, and not as a fault of what was to be used.
+
+    :raises Failure: that is the reason.
+    """
+    if (finding := lacks_room(phase, error)) is not None:
+        raise Failure(finding) from error
+
+
 def refused_in(phase: Phase, error: BaseException) -> Finding | None:
     """As :func:`refused`, of an error that says in another way what was refused.
 

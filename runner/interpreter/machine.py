@@ -9,9 +9,10 @@ import anyio
 import anyio.to_thread
 from msgspec import Struct
 
+from runner.diagnosis.refusals import raise_lacking
 from runner.diagnosis.report.model import UvRun
 from runner.diagnosis.report.text import Capture
-from runner.events import Journal, Origin
+from runner.events import Journal, Origin, Phase
 from runner.interpreter.discovery import candidates, probe, probe_all
 from runner.interpreter.model import Broken, Interpreter, worker_interpreter
 from runner.process.guardian import guarded_folder
@@ -123,6 +124,7 @@ class ThisMachine:
                     with anyio.move_on_after(DOWNLOAD_SECONDS):
                         exit_code = (await process.wait()).code
             except OSError as error:
+                raise_lacking(Phase.INTERPRETER, error)
                 return Download(not_started=f"{self._uv} cannot be started: {error.strerror}")
             if exit_code == 0:
                 return Download(await probe(Path(folder) / "venv" / "bin" / "python"))

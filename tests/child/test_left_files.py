@@ -1,4 +1,4 @@
-"""What a task leaves is kept or named, however deep it lies, and costs no result."""
+"""Files that a task leaves are kept or named, however deep they lie, and cost no result."""
 
 import os
 from pathlib import Path
