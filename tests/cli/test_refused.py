@@ -173,6 +173,14 @@ def test_a_report_is_not_written_into_the_bundle_and_is_for_its_owner_alone(
     assert (tmp_path / "report.json").stat().st_mode & 0o777 == 0o600
 
 
+def test_a_umask_takes_nothing_from_the_owner_of_what_is_made(bundle: Path, tmp_path: Path) -> None:
+    done = limited("umask 777", "exec", bundle, "--seeds", "0:2", "--output", tmp_path / "out")
+    assert done.returncode == 0, done.stderr
+    for path in [tmp_path / "out", *(tmp_path / "out").rglob("*")]:
+        wanted = 0o700 if path.is_dir() else 0o600
+        assert path.stat().st_mode & 0o777 == wanted, path
+
+
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="looks into /proc")
 def test_the_first_sigterm_ends_a_run_that_reads_a_large_file(bundle: Path) -> None:
     with (bundle / "data.bin").open("wb") as file:
