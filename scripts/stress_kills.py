@@ -28,6 +28,9 @@ def kills(cache: Path, bundle: Path, share: float) -> str:
     """Commands are killed at random moments, or what they have started is: each ends, is named,
     leaves nothing, and the next one succeeds."""
     count = max(4, int(300 * share))
+    # Where nohup or a shell's "&" has them ignored, commands would ignore them too.
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     seen: Counter[str] = Counter()
 
     def one(number: int) -> str:
