@@ -20,6 +20,7 @@ from runner.diagnosis.child_places import (
 )
 from runner.diagnosis.deaths.exit import Limits
 from runner.diagnosis.machine import Machine
+from runner.diagnosis.refusals import FULL, lacks_room
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint, PythonInfo
 from runner.diagnosis.report.text import one_line, printable
@@ -92,6 +93,8 @@ def spawn_failed(case: Case, error: OSError, limit: str | None = None) -> Findin
 
 def no_exchange_folder(error: OSError) -> Finding:
     """The folder for the child's larger results could not be made."""
+    if error.errno not in FULL and (lacking := lacks_room(Phase.SPAWN, error)) is not None:
+        return lacking
     return Finding(
         phase=Phase.SPAWN,
         code=Code.SPAWN_FAILED,

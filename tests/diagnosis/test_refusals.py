@@ -77,8 +77,8 @@ def test_a_limit_is_no_fault_of_what_was_to_be_used(tmp_path: Path) -> None:
 
     run(Refusing(), "first")
     run(counted := Refusing(), "counted")
-    parts = ("/bundle/", "/interpreter/", "/environment/", "/process/supervisor.py")
-    kinds = ("open", "pipe", "fork", "scandir")
+    parts = ("/bundle/", "/interpreter/", "/environment/", "/child/", "/process/supervisor.py")
+    kinds = ("open", "pipe", "fork", "scandir", "mkdir")
     places = [one for one in counted.places if one[0] in kinds and any(p in one[1] for p in parts)]
     assert len(places) > 5
     told = 0
