@@ -116,8 +116,8 @@ class _Round:
 
     def _judge(self, how: str, status: int, out: bytes, err: str) -> str:
         """:returns: how it has ended."""
-        if status == -signal.SIGINT:  # Python itself, before it has come to the command
-            return f"{how} early"
+        if how == "SIGINT" and err.endswith("KeyboardInterrupt\n") and "runner/cli" not in err:
+            return f"{how} early"  # in Python itself, which has not come to the command yet
         assert "Traceback" not in err, f"{how}: {err}"
         assert "Exception ignored" not in err, f"{how}: {err}"
         if how == "SIGKILL":
