@@ -276,7 +276,7 @@ def remote_error(
         return returned_finding(case, message, exception)
     if exception is not None and code == ErrorCode.INTERNAL_ERROR:
         number = exception.attributes.get("errno")
-        if number in NO_ROOM:
+        if number in NO_ROOM and phase is Phase.EXECUTE:
             return no_room("the task's outputs", printable(message))
         if number == _TOO_LARGE:
             return Finding(
@@ -289,7 +289,11 @@ def remote_error(
                 retryable=False,
             )
         if number in NO_PROCESS:
-            return no_process(case, printable(message))
+            return no_process(case, phase, printable(message))
+        if isinstance(number, int) and (
+            found := lacks_room(phase, OSError(number, printable(message)))
+        ):
+            return found
     if code not in _REMOTE:
         return violation(phase, f"error {code}: {message}")
     known, advice = _REMOTE[ErrorCode(code)]
@@ -360,13 +364,13 @@ def no_room(what: str, explanation: str = "") -> Finding:
     )
 
 
-def no_process(case: Case, summary: str) -> Finding:
-    """The child could not fork a process for the task."""
+def no_process(case: Case, phase: Phase, summary: str) -> Finding:
+    """The child could not fork a process for the task, or start a thread of its own."""
     from runner.diagnosis.limits import process_limit
 
     reached = process_limit(case.machine.limits if case.machine else Limits())
     return Finding(
-        phase=Phase.EXECUTE,
+        phase=phase,
         code=Code.SPAWN_FAILED,
         summary=f"{one_line(summary)}; {reached.what}",
         explanation=f"{reached.explanation} The task has not begun.",
