@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import faulthandler
 import os
 import resource
@@ -144,6 +145,8 @@ def end_on_hang_up(read_fd: int, activity: Activity) -> None:
         threading.Thread(
             target=_watch, args=(read_fd, activity), name="bundle_protocol hang-up", daemon=True
         ).start()
+    except RuntimeError as error:  # "can't start new thread"
+        raise OSError(errno.EAGAIN, str(error)) from None
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 

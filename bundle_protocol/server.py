@@ -8,7 +8,7 @@ import time
 from functools import partial
 
 from bundle_protocol import json_rpc, process
-from bundle_protocol.describe import describe_exception, raised_error
+from bundle_protocol.describe import describe_exception, raised_error, summarize
 from bundle_protocol.folder_order import sort_listings
 from bundle_protocol.generators import Generators, own_modules
 from bundle_protocol.left_open import LeftOpen
@@ -189,6 +189,9 @@ class Session:
             return None if result is None else json_rpc.answer(self._request_id, "result", result)
         except RequestError as error:
             return self._error(error)
+        except OSError as error:  # the system refuses what this side itself needs
+            data: dict[str, object] = {"exception": describe_exception(error)}
+            return self._error(RequestError(ErrorCode.INTERNAL_ERROR, summarize(error), data))
 
     def exiting(self, error: SystemExit) -> bytes:
         """The message that says where the bundle's code ends the process, as the exit does not."""

@@ -5,10 +5,7 @@ lost, mixed up or wrong, a descriptor or process was left, or the memory grew.
 """
 
 import argparse
-import asyncio
-import faulthandler
 import gc
-import logging
 import os
 import random
 import signal
@@ -18,22 +15,18 @@ import tempfile
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator
-from concurrent.futures import CancelledError, ThreadPoolExecutor
-from contextlib import contextmanager
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-import anyio
 import psutil
-from faults import Faults
+from stress_cancels import cancels, faults
+from stress_kills import kills
+from stress_nasty import nasty
+from stress_shared import descriptors, lives, memory, write_bundle
 
-from runner import AsyncRunner, Runner, RunnerError
-from runner.process.guardian import guardian
-from runner.process.kill_marked import _environments
+from runner import Runner, RunnerError
 from runner.task import Task
-
-# A call, or the close, that takes longer waits for ever.
-WAITS_SECONDS = 60
 
 WIRE = """\
 import os, signal, subprocess, sys
@@ -78,10 +71,7 @@ def main() -> None:
     random.seed(arguments.seed)
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        bundle = folder / "bundle"
-        bundle.mkdir()
-        (bundle / "requirements.txt").write_text("")
-        (bundle / "wire.py").write_text(WIRE)
+        bundle = write_bundle(folder / "bundle", WIRE)
         for part in arguments.only or PARTS:
             before = descriptors(), threading.active_count()
             began = time.monotonic()
@@ -104,10 +94,10 @@ def warm(cache: Path, bundle: Path, share: float) -> str:
     with Runner(cache=cache, isolation="warm") as runner:
         tasks = (Task("default", {"n": seed}, seed) for seed in range(count))
         for seed, result in enumerate(runner.map(bundle, tasks)):
-            assert result["seed"] == str(seed).encode()  # type: ignore[index]
+            assert result["seed"] == str(seed).encode()
             if seed % max(1, count // 10) == 0:
                 gc.collect()
-                peaks.append((psutil.Process().memory_info().rss, descriptors()))
+                peaks.append((memory(), descriptors()))
     (first, fds), (last, fds_last) = peaks[1], peaks[-1]
     grown = last - first
     assert grown < 2 << 20, f"the worker grew by {grown} bytes"
@@ -182,119 +172,6 @@ def chaos(cache: Path, bundle: Path, share: float) -> str:
     return f"{count} tasks, none lost or twice; failed and run again: {', '.join(said)}"
 
 
-def faults(cache: Path, bundle: Path, share: float) -> str:
-    """Calls are cancelled at any moment, and steps and system calls fail while their children are
-    taken back and ended: no call waits, and neither does the close."""
-    count = int(20_000 * share)
-    logging.getLogger("runner").setLevel(logging.CRITICAL + 1)
-    # asyncio tells of futures whose error nobody wanted: those of the calls that were cancelled.
-    logging.getLogger("asyncio").setLevel(logging.CRITICAL + 1)
-    said = []
-    for isolation in ("warm", "fork"):
-        for calls in (from_loop, from_threads):
-            seen: Counter[str] = Counter()
-            with Faults() as injected:
-                try:
-                    calls(cache, bundle, isolation, count // 4, seen)
-                except (OSError, RuntimeError) as error:  # at the close
-                    assert "injected" in str(error), error
-                    seen["failed to close"] += 1
-            faulthandler.cancel_dump_traceback_later()
-            assert sum(seen.values()) - seen["failed to close"] == count // 4
-            done = ", ".join(f"{number} {what}" for what, number in seen.most_common())
-            said.append(f"{isolation} {calls.__name__}: {injected.raised} faults, {done}")
-            left_over()
-    return "\n  ".join([f"{count} calls, none waited", *said]) + "\n "
-
-
-def from_loop(cache: Path, bundle: Path, isolation: str, count: int, seen: "Counter[str]") -> None:
-    async def call(runner: AsyncRunner, seed: int) -> None:
-        inputs = {"x": bytes(50_000)} if seed % 3 == 0 else {}
-        with judged(seen):
-            result = await runner.execute(bundle, seed=seed, inputs=inputs)
-            assert result["seed"] == str(seed).encode(), (seed, result)
-
-    async def calls() -> None:
-        seeds = iter(range(count))
-
-        async def some(runner: AsyncRunner) -> None:
-            for seed in seeds:
-                delay = moment()
-                with anyio.fail_after(WAITS_SECONDS / 2):
-                    if seed % 4 == 0:
-                        await call(runner, seed)
-                    elif seed % 4 == 1:  # asyncio's own cancellation, which no shield keeps off
-                        try:
-                            await asyncio.wait_for(call(runner, seed), delay)
-                        except asyncio.TimeoutError:
-                            seen["cancelled"] += 1
-                    else:
-                        with anyio.move_on_after(delay) as scope:
-                            await call(runner, seed)
-                        seen["cancelled"] += scope.cancelled_caught
-
-        async with (
-            AsyncRunner(cache=cache, isolation=isolation, children=4) as runner,
-            anyio.create_task_group() as tasks,
-        ):
-            for _ in range(8):
-                tasks.start_soon(some, runner)
-
-    anyio.run(calls)
-
-
-def from_threads(
-    cache: Path, bundle: Path, isolation: str, count: int, seen: "Counter[str]"
-) -> None:
-    with Runner(cache=cache, isolation=isolation, children=4) as runner:
-
-        def call(seed: int) -> None:
-            inputs = {"x": bytes(50_000)} if seed % 3 == 0 else {}
-            with judged(seen):
-                if seed % 2:
-                    result = runner.execute(bundle, seed=seed, inputs=inputs)
-                else:
-                    called = runner.submit(bundle, Task(seed=seed, inputs=inputs))
-                    try:
-                        result = called.result(moment())
-                    except TimeoutError:
-                        called.cancel()
-                        result = called.result(WAITS_SECONDS)
-                assert result["seed"] == str(seed).encode(), (seed, result)
-
-        with ThreadPoolExecutor(8) as threads:
-            for _ in threads.map(call, range(count)):
-                pass
-
-
-def moment() -> float:
-    """When to cancel a call: while its child starts, or at any step of its task."""
-    return random.random() * random.choice([0.002, 0.02, 0.2])
-
-
-@contextmanager
-def judged(seen: "Counter[str]") -> Iterator[None]:
-    """Count how a call ends. Where no more do, the stacks are told, and that is the end."""
-    faulthandler.dump_traceback_later(WAITS_SECONDS, exit=True)
-    try:
-        yield
-    except RunnerError as error:
-        seen[error.report.code.value] += 1
-    except CancelledError:
-        seen["cancelled"] += 1
-    else:
-        seen["done"] += 1
-
-
-def left_over() -> None:
-    """:raises AssertionError: a process or a folder of the calls is left."""
-    worker = guardian().worker.encode()
-    left = [pid for pid, environ in _environments() if environ and worker in environ]
-    assert not left, f"processes left behind: {left}"
-    folders = list(Path(tempfile.gettempdir()).glob(f"{guardian().folder_prefix}*"))
-    assert not folders, f"folders left behind: {folders}"
-
-
 def worker(cache: Path, bundle: Path, share: float) -> str:
     """A worker is killed: its children and theirs are gone within a second."""
     slowest = 0.0
@@ -327,23 +204,14 @@ def worker(cache: Path, bundle: Path, share: float) -> str:
     return f"{rounds} workers killed, their families gone after at most {slowest:.2f} s"
 
 
-def lives(process: psutil.Process) -> bool:
-    """Tell whether it runs: one that has ended stays a zombie until its new parent looks at it."""
-    try:
-        return bool(process.status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
-
-
-def descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))
-
-
 PARTS: dict[str, Callable[[Path, Path, float], str]] = {
     "warm": warm,
     "fork": fork,
     "chaos": chaos,
     "faults": faults,
+    "cancels": cancels,
+    "kills": kills,
+    "nasty": nasty,
     "worker": worker,
 }
 

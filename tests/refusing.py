@@ -1,19 +1,25 @@
 """Makes a call of the runner's own to the operating system fail, as if that had refused it."""
 
 import builtins
+import gc
 import io
 import mmap
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 _ROOT = str(Path(__file__).parents[1]) + os.sep
 _OURS = tuple(f"{_ROOT}{name}{os.sep}" for name in ("runner", "bundle_protocol"))
 _STANDARD = str(Path(os.__file__).parent) + os.sep
-_OF_OS = ("open", "write", "mkdir", "replace", "rename", "pipe", "memfd_create", "scandir")
+_OF_OS = (
+    *("open", "write", "mkdir", "replace", "rename", "link", "symlink", "unlink", "rmdir", "chmod"),
+    *("pipe", "memfd_create", "scandir", "listdir", "stat", "lstat"),
+)
 
 
 class Refusing:
@@ -29,6 +35,7 @@ class Refusing:
         self._at, self._number = at, number
 
     def __enter__(self) -> "Refusing":
+        gc.collect()  # what earlier runs have left in cycles goes now, and not meanwhile
         self._before: list[tuple[Any, str, object]] = []
         for name in _OF_OS:
             self._replace(os, name, self._refusing(name, getattr(os, name)))
@@ -36,6 +43,8 @@ class Refusing:
         self._replace(io, "open", opened)
         self._replace(builtins, "open", opened)
         self._replace(mmap, "mmap", self._refusing("mmap", mmap.mmap))
+        start = threading._start_new_thread  # type: ignore[attr-defined]
+        self._replace(threading, "_start_new_thread", self._refusing("thread", start))
         fork = "_fork_exec" if hasattr(subprocess, "_fork_exec") else None
         owner: Any = subprocess if fork else subprocess._posixsubprocess  # type: ignore[attr-defined]
         name = fork or "fork_exec"
@@ -68,6 +77,8 @@ class Refusing:
                 self.places[name, where] = None
                 if self._at == (name, where) and not self.refused:
                     self.refused = True
+                    if name == "thread":
+                        raise RuntimeError("can't start new thread")
                     path = arguments[0] if arguments and "write" not in name else None
                     named_path = path if isinstance(path, str | bytes | os.PathLike) else None
                     raise OSError(self._number, os.strerror(self._number), named_path)
@@ -101,16 +112,15 @@ class _Written:
 
 
 def _caller() -> str | None:
-    """The line of the runner that calls, by way of the standard library perhaps."""
-    frame = sys._getframe()
+    """The line of the runner that calls, by way of the standard library or anyio perhaps."""
+    frame: FrameType | None = sys._getframe()
     while frame is not None:
         file = frame.f_code.co_filename
         if file.startswith(_OURS):
             return f"{file.removeprefix(_ROOT)}:{frame.f_lineno}"
         # This module's own frames lie between, as many as a call has wrappers.
-        if file != __file__ and (not file.startswith(_STANDARD) or "site-packages" in file):
-            return None
-        if frame.f_back is None:
+        of_library = file.startswith(_STANDARD) and "site-packages" not in file
+        if file != __file__ and not of_library and "/anyio/" not in file:
             return None
         frame = frame.f_back
     return None

@@ -4,6 +4,7 @@ import shlex
 from pathlib import Path
 
 from runner.diagnosis.case import Failure, Finding
+from runner.diagnosis.refusals import lacks_room
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
 from runner.events import Phase
@@ -42,6 +43,8 @@ def merge_conflict(name: str, number: int, folder: Path | None = None) -> Failur
 
 
 def unreadable(name: str, error: OSError) -> Failure:
+    if (lacking := lacks_room(Phase.BUNDLE, error)) is not None:
+        return Failure(lacking)
     return invalid(
         f"{name} cannot be read: {error.strerror}",
         "Every file of a bundle is part of what identifies it, so each must be readable.",

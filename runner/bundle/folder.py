@@ -7,7 +7,9 @@ import stat
 from pathlib import Path
 
 from runner.bundle.failures import not_found
+from runner.diagnosis.refusals import raise_lacking
 from runner.diagnosis.report.model import Hint
+from runner.events import Phase
 
 _ARCHIVES = (".whl", ".zip", ".gz", ".bz2", ".xz", ".tgz", ".tar")
 # A Path has one slash where an address has two.
@@ -29,6 +31,7 @@ def folder_of(path: Path) -> Path:
             raise _is_address(str(path)) from error
         raise not_found(f"there is no {path}", *_near(folder)) from error
     except OSError as error:
+        raise_lacking(Phase.BUNDLE, error)
         raise not_found(
             f"{path} cannot be looked at: {error.strerror}",
             Hint(

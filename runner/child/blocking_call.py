@@ -78,13 +78,14 @@ class BlockingCall:
     def forget_interrupt(self) -> None:
         """Forget that :meth:`interrupt` was called, once no thread calls any more."""
         if self.interrupted:
-            with suppress(BlockingIOError):
+            with suppress(OSError):
                 os.read(self._asleep, READ_BYTES)
             self.interrupted = False
 
     def wake(self) -> None:
         """Have whoever waits look again: the process has ended, or nobody is to wait any more."""
-        with suppress(BlockingIOError):  # the pipe is full, and wakes all the same
+        # A full pipe wakes all the same; whatever else is refused, so does the child's own end.
+        with suppress(OSError):
             os.write(self._awake, b"\0")
 
     def _write(self, request: bytes, deadline: float) -> bool:

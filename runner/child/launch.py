@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 import tempfile
 from collections.abc import AsyncIterator, Collection, Mapping
 from contextlib import asynccontextmanager
@@ -14,6 +13,7 @@ import anyio
 import bundle_protocol
 from runner.diagnosis.knowledge.child_variables import passes
 from runner.process.guardian import Guardian, guardian
+from runner.process.kill_marked import remove_folder
 from runner.process.threads import run_in_thread
 
 HELLO = Path(bundle_protocol.__file__).with_name("hello.py")
@@ -97,6 +97,6 @@ async def exchange_folder() -> AsyncIterator[Path]:
 def _removed(folder: Path | None, guard: Guardian) -> None:
     try:
         if folder is not None:
-            shutil.rmtree(folder, ignore_errors=True)
+            remove_folder(str(folder))
     finally:
         guard.release()

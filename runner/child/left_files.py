@@ -7,10 +7,14 @@ import weakref
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from runner.process.kill_marked import remove_folder
+
 MAX_FILES = 1000
 """How many files of one task are kept, at most."""
 MAX_BYTES = 1 << 30
 """How many bytes of one task's files are kept, at most."""
+MAX_PATH_BYTES = 1000
+"""How long the path of one is, at most: it has to fit below any folder of outputs, too."""
 MAX_PICKLED_BYTES = 64 << 20
 """How many of them travel, where a result is pickled."""
 
@@ -23,7 +27,7 @@ class LeftFiles(Mapping[str, bytes]):
 
     :param sizes: their sizes in bytes, by path.
     :param omitted: the paths of what was not kept: links, pipes, sockets, and what is beyond 1,000
-        files or 1 GiB.
+        files, 1 GiB, or 1,000 bytes of path.
     """
 
     __slots__ = ("__weakref__", "_contents", "_folder", "omitted", "sizes")
@@ -49,8 +53,12 @@ class LeftFiles(Mapping[str, bytes]):
         sizes: dict[str, int] = {}
         omitted: list[str] = []
         total = 0
-        for name, size in _files(folder, ""):
-            if size is None or len(sizes) >= MAX_FILES or total + size > MAX_BYTES:
+        for name, status in below(str(folder), ""):
+            if status is not None and stat.S_ISDIR(status.st_mode):
+                continue
+            size = status.st_size if status is not None and stat.S_ISREG(status.st_mode) else None
+            fits = len(os.fsencode(name)) <= MAX_PATH_BYTES and len(sizes) < MAX_FILES
+            if size is None or not fits or total + size > MAX_BYTES:
                 if len(omitted) < MAX_FILES:
                     omitted.append(name)
                 continue
@@ -110,26 +118,27 @@ def _unpickled(
 
 def _remove(folder: Path, owner: int) -> None:
     if os.getpid() == owner:  # and not a fork of it, which ends before
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_folder(str(folder))
 
 
-def _files(folder: Path, prefix: str) -> Iterator[tuple[str, int | None]]:
-    """The files in a folder with their sizes, in order; without one, what is not a file."""
-    try:
-        folder.chmod(0o700)
-        with os.scandir(folder) as listing:
-            entries = sorted(listing, key=lambda entry: entry.name)
-    except OSError:
-        yield prefix.rstrip("/"), None
-        return
-    for entry in entries:
-        name = prefix + entry.name
-        status = entry.stat(follow_symlinks=False)
-        if stat.S_ISDIR(status.st_mode):
-            yield from _files(Path(entry.path), f"{name}/")
-        elif stat.S_ISREG(status.st_mode):
-            if not status.st_mode & stat.S_IRUSR:
-                Path(entry.path).chmod(0o600)
-            yield name, status.st_size
-        else:
+def below(root: str, name: str) -> Iterator[tuple[str, os.stat_result | None]]:
+    """The entry at a name in a folder and all below it, in order, however deep.
+
+    Folders come before what is in them; without a status, what cannot be looked at.
+    """
+    pending = [name]
+    while pending:
+        name = pending.pop()
+        path = f"{root}/{name}"
+        try:
+            status = os.lstat(path)
+            if stat.S_ISDIR(status.st_mode):
+                os.chmod(path, 0o700)  # noqa: PTH101
+                inside = sorted(os.listdir(path), reverse=True)  # noqa: PTH208
+                pending += [f"{name}/{entry}" if name else entry for entry in inside]
+            elif stat.S_ISREG(status.st_mode) and not status.st_mode & stat.S_IRUSR:
+                os.chmod(path, 0o600)  # noqa: PTH101
+        except OSError:
             yield name, None
+        else:
+            yield name, status

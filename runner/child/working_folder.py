@@ -17,10 +17,11 @@ from pathlib import Path, PurePosixPath
 
 from msgspec import Struct
 
-from runner.child.left_files import LeftFiles
+from runner.child.left_files import LeftFiles, below
 from runner.diagnosis.child_failures import NO_ROOM
 from runner.fingerprint import Fingerprint, fingerprint_of
 from runner.process.guardian import guardian
+from runner.process.kill_marked import remove_folder
 
 COPIED_FILES = 256
 """How many of a bundle's files are copied, at most; the others are linked."""
@@ -218,10 +219,12 @@ class WorkingFolders:
             return
         changes = self._load.changes()
         for name in [*changes.new, *changes.changed]:
-            for own, is_folder in _below(self._load.root, name):
-                if is_folder:
+            for own, status in below(self._load.root, name):
+                if status is None:
+                    continue
+                if stat.S_ISDIR(status.st_mode):
                     self._folders.add(own)
-                else:
+                elif stat.S_ISREG(status.st_mode):
                     self._sources[own] = _of_file(f"{self._load.root}/{own}", copied=True)
 
     def begin(self) -> str:
@@ -279,12 +282,12 @@ class WorkingFolders:
         if not intact:
             # A new one is made for the next task.
             self._tree = None
-            _discard(tree.root)
+            remove_folder(tree.root)
         # Only now: what interrupts a thread before leaves it to the next task to clear the rest.
         self._used = False
         if keep:
             return LeftFiles.of(Path(folder))
-        _discard(folder)
+        remove_folder(folder)
         return None
 
     def _made(self, name: str) -> _Tree:
@@ -341,18 +344,6 @@ def _copied(file: str, to: str) -> bool:
     return True
 
 
-def _below(root: str, name: str) -> Iterator[tuple[str, bool]]:
-    """Return what the import has left at a name: files and folders, each with whether it is one."""
-    path = f"{root}/{name}"
-    mode = os.lstat(path).st_mode
-    if stat.S_ISREG(mode):
-        yield name, False
-    elif stat.S_ISDIR(mode):
-        yield name, True
-        for entry in os.listdir(path):  # noqa: PTH208
-            yield from _below(root, f"{name}/{entry}")
-
-
 def _is_open(folder: str) -> bool:
     try:
         mode = os.lstat(folder).st_mode
@@ -375,11 +366,3 @@ def _same_content(now: Fingerprint | None, then: Fingerprint | None) -> bool:
 def _move(path: str, to: str) -> None:
     os.makedirs(os.path.dirname(to), exist_ok=True)  # noqa: PTH103, PTH120
     os.rename(path, to)  # noqa: PTH104
-
-
-def _discard(path: str) -> None:
-    # Folders that the task has closed are opened: nothing in them could be removed.
-    for folder, _, _ in os.walk(path, onerror=None):
-        with suppress(OSError):
-            os.chmod(folder, 0o700)  # noqa: PTH101
-    shutil.rmtree(path, ignore_errors=True)

@@ -32,6 +32,7 @@ def main(argv: list[str] | None = None) -> int:
         if threading.current_thread() is threading.main_thread():
             set_for_command()
         if own_process:
+            os.umask(os.umask(0o077) & 0o077)  # its owner reads again what this makes
             gc.freeze()  # what was imported stays: not to be looked at again
             gc.enable()
         with unblocked_stderr():

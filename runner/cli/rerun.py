@@ -2,7 +2,6 @@
 
 import hashlib
 import sys
-import tempfile
 from collections.abc import Iterator
 from contextlib import AsyncExitStack, ExitStack, aclosing, contextmanager
 from itertools import groupby
@@ -23,12 +22,15 @@ from runner.cli.result import describe_outputs, json_document
 from runner.cli.signals import unless_signalled
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError
+from runner.diagnosis.refusals import lacks_room
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.text import printable
 from runner.environment.integrity import packages
+from runner.events import Phase
 from runner.execution.prepare import choose, prepared, read
 from runner.execution.run_task import reported
 from runner.interpreter import Interpreter
+from runner.process.guardian import guarded_folder
 from runner.result import Result
 from runner.settings import Settings
 from runner.study.lines import FILE, Asked, Place, TaskLine, last_places, lines_at, task_digest
@@ -132,14 +134,16 @@ def _bundle(folder: Path, run: RunFile) -> Iterator[Path]:
     """The bundle as it was, in a temporary folder of its name."""
     if run.bundle_archive is None:
         raise UsageError(f"{folder} does not have the bundle ({run.bundle.path}): it was too large")
-    with tempfile.TemporaryDirectory(prefix="modelops-rerun-") as temporary:
-        bundle = Path(temporary) / (Path(run.bundle.path).name or "bundle")
+    with guarded_folder() as temporary:
+        bundle = temporary / (Path(run.bundle.path).name or "bundle")
         bundle.mkdir()
         try:
             with (folder / run.bundle_archive).open("rb") as archive:
                 extract(archive, bundle)
             check_content(bundle, run.bundle.digest or "")
         except (OSError, ValueError) as error:
+            if lacks_room(Phase.BUNDLE, error):
+                raise
             raise UsageError(f"{folder / run.bundle_archive} is not what ran: {error}") from error
         yield bundle
 
@@ -152,8 +156,9 @@ async def _rerun(command: Rerun, runs: list[_Run]) -> tuple[int, str]:
     async def stopped() -> RunnerError | None:
         # Returned, and not raised: the task group would put it into a group.
         try:
-            for one in runs:
-                await _run(command, one.run, one.bundle, one.lines, case, again)
+            with reported(case):
+                for one in runs:
+                    await _run(command, one.run, one.bundle, one.lines, case, again)
         except RunnerError as error:
             return error
         return None

@@ -46,7 +46,7 @@ from runner.cli.writing import not_written
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.own_failures import cancelled, internal_error
-from runner.diagnosis.refusals import refused
+from runner.diagnosis.refusals import refused_in
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Report
 from runner.diagnosis.report.sanitise import secrets_of
@@ -68,8 +68,8 @@ def run(command: AnyCommand) -> int:
         return _run_command(command)
     except UsageError as error:
         return _say_usage(error)
-    except OSError as error:
-        finding = refused(Phase.BUNDLE, error)
+    except (OSError, RuntimeError, MemoryError) as error:
+        finding = refused_in(Phase.BUNDLE, error)
         if finding is None:
             raise
         print(f"modelops-runner: error: {finding.summary}", file=sys.stderr)
@@ -126,10 +126,7 @@ def _run_command(command: AnyCommand) -> int:
 
         return print_result(*run_matrix(command))
     try:
-        try:
-            check_limits(OF_COMMAND)
-        except OSError as error:
-            raise Failure(refused(Phase.SPAWN, error) or internal_error(Case(), error)) from error
+        check_limits(OF_COMMAND)
         if command.report is not None:
             check_outside("--report", command.report, command.bundle)
             check_folder("--report", command.report.parent)
@@ -157,8 +154,9 @@ def _run_command(command: AnyCommand) -> int:
                     return print_result(*anyio.run(_run_many, command, many))
         with _recorder(command) as recorder:
             return print_result(*anyio.run(_run, command, recorder))
-    except Failure as failure:
-        report = Case().report(failure.finding)
+    except (Failure, OSError, RuntimeError, MemoryError) as error:
+        finding = refused_in(Phase.SPAWN, error) or internal_error(Case(), error)
+        report = Case().report(finding)
         # The seed, a parameter: a wrong command line, with a report all the same.
         wrong = report.code is Code.PARAMS_INVALID
         exit_code = 2 if wrong else exit_code_of(report)

@@ -13,6 +13,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from runner.diagnosis.case import Failure, Finding
+from runner.diagnosis.refusals import lacks_room
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import size_text
@@ -192,7 +193,7 @@ def results_into(folder: Path, size: int) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in (*_FULL, *_DENIED):
+        if error.errno not in (*_FULL, *_DENIED) and folder.exists():
             raise
         raise Failure(not_kept(error, folder, size)) from error
 
@@ -208,8 +209,25 @@ def not_kept(error: OSError, folder: Path, size: int) -> Finding:
 
     :param size: in bytes.
     """
+    if error.errno not in _FULL and (lacking := lacks_room(Phase.EXECUTE, error)) is not None:
+        return lacking
     path = error.filename or folder
     wanted = f"{size_text(size)} wanted"
+    if not folder.exists():
+        return Finding(
+            phase=Phase.EXECUTE,
+            code=Code.PERMISSION_DENIED,
+            summary=f"the results could not be written: {folder} is not there any more ({wanted})",
+            explanation="It was there when the run began.",
+            hints=[
+                Hint(
+                    title="see what has become of it",
+                    command=f"ls -ld {folder.parent}",
+                    by="person",
+                ),
+                Hint(title="then run the same command again, which makes it"),
+            ],
+        )
     if error.errno in _DENIED:
         return Finding(
             phase=Phase.EXECUTE,

@@ -20,6 +20,7 @@ from runner.diagnosis.child_places import (
 )
 from runner.diagnosis.deaths.exit import Limits
 from runner.diagnosis.machine import Machine
+from runner.diagnosis.refusals import FULL, lacks_room
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Hint, PythonInfo
 from runner.diagnosis.report.text import one_line, printable
@@ -92,6 +93,8 @@ def spawn_failed(case: Case, error: OSError, limit: str | None = None) -> Findin
 
 def no_exchange_folder(error: OSError) -> Finding:
     """The folder for the child's larger results could not be made."""
+    if error.errno not in FULL and (lacking := lacks_room(Phase.SPAWN, error)) is not None:
+        return lacking
     return Finding(
         phase=Phase.SPAWN,
         code=Code.SPAWN_FAILED,
@@ -273,7 +276,7 @@ def remote_error(
         return returned_finding(case, message, exception)
     if exception is not None and code == ErrorCode.INTERNAL_ERROR:
         number = exception.attributes.get("errno")
-        if number in NO_ROOM:
+        if number in NO_ROOM and phase is Phase.EXECUTE:
             return no_room("the task's outputs", printable(message))
         if number == _TOO_LARGE:
             return Finding(
@@ -286,7 +289,11 @@ def remote_error(
                 retryable=False,
             )
         if number in NO_PROCESS:
-            return no_process(case, printable(message))
+            return no_process(case, phase, printable(message))
+        if isinstance(number, int) and (
+            found := lacks_room(phase, OSError(number, printable(message)))
+        ):
+            return found
     if code not in _REMOTE:
         return violation(phase, f"error {code}: {message}")
     known, advice = _REMOTE[ErrorCode(code)]
@@ -357,13 +364,13 @@ def no_room(what: str, explanation: str = "") -> Finding:
     )
 
 
-def no_process(case: Case, summary: str) -> Finding:
-    """The child could not fork a process for the task."""
+def no_process(case: Case, phase: Phase, summary: str) -> Finding:
+    """The child could not fork a process for the task, or start a thread of its own."""
     from runner.diagnosis.limits import process_limit
 
     reached = process_limit(case.machine.limits if case.machine else Limits())
     return Finding(
-        phase=Phase.EXECUTE,
+        phase=phase,
         code=Code.SPAWN_FAILED,
         summary=f"{one_line(summary)}; {reached.what}",
         explanation=f"{reached.explanation} The task has not begun.",

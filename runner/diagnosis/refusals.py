@@ -9,7 +9,7 @@ import os
 import resource
 from pathlib import Path
 
-from runner.diagnosis.case import Finding
+from runner.diagnosis.case import Failure, Finding
 from runner.diagnosis.knowledge.resource_limits import (
     FILE_SIZE,
     MEMORY,
@@ -90,6 +90,32 @@ def lacks_room(phase: Phase, error: Exception) -> Finding | None:
         return None
     reached = error.errno in FULL or own_limit(error.errno) is not None
     return refused(phase, error) if reached else None
+
+
+def raise_lacking(phase: Phase, error: Exception) -> None:
+    """Raise what a limit or a full disk refuses as that, and not as a fault of what was to be used.
+
+    :raises Failure: that is the reason.
+    """
+    if (finding := lacks_room(phase, error)) is not None:
+        raise Failure(finding) from error
+
+
+def refused_in(phase: Phase, error: BaseException) -> Finding | None:
+    """As :func:`refused`, of an error that says in another way what was refused.
+
+    That is an error of a task group, which wraps it, and those that Python raises in place of an
+    ``OSError``: for a thread that could not be started, and for memory.
+    """
+    while wrapped := getattr(error, "exceptions", None):
+        error = wrapped[0]
+    if isinstance(error, Failure):
+        return error.finding
+    if isinstance(error, MemoryError):
+        error = OSError(errno.ENOMEM, os.strerror(errno.ENOMEM))
+    elif isinstance(error, RuntimeError) and "start new thread" in str(error):
+        error = OSError(errno.EAGAIN, str(error))
+    return refused(phase, error) if isinstance(error, OSError) else None
 
 
 def refused(phase: Phase, error: OSError) -> Finding | None:

@@ -1,9 +1,7 @@
 """Examines this machine: what a worker needs to build environments and to run tasks."""
 
 import platform
-import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from pathlib import Path
 
 import anyio
@@ -20,7 +18,7 @@ from runner.environment.cache_trust import is_trusted
 from runner.events import Journal
 from runner.execution.prepare import choose, locate_environment, read
 from runner.interpreter import Broken, Interpreter, ThisMachine
-from runner.process.guardian import guardian
+from runner.process.guardian import guarded_folder
 from runner.process.supervisor import spawn
 from runner.settings import Settings
 
@@ -91,7 +89,7 @@ async def _interpreters(uv: Path, settings: Settings) -> Observation:
 
 async def _index(uv: Path, settings: Settings) -> Observation:
     """Tell whether uv can ask its package index, in its own configuration."""
-    with _temporary() as folder:
+    with guarded_folder() as folder:
         file = folder / "requirements.txt"
         file.write_text("packaging\n")
         command = ["pip", "compile", "--quiet", "--no-deps", "--no-cache", "--no-header", str(file)]
@@ -126,23 +124,12 @@ async def _bundle(path: Path, settings: Settings) -> Observation:
     return Observation(subject, Verdict.WARNING if settings.offline else Verdict.OK, text, [hint])
 
 
-@contextmanager
-def _temporary() -> Iterator[Path]:
-    """A folder that goes on leaving, and also where this process is killed before."""
-    guard = guardian()
-    with (
-        guard.guarding(),
-        tempfile.TemporaryDirectory(prefix=guard.folder_prefix) as folder,
-    ):
-        yield Path(folder)
-
-
 async def _said(uv: Path, arguments: list[str], settings: Settings) -> tuple[str, str | None]:
     """Return what uv prints, and why it failed, if it did."""
     out, errors = Capture(), Capture()
     variables = {"UV_HTTP_RETRIES": "0", **settings.environ(), "UV_NO_PROGRESS": "1"}
     try:
-        with _temporary() as folder:  # where one that is ended leaves what it has begun
+        with guarded_folder() as folder:  # where one that is ended leaves what it has begun
             async with spawn(
                 [str(uv), *arguments],
                 env={**variables, "TMPDIR": str(folder)},

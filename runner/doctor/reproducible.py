@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from tempfile import NamedTemporaryFile, TemporaryDirectory
+from tempfile import NamedTemporaryFile
 
 import anyio
 import msgspec
@@ -35,6 +35,7 @@ from runner.doctor.causes import (
 )
 from runner.doctor.trial_files import FOLDERS, files_of_both, made_anew
 from runner.execution.run_task import execute_task, reported
+from runner.process.guardian import guarded_folder
 from runner.result import Result
 from runner.settings import Settings
 from runner.task import Task
@@ -107,8 +108,8 @@ async def find_differences(
 
     result = await execute_task(case, settings, bundle, ask)
     read, wanted = asked[0]
-    with TemporaryDirectory(prefix="modelops-reproducible-") as elsewhere:
-        trial = _Trial(settings, read, wanted, result, on_condition, Path(elsewhere))
+    with guarded_folder() as elsewhere:
+        trial = _Trial(settings, read, wanted, result, on_condition, elsewhere)
         await _try(trial, settings.thread_count(read), result.threads, began)
     return trial.findings()
 

@@ -9,7 +9,6 @@ what a bundle installs while it runs stays there.
 import logging
 import os
 import shutil
-import tempfile
 from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import AsyncExitStack, ExitStack, asynccontextmanager
 from pathlib import Path
@@ -58,7 +57,7 @@ from runner.environment.uses import begin_use, end_use
 from runner.environment.uv_run import Others, Uv, make_venv, run_uv
 from runner.environment.validity import heal_links, is_whole, new_manifest, python_of
 from runner.events import Origin, Phase
-from runner.process.guardian import guardian
+from runner.process.guardian import guarded_folder
 from runner.stored_files import whole_file
 
 _log = logging.getLogger(__name__)
@@ -282,9 +281,8 @@ async def lock_to(built: Environment, source: Source, uv: Uv, file: Path) -> Non
     """
     from runner.environment.pins import pins_of
 
-    guard = guardian()
-    with guard.guarding(), tempfile.TemporaryDirectory(prefix=guard.folder_prefix) as folder:
-        copy = await _copy(source, Path(folder))
+    with guarded_folder() as folder:
+        copy = await _copy(source, folder)
         pins = await pins_of(uv, built.path, copy, pylock=is_pylock(file))
     with whole_file(file) as written:
         written.write(pins.encode())

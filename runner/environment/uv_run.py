@@ -13,6 +13,7 @@ from msgspec import Struct
 
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.deaths.exit import Exit
+from runner.diagnosis.refusals import raise_lacking
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint, UvRun
 from runner.diagnosis.report.text import Capture, one_line
@@ -200,6 +201,7 @@ async def ran(
         ) as process:
             ended = await process.wait()
     except OSError as error:
+        raise_lacking(Phase.ENVIRONMENT, error)
         raise Failure(_not_started(error)) from error
     finally:
         exit_code = None if ended is None else ended.code

@@ -8,6 +8,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 
+from runner.diagnosis.refusals import raise_lacking
 from runner.diagnosis.report.text import one_line
 from runner.environment.bundle_layer import SHARED_PTH, leads_to
 from runner.environment.cache_key import Base
@@ -17,7 +18,7 @@ from runner.environment.integrity import Damage, damage, packages
 from runner.environment.store import Manifest, discard, hold, read_manifest
 from runner.environment.uses import uses
 from runner.environment.uv_run import Uv
-from runner.events import Journal
+from runner.events import Journal, Phase
 from runner.process.supervisor import spawn
 from runner.stored_files import DamagedError, read_stored
 
@@ -139,6 +140,7 @@ async def _version_of(python: Path) -> str:
             with anyio.move_on_after(PROBE_SECONDS):
                 await process.wait()
     except OSError as error:
+        raise_lacking(Phase.ENVIRONMENT, error)
         return f"one that cannot be started ({error.strerror})"
     return one_line(said.decode("utf-8", "replace"), 100) or "one that does not answer"
 

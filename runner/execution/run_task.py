@@ -22,9 +22,9 @@ from runner.child.launch import withheld
 from runner.child.session import Session
 from runner.defaults import Isolation
 from runner.diagnosis.case import Case, Failure, Finding
-from runner.diagnosis.errors import error_for
+from runner.diagnosis.errors import RunnerError, error_for
 from runner.diagnosis.own_failures import internal_error
-from runner.diagnosis.refusals import refused
+from runner.diagnosis.refusals import refused_in
 from runner.diagnosis.report.asked import task_info
 from runner.diagnosis.report.model import Report
 from runner.events import Diagnosed, Origin, Phase
@@ -237,11 +237,11 @@ def raise_reported(case: Case, error: Exception) -> NoReturn:
 
     :raises RunnerError: always.
     """
+    if isinstance(error, RunnerError):
+        raise error
     if isinstance(error, Failure):
         raise error_for(diagnose(case, error.finding)) from error.__cause__
-    finding = None
-    if isinstance(error, OSError):
-        finding = refused(case.journal.current or Phase.BUNDLE, error)
+    finding = refused_in(case.journal.current or Phase.BUNDLE, error)
     raise error_for(diagnose(case, finding or internal_error(case, error))) from error
 
 

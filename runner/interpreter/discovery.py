@@ -10,7 +10,9 @@ import msgspec
 from msgspec import Struct
 from packaging.version import InvalidVersion, Version
 
+from runner.diagnosis.refusals import raise_lacking
 from runner.diagnosis.report.text import Capture, last_lines, one_line, printable
+from runner.events import Phase
 from runner.interpreter.model import Broken, Interpreter
 from runner.process.supervisor import spawn
 
@@ -106,6 +108,8 @@ async def probe(path: Path) -> Interpreter | Broken:
     """Run an interpreter to see which Python it is.
 
     An interpreter of a virtual environment answers with the one it was made from.
+
+    :raises Failure: a limit of this process or of the machine lets nothing be started.
     """
     stdout, stderr = Capture(_ANSWER_BYTES, 0), Capture(_ANSWER_BYTES, _ANSWER_BYTES)
     try:
@@ -120,6 +124,7 @@ async def probe(path: Path) -> Interpreter | Broken:
                 await process.wait()
             ended = process.exit
     except OSError as error:
+        raise_lacking(Phase.INTERPRETER, error)
         return Broken(path, f"cannot be started: {error.strerror}")
     if ended is None:
         return Broken(path, f"does not answer within {PROBE_SECONDS:g} s")

@@ -1,7 +1,6 @@
 """The questions that a choice of interpreter asks of a machine, and this machine's answers."""
 
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
@@ -10,12 +9,13 @@ import anyio
 import anyio.to_thread
 from msgspec import Struct
 
+from runner.diagnosis.refusals import raise_lacking
 from runner.diagnosis.report.model import UvRun
 from runner.diagnosis.report.text import Capture
-from runner.events import Journal, Origin
+from runner.events import Journal, Origin, Phase
 from runner.interpreter.discovery import candidates, probe, probe_all
 from runner.interpreter.model import Broken, Interpreter, worker_interpreter
-from runner.process.guardian import guardian
+from runner.process.guardian import guarded_folder
 from runner.process.supervisor import spawn
 
 # uv's download of a Python takes seconds on a good line, and a minute on a poor one.
@@ -98,13 +98,9 @@ class ThisMachine:
     async def _download(self, request: str) -> Download:
         # `uv python find` never downloads and `uv python install` does so also where the
         # configuration says `manual`; making a venv follows the configuration.
-        guard = guardian()
-        with (
-            guard.guarding(),  # where this process is killed, somebody removes it
-            tempfile.TemporaryDirectory(prefix=guard.folder_prefix) as folder,
-        ):
+        with guarded_folder() as folder:
             argv = [str(self._uv), "venv", "--no-project", "--color", "never", "--no-progress"]
-            argv += ["--python", request, str(Path(folder) / "venv")]
+            argv += ["--python", request, str(folder / "venv")]
             said = Capture()
             exit_code = None
             # uv runs what PATH has before it downloads, and a shim may do anything, or hang.
@@ -118,9 +114,9 @@ class ThisMachine:
                         "UV_HTTP_RETRIES": "0",
                         **self._environ,
                         "PATH": path,
-                        "TMPDIR": folder,
+                        "TMPDIR": str(folder),
                     },
-                    cwd=Path(folder),
+                    cwd=folder,
                     stdout=said.feed,
                     stderr=said.feed,
                     grace=1.0,
@@ -128,6 +124,7 @@ class ThisMachine:
                     with anyio.move_on_after(DOWNLOAD_SECONDS):
                         exit_code = (await process.wait()).code
             except OSError as error:
+                raise_lacking(Phase.INTERPRETER, error)
                 return Download(not_started=f"{self._uv} cannot be started: {error.strerror}")
             if exit_code == 0:
                 return Download(await probe(Path(folder) / "venv" / "bin" / "python"))

@@ -18,7 +18,8 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
+from pathlib import Path
 
 from runner.process import kill_marked
 from runner.process.forks import no_fork
@@ -145,8 +146,10 @@ class Guardian:
         """The guardian, which is told that it is not needed any more."""
         if self._pipe is not None:
             try:
-                with suppress(BrokenPipeError):
-                    os.write(self._pipe, b"\n")
+                os.write(self._pipe, b"\n")
+            except OSError:  # it has ended, or would take the end of the pipe for the worker's
+                if self._popen is not None:
+                    self._popen.kill()
             finally:
                 with no_fork():
                     descriptor, self._pipe = self._pipe, None
@@ -161,6 +164,24 @@ class Guardian:
         if self._popen is not None:
             # Popen would otherwise warn that its process still runs.
             self._popen.returncode = 0
+
+
+@contextmanager
+def guarded_folder() -> Iterator[Path]:
+    """A temporary folder, gone on leaving; where this process is killed before, its guardian
+    removes it."""
+    guard = guardian()
+    guard.guard()  # first, so that whenever this process is killed, somebody removes the folder
+    folder = None
+    try:
+        folder = tempfile.mkdtemp(prefix=guard.folder_prefix)
+        yield Path(folder)
+    finally:
+        try:
+            if folder is not None:
+                kill_marked.remove_folder(folder)
+        finally:
+            guard.release()
 
 
 def _numbers() -> range:

@@ -15,6 +15,7 @@ import signal
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 
 LIMIT: "int | None" = getattr(resource, "RLIMIT_RTTIME", None)
 """The resource limit that is a marker; None where there is none."""
@@ -102,12 +103,45 @@ def remove_folders(prefix: str) -> None:
 
     :param prefix: the folders' path up to the random end of their names.
     """
-    import shutil  # 5 ms that no worker needs
-
     parent, start = os.path.split(prefix)
     for name in os.listdir(parent):  # noqa: PTH208
         if name.startswith(start):
-            shutil.rmtree(os.path.join(parent, name), ignore_errors=True)  # noqa: PTH118
+            remove_folder(os.path.join(parent, name))  # noqa: PTH118
+
+
+def remove_folder(path: str) -> None:
+    """Remove a folder that tasks have written in, however deep it is and whatever is closed in it.
+
+    What cannot be removed stays.
+    """
+    import shutil  # 5 ms that the import of a runner does not need
+
+    try:
+        shutil.rmtree(path)
+    except FileNotFoundError:
+        return
+    except (OSError, RecursionError):
+        with suppress(OSError):
+            _remove_level(path)
+
+
+def _remove_level(path: str) -> None:
+    """Remove a folder once all folders in it are beside each other, open and with short paths."""
+    unique = os.urandom(8).hex()
+    folders = [path]
+    for folder in folders:  # which grow meanwhile
+        os.chmod(folder, 0o700)  # noqa: PTH101
+        with os.scandir(folder) as listing:
+            entries = list(listing)
+        for entry in entries:
+            if entry.is_dir(follow_symlinks=False):
+                os.chmod(entry.path, 0o700)  # noqa: PTH101
+                folders.append(f"{path}/{unique}-{len(folders)}")
+                os.rename(entry.path, folders[-1])  # noqa: PTH104
+            else:
+                os.unlink(entry.path)  # noqa: PTH108
+    for folder in reversed(folders):
+        os.rmdir(folder)  # noqa: PTH106
 
 
 def _environments() -> "Iterator[tuple[int, bytes | None]]":

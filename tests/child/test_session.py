@@ -212,6 +212,24 @@ async def test_a_death_at_work_is_named(name: str, bundle: MakeBundle) -> None:
     check_death(await Child(folder).fail(), name, Phase.EXECUTE)
 
 
+async def test_a_thread_that_the_child_itself_cannot_start_is_told_as_the_limit(
+    bundle: MakeBundle, startup_code: Callable[[str], Path]
+) -> None:
+    python = startup_code(
+        """
+        import threading
+        def refuse(*arguments):
+            raise RuntimeError("can't start new thread")
+        threading._start_new_thread = threading._start_joinable_thread = refuse
+        """
+    )
+    report = await Child(bundle(WIRE), python).fail()
+    assert (report.phase, report.code) == (Phase.LOAD, Code.SPAWN_FAILED)
+    assert report.retryable
+    assert "can't start new thread" in report.summary
+    assert "processes" in report.explanation
+
+
 async def test_sys_exit_while_loading_is_an_exit_with_its_words(bundle: MakeBundle) -> None:
     report = await Child(bundle("import sys\nsys.exit('no licence found')\n")).fail()
     assert (report.phase, report.code) == (Phase.LOAD, Code.CHILD_EXITED)

@@ -26,7 +26,7 @@ MAY_TAKE_LONG = [
     (build, "link_what_is_shared"),
     (validity, "_contents"),
     (validity, "folders_changed"),
-    (launch.shutil, "rmtree"),
+    (launch, "remove_folder"),
 ]
 MANY_FILES = 100
 

@@ -92,7 +92,7 @@ def left_note(result: Result, *, kept: bool) -> str | None:
     if kept:
         text = (
             f"of what a task left in its working folder, this is not kept: {listed}{more}"
-            " (links, pipes and sockets; files beyond 1,000 or 1 GiB)"
+            " (links, pipes and sockets; files beyond 1,000 or 1 GiB; paths beyond 1,000 bytes)"
         )
     else:
         text = f"a task left in its working folder: {listed}{more}; --output DIR keeps its files"

@@ -220,7 +220,8 @@ class StudyRecord:
                 pack(bundle, file, empty_folders(bundle.path, bundle.files))
             beside.replace(self._folder / name)
         except OSError as error:
-            beside.unlink(missing_ok=True)
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
             self._say(f"note: {name} is not written: {error}")
             return
         self._run = msgspec.structs.replace(self._run, bundle_archive=name)
@@ -250,10 +251,12 @@ class StudyRecord:
             reason = error.finding.summary if isinstance(error, Failure) else str(error)
             self._say(f"note: {name} is not written: {reason}; {self._name} has the versions")
             if self._shard is None:
-                (self._folder / PYLOCK).unlink(missing_ok=True)  # of other versions
+                with suppress(OSError):
+                    (self._folder / PYLOCK).unlink(missing_ok=True)  # of other versions
             return
         finally:
-            beside.unlink(missing_ok=True)
+            with suppress(OSError):
+                beside.unlink(missing_ok=True)
         self._run = msgspec.structs.replace(self._run, pylock=name)
 
     def _write(self, finished_at: str | None = None) -> None:

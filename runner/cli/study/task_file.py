@@ -20,7 +20,9 @@ from runner.cli.command_line.params import decode_json, json_kind
 from runner.cli.study.plan import GivenTask
 from runner.cli.study.task_table import read_table
 from runner.diagnosis.case import Failure
+from runner.diagnosis.refusals import raise_lacking
 from runner.diagnosis.report.model import Hint
+from runner.events import Phase
 from runner.stored_files import DamagedError
 from runner.study.lines import MOST_LINE_BYTES
 from runner.task import Task, check_task, params_invalid
@@ -62,6 +64,7 @@ async def read_tasks(source: str, seed: int = 0) -> AsyncGenerator[GivenTask, No
                 if line.strip():
                     yield read_task(line, name, number, seed)
     except OSError as error:
+        raise_lacking(Phase.BUNDLE, error)
         raise params_invalid(f"{name} cannot be read: {error.strerror}") from error
     except DamagedError as error:
         raise params_invalid(f"{name}: {error}") from error

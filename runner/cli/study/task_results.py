@@ -58,7 +58,7 @@ class TaskResults:
 
             beside = self._output / f".{number}.new"
             say = self.asides.append
-            with results_into(folder, results_size(result)):
+            with results_into(self._output, results_size(result)):
                 outputs = write_outputs(result, folder, beside, before.outputs, remove_earlier, say)
                 files = kept_files(result, folder, say)
                 kept = write_printed(self._lines.masked(printed), folder, result, say)
@@ -75,6 +75,6 @@ class TaskResults:
         if self._output is not None:
             discard(self._output, number, self._made.get(number, Manifest()))
             folder = outputs_folder(self._output, number)
-            with results_into(folder, sum(map(len, printed.values()))):
+            with results_into(self._output, sum(map(len, printed.values()))):
                 kept = write_printed(self._lines.masked(printed), folder, (), self.asides.append)
         return self._lines.failed(number, given, report, kept)

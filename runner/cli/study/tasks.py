@@ -110,7 +110,8 @@ class ManyTasks:
             self._results = TaskResults(self._output, earlier.made, lines)
             del earlier
             with case.journal.phase(Phase.EXECUTE):
-                stopped = await self._run(case, plan, bundle)
+                with reported(case):
+                    stopped = await self._run(case, plan, bundle)
                 if isinstance(stopped, RunnerError | StdoutError):
                     raise stopped
                 if stopped is not None and not self.interrupted:
@@ -243,13 +244,12 @@ class ManyTasks:
         self._totals = totals = Totals(plan.total, plan.skipped, plan.failed_before)
         settings = self._command.settings
         async with AsyncExitStack() as stack:
-            with reported(case):
-                cache = settings.cache or cache_folder()
-                if settings.fresh_venv:
-                    # One environment for all of the tasks, and not one for each.
-                    fresh = temporary_folder(cache / "fresh", case)
-                    with own_io(cache):
-                        cache = await stack.enter_async_context(fresh)
+            cache = settings.cache or cache_folder()
+            if settings.fresh_venv:
+                # One environment for all of the tasks, and not one for each.
+                fresh = temporary_folder(cache / "fresh", case)
+                with own_io(cache):
+                    cache = await stack.enter_async_context(fresh)
             display = stack.enter_context(self._shown())
             if self._output is not None and _lies_in(self._command.tasks, bundle.path):
                 display.say(

@@ -10,7 +10,6 @@ from concurrent.futures import ThreadPoolExecutor
 from importlib.metadata import PackageNotFoundError, distribution, requires
 from itertools import product
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import anyio
 import anyio.to_thread
@@ -24,7 +23,7 @@ from runner.diagnosis.report.text import decode, last_lines, one_line
 from runner.doctor.observation import Observation, Verdict
 from runner.environment import find_uv
 from runner.interpreter import Interpreter
-from runner.process.guardian import MARKER, guardian
+from runner.process.guardian import MARKER, guarded_folder, guardian
 from runner.process.kill_marked import kill_marked
 
 # What each may take; nothing hangs, and what does is said.
@@ -123,11 +122,10 @@ def _cells(
     stopped: threading.Event,
 ) -> Iterator[Cell]:
     with (
-        TemporaryDirectory(prefix=guardian().folder_prefix) as name,
+        guarded_folder() as folder,
         guardian().guarding() as mark,
         ThreadPoolExecutor(jobs) as threads,
     ):
-        folder = Path(name)
         environ = {**os.environ, **mark, "PYTHONPATH": str(_our_packages(folder / "packages"))}
         kinds = list(product(dasks, pythons))
 

@@ -9,11 +9,10 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import TracebackType
 
 import runner
-from runner.process.guardian import guardian
+from runner.process.guardian import guarded_folder, guardian
 
 _START_SECONDS = 60.0
 _STOP_SECONDS = 5.0
@@ -206,9 +205,9 @@ def cluster(
 ) -> Iterator[DaskCluster]:
     """A cluster that is there until leaving; see :class:`DaskCluster`."""
     with (
-        TemporaryDirectory(prefix="modelops-dask-") as folder,
+        guarded_folder() as folder,
         DaskCluster(
-            Path(folder),
+            folder,
             workers,
             python=python,
             scheduler_python=scheduler_python,

@@ -1,0 +1,65 @@
+"""Files that a task leaves are kept or named, however deep they lie, and cost no result."""
+
+import os
+from pathlib import Path
+
+import pytest
+from conftest import write_bundle
+
+from runner import Runner
+from runner.child.left_files import MAX_PATH_BYTES
+from runner.process.kill_marked import remove_folder
+
+WIRE = """\
+import os
+def wire(entrypoint, params, seed):
+    name, count = "d" * params["length"], params["count"]
+    if entrypoint == "deep":
+        for _ in range(count):
+            os.mkdir(name)
+            os.chdir(name)
+        open("x", "w").close()
+    return {"a": b"1"}
+"""
+
+
+# Beyond the longest path, beyond what Python's own functions go down, and both short enough to be
+# looked at and too long to lie below another folder.
+@pytest.mark.parametrize(("length", "count"), [(200, 100), (1, 1500), (200, 10)])
+@pytest.mark.parametrize("isolation", ["fork", "warm"])
+def test_folders_that_are_deep_cost_no_result_and_nothing_is_left_of_them(
+    length: int,
+    count: int,
+    isolation: str,
+    cache: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path / "tmp"))
+    (tmp_path / "tmp").mkdir()
+    bundle = write_bundle(tmp_path / "bundle", WIRE)
+    params = {"length": length, "count": count}
+    with Runner(cache=cache, isolation=isolation, timeout=30) as runner:
+        result = runner.execute(bundle, "deep", params)
+        assert (result["a"], len(result.files)) == (b"1", 0)
+        assert len(result.files.omitted) == 1
+        assert len(result.files.omitted[0]) > MAX_PATH_BYTES
+        del result
+        assert runner.execute(bundle, "default", params)["a"] == b"1"
+    assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_a_folder_is_removed_however_deep_and_though_one_in_it_is_closed(tmp_path: Path) -> None:
+    here = Path.cwd()
+    os.chdir(tmp_path)
+    try:
+        for _ in range(1500):
+            Path("d").mkdir()
+            os.chdir("d")
+    finally:
+        os.chdir(here)
+    (tmp_path / "d" / "e").mkdir()
+    (tmp_path / "d" / "e" / "file").touch()
+    (tmp_path / "d" / "e").chmod(0)
+    remove_folder(str(tmp_path / "d"))
+    assert not (tmp_path / "d").exists()
