@@ -84,6 +84,38 @@ def upgrade(case: Case, distribution: str, title: str) -> Hint:
     return Hint(title=title, command=command)
 
 
+def another_release(case: Case, distribution: str, version: str) -> list[Hint]:
+    """Ask for a release that has what the installed one has not: which, is not known here.
+
+    A newer one is asked for where something keeps this one back; else it is the newest.
+    """
+    older = declare_hint(
+        case,
+        f"{distribution}<...",
+        f"ask for the {distribution} that the code was written for, if that is older than"
+        f" {version}: its release notes say what went, and when",
+    )
+    older = Hint(title=older.title, command=older.command, by="person")
+    if not _is_kept_back(case, distribution):
+        return [older]
+    newer = upgrade(case, distribution, f"take a newer {distribution}, if a newer one has it")
+    return [newer, Hint(title=f"or {older.title}", command=older.command, by="person")]
+
+
+def _is_kept_back(case: Case, distribution: str) -> bool:
+    """Tell whether there may be a newer release than the one that is installed."""
+    if case.environment is not None and case.environment.requirements_from == "uv.lock":
+        return True
+    own = [
+        requirement
+        for _, requirement in declared_requirements(case)
+        if same_distribution(requirement.name, distribution)
+    ]
+    return not own or any(
+        clause.operator not in (">", ">=", "!=") for one in own for clause in one.specifier
+    )
+
+
 def from_source(case: Case, packages: list[str]) -> Hint:
     """How uv is told to build packages here, where the bundle declares its dependencies."""
     if declaring_file(case) == "requirements.txt":
