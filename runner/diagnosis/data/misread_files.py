@@ -21,6 +21,7 @@ _NAMES = {
     "npy": "an array of NumPy",
     "utf-16": "text in UTF-16",
     "empty": "empty",
+    "unparsed": "",
     "html": "a page of HTML",
     "text": "text",
     "other": "of some other kind",
@@ -29,6 +30,12 @@ _FORMATS = {
     ".xlsx": "an Excel workbook",
     ".xlsm": "an Excel workbook",
     ".xls": "an Excel workbook of before 2007",
+    ".json": "JSON",
+    ".toml": "TOML",
+    ".yaml": "YAML",
+    ".yml": "YAML",
+    ".csv": "a table",
+    ".tsv": "a table",
     ".npz": "an archive of NumPy arrays",
     ".nc": "netCDF",
     ".h5": "HDF5",
@@ -41,6 +48,13 @@ _FORMATS = {
     ".bz2": "compressed by bzip2",
     ".xz": "compressed by xz",
 }
+_LINE = re.compile(r"\bline (\d{1,9})")
+# What JSON's parser says of a slip, and how it is mended.
+_JSON_SLIPS = (
+    (r"property name enclosed|trailing comma", "it has no comma after the last of its members, and"
+     " names in double quotes"),
+    (r"UTF-8 BOM", "save it without a byte-order mark, or open it with encoding='utf-8-sig'"),
+)  # fmt: skip
 _SUFFIX = re.compile(r"\.\w{1,10}")
 
 
@@ -55,6 +69,8 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     wanted = _FORMATS.get(str(suffix))
     place = place_of(case, telling_frame(case, exception))
     what = f"not {wanted}, but {content}" if wanted and content != "empty" else content
+    if content == "":
+        return _unparsed(case, phase, exception, name, wanted or "text")
     message = one_line(printable(exception.message), 140)
     return Finding(
         phase=phase,
@@ -66,7 +82,27 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     )
 
 
+def _unparsed(
+    case: Case, phase: Phase, exception: ExceptionInfo, name: str, wanted: str
+) -> Finding:
+    """The file is text, and its format has another opinion of a line."""
+    said = exception.message[:1000]
+    line = _LINE.findall(said)
+    at = f"{name}:{line[-1]}" if line else name
+    slip = next((f": {way}" for words, way in _JSON_SLIPS if re.search(words, said)), "")
+    place = place_of(case, telling_frame(case, exception))
+    return Finding(
+        phase=phase,
+        code=raised_code(phase),
+        summary=f"{at} is not {wanted}: {one_line(printable(said), 140)}",
+        explanation=f"{place} reads it." if place else "",
+        hints=[Hint(title=f"correct {at}{slip}")],
+    )
+
+
 def _advice(name: str, content: str, wanted: str | None) -> str:
+    if content == "empty" and name.endswith((".yaml", ".yml")):
+        return f"write into {name} what the code reads of it: YAML of nothing but comments is None"
     if content == "empty":
         return f"make {name} anew: a write or a download of it has stopped, or never begun"
     if content == "a page of HTML":
