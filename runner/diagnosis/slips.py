@@ -101,11 +101,9 @@ def _known(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hin
         return _not_imported(str(exception.attributes.get("name") or ""))
     if exception.type == "AttributeError" and own:
         return _key_as_attribute(case, frame, exception)
-    if exception.type in ("ValueError", "InvalidParameterError") and (
-        found := _SEED_RANGE.search(exception.message)
-    ):
+    if not own and _SEED_RANGE.search(exception.message[:1000]):
         return _large_seed(case, frame)
-    if found := _WRITE_INSTEAD.search(exception.message[:1000]):
+    if not own and (found := _WRITE_INSTEAD.search(exception.message[:1000])):
         return _written_instead(case, frame, found[1], found[2])
     if exception.type == "UnicodeDecodeError":
         return _not_utf_8(case, frame, exception)

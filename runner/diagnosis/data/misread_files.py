@@ -30,12 +30,6 @@ _FORMATS = {
     ".xlsx": "an Excel workbook",
     ".xlsm": "an Excel workbook",
     ".xls": "an Excel workbook of before 2007",
-    ".json": "JSON",
-    ".toml": "TOML",
-    ".yaml": "YAML",
-    ".yml": "YAML",
-    ".csv": "a table",
-    ".tsv": "a table",
     ".npz": "an archive of NumPy arrays",
     ".nc": "netCDF",
     ".h5": "HDF5",
@@ -48,6 +42,7 @@ _FORMATS = {
     ".bz2": "compressed by bzip2",
     ".xz": "compressed by xz",
 }
+_TEXTS = {".json": "JSON", ".toml": "TOML", ".yaml": "YAML", ".yml": "YAML"}
 _LINE = re.compile(r"\bline (\d{1,9})")
 # What JSON's parser says of a slip, and how it is mended.
 _JSON_SLIPS = (
@@ -70,7 +65,7 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     place = place_of(case, telling_frame(case, exception))
     what = f"not {wanted}, but {content}" if wanted and content != "empty" else content
     if content == "":
-        return _unparsed(case, phase, exception, name, wanted or "text")
+        return _unparsed(case, phase, exception, name, _TEXTS.get(str(suffix), "a table"))
     message = one_line(printable(exception.message), 140)
     return Finding(
         phase=phase,
