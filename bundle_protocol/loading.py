@@ -267,7 +267,13 @@ def _wire_functions(module: object) -> list[str]:
         and value.__module__ == module.__name__
         and not name.startswith("_")
         and _plainly_takes_three(value)
+        and _are_a_tasks(value.__code__.co_varnames)
     ]
+
+
+def _are_a_tasks(names: tuple[str, ...]) -> bool:
+    """Tell whether three arguments may be a task's: ``simulate(beta, gamma, days)`` has others."""
+    return names[1] in ("params", "parameters", "p", "config") or names[2] in ("seed", "s")
 
 
 def _files(folder: str) -> list[str]:

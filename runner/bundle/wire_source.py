@@ -27,7 +27,8 @@ _SPEC = re.compile(r"[^:\s][^:]*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 _EXAMPLE = """\
 def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
-    return {"result.txt": b"..."}"""
+    # Call the model with params and seed, and return its outputs, bytes by their names.
+    raise NotImplementedError("no model is called yet")"""
 
 
 class Wire(Struct, frozen=True):
