@@ -52,6 +52,8 @@ _REWRITTEN = (
      "is written for Python 2"),
     (r"File must be opened in binary mode", r"\bopen\(([^(),]+)\)", r'open(\1, "rb")',
      "opens as text what is read as bytes"),
+    (r"'seaborn(?:-[\w-]+)?' is not a valid package style", r"(?<=['\"])seaborn(?=[-'\"])",
+     "seaborn-v0_8", "asks for a style that matplotlib calls otherwise since 3.6"),
     (r"Generator' object has no attribute 'randint'", r"\.randint\(", ".integers(",
      "uses randint(), which NumPy's new generators call integers()"),
     (r"Generator' object has no attribute 'randn'", r"\.randn\((\w*)\)", r".standard_normal(\1)",
@@ -61,7 +63,7 @@ _NOT_JSON = re.compile(r"Object of type (\w{1,100}) is not JSON serializable")
 # A type, or the first letters of several, and what makes JSON of it.
 _AS_JSON = (
     (r"set|frozenset", "make a list of it, in an order that is always the same: sorted(...)"),
-    (r"ndarray", "make a list of it: .tolist()"),
+    (r"ndarray|Tensor|ArrayImpl", "make a list of it: .tolist()"),
     (r"u?int\d+|float\d+|bool_?|longdouble|str_", "make Python's own number of it: .item()"),
     (r"DataFrame", 'make a list of its rows: .to_dict("records")'),
     (r"Series|Index", "make a list of it: .tolist()"),

@@ -168,6 +168,9 @@ mesa 2 mesa.batchrunner
 BatchRunner batch_run(...)
 jax 0.6 jax
 tree_map jax.tree.map
+statsmodels 0.13 statsmodels.tsa.api
+ARMA ARIMA(y,order=(p,0,q))
+AR AutoReg(y,lags)
 pillow 10 PIL.Image
 ANTIALIAS LANCZOS
 LINEAR BILINEAR
