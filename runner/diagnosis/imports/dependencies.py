@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from msgspec import UNSET
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
@@ -95,11 +96,16 @@ def another_release(case: Case, distribution: str, version: str) -> list[Hint]:
         f"ask for the {distribution} that the code was written for, if that is older than"
         f" {version}: its release notes say what went, and when",
     )
-    older = Hint(title=older.title, command=older.command, by="person")
-    if not _is_kept_back(case, distribution):
-        return [older]
-    newer = upgrade(case, distribution, f"take a newer {distribution}, if a newer one has it")
-    return [newer, Hint(title=f"or {older.title}", command=older.command, by="person")]
+    newest = not _is_kept_back(case, distribution)
+    title = older.title if newest else f"or {older.title}"
+    # Which one is for a person to find out.
+    hint = Hint(title=title, command=older.command, by="person" if older.command else UNSET)
+    if newest:
+        return [hint]
+    return [
+        upgrade(case, distribution, f"take a newer {distribution}, if a newer one has it"),
+        hint,
+    ]
 
 
 def _is_kept_back(case: Case, distribution: str) -> bool:
