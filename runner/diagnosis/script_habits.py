@@ -88,7 +88,7 @@ def script_habit(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
 def _interactive(
     case: Case, exception: ExceptionInfo, frame: Frame | None
 ) -> tuple[str, Hint] | None:
-    """What only a notebook or somebody at a debugger has, and the line taken out."""
+    """Name what only a notebook or a debugger has, and take the line out."""
     line = (frame and frame.text) or ""
     if exception.type == "BdbQuit":
         stop = without_line(case, frame) if _STOPS.search(line) else None

@@ -134,7 +134,7 @@ def _large_seed(case: Case, frame: Frame) -> tuple[str, Hint]:
 
 
 def _written_instead(case: Case, frame: Frame, old: str, new: str) -> tuple[str, Hint]:
-    """What a library says itself is to be written in place of a word of the line."""
+    """Write what a library itself says in place of a word of the line."""
     text, edit = frame.text or "", None
     if len(re.findall(rf"\b{re.escape(old)}\b", text)) == 1:
         after = re.sub(rf"\b{re.escape(old)}\b", new, text)

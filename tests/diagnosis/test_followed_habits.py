@@ -1,4 +1,4 @@
-"""What scripts and notebooks bring along: the first hint, followed to the letter, gets further."""
+"""Scripts bring along what a task has not: the first hint, followed to the letter, gets further."""
 
 from pathlib import Path
 

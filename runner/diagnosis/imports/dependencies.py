@@ -96,7 +96,7 @@ def another_release(case: Case, distribution: str, version: str) -> list[Hint]:
         f"ask for the {distribution} that the code was written for, if that is older than"
         f" {version}: its release notes say what went, and when",
     )
-    newest = not _is_kept_back(case, distribution)
+    newest = not is_kept_back(case, distribution)
     title = older.title if newest else f"or {older.title}"
     # Which one is for a person to find out.
     hint = Hint(title=title, command=older.command, by="person" if older.command else UNSET)
@@ -108,7 +108,7 @@ def another_release(case: Case, distribution: str, version: str) -> list[Hint]:
     ]
 
 
-def _is_kept_back(case: Case, distribution: str) -> bool:
+def is_kept_back(case: Case, distribution: str) -> bool:
     """Tell whether there may be a newer release than the one that is installed."""
     if case.environment is not None and case.environment.requirements_from == "uv.lock":
         return True

@@ -11,7 +11,7 @@ from runner.diagnosis.child_places import (
     requires_python_hint,
     telling_frame,
 )
-from runner.diagnosis.imports.dependencies import upgrade
+from runner.diagnosis.imports.dependencies import is_kept_back, upgrade
 from runner.diagnosis.imports.import_errors import missing_module, missing_name
 from runner.diagnosis.knowledge.distribution_names import distribution_named
 from runner.diagnosis.knowledge.newer_syntax import is_older
@@ -86,7 +86,9 @@ def _library_changed(
             f" It is asked for in {package}, which is not made for this Python; another release"
             " may be."
         )
-        hints.insert(0, upgrade(case, distribution_named(package), f"upgrade {package}"))
+        # The newest release is installed where nothing keeps it back.
+        if is_kept_back(case, distribution := distribution_named(package)):
+            hints.insert(0, upgrade(case, distribution, f"upgrade {package}"))
     is_module = exception.type == "ModuleNotFoundError"
     return Finding(
         phase=phase,

@@ -167,7 +167,7 @@ def test_an_argument_that_a_library_lost_is_renamed(
 def test_a_name_that_the_newest_release_has_not_is_not_looked_for_in_a_newer_one(
     wheels: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    bundle = _bundle(wheels.parent, "from networkx import pagerank_scipi", "networkx")
+    bundle = _bundle(wheels.parent, "from networkx import nothing", "networkx", project=True)
     with _runner(wheels, monkeypatch) as runner:
         hints = failure(runner, bundle).hints
     assert [hint.by for hint in hints] == ["person"]
