@@ -38,9 +38,12 @@ _SEED_RANGE = re.compile(
     r"[Ss]eed must be between 0 and 2\*\*32|'random_state' parameter .{1,100} 4294967295\]"
 )
 # pandas of 'M', pydantic of `regex`: what went, and what its library says to use.
-_WRITE_INSTEAD = re.compile(
-    r"['`](\w{1,60})['`] is (?:no longer supported|removed)\b[^'`]{0,60}"
-    r"\b[Uu]se ['`](\w{1,60})['`] instead"
+_WRITE_INSTEAD = (
+    re.compile(
+        r"['`](\w{1,60})['`] is (?:no longer supported|removed)\b[^'`]{0,60}"
+        r"\b[Uu]se ['`](\w{1,60})['`] instead"
+    ),
+    re.compile(r"Invalid frequency: (\w{1,60})\b.{0,200}?Did you mean (\w{1,60})\?"),
 )
 # What is said, what the line has, what is to be there, and the fault.
 _REWRITTEN = (
@@ -105,8 +108,9 @@ def _known(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hin
         return _key_as_attribute(case, frame, exception)
     if not own and _SEED_RANGE.search(exception.message[:1000]):
         return _large_seed(case, frame)
-    if not own and (found := _WRITE_INSTEAD.search(exception.message[:1000])):
-        return _written_instead(case, frame, found[1], found[2])
+    for words in _WRITE_INSTEAD:
+        if not own and (found := words.search(exception.message[:1000])):
+            return _written_instead(case, frame, found[1], found[2])
     if exception.type == "UnicodeDecodeError":
         return _not_utf_8(case, frame, exception)
     if exception.type in ("AttributeError", "PicklingError") and (
@@ -126,7 +130,9 @@ def _known(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hin
 
 def _large_seed(case: Case, frame: Frame) -> tuple[str, Hint]:
     text = frame.text or ""
-    after = re.sub(r"((?:seed|RandomState)\(|random_state=|seed=)seed\b", r"\1seed % 2**32", text)
+    after = re.sub(
+        r"((?:seed|RandomState)\(|random_state=|seed=)seed(?=\s*[,)])", r"\1seed % 2**32", text
+    )
     edit = Edit(file=file_in_bundle(case, frame), before=text, after=after)
     return "gives a seed that is too large for it", Hint(
         title="keep it below 2**32, as in: seed % 2**32", edit=edit if after != text else None

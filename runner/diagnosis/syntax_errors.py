@@ -57,6 +57,8 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     edit = None
     if re.match(r"[%!]", text):
         hint, after = "take it out: it is of Jupyter, and not of Python", f"pass  # {text}"
+        if timed := re.match(r"%time(?:it)?\s+(?!-)(.+)", text):
+            hint, after = "take %time out: it is of Jupyter, and not of Python", timed[1]
         if re.search(r"\binstall\b", text):
             hint += "; what it installs is a dependency of the bundle"
         edit = Edit(file=file, before=text, after=after)

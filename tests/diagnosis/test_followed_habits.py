@@ -16,6 +16,7 @@ TOP = "import json, os, pathlib, sys\n"
 # What stands at the top of the file, what in the function, and the fault.
 MENDED = {
     "a magic": ("%matplotlib inline", "", "is not valid for"),
+    "a timing": ("%time X = 1", "", "is not valid for"),
     "an install": ("!pip install numpy", "", "is not valid for"),
     "an exported magic": ("get_ipython().run_line_magic('a', 'b')", "", "speaks to Jupyter"),
     "a table shown": ("", "display(p)", "uses display, which only a notebook has"),
@@ -53,6 +54,8 @@ def test_the_first_hint_mends_it(name: str, tmp_path: Path, cache: Path) -> None
         ("f = Forest(random_state=seed)", "The 'random_state' parameter of Forest must be an int in"
          " the range [0, 4294967295], or None. Got 1099511627776 instead.",
          "f = Forest(random_state=seed % 2**32)"),
+        ("d = date_range(t, freq='H')", "Invalid frequency: H. Did you mean h?",
+         "d = date_range(t, freq='h')"),
         ("d = date_range(t, freq='M')", "Invalid frequency: M. 'M' is no longer supported for"
          " offsets. Please use 'ME' instead.", "d = date_range(t, freq='ME')"),
         ("b: str = Field(regex='a')", "`regex` is removed. use `pattern` instead",
@@ -66,6 +69,22 @@ def test_what_a_library_says_to_write_is_written(line: str, said: str, after: st
     finding = slip(case, Phase.EXECUTE, ExceptionInfo("ValueError", said, traceback=frames))
     assert finding is not None
     assert finding.hints[0].edit == Edit("wire.py", after, line)
+
+
+def test_a_path_that_is_made_elsewhere_is_named_with_the_file_that_is_there(
+    tmp_path: Path, cache: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/x.csv").write_text("1")
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "wire.py").write_text(
+        "FILE = '/home/me/model/data/x.csv'\n"
+        "def wire(e, p, s):\n    return {'v': open(FILE, 'rb').read()}\n"
+    )
+    with Runner(cache=cache) as runner:
+        report = failure(runner, tmp_path)
+    assert report.summary.endswith("which this worker does not have; the bundle has data/x.csv")
+    assert report.hints[0].title.startswith("write 'data/x.csv' where that path is made")
 
 
 def test_a_file_of_a_log_wants_its_folder(tmp_path: Path, cache: Path) -> None:

@@ -3,7 +3,7 @@
 import re
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import place_of, raised_code, telling_frame
+from runner.diagnosis.child_places import place_of, raised_code, short_path, telling_frame
 from runner.diagnosis.report.model import ExceptionInfo, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
@@ -60,7 +60,7 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     content = _NAMES.get(str(attributes.get("misread_is")))
     if not isinstance(path, str) or content is None or not _SUFFIX.fullmatch(str(suffix)):
         return None
-    name = printable(one_line(path, 120))
+    name = printable(one_line(short_path(case, path), 120))
     wanted = _FORMATS.get(str(suffix))
     place = place_of(case, telling_frame(case, exception))
     what = f"not {wanted}, but {content}" if wanted and content != "empty" else content

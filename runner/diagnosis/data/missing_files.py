@@ -237,9 +237,12 @@ def _not_in_bundle(
     written = own if own in (frame.text or "") and str(path) not in (frame.text or "") else path
     path = PurePath(written)
     before, named, after = (frame.text or "").partition(str(path))
+    there = _with_tail(case, path) if path.is_absolute() else None
+    if not named and there is not None:
+        return _elsewhere_than(case, phase, frame, path, there, None)
     if not named or before.rstrip("\"'").endswith("cwd="):
         return None  # It is put together elsewhere: what it ought to be is not known.
-    where, asked, edit = place_of(case, frame), printable(str(path)), None
+    where, asked = place_of(case, frame), printable(str(path))
     folder = path.parent
     if _WRITING_CALL.search(before) or _WRITING_MODE.search(after):
         if folder == PurePath() or _has_folder(case, folder):
@@ -249,11 +252,10 @@ def _not_in_bundle(
         made = f"os.makedirs({str(folder)!r}, exist_ok=True)"
         what = f"writes {asked}, and there is no folder {printable(str(folder))}"
         hint = f"make the folder first: {printable(made)}"
-    elif path.is_absolute() and (there := _with_tail(case, path)):
-        what = f"asks for {asked}, which this worker does not have; the bundle has {there}"
-        hint = f"write {there!r}, as the bundle has it"
-        if (frame.text or "").count(str(path)) == 1:
-            edit = _replaced_in(case, frame, str(path), there)
+    elif there is not None:
+        once = (frame.text or "").count(str(path)) == 1
+        edit = _replaced_in(case, frame, str(path), there) if once else None
+        return _elsewhere_than(case, phase, frame, path, there, edit)
     elif path.is_absolute():
         what = f"asks for {asked}, which this worker does not have"
         hint = f"put it into the bundle and read it by its path there, as {printable(path.name)!r}"
@@ -272,7 +274,23 @@ def _not_in_bundle(
         summary=f"{where} {what}",
         explanation="A task's working folder has the bundle's files in it, and what the task has"
         " written.",
-        hints=[Hint(title=hint, edit=edit)],
+        hints=[Hint(title=hint)],
+    )
+
+
+def _elsewhere_than(
+    case: Case, phase: Phase, frame: Frame, path: PurePath, there: str, edit: Edit | None
+) -> Finding:
+    """A path of another machine, whose file the bundle has."""
+    return Finding(
+        phase=phase,
+        code=raised_code(phase),
+        summary=f"{place_of(case, frame)} asks for {printable(str(path))}, which this worker does"
+        f" not have; the bundle has {there}",
+        explanation="A task's working folder has the bundle's files in it.",
+        hints=[
+            Hint(title=f"write {there!r} where that path is made, as the bundle has it", edit=edit)
+        ],
     )
 
 
