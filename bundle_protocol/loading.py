@@ -267,7 +267,13 @@ def _wire_functions(module: object) -> list[str]:
         and value.__module__ == module.__name__
         and not name.startswith("_")
         and _plainly_takes_three(value)
+        and _are_a_tasks(value.__code__.co_varnames)
     ]
+
+
+def _are_a_tasks(names: tuple[str, ...]) -> bool:
+    """Tell whether three arguments may be a task's: ``simulate(beta, gamma, days)`` has others."""
+    return names[1] in ("params", "parameters", "p", "config") or names[2] in ("seed", "s")
 
 
 def _files(folder: str) -> list[str]:
@@ -300,7 +306,11 @@ def _not_found(
 
 def _checked(function: object, spec: str) -> Callable[..., object]:
     """``function``, when it can be called with three arguments; else raises ``WIRE_INVALID``."""
-    if isinstance(function, FunctionType) and _plainly_takes_three(function):
+    if (
+        isinstance(function, FunctionType)
+        and _plainly_takes_three(function)
+        and _in_order(function.__code__.co_varnames[:3])
+    ):
         return function
     with standard.standard_library():
         import inspect  # Takes 15 ms, which a plain function needs not pay.
@@ -325,7 +335,9 @@ def _checked(function: object, spec: str) -> Callable[..., object]:
             return function  # Compiled, and without a signature: only a call can tell.
         try:
             signature.bind("entrypoint", {}, 0)
-            return function
+            if _in_order(tuple(signature.parameters)[:3]):
+                return function
+            problem = f"takes {signature}, and is handed the three in another order"
         except TypeError as error:
             problem = f"takes {signature}, and cannot be called with three arguments: {error}"
     raise RequestError(
@@ -337,6 +349,12 @@ def _checked(function: object, spec: str) -> Callable[..., object]:
             "wanted": WANTED_SIGNATURE,
         },
     )
+
+
+def _in_order(names: tuple[str, ...]) -> bool:
+    """Tell whether none is called as what is handed over in the place of another one."""
+    handed = ("entrypoint", "params", "seed")
+    return not any(name in handed and name != handed[at] for at, name in enumerate(names))
 
 
 def _plainly_takes_three(function: FunctionType) -> bool:

@@ -21,8 +21,12 @@ if TYPE_CHECKING:
 
 # Those of the builtins that a reader raises of what it reads; libraries have errors of their own.
 _OF_READERS = ("ValueError", "EOFError", "OSError", "UnicodeDecodeError", "StopIteration")
+# As json, tomllib, PyYAML and pandas call it where a text is not what its format asks for.
+_OF_PARSERS = ("JSONDecodeError", "TOMLDecodeError", "ScannerError", "ParserError", "ComposerError")
+_PARSED = (".json", ".toml", ".yaml", ".yml", ".csv", ".tsv")
 _QUOTED = re.compile(r"""["']([^"'\n]{1,300})["']""")
 _MOST_LOCALS = 40
+_MOST_LINES = 2000
 _MOST_CHARACTERS = 4096
 _HEAD_BYTES = 512
 _SIGNATURES = (
@@ -54,10 +58,13 @@ _EXPECTED = {
 def misread_file(error: BaseException) -> dict[str, object]:
     """Tell which file an error comes of whose content is not what its name says.
 
-    :returns: ``misread``, the path as the code has it; ``misread_is``, the kind of its content;
-        ``misread_as``, its suffix. Nothing, where there is no such file.
+    :returns: ``misread``, the path as the code has it; ``misread_is``, the kind of its content, or
+        ``unparsed``; ``misread_as``, its suffix. Nothing, where there is no such file.
     """
     kind = type(error)
+    message = error.args[0] if error.args else None
+    if error.__traceback__ is not None and type(message) is str and "NoneType" in message:
+        return _empty_yaml(error.__traceback__)
     if error.__traceback__ is None or (
         kind.__module__ == "builtins" and kind.__name__ not in _OF_READERS
     ):
@@ -67,8 +74,24 @@ def misread_file(error: BaseException) -> dict[str, object]:
         expected = _EXPECTED.get(suffix)
         if expected is not None:
             content = _content(path)
+            if content == "text" and suffix in _PARSED and kind.__name__ in _OF_PARSERS:
+                content, expected = "unparsed", ()
             if content is not None and content not in expected:
                 return {"misread": path, "misread_is": content, "misread_as": suffix}
+    return {}
+
+
+def _empty_yaml(traceback: TracebackType) -> dict[str, object]:
+    """The YAML file that the module of the failing line names, and in which nothing is."""
+    asking = asking_frames(traceback)[0][-1].tb_frame
+    lines = linecache.getlines(asking.f_code.co_filename, asking.f_globals)[:_MOST_LINES]
+    for path in _QUOTED.findall("".join(lines)):
+        suffix = os.path.splitext(path)[1].lower()
+        if suffix in (".yaml", ".yml") and _content(path) is not None:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                head = file.read(_MOST_CHARACTERS)
+            if all(line.lstrip()[:1] in ("", "#") for line in head.splitlines()):
+                return {"misread": path, "misread_is": "empty", "misread_as": suffix}
     return {}
 
 

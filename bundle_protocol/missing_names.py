@@ -12,7 +12,7 @@ import sys
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
-    from types import FrameType
+    from types import CodeType, FrameType
 
 _NAME = re.compile(r"name '([^'\n]{1,200})' is not defined$")
 _ATTRIBUTE = re.compile(r"has no attribute '([^'\n]{1,200})'")
@@ -30,7 +30,7 @@ def other_names(error: BaseException) -> dict[str, object]:
 
     :returns: ``missing_name``, and ``near``, the nearest that there is, where one is near; for an
         argument of a function that Python has compiled also ``arguments``, those that it takes, one
-        on each line.
+        on each line, and ``function_file``, where it is defined.
     """
     frame = _last_frame(error)
     message = str(error.args[0]) if error.args else ""
@@ -45,8 +45,13 @@ def other_names(error: BaseException) -> dict[str, object]:
         module = sys.modules.get(found[2])
         return {} if module is None else _near(found[1], dir(module))
     if isinstance(error, TypeError) and (found := _ARGUMENT.match(message)):
-        taken = _arguments(frame, found[1])
-        return {**_near(found[2], taken), "arguments": "\n".join(taken)} if taken else {}
+        code = _code(frame, found[1])
+        if code is None:
+            return {}
+        names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+        taken = [name for name in names if name != "self"]
+        known = {"arguments": "\n".join(taken), "function_file": code.co_filename}
+        return {**_near(found[2], taken), **known} if taken else {}
     return {}
 
 
@@ -66,14 +71,10 @@ def _near(name: str, names: list[str]) -> dict[str, object]:
     return {"missing_name": name, **({"near": near[0]} if near and near[0] != name else {})}
 
 
-def _arguments(frame: FrameType, function: str) -> list[str]:
-    """The arguments of a function by its qualified name, as the frame that called it finds it."""
+def _code(frame: FrameType, function: str) -> CodeType | None:
+    """The code of a function by its qualified name, as the frame that called it finds it."""
     first, *rest = function.split(".")
     called = frame.f_locals.get(first, frame.f_globals.get(first))
     for name in rest:
         called = getattr(called, name, None)
-    code = getattr(called, "__code__", None)
-    if code is None:
-        return []
-    names = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-    return [name for name in names if name != "self"]
+    return getattr(called, "__code__", None)

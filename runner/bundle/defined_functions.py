@@ -6,6 +6,8 @@ from pathlib import Path
 
 _MOST_FILES = 50
 _MOST_BYTES = 1 << 20
+_PARAMS = ("params", "parameters", "p", "config")
+_SEEDS = ("seed", "s")
 _LIKELY = ("wire", "run", "main", "simulate")
 
 
@@ -39,9 +41,14 @@ def _functions(path: Path) -> list[str]:
         for node in tree.body
         if isinstance(node, ast.FunctionDef)
         and not node.name.startswith("_")
-        and len(node.args.posonlyargs) + len(node.args.args) == 3
         and not node.args.kwonlyargs
+        and _are_a_tasks([one.arg for one in [*node.args.posonlyargs, *node.args.args]])
     ]
+
+
+def _are_a_tasks(names: list[str]) -> bool:
+    """Tell whether three arguments may be a task's: ``simulate(beta, gamma, days)`` has others."""
+    return len(names) == 3 and (names[1] in _PARAMS or names[2] in _SEEDS)
 
 
 def _rank(spec: str) -> int:

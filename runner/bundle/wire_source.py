@@ -17,17 +17,13 @@ from runner.bundle.pyproject import PYPROJECT, read_toml
 from runner.bundle.toml_lines import at_line, key_line
 from runner.diagnosis.child_places import notebook_hint
 from runner.diagnosis.report.model import Edit, Hint
-from runner.diagnosis.wire_functions import name_wire
+from runner.diagnosis.wire_functions import EXAMPLE, name_wire
 
 MANIFEST = ".modelops/manifest.json"
 MODELOPS = ".modelops/modelops.toml"
 ENTRY_POINTS_TABLE = "project.entry-points.modelops.wire"
 _GROUP = "modelops.wire"
 _SPEC = re.compile(r"[^:\s][^:]*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
-
-_EXAMPLE = """\
-def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
-    return {"result.txt": b"..."}"""
 
 
 class Wire(Struct, frozen=True):
@@ -195,7 +191,7 @@ def _checked(folder: Path, spec: object, at: str) -> str:
 
 def _not_declared(folder: Path, text: str) -> Exception:
     """:param text: of its pyproject.toml; empty where there is none."""
-    add = Hint(title="add a wire.py", edit=Edit(file="wire.py", after=_EXAMPLE))
+    add = Hint(title="add a wire.py", edit=Edit(file="wire.py", after=EXAMPLE))
     missing = (
         f'There is no entry point in the group "{_GROUP}", no {MANIFEST}, no [tool.modelops] wire'
         " in pyproject.toml, and no wire.py."

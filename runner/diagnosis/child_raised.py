@@ -41,6 +41,7 @@ _MEMORY_ERRORS = {
 # libraries ask for another package.
 _ABOUT_PACKAGES = re.compile(
     r"size changed, may indicate binary|compiled against A[BP]I version|\binstall|tried using:"
+    r"|unexpected keyword argument| removed (?:in|since)\b"
 )
 
 

@@ -1,5 +1,6 @@
 """Recognises a misspelt name: a variable's, an attribute's, an argument's."""
 
+import difflib
 import re
 import shlex
 
@@ -8,6 +9,7 @@ from runner.diagnosis.child_places import (
     exec_command,
     file_in_bundle,
     is_own,
+    package_of,
     place_of,
     raised_code,
     telling_frame,
@@ -17,6 +19,8 @@ from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
 _MOST_SHOWN = 300
+# Two words that are nearer than this are one, misspelt: "seed" and "sed", not "matrix" and "array".
+_ONE_WORD = 0.5
 
 
 def missing_name(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
@@ -31,7 +35,12 @@ def missing_name(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     hints = did_you_mean(case, exception)
     if isinstance(taken, str):
         summary += f"; it takes {one_line(printable(', '.join(taken.splitlines())), _MOST_SHOWN)}"
-        hints = hints or [_other_parameter(case, name, near if isinstance(near, str) else None)]
+        library = package_of(str(exception.attributes.get("function_file")))
+        hints = hints or [
+            Hint(title=f"leave {printable(name)} out, or ask for the {library} that takes it")
+            if library
+            else _other_parameter(case, name, near if isinstance(near, str) else None)
+        ]
     if not hints:
         return None
     return Finding(phase=phase, code=raised_code(phase), summary=summary, hints=hints)
@@ -50,10 +59,27 @@ def did_you_mean(case: Case, exception: ExceptionInfo) -> list[Hint]:
 def _correct(case: Case, frame: Frame, name: str, near: str) -> Hint:
     edit, text = None, frame.text or ""
     written = re.compile(rf"(?<![\w'\"]){re.escape(name)}(?![\w'\"])")
+    if not _is_respelt(name, near):
+        return Hint(
+            title=f"there is {printable(near)}, which may do something else: see what it is"
+        )
     if len(written.findall(text)) == 1:
         after = written.sub(near, text)
         edit = Edit(file=file_in_bundle(case, frame), before=text, after=after)
     return Hint(title=f"did you mean {printable(near)}?", edit=edit)
+
+
+def _is_respelt(name: str, near: str) -> bool:
+    """Tell whether two names differ by letters: with another word, it is another thing."""
+    words, others = name.split("_"), near.split("_")
+    return "".join(words) == "".join(others) or (
+        len(words) == len(others)
+        and name[0].lower() == near[0].lower()
+        and all(
+            difflib.SequenceMatcher(None, one, other).ratio() > _ONE_WORD
+            for one, other in zip(words, others, strict=True)
+        )
+    )
 
 
 def _other_parameter(case: Case, name: str, near: str | None) -> Hint:

@@ -21,6 +21,8 @@ _REQUIRED = re.compile(
     r"(?:[\w.<>]{1,300}\.)?(\w{1,200})\(\) missing \d+ required [\w-]+ arguments?: (.{1,500})"
 )
 _GET = re.compile(r"\b\w+\.get\(\s*[\"'](\w{1,100})[\"']\s*\)")
+# As pydantic says it: the field, and on the next line what is wrong with it.
+_FIELD_REQUIRED = re.compile(r"^(\w{1,100})\n\s*(?:Field required|field required)", re.MULTILINE)
 _MOST_SHOWN = 200
 
 NOT_GIVEN = "The bundle's code asks for a parameter that the task was not given."
@@ -35,6 +37,12 @@ def missing_parameter(case: Case, phase: Phase, exception: ExceptionInfo) -> Fin
         return None
     if exception.type == "KeyError":
         return _entry_point(case, frame, exception)
+    if exception.type == "ValidationError":
+        names = _FIELD_REQUIRED.findall(exception.message)
+        what = f"makes what needs {' and '.join(map(repr, names))} of the parameters"
+        return (
+            _not_given(case, frame, what, names) if names and "**" in (frame.text or "") else None
+        )
     if exception.type != "TypeError":
         return None
     if (found := _REQUIRED.match(exception.message)) and "**" in (frame.text or ""):

@@ -13,7 +13,11 @@ _AS_BYTES = (
     (r"polars\..*DataFrame", ".csv", "it.write_csv().encode()"),
     (r"pyarrow\..*", ".txt", "str(it).encode()"),
     (r"xarray\..*", ".nc", "it.to_netcdf()"),
-    (r"numpy\.ndarray", ".json", "json.dumps(it.tolist()).encode()"),
+    (
+        r"numpy\.ndarray|torch\.Tensor|jaxlib\..*ArrayImpl",
+        ".json",
+        "json.dumps(it.tolist()).encode()",
+    ),
     (r"numpy\.\w+", ".json", "json.dumps(it.item()).encode()"),
     (r"pathlib\..*Path", "", "it.read_bytes()"),
     (r"_io\.\w*(?:TextIO|StringIO)\w*", ".txt", "it.read().encode()"),

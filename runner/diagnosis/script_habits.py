@@ -6,13 +6,15 @@ from pathlib import PurePath
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     exec_command,
+    file_in_bundle,
+    is_own,
     package_of,
     place_of,
     raised_code,
     telling_frame,
 )
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import ExceptionInfo, Hint
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import last_lines, one_line, printable
 from runner.events import Phase
 
@@ -21,6 +23,7 @@ _STANDARD_PARSERS = {"argparse.py", "optparse.py", "getopt.py"}
 _PARSERS = {"absl", "click", "docopt", "fire", "hydra", "simple_parsing", "tap", "typer", "tyro"}
 # parse_args(["--beta"]): the code has made what it parses.
 _OWN_ARGUMENTS = re.compile(r"parse(?:_known)?_args\(\s*[^)\s]")
+_STOPS = re.compile(r"\b(?:set_trace|breakpoint)\(")
 # As they begin their last words: "model.py: error: ", "Error: ".
 _ERROR = re.compile(r"^(?:[^:]{0,200}: )?[Ee]rror: ")
 
@@ -51,7 +54,19 @@ def script_habit(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     frame = telling_frame(case, exception)
     if exception.type in ("IndexError", "ValueError") and "argv" in ((frame and frame.text) or ""):
         return _no_command_line(case, phase, exception, code, exception.message)
-    if exception.type != "EOFError" or exception.message != "EOF when reading a line":
+    if found := _interactive(case, exception, frame):
+        what, hint = found
+        return Finding(
+            phase=phase,
+            code=code,
+            summary=f"{place_of(case, frame) or 'the bundle'} {what}",
+            explanation=f"What came of it is {exception.type}: {one_line(exception.message, 120)}",
+            hints=[hint],
+        )
+    asked = {PurePath(one.file).name for one in exception.traceback[-2:]} & {"getpass.py"}
+    if exception.type != "EOFError" or not (
+        exception.message == "EOF when reading a line" or asked
+    ):
         return None
     return Finding(
         phase=phase,
@@ -62,12 +77,45 @@ def script_habit(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
         " params.",
         hints=[
             Hint(
-                title='read it from params, as params["name"], and hand it over',
+                title='read it in the wire function, as params["name"], and hand it over',
                 command=exec_command(case, "--param name=..."),
                 by="person",
             )
         ],
     )
+
+
+def _interactive(
+    case: Case, exception: ExceptionInfo, frame: Frame | None
+) -> tuple[str, Hint] | None:
+    """Name what only a notebook or a debugger has, and take the line out."""
+    line = (frame and frame.text) or ""
+    if exception.type == "BdbQuit":
+        stop = without_line(case, frame) if _STOPS.search(line) else None
+        return "stops in a debugger, and a task has no terminal", Hint(
+            title="take the call that stops there out: breakpoint() or set_trace(), in this line or"
+            " before it",
+            edit=stop,
+        )
+    unknown = exception.type == "NameError" and exception.attributes.get("name")
+    if unknown == "display":
+        return "uses display, which only a notebook has", Hint(
+            title="take it out, or print it: print(...)",
+            edit=without_line(case, frame) if line.startswith("display(") else None,
+        )
+    if unknown == "get_ipython" or re.match(r"get_ipython\(\)\.", line):
+        return "speaks to Jupyter, and a task runs without it", Hint(
+            title="take the line out; what it installs is a dependency of the bundle",
+            edit=without_line(case, frame) if line.startswith("get_ipython()") else None,
+        )
+    return None
+
+
+def without_line(case: Case, frame: Frame | None) -> Edit | None:
+    """The edit that keeps a line as a comment, in the place of which nothing is done."""
+    if frame is None or not frame.text or not is_own(case, frame.file):
+        return None
+    return Edit(file=file_in_bundle(case, frame), before=frame.text, after=f"pass  # {frame.text}")
 
 
 def _no_command_line(

@@ -34,11 +34,39 @@ _IMPORTS = {
 }
 _NO_ATTRIBUTE = re.compile(r"'dict' object has no attribute '([^'\n]{1,200})'")
 _LOCAL = re.compile(r"Can't (?:pickle|get) local object '?<?([^'\n]{1,200})'?")
+_SEED_RANGE = re.compile(
+    r"[Ss]eed must be between 0 and 2\*\*32|'random_state' parameter .{1,100} 4294967295\]"
+)
+# pandas of 'M', pydantic of `regex`: what went, and what its library says to use.
+_WRITE_INSTEAD = (
+    re.compile(
+        r"['`](\w{1,60})['`] is (?:no longer supported|removed)\b[^'`]{0,60}"
+        r"\b[Uu]se ['`](\w{1,60})['`] instead"
+    ),
+    re.compile(r"Invalid frequency: (\w{1,60})\b.{0,200}?Did you mean (\w{1,60})\?"),
+)
+# What is said, what the line has, what is to be there, and the fault.
+_REWRITTEN = (
+    (r"load\(\) missing 1 required positional argument: 'Loader'", r"\byaml\.load\(",
+     "yaml.safe_load(", "calls yaml.load() without a Loader, which PyYAML asks for since 6"),
+    (r"'dict' object has no attribute 'iter(?:items|keys|values)'", r"\.iter(items|keys|values)\(",
+     r".\1(", "is written for Python 2"),
+    (r"'dict' object has no attribute 'has_key'", r"(\w+)\.has_key\(([^()]+)\)", r"(\2 in \1)",
+     "is written for Python 2"),
+    (r"File must be opened in binary mode", r"\bopen\(([^(),]+)\)", r'open(\1, "rb")',
+     "opens as text what is read as bytes"),
+    (r"'seaborn(?:-[\w-]+)?' is not a valid package style", r"(?<=['\"])seaborn(?=[-'\"])",
+     "seaborn-v0_8", "asks for a style that matplotlib calls otherwise since 3.6"),
+    (r"Generator' object has no attribute 'randint'", r"\.randint\(", ".integers(",
+     "uses randint(), which NumPy's new generators call integers()"),
+    (r"Generator' object has no attribute 'randn'", r"\.randn\((\w*)\)", r".standard_normal(\1)",
+     "uses randn(), which NumPy's new generators call standard_normal()"),
+)  # fmt: skip
 _NOT_JSON = re.compile(r"Object of type (\w{1,100}) is not JSON serializable")
 # A type, or the first letters of several, and what makes JSON of it.
 _AS_JSON = (
     (r"set|frozenset", "make a list of it, in an order that is always the same: sorted(...)"),
-    (r"ndarray", "make a list of it: .tolist()"),
+    (r"ndarray|Tensor|ArrayImpl", "make a list of it: .tolist()"),
     (r"u?int\d+|float\d+|bool_?|longdouble|str_", "make Python's own number of it: .item()"),
     (r"DataFrame", 'make a list of its rows: .to_dict("records")'),
     (r"Series|Index", "make a list of it: .tolist()"),
@@ -52,7 +80,8 @@ _AS_JSON = (
 def slip(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """Find that an exception of the bundle's own code is due to a slip."""
     frames = [frame for frame in exception.traceback if is_own(case, frame.file)]
-    if exception.module not in (None, "_pickle", "pickle") or not frames:
+    known = (None, "_pickle", "pickle", "pydantic.errors", "sklearn.utils._param_validation")
+    if exception.module not in known or not frames:
         return None
     found = _known(case, frames[-1], exception)
     if found is None:
@@ -68,10 +97,20 @@ def slip(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
 
 def _known(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hint] | None:
     own = frame is exception.traceback[-1]
+    for said, has, to_be, what in _REWRITTEN:
+        after = re.sub(has, to_be, frame.text or "") if re.search(said, exception.message) else ""
+        if after and after != frame.text:
+            edit = Edit(file=file_in_bundle(case, frame), before=frame.text, after=after)
+            return what, Hint(title=f"write {one_line(printable(after), 120)}", edit=edit)
     if exception.type == "NameError" and own:
         return _not_imported(str(exception.attributes.get("name") or ""))
     if exception.type == "AttributeError" and own:
         return _key_as_attribute(case, frame, exception)
+    if not own and _SEED_RANGE.search(exception.message[:1000]):
+        return _large_seed(case, frame)
+    for words in _WRITE_INSTEAD:
+        if not own and (found := words.search(exception.message[:1000])):
+            return _written_instead(case, frame, found[1], found[2])
     if exception.type == "UnicodeDecodeError":
         return _not_utf_8(case, frame, exception)
     if exception.type in ("AttributeError", "PicklingError") and (
@@ -87,6 +126,28 @@ def _known(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hin
         advice = way or "make it of dicts, lists, texts, numbers, True, False and None"
         return f"puts a value of type {kind} into JSON, which has none", Hint(title=advice)
     return None
+
+
+def _large_seed(case: Case, frame: Frame) -> tuple[str, Hint]:
+    text = frame.text or ""
+    after = re.sub(
+        r"((?:seed|RandomState)\(|random_state=|seed=)seed(?=\s*[,)])", r"\1seed % 2**32", text
+    )
+    edit = Edit(file=file_in_bundle(case, frame), before=text, after=after)
+    return "gives a seed that is too large for it", Hint(
+        title="keep it below 2**32, as in: seed % 2**32", edit=edit if after != text else None
+    )
+
+
+def _written_instead(case: Case, frame: Frame, old: str, new: str) -> tuple[str, Hint]:
+    """Write what a library itself says in place of a word of the line."""
+    text, edit = frame.text or "", None
+    if len(re.findall(rf"\b{re.escape(old)}\b", text)) == 1:
+        after = re.sub(rf"\b{re.escape(old)}\b", new, text)
+        edit = Edit(file=file_in_bundle(case, frame), before=text, after=after)
+    return f"uses {printable(old)}, which its library has no more", Hint(
+        title=f"write {printable(new)} in its place", edit=edit
+    )
 
 
 def _not_utf_8(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hint] | None:

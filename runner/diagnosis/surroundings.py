@@ -53,9 +53,37 @@ _NO_DISPLAY = "there is no display on this worker"
 _VIRTUAL = ("or run it on a virtual one", "xvfb-run -a {exec} --env DISPLAY")
 _NO_LOCKING = "--env HDF5_USE_FILE_LOCKING=FALSE"
 
+_NO_NETWORK = (
+    r"[Nn]ame or service not known|failure in name resolution|Failed to resolve '"
+    r"|Network is unreachable|No route to host"
+)
+
 _LACKS = (
     _lack(
-        r"Cannot load backend '\w+' which requires the '\w+' interactive framework.*$",
+        rf"^.*(?:{_NO_NETWORK}).*$",
+        "this worker does not reach the host that the code asks",
+        "The host's name is misspelt, or this machine has no way to it: a cluster's nodes seldom"
+        " have one.",
+        ("get it where there is a network, put it into the bundle, and read that file", None),
+        ("or try it by hand, from here: curl -I URL", None),
+    ),
+    _lack(
+        r"^.*(?:not compiled with CUDA enabled|[Nn]o NVIDIA driver on your system|[Nn]o CUDA GPUs"
+        r"|[Nn]o CUDA-capable device|CUDA driver version is insufficient"
+        r"|Unknown backend:? '(?:gpu|cuda|rocm|tpu)').*$",
+        "there is no GPU here that the code can use",
+        "The code asks for one by name; the release that is installed may be one without GPUs, or"
+        " this machine has none.",
+        (
+            'let the code take what there is, as in: "cuda" if torch.cuda.is_available() else'
+            ' "cpu"',
+            None,
+        ),
+        ("or run it where there is one", None),
+    ),
+    _lack(
+        r"Cannot load backend '\w+' which requires the '\w+' interactive framework.*$"
+        r"|^.*Failed to import any of the following Qt binding modules.*$",
         _NO_DISPLAY,
         "matplotlib was told to draw into a window; its backend Agg draws into files.",
         ("take matplotlib.use() out of the code, or make it matplotlib.use('Agg')", None),

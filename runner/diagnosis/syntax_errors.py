@@ -6,7 +6,7 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import requires_python_hint, short_path
 from runner.diagnosis.knowledge.newer_syntax import newer_syntax
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import ExceptionInfo, Hint
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint
 from runner.diagnosis.report.text import one_line
 from runner.events import Phase
 
@@ -23,8 +23,9 @@ _PYTHON_2 = re.compile(
 def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     """Say what this Python does not take: a newer syntax, an older one, a conflict's marks."""
     attributes = exception.attributes
-    file, line = attributes.get("filename"), attributes.get("lineno")
-    where = f"{short_path(case, str(file))}:{line}" if file else "the bundle"
+    line = attributes.get("lineno")
+    file = short_path(case, str(attributes.get("filename") or ""))
+    where = f"{file}:{line}" if attributes.get("filename") else "the bundle"
     python = case.child.python if case.child else None
     version = f"{python.implementation} {python.version}" if python else "this Python"
     text = str(attributes.get("text") or "").strip()
@@ -53,7 +54,19 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
                 Hint(title=f"or write {where} in the older way"),
             ],
         )
-    if _PYTHON_2.search(exception.message):
+    edit = None
+    if re.match(r"[%!]", text):
+        hint, after = "take it out: it is of Jupyter, and not of Python", f"pass  # {text}"
+        if timed := re.match(r"%time(?:it)?\s+(?!-)(.+)", text):
+            hint, after = "take %time out: it is of Jupyter, and not of Python", timed[1]
+        if re.search(r"\binstall\b", text):
+            hint += "; what it installs is a dependency of the bundle"
+        edit = Edit(file=file, before=text, after=after)
+    elif "'unicodeescape' codec" in exception.message:
+        hint = "a backslash in a text begins an escape: put an r before the text, or write slashes"
+        after = re.sub(r"(?<!\w)([\"'])(?=[A-Za-z]:\\|\\\\|[\w ]*\\)", r"r\1", text)
+        edit = Edit(file=file, before=text, after=after) if after != text else None
+    elif _PYTHON_2.search(exception.message):
         hint = f"port it: {where} is written for Python 2"
     elif exception.type in ("IndentationError", "TabError"):
         hint = f"correct how {where} is indented"
@@ -64,5 +77,5 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         code=Code.SYNTAX_ERROR,
         summary=f"{where} is not valid for {version}: {one_line(exception.message, 100)}",
         explanation=f"The line is: {one_line(text, 160)}" if text else "",
-        hints=[Hint(title=hint)],
+        hints=[Hint(title=hint, edit=edit)],
     )

@@ -15,8 +15,17 @@ _WORDS = re.compile(
 )
 
 
+EXAMPLE = """\
+def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
+    # Call the model with params and seed, and return its outputs, bytes by their names.
+    raise NotImplementedError("no model is called yet")"""
+_NONE = "the wire function wire.py:wire does not exist: module wire has no 'wire'"
+
+
 def wire_hint(case: Case, message: str) -> Hint | None:
     """The edit that names what there is, where the child has found something alike."""
+    if message == _NONE:
+        return Hint(title="define it in wire.py", edit=Edit(file="wire.py", after=EXAMPLE))
     found = _WORDS.fullmatch(message)
     if found is None:
         return None

@@ -42,7 +42,7 @@ def unsatisfied(
         summary=f"{_wants(requirement)}; {reason}",
         explanation="Nothing was built. "
         + (f"uv could not download one: {download}" if download else "uv may not download one."),
-        hints=_install_or_widen(requirement, worker),
+        hints=_install_or_widen(requirement, worker, can_download=download is None),
     )
 
 
@@ -150,12 +150,26 @@ def _wants(requirement: Requirement) -> str:
     return f"{requirement.bundle} wants Python {requirement.text or 'of any version'}{at}"
 
 
-def _install_or_widen(requirement: Requirement, insisted: Interpreter) -> list[Hint]:
+def _install_or_widen(
+    requirement: Requirement, insisted: Interpreter, *, can_download: bool = True
+) -> list[Hint]:
     version = _lowest_version(requirement)
+    exact = re.fullmatch(r"==\s*(3\.\d+)", requirement.text or "")
+    if exact and requirement.line is not None:
+        edit = Edit(
+            file=(requirement.at or "pyproject.toml").partition(":")[0],
+            before=requirement.line,
+            after=requirement.line.replace(exact[0], f"{exact[0]}.*"),
+        )
+        title = f"if any {exact[1]} will do, say so: {exact[0]} is {exact[1]}.0 and no other"
+        return [Hint(title=title, edit=edit)]
     if version is None or not _is_released(version):
         return _widen(requirement, insisted, first=True)
     command = f"uv python install {version}"
     install = Hint(title="install one that it accepts", command=command)
+    if not can_download:  # The same command fails here as uv's own attempt did.
+        title = "install one that it accepts, by a way that this machine has"
+        install = Hint(title=title, command=command, by="person")
     return [install, *_widen(requirement, insisted)]
 
 

@@ -272,6 +272,15 @@ INDEX = (
         prepare=(_no_git,),
     ),
     Scenario(
+        "environment-failed-editable",
+        Code.ENVIRONMENT_FAILED,
+        "a dependency from git with -e before it, as pip freeze writes it",
+        {
+            "requirements.txt": "-e git+http://127.0.0.1:9/x/epimodels#egg=epimodels\n",
+            "wire.py": WIRE,
+        },
+    ),
+    Scenario(
         "environment-failed-setting",
         Code.ENVIRONMENT_FAILED,
         "a variable that sets uv up has a value that uv does not know",

@@ -71,6 +71,12 @@ INTERPRETER = (
         WANTS_399,
     ),
     Scenario(
+        "python-unsatisfied-exact",
+        Code.PYTHON_UNSATISFIED,
+        "the bundle wants 3.11.0 alone, which was written as ==3.11",
+        {"pyproject.toml": project('requires-python = "==3.11"\n'), "wire.py": WIRE},
+    ),
+    Scenario(
         "python-unsatisfied-too-old",
         Code.PYTHON_UNSATISFIED,
         "the bundle was written for Python 2",

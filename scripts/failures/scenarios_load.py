@@ -18,6 +18,18 @@ SYNTAX = (
         wire("RATES = (0.1, 0.2"),
     ),
     Scenario(
+        "syntax-error-magic",
+        Code.SYNTAX_ERROR,
+        "a line of a notebook that only Jupyter knows",
+        wire("%matplotlib inline"),
+    ),
+    Scenario(
+        "syntax-error-backslash",
+        Code.SYNTAX_ERROR,
+        "a path of Windows in a text, whose backslashes begin escapes",
+        wire(r"FILE = 'C:\Users\me\ages.csv'"),
+    ),
+    Scenario(
         "syntax-error-merge",
         Code.SYNTAX_ERROR,
         "the marks of a merge conflict in a module",
@@ -85,6 +97,12 @@ WIRES = (
         Code.WIRE_INVALID,
         "the wire function takes other arguments",
         fixture="wire-invalid-signature",
+    ),
+    Scenario(
+        "wire-invalid-order",
+        Code.WIRE_INVALID,
+        "the wire function takes its arguments in another order",
+        {"requirements.txt": "", "wire.py": "def wire(params, entrypoint, seed): ...\n"},
     ),
     Scenario(
         "wire-invalid-async",

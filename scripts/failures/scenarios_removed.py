@@ -35,6 +35,24 @@ REMOVED = (
         ),
     ),
     Scenario(
+        "import-failed-argument",
+        Code.IMPORT_FAILED,
+        "an argument that a package has renamed",
+        {
+            "requirements.txt": "pymc\n",
+            "wire.py": f"import pymc as pm\nPRIOR = pm.Normal(sd=1)\n{WIRE}",
+        },
+        prepare=(
+            index(
+                wheel(
+                    "pymc",
+                    "5.0",
+                    files={"pymc.py": "class Normal:\n    def __init__(self, sigma): 0\n"},
+                )
+            ),
+        ),
+    ),
+    Scenario(
         "import-failed-installed-lacks-name",
         Code.IMPORT_FAILED,
         "an installed distribution has no such name",

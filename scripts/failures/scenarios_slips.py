@@ -98,6 +98,24 @@ SLIPS = (
         task("days = int(input('how many days? '))"),
     ),
     Scenario(
+        "task-raised-jupyter",
+        Code.TASK_RAISED,
+        "a line that a notebook's export has written",
+        task("get_ipython().run_line_magic('matplotlib', 'inline')"),
+    ),
+    Scenario(
+        "task-raised-folder-there",
+        Code.TASK_RAISED,
+        "a task makes a folder that the bundle has",
+        {**task("os.mkdir('out')\nreturn {'x': b''}"), "out/old.csv": "1\n"},
+    ),
+    Scenario(
+        "task-raised-not-json",
+        Code.TASK_RAISED,
+        "a configuration has a comma too many",
+        {**task("json.load(open('cfg.json'))", "import json"), "cfg.json": '{\n"beta": 1,\n}\n'},
+    ),
+    Scenario(
         "task-raised-not-imported",
         Code.TASK_RAISED,
         "a name that everyone knows is not imported",

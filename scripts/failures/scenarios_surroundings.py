@@ -85,6 +85,12 @@ def _variables(**variables: str) -> Prepare:
 
 LIMITS = (
     Scenario(
+        "task-raised-gpu",
+        Code.TASK_RAISED,
+        "the code asks for a GPU, and there is none",
+        task("raise RuntimeError('Found no NVIDIA driver on your system.')"),
+    ),
+    Scenario(
         "task-raised-threads",
         Code.TASK_RAISED,
         "a task starts more threads than its control group may have: pids.max",

@@ -250,6 +250,12 @@ def test_a_wire_function_that_is_not_there_is_named_with_what_is_near(
         ("def wire(): pass", "takes (), and cannot be called with three", "()"),
         ("def wire(a, b, c, d): pass", "missing a required argument: 'd'", "(a, b, c, d)"),
         ("def wire(a, b, c, *, d): pass", "missing a required", "(a, b, c, *, d)"),
+        (
+            "def wire(params, entrypoint, seed): pass",
+            "is handed the three in another order",
+            "(params, entrypoint, seed)",
+        ),
+        ("def wire(seed, params, x): pass", "in another order", "(seed, params, x)"),
         ("async def wire(a, b, c): pass", "is asynchronous or a generator", None),
         ("def wire(a, b, c): yield", "is asynchronous or a generator", None),
         (

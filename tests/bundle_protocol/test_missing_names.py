@@ -57,4 +57,6 @@ def test_the_nearest_name_is_found(name: str) -> None:
     function, expected = RAISES[name]
     with pytest.raises(Exception) as caught:
         function()
-    assert other_names(caught.value) == expected
+    found = other_names(caught.value)
+    assert found.pop("function_file", __file__) == __file__
+    assert found == expected

@@ -6,7 +6,10 @@ import pytest
 from following import follow
 
 from runner import Runner, RunnerError
-from runner.diagnosis.report.model import Report
+from runner.diagnosis.case import Case
+from runner.diagnosis.missing_names import missing_name
+from runner.diagnosis.report.model import BundleInfo, ExceptionInfo, Frame, Report
+from runner.events import Phase
 
 STEP = "def step(beta, gamma=1): return 1\n\n"
 CALLS = {
@@ -43,3 +46,30 @@ def test_a_parameter_that_a_function_does_not_take_is_the_callers(
     assert report.summary.endswith("argument 'bta'; it takes beta, gamma")
     assert report.hints[0].title == "if it is a parameter of the task, give it as beta"
     assert (report.hints[0].command or "").endswith("--param beta=...")
+
+
+def test_another_word_is_another_thing_and_no_edit_puts_it_in(tmp_path: Path, cache: Path) -> None:
+    with Runner(cache=cache) as runner:
+        report = report_of(runner, tmp_path / "b", "statistics.median_higher([1])", {})
+        assert report.hints[0].edit is not None
+        report = report_of(runner, tmp_path / "c", "statistics.the_median_grouped([1])", {})
+    assert report.hints[0].edit is None
+    assert report.hints[0].title.startswith("there is median_grouped, which may do something else")
+
+
+def test_a_function_of_a_library_is_not_what_is_changed() -> None:
+    exception = ExceptionInfo(
+        "TypeError",
+        "Encoder.__init__() got an unexpected keyword argument 'sparse'",
+        traceback=[Frame("/b/wire.py", 3, "wire", "Encoder(sparse=1)")],
+        attributes={
+            "missing_name": "sparse",
+            "arguments": "a",
+            "function_file": "/e/site-packages/sk/x.py",
+        },
+    )
+    case = Case()
+    case.bundle = BundleInfo(path="/b")
+    finding = missing_name(case, Phase.EXECUTE, exception)
+    assert finding is not None
+    assert finding.hints[0].title == "leave sparse out, or ask for the sk that takes it"

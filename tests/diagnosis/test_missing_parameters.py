@@ -7,7 +7,12 @@ import pytest
 from runner import Runner, RunnerError
 from runner.diagnosis.report.model import Report
 
-STEP = "import importlib\ndef step(beta, gamma): return b''\nNORTH = {'north': step}\n\n"
+STEP = """import importlib
+def step(beta, gamma): return b''
+NORTH = {'north': step}
+class ValidationError(Exception): pass
+
+"""
 READS = {
     "return {'x': step(**p)}": (
         "calls step(), which needs 'gamma'; the task was not given it",
@@ -15,6 +20,10 @@ READS = {
     ),
     "return {'x': bytes(p.get('gamma') * 2)}": (
         "computes with the parameter 'gamma', which get() gives as None; the task was not given it",
+        "--param gamma=...",
+    ),
+    r"raise ValidationError(f'1 error for {dict(**p)}\ngamma\n  Field required')": (
+        "makes what needs 'gamma' of the parameters; the task was not given it",
         "--param gamma=...",
     ),
     "return NORTH[e]": ("has no entry point 'south'; there is north", " north"),
@@ -38,7 +47,7 @@ def report_of(folder: Path, cache: Path, line: str) -> Report:
 def test_what_the_task_lacks_is_said(line: str, tmp_path: Path, cache: Path) -> None:
     summary, command = READS[line]
     report = report_of(tmp_path, cache, line)
-    assert report.summary == f"wire.py:6 (wire) {summary}"
+    assert report.summary == f"wire.py:{STEP.count(chr(10)) + 2} (wire) {summary}"
     assert (report.hints[0].command or "").endswith(command)
 
 

@@ -120,6 +120,23 @@ def test_a_display_that_is_not_there_is_told_by_what_asks_for_it(words: str) -> 
     assert found is not None and found.what == "there is no display on this worker"
 
 
+@pytest.mark.parametrize(
+    ("kind", "words", "what"),
+    [
+        ("AssertionError", "Torch not compiled with CUDA enabled", "there is no GPU here"),
+        ("RuntimeError", "Found no NVIDIA driver on your system.", "there is no GPU here"),
+        ("RuntimeError", "Unknown backend: 'gpu' requested, but no", "there is no GPU here"),
+        ("ImportError", "Failed to import any of the following Qt binding modules: PyQt5",
+         "there is no display"),
+        ("URLError", "<urlopen error [Errno -2] Name or service not known>", "does not reach"),
+        ("ConnectionError", "Max retries exceeded (NewConnectionError: [Errno 101] Network is"
+         " unreachable)", "does not reach the host"),
+    ],
+)  # fmt: skip
+def test_what_a_node_of_a_cluster_lacks_is_told(kind: str, words: str, what: str) -> None:
+    assert what in _raised(kind, words).summary
+
+
 def test_the_line_that_asks_for_a_window_is_to_ask_for_a_file() -> None:
     message = "Cannot load backend 'TkAgg' which requires the 'tk' interactive framework"
     finding = _raised("ImportError", message, line='matplotlib.use("TkAgg")')

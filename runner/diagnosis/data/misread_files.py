@@ -3,7 +3,7 @@
 import re
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import place_of, raised_code, telling_frame
+from runner.diagnosis.child_places import place_of, raised_code, short_path, telling_frame
 from runner.diagnosis.report.model import ExceptionInfo, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
@@ -21,6 +21,7 @@ _NAMES = {
     "npy": "an array of NumPy",
     "utf-16": "text in UTF-16",
     "empty": "empty",
+    "unparsed": "",
     "html": "a page of HTML",
     "text": "text",
     "other": "of some other kind",
@@ -41,6 +42,14 @@ _FORMATS = {
     ".bz2": "compressed by bzip2",
     ".xz": "compressed by xz",
 }
+_TEXTS = {".json": "JSON", ".toml": "TOML", ".yaml": "YAML", ".yml": "YAML"}
+_LINE = re.compile(r"\bline (\d{1,9})")
+# What JSON's parser says of a slip, and how it is mended.
+_JSON_SLIPS = (
+    (r"property name enclosed|trailing comma", "it has no comma after the last of its members, and"
+     " names in double quotes"),
+    (r"UTF-8 BOM", "save it without a byte-order mark, or open it with encoding='utf-8-sig'"),
+)  # fmt: skip
 _SUFFIX = re.compile(r"\.\w{1,10}")
 
 
@@ -51,10 +60,12 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     content = _NAMES.get(str(attributes.get("misread_is")))
     if not isinstance(path, str) or content is None or not _SUFFIX.fullmatch(str(suffix)):
         return None
-    name = printable(one_line(path, 120))
+    name = printable(one_line(short_path(case, path), 120))
     wanted = _FORMATS.get(str(suffix))
     place = place_of(case, telling_frame(case, exception))
     what = f"not {wanted}, but {content}" if wanted and content != "empty" else content
+    if content == "":
+        return _unparsed(case, phase, exception, name, _TEXTS.get(str(suffix), "a table"))
     message = one_line(printable(exception.message), 140)
     return Finding(
         phase=phase,
@@ -66,7 +77,27 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     )
 
 
+def _unparsed(
+    case: Case, phase: Phase, exception: ExceptionInfo, name: str, wanted: str
+) -> Finding:
+    """The file is text, and its format has another opinion of a line."""
+    said = exception.message[:1000]
+    line = _LINE.findall(said)
+    at = f"{name}:{line[-1]}" if line else name
+    slip = next((f": {way}" for words, way in _JSON_SLIPS if re.search(words, said)), "")
+    place = place_of(case, telling_frame(case, exception))
+    return Finding(
+        phase=phase,
+        code=raised_code(phase),
+        summary=f"{at} is not {wanted}: {one_line(printable(said), 140)}",
+        explanation=f"{place} reads it." if place else "",
+        hints=[Hint(title=f"correct {at}{slip}")],
+    )
+
+
 def _advice(name: str, content: str, wanted: str | None) -> str:
+    if content == "empty" and name.endswith((".yaml", ".yml")):
+        return f"write into {name} what the code reads of it: YAML of nothing but comments is None"
     if content == "empty":
         return f"make {name} anew: a write or a download of it has stopped, or never begun"
     if content == "a page of HTML":

@@ -22,7 +22,7 @@ from runner.events import Phase
 # Not every library gives the name as an attribute, as open() does.
 _QUOTED = re.compile(r"'([^'\n]{1,4096})'")
 _UNQUOTED = re.compile(
-    r"^(?:\[Errno 2\] )?([^\s:][^\n:]{0,4000}?)(?::? (?:not found|No such file))"
+    r"^(?:\[Errno 2\] )?([^\s:][^\n:]{0,4000}?)(?::? (?:not found|No such file|doesn't exist))"
 )
 
 # What comes before a path that is written to, and after it: frame.to_csv(path), open(path, "w").
@@ -47,6 +47,8 @@ _JOIN_CALL = re.compile(
 def missing_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """Return why a file is not found."""
     path = _path(exception)
+    if exception.type == "FileExistsError":
+        return _is_there(case, phase, exception)
     if path is None or not case.bundle_files:
         return None
     installed = _below_installed(case, path)
@@ -56,6 +58,32 @@ def missing_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
         path = PurePath(PureWindowsPath(path).as_posix())
         return _of_windows(case, phase, exception, path)
     return _elsewhere(case, phase, exception, path) or _not_in_bundle(case, phase, exception, path)
+
+
+def _is_there(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    """A folder that the code makes, and that the bundle has already."""
+    frame = telling_frame(case, exception)
+    named = str(exception.attributes.get("filename") or "")
+    asked = _in_working_folder(case, PurePath(named)) if named else None
+    text = (frame and frame.text) or ""
+    if frame is None or asked is None or not _has_folder(case, PurePath(asked)):
+        return None
+    after = re.sub(
+        r"\bos\.(?:mkdir|makedirs)\(([^(),]+)\)", r"os.makedirs(\1, exist_ok=True)", text
+    )
+    after = re.sub(r"\.mkdir\(\)", ".mkdir(exist_ok=True)", after)
+    edit = Edit(file=file_in_bundle(case, frame), before=text, after=after)
+    return Finding(
+        phase=phase,
+        code=raised_code(phase),
+        summary=f"{place_of(case, frame)} makes a folder that the bundle has: {printable(asked)}",
+        explanation="A task's working folder has the bundle's files in it.",
+        hints=[
+            Hint(
+                title="let it be there already: exist_ok=True", edit=edit if after != text else None
+            )
+        ],
+    )
 
 
 def _of_windows(
@@ -204,7 +232,14 @@ def _not_in_bundle(
     frame = telling_frame(case, exception)
     if frame is None or not is_own(case, frame.file):
         return None
+    # A library may have made it absolute before it asked.
+    own = _in_working_folder(case, path) or str(path)
+    written = own if own in (frame.text or "") and str(path) not in (frame.text or "") else path
+    path = PurePath(written)
     before, named, after = (frame.text or "").partition(str(path))
+    there = _with_tail(case, path) if path.is_absolute() else None
+    if not named and there is not None:
+        return _elsewhere_than(case, phase, frame, path, there, None)
     if not named or before.rstrip("\"'").endswith("cwd="):
         return None  # It is put together elsewhere: what it ought to be is not known.
     where, asked = place_of(case, frame), printable(str(path))
@@ -217,6 +252,10 @@ def _not_in_bundle(
         made = f"os.makedirs({str(folder)!r}, exist_ok=True)"
         what = f"writes {asked}, and there is no folder {printable(str(folder))}"
         hint = f"make the folder first: {printable(made)}"
+    elif there is not None:
+        once = (frame.text or "").count(str(path)) == 1
+        edit = _replaced_in(case, frame, str(path), there) if once else None
+        return _elsewhere_than(case, phase, frame, path, there, edit)
     elif path.is_absolute():
         what = f"asks for {asked}, which this worker does not have"
         hint = f"put it into the bundle and read it by its path there, as {printable(path.name)!r}"
@@ -239,11 +278,30 @@ def _not_in_bundle(
     )
 
 
+def _elsewhere_than(
+    case: Case, phase: Phase, frame: Frame, path: PurePath, there: str, edit: Edit | None
+) -> Finding:
+    """A path of another machine, whose file the bundle has."""
+    return Finding(
+        phase=phase,
+        code=raised_code(phase),
+        summary=f"{place_of(case, frame)} asks for {printable(str(path))}, which this worker does"
+        f" not have; the bundle has {there}",
+        explanation="A task's working folder has the bundle's files in it.",
+        hints=[
+            Hint(title=f"write {there!r} where that path is made, as the bundle has it", edit=edit)
+        ],
+    )
+
+
+def _replaced_in(case: Case, frame: Frame, path: str, other: str) -> Edit:
+    text = frame.text or ""
+    return Edit(file=file_in_bundle(case, frame), before=text, after=text.replace(path, other))
+
+
 def _writes_elsewhere(case: Case, phase: Phase, frame: Frame, path: PurePath) -> Finding:
-    text, file = frame.text or "", file_in_bundle(case, frame)
-    edit = None
-    if text.count(str(path)) == 1:
-        edit = Edit(file=file, before=text, after=text.replace(str(path), path.name))
+    one = (frame.text or "").count(str(path)) == 1
+    edit = _replaced_in(case, frame, str(path), path.name) if one else None
     folder = printable(str(path.parent))
     return Finding(
         phase=phase,

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from msgspec import UNSET
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
@@ -82,6 +83,43 @@ def upgrade(case: Case, distribution: str, title: str) -> Hint:
             return Hint(title=title)
     command = f"uv lock --project {bundle_argument(case)} --upgrade-package {distribution}"
     return Hint(title=title, command=command)
+
+
+def another_release(case: Case, distribution: str, version: str) -> list[Hint]:
+    """Ask for a release that has what the installed one has not: which, is not known here.
+
+    A newer one is asked for where something keeps this one back; else it is the newest.
+    """
+    older = declare_hint(
+        case,
+        f"{distribution}<...",
+        f"ask for the {distribution} that the code was written for, if that is older than"
+        f" {version}: its release notes say what went, and when",
+    )
+    newest = not is_kept_back(case, distribution)
+    title = older.title if newest else f"or {older.title}"
+    # Which one is for a person to find out.
+    hint = Hint(title=title, command=older.command, by="person" if older.command else UNSET)
+    if newest:
+        return [hint]
+    return [
+        upgrade(case, distribution, f"take a newer {distribution}, if a newer one has it"),
+        hint,
+    ]
+
+
+def is_kept_back(case: Case, distribution: str) -> bool:
+    """Tell whether there may be a newer release than the one that is installed."""
+    if case.environment is not None and case.environment.requirements_from == "uv.lock":
+        return True
+    own = [
+        requirement
+        for _, requirement in declared_requirements(case)
+        if same_distribution(requirement.name, distribution)
+    ]
+    return not own or any(
+        clause.operator not in (">", ">=", "!=") for one in own for clause in one.specifier
+    )
 
 
 def from_source(case: Case, packages: list[str]) -> Hint:

@@ -9,7 +9,7 @@ _NO_NAME = re.compile(
     r"cannot import name '([\w.]{1,200})' from (?:partially initialized module )?'([\w.]{1,200})'"
 )
 _NO_ATTRIBUTE = re.compile(
-    r"module '([\w.]{1,200})'(?: from '[^']{1,4096}')? has no attribute '([\w.]{1,200})'"
+    r"[Mm]odule '([\w.]{1,200})'(?: from '[^']{1,4096}')? has no attribute '([\w.]{1,200})'"
 )
 
 

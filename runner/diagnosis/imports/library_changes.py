@@ -11,7 +11,7 @@ from runner.diagnosis.child_places import (
     requires_python_hint,
     telling_frame,
 )
-from runner.diagnosis.imports.dependencies import upgrade
+from runner.diagnosis.imports.dependencies import is_kept_back, upgrade
 from runner.diagnosis.imports.import_errors import missing_module, missing_name
 from runner.diagnosis.knowledge.distribution_names import distribution_named
 from runner.diagnosis.knowledge.newer_syntax import is_older
@@ -86,7 +86,9 @@ def _library_changed(
             f" It is asked for in {package}, which is not made for this Python; another release"
             " may be."
         )
-        hints.insert(0, upgrade(case, distribution_named(package), f"upgrade {package}"))
+        # The newest release is installed where nothing keeps it back.
+        if is_kept_back(case, distribution := distribution_named(package)):
+            hints.insert(0, upgrade(case, distribution, f"upgrade {package}"))
     is_module = exception.type == "ModuleNotFoundError"
     return Finding(
         phase=phase,
@@ -100,20 +102,30 @@ def _library_changed(
 def _replaced(case: Case, frame: Frame | None, what: str, instead: str) -> Edit | None:
     """The line of the bundle's that asks for a name, with what stands in for it."""
     line = (frame.text or "").strip() if frame else ""
-    module, _, name = what.rpartition(".")
-    if frame is None or not module or not re.fullmatch(r"\w+(?:\.\w+)+", instead):
-        return None
-    source, _, stands_in = instead.rpartition(".")
-    if re.fullmatch(rf"from\s+{re.escape(module)}\s+import\s+{name}(?:\s+as\s+\w+)?", line):
-        after = re.sub(rf"\b{name}\b(?!\s+as)", f"{stands_in} as {name}", line)
-        if stands_in == name or " as " in line:
-            after = re.sub(rf"\b{name}\b(?=$|\s+as)", stands_in, line)
-        after = re.sub(rf"^from\s+{re.escape(module)}\b", f"from {source}", after)
-    elif line.count(what) == 1:
-        after = re.sub(rf"\b{re.escape(what)}\b", instead, line)
-    else:
+    after = replaced_name(line, what, instead)
+    if frame is None or after is None:
         return None
     return Edit(file=file_in_bundle(case, frame), before=line, after=after)
+
+
+def replaced_name(line: str, what: str, instead: str) -> str | None:
+    """A line with another name, both dotted from the top, in place of the one that it asks for."""
+    module, _, name = what.rpartition(".")
+    if not module or not re.fullmatch(r"\w+(?:\.\w+)+", instead):
+        return None
+    source, _, stands_in = instead.rpartition(".")
+    several = r"(?:\w+\s*,\s*)*" if source == module else ""
+    rest = r"(?:\s*,\s*\w+)*" if source == module else ""
+    alone = rf"from\s+{re.escape(module)}\s+import\s+{several}{name}(?:\s+as\s+\w+)?{rest}"
+    if re.fullmatch(alone, line):
+        has_another = re.search(rf"\b{name}\s+as\b", line)
+        new = stands_in if has_another or stands_in == name else f"{stands_in} as {name}"
+        head, _, names = line.partition("import")
+        names = re.sub(rf"\b{name}\b", new, names, count=1)
+        return re.sub(rf"^from\s+{re.escape(module)}\b", f"from {source}", head) + "import" + names
+    if line.count(what) == 1:
+        return re.sub(rf"\b{re.escape(what)}\b", instead, line)
+    return None
 
 
 def _known_part(name: str) -> str:

@@ -20,11 +20,10 @@ from runner.diagnosis.child_places import (
 )
 from runner.diagnosis.imports.bundle_modules import importable_file
 from runner.diagnosis.imports.dependencies import (
+    another_release,
     declared_requirements,
     installed_version,
     is_installed,
-    require,
-    upgrade,
 )
 from runner.diagnosis.imports.import_errors import missing_module, missing_name
 from runner.diagnosis.imports.misspelt_modules import misspelt_module
@@ -236,10 +235,7 @@ def _not_in_what_is_installed(
                 )
             ],
         )
-    hints = [
-        upgrade(case, name, f"take a newer {name}, if a newer one has it"),
-        require(case, name, f"<{version}", "or an older one, if it had it"),
-    ]
+    hints = another_release(case, name, version)
     if not is_installed(case, missing.top):
         hints = [
             Hint(
@@ -277,8 +273,7 @@ def missing_name_finding(case: Case, phase: Phase, exception: ExceptionInfo) -> 
         explanation="Another release has it, or it is misspelt.",
         hints=[
             *did_you_mean(case, exception),
-            upgrade(case, distribution, f"take a newer {distribution}, if a newer one has it"),
-            require(case, distribution, f"<{version}", "or an older one, if it had it"),
+            *another_release(case, distribution, version),
         ],
     )
 

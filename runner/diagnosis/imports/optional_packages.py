@@ -27,6 +27,10 @@ _ASKS = (
     re.compile(rf"none of the suitable backend libraries \(({_NAME}(?:, {_NAME})*)\)"),
     re.compile(rf"[Mm]issing optional dependency [`'\"]?({_NAME})"),
     re.compile(rf"[Pp]lease install (?:the )?[`'\"]?({_NAME})[`'\"]?(?: package| library)?[ .,!]"),
+    re.compile(rf"({_NAME}) needs to be installed"),
+    re.compile(rf"[Pp]lease update jupyter and ({_NAME})"),
+    re.compile(rf"^Cannot import '({_NAME})' with"),
+    re.compile(r"^(Numpy) is not available$"),
     re.compile(rf"requires (?:the )?[`'\"]?({_NAME})[`'\"]? (?:to be installed|package|library)"),
 )
 # What such a sentence may have in a name's place.
@@ -49,11 +53,13 @@ _ONE_IS_ENOUGH = 4
 def optional_package(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """Find the package that a library asks for in the words of an exception."""
     package = package_of(exception.traceback[-1].file) if exception.traceback else None
-    if package is None or missing_module(exception) is not None:
+    if missing_module(exception) is not None:
         return None
     if exception.type not in ("ImportError", "ValueError", "RuntimeError", "OSError"):
         return None
     names = _asked_for(exception.message[:2000])
+    if package is None:  # Compiled code has no frame: what it says without a doubt is torch's.
+        package, names = "torch", [name.lower() for name in names if name == "Numpy"]
     # What is there is not what is missing: it may be too old, or broken.
     if not names or any(is_installed(case, name.replace("-", "_")) for name in names):
         return None

@@ -11,14 +11,17 @@ from runner.diagnosis.child_places import (
     place_of,
     requires_python_hint,
     short_path,
+    telling_frame,
 )
 from runner.diagnosis.imports.dependencies import installed_version, require, upgrade
 from runner.diagnosis.imports.import_errors import missing_module, missing_name
+from runner.diagnosis.imports.library_changes import replaced_name
 from runner.diagnosis.knowledge.distribution_names import distribution_named, same_distribution
 from runner.diagnosis.knowledge.newer_syntax import is_older
 from runner.diagnosis.knowledge.package_changes import (
     GONE_MODULES,
     PackageChange,
+    gone_arguments,
     gone_name,
     is_builtin,
 )
@@ -35,13 +38,15 @@ _SAYS_SO = re.compile(
 _OF_OBJECT = re.compile(
     r"'(?:numpy\.)?(ndarray|DataFrame|Series)' object has no attribute '(\w{1,60})'"
 )
+_ARGUMENT = re.compile(r"\bgot an unexpected keyword argument '(\w{1,60})'")
+_DOTTED = re.compile(r"\w+(?:\.\w+)+")
 # The last release before 2, and the newest Python that it has wheels for.
 _NUMPY_1_UNTIL = "3.12"
 
 
 def package_change(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """Find an exception's cause in a release of a package that has lost something."""
-    gone = _gone(exception)
+    gone = _gone(exception) or _gone_argument(case, exception)
     if gone is None:
         return None
     what, change = gone
@@ -53,6 +58,8 @@ def package_change(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
         return None
     name = f"{change.distribution}<{change.version}"
     frame = _user(case, exception, change.distribution)
+    if what.endswith("=...)"):
+        frame = telling_frame(case, exception)
     where = place_of(case, frame) or "the bundle"
     bound = bound_hints(case, change, f"ask for a {change.distribution} that has it")
     library = None if frame is None or is_own(case, frame.file) else package_of(frame.file)
@@ -67,9 +74,10 @@ def package_change(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
         ]
     else:
         summary = f"{where} uses {what}, which {change.distribution} {change.version} removed"
-        hints = [*_renamed(case, frame, what, change), *bound]
-        if is_module:
-            hints = [*bound, *_renamed(case, frame, what, change)]
+        renamed = _renamed(case, frame, what, change)
+        hints = [*renamed, *bound]
+        if is_module and not (renamed and renamed[0].edit):
+            hints = [*bound, *renamed]
     has = f"{change.distribution} {version} is installed" if version else "It is not installed"
     return Finding(
         phase=phase,
@@ -106,10 +114,24 @@ def _gone(exception: ExceptionInfo) -> tuple[str, PackageChange] | None:
     return (".".join(pair), change) if change else None
 
 
+def _gone_argument(case: Case, exception: ExceptionInfo) -> tuple[str, PackageChange] | None:
+    """Return which argument a line of the bundle's hands over in vain, and since when."""
+    found = _ARGUMENT.search(exception.message[:1000])
+    own = [frame.text or "" for frame in exception.traceback if is_own(case, frame.file)]
+    if found is None or not own:
+        return None
+    for calls, change in gone_arguments(found[1]):
+        version = installed_version(case, change.distribution)
+        if (call := calls.search(own[-1])) and version and _is_without(version, change):
+            return f"{call[1]}({found[1]}=...)", change
+    return None
+
+
 def _says_so(exception: ExceptionInfo) -> tuple[str, PackageChange] | None:
     """The change that a library itself names: what it had, and until when."""
     found = _SAYS_SO.search(exception.message[:1000])
-    if exception.type not in ("AttributeError", "ImportError") or found is None:
+    kinds = ("AttributeError", "ImportError", "NotImplementedError")
+    if exception.type not in kinds or found is None:
         return None
     package = package_of(exception.traceback[-1].file) if exception.traceback else None
     if package is None:
@@ -142,22 +164,41 @@ def _renamed(case: Case, frame: Frame | None, what: str, change: PackageChange) 
     """The line of the bundle's own code, with what stands in for what is gone."""
     if change.instead is None:
         return []
-    title = f"or use {change.instead} in place of {what}"
-    name = what.rpartition(".")[2]
+    title = f"use {change.instead} in place of {what}"
     line = (frame.text or "").strip() if frame else ""
-    if what in GONE_MODULES or len(line) > 160 or frame is None:
-        return [Hint(title=title)]
-    if re.match(r"from\s", line):
-        after = re.sub(rf"\b{name}\b(?!\s+as\b)", f"{change.instead} as {name}", line)
-        after = re.sub(rf"\b{name}(?=\s+as\b)", change.instead, after) if after == line else after
+    edit = None
+    if frame is not None and len(line) <= 160:
+        after = _instead(line, what, change)
+        edit = after and Edit(file=short_path(case, frame.file), before=line, after=after)
+    return [Hint(title=title, edit=edit or None)]
+
+
+def _instead(line: str, what: str, change: PackageChange) -> str | None:
+    """The line with what stands in for what is gone, where that is put in by rule."""
+    instead = change.instead or ""
+    module, _, name = what.rpartition(".")
+    after = line
+    if call := re.fullmatch(r"\w+\((\w+)=\.\.\.\)", what):
+        after = re.sub(rf"\b{call[1]}\s*=(?!=)\s*True\b", lambda _: instead, line)
+        if not re.fullmatch(r"\w+=[^.]+", instead):
+            after = re.sub(rf"\b{call[1]}(?=\s*=(?!=))", instead, line)
+            after = after if instead.isidentifier() else line
+    elif not (instead.isidentifier() or _DOTTED.fullmatch(instead)):
+        return None
+    elif what in GONE_MODULES:
+        after = re.sub(rf"^(from|import) {re.escape(what)}\b", rf"\1 {instead}", line)
+        after = after if line.startswith("from ") or " as " in line else line
+    elif _is_method(what):
+        if instead.isidentifier():
+            after = re.sub(rf"(?<=\.){name}\b", instead, line)
+    elif re.match(r"from\s", line):
+        return replaced_name(line, what, instead if "." in instead else f"{module}.{instead}")
     else:
-        instead = change.instead if is_builtin(change) else rf"\1.{change.instead}"
-        after = re.sub(rf"\b(\w+)\.{name}\b", instead, line)
-    title = title.removeprefix("or ")
-    if after == line or not re.fullmatch(r"\w+(\.\w+)*", change.instead) or _is_method(what):
-        return [Hint(title=title)]
-    edit = Edit(file=short_path(case, frame.file), before=line, after=after)
-    return [Hint(title=title, edit=edit)]
+        if "." in instead and not instead.startswith(f"{module}."):
+            return None  # Its module is another one, which the file may not import.
+        new = instead.removeprefix(f"{module}.")
+        after = re.sub(rf"\b(\w+)\.{name}\b", new if is_builtin(change) else rf"\1.{new}", line)
+    return None if after == line else after
 
 
 def _is_method(what: str) -> bool:

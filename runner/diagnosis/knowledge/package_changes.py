@@ -1,6 +1,8 @@
 """Names that releases of common packages have removed, and that older code still asks for."""
 
 import functools
+import re
+from collections.abc import Iterator
 
 from msgspec import Struct
 
@@ -15,7 +17,8 @@ class PackageChange(Struct, frozen=True):
 
 
 # `DISTRIBUTION VERSION MODULE`, then what went with it, each with what stands in for it (`-`:
-# nothing by the same use); from the projects' release notes.
+# nothing by the same use): a name of the same module, a dotted one from the top, or words; from the
+# projects' release notes.
 _CHANGES = """
 numpy 2 numpy
 float_ float64
@@ -59,6 +62,8 @@ RankWarning -
 numpy 2.4 numpy
 in1d isin
 trapz trapezoid
+numpy 1.23 numpy
+asscalar x.item()
 numpy 1.24 numpy
 float float
 int int
@@ -74,21 +79,98 @@ simps simpson
 trapz trapezoid
 cumtrapz cumulative_trapezoid
 scipy 1.13 scipy.signal
-hann windows.hann
-hamming windows.hamming
-gaussian windows.gaussian
+hann scipy.signal.windows.hann
+hamming scipy.signal.windows.hamming
+gaussian scipy.signal.windows.gaussian
+blackman scipy.signal.windows.blackman
+kaiser scipy.signal.windows.kaiser
+scipy 1.15 scipy.signal
+cwt -
+ricker -
+scipy 1.13 scipy.linalg
+tri numpy.tri
+tril numpy.tril
+triu numpy.triu
+scipy 1.17 scipy.special
+sph_harm sph_harm_y(n,m,polar,azimuth)
+scipy 1.12 scipy.stats
+binom_test binomtest(...).pvalue
+scipy 1.15 scipy.misc
+derivative -
+central_diff_weights -
+ascent scipy.datasets.ascent
+face scipy.datasets.face
+electrocardiogram scipy.datasets.electrocardiogram
+scipy 1.3 scipy.misc
+comb scipy.special.comb
+factorial scipy.special.factorial
+logsumexp scipy.special.logsumexp
+imresize -
+scipy 1.2 scipy.misc
+imread imageio.imread
+imsave imageio.imwrite
+pandas 3 pandas.DataFrame
+applymap map
+swapaxes -
 pandas 2 pandas.DataFrame
 append pandas.concat
 iteritems items
+lookup -
+mad (x-x.mean()).abs().mean()
+tshift shift(freq=...)
+pandas 1 pandas.DataFrame
+as_matrix to_numpy
+ix .loc[...] (labels) or .iloc[...] (positions)
 pandas 2 pandas.Series
 append pandas.concat
 iteritems items
+is_monotonic is_monotonic_increasing
+mad (x-x.mean()).abs().mean()
+pandas 1 pandas.Series
+as_matrix to_numpy
+ix .loc[...] (labels) or .iloc[...] (positions)
+pandas 2 pandas
+Int64Index Index
+Float64Index Index(...,dtype=float)
+datetime datetime.datetime
+np numpy itself
+pandas 0.25 pandas
+Panel xarray, or a DataFrame with a MultiIndex
+TimeGrouper Grouper(freq=...)
+pandas 2 pandas.io.json
+json_normalize pandas.json_normalize
+pandas 0.25 pandas.compat
+StringIO io.StringIO
+networkx 3.4 networkx
+random_tree random_labeled_tree
 networkx 3 networkx
 from_numpy_matrix from_numpy_array
-to_numpy_matrix to_numpy_array
+to_numpy_matrix to_numpy_array (whose * is by element, @ the product of matrices)
+from_scipy_sparse_matrix from_scipy_sparse_array
+to_scipy_sparse_matrix to_scipy_sparse_array (whose * is by element, @ the product of matrices)
+pagerank_numpy pagerank
+pagerank_scipy pagerank
+OrderedGraph Graph
+OrderedDiGraph DiGraph
 info -
 write_gpickle pickle.dump(graph,file)
 read_gpickle pickle.load(file)
+networkx 2.4 networkx
+connected_component_subgraphs [G.subgraph(c) for c in connected_components(G)]
+scikit-learn 1.2 sklearn.metrics
+plot_confusion_matrix ConfusionMatrixDisplay.from_estimator(...)
+plot_roc_curve RocCurveDisplay.from_estimator(...)
+scikit-learn 0.23 sklearn.externals
+joblib the package joblib
+scikit-learn 0.22 sklearn.preprocessing
+Imputer sklearn.impute.SimpleImputer
+mesa 2 mesa.batchrunner
+BatchRunner batch_run(...)
+jax 0.6 jax
+tree_map jax.tree.map
+statsmodels 0.13 statsmodels.tsa.api
+ARMA ARIMA(y,order=(p,0,q))
+AR AutoReg(y,lags)
 pillow 10 PIL.Image
 ANTIALIAS LANCZOS
 LINEAR BILINEAR
@@ -98,12 +180,48 @@ get_cmap matplotlib.colormaps[name]
 register_cmap matplotlib.colormaps.register(cmap)
 """
 
+# What `scipy` had of NumPy's own, until 1.12.
+_OF_NUMPY = """abs all any arange array concatenate cos diff dot exp eye floor hstack interp
+linspace loadtxt log log10 logspace max mean median meshgrid min ones pi polyfit power prod random
+real round sin sqrt std sum tan vstack where zeros"""
+
+# `DISTRIBUTION VERSION CALLS ARGUMENT`, and what stands in for it: the argument's new name, another
+# argument in its place, or words.
+_ARGUMENTS = r"""
+pandas 2 to_csv line_terminator lineterminator
+pandas 3 fillna method ffill() or bfill()
+pandas 3 read_csv|read_table delim_whitespace sep=r"\s+"
+pandas 2 read_csv|read_table error_bad_lines on_bad_lines="skip"
+pandas 2 read_csv squeeze read_csv(...).squeeze("columns")
+pandas 2 sum|mean|std|min|max|count|median level groupby(level=...) before it
+pandas 2 date_range closed inclusive
+scipy 1.14 cg|cgs|bicg|bicgstab|gmres|minres|qmr tol rtol
+scikit-learn 1.4 OneHotEncoder sparse sparse_output
+scikit-learn 1.4 \w+ base_estimator estimator
+scikit-learn 1.4 AgglomerativeClustering affinity metric
+scikit-learn 1.2 \w+ normalize a StandardScaler before it
+scikit-learn 1.6 mean_squared_error squared root_mean_squared_error(...)
+lightgbm 4 train|cv|fit early_stopping_rounds callbacks=[lightgbm.early_stopping(...)]
+lightgbm 4 train|cv verbose_eval callbacks=[lightgbm.log_evaluation(...)]
+xgboost 2.1 fit early_stopping_rounds XGBClassifier(early_stopping_rounds=...), the constructor's
+xgboost 2.1 fit eval_metric XGBClassifier(eval_metric=...), the constructor's
+matplotlib 3.1 hist|hist2d normed density
+pymc 4 [A-Z]\w+ sd sigma
+"""
+
 # Of these the whole module went.
 GONE_MODULES = {
     "pkg_resources": PackageChange("setuptools", "82", "importlib.metadata, importlib.resources"),
     "sklearn.externals": PackageChange("scikit-learn", "0.23", "joblib"),
     "torch._six": PackageChange("torch", "2", "the standard library"),
     "pandas.util.testing": PackageChange("pandas", "2", "pandas.testing"),
+    "sklearn.cross_validation": PackageChange("scikit-learn", "0.20", "sklearn.model_selection"),
+    "sklearn.grid_search": PackageChange("scikit-learn", "0.20", "sklearn.model_selection"),
+    "sklearn.utils.testing": PackageChange("scikit-learn", "0.24", "sklearn.utils._testing"),
+    "jax.config": PackageChange("jax", "0.4.25", "jax"),
+    "mesa.time": PackageChange("mesa", "3.1", 'agents.shuffle_do("step")'),
+    "mesa.visualization.modules": PackageChange("mesa", "3"),
+    "mesa.visualization.ModularVisualization": PackageChange("mesa", "3"),
 }
 _BUILTINS = ("float", "int", "object", "complex", "str")
 
@@ -113,6 +231,15 @@ def gone_name(module: str, name: str) -> PackageChange | None:
     return _names().get((module, name))
 
 
+def gone_arguments(name: str) -> Iterator[tuple[re.Pattern[str], PackageChange]]:
+    """Yield the calls that have lost an argument of this name, as a pattern, and since when."""
+    for line in _ARGUMENTS.strip().splitlines():
+        distribution, version, calls, argument, instead = line.split(maxsplit=4)
+        if argument == name:
+            change = PackageChange(distribution, version, instead)
+            yield re.compile(rf"\b({calls})\("), change
+
+
 def is_builtin(change: PackageChange) -> bool:
     """Tell whether Python itself has what is to be used instead."""
     return change.instead in _BUILTINS
@@ -120,13 +247,15 @@ def is_builtin(change: PackageChange) -> bool:
 
 @functools.cache
 def _names() -> dict[tuple[str, str], PackageChange]:
-    found = {}
+    found = {
+        ("scipy", name): PackageChange("scipy", "1.12", f"numpy.{name}")
+        for name in _OF_NUMPY.split()
+    }
     for line in _CHANGES.strip().splitlines():
-        words = line.split()
-        if len(words) == 3:
-            distribution, version, module = words
+        if header := re.fullmatch(r"([\w-]+) ([\d.]+) ([\w.]+)", line):
+            distribution, version, module = header.groups()
         else:
-            name, instead = words
+            name, instead = line.split(maxsplit=1)
             known = None if instead == "-" else instead
             found[module, name] = PackageChange(distribution, version, known)
     return found

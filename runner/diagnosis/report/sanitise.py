@@ -13,7 +13,7 @@ from typing import Any, TypeVar, cast
 import msgspec
 
 from runner.diagnosis.knowledge.secret_names import has_secret, is_password
-from runner.diagnosis.report.model import Report
+from runner.diagnosis.report.model import Hint, Report
 from runner.diagnosis.report.secret_spans import replace_secrets
 from runner.diagnosis.report.text import one_line, printable
 
@@ -24,6 +24,7 @@ MAX_CHARACTERS = 128 * 1024
 MAX_REPORT_CHARACTERS = 4 * 1024 * 1024
 _BEYOND_CHARACTERS = 80
 MASK = "****"
+_FILL_IN = f", with the secret that is not shown in the place of {MASK}"
 
 # Shorter values are words that stand in every text ("1", "true", "none").
 SHORTEST_SECRET = 6
@@ -112,7 +113,15 @@ def sanitise_report(report: Report, environ: Mapping[str, str] | None = None) ->
 
     exception = report.exception
     report = map_texts(msgspec.structs.replace(report, exception=None), clean)
+    report.hints = [_to_be_filled_in(hint) for hint in report.hints]
     return msgspec.structs.replace(report, exception=map_texts(exception, clean))
+
+
+def _to_be_filled_in(hint: Hint) -> Hint:
+    """A command with a mask in it cannot be run as it is shown."""
+    if hint.command is None or MASK not in hint.command or _FILL_IN in hint.title:
+        return hint
+    return msgspec.structs.replace(hint, title=hint.title + _FILL_IN, by="person")
 
 
 def map_texts(value: _T, change: Callable[[str], str]) -> _T:

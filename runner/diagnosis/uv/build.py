@@ -22,7 +22,12 @@ from runner.diagnosis.uv.python import (
     python_conflict,
     python_hints,
 )
-from runner.diagnosis.uv.requirement_edits import renamed, requirement_edit, requirement_for
+from runner.diagnosis.uv.requirement_edits import (
+    renamed,
+    requirement_edit,
+    requirement_for,
+    specified,
+)
 from runner.events import Phase
 from runner.version import minor_version
 
@@ -124,7 +129,8 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
         this = minor_version(failure.python_version)
         hints.append(
             Hint(title=f"{'or a' if hints else 'a'}sk for a version of {name} that has a wheel for"
-                 f" Python {this}: then nothing is built")
+                 f" Python {this}: then nothing is built",
+                 edit=_newer_than(case, failure, name))
         )  # fmt: skip
     elif not hints:
         hints.append(
@@ -159,6 +165,15 @@ def _rename_hint(case: Case, failure: UvFailure, name: str, meant: str) -> Hint:
     if written is None:
         return Hint(title=title)
     return Hint(title=title, edit=requirement_edit(case, failure, written, renamed(written, meant)))
+
+
+def _newer_than(case: Case, failure: UvFailure, name: str) -> Edit | None:
+    """The edit that asks for what came after the one version that is asked for."""
+    written = requirement_for(failure, name) or ""
+    pinned = re.search(r"==\s*([\w.]+)$", written)
+    if pinned is None:
+        return None
+    return requirement_edit(case, failure, written, specified(written, f">{pinned[1]}"))
 
 
 def _older_python(case: Case, failure: UvFailure) -> list[Hint]:

@@ -146,7 +146,10 @@ def _unauthorized(text: str, refusal: str) -> Finding:
                       " password PASSWORD"),
             by="person",
         ),
-        Hint(title="or see that the index's URL is the right one"),
+        Hint(
+            title="or see that the index's URL is the right one, and has no others in it: they"
+            " come first"
+        ),
     )  # fmt: skip
 
 

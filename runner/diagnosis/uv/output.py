@@ -10,7 +10,7 @@ import shlex
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.report.text import last_lines, one_line, printable
 from runner.diagnosis.uv.build import build_finding
 from runner.diagnosis.uv.error import UvError, UvFailure, parse_uv_error, without_drawing
@@ -40,6 +40,10 @@ _INCLUDED_MISSING = re.compile(
 )
 _FOLDER_MISSING = re.compile(r"Failed to read `--find-links` directory: (\S+)")
 _NOT_READ = re.compile(r"expected '-c', '-e', '-r' or the start of a requirement: (\S+?):(\d+):")
+# As `pip freeze` writes what was installed from a repository.
+_EDITABLE = re.compile(
+    r"editable requirement in `([^`]+)`[^`]*`(git\+[^`#]+)#egg=([\w.-]+)`:?\s+Git sources"
+)
 _NO_CACHE = re.compile(r"Failed to initialize cache at `([^`]+)`")
 _FILE_MISSING = re.compile(r"(?:File not found|Distribution not found at): `?([^`\n]+)`?")
 # As clap says it, of the value of an option or of the variable that stands for it.
@@ -174,6 +178,14 @@ def _input_refused(case: Case, failure: UvFailure, error: UvError) -> Finding | 
         file, line = option.groups()
         summary = f"{file}:{line} is neither a requirement nor an option that uv knows"
         hint = Hint(title=f"correct line {line} of {file}, or remove it")
+    elif editable := _EDITABLE.search(said):
+        code = Code.ENVIRONMENT_FAILED
+        file, url, name = editable.groups()
+        summary = f"{file} asks for {url} with -e, which uv takes of a folder alone"
+        hint = Hint(
+            title=f"ask for {name} by its name, without -e",
+            edit=Edit(file=file, before=f"-e {url}#egg={name}", after=f"{name} @ {url}"),
+        )
     elif "`--require-hashes`" in said:
         code, summary = Code.ENVIRONMENT_FAILED, one_line(said, 200)
         file = shlex.quote(f"{failure.bundle_path}/{failure.file}")

@@ -16,6 +16,12 @@ from runner.events import Phase
 # The call, the file's content, and the beginning of the summary.
 MISREAD = {
     "an empty JSON": ("json.load(open('cfg.json'))", b"", "cfg.json is empty;"),
+    "an empty YAML": ("yaml('cfg.yaml')['beta']", b"# beta: 1\n", "cfg.yaml is empty;"),
+    "a comma too many": (
+        "json.load(open('cfg.json'))",
+        b'{\n"beta": 1,\n}',
+        "cfg.json:3 is not JSON: Expecting property name",
+    ),
     "an empty pickle": ("pickle.load(open(name('m.pkl'), 'rb'))", b"\n", "m.pkl is empty;"),
     "a login page": (
         "json.loads(pathlib.Path('cfg.json').read_text())",
@@ -47,6 +53,8 @@ WIRE = """
 import gzip, json, pathlib, pickle, zipfile
 import numpy
 def name(text): return text
+def yaml(path):
+    pathlib.Path(path).read_text()  # PyYAML gives None of nothing but comments.
 def wire(entrypoint, params, seed):
 {tasks}
 """
@@ -78,8 +86,9 @@ def reports(tmp_path_factory: pytest.TempPathFactory, cache: Path) -> Iterator[d
 def test_the_file_is_named_with_what_it_is(name: str, reports: dict[str, Report]) -> None:
     report = reports[name]
     assert report.summary.startswith(MISREAD[name][2])
-    assert "wire.py:" in report.summary
-    assert report.exception is not None and report.exception.message[:99] in report.explanation
+    assert report.exception is not None
+    assert "wire.py:" in report.summary + report.explanation
+    assert report.exception.message[:40] in report.summary + report.explanation
     assert report.hints[0].title
 
 

@@ -16,6 +16,8 @@ ASKS = {
     " (epione, two) are installed')",
     "pip": "RuntimeError('This needs a solver. Run `pip install epione` first.')",
     "please": "ImportError('Please install epione to use this.')",
+    "needs": "ImportError('epione needs to be installed in order to use this module')",
+    "jupyter": "ImportError('IProgress not found. Please update jupyter and epione.')",
     "requires": "ImportError('to_thing requires epione to be installed')",
 }
 

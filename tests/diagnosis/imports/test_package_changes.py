@@ -8,6 +8,8 @@ from recordings import failure
 from wheels import publish
 
 from runner import Runner
+from runner.diagnosis.imports.package_changes import _instead
+from runner.diagnosis.knowledge.package_changes import PackageChange
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit
 
@@ -38,8 +40,8 @@ def wheels(tmp_path: Path) -> Path:
     publish(folder, "epidiff", "0.8", {"epidiff/__init__.py": "import pkg_resources\n"})
     uses = "import numpy as np\nDTYPE = np.float_\n"
     publish(folder, "brian2", "2.5", {"brian2/units.py": uses}, requires=["numpy"])
-    publish(folder, "networkx", "2.8", {"networkx.py": "def to_numpy_matrix(): return 1\n"})
-    publish(folder, "networkx", "3.4", {"networkx.py": "def to_numpy_array(): return 1\n"})
+    publish(folder, "networkx", "2.8", {"networkx.py": "def from_numpy_matrix(): return 1\n"})
+    publish(folder, "networkx", "3.4", {"networkx.py": "def from_numpy_array(): return 1\n"})
     return folder
 
 
@@ -101,9 +103,9 @@ def test_an_older_release_is_asked_for(
         ("import numpy\nD = numpy.in1d(1, 2)", "numpy", "D = numpy.isin(1, 2)"),
         ("from numpy import float_", "numpy", "from numpy import float64 as float_"),
         (
-            "import networkx as nx\nD = nx.to_numpy_matrix()",
+            "import networkx as nx\nD = nx.from_numpy_matrix()",
             "networkx",
-            "D = nx.to_numpy_array()",
+            "D = nx.from_numpy_array()",
         ),
     ],
 )
@@ -117,6 +119,59 @@ def test_the_bundles_own_code_uses_the_new_name(
         assert report.hints[0].edit == Edit("wire.py", after, lines.split("\n")[-1])
         follow(report, bundle)
         assert runner.execute(bundle)["v"] == b"1"
+
+
+@pytest.mark.parametrize(
+    ("line", "distribution", "what", "instead", "after"),
+    [
+        ("from scipy.signal import hann, chirp", "scipy", "scipy.signal.hann",
+         "scipy.signal.windows.hann", None),
+        ("from scipy.signal import hann", "scipy", "scipy.signal.hann",
+         "scipy.signal.windows.hann", "from scipy.signal.windows import hann"),
+        ("w = signal.hann(9)", "scipy", "scipy.signal.hann", "scipy.signal.windows.hann",
+         "w = signal.windows.hann(9)"),
+        ("m = scipy.mean(x)", "scipy", "scipy.mean", "numpy.mean", None),
+        ("from scipy.integrate import quad, simps", "scipy", "scipy.integrate.simps", "simpson",
+         "from scipy.integrate import quad, simpson as simps"),
+        ("from jax.config import config", "jax", "jax.config", "jax", "from jax import config"),
+        ("import pandas.util.testing as tm", "pandas", "pandas.util.testing", "pandas.testing",
+         "import pandas.testing as tm"),
+        ("x = df.append(row)", "pandas", "pandas.DataFrame.append", "pandas.concat", None),
+        ("x = df.applymap(f)", "pandas", "pandas.DataFrame.applymap", "map", "x = df.map(f)"),
+        ("x = read_csv(f, delim_whitespace=True)", "pandas", "read_csv(delim_whitespace=...)",
+         'sep=r"\\s+"', 'x = read_csv(f, sep=r"\\s+")'),
+        ("e = Encoder(sparse=False)", "scikit-learn", "Encoder(sparse=...)", "sparse_output",
+         "e = Encoder(sparse_output=False)"),
+        ("d = df.fillna(method='ffill')", "pandas", "fillna(method=...)", "ffill() or bfill()",
+         None),
+    ],
+)  # fmt: skip
+def test_a_line_gets_what_stands_in_and_imports_it(
+    line: str, distribution: str, what: str, instead: str, after: str | None
+) -> None:
+    assert _instead(line, what, PackageChange(distribution, "1", instead)) == after
+
+
+def test_an_argument_that_a_library_lost_is_renamed(
+    wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(wheels, "pymc", "5.0", {"pymc.py": "class Normal:\n    def __init__(self, sigma): 0\n"})
+    bundle = _bundle(wheels.parent, "import pymc as pm\nX = pm.Normal(sd=1)", "pymc")
+    with _runner(wheels, monkeypatch) as runner:
+        report = failure(runner, bundle)
+        assert "Normal(sd=...), which pymc 4 removed" in report.summary
+        follow(report, bundle)
+        assert runner.execute(bundle)["v"] == b"1"
+
+
+def test_a_name_that_the_newest_release_has_not_is_not_looked_for_in_a_newer_one(
+    wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = _bundle(wheels.parent, "from networkx import nothing", "networkx", project=True)
+    with _runner(wheels, monkeypatch) as runner:
+        hints = failure(runner, bundle).hints
+    assert [hint.by for hint in hints] == ["person"]
+    assert "the networkx that the code was written for" in hints[0].title
 
 
 def test_a_method_that_an_array_lost_is_found_while_a_task_runs(

@@ -7,7 +7,12 @@ from hypothesis import strategies as st
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Evidence, Excerpt, Hint
-from runner.diagnosis.report.sanitise import MAX_CHARACTERS, sanitise_text, secrets_of
+from runner.diagnosis.report.sanitise import (
+    MAX_CHARACTERS,
+    sanitise_report,
+    sanitise_text,
+    secrets_of,
+)
 from runner.events import Phase
 
 
@@ -189,3 +194,15 @@ def test_a_password_that_is_a_word_of_the_reports_own_breaks_no_report(
 def test_the_line_that_a_hint_gives_for_a_netrc_stays() -> None:
     line = "machine index.example login USER password PASSWORD"
     assert sanitise_text(line) == line
+
+
+def test_a_command_with_a_mask_says_that_it_is_to_be_filled_in() -> None:
+    hint = Hint(title="give beta", command="exec b --param api_key=**** --param beta=1")
+    plain = Hint(title="give beta", command="exec b --param beta=1")
+    finding = Finding(phase=Phase.LOAD, code=Code.LOAD_RAISED, summary="s", hints=[hint, plain])
+    report = sanitise_report(Case().report(finding), {})
+    assert report.hints[0].title == (
+        "give beta, with the secret that is not shown in the place of ****"
+    )
+    assert report.hints[0].by == "person"
+    assert report.hints[1] == plain

@@ -1,0 +1,97 @@
+"""Scripts bring along what a task has not: the first hint, followed to the letter, gets further."""
+
+from pathlib import Path
+
+import pytest
+from following import follow
+from recordings import failure
+
+from runner import Runner
+from runner.diagnosis.case import Case
+from runner.diagnosis.report.model import BundleInfo, Edit, ExceptionInfo, Frame
+from runner.diagnosis.slips import slip
+from runner.events import Phase
+
+TOP = "import json, os, pathlib, sys\n"
+# What stands at the top of the file, what in the function, and the fault.
+MENDED = {
+    "a magic": ("%matplotlib inline", "", "is not valid for"),
+    "a timing": ("%time X = 1", "", "is not valid for"),
+    "an install": ("!pip install numpy", "", "is not valid for"),
+    "an exported magic": ("get_ipython().run_line_magic('a', 'b')", "", "speaks to Jupyter"),
+    "a table shown": ("", "display(p)", "uses display, which only a notebook has"),
+    "a debugger": ("", "import bdb; raise bdb.BdbQuit  # set_trace()", "stops in a debugger"),
+    "a path of Windows": (r"D = 'C:\Users\me\x.csv'", "", "unicodeescape"),
+    "a text with a path": (r"D = 'data\x.csv'", "", "unicodeescape"),
+    "a dict of Python 2": ("", "for k, v in p.iteritems(): pass", "is written for Python 2"),
+    "a folder": ("", "os.mkdir('out')", "makes a folder that the bundle has: out"),
+    "a folder as a Path": ("", "pathlib.Path('out').mkdir()", "makes a folder that the bundle has"),
+    "another machine's path": ("", "open('/home/me/m/out/a.csv')", "the bundle has out/a.csv"),
+}
+
+
+@pytest.mark.parametrize("name", MENDED)
+def test_the_first_hint_mends_it(name: str, tmp_path: Path, cache: Path) -> None:
+    top, body, summary = MENDED[name]
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/a.csv").write_text("1")
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "wire.py").write_text(
+        f"{TOP}{top}\ndef wire(e, p, s):\n    {body or 'pass'}\n    return {{'v': b'1'}}\n"
+    )
+    with Runner(cache=cache) as runner:
+        report = failure(runner, tmp_path)
+        assert summary in report.summary
+        follow(report, tmp_path)
+        assert runner.execute(tmp_path)["v"] == b"1"
+
+
+@pytest.mark.parametrize(
+    ("line", "said", "after"),
+    [
+        ("np.random.seed(seed)", "Seed must be between 0 and 2**32 - 1",
+         "np.random.seed(seed % 2**32)"),
+        ("f = Forest(random_state=seed)", "The 'random_state' parameter of Forest must be an int in"
+         " the range [0, 4294967295], or None. Got 1099511627776 instead.",
+         "f = Forest(random_state=seed % 2**32)"),
+        ("d = date_range(t, freq='H')", "Invalid frequency: H. Did you mean h?",
+         "d = date_range(t, freq='h')"),
+        ("d = date_range(t, freq='M')", "Invalid frequency: M. 'M' is no longer supported for"
+         " offsets. Please use 'ME' instead.", "d = date_range(t, freq='ME')"),
+        ("b: str = Field(regex='a')", "`regex` is removed. use `pattern` instead",
+         "b: str = Field(pattern='a')"),
+    ],
+)  # fmt: skip
+def test_what_a_library_says_to_write_is_written(line: str, said: str, after: str) -> None:
+    case = Case()
+    case.bundle = BundleInfo(path="/b")
+    frames = [Frame("/b/wire.py", 3, "wire", line), Frame("/e/site-packages/x.py", 1, "f", "raise")]
+    finding = slip(case, Phase.EXECUTE, ExceptionInfo("ValueError", said, traceback=frames))
+    assert finding is not None
+    assert finding.hints[0].edit == Edit("wire.py", after, line)
+
+
+def test_a_path_that_is_made_elsewhere_is_named_with_the_file_that_is_there(
+    tmp_path: Path, cache: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/x.csv").write_text("1")
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "wire.py").write_text(
+        "FILE = '/home/me/model/data/x.csv'\n"
+        "def wire(e, p, s):\n    return {'v': open(FILE, 'rb').read()}\n"
+    )
+    with Runner(cache=cache) as runner:
+        report = failure(runner, tmp_path)
+    assert report.summary.endswith("which this worker does not have; the bundle has data/x.csv")
+    assert report.hints[0].title.startswith("write 'data/x.csv' where that path is made")
+
+
+def test_a_file_of_a_log_wants_its_folder(tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("")
+    line = "logging.basicConfig(filename='logs/run.log')"
+    (tmp_path / "wire.py").write_text(f"import logging\n{line}\ndef wire(e, p, s): return {{}}\n")
+    with Runner(cache=cache) as runner:
+        report = failure(runner, tmp_path)
+    assert report.summary == "wire.py:2 writes logs/run.log, and there is no folder logs"
+    assert report.hints[0].title == "make the folder first: os.makedirs('logs', exist_ok=True)"
