@@ -59,7 +59,7 @@ def main() -> None:
 def tasks_beside_the_pool(arguments: argparse.Namespace) -> None:
     with (
         tempfile.TemporaryDirectory() as name,
-        dask.config.set({"modelops-runner.environment.cache_folder": f"{name}/cache"}),
+        dask.config.set({"modelops-runner.cache": f"{name}/cache"}),
     ):
         small = Path(name) / "small"
         small.mkdir()
