@@ -21,6 +21,7 @@ from runner.environment.integrity import packages
 from runner.environment.pins import kept_pylock
 from runner.execution.prepare import Prepared, choose, lock_environment, packages_of, prepared
 from runner.interpreter import Interpreter
+from runner.process.processors import thread_count, usable_processors, with_thread_counts
 from runner.settings import Isolation, Settings
 from runner.stored_files import DamagedError, read_stored, whole_file
 from runner.study.run_file import (
@@ -95,16 +96,20 @@ class StudyRecord:
         )
 
     @asynccontextmanager
-    async def kept(self, settings: Settings) -> AsyncIterator[Settings]:
+    async def kept(self, settings: Settings, done: int) -> AsyncIterator[Settings]:
         """Keep the account of a study while its tasks run.
 
         :param settings: the run's.
-        :returns: those to run the tasks with: they have the versions that the folder has already.
+        :param done: how many tasks an earlier run has done as this one asks for.
+        :returns: those to run the tasks with: they have the versions that the folder has already,
+            and as many threads as the tasks that are done.
         :raises Failure: no environment can be had.
         """
         self._make_room()
         interpreter = await choose(self._case, settings, self._bundle)
         settings = await anyio.to_thread.run_sync(self._same_versions, settings, interpreter)
+        if done:
+            settings = self._same_threads(settings)
         async with (
             prepared(self._case, settings, self._bundle, interpreter) as ready,
             self.beside(ready, settings),
@@ -166,6 +171,24 @@ class StudyRecord:
             return settings
         self._say(f"note: the versions are those of {lock}, as in the run before")
         return msgspec.structs.replace(settings, lock=lock.absolute())
+
+    def _same_threads(self, settings: Settings) -> Settings:
+        """Return settings with which tasks have as many threads as those that are done.
+
+        Numerical libraries add up in another order with another number, and that number follows
+        from ``--jobs`` and the machine where nobody says it.
+        """
+        threads = None if self._before is None else self._before.threads
+        if threads is None or settings.thread_count(self._bundle) is not None:
+            return settings
+        children = settings.children or usable_processors()
+        if thread_count(with_thread_counts(settings.variables(), children)) == threads:
+            return settings
+        self._say(
+            f"note: threads of numerical libraries in each task: {threads}, as in the run before;"
+            " --threads N runs all tasks again with N"
+        )
+        return msgspec.structs.replace(settings, threads=threads)
 
     def _begin(self, ready: Prepared) -> None:
         interpreter, environment, built = ready.base, ready.environment, ready.built

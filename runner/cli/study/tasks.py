@@ -247,9 +247,8 @@ class ManyTasks:
             cache = settings.cache or cache_folder()
             if settings.fresh_venv:
                 # One environment for all of the tasks, and not one for each.
-                fresh = temporary_folder(cache / "fresh", case)
                 with own_io(cache):
-                    cache = await stack.enter_async_context(fresh)
+                    cache = await stack.enter_async_context(temporary_folder(cache / "fresh", case))
             display = stack.enter_context(self._shown())
             if self._output is not None and _lies_in(self._command.tasks, bundle.path):
                 display.say(
@@ -272,7 +271,8 @@ class ManyTasks:
                     self._output, self._command, bundle, case, display.say, settings.isolation
                 )
                 with reported(case):
-                    settings = await stack.enter_async_context(record.kept(settings))
+                    kept = record.kept(settings, totals.skipped)
+                    settings = await stack.enter_async_context(kept)
             runner = Runner.of(
                 settings, record=self._command.record, on_event=self._listener(display)
             )

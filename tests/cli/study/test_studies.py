@@ -98,6 +98,20 @@ def test_a_study_is_resumed_by_what_its_tasks_are_called_with(
     assert run("--seeds", "0:3") == []
 
 
+def test_the_rest_of_a_study_has_as_many_threads_as_what_is_done(
+    run: Run, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "3")
+    assert [line["threads"] for line in run("--seeds", "0:2")] == [3, 3]
+    assert "threads" not in capfd.readouterr().err
+    monkeypatch.setenv("OMP_NUM_THREADS", "2")
+    assert [line["threads"] for line in run("--seeds", "0:3")] == [3]
+    assert "threads of numerical libraries in each task: 3" in capfd.readouterr().err
+    # Who says how many has all with as many.
+    assert [line["threads"] for line in run("--seeds", "0:3", "--threads", "2")] == [2, 2, 2]
+    assert [line["threads"] for line in run("--seeds", "0:4", "--threads", "2")] == [2]
+
+
 def test_again_failed_runs_those_that_have_failed(
     run: Run, out: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
