@@ -347,8 +347,24 @@ def _checked(function: object, spec: str) -> Callable[..., object]:
             "wire": spec,
             "signature": None if signature is None else str(signature),
             "wanted": WANTED_SIGNATURE,
+            "defined": _definition(function) if isinstance(function, FunctionType) else None,
         },
     )
+
+
+def _definition(function: FunctionType) -> dict[str, object]:
+    """Where a function is defined, with its first line, as a traceback has a frame."""
+    with standard.standard_library():
+        import linecache
+
+    code = function.__code__
+    text = linecache.getline(code.co_filename, code.co_firstlineno, function.__globals__).strip()
+    return {
+        "file": code.co_filename,
+        "line": code.co_firstlineno,
+        "function": code.co_name,
+        "text": text[:1000],
+    }
 
 
 def _in_order(names: tuple[str, ...]) -> bool:

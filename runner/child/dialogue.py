@@ -24,6 +24,7 @@ from bundle_protocol.messages import (
 from runner.child.facts import BadOutput, Launch, OverMemory, TimedOut
 from runner.child.messages import (
     Connection,
+    ErrorData,
     Executed,
     Hello,
     Initialized,
@@ -319,10 +320,11 @@ class Dialogue:
             if (problem := _not_as_specified(error)) is not None:
                 raise self.failure(child_failures.violation(phase, problem))
             self.write_down()  # the judgement may ask for what the child has written
-            exception = None if error.data is None else error.data.exception
-            raise self.failure(
-                child_failures.remote_error(self.case, phase, error.code, error.message, exception)
+            data = error.data or ErrorData()
+            found = child_failures.remote_error(
+                *(self.case, phase, error.code, error.message, data.exception, data.defined)
             )
+            raise self.failure(found)
         try:
             return decode_result(response.result, kind)
         except ProtocolViolation as violation:

@@ -25,7 +25,7 @@ from bundle_protocol.messages import (
 )
 from runner.child.state import Event, Life
 from runner.diagnosis.deaths.exit import Limits
-from runner.diagnosis.report.model import ExceptionInfo, PythonInfo
+from runner.diagnosis.report.model import ExceptionInfo, Frame, PythonInfo
 from runner.diagnosis.report.text import one_line, printable
 
 
@@ -106,6 +106,8 @@ class Ended(Struct, frozen=True):
 class ErrorData(Struct, frozen=True):
     exception: ExceptionInfo | None = None
     ended: Ended | None = None
+    defined: Frame | None = None
+    """Where the function is defined that cannot be called as a wire function."""
 
 
 class Exiting(Struct, frozen=True):

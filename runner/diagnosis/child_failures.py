@@ -22,7 +22,7 @@ from runner.diagnosis.deaths.exit import Limits
 from runner.diagnosis.machine import Machine
 from runner.diagnosis.refusals import FULL, lacks_room
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import ExceptionInfo, Hint, PythonInfo
+from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, PythonInfo
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
@@ -261,12 +261,20 @@ _RETURN_A_FILE = (
 
 
 def remote_error(
-    case: Case, phase: Phase, code: int, message: str, exception: ExceptionInfo | None
+    case: Case,
+    phase: Phase,
+    code: int,
+    message: str,
+    exception: ExceptionInfo | None,
+    defined: Frame | None = None,
 ) -> Finding:
-    """The child answered with an error."""
+    """The child answered with an error.
+
+    :param defined: where the function is defined that cannot be called as a wire function.
+    """
     from runner.diagnosis.child_raised import raised_finding, returned_finding
     from runner.diagnosis.returned_types import bytes_hints
-    from runner.diagnosis.wire_functions import wire_hint
+    from runner.diagnosis.wire_functions import arguments_hint, wire_hint
 
     if exception is not None and code in (ErrorCode.LOAD_FAILED, ErrorCode.TASK_FAILED):
         return raised_finding(case, phase, exception)
@@ -304,6 +312,8 @@ def remote_error(
         hints.insert(0, Hint(title=_RETURN_A_FILE))
     if known is Code.WIRE_NOT_FOUND and (named := wire_hint(case, message)):
         hints.insert(0, named)
+    if known is Code.WIRE_INVALID and defined and (respelt := arguments_hint(case, defined)):
+        hints = [respelt]
     notebook = next((file for file in case.bundle_files if file.endswith(".ipynb")), None)
     if known is Code.WIRE_NOT_DECLARED and notebook is not None and "/" not in notebook:
         hints.insert(0, notebook_hint(notebook, bundle_argument(case)))

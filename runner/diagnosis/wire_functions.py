@@ -1,13 +1,17 @@
 """Names the function that was meant where the wire function is not found."""
 
+import ast
 import re
 
 from runner.diagnosis.case import Case
+from runner.diagnosis.child_places import file_in_bundle
 from runner.diagnosis.pyproject_edits import PyprojectText
-from runner.diagnosis.report.model import Edit, Hint
+from runner.diagnosis.report.model import Edit, Frame, Hint
 
 _MANIFESTS = (".modelops/manifest.json", ".modelops/modelops.toml")
 _PYPROJECT = "pyproject.toml"
+_WIRE_ARGUMENTS = ("entrypoint", "params", "seed")
+_HANDED = frozenset(_WIRE_ARGUMENTS)
 
 # The child's words, of bundle_protocol.loading.
 _WORDS = re.compile(
@@ -46,6 +50,35 @@ def name_wire(pyproject: str, spec: str) -> Edit | None:
     :returns: ``None`` where its ``[tool.modelops]`` is of another shape.
     """
     return PyprojectText.of(pyproject).setting("tool.modelops", "wire", spec)
+
+
+def arguments_hint(case: Case, defined: Frame) -> Hint | None:
+    """The edit that has a function take what a wire function is handed, and in that order.
+
+    :returns: ``None`` where it takes something else, or its first line is not all that says so.
+    """
+    line = defined.text or ""
+    body = "" if line.endswith(":") else line[line.find("):") + 2 :]
+    head = line.removesuffix(body)
+    try:
+        (function,) = ast.parse(f"{head} pass").body
+    except (SyntaxError, ValueError):
+        return None
+    if not isinstance(function, ast.FunctionDef):
+        return None
+    taken = function.args
+    own = {one.arg: ast.unparse(one) for one in (*taken.posonlyargs, *taken.args)}
+    others = taken.vararg or taken.kwarg or taken.kwonlyargs or taken.defaults
+    if others or not _HANDED.issuperset(own):
+        return None
+    names = ", ".join(own.get(name, name) for name in _WIRE_ARGUMENTS)
+    returns = f" -> {ast.unparse(function.returns)}" if function.returns else ""
+    edit = Edit(
+        file=file_in_bundle(case, defined),
+        before=line,
+        after=f"def {function.name}({names}){returns}:{body}",
+    )
+    return Hint(title="let it take all three, in this order", edit=edit)
 
 
 def _edit(case: Case, spec: str, meant: str) -> Edit | None:

@@ -274,7 +274,12 @@ def test_a_wire_function_that_cannot_be_called_is_refused(
     assert problem in error["message"]
     wanted = "(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]"
     assert error["message"].endswith(f"a wire function is {wanted}")
+    defined = error["data"].pop("defined")
     assert error["data"] == {"wire": "wire.py:wire", "signature": signature, "wanted": wanted}
+    if "def wire" in source:
+        lines = source.splitlines()
+        assert defined["text"] == lines[defined["line"] - 1].strip()
+        assert (defined["file"], defined["function"]) == (str(bundle / "wire.py"), "wire")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Functions of another name than the wire function's: bundles, and the hints, followed."""
+"""Functions whose name or arguments are not the wire function's: the hints, followed."""
 
 from pathlib import Path
 
@@ -35,6 +35,15 @@ BUNDLES = {
         "model.py": RUN.format("run"),
         ".modelops/manifest.json": '{"wire": "model.py:wire"}',
     },
+    "without what it does not use": {
+        "wire.py": "def wire(params: dict) -> dict[str, bytes]:\n    return {'x': b'1'}\n"
+    },
+    "in another order, of a module": {
+        "model.py": "\ndef wire(seed, params , entrypoint):\n"
+        "    return {'x': b'%d' % (seed + 1)}\n",
+        "pyproject.toml": "[tool.modelops]\nwire = 'model.py:wire'\n",
+    },
+    "in a line": {"wire.py": "def wire(params, seed): return {'x': b'1'}\n"},
     "run in another file": {"model.py": RUN.format("run")},
     "run in another file, beside a table": {
         "model.py": RUN.format("run"),
@@ -45,7 +54,7 @@ BUNDLES = {
 
 
 @pytest.mark.parametrize("name", BUNDLES)
-def test_a_function_of_another_name_is_named_and_runs_once_the_edit_is_made(
+def test_a_function_of_another_name_or_signature_is_named_and_runs_once_the_edit_is_made(
     name: str, tmp_path: Path, cache: Path
 ) -> None:
     for file, text in {"requirements.txt": "", **BUNDLES[name]}.items():
@@ -53,7 +62,7 @@ def test_a_function_of_another_name_is_named_and_runs_once_the_edit_is_made(
         (tmp_path / "b" / file).write_text(text)
     with Runner(cache=cache) as runner:
         report = failure(runner, tmp_path / "b")
-        assert report.code in (Code.WIRE_NOT_FOUND, Code.WIRE_NOT_DECLARED)
+        assert report.code in (Code.WIRE_NOT_FOUND, Code.WIRE_NOT_DECLARED, Code.WIRE_INVALID)
         follow(report, tmp_path / "b")
         assert runner.execute(tmp_path / "b")["x"] == b"1"
 
