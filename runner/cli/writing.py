@@ -5,6 +5,7 @@ import fcntl
 import io
 import os
 import select
+import shlex
 import sys
 import time
 from collections import deque
@@ -222,7 +223,7 @@ def not_kept(error: OSError, folder: Path, size: int) -> Finding:
             hints=[
                 Hint(
                     title="see what has become of it",
-                    command=f"ls -ld {folder.parent}",
+                    command=f"ls -ld {shlex.quote(str(folder.parent))}",
                     by="person",
                 ),
                 Hint(title="then run the same command again, which makes it"),
@@ -241,7 +242,10 @@ def not_kept(error: OSError, folder: Path, size: int) -> Finding:
         summary=f"the results could not be written: {path}: {error.strerror} ({wanted})",
         explanation="What was written for this task is removed. What was there before is there.",
         hints=[
-            Hint(title=f"free some space on the disk of {folder}", command=f"df -h -i {folder}"),
+            Hint(
+                title=f"free some space on the disk of {folder}",
+                command=f"df -h -i {shlex.quote(str(folder))}",
+            ),
             Hint(title="or name a folder on another disk: --output DIR"),
         ],
     )

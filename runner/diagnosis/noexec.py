@@ -1,6 +1,7 @@
 """Recognises a file that cannot be loaded or run where it lies: the file system is ``noexec``."""
 
 import re
+import shlex
 from pathlib import PurePath
 
 from runner.diagnosis.case import Case, Finding
@@ -66,7 +67,7 @@ def not_executable(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
 
 def move_hint(case: Case, noexec: Noexec) -> Hint:
     """Put what has to be executed elsewhere."""
-    folder = noexec.elsewhere or "/a/folder"
+    folder = shlex.quote(noexec.elsewhere or "/a/folder")
     path = PurePath(noexec.path)
     built = case.environment.path if case.environment else None
     if built is not None and path.is_relative_to(PurePath(built).parents[1]):
@@ -75,7 +76,7 @@ def move_hint(case: Case, noexec: Noexec) -> Hint:
             command=f"export MODELOPS_CACHE_DIR={folder}/modelops-runner",
         )
     if case.bundle is not None and path.is_relative_to(case.bundle.path):
-        copy = f"{folder}/{PurePath(case.bundle.path).name}"
+        copy = f"{folder}/{shlex.quote(PurePath(case.bundle.path).name)}"
         return Hint(
             title="run the bundle from a file system that may be executed from",
             command=f"cp -r {bundle_argument(case)} {folder}/ && modelops-runner exec {copy}",

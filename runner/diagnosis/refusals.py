@@ -7,6 +7,7 @@ with its name and its value.
 import errno
 import os
 import resource
+import shlex
 from pathlib import Path
 
 from runner.diagnosis.case import Failure, Finding
@@ -174,7 +175,7 @@ def refused(phase: Phase, error: OSError) -> Finding | None:
             phase=phase,
             code=_CODES.get(phase, Code.PERMISSION_DENIED),
             summary=f"the runner cannot use what lies there: {what}",
-            hints=[Hint(title="see what it is", command=f"ls -ld {place}")],
+            hints=[Hint(title="see what it is", command=f"ls -ld {shlex.quote(place)}")],
         )
     return None
 
@@ -198,7 +199,7 @@ def _allowed(number: int | None, place: str) -> list[Hint]:
                 by="person",
             )
         ]
-    return [Hint(title="see whose it is", command=f"ls -ld {place}")] if place else []
+    return [Hint(title="see whose it is", command=f"ls -ld {shlex.quote(place)}")] if place else []
 
 
 def _has_no_working_directory() -> bool:

@@ -1,6 +1,7 @@
 """Examines this machine: what a worker needs to build environments and to run tasks."""
 
 import platform
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -119,7 +120,7 @@ async def _bundle(path: Path, settings: Settings) -> Observation:
     gets = f"{wants}, gets {interpreter.implementation} {interpreter.version}"
     if venv is not None:
         return Observation(subject, Verdict.OK, f"{gets}; its environment is built: {venv}")
-    hint = Hint(title="build it", command=f"modelops-runner check --build {path}")
+    hint = Hint(title="build it", command=f"modelops-runner check --build {shlex.quote(str(path))}")
     text = f"{gets}; its environment is not built yet"
     return Observation(subject, Verdict.WARNING if settings.offline else Verdict.OK, text, [hint])
 

@@ -2,10 +2,12 @@
 
 import errno
 import os
+import shlex
 import shutil
 import tempfile
 from pathlib import Path
 
+from runner.diagnosis.machine import Noexec
 from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import size_text
 from runner.doctor.observation import Observation, Verdict
@@ -48,7 +50,7 @@ def cache(folder: Path, uv_cache: Path | None, *, trusted: bool = False) -> Obse
     text = f"{folder}, {size_text(free)} free"
     if found := find_noexec([str(there)]):
         text += f": {found.point} is mounted noexec, and compiled packages cannot be loaded from it"
-        command = f"export MODELOPS_CACHE_DIR={found.elsewhere or '/a/folder'}/modelops-runner"
+        command = f"export MODELOPS_CACHE_DIR={_elsewhere(found)}/modelops-runner"
         return Observation(subject, Verdict.WARNING, text, [Hint(move.title, command)])
     prune = Hint(title="remove what was not used", command="modelops-runner env prune")
     if free < _LITTLE_BYTES:
@@ -79,7 +81,7 @@ def temporary() -> Observation:
         text += (
             f": {found.point} is mounted noexec, and what a task compiles there cannot be loaded"
         )
-        command = f"export TMPDIR={found.elsewhere or '/a/folder'}"
+        command = f"export TMPDIR={_elsewhere(found)}"
         return Observation(subject, Verdict.WARNING, text, [Hint(hint.title, command)])
     return Observation(subject, Verdict.WARNING if free < _LITTLE_BYTES else Verdict.OK, text)
 
@@ -106,6 +108,11 @@ def shared_memory() -> Observation:
         text = f"{memfd}; /dev/shm: {reason}: a bundle that uses multiprocessing may fail"
         return Observation(subject, Verdict.WARNING, text)
     return Observation(subject, Verdict.OK, f"{memfd}; /dev/shm has {size_text(free)} free")
+
+
+def _elsewhere(noexec: Noexec) -> str:
+    """A folder to execute from, quoted for a shell."""
+    return shlex.quote(noexec.elsewhere or "/a/folder")
 
 
 def _nearest(folder: Path) -> Path:

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -82,7 +83,7 @@ def _permission_denied(cache: Path, error: OSError) -> Finding:
         phase=Phase.ENVIRONMENT,
         code=Code.PERMISSION_DENIED,
         summary=f"{denied} cannot be read: {reason}",
-        hints=[Hint(title="make it readable", command=f"chmod u+r {denied}")],
+        hints=[Hint(title="make it readable", command=f"chmod u+r {shlex.quote(str(denied))}")],
     )
 
 

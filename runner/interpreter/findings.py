@@ -122,7 +122,7 @@ def broken(case: Case, request: str, interpreter: Broken) -> Finding:
             _leave_out(case, "what the bundle accepts decides"),
             Hint(
                 title="or reinstall it; see it fail by hand",
-                command=f"{interpreter.path} -c 'print(1)'",
+                command=f"{shlex.quote(str(interpreter.path))} -c 'print(1)'",
                 by="person",
             ),
         ],

@@ -1,5 +1,7 @@
 """Findings about a signal that a child's own code brought about: a fault in native code."""
 
+import shlex
+
 from msgspec import Struct, field
 
 from runner.diagnosis.case import Case, Finding
@@ -233,7 +235,7 @@ def _bus_error(case: Case, ended: Exit, frame: Frame | None) -> _Reading:
 def _room_hints(space: Space) -> list[Hint]:
     if space.path != "/dev/shm":
         return [
-            Hint(title="make room there", command=f"df -h {space.path}", by="person"),
+            Hint(title="make room there", command=f"df -h {shlex.quote(space.path)}", by="person"),
             Hint(
                 title="or name a folder that has room",
                 command="export TMPDIR=/a/folder",

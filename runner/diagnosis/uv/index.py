@@ -77,8 +77,10 @@ def index_finding(failure: UvFailure, error: UvError) -> Finding | None:
         return _finding(
             Code.DEPENDENCY_NOT_FOUND, f"there is nothing at {url}", said, _gone(failure, said, url)
         )
-    see = Hint(title="see whether it can be reached from here", command=f"curl -I {_url(said)}",
-               by="person")  # fmt: skip
+    url = _url(said)
+    see = Hint(title="see whether it can be reached from here")
+    if "://" in url:
+        see = Hint(title=see.title, command=f"curl -I {shlex.quote(url)}", by="person")
     return _unreachable(said, see)
 
 
@@ -156,7 +158,7 @@ def _unauthorized(text: str, refusal: str) -> Finding:
 def _git(said: str) -> Finding:
     fetched = _GIT_URL.search(said)
     url = _without_credentials(fetched.group(1)) if fetched else _url(said)
-    see = Hint(title="see what git says by itself", command=f"git ls-remote {url}",
+    see = Hint(title="see what git says by itself", command=f"git ls-remote {shlex.quote(url)}",
                by="person")  # fmt: skip
     if _NO_GIT.search(said):
         return _finding(
