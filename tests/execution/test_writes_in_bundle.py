@@ -42,17 +42,17 @@ def test_a_sweep_goes_on_with_one_digest_and_is_skipped_afterwards(
 ) -> None:
     made = bundle(tmp_path, WRITES[kind])
     tasks, output = tmp_path / "t.jsonl", tmp_path / "o"
-    tasks.write_text("".join(f'{{"seed": {seed}}}\n' for seed in range(12)))
     command = [sys.executable, "-m", "runner", "exec", made, "--tasks", tasks, "-j", "1"]
-    done = [
-        run_command(
+    done = []
+    for count in (12, 13):
+        tasks.write_text("".join(f'{{"seed": {seed}}}\n' for seed in range(count)))
+        ended = run_command(
             [*map(str, command), "--output", str(output)],
             env={**os.environ, "MODELOPS_CACHE_DIR": str(cache)},
             timeout=60,
             check=True,
-        ).stderr
-        for _ in range(2)
-    ]
+        )
+        done.append(ended.stderr)
     lines = [json.loads(text) for text in (output / "results.jsonl").read_text().splitlines()]
     assert len({line["bundle"] for line in lines}) == 1
     assert "12 done, 0 failed" in done[0]
@@ -61,6 +61,9 @@ def test_a_sweep_goes_on_with_one_digest_and_is_skipped_afterwards(
     assert NAMED[kind] in notes[0]
     assert "exclude = [" in notes[0]
     assert "12 skipped" in done[1]
+    # The bundle is read twice for a study: before the tasks are known, and for its child.
+    again = [line for line in done[1].splitlines() if "bundle's own folder" in line]
+    assert len(again) == len(set(again))
 
 
 def test_a_child_is_kept_while_tasks_write_and_a_source_edited_by_hand_is_loaded_anew(

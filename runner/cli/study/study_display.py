@@ -2,7 +2,7 @@
 
 import sys
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from runner.cli.command_line.commands import Exec
@@ -30,6 +30,7 @@ class StudyDisplay:
     """The display of a study, from any thread.
 
     :param secrets: values that are masked.
+    :param notes: those that have been shown already.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class StudyDisplay:
         running: Running,
         in_hand: dict[int, tuple[int, GivenTask]],
         secrets: list[str],
+        notes: Iterable[str],
     ) -> None:
         self._command = command
         self._verbose = command.verbosity is Verbosity.VERBOSE
@@ -47,7 +49,7 @@ class StudyDisplay:
         self._uv = ShownLines(secrets)
         self._printed = PrintedLines(running.name, secrets)
         self._failures = 0
-        self._shown_notes: set[str] = set()
+        self._shown_notes = set(notes)
         self._left_shown = False
         self._progress = progress
         self._lock = threading.RLock()
@@ -72,7 +74,7 @@ class StudyDisplay:
             return  # of each small task: no lock is waited for
         with self._lock:
             if isinstance(event, Note):
-                self.say(f"note: {sanitise_text(event.text, self._secrets)}")
+                self._show_notes((event.text,))
             elif isinstance(event, Output) and event.stream is Stream.UV:
                 for line in self._uv.feed(event.data):
                     self.say(f"  uv | {line}")
@@ -105,7 +107,7 @@ class StudyDisplay:
         for note in notes:
             if note not in self._shown_notes and len(self._shown_notes) < SHOWN_NOTES:
                 self._shown_notes.add(note)
-                self.say(f"note: {note}")
+                self.say(f"note: {sanitise_text(note, self._secrets)}")
 
     def _show_left(self, result: Result) -> None:
         """Say once that tasks leave files which are not kept."""
@@ -116,10 +118,13 @@ class StudyDisplay:
 
 
 @contextmanager
-def shown_study(command: Exec, totals: Totals, secrets: list[str]) -> Iterator[StudyDisplay]:
+def shown_study(
+    command: Exec, totals: Totals, secrets: list[str], notes: Iterable[str]
+) -> Iterator[StudyDisplay]:
     """Show a study until leaving.
 
     :param secrets: values that are masked.
+    :param notes: those that have been shown already: each preparation of the bundle has them.
     """
     in_hand: dict[int, tuple[int, GivenTask]] = {}
 
@@ -129,7 +134,7 @@ def shown_study(command: Exec, totals: Totals, secrets: list[str]) -> Iterator[S
     running = Running(name, secrets)
     quiet = command.verbosity is Verbosity.QUIET
     with shown_progress(totals, sys.stderr, running, quiet=quiet) as progress:
-        yield StudyDisplay(command, progress, running, in_hand, secrets)
+        yield StudyDisplay(command, progress, running, in_hand, secrets, notes)
 
 
 def task_name(index: int, given: GivenTask) -> str:

@@ -249,7 +249,7 @@ class ManyTasks:
                 # One environment for all of the tasks, and not one for each.
                 with own_io(cache):
                     cache = await stack.enter_async_context(temporary_folder(cache / "fresh", case))
-            display = stack.enter_context(self._shown())
+            display = stack.enter_context(self._shown(bundle))
             if self._output is not None and _lies_in(self._command.tasks, bundle.path):
                 display.say(
                     "note: the file of tasks lies in the bundle: changing it changes the bundle,"
@@ -359,8 +359,8 @@ class ManyTasks:
         return Failure(not_kept(error, self._output / self._file, size))
 
     @contextmanager
-    def _shown(self) -> Iterator[StudyDisplay]:
-        with shown_study(self._command, self._totals, self._secrets) as display:
+    def _shown(self, bundle: Bundle) -> Iterator[StudyDisplay]:
+        with shown_study(self._command, self._totals, self._secrets, bundle.notes) as display:
             self._display = display
             try:
                 yield display
