@@ -1,7 +1,8 @@
 """Finds what forks of this process would share: what the import has opened for writing.
 
 Private memory is copied where a fork writes to it. A mapping that is shared is not (mmap(2)), nor
-is a file: what one task writes there, the next one reads.
+is a file: what one task writes there, the next one reads. Of a queue or a connection, one task
+reads what was meant for another one, which waits for it.
 """
 
 from __future__ import annotations
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
 
 # Locks, which are there to be shared, and code that is made at run time.
 _NO_STATE = ("sem.", "ffi", "memfd:libffi", "memfd:doublemapper")
+_CONNECTIONS = (
+    ("multiprocessing.connection", "Connection"),
+    ("socket", "socket"),
+    ("ssl", "SSLSocket"),
+)
 # The rest of /dev is devices: what a driver maps is no state of a task's.
 _OF_MEMORY = ("/dev/shm/", "/dev/zero")
 
@@ -29,20 +35,26 @@ def shared_by_forks(modules: Iterable[ModuleType]) -> list[str]:
     """The names of what a task in a fork could change for those after it.
 
     Args:
-        modules: the bundle's own: mapped memory is told by the variables in them that hold it.
+        modules: the bundle's own: mapped memory, queues and connections are told by the variables
+            in them that hold them.
     """
-    mapped = _mapped_files()
-    names = [
-        f"{module.__name__}.{name}"
-        for module in (modules if mapped else ())
+    variables = [
+        (f"{module.__name__}.{name}", value)
+        for module in modules
         for name, value in list(vars(module).items())
-        if _is_mapped(value)
     ]
+    mapped = _mapped_files()
+    connections = [name for name, value in variables if _is_connection(value)]
+    names = [name for name, value in variables if mapped and _is_mapped(value)]
     opened = [path for path in _read_and_written() if path not in mapped]
-    return names + [
-        "shared memory" if path.startswith(_OF_MEMORY) else os.path.basename(path)
-        for path in (opened if names else mapped + opened)
-    ]
+    files = opened if names else mapped + opened
+    return connections + names + [_name_of(path) for path in files]
+
+
+def _name_of(path: str) -> str:
+    if path.startswith(_OF_MEMORY):
+        return "shared memory"
+    return "a temporary file" if path.endswith(" (deleted)") else os.path.basename(path)
 
 
 def _mapped_files() -> list[str]:
@@ -64,6 +76,15 @@ def _is_mapped(value: object) -> bool:
     if kind.__name__ == "memmap":
         return getattr(value, "mode", "") in ("r+", "w+")
     return kind.__module__ in ("mmap", "multiprocessing.sharedctypes")
+
+
+def _is_connection(value: object) -> bool:
+    """Tell whether what one process puts in may come out in another one."""
+    module, name = type(value).__module__, type(value).__name__
+    return (module, name) in _CONNECTIONS or module in (
+        "multiprocessing.queues",
+        "multiprocessing.managers",
+    )
 
 
 def _read_and_written() -> list[str]:

@@ -198,6 +198,17 @@ def count():
         ("C = sqlite3.connect('new.db')\nC.execute('create table t (x)')\ndef count():\n"
          "    C.execute('insert into t values (1)')\n    C.commit()\n"
          "    return C.execute('select count(*) from t').fetchone()[0]", "new.db"),
+        # Of what the first one puts in, the next one would take the rest.
+        ("Q = multiprocessing.SimpleQueue()\ndef count():\n    Q.put(1)\n    Q.put(2)\n"
+         "    return Q.get()", "model.Q"),
+        ("Q = multiprocessing.Queue()\ndef count():\n    Q.put(1)\n    Q.put(2)\n"
+         "    return Q.get()", "model.Q"),
+        ("A, B = multiprocessing.Pipe()\ndef count():\n    A.send(1)\n    A.send(2)\n"
+         "    return B.recv()", "model.A, model.B"),
+        ("A, B = socket.socketpair()\ndef count():\n    A.send(b'12')\n"
+         "    return int(B.recv(1))", "model.A, model.B"),
+        ("F = tempfile.TemporaryFile()\ndef count():\n    F.write(b'x')\n    F.flush()\n"
+         "    return F.seek(0, 2)", "a temporary file"),
         (CAREFUL, None),
     ],
 )  # fmt: skip
@@ -205,7 +216,9 @@ def test_what_forks_would_share_is_named_and_each_task_has_its_own(
     model: str, shared: str | None, bundle: Path, cache: Path
 ) -> None:
     sqlite3.connect(bundle / "base.db").execute("create table t (x)").connection.close()
-    (bundle / "model.py").write_text(f"import mmap, multiprocessing, sqlite3\n{model}\n")
+    (bundle / "model.py").write_text(
+        f"import mmap, multiprocessing, socket, sqlite3, tempfile\n{model}\n"
+    )
     (bundle / "wire.py").write_text(
         "import model\n"
         "def wire(entrypoint, params, seed): return {'count': str(model.count()).encode()}\n"
