@@ -96,6 +96,13 @@ def file_in_bundle(case: Case, frame: Frame) -> str:
     return found[0] if len(found) == 1 else short
 
 
+def line_edit(case: Case, frame: Frame, after: str) -> Edit | None:
+    """The edit that puts another line in the place of a frame's; none where it is that already."""
+    if not frame.text or after == frame.text:
+        return None
+    return Edit(file=file_in_bundle(case, frame), before=frame.text, after=after)
+
+
 def bundle_argument(case: Case) -> str:
     return shlex.quote(case.bundle.path) if case.bundle else "BUNDLE"
 

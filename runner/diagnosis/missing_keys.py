@@ -5,14 +5,14 @@ import re
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
-    file_in_bundle,
     is_own,
+    line_edit,
     place_of,
     raised_code,
     telling_frame,
 )
 from runner.diagnosis.missing_parameters import NOT_GIVEN, give_parameters
-from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
+from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
@@ -94,7 +94,7 @@ def _correct(case: Case, frame: Frame, key: str, near: str) -> Hint:
         found = [at for at in re.finditer(written, text) if _is_quoted(text, at.start())]
         if len(found) == 1:
             after = text[: found[0].start()] + near + text[found[0].end() :]
-            edit = Edit(file=file_in_bundle(case, frame), before=text, after=after)
+            edit = line_edit(case, frame, after)
             break
     return Hint(title=f"did you mean {printable(near)!r}?", edit=edit)
 

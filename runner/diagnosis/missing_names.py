@@ -7,14 +7,14 @@ import shlex
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     exec_command,
-    file_in_bundle,
     is_own,
+    line_edit,
     package_of,
     place_of,
     raised_code,
     telling_frame,
 )
-from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
+from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
@@ -64,8 +64,7 @@ def _correct(case: Case, frame: Frame, name: str, near: str) -> Hint:
             title=f"there is {printable(near)}, which may do something else: see what it is"
         )
     if len(written.findall(text)) == 1:
-        after = written.sub(near, text)
-        edit = Edit(file=file_in_bundle(case, frame), before=text, after=after)
+        edit = line_edit(case, frame, written.sub(near, text))
     return Hint(title=f"did you mean {printable(near)}?", edit=edit)
 
 

@@ -6,8 +6,8 @@ from pathlib import PurePath
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     exec_command,
-    file_in_bundle,
     is_own,
+    line_edit,
     package_of,
     place_of,
     raised_code,
@@ -115,7 +115,7 @@ def without_line(case: Case, frame: Frame | None) -> Edit | None:
     """The edit that keeps a line as a comment, in the place of which nothing is done."""
     if frame is None or not frame.text or not is_own(case, frame.file):
         return None
-    return Edit(file=file_in_bundle(case, frame), before=frame.text, after=f"pass  # {frame.text}")
+    return line_edit(case, frame, f"pass  # {frame.text}")
 
 
 def _no_command_line(

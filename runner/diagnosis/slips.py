@@ -6,8 +6,8 @@ import sys
 from pathlib import PurePath
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import file_in_bundle, is_own, place_of, raised_code
-from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
+from runner.diagnosis.child_places import is_own, line_edit, place_of, raised_code
+from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
@@ -99,8 +99,7 @@ def _known(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hin
     own = frame is exception.traceback[-1]
     for said, has, to_be, what in _REWRITTEN:
         after = re.sub(has, to_be, frame.text or "") if re.search(said, exception.message) else ""
-        if after and after != frame.text:
-            edit = Edit(file=file_in_bundle(case, frame), before=frame.text, after=after)
+        if after and (edit := line_edit(case, frame, after)):
             return what, Hint(title=f"write {one_line(printable(after), 120)}", edit=edit)
     if exception.type == "NameError" and own:
         return _not_imported(str(exception.attributes.get("name") or ""))
@@ -133,9 +132,8 @@ def _large_seed(case: Case, frame: Frame) -> tuple[str, Hint]:
     after = re.sub(
         r"((?:seed|RandomState)\(|random_state=|seed=)seed(?=\s*[,)])", r"\1seed % 2**32", text
     )
-    edit = Edit(file=file_in_bundle(case, frame), before=text, after=after)
     return "gives a seed that is too large for it", Hint(
-        title="keep it below 2**32, as in: seed % 2**32", edit=edit if after != text else None
+        title="keep it below 2**32, as in: seed % 2**32", edit=line_edit(case, frame, after)
     )
 
 
@@ -144,7 +142,7 @@ def _written_instead(case: Case, frame: Frame, old: str, new: str) -> tuple[str,
     text, edit = frame.text or "", None
     if len(re.findall(rf"\b{re.escape(old)}\b", text)) == 1:
         after = re.sub(rf"\b{re.escape(old)}\b", new, text)
-        edit = Edit(file=file_in_bundle(case, frame), before=text, after=after)
+        edit = line_edit(case, frame, after)
     return f"uses {printable(old)}, which its library has no more", Hint(
         title=f"write {printable(new)} in its place", edit=edit
     )
@@ -185,7 +183,7 @@ def _key_as_attribute(
     if text.count(used[0]) == 1:
         after = text.replace(used[0], f'{used[1]}["{found[1]}"]')
         if '"' not in text or not re.search(r"\bf[\"']", text):  # no quotes within a format
-            edit = Edit(file=file_in_bundle(case, frame), before=text, after=after)
+            edit = line_edit(case, frame, after)
     shown = one_line(printable(used[0]), 80)
     return (
         f"reads {shown} of a dict",

@@ -8,13 +8,13 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     bundle_argument,
     exec_command,
-    file_in_bundle,
     is_own,
+    line_edit,
     place_of,
     raised_code,
     telling_frame,
 )
-from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint
+from runner.diagnosis.report.model import ExceptionInfo, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
@@ -164,8 +164,7 @@ def what_is_lacking(case: Case, phase: Phase, exception: ExceptionInfo) -> Findi
     backend = re.search(r"Cannot load backend '(\w+)'", exception.message)
     if backend and frame and frame.text and is_own(case, frame.file) and backend[1] in frame.text:
         # What the code asks for comes before what a variable says.
-        after = frame.text.replace(backend[1], "Agg")
-        edit = Edit(file=file_in_bundle(case, frame), before=frame.text, after=after)
+        edit = line_edit(case, frame, frame.text.replace(backend[1], "Agg"))
         hints = [Hint(title=hints[0].title, edit=edit)]
     return Finding(
         phase=phase,

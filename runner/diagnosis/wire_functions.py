@@ -4,7 +4,7 @@ import ast
 import re
 
 from runner.diagnosis.case import Case
-from runner.diagnosis.child_places import file_in_bundle
+from runner.diagnosis.child_places import line_edit
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit, Frame, Hint
 
@@ -73,11 +73,7 @@ def arguments_hint(case: Case, defined: Frame) -> Hint | None:
         return None
     names = ", ".join(own.get(name, name) for name in _WIRE_ARGUMENTS)
     returns = f" -> {ast.unparse(function.returns)}" if function.returns else ""
-    edit = Edit(
-        file=file_in_bundle(case, defined),
-        before=line,
-        after=f"def {function.name}({names}){returns}:{body}",
-    )
+    edit = line_edit(case, defined, f"def {function.name}({names}){returns}:{body}")
     return Hint(title="let it take all three, in this order", edit=edit)
 
 

@@ -7,8 +7,8 @@ from pathlib import PurePath, PurePosixPath, PureWindowsPath
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
-    file_in_bundle,
     is_own,
+    line_edit,
     place_of,
     raised_code,
     telling_frame,
@@ -72,16 +72,13 @@ def _is_there(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | N
         r"\bos\.(?:mkdir|makedirs)\(([^(),]+)\)", r"os.makedirs(\1, exist_ok=True)", text
     )
     after = re.sub(r"\.mkdir\(\)", ".mkdir(exist_ok=True)", after)
-    edit = Edit(file=file_in_bundle(case, frame), before=text, after=after)
     return Finding(
         phase=phase,
         code=raised_code(phase),
         summary=f"{place_of(case, frame)} makes a folder that the bundle has: {printable(asked)}",
         explanation="A task's working folder has the bundle's files in it.",
         hints=[
-            Hint(
-                title="let it be there already: exist_ok=True", edit=edit if after != text else None
-            )
+            Hint(title="let it be there already: exist_ok=True", edit=line_edit(case, frame, after))
         ],
     )
 
@@ -101,7 +98,7 @@ def _of_windows(
     written = re.compile(r"r?([\"'])" + re.escape(str(path)).replace("/", r"\\{1,2}") + r"\1")
     if len(written.findall(text)) == 1:
         after = written.sub(lambda found: f"{found[1]}{there}{found[1]}", text)
-        edit = Edit(file=file_in_bundle(case, frame), before=text, after=after)
+        edit = line_edit(case, frame, after)
     has = "which the bundle has" if there in case.bundle_files else "once it is in the bundle"
     return Finding(
         phase=phase,
@@ -185,9 +182,9 @@ def _from_working_folder(case: Case, frame: Frame | None, file: str) -> Edit | N
     after = _JOIN_CALL.sub(
         lambda it: f'{it[1]}"{file}")' if literal(it[2]) == file else it[0], after
     )
-    if after == text or ("Path(" in after and "pathlib.Path" in text):
+    if "Path(" in after and "pathlib.Path" in text:
         return None
-    return Edit(file=file_in_bundle(case, frame), before=text, after=after)
+    return line_edit(case, frame, after)
 
 
 def _elsewhere(
@@ -214,7 +211,7 @@ def _elsewhere(
             before = f"{quote}{path}{quote}"
             if frame.text.count(before) == 1:
                 after = frame.text.replace(before, f"{quote}{file}{quote}")
-                edit = Edit(file=file_in_bundle(case, frame), before=frame.text, after=after)
+                edit = line_edit(case, frame, after)
     return Finding(
         phase=phase,
         code=raised_code(phase),
@@ -253,8 +250,7 @@ def _not_in_bundle(
         what = f"writes {asked}, and there is no folder {printable(str(folder))}"
         hint = f"make the folder first: {printable(made)}"
     elif there is not None:
-        once = (frame.text or "").count(str(path)) == 1
-        edit = _replaced_in(case, frame, str(path), there) if once else None
+        edit = _replaced_in(case, frame, str(path), there)
         return _elsewhere_than(case, phase, frame, path, there, edit)
     elif path.is_absolute():
         what = f"asks for {asked}, which this worker does not have"
@@ -294,14 +290,14 @@ def _elsewhere_than(
     )
 
 
-def _replaced_in(case: Case, frame: Frame, path: str, other: str) -> Edit:
+def _replaced_in(case: Case, frame: Frame, path: str, other: str) -> Edit | None:
+    """The line with another path, where it has this one once."""
     text = frame.text or ""
-    return Edit(file=file_in_bundle(case, frame), before=text, after=text.replace(path, other))
+    return line_edit(case, frame, text.replace(path, other)) if text.count(path) == 1 else None
 
 
 def _writes_elsewhere(case: Case, phase: Phase, frame: Frame, path: PurePath) -> Finding:
-    one = (frame.text or "").count(str(path)) == 1
-    edit = _replaced_in(case, frame, str(path), path.name) if one else None
+    edit = _replaced_in(case, frame, str(path), path.name)
     folder = printable(str(path.parent))
     return Finding(
         phase=phase,
