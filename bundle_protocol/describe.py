@@ -12,7 +12,8 @@ from bundle_protocol.standard import standard_library
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
-    from typing import TypeVar
+    from types import CodeType
+    from typing import Any, TypeVar
 
     T = TypeVar("T")
 
@@ -242,13 +243,24 @@ def _is_machinery(file: str) -> bool:
 
 
 def _frame(entry: TracebackType, repeated: int) -> dict[str, object]:
-    code = entry.tb_frame.f_code
-    # None where the instruction belongs to no line, from 3.11 on; typeshed does not say so.
-    line: int | None = entry.tb_lineno
+    frame = entry.tb_frame
+    described = describe_place(frame.f_code, entry.tb_lineno, frame.f_globals)
+    return {**described, "repeated": repeated} if repeated else described
+
+
+def describe_place(
+    code: CodeType, line: int | None, variables: dict[str, Any]
+) -> dict[str, object]:
+    """A line of code, as a traceback has it: ``file``, ``line``, ``function``, ``text``.
+
+    Args:
+        line: None where the instruction belongs to none, from 3.11 on.
+        variables: the module's.
+    """
     try:
         import linecache  # Needs tokenize, which only a failure is worth.
 
-        text = linecache.getline(code.co_filename, line or 0, entry.tb_frame.f_globals).strip()
+        text = linecache.getline(code.co_filename, line or 0, variables).strip()
     except (SyntaxError, UnicodeError):
         text = (
             ""  # Before 3.10 for a file that is not Python in UTF-8: a Cython source, a template.
@@ -262,7 +274,6 @@ def _frame(entry: TracebackType, repeated: int) -> dict[str, object]:
         "line": line,
         "function": clip(code.co_name, _MAX_TEXT),
         "text": clip(text, _MAX_TEXT) or None,
-        **({"repeated": repeated} if repeated else {}),
     }
 
 

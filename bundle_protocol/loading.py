@@ -11,9 +11,21 @@ from collections.abc import Callable, Iterable
 from types import FunctionType, ModuleType
 
 from bundle_protocol import bytecode, standard
-from bundle_protocol.describe import raised_error, safe_repr, type_name, with_article
+from bundle_protocol.describe import (
+    describe_place,
+    raised_error,
+    safe_repr,
+    type_name,
+    with_article,
+)
 from bundle_protocol.entry_points import EntryPoint, entry_points, normalized
-from bundle_protocol.messages import ENTRY_POINT_GROUP, ErrorCode, RequestError
+from bundle_protocol.messages import (
+    ENTRY_POINT_GROUP,
+    WIRE_ARGUMENTS,
+    ErrorCode,
+    RequestError,
+    may_be_a_tasks,
+)
 
 WANTED_SIGNATURE = "(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]"
 
@@ -267,13 +279,8 @@ def _wire_functions(module: object) -> list[str]:
         and value.__module__ == module.__name__
         and not name.startswith("_")
         and _plainly_takes_three(value)
-        and _are_a_tasks(value.__code__.co_varnames)
+        and may_be_a_tasks(value.__code__.co_varnames)
     ]
-
-
-def _are_a_tasks(names: tuple[str, ...]) -> bool:
-    """Tell whether three arguments may be a task's: ``simulate(beta, gamma, days)`` has others."""
-    return names[1] in ("params", "parameters", "p", "config") or names[2] in ("seed", "s")
 
 
 def _files(folder: str) -> list[str]:
@@ -353,24 +360,16 @@ def _checked(function: object, spec: str) -> Callable[..., object]:
 
 
 def _definition(function: FunctionType) -> dict[str, object]:
-    """Where a function is defined, with its first line, as a traceback has a frame."""
-    with standard.standard_library():
-        import linecache
-
     code = function.__code__
-    text = linecache.getline(code.co_filename, code.co_firstlineno, function.__globals__).strip()
-    return {
-        "file": code.co_filename,
-        "line": code.co_firstlineno,
-        "function": code.co_name,
-        "text": text[:1000],
-    }
+    with standard.standard_library():  # linecache needs tokenize.
+        return describe_place(code, code.co_firstlineno, function.__globals__)
 
 
 def _in_order(names: tuple[str, ...]) -> bool:
     """Tell whether none is called as what is handed over in the place of another one."""
-    handed = ("entrypoint", "params", "seed")
-    return not any(name in handed and name != handed[at] for at, name in enumerate(names))
+    return not any(
+        name in WIRE_ARGUMENTS and name != WIRE_ARGUMENTS[at] for at, name in enumerate(names)
+    )
 
 
 def _plainly_takes_three(function: FunctionType) -> bool:

@@ -8,6 +8,10 @@ from __future__ import annotations
 import json
 from enum import IntEnum
 
+TYPE_CHECKING = False  # Importing typing takes 2 ms.
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
 PROTOCOL_VERSIONS = (1,)
 """The versions of the protocol spoken here, oldest first."""
 
@@ -19,6 +23,11 @@ HIGH_DESCRIPTOR = 512
 to 256 meets them, and no file gets the number of one that was closed before 500 others are open."""
 
 ENTRY_POINT_GROUP = "modelops.wire"
+
+WIRE_ARGUMENTS = ("entrypoint", "params", "seed")
+"""The names of what a wire function is handed, in their order; a bundle may use others."""
+_PARAMS = ("params", "parameters", "p", "config")
+_SEEDS = ("seed", "s")
 
 HELLO = "hello"
 INITIALIZE = "initialize"
@@ -101,6 +110,11 @@ class ExitStatus(IntEnum):
 
 to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 """JSON of an object, which may yet hold lone surrogates."""
+
+
+def may_be_a_tasks(names: Sequence[str]) -> bool:
+    """Tell whether three arguments may be a task's: ``simulate(beta, gamma, days)`` has others."""
+    return names[1] in _PARAMS or names[2] in _SEEDS
 
 
 class RequestError(Exception):

@@ -4,10 +4,10 @@ import ast
 import warnings
 from pathlib import Path
 
+from bundle_protocol.messages import may_be_a_tasks
+
 _MOST_FILES = 50
 _MOST_BYTES = 1 << 20
-_PARAMS = ("params", "parameters", "p", "config")
-_SEEDS = ("seed", "s")
 _LIKELY = ("wire", "run", "main", "simulate")
 
 
@@ -42,13 +42,9 @@ def _functions(path: Path) -> list[str]:
         if isinstance(node, ast.FunctionDef)
         and not node.name.startswith("_")
         and not node.args.kwonlyargs
-        and _are_a_tasks([one.arg for one in [*node.args.posonlyargs, *node.args.args]])
+        and len(names := [one.arg for one in (*node.args.posonlyargs, *node.args.args)]) == 3
+        and may_be_a_tasks(names)
     ]
-
-
-def _are_a_tasks(names: list[str]) -> bool:
-    """Tell whether three arguments may be a task's: ``simulate(beta, gamma, days)`` has others."""
-    return len(names) == 3 and (names[1] in _PARAMS or names[2] in _SEEDS)
 
 
 def _rank(spec: str) -> int:

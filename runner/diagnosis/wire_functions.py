@@ -3,6 +3,7 @@
 import ast
 import re
 
+from bundle_protocol.messages import WIRE_ARGUMENTS
 from runner.diagnosis.case import Case
 from runner.diagnosis.child_places import line_edit
 from runner.diagnosis.pyproject_edits import PyprojectText
@@ -10,8 +11,6 @@ from runner.diagnosis.report.model import Edit, Frame, Hint
 
 _MANIFESTS = (".modelops/manifest.json", ".modelops/modelops.toml")
 _PYPROJECT = "pyproject.toml"
-_WIRE_ARGUMENTS = ("entrypoint", "params", "seed")
-_HANDED = frozenset(_WIRE_ARGUMENTS)
 
 # The child's words, of bundle_protocol.loading.
 _WORDS = re.compile(
@@ -69,9 +68,9 @@ def arguments_hint(case: Case, defined: Frame) -> Hint | None:
     taken = function.args
     own = {one.arg: ast.unparse(one) for one in (*taken.posonlyargs, *taken.args)}
     others = taken.vararg or taken.kwarg or taken.kwonlyargs or taken.defaults
-    if others or not _HANDED.issuperset(own):
+    if others or not own.keys() <= set(WIRE_ARGUMENTS):
         return None
-    names = ", ".join(own.get(name, name) for name in _WIRE_ARGUMENTS)
+    names = ", ".join(own.get(name, name) for name in WIRE_ARGUMENTS)
     returns = f" -> {ast.unparse(function.returns)}" if function.returns else ""
     edit = line_edit(case, defined, f"def {function.name}({names}){returns}:{body}")
     return Hint(title="let it take all three, in this order", edit=edit)
