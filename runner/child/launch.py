@@ -2,18 +2,15 @@
 
 import os
 import re
-import tempfile
 from collections.abc import AsyncIterator, Collection, Mapping
-from contextlib import asynccontextmanager
-from functools import partial
+from contextlib import ExitStack, asynccontextmanager
 from pathlib import Path
 
 import anyio
 
 import bundle_protocol
 from runner.diagnosis.knowledge.child_variables import passes
-from runner.process.guardian import Guardian, guardian
-from runner.process.kill_marked import remove_folder
+from runner.process.guardian import guarded_folder
 from runner.process.threads import run_in_thread
 
 HELLO = Path(bundle_protocol.__file__).with_name("hello.py")
@@ -82,21 +79,11 @@ async def exchange_folder() -> AsyncIterator[Path]:
 
     Where the worker is killed before, its guardian removes it.
     """
-    guard = guardian()
-    guard.guard()  # first, so that whenever the worker is killed, somebody removes the folder
-    folder = None
+    stack = ExitStack()
+    folder = stack.enter_context(guarded_folder())
     try:
-        folder = Path(tempfile.mkdtemp(prefix=guard.folder_prefix))
         yield folder
     finally:
         with anyio.CancelScope(shield=True):
             # In a thread: a child that ends in the midst of large values leaves them there.
-            await run_in_thread(partial(_removed, folder, guard))
-
-
-def _removed(folder: Path | None, guard: Guardian) -> None:
-    try:
-        if folder is not None:
-            remove_folder(str(folder))
-    finally:
-        guard.release()
+            await run_in_thread(stack.close)

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 from runner.bundle import Bundle
+from runner.process.kill_marked import remove_folder
 
 _OF_LIBRARIES = frozenset(("site-packages", "dist-packages", "__pycache__"))
 _NO_FILES = ("/proc/", "/sys/")
@@ -19,7 +20,7 @@ FOLDERS = (
 def made_anew(elsewhere: Path, bundle: Bundle) -> Path:
     """Make new folders in place of those of the run before, and return the copy of the bundle."""
     for name in (_COPY, *FOLDERS):
-        shutil.rmtree(elsewhere / name, ignore_errors=True)
+        remove_folder(str(elsewhere / name))
     for name in FOLDERS:
         (elsewhere / name).mkdir()
     copy = elsewhere / _COPY / bundle.path.name

@@ -171,17 +171,12 @@ def guarded_folder() -> Iterator[Path]:
     """A temporary folder, gone on leaving; where this process is killed before, its guardian
     removes it."""
     guard = guardian()
-    guard.guard()  # first, so that whenever this process is killed, somebody removes the folder
-    folder = None
-    try:
+    with guard.guarding():  # first: whenever this process is killed, somebody removes the folder
         folder = tempfile.mkdtemp(prefix=guard.folder_prefix)
-        yield Path(folder)
-    finally:
         try:
-            if folder is not None:
-                kill_marked.remove_folder(folder)
+            yield Path(folder)
         finally:
-            guard.release()
+            kill_marked.remove_folder(folder)
 
 
 def _numbers() -> range:

@@ -9,9 +9,9 @@ import anyio
 import pytest
 
 from runner import AsyncRunner
-from runner.child import launch
 from runner.environment import build, validity
 from runner.execution import bundle_watch, prepare
+from runner.process import kill_marked
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +26,7 @@ MAY_TAKE_LONG = [
     (build, "link_what_is_shared"),
     (validity, "_contents"),
     (validity, "folders_changed"),
-    (launch, "remove_folder"),
+    (kill_marked, "remove_folder"),
 ]
 MANY_FILES = 100
 

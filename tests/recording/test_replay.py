@@ -314,7 +314,7 @@ def test_a_temporary_folder_that_cannot_be_made_replays(
         raise OSError(28, "No space left on device", "/tmp/x")
 
     runner.check(folder, build=True)  # what the environment needs of temporary folders is there
-    monkeypatch.setattr("runner.child.launch.tempfile.mkdtemp", refuse)
+    monkeypatch.setattr("runner.process.guardian.tempfile.mkdtemp", refuse)
     live = failure(runner, folder)
     assert live.code == "spawn-failed"
     assert same(replayed(tmp_path / "kept")) == same(live)
