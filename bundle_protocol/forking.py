@@ -21,7 +21,7 @@ from bundle_protocol import (
     process,
 )
 from bundle_protocol.describe import describe_exception, summarize
-from bundle_protocol.descriptors import Descriptors
+from bundle_protocol.descriptors import Descriptors, open_descriptors
 from bundle_protocol.ending import Ending
 from bundle_protocol.messages import ErrorCode, RequestError
 from bundle_protocol.orphans import Orphans
@@ -65,13 +65,7 @@ def why_unsafe(modules: Iterable[ModuleType]) -> str | None:
 
 
 def _open_files() -> list[str]:
-    found = []
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            found.append(os.readlink(f"/proc/self/fd/{name}"))
-        except OSError:
-            continue  # The descriptor of the listing itself.
-    return found
+    return [os.readlink(f"/proc/self/fd/{fd}") for fd, _, _ in open_descriptors()]
 
 
 class Ended:

@@ -7,12 +7,12 @@ reads what was meant for another one, which waits for it.
 
 from __future__ import annotations
 
-import fcntl
 import gc
 import os
-import stat
 import sys
 from contextlib import suppress
+
+from bundle_protocol.descriptors import open_descriptors
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
@@ -94,14 +94,9 @@ def _read_and_written() -> list[str]:
     which is read for its own places alone; :mod:`bundle_protocol.open_files` tells what is lost.
     """
     found: dict[int, str] = {}
-    for name in os.listdir("/proc/self/fd"):
-        try:
-            flags = fcntl.fcntl(int(name), fcntl.F_GETFL)
-            is_file = stat.S_ISREG(os.fstat(int(name)).st_mode)
-            if is_file and int(name) > 2 and flags & os.O_ACCMODE == os.O_RDWR:
-                found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
-        except OSError:
-            continue  # The descriptor of the listing itself.
+    for fd, flags, is_file in open_descriptors():
+        if is_file and fd > 2 and flags & os.O_ACCMODE == os.O_RDWR:
+            found[fd] = os.readlink(f"/proc/self/fd/{fd}")
     zipfile: Any = sys.modules.get("zipfile") if found else None
     for each in gc.get_objects() if zipfile is not None else ():
         if issubclass(type(each), zipfile.ZipFile):

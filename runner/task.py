@@ -108,7 +108,7 @@ def as_given(task: Task) -> Task:
     except RecursionError:  # it is refused when it is checked
         return task
     inputs = dict(task.inputs) if isinstance(task.inputs, Mapping) else task.inputs
-    return Task(task.entrypoint, params, task.seed, inputs, task.function)
+    return msgspec.structs.replace(task, params=params, inputs=inputs)
 
 
 def _copied(value: Any) -> Any:

@@ -65,9 +65,14 @@ def not_executable(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
     )
 
 
+def elsewhere(noexec: Noexec) -> str:
+    """A folder to execute from, quoted for a shell."""
+    return shlex.quote(noexec.elsewhere or "/a/folder")
+
+
 def move_hint(case: Case, noexec: Noexec) -> Hint:
     """Put what has to be executed elsewhere."""
-    folder = shlex.quote(noexec.elsewhere or "/a/folder")
+    folder = elsewhere(noexec)
     path = PurePath(noexec.path)
     built = case.environment.path if case.environment else None
     if built is not None and path.is_relative_to(PurePath(built).parents[1]):

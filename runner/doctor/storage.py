@@ -2,12 +2,11 @@
 
 import errno
 import os
-import shlex
 import shutil
 import tempfile
 from pathlib import Path
 
-from runner.diagnosis.machine import Noexec
+from runner.diagnosis.noexec import elsewhere
 from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import size_text
 from runner.doctor.observation import Observation, Verdict
@@ -50,7 +49,7 @@ def cache(folder: Path, uv_cache: Path | None, *, trusted: bool = False) -> Obse
     text = f"{folder}, {size_text(free)} free"
     if found := find_noexec([str(there)]):
         text += f": {found.point} is mounted noexec, and compiled packages cannot be loaded from it"
-        command = f"export MODELOPS_CACHE_DIR={_elsewhere(found)}/modelops-runner"
+        command = f"export MODELOPS_CACHE_DIR={elsewhere(found)}/modelops-runner"
         return Observation(subject, Verdict.WARNING, text, [Hint(move.title, command)])
     prune = Hint(title="remove what was not used", command="modelops-runner env prune")
     if free < _LITTLE_BYTES:
@@ -81,7 +80,7 @@ def temporary() -> Observation:
         text += (
             f": {found.point} is mounted noexec, and what a task compiles there cannot be loaded"
         )
-        command = f"export TMPDIR={_elsewhere(found)}"
+        command = f"export TMPDIR={elsewhere(found)}"
         return Observation(subject, Verdict.WARNING, text, [Hint(hint.title, command)])
     return Observation(subject, Verdict.WARNING if free < _LITTLE_BYTES else Verdict.OK, text)
 
@@ -108,11 +107,6 @@ def shared_memory() -> Observation:
         text = f"{memfd}; /dev/shm: {reason}: a bundle that uses multiprocessing may fail"
         return Observation(subject, Verdict.WARNING, text)
     return Observation(subject, Verdict.OK, f"{memfd}; /dev/shm has {size_text(free)} free")
-
-
-def _elsewhere(noexec: Noexec) -> str:
-    """A folder to execute from, quoted for a shell."""
-    return shlex.quote(noexec.elsewhere or "/a/folder")
 
 
 def _nearest(folder: Path) -> Path:

@@ -21,7 +21,6 @@ _NAMES = {
     "npy": "an array of NumPy",
     "utf-16": "text in UTF-16",
     "empty": "empty",
-    "unparsed": "",
     "html": "a page of HTML",
     "text": "text",
     "other": "of some other kind",
@@ -57,15 +56,17 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     """The file that an exception comes of, and what is in it."""
     attributes = exception.attributes
     path, suffix = attributes.get("misread"), attributes.get("misread_as")
-    content = _NAMES.get(str(attributes.get("misread_is")))
-    if not isinstance(path, str) or content is None or not _SUFFIX.fullmatch(str(suffix)):
+    if not isinstance(path, str) or not _SUFFIX.fullmatch(str(suffix)):
         return None
     name = printable(one_line(short_path(case, path), 120))
-    wanted = _FORMATS.get(str(suffix))
     place = place_of(case, telling_frame(case, exception))
+    if attributes.get("misread_is") == "unparsed":
+        return _unparsed(phase, exception, name, _TEXTS.get(str(suffix), "a table"), place)
+    content = _NAMES.get(str(attributes.get("misread_is")))
+    if content is None:
+        return None
+    wanted = _FORMATS.get(str(suffix))
     what = f"not {wanted}, but {content}" if wanted and content != "empty" else content
-    if content == "":
-        return _unparsed(case, phase, exception, name, _TEXTS.get(str(suffix), "a table"))
     message = one_line(printable(exception.message), 140)
     return Finding(
         phase=phase,
@@ -78,14 +79,13 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
 
 
 def _unparsed(
-    case: Case, phase: Phase, exception: ExceptionInfo, name: str, wanted: str
+    phase: Phase, exception: ExceptionInfo, name: str, wanted: str, place: str
 ) -> Finding:
     """The file is text, and its format has another opinion of a line."""
     said = exception.message[:1000]
     line = _LINE.findall(said)
     at = f"{name}:{line[-1]}" if line else name
     slip = next((f": {way}" for words, way in _JSON_SLIPS if re.search(words, said)), "")
-    place = place_of(case, telling_frame(case, exception))
     return Finding(
         phase=phase,
         code=raised_code(phase),
