@@ -261,7 +261,7 @@ class _Trial:
         """
         self._begin(f"new processes, {held} held")
         known = len(self._failures)
-        run = self._run_moved
+        run = partial(self._run_moved, variables=self.held(_ADDRESSES))
         if held != HELD_FILES:
             run = partial(self._run, self._with(self.held(f"{held} {_ADDRESSES}")))
         began, first = time.monotonic(), await run()
@@ -302,12 +302,15 @@ class _Trial:
         for path in files_of_both(*opened, since=began):
             self._found(path, Cause.SHARED_FILE)
 
-    async def _run_moved(self, after: Task | None = None) -> _Digests | None:
+    async def _run_moved(
+        self, after: Task | None = None, variables: Mapping[str, str] | None = None
+    ) -> _Digests | None:
         """Run it with new folders, which are always at the same place.
 
         :param after: what has run there before it.
+        :param variables: set besides those that name the folders.
         """
-        variables = {name: str(self._elsewhere / name) for name in FOLDERS}
+        variables = {**(variables or {}), **{name: str(self._elsewhere / name) for name in FOLDERS}}
         copy = await anyio.to_thread.run_sync(made_anew, self._elsewhere, self._bundle)
         if after is not None:
             await self._run(self._with(variables), copy, task=after)
