@@ -1,4 +1,4 @@
-"""Defaults: they hold for a run where nobody says otherwise.
+"""Defaults: they hold for a run where nobody says otherwise; and the limit of a seed.
 
 It imports next to nothing: the command's ``--help`` tells these values before all else is imported.
 """
@@ -10,6 +10,9 @@ STARTUP_TIMEOUT = 120.0
 
 BUILD_TIMEOUT = 3600.0
 """Seconds that making an environment may take, with the wait for another builder, unless set."""
+
+MAX_SEED = 2**64 - 1
+"""The greatest seed that a task may have."""
 
 
 class Isolation(str, Enum):

@@ -11,12 +11,12 @@ import msgspec
 from msgspec import Struct, field
 
 from bundle_protocol.describe import with_article
+from runner.defaults import MAX_SEED
 from runner.diagnosis.case import Failure, Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
 from runner.events import Phase
 
-MAX_SEED = 2**64 - 1
 MAX_DEPTH = 200
 """How deep parameters may be nested: far from where a JSON parser gives up."""
 

@@ -9,6 +9,7 @@ from runner.bundle.exclude import problem_with
 from runner.bundle.failures import invalid
 from runner.bundle.model import Defaults
 from runner.bundle.toml_lines import at_line, key_line
+from runner.defaults import MAX_SEED
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit, Hint
 
@@ -16,7 +17,6 @@ _SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)(i?)B?", re.IGNORECASE
 # What setrlimit(2) and cgroups take.
 _MAX = 2**63 - 1
 _MOST_THREADS = 10_000
-_MAX_SEED = 2**64 - 1
 
 # A value of each kind, for the edit of a value that cannot be taken.
 _EXAMPLES: dict[str, Any] = {
@@ -91,7 +91,7 @@ def read_defaults(modelops: Mapping[str, Any], text: str) -> Defaults:
     if warmup is not None and not _is_function(warmup):
         raise wrong("warmup", 'a function such as "model:compile" or "path/to/model.py:compile"')
     seed = modelops.get("seed", 0)
-    if type(seed) is not int or not 0 <= seed <= _MAX_SEED:
+    if type(seed) is not int or not 0 <= seed <= MAX_SEED:
         raise wrong("seed", "an integer in 0 .. 2**64-1")
     params = modelops.get("params", {})
     if not isinstance(params, dict) or not _is_json(params):

@@ -39,25 +39,26 @@ class Column(Struct, frozen=True):
     key: str
 
 
-def flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Scalar]]:
-    """The scalars in an object, with the keys of nested ones joined by dots; lists as JSON."""
+def flat(
+    value: Mapping[str, Any], prefix: str = "", *, lists: bool = True
+) -> Iterator[tuple[str, Scalar]]:
+    """The scalars in an object, with the keys of nested ones joined by dots.
+
+    :param lists: as JSON; else they are left out, with all that is in them.
+    """
     for key, item in value.items():
         if isinstance(item, dict):
-            yield from flat(item, f"{prefix}{key}.")
-        elif isinstance(item, list):
-            yield f"{prefix}{key}", json.dumps(item, ensure_ascii=False)
-        else:
+            yield from flat(item, f"{prefix}{key}.", lists=lists)
+        elif not isinstance(item, list):
             yield f"{prefix}{key}", item
+        elif lists:
+            yield f"{prefix}{key}", json.dumps(item, ensure_ascii=False)
 
 
 def scalars(value: object) -> Iterator[tuple[str, Scalar]]:
-    """The scalars of a JSON document; lists are left out, with all that is in them."""
+    """The scalars of a JSON document, without lists."""
     if isinstance(value, dict):
-        for key, item in value.items():
-            if isinstance(item, dict):
-                yield from ((f"{key}.{inner}", one) for inner, one in scalars(item))
-            elif not isinstance(item, list):
-                yield key, item
+        yield from flat(value, lists=False)
     elif not isinstance(value, list):
         yield "", value  # type: ignore[misc]
 

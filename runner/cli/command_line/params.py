@@ -9,9 +9,10 @@ from typing import Any, NoReturn
 
 from runner.cli.command_line.commands import Check, Exec, Matrix
 from runner.cli.command_line.param_words import meant_value
+from runner.defaults import MAX_SEED
 from runner.diagnosis.case import Failure
 from runner.diagnosis.report.model import Hint
-from runner.task import MAX_SEED, Task, check_task, params_invalid
+from runner.task import Task, check_task, params_invalid
 
 # Python's json takes these for numbers. A string is matched first, so that none is seen in one.
 _CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)')
