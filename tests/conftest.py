@@ -1,5 +1,6 @@
 """Shared by several test files."""
 
+import gc
 import os
 import shutil
 import signal
@@ -30,6 +31,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         # Hypothesis takes the signal's exception for a failure, and goes on for ever to shrink it.
         if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
             item.add_marker(pytest.mark.timeout(method="thread"))
+
+
+def pytest_collection_finish() -> None:
+    # What thousands of tests are made of stays: a full collection, which some ask for again and
+    # again, takes a tenth of a second where it looks at it.
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_configure() -> None:
