@@ -13,7 +13,6 @@ import msgspec
 from runner.bundle import Bundle, empty_folders
 from runner.bundle.archive import pack
 from runner.cli.command_line.commands import Exec
-from runner.cli.outputs.places import is_file, remove_anything, set_aside
 from runner.cli.result import write_file
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.report.sanitise import sanitise_text, secrets_of
@@ -24,6 +23,7 @@ from runner.interpreter import Interpreter
 from runner.process.processors import thread_count, usable_processors, with_thread_counts
 from runner.settings import Isolation, Settings
 from runner.stored_files import DamagedError, read_stored, whole_file
+from runner.study.outputs.places import is_file, remove_anything, set_aside
 from runner.study.run_file import (
     BUNDLE,
     PYLOCK,

@@ -17,15 +17,10 @@ from runner.cli.display.durations import duration
 from runner.cli.display.live import Live
 from runner.cli.display.progress import Totals
 from runner.cli.result import json_document
-from runner.cli.study.line_writer import Lines, StdoutError, encoded
-from runner.cli.study.plan import Plan
-from runner.cli.study.result_lines import discard, drop_replaced, open_results, read_earlier
 from runner.cli.study.study_display import StudyDisplay, shown_study
 from runner.cli.study.study_record import StudyRecord
-from runner.cli.study.study_tasks import plan_tasks
-from runner.cli.study.task_lines import TaskLines
-from runner.cli.study.task_results import TaskResults
-from runner.cli.writing import not_kept
+from runner.cli.study.study_tasks import earlier_of, plan_tasks
+from runner.cli.written_options import said_of
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.own_failures import cancelled
@@ -42,9 +37,14 @@ from runner.execution.run_task import raise_reported, reported
 from runner.execution.thread_map import Calls, Stopped
 from runner.result import Result
 from runner.runner import Runner
-from runner.study.earlier import Earlier
+from runner.study.line_writer import Lines, StdoutError, encoded
 from runner.study.lines import FILE, Asked, DoneLine, FailedLine, Manifest, Study
+from runner.study.plan import Plan
+from runner.study.result_lines import discard, drop_replaced, open_results
 from runner.study.shards import part_name
+from runner.study.task_lines import TaskLines
+from runner.study.task_results import TaskResults
+from runner.study.writing import not_kept
 from runner.task import Task
 
 FAILED_STARTS = 10
@@ -66,7 +66,8 @@ class ManyTasks:
                 raise UsageError("standard output is closed: give --output DIR")
             self._lines = Lines(sys.stdout.fileno(), array=command.json)
         else:
-            results = open_results(self._output, command.shard, overwrite=command.overwrite)
+            with said_of("--output"):
+                results = open_results(self._output, command.shard, overwrite=command.overwrite)
             self._lines = Lines(results)
         self._totals = Totals(0, 0)
         self._failed_starts = 0
@@ -92,20 +93,15 @@ class ManyTasks:
         with closing(Plan(command.shard)) as plan:
             with reported(case):
                 bundle = await read(case, command.settings, command.bundle)
-            study, asked = Study.of(bundle.info()), Asked.of(command.settings)
-            earlier = Earlier()
-            if self._output is not None:
-                try:
-                    earlier = await read_earlier(
-                        *(self._output, study, bundle.digest, asked, command.shard),
-                        overwrite=command.overwrite,
-                    )
-                except OSError as error:
-                    raise_reported(case, error)
+            try:
+                earlier = await earlier_of(command, bundle)
+            except OSError as error:
+                raise_reported(case, error)
             run = earlier.next_run
             with reported(case):
                 await plan_tasks(command, bundle, plan, earlier)
             others = earlier.left
+            study, asked = Study.of(bundle.info()), Asked.of(command.settings)
             lines = TaskLines(study, asked, self._secrets, run=run)
             self._results = TaskResults(self._output, earlier.made, lines)
             del earlier

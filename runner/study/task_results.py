@@ -3,18 +3,17 @@
 from collections.abc import Mapping
 from pathlib import Path
 
-from runner.cli.outputs.kept_files import kept_files, remove_files
-from runner.cli.outputs.outputs_folder import write_outputs
-from runner.cli.outputs.printed import Printed, remove_printed, write_printed
-from runner.cli.result import describe_outputs
-from runner.cli.study.plan import GivenTask
-from runner.cli.study.result_lines import discard
-from runner.cli.study.task_lines import TaskLines
-from runner.cli.writing import results_into, results_size
 from runner.diagnosis.report.model import Report
 from runner.result import Result
 from runner.study.lines import DoneLine, FailedLine, Manifest
-from runner.study.output_files import OutputFile, outputs_folder
+from runner.study.output_files import OutputFile, describe_outputs, outputs_folder
+from runner.study.outputs.kept_files import kept_files, remove_files
+from runner.study.outputs.outputs_folder import write_outputs
+from runner.study.outputs.printed import Printed, remove_printed, write_printed
+from runner.study.plan import GivenTask
+from runner.study.result_lines import discard
+from runner.study.task_lines import TaskLines
+from runner.study.writing import results_into, results_size
 
 
 class TaskResults:
