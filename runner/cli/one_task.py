@@ -3,7 +3,6 @@
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from functools import partial
 from typing import TYPE_CHECKING
 
 from runner.cli.command_line.commands import Check, Exec
@@ -50,7 +49,7 @@ async def execute_one(command: Exec, case: Case, live: Live, kept: "SingleOutput
                 command.settings,
                 command.bundle,
                 lambda bundle: given_task(command, bundle.defaults.seed),
-                beside=None if kept is None else partial(kept.account, case),
+                beside=None if kept is None else kept.account,
             )
     except RunnerError as error:
         if kept is not None:

@@ -197,12 +197,7 @@ async def _run(
         bundle = await read(case, settings, path)
         settings, interpreter = await _interpreter(case, settings, run, path)
         async with prepared(case, settings, bundle, interpreter) as ready:
-            python = Python(
-                interpreter.implementation,
-                interpreter.version,
-                interpreter.platform,
-                interpreter.soabi,
-            )
+            python = Python.of(interpreter)
             installed = () if ready.built is None else packages(ready.built.path)
             assert case.worker is not None
             found = conditions(run, case.worker, python, installed)
