@@ -34,6 +34,17 @@ class Account(Struct, frozen=True):
     environment: RanIn | None
 
 
+class Versions(Struct, frozen=True):
+    """The lock of an environment's versions (PEP 751).
+
+    :param pylock: ``None``: there is none.
+    :param reason: why.
+    """
+
+    pylock: bytes | None
+    reason: str = ""
+
+
 LOCK_SECONDS = 60.0
 """How long the end of a run waits for an index that does not answer."""
 
@@ -59,17 +70,17 @@ async def account_of(path: Path, settings: Settings, own: Settings) -> Account:
             )
 
 
-async def versions_of(path: Path, settings: Settings) -> bytes:
-    """As :func:`pylock_of`, of a bundle on this machine.
+async def versions_of(path: Path, settings: Settings) -> Versions:
+    """As :func:`locked`, of a bundle on this machine.
 
-    :raises RunnerError: there is no such lock.
+    :raises RunnerError: no environment can be had.
     """
     case = Case(environ=settings.variables())
     with reported(case):
         bundle = await read(case, settings, path)
         interpreter = await choose(case, settings, bundle)
         async with prepared(case, settings, bundle, interpreter) as ready:
-            return await pylock_of(ready, settings)
+            return await locked(ready, settings)
 
 
 def ran_in(ready: Prepared) -> RanIn | None:
@@ -85,10 +96,19 @@ def ran_in(ready: Prepared) -> RanIn | None:
     )
 
 
-async def pylock_of(ready: Prepared, settings: Settings) -> bytes:
-    """The lock of an environment's versions (PEP 751); it is made once, and kept with it.
+async def locked(ready: Prepared, settings: Settings) -> Versions:
+    """The lock of an environment's versions; it is made once, and kept with it."""
+    try:
+        return Versions(await _pylock(ready, settings))
+    except Failure as failure:
+        return Versions(None, failure.finding.summary)
+    except OSError as error:
+        return Versions(None, str(error))
 
-    :raises Failure: uv could not.
+
+async def _pylock(ready: Prepared, settings: Settings) -> bytes:
+    """:raises Failure: uv could not.
+
     :raises OSError: the file could not be written.
     """
     assert ready.built is not None and ready.environment is not None

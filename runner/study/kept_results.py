@@ -1,4 +1,4 @@
-"""What tasks of a study have come to, read again from its folder."""
+"""The results of a study's tasks, read again from its folder."""
 
 from pathlib import Path
 

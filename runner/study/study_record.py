@@ -9,6 +9,7 @@ import msgspec
 from runner.bundle import Bundle, empty_folders
 from runner.bundle.archive import pack
 from runner.stored_files import whole_file
+from runner.study.environment_account import Versions
 from runner.study.outputs.places import is_file, remove_anything, set_aside
 from runner.study.run_file import (
     BUNDLE,
@@ -112,20 +113,17 @@ class StudyRecord:
             return
         self._run = msgspec.structs.replace(self._run, bundle_archive=name)
 
-    def keep_versions(self, pylock: bytes | None, reason: str = "") -> None:
-        """Keep the lock of the environment's versions.
-
-        :param pylock: ``None``: there is none.
-        :param reason: why.
-        """
+    def keep_versions(self, versions: Versions) -> None:
+        """Keep the lock of the environment's versions."""
         assert self._run.environment is not None
         name = pylock_name(self._shard, self._run.environment)
+        reason = versions.reason
         try:
-            if pylock is not None:
+            if versions.pylock is not None:
                 if self._shard is not None and not is_file(self.folder / name):
                     set_aside(self.folder / name, self.say)
                 with whole_file(self.folder / name) as file:
-                    file.write(pylock)
+                    file.write(versions.pylock)
                 self._run = msgspec.structs.replace(self._run, pylock=name)
                 return
         except OSError as error:

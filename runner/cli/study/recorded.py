@@ -13,7 +13,7 @@ from runner.execution.prepare import Prepared, choose, packages_of, prepared
 from runner.interpreter import Interpreter
 from runner.process.processors import thread_count, usable_processors, with_thread_counts
 from runner.settings import Settings
-from runner.study.environment_account import LOCK_SECONDS, pylock_of, ran_in
+from runner.study.environment_account import LOCK_SECONDS, locked, ran_in
 from runner.study.study_record import StudyRecord
 
 
@@ -68,11 +68,7 @@ async def _keep_beside(
 ) -> None:
     await anyio.to_thread.run_sync(record.keep_bundle, abandon_on_cancel=True)
     if record.lacks_versions:
-        try:
-            record.keep_versions(await pylock_of(ready, settings))
-        except (Failure, OSError) as error:
-            reason = error.finding.summary if isinstance(error, Failure) else str(error)
-            record.keep_versions(None, reason)
+        record.keep_versions(await locked(ready, settings))
     record.write()
     whole.set()
 
