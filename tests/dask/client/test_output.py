@@ -43,12 +43,17 @@ def wire(entrypoint, params, seed):
         raise ValueError("three")
     return {"out.json": b'{"drawn": %f}' % np.random.random(), "large": bytes([seed]) * (1 << 20)}
 """
+PYPROJECT = (
+    '[tool.modelops]\nentrypoint = "usual"\nparams = {base = 1}\nfunctions = {wire = "wire:wire"}\n'
+)
 TOKEN = "h7Gd90sKqLw2Xv"
 
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    return make_bundle(tmp_path / "model", WIRE, "numpy\n")
+    folder = make_bundle(tmp_path / "model", WIRE, "numpy\n")
+    (folder / "pyproject.toml").write_text(PYPROJECT)
+    return folder
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +78,13 @@ def kept(client: Client, bundle: Path, tasks: list[Task], out: Path) -> list[Any
 
 def task_file(path: Path, tasks: list[Task]) -> Path:
     lines = [
-        {"entrypoint": one.entrypoint, "params": one.params, "seed": one.seed} for one in tasks
+        {
+            "entrypoint": one.entrypoint,
+            "params": one.params,
+            "seed": one.seed,
+            "function": one.function,
+        }
+        for one in tasks
     ]
     path.write_text("".join(json.dumps(line) + "\n" for line in lines))
     return path
@@ -112,7 +123,11 @@ def test_the_folder_is_that_of_a_local_run_and_serves_for_all_that_reads_one(
 ) -> None:
     ran, here, there = tmp_path / "ran", tmp_path / "here", tmp_path / "there"
     ran.mkdir()
-    tasks = seeds(ran=str(ran))
+    # The last two take the bundle's defaults, and another function.
+    tasks = seeds(4, ran=str(ran)) + [
+        Task(None, {"ran": str(ran)}, 4),
+        Task("draw", {"ran": str(ran)}, 5, function="wire"),
+    ]
     file = str(task_file(tmp_path / "tasks.jsonl", tasks))
     came = kept(client, bundle, tasks, there)
     threads = str(account_of(there)["threads"])
@@ -305,6 +320,8 @@ def test_the_threads_and_the_variables_are_those_of_the_workers(
         assert {one.threads for one in came} == {2} and set(counted().values()) == {2}
         assert (out / "0" / "stdout").read_text() == "hello 0 ****\n"
         assert all(TOKEN.encode() not in data for data in contents(out).values())
-        assert TOKEN not in (out / FILE).read_text() and TOKEN not in started.workers[0].text()
+        assert TOKEN not in (out / FILE).read_text()
+        log = started.workers[0].text()
+        assert "hello 0 ****" in log and TOKEN not in log
     assert main([*local, "--env", f"API_TOKEN={TOKEN}", "--threads", "2"]) == 0
     assert counted() == {"0": 2, "1": 2, "2": 2}
