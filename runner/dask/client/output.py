@@ -30,7 +30,7 @@ from runner.execution.worker_info import worker_info
 from runner.result import Result
 from runner.study.earlier import Earlier
 from runner.study.environment_account import LOCK_SECONDS, Account, Versions
-from runner.study.kept_results import outcome_at
+from runner.study.kept_results import KeptResults
 from runner.study.line_writer import Lines
 from runner.study.lines import Place
 from runner.study.lines import Study as Whose
@@ -132,6 +132,7 @@ class StudyFolder:
             raise_reported(self._case, error)
         run = earlier.next_run
         self._take(tasks, earlier)
+        self._before = KeptResults(folder, study.bundle, account.worker)
         self._others = earlier.left
         self._left = self.total - len(self._kept)
         maker = TaskLines(whose, asked, secrets_of(os.environ), run=run)
@@ -172,10 +173,7 @@ class StudyFolder:
         :param place: where it stands among the tasks.
         :raises OSError: it cannot be read.
         """
-        if place not in self._kept:
-            return None
-        bundle = msgspec.structs.replace(self._study.bundle)
-        return outcome_at(self._folder, self._kept[place], bundle, self._account.worker)
+        return self._before.at(self._kept[place]) if place in self._kept else None
 
     def to_run(self) -> Iterator[Task]:
         """The tasks that are left."""

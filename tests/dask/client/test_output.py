@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -325,3 +326,16 @@ def test_the_threads_and_the_variables_are_those_of_the_workers(
         assert "hello 0 ****" in log and TOKEN not in log
     assert main([*local, "--env", f"API_TOKEN={TOKEN}", "--threads", "2"]) == 0
     assert counted() == {"0": 2, "1": 2, "2": 2}
+
+
+def test_a_folder_that_is_gone_is_the_failure_of_the_study(
+    client: Client, bundle: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    some = runner.dask.map(client, bundle, seeds(30, "sleep"), output=out, return_exceptions=True)
+    next(some)
+    shutil.rmtree(out)
+    error = failing(lambda: list(some))
+    assert "the results could not be written" in error.report.summary
+    assert "is not there any more" in error.report.summary
+    wait_until(lambda: not any(client.processing().values()))
