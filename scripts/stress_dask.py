@@ -144,7 +144,7 @@ class Chaos:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--studies", type=int, default=3, help="(default: %(default)s)")
+    parser.add_argument("--studies", type=int, default=4, help="(default: %(default)s)")
     parser.add_argument("--tasks", type=int, default=150, help="of a study (default: %(default)s)")
     parser.add_argument("--milliseconds", type=int, default=50, help="that a task takes")
     parser.add_argument(
@@ -190,7 +190,7 @@ def _study(
     seed: int,
     timeout: float,
 ) -> None:
-    kind = ("map", "keep", "shared")[number % 3]
+    kind = ("map", "keep", "shared", "output")[number % 4]
     began = time.monotonic()
     watchdog = threading.Timer(timeout, _give_up, [started, kind, timeout])
     watchdog.start()
@@ -203,7 +203,8 @@ def _study(
             if kind == "keep":
                 there = client.gather(runner.dask.map(client, bundle, tasks, keep=True))
             else:
-                where = {"shared": shared} if kind == "shared" else {}
+                folder = {"shared": shared, "output": shared / f"results-{number}"}
+                where = {kind: folder[kind]} if kind in folder else {}
                 there = runner.dask.map(client, bundle, tasks, **where)  # type: ignore[call-overload]
             wrong = [
                 index
@@ -213,6 +214,9 @@ def _study(
             del there
         if chaos.failed is not None:
             raise chaos.failed
+        if kind == "output":
+            kept = (shared / f"results-{number}" / "results.jsonl").read_text().splitlines()
+            wrong += {*range(len(tasks))} - {json.loads(line)["index"] for line in kept}
         if wrong:
             sys.exit(f"{len(wrong)} tasks differ from the local run, such as {wrong[:5]}")
         _expect_nothing_left(started, shared)

@@ -12,8 +12,8 @@ from runner.bundle.foreign import Foreign, find_foreign, project_table
 from runner.bundle.pyproject import PYPROJECT, Pyproject, read_pyproject
 from runner.bundle.requirements import REQUIREMENTS, is_of_conda
 from runner.cli.command_line.commands import Init, UsageError
-from runner.cli.writing import write_whole
 from runner.diagnosis.case import Failure
+from runner.study.writing import write_whole
 
 _PYPROJECT = """\
 [project]

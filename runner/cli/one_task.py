@@ -3,22 +3,21 @@
 import sys
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
-from functools import partial
 from typing import TYPE_CHECKING
 
 from runner.cli.command_line.commands import Check, Exec
 from runner.cli.command_line.params import given_task
 from runner.cli.command_line.verbosity import Verbosity
 from runner.cli.display.live import Live
-from runner.cli.outputs.kept_files import left_note
-from runner.cli.result import describe_outputs, result_json, result_lines
+from runner.cli.result import result_json, result_lines
 from runner.cli.writing import not_written
 from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.report.sanitise import sanitise_text
 from runner.execution.run_task import execute_task, reported
 from runner.result import Result
-from runner.study.output_files import OutputFile
+from runner.study.output_files import OutputFile, describe_outputs
+from runner.study.outputs.kept_files import left_note
 
 if TYPE_CHECKING:
     from runner.cli.study.single_outputs import SingleOutputs
@@ -50,7 +49,7 @@ async def execute_one(command: Exec, case: Case, live: Live, kept: "SingleOutput
                 command.settings,
                 command.bundle,
                 lambda bundle: given_task(command, bundle.defaults.seed),
-                beside=None if kept is None else partial(kept.account, case),
+                beside=None if kept is None else kept.account,
             )
     except RunnerError as error:
         if kept is not None:

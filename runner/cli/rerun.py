@@ -18,7 +18,7 @@ from runner.cli.command_line.commands import Rerun, UsageError
 from runner.cli.display.live import Live
 from runner.cli.display.progress import Progress, Totals, shown_progress
 from runner.cli.exit_codes import exit_code_of
-from runner.cli.result import describe_outputs, json_document
+from runner.cli.result import json_document
 from runner.cli.signals import unless_signalled
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError
@@ -34,7 +34,7 @@ from runner.process.guardian import guarded_folder
 from runner.result import Result
 from runner.settings import Settings
 from runner.study.lines import FILE, Asked, Place, TaskLine, last_places, lines_at, task_digest
-from runner.study.output_files import OutputFile
+from runner.study.output_files import OutputFile, describe_outputs
 from runner.study.rerun import Condition, Difference, conditions, differences
 from runner.study.run_file import RUN, Python, RunFile, read_run
 from runner.study.shards import parts
@@ -197,12 +197,7 @@ async def _run(
         bundle = await read(case, settings, path)
         settings, interpreter = await _interpreter(case, settings, run, path)
         async with prepared(case, settings, bundle, interpreter) as ready:
-            python = Python(
-                interpreter.implementation,
-                interpreter.version,
-                interpreter.platform,
-                interpreter.soabi,
-            )
+            python = Python.of(interpreter)
             installed = () if ready.built is None else packages(ready.built.path)
             assert case.worker is not None
             found = conditions(run, case.worker, python, installed)

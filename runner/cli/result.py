@@ -1,27 +1,19 @@
 """Prints a run's result on standard output, and writes its files."""
 
 import errno
-import hashlib
 import json
 import os
 from pathlib import Path
 
 import msgspec
 
-from runner.cli.writing import READER_TIMEOUT_SECONDS, write_at_once
+from runner.cli.writing import READER_TIMEOUT_SECONDS
 from runner.diagnosis.report.model import Report
 from runner.diagnosis.report.text import printable
 from runner.result import Check, Result
 from runner.stored_files import whole_file
 from runner.study.output_files import OutputFile
-
-
-def describe_outputs(result: Result) -> dict[str, OutputFile]:
-    """The outputs' sizes and digests."""
-    return {
-        name: OutputFile(len(data), hashlib.sha256(data).hexdigest())
-        for name, data in ((name, result.buffer(name)) for name in result)
-    }
+from runner.study.writing import write_at_once
 
 
 def is_special(path: Path) -> bool:

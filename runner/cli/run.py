@@ -32,7 +32,6 @@ from runner.cli.command_line.verbosity import Verbosity
 from runner.cli.display.live import Live
 from runner.cli.exit_codes import FAILED_TASK, exit_code_of
 from runner.cli.one_task import execute_one, kept_outputs
-from runner.cli.outputs.written_paths import check_folder, check_outside, prepare_output
 from runner.cli.result import (
     check_json,
     check_lines,
@@ -43,6 +42,7 @@ from runner.cli.result import (
 from runner.cli.signals import unless_signalled
 from runner.cli.standard_output import not_printed, print_result
 from runner.cli.writing import not_written
+from runner.cli.written_options import said_of
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.own_failures import cancelled, internal_error
@@ -53,6 +53,7 @@ from runner.diagnosis.report.sanitise import secrets_of
 from runner.events import Phase
 from runner.execution.run_task import check_bundle, diagnose, reported
 from runner.process.own_limits import OF_COMMAND, check_limits
+from runner.study.outputs.written_paths import check_folder, check_outside, prepare_output
 
 if TYPE_CHECKING:
     from runner.cli.study.single_outputs import SingleOutputs
@@ -128,11 +129,13 @@ def _run_command(command: AnyCommand) -> int:
     try:
         check_limits(OF_COMMAND)
         if command.report is not None:
-            check_outside("--report", command.report, command.bundle)
-            check_folder("--report", command.report.parent)
+            with said_of("--report"):
+                check_outside(command.report, command.bundle)
+                check_folder(command.report.parent)
         if isinstance(command, Check) and command.lock_to is not None:
-            check_outside("--lock-to", command.lock_to, command.bundle)
-            check_folder("--lock-to", command.lock_to.parent)
+            with said_of("--lock-to"):
+                check_outside(command.lock_to, command.bundle)
+                check_folder(command.lock_to.parent)
             if is_special(command.lock_to):
                 raise UsageError(f"--lock-to {command.lock_to} is not a file")
         if command.seed is not None:
@@ -146,7 +149,8 @@ def _run_command(command: AnyCommand) -> int:
             if command.dry_run:
                 return print_result(*anyio.run(_dry_run, command))
             if command.output is not None:
-                prepare_output(command.output, command.bundle)
+                with said_of("--output"):
+                    prepare_output(command.output, command.bundle)
             if command.is_study:
                 from runner.cli.study.tasks import ManyTasks
 
@@ -188,7 +192,8 @@ def _recorder(command: Exec | Check) -> Iterator["Recorder | None"]:
     if command.record is None:
         yield None
         return
-    check_outside("--record", command.record, command.bundle)
+    with said_of("--record"):
+        check_outside(command.record, command.bundle)
     from runner.recording.recorder import Recorder
 
     try:
@@ -269,7 +274,7 @@ async def _outcome(
 async def _outcome_of_many(
     command: Exec, case: Case, many: "ManyTasks", live: Live
 ) -> tuple[int, str]:
-    from runner.cli.study.line_writer import StdoutError
+    from runner.study.line_writer import StdoutError
 
     try:
         await many.run(case)

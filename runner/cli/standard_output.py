@@ -5,7 +5,8 @@ import signal
 import sys
 
 from runner.cli.exit_codes import FAILED_TASK
-from runner.cli.writing import not_written, write_whole
+from runner.cli.writing import not_written
+from runner.study.writing import write_whole
 
 
 def print_result(exit_code: int, text: str) -> int:

@@ -27,6 +27,7 @@ from runner.diagnosis.report.model import BundleInfo, Hint, Report
 from runner.diagnosis.report.sanitise import map_texts
 from runner.events import Phase
 from runner.result import Result
+from runner.study.environment_account import Account, Versions
 from runner.task import Task, input_buffers
 
 # An output from this size on stays in the folder that client and workers share, where there is one.
@@ -79,6 +80,12 @@ class Answer(Struct, frozen=True):
     report: Report | None = None
     made: Made | None = None
     """The environment that was made, where that was asked for."""
+    printed: dict[str, str] = field(default_factory=dict)
+    """The output that the task has printed, by stream, where it is kept."""
+    account: Account | None = None
+    """The conditions that tasks run on, where these were asked for."""
+    versions: Versions | None = None
+    """The lock of the environment's versions, likewise."""
     worker: str = ""
     """The address of the one that answers."""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
-from typing import Any, BinaryIO, NamedTuple
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import msgspec
 from msgspec import Struct
@@ -21,6 +21,8 @@ from runner.stored_files import open_stored
 from runner.study.output_files import OutputFile, outputs_folder
 from runner.study.shards import parts
 from runner.task import Task
+
+T = TypeVar("T")
 
 FILE = "results.jsonl"
 MOST_LINE_BYTES = MAX_MESSAGE_BYTES + (1 << 20)
@@ -230,12 +232,17 @@ class TaskLine(Struct, frozen=True, kw_only=True):
 
 def decode_line(text: bytes) -> TaskLine | None:
     """Read a line; ``None`` where it is none."""
+    return decoded_as(text, TaskLine)
+
+
+def decoded_as(text: bytes, kind: type[T]) -> T | None:
+    """Read a line as it was written; ``None`` where it is no such one."""
     try:
-        return msgspec.json.decode(text, type=TaskLine)
+        return msgspec.json.decode(text, type=kind)
     except (ValueError, RecursionError):  # msgspec's errors are ValueErrors
         pass
     try:  # msgspec refuses the lone surrogates that an id may have
-        return msgspec.convert(json.loads(text), TaskLine)
+        return msgspec.convert(json.loads(text), kind)
     except (ValueError, RecursionError):
         return None
 

@@ -7,11 +7,21 @@ from urllib.parse import quote
 
 from msgspec import Struct
 
+from runner.result import Result
+
 # NAME_MAX of most file systems is 255; a file that is being written has a longer name.
 _MOST_CHARACTERS = 200
 _READ_BYTES = 1 << 20
 RESERVED = ".modelops-runner"
 """How the files begin that are the runner's own, in a folder of outputs."""
+
+
+class OutputError(ValueError):
+    """A path cannot take what is to be written there; the message says why."""
+
+
+class TakenError(OutputError):
+    """A folder has results that would be lost."""
 
 
 class OutputFile(Struct, frozen=True, omit_defaults=True):
@@ -43,6 +53,14 @@ def file_name(output: str) -> str:
 def outputs_folder(folder: Path, index: int) -> Path:
     """Where in a study's folder the outputs of a task are."""
     return folder / str(index)
+
+
+def describe_outputs(result: Result) -> dict[str, OutputFile]:
+    """A result's outputs: their sizes and digests."""
+    return {
+        name: OutputFile(len(data), hashlib.sha256(data).hexdigest())
+        for name, data in ((name, result.buffer(name)) for name in result)
+    }
 
 
 def sha256_of(file: BinaryIO) -> str:

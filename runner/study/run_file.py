@@ -2,13 +2,17 @@
 
 import hashlib
 import re
+from datetime import datetime, timezone
 from pathlib import Path
 
 import msgspec
 from msgspec import Struct
 
+from runner.bundle import Bundle
 from runner.diagnosis.report.model import BundleInfo, WorkerInfo
-from runner.settings import Isolation
+from runner.diagnosis.report.sanitise import sanitise_text, secrets_of
+from runner.interpreter import Interpreter
+from runner.settings import Isolation, Settings
 from runner.stored_files import DamagedError, read_json
 from runner.study.shards import Shard, part_name, parts
 
@@ -30,6 +34,10 @@ class Python(Struct, frozen=True):
     version: str
     platform: str
     soabi: str | None
+
+    @classmethod
+    def of(cls, one: Interpreter) -> "Python":
+        return cls(one.implementation, one.version, one.platform, one.soabi)
 
 
 class RanIn(Struct, frozen=True):
@@ -58,6 +66,18 @@ class Limits(Struct, frozen=True, omit_defaults=True):
     lock: str | None = None
     ignore_lock: bool = False
 
+    @classmethod
+    def of(cls, settings: Settings, bundle: Bundle) -> "Limits":
+        return cls(
+            python=settings.python,
+            children=settings.children,
+            timeout=settings.time_limit(bundle),
+            memory_limit=settings.memory_limit or bundle.defaults.memory_limit,
+            env=settings.named_variables(bundle),
+            lock=None if settings.lock is None else str(settings.lock),
+            ignore_lock=settings.ignore_lock,
+        )
+
 
 class RunFile(Struct, frozen=True, kw_only=True):
     """A run of a study, the latest one.
@@ -82,12 +102,55 @@ class RunFile(Struct, frozen=True, kw_only=True):
     threads: int | None = None
     asked: Limits = Limits()
 
+    @classmethod
+    def begun(
+        cls,
+        words: list[str],
+        settings: Settings,
+        bundle: Bundle,
+        worker: WorkerInfo,
+        isolation: Isolation,
+    ) -> "RunFile":
+        """The account of a run that begins now.
+
+        :param words: its command line.
+        :param isolation: its tasks'.
+        """
+        secrets = secrets_of(settings.variables())
+        return cls(
+            command=[sanitise_text(word, secrets) for word in masked_values(words)],
+            started_at=now(),
+            bundle=bundle.info(),
+            worker=worker,
+            isolation=isolation,
+            asked=Limits.of(settings, bundle),
+        )
+
     @property
     def ran_with(self) -> tuple[object, ...]:
         """The facts that outputs follow from: runs that have the same can be run again as one."""
         worker = self.worker.platform, self.worker.runner_version
         kept = self.bundle.digest, self.bundle_archive, self.pylock
         return *worker, *kept, self.environment, self.isolation, self.asked
+
+
+def masked_values(words: list[str]) -> list[str]:
+    """A command line without the values of variables, which may be secrets."""
+    masked = []
+    for before, word in zip(["", *words], words, strict=False):
+        option, equals, rest = word.partition("=")
+        if before == "--env":
+            masked.append(option + ("=****" if equals else ""))
+        elif option == "--env" and "=" in rest:
+            masked.append(f"--env={rest.partition('=')[0]}=****")
+        else:
+            masked.append(word)
+    return masked
+
+
+def now() -> str:
+    """The time, as an account has it."""
+    return datetime.now(timezone.utc).isoformat(timespec="seconds")
 
 
 def archive_name(shard: Shard | None, digest: str) -> str:

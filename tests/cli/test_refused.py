@@ -251,7 +251,7 @@ def test_a_limit_that_a_studys_results_meet_is_one_of_their_phase(
         raise OSError(number, os.strerror(number))
 
     monkeypatch.setenv("MODELOPS_CACHE_DIR", str(cache))
-    monkeypatch.setattr("runner.cli.study.task_results.TaskResults.done", refuse)
+    monkeypatch.setattr("runner.study.task_results.TaskResults.keep", refuse)
     report = tmp_path / "report.json"
     words = ["exec", str(bundle), "--seeds", "0:3", "--output", str(tmp_path / "out")]
     assert main([*words, "--report", str(report)]) == 13

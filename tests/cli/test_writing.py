@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from conftest import write_bundle
 
-from runner.cli.writing import Unblocked, write_whole
+from runner.cli.writing import Unblocked
 from runner.study.run_file import STORY
+from runner.study.writing import write_whole
 
 RUN_SECONDS = 60
 WIRE = """
@@ -63,7 +64,7 @@ def test_a_write_never_waits_and_says_what_it_has_dropped() -> None:
 
 def test_a_file_is_as_it_was_where_it_does_not_take_everything(tmp_path: Path) -> None:
     code = (
-        "import os, resource, signal, sys; from runner.cli.writing import write_whole\n"
+        "import os, resource, signal, sys; from runner.study.writing import write_whole\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "try:\n    write_whole(1, b'x' * 2000)\nexcept OSError as error:\n    print(error.errno,"

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli.writing import not_kept
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.machine import Noexec
 from runner.diagnosis.noexec import move_hint
@@ -17,6 +16,7 @@ from runner.environment.own_io import own_io
 from runner.events import Phase
 from runner.interpreter.findings import broken
 from runner.interpreter.model import Broken
+from runner.study.writing import not_kept
 
 FOLDER = Path("/data/My models (2026)")
 

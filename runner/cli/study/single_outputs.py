@@ -5,22 +5,8 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 from runner.cli.command_line.commands import Exec
-from runner.cli.outputs.kept_files import kept_files, remove_files
-from runner.cli.outputs.outputs_folder import (
-    read_manifest,
-    remove_single,
-    write_manifest,
-    write_outputs,
-)
-from runner.cli.outputs.places import is_file, put, remove_anything
-from runner.cli.outputs.printed import Printed, remove_printed, write_printed
-from runner.cli.study.line_writer import encoded
-from runner.cli.study.plan import GivenTask
-from runner.cli.study.result_lines import has_study, remove_results, results_in
-from runner.cli.study.study_record import StudyRecord
-from runner.cli.study.task_lines import TaskLines
-from runner.cli.writing import results_into, results_size
-from runner.diagnosis.case import Case, Failure, Finding
+from runner.cli.study.recorded import recorded
+from runner.diagnosis.case import Failure, Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint, Report
 from runner.diagnosis.report.sanitise import secrets_of
@@ -29,10 +15,25 @@ from runner.events import Event, EventHandler, Phase
 from runner.execution.prepare import Prepared
 from runner.result import Result
 from runner.settings import Isolation
+from runner.study.line_writer import encoded
 from runner.study.lines import FILE, Asked, DoneLine, FailedLine, Manifest, Study, task_digest
 from runner.study.output_files import RESERVED, OutputFile, file_name
-from runner.study.run_file import STORY, stories
+from runner.study.outputs.kept_files import kept_files, remove_files
+from runner.study.outputs.outputs_folder import (
+    read_manifest,
+    remove_single,
+    write_manifest,
+    write_outputs,
+)
+from runner.study.outputs.places import is_file, put, remove_anything
+from runner.study.outputs.printed import Printed, remove_printed, write_printed
+from runner.study.plan import GivenTask
+from runner.study.result_lines import has_study, remove_results, results_in
+from runner.study.run_file import STORY, RunFile, stories
 from runner.study.shards import parts
+from runner.study.study_record import StudyRecord
+from runner.study.task_lines import TaskLines
+from runner.study.writing import results_into, results_size
 from runner.task import Task
 
 _CHILD_PHASES = (Phase.SPAWN, Phase.HANDSHAKE, Phase.LOAD, Phase.EXECUTE, Phase.SHUTDOWN)
@@ -68,10 +69,9 @@ class SingleOutputs:
         return handle
 
     @asynccontextmanager
-    async def account(self, case: Case, ready: Prepared, task: Task) -> AsyncIterator[None]:
+    async def account(self, ready: Prepared, task: Task) -> AsyncIterator[None]:
         """Write down what the task runs with, while it runs.
 
-        :param case: of the run.
         :raises OSError: it cannot be written.
         """
         settings = self._command.settings
@@ -98,10 +98,10 @@ class SingleOutputs:
                 if is_file(self._folder / name):
                     with suppress(OSError):  # a file system without links: then it is
                         (self._beside / name).hardlink_to(self._folder / name)
-        self._record = StudyRecord(
-            *(self._beside, self._command, ready.bundle, case, self.notes.append), Isolation.FRESH
-        )
-        async with self._record.beside(ready, settings):
+        words, bundle = self._command.words, ready.bundle
+        run = RunFile.begun(words, settings, bundle, ready.worker, Isolation.FRESH)
+        self._record = StudyRecord(self._beside, run, bundle, self.notes.append)
+        async with recorded(self._record, ready, settings):
             yield
 
     def done(self, result: Result) -> tuple[dict[str, OutputFile], dict[str, OutputFile]]:

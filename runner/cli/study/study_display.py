@@ -9,8 +9,6 @@ from runner.cli.command_line.commands import Exec
 from runner.cli.command_line.verbosity import Verbosity
 from runner.cli.display.progress import Progress, Totals, shown_progress
 from runner.cli.display.running import PrintedLines, Running
-from runner.cli.outputs.kept_files import left_note
-from runner.cli.study.plan import GivenTask
 from runner.diagnosis.case import SUMMARY_CHARACTERS
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.report.sanitise import sanitise_text
@@ -18,6 +16,8 @@ from runner.diagnosis.report.shown_lines import ShownLines
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Event, Note, Output, PhaseFinished, PhaseStarted, Stream
 from runner.result import Result
+from runner.study.outputs.kept_files import left_note
+from runner.study.plan import GivenTask
 
 SHOWN_FAILURES = 5
 """How many failures are shown as they happen."""

@@ -3,24 +3,45 @@
 import json
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, closing
+from functools import partial
 
-from anyio import to_thread
+from anyio import from_thread, to_thread
 
 from runner.bundle import Bundle, function_of
 from runner.cli.command_line.commands import Exec
 from runner.cli.command_line.grid import axis_lines, read_grid
 from runner.cli.result import json_document
-from runner.cli.study.plan import GivenTask, Plan
-from runner.cli.study.result_lines import are_there, read_earlier
 from runner.cli.study.task_file import read_tasks
+from runner.cli.written_options import said_of
 from runner.diagnosis.case import Case
 from runner.execution.prepare import read
 from runner.execution.run_task import reported
-from runner.study.earlier import Earlier, Known
+from runner.study.earlier import Earlier
 from runner.study.lines import Asked, Study
+from runner.study.plan import GivenTask, Plan
+from runner.study.result_lines import are_there, read_earlier
 
 SHOWN_TASKS = 5
 """How many tasks a dry run shows."""
+
+
+async def earlier_of(command: Exec, bundle: Bundle) -> Earlier:
+    """Read what earlier runs have left in the folder of the outputs, if there is one.
+
+    :raises OSError: it cannot be read.
+    :raises UsageError: there are results of another bundle in it.
+    """
+    if command.output is None:
+        return Earlier()
+    study, asked = Study.of(bundle.info()), Asked.of(command.settings)
+    read = partial(
+        read_earlier,
+        *(command.output, study, bundle.digest, asked, command.shard),
+        overwrite=command.overwrite,
+        check=from_thread.check_cancelled,
+    )
+    with said_of("--output"):
+        return await to_thread.run_sync(read)
 
 
 async def plan_tasks(command: Exec, bundle: Bundle, plan: Plan, earlier: Earlier) -> None:
@@ -32,18 +53,17 @@ async def plan_tasks(command: Exec, bundle: Bundle, plan: Plan, earlier: Earlier
         function that the bundle does not have.
     :raises UsageError: an axis has no values.
     """
-
-    async def is_there(number: int, known: Known) -> bool:
-        if command.output is None:
-            return False
-        return await to_thread.run_sync(are_there, command.output, number, known)
-
     async with aclosing(_given(command, bundle.defaults.seed)) as tasks:
         async for given in tasks:
             function_of(bundle, given.task.function)
             task = given.task.with_defaults(*bundle.task_defaults(given.task.function))
-            one = GivenTask(task, given.id)
-            await plan.add(one, earlier, is_there, again=command.again_failed)
+            one = plan.take(GivenTask(task, given.id), earlier)
+            if one is None:
+                continue
+            there = False
+            if one.done and command.output is not None:
+                there = await to_thread.run_sync(are_there, command.output, one.number, one.known)
+            plan.add(one, is_there=there, again=command.again_failed)
     plan.begin(earlier)
 
 
@@ -66,13 +86,7 @@ async def dry_run(command: Exec, case: Case) -> str:
     with closing(Plan(command.shard)) as plan:
         with reported(case):
             bundle = await read(case, command.settings, command.bundle)
-        study, asked = Study.of(bundle.info()), Asked.of(command.settings)
-        earlier = Earlier()
-        if command.output is not None:
-            earlier = await read_earlier(
-                *(command.output, study, bundle.digest, asked, command.shard),
-                overwrite=command.overwrite,
-            )
+        earlier = await earlier_of(command, bundle)
         with reported(case):
             await plan_tasks(command, bundle, plan, earlier)
         first = [given for _, given in zip(range(SHOWN_TASKS), iter(plan.next, None), strict=False)]

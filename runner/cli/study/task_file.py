@@ -17,7 +17,6 @@ import anyio.to_thread
 import msgspec
 
 from runner.cli.command_line.params import decode_json, json_kind
-from runner.cli.study.plan import GivenTask
 from runner.cli.study.task_table import read_table
 from runner.diagnosis.case import Failure
 from runner.diagnosis.refusals import raise_lacking
@@ -25,6 +24,7 @@ from runner.diagnosis.report.model import Hint
 from runner.events import Phase
 from runner.stored_files import DamagedError
 from runner.study.lines import MOST_LINE_BYTES
+from runner.study.plan import GivenTask
 from runner.task import Task, check_task, params_invalid
 
 # What a task may have, and the kinds of JSON values that each may be.

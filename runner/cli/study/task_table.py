@@ -7,9 +7,9 @@ from typing import Any
 
 from runner.cli.command_line.param_words import meant_value
 from runner.cli.command_line.params import parse_value, read_seed
-from runner.cli.study.plan import GivenTask
 from runner.diagnosis.case import Failure
 from runner.diagnosis.report.model import Hint
+from runner.study.plan import GivenTask
 from runner.task import Task, check_task, params_invalid
 
 _BOOLEANS = {"True": True, "TRUE": True, "False": False, "FALSE": False}

@@ -17,15 +17,10 @@ from runner.cli.display.durations import duration
 from runner.cli.display.live import Live
 from runner.cli.display.progress import Totals
 from runner.cli.result import json_document
-from runner.cli.study.line_writer import Lines, StdoutError, encoded
-from runner.cli.study.plan import Plan
-from runner.cli.study.result_lines import discard, drop_replaced, open_results, read_earlier
+from runner.cli.study.recorded import recorded_study
 from runner.cli.study.study_display import StudyDisplay, shown_study
-from runner.cli.study.study_record import StudyRecord
-from runner.cli.study.study_tasks import plan_tasks
-from runner.cli.study.task_lines import TaskLines
-from runner.cli.study.task_results import TaskResults
-from runner.cli.writing import not_kept
+from runner.cli.study.study_tasks import earlier_of, plan_tasks
+from runner.cli.written_options import said_of
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.own_failures import cancelled
@@ -42,9 +37,15 @@ from runner.execution.run_task import raise_reported, reported
 from runner.execution.thread_map import Calls, Stopped
 from runner.result import Result
 from runner.runner import Runner
-from runner.study.earlier import Earlier
-from runner.study.lines import FILE, Asked, DoneLine, FailedLine, Manifest, Study
+from runner.study.line_writer import Lines, StdoutError
+from runner.study.lines import FILE, Asked, DoneLine, Study
+from runner.study.plan import Plan
+from runner.study.result_lines import drop_replaced, open_results
+from runner.study.run_file import RunFile
 from runner.study.shards import part_name
+from runner.study.study_record import StudyRecord
+from runner.study.task_lines import TaskLines
+from runner.study.task_results import TaskResults
 from runner.task import Task
 
 FAILED_STARTS = 10
@@ -66,7 +67,8 @@ class ManyTasks:
                 raise UsageError("standard output is closed: give --output DIR")
             self._lines = Lines(sys.stdout.fileno(), array=command.json)
         else:
-            results = open_results(self._output, command.shard, overwrite=command.overwrite)
+            with said_of("--output"):
+                results = open_results(self._output, command.shard, overwrite=command.overwrite)
             self._lines = Lines(results)
         self._totals = Totals(0, 0)
         self._failed_starts = 0
@@ -92,22 +94,17 @@ class ManyTasks:
         with closing(Plan(command.shard)) as plan:
             with reported(case):
                 bundle = await read(case, command.settings, command.bundle)
-            study, asked = Study.of(bundle.info()), Asked.of(command.settings)
-            earlier = Earlier()
-            if self._output is not None:
-                try:
-                    earlier = await read_earlier(
-                        *(self._output, study, bundle.digest, asked, command.shard),
-                        overwrite=command.overwrite,
-                    )
-                except OSError as error:
-                    raise_reported(case, error)
+            try:
+                earlier = await earlier_of(command, bundle)
+            except OSError as error:
+                raise_reported(case, error)
             run = earlier.next_run
             with reported(case):
                 await plan_tasks(command, bundle, plan, earlier)
             others = earlier.left
+            study, asked = Study.of(bundle.info()), Asked.of(command.settings)
             lines = TaskLines(study, asked, self._secrets, run=run)
-            self._results = TaskResults(self._output, earlier.made, lines)
+            self._results = TaskResults(self._output, earlier.made, lines, self._lines)
             del earlier
             with case.journal.phase(Phase.EXECUTE):
                 with reported(case):
@@ -267,11 +264,9 @@ class ManyTasks:
                 lock=settings.lock and settings.lock.absolute(),
             )
             if self._output is not None and totals.left:
-                self._record = record = StudyRecord(
-                    self._output, self._command, bundle, case, display.say, settings.isolation
-                )
+                self._record = record = self._new_record(case, bundle, display)
                 with reported(case):
-                    kept = record.kept(settings, totals.skipped)
+                    kept = recorded_study(record, case, bundle, settings, totals.skipped)
                     settings = await stack.enter_async_context(kept)
             runner = Runner.of(
                 settings, record=self._command.record, on_event=self._listener(display)
@@ -283,6 +278,12 @@ class ManyTasks:
                 error = await to_thread.run_sync(run)
                 tasks.cancel_scope.cancel()
         return error
+
+    def _new_record(self, case: Case, bundle: Bundle, display: StudyDisplay) -> StudyRecord:
+        command, settings = self._command, self._command.settings
+        assert command.output is not None and case.worker is not None
+        run = RunFile.begun(command.words, settings, bundle, case.worker, settings.isolation)
+        return StudyRecord(command.output, run, bundle, display.say, command.shard)
 
     def _run_in_thread(
         self, runner: Runner, plan: Plan, bundle: Bundle, display: StudyDisplay, calls: Calls
@@ -297,9 +298,9 @@ class ManyTasks:
         except Stopped:
             pass  # whoever has stopped it says so
         try:
-            self._lines.flush()
-        except OSError as error:
-            stopped = stopped or self._not_written(error)
+            self._results.flush()
+        except (Failure, StdoutError) as error:
+            stopped = stopped or error
         return stopped
 
     def _run_with(
@@ -317,46 +318,26 @@ class ManyTasks:
             for number, outcome in outcomes:
                 index, given = display.in_hand.pop(number)
                 self._running.discard(number)
+                if isinstance(outcome, RunnerError) and self._would_meet_any_task(outcome.report):
+                    raise outcome
                 printed = results.printed.take(number)
-                line: DoneLine | FailedLine
+                line = results.keep(index, given, outcome, printed, calls.check)
                 if isinstance(outcome, Result):
-                    line = results.done(index, given, outcome, printed)
+                    assert isinstance(line, DoneLine)
                     self._totals.add_done(given.task, line)
                     if self._record is not None:
                         self._record.ran_with(outcome.threads)
                     self._failed_starts = 0
                     display.done(index, given, outcome, results.asides)
                     results.asides.clear()
-                elif self._would_meet_any_task(outcome.report):
-                    raise outcome
                 else:
-                    line = results.failed(index, given, outcome.report, printed)
                     self._totals.failures[outcome.report.code] += 1
                     self.first_failure = self.first_failure or outcome.report
                     display.failed(index, given, outcome)
-                try:
-                    self._lines.write(line, calls.check)
-                except OSError as error:
-                    raise self._not_written(error, line) from error
                 if self._finishing is not None:
                     self._finishing.discard(number)
                     if not self._finishing:
                         return
-
-    def _not_written(self, error: OSError, *lines: DoneLine | FailedLine) -> Exception:
-        """The failure of a run that could not write lines: these, or those that wait."""
-        lines = tuple(self._lines.pending) or lines
-        self._lines.pending.clear()
-        size = sum(len(encoded(line)) for line in lines)
-        if self._output is None:
-            return StdoutError(error, size)
-        for line in lines:
-            if isinstance(line, DoneLine):
-                # No later run would know whose these are.
-                made = Manifest(tuple(line.outputs), tuple(line.files), tuple(line.printed))
-                with suppress(OSError):
-                    discard(self._output, line.index, made)
-        return Failure(not_kept(error, self._output / self._file, size))
 
     @contextmanager
     def _shown(self, bundle: Bundle) -> Iterator[StudyDisplay]:

@@ -2,8 +2,9 @@
 
 import logging
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from pathlib import Path
+from typing import TypeVar
 from weakref import finalize
 
 from distributed import Client
@@ -24,8 +25,8 @@ from runner.dask.client.sending import send
 from runner.dask.client.shared import Shared
 from runner.dask.environment import Made
 from runner.dask.failures import error_of, unfit
-from runner.dask.messages import Call, as_here
-from runner.dask.worker.work import keep_result, run_task
+from runner.dask.messages import Answer, Call, as_here
+from runner.dask.worker.work import account, keep_result, run_task, versions
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError, error_for
 from runner.diagnosis.report.model import BundleInfo, Hint
@@ -36,6 +37,9 @@ from runner.execution.prepare import read_as_content
 from runner.execution.run_task import reported
 from runner.execution.worker_info import worker_info
 from runner.result import Result
+from runner.study.environment_account import Account, Versions
+
+T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
 
@@ -65,20 +69,34 @@ class Study(Struct, frozen=True, weakref=True):
     files: Bundle
     """The bundle as its files here describe it."""
 
-    def work(self, one: ClusterTask, retries: int, placement: Placement) -> Work[Result]:
+    def work(
+        self,
+        one: ClusterTask,
+        retries: int,
+        placement: Placement,
+        printed: Callable[[Mapping[str, str]], None] | None = None,
+    ) -> Work[Result]:
         """Return what runs a task of it.
 
+        :param printed: is called with what the task has printed.
         :raises RunnerError: the bundle has no such function.
         """
+
+        def result_of(answer: Answer) -> Result:
+            if printed is not None:
+                printed(answer.printed)
+            return answer.result_of(self.bundle)
+
         return Work(
             self.key_of(one, placement),
-            lambda answer: answer.result_of(self.bundle),
+            result_of,
             run_task,
             self.key,
             Call.of(one.task),
             one.futures,
             self.outputs,
             self.made,
+            printed is not None,
             bundle=self.bundle,
             fitness=self.fitness,
             retries=retries,
@@ -126,6 +144,37 @@ class Study(Struct, frozen=True, weakref=True):
         )
         return futures
 
+    def account(self) -> Work[Account]:
+        """Return what tells the conditions that its tasks run on."""
+        return self._asked("modelops-account", _account, account)
+
+    def versions(self) -> Work[Versions]:
+        """Return what makes the lock of the versions that its tasks have."""
+        return self._asked("modelops-versions", _versions, versions)
+
+    def _asked(
+        self,
+        name: str,
+        unwrap: Callable[[Answer], T],
+        function: Callable[[str, Made | None], Answer],
+    ) -> Work[T]:
+
+        def unwrapped(answer: Answer) -> T:
+            if answer.report is not None:
+                raise error_for(as_here(answer.report, self.bundle))
+            return unwrap(answer)
+
+        return Work(
+            name,
+            unwrapped,
+            function,
+            self.key,
+            self.made,
+            bundle=self.bundle,
+            fitness=self.fitness,
+            retries=RETRIES,
+        )
+
     def key_of(self, one: ClusterTask, placement: Placement) -> str:
         """How the key of a task begins.
 
@@ -139,6 +188,16 @@ class Study(Struct, frozen=True, weakref=True):
         if placement.key is not None:
             return placement.key
         return f"modelops-{self.name}" + ("" if function is None else f"-{function}")
+
+
+def _account(answer: Answer) -> Account:
+    assert answer.account is not None
+    return answer.account
+
+
+def _versions(answer: Answer) -> Versions:
+    assert answer.versions is not None
+    return answer.versions
 
 
 def _held(study: Study) -> None:

@@ -4,7 +4,10 @@ import asyncio
 import errno
 import os
 import threading
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
 from pathlib import Path
+from typing import Any, TypeVar
 
 import msgspec
 from distributed import Worker
@@ -20,7 +23,11 @@ from runner.events import EventHandler
 from runner.execution.stats import Stats
 from runner.result import Check, Result
 from runner.runner import Runner
+from runner.settings import Settings
+from runner.study.environment_account import Account, Versions, account_of, versions_of
 from runner.task import Task
+
+T = TypeVar("T")
 
 
 class Host:
@@ -60,6 +67,12 @@ class Host:
         """Count what each of its runners has done."""
         with self._lock:
             return [runner.stats() for runner in self._runners.values()]
+
+    @property
+    def variables(self) -> Mapping[str, str]:
+        """The variables that the worker's settings give to children."""
+        env = self._settings.env
+        return {name: value for name, value in env.items() if value is not None}
 
     def close(self) -> None:
         """Not asynchronous: a worker that is told to end cancels what its event loop waits for."""
@@ -110,6 +123,25 @@ class Host:
         runner = self._runner(wanted)
         return self.calls.wait(key, lambda: runner.prepare(place, on_event=on_event))
 
+    def account(self, key: str, bundle: str, wanted: Wanted) -> Account:
+        """Tell what a study's tasks run on; as :meth:`prepare` otherwise."""
+        place = self._bundles.place(bundle, self.cache)
+        own = Settings.of(msgspec.structs.asdict(self._settings))  # type: ignore[arg-type]
+        settings = Settings.of(self._options(wanted))
+        return self._start(key, wanted, partial(account_of, place, settings, own))
+
+    def versions(self, key: str, bundle: str, wanted: Wanted) -> Versions:
+        """The lock of the versions that a study's tasks have; as :meth:`prepare` otherwise."""
+        place = self._bundles.place(bundle, self.cache)
+        settings = Settings.of(self._options(wanted))
+        return self._start(key, wanted, partial(versions_of, place, settings))
+
+    def _start(self, key: str, wanted: Wanted, function: Callable[[], Awaitable[T]]) -> T:
+        runner = self._runner(wanted)
+        loop = runner._loop
+        loop.start()
+        return self.calls.wait(key, lambda: loop.start_soon(function))
+
     def _runner(self, wanted: Wanted) -> Runner:
         """The runner for what a study wants."""
         with self._lock:
@@ -118,12 +150,15 @@ class Host:
             return self._runners[wanted]
 
     def _new_runner(self, wanted: Wanted) -> Runner:
+        return Runner(**self._options(wanted))
+
+    def _options(self, wanted: Wanted) -> Any:
         settings = self._settings
         given = msgspec.structs.asdict(settings)
         given["children"] = settings.children or self._threads
         given["python"] = settings.python or wanted.python
         given["threads"] = settings.threads or wanted.threads
-        return Runner(**given)
+        return given
 
 
 def _probe(settings: WorkerSettings, cache: Path) -> None:

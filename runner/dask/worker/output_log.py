@@ -2,14 +2,16 @@
 
 import logging
 import os
+from collections.abc import Mapping
 from functools import lru_cache
 
 from distributed import Worker
 
 from runner.diagnosis.report.model import Report
-from runner.diagnosis.report.sanitise import secrets_of
+from runner.diagnosis.report.sanitise import sanitise_text, secrets_of
 from runner.diagnosis.report.shown_lines import ShownLines
 from runner.events import Event, Note, Output, Stream
+from runner.study.outputs.printed import Printed
 
 # Dask's own handlers show what is logged below "distributed".
 log = logging.getLogger("distributed.modelops_runner")
@@ -32,16 +34,19 @@ class OutputLog:
     """The output of one task.
 
     :param key: the task's, in Dask.
+    :param variables: those that the worker's settings give to children.
     """
 
-    def __init__(self, key: str, worker: Worker) -> None:
+    def __init__(self, key: str, worker: Worker, variables: Mapping[str, str]) -> None:
         self._key = key
         self._worker = worker
-        secrets = _secrets(tuple(os.environ.items()))
-        self._shown = {stream: ShownLines(secrets) for stream in Stream}
+        self._secrets = _secrets((*os.environ.items(), *variables.items()))
+        self._shown = {stream: ShownLines(self._secrets) for stream in Stream}
+        self._printed = Printed()
         self._lines = 0
 
     def handle(self, event: Event) -> None:
+        self._printed.listen(event)
         if isinstance(event, Output):
             for line in self._shown[event.stream].feed(event.data):
                 self._line(event.stream, line)
@@ -51,6 +56,11 @@ class OutputLog:
     def failed(self, report: Report) -> None:
         log.error("[%s] %s: %s", self._key, report.code.value, report.summary)
         self._event(code=report.code.value, summary=report.summary, report=report.id)
+
+    def printed(self) -> dict[str, str]:
+        """The output that the task has printed, by stream, as a study's folder keeps it."""
+        printed = self._printed.take(0)
+        return {name: sanitise_text(text, self._secrets) for name, text in printed.items()}
 
     def close(self) -> None:
         """The task has ended: what it has written last has no line end."""

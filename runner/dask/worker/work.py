@@ -92,8 +92,29 @@ def prepare(bundle: str, wanted: Wanted) -> Answer:
     return _answered(run)
 
 
+def account(bundle: str, study: Made | None) -> Answer:
+    """Tell what tasks of a bundle run on here; otherwise as :func:`run_task`."""
+    return _answered(lambda host, key, _: Answer(account=host.account(key, bundle, _wanted(study))))
+
+
+def versions(bundle: str, study: Made | None) -> Answer:
+    """The lock of the versions that tasks of a bundle have; otherwise as :func:`run_task`."""
+    return _answered(
+        lambda host, key, _: Answer(versions=host.versions(key, bundle, _wanted(study)))
+    )
+
+
+def _wanted(study: Made | None) -> Wanted:
+    return Wanted() if study is None else study.wanted
+
+
 def run_task(
-    bundle: str, call: Call, inputs: dict[str, Any], shared: str | None, study: Made | None
+    bundle: str,
+    call: Call,
+    inputs: dict[str, Any],
+    shared: str | None,
+    study: Made | None,
+    printed: bool,
 ) -> Answer:
     """Run one task of a bundle that the worker was sent.
 
@@ -101,8 +122,10 @@ def run_task(
     :param shared: where large outputs stay, if any.
     :param study: the environment that the study has on its other workers; a result from another
         one does not count.
+    :param printed: whether the answer has what the task prints.
     """
-    return _answered(_task(bundle, call, inputs, None if shared is None else Path(shared), study))
+    run = _task(bundle, call, inputs, None if shared is None else Path(shared), study)
+    return _answered(run, printed=printed)
 
 
 def keep_result(
@@ -155,8 +178,7 @@ def _task(
     bundle: str, call: Call, inputs: dict[str, Any], shared: Path | None, study: Made | None
 ) -> Callable[[Host, str, OutputLog], Answer]:
     def run(host: Host, key: str, output: OutputLog) -> Answer:
-        wanted = Wanted() if study is None else study.wanted
-        result = host.execute(key, bundle, call.task(inputs), output.handle, wanted)
+        result = host.execute(key, bundle, call.task(inputs), output.handle, _wanted(study))
         made = Made.by(result.child, result.threads)
         difference = None if study is None or made is None else study.difference(made)
         if difference is not None:
@@ -166,10 +188,10 @@ def _task(
     return run
 
 
-def _answered(run: Callable[[Host, str, OutputLog], Answer]) -> Answer:
+def _answered(run: Callable[[Host, str, OutputLog], Answer], *, printed: bool = False) -> Answer:
     """Return what a call on this worker's host gives, or the report of its failure."""
     try:
-        done = _on_host(run)
+        done = _on_host(run, printed=printed)
     except CancelledError:
         # Where the client has let go of the task, nobody reads it. Else the worker closes, or its
         # plugin was replaced.
@@ -177,18 +199,21 @@ def _answered(run: Callable[[Host, str, OutputLog], Answer]) -> Answer:
     return msgspec.structs.replace(done, worker=get_worker().address)
 
 
-def _on_host(run: Callable[[Host, str, OutputLog], Answer]) -> Answer:
+def _on_host(run: Callable[[Host, str, OutputLog], Answer], *, printed: bool = False) -> Answer:
     """:raises concurrent.futures.CancelledError: the call was ended."""
     worker = get_worker()
     key = str(worker.get_current_task())
-    output = OutputLog(key, worker)
+    output = OutputLog(key, worker, {})
     try:
-        return run(this_host(), key, output)
+        host = this_host()
+        output = OutputLog(key, worker, host.variables)
+        done = run(host, key, output)
     except RunnerError as error:
         output.failed(error.report)
-        return Answer(report=error.report)
+        done = Answer(report=error.report)
     finally:
         output.close()
+    return msgspec.structs.replace(done, printed=output.printed()) if printed else done
 
 
 async def reachable(requires: list[str]) -> list[Interpreter]:

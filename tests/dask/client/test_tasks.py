@@ -28,7 +28,7 @@ import runner.dask
 from runner import Runner, RunnerError
 from runner.dask import RunnerPlugin
 from runner.dask.client import in_flight, study
-from runner.dask.client.tasks import WINDOW
+from runner.dask.client.outcomes import WINDOW
 from runner.dask.examine.loopback import DaskCluster, cluster
 from runner.dask.worker.bundles import BUNDLE
 from runner.dask.worker.output_log import TOPIC

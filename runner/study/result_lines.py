@@ -5,17 +5,11 @@ import fcntl
 import mmap
 import os
 import stat
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from pathlib import Path
 
-from runner.cli.command_line.commands import UsageError
-from runner.cli.outputs.kept_files import files_folder, remove_files
-from runner.cli.outputs.outputs_folder import has_single, refused, remove_outputs, remove_single
-from runner.cli.outputs.places import is_folder, remove_anything
-from runner.cli.outputs.printed import remove_printed
-from runner.cli.study.task_file import read_lines
-from runner.stored_files import DamagedError, open_stored
+from runner.stored_files import open_stored
 from runner.study.earlier import Earlier, Known, Standing
 from runner.study.lines import (
     FILE,
@@ -28,7 +22,11 @@ from runner.study.lines import (
     lines_at,
     stored_lines,
 )
-from runner.study.output_files import OutputFile, file_name, outputs_folder, sha256_of
+from runner.study.output_files import OutputError, OutputFile, file_name, outputs_folder, sha256_of
+from runner.study.outputs.kept_files import files_folder, remove_files
+from runner.study.outputs.outputs_folder import has_single, refused, remove_outputs, remove_single
+from runner.study.outputs.places import is_folder, remove_anything
+from runner.study.outputs.printed import remove_printed
 from runner.study.run_file import stories
 from runner.study.shards import Shard, part_name, parts
 
@@ -42,7 +40,7 @@ def open_results(folder: Path, shard: Shard | None = None, *, overwrite: bool) -
     :param shard: whose lines it has; those of the same number of shards may be run meanwhile.
     :param overwrite: whether what is there may be anything.
     :returns: its descriptor.
-    :raises UsageError: it cannot be opened, or another run writes to it, or it is no such file.
+    :raises OutputError: it cannot be opened, or another run writes to it, or it is no such file.
     """
     if not overwrite and has_single(folder):
         raise refused(folder, "the outputs of a single task")
@@ -53,7 +51,7 @@ def open_results(folder: Path, shard: Shard | None = None, *, overwrite: bool) -
         descriptor = os.open(path, flags, 0o666)
     except OSError as error:
         why = "it is a link" if error.errno == errno.ELOOP else error.strerror
-        raise UsageError(f"--output: {path}: {why}") from error
+        raise OutputError(f"{path}: {why}") from error
     try:
         _take(descriptor, path, shard, overwrite=overwrite)
     except BaseException:
@@ -64,11 +62,11 @@ def open_results(folder: Path, shard: Shard | None = None, *, overwrite: bool) -
 
 def _take(descriptor: int, path: Path, shard: Shard | None, *, overwrite: bool) -> None:
     if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        raise UsageError(f"--output: {path} is not a plain file, so no run has made it")
+        raise OutputError(f"{path} is not a plain file, so no run has made it")
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        raise UsageError(f"--output: another run is writing to {path}") from None
+        raise OutputError(f"another run is writing to {path}") from None
     except OSError:  # a file system without locks
         pass
     _see_that_nobody_runs(path.parent, shard)
@@ -83,7 +81,7 @@ def _take(descriptor: int, path: Path, shard: Shard | None, *, overwrite: bool) 
 
 
 def _see_that_nobody_runs(folder: Path, shard: Shard | None) -> None:
-    """:raises UsageError: the study is being run, as a whole or in another number of shards."""
+    """:raises OutputError: the study is being run, as a whole or in another number of shards."""
     for name, other in parts(folder, FILE).items():
         if shard == other or (shard and other and shard.count == other.count):
             continue
@@ -92,10 +90,10 @@ def _see_that_nobody_runs(folder: Path, shard: Shard | None) -> None:
                 # Shared, because other shards may be asking as well.
                 fcntl.flock(file.fileno(), fcntl.LOCK_SH | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise UsageError(f"--output: another run is writing to {folder / name}") from None
+                raise OutputError(f"another run is writing to {folder / name}") from None
 
 
-async def read_earlier(
+def read_earlier(
     folder: Path,
     study: Study,
     bundle: str,
@@ -103,6 +101,7 @@ async def read_earlier(
     shard: Shard | None = None,
     *,
     overwrite: bool,
+    check: Callable[[], None] = lambda: None,
 ) -> Earlier:
     """Read what earlier runs have left; what they have written is not looked at.
 
@@ -110,19 +109,20 @@ async def read_earlier(
     :param asked: what the tasks are to run on.
     :param shard: the one that is to be run, to whose file nobody else writes.
     :param overwrite: whether it may be another study's.
-    :raises UsageError: it is, and may not be.
+    :param check: is called at each line; what it raises ends the reading.
+    :raises OutputError: it is, and may not be.
     """
     earlier = Earlier()
     strangers: dict[int, TaskLine] = {}
     alike: dict[Manifest, Manifest] = {}
     for name in parts(folder, FILE):
         own = name == part_name(FILE, shard)
-        descriptor = os.open(folder / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK)
-        try:
-            number = at = 0
-            async for text in read_lines(descriptor):
+        number = at = 0
+        with open_stored(folder / name, follow=False) as file:
+            for text in stored_lines(file):
+                check()
                 place = Place(name, at)
-                number, at = number + 1, at + len(text) + 1
+                number, at = number + 1, at + len(text)
                 line = decode_line(text)
                 if line is None:
                     # In another shard's it may be one that is being written.
@@ -148,10 +148,6 @@ async def read_earlier(
                 strangers.pop(line.index, None)
                 if not study.is_same(bundle, line.study, line.bundle):
                     strangers[line.index] = line
-        except DamagedError as error:
-            raise refused(folder, f"a {name} that no run has written: {error}") from None
-        finally:
-            os.close(descriptor)
     if strangers and not overwrite:
         whose = next(iter(strangers.values())).study
         count = f"{len(strangers)} result" + ("" if len(strangers) == 1 else "s")
@@ -251,7 +247,7 @@ def discard(folder: Path, index: int, made: Manifest) -> None:
         outputs.rmdir()
 
 
-def are_there(folder: Path, number: int, known: Known) -> bool:
+def are_there(folder: Path, number: int | None, known: Known) -> bool:
     """Tell whether the outputs and files of a task that is done are as they were written.
 
     :param number: the task's.

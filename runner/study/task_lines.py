@@ -3,13 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from runner.cli.study.plan import GivenTask
 from runner.diagnosis.report.asked import masked_params
 from runner.diagnosis.report.model import Report
 from runner.diagnosis.report.sanitise import sanitise_text
 from runner.result import Result
 from runner.study.lines import Asked, DoneLine, FailedLine, LineChild, Study
 from runner.study.output_files import OutputFile
+from runner.study.plan import GivenTask
 
 
 class TaskLines:

@@ -8,9 +8,9 @@ from typing import cast
 
 import pytest
 
-from runner.cli.outputs.outputs_folder import write_outputs
 from runner.result import Result
 from runner.study.output_files import file_name
+from runner.study.outputs.outputs_folder import write_outputs
 
 
 class Outputs(dict[str, bytes]):

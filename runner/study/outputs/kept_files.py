@@ -4,10 +4,10 @@ from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from runner.cli.outputs.places import is_folder, put, remove_anything, set_aside
 from runner.diagnosis.report.text import one_line, printable
 from runner.result import Result
 from runner.study.output_files import RESERVED, OutputFile, sha256_of
+from runner.study.outputs.places import is_folder, put, remove_anything, set_aside
 
 FOLDER = "files"
 _SHOWN = 10

@@ -3,10 +3,11 @@
 import json
 import tempfile
 from collections import Counter
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Iterator
 from typing import IO
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from runner.diagnosis.report.codes import Code
 from runner.study.earlier import Earlier, Known, Standing
@@ -30,6 +31,23 @@ class GivenTask(Struct, frozen=True):
     digest: str = ""
 
 
+class Taken(Struct, frozen=True):
+    """A task that has its place in a study.
+
+    :param number: of the task; ``None``: it gets one when all are there.
+    :param known: what became of it in earlier runs.
+    """
+
+    given: GivenTask
+    number: int | None
+    known: Known
+
+    @property
+    def done(self) -> bool:
+        """Tell whether an earlier run has done it; its outputs may be gone since."""
+        return self.known.standing is Standing.DONE
+
+
 class Plan:
     """The tasks that are left to do, in their order.
 
@@ -50,38 +68,42 @@ class Plan:
         # close() closes it.
         self._left: IO[bytes] = tempfile.SpooledTemporaryFile(_IN_MEMORY_BYTES)  # noqa: SIM115
 
-    async def add(
-        self,
-        given: GivenTask,
-        earlier: Earlier,
-        is_there: Callable[[int, Known], Awaitable[bool]],
-        *,
-        again: bool = False,
-    ) -> None:
+    def take(self, given: GivenTask, earlier: Earlier) -> Taken | None:
         """Take the next task of a study.
 
         :param given: it has an entry point.
         :param earlier: knows its number, and whether it is to be run.
-        :param is_there: tells whether what a task has made is still as it was.
-        :param again: whether one that has failed before is run.
+        :returns: nothing where it is another shard's.
         """
-        task, digest = given.task, task_digest(given.task)
+        digest = task_digest(given.task)
         number, known = earlier.take(digest, self._places)
         self._places += 1
         if not self._is_ours(digest):
-            return
+            return None
+        return Taken(replace(given, digest=digest), number, known)
+
+    def add(self, one: Taken, *, is_there: bool, again: bool = False) -> bool:
+        """Have a task run, unless it is done or has failed.
+
+        :param is_there: whether it is done, and what it has made is still as it was.
+        :param again: whether one that has failed before is run.
+        :returns: whether it is to be run.
+        """
         self.total += 1
-        done = known.standing is Standing.DONE
-        if done and number is not None and await is_there(number, known):
+        known = one.known
+        if is_there:
             self.skipped += 1
-        elif known.standing is Standing.FAILED and known.code is not None and not again:
+            return False
+        if known.standing is Standing.FAILED and known.code is not None and not again:
             self.failed_before[known.code] += 1
-        else:
-            line = [
-                *(number, task.entrypoint, task.params, task.seed, task.function),
-                *(given.id, digest),
-            ]
-            self._left.write(json.dumps(line).encode() + b"\n")
+            return False
+        task, given = one.given.task, one.given
+        line = [
+            *(one.number, task.entrypoint, task.params, task.seed, task.function),
+            *(given.id, given.digest),
+        ]
+        self._left.write(json.dumps(line).encode() + b"\n")
+        return True
 
     def _is_ours(self, digest: str) -> bool:
         if self._shard is None:

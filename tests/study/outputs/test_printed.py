@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from refusing import Refusing
 
-from runner.cli.outputs.printed import write_printed
+from runner.study.outputs.printed import write_printed
 
 PRINTED = {"stdout": "said", "stderr": "warned"}
 

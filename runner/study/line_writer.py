@@ -9,8 +9,8 @@ from collections.abc import Callable
 
 import msgspec
 
-from runner.cli.writing import write_at_once, write_whole
 from runner.study.lines import DoneLine, FailedLine
+from runner.study.writing import write_at_once, write_whole
 
 BATCH_SECONDS = 0.1
 """Lines that wait for so long are written. A run that is killed before has the tasks done

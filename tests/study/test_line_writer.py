@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli.study import line_writer
-from runner.cli.study.line_writer import Lines, encoded
 from runner.result import Cost
 from runner.settings import Isolation
+from runner.study import line_writer
+from runner.study.line_writer import Lines, encoded
 from runner.study.lines import DoneLine, LineChild, Study
 
 

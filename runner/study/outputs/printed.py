@@ -5,10 +5,10 @@ from collections.abc import Callable, Iterable, Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from runner.cli.outputs.places import is_folder, put, remove_anything, set_aside
 from runner.diagnosis.report.text import Capture
 from runner.events import Event, Output, Phase, PhaseStarted, Stream
 from runner.study.output_files import RESERVED, OutputFile
+from runner.study.outputs.places import is_folder, put, remove_anything, set_aside
 
 _STREAMS = {Stream.STDOUT: "stdout", Stream.STDERR: "stderr"}
 

@@ -12,15 +12,14 @@ from pathlib import Path
 
 import msgspec
 
-from runner.cli.command_line.commands import UsageError
-from runner.cli.outputs.kept_files import remove_files
-from runner.cli.outputs.places import is_file, is_folder, put, remove_anything, set_aside
-from runner.cli.outputs.printed import remove_printed
 from runner.diagnosis.report.text import printable
 from runner.result import Result
 from runner.stored_files import DamagedError, read_json
 from runner.study.lines import Manifest
-from runner.study.output_files import RESERVED, OutputFile, file_name
+from runner.study.output_files import RESERVED, OutputFile, TakenError, file_name
+from runner.study.outputs.kept_files import remove_files
+from runner.study.outputs.places import is_file, is_folder, put, remove_anything, set_aside
+from runner.study.outputs.printed import remove_printed
 
 _MANIFEST = f"{RESERVED}.json"
 """Beside the outputs of a single task: which they are."""
@@ -117,12 +116,9 @@ def remove_single(folder: Path) -> None:
     (folder / _MANIFEST).unlink(missing_ok=True)
 
 
-def refused(folder: Path, what: str) -> UsageError:
+def refused(folder: Path, what: str) -> TakenError:
     """The error of a run that would lose what another one has made."""
-    return UsageError(
-        f"--output: {printable(str(folder))} has {what}: name another folder, or say --overwrite"
-        " to replace what is there"
-    )
+    return TakenError(f"{printable(str(folder))} has {what}: name another folder")
 
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:

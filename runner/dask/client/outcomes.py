@@ -1,0 +1,106 @@
+"""Many tasks of a study, as many at a time as the cluster can use."""
+
+from collections.abc import Callable, Generator, Iterable, Mapping
+from concurrent.futures import Future
+from functools import partial
+from queue import Empty, SimpleQueue
+from typing import TypeAlias
+
+from distributed import Client
+
+from runner.dask.client.cluster_task import ClusterTask
+from runner.dask.client.connection import check_open
+from runner.dask.client.in_flight import WATCH_SECONDS
+from runner.dask.client.placement import Placement
+from runner.dask.client.studies import studies_of
+from runner.dask.client.study import Study
+from runner.diagnosis.errors import RunnerError
+from runner.diagnosis.report.codes import Code
+from runner.events import Phase
+from runner.execution.bounded_map import Outcome, Window
+from runner.result import Result
+from runner.task import Task
+
+# How many tasks are on the cluster for each thread of its workers: enough that none waits for the
+# way to the client and back.
+WINDOW = 4
+
+Ended: TypeAlias = Callable[[int, Outcome, Mapping[str, str]], None]
+
+
+def outcomes(
+    client: Client,
+    study: Study,
+    tasks: Iterable[Task],
+    retries: int,
+    placement: Placement,
+    *,
+    ordered: bool,
+    ended: Ended | None = None,
+) -> Generator[tuple[int, Outcome], None, None]:
+    """Run them. Closing it early ends those under way.
+
+    :param ordered: whether the outcomes are given in the tasks' order, and not as they come.
+    :param ended: is called with each outcome and what its task has printed, once it is there.
+    """
+    in_flight = studies_of(client).in_flight
+    window = Window(tasks, 1, ordered=ordered)
+    running: dict[int, Future[Result]] = {}
+    finished: SimpleQueue[int] = SimpleQueue()
+    printed: dict[int, Mapping[str, str]] = {}
+
+    def finish(index: int, outcome: Outcome) -> None:
+        if ended is not None:
+            ended(index, outcome, printed.pop(index, {}))
+        window.finish(index, outcome)
+
+    try:
+        while True:
+            # Workers come and go. Where there are none, the first task may be what makes some come.
+            window.size = max(1, WINDOW * in_flight.threads)
+            for index, task in window.to_start():
+                keep = None if ended is None else partial(printed.__setitem__, index)
+                try:
+                    work = study.work(ClusterTask.of(task), retries, placement, keep)
+                except RunnerError as error:
+                    finish(index, error)
+                    continue
+                future = running[index] = in_flight.start(work)
+                future.add_done_callback(partial(_put, finished, index))
+            if window.empty:
+                return
+            while (outcome := window.next_outcome()) is None:
+                try:
+                    index = finished.get(timeout=WATCH_SECONDS)
+                except Empty:
+                    check_open(client)
+                    break
+                finish(index, _outcome(running.pop(index)))
+            else:
+                yield outcome
+    finally:
+        for future in running.values():
+            future.cancel()
+
+
+def _put(finished: SimpleQueue[int], index: int, _: Future[Result]) -> None:
+    finished.put(index)
+
+
+def _outcome(future: Future[Result]) -> Outcome:
+    try:
+        return future.result()
+    except RunnerError as error:
+        return error
+
+
+def is_own(error: RunnerError) -> bool:
+    """Tell whether it is the task's own failure, and no other one's."""
+    return error.report.phase is Phase.EXECUTE and error.report.code is not Code.WORKER_LOST
+
+
+def unless_raised(outcome: Outcome, return_exceptions: bool) -> Outcome:
+    """:raises RunnerError: it is a failure that is not to be returned, or is not its task's own."""
+    if isinstance(outcome, RunnerError) and not (return_exceptions and is_own(outcome)):
+        raise outcome
+    return outcome

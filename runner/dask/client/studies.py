@@ -1,0 +1,110 @@
+"""The studies that a client has on its cluster, each opened once."""
+
+from collections.abc import Sequence
+from os import PathLike
+from pathlib import Path
+from threading import Lock
+from weakref import finalize
+
+from distributed import Client
+from distributed import Future as DaskFuture
+
+from runner.dask.client.cluster_task import ClusterTask
+from runner.dask.client.connection import LOOK_SECONDS, ask, check_open
+from runner.dask.client.in_flight import InFlight
+from runner.dask.client.lost import is_closed
+from runner.dask.client.placement import Placement
+from runner.dask.client.sending import forget
+from runner.dask.client.shared import Shared
+from runner.dask.client.study import Study, open_study
+from runner.execution.bundle_watch import BundleFingerprint
+from runner.result import Result
+
+
+class Studies:
+    """The studies and tasks that a client has under way on its cluster."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._lock = Lock()
+        self._slots: dict[tuple[Path, Path | None], _Slot] = {}
+        self._shared: dict[Path, Shared] = {}
+        self.in_flight = InFlight(client)
+
+    def study(
+        self,
+        bundle: str | PathLike[str],
+        shared: str | PathLike[str] | None,
+        *,
+        look: bool = False,
+    ) -> Study:
+        """Opened at the first call, and again where the bundle or the scheduler is another since.
+
+        :param look: whether it was, at any price.
+        :raises RunnerError: it cannot be opened.
+        """
+        check_open(self._client)
+        path = Path(bundle).absolute()
+        folder = None if shared is None else Path(shared).absolute()
+        with self._lock:
+            slot = self._slots.setdefault((path, folder), _Slot())
+            if folder is not None and folder not in self._shared:
+                self._shared[folder] = Shared(folder)
+                finalize(self, self._shared[folder].remove_outputs)
+        # Others go on with theirs while this one is being opened.
+        with slot.lock:
+            # A client that has lost its connection makes another one, maybe to a scheduler that has
+            # taken the lost one's place and knows of nothing.
+            connection = self._client.scheduler_comm
+            if (
+                slot.study is None
+                or slot.connection is not connection
+                or slot.fingerprint is None
+                or slot.fingerprint.changed(at_once=look)
+            ):
+                fingerprint = BundleFingerprint(path)
+                study = open_study(
+                    self._client,
+                    self.in_flight,
+                    path,
+                    None if folder is None else self._shared[folder],
+                )
+                if slot.study is not None and slot.study.key != study.key:
+                    # Once the last of its tasks is done.
+                    finalize(slot.study, _forget, self._client, slot.study.key)
+                slot.fingerprint, slot.study, slot.connection = fingerprint, study, connection
+            return slot.study
+
+    def keep(
+        self, study: Study, tasks: Sequence[ClusterTask], retries: int, placement: Placement
+    ) -> "list[DaskFuture[Result]]":
+        """:raises RunnerError: none of the workers can run them."""
+        threads = ask(self._client, lambda: self._client.nthreads(asynchronous=True), LOOK_SECONDS)
+        return study.keep(self._client, self.in_flight, tasks, retries, placement, threads)
+
+
+class _Slot:
+    """Where a study is kept, for one bundle and shared folder."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.fingerprint: BundleFingerprint | None = None
+        self.connection: object = None
+        """To the scheduler that it was sent to."""
+        self.study: Study | None = None
+
+
+def _forget(client: Client, bundle: str) -> None:
+    if not is_closed(client) and client.loop is not None:
+        client.loop.add_callback(forget, client, bundle)
+
+
+def studies_of(client: Client) -> Studies:
+    """Kept on the client itself, with which it ends.
+
+    :raises TypeError: the client is an asynchronous one.
+    """
+    if client.asynchronous:
+        raise TypeError("this needs a Client that is not asynchronous; its calls may be threaded")
+    studies: Studies = vars(client).setdefault("_modelops_runner", Studies(client))
+    return studies
