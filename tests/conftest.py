@@ -33,13 +33,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(method="thread"))
 
 
-def pytest_collection_finish() -> None:
-    # What thousands of tests are made of stays: a full collection, which some ask for again and
-    # again, takes a tenth of a second where it looks at it.
-    gc.collect()
-    gc.freeze()
-
-
 def pytest_configure() -> None:
     # A test that starts a process inherits no cache, no interpreter and no policy of the developer.
     for name in ("MODELOPS_CACHE_DIR", "MODELOPS_FORCE_FRESH_VENV", "VIRTUAL_ENV"):
@@ -86,6 +79,15 @@ def _no_users_cache(shared_cache: Path) -> Iterator[None]:
 def _end_of_commands() -> Iterator[None]:
     yield
     forked_command.close()
+
+
+@pytest.fixture
+def quick_collections() -> Iterator[None]:
+    """Full collections that do not look at all that tests are made of: that takes 0.1 s each."""
+    gc.collect()
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def installed_python(version: str) -> Path | None:

@@ -44,6 +44,7 @@ def bundle(tmp_path: Path) -> Path:
 COMMANDS = ("exec", "study", "rerun")
 
 
+@pytest.mark.usefixtures("quick_collections")
 @pytest.mark.parametrize("command", COMMANDS)
 def test_whatever_is_refused_once_is_told_and_leaves_nothing_that_looks_whole(
     command: str, bundle: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]

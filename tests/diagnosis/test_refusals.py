@@ -67,6 +67,7 @@ def test_a_limit_is_named_in_whatever_way_it_is_raised(error: Exception) -> None
     assert refused_in(Phase.EXECUTE, RuntimeError("else")) is None
 
 
+@pytest.mark.usefixtures("quick_collections")
 def test_a_limit_is_no_fault_of_what_was_to_be_used(tmp_path: Path) -> None:
     """Neither Python nor uv is broken, nor the bundle unreadable, where no file can be opened."""
     bundle = write_bundle(tmp_path / "bundle", "def wire(e, p, s):\n    return {'a': b'1'}\n")
