@@ -1,6 +1,7 @@
 """The environment that tasks run in, as a run's account has it."""
 
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import anyio.to_thread
@@ -56,18 +57,14 @@ async def account_of(path: Path, settings: Settings, own: Settings) -> Account:
     :param own: the machine's, without what the study has chosen.
     :raises RunnerError: no environment can be had.
     """
-    case = Case(environ=settings.variables())
-    with reported(case):
-        bundle = await read(case, settings, path)
-        interpreter = await choose(case, settings, bundle)
-        async with prepared(case, settings, bundle, interpreter) as ready:
-            return Account(
-                ready.worker,
-                own.isolation,
-                Asked.of(own),
-                Limits.of(own, bundle),
-                await anyio.to_thread.run_sync(ran_in, ready),
-            )
+    async with _ready(path, settings) as ready:
+        return Account(
+            ready.worker,
+            own.isolation,
+            Asked.of(own),
+            Limits.of(own, ready.bundle),
+            await anyio.to_thread.run_sync(ran_in, ready),
+        )
 
 
 async def versions_of(path: Path, settings: Settings) -> Versions:
@@ -75,12 +72,18 @@ async def versions_of(path: Path, settings: Settings) -> Versions:
 
     :raises RunnerError: no environment can be had.
     """
+    async with _ready(path, settings) as ready:
+        return await locked(ready, settings)
+
+
+@asynccontextmanager
+async def _ready(path: Path, settings: Settings) -> AsyncIterator[Prepared]:
     case = Case(environ=settings.variables())
     with reported(case):
         bundle = await read(case, settings, path)
         interpreter = await choose(case, settings, bundle)
         async with prepared(case, settings, bundle, interpreter) as ready:
-            return await locked(ready, settings)
+            yield ready
 
 
 def ran_in(ready: Prepared) -> RanIn | None:
