@@ -31,7 +31,6 @@ from runner.execution.pool import Pool
 from runner.execution.run_task import check_bundle, execute_in_pool, execute_task, reported
 from runner.execution.stats import Stats, Tally
 from runner.execution.task_map import map_in_loop
-from runner.process.processors import usable_processors
 from runner.recording.recorder import Recorder, record_in_free
 from runner.result import Check, Result
 from runner.settings import Options, Settings, check_positive
@@ -77,7 +76,7 @@ class AsyncRunner:
     ) -> None:
         self._settings = settings
         self._variables = settings.variables()
-        self._children = settings.children or usable_processors()
+        self._children = settings.child_count
         self._record = None if record is None else Path(record).absolute()
         if self._record is not None:
             self._record.mkdir(parents=True, exist_ok=True)

@@ -14,6 +14,7 @@ from runner.defaults import BUILD_TIMEOUT, STARTUP_TIMEOUT
 from runner.defaults import Isolation as Isolation
 from runner.diagnosis.knowledge.child_variables import is_pattern
 from runner.events import EventHandler
+from runner.process.processors import thread_count, usable_processors, with_thread_counts
 
 _MORE_THAN_NONE = ("startup_timeout", "build_timeout", "timeout", "memory_limit", "max_rss")
 _AT_LEAST_ONE = ("children", "threads", "max_tasks")
@@ -120,6 +121,16 @@ class Settings(Struct, frozen=True, kw_only=True):
     def thread_count(self, bundle: Bundle) -> int | None:
         """How many threads numerical libraries are to start, where somebody says so."""
         return bundle.defaults.threads if self.threads is None else self.threads
+
+    @property
+    def child_count(self) -> int:
+        """How many children there are to be at a time."""
+        return self.children or usable_processors()
+
+    def threads_in_children(self, bundle: Bundle) -> int | None:
+        """How many threads numerical libraries start in each child, where its variables say it."""
+        asked = self.thread_count(bundle)
+        return thread_count(with_thread_counts(self.variables(), self.child_count, asked))
 
 
 def check_positive(name: str, value: float | None) -> None:

@@ -86,7 +86,7 @@ class RunFile(Struct, frozen=True, kw_only=True):
     :param started_at: ISO 8601, UTC.
     :param finished_at: likewise; ``None``: it has not come to its end.
     :param bundle_archive: the file that has the bundle's content; ``None``: it was too large.
-    :param threads: of numerical libraries in each child; ``None``: none has started.
+    :param threads: of numerical libraries in each child; ``None``: its variables do not say.
     """
 
     schema: str = SCHEMA

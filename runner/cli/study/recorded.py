@@ -11,7 +11,6 @@ from runner.bundle import Bundle
 from runner.diagnosis.case import Case, Failure
 from runner.execution.prepare import Prepared, choose, packages_of, prepared
 from runner.interpreter import Interpreter
-from runner.process.processors import thread_count, usable_processors, with_thread_counts
 from runner.settings import Settings
 from runner.study.environment_account import LOCK_SECONDS, locked, ran_in
 from runner.study.study_record import StudyRecord
@@ -35,6 +34,8 @@ async def recorded_study(
     settings = await anyio.to_thread.run_sync(_same_versions, record, bundle, settings, interpreter)
     if done:
         settings = _same_threads(record, bundle, settings)
+    # Now already: whoever goes on after a SIGKILL asks for it.
+    record.ran_with(settings.threads_in_children(bundle))
     async with (
         prepared(case, settings, bundle, interpreter) as ready,
         recorded(record, ready, settings),
@@ -103,8 +104,7 @@ def _same_threads(record: StudyRecord, bundle: Bundle, settings: Settings) -> Se
     threads = None if record.before is None else record.before.threads
     if threads is None or settings.thread_count(bundle) is not None:
         return settings
-    children = settings.children or usable_processors()
-    if thread_count(with_thread_counts(settings.variables(), children)) == threads:
+    if settings.threads_in_children(bundle) == threads:
         return settings
     record.say(
         f"note: threads of numerical libraries in each task: {threads}, as in the run before;"

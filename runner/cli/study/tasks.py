@@ -73,7 +73,6 @@ class ManyTasks:
         self._totals = Totals(0, 0)
         self._failed_starts = 0
         self._secrets = secrets_of(command.settings.variables())
-        self._record: StudyRecord | None = None
         self._kept = 0
         """The number of tasks that this run does not have, and whose results are kept."""
         self._running: set[int] = set()
@@ -264,7 +263,7 @@ class ManyTasks:
                 lock=settings.lock and settings.lock.absolute(),
             )
             if self._output is not None and totals.left:
-                self._record = record = self._new_record(case, bundle, display)
+                record = self._new_record(case, bundle, display)
                 with reported(case):
                     kept = recorded_study(record, case, bundle, settings, totals.skipped)
                     settings = await stack.enter_async_context(kept)
@@ -325,8 +324,6 @@ class ManyTasks:
                 if isinstance(outcome, Result):
                     assert isinstance(line, DoneLine)
                     self._totals.add_done(given.task, line)
-                    if self._record is not None:
-                        self._record.ran_with(outcome.threads)
                     self._failed_starts = 0
                     display.done(index, given, outcome, results.asides)
                     results.asides.clear()

@@ -112,6 +112,22 @@ def test_the_rest_of_a_study_has_as_many_threads_as_what_is_done(
     assert [line["threads"] for line in run("--seeds", "0:4", "--threads", "2")] == [2]
 
 
+def test_the_account_has_the_number_of_threads_before_a_task_has_ended(
+    run: Run, out: Path, bundle: Path
+) -> None:
+    """Whoever goes on after a SIGKILL has no other word of it."""
+    (bundle / "wire.py").write_text(
+        "import pathlib\n"
+        "def warm(): pass\n"
+        "def wire(entrypoint, params, seed):\n"
+        "    return {'story.json': pathlib.Path(params['story']).read_bytes()}\n"
+    )
+    (line,) = run("--param", f"story={json.dumps(str(out / 'run.json'))}", "--seeds", "1")
+    story = json.loads((out / line["outputs"]["story.json"]["path"]).read_bytes())
+    assert story["finished_at"] is None
+    assert story["threads"] == line["threads"] is not None
+
+
 def test_again_failed_runs_those_that_have_failed(
     run: Run, out: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
