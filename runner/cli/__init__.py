@@ -1,9 +1,16 @@
-"""The command ``modelops-runner``."""
+"""The command ``modelops-runner``.
 
+Hardly anything is imported before :func:`main`: till then an interrupt prints a traceback.
+"""
+
+import _signal  # type: ignore[import-not-found]  # beneath signal, whose enums take 5 ms
 import gc
 import os
 import sys
-import threading
+
+TYPE_CHECKING = False  # Importing typing takes 10 ms.
+if TYPE_CHECKING:
+    from types import FrameType
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -11,6 +18,8 @@ def main(argv: list[str] | None = None) -> int:
 
     :param argv: the arguments; the process's own by default.
     """
+    if argv is None:
+        _leave_on_signals()
     if sys.platform == "win32":
         print("modelops-runner does not support Windows; use Linux, macOS or WSL", file=sys.stderr)
         return 2
@@ -22,6 +31,8 @@ def main(argv: list[str] | None = None) -> int:
             gc.disable()  # imports make no garbage, and looking for it takes as long as some do
         # Only now: what is imported needs POSIX, and takes long enough to be interrupted in; what
         # runs a command is not needed to say that there is no such command.
+        import threading
+
         from runner.cli.command_line.parser import parse
 
         command = parse(sys.argv[1:] if argv is None else argv)
@@ -42,3 +53,17 @@ def main(argv: list[str] | None = None) -> int:
         return exit_code
     except KeyboardInterrupt:
         return 130
+
+
+def _leave_on_signals() -> None:
+    """Leave at once where a signal ends the command, but where a run asks for more.
+
+    An exception in the midst of an import crashes the classes of msgspec, and argparse loses it.
+    """
+    for number in (_signal.SIGINT, _signal.SIGTERM, _signal.SIGHUP):
+        if _signal.getsignal(number) != _signal.SIG_IGN:
+            _signal.signal(number, _leave)
+
+
+def _leave(number: int, _: "FrameType | None") -> None:
+    os._exit(128 + number)  # the guardian ends what was started

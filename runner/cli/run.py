@@ -213,7 +213,7 @@ async def _run(command: Exec | Check, recorder: "Recorder | None") -> tuple[int,
     with kept_outputs(command) as kept:
         case = Case(live if kept is None else kept.listening(live), recorder, environ)
         run = _outcome(command, case, live, recorder, kept)
-        number, outcome = await unless_signalled(run, live.refresh)
+        number, outcome = await unless_signalled(run, live.refresh, end=partial(cancelled, case))
     if number is not None:
         report = diagnose(case, cancelled(case, number.name))
         return 128 + number, _say_failed(command, report, live, recorder)
@@ -227,7 +227,9 @@ async def _run_many(command: Exec, many: "ManyTasks") -> tuple[int, str]:
     case = Case(many.shown_by(live), environ=environ)
     run = _outcome_of_many(command, case, many, live)
 
-    number, outcome = await unless_signalled(run, partial(many.refresh, live), many.finish)
+    number, outcome = await unless_signalled(
+        run, partial(many.refresh, live), many.finish, partial(many.cancelled, case)
+    )
     if number is not None and (outcome is None or many.interrupted):
         many.say_end()
         report = diagnose(case, many.cancelled(case, number.name))

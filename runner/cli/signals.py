@@ -1,10 +1,21 @@
 """Ends a run when the terminal or the system asks for it, and shows how long it takes till then."""
 
+import os
 import signal
-from collections.abc import Awaitable, Callable
-from typing import TypeVar
+import socket
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
+from types import FrameType
+from typing import NoReturn, TypeVar
 
 import anyio
+
+from runner.diagnosis.case import Finding
+from runner.diagnosis.report.text import printable
+from runner.events import Phase
+from runner.process.guardian import MARKER, guardian
+from runner.process.kill_marked import kill_marked
+from runner.study.writing import write_at_once
 
 _T = TypeVar("_T")
 
@@ -14,50 +25,122 @@ _SIGNALS = (
     *(signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
     *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU),
 )
+_CLEAR_LINE_AND_SHOW_CURSOR = b"\r\x1b[K\x1b[?25h"  # ECMA-48 EL, and DECTCEM
+
+
+class _Signals:
+    """Takes signals as they come: each wakes the event loop, but the one that ends it at once."""
+
+    def __init__(self, end: Callable[[str], Finding] | None) -> None:
+        self.ending = False
+        """True once the run is being ended."""
+        self._end = end
+        self._reading, self._writing = socket.socketpair()
+        for one in (self._reading, self._writing):
+            one.setblocking(False)
+        # What the caller ignores stays ignored: SIGHUP under nohup, SIGINT in the background.
+        ends = [one for one in _SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
+        self._before = {one: signal.signal(one, self._take) for one in ends}
+
+    def _take(self, number: int, _: FrameType | None) -> None:
+        if self.ending:
+            _leave(signal.Signals(number), self._end)
+        with suppress(OSError):  # so many have come that one more says nothing
+            self._writing.send(bytes((number,)))
+
+    async def next(self) -> signal.Signals:
+        """Wait for a signal."""
+        while True:
+            await anyio.wait_readable(self._reading)
+            with suppress(BlockingIOError):
+                return signal.Signals(self._reading.recv(1)[0])
+
+    def close(self) -> None:
+        """Handle them as before, unless the run was ended: what is still said of it may be cut."""
+        if not self.ending:
+            for number, handler in self._before.items():
+                signal.signal(number, handler)
+        self._reading.close()
+        self._writing.close()
+
+
+@contextmanager
+def _signals(end: Callable[[str], Finding] | None) -> Iterator[_Signals]:
+    signals = _Signals(end)
+    try:
+        yield signals
+    finally:
+        signals.close()
+
+
+def _leave(number: signal.Signals, end: Callable[[str], Finding] | None) -> NoReturn:
+    """End this process at once, with what it has started; say what is left, and how to go on."""
+    guard = guardian()
+    with suppress(OSError):  # it has no descriptor left; the guardian does it then
+        kill_marked(f"{MARKER}={guard.worker}.", guard.numbers)
+    said = f"{number.name} ended it"
+    how_to_go_on = ""
+    if end is not None:
+        finding = end(number.name)
+        said = finding.summary
+        if finding.phase is Phase.ENVIRONMENT:
+            how_to_go_on = "; the next run removes what was half built"
+        for hint in finding.hints[:1]:
+            how_to_go_on += f"; {hint.title}" + (f": {hint.command}" if hint.command else "")
+    said += f" (at once, without a report){how_to_go_on}"
+    line = f"modelops-runner: {printable(said)}\n".encode("utf-8", "backslashreplace")
+    with suppress(OSError):  # nobody takes it, or it is closed
+        write_at_once(2, (_CLEAR_LINE_AND_SHOW_CURSOR if os.isatty(2) else b"") + line, 0)
+    os._exit(128 + number)
 
 
 async def unless_signalled(
-    run: Awaitable[_T], refresh: Callable[[], None], finish: Callable[[], bool] | None = None
+    run: Awaitable[_T],
+    refresh: Callable[[], None],
+    finish: Callable[[], bool] | None = None,
+    end: Callable[[str], Finding] | None = None,
 ) -> tuple[signal.Signals | None, _T | None]:
     """Return what a run gives, or the signal that has ended it.
 
+    A signal that comes while the run is being ended ends this process at once.
+
     :param refresh: is called every now and then, and shows how far the run is.
     :param finish: is called at the first SIGINT, and has the run end by itself, so that only the
-        next one ends it at once. It returns whether there is anything to wait for.
+        next one ends it. It returns whether there is anything to wait for.
+    :param end: gives the finding that a signal of this name has ended the run.
     :returns: both, where the run has ended by itself after a signal.
     """
     finishing = False
     caught: signal.Signals | None = None
     failure: Exception | None = None
     outcome: _T | None = None
-    async with anyio.create_task_group() as tasks:
+    with _signals(end) as signals:
+        async with anyio.create_task_group() as tasks:
 
-        async def cancel_on_signal() -> None:
-            nonlocal caught, finishing
-            # What the caller ignores stays ignored: SIGHUP under nohup, SIGINT in the background.
-            ends = [one for one in _SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
-            with anyio.open_signal_receiver(*ends) as signals:
-                async for number in signals:
-                    caught = number
-                    if number is signal.SIGINT and finish is not None and not finishing:
+            async def cancel_on_signal() -> None:
+                nonlocal caught, finishing
+                while True:
+                    caught = await signals.next()
+                    if caught is signal.SIGINT and finish is not None and not finishing:
                         finishing = True
                         if finish():
                             continue
+                    signals.ending = True
                     tasks.cancel_scope.cancel()
                     return
 
-        async def tick() -> None:
-            while True:
-                await anyio.sleep(TICK_SECONDS)
-                refresh()
+            async def tick() -> None:
+                while True:
+                    await anyio.sleep(TICK_SECONDS)
+                    refresh()
 
-        tasks.start_soon(cancel_on_signal)
-        tasks.start_soon(tick)
-        try:
-            outcome = await run
-        except Exception as error:  # noqa: BLE001 - raised below, where no group wraps it
-            failure = error
-        tasks.cancel_scope.cancel()
-    if failure is not None:
-        raise failure
-    return caught, outcome
+            tasks.start_soon(cancel_on_signal)
+            tasks.start_soon(tick)
+            try:
+                outcome = await run
+            except Exception as error:  # noqa: BLE001 - raised below, where no group wraps it
+                failure = error
+            tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        return caught, outcome
