@@ -17,6 +17,9 @@ from runner.process.memory_usage import resident
 from runner.result import Result
 from runner.settings import Settings
 
+CLOCK_SECONDS = 1.0
+"""By how much the clock of the time of day has to jump to have been set."""
+
 
 class Lease:
     """One call's right to a child, from :meth:`Pool.acquire` or :meth:`Pool.acquire_nowait` on.
@@ -133,8 +136,10 @@ class Group:
         self.children = 0
         self.looked_at = -math.inf
         """When its environment was last looked at for damage, on the monotonic clock."""
-        self.ran_at = -math.inf
-        """When a child was last given back, in seconds since the epoch."""
+        self._ran_at = -math.inf
+        """When a child was last given back, likewise."""
+        self._clock = 0.0
+        """By how much the clock of the time of day was ahead of the monotonic one then."""
         self.next_look = -math.inf
         """When it is to be looked at for what tasks have written, likewise."""
         self.stale = False
@@ -142,9 +147,22 @@ class Group:
         self.told_fresh = False
         """True once it was said that its tasks do not fork, and what that costs."""
 
+    def ran(self, now: float) -> None:
+        """A child is given back.
+
+        :param now: on the monotonic clock.
+        """
+        self._ran_at, self._clock = now, time.time() - now
+
     def ran_until(self) -> float:
-        """When one of its children has last run a task, in seconds since the epoch."""
-        return math.inf if self.children > len(self.unused()) else self.ran_at
+        """When one of its children has last run a task, in seconds since the epoch.
+
+        Where that clock was set since, nobody can tell what was there by then.
+        """
+        if self.children > len(self.unused()):
+            return math.inf
+        is_set = abs(time.time() - time.monotonic() - self._clock) > CLOCK_SECONDS
+        return -math.inf if is_set else self._ran_at + self._clock
 
     def unused(self) -> list[Child]:
         """Those that nobody has, in the order in which they are used."""

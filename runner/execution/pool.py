@@ -351,7 +351,7 @@ def _lend(child: Child, lease: Lease) -> None:
 
 def _keep(child: Child) -> None:
     child.used_at = time.monotonic()
-    child.group.ran_at = time.time()
+    child.group.ran(child.used_at)
     child.group.idle[child] = None
     child.lease = None
 

@@ -118,6 +118,23 @@ def test_a_file_that_is_added_by_hand_is_a_change_and_one_added_by_tasks_is_none
     assert not by_tasks.changed(at_once=True)
 
 
+def test_a_file_that_is_added_once_the_clock_was_set_back_is_a_change(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = bundle(tmp_path, "return {'files': FILES}")
+    with (made / "wire.py").open("a") as source:
+        source.write("FILES = str(sorted(os.listdir(HERE))).encode()\n")
+    now = time.time
+    with Runner(cache=cache, children=1) as runner:
+        with monkeypatch.context() as patch:
+            patch.setattr(time, "time", lambda: now() + 86400)  # till then the clock was ahead
+            before = runner.execute(made)["files"]
+        (made / "new.csv").write_text("")
+        after = runner.execute(made)["files"]
+    assert b"new.csv" not in before
+    assert b"new.csv" in after
+
+
 def test_an_edit_of_the_same_size_with_its_time_put_back_is_a_change(tmp_path: Path) -> None:
     made = bundle(tmp_path, "pass")
     source = made / "wire.py"

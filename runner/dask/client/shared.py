@@ -1,6 +1,5 @@
 """A folder that client and workers see under the same path."""
 
-import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -12,8 +11,10 @@ from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.report.model import Hint
 from runner.environment.store import remove_tree
 
-# What a client that was killed has left is removed by the next one that is as much younger.
+# What a client that was killed has left is marked by the next one that is as much younger, and
+# removed by one that is as much younger again: a clock may be set to next year, and back.
 ABANDONED_SECONDS = 7 * 24 * 3600.0
+_ABANDONED = "abandoned"
 
 
 class Shared:
@@ -29,11 +30,22 @@ class Shared:
 
         Workers that end late may put something there again; that is the next one's to remove.
         """
-        old = time.time() - ABANDONED_SECONDS
-        for folder in self.outputs.parent.glob("*"):
-            with suppress(OSError):  # another client is at it, or it is another user's
-                if folder == self.outputs or folder.stat().st_mtime < old:
-                    remove_tree(folder)
+        if self.outputs.exists():
+            remove_tree(self.outputs)
+        folders = list(self.outputs.parent.glob("*"))
+        if not folders:
+            return
+        with suppress(RunnerError), self.probed() as probe:
+            # By the file server's clock, which may not be this machine's.
+            old = Path(probe).stat().st_mtime - ABANDONED_SECONDS
+            for folder in folders:
+                with suppress(OSError):  # another client is at it, or it is another user's
+                    if folder.stat().st_mtime >= old:
+                        continue
+                    if (folder / _ABANDONED).exists():
+                        remove_tree(folder)
+                    else:
+                        (folder / _ABANDONED).touch()
 
     def keep(self, data: bytes, digest: str) -> Path:
         """Put a bundle's archive there, once.

@@ -379,6 +379,7 @@ def test_large_outputs_go_through_the_shared_folder_and_leave_nothing_there(
     for folder in (abandoned, others):
         folder.mkdir(parents=True)
         (folder / "large").write_bytes(b"of another client")
+    (abandoned / "abandoned").touch()  # as the client before has found
     os.utime(abandoned, (0, 0))
     client = Client(shared_cluster.address, set_as_default=False)
     outcomes = runner.dask.map(client, bundle, seeds("large", 3), shared=tmp_path)
