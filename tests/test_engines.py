@@ -142,13 +142,17 @@ def test_an_engine_runs_the_program_that_the_documents_show(
     }
     # No path of a socket may be longer than 107 bytes, as those in pytest's own folder would be.
     with TemporaryDirectory(prefix="ray-") as short:
+        scratch = Path(short) / "tmp"
+        scratch.mkdir()
         done = subprocess.run(
             [python, script],
-            env={**os.environ, **environ, "RAY_TMPDIR": short},
+            env={**os.environ, **environ, "RAY_TMPDIR": short, "TMPDIR": str(scratch)},
             capture_output=True,
             text=True,
             timeout=150,
             cwd=tmp_path,
         )
+        # Ray kills its processes once the program has ended; a guardian removes what they leave.
+        wait_until(lambda: not list(scratch.glob("modelops-runner-*")))
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines() == [f"""b'{{"seed": {seed}}}'""" for seed in range(20)]

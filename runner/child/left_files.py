@@ -4,7 +4,7 @@ import os
 import shutil
 import stat
 import weakref
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from runner.process.kill_marked import remove_folder
@@ -22,15 +22,15 @@ MAX_PICKLED_BYTES = 64 << 20
 class LeftFiles(Mapping[str, bytes]):
     """A task's files: path, relative to its working folder, to content.
 
-    They lie in a temporary folder until this object goes. Pickled, they are in the pickle, up to
-    64 MiB.
+    They lie in a temporary folder until this object goes, or :meth:`remove` is called. Pickled,
+    they are in the pickle, up to 64 MiB.
 
     :param sizes: their sizes in bytes, by path.
     :param omitted: the paths of what was not kept: links, pipes, sockets, and what is beyond 1,000
         files, 1 GiB, or 1,000 bytes of path.
     """
 
-    __slots__ = ("__weakref__", "_contents", "_folder", "omitted", "sizes")
+    __slots__ = ("__weakref__", "_contents", "_folder", "_remove", "omitted", "sizes")
 
     def __init__(
         self,
@@ -44,8 +44,9 @@ class LeftFiles(Mapping[str, bytes]):
         self.omitted = omitted
         self._folder = folder
         self._contents = contents or {}
+        self._remove: Callable[[], object] | None = None
         if folder is not None:
-            weakref.finalize(self, _remove, folder, os.getpid())
+            self._remove = weakref.finalize(self, _remove, folder, os.getpid())
 
     @classmethod
     def of(cls, folder: Path) -> "LeftFiles":
@@ -93,6 +94,14 @@ class LeftFiles(Mapping[str, bytes]):
                 target.write_bytes(self._contents[name])
             else:
                 shutil.copyfile(self._folder / name, target)
+
+    def remove(self) -> None:
+        """Remove the temporary folder now, and with it the contents; names and sizes stay.
+
+        A failure keeps what it has been raised over until garbage is collected.
+        """
+        if self._remove is not None:
+            self._remove()
 
     def __reduce__(self) -> tuple[object, ...]:
         sizes: dict[str, int] = {}

@@ -273,22 +273,26 @@ class WorkingFolders:
             return None
         changes = tree.changes()
         folder = tempfile.mkdtemp(prefix=guardian().folder_prefix)
+        left = None
         try:
-            for name in [*changes.new, *changes.changed]:
-                _move(f"{tree.root}/{name}", f"{folder}/{name}")
-            intact = changes.intact and tree.restore(changes)
-        except OSError:
-            intact = False
-        if not intact:
-            # A new one is made for the next task.
-            self._tree = None
-            remove_folder(tree.root)
-        # Only now: what interrupts a thread before leaves it to the next task to clear the rest.
-        self._used = False
-        if keep:
-            return LeftFiles.of(Path(folder))
-        remove_folder(folder)
-        return None
+            try:
+                for name in [*changes.new, *changes.changed]:
+                    _move(f"{tree.root}/{name}", f"{folder}/{name}")
+                intact = changes.intact and tree.restore(changes)
+            except OSError:
+                intact = False
+            if not intact:
+                # A new one is made for the next task.
+                self._tree = None
+                remove_folder(tree.root)
+            # Only now: what interrupts a thread before leaves the rest to the next task.
+            self._used = False
+            if keep:
+                left = LeftFiles.of(Path(folder))
+        finally:
+            if left is None:
+                remove_folder(folder)
+        return left
 
     def _made(self, name: str) -> _Tree:
         return _Tree(self._place / name / NAME, self._sources, self._folders)

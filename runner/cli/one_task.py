@@ -15,6 +15,7 @@ from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.report.sanitise import sanitise_text
 from runner.execution.run_task import execute_task, reported
+from runner.process.guardian import guardian
 from runner.result import Result
 from runner.study.output_files import OutputFile, describe_outputs
 from runner.study.outputs.kept_files import left_note
@@ -31,7 +32,8 @@ def kept_outputs(command: Exec | Check) -> "Iterator[SingleOutputs | None]":
         return
     from runner.cli.study.single_outputs import SingleOutputs
 
-    with closing(SingleOutputs(command, command.output)) as kept:
+    # Till they are written: files that a task leaves are in a temporary folder until then.
+    with closing(SingleOutputs(command, command.output)) as kept, guardian().guarding():
         yield kept
 
 
@@ -62,8 +64,11 @@ async def execute_one(command: Exec, case: Case, live: Live, kept: "SingleOutput
     if kept is None:
         outputs = describe_outputs(result)
     else:
-        with reported(case):
-            outputs, files = kept.done(result)
+        try:
+            with reported(case):
+                outputs, files = kept.done(result)
+        finally:
+            result.files.remove()
         notes = kept.notes
     left = left_note(result, kept=kept is not None)
     _say_notes(command, (*result.notes, *notes, *([] if left is None else [left])), live)

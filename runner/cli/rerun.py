@@ -282,10 +282,13 @@ async def _compare(
 
 
 def _differences(line: TaskLine, result: Result) -> list[Difference]:
-    files = {
-        name: OutputFile(len(data), hashlib.sha256(data).hexdigest())
-        for name, data in result.files.items()
-    }
+    try:
+        files = {
+            name: OutputFile(len(data), hashlib.sha256(data).hexdigest())
+            for name, data in result.files.items()
+        }
+    finally:
+        result.files.remove()
     return differences(line, describe_outputs(result), files)
 
 

@@ -8,6 +8,7 @@ the process ends, however it ends. Who removes one needs it alone. A manifest's 
 last use.
 """
 
+import atexit
 import errno
 import fcntl
 import logging
@@ -333,11 +334,30 @@ async def _remove(folder: Path) -> None:
         await anyio.to_thread.run_sync(remove_tree, folder)
 
 
+_refused = set[Path]()
+"""Folders that could not be removed."""
+
+
 def remove_tree(folder: Path) -> None:
-    """Remove a folder, however read-only; what refuses is logged."""
-    try:
-        unseal(folder)
-        shutil.rmtree(folder)
-    except OSError as error:
-        # A uv whose runner was killed may still be writing there; the next builder removes it.
-        _log.warning("%s is not removed: %s", folder, error)
+    """Remove a folder, however read-only.
+
+    What refuses is logged, and tried again with the next one and as this process ends: a uv whose
+    runner was killed may still be writing there.
+    """
+    for one in {folder, *_refused}:
+        try:
+            unseal(one)
+            shutil.rmtree(one)
+        except OSError as error:
+            if os.path.lexists(one):  # else somebody else has
+                if one == folder:
+                    _log.warning("%s is not removed yet: %s", one, error)
+                _refused.add(one)
+                continue
+        _refused.discard(one)
+
+
+@atexit.register
+def _remove_refused() -> None:
+    for folder in tuple(_refused):
+        remove_tree(folder)

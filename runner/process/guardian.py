@@ -6,7 +6,8 @@ processes, a shell beside it waits for the end of a pipe that only the worker ho
 kills every process that carries this worker's marker (:mod:`runner.process.kill_marked`).
 
 A shell, because what waits for hours should be small: 1 ms to start, and 1 MB. It becomes a Python
-once there is something to do.
+once there is something to do. Another shell stands between it and the worker: engines such as Ray
+kill all children of a process that they end, and thereby only that one.
 """
 
 import logging
@@ -29,9 +30,10 @@ _log = logging.getLogger(__name__)
 MARKER = "MODELOPS_RUNNER_PROCESS"
 """The environment variable that says whose process it is: ``WORKER.PROCESS``."""
 
-# A line says that the worker goes on without it; the end of the file, that the worker is gone. What
-# asks a terminal's or a batch job's processes to end is for the worker to follow.
-_SCRIPT = 'trap "" HUP INT QUIT TERM; read -r line || exec "$@"'
+# A first line says that it is marked; a second one, that the worker goes on without it; the end of
+# the file, that the worker is gone. What asks a terminal's or a batch job's processes to end is for
+# the worker to follow.
+_SCRIPT = 'trap "" HUP INT QUIT TERM; read -r marked; (read -r line || exec "$@"); exit'
 _LEAVE_SECONDS = 5.0
 # A worker's numbers follow each other; who is started by one of another worker's has a limit of its
 # own below that one's. In microseconds: the lowest is 70 years.
@@ -135,6 +137,7 @@ class Guardian:
                 start_new_session=True,
             )
             kill_marked.mark_by_limit(popen.pid, _NOBODYS)  # the marker, again
+            os.write(self._pipe, b"\n")
             return popen
         except OSError as error:
             _log.warning(_NONE, error)

@@ -7,7 +7,7 @@ import pytest
 from conftest import write_bundle
 
 from runner import Runner
-from runner.child.left_files import MAX_PATH_BYTES
+from runner.child.left_files import MAX_PATH_BYTES, LeftFiles
 from runner.process.kill_marked import remove_folder
 
 WIRE = """\
@@ -47,6 +47,22 @@ def test_folders_that_are_deep_cost_no_result_and_nothing_is_left_of_them(
         del result
         assert runner.execute(bundle, "default", params)["a"] == b"1"
     assert list((tmp_path / "tmp").iterdir()) == []
+
+
+def test_files_go_at_once_where_they_could_not_be_written(tmp_path: Path) -> None:
+    folder = tmp_path / "left"
+    folder.mkdir()
+    (folder / "out.csv").write_text("1")
+    files = LeftFiles.of(folder)
+    (tmp_path / "file").touch()
+    try:
+        files.copy_to(tmp_path / "file")
+    except OSError as error:
+        kept = error  # with all that it was raised over
+    files.remove()
+    assert kept.__traceback__ is not None and not folder.exists()
+    assert files.sizes == {"out.csv": 1}
+    files.remove()
 
 
 def test_a_folder_is_removed_however_deep_and_though_one_in_it_is_closed(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """Refusals of the operating system are told as they are, and nothing half-written looks whole."""
 
 import errno
-import gc
 import hashlib
 import itertools
 import json
@@ -95,7 +94,6 @@ def test_whatever_is_refused_once_is_told_and_leaves_nothing_that_looks_whole(
         if status:
             assert run(command, folder, Refusing()) == 0, place
     assert refused > len(places) / 2  # one that is not may have come after a failure
-    gc.collect()
     assert not list(Path(tempfile.gettempdir()).glob(f"{guardian().folder_prefix}*"))
 
 

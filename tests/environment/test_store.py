@@ -4,6 +4,8 @@ import errno
 import fcntl
 import itertools
 import os
+import subprocess
+import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -147,3 +149,35 @@ def test_a_lock_whose_file_is_removed_meanwhile_is_still_held_by_one_alone(tmp_p
     assert met.is_set()
     assert max(most) == 1
     assert len(most) >= 120
+
+
+REFUSED = """
+import errno, os, pathlib, sys
+from runner.environment.store import remove_tree
+
+def refuse(*args, **options):
+    raise OSError(errno.EBUSY, "in use")
+
+first, second = (pathlib.Path(path) for path in sys.argv[1:])
+removes, os.rmdir = os.rmdir, refuse
+remove_tree(first)
+assert first.exists()
+if second.exists():
+    os.rmdir = removes
+    remove_tree(second)
+    assert not first.exists() and not second.exists()
+os.rmdir = removes
+"""
+
+
+@pytest.mark.parametrize("goes_on", [True, False])
+def test_a_folder_whose_removal_is_refused_goes_with_the_next_one_and_as_the_process_ends(
+    goes_on: bool, tmp_path: Path
+) -> None:
+    first, second = tmp_path / "first", tmp_path / "second"
+    (first / "bin").mkdir(parents=True)
+    (first / "bin" / "python").touch()
+    if goes_on:
+        second.mkdir()
+    subprocess.run([sys.executable, "-c", REFUSED, first, second], timeout=60, check=True)
+    assert not list(tmp_path.iterdir())

@@ -142,8 +142,9 @@ def worker(
     worker.kill()
 
 
+@pytest.mark.parametrize("by_engine", [False, True])
 def test_all_that_a_worker_has_started_ends_when_it_is_killed(
-    worker: Worker, tmp_path: Path
+    worker: Worker, tmp_path: Path, by_engine: bool
 ) -> None:
     started = worker.started()
     assert list((tmp_path / "tmp").glob("modelops-runner-*"))
@@ -151,6 +152,8 @@ def test_all_that_a_worker_has_started_ends_when_it_is_killed(
     assert len(started) >= 5, started
     if limit_marks:
         started.append(psutil.Process(worker.bare))
+    if by_engine:
+        worker.guardian().kill()  # as Ray does with all children of a process that it ends
     worker.kill()
     assert not still_running(started)
     assert not list((tmp_path / "tmp").glob("modelops-runner-*"))

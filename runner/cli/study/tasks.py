@@ -320,7 +320,11 @@ class ManyTasks:
                 if isinstance(outcome, RunnerError) and self._would_meet_any_task(outcome.report):
                     raise outcome
                 printed = results.printed.take(number)
-                line = results.keep(index, given, outcome, printed, calls.check)
+                try:
+                    line = results.keep(index, given, outcome, printed, calls.check)
+                finally:
+                    if isinstance(outcome, Result):
+                        outcome.files.remove()
                 if isinstance(outcome, Result):
                     assert isinstance(line, DoneLine)
                     self._totals.add_done(given.task, line)
