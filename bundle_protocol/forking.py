@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 _UNANSWERED, _ANSWERING, _ANSWERED = 0, 1, 2
 
 
-def why_unsafe(modules: Iterable[ModuleType]) -> str | None:
+def why_unsafe(modules: Iterable[ModuleType], transport: Transport) -> str | None:
     """Why this process must not be forked, in a person's words; None where it may be.
 
     A fork has the forking thread only. A lock that another one held stays locked in it for ever
@@ -48,6 +48,7 @@ def why_unsafe(modules: Iterable[ModuleType]) -> str | None:
 
     Args:
         modules: the bundle's own.
+        transport: this process's own.
     """
     if sys.platform != "linux":
         return f"on {sys.platform}, system libraries do not survive a fork"
@@ -58,7 +59,7 @@ def why_unsafe(modules: Iterable[ModuleType]) -> str | None:
     threads = threads_that_a_fork_leaves()
     if threads:
         return "threads run since the bundle was loaded: " + ", ".join(threads[:5])
-    shared = shared_by_forks(modules)
+    shared = shared_by_forks(modules, transport.descriptors)
     if shared:
         return "forks would share what the import has opened for writing: " + ", ".join(shared[:5])
     return None

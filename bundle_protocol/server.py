@@ -257,7 +257,8 @@ class Session:
             with standard_library("bundle_protocol.forking"):
                 from bundle_protocol.forking import Forker, why_unsafe
 
-            result["fork_unsafe"] = why_unsafe(own_modules(bundle.path, self._function.name))
+            modules = own_modules(bundle.path, self._function.name)
+            result["fork_unsafe"] = why_unsafe(modules, self._transport)
             if result["fork_unsafe"] is None:
                 self._forker = Forker(self._transport)
             else:

@@ -13,10 +13,11 @@ import sys
 from contextlib import suppress
 
 from bundle_protocol.descriptors import open_descriptors
+from bundle_protocol.shared_streams import shared_streams
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from types import ModuleType
     from typing import Any
 
@@ -31,12 +32,13 @@ _CONNECTIONS = (
 _OF_MEMORY = ("/dev/shm/", "/dev/zero")
 
 
-def shared_by_forks(modules: Iterable[ModuleType]) -> list[str]:
+def shared_by_forks(modules: Iterable[ModuleType], own: Collection[int]) -> list[str]:
     """The names of what a task in a fork could change for those after it.
 
     Args:
         modules: the bundle's own: mapped memory, queues and connections are told by the variables
             in them that hold them.
+        own: the descriptors that are not the bundle's.
     """
     variables = [
         (f"{module.__name__}.{name}", value)
@@ -48,7 +50,8 @@ def shared_by_forks(modules: Iterable[ModuleType]) -> list[str]:
     names = [name for name, value in variables if mapped and _is_mapped(value)]
     opened = [path for path in _read_and_written() if path not in mapped]
     files = opened if names else mapped + opened
-    return connections + names + [_name_of(path) for path in files]
+    streams = shared_streams(variables, own)
+    return [*dict.fromkeys(connections + streams), *names, *map(_name_of, files)]
 
 
 def _name_of(path: str) -> str:

@@ -44,6 +44,11 @@ class Transport:
         if hasattr(os, "register_at_fork"):  # Not every PyPy has it.
             os.register_at_fork(after_in_child=self._close)
 
+    @property
+    def descriptors(self) -> set[int]:
+        """Those that are the transport's."""
+        return {fd for fd in (self._read_fd, self._write_fd, self._bulk_fd) if fd is not None}
+
     def receive(self) -> Iterator[bytes]:
         """The bodies of the frames that come in, until the peer closes its end.
 
@@ -121,9 +126,8 @@ class Transport:
             return
         # A process that the task forks must not keep the transport open. Unlike close, closerange
         # takes it that a descriptor is closed already.
-        for fd in (self._read_fd, self._write_fd, self._bulk_fd):
-            if fd is not None:
-                os.closerange(fd, fd + 1)
+        for fd in self.descriptors:
+            os.closerange(fd, fd + 1)
 
 
 def status_of(act: Callable[[], None]) -> int:

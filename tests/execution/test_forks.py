@@ -1,7 +1,10 @@
 """Tasks in forks leave nothing to one another but what the bundle's import has left."""
 
+import http.server
 import sqlite3
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import psutil
@@ -181,8 +184,19 @@ DATA = open("data.txt", "rb")
 SEEN = mmap.mmap(DATA.fileno(), 0, access=mmap.ACCESS_COPY)
 BASE = sqlite3.connect("file:base.db?mode=ro", uri=True)
 BASE.execute("select * from sqlite_master").fetchall()
+# Event loops and selectors wake themselves; logs write and read nothing; a process that has ended
+# says nothing more.
+LOOP = asyncio.new_event_loop()
+LOOP.run_until_complete(asyncio.sleep(0))
+SELECTOR = selectors.DefaultSelector()
+DATAGRAMS = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM)]
+DATAGRAMS[0].connect(("127.0.0.1", 9))
+TRACKER = multiprocessing.resource_tracker.ensure_running()
+ENDED = subprocess.Popen(["true"], stdout=subprocess.PIPE, stdin=subprocess.PIPE)
+ENDED.wait()
 def count():
     SEEN[0] += 1
+    LOOP.run_until_complete(asyncio.sleep(0))
     return SEEN[0] - ord("0")
 """
 
@@ -209,6 +223,16 @@ def count():
          "    return int(B.recv(1))", "model.A, model.B"),
         ("F = tempfile.TemporaryFile()\ndef count():\n    F.write(b'x')\n    F.flush()\n"
          "    return F.seek(0, 2)", "a temporary file"),
+        ("R, W = os.pipe()\ndef count():\n    os.write(W, b'12')\n    return int(os.read(R, 1))",
+         "model.R"),
+        # It remembers what those before have asked.
+        ("P = subprocess.Popen([sys.executable, '-uc', 'import itertools\\n"
+         "for n in itertools.count(1):\\n    input(); print(n)'],\n"
+         "    stdin=subprocess.PIPE, stdout=subprocess.PIPE)\n"
+         "def count():\n    P.stdin.write(b'next\\n')\n    P.stdin.flush()\n"
+         "    return int(P.stdout.readline())", "model.P"),
+        ("M, S = pty.openpty()\ntty.setraw(S)\ndef count():\n    os.write(S, b'12')\n"
+         "    return int(os.read(M, 1))", "model.M"),
         (CAREFUL, None),
     ],
 )  # fmt: skip
@@ -217,7 +241,9 @@ def test_what_forks_would_share_is_named_and_each_task_has_its_own(
 ) -> None:
     sqlite3.connect(bundle / "base.db").execute("create table t (x)").connection.close()
     (bundle / "model.py").write_text(
-        f"import mmap, multiprocessing, socket, sqlite3, tempfile\n{model}\n"
+        "import asyncio, mmap, multiprocessing, multiprocessing.resource_tracker, os, pty\n"
+        "import selectors, socket, sqlite3, subprocess, sys, tempfile, tty\n"
+        f"{model}\n"
     )
     (bundle / "wire.py").write_text(
         "import model\n"
@@ -231,3 +257,79 @@ def test_what_forks_would_share_is_named_and_each_task_has_its_own(
         assert (result.isolation_note or "").endswith(f"opened for writing: {shared}") == bool(
             shared
         )
+
+
+class Counting(http.server.BaseHTTPRequestHandler):
+    """Says how many requests have come over its connection."""
+
+    protocol_version = "HTTP/1.1"
+    count = 0
+
+    def do_GET(self) -> None:
+        self.count += 1
+        said = str(self.count).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        self.wfile.write(said)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[http.server.ThreadingHTTPServer]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Counting) as made:
+        made.daemon_threads = True
+        thread = threading.Thread(target=made.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield made
+        made.shutdown()
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("model", "shared"),
+    [
+        # As in the pool of a library's session.
+        ("class Session:\n    def __init__(self): self.pools = {'a': [connected()]}\n"
+         "SESSION = Session()\ndef one(): return SESSION.pools['a'][0]", "model.SESSION"),
+        # As in what is compiled: no object of Python's has it.
+        ("C = connected()\nFD = str(os.dup(C.sock.fileno()))\nC.close()\ndef one():\n"
+         "    made = http.client.HTTPConnection('there')\n"
+         "    made.sock = socket.socket(fileno=os.dup(int(FD)))\n"
+         "    return made", "a connection to 127.0.0.1:{port}"),
+        # One for each request, and none left open.
+        ("connected().close()\none = connected", None),
+    ],
+)  # fmt: skip
+def test_a_connection_that_a_library_holds_is_no_two_tasks(
+    model: str,
+    shared: str | None,
+    bundle: Path,
+    cache: Path,
+    server: http.server.ThreadingHTTPServer,
+) -> None:
+    (bundle / "model.py").write_text(
+        "import http.client, os, socket\n"
+        "def connected():\n"
+        f"    made = http.client.HTTPConnection('127.0.0.1', {server.server_port})\n"
+        "    made.connect()\n    return made\n"
+        f"{model}\n"
+    )
+    (bundle / "wire.py").write_text(
+        "import model\n"
+        "def wire(entrypoint, params, seed):\n"
+        "    one = model.one()\n    one.request('GET', '/')\n"
+        "    return {'count': one.getresponse().read()}\n"
+    )
+    with Runner(cache=cache, children=1) as runner:
+        results = [runner.execute(bundle) for _ in range(3)]
+    assert [result["count"] for result in results] == [b"1"] * 3
+    for result in results:
+        note = result.isolation_note or ""
+        if shared is None:
+            assert (result.isolation, note) == ("fork", "")
+        else:
+            assert result.isolation == "fresh"
+            assert note.endswith(f"writing: {shared.format(port=server.server_port)}")
