@@ -25,7 +25,26 @@ def check_no_code_is_excluded(
     :raises Failure: ``bundle-invalid``: a module is excluded that the bundle imports.
     """
     exclude = exclude_of(folder)
-    content, seen = set(files), set[str]()
+    content = set(files)
+    for name, why in imported_files(folder, functions):
+        pattern = None if name in content else exclude.pattern_for(name)
+        if pattern is not None:
+            at = at_line("pyproject.toml", string_line(text, "tool.modelops", "exclude", pattern))
+            raise invalid(
+                f"{at}: [tool.modelops] exclude: {pattern!r} matches {name}: {why}",
+                "What is excluded is not content of the bundle: results would be kept, and"
+                " environments used, whose code has changed since.",
+                Hint(title=f"let the patterns match data alone, or remove {pattern!r}"),
+            )
+
+
+def imported_files(folder: Path, functions: Iterable[str]) -> Iterator[tuple[str, str]]:
+    """The files in the bundle's folder that its functions import, as far as their source tells.
+
+    :param functions: each as ``module.or/path.py:function``.
+    :returns: each with a line that says why.
+    """
+    seen = set[str]()
     left = []
     for function in sorted(functions):
         module, _, name = function.partition(":")
@@ -36,18 +55,12 @@ def check_no_code_is_excluded(
             if name in seen or not (folder / name).is_file():
                 continue
             seen.add(name)
-            pattern = None if name in content else exclude.pattern_for(name)
-            if pattern is not None:
-                at = at_line(
-                    "pyproject.toml", string_line(text, "tool.modelops", "exclude", pattern)
-                )
-                raise invalid(
-                    f"{at}: [tool.modelops] exclude: {pattern!r} matches {name}: {why}",
-                    "What is excluded is not content of the bundle: results would be kept, and"
-                    " environments used, whose code has changed since.",
-                    Hint(title=f"let the patterns match data alone, or remove {pattern!r}"),
-                )
-            left.append((f"{name} imports it", _imported_by(folder, name)))
+            yield name, why
+            tree = parsed(folder / name)
+            if tree is not None:
+                modules = _modules(tree, PurePosixPath(name).parent)
+                files = [file for module in modules for file in _files_of(module)]
+                left.append((f"{name} imports it", files))
 
 
 def _files_of(module: str) -> list[str]:
@@ -63,15 +76,14 @@ def _files_of(module: str) -> list[str]:
     return found
 
 
-def _imported_by(folder: Path, name: str) -> list[str]:
+def parsed(path: Path) -> ast.Module | None:
+    """A file's source; ``None`` where it cannot be read: that is told where it is imported."""
     try:
-        with (folder / name).open("rb") as file, warnings.catch_warnings():
+        with path.open("rb") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            tree = ast.parse(file.read(_MOST_BYTES))
+            return ast.parse(file.read(_MOST_BYTES))
     except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):
-        return []  # It is told where it is imported.
-    beside = PurePosixPath(name).parent
-    return [file for module in _modules(tree, beside) for file in _files_of(module)]
+        return None
 
 
 def _modules(tree: ast.AST, beside: PurePosixPath) -> Iterator[str]:

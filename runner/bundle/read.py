@@ -19,6 +19,7 @@ from runner.bundle.folder import exec_command, folder_of
 from runner.bundle.lfs import lfs_note, lfs_pointers
 from runner.bundle.model import MODELOPS_ENTRYPOINT, Bundle, RequirementsFrom
 from runner.bundle.outside import check_nothing_is_outside
+from runner.bundle.own_seeds import own_seeds
 from runner.bundle.project import check_shapes, is_installable, project_dependencies, project_name
 from runner.bundle.pyproject import PYPROJECT, Pyproject, read_pyproject, read_toml
 from runner.bundle.requirements import (
@@ -88,7 +89,12 @@ def read_bundle(
         pyproject=pyproject.text if len(pyproject.text) <= _KEPT_CHARACTERS else "",
         python=python.chosen_by,
         declared_python=python.declared,
-        notes=(*([python.note] if python.note else []), *outside_notes, *lfs_note(pointers)),
+        notes=(
+            *([python.note] if python.note else []),
+            *outside_notes,
+            *lfs_note(pointers),
+            *own_seeds(folder, wire.specs, files),
+        ),
         requirements_from=declared.requirements_from,
         dependencies=declared.dependencies,
         optional_dependencies=optional_dependencies(pyproject.document),

@@ -1,0 +1,107 @@
+"""Finds generators that the bundle's source seeds with what is another each time.
+
+The runner seeds what has no seed from the task's. With ``numpy.random.seed(int(time.time()))`` it
+has one: results differ from run to run, and nothing else tells.
+"""
+
+import ast
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from runner.bundle.excluded_code import imported_files, parsed
+from runner.diagnosis.report.text import one_line, printable
+
+_SEEDED = re.compile(
+    r"(?:.*\.)?(?:seed|default_rng|RandomState|Random|SeedSequence|PCG64|PCG64DXSM|MT19937|Philox"
+    r"|SFC64|manual_seed|manual_seed_all|PRNGKey|set_seed|set_random_seed)|(?:jax\.)?random\.key"
+)
+_ANOTHER = re.compile(
+    r"(?:time\.)?(?:time|time_ns|monotonic|monotonic_ns|perf_counter|perf_counter_ns)"
+    r"|(?:datetime\.)?datetime\.(?:now|utcnow)|(?:os\.)?(?:urandom|getpid)"
+    r"|(?:uuid\.)?uuid[14]|(?:secrets\.)?(?:randbits|randbelow|token_bytes|token_hex)"
+)
+# Source without a word of both is not parsed.
+_WORDS = tuple(
+    re.compile(words)
+    for words in (
+        rb"seed|default_rng|Random|PCG64|MT19937|Philox|SFC64|PRNGKey|random\.key",
+        rb"time|urandom|getpid|uuid|rand(?:bits|below)|token_|perf_counter|monotonic|now",
+    )
+)
+_SHOWN = 3
+_MOST_FILES = 1000
+_MOST_BYTES = 1 << 20
+_MOST_CHARACTERS = 80
+
+
+def own_seeds(folder: Path, functions: Iterable[str], files: Iterable[str]) -> tuple[str, ...]:
+    """Return a note for each such place in what the bundle's functions import.
+
+    :param functions: each as ``module.or/path.py:function``.
+    :param files: the bundle's content.
+    """
+    source = [name for name in files if name.endswith(".py")][:_MOST_FILES]
+    places = {name: found for name in source if (found := list(_places(folder / name)))}
+    if not places:
+        return ()
+    imported = {name for name, _ in imported_files(folder, functions)}
+    return tuple(
+        f"{printable(name)}:{line} seeds random numbers with what is another each time ({call}):"
+        " results do not follow from the task's seed. Seed them with that"
+        for name, found in places.items()
+        if name in imported
+        for line, call in found
+    )[:_SHOWN]
+
+
+def _places(file: Path) -> Iterator[tuple[int, str]]:
+    """The calls that seed so, each with its line."""
+    try:
+        with file.open("rb") as opened:
+            text = opened.read(_MOST_BYTES)
+    except OSError:
+        return
+    tree = parsed(file) if all(words.search(text) for words in _WORDS) else None
+    if tree is None:
+        return
+    names = _names_of_another(tree)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _SEEDED.fullmatch(_dotted(node.func)):
+            values = [*node.args, *(keyword.value for keyword in node.keywords)]
+            if any(_is_another(value, names) for value in values):
+                yield node.lineno, printable(one_line(ast.unparse(node), _MOST_CHARACTERS))
+
+
+def _names_of_another(tree: ast.AST) -> set[str]:
+    """The names that have nothing else, wherever they are given a value."""
+    another, others = set[str](), set[str]()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.arg):
+            others.add(node.arg)
+        elif isinstance(node, ast.Assign) and _is_another(node.value, set()):
+            another |= {one.id for one in node.targets if isinstance(one, ast.Name)}
+        elif isinstance(node, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.For):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            others |= {
+                one.id for top in targets for one in ast.walk(top) if isinstance(one, ast.Name)
+            }
+    return another - others
+
+
+def _is_another(value: ast.AST, names: set[str]) -> bool:
+    """Tell whether a value is another each time, and not only where there is no seed."""
+    if isinstance(value, ast.BoolOp | ast.IfExp | ast.Lambda):
+        return False
+    if isinstance(value, ast.Name):
+        return value.id in names
+    if isinstance(value, ast.Call) and _ANOTHER.fullmatch(_dotted(value.func)):
+        return True
+    return any(_is_another(child, names) for child in ast.iter_child_nodes(value))
+
+
+def _dotted(node: ast.AST) -> str:
+    """``numpy.random.seed`` of the name of a function, as far as it is one."""
+    if isinstance(node, ast.Attribute):
+        return f"{_dotted(node.value)}.{node.attr}"
+    return node.id if isinstance(node, ast.Name) else ""

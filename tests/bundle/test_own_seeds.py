@@ -1,0 +1,68 @@
+"""Generators that a bundle's source seeds with the time, or with the system's entropy."""
+
+from pathlib import Path
+
+import pytest
+
+from runner.bundle import read_bundle
+
+WIRE = """import datetime, os, random, secrets, time, uuid
+import numpy as np
+import model
+def wire(entrypoint, params, seed):
+    {line}
+    return {{}}
+"""
+
+
+def notes(folder: Path, line: str, model: str = "") -> tuple[str, ...]:
+    folder.mkdir()
+    (folder / "requirements.txt").touch()
+    (folder / "wire.py").write_text(WIRE.format(line=line))
+    (folder / "model.py").write_text(model)
+    (folder / "script.py").write_text("import random, time\nrandom.seed(time.time())\n")
+    return read_bundle(folder).notes
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "np.random.seed(int(time.time()))",
+        "random.seed(time.time_ns() % 1000)",
+        "rng = np.random.default_rng(int.from_bytes(os.urandom(8), 'big'))",
+        "rng = np.random.default_rng(secrets.randbits(128))",
+        "rng = random.Random(str(datetime.datetime.now()))",
+        "rng = np.random.RandomState(seed=os.getpid() + seed)",
+        "now = int(time.time()); np.random.seed(now)",
+        "random.seed(uuid.uuid4().int)",
+    ],
+)
+def test_a_seed_that_is_another_each_time_has_a_note(line: str, tmp_path: Path) -> None:
+    (note,) = notes(tmp_path / "bundle", line)
+    assert note.startswith("wire.py:5 seeds random numbers with what is another each time (")
+    assert line.split("; ")[-1].removeprefix("rng = ").replace('"', "'") in note
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "np.random.seed(seed)",
+        "random.seed(seed or time.time())",
+        "random.seed(time.time() if seed is None else seed)",
+        "seed = seed if seed else int(time.time()); random.seed(seed)",
+        "began = time.time(); random.seed(seed); took = time.time() - began",
+        "name = uuid.uuid4(); random.seed(hash(params['name']))",
+        "seeds = random.Random(seed); model.run(time.time())",
+    ],
+)
+def test_what_seeds_with_the_tasks_seed_has_none(line: str, tmp_path: Path) -> None:
+    assert notes(tmp_path / "bundle", line) == ()
+
+
+def test_a_module_that_the_function_imports_counts_and_a_script_beside_it_does_not(
+    tmp_path: Path,
+) -> None:
+    model = "import time\nfrom random import seed\nseed(time.time())\n"
+    (note,) = notes(tmp_path / "bundle", "pass", model)
+    assert note.startswith("model.py:3 ")
+    assert notes(tmp_path / "other", "pass", "def broken(:\n") == ()
