@@ -68,11 +68,13 @@ class Generators:
         watched = self._seeded_by_task
         for module in own_modules(folder, wire) if watched else ():
             for name, value in list(vars(module).items()):
-                for fault in filter(None, (one.fault_of(value) for one in watched)):
-                    self._say(
-                        f"{module.__name__}.{name} {fault}: its numbers do not follow from the"
-                        " task's seed. Make it of the seed, in the task"
-                    )
+                for one in watched:
+                    fault = one.fault_of(value)
+                    if fault is not None:
+                        self._say(
+                            f"{module.__name__}.{name} {fault}: its numbers do not follow from the"
+                            f" task's seed. {one.advice}"
+                        )
         self._seeded_by_bundle = [one for one in watched if one.keep()]
         self._seeded_by_task = [one for one in watched if one not in self._seeded_by_bundle]
 

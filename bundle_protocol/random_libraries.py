@@ -24,6 +24,9 @@ class Library:
     reseeds_in_forks = False
     """True if a fork does not inherit its state."""
 
+    advice = "Make it of the seed, in the task"
+    """The way out of a fault."""
+
     def __init__(self, module: Any, entropy: Entropy) -> None:
         """Raises AttributeError where it is another module of that name."""
         self._module, self._entropy = module, entropy
@@ -235,6 +238,7 @@ class NumbaRandom(Library):
     """Those of compiled code, of this thread. In a fork, numba seeds them from the system."""
 
     reseeds_in_forks = True
+    advice = "Draw them before, or have one thread: threads = 1"
 
     def __init__(self, module: Any, entropy: Entropy) -> None:
         super().__init__(module, entropy)
@@ -255,6 +259,36 @@ class NumbaRandom(Library):
     def restore(self) -> None:
         for number, pointer in enumerate(self._pointers()):
             self._library.rnd_set_state(pointer, self._state[number])
+
+    def fault_of(self, value: object) -> str | None:
+        options = getattr(value, "targetoptions", {}) if self._is_compiled(value) else {}
+        if self._module.config.NUMBA_NUM_THREADS < 2 or not options.get("parallel"):
+            return None
+        if not self._draws(value, set()):
+            return None
+        return "draws in several threads, of which numba seeds all but this one from the system"
+
+    def _is_compiled(self, value: object) -> bool:
+        dispatcher: Any = sys.modules.get("numba.core.dispatcher")
+        return dispatcher is not None and issubclass(type(value), dispatcher.Dispatcher)
+
+    def _draws(self, function: Any, seen: set[int]) -> bool:
+        """Tell whether a function, or another one that it names, draws from these generators."""
+        seen.add(id(function))
+        names = function.py_func.__code__.co_names
+        for name in names:
+            value = function.py_func.__globals__.get(name)
+            if self._is_compiled(value):
+                if id(value) not in seen and self._draws(value, seen):
+                    return True
+            elif type(value) is type(sys):
+                if value.__name__ in ("random", "numpy.random"):
+                    return True
+                if value.__name__ == "numpy" and "random" in names:
+                    return True
+            elif type(getattr(value, "__self__", None)).__module__ in ("random", _MTRAND):
+                return True
+        return False
 
     def _pointers(self) -> list[int]:
         return [self._library.rnd_get_py_state_ptr(), self._library.rnd_get_np_state_ptr()]
@@ -312,6 +346,8 @@ AT_IMPORT = 0xD1B54A32D192ED03
 # The streams of entropy.
 _OF_PYTHON, _OF_NUMPY = 2, 3
 _SEED_BITS = 128
+
+_MTRAND = "numpy.random.mtrand"
 
 _BLOCK_BITS = 624 * 32
 _MOST_BLOCKS = 4000

@@ -46,6 +46,8 @@ class BundleFingerprint:
         """The note for a reader of the next result, on what tasks have left."""
         self._noted = False
         self._difference: str | None = None
+        self.changed_by_task = False
+        """True if a file has changed while tasks ran, so that one of them may have done it."""
         ignored = frozenset() if appeared is None else appeared.names()
         self._known = set(all_entries(bundle))
         # A folder's time tells of files that come and go.
@@ -89,6 +91,11 @@ class BundleFingerprint:
     def changed_note(self) -> str:
         """One line that says so, with the first file that was found to differ."""
         where = "" if self._difference is None else f" ({printable(self._difference)})"
+        if self.changed_by_task:
+            return (
+                f"the bundle has changed while tasks ran{where}: where a task writes to its files,"
+                " results depend on the tasks before; copy a file before changing it"
+            )
         return f"the bundle has changed{where}; what was loaded of it is not used again"
 
     def _look(self) -> None:
@@ -96,6 +103,7 @@ class BundleFingerprint:
             (path for path, state in self._files.items() if fingerprint_of(path) != state), None
         )
         if self._difference is not None:
+            self.changed_by_task = -math.inf < self._born(self._difference) <= self.ran_until()
             self._changed = True
             return
         states = {path: fingerprint_of(path) for path in self._folders}
@@ -120,6 +128,7 @@ class BundleFingerprint:
             self.note = appeared_note(new)
 
     def _born(self, name: str) -> float:
+        """When what has this name or path has last changed; in the past where it is gone."""
         try:
             return (self._bundle / name.rstrip("/")).lstat().st_ctime
         except OSError:

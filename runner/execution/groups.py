@@ -85,6 +85,8 @@ class Groups:
                     group.prepared.describe(case)
                     return group
                 case.journal.note(group.fingerprint.changed_note())
+                if group.fingerprint.changed_by_task:
+                    fingerprint.note = group.fingerprint.changed_note()
                 self._remove(path)
             function_of(bundle, function)
             interpreter = await choose(case, self._settings, bundle)

@@ -454,6 +454,47 @@ def test_what_numba_has_compiled_follows_the_tasks_seed_unless_the_bundle_has_se
     assert seen[0] == seen[1] == seen[2] == [seen[0][0]] * 3
 
 
+def test_what_numba_draws_in_several_threads_has_a_note(
+    bundle: MakeBundle, cache: Path, tmp_path: Path
+) -> None:
+    made = bundle(
+        f"""
+        import json, os
+        os.environ["NUMBA_CACHE_DIR"] = {str(tmp_path / "compiled")!r}
+        import numpy as np
+        from numba import njit, prange
+        @njit(cache=True)
+        def draw():
+            return np.random.random()
+        @njit(cache=True, parallel=True)
+        def drawn(count):
+            total = 0.0
+            for _ in prange(count):
+                total += draw()
+            return total
+        @njit(cache=True, parallel=True)
+        def added(count):
+            total = 0.0
+            for one in prange(count):
+                total += one
+            return total
+        def wire(entrypoint, params, seed):
+            return {{"seen": json.dumps([drawn(1000), added(1000)]).encode()}}
+        """,
+        "numba\n",
+    )
+    for threads in (1, 2):
+        with Runner(cache=cache, children=1, threads=threads) as runner:
+            results = [runner.execute(made, seed=1) for _ in range(2)]
+        if threads == 1:
+            assert results[0]["seen"] == results[1]["seen"]
+            assert not results[0].notes
+        else:
+            assert results[0]["seen"] != results[1]["seen"]
+            (note,) = results[0].notes
+            assert note.startswith("wire.drawn draws in several threads, of which numba seeds all")
+
+
 def test_a_library_that_cannot_be_seeded_is_said_and_disturbs_nothing(
     bundle: MakeBundle, cache: Path
 ) -> None:

@@ -135,6 +135,21 @@ def test_a_file_that_is_added_once_the_clock_was_set_back_is_a_change(
     assert b"new.csv" in after
 
 
+def test_a_task_that_writes_to_a_file_of_the_bundle_is_told_with_the_next_result(
+    tmp_path: Path, cache: Path
+) -> None:
+    made = bundle(tmp_path, "seed and open(HERE + '/data.csv', 'a').write(str(seed))")
+    (made / "data.csv").write_text("0")
+    with Runner(cache=cache, children=1) as runner:
+        results = [runner.execute(made, seed=seed) for seed in (1, 2)]
+        assert not results[0].notes
+        (note,) = results[1].notes
+        assert "has changed while tasks ran" in note and "data.csv" in note
+        runner.execute(made, seed=0)  # told once more, of the second task
+        (made / "data.csv").write_text("by hand")
+        assert not runner.execute(made, seed=0).notes
+
+
 def test_an_edit_of_the_same_size_with_its_time_put_back_is_a_change(tmp_path: Path) -> None:
     made = bundle(tmp_path, "pass")
     source = made / "wire.py"
