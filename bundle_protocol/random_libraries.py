@@ -334,11 +334,41 @@ class TorchRandom(Library):
         self._module.set_rng_state(self._state)
 
 
+class PolarsRandom(Library):
+    """The one that polars draws from where it is given no seed. Nobody can read its state."""
+
+    def __init__(self, module: Any, entropy: Entropy) -> None:
+        super().__init__(module, entropy)
+        self._set_seed = module.set_random_seed
+        self._own: int | None = None
+        """The seed that the bundle has given it."""
+
+    def seed(self, seed: int) -> None:
+        self._set_seed(_mixed(seed, 6))
+
+    def watch(self) -> None:
+        self.seed(AT_IMPORT)
+
+        def set_random_seed(seed: int) -> None:
+            self._set_seed(seed)
+            self._own = seed
+
+        self._module.set_random_seed = set_random_seed
+
+    def keep(self) -> bool:
+        self._module.set_random_seed = self._set_seed
+        return self._own is not None
+
+    def restore(self) -> None:
+        self._set_seed(self._own)
+
+
 LIBRARIES: dict[str, type[Library]] = {
     "random": PythonRandom,
     "numpy.random": NumPyRandom,
     "torch": TorchRandom,
     "numba": NumbaRandom,
+    "polars": PolarsRandom,
 }
 
 AT_IMPORT = 0xD1B54A32D192ED03

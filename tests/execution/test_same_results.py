@@ -454,6 +454,32 @@ def test_what_numba_has_compiled_follows_the_tasks_seed_unless_the_bundle_has_se
     assert seen[0] == seen[1] == seen[2] == [seen[0][0]] * 3
 
 
+@pytest.mark.parametrize("where", ["import", "task"])
+def test_what_polars_draws_follows_the_tasks_seed_unless_the_bundle_has_seeded_it(
+    bundle: MakeBundle, cache: Path, where: str
+) -> None:
+    made = bundle(
+        f"""
+        import json
+        {"import polars" if where == "import" else ""}
+        def wire(entrypoint, params, seed):
+            import polars
+            numbers = polars.DataFrame({{"a": range(50)}})
+            drawn = [numbers.sample(5)["a"].to_list(), numbers["a"].shuffle().to_list()]
+            return {{"seen": json.dumps({{"seen": drawn}}).encode()}}
+        """,
+        "polars\n",
+    )
+    seen = [run(made, cache, isolation, [1, 2, 1]) for isolation in ISOLATIONS]
+    assert seen[0] == seen[1] == seen[2]
+    assert seen[0][0] == seen[0][2] != seen[0][1]
+    if where == "import":
+        unseeded = (made / "wire.py").read_text()
+        (made / "wire.py").write_text(unseeded + "polars.set_random_seed(7)\n")
+        seen = [run(made, cache, isolation, [1, 2, 1]) for isolation in ISOLATIONS]
+        assert seen[0] == seen[1] == seen[2] == [seen[0][0]] * 3
+
+
 def test_what_numba_draws_in_several_threads_has_a_note(
     bundle: MakeBundle, cache: Path, tmp_path: Path
 ) -> None:
