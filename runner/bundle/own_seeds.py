@@ -21,14 +21,26 @@ _ANOTHER = re.compile(
     r"|(?:datetime\.)?datetime\.(?:now|utcnow)|(?:os\.)?(?:urandom|getpid)"
     r"|(?:uuid\.)?uuid[14]|(?:secrets\.)?(?:randbits|randbelow|token_bytes|token_hex)"
 )
-# Source without a word of both is not parsed.
-_WORDS = tuple(
-    re.compile(words)
-    for words in (
-        rb"seed|default_rng|Random|PCG64|MT19937|Philox|SFC64|PRNGKey|random\.key",
-        rb"time|urandom|getpid|uuid|rand(?:bits|below)|token_|perf_counter|monotonic|now",
-    )
+# To parse takes a hundred times as long as to look for lines that may be such.
+_SEEDS = (
+    rb"(?:seed|default_rng|RandomState|Random|SeedSequence|PCG64(?:DXSM)?|MT19937|Philox|SFC64"
+    rb"|manual_seed_all|PRNGKey|random\.key)[ ]*\("
 )
+_SEEDED_IN_LINE = re.compile(_SEEDS)
+_CALLS = (
+    *(
+        b"time(",
+        b"time_ns(",
+        b"monotonic(",
+        b"monotonic_ns(",
+        b"perf_counter(",
+        b"perf_counter_ns(",
+    ),
+    *(b"now(", b"utcnow(", b"urandom(", b"getpid(", b"uuid1(", b"uuid4("),
+    *(b"randbits(", b"randbelow(", b"token_bytes(", b"token_hex("),
+)
+_WORDS = (b"seed", b"_rng", b"Random", b"PCG64", b"MT19937", b"Philox", b"SFC64", b"Key", b".key")
+_NAMED = re.compile(rb"(\w+)[ ]*=[^=]*$")
 _SHOWN = 3
 _MOST_FILES = 1000
 _MOST_BYTES = 1 << 20
@@ -62,7 +74,7 @@ def _places(file: Path) -> Iterator[tuple[int, str]]:
             text = opened.read(_MOST_BYTES)
     except OSError:
         return
-    tree = parsed(file) if all(words.search(text) for words in _WORDS) else None
+    tree = parsed(file) if _may_have_one(text) else None
     if tree is None:
         return
     names = _names_of_another(tree)
@@ -71,6 +83,23 @@ def _places(file: Path) -> Iterator[tuple[int, str]]:
             values = [*node.args, *(keyword.value for keyword in node.keywords)]
             if any(_is_another(value, names) for value in values):
                 yield node.lineno, printable(one_line(ast.unparse(node), _MOST_CHARACTERS))
+
+
+def _may_have_one(text: bytes) -> bool:
+    if not any(word in text for word in _WORDS):
+        return False
+    names = set()
+    for call in _CALLS:
+        at = text.find(call)
+        while at >= 0:
+            before = text[text.rfind(b"\n", 0, at) + 1 : at]
+            if _SEEDED_IN_LINE.search(before):
+                return True
+            if named := _NAMED.search(before):
+                names.add(named[1])
+            at = text.find(call, at + 1)
+    seeded = _SEEDS + rb"[^\n]*\b(?:" + b"|".join(names) + rb")\b"
+    return bool(names) and re.search(seeded, text) is not None
 
 
 def _names_of_another(tree: ast.AST) -> set[str]:
