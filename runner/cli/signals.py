@@ -1,8 +1,10 @@
 """Ends a run when the terminal or the system asks for it, and shows how long it takes till then."""
 
+import math
 import os
 import signal
 import socket
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from types import FrameType
@@ -25,6 +27,8 @@ _SIGNALS = (
     *(signal.SIGINT, signal.SIGTERM, signal.SIGHUP),
     *(signal.SIGUSR1, signal.SIGUSR2, signal.SIGXCPU),
 )
+# timeout(1) sends it to a process and then to its group; `uv run` hands on a terminal's, too.
+_SAME_SECONDS = 0.3
 _CLEAR_LINE_AND_SHOW_CURSOR = b"\r\x1b[K\x1b[?25h"  # ECMA-48 EL, and DECTCEM
 
 
@@ -40,9 +44,16 @@ class _Signals:
             one.setblocking(False)
         # What the caller ignores stays ignored: SIGHUP under nohup, SIGINT in the background.
         ends = [one for one in _SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
+        self._latest = (0, -math.inf)
+        """The signal that came last, and when."""
         self._before = {one: signal.signal(one, self._take) for one in ends}
 
     def _take(self, number: int, _: FrameType | None) -> None:
+        now = time.monotonic()
+        before, came = self._latest
+        if number == before and now - came < _SAME_SECONDS:
+            return
+        self._latest = number, now
         if self.ending:
             _leave(signal.Signals(number), self._end)
         with suppress(OSError):  # so many have come that one more says nothing

@@ -1,10 +1,12 @@
 """Signals to the command before it runs anything, and again while it is being ended."""
 
+import itertools
 import os
 import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -12,6 +14,8 @@ import pytest
 from children import still_running
 
 RUN_SECONDS = 120
+
+StartRun = Callable[..., "tuple[subprocess.Popen[str], list[int]]"]
 
 # As a console script does; the signal comes in the midst of an import.
 AT_IMPORT = """
@@ -81,47 +85,68 @@ def test_hardly_anything_is_imported_before_signals_are_handled() -> None:
     assert done.stdout == "runner runner.cli\n"
 
 
+@pytest.fixture
+def under_way(bundle: Path, cache: Path, tmp_path: Path) -> Iterator[StartRun]:
+    """Starts the command; gives it, and the processes that its first task has made."""
+    processes: list[subprocess.Popen[str]] = []
+
+    def start(*options: str) -> tuple["subprocess.Popen[str]", list[int]]:
+        here = tmp_path / "here"
+        os.mkfifo(here)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "runner", "exec", bundle, "--param", f"here={here}", *options],
+            env={**os.environ, "MODELOPS_CACHE_DIR": str(cache)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        processes.append(process)
+        return process, [int(pid) for pid in here.read_text().split()]
+
+    yield start
+    for process in processes:
+        process.kill()
+        process.communicate()
+
+
 @pytest.mark.parametrize(
-    ("number", "options", "left"),
+    ("options", "left"),
     [
-        (signal.SIGINT, [], "SIGINT ended the run while the task ran"),
-        (signal.SIGTERM, [], "SIGTERM ended the run while the task ran"),
-        (signal.SIGINT, ["--seeds", "0:3", "-j1"], "SIGINT ended the run; 3 of 3 tasks were left"),
+        ([], "ended the run while the task ran"),
+        (["--seeds", "0:3", "-j1"], "ended the run; 3 of 3 tasks were left"),
     ],
 )
 def test_a_signal_while_the_run_is_being_ended_ends_it_at_once(
-    number: signal.Signals,
-    options: list[str],
-    left: str,
-    bundle: Path,
-    cache: Path,
-    tmp_path: Path,
+    options: list[str], left: str, under_way: StartRun
 ) -> None:
-    here = tmp_path / "here"
-    os.mkfifo(here)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "runner", "exec", bundle, "--param", f"here={here}", *options],
-        env={**os.environ, "MODELOPS_CACHE_DIR": str(cache)},
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        started = [int(pid) for pid in here.read_text().split()]
-        family = [*psutil.Process(process.pid).children(recursive=True), *started]
-        until = time.monotonic() + RUN_SECONDS
-        while process.poll() is None and time.monotonic() < until:
-            process.send_signal(number)
-        # Now, and not once the guardian has done it.
-        alive = still_running(started, seconds=0)
-        said, shown = process.communicate(timeout=RUN_SECONDS)
-    finally:
-        process.kill()
-        process.wait()
-    assert (process.returncode, said, alive) == (128 + number, "", [])
+    process, started = under_way(*options)
+    family = [*psutil.Process(process.pid).children(recursive=True), *started]
+    until = time.monotonic() + RUN_SECONDS
+    for number in itertools.cycle((signal.SIGINT, signal.SIGTERM)):
+        if process.poll() is not None or time.monotonic() > until:
+            break
+        process.send_signal(number)
+    # Now, and not once the guardian has done it.
+    assert not still_running(started, seconds=0)
+    said, shown = process.communicate(timeout=RUN_SECONDS)
+    assert (said, process.returncode) in (("", 130), ("", 143))
     assert not still_running(family)
-    lines = [line for line in shown.splitlines() if "waiting for the" not in line]
-    assert len(lines) == 1, shown
-    assert lines[0].startswith(f"modelops-runner: {left} (at once, without a report); ")
-    assert "again" in lines[0]
+    name = signal.Signals(process.returncode - 128).name
+    last = shown.splitlines()[-1]
+    assert last.startswith(f"modelops-runner: {name} {left} (at once, without a report); "), shown
+    assert "again" in last
+    assert "error[" not in shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda one: one.name)
+def test_a_signal_that_comes_twice_as_it_is_handed_on_is_one(
+    number: signal.Signals, under_way: StartRun
+) -> None:
+    process, started = under_way()
+    for _ in range(20):
+        process.send_signal(number)
+    _, shown = process.communicate(timeout=RUN_SECONDS)
+    assert process.returncode == 128 + number
+    assert f"error[cancelled]: {number.name} ended the run" in " ".join(shown.split())
+    assert not still_running(started)
