@@ -48,6 +48,10 @@ def shared_streams(variables: Iterable[tuple[str, object]], own: Collection[int]
         if held - known:
             found[name] = None
         known |= held
+    for name, value in variables:
+        # Only those of os.pipe() are kept as numbers, among which any other may be.
+        if any(streams.get(fd, "") is None for fd in _numbers_in(value) if fd not in known):
+            found[name] = None
     for fd, title in streams.items():
         if fd not in known and title is not None:
             found[title] = None
@@ -108,12 +112,14 @@ def _peer(fd: int) -> str | None:
         socket.detach()
 
 
+def _numbers_in(value: object) -> list[int]:
+    """The numbers that an object is, or has in a row."""
+    values = value if isinstance(value, (tuple, list)) else [value]
+    return [each for each in values if type(each) is int]
+
+
 def _descriptors_in(value: object) -> Iterator[int]:
-    """The descriptors of the files and sockets in an object; a number may be one, too."""
-    if isinstance(value, (int, tuple, list)):
-        for each in [value] if isinstance(value, int) else value:
-            if type(each) is int:
-                yield each
+    """The descriptors of the files and sockets in an object."""
     socket: Any = sys.modules.get("_socket")
     parts, left = {id(value)}, [] if isinstance(value, _NO_PARTS) else [value]
     while left and len(parts) < _MAX_PARTS:

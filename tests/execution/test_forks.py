@@ -223,7 +223,7 @@ def count():
          "    return int(B.recv(1))", "model.A, model.B"),
         ("F = tempfile.TemporaryFile()\ndef count():\n    F.write(b'x')\n    F.flush()\n"
          "    return F.seek(0, 2)", "a temporary file"),
-        ("R, W = os.pipe()\ndef count():\n    os.write(W, b'12')\n    return int(os.read(R, 1))",
+        ("R, W = os.pipe()\nSEED = 42\ndef count():\n    os.write(W, b'12')\n    return int(os.read(R, 1))",
          "model.R"),
         # It remembers what those before have asked.
         ("P = subprocess.Popen([sys.executable, '-uc', 'import itertools\\n"
@@ -232,7 +232,7 @@ def count():
          "def count():\n    P.stdin.write(b'next\\n')\n    P.stdin.flush()\n"
          "    return int(P.stdout.readline())", "model.P"),
         ("M, S = pty.openpty()\ntty.setraw(S)\ndef count():\n    os.write(S, b'12')\n"
-         "    return int(os.read(M, 1))", "model.M"),
+         "    return int(os.read(M, 1))", "a terminal of a process"),
         (CAREFUL, None),
     ],
 )  # fmt: skip
