@@ -152,11 +152,13 @@ def _root_cause(
     # Each child imports this module, and hardly any fails.
     from runner.diagnosis.data.misread_files import misread_file
     from runner.diagnosis.data.missing_files import missing_file
+    from runner.diagnosis.frameworks import framework_misuse
     from runner.diagnosis.machine_causes import MACHINE_CAUSES
     from runner.diagnosis.missing_keys import missing_key
     from runner.diagnosis.missing_names import missing_name
     from runner.diagnosis.missing_parameters import missing_parameter
     from runner.diagnosis.programs import program_failure
+    from runner.diagnosis.refused_values import refused_value
     from runner.diagnosis.script_habits import script_habit
     from runner.diagnosis.slips import slip
     from runner.diagnosis.syntax_errors import syntax_error
@@ -185,7 +187,10 @@ def _root_cause(
                 return finding, link
     leaf = _leaf(exception)
     # Not of the others in the chain: a key that is not there is often what code expects.
-    for recognise in (missing_parameter, missing_key, slip, missing_name):
+    for recognise in (
+        *(missing_parameter, missing_key, slip),
+        *(refused_value, framework_misuse, missing_name),
+    ):
         finding = recognise(case, phase, leaf)
         if finding is not None:
             return finding, leaf

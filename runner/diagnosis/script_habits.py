@@ -24,6 +24,13 @@ _PARSERS = {"absl", "click", "docopt", "fire", "hydra", "simple_parsing", "tap",
 # parse_args(["--beta"]): the code has made what it parses.
 _OWN_ARGUMENTS = re.compile(r"parse(?:_known)?_args\(\s*[^)\s]")
 _STOPS = re.compile(r"\b(?:set_trace|breakpoint)\(")
+# What hydra says last, of every error.
+_OF_HYDRA = re.compile(r"\s*$|Set the environment variable HYDRA_FULL_ERROR")
+_COMPOSE = (
+    "compose the configuration in the wire function: with hydra.initialize(version_base=None,"
+    ' config_path="conf"): config = hydra.compose("config", overrides=[f"{k}={v}" for k, v in'
+    " params.items()])"
+)
 # As they begin their last words: "model.py: error: ", "Error: ".
 _ERROR = re.compile(r"^(?:[^:]{0,200}: )?[Ee]rror: ")
 
@@ -44,8 +51,12 @@ def parsed_command_line(
         package_of(file) in _PARSERS for file in files
     ):
         return None
-    words = _ERROR.sub("", "".join(last_lines(printable(stderr), 1)).strip())
-    return _no_command_line(case, phase, exception, Code.CHILD_EXITED, words)
+    lines = [line for line in printable(stderr).splitlines() if not _OF_HYDRA.match(line)]
+    words = _ERROR.sub("", "".join(last_lines("\n".join(lines), 1)).strip())
+    finding = _no_command_line(case, phase, exception, Code.CHILD_EXITED, words)
+    if any(package_of(file) == "hydra" for file in files):
+        finding.hints = [Hint(title=_COMPOSE)]
+    return finding
 
 
 def script_habit(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
