@@ -275,6 +275,8 @@ def _out_of_memory(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
 
 
 def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
+    from runner.diagnosis.common_words import common_advice
+
     leaf = _leaf(exception)
     frame = telling_frame(case, leaf) or telling_frame(case, exception)
     place = place_of(case, frame)
@@ -294,6 +296,8 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         summary += f"; the first in an {exception.type}: {group}"
     loading = phase is Phase.LOAD
     hints = [Hint(title=f"see {place}" if place else _BY_HAND)]
+    if not elsewhere and (advice := common_advice(case, leaf, frame)):
+        hints.insert(0, advice)
     if variable := _missing_variable(leaf):
         why, hints = absence(case, variable)
         summary = f"{place} reads the variable {variable}, {why}"

@@ -292,6 +292,14 @@ def _of_the_bundle(case: Case, failure: UvFailure, words: str) -> list[Hint]:
         return [
             Hint(title=f"name a function of a module in [project.scripts]: {script.group(1)}:main")
         ]
+    if "expected version to start with a number" in words:
+        edit = PyprojectText.of_case(case).setting("project", "version", "0.1.0")
+        return [Hint(title="give it a version of numbers (PEP 440), such as 0.1.0", edit=edit)]
+    if "cannot package module without docstring" in words:
+        return [
+            _only_dependencies(case, ""),
+            Hint(title="or begin its module with a docstring, and with __version__"),
+        ]
     backend = next((who for said, who in _NOTHING_TO_SHIP.items() if said in words), None)
     return [] if backend is None else _say_what_to_ship(case, backend)
 
@@ -304,14 +312,15 @@ def _say_what_to_ship(case: Case, backend: str) -> list[Hint]:
     if modules:
         title = "say which modules are to be installed"
         hints.append(Hint(title=title, edit=_shipped(case, backend, modules, packages, names)))
-    hints.append(
-        Hint(
-            title=f"{'or, if' if hints else 'if'} its code need not be installed, have only its"
-            " dependencies installed: a task runs in the bundle's folder",
-            edit=PyprojectText.of_case(case).setting("tool.uv", "package", False),
-        )
+    return [*hints, _only_dependencies(case, "or, " if hints else "")]
+
+
+def _only_dependencies(case: Case, otherwise: str) -> Hint:
+    return Hint(
+        title=f"{otherwise}if its code need not be installed, have only its dependencies installed:"
+        " a task runs in the bundle's folder",
+        edit=PyprojectText.of_case(case).setting("tool.uv", "package", False),
     )
-    return hints
 
 
 def _shipped(
