@@ -88,7 +88,7 @@ def exit_finding(
     case: Case, phase: Phase, exception: ExceptionInfo, exit_code: int | None, stderr: str
 ) -> Finding:
     """The bundle's code ended the process with ``sys.exit()``, and the child said where."""
-    from runner.diagnosis.script_habits import parsed_command_line
+    from runner.diagnosis.script_habits import exits_no_more, parsed_command_line
 
     call = "sys.exit()" if exception.type == "SystemExit" else exception.type
     parsed = parsed_command_line(case, phase, exception, stderr)
@@ -98,7 +98,8 @@ def exit_finding(
         finding, _ = known
         finding.summary += f"; the bundle then ended the process by {call}, with status {exit_code}"
     else:
-        place = place_of(case, telling_frame(case, exception))
+        frame = telling_frame(case, exception)
+        place = place_of(case, frame)
         words = exception.message if not _STATUS.fullmatch(exception.message) else ""
         words = words or "".join(last_lines(printable(stderr), 1))
         why = (
@@ -116,7 +117,8 @@ def exit_finding(
             + ("" if words else " It said nothing."),
             hints=[
                 Hint(title=f"take the call of {call} out" + (f" of {place}" if place else "")
-                     + ", or raise another exception, so that the report can say why")
+                     + ", or raise another exception, so that the report can say why",
+                     edit=exits_no_more(case, phase, frame))
             ],
         )  # fmt: skip
     finding.exception = exception
@@ -232,6 +234,8 @@ def _leaf(exception: ExceptionInfo) -> ExceptionInfo:
 
 
 def _import_failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
+    from runner.diagnosis.missing_names import did_you_mean
+
     where = place_of(case, telling_frame(case, exception)) or "the bundle"
     lacking = _NO_NAME.search(exception.message)
     if lacking is not None and is_own(case, lacking[2]):
@@ -240,7 +244,10 @@ def _import_failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
             phase=phase,
             code=Code.IMPORT_FAILED,
             summary=f"{where} imports {name!r} from {file}, which has no such name",
-            hints=[Hint(title=f"correct the name in {where}, or define {name} in {file}")],
+            hints=[
+                *did_you_mean(case, exception),
+                Hint(title=f"correct the name in {where}, or define {name} in {file}"),
+            ],
         )
     return Finding(
         phase=phase,

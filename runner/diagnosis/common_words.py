@@ -44,6 +44,8 @@ _ADVICE = tuple(
          "give all rows the same length; or say dtype=object"),
         (r"^can only concatenate str|^must be str, not", 'make a text of it: f"{{value}}", or'
          " str(...)"),
+        (r"^can't multiply sequence by non-int of type 'float'", "one of the two is a text: make a"
+         " number of it, float(...). (YAML has 1.0e-3 as a number, and 1e-3 as a text.)"),
         (r"^math range error", "work with logarithms: math.exp() of more than 709 is no float"),
         (r"^You are trying to merge on (\S+) and (\S+) columns", "make both keys of one type:"
          " .astype(str)"),

@@ -29,12 +29,20 @@ _RENAMED = (
 )
 _NEGATED = ("mean_squared_error", "mean_absolute_error", "log_loss", "median_absolute_error")
 _MOST_SHOWN = 300
+# As matplotlib, polars and others say it.
+_DID_YOU_MEAN = re.compile(
+    r"[\"'`]([\w. -]{1,80})[\"'`][^\n]{0,600}?\s*Did you mean (?:one of:? )?[\"'`]([\w. -]{1,80})[\"'`]"
+)
+_CLOSE = 0.75
 
 
 def refused_value(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """Find the value that was meant in the words of the library that refuses it."""
     found = _PARAMETER.search(exception.message[:10_000])
     own = [frame for frame in exception.traceback if is_own(case, frame.file)]
+    said = _DID_YOU_MEAN.search(exception.message[:2000])
+    if said is not None and own and own[-1] is not exception.traceback[-1]:
+        return _respelt(case, phase, own[-1], said[1], said[2], exception)
     if found is None or exception.type != "InvalidParameterError" or not own:
         return None
     name, owner, takes, got = found.groups()
@@ -45,6 +53,29 @@ def refused_value(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
         summary=f"{place_of(case, own[-1])}: {refused}",
         explanation=f"It must be {printable(one_line(takes, _MOST_SHOWN))}.",
         hints=[_meant(case, own[-1], name, owner, takes, got)],
+    )
+
+
+def _respelt(
+    case: Case, phase: Phase, frame: Frame, value: str, near: str, exception: ExceptionInfo
+) -> Finding | None:
+    """A text that the line has in quotes, and the one that a library takes it for."""
+    close = difflib.SequenceMatcher(None, value, near).ratio() >= _CLOSE
+    written = re.compile(rf"(?<=['\"]){re.escape(value)}(?=['\"])")
+    if not close or len(written.findall(frame.text or "")) != 1:
+        return None
+    return Finding(
+        phase=phase,
+        code=raised_code(phase),
+        summary=f"{place_of(case, frame)}: there is no {printable(value)!r};"
+        f" there is {printable(near)!r}",
+        explanation=f"{exception.type}: {one_line(printable(exception.message), 200)}",
+        hints=[
+            Hint(
+                title=f"did you mean {printable(near)!r}?",
+                edit=line_edit(case, frame, written.sub(lambda _: near, frame.text or "")),
+            )
+        ],
     )
 
 

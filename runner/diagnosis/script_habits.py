@@ -23,6 +23,9 @@ _STANDARD_PARSERS = {"argparse.py", "optparse.py", "getopt.py"}
 _PARSERS = {"absl", "click", "docopt", "fire", "hydra", "simple_parsing", "tap", "typer", "tyro"}
 # parse_args(["--beta"]): the code has made what it parses.
 _OWN_ARGUMENTS = re.compile(r"parse(?:_known)?_args\(\s*[^)\s]")
+# A statement of one line, which a condition may stand before.
+_SIMPLE = re.compile(r"(?!(?:if|for|while|with|try|def|class|else|return|async)\b)[^#:;]+\)")
+_EXITS = re.compile(r"\b(?:sys\.exit|exit|quit)\(([^()]{1,200})\)$")
 _STOPS = re.compile(r"\b(?:set_trace|breakpoint)\(")
 # What hydra says last, of every error.
 _OF_HYDRA = re.compile(r"\s*$|Set the environment variable HYDRA_FULL_ERROR")
@@ -120,6 +123,23 @@ def _interactive(
             edit=without_line(case, frame) if line.startswith("get_ipython()") else None,
         )
     return None
+
+
+def exits_no_more(case: Case, phase: Phase, frame: Frame | None) -> Edit | None:
+    """The edit of a line that ends the process: only as a script, or by an exception that says why.
+
+    :param frame: the line that calls ``sys.exit()``, or what does.
+    """
+    if frame is None or not frame.text or not is_own(case, frame.file):
+        return None
+    line = frame.text
+    if phase is Phase.LOAD and frame.function == "<module>" and _SIMPLE.fullmatch(line):
+        return line_edit(case, frame, f'if __name__ == "__main__": {line}')
+    exits = _EXITS.search(line)
+    if exits is None or exits[1] in ("0", "None"):
+        return None
+    why = f'"status {exits[1]}"' if exits[1].isdigit() else exits[1]
+    return line_edit(case, frame, f"{line[: exits.start()]}raise RuntimeError({why})")
 
 
 def without_line(case: Case, frame: Frame | None) -> Edit | None:

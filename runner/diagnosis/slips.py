@@ -6,8 +6,14 @@ import sys
 from pathlib import PurePath
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import is_own, line_edit, place_of, raised_code
-from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
+from runner.diagnosis.child_places import (
+    file_in_bundle,
+    is_own,
+    line_edit,
+    place_of,
+    raised_code,
+)
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
@@ -35,7 +41,8 @@ _IMPORTS = {
 _NO_ATTRIBUTE = re.compile(r"'dict' object has no attribute '([^'\n]{1,200})'")
 _LOCAL = re.compile(r"Can't (?:pickle|get) local object '?<?([^'\n]{1,200})'?")
 _SEED_RANGE = re.compile(
-    r"[Ss]eed must be between 0 and 2\*\*32|'random_state' parameter .{1,100} 4294967295\]"
+    r"[Ss]eed must be between 0 and 2\*\*32|^Python int too large to convert to C long"
+    r"|'random_state' parameter .{1,100} 4294967295\]"
 )
 # pandas of 'M', pydantic of `regex`: what went, and what its library says to use.
 _WRITE_INSTEAD = (
@@ -60,6 +67,14 @@ _REWRITTEN = (
     (r"Weights only load failed[\s\S]*Unsupported (?:global|operand)", r"\btorch\.load\(([^()]+)\)",
      r"torch.load(\1, weights_only=False)",
      "loads more than weights, which torch does since 2.6 only where it is told to"),
+    (r"'args' cannot be unpacked", r"\bargs=([^(),\s]+)", r"args=(\1,)",
+     "hands over args by itself, and not as a tuple"),
+    (r"JAX arrays are immutable", r"^(\w+)\[([^\]]+)\]\s*=\s*(?!=)(.+)$", r"\1 = \1.at[\2].set(\3)",
+     "changes an array of JAX in its place, which has none"),
+    (r"JAX arrays are immutable", r"^(\w+)\[([^\]]+)\]\s*\+=\s*(.+)$", r"\1 = \1.at[\2].add(\3)",
+     "changes an array of JAX in its place, which has none"),
+    (r"unexpected keyword argument 'colou?r", r"\bcolour(s?)(?=\s*=)", r"color\1",
+     "writes colour, which is color there"),
     (r"Generator' object has no attribute 'randint'", r"\.randint\(", ".integers(",
      "uses randint(), which NumPy's new generators call integers()"),
     (r"Generator' object has no attribute 'randn'", r"\.randn\((\w*)\)", r".standard_normal(\1)",
@@ -105,10 +120,10 @@ def _known(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hin
         if after and (edit := line_edit(case, frame, after)):
             return what, Hint(title=f"write {one_line(printable(after), 120)}", edit=edit)
     if exception.type == "NameError" and own:
-        return _not_imported(str(exception.attributes.get("name") or ""))
+        return _not_imported(case, frame, exception)
     if exception.type == "AttributeError" and own:
         return _key_as_attribute(case, frame, exception)
-    if not own and _SEED_RANGE.search(exception.message[:1000]):
+    if not own and _SEED_RANGE.search(exception.message[:1000]) and "seed" in (frame.text or ""):
         return _large_seed(case, frame)
     for words in _WRITE_INSTEAD:
         if not own and (found := words.search(exception.message[:1000])):
@@ -133,7 +148,9 @@ def _known(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hin
 def _large_seed(case: Case, frame: Frame) -> tuple[str, Hint]:
     text = frame.text or ""
     after = re.sub(
-        r"((?:seed|RandomState)\(|random_state=|seed=)seed(?=\s*[,)])", r"\1seed % 2**32", text
+        r"((?:seed|RandomState|PRNGKey|random\.key)\(|random_state=|seed=)seed(?=\s*[,)])",
+        r"\1seed % 2**32",
+        text,
     )
     return "gives a seed that is too large for it", Hint(
         title="keep it below 2**32, as in: seed % 2**32", edit=line_edit(case, frame, after)
@@ -168,11 +185,17 @@ def _not_utf_8(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str,
     )
 
 
-def _not_imported(name: str) -> tuple[str, Hint] | None:
+def _not_imported(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hint] | None:
+    name = str(exception.attributes.get("name") or "")
     line = _IMPORTS.get(name) or (f"import {name}" if name in sys.stdlib_module_names else None)
     if line is None:
         return None
-    return f"uses {name}, which is not imported there", Hint(title=f"begin the file with: {line}")
+    top, edit = exception.attributes.get("top_line"), None
+    if isinstance(top, str) and top:
+        edit = Edit(file=file_in_bundle(case, frame), before=top, after=f"{line}\n{top}")
+    return f"uses {name}, which is not imported there", Hint(
+        title=f"begin the file with: {line}", edit=edit
+    )
 
 
 def _key_as_attribute(

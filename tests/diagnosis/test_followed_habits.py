@@ -26,6 +26,22 @@ MENDED = {
     "a dict of Python 2": ("", "for k, v in p.iteritems(): pass", "is written for Python 2"),
     "a folder": ("", "os.mkdir('out')", "makes a folder that the bundle has: out"),
     "a folder as a Path": ("", "pathlib.Path('out').mkdir()", "makes a folder that the bundle has"),
+    "a name not imported": ("def f(): return json, Path('x')", "f()", "uses Path, which is not"),
+    "a folder that is not there": (
+        "",
+        "with open('new/a.csv', 'w') as f:\n        f.write('x')",
+        "writes new/a.csv, and there is no folder new",
+    ),
+    "a folder that is not there, in a line": (
+        "",
+        "pathlib.Path('new/a.csv').write_text('x')",
+        "writes new/a.csv, and there is no folder new",
+    ),
+    "a script's own call": (
+        "def main(): return 3\nsys.exit(main())",
+        "",
+        "by sys.exit() in wire.py",
+    ),
     "another machine's path": ("", "open('/home/me/m/out/a.csv')", "the bundle has out/a.csv"),
 }
 
@@ -58,6 +74,18 @@ def test_the_first_hint_mends_it(name: str, tmp_path: Path, cache: Path) -> None
          "d = date_range(t, freq='h')"),
         ("d = date_range(t, freq='M')", "Invalid frequency: M. 'M' is no longer supported for"
          " offsets. Please use 'ME' instead.", "d = date_range(t, freq='ME')"),
+        ("k = jax.random.PRNGKey(seed)", "Python int too large to convert to C long",
+         "k = jax.random.PRNGKey(seed % 2**32)"),
+        ("solve_ivp(f, [0, 1], [1.0], args=beta)", "Supplied 'args' cannot be unpacked. Please",
+         "solve_ivp(f, [0, 1], [1.0], args=(beta,))"),
+        ("a[i, 0] = b[i] + 1", "JAX arrays are immutable and do not support in-place item",
+         "a = a.at[i, 0].set(b[i] + 1)"),
+        ("a[0] += 1", "JAX arrays are immutable and do not support in-place item",
+         "a = a.at[0].add(1)"),
+        ("plt.plot(x, colour='red')", "Line2D.set() got an unexpected keyword argument 'colour'",
+         "plt.plot(x, color='red')"),
+        ("m = torch.load('w.pt')", "Weights only load failed. This file\n Unsupported global: x",
+         "m = torch.load('w.pt', weights_only=False)"),
         ("b: str = Field(regex='a')", "`regex` is removed. use `pattern` instead",
          "b: str = Field(pattern='a')"),
     ],

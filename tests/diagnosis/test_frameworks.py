@@ -128,3 +128,20 @@ def test_another_packages_words_are_not_a_frameworks() -> None:
     said = "object.__init__() takes exactly one argument (the instance to initialize)"
     finding = _found("other", "super().__init__(a, b)", said, "TypeError", "__init__", None)
     assert finding.hints[0].title == "see wire.py:3 (__init__)"
+
+
+@pytest.mark.parametrize(
+    ("line", "said", "after"),
+    [
+        ("plt.imshow(a, cmap='viridi')", "'viridi' is not a valid value for cmap. Did you mean one"
+         " of: 'viridis', 'cividis'?", "plt.imshow(a, cmap='viridis')"),
+        ('d.select("bet")', 'unable to find column "bet"; valid: ["a"]\n\nDid you mean "beta"?',
+         'd.select("beta")'),
+        ("plt.imshow(a, cmap='red')", "'red' is not a valid value. Did you mean one of: 'Reds_r'?",
+         None),
+    ],
+)  # fmt: skip
+def test_what_a_library_takes_a_text_for_is_put_in(line: str, said: str, after: str | None) -> None:
+    finding = _found("matplotlib", line, said, "ValueError", "wire", None)
+    edit = None if after is None else Edit("wire.py", after, line)
+    assert finding.hints[0].edit == edit

@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from following import follow
+from recordings import failure
 
 from runner import Runner, RunnerError
 from runner.diagnosis.report.model import Report
@@ -128,3 +130,33 @@ def test_a_file_in_another_encoding_is_named_and_the_command_converts_it(
         assert report.summary == "wire.py:2 (wire) reads ages.csv as UTF-8, which it is not"
         subprocess.run(report.hints[0].command or "false", shell=True, check=True, timeout=30)
         assert runner.execute(tmp_path)["v"] == "Zürich".encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("sys.exit('no licence')", "RuntimeError in wire.py:5 (wire): no licence"),
+        ("if params: sys.exit(3)", "RuntimeError in wire.py:5 (wire): status 3"),
+    ],
+)
+def test_a_task_that_exits_raises_instead_once_the_edit_is_made(
+    body: str, said: str, tmp_path: Path, cache: Path
+) -> None:
+    report = report_of(tmp_path / "b", cache, body)
+    assert report.code == "child-exited"
+    follow(report, tmp_path / "b")
+    with Runner(cache=cache) as runner, pytest.raises(RunnerError) as caught:
+        runner.execute(tmp_path / "b", params={"beta": 0.3})
+    assert caught.value.report.summary == said
+
+
+@pytest.mark.parametrize("top", ['"Words."\nfrom __future__ import annotations\n', "# a\n"])
+def test_an_import_is_put_before_the_first_statement(top: str, tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "wire.py").write_text(
+        f"{top}def wire(e, p, s):\n    return {{'x': math.sqrt(s), 'y': Path('y').name}}\n"
+    )
+    with Runner(cache=cache) as runner:
+        for _ in range(2):
+            follow(failure(runner, tmp_path), tmp_path)
+        assert runner.execute(tmp_path)["y"] == b"y"

@@ -41,6 +41,7 @@ _OF_OBJECT = re.compile(
 )
 _OF_ANY = re.compile(r"'\w{1,80}' object has no attribute '(\w{1,60})'")
 _ARGUMENT = re.compile(r"\bgot an unexpected keyword argument '(\w{1,60})'")
+_NO_NAMES = ("and", "it", "that", "this", "which", "function", "module", "method")
 _DOTTED = re.compile(r"\w+(?:\.\w+)+")
 # The last release before 2, and the newest Python that it has wheels for.
 _NUMPY_1_UNTIL = "3.12"
@@ -139,9 +140,12 @@ def _says_so(exception: ExceptionInfo) -> tuple[str, PackageChange] | None:
     if exception.type not in kinds or found is None:
         return None
     package = package_of(exception.traceback[-1].file) if exception.traceback else None
-    if package is None:
+    # "geopandas.dataset has been deprecated and was removed in GeoPandas 1.0".
+    dotted = _DOTTED.search(exception.message[: found.start()])
+    what = dotted[0] if found[1] in _NO_NAMES and dotted else found[1]
+    if package is None or what in _NO_NAMES:
         return None
-    return found[1], PackageChange(distribution_named(package), found[2])
+    return what, PackageChange(distribution_named(package), found[2])
 
 
 def _is_without(version: str, change: PackageChange) -> bool:

@@ -15,6 +15,7 @@ from runner.diagnosis.uv.development_files import chosen_by, development_package
 from runner.diagnosis.uv.error import UvFailure
 from runner.diagnosis.uv.hints import uv_setting
 from runner.diagnosis.uv.python import minors_of, python_hints
+from runner.diagnosis.uv.requirement_edits import requirement_edit, requirement_for
 from runner.version import minor_version
 
 _TOOL_MISSING = re.compile(
@@ -87,31 +88,32 @@ def advice(
                      command=f"uv cache clean {shlex.quote(name)}", by="person")]  # fmt: skip
     more = None if own else more_than_a_package(name)
     if more is not None:
-        return [Hint(title=more.advice(name)), *_system(failure, own, words)]
+        return [Hint(title=more.advice(name)), *_system(case, failure, own, words)]
     return (
-        _system(failure, own, words)
+        _system(case, failure, own, words)
         or _removed_from_python(case, failure, name, own, words)
         or _module_missing(case, failure, name, own, words, said)
         or (_of_the_bundle(case, failure, words) if own else [])
     )
 
 
-def _system(failure: UvFailure, own: bool, words: str) -> list[Hint]:
+def _system(case: Case, failure: UvFailure, own: bool, words: str) -> list[Hint]:
     """A tool, a header or a library of the machine."""
     this = minor_version(failure.python_version)
     if "pg_config executable not found" in words:
+        written = requirement_for(failure, "psycopg2")
+        binary = (written or "").replace("psycopg2", "psycopg2-binary", 1)
         return [
             Hint(
                 title="ask for psycopg2-binary in place of psycopg2, or install PostgreSQL's"
-                " development files (libpq-dev on Debian)"
+                " development files (libpq-dev on Debian)",
+                edit=requirement_edit(case, failure, written, binary) if written else None,
             )
         ]
     if header := _HEADER_MISSING.search(words):
         wanted = header.group(1)
         if wanted == "Python.h":
-            return [
-                Hint(title=f"install the C headers of Python {this} (python{this}-dev on Debian)")
-            ]
+            return [_on_debian(f"install the C headers of Python {this}", f"python{this}-dev")]
         if wanted.startswith("numpy/"):
             return [
                 Hint(
@@ -135,9 +137,15 @@ def _system(failure: UvFailure, own: bool, words: str) -> list[Hint]:
 
 
 def _development_files(what: str, name: str) -> Hint:
-    package = development_package(name)
-    on_debian = f" ({package} on Debian)" if package else ""
-    return Hint(title=f"install the development files of {what}{on_debian}")
+    return _on_debian(f"install the development files of {what}", development_package(name))
+
+
+def _on_debian(title: str, package: str | None) -> Hint:
+    """:param package: that of Debian's, where it is known."""
+    if package is None:
+        return Hint(title=title)
+    command = f"apt-get install {package}"
+    return Hint(title=f"{title} ({package} on Debian)", command=command, by="person")
 
 
 def _tool(tool: str) -> Hint:
