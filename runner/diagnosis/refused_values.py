@@ -31,7 +31,8 @@ _NEGATED = ("mean_squared_error", "mean_absolute_error", "log_loss", "median_abs
 _MOST_SHOWN = 300
 # As matplotlib, polars and others say it.
 _DID_YOU_MEAN = re.compile(
-    r"[\"'`]([\w. -]{1,80})[\"'`][^\n]{0,600}?\s*Did you mean (?:one of:? )?[\"'`]([\w. -]{1,80})[\"'`]"
+    r"[\"'`]([\w. -]{1,80})[\"'`][^\n]{0,600}?\s*"
+    r"Did you mean (?:one of:? )?[\"'`]([\w. -]{1,80})[\"'`]"
 )
 _CLOSE = 0.75
 

@@ -75,6 +75,8 @@ _REWRITTEN = (
      "changes an array of JAX in its place, which has none"),
     (r"unexpected keyword argument 'colou?r", r"\bcolour(s?)(?=\s*=)", r"color\1",
      "writes colour, which is color there"),
+    (r"Generator' object has no attribute 'rand'$", r"\.rand\(([^()]*,[^()]*)\)", r".random((\1))",
+     "uses rand(), which NumPy's new generators call random()"),
     (r"Generator' object has no attribute 'randint'", r"\.randint\(", ".integers(",
      "uses randint(), which NumPy's new generators call integers()"),
     (r"Generator' object has no attribute 'randn'", r"\.randn\((\w*)\)", r".standard_normal(\1)",
