@@ -77,6 +77,9 @@ def misread_file(error: BaseException) -> dict[str, object]:
     own = kind.__module__ != "builtins" or kind.__name__ in _OF_READERS
     if error.__traceback__ is None or not (own or kind is RuntimeError):
         return {}
+    # About how a file is open, not about what is in it.
+    if kind is io.UnsupportedOperation or (type(message) is str and "closed file" in message):
+        return {}
     said = message if type(message) is str else ""
     for path in _paths(error.__traceback__):
         suffix = os.path.splitext(path)[1].lower()

@@ -287,4 +287,22 @@ SLIPS = (
         "a number is asked of a dict that has it as a text, as JSON has",
         task("rates = {'1': 0.3}\nreturn {'rate': str(rates[1]).encode()}"),
     ),
+    Scenario(
+        "task-raised-command-text",
+        Code.TASK_RAISED,
+        "a program and its arguments are handed over in one text",
+        task("subprocess.run('echo 3', check=True)\nreturn {'x': b'1'}", "import subprocess"),
+    ),
+    Scenario(
+        "task-raised-not-executable",
+        Code.TASK_RAISED,
+        "a script of the bundle may not be executed",
+        {
+            **task(
+                "subprocess.run(['./run.sh'], check=True)\nreturn {'x': b'1'}",
+                "import subprocess",
+            ),
+            "run.sh": "#!/bin/sh\n",
+        },
+    ),
 )

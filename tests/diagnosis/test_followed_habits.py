@@ -37,6 +37,11 @@ MENDED = {
         "pathlib.Path('new/a.csv').write_text('x')",
         "writes new/a.csv, and there is no folder new",
     ),
+    "a command in one text": (
+        "import subprocess",
+        "subprocess.run('echo a b', check=True)",
+        "starts 'echo a b', and there is no program of that name",
+    ),
     "a script's own call": (
         "def main(): return 3\nsys.exit(main())",
         "",
@@ -74,6 +79,14 @@ def test_the_first_hint_mends_it(name: str, tmp_path: Path, cache: Path) -> None
          "d = date_range(t, freq='h')"),
         ("d = date_range(t, freq='M')", "Invalid frequency: M. 'M' is no longer supported for"
          " offsets. Please use 'ME' instead.", "d = date_range(t, freq='ME')"),
+        ("d = datetime.now() - t", "module 'datetime' has no attribute 'now'",
+         "d = datetime.datetime.now() - t"),
+        ("d = datetime.datetime.now()",
+         "type object 'datetime.datetime' has no attribute 'datetime'",
+         "d = datetime.now()"),
+        ("for i in tqdm(days):", "'module' object is not callable", "for i in tqdm.tqdm(days):"),
+        ("x = rng.rand(2, n)", "'numpy.random._generator.Generator' object has no attribute 'rand'",
+         "x = rng.random((2, n))"),
         ("k = jax.random.PRNGKey(seed)", "Python int too large to convert to C long",
          "k = jax.random.PRNGKey(seed % 2**32)"),
         ("solve_ivp(f, [0, 1], [1.0], args=beta)", "Supplied 'args' cannot be unpacked. Please",

@@ -160,3 +160,19 @@ def test_an_import_is_put_before_the_first_statement(top: str, tmp_path: Path, c
         for _ in range(2):
             follow(failure(runner, tmp_path), tmp_path)
         assert runner.execute(tmp_path)["y"] == b"y"
+
+
+def test_a_program_of_the_bundle_that_may_not_be_executed(tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "run.sh").write_text("#!/bin/sh\n")
+    (tmp_path / "wire.py").write_text(
+        "import subprocess\ndef wire(e, p, s):\n    subprocess.run(['./run.sh'], check=True)\n"
+        "    return {'x': b''}\n"
+    )
+    with Runner(cache=cache) as runner:
+        report = failure(runner, tmp_path)
+        assert "starts run.sh, which may not be executed" in report.summary
+        command = report.hints[0].command
+        assert command is not None and command.startswith("chmod +x ")
+        subprocess.run(["sh", "-c", command], check=True, timeout=10)
+        assert runner.execute(tmp_path)["x"] == b""

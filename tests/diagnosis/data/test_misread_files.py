@@ -179,3 +179,12 @@ def test_a_byte_order_mark_is_told_as_that(call: str, tmp_path: Path, cache: Pat
         wire = bundle / "wire.py"
         wire.write_text(wire.read_text().replace("ages.csv')", "ages.csv', encoding='utf-8-sig')"))
         assert b"ann" in runner.execute(bundle)["x"]
+
+
+@pytest.mark.parametrize("call", ["open('o.csv', 'w').read()", "f.write('a')"])
+def test_how_a_file_is_open_is_not_what_is_in_it(call: str, tmp_path: Path, cache: Path) -> None:
+    wire = f"def wire(e, p, s):\n    f = open('o.csv', 'w')\n    f.close()\n    {call}\n"
+    bundle = write_bundle(tmp_path / "bundle", wire)
+    with Runner(cache=cache) as runner, pytest.raises(RunnerError) as caught:
+        runner.execute(bundle)
+    assert "is empty" not in caught.value.report.summary
