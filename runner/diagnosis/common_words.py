@@ -46,6 +46,12 @@ _ADVICE = tuple(
          " str(...)"),
         (r"^can't multiply sequence by non-int of type 'float'", "one of the two is a text: make a"
          " number of it, float(...). (YAML has 1.0e-3 as a number, and 1e-3 as a text.)"),
+        (r"^Can't get attribute '(\w+)' on <module '__main__'", "a script has pickled it as its own"
+         " class: define {0} in a module of the bundle, and pickle it anew from there"),
+        (r"^Can't get attribute '(\w+)' on <module '(\w+)'", "{1} has no {0} now, and had it when"
+         " it was pickled: define it there, or pickle it anew"),
+        (r"^could not convert string '.*' to float64 at row 0\b", "the file begins with names:"
+         " skiprows=1 passes them over; where commas part the values, say delimiter=','"),
         (r"^math range error", "work with logarithms: math.exp() of more than 709 is no float"),
         (r"^You are trying to merge on (\S+) and (\S+) columns", "make both keys of one type:"
          " .astype(str)"),

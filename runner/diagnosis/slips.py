@@ -17,6 +17,9 @@ from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
+# What may be written anew as UTF-8; a file of any other kind would be destroyed by it.
+_TEXT_SUFFIXES = {".csv", ".tsv", ".txt", ".dat", ".json", ".yaml", ".yml", ".toml", ".ini", ".md",
+                  ".xml", ".html", ".geojson", ".asc", ""}  # fmt: skip
 # By what everyone calls them.
 _IMPORTS = {
     "np": "import numpy as np",
@@ -82,6 +85,8 @@ _REWRITTEN = (
      "datetime", "asks the class datetime for itself, as if it were the module"),
     (r"^'module' object is not callable", r"(?<![\w.])(datetime|tqdm|copy|glob|pprint)\(",
      r"\1.\1(", "calls a module, and not what it has of that name"),
+    (r"^Object arrays cannot be loaded when allow_pickle=False", r"\b(np|numpy)\.load\(([^()]+)\)",
+     r"\1.load(\2, allow_pickle=True)", "loads an array of objects, which are pickled"),
     (r"Generator' object has no attribute 'rand'$", r"\.rand\(([^()]*,[^()]*)\)", r".random((\1))",
      "uses rand(), which NumPy's new generators call random()"),
     (r"Generator' object has no attribute 'randint'", r"\.randint\(", ".integers(",
@@ -178,16 +183,24 @@ def _written_instead(case: Case, frame: Frame, old: str, new: str) -> tuple[str,
 
 
 def _not_utf_8(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hint] | None:
-    """A file of the bundle that the line names is in another encoding."""
-    quoted = re.findall(r"[\"']([^\"'\n]{1,300})[\"']", frame.text or "")
+    """A file of the bundle that the line names is in another encoding, or is no text."""
+    text = frame.text or ""
+    quoted = re.findall(r"[\"']([^\"'\n]{1,300})[\"']", text)
     files = [file for file in quoted if file in case.bundle_files]
     if len(files) != 1 or not exception.message.startswith("'utf-8'") or case.bundle is None:
         return None
+    name = printable(files[0])
+    if PurePath(files[0]).suffix.lower() not in _TEXT_SUFFIXES:
+        after = re.sub(r"\bopen\(([^(),]+)(?:,\s*['\"]rt?['\"])?\)", r'open(\1, "rb")', text)
+        title = 'open it for reading bytes, where it is no text: "rb"'
+        return f"reads {name} as text, which it is not", Hint(
+            title=title, edit=line_edit(case, frame, after)
+        )
     file = shlex.quote(str(PurePath(case.bundle.path) / files[0]))
     made = shlex.quote(str(PurePath(case.bundle.path) / f"{files[0]}.utf-8"))
     command = f"iconv -f WINDOWS-1252 -t UTF-8 {file} > {made} && mv {made} {file}"
     return (
-        f"reads {printable(files[0])} as UTF-8, which it is not",
+        f"reads {name} as UTF-8, which it is not",
         Hint(
             title="save it as UTF-8, if it is Windows's own (or name its encoding)", command=command
         ),

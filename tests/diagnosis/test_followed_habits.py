@@ -85,6 +85,8 @@ def test_the_first_hint_mends_it(name: str, tmp_path: Path, cache: Path) -> None
          "type object 'datetime.datetime' has no attribute 'datetime'",
          "d = datetime.now()"),
         ("for i in tqdm(days):", "'module' object is not callable", "for i in tqdm.tqdm(days):"),
+        ("a = np.load(name)", "Object arrays cannot be loaded when allow_pickle=False",
+         "a = np.load(name, allow_pickle=True)"),
         ("x = rng.rand(2, n)", "'numpy.random._generator.Generator' object has no attribute 'rand'",
          "x = rng.random((2, n))"),
         ("k = jax.random.PRNGKey(seed)", "Python int too large to convert to C long",

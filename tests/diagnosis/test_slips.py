@@ -1,5 +1,6 @@
 """Slips of a model's code, each in a real child: what is said, and what to write."""
 
+import pickle
 import shlex
 import shutil
 import subprocess
@@ -176,3 +177,34 @@ def test_a_program_of_the_bundle_that_may_not_be_executed(tmp_path: Path, cache:
         assert command is not None and command.startswith("chmod +x ")
         subprocess.run(["sh", "-c", command], check=True, timeout=10)
         assert runner.execute(tmp_path)["x"] == b""
+
+
+@pytest.mark.parametrize("mode", ["", ", 'r'"])
+def test_a_file_that_is_no_text_is_never_advised_to_be_recoded(
+    mode: str, tmp_path: Path, cache: Path
+) -> None:
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "m.pkl").write_bytes(pickle.dumps([1] * 300, protocol=4))
+    (tmp_path / "wire.py").write_text(
+        f"import pickle\ndef wire(e, p, s):\n    return {{'x': pickle.load(open('m.pkl'{mode}))}}\n"
+    )
+    with Runner(cache=cache) as runner:
+        report = failure(runner, tmp_path)
+        assert report.hints[0].command is None
+        follow(report, tmp_path)
+        assert runner.execute(tmp_path)["x"].startswith(b"[1,")
+
+
+def test_a_class_that_a_script_has_pickled_is_to_be_in_a_module(
+    tmp_path: Path, cache: Path
+) -> None:
+    write = "import pickle, sys\nclass Model: pass\nsys.stdout.buffer.write(pickle.dumps(Model()))"
+    pickled = subprocess.run([sys.executable, "-c", write], capture_output=True, timeout=30).stdout
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "m.pkl").write_bytes(pickled)
+    (tmp_path / "wire.py").write_text(
+        "import pickle\ndef wire(e, p, s):\n    return pickle.load(open('m.pkl', 'rb'))\n"
+    )
+    with Runner(cache=cache) as runner:
+        title = failure(runner, tmp_path).hints[0].title
+    assert title.startswith("a script has pickled it as its own class: define Model in a module")
