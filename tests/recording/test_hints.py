@@ -35,7 +35,7 @@ NAMES = [scenario.name for scenario in SCENARIOS]
 TOOLS = {
     *(
         "apt-file",
-    "chmod",
+        "chmod",
         "apt-get",
         "cd",
         "cp",
