@@ -11,30 +11,19 @@ from collections.abc import Callable, Iterable
 from types import FunctionType, ModuleType
 
 from bundle_protocol import bytecode, standard
-from bundle_protocol.describe import (
-    describe_place,
-    raised_error,
-    safe_repr,
-    type_name,
-    with_article,
-)
+from bundle_protocol.describe import raised_error, safe_repr, type_name
 from bundle_protocol.entry_points import EntryPoint, entry_points, normalized
 from bundle_protocol.messages import (
     ENTRY_POINT_GROUP,
-    WIRE_ARGUMENTS,
     ErrorCode,
     RequestError,
     may_be_a_tasks,
 )
-
-WANTED_SIGNATURE = "(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]"
+from bundle_protocol.wire_functions import WANTED_SIGNATURE, checked, plainly_takes_three
 
 # By their paths. Only the names: who refers to a module keeps it alive at the interpreter's end,
 # when what its globals have open is to be written while gzip and its like can still write it.
 _names_of_files: dict[str, str] = {}
-
-# inspect.CO_GENERATOR, CO_COROUTINE and CO_ASYNC_GENERATOR: a call of these runs nothing.
-_RUNS_LATER = 0x20 | 0x80 | 0x200
 
 
 class Bundle:
@@ -99,7 +88,7 @@ def load(bundle: Bundle) -> WireFunction:
     if failure is not None:
         raise raised_error(ErrorCode.LOAD_FAILED, failure)
     file = getattr(module, "__file__", None)
-    return WireFunction(_checked(value, spec), f"{module.__name__}:{attributes}", file)
+    return WireFunction(checked(value, spec), f"{module.__name__}:{attributes}", file)
 
 
 def warm_up(bundle: Bundle) -> None:
@@ -278,7 +267,7 @@ def _wire_functions(module: object) -> list[str]:
         if isinstance(value, FunctionType)
         and value.__module__ == module.__name__
         and not name.startswith("_")
-        and _plainly_takes_three(value)
+        and plainly_takes_three(value)
         and may_be_a_tasks(value.__code__.co_varnames)
     ]
 
@@ -309,69 +298,3 @@ def _not_found(
         f"the wire function {spec} does not exist: {problem}{question}",
         {"wire": spec, "near": near},
     )
-
-
-def _checked(function: object, spec: str) -> Callable[..., object]:
-    """``function``, when it can be called with three arguments; else raises ``WIRE_INVALID``."""
-    if (
-        isinstance(function, FunctionType)
-        and _plainly_takes_three(function)
-        and _in_order(function.__code__.co_varnames[:3])
-    ):
-        return function
-    with standard.standard_library():
-        import inspect  # Takes 15 ms, which a plain function needs not pay.
-
-    signature = None
-    if not callable(function):
-        problem = f"is {safe_repr(function)[:100]}, {with_article(type_name(type(function)))}"
-    elif any(
-        is_kind(candidate)
-        for candidate in (function, type(function).__call__)
-        for is_kind in (
-            inspect.iscoroutinefunction,
-            inspect.isgeneratorfunction,
-            inspect.isasyncgenfunction,
-        )
-    ):
-        problem = "is asynchronous or a generator: calling it runs nothing"
-    else:
-        try:
-            signature = inspect.signature(function)
-        except (TypeError, ValueError):
-            return function  # Compiled, and without a signature: only a call can tell.
-        try:
-            signature.bind("entrypoint", {}, 0)
-            if _in_order(tuple(signature.parameters)[:3]):
-                return function
-            problem = f"takes {signature}, and is handed the three in another order"
-        except TypeError as error:
-            problem = f"takes {signature}, and cannot be called with three arguments: {error}"
-    raise RequestError(
-        ErrorCode.WIRE_INVALID,
-        f"{spec} {problem}; a wire function is {WANTED_SIGNATURE}",
-        {
-            "wire": spec,
-            "signature": None if signature is None else str(signature),
-            "wanted": WANTED_SIGNATURE,
-            "defined": _definition(function) if isinstance(function, FunctionType) else None,
-        },
-    )
-
-
-def _definition(function: FunctionType) -> dict[str, object]:
-    code = function.__code__
-    with standard.standard_library():  # linecache needs tokenize.
-        return describe_place(code, code.co_firstlineno, function.__globals__)
-
-
-def _in_order(names: tuple[str, ...]) -> bool:
-    """Tell whether none is called as what is handed over in the place of another one."""
-    return not any(
-        name in WIRE_ARGUMENTS and name != WIRE_ARGUMENTS[at] for at, name in enumerate(names)
-    )
-
-
-def _plainly_takes_three(function: FunctionType) -> bool:
-    code = function.__code__
-    return code.co_argcount == 3 and code.co_kwonlyargcount == 0 and not code.co_flags & _RUNS_LATER

@@ -117,6 +117,12 @@ def may_be_a_tasks(names: Sequence[str]) -> bool:
     return names[1] in _PARAMS or names[2] in _SEEDS
 
 
+def wire_argument(name: str) -> str | None:
+    """Return which of :data:`WIRE_ARGUMENTS` an argument of this name may stand for."""
+    known = {**dict.fromkeys(_PARAMS, "params"), **dict.fromkeys(_SEEDS, "seed")}
+    return known.get(name, name if name in WIRE_ARGUMENTS else None)
+
+
 class RequestError(Exception):
     """A request that is answered with an error."""
 

@@ -1,4 +1,4 @@
-"""The file that was read as what its name says, and is something else: empty, text, a web page.
+"""The file that was read as what its name says, and is something else: empty, text, cut off.
 
 Only the child can look: the path is in a frame of the traceback, and the file may be the task's.
 """
@@ -12,6 +12,7 @@ import re
 import stat
 from itertools import islice
 
+from bundle_protocol.damaged_files import CUT, damage
 from bundle_protocol.missing_keys import asking_frames
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
@@ -41,6 +42,9 @@ _SIGNATURES = (
     (b"ARROW1", "arrow"),
     (b"FEA1", "arrow"),
     (b"\x93NUMPY", "npy"),
+    (b"\x89PNG", "png"),
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"SQLite format 3\0", "sqlite"),
     (b"\xff\xfe", "utf-16"),
     (b"\xfe\xff", "utf-16"),
 )
@@ -52,40 +56,76 @@ _EXPECTED = {
     ".json": ("text",), ".yaml": ("text",), ".yml": ("text",), ".toml": ("text",),
     # Of an early protocol it is text, and it may be compressed.
     ".pkl": ("text", "other", "gzip", "bz2", "xz"), ".pickle": ("text", "other", "gzip"),
+    ".joblib": ("text", "other", "gzip", "bz2", "xz"), ".png": ("png",), ".jpg": ("jpeg",),
+    ".pt": ("zip", "other"), ".pth": ("zip", "other"), ".sqlite": ("sqlite",), ".db": ("sqlite",),
 }  # fmt: skip
+# What torch reads: it raises the exception that anything may raise.
+_OF_TORCH = (".pt", ".pth")
 
 
 def misread_file(error: BaseException) -> dict[str, object]:
     """Tell which file an error comes of whose content is not what its name says.
 
     :returns: ``misread``, the path as the code has it; ``misread_is``, the kind of its content, or
-        ``unparsed``; ``misread_as``, its suffix. Nothing, where there is no such file.
+        ``unparsed``, ``cut``, ``damaged``; ``misread_as``, its suffix; ``misread_bytes``, how long
+        it is, where it is none that is empty. Nothing, where there is no such file.
     """
     kind = type(error)
     message = error.args[0] if error.args else None
     if error.__traceback__ is not None and type(message) is str and "NoneType" in message:
         return _empty_yaml(error.__traceback__)
-    if error.__traceback__ is None or (
-        kind.__module__ == "builtins" and kind.__name__ not in _OF_READERS
-    ):
+    own = kind.__module__ != "builtins" or kind.__name__ in _OF_READERS
+    if error.__traceback__ is None or not (own or kind is RuntimeError):
         return {}
+    # About how a file is open, not about what is in it.
+    if kind is io.UnsupportedOperation or (type(message) is str and "closed file" in message):
+        return {}
+    said = message if type(message) is str else ""
     for path in _paths(error.__traceback__):
         suffix = os.path.splitext(path)[1].lower()
         expected = _EXPECTED.get(suffix)
-        if expected is not None:
+        if expected is not None and (own or suffix in _OF_TORCH):
             content = _content(path)
             if content == "text" and suffix in _PARSED and kind.__name__ in _OF_PARSERS:
-                content, expected = "unparsed", ()
-            if content is not None and content not in expected:
-                return {"misread": path, "misread_is": content, "misread_as": suffix}
+                content, expected = (CUT if _ends_early(error) else "unparsed"), ()
+            if content in expected:
+                content = damage(path, content, said)
+            if content is not None:
+                return _found(path, content, suffix)
+    if kind.__module__ == "builtins":
+        return {}
+    # What a library opened in another line: a database, say.
+    for path in _named_in_module(error.__traceback__):
+        suffix = os.path.splitext(path)[1].lower()
+        content = _content(path) if suffix in _EXPECTED else None
+        if content in _EXPECTED.get(suffix, ()) and damage(path, content, "") is not None:
+            return _found(path, CUT, suffix)
     return {}
+
+
+def _found(path: str, content: str, suffix: str) -> dict[str, object]:
+    found: dict[str, object] = {"misread": path, "misread_is": content, "misread_as": suffix}
+    if content != "empty":
+        found["misread_bytes"] = os.path.getsize(path)
+    return found
+
+
+def _ends_early(error: BaseException) -> bool:
+    """Tell whether JSON's parser had come to the end of the text."""
+    document, at = getattr(error, "doc", None), getattr(error, "pos", None)
+    return type(document) is str and type(at) is int and at >= len(document.rstrip())
+
+
+def _named_in_module(traceback: TracebackType) -> list[str]:
+    """The texts in quotes in the module of the line that failed, each of which may be a path."""
+    asking = asking_frames(traceback)[0][-1].tb_frame
+    lines = linecache.getlines(asking.f_code.co_filename, asking.f_globals)[:_MOST_LINES]
+    return _QUOTED.findall("".join(lines))
 
 
 def _empty_yaml(traceback: TracebackType) -> dict[str, object]:
     """The YAML file that the module of the failing line names, and in which nothing is."""
-    asking = asking_frames(traceback)[0][-1].tb_frame
-    lines = linecache.getlines(asking.f_code.co_filename, asking.f_globals)[:_MOST_LINES]
-    for path in _QUOTED.findall("".join(lines)):
+    for path in _named_in_module(traceback):
         suffix = os.path.splitext(path)[1].lower()
         if suffix in (".yaml", ".yml") and _content(path) is not None:
             with open(path, encoding="utf-8", errors="replace") as file:

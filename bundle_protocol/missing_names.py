@@ -10,6 +10,8 @@ import difflib
 import re
 import sys
 
+from bundle_protocol.standard import standard_library
+
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
     from types import CodeType, FrameType
@@ -23,6 +25,7 @@ _ARGUMENT = re.compile(
 )
 _NEAR = 0.8
 _MAX_NAMES = 5000
+_MAX_LINES = 5000
 
 
 def other_names(error: BaseException) -> dict[str, object]:
@@ -30,14 +33,17 @@ def other_names(error: BaseException) -> dict[str, object]:
 
     :returns: ``missing_name``, and ``near``, the nearest that there is, where one is near; for an
         argument of a function that Python has compiled also ``arguments``, those that it takes, one
-        on each line, and ``function_file``, where it is defined.
+        on each line, and ``function_file``, where it is defined; for a variable ``top_line``, the
+        line before which its module may import it.
     """
     frame = _last_frame(error)
     message = str(error.args[0]) if error.args else ""
     if frame is None:
         return {}
     if type(error) is NameError and (found := _NAME.match(message)):
-        return _near(found[1], [*frame.f_locals, *frame.f_globals, *dir(builtins)])
+        near = _near(found[1], [*frame.f_locals, *frame.f_globals, *dir(builtins)])
+        top = _top_line(frame)
+        return {**near, **({"top_line": top} if top else {})}
     if isinstance(error, AttributeError) and (found := _ATTRIBUTE.search(message)):
         asked = getattr(error, "obj", None)  # From 3.10 on.
         return {} if asked is None else _near(found[1], dir(asked))
@@ -53,6 +59,27 @@ def other_names(error: BaseException) -> dict[str, object]:
         known = {"arguments": "\n".join(taken), "function_file": code.co_filename}
         return {**_near(found[2], taken), **known} if taken else {}
     return {}
+
+
+def _top_line(frame: FrameType) -> str | None:
+    """The first statement of a module, after its docstring and what it takes of the future."""
+    with standard_library():
+        import ast  # What only such a slip is worth.
+        import linecache
+
+    lines = linecache.getlines(frame.f_code.co_filename, frame.f_globals)
+    try:
+        body = ast.parse("".join(lines)).body if len(lines) <= _MAX_LINES else []
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    for node in body:
+        text = isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant)
+        future = isinstance(node, ast.ImportFrom) and node.module == "__future__"
+        if not text and not future:
+            first = min([node.lineno, *(one.lineno for one in getattr(node, "decorator_list", []))])
+            line = lines[first - 1].strip()
+            return line if [one.strip() for one in lines].count(line) == 1 else None
+    return None
 
 
 def _last_frame(error: BaseException) -> FrameType | None:

@@ -55,11 +55,25 @@ def accepted_python(folder: Path, pyproject: Pyproject) -> AcceptedPython:
     return AcceptedPython(narrowed, declared, None)
 
 
+_CLAUSE = re.compile(r"(>=|<=|==|!=|~=|<|>)\s*(\d{1,4}(?:\.\d{1,4}){0,3}(?:\.\*)?)(?![\w.])")
+_ANY = ">=3.11"
+
+
 def _meant(line: str) -> str:
-    """The specifier that a line may mean which has none: ``^3.10``, ``3.10``."""
-    version = re.search(r"=\s*[\"']?\s*([\^~]?)\s*(3\.\d{1,2})(?:\.\d+)*[\"']?\s*(?:#|$)", line)
+    """The specifier that a line may mean which has none: ``^3.10``, ``3.10``, ``>=3.9 <3.13``."""
+    written = re.sub(r"\s#.*$", "", line.partition("=")[2]).strip().strip("\"'").strip()
+    clauses = [f"{operator}{version}" for operator, version in _CLAUSE.findall(written)]
+    if clauses and re.fullmatch(r"(?:[Pp]ython|and|&|,|\s)*", _CLAUSE.sub("", written)):
+        specifier = ",".join(clauses)
+        return specifier if is_satisfiable(SpecifierSet(specifier)) else _ANY
+    version = re.fullmatch(
+        r"([\^=~]?)\s*(3\.\d{1,2})(?:\.\d+)*\s*(?:\+|(?:or|and) (?:later|newer|above|higher|up))?",
+        written,
+    )
     if version is None:
-        return ">=3.11"
+        return _ANY
+    if version[1] == "=":
+        return f"=={version[2]}.*"
     return f">={version[2]},<4" if version[1] == "^" else f">={version[2]}"
 
 

@@ -1,13 +1,12 @@
 """The functions that a bundle's files define, by their text: nothing of it is run."""
 
 import ast
-import warnings
 from pathlib import Path
 
 from bundle_protocol.messages import may_be_a_tasks
+from runner.bundle.source import read_source
 
 _MOST_FILES = 50
-_MOST_BYTES = 1 << 20
 _LIKELY = ("wire", "run", "main", "simulate")
 
 
@@ -30,15 +29,10 @@ def functions_of_three(folder: Path) -> list[str]:
 
 
 def _functions(path: Path) -> list[str]:
-    try:
-        with path.open("rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            tree = ast.parse(file.read(_MOST_BYTES))
-    except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):
-        return []
+    source = read_source(path)
     return [
         node.name
-        for node in tree.body
+        for node in ([] if source is None else source.tree.body)
         if isinstance(node, ast.FunctionDef)
         and not node.name.startswith("_")
         and not node.args.kwonlyargs

@@ -1,17 +1,17 @@
 """Sees that ``exclude`` matches none of the bundle's own code, whose changes would go unseen."""
 
 import ast
-import warnings
 from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 
 from runner.bundle.exclude import exclude_of
 from runner.bundle.failures import invalid
+from runner.bundle.source import read_source
 from runner.bundle.toml_lines import at_line, string_line
 from runner.diagnosis.report.model import Hint
 
-_ROOTS = ("", "src/")
-_MOST_BYTES = 1 << 20
+ROOTS = ("", "src/")
+"""Where a bundle has its modules, below its folder."""
 
 
 def check_no_code_is_excluded(
@@ -56,9 +56,9 @@ def imported_files(folder: Path, functions: Iterable[str]) -> Iterator[tuple[str
                 continue
             seen.add(name)
             yield name, why
-            tree = parsed(folder / name)
-            if tree is not None:
-                modules = _modules(tree, PurePosixPath(name).parent)
+            source = read_source(folder / name)
+            if source is not None:
+                modules = _modules(source.tree, PurePosixPath(name).parent)
                 files = [file for module in modules for file in _files_of(module)]
                 left.append((f"{name} imports it", files))
 
@@ -69,21 +69,11 @@ def _files_of(module: str) -> list[str]:
         return [PurePosixPath(module).as_posix()]
     parts = module.split(".")
     found = []
-    for root in _ROOTS:
+    for root in ROOTS:
         for count in range(1, len(parts) + 1):
             place = root + "/".join(parts[:count])
             found += [f"{place}.py", f"{place}/__init__.py"]
     return found
-
-
-def parsed(path: Path) -> ast.Module | None:
-    """A file's source; ``None`` where it cannot be read: that is told where it is imported."""
-    try:
-        with path.open("rb") as file, warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            return ast.parse(file.read(_MOST_BYTES))
-    except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):
-        return None
 
 
 def _modules(tree: ast.AST, beside: PurePosixPath) -> Iterator[str]:

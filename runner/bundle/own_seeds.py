@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from runner.bundle.excluded_code import imported_files, parsed
+from runner.bundle.excluded_code import imported_files
+from runner.bundle.source import read_source
 from runner.diagnosis.report.text import one_line, printable
 
 _SEEDED = re.compile(
@@ -74,9 +75,10 @@ def _places(file: Path) -> Iterator[tuple[int, str]]:
             text = opened.read(_MOST_BYTES)
     except OSError:
         return
-    tree = parsed(file) if _may_have_one(text) else None
-    if tree is None:
+    source = read_source(file) if _may_have_one(text) else None
+    if source is None:
         return
+    tree = source.tree
     names = _names_of_another(tree)
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and _SEEDED.fullmatch(_dotted(node.func)):

@@ -55,9 +55,15 @@ def project_name(pyproject: Pyproject) -> str:
             f"{at}: {name!r} is not a name for a project",
             "Names are letters, digits, '.', '-' and '_', with a letter or digit at both ends"
             " (PEP 508).",
-            Hint(title="choose another name"),
+            Hint(title="choose another name", edit=_other_name(pyproject, name)),
         )
     return name
+
+
+def _other_name(pyproject: Pyproject, name: object) -> Edit | None:
+    """The edit that makes a name of the letters and digits of what is none."""
+    plain = re.sub(r"[^A-Za-z0-9]+", "-", str(name)).strip("-").lower()
+    return PyprojectText.of(pyproject.text).setting("project", "name", plain) if plain else None
 
 
 def _check_keys(pyproject: Pyproject) -> None:

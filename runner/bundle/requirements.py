@@ -16,6 +16,9 @@ REQUIREMENTS = "requirements.txt"
 # Options, paths, URLs, variables and hashes: pip's own language, which uv reads itself.
 _OF_PIP = re.compile(r"[-.]|.*(?:/|\s--|\$\{|\.(?:whl|zip|tgz|tar\.\w+)$)", re.DOTALL)
 
+# A comment as other languages have it: the path that it looks like would be that of the whole disk.
+_OTHER_COMMENT = re.compile(r"([\w.\[\]-]+[^:@/;]*?)\s+//\s*(.*)")
+
 _CONDA_LINE = re.compile(r"^[\w.-]+=[\w.!+]+=\w+$", re.MULTILINE)
 _CONDA_HEAD = "conda create --name <env> --file <this file>"
 
@@ -46,6 +49,12 @@ def check_requirement(requirement: str, at: str, pyproject: str | None = None) -
 
 # What is written in place of an operator of PEP 440, by hand or by conda.
 _OF_POETRY = re.compile(r"([\w.\[\]-]+?)\s*([\^~][^;]*)")
+# A command or an import in a requirement's place.
+_OF_SHELL = re.compile(
+    r"(?:(?:[\w.]+ -m )?(?:pip3?|conda|mamba) install|uv (?:add|pip install)|import) +"
+)
+_SPEC = r"[\w.-]+(?:\[[\w,-]+\])?(?:[<>=!~]=?=?[\w.*]+(?:,[<>=!~]=?=?[\w.*]+)*)?"
+_SEVERAL = re.compile(rf"({_SPEC})(?:\s*,\s*|\s+)({_SPEC}(?:(?:\s*,\s*|\s+){_SPEC})*)")
 _OPERATORS = (("=>", ">="), ("=<", "<="), (" = ", "=="), ("=", "=="), (" ", "=="))
 
 
@@ -54,8 +63,16 @@ def _correct(requirement: str, at: str, pyproject: str | None) -> Hint:
     from runner.bundle.foreign.versions import pep440  # nothing right needs it
 
     plain = Hint(title=f"correct it at {at}")
+    if comment := _OTHER_COMMENT.fullmatch(requirement):
+        after = f"{comment[1]}  # {comment[2]}"
+        commented = Edit(file=REQUIREMENTS, before=requirement, after=after)
+        return Hint(title="begin a comment with #", edit=commented if pyproject is None else None)
+    if _SEVERAL.fullmatch(requirement) and not _OF_SHELL.match(requirement):
+        return _one_each(re.split(r"\s*,\s*|\s+", requirement), requirement, pyproject)
     tried = [
         requirement.rstrip(",;"),
+        requirement.strip("\"'"),
+        _OF_SHELL.sub("", requirement, 1),
         *(requirement.replace(*pair, 1) for pair in _OPERATORS),
         _OF_POETRY.sub(lambda found: f"{found[1]}{pep440(found[2]) or ''}", requirement, 1),
     ]
@@ -73,6 +90,17 @@ def _correct(requirement: str, at: str, pyproject: str | None) -> Hint:
     return plain
 
 
+def _one_each(names: list[str], requirement: str, pyproject: str | None) -> Hint:
+    """The edit that makes several requirements of one text."""
+    title = "write each by itself"
+    if pyproject is None:
+        edit = Edit(file=REQUIREMENTS, before=requirement, after="\n".join(names))
+        return Hint(title=title, edit=edit)
+    before, after = f'"{requirement}"', ", ".join(f'"{name}"' for name in names)
+    once = pyproject.count(before) == 1
+    return Hint(title=title, edit=Edit("pyproject.toml", after, before) if once else None)
+
+
 def requirement_lines(text: str) -> tuple[str, ...]:
     """The lines of a requirements.txt that ask for something.
 
@@ -82,7 +110,7 @@ def requirement_lines(text: str) -> tuple[str, ...]:
     found: list[str] = []
     for number, requirement in numbered_lines(text):
         found.append(requirement)
-        if not _OF_PIP.match(requirement):
+        if not _OF_PIP.match(requirement) or _OTHER_COMMENT.fullmatch(requirement):
             check_requirement(requirement, f"{REQUIREMENTS}:{number}")
     return tuple(found)
 

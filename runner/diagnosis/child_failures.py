@@ -274,7 +274,7 @@ def remote_error(
     """
     from runner.diagnosis.child_raised import raised_finding, returned_finding
     from runner.diagnosis.returned_types import bytes_hints
-    from runner.diagnosis.wire_functions import arguments_hint, wire_hint
+    from runner.diagnosis.wire_functions import invalid_hint, wire_hint
 
     if exception is not None and code in (ErrorCode.LOAD_FAILED, ErrorCode.TASK_FAILED):
         return raised_finding(case, phase, exception)
@@ -312,8 +312,8 @@ def remote_error(
         hints.insert(0, Hint(title=_RETURN_A_FILE))
     if known is Code.WIRE_NOT_FOUND and (named := wire_hint(case, message)):
         hints.insert(0, named)
-    if known is Code.WIRE_INVALID and defined and (respelt := arguments_hint(case, defined)):
-        hints = [respelt]
+    if known is Code.WIRE_INVALID and defined:
+        hints = [invalid_hint(case, message, defined) or hints[0]]
     notebook = next((file for file in case.bundle_files if file.endswith(".ipynb")), None)
     if known is Code.WIRE_NOT_DECLARED and notebook is not None and "/" not in notebook:
         hints.insert(0, notebook_hint(notebook, bundle_argument(case)))

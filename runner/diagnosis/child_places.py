@@ -188,7 +188,9 @@ def requires_python_hint(case: Case, specifier: str, title: str) -> Hint:
     if declaring_file(case) == "requirements.txt":
         return Hint(title=title, command=command, edit=pin_edit(case, specifier))
     declared = case.bundle.requires_python if case.bundle else None
-    after = f"{declared},{specifier}" if declared else specifier
+    bound = re.compile(r">=\s*[\d.]+")
+    replaces = not declared or (bound.fullmatch(declared) and bound.fullmatch(specifier))
+    after = specifier if replaces else f"{declared},{specifier}"
     edit = PyprojectText.of_case(case).setting("project", "requires-python", after)
     return Hint(title=title, command=command, edit=edit)
 

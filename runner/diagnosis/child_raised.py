@@ -88,7 +88,7 @@ def exit_finding(
     case: Case, phase: Phase, exception: ExceptionInfo, exit_code: int | None, stderr: str
 ) -> Finding:
     """The bundle's code ended the process with ``sys.exit()``, and the child said where."""
-    from runner.diagnosis.script_habits import parsed_command_line
+    from runner.diagnosis.script_habits import exits_no_more, parsed_command_line
 
     call = "sys.exit()" if exception.type == "SystemExit" else exception.type
     parsed = parsed_command_line(case, phase, exception, stderr)
@@ -98,7 +98,8 @@ def exit_finding(
         finding, _ = known
         finding.summary += f"; the bundle then ended the process by {call}, with status {exit_code}"
     else:
-        place = place_of(case, telling_frame(case, exception))
+        frame = telling_frame(case, exception)
+        place = place_of(case, frame)
         words = exception.message if not _STATUS.fullmatch(exception.message) else ""
         words = words or "".join(last_lines(printable(stderr), 1))
         why = (
@@ -116,7 +117,8 @@ def exit_finding(
             + ("" if words else " It said nothing."),
             hints=[
                 Hint(title=f"take the call of {call} out" + (f" of {place}" if place else "")
-                     + ", or raise another exception, so that the report can say why")
+                     + ", or raise another exception, so that the report can say why",
+                     edit=exits_no_more(case, phase, frame))
             ],
         )  # fmt: skip
     finding.exception = exception
@@ -152,11 +154,13 @@ def _root_cause(
     # Each child imports this module, and hardly any fails.
     from runner.diagnosis.data.misread_files import misread_file
     from runner.diagnosis.data.missing_files import missing_file
+    from runner.diagnosis.frameworks import framework_misuse
     from runner.diagnosis.machine_causes import MACHINE_CAUSES
     from runner.diagnosis.missing_keys import missing_key
     from runner.diagnosis.missing_names import missing_name
     from runner.diagnosis.missing_parameters import missing_parameter
     from runner.diagnosis.programs import program_failure
+    from runner.diagnosis.refused_values import refused_value
     from runner.diagnosis.script_habits import script_habit
     from runner.diagnosis.slips import slip
     from runner.diagnosis.syntax_errors import syntax_error
@@ -185,7 +189,10 @@ def _root_cause(
                 return finding, link
     leaf = _leaf(exception)
     # Not of the others in the chain: a key that is not there is often what code expects.
-    for recognise in (missing_parameter, missing_key, slip, missing_name):
+    for recognise in (
+        *(missing_parameter, missing_key, slip),
+        *(refused_value, framework_misuse, missing_name),
+    ):
         finding = recognise(case, phase, leaf)
         if finding is not None:
             return finding, leaf
@@ -227,6 +234,8 @@ def _leaf(exception: ExceptionInfo) -> ExceptionInfo:
 
 
 def _import_failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
+    from runner.diagnosis.missing_names import did_you_mean
+
     where = place_of(case, telling_frame(case, exception)) or "the bundle"
     lacking = _NO_NAME.search(exception.message)
     if lacking is not None and is_own(case, lacking[2]):
@@ -235,7 +244,10 @@ def _import_failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
             phase=phase,
             code=Code.IMPORT_FAILED,
             summary=f"{where} imports {name!r} from {file}, which has no such name",
-            hints=[Hint(title=f"correct the name in {where}, or define {name} in {file}")],
+            hints=[
+                *did_you_mean(case, exception),
+                Hint(title=f"correct the name in {where}, or define {name} in {file}"),
+            ],
         )
     return Finding(
         phase=phase,
@@ -270,6 +282,8 @@ def _out_of_memory(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
 
 
 def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
+    from runner.diagnosis.common_words import common_advice
+
     leaf = _leaf(exception)
     frame = telling_frame(case, leaf) or telling_frame(case, exception)
     place = place_of(case, frame)
@@ -289,6 +303,8 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         summary += f"; the first in an {exception.type}: {group}"
     loading = phase is Phase.LOAD
     hints = [Hint(title=f"see {place}" if place else _BY_HAND)]
+    if not elsewhere and (advice := common_advice(case, leaf, frame)):
+        hints.insert(0, advice)
     if variable := _missing_variable(leaf):
         why, hints = absence(case, variable)
         summary = f"{place} reads the variable {variable}, {why}"

@@ -38,7 +38,7 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
     shown = repr(named) if is_text else named
     if f"{_BOM}{key}" in there:
         return _byte_order_mark(phase, place, named)
-    near = difflib.get_close_matches(key[:100], there, n=1) if is_text else []
+    near = _alike(key, there) if is_text else []
     hints = [_correct(case, frame, key, near[0])] if near else []
     if attributes.get("of_task"):
         summary = f"{place} reads the parameter {named!r}; the task has {listed}"
@@ -52,7 +52,8 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
             summary = f"{place} asks for the {kind} {shown}; {what} has {listed}"
         explanation = f"The bundle's code asks {what} for a {kind} that it does not have."
         hints = (
-            _separated(key, there)
+            (_of_other_type(case, frame, key, is_text=is_text) if key in there else [])
+            or _separated(key, there)
             or hints
             or [Hint(title=f"see where {what} is made, and {place}")]
         )
@@ -63,6 +64,16 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
         explanation=explanation,
         hints=hints,
     )
+
+
+def _alike(key: str, there: list[str]) -> list[str]:
+    """Those that differ by capitals or spaces alone; else the one that is nearest."""
+
+    def plain(name: str) -> str:
+        return re.sub(r"[\s_-]", "", name).casefold()
+
+    same = [name for name in there if plain(name) == plain(key)]
+    return same[:1] or difflib.get_close_matches(key[:100], there, n=1)
 
 
 def _byte_order_mark(phase: Phase, place: str | None, key: str) -> Finding:
@@ -76,10 +87,23 @@ def _byte_order_mark(phase: Phase, place: str | None, key: str) -> Finding:
     )
 
 
+def _of_other_type(case: Case, frame: Frame, key: str, *, is_text: bool) -> list[Hint]:
+    """The hint where the key is there, as a text and not a number or the other way round."""
+    text, edit = frame.text or "", None
+    quote = "'" if '"' in text else '"'
+    has, plain = ("number", key) if is_text else ("text", f"{quote}{key}{quote}")
+    written = rf"\[(['\"]){re.escape(key)}\1\]" if is_text else rf"\[{re.escape(key)}\]"
+    if len(re.findall(written, text)) == 1:
+        edit = line_edit(case, frame, re.sub(written, lambda _: f"[{plain}]", text))
+    way = "int(...)" if is_text else "str(...): JSON has no other keys"
+    return [Hint(title=f"the key is a {has} there: write {printable(plain)}, or {way}", edit=edit)]
+
+
 def _separated(key: str, there: list[str]) -> list[Hint]:
     """The hint where a table has one column, whose name is all names of the file's first line."""
     for separator in ";\t|" if len(there) == 1 else "":
-        if key in [name.strip() for name in there[0].split(separator)]:
+        names = [name.strip() for name in there[0].split(separator)]
+        if len(names) > 1 and key in names:
             title = (
                 f"read the file with the separator {separator!r} (pandas: sep=, csv: delimiter=)"
             )
@@ -89,6 +113,9 @@ def _separated(key: str, there: list[str]) -> list[Hint]:
 
 def _correct(case: Case, frame: Frame, key: str, near: str) -> Hint:
     edit, text = None, frame.text or ""
+    if re.search(r"\bon=", text):
+        title = f"where the two call it otherwise, say left_on= and right_on=, with {near!r} in one"
+        return Hint(title=printable(title))
     # All that is quoted, or a word of it: of pandas.DataFrame.query("gama > 1").
     for written in (rf"(?<=(['\"])){re.escape(key)}(?=\1)", rf"(?<!\w){re.escape(key)}(?!\w)"):
         found = [at for at in re.finditer(written, text) if _is_quoted(text, at.start())]

@@ -1,5 +1,6 @@
 """Recognises what a task was not given, or asked for in vain: a parameter, an entry point."""
 
+import json
 import re
 import shlex
 
@@ -23,6 +24,11 @@ _REQUIRED = re.compile(
 _GET = re.compile(r"\b\w+\.get\(\s*[\"'](\w{1,100})[\"']\s*\)")
 # As pydantic says it: the field, and on the next line what is wrong with it.
 _FIELD_REQUIRED = re.compile(r"^(\w{1,100})\n\s*(?:Field required|field required)", re.MULTILINE)
+_READ = re.compile(r"\bparams(?:\[|\.get\()\s*[\"'](\w{1,100})[\"']")
+_SAYS_TEXT = re.compile(r"\b(?:str|string|sequence|StrDType)\b")
+_SAYS_WHOLE = re.compile(
+    r"interpreted as an integer|sequence of integers|non-integer|must be an? int|integer argument"
+)
 _MOST_SHOWN = 200
 
 NOT_GIVEN = "The bundle's code asks for a parameter that the task was not given."
@@ -43,6 +49,8 @@ def missing_parameter(case: Case, phase: Phase, exception: ExceptionInfo) -> Fin
         return (
             _not_given(case, frame, what, names) if names and "**" in (frame.text or "") else None
         )
+    if (other := _of_other_type(case, frame, exception)) is not None:
+        return other
     if exception.type != "TypeError":
         return None
     if (found := _REQUIRED.match(exception.message)) and "**" in (frame.text or ""):
@@ -56,6 +64,36 @@ def missing_parameter(case: Case, phase: Phase, exception: ExceptionInfo) -> Fin
         if len(names) == 1:
             what = f"computes with the parameter {names[0]!r}, which get() gives as None"
             return _not_given(case, frame, what, names)
+    return None
+
+
+def _of_other_type(case: Case, frame: Frame, exception: ExceptionInfo) -> Finding | None:
+    """A parameter that the line reads, and that is a text or a fraction where it must not be."""
+    if case.task is None or exception.type not in ("TypeError", "ValueError"):
+        return None
+    given, message = task_info(case.task).params, exception.message[:1000]
+    values = json.loads(given) if "…" not in given else {}
+    for name in _READ.findall(frame.text or ""):
+        value, hint = values.get(name), None
+        if isinstance(value, str) and _SAYS_TEXT.search(message):
+            kind = f"the text {value!r}"
+            command = exec_command(case, f"--param {name}=...", without=name)
+            hint = Hint(title="give it as a number", command=command, by="person")
+        elif isinstance(value, float) and value.is_integer() and _SAYS_WHOLE.search(message):
+            kind = f"{value!r}, which is no whole number"
+            command = exec_command(case, f"--param {name}={int(value)}", without=name)
+            hint = Hint(title=f"give it as a whole number: {int(value)}", command=command)
+        if hint is not None:
+            return Finding(
+                phase=Phase.EXECUTE,
+                code=raised_code(Phase.EXECUTE),
+                summary=printable(
+                    f"{place_of(case, frame)} computes with the parameter {name!r}; the task gives"
+                    f" {one_line(kind, 100)}"
+                ),
+                explanation=f"{exception.type}: {one_line(printable(message), _MOST_SHOWN)}",
+                hints=[hint],
+            )
     return None
 
 

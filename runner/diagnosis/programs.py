@@ -1,10 +1,17 @@
 """Recognises that a program which the bundle's code starts is not there, or has failed."""
 
 import re
+import shlex
 from pathlib import PurePath
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import place_of, raised_code, telling_frame
+from runner.diagnosis.child_places import (
+    is_own,
+    line_edit,
+    place_of,
+    raised_code,
+    telling_frame,
+)
 from runner.diagnosis.report.model import ExceptionInfo, Hint
 from runner.diagnosis.report.text import last_lines, one_line, printable
 from runner.events import Phase
@@ -45,6 +52,8 @@ def program_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Findi
     """Find an exception's cause in a program that the code starts."""
     if exception.type == "CalledProcessError":
         return _failed(case, phase, exception)
+    if exception.type == "PermissionError":
+        return _not_executable(case, phase, exception)
     last = exception.traceback[-1] if exception.traceback else None
     name = exception.attributes.get("filename")
     # With a folder it is a file, which may be the bundle's; or subprocess's cwd= is not there.
@@ -53,6 +62,8 @@ def program_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Findi
     if last is None or PurePath(last.file).name != "subprocess.py":
         return None
     shown = printable(one_line(name, 80))
+    if " " in name:
+        return _one_text(case, phase, exception, name)
     package = _PACKAGES.get(name)
     on_debian = f" ({package} on Debian)" if package else ""
     return Finding(
@@ -64,6 +75,42 @@ def program_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Findi
         " Programs are no Python packages: an environment brings them only where a package has"
         " them.",
         hints=[Hint(title=f"install {shown} where the workers run{on_debian}")],
+    )
+
+
+def _one_text(case: Case, phase: Phase, exception: ExceptionInfo, command: str) -> Finding:
+    """A program and its arguments in one text, which is taken for the program's name."""
+    frame, edit = telling_frame(case, exception), None
+    text = (frame and frame.text) or ""
+    written = re.compile(rf"(['\"]){re.escape(command)}\1")
+    if frame is not None and is_own(case, frame.file) and len(written.findall(text)) == 1:
+        after = written.sub(lambda _: repr(command.split()), text)
+        edit = line_edit(case, frame, after) if not set("'\"\\") & set(command) else None
+    return Finding(
+        phase=phase,
+        code=raised_code(phase),
+        summary=f"{_place(case, exception)} starts {printable(one_line(repr(command), 120))}, and"
+        " there is no program of that name",
+        explanation="Without a shell, the whole text is the program's name.",
+        hints=[Hint(title="make a list of the program and its arguments", edit=edit)],
+    )
+
+
+def _not_executable(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    """A file of the bundle that is started, and may not be executed."""
+    last = exception.traceback[-1] if exception.traceback else None
+    named = str(exception.attributes.get("filename") or "").removeprefix("./")
+    if last is None or PurePath(last.file).name != "subprocess.py" or case.bundle is None:
+        return None
+    if named not in case.bundle_files:
+        return None
+    path = shlex.quote(str(PurePath(case.bundle.path) / named))
+    return Finding(
+        phase=phase,
+        code=raised_code(phase),
+        summary=f"{_place(case, exception)} starts {printable(named)}, which may not be executed",
+        explanation="The bundle has the file, without the permission to execute it.",
+        hints=[Hint(title="let it be executed", command=f"chmod +x {path}")],
     )
 
 

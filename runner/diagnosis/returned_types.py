@@ -24,6 +24,7 @@ _AS_BYTES = (
     (r"_io\.BytesIO", "", "it.getvalue()"),
     (r"_io\.\w+", "", "it.read()"),
     (r"str", ".txt", "it.encode()"),
+    (r"bytes|bytearray|memoryview", ".bin", "bytes(it)"),
     (r"int|float|bool|list|tuple", ".json", "json.dumps(it).encode()"),
     (r"set|frozenset", ".json", "json.dumps(sorted(it)).encode()"),
 )
@@ -47,6 +48,12 @@ def bytes_hints(message: str) -> list[Hint]:
     if _FIGURE.fullmatch(kind):
         title = "save it, fig.savefig('figure.png'): what a task leaves in its working folder is"
         return [Hint(title=f"{title} kept; or return Path('figure.png').read_bytes()")]
+    if kind == "coroutine":
+        return [Hint(title="run it to its end, and return what comes of that: asyncio.run(...)")]
+    if output and kind == "NoneType":
+        read = f'{{"{name}": Path("{name}").read_bytes()}}'
+        title = f"where the call has written the file and given nothing back: return {read}"
+        return [Hint(title=printable(title))]
     for types, end, way in _AS_BYTES:
         if re.fullmatch(types, kind):
             key = name if output else f"{name}{end}"

@@ -23,7 +23,17 @@ _STANDARD_PARSERS = {"argparse.py", "optparse.py", "getopt.py"}
 _PARSERS = {"absl", "click", "docopt", "fire", "hydra", "simple_parsing", "tap", "typer", "tyro"}
 # parse_args(["--beta"]): the code has made what it parses.
 _OWN_ARGUMENTS = re.compile(r"parse(?:_known)?_args\(\s*[^)\s]")
+# A statement of one line, which a condition may stand before.
+_SIMPLE = re.compile(r"(?!(?:if|for|while|with|try|def|class|else|return|async)\b)[^#:;]+\)")
+_EXITS = re.compile(r"\b(?:sys\.exit|exit|quit)\(([^()]{1,200})\)$")
 _STOPS = re.compile(r"\b(?:set_trace|breakpoint)\(")
+# What hydra says last, of every error.
+_OF_HYDRA = re.compile(r"\s*$|Set the environment variable HYDRA_FULL_ERROR")
+_COMPOSE = (
+    "compose the configuration in the wire function: with hydra.initialize(version_base=None,"
+    ' config_path="conf"): config = hydra.compose("config", overrides=[f"{k}={v}" for k, v in'
+    " params.items()])"
+)
 # As they begin their last words: "model.py: error: ", "Error: ".
 _ERROR = re.compile(r"^(?:[^:]{0,200}: )?[Ee]rror: ")
 
@@ -44,8 +54,12 @@ def parsed_command_line(
         package_of(file) in _PARSERS for file in files
     ):
         return None
-    words = _ERROR.sub("", "".join(last_lines(printable(stderr), 1)).strip())
-    return _no_command_line(case, phase, exception, Code.CHILD_EXITED, words)
+    lines = [line for line in printable(stderr).splitlines() if not _OF_HYDRA.match(line)]
+    words = _ERROR.sub("", "".join(last_lines("\n".join(lines), 1)).strip())
+    finding = _no_command_line(case, phase, exception, Code.CHILD_EXITED, words)
+    if any(package_of(file) == "hydra" for file in files):
+        finding.hints = [Hint(title=_COMPOSE)]
+    return finding
 
 
 def script_habit(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
@@ -109,6 +123,23 @@ def _interactive(
             edit=without_line(case, frame) if line.startswith("get_ipython()") else None,
         )
     return None
+
+
+def exits_no_more(case: Case, phase: Phase, frame: Frame | None) -> Edit | None:
+    """The edit of a line that ends the process: only as a script, or by an exception that says why.
+
+    :param frame: the line that calls ``sys.exit()``, or what does.
+    """
+    if frame is None or not frame.text or not is_own(case, frame.file):
+        return None
+    line = frame.text
+    if phase is Phase.LOAD and frame.function == "<module>" and _SIMPLE.fullmatch(line):
+        return line_edit(case, frame, f'if __name__ == "__main__": {line}')
+    exits = _EXITS.search(line)
+    if exits is None or exits[1] in ("0", "None"):
+        return None
+    why = f'"status {exits[1]}"' if exits[1].isdigit() else exits[1]
+    return line_edit(case, frame, f"{line[: exits.start()]}raise RuntimeError({why})")
 
 
 def without_line(case: Case, frame: Frame | None) -> Edit | None:

@@ -6,11 +6,20 @@ import sys
 from pathlib import PurePath
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import is_own, line_edit, place_of, raised_code
-from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
+from runner.diagnosis.child_places import (
+    file_in_bundle,
+    is_own,
+    line_edit,
+    place_of,
+    raised_code,
+)
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
+# What may be written anew as UTF-8; a file of any other kind would be destroyed by it.
+_TEXT_SUFFIXES = {".csv", ".tsv", ".txt", ".dat", ".json", ".yaml", ".yml", ".toml", ".ini", ".md",
+                  ".xml", ".html", ".geojson", ".asc", ""}  # fmt: skip
 # By what everyone calls them.
 _IMPORTS = {
     "np": "import numpy as np",
@@ -35,7 +44,8 @@ _IMPORTS = {
 _NO_ATTRIBUTE = re.compile(r"'dict' object has no attribute '([^'\n]{1,200})'")
 _LOCAL = re.compile(r"Can't (?:pickle|get) local object '?<?([^'\n]{1,200})'?")
 _SEED_RANGE = re.compile(
-    r"[Ss]eed must be between 0 and 2\*\*32|'random_state' parameter .{1,100} 4294967295\]"
+    r"[Ss]eed must be between 0 and 2\*\*32|^Python int too large to convert to C long"
+    r"|'random_state' parameter .{1,100} 4294967295\]"
 )
 # pandas of 'M', pydantic of `regex`: what went, and what its library says to use.
 _WRITE_INSTEAD = (
@@ -57,6 +67,28 @@ _REWRITTEN = (
      "opens as text what is read as bytes"),
     (r"'seaborn(?:-[\w-]+)?' is not a valid package style", r"(?<=['\"])seaborn(?=[-'\"])",
      "seaborn-v0_8", "asks for a style that matplotlib calls otherwise since 3.6"),
+    (r"Weights only load failed[\s\S]*Unsupported (?:global|operand)", r"\btorch\.load\(([^()]+)\)",
+     r"torch.load(\1, weights_only=False)",
+     "loads more than weights, which torch does since 2.6 only where it is told to"),
+    (r"'args' cannot be unpacked", r"\bargs=([^(),\s]+)", r"args=(\1,)",
+     "hands over args by itself, and not as a tuple"),
+    (r"JAX arrays are immutable", r"^(\w+)\[([^\]]+)\]\s*=\s*(?!=)(.+)$", r"\1 = \1.at[\2].set(\3)",
+     "changes an array of JAX in its place, which has none"),
+    (r"JAX arrays are immutable", r"^(\w+)\[([^\]]+)\]\s*\+=\s*(.+)$", r"\1 = \1.at[\2].add(\3)",
+     "changes an array of JAX in its place, which has none"),
+    (r"unexpected keyword argument 'colou?r", r"\bcolour(s?)(?=\s*=)", r"color\1",
+     "writes colour, which is color there"),
+    (r"module 'datetime' has no attribute '(?:now|today|utcnow|strptime|fromisoformat|combine)'",
+     r"(?<![\w.])datetime\.(?=(?:now|today|utcnow|strptime|fromisoformat|combine)\()",
+     "datetime.datetime.", "asks the module datetime for what its class of that name has"),
+    (r"type object 'datetime.datetime' has no attribute 'datetime'", r"\bdatetime\.datetime\b",
+     "datetime", "asks the class datetime for itself, as if it were the module"),
+    (r"^'module' object is not callable", r"(?<![\w.])(datetime|tqdm|copy|glob|pprint)\(",
+     r"\1.\1(", "calls a module, and not what it has of that name"),
+    (r"^Object arrays cannot be loaded when allow_pickle=False", r"\b(np|numpy)\.load\(([^()]+)\)",
+     r"\1.load(\2, allow_pickle=True)", "loads an array of objects, which are pickled"),
+    (r"Generator' object has no attribute 'rand'$", r"\.rand\(([^()]*,[^()]*)\)", r".random((\1))",
+     "uses rand(), which NumPy's new generators call random()"),
     (r"Generator' object has no attribute 'randint'", r"\.randint\(", ".integers(",
      "uses randint(), which NumPy's new generators call integers()"),
     (r"Generator' object has no attribute 'randn'", r"\.randn\((\w*)\)", r".standard_normal(\1)",
@@ -102,10 +134,10 @@ def _known(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hin
         if after and (edit := line_edit(case, frame, after)):
             return what, Hint(title=f"write {one_line(printable(after), 120)}", edit=edit)
     if exception.type == "NameError" and own:
-        return _not_imported(str(exception.attributes.get("name") or ""))
+        return _not_imported(case, frame, exception)
     if exception.type == "AttributeError" and own:
         return _key_as_attribute(case, frame, exception)
-    if not own and _SEED_RANGE.search(exception.message[:1000]):
+    if not own and _SEED_RANGE.search(exception.message[:1000]) and "seed" in (frame.text or ""):
         return _large_seed(case, frame)
     for words in _WRITE_INSTEAD:
         if not own and (found := words.search(exception.message[:1000])):
@@ -130,7 +162,9 @@ def _known(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hin
 def _large_seed(case: Case, frame: Frame) -> tuple[str, Hint]:
     text = frame.text or ""
     after = re.sub(
-        r"((?:seed|RandomState)\(|random_state=|seed=)seed(?=\s*[,)])", r"\1seed % 2**32", text
+        r"((?:seed|RandomState|PRNGKey|random\.key)\(|random_state=|seed=)seed(?=\s*[,)])",
+        r"\1seed % 2**32",
+        text,
     )
     return "gives a seed that is too large for it", Hint(
         title="keep it below 2**32, as in: seed % 2**32", edit=line_edit(case, frame, after)
@@ -149,27 +183,41 @@ def _written_instead(case: Case, frame: Frame, old: str, new: str) -> tuple[str,
 
 
 def _not_utf_8(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hint] | None:
-    """A file of the bundle that the line names is in another encoding."""
-    quoted = re.findall(r"[\"']([^\"'\n]{1,300})[\"']", frame.text or "")
+    """A file of the bundle that the line names is in another encoding, or is no text."""
+    text = frame.text or ""
+    quoted = re.findall(r"[\"']([^\"'\n]{1,300})[\"']", text)
     files = [file for file in quoted if file in case.bundle_files]
     if len(files) != 1 or not exception.message.startswith("'utf-8'") or case.bundle is None:
         return None
+    name = printable(files[0])
+    if PurePath(files[0]).suffix.lower() not in _TEXT_SUFFIXES:
+        after = re.sub(r"\bopen\(([^(),]+)(?:,\s*['\"]rt?['\"])?\)", r'open(\1, "rb")', text)
+        title = 'open it for reading bytes, where it is no text: "rb"'
+        return f"reads {name} as text, which it is not", Hint(
+            title=title, edit=line_edit(case, frame, after)
+        )
     file = shlex.quote(str(PurePath(case.bundle.path) / files[0]))
     made = shlex.quote(str(PurePath(case.bundle.path) / f"{files[0]}.utf-8"))
     command = f"iconv -f WINDOWS-1252 -t UTF-8 {file} > {made} && mv {made} {file}"
     return (
-        f"reads {printable(files[0])} as UTF-8, which it is not",
+        f"reads {name} as UTF-8, which it is not",
         Hint(
             title="save it as UTF-8, if it is Windows's own (or name its encoding)", command=command
         ),
     )
 
 
-def _not_imported(name: str) -> tuple[str, Hint] | None:
+def _not_imported(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hint] | None:
+    name = str(exception.attributes.get("name") or "")
     line = _IMPORTS.get(name) or (f"import {name}" if name in sys.stdlib_module_names else None)
     if line is None:
         return None
-    return f"uses {name}, which is not imported there", Hint(title=f"begin the file with: {line}")
+    top, edit = exception.attributes.get("top_line"), None
+    if isinstance(top, str) and top:
+        edit = Edit(file=file_in_bundle(case, frame), before=top, after=f"{line}\n{top}")
+    return f"uses {name}, which is not imported there", Hint(
+        title=f"begin the file with: {line}", edit=edit
+    )
 
 
 def _key_as_attribute(

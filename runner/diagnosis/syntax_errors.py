@@ -13,6 +13,19 @@ from runner.events import Phase
 # What git(1) and others put before, between and after the two sides of a conflict.
 _CONFLICT_MARKS = ("<<<<<<<", "=======", ">>>>>>>")
 
+# What a word processor or a web page puts in a sign's place.
+_LOOK_ALIKES = (
+    ("\u201c\u201d\u201e\u00ab\u00bb", '"'),
+    ("\u2018\u2019\u201a\u2032\u00b4", "'"),
+    ("\u2212\u2013\u2014", "-"),
+    ("\u00d7", "*"),
+    ("\uff0c", ","),
+    ("\uff08", "("),
+    ("\uff09", ")"),
+    ("\uff1a", ":"),
+)
+_BLOCK = re.compile(r"(?:async|class|def|elif|else|except|finally|for|if|try|while|with)\b.*[^:]$")
+_ASSIGNS = re.compile(r"(?<![=!<>:+*/-])=(?!=)")
 # print 'a', exec 'a', except E, e and 0777, in the words of Python 3.8 to 3.14.
 _PYTHON_2 = re.compile(
     r"Missing parentheses in call to '(?:print|exec)'|leading zeros in decimal integer literals"
@@ -55,7 +68,9 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
             ],
         )
     edit = None
-    if re.match(r"[%!]", text):
+    if mended := _mended(text, exception.message):
+        hint, edit = mended[0], Edit(file=file, before=text, after=mended[1])
+    elif re.match(r"[%!]", text):
         hint, after = "take it out: it is of Jupyter, and not of Python", f"pass  # {text}"
         if timed := re.match(r"%time(?:it)?\s+(?!-)(.+)", text):
             hint, after = "take %time out: it is of Jupyter, and not of Python", timed[1]
@@ -68,7 +83,13 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         edit = Edit(file=file, before=text, after=after) if after != text else None
     elif _PYTHON_2.search(exception.message):
         hint = f"port it: {where} is written for Python 2"
-    elif exception.type in ("IndentationError", "TabError"):
+    elif unclosed := re.match(r"'([(\[{])' was never closed", exception.message):
+        hint = f"close the {unclosed[1]} that {where} opens"
+    elif exception.message.startswith("unterminated "):
+        hint = f"close the text that begins in {where}"
+    elif exception.type == "TabError":
+        hint = f"indent with spaces alone: {where} has a tab, or a line above it"
+    elif exception.type == "IndentationError":
         hint = f"correct how {where} is indented"
     else:
         hint = f"correct {where}; if it is right for a newer Python, say so in requires-python"
@@ -79,3 +100,26 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         explanation=f"The line is: {one_line(text, 160)}" if text else "",
         hints=[Hint(title=hint, edit=edit)],
     )
+
+
+def _mended(text: str, said: str) -> tuple[str, str] | None:
+    """The line as it was meant, where a sign is all that is wrong; and what is to be done."""
+    after, title = text, ""
+    if found := re.search(r"invalid character '(.)'", said):
+        alike = next((one for one in _LOOK_ALIKES if found[1] in one[0]), ("", ""))
+        after = re.sub(f"[{alike[0]}]", alike[1], text) if alike[1] else text
+        title = f"write {alike[1]}, which {found[1]} only looks like"
+    elif found := re.search(r"invalid non-printable character U\+([0-9A-F]{4})", said):
+        after = text.replace(chr(int(found[1], 16)), " ")
+        title = "write a space: what stands there only looks like one"
+    elif text.startswith((">>> ", "```")):
+        after = text.removeprefix(">>> ") if text.startswith(">") else f"# {text}"
+        title = "take out what is of a document, and not of Python"
+    elif said.startswith("expected ':'") and _BLOCK.match(text) and "#" not in text:
+        after, title = f"{text}:", "end the line with a colon"
+    elif "Maybe you meant '=='" in said and len(_ASSIGNS.findall(text)) == 1:
+        after, title = _ASSIGNS.sub("==", text), "compare with =="
+    elif "Missing parentheses in call to 'print'" in said:
+        after = re.sub(r"^print (?![(>])(.*[^,\s])$", r"print(\1)", text)
+        title = "write it as Python 3 has it"
+    return (title, after) if after != text else None

@@ -3,7 +3,8 @@
 import ast
 import re
 
-from bundle_protocol.messages import WIRE_ARGUMENTS
+from bundle_protocol.messages import WIRE_ARGUMENTS, wire_argument
+from bundle_protocol.wire_functions import IS_A_GENERATOR
 from runner.diagnosis.case import Case
 from runner.diagnosis.child_places import line_edit
 from runner.diagnosis.pyproject_edits import PyprojectText
@@ -51,11 +52,15 @@ def name_wire(pyproject: str, spec: str) -> Edit | None:
     return PyprojectText.of(pyproject).setting("tool.modelops", "wire", spec)
 
 
-def arguments_hint(case: Case, defined: Frame) -> Hint | None:
-    """The edit that has a function take what a wire function is handed, and in that order.
+def invalid_hint(case: Case, message: str, defined: Frame) -> Hint | None:
+    """How a function becomes one that can be called as a wire function.
 
-    :returns: ``None`` where it takes something else, or its first line is not all that says so.
+    :param message: the child's, which says what is wrong with it.
+    :param defined: its first line.
+    :returns: ``None`` where nothing more is known than what a wire function is.
     """
+    if f" {IS_A_GENERATOR};" in message:
+        return Hint(title="return the dict of its outputs where it yields, once: with return")
     line = defined.text or ""
     body = "" if line.endswith(":") else line[line.find("):") + 2 :]
     head = line.removesuffix(body)
@@ -63,17 +68,67 @@ def arguments_hint(case: Case, defined: Frame) -> Hint | None:
         (function,) = ast.parse(f"{head} pass").body
     except (SyntaxError, ValueError):
         return None
+    if isinstance(function, ast.AsyncFunctionDef):
+        return _awaited(case, defined, function) if not body else None
     if not isinstance(function, ast.FunctionDef):
         return None
+    taken = [*function.args.posonlyargs, *function.args.args]
+    if taken and taken[0].arg == "self":
+        return Hint(
+            title="name the method of an object, and not of its class: model = Model() at the end"
+            f" of the file, and model.{function.name} as the function"
+        )
+    return _all_three(case, defined, function, body) or _too_many(taken, function.args)
+
+
+def _awaited(case: Case, defined: Frame, function: ast.AsyncFunctionDef) -> Hint | None:
+    """The edit by which a function runs what it was as a coroutine, to its end."""
+    taken, line = function.args, defined.text or ""
+    names = [one.arg for one in (*taken.posonlyargs, *taken.args)]
+    if len(names) != len(WIRE_ARGUMENTS) or taken.vararg or taken.kwarg or taken.kwonlyargs:
+        return None
+    handed, name = ", ".join(names), function.name
+    after = (
+        f"def {name}({handed}):\n    import asyncio\n\n"
+        f"    return asyncio.run(_{name}({handed}))\n\n\n"
+        + line.replace(f"def {name}(", f"def _{name}(", 1)
+    )
+    return Hint(title="run it to its end: asyncio.run(...)", edit=line_edit(case, defined, after))
+
+
+def _all_three(case: Case, defined: Frame, function: ast.FunctionDef, body: str) -> Hint | None:
+    """The edit that has a function take what a wire function is handed, and in that order.
+
+    :returns: ``None`` where it takes something else, or its first line is not all that says so.
+    """
     taken = function.args
-    own = {one.arg: ast.unparse(one) for one in (*taken.posonlyargs, *taken.args)}
-    others = taken.vararg or taken.kwarg or taken.kwonlyargs or taken.defaults
-    if others or not own.keys() <= set(WIRE_ARGUMENTS):
+    named = [*taken.posonlyargs, *taken.args, *taken.kwonlyargs]
+    own = {wire_argument(one.arg) or one.arg: ast.unparse(one) for one in named}
+    others = taken.vararg or taken.kwarg or taken.defaults or any(taken.kw_defaults)
+    if others or len(own) != len(named) or not own.keys() <= set(WIRE_ARGUMENTS):
         return None
     names = ", ".join(own.get(name, name) for name in WIRE_ARGUMENTS)
     returns = f" -> {ast.unparse(function.returns)}" if function.returns else ""
     edit = line_edit(case, defined, f"def {function.name}({names}){returns}:{body}")
-    return Hint(title="let it take all three, in this order", edit=edit)
+    return Hint(title="let it take all three, in this order", edit=edit) if edit else None
+
+
+def _too_many(taken: list[ast.arg], arguments: ast.arguments) -> Hint | None:
+    """The hint for arguments that a wire function is not handed."""
+    asked = taken[len(WIRE_ARGUMENTS) : len(taken) - len(arguments.defaults)]
+    more = [one.arg for one in asked]
+    more += [
+        one.arg
+        for one, default in zip(arguments.kwonlyargs, arguments.kw_defaults, strict=True)
+        if default is None
+    ]
+    if not more or len(taken) < len(WIRE_ARGUMENTS):
+        return None
+    listed, example = " and ".join(more[:3]), more[0]
+    return Hint(
+        title=f'take {listed} from params, as in params["{example}"], or give a default:'
+        " a wire function is handed three"
+    )
 
 
 def _edit(case: Case, spec: str, meant: str) -> Edit | None:

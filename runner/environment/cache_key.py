@@ -298,7 +298,8 @@ def _outside(texts: Iterable[str]) -> list[list[str]]:
 def _state(path: Path) -> list[str]:
     if path.is_file():
         return [_file_digest(path)]
-    files = sorted(file for file in path.rglob("*") if file.is_file())
+    # A folder of archives, or an index of them (PEP 503). Not deeper: it may be the whole disk.
+    files = sorted(file for depth in ("*", "*/*") for file in path.glob(depth) if file.is_file())
     statuses = [(file, file.stat()) for file in files]
     return [f"{file} {status.st_size} {status.st_mtime_ns}" for file, status in statuses]
 

@@ -67,6 +67,8 @@ _DROPPED = {
     "PYTHONHOME",
     "PYTHONSTARTUP",
     "__PYVENV_LAUNCHER__",
+    # What uv says is read by its lines: it breaks them at this width.
+    "COLUMNS",
 }
 
 

@@ -164,9 +164,13 @@ async def check_bundle(
     """
     bundle = await read(case, settings, path)
     function = bundle.claims[0] if for_tasks and bundle.claims else None
-    function_of(bundle, function)
+    wire = function_of(bundle, function)
     interpreter = await choose(case, settings, bundle)
     threads = None
+    if not build:
+        from runner.bundle.wire_signature import check_signature  # what no run needs
+
+        check_signature(case, bundle, wire)
     if build:
         async with _session(case, settings, bundle, interpreter, children, function) as (
             session,

@@ -127,6 +127,8 @@ class _Replay:
 
     def _is_own(self, then: Finding) -> bool:
         """Tell whether what was found does not follow from what is recorded."""
+        if then.phase is Phase.LOAD:  # told by a source alone, where no child was started
+            return _last(self._child, Origin.CHILD_START) is None
         return then.phase in (Phase.BUNDLE, Phase.ENVIRONMENT, Phase.SPAWN) or then.code in (
             Code.PARAMS_INVALID,
             Code.MESSAGE_TOO_LARGE,

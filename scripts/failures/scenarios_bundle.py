@@ -98,6 +98,12 @@ BUNDLE = (
         {"requirements.txt": "six\nnumpy=>1.26\n", "wire.py": WIRE},
     ),
     Scenario(
+        "bundle-invalid-comment",
+        Code.BUNDLE_INVALID,
+        "a comment in requirements.txt is as another language has it",
+        {"requirements.txt": "six  // for old Pythons\n", "wire.py": WIRE},
+    ),
+    Scenario(
         "bundle-invalid-specifier",
         Code.BUNDLE_INVALID,
         "requires-python is not a version specifier: >=3.x",

@@ -1,5 +1,7 @@
 """Scenarios of data files that are not what, or not where, the bundle's code expects."""
 
+import pickle
+
 from failures.index import index, wheel
 from failures.scenario import Scenario
 from failures.scenarios_bundle import project
@@ -100,5 +102,17 @@ DATA = (
         "a parameter has another name than the one that the task reads",
         task('return {"v": str(params["gamma"]).encode()}'),
         args=("--param", "beta=0.3", "--param", "gama=0.1"),
+    ),
+    Scenario(
+        "task-raised-cut-off",
+        Code.TASK_RAISED,
+        "a data file was cut off by a download that stopped",
+        {
+            **task(
+                'with open("data/contacts.pkl", "rb") as file:\n    pickle.load(file)',
+                "import pickle",
+            ),
+            "data/contacts.pkl": pickle.dumps(list(range(99)), protocol=4)[:50],
+        },
     ),
 )

@@ -296,6 +296,18 @@ IMPORT_FAILED = (
             },
         ),
     ),
+    Scenario(
+        "import-failed-itself",
+        Code.IMPORT_FAILED,
+        "a file imports what it defines itself",
+        {"requirements.txt": "", "wire.py": f"from wire import wire\n{WIRE}"},
+    ),
+    Scenario(
+        "import-failed-hidden-folder",
+        Code.IMPORT_FAILED,
+        "a folder of the bundle has the name of a module of Python's",
+        wire("from code.sir import run", {"code/sir.py": "def run(): pass\n"}),
+    ),
 )  # fmt: skip
 
 IMPORTS = (*MISSING, *IMPORT_FAILED)

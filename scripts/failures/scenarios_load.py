@@ -1,6 +1,6 @@
 """Scenarios of bundles whose code is found and cannot be loaded."""
 
-from failures.scenario import Scenario, python
+from failures.scenario import WIRE, Scenario, python
 from failures.scenarios_imports import wire
 from runner.diagnosis.report.codes import Code
 
@@ -108,7 +108,7 @@ WIRES = (
         "wire-invalid-async",
         Code.WIRE_INVALID,
         "the wire function is asynchronous",
-        {"requirements.txt": "", "wire.py": "async def wire(entrypoint, params, seed): ...\n"},
+        {"requirements.txt": "", "wire.py": f"async {WIRE.lstrip()}"},
     ),
     Scenario(
         "load-raised",

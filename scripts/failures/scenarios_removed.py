@@ -4,6 +4,55 @@ from failures.index import index, wheel
 from failures.scenario import WIRE, Scenario
 from runner.diagnosis.report.codes import Code
 
+# As the libraries themselves raise it.
+_SKLEARN = {
+    "sklearn/__init__.py": "",
+    "sklearn/utils/_param_validation.py": "class InvalidParameterError(ValueError): pass\n",
+    "sklearn/ensemble.py": (
+        "from sklearn.utils._param_validation import InvalidParameterError\n"
+        "class ForestRegressor:\n"
+        "    def __init__(self, max_features):\n"
+        "        if max_features == 'auto':\n"
+        "            raise InvalidParameterError(\"The 'max_features' parameter of ForestRegressor"
+        " must be a float in the range (0.0, 1.0], a str among {'sqrt', 'log2'} or None."
+        " Got 'auto' instead.\")\n"
+    ),
+}
+_PYDANTIC = {
+    "pydantic/errors.py": "class PydanticImportError(Exception): pass\n",
+    "pydantic/__init__.py": (
+        "from pydantic.errors import PydanticImportError\n"
+        "class BaseModel: pass\n"
+        "def __getattr__(name):\n"
+        "    if name == 'BaseSettings':\n"
+        "        raise PydanticImportError('`BaseSettings` has been moved to the"
+        " `pydantic-settings` package.')\n"
+        "    raise AttributeError(name)\n"
+    ),
+}
+_MESA = {
+    "mesa/__init__.py": "",
+    "mesa/agent.py": (
+        "class Agent:\n"
+        "    def __init__(self, model, *args, **kwargs):\n"
+        "        super().__init__(*args, **kwargs)\n"
+        "        self.unique_id = 1\n"
+    ),
+}
+_HYDRA = {
+    "hydra/errors.py": "class MissingConfigException(Exception): pass\n",
+    "hydra/__init__.py": (
+        "from pathlib import Path\n"
+        "from hydra.errors import MissingConfigException\n"
+        "def compose(name):\n"
+        "    file = Path('conf', f'{name}.yaml')\n"
+        "    if not file.exists():\n"
+        "        words = f\"Cannot find primary config '{name}'. Check that it's in your path.\"\n"
+        "        raise MissingConfigException(words)\n"
+        "    return file.read_text()\n"
+    ),
+}
+
 REMOVED = (
     Scenario(
         "module-not-found-pkg-resources",
@@ -95,5 +144,57 @@ REMOVED = (
                 )
             ),
         ),
+    ),
+    Scenario(
+        "task-raised-refused-value",
+        Code.TASK_RAISED,
+        "a newer release of a library refuses a parameter's value",
+        {
+            "requirements.txt": "scikit-learn\n",
+            "wire.py": "from sklearn.ensemble import ForestRegressor\n\n"
+            "def wire(entrypoint, params, seed):\n"
+            "    model = ForestRegressor(max_features='auto')\n"
+            "    return {'x': b''}\n",
+        },
+        prepare=(index(wheel("scikit_learn", "1.9.1", files=_SKLEARN)),),
+    ),
+    Scenario(
+        "load-raised-moved-class",
+        Code.LOAD_RAISED,
+        "a newer release of a library has a class in a package of its own",
+        {
+            "requirements.txt": "pydantic\n",
+            "wire.py": f"from pydantic import BaseModel, BaseSettings\n{WIRE}",
+        },
+        prepare=(index(wheel("pydantic", "2.14.0", files=_PYDANTIC)),),
+    ),
+    Scenario(
+        "task-raised-agent",
+        Code.TASK_RAISED,
+        "a newer release of a framework takes other arguments in its class",
+        {
+            "requirements.txt": "mesa\n",
+            "wire.py": "from mesa.agent import Agent\n\n"
+            "class Person(Agent):\n"
+            "    def __init__(self, unique_id, model):\n"
+            "        super().__init__(unique_id, model)\n\n"
+            "def wire(entrypoint, params, seed):\n"
+            "    return {'x': str(Person(1, None).unique_id).encode()}\n",
+        },
+        prepare=(index(wheel("mesa", "3.3.1", files=_MESA)),),
+    ),
+    Scenario(
+        "task-raised-configuration",
+        Code.TASK_RAISED,
+        "a configuration's name is misspelt",
+        {
+            "requirements.txt": "hydra-core\n",
+            "conf/config.yaml": "beta: 0.3\n",
+            "wire.py": "import hydra\n\n"
+            "def wire(entrypoint, params, seed):\n"
+            "    beta = hydra.compose('confg')\n"
+            "    return {'x': beta.encode()}\n",
+        },
+        prepare=(index(wheel("hydra_core", "1.3.2", files=_HYDRA)),),
     ),
 )

@@ -265,4 +265,44 @@ SLIPS = (
             ),
         ),
     ),
+    Scenario(
+        "task-raised-changed-while",
+        Code.TASK_RAISED,
+        "a dict is changed while a loop goes over it",
+        task(
+            "cases = {'north': 1}\nfor place in cases:\n    cases[place + '-new'] = 1\n"
+            "return {'n': str(len(cases)).encode()}"
+        ),
+    ),
+    Scenario(
+        "task-raised-parameter-type",
+        Code.TASK_RAISED,
+        "a parameter is a fraction where a whole number is asked for",
+        task("return {'n': str(sum(range(params['days']))).encode()}"),
+        args=("--param", "days=10.0"),
+    ),
+    Scenario(
+        "task-raised-key-type",
+        Code.TASK_RAISED,
+        "a number is asked of a dict that has it as a text, as JSON has",
+        task("rates = {'1': 0.3}\nreturn {'rate': str(rates[1]).encode()}"),
+    ),
+    Scenario(
+        "task-raised-command-text",
+        Code.TASK_RAISED,
+        "a program and its arguments are handed over in one text",
+        task("subprocess.run('echo 3', check=True)\nreturn {'x': b'1'}", "import subprocess"),
+    ),
+    Scenario(
+        "task-raised-not-executable",
+        Code.TASK_RAISED,
+        "a script of the bundle may not be executed",
+        {
+            **task(
+                "subprocess.run(['./run.sh'], check=True)\nreturn {'x': b'1'}",
+                "import subprocess",
+            ),
+            "run.sh": "#!/bin/sh\n",
+        },
+    ),
 )

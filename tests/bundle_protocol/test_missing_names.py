@@ -59,4 +59,6 @@ def test_the_nearest_name_is_found(name: str) -> None:
         function()
     found = other_names(caught.value)
     assert found.pop("function_file", __file__) == __file__
+    first = "from collections.abc import Callable"
+    assert found.pop("top_line", first) == first
     assert found == expected

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 from following import follow
+from recordings import failure
 
 from runner import Runner, RunnerError
 from runner.diagnosis.report.model import Report
@@ -125,3 +126,25 @@ def test_a_table_of_one_column_has_another_separator(tmp_path: Path, cache: Path
         report = report_of(runner, bundle(tmp_path / "b", source), {})
     assert report.summary.endswith("'n'; row has age;n")
     assert "';'" in report.hints[0].title
+
+
+@pytest.mark.parametrize(
+    ("mapping", "line", "after"),
+    [
+        ("{'1': b'1'}", "x = d[1]", 'x = d["1"]'),
+        ("{1: b'1'}", "x = d['1']", "x = d[1]"),
+    ],
+)
+def test_a_key_of_another_type_is_named_as_that(
+    mapping: str, line: str, after: str, tmp_path: Path, cache: Path
+) -> None:
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "wire.py").write_text(
+        f"def wire(e, p, s):\n    d = {mapping}\n    {line}\n    return {{'v': x}}\n"
+    )
+    with Runner(cache=cache) as runner:
+        report = failure(runner, tmp_path)
+        assert report.hints[0].title.startswith("the key is a ")
+        assert report.hints[0].edit is not None and report.hints[0].edit.after == after
+        follow(report, tmp_path)
+        assert runner.execute(tmp_path)["v"] == b"1"

@@ -1,5 +1,6 @@
 """Slips of a model's code, each in a real child: what is said, and what to write."""
 
+import pickle
 import shlex
 import shutil
 import subprocess
@@ -7,6 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from following import follow
+from recordings import failure
 
 from runner import Runner, RunnerError
 from runner.diagnosis.report.model import Report
@@ -128,3 +131,80 @@ def test_a_file_in_another_encoding_is_named_and_the_command_converts_it(
         assert report.summary == "wire.py:2 (wire) reads ages.csv as UTF-8, which it is not"
         subprocess.run(report.hints[0].command or "false", shell=True, check=True, timeout=30)
         assert runner.execute(tmp_path)["v"] == "Zürich".encode()
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("sys.exit('no licence')", "RuntimeError in wire.py:5 (wire): no licence"),
+        ("if params: sys.exit(3)", "RuntimeError in wire.py:5 (wire): status 3"),
+    ],
+)
+def test_a_task_that_exits_raises_instead_once_the_edit_is_made(
+    body: str, said: str, tmp_path: Path, cache: Path
+) -> None:
+    report = report_of(tmp_path / "b", cache, body)
+    assert report.code == "child-exited"
+    follow(report, tmp_path / "b")
+    with Runner(cache=cache) as runner, pytest.raises(RunnerError) as caught:
+        runner.execute(tmp_path / "b", params={"beta": 0.3})
+    assert caught.value.report.summary == said
+
+
+@pytest.mark.parametrize("top", ['"Words."\nfrom __future__ import annotations\n', "# a\n"])
+def test_an_import_is_put_before_the_first_statement(top: str, tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "wire.py").write_text(
+        f"{top}def wire(e, p, s):\n    return {{'x': math.sqrt(s), 'y': Path('y').name}}\n"
+    )
+    with Runner(cache=cache) as runner:
+        for _ in range(2):
+            follow(failure(runner, tmp_path), tmp_path)
+        assert runner.execute(tmp_path)["y"] == b"y"
+
+
+def test_a_program_of_the_bundle_that_may_not_be_executed(tmp_path: Path, cache: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "run.sh").write_text("#!/bin/sh\n")
+    (tmp_path / "wire.py").write_text(
+        "import subprocess\ndef wire(e, p, s):\n    subprocess.run(['./run.sh'], check=True)\n"
+        "    return {'x': b''}\n"
+    )
+    with Runner(cache=cache) as runner:
+        report = failure(runner, tmp_path)
+        assert "starts run.sh, which may not be executed" in report.summary
+        command = report.hints[0].command
+        assert command is not None and command.startswith("chmod +x ")
+        subprocess.run(["sh", "-c", command], check=True, timeout=10)
+        assert runner.execute(tmp_path)["x"] == b""
+
+
+@pytest.mark.parametrize("mode", ["", ", 'r'"])
+def test_a_file_that_is_no_text_is_never_advised_to_be_recoded(
+    mode: str, tmp_path: Path, cache: Path
+) -> None:
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "m.pkl").write_bytes(pickle.dumps([1] * 300, protocol=4))
+    (tmp_path / "wire.py").write_text(
+        f"import pickle\ndef wire(e, p, s):\n    return {{'x': pickle.load(open('m.pkl'{mode}))}}\n"
+    )
+    with Runner(cache=cache) as runner:
+        report = failure(runner, tmp_path)
+        assert report.hints[0].command is None
+        follow(report, tmp_path)
+        assert runner.execute(tmp_path)["x"].startswith(b"[1,")
+
+
+def test_a_class_that_a_script_has_pickled_is_to_be_in_a_module(
+    tmp_path: Path, cache: Path
+) -> None:
+    write = "import pickle, sys\nclass Model: pass\nsys.stdout.buffer.write(pickle.dumps(Model()))"
+    pickled = subprocess.run([sys.executable, "-c", write], capture_output=True, timeout=30).stdout
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "m.pkl").write_bytes(pickled)
+    (tmp_path / "wire.py").write_text(
+        "import pickle\ndef wire(e, p, s):\n    return pickle.load(open('m.pkl', 'rb'))\n"
+    )
+    with Runner(cache=cache) as runner:
+        title = failure(runner, tmp_path).hints[0].title
+    assert title.startswith("a script has pickled it as its own class: define Model in a module")

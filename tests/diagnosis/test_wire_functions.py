@@ -43,6 +43,13 @@ BUNDLES = {
         "    return {'x': b'%d' % (seed + 1)}\n",
         "pyproject.toml": "[tool.modelops]\nwire = 'model.py:wire'\n",
     },
+    "by name alone, by other names": {
+        "wire.py": "def wire(*, config: dict, s):\n    return {'x': b'%d' % (s + 1)}\n"
+    },
+    "asynchronous": {
+        "wire.py": "import asyncio\nasync def wire(entrypoint, p, seed):\n"
+        "    await asyncio.sleep(0)\n    return {'x': b'%d' % (seed + 1)}\n"
+    },
     "in a line": {"wire.py": "def wire(params, seed): return {'x': b'1'}\n"},
     "run in another file": {"model.py": RUN.format("run")},
     "run in another file, beside a table": {

@@ -702,6 +702,7 @@ def test_uv_gets_what_reaches_the_index_and_nothing_of_the_workers_environment()
             "UV_SYSTEM_PYTHON",
             "UV_NO_INSTALL_LOCAL",
             "UV_NO_VERIFY_HASHES",
+            "COLUMNS",
         ],
         "x",
     )
@@ -765,7 +766,8 @@ async def test_a_build_of_the_bundle_that_fails_is_told_in_its_own_words(
     bundle: Path, cache: Path
 ) -> None:
     (bundle / "setup.py").write_text("raise RuntimeError('SIR_HOME is not set')\n")
-    run = Run(cache)
+    # As a terminal's width is exported, by which uv would break what it quotes.
+    run = Run(cache, {**os.environ, "COLUMNS": "20"})
     finding = await failure_of(run, source(bundle))
     assert finding.code is Code.BUNDLE_BUILD_FAILED
     assert "RuntimeError: SIR_HOME is not set" in finding.summary

@@ -35,6 +35,7 @@ NAMES = [scenario.name for scenario in SCENARIOS]
 TOOLS = {
     *(
         "apt-file",
+        "chmod",
         "apt-get",
         "cd",
         "cp",

@@ -19,6 +19,9 @@ _NAMES = {
     "parquet": "Parquet",
     "arrow": "Arrow",
     "npy": "an array of NumPy",
+    "png": "a PNG image",
+    "jpeg": "a JPEG image",
+    "sqlite": "a database of SQLite",
     "utf-16": "text in UTF-16",
     "empty": "empty",
     "html": "a page of HTML",
@@ -40,6 +43,22 @@ _FORMATS = {
     ".gz": "compressed by gzip",
     ".bz2": "compressed by bzip2",
     ".xz": "compressed by xz",
+    ".pkl": "a pickle",
+    ".pickle": "a pickle",
+    ".joblib": "what joblib writes",
+    ".pt": "what torch.save() writes",
+    ".pth": "what torch.save() writes",
+    ".feather": "Arrow",
+    ".arrow": "Arrow",
+    ".png": "a PNG image",
+    ".jpg": "a JPEG image",
+    ".sqlite": "a database of SQLite",
+    ".db": "a database of SQLite",
+}
+# What the child has found in a file whose first bytes are as they should be.
+_BROKEN = {
+    "cut": ("is cut off", "Its end is missing: a write, a download or a copy of it has stopped."),
+    "damaged": ("is damaged", "It is not what was written: a download or a copy has changed it."),
 }
 _TEXTS = {".json": "JSON", ".toml": "TOML", ".yaml": "YAML", ".yml": "YAML"}
 _LINE = re.compile(r"\bline (\d{1,9})")
@@ -62,6 +81,10 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     place = place_of(case, telling_frame(case, exception))
     if attributes.get("misread_is") == "unparsed":
         return _unparsed(phase, exception, name, _TEXTS.get(str(suffix), "a table"), place)
+    size = attributes.get("misread_bytes")
+    sized = f"{name} ({size:,} bytes)" if isinstance(size, int) and size >= 0 else name
+    if broken := _BROKEN.get(str(attributes.get("misread_is"))):
+        return _broken(case, phase, exception, name, sized, *broken)
     content = _NAMES.get(str(attributes.get("misread_is")))
     if content is None:
         return None
@@ -71,10 +94,35 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     return Finding(
         phase=phase,
         code=raised_code(phase),
-        summary=f"{name} is {what}" + (f"; {place} fails upon it" if place else ""),
+        summary=f"{sized} is {what}" + (f"; {place} fails upon it" if place else ""),
         explanation=("" if content == "empty" else "Its first bytes say so, whatever its name is. ")
         + f"What came of it is {exception.type}: {message}",
         hints=[Hint(title=_advice(name, content, wanted))],
+    )
+
+
+def _broken(
+    case: Case,
+    phase: Phase,
+    exception: ExceptionInfo,
+    name: str,
+    sized: str,
+    is_so: str,
+    why: str,
+) -> Finding:
+    place = place_of(case, telling_frame(case, exception))
+    message = one_line(printable(exception.message), 140)
+    return Finding(
+        phase=phase,
+        code=raised_code(phase),
+        summary=f"{sized} {is_so}" + (f"; {place} fails upon it" if place else ""),
+        explanation=f"{why} What came of it is {exception.type}: {message}",
+        hints=[
+            Hint(
+                title=f"copy {name} anew from where it is whole, and compare the sizes; or "
+                + ("close what it opens" if name.endswith(".json") else "run again what writes it")
+            )
+        ],
     )
 
 

@@ -1,6 +1,7 @@
 """Recognises why a file is not found: the bundle's wheel lacks it, the code looks elsewhere than
 where the bundle has it, or the bundle has none."""
 
+import ast
 import difflib
 import re
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
@@ -192,7 +193,7 @@ def _elsewhere(
 ) -> Finding | None:
     """A path of the bundle that leads elsewhere than where the file is."""
     asked = _in_working_folder(case, path)
-    if asked is None:
+    if asked is None or _is_written(telling_frame(case, exception), path):
         return None
     if asked in case.bundle_files:
         if ".." not in path.parts:
@@ -233,15 +234,15 @@ def _not_in_bundle(
     own = _in_working_folder(case, path) or str(path)
     written = own if own in (frame.text or "") and str(path) not in (frame.text or "") else path
     path = PurePath(written)
-    before, named, after = (frame.text or "").partition(str(path))
+    before, named, _ = (frame.text or "").partition(str(path))
     there = _with_tail(case, path) if path.is_absolute() else None
     if not named and there is not None:
         return _elsewhere_than(case, phase, frame, path, there, None)
     if not named or before.rstrip("\"'").endswith("cwd="):
         return None  # It is put together elsewhere: what it ought to be is not known.
     where, asked = place_of(case, frame), printable(str(path))
-    folder = path.parent
-    if _WRITING_CALL.search(before) or _WRITING_MODE.search(after):
+    folder, edit = path.parent, None
+    if _is_written(frame, path):
         if folder == PurePath() or _has_folder(case, folder):
             return None
         if path.is_absolute():
@@ -249,9 +250,10 @@ def _not_in_bundle(
         made = f"os.makedirs({str(folder)!r}, exist_ok=True)"
         what = f"writes {asked}, and there is no folder {printable(str(folder))}"
         hint = f"make the folder first: {printable(made)}"
+        edit = _made_before(case, frame, made)
     elif there is not None:
-        edit = _replaced_in(case, frame, str(path), there)
-        return _elsewhere_than(case, phase, frame, path, there, edit)
+        replaced = _replaced_in(case, frame, str(path), there)
+        return _elsewhere_than(case, phase, frame, path, there, replaced)
     elif path.is_absolute():
         what = f"asks for {asked}, which this worker does not have"
         hint = f"put it into the bundle and read it by its path there, as {printable(path.name)!r}"
@@ -270,8 +272,25 @@ def _not_in_bundle(
         summary=f"{where} {what}",
         explanation="A task's working folder has the bundle's files in it, and what the task has"
         " written.",
-        hints=[Hint(title=hint)],
+        hints=[Hint(title=hint, edit=edit)],
     )
+
+
+def _is_written(frame: Frame | None, path: PurePath) -> bool:
+    """Tell whether a line writes to a path: what is of that name elsewhere is another one."""
+    before, named, after = ((frame and frame.text) or "").partition(str(path))
+    writes = _WRITING_CALL.search(before) or _WRITING_MODE.search(after)
+    return bool(named) and writes is not None
+
+
+def _made_before(case: Case, frame: Frame, made: str) -> Edit | None:
+    """The edit that makes a folder before a line, where a statement begins in that."""
+    line = frame.text or ""
+    try:
+        ast.parse(f"{line}\n    pass" if line.endswith(":") else line)
+    except (SyntaxError, ValueError):
+        return None
+    return line_edit(case, frame, f"import os\n{made}\n{line}")
 
 
 def _elsewhere_than(

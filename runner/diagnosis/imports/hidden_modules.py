@@ -6,14 +6,24 @@ import sys
 from pathlib import PurePosixPath
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import bundle_argument, is_own, short_path
+from runner.diagnosis.child_places import (
+    bundle_argument,
+    is_own,
+    line_edit,
+    place_of,
+    short_path,
+    telling_frame,
+)
 from runner.diagnosis.imports.bundle_modules import importable_file, is_file_of
 from runner.diagnosis.imports.dependencies import is_installed
-from runner.diagnosis.imports.import_errors import missing_name, module_named
+from runner.diagnosis.imports.import_errors import missing_module, missing_name, module_named
+from runner.diagnosis.knowledge.distribution_names import distribution_of
 from runner.diagnosis.knowledge.stdlib_changes import ADDED_MODULES, REMOVED_MODULES
+from runner.diagnosis.knowledge.well_known import WELL_KNOWN
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
+from runner.diagnosis.script_habits import without_line
 from runner.events import Phase
 
 
@@ -48,11 +58,53 @@ def hidden_module(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
         what = f"the standard library's {top}"
     elif is_installed(case, top):
         what = f"the installed package {top}"
+    elif by_itself and top not in WELL_KNOWN and distribution_of(top) is None:
+        return _imports_itself(case, phase, imports[-1], exception)
     elif by_itself or no_package:
         what = f"the package {top}"
     else:
         return None
     return _hides(case, phase, file, top, what, exception.message)
+
+
+def hidden_folder(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    """A folder of the bundle without ``__init__.py``, which a module of Python's comes before."""
+    top = (missing_module(exception) or "").partition(".")[0]
+    within = any(file.startswith(f"{top}/") and file.endswith(".py") for file in case.bundle_files)
+    if "is not a package" not in exception.message or not (within and _is_standard(top)):
+        return None
+    return Finding(
+        phase=phase,
+        code=Code.IMPORT_FAILED,
+        summary=f"the standard library's {top} hides the folder {top} of the bundle",
+        explanation=f"A folder without __init__.py comes after every module of its name; what"
+        f" failed is: {one_line(printable(exception.message), 140)}",
+        hints=[_rename(case, f"{top}/__init__.py", top)],
+    )
+
+
+def renamed_module(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    """An import of a module that was hidden, and that has another name since :func:`_rename`."""
+    pair, module = missing_name(exception), missing_module(exception)
+    top = (pair[0] if pair else module or "").partition(".")[0]
+    frame = telling_frame(case, exception)
+    renamed = (f"my_{top}.py", f"my_{top}/")
+    if not top or frame is None or not any(f.startswith(renamed) for f in case.bundle_files):
+        return None
+    line = frame.text or ""
+    after = re.sub(rf"^from {top}\b", f"from my_{top}", line)
+    after = re.sub(rf"^import {top}(?= as )", f"import my_{top}", after)
+    edit = line_edit(case, frame, after)
+    if edit is None or not is_own(case, frame.file):
+        return None
+    return Finding(
+        phase=phase,
+        code=Code.IMPORT_FAILED,
+        summary=f"{place_of(case, frame)} imports {top}, which is another one; the bundle's own is"
+        f" my_{top}",
+        explanation=one_line(printable(exception.message), 140),
+        hints=[Hint(title=f"import my_{top}, as it is called now", edit=edit)],
+    )
 
 
 def misled_library(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
@@ -78,6 +130,22 @@ def hidden_in_words(case: Case, phase: Phase, words: str) -> Finding | None:
         if file is not None:
             return _hides(case, phase, file, top, f"the standard library's {top}", message)
     return None
+
+
+def _imports_itself(case: Case, phase: Phase, frame: Frame, exception: ExceptionInfo) -> Finding:
+    return Finding(
+        phase=phase,
+        code=Code.IMPORT_FAILED,
+        summary=f"{place_of(case, frame)} imports the file that it stands in",
+        explanation=f"By then, nothing below that line is defined; what failed is:"
+        f" {one_line(printable(exception.message), 140)}",
+        hints=[
+            Hint(
+                title="take the line out: a file's own names need no import",
+                edit=without_line(case, frame),
+            )
+        ],
+    )
 
 
 def _hides(case: Case, phase: Phase, file: str, top: str, what: str, message: str) -> Finding:

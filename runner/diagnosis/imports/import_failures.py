@@ -9,6 +9,7 @@ from runner.diagnosis.child_places import (
     declaring_file,
     file_in_bundle,
     is_own,
+    line_edit,
     place_of,
     short_path,
     telling_frame,
@@ -16,9 +17,11 @@ from runner.diagnosis.child_places import (
 from runner.diagnosis.imports.binary_failures import binary_failure
 from runner.diagnosis.imports.bundle_modules import file_elsewhere, importable_file, is_file_of
 from runner.diagnosis.imports.hidden_modules import (
+    hidden_folder,
     hidden_module,
     imports_under_way,
     misled_library,
+    renamed_module,
 )
 from runner.diagnosis.imports.import_errors import missing_module, module_named
 from runner.diagnosis.imports.library_changes import library_change
@@ -108,6 +111,14 @@ def _made_importable(case: Case, frame: Frame | None, asking: str, name: str, fi
     return Hint(title=title, edit=Edit(file=asking, before=line, after=after))
 
 
+def _from_beside(case: Case, frame: Frame | None, name: str) -> Edit | None:
+    """The line that imports a module of the same package."""
+    line = (frame.text or "") if frame else ""
+    after = re.sub(rf"^import {re.escape(name)}(?=$| as )", f"from . import {name}", line)
+    after = re.sub(rf"^from {re.escape(name)}(?=[. ])", f"from .{name}", after)
+    return None if frame is None else line_edit(case, frame, after)
+
+
 def _not_packaged(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """A module that the bundle has, and that Python does not find."""
     name = missing_module(exception)
@@ -123,8 +134,7 @@ def _not_packaged(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     top = name.partition(".")[0]
     if PurePosixPath(file).parent == beside and f"{beside}/__init__.py" in case.bundle_files:
         hint = Hint(
-            title=f"say in {asking} that it is beside it",
-            edit=Edit(file=asking, before=f"import {name}", after=f"from . import {name}"),
+            title=f"say in {asking} that it is beside it", edit=_from_beside(case, frame, name)
         )
         why = "A package's modules are not importable by their bare names."
     elif installed:
@@ -149,15 +159,26 @@ def _not_packaged(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
 
 def _relative_import(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """A file of the bundle that is not a package's, and imports as one of a package does."""
-    if "attempted relative import with no known parent package" not in exception.message:
+    no_package = "attempted relative import with no known parent package" in exception.message
+    if not no_package and "relative import beyond top-level package" not in exception.message:
         return None
     frame = telling_frame(case, exception)
     if frame is None or not is_own(case, frame.file):
         return None
     asking, line = file_in_bundle(case, frame), (frame.text or "").strip()
-    after = re.sub(r"^from \.([\w.]+) import ", r"from \1 import ", line)
-    after = re.sub(r"^from \. import (?!\()", "import ", after)
+    after = re.sub(r"^from \.+([\w.]+) import ", r"from \1 import ", line)
+    after = re.sub(r"^from \.+ import (?!\()", "import ", after)
     folder = PurePosixPath(asking).parent
+    if not no_package:
+        return Finding(
+            phase=phase,
+            code=Code.IMPORT_FAILED,
+            summary=f"{place_of(case, frame)} imports from above its package, and there is none",
+            explanation=f"Python's first folder of modules is that of {folder.parts[0]}."
+            if folder.parts
+            else "",
+            hints=[Hint(title="import it by its name", edit=line_edit(case, frame, after))],
+        )
     return Finding(
         phase=phase,
         code=Code.IMPORT_FAILED,
@@ -175,7 +196,9 @@ def _relative_import(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
 
 
 _RECOGNISERS: list[Callable[[Case, Phase, ExceptionInfo], Finding | None]] = [
+    renamed_module,
     hidden_module,
+    hidden_folder,
     _circular,
     _library_change,
     package_change,

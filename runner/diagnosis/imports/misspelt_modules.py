@@ -6,11 +6,17 @@ installed.
 
 import difflib
 import re
+import shlex
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import file_in_bundle, is_own, place_of
+from runner.diagnosis.child_places import (
+    bundle_argument,
+    file_in_bundle,
+    is_own,
+    place_of,
+)
 from runner.diagnosis.imports.dependencies import declared_requirements
 from runner.diagnosis.knowledge.distribution_names import distribution_of, modules_named_otherwise
 from runner.diagnosis.knowledge.well_known import WELL_KNOWN
@@ -51,6 +57,7 @@ def misspelt_module(
 
 def _finding(case: Case, phase: Phase, frame: Frame, name: str, meant: str, what: str) -> Finding:
     text = frame.text or ""
+    hint = None if meant.isidentifier() else _renamed(case, name, meant)
     after = re.sub(rf"\b{re.escape(name)}\b", meant, text, count=1)
     file = file_in_bundle(case, frame)
     edit = Edit(file=file, before=text, after=after) if after != text else None
@@ -60,7 +67,22 @@ def _finding(case: Case, phase: Phase, frame: Frame, name: str, meant: str, what
         summary=f"{place_of(case, frame)} imports {name!r}, which is not there; {what}",
         explanation=f"{name} is nearly {meant}. (A package of the index that is called nearly as"
         " another one may be a stranger's: see who wrote it before it is installed.)",
-        hints=[Hint(title=f"did you mean {meant}?", edit=edit)],
+        hints=[hint or Hint(title=f"did you mean {meant}?", edit=edit)],
+    )
+
+
+def _renamed(case: Case, name: str, meant: str) -> Hint | None:
+    """The command that gives a file of the bundle a name which can be imported."""
+    ends = (f"/{meant}.py", f"/{meant}/__init__.py")
+    found = [file for file in case.bundle_files if f"/{file}".endswith(ends)]
+    if len(found) != 1:
+        return None
+    file = found[0].removesuffix("/__init__.py")
+    there = file.removesuffix(PurePosixPath(file).name) + name + PurePosixPath(file).suffix
+    moved = f"mv {shlex.quote(file)} {shlex.quote(there)}"
+    return Hint(
+        title=f"call the file {there}: a name with other signs than _ cannot be imported",
+        command=f"cd {bundle_argument(case)} && {moved}",
     )
 
 

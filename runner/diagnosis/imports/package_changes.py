@@ -19,6 +19,7 @@ from runner.diagnosis.imports.library_changes import replaced_name
 from runner.diagnosis.knowledge.distribution_names import distribution_named, same_distribution
 from runner.diagnosis.knowledge.newer_syntax import is_older
 from runner.diagnosis.knowledge.package_changes import (
+    ANY,
     GONE_MODULES,
     PackageChange,
     gone_arguments,
@@ -38,7 +39,9 @@ _SAYS_SO = re.compile(
 _OF_OBJECT = re.compile(
     r"'(?:numpy\.)?(ndarray|DataFrame|Series)' object has no attribute '(\w{1,60})'"
 )
+_OF_ANY = re.compile(r"'\w{1,80}' object has no attribute '(\w{1,60})'")
 _ARGUMENT = re.compile(r"\bgot an unexpected keyword argument '(\w{1,60})'")
+_NO_NAMES = ("and", "it", "that", "this", "which", "function", "module", "method")
 _DOTTED = re.compile(r"\w+(?:\.\w+)+")
 # The last release before 2, and the newest Python that it has wheels for.
 _NUMPY_1_UNTIL = "3.12"
@@ -102,6 +105,8 @@ def _gone(exception: ExceptionInfo) -> tuple[str, PackageChange] | None:
         elif lost := _OF_OBJECT.match(message):
             of = "numpy" if lost[1] == "ndarray" else "pandas"
             pair = f"{of}.{lost[1]}", lost[2]
+        elif (method := _OF_ANY.fullmatch(message)) and gone_name(ANY, method[1]):
+            pair = ANY, method[1]
     if pair is None or gone_name(*pair) is None:
         said = _says_so(exception)
         if said is not None:
@@ -111,7 +116,8 @@ def _gone(exception: ExceptionInfo) -> tuple[str, PackageChange] | None:
     change = gone_name(*pair)
     if change is None and pair[0] == "numpy" and _OF_NUMPY.match(message):
         change = PackageChange("numpy", "2")
-    return (".".join(pair), change) if change else None
+    what = ".".join(pair) if pair[0] != ANY else f".{pair[1]}()"
+    return (what, change) if change else None
 
 
 def _gone_argument(case: Case, exception: ExceptionInfo) -> tuple[str, PackageChange] | None:
@@ -134,9 +140,12 @@ def _says_so(exception: ExceptionInfo) -> tuple[str, PackageChange] | None:
     if exception.type not in kinds or found is None:
         return None
     package = package_of(exception.traceback[-1].file) if exception.traceback else None
-    if package is None:
+    # "geopandas.dataset has been deprecated and was removed in GeoPandas 1.0".
+    dotted = _DOTTED.search(exception.message[: found.start()])
+    what = dotted[0] if found[1] in _NO_NAMES and dotted else found[1]
+    if package is None or what in _NO_NAMES:
         return None
-    return found[1], PackageChange(distribution_named(package), found[2])
+    return what, PackageChange(distribution_named(package), found[2])
 
 
 def _is_without(version: str, change: PackageChange) -> bool:
@@ -176,7 +185,7 @@ def _renamed(case: Case, frame: Frame | None, what: str, change: PackageChange) 
 def _instead(line: str, what: str, change: PackageChange) -> str | None:
     """The line with what stands in for what is gone, where that is put in by rule."""
     instead = change.instead or ""
-    module, _, name = what.rpartition(".")
+    module, _, name = what.removesuffix("()").rpartition(".")
     after = line
     if call := re.fullmatch(r"\w+\((\w+)=\.\.\.\)", what):
         after = re.sub(rf"\b{call[1]}\s*=(?!=)\s*True\b", lambda _: instead, line)
@@ -202,7 +211,7 @@ def _instead(line: str, what: str, change: PackageChange) -> str | None:
 
 
 def _is_method(what: str) -> bool:
-    return what.startswith(("numpy.ndarray.", "pandas.DataFrame.", "pandas.Series."))
+    return what.startswith((".", "numpy.ndarray.", "pandas.DataFrame.", "pandas.Series."))
 
 
 def bound_hints(case: Case, change: PackageChange, title: str) -> list[Hint]:

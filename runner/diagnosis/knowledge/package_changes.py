@@ -16,6 +16,9 @@ class PackageChange(Struct, frozen=True):
     instead: str | None = None
 
 
+ANY = "*"
+"""In a module's place: an object's method, whichever its class is."""
+
 # `DISTRIBUTION VERSION MODULE`, then what went with it, each with what stands in for it (`-`:
 # nothing by the same use): a name of the same module, a dotted one from the top, or words; from the
 # projects' release notes.
@@ -160,10 +163,14 @@ connected_component_subgraphs [G.subgraph(c) for c in connected_components(G)]
 scikit-learn 1.2 sklearn.metrics
 plot_confusion_matrix ConfusionMatrixDisplay.from_estimator(...)
 plot_roc_curve RocCurveDisplay.from_estimator(...)
+scikit-learn 1.2 *
+get_feature_names get_feature_names_out
 scikit-learn 0.23 sklearn.externals
 joblib the package joblib
 scikit-learn 0.22 sklearn.preprocessing
 Imputer sklearn.impute.SimpleImputer
+mesa 3.1 mesa
+time agents.shuffle_do("step")
 mesa 2 mesa.batchrunner
 BatchRunner batch_run(...)
 jax 0.6 jax
@@ -252,7 +259,7 @@ def _names() -> dict[tuple[str, str], PackageChange]:
         for name in _OF_NUMPY.split()
     }
     for line in _CHANGES.strip().splitlines():
-        if header := re.fullmatch(r"([\w-]+) ([\d.]+) ([\w.]+)", line):
+        if header := re.fullmatch(r"([\w-]+) ([\d.]+) ([\w.]+|\*)", line):
             distribution, version, module = header.groups()
         else:
             name, instead = line.split(maxsplit=1)

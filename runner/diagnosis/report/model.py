@@ -6,6 +6,7 @@ renamed.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Literal
 
@@ -24,7 +25,8 @@ class Edit(Struct, frozen=True):
     file: str
     after: str
     before: str | None = None
-    """One whole line, but for its indentation; else it stands in the file once."""
+    """One whole line, but for its indentation, which further lines of ``after`` get too; else it
+    stands in the file once."""
 
     def apply(self, text: str) -> str:
         """Make the change in the text of the file.
@@ -36,7 +38,10 @@ class Edit(Struct, frozen=True):
         lines = text.split("\n")
         whole = [number for number, line in enumerate(lines) if line.strip() == self.before]
         if len(whole) == 1:
-            lines[whole[0]] = lines[whole[0]].replace(self.before, self.after)
+            line = lines[whole[0]]
+            indent = line[: len(line) - len(line.lstrip())]
+            after = re.sub(r"\n(?=[^\n])", f"\n{indent}", self.after)
+            lines[whole[0]] = line.replace(self.before, after)
             return "\n".join(lines)
         if text.count(self.before) != 1:
             raise ValueError(f"{self.before!r} stands {text.count(self.before)} times")

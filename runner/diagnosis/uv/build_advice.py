@@ -15,6 +15,7 @@ from runner.diagnosis.uv.development_files import chosen_by, development_package
 from runner.diagnosis.uv.error import UvFailure
 from runner.diagnosis.uv.hints import uv_setting
 from runner.diagnosis.uv.python import minors_of, python_hints
+from runner.diagnosis.uv.requirement_edits import requirement_edit, requirement_for
 from runner.version import minor_version
 
 _TOOL_MISSING = re.compile(
@@ -87,31 +88,32 @@ def advice(
                      command=f"uv cache clean {shlex.quote(name)}", by="person")]  # fmt: skip
     more = None if own else more_than_a_package(name)
     if more is not None:
-        return [Hint(title=more.advice(name)), *_system(failure, own, words)]
+        return [Hint(title=more.advice(name)), *_system(case, failure, own, words)]
     return (
-        _system(failure, own, words)
+        _system(case, failure, own, words)
         or _removed_from_python(case, failure, name, own, words)
         or _module_missing(case, failure, name, own, words, said)
         or (_of_the_bundle(case, failure, words) if own else [])
     )
 
 
-def _system(failure: UvFailure, own: bool, words: str) -> list[Hint]:
+def _system(case: Case, failure: UvFailure, own: bool, words: str) -> list[Hint]:
     """A tool, a header or a library of the machine."""
     this = minor_version(failure.python_version)
     if "pg_config executable not found" in words:
+        written = requirement_for(failure, "psycopg2")
+        binary = (written or "").replace("psycopg2", "psycopg2-binary", 1)
         return [
             Hint(
                 title="ask for psycopg2-binary in place of psycopg2, or install PostgreSQL's"
-                " development files (libpq-dev on Debian)"
+                " development files (libpq-dev on Debian)",
+                edit=requirement_edit(case, failure, written, binary) if written else None,
             )
         ]
     if header := _HEADER_MISSING.search(words):
         wanted = header.group(1)
         if wanted == "Python.h":
-            return [
-                Hint(title=f"install the C headers of Python {this} (python{this}-dev on Debian)")
-            ]
+            return [_on_debian(f"install the C headers of Python {this}", f"python{this}-dev")]
         if wanted.startswith("numpy/"):
             return [
                 Hint(
@@ -135,9 +137,15 @@ def _system(failure: UvFailure, own: bool, words: str) -> list[Hint]:
 
 
 def _development_files(what: str, name: str) -> Hint:
-    package = development_package(name)
-    on_debian = f" ({package} on Debian)" if package else ""
-    return Hint(title=f"install the development files of {what}{on_debian}")
+    return _on_debian(f"install the development files of {what}", development_package(name))
+
+
+def _on_debian(title: str, package: str | None) -> Hint:
+    """:param package: that of Debian's, where it is known."""
+    if package is None:
+        return Hint(title=title)
+    command = f"apt-get install {package}"
+    return Hint(title=f"{title} ({package} on Debian)", command=command, by="person")
 
 
 def _tool(tool: str) -> Hint:
@@ -292,6 +300,14 @@ def _of_the_bundle(case: Case, failure: UvFailure, words: str) -> list[Hint]:
         return [
             Hint(title=f"name a function of a module in [project.scripts]: {script.group(1)}:main")
         ]
+    if "expected version to start with a number" in words:
+        edit = PyprojectText.of_case(case).setting("project", "version", "0.1.0")
+        return [Hint(title="give it a version of numbers (PEP 440), such as 0.1.0", edit=edit)]
+    if "cannot package module without docstring" in words:
+        return [
+            _only_dependencies(case, ""),
+            Hint(title="or begin its module with a docstring, and with __version__"),
+        ]
     backend = next((who for said, who in _NOTHING_TO_SHIP.items() if said in words), None)
     return [] if backend is None else _say_what_to_ship(case, backend)
 
@@ -304,14 +320,15 @@ def _say_what_to_ship(case: Case, backend: str) -> list[Hint]:
     if modules:
         title = "say which modules are to be installed"
         hints.append(Hint(title=title, edit=_shipped(case, backend, modules, packages, names)))
-    hints.append(
-        Hint(
-            title=f"{'or, if' if hints else 'if'} its code need not be installed, have only its"
-            " dependencies installed: a task runs in the bundle's folder",
-            edit=PyprojectText.of_case(case).setting("tool.uv", "package", False),
-        )
+    return [*hints, _only_dependencies(case, "or, " if hints else "")]
+
+
+def _only_dependencies(case: Case, otherwise: str) -> Hint:
+    return Hint(
+        title=f"{otherwise}if its code need not be installed, have only its dependencies installed:"
+        " a task runs in the bundle's folder",
+        edit=PyprojectText.of_case(case).setting("tool.uv", "package", False),
     )
-    return hints
 
 
 def _shipped(

@@ -165,7 +165,7 @@ def _git(said: str) -> Finding:
             Code.ENVIRONMENT_FAILED,
             f"git is not installed, and {url} is a git repository",
             said,
-            Hint(title="install git (git on Debian)"),
+            Hint(title="install git (git on Debian)", command="apt-get install git", by="person"),
             Hint(title="or name a release of it on a package index, which needs no git"),
         )
     if _GIT_UNAUTHORIZED.search(said):

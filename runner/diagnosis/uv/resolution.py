@@ -145,6 +145,12 @@ def _not_found(
                 + why_this_distribution(meant),
                 edit=requirement_edit(case, failure, written_requirement(failure, wanted), meant),
             )
+        elif wanted is not None and name == "python":
+            hint = Hint(
+                title="take it out: which Python is to run it is said in requires-python, or in"
+                " .python-version",
+                edit=without_requirement(case, failure, written_requirement(failure, wanted)),
+            )
         elif wanted is not None and name in sys.stdlib_module_names:
             hint = Hint(
                 title=f"take it out: {name} comes with Python",

@@ -1,6 +1,8 @@
 """A file whose content is not what its name says is the first thing that a report tells."""
 
 import gzip
+import pickle
+import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,17 @@ from runner.diagnosis.data.misread_files import misread_file
 from runner.diagnosis.report.model import ExceptionInfo, Report
 from runner.events import Phase
 
+
+def _database() -> bytes:
+    with sqlite3.connect(":memory:") as database:
+        database.execute("create table t(a)")
+        database.executemany("insert into t values(?)", [(one,) for one in range(5000)])
+        database.commit()
+        return database.serialize()
+
+
+_DATABASE = _database()
+_ARRAY = b"\x93NUMPY\x01\x00\x46\x00{'descr': '<f8', 'fortran_order': False, 'shape': (9,)}"
 # The call, the file's content, and the beginning of the summary.
 MISREAD = {
     "an empty JSON": ("json.load(open('cfg.json'))", b"", "cfg.json is empty;"),
@@ -26,33 +39,65 @@ MISREAD = {
     "a login page": (
         "json.loads(pathlib.Path('cfg.json').read_text())",
         b"<!DOCTYPE html>\n<html>",
-        "cfg.json is a page of HTML;",
+        "cfg.json (22 bytes) is a page of HTML;",
     ),
     "text that is not compressed": (
         "gzip.open('ages.csv.gz').read()",
         b"a,b\n",
-        "ages.csv.gz is not compressed by gzip, but text;",
+        "ages.csv.gz (4 bytes) is not compressed by gzip, but text;",
     ),
     "a workbook that is a table": (
         "zipfile.ZipFile('ages.xlsx')",
         b"a;b\n",
-        "ages.xlsx is not an Excel workbook, but text;",
+        "ages.xlsx (4 bytes) is not an Excel workbook, but text;",
     ),
     "an array that is text": (
         "numpy.load('data/m.npy')",
         b"1 2 3\n",
-        "data/m.npy is not an array of NumPy, but text;",
+        "data/m.npy (6 bytes) is not an array of NumPy, but text;",
     ),
     "a compressed table": (
         "open('ages.csv', encoding='utf-8').read()",
-        gzip.compress(b"a,b\n"),
-        "ages.csv is compressed by gzip;",
+        gzip.compress(b"a,b\n", mtime=0),
+        "ages.csv (24 bytes) is compressed by gzip;",
+    ),
+    "a pickle cut off": (
+        "pickle.load(open('m.pkl', 'rb'))",
+        pickle.dumps(list(range(99)))[:50],
+        "m.pkl (50 bytes) is cut off;",
+    ),
+    "a compressed table cut off": (
+        "gzip.open('ages.csv.gz').read()",
+        gzip.compress(b"a,b\n" * 99)[:-9],
+        "ages.csv.gz (",
+    ),
+    "a compressed table changed": (
+        "gzip.open('ages.csv.gz').read()",
+        gzip.compress(b"a,b\n")[:-8] + b"12345678",
+        "ages.csv.gz (24 bytes) is damaged;",
+    ),
+    "an archive cut off": (
+        "numpy.load('m.npz')",
+        b"PK\x03\x04" + b"x" * 96,
+        "m.npz (100 bytes) is cut off;",
+    ),
+    "an array cut off": (
+        "numpy.load('m.npy')",
+        _ARRAY.ljust(79) + b"\n" + b"x" * 8,
+        "m.npy (88 bytes) is cut off;",
+    ),
+    "JSON cut off": ("json.load(open('cfg.json'))", b'{"a": [1, 2', "cfg.json (11 bytes) is cut"),
+    "a database cut off": (
+        "database('m.db').execute('select * from t')",
+        _DATABASE[:5000],
+        "m.db (5,000 bytes) is cut off;",
     ),
 }
 WIRE = """
-import gzip, json, pathlib, pickle, zipfile
+import gzip, json, pathlib, pickle, sqlite3, zipfile
 import numpy
 def name(text): return text
+def database(path): return sqlite3.connect(path)
 def yaml(path):
     pathlib.Path(path).read_text()  # PyYAML gives None of nothing but comments.
 def wire(entrypoint, params, seed):
@@ -134,3 +179,12 @@ def test_a_byte_order_mark_is_told_as_that(call: str, tmp_path: Path, cache: Pat
         wire = bundle / "wire.py"
         wire.write_text(wire.read_text().replace("ages.csv')", "ages.csv', encoding='utf-8-sig')"))
         assert b"ann" in runner.execute(bundle)["x"]
+
+
+@pytest.mark.parametrize("call", ["open('o.csv', 'w').read()", "f.write('a')"])
+def test_how_a_file_is_open_is_not_what_is_in_it(call: str, tmp_path: Path, cache: Path) -> None:
+    wire = f"def wire(e, p, s):\n    f = open('o.csv', 'w')\n    f.close()\n    {call}\n"
+    bundle = write_bundle(tmp_path / "bundle", wire)
+    with Runner(cache=cache) as runner, pytest.raises(RunnerError) as caught:
+        runner.execute(bundle)
+    assert "is empty" not in caught.value.report.summary

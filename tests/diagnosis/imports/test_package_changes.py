@@ -195,3 +195,15 @@ def test_a_release_that_should_have_it_is_not_blamed(
     bundle = _bundle(wheels.parent, "import numpy\nnumpy.trapz", "numpy==1.26.4")
     with _runner(wheels, monkeypatch) as runner:
         assert "removed" not in failure(runner, bundle).summary
+
+
+def test_a_word_of_a_sentence_is_no_name(wheels: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    raises = (
+        "def get_path(name):\n    raise AttributeError('The geopandas.dataset has been deprecated"
+        " and was removed in GeoPandas 1.0. You')\n"
+    )
+    publish(wheels, "geopandas", "1.1", {"geopandas.py": raises})
+    bundle = _bundle(wheels.parent, "import geopandas\ngeopandas.get_path('a')", "geopandas")
+    with _runner(wheels, monkeypatch) as runner:
+        summary = failure(runner, bundle).summary
+    assert summary == "wire.py:2 uses geopandas.dataset, which geopandas 1.0 removed"

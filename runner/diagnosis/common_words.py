@@ -1,0 +1,101 @@
+"""Advice on exceptions of Python, NumPy and pandas whose words say what, and not how."""
+
+import re
+
+from runner.diagnosis.case import Case
+from runner.diagnosis.child_places import is_own, line_edit
+from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
+from runner.diagnosis.report.text import printable
+
+# Whose classes of exceptions these are, where they are not Python's own.
+_LIBRARIES = ("numpy", "pandas")
+_WHOLE = "hand over a whole number: int(...), or // in place of /"
+# The words, with the groups that the advice names.
+_ADVICE = tuple(
+    (re.compile(words), advice)
+    for words, advice in (
+        (r"'?NoneType'?\b", "see where the None is made: by a function without return, by a search"
+         " that found nothing, or by what changes in place (list.append(), pandas' inplace=True)"),
+        (r"^list indices must be integers or slices, not str", "it is a list: take one of it first,"
+         ' as in rows[0]["name"]'),
+        (r"local variable '(\w+)'.*(?:not associated|before assignment)",
+         "{0} is assigned in this function, and so is its own there: hand it over as an argument,"
+         " or begin the function with `global {0}`"),
+        (r"missing 1 required positional argument: 'self'",
+         "call it of an object, not of its class: Model().run(...)"),
+        (r"offset-naive and offset-aware", "give both a time zone, or none:"
+         " datetime.now(timezone.utc), .replace(tzinfo=None)"),
+        (r"^The truth value of an? (?:array|Series|DataFrame)", "compare element by element:"
+         " (a > 0) & (b < 1), with the parentheses; or say .any() or .all()"),
+        (r"^Cannot cast ufunc '\w+' output from", "make it an array of floats where it is made"
+         " (dtype=float)"),
+        (r"^only integers, slices|indices must be integers or slices, not float", _WHOLE),
+        (r"^slice indices must be integers", _WHOLE),
+        (r"'float' object cannot be interpreted as an integer", _WHOLE),
+        (r"^expected a sequence of integers or a single integer, got '\d", _WHOLE),
+        (r"could not convert string to float: '-?\d*,\d+'", "it has a decimal comma: read it with"
+         " decimal=',' (pandas), or make a point of it: .replace(',', '.')"),
+        (r"could not convert string to float: ''", "a value is empty: leave it out, or take"
+         " float('nan') for it"),
+        (r"^probabilities do not sum to 1", "divide them by their sum: p / p.sum()"),
+        (r"^'(?:numpy\.)?(?:ndarray|dict|list|tuple|DataFrame|Series)' object is not callable",
+         "take an element with [...], not with (...)"),
+        (r"array element with a sequence\. The requested array has an inhomogeneous shape",
+         "give all rows the same length; or say dtype=object"),
+        (r"^can only concatenate str|^must be str, not", 'make a text of it: f"{{value}}", or'
+         " str(...)"),
+        (r"^can't multiply sequence by non-int of type 'float'", "one of the two is a text: make a"
+         " number of it, float(...). (YAML has 1.0e-3 as a number, and 1e-3 as a text.)"),
+        (r"^Can't get attribute '(\w+)' on <module '__main__'", "a script has pickled it as its own"
+         " class: define {0} in a module of the bundle, and pickle it anew from there"),
+        (r"^Can't get attribute '(\w+)' on <module '(\w+)'", "{1} has no {0} now, and had it when"
+         " it was pickled: define it there, or pickle it anew"),
+        (r"^could not convert string '.*' to float64 at row 0\b", "the file begins with names:"
+         " skiprows=1 passes them over; where commas part the values, say delimiter=','"),
+        (r"^math range error", "work with logarithms: math.exp() of more than 709 is no float"),
+        (r"^You are trying to merge on (\S+) and (\S+) columns", "make both keys of one type:"
+         " .astype(str)"),
+        (r"does not support operation '\w+'|^Cannot perform reduction '\w+' with string dtype",
+         "it is of text: make numbers of it (pandas.to_numeric), or leave it out"
+         " (numeric_only=True)"),
+        (r"^Cannot convert non-finite values", "fill what is missing first (.fillna(...)), or take"
+         " the type 'Int64', which has a missing value"),
+        (r"^cannot reindex on an axis with duplicate labels", "make the labels unique first:"
+         " .drop_duplicates(), .groupby(...), or .reset_index(drop=True)"),
+        (r"^assignment destination is read-only", "change a copy of it: .copy()"),
+    )
+)  # fmt: skip
+_CHANGED = re.compile(r"(?:changed size|mutated) during iteration")
+_LOOP = re.compile(r"for (.{1,200}?) in ([\w.]{1,100}(?:\.(?:items|keys|values)\(\))?):(.*)")
+_OUT_OF_BOUNDS = re.compile(r"^index (\d{1,18}) is out of bounds for axis \d{1,9} with size (\d+)")
+_TOO_MANY = re.compile(r"^\w+\.\w+\(\) takes (\d{1,9}) positional arguments? but (\d{1,9}) w")
+
+
+def common_advice(case: Case, exception: ExceptionInfo, frame: Frame | None) -> Hint | None:
+    """The hint for an exception, by its words alone; ``None`` where they say all, or nothing.
+
+    :param frame: the bundle's line that it is about.
+    """
+    message = exception.message[:2000]
+    if exception.module is not None and exception.module.partition(".")[0] not in _LIBRARIES:
+        return None
+    if frame is None or not is_own(case, frame.file):
+        return None
+    if re.match(r"(?:raise|assert)\b", frame.text or ""):
+        return None  # The words are the bundle's own.
+    if _CHANGED.search(message):
+        return _over_a_copy(case, frame)
+    if (index := _OUT_OF_BOUNDS.search(message)) and index[1] == index[2]:
+        return Hint(title=f"indices begin at 0: the last one is {int(index[2]) - 1}")
+    if (many := _TOO_MANY.search(message)) and int(many[1]) + 1 == int(many[2]):
+        return Hint(title="see whether its def lacks self, which a method is handed first")
+    for words, advice in _ADVICE:
+        if found := words.search(message):
+            return Hint(title=printable(advice.format(*found.groups())))
+    return None
+
+
+def _over_a_copy(case: Case, frame: Frame) -> Hint:
+    loop = _LOOP.fullmatch(frame.text or "")
+    after = f"for {loop[1]} in list({loop[2]}):{loop[3]}" if loop else frame.text or ""
+    return Hint(title="go over a copy: list(...)", edit=line_edit(case, frame, after))

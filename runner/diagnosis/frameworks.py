@@ -1,0 +1,215 @@
+"""Recognises how a model's code fails the frameworks that it is built upon: classes that are not
+initialised, what pydantic and mesa do otherwise since a release, configurations of hydra."""
+
+import difflib
+import re
+from collections.abc import Callable
+from pathlib import PurePosixPath
+
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.child_places import (
+    is_own,
+    line_edit,
+    package_of,
+    place_of,
+    raised_code,
+    short_path,
+)
+from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
+from runner.diagnosis.report.text import one_line, printable
+from runner.events import Phase
+
+_Found = tuple[str, Hint]
+
+
+def framework_misuse(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    """Find that an exception of the bundle's code is due to how it uses a framework."""
+    own = [frame for frame in exception.traceback if is_own(case, frame.file)]
+    if not own or not exception.traceback:
+        return None
+    last = exception.traceback[-1]
+    package = (exception.module or "").partition(".")[0] or package_of(last.file)
+    message = exception.message[:2000]
+    for of, said, cause in _CAUSES:
+        if re.fullmatch(of, package or "") and (words := re.search(said, message)):
+            found = cause(case, own[-1], words)
+            if found is not None:
+                return Finding(
+                    phase=phase,
+                    code=raised_code(phase),
+                    summary=f"{place_of(case, own[-1])} {found[0]}",
+                    explanation=f"{exception.type}: {one_line(printable(message), 200)}",
+                    hints=[found[1]],
+                )
+    return None
+
+
+def _rewritten(what: str, title: str, has: str, to_be: str) -> Callable[..., _Found]:
+    """A cause that one line shows, and another one mends."""
+
+    def cause(case: Case, frame: Frame, _: re.Match[str]) -> _Found:
+        after = re.sub(has, to_be, frame.text or "", count=1)
+        return what, Hint(title=title, edit=line_edit(case, frame, after))
+
+    return cause
+
+
+def _not_initialised(case: Case, frame: Frame, _: re.Match[str]) -> _Found | None:
+    if frame.function != "__init__":
+        return None
+    text = frame.text or ""
+    return "uses a part of its base class, which was not initialised", Hint(
+        title="call super().__init__() first, in the class's __init__",
+        edit=line_edit(case, frame, f"super().__init__(); {text}") if "self" in text else None,
+    )
+
+
+def _settings(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
+    """``BaseSettings`` of pydantic, which is in a package of its own."""
+    name, text = words[1], frame.text or ""
+    package, module = words[2], words[2].replace("-", "_")
+    edit = None
+    if found := re.fullmatch(r"from pydantic import ([\w, ]+)", text):
+        names = [one.strip() for one in found[1].split(",")]
+        others = ", ".join(one for one in names if one != name)
+        first = f"from pydantic import {others}; " if others else ""
+        edit = line_edit(case, frame, f"{first}from {module} import {name}")
+    return f"imports {name} of pydantic, which has it no more", Hint(
+        title=f"import it from {module}, and add {package} to the dependencies", edit=edit
+    )
+
+
+def _without_type(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
+    name, value = words[1], words[2]
+    known = (r"-?\d+", "int"), (r"-?\d+\.\d*", "float"), (r"'.*'", "str"), (r"True|False", "bool")
+    kind = next((kind for pattern, kind in known if re.fullmatch(pattern, value)), "...")
+    return f"has a field {name} that says no type", Hint(
+        title=printable(
+            f"write {name}: {kind} = {value}; or ClassVar[{kind}], where it is no field"
+        )
+    )
+
+
+def _foreign_type(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
+    text, edit = frame.text or "", None
+    allow = 'model_config = {"arbitrary_types_allowed": True}'
+    if frame.function == "<module>" and re.fullmatch(r"class \w+\(.*\):", text):
+        edit = line_edit(case, frame, f"{text}\n    {allow}")
+    return f"has a field of {printable(words[1])}, which pydantic does not know", Hint(
+        title=f"let the class take it: {allow}", edit=edit
+    )
+
+
+def _no_folder(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
+    """A folder of configurations that hydra does not find."""
+    folder = short_path(case, words[1])
+    there = sorted({str(PurePosixPath(file).parent) for file in _yaml_files(case)} - {"."})
+    tops = {one.partition("/")[0] for one in there}
+    edit, title = None, f"put the folder {printable(folder)} with its YAML files into the bundle"
+    if len(tops) == 1:
+        (top,) = tops
+        after = re.sub(rf"(?<=['\"]){re.escape(folder)}(?=['\"])", top, frame.text or "")
+        edit, title = (
+            line_edit(case, frame, after),
+            f"name {top}, which has the bundle's YAML files",
+        )
+    return f"asks for configurations in {printable(folder)}, which is not there", Hint(
+        title=title, edit=edit
+    )
+
+
+def _no_configuration(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
+    name = words[1]
+    stems = [PurePosixPath(file).stem for file in _yaml_files(case)]
+    near = difflib.get_close_matches(name[:100], stems, n=1)
+    if near:
+        after = re.sub(rf"(?<=['\"]){re.escape(name)}(?=['\"])", near[0], frame.text or "")
+        hint = Hint(title=f"did you mean {near[0]!r}?", edit=line_edit(case, frame, after))
+    else:
+        hint = Hint(
+            title=printable(f"put {name}.yaml into the bundle, where its configurations are")
+        )
+    return f"asks for the configuration {printable(name)!r}, which is not there", hint
+
+
+def _override(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
+    named, added = words[1], words[2]
+    after = re.sub(
+        rf"(?<=['\"]){re.escape(added.removeprefix('+'))}(?=['\"])", added, frame.text or ""
+    )
+    return f"sets {printable(named)!r}, which the configuration has not", Hint(
+        title=printable(f"add it with a plus, {added}; or correct its name"),
+        edit=line_edit(case, frame, after),
+    )
+
+
+def _no_key(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
+    name, near = words[1], words[2]
+    after = re.sub(rf"\b{re.escape(name)}\b", near, frame.text or "")
+    once = len(re.findall(rf"\b{re.escape(name)}\b", frame.text or "")) == 1
+    return f"reads {printable(name)!r}, which the configuration has not", Hint(
+        title=f"did you mean {printable(near)!r}?",
+        edit=line_edit(case, frame, after) if once else None,
+    )
+
+
+def _no_value(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
+    name = printable(words[1])
+    return f"reads {name}, which the configuration leaves open (???)", Hint(
+        title=f'give {name} a value in it, or set it from params: config.{name} = params["{name}"]'
+    )
+
+
+def _yaml_files(case: Case) -> list[str]:
+    return [file for file in case.bundle_files if file.endswith((".yaml", ".yml"))]
+
+
+# The package that says it (by its class, else by the last frame), its words, and the cause.
+_CAUSES: tuple[tuple[str, str, Callable[[Case, Frame, re.Match[str]], _Found | None]], ...] = (
+    (
+        r"torch",
+        r"before Module\.__init__\(\) call|object has no attribute '_(?:modules|parameters)'",
+        _not_initialised,
+    ),
+    (
+        r"mesa",
+        r"object has no attribute '(?:_agents\w*|agents|random|rng|_\w+|unique_id|model)'",
+        _not_initialised,
+    ),
+    (
+        r"mesa",
+        r"^object\.__init__\(\) takes exactly one argument",
+        _rewritten(
+            "hands an agent its unique_id, which mesa gives by itself since 3",
+            "leave it out: super().__init__(model)",
+            r"__init__\((?:self,\s*)?\w+,\s*(\w+)\)",
+            r"__init__(\1)",
+        ),
+    ),
+    (r"pydantic", r"`(\w+)` has been moved to the `(pydantic-[\w-]+)` package", _settings),
+    (r"pydantic", r"non-annotated attribute was detected: `(\w+) = (.{1,60}?)`", _without_type),
+    (r"pydantic", r"schema for <class '(.{1,100}?)'>.*`arbitrary_types_allowed", _foreign_type),
+    (
+        r"pydantic",
+        r"you MUST specify `skip_on_failure=True`",
+        _rewritten(
+            "checks a whole model as pydantic 1 did",
+            "say that it is left out where a field has failed: skip_on_failure=True",
+            r"root_validator(?:\(\))?$",
+            "root_validator(skip_on_failure=True)",
+        ),
+    ),
+    (
+        r"pydantic",
+        r"^`dumps_kwargs` keyword arguments are no longer supported",
+        lambda case, frame, words: (
+            "hands json.dumps()'s arguments to pydantic, which takes them no more",
+            Hint(title='write json.dumps(model.model_dump(mode="json"), ...), with them'),
+        ),
+    ),
+    (r"hydra", r"config directory not found\.\s+Check .{0,40}'(.{1,1000})' exists", _no_folder),
+    (r"hydra", r"Cannot find primary config '([^'\n]{1,200})'", _no_configuration),
+    (r"hydra", r"Could not override '([^'\n]+)'.\s+To append .{0,30}use (\+\S+)", _override),
+    (r"omegaconf", r"^Key '(\w+)' (?:is )?not in .{1,100}Did you mean:? '(\w+)'", _no_key),
+    (r"omegaconf", r"^Missing mandatory value: ([\w.]{1,200})", _no_value),
+)  # fmt: skip

@@ -1,0 +1,112 @@
+"""Recognises a value or a name that a library refuses, where it says which ones it takes."""
+
+import difflib
+import re
+
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.child_places import is_own, line_edit, place_of, raised_code
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
+from runner.diagnosis.report.text import one_line, printable
+from runner.events import Phase
+
+# As scikit-learn says it.
+_PARAMETER = re.compile(
+    r"The '(\w{1,60})' parameter of (\w{1,80}) must be (.{1,8000})\. Got (.{1,300}) instead\.$",
+    re.DOTALL,
+)
+_TEXTS = re.compile(r"'([^'\n]{1,80})'")
+# What newer releases of scikit-learn call otherwise: a parameter, a value, what stands in for it.
+_RENAMED = (
+    (r"max_features", r"'auto'", r"\w+Regressor", "1.0"),
+    (r"max_features", r"'auto'", r"\w+Classifier", '"sqrt"'),
+    (r"loss", r"'(?:ls|squared_loss|least_squares)'", r"\w+", '"squared_error"'),
+    (r"loss", r"'(?:lad|least_absolute_deviation)'", r"\w+", '"absolute_error"'),
+    (r"loss", r"'(?:log|deviance|(?:binary|categorical)_crossentropy)'", r"\w+", '"log_loss"'),
+    (r"criterion", r"'(?:mse|friedman_mse)'", r"\w+", '"squared_error"'),
+    (r"criterion", r"'mae'", r"\w+", '"absolute_error"'),
+    (r"penalty", r"'none'", r"\w+", "None"),
+    (r"algorithm", r"'(?:full|auto)'", r"\w*KMeans", '"lloyd"'),
+)
+_NEGATED = ("mean_squared_error", "mean_absolute_error", "log_loss", "median_absolute_error")
+_MOST_SHOWN = 300
+# As matplotlib, polars and others say it.
+_DID_YOU_MEAN = re.compile(
+    r"[\"'`]([\w. -]{1,80})[\"'`][^\n]{0,600}?\s*"
+    r"Did you mean (?:one of:? )?[\"'`]([\w. -]{1,80})[\"'`]"
+)
+_CLOSE = 0.75
+
+
+def refused_value(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    """Find the value that was meant in the words of the library that refuses it."""
+    found = _PARAMETER.search(exception.message[:10_000])
+    own = [frame for frame in exception.traceback if is_own(case, frame.file)]
+    said = _DID_YOU_MEAN.search(exception.message[:2000])
+    if said is not None and own and own[-1] is not exception.traceback[-1]:
+        return _respelt(case, phase, own[-1], said[1], said[2], exception)
+    if found is None or exception.type != "InvalidParameterError" or not own:
+        return None
+    name, owner, takes, got = found.groups()
+    refused = printable(one_line(f"{owner} takes no {name}={got}", 160))
+    return Finding(
+        phase=phase,
+        code=raised_code(phase),
+        summary=f"{place_of(case, own[-1])}: {refused}",
+        explanation=f"It must be {printable(one_line(takes, _MOST_SHOWN))}.",
+        hints=[_meant(case, own[-1], name, owner, takes, got)],
+    )
+
+
+def _respelt(
+    case: Case, phase: Phase, frame: Frame, value: str, near: str, exception: ExceptionInfo
+) -> Finding | None:
+    """A text that the line has in quotes, and the one that a library takes it for."""
+    close = difflib.SequenceMatcher(None, value, near).ratio() >= _CLOSE
+    written = re.compile(rf"(?<=['\"]){re.escape(value)}(?=['\"])")
+    if not close or len(written.findall(frame.text or "")) != 1:
+        return None
+    return Finding(
+        phase=phase,
+        code=raised_code(phase),
+        summary=f"{place_of(case, frame)}: there is no {printable(value)!r};"
+        f" there is {printable(near)!r}",
+        explanation=f"{exception.type}: {one_line(printable(exception.message), 200)}",
+        hints=[
+            Hint(
+                title=f"did you mean {printable(near)!r}?",
+                edit=line_edit(case, frame, written.sub(lambda _: near, frame.text or "")),
+            )
+        ],
+    )
+
+
+def _meant(case: Case, frame: Frame, name: str, owner: str, takes: str, got: str) -> Hint:
+    for parameter, value, of, instead in _RENAMED:
+        if all(map(re.fullmatch, (parameter, value, of), (name, got, owner))):
+            title = f"write {name}={instead} where {owner} is made: newer releases call it so"
+            return Hint(title=title, edit=_put_in(case, frame, name, got, instead))
+    text = _TEXTS.fullmatch(got)
+    if text and text[1] in _NEGATED and f"'neg_{text[1]}'" in takes:
+        return Hint(
+            title=f"write 'neg_{text[1]}', which is its negative: a score is the better the higher"
+        )
+    near = difflib.get_close_matches(text[1], _TEXTS.findall(takes), n=1) if text else []
+    if near:
+        edit = _put_in(case, frame, name, got, f'"{near[0]}"')
+        return Hint(title=f"did you mean {name}={near[0]!r}?", edit=edit)
+    whole = re.fullmatch(r"(-?\d{1,18})\.0", got)
+    if whole and re.match(r"an int\b", takes):
+        edit = _put_in(case, frame, name, got, whole[1])
+        return Hint(title=f"make it a whole number: {name}={whole[1]}, or int(...)", edit=edit)
+    return Hint(title=printable(one_line(f"give {owner} a {name} that is {takes}", 200)))
+
+
+def _put_in(case: Case, frame: Frame, name: str, got: str, instead: str) -> Edit | None:
+    """The line with another value, where it writes this one for that argument."""
+    text = _TEXTS.fullmatch(got)
+    written = rf"(['\"]){re.escape(text[1])}\1" if text else re.escape(got)
+    pattern = re.compile(rf"\b{re.escape(name)}\s*=\s*{written}(?![\w.])")
+    line = frame.text or ""
+    if len(pattern.findall(line)) != 1:
+        return None
+    return line_edit(case, frame, pattern.sub(lambda _: f"{name}={instead}", line))

@@ -1,0 +1,64 @@
+"""Slips in a bundle's metadata: the first hint's edit, made, makes it a bundle."""
+
+from pathlib import Path
+
+import pytest
+from following import follow
+from recordings import failure
+
+from runner import Runner
+from runner.bundle import read_bundle
+from runner.bundle.accepted_python import _meant
+from runner.diagnosis.case import Failure
+
+PROJECT = '[project]\nname = "sir"\nversion = "1"\n'
+SLIPS = {
+    "an import": ("requirements.txt", "import six\n", ("six",)),
+    "a command": ("requirements.txt", "python -m pip install six>=1\n", ("six>=1",)),
+    "several": ("requirements.txt", "six>=1, packaging<26\n", ("six>=1", "packaging<26")),
+    "several apart": ("requirements.txt", "six packaging\n", ("six", "packaging")),
+    "quotes": ("requirements.txt", "'six>=1.0'\n", ("six>=1.0",)),
+    "another comment": ("requirements.txt", "six  // the library\n", ("six",)),
+    "another comment with a version": ("requirements.txt", "six==1 // of old\n", ("six==1",)),
+    "several in a project": (
+        "pyproject.toml",
+        f'{PROJECT}dependencies = ["six packaging"]\n',
+        ("six", "packaging"),
+    ),
+    "a name that is none": ("pyproject.toml", PROJECT.replace("sir", "My model!"), ()),
+}
+
+
+@pytest.mark.parametrize("name", SLIPS)
+def test_the_edit_of_a_slip_makes_a_bundle_of_it(name: str, tmp_path: Path) -> None:
+    file, text, dependencies = SLIPS[name]
+    (tmp_path / file).write_text(text)
+    (tmp_path / "wire.py").write_text("def wire(e, p, s): return {}\n")
+    with Runner() as runner:
+        follow(failure(runner, tmp_path), tmp_path)
+    assert read_bundle(tmp_path).dependencies == dependencies
+
+
+@pytest.mark.parametrize(
+    ("written", "meant"),
+    [
+        ("3.10 or later", ">=3.10"),
+        ("3.10+", ">=3.10"),
+        ("3.10", ">=3.10"),
+        ("^3.10", ">=3.10,<4"),
+        ("=3.11", "==3.11.*"),
+        (">= 3.10 < 3.13", ">=3.10,<3.13"),
+        ("python>=3.10 and <3.13", ">=3.10,<3.13"),
+        (">=3.12,<3.10", ">=3.11"),
+        (">=3.x", ">=3.11"),
+        ("new", ">=3.11"),
+    ],
+)
+def test_what_a_line_means_is_kept(written: str, meant: str) -> None:
+    assert _meant(f'requires-python = "{written}"  # as of now') == meant
+
+
+def test_a_path_of_the_whole_disk_is_never_one_of_a_bundle(tmp_path: Path) -> None:
+    (tmp_path / "requirements.txt").write_text("six[all]>=1 // everything\n")
+    with pytest.raises(Failure, match=r"requirements\.txt:1: .* is not a requirement"):
+        read_bundle(tmp_path)

@@ -1,0 +1,92 @@
+"""Exceptions of Python itself whose words say what, and not how: the first hint says how."""
+
+from pathlib import Path
+
+import pytest
+from following import follow
+from recordings import failure
+
+from runner import Runner, RunnerError
+from runner.diagnosis.report.model import Report
+
+TOP = """\
+from datetime import datetime, timezone
+now = datetime.now
+def nothing(): 0
+class M:
+    def run(days): return days
+total = 0
+"""
+# A line of the function, and words of the first hint.
+SAID = {
+    "x = nothing()['a']": "see where the None is made",
+    "total += 1": "`global total`",
+    "M().run(1)": "see whether its def lacks self",
+    "now() - now(timezone.utc)": "give both a time zone, or none",
+    "range(10 / 2)": "hand over a whole number",
+    "[1, 2][1.0]": "hand over a whole number",
+    "float('0,5')": "it has a decimal comma",
+    "float('')": "a value is empty",
+    "p('beta')": "take an element with [...]",
+    "'days: ' + 5": 'make a text of it: f"{value}"',
+    "[{'a': 1}]['a']": "it is a list",
+    "1 / 0": "see wire.py",
+    "raise TypeError(\"'NoneType' object\")": "see wire.py",
+    "float('high')": "see wire.py",
+}
+
+
+def _report(folder: Path, cache: Path, body: str, params: dict[str, object]) -> Report:
+    (folder / "requirements.txt").write_text("")
+    (folder / "wire.py").write_text(
+        f"{TOP}def wire(e, p, s):\n    params = p\n    {body}\n    return {{'v': b'1'}}\n"
+    )
+    with Runner(cache=cache) as runner, pytest.raises(RunnerError) as caught:
+        runner.execute(folder, params=params)
+    return caught.value.report
+
+
+@pytest.mark.parametrize("body", SAID)
+def test_the_first_hint_says_how(body: str, tmp_path: Path, cache: Path) -> None:
+    body_of = body.replace("total += 1", "total += 1; del total")
+    report = _report(tmp_path, cache, body_of, {})
+    assert SAID[body] in report.hints[0].title
+    assert report.hints[-1].title.startswith("see wire.py")
+
+
+@pytest.mark.parametrize("loop", ["for k in d:", "for k, v in d.items(): # all"])
+def test_what_is_changed_while_it_is_gone_over_is_copied(
+    loop: str, tmp_path: Path, cache: Path
+) -> None:
+    (tmp_path / "requirements.txt").write_text("")
+    (tmp_path / "wire.py").write_text(
+        f"def wire(e, p, s):\n    d = {{1: 2}}\n    {loop}\n        d[3] = 4\n"
+        "    return {'v': str(len(d)).encode()}\n"
+    )
+    with Runner(cache=cache) as runner:
+        follow(failure(runner, tmp_path), tmp_path)
+        assert runner.execute(tmp_path)["v"] == b"2"
+
+
+@pytest.mark.parametrize(
+    ("body", "given", "summary", "command"),
+    [
+        ("range(params['days'])", 10.0, "the task gives 10.0, which is no", "--param days=10"),
+        ("x = params['days'] * 0.5", "high", "the task gives the text 'high'", "--param days=..."),
+        ("x = 1 + params.get('days')", "7", "the task gives the text '7'", "--param days=..."),
+    ],
+)
+def test_a_parameter_of_another_type_is_named(
+    body: str, given: object, summary: str, command: str, tmp_path: Path, cache: Path
+) -> None:
+    report = _report(tmp_path, cache, body, {"days": given, "beta": 1})
+    assert summary in report.summary
+    assert (report.hints[0].command or "").endswith(f"--param beta=1 {command}")
+
+
+@pytest.mark.parametrize("given", [10.5, 10])
+def test_a_parameter_that_is_as_it_should_be_is_not_blamed(
+    given: float, tmp_path: Path, cache: Path
+) -> None:
+    report = _report(tmp_path, cache, "range(params['days'] / 4)", {"days": given})
+    assert "computes with the parameter" not in report.summary

@@ -1,0 +1,147 @@
+"""Values and classes that frameworks refuse: the line that is meant stands in the first hint."""
+
+import pytest
+
+from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.child_raised import raised_finding
+from runner.diagnosis.report.model import BundleInfo, Edit, ExceptionInfo, Frame
+from runner.events import Phase
+
+
+def _found(
+    package: str, line: str, said: str, kind: str, function: str, module: str | None
+) -> Finding:
+    case = Case()
+    case.bundle = BundleInfo(path="/b")
+    case.bundle_files = ("settings/config.yaml", "wire.py")
+    frames = [
+        Frame("/b/wire.py", 3, function, line),
+        Frame(f"/e/site-packages/{package}/x.py", 1, "f", "raise"),
+    ]
+    exception = ExceptionInfo(kind, said, module=module, traceback=frames)
+    return raised_finding(case, Phase.EXECUTE, exception)
+
+
+_TAKES = "must be an int in the range [1, inf), a str among {'sqrt', 'log2'} or None."
+_MISSING = "Cannot find primary config 'confg'. Check that it's in your config search path."
+_NO_FOLDER = "Primary config directory not found.\nCheck that the config directory '/b/conf' exists"
+
+
+@pytest.mark.parametrize(
+    ("line", "said", "after"),
+    [
+        ("m = ForestRegressor(max_features='auto', n=1)",
+         f"The 'max_features' parameter of ForestRegressor {_TAKES} Got 'auto' instead.",
+         "m = ForestRegressor(max_features=1.0, n=1)"),
+        ('m = ForestClassifier(max_features = "auto")',
+         f"The 'max_features' parameter of ForestClassifier {_TAKES} Got 'auto' instead.",
+         'm = ForestClassifier(max_features="sqrt")'),
+        ("m = Forest(max_features='sqr')",
+         f"The 'max_features' parameter of Forest {_TAKES} Got 'sqr' instead.",
+         'm = Forest(max_features="sqrt")'),
+        ("m = Forest(max_features=10.0)",
+         f"The 'max_features' parameter of Forest {_TAKES} Got 10.0 instead.",
+         "m = Forest(max_features=10)"),
+        ("m = Model(penalty='none')",
+         "The 'penalty' parameter of Model must be a str among {'l1'} or None. Got 'none' instead.",
+         "m = Model(penalty=None)"),
+        ("m.fit(X, y)",
+         f"The 'max_features' parameter of ForestRegressor {_TAKES} Got 'auto' instead.", None),
+        ("m = Forest(max_features=n)",
+         f"The 'max_features' parameter of Forest {_TAKES} Got 10.0 instead.", None),
+        ("score(m, scoring='log_loss')",
+         "The 'scoring' parameter of score must be a str among {'neg_log_loss'}. Got 'log_loss'"
+         " instead.", None),
+        ("m = Forest(max_features={})",
+         f"The 'max_features' parameter of Forest {_TAKES} Got {{}} instead.", None),
+    ],
+)  # fmt: skip
+def test_a_value_that_a_newer_release_refuses(line: str, said: str, after: str | None) -> None:
+    module = "sklearn.utils._param_validation"
+    finding = _found("sklearn", line, said, "InvalidParameterError", "wire", module)
+    assert " takes no " in finding.summary and finding.hints[0].title[0].islower()
+    edit = None if after is None else Edit("wire.py", after, line)
+    assert finding.hints[0].edit == edit
+
+
+@pytest.mark.parametrize(
+    ("package", "function", "line", "said", "after"),
+    [
+        ("mesa", "__init__", "super().__init__(unique_id, model)",
+         "object.__init__() takes exactly one argument (the instance to initialize)",
+         "super().__init__(model)"),
+        ("mesa", "__init__", "self.a = A(self)", "'M' object has no attribute '_agents'",
+         "super().__init__(); self.a = A(self)"),
+        ("torch", "__init__", "self.f = Linear(1, 2)",
+         "cannot assign module before Module.__init__() call",
+         "super().__init__(); self.f = Linear(1, 2)"),
+        ("pydantic", "<module>", "from pydantic import BaseModel, BaseSettings",
+         "`BaseSettings` has been moved to the `pydantic-settings` package. See",
+         "from pydantic import BaseModel; from pydantic_settings import BaseSettings"),
+        ("pydantic", "S", "@pydantic.root_validator()",
+         "you MUST specify `skip_on_failure=True`.",
+         "@pydantic.root_validator(skip_on_failure=True)"),
+        ("pydantic", "<module>", "class S(BaseModel):",
+         "Unable to generate pydantic-core schema for <class 'numpy.ndarray'>. Set"
+         " `arbitrary_types_allowed=True` in the model_config",
+         'class S(BaseModel):\n    model_config = {"arbitrary_types_allowed": True}'),
+        ("hydra", "wire", "c = compose('confg')", _MISSING, "c = compose('config')"),
+        ("hydra", "wire", 'initialize(config_path="conf")', _NO_FOLDER,
+         'initialize(config_path="settings")'),
+        ("hydra", "wire", "c = compose('a', overrides=['b=1'])",
+         "Could not override 'b'.\nTo append to your config use +b=1",
+         "c = compose('a', overrides=['+b=1'])"),
+        ("omegaconf", "wire", "x = c.bta",
+         "Key 'bta' is not in struct. Did you mean: 'beta'?\n    full_key: bta", "x = c.beta"),
+    ],
+)  # fmt: skip
+def test_a_line_that_a_framework_refuses(
+    package: str, function: str, line: str, said: str, after: str
+) -> None:
+    kind = "TypeError" if "takes exactly" in said else "AttributeError"
+    module = f"{package}.errors" if package in ("pydantic", "hydra", "omegaconf") else None
+    finding = _found(package, line, said, kind, function, module)
+    assert finding.hints[0].edit == Edit("wire.py", after, line)
+    assert said[:20] in finding.explanation
+
+
+@pytest.mark.parametrize(
+    ("package", "line", "said", "title"),
+    [
+        ("pydantic", "class S(BaseModel):", "A non-annotated attribute was detected: `a = 1`. All",
+         "write a: int = 1; or ClassVar[int], where it is no field"),
+        ("pydantic", "s.json(sort_keys=True)",
+         "`dumps_kwargs` keyword arguments are no longer supported.",
+         'write json.dumps(model.model_dump(mode="json"), ...), with them'),
+        ("omegaconf", "c.beta", "Missing mandatory value: beta\n    full_key: beta",
+         'give beta a value in it, or set it from params: config.beta = params["beta"]'),
+    ],
+)  # fmt: skip
+def test_what_one_line_does_not_mend_is_said(
+    package: str, line: str, said: str, title: str
+) -> None:
+    finding = _found(package, line, said, "PydanticUserError", "<module>", f"{package}.errors")
+    assert finding.hints[0].title == title and finding.hints[0].edit is None
+
+
+def test_another_packages_words_are_not_a_frameworks() -> None:
+    said = "object.__init__() takes exactly one argument (the instance to initialize)"
+    finding = _found("other", "super().__init__(a, b)", said, "TypeError", "__init__", None)
+    assert finding.hints[0].title == "see wire.py:3 (__init__)"
+
+
+@pytest.mark.parametrize(
+    ("line", "said", "after"),
+    [
+        ("plt.imshow(a, cmap='viridi')", "'viridi' is not a valid value for cmap. Did you mean one"
+         " of: 'viridis', 'cividis'?", "plt.imshow(a, cmap='viridis')"),
+        ('d.select("bet")', 'unable to find column "bet"; valid: ["a"]\n\nDid you mean "beta"?',
+         'd.select("beta")'),
+        ("plt.imshow(a, cmap='red')", "'red' is not a valid value. Did you mean one of: 'Reds_r'?",
+         None),
+    ],
+)  # fmt: skip
+def test_what_a_library_takes_a_text_for_is_put_in(line: str, said: str, after: str | None) -> None:
+    finding = _found("matplotlib", line, said, "ValueError", "wire", None)
+    edit = None if after is None else Edit("wire.py", after, line)
+    assert finding.hints[0].edit == edit
