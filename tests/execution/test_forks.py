@@ -223,7 +223,8 @@ def count():
          "    return int(B.recv(1))", "model.A, model.B"),
         ("F = tempfile.TemporaryFile()\ndef count():\n    F.write(b'x')\n    F.flush()\n"
          "    return F.seek(0, 2)", "a temporary file"),
-        ("R, W = os.pipe()\nSEED = 42\ndef count():\n    os.write(W, b'12')\n    return int(os.read(R, 1))",
+        ("R, W = os.pipe()\nSEED = 42\ndef count():\n    os.write(W, b'12')\n"
+         "    return int(os.read(R, 1))",
          "model.R"),
         # It remembers what those before have asked.
         ("P = subprocess.Popen([sys.executable, '-uc', 'import itertools\\n"
