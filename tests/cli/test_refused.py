@@ -111,6 +111,8 @@ def limited(limit: str, *words: str | Path) -> "subprocess.CompletedProcess[str]
     command = shlex.join([sys.executable, "-m", "runner", *map(str, words)])
     return subprocess.run(
         ["sh", "-c", f"{limit}; exec {command}"],
+        # An older Python takes bytecode that `ulimit -f` has cut off for whole, ever after.
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
         capture_output=True,
         text=True,
         timeout=60,

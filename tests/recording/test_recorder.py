@@ -447,7 +447,9 @@ def test_a_worker_that_is_killed_leaves_what_it_has_seen(
 
 
 LIMITED = (
-    "import resource, signal\n"
+    "import resource, signal, sys\n"
+    # An older Python takes bytecode that the limit has cut off for whole, ever after.
+    "sys.dont_write_bytecode = True\n"
     "signal.signal(signal.SIGXFSZ, signal.SIG_IGN)\n"
     "resource.setrlimit(resource.RLIMIT_FSIZE, ({size}, resource.RLIM_INFINITY))"
 )
