@@ -311,13 +311,13 @@ def test_nothing_is_sent_by_a_client_that_is_closed(one: DaskCluster, bundle: Pa
         assert report.code is Code.WORKER_LOST and "the client is closed" in report.summary
 
 
-def test_a_scheduler_that_dies_under_a_map_is_a_report(
-    one: DaskCluster, client: Client, bundle: Path
-) -> None:
-    outcomes = runner.dask.map(client, bundle, seeds("sleep", 1000, seconds=0.01))
-    next(outcomes)
-    os.kill(one.scheduler.pid, signal.SIGKILL)
-    assert failing(lambda: list(outcomes)).report.code is Code.WORKER_LOST
+def test_a_scheduler_that_dies_under_a_map_is_a_report(one: DaskCluster, bundle: Path) -> None:
+    # For so long, the client looks for another one in its place.
+    with Client(one.address, set_as_default=False, timeout=3) as client:
+        outcomes = runner.dask.map(client, bundle, seeds("sleep", 1000, seconds=0.01))
+        next(outcomes)
+        os.kill(one.scheduler.pid, signal.SIGKILL)
+        assert failing(lambda: list(outcomes)).report.code is Code.WORKER_LOST
 
 
 def test_a_scheduler_that_takes_a_dead_ones_place_is_sent_the_bundle(
@@ -329,6 +329,40 @@ def test_a_scheduler_that_takes_a_dead_ones_place_is_sent_the_bundle(
     wait_until(lambda: client.status == "running")
     assert numbers(runner.dask.map(client, bundle, seeds(tasks=3))) == [0, 1, 2]
     assert runner.dask.submit(client, bundle, Task(seed=4)).result(SECONDS)["seed"] == b"4"
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_scheduler_that_is_replaced_under_a_study_is_sent_the_bundle_and_what_is_left(
+    one: DaskCluster, client: Client, bundle: Path, ordered: bool
+) -> None:
+    tasks = seeds("sleep", 40, seconds=0.02)
+    found = []
+    if ordered:
+        outcomes = enumerate(runner.dask.map(client, bundle, tasks))
+    else:
+        outcomes = runner.dask.map_unordered(client, bundle, tasks)  # type: ignore[assignment]
+    for number, result in outcomes:
+        assert int(result["seed"]) == number
+        found.append(number)
+        if len(found) == 5:
+            alone = runner.dask.submit(client, bundle, Task("sleep", {"seconds": 0.1}, seed=4))
+            one.replace_scheduler()
+            one.add_worker()
+    assert sorted(found) == list(range(40))
+    assert alone.result(SECONDS)["seed"] == b"4"
+
+
+def test_a_study_whose_bundle_was_edited_does_not_go_on_at_another_scheduler(
+    one: DaskCluster, client: Client, tmp_path: Path
+) -> None:
+    model = make_bundle(tmp_path / "model")
+    outcomes = runner.dask.map(client, model, seeds("sleep", 1000, seconds=0.02))
+    next(outcomes)
+    (model / "edit.py").write_text("")
+    one.replace_scheduler()
+    one.add_worker()
+    report = failing(lambda: list(outcomes)).report
+    assert report.code is Code.WORKER_LOST and "edited" in report.summary
 
 
 def test_a_bundle_that_kills_workers_with_nannies_is_one_report(

@@ -21,6 +21,7 @@ from distributed import Future as DaskFuture
 from runner.dask.client.cluster_task import failed_input
 from runner.dask.client.connection import LOOK_SECONDS, Watch
 from runner.dask.client.fitness import Fitness
+from runner.dask.client.home import Home
 from runner.dask.client.kept import Kept
 from runner.dask.client.lost import (
     GONE,
@@ -73,6 +74,7 @@ class Work(Placed, Generic[T]):
     :param name: what Dask's dashboard shows.
     :param unwrap: gives the outcome that the answer stands for, or raises ``RunnerError``.
     :param futures: those of its inputs that are on the cluster.
+    :param home: where its study is; ``None``: it ends with the scheduler.
     """
 
     def __init__(
@@ -86,9 +88,11 @@ class Work(Placed, Generic[T]):
         retries: int,
         futures: "Mapping[str, DaskFuture[Any]] | None" = None,
         placement: Placement = ANYWHERE,
+        home: Home | None = None,
     ) -> None:
         super().__init__(bundle, fitness, placement)
         self.name = name
+        self.home = home
         self.unwrap = unwrap
         self.function = function
         self.arguments = arguments
@@ -197,6 +201,9 @@ class InFlight:
     async def _sent(self, work: Work[Any]) -> Answer:
         """Return what a worker answers, however often it is sent to others meanwhile."""
         while True:
+            if work.home is not None and work.home.lost:
+                await work.home.return_to()
+                await self.watch.look()
             work.moving = False
             work.sent_to = work.able(self.watch.workers)
             while work.sent_to == [] and not work.outcome.done():
@@ -219,8 +226,10 @@ class InFlight:
                 # Those of all the works that are followed are gathered together.
                 answer: Answer = await self._client.gather(work.on_cluster, asynchronous=True)
                 return answer
-            except (CancelledError, asyncio.CancelledError):  # which of them depends on Dask
-                if not work.moving:
+            except (CancelledError, asyncio.CancelledError, OSError):
+                if work.moving or work.outcome.done():
+                    continue
+                if work.home is None or work.futures or not await work.home.found_lost():
                     raise
 
     def _ended(self, work: "Work[Any] | None") -> None:

@@ -1,6 +1,7 @@
 """The studies that a client has on its cluster, each opened once."""
 
 from collections.abc import Sequence
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from threading import Lock
@@ -53,12 +54,9 @@ class Studies:
                 finalize(self, self._shared[folder].remove_outputs)
         # Others go on with theirs while this one is being opened.
         with slot.lock:
-            # A client that has lost its connection makes another one, maybe to a scheduler that has
-            # taken the lost one's place and knows of nothing.
-            connection = self._client.scheduler_comm
             if (
                 slot.study is None
-                or slot.connection is not connection
+                or slot.study.home.lost
                 or slot.fingerprint is None
                 or slot.fingerprint.changed(at_once=look)
             ):
@@ -68,11 +66,12 @@ class Studies:
                     self.in_flight,
                     path,
                     None if folder is None else self._shared[folder],
+                    again=partial(self.study, bundle, shared),
                 )
                 if slot.study is not None and slot.study.key != study.key:
                     # Once the last of its tasks is done.
                     finalize(slot.study, _forget, self._client, slot.study.key)
-                slot.fingerprint, slot.study, slot.connection = fingerprint, study, connection
+                slot.fingerprint, slot.study = fingerprint, study
             return slot.study
 
     def keep(
@@ -89,8 +88,6 @@ class _Slot:
     def __init__(self) -> None:
         self.lock = Lock()
         self.fingerprint: BundleFingerprint | None = None
-        self.connection: object = None
-        """To the scheduler that it was sent to."""
         self.study: Study | None = None
 
 

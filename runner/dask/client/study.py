@@ -15,9 +15,10 @@ from runner.bundle import Bundle, empty_folders, function_of
 from runner.dask.archive import Archive, packed
 from runner.dask.client.cluster_task import ClusterTask
 from runner.dask.client.fitness import Fitness
+from runner.dask.client.home import Home
 from runner.dask.client.in_flight import InFlight, Work
 from runner.dask.client.kept import Kept
-from runner.dask.client.lost import no_able_worker
+from runner.dask.client.lost import edited, no_able_worker
 from runner.dask.client.placement import Placement
 from runner.dask.client.preflight import require_fit
 from runner.dask.client.preparation import Preparation
@@ -68,6 +69,8 @@ class Study(Struct, frozen=True, weakref=True):
     """The environment that all its tasks run in; ``None``: not known yet."""
     files: Bundle
     """The bundle as its files here describe it."""
+    home: Home
+    """The scheduler that it was sent to."""
 
     def work(
         self,
@@ -102,6 +105,7 @@ class Study(Struct, frozen=True, weakref=True):
             retries=retries,
             futures=one.futures,
             placement=placement,
+            home=self.home,
         )
 
     def keep(
@@ -173,6 +177,7 @@ class Study(Struct, frozen=True, weakref=True):
             bundle=self.bundle,
             fitness=self.fitness,
             retries=RETRIES,
+            home=self.home,
         )
 
     def key_of(self, one: ClusterTask, placement: Placement) -> str:
@@ -204,13 +209,21 @@ def _held(study: Study) -> None:
     """Let go of a study."""
 
 
-def open_study(client: Client, in_flight: InFlight, path: Path, shared: Shared | None) -> Study:
+def open_study(
+    client: Client,
+    in_flight: InFlight,
+    path: Path,
+    shared: Shared | None,
+    again: Callable[[], Study],
+) -> Study:
     """Send a bundle to a cluster, and see that its workers can run it.
 
     :param shared: a folder that client and workers share.
+    :param again: opens it at a scheduler that has taken the place of this one.
     :raises RunnerError: the bundle cannot be read, or no worker can run it: one report, whose
         code is the cause's.
     """
+    connection = client.scheduler_comm
     files, archive = _packed(path, shared)
     bundle = files.info()
     fit = require_fit(client)
@@ -223,6 +236,13 @@ def open_study(client: Client, in_flight: InFlight, path: Path, shared: Shared |
     except RunnerError as error:
         raise error_for(as_here(error.report, bundle)) from None
     sending.tell_later(fitness)
+
+    def fitness_again() -> Fitness:
+        opened = again()
+        if opened.key != archive.key:
+            raise error_of(edited(), bundle)
+        return opened.fitness
+
     return Study(
         bundle=bundle,
         name=archive.name,
@@ -231,6 +251,7 @@ def open_study(client: Client, in_flight: InFlight, path: Path, shared: Shared |
         outputs=None if shared is None else str(shared.outputs),
         made=made,
         files=files,
+        home=Home(client, connection, fitness, fitness_again),
     )
 
 

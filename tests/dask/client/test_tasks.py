@@ -526,7 +526,7 @@ def test_a_scheduler_that_is_killed_is_an_error_and_leaves_no_child(
     cache: Path, bundle: Path, tmp_path: Path
 ) -> None:
     with cluster(2, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started:
-        with Client(started.address, set_as_default=False) as client:
+        with Client(started.address, set_as_default=False, timeout=3) as client:
             future = runner.dask.submit(
                 client, bundle, Task("mark", {"file": str(tmp_path / "begun")})
             )
@@ -542,7 +542,7 @@ def test_a_cluster_that_is_told_to_end_ends_its_children(
     cache: Path, bundle: Path, tmp_path: Path
 ) -> None:
     with cluster(1, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started:
-        with Client(started.address, set_as_default=False) as client:
+        with Client(started.address, set_as_default=False, timeout=3) as client:
             future = runner.dask.submit(
                 client, bundle, Task("mark", {"file": str(tmp_path / "begun")})
             )
