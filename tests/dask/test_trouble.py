@@ -449,10 +449,35 @@ def test_a_worker_without_the_runner_that_joins_ends_no_study(
         assert isinstance(result, Result)
         found.append(number)
         if len(found) == 5:
-            odd = one._start_worker(sys.executable, ["--nanny"], without)
+            odd = one.start_worker(None, "--nanny", environ=without)
         if len(found) == 20:
             odd.wait_for("No module named .runner")
     assert sorted(found) == list(range(100))
+
+
+def test_a_worker_of_another_version_of_the_runner_that_joins_gets_no_tasks(
+    one: DaskCluster,
+    client: Client,
+    bundle: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # The same code, which calls itself another version.
+    metadata = "Metadata-Version: 2.1\nName: modelops-runner\nVersion: 0.0.9\n"
+    (there := tmp_path / "modelops_runner-0.0.9.dist-info").mkdir()
+    (there / "METADATA").write_text(metadata)
+    root = Path(runner.__file__).parents[1]
+    found = []
+    for number, result in runner.dask.map_unordered(
+        client, bundle, seeds("sleep", 60, seconds=0.05)
+    ):
+        assert isinstance(result, Result) and result.worker.runner_version == runner.__version__
+        found.append(number)
+        if len(found) == 5:
+            path = os.pathsep.join((str(tmp_path), str(root)))
+            odd = one.add_worker(environ={"PYTHONPATH": path})
+    assert sorted(found) == list(range(60))
+    assert f"the worker {odd.address} 0.0.9" in caplog.text
 
 
 def test_a_worker_that_joins_and_hangs_keeps_no_task(

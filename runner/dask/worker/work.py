@@ -25,7 +25,7 @@ from runner.dask.failures import (
     report_of,
 )
 from runner.dask.messages import Answer, Call, answer
-from runner.dask.worker.bundles import BUNDLE
+from runner.dask.worker.bundles import BUNDLE, bundles_of
 from runner.dask.worker.host import Host
 from runner.dask.worker.output_log import OutputLog, log
 from runner.dask.worker.plugin import host_of, this_host
@@ -74,6 +74,11 @@ async def survey(bundle: str, probe: str | None, seconds: float, dask_worker: Wo
             machine, refusal = "", error.report
         retryable = refusal is not None and refusal.retryable
         there = not retryable and BUNDLE + bundle in dask_worker.plugins
+        if there and refusal is None:
+            try:
+                bundles_of(dask_worker).check(bundle)
+            except RunnerError as error:
+                refusal = error.report
         if there or time.monotonic() >= deadline:
             return Survey(machine, insists, refusal, sees=probe is None or Path(probe).exists())
         await asyncio.sleep(_POLL_SECONDS)
