@@ -318,7 +318,15 @@ def _expect_nothing_left(started: DaskCluster, shared: Path) -> None:
         )
         tasks = client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.tasks))
         files = [str(one) for one in shared.glob("outputs/*/*")]
-        data = client.run(lambda dask_worker: list(dask_worker.data))
+        # One that could not load a plugin closes for ever.
+        running = client.run_on_scheduler(
+            lambda dask_scheduler: [
+                one.address
+                for one in dask_scheduler.workers.values()
+                if one.status.name == "running"
+            ]
+        )
+        data = client.run(lambda dask_worker: list(dask_worker.data), workers=running)
         return {
             "plugins": [one for one in plugins if one.startswith((BUNDLE, OUTPUTS))],
             "tasks": tasks,
@@ -363,6 +371,8 @@ def _give_up(started: DaskCluster, chaos: Chaos, kind: str, timeout: float) -> N
     with Client(started.address, set_as_default=False) as client:
         print("\n".join(client.run_on_scheduler(held)), file=sys.stderr, flush=True)
     faulthandler.dump_traceback()
+    for one in started.workers:
+        print(f"--- {one.address} {one.pid} {one.alive}\n{one.text()[-1500:]}", file=sys.stderr)
     started.close()
     os._exit(1)
 
