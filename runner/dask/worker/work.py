@@ -183,7 +183,8 @@ def _task(
     bundle: str, call: Call, inputs: dict[str, Any], shared: Path | None, study: Made | None
 ) -> Callable[[Host, str, OutputLog], Answer]:
     def run(host: Host, key: str, output: OutputLog) -> Answer:
-        result = host.execute(key, bundle, call.task(inputs), output.handle, _wanted(study))
+        wanted = _wanted(study)
+        result = host.execute(key, bundle, call.task(inputs), output.handle, wanted, None)
         made = Made.by(result.child, result.threads)
         difference = None if study is None or made is None else study.difference(made)
         if difference is not None:
