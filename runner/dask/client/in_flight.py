@@ -10,18 +10,15 @@ import logging
 import uuid
 import weakref
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import suppress
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from distributed import Client
-from distributed import Future as DaskFuture
 
+from runner.dask.client.batches import Batches
 from runner.dask.client.cluster_task import failed_input
 from runner.dask.client.connection import LOOK_SECONDS, Watch
-from runner.dask.client.fitness import Fitness
-from runner.dask.client.home import Home
 from runner.dask.client.kept import Kept
 from runner.dask.client.lost import (
     GONE,
@@ -34,11 +31,10 @@ from runner.dask.client.lost import (
 )
 from runner.dask.client.newcomers import Newcomers
 from runner.dask.client.placed import Placed
-from runner.dask.client.placement import ANYWHERE, Placement
+from runner.dask.client.work import Sent, Work
 from runner.dask.failures import RETRY_SECONDS, error_of
 from runner.dask.messages import Answer
 from runner.diagnosis.errors import RunnerError
-from runner.diagnosis.report.model import BundleInfo
 
 T = TypeVar("T")
 
@@ -66,49 +62,6 @@ _SILENT_SECONDS_FOR_EACH = 0.02
 
 # A scheduler may be busy for a while. Longer, and it hangs.
 SILENT_SECONDS = 120.0
-
-
-class Work(Placed, Generic[T]):
-    """A call of a function of :mod:`runner.dask.worker.work`, and where it is at.
-
-    :param name: what Dask's dashboard shows.
-    :param unwrap: gives the outcome that the answer stands for, or raises ``RunnerError``.
-    :param futures: those of its inputs that are on the cluster.
-    :param home: where its study is; ``None``: it ends with the scheduler.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        unwrap: Callable[[Answer], T],
-        function: Callable[..., Answer],
-        *arguments: Any,
-        bundle: BundleInfo,
-        fitness: Fitness,
-        retries: int,
-        futures: "Mapping[str, DaskFuture[Any]] | None" = None,
-        placement: Placement = ANYWHERE,
-        home: Home | None = None,
-    ) -> None:
-        super().__init__(bundle, fitness, placement)
-        self.name = name
-        self.home = home
-        self.unwrap = unwrap
-        self.function = function
-        self.arguments = arguments
-        self.futures = futures or {}
-        self.retries = retries
-        """How often a failure whose report is retryable is tried again."""
-        self.outcome: Future[T] = Future()
-        """Its exception is a ``RunnerError``."""
-        self.on_cluster: DaskFuture[Answer] | None = None
-        self.moving = False
-        """It was taken back, to be sent to others."""
-
-    @property
-    def key(self) -> str:
-        """Return what Dask knows it by; empty while it is not on the cluster."""
-        return "" if self.on_cluster is None else str(self.on_cluster.key)
 
 
 class InFlight:
@@ -141,7 +94,7 @@ class InFlight:
         self._loop.add_callback(self._follow, work)
         # Its loop takes in nothing more then, and says nothing of it.
         if is_closed(self._client):
-            _fail(work, error_of(client_closed(), work.bundle))
+            work.fail(error_of(client_closed(), work.bundle))
         return work.outcome
 
     async def _follow(self, work: Work[T]) -> None:
@@ -154,10 +107,10 @@ class InFlight:
             done = work.unwrap(await self._answer(work))
         except RunnerError as error:
             # Its traceback has this frame, which has the work: a cycle again.
-            _fail(work, error.with_traceback(None))
+            work.fail(error.with_traceback(None))
         except BaseException as error:  # noqa: BLE001 - asyncio.CancelledError is one of Dask's own
             finding = failed_input(work.futures, error) or raised(error, self._client)
-            _fail(work, error_of(finding, work.bundle))
+            work.fail(error_of(finding, work.bundle))
         else:
             with suppress(InvalidStateError):  # its caller has cancelled it
                 work.outcome.set_result(done)
@@ -213,24 +166,44 @@ class InFlight:
             if work.outcome.done():
                 raise CancelledError  # nobody waits for it any more
             work.seen |= work.there(self.watch.workers)
-            work.on_cluster = self._client.submit(
-                work.function,
-                *work.arguments,
-                key=f"{work.name}-{uuid.uuid4().hex}",
-                pure=False,
-                workers=work.sent_to,
-                priority=work.placement.priority,
-                resources=work.placement.resources,
-            )
             try:
-                # Those of all the works that are followed are gathered together.
-                answer: Answer = await self._client.gather(work.on_cluster, asynchronous=True)
-                return answer
+                if work.batches is not None and not work.alone:
+                    answer = await work.batches.answer(work)
+                else:
+                    (answer,) = await self._call([work])
+                if answer is not None:
+                    return answer
             except (CancelledError, asyncio.CancelledError, OSError):
                 if work.moving or work.outcome.done():
                     continue
                 if work.home is None or work.futures or not await work.home.found_lost():
                     raise
+
+    def batches(self) -> Batches:
+        """Return what the small tasks of one ``map`` go together by."""
+        return Batches(self._call, lambda: self.threads)
+
+    async def _call(self, works: list[Work[Any]]) -> list[Answer]:
+        """Return the answers of a call for works that ask for the same workers."""
+        first = works[0]
+        if first.home is not None and first.home.lost:
+            raise CancelledError
+        future = self._client.submit(
+            first.function,
+            [one.asked for one in works],
+            *first.arguments,
+            key=f"{first.name}-{uuid.uuid4().hex}",
+            pure=False,
+            workers=first.sent_to,
+            priority=first.placement.priority,
+            resources=first.placement.resources,
+        )
+        sent = Sent(future, set(works))
+        for one in works:
+            one.sent, one.sent_to = sent, first.sent_to
+        # Those of all the works that are followed are gathered together.
+        answers: list[Answer] = await self._client.gather(future, asynchronous=True)
+        return answers
 
     def _ended(self, work: "Work[Any] | None") -> None:
         """:param work: ``None``: nothing follows it any more."""
@@ -239,13 +212,22 @@ class InFlight:
 
     async def _let_go(self, work: Work[Any]) -> None:
         self._works.discard(work)
-        future, work.on_cluster = work.on_cluster, None
-        await self._cancel(future)
+        sent, work.sent = work.sent, None
+        if sent is not None:
+            sent.wanted.discard(work)
+            if not sent.wanted:
+                await self._cancel(sent)
 
-    async def _cancel(self, future: "DaskFuture[Answer] | None") -> None:
-        if future is not None and not future.done():
+    async def _take_back(self, sent: Sent) -> None:
+        """Have its works sent to others."""
+        for work in sent.wanted:
+            work.moving = True
+        await self._cancel(sent)
+
+    async def _cancel(self, sent: Sent) -> None:
+        if not sent.future.done():
             with suppress(*GONE):  # then it has ended there
-                await future.cancel(asynchronous=True)
+                await sent.future.cancel(asynchronous=True)
 
     async def _watch(self) -> None:
         self.watch.begin()
@@ -270,7 +252,7 @@ class InFlight:
             self._watching = False
             if is_closed(self._client):
                 for work in self._works.copy():
-                    _fail(work, error_of(client_closed(), work.bundle))
+                    work.fail(error_of(client_closed(), work.bundle))
 
     def _meet(self) -> None:
         """Ask the workers that a study does not know, and those that have become silent."""
@@ -307,24 +289,24 @@ class InFlight:
         except (*GONE, asyncio.TimeoutError):
             return  # who watches the scheduler says so
         held = {str(key): address for address, keys in given.items() for key in keys}
-        taken: defaultdict[str, list[Work[Any]]] = defaultdict(list)
+        taken: defaultdict[str, dict[str, Work[Any]]] = defaultdict(dict)
         for work in self._works:
             address = held.get(work.key)
             if address is not None and address in work.fitness.unable:
-                taken[address].append(work)
+                taken[address][work.key] = work
         for address, works in taken.items():
-            refusal = works[0].fitness.unable[address]
-            _log.warning("%s", went_elsewhere(refusal, [work.key for work in works]))
-            for work in works:
-                work.moving = True
-                await self._cancel(work.on_cluster)
+            refusal = next(iter(works.values())).fitness.unable[address]
+            _log.warning("%s", went_elsewhere(refusal, works))
+            for work in works.values():
+                if work.sent is not None:
+                    await self._take_back(work.sent)
 
     async def _is_stuck(self, work: Work[Any]) -> bool:
         """Tell whether no worker can run it as things are; it fails when that lasts too long."""
         silent = self.watch.silent_seconds
         if silent > WATCH_SECONDS:
             if silent >= SILENT_SECONDS:
-                _fail(work, error_of(scheduler_silent(silent), work.bundle))
+                work.fail(error_of(scheduler_silent(silent), work.bundle))
             return True
         there = work.there(self.watch.workers)
         work.seen |= there
@@ -334,16 +316,15 @@ class InFlight:
         if able - there and (unrunnable or not there):
             # One that starts again has another address; one that joins may offer what is asked for.
             work.stuck_seconds = 0.0
-            if work.on_cluster is not None:
-                work.moving = True
-                await self._cancel(work.on_cluster)
+            if work.sent is not None:
+                await self._take_back(work.sent)
             return False
         if there and not unrunnable:
             work.stuck_seconds = 0.0
             return False
         if self._waited_too_long(work):
             wish = self.watch.unrunnable.get(work.key)
-            _fail(work, work.why_nobody_runs_it(wish, self.watch.workers))
+            work.fail(work.why_nobody_runs_it(wish, self.watch.workers))
         return True
 
     async def _stuck_keys(self, kept: Kept) -> list[str]:
@@ -378,8 +359,3 @@ class InFlight:
         if wishes and placed.there(self.watch.workers):
             return unoffered(wishes[0], self.watch.workers).summary
         return "there is no worker that may run them"
-
-
-def _fail(work: Work[Any], error: RunnerError) -> None:
-    with suppress(InvalidStateError):  # its caller has cancelled it, or it has failed already
-        work.outcome.set_exception(error)

@@ -13,10 +13,11 @@ from msgspec import Struct
 
 from runner.bundle import Bundle, empty_folders, function_of
 from runner.dask.archive import Archive, packed
+from runner.dask.client.batches import Batches
 from runner.dask.client.cluster_task import ClusterTask
 from runner.dask.client.fitness import Fitness
 from runner.dask.client.home import Home
-from runner.dask.client.in_flight import InFlight, Work
+from runner.dask.client.in_flight import InFlight
 from runner.dask.client.kept import Kept
 from runner.dask.client.lost import edited, no_able_worker
 from runner.dask.client.placement import Placement
@@ -24,10 +25,11 @@ from runner.dask.client.preflight import require_fit
 from runner.dask.client.preparation import Preparation
 from runner.dask.client.sending import send
 from runner.dask.client.shared import Shared
+from runner.dask.client.work import Work
 from runner.dask.environment import Made
 from runner.dask.failures import error_of, unfit
 from runner.dask.messages import Answer, Call, as_here
-from runner.dask.worker.work import account, keep_result, run_task, versions
+from runner.dask.worker.work import account, keep_result, run_tasks, versions
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError, error_for
 from runner.diagnosis.report.model import BundleInfo, Hint
@@ -78,10 +80,12 @@ class Study(Struct, frozen=True, weakref=True):
         retries: int,
         placement: Placement,
         printed: Callable[[Mapping[str, str]], None] | None = None,
+        batches: Batches | None = None,
     ) -> Work[Result]:
         """Return what runs a task of it.
 
         :param printed: is called with what the task has printed.
+        :param batches: those that it may share a call with.
         :raises RunnerError: the bundle has no such function.
         """
 
@@ -90,12 +94,13 @@ class Study(Struct, frozen=True, weakref=True):
                 printed(answer.printed)
             return answer.result_of(self.bundle)
 
+        call = Call.of(one.task)
         return Work(
             self.key_of(one, placement),
             result_of,
-            run_task,
+            run_tasks,
+            call,
             self.key,
-            Call.of(one.task),
             one.futures,
             self.outputs,
             self.made,
@@ -103,9 +108,11 @@ class Study(Struct, frozen=True, weakref=True):
             bundle=self.bundle,
             fitness=self.fitness,
             retries=retries,
+            size=call.size,
             futures=one.futures,
             placement=placement,
             home=self.home,
+            batches=None if one.futures else batches,
         )
 
     def keep(
@@ -160,7 +167,7 @@ class Study(Struct, frozen=True, weakref=True):
         self,
         name: str,
         unwrap: Callable[[Answer], T],
-        function: Callable[[str, Made | None], Answer],
+        function: Callable[[list[str], Made | None], list[Answer]],
     ) -> Work[T]:
 
         def unwrapped(answer: Answer) -> T:
