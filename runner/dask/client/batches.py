@@ -23,7 +23,7 @@ _ENOUGH = 2
 
 # The seconds that a call takes, next to which the 3 ms of its way are little, and at its end
 # nobody waits long for a worker that has more left than others.
-CALL_SECONDS = 0.1
+CALL_SECONDS = 0.2
 
 # The bytes of a call's inputs and outputs: memory is what the window of calls bounds.
 CALL_BYTES = 1 << 20

@@ -77,11 +77,6 @@ class InFlight:
         self._newcomers = Newcomers(client)
         self.watch = Watch(client)
 
-    @property
-    def threads(self) -> int:
-        """How many the workers have, as it was a few seconds ago."""
-        return sum(one.threads for one in self.watch.workers.values())
-
     def start(self, work: Work[T]) -> Future[T]:
         """Send it; from any thread.
 
@@ -181,7 +176,7 @@ class InFlight:
 
     def batches(self) -> Batches:
         """Return what the small tasks of one ``map`` go together by."""
-        return Batches(self._call, lambda: self.threads)
+        return Batches(self._call, lambda: self.watch.threads)
 
     async def _call(self, works: list[Work[Any]]) -> list[Answer]:
         """Return the answers of a call for works that ask for the same workers."""

@@ -55,7 +55,7 @@ def outcomes(
     try:
         while True:
             # Workers come and go. Where there are none, the first task may be what makes some come.
-            window.size = max(1, WINDOW * in_flight.threads * batches.size)
+            window.size = max(1, WINDOW * in_flight.watch.threads * batches.size)
             for index, task in window.to_start():
                 keep = None if ended is None else partial(printed.__setitem__, index)
                 try:

@@ -67,7 +67,7 @@ def calls(client: Client) -> int:
     # Local functions, which go by value: the cluster has no module of this name.
     def keys(dask_scheduler: Any) -> int:
         log = dask_scheduler.transition_log
-        return len({one[0] for one in log if str(one[0]).startswith("modelops-model")})
+        return len({one[0] for one in log if str(one[0]).startswith("counted")})
 
     found: int = client.run_on_scheduler(keys)
     return found
@@ -79,7 +79,9 @@ def with_one(odd: Task, tasks: int = 400) -> list[Task]:
 
 def test_small_tasks_share_calls_and_each_has_its_own_outcome(client: Client, bundle: Path) -> None:
     tasks = [Task("raise" if seed % 7 == 0 else None, seed=seed) for seed in range(400)]
-    for seed, outcome in enumerate(runner.dask.map(client, bundle, tasks, return_exceptions=True)):
+    for seed, outcome in enumerate(
+        runner.dask.map(client, bundle, tasks, return_exceptions=True, key="counted")
+    ):
         if seed % 7 == 0:
             assert isinstance(outcome, RunnerError)
             assert outcome.report.code is Code.TASK_RAISED
