@@ -80,7 +80,7 @@ class Unfit:
         self._environ = {
             "without_runner": {"PYTHONPATH": str(without)},
             "other_version": {"PYTHONPATH": os.pathsep.join((str(other), root))},
-            "no_python": {"DASK_MODELOPS_RUNNER__PYTHON": "'3.9'"},
+            "no_python": {"DASK_MODELOPS_RUNNER__PYTHON": "3.9"},
             "no_cache": {"MODELOPS_CACHE_DIR": str(file / "cache")},
         }
         self.kinds = [*self._environ, "frozen"]
