@@ -10,6 +10,7 @@ import logging
 import uuid
 import weakref
 from collections import Counter, defaultdict
+from collections.abc import Collection
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import suppress
 from typing import Any, TypeVar
@@ -18,7 +19,8 @@ from distributed import Client
 
 from runner.dask.client.batches import Batches
 from runner.dask.client.cluster_task import failed_input
-from runner.dask.client.connection import LOOK_SECONDS, Watch
+from runner.dask.client.connection import LOOK_SECONDS, Watch, ask
+from runner.dask.client.fitness import Fitness
 from runner.dask.client.kept import Kept
 from runner.dask.client.lost import (
     GONE,
@@ -109,6 +111,16 @@ class InFlight:
         else:
             with suppress(InvalidStateError):  # its caller has cancelled it
                 work.outcome.set_result(done)
+
+    def workers(self, fitness: Fitness) -> Collection[str]:
+        """Return the addresses of those that the cluster has; from another thread.
+
+        :raises RunnerError: the scheduler says nothing.
+        """
+        seen = self.watch.workers
+        if seen and self.watch.silent_seconds < LOOK_SECONDS and not fitness.unknown(seen):
+            return list(seen)
+        return ask(self._client, lambda: self._client.nthreads(asynchronous=True), LOOK_SECONDS)
 
     def keep(self, kept: Kept) -> None:
         """See that tasks whose results stay on the workers can run; from any thread."""

@@ -11,7 +11,7 @@ from distributed import Client
 from distributed import Future as DaskFuture
 
 from runner.dask.client.cluster_task import ClusterTask
-from runner.dask.client.connection import LOOK_SECONDS, ask, check_open
+from runner.dask.client.connection import check_open
 from runner.dask.client.in_flight import InFlight
 from runner.dask.client.lost import is_closed
 from runner.dask.client.placement import Placement
@@ -78,8 +78,8 @@ class Studies:
         self, study: Study, tasks: Sequence[ClusterTask], retries: int, placement: Placement
     ) -> "list[DaskFuture[Result]]":
         """:raises RunnerError: none of the workers can run them."""
-        threads = ask(self._client, lambda: self._client.nthreads(asynchronous=True), LOOK_SECONDS)
-        return study.keep(self._client, self.in_flight, tasks, retries, placement, threads)
+        workers = self.in_flight.workers(study.fitness)
+        return study.keep(self._client, self.in_flight, tasks, retries, placement, workers)
 
 
 class _Slot:
