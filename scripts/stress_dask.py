@@ -213,6 +213,7 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=4, help="(default: %(default)s)")
     parser.add_argument("--tasks", type=int, default=150, help="of a study (default: %(default)s)")
     parser.add_argument("--milliseconds", type=int, default=50, help="that a task takes")
+    parser.add_argument("--bytes", type=int, default=2 << 20, help="that it gives")
     parser.add_argument(
         "--timeout", type=float, default=180.0, help="seconds that a study may take"
     )
@@ -236,7 +237,7 @@ def main() -> None:
         os.environ |= environ
         (odd := folder / "unfit").mkdir()
         unfit = Unfit(odd)
-        params = {"milliseconds": given.milliseconds, "bytes": 2 << 20}
+        params = {"milliseconds": given.milliseconds, "bytes": given.bytes}
         tasks = [Task(params=params, seed=number) for number in range(given.tasks)]
         with Runner() as local:
             here = [dict(result) for result in local.map(bundle, tasks)]

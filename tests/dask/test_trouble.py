@@ -19,7 +19,7 @@ from studies import SECONDS, failing, make_bundle, seeds, wait_until
 
 import runner.dask
 from runner.dask import RunnerPlugin
-from runner.dask.census import census
+from runner.dask.census import census, held
 from runner.dask.client import connection, in_flight, newcomers, preflight, sending
 from runner.dask.examine.loopback import DaskCluster, cluster
 from runner.diagnosis.report.codes import Code
@@ -499,6 +499,17 @@ def test_a_worker_that_joins_and_hangs_keeps_no_task(
             os.kill(joined.pid, signal.SIGSTOP)
     assert sorted(found) == list(range(60))
     assert f"{joined.address} does not answer" in caplog.text
+
+
+def test_a_worker_that_has_left_has_no_tasks(one: DaskCluster, client: Client) -> None:
+    # One that was named as unfit may leave before it is asked for what it was given.
+    blocking = client.submit(signal.sigtimedwait, [signal.SIGUSR1], SECONDS)
+    there = one.workers[0].address
+
+    def given() -> dict[str, str]:
+        return client.run_on_scheduler(held, [there, "tcp://127.0.0.1:1"])  # type: ignore[no-any-return]
+
+    wait_until(lambda: given() == {blocking.key: there})
 
 
 @pytest.mark.usefixtures("impatient")

@@ -17,6 +17,7 @@ from typing import Any, TypeVar
 
 from distributed import Client
 
+from runner.dask.census import held
 from runner.dask.client.batches import Batches
 from runner.dask.client.cluster_task import failed_input
 from runner.dask.client.connection import LOOK_SECONDS, Watch, ask
@@ -241,25 +242,37 @@ class InFlight:
         said: set[str] = set()
         try:
             while (self._works or self._kept) and not is_closed(self._client):
-                await self.watch.look()
-                self._meet()
-                await self._move_from_the_unfit()
-                waiting: Counter[str] = Counter()
-                for kept in self._kept:
-                    if stuck := await self._stuck_keys(kept):
-                        waiting[self._why(kept, stuck)] += len(stuck)
-                for work in self._works.copy():
-                    if await self._is_stuck(work):
-                        waiting[self._why(work, [work.key])] += 1
-                for why in waiting.keys() - said:
-                    _log.warning("%d tasks wait: %s", waiting[why], why)
-                said = set(waiting)
+                try:
+                    said = await self._look_after(said)
+                except Exception:  # noqa: BLE001 - logged
+                    # Without it, what waits for nobody would wait for ever.
+                    _log.exception("while the cluster was looked at")
                 await asyncio.sleep(WATCH_SECONDS)
         finally:
             self._watching = False
             if is_closed(self._client):
                 for work in self._works.copy():
                     work.fail(error_of(client_closed(), work.bundle))
+
+    async def _look_after(self, said: set[str]) -> set[str]:
+        """See that what is on the cluster can run there.
+
+        :param said: why something waited before.
+        :returns: why something waits.
+        """
+        await self.watch.look()
+        self._meet()
+        await self._move_from_the_unfit()
+        waiting: Counter[str] = Counter()
+        for kept in self._kept:
+            if stuck := await self._stuck_keys(kept):
+                waiting[self._why(kept, stuck)] += len(stuck)
+        for work in self._works.copy():
+            if await self._is_stuck(work):
+                waiting[self._why(work, [work.key])] += 1
+        for why in waiting.keys() - said:
+            _log.warning("%d tasks wait: %s", waiting[why], why)
+        return set(waiting)
 
     def _meet(self) -> None:
         """Ask the workers that a study does not know, and those that have become silent."""
@@ -289,16 +302,14 @@ class InFlight:
         if not unfit:
             return
         try:
-            given = await asyncio.wait_for(
-                self._client.scheduler.processing(workers=list(unfit)),  # type: ignore[union-attr]
-                LOOK_SECONDS,
+            on: dict[str, str] = await asyncio.wait_for(
+                self._client.run_on_scheduler(held, list(unfit)), LOOK_SECONDS
             )
         except (*GONE, asyncio.TimeoutError):
             return  # who watches the scheduler says so
-        held = {str(key): address for address, keys in given.items() for key in keys}
         taken: defaultdict[str, dict[str, Work[Any]]] = defaultdict(dict)
         for work in self._works:
-            address = held.get(work.key)
+            address = on.get(work.key)
             if address is not None and address in work.fitness.unable:
                 taken[address][work.key] = work
         for address, works in taken.items():
