@@ -175,7 +175,7 @@ class Chaos:
         self._cluster.add_worker()
 
     def _add_unfit(self, kind: str) -> None:
-        """What is frozen goes on at the end of the study."""
+        """The one that is frozen goes on at the end of the study."""
         frozen = self._unfit.join(self._cluster, kind)
         if frozen is not None:
             self._frozen.append(frozen)

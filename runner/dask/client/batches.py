@@ -51,7 +51,7 @@ class Batches:
         self._waiting: deque[tuple[Work[Result], asyncio.Future[Answer | None]]] = deque()
         self._calls: set[asyncio.Task[None]] = set()
         self._seconds = self._bytes = 0.0
-        """What a task takes; 0: not known yet."""
+        """The mean of a task; 0: not known yet."""
 
     @property
     def size(self) -> int:
