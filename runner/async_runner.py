@@ -162,7 +162,7 @@ class AsyncRunner:
             check_positive("timeout", timeout)
         # An id for nobody would take a small task's time.
         heard = on_event is not None or self._on_event is not None
-        return Call(task, timeout, on_event, new_run_id() if heard else None)
+        return Call(task, timeout, on_event=on_event, run_id=new_run_id() if heard else None)
 
     async def prepare(self, bundle: BundlePath, *, on_event: EventHandler | None = None) -> Check:
         """Build a bundle's environment and load it once, so that its tasks find it ready.
@@ -273,7 +273,7 @@ class AsyncRunner:
         case = self._new_case(call)
         with reported(case):
             path = str(Path(bundle).absolute())
-            return await execute_in_pool(case, self._pool, path, call.task, call.timeout)
+            return await execute_in_pool(case, self._pool, path, call)
 
     async def _execute_alone(self, bundle: BundlePath, call: Call) -> Result:
         task, settings = call.task, self._settings

@@ -1,12 +1,14 @@
 """Studies on a real Dask cluster in trouble.
 
-While each runs, workers and nannies are killed, stopped or retired, others join, some of them
-unfit, and a client is killed; at the end a scheduler is replaced between two studies. Ends with an
-error where a study does not complete in time, where a byte differs from a local run, or where
-something is left: at the scheduler or the workers, in the shared folder, or a process.
+While each runs, workers and nannies are killed, frozen or retired, others join, of which five kinds
+are unfit, a client is killed, and the scheduler is replaced (not where results stay on the workers:
+they go with it); at the end it is replaced between two studies. Ends with an error where a study
+does not complete in time, where a byte differs from a local run, or where something is left: at the
+scheduler or the workers, in the shared folder, or a process.
 """
 
 import argparse
+import faulthandler
 import json
 import os
 import random
@@ -18,7 +20,9 @@ import threading
 import time
 from collections.abc import Callable, Iterable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
+from typing import Any
 
 from distributed import Client
 
@@ -27,6 +31,8 @@ from runner import Runner, Task
 from runner.dask.examine.loopback import DaskCluster, DaskProcess, cluster
 from runner.dask.worker.bundles import BUNDLE, OUTPUTS
 
+KINDS = ("map", "keep", "shared", "output")
+
 WIRE = """\
 import json, random, time
 def wire(entrypoint, params, seed):
@@ -34,6 +40,13 @@ def wire(entrypoint, params, seed):
     time.sleep(params["milliseconds"] / 1000)
     return {"draws.json": json.dumps([random.random() for _ in range(100)]).encode(),
             "large": random.randbytes(params["bytes"])}
+"""
+
+PYPROJECT = """\
+[project]
+name = "stress"
+version = "1"
+requires-python = ">=3.10"
 """
 
 KILLED_CLIENT = """\
@@ -49,14 +62,63 @@ for _ in runner.dask.map(client, sys.argv[2], tasks, shared=sys.argv[3]):
 """
 
 
-class Chaos:
-    """One change of a cluster after the other, until it is told to stop."""
+class Unfit:
+    """Workers that cannot run the bundle, each of another kind.
 
-    def __init__(self, started: DaskCluster, bundle: Path, shared: Path, seed: int) -> None:
+    :param folder: for what they are started with.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        without, other, file = folder / "without", folder / "other", folder / "file"
+        for one in (without, other):
+            one.mkdir()
+        (without / "sitecustomize.py").write_text("import sys; sys.modules['runner'] = None")
+        # The same code, which calls itself another version.
+        (other / "modelops_runner-0.0.9.dist-info").mkdir()
+        file.write_text("")
+        root = str(Path(runner.__file__).parents[1])
+        self._environ = {
+            "without_runner": {"PYTHONPATH": str(without)},
+            "other_version": {"PYTHONPATH": os.pathsep.join((str(other), root))},
+            "no_python": {"DASK_MODELOPS_RUNNER__PYTHON": "3.9"},
+            "no_cache": {"MODELOPS_CACHE_DIR": str(file / "cache")},
+        }
+        self.kinds = [*self._environ, "frozen"]
+
+    def join(self, started: DaskCluster, kind: str) -> int | None:
+        """Let one join, or try to.
+
+        :returns: the process that is frozen.
+        """
+        if kind != "frozen":
+            started.start_worker(environ=self._environ[kind])
+            return None
+        frozen = started.add_worker(None, "--no-nanny")
+        _signal(frozen.pid, signal.SIGSTOP)
+        return frozen.pid
+
+
+class Chaos:
+    """One change of a cluster after the other, until it is told to stop.
+
+    :param replaces: whether the scheduler may be replaced.
+    """
+
+    def __init__(
+        self,
+        started: DaskCluster,
+        bundle: Path,
+        shared: Path,
+        unfit: Unfit,
+        seed: int,
+        *,
+        replaces: bool,
+    ) -> None:
         self._cluster, self._bundle, self._shared = started, bundle, shared
+        self._unfit, self._replaces = unfit, replaces
         self._generator = random.Random(seed)
         self._stop = threading.Event()
-        self._stopped: list[int] = []
+        self._frozen: list[int] = []
         self.failed: BaseException | None = None
         self.done: list[str] = []
         self._thread = threading.Thread(target=self._run)
@@ -68,24 +130,28 @@ class Chaos:
     def __exit__(self, *_: object) -> None:
         self._stop.set()
         self._thread.join()
-        for pid in self._stopped:
+        for pid in self._frozen:
             _signal(pid, signal.SIGCONT)
 
     def _run(self) -> None:
-        changes: list[Callable[[], object]] = [
-            self._kill_worker,
-            self._kill_nanny,
-            self._stop_worker,
-            self._retire_worker,
-            self._add_worker,
-            self._add_unfit_worker,
-            self._kill_client,
-        ]
+        changes: dict[str, Callable[[], object]] = {
+            "kill_worker": self._kill_worker,
+            "kill_nanny": self._kill_nanny,
+            "retire_worker": self._retire_worker,
+            "add_worker": self._cluster.add_worker,
+            "kill_client": self._kill_client,
+            **{kind: partial(self._add_unfit, kind) for kind in self._unfit.kinds},
+        }
+        if self._replaces:
+            changes["replace_scheduler"] = self._replace_scheduler
+        # Each comes before one comes again.
+        left: list[str] = []
         try:
             while not self._stop.wait(self._generator.uniform(0.5, 2.0)):
-                change = self._generator.choice(changes)
-                self.done.append(change.__name__.strip("_"))
-                change()
+                if not left:
+                    left = self._generator.sample(list(changes), len(changes))
+                self.done.append(left.pop())
+                changes[self.done[-1]]()
         except BaseException as error:  # noqa: BLE001 - main raises it
             self.failed = error
 
@@ -108,11 +174,17 @@ class Chaos:
         self._one().stop()
         self._cluster.add_worker()
 
-    def _stop_worker(self) -> None:
-        """Freeze a worker that has no nanny; it goes on at the end of the study."""
-        frozen = self._cluster.add_worker(None, "--no-nanny")
-        _signal(frozen.pid, signal.SIGSTOP)
-        self._stopped.append(frozen.pid)
+    def _add_unfit(self, kind: str) -> None:
+        """The one that is frozen goes on at the end of the study."""
+        frozen = self._unfit.join(self._cluster, kind)
+        if frozen is not None:
+            self._frozen.append(frozen)
+
+    def _replace_scheduler(self) -> None:
+        """Its workers end with it."""
+        self._cluster.replace_scheduler()
+        for _ in range(2):
+            self._cluster.start_worker()
 
     def _retire_worker(self) -> None:
         with Client(self._cluster.address, set_as_default=False) as client:
@@ -122,12 +194,6 @@ class Chaos:
             if others:
                 client.retire_workers([self._generator.choice(others)], close_workers=True)
         self._cluster.add_worker()
-
-    def _add_worker(self) -> None:
-        self._cluster.add_worker()
-
-    def _add_unfit_worker(self) -> None:
-        self._cluster.add_worker(environ={"DASK_MODELOPS_RUNNER__TIMEOUT": "soon"})
 
     def _kill_client(self) -> None:
         command = [sys.executable, "-c", KILLED_CLIENT, self._cluster.address]
@@ -147,11 +213,14 @@ def main() -> None:
     parser.add_argument("--studies", type=int, default=4, help="(default: %(default)s)")
     parser.add_argument("--tasks", type=int, default=150, help="of a study (default: %(default)s)")
     parser.add_argument("--milliseconds", type=int, default=50, help="that a task takes")
+    parser.add_argument("--bytes", type=int, default=2 << 20, help="that it gives")
     parser.add_argument(
         "--timeout", type=float, default=180.0, help="seconds that a study may take"
     )
     parser.add_argument("--seed", type=int, help="of the changes")
+    parser.add_argument("--kind", choices=KINDS, action="append", help="of study (default: all)")
     given = parser.parse_args()
+    kinds = given.kind or KINDS
     seed = random.randrange(2**32) if given.seed is None else given.seed
     print(f"--seed {seed}")
     with tempfile.TemporaryDirectory(prefix="stress-dask-") as temporary:
@@ -159,20 +228,25 @@ def main() -> None:
         bundle, shared = folder / "bundle", folder / "shared"
         for one in (bundle, shared):
             one.mkdir()
-        (bundle / "requirements.txt").write_text("")
+        (bundle / "pyproject.toml").write_text(PYPROJECT)
         (bundle / "wire.py").write_text(WIRE)
         environ = {
             "MODELOPS_CACHE_DIR": str(folder / "cache"),
             "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "20",
         }
         os.environ |= environ
-        params = {"milliseconds": given.milliseconds, "bytes": 2 << 20}
+        (odd := folder / "unfit").mkdir()
+        unfit = Unfit(odd)
+        params = {"milliseconds": given.milliseconds, "bytes": given.bytes}
         tasks = [Task(params=params, seed=number) for number in range(given.tasks)]
         with Runner() as local:
             here = [dict(result) for result in local.map(bundle, tasks)]
         for number in range(given.studies):
             with cluster(2, nanny=True, environ=environ) as started:
-                _study(started, bundle, shared, tasks, here, number, seed + number, given.timeout)
+                kind = kinds[number % len(kinds)]
+                replaces = kind != "keep"
+                chaos = Chaos(started, bundle, shared, unfit, seed + number, replaces=replaces)
+                _study(chaos, started, bundle, shared, tasks, here, kind, given.timeout)
             _expect_no_process(folder)
         with cluster(1, environ=environ) as started:
             _replace_scheduler(started, bundle, tasks[:20], here[:20])
@@ -181,29 +255,26 @@ def main() -> None:
 
 
 def _study(
+    chaos: Chaos,
     started: DaskCluster,
     bundle: Path,
     shared: Path,
     tasks: list[Task],
     here: list[dict[str, bytes]],
-    number: int,
-    seed: int,
+    kind: str,
     timeout: float,
 ) -> None:
-    kind = ("map", "keep", "shared", "output")[number % 4]
+    output = shared / f"results-{len(list(shared.glob('results-*')))}"
     began = time.monotonic()
-    watchdog = threading.Timer(timeout, _give_up, [started, kind, timeout])
+    watchdog = threading.Timer(timeout, _give_up, [started, chaos, kind, timeout])
     watchdog.start()
     try:
-        with (
-            Client(started.address, set_as_default=False) as client,
-            Chaos(started, bundle, shared, seed) as chaos,
-        ):
+        with Client(started.address, set_as_default=False) as client, chaos:
             there: Iterable[object]
             if kind == "keep":
                 there = client.gather(runner.dask.map(client, bundle, tasks, keep=True))
             else:
-                folder = {"shared": shared, "output": shared / f"results-{number}"}
+                folder = {"shared": shared, "output": output}
                 where = {kind: folder[kind]} if kind in folder else {}
                 there = runner.dask.map(client, bundle, tasks, **where)  # type: ignore[call-overload]
             wrong = [
@@ -215,7 +286,7 @@ def _study(
         if chaos.failed is not None:
             raise chaos.failed
         if kind == "output":
-            kept = (shared / f"results-{number}" / "results.jsonl").read_text().splitlines()
+            kept = (output / "results.jsonl").read_text().splitlines()
             wrong += {*range(len(tasks))} - {json.loads(line)["index"] for line in kept}
         if wrong:
             sys.exit(f"{len(wrong)} tasks differ from the local run, such as {wrong[:5]}")
@@ -248,7 +319,15 @@ def _expect_nothing_left(started: DaskCluster, shared: Path) -> None:
         )
         tasks = client.run_on_scheduler(lambda dask_scheduler: list(dask_scheduler.tasks))
         files = [str(one) for one in shared.glob("outputs/*/*")]
-        data = client.run(lambda dask_worker: list(dask_worker.data))
+        # One that could not load a plugin closes for ever.
+        running = client.run_on_scheduler(
+            lambda dask_scheduler: [
+                one.address
+                for one in dask_scheduler.workers.values()
+                if one.status.name == "running"
+            ]
+        )
+        data = client.run(lambda dask_worker: list(dask_worker.data), workers=running)
         return {
             "plugins": [one for one in plugins if one.startswith((BUNDLE, OUTPUTS))],
             "tasks": tasks,
@@ -277,8 +356,24 @@ def _expect_no_process(folder: Path) -> None:
         time.sleep(0.2)
 
 
-def _give_up(started: DaskCluster, kind: str, timeout: float) -> None:
-    print(f"{kind}: not complete after {timeout:g} s", file=sys.stderr, flush=True)
+def _give_up(started: DaskCluster, chaos: Chaos, kind: str, timeout: float) -> None:
+    print(f"{kind}: not complete after {timeout:g} s: {' '.join(chaos.done)}", file=sys.stderr)
+
+    def held(dask_scheduler: Any) -> list[str]:
+        return [
+            f"{task.key} {task.state} {task.processing_on} {task.worker_restrictions}"
+            f" {[holder.address for holder in task.who_has or ()]}"
+            for task in dask_scheduler.tasks.values()
+            if task.state not in ("released", "forgotten")
+        ] + [
+            f"{one.address} {one.status} {one.last_seen}" for one in dask_scheduler.workers.values()
+        ]
+
+    with Client(started.address, set_as_default=False) as client:
+        print("\n".join(client.run_on_scheduler(held)), file=sys.stderr, flush=True)
+    faulthandler.dump_traceback()
+    for one in started.workers:
+        print(f"--- {one.address} {one.pid} {one.alive}\n{one.text()[-1500:]}", file=sys.stderr)
     started.close()
     os._exit(1)
 

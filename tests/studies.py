@@ -39,6 +39,8 @@ def wire(entrypoint, params, seed):
     if entrypoint == "mark":
         Path(params["file"]).touch()
         time.sleep(1000)
+    if entrypoint == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
     if entrypoint == "killed once" and not Path(params["file"]).exists():
         Path(params["file"]).touch()
         os.kill(os.getpid(), signal.SIGKILL)

@@ -10,12 +10,13 @@ from itertools import count
 from pathlib import Path, PurePath
 
 import msgspec
-from msgspec import Struct
+from msgspec import Struct, field
 
 from runner.bundle import Bundle
 from runner.bundle.archive import check_content, extract, pack
 from runner.environment.cache_key import KEY_DIGITS
 from runner.environment.store import BUILDING, LOCK, MANIFEST, alone, hold, waiting_for
+from runner.version import runner_version
 
 
 class Archive(Struct, frozen=True):
@@ -25,6 +26,7 @@ class Archive(Struct, frozen=True):
     :param data: a gzipped tar file; ``None``: it lies in ``file``.
     :param file: where it lies on a disk that client and workers share.
     :param folders: those that are empty, and so not in the digest.
+    :param runner: the version of modelops-runner that sends it.
     """
 
     digest: str
@@ -32,11 +34,12 @@ class Archive(Struct, frozen=True):
     data: bytes | None = None
     file: str | None = None
     folders: tuple[str, ...] = ()
+    runner: str = field(default_factory=runner_version)
 
     @property
     def key(self) -> str:
-        """Return what decides what is unpacked, as hexadecimal digits."""
-        decides = msgspec.json.encode((self.digest, self.name, self.folders))
+        """Return what decides what is unpacked and who reads it, as hexadecimal digits."""
+        decides = msgspec.json.encode((self.digest, self.name, self.folders, self.runner))
         return hashlib.sha256(decides).hexdigest()
 
     def read(self) -> bytes:

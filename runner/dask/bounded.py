@@ -13,6 +13,11 @@ def in_thread(function: Callable[[], T], seconds: float) -> T:
 
     :raises concurrent.futures.TimeoutError: it is still at it. Its thread keeps no process alive.
     """
+    return begun_in_thread(function).result(seconds)
+
+
+def begun_in_thread(function: Callable[[], T]) -> Future[T]:
+    """Call a function in a thread that keeps no process alive."""
     done: Future[T] = Future()
 
     def call() -> None:
@@ -21,5 +26,5 @@ def in_thread(function: Callable[[], T], seconds: float) -> T:
         except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
             done.set_exception(error)
 
-    threading.Thread(target=call, daemon=True, name="modelops-runner-preflight").start()
-    return done.result(seconds)
+    threading.Thread(target=call, daemon=True, name="modelops-runner-call").start()
+    return done

@@ -98,6 +98,12 @@ def _refusals(scheduler: Scheduler) -> list[Refusal]:
     return list(there.values())
 
 
+async def held(workers: Collection[str], dask_scheduler: Scheduler) -> dict[str, str]:
+    """Return which of these workers each task is on, by its key; those that have left have none."""
+    there = [one for one in map(dask_scheduler.workers.get, workers) if one is not None]
+    return {str(task.key): one.address for one in there for task in one.processing}
+
+
 async def place(
     keys: Collection[str], workers: Collection[str] | None, dask_scheduler: Scheduler
 ) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import lru_cache
 from pathlib import Path
 
 from msgspec import Struct
@@ -49,7 +50,7 @@ class Made(Struct, frozen=True):
         name = _NAMES.get(python.implementation, python.implementation)
         return cls(
             f"{name} {minor_version(python.version)}",
-            installed_packages(Path(python.prefix)),
+            _installed(python.prefix, child.pid),
             threads,
         )
 
@@ -75,6 +76,12 @@ class Made(Struct, frozen=True):
     def __str__(self) -> str:
         count = "unknown packages" if self.packages is None else f"{len(self.packages)} packages"
         return f"{self.python}, {count}, {self.threads or 'unknown'} threads for each task"
+
+
+@lru_cache(maxsize=64)
+def _installed(prefix: str, _: int | None) -> tuple[str, ...] | None:
+    """As :func:`installed_packages`, read once for a process that runs there."""
+    return installed_packages(Path(prefix))
 
 
 def python_name(interpreter: Interpreter) -> str:

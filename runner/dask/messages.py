@@ -60,6 +60,12 @@ class Call(Struct, frozen=True):
                 inputs.setdefault(name, {})[output] = data
         return cls(task.entrypoint, to_json(task.params), task.seed, inputs, task.function)
 
+    @property
+    def size(self) -> int:
+        """How many bytes go with it."""
+        buffers = (one.values() if isinstance(one, dict) else [one] for one in self.inputs.values())
+        return len(self.params) + sum(len(one) for some in buffers for one in some)
+
     def task(self, inputs: Mapping[str, Any]) -> Task:
         """:param inputs: further ones, which have come another way."""
         params = json.loads(self.params)
@@ -88,6 +94,15 @@ class Answer(Struct, frozen=True):
     """The lock of the environment's versions, likewise."""
     worker: str = ""
     """The address of the one that answers."""
+    seconds: float = 0.0
+    """That it took there."""
+
+    @property
+    def size(self) -> int:
+        """How many bytes come with it."""
+        printed = sum(map(len, self.printed.values()))
+        result = self.result
+        return printed + (0 if result is None else sum(len(result.buffer(n)) for n in result))
 
     def check(self) -> None:
         """:raises RunnerError: what was asked for failed."""

@@ -70,7 +70,7 @@ class DirectCalls:
         began = time.monotonic()
         case = self._new_case(call)
         session = child.session
-        timeout = call.timeout or child.time_limit
+        timeout = call.time_limit(child.time_limit)
         try:
             task = check_task(call.task)
             task = task.with_defaults(*child.task_defaults)

@@ -29,6 +29,7 @@ from runner.diagnosis.report.asked import task_info
 from runner.diagnosis.report.model import Report
 from runner.events import Diagnosed, Origin, Phase
 from runner.execution.bundle_watch import BundleFingerprint
+from runner.execution.call import Call
 from runner.execution.lease import Lease
 from runner.execution.pool import Pool
 from runner.execution.prepare import (
@@ -47,25 +48,22 @@ from runner.settings import Settings
 from runner.task import Task, check_task, without_inputs
 
 
-async def execute_in_pool(
-    case: Case, pool: Pool, path: str, task: Task, timeout: float | None = None
-) -> Result:
+async def execute_in_pool(case: Case, pool: Pool, path: str, call: Call) -> Result:
     """Run one task of a bundle in a child of the pool.
 
     :param path: the bundle's folder, absolute.
-    :param timeout: seconds that it may take; ``None``: as the settings and the bundle say.
     :raises Failure: whatever went wrong.
     """
     began = time.monotonic()
-    task = check_task(task)
+    task = check_task(call.task)
     case.task = without_inputs(task)
-    while (result := await _attempt(case, began, pool, path, task, timeout)) is None:
+    while (result := await _attempt(case, began, pool, path, task, call)) is None:
         case.journal.note("the child had died before the task came to it: another one")
     return result
 
 
 async def _attempt(
-    case: Case, began: float, pool: Pool, path: str, task: Task, timeout: float | None
+    case: Case, began: float, pool: Pool, path: str, task: Task, call: Call
 ) -> Result | None:
     """:returns: ``None`` where the task is to run in another child."""
     lease = Lease()
@@ -76,7 +74,7 @@ async def _attempt(
         case.task = without_inputs(task)
         try:
             with case.journal.phase(Phase.EXECUTE):
-                done = await child.session.execute(task, timeout or child.time_limit)
+                done = await child.session.execute(task, call.time_limit(child.time_limit))
                 if case.journal.heard:
                     child.session.process.output.drain()  # what the task has printed is its own
         except Failure as failure:

@@ -19,7 +19,7 @@ from studies import SECONDS, failing, make_bundle, seeds, wait_until
 
 import runner.dask
 from runner.dask import RunnerPlugin
-from runner.dask.census import census
+from runner.dask.census import census, held
 from runner.dask.client import connection, in_flight, newcomers, preflight, sending
 from runner.dask.examine.loopback import DaskCluster, cluster
 from runner.diagnosis.report.codes import Code
@@ -311,13 +311,13 @@ def test_nothing_is_sent_by_a_client_that_is_closed(one: DaskCluster, bundle: Pa
         assert report.code is Code.WORKER_LOST and "the client is closed" in report.summary
 
 
-def test_a_scheduler_that_dies_under_a_map_is_a_report(
-    one: DaskCluster, client: Client, bundle: Path
-) -> None:
-    outcomes = runner.dask.map(client, bundle, seeds("sleep", 1000, seconds=0.01))
-    next(outcomes)
-    os.kill(one.scheduler.pid, signal.SIGKILL)
-    assert failing(lambda: list(outcomes)).report.code is Code.WORKER_LOST
+def test_a_scheduler_that_dies_under_a_map_is_a_report(one: DaskCluster, bundle: Path) -> None:
+    # For so long, the client looks for another one in its place.
+    with Client(one.address, set_as_default=False, timeout=3) as client:
+        outcomes = runner.dask.map(client, bundle, seeds("sleep", 1000, seconds=0.01))
+        next(outcomes)
+        os.kill(one.scheduler.pid, signal.SIGKILL)
+        assert failing(lambda: list(outcomes)).report.code is Code.WORKER_LOST
 
 
 def test_a_scheduler_that_takes_a_dead_ones_place_is_sent_the_bundle(
@@ -329,6 +329,40 @@ def test_a_scheduler_that_takes_a_dead_ones_place_is_sent_the_bundle(
     wait_until(lambda: client.status == "running")
     assert numbers(runner.dask.map(client, bundle, seeds(tasks=3))) == [0, 1, 2]
     assert runner.dask.submit(client, bundle, Task(seed=4)).result(SECONDS)["seed"] == b"4"
+
+
+@pytest.mark.parametrize("ordered", [True, False])
+def test_a_scheduler_that_is_replaced_under_a_study_is_sent_the_bundle_and_what_is_left(
+    one: DaskCluster, client: Client, bundle: Path, ordered: bool
+) -> None:
+    tasks = seeds("sleep", 40, seconds=0.02)
+    found = []
+    if ordered:
+        outcomes = enumerate(runner.dask.map(client, bundle, tasks))
+    else:
+        outcomes = runner.dask.map_unordered(client, bundle, tasks)  # type: ignore[assignment]
+    for number, result in outcomes:
+        assert int(result["seed"]) == number
+        found.append(number)
+        if len(found) == 5:
+            alone = runner.dask.submit(client, bundle, Task("sleep", {"seconds": 0.1}, seed=4))
+            one.replace_scheduler()
+            one.add_worker()
+    assert sorted(found) == list(range(40))
+    assert alone.result(SECONDS)["seed"] == b"4"
+
+
+def test_a_study_whose_bundle_was_edited_does_not_go_on_at_another_scheduler(
+    one: DaskCluster, client: Client, tmp_path: Path
+) -> None:
+    model = make_bundle(tmp_path / "model")
+    outcomes = runner.dask.map(client, model, seeds("sleep", 1000, seconds=0.02))
+    next(outcomes)
+    (model / "edit.py").write_text("")
+    one.replace_scheduler()
+    one.add_worker()
+    report = failing(lambda: list(outcomes)).report
+    assert report.code is Code.WORKER_LOST and "edited" in report.summary
 
 
 def test_a_bundle_that_kills_workers_with_nannies_is_one_report(
@@ -415,10 +449,35 @@ def test_a_worker_without_the_runner_that_joins_ends_no_study(
         assert isinstance(result, Result)
         found.append(number)
         if len(found) == 5:
-            odd = one._start_worker(sys.executable, ["--nanny"], without)
+            odd = one.start_worker(None, "--nanny", environ=without)
         if len(found) == 20:
             odd.wait_for("No module named .runner")
     assert sorted(found) == list(range(100))
+
+
+def test_a_worker_of_another_version_of_the_runner_that_joins_gets_no_tasks(
+    one: DaskCluster,
+    client: Client,
+    bundle: Path,
+    tmp_path: Path,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    # The same code, which calls itself another version.
+    metadata = "Metadata-Version: 2.1\nName: modelops-runner\nVersion: 0.0.9\n"
+    (there := tmp_path / "modelops_runner-0.0.9.dist-info").mkdir()
+    (there / "METADATA").write_text(metadata)
+    root = Path(runner.__file__).parents[1]
+    found = []
+    for number, result in runner.dask.map_unordered(
+        client, bundle, seeds("sleep", 60, seconds=0.05)
+    ):
+        assert isinstance(result, Result) and result.worker.runner_version == runner.__version__
+        found.append(number)
+        if len(found) == 5:
+            path = os.pathsep.join((str(tmp_path), str(root)))
+            odd = one.add_worker(environ={"PYTHONPATH": path})
+    assert sorted(found) == list(range(60))
+    assert f"the worker {odd.address} 0.0.9" in caplog.text
 
 
 def test_a_worker_that_joins_and_hangs_keeps_no_task(
@@ -440,6 +499,17 @@ def test_a_worker_that_joins_and_hangs_keeps_no_task(
             os.kill(joined.pid, signal.SIGSTOP)
     assert sorted(found) == list(range(60))
     assert f"{joined.address} does not answer" in caplog.text
+
+
+def test_a_worker_that_has_left_has_no_tasks(one: DaskCluster, client: Client) -> None:
+    # One that was named as unfit may leave before it is asked for what it was given.
+    blocking = client.submit(signal.sigtimedwait, [signal.SIGUSR1], SECONDS)
+    there = one.workers[0].address
+
+    def given() -> dict[str, str]:
+        return client.run_on_scheduler(held, [there, "tcp://127.0.0.1:1"])  # type: ignore[no-any-return]
+
+    wait_until(lambda: given() == {blocking.key: there})
 
 
 @pytest.mark.usefixtures("impatient")

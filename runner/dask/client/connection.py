@@ -74,6 +74,8 @@ class Watch:
         self._heard = time.monotonic()
         self.workers: Mapping[str, Seen] = {}
         """By their addresses."""
+        self.threads = 0
+        """How many they have."""
         self.unrunnable: Mapping[str, Wish] = {}
         """This client's tasks that no worker may run, by their keys."""
         self.refusals: Collection[Refusal] = ()
@@ -96,6 +98,7 @@ class Watch:
         except (OSError, RuntimeError, AttributeError, CancelledError, asyncio.TimeoutError):
             return False
         self.workers, self.unrunnable = seen.workers, seen.unrunnable
+        self.threads = sum(one.threads for one in seen.workers.values())
         self.refusals = seen.refusals
         self._heard = time.monotonic()
         return True

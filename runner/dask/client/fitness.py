@@ -57,6 +57,11 @@ class Fitness:
         self.unable.pop(address, None)
         self._wary = True
 
+    def become(self, other: "Fitness") -> None:
+        """The workers are those of another cluster, of which this is known."""
+        self._able, self._welcome = other._able, other._welcome
+        self.unable, self._wary = other.unable, other._wary
+
     def learn(self, answer: Answer) -> bool:
         """Take in what became of a task; whether that was its worker's own fault.
 

@@ -10,16 +10,17 @@ import logging
 import uuid
 import weakref
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Collection
 from concurrent.futures import CancelledError, Future, InvalidStateError
 from contextlib import suppress
-from typing import Any, Generic, TypeVar
+from typing import Any, TypeVar
 
 from distributed import Client
-from distributed import Future as DaskFuture
 
+from runner.dask.census import held
+from runner.dask.client.batches import Batches
 from runner.dask.client.cluster_task import failed_input
-from runner.dask.client.connection import LOOK_SECONDS, Watch
+from runner.dask.client.connection import LOOK_SECONDS, Watch, ask
 from runner.dask.client.fitness import Fitness
 from runner.dask.client.kept import Kept
 from runner.dask.client.lost import (
@@ -33,11 +34,10 @@ from runner.dask.client.lost import (
 )
 from runner.dask.client.newcomers import Newcomers
 from runner.dask.client.placed import Placed
-from runner.dask.client.placement import ANYWHERE, Placement
+from runner.dask.client.work import Sent, Work
 from runner.dask.failures import RETRY_SECONDS, error_of
 from runner.dask.messages import Answer
 from runner.diagnosis.errors import RunnerError
-from runner.diagnosis.report.model import BundleInfo
 
 T = TypeVar("T")
 
@@ -67,46 +67,6 @@ _SILENT_SECONDS_FOR_EACH = 0.02
 SILENT_SECONDS = 120.0
 
 
-class Work(Placed, Generic[T]):
-    """A call of a function of :mod:`runner.dask.worker.work`, and where it is at.
-
-    :param name: what Dask's dashboard shows.
-    :param unwrap: gives the outcome that the answer stands for, or raises ``RunnerError``.
-    :param futures: those of its inputs that are on the cluster.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        unwrap: Callable[[Answer], T],
-        function: Callable[..., Answer],
-        *arguments: Any,
-        bundle: BundleInfo,
-        fitness: Fitness,
-        retries: int,
-        futures: "Mapping[str, DaskFuture[Any]] | None" = None,
-        placement: Placement = ANYWHERE,
-    ) -> None:
-        super().__init__(bundle, fitness, placement)
-        self.name = name
-        self.unwrap = unwrap
-        self.function = function
-        self.arguments = arguments
-        self.futures = futures or {}
-        self.retries = retries
-        """How often a failure whose report is retryable is tried again."""
-        self.outcome: Future[T] = Future()
-        """Its exception is a ``RunnerError``."""
-        self.on_cluster: DaskFuture[Answer] | None = None
-        self.moving = False
-        """It was taken back, to be sent to others."""
-
-    @property
-    def key(self) -> str:
-        """Return what Dask knows it by; empty while it is not on the cluster."""
-        return "" if self.on_cluster is None else str(self.on_cluster.key)
-
-
 class InFlight:
     """The tasks that one client has on its cluster."""
 
@@ -120,11 +80,6 @@ class InFlight:
         self._newcomers = Newcomers(client)
         self.watch = Watch(client)
 
-    @property
-    def threads(self) -> int:
-        """How many the workers have, as it was a few seconds ago."""
-        return sum(one.threads for one in self.watch.workers.values())
-
     def start(self, work: Work[T]) -> Future[T]:
         """Send it; from any thread.
 
@@ -137,7 +92,7 @@ class InFlight:
         self._loop.add_callback(self._follow, work)
         # Its loop takes in nothing more then, and says nothing of it.
         if is_closed(self._client):
-            _fail(work, error_of(client_closed(), work.bundle))
+            work.fail(error_of(client_closed(), work.bundle))
         return work.outcome
 
     async def _follow(self, work: Work[T]) -> None:
@@ -150,13 +105,23 @@ class InFlight:
             done = work.unwrap(await self._answer(work))
         except RunnerError as error:
             # Its traceback has this frame, which has the work: a cycle again.
-            _fail(work, error.with_traceback(None))
+            work.fail(error.with_traceback(None))
         except BaseException as error:  # noqa: BLE001 - asyncio.CancelledError is one of Dask's own
             finding = failed_input(work.futures, error) or raised(error, self._client)
-            _fail(work, error_of(finding, work.bundle))
+            work.fail(error_of(finding, work.bundle))
         else:
             with suppress(InvalidStateError):  # its caller has cancelled it
                 work.outcome.set_result(done)
+
+    def workers(self, fitness: Fitness) -> Collection[str]:
+        """Return the addresses of those that the cluster has; from another thread.
+
+        :raises RunnerError: the scheduler says nothing.
+        """
+        seen = self.watch.workers
+        if seen and self.watch.silent_seconds < LOOK_SECONDS and not fitness.unknown(seen):
+            return list(seen)
+        return ask(self._client, lambda: self._client.nthreads(asynchronous=True), LOOK_SECONDS)
 
     def keep(self, kept: Kept) -> None:
         """See that tasks whose results stay on the workers can run; from any thread."""
@@ -197,6 +162,9 @@ class InFlight:
     async def _sent(self, work: Work[Any]) -> Answer:
         """Return what a worker answers, however often it is sent to others meanwhile."""
         while True:
+            if work.home is not None and work.home.lost:
+                await work.home.return_to()
+                await self.watch.look()
             work.moving = False
             work.sent_to = work.able(self.watch.workers)
             while work.sent_to == [] and not work.outcome.done():
@@ -206,22 +174,44 @@ class InFlight:
             if work.outcome.done():
                 raise CancelledError  # nobody waits for it any more
             work.seen |= work.there(self.watch.workers)
-            work.on_cluster = self._client.submit(
-                work.function,
-                *work.arguments,
-                key=f"{work.name}-{uuid.uuid4().hex}",
-                pure=False,
-                workers=work.sent_to,
-                priority=work.placement.priority,
-                resources=work.placement.resources,
-            )
             try:
-                # Those of all the works that are followed are gathered together.
-                answer: Answer = await self._client.gather(work.on_cluster, asynchronous=True)
-                return answer
-            except (CancelledError, asyncio.CancelledError):  # which of them depends on Dask
-                if not work.moving:
+                if work.batches is not None and not work.alone:
+                    answer = await work.batches.answer(work)
+                else:
+                    (answer,) = await self._call([work])
+                if answer is not None:
+                    return answer
+            except (CancelledError, asyncio.CancelledError, OSError):
+                if work.moving or work.outcome.done():
+                    continue
+                if work.home is None or work.futures or not await work.home.found_lost():
                     raise
+
+    def batches(self) -> Batches:
+        """Return what the small tasks of one ``map`` go together by."""
+        return Batches(self._call, lambda: self.watch.threads)
+
+    async def _call(self, works: list[Work[Any]]) -> list[Answer]:
+        """Return the answers of a call for works that ask for the same workers."""
+        first = works[0]
+        if first.home is not None and first.home.lost:
+            raise CancelledError
+        future = self._client.submit(
+            first.function,
+            [one.asked for one in works],
+            *first.arguments,
+            key=f"{first.name}-{uuid.uuid4().hex}",
+            pure=False,
+            workers=first.sent_to,
+            priority=first.placement.priority,
+            resources=first.placement.resources,
+        )
+        sent = Sent(future, set(works))
+        for one in works:
+            one.sent, one.sent_to = sent, first.sent_to
+        # Those of all the works that are followed are gathered together.
+        answers: list[Answer] = await self._client.gather(future, asynchronous=True)
+        return answers
 
     def _ended(self, work: "Work[Any] | None") -> None:
         """:param work: ``None``: nothing follows it any more."""
@@ -230,38 +220,59 @@ class InFlight:
 
     async def _let_go(self, work: Work[Any]) -> None:
         self._works.discard(work)
-        future, work.on_cluster = work.on_cluster, None
-        await self._cancel(future)
+        sent, work.sent = work.sent, None
+        if sent is not None:
+            sent.wanted.discard(work)
+            if not sent.wanted:
+                await self._cancel(sent)
 
-    async def _cancel(self, future: "DaskFuture[Answer] | None") -> None:
-        if future is not None and not future.done():
+    async def _take_back(self, sent: Sent) -> None:
+        """Have its works sent to others."""
+        for work in sent.wanted:
+            work.moving = True
+        await self._cancel(sent)
+
+    async def _cancel(self, sent: Sent) -> None:
+        if not sent.future.done():
             with suppress(*GONE):  # then it has ended there
-                await future.cancel(asynchronous=True)
+                await sent.future.cancel(asynchronous=True)
 
     async def _watch(self) -> None:
         self.watch.begin()
         said: set[str] = set()
         try:
             while (self._works or self._kept) and not is_closed(self._client):
-                await self.watch.look()
-                self._meet()
-                await self._move_from_the_unfit()
-                waiting: Counter[str] = Counter()
-                for kept in self._kept:
-                    if stuck := await self._stuck_keys(kept):
-                        waiting[self._why(kept, stuck)] += len(stuck)
-                for work in self._works.copy():
-                    if await self._is_stuck(work):
-                        waiting[self._why(work, [work.key])] += 1
-                for why in waiting.keys() - said:
-                    _log.warning("%d tasks wait: %s", waiting[why], why)
-                said = set(waiting)
+                try:
+                    said = await self._look_after(said)
+                except Exception:  # noqa: BLE001 - logged
+                    # Without it, what waits for nobody would wait for ever.
+                    _log.exception("while the cluster was looked at")
                 await asyncio.sleep(WATCH_SECONDS)
         finally:
             self._watching = False
             if is_closed(self._client):
                 for work in self._works.copy():
-                    _fail(work, error_of(client_closed(), work.bundle))
+                    work.fail(error_of(client_closed(), work.bundle))
+
+    async def _look_after(self, said: set[str]) -> set[str]:
+        """See that what is on the cluster can run there.
+
+        :param said: why something waited before.
+        :returns: why something waits.
+        """
+        await self.watch.look()
+        self._meet()
+        await self._move_from_the_unfit()
+        waiting: Counter[str] = Counter()
+        for kept in self._kept:
+            if stuck := await self._stuck_keys(kept):
+                waiting[self._why(kept, stuck)] += len(stuck)
+        for work in self._works.copy():
+            if await self._is_stuck(work):
+                waiting[self._why(work, [work.key])] += 1
+        for why in waiting.keys() - said:
+            _log.warning("%d tasks wait: %s", waiting[why], why)
+        return set(waiting)
 
     def _meet(self) -> None:
         """Ask the workers that a study does not know, and those that have become silent."""
@@ -291,31 +302,29 @@ class InFlight:
         if not unfit:
             return
         try:
-            given = await asyncio.wait_for(
-                self._client.scheduler.processing(workers=list(unfit)),  # type: ignore[union-attr]
-                LOOK_SECONDS,
+            on: dict[str, str] = await asyncio.wait_for(
+                self._client.run_on_scheduler(held, list(unfit)), LOOK_SECONDS
             )
         except (*GONE, asyncio.TimeoutError):
             return  # who watches the scheduler says so
-        held = {str(key): address for address, keys in given.items() for key in keys}
-        taken: defaultdict[str, list[Work[Any]]] = defaultdict(list)
+        taken: defaultdict[str, dict[str, Work[Any]]] = defaultdict(dict)
         for work in self._works:
-            address = held.get(work.key)
+            address = on.get(work.key)
             if address is not None and address in work.fitness.unable:
-                taken[address].append(work)
+                taken[address][work.key] = work
         for address, works in taken.items():
-            refusal = works[0].fitness.unable[address]
-            _log.warning("%s", went_elsewhere(refusal, [work.key for work in works]))
-            for work in works:
-                work.moving = True
-                await self._cancel(work.on_cluster)
+            refusal = next(iter(works.values())).fitness.unable[address]
+            _log.warning("%s", went_elsewhere(refusal, works))
+            for work in works.values():
+                if work.sent is not None:
+                    await self._take_back(work.sent)
 
     async def _is_stuck(self, work: Work[Any]) -> bool:
         """Tell whether no worker can run it as things are; it fails when that lasts too long."""
         silent = self.watch.silent_seconds
         if silent > WATCH_SECONDS:
             if silent >= SILENT_SECONDS:
-                _fail(work, error_of(scheduler_silent(silent), work.bundle))
+                work.fail(error_of(scheduler_silent(silent), work.bundle))
             return True
         there = work.there(self.watch.workers)
         work.seen |= there
@@ -325,16 +334,15 @@ class InFlight:
         if able - there and (unrunnable or not there):
             # One that starts again has another address; one that joins may offer what is asked for.
             work.stuck_seconds = 0.0
-            if work.on_cluster is not None:
-                work.moving = True
-                await self._cancel(work.on_cluster)
+            if work.sent is not None:
+                await self._take_back(work.sent)
             return False
         if there and not unrunnable:
             work.stuck_seconds = 0.0
             return False
         if self._waited_too_long(work):
             wish = self.watch.unrunnable.get(work.key)
-            _fail(work, work.why_nobody_runs_it(wish, self.watch.workers))
+            work.fail(work.why_nobody_runs_it(wish, self.watch.workers))
         return True
 
     async def _stuck_keys(self, kept: Kept) -> list[str]:
@@ -369,8 +377,3 @@ class InFlight:
         if wishes and placed.there(self.watch.workers):
             return unoffered(wishes[0], self.watch.workers).summary
         return "there is no worker that may run them"
-
-
-def _fail(work: Work[Any], error: RunnerError) -> None:
-    with suppress(InvalidStateError):  # its caller has cancelled it, or it has failed already
-        work.outcome.set_exception(error)

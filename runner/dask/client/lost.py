@@ -53,11 +53,20 @@ def connection_lost(error: BaseException) -> Finding:
     )
 
 
+def edited() -> Finding:
+    return lost(
+        "the scheduler was replaced, and the bundle has been edited since the study began",
+        "The cluster's copy of it is lost, and tasks of the edited one would not be of this study.",
+        Hint(title="run the study again"),
+        retryable=False,
+    )
+
+
 def client_closed() -> Finding:
     return lost(
-        "the client is closed",
-        "It was closed here, or by Dask because its scheduler could not be reached again.",
-        Hint(title="connect a new client"),
+        "the client is closed, here or by Dask, as its scheduler could not be reached again",
+        "",
+        Hint(title="look at the scheduler, whether it runs, and its log; connect a new client"),
     )
 
 

@@ -8,6 +8,7 @@ from typing import TypeAlias
 
 from distributed import Client
 
+from runner.dask.client.batches import WINDOW
 from runner.dask.client.cluster_task import ClusterTask
 from runner.dask.client.connection import check_open
 from runner.dask.client.in_flight import WATCH_SECONDS
@@ -20,10 +21,6 @@ from runner.events import Phase
 from runner.execution.bounded_map import Outcome, Window
 from runner.result import Result
 from runner.task import Task
-
-# How many tasks are on the cluster for each thread of its workers: enough that none waits for the
-# way to the client and back.
-WINDOW = 4
 
 Ended: TypeAlias = Callable[[int, Outcome, Mapping[str, str]], None]
 
@@ -44,6 +41,7 @@ def outcomes(
     :param ended: is called with each outcome and what its task has printed, once it is there.
     """
     in_flight = studies_of(client).in_flight
+    batches = in_flight.batches()
     window = Window(tasks, 1, ordered=ordered)
     running: dict[int, Future[Result]] = {}
     finished: SimpleQueue[int] = SimpleQueue()
@@ -57,11 +55,11 @@ def outcomes(
     try:
         while True:
             # Workers come and go. Where there are none, the first task may be what makes some come.
-            window.size = max(1, WINDOW * in_flight.threads)
+            window.size = max(1, WINDOW * in_flight.watch.threads * batches.size)
             for index, task in window.to_start():
                 keep = None if ended is None else partial(printed.__setitem__, index)
                 try:
-                    work = study.work(ClusterTask.of(task), retries, placement, keep)
+                    work = study.work(ClusterTask.of(task), retries, placement, keep, batches)
                 except RunnerError as error:
                     finish(index, error)
                     continue

@@ -10,8 +10,9 @@ from msgspec.structs import replace
 from runner.dask.annotations import unannotated
 from runner.dask.client.connection import LOOK_SECONDS, ask
 from runner.dask.client.fitness import Fitness, Pinned
-from runner.dask.client.in_flight import InFlight, Work
+from runner.dask.client.in_flight import InFlight
 from runner.dask.client.sending import Sending
+from runner.dask.client.work import Work
 from runner.dask.environment import Made, Wanted, most_able, most_common, python_name
 from runner.dask.failures import other_environment, report_of
 from runner.dask.messages import Answer
@@ -138,8 +139,8 @@ class Preparation:
             "modelops-prepare",
             _made,
             prepare,
-            self._key,
             wanted,
+            self._key,
             bundle=self._bundle,
             fitness=Pinned(self._key, addresses),
             retries=self._retries,

@@ -1,6 +1,7 @@
 """The studies that a client has on its cluster, each opened once."""
 
 from collections.abc import Sequence
+from functools import partial
 from os import PathLike
 from pathlib import Path
 from threading import Lock
@@ -10,7 +11,7 @@ from distributed import Client
 from distributed import Future as DaskFuture
 
 from runner.dask.client.cluster_task import ClusterTask
-from runner.dask.client.connection import LOOK_SECONDS, ask, check_open
+from runner.dask.client.connection import check_open
 from runner.dask.client.in_flight import InFlight
 from runner.dask.client.lost import is_closed
 from runner.dask.client.placement import Placement
@@ -53,12 +54,9 @@ class Studies:
                 finalize(self, self._shared[folder].remove_outputs)
         # Others go on with theirs while this one is being opened.
         with slot.lock:
-            # A client that has lost its connection makes another one, maybe to a scheduler that has
-            # taken the lost one's place and knows of nothing.
-            connection = self._client.scheduler_comm
             if (
                 slot.study is None
-                or slot.connection is not connection
+                or slot.study.home.lost
                 or slot.fingerprint is None
                 or slot.fingerprint.changed(at_once=look)
             ):
@@ -68,19 +66,20 @@ class Studies:
                     self.in_flight,
                     path,
                     None if folder is None else self._shared[folder],
+                    again=partial(self.study, bundle, shared),
                 )
                 if slot.study is not None and slot.study.key != study.key:
                     # Once the last of its tasks is done.
                     finalize(slot.study, _forget, self._client, slot.study.key)
-                slot.fingerprint, slot.study, slot.connection = fingerprint, study, connection
+                slot.fingerprint, slot.study = fingerprint, study
             return slot.study
 
     def keep(
         self, study: Study, tasks: Sequence[ClusterTask], retries: int, placement: Placement
     ) -> "list[DaskFuture[Result]]":
         """:raises RunnerError: none of the workers can run them."""
-        threads = ask(self._client, lambda: self._client.nthreads(asynchronous=True), LOOK_SECONDS)
-        return study.keep(self._client, self.in_flight, tasks, retries, placement, threads)
+        workers = self.in_flight.workers(study.fitness)
+        return study.keep(self._client, self.in_flight, tasks, retries, placement, workers)
 
 
 class _Slot:
@@ -89,8 +88,6 @@ class _Slot:
     def __init__(self) -> None:
         self.lock = Lock()
         self.fingerprint: BundleFingerprint | None = None
-        self.connection: object = None
-        """To the scheduler that it was sent to."""
         self.study: Study | None = None
 
 

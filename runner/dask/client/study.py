@@ -13,20 +13,23 @@ from msgspec import Struct
 
 from runner.bundle import Bundle, empty_folders, function_of
 from runner.dask.archive import Archive, packed
+from runner.dask.client.batches import Batches
 from runner.dask.client.cluster_task import ClusterTask
 from runner.dask.client.fitness import Fitness
-from runner.dask.client.in_flight import InFlight, Work
+from runner.dask.client.home import Home
+from runner.dask.client.in_flight import InFlight
 from runner.dask.client.kept import Kept
-from runner.dask.client.lost import no_able_worker
+from runner.dask.client.lost import edited, no_able_worker
 from runner.dask.client.placement import Placement
 from runner.dask.client.preflight import require_fit
 from runner.dask.client.preparation import Preparation
 from runner.dask.client.sending import send
 from runner.dask.client.shared import Shared
+from runner.dask.client.work import Work
 from runner.dask.environment import Made
 from runner.dask.failures import error_of, unfit
 from runner.dask.messages import Answer, Call, as_here
-from runner.dask.worker.work import account, keep_result, run_task, versions
+from runner.dask.worker.work import account, keep_result, run_tasks, versions
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError, error_for
 from runner.diagnosis.report.model import BundleInfo, Hint
@@ -68,6 +71,8 @@ class Study(Struct, frozen=True, weakref=True):
     """The environment that all its tasks run in; ``None``: not known yet."""
     files: Bundle
     """The bundle as its files here describe it."""
+    home: Home
+    """The scheduler that it was sent to."""
 
     def work(
         self,
@@ -75,10 +80,12 @@ class Study(Struct, frozen=True, weakref=True):
         retries: int,
         placement: Placement,
         printed: Callable[[Mapping[str, str]], None] | None = None,
+        batches: Batches | None = None,
     ) -> Work[Result]:
         """Return what runs a task of it.
 
         :param printed: is called with what the task has printed.
+        :param batches: those that it may share a call with.
         :raises RunnerError: the bundle has no such function.
         """
 
@@ -87,12 +94,13 @@ class Study(Struct, frozen=True, weakref=True):
                 printed(answer.printed)
             return answer.result_of(self.bundle)
 
+        call = Call.of(one.task)
         return Work(
             self.key_of(one, placement),
             result_of,
-            run_task,
+            run_tasks,
+            call,
             self.key,
-            Call.of(one.task),
             one.futures,
             self.outputs,
             self.made,
@@ -100,8 +108,11 @@ class Study(Struct, frozen=True, weakref=True):
             bundle=self.bundle,
             fitness=self.fitness,
             retries=retries,
+            size=call.size,
             futures=one.futures,
             placement=placement,
+            home=self.home,
+            batches=None if one.futures else batches,
         )
 
     def keep(
@@ -156,7 +167,7 @@ class Study(Struct, frozen=True, weakref=True):
         self,
         name: str,
         unwrap: Callable[[Answer], T],
-        function: Callable[[str, Made | None], Answer],
+        function: Callable[[list[str], Made | None], list[Answer]],
     ) -> Work[T]:
 
         def unwrapped(answer: Answer) -> T:
@@ -173,6 +184,7 @@ class Study(Struct, frozen=True, weakref=True):
             bundle=self.bundle,
             fitness=self.fitness,
             retries=RETRIES,
+            home=self.home,
         )
 
     def key_of(self, one: ClusterTask, placement: Placement) -> str:
@@ -204,13 +216,21 @@ def _held(study: Study) -> None:
     """Let go of a study."""
 
 
-def open_study(client: Client, in_flight: InFlight, path: Path, shared: Shared | None) -> Study:
+def open_study(
+    client: Client,
+    in_flight: InFlight,
+    path: Path,
+    shared: Shared | None,
+    again: Callable[[], Study],
+) -> Study:
     """Send a bundle to a cluster, and see that its workers can run it.
 
     :param shared: a folder that client and workers share.
+    :param again: opens it at a scheduler that has taken the place of this one.
     :raises RunnerError: the bundle cannot be read, or no worker can run it: one report, whose
         code is the cause's.
     """
+    connection = client.scheduler_comm
     files, archive = _packed(path, shared)
     bundle = files.info()
     fit = require_fit(client)
@@ -223,6 +243,13 @@ def open_study(client: Client, in_flight: InFlight, path: Path, shared: Shared |
     except RunnerError as error:
         raise error_for(as_here(error.report, bundle)) from None
     sending.tell_later(fitness)
+
+    def fitness_again() -> Fitness:
+        opened = again()
+        if opened.key != archive.key:
+            raise error_of(edited(), bundle)
+        return opened.fitness
+
     return Study(
         bundle=bundle,
         name=archive.name,
@@ -231,6 +258,7 @@ def open_study(client: Client, in_flight: InFlight, path: Path, shared: Shared |
         outputs=None if shared is None else str(shared.outputs),
         made=made,
         files=files,
+        home=Home(client, connection, fitness, fitness_again),
     )
 
 

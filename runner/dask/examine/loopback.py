@@ -116,7 +116,7 @@ class DaskCluster:
             self.address = self.scheduler.address
             # All are started before the first is waited for.
             for _ in range(workers):
-                self._start_worker(self._python, [])
+                self.start_worker()
             for worker in self.workers:
                 self._wait_until_joined(worker)
         except BaseException:
@@ -133,8 +133,23 @@ class DaskCluster:
 
         :param environ: variables of its own, beside the cluster's.
         """
-        worker = self._start_worker(str(python or self._python), arguments, environ)
+        worker = self.start_worker(python, *arguments, environ=environ)
         self._wait_until_joined(worker)
+        return worker
+
+    def start_worker(
+        self,
+        python: str | Path | None = None,
+        *arguments: str,
+        environ: dict[str, str] | None = None,
+    ) -> DaskProcess:
+        """Start one more, which may never join; otherwise as :meth:`add_worker`."""
+        nanny = "--nanny" if self._nanny else "--no-nanny"
+        options = ["--host", "127.0.0.1", "--nthreads", "1", nanny, *arguments]
+        worker = self._start(
+            "worker", str(python or self._python), self.address, *options, environ=environ
+        )
+        self.workers.append(worker)
         return worker
 
     def replace_scheduler(self) -> None:
@@ -162,15 +177,6 @@ class DaskCluster:
         )
         scheduler.address = scheduler.wait_for(r"Scheduler at: +(\S+:\d+)")[1]
         return scheduler
-
-    def _start_worker(
-        self, python: str, arguments: Sequence[str], environ: dict[str, str] | None = None
-    ) -> DaskProcess:
-        nanny = "--nanny" if self._nanny else "--no-nanny"
-        options = ["--host", "127.0.0.1", "--nthreads", "1", nanny, *arguments]
-        worker = self._start("worker", python, self.address, *options, environ=environ)
-        self.workers.append(worker)
-        return worker
 
     def _wait_until_joined(self, worker: DaskProcess) -> None:
         worker.address = worker.wait_for(r"Start worker at: +(\S+:\d+)")[1]

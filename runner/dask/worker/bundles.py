@@ -14,6 +14,7 @@ from runner.dask.archive import Archive, unpack
 from runner.dask.failures import error_of, unfit
 from runner.diagnosis.report.model import Hint
 from runner.environment.inventory import BUNDLES
+from runner.version import runner_version
 
 BUNDLE = "modelops-bundle-"
 OUTPUTS = "modelops-outputs-"
@@ -69,13 +70,33 @@ class Bundles:
         """
         with self._lock:
             if key not in self._places:
-                plugin = self._plugins.get(BUNDLE + key)
-                if not isinstance(plugin, BundlePlugin):
-                    raise error_of(unfit(f"the worker {self._address} was not sent the bundle"))
+                plugin = self.check(key)
                 self._places[key] = self._unpack(plugin.archive, cache / BUNDLES)
                 # The files are there, and the scheduler has it for other workers.
                 plugin.archive = msgspec.structs.replace(plugin.archive, data=None)
             return self._places[key]
+
+    def check(self, key: str) -> BundlePlugin:
+        """Return a bundle as it was sent.
+
+        :raises RunnerError: it was not, or by another version of the runner, of which this one does
+            not know whether it would make the same of its tasks.
+        """
+        plugin = self._plugins.get(BUNDLE + key)
+        if not isinstance(plugin, BundlePlugin):
+            raise error_of(unfit(f"the worker {self._address} was not sent the bundle"))
+        if (theirs := plugin.archive.runner) != (own := runner_version()):
+            raise error_of(
+                unfit(
+                    f"the client has modelops-runner {theirs}, the worker {self._address} {own}",
+                    "",
+                    Hint(
+                        title="install the client's version there, and restart the worker",
+                        command=f"uv pip install 'modelops-runner[dask]=={theirs}'",
+                    ),
+                )
+            )
+        return plugin
 
     def _unpack(self, archive: Archive, folder: Path) -> Path:
         refused: dict[Path, OSError] = {}

@@ -1,9 +1,12 @@
 """The calls that a worker's threads have under way, which end early when nobody wants them."""
 
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
+from concurrent.futures import CancelledError
 from threading import Lock
-from typing import Any, TypeVar
+from typing import TypeVar
+
+from runner.execution.thread_map import Calls as Stops
+from runner.execution.thread_map import Stopped
 
 T = TypeVar("T")
 
@@ -17,21 +20,23 @@ class Calls:
 
     def __init__(self) -> None:
         self._lock = Lock()
-        self._under_way: dict[str, Future[Any]] = {}
+        self._under_way: dict[str, Stops] = {}
         self._unwanted: set[str] = set()
         self._closed = False
 
-    def wait(self, key: str, start: Callable[[], Future[T]]) -> T:
-        """Return what the call gives that ``start`` starts.
+    def run(self, key: str, call: Callable[[Stops], T]) -> T:
+        """Return what a call gives, which is stopped by what it is handed.
 
-        :raises concurrent.futures.CancelledError: it was cancelled, or could not begin any more.
+        :raises concurrent.futures.CancelledError: it was, or could not begin any more.
         """
         with self._lock:
             if self._closed or key in self._unwanted:
                 raise CancelledError
-            future = self._under_way[key] = start()
+            stops = self._under_way[key] = Stops()
         try:
-            return future.result()
+            return call(stops)
+        except Stopped:
+            raise CancelledError from None
         except RuntimeError:
             if self._closed:  # the runner was, before it came to this call
                 raise CancelledError from None
@@ -44,9 +49,9 @@ class Calls:
         """Nobody wants what this task gives, whether or not its call has begun."""
         with self._lock:
             self._unwanted.add(key)
-            future = self._under_way.get(key)
-        if future is not None:
-            future.cancel()
+            stops = self._under_way.get(key)
+        if stops is not None:
+            stops.stop()
 
     def forget(self, key: str) -> None:
         """The task has ended, or is wanted again."""
@@ -58,5 +63,5 @@ class Calls:
         with self._lock:
             self._closed = True
             left = list(self._under_way.values())
-        for future in left:
-            future.cancel()
+        for stops in left:
+            stops.stop()

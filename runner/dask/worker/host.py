@@ -19,7 +19,8 @@ from runner.dask.worker.calls import Calls
 from runner.dask.worker.worker_settings import WorkerSettings
 from runner.diagnosis.case import Failure
 from runner.environment.cache_folder import cache_folder
-from runner.events import EventHandler
+from runner.events import EventHandler, new_run_id
+from runner.execution.call import Call
 from runner.execution.stats import Stats
 from runner.result import Check, Result
 from runner.runner import Runner
@@ -96,7 +97,13 @@ class Host:
                 runner.close()
 
     def execute(
-        self, key: str, bundle: str, task: Task, on_event: EventHandler, wanted: Wanted
+        self,
+        key: str,
+        bundle: str,
+        task: Task,
+        on_event: EventHandler,
+        wanted: Wanted,
+        patience: float | None,
     ) -> Result:
         """Run a task, which ends when Dask lets go of it or the worker closes.
 
@@ -104,12 +111,14 @@ class Host:
         :param bundle: the key of one that the worker was sent.
         :param wanted: what the study's tasks run with; where this worker's own settings say
             something else, they stand.
+        :param patience: seconds after which it is ended though it may take longer.
         :raises RunnerError: it failed.
         :raises concurrent.futures.CancelledError: it was ended.
         """
         place = self._bundles.place(bundle, self.cache)
         runner = self._runner(wanted)
-        result = self.calls.wait(key, lambda: runner.submit(place, task, on_event=on_event))
+        call = Call(task, patience=patience, on_event=on_event, run_id=new_run_id())
+        result = self.calls.run(key, lambda stops: runner._execute(place, call, stops))
         self._run.add(bundle)
         return result
 
@@ -120,27 +129,26 @@ class Host:
     def prepare(self, key: str, bundle: str, on_event: EventHandler, wanted: Wanted) -> Check:
         """Build a bundle's environment and load it once; as :meth:`execute` otherwise."""
         place = self._bundles.place(bundle, self.cache)
-        runner = self._runner(wanted)
-        return self.calls.wait(key, lambda: runner.prepare(place, on_event=on_event))
+        inner = self._runner(wanted)._inner
+        return self._call(key, wanted, partial(inner.prepare, place, on_event=on_event))
 
     def account(self, key: str, bundle: str, wanted: Wanted) -> Account:
         """Tell what a study's tasks run on; as :meth:`prepare` otherwise."""
         place = self._bundles.place(bundle, self.cache)
         own = Settings.of(msgspec.structs.asdict(self._settings))  # type: ignore[arg-type]
         settings = Settings.of(self._options(wanted))
-        return self._start(key, wanted, partial(account_of, place, settings, own))
+        return self._call(key, wanted, partial(account_of, place, settings, own))
 
     def versions(self, key: str, bundle: str, wanted: Wanted) -> Versions:
         """The lock of the versions that a study's tasks have; as :meth:`prepare` otherwise."""
         place = self._bundles.place(bundle, self.cache)
         settings = Settings.of(self._options(wanted))
-        return self._start(key, wanted, partial(versions_of, place, settings))
+        return self._call(key, wanted, partial(versions_of, place, settings))
 
-    def _start(self, key: str, wanted: Wanted, function: Callable[[], Awaitable[T]]) -> T:
-        runner = self._runner(wanted)
-        loop = runner._loop
+    def _call(self, key: str, wanted: Wanted, function: Callable[[], Awaitable[T]]) -> T:
+        loop = self._runner(wanted)._loop
         loop.start()
-        return self.calls.wait(key, lambda: loop.start_soon(function))
+        return self.calls.run(key, partial(loop.call, function))
 
     def _runner(self, wanted: Wanted) -> Runner:
         """The runner for what a study wants."""

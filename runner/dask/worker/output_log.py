@@ -40,14 +40,16 @@ class OutputLog:
     def __init__(self, key: str, worker: Worker, variables: Mapping[str, str]) -> None:
         self._key = key
         self._worker = worker
-        self._secrets = _secrets((*os.environ.items(), *variables.items()))
-        self._shown = {stream: ShownLines(self._secrets) for stream in Stream}
+        self._variables = variables
+        self._shown: dict[Stream, ShownLines] = {}
         self._printed = Printed()
         self._lines = 0
 
     def handle(self, event: Event) -> None:
         self._printed.listen(event)
         if isinstance(event, Output):
+            if event.stream not in self._shown:
+                self._shown[event.stream] = ShownLines(self._secrets())
             for line in self._shown[event.stream].feed(event.data):
                 self._line(event.stream, line)
         elif isinstance(event, Note):
@@ -60,7 +62,10 @@ class OutputLog:
     def printed(self) -> dict[str, str]:
         """The output that the task has printed, by stream, as a study's folder keeps it."""
         printed = self._printed.take(0)
-        return {name: sanitise_text(text, self._secrets) for name, text in printed.items()}
+        if not printed:
+            return {}
+        secrets = self._secrets()
+        return {name: sanitise_text(text, secrets) for name, text in printed.items()}
 
     def close(self) -> None:
         """The task has ended: what it has written last has no line end."""
@@ -69,6 +74,9 @@ class OutputLog:
                 self._line(stream, line)
         if self._lines > LOG_LINES:
             log.warning("[%s] %d more lines", self._key, self._lines - LOG_LINES)
+
+    def _secrets(self) -> list[str]:
+        return _secrets((*os.environ.items(), *self._variables.items()))
 
     def _line(self, stream: Stream, line: str) -> None:
         self._lines += 1

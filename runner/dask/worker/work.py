@@ -25,11 +25,12 @@ from runner.dask.failures import (
     report_of,
 )
 from runner.dask.messages import Answer, Call, answer
-from runner.dask.worker.bundles import BUNDLE
+from runner.dask.worker.bundles import BUNDLE, bundles_of
 from runner.dask.worker.host import Host
 from runner.dask.worker.output_log import OutputLog, log
 from runner.dask.worker.plugin import host_of, this_host
 from runner.diagnosis.errors import RunnerError
+from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import BundleInfo, Report
 from runner.environment import find_uv
 from runner.events import Journal
@@ -37,6 +38,10 @@ from runner.interpreter import Interpreter, ThisMachine
 from runner.result import Result
 
 _POLL_SECONDS = 0.02
+
+# A call of several tasks is to take a tenth of this, and as its client has measured it.
+PATIENCE_SECONDS = 1.0
+ROOM_BYTES = 4 << 20
 
 
 class Survey(Struct, frozen=True):
@@ -74,17 +79,25 @@ async def survey(bundle: str, probe: str | None, seconds: float, dask_worker: Wo
             machine, refusal = "", error.report
         retryable = refusal is not None and refusal.retryable
         there = not retryable and BUNDLE + bundle in dask_worker.plugins
+        if there and refusal is None:
+            try:
+                bundles_of(dask_worker).check(bundle)
+            except RunnerError as error:
+                refusal = error.report
         if there or time.monotonic() >= deadline:
             return Survey(machine, insists, refusal, sees=probe is None or Path(probe).exists())
         await asyncio.sleep(_POLL_SECONDS)
 
 
-def prepare(bundle: str, wanted: Wanted) -> Answer:
+def prepare(asked: list[Wanted], bundle: str) -> list[Answer]:
     """Build a bundle's environment on this machine, and load the bundle once.
 
-    :param wanted: what the study's tasks are to run with, as far as it is known.
+    :param asked: what the study's tasks are to run with, as far as it is known.
     """
+    return [_prepared(bundle, wanted) for wanted in asked]
 
+
+def _prepared(bundle: str, wanted: Wanted) -> Answer:
     def run(host: Host, key: str, output: OutputLog) -> Answer:
         check = host.prepare(key, bundle, output.handle, wanted)
         return Answer(made=Made.by(check.child, check.threads))
@@ -92,40 +105,67 @@ def prepare(bundle: str, wanted: Wanted) -> Answer:
     return _answered(run)
 
 
-def account(bundle: str, study: Made | None) -> Answer:
-    """Tell what tasks of a bundle run on here; otherwise as :func:`run_task`."""
-    return _answered(lambda host, key, _: Answer(account=host.account(key, bundle, _wanted(study))))
+def account(asked: list[str], study: Made | None) -> list[Answer]:
+    """Tell what tasks of a bundle run on here; otherwise as :func:`run_tasks`."""
+
+    def told(bundle: str) -> Answer:
+        wanted = _wanted(study)
+        return _answered(lambda host, key, _: Answer(account=host.account(key, bundle, wanted)))
+
+    return [told(bundle) for bundle in asked]
 
 
-def versions(bundle: str, study: Made | None) -> Answer:
-    """The lock of the versions that tasks of a bundle have; otherwise as :func:`run_task`."""
-    return _answered(
-        lambda host, key, _: Answer(versions=host.versions(key, bundle, _wanted(study)))
-    )
+def versions(asked: list[str], study: Made | None) -> list[Answer]:
+    """The lock of the versions that tasks of a bundle have; otherwise as :func:`run_tasks`."""
+
+    def told(bundle: str) -> Answer:
+        wanted = _wanted(study)
+        return _answered(lambda host, key, _: Answer(versions=host.versions(key, bundle, wanted)))
+
+    return [told(bundle) for bundle in asked]
 
 
 def _wanted(study: Made | None) -> Wanted:
     return Wanted() if study is None else study.wanted
 
 
-def run_task(
+def run_tasks(
+    calls: list[Call],
     bundle: str,
-    call: Call,
     inputs: dict[str, Any],
     shared: str | None,
     study: Made | None,
     printed: bool,
-) -> Answer:
-    """Run one task of a bundle that the worker was sent.
+) -> list[Answer]:
+    """Run tasks of a bundle that the worker was sent, one after the other.
 
-    :param inputs: those of the task that have come from the cluster.
+    One that has company is ended when it takes longer than a second: the others wait for it.
+
+    :param inputs: those that have come from the cluster, of a task without company.
     :param shared: where large outputs stay, if any.
     :param study: the environment that the study has on its other workers; a result from another
         one does not count.
-    :param printed: whether the answer has what the task prints.
+    :param printed: whether the answers have what the tasks print.
+    :returns: the answers of the first so many; the others have not been begun.
     """
-    run = _task(bundle, call, inputs, None if shared is None else Path(shared), study)
-    return _answered(run, printed=printed)
+    folder = None if shared is None else Path(shared)
+    if len(calls) == 1:
+        return [_answered(_task(bundle, calls[0], inputs, folder, study), printed=printed)]
+    if not _has_run(bundle):
+        # The time that a build takes is no task's.
+        made = _prepared(bundle, _wanted(study))
+        if made.report is not None:
+            return [made]
+    answers: list[Answer] = []
+    deadline, room = time.monotonic() + PATIENCE_SECONDS, ROOM_BYTES
+    for number, call in enumerate(calls):
+        run = _task(bundle, call, inputs, folder, study, patience=PATIENCE_SECONDS)
+        answers.append(one := _answered(run, number, printed=printed))
+        room -= one.size
+        lost = one.report is not None and one.report.code is Code.WORKER_LOST
+        if lost or room < 0 or time.monotonic() > deadline:
+            break
+    return answers
 
 
 def keep_result(
@@ -137,7 +177,7 @@ def keep_result(
     study: Made | None,
     tries: int,
 ) -> Result:
-    """Run one task, whose result stays on this worker; otherwise as :func:`run_task`.
+    """Run one task, whose result stays on this worker; otherwise as :func:`run_tasks`.
 
     :param here: the bundle as the client has it.
     :param tries: how often it runs at most, on this worker, where a failure may pass by itself.
@@ -175,10 +215,16 @@ def _has_run(bundle: str) -> bool:
 
 
 def _task(
-    bundle: str, call: Call, inputs: dict[str, Any], shared: Path | None, study: Made | None
+    bundle: str,
+    call: Call,
+    inputs: dict[str, Any],
+    shared: Path | None,
+    study: Made | None,
+    patience: float | None = None,
 ) -> Callable[[Host, str, OutputLog], Answer]:
     def run(host: Host, key: str, output: OutputLog) -> Answer:
-        result = host.execute(key, bundle, call.task(inputs), output.handle, _wanted(study))
+        wanted = _wanted(study)
+        result = host.execute(key, bundle, call.task(inputs), output.handle, wanted, patience)
         made = Made.by(result.child, result.threads)
         difference = None if study is None or made is None else study.difference(made)
         if difference is not None:
@@ -188,28 +234,46 @@ def _task(
     return run
 
 
-def _answered(run: Callable[[Host, str, OutputLog], Answer], *, printed: bool = False) -> Answer:
-    """Return what a call on this worker's host gives, or the report of its failure."""
+def _answered(
+    run: Callable[[Host, str, OutputLog], Answer],
+    number: int | None = None,
+    *,
+    printed: bool = False,
+) -> Answer:
+    """Return what a call on this worker's host gives, or the report of its failure.
+
+    :param number: of one that has company.
+    """
+    began = time.monotonic()
     try:
-        done = _on_host(run, printed=printed)
+        done = _on_host(run, number, printed=printed)
     except CancelledError:
         # Where the client has let go of the task, nobody reads it. Else the worker closes, or its
         # plugin was replaced.
         done = Answer(report=report_of(lost(f"the runner of {get_worker().address} was closed")))
-    return msgspec.structs.replace(done, worker=get_worker().address)
+    seconds = time.monotonic() - began
+    return msgspec.structs.replace(done, worker=get_worker().address, seconds=seconds)
 
 
-def _on_host(run: Callable[[Host, str, OutputLog], Answer], *, printed: bool = False) -> Answer:
+def _on_host(
+    run: Callable[[Host, str, OutputLog], Answer],
+    number: int | None = None,
+    *,
+    printed: bool = False,
+) -> Answer:
     """:raises concurrent.futures.CancelledError: the call was ended."""
     worker = get_worker()
     key = str(worker.get_current_task())
-    output = OutputLog(key, worker, {})
+    shown = key if number is None else f"{key}/{number}"
+    output = OutputLog(shown, worker, {})
     try:
         host = this_host()
-        output = OutputLog(key, worker, host.variables)
+        output = OutputLog(shown, worker, host.variables)
         done = run(host, key, output)
     except RunnerError as error:
-        output.failed(error.report)
+        # One that is ended for the others' sake runs again, alone.
+        if number is None or error.report.code is not Code.CHILD_HUNG:
+            output.failed(error.report)
         done = Answer(report=error.report)
     finally:
         output.close()

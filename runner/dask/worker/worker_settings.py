@@ -16,6 +16,7 @@ from runner.bundle.defaults import read_size
 from runner.defaults import BUILD_TIMEOUT, STARTUP_TIMEOUT, Isolation
 
 SECTION = "modelops-runner"
+_VARIABLE = "DASK_MODELOPS_RUNNER__"
 
 Count: TypeAlias = Annotated[int, Meta(ge=1)]
 Seconds: TypeAlias = Annotated[float, Meta(gt=0)]
@@ -63,6 +64,12 @@ def read_settings(wanted: Mapping[str, Any]) -> WorkerSettings:
         for name, value in [*section.items(), *wanted.items()]
         if value is not None
     }
+    if isinstance(given.get("python"), int | float):
+        # Dask reads a variable's 3.10 as the number 3.1, as YAML does.
+        python = os.environ.get(f"{_VARIABLE}PYTHON")
+        if python is None:
+            raise ValueError(f"python is the number {given['python']}: write it in quotes, '3.10'")
+        given["python"] = python
     for name in ("memory-limit", "max-rss"):
         if name in given:
             size = read_size(given[name])

@@ -28,7 +28,7 @@ import runner.dask
 from runner import Runner, RunnerError
 from runner.dask import RunnerPlugin
 from runner.dask.client import in_flight, study
-from runner.dask.client.outcomes import WINDOW
+from runner.dask.client.batches import MOST_TASKS, WINDOW
 from runner.dask.examine.loopback import DaskCluster, cluster
 from runner.dask.worker.bundles import BUNDLE
 from runner.dask.worker.output_log import TOPIC
@@ -239,19 +239,22 @@ def test_parameters_that_are_no_json_are_refused_at_once(client: Client, bundle:
     assert error.report.code is Code.PARAMS_INVALID
 
 
-def test_a_bounded_number_of_tasks_is_taken_ahead(client: Client, bundle: Path) -> None:
+@pytest.mark.parametrize(("entrypoint", "most"), [("large", 2 * WINDOW), (None, MOST_TASKS)])
+def test_a_bounded_number_of_tasks_is_taken_ahead(
+    client: Client, bundle: Path, entrypoint: str | None, most: int
+) -> None:
     taken = 0
 
     def endless() -> Iterator[Task]:
         nonlocal taken
         for seed in count():
             taken = seed + 1
-            yield Task(seed=seed)
+            yield Task(entrypoint, seed=seed % 256)
 
     outcomes = runner.dask.map(client, bundle, endless())
     for _ in range(30):
         next(outcomes)
-    assert taken <= 30 + 2 * WINDOW
+    assert taken <= 30 + most
     outcomes.close()
 
 
@@ -527,7 +530,7 @@ def test_a_scheduler_that_is_killed_is_an_error_and_leaves_no_child(
     cache: Path, bundle: Path, tmp_path: Path
 ) -> None:
     with cluster(2, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started:
-        with Client(started.address, set_as_default=False) as client:
+        with Client(started.address, set_as_default=False, timeout=3) as client:
             future = runner.dask.submit(
                 client, bundle, Task("mark", {"file": str(tmp_path / "begun")})
             )
@@ -543,7 +546,7 @@ def test_a_cluster_that_is_told_to_end_ends_its_children(
     cache: Path, bundle: Path, tmp_path: Path
 ) -> None:
     with cluster(1, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started:
-        with Client(started.address, set_as_default=False) as client:
+        with Client(started.address, set_as_default=False, timeout=3) as client:
             future = runner.dask.submit(
                 client, bundle, Task("mark", {"file": str(tmp_path / "begun")})
             )

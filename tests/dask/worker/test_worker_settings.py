@@ -30,6 +30,12 @@ def test_variables_are_read_as_dask_reads_them() -> None:
     )
 
 
+def test_a_version_in_a_variable_is_no_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DASK_MODELOPS_RUNNER__PYTHON", "3.10")
+    with dask.config.set(dask.config.collect_env()):
+        assert read_settings({}).python == "3.10"
+
+
 def test_variables_for_children_keep_their_names() -> None:
     environ = {"DASK_MODELOPS_RUNNER__ENV": "{'EPI_A': None, 'my-b': '1'}"}
     with dask.config.set(dask.config.collect_env(environ)):
@@ -55,6 +61,7 @@ def test_what_a_caller_wants_goes_before() -> None:
         ({"timeout": -1}, "timeout"),
         ({"startup-timeout": 0}, "startup-timeout"),
         ({"max-tasks": 0}, "max-tasks"),
+        ({"python": 3.1}, "in quotes"),
     ],
 )
 def test_what_is_wrong_is_named(section: object, named: str) -> None:
