@@ -21,7 +21,7 @@ import psutil
 from distributed import Client
 
 import runner.dask
-from runner import Runner
+from runner import Isolation, Runner
 from runner.dask.examine.loopback import DaskCluster, DaskProcess, cluster
 from runner.result import Result
 from runner.task import Task
@@ -93,7 +93,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as name:
         bench = Bench(Path(name), given.workers, given.rounds)
         if given.only in (None, "trivial"):
-            bench.trivial(counts)
+            bench.trivial(counts, warm=False)
+            bench.trivial(counts, warm=True)
         if given.only in (None, "seir"):
             bench.seir(500)
         if given.only in (None, "large"):
@@ -137,11 +138,12 @@ class Bench:
     def __init__(self, folder: Path, workers: int, rounds: int) -> None:
         self._folder, self._workers, self._rounds = folder, workers, rounds
 
-    def trivial(self, counts: Iterable[int]) -> None:
+    def trivial(self, counts: Iterable[int], *, warm: bool) -> None:
         """A task that gives its seed, so that nothing but its way is measured."""
         bundle = self._bundle("small", SMALL)
         for count in counts:
-            self._compare(f"{count} trivial tasks", count, bundle, _small)
+            what = f"{count} trivial tasks, {'warm' if warm else 'forks'}"
+            self._compare(what, count, bundle, _small, warm=warm)
 
     def seir(self, count: int) -> None:
         """A model, which the workers themselves cannot run."""
@@ -170,13 +172,23 @@ class Bench:
             self._take_turns(what, SETS * (REPLICATES + 1), SETS * REPLICATES, Meter(started), ways)
 
     def _compare(
-        self, what: str, count: int, bundle: Path, plain: Callable[[int], bytes] | None
+        self,
+        what: str,
+        count: int,
+        bundle: Path,
+        plain: Callable[[int], bytes] | None,
+        *,
+        warm: bool = False,
     ) -> None:
         """Show what tasks cost in the pool of this process, as plain functions, and as tasks."""
+        isolation = Isolation.WARM if warm else Isolation.FORK
         with (
             self._cluster() as (started, client),
-            Runner(children=self._workers, cache=self._folder / "cache") as pool,
+            Runner(
+                children=self._workers, cache=self._folder / "cache", isolation=isolation
+            ) as pool,
         ):
+            client.register_plugin(runner.dask.RunnerPlugin(isolation=isolation))
 
             def tasks(first: int) -> Iterator[Task]:
                 return (Task(seed=seed) for seed in range(first, first + count))
