@@ -215,8 +215,9 @@ def test_a_client_that_is_killed_is_gone_on_with(
     tasks = seeds(20, "sleep", ran=str(ran))
     came = kept(client, bundle, tasks, out)
     assert [isinstance(one, RunnerError) for one in came] == [seed == 3 for seed in range(20)]
-    now = Counter(path.name.partition(".")[0] for path in ran.iterdir() if path.name not in before)
-    assert now == Counter(str(seed) for seed in range(20) if seed not in done)
+    # A worker may still have begun one for the client that was killed.
+    now = {path.name.partition(".")[0] for path in ran.iterdir() if path.name not in before}
+    assert now == {str(seed) for seed in range(20) if seed not in done}
     assert sorted(lines_of(out)) == list(range(20))
     assert account_of(out)["pylock"] == "pylock.toml"
     rows = list(runner.results(out))
