@@ -10,7 +10,7 @@ class Call(Struct, frozen=True):
     """A task, and how it is to be run where that is not as the runner's settings have it.
 
     :param timeout: seconds that it may take; ``None``: as the settings and the bundle say.
-    :param patience: seconds after which it is ended, where it may take longer.
+    :param batch_timeout: seconds after which it is ended, where it may take longer.
     :param on_event: called with its events, in place of the runner's own.
     :param run_id: the run's, for its events; ``None``: a new one.
     :param task_id: its number in the run, from 0 on.
@@ -18,7 +18,7 @@ class Call(Struct, frozen=True):
 
     task: Task
     timeout: float | None = None
-    patience: float | None = None
+    batch_timeout: float | None = None
     on_event: EventHandler | None = None
     run_id: str | None = None
     task_id: int = 0
@@ -28,4 +28,4 @@ class Call(Struct, frozen=True):
 
         :param settings: as the settings and the bundle say.
         """
-        return min(filter(None, (self.timeout or settings, self.patience)), default=None)
+        return min(filter(None, (self.timeout or settings, self.batch_timeout)), default=None)

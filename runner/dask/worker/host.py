@@ -103,7 +103,7 @@ class Host:
         task: Task,
         on_event: EventHandler,
         wanted: Wanted,
-        patience: float | None,
+        batch_timeout: float | None,
     ) -> Result:
         """Run a task, which ends when Dask lets go of it or the worker closes.
 
@@ -111,13 +111,13 @@ class Host:
         :param bundle: the key of one that the worker was sent.
         :param wanted: what the study's tasks run with; where this worker's own settings say
             something else, they stand.
-        :param patience: seconds after which it is ended though it may take longer.
+        :param batch_timeout: seconds after which it is ended though it may take longer.
         :raises RunnerError: it failed.
         :raises concurrent.futures.CancelledError: it was ended.
         """
         place = self._bundles.place(bundle, self.cache)
         runner = self._runner(wanted)
-        call = Call(task, patience=patience, on_event=on_event, run_id=new_run_id())
+        call = Call(task, batch_timeout=batch_timeout, on_event=on_event, run_id=new_run_id())
         result = self.calls.run(key, lambda stops: runner._execute(place, call, stops))
         self._run.add(bundle)
         return result

@@ -40,7 +40,7 @@ from runner.result import Result
 _POLL_SECONDS = 0.02
 
 # A call of several tasks is to take a tenth of this, and as its client has measured it.
-PATIENCE_SECONDS = 1.0
+BATCH_TIMEOUT_SECONDS = 1.0
 ROOM_BYTES = 4 << 20
 
 
@@ -157,9 +157,9 @@ def run_tasks(
         if made.report is not None:
             return [made]
     answers: list[Answer] = []
-    deadline, room = time.monotonic() + PATIENCE_SECONDS, ROOM_BYTES
+    deadline, room = time.monotonic() + BATCH_TIMEOUT_SECONDS, ROOM_BYTES
     for number, call in enumerate(calls):
-        run = _task(bundle, call, inputs, folder, study, patience=PATIENCE_SECONDS)
+        run = _task(bundle, call, inputs, folder, study, batch_timeout=BATCH_TIMEOUT_SECONDS)
         answers.append(one := _answered(run, number, printed=printed))
         room -= one.size
         lost = one.report is not None and one.report.code is Code.WORKER_LOST
@@ -220,11 +220,11 @@ def _task(
     inputs: dict[str, Any],
     shared: Path | None,
     study: Made | None,
-    patience: float | None = None,
+    batch_timeout: float | None = None,
 ) -> Callable[[Host, str, OutputLog], Answer]:
     def run(host: Host, key: str, output: OutputLog) -> Answer:
         wanted = _wanted(study)
-        result = host.execute(key, bundle, call.task(inputs), output.handle, wanted, patience)
+        result = host.execute(key, bundle, call.task(inputs), output.handle, wanted, batch_timeout)
         made = Made.by(result.child, result.threads)
         difference = None if study is None or made is None else study.difference(made)
         if difference is not None:
