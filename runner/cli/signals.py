@@ -1,6 +1,5 @@
 """Ends a run when the terminal or the system asks for it, and shows how long it takes till then."""
 
-import math
 import os
 import signal
 import socket
@@ -36,28 +35,28 @@ class _Signals:
     """Takes signals as they come: each wakes the event loop, but the one that ends it at once."""
 
     def __init__(self, end: Callable[[str], Finding] | None) -> None:
-        self.ending = False
-        """True once the run is being ended."""
+        self._ended_by: tuple[signal.Signals, float] | None = None
+        """The signal by which the run is being ended, and since when."""
         self._end = end
         self._reading, self._writing = socket.socketpair()
         for one in (self._reading, self._writing):
             one.setblocking(False)
         # What the caller ignores stays ignored: SIGHUP under nohup, SIGINT in the background.
         ends = [one for one in _SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
-        self._latest = (0, -math.inf)
-        """The signal that came last, and when."""
         self._before = {one: signal.signal(one, self._take) for one in ends}
 
     def _take(self, number: int, _: FrameType | None) -> None:
-        now = time.monotonic()
-        before, came = self._latest
-        if number == before and now - came < _SAME_SECONDS:
+        if self._ended_by is not None:
+            first, since = self._ended_by
+            if number != first or time.monotonic() - since > _SAME_SECONDS:
+                _leave(signal.Signals(number), self._end)
             return
-        self._latest = number, now
-        if self.ending:
-            _leave(signal.Signals(number), self._end)
         with suppress(OSError):  # so many have come that one more says nothing
             self._writing.send(bytes((number,)))
+
+    def ends(self, number: signal.Signals) -> None:
+        """The run is ended by it: the next one ends this process."""
+        self._ended_by = number, time.monotonic()
 
     async def next(self) -> signal.Signals:
         """Wait for a signal."""
@@ -68,7 +67,7 @@ class _Signals:
 
     def close(self) -> None:
         """Handle them as before, unless the run was ended: what is still said of it may be cut."""
-        if not self.ending:
+        if self._ended_by is None:
             for number, handler in self._before.items():
                 signal.signal(number, handler)
         self._reading.close()
@@ -136,7 +135,7 @@ async def unless_signalled(
                         finishing = True
                         if finish():
                             continue
-                    signals.ending = True
+                    signals.ends(caught)
                     tasks.cancel_scope.cancel()
                     return
 

@@ -31,18 +31,6 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_bundle(tmp_path_factory.mktemp("bundles") / "model", WIRE)
 
 
-@pytest.fixture(scope="module")
-def started(cache: Path) -> Iterator[DaskCluster]:
-    with cluster(2, environ={"MODELOPS_CACHE_DIR": str(cache)}) as one:
-        yield one
-
-
-@pytest.fixture
-def client(started: DaskCluster) -> Iterator[Client]:
-    with Client(started.address, set_as_default=False) as connected:
-        yield connected
-
-
 @pytest.fixture
 def mortal(cache: Path) -> Iterator[Client]:
     """A client whose workers start again when they die."""
@@ -92,15 +80,15 @@ def test_small_tasks_share_calls_and_each_has_its_own_outcome(client: Client, bu
 
 
 def test_one_that_hangs_does_not_keep_those_that_it_shares_a_call_with(
-    started: DaskCluster, client: Client, bundle: Path
+    shared_cluster: DaskCluster, client: Client, bundle: Path
 ) -> None:
     tasks = with_one(Task("sleep", {"seconds": 1000}, seed=ODD))
     outcomes = runner.dask.map_unordered(client, bundle, tasks)
     found = sorted(next(outcomes)[0] for _ in range(len(tasks) - 1))
     assert found == [seed for seed in range(len(tasks)) if seed != ODD]
-    assert runs_tasks(started)
+    assert runs_tasks(shared_cluster)
     outcomes.close()
-    wait_until(lambda: not runs_tasks(started))
+    wait_until(lambda: not runs_tasks(shared_cluster))
 
 
 def test_one_that_takes_longer_than_its_call_may_has_its_result(

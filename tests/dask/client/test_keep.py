@@ -41,12 +41,6 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def shared_cluster(cache: Path) -> Iterator[DaskCluster]:
-    with cluster(2, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started:
-        yield started
-
-
 @pytest.fixture
 def client(shared_cluster: DaskCluster) -> Iterator[Client]:
     with Client(shared_cluster.address) as connected:

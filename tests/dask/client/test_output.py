@@ -7,7 +7,6 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -55,18 +54,6 @@ def bundle(tmp_path: Path) -> Path:
     folder = make_bundle(tmp_path / "model", WIRE, "numpy\n")
     (folder / "pyproject.toml").write_text(PYPROJECT)
     return folder
-
-
-@pytest.fixture(scope="module")
-def shared_cluster(cache: Path) -> Iterator[DaskCluster]:
-    with cluster(2, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started:
-        yield started
-
-
-@pytest.fixture
-def client(shared_cluster: DaskCluster) -> Iterator[Client]:
-    with Client(shared_cluster.address, set_as_default=False) as connected:
-        yield connected
 
 
 def seeds(tasks: int = 6, entrypoint: str = "draw", **params: Any) -> list[Task]:

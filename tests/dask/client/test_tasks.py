@@ -43,19 +43,6 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_bundle(tmp_path_factory.mktemp("bundles") / "model")
 
 
-@pytest.fixture(scope="module")
-def shared_cluster(cache: Path) -> Iterator[DaskCluster]:
-    """For tests that leave it as it was."""
-    with cluster(2, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started:
-        yield started
-
-
-@pytest.fixture
-def client(shared_cluster: DaskCluster) -> Iterator[Client]:
-    with Client(shared_cluster.address, set_as_default=False) as connected:
-        yield connected
-
-
 def test_a_study_has_the_results_of_a_local_run(client: Client, bundle: Path, cache: Path) -> None:
     tasks = seeds()
     there = [dict(one) for one in runner.dask.map(client, bundle, tasks)]  # type: ignore[call-overload]
