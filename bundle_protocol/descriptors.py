@@ -11,12 +11,12 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def open_descriptors() -> Iterator[tuple[int, int, bool]]:
-    """The descriptors that are open, each with its flags (fcntl(2)), and whether it is a file's."""
+def open_descriptors() -> Iterator[tuple[int, int, int]]:
+    """The descriptors that are open, each with its flags (fcntl(2)) and its mode (inode(7))."""
     for name in os.listdir("/proc/self/fd"):
         fd = int(name)
         try:
-            yield fd, fcntl.fcntl(fd, fcntl.F_GETFL), stat.S_ISREG(os.fstat(fd).st_mode)
+            yield fd, fcntl.fcntl(fd, fcntl.F_GETFL), os.fstat(fd).st_mode
         except OSError:
             continue  # The descriptor of the listing itself.
 
@@ -31,10 +31,10 @@ class Descriptors:
     def __init__(self) -> None:
         self._flags: dict[int, int] = {}
         self._places: dict[int, int] = {}
-        for fd, flags, is_file in open_descriptors():
+        for fd, flags, mode in open_descriptors():
             self._flags[fd] = flags
             # In a file that is only written, each task's lines come after those of the one before.
-            if is_file and flags & os.O_ACCMODE != os.O_WRONLY:
+            if stat.S_ISREG(mode) and flags & os.O_ACCMODE != os.O_WRONLY:
                 self._places[fd] = os.lseek(fd, 0, os.SEEK_CUR)
 
     def restore(self) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import gc
 import os
+import stat
 import sys
 from contextlib import suppress
 
@@ -97,8 +98,8 @@ def _read_and_written() -> list[str]:
     which is read for its own places alone; :mod:`bundle_protocol.open_files` tells what is lost.
     """
     found: dict[int, str] = {}
-    for fd, flags, is_file in open_descriptors():
-        if is_file and fd > 2 and flags & os.O_ACCMODE == os.O_RDWR:
+    for fd, flags, mode in open_descriptors():
+        if stat.S_ISREG(mode) and fd > 2 and flags & os.O_ACCMODE == os.O_RDWR:
             found[fd] = os.readlink(f"/proc/self/fd/{fd}")
     zipfile: Any = sys.modules.get("zipfile") if found else None
     for each in gc.get_objects() if zipfile is not None else ():

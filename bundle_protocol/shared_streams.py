@@ -8,7 +8,6 @@ answers over a pipe, and remembers what the tasks before have asked it.
 from __future__ import annotations
 
 import _io
-import fcntl
 import gc
 import os
 import select
@@ -16,6 +15,8 @@ import stat
 import sys
 from contextlib import suppress
 from types import FunctionType, ModuleType
+
+from bundle_protocol.descriptors import open_descriptors
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
@@ -61,15 +62,10 @@ def shared_streams(variables: Iterable[tuple[str, object]], own: Collection[int]
 def _streams(own: Collection[int]) -> Iterator[tuple[int, str | None]]:
     """The descriptors, each with what it is; None for the end of a pipe that is all in here."""
     pipes: dict[int, tuple[str, bool]] = {}
-    for name in os.listdir("/proc/self/fd"):
-        fd = int(name)
+    for fd, flags, mode in open_descriptors():
         if fd < 3 or fd in own:
             continue
-        try:
-            mode, target = os.fstat(fd).st_mode, os.readlink(f"/proc/self/fd/{fd}")
-            flags = fcntl.fcntl(fd, fcntl.F_GETFL)
-        except OSError:
-            continue  # The descriptor of the listing itself.
+        target = os.readlink(f"/proc/self/fd/{fd}")
         if stat.S_ISSOCK(mode):
             peer = _peer(fd)
             if peer is not None:

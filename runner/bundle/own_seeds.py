@@ -29,17 +29,9 @@ _SEEDS = (
 )
 _SEEDED_IN_LINE = re.compile(_SEEDS)
 _CALLS = (
-    *(
-        b"time(",
-        b"time_ns(",
-        b"monotonic(",
-        b"monotonic_ns(",
-        b"perf_counter(",
-        b"perf_counter_ns(",
-    ),
-    *(b"now(", b"utcnow(", b"urandom(", b"getpid(", b"uuid1(", b"uuid4("),
-    *(b"randbits(", b"randbelow(", b"token_bytes(", b"token_hex("),
-)
+    b"time( time_ns( monotonic( monotonic_ns( perf_counter( perf_counter_ns( now( utcnow( urandom("
+    b" getpid( uuid1( uuid4( randbits( randbelow( token_bytes( token_hex("
+).split()
 _WORDS = (b"seed", b"_rng", b"Random", b"PCG64", b"MT19937", b"Philox", b"SFC64", b"Key", b".key")
 _NAMED = re.compile(rb"(\w+)[ ]*=[^=]*$")
 _SHOWN = 3
