@@ -4,8 +4,8 @@ import os
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Awaitable, Callable
+from contextlib import closing, suppress
 from types import FrameType
 from typing import NoReturn, TypeVar
 
@@ -74,15 +74,6 @@ class _Signals:
         self._writing.close()
 
 
-@contextmanager
-def _signals(end: Callable[[str], Finding] | None) -> Iterator[_Signals]:
-    signals = _Signals(end)
-    try:
-        yield signals
-    finally:
-        signals.close()
-
-
 def _leave(number: signal.Signals, end: Callable[[str], Finding] | None) -> NoReturn:
     """End this process at once, with what it has started; say what is left, and how to go on."""
     guard = guardian()
@@ -124,7 +115,7 @@ async def unless_signalled(
     caught: signal.Signals | None = None
     failure: Exception | None = None
     outcome: _T | None = None
-    with _signals(end) as signals:
+    with closing(_Signals(end)) as signals:
         async with anyio.create_task_group() as tasks:
 
             async def cancel_on_signal() -> None:
