@@ -41,40 +41,6 @@ def run(
     return [{"notes": result.notes, **json.loads(result["seen"])} for result in results]
 
 
-CARELESS = """
-    import json, random
-    DRAWN = [random.random() for _ in range(1000)]
-    PEOPLE = {"ann", "bob", "cem", "dan", "eve", "fay", "gus"}
-    def wire(entrypoint, params, seed):
-        own = random.Random(seed)
-        seen = {
-            "set": list(PEOPLE),
-            "chosen": [name for name in PEOPLE if own.random() < 0.5],
-            "drawn": DRAWN[-1],
-            "global": [random.random() for _ in range(3)],
-            "gauss": random.gauss(0, 1),
-        }
-        random.gauss(0, 1)
-        return {"seen": json.dumps(seen).encode()}
-"""
-
-
-@pytest.mark.parametrize("python", PYTHONS)
-def test_a_task_gives_the_same_on_every_child_and_in_every_isolation(
-    bundle: MakeBundle, cache: Path, python: str
-) -> None:
-    need_python(python)
-    made = bundle(CARELESS)
-    seen = [run(made, cache, isolation, [5, 6, 5], python) for isolation in ISOLATIONS]
-    assert seen[0] == seen[1] == seen[2]
-    first, other, again = seen[0]
-    assert first == again
-    assert first["global"] != other["global"]
-    # The derived seed is a documented one, and the same on every Python.
-    documented = random.Random(2**64 + 5)
-    assert first["global"] == [documented.random() for _ in range(3)]
-
-
 @pytest.mark.parametrize("isolation", ISOLATIONS)
 def test_the_workers_own_hash_seed_counts_and_others_do_not(
     bundle: MakeBundle, cache: Path, isolation: str, monkeypatch: pytest.MonkeyPatch
@@ -161,20 +127,6 @@ NUMPY = """
 """
 
 
-@pytest.mark.parametrize("python", PYTHONS)
-def test_numpys_global_generator_follows_the_tasks_seed(
-    bundle: MakeBundle, cache: Path, python: str
-) -> None:
-    need_python(python)
-    made = bundle(NUMPY.format("DRAWN = np.random.random(10_000)"), "numpy\n")
-    seen = [run(made, cache, isolation, [5, 2**64 - 1, 5], python) for isolation in ISOLATIONS]
-    assert seen[0] == seen[1] == seen[2]
-    first, other, again = seen[0]
-    assert first == again != other
-    # What numpy.random.RandomState((5 + 2 * 1640531527) % 2**32).random_sample() gives.
-    assert first["seen"][0] == pytest.approx(0.5366079879840823, abs=1e-9)
-
-
 @pytest.mark.parametrize("isolation", ISOLATIONS)
 @pytest.mark.parametrize(
     ("at_import", "seeded"),
@@ -218,10 +170,14 @@ def test_libraries_that_a_task_imports_first_follow_its_seed_too(
     assert first[2] == "SourceFileLoader" * 2
 
 
-UNSEEDED = """
+CARELESS = """
     import copy, json, random
     import numpy as np
     import helper
+
+    DRAWN = [random.random() for _ in range(1000)]
+    DRAWN_BY_NUMPY = np.random.random(10_000)
+    PEOPLE = {"ann", "bob", "cem", "dan", "eve", "fay", "gus"}
 
     class Model:
         rng = np.random.default_rng()
@@ -246,6 +202,16 @@ UNSEEDED = """
     given = np.random.default_rng(122807528840384100672342137672332424406)
 
     def wire(entrypoint, params, seed):
+        own = random.Random(seed)
+        whole = {
+            "set": list(PEOPLE),
+            "chosen": [name for name in PEOPLE if own.random() < 0.5],
+            "drawn": DRAWN[-1],
+            "global": [random.random() for _ in range(3)],
+            "gauss": random.gauss(0, 1),
+            "numpy": [np.random.random(), np.random.normal(), np.random.normal()],
+        }
+        random.gauss(0, 1)
         follow = [
             Model.rng.random(), old.normal(), helper.bits.random_raw(), dice.random(), roll(),
             copy.deepcopy(dice).random(), *(one.random() for one in spawned),
@@ -257,20 +223,32 @@ UNSEEDED = """
         np.random.seed()
         follow += [random.random(), np.random.random()]
         fixed = [*drawn_at_import, *(one.random() for one in (late, of_state, given))]
-        return {"seen": json.dumps({"follow": follow, "fixed": fixed}).encode()}
+        seen = {"whole": whole, "follow": follow, "fixed": fixed}
+        return {"seen": json.dumps(seen).encode()}
 """
 
 
 @pytest.mark.parametrize("python", PYTHONS)
-def test_generators_without_a_seed_follow_from_the_tasks(
+def test_a_careless_model_gives_the_same_on_every_python_and_in_every_isolation(
     bundle: MakeBundle, cache: Path, python: str
 ) -> None:
     need_python(python)
-    made = bundle(UNSEEDED, "numpy\n")
+    made = bundle(CARELESS, "numpy\n")
     (made / "helper.py").write_text("import numpy\nbits = numpy.random.PCG64()\n")
     seen = [run(made, cache, isolation, [5, 2**64 - 1, 5], python) for isolation in ISOLATIONS]
     assert [one["notes"] for one in seen[0]] == [()] * 3
     first, other, _ = seen[0]
+
+    assert [[one["whole"] for one in tasks] for tasks in seen] == [
+        [first["whole"], other["whole"], first["whole"]]
+    ] * 3
+    assert first["whole"]["global"] != other["whole"]["global"]
+    # The derived seeds are documented ones, and the same on every Python.
+    documented = random.Random(2**64 + 5)
+    assert first["whole"]["global"] == [documented.random() for _ in range(3)]
+    # What numpy.random.RandomState((5 + 2 * 1640531527) % 2**32).random_sample() gives.
+    assert first["whole"]["numpy"][0] == pytest.approx(0.5366079879840823, abs=1e-9)
+
     assert [[one["follow"] for one in tasks] for tasks in seen] == [
         [first["follow"], other["follow"], first["follow"]]
     ] * 3
@@ -445,13 +423,15 @@ def test_what_numba_has_compiled_follows_the_tasks_seed_unless_the_bundle_has_se
         """,
         "numba\n",
     )
-    seen = [run(made, cache, isolation, [1, 2, 1], python) for isolation in ISOLATIONS]
-    assert seen[0] == seen[1] == seen[2]
-    assert seen[0][0] == seen[0][2] != seen[0][1]
+    warm, fork = (run(made, cache, isolation, [1, 2, 1], python) for isolation in ("warm", "fork"))
+    assert warm == fork
+    assert warm[0] == warm[2] != warm[1]
+    assert run(made, cache, "fresh", [2], python) == [warm[1]]
     unseeded = (made / "wire.py").read_text()
     (made / "wire.py").write_text(unseeded + "set_seed(7)\n")
-    seen = [run(made, cache, isolation, [1, 2, 1], python) for isolation in ISOLATIONS]
-    assert seen[0] == seen[1] == seen[2] == [seen[0][0]] * 3
+    warm, fork = (run(made, cache, isolation, [1, 2, 1], python) for isolation in ("warm", "fork"))
+    assert warm == fork == [warm[0]] * 3
+    assert run(made, cache, "fresh", [2], python) == [warm[0]]
 
 
 @pytest.mark.parametrize("where", ["import", "task"])
@@ -470,14 +450,16 @@ def test_what_polars_draws_follows_the_tasks_seed_unless_the_bundle_has_seeded_i
         """,
         "polars\n",
     )
-    seen = [run(made, cache, isolation, [1, 2, 1]) for isolation in ISOLATIONS]
-    assert seen[0] == seen[1] == seen[2]
-    assert seen[0][0] == seen[0][2] != seen[0][1]
+    warm, fork = (run(made, cache, isolation, [1, 2, 1]) for isolation in ("warm", "fork"))
+    assert warm == fork
+    assert warm[0] == warm[2] != warm[1]
+    assert run(made, cache, "fresh", [2]) == [warm[1]]
     if where == "import":
         unseeded = (made / "wire.py").read_text()
         (made / "wire.py").write_text(unseeded + "polars.set_random_seed(7)\n")
-        seen = [run(made, cache, isolation, [1, 2, 1]) for isolation in ISOLATIONS]
-        assert seen[0] == seen[1] == seen[2] == [seen[0][0]] * 3
+        warm, fork = (run(made, cache, isolation, [1, 2, 1]) for isolation in ("warm", "fork"))
+        assert warm == fork == [warm[0]] * 3
+        assert run(made, cache, "fresh", [2]) == [warm[0]]
 
 
 def test_what_numba_draws_in_several_threads_has_a_note(
