@@ -144,7 +144,7 @@ def test_header_names_have_no_case_and_other_headers_mean_nothing() -> None:
     "text", [b"x", b"Content-Length: 16000\r\n\r\n{", b"Content-Length: 5\r\nX: ", b"\r\n{[\x00"]
 )
 def test_a_flood_of_noise_is_held_in_bounded_memory(size: int, text: bytes) -> None:
-    total = 20_000 if size == 1 else 1024 * 1024
+    total = 8_000 if size == 1 else 512 * 1024  # tracemalloc makes each byte dear
     chunk = (text * (size // len(text) + 1))[:size] if size > 1 else b""
     decoder = FrameDecoder()
     tracemalloc.start()
@@ -155,7 +155,7 @@ def test_a_flood_of_noise_is_held_in_bounded_memory(size: int, text: bytes) -> N
         _, peak = tracemalloc.get_traced_memory()
     finally:
         tracemalloc.stop()
-    assert peak < 1024 * 1024
+    assert peak < 512 * 1024
     assert [*decoder.feed(b"\n" + encode_frame(HELLO))][-1] == HELLO
 
 

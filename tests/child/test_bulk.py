@@ -250,6 +250,7 @@ def test_inputs_that_cannot_be_sent_are_named(
 
 
 @linux_only
+@pytest.mark.usefixtures("quick_collections")
 @pytest.mark.parametrize("isolation", ["warm", "fork"])
 def test_no_descriptor_is_left_after_many_tasks_nor_held_by_their_results(
     isolation: str, make: MakeBundle, cache: Path
@@ -391,6 +392,7 @@ WRONG = {
 
 
 @linux_only
+@pytest.mark.usefixtures("quick_collections")
 @pytest.mark.parametrize("wrong", WRONG)
 def test_an_output_that_is_not_what_was_announced_is_named(
     wrong: str, make: MakeBundle, cache: Path, tmp_path: Path
