@@ -40,9 +40,15 @@ wire = "wire.py:wire"
 """
 
 
+@pytest.fixture(scope="module")
+def uv_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """uv links files from its cache: what a bundle may change is not the developer's own."""
+    return tmp_path_factory.mktemp("uv-cache")
+
+
 @pytest.fixture
-def runner(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
-    monkeypatch.setenv("UV_CACHE_DIR", str(tmp_path / "uv-cache"))
+def runner(tmp_path: Path, uv_cache: Path, monkeypatch: pytest.MonkeyPatch) -> Runner:
+    monkeypatch.setenv("UV_CACHE_DIR", str(uv_cache))
     return Runner(cache=tmp_path / "cache")
 
 
@@ -74,8 +80,9 @@ UV = RUN.replace(
 )
 
 
-@pytest.mark.parametrize("install", [PIP, UV], ids=["pip", "uv"])
-@pytest.mark.parametrize("project", [False, True], ids=["requirements", "project"])
+@pytest.mark.parametrize(
+    ("install", "project"), [(PIP, False), (UV, True)], ids=["pip-requirements", "uv-project"]
+)
 def test_what_a_bundle_installs_while_it_runs_reaches_no_other(
     runner: Runner, tmp_path: Path, install: str, project: bool
 ) -> None:
