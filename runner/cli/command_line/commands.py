@@ -1,5 +1,6 @@
 """The commands that a command line can ask for."""
 
+import sys
 from pathlib import Path
 from typing import TypeAlias
 
@@ -12,7 +13,12 @@ from runner.study.shards import Shard
 
 
 class UsageError(Exception):
-    """The command line asks for what cannot be: exit code 2."""
+    """The command line asks for what cannot be."""
+
+    def say(self) -> int:
+        """Say so on standard error; returns the exit code."""
+        print(f"modelops-runner: error: {self}", file=sys.stderr)
+        return 2
 
 
 class Command(Struct, frozen=True, kw_only=True):
