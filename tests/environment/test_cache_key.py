@@ -1,27 +1,17 @@
 """An environment's key has all that decides its content."""
 
 import os
-import platform
-import sys
-import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
 import msgspec
 import pytest
+from own_base import BASE
 
 from runner.bundle import read_bundle
 from runner.diagnosis.case import Case, Failure
-from runner.environment import Base, Source, cache_key, environment
+from runner.environment import Source, cache_key, environment
 from runner.environment.cache_key import Pins, decisive, dependencies_key, interpreter_of
-
-BASE = Base(
-    path=Path(sys.executable).resolve(),
-    version=platform.python_version(),
-    implementation=sys.implementation.name,
-    soabi=sysconfig.get_config_var("SOABI"),
-    platform=sysconfig.get_platform(),
-)
 
 BUNDLE = {
     "requirements.txt": "six\n",

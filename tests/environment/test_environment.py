@@ -1,11 +1,9 @@
 import hashlib
 import json
 import os
-import platform
 import signal
 import subprocess
 import sys
-import sysconfig
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -15,6 +13,7 @@ import msgspec
 import psutil
 import pytest
 from children import still_running
+from own_base import BASE
 
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.report.codes import Code
@@ -23,14 +22,6 @@ from runner.environment.cache_key import dependencies_key, has_dependencies, lay
 from runner.environment.own_io import own_io
 from runner.environment.uv_run import uv_environ
 from runner.events import Event, Note, Output, Stream
-
-BASE = Base(
-    path=Path(sys.executable).resolve(),
-    version=platform.python_version(),
-    implementation=sys.implementation.name,
-    soabi=sysconfig.get_config_var("SOABI"),
-    platform=sysconfig.get_platform(),
-)
 
 PROJECT = """\
 [project]

@@ -1,12 +1,11 @@
 import os
-import platform
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 import msgspec
 import pytest
+from own_base import BASE
 
 from runner import Runner, RunnerError
 from runner.cli import main
@@ -20,14 +19,6 @@ if sys.version_info >= (3, 11):
     import tomllib
 else:
     import tomli as tomllib
-
-BASE = Base(
-    path=Path(sys.executable).resolve(),
-    version=platform.python_version(),
-    implementation=sys.implementation.name,
-    soabi=sysconfig.get_config_var("SOABI"),
-    platform=sysconfig.get_platform(),
-)
 
 # Each way of asking for something that uv writes down in words of its own. Nothing is downloaded
 # but metadata.

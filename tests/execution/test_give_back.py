@@ -8,7 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
@@ -27,6 +27,9 @@ from runner.execution.lease import Lease
 from runner.execution.pool import Pool
 from runner.process.supervisor import Process
 from runner.task import Task
+
+# End the test where something waits for ever, not the whole run.
+pytestmark = pytest.mark.timeout(150)
 
 WIRE = """\
 import os, signal, subprocess, sys, time
@@ -54,20 +57,6 @@ INPUTS = {"x": bytes(50_000)}
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     return write_bundle(tmp_path / "bundle", WIRE)
-
-
-@pytest.fixture(autouse=True)
-def _no_hang() -> Iterator[None]:
-    """End the test where something waits for ever, not the whole run."""
-
-    def hung(number: int, frame: FrameType | None) -> None:
-        raise TimeoutError("it hangs")
-
-    before = signal.signal(signal.SIGALRM, hung)
-    signal.alarm(150)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
 
 
 def answers(runner: Runner, bundle: Path, seed: int) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -18,12 +18,16 @@ import anyio
 import psutil
 import pytest
 from children import children_that_run
+from conftest import write_bundle
 
 from runner import AsyncRunner, Runner, RunnerError
 from runner.child.session import Session
 from runner.events import Diagnosed, Event, Note, Output
 from runner.execution.thread_map import Calls
 from runner.task import Task
+
+# End the test where something spins or waits for ever, not the whole run.
+pytestmark = pytest.mark.timeout(60)
 
 WIRE = """\
 import os, signal, stat, sys, time
@@ -50,28 +54,7 @@ def vandal(params, seed):
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    return made(tmp_path / "bundle")
-
-
-@pytest.fixture(autouse=True)
-def _no_hang() -> Iterator[None]:
-    """End the test where something spins or waits for ever, not the whole run."""
-
-    def hung(number: int, frame: FrameType | None) -> None:
-        raise TimeoutError("it hangs")
-
-    before = signal.signal(signal.SIGALRM, hung)
-    signal.alarm(60)
-    yield
-    signal.alarm(0)
-    signal.signal(signal.SIGALRM, before)
-
-
-def made(folder: Path) -> Path:
-    folder.mkdir()
-    (folder / "requirements.txt").write_text("")
-    (folder / "wire.py").write_text(WIRE)
-    return folder
+    return write_bundle(tmp_path / "bundle", WIRE)
 
 
 def answers(runner: Runner, bundle: Path, seed: int) -> bytes:
@@ -285,7 +268,7 @@ def test_a_second_interrupt_that_lets_the_event_loop_go_on_does_not_wait_for_it(
 def test_calls_of_many_threads_for_two_bundles_share_one_child(
     bundle: Path, tmp_path: Path, cache: Path
 ) -> None:
-    other = made(tmp_path / "other")
+    other = write_bundle(tmp_path / "other", WIRE)
     with (
         Runner(cache=cache, isolation="warm", children=1) as runner,
         ThreadPoolExecutor(6) as threads,
@@ -302,7 +285,7 @@ def test_calls_of_many_threads_for_two_bundles_share_one_child(
 async def test_who_gives_up_when_it_is_its_turn_lets_the_next_one_have_it(
     bundle: Path, tmp_path: Path, cache: Path
 ) -> None:
-    other = made(tmp_path / "other")
+    other = write_bundle(tmp_path / "other", WIRE)
     outcomes: dict[str, str] = {}
     here = anyio.Event()
 
