@@ -12,7 +12,7 @@ from runner.result import Result, Timings
 from runner.stored_files import open_stored
 from runner.study.lines import FILE, MOST_LINE_BYTES, DoneLine, FailedLine, Place, decoded_as
 from runner.study.output_files import OutputError, file_name, outputs_folder
-from runner.study.outputs.kept_files import files_folder
+from runner.study.outputs.kept_files import kept_file
 from runner.study.run_file import read_run
 from runner.study.shards import parts
 
@@ -51,8 +51,7 @@ class KeptResults:
                 raise OutputError(f"{self._folder / place.file} has changed while it was read")
             return error_for(failed.report)
         outputs = outputs_folder(self._folder, line.index)
-        left = files_folder(outputs, line.outputs)
-        files = {name: _content(left / name) for name in line.files}
+        files = {name: _content(kept_file(outputs, line.outputs, name)) for name in line.files}
         return Result(
             {name: _content(outputs / file_name(name)) for name in line.outputs},
             msgspec.structs.replace(self._bundle),

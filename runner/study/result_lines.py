@@ -23,7 +23,7 @@ from runner.study.lines import (
     stored_lines,
 )
 from runner.study.output_files import OutputError, OutputFile, file_name, outputs_folder, sha256_of
-from runner.study.outputs.kept_files import files_folder, remove_files
+from runner.study.outputs.kept_files import kept_file, remove_files
 from runner.study.outputs.outputs_folder import has_single, refused, remove_outputs, remove_single
 from runner.study.outputs.places import is_folder, remove_anything
 from runner.study.outputs.printed import remove_printed
@@ -259,9 +259,12 @@ def are_there(folder: Path, number: int | None, known: Known) -> bool:
     if line is None or (line.index, line.task) != (number, known.task):
         return False  # another run has the file by now
     outputs = outputs_folder(folder, line.index)
-    files = files_folder(outputs, line.outputs)
     made = [(outputs / file_name(name), output) for name, output in line.outputs.items()]
-    made += [(files / name, file) for name, file in line.files.items()]
+    try:
+        for name, file in line.files.items():
+            made.append((kept_file(outputs, line.outputs, name), file))
+    except OutputError:
+        return False
     return all(_is_there(path, file) for path, file in made)
 
 

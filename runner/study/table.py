@@ -21,7 +21,8 @@ from runner.study.columns import (
     value_of,
 )
 from runner.study.lines import FILE, TaskLine, last_places, lines_at
-from runner.study.output_files import file_name
+from runner.study.output_files import OutputError, file_name
+from runner.study.outputs.kept_files import kept_file
 from runner.study.shards import parts
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ class Table:
     """A table that is read anew each time it is gone through, a task at a time.
 
     :param folder: the study's.
-    :param rows: the output whose rows it has; ``None``: it has one for each task.
+    :param rows: the output, or the file that tasks have left, whose rows it has; ``None``: it has
+        one for each task.
     :raises TableError: there are no results, or no such output, or nothing here reads it.
     :raises OSError: something cannot be read.
     """
@@ -53,14 +55,14 @@ class Table:
         if not self._places:
             raise TableError(f"{folder / FILE} has no result yet")
         self.tabular: set[str] = set()
-        """The outputs that are tables themselves."""
+        """The outputs that are tables themselves, and the files that tasks have left."""
         found: dict[Column, None] = {}
         # What nothing says is not a column.
         empty: dict[Column, None] = {}
         # A task that failed has no rows of its own.
         self._left_out = () if rows is None else ("ok", "error")
         for line in self._lines():
-            self.tabular.update(name for name in line.outputs if _is_tabular(name))
+            self.tabular.update(filter(_is_tabular, _names(line)))
             for column, value in of_task(line).items():
                 if column.source == "" and column.key in self._left_out:
                     continue
@@ -70,7 +72,9 @@ class Table:
                 found[column] = None
         if rows is not None and rows not in self.tabular:
             names = ", ".join(sorted(self.tabular)) or "none"
-            raise TableError(f"no task has an output {rows!r} that is a table; there are: {names}")
+            raise TableError(
+                f"no task has an output or a file {rows!r} that is a table; there are: {names}"
+            )
         self._names = named(found)
 
     @property
@@ -95,20 +99,20 @@ class Table:
     def _inner_columns(self, line: TaskLine) -> Iterator[Column]:
         if self._rows is None:
             yield from self._json_scalars(line)
-        elif self._rows in line.outputs and _is_tabular(self._rows):
+        elif self._rows in _names(line) and _is_tabular(self._rows):
             keys = _reader(self._path(line, self._rows)).columns()
             yield from (Column(self._rows, key) for key in keys)
 
     def _inner_rows(self, line: TaskLine) -> Iterator[dict[Column, Scalar]]:
         if self._rows is None:
             yield self._json_scalars(line)
-        elif self._rows in line.outputs:
+        elif self._rows in _names(line):
             for row in _reader(self._path(line, self._rows)).rows():
                 yield {Column(self._rows, key): value for key, value in row.items()}
 
     def _json_scalars(self, line: TaskLine) -> dict[Column, Scalar]:
         values: dict[Column, Scalar] = {}
-        for name in line.outputs:
+        for name in _names(line):
             if PurePosixPath(name).suffix.lower() != ".json":
                 continue
             path = self._path(line, name)
@@ -123,7 +127,14 @@ class Table:
 
     def _path(self, line: TaskLine, name: str) -> Path:
         # Not the path in the line: the folder may have been moved since.
-        path = line.outputs_in(self._folder) / file_name(name)
+        outputs = line.outputs_in(self._folder)
+        if name in line.outputs:
+            path = outputs / file_name(name)
+        else:
+            try:
+                path = kept_file(outputs, line.outputs, name)
+            except OutputError as error:
+                raise TableError(str(error)) from error
         if path.exists() and not path.is_file():  # a pipe would be waited for
             raise TableError(f"{path}, an output of task {line.index}, is not a file any more")
         return path
@@ -135,14 +146,19 @@ def results(folder: str | Path, rows: str | None = None) -> Iterator[dict[str, S
     >>> pandas.DataFrame(runner.results("out"))  # doctest: +SKIP
 
     :param folder: what ``exec --output`` was given.
-    :param rows: an output that is a table (CSV, Parquet, Arrow): its rows, with the task's
-        parameters beside them. By default there is a row for each task, with the scalars of its
-        JSON outputs.
+    :param rows: an output, or a file that tasks have left, that is a table (CSV, Parquet, Arrow):
+        its rows, with the task's parameters beside them. By default there is a row for each task,
+        with the scalars of its JSON outputs and files.
     :returns: a record for each row, all with the same keys; read as they are asked for.
     :raises TableError: there are no results, or no such output, or nothing here reads it.
     :raises OSError: something cannot be read.
     """
     return iter(Table(Path(folder), rows))
+
+
+def _names(line: TaskLine) -> dict[str, None]:
+    """A task's outputs, and the files that it has left and that no output is called like."""
+    return dict.fromkeys((*line.outputs, *line.files))
 
 
 def _is_tabular(name: str) -> bool:

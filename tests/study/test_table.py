@@ -22,7 +22,13 @@ class Study:
         self.folder = folder
         folder.mkdir()
 
-    def task(self, index: int, outputs: dict[str, bytes] | None = None, **more: Any) -> None:
+    def task(
+        self,
+        index: int,
+        outputs: dict[str, bytes] | None = None,
+        left: dict[str, bytes] | None = None,
+        **more: Any,
+    ) -> None:
         described = {}
         for name, data in (outputs or {}).items():
             (self.folder / str(index)).mkdir(exist_ok=True)
@@ -30,6 +36,11 @@ class Study:
             described[name] = {"size": len(data), "sha256": "0" * 64}
         if "report" not in more:
             more["outputs"] = described
+        for name, data in (left or {}).items():
+            path = self.folder / str(index) / "files" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+            more.setdefault("files", {})[name] = {"size": len(data), "sha256": "0" * 64}
         line = {"index": index, "entrypoint": "main", "params": {}, "seed": 0, "task": "sha256:0"}
         line |= {"ok": "report" not in more, **more}
         with (self.folder / "results.jsonl").open("a") as file:
@@ -104,6 +115,23 @@ def test_the_rows_of_a_csv_have_the_parameters_beside_them(study: Study) -> None
         {"index": 1, "entrypoint": "main", "beta": 2, "seed": 4, "day": "a,b", "n": 2,
          "c.beta": None},
     ]  # fmt: skip
+
+
+def test_files_that_tasks_have_left_are_taken_as_outputs_are(study: Study) -> None:
+    study.task(0, {"fit.json": b'{"peak": 3}'}, {"out/days.csv": b"day,n\n1,7\n"}, params={"b": 1})
+    study.task(1, {"days.csv": b"day\n5\n"}, {"days.csv": b"day\n6\n", "by.json": b'{"x": 2}'})
+    assert [(row["day"], row["n"], row["b"]) for row in study.records("out/days.csv")] == [
+        (1, 7, 1)
+    ]
+    assert [row["day"] for row in study.records("days.csv")] == [5]
+    assert [(row["peak"], row["x"]) for row in study.records()] == [(3, None), (None, 2)]
+
+
+@pytest.mark.parametrize("name", ["../1/secret.csv", "/secret.csv"])
+def test_a_name_that_leads_elsewhere_is_read_from_nowhere(name: str, study: Study) -> None:
+    study.task(0, {"fit.json": b"{}"}, files={name: {"size": 1, "sha256": "0" * 64}})
+    with pytest.raises(TableError, match="is not the name of a file that a task has left"):
+        study.records(name)
 
 
 def test_a_column_of_codes_is_one_of_texts(study: Study) -> None:

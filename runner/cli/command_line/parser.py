@@ -315,12 +315,14 @@ def _init(parser: ArgumentParser) -> None:
 def _table(parser: ArgumentParser) -> None:
     parser.description = (
         "A row for each task of a study, with its parameters and the scalars of its"
-        " JSON outputs; or with --rows the rows of an output that is a table."
+        " JSON outputs and files; or with --rows the rows of an output or file that is a table."
     )
     options.json(parser)
     parser.add_argument("folder", metavar="DIR", type=Path, help="what --output was given")
     parser.add_argument(
-        "--rows", metavar="OUTPUT", help="an output: CSV, Parquet, or Arrow's file or stream"
+        "--rows",
+        metavar="OUTPUT",
+        help="an output, or a file that tasks have left: CSV, Parquet, Arrow",
     )
     parser.add_argument(
         "--csv", metavar="FILE", nargs="?", const="-", help="write CSV (default: standard output)"

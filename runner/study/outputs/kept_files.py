@@ -6,7 +6,7 @@ from pathlib import Path, PurePosixPath
 
 from runner.diagnosis.report.text import one_line, printable
 from runner.result import Result
-from runner.study.output_files import RESERVED, OutputFile, sha256_of
+from runner.study.output_files import RESERVED, OutputError, OutputFile, sha256_of
 from runner.study.outputs.places import is_folder, put, remove_anything, set_aside
 
 FOLDER = "files"
@@ -49,6 +49,21 @@ def files_folder(outputs: Path, names: Container[str]) -> Path:
     return outputs / (FOLDER if FOLDER not in names else f"{FOLDER}%")
 
 
+def kept_file(outputs: Path, names: Container[str], name: str) -> Path:
+    """The path of a file that a task has left.
+
+    :param outputs: the folder of its outputs, whose names are ``names``.
+    :raises OutputError: the name leads elsewhere: no run has written that down.
+    """
+    if _leads_elsewhere(PurePosixPath(name)):
+        raise OutputError(f"{name!r} is not the name of a file that a task has left")
+    return files_folder(outputs, names) / name
+
+
+def _leads_elsewhere(path: PurePosixPath) -> bool:
+    return path.is_absolute() or ".." in path.parts
+
+
 def _make_folders(top: Path, path: Path, say: Callable[[str], None]) -> None:
     """Make the folders that a file below ``top`` is to lie in.
 
@@ -67,7 +82,7 @@ def remove_files(outputs: Path, names: Iterable[str]) -> None:
     """
     for folder in (outputs / FOLDER, outputs / f"{FOLDER}%"):
         for path in map(PurePosixPath, names):
-            if path.is_absolute() or ".." in path.parts:
+            if _leads_elsewhere(path):
                 continue
             if not all(is_folder(folder / parent) for parent in path.parents):
                 continue  # or an output's file, or a link that leads elsewhere
