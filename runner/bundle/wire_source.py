@@ -15,7 +15,7 @@ from runner.bundle.failures import invalid, wire_not_declared
 from runner.bundle.files import has_file, leads_outside, read_text
 from runner.bundle.pyproject import PYPROJECT, read_toml
 from runner.bundle.toml_lines import at_line, key_line
-from runner.diagnosis.child_places import notebook_hint
+from runner.diagnosis.child_places import init_hint
 from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.wire_functions import EXAMPLE, name_wire
 
@@ -197,14 +197,14 @@ def _not_declared(folder: Path, text: str) -> Exception:
         " in pyproject.toml, and no wire.py."
     )
     summary = f"{folder.name} does not say which function runs its tasks"
-    notebook = _runs_notebook(folder)
+    model = _runs_model(folder)
     found = functions_of_three(folder)
     if not found:
         name = Hint(
             title="or name a function that is there already, as in"
             ' [tool.modelops] wire = "model.py:run"'
         )
-        return wire_not_declared(summary, missing, *notebook, add, name)
+        return wire_not_declared(summary, missing, *model, add, name)
     name = Hint(
         title=f"name {found[0]}, which takes three arguments as a wire function does",
         edit=name_wire(text, found[0]),
@@ -212,14 +212,17 @@ def _not_declared(folder: Path, text: str) -> Exception:
     return wire_not_declared(
         summary,
         missing,
-        *notebook,
+        *model,
         name,
         msgspec.structs.replace(add, title="or add a wire.py"),
     )
 
 
-def _runs_notebook(folder: Path) -> list[Hint]:
-    notebook = next(iter(sorted(folder.glob("*.ipynb"))), None)
-    if notebook is None:
-        return []
-    return [notebook_hint(notebook.name, shlex.quote(str(folder)))]
+def _runs_model(folder: Path) -> list[Hint]:
+    """The command that makes a wire function of a notebook or a script."""
+    from runner.bundle.foreign.script import find_script  # what few bundles need
+
+    notebook = next((path.name for path in sorted(folder.glob("*.ipynb"))), None)
+    script = None if notebook is not None else find_script(folder)
+    file = script.file if script is not None else notebook
+    return [] if file is None else [init_hint(file, shlex.quote(str(folder)))]

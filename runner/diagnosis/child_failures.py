@@ -14,8 +14,6 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     DOING,
     build_anew,
-    bundle_argument,
-    notebook_hint,
     requires_python_hint,
 )
 from runner.diagnosis.deaths.exit import Limits
@@ -274,7 +272,7 @@ def remote_error(
     """
     from runner.diagnosis.child_raised import raised_finding, returned_finding
     from runner.diagnosis.returned_types import bytes_hints
-    from runner.diagnosis.wire_functions import invalid_hint, wire_hint
+    from runner.diagnosis.wire_functions import invalid_hint, no_wire_hint, wire_hint
 
     if exception is not None and code in (ErrorCode.LOAD_FAILED, ErrorCode.TASK_FAILED):
         return raised_finding(case, phase, exception)
@@ -314,9 +312,8 @@ def remote_error(
         hints.insert(0, named)
     if known is Code.WIRE_INVALID and defined:
         hints = [invalid_hint(case, message, defined) or hints[0]]
-    notebook = next((file for file in case.bundle_files if file.endswith(".ipynb")), None)
-    if known is Code.WIRE_NOT_DECLARED and notebook is not None and "/" not in notebook:
-        hints.insert(0, notebook_hint(notebook, bundle_argument(case)))
+    if known is Code.WIRE_NOT_DECLARED:
+        hints.insert(0, no_wire_hint(case))
     return Finding(
         # What the bundle declares is the bundle's, also where only its environment could tell.
         phase=Phase.BUNDLE if known is Code.WIRE_NOT_DECLARED else phase,

@@ -200,12 +200,12 @@ def pin_edit(case: Case, version: str) -> Edit:
     return Edit(file=".python-version", before=case.pin, after=version)
 
 
-def notebook_hint(notebook: str, folder: str) -> Hint:
-    """Return how a notebook becomes a bundle.
+def init_hint(model: str, folder: str) -> Hint:
+    """Return how a notebook or a script becomes a bundle.
 
     :param folder: quoted for a shell.
     """
     return Hint(
-        title=f"write a wire.py that runs {notebook}",
+        title=f"write a wire.py that runs {model}",
         command=f"modelops-runner init {folder}",
     )

@@ -6,7 +6,7 @@ import re
 from bundle_protocol.messages import WIRE_ARGUMENTS, wire_argument
 from bundle_protocol.wire_functions import IS_A_GENERATOR
 from runner.diagnosis.case import Case
-from runner.diagnosis.child_places import line_edit
+from runner.diagnosis.child_places import bundle_argument, init_hint, line_edit
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit, Frame, Hint
 
@@ -41,6 +41,15 @@ def wire_hint(case: Case, message: str) -> Hint | None:
         owner = attributes.rpartition(".")[0]
         meant = f"{where}:{owner}.{near}" if owner else f"{where}:{near}"
     return Hint(title=f"name {meant}, which is there", edit=_edit(case, spec, meant))
+
+
+def no_wire_hint(case: Case) -> Hint:
+    """How a bundle whose files name no wire function gets one."""
+    top = [file for file in case.bundle_files if "/" not in file and file != "setup.py"]
+    model = next((file for kind in (".ipynb", ".py") for file in top if file.endswith(kind)), None)
+    if model is None:
+        return Hint(title="add a wire.py", edit=Edit(file="wire.py", after=EXAMPLE))
+    return init_hint(model, bundle_argument(case))
 
 
 def name_wire(pyproject: str, spec: str) -> Edit | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from recordings import failure
 
-from runner import Runner
+from runner import Runner, RunnerError
 from runner.bundle import read_bundle
 from runner.bundle.foreign.versions import conda, pep440
 from runner.cli import main
@@ -251,3 +251,79 @@ def test_condas_list_is_read_as_pips(exported: str, tmp_path: Path) -> None:
         assert bundle.python.text == f"=={HERE}.*"
         assert runner.execute(folder)["v"] == b"1.16.0"
     assert (folder / "requirements.txt").read_text() == exported
+
+
+RUN = """
+import argparse, json
+import six
+parser = argparse.ArgumentParser()
+parser.add_argument("--beta", type=float)
+parser.add_argument("--days", type=int, nargs="+")
+parser.add_argument("--fast", action="store_true")
+parser.add_argument("--seed", type=int)
+with open("out.json", "w") as file:
+    json.dump(vars(parser.parse_args()), file)
+print(six.__version__)
+"""
+
+
+@pytest.mark.parametrize("there", ["pyproject.toml", "requirements.txt"])
+def test_a_script_becomes_a_bundle_that_runs_it(there: str, tmp_path: Path) -> None:
+    folder = _write(tmp_path / "m", {"run.py": RUN, "test_run.py": "import pytest\n"})
+    if there == "requirements.txt":
+        (folder / there).write_text("six\n")
+    with Runner(cache=tmp_path / "cache") as runner:
+        report = failure(runner, folder)
+        command = report.hints[0].command
+        assert command == f"modelops-runner init {folder}"
+        assert main(shlex.split(command)[1:]) == 0
+        params = {"beta": -0.5, "days": [1, 2], "fast": True, "other": None}
+        result = runner.execute(folder, params=params, seed=7)
+        assert result["printed.txt"].startswith(b"1.")
+        assert json.loads(result.files["out.json"]) == {
+            "beta": -0.5, "days": [1, 2], "fast": True, "seed": 7
+        }  # fmt: skip
+    assert (folder / "run.py").read_text() == RUN
+
+
+def test_parameters_that_a_script_does_not_read_are_no_result(tmp_path: Path) -> None:
+    folder = _write(tmp_path / "m", {"run.py": "import sys\nprint(3)\nsys.exit(0)\n"})
+    assert main(["init", str(folder)]) == 0
+    with Runner(cache=tmp_path / "cache") as runner:
+        assert runner.execute(folder)["printed.txt"] == b"3\n"
+        with pytest.raises(RunnerError, match="reads no options"):
+            runner.execute(folder, params={"beta": 0.1})
+
+
+def test_a_function_that_takes_a_task_is_named(tmp_path: Path) -> None:
+    source = "import six\n\n" + WIRE.replace("wire", "simulate") % "six.__version__"
+    folder = _write(tmp_path / "m", {"model.py": source})
+    assert main(["init", str(folder)]) == 0
+    assert sorted(path.name for path in folder.iterdir()) == ["model.py", "pyproject.toml"]
+    with Runner(cache=tmp_path / "cache") as runner:
+        assert runner.execute(folder)["v"].startswith(b"1.")
+
+
+IMPORTS = """
+import json, yaml, epi.data, parameters, graph_tool, numppy
+from . import other
+from typing import TYPE_CHECKING
+try:
+    import cupy
+except ImportError:
+    cupy = None
+if TYPE_CHECKING:
+    import pandas
+"""
+
+
+def test_imports_become_requirements_but_for_what_may_be_missing_or_a_strangers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    files = {"model.py": IMPORTS, "parameters.py": "", "epi/data.py": "import numpy\n"}
+    folder = _write(tmp_path / "m", files)
+    assert main(["init", str(folder)]) == 0
+    assert read_bundle(folder).dependencies == ("numpy", "PyYAML")
+    said = capsys.readouterr().err
+    assert "not taken over: import graph_tool: " in said
+    assert "not taken over: import numppy: it is nearly numpy" in said

@@ -1,0 +1,58 @@
+"""Finds the script that runs a model, where no function of it takes a task."""
+
+import ast
+import re
+from pathlib import Path
+
+from msgspec import Struct
+
+from runner.bundle.foreign.imports import imports_of, model_files
+from runner.bundle.source import Source, read_source
+
+_OPTIONS = {"absl", "argparse", "click", "docopt", "fire", "getopt", "optparse", "typer", "tyro"}
+_RUNS = (ast.Expr, ast.For, ast.While, ast.With)
+
+
+class Script(Struct, frozen=True):
+    """A file that is run as a command."""
+
+    file: str
+    takes_options: bool
+    takes_seed: bool
+    """True if ``--seed`` is one of them."""
+
+
+def find_script(folder: Path) -> Script | None:
+    """Return the one script that is meant: ``None`` where there are several, or none."""
+    sources = {path.name: read_source(path) for path in model_files(folder)}
+    mains = [name for name, source in sources.items() if source and _has_main(source)]
+    if not mains and len(sources) == 1:
+        mains = [name for name, source in sources.items() if source and _does_something(source)]
+    if len(mains) != 1:
+        return None
+    source = sources[mains[0]]
+    assert source is not None
+    return Script(
+        mains[0],
+        bool(imports_of(source.tree) & _OPTIONS) or "sys.argv" in source.text,
+        re.search(r"""["']--seed["']""", source.text) is not None or _has_parameter(source, "seed"),
+    )
+
+
+def _has_main(source: Source) -> bool:
+    return any(
+        isinstance(node, ast.If) and "__main__" in ast.unparse(node.test)
+        for node in source.tree.body
+    )
+
+
+def _does_something(source: Source) -> bool:
+    body = source.tree.body[1 if ast.get_docstring(source.tree) is not None else 0 :]
+    return any(isinstance(node, _RUNS) for node in body)
+
+
+def _has_parameter(source: Source, name: str) -> bool:
+    """Tell whether a function that becomes a command by its parameters has this one."""
+    if not imports_of(source.tree) & {"fire", "typer", "tyro"}:
+        return False
+    return any(isinstance(node, ast.arg) and node.arg == name for node in ast.walk(source.tree))

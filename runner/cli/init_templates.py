@@ -1,0 +1,157 @@
+"""The files that ``modelops-runner init`` writes."""
+
+EXAMPLE_PROJECT = """\
+[project]
+name = "{name}"
+version = "0.1.0"
+requires-python = ">=3.10"  # as old as the model runs on: each worker uses a Python that fits
+dependencies = []  # "numpy>=2", "pandas"
+
+[tool.modelops]
+entrypoint = "baseline"
+"""
+
+EXAMPLE_WIRE = '''\
+"""An epidemic, day by day: susceptible, infectious, recovered."""
+
+import csv
+import io
+import json
+import random
+
+DEFAULTS = {"population": 1000, "infectious": 10, "beta": 0.3, "gamma": 0.1, "days": 120}
+SCENARIOS = {"baseline": {}, "lockdown": {"beta": 0.12}}
+
+
+def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
+    """Run one task.
+
+    entrypoint: which scenario; params: what a study varies; seed: of all random numbers, so that
+    the same task gives the same outputs. Returns the outputs, each by its name.
+    """
+    if entrypoint not in SCENARIOS:
+        raise ValueError(f"no scenario {entrypoint!r}; there are {', '.join(SCENARIOS)}")
+    unknown = sorted(set(params) - set(DEFAULTS))
+    if unknown:
+        raise ValueError(f"no parameter {unknown[0]!r}; there are {', '.join(DEFAULTS)}")
+    model = {**DEFAULTS, **SCENARIOS[entrypoint], **params}
+    rows = simulate(random.Random(seed), **model)
+
+    table = io.StringIO()
+    csv.writer(table).writerows([("day", "susceptible", "infectious", "recovered"), *rows])
+    peak_day, _, peak, _ = max(rows, key=lambda row: row[2])
+    summary = {"peak_day": peak_day, "peak": peak, "recovered": rows[-1][3]}
+    return {
+        "trajectory.csv": table.getvalue().encode(),
+        "summary.json": json.dumps(summary).encode(),
+    }
+
+
+def simulate(rng, population, infectious, beta, gamma, days):
+    susceptible, recovered = population - infectious, 0
+    rows = [(0, susceptible, infectious, recovered)]
+    for day in range(1, days + 1):
+        risk = 1 - (1 - beta / population) ** infectious
+        infected = sum(rng.random() < risk for _ in range(susceptible))
+        ended = sum(rng.random() < gamma for _ in range(infectious))
+        susceptible -= infected
+        infectious += infected - ended
+        recovered += ended
+        rows.append((day, susceptible, infectious, recovered))
+    return rows
+'''
+
+STUB_WIRE = '''\
+"""The wire function: what a worker calls for each task."""
+
+import json
+
+
+def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
+    """Run one task, and return its outputs, each by its name.
+
+    Import your model here and call it with what a study varies (params) and the seed of all random
+    numbers.
+    """
+    return {"result.json": json.dumps({"params": params, "seed": seed}).encode()}
+'''
+
+NOTEBOOK_WIRE = '''\
+"""The wire function: runs the cells of {file}, with the task's parameters in place of its own."""
+
+import json
+from pathlib import Path
+
+NOTEBOOK = Path(__file__).with_name({file!r})
+
+
+def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
+    """Run all cells. A cell with the tag "parameters" is followed by the task's own values; the
+    numbers, texts and lists that are left at the end are the result."""
+    names = {{"__name__": "notebook", "seed": seed, **params}}
+    for number, cell in enumerate(json.loads(NOTEBOOK.read_text("utf-8"))["cells"], 1):
+        if cell["cell_type"] != "code":
+            continue
+        lines = "".join(cell["source"]).split("\\n")
+        code = "\\n".join("" if line.lstrip()[:1] in ("%", "!", "?") else line for line in lines)
+        exec(compile(code, f"{{NOTEBOOK.name}}, cell {{number}}", "exec"), names)
+        if "parameters" in cell.get("metadata", {{}}).get("tags", []):
+            names.update(params)
+    result = {{
+        name: value
+        for name, value in names.items()
+        if not name.startswith("_") and isinstance(value, (bool, int, float, str, list, dict))
+    }}
+    return {{"result.json": json.dumps(result, default=str).encode()}}
+'''
+
+SCRIPT_WIRE = '''\
+"""The wire function: runs {file} as a command, with the task's parameters as its options."""
+
+import contextlib
+import io
+import runpy
+import sys
+from pathlib import Path
+
+SCRIPT = Path(__file__).with_name({file!r})
+
+
+def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
+    """As `python {file} --NAME=VALUE ...`. The result is what it prints; the files that it writes
+    into the current folder are kept beside that."""
+{options}    sys.argv = [str(SCRIPT), *options]
+    with contextlib.redirect_stdout(Printed()) as printed:
+        try:
+            runpy.run_path(str(SCRIPT), run_name="__main__")
+        except SystemExit as end:
+            if end.code:
+                raise
+    text = printed.getvalue() or f"{{SCRIPT.name}} has printed nothing\\n"
+    return {{"printed.txt": text.encode()}}
+
+
+class Printed(io.StringIO):
+    """Keeps what is printed, and prints it."""
+
+    def write(self, text: str) -> int:
+        sys.__stdout__.write(text)
+        return super().write(text)
+'''
+
+SCRIPT_OPTIONS = """\
+    options = [{seed}]
+    for name, value in params.items():
+        if isinstance(value, list):
+            options += [f"--{name}", *map(str, value)]
+        elif value is True:
+            options.append(f"--{name}")
+        elif value is not False and value is not None:
+            options.append(f"--{name}={value}")
+"""
+
+SCRIPT_WITHOUT_OPTIONS = """\
+    if params:
+        raise TypeError(f"{SCRIPT.name} reads no options: make a function of it, and call that")
+    options = []
+"""
