@@ -45,7 +45,9 @@ def run_init(command: Init) -> int:
     wrote = [*missing.added, *([f"what {PYPROJECT} lacked"] if missing.appended else [])]
     if wrote:
         source = f", from {missing.source}" if missing.source else ""
-        print(f"wrote {' and '.join(wrote)} in {folder}{source}; to run it:", file=sys.stderr)
+        stub = missing.added.get("wire.py") == STUB_WIRE
+        then = "to run it, once wire.py calls the model" if stub else "to run it"
+        print(f"wrote {' and '.join(wrote)} in {folder}{source}; {then}:", file=sys.stderr)
     else:
         print(f"{folder} is a bundle already, and is left as it is; to run it:", file=sys.stderr)
     print(f"  modelops-runner exec {shlex.quote(str(folder))}", file=sys.stderr)

@@ -1,5 +1,7 @@
 """The files that ``modelops-runner init`` writes."""
 
+from runner.diagnosis.wire_functions import EXAMPLE
+
 EXAMPLE_PROJECT = """\
 [project]
 name = "{name}"
@@ -61,19 +63,11 @@ def simulate(rng, population, infectious, beta, gamma, days):
     return rows
 '''
 
-STUB_WIRE = '''\
+STUB_WIRE = f'''\
 """The wire function: what a worker calls for each task."""
 
-import json
 
-
-def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
-    """Run one task, and return its outputs, each by its name.
-
-    Import your model here and call it with what a study varies (params) and the seed of all random
-    numbers.
-    """
-    return {"result.json": json.dumps({"params": params, "seed": seed}).encode()}
+{EXAMPLE}
 '''
 
 NOTEBOOK_WIRE = '''\

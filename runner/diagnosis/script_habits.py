@@ -153,11 +153,21 @@ def _no_command_line(
     case: Case, phase: Phase, exception: ExceptionInfo, code: Code, words: str
 ) -> Finding:
     place = place_of(case, telling_frame(case, exception)) or "the bundle"
+    said = f": {one_line(printable(words), 120)}" if words else ""
+    if phase is Phase.EXECUTE and any("runpy" in frame.file for frame in exception.traceback):
+        return Finding(
+            phase=phase,
+            code=code,
+            summary=f"{place} does not take the options that it was given{said}",
+            explanation="The wire function runs a script, with the task's parameters as options.",
+            hints=[
+                Hint(title="give the parameters that its --help has, with values that it takes")
+            ],
+        )
     return Finding(
         phase=phase,
         code=code,
-        summary=f"{place} reads a command line, and a task has none"
-        + (f": {one_line(printable(words), 120)}" if words else ""),
+        summary=f"{place} reads a command line, and a task has none{said}",
         explanation="A task's values come as the wire function's entrypoint, params and seed.",
         hints=[
             Hint(

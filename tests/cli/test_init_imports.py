@@ -280,6 +280,8 @@ def test_a_script_becomes_a_bundle_that_runs_it(there: str, tmp_path: Path) -> N
         params = {"beta": -0.5, "days": [1, 2], "fast": True, "other": None}
         result = runner.execute(folder, params=params, seed=7)
         assert result["printed.txt"].startswith(b"1.")
+        with pytest.raises(RunnerError, match=r"run\.py:\d+ does not take the options .*--beta"):
+            runner.execute(folder, params={"beta": "high"})
         assert json.loads(result.files["out.json"]) == {
             "beta": -0.5, "days": [1, 2], "fast": True, "seed": 7
         }  # fmt: skip
@@ -327,3 +329,5 @@ def test_imports_become_requirements_but_for_what_may_be_missing_or_a_strangers(
     said = capsys.readouterr().err
     assert "not taken over: import graph_tool: " in said
     assert "not taken over: import numppy: it is nearly numpy" in said
+    assert "once wire.py calls the model" in said
+    assert "no model is called yet" in (folder / "wire.py").read_text()
