@@ -127,7 +127,12 @@ def _wire(folder: Path) -> str:
     if script.takes_options:
         seed = '"--seed", str(seed)' if script.takes_seed else ""
         options = SCRIPT_OPTIONS.replace("{seed}", seed)
-    return SCRIPT_WIRE.format(file=script.file, options=options)
+    imports = "".join(f"import {module}\n" for module in script.imports)
+    if imports:
+        imports = (
+            f"# What the script imports, so that a process forked for a task has it.\n{imports}\n"
+        )
+    return SCRIPT_WIRE.format(file=script.file, options=options, imports=imports)
 
 
 def _has_wire(folder: Path, pyproject: Pyproject, foreign: Foreign | None) -> bool:

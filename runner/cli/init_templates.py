@@ -108,7 +108,7 @@ import runpy
 import sys
 from pathlib import Path
 
-SCRIPT = Path(__file__).with_name({file!r})
+{imports}SCRIPT = Path(__file__).with_name({file!r})
 
 
 def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:

@@ -62,10 +62,9 @@ def required_by(
     :param imported: modules at the top.
     :param known: distributions that are asked for already, in small letters.
     """
-    own = {path.stem for path in folder.glob("*.py")}
-    own |= {path.name for top in (folder, folder / "src") for path in top.glob("*/")}
+    own = _own_modules(folder)
     dependencies, notes = [], []
-    for module in sorted({*imported} - own - set(sys.stdlib_module_names)):
+    for module in others_of(folder, imported):
         name = distribution_named(module)
         if name.lower() in known:
             continue
@@ -77,6 +76,16 @@ def required_by(
         else:
             dependencies.append(name)
     return tuple(dependencies), tuple(notes)
+
+
+def others_of(folder: Path, imported: Collection[str]) -> list[str]:
+    """Those of some modules at the top that are neither the folder's nor Python's own."""
+    return sorted({*imported} - _own_modules(folder) - set(sys.stdlib_module_names))
+
+
+def _own_modules(folder: Path) -> set[str]:
+    folders = {path.name for top in (folder, folder / "src") for path in top.glob("*/")}
+    return folders | {path.stem for path in folder.glob("*.py")}
 
 
 def _nearly(module: str, own: Collection[str]) -> str | None:

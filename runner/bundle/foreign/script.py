@@ -6,20 +6,22 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from runner.bundle.foreign.imports import imports_of, model_files
+from runner.bundle.foreign.imports import imports_of, model_files, others_of
 from runner.bundle.source import Source, read_source
 
 _OPTIONS = {"absl", "argparse", "click", "docopt", "fire", "getopt", "optparse", "typer", "tyro"}
 _RUNS = (ast.Expr, ast.For, ast.While, ast.With)
 
 
-class Script(Struct, frozen=True):
+class Script(Struct, frozen=True, kw_only=True):
     """A file that is run as a command."""
 
     file: str
     takes_options: bool
     takes_seed: bool
     """True if ``--seed`` is one of them."""
+    imports: tuple[str, ...]
+    """The modules of others that it cannot do without."""
 
 
 def find_script(folder: Path) -> Script | None:
@@ -32,10 +34,13 @@ def find_script(folder: Path) -> Script | None:
         return None
     source = sources[mains[0]]
     assert source is not None
+    imported = imports_of(source.tree)
+    seed = re.search(r"""["']--seed["']""", source.text) is not None
     return Script(
-        mains[0],
-        bool(imports_of(source.tree) & _OPTIONS) or "sys.argv" in source.text,
-        re.search(r"""["']--seed["']""", source.text) is not None or _has_parameter(source, "seed"),
+        file=mains[0],
+        takes_options=bool(imported & _OPTIONS) or "sys.argv" in source.text,
+        takes_seed=seed or _has_parameter(source, "seed"),
+        imports=tuple(others_of(folder, imported)),
     )
 
 
