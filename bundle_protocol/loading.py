@@ -252,9 +252,30 @@ def _attribute(module: ModuleType, attributes: str, spec: str, *, wire: bool) ->
         except AttributeError as error:
             owner = f"module {module.__name__}" if value is module else type_name(type(value))
             problem = f"{owner} has no {name!r}"
+            if isinstance(value, ModuleType):
+                problem += _defined_within(value, name)
             could_be = _wire_functions(value) if wire else []
             raise _not_found(spec, problem, name, could_be or dir(value), only=could_be) from error
     return value
+
+
+def _defined_within(module: ModuleType, name: str) -> str:
+    """Where a module defines a function that it does not have: in a class, under a condition."""
+    with standard.standard_library():
+        import ast  # What only such a failure is worth.
+
+    try:
+        with open(module.__file__ or "", encoding="utf-8") as file:
+            text = file.read()
+        top = ast.parse(text).body
+    except (OSError, ValueError, SyntaxError, RecursionError):
+        return ""
+    for outer in top:
+        for node in ast.walk(outer):
+            if node is not outer and isinstance(node, ast.FunctionDef) and node.name == name:
+                line = text.splitlines()[outer.lineno - 1].strip()
+                return f": line {node.lineno} defines it within `{line[:80]}`"
+    return ""
 
 
 def _wire_functions(module: object) -> list[str]:

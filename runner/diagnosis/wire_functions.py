@@ -23,6 +23,9 @@ EXAMPLE = """\
 def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
     # Call the model with params and seed, and return its outputs, bytes by their names.
     raise NotImplementedError("no model is called yet")"""
+_WITHIN = re.compile(
+    r"wire function (\S{1,1000}) does not .{1,2000}: line (\d+) defines it within `(.*?)`(?:;|$)"
+)
 _NONE = "the wire function wire.py:wire does not exist: module wire has no 'wire'"
 
 
@@ -30,6 +33,11 @@ def wire_hint(case: Case, message: str) -> Hint | None:
     """The edit that names what there is, where the child has found something alike."""
     if message == _NONE:
         return Hint(title="define it in wire.py", edit=Edit(file="wire.py", after=EXAMPLE))
+    if (within := _WITHIN.search(message)) is not None:
+        name, line, outer = within[1].rpartition(":")[2], within[2], within[3]
+        return Hint(
+            title=f"move def {name} (line {line}) out of `{outer}`, to the left margin of its file"
+        )
     found = _WORDS.fullmatch(message)
     if found is None:
         return None

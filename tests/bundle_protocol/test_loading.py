@@ -226,6 +226,7 @@ def test_a_pth_file_of_the_thin_layer_is_read(bundle: Path, site: Path, tmp_path
         ("wire.part:wire", "there is no module 'wire.part'", []),
         ("wire:wired", "module wire has no 'wired'; did you mean 'wire'?", ["wire"]),
         ("wire:Wire.wire", "module wire has no 'Wire'", ["wire"]),
+        ("model.script:wire", "has no 'wire': line 2 defines it within `if not __name__:`", []),
         ("wires.py:wire", "the bundle has no file wires.py; did you mean", ["wire.py"]),
         ("model/rum.py:wire", "the bundle has no file model/rum.py", ["model/run.py"]),
         ("nowhere/run.py:wire", "the bundle has no file nowhere/run.py", []),
@@ -236,10 +237,12 @@ def test_a_pth_file_of_the_thin_layer_is_read(bundle: Path, site: Path, tmp_path
 def test_a_wire_function_that_is_not_there_is_named_with_what_is_near(
     spec: str, problem: str, near: list[str], bundle: Path
 ) -> None:
-    write(bundle, {"model/__init__.py": "", "model/run.py": WIRE})
+    files = {"model/__init__.py": "", "model/run.py": WIRE}
+    write(bundle, {**files, "model/script.py": "if not __name__:\n    def wire(a, b, c): pass\n"})
     error = load(bundle, wire=spec)
     assert error["code"] == ErrorCode.WIRE_NOT_FOUND
-    assert f"the wire function {spec} does not exist: {problem}" in error["message"]
+    assert f"the wire function {spec} does not exist: " in error["message"]
+    assert problem in error["message"]
     assert error["data"] == {"wire": spec, "near": near}
 
 

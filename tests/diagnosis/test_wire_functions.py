@@ -7,7 +7,9 @@ from following import follow
 from recordings import failure
 
 from runner import Runner
+from runner.diagnosis.case import Case
 from runner.diagnosis.report.codes import Code
+from runner.diagnosis.wire_functions import wire_hint
 
 RUN = "def helper(a): pass\n\ndef {}(entrypoint, params, seed):\n    return {{'x': b'1'}}\n"
 POINT = '[project]\nname = "sir"\nversion = "1"\n\n[project.entry-points."modelops.wire"]\n'
@@ -81,3 +83,10 @@ def test_functions_that_take_other_arguments_are_not_taken_for_it(
     (tmp_path / "model.py").write_text("def run(params):\n    return 1\n")
     with Runner(cache=cache) as runner:
         assert failure(runner, tmp_path).hints[0].title == "add a wire.py"
+
+
+def test_a_function_that_is_defined_within_another_thing_is_moved_out_of_it() -> None:
+    words = "the wire function wire.py:wire does not exist: module wire has no 'wire'"
+    hint = wire_hint(Case(), f'{words}: line 4 defines it within `if __name__ == "__main__":`')
+    assert hint is not None and hint.edit is None
+    assert "def wire (line 4) out of `if __name__ ==" in hint.title
