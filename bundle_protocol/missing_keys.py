@@ -21,7 +21,12 @@ if TYPE_CHECKING:
 _NAME = r"([A-Za-z_]\w{0,99}(?:\.[A-Za-z_]\w{0,99}){0,5})"
 _NAMED = re.compile(_NAME)
 _SUBSCRIPTED = re.compile(_NAME + r"\s*(?:\[|\.pop\()")
-_OF_A_LIST = re.compile(_NAME + r"\[(\d{1,9})\]\s*\[")  # rows[0]["name"]
+# What comes before another one: rows[0]["name"], c[country]["NO"].
+_BEFORE_ANOTHER = re.compile(
+    r"\[\s*(?:(\d{1,9})|'([^'\n]{1,200})'|\"([^\"\n]{1,200})\"|([^\[\]\n]{1,200}?))\s*\](?=\s*\[)"
+)
+# As YAML 1.1 has them, which PyYAML reads.
+_BOOLEANS = {"yes": True, "on": True, "true": True, "no": False, "off": False, "false": False}
 # As pandas, xarray and h5py name a key within a sentence.
 _QUOTED = re.compile(r"(?:\[|, |named |object )'([^'\n]{1,200})'")
 _MOST_WORDS = 4
@@ -44,11 +49,9 @@ def other_keys(error: BaseException) -> dict[str, object]:
     :returns: ``mapping``, as the line calls it, else its class; ``keys``, one on each line, those
         that are texts or integers, the nearest first where they are too many; ``more``, how many
         were left out, where some were; ``key``, the one that is missing; ``of_task``, 1 where it is
-        the task's parameters; of a table ``labels``: ``column``, ``row`` or ``label``.
+        the task's parameters; ``boolean``, 1 where YAML takes it for one that is; of a table ``labels``: ``column``, ``row`` or ``label``.
     """
-    if error.__traceback__ is None or len(error.args) != 1:
-        return {}
-    if not isinstance(error, KeyError) and not _AROUND.fullmatch(str(error.args[0])[:300]):
+    if error.__traceback__ is None or len(error.args) != 1 or not _is_of_a_key(error):
         return {}
     frames, inner = asking_frames(error.__traceback__)
     asking = frames[-1]
@@ -70,8 +73,18 @@ def other_keys(error: BaseException) -> dict[str, object]:
             **_shown(missing[0], keys),
             "of_task": int(value is _parameters(frames[0].tb_frame)),
             **({"labels": kind} if kind else {}),
+            **({"boolean": 1} if _as_boolean(missing[0], keys) else {}),
         }
     return {}
+
+
+def _is_of_a_key(error: BaseException) -> bool:
+    """Tell whether an error is about a key: a dict whose keys are attributes says no more."""
+    key = str(error.args[0])[:300]
+    if isinstance(error, AttributeError) and key.isidentifier():
+        return True
+    is_key = isinstance(error, KeyError) or type(error).__name__ == "NoSectionError"
+    return is_key or _AROUND.fullmatch(key) is not None
 
 
 def asking_frames(
@@ -111,15 +124,37 @@ def _named_in_line(entry: TracebackType, *, subscripted: bool) -> Iterator[tuple
     """The names in the line that is run, with what they stand for."""
     frame = entry.tb_frame
     text = linecache.getline(frame.f_code.co_filename, entry.tb_lineno, frame.f_globals)
-    for name, number in _OF_A_LIST.findall(text) if subscripted else ():
-        rows, at = _value(frame, name), int(number)
-        if isinstance(rows, (list, tuple)) and at < len(rows):
-            yield f"{name}[{number}]", rows[at]
-    for name in (_SUBSCRIPTED if subscripted else _NAMED).findall(text):
-        yield name, _value(frame, name)
+    for found in (_SUBSCRIPTED if subscripted else _NAMED).finditer(text):
+        name = found[1]
+        yield (
+            _last_asked(frame, text, name, found.end(1))
+            if subscripted
+            else (name, _value(frame, name))
+        )
         if "." in name and not subscripted:
             method_of = name.rpartition(".")[0]
             yield method_of, _value(frame, method_of)
+
+
+def _last_asked(frame: FrameType, text: str, name: str, at: int) -> tuple[str, object]:
+    """What a line asks last for a key, with what it is called: ``rows[0]`` of ``rows[0]["name"]``.
+
+    :param at: where the line goes on after the name.
+    """
+    value = _value(frame, name)
+    while found := _BEFORE_ANOTHER.match(text, at):
+        number, single, double, variable = found.groups()
+        key = int(number) if number else single or double or _value(frame, variable)
+        if isinstance(value, dict) and type(key) in (str, int):
+            if not dict.__contains__(value, key):
+                break
+            value = dict.__getitem__(value, key)
+        elif isinstance(value, (list, tuple)) and type(key) is int and key < len(value):
+            value = value[key]
+        else:
+            value = None
+        name, at = name + found[0], found.end()
+    return name, value
 
 
 def _first_argument(frame: FrameType) -> object:
@@ -151,6 +186,11 @@ def _labels(value: object, asked: list[object]) -> tuple[str, list[object]] | No
 
 def _read(labels: object) -> list[object]:
     return list(islice(labels, _MAX_READ)) if hasattr(labels, "__iter__") else []
+
+
+def _as_boolean(key: object, keys: list[object]) -> bool:
+    boolean = _BOOLEANS.get(str(key).lower())
+    return any(one is boolean for one in keys if type(one) is bool)
 
 
 def _missing(error: BaseException) -> list[object]:

@@ -52,7 +52,9 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
             summary = f"{place} asks for the {kind} {shown}; {what} has {listed}"
         explanation = f"The bundle's code asks {what} for a {kind} that it does not have."
         hints = (
-            (_of_other_type(case, frame, key, is_text=is_text) if key in there else [])
+            (_taken_for_boolean(case, named) if attributes.get("boolean") else [])
+            or (_nothing_read(case, what) if keys == "DEFAULT" else [])
+            or (_of_other_type(case, frame, key, is_text=is_text) if key in there else [])
             or _separated(key, there)
             or hints
             or [Hint(title=f"see where {what} is made, and {place}")]
@@ -85,6 +87,20 @@ def _byte_order_mark(phase: Phase, place: str | None, key: str) -> Finding:
         " belong to the first column's name unless they are read as what they are.",
         hints=[Hint(title="open the file with encoding='utf-8-sig'")],
     )
+
+
+def _taken_for_boolean(case: Case, key: str) -> list[Hint]:
+    files = [file for file in case.bundle_files if file.endswith((".yaml", ".yml"))]
+    where = f" in {printable(files[0])}" if len(files) == 1 else ""
+    return [Hint(title=f'write "{key}" in quotes{where}: YAML takes it for true or false')]
+
+
+def _nothing_read(case: Case, what: str) -> list[Hint]:
+    """The hint where a ConfigParser has no section at all."""
+    files = [file for file in case.bundle_files if file.endswith((".ini", ".cfg", ".conf"))]
+    there = f": the bundle has {printable(', '.join(files[:3]))}" if files else ""
+    title = f"see that {what} reads a file that is there, which read() does not tell{there}"
+    return [Hint(title=title)]
 
 
 def _of_other_type(case: Case, frame: Frame, key: str, *, is_text: bool) -> list[Hint]:

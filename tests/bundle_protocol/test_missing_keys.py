@@ -43,6 +43,10 @@ class Group(dict):
     def get(self, key):
         raise KeyError(f"Unable to open object (object {key!r} doesn't exist)")
 
+class Fields(dict):
+    def __getattr__(self, name):
+        raise AttributeError(name)
+
 rates = {"internal": 1}
 def internal(key):
     return rates[key]
@@ -50,6 +54,8 @@ def internal(key):
 MODEL = """
 import configparser
 import numpy
+
+place, nested = "x", {"a": {"x": {"gamma": 1}}}
 
 def table(): return tables.Table(["north", "south"], ["beta", "gamma"])
 """
@@ -65,6 +71,9 @@ ASKED = {
     'ini["rate"]': ("ini", "rate", "DEFAULT\nrates", None),
     'ini["rates"]["gama"]': ("the SectionProxy", "gama", "gamma", None),
     'array["gama"]': ("array", "gama", "beta\ngamma", "column"),
+    'nested["a"][place]["gama"]': ('nested["a"][place]', "gama", "gamma", None),
+    'nested["b"]["gama"]': ("nested", "b", "a", None),
+    "group.fields.gama": ("group.fields", "gama", "gamma", None),
     'by_year[2031]': ("by_year", 2031, "2020\n2030", None),
 }  # fmt: skip
 
@@ -85,7 +94,7 @@ def raised(folder: Path, line: str) -> BaseException:
     tables = load(folder / "site-packages" / "tables.py", TABLES)
     text = (
         f"{MODEL}\ndef wire(entrypoint, params, seed):\n    df = table()\n"
-        "    group = tables.Group(gamma=1)\n    ini = configparser.ConfigParser()\n"
+        "    group = tables.Group(gamma=1)\n    group.fields = tables.Fields(gamma=1)\n    ini = configparser.ConfigParser()\n"
         "    ini.read_string('[rates]\\ngamma = 1')\n    by_year = {2020: 1, 2030: 2}\n"
         "    array = numpy.zeros(2, dtype=[('beta', 'f8'), ('gamma', 'f8')])\n"
         f"    {line}\n"
@@ -104,6 +113,11 @@ def test_what_was_asked_is_found_by_what_it_can_do(line: str, tmp_path: Path) ->
     found = other_keys(raised(tmp_path, line))
     assert (found.get("mapping"), found.get("key")) == (mapping, key)
     assert (found.get("keys"), found.get("labels")) == (keys, labels)
+
+
+def test_a_key_that_yaml_takes_for_a_boolean_is_told(tmp_path: Path) -> None:
+    assert other_keys(raised(tmp_path, "{'SE': 1, False: 2}; d = {False: 2}; d['NO']"))["boolean"]
+    assert "boolean" not in other_keys(raised(tmp_path, "d = {False: 2, 'a': 1}; d['on']"))
 
 
 @pytest.mark.parametrize(
