@@ -325,10 +325,11 @@ def _there_instead(error: BaseException) -> dict[str, object]:
         with standard_library():  # linecache needs tokenize.
             # Only a failure is worth it.
             from bundle_protocol.misread_files import misread_file
-            from bundle_protocol.missing_keys import other_keys
+            from bundle_protocol.missing_keys import other_keys, text_number
             from bundle_protocol.missing_names import other_names
 
-            return other_names(error) or other_keys(error) or misread_file(error)
+            known = other_names(error) or other_keys(error) or misread_file(error)
+            return known or text_number(error)
     except BaseException:  # noqa: BLE001  # An object's own __dict__, columns or keys() may raise.
         return {}
 

@@ -22,9 +22,9 @@ _NAME = r"([A-Za-z_]\w{0,99}(?:\.[A-Za-z_]\w{0,99}){0,5})"
 _NAMED = re.compile(_NAME)
 _SUBSCRIPTED = re.compile(_NAME + r"\s*(?:\[|\.pop\()")
 # What comes before another one: rows[0]["name"], c[country]["NO"].
-_BEFORE_ANOTHER = re.compile(
-    r"\[\s*(?:(\d{1,9})|'([^'\n]{1,200})'|\"([^\"\n]{1,200})\"|([^\[\]\n]{1,200}?))\s*\](?=\s*\[)"
-)
+_LITERAL = r"(\d{1,9})|'([^'\n]{1,200})'|\"([^\"\n]{1,200})\""
+_CONSTANT = re.compile(rf"\[\s*(?:{_LITERAL})\s*\]")
+_BEFORE_ANOTHER = re.compile(rf"\[\s*(?:{_LITERAL}|([^\[\]\n]{{1,200}}?))\s*\](?=\s*\[)")
 # As YAML 1.1 has them, which PyYAML reads.
 _BOOLEANS = {"yes": True, "on": True, "true": True, "no": False, "off": False, "false": False}
 # As pandas, xarray and h5py name a key within a sentence.
@@ -35,6 +35,12 @@ _MOST_WORDS = 4
 _AROUND = re.compile(
     r"no field of name (?P<numpy>.{1,200})|(?P<npz>\S{1,200}) is not a file in the archive"
     r'|"(?P<polars>[^"\n]{1,200})" not found|name \'(?P<pandas>[^\'\n]{1,200})\' is not defined'
+)
+_NUMBER = re.compile(r"[-+]?(?:\d{1,300}\.?\d{0,300}|\.\d{1,300})(?:[eE][-+]?\d{1,4})?$")
+# As Python and NumPy say that a text is not a number; who joins texts may want one.
+_ABOUT_TEXT = re.compile(
+    r"^(?!can only concatenate).{0,300}(?:\bstr\b|string|sequence by non-int"
+    r"|invalid literal for int|ufunc '\w+' (?:not supported|did not contain a loop)|<U\d)"
 )
 _MAX_KEYS = 30
 _MAX_NUMBERS = 10
@@ -49,7 +55,8 @@ def other_keys(error: BaseException) -> dict[str, object]:
     :returns: ``mapping``, as the line calls it, else its class; ``keys``, one on each line, those
         that are texts or integers, the nearest first where they are too many; ``more``, how many
         were left out, where some were; ``key``, the one that is missing; ``of_task``, 1 where it is
-        the task's parameters; ``boolean``, 1 where YAML takes it for one that is; of a table ``labels``: ``column``, ``row`` or ``label``.
+        the task's parameters; ``boolean``, 1 where YAML takes it for one that is; of a table
+        ``labels``: ``column``, ``row`` or ``label``.
     """
     if error.__traceback__ is None or len(error.args) != 1 or not _is_of_a_key(error):
         return {}
@@ -76,6 +83,39 @@ def other_keys(error: BaseException) -> dict[str, object]:
             **({"boolean": 1} if _as_boolean(missing[0], keys) else {}),
         }
     return {}
+
+
+def text_number(error: BaseException) -> dict[str, object]:
+    """Tell which text, of those that the line has in hand, is written as a number.
+
+    :returns: ``text_of``, as the line has it, and ``text``; nothing where there are several.
+    """
+    message = str(error.args[0])[:1000] if error.args else ""
+    if error.__traceback__ is None or not _ABOUT_TEXT.match(message):
+        return {}
+    asking = asking_frames(error.__traceback__)[0][-1]
+    frame = asking.tb_frame
+    text = linecache.getline(frame.f_code.co_filename, asking.tb_lineno, frame.f_globals)
+    texts: dict[str, object] = {}
+    for found in _NAMED.finditer(text):
+        value, at = _value(frame, found[1]), found.end()
+        while key := _CONSTANT.match(text, at):
+            value, at = _item(value, int(key[1]) if key[1] else key[2] or key[3]), key.end()
+        quoted = any(text[: found.start()].count(quote) % 2 for quote in "\"'")
+        if type(value) is str and not quoted and _NUMBER.match(value):
+            texts[text[found.start() : at]] = value
+    told = [{"text_of": name, "text": value} for name, value in texts.items()]
+    return told[0] if len(told) == 1 else {}
+
+
+def _item(value: object, key: object) -> object:
+    """What a mapping or a list has, of those that run no code of the bundle's for it."""
+    if isinstance(value, dict) or type(value).__module__ in ("configparser", "os"):
+        # A ConfigParser's get() is another one.
+        return value[key] if key in value else None  # type: ignore[operator,index]  # noqa: SIM401
+    if isinstance(value, (list, tuple)) and type(key) is int and key < len(value):
+        return value[key]
+    return None
 
 
 def _is_of_a_key(error: BaseException) -> bool:

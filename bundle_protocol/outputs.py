@@ -174,6 +174,10 @@ def _checked(returned: object, note: Callable[[str], None]) -> dict[str, Buffer]
     if result is None:
         kind = type_name(type(returned))
         what = "None, as without a `return`" if returned is None else with_article(kind)
+        if isinstance(returned, tuple) and any(isinstance(one, dict) for one in returned):
+            what += (
+                f" of {' and '.join(with_article(type_name(type(one))) for one in returned[:5])}"
+            )
         raise RequestError(
             ErrorCode.RESULT_INVALID,
             f"the wire function returned {what}, not a dict of str to bytes",

@@ -8,7 +8,7 @@ from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import printable
 
 # Whose classes of exceptions these are, where they are not Python's own.
-_LIBRARIES = ("numpy", "pandas")
+_LIBRARIES = ("numpy", "pandas", "configparser", "jax", "geopandas")
 _WHOLE = "hand over a whole number: int(...), or // in place of /"
 # The words, with the groups that the advice names.
 _ADVICE = tuple(
@@ -63,8 +63,23 @@ _ADVICE = tuple(
         (r"^cannot reindex on an axis with duplicate labels", "make the labels unique first:"
          " .drop_duplicates(), .groupby(...), or .reset_index(drop=True)"),
         (r"^assignment destination is read-only", "change a copy of it: .copy()"),
+        (r"^string indices must be integers", "it is a text, and not a dict: was the name of a file"
+         " parsed in place of what is in it? open(...)"),
+        (r"asyncio\.run\(\) cannot be called from a running event loop", "in an async function,"
+         " await it: await ... in place of asyncio.run(...)"),
+        (r"'bool' object has no attribute '(?:lower|upper|strip|split|encode|replace|startswith)'"
+         r"|expected str instance, bool found", "it is true or false, and not a text: YAML takes"
+         " yes, no, on and off for that, unless they are in quotes"),
+        (r"^'%' must be followed by '%' or '\('", "write %% for a percent sign, or make the parser"
+         " with interpolation=None"),
+        (r"^File contains no section headers", "begin the file with a section: [model]"),
+        (r"^Attempted boolean conversion of traced array", "jax.jit knows no values, on which an"
+         " `if` could decide: jnp.where(condition, a, b), or jax.lax.cond"),
+        (r"^Cannot transform naive geometries", "say first what its coordinates are:"
+         " .set_crs(4326), for degrees"),
     )
 )  # fmt: skip
+_SAYS_WHOLE = re.compile(r"interpreted as an integer|invalid literal for int|sequence of integers")
 _CHANGED = re.compile(r"(?:changed size|mutated) during iteration")
 _LOOP = re.compile(r"for (.{1,200}?) in ([\w.]{1,100}(?:\.(?:items|keys|values)\(\))?):(.*)")
 _OUT_OF_BOUNDS = re.compile(r"^index (\d{1,18}) is out of bounds for axis \d{1,9} with size (\d+)")
@@ -83,6 +98,8 @@ def common_advice(case: Case, exception: ExceptionInfo, frame: Frame | None) -> 
         return None
     if re.match(r"(?:raise|assert)\b", frame.text or ""):
         return None  # The words are the bundle's own.
+    if (number := exception.attributes.get("text_of")) is not None:
+        return _text_number(case, frame, str(number), str(exception.attributes["text"]), message)
     if _CHANGED.search(message):
         return _over_a_copy(case, frame)
     if (index := _OUT_OF_BOUNDS.search(message)) and index[1] == index[2]:
@@ -93,6 +110,21 @@ def common_advice(case: Case, exception: ExceptionInfo, frame: Frame | None) -> 
         if found := words.search(message):
             return Hint(title=printable(advice.format(*found.groups())))
     return None
+
+
+def _text_number(case: Case, frame: Frame, name: str, text: str, message: str) -> Hint:
+    """The hint to make a number of a text: of a configuration, a variable, a line of a file."""
+    whole = bool(_SAYS_WHOLE.search(message))
+    made = f"int({name})" if text.isdigit() else f"float({name})"
+    made = f"int({made})" if whole and not text.isdigit() else made
+    line = frame.text or ""
+    written = re.compile(rf"(?<![\w.\])]){re.escape(name)}(?![\w.\[])")
+    if f"int({name})" in line:
+        written = re.compile(re.escape(f"int({name})"))
+    after = written.sub(lambda _: made, line) if len(written.findall(line)) == 1 else line
+    why = " (YAML has 1.0e-3 as a number, and 1e-3 as a text)" if "e" in text.lower() else ""
+    title = printable(f"{name} is the text {text!r}: make a number of it{why}")
+    return Hint(title=title, edit=line_edit(case, frame, after))
 
 
 def _over_a_copy(case: Case, frame: Frame) -> Hint:

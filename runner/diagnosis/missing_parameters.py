@@ -68,8 +68,8 @@ def missing_parameter(case: Case, phase: Phase, exception: ExceptionInfo) -> Fin
 
 
 def _of_other_type(case: Case, frame: Frame, exception: ExceptionInfo) -> Finding | None:
-    """A parameter that the line reads, and that is a text or a fraction where it must not be."""
-    if case.task is None or exception.type not in ("TypeError", "ValueError"):
+    """A parameter that the line reads, and that is of a type that it must not be of."""
+    if case.task is None or exception.type not in ("TypeError", "ValueError", "AttributeError"):
         return None
     given, message = task_info(case.task).params, exception.message[:1000]
     values = json.loads(given) if "…" not in given else {}
@@ -83,6 +83,15 @@ def _of_other_type(case: Case, frame: Frame, exception: ExceptionInfo) -> Findin
             kind = f"{value!r}, which is no whole number"
             command = exec_command(case, f"--param {name}={int(value)}", without=name)
             hint = Hint(title=f"give it as a whole number: {int(value)}", command=command)
+        elif isinstance(value, bool) and "'bool' object has no attribute" in message:
+            kind = f"{value!r}, which is no text"
+            text = shlex.quote(f'{name}="{str(value).lower()}"')
+            command = exec_command(case, f"--param {text}", without=name)
+            hint = Hint(title="give it as a text, in quotes of JSON", command=command)
+        elif value is None and name in values and "NoneType" in message:
+            kind = "null, which is None"
+            command = exec_command(case, f"--param {name}=...", without=name)
+            hint = Hint(title="give it a value", command=command, by="person")
         if hint is not None:
             return Finding(
                 phase=Phase.EXECUTE,
@@ -112,13 +121,26 @@ def give_parameters(case: Case, names: list[str], *, otherwise: str = "") -> Hin
 
     :param otherwise: begins it, after another hint.
     """
-    options = " ".join(f"--param {shlex.quote(f'{name}=...')}" for name in names)
+    text = task_info(case.task).params if case.task else "{}"
+    given = json.loads(text) if "…" not in text else {}
     listed = " and ".join(repr(name) for name in names)
+    if (dotted := _dotted(given, names)) is not None:
+        option = shlex.quote(f"{names[0]}={json.dumps(dotted)}")
+        title = f"{otherwise}give the task the parameter {printable(listed)} as an object of JSON"
+        return Hint(title=title, command=exec_command(case, f"--param {option}"))
+    options = " ".join(f"--param {shlex.quote(f'{name}=...')}" for name in names)
     return Hint(
         title=f"{otherwise}give the task the parameter {printable(listed)}",
         command=exec_command(case, options),
         by="person",
     )
+
+
+def _dotted(given: dict[str, object], names: list[str]) -> dict[str, object] | None:
+    """What was given as ``sim.beta``, as members of a parameter ``sim``."""
+    start = f"{names[0]}." if len(names) == 1 else "."
+    members = {name.removeprefix(start): given[name] for name in given if name.startswith(start)}
+    return members or None
 
 
 def _entry_point(case: Case, frame: Frame, exception: ExceptionInfo) -> Finding | None:

@@ -15,11 +15,17 @@ from runner.diagnosis.child_places import (
 )
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
+from runner.diagnosis.returned_types import made_json
 from runner.events import Phase
 
 # What may be written anew as UTF-8; a file of any other kind would be destroyed by it.
 _TEXT_SUFFIXES = {".csv", ".tsv", ".txt", ".dat", ".json", ".yaml", ".yml", ".toml", ".ini", ".md",
                   ".xml", ".html", ".geojson", ".asc", ""}  # fmt: skip
+# Where what is known here is raised, beside Python's own exceptions.
+_RAISED_IN = (
+    *(None, "_pickle", "pickle", "openmm", "openmm.openmm"),
+    *("pydantic.errors", "sklearn.utils._param_validation"),
+)
 # By what everyone calls them.
 _IMPORTS = {
     "np": "import numpy as np",
@@ -87,6 +93,23 @@ _REWRITTEN = (
      r"\1.\1(", "calls a module, and not what it has of that name"),
     (r"^Object arrays cannot be loaded when allow_pickle=False", r"\b(np|numpy)\.load\(([^()]+)\)",
      r"\1.load(\2, allow_pickle=True)", "loads an array of objects, which are pickled"),
+    (r"context has already been set", r"\bset_start_method\(([^()=]+)\)",
+     r"set_start_method(\1, force=True)", "sets what has been set before"),
+    (r"Try setting the `method` keyword argument", r"\.sel\(([^()'\"]+)\)",
+     r'.sel(\1, method="nearest")', "selects by a number that no label is exactly"),
+    (r"'(?:Multi\w+|GeometryCollection)' object is not iterable", r"\bin (\w+)\b",
+     r"in \1.geoms", "goes over a geometry, whose parts are its .geoms since Shapely 2"),
+    (r"no registered Platform called \"(?:CUDA|OpenCL|HIP)\"", r"(['\"])(?:CUDA|OpenCL|HIP)\1",
+     r"\1CPU\1", "asks for a platform that needs a GPU, which OpenMM finds none of"),
+    (r"out of bounds for int(?:8|16|32)$", r"\bint(?:8|16|32)\b", "int64",
+     "puts a number into an array, whose type has no room for it"),
+    (r"^'str' object has no attribute 'read'", r"\b(json|yaml|toml)\.load\(([^()]+)\)",
+     r"\1.load(open(\2))", "reads a path as if it were an open file"),
+    (r"^'str' object has no attribute 'read'|must have 'read' and 'readline' attributes",
+     r"\b(pickle|tomllib|tomli)\.load\(([^()]+)\)", r'\1.load(open(\2, "rb"))',
+     "reads a path as if it were an open file"),
+    (r"Context\.__init__\(\) got an unexpected keyword argument", r"(?<![\w.])(\w+)\((?=\w+=)",
+     r"\1.callback(", "calls a command of click, which is its function no more"),
     (r"Generator' object has no attribute 'rand'$", r"\.rand\(([^()]*,[^()]*)\)", r".random((\1))",
      "uses rand(), which NumPy's new generators call random()"),
     (r"Generator' object has no attribute 'randint'", r"\.randint\(", ".integers(",
@@ -94,26 +117,12 @@ _REWRITTEN = (
     (r"Generator' object has no attribute 'randn'", r"\.randn\((\w*)\)", r".standard_normal(\1)",
      "uses randn(), which NumPy's new generators call standard_normal()"),
 )  # fmt: skip
-_NOT_JSON = re.compile(r"Object of type (\w{1,100}) is not JSON serializable")
-# A type, or the first letters of several, and what makes JSON of it.
-_AS_JSON = (
-    (r"set|frozenset", "make a list of it, in an order that is always the same: sorted(...)"),
-    (r"ndarray|Tensor|ArrayImpl", "make a list of it: .tolist()"),
-    (r"u?int\d+|float\d+|bool_?|longdouble|str_", "make Python's own number of it: .item()"),
-    (r"DataFrame", 'make a list of its rows: .to_dict("records")'),
-    (r"Series|Index", "make a list of it: .tolist()"),
-    (r"datetime|date|time|Timestamp", "make a text of it: .isoformat()"),
-    (r"\w*Path|UUID|Decimal|Fraction", "make a text of it: str(...)"),
-    (r"bytes|bytearray", "return bytes as an output of their own, or make a text of them"),
-    (r"dict_keys|dict_values|generator|map|zip|range|filter", "make a list of it: list(...)"),
-)
 
 
 def slip(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """Find that an exception of the bundle's own code is due to a slip."""
     frames = [frame for frame in exception.traceback if is_own(case, frame.file)]
-    known = (None, "_pickle", "pickle", "pydantic.errors", "sklearn.utils._param_validation")
-    if exception.module not in known or not frames:
+    if exception.module not in _RAISED_IN or not frames:
         return None
     found = _known(case, frames[-1], exception)
     if found is None:
@@ -151,11 +160,8 @@ def _known(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hin
             f"hands {printable(found[1])} to another process, which cannot import it",
             Hint(title="define it with def at the top of its file, outside of any function"),
         )
-    if exception.type == "TypeError" and (found := _NOT_JSON.search(exception.message)):
-        kind = found[1]
-        way = next((way for names, way in _AS_JSON if re.fullmatch(names, kind)), None)
-        advice = way or "make it of dicts, lists, texts, numbers, True, False and None"
-        return f"puts a value of type {kind} into JSON, which has none", Hint(title=advice)
+    if exception.type == "TypeError" and (other := made_json(exception.message)):
+        return f"puts a value of type {other[0]} into JSON, which has none", Hint(title=other[1])
     return None
 
 

@@ -298,6 +298,7 @@ def test_without_an_exchange_folder_an_answer_has_a_limit(bundle: Path) -> None:
     [
         ("None", "the wire function returned None, as without a `return`, not a dict of str to"),
         ("[1]", "the wire function returned a list, not a dict of str to bytes"),
+        ("{'x': b''}, 1", "returned a tuple of a dict and an int, not a dict of str to bytes"),
         ("{'table': Table()}", "output 'table' is a wire.Table, not bytes"),
         (
             "{'a': None, 'b': b'', 'c': (1,)}",

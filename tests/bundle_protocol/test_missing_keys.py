@@ -7,7 +7,7 @@ from types import ModuleType
 
 import pytest
 
-from bundle_protocol.missing_keys import other_keys
+from bundle_protocol.missing_keys import other_keys, text_number
 
 # As pandas does it: a class in a module of its own, under site-packages.
 TABLES = """
@@ -94,7 +94,8 @@ def raised(folder: Path, line: str) -> BaseException:
     tables = load(folder / "site-packages" / "tables.py", TABLES)
     text = (
         f"{MODEL}\ndef wire(entrypoint, params, seed):\n    df = table()\n"
-        "    group = tables.Group(gamma=1)\n    group.fields = tables.Fields(gamma=1)\n    ini = configparser.ConfigParser()\n"
+        "    group = tables.Group(gamma=1)\n    group.fields = tables.Fields(gamma=1)\n"
+        "    ini = configparser.ConfigParser()\n"
         "    ini.read_string('[rates]\\ngamma = 1')\n    by_year = {2020: 1, 2030: 2}\n"
         "    array = numpy.zeros(2, dtype=[('beta', 'f8'), ('gamma', 'f8')])\n"
         f"    {line}\n"
@@ -118,6 +119,24 @@ def test_what_was_asked_is_found_by_what_it_can_do(line: str, tmp_path: Path) ->
 def test_a_key_that_yaml_takes_for_a_boolean_is_told(tmp_path: Path) -> None:
     assert other_keys(raised(tmp_path, "{'SE': 1, False: 2}; d = {False: 2}; d['NO']"))["boolean"]
     assert "boolean" not in other_keys(raised(tmp_path, "d = {False: 2, 'a': 1}; d['on']"))
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "text"),
+    [
+        ("c = {'n': '1e5', 'm': 2}; c['n'] * 0.5", "c['n']", "1e5"),
+        ("ini['rates']['gamma'] / 2", "ini['rates']['gamma']", "1"),
+        ("n = '1e5'; x = numpy.zeros(3)[int(n)]", "n", "1e5"),
+        ("rows = [['a', '3']]; range(rows[0][1])", "rows[0][1]", "3"),
+        ("n = '3'; m = '4'; n * m", None, None),
+        ("n = 'x'; n * 0.5", None, None),
+    ],
+)
+def test_a_text_that_is_written_as_a_number_is_told(
+    line: str, name: str | None, text: str | None, tmp_path: Path
+) -> None:
+    found = text_number(raised(tmp_path, line))
+    assert (found.get("text_of"), found.get("text")) == (name, text)
 
 
 @pytest.mark.parametrize(

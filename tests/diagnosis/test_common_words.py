@@ -7,7 +7,9 @@ from following import follow
 from recordings import failure
 
 from runner import Runner, RunnerError
-from runner.diagnosis.report.model import Report
+from runner.diagnosis.case import Case
+from runner.diagnosis.common_words import common_advice
+from runner.diagnosis.report.model import BundleInfo, ExceptionInfo, Frame, Report
 
 TOP = """\
 from datetime import datetime, timezone
@@ -90,3 +92,25 @@ def test_a_parameter_that_is_as_it_should_be_is_not_blamed(
 ) -> None:
     report = _report(tmp_path, cache, "range(params['days'] / 4)", {"days": given})
     assert "computes with the parameter" not in report.summary
+
+
+@pytest.mark.parametrize(
+    ("line", "name", "text", "said", "after"),
+    [
+        ("y = c['n'] * 2.5", "c['n']", "1e5", "can't multiply sequence", "y = float(c['n']) * 2.5"),
+        ("y = zeros(n)", "n", "10", "'str' object cannot be interpreted as an integer",
+         "y = zeros(int(n))"),
+        ("y = int(n)", "n", "1e5", "invalid literal for int() with base 10: '1e5'",
+         "y = int(float(n))"),
+        ("y = n + n * 2.5", "n", "0.5", "can't multiply sequence", None),
+    ],
+)  # fmt: skip
+def test_a_number_is_made_of_a_text(
+    line: str, name: str, text: str, said: str, after: str | None
+) -> None:
+    case, frame = Case(), Frame("/b/wire.py", 3, "wire", line)
+    case.bundle = BundleInfo(path="/b")
+    told: dict[str, str | int | None] = {"text_of": name, "text": text}
+    hint = common_advice(case, ExceptionInfo("TypeError", said, attributes=told), frame)
+    assert hint is not None and f"{name} is the text {text!r}" in hint.title
+    assert (hint.edit and hint.edit.after) == after

@@ -35,11 +35,13 @@ READS = {
 }
 
 
-def report_of(folder: Path, cache: Path, line: str) -> Report:
+def report_of(
+    folder: Path, cache: Path, line: str, params: dict[str, object] | None = None
+) -> Report:
     (folder / "requirements.txt").write_text("")
     (folder / "wire.py").write_text(f"{STEP}def wire(e, p, s):\n    {line}\n")
     with Runner(cache=cache) as runner, pytest.raises(RunnerError) as caught:
-        runner.execute(folder, "south", {"beta": 1})
+        runner.execute(folder, "south", params or {"beta": 1})
     return caught.value.report
 
 
@@ -60,3 +62,18 @@ def test_what_the_code_itself_gets_wrong_is_not_the_tasks(
 ) -> None:
     summary = report_of(tmp_path, cache, line).summary
     assert "the task was not" not in summary and "entry point" not in summary
+
+
+@pytest.mark.parametrize(
+    ("line", "params", "command"),
+    [
+        ("params['flag'].lower()", {"flag": True}, "--param 'flag=\"true\"'"),
+        ("params['n'] + 1", {"n": None}, "--param n=..."),
+        ("p['sim']['beta']", {"sim.beta": 0.3}, "--param 'sim={\"beta\": 0.3}'"),
+    ],
+)
+def test_a_parameter_of_another_type_is_given_otherwise(
+    line: str, params: dict[str, object], command: str, tmp_path: Path, cache: Path
+) -> None:
+    report = report_of(tmp_path, cache, f"params = p; return {line}", params)
+    assert (report.hints[0].command or "").endswith(command)

@@ -43,7 +43,24 @@ def test_a_number_that_json_lacks_is_told() -> None:
 
 
 @pytest.mark.parametrize(
-    "message", ["the name 1 is an int, not a str", "output 'm' is a model.Sir, not bytes", ""]
+    ("message", "way"),
+    [
+        ("output 'x' is a dict, not bytes nor plain JSON (Object of type set is not JSON"
+         " serializable)", "where x has a set, make a list of it"),
+        ("output 'x' is a dict, not bytes nor plain JSON (keys must be str, int, float, bool or"
+         " None, not tuple)", "make texts of the keys of x"),
+        ("the name 1 is an int, not a str; the name 2 is an int, not a str", "{str(name): ...}"),
+        ("the wire function returned a tuple of a dict and an int, not a dict of str to bytes",
+         "return a dict alone"),
+        ("the wire function returned a generator, not a dict of str to bytes", "list(it)"),
+    ],
+)  # fmt: skip
+def test_what_json_or_an_outputs_name_lacks_is_told(message: str, way: str) -> None:
+    assert way in bytes_hints(message)[0].title
+
+
+@pytest.mark.parametrize(
+    "message", ["the name None is a NoneType", "output 'm' is a model.Sir, not bytes", ""]
 )
 def test_of_what_is_not_known_nothing_is_said(message: str) -> None:
     assert bytes_hints(message) == []
