@@ -2,6 +2,8 @@
 
 import re
 
+import msgspec
+
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     DOING,
@@ -170,7 +172,7 @@ def _root_cause(
             return _out_of_memory(case, phase, link), link
     for link in chain(exception):
         for recognise in (lfs_pointer, *MACHINE_CAUSES):
-            finding = recognise(case, phase, link)
+            finding = recognise(case, phase, _with_own_frames(case, exception, link))
             if finding is not None:
                 return finding, link
     recognised = _recognised(case, phase, exception)
@@ -184,7 +186,7 @@ def _root_cause(
         return _import_failed(case, phase, broken), broken
     for link in chain(exception):
         for recognise in (script_habit, program_failure, missing_file, misread_file):
-            finding = recognise(case, phase, link)
+            finding = recognise(case, phase, _with_own_frames(case, exception, link))
             if finding is not None:
                 return finding, link
     leaf = _leaf(exception)
@@ -197,6 +199,17 @@ def _root_cause(
         if finding is not None:
             return finding, leaf
     return None
+
+
+def _with_own_frames(case: Case, exception: ExceptionInfo, link: ExceptionInfo) -> ExceptionInfo:
+    """A link of a chain that a library caught: Python tells its frames no further out than there.
+
+    :returns: with the bundle's frames that led to it.
+    """
+    if any(is_own(case, frame.file) for frame in link.traceback):
+        return link
+    led = [frame for frame in exception.traceback if is_own(case, frame.file)]
+    return msgspec.structs.replace(link, traceback=[*led, *link.traceback])
 
 
 def _recognised(
@@ -373,7 +386,7 @@ def _find(exception: ExceptionInfo, *types: str) -> ExceptionInfo | None:
 
 def _shared_library(exception: ExceptionInfo) -> ExceptionInfo | None:
     """The loader's words (dlopen(3)) where ctypes raises them as an OSError."""
-    telling = ("cannot open shared object file", "undefined symbol", "image not found")
-    return next(
-        (link for link in chain(exception) if any(words in link.message for words in telling)), None
+    telling = re.compile(
+        r"(?!\.).*(?:cannot open shared object file|undefined symbol|image not found)"
     )
+    return next((link for link in chain(exception) if telling.match(link.message)), None)

@@ -4,6 +4,8 @@ import re
 import shlex
 from pathlib import PurePath
 
+from msgspec import UNSET
+
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     is_own,
@@ -43,6 +45,12 @@ _PACKAGES = {
     "gdal_translate": "gdal-bin",
     "ogr2ogr": "gdal-bin",
 }
+# As Pyomo, PuLP and PySB say it of one that they run, whose program is not always called as that is.
+_SOLVER = re.compile(
+    r"^(?:No executable found for solver '|PuLP: cannot execute |The program (?=\S+ was not f))"
+    r"([\w.-]{1,60})"
+)
+_OF_SOLVERS = {"glpk": "glpsol", "gurobi": "gurobi_cl", "scip": "scip"}
 _STATUS = re.compile(
     r"^Command (.{1,2000}?) (returned non-zero exit status -?\d+|died with .{1,80})\.$", re.DOTALL
 )
@@ -50,6 +58,8 @@ _STATUS = re.compile(
 
 def program_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """Find an exception's cause in a program that the code starts."""
+    if solver := _SOLVER.search(exception.message[:1000]):
+        return _not_there(case, phase, exception, _OF_SOLVERS.get(solver[1], solver[1]))
     if exception.type == "CalledProcessError":
         return _failed(case, phase, exception)
     if exception.type == "PermissionError":
@@ -61,11 +71,16 @@ def program_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Findi
         return None
     if last is None or PurePath(last.file).name != "subprocess.py":
         return None
-    shown = printable(one_line(name, 80))
     if " " in name:
         return _one_text(case, phase, exception, name)
+    return _not_there(case, phase, exception, name)
+
+
+def _not_there(case: Case, phase: Phase, exception: ExceptionInfo, name: str) -> Finding:
+    shown = printable(one_line(name, 80))
     package = _PACKAGES.get(name)
     on_debian = f" ({package} on Debian)" if package else ""
+    on_debian = " (conda-forge has it)" if name in ("ipopt", "bonmin", "couenne") else on_debian
     return Finding(
         phase=phase,
         code=raised_code(phase),
@@ -74,7 +89,13 @@ def program_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Findi
         explanation="It is in none of the folders of PATH, which the child has of its worker."
         " Programs are no Python packages: an environment brings them only where a package has"
         " them.",
-        hints=[Hint(title=f"install {shown} where the workers run{on_debian}")],
+        hints=[
+            Hint(
+                title=f"install {shown} where the workers run{on_debian}",
+                command=f"apt-get install {package}" if package else None,
+                by="person" if package else UNSET,
+            )
+        ],
     )
 
 

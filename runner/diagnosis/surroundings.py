@@ -68,6 +68,17 @@ _LACKS = (
         ("or try it by hand, from here: curl -I URL", None),
     ),
     _lack(
+        r"^.*No CmdStan installation found.*$",
+        "this worker does not have CmdStan, which CmdStanPy runs",
+        "It is no Python package, but C++ that is compiled on each machine.",
+        (
+            "install it where the workers run, which needs a C++ compiler and make:"
+            " python -m cmdstanpy.install_cmdstan",
+            None,
+        ),
+        ("or, where it is elsewhere than in ~/.cmdstan, say where", "--env CMDSTAN"),
+    ),
+    _lack(
         r"^.*(?:not compiled with CUDA enabled|[Nn]o NVIDIA driver on your system|[Nn]o CUDA GPUs"
         r"|[Nn]o CUDA-capable device|CUDA driver version is insufficient"
         r"|Unknown backend:? '(?:gpu|cuda|rocm|tpu)').*$",

@@ -145,3 +145,41 @@ def test_what_a_library_takes_a_text_for_is_put_in(line: str, said: str, after: 
     finding = _found("matplotlib", line, said, "ValueError", "wire", None)
     edit = None if after is None else Edit("wire.py", after, line)
     assert finding.hints[0].edit == edit
+
+
+@pytest.mark.parametrize(
+    ("package", "line", "said", "kind", "hint"),
+    [
+        ("cvxpy", "p.solve(solver='ECOS')", "The solver ECOS is not installed.", "SolverError",
+         "add ecos to the dependencies"),
+        ("pyomo", "SolverFactory('appsi_highs').solve(m)", "Solver <class 'pyomo.x.LegacySolver'>"
+         " is not available (NotFound).", "ApplicationError", "add highspy to the dependencies"),
+        ("pyomo", "s.solve(m)", "No executable found for solver 'glpk'", "ApplicationError",
+         "install glpsol where the workers run (glpk-utils on Debian)"),
+        ("pulp", "p.solve(GUROBI_CMD())", "PuLP: cannot execute gurobi_cl", "PulpSolverError",
+         "install gurobi_cl where the workers run"),
+        ("pysb", "run()", "The program BioNetGen was not found in the default search path(s)",
+         "Exception", "install BioNetGen where the workers run"),
+        ("cobra", "read('settings/confg.yaml')", "The file with 'settings/confg.yaml' does not"
+         " exist, or is not SBML", "OSError", "write 'settings/config.yaml', as the bundle has it"),
+        ("ctypes", "lib = CDLL('./libmodel.so')", "./libmodel.so: cannot open shared object file:"
+         " No such file or directory", "OSError", "put it into the bundle, as libmodel.so"),
+        ("ctypes", "lib = CDLL('m.dll')", "m.dll: cannot open shared object file: No such file",
+         "OSError", "build it for this system, as a .so"),
+    ],
+)  # fmt: skip
+def test_what_a_library_does_not_find_is_told_with_what_brings_it(
+    package: str, line: str, said: str, kind: str, hint: str
+) -> None:
+    module = None if kind in ("OSError", "Exception") else package
+    finding = _found(package, line, said, kind, "wire", module)
+    assert finding.hints[0].title.startswith(hint)
+
+
+def test_a_cause_that_a_library_caught_is_told_with_the_bundles_own_line() -> None:
+    case, own = Case(), Frame("/b/wire.py", 3, "wire", "a = sc.datasets.pbmc3k()")
+    case.bundle = BundleInfo(path="/b")
+    library = Frame("/e/site-packages/x.py", 1, "f", "urlopen()")
+    cause = ExceptionInfo("URLError", "Name or service not known", traceback=[library])
+    raised = ExceptionInfo("LoadError", "no data", "x", traceback=[own, library], cause=cause)
+    assert raised_finding(case, Phase.EXECUTE, raised).summary.startswith("wire.py:3 (wire): this")

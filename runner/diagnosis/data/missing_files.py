@@ -26,6 +26,13 @@ _UNQUOTED = re.compile(
     r"^(?:\[Errno 2\] )?([^\s:][^\n:]{0,4000}?)(?::? (?:not found|No such file|doesn't exist))"
 )
 
+_LOGGING = ("logging", "__init__.py")
+_LIBRARY = re.compile(r"([^\s:]{1,1000}): cannot open shared object file")
+# In a library's own words, behind a path with a suffix.
+_NOT_THERE = re.compile(
+    r"'[^'\n]{1,1000}\.\w{1,10}'[^'\n]{0,40} (?:does not exist|doesn't exist|not found)\b"
+)
+
 # What comes before a path that is written to, and after it: frame.to_csv(path), open(path, "w").
 _WRITING_CALL = re.compile(
     r"\b(?:(?:to_|save|write|dump)\w*\(|(?:\w*FileHandler|basicConfig)\([^()]{0,200}?)"
@@ -114,8 +121,14 @@ def _of_windows(
 
 def _path(exception: ExceptionInfo) -> PurePath | None:
     """The file that is not there, as the code asked for it."""
-    telling = exception.type == "FileNotFoundError" or "No such file" in exception.message
-    if not telling or "shared object" in exception.message:
+    says = exception.message[:5000]
+    telling = exception.type == "FileNotFoundError" or "No such file" in says
+    if library := _LIBRARY.match(says):
+        # By a bare name it is looked for where the system has its own.
+        return PurePath(library[1]) if library[1].startswith(".") else None
+    if not telling and exception.type in ("OSError", "ValueError", "RuntimeError"):
+        telling = _NOT_THERE.search(says) is not None
+    if not telling or "shared object" in says:
         return None
     named = exception.attributes.get("filename")
     if not named:
@@ -242,7 +255,8 @@ def _not_in_bundle(
         return None  # It is put together elsewhere: what it ought to be is not known.
     where, asked = place_of(case, frame), printable(str(path))
     folder, edit = path.parent, None
-    if _is_written(frame, path):
+    logs = any(PurePath(one.file).parts[-2:] == _LOGGING for one in exception.traceback)
+    if _is_written(frame, path) or logs:
         if folder == PurePath() or _has_folder(case, folder):
             return None
         if path.is_absolute():

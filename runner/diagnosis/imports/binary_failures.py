@@ -54,7 +54,7 @@ def binary_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
             return _too_old_system(case, phase, exception, found[1])
         if any(words in message for words in _ELSEWHERE) or _is_refused(exception):
             return _built_elsewhere(case, phase, exception)
-        if ": cannot open shared object file" in message:
+        if ": cannot open shared object file" in message and not message.startswith("."):
             return _missing_library(case, phase, exception)
         if found := _SYMBOL.search(message):
             return _undefined_symbol(case, phase, exception, found[1])
@@ -79,7 +79,10 @@ def _missing_library(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
     needed = _needed_by(exception)
     for_whom = f", which {needed} needs" if needed else ""
     hints = []
-    if is_cuda(library):
+    if library.endswith(".dll"):
+        explanation = "It is a library of Windows, and this is another system."
+        hints.append(Hint(title=f"build it for this system, as a .so, and load that: {library}"))
+    elif is_cuda(library):
         explanation = (
             f"{library} is part of NVIDIA's CUDA, which this machine does not have, or not in this"
             " version."

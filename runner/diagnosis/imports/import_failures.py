@@ -27,7 +27,7 @@ from runner.diagnosis.imports.import_errors import missing_module, module_named
 from runner.diagnosis.imports.library_changes import library_change
 from runner.diagnosis.imports.missing_modules import missing_module_finding, missing_name_finding
 from runner.diagnosis.imports.newer_features import newer_feature
-from runner.diagnosis.imports.optional_packages import optional_package
+from runner.diagnosis.imports.optional_packages import missing_solver, optional_package
 from runner.diagnosis.imports.package_changes import package_change
 from runner.diagnosis.imports.system_libraries import system_library
 from runner.diagnosis.pyproject_edits import PyprojectText
@@ -42,9 +42,9 @@ def import_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
 
     :param exception: its own cause is not looked at.
     """
-    if exception.module is not None:
-        return None  # The bundle's own class: whatever it says, Python did not raise it.
-    for recognise in _RECOGNISERS:
+    # A class of a library's or the bundle's own: whatever it says, Python did not raise it.
+    known = _RECOGNISERS if exception.module is None else [missing_solver]
+    for recognise in known:
         finding = recognise(case, phase, exception)
         if finding is not None:
             return finding

@@ -31,6 +31,9 @@ _ASKS = (
     re.compile(rf"[Pp]lease update jupyter and ({_NAME})"),
     re.compile(rf"^Cannot import '({_NAME})' with"),
     re.compile(r"^(Numpy) is not available$"),
+    re.compile(rf"make sure [`'\"]?({_NAME})[`'\"]? is installed"),
+    re.compile(rf"^The solver ({_NAME}) is not installed"),
+    re.compile(rf"No Python bindings available for <class 'pyomo.{{1,80}}\.({_NAME})'> solver"),
     re.compile(rf"requires (?:the )?[`'\"]?({_NAME})[`'\"]? (?:to be installed|package|library)"),
 )
 # What such a sentence may have in a name's place.
@@ -48,6 +51,23 @@ _NO_NAMES = {
     "pip",
 }
 _ONE_IS_ENOUGH = 4
+# As CVXPY and Pyomo call them, with what brings them.
+_SOLVERS = {
+    "CBC": "cylp",
+    "COPT": "coptpy",
+    "GLPK": "cvxopt",
+    "GLPK_MI": "cvxopt",
+    "GUROBI": "gurobipy",
+    "GurobiDirect": "gurobipy",
+    "CPLEXDirect": "cplex",
+    "HIGHS": "highspy",
+    "PROXQP": "proxsuite",
+    "SCIP": "pyscipopt",
+    "SDPA": "sdpa-python",
+    "XpressDirect": "xpress",
+    **{name: name.lower() for name in (*("CLARABEL", "CPLEX", "CVXOPT", "DAQP", "ECOS", "MOSEK"),
+                                       *("OSQP", "PIQP", "SCS", "XPRESS"))},
+}  # fmt: skip
 
 
 def optional_package(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
@@ -60,6 +80,25 @@ def optional_package(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
     names = _asked_for(exception.message[:2000])
     if package is None:  # Compiled code has no frame: what it says without a doubt is torch's.
         package, names = "torch", [name.lower() for name in names if name == "Numpy"]
+    return _needed(case, phase, exception, package, names)
+
+
+def missing_solver(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    """Find the package that brings the solver which CVXPY or Pyomo do not find."""
+    package = package_of(exception.traceback[-1].file) if exception.traceback else None
+    frame = telling_frame(case, exception)
+    said = exception.message[:2000]
+    if package not in ("cvxpy", "pyomo"):
+        return None
+    if " is not available (NotFound)" in said and "highs" in ((frame and frame.text) or ""):
+        said = "The solver HIGHS is not installed"
+    names = [_SOLVERS[name] for name in _asked_for(said) if name in _SOLVERS]
+    return _needed(case, phase, exception, package, names)
+
+
+def _needed(
+    case: Case, phase: Phase, exception: ExceptionInfo, package: str, names: list[str]
+) -> Finding | None:
     # What is there is not what is missing: it may be too old, or broken.
     if not names or any(is_installed(case, name.replace("-", "_")) for name in names):
         return None
