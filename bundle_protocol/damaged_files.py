@@ -18,6 +18,8 @@ _SAYS_CUT = re.compile(
     r"truncated|end-of-stream|Ran out of input|could only read|reading array data, expected"
     r"|unexpected end of data"
 )
+# SciPy, of the older netCDF.
+_SAYS_CUT_NETCDF = re.compile(r"cannot reshape array of size|mmap length is greater than file size")
 # zipfile, gzip, zlib, lzma, pickle, torch.
 _SAYS_DAMAGED = re.compile(
     r"Bad CRC|CRC check failed|incorrect (?:data|header) check|Error -3 while decompress"
@@ -51,6 +53,8 @@ def damage(path: str, kind: str, message: str) -> str | None:
             file.seek(0)
             whole = _stated_bytes(kind, file.read(64)) <= size
     if not whole or _SAYS_CUT.search(message):
+        return CUT
+    if kind == "netcdf" and _SAYS_CUT_NETCDF.match(message):
         return CUT
     return DAMAGED if _SAYS_DAMAGED.search(message) else None
 

@@ -30,6 +30,7 @@ _MOST_LOCALS = 40
 _MOST_LINES = 2000
 _MOST_CHARACTERS = 4096
 _HEAD_BYTES = 512
+_MOST_TOLD = 20
 _SIGNATURES = (
     (b"PK\x03\x04", "zip"),
     (b"\x1f\x8b", "gzip"),
@@ -68,7 +69,8 @@ def misread_file(error: BaseException) -> dict[str, object]:
 
     :returns: ``misread``, the path as the code has it; ``misread_is``, the kind of its content, or
         ``unparsed``, ``cut``, ``damaged``; ``misread_as``, its suffix; ``misread_bytes``, how long
-        it is, where it is none that is empty. Nothing, where there is no such file.
+        it is, where it is none that is empty; ``misread_at``, where JSON's parser gave up.
+        Nothing, where there is no such file.
     """
     kind = type(error)
     message = error.args[0] if error.args else None
@@ -88,6 +90,8 @@ def misread_file(error: BaseException) -> dict[str, object]:
             content = _content(path)
             if content == "text" and suffix in _PARSED and kind.__name__ in _OF_PARSERS:
                 content, expected = (CUT if _ends_early(error) else "unparsed"), ()
+                if content == "unparsed":
+                    return {**_found(path, content, suffix), **_where_it_ends(error)}
             if content in expected:
                 content = damage(path, content, said)
             if content is not None:
@@ -114,6 +118,14 @@ def _ends_early(error: BaseException) -> bool:
     """Tell whether JSON's parser had come to the end of the text."""
     document, at = getattr(error, "doc", None), getattr(error, "pos", None)
     return type(document) is str and type(at) is int and at >= len(document.rstrip())
+
+
+def _where_it_ends(error: BaseException) -> dict[str, object]:
+    """What the text has where JSON's parser gave up."""
+    document, at = getattr(error, "doc", None), getattr(error, "pos", None)
+    if type(document) is not str or type(at) is not int:
+        return {}
+    return {"misread_at": document[at : at + _MOST_TOLD]}
 
 
 def _named_in_module(traceback: TracebackType) -> list[str]:

@@ -45,7 +45,7 @@ _PACKAGES = {
     "gdal_translate": "gdal-bin",
     "ogr2ogr": "gdal-bin",
 }
-# As Pyomo, PuLP and PySB say it of one that they run, whose program is not always called as that is.
+# As Pyomo, PuLP and PySB say it of what they run, which has not always the name of its program.
 _SOLVER = re.compile(
     r"^(?:No executable found for solver '|PuLP: cannot execute |The program (?=\S+ was not f))"
     r"([\w.-]{1,60})"

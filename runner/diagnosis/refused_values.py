@@ -14,6 +14,7 @@ _PARAMETER = re.compile(
     r"The '(\w{1,60})' parameter of (\w{1,80}) must be (.{1,8000})\. Got (.{1,300}) instead\.$",
     re.DOTALL,
 )
+_QUOTED = re.compile(r"[\"']([^\"'\n]{1,80})[\"']")
 _TEXTS = re.compile(r"'([^'\n]{1,80})'")
 # What newer releases of scikit-learn call otherwise: a parameter, a value, what stands in for it.
 _RENAMED = (
@@ -35,6 +36,11 @@ _DID_YOU_MEAN = re.compile(
     r"Did you mean (?:one of:? )?[\"'`]([\w. -]{1,80})[\"'`]"
 )
 _CLOSE = 0.75
+_ONE_OF = re.compile(
+    r"[\"'`]([\w.-]{1,80})[\"'`][^\[\](){}]{0,200}?"
+    r"\b(?:one of|supported|available|valid|allowed|expected|choose|known|options)\b"
+    r"[^\[\](){}]{0,80}[\[({]((?:[\"'][\w .-]{1,80}[\"'](?:,\s*|\s*\bor\b\s*)?){2,60})"
+)
 
 
 def refused_value(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
@@ -44,6 +50,12 @@ def refused_value(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     said = _DID_YOU_MEAN.search(exception.message[:2000])
     if said is not None and own and own[-1] is not exception.traceback[-1]:
         return _respelt(case, phase, own[-1], said[1], said[2], exception)
+    one_of = _ONE_OF.search(exception.message[:3000])
+    if one_of is not None and own and own[-1] is not exception.traceback[-1]:
+        there = _QUOTED.findall(one_of[2])
+        near = [one for one in there if sorted(one) == sorted(one_of[1])]
+        near = near or difflib.get_close_matches(one_of[1], there, n=1, cutoff=0.7)
+        return _there_is(case, phase, own[-1], one_of[1], near[0], exception) if near else None
     if found is None or exception.type != "InvalidParameterError" or not own:
         return None
     name, owner, takes, got = found.groups()
@@ -65,6 +77,15 @@ def _respelt(
     written = re.compile(rf"(?<=['\"]){re.escape(value)}(?=['\"])")
     if not close or len(written.findall(frame.text or "")) != 1:
         return None
+    return _there_is(case, phase, frame, value, near, exception)
+
+
+def _there_is(
+    case: Case, phase: Phase, frame: Frame, value: str, near: str, exception: ExceptionInfo
+) -> Finding:
+    written = re.compile(rf"(?<=['\"]){re.escape(value)}(?=['\"])")
+    once = len(written.findall(frame.text or "")) == 1
+    after = written.sub(lambda _: near, frame.text or "") if once else frame.text or ""
     return Finding(
         phase=phase,
         code=raised_code(phase),
@@ -74,7 +95,7 @@ def _respelt(
         hints=[
             Hint(
                 title=f"did you mean {printable(near)!r}?",
-                edit=line_edit(case, frame, written.sub(lambda _: near, frame.text or "")),
+                edit=line_edit(case, frame, after),
             )
         ],
     )

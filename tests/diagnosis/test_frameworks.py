@@ -176,6 +176,23 @@ def test_what_a_library_does_not_find_is_told_with_what_brings_it(
     assert finding.hints[0].title.startswith(hint)
 
 
+@pytest.mark.parametrize(
+    ("line", "said", "title", "after"),
+    [
+        ("s.run()", "Invalid module name \"sri\" for \"diseases\"; must be one of ['ncd', 'sis',"
+         " 'sir']", "did you mean 'sir'?", None),
+        ("f('lineer')", "unknown kind 'lineer', choose from ('linear', 'cubic')",
+         "did you mean 'linear'?", "f('linear')"),
+        ("f('x')", "kind 'x' must be one of ['linear', 'cubic']", "see wire.py:3 (wire)", None),
+    ],
+)  # fmt: skip
+def test_of_the_values_that_are_listed_the_near_one_is_named(
+    line: str, said: str, title: str, after: str | None
+) -> None:
+    hint = _found("starsim", line, said, "ValueError", "wire", None).hints[0]
+    assert (hint.title, hint.edit and hint.edit.after) == (title, after)
+
+
 def test_a_cause_that_a_library_caught_is_told_with_the_bundles_own_line() -> None:
     case, own = Case(), Frame("/b/wire.py", 3, "wire", "a = sc.datasets.pbmc3k()")
     case.bundle = BundleInfo(path="/b")

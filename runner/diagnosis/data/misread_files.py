@@ -3,8 +3,14 @@
 import re
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import place_of, raised_code, short_path, telling_frame
-from runner.diagnosis.report.model import ExceptionInfo, Hint
+from runner.diagnosis.child_places import (
+    line_edit,
+    place_of,
+    raised_code,
+    short_path,
+    telling_frame,
+)
+from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
@@ -62,12 +68,17 @@ _BROKEN = {
 }
 _TEXTS = {".json": "JSON", ".toml": "TOML", ".yaml": "YAML", ".yml": "YAML"}
 _LINE = re.compile(r"\bline (\d{1,9})")
-# What JSON's parser says of a slip, and how it is mended.
+# What JSON's text goes on with, or its parser says, where it gives up; and how that is mended.
 _JSON_SLIPS = (
-    (r"property name enclosed|trailing comma", "it has no comma after the last of its members, and"
-     " names in double quotes"),
+    (r"^(?://|#|/\*)", "it has no comments"),
+    (r"^'", "it has its names and texts in double quotes"),
+    (r"^(?:True|False|None)", "it has true, false and null"),
+    (r"^[}\]]|trailing comma", "it has no comma after the last of its members"),
+    (r"property name enclosed", "it has no comma after the last of its members, and names in double"
+     " quotes"),
     (r"UTF-8 BOM", "save it without a byte-order mark, or open it with encoding='utf-8-sig'"),
 )  # fmt: skip
+_NAME_PARSED = re.compile(r"\b(json|tomllib|tomli|toml)\.loads\((['\"])([^'\"]{1,200})\2\)")
 _SUFFIX = re.compile(r"\.\w{1,10}")
 
 
@@ -79,6 +90,10 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
         return None
     name = printable(one_line(short_path(case, path), 120))
     place = place_of(case, telling_frame(case, exception))
+    frame = telling_frame(case, exception)
+    parsed = _NAME_PARSED.search((frame and frame.text) or "")
+    if frame is not None and parsed is not None and parsed[3] == path:
+        return _name_parsed(case, phase, frame, name, parsed)
     if attributes.get("misread_is") == "unparsed":
         return _unparsed(phase, exception, name, _TEXTS.get(str(suffix), "a table"), place)
     size = attributes.get("misread_bytes")
@@ -126,6 +141,20 @@ def _broken(
     )
 
 
+def _name_parsed(
+    case: Case, phase: Phase, frame: Frame, name: str, parsed: re.Match[str]
+) -> Finding:
+    """The line has the name of a file read, in place of what is in it."""
+    mode = ', "rb"' if parsed[1] in ("tomllib", "tomli") else ""
+    after = _NAME_PARSED.sub(rf"\1.load(open(\2\3\2{mode}))", frame.text or "")
+    return Finding(
+        phase=phase,
+        code=raised_code(phase),
+        summary=f"{place_of(case, frame)} parses the name of {name}, and not what is in it",
+        hints=[Hint(title="open it, and use load()", edit=line_edit(case, frame, after))],
+    )
+
+
 def _unparsed(
     phase: Phase, exception: ExceptionInfo, name: str, wanted: str, place: str
 ) -> Finding:
@@ -133,7 +162,9 @@ def _unparsed(
     said = exception.message[:1000]
     line = _LINE.findall(said)
     at = f"{name}:{line[-1]}" if line else name
-    slip = next((f": {way}" for words, way in _JSON_SLIPS if re.search(words, said)), "")
+    ends = (str(exception.attributes.get("misread_at") or ""), said)
+    slips = (way for words, way in _JSON_SLIPS if any(re.search(words, one) for one in ends))
+    slip = next((f": {way}" for way in slips), "")
     return Finding(
         phase=phase,
         code=raised_code(phase),

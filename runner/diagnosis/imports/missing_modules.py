@@ -5,6 +5,7 @@ import difflib
 import re
 from pathlib import PurePosixPath
 
+import msgspec
 from msgspec import Struct
 from packaging.requirements import Requirement
 
@@ -44,6 +45,7 @@ from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
+_UNPICKLES = re.compile(r"\b(?:pickle|joblib|dill|torch)\.loads?\(|\bread_pickle\(|\bfind_class\(")
 _EXTRA = re.compile(r"""extra == "([^"]{1,100})\"""")
 _GROUP = re.compile(r""""([^"]{1,100})" in dependency_groups""")
 _IMPORT = re.compile(
@@ -304,6 +306,12 @@ def _named_by_entry_point(
     )
 
 
+def _is_unpickled(exception: ExceptionInfo) -> bool:
+    """Tell whether it is no line of code that imports, but what a file has in it."""
+    texts = [frame.text or "" for frame in exception.traceback]
+    return bool(texts) and "import" not in texts[-1] and any(map(_UNPICKLES.search, texts))
+
+
 def _not_installed(
     case: Case, phase: Phase, exception: ExceptionInfo, missing: _Missing
 ) -> Finding:
@@ -322,8 +330,12 @@ def _not_installed(
         explanation += why_this_distribution(name)
     hints = [declare_hint(case, name, f"add {name} to the dependencies")]
     if distribution_of(missing.asked) is None and missing.top not in WELL_KNOWN:
-        own = f"or put {missing.top}.py into the bundle, where it is a module of your own"
-        hints.append(Hint(title=own))
+        own = f"put {missing.top}.py into the bundle, where it is a module of your own"
+        hints.append(Hint(title=f"or {own}"))
+        if _is_unpickled(exception):
+            explanation = f"What is unpickled is of a class that {missing.top} defines."
+            added = msgspec.structs.replace(hints[0], title=f"or {hints[0].title}")
+            hints = [Hint(title=own), added]
     if (only := conda_only(missing.top)) is not None:
         explanation = f"{missing.top} is {only.what}; it is not on the package index."
         hints = [Hint(title=only.instead)]

@@ -122,6 +122,8 @@ def _needed(
 
 
 def _asked_for(message: str) -> list[str]:
+    if len(set(_ASKS[0].findall(message))) > 1:
+        return []  # A choice between things that differ: of what shares a name, say.
     for pattern in _ASKS:
         if found := pattern.search(message):
             names = [name.strip("'. ") for name in found[1].split(", ")]

@@ -7,6 +7,9 @@ a package look missing.
 
 import re
 import shlex
+from pathlib import PurePosixPath
+
+import msgspec
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.codes import Code
@@ -23,6 +26,7 @@ from runner.diagnosis.uv.python import (
     platform_conflict,
     python_conflict,
 )
+from runner.diagnosis.uv.requirement_edits import requirement_edit, requirement_for
 from runner.diagnosis.uv.resolution import resolution_finding
 from runner.events import Phase
 
@@ -38,7 +42,11 @@ _OWN_PYTHON = re.compile(r"incompatible with the project's Python requirement: `
 _INCLUDED_MISSING = re.compile(
     r"included file in `([^`]+)`[^`]*failed to read from file `([^`]+)`: No such file"
 )
-_FOLDER_MISSING = re.compile(r"Failed to read `--find-links` directory: (\S+)")
+_FOLDER_MISSING = re.compile(
+    r"Failed to read `--find-links` directory: (\S+)"
+    r"|Invalid URL in `[^`]+` at position \d+: (/[^\s:]+)(?:: |\n.*)relative URL without a base"
+)
+_WHEEL = re.compile(r"/([A-Za-z0-9_.]{1,100})-(\d[\w.!+]{0,60})(?:-[\w.]{1,100}){3}\.whl")
 _NOT_READ = re.compile(r"expected '-c', '-e', '-r' or the start of a requirement: (\S+?):(\d+):")
 # As `pip freeze` writes what was installed from a repository.
 _EDITABLE = re.compile(
@@ -195,10 +203,16 @@ def _input_refused(case: Case, failure: UvFailure, error: UvError) -> Finding | 
         )
     elif folder := _FOLDER_MISSING.search(said):
         code = Code.DEPENDENCY_NOT_FOUND
-        summary = f"packages are to be found in {folder.group(1)}, which does not exist"
-        hint = Hint(title="correct find-links where the bundle sets it, or UV_FIND_LINKS")
+        path = folder.group(1) or folder.group(2)
+        summary = f"packages are to be found in {path}, which does not exist"
+        hint = _wheels_elsewhere(case, failure, path)
         own = "\n".join([case.pyproject, *failure.dependencies])
-        if "find-links" not in own and "\n-f" not in own and "uv.toml" not in case.bundle_files:
+        if (
+            folder.group(1)
+            and "find-links" not in own
+            and "\n-f" not in own
+            and "uv.toml" not in case.bundle_files
+        ):
             hint = Hint(title="correct UV_FIND_LINKS, or unset it", command="unset UV_FIND_LINKS")
     elif included := _INCLUDED_MISSING.search(said):
         including, path = included.groups()
@@ -211,6 +225,9 @@ def _input_refused(case: Case, failure: UvFailure, error: UvError) -> Finding | 
         path = missing.group(1).removeprefix(f"file://{failure.bundle_path}/")
         summary = f"{failure.requirements_from} refers to {path}, which does not exist"
         hint = Hint(title=f"add {path} to the bundle, or remove what refers to it")
+        wheel = _WHEEL.search(path)
+        if wheel and path.startswith("file:"):
+            return _wheel_elsewhere(case, failure, said, path, wheel)
         if _OF_CONDA.search(path):
             hint = Hint(
                 title="ask for it by its version: pip freeze writes where conda once built it",
@@ -221,6 +238,51 @@ def _input_refused(case: Case, failure: UvFailure, error: UvError) -> Finding | 
         return None
     return Finding(
         phase=Phase.ENVIRONMENT, code=code, summary=summary, explanation=said, hints=[hint]
+    )
+
+
+def _wheels_elsewhere(case: Case, failure: UvFailure, path: str) -> Hint:
+    """The hint for a folder of archives that only the author's machine has."""
+    wheels = [file for file in case.bundle_files if file.endswith(".whl")]
+    if wheels and failure.file == "requirements.txt":
+        folder = f"./{PurePosixPath(wheels[0]).parent.as_posix()}"
+        edit = Edit(file=failure.file, before=path, after=folder)
+        return Hint(title=f"name the bundle's own folder of archives, {folder}", edit=edit)
+    return Hint(
+        title="copy the archives that it has into the bundle, and name that folder: find-links"
+        " ./wheels; or, where an index has them all, take find-links out"
+    )
+
+
+def _wheel_elsewhere(
+    case: Case, failure: UvFailure, said: str, path: str, wheel: re.Match[str]
+) -> Finding:
+    """A wheel that only the author's machine has, or that conda has built."""
+    name, version = wheel[1].replace("_", "-"), wheel[2]
+    written = requirement_for(failure, name)
+    edit = requirement_edit(case, failure, written, f"{name}=={version}") if written else None
+    by_version = Hint(title=f"if an index has it, ask for it by its version: {name}=={version}",
+                      edit=edit)  # fmt: skip
+    there = [file for file in case.bundle_files if f"/{file}".endswith(path[wheel.start() :])]
+    hints = [
+        Hint(
+            title="copy it into the bundle from the machine that has it, and name it there, by a"
+            " path that begins in the bundle"
+        ),
+        msgspec.structs.replace(by_version, title=f"or, {by_version.title}"),
+    ]
+    if _OF_CONDA.search(path):
+        title = f"ask for {name}=={version}: pip freeze writes where conda once built it"
+        hints = [msgspec.structs.replace(by_version, title=title)]
+    elif there and failure.file == "requirements.txt":
+        own = Edit(file=failure.file, before=path, after=f"./{there[0]}")
+        hints = [Hint(title=f"name the one that is in the bundle, {there[0]}", edit=own)]
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.DEPENDENCY_NOT_FOUND,
+        summary=f"{failure.requirements_from} refers to {path}, which does not exist",
+        explanation=said,
+        hints=hints,
     )
 
 

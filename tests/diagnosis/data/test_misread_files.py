@@ -35,6 +35,16 @@ MISREAD = {
         b'{\n"beta": 1,\n}',
         "cfg.json:3 is not JSON: Expecting property name",
     ),
+    "a file's name": (
+        "json.loads('cfg.json')",
+        b"{}",
+        "wire.py:16 (wire) parses the name of cfg.json, and not what is in it",
+    ),
+    "an older netCDF cut off": (
+        "numpy.frombuffer(open(name('m.nc'), 'rb').read()[4:12]).reshape((2, 5))",
+        b"CDF\x01" + bytes(8),
+        "m.nc (12 bytes) is cut off;",
+    ),
     "an empty pickle": ("pickle.load(open(name('m.pkl'), 'rb'))", b"\n", "m.pkl is empty;"),
     "a login page": (
         "json.loads(pathlib.Path('cfg.json').read_text())",

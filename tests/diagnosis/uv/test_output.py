@@ -282,6 +282,31 @@ def test_a_python_that_the_bundle_does_not_accept_is_not_suggested() -> None:
     assert len(finding.hints) == 1
 
 
+@pytest.mark.parametrize(
+    ("where", "files", "after"),
+    [
+        ("/home/anna", (), None),
+        ("/home/anna", ("wheels/sirlib-1.0-py3-none-any.whl",),
+         "./wheels/sirlib-1.0-py3-none-any.whl"),
+        ("/croot/sirlib_17/work/dist", (), "sirlib==1.0"),
+    ],
+)  # fmt: skip
+def test_a_wheel_of_another_machine_is_named_where_it_is(
+    where: str, files: tuple[str, ...], after: str | None
+) -> None:
+    url = f"file://{where}/sirlib-1.0-py3-none-any.whl"
+    case = Case()
+    case.bundle_files = files
+    failure = UvFailure(
+        argv=[], exit_code=1, stderr=f"error: Distribution not found at: {url}\n", cwd="/copy",
+        step="dependencies", bundle_path="/b", bundle_name="b", python_version="3.13.0",
+        requirements_from="requirements.txt", dependencies=(f"sirlib @ {url}",),
+    )  # fmt: skip
+    hints = diagnose_uv(case, failure).hints
+    assert (hints[0].edit and hints[0].edit.after) == after
+    assert after or (hints[1].edit and hints[1].edit.after) == "sirlib==1.0"
+
+
 def test_the_copy_that_was_built_is_told_as_the_bundle() -> None:
     finding = diagnose("error: Distribution not found at: file:///srv/copy/lib\n")
     assert finding.summary == "pyproject.toml refers to lib, which does not exist"
