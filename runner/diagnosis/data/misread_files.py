@@ -93,7 +93,7 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     frame = telling_frame(case, exception)
     parsed = _NAME_PARSED.search((frame and frame.text) or "")
     if frame is not None and parsed is not None and parsed[3] == path:
-        return _name_parsed(case, phase, frame, name, parsed)
+        return _name_parsed(case, phase, exception, frame, parsed)
     if attributes.get("misread_is") == "unparsed":
         return _unparsed(phase, exception, name, _TEXTS.get(str(suffix), "a table"), place)
     size = attributes.get("misread_bytes")
@@ -142,7 +142,7 @@ def _broken(
 
 
 def _name_parsed(
-    case: Case, phase: Phase, frame: Frame, name: str, parsed: re.Match[str]
+    case: Case, phase: Phase, exception: ExceptionInfo, frame: Frame, parsed: re.Match[str]
 ) -> Finding:
     """The line has the name of a file read, in place of what is in it."""
     mode = ', "rb"' if parsed[1] in ("tomllib", "tomli") else ""
@@ -150,7 +150,9 @@ def _name_parsed(
     return Finding(
         phase=phase,
         code=raised_code(phase),
-        summary=f"{place_of(case, frame)} parses the name of {name}, and not what is in it",
+        summary=f"{place_of(case, frame)} parses the name of {printable(parsed[3])}, and not what"
+        " is in it",
+        explanation=f"{exception.type}: {one_line(printable(exception.message), 140)}",
         hints=[Hint(title="open it, and use load()", edit=line_edit(case, frame, after))],
     )
 

@@ -41,7 +41,8 @@ _COMMAND_FAILED = re.compile(r"CalledProcessError|CompileError|LinkError|Backend
 # Below what says that something was not found, a tool goes on about what it did then.
 _NOT_FOUND = re.compile(
     r"was not found in the pkg-config search path|Could not find (?:the compiler|a package config)"
-    r"|Could NOT find |No CMAKE_\w+_COMPILER could be found|Compatibility with CMake"
+    r"|has Fortran sources but no Fortran compiler|Compatibility with CMake"
+    r"|Could NOT find |No CMAKE_\w+_COMPILER could be found"
 )
 _COMPILER_ERROR = re.compile(
     r":\d+:(?:\d+:)? (?:fatal )?error: |: ERROR: |^CMake Error|cannot find -l|undefined reference"

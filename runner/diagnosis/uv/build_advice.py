@@ -29,10 +29,11 @@ _TOOL_MISSING = re.compile(
 _COMPILER_MISSING = re.compile(
     r"Could not find the compiler specified in the environment variable (\w+)"
     r"|No CMAKE_(\w+)_COMPILER could be found|CMAKE_(\w+)_COMPILER not set"
+    r"|has (Fortran) sources but no Fortran compiler found"
 )
 _COMPILERS = {"C": "gcc", "CC": "gcc", "CXX": "g++", "FC": "gfortran", "Fortran": "gfortran"}
 _HEADER_MISSING = re.compile(
-    r"fatal error: '?([\w./+-]+\.h\w*)'?(?: file not found|: No such file)"
+    r"fatal error: '?([\w./+-]+\.h\w*|Eigen/\w+)'?(?: file not found|: No such file)"
 )
 _LIBRARY_MISSING = re.compile(
     r"cannot find -l([\w.+-]+)"
@@ -295,7 +296,14 @@ def _of_the_bundle(case: Case, failure: UvFailure, words: str) -> list[Hint]:
         ]
     if missing := _FILE_MISSING.search(words):
         file = next(filter(None, missing.groups())).removeprefix(f"{failure.bundle_path}/")
-        return [Hint(title=f"add {file} to the bundle, or take it out of pyproject.toml")]
+        line = re.search(rf'^[\w-]+ = "{re.escape(file)}"$', case.pyproject, re.MULTILINE)
+        edit = Edit(file="pyproject.toml", before=line[0], after=f"# {line[0]}") if line else None
+        title = f"take it out of pyproject.toml, or add {file} to the bundle"
+        return [Hint(title=title, edit=edit)]
+    named = PyprojectText.of_case(case).value("project", "license")
+    if "`project.license` must be valid exactly by one definition" in words and named:
+        edit = PyprojectText.of_case(case).setting("project", "license", {"text": named})
+        return [Hint(title="give the licence as a text, which need not be of SPDX", edit=edit)]
     if script := re.search(r"invalid console script: '([^']+)'", words):
         return [
             Hint(title=f"name a function of a module in [project.scripts]: {script.group(1)}:main")
@@ -313,7 +321,10 @@ def _of_the_bundle(case: Case, failure: UvFailure, words: str) -> list[Hint]:
 
 
 def _say_what_to_ship(case: Case, backend: str) -> list[Hint]:
-    modules = _modules(case)
+    below = sorted(folder for file in case.bundle_files if (folder := _package_of_src(file)))
+    modules = below or _modules(case)
+    if backend == "uv_build" and all(name.endswith(".py") for name in modules):
+        modules = []  # It builds packages alone.
     names = [name.removesuffix(".py") for name in modules]
     packages = [name for name in modules if not name.endswith(".py")]
     hints = []
@@ -336,13 +347,18 @@ def _shipped(
 ) -> Edit | None:
     """The setting of a backend that names the modules to install."""
     pyproject = PyprojectText.of_case(case)
+    src = modules[0].startswith("src/")
+    names = [name.removeprefix("src/") for name in names]
     if backend == "hatchling":
-        return pyproject.setting("tool.hatch.build.targets.wheel", "only-include", modules)
+        key = "packages" if src else "only-include"
+        return pyproject.setting("tool.hatch.build.targets.wheel", key, modules)
     if backend == "uv_build":
-        lines = f'[tool.uv.build-backend]\nmodule-name = "{names[0]}"\nmodule-root = ""'
-        return pyproject.added(lines)
+        lines = f'[tool.uv.build-backend]\nmodule-name = "{names[0]}"'
+        return pyproject.added(lines if src else f'{lines}\nmodule-root = ""')
     if backend == "poetry-core":
         included: list[object] = [{"include": name} for name in modules]
+        if src:
+            included = [{"include": name, "from": "src"} for name in names]
         return pyproject.setting("tool.poetry", "packages", included)
     if backend == "flit":
         return pyproject.setting("tool.flit.module", "name", names[0])
@@ -350,6 +366,12 @@ def _shipped(
         found = [f"{name}*" for name in packages]
         return pyproject.setting("tool.setuptools.packages.find", "include", found)
     return pyproject.setting("tool.setuptools", "py-modules", names)
+
+
+def _package_of_src(file: str) -> str | None:
+    """The package below ``src`` whose ``__init__.py`` a file is: ``src/sirlib``."""
+    found = re.fullmatch(r"(src/\w+)/__init__\.py", file)
+    return found[1] if found else None
 
 
 def _modules(case: Case, most: int = 8) -> list[str]:
