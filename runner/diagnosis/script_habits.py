@@ -27,8 +27,12 @@ _OWN_ARGUMENTS = re.compile(r"parse(?:_known)?_args\(\s*[^)\s]")
 _SIMPLE = re.compile(r"(?!(?:if|for|while|with|try|def|class|else|return|async)\b)[^#:;]+\)")
 _EXITS = re.compile(r"\b(?:sys\.exit|exit|quit)\(([^()]{1,200})\)$")
 _STOPS = re.compile(r"\b(?:set_trace|breakpoint)\(")
-# What hydra says last, of every error.
-_OF_HYDRA = re.compile(r"\s*$|Set the environment variable HYDRA_FULL_ERROR")
+# What hydra and fire say last, of every error; and what typer draws around one.
+_SAYS_NOTHING = re.compile(
+    r"^$|^Set the environment variable HYDRA_FULL_ERROR|--help$|, run this command:$"
+    r"|^For detailed information|^[Uu]sage: "
+)
+_FRAME = re.compile(r"[─│╭╮╰╯]+")
 _COMPOSE = (
     "compose the configuration in the wire function: with hydra.initialize(version_base=None,"
     ' config_path="conf"): config = hydra.compose("config", overrides=[f"{k}={v}" for k, v in'
@@ -54,7 +58,8 @@ def parsed_command_line(
         package_of(file) in _PARSERS for file in files
     ):
         return None
-    lines = [line for line in printable(stderr).splitlines() if not _OF_HYDRA.match(line)]
+    said = [_FRAME.sub("", line).strip() for line in printable(stderr).splitlines()]
+    lines = [line for line in said if not _SAYS_NOTHING.search(line)]
     words = _ERROR.sub("", "".join(last_lines("\n".join(lines), 1)).strip())
     finding = _no_command_line(case, phase, exception, Code.CHILD_EXITED, words)
     if any(package_of(file) == "hydra" for file in files):

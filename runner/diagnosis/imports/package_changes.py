@@ -37,7 +37,7 @@ _SAYS_SO = re.compile(
     r"(?:in|since) (?:the )?(?:[A-Za-z-]{1,20} )?(?:version |v)?(\d{1,4}(?:\.\d{1,4}){0,3})"
 )
 _OF_OBJECT = re.compile(
-    r"'(?:numpy\.)?(ndarray|DataFrame|Series)' object has no attribute '(\w{1,60})'"
+    r"'(?:numpy\.|Geo)?(ndarray|DataFrame|Series)' object has no attribute '(\w{1,60})'"
 )
 _OF_ANY = re.compile(r"'\w{1,80}' object has no attribute '(\w{1,60})'")
 _ARGUMENT = re.compile(r"\bgot an unexpected keyword argument '(\w{1,60})'")

@@ -140,6 +140,13 @@ np numpy itself
 pandas 0.25 pandas
 Panel xarray, or a DataFrame with a MultiIndex
 TimeGrouper Grouper(freq=...)
+pymatgen 2022 pymatgen
+Structure pymatgen.core.Structure
+Lattice pymatgen.core.Lattice
+Element pymatgen.core.Element
+Molecule pymatgen.core.Molecule
+Composition pymatgen.core.Composition
+MPRester pymatgen.ext.matproj.MPRester
 pandas 2 pandas.io.json
 json_normalize pandas.json_normalize
 pandas 0.25 pandas.compat

@@ -3,8 +3,9 @@
 import pytest
 from uv_words import DATA, RELEASES, diagnose, edits, of_bundle, recorded
 
+from runner.diagnosis.case import Case
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit
+from runner.diagnosis.report.model import BundleInfo, Edit
 from runner.events import Phase
 
 
@@ -59,10 +60,34 @@ def test_what_a_build_is_to_ship_is_said_in_the_words_of_its_backend() -> None:
         "bundle-uv-build-no-module": '[tool.uv.build-backend]\nmodule-name = "sir"\n'
         'module-root = ""',
     }
+    below_src = of_bundle("bundle-hatchling-no-files", "src/sirlib/__init__.py", "wire.py")
+    assert edits(below_src)[0].after.endswith('packages = ["src/sirlib"]')
+    assert len(edits(of_bundle("bundle-uv-build-no-module", "sir.py", "wire.py"))) == 1
     for name, table in after.items():
         of_this, without = edits(of_bundle(name, *files))
         assert of_this.after == table
         assert without.after == "[tool.uv]\npackage = false"
+
+
+@pytest.mark.parametrize(
+    ("setting", "said", "after"),
+    [
+        ('readme = "README.md"', "OSError: Readme file does not exist: README.md",
+         '# readme = "README.md"'),
+        ('license = "MIT License"', "`project.license` must be valid exactly by one definition",
+         'license = { text = "MIT License" }'),
+    ],
+)  # fmt: skip
+def test_a_setting_that_a_build_refuses_is_taken_out_or_written_otherwise(
+    setting: str, said: str, after: str
+) -> None:
+    case = Case()
+    case.pyproject = f'[project]\nname = "sir"\nversion = "1"\n{setting}\n'
+    case.bundle = BundleInfo("/srv/run/sir-model", "sir-model")
+    words = recorded("bundle-readme-missing").replace("OSError: Readme file does not exist: "
+                                                      "README.md", said)  # fmt: skip
+    (hint,) = diagnose(words, "bundle-readme-missing", case=case).hints
+    assert hint.edit is not None and hint.edit.after == after
 
 
 def test_a_build_that_imports_the_bundles_own_module_is_let_see_it() -> None:
