@@ -121,7 +121,7 @@ def _ends_early(error: BaseException) -> bool:
 
 
 def _where_it_ends(error: BaseException) -> dict[str, object]:
-    """What the text has where JSON's parser gave up."""
+    """The text from where JSON's parser gave up."""
     document, at = getattr(error, "doc", None), getattr(error, "pos", None)
     if type(document) is not str or type(at) is not int:
         return {}

@@ -109,7 +109,7 @@ def text_number(error: BaseException) -> dict[str, object]:
 
 
 def _item(value: object, key: object) -> object:
-    """What a mapping or a list has, of those that run no code of the bundle's for it."""
+    """The item of a mapping or a list, of those that run no code of the bundle's for it."""
     if isinstance(value, dict) or type(value).__module__ in ("configparser", "os"):
         # A ConfigParser's get() is another one.
         return value[key] if key in value else None  # type: ignore[operator,index]  # noqa: SIM401
@@ -177,7 +177,7 @@ def _named_in_line(entry: TracebackType, *, subscripted: bool) -> Iterator[tuple
 
 
 def _last_asked(frame: FrameType, text: str, name: str, at: int) -> tuple[str, object]:
-    """What a line asks last for a key, with what it is called: ``rows[0]`` of ``rows[0]["name"]``.
+    """The last thing that a line asks for a key: ``rows[0]`` of ``rows[0]["name"]``, and so called.
 
     :param at: where the line goes on after the name.
     """

@@ -137,7 +137,7 @@ def give_parameters(case: Case, names: list[str], *, otherwise: str = "") -> Hin
 
 
 def _dotted(given: dict[str, object], names: list[str]) -> dict[str, object] | None:
-    """What was given as ``sim.beta``, as members of a parameter ``sim``."""
+    """The parameters given as ``sim.beta``, as members of a parameter ``sim``."""
     start = f"{names[0]}." if len(names) == 1 else "."
     members = {name.removeprefix(start): given[name] for name in given if name.startswith(start)}
     return members or None

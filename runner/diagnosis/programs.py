@@ -45,9 +45,11 @@ _PACKAGES = {
     "gdal_translate": "gdal-bin",
     "ogr2ogr": "gdal-bin",
 }
-# As Pyomo, PuLP and PySB say it of what they run, which has not always the name of its program.
+# As Pyomo, PuLP, PySB and graphviz say it of what they run. A solver's program may have a name of
+# its own.
 _SOLVER = re.compile(
-    r"^(?:No executable found for solver '|PuLP: cannot execute |The program (?=\S+ was not f))"
+    r"^(?:No executable found for solver '|PuLP: cannot execute |The program (?=\S+ was not f)"
+    r"|failed to execute PosixPath\(')"
     r"([\w.-]{1,60})"
 )
 _OF_SOLVERS = {"glpk": "glpsol", "gurobi": "gurobi_cl", "scip": "scip"}

@@ -80,7 +80,7 @@ _LACKS = (
     ),
     _lack(
         r"^.*(?:not compiled with CUDA enabled|[Nn]o NVIDIA driver on your system|[Nn]o CUDA GPUs"
-        r"|[Nn]o CUDA-capable device|CUDA driver version is insufficient"
+        r"|[Nn]o CUDA-capable device|CUDA driver (?:library cannot|version is insufficient)"
         r"|Unknown backend:? '(?:gpu|cuda|rocm|tpu)').*$",
         "there is no GPU here that the code can use",
         "The code asks for one by name; the release that is installed may be one without GPUs, or"

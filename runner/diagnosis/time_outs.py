@@ -4,11 +4,18 @@ import re
 from typing import NamedTuple
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import exec_command, is_own, place_of, telling_frame
+from runner.diagnosis.child_places import (
+    exec_command,
+    is_own,
+    place_of,
+    printed_place,
+    telling_frame,
+)
 from runner.diagnosis.deaths.fatal_error import FatalError, parse_stack_dump
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.frames import is_standard_library
 from runner.diagnosis.report.model import ExceptionInfo, Hint
+from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
 
@@ -23,6 +30,10 @@ class _Wait(NamedTuple):
 
 _MOST_PLACES = 5
 # As multiprocessing says that a process which it spawns at an import has failed by the same import.
+_WORKER_FAILED = re.compile(
+    r"^Process \w*PoolWorker-\d+:\n(?:.{0,2000}\n){1,80}?(\w+(?:Error|Exception): .{1,200})$",
+    re.MULTILINE,
+)
 _SPAWNED = re.compile(r"^Process (?:Spawn|ForkServer)\w*-\d|its bootstrapping phase", re.MULTILINE)
 
 # Of those that fit, the first: a pool waits by a queue and a lock, too.
@@ -173,7 +184,7 @@ def hung(
                 if phase is Phase.LOAD and _SPAWNED.search(stderr)
                 else []
             ),
-            *([Hint(title=wait.advice)] if wait else []),
+            *(failed_workers(case, stderr) or ([Hint(title=wait.advice)] if wait else [])),
             *([_see(place_of(case, frame), others, waited=waited)] if frame else []),
             Hint(
                 title="if it is meant to take longer, raise the limit",
@@ -183,6 +194,20 @@ def hung(
         ],
         exception=exception,
     )
+
+
+def failed_workers(case: Case, stderr: str) -> list[Hint]:
+    """The hint where a Pool's processes end as they begin: it starts others, without an end."""
+    failed = _WORKER_FAILED.search(stderr)
+    if failed is None:
+        return []
+    place = printed_place(case, stderr)
+    at = f" in {place}" if place else ""
+    if "context has already been set" in failed[1]:
+        title = f"say force=True{at}: the pool's processes import that line, too"
+        return [Hint(title=title)]
+    title = f"correct first what its processes fail upon{at}: {one_line(printable(failed[1]), 120)}"
+    return [Hint(title=title)]
 
 
 def outputs_not_read(case: Case, limit: float) -> Finding:

@@ -160,6 +160,17 @@ def test_what_a_library_takes_a_text_for_is_put_in(line: str, said: str, after: 
          "install gurobi_cl where the workers run"),
         ("pysb", "run()", "The program BioNetGen was not found in the default search path(s)",
          "Exception", "install BioNetGen where the workers run"),
+        ("graphviz", "d.render('g')", "failed to execute PosixPath('dot'), make sure the Graphviz"
+         " executables are on", "ExecutableNotFound", "install dot where the workers run (graph"),
+        ("igraph", "ig.plot(g)", "Plotting not available; please install pycairo or cairocffi",
+         "AttributeError", "add pycairo to the dependencies"),
+        ("numba", "k[1, 1](a)", "Error at driver init: CUDA driver library cannot be found. Try"
+         " setting environment variable NUMBA_CUDA_DRIVER", "CudaSupportError",
+         "let the code take what there is"),
+        ("duckdb", "sql('settings/confg.yaml')", 'No files found that match the pattern "settings/'
+         'confg.yaml"', "IOException", "write 'settings/config.yaml', as the bundle has it"),
+        ("h5py", "f = h5py.File('out.h5')", "[Errno 2] Unable to open file 'out.h5': No such file",
+         "FileNotFoundError", "if out.h5 is to be made, say so: h5py only reads by default"),
         ("cobra", "read('settings/confg.yaml')", "The file with 'settings/confg.yaml' does not"
          " exist, or is not SBML", "OSError", "write 'settings/config.yaml', as the bundle has it"),
         ("ctypes", "lib = CDLL('./libmodel.so')", "./libmodel.so: cannot open shared object file:"
@@ -171,7 +182,8 @@ def test_what_a_library_takes_a_text_for_is_put_in(line: str, said: str, after: 
 def test_what_a_library_does_not_find_is_told_with_what_brings_it(
     package: str, line: str, said: str, kind: str, hint: str
 ) -> None:
-    module = None if kind in ("OSError", "Exception") else package
+    of_package = ("Solver", "Appl", "Pulp", "Exec", "Cuda", "IOE")
+    module = package if kind.startswith(of_package) else None
     finding = _found(package, line, said, kind, "wire", module)
     assert finding.hints[0].title.startswith(hint)
 

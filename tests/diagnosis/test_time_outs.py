@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 
 from runner import Runner, RunnerError
+from runner.diagnosis.case import Case
+from runner.diagnosis.report.model import BundleInfo
+from runner.diagnosis.time_outs import failed_workers
 
 WAITS = {
     "pool": (
@@ -124,3 +127,21 @@ def test_a_pool_that_an_import_spawns_belongs_into_the_task(tmp_path: Path, cach
             "start processes in the task, and not at the import as the bundle does",
         )
     )
+
+
+@pytest.mark.parametrize(
+    ("said", "title"),
+    [
+        ("RuntimeError: context has already been set", "say force=True in wire.py:2 (<module>)"),
+        ("KeyError: 'beta'", "correct first what its processes fail upon in wire.py:2 (<module>)"),
+    ],
+)
+def test_a_pool_whose_processes_end_as_they_begin_is_told_by_that(said: str, title: str) -> None:
+    case = Case()
+    case.bundle = BundleInfo(path="/b")
+    text = (
+        "Process SpawnPoolWorker-1:\nTraceback (most recent call last):\n"
+        f'  File "/b/wire.py", line 2, in <module>\n    mp.set()\n{said}\n'
+    )
+    assert failed_workers(case, text)[0].title.startswith(title)
+    assert failed_workers(case, f"{said}\n") == []

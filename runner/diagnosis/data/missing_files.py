@@ -27,6 +27,7 @@ _UNQUOTED = re.compile(
 )
 
 _LOGGING = ("logging", "__init__.py")
+_PATTERN = re.compile(r'No files found that match the pattern "([^"*?\n]{1,1000})"')  # DuckDB
 _LIBRARY = re.compile(r"([^\s:]{1,1000}): cannot open shared object file")
 # In a library's own words, behind a path with a suffix.
 _NOT_THERE = re.compile(
@@ -123,6 +124,7 @@ def _path(exception: ExceptionInfo) -> PurePath | None:
     """The file that is not there, as the code asked for it."""
     says = exception.message[:5000]
     telling = exception.type == "FileNotFoundError" or "No such file" in says
+    telling = telling or _PATTERN.search(says) is not None
     if library := _LIBRARY.match(says):
         # By a bare name it is looked for where the system has its own.
         return PurePath(library[1]) if library[1].startswith(".") else None
@@ -133,6 +135,7 @@ def _path(exception: ExceptionInfo) -> PurePath | None:
     named = exception.attributes.get("filename")
     if not named:
         found = _QUOTED.search(exception.message) or _UNQUOTED.search(exception.message)
+        found = _PATTERN.search(exception.message) or found
         named = found[1] if found else None
     return PurePath(str(named)) if named and "\0" not in str(named) else None
 
@@ -278,6 +281,9 @@ def _not_in_bundle(
     else:
         what = f"asks for {asked}, which is not in the bundle"
         hint = f"put it into the bundle, as {asked}, unless the code was to write it before"
+        after = re.sub(r"\b(h5py\.File\([^,()]+)\)", r'\1, "a")', frame.text or "")
+        if (edit := line_edit(case, frame, after)) is not None:
+            hint = f"if {asked} is to be made, say so: h5py only reads by default since 3"
         if PyprojectText.of_case(case).value("tool.modelops", "exclude"):
             hint += "; see that [tool.modelops] exclude does not leave it out"
     return Finding(

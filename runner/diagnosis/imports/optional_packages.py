@@ -75,7 +75,8 @@ def optional_package(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
     package = package_of(exception.traceback[-1].file) if exception.traceback else None
     if missing_module(exception) is not None:
         return None
-    if exception.type not in ("ImportError", "ValueError", "RuntimeError", "OSError"):
+    kinds = ("ImportError", "ValueError", "RuntimeError", "OSError", "AttributeError")
+    if exception.type not in kinds:
         return None
     names = _asked_for(exception.message[:2000])
     if package is None:  # Compiled code has no frame: what it says without a doubt is torch's.
