@@ -184,7 +184,10 @@ def hung(
                 if phase is Phase.LOAD and _SPAWNED.search(stderr)
                 else []
             ),
-            *(failed_workers(case, stderr) or ([Hint(title=wait.advice)] if wait else [])),
+            *(
+                (phase is Phase.EXECUTE and failed_workers(case, stderr))
+                or ([Hint(title=wait.advice)] if wait else [])
+            ),
             *([_see(place_of(case, frame), others, waited=waited)] if frame else []),
             Hint(
                 title="if it is meant to take longer, raise the limit",
