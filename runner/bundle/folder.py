@@ -29,7 +29,7 @@ def folder_of(path: Path) -> Path:
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
         if _ADDRESS.match(str(path)):
             raise _is_address(str(path)) from error
-        raise not_found(f"there is no {path}", *_near(folder)) from error
+        raise not_found(f"there is no {_told(path)}", *_near(folder)) from error
     except OSError as error:
         raise_lacking(Phase.BUNDLE, error)
         raise not_found(
@@ -48,6 +48,11 @@ def folder_of(path: Path) -> Path:
             else Hint(title="name its folder", command=exec_command(path.parent)),
         )
     return folder.resolve()
+
+
+def _told(path: Path) -> str:
+    text = str(path)  # of a script with DOS line ends it ends in a carriage return
+    return text if text.isprintable() else repr(text)
 
 
 def exec_command(folder: Path) -> str:
