@@ -149,7 +149,7 @@ EXPECTED: dict[str, tuple[Code, str]] = {
     "index-json": (UNREACHABLE, "what it answers is not what an index answers"),
     "index-offline": (UNREACHABLE, "uv may not use the network"),
     "index-plain-http": (UNREACHABLE, "it does not speak TLS, which its URL asks for"),
-    "index-proxy": (UNREACHABLE, "the proxy between did not let it through"),
+    "index-proxy": (UNREACHABLE, "the proxy between cannot be used: it refused the connection"),
     "index-proxy-refuses": (UNREACHABLE, "the proxy between did not let it through"),
     "index-refused": (UNREACHABLE, "the package index at 127.0.0.1:9 cannot be used: it refused"),
     "index-refused-build-requires": (
