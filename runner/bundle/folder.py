@@ -1,6 +1,7 @@
 """The folder that a caller names as a bundle's, or why there is none."""
 
 import contextlib
+import os
 import re
 import shlex
 import stat
@@ -14,6 +15,20 @@ from runner.events import Phase
 _ARCHIVES = (".whl", ".zip", ".gz", ".bz2", ".xz", ".tgz", ".tar")
 # A Path has one slash where an address has two.
 _ADDRESS = re.compile(r"(?:git\+)?(?:https?|ssh|git|s3|gs|ftp):/+(?=\w)|git@[\w.-]+:")
+
+
+def bundle_path(bundle: str | os.PathLike[str]) -> Path:
+    """Return the path that a caller names as a bundle's.
+
+    :raises TypeError: it is not a path.
+    :raises ValueError: it is empty, as a variable is that is not set.
+    """
+    path = os.fspath(bundle) if isinstance(bundle, os.PathLike) else bundle
+    if not isinstance(path, str):
+        raise TypeError(f"a bundle is named by the path of its folder, not by {bundle!r}")
+    if not path:
+        raise ValueError("the path of the bundle is empty")
+    return Path(path)
 
 
 def folder_of(path: Path) -> Path:
