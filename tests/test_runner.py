@@ -603,8 +603,8 @@ def test_what_a_signals_handler_raises_ends_the_task_before_it_goes_on(
     number: str, bundle: Path, cache: Path
 ) -> None:
     (bundle / "wire.py").write_text(
-        "import time\ndef wire(e, p, s):\n    if e == 'first': return {'a': b''}\n    print('here')\n"
-        "    time.sleep(1000)\n"
+        "import time\ndef wire(e, p, s):\n    if e == 'first': return {'a': b''}\n"
+        "    print('here')\n    time.sleep(1000)\n"
     )
     code = """if True:
         import signal, sys, threading, psutil
