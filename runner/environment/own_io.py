@@ -88,7 +88,7 @@ def _readable(denied: Path) -> Hint:
 
 
 def _other_home(denied: Path) -> Iterator[Hint]:
-    """What to do where HOME is another user's, as after ``sudo -u`` or ``setpriv``."""
+    """The hint where HOME is another user's, as after ``sudo -u`` or ``setpriv``."""
     home = Path(os.environ.get("HOME", "/"))
     try:
         owner = home.stat().st_uid
