@@ -21,6 +21,7 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
+from runner.bundle import bundle_path
 from runner.defaults import Isolation
 from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
@@ -238,6 +239,7 @@ class AsyncRunner:
     ) -> Check:
         """:param on_event: called with this run's events, in place of the runner's own."""
         self._check_open()
+        path = bundle_path(bundle)
         words = ["check", str(bundle), *(["--build"] if build else [])]
 
         def new_case(recorder: Recorder | None) -> Case:
@@ -248,11 +250,11 @@ class AsyncRunner:
             room = self._alone_at_once if self._alone else self._pool.room()
         with self._under_way(tasks=0):
             async with room:
-                with self._recorded(words, Path(bundle), new_case) as case:
+                with self._recorded(words, path, new_case) as case:
                     check = await check_bundle(
                         case,
                         self._settings,
-                        Path(bundle),
+                        path,
                         build=build,
                         children=self._children,
                         for_tasks=for_tasks,
@@ -265,17 +267,16 @@ class AsyncRunner:
         self._check_open()
         with self._under_way(tasks=1):
             execute = self._execute_alone if self._alone else self._execute_in_pool
-            result = await execute(bundle, call)
+            result = await execute(bundle_path(bundle), call)
             self._tally.done(result)
             return result
 
-    async def _execute_in_pool(self, bundle: BundlePath, call: Call) -> Result:
+    async def _execute_in_pool(self, bundle: Path, call: Call) -> Result:
         case = self._new_case(call)
         with reported(case):
-            path = str(Path(bundle).absolute())
-            return await execute_in_pool(case, self._pool, path, call)
+            return await execute_in_pool(case, self._pool, str(bundle.absolute()), call)
 
-    async def _execute_alone(self, bundle: BundlePath, call: Call) -> Result:
+    async def _execute_alone(self, bundle: Path, call: Call) -> Result:
         task, settings = call.task, self._settings
         if call.timeout is not None:
             settings = msgspec.structs.replace(settings, timeout=call.timeout)
@@ -284,11 +285,11 @@ class AsyncRunner:
             words.append(f"--seed={task.seed}")
             if task.function is not None:
                 words.append(f"--function={task.function}")
-            with self._recorded(words, Path(bundle), partial(self._new_case, call)) as case:
+            with self._recorded(words, bundle, partial(self._new_case, call)) as case:
                 return await execute_task(
                     case,
                     settings,
-                    Path(bundle),
+                    bundle,
                     lambda _: task,
                     children=self._children,
                     note=self._why_fresh(),
@@ -375,7 +376,11 @@ class AsyncRunner:
                 " make one in this process"
             )
         if not self._open:
-            raise RuntimeError("the runner is closed")
+            raise RuntimeError(
+                "the runner is closed"
+                if hasattr(self, "_pool")
+                else "the runner is not open: async with AsyncRunner() as runner: ..."
+            )
 
 
 _runners: "weakref.WeakSet[AsyncRunner]" = weakref.WeakSet()

@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from runner.async_runner import AsyncRunner, BundlePath, Tasks
+from runner.bundle import bundle_path
 from runner.diagnosis.errors import RunnerError
 from runner.events import EventHandler
 from runner.execution.bounded_map import Outcome, unless_raised
@@ -273,8 +274,9 @@ class Runner:
         """Remembered where it is absolute: making a path takes longer than finding a child."""
         path = self._paths.get(bundle) if isinstance(bundle, str) else None
         if path is None:
-            path = str(Path(bundle).absolute())
-            if isinstance(bundle, str) and Path(bundle).is_absolute():
+            given = bundle_path(bundle)
+            path = str(given.absolute())
+            if isinstance(bundle, str) and given.is_absolute():
                 self._paths[bundle] = path
         return path
 

@@ -133,9 +133,9 @@ class Settings(Struct, frozen=True, kw_only=True):
         return thread_count(with_thread_counts(self.variables(), self.child_count, asked))
 
 
-def check_positive(name: str, value: float | None) -> None:
+def check_positive(name: str, value: object) -> None:
     """:raises ValueError: it is not more than 0, or not finite."""
-    if value is not None and not 0 < value < math.inf:
+    if value is not None and not (isinstance(value, int | float) and 0 < value < math.inf):
         raise ValueError(f"{name} must be more than 0, and finite, not {value!r}")
 
 

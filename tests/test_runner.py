@@ -598,34 +598,52 @@ async def test_a_cancelled_call_leaves_no_process(bundle: Path, cache: Path) -> 
     assert not still_running(children)
 
 
-def test_keyboard_interrupt_ends_the_task_before_it_goes_on(bundle: Path, cache: Path) -> None:
+@pytest.mark.parametrize("number", ["SIGINT", "SIGALRM"])
+def test_what_a_signals_handler_raises_ends_the_task_before_it_goes_on(
+    number: str, bundle: Path, cache: Path
+) -> None:
     (bundle / "wire.py").write_text(
-        "import time\ndef wire(e, p, s):\n    print('here')\n    time.sleep(1000)\n"
+        "import time\ndef wire(e, p, s):\n    if e == 'first': return {'a': b''}\n"
+        "    print('here')\n    time.sleep(1000)\n"
     )
     code = """if True:
         import signal, sys, threading, psutil
         from runner import Runner
         from runner.events import Output
+        class GivenUp(Exception):
+            pass
+        def give_up(*_):
+            raise GivenUp
+        signal.signal(signal.SIGALRM, give_up)
         def handler(event):
             if isinstance(event, Output) and event.data.startswith(b"here"):
-                signal.pthread_kill(threading.main_thread().ident, signal.SIGINT)
+                signal.pthread_kill(threading.main_thread().ident, getattr(signal, sys.argv[3]))
         with Runner(cache=sys.argv[1], on_event=handler) as runner:
+            runner.execute(sys.argv[2], "first")  # the next one is called past the event loop
             try:
                 runner.execute(sys.argv[2])
-            except KeyboardInterrupt:
+            except (KeyboardInterrupt, GivenUp):
                 children = psutil.Process().children()
                 guardian = "modelops-runner-guardian"  # which is two processes
                 of_model = [one for one in children if guardian not in one.cmdline()]
                 print("interrupted", [len(one.children()) for one in of_model])
     """
     done = subprocess.run(
-        [sys.executable, "-c", code, str(cache), str(bundle)],
+        [sys.executable, "-c", code, str(cache), str(bundle), number],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
     )
     assert done.stdout == "interrupted [0]\n", done.stderr
+
+
+@pytest.mark.parametrize("bundle", [None, 3, b"bundle", ""])
+def test_a_bundle_that_is_not_named_by_a_path_is_no_fault_of_the_runner(bundle: Any) -> None:
+    with Runner() as runner:
+        for call in (runner.execute, runner.check):
+            with pytest.raises((TypeError, ValueError), match="bundle is"):
+                call(bundle)
 
 
 def test_the_names_of_the_package_are_all_there() -> None:

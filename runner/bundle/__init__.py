@@ -3,6 +3,7 @@
 from runner.bundle.content import all_entries, bundle_digest, content_files, empty_folders
 from runner.bundle.defaults import read_size
 from runner.bundle.digest_index import DigestIndex
+from runner.bundle.folder import bundle_path
 from runner.bundle.functions import Function, function_of
 from runner.bundle.model import Bundle, Defaults
 from runner.bundle.read import read_bundle
@@ -14,6 +15,7 @@ __all__ = [
     "Function",
     "all_entries",
     "bundle_digest",
+    "bundle_path",
     "content_files",
     "empty_folders",
     "function_of",

@@ -33,6 +33,8 @@ _NOT_CONTENT = {
     ".ipynb_checkpoints",
     ".DS_Store",
 }
+# In a virtual environment (PEP 405), and in what can be made anew (bford.info/cachedir).
+_NO_CONTENT_BESIDE = {"pyvenv.cfg", "CACHEDIR.TAG"}
 _READ_BYTES = 1 << 20
 
 # What `git lfs` leaves in a file's place until it is fetched: a text of three lines.
@@ -139,8 +141,8 @@ class _Walk(Struct, frozen=True):
             if not self.strict:
                 return
             raise unreadable(prefix or ".", error) from error
-        if prefix and any(entry.name == "pyvenv.cfg" for entry in entries):
-            return  # a virtual environment (PEP 405)
+        if prefix and any(entry.name in _NO_CONTENT_BESIDE for entry in entries):
+            return
         if prefix:
             yield prefix
         for entry in entries:

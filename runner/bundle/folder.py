@@ -1,6 +1,7 @@
 """The folder that a caller names as a bundle's, or why there is none."""
 
 import contextlib
+import os
 import re
 import shlex
 import stat
@@ -16,6 +17,20 @@ _ARCHIVES = (".whl", ".zip", ".gz", ".bz2", ".xz", ".tgz", ".tar")
 _ADDRESS = re.compile(r"(?:git\+)?(?:https?|ssh|git|s3|gs|ftp):/+(?=\w)|git@[\w.-]+:")
 
 
+def bundle_path(bundle: str | os.PathLike[str]) -> Path:
+    """Return the path that a caller names as a bundle's.
+
+    :raises TypeError: it is not a path.
+    :raises ValueError: it is empty, as a variable is that is not set.
+    """
+    path = os.fspath(bundle) if isinstance(bundle, os.PathLike) else bundle
+    if not isinstance(path, str):
+        raise TypeError(f"a bundle is named by the path of its folder, not by {bundle!r}")
+    if not path:
+        raise ValueError("the path of the bundle is empty")
+    return Path(path)
+
+
 def folder_of(path: Path) -> Path:
     """The folder of this path, absolute, without links.
 
@@ -29,7 +44,7 @@ def folder_of(path: Path) -> Path:
     except (FileNotFoundError, NotADirectoryError, ValueError) as error:
         if _ADDRESS.match(str(path)):
             raise _is_address(str(path)) from error
-        raise not_found(f"there is no {path}", *_near(folder)) from error
+        raise not_found(f"there is no {_told(path)}", *_near(folder)) from error
     except OSError as error:
         raise_lacking(Phase.BUNDLE, error)
         raise not_found(
@@ -48,6 +63,11 @@ def folder_of(path: Path) -> Path:
             else Hint(title="name its folder", command=exec_command(path.parent)),
         )
     return folder.resolve()
+
+
+def _told(path: Path) -> str:
+    text = str(path)  # of a script with DOS line ends it ends in a carriage return
+    return text if text.isprintable() else repr(text)
 
 
 def exec_command(folder: Path) -> str:

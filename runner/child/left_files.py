@@ -7,7 +7,7 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from runner.process.kill_marked import remove_folder
+from runner.process.guardian import Guardian, guardian
 
 MAX_FILES = 1000
 """How many files of one task are kept, at most."""
@@ -46,7 +46,9 @@ class LeftFiles(Mapping[str, bytes]):
         self._contents = contents or {}
         self._remove: Callable[[], object] | None = None
         if folder is not None:
-            self._remove = weakref.finalize(self, _remove, folder, os.getpid())
+            guard = guardian()
+            guard.keep(str(folder))
+            self._remove = weakref.finalize(self, _remove, str(folder), guard)
 
     @classmethod
     def of(cls, folder: Path) -> "LeftFiles":
@@ -125,9 +127,9 @@ def _unpickled(
     return LeftFiles(sizes, omitted, contents=contents)
 
 
-def _remove(folder: Path, owner: int) -> None:
-    if os.getpid() == owner:  # and not a fork of it, which ends before
-        remove_folder(str(folder))
+def _remove(folder: str, guard: Guardian) -> None:
+    if guard is guardian():  # and not in a fork, which ends before
+        guard.remove(folder)
 
 
 def below(root: str, name: str) -> Iterator[tuple[str, os.stat_result | None]]:

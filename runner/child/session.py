@@ -32,6 +32,9 @@ from runner.process.exits import describe_exit
 from runner.process.supervisor import Process
 from runner.task import Task
 
+STOPPED_SECONDS = 2.0
+"""So late is nobody told that time is over but one who was stopped: by a Ctrl-Z, a batch system."""
+
 
 class TimeLimit:
     """A time limit.
@@ -43,6 +46,17 @@ class TimeLimit:
     def __init__(self, seconds: float | None, elapsed: float = 0.0) -> None:
         self.seconds = math.inf if seconds is None else seconds
         self.deadline = anyio.current_time() + self.seconds - elapsed
+
+    def begin_anew_after_stop(self) -> bool:
+        """Begin anew where this process was stopped till long after, and its child may have been.
+
+        :returns: whether it was.
+        """
+        now = anyio.current_time()
+        stopped = now - self.deadline > STOPPED_SECONDS
+        if stopped:
+            self.deadline = now + self.seconds
+        return stopped
 
 
 class Session:
@@ -234,8 +248,14 @@ class Session:
 
         :raises Failure: none comes.
         """
-        with anyio.CancelScope(deadline=limit.deadline):
-            return await self._transport.receive(phase)
+        while True:
+            with anyio.CancelScope(deadline=limit.deadline):
+                return await self._transport.receive(phase)
+            self._transport.read()  # it may have answered while this process was stopped
+            if (message := self.dialogue.take(phase)) is not None:
+                return message
+            if not limit.begin_anew_after_stop():
+                break
         stopped = await anyio.to_thread.run_sync(self._ending.task_stopped)
         idle = await anyio.to_thread.run_sync(self._ending.task_idle)
         out = TimedOut(limit.seconds, stopped=stopped, idle=idle)

@@ -83,7 +83,7 @@ def _say_notes(command: Exec, notes: Iterable[str], live: Live) -> None:
     live.close()
     if command.verbosity is Verbosity.QUIET:
         return
-    for note in notes:
+    for note in dict.fromkeys(notes):
         print(f"note: {sanitise_text(note)}", file=sys.stderr)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from runner.diagnosis.case import Failure, Finding
 from runner.diagnosis.knowledge.resource_limits import (
+    DATA,
     FILE_SIZE,
     MEMORY,
     OPEN_FILES,
@@ -53,10 +54,10 @@ _CODES = {
 }
 
 _RESOURCES = {
-    errno.EMFILE: OPEN_FILES,
-    errno.EAGAIN: PROCESSES,
-    errno.EFBIG: FILE_SIZE,
-    errno.ENOMEM: MEMORY,
+    errno.EMFILE: (OPEN_FILES,),
+    errno.EAGAIN: (PROCESSES,),
+    errno.EFBIG: (FILE_SIZE,),
+    errno.ENOMEM: (MEMORY, DATA),
 }
 _FILES_OF_ALL = Path("/proc/sys/fs/file-max")
 
@@ -75,10 +76,13 @@ def own_limit(number: int | None) -> tuple[str, str | None] | None:
         return f"the machine's limit on open files ({_FILES_OF_ALL}) is {allowed}", None
     if number not in _RESOURCES:
         return None
-    limit = _RESOURCES[number]
-    most = resource.getrlimit(getattr(resource, limit.name))[0]
-    value = "none" if most == resource.RLIM_INFINITY else str(most)
-    told = f"the limit on {limit.what} ({limit.name}, {limit.command()}) is {value}"
+    values = {one: resource.getrlimit(getattr(resource, one.name))[0] for one in _RESOURCES[number]}
+    set_ones = {one: most for one, most in values.items() if most != resource.RLIM_INFINITY}
+    limit = min(set_ones, key=set_ones.__getitem__, default=_RESOURCES[number][0])
+    told = f"the limit on {limit.what} ({limit.name}, {limit.command()}) is"
+    told += f" {set_ones.get(limit, 'none')}"
+    if limit is PROCESSES:
+        told += "; a container or batch job may have one of its own (pids.max)"
     return told, limit.command()
 
 
@@ -155,9 +159,10 @@ def refused(phase: Phase, error: OSError) -> Finding | None:
             hints=[Hint(title="go to a folder that is there", command="cd ~")],
         )
     if limit is not None:
+        of_bundle = phase is Phase.BUNDLE  # which is not at fault
         return Finding(
-            phase=phase,
-            code=_CODES.get(phase, Code.SPAWN_FAILED),
+            phase=Phase.SPAWN if of_bundle else phase,
+            code=Code.SPAWN_FAILED if of_bundle else _CODES.get(phase, Code.SPAWN_FAILED),
             summary=f"the system refused what the runner needs: {what}",
             explanation=_told(limit),
             hints=[Hint(title="allow more, or run less at a time", command=limit[1])],
@@ -180,6 +185,23 @@ def refused(phase: Phase, error: OSError) -> Finding | None:
     return None
 
 
+def room_for_environments() -> list[Hint]:
+    """Return what to do where the disk of the cache is full."""
+    return [
+        Hint(
+            title="free some space: remove environments that were not used for a while",
+            command="modelops-runner env prune --older-than 7d",
+            by="person",
+        ),
+        Hint(title="or what uv's own cache no longer needs", command="uv cache prune", by="person"),
+        Hint(
+            title="or keep environments on another disk",
+            command="export MODELOPS_CACHE_DIR=/a/folder",
+            by="person",
+        ),
+    ]
+
+
 def _more_room(number: int | None) -> Hint:
     if number == errno.EDQUOT:  # the disk itself may have room
         return Hint(
@@ -199,7 +221,13 @@ def _allowed(number: int | None, place: str) -> list[Hint]:
                 by="person",
             )
         ]
-    return [Hint(title="see whose it is", command=f"ls -ld {shlex.quote(place)}")] if place else []
+    return [whose(place)] if place else []
+
+
+def whose(path: str) -> Hint:
+    """Return how to see whose a file is, or the folder on the way to it that nobody may enter."""
+    closed = (str(one) for one in reversed(Path(path).parents) if not os.access(one, os.X_OK))
+    return Hint(title="see whose it is", command=f"ls -ld {shlex.quote(next(closed, path))}")
 
 
 def _has_no_working_directory() -> bool:

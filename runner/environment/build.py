@@ -33,7 +33,7 @@ from runner.environment.cache_key import (
     layer_key,
     may_be_built,
 )
-from runner.environment.cache_trust import check_trust, make_folder
+from runner.environment.cache_trust import check_trust, make_cache
 from runner.environment.ensure import STAGED, built_once
 from runner.environment.file_states import files_changed
 from runner.environment.healing import heal, look_after_others, look_after_use
@@ -115,7 +115,7 @@ async def environment(
         built: Environment | None = None
         # Not around the yield: what the run itself raises has nothing to do with the cache.
         with own_io(cache), anyio.move_on_after(timeout):
-            make_folder(cache, environ)
+            make_cache(cache, environ)
             check_trust(cache, environ)
             # In a thread: a lock may have megabytes.
             key = await anyio.to_thread.run_sync(dependencies_key, source, base, environ)

@@ -21,6 +21,21 @@ SHARED = "MODELOPS_SHARED_CACHE"
 """The variable by which a user trusts those who may write to the cache."""
 _YES = {"1", "true", "yes", "on"}
 _ROOT = 0
+# Backups leave such a folder out, and a bundle that it lies in, as a CI's cache must: bford.info
+# /cachedir has the words.
+_TAG = "CACHEDIR.TAG"
+_TAG_SAYS = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of modelops-runner.\n"
+
+
+def make_cache(cache: Path, environ: Mapping[str, str]) -> None:
+    """Make the cache, unless it is there, and mark it as one.
+
+    :param environ: the worker's variables.
+    :raises OSError: it cannot be made.
+    """
+    if not cache.exists():
+        make_folder(cache, environ)
+        (cache / _TAG).write_text(_TAG_SAYS)
 
 
 def make_folder(folder: Path, environ: Mapping[str, str]) -> None:

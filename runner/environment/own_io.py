@@ -2,13 +2,14 @@
 
 import errno
 import os
+import pwd
 import shlex
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from runner.diagnosis.case import Failure, Finding
-from runner.diagnosis.refusals import DENIED, FULL, refused
+from runner.diagnosis.refusals import DENIED, FULL, refused, room_for_environments, whose
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
 from runner.environment.cache_folder import ELSEWHERE
@@ -35,6 +36,11 @@ def own_io(cache: Path) -> Iterator[None]:
         finding = refused(Phase.ENVIRONMENT, error)
         if finding is None:
             raise
+        if error.errno == errno.ENOENT and (variable := _naming(str(error.filename))):
+            finding.summary = f"{variable} names {error.filename}, which does not exist"
+            finding.hints = [
+                Hint(title=f"correct {variable}, or unset it", command=f"unset {variable}")
+            ]
         if _is_within(cache, error):
             finding.hints.append(ELSEWHERE)
         raise Failure(finding) from error
@@ -48,23 +54,7 @@ def _disk_full(cache: Path, error: OSError) -> Finding:
         summary=f"the disk quota leaves no space for the environment in {cache}"
         if quota
         else f"no space is left for the environment in {cache}",
-        hints=[
-            Hint(
-                title="free some space: remove environments that were not used for a while",
-                command="modelops-runner env prune --older-than 7d",
-                by="person",
-            ),
-            Hint(
-                title="or what uv's own cache no longer needs",
-                command="uv cache prune",
-                by="person",
-            ),
-            Hint(
-                title="or keep environments on another disk",
-                command="export MODELOPS_CACHE_DIR=/a/folder",
-                by="person",
-            ),
-        ],
+        hints=room_for_environments(),
     )
 
 
@@ -83,8 +73,41 @@ def _permission_denied(cache: Path, error: OSError) -> Finding:
         phase=Phase.ENVIRONMENT,
         code=Code.PERMISSION_DENIED,
         summary=f"{denied} cannot be read: {reason}",
-        hints=[Hint(title="make it readable", command=f"chmod u+r {shlex.quote(str(denied))}")],
+        hints=[*_other_home(denied), _readable(denied)],
     )
+
+
+def _readable(denied: Path) -> Hint:
+    try:
+        if denied.stat().st_uid == os.getuid():
+            quoted = shlex.quote(str(denied))
+            return Hint(title="make it readable", command=f"chmod u+r {quoted}")
+    except OSError:  # a folder on the way to it may not be entered
+        pass
+    return whose(str(denied))
+
+
+def _other_home(denied: Path) -> Iterator[Hint]:
+    """The hint where HOME is another user's, as after ``sudo -u`` or ``setpriv``."""
+    home = Path(os.environ.get("HOME", "/"))
+    try:
+        owner = home.stat().st_uid
+    except OSError:
+        return
+    if home in denied.parents and owner != os.getuid():
+        own = "/a/folder"
+        with suppress(KeyError):
+            own = pwd.getpwuid(os.getuid()).pw_dir
+        yield Hint(
+            title=f"set HOME to this user's own home: {home} is the user {owner}'s",
+            command=f"export HOME={shlex.quote(own)}",
+        )
+
+
+def _naming(path: str) -> str | None:
+    """The variable of uv's that names a file."""
+    settings = os.environ.items()
+    return next((name for name, value in settings if name[:3] == "UV_" and value == path), None)
 
 
 def _is_within(cache: Path, error: OSError) -> bool:

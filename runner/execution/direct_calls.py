@@ -1,7 +1,9 @@
 """Runs a task in the thread that asks for it, past the event loop, where a child is ready."""
 
 import logging
+import sys
 import time
+import traceback
 from collections.abc import Callable
 from concurrent.futures import CancelledError, wait
 from functools import partial
@@ -21,6 +23,8 @@ from runner.execution.thread_map import Calls
 from runner.result import Result
 from runner.task import check_task, without_inputs
 
+# What runs in a thread's call; a signal's handler is somebody else's code in the midst of it.
+_OWN = {"runner", "bundle_protocol", "anyio", "msgspec", *sys.stdlib_module_names}
 _log = logging.getLogger(__name__)
 
 
@@ -96,7 +100,9 @@ class DirectCalls:
                     executed = session.dialogue.executed(response)
                     done = session.outputs(executed), executed
             return child.result(case, began, *done)
-        except Exception as error:  # noqa: BLE001 - raised, with its report
+        except Exception as error:
+            if _is_of_a_signal(error):
+                raise
             if child.died_idle(error):
                 return None
             raise_reported(case, error)
@@ -151,3 +157,9 @@ class DirectCalls:
                 wait([taken])
                 fault = taken.result() or fault
         return fault
+
+
+def _is_of_a_signal(error: Exception) -> bool:
+    """Tell whether a handler of the caller's has raised it, to give the call up: it is no fault."""
+    last = [frame for frame, _ in traceback.walk_tb(error.__traceback__)][-1]
+    return str(last.f_globals.get("__name__")).partition(".")[0] not in _OWN

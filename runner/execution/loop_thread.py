@@ -1,5 +1,6 @@
 """An event loop in a thread of its own, as other threads use it."""
 
+import sys
 import threading
 from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, wait
@@ -33,11 +34,17 @@ class LoopThread:
     def start(self) -> None:
         """Start it, unless it runs.
 
-        :raises RuntimeError: it is closed.
+        :raises RuntimeError: it is closed, or cannot run here.
         """
         with self._lock:
             if self.closed:
                 raise RuntimeError("the runner is closed")
+            # Its greenlets stand for threads, and its loop waits for the children of all others.
+            if getattr(sys.modules.get("gevent.monkey"), "saved", None):
+                raise RuntimeError(
+                    "gevent has patched this process, and a runner needs its threads and children"
+                    " as they are: use one in a process that gevent does not patch"
+                )
             if self._portal is None:
                 portal = self._stack.enter_context(start_blocking_portal())
                 self._stack.enter_context(portal.wrap_async_context_manager(self._context))

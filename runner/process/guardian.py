@@ -54,6 +54,7 @@ class Guardian:
         self._unused = iter(self.numbers)
         self._lock = threading.Lock()
         self._guarded = 0
+        self._kept: set[str] = set()
         self._popen: subprocess.Popen[bytes] | None = None
         self._pipe: int | None = None
 
@@ -85,14 +86,32 @@ class Guardian:
 
     def release(self) -> None:
         """One process less; with the last one the guardian leaves, and is waited for."""
-        leaving = None
         with self._lock:
             self._guarded -= 1
-            if self._guarded == 0:
-                leaving = self._given_up()
+            leaving = self._unless_needed()
         # Not under the lock: whoever starts a process meanwhile, in an event loop, does not wait.
         if leaving is not None:
             _dismiss(leaving)
+
+    def keep(self, folder: str) -> None:
+        """Guard a temporary folder, made while there is a process to guard, until it is removed."""
+        self._kept.add(folder)
+
+    def remove(self, folder: str) -> None:
+        """Remove a folder that was kept."""
+        kill_marked.remove_folder(folder)
+        self._kept.discard(folder)
+        # A collection of garbage may call this in the midst of anything, even of what has the lock.
+        if self._lock.acquire(blocking=False):
+            try:
+                leaving = self._unless_needed()
+            finally:
+                self._lock.release()
+            if leaving is not None:
+                _dismiss(leaving)
+
+    def _unless_needed(self) -> "subprocess.Popen[bytes] | None":
+        return None if self._guarded or self._kept else self._given_up()
 
     @contextmanager
     def guarding(self) -> Iterator[dict[str, str]]:

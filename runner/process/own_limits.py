@@ -24,6 +24,8 @@ def check_limits(descriptors: int) -> None:
         for _ in range(descriptors):
             opened.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
     except OSError as error:
+        if error.errno not in (errno.EMFILE, errno.ENFILE):
+            raise
         some = f"{len(opened)} of the {descriptors} files and pipes that it takes can be open"
         raise OSError(error.errno, f"{some} ({error.strerror})") from error
     finally:

@@ -99,7 +99,7 @@ class StudyRecord:
         try:
             size = sum((bundle.path / name).stat().st_size for name in bundle.files)
             if size > MOST_ARCHIVED_BYTES:
-                self.say(f"note: the bundle has {size >> 20} MiB: {name} does not keep it")
+                self.say(f"the bundle has {size >> 20} MiB: {name} does not keep it")
                 (self.folder / name).unlink(missing_ok=True)  # of another bundle
                 return
             remove_anything(beside)
@@ -109,7 +109,7 @@ class StudyRecord:
         except OSError as error:
             with suppress(OSError):
                 beside.unlink(missing_ok=True)
-            self.say(f"note: {name} is not written: {error}")
+            self.say(f"{name} is not written: {error}")
             return
         self._run = msgspec.structs.replace(self._run, bundle_archive=name)
 
@@ -128,7 +128,7 @@ class StudyRecord:
                 return
         except OSError as error:
             reason = str(error)
-        self.say(f"note: {name} is not written: {reason}; {self._name} has the versions")
+        self.say(f"{name} is not written: {reason}; {self._name} has the versions")
         if self._shard is None:
             with suppress(OSError):
                 (self.folder / PYLOCK).unlink(missing_ok=True)  # of other versions
@@ -152,4 +152,4 @@ class StudyRecord:
             with whole_file(self.folder / self._name) as file:
                 file.write(text)
         except OSError as error:
-            self.say(f"note: {self._name} is not written: {error}")
+            self.say(f"{self._name} is not written: {error}")

@@ -52,6 +52,8 @@ def test_the_digest_knows_nothing_of_time_place_and_caches(folder: Path, tmp_pat
     for name in (".git", "__pycache__", "pkg/__pycache__", ".venv", "sir.egg-info", "myenv"):
         (folder / name).mkdir(parents=True)
         (folder / name / "pyvenv.cfg").write_text("x")
+    (folder / "cache/environments").mkdir(parents=True)
+    (folder / "cache/CACHEDIR.TAG").touch()
     moved = folder.rename(tmp_path / "elsewhere")
     assert digest(moved) == before
 

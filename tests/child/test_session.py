@@ -13,10 +13,13 @@ import psutil
 import pytest
 from children import PYTHON_VERSION, WIRE, Child
 
+from runner.child.session import STOPPED_SECONDS, TimeLimit
+from runner.child.start import open_session
 from runner.diagnosis.case import Failure
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Report
 from runner.events import Event, Output, Phase, Stream
+from runner.task import Task
 
 pytestmark = pytest.mark.anyio
 
@@ -493,3 +496,21 @@ async def test_nothing_is_written_into_the_bundle(bundle: MakeBundle) -> None:
     before = sorted(folder.rglob("*"))
     await Child(folder).run()
     assert sorted(folder.rglob("*")) == before
+
+
+async def test_the_time_that_the_runner_was_stopped_for_is_not_its_childs() -> None:
+    limit = TimeLimit(5, elapsed=5 + 2 * STOPPED_SECONDS)
+    assert limit.begin_anew_after_stop() and not limit.begin_anew_after_stop()
+    assert not TimeLimit(5, elapsed=5).begin_anew_after_stop()
+
+
+async def test_an_answer_that_came_while_the_runner_was_stopped_is_no_time_out(
+    bundle: MakeBundle,
+) -> None:
+    child = Child(bundle(WIRE))
+    async with open_session(
+        child.launch, case=child.case, environ=child.environ, startup_timeout=30
+    ) as session:
+        await session._transport.send(session.request(Task("main")))
+        await anyio.wait_readable(session.process.stdout)
+        assert await session.receive(Phase.EXECUTE, TimeLimit(5, elapsed=6))

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import resource
 from pathlib import Path
 
 import pytest
@@ -92,3 +93,41 @@ def test_a_limit_is_no_fault_of_what_was_to_be_used(tmp_path: Path) -> None:
             assert report.retryable, (place, report.summary)
             assert str(report.hints[0].command).startswith("ulimit"), (place, report.hints)
     assert told > 3
+
+
+def test_a_limit_is_no_fault_of_the_bundle_and_the_one_that_is_set_is_named(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limits = {resource.RLIMIT_AS: resource.RLIM_INFINITY, resource.RLIMIT_DATA: 60_000}
+    monkeypatch.setattr("resource.getrlimit", lambda which: (limits[which],) * 2)
+    finding = refused(Phase.BUNDLE, OSError(errno.ENOMEM, "Cannot allocate memory"))
+    assert finding is not None and finding.code.value == "spawn-failed"
+    assert "RLIMIT_DATA, ulimit -d) is 60000" in finding.explanation
+
+
+def test_the_folder_that_may_not_be_entered_is_shown_and_not_what_is_in_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("os.access", lambda path, _: str(path) != "/a/closed")
+    finding = refused(Phase.BUNDLE, _error(errno.EACCES, Path("/a/closed/b/c")))
+    assert finding is not None and finding.hints[0].command == "ls -ld /a/closed"
+
+
+def test_a_file_that_a_variable_of_uv_names_is_told_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    missing = tmp_path / "uv.toml"
+    monkeypatch.setenv("UV_CONFIG_FILE", str(missing))
+    with pytest.raises(Failure) as caught, own_io(tmp_path / "cache"):
+        missing.read_bytes()
+    assert caught.value.finding.hints[0].command == "unset UV_CONFIG_FILE"
+
+
+def test_another_users_home_is_named_where_a_file_in_it_may_not_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("os.getuid", lambda: 54321)
+    with pytest.raises(Failure) as caught, own_io(Path("/elsewhere/cache")):
+        raise _error(errno.EACCES, tmp_path / ".config/uv/uv.toml")
+    assert caught.value.finding.hints[0].command == "export HOME=/a/folder"

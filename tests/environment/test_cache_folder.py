@@ -96,3 +96,16 @@ def test_each_command_says_it_in_a_line_or_a_report(bundle: Path, tmp_path: Path
         assert 'export MODELOPS_CACHE_DIR="${TMPDIR:-/tmp}/' in said
         assert f"the user {UNKNOWN} has no" in said.replace("\n", " ")
         assert done.returncode == status, said
+
+
+@pytest.mark.parametrize(
+    ("environ", "word"),
+    [({"HOME": "here"}, "HOME is 'here'"), ({"MODELOPS_CACHE_DIR": "/a/\udce9"}, "is not UTF-8")],
+)
+def test_a_cache_folder_that_cannot_be_is_told_by_what_is_wrong_with_it(
+    environ: dict[str, str], word: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", environ.get("HOME", "/root"))
+    with pytest.raises(Failure) as caught:
+        cache_folder(environ)
+    assert word in caught.value.finding.summary

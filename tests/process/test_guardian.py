@@ -279,6 +279,18 @@ def test_a_guardian_leaves_with_the_last_process_it_guards() -> None:
     assert guardian_of(guardian) is None
 
 
+def test_a_guardian_stays_for_left_files_that_outlive_their_runner(tmp_path: Path) -> None:
+    guardian = Guardian()
+    guardian.guard()
+    guardian.keep(str(tmp_path / "left"))
+    guardian.release()
+    assert guardian_of(guardian) is not None
+    with guardian._lock:  # as where garbage is collected by whoever has it
+        guardian.remove(str(tmp_path / "other"))
+    guardian.remove(str(tmp_path / "left"))
+    assert guardian_of(guardian) is None
+
+
 def test_nobody_who_starts_a_process_waits_for_a_guardian_that_leaves() -> None:
     guardian = Guardian()
     guardian.guard()

@@ -1,6 +1,6 @@
 """Options that several commands have: each function adds some to a parser."""
 
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 
 from runner.cli.command_line.arguments import axis, param, seconds, shard, size, variable
@@ -9,7 +9,13 @@ from runner.defaults import BUILD_TIMEOUT, STARTUP_TIMEOUT
 
 
 def bundle(parser: ArgumentParser) -> None:
-    parser.add_argument("bundle", metavar="BUNDLE", type=Path, help="the bundle's folder")
+    parser.add_argument("bundle", metavar="BUNDLE", type=_folder, help="the bundle's folder")
+
+
+def _folder(text: str) -> Path:
+    if not text:
+        raise ArgumentTypeError("it is empty, as is a variable that is not set")
+    return Path(text)
 
 
 def json(parser: ArgumentParser) -> None:

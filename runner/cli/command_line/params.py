@@ -24,6 +24,9 @@ _USAGE = Hint(
     ' a file that holds such as {"beta": 0.3}'
 )
 
+_SEEDS = Hint(title="write numbers, or a range without its end: --seeds 1,5,7 or 0:20")
+_SEED = Hint(title="write one number: --seed 7")
+
 
 def _invalid(summary: str, hint: Hint = _USAGE) -> Failure:
     return params_invalid(summary, hint)
@@ -76,7 +79,8 @@ def read_seed(text: str, option: str = "--seed") -> int:
     """
     # int() takes more than a person means: underscores, spaces, other scripts' digits.
     if not re.fullmatch(r"[0-9]{1,20}", text) or int(text) > MAX_SEED:
-        raise _invalid(f"{option} {text!r} is not an integer in 0 .. 2**64-1")
+        problem = f"{option} {text!r} is not an integer in 0 .. 2**64-1"
+        raise _invalid(problem, _SEEDS if option == "--seeds" else _SEED)
     return int(text)
 
 
@@ -86,6 +90,8 @@ def read_params(source: str) -> dict[str, Any]:
     :raises Failure: ``params-invalid``, with the place in the file.
     """
     name = "standard input" if source == "-" else source
+    if source == "-" and sys.stdin is None:  # "<&-"
+        raise _invalid("standard input is closed")
     try:
         data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     except OSError as error:

@@ -91,7 +91,7 @@ def _same_versions(
         return settings
     if packages_of(settings, bundle, interpreter) == before.environment.packages:
         return settings
-    record.say(f"note: the versions are those of {lock}, as in the run before")
+    record.say(f"the versions are those of {lock}, as in the run before")
     return msgspec.structs.replace(settings, lock=lock.absolute())
 
 
@@ -107,7 +107,7 @@ def _same_threads(record: StudyRecord, bundle: Bundle, settings: Settings) -> Se
     if settings.threads_in_children(bundle) == threads:
         return settings
     record.say(
-        f"note: threads of numerical libraries in each task: {threads}, as in the run before;"
+        f"threads of numerical libraries in each task: {threads}, as in the run before;"
         " --threads N runs all tasks again with N"
     )
     return msgspec.structs.replace(settings, threads=threads)

@@ -61,6 +61,10 @@ class StudyDisplay:
         with self._lock:
             self._progress.say(text)
 
+    def note(self, text: str) -> None:
+        """Show something that is not as a user would expect it."""
+        self.say(f"note: {text}")
+
     def refresh(self) -> None:
         """Show how far the study is."""
         with self._lock:

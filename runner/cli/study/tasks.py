@@ -282,7 +282,7 @@ class ManyTasks:
         command, settings = self._command, self._command.settings
         assert command.output is not None and case.worker is not None
         run = RunFile.begun(command.words, settings, bundle, case.worker, settings.isolation)
-        return StudyRecord(command.output, run, bundle, display.say, command.shard)
+        return StudyRecord(command.output, run, bundle, display.note, command.shard)
 
     def _run_in_thread(
         self, runner: Runner, plan: Plan, bundle: Bundle, display: StudyDisplay, calls: Calls

@@ -10,6 +10,7 @@ from weakref import finalize
 from distributed import Client
 from distributed import Future as DaskFuture
 
+from runner.bundle import bundle_path
 from runner.dask.client.cluster_task import ClusterTask
 from runner.dask.client.connection import check_open
 from runner.dask.client.in_flight import InFlight
@@ -45,7 +46,7 @@ class Studies:
         :raises RunnerError: it cannot be opened.
         """
         check_open(self._client)
-        path = Path(bundle).absolute()
+        path = bundle_path(bundle).absolute()
         folder = None if shared is None else Path(shared).absolute()
         with self._lock:
             slot = self._slots.setdefault((path, folder), _Slot())

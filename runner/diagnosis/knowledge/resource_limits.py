@@ -21,4 +21,5 @@ class ResourceLimit(Struct, frozen=True):
 OPEN_FILES = ResourceLimit("RLIMIT_NOFILE", "-n", "open files")
 PROCESSES = ResourceLimit("RLIMIT_NPROC", "-u", "processes and threads")
 FILE_SIZE = ResourceLimit("RLIMIT_FSIZE", "-f", "the bytes of a file")
+DATA = ResourceLimit("RLIMIT_DATA", "-d", "the bytes of a process's data")
 MEMORY = ResourceLimit("RLIMIT_AS", "-v", "the bytes of a process's memory")

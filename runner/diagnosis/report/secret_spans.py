@@ -39,6 +39,8 @@ _SHAPES = (
     (rb"shp(?:at|ca|pa|ss)_", rb"[a-fA-F0-9]{32}"),
     (rb"pypi-AgE", rb"[\w-]{50,1000}"),
     (rb"AIza", rb"[\w-]{35}"),  # Google
+    (rb"GOCSPX-", rb"[\w-]{20,40}"),
+    (rb"(?<=\d:)A", rb"[\w-]{34}"),  # Telegram
     (rb"(?<=ya29\.)", rb"[\w-]{20,1000}"),
     (rb"(?<=\bSG\.)", rb"[\w-]{16,32}\.[\w-]{16,64}"),  # SendGrid
     (rb"(?<=\bhv[bs]\.)", rb"[\w-]{24,300}"),  # Vault
@@ -74,10 +76,12 @@ _SCHEME = rb"(?:(?i:bearer|basic|token|digest|apikey|negotiate)[ \t]{1,8})"
 _SEPARATOR = (
     rb"(?:\\?['\"`]|\]){0,3}[ \t]{0,8}"
     rb"(?::[ \t]?[A-Za-z_][\w.\[\]| ]{0,40}?[ \t]?=(?!=)|[=:]{1,3}>?)[ \t]{0,8}"
+    rb"(?:[|>][-+]?[ \t]{0,8}(?:\r?\n|\\n)[ \t]{1,20})?"  # a block of YAML
 )
 
 _NAME_BEFORE = re.compile(rb"[\w-]{0,60}\Z")
 _NAME_AFTER = re.compile(rb"[\w-]{1,60}")
+_NAME_MARKS = b"--", b"-key", b"-token", b"authorization"  # an option, and headers
 _NAME_WORDS = tuple(
     b"token secret pass pwd cred key auth jwt _pat webhook cookie bearer dsn connection".split()
 )
@@ -96,9 +100,10 @@ _CODE = (
     rb"/.*"
 )
 _NUMBER = rb"(?i)[-+]?(?:\d{1,8}|\d*\.\d*(?:e[+-]?\d+)?)"
-_WORD = re.compile(rb"[A-Za-z]?[a-z]+")
+_WORD = re.compile(rb"[A-Za-z]?[a-z]+|[A-Z]{2,12}")
 
 
+_GAP = rb"(?:\s|\\[nr]){1,8}"
 # What follows certain words, where one of these is in the text: that takes less time to see.
 _AFTER = (
     (
@@ -110,14 +115,29 @@ _AFTER = (
         (b"login",),
         (b" ",),
         (
-            rb"[ \t]{1,8}[^\s\"]{1,200}[ \t]{1,8}password[ \t]{1,8}(?!PASSWORD\b)"
+            _GAP + rb"[^\s\"\\]{1,200}" + _GAP + rb"password" + _GAP + rb"(?!PASSWORD\b)"
             rb"([^\s'\",;\\]{1,1000})"
         ),
     ),
     (
         (b"?sig=", b"&sig=", b"signature=", b"?key=", b"&key=", b"?code=", b"&code="),
-        (b"?", b"&"),
-        rb"([^\s&#'\"<>\\]{1,2000})",
+        (b"?", b"&", b", signature="),
+        rb"([^\s&#'\"<>\\]{6,2000})",
+    ),
+    (
+        (b" -u", b"--user", b"'-u", b"oracle:thin"),
+        (b"curl", b"wget", b"oracle"),
+        rb"[\s=:'\",]{1,5}[^\s/:'\"]{1,100}[:/]([^\s'\",@]{4,1000})",
+    ),
+    (
+        (b"sshpass", b"mysql"),
+        (b"pass", b"mysql"),
+        rb"[^\n]{0,60}?[\s'\"]-p(?:['\"],)?[\s'\"]{0,3}([^\s'\",]{4,200})",
+    ),
+    (
+        (b"password>", b"secret>", b"token>", b"key>"),
+        (b"</",),
+        rb"([^\s<>]{4,2000})(?=</)",
     ),
     (
         (b"hooks.slack.com/", b"webhook.office.com/", b"/api/webhooks/"),
@@ -168,7 +188,7 @@ class _Patterns:
         self.json = json
         self.assigned = re.compile(rb"(?P<separator>" + _SEPARATOR + rb")" + value)
         self.flag = re.compile(
-            rb"(?P<separator>[ \t]{1,8}(?!-)|\\?['\"],[ \t]?(?=\\?['\"][^-]))" + value
+            rb"(?P<separator>[ \t]{1,8}(?!-)|\\?['\"],[ \t]?(?=b?\\?['\"][^-]))" + value
         )
         # A member of an object on the wire, whose value may also be a number.
         self.member = re.compile(
@@ -180,7 +200,7 @@ class _Patterns:
         self.url = re.compile(
             rb"://(?:" + password + rb"(" + user + rb"{1,1000}?)(?=@" + _HOST + rb")"
             rb"|" + password + rb"(" + user + rb"{1,1000})(?=@)"
-            rb"|([^\s/@'\"<>`\\]{1,1200})(?=@)"
+            rb"|((?!git@)[^\s/@'\"<>`\\]{1,1200})(?=@)"
             rb"|[^\s/@:'\"<>`\\]{1,200}:([^\s/@:'\"<>`\\]{1,1000}?)(?=" + cut + rb"))"
         )
         self.key = re.compile(body + rb"{1,16384}")
@@ -234,7 +254,9 @@ def replace_secrets(data: bytes, by: Callable[[bytes], bytes], *, json: bool = F
 
 def _may_assign(lower: bytes) -> bool:
     """Tell whether anything may be assigned to a name of a secret, in less time than to look."""
-    if b"--" in lower or 200 * (lower.count(b"=") + lower.count(b":")) > len(lower):
+    if any(mark in lower for mark in _NAME_MARKS) or 200 * (
+        lower.count(b"=") + lower.count(b":")
+    ) > len(lower):
         return True
     near = list[bytes]()
     for mark in (b"=", b":"):
@@ -305,7 +327,7 @@ def _assigned(patterns: _Patterns, data: bytes, at: int) -> Span | None:
     if patterns.json and data[end : end + 1] == b'"':
         pattern = patterns.member
     match = pattern.match(data, end)
-    flag = match is None and data[begin : begin + 2] == b"--"
+    flag = match is None and (data[begin : begin + 2] == b"--" or _is_header(data, begin, end))
     if flag:
         match = patterns.flag.match(data, end)
     if match is None:
@@ -314,6 +336,8 @@ def _assigned(patterns: _Patterns, data: bytes, at: int) -> Span | None:
     short = name.lower() in ("pass", "pwd")
     if not has_secret(name) and not (short or (flag and name.endswith("key"))):
         return None
+    if data[begin - 1 : begin] == b"/" and b"=" not in match["separator"]:
+        return None  # what is said of a file: /etc/passwd: Permission denied
     if short and match["separator"] != b"=" and not match["separator"].startswith((b'"', b"'")):
         return None
     kind = match.lastgroup or ""
@@ -322,13 +346,19 @@ def _assigned(patterns: _Patterns, data: bytes, at: int) -> Span | None:
     return Span(begin, *match.span(kind))
 
 
+def _is_header(data: bytes, begin: int, end: int) -> bool:
+    """Tell whether a name is a header's in a tuple: ``("x-api-key", "...")``."""
+    named = b"-" in data[begin:end] or data[begin:end].lower() in (b"authorization", b"cookie")
+    return named and re.search(rb"[(\[]b?\\?['\"]\Z", data[max(begin - 4, 0) : begin]) is not None
+
+
 def _is_readable(data: bytes, match: "re.Match[bytes]", kind: str, *, password: bool) -> bool:
     """Tell whether what is assigned is not a secret, but code, a placeholder, a path or a count."""
     value = match[kind]
     plain = value.rstrip(b")]}>.:\\")
     if re.fullmatch(_CODE, plain) or not plain:
         return True
-    if not password and re.fullmatch(_NUMBER, plain):
+    if re.fullmatch(rb"\d{1,4}" if password else _NUMBER, plain):
         return True
     if kind != "bare":
         return False

@@ -23,8 +23,8 @@ from runner.events import Phase
 
 _FILLING = re.compile(r" +((?:\x1b\[[0-9;]*m)*)$", re.MULTILINE)
 
-# rich leaves out what a narrower terminal has no column for.
-NARROWEST = 40
+# rich leaves out what a narrower terminal has no column for, and counts in 64 bits.
+NARROWEST, WIDEST = 40, 10_000
 EXCERPT_LINES = 12
 FRAMES = 6
 CAUSES = 4
@@ -32,7 +32,7 @@ CAUSES = 4
 
 def render_report(report: Report, console: Console) -> None:
     """Print a report: on a terminal with colours, elsewhere as plain text."""
-    console.width = max(console.width, NARROWEST)
+    console.width = min(max(console.width, NARROWEST), WIDEST)
     with console.capture() as capture:
         for part in _parts(report):
             console.print(part, highlight=False, crop=False)

@@ -29,12 +29,13 @@ _GIT_REVISION = re.compile(r"failed to fetch (?:branch or tag|tag|branch|commit)
 _NO_GIT = re.compile(r"Git executable not found|cannot find binary path")
 
 _PROXY = "the proxy between did not let it through"
+_FAILED = "the request failed"
+_THROUGH_PROXY = re.compile(r"tunnel error|socks proxy")
 # What happened, and whether it may pass by itself.
 _REASONS = [
+    (re.compile(r"407 Proxy"), _PROXY, False),
     (re.compile(r"lookup address|[Cc]ould not resolve host|dns error"),
      "its name cannot be resolved", True),
-    (re.compile(r"407 Proxy"), _PROXY, False),
-    (re.compile(r"tunnel error"), _PROXY, True),
     (re.compile(r"InvalidContentType|wrong version number"),
      "it does not speak TLS, which its URL asks for", False),
     (re.compile(r"certificate"), "its TLS certificate is not trusted", False),
@@ -44,6 +45,7 @@ _REASONS = [
     (re.compile(r"(?:\(|status: )(429|5\d\d) ?([^)\n]*)"), r"it answered \1 \2", True),
     (re.compile(r"end of file before message length|unexpected EOF|connection closed before"),
      "its answer broke off", True),
+    (re.compile(r"tunnel error: (?!failed to create)"), _PROXY, True),
     (re.compile(r"returned error: (5\d\d)"), r"it answered \1", True),
     (re.compile(r"(?:\(|status: )(4\d\d) ?([^)\n]*)"), r"it answered \1 \2", False),
     (re.compile(r"unexpected JSON|`Content-Type`"),
@@ -97,13 +99,15 @@ def _gone(failure: UvFailure, said: str, url: str) -> Hint:
 
 
 def _unreachable(said: str, see: Hint) -> Finding:
-    why, retryable = "the request failed", True
+    why, retryable = _FAILED, True
     for pattern, reason, passes in _REASONS:
         if found := pattern.search(said):
             why, retryable = found.expand(reason).strip(), passes
             break
     hints = [see]
-    if why == _PROXY:
+    if _THROUGH_PROXY.search(said) and why != _PROXY:
+        why = "the proxy between cannot be used" + (": " + why if why != _FAILED else "")
+    if why.startswith("the proxy"):
         hints.insert(0, Hint(title="see what HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name",
                              command="env | grep -i _proxy", by="person"))  # fmt: skip
     elif "not speak TLS" in why:

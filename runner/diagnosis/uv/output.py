@@ -12,6 +12,7 @@ from pathlib import PurePosixPath
 import msgspec
 
 from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.refusals import room_for_environments
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.report.text import last_lines, one_line, printable
@@ -54,8 +55,16 @@ _EDITABLE = re.compile(
 )
 _NO_CACHE = re.compile(r"Failed to initialize cache at `([^`]+)`")
 _FILE_MISSING = re.compile(r"(?:File not found|Distribution not found at): `?([^`\n]+)`?")
-# As clap says it, of the value of an option or of the variable that stands for it.
-_SETTING = re.compile(r"invalid value '([^']*)' for '--([a-z-]+)(?: <\w+>)?'")
+# As clap says it, of the value of an option or of the variable that stands for it; as uv itself.
+_SETTING = re.compile(
+    r"(?:invalid value '(?P<value>[^']*)'|a value is required) for '--(?P<option>[a-z-]+)"
+    r"|environment variable `(?P<variable>UV_\w+)` with invalid value `(?P<said>[^`]*)`:"
+    r" (?P<why>.+)"
+)
+_UV_TOML = re.compile(
+    r"Failed to parse: (\S*\.toml)\s+TOML parse error at line (\d+)[^\n]*"
+    r"(?:\n[^\n]*\|[^\n]*)*\n(.+)"
+)
 _OF_CONDA = re.compile(r"/feedstock_root/|/conda-bld/|/croot/")
 _REQUIREMENT = re.compile(r"Couldn't parse requirement in `([^`]+)`")
 
@@ -66,7 +75,7 @@ def diagnose_uv(case: Case, failure: UvFailure) -> Finding:
     stderr = failure.stderr.replace(failure.cwd, failure.bundle_path)
     error = parse_uv_error(stderr)
     finding = (
-        _disk_full(error)
+        _disk_full(failure, error)
         or index_finding(failure, error)
         or resolution_finding(case, failure, error)
         or _permission_denied(failure, error)
@@ -80,17 +89,20 @@ def diagnose_uv(case: Case, failure: UvFailure) -> Finding:
     return finding
 
 
-def _disk_full(error: UvError) -> Finding | None:
+def _disk_full(failure: UvFailure, error: UvError) -> Finding | None:
     everything = "\n".join([error.said, *error.output])
     if not re.search(r"No space left on device|Disk quota exceeded", everything):
         return None
     where = re.search(r"`(/[^`]+)`", error.said)
+    own = where is not None and any(map(where[1].startswith, failure.argv[1:]))
     return Finding(
         phase=Phase.ENVIRONMENT,
         code=Code.DISK_FULL,
         summary="the disk is full" + (f": no space for {where.group(1)}" if where else ""),
         explanation=error.said,
-        hints=[
+        hints=room_for_environments()
+        if own
+        else [
             Hint(
                 title="free what uv's cache no longer needs", command="uv cache prune", by="person"
             ),
@@ -181,6 +193,11 @@ def _input_refused(case: Case, failure: UvFailure, error: UvError) -> Finding | 
         what = f": {quoted[0].strip()}" if quoted else ""
         summary = f"{requirement.group(1)} has a line that is not a requirement{what}: {reason}"
         hint = Hint(title=f"correct it in {requirement.group(1)} (PEP 508)")
+    elif settings := _UV_TOML.search(said):
+        code = Code.ENVIRONMENT_FAILED
+        toml, line, reason = settings.groups()
+        summary = f"{toml}:{line} is not what uv takes: {one_line(reason, 120)}"
+        hint = Hint(title=f"correct line {line} of {toml}")
     elif option := _NOT_READ.search(said):
         code = Code.ENVIRONMENT_FAILED
         file, line = option.groups()
@@ -295,7 +312,8 @@ def _unrecognised(failure: UvFailure, error: UvError, stderr: str) -> Finding:
     status = (
         "in an unknown way" if failure.exit_code is None else f"with status {failure.exit_code}"
     )
-    if (setting := _SETTING.search("\n".join(words))) and f"--{setting[2]}" not in failure.argv:
+    setting = _SETTING.search("\n".join(words))
+    if setting is not None and f"--{setting['option']}" not in failure.argv:
         return _setting_refused(setting, words)
     if words:
         # The first says what failed and the last, nearest to the root, why.
@@ -313,14 +331,16 @@ def _unrecognised(failure: UvFailure, error: UvError, stderr: str) -> Finding:
 
 def _setting_refused(setting: re.Match[str], words: list[str]) -> Finding:
     """A variable has a value that uv does not know: the runner itself does not give that option."""
-    value, option = setting.groups()
-    variable = f"UV_{option.upper().replace('-', '_')}"
-    taken = re.search(r"\[possible values: ([^\]]*)\]", "\n".join(words))
+    option = setting["option"] or ""
+    variable = setting["variable"] or f"UV_{option.upper().replace('-', '_')}"
+    value = setting["value"] or setting["said"] or ""
+    possible = re.search(r"\[possible values: ([^\]]*)\]", "\n".join(words))
+    taken = f"it takes {possible[1]}" if possible else setting["why"]
     return Finding(
         phase=Phase.ENVIRONMENT,
         code=Code.ENVIRONMENT_FAILED,
         summary=f"{variable} is {value!r}, which uv does not take"
-        + (f": it takes {one_line(taken[1], 200)}" if taken else ""),
+        + (f": {one_line(taken, 200)}" if taken else ""),
         explanation="\n".join(words),
         hints=[
             Hint(title=f"unset {variable}, or give it another value", command=f"unset {variable}")

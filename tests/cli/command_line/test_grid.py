@@ -93,6 +93,7 @@ def test_a_dry_run_shows_the_axes_and_the_first_tasks(
         (["--grid", "beta"], "beta"),
         (["--grid", "=1"], "--grid"),
         (["--seeds", ""], "--seeds"),
+        (["--seeds", "0..3"], "--seeds 1,5,7 or 0:20"),
         (["--seeds", "1,1"], "a seed is there twice"),
         (["--seeds", "0:5,4"], "a seed is there twice"),
         (["--seeds", "0:1:0.5"], "is not a range of integers"),

@@ -29,6 +29,13 @@ SECRETS = [
     *(f"x ghp_{TOKEN}", f"x github_pat_{TOKEN}", "AKIAIOSFODNN7EXAMPLE", f"sk-proj-{TOKEN}"),
     *("xoxb-123456789012-abcdefghij", f"glpat-{TOKEN[:20]}", f"hf_{TOKEN[:34]}", f"sk-{TOKEN}"),
     *("eyJhbGciOiJIUzI1NiJ9.eyJzdWIiOiIxIn0.abc_def-1", f"npm_{TOKEN}"),
+    *(f"GOCSPX-{TOKEN[:28]}", f"https://api.telegram.org/bot123456789:AA{TOKEN[:33]}/x"),
+    # on a command line, in a file's block, in a tuple
+    *("curl -u svc:hunter2 https://h", "['curl', '--user', 'svc:hunter2']", "sshpass -p hunter2"),
+    *("['mysql', '-uroot', '-phunter2']", "oracle:thin:a/hunter2@h", "<a_token>hunter2</a_token>"),
+    *("machine h\n  login svc\n  password hunter2", "token: |\n  hunter2", "token: >-\n  hunter2"),
+    *("[('x-api-key', 'hunter2')]", "(b'authorization', b'hunter2')"),
+    "Authorization: AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/x, Signature=hunter2",
     # keys
     "-----BEGIN PGP PRIVATE KEY BLOCK-----\nhunter2\n-----END PGP PRIVATE KEY BLOCK-----",
     "---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nhunter2\n",
@@ -44,6 +51,9 @@ READABLE = [
     "/usr/lib/python3/site-packages/some-very-long-file-name_123.py",
     *("http://host:8080/path@x", "see https://example.org/simple/ and mail me@example.org"),
     *("git+https://github.com/a/b.git@v1", "export TOKEN=$OTHER", "--token TOKEN"),
+    *("/etc/passwd: Permission denied", "cannot open `/etc/passwd`: File exists"),
+    *("/run/secrets/password: No such file", "ssh://git@github.com/a/b.git", "pass=3 fail=2"),
+    *("?page=2&key=name", "&code=US", "auth: OK", "docker run -u 1000:1000 x"),
     *("refuses the credentials: 401 Unauthorized", "pip install sk-learn-some-long-package"),
 ]  # fmt: skip
 

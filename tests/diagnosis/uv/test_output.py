@@ -149,7 +149,7 @@ EXPECTED: dict[str, tuple[Code, str]] = {
     "index-json": (UNREACHABLE, "what it answers is not what an index answers"),
     "index-offline": (UNREACHABLE, "uv may not use the network"),
     "index-plain-http": (UNREACHABLE, "it does not speak TLS, which its URL asks for"),
-    "index-proxy": (UNREACHABLE, "the proxy between did not let it through"),
+    "index-proxy": (UNREACHABLE, "the proxy between cannot be used: it refused the connection"),
     "index-proxy-refuses": (UNREACHABLE, "the proxy between did not let it through"),
     "index-refused": (UNREACHABLE, "the package index at 127.0.0.1:9 cannot be used: it refused"),
     "index-refused-build-requires": (
@@ -455,3 +455,52 @@ def test_a_build_for_a_kind_of_machine_is_on_pytorchs_index(version: str) -> Non
     (edit,) = edits(diagnose(text, "", f"torch=={version}"))
     assert f'url = "{url}"' in edit.after
     assert 'torch = { index = "pytorch" }' in edit.after
+
+
+@pytest.mark.parametrize(
+    ("words", "summary", "hint"),
+    [
+        (
+            "error: a value is required for '--cache-dir <CACHE_DIR>' but none was supplied\n",
+            "UV_CACHE_DIR is '', which uv does not take",
+            "unset UV_CACHE_DIR",
+        ),
+        (
+            "error: Failed to parse environment variable `UV_HTTP_TIMEOUT` with invalid value"
+            " `abc`: invalid digit found in string\n",
+            "UV_HTTP_TIMEOUT is 'abc', which uv does not take: invalid digit found in string",
+            "unset UV_HTTP_TIMEOUT",
+        ),
+        (
+            "error: Failed to parse: /a/uv.toml\n  cause: TOML parse error at line 2, column 13\n"
+            "           |\n         2 | index = [\n           |             ^\n"
+            "         unclosed array, expected `]`\n",
+            "/a/uv.toml:2 is not what uv takes: unclosed array, expected `]`",
+            None,
+        ),
+        (
+            "error: Failed to fetch: https://pypi.org/simple/six/\n"
+            "  cause: error sending request for url (https://pypi.org/simple/six/)\n"
+            "  cause: tunnel error: failed to create underlying connection\n  cause: dns error\n",
+            "the proxy between cannot be used: its name cannot be resolved",
+            "env | grep -i _proxy",
+        ),
+        (
+            "error: Failed to fetch: https://pypi.org/simple/six/\n"
+            "  cause: error sending request for url (https://pypi.org/simple/six/)\n"
+            "  cause: error connecting to socks proxy\n",
+            "the proxy between cannot be used",
+            "env | grep -i _proxy",
+        ),
+        (
+            "error: Failed to create virtual environment\n"
+            "  cause: failed to create file `/srv/run/newvenv/bin/x`: No space left on device\n",
+            "the disk is full: no space for /srv/run/newvenv/bin/x",
+            "modelops-runner env prune --older-than 7d",
+        ),
+    ],
+)
+def test_what_the_surroundings_tell_uv_is_named(words: str, summary: str, hint: str | None) -> None:
+    finding = diagnose(words)
+    assert summary in finding.summary
+    assert finding.hints[0].command == hint
