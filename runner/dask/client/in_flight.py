@@ -372,7 +372,9 @@ class InFlight:
     def _why(self, placed: Placed, keys: list[str]) -> str:
         """Say why they wait."""
         if self.watch.silent_seconds > WATCH_SECONDS:
-            return "the scheduler does not answer"
+            gone = self._client.status != "running"
+            does = "is gone, and none is there in its place" if gone else "does not answer"
+            return f"the scheduler at {self.watch.scheduler} {does}"
         wishes = [self.watch.unrunnable[key] for key in keys if key in self.watch.unrunnable]
         if wishes and placed.there(self.watch.workers):
             return unoffered(wishes[0], self.watch.workers).summary
