@@ -128,9 +128,11 @@ def _refusals(scheduler: Scheduler) -> list[Refusal]:
 
 
 async def held(workers: Collection[str], dask_scheduler: Scheduler) -> dict[str, str]:
-    """Return which of these workers each task is on, by its key; those that have left have none."""
+    """Return which of these workers has each task or its result, by its key."""
     there = [one for one in map(dask_scheduler.workers.get, workers) if one is not None]
-    return {str(task.key): one.address for one in there for task in one.processing}
+    return {
+        str(task.key): one.address for one in there for task in (*one.processing, *one.has_what)
+    }
 
 
 async def place(

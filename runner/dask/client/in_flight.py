@@ -16,6 +16,7 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from distributed import Client
+from distributed import Future as DaskFuture
 
 from runner.dask.census import held
 from runner.dask.client.batches import Batches
@@ -38,6 +39,7 @@ from runner.dask.client.work import Sent, Work
 from runner.dask.failures import RETRY_SECONDS, error_of
 from runner.dask.messages import Answer
 from runner.diagnosis.errors import RunnerError
+from runner.execution.bounded_map import Window
 
 T = TypeVar("T")
 
@@ -187,9 +189,9 @@ class InFlight:
                 if work.home is None or work.futures or not await work.home.found_lost():
                     raise
 
-    def batches(self) -> Batches:
-        """Return what the small tasks of one ``map`` go together by."""
-        return Batches(self._call, lambda: self.watch.threads)
+    def batches(self, window: Window) -> Batches:
+        """Return what the small tasks of one ``map`` go together by, and large ones come by."""
+        return Batches(self._call, lambda: self.watch.threads, window)
 
     async def _call(self, works: list[Work[Any]]) -> list[Answer]:
         """Return the answers of a call for works that ask for the same workers."""
@@ -206,9 +208,17 @@ class InFlight:
             priority=first.placement.priority,
             resources=first.placement.resources,
         )
-        sent = Sent(future, set(works))
+        sent = Sent(future, set(works), asyncio.get_running_loop().create_future())
         for one in works:
             one.sent, one.sent_to = sent, first.sent_to
+        coming = asyncio.ensure_future(self._coming(works, future))
+        # One that has become silent lets who gathers its answer wait.
+        sent.taken_back.add_done_callback(lambda _: coming.cancel())
+        return await coming
+
+    async def _coming(self, works: list[Work[Any]], future: "DaskFuture[Any]") -> list[Answer]:
+        if works[0].batches is not None and len(works) == 1:
+            await works[0].batches.until_room(future, works[0])
         # Those of all the works that are followed are gathered together.
         answers: list[Answer] = await self._client.gather(future, asynchronous=True)
         return answers
@@ -227,10 +237,12 @@ class InFlight:
                 await self._cancel(sent)
 
     async def _take_back(self, sent: Sent) -> None:
-        """Have its works sent to others."""
+        """Have its works sent to others, also where its worker has the answer and is silent."""
         for work in sent.wanted:
             work.moving = True
-        await self._cancel(sent)
+        sent.taken_back.cancel()
+        with suppress(*GONE):  # then it has ended there
+            await sent.future.cancel(asynchronous=True)
 
     async def _cancel(self, sent: Sent) -> None:
         if not sent.future.done():

@@ -1,5 +1,6 @@
 """A task for a cluster's workers, and where it is at."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
@@ -30,6 +31,8 @@ class Sent(Struct, eq=False):
 
     future: "DaskFuture[list[Answer]]"
     wanted: "set[Work[Any]]"
+    taken_back: "asyncio.Future[None]"
+    """Ended once they are to be sent to others."""
 
 
 class Work(Placed, Generic[T]):
@@ -72,6 +75,8 @@ class Work(Placed, Generic[T]):
         self.futures = futures or {}
         self.home = home
         self.batches = batches
+        self.number = 0
+        """Where it stands among the tasks of its ``map``."""
         self.alone = False
         """It may share a call no more."""
         self.retries = retries
