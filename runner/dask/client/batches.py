@@ -90,13 +90,14 @@ class Batches:
             return
         async for _ in as_completed([future], loop=future.client.loop):
             pass
-        while not self._has_room(work):  # noqa: ASYNC110 - who reads is another thread
+        while not (future.cancelled() or work.outcome.done() or self._has_room(work)):  # noqa: ASYNC110 - who reads is another thread
             await asyncio.sleep(_POLL_SECONDS)
-        self.here.add(work.number)
+        if not (future.cancelled() or work.outcome.done()):
+            self.here.add(work.number)
 
     def _has_room(self, work: Work[Result]) -> bool:
         # Where calls have several, one that waits to be sent may be the one that is read next.
-        if self.size > 1 or work.number == self._window.due or work.outcome.done():
+        if self.size > 1 or work.number == self._window.due:
             return True
         others = len(self.here - {work.number})
         # The first tells how large they are.

@@ -7,6 +7,7 @@ where Dask itself would wait for ever.
 
 import asyncio
 import logging
+import time
 import uuid
 import weakref
 from collections import Counter, defaultdict
@@ -16,7 +17,6 @@ from contextlib import suppress
 from typing import Any, TypeVar
 
 from distributed import Client
-from distributed import Future as DaskFuture
 
 from runner.dask.census import held
 from runner.dask.client.batches import Batches
@@ -211,16 +211,20 @@ class InFlight:
         sent = Sent(future, set(works), asyncio.get_running_loop().create_future())
         for one in works:
             one.sent, one.sent_to = sent, first.sent_to
-        coming = asyncio.ensure_future(self._coming(works, future))
-        # One that has become silent lets who gathers its answer wait.
-        sent.taken_back.add_done_callback(lambda _: coming.cancel())
+        coming = asyncio.ensure_future(self._coming(sent, first))
+        await asyncio.wait([coming, sent.taken_back], return_when=asyncio.FIRST_COMPLETED)
+        if not coming.done():
+            # Others may come by the same question.
+            coming.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+            raise CancelledError
         return await coming
 
-    async def _coming(self, works: list[Work[Any]], future: "DaskFuture[Any]") -> list[Answer]:
-        if works[0].batches is not None and len(works) == 1:
-            await works[0].batches.until_room(future, works[0])
+    async def _coming(self, sent: Sent, first: Work[Any]) -> list[Answer]:
+        if first.batches is not None and len(sent.wanted) == 1:
+            await first.batches.until_room(sent.future, first)
         # Those of all the works that are followed are gathered together.
-        answers: list[Answer] = await self._client.gather(future, asynchronous=True)
+        sent.gathered_at = time.monotonic()
+        answers: list[Answer] = await self._client.gather(sent.future, asynchronous=True)
         return answers
 
     def _ended(self, work: "Work[Any] | None") -> None:
@@ -327,9 +331,12 @@ class InFlight:
         for address, works in taken.items():
             refusal = next(iter(works.values())).fitness.unable[address]
             _log.warning("%s", went_elsewhere(refusal, works))
-            for work in works.values():
-                if work.sent is not None:
-                    await self._take_back(work.sent)
+        back = {work.sent for works in taken.values() for work in works.values()}
+        if taken:  # what was asked for with theirs does not come either
+            late = time.monotonic() - LOOK_SECONDS
+            back |= {one.sent for one in self._works if one.sent and one.sent.gathered_at < late}
+        for sent in filter(None, back):
+            await self._take_back(sent)
 
     async def _is_stuck(self, work: Work[Any]) -> bool:
         """Tell whether no worker can run it as things are; it fails when that lasts too long."""

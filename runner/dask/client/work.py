@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from distributed import Future as DaskFuture
@@ -33,6 +34,8 @@ class Sent(Struct, eq=False):
     wanted: "set[Work[Any]]"
     taken_back: "asyncio.Future[None]"
     """Ended once they are to be sent to others."""
+    gathered_at: float = inf
+    """When its answers were asked for."""
 
 
 class Work(Placed, Generic[T]):

@@ -11,7 +11,7 @@ import pytest
 pytest.importorskip("distributed")
 
 from distributed import Client
-from studies import WIRE, failing, make_bundle, runs_tasks, seeds, wait_until
+from studies import failing, runs_tasks, seeds, wait_until
 
 import runner.dask
 from runner import RunnerError
@@ -26,11 +26,6 @@ from runner.task import Task
 
 # One of them is another one.
 ODD = 300
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_bundle(tmp_path_factory.mktemp("bundles") / "model", WIRE)
 
 
 @pytest.fixture
