@@ -70,10 +70,9 @@ class Watch:
     """The workers of a client's cluster, as the scheduler last told of them."""
 
     def __init__(self, client: Client) -> None:
-        assert client.scheduler is not None  # it is connected
         self._client = client
         self._heard = time.monotonic()
-        self.scheduler = str(client.scheduler.address)
+        self.scheduler = getattr(client.scheduler, "address", "")
         """Its address, also once it is gone."""
         self.workers: Mapping[str, Seen] = {}
         """By their addresses."""

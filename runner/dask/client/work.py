@@ -32,7 +32,7 @@ class Sent(Struct, eq=False):
 
     future: "DaskFuture[list[Answer]]"
     wanted: "set[Work[Any]]"
-    taken_back: "asyncio.Future[None]"
+    taken_back: "asyncio.Future[list[Answer]]"
     """Ended once they are to be sent to others."""
     gathered_at: float = inf
     """When its answers were asked for."""
