@@ -8,7 +8,6 @@ scheduler or the workers, in the shared folder, or a process.
 """
 
 import argparse
-import faulthandler
 import json
 import os
 import random
@@ -22,9 +21,9 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from distributed import Client
+from stress_dask_state import show
 
 import runner.dask
 from runner import Runner, Task
@@ -102,6 +101,7 @@ class Chaos:
     """One change of a cluster after the other, until it is told to stop.
 
     :param replaces: whether the scheduler may be replaced.
+    :param only: the changes, where not all are made.
     """
 
     def __init__(
@@ -113,9 +113,10 @@ class Chaos:
         seed: int,
         *,
         replaces: bool,
+        only: list[str] | None,
     ) -> None:
         self._cluster, self._bundle, self._shared = started, bundle, shared
-        self._unfit, self._replaces = unfit, replaces
+        self._unfit, self._replaces, self._only = unfit, replaces, only
         self._generator = random.Random(seed)
         self._stop = threading.Event()
         self._frozen: list[int] = []
@@ -144,6 +145,8 @@ class Chaos:
         }
         if self._replaces:
             changes["replace_scheduler"] = self._replace_scheduler
+        if self._only is not None:
+            changes = {name: changes[name] for name in self._only}
         # Each comes before one comes again.
         left: list[str] = []
         try:
@@ -219,6 +222,7 @@ def main() -> None:
     )
     parser.add_argument("--seed", type=int, help="of the changes")
     parser.add_argument("--kind", choices=KINDS, action="append", help="of study (default: all)")
+    parser.add_argument("--change", action="append", help="of the cluster (default: all)")
     given = parser.parse_args()
     kinds = given.kind or KINDS
     seed = random.randrange(2**32) if given.seed is None else given.seed
@@ -233,6 +237,8 @@ def main() -> None:
         environ = {
             "MODELOPS_CACHE_DIR": str(folder / "cache"),
             "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "20",
+            # What a frozen one was handed by one that retires is made again after that.
+            "DASK_DISTRIBUTED__SCHEDULER__WORKER_TTL": "30s",
         }
         os.environ |= environ
         (odd := folder / "unfit").mkdir()
@@ -244,8 +250,11 @@ def main() -> None:
         for number in range(given.studies):
             with cluster(2, nanny=True, environ=environ) as started:
                 kind = kinds[number % len(kinds)]
-                replaces = kind != "keep"
-                chaos = Chaos(started, bundle, shared, unfit, seed + number, replaces=replaces)
+                chaos = Chaos(
+                    *(started, bundle, shared, unfit, seed + number),
+                    replaces=kind != "keep",
+                    only=given.change,
+                )
                 _study(chaos, started, bundle, shared, tasks, here, kind, given.timeout)
             _expect_no_process(folder)
         with cluster(1, environ=environ) as started:
@@ -359,21 +368,7 @@ def _expect_no_process(folder: Path) -> None:
 def _give_up(started: DaskCluster, chaos: Chaos, kind: str, timeout: float) -> None:
     print(f"{kind}: not complete after {timeout:g} s: {' '.join(chaos.done)}", file=sys.stderr)
 
-    def held(dask_scheduler: Any) -> list[str]:
-        return [
-            f"{task.key} {task.state} {task.processing_on} {task.worker_restrictions}"
-            f" {[holder.address for holder in task.who_has or ()]}"
-            for task in dask_scheduler.tasks.values()
-            if task.state not in ("released", "forgotten")
-        ] + [
-            f"{one.address} {one.status} {one.last_seen}" for one in dask_scheduler.workers.values()
-        ]
-
-    with Client(started.address, set_as_default=False) as client:
-        print("\n".join(client.run_on_scheduler(held)), file=sys.stderr, flush=True)
-    faulthandler.dump_traceback()
-    for one in started.workers:
-        print(f"--- {one.address} {one.pid} {one.alive}\n{one.text()[-1500:]}", file=sys.stderr)
+    show(started)
     started.close()
     os._exit(1)
 

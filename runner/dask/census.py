@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
-from distributed import Scheduler
+from distributed import Scheduler, Status
 from msgspec import Struct
 
 from runner.diagnosis.report.model import Report
@@ -72,6 +72,7 @@ class Census(Struct, frozen=True):
 
 async def census(client: str, dask_scheduler: Scheduler) -> Census:
     """Look at a scheduler's workers, and at the tasks of a client."""
+    _move_what_waits(client, dask_scheduler)
     now = time.time()
     return Census(
         {
@@ -90,6 +91,34 @@ async def census(client: str, dask_scheduler: Scheduler) -> Census:
     )
 
 
+def _move_what_waits(client: str, scheduler: Scheduler) -> None:
+    """Have other workers run what one that is paused or retires has not begun, nor will for now.
+
+    Its memory may stay full, and it may hand on its results to a worker that hangs. Dask itself
+    takes back no task that names its workers.
+    """
+    again: dict[Any, Any] = {}
+    for one in scheduler.workers.values():
+        for task in () if one.status is Status.running else one.processing:
+            able = scheduler.valid_workers(task)
+            others = scheduler.running if able is None else scheduler.running & able
+            if others and task not in one.executing and _is_wanted(task, client):
+                again[task.key] = "released"  # and from there to where it may go
+    scheduler.transitions(again, f"modelops-move-{time.time()}")
+
+
+def _is_wanted(task: Any, client: str) -> bool:
+    """Tell whether a client waits for a task, or for one that needs it."""
+    met, left = {task}, [task]
+    while left:
+        one = left.pop()
+        if any(wants.client_key == client for wants in one.who_wants or ()):
+            return True
+        left += (one.waiters or set()) - met
+        met |= one.waiters or set()
+    return False
+
+
 def _refusals(scheduler: Scheduler) -> list[Refusal]:
     """Read them, one for each worker and bundle."""
     said = {event["refusal"] for _, event in scheduler.get_events(REFUSALS)}
@@ -99,9 +128,11 @@ def _refusals(scheduler: Scheduler) -> list[Refusal]:
 
 
 async def held(workers: Collection[str], dask_scheduler: Scheduler) -> dict[str, str]:
-    """Return which of these workers each task is on, by its key; those that have left have none."""
+    """Return which of these workers has each task or its result, by its key."""
     there = [one for one in map(dask_scheduler.workers.get, workers) if one is not None]
-    return {str(task.key): one.address for one in there for task in one.processing}
+    return {
+        str(task.key): one.address for one in there for task in (*one.processing, *one.has_what)
+    }
 
 
 async def place(

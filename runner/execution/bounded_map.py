@@ -27,7 +27,8 @@ class Window:
         self._exhausted = False
         self.size = size
         self._ordered = ordered
-        self._due = 0
+        self.due = 0
+        """The number of the task whose outcome is given out next, where they are in order."""
         self._done: dict[int, Outcome] = {}
         self._in_hand = 0
 
@@ -66,10 +67,10 @@ class Window:
 
     def next_outcome(self) -> tuple[int, Outcome] | None:
         """The next outcome to give out; ``None`` where it is not there yet."""
-        index = self._due if self._ordered else next(iter(self._done), -1)
+        index = self.due if self._ordered else next(iter(self._done), -1)
         if index not in self._done:
             return None
-        self._due += 1
+        self.due += 1
         self._in_hand -= 1
         return index, self._done.pop(index)
 

@@ -1,15 +1,21 @@
-"""The schedulers and workers of the tests' clusters are forked from one process a session."""
+"""Clusters, and clients of them; their processes are forked from one process a session."""
 
 import os
 import subprocess
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from preloaded import AVAILABLE, Forked, Preloaded
 
 import runner
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+    from runner.dask.examine.loopback import DaskCluster
 
 ROLES = ("distributed.cli.dask_scheduler", "distributed.cli.dask_worker")
 
@@ -49,3 +55,41 @@ def _forked_clusters() -> Iterator[None]:
         patch = stack.enter_context(pytest.MonkeyPatch.context())
         patch.setattr(loopback, "start_process", start)
         yield
+
+
+@pytest.fixture(scope="module")
+def environ(cache: Path) -> dict[str, str]:
+    return {"MODELOPS_CACHE_DIR": str(cache)}
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from studies import make_bundle
+
+    return make_bundle(tmp_path_factory.mktemp("bundles") / "model")
+
+
+@pytest.fixture
+def one(environ: dict[str, str]) -> "Iterator[DaskCluster]":
+    """A cluster of one worker."""
+    from runner.dask.examine.loopback import cluster
+
+    with cluster(1, environ=environ) as started:
+        yield started
+
+
+@pytest.fixture
+def two(environ: dict[str, str]) -> "Iterator[DaskCluster]":
+    """A cluster of two workers."""
+    from runner.dask.examine.loopback import cluster
+
+    with cluster(2, environ=environ) as started:
+        yield started
+
+
+@pytest.fixture
+def client(one: "DaskCluster") -> "Iterator[Client]":
+    from distributed import Client
+
+    with Client(one.address, set_as_default=False) as connected:
+        yield connected

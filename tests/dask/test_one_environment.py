@@ -52,18 +52,6 @@ def other_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_venv(folder / version, version, dask, *ours, str(metadata)) / "bin" / "python"
 
 
-@pytest.fixture
-def started(cache: Path) -> Iterator[DaskCluster]:
-    with cluster(1, environ={"MODELOPS_CACHE_DIR": str(cache)}) as one:
-        yield one
-
-
-@pytest.fixture
-def client(started: DaskCluster) -> Iterator[Client]:
-    with Client(started.address, set_as_default=False) as connected:
-        yield connected
-
-
 def pythons(client: Client, bundle: Path, tasks: int = 20) -> dict[str, set[str]]:
     """Which workers ran which Pythons."""
     ran: dict[str, set[str]] = {}
@@ -73,20 +61,20 @@ def pythons(client: Client, bundle: Path, tasks: int = 20) -> dict[str, set[str]
 
 
 def test_workers_of_two_pythons_run_a_study_on_one(
-    started: DaskCluster, client: Client, other_python: Path, tmp_path: Path
+    one: DaskCluster, client: Client, other_python: Path, tmp_path: Path
 ) -> None:
-    started.add_worker(other_python)
+    one.add_worker(other_python)
     ran = pythons(client, make_bundle(tmp_path / "model", WIRE))
     assert len(set().union(*ran.values())) == 1, ran
 
 
 def test_a_worker_that_joins_with_another_python_runs_the_studys(
-    started: DaskCluster, client: Client, other_python: Path, tmp_path: Path
+    one: DaskCluster, client: Client, other_python: Path, tmp_path: Path
 ) -> None:
     bundle = make_bundle(tmp_path / "model", WIRE.replace("def wire", "import time\ndef wire"))
     results = runner.dask.map(client, bundle, seeds(tasks=40))
     found = {next(results)["python"]}
-    started.add_worker(other_python)
+    one.add_worker(other_python)
     found |= {result["python"] for result in results}
     assert found == {platform.python_version().encode()}
 
@@ -122,7 +110,7 @@ def index(tmp_path: Path) -> Iterator[tuple[Path, str]]:
 
 
 def test_a_worker_with_another_version_of_a_package_is_named_and_gets_no_tasks(
-    started: DaskCluster,
+    one: DaskCluster,
     client: Client,
     index: tuple[Path, str],
     tmp_path: Path,
@@ -136,10 +124,10 @@ def test_a_worker_with_another_version_of_a_package_is_named_and_gets_no_tasks(
     # Whoever builds it tomorrow gets what is newest then.
     write_wheel(wheels, "epicore", "2.0", {"epicore.py": ""})
     tomorrow = {name: str(tmp_path / name) for name in ("MODELOPS_CACHE_DIR", "UV_CACHE_DIR")}
-    other = started.add_worker(environ=tomorrow)
-    started.add_worker()
+    other = one.add_worker(environ=tomorrow)
+    one.add_worker()
     with (
-        Client(started.address, set_as_default=False) as later,
+        Client(one.address, set_as_default=False) as later,
         caplog.at_level(logging.WARNING, "runner.dask"),
     ):
         results = list(runner.dask.map(later, bundle, seeds(tasks=12)))
@@ -149,10 +137,10 @@ def test_a_worker_with_another_version_of_a_package_is_named_and_gets_no_tasks(
 
 
 def test_a_worker_that_insists_on_its_python_has_its_way_where_the_others_can_follow(
-    started: DaskCluster, client: Client, other_python: Path, tmp_path: Path
+    one: DaskCluster, client: Client, other_python: Path, tmp_path: Path
 ) -> None:
-    started.add_worker()
-    started.add_worker(other_python, environ={"DASK_MODELOPS_RUNNER__PYTHON": "worker"})
+    one.add_worker()
+    one.add_worker(other_python, environ={"DASK_MODELOPS_RUNNER__PYTHON": "worker"})
     ran = pythons(client, make_bundle(tmp_path / "model", WIRE), tasks=60)
     (version,) = set().union(*ran.values())
     assert not version.startswith(f"{OWN}.") and len(ran) == 2, ran
@@ -180,7 +168,7 @@ def test_a_study_has_as_many_threads_as_each_of_its_workers_has() -> None:
 
 
 def test_a_study_that_no_worker_can_run_is_still_one_report(
-    started: DaskCluster, client: Client, tmp_path: Path
+    one: DaskCluster, client: Client, tmp_path: Path
 ) -> None:
     bundle = make_bundle(tmp_path / "model", requirements="no-such-package-of-modelops==1\n")
     report = failing(lambda: list(runner.dask.map(client, bundle, seeds()))).report

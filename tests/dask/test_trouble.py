@@ -6,7 +6,6 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -25,28 +24,6 @@ from runner.dask.examine.loopback import DaskCluster, cluster
 from runner.diagnosis.report.codes import Code
 from runner.result import Result
 from runner.task import Task
-
-
-@pytest.fixture(scope="module")
-def environ(cache: Path) -> dict[str, str]:
-    return {"MODELOPS_CACHE_DIR": str(cache)}
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_bundle(tmp_path_factory.mktemp("bundles") / "model")
-
-
-@pytest.fixture
-def one(environ: dict[str, str]) -> Iterator[DaskCluster]:
-    with cluster(1, environ=environ) as started:
-        yield started
-
-
-@pytest.fixture
-def client(one: DaskCluster) -> Iterator[Client]:
-    with Client(one.address, set_as_default=False) as connected:
-        yield connected
 
 
 @pytest.fixture

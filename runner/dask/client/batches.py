@@ -8,10 +8,14 @@ from collections import deque
 from collections.abc import Awaitable, Callable
 from concurrent.futures import CancelledError
 from math import ceil
+from typing import Any
+
+from distributed import Future, as_completed
 
 from runner.dask.client.work import Work
 from runner.dask.messages import Answer
 from runner.diagnosis.report.codes import Code
+from runner.execution.bounded_map import Window
 from runner.result import Result
 
 # How many calls are on the cluster for each thread of its workers: enough that none waits for the
@@ -28,6 +32,10 @@ CALL_SECONDS = 0.2
 # The bytes of a call's inputs and outputs: memory is what the window of calls bounds.
 CALL_BYTES = 1 << 20
 
+# The bytes of results that are here, or on their way, and not read: others stay on their workers.
+HERE_BYTES = 128 << 20
+_POLL_SECONDS = 0.01
+
 # In all calls on the cluster, of those that have several: each is looked after here.
 MOST_TASKS = 4096
 
@@ -40,14 +48,18 @@ class Batches:
 
     :param call: sends works in one call, and gives the answers of the first so many of them.
     :param threads: how many the workers have.
+    :param window: of the tasks, by their numbers.
     """
 
     def __init__(
         self,
         call: "Callable[[list[Work[Result]]], Awaitable[list[Answer]]]",
         threads: Callable[[], int],
+        window: Window,
     ) -> None:
-        self._call, self._threads = call, threads
+        self._call, self._threads, self._window = call, threads, window
+        self.here: set[int] = set()
+        """The tasks whose results have come, or are on their way; their reader takes them out."""
         self._waiting: deque[tuple[Work[Result], asyncio.Future[Answer | None]]] = deque()
         self._calls: set[asyncio.Task[None]] = set()
         self._seconds = self._bytes = 0.0
@@ -71,6 +83,25 @@ class Batches:
         self._waiting.append((work, due))
         self._send()
         return await due
+
+    async def until_room(self, future: "Future[Any]", work: Work[Result]) -> None:
+        """Wait until a call of one task has ended, and what comes of it may come here."""
+        if self._seconds and self._bytes <= CALL_BYTES:
+            return
+        async for _ in as_completed([future], loop=future.client.loop):
+            pass
+        while not (future.cancelled() or work.outcome.done() or self._has_room(work)):  # noqa: ASYNC110 - who reads is another thread
+            await asyncio.sleep(_POLL_SECONDS)
+        if not (future.cancelled() or work.outcome.done()):
+            self.here.add(work.number)
+
+    def _has_room(self, work: Work[Result]) -> bool:
+        # Where calls have several, one that waits to be sent may be the one that is read next.
+        if self.size > 1 or work.number == self._window.due:
+            return True
+        others = len(self.here - {work.number})
+        # The first tells how large they are.
+        return others == 0 or (self._seconds > 0 and (others + 1) * self._bytes <= HERE_BYTES)
 
     def _send(self) -> None:
         while self._waiting:

@@ -72,6 +72,8 @@ class Watch:
     def __init__(self, client: Client) -> None:
         self._client = client
         self._heard = time.monotonic()
+        self.scheduler = getattr(client.scheduler, "address", "")
+        """Its address, also once it is gone."""
         self.workers: Mapping[str, Seen] = {}
         """By their addresses."""
         self.threads = 0

@@ -64,7 +64,9 @@ class Home:
         self._moving = None
 
     async def _move(self) -> None:
-        _log.warning("the connection to the scheduler was lost; the study goes on at the next one")
+        _log.warning(
+            "the connection to the scheduler was lost; the study goes on at one in its place"
+        )
         while self.lost:
             while self._client.status == "connecting":  # noqa: ASYNC110 - as above
                 await asyncio.sleep(_POLL_SECONDS)

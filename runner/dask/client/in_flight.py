@@ -7,6 +7,7 @@ where Dask itself would wait for ever.
 
 import asyncio
 import logging
+import time
 import uuid
 import weakref
 from collections import Counter, defaultdict
@@ -38,6 +39,7 @@ from runner.dask.client.work import Sent, Work
 from runner.dask.failures import RETRY_SECONDS, error_of
 from runner.dask.messages import Answer
 from runner.diagnosis.errors import RunnerError
+from runner.execution.bounded_map import Window
 
 T = TypeVar("T")
 
@@ -187,9 +189,9 @@ class InFlight:
                 if work.home is None or work.futures or not await work.home.found_lost():
                     raise
 
-    def batches(self) -> Batches:
-        """Return what the small tasks of one ``map`` go together by."""
-        return Batches(self._call, lambda: self.watch.threads)
+    def batches(self, window: Window) -> Batches:
+        """Return what the small tasks of one ``map`` go together by, and large ones come by."""
+        return Batches(self._call, lambda: self.watch.threads, window)
 
     async def _call(self, works: list[Work[Any]]) -> list[Answer]:
         """Return the answers of a call for works that ask for the same workers."""
@@ -206,11 +208,23 @@ class InFlight:
             priority=first.placement.priority,
             resources=first.placement.resources,
         )
-        sent = Sent(future, set(works))
+        sent = Sent(future, set(works), asyncio.get_running_loop().create_future())
         for one in works:
             one.sent, one.sent_to = sent, first.sent_to
+        coming = asyncio.ensure_future(self._coming(sent, first))
+        await asyncio.wait([coming, sent.taken_back], return_when=asyncio.FIRST_COMPLETED)
+        if not coming.done():
+            # Others may come by the same question.
+            coming.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+            raise CancelledError
+        return await coming
+
+    async def _coming(self, sent: Sent, first: Work[Any]) -> list[Answer]:
+        if first.batches is not None and len(sent.wanted) == 1:
+            await first.batches.until_room(sent.future, first)
         # Those of all the works that are followed are gathered together.
-        answers: list[Answer] = await self._client.gather(future, asynchronous=True)
+        sent.gathered_at = time.monotonic()
+        answers: list[Answer] = await self._client.gather(sent.future, asynchronous=True)
         return answers
 
     def _ended(self, work: "Work[Any] | None") -> None:
@@ -227,10 +241,12 @@ class InFlight:
                 await self._cancel(sent)
 
     async def _take_back(self, sent: Sent) -> None:
-        """Have its works sent to others."""
+        """Have its works sent to others, also where its worker has the answer and is silent."""
         for work in sent.wanted:
             work.moving = True
-        await self._cancel(sent)
+        sent.taken_back.cancel()
+        with suppress(*GONE):  # then it has ended there
+            await sent.future.cancel(asynchronous=True)
 
     async def _cancel(self, sent: Sent) -> None:
         if not sent.future.done():
@@ -315,9 +331,12 @@ class InFlight:
         for address, works in taken.items():
             refusal = next(iter(works.values())).fitness.unable[address]
             _log.warning("%s", went_elsewhere(refusal, works))
-            for work in works.values():
-                if work.sent is not None:
-                    await self._take_back(work.sent)
+        back = {work.sent for works in taken.values() for work in works.values()}
+        if taken:  # what was asked for with theirs does not come either
+            late = time.monotonic() - LOOK_SECONDS
+            back |= {one.sent for one in self._works if one.sent and one.sent.gathered_at < late}
+        for sent in filter(None, back):
+            await self._take_back(sent)
 
     async def _is_stuck(self, work: Work[Any]) -> bool:
         """Tell whether no worker can run it as things are; it fails when that lasts too long."""
@@ -372,7 +391,9 @@ class InFlight:
     def _why(self, placed: Placed, keys: list[str]) -> str:
         """Say why they wait."""
         if self.watch.silent_seconds > WATCH_SECONDS:
-            return "the scheduler does not answer"
+            gone = self._client.status != "running"
+            does = "is gone, and none is there in its place" if gone else "does not answer"
+            return f"the scheduler at {self.watch.scheduler} {does}"
         wishes = [self.watch.unrunnable[key] for key in keys if key in self.watch.unrunnable]
         if wishes and placed.there(self.watch.workers):
             return unoffered(wishes[0], self.watch.workers).summary

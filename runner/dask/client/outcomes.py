@@ -41,8 +41,8 @@ def outcomes(
     :param ended: is called with each outcome and what its task has printed, once it is there.
     """
     in_flight = studies_of(client).in_flight
-    batches = in_flight.batches()
     window = Window(tasks, 1, ordered=ordered)
+    batches = in_flight.batches(window)
     running: dict[int, Future[Result]] = {}
     finished: SimpleQueue[int] = SimpleQueue()
     printed: dict[int, Mapping[str, str]] = {}
@@ -63,6 +63,7 @@ def outcomes(
                 except RunnerError as error:
                     finish(index, error)
                     continue
+                work.number = index
                 future = running[index] = in_flight.start(work)
                 future.add_done_callback(partial(_put, finished, index))
             if window.empty:
@@ -76,6 +77,8 @@ def outcomes(
                 finish(index, _outcome(running.pop(index)))
             else:
                 yield outcome
+                batches.here.discard(outcome[0])
+                del outcome
     finally:
         for future in running.values():
             future.cancel()

@@ -1,8 +1,10 @@
 """A task for a cluster's workers, and where it is at."""
 
+import asyncio
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
+from math import inf
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from distributed import Future as DaskFuture
@@ -30,6 +32,10 @@ class Sent(Struct, eq=False):
 
     future: "DaskFuture[list[Answer]]"
     wanted: "set[Work[Any]]"
+    taken_back: "asyncio.Future[list[Answer]]"
+    """Ended once they are to be sent to others."""
+    gathered_at: float = inf
+    """When its answers were asked for."""
 
 
 class Work(Placed, Generic[T]):
@@ -72,6 +78,8 @@ class Work(Placed, Generic[T]):
         self.futures = futures or {}
         self.home = home
         self.batches = batches
+        self.number = 0
+        """Where it stands among the tasks of its ``map``."""
         self.alone = False
         """It may share a call no more."""
         self.retries = retries

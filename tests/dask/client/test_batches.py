@@ -1,5 +1,6 @@
 """Small tasks go to a worker several in one call, and each has what it would have alone."""
 
+import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 pytest.importorskip("distributed")
 
 from distributed import Client
-from studies import WIRE, failing, make_bundle, runs_tasks, seeds, wait_until
+from studies import failing, runs_tasks, seeds, wait_until
 
 import runner.dask
 from runner import RunnerError
@@ -19,16 +20,12 @@ from runner.dask.client.batches import Batches
 from runner.dask.examine.loopback import DaskCluster, cluster
 from runner.dask.messages import Answer
 from runner.diagnosis.report.codes import Code
+from runner.execution.bounded_map import Window
 from runner.result import Result
 from runner.task import Task
 
 # One of them is another one.
 ODD = 300
-
-
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_bundle(tmp_path_factory.mktemp("bundles") / "model", WIRE)
 
 
 @pytest.fixture
@@ -149,7 +146,7 @@ def test_a_call_has_as_many_tasks_as_its_time_and_its_bytes_are_enough_for(
         raise AssertionError("nothing is sent")
 
     def size(seconds: float, size: int, threads: int = 4) -> int:
-        some = Batches(call, lambda: threads)
+        some = Batches(call, lambda: threads, Window([], 1, ordered=True))
         assert some.size == 1  # nothing is known yet
         some.learn(seconds, size)
         return some.size
@@ -159,3 +156,21 @@ def test_a_call_has_as_many_tasks_as_its_time_and_its_bytes_are_enough_for(
     assert size(0.01, 1 << 19) == 2
     assert size(0.01, 50 << 20) == 1
     assert size(0.001, 10, threads=1000) == 1
+
+
+def test_large_results_stay_on_their_workers_until_those_before_are_read(
+    shared_cluster: DaskCluster, client: Client, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batches, "HERE_BYTES", 8 << 20)
+    runner.dask.submit(client, bundle).result()
+    outcomes = runner.dask.map(client, bundle, seeds("large", 16))
+    assert next(outcomes)["large"][:1] == b"\0"
+    # Eight are in hand: the one that is read, two of 3 MiB that may come, and those that may not.
+    there = lambda: sum(map(len, client.has_what().values()))  # noqa: E731
+    wait_until(lambda: there() >= 5)
+    os.kill(frozen := shared_cluster.workers[0].pid, signal.SIGSTOP)
+    try:
+        # Nor does the map wait for those that are on a worker which does not answer.
+        assert [one["large"][0] for one in outcomes] == list(range(1, 16))
+    finally:
+        os.kill(frozen, signal.SIGCONT)

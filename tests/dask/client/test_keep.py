@@ -202,6 +202,36 @@ def test_results_that_a_dead_worker_had_are_made_again(cache: Path, bundle: Path
         assert {dead} & {at for some in client.who_has(kept).values() for at in some} == set()
 
 
+@pytest.mark.parametrize("keep", [False, True])
+def test_what_a_paused_worker_has_not_begun_goes_to_others(
+    keep: bool, shared_cluster: DaskCluster, client: Client, bundle: Path
+) -> None:
+    first, second = (one.address for one in shared_cluster.workers[:2])
+    runner.dask.submit(client, bundle).result(SECONDS)
+
+    def pause(share: float) -> None:
+        def set_share(dask_worker: Any) -> None:
+            dask_worker.memory_manager.memory_pause_fraction = share
+
+        client.run(set_share, workers=[first])
+
+    # Named as a study names them that has met a worker which is unfit: Dask steals none of them.
+    tasks = seeds("sleep", 8, seconds=0.5)
+    if keep:
+        kept = runner.dask.map(client, bundle, tasks, keep=True, workers=[first, second])
+        ended = lambda: [one.result(SECONDS) for one in kept]  # noqa: E731
+    else:
+        sent = [runner.dask.submit(client, bundle, one, workers=[first, second]) for one in tasks]
+        ended = lambda: [one.result(SECONDS) for one in sent]  # noqa: E731
+    wait_until(lambda: sum(map(len, client.processing([first]).values())) > 1)
+    pause(1e-6)
+    try:
+        assert [one["seed"] for one in ended()] == [str(seed).encode() for seed in range(8)]
+    finally:
+        pause(0.8)
+        wait_until(lambda: client.scheduler_info()["workers"][first]["status"] == "running")
+
+
 def test_the_workers_have_a_bundle_for_as_long_as_its_results_are_kept(
     client: Client, tmp_path: Path
 ) -> None:

@@ -38,11 +38,6 @@ from runner.result import Result
 from runner.task import Task
 
 
-@pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_bundle(tmp_path_factory.mktemp("bundles") / "model")
-
-
 def test_a_study_has_the_results_of_a_local_run(client: Client, bundle: Path, cache: Path) -> None:
     tasks = seeds()
     there = [dict(one) for one in runner.dask.map(client, bundle, tasks)]  # type: ignore[call-overload]

@@ -13,16 +13,10 @@ pytest.importorskip("distributed")
 from distributed import Client, Future
 
 from runner.dask.examine.canary import Send, canary, send_importable, send_lambda
-from runner.dask.examine.loopback import DaskCluster, cluster
+from runner.dask.examine.loopback import DaskCluster
 from runner.doctor.observation import Observation, Verdict
 
 STEPS: dict[str, Send] = {"an importable function": send_importable, "a lambda": send_lambda}
-
-
-@pytest.fixture
-def two() -> Iterator[DaskCluster]:
-    with cluster(2) as started:
-        yield started
 
 
 @pytest.fixture

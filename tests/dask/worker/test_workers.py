@@ -15,16 +15,10 @@ from studies import SECONDS, make_bundle, seeds, wait_until
 
 import runner.dask
 from runner.dask import RunnerPlugin
-from runner.dask.examine.loopback import DaskCluster, cluster
+from runner.dask.examine.loopback import DaskCluster
 from runner.dask.worker.output_log import OutputLog
 from runner.events import Output, Stream
 from runner.result import Result
-
-
-@pytest.fixture
-def two(cache: Path) -> Iterator[DaskCluster]:
-    with cluster(2, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started:
-        yield started
 
 
 @pytest.fixture
