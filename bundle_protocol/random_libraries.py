@@ -156,8 +156,11 @@ class NumPyRandom(Library):
         self._given: set[int] = set()
         """The numbers that were given at the import, in place of the system's."""
         self._watched = False
-        self._unseeded: list[tuple[Any, Any]] = []
-        """Those that the import has made without a seed: bit generators, with a RandomState's."""
+        self._unseeded: list[tuple[Any, Any, Any]] = []
+        """The SeedSequences that the import has made without a seed, with their own entropy and how
+        many have been spawned."""
+        self._made: list[tuple[Any, Any]] = []
+        """What was made of these: bit generators, with a RandomState's."""
         # Here NumPy gets the system's entropy for generators that are made without a seed.
         self._plain_bits = module.bit_generator.randbits
         module.bit_generator.randbits = self._randbits
@@ -171,12 +174,16 @@ class NumPyRandom(Library):
         return bits
 
     def reseed_others(self) -> None:
-        for bits, state in self._unseeded:
-            old = bits._seed_seq
-            new = self._module.SeedSequence(
-                (old.entropy, self._entropy.seed), spawn_key=old.spawn_key
+        for sequence, entropy, spawned in self._unseeded:
+            self._module.SeedSequence.__init__(
+                sequence,
+                (entropy, self._entropy.seed),
+                spawn_key=sequence.spawn_key,
+                pool_size=sequence.pool_size,
+                n_children_spawned=spawned,
             )
-            bits.state = type(bits)(new).state
+        for bits, state in self._made:
+            bits.state = type(bits)(bits._seed_seq).state
             if state is not None:  # It keeps a number for normal().
                 state.set_state({**state.get_state(legacy=False), "has_gauss": 0, "gauss": 0.0})
 
@@ -192,7 +199,7 @@ class NumPyRandom(Library):
     def keep(self) -> bool:
         self._watched = False
         if self._given:
-            self._unseeded = self._made_without_seed()
+            self._find_unseeded()
         bits = self._global._bit_generator
         # One that the bundle has put in its place may be of a kind that cannot be seeded.
         seeded = bits is not self._bits or (
@@ -205,16 +212,7 @@ class NumPyRandom(Library):
     def restore(self) -> None:
         self._global.set_state(self._state)
 
-    def fault_of(self, value: object) -> str | None:
-        if issubclass(type(value), self._module.SeedSequence) and self._is_given(value):
-            return "was made without a seed"
-        return None
-
-    def _is_given(self, seed_sequence: Any) -> bool:
-        entropy = getattr(seed_sequence, "entropy", None)
-        return isinstance(entropy, int) and entropy in self._given
-
-    def _made_without_seed(self) -> list[tuple[Any, Any]]:
+    def _find_unseeded(self) -> None:
         made: list[Any] = []
         states = {}
         for one in gc.get_objects():
@@ -223,7 +221,13 @@ class NumPyRandom(Library):
                 states[id(one._bit_generator)] = one
             elif issubclass(kind, self._module.BitGenerator) and self._is_given(one._seed_seq):
                 made.append(one)
-        return [(bits, states.get(id(bits))) for bits in made if bits is not self._bits]
+            elif issubclass(kind, self._module.SeedSequence) and self._is_given(one):
+                self._unseeded.append((one, one.entropy, one.n_children_spawned))
+        self._made = [(bits, states.get(id(bits))) for bits in made if bits is not self._bits]
+
+    def _is_given(self, seed_sequence: Any) -> bool:
+        entropy = getattr(seed_sequence, "entropy", None)
+        return isinstance(entropy, int) and entropy in self._given
 
     def _seeded_without_seed(self) -> bool:
         """Tell whether ``numpy.random.seed()`` was called last, and few numbers drawn since."""
