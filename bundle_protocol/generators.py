@@ -71,10 +71,7 @@ class Generators:
                 for one in watched:
                     fault = one.fault_of(value)
                     if fault is not None:
-                        self._say(
-                            f"{module.__name__}.{name} {fault}: its numbers do not follow from the"
-                            f" task's seed. {one.advice}"
-                        )
+                        self._say(f"{module.__name__}.{name} {fault}")
         self._seeded_by_bundle = [one for one in watched if one.keep()]
         self._seeded_by_task = [one for one in watched if one not in self._seeded_by_bundle]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from _weakref import ReferenceType, ref
 
@@ -23,9 +24,6 @@ class Library:
 
     reseeds_in_forks = False
     """True if a fork does not inherit its state."""
-
-    advice = "Make it of the seed, in the task"
-    """The way out of a fault."""
 
     def __init__(self, module: Any, entropy: Entropy) -> None:
         """Raises AttributeError where it is another module of that name."""
@@ -54,7 +52,7 @@ class Library:
         raise NotImplementedError
 
     def fault_of(self, value: object) -> str | None:
-        """Say why another generator, made during the watch, will not follow from a seed."""
+        """Say why what it draws does not follow from a seed, and what to do."""
         return None
 
 
@@ -95,6 +93,7 @@ class PythonRandom(Library):
                 return plain, (), self.getstate()
 
         self._own.__class__ = Random
+        self._module._urandom = os.urandom  # which is watched
 
         # Other objects look their method up when they are made.
         def seed(self: Any, a: Any = None, version: int = 2) -> None:
@@ -138,11 +137,6 @@ class PythonRandom(Library):
 
     def restore(self) -> None:
         self._set_state(self._state)
-
-    def fault_of(self, value: object) -> str | None:
-        if issubclass(type(value), self._module.SystemRandom):
-            return "draws from the system's entropy"
-        return None
 
 
 class NumPyRandom(Library):
@@ -242,7 +236,6 @@ class NumbaRandom(Library):
     """Those of compiled code, of this thread. In a fork, numba seeds them from the system."""
 
     reseeds_in_forks = True
-    advice = "Draw them before, or have one thread: threads = 1"
 
     def __init__(self, module: Any, entropy: Entropy) -> None:
         super().__init__(module, entropy)
@@ -270,7 +263,11 @@ class NumbaRandom(Library):
             return None
         if not self._draws(value, set()):
             return None
-        return "draws in several threads, of which numba seeds all but this one from the system"
+        return (
+            "draws in several threads, of which numba seeds all but this one from the system: its"
+            " numbers do not follow from the task's seed. Draw them before, or have one thread:"
+            " threads = 1"
+        )
 
     def _is_compiled(self, value: object) -> bool:
         dispatcher: Any = sys.modules.get("numba.core.dispatcher")
