@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
-_ENTROPY = ("random", "secrets", "uuid")
+_ENTROPY = {"random": "SystemRandom", "secrets": "secrets", "uuid": "uuid"}
 _UUID_BYTES = 6
 """Those that no version of a UUID changes."""
 _MOST_WORDS = 32
@@ -114,7 +114,7 @@ class Outside:
         """
         name = "os.urandom"
         while frame is not None and frame.f_globals.get("__name__") in _ENTROPY:
-            name = frame.f_globals["__name__"]
+            name = _ENTROPY[frame.f_globals["__name__"]]
             frame = frame.f_back
         if frame is None or not self._is_own(frame):
             return

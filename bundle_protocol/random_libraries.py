@@ -317,6 +317,17 @@ class TorchRandom(Library):
     def __init__(self, module: Any, entropy: Entropy) -> None:
         super().__init__(module, entropy)
         self._manual_seed, self._initial_seed = module.manual_seed, module.initial_seed
+        self._first: int | None = None
+        plain = module.seed
+
+        def seed() -> int:
+            bits = entropy.bits(_OF_TORCH, _SEED_BITS // 2)
+            if bits is None:
+                return plain()  # type: ignore[no-any-return]
+            self._first = bits  # It counts as not seeded.
+            return self._manual_seed(bits).initial_seed()  # type: ignore[no-any-return]
+
+        module.seed = seed
 
     def seed(self, seed: int) -> None:
         self._manual_seed(_mixed(seed, 3))
@@ -375,7 +386,7 @@ LIBRARIES: dict[str, type[Library]] = {
 AT_IMPORT = 0xD1B54A32D192ED03
 
 # The streams of entropy.
-_OF_PYTHON, _OF_NUMPY = 2, 3
+_OF_PYTHON, _OF_NUMPY, _OF_TORCH = 2, 3, 5
 _SEED_BITS = 128
 
 _MTRAND = "numpy.random.mtrand"
