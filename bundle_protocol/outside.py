@@ -36,7 +36,7 @@ _TICK_NS = 20_000_000
 
 
 class Outside:
-    """What is taken from there. It is made when the bundle is about to be imported.
+    """All that is taken from there. It is made when the bundle is about to be imported.
 
     Args:
         bundle: the bundle's folder.
@@ -51,7 +51,7 @@ class Outside:
         self._notes: list[str] = []
         """Those of each result."""
         self._words: list[tuple[bytes, str]] = []
-        """What is another one each time, where an output has it; first those of the import."""
+        """Words that are others each time, where an output has it; first those of the import."""
         self._of_import = 0
         self._inside = ""
         self._written: dict[str, None] = {}
@@ -110,7 +110,7 @@ class Outside:
         """The system was asked for random bytes.
 
         Args:
-            frame: of who has asked.
+            frame: of who has asked; None in a thread of compiled code.
         """
         name = "os.urandom"
         while frame is not None and frame.f_globals.get("__name__") in _ENTROPY:
@@ -177,7 +177,7 @@ class _Urandom(StandIn):
 
     def __call__(self, size: int) -> bytes:
         drawn: bytes = self.__wrapped__(size)
-        self._outside.asked(drawn, sys._getframe(1))
+        self._outside.asked(drawn, sys._getframe().f_back)
         return drawn
 
 
@@ -190,5 +190,5 @@ class _Open(StandIn):
         opened = self.__wrapped__(file, *arguments, **options)
         path = file if type(file) is str else getattr(file, "__fspath__", str)()
         if type(path) is str and path.startswith(os.sep):
-            self._outside.opened(path, opened, sys._getframe(1))
+            self._outside.opened(path, opened, sys._getframe().f_back)
         return opened

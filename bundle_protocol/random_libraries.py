@@ -154,7 +154,7 @@ class NumPyRandom(Library):
         """The SeedSequences that the import has made without a seed, with their own entropy and how
         many have been spawned."""
         self._made: list[tuple[Any, Any]] = []
-        """What was made of these: bit generators, with a RandomState's."""
+        """All that was made of these: bit generators, with a RandomState's."""
         # Here NumPy gets the system's entropy for generators that are made without a seed.
         self._plain_bits = module.bit_generator.randbits
         module.bit_generator.randbits = self._randbits

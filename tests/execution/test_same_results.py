@@ -448,7 +448,7 @@ def test_torch_follows_the_tasks_seed_unless_the_bundle_has_seeded_it(
             SEED = seed
         def initial_seed():
             return SEED
-        get_rng_state, set_rng_state = initial_seed, manual_seed
+        get_rng_state, set_rng_state, seed = initial_seed, manual_seed, initial_seed
     """
     (made / "torch.py").write_text(textwrap.dedent(stand_in))
     expected = [(seed + 3 * 1640531527) % 2**32 for seed in (1, 2, 1)]
@@ -582,7 +582,8 @@ def test_a_library_that_cannot_be_seeded_is_said_and_disturbs_nothing(
         """
     )
     (made / "torch.py").write_text(
-        "initial_seed = int\ndef manual_seed(seed):\n    raise RuntimeError('no seeds any more')\n"
+        "seed = initial_seed = int\n"
+        "def manual_seed(seed):\n    raise RuntimeError('no seeds any more')\n"
     )
     for isolation in ISOLATIONS:
         for one in run(made, cache, isolation, [1, 2]):
