@@ -28,8 +28,8 @@ _ENTROPY = {"random": "SystemRandom", "secrets": "secrets", "uuid": "uuid"}
 _UUID_BYTES = 6
 """Those that no version of a UUID changes."""
 _MOST_WORDS = 32
-_MOST_BYTES = 1 << 16
-"""So much of an output is searched, which takes some microseconds."""
+_MOST_BYTES = 1 << 14
+"""So much of an output is searched, which takes a microsecond or two."""
 _MOST_PATHS = 3
 _TICK_NS = 20_000_000
 """The clock that files get their times of may be so much behind."""
@@ -53,7 +53,8 @@ class Outside:
         self._words: list[tuple[bytes, str]] = []
         """Words that are others each time, where an output has it; first those of the import."""
         self._of_import = 0
-        self._inside = ""
+        self._folder = self._inside = ""
+        self._own = b"", ""
         self._written: dict[str, None] = {}
         self._still_writing: StillWriting | None = None
         self._since = self._began = time.time_ns()
@@ -78,8 +79,10 @@ class Outside:
         for text in self._notes:
             self._note(text)
         self._began = time.time_ns()
-        self._inside = folder + os.sep
-        self._words[self._of_import :] = [(os.fsencode(folder), "the path of the task's folder")]
+        if folder != self._folder:
+            self._folder, self._inside = folder, folder + os.sep
+            self._own = os.fsencode(folder), "the path of the task's folder"
+        self._words[self._of_import :] = (self._own,)
         self._written.clear()
 
     def end(self, result: object, *, instant: bool) -> None:
@@ -89,7 +92,7 @@ class Outside:
             instant: it took so little time that nothing can have been started.
         """
         if not instant and self._still_writing is not None:
-            for name, who in self._still_writing.files(self._inside[:-1]).items():
+            for name, who in self._still_writing.files(self._folder).items():
                 self._note(
                     f"{name} is still being written as the task returns, by {who} that it has"
                     " started: it is kept as it is now. Wait for that in the task"
@@ -97,7 +100,7 @@ class Outside:
         for name, data in result.items() if type(result) is dict else ():
             if type(data) is bytes and len(data) <= _MOST_BYTES:
                 for word, what in self._words:
-                    if word in data:
+                    if data.rfind(word) >= 0:  # It takes a fifth of what "in" takes.
                         self._note(f"output {name!r} holds {what}, which is another one each time")
         for path in self._written if self._written else ():
             if os.path.isfile(path):
@@ -142,27 +145,25 @@ class Outside:
         """
         if self._loading or path.startswith((self._inside, self._bundle, "/proc/")):
             return
-        path = os.path.realpath(path)
+        state, writes = os.stat(file.fileno()), file.writable()
+        is_left = self._since < state.st_mtime_ns < self._began - _TICK_NS
+        if not stat.S_ISREG(state.st_mode) or not (writes or is_left):
+            return
+        path = os.path.realpath(path)  # Only now, as it takes longer than all else.
         inside = os.path.realpath(self._inside)
         if path.startswith((inside, self._bundle, sys.prefix, sys.base_prefix)):
-            return
-        state = os.stat(file.fileno())
-        if not stat.S_ISREG(state.st_mode):
             return
         while frame is not None and is_standard_library(frame.f_code.co_filename):
             frame = frame.f_back
         if "/." in path and (frame is None or not self._is_own(frame)):
             return  # A library's own, such as a cache at home.
-        if file.writable():
-            if len(self._written) < _MOST_PATHS:
-                self._written[path] = None
-        elif path not in self._written and (
-            self._since < state.st_mtime_ns < self._began - _TICK_NS
-        ):
+        if not writes and path not in self._written:
             self._note(
                 f"{path}, outside of the task's folder, was written while tasks before this one"
                 " ran, and is read: the result depends on it"
             )
+        elif writes and len(self._written) < _MOST_PATHS:
+            self._written[path] = None
 
     def _is_own(self, frame: FrameType) -> bool:
         """Tell whether it is the bundle's code."""
