@@ -372,7 +372,7 @@ def test_what_no_seed_reaches_is_noted_and_nothing_else_is(
     bundle: MakeBundle, cache: Path, isolation: str, tmp_path: Path
 ) -> None:
     made = bundle(OUTSIDE)
-    place = tmp_path / "place.csv"
+    place, moment = tmp_path / "place.csv", 0.0
     with Runner(cache=cache, isolation=isolation, children=1, timeout=60) as runner:
         for entrypoint, expected in NOTED.items():
             if entrypoint == "read":
