@@ -12,6 +12,7 @@ import os
 import stat
 import sys
 import time
+from contextlib import suppress
 
 from bundle_protocol.entropy import is_standard_library
 from bundle_protocol.stand_in import StandIn
@@ -51,7 +52,7 @@ class Outside:
         self._notes: list[str] = []
         """Those of each result."""
         self._words: list[tuple[bytes, str]] = []
-        """Words that are others each time, where an output has it; first those of the import."""
+        """Words that are others each time, where an output has them; first those of the import."""
         self._of_import = 0
         self._folder = self._inside = ""
         self._own = b"", ""
@@ -72,6 +73,7 @@ class Outside:
         self._package = wire.partition(":")[0].partition(".")[0]
         self._loading = False
         self._still_writing = StillWriting()
+        self._since = time.time_ns()  # What the import has written is no other task's.
         self._of_import = len(self._words)
 
     def begin(self, folder: str) -> None:
@@ -191,5 +193,6 @@ class _Open(StandIn):
         opened = self.__wrapped__(file, *arguments, **options)
         path = file if type(file) is str else getattr(file, "__fspath__", str)()
         if type(path) is str and path.startswith(os.sep):
-            self._outside.opened(path, opened, sys._getframe().f_back)
+            with suppress(OSError, ValueError):  # Of an opener's own, say: it is open all the same.
+                self._outside.opened(path, opened, sys._getframe().f_back)
         return opened
