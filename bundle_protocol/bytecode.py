@@ -1,12 +1,17 @@
-"""Keeps ``__pycache__`` out of a bundle's folder, and nowhere else.
+"""Has a bundle's modules compiled from their source, without a look at ``__pycache__``.
+
+Bytecode counts as that of a source with the same size and the same second: a file that was copied
+with its time, or written twice within a second, would run as it was before. And the bundle's folder
+is never written to.
 
 PYTHONDONTWRITEBYTECODE=1 stands in the child's environment, so that no process started by the
-bundle's code writes bytecode. The child itself does write it (hello.py): many children share an
-environment, and compiling numpy anew in each of them would cost a second.
+bundle's code writes bytecode. The child itself does so for what is installed (hello.py): many
+children share an environment, and compiling numpy anew in each of them would cost a second.
 """
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Iterable
@@ -22,18 +27,21 @@ from importlib.machinery import (
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
+    from typing import NoReturn
+
     from _typeshed.importlib import PathEntryFinderProtocol
 
 
-class ReadOnlyLoader(SourceFileLoader):
-    """Loads a source file as usual, and writes no bytecode beside it."""
+class SourceLoader(SourceFileLoader):
+    """Loads a source file as it is now."""
 
-    def set_data(self, path: str, data: object, *, _mode: int = 0) -> None:
-        """Does nothing: this is how the import system writes bytecode."""
+    def path_stats(self, path: str) -> NoReturn:
+        """Tells nothing of the file: this is what the import system compares with bytecode."""
+        raise OSError(errno.ENOTSUP, "its bytecode is not asked for", path)
 
 
 def keep_out_of(folder: str, *, but_for: Iterable[str]) -> None:
-    """From here on, importing a module below ``folder`` writes nothing there.
+    """From here on, modules below ``folder``, and those that a task writes, have no bytecode.
 
     Args:
         folder: the bundle's.
@@ -43,14 +51,16 @@ def keep_out_of(folder: str, *, but_for: Iterable[str]) -> None:
     others = [os.path.realpath(other) for other in but_for]
     make_finder = FileFinder.path_hook(
         (ExtensionFileLoader, EXTENSION_SUFFIXES),
-        (ReadOnlyLoader, SOURCE_SUFFIXES),
+        (SourceLoader, SOURCE_SUFFIXES),
         (SourcelessFileLoader, BYTECODE_SUFFIXES),
     )
 
     def find_in_bundle(path: str) -> PathEntryFinderProtocol:
         real = os.path.realpath(path)
-        if not _is_below(real, bundle) or any(_is_below(real, other) for other in others):
-            raise ImportError("not a folder of the bundle", path=path)
+        if any(_is_below(real, other) for other in others) or not (
+            _is_below(real, bundle) or _is_below(real, os.getcwd())
+        ):
+            raise ImportError("not a folder of the bundle's, or of a task's", path=path)
         return make_finder(path)
 
     sys.path_hooks.insert(0, find_in_bundle)

@@ -55,6 +55,11 @@ class Entropy:
         return bits
 
 
+def is_standard_library(file: str) -> bool:
+    """Tell whether a file is Python's own, and not a model's or a package's."""
+    return file.startswith(_STANDARD_LIBRARY) and not any(part in file for part in _INSTALLED)
+
+
 def asked_by_standard_library(frame: FrameType | None) -> bool:
     """Tell whether a generator is made by Python itself, and not by a model or a package.
 
@@ -65,5 +70,4 @@ def asked_by_standard_library(frame: FrameType | None) -> bool:
     """
     while frame is not None and frame.f_globals.get("__name__") == "random":
         frame = frame.f_back
-    file = "" if frame is None else frame.f_code.co_filename
-    return file.startswith(_STANDARD_LIBRARY) and not any(part in file for part in _INSTALLED)
+    return frame is not None and is_standard_library(frame.f_code.co_filename)

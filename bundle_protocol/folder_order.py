@@ -10,30 +10,21 @@ from __future__ import annotations
 import os
 import sys
 
+from bundle_protocol.stand_in import StandIn
+
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from typing import Any
 
 
-class _Listing:
-    """A function of ``os`` with another one in its place.
-
-    An object, and not a function: pathlib keeps these in a class up to Python 3.10, where a
-    function would become a method.
-    """
-
+class _Listing(StandIn):
     def __init__(self, name: str, sort: Callable[[Any], Any]) -> None:
-        self.__name__ = self.__qualname__ = name
-        self.__module__ = "os"
-        self.__wrapped__: Callable[..., Any] = getattr(os, name)
+        super().__init__(os, name)
         self._sort = sort
 
     def __call__(self, path: Any = None) -> Any:
         return self._sort(self.__wrapped__(path))
-
-    def __reduce__(self) -> str:  # pickled by its name, as a function
-        return self.__name__
 
 
 class _Entries:

@@ -33,10 +33,13 @@ from bundle_protocol.describe import summarize
 from bundle_protocol.entropy import Entropy
 from bundle_protocol.first_import import on_first_import
 from bundle_protocol.random_libraries import AT_IMPORT, LIBRARIES, Library
+from bundle_protocol.sqlite_random import SQLiteRandom
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+
+_LIBRARIES = {**LIBRARIES, "sqlite3": SQLiteRandom}
 
 
 class Generators:
@@ -55,7 +58,7 @@ class Generators:
         self._tasks = False
         self._seeded_by_task: list[Library] = []
         self._seeded_by_bundle: list[Library] = []
-        on_first_import(dict.fromkeys(LIBRARIES, self._imported))
+        on_first_import(dict.fromkeys(_LIBRARIES, self._imported))
 
     def loaded(self, folder: str, wire: str) -> None:
         """The bundle has been imported.
@@ -71,10 +74,7 @@ class Generators:
                 for one in watched:
                     fault = one.fault_of(value)
                     if fault is not None:
-                        self._say(
-                            f"{module.__name__}.{name} {fault}: its numbers do not follow from the"
-                            f" task's seed. {one.advice}"
-                        )
+                        self._say(f"{module.__name__}.{name} {fault}")
         self._seeded_by_bundle = [one for one in watched if one.keep()]
         self._seeded_by_task = [one for one in watched if one not in self._seeded_by_bundle]
 
@@ -102,7 +102,7 @@ class Generators:
             return  # A worker of a pool, say, which all must not draw the same.
         name = module.__name__
         try:
-            one = LIBRARIES[name](module, self._entropy)
+            one = _LIBRARIES[name](module, self._entropy)
         except AttributeError:
             return  # It is not that library, but a module of the bundle's with its name.
         try:

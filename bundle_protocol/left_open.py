@@ -34,7 +34,7 @@ class LeftOpen:
             return  # Whatever the task has opened, it has closed: a look at all objects takes long.
         self._free = free
         flush_logs(note)
-        write_out(lambda descriptor: _lies_in(descriptor, folder), note)
+        write_out(lambda descriptor: lies_in(descriptor, folder), note)
 
 
 def _lowest_free() -> int:
@@ -46,7 +46,8 @@ def _lowest_free() -> int:
     return -1
 
 
-def _lies_in(descriptor: int, folder: str) -> bool:
+def lies_in(descriptor: int, folder: str) -> bool:
+    """Tell whether a file that is open lies in a folder."""
     try:
         return os.readlink(f"/proc/self/fd/{descriptor}").startswith(folder + os.sep)
     except OSError:

@@ -234,7 +234,7 @@ def _import_file(where: str, spec: str, bundle: Bundle) -> ModuleType:
     if name in sys.modules:
         name = "modelops_wire"
     module_spec = importlib.util.spec_from_file_location(
-        name, path, loader=bytecode.ReadOnlyLoader(name, path)
+        name, path, loader=bytecode.SourceLoader(name, path)
     )
     assert module_spec is not None and module_spec.loader is not None
     module = importlib.util.module_from_spec(module_spec)

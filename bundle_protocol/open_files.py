@@ -245,6 +245,11 @@ def _is_writable(file: _io._IOBase) -> bool:
         return False
 
 
+def descriptor_for_writing(value: object) -> int:
+    """The descriptor of a file that is open for writing; -1 where it is none."""
+    return _descriptor(value) if _is_stream(value) and _is_writable(value) else -1
+
+
 def _descriptor(file: _io._IOBase) -> int:
     try:
         return -1 if file.closed else file.fileno()

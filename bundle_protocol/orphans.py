@@ -15,18 +15,18 @@ class Orphans:
     """Ends what tasks leave behind. Linux hands a process to this one when its parent has ended."""
 
     def __init__(self) -> None:
-        self._adopts = _children() is not None and process.adopt_orphans()
+        self._adopts = children() is not None and process.adopt_orphans()
         # What the bundle has started while it was loaded is there for all of its tasks.
-        self._kept = set(_children() or ())
+        self._kept = set(children() or ())
 
     def end(self) -> None:
         """Kills and reaps the processes that are left, and those that become this one's by it."""
         if not self._adopts:
             return
         for _ in range(_ROUNDS):
-            if not self._kept and not _any_child():
+            if not self._kept and not any_child():
                 return
-            left = [pid for pid in _children() or () if pid not in self._kept]
+            left = [pid for pid in children() or () if pid not in self._kept]
             if not left:
                 return
             for pid in left:
@@ -39,7 +39,7 @@ class Orphans:
         process.complain("what a task has started keeps forking; some may be left")
 
 
-def _any_child() -> bool:
+def any_child() -> bool:
     # The one question that is asked after each task: it takes a microsecond, a look in /proc 20.
     try:
         os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOHANG | os.WNOWAIT)
@@ -48,12 +48,12 @@ def _any_child() -> bool:
     return True
 
 
-def _children() -> list[int] | None:
-    """The processes whose parent this is; None where the kernel does not list them."""
+def children(parent: str = "self") -> list[int] | None:
+    """The processes whose parent this is, or another one; None where the kernel lists none."""
     found: list[int] = []
     try:
-        for task in os.listdir("/proc/self/task"):
-            with open(f"/proc/self/task/{task}/children", encoding="ascii") as file:
+        for task in os.listdir(f"/proc/{parent}/task"):
+            with open(f"/proc/{parent}/task/{task}/children", encoding="ascii") as file:
                 found += map(int, file.read().split())
     except OSError:  # It was built without CONFIG_PROC_CHILDREN; or a thread has just ended.
         return None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import os
 import sys
 from _weakref import ReferenceType, ref
 
@@ -23,9 +24,6 @@ class Library:
 
     reseeds_in_forks = False
     """True if a fork does not inherit its state."""
-
-    advice = "Make it of the seed, in the task"
-    """The way out of a fault."""
 
     def __init__(self, module: Any, entropy: Entropy) -> None:
         """Raises AttributeError where it is another module of that name."""
@@ -54,7 +52,7 @@ class Library:
         raise NotImplementedError
 
     def fault_of(self, value: object) -> str | None:
-        """Say why another generator, made during the watch, will not follow from a seed."""
+        """Say why what it draws does not follow from a seed, and what to do."""
         return None
 
 
@@ -95,6 +93,7 @@ class PythonRandom(Library):
                 return plain, (), self.getstate()
 
         self._own.__class__ = Random
+        self._module._urandom = os.urandom  # which is watched
 
         # Other objects look their method up when they are made.
         def seed(self: Any, a: Any = None, version: int = 2) -> None:
@@ -139,11 +138,6 @@ class PythonRandom(Library):
     def restore(self) -> None:
         self._set_state(self._state)
 
-    def fault_of(self, value: object) -> str | None:
-        if issubclass(type(value), self._module.SystemRandom):
-            return "draws from the system's entropy"
-        return None
-
 
 class NumPyRandom(Library):
     """That of ``numpy.random``'s functions, a RandomState."""
@@ -156,8 +150,11 @@ class NumPyRandom(Library):
         self._given: set[int] = set()
         """The numbers that were given at the import, in place of the system's."""
         self._watched = False
-        self._unseeded: list[tuple[Any, Any]] = []
-        """Those that the import has made without a seed: bit generators, with a RandomState's."""
+        self._unseeded: list[tuple[Any, Any, Any]] = []
+        """The SeedSequences that the import has made without a seed, with their own entropy and how
+        many have been spawned."""
+        self._made: list[tuple[Any, Any]] = []
+        """All that was made of these: bit generators, with a RandomState's."""
         # Here NumPy gets the system's entropy for generators that are made without a seed.
         self._plain_bits = module.bit_generator.randbits
         module.bit_generator.randbits = self._randbits
@@ -171,12 +168,16 @@ class NumPyRandom(Library):
         return bits
 
     def reseed_others(self) -> None:
-        for bits, state in self._unseeded:
-            old = bits._seed_seq
-            new = self._module.SeedSequence(
-                (old.entropy, self._entropy.seed), spawn_key=old.spawn_key
+        for sequence, entropy, spawned in self._unseeded:
+            self._module.SeedSequence.__init__(
+                sequence,
+                (entropy, self._entropy.seed),
+                spawn_key=sequence.spawn_key,
+                pool_size=sequence.pool_size,
+                n_children_spawned=spawned,
             )
-            bits.state = type(bits)(new).state
+        for bits, state in self._made:
+            bits.state = type(bits)(bits._seed_seq).state
             if state is not None:  # It keeps a number for normal().
                 state.set_state({**state.get_state(legacy=False), "has_gauss": 0, "gauss": 0.0})
 
@@ -192,7 +193,7 @@ class NumPyRandom(Library):
     def keep(self) -> bool:
         self._watched = False
         if self._given:
-            self._unseeded = self._made_without_seed()
+            self._find_unseeded()
         bits = self._global._bit_generator
         # One that the bundle has put in its place may be of a kind that cannot be seeded.
         seeded = bits is not self._bits or (
@@ -205,16 +206,7 @@ class NumPyRandom(Library):
     def restore(self) -> None:
         self._global.set_state(self._state)
 
-    def fault_of(self, value: object) -> str | None:
-        if issubclass(type(value), self._module.SeedSequence) and self._is_given(value):
-            return "was made without a seed"
-        return None
-
-    def _is_given(self, seed_sequence: Any) -> bool:
-        entropy = getattr(seed_sequence, "entropy", None)
-        return isinstance(entropy, int) and entropy in self._given
-
-    def _made_without_seed(self) -> list[tuple[Any, Any]]:
+    def _find_unseeded(self) -> None:
         made: list[Any] = []
         states = {}
         for one in gc.get_objects():
@@ -223,7 +215,13 @@ class NumPyRandom(Library):
                 states[id(one._bit_generator)] = one
             elif issubclass(kind, self._module.BitGenerator) and self._is_given(one._seed_seq):
                 made.append(one)
-        return [(bits, states.get(id(bits))) for bits in made if bits is not self._bits]
+            elif issubclass(kind, self._module.SeedSequence) and self._is_given(one):
+                self._unseeded.append((one, one.entropy, one.n_children_spawned))
+        self._made = [(bits, states.get(id(bits))) for bits in made if bits is not self._bits]
+
+    def _is_given(self, seed_sequence: Any) -> bool:
+        entropy = getattr(seed_sequence, "entropy", None)
+        return isinstance(entropy, int) and entropy in self._given
 
     def _seeded_without_seed(self) -> bool:
         """Tell whether ``numpy.random.seed()`` was called last, and few numbers drawn since."""
@@ -238,7 +236,6 @@ class NumbaRandom(Library):
     """Those of compiled code, of this thread. In a fork, numba seeds them from the system."""
 
     reseeds_in_forks = True
-    advice = "Draw them before, or have one thread: threads = 1"
 
     def __init__(self, module: Any, entropy: Entropy) -> None:
         super().__init__(module, entropy)
@@ -266,7 +263,11 @@ class NumbaRandom(Library):
             return None
         if not self._draws(value, set()):
             return None
-        return "draws in several threads, of which numba seeds all but this one from the system"
+        return (
+            "draws in several threads, of which numba seeds all but this one from the system: its"
+            " numbers do not follow from the task's seed. Draw them before, or have one thread:"
+            " threads = 1"
+        )
 
     def _is_compiled(self, value: object) -> bool:
         dispatcher: Any = sys.modules.get("numba.core.dispatcher")
@@ -316,6 +317,17 @@ class TorchRandom(Library):
     def __init__(self, module: Any, entropy: Entropy) -> None:
         super().__init__(module, entropy)
         self._manual_seed, self._initial_seed = module.manual_seed, module.initial_seed
+        self._first: int | None = None
+        plain = module.seed
+
+        def seed() -> int:
+            bits = entropy.bits(_OF_TORCH, _SEED_BITS // 2)
+            if bits is None:
+                return plain()  # type: ignore[no-any-return]
+            self._first = bits  # It counts as not seeded.
+            return self._manual_seed(bits).initial_seed()  # type: ignore[no-any-return]
+
+        module.seed = seed
 
     def seed(self, seed: int) -> None:
         self._manual_seed(_mixed(seed, 3))
@@ -374,7 +386,7 @@ LIBRARIES: dict[str, type[Library]] = {
 AT_IMPORT = 0xD1B54A32D192ED03
 
 # The streams of entropy.
-_OF_PYTHON, _OF_NUMPY = 2, 3
+_OF_PYTHON, _OF_NUMPY, _OF_TORCH = 2, 3, 5
 _SEED_BITS = 128
 
 _MTRAND = "numpy.random.mtrand"

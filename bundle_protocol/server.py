@@ -233,7 +233,7 @@ class Session:
         memory_limit = json_rpc.optional(params, "memory_limit", int)
         if isolation == WARM:
             self._end_on_hang_up()
-        self._folder = WorkingFolder(bundle.path)
+        self._folder = WorkingFolder(bundle.path, self.note)
         self._activity.under_way = True
         try:
             sort_listings()
@@ -241,16 +241,14 @@ class Session:
             self._function = load(bundle)
             warm_up(bundle)
             self._generators.loaded(bundle.path, self._function.name)
+            self._folder.outside.loaded(self._function.name)
         finally:
             self._activity.under_way = False
         if memory_limit is not None:
             process.limit_memory(memory_limit)
         self._exchange = exchange
-        result = {
-            "protocol_version": version,
-            "wire": self._function.name,
-            "file": self._function.file,
-        }
+        loaded = self._function
+        result = {"protocol_version": version, "wire": loaded.name, "file": loaded.file}
         self._children_cpu = process.children_cpu_seconds()
         self._peak_memory.look()
         if isolation == FORK:
@@ -363,6 +361,8 @@ class Session:
             outputs = encode_outputs(
                 result, self._transport, self._exchange, self._request_id, self.note
             )
+            if self._folder is not None:
+                self._folder.outside.end(result, instant=self._instant)
         except (RequestError, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001  # The bundle's code may raise anything.

@@ -5,6 +5,11 @@ from __future__ import annotations
 import os
 
 from bundle_protocol.messages import ErrorCode, RequestError, to_json
+from bundle_protocol.outside import Outside
+
+TYPE_CHECKING = False  # Importing typing takes 2 ms.
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 class WorkingFolder:
@@ -12,9 +17,11 @@ class WorkingFolder:
 
     Args:
         bundle: the bundle's own folder, by whose name reports call what is in this one.
+        note: takes what is to be said of the results.
     """
 
-    def __init__(self, bundle: str) -> None:
+    def __init__(self, bundle: str, note: Callable[[str], None]) -> None:
+        self.outside = Outside(bundle, note)
         self._bundle = bundle
         self._path = os.getcwd()
 
@@ -31,6 +38,7 @@ class WorkingFolder:
                 ErrorCode.INTERNAL_ERROR, f"the task's working folder cannot be entered: {error}"
             ) from error
         self._path = path
+        self.outside.begin(path)
 
     def with_own_names(self, text: str) -> str:
         """JSON in which the bundle's files have the names that they have in the bundle."""

@@ -4,7 +4,7 @@ import math
 import numbers
 import operator
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import msgspec
@@ -16,6 +16,7 @@ from runner.diagnosis.case import Failure, Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
 from runner.events import Phase
+from runner.inputs import InputCopies, input_buffers
 
 MAX_DEPTH = 200
 """How deep parameters may be nested: far from where a JSON parser gives up."""
@@ -75,31 +76,16 @@ def new_task(
     )
 
 
-def input_buffers(inputs: Mapping[str, Any]) -> Iterator[tuple[str, str | None, Any]]:
-    """The buffers of a task's inputs.
-
-    :returns: of each the name of its input, its own name within that (``None``: it is the input),
-        and the buffer.
-    """
-    for name, value in inputs.items():
-        if isinstance(value, Mapping):
-            # A result gives its outputs without a copy.
-            buffer = getattr(value, "buffer", value.__getitem__)
-            for part in value:
-                yield name, part, buffer(part)
-        else:
-            yield name, None, value
-
-
 def check_is_task(task: object) -> None:
     """:raises TypeError: it is not a :class:`Task`."""
     if not isinstance(task, Task):
         raise TypeError(f"a task is a runner.Task, not {_kind(task)}")
 
 
-def as_given(task: Task) -> Task:
-    """The task as it is now: once it has been taken, its caller may change the parameters.
+def as_given(task: Task, copies: InputCopies | None = None) -> Task:
+    """The task as it is now: once it has been taken, its caller may change what it was given.
 
+    :param copies: those of the tasks before it.
     :raises TypeError: it is not a :class:`Task`.
     """
     check_is_task(task)
@@ -107,7 +93,9 @@ def as_given(task: Task) -> Task:
         params = _copied(task.params)
     except RecursionError:  # it is refused when it is checked
         return task
-    inputs = dict(task.inputs) if isinstance(task.inputs, Mapping) else task.inputs
+    inputs = task.inputs
+    if isinstance(inputs, Mapping):
+        inputs = (copies or InputCopies()).of(inputs) if inputs else {}
     return msgspec.structs.replace(task, params=params, inputs=inputs)
 
 

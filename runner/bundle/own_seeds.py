@@ -1,4 +1,4 @@
-"""Finds generators that the bundle's source seeds with what is another each time.
+"""Finds generators that the bundle's source seeds with the time, a process's number or a UUID.
 
 The runner seeds what has no seed from the task's. With ``numpy.random.seed(int(time.time()))`` it
 has one: results differ from run to run, and nothing else tells.
@@ -13,26 +13,31 @@ from runner.bundle.excluded_code import imported_files
 from runner.bundle.source import read_source
 from runner.diagnosis.report.text import one_line, printable
 
-_SEEDED = re.compile(
-    r"(?:.*\.)?(?:seed|default_rng|RandomState|Random|SeedSequence|PCG64|PCG64DXSM|MT19937|Philox"
-    r"|SFC64|manual_seed|manual_seed_all|PRNGKey|set_seed|set_random_seed)|(?:jax\.)?random\.key"
+_SEEDING = (
+    *("seed", "default_rng", "RandomState", "Random", "SeedSequence"),
+    *("PCG64", "PCG64DXSM", "MT19937", "Philox", "SFC64"),
+    *("manual_seed", "manual_seed_all", "PRNGKey", "set_seed", "set_random_seed"),
 )
-_ANOTHER = re.compile(
-    r"(?:time\.)?(?:time|time_ns|monotonic|monotonic_ns|perf_counter|perf_counter_ns)"
-    r"|(?:datetime\.)?datetime\.(?:now|utcnow)|(?:os\.)?(?:urandom|getpid)"
-    r"|(?:uuid\.)?uuid[14]|(?:secrets\.)?(?:randbits|randbelow|token_bytes|token_hex)"
-)
+# JAX's; other modules have a function key() for something else.
+_KEY = "random.key"
+_ANOTHER = {
+    r"(?:time\.)?": (
+        *("time", "time_ns", "monotonic", "monotonic_ns", "perf_counter", "perf_counter_ns"),
+    ),
+    r"(?:datetime\.)?datetime\.": ("now", "utcnow"),
+    r"(?:os\.)?": ("getpid",),
+    r"(?:uuid\.)?": ("uuid1", "uuid4"),
+}
+"""The functions that give something else each time, by what may stand before them. The system's
+entropy is not among them: that is noticed as it is drawn."""
+
+_SEEDED = re.compile(rf"(?:.*\.)?(?:{'|'.join(_SEEDING)})|(?:jax\.)?{re.escape(_KEY)}")
+_IS_ANOTHER = re.compile("|".join(f"{top}(?:{'|'.join(each)})" for top, each in _ANOTHER.items()))
 # To parse takes a hundred times as long as to look for lines that may be such.
-_SEEDS = (
-    rb"(?:seed|default_rng|RandomState|Random|SeedSequence|PCG64(?:DXSM)?|MT19937|Philox|SFC64"
-    rb"|manual_seed_all|PRNGKey|random\.key)[ ]*\("
-)
+_SEEDS = rf"(?:{'|'.join(_SEEDING)}|{re.escape(_KEY)})[ ]*\(".encode()
 _SEEDED_IN_LINE = re.compile(_SEEDS)
-_CALLS = (
-    b"time( time_ns( monotonic( monotonic_ns( perf_counter( perf_counter_ns( now( utcnow( urandom("
-    b" getpid( uuid1( uuid4( randbits( randbelow( token_bytes( token_hex("
-).split()
-_WORDS = (b"seed", b"_rng", b"Random", b"PCG64", b"MT19937", b"Philox", b"SFC64", b"Key", b".key")
+_CALLS = [f"{name}(".encode() for each in _ANOTHER.values() for name in each]
+_WORDS = [name.encode() for name in (*_SEEDING, _KEY)]
 _NAMED = re.compile(rb"(\w+)[ ]*=[^=]*$")
 _SHOWN = 3
 _MOST_FILES = 1000
@@ -118,7 +123,7 @@ def _is_another(value: ast.AST, names: set[str]) -> bool:
         return False
     if isinstance(value, ast.Name):
         return value.id in names
-    if isinstance(value, ast.Call) and _ANOTHER.fullmatch(_dotted(value.func)):
+    if isinstance(value, ast.Call) and _IS_ANOTHER.fullmatch(_dotted(value.func)):
         return True
     return any(_is_another(child, names) for child in ast.iter_child_nodes(value))
 

@@ -17,7 +17,7 @@ from bundle_protocol import bulk
 from bundle_protocol.messages import INLINE_BYTES
 from bundle_protocol.outputs import plain_bytes
 from runner.child.messages import ValueRecord
-from runner.task import input_buffers
+from runner.inputs import input_buffers
 
 # Below, a copy costs less than a mapping and the faults on its pages.
 MAPPED_BYTES = 1024 * 1024

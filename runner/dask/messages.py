@@ -26,9 +26,10 @@ from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import BundleInfo, Hint, Report
 from runner.diagnosis.report.sanitise import map_texts
 from runner.events import Phase
+from runner.inputs import input_buffers
 from runner.result import Result
 from runner.study.environment_account import Account, Versions
-from runner.task import Task, input_buffers
+from runner.task import Task
 
 # An output from this size on stays in the folder that client and workers share, where there is one.
 LARGE_BYTES = 1 << 20

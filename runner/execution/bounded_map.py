@@ -4,6 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import TypeAlias
 
 from runner.diagnosis.errors import RunnerError
+from runner.inputs import InputCopies
 from runner.result import Result
 from runner.task import Task, as_given
 
@@ -24,6 +25,7 @@ class Window:
 
     def __init__(self, tasks: Iterable[Task], size: int, *, ordered: bool) -> None:
         self._tasks = enumerate(tasks)
+        self._copies = InputCopies()
         self._exhausted = False
         self.size = size
         self._ordered = ordered
@@ -53,7 +55,7 @@ class Window:
                 self._exhausted = True
                 return
             index, task = numbered
-            given = as_given(task)
+            given = as_given(task, self._copies)
             self._in_hand += 1
             yield index, given
 

@@ -1,4 +1,4 @@
-"""Generators that a bundle's source seeds with the time, or with the system's entropy."""
+"""Generators that a bundle's source seeds with the time, a process's number or a UUID."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from runner.bundle import read_bundle
 
-WIRE = """import datetime, os, random, secrets, time, uuid
+WIRE = """import datetime, os, random, time, uuid
 import numpy as np
 import model
 def wire(entrypoint, params, seed):
@@ -29,8 +29,8 @@ def notes(folder: Path, line: str, model: str = "") -> tuple[str, ...]:
     [
         "np.random.seed(int(time.time()))",
         "random.seed(time.time_ns() % 1000)",
-        "rng = np.random.default_rng(int.from_bytes(os.urandom(8), 'big'))",
-        "rng = np.random.default_rng(secrets.randbits(128))",
+        "rng = np.random.default_rng(uuid.uuid1().int)",
+        "rng = np.random.PCG64DXSM(time.monotonic_ns())",
         "rng = random.Random(str(datetime.datetime.now()))",
         "rng = np.random.RandomState(seed=os.getpid() + seed)",
         "now = int(time.time()); np.random.seed(now)",

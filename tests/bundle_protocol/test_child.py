@@ -1,6 +1,8 @@
 """A real child: its tasks, its streams, and the end of its runner."""
 
 import base64
+import os
+import py_compile
 import re
 import signal
 import subprocess
@@ -223,6 +225,29 @@ def test_no_bytecode_is_written_into_the_bundle_by_anyone(bundle: Path) -> None:
     with start(bundle) as child:
         assert child.outputs() == {"x": b""}
     assert sorted(bundle.rglob("*")) == before
+
+
+def test_bytecode_of_an_earlier_source_does_not_run(bundle: Path) -> None:
+    head = "import importlib, sys, model\nfrom pathlib import Path"
+    body = """
+        sys.path.insert(0, "made")
+        for value in 1, 2:  # within the same second
+            Path("made").mkdir(exist_ok=True)
+            Path("made/settings.py").write_text(f"V = {value}")
+            sys.modules.pop("settings", None)
+            import settings
+        return {'seen': bytes([model.V, settings.V])}
+    """
+    write_wire(bundle, body, head=head)
+    # As rsync and tar leave a file: with its own time, which is that of the bytecode's source.
+    for value in 1, 2:
+        (bundle / "model.py").write_text(f"V = {value}")
+        os.utime(bundle / "model.py", (10**9, 10**9))
+        if value == 1:
+            py_compile.compile(str(bundle / "model.py"))
+    with start(bundle) as child:
+        assert child.outputs() == {"seen": bytes([2, 2])}
+    assert not list(bundle.glob("made/__pycache__"))
 
 
 def test_bytecode_is_written_for_what_is_installed(bundle: Path, tmp_path: Path) -> None:

@@ -78,15 +78,22 @@ def test_a_window_that_lets_no_task_start_is_refused() -> None:
     assert not window.empty
 
 
-def test_a_task_is_as_it_was_taken_whatever_its_caller_does_to_the_parameters() -> None:
+def test_a_task_is_as_it_was_taken_whatever_its_caller_does_to_what_it_was_given() -> None:
+    state, same, fixed = bytearray(2), bytearray(b"same"), b"fixed"
+
     def tasks() -> Iterator[Task]:
         params: dict[str, object] = {"path": []}
         for beta in range(4):
             params["beta"] = beta
             params["path"] += [beta]  # type: ignore[operator]
-            yield Task("t", params)
+            state[0] = beta
+            yield Task("t", params, inputs={"state": state, "of": {"x": same}, "fixed": fixed})
 
     window = Window(tasks(), 4, ordered=True)
-    assert [task.params for _, task in list(window.to_start())] == [
+    taken = [task for _, task in window.to_start()]
+    assert [task.params for task in taken] == [
         {"path": list(range(beta + 1)), "beta": beta} for beta in range(4)
     ]
+    assert [bytes(task.inputs["state"]) for task in taken] == [bytes([n, 0]) for n in range(4)]
+    assert len({id(task.inputs["of"]["x"].obj) for task in taken}) == 1
+    assert taken[0].inputs["fixed"] is fixed

@@ -1,8 +1,10 @@
 """Same bundle, same params, same seed: same outputs, from models that were written carelessly."""
 
 import json
+import os
 import random
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -171,10 +173,11 @@ def test_libraries_that_a_task_imports_first_follow_its_seed_too(
 
 
 CARELESS = """
-    import copy, json, random
+    import copy, json, random, sqlite3
     import numpy as np
     import helper
 
+    database = sqlite3.connect(":memory:")
     DRAWN = [random.random() for _ in range(1000)]
     DRAWN_BY_NUMPY = np.random.random(10_000)
     PEOPLE = {"ann", "bob", "cem", "dan", "eve", "fay", "gus"}
@@ -191,7 +194,8 @@ CARELESS = """
 
     old, dice, roll = np.random.RandomState(), Dice(), closed_over()
     old.normal()  # It keeps a second number for the next one.
-    spawned = [np.random.default_rng(one) for one in np.random.SeedSequence().spawn(2)]
+    parent = np.random.SeedSequence()
+    spawned = [np.random.default_rng(one) for one in parent.spawn(2)]
     drawn_at_import = [np.random.default_rng().random(), random.Random().random()]
 
     late = random.Random()
@@ -215,10 +219,13 @@ CARELESS = """
         follow = [
             Model.rng.random(), old.normal(), helper.bits.random_raw(), dice.random(), roll(),
             copy.deepcopy(dice).random(), *(one.random() for one in spawned),
+            float(parent.generate_state(1)[0]), parent.spawn(1)[0].generate_state(1)[0] / 7,
             np.random.default_rng().random(), np.random.RandomState().random(),
             np.random.Generator(np.random.Philox()).random(), random.Random().random(),
             Dice().random(), random.Random(None).random(),
         ]
+        for one in database, sqlite3.dbapi2.connect(":memory:"):
+            follow += map(str, one.execute("select random(), randomblob(9)").fetchone())
         random.seed()
         np.random.seed()
         follow += [random.random(), np.random.random()]
@@ -301,28 +308,88 @@ def test_names_of_temporary_files_are_no_matter_of_the_seed(
         assert first["seen"] != second["seen"]
 
 
-def test_generators_that_cannot_follow_are_noted_by_their_names(
-    bundle: MakeBundle, cache: Path
-) -> None:
-    made = bundle(
-        """
-        import json, random
-        import numpy as np
+OUTSIDE = """
+    import json, os, random, secrets, subprocess, sys, tempfile, threading, time, uuid
+    from pathlib import Path
+    KEY = os.urandom(4)
+    RUN = uuid.uuid4()
+    class Model:
         system = random.SystemRandom()
-        parent = np.random.SeedSequence()
-        given = np.random.SeedSequence(7)
-        usual = np.random.mtrand._rand
-        def wire(entrypoint, params, seed):
-            return {"seen": json.dumps({}).encode()}
-        """,
-        "numpy\n",
-    )
-    for isolation in ISOLATIONS:
-        for one in run(made, cache, isolation, [1, 2]):
-            assert sorted(note.partition(":")[0] for note in one["notes"]) == [
-                "wire.parent was made without a seed",
-                "wire.system draws from the system's entropy",
-            ]
+    def urandom(place): os.urandom(1)
+    def system(place): Model.system.random()
+    def secret(place): secrets.randbelow(9)
+    def number(place): return str(uuid.uuid4())
+    def run(place): return RUN.hex
+    def folder(place): return os.path.abspath("x")
+    def left(place): place.write_text("x")
+    def read(place): open(place).close()
+    def thread(place):
+        begun = threading.Event()
+        def write():
+            with open("late.csv", "w") as file:
+                begun.set()
+                threading.Event().wait()
+        threading.Thread(target=write, daemon=True).start()
+        begun.wait()
+    def process(place):
+        Path("made").mkdir()
+        read, write = os.pipe()
+        code = "import os; file = open('made/late.csv', 'w'); os.write(1, b'x'); os.read(0, 1)"
+        command = [sys.executable, "-c", code]
+        Model.begun = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=write)
+        os.read(read, 1)
+    def nothing(place):
+        with tempfile.TemporaryDirectory() as folder:
+            here = Path(folder, str(uuid.uuid4()))
+            here.write_text(here.name)
+            # Another process writes it, so that it is not among what the task has.
+            subprocess.run(["cp", str(here), str(here) + "2"], check=True)
+            open(str(here) + "2").close()
+        random.Random(), random.random(), open(__file__).close(), open("/dev/null", "w").close()
+        with open("inside.csv", "w") as file: file.write("x")
+    def wire(entrypoint, params, seed):
+        said = globals()[entrypoint](Path(params["place"]))
+        return {"seen": f"{said}{chr(10)}".encode()}
+"""
+AT_IMPORT = "wire.py:4 draws from the system's entropy (os.urandom): its numbers do not"
+NOTED = {
+    "urandom": "wire.py:8 draws from the system's entropy (os.urandom): its numbers do not",
+    "system": "wire.py:9 draws from the system's entropy (SystemRandom): its numbers do not",
+    "secret": "wire.py:10 draws from the system's entropy (secrets): its numbers do not",
+    "number": "output 'seen' holds a random UUID, which is another one each time",
+    "run": "output 'seen' holds a random UUID, which is another one each time",
+    "folder": "output 'seen' holds the path of the task's folder, which is another one each time",
+    "left": "{place} was left outside of the task's folder: it is not",
+    "thread": "late.csv is still being written as the task returns, by a thread",
+    "process": "made/late.csv is still being written as the task returns, by a process",
+    "nothing": "",
+    "read": "{place}, outside of the task's folder, was written while tasks before this one ran",
+}
+
+
+@pytest.mark.parametrize("isolation", ISOLATIONS)
+def test_what_no_seed_reaches_is_noted_and_nothing_else_is(
+    bundle: MakeBundle, cache: Path, isolation: str, tmp_path: Path
+) -> None:
+    made = bundle(OUTSIDE)
+    place, moment = tmp_path / "place.csv", 0.0
+    with Runner(cache=cache, isolation=isolation, children=1, timeout=60) as runner:
+        for entrypoint, expected in NOTED.items():
+            if entrypoint == "read":
+                os.utime(place, (moment, moment))
+            notes = runner.execute(made, entrypoint, {"place": str(place)}).notes
+            if entrypoint == "urandom":
+                moment = time.time()  # after the child's start, and long before the last task
+            own = [note for note in notes if not note.startswith(AT_IMPORT)]
+            assert len(own) == len(notes) - 1
+            if entrypoint == "read" and isolation == "fresh":
+                assert own == []  # Its child has begun after that.
+            elif expected:
+                assert [note.startswith(expected.format(place=place)) for note in own] == [True], (
+                    own
+                )
+            else:
+                assert own == []
 
 
 def test_the_functions_of_random_are_its_own_and_its_generator_can_be_pickled(
@@ -381,7 +448,7 @@ def test_torch_follows_the_tasks_seed_unless_the_bundle_has_seeded_it(
             SEED = seed
         def initial_seed():
             return SEED
-        get_rng_state, set_rng_state = initial_seed, manual_seed
+        get_rng_state, set_rng_state, seed = initial_seed, manual_seed, initial_seed
     """
     (made / "torch.py").write_text(textwrap.dedent(stand_in))
     expected = [(seed + 3 * 1640531527) % 2**32 for seed in (1, 2, 1)]
@@ -515,7 +582,8 @@ def test_a_library_that_cannot_be_seeded_is_said_and_disturbs_nothing(
         """
     )
     (made / "torch.py").write_text(
-        "initial_seed = int\ndef manual_seed(seed):\n    raise RuntimeError('no seeds any more')\n"
+        "seed = initial_seed = int\n"
+        "def manual_seed(seed):\n    raise RuntimeError('no seeds any more')\n"
     )
     for isolation in ISOLATIONS:
         for one in run(made, cache, isolation, [1, 2]):

@@ -13,6 +13,7 @@ from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import one_line
 from runner.events import Phase
 from runner.execution.run_task import reported
+from runner.inputs import InputCopies
 from runner.task import Task, as_given, check_task
 
 
@@ -27,11 +28,12 @@ class ClusterTask(Struct, frozen=True):
     futures: "dict[str, DaskFuture[Any]]"
 
     @classmethod
-    def of(cls, task: Task) -> "ClusterTask":
-        """:raises RunnerError: it cannot be sent.
+    def of(cls, task: Task, copies: InputCopies | None = None) -> "ClusterTask":
+        """:param copies: those of the tasks before it.
+        :raises RunnerError: it cannot be sent.
         :raises TypeError: it is not a :class:`Task`.
         """
-        task = as_given(task)
+        task = as_given(task, copies)
         inputs = task.inputs
         futures = {}
         if inputs and isinstance(inputs, Mapping):

@@ -16,6 +16,7 @@ from runner.dask.client.placement import Placement, PlacementOptions
 from runner.dask.client.studies import studies_of
 from runner.dask.client.study import RETRIES
 from runner.execution.bounded_map import Outcome
+from runner.inputs import InputCopies
 from runner.result import Result
 from runner.task import Task
 
@@ -183,7 +184,8 @@ def map(
     if return_exceptions:
         raise ValueError("with keep=True each future has its own exception")
     cluster = studies_of(client)
-    given = [ClusterTask.of(task) for task in tasks]
+    copies = InputCopies()
+    given = [ClusterTask.of(task, copies) for task in tasks]
     return cluster.keep(cluster.study(bundle, shared, look=True), given, retries, where)
 
 

@@ -56,6 +56,7 @@ DRAWN = random.random()
 def wire(entrypoint, params, seed):
     drawn = DRAWN, random.random(), np.random.random(), rng.random(), *NAMES
     drawn += np.random.default_rng().random(),
+    entropy.random()
     return {"drawn": repr(drawn).encode()}
 """
 
@@ -78,7 +79,7 @@ def test_a_careless_model_gives_the_same_on_a_cluster_as_here(
         assert [one["drawn"] for one in here] == [one["drawn"] for one in there]
     assert len({one["drawn"] for one in there}) == 6
     # What no seed reaches is said, there too, and so is what the libraries were told.
-    assert {one.notes[0].split()[0] for one in there} == {"wire.entropy"}
+    assert {one.notes[0].partition(":")[0] for one in there} == {"wire.py"}
     assert {one.threads for one in there} == {1}
 
 

@@ -1,0 +1,198 @@
+"""Notices what a task takes from outside of it, and leaves there: its result may depend on it.
+
+No seed reaches the system's entropy, the name of the task's own folder, or a file at a place where
+other tasks and other runs find it too. Nothing else tells that the next result may be another one.
+"""
+
+from __future__ import annotations
+
+import builtins
+import io
+import os
+import stat
+import sys
+import time
+from contextlib import suppress
+
+from bundle_protocol.entropy import is_standard_library
+from bundle_protocol.stand_in import StandIn
+from bundle_protocol.standard import is_of_bundle
+from bundle_protocol.still_writing import StillWriting
+
+TYPE_CHECKING = False  # Importing typing takes 2 ms.
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType
+    from typing import Any
+
+_ENTROPY = {"random": "SystemRandom", "secrets": "secrets", "uuid": "uuid"}
+_UUID_BYTES = 6
+"""Those that no version of a UUID changes."""
+_MOST_WORDS = 32
+_MOST_BYTES = 1 << 14
+"""So much of an output is searched, which takes a microsecond or two."""
+_MOST_PATHS = 3
+_TICK_NS = 20_000_000
+"""The clock that files get their times of may be so much behind."""
+
+
+class Outside:
+    """All that is taken from there. It is made when the bundle is about to be imported.
+
+    Args:
+        bundle: the bundle's folder.
+        note: takes what is to be said of the results.
+    """
+
+    def __init__(self, bundle: str, note: Callable[[str], None]) -> None:
+        self._bundle = bundle + os.sep
+        self._package = ""
+        self._note = note
+        self._loading = True
+        self._notes: list[str] = []
+        """Those of each result."""
+        self._words: list[tuple[bytes, str]] = []
+        """Words that are others each time, where an output has them; first those of the import."""
+        self._of_import = 0
+        self._folder = self._inside = ""
+        self._own = b"", ""
+        self._written: dict[str, None] = {}
+        self._still_writing: StillWriting | None = None
+        self._since = self._began = time.time_ns()
+        system: Any = os
+        system.urandom = _Urandom(self)
+        python: Any = builtins
+        python.open = io.open = _Open(self)
+
+    def loaded(self, wire: str) -> None:
+        """The bundle has been imported.
+
+        Args:
+            wire: the wire function's name, ``module:function``.
+        """
+        self._package = wire.partition(":")[0].partition(".")[0]
+        self._loading = False
+        self._still_writing = StillWriting()
+        self._since = time.time_ns()  # What the import has written is no other task's.
+        self._of_import = len(self._words)
+
+    def begin(self, folder: str) -> None:
+        """A task begins, which works in a folder."""
+        for text in self._notes:
+            self._note(text)
+        self._began = time.time_ns()
+        if folder != self._folder:
+            self._folder, self._inside = folder, folder + os.sep
+            self._own = os.fsencode(folder), "the path of the task's folder"
+        self._words[self._of_import :] = (self._own,)
+        self._written.clear()
+
+    def end(self, result: object, *, instant: bool) -> None:
+        """The task has returned a result.
+
+        Args:
+            instant: it took so little time that nothing can have been started.
+        """
+        if not instant and self._still_writing is not None:
+            for name, who in self._still_writing.files(self._folder).items():
+                self._note(
+                    f"{name} is still being written as the task returns, by {who} that it has"
+                    " started: it is kept as it is now. Wait for that in the task"
+                )
+        for name, data in result.items() if type(result) is dict else ():
+            if type(data) is bytes and len(data) <= _MOST_BYTES:
+                for word, what in self._words:
+                    if data.rfind(word) >= 0:  # It takes a fifth of what "in" takes.
+                        self._note(f"output {name!r} holds {what}, which is another one each time")
+        for path in self._written if self._written else ():
+            if os.path.isfile(path):
+                self._note(
+                    f"{path} was left outside of the task's folder: it is not kept with the"
+                    " outputs, and other tasks and runs find it. Write it by a relative path"
+                )
+
+    def asked(self, drawn: bytes, frame: FrameType | None) -> None:
+        """The system was asked for random bytes.
+
+        Args:
+            frame: of who has asked; None in a thread of compiled code.
+        """
+        name = "os.urandom"
+        while frame is not None and frame.f_globals.get("__name__") in _ENTROPY:
+            name = _ENTROPY[frame.f_globals["__name__"]]
+            frame = frame.f_back
+        if frame is None or not self._is_own(frame):
+            return
+        if name == "uuid":  # It may be a file's name, which nothing else depends on.
+            text = drawn[:_UUID_BYTES].hex()
+            if len(self._words) < _MOST_WORDS:
+                self._words.append((text.encode(), "a random UUID"))
+                self._words.append((f"{text[:8]}-{text[8:]}-".encode(), "a random UUID"))
+            return
+        file = frame.f_code.co_filename
+        where = file[len(self._bundle) :] if file.startswith(self._bundle) else file
+        text = (
+            f"{where}:{frame.f_lineno} draws from the system's entropy ({name}): its numbers do not"
+            " follow from the task's seed. Draw them of that"
+        )
+        if self._loading:
+            self._notes.append(text)
+        self._note(text)
+
+    def opened(self, path: str, file: Any, frame: FrameType | None) -> None:
+        """A file was opened by an absolute path.
+
+        Args:
+            frame: of who has opened it.
+        """
+        if self._loading or path.startswith((self._inside, self._bundle, "/proc/")):
+            return
+        state, writes = os.stat(file.fileno()), file.writable()
+        is_left = self._since < state.st_mtime_ns < self._began - _TICK_NS
+        if not stat.S_ISREG(state.st_mode) or not (writes or is_left):
+            return
+        path = os.path.realpath(path)  # Only now, as it takes longer than all else.
+        inside = os.path.realpath(self._inside)
+        if path.startswith((inside, self._bundle, sys.prefix, sys.base_prefix)):
+            return
+        while frame is not None and is_standard_library(frame.f_code.co_filename):
+            frame = frame.f_back
+        if "/." in path and (frame is None or not self._is_own(frame)):
+            return  # A library's own, such as a cache at home.
+        if not writes and path not in self._written:
+            self._note(
+                f"{path}, outside of the task's folder, was written while tasks before this one"
+                " ran, and is read: the result depends on it"
+            )
+        elif writes and len(self._written) < _MOST_PATHS:
+            self._written[path] = None
+
+    def _is_own(self, frame: FrameType) -> bool:
+        """Tell whether it is the bundle's code."""
+        module = str(frame.f_globals.get("__name__")).partition(".")[0]
+        return is_of_bundle(frame.f_code.co_filename) or module == self._package
+
+
+class _Urandom(StandIn):
+    def __init__(self, outside: Outside) -> None:
+        super().__init__(os, "urandom")
+        self._outside = outside
+
+    def __call__(self, size: int) -> bytes:
+        drawn: bytes = self.__wrapped__(size)
+        self._outside.asked(drawn, sys._getframe().f_back)
+        return drawn
+
+
+class _Open(StandIn):
+    def __init__(self, outside: Outside) -> None:
+        super().__init__(io, "open")
+        self._outside = outside
+
+    def __call__(self, file: Any, *arguments: Any, **options: Any) -> Any:
+        opened = self.__wrapped__(file, *arguments, **options)
+        path = file if type(file) is str else getattr(file, "__fspath__", str)()
+        if type(path) is str and path.startswith(os.sep):
+            with suppress(OSError, ValueError):  # Of an opener's own, say: it is open all the same.
+                self._outside.opened(path, opened, sys._getframe().f_back)
+        return opened
