@@ -12,7 +12,7 @@ from typing import Literal, TypeAlias
 
 from msgspec import Struct, field
 
-from runner.diagnosis.report.text import printable
+from runner.diagnosis.report.text import one_line, printable
 
 Step: TypeAlias = Literal["venv", "dependencies", "bundle"]
 
@@ -59,6 +59,11 @@ class UvError(Struct, frozen=True):
     @property
     def said(self) -> str:
         return "\n".join(self.messages)
+
+    @property
+    def last(self) -> str:
+        """The message nearest to the root, on one line."""
+        return one_line(without_drawing(self.messages[-1].partition("\n\n")[0]), 120)
 
 
 _TREE = "  ×"  # noqa: RUF001 - it is what uv writes
