@@ -226,7 +226,11 @@ def _allowed(number: int | None, place: str) -> list[Hint]:
 
 def whose(path: str) -> Hint:
     """Return how to see whose a file is, or the folder on the way to it that nobody may enter."""
-    closed = (str(one) for one in reversed(Path(path).parents) if not os.access(one, os.X_OK))
+    closed = (
+        str(one)
+        for one in reversed(Path(path).parents)
+        if one.is_dir() and not os.access(one, os.X_OK)
+    )
     return Hint(title="see whose it is", command=f"ls -ld {shlex.quote(next(closed, path))}")
 
 

@@ -21,8 +21,8 @@ SHARED = "MODELOPS_SHARED_CACHE"
 """The variable by which a user trusts those who may write to the cache."""
 _YES = {"1", "true", "yes", "on"}
 _ROOT = 0
-# Backups leave such a folder out, and a bundle that it lies in, as a CI's cache must: bford.info
-# /cachedir has the words.
+# Backups leave such a folder out, and so does a bundle that it lies in, as a CI's cache may:
+# https://bford.info/cachedir has the words.
 _TAG = "CACHEDIR.TAG"
 _TAG_SAYS = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of modelops-runner.\n"
 

@@ -106,11 +106,13 @@ def test_a_limit_is_no_fault_of_the_bundle_and_the_one_that_is_set_is_named(
 
 
 def test_the_folder_that_may_not_be_entered_is_shown_and_not_what_is_in_it(
-    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("os.access", lambda path, _: str(path) != "/a/closed")
-    finding = refused(Phase.BUNDLE, _error(errno.EACCES, Path("/a/closed/b/c")))
-    assert finding is not None and finding.hints[0].command == "ls -ld /a/closed"
+    closed = tmp_path / "closed"
+    closed.mkdir()
+    monkeypatch.setattr("os.access", lambda path, _: path != closed)  # to root nothing is closed
+    finding = refused(Phase.BUNDLE, _error(errno.EACCES, closed / "b" / "c"))
+    assert finding is not None and finding.hints[0].command == f"ls -ld {closed}"
 
 
 def test_a_file_that_a_variable_of_uv_names_is_told_with_it(

@@ -33,7 +33,7 @@ import os, sys, time, uuid
 import numpy as np
 def wire(entrypoint, params, seed):
     if "ran" in params:
-        open(f"{params['ran']}/{seed}.{uuid.uuid4().hex}", "w").close()
+        os.close(os.open(f"{params['ran']}/{seed}.{uuid.uuid4().hex}", os.O_CREAT))  # unnoted
     print("hello", seed, os.environ.get("API_TOKEN"))
     print("a warning", file=sys.stderr)
     open("left.txt", "w").write(str(np.random.default_rng(seed).integers(1000)))
