@@ -626,7 +626,8 @@ def test_what_a_signals_handler_raises_ends_the_task_before_it_goes_on(
                 children = psutil.Process().children()
                 guardian = "modelops-runner-guardian"  # which is two processes
                 of_model = [one for one in children if guardian not in one.cmdline()]
-                print("interrupted", [len(one.children()) for one in of_model])
+                # One that a busy machine has not let end its task in time is ended with it.
+                print("interrupted", sum(len(one.children()) for one in of_model))
     """
     done = subprocess.run(
         [sys.executable, "-c", code, str(cache), str(bundle), number],
@@ -635,7 +636,7 @@ def test_what_a_signals_handler_raises_ends_the_task_before_it_goes_on(
         timeout=60,
         check=False,
     )
-    assert done.stdout == "interrupted [0]\n", done.stderr
+    assert done.stdout == "interrupted 0\n", done.stderr
 
 
 @pytest.mark.parametrize("bundle", [None, 3, b"bundle", ""])

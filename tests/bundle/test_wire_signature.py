@@ -7,6 +7,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
+from conftest import write_bundle
 from forked_command import run_command
 from recordings import failure, replayed, same
 
@@ -59,10 +60,7 @@ def _checked(runner: Runner, bundle: Path) -> Report | None:
 def test_what_is_certain_of_a_source_is_told_before_a_build_as_the_load_would_tell_it(
     name: str, tmp_path: Path, cache: Path
 ) -> None:
-    bundle = tmp_path / "b"
-    bundle.mkdir()
-    (bundle / "requirements.txt").write_text("")
-    (bundle / "wire.py").write_text(WRONG[name])
+    bundle = write_bundle(tmp_path / "b", WRONG[name])
     with Runner(cache=cache) as runner:
         report = _checked(runner, bundle)
         assert report is not None and report.environment is None
@@ -95,10 +93,7 @@ def test_a_module_of_the_bundle_is_found_by_its_name(
 
 
 def test_a_recorded_check_is_replayed(tmp_path: Path, cache: Path) -> None:
-    bundle = tmp_path / "b"
-    bundle.mkdir()
-    (bundle / "requirements.txt").write_text("")
-    (bundle / "wire.py").write_text("def wire(params): 0\n")
+    bundle = write_bundle(tmp_path / "b", "def wire(params): 0\n")
     recording = tmp_path / "recording"
     words = [sys.executable, "-m", "runner", "check", bundle, "--record", recording, "--json"]
     env = {**os.environ, "MODELOPS_CACHE_DIR": str(cache)}

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from conftest import write_bundle
 
 from bundle_protocol.messages import INLINE_BYTES
 from runner import AsyncRunner, Runner, RunnerError
@@ -40,11 +41,7 @@ MakeBundle = Callable[[str], Path]
 @pytest.fixture
 def make(tmp_path: Path) -> MakeBundle:
     def make(source: str) -> Path:
-        folder = tmp_path / "bundle"
-        folder.mkdir()
-        (folder / "requirements.txt").write_text("")
-        (folder / "wire.py").write_text(textwrap.dedent(source))
-        return folder
+        return write_bundle(tmp_path / "bundle", textwrap.dedent(source))
 
     return make
 

@@ -12,6 +12,7 @@ from pathlib import Path
 import psutil
 import pytest
 from children import still_running
+from conftest import write_bundle
 
 RUN_SECONDS = 120
 
@@ -44,11 +45,7 @@ def wire(entrypoint, params, seed):
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    folder = tmp_path / "bundle"
-    folder.mkdir()
-    (folder / "requirements.txt").touch()
-    (folder / "wire.py").write_text(WIRE)
-    return folder
+    return write_bundle(tmp_path / "bundle", WIRE)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda one: one.name)

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import write_bundle
 
 from runner.diagnosis.case import Failure
 from runner.diagnosis.report.codes import Code
@@ -113,10 +114,7 @@ def test_a_new_folder_is_as_the_umask_says_and_never_for_others_to_write(
 
 
 def test_an_open_umask_opens_nothing_of_a_cache_that_is_there(folder: Path, tmp_path: Path) -> None:
-    bundle = tmp_path / "bundle"
-    bundle.mkdir()
-    (bundle / "requirements.txt").write_text("")
-    (bundle / "wire.py").write_text("def wire(e, p, s):\n    return {'x': b'1'}\n")
+    bundle = write_bundle(tmp_path / "bundle", "def wire(e, p, s):\n    return {'x': b'1'}\n")
     (folder / "environments").mkdir(0o755)
     for _ in range(2):  # what the first one has made is not refused to the second one
         subprocess.run(

@@ -289,10 +289,7 @@ def test_bundles_share_the_children_and_the_one_not_used_for_longest_makes_room(
 ) -> None:
     others = []
     for number in range(3):
-        other = tmp_path / f"other{number}"
-        other.mkdir()
-        (other / "requirements.txt").write_text("")
-        (other / "wire.py").write_text(WIRE)
+        other = write_bundle(tmp_path / f"other{number}", WIRE)
         others.append(other)
     with Runner(cache=cache, isolation="warm", children=2) as runner:
         for _ in range(2):

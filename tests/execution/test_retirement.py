@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+from conftest import write_bundle
 
 from runner import Runner
 from runner.task import Task
@@ -12,17 +13,14 @@ MIB = 1 << 20
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    folder = tmp_path / "bundle"
-    folder.mkdir()
-    (folder / "requirements.txt").write_text("")
-    (folder / "wire.py").write_text(
+    return write_bundle(
+        tmp_path / "bundle",
         "kept = []\n"
         "def wire(entrypoint, params, seed):\n"
         "    if entrypoint == 'leak':\n"
         "        kept.append(bytearray(b'x' * (64 << 20)))\n"
-        "    return {'kept': str(len(kept)).encode()}\n"
+        "    return {'kept': str(len(kept)).encode()}\n",
     )
-    return folder
 
 
 @pytest.mark.parametrize("isolation", ["warm", "fork"])

@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from conftest import write_bundle
 from forked_command import run_command
 
 from runner import Result, Runner
@@ -25,15 +26,12 @@ NAMED = {"log": "run.log", "folder": ": out;", "files": ".csv", "link": "latest"
 
 
 def bundle(folder: Path, body: str) -> Path:
-    made = folder / "model"
-    made.mkdir()
-    (made / "requirements.txt").write_text("")
-    (made / "wire.py").write_text(
+    return write_bundle(
+        folder / "model",
         "import os\nHERE = os.path.dirname(os.path.abspath(__file__))\nLOADED = str(os.getpid())\n"
         f"def wire(entrypoint, params, seed):\n    {body}\n"
-        "    return {'loaded': LOADED.encode()}\n"
+        "    return {'loaded': LOADED.encode()}\n",
     )
-    return made
 
 
 @pytest.mark.parametrize("kind", WRITES)

@@ -12,6 +12,7 @@ from pathlib import Path
 import anyio
 import psutil
 import pytest
+from conftest import write_bundle
 
 from runner import ExecutionError, Runner
 from runner.events import Event, Output
@@ -73,16 +74,14 @@ async def test_none_is_made_without_a_limit_or_where_memory_is_not_handed_on(
 def test_a_kill_of_the_kernels_for_the_limit_is_named_as_what_it_is(
     isolation: str, like_cgroups: Path, tmp_path: Path
 ) -> None:
-    bundle = tmp_path / "bundle"
-    bundle.mkdir()
-    (bundle / "requirements.txt").write_text("")
-    (bundle / "wire.py").write_text(
+    bundle = write_bundle(
+        tmp_path / "bundle",
         "import os, time\n"
         "def wire(entrypoint, params, seed):\n"
         "    if entrypoint == 'grow':\n"
         "        print('growing', os.getpid())\n"
         "        time.sleep(1000)\n"
-        "    return {'pid': b''}\n"
+        "    return {'pid': b''}\n",
     )
 
     def as_the_kernel_does(event: Event) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from conftest import write_bundle
 
 from runner.process import cgroups, exits, supervisor
 from runner.process import oom_kills as oom
@@ -39,13 +40,11 @@ def control_group() -> Iterator[Path]:
 def test_a_child_that_the_kernel_kills_for_memory_is_told_so(
     control_group: Path, tmp_path: Path
 ) -> None:
-    bundle = tmp_path / "bundle"
-    bundle.mkdir()
-    (bundle / "requirements.txt").write_text("")
-    (bundle / "wire.py").write_text(
+    bundle = write_bundle(
+        tmp_path / "bundle",
         "def wire(entrypoint, params, seed):\n"
         "    held = [bytearray(b'x' * (8 << 20)) for _ in range(200)]\n"
-        "    return {'size': str(len(held)).encode()}\n"
+        "    return {'size': str(len(held)).encode()}\n",
     )
     enter = f'echo $$ > "{control_group}/cgroup.procs" && exec "$@"'
     done = subprocess.run(

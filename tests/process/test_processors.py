@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from conftest import write_bundle
 
 from runner import Runner
 from runner.process import cgroups, processors
@@ -145,13 +146,11 @@ def test_a_result_says_how_many_threads_there_were_and_who_fixes_them(
 def test_children_share_the_processors(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
         monkeypatch.delenv(name, raising=False)
-    bundle = tmp_path / "bundle"
-    bundle.mkdir()
-    (bundle / "requirements.txt").write_text("")
-    (bundle / "wire.py").write_text(
+    bundle = write_bundle(
+        tmp_path / "bundle",
         "import os\n"
         "def wire(entrypoint, params, seed):\n"
-        "    return {'threads': os.environ['OPENBLAS_NUM_THREADS'].encode()}\n"
+        "    return {'threads': os.environ['OPENBLAS_NUM_THREADS'].encode()}\n",
     )
     monkeypatch.setattr(processors, "_quota", lambda: None)
     with Runner(cache=tmp_path / "cache", children=4) as runner:

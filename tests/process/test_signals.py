@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from conftest import write_bundle
 
 RUN_SECONDS = 120
 SIGCHLD_IGNORED = "import signal; signal.signal(signal.SIGCHLD, signal.SIG_IGN)\n"
@@ -55,11 +56,7 @@ pytestmark = pytest.mark.parametrize(
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    folder = tmp_path / "bundle"
-    folder.mkdir()
-    (folder / "requirements.txt").touch()
-    (folder / "wire.py").write_text(WIRE)
-    return folder
+    return write_bundle(tmp_path / "bundle", WIRE)
 
 
 def run(code: str, *args: str | Path, cache: Path) -> "subprocess.CompletedProcess[str]":

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import anyio
 import pytest
+from conftest import write_bundle
 from recordings import entries, failure, replayed, same, text
 
 from runner import AsyncRunner, Runner, RunnerError
@@ -32,11 +33,7 @@ MakeBundle = Callable[..., Path]
 @pytest.fixture
 def bundle(tmp_path: Path) -> MakeBundle:
     def make(wire: str, name: str = "bundle") -> Path:
-        folder = tmp_path / name
-        folder.mkdir()
-        (folder / "requirements.txt").write_text("")
-        (folder / "wire.py").write_text(wire)
-        return folder
+        return write_bundle(tmp_path / name, wire)
 
     return make
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from conftest import write_bundle
 
 import runner
 from runner.cli import main
@@ -41,10 +42,7 @@ Run = Callable[..., list[Line]]
 
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
-    folder = tmp_path / "bundle"
-    folder.mkdir()
-    (folder / "requirements.txt").write_text("")
-    (folder / "wire.py").write_text(WIRE)
+    folder = write_bundle(tmp_path / "bundle", WIRE)
     (folder / "pyproject.toml").write_text(
         '[tool.modelops]\nwarmup = "wire:warm"\nseed = 4\nparams = { b = 1 }\n'
     )

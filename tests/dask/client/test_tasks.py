@@ -20,7 +20,7 @@ pytest.importorskip("distributed")
 
 import dask
 import distributed
-from conftest import make_venv
+from conftest import make_venv, write_bundle
 from distributed import Client
 from studies import SECONDS, WIRE, descendants, failing, make_bundle, runs_tasks, seeds, wait_until
 
@@ -580,13 +580,11 @@ def test_a_closed_client_ends_a_map(cache: Path, bundle: Path, shared_cluster: D
 def test_each_task_has_a_working_folder_and_what_it_leaves_comes_back(
     client: Client, tmp_path: Path
 ) -> None:
-    bundle = tmp_path / "writing"
-    bundle.mkdir()
-    (bundle / "requirements.txt").write_text("")
-    (bundle / "wire.py").write_text(
+    bundle = write_bundle(
+        tmp_path / "writing",
         "def wire(entrypoint, params, seed):\n"
         "    with open('out.csv', 'a') as file: file.write(str(seed))\n"
-        "    return {'read': open('out.csv', 'rb').read()}\n"
+        "    return {'read': open('out.csv', 'rb').read()}\n",
     )
     tasks = (Task(None, {}, seed) for seed in range(8))
     for seed, result in runner.dask.map_unordered(client, bundle, tasks):
