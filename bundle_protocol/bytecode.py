@@ -58,12 +58,19 @@ def keep_out_of(folder: str, *, but_for: Iterable[str]) -> None:
     def find_in_bundle(path: str) -> PathEntryFinderProtocol:
         real = os.path.realpath(path)
         if any(_is_below(real, other) for other in others) or not (
-            _is_below(real, bundle) or _is_below(real, os.getcwd())
+            _is_below(real, bundle) or _is_below(real, _working_folder())
         ):
             raise ImportError("not a folder of the bundle's, or of a task's", path=path)
         return make_finder(path)
 
     sys.path_hooks.insert(0, find_in_bundle)
+
+
+def _working_folder() -> str:
+    try:
+        return os.getcwd()
+    except OSError:  # It was removed by the task: nothing can be below it.
+        return os.devnull
 
 
 def _is_below(path: str, folder: str) -> bool:

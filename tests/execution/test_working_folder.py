@@ -66,6 +66,20 @@ def test_tasks_at_the_same_time_read_back_what_each_has_written(
         assert dict(result.files) == dict(result)
 
 
+def test_a_task_imports_what_it_needs_from_a_folder_that_it_has_removed(
+    tmp_path: Path, cache: Path, isolation: Isolation
+) -> None:
+    made = bundle(
+        tmp_path,
+        "with tempfile.TemporaryDirectory() as folder: os.chdir(folder)\n"
+        "import wsgiref.util\n"
+        "return {'module': wsgiref.util.__name__.encode()}",
+        "import tempfile\n",
+    )
+    with Runner(cache=cache, isolation=isolation) as runner:
+        assert runner.execute(made)["module"] == b"wsgiref.util"
+
+
 def test_a_bundle_reads_its_files_by_relative_paths_while_it_is_imported_and_in_tasks(
     tmp_path: Path, cache: Path, isolation: Isolation
 ) -> None:
