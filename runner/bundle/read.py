@@ -69,7 +69,7 @@ def read_bundle(
         project=pyproject.table("project"),
         tool=modelops,
         text=pyproject.text,
-        has_dependencies=declared.dependencies is None or bool(declared.dependencies),
+        dependencies=declared.dependencies,
     )
     defaults = read_defaults(modelops, pyproject.text)
     if defaults.entrypoint is None and is_of_modelops(folder):

@@ -3,12 +3,14 @@
 import json
 import re
 import shlex
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import Struct
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from runner.bundle.defined_functions import functions_of_three
 from runner.bundle.failures import invalid, wire_not_declared
@@ -49,15 +51,15 @@ def find_wire(
     project: Mapping[str, Any],
     tool: Mapping[str, Any],
     text: str,
-    has_dependencies: bool,
+    dependencies: Sequence[str] | None,
 ) -> Wire:
     """Find the wire function by the rules of docs/bundles.md, in their order, and other functions.
 
     :param project: pyproject.toml's ``[project]``; empty without one.
     :param tool: its ``[tool.modelops]``.
     :param text: pyproject.toml itself, to name lines of.
-    :param has_dependencies: whether one of them may provide the entry point, as ModelOps'
-        frameworks do.
+    :param dependencies: one of these may provide the entry point, as ModelOps' frameworks do;
+        ``None`` where only a build tells which there are.
     :raises Failure: ``wire-not-declared`` or ``bundle-invalid``.
     """
     name = project.get("name")
@@ -77,9 +79,22 @@ def find_wire(
     if spec is None and (folder / "wire.py").is_file():
         spec = "wire.py:wire"
     asks_environment = name if _may_be_dynamic(folder, project) else None
-    if spec is None and asks_environment is None and not has_dependencies:
+    if spec is None and asks_environment is None and not _may_bring_one(dependencies):
         raise _not_declared(folder, text)
     return Wire(spec, asks_environment, functions)
+
+
+def _may_bring_one(dependencies: Sequence[str] | None) -> bool:
+    """Tell whether a dependency may have an entry point that is a wire function."""
+    if dependencies is None:
+        return True
+    from runner.diagnosis.knowledge.well_known import WELL_KNOWN  # what few bundles need
+
+    known = set(map(canonicalize_name, WELL_KNOWN))
+    try:
+        return any(canonicalize_name(Requirement(one).name) not in known for one in dependencies)
+    except InvalidRequirement:
+        return True
 
 
 def _functions(folder: Path, tool: Mapping[str, Any], text: str) -> dict[str, str]:

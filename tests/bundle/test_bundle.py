@@ -200,9 +200,12 @@ def test_a_dependency_may_bring_the_wire_function(folder: Path) -> None:
     assert (bundle.wire, bundle.wire_project) == (None, None)
 
 
-def test_a_bundle_without_a_wire_function_is_told_how_to_declare_one(folder: Path) -> None:
+@pytest.mark.parametrize("requirements", ["# nothing\n", "numpy>=2\npandas[excel]  # no wire\n"])
+def test_a_bundle_without_a_wire_function_is_told_how_to_declare_one(
+    requirements: str, folder: Path
+) -> None:
     (folder / "wire.py").unlink()
-    (folder / "requirements.txt").write_text("# nothing\n")
+    (folder / "requirements.txt").write_text(requirements)
     finding = failure(folder)
     assert finding.code is Code.WIRE_NOT_DECLARED
     assert finding.hints[0].edit is not None and finding.hints[0].edit.file == "wire.py"
