@@ -104,7 +104,7 @@ class Outside:
                 for word, what in self._words:
                     if data.rfind(word) >= 0:  # It takes a fifth of what "in" takes.
                         self._note(f"output {name!r} holds {what}, which is another one each time")
-        for path in self._written if self._written else ():
+        for path in self._written:
             if os.path.isfile(path):
                 self._note(
                     f"{path} was left outside of the task's folder: it is not kept with the"

@@ -61,7 +61,7 @@ def _held_by_threads() -> Iterator[int]:
 
 def _written_by_processes() -> Iterator[str]:
     """The links in /proc to what this process's descendants have open for writing."""
-    left = children("self") or []
+    left = children() or []
     for pid in left:
         if len(left) < _MOST_PROCESSES:
             left += children(str(pid)) or []

@@ -235,9 +235,11 @@ def _not_declared(folder: Path, text: str) -> Exception:
 
 def _runs_model(folder: Path) -> list[Hint]:
     """The command that makes a wire function of a notebook or a script."""
-    from runner.bundle.foreign.script import find_script  # what few bundles need
+    # What few bundles need.
+    from runner.bundle.foreign.notebook import notebook_in
+    from runner.bundle.foreign.script import find_script
 
-    notebook = next((path.name for path in sorted(folder.glob("*.ipynb"))), None)
+    notebook = notebook_in(folder)
     script = None if notebook is not None else find_script(folder)
     file = script.file if script is not None else notebook
     return [] if file is None else [init_hint(file, shlex.quote(str(folder)))]

@@ -10,6 +10,7 @@ from msgspec import Struct
 from runner.bundle.defined_functions import functions_of_three
 from runner.bundle.files import has_file, read_text
 from runner.bundle.foreign import Foreign, find_foreign, project_table, python_files
+from runner.bundle.foreign.notebook import notebook_in
 from runner.bundle.foreign.script import find_script
 from runner.bundle.pyproject import PYPROJECT, Pyproject, read_pyproject
 from runner.bundle.requirements import REQUIREMENTS, is_of_conda
@@ -117,7 +118,7 @@ def missing_of(folder: Path) -> _Missing:
 
 def _wire(folder: Path) -> str:
     """The wire function of the notebook or the script that is there."""
-    notebook = next((path.name for path in sorted(folder.glob("*.ipynb"))), None)
+    notebook = notebook_in(folder)
     if notebook is not None:
         return NOTEBOOK_WIRE.format(file=notebook)
     script = find_script(folder)

@@ -5,7 +5,7 @@ from pathlib import Path
 from runner.bundle.files import has_file, read_text
 from runner.bundle.foreign.conda_file import environment_yml, exported_list
 from runner.bundle.foreign.model import Foreign
-from runner.bundle.foreign.notebook import notebook
+from runner.bundle.foreign.notebook import notebook, notebook_in
 from runner.bundle.foreign.setup_py import setup_cfg, setup_py
 from runner.bundle.foreign.tables import header_of, pipfile, poetry, script
 from runner.bundle.pyproject import Pyproject, read_toml
@@ -63,5 +63,5 @@ def _script(folder: Path) -> Foreign | None:
 
 
 def _notebook(folder: Path) -> Foreign | None:
-    paths = sorted(folder.glob("*.ipynb"))
-    return notebook(folder, paths[0].name, read_text(folder, paths[0].name)) if paths else None
+    name = notebook_in(folder)
+    return None if name is None else notebook(folder, name, read_text(folder, name))

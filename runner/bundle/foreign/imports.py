@@ -62,9 +62,9 @@ def required_by(
     :param imported: modules at the top.
     :param known: distributions that are asked for already, in small letters.
     """
-    own = _own_modules(folder)
+    own = own_modules(folder)
     dependencies, notes = [], []
-    for module in others_of(folder, imported):
+    for module in others_of(imported, own):
         name = distribution_named(module)
         if name.lower() in known:
             continue
@@ -78,12 +78,13 @@ def required_by(
     return tuple(dependencies), tuple(notes)
 
 
-def others_of(folder: Path, imported: Collection[str]) -> list[str]:
-    """Those of some modules at the top that are neither the folder's nor Python's own."""
-    return sorted({*imported} - _own_modules(folder) - set(sys.stdlib_module_names))
+def others_of(imported: Collection[str], own: Collection[str]) -> list[str]:
+    """Those of some modules at the top that are neither one's own nor Python's."""
+    return sorted({*imported} - {*own} - set(sys.stdlib_module_names))
 
 
-def _own_modules(folder: Path) -> set[str]:
+def own_modules(folder: Path) -> set[str]:
+    """The modules at the top that a folder itself has."""
     folders = {path.name for top in (folder, folder / "src") for path in top.glob("*/")}
     return folders | {path.stem for path in folder.glob("*.py")}
 

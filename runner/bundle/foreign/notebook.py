@@ -13,6 +13,11 @@ from runner.bundle.foreign.model import Foreign
 _INSTALLS = re.compile(r"\s*[%!]\s*(?:python -m )?pip3? install\s+(.*)")
 
 
+def notebook_in(folder: Path) -> str | None:
+    """Return the name of the notebook at the top of a folder, of several the first."""
+    return next((path.name for path in sorted(folder.glob("*.ipynb"))), None)
+
+
 def notebook(folder: Path, file: str, text: str) -> Foreign | None:
     """Return what the cells of code import and install; ``None`` where it is not a notebook."""
     try:

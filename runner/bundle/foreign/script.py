@@ -6,10 +6,12 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from runner.bundle.foreign.imports import imports_of, model_files, others_of
+from runner.bundle.foreign.imports import imports_of, model_files, others_of, own_modules
 from runner.bundle.source import Source, read_source
 
 _OPTIONS = {"absl", "argparse", "click", "docopt", "fire", "getopt", "optparse", "typer", "tyro"}
+# Those that make a command of a function, and options of its parameters.
+_BY_PARAMETERS = {"fire", "typer", "tyro"}
 _RUNS = (ast.Expr, ast.For, ast.While, ast.With)
 
 
@@ -36,11 +38,12 @@ def find_script(folder: Path) -> Script | None:
     assert source is not None
     imported = imports_of(source.tree)
     seed = re.search(r"""["']--seed["']""", source.text) is not None
+    by_parameters = bool(imported & _BY_PARAMETERS) and _has_parameter(source, "seed")
     return Script(
         file=mains[0],
         takes_options=bool(imported & _OPTIONS) or "sys.argv" in source.text,
-        takes_seed=seed or _has_parameter(source, "seed"),
-        imports=tuple(others_of(folder, imported)),
+        takes_seed=seed or by_parameters,
+        imports=tuple(others_of(imported, own_modules(folder))),
     )
 
 
@@ -57,7 +60,4 @@ def _does_something(source: Source) -> bool:
 
 
 def _has_parameter(source: Source, name: str) -> bool:
-    """Tell whether a function that becomes a command by its parameters has this one."""
-    if not imports_of(source.tree) & {"fire", "typer", "tyro"}:
-        return False
     return any(isinstance(node, ast.arg) and node.arg == name for node in ast.walk(source.tree))

@@ -89,8 +89,8 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     if not isinstance(path, str) or not _SUFFIX.fullmatch(str(suffix)):
         return None
     name = printable(one_line(short_path(case, path), 120))
-    place = place_of(case, telling_frame(case, exception))
     frame = telling_frame(case, exception)
+    place = place_of(case, frame)
     parsed = _NAME_PARSED.search((frame and frame.text) or "")
     if frame is not None and parsed is not None and parsed[3] == path:
         return _name_parsed(case, phase, exception, frame, parsed)

@@ -124,7 +124,8 @@ def _path(exception: ExceptionInfo) -> PurePath | None:
     """The file that is not there, as the code asked for it."""
     says = exception.message[:5000]
     telling = exception.type == "FileNotFoundError" or "No such file" in says
-    telling = telling or _PATTERN.search(says) is not None
+    pattern = _PATTERN.search(says)
+    telling = telling or pattern is not None
     if library := _LIBRARY.match(says):
         # By a bare name it is looked for where the system has its own.
         return PurePath(library[1]) if library[1].startswith(".") else None
@@ -134,8 +135,7 @@ def _path(exception: ExceptionInfo) -> PurePath | None:
         return None
     named = exception.attributes.get("filename")
     if not named:
-        found = _QUOTED.search(exception.message) or _UNQUOTED.search(exception.message)
-        found = _PATTERN.search(exception.message) or found
+        found = pattern or _QUOTED.search(exception.message) or _UNQUOTED.search(exception.message)
         named = found[1] if found else None
     return PurePath(str(named)) if named and "\0" not in str(named) else None
 
