@@ -1,4 +1,4 @@
-"""The examples of README and docs pass a strict type checker, and their links lead somewhere."""
+"""The examples of README and docs pass a strict type checker, and what they name is there."""
 
 import os
 import re
@@ -15,6 +15,10 @@ DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ (.*)$", re.MULTILINE)
+# A pattern such as `scripts/bench_*` or `fixtures/failures/NAME` is no file.
+PATH = re.compile(r"`((?:runner|bundle_protocol|tests|scripts)/[a-z0-9_/.-]+)`")
+# In the page of the architecture a module is named as its folder calls it.
+MODULE = re.compile(r"`((?:[a-z0-9_]+/)*[a-z0-9_]+\.py)`")
 
 
 def examples(document: Path) -> list[str]:
@@ -74,6 +78,25 @@ def test_links_lead_to_what_is_there(document: Path) -> None:
         assert file.exists(), target
         if anchor:
             assert anchor in anchors(file), target
+
+
+@pytest.mark.parametrize(
+    "document", [*DOCUMENTS, ROOT / "CONTRIBUTING.md"], ids=lambda path: path.name
+)
+def test_files_that_are_named_are_there(document: Path) -> None:
+    missing = [path for path in PATH.findall(document.read_text()) if not (ROOT / path).exists()]
+    assert not missing
+
+
+def test_modules_of_the_architecture_are_there() -> None:
+    modules = [
+        f"/{path}"
+        for folder in ("runner", "bundle_protocol", "tests", "scripts")
+        for path in (ROOT / folder).rglob("*.py")
+    ]
+    named = MODULE.findall((ROOT / "docs" / "architecture.md").read_text())
+    assert len(named) > 50
+    assert [name for name in named if not any(path.endswith(f"/{name}") for path in modules)] == []
 
 
 def anchors(document: Path) -> list[str]:

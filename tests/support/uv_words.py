@@ -13,7 +13,7 @@ from runner.diagnosis.report.model import BundleInfo, Edit, InterpreterInfo
 from runner.diagnosis.uv.error import Step, UvFailure
 from runner.diagnosis.uv.output import diagnose_uv
 
-DATA = Path(__file__).parent / "data" / "uv_output"
+DATA = Path(__file__).parents[1] / "data" / "uv_output"
 PROJECT = '[project]\nname = "sir-model"\nrequires-python = ">=3.8"\n'
 RELEASES = ["0.13.9", "0.7.22", "0.4.30"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-_ROOT = str(Path(__file__).parents[1]) + os.sep
+_ROOT = str(Path(__file__).parents[2]) + os.sep
 _OURS = tuple(f"{_ROOT}{name}{os.sep}" for name in ("runner", "bundle_protocol"))
 _STANDARD = str(Path(os.__file__).parent) + os.sep
 _OF_OS = (
