@@ -17,7 +17,7 @@ REQUIREMENTS = "requirements.txt"
 _OF_PIP = re.compile(r"[-.]|.*(?:/|\s--|\$\{|\.(?:whl|zip|tgz|tar\.\w+)$)", re.DOTALL)
 
 # A comment as other languages have it: the path that it looks like would be that of the whole disk.
-_OTHER_COMMENT = re.compile(r"([\w.\[\]-]+[^:@/;]*?)\s+//\s*(.*)")
+_OTHER_COMMENT = re.compile(r"([\w.\[\]-][^:@/;]*)\s//\s*(.*)")
 
 _CONDA_LINE = re.compile(r"^[\w.-]+=[\w.!+]+=\w+$", re.MULTILINE)
 _CONDA_HEAD = "conda create --name <env> --file <this file>"
@@ -64,7 +64,7 @@ def _correct(requirement: str, at: str, pyproject: str | None) -> Hint:
 
     plain = Hint(title=f"correct it at {at}")
     if comment := _OTHER_COMMENT.fullmatch(requirement):
-        after = f"{comment[1]}  # {comment[2]}"
+        after = f"{comment[1].rstrip()}  # {comment[2]}"
         commented = Edit(file=REQUIREMENTS, before=requirement, after=after)
         return Hint(title="begin a comment with #", edit=commented if pyproject is None else None)
     if _SEVERAL.fullmatch(requirement) and not _OF_SHELL.match(requirement):
