@@ -72,16 +72,24 @@ def _column(isolation: str, cache: Path) -> dict[str, str]:
     with tempfile.TemporaryDirectory() as name:
         plain = _bundle(Path(name) / "plain", WIRE)
         seeded = _bundle(Path(name) / "seeded", SEEDED)
-        column = _drawn(plain, isolation, cache)
-        of_seeded = _drawn(seeded, isolation, cache)
+        drawing = [Task("draw", seed=seed) for seed in (1, 2, 1)]
+        leaving = [Task(name, seed=seed) for name in ("leave", "write") for seed in (1, 2)]
+        *drawn, _, left, _, written = _tasks(plain, [*drawing, *leaving], isolation, cache)
+        column = _words(drawn, *_tasks(plain, drawing[:1], isolation, cache))
+        of_seeded = _words(
+            _tasks(seeded, drawing, isolation, cache),
+            *_tasks(seeded, drawing[:1], isolation, cache),
+        )
         column |= {text: of_seeded[row] for row, text in ROWS_OF_SEEDED.items()}
-        return column | _left(plain, isolation, cache)
+        return column | {
+            f"{what} that a task leaves": "later tasks find it" if found else "the task's own"
+            for what, found in (left | written).items()
+        }
 
 
-def _drawn(bundle: Path, isolation: str, cache: Path) -> dict[str, str]:
+def _words(drawn: list[dict[str, Any]], elsewhere: dict[str, Any]) -> dict[str, str]:
     """Each row's word, from three tasks of a child and one of another child."""
-    first, other, again = _tasks(bundle, "draw", [1, 2, 1], isolation, cache)
-    (elsewhere,) = _tasks(bundle, "draw", [1], isolation, cache)
+    first, other, again = drawn
     return {row: _word(first[row], other[row], again[row], elsewhere[row]) for row in first}
 
 
@@ -96,22 +104,9 @@ def _word(first: Any, other: Any, again: Any, elsewhere: Any) -> str:
     return "**another each time**"
 
 
-def _left(bundle: Path, isolation: str, cache: Path) -> dict[str, str]:
-    column = {}
-    for entrypoint in ("leave", "write"):
-        _, after = _tasks(bundle, entrypoint, [1, 2], isolation, cache)
-        column |= {
-            f"{what} that a task leaves": "later tasks find it" if found else "the task's own"
-            for what, found in after.items()
-        }
-    return column
-
-
-def _tasks(
-    bundle: Path, entrypoint: str, seeds: list[int], isolation: str, cache: Path
-) -> list[dict[str, Any]]:
+def _tasks(bundle: Path, tasks: list[Task], isolation: str, cache: Path) -> list[dict[str, Any]]:
     with Runner(cache=cache, isolation=isolation, children=1) as runner:
-        results = list(runner.map(bundle, [Task(entrypoint, seed=seed) for seed in seeds]))
+        results = list(runner.map(bundle, tasks))
     assert {result.isolation for result in results} == {isolation}
     return [json.loads(result["seen"]) for result in results]
 

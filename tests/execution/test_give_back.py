@@ -394,8 +394,8 @@ async def test_cancelled_calls_with_inputs_are_in_nobodys_way(
 ) -> None:
     with anyio.fail_after(80):
         async with AsyncRunner(cache=cache, isolation=isolation, children=1) as runner:
-            for number in range(60):
-                with anyio.move_on_after(0.0001 * (number % 30)):
+            for number in range(30):
+                with anyio.move_on_after(0.0001 * number):
                     await runner.execute(bundle, "seeded", inputs=INPUTS)
                 result = await runner.execute(bundle, "seeded", seed=number)
                 assert result["seed"] == str(number).encode()

@@ -63,17 +63,17 @@ def test_a_subprocess_that_crashed_is_not_taken_for_the_child(die: DieAtWork) ->
 @pytest.mark.parametrize(
     "holding",
     [
-        "held = bytearray(b'x') * (2 << 30)",
+        "held = bytearray(b'x') * (512 << 20)",
         "held = [os.dup(2) for _ in range(1000)]",
         "import subprocess; subprocess.Popen(['sleep', '1000'], start_new_session=True)",
     ],
-    ids=["2 GiB of memory", "1000 descriptors", "a grandchild with every pipe"],
+    ids=["512 MiB of memory", "1000 descriptors", "a grandchild with every pipe"],
 )
 def test_a_process_that_holds_much_dies_like_any_other(holding: str, die: DieAtWork) -> None:
-    if "<< 30" in holding:
+    if "<< 20" in holding:
         available = psutil.virtual_memory().available
-        if available < 4 << 30:
-            pytest.skip(f"{available >> 20} MiB of memory are too little for a child of 2 GiB")
+        if available < 1 << 30:
+            pytest.skip(f"{available >> 20} MiB of memory are too little for a child of 512 MiB")
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and hard < 1100:
         pytest.skip(f"only {hard} descriptors are allowed here")
