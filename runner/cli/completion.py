@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import shtab
 
+from runner.cli.command_line.commands import Completion
 from runner.cli.command_line.parser import all_parsers
 
 _COMPLETED_AS = {
@@ -16,16 +17,13 @@ _COMPLETED_AS = {
 """The completions in the place of an argument, by its metavar."""
 
 
-def completion_script(shell: str) -> str:
-    """Return the script that a shell reads to complete ``modelops-runner``.
-
-    :param shell: ``bash``, ``zsh`` or ``fish``.
-    """
+def run(command: Completion) -> tuple[int, str]:
+    """Return the script that a shell reads to complete ``modelops-runner``."""
     parser, _ = all_parsers()
     for action in _actions(parser):
         if isinstance(action.metavar, str) and action.metavar in _COMPLETED_AS:
             action.complete = _COMPLETED_AS[action.metavar]  # type: ignore[attr-defined]
-    return shtab.complete(parser, shell) + "\n"
+    return 0, shtab.complete(parser, command.shell) + "\n"
 
 
 def _actions(parser: argparse.ArgumentParser) -> Iterator[argparse.Action]:

@@ -19,7 +19,7 @@ _MARKS = {Verdict.OK: "ok", Verdict.WARNING: "warning", Verdict.PROBLEM: "PROBLE
 _INDENT = " " * 9
 
 
-def run_doctor(command: Doctor) -> tuple[int, str]:
+def run(command: Doctor) -> tuple[int, str]:
     """Look; returns the exit code, and what goes to standard output."""
     if command.scheduler is None:
         from runner.doctor.machine import examine_machine

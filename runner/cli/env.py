@@ -27,7 +27,7 @@ from runner.execution.run_task import reported
 _UNITS = ((86400 * 7, "weeks"), (86400, "days"), (3600, "hours"), (60, "minutes"))
 
 
-def run_env(command: EnvCommand) -> tuple[int, str]:
+def run(command: EnvCommand) -> tuple[int, str]:
     """Do it; returns the exit code, and what goes to standard output."""
     try:
         cache = cache_folder()

@@ -28,8 +28,8 @@ from runner.diagnosis.case import Failure
 from runner.study.writing import write_whole
 
 
-def run_init(command: Init) -> int:
-    """Write what a folder lacks to be a bundle; returns the exit code. What is there stays."""
+def run(command: Init) -> tuple[int, str]:
+    """Write what a folder lacks to be a bundle. What is there stays."""
     folder = command.folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -54,7 +54,7 @@ def run_init(command: Init) -> int:
     print(f"  modelops-runner exec {shlex.quote(str(folder))}", file=sys.stderr)
     for note in missing.notes:
         print(f"not taken over: {note}", file=sys.stderr)
-    return 0
+    return 0, ""
 
 
 def _write_new(file: Path, text: str) -> None:

@@ -20,7 +20,7 @@ from runner.process.processors import usable_processors
 from runner.task import Task
 
 
-def run_matrix(command: Matrix) -> tuple[int, str]:
+def run(command: Matrix) -> tuple[int, str]:
     """Try; returns the exit code, and what goes to standard output at the end.
 
     Rows for people are printed as they come.

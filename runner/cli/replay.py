@@ -1,15 +1,13 @@
 """Shows the report that a recording gives today."""
 
-from msgspec import json
-
 from runner.cli.command_line.commands import Replay, UsageError
-from runner.cli.result import report_json, write_file
+from runner.cli.result import print_report, report_document, report_json, write_file
 from runner.recording.format import RecordingError, read_recording
 from runner.recording.replay import replay
 
 
-def show_replay(command: Replay) -> int:
-    """Print the report, and write it where asked to; returns the exit code."""
+def run(command: Replay) -> tuple[int, str]:
+    """Print the report, and write it where asked to."""
     try:
         report = replay(read_recording(command.recording))
     except OSError as error:
@@ -22,16 +20,10 @@ def show_replay(command: Replay) -> int:
         raise UsageError(f"{command.recording}: the run went well, so there is no report")
     if command.report is not None:
         try:
-            text = json.format(json.encode(report)) + b"\n"
-            write_file(command.report.absolute(), text, private=True)
+            write_file(command.report.absolute(), report_json(report))
         except OSError as error:
             raise UsageError(f"{command.report} cannot be written: {error.strerror}") from error
     if command.json:
-        print(report_json(report), end="")
-        return 0
-    from rich.console import Console
-
-    from runner.diagnosis.report.terminal import render_report
-
-    render_report(report, Console())
-    return 0
+        return 0, report_document(report)
+    print_report(report)
+    return 0, ""

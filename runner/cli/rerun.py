@@ -18,7 +18,7 @@ from runner.cli.command_line.commands import Rerun, UsageError
 from runner.cli.display.live import Live
 from runner.cli.display.progress import Progress, Totals, shown_progress
 from runner.cli.exit_codes import exit_code_of
-from runner.cli.result import json_document
+from runner.cli.result import json_document, print_report, report_document
 from runner.cli.signals import unless_signalled
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError
@@ -79,7 +79,7 @@ class _Again(Struct):
     outcomes: list[_Outcome]
 
 
-def run_rerun(command: Rerun) -> tuple[int, str]:
+def run(command: Rerun) -> tuple[int, str]:
     """Do it; returns the exit code, and what goes to standard output.
 
     :raises UsageError: the folder does not tell what ran in it.
@@ -165,13 +165,9 @@ async def _rerun(command: Rerun, runs: list[_Run]) -> tuple[int, str]:
 
     number, error = await unless_signalled(stopped(), live.refresh)
     if error is not None:
-        from rich.console import Console
-
-        from runner.diagnosis.report.terminal import render_report
-
         live.close()
-        render_report(error.report, Console(stderr=True))
-        text = json_document({"ok": False, "report": error.report}) if command.json else ""
+        print_report(error.report, stderr=True)
+        text = report_document(error.report) if command.json else ""
         return exit_code_of(error.report), text
     if number is not None:
         return 128 + number, ""

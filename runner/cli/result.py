@@ -24,22 +24,20 @@ def is_special(path: Path) -> bool:
     return path.exists() and not path.is_file()
 
 
-def write_file(path: Path, data: bytes | memoryview, *, private: bool = False) -> None:
-    """Write a file whole or not at all; what is not a file, such as ``/dev/stderr``, as it is.
+def write_file(path: Path, data: bytes) -> None:
+    """Write a file for its owner alone, whole or not at all; a device or a pipe as it is.
 
-    :param private: whether it is for its owner alone, whatever the umask says.
     :raises OSError: it could not be written.
     """
     path = path.resolve()  # the file that a link names, not the link
     if is_special(path):
         _write_special(path, data)
         return
-    # A result is as readable as any file the user makes.
-    with whole_file(path, 0o600 if private else 0o666) as file:
+    with whole_file(path, 0o600) as file:
         file.write(data)
 
 
-def _write_special(path: Path, data: bytes | memoryview) -> None:
+def _write_special(path: Path, data: bytes) -> None:
     """Write to a device or a pipe, as long as somebody reads it.
 
     :raises OSError: nobody does, or it could not be written.
@@ -80,8 +78,24 @@ def result_json(
     )
 
 
-def report_json(report: Report) -> str:
+def report_document(report: Report) -> str:
+    """The JSON document of a run that failed."""
     return json_document({"ok": False, "report": report})
+
+
+def report_json(report: Report) -> bytes:
+    """The report as a file has it."""
+    return msgspec.json.format(msgspec.json.encode(report)) + b"\n"
+
+
+def print_report(report: Report, *, stderr: bool = False) -> None:
+    """Show a report to people."""
+    # What only a failure needs: 30 ms, and 3 MB of modules.
+    from rich.console import Console
+
+    from runner.diagnosis.report.terminal import render_report
+
+    render_report(report, Console(stderr=stderr))
 
 
 def result_lines(outputs: dict[str, OutputFile]) -> str:

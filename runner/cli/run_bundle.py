@@ -10,12 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 import anyio
 import msgspec
 
-from runner.cli.command_line.commands import (
-    Check,
-    Command,
-    Exec,
-    UsageError,
-)
+from runner.cli.command_line.commands import Check, Command, Exec, UsageError
 from runner.cli.command_line.params import read_seed, read_values
 from runner.cli.command_line.verbosity import Verbosity
 from runner.cli.display.live import Live
@@ -25,6 +20,8 @@ from runner.cli.result import (
     check_json,
     check_lines,
     is_special,
+    print_report,
+    report_document,
     report_json,
     write_file,
 )
@@ -249,28 +246,23 @@ def _say_failed(
     command: Command, report: Report, live: Live, recorder: "Recorder | None" = None
 ) -> str:
     """Print and keep the report; returns what goes to standard output."""
-    # What only a failure needs: 30 ms, and 3 MB of modules.
-    from rich.console import Console
-
-    from runner.diagnosis.report.terminal import render_report
-
     live.close()
-    render_report(report, Console(stderr=True))
+    print_report(report, stderr=True)
     if recorder is not None and recorder.complete:
         folder = shlex.quote(str(recorder.path.parent))
         print(f"recorded: modelops-runner replay {folder}", file=sys.stderr)
     _keep_report(command, report)
-    return report_json(report) if command.json else ""
+    return report_document(report) if command.json else ""
 
 
 def _keep_report(command: Command, report: Report | None) -> None:
     """Write the report where ``--report`` wants it; where all went well, remove a stale one."""
     if command.report is None:
         return
-    data = b"" if report is None else msgspec.json.format(msgspec.json.encode(report)) + b"\n"
+    data = b"" if report is None else report_json(report)
     try:
         if report is not None:
-            write_file(command.report, data, private=True)
+            write_file(command.report, data)
         elif not is_special(command.report):
             command.report.unlink(missing_ok=True)
     except OSError as error:  # the run has its result all the same

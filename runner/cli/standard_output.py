@@ -11,7 +11,7 @@ from runner.study.writing import write_whole
 
 def print_result(exit_code: int, text: str) -> int:
     """Print the result; returns the exit code, or another where it alone could not be printed."""
-    if sys.stdout is None:  # ">&-"
+    if not text or sys.stdout is None:  # ">&-"
         return exit_code
     data = text.encode(sys.stdout.encoding, "backslashreplace")
     try:

@@ -24,7 +24,7 @@ _SHOWN_ROWS = 40
 _MOST_CHARACTERS = 60
 
 
-def run_table(command: Table) -> int:
+def run(command: Table) -> tuple[int, str]:
     """Show or write the table; returns the exit code.
 
     :raises UsageError: the folder has no results, or the table cannot be written.
@@ -45,9 +45,9 @@ def run_table(command: Table) -> int:
         raise UsageError(printable(str(error))) from error
     except OSError as error:
         if error.filename is None:  # a file that cannot be read has a name
-            return not_printed(error, None)
+            return not_printed(error, None), ""
         raise UsageError(f"{error.filename}: {error.strerror}") from error
-    return 0
+    return 0, ""
 
 
 def _print(results: Results, command: Table) -> None:

@@ -11,8 +11,8 @@ from pathlib import Path
 import anyio
 import pytest
 
+from runner.cli import env
 from runner.cli.command_line.commands import EnvList, EnvPrune
-from runner.cli.env import run_env
 from runner.diagnosis.case import Case, Failure
 from runner.environment.integrity import site_packages
 from runner.execution.prepare import choose, prepared, read
@@ -126,7 +126,7 @@ def harm(path: Path, damage: str) -> None:
 
 
 def listed() -> int:
-    return run_env(EnvList(json=False))[0]
+    return env.run(EnvList(json=False))[0]
 
 
 @pytest.mark.parametrize("file", FILES)
@@ -145,7 +145,7 @@ def test_any_damage_is_healed_and_what_has_it_can_be_pruned(
     harm(FILES[file](cache), damage)
     assert cache.use() == b"iniconfig\n"
     harm(FILES[file](cache), damage)
-    assert run_env(EnvPrune(older_than=None, max_size=0, json=False))[0] == 0
+    assert env.run(EnvPrune(older_than=None, max_size=0, json=False))[0] == 0
     assert cache.use() == b"iniconfig\n"
 
 

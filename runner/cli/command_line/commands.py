@@ -50,8 +50,8 @@ class Exec(Command, frozen=True, kw_only=True):
     """True if the tasks are to be shown, and not run."""
     shard: Shard | None
     """The only part of the tasks that is to be run here."""
-    again_failed: bool
-    """True if tasks that have failed in an earlier run are to be run again."""
+    again: str | None
+    """``failed``: tasks that have failed in an earlier run are to be run again."""
     output: Path | None
     overwrite: bool
     """True if what another study has left there may be replaced."""

@@ -141,6 +141,7 @@ def _exec(parser: ArgumentParser) -> None:
     parser.add_argument(
         "-j",
         "--jobs",
+        dest="children",
         metavar="N",
         type=count,
         help="how many children run the tasks (default: one for each processor)",
@@ -230,7 +231,7 @@ def _doctor(parser: ArgumentParser) -> None:
     options.offline(parser)
     options.json(parser)
     parser.add_argument(
-        "bundle", metavar="BUNDLE", nargs="*", type=Path, help="that are to run there"
+        "bundles", metavar="BUNDLE", nargs="*", type=Path, help="that are to run there"
     )
     parser.add_argument(
         "--scheduler",
@@ -252,6 +253,7 @@ def _matrix(parser: ArgumentParser) -> None:
     options.json(parser)
     parser.add_argument(
         "--python",
+        dest="pythons",
         metavar="REQUEST",
         action="append",
         required=True,
@@ -259,6 +261,7 @@ def _matrix(parser: ArgumentParser) -> None:
     )
     parser.add_argument(
         "--dask",
+        dest="dasks",
         metavar="VERSION",
         action="append",
         default=[],
@@ -287,7 +290,7 @@ def _env(parser: ArgumentParser) -> None:
     remove = actions.add_parser("remove", help="remove some, and what is upon them")
     options.json(remove)
     remove.add_argument(
-        "key", metavar="KEY", nargs="+", help="as list gives it; its beginning will do"
+        "keys", metavar="KEY", nargs="+", help="as list gives it; its beginning will do"
     )
     prune = actions.add_parser("prune", help="remove what is unfinished, and what the limits say")
     options.json(prune)

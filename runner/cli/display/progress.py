@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from typing import Protocol, TextIO
+from typing import TextIO
 
 from runner.cli.display.durations import duration
 from runner.cli.display.running import Running
@@ -71,7 +71,15 @@ class Totals:
         return ", ".join(parts)
 
 
-class Progress(Protocol):
+class Progress:
+    """Shows nothing but what fails.
+
+    :param file: what is written to.
+    """
+
+    def __init__(self, file: TextIO) -> None:
+        self._file = file
+
     def update(self) -> None:
         """A task has ended."""
 
@@ -83,12 +91,13 @@ class Progress(Protocol):
 
     def fail(self, text: str) -> None:
         """Show a line on what has failed."""
+        print(text, file=self._file, flush=True)
 
 
-class _Log:
+class _Log(Progress):
     def __init__(self, totals: Totals, file: TextIO, running: Running) -> None:
+        super().__init__(file)
         self._totals = totals
-        self._file = file
         self._running = running
         self._due = time.monotonic() + LOG_SECONDS
 
@@ -105,25 +114,7 @@ class _Log:
         with suppress(BrokenPipeError):  # nobody reads it; the results are what counts
             print(text, file=self._file, flush=True)
 
-    def fail(self, text: str) -> None:
-        self.say(text)
-
-
-class _Quiet:
-    def __init__(self, file: TextIO) -> None:
-        self._file = file
-
-    def update(self) -> None:
-        pass
-
-    def refresh(self) -> None:
-        pass
-
-    def say(self, text: str) -> None:
-        pass
-
-    def fail(self, text: str) -> None:
-        print(text, file=self._file, flush=True)
+    fail = say
 
 
 @contextmanager
@@ -137,7 +128,7 @@ def shown_progress(
     """
     running = Running(str) if running is None else running
     if quiet:
-        yield _Quiet(file)
+        yield Progress(file)
     elif not file.isatty():
         yield _Log(totals, file, running)
     else:

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, TextColumn
 from rich.progress import Progress as Bar
 from rich.text import Text
 
-from runner.cli.display.progress import Totals
+from runner.cli.display.progress import Progress, Totals
 from runner.cli.display.running import Running
 
 _REFRESH_SECONDS = 0.1
@@ -19,8 +19,9 @@ _OTHER_LINES = 2
 """The lines of the terminal that are not for tasks: the bar, and where the cursor is."""
 
 
-class _OnTerminal:
+class _OnTerminal(Progress):
     def __init__(self, totals: Totals, file: TextIO, running: Running) -> None:
+        super().__init__(file)
         self._totals = totals
         self._running = running
         self._console = Console(file=file)
@@ -32,10 +33,7 @@ class _OnTerminal:
         )
         self._number = self._bar.add_task(totals.line(), total=totals.total)
         self.live = Live(
-            console=self._console,
-            get_renderable=self._shown,
-            transient=True,
-            auto_refresh=False,
+            console=self._console, get_renderable=self._shown, transient=True, auto_refresh=False
         )
         self._due = 0.0
 
@@ -51,8 +49,7 @@ class _OnTerminal:
     def say(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
-    def fail(self, text: str) -> None:
-        self.say(text)
+    fail = say
 
     def _shown(self) -> Group:
         totals = self._totals

@@ -63,7 +63,7 @@ async def plan_tasks(command: Exec, bundle: Bundle, plan: Plan, earlier: Earlier
             there = False
             if one.done and command.output is not None:
                 there = await to_thread.run_sync(are_there, command.output, one.number, one.known)
-            plan.add(one, is_there=there, again=command.again_failed)
+            plan.add(one, is_there=there, again=command.again is not None)
     plan.begin(earlier)
 
 
