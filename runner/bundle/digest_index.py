@@ -16,6 +16,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
+from runner.fingerprint import Fingerprint
 from runner.stored_files import read_stored, whole_file
 
 _log = logging.getLogger(__name__)
@@ -36,22 +37,12 @@ class _Entry(Struct, frozen=True, array_like=True, gc=False):
     """A file as it was when it was read."""
 
     device: int
-    inode: int
-    size: int
-    mtime_ns: int
-    ctime_ns: int
+    fingerprint: Fingerprint
     digest: bytes
 
     @classmethod
     def of(cls, status: os.stat_result, digest: bytes) -> "_Entry":
-        return cls(
-            status.st_dev,
-            status.st_ino,
-            status.st_size,
-            status.st_mtime_ns,
-            status.st_ctime_ns,
-            digest,
-        )
+        return cls(status.st_dev, Fingerprint.of(status), digest)
 
 
 class DigestIndex:
@@ -65,7 +56,7 @@ class DigestIndex:
 
     def __init__(self, cache: Path, bundle: Path) -> None:
         key = hashlib.sha256(os.fsencode(bundle.resolve())).hexdigest()[:20]
-        self._file = cache / "digests" / f"{key}.v1"
+        self._file = cache / "digests" / f"{key}.v2"
         self._before = self._read()
         self._now: dict[str, _Entry] = {}
 

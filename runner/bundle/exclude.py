@@ -1,14 +1,10 @@
 """The patterns of ``[tool.modelops] exclude``: what of a bundle's folder is not content of it."""
 
 import re
-import sys
 from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from runner.toml import tomllib
 
 # What the bundle is read from is content, whatever a pattern such as "*.txt" says.
 _NEVER = {"pyproject.toml", "requirements.txt", "uv.lock", ".python-version"}

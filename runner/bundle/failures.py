@@ -11,17 +11,17 @@ from runner.events import Phase
 
 
 def not_found(summary: str, *hints: Hint) -> Failure:
-    return _failure(
+    return failure(
         Code.BUNDLE_NOT_FOUND,
         summary,
         "A bundle is a folder with a pyproject.toml that has a [project] table, or with a"
         " requirements.txt.",
-        hints,
+        *hints,
     )
 
 
 def invalid(summary: str, explanation: str, *hints: Hint) -> Failure:
-    return _failure(Code.BUNDLE_INVALID, summary, explanation, hints)
+    return failure(Code.BUNDLE_INVALID, summary, explanation, *hints)
 
 
 def merge_conflict(name: str, number: int, folder: Path | None = None) -> Failure:
@@ -52,19 +52,7 @@ def unreadable(name: str, error: OSError) -> Failure:
     )
 
 
-def wire_not_declared(summary: str, explanation: str, *hints: Hint) -> Failure:
-    return _failure(Code.WIRE_NOT_DECLARED, summary, explanation, hints)
-
-
-def wire_ambiguous(summary: str, explanation: str, *hints: Hint) -> Failure:
-    return _failure(Code.WIRE_AMBIGUOUS, summary, explanation, hints)
-
-
-def wire_not_found(summary: str, explanation: str, *hints: Hint) -> Failure:
-    return _failure(Code.WIRE_NOT_FOUND, summary, explanation, hints)
-
-
-def _failure(code: Code, summary: str, explanation: str, hints: tuple[Hint, ...]) -> Failure:
+def failure(code: Code, summary: str, explanation: str, *hints: Hint) -> Failure:
     return Failure(
         Finding(
             phase=Phase.BUNDLE,

@@ -1,7 +1,6 @@
 """A bundle's pyproject.toml, and what is wrong with it as TOML."""
 
 import re
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,11 +11,7 @@ from runner.bundle.failures import invalid, merge_conflict
 from runner.bundle.files import has_file, read_text
 from runner.bundle.toml_lines import at_line, key_line, unclosed_line
 from runner.diagnosis.report.model import Edit, Hint
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from runner.toml import tomllib
 
 PYPROJECT = "pyproject.toml"
 

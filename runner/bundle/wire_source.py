@@ -13,11 +13,12 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from runner.bundle.defined_functions import functions_of_three
-from runner.bundle.failures import invalid, wire_not_declared
+from runner.bundle.failures import failure, invalid
 from runner.bundle.files import has_file, leads_outside, read_text
 from runner.bundle.pyproject import PYPROJECT, read_toml
 from runner.bundle.toml_lines import at_line, key_line
 from runner.diagnosis.child_places import init_hint
+from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.wire_functions import EXAMPLE, name_wire
 
@@ -214,23 +215,19 @@ def _not_declared(folder: Path, text: str) -> Exception:
     summary = f"{folder.name} does not say which function runs its tasks"
     model = _runs_model(folder)
     found = functions_of_three(folder)
-    if not found:
+    if found:
+        name = Hint(
+            title=f"name {found[0]}, which takes three arguments as a wire function does",
+            edit=name_wire(text, found[0]),
+        )
+        hints = [*model, name, msgspec.structs.replace(add, title="or add a wire.py")]
+    else:
         name = Hint(
             title="or name a function that is there already, as in"
             ' [tool.modelops] wire = "model.py:run"'
         )
-        return wire_not_declared(summary, missing, *model, add, name)
-    name = Hint(
-        title=f"name {found[0]}, which takes three arguments as a wire function does",
-        edit=name_wire(text, found[0]),
-    )
-    return wire_not_declared(
-        summary,
-        missing,
-        *model,
-        name,
-        msgspec.structs.replace(add, title="or add a wire.py"),
-    )
+        hints = [*model, add, name]
+    return failure(Code.WIRE_NOT_DECLARED, summary, missing, *hints)
 
 
 def _runs_model(folder: Path) -> list[Hint]:

@@ -7,7 +7,6 @@ settings and a lock, without which it only gets other versions.
 
 import glob
 import shlex
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,7 @@ from runner.bundle.failures import invalid
 from runner.bundle.project import dependency_at
 from runner.bundle.pyproject import PYPROJECT, Pyproject
 from runner.diagnosis.report.model import Hint
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from runner.toml import tomllib
 
 # Settings of a workspace's root that decide which versions its members get.
 _DECISIVE = {

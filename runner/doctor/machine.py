@@ -5,11 +5,9 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-import anyio
-
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.report.model import Hint
-from runner.diagnosis.report.text import Capture, last_lines, one_line, printable
+from runner.diagnosis.report.text import last_lines, one_line, printable
 from runner.doctor.limits import descriptors, memory, memory_limits, processes, processors
 from runner.doctor.observation import Observation, Verdict
 from runner.doctor.storage import cache, shared_memory, temporary
@@ -20,7 +18,7 @@ from runner.events import Journal
 from runner.execution.prepare import choose, locate_environment, read
 from runner.interpreter import Broken, Interpreter, ThisMachine
 from runner.process.guardian import guarded_folder
-from runner.process.supervisor import spawn
+from runner.process.printed import printed_by
 from runner.settings import Settings
 
 # uv answers in milliseconds where it can, and tries a dead index for half a minute.
@@ -127,24 +125,17 @@ async def _bundle(path: Path, settings: Settings) -> Observation:
 
 async def _said(uv: Path, arguments: list[str], settings: Settings) -> tuple[str, str | None]:
     """Return what uv prints, and why it failed, if it did."""
-    out, errors = Capture(), Capture()
     variables = {"UV_HTTP_RETRIES": "0", **settings.environ(), "UV_NO_PROGRESS": "1"}
     try:
         with guarded_folder() as folder:  # where one that is ended leaves what it has begun
-            async with spawn(
-                [str(uv), *arguments],
-                env={**variables, "TMPDIR": str(folder)},
-                cwd=Path("/"),
-                stdout=out.feed,
-                stderr=errors.feed,
-            ) as process:
-                with anyio.move_on_after(_UV_SECONDS) as limit:
-                    ended = await process.wait()
+            env = {**variables, "TMPDIR": str(folder)}
+            argv = [str(uv), *arguments]
+            ran = await printed_by(argv, env=env, cwd=Path("/"), seconds=_UV_SECONDS)
     except OSError as error:
         return "", error.strerror or str(error)
-    if limit.cancelled_caught:
+    if ran.exit is None:
         return "", f"it took longer than {_UV_SECONDS:.0f} s"
-    text = printable(errors.excerpt().text)
-    if ended.code != 0:
-        return "", one_line(" ".join(last_lines(text, 3))) or f"exit status {ended.code}"
-    return out.excerpt().text, None
+    if ran.exit.code != 0:
+        said = last_lines(printable(ran.stderr), 3)
+        return "", one_line(" ".join(said)) or f"exit status {ran.exit.code}"
+    return ran.stdout, None

@@ -15,10 +15,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from runner.toml import tomllib
 
 # To be raised when what is built from the same input changes: older environments are then unused.
 FORMAT = 3

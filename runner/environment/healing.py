@@ -42,13 +42,20 @@ async def heal(
         found = msgspec.structs.replace(found, added=())
     if not found:
         return False
-    journal.note(f"{venv} is damaged: {found}")
+    if not discarded(venv, found, journal):
+        return False
+    await heal_linked(found, cache, journal, uv)
+    return True
+
+
+def discarded(venv: Path, damage: object, journal: Journal) -> bool:
+    """Discard a venv that is damaged; whether that can be done."""
+    journal.note(f"{venv} is damaged: {damage}")
     try:
         discard(venv)
     except OSError as error:
         journal.note(f"it cannot be built again: {error}")
         return False
-    await heal_linked(found, cache, journal, uv)
     return True
 
 

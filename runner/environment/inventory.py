@@ -16,6 +16,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Literal, TypeAlias
 
+import msgspec
 from msgspec import Struct
 
 from runner.environment.store import (
@@ -207,34 +208,23 @@ def _entry(path: Path, kind: Kind, manifests: list[Manifest]) -> Entry:
             in_use = not _alone(path, held)
         except OSError:  # another user's: he may be using it
             in_use = True
-    if kind == "content" and (path / MANIFEST).exists():
-        return Entry(
-            key=path.name,
-            kind="content",
-            path=str(path),
-            size=_size(path),
-            last_used=(path / MANIFEST).stat().st_mtime,
-            in_use=in_use,
-            bundles=tuple(one.name for one in _subfolders(path)),
-        )
-    manifest = None if kind == "unfinished" else read_manifest(path)
-    if manifest is None:
-        return Entry(
-            key=path.name,
-            kind="unfinished",
-            path=str(path),
-            size=_size(path),
-            last_used=path.lstat().st_mtime,
-            in_use=in_use,
-        )
-    upon = (one.bundle for one in manifests if one.dependencies == manifest.key)
-    return Entry(
-        key=manifest.key,
-        kind=kind,
+    stamp = path / MANIFEST
+    manifest = read_manifest(path) if kind not in ("content", "unfinished") else None
+    whole = manifest is not None or (kind == "content" and stamp.exists())
+    entry = Entry(
+        key=path.name,
+        kind=kind if whole else "unfinished",
         path=str(path),
         size=_size(path),
-        last_used=(path / MANIFEST).stat().st_mtime,
+        last_used=(stamp.stat() if whole else path.lstat()).st_mtime,
         in_use=in_use,
+        bundles=tuple(one.name for one in _subfolders(path)) if kind == "content" and whole else (),
+    )
+    if manifest is None:
+        return entry
+    upon = (one.bundle for one in manifests if one.dependencies == manifest.key)
+    return msgspec.structs.replace(
+        entry,
         python=manifest.python,
         created_at=manifest.created_at,
         packages=manifest.packages,

@@ -7,7 +7,6 @@ what cannot be decided is not complained about.
 """
 
 import shlex
-import sys
 from typing import Any
 
 import msgspec
@@ -22,11 +21,7 @@ from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
 from runner.environment.cache_key import Base, Source, read_pyproject
 from runner.events import Phase
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from runner.toml import tomllib
 
 
 class _Requirement(Struct):

@@ -14,11 +14,10 @@ import anyio
 from anyio.abc import TaskGroup
 
 from runner.diagnosis.case import Failure
-from runner.diagnosis.report.text import Capture
 from runner.environment.cache_key import Base
 from runner.environment.uv_run import GRACE_SECONDS, Uv, build_environ, diagnosed, ran
 from runner.events import Origin
-from runner.process.supervisor import spawn
+from runner.process.printed import printed_by
 from runner.version import minor_version
 
 _log = logging.getLogger(__name__)
@@ -138,17 +137,9 @@ class _Look:
         if self._command[0] == "pip":  # this interpreter is not a venv
             argv += ["--target", str(self._cwd.parent / "nowhere")]
         argv += ["--dry-run", "--no-build", "--no-progress", "--color", "never"]
-        said = Capture()
-        async with spawn(
-            argv,
-            env={**build_environ(self._uv.environ, self._cwd), **self._extra_environ},
-            cwd=self._cwd,
-            stdout=said.feed,
-            stderr=said.feed,
-            grace=GRACE_SECONDS,
-        ) as process:
-            done = (await process.wait()).code == 0
-        return said.excerpt().text if done else ""
+        env = {**build_environ(self._uv.environ, self._cwd), **self._extra_environ}
+        ran = await printed_by(argv, env=env, cwd=self._cwd, grace=GRACE_SECONDS)
+        return ran.stdout + ran.stderr if ran.exit and ran.exit.code == 0 else ""
 
 
 def _release(base: Base) -> tuple[int, ...]:

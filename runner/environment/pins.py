@@ -7,7 +7,6 @@ so. Both are readable, and installable by other tools too.
 
 import re
 import shlex
-import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -28,11 +27,7 @@ from runner.environment.cache_key import (
 from runner.environment.lock import marker_environment
 from runner.environment.uv_run import Uv, run_uv
 from runner.events import Phase
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from runner.toml import tomllib
 
 # Where the rest of a line is about files, not about what is asked for.
 _REST = re.compile(r"\s+(--hash=|\\).*")

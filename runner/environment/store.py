@@ -121,10 +121,8 @@ def hold(folder: Path, holds: ExitStack) -> bool:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
         # Whoever removes one moves it away first.
         same = os.path.samestat(os.fstat(descriptor), (folder / MANIFEST).stat())
-    except BlockingIOError:
+    except (BlockingIOError, FileNotFoundError):
         same = False  # it is being removed
-    except FileNotFoundError:
-        same = False
     except OSError as error:
         # A file system without locks: there, `env prune` may take what is in use.
         _log.debug("%s is used without a lock: %s", folder, error)
@@ -266,7 +264,8 @@ async def staging(folder: Path) -> AsyncIterator[Path]:
 
     To be called with the lock of ``folder`` held.
     """
-    await anyio.to_thread.run_sync(_remove_leftovers, folder)
+    for leftover in folder.parent.glob(f"{folder.name}{BUILDING}*"):
+        await anyio.to_thread.run_sync(remove_tree, leftover)
     beside = Path(tempfile.mkdtemp(prefix=f"{folder.name}{BUILDING}", dir=folder.parent))
     try:
         yield beside
@@ -282,18 +281,20 @@ def publish(built: Path, folder: Path, manifest: Manifest, beside: Path) -> None
     :param beside: the staging folder, which takes what was there with it when it goes.
     """
     (built / MANIFEST).write_bytes(msgspec.json.encode(manifest))
-    if os.path.lexists(folder):
-        folder.rename(beside / "replaced")
-    built.rename(folder)
+    _put(built, folder, beside)
 
 
 def publish_link(other: Path, folder: Path, beside: Path) -> None:
     """Let ``other``, which is beside it, stand for a folder; as :func:`publish` otherwise."""
     link = beside / "link"
     link.symlink_to(other.name)
+    _put(link, folder, beside)
+
+
+def _put(made: Path, folder: Path, beside: Path) -> None:
     if os.path.lexists(folder):
         folder.rename(beside / "replaced")
-    link.rename(folder)
+    made.rename(folder)
 
 
 @asynccontextmanager
@@ -312,11 +313,6 @@ async def temporary_folder(parent: Path, case: Case) -> AsyncIterator[Path]:
     finally:
         await _remove(folder)
         own.release()
-
-
-def _remove_leftovers(folder: Path) -> None:
-    for leftover in folder.parent.glob(f"{folder.name}{BUILDING}*"):
-        remove_tree(leftover)
 
 
 def _remove_abandoned(parent: Path) -> None:

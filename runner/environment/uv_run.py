@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TypeAlias
 
-import anyio
 import msgspec
 from msgspec import Struct
 
@@ -21,6 +20,7 @@ from runner.diagnosis.uv.error import Step, UvFailure
 from runner.environment.cache_key import Base, Source
 from runner.events import Origin, Phase, Stream
 from runner.process.output import Sink
+from runner.process.printed import printed_by
 from runner.process.supervisor import spawn
 
 # uv ends on SIGTERM within this time, and removes its temporary files first.
@@ -127,14 +127,7 @@ def build_environ(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
     return {**uv_environ(environ), **_link_mode(environ, folder), "TMPDIR": str(temporary)}
 
 
-async def run_uv(
-    uv: Uv,
-    step: Step,
-    arguments: Sequence[str],
-    *,
-    cwd: Path,
-    extra_environ: Mapping[str, str] | None = None,
-) -> None:
+async def run_uv(uv: Uv, step: Step, arguments: Sequence[str], *, cwd: Path) -> None:
     """Run uv to its end; what it writes is streamed as it comes.
 
     :param step: what it makes.
@@ -142,7 +135,7 @@ async def run_uv(
     :raises Failure: it failed, or could not be started. Then, and when the call is cancelled, the
         case's evidence has what it said.
     """
-    failure = await ran(uv, step, arguments, cwd=cwd, extra_environ=extra_environ)
+    failure = await ran(uv, step, arguments, cwd=cwd)
     if failure is not None:
         raise diagnosed(uv, failure)
 
@@ -268,15 +261,7 @@ async def forget_packages(uv: Path, packages: Sequence[str]) -> None:
     """Have uv remove from its cache what it has of some packages."""
     if not packages:
         return
-    said = bytearray()
-    async with spawn(
-        [str(uv), "cache", "clean", "--quiet", *packages],
-        env=uv_environ(os.environ),
-        cwd=Path.cwd(),
-        stdout=said.extend,
-        stderr=said.extend,
-    ) as process:
-        with anyio.move_on_after(_CLEAN_SECONDS):
-            await process.wait()
-    if said:
-        _log.warning("uv cache clean: %s", one_line(said.decode("utf-8", "replace"), 400))
+    argv = [str(uv), "cache", "clean", "--quiet", *packages]
+    ran = await printed_by(argv, env=uv_environ(os.environ), cwd=Path.cwd(), seconds=_CLEAN_SECONDS)
+    if said := ran.stdout + ran.stderr:
+        _log.warning("uv cache clean: %s", one_line(said, 400))

@@ -5,7 +5,6 @@ from contextlib import ExitStack
 from datetime import datetime, timezone
 from pathlib import Path
 
-import anyio
 import anyio.to_thread
 
 from runner.diagnosis.refusals import raise_lacking
@@ -13,13 +12,13 @@ from runner.diagnosis.report.text import one_line
 from runner.environment.bundle_layer import SHARED_PTH, leads_to
 from runner.environment.cache_key import Base
 from runner.environment.file_states import files_changed, folders_changed
-from runner.environment.healing import damaged, heal_linked
+from runner.environment.healing import damaged, discarded, heal_linked
 from runner.environment.integrity import Damage, damage, packages
-from runner.environment.store import Manifest, discard, hold, read_manifest
+from runner.environment.store import Manifest, hold, read_manifest
 from runner.environment.uses import uses
 from runner.environment.uv_run import Uv
 from runner.events import Journal, Phase
-from runner.process.supervisor import spawn
+from runner.process.printed import printed_by
 from runner.stored_files import DamagedError, read_stored
 
 CONFIG = "pyvenv.cfg"
@@ -104,15 +103,7 @@ async def heal_links(venv: Path, upon: Path, journal: Journal) -> bool:
     if manifest is None:
         return False
     wrong = await anyio.to_thread.run_sync(unlike_built, venv, manifest, upon)
-    if wrong is None:
-        return False
-    journal.note(f"{venv} is damaged: {wrong}")
-    try:
-        discard(venv)
-    except OSError as error:
-        journal.note(f"it cannot be built again: {error}")
-        return False
-    return True
+    return wrong is not None and discarded(venv, wrong, journal)
 
 
 def config_of(venv: Path) -> str:
@@ -127,22 +118,13 @@ def _stamp(python: Path) -> tuple[int, int]:
 
 async def _version_of(python: Path) -> str:
     """Return what an interpreter says its version is; what went wrong, where it does not."""
-    said = bytearray()
-    code = "import platform; print(platform.python_version())"
+    argv = [str(python), "-I", "-c", "import platform; print(platform.python_version())"]
     try:
-        async with spawn(
-            [str(python), "-I", "-c", code],
-            env=os.environ,
-            cwd=python.parent,
-            stdout=said.extend,
-            stderr=said.extend,
-        ) as process:
-            with anyio.move_on_after(PROBE_SECONDS):
-                await process.wait()
+        ran = await printed_by(argv, env=os.environ, cwd=python.parent, seconds=PROBE_SECONDS)
     except OSError as error:
         raise_lacking(Phase.ENVIRONMENT, error)
         return f"one that cannot be started ({error.strerror})"
-    return one_line(said.decode("utf-8", "replace"), 100) or "one that does not answer"
+    return one_line(ran.stdout + ran.stderr, 100) or "one that does not answer"
 
 
 async def new_manifest(

@@ -36,7 +36,7 @@ from runner.environment.integrity import seal
 from runner.environment.store import Manifest
 from runner.environment.uv_run import Uv, build_environ, make_venv, run_uv
 from runner.environment.validity import new_manifest, python_of
-from runner.process.supervisor import spawn
+from runner.process.printed import printed_by
 from runner.stored_files import read_json
 
 _log = logging.getLogger(__name__)
@@ -198,21 +198,15 @@ async def _get_requires(system: BuildSystem, backend: Path, uv: Uv, copy: Path) 
     """
     answer = copy.with_name("requires.json")
     path = os.pathsep.join([str(backend / "bin"), uv.environ.get("PATH", os.defpath)])
-    async with spawn(
+    # What the hook says is said again by the one that fails without us.
+    ran = await printed_by(
         [str(python_of(backend)), "-c", _GET_REQUIRES, system.build_backend, str(answer)],
         env={**build_environ(uv.environ, copy), "VIRTUAL_ENV": str(backend), "PATH": path},
         cwd=copy,
-        stdout=_ignore,
-        stderr=_ignore,
-    ) as process:
-        ended = await process.wait()
-    if ended.code != 0:
+    )
+    if ran.exit is None or ran.exit.code != 0:
         raise ValueError(f"get_requires_for_build_wheel of {system.build_backend} failed")
     asked = read_json(answer, list[str], _MAX_ANSWER_BYTES)
     if not all(map(_is_plain, asked)):
         raise ValueError(f"{system.build_backend} asks for {asked}")
     return asked
-
-
-def _ignore(data: bytes) -> None:
-    """Return what the hook says is said again by the one that fails without us."""

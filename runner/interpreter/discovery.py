@@ -11,16 +11,14 @@ from msgspec import Struct
 from packaging.version import InvalidVersion, Version
 
 from runner.diagnosis.refusals import raise_lacking
-from runner.diagnosis.report.text import Capture, last_lines, one_line, printable
+from runner.diagnosis.report.text import last_lines, one_line, printable
 from runner.events import Phase
 from runner.interpreter.model import Broken, Interpreter
-from runner.process.supervisor import spawn
+from runner.process.printed import printed_by
 
 # A probe takes 20 ms; a Python on a cold network disk takes seconds.
 PROBE_SECONDS = 5.0
 PROBES_AT_ONCE = 4
-# An answer takes 300 bytes; what answers with more is not a Python.
-_ANSWER_BYTES = 16 * 1024
 
 # Spoken by every Python from 2.7 on. `-S` keeps out what a site-packages prints or breaks.
 _PROBE = """
@@ -111,31 +109,22 @@ async def probe(path: Path) -> Interpreter | Broken:
 
     :raises Failure: a limit of this process or of the machine lets nothing be started.
     """
-    stdout, stderr = Capture(_ANSWER_BYTES, 0), Capture(_ANSWER_BYTES, _ANSWER_BYTES)
+    argv = [str(path), "-E", "-s", "-S", "-c", _PROBE]
     try:
-        async with spawn(
-            [str(path), "-E", "-s", "-S", "-c", _PROBE],
-            env=dict(os.environ),
-            cwd=Path("/"),
-            stdout=stdout.feed,
-            stderr=stderr.feed,
-        ) as process:
-            with anyio.move_on_after(PROBE_SECONDS):
-                await process.wait()
-            ended = process.exit
+        ran = await printed_by(argv, env=dict(os.environ), cwd=Path("/"), seconds=PROBE_SECONDS)
     except OSError as error:
         raise_lacking(Phase.INTERPRETER, error)
         return Broken(path, f"cannot be started: {error.strerror}")
-    if ended is None:
+    if (ended := ran.exit) is None:
         return Broken(path, f"does not answer within {PROBE_SECONDS:g} s")
     if ended.code != 0:
         how = f"exits with status {ended.code}" if ended.signal is None else (
             f"is ended by {ended.signal_name}"
         )  # fmt: skip
-        said = last_lines(printable(stderr.excerpt().text), 1)
+        said = last_lines(printable(ran.stderr), 1)
         return Broken(path, f"{how}: {one_line(said[0])}" if said else how)
     try:
-        answer = msgspec.json.decode(stdout.excerpt().text, type=_Answer)
+        answer = msgspec.json.decode(ran.stdout, type=_Answer)
         Version(answer.version)
     except (msgspec.DecodeError, InvalidVersion, RecursionError):
         return Broken(path, "does not answer as a Python does")

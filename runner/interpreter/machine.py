@@ -5,18 +5,16 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Protocol
 
-import anyio
 import anyio.to_thread
 from msgspec import Struct
 
 from runner.diagnosis.refusals import raise_lacking
 from runner.diagnosis.report.model import UvRun
-from runner.diagnosis.report.text import Capture
 from runner.events import Journal, Origin, Phase
 from runner.interpreter.discovery import candidates, probe, probe_all
 from runner.interpreter.model import Broken, Interpreter, worker_interpreter
 from runner.process.guardian import guarded_folder
-from runner.process.supervisor import spawn
+from runner.process.printed import printed_by
 
 # uv's download of a Python takes seconds on a good line, and a minute on a poor one.
 DOWNLOAD_SECONDS = 120.0
@@ -101,34 +99,23 @@ class ThisMachine:
         with guarded_folder() as folder:
             argv = [str(self._uv), "venv", "--no-project", "--color", "never", "--no-progress"]
             argv += ["--python", request, str(folder / "venv")]
-            said = Capture()
-            exit_code = None
             # uv runs what PATH has before it downloads, and a shim may do anything, or hang.
             folders = self._environ.get("PATH", "").split(os.pathsep)
             path = os.pathsep.join(one for one in folders if Path(one).name != "shims")
             try:
-                async with spawn(
-                    argv,
-                    # Without a network, uv's three retries take ten seconds.
-                    env={
-                        "UV_HTTP_RETRIES": "0",
-                        **self._environ,
-                        "PATH": path,
-                        "TMPDIR": str(folder),
-                    },
-                    cwd=folder,
-                    stdout=said.feed,
-                    stderr=said.feed,
-                    grace=1.0,
-                ) as process:
-                    with anyio.move_on_after(DOWNLOAD_SECONDS):
-                        exit_code = (await process.wait()).code
+                # Without a network, uv's three retries take ten seconds.
+                env = {"UV_HTTP_RETRIES": "0", **self._environ}
+                env |= {"PATH": path, "TMPDIR": str(folder)}
+                ran = await printed_by(
+                    argv, env=env, cwd=folder, seconds=DOWNLOAD_SECONDS, grace=1.0
+                )
             except OSError as error:
                 raise_lacking(Phase.INTERPRETER, error)
                 return Download(not_started=f"{self._uv} cannot be started: {error.strerror}")
+            exit_code = None if ran.exit is None else ran.exit.code
             if exit_code == 0:
-                return Download(await probe(Path(folder) / "venv" / "bin" / "python"))
-            return Download(said=UvRun(argv, exit_code, said.excerpt().text))
+                return Download(await probe(folder / "venv" / "bin" / "python"))
+            return Download(said=UvRun(argv, exit_code, ran.stdout + ran.stderr))
 
     def _keep(self, answer: Answer) -> None:
         self._journal.fact(Origin.INTERPRETERS, answer)

@@ -1,5 +1,6 @@
 """Where the kernel keeps the limits and counters of this process's control group (cgroups(7))."""
 
+import re
 from pathlib import Path
 
 CGROUPS = Path("/sys/fs/cgroup")
@@ -24,6 +25,12 @@ def group_files(controller: str, v2: str, v1: str) -> list[Path]:
         elif controller in controllers.split(","):
             files.append(CGROUPS / controller / group[1:] / v1)
     return files
+
+
+def counter(file: Path, name: str) -> int | None:
+    """A line of a file that counts events; ``None`` where it has none of that name."""
+    found = re.search(rf"^{name} (\d+)$", read(file), re.MULTILINE)
+    return int(found[1]) if found else None
 
 
 def read(file: Path) -> str:

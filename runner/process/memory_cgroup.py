@@ -6,7 +6,6 @@ some batch systems and containers. Nothing is changed in a group that is not our
 """
 
 import logging
-import re
 import uuid
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -14,7 +13,7 @@ from pathlib import Path
 
 import anyio
 
-from runner.process.cgroups import CONTROLLERS_OF_CHILDREN, group_files, read
+from runner.process.cgroups import CONTROLLERS_OF_CHILDREN, counter, group_files, read
 
 _log = logging.getLogger(__name__)
 
@@ -44,8 +43,8 @@ class MemoryGroup:
 
     def killed(self) -> bool:
         """Tell whether the kernel has killed a process in it for its limit since the last call."""
-        counter = re.search(r"^oom_kill (\d+)$", read(self._folder / "memory.events"), re.MULTILINE)
-        before, self._kills = self._kills, int(counter.group(1)) if counter else 0
+        before = self._kills
+        self._kills = counter(self._folder / "memory.events", "oom_kill") or 0
         return self._kills > before
 
     def peak(self) -> int | None:

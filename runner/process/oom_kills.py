@@ -9,7 +9,6 @@ while children run: what it has counted just before a child's death, and for nob
 taken for that child's.
 """
 
-import re
 import threading
 import time
 from collections import deque
@@ -17,7 +16,7 @@ from pathlib import Path
 
 import anyio
 
-from runner.process.cgroups import group_files, read
+from runner.process.cgroups import counter, group_files, read
 
 VMSTAT = Path("/proc/vmstat")
 
@@ -82,8 +81,7 @@ class OomKills:
 def oom_kills() -> int | None:
     """How many processes the kernel has killed so far; ``None`` where it does not count."""
     for file in (*group_files("memory", "memory.events", "memory.oom_control"), VMSTAT):
-        count = _count(file)
-        if count is not None:
+        if (count := counter(file, "oom_kill")) is not None:
             return count
     return None
 
@@ -96,8 +94,3 @@ def memory_limit() -> int | None:
         if text.isdigit() and int(text) < 1 << 60:
             return int(text)
     return None
-
-
-def _count(file: Path) -> int | None:
-    counter = re.search(r"^oom_kill (\d+)$", read(file), re.MULTILINE)
-    return int(counter.group(1)) if counter else None

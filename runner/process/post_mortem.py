@@ -2,7 +2,6 @@
 
 import logging
 import os
-import re
 import resource
 import signal
 import tempfile
@@ -13,7 +12,7 @@ import msgspec
 
 from runner.diagnosis.deaths.exit import Limits, Space
 from runner.diagnosis.machine import Machine
-from runner.process.cgroups import group_files, read
+from runner.process.cgroups import counter, group_files, read
 from runner.process.mounts import find_noexec
 
 _log = logging.getLogger(__name__)
@@ -81,10 +80,8 @@ def group_processes() -> int | None:
 
 
 def _group_refusals() -> int | None:
-    for file in group_files("pids", "pids.events", "pids.events"):
-        if found := re.search(r"^max (\d+)$", read(file), re.MULTILINE):
-            return int(found[1])
-    return None
+    counts = (counter(file, "max") for file in group_files("pids", "pids.events", "pids.events"))
+    return next((count for count in counts if count is not None), None)
 
 
 def machine_memory() -> int | None:
