@@ -21,7 +21,6 @@ _MOST_ENTRIES = 500_000
 def pack(bundle: Bundle, file: IO[bytes], folders: Iterable[str] = ()) -> None:
     """Write a bundle's content.
 
-    :param file: takes the archive.
     :param folders: those of the bundle that are empty, where they are to be there again.
     :raises OSError: a file cannot be read or written.
     """

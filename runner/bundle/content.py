@@ -78,9 +78,6 @@ def empty_folders(
     """The folders of a bundle's content without a file in them, sorted likewise.
 
     They are not in the digest: git and wheels drop them, and a task that writes into one needs it.
-
-    :param files: its :func:`content_files`.
-    :param ignored: paths that are no content.
     """
     filled = {parent.as_posix() for name in files for parent in PurePosixPath(name).parents}
     folders = (name[:-1] for name in _walk(folder, ignored, strict=False) if name.endswith("/"))

@@ -36,8 +36,6 @@ _SETTINGS = ("wire", "functions", *_EXAMPLES)
 def read_defaults(modelops: Mapping[str, Any], text: str) -> Defaults:
     """Read the table.
 
-    :param modelops: the table ``[tool.modelops]``.
-    :param text: pyproject.toml itself, to name lines of.
     :raises Failure: ``bundle-invalid``: a setting is unknown, or its value is of the wrong kind.
     """
 

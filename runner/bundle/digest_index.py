@@ -49,9 +49,6 @@ class DigestIndex:
     """The digests of one bundle's files, kept in the runner's cache.
 
     An index that is damaged, or of another format, is as good as none.
-
-    :param cache: the folder where environments are kept.
-    :param bundle: the bundle's folder.
     """
 
     def __init__(self, cache: Path, bundle: Path) -> None:
@@ -61,11 +58,7 @@ class DigestIndex:
         self._now: dict[str, _Entry] = {}
 
     def known(self, name: str, path: Path) -> bytes | None:
-        """Return the digest of a file that has not been written to since it was read.
-
-        :param name: its path, relative to the bundle.
-        :param path: where it is.
-        """
+        """Return the digest of a file that has not been written to since it was read."""
         entry = self._before.get(name)
         if entry is None:
             return None
@@ -81,11 +74,7 @@ class DigestIndex:
     def learn(
         self, name: str, before: os.stat_result, after: os.stat_result, digest: bytes
     ) -> None:
-        """Remember the digest of a file that was read, where it can be trusted from here on.
-
-        :param before: the file's status before it was read.
-        :param after: its status afterwards.
-        """
+        """Remember the digest of a file that was read, where it can be trusted from here on."""
         entry = _Entry.of(after, digest)
         rested = time.time() - max(after.st_mtime, after.st_ctime) > REST_SECONDS
         if (

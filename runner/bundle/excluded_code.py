@@ -20,8 +20,6 @@ def check_no_code_is_excluded(
     """Follow the imports from the files of the bundle's functions, as far as their source tells.
 
     :param functions: each as ``module.or/path.py:function``.
-    :param files: the bundle's content.
-    :param text: pyproject.toml itself, to name lines of.
     :raises Failure: ``bundle-invalid``: a module is excluded that the bundle imports.
     """
     exclude = exclude_of(folder)
@@ -41,7 +39,6 @@ def check_no_code_is_excluded(
 def imported_files(folder: Path, functions: Iterable[str]) -> Iterator[tuple[str, str]]:
     """The files in the bundle's folder that its functions import, as far as their source tells.
 
-    :param functions: each as ``module.or/path.py:function``.
     :returns: each with a line that says why.
     """
     seen = set[str]()

@@ -30,7 +30,6 @@ class Function(Struct, frozen=True):
 def function_of(bundle: Bundle, name: str | None) -> Function:
     """The function of a bundle that a task asks for.
 
-    :param name: ``None``: the wire function.
     :raises Failure: ``wire-not-found``: the bundle has none of that name; ``wire-ambiguous``: no
         name is given, and several functions claim to be the wire function.
     """

@@ -10,11 +10,7 @@ _MOST_BYTES = 1 << 20
 def lfs_pointers(
     folder: Path, files: tuple[str, ...], pointers: tuple[str, ...]
 ) -> tuple[LfsPointer, ...]:
-    """The pointers of a bundle, each with the source files that name it.
-
-    :param files: the bundle's content.
-    :param pointers: those of it that are pointers.
-    """
+    """The pointers of a bundle, each with the source files that name it."""
     if not pointers:
         return ()
     sources = {file: _text(folder / file) for file in files if file.endswith(".py")}

@@ -165,10 +165,7 @@ def _check_place(folder: Path, text: str, at: str, shown: str | None = None) -> 
 
 
 def _check_source(folder: Path, text: str, at: str, name: str | None) -> None:
-    """See that a package does not come from a folder elsewhere, nor from a file above.
-
-    :param name: the package's, where it is known.
-    """
+    """See that a package does not come from a folder elsewhere, nor from a file above."""
     path = _local(folder, text)
     if path is None:
         return

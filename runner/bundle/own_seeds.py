@@ -46,11 +46,7 @@ _MOST_CHARACTERS = 80
 
 
 def own_seeds(folder: Path, functions: Iterable[str], files: Iterable[str]) -> tuple[str, ...]:
-    """Return a note for each such place in what the bundle's functions import.
-
-    :param functions: each as ``module.or/path.py:function``.
-    :param files: the bundle's content.
-    """
+    """Return a note for each such place in what the bundle's functions import."""
     source = [name for name in files if name.endswith(".py")][:_MOST_FILES]
     places = {name: found for name in source if (found := list(_places(folder / name)))}
     if not places:

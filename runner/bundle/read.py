@@ -51,7 +51,6 @@ def read_bundle(
 
     :param ignored: files in its folder that are no content.
     :param index: the digests that are known of its files; without it each one is read.
-    :param ignore_lock: whether its uv.lock says nothing.
     :raises Failure: ``bundle-not-found``, ``bundle-invalid`` or ``wire-not-declared``.
     """
     folder = folder_of(path)

@@ -64,7 +64,6 @@ def python_version_file(
     It takes what uv takes: ``3.12``, ``3.12.1``, ``cpython@3.12``, a specifier,
     ``cpython-3.12.1-linux-x86_64-gnu``.
 
-    :param name: the file's name.
     :raises NoVersion: it is neither.
     """
     for number, line in enumerate(text.split("\n"), 1):

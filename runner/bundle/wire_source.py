@@ -57,8 +57,6 @@ def find_wire(
     """Find the wire function by the rules of docs/bundles.md, in their order, and other functions.
 
     :param project: pyproject.toml's ``[project]``; empty without one.
-    :param tool: its ``[tool.modelops]``.
-    :param text: pyproject.toml itself, to name lines of.
     :param dependencies: one of these may provide the entry point, as ModelOps' frameworks do;
         ``None`` where only a build tells which there are.
     :raises Failure: ``wire-not-declared`` or ``bundle-invalid``.

@@ -40,7 +40,6 @@ class BlockingCall:
     def execute(self, request: bytes, timeout: float | None) -> Response | None:
         """Send a request and wait for its answer in this thread.
 
-        :param timeout: seconds to wait for it.
         :returns: the answer; ``None`` where the event loop is to say what has become of it: the
             time ran out, the child ended, its answer is not an answer.
         """

@@ -52,7 +52,6 @@ class Bulk:
     def send(self, values: Mapping[str, object], request_id: int) -> list[ValueRecord]:
         """Send values before the request that announces them.
 
-        :param values: a task's inputs.
         :raises OSError: the disk takes no file.
         """
         return [
@@ -97,7 +96,6 @@ class Bulk:
         """Take a value that an answer announces.
 
         :param index: its place among those that the answer announces.
-        :param deadline: on the monotonic clock.
         :raises OSError: it cannot be had; a ``TimeoutError``, by then.
         :raises ValueError: it is not what was announced.
         """
@@ -141,7 +139,6 @@ class Bulk:
 def bulk_channel(folder: Path) -> Iterator[Bulk]:
     """Return what values travel through; closed on leaving.
 
-    :param folder: the exchange folder.
     :raises OSError: there is no descriptor left.
     """
     if sys.platform != "linux":  # No other system has memfds.

@@ -194,7 +194,6 @@ class Dialogue:
         """The request to load the bundle.
 
         :param exchange: the folder through which larger results travel.
-        :param fork: whether the child is to fork a process for each task.
         """
         launch = self._launch
         self._is_to_fork = fork
@@ -241,7 +240,6 @@ class Dialogue:
         """The request to run one task.
 
         :param cwd: its working folder; ``None``: where the child is.
-        :param inputs: what its inputs were sent as.
         :raises Failure: its parameters are too large to send.
         """
         assert task.entrypoint is not None

@@ -62,10 +62,7 @@ class Ending:
         self._dialogue.forget_answer()
 
     async def end_hung(self, *, stopped: bool) -> None:
-        """End what does not answer, and let it say first where it stands.
-
-        :param stopped: whether a signal has stopped it.
-        """
+        """End what does not answer, and let it say first where it stands."""
         notice = to_show_stacks(stopped=stopped)
         with anyio.CancelScope(shield=True):
             # One that has not read the request whole has not forked for it.
@@ -81,8 +78,6 @@ class Ending:
 
         While a call waits for it. A task that is under way in the child itself may have stopped
         itself: that is for its time limit to end.
-
-        :param request_unread: whether it has not read its request.
         """
         dialogue = self._dialogue
         if (dialogue.forks or request_unread) and stopped([self._process.pid]):
@@ -100,10 +95,7 @@ class Ending:
         return idle(children(pid) if self._dialogue.forks else [pid])
 
     async def _end_fork(self, notice: Notice = _AGAIN) -> bool:
-        """End the process that the child forked for a task, and take the child's word for it.
-
-        :param notice: what it gets first.
-        """
+        """End the process that the child forked for a task, and take the child's word for it."""
         give_up = time.monotonic() + KILL_SECONDS
         if stopped([self._process.pid]):
             self._process.send_signal(signal.SIGCONT)  # else it cannot say that the task has ended

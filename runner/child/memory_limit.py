@@ -11,11 +11,7 @@ _UNKNOWN = 1 << 40
 
 
 class MemoryLimit:
-    """The limit of one child.
-
-    :param limit: bytes; ``None`` for none.
-    :param group: the control group that keeps it, where there is one.
-    """
+    """The limit of one child."""
 
     def __init__(self, limit: int | None, group: MemoryGroup | None, dialogue: Dialogue) -> None:
         self._limit = limit

@@ -164,7 +164,6 @@ class Session:
     ) -> tuple[dict[str, bytes | memoryview], Executed]:
         """Run one task.
 
-        :param timeout: seconds that it may take; ``None``: as long as it likes.
         :returns: its outputs by name, and what it took.
         :raises Failure: whatever went wrong.
         """
@@ -335,7 +334,6 @@ class Session:
     def left_files(self, executed: Executed) -> LeftFiles | None:
         """Take the files that the task has left in its working folder, if it has left any.
 
-        :param executed: what it took.
         :raises Failure: there is no room for them.
         """
         try:

@@ -40,9 +40,7 @@ async def open_session(
 ) -> AsyncIterator[Session]:
     """Start a child and let it load the bundle; shut it down on leaving.
 
-    :param environ: the worker's variables, from which the child's are chosen.
     :param startup_timeout: seconds from its start until it must have loaded the bundle.
-    :param fork: whether the child is to fork a process for each task.
     :raises Failure: it could not be started, died, hung, or could not load the bundle.
     """
     limit = TimeLimit(startup_timeout)

@@ -177,9 +177,6 @@ class WorkingFolders:
     """The working folders of one child.
 
     :param place: the folder that they are made in; it is the child's own.
-    :param bundle: the bundle's folder.
-    :param files: its content.
-    :param folders: those that are empty.
     :raises OSError: there is no room for them.
     """
 

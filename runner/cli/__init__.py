@@ -14,10 +14,7 @@ if TYPE_CHECKING:
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Run the command; the exit codes stand in docs/report.md.
-
-    :param argv: the arguments; the process's own by default.
-    """
+    """Run the command; the exit codes stand in docs/report.md."""
     if argv is None:
         _leave_on_signals()
     if sys.platform == "win32":

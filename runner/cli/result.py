@@ -57,10 +57,7 @@ def _write_special(path: Path, data: bytes) -> None:
 def result_json(
     result: Result, outputs: dict[str, OutputFile], files: dict[str, OutputFile]
 ) -> str:
-    """The JSON document of a task that was done.
-
-    :param files: those that it left and that are kept.
-    """
+    """The JSON document of a task that was done."""
     return json_document(
         {
             "ok": True,

@@ -24,8 +24,6 @@ class Unblocked(io.RawIOBase):
 
     What it does not take is kept, up to a bound, and written with what comes later. Where it
     refuses, as a full disk does, it is left alone: no result depends on it.
-
-    :param descriptor: of standard error.
     """
 
     def __init__(self, descriptor: int) -> None:
@@ -76,7 +74,6 @@ class Unblocked(io.RawIOBase):
     def _push(self, seconds: float) -> bool:
         """Write what is taken at once.
 
-        :param seconds: to wait until anything is.
         :returns: whether anything was.
         """
         wrote = False

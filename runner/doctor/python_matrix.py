@@ -20,7 +20,6 @@ from runner.task import Task
 class Cell(Struct, frozen=True, kw_only=True):
     """The outcome of a bundle on one Python.
 
-    :param python: as it was asked for.
     :param version: what that was, as far as one was found.
     """
 
@@ -48,8 +47,6 @@ async def try_pythons(
 
     :param requests: as ``Runner(python=)`` takes them.
     :param task: gives the task, once the bundle is known to be one.
-    :param jobs: how many at a time.
-    :param on_cell: called with each as soon as it is there.
     :returns: the cells, in the order of the requests.
     """
     cells: list[Cell | None] = [None] * len(requests)

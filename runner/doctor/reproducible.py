@@ -176,10 +176,7 @@ class _Trial:
         return bool(self._base) and self._base.keys() <= self._differences.keys()
 
     async def repeat(self, began: float) -> None:
-        """Run it once more as it was run first, and find out why it is not the same.
-
-        :param began: when the first run did.
-        """
+        """Run it once more as it was run first, and find out why it is not the same."""
         await _apart_from(began)
         self._begin("another new process")
         differing = self._differing(await self._run(self._settings))
@@ -239,8 +236,6 @@ class _Trial:
         """Run it under a condition; where an output differs, see that it does not so by chance.
 
         Once more under the condition it has to come out as there, and without it as it was first.
-
-        :param shown_by: as for :meth:`_found`.
         """
         now = await run()
         differing = self._differing(now) - self._differences.keys()
@@ -329,11 +324,7 @@ class _Trial:
     async def _run(
         self, settings: Settings, bundle: Path | None = None, task: Task | None = None
     ) -> _Digests | None:
-        """Run it in a new process.
-
-        :param bundle: a copy of the bundle.
-        :param task: in place of the one that is under trial.
-        """
+        """Run it in a new process."""
         case = Case(environ=settings.variables())
         try:
             with reported(case):

@@ -19,11 +19,7 @@ _TOO_LITTLE_BYTES = 64 << 20
 
 
 def cache(folder: Path, uv_cache: Path | None, *, trusted: bool = False) -> Observation:
-    """The folder where environments are built.
-
-    :param trusted: whether the user trusts whoever may write to it.
-    :param uv_cache: uv's own, from which it links packages.
-    """
+    """The folder where environments are built."""
     subject = "cache"
     move = Hint(
         title="keep it elsewhere", command="export MODELOPS_CACHE_DIR=/a/folder", by="person"

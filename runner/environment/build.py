@@ -101,8 +101,6 @@ async def environment(
 
     Any number of processes may ask for the same one: one builds, the others wait for it.
 
-    :param cache: the folder where environments are kept.
-    :param uv: the uv to build with.
     :param environ: the worker's variables; uv gets those that it needs.
     :param others: finds the other interpreters that the bundle accepts, the newest first; a hint
         may name one.
@@ -168,10 +166,7 @@ async def _ready(
 def environment_path(
     source: Source, base: Base, root: Path, environ: Mapping[str, str]
 ) -> Path | None:
-    """The bundle's own venv, where both layers are built.
-
-    :param root: the folder where environments are kept.
-    """
+    """The bundle's own venv, where both layers are built."""
     key = dependencies_key(source, base, environ)
     shared, own = places(source, key, root, environ)
     return own if read_manifest(followed(shared)) and read_manifest(own) else None
@@ -291,7 +286,6 @@ async def lock_to(built: Environment, source: Source, uv: Uv, file: Path) -> Non
 async def discard_damaged(built: Environment, case: Case, uv: Path) -> bool:
     """Compare every file of an environment with what was installed, once something failed in it.
 
-    :param uv: the uv that it was built with, whose cache may hold the same damage.
     :returns: whether it was damaged; then it will be built again.
     """
     shared = await heal(built.path, built.cache, case.journal, uv)

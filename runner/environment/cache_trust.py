@@ -30,7 +30,6 @@ _TAG_SAYS = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of modelops-
 def make_cache(cache: Path, environ: Mapping[str, str]) -> None:
     """Make the cache, unless it is there, and mark it as one.
 
-    :param environ: the worker's variables.
     :raises OSError: it cannot be made.
     """
     if not cache.exists():
@@ -41,7 +40,6 @@ def make_cache(cache: Path, environ: Mapping[str, str]) -> None:
 def make_folder(folder: Path, environ: Mapping[str, str]) -> None:
     """Make the cache, or a folder in it, unless it is there; as :func:`close_to_strangers` has it.
 
-    :param environ: the worker's variables.
     :raises OSError: it cannot be made.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +51,6 @@ def make_folder(folder: Path, environ: Mapping[str, str]) -> None:
 def close_to_strangers(folder: Path, environ: Mapping[str, str]) -> None:
     """Leave a new folder to its owner alone, where the umask has let anybody write to it.
 
-    :param environ: the worker's variables, which may say that whoever may write is trusted.
     :raises OSError: it cannot be.
     """
     status = folder.stat()
@@ -68,7 +65,6 @@ def close_to_strangers(folder: Path, environ: Mapping[str, str]) -> None:
 def check_trust(cache: Path, environ: Mapping[str, str]) -> None:
     """See that nobody but those whom this user trusts anyway may write to the cache.
 
-    :param environ: the worker's variables.
     :raises Failure: somebody else may.
     """
     if is_trusted(environ):

@@ -27,7 +27,6 @@ async def built_once(
     :param folder: where it is to be; a link to another one may stand there for it.
     :param make: makes :data:`STAGED` in a staging folder, and returns what it is to say of itself;
         or has published something else, which is held then, and returns ``None``.
-    :param upon: the venv that it is to stand upon.
     :returns: whether it was there.
     :raises Failure: it could not be built.
     """

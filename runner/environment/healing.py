@@ -29,8 +29,6 @@ async def heal(
 ) -> bool:
     """Compare every file of a venv with what was installed.
 
-    :param cache: the folder where environments are kept.
-    :param uv: the uv that it was built with, whose cache may hold the same damage.
     :param but_added: what was added is not damage.
     :returns: whether it was damaged; then it will be built again.
     """

@@ -20,10 +20,7 @@ def library_folders(environ: Mapping[str, str]) -> tuple[str, ...]:
 
 
 def libraries_like(library: str, folders: Iterable[str]) -> tuple[str, ...]:
-    """The files there that are the library in this version or another, as whole paths.
-
-    :param library: ``libgsl.so.25``.
-    """
+    """The files there that are the library in this version or another, as whole paths."""
     stem = library.partition(".so")[0] + ".so"
     found = list[str]()
     for folder in folders:

@@ -37,7 +37,6 @@ async def install(
     It is said while uv builds the first of them from source.
 
     :param command: uv's, without the interpreter.
-    :param python: the interpreter of the environment to install into.
     :raises Failure: uv failed.
     """
     failed: Failure | None = None

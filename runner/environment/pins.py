@@ -142,8 +142,6 @@ def _is_path(line: str) -> bool:
 async def pins_of(uv: Uv, venv: Path, copy: Path, *, pylock: bool) -> str:
     """Return what is installed in an environment, with the hashes that the index has of it.
 
-    :param venv: the venv of the dependencies.
-    :param copy: a copy of the bundle's content, to run uv in.
     :param pylock: as a ``pylock.toml``.
     :raises Failure: uv could not.
     """

@@ -25,7 +25,6 @@ _MOST_BYTES = 4096
 def begin_use(cache: Path, venv: Path, holds: ExitStack) -> Path | None:
     """Mark a venv. The mark stays, with nobody who keeps it locked, where the process is killed.
 
-    :param holds: keeps it locked until it is closed.
     :returns: the mark; ``None`` where there can be none: the cache is read-only, or another user's.
     """
     while True:

@@ -130,7 +130,6 @@ def build_environ(environ: Mapping[str, str], folder: Path) -> dict[str, str]:
 async def run_uv(uv: Uv, step: Step, arguments: Sequence[str], *, cwd: Path) -> None:
     """Run uv to its end; what it writes is streamed as it comes.
 
-    :param step: what it makes.
     :param cwd: within a staging folder, whose ``tmp`` is where it puts what is temporary.
     :raises Failure: it failed, or could not be started. Then, and when the call is cancelled, the
         case's evidence has what it said.

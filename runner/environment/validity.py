@@ -36,7 +36,6 @@ async def is_whole(
 ) -> bool:
     """Tell whether a venv is there as it was built; then it is held.
 
-    :param upon: the venv that it is to stand upon.
     :param say: say what is wrong with one that is there.
     """
     with ExitStack() as mine:

@@ -77,7 +77,6 @@ class BuildSystem(Struct, frozen=True, rename="kebab"):
 def build_system(source: Source, environ: Mapping[str, str]) -> BuildSystem | None:
     """Return what builds a bundle, where it can be kept.
 
-    :param environ: the worker's variables.
     :returns: ``None`` where uv is to do it all: the backend is part of the bundle or by default,
         a requirement is not a name and versions, or uv is told how to build or resolve.
     """
@@ -112,9 +111,7 @@ async def install_wheel(
 ) -> bool:
     """Build a bundle's wheel with a backend that is kept, and install it.
 
-    :param copy: the bundle's content, which is written into.
     :param venv: where to install it: a thin one upon ``shared``.
-    :param cache: the folder where environments are kept.
     :returns: whether it is installed; else uv is to do it all, and says what is wrong.
     """
     journal = uv.case.journal

@@ -17,10 +17,7 @@ _MOST = 10_000
 
 
 class Appeared:
-    """The paths of what tasks have left, kept in the cache.
-
-    :param bundle: the bundle's folder.
-    """
+    """The paths of what tasks have left, kept in the cache."""
 
     def __init__(self, cache: Path, bundle: Path) -> None:
         self._bundle = bundle

@@ -24,8 +24,5 @@ class Call(Struct, frozen=True):
     task_id: int = 0
 
     def time_limit(self, settings: float | None) -> float | None:
-        """Return the seconds that it may take.
-
-        :param settings: as the settings and the bundle say.
-        """
+        """Return the seconds that it may take."""
         return min(filter(None, (self.timeout or settings, self.batch_timeout)), default=None)

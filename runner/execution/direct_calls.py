@@ -32,9 +32,6 @@ class DirectCalls:
     """The shortcut of threads to the children of a pool. A warm call takes half the time by it.
 
     The event loop does all that is not a good answer of a child that is ready.
-
-    :param new_case: makes the case of a call.
-    :param loop: has the pool.
     """
 
     def __init__(self, pool: Pool, new_case: Callable[[Call], Case], loop: LoopThread) -> None:
@@ -45,8 +42,6 @@ class DirectCalls:
     def execute(self, path: str, call: Call, calls: Calls | None = None) -> Result | None:
         """Run a task.
 
-        :param path: the bundle's folder, absolute.
-        :param calls: may stop it.
         :returns: ``None`` where no child is ready for it.
         :raises RunnerError: it failed.
         """

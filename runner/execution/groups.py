@@ -33,7 +33,6 @@ LOOK_SECONDS = 60.0
 class Groups:
     """The groups of children that tasks may run in.
 
-    :param tasks: what holds the environments.
     :param retire: called with a group in which no child is to be started any more.
     """
 
@@ -58,7 +57,6 @@ class Groups:
     async def get(self, case: Case, path: str, function: str | None) -> Group:
         """The group of a bundle, prepared if need be.
 
-        :param function: the one that a child is wanted for; ``None``: the wire function.
         :raises Failure: the bundle cannot be read or has no such function, or its environment
             cannot be made.
         """

@@ -148,10 +148,7 @@ class Group:
         """True once it was said that its tasks do not fork, and what that costs."""
 
     def ran(self, now: float) -> None:
-        """A child is given back.
-
-        :param now: on the monotonic clock.
-        """
+        """A child is given back."""
         self._ran_at, self._clock = now, time.time() - now
 
     def ran_until(self) -> float:

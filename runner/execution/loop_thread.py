@@ -64,10 +64,7 @@ class LoopThread:
             raise
 
     def call(self, function: Callable[[], Awaitable[_T]], calls: Calls | None = None) -> _T:
-        """As :meth:`start_soon`, and wait for its end. An interrupt cancels the call.
-
-        :param calls: may stop it.
-        """
+        """As :meth:`start_soon`, and wait for its end. An interrupt cancels the call."""
         ended = threading.Event()
 
         async def call() -> _T:

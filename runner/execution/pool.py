@@ -39,7 +39,6 @@ WATCH_SECONDS = 1.0
 class Pool:
     """The children of one runner.
 
-    :param tasks: what holds them.
     :param limit: how many may be at work at a time.
     """
 
@@ -69,8 +68,6 @@ class Pool:
         """A child that is ready to run a task of a bundle.
 
         :param lease: has it then, and is to be released in any case.
-        :param path: the bundle's folder, absolute.
-        :param function: the function of the bundle; ``None``: its wire function.
         :returns: ``None`` where :meth:`acquire` has to see to it.
         """
         group = self.groups.unchanged(path)
@@ -114,10 +111,6 @@ class Pool:
     async def acquire(self, lease: Lease, case: Case, path: str, function: str | None) -> Child:
         """A child that is ready to run a task of a bundle, started for it if need be.
 
-        :param lease: has it then, and is to be released in any case.
-        :param case: it learns what happens meanwhile.
-        :param path: the bundle's folder, absolute.
-        :param function: the function of the bundle; ``None``: its wire function.
         :raises Failure: it could not be had.
         """
         rebuilt = False

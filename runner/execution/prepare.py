@@ -83,7 +83,6 @@ class Prepared(Struct, frozen=True):
     def for_function(self, name: str | None) -> "Prepared":
         """This for the children of one of the bundle's functions.
 
-        :param name: ``None``: the wire function.
         :raises Failure: the bundle has no such function.
         """
         function = function_of(self.bundle, name)
@@ -117,11 +116,7 @@ class Prepared(Struct, frozen=True):
         children: int,
         fork: bool = False,
     ) -> AbstractAsyncContextManager[Session]:
-        """A child of the bundle, as :func:`open_session` has it.
-
-        :param environ: the worker's variables, from which the child's are chosen.
-        :param children: how many share the processors.
-        """
+        """A child of the bundle, as :func:`open_session` has it."""
         threads = settings.thread_count(self.bundle)
         return open_session(
             self.launch,
@@ -187,7 +182,6 @@ def read_as_content(path: Path, cache: Path, ignore_lock: bool = False) -> Bundl
     """Read a bundle without what tasks have left in its folder.
 
     :param cache: the folder where that is remembered, and the digests of its files.
-    :param ignore_lock: true if its uv.lock is not read.
     :raises Failure: it cannot be read.
     """
     ignored = Appeared(cache, path).names()

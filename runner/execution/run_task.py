@@ -51,7 +51,6 @@ from runner.task import Task, check_task, without_inputs
 async def execute_in_pool(case: Case, pool: Pool, path: str, call: Call) -> Result:
     """Run one task of a bundle in a child of the pool.
 
-    :param path: the bundle's folder, absolute.
     :raises Failure: whatever went wrong.
     """
     began = time.monotonic()

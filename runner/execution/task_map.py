@@ -24,7 +24,6 @@ async def map_in_loop(
 ) -> AsyncGenerator[tuple[int, Outcome], None]:
     """Run tasks so that so many children are busy. Closing it early cancels the calls.
 
-    :param execute: runs one.
     :param owner: has the event loop's tasks: a generator must not own any.
     """
     window = Window(tasks, children * WINDOW, ordered=ordered)

@@ -68,7 +68,6 @@ def map_in_threads(
 ) -> Generator[tuple[int, Outcome], None, None]:
     """Run tasks in as many threads as there are children. Closing it early stops the calls.
 
-    :param execute: runs one; it ends early where its calls are stopped.
     :param calls: where another thread may stop them.
     :raises Stopped: it has.
     """

@@ -22,7 +22,6 @@ async def choose_interpreter(
     others; then the newest accepted one installed; then uv's download, where uv is configured to.
 
     :param request: what ``--python`` asks for; ``None``: nothing.
-    :param machine: what is asked which interpreters there are.
     :raises Failure: ``python-unsatisfied``, ``python-policy-conflict``, ``python-not-found`` or
         ``python-broken``.
     """

@@ -58,11 +58,7 @@ class Answer(Struct, frozen=True, omit_defaults=True):
 
 
 class ThisMachine:
-    """The machine that runs this process.
-
-    :param uv: the uv that may download.
-    :param environ: the worker's variables.
-    """
+    """The machine that runs this process."""
 
     def __init__(self, journal: Journal, uv: Path, environ: Mapping[str, str] = os.environ) -> None:
         self._journal = journal

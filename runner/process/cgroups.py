@@ -11,11 +11,7 @@ CONTROLLERS_OF_CHILDREN = "cgroup.subtree_control"
 
 
 def group_files(controller: str, v2: str, v1: str) -> list[Path]:
-    """The files that may tell; which of them there are depends on the version of cgroups.
-
-    :param v2: the file's name in cgroup v2.
-    :param v1: what it is called in v1.
-    """
+    """The files that may tell; which of them there are depends on the version of cgroups."""
     files = []
     for line in read(OWN_GROUPS).splitlines():
         _, _, rest = line.partition(":")

@@ -57,7 +57,6 @@ class MemoryGroup:
 async def memory_group(limit: int | None, *, kill_all: bool) -> AsyncIterator[MemoryGroup | None]:
     """A control group of our own, gone on leaving; ``None`` where there can be none.
 
-    :param limit: bytes.
     :param kill_all: whether all processes in it end when one is killed for the limit.
     """
     folder = None if limit is None else await _make(limit, kill_all=kill_all)

@@ -25,8 +25,6 @@ async def watch_memory(
 
     With all that it has started. Its stacks go to stderr before, as when a task hangs.
 
-    :param limit: bytes.
-    :param forks: whether the child forks a process for each task.
     :param over: called with the bytes held, before anybody can see the end.
     """
     while process.exit is None:

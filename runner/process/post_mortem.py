@@ -51,10 +51,7 @@ def limits_of(pid: int) -> Limits:
 
 
 def machine_of(pid: int, paths: Sequence[str], oom_killed: bool | None = None) -> Machine:
-    """The limits of a process and the mounts that it meets.
-
-    :param paths: files that could not be loaded or run.
-    """
+    """The limits of a process and the mounts that it meets."""
     limits = msgspec.structs.replace(limits_of(pid), user_processes=_user_processes())
     return Machine(limits, find_noexec(paths), oom_killed)
 

@@ -30,7 +30,6 @@ async def printed_by(
     """Run a program to its end.
 
     :param seconds: how long it may take.
-    :param grace: as :func:`spawn` has it.
     :raises OSError: it cannot be started.
     """
     out, errors = Capture(), Capture()

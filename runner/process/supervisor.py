@@ -224,7 +224,6 @@ class Process:
     def look_at_machine(self, paths: Sequence[str], descendant_died: bool) -> Machine:
         """Look up what may be behind an exception in this process.
 
-        :param paths: files that could not be loaded or run.
         :param descendant_died: whether a process that it had started has just died.
         """
         killed = oom_kills.take() if descendant_died else None

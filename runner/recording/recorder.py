@@ -36,7 +36,6 @@ class Recorder:
     Secrets are masked. A disk that refuses is logged, and the run goes on.
 
     :param folder: made if need be.
-    :param command: what was asked for, as a command line.
     :param replace: whether a recording that is there may go.
     :param environ: where the secret variables are looked up.
     :raises FileExistsError: there is a recording, which may not go.
@@ -226,7 +225,6 @@ def record_in_free(
 ) -> Recorder:
     """A recorder in the folder, or in ``2``, ``3``, ... of it where there is a recording already.
 
-    :param environ: where the secret variables are looked up.
     :raises OSError: the file cannot be made.
     """
     number = 1

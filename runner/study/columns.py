@@ -80,10 +80,7 @@ def of_task(line: TaskLine) -> dict[Column, Scalar]:
 
 
 def columns_of(source: str, pairs: Iterable[tuple[str, Scalar]]) -> dict[Column, Scalar]:
-    """Values by their columns; of two that have one key, the later is numbered.
-
-    :param source: the column's.
-    """
+    """Values by their columns; of two that have one key, the later is numbered."""
     values: dict[Column, Scalar] = {}
     for key, value in pairs:
         column, number = Column(source, key), 2

@@ -70,7 +70,6 @@ class Earlier:
     def take(self, task: str, place: int) -> tuple[int | None, Known]:
         """The number of a task, and what became of it. Of equal ones, each has its own.
 
-        :param place: where it stands among the tasks, from 0 on.
         :returns: no number where it is new and its place is another's number.
         """
         if self._numbers is None:
@@ -88,7 +87,6 @@ class Earlier:
     def new_numbers(self, total: int, shard: Shard | None) -> Iterator[int]:
         """Numbers that nobody has, once all tasks are taken.
 
-        :param total: how many tasks there are.
         :param shard: of these, whose numbers no other shard gives, whatever it has read.
         """
         first = max(self._used, default=-1) + 1

@@ -22,7 +22,6 @@ class KeptResults:
 
     A result's time is that of its task alone, and its child has no more than its line tells.
 
-    :param bundle: the one that they ran.
     :param worker: the machine, where the folder does not tell which it was.
     """
 
@@ -37,7 +36,6 @@ class KeptResults:
     def at(self, place: Place) -> Outcome:
         """The outcome of a task.
 
-        :param place: of its line.
         :raises OSError: it cannot be read.
         :raises OutputError: it is not there any more.
         """

@@ -44,11 +44,7 @@ def task_digest(task: Task) -> str:
 
 
 class Study(Struct, frozen=True, omit_defaults=True):
-    """Whose results these are.
-
-    :param bundle: its name.
-    :param path: its folder.
-    """
+    """Whose results these are."""
 
     bundle: str | None
     path: str
@@ -248,11 +244,7 @@ def decoded_as(text: bytes, kind: type[T]) -> T | None:
 
 
 class Place(NamedTuple):
-    """Where a line begins.
-
-    :param file: the name of its file.
-    :param at: its first byte.
-    """
+    """Where a line begins."""
 
     file: str
     at: int

@@ -22,7 +22,6 @@ _IN_MEMORY_BYTES = 16 << 20
 class GivenTask(Struct, frozen=True):
     """A task as it is given.
 
-    :param id: whatever the caller calls it.
     :param digest: of what the wire function is called with, once that is known.
     """
 
@@ -71,8 +70,6 @@ class Plan:
     def take(self, given: GivenTask, earlier: Earlier) -> Taken | None:
         """Take the next task of a study.
 
-        :param given: it has an entry point.
-        :param earlier: knows its number, and whether it is to be run.
         :returns: nothing where it is another shard's.
         """
         digest = task_digest(given.task)

@@ -11,10 +11,7 @@ from runner.study.run_file import Python, RunFile
 
 
 class Condition(Struct, frozen=True):
-    """Something that the outputs may depend on, and that is not what it was.
-
-    :param name: the platform, Python, a package, a variable.
-    """
+    """Something that the outputs may depend on, and that is not what it was."""
 
     name: str
     before: str
@@ -53,7 +50,6 @@ def differences(
     """The outputs that are not the same bytes.
 
     :param line: of the first run.
-    :param outputs: those of the second.
     :param files: likewise, what it has left in its working folder.
     """
     found = []

@@ -105,8 +105,6 @@ def read_earlier(
 ) -> Earlier:
     """Read what earlier runs have left; what they have written is not looked at.
 
-    :param bundle: the bundle's digest.
-    :param asked: what the tasks are to run on.
     :param shard: the one that is to be run, to whose file nobody else writes.
     :param overwrite: whether it may be another study's.
     :param check: is called at each line; what it raises ends the reading.
@@ -206,10 +204,7 @@ def results_in(folder: Path) -> int:
 
 
 def has_study(folder: Path, single: Manifest | None) -> bool:
-    """Tell whether a folder is a study's, which may have no result yet.
-
-    :param single: what the single task in it has made.
-    """
+    """Tell whether a folder is a study's, which may have no result yet."""
     its_own = () if single is None else map(file_name, single.outputs)
     begun = parts(folder, FILE).keys() - its_own
     return any(not (folder / name).stat().st_size for name in begun) or results_in(folder) > 0
@@ -248,10 +243,7 @@ def discard(folder: Path, index: int, made: Manifest) -> None:
 
 
 def are_there(folder: Path, number: int | None, known: Known) -> bool:
-    """Tell whether the outputs and files of a task that is done are as they were written.
-
-    :param number: the task's.
-    """
+    """Tell whether the outputs and files of a task that is done are as they were written."""
     try:
         line = next(lines_at(folder, [] if known.place is None else [known.place]), None)
     except OSError:

@@ -41,10 +41,7 @@ class Python(Struct, frozen=True):
 
 
 class RanIn(Struct, frozen=True):
-    """The environment of a run.
-
-    :param packages: what is installed, as ``numpy-2.4.6``.
-    """
+    """The environment of a run."""
 
     key: str
     requirements_from: str
@@ -111,11 +108,7 @@ class RunFile(Struct, frozen=True, kw_only=True):
         worker: WorkerInfo,
         isolation: Isolation,
     ) -> "RunFile":
-        """The account of a run that begins now.
-
-        :param words: its command line.
-        :param isolation: its tasks'.
-        """
+        """The account of a run that begins now."""
         secrets = secrets_of(settings.variables())
         return cls(
             command=[sanitise_text(word, secrets) for word in masked_values(words)],
@@ -154,10 +147,7 @@ def now() -> str:
 
 
 def archive_name(shard: Shard | None, digest: str) -> str:
-    """The file that keeps a bundle; those of shards may be written by several of them.
-
-    :param digest: the bundle's.
-    """
+    """The file that keeps a bundle; those of shards may be written by several of them."""
     return BUNDLE if shard is None else f"bundle.{digest.rpartition(':')[2][:12]}.tar.gz"
 
 
@@ -176,10 +166,7 @@ def stories(folder: Path) -> set[str]:
 
 
 def read_run(folder: Path, shard: Shard | None = None) -> RunFile | None:
-    """The account in a folder; ``None`` where there is none, or it cannot be read.
-
-    :param shard: whose it is.
-    """
+    """The account in a folder; ``None`` where there is none, or it cannot be read."""
     try:
         return read_json(folder / part_name(RUN, shard), RunFile)
     except (OSError, DamagedError):
@@ -187,10 +174,7 @@ def read_run(folder: Path, shard: Shard | None = None) -> RunFile | None:
 
 
 def account_before(folder: Path, shard: Shard | None, digest: str) -> RunFile | None:
-    """The account of the run before: this shard's, or of others that ran the same bundle.
-
-    :param digest: the bundle's.
-    """
+    """The account of the run before: this shard's, or of others that ran the same bundle."""
     own = read_run(folder, shard)
     if own is not None and own.bundle.digest == digest:
         return own

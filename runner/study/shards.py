@@ -38,8 +38,6 @@ def parts(folder: Path, name: str) -> dict[str, Shard | None]:
     """The files of this name in a study's folder: the whole one's, and the shards'.
 
     Links and pipes do not count.
-
-    :param name: as for :func:`part_name`.
     """
     stem, _, suffix = name.rpartition(".")
     shards = re.compile(

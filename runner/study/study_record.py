@@ -33,8 +33,6 @@ MOST_ARCHIVED_BYTES = 1 << 30
 class StudyRecord:
     """The account of one run in a folder.
 
-    :param run: it, as far as it is known when the run begins.
-    :param bundle: the one that runs.
     :param say: takes a line on what could not be kept.
     """
 

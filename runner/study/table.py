@@ -39,7 +39,6 @@ class TableError(ValueError):
 class Table:
     """A table that is read anew each time it is gone through, a task at a time.
 
-    :param folder: the study's.
     :param rows: the output, or the file that tasks have left, whose rows it has; ``None``: it has
         one for each task.
     :raises TableError: there are no results, or no such output, or nothing here reads it.

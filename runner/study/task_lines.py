@@ -15,8 +15,6 @@ from runner.study.plan import GivenTask
 class TaskLines:
     """Makes the lines of a run's tasks.
 
-    :param secrets: values that are masked wherever they stand.
-    :param run: how many runs the folder has seen.
     :param single: whether the run has this one task, whose outputs lie beside the line.
     """
 

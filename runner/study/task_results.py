@@ -25,8 +25,6 @@ class TaskResults:
 
     :param output: the study's folder; ``None``: nothing but the lines is kept.
     :param made: the outputs and files that earlier runs have left there, by the tasks' numbers.
-    :param lines: makes the lines.
-    :param file: takes them.
     """
 
     def __init__(

@@ -24,7 +24,6 @@ _DENIED = (errno.EACCES, errno.EPERM, errno.EROFS)
 def write_at_once(descriptor: int, data: bytes | bytearray | memoryview, seconds: float) -> int:
     """Write as much as a pipe or a terminal takes without a wait, once it is ready.
 
-    :param data: not empty.
     :param seconds: to wait until it is ready.
     :returns: how many bytes were written; 0: it was not ready.
     :raises OSError: it takes none.
@@ -61,8 +60,6 @@ def write_whole(descriptor: int, data: bytes) -> None:
 def results_into(folder: Path, size: int) -> Iterator[None]:
     """Turn what the operating system refuses while results are written into a finding.
 
-    :param folder: of ``--output``.
-    :param size: of the results, in bytes.
     :raises Failure: the disk is full, or something may not be written.
     """
     try:
@@ -80,10 +77,7 @@ def results_size(result: Result) -> int:
 
 
 def not_kept(error: OSError, folder: Path, size: int) -> Finding:
-    """The finding of results that could not be written.
-
-    :param size: in bytes.
-    """
+    """The finding of results that could not be written."""
     if error.errno not in FULL and (lacking := lacks_room(Phase.EXECUTE, error)) is not None:
         return lacking
     path = error.filename or folder

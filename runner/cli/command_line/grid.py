@@ -17,7 +17,6 @@ _ALL_SHOWN = 6
 def read_grid(command: Exec, seed: int = 0) -> Grid:
     """Read the tasks of a command line with axes.
 
-    :param seed: of tasks where it says none.
     :raises UsageError: an axis is said twice, has no values, or is a parameter of all tasks too.
     :raises Failure: ``params-invalid``: a value is not JSON, or a seed not a number.
     """

@@ -35,7 +35,6 @@ def _invalid(summary: str, hint: Hint = _USAGE) -> Failure:
 def given_task(command: Exec | Matrix | Check, seed: int = 0) -> Task:
     """The task that a command line has.
 
-    :param seed: that of the task where it says none.
     :raises Failure: ``params-invalid``.
     """
     params = {} if command.params is None else read_params(command.params)
@@ -52,7 +51,6 @@ def given_task(command: Exec | Matrix | Check, seed: int = 0) -> Task:
 def read_values(given: list[str], option: str = "--param") -> dict[str, Any]:
     """Read what each ``--param`` says.
 
-    :param option: the one that they are of.
     :raises Failure: ``params-invalid``.
     """
     values = {}
@@ -74,7 +72,6 @@ def _checked(task: Task) -> Task:
 def read_seed(text: str, option: str = "--seed") -> int:
     """Read a seed.
 
-    :param option: the one that it is of.
     :raises Failure: ``params-invalid``: it is not an integer in 0 .. 2**64-1.
     """
     # int() takes more than a person means: underscores, spaces, other scripts' digits.
@@ -140,7 +137,6 @@ def _like(file: Path) -> Hint | None:
 def decode_json(data: bytes, name: str, line: int = 1) -> Any:
     """Decode a JSON document, or a line of JSON Lines.
 
-    :param name: of the file.
     :param line: the number, from 1 on, of the line that it begins at.
     :raises Failure: ``params-invalid``, with the place in the file.
     """
@@ -234,7 +230,6 @@ def _second(text: str, key: str) -> int:
 def parse_value(name: str, text: str, option: str = "--param") -> Any:
     """The value of a parameter: JSON where it parses as JSON, else the string itself.
 
-    :param option: the one that it is of.
     :raises Failure: ``params-invalid``: it looks like a value of another language, which a string
         would silently stand for.
     """

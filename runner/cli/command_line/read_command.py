@@ -51,10 +51,6 @@ def read_command(
 
     Its fields, and those of its settings, are the arguments of the same names.
 
-    :param name: the command's name.
-    :param given: its arguments, as its parser gives them.
-    :param words: the command line itself.
-    :param environ: this process's variables; some are settings.
     :raises ValueError: its arguments do not go together.
     """
     if name in _CHECKS:

@@ -28,8 +28,6 @@ class Live:
     """Writes each piece of output as it comes, each line labelled with the stream it is from.
 
     On a terminal, :meth:`tick` shows what is being done and for how long, below all that.
-
-    :param secrets: values that are masked, as they are in reports.
     """
 
     def __init__(

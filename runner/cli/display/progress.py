@@ -72,10 +72,7 @@ class Totals:
 
 
 class Progress:
-    """Shows nothing but what fails.
-
-    :param file: what is written to.
-    """
+    """Shows nothing but what fails."""
 
     def __init__(self, file: TextIO) -> None:
         self._file = file
@@ -121,11 +118,7 @@ class _Log(Progress):
 def shown_progress(
     totals: Totals, file: TextIO, running: Running | None = None, *, quiet: bool = False
 ) -> Iterator[Progress]:
-    """Show the progress until leaving.
-
-    :param running: knows the tasks that are under way.
-    :param quiet: whether only what fails is shown.
-    """
+    """Show the progress until leaving."""
     running = Running(str) if running is None else running
     if quiet:
         yield Progress(file)

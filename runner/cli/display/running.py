@@ -25,10 +25,7 @@ _LINE_END = re.compile(rb"[\r\n]")
 
 
 class _Task:
-    """A task that is under way.
-
-    :param since: when its phase began, on the monotonic clock.
-    """
+    """A task that is under way."""
 
     __slots__ = ("phase", "since", "tail")
 
@@ -43,7 +40,6 @@ class Running:
     """The tasks that are under way, as their events tell it.
 
     :param name: what a task is called, by its number in the run.
-    :param secrets: values that are masked.
     """
 
     def __init__(self, name: Callable[[int], str], secrets: Iterable[str] = ()) -> None:
@@ -64,11 +60,7 @@ class Running:
                 task.tail = (task.tail + event.data)[-_TAIL_BYTES:]
 
     def lines(self, now: float, most: int) -> list[str]:
-        """A line for each, those first that take longest.
-
-        :param now: the time, on the monotonic clock.
-        :param most: how many lines there may be.
-        """
+        """A line for each, those first that take longest."""
         # A copy: other threads go on.
         tasks = sorted(self._tasks.copy().items(), key=lambda item: item[1].since)
         if len(tasks) > most:
@@ -100,11 +92,7 @@ class Running:
 
 
 class PrintedLines:
-    """The lines that tasks print, each with the name of its task before it.
-
-    :param name: what a task is called, by its number in the run.
-    :param secrets: values that are masked.
-    """
+    """The lines that tasks print, each with the name of its task before it."""
 
     def __init__(self, name: Callable[[int], str], secrets: Iterable[str] = ()) -> None:
         self._name = name

@@ -22,8 +22,6 @@ async def recorded_study(
 ) -> AsyncIterator[Settings]:
     """Keep the account of a study while its tasks run.
 
-    :param case: of the run.
-    :param settings: the run's.
     :param done: how many tasks an earlier run has done as this one asks for.
     :returns: those to run the tasks with: they have the versions that the folder has already,
         and as many threads as the tasks that are done.

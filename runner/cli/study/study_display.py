@@ -29,7 +29,6 @@ SHOWN_NOTES = 20
 class StudyDisplay:
     """The display of a study, from any thread.
 
-    :param secrets: values that are masked.
     :param notes: those that have been shown already.
     """
 
@@ -127,7 +126,6 @@ def shown_study(
 ) -> Iterator[StudyDisplay]:
     """Show a study until leaving.
 
-    :param secrets: values that are masked.
     :param notes: those that have been shown already: each preparation of the bundle has them.
     """
     in_hand: dict[int, tuple[int, GivenTask]] = {}

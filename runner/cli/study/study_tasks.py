@@ -47,8 +47,6 @@ async def earlier_of(command: Exec, bundle: Bundle) -> Earlier:
 async def plan_tasks(command: Exec, bundle: Bundle, plan: Plan, earlier: Earlier) -> None:
     """Read all tasks, and see that each is one, before any of them is run.
 
-    :param plan: takes them.
-    :param earlier: knows those of earlier runs.
     :raises Failure: ``params-invalid``: one is not a task; ``wire-not-found``: one asks for a
         function that the bundle does not have.
     :raises UsageError: an axis has no values.

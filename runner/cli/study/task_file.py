@@ -45,7 +45,6 @@ async def read_tasks(source: str, seed: int = 0) -> AsyncGenerator[GivenTask, No
 
     :param source: the file's name; ``-`` for standard input, which is read to its end. One whose
         name ends in ``.csv`` is a table.
-    :param seed: of a task that says none.
     :raises Failure: ``params-invalid``, with the line and the column.
     """
     name = "standard input" if source == "-" else source
@@ -121,9 +120,6 @@ async def read_lines(descriptor: int) -> AsyncIterator[bytes]:
 def read_task(line: bytes, name: str, number: int, seed: int = 0) -> GivenTask:
     """Read a line.
 
-    :param name: of the file.
-    :param number: of the line, from 1 on.
-    :param seed: of a task that says none.
     :raises Failure: ``params-invalid``, with the line and the column.
     """
     given = decode_json(line, name, number)

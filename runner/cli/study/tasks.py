@@ -133,10 +133,7 @@ class ManyTasks:
         return lambda event: (live if self._display is None else self._display.listen)(event)
 
     def refresh(self, live: Live) -> None:
-        """Show how far the run is.
-
-        :param live: as for :meth:`shown_by`.
-        """
+        """Show how far the run is."""
         if self._display is None:
             live.refresh()
         else:
@@ -219,10 +216,7 @@ class ManyTasks:
         return self._lines.end(json_document(content))
 
     def cancelled(self, case: Case, by: str) -> Finding:
-        """A signal has ended the run.
-
-        :param by: its name.
-        """
+        """A signal has ended the run."""
         finding = cancelled(case, by)
         if self._totals.total:
             left = self._totals.left

@@ -16,8 +16,6 @@ _SHOWN = 10
 def kept_files(result: Result, outputs: Path, say: Callable[[str], None]) -> dict[str, OutputFile]:
     """Put a task's files beside its outputs.
 
-    :param outputs: the folder of these.
-    :param say: takes a line for each thing that was in the way and has another name now.
     :raises OSError: one could not be written.
     """
     if not result.files:
@@ -41,10 +39,7 @@ def kept_files(result: Result, outputs: Path, say: Callable[[str], None]) -> dic
 
 
 def files_folder(outputs: Path, names: Container[str]) -> Path:
-    """The folder of a task's files.
-
-    :param outputs: the folder of its outputs, whose names are ``names``.
-    """
+    """The folder of a task's files."""
     # An output's own file never has this name.
     return outputs / (FOLDER if FOLDER not in names else f"{FOLDER}%")
 
@@ -52,7 +47,6 @@ def files_folder(outputs: Path, names: Container[str]) -> Path:
 def kept_file(outputs: Path, names: Container[str], name: str) -> Path:
     """The path of a file that a task has left.
 
-    :param outputs: the folder of its outputs, whose names are ``names``.
     :raises OutputError: the name leads elsewhere: no run has written that down.
     """
     if _leads_elsewhere(PurePosixPath(name)):

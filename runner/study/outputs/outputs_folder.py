@@ -37,12 +37,10 @@ def write_outputs(
 ) -> dict[str, OutputFile]:
     """Write a task's outputs, a file each.
 
-    :param folder: their folder.
     :param named: whether the user has named it, by a link perhaps.
     :param beside: where they wait until they are whole.
     :param before: the outputs that an earlier run has left in the folder: they are replaced.
     :param when_whole: is called before anything is replaced.
-    :param say: takes a line for each thing that was in the way and has another name now.
     :raises OSError: one could not be written; then what was there is still there.
     """
     described = {}

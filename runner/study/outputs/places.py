@@ -36,7 +36,6 @@ def _mode(path: Path) -> int:
 def set_aside(path: Path, say: Callable[[str], None]) -> None:
     """Give what no run has made another name, if anything is there.
 
-    :param say: takes a line that says so.
     :raises OSError: it may not be renamed.
     """
     if not os.path.lexists(path):
@@ -50,7 +49,6 @@ def set_aside(path: Path, say: Callable[[str], None]) -> None:
 def put(new: Path, place: Path, say: Callable[[str], None], *, ours: bool = False) -> None:
     """Move a file to its place. Somebody else's file there is set aside.
 
-    :param say: takes a line that says so.
     :param ours: whether an earlier run has made what is there. One that was killed before it could
         write that down has left the same content.
     :raises OSError: it may not be moved.

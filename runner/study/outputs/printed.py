@@ -42,9 +42,6 @@ def write_printed(
 ) -> dict[str, OutputFile]:
     """Write what a task has printed.
 
-    :param outputs: the folder of its outputs.
-    :param taken: the names of its outputs.
-    :param say: takes a line for each thing that was in the way and has another name now.
     :raises OSError: it could not be written.
     """
     described = {}
@@ -67,10 +64,7 @@ def write_printed(
 
 
 def remove_printed(outputs: Path, names: Iterable[str]) -> None:
-    """Remove what a task has printed, from the folder of its outputs.
-
-    :param names: of the streams.
-    """
+    """Remove what a task has printed, from the folder of its outputs."""
     for name in names:
         # One is an output where the other is.
         own = outputs / f"{name}%" if (outputs / f"{name}%").exists() else outputs / name
