@@ -21,7 +21,7 @@ import anyio
 import msgspec
 from anyio.abc import TaskGroup
 
-from runner.bundle import bundle_path
+from runner.bundle.folder import bundle_path
 from runner.defaults import Isolation
 from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError

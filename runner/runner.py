@@ -13,7 +13,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, overload
 
 from runner.async_runner import AsyncRunner, BundlePath, Tasks
-from runner.bundle import bundle_path
+from runner.bundle.folder import bundle_path
 from runner.diagnosis.errors import RunnerError
 from runner.events import EventHandler
 from runner.execution.bounded_map import Outcome, unless_raised

@@ -9,7 +9,7 @@ from typing import Any, TypedDict
 
 from msgspec import Struct
 
-from runner.bundle import Bundle
+from runner.bundle.model import Bundle
 from runner.defaults import BUILD_TIMEOUT, STARTUP_TIMEOUT
 from runner.defaults import Isolation as Isolation
 from runner.diagnosis.knowledge.child_variables import is_pattern

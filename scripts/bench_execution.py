@@ -19,7 +19,7 @@ from functools import partial
 from pathlib import Path
 
 from runner import Result, Runner
-from runner.environment import find_uv
+from runner.environment.uv_run import find_uv
 from runner.task import Task
 
 SMALL = "def wire(entrypoint, params, seed):\n    return {'n': b'1'}\n"

@@ -16,7 +16,7 @@ from deaths import DieAtWork
 
 from runner import Runner, RunnerError
 from runner.diagnosis.report.model import Report
-from runner.environment import find_uv
+from runner.environment.uv_run import find_uv
 from runner.events import Phase
 
 

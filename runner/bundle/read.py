@@ -32,7 +32,7 @@ from runner.bundle.wire_source import find_wire, is_of_modelops
 from runner.diagnosis.report.model import Hint
 
 if TYPE_CHECKING:
-    from runner.bundle.foreign import Foreign
+    from runner.bundle.foreign.model import Foreign
 
 LOCK = "uv.lock"
 
@@ -141,7 +141,7 @@ def _no_bundle(folder: Path) -> Exception:
         ]
     except OSError as error:
         return unreadable(str(folder), error)
-    from runner.bundle.foreign import find_foreign  # 10 modules that no bundle needs
+    from runner.bundle.foreign.find import find_foreign  # 10 modules that no bundle needs
 
     foreign = find_foreign(folder)
     if foreign is not None:
@@ -183,7 +183,7 @@ def _of_conda(folder: Path) -> Exception:
 
 
 def _no_project(folder: Path, pyproject: Pyproject) -> Exception:
-    from runner.bundle.foreign import find_foreign
+    from runner.bundle.foreign.find import find_foreign
 
     foreign = find_foreign(folder, pyproject)
     if foreign is not None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import anyio.to_thread
 
-from runner.bundle import content_files, empty_folders
+from runner.bundle.content import content_files, empty_folders
 from runner.child.bulk import bulk_channel
 from runner.child.dialogue import Dialogue
 from runner.child.facts import Launch, NotStarted, Start
@@ -20,7 +20,7 @@ from runner.diagnosis import child_failures
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.refusals import own_limit
 from runner.diagnosis.report.model import ChildInfo
-from runner.environment import library_folders
+from runner.environment.libraries import library_folders
 from runner.events import Origin, Phase, Stream
 from runner.process.memory_cgroup import memory_group
 from runner.process.own_limits import OF_CHILD, check_limits

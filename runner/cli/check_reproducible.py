@@ -2,7 +2,7 @@
 
 import sys
 
-from runner.bundle import Bundle
+from runner.bundle.model import Bundle
 from runner.cli.command_line.commands import Check
 from runner.cli.command_line.params import given_task
 from runner.cli.display.live import Live

@@ -9,9 +9,12 @@ from msgspec import Struct
 
 from runner.bundle.defined_functions import functions_of_three
 from runner.bundle.files import has_file, read_text
-from runner.bundle.foreign import Foreign, find_foreign, project_table, python_files
+from runner.bundle.foreign.find import find_foreign
+from runner.bundle.foreign.imports import python_files
+from runner.bundle.foreign.model import Foreign
 from runner.bundle.foreign.notebook import notebook_in
 from runner.bundle.foreign.script import find_script
+from runner.bundle.foreign.table import project_table
 from runner.bundle.pyproject import PYPROJECT, Pyproject, read_pyproject
 from runner.bundle.requirements import REQUIREMENTS, is_of_conda
 from runner.cli.command_line.commands import Init, UsageError

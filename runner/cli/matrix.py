@@ -6,7 +6,7 @@ from importlib.util import find_spec
 import anyio
 import msgspec
 
-from runner.bundle import Bundle
+from runner.bundle.model import Bundle
 from runner.cli.command_line.commands import Matrix, UsageError
 from runner.cli.command_line.params import given_task
 from runner.cli.result import json_document
@@ -15,7 +15,7 @@ from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.report.text import printable
 from runner.doctor.python_matrix import Cell, try_pythons
 from runner.execution.prepare import any_python
-from runner.interpreter import Interpreter
+from runner.interpreter.model import Interpreter
 from runner.process.processors import usable_processors
 from runner.task import Task
 

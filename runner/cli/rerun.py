@@ -29,7 +29,7 @@ from runner.environment.integrity import packages
 from runner.events import Phase
 from runner.execution.prepare import choose, prepared, read
 from runner.execution.run_task import reported
-from runner.interpreter import Interpreter
+from runner.interpreter.model import Interpreter
 from runner.process.guardian import guarded_folder
 from runner.result import Result
 from runner.settings import Settings

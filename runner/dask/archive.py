@@ -12,8 +12,8 @@ from pathlib import Path, PurePath
 import msgspec
 from msgspec import Struct, field
 
-from runner.bundle import Bundle
 from runner.bundle.archive import check_content, extract, pack
+from runner.bundle.model import Bundle
 from runner.environment.cache_key import KEY_DIGITS
 from runner.environment.store import BUILDING, LOCK, MANIFEST, alone, hold, waiting_for
 from runner.version import runner_version

@@ -10,7 +10,7 @@ from msgspec import Struct
 from runner.diagnosis.report.model import ChildInfo
 from runner.diagnosis.report.text import one_line
 from runner.environment.inventory import installed_packages
-from runner.interpreter import Interpreter
+from runner.interpreter.model import Interpreter
 from runner.version import minor_version
 
 _CPYTHON = "CPython"

@@ -11,12 +11,13 @@ from runner.diagnosis.report.text import last_lines, one_line, printable
 from runner.doctor.limits import descriptors, memory, memory_limits, processes, processors
 from runner.doctor.observation import Observation, Verdict
 from runner.doctor.storage import cache, shared_memory, temporary
-from runner.environment import find_uv
 from runner.environment.cache_folder import cache_folder
 from runner.environment.cache_trust import is_trusted
+from runner.environment.uv_run import find_uv
 from runner.events import Journal
 from runner.execution.prepare import choose, locate_environment, read
-from runner.interpreter import Broken, Interpreter, ThisMachine
+from runner.interpreter.machine import ThisMachine
+from runner.interpreter.model import Broken, Interpreter
 from runner.process.guardian import guarded_folder
 from runner.process.printed import printed_by
 from runner.settings import Settings

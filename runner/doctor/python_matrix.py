@@ -8,7 +8,7 @@ import anyio
 import msgspec
 from msgspec import Struct
 
-from runner.bundle import Bundle
+from runner.bundle.model import Bundle
 from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.report.model import Report

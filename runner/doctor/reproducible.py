@@ -18,7 +18,7 @@ import msgspec
 from msgspec import Struct
 
 from runner.async_runner import AsyncRunner
-from runner.bundle import Bundle
+from runner.bundle.model import Bundle
 from runner.defaults import Isolation
 from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError

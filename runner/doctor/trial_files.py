@@ -4,7 +4,7 @@ import os
 import shutil
 from pathlib import Path
 
-from runner.bundle import Bundle
+from runner.bundle.model import Bundle
 from runner.process.kill_marked import remove_folder
 
 _OF_LIBRARIES = frozenset(("site-packages", "dist-packages", "__pycache__"))

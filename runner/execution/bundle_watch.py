@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 
 import anyio.to_thread
 
-from runner.bundle import all_entries
+from runner.bundle.content import all_entries
 from runner.diagnosis.report.text import printable
 from runner.execution.appeared import SOURCE, Appeared, appeared_note
 from runner.fingerprint import fingerprint_of

@@ -8,7 +8,7 @@ import anyio
 import anyio.to_thread
 from anyio.abc import TaskGroup
 
-from runner.bundle import function_of
+from runner.bundle.functions import function_of
 from runner.diagnosis.case import Case, Failure
 from runner.execution.bundle_watch import BundleFingerprint, has_changed
 from runner.execution.held import hold

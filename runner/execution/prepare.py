@@ -10,7 +10,11 @@ import msgspec
 from msgspec import Struct
 from packaging.specifiers import SpecifierSet
 
-from runner.bundle import Bundle, DigestIndex, bundle_digest, function_of, read_bundle
+from runner.bundle.content import bundle_digest
+from runner.bundle.digest_index import DigestIndex
+from runner.bundle.functions import function_of
+from runner.bundle.model import Bundle
+from runner.bundle.read import read_bundle
 from runner.child.facts import Launch
 from runner.child.launch import withheld
 from runner.child.session import Session
@@ -23,32 +27,26 @@ from runner.diagnosis.report.model import (
     InterpreterInfo,
     WorkerInfo,
 )
-from runner.environment import (
-    Base,
+from runner.environment.build import (
     Environment,
-    Source,
-    Uv,
     discard_damaged,
     environment,
     environment_path,
-    find_uv,
     forget_bytecode,
     installed_packages,
     is_written_to,
     lock_to,
 )
 from runner.environment.cache_folder import cache_folder
+from runner.environment.cache_key import Base, Source
+from runner.environment.uv_run import Uv, find_uv
 from runner.events import Journal, Origin, Phase
 from runner.execution.appeared import SOURCE, Appeared, appeared_note
 from runner.execution.worker_info import worker_info
-from runner.interpreter import (
-    OLDEST_FOR_TASKS,
-    Interpreter,
-    Requirement,
-    ThisMachine,
-    accepted,
-    choose_interpreter,
-)
+from runner.interpreter.choice import accepted
+from runner.interpreter.choose import choose_interpreter
+from runner.interpreter.machine import ThisMachine
+from runner.interpreter.model import OLDEST_FOR_TASKS, Interpreter, Requirement
 from runner.process.processors import with_thread_counts
 from runner.recording.format import ReadBundle, Run
 from runner.settings import Settings

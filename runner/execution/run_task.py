@@ -17,7 +17,8 @@ from typing import NoReturn
 import anyio
 import anyio.to_thread
 
-from runner.bundle import Bundle, function_of
+from runner.bundle.functions import function_of
+from runner.bundle.model import Bundle
 from runner.child.launch import withheld
 from runner.child.session import Session
 from runner.defaults import Isolation
@@ -41,7 +42,7 @@ from runner.execution.prepare import (
     read,
     was_damaged,
 )
-from runner.interpreter import Interpreter
+from runner.interpreter.model import Interpreter
 from runner.recording.format import Outcome, Rebuilt
 from runner.result import Check, Result
 from runner.settings import Settings

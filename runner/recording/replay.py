@@ -27,14 +27,9 @@ from runner.diagnosis.report.text import Capture
 from runner.diagnosis.uv.error import UvFailure
 from runner.diagnosis.uv.output import diagnose_uv
 from runner.events import Origin, Phase, PhaseFinished, Stream
-from runner.interpreter import (
-    Answer,
-    Broken,
-    Download,
-    Interpreter,
-    Requirement,
-    choose_interpreter,
-)
+from runner.interpreter.choose import choose_interpreter
+from runner.interpreter.machine import Answer, Download
+from runner.interpreter.model import Broken, Interpreter, Requirement
 from runner.recording.format import (
     Entry,
     Outcome,

@@ -8,10 +8,10 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from runner.bundle import Bundle
+from runner.bundle.model import Bundle
 from runner.diagnosis.report.model import BundleInfo, WorkerInfo
 from runner.diagnosis.report.sanitise import sanitise_text, secrets_of
-from runner.interpreter import Interpreter
+from runner.interpreter.model import Interpreter
 from runner.settings import Isolation, Settings
 from runner.stored_files import DamagedError, read_json
 from runner.study.shards import Shard, part_name, parts

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import msgspec
 
-from runner.bundle import Bundle, empty_folders
 from runner.bundle.archive import pack
+from runner.bundle.content import empty_folders
+from runner.bundle.model import Bundle
 from runner.stored_files import whole_file
 from runner.study.environment_account import Versions
 from runner.study.outputs.places import is_file, remove_anything, set_aside

@@ -6,7 +6,7 @@ from failures.index import index, wheel
 from failures.scenario import WIRE, Place, Prepare, Scenario, program, python
 from failures.scenarios_bundle import project
 from runner.diagnosis.report.codes import Code
-from runner.environment import find_uv
+from runner.environment.uv_run import find_uv
 
 
 def _requirements(*lines: str) -> dict[str, str | bytes]:

@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.bundle import Bundle, read_bundle
+from runner.bundle.model import Bundle
+from runner.bundle.read import read_bundle
 from runner.diagnosis.case import Failure
 from runner.diagnosis.report.codes import Code
 from runner.execution.prepare import requirement_of

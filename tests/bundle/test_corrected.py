@@ -7,8 +7,8 @@ from following import follow
 from recordings import failure
 
 from runner import Runner
-from runner.bundle import read_bundle
 from runner.bundle.accepted_python import _meant
+from runner.bundle.read import read_bundle
 from runner.diagnosis.case import Failure
 
 PROJECT = '[project]\nname = "sir"\nversion = "1"\n'

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runner.bundle import bundle_digest, content_files
+from runner.bundle.content import bundle_digest, content_files
 from runner.diagnosis.case import Failure, Finding
 from runner.diagnosis.report.codes import Code
 

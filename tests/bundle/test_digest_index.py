@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.bundle import DigestIndex, content_files, digest_index
-from runner.bundle.content import read_content
+from runner.bundle import digest_index
+from runner.bundle.content import content_files, read_content
+from runner.bundle.digest_index import DigestIndex
 
 LARGE = bytes(1 << 17)
 OTHER = b"x" + LARGE[1:]

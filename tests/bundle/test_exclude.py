@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.bundle import content_files, read_bundle
+from runner.bundle.content import content_files
 from runner.bundle.exclude import Exclude
+from runner.bundle.read import read_bundle
 from runner.diagnosis.case import Failure
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.bundle import read_bundle
+from runner.bundle.read import read_bundle
 
 WIRE = """import datetime, os, random, time, uuid
 import numpy as np

@@ -9,8 +9,8 @@ import pytest
 from recordings import failure
 
 from runner import Runner, RunnerError
-from runner.bundle import read_bundle
 from runner.bundle.foreign.versions import conda, pep440
+from runner.bundle.read import read_bundle
 from runner.cli import main
 from runner.diagnosis.report.codes import Code
 

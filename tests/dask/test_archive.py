@@ -11,7 +11,8 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from runner.bundle import bundle_digest, content_files, empty_folders, read_bundle
+from runner.bundle.content import bundle_digest, content_files, empty_folders
+from runner.bundle.read import read_bundle
 from runner.dask import archive as archives
 from runner.dask.archive import Archive, packed
 from runner.environment.inventory import entries, prunable, remove

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner import Runner, RunnerError
-from runner.environment import find_uv
+from runner.environment.uv_run import find_uv
 
 # Each runs what its caller says: two bundles that share their dependencies, and nothing else.
 WIRE = """\

@@ -8,10 +8,11 @@ import msgspec
 import pytest
 from own_base import BASE
 
-from runner.bundle import read_bundle
+from runner.bundle.read import read_bundle
 from runner.diagnosis.case import Case, Failure
-from runner.environment import Source, cache_key, environment
-from runner.environment.cache_key import Pins, decisive, dependencies_key, interpreter_of
+from runner.environment import cache_key
+from runner.environment.build import environment
+from runner.environment.cache_key import Pins, Source, decisive, dependencies_key, interpreter_of
 
 BUNDLE = {
     "requirements.txt": "six\n",

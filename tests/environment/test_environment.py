@@ -17,10 +17,11 @@ from own_base import BASE
 
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.report.codes import Code
-from runner.environment import Base, Environment, Source, environment, find_uv, inventory
-from runner.environment.cache_key import dependencies_key, has_dependencies, layer_key
+from runner.environment import inventory
+from runner.environment.build import Environment, environment
+from runner.environment.cache_key import Base, Source, dependencies_key, has_dependencies, layer_key
 from runner.environment.own_io import own_io
-from runner.environment.uv_run import uv_environ
+from runner.environment.uv_run import find_uv, uv_environ
 from runner.events import Event, Note, Output, Stream
 
 PROJECT = """\

@@ -11,9 +11,9 @@ from runner import Runner, RunnerError
 from runner.cli import main
 from runner.diagnosis.case import Failure
 from runner.diagnosis.report.codes import Code
-from runner.environment import Base, Source, find_uv
-from runner.environment.cache_key import dependencies_key
+from runner.environment.cache_key import Base, Source, dependencies_key
 from runner.environment.lock import check_lock
+from runner.environment.uv_run import find_uv
 
 if sys.version_info >= (3, 11):
     import tomllib

@@ -10,7 +10,7 @@ from conftest import need_python
 from wheels import write_wheel
 
 from runner import Runner, RunnerError
-from runner.environment import find_uv
+from runner.environment.uv_run import find_uv
 from runner.events import Event, Note
 from runner.recording.format import read_recording
 from runner.recording.replay import replay

@@ -8,7 +8,7 @@ import pytest
 
 from runner import Runner, RunnerError
 from runner.diagnosis.report.codes import Code
-from runner.environment import Source
+from runner.environment.cache_key import Source
 from runner.environment.inventory import Entry, entries, prunable, remove
 from runner.environment.wheel import build_system
 from runner.events import Event, Note, Output

@@ -17,7 +17,7 @@ from packaging.specifiers import SpecifierSet
 
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.report.codes import Code
-from runner.environment import find_uv
+from runner.environment.uv_run import find_uv
 from runner.interpreter import discovery, machine
 from runner.interpreter.choice import best, listed
 from runner.interpreter.choose import choose_interpreter

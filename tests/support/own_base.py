@@ -5,7 +5,7 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from runner.environment import Base
+from runner.environment.cache_key import Base
 
 BASE = Base(
     path=Path(sys.executable).resolve(),

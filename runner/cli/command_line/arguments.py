@@ -50,7 +50,7 @@ def seconds(text: str) -> float:
 
 
 def size(text: str) -> int:
-    from runner.bundle import read_size
+    from runner.bundle.defaults import read_size
 
     size = read_size(text)
     if size is None:

@@ -7,10 +7,10 @@ import anyio
 import anyio.to_thread
 import msgspec
 
-from runner.bundle import Bundle
+from runner.bundle.model import Bundle
 from runner.diagnosis.case import Case, Failure
 from runner.execution.prepare import Prepared, choose, packages_of, prepared
-from runner.interpreter import Interpreter
+from runner.interpreter.model import Interpreter
 from runner.settings import Settings
 from runner.study.environment_account import LOCK_SECONDS, locked, ran_in
 from runner.study.study_record import StudyRecord

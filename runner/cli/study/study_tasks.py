@@ -7,7 +7,8 @@ from functools import partial
 
 from anyio import from_thread, to_thread
 
-from runner.bundle import Bundle, function_of
+from runner.bundle.functions import function_of
+from runner.bundle.model import Bundle
 from runner.cli.command_line.commands import Exec
 from runner.cli.command_line.grid import axis_lines, read_grid
 from runner.cli.result import json_document

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 from anyio import create_task_group, sleep_forever, to_thread
 
-from runner.bundle import Bundle
+from runner.bundle.model import Bundle
 from runner.cli.command_line.commands import Exec, UsageError
 from runner.cli.command_line.verbosity import Verbosity
 from runner.cli.display.durations import duration

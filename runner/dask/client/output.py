@@ -13,7 +13,7 @@ from pathlib import Path
 import msgspec
 from distributed import Client
 
-from runner.bundle import function_of
+from runner.bundle.functions import function_of
 from runner.child.messages import to_json
 from runner.dask.client.cluster_task import ClusterTask
 from runner.dask.client.in_flight import InFlight

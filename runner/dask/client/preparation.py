@@ -19,7 +19,7 @@ from runner.dask.messages import Answer
 from runner.dask.worker.work import prepare, reachable
 from runner.diagnosis.errors import RunnerError, error_for
 from runner.diagnosis.report.model import BundleInfo, Report
-from runner.interpreter import Interpreter
+from runner.interpreter.model import Interpreter
 
 _log = logging.getLogger(__name__)
 

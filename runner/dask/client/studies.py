@@ -10,7 +10,7 @@ from weakref import finalize
 from distributed import Client
 from distributed import Future as DaskFuture
 
-from runner.bundle import bundle_path
+from runner.bundle.folder import bundle_path
 from runner.dask.client.cluster_task import ClusterTask
 from runner.dask.client.connection import check_open
 from runner.dask.client.in_flight import InFlight

@@ -11,7 +11,9 @@ from distributed import Client
 from distributed import Future as DaskFuture
 from msgspec import Struct
 
-from runner.bundle import Bundle, empty_folders, function_of
+from runner.bundle.content import empty_folders
+from runner.bundle.functions import function_of
+from runner.bundle.model import Bundle
 from runner.dask.archive import Archive, packed
 from runner.dask.client.batches import Batches
 from runner.dask.client.cluster_task import ClusterTask

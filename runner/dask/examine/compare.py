@@ -10,8 +10,8 @@ from runner.dask.examine.cluster import Cluster, Member, Role, Software
 from runner.dask.examine.known import KNOWN, Breaks, Incompatibility
 from runner.diagnosis.report.model import Hint
 from runner.doctor.observation import Observation, Verdict
-from runner.interpreter import OLDEST_FOR_TASKS, Interpreter, Requirement
 from runner.interpreter.choice import best
+from runner.interpreter.model import OLDEST_FOR_TASKS, Interpreter, Requirement
 
 # So many of a group's addresses are named.
 _NAMED = 3

@@ -21,8 +21,8 @@ import runner
 from runner.dask.examine.loopback import DidNotStart, cluster
 from runner.diagnosis.report.text import decode, last_lines, one_line
 from runner.doctor.observation import Observation, Verdict
-from runner.environment import find_uv
-from runner.interpreter import Interpreter
+from runner.environment.uv_run import find_uv
+from runner.interpreter.model import Interpreter
 from runner.process.guardian import MARKER, guarded_folder, guardian
 from runner.process.kill_marked import kill_marked
 

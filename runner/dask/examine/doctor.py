@@ -12,7 +12,7 @@ from pathlib import Path
 import msgspec
 from distributed import Client, Security
 
-from runner.bundle import read_bundle
+from runner.bundle.read import read_bundle
 from runner.dask.bounded import in_thread
 from runner.dask.client.lost import GONE
 from runner.dask.client.tasks import submit
@@ -29,7 +29,7 @@ from runner.diagnosis.report.text import one_line
 from runner.doctor.observation import Observation, Verdict
 from runner.events import Phase
 from runner.execution.prepare import requirement_of
-from runner.interpreter import Interpreter, Requirement
+from runner.interpreter.model import Interpreter, Requirement
 
 _CONNECT_SECONDS = 2.0
 _CLOSE_SECONDS = 0.5

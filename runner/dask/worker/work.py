@@ -32,9 +32,10 @@ from runner.dask.worker.plugin import host_of, this_host
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import BundleInfo, Report
-from runner.environment import find_uv
+from runner.environment.uv_run import find_uv
 from runner.events import Journal
-from runner.interpreter import Interpreter, ThisMachine
+from runner.interpreter.machine import ThisMachine
+from runner.interpreter.model import Interpreter
 from runner.result import Result
 
 _POLL_SECONDS = 0.02

@@ -9,7 +9,7 @@ from runner.dask.examine.cluster import Cluster, Member, Role, Software
 from runner.dask.examine.compare import Examination, compare, one_of_each
 from runner.dask.examine.known import KNOWN
 from runner.doctor.observation import Observation, Verdict
-from runner.interpreter import Interpreter, Requirement
+from runner.interpreter.model import Interpreter, Requirement
 
 PACKAGES: dict[str, str | None] = {
     "dask": "2024.10.0",

@@ -7,7 +7,8 @@ import pytest
 from recordings import failure, replayed, same
 
 from runner import Runner
-from runner.bundle import bundle_digest, content_files, read_bundle
+from runner.bundle.content import bundle_digest, content_files
+from runner.bundle.read import read_bundle
 from runner.diagnosis.report.codes import Code
 
 POINTER = (

@@ -16,7 +16,7 @@ from runner.diagnosis.report.model import (
     ExceptionInfo,
     Frame,
 )
-from runner.environment import installed_modules
+from runner.environment.installed import installed_modules
 from runner.events import Phase
 
 SITE = "/venv/lib/python3.11/site-packages"
