@@ -31,7 +31,7 @@ from bundle_protocol.standard import standard_library
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from typing import Any
 
     from bundle_protocol.bulk import Buffer
@@ -172,33 +172,22 @@ def _remove(exchange: str | None, sent: dict[str, dict[str, object]]) -> None:
 def _checked(returned: object, note: Callable[[str], None]) -> dict[str, Buffer]:
     result = _as_dict(returned)
     if result is None:
-        kind = type_name(type(returned))
-        what = "None, as without a `return`" if returned is None else with_article(kind)
+        what = with_article(type_name(type(returned)))
+        what = "None, as without a `return`" if returned is None else what
         if isinstance(returned, tuple) and any(isinstance(one, dict) for one in returned):
             what += (
                 f" of {' and '.join(with_article(type_name(type(one))) for one in returned[:5])}"
             )
-        raise RequestError(
-            ErrorCode.RESULT_INVALID,
-            f"the wire function returned {what}, not a dict of str to bytes",
-            {"returned": kind, "offending": []},
-        )
+        raise _invalid(returned, f"the wire function returned {what}, not a dict of str to bytes")
     result = _encoded_values(result, note)
     offending = [problem for name, value in result.items() for problem in _problems(name, value)]
     if offending:
         listed = "; ".join(_sentence(problem) for problem in offending[:_MAX_OFFENDING])
         more = len(offending) - _MAX_OFFENDING
-        raise RequestError(
-            ErrorCode.RESULT_INVALID,
-            listed + (f"; and {more} more" if more > 0 else ""),
-            {"returned": type_name(type(returned)), "offending": offending[:_MAX_OFFENDING]},
-        )
+        listed += f"; and {more} more" if more > 0 else ""
+        raise _invalid(returned, listed, offending[:_MAX_OFFENDING])
     if not result:
-        raise RequestError(
-            ErrorCode.RESULT_INVALID,
-            "the wire function returned no outputs",
-            {"returned": type_name(type(returned)), "offending": []},
-        )
+        raise _invalid(returned, "the wire function returned no outputs")
     if len(result) > MAX_OUTPUTS:
         raise RequestError(
             ErrorCode.MESSAGE_TOO_LARGE,
@@ -220,11 +209,18 @@ def _as_dict(returned: object) -> dict[Any, object] | None:
     try:
         return {name: returned[name] for name in returned}
     except Exception as error:  # Of the bundle's own code.
-        raise RequestError(
-            ErrorCode.RESULT_INVALID,
-            f"the mapping that the wire function returned cannot be read: {summarize(error)}",
-            {"returned": type_name(type(returned)), "offending": []},
-        ) from error
+        problem = f"the mapping that the wire function returned cannot be read: {summarize(error)}"
+        raise _invalid(returned, problem) from error
+
+
+def _invalid(
+    returned: object, problem: str, offending: Sequence[dict[str, object]] = ()
+) -> RequestError:
+    data: dict[str, object] = {
+        "returned": type_name(type(returned)),
+        "offending": list(offending),
+    }
+    return RequestError(ErrorCode.RESULT_INVALID, problem, data)
 
 
 def _encoded_values(result: dict[Any, object], note: Callable[[str], None]) -> dict[Any, Any]:

@@ -8,7 +8,6 @@ import logging
 import time
 from collections.abc import Callable
 from enum import Enum
-from types import TracebackType
 from typing import Any, Literal, TypeAlias
 from uuid import uuid4
 
@@ -218,12 +217,7 @@ class _UnderWay:
         if journal.heard:
             journal.emit(PhaseStarted(self._phase, self._started))
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, _: object, error: BaseException | None, __: object) -> None:
         outcome: Outcome = "ok"
         if error is not None:
             outcome = "failed" if isinstance(error, Exception) else "cancelled"

@@ -2,8 +2,8 @@
 
 import math
 import re
-from collections.abc import Mapping
-from typing import Any, cast
+from collections.abc import Callable, Mapping
+from typing import Any, NamedTuple
 
 from runner.bundle.exclude import problem_with
 from runner.bundle.failures import invalid
@@ -16,25 +16,19 @@ from runner.diagnosis.report.model import Edit, Hint
 _SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
 # What setrlimit(2) and cgroups take.
 _MAX = 2**63 - 1
-_MOST_THREADS = 10_000
+_MOST_THREADS = 9_999
 
-# A value of each kind, for the edit of a value that cannot be taken.
-_EXAMPLES: dict[str, Any] = {
-    "entrypoint": "baseline",
-    "params": {"beta": 0.3},
-    "seed": 1,
-    "warmup": "model:compile",
-    "timeout": 3600,
-    "memory-limit": "2GiB",
-    "env": ["LICENCE_SERVER"],
-    "threads": 4,
-    "exclude": ["*.log"],
-}
-_SETTINGS = ("wire", "functions", *_EXAMPLES)
+
+class _Setting(NamedTuple):
+    read: Callable[[Any], Any]
+    """Gives ``None`` for a value that cannot be taken."""
+    wanted: str
+    example: Any
+    """For the edit of a value that cannot be taken."""
 
 
 def read_defaults(modelops: Mapping[str, Any], text: str) -> Defaults:
-    """Read the table.
+    """Read the table ``[tool.modelops]`` of a pyproject.toml with this text.
 
     :raises Failure: ``bundle-invalid``: a setting is unknown, or its value is of the wrong kind.
     """
@@ -42,68 +36,36 @@ def read_defaults(modelops: Mapping[str, Any], text: str) -> Defaults:
     def at(key: str) -> str:
         return at_line("pyproject.toml", key_line(text, "tool.modelops", key))
 
-    def wrong(key: str, wanted: str) -> Exception:
-        return invalid(
-            f"{at(key)}: [tool.modelops] {key} is {modelops[key]!r}, not {wanted}",
-            "",
-            Hint(
-                title=f"make {key} {wanted}",
-                edit=PyprojectText.of(text).setting("tool.modelops", key, _EXAMPLES[key]),
-            ),
-        )
-
     for key in modelops:
-        if key not in _SETTINGS:
+        if key not in _KEYS:
             import difflib
 
-            close = difflib.get_close_matches(key, _SETTINGS, n=1)
+            close = difflib.get_close_matches(key, _KEYS, n=1)
             raise invalid(
                 f"{at(key)}: [tool.modelops] has no setting {key!r}",
-                f"It takes {', '.join(_SETTINGS)}.",
+                f"It takes {', '.join(_KEYS)}.",
                 _renamed(text, key, close[0]) if close else Hint(title=f"remove {key!r}"),
             )
-    entrypoint = modelops.get("entrypoint")
-    if entrypoint is not None and not isinstance(entrypoint, str):
-        raise wrong("entrypoint", "a string")
-    timeout = limit = None
-    if "timeout" in modelops and (timeout := _seconds(modelops["timeout"])) is None:
-        raise wrong("timeout", "a positive number of seconds")
-    if "memory-limit" in modelops and (limit := read_size(modelops["memory-limit"])) is None:
-        raise wrong("memory-limit", 'a size such as "2GiB"')
-    env = modelops.get("env", [])
-    if not isinstance(env, list) or not all(_is_variable(name) for name in env):
-        raise wrong("env", "a list of variables' names and patterns")
-    threads = modelops.get("threads")
-    if threads is not None and (type(threads) is not int or not 0 < threads < _MOST_THREADS):
-        raise wrong("threads", "a positive number of threads")
-    if not isinstance(exclude := modelops.get("exclude", []), list):
-        raise wrong("exclude", 'a list of patterns such as ["*.log", "out/"]')
-    for pattern in exclude:
+    found: dict[str, Any] = {}
+    for key, setting in _SETTINGS.items():
+        if key not in modelops:
+            continue
+        if (value := setting.read(modelops[key])) is None:
+            edit = PyprojectText.of(text).setting("tool.modelops", key, setting.example)
+            raise invalid(
+                f"{at(key)}: [tool.modelops] {key} is {modelops[key]!r}, not {setting.wanted}",
+                "",
+                Hint(title=f"make {key} {setting.wanted}", edit=edit),
+            )
+        found[key.replace("-", "_")] = value
+    for pattern in found.pop("exclude", ()):
         if (problem := problem_with(pattern)) is not None:
             raise invalid(
                 f"{at('exclude')}: [tool.modelops] exclude: {pattern!r} {problem}",
                 "",
                 Hint(title='write patterns as in a .gitignore: exclude = ["*.log", "out/"]'),
             )
-    warmup = modelops.get("warmup")
-    if warmup is not None and not _is_function(warmup):
-        raise wrong("warmup", 'a function such as "model:compile" or "path/to/model.py:compile"')
-    seed = modelops.get("seed", 0)
-    if type(seed) is not int or not 0 <= seed <= MAX_SEED:
-        raise wrong("seed", "an integer in 0 .. 2**64-1")
-    params = modelops.get("params", {})
-    if not isinstance(params, dict) or not _is_json(params):
-        raise wrong("params", "a table of what JSON can say: no dates, no times, no nan or inf")
-    return Defaults(
-        entrypoint,
-        timeout,
-        limit,
-        tuple(cast("list[str]", env)),
-        threads,
-        warmup,
-        seed,
-        params,
-    )
+    return Defaults(**found)
 
 
 def _renamed(text: str, key: str, meant: str) -> Hint:
@@ -159,3 +121,49 @@ def read_size(value: object) -> int | None:
     if isinstance(size, bool) or not isinstance(size, int):
         return None
     return size if 0 < size <= _MAX else None
+
+
+def _string(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def _list(value: object) -> list[object] | None:
+    return value if isinstance(value, list) else None
+
+
+def _variables(value: object) -> tuple[str, ...] | None:
+    names = _list(value)
+    return None if names is None or not all(map(_is_variable, names)) else tuple(map(str, names))
+
+
+def _whole(least: int, most: int) -> Callable[[object], int | None]:
+    def read(value: object) -> int | None:
+        return value if type(value) is int and least <= value <= most else None
+
+    return read
+
+
+_SETTINGS = {
+    "entrypoint": _Setting(_string, "a string", "baseline"),
+    "timeout": _Setting(_seconds, "a positive number of seconds", 3600),
+    "memory-limit": _Setting(read_size, 'a size such as "2GiB"', "2GiB"),
+    "env": _Setting(_variables, "a list of variables' names and patterns", ["LICENCE_SERVER"]),
+    "threads": _Setting(_whole(1, _MOST_THREADS), "a positive number of threads", 4),
+    "exclude": _Setting(_list, 'a list of patterns such as ["*.log", "out/"]', ["*.log"]),
+    "warmup": _Setting(
+        lambda value: value if _is_function(value) else None,
+        'a function such as "model:compile" or "path/to/model.py:compile"',
+        "model:compile",
+    ),
+    "seed": _Setting(_whole(0, MAX_SEED), "an integer in 0 .. 2**64-1", 1),
+    "params": _Setting(
+        lambda value: value if isinstance(value, dict) and _is_json(value) else None,
+        "a table of what JSON can say: no dates, no times, no nan or inf",
+        {"beta": 0.3},
+    ),
+}
+_KEYS = (
+    *("wire", "functions", "entrypoint", "params", "seed", "warmup", "timeout", "memory-limit"),
+    *("env", "threads", "exclude"),
+)
+"""In the order of the documentation."""

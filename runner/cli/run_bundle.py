@@ -42,8 +42,8 @@ from runner.process.own_limits import OF_COMMAND, check_limits
 from runner.study.outputs.written_paths import check_folder, check_outside, prepare_output
 
 if TYPE_CHECKING:
+    from runner.cli.study.many_tasks import ManyTasks
     from runner.cli.study.single_outputs import SingleOutputs
-    from runner.cli.study.tasks import ManyTasks
     from runner.recording.recorder import Recorder
 
 _T = TypeVar("_T")
@@ -82,7 +82,7 @@ def run_bundle(command: Exec | Check) -> int:
                 with said_of("--output"):
                     prepare_output(command.output, command.bundle)
             if command.is_study:
-                from runner.cli.study.tasks import ManyTasks
+                from runner.cli.study.many_tasks import ManyTasks
 
                 with closing(ManyTasks(command)) as many:
                     return print_result(*anyio.run(_run_many, command, many))
@@ -91,10 +91,8 @@ def run_bundle(command: Exec | Check) -> int:
     except (Failure, OSError, RuntimeError, MemoryError) as error:
         finding = refused_in(Phase.SPAWN, error) or internal_error(Case(), error)
         report = Case().report(finding)
-        # The seed, a parameter: a wrong command line, with a report all the same.
-        wrong = report.code is Code.PARAMS_INVALID
-        exit_code = 2 if wrong else exit_code_of(report)
-        return print_result(exit_code, _say_failed(command, report, Live(sys.stderr)))
+        text = _say_failed(command, report, Live(sys.stderr))
+        return print_result(_exit_code_before(report), text)
 
 
 def _check_each(command: Check) -> int:
@@ -175,10 +173,7 @@ async def _dry_run(command: Exec) -> tuple[int, str]:
     try:
         return 0, await dry_run(command, Case(live, environ=command.settings.variables()))
     except RunnerError as error:
-        wrong_tasks = error.report.code is Code.PARAMS_INVALID
-        return 2 if wrong_tasks else exit_code_of(error.report), _say_failed(
-            command, error.report, live
-        )
+        return _exit_code_before(error.report), _say_failed(command, error.report, live)
 
 
 async def _outcome(
@@ -215,11 +210,10 @@ async def _outcome_of_many(
     except UsageError as error:
         return error.say(), ""
     except RunnerError as error:
-        wrong_file = error.report.code is Code.PARAMS_INVALID
-        if not wrong_file:
+        if error.report.code is not Code.PARAMS_INVALID:
             many.say_end()
         _say_failed(command, error.report, live)
-        return 2 if wrong_file else exit_code_of(error.report), many.end(error.report)
+        return _exit_code_before(error.report), many.end(error.report)
     if many.interrupted:
         return 0, ""  # whoever has caught the signal says it
     many.say_end()
@@ -228,6 +222,11 @@ async def _outcome_of_many(
     if failed is None:
         return FAILED_TASK if many.failed_before else 0, many.end(None)
     return exit_code_of(failed), many.end(failed)
+
+
+def _exit_code_before(report: Report) -> int:
+    """The exit code where no task has run: a parameter or a seed is a wrong command line then."""
+    return 2 if report.code is Code.PARAMS_INVALID else exit_code_of(report)
 
 
 async def _check(command: Check, case: Case, live: Live) -> tuple[int, str]:

@@ -178,6 +178,10 @@ class DoneLine(_TaskLine, frozen=True, kw_only=True, omit_defaults=True):
     threads: int | None = None
     notes: tuple[str, ...] = ()
 
+    @property
+    def made(self) -> Manifest:
+        return Manifest(tuple(self.outputs), tuple(self.files), tuple(self.printed))
+
 
 class FailedLine(_TaskLine, frozen=True, kw_only=True, omit_defaults=True):
     """A task that failed."""

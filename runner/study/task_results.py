@@ -128,7 +128,6 @@ class TaskResults:
         for line in lines:
             if isinstance(line, DoneLine):
                 # No later run would know whose these are.
-                made = Manifest(tuple(line.outputs), tuple(line.files), tuple(line.printed))
                 with suppress(OSError):
-                    discard(self._output, line.index, made)
+                    discard(self._output, line.index, line.made)
         return Failure(not_kept(error, self._output, size))

@@ -19,7 +19,7 @@ UNNEEDED = {
     "csv", "email", "filecmp", "filelock", "findpython", "importlib.metadata", "pickle",
     "platformdirs", "psutil", "rich", "secrets", "shtab", "zipfile",
     "runner.bundle.foreign",
-    "runner.cli.completion", "runner.cli.replay", "runner.cli.study.tasks",
+    "runner.cli.completion", "runner.cli.replay", "runner.cli.study.many_tasks",
     "runner.dask", "runner.doctor",
     "runner.diagnosis.child_raised", "runner.diagnosis.data",
     "runner.diagnosis.deaths.child_deaths",

@@ -18,7 +18,7 @@ COMMAND = f"""
 import os, pwd, sys
 import anyio, anyio._backends._asyncio, encodings.idna
 import runner.cli.command_line.parser, runner.cli.run, runner.cli.env, runner.cli.doctor
-import runner.cli.study.tasks
+import runner.cli.study.many_tasks
 import runner.doctor.machine
 def unknown(uid):
     raise KeyError(f"getpwuid(): uid not found: {{uid}}")

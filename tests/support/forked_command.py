@@ -16,7 +16,7 @@ _MODULES = (
     "runner",
     "runner.cli.command_line.read_command",
     "runner.cli.run",
-    "runner.cli.study.tasks",
+    "runner.cli.study.many_tasks",
     "runner.diagnosis.report.terminal",
     "anyio._backends._asyncio",
 )

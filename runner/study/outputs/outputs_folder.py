@@ -14,7 +14,7 @@ import msgspec
 
 from runner.diagnosis.report.text import printable
 from runner.result import Result
-from runner.stored_files import DamagedError, read_json
+from runner.stored_files import DamagedError, read_json, whole_file
 from runner.study.lines import Manifest
 from runner.study.output_files import RESERVED, OutputFile, TakenError, file_name
 from runner.study.outputs.kept_files import remove_files
@@ -121,14 +121,8 @@ def refused(folder: Path, what: str) -> TakenError:
 
 def write_manifest(folder: Path, manifest: Manifest) -> None:
     """:raises OSError: it could not be written."""
-    beside = folder / f"{_MANIFEST}.new"
-    remove_anything(beside)
-    try:
-        with beside.open("xb") as file:
-            file.write(msgspec.json.encode(manifest) + b"\n")
-        beside.replace(folder / _MANIFEST)
-    finally:
-        beside.unlink(missing_ok=True)
+    with whole_file(folder / _MANIFEST) as file:
+        file.write(msgspec.json.encode(manifest) + b"\n")
 
 
 def read_manifest(folder: Path) -> Manifest | None:

@@ -1,4 +1,4 @@
-"""Runs a file of tasks (``exec --tasks``)."""
+"""Runs a study: the tasks of a grid or of a file, one after the other in each child."""
 
 import shlex
 import sys
@@ -53,7 +53,7 @@ FAILED_STARTS = 10
 
 
 class ManyTasks:
-    """A run of a file of tasks.
+    """A run of many tasks.
 
     :raises UsageError: the lines cannot go where they are to go.
     """
