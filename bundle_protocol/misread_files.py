@@ -89,9 +89,10 @@ def misread_file(error: BaseException) -> dict[str, object]:
         if expected is not None and (own or suffix in _OF_TORCH):
             content = _content(path)
             if content == "text" and suffix in _PARSED and kind.__name__ in _OF_PARSERS:
-                content, expected = (CUT if _ends_early(error) else "unparsed"), ()
-                if content == "unparsed":
-                    return {**_found(path, content, suffix), **_where_it_ends(error)}
+                left, expected = _left(error), ()
+                content = CUT if left is not None and not left.strip() else "unparsed"
+                if content == "unparsed" and left is not None:
+                    return {**_found(path, content, suffix), "misread_at": left[:_MOST_TOLD]}
             if content in expected:
                 content = damage(path, content, said)
             if content is not None:
@@ -114,18 +115,10 @@ def _found(path: str, content: str, suffix: str) -> dict[str, object]:
     return found
 
 
-def _ends_early(error: BaseException) -> bool:
-    """Tell whether JSON's parser had come to the end of the text."""
-    document, at = getattr(error, "doc", None), getattr(error, "pos", None)
-    return type(document) is str and type(at) is int and at >= len(document.rstrip())
-
-
-def _where_it_ends(error: BaseException) -> dict[str, object]:
+def _left(error: BaseException) -> str | None:
     """The text from where JSON's parser gave up."""
     document, at = getattr(error, "doc", None), getattr(error, "pos", None)
-    if type(document) is not str or type(at) is not int:
-        return {}
-    return {"misread_at": document[at : at + _MOST_TOLD]}
+    return document[at:] if type(document) is str and type(at) is int else None
 
 
 def _named_in_module(traceback: TracebackType) -> list[str]:

@@ -63,7 +63,7 @@ def other_keys(error: BaseException) -> dict[str, object]:
     frames, inner = asking_frames(error.__traceback__)
     asking = frames[-1]
     names = list(_named_in_line(asking, subscripted=not inner))
-    asked = [_first_argument(frame.tb_frame) for frame in inner] if inner else []
+    asked = [_argument(frame.tb_frame, 0) for frame in inner] if inner else []
     candidates = [value for _, value in names] if not inner else asked
     for value in candidates:
         labels = _labels(value, asked)
@@ -78,7 +78,7 @@ def other_keys(error: BaseException) -> dict[str, object]:
             "key": missing[0],
             "mapping": name or f"the {type(value).__name__}",
             **_shown(missing[0], keys),
-            "of_task": int(value is _parameters(frames[0].tb_frame)),
+            "of_task": int(value is _argument(frames[0].tb_frame, 1)),
             **({"labels": kind} if kind else {}),
             **({"boolean": 1} if _as_boolean(missing[0], keys) else {}),
         }
@@ -197,9 +197,10 @@ def _last_asked(frame: FrameType, text: str, name: str, at: int) -> tuple[str, o
     return name, value
 
 
-def _first_argument(frame: FrameType) -> object:
+def _argument(frame: FrameType, at: int) -> object:
+    """An argument of a function; the second of the outermost one is the task's parameters."""
     code = frame.f_code
-    return frame.f_locals.get(code.co_varnames[0]) if code.co_argcount else None
+    return frame.f_locals.get(code.co_varnames[at]) if code.co_argcount > at else None
 
 
 def _labels(value: object, asked: list[object]) -> tuple[str, list[object]] | None:
@@ -257,12 +258,6 @@ def _shown(key: object, keys: Iterable[object]) -> dict[str, object]:
         there = [*near, *(one for one in there if one not in near)][:_MAX_KEYS]
     shown = "\n".join(one[:_MAX_KEY].replace("\n", " ") for one in there)
     return {"keys": shown, **({"more": left_out} if left_out > 0 else {})}
-
-
-def _parameters(frame: FrameType) -> object:
-    """The second argument of the outermost function, which the wire function's parameters are."""
-    code = frame.f_code
-    return frame.f_locals.get(code.co_varnames[1]) if code.co_argcount > 1 else None
 
 
 def _value(frame: FrameType, dotted: str) -> object:

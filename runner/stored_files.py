@@ -64,7 +64,8 @@ def open_stored(path: Path, *, follow: bool = True) -> BinaryIO:
     :param follow: true if it may be a link.
     :raises OSError: it cannot be read, or is not a file: a pipe is not waited for.
     """
-    return open(path, "rb", opener=_at_once if follow else _at_once_itself)
+    no_link = 0 if follow else os.O_NOFOLLOW
+    return open(path, "rb", opener=lambda name, flags: _at_once(name, flags | no_link))
 
 
 def read_named(path: Path, most: int = MOST_BYTES) -> bytes:
@@ -81,10 +82,6 @@ def _bounded(file: BinaryIO, most: int) -> bytes:
         if left < 0:
             raise DamagedError(f"it has more than the {most:,} bytes that make sense")
     return b"".join(pieces)
-
-
-def _at_once_itself(path: str, flags: int) -> int:
-    return _at_once(path, flags | os.O_NOFOLLOW)
 
 
 def _at_once(path: str, flags: int) -> int:

@@ -22,7 +22,6 @@ from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import EnvironmentInfo, Hint
 from runner.environment.bundle_layer import link_what_is_shared, make_thin
 from runner.environment.cache_key import (
-    Base,
     Source,
     declaring,
     dependencies_key,
@@ -57,6 +56,7 @@ from runner.environment.uses import begin_use, end_use
 from runner.environment.uv_run import Others, Uv, make_venv, run_uv
 from runner.environment.validity import heal_links, is_whole, new_manifest, python_of
 from runner.events import Origin, Phase
+from runner.interpreter.model import Interpreter
 from runner.process.guardian import guarded_folder
 from runner.stored_files import whole_file
 
@@ -87,7 +87,7 @@ class Environment(Struct, frozen=True):
 @asynccontextmanager
 async def environment(
     source: Source,
-    base: Base,
+    base: Interpreter,
     *,
     case: Case,
     cache: Path,
@@ -152,7 +152,7 @@ def _know(case: Case, info: EnvironmentInfo) -> None:
 
 
 async def _ready(
-    source: Source, base: Base, key: str, root: Path, cache: Path, uv: Uv, holds: ExitStack
+    source: Source, base: Interpreter, key: str, root: Path, cache: Path, uv: Uv, holds: ExitStack
 ) -> Environment:
     """Find or build both layers under ``root``, and hold them."""
     shared, own = places(source, key, root, uv.environ)
@@ -164,7 +164,7 @@ async def _ready(
 
 
 def environment_path(
-    source: Source, base: Base, root: Path, environ: Mapping[str, str]
+    source: Source, base: Interpreter, root: Path, environ: Mapping[str, str]
 ) -> Path | None:
     """The bundle's own venv, where both layers are built."""
     key = dependencies_key(source, base, environ)
@@ -173,7 +173,7 @@ def environment_path(
 
 
 def installed_packages(
-    source: Source, base: Base, root: Path, environ: Mapping[str, str]
+    source: Source, base: Interpreter, root: Path, environ: Mapping[str, str]
 ) -> tuple[str, ...] | None:
     """The packages installed for a bundle, as ``numpy-2.4.6``; ``None`` where nothing is built."""
     shared, _ = places(source, dependencies_key(source, base, environ), root, environ)
@@ -187,7 +187,7 @@ def places(source: Source, key: str, root: Path, environ: Mapping[str, str]) -> 
 
 
 async def _dependencies(
-    source: Source, base: Base, venv: Path, cache: Path, uv: Uv, holds: ExitStack
+    source: Source, base: Interpreter, venv: Path, cache: Path, uv: Uv, holds: ExitStack
 ) -> bool:
     """Make sure of the venv that is shared; whether it was there.
 
@@ -223,7 +223,7 @@ async def _dependencies(
     return await built_once(venv, uv, holds, make)
 
 
-def _check_locks(source: Source, base: Base) -> None:
+def _check_locks(source: Source, base: Interpreter) -> None:
     # Imported here: 10 ms, and not needed for what is built.
     if source.pins is not None:
         from runner.environment.pins import check_pins

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from runner.interpreter.model import Interpreter
 from runner.toml import tomllib
 
 # To be raised when what is built from the same input changes: older environments are then unused.
@@ -99,17 +100,7 @@ class Source(Struct, frozen=True, kw_only=True):
     """The pins to install in place of what the bundle's own files lead to."""
 
 
-class Base(Struct, frozen=True, kw_only=True):
-    """The interpreter that an environment is made from."""
-
-    path: Path
-    version: str
-    implementation: str
-    soabi: str | None
-    platform: str
-
-
-def dependencies_key(source: Source, base: Base, environ: Mapping[str, str]) -> str:
+def dependencies_key(source: Source, base: Interpreter, environ: Mapping[str, str]) -> str:
     """The key of the environment that holds the bundle's dependencies.
 
     :raises OSError: a file that decides it cannot be read.
@@ -155,7 +146,7 @@ def _configuration(environ: Mapping[str, str]) -> list[Path]:
     return [file for file in files if file.is_file()]
 
 
-def interpreter_of(base: Base) -> tuple[str, str, str | None, str, str | None]:
+def interpreter_of(base: Interpreter) -> tuple[str, str, str | None, str, str | None]:
     """Return the facts of an interpreter and its system that decide what is installed for it."""
     return base.implementation, base.version, base.soabi, base.platform, _system_version()
 

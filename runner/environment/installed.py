@@ -1,10 +1,7 @@
 """Lists what an environment has installed, as far as an import failure asks."""
 
-import logging
 import os
 from pathlib import Path
-
-_log = logging.getLogger(__name__)
 
 _MAX_ENTRIES = 20_000
 
@@ -19,7 +16,7 @@ def installed_modules(venv: Path) -> tuple[str, ...]:
     """
     found: list[str] = []
     for site in sorted(venv.glob("lib/python*/site-packages")):
-        for folder, folders, files in os.walk(site, onerror=_ignored):
+        for folder, folders, files in os.walk(site):
             folders[:] = sorted(name for name in folders if name != "__pycache__")
             relative = Path(folder).relative_to(site)
             at_top = folder == str(site)
@@ -32,7 +29,3 @@ def installed_modules(venv: Path) -> tuple[str, ...]:
             if len(found) >= _MAX_ENTRIES:
                 break
     return tuple(sorted(found)[:_MAX_ENTRIES])
-
-
-def _ignored(error: OSError) -> None:
-    _log.debug("left out of what is installed: %s", error)

@@ -14,6 +14,7 @@ import io
 import os
 from collections.abc import Collection, Iterator
 from contextlib import suppress
+from itertools import chain
 from pathlib import Path
 
 from msgspec import Struct
@@ -97,7 +98,7 @@ def seal(venv: Path) -> None:
     """
     # By text, not as Path: an environment has hundreds of folders, and each build pays for it.
     prefix = len(str(venv)) + 1
-    for path, folders, files in _folders(venv):
+    for path, folders, files in chain.from_iterable(map(_walk, top_folders(venv))):
         # Making a folder takes as long as all else here; a library's own tests are not imported.
         if (
             any(name.endswith(".py") for name in files)
@@ -183,11 +184,6 @@ def unseal(folder: Path) -> None:
     """Let whom the folders belong to remove them."""
     for path, _, _ in os.walk(folder):
         os.chmod(path, 0o700)  # noqa: PTH101
-
-
-def _folders(venv: Path) -> Iterator[tuple[str, list[str], list[str]]]:
-    for top in top_folders(venv):
-        yield from _walk(top)
 
 
 def _walk(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:

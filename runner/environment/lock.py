@@ -19,8 +19,9 @@ from packaging.utils import NormalizedName, canonicalize_name
 from runner.diagnosis.case import Failure, Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
-from runner.environment.cache_key import Base, Source, read_pyproject
+from runner.environment.cache_key import Source, read_pyproject
 from runner.events import Phase
+from runner.interpreter.model import Interpreter
 from runner.toml import tomllib
 
 
@@ -54,7 +55,7 @@ WITHOUT_LOCK = Hint(title="or leave uv.lock out of account: --ignore-lock (ignor
 """The hint for a run whose user may not write to the bundle."""
 
 
-def check_lock(source: Source, base: Base) -> None:
+def check_lock(source: Source, base: Interpreter) -> None:
     """Compare a bundle's uv.lock with its pyproject.toml.
 
     :raises Failure: ``lock-outdated``: they differ in something that matters on this interpreter.
@@ -78,7 +79,7 @@ def check_lock(source: Source, base: Base) -> None:
     )  # fmt: skip
 
 
-def _difference(source: Source, base: Base) -> str | None:
+def _difference(source: Source, base: Interpreter) -> str | None:
     text = (source.path / "uv.lock").read_text("utf-8")
     lock = msgspec.convert(tomllib.loads(text), _Lock)
     if lock.requires_python and not SpecifierSet(lock.requires_python).contains(
@@ -145,7 +146,7 @@ def _text(name: NormalizedName, wanted: _Wanted) -> str:
     return " and ".join(texts)
 
 
-def marker_environment(base: Base) -> dict[str, str]:
+def marker_environment(base: Interpreter) -> dict[str, str]:
     """The values of markers (PEP 508) for the interpreter, on the machine that this runs on."""
     major, minor, *_ = base.version.split(".")
     implementation = {"cpython": "CPython", "pypy": "PyPy"}.get(

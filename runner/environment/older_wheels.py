@@ -14,9 +14,9 @@ import anyio
 from anyio.abc import TaskGroup
 
 from runner.diagnosis.case import Failure
-from runner.environment.cache_key import Base
 from runner.environment.uv_run import GRACE_SECONDS, Uv, build_environ, diagnosed, ran
 from runner.events import Origin
+from runner.interpreter.model import Interpreter
 from runner.process.printed import printed_by
 from runner.version import minor_version
 
@@ -118,10 +118,10 @@ class _Look:
                 return minor_version(other.version)
         return None
 
-    async def _older(self) -> list[Base]:
+    async def _older(self) -> list[Interpreter]:
         """Find one interpreter of each older minor version, the newest first."""
         assert self._uv.others is not None
-        newest: dict[tuple[int, ...], Base] = {}
+        newest: dict[tuple[int, ...], Interpreter] = {}
         for other in await self._uv.others():
             newest.setdefault(_release(other), other)
         return [
@@ -130,7 +130,7 @@ class _Look:
             if release < _release(self._uv.base)
         ]
 
-    async def _plan(self, other: Base) -> str:
+    async def _plan(self, other: Interpreter) -> str:
         """Return what uv would install without a build; empty if that cannot be."""
         argv = [str(self._uv.path), *self._command, "--python", str(other.path)]
         if self._command[0] == "pip":  # this interpreter is not a venv
@@ -141,5 +141,5 @@ class _Look:
         return ran.stdout + ran.stderr if ran.exit and ran.exit.code == 0 else ""
 
 
-def _release(base: Base) -> tuple[int, ...]:
+def _release(base: Interpreter) -> tuple[int, ...]:
     return tuple(int(part) for part in base.version.split(".")[:2])

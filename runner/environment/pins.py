@@ -17,7 +17,6 @@ from runner.diagnosis.case import Failure, Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
 from runner.environment.cache_key import (
-    Base,
     Pins,
     Source,
     has_dependencies,
@@ -27,6 +26,7 @@ from runner.environment.cache_key import (
 from runner.environment.lock import marker_environment
 from runner.environment.uv_run import Uv, run_uv
 from runner.events import Phase
+from runner.interpreter.model import Interpreter
 from runner.toml import tomllib
 
 # Where the rest of a line is about files, not about what is asked for.
@@ -66,7 +66,7 @@ def kept_pylock(venv: Path, key: str) -> Path:
     return venv / f"modelops-{key}.pylock.toml"
 
 
-def check_pins(source: Source, pins: Pins, base: Base) -> None:
+def check_pins(source: Source, pins: Pins, base: Interpreter) -> None:
     """See that what is written down is what the bundle asks for.
 
     What only a build knows, and what has a URL, cannot be compared and is not complained about.
@@ -77,7 +77,7 @@ def check_pins(source: Source, pins: Pins, base: Base) -> None:
     lines = _pylock_lines(pins) if pins.is_pylock else list(meaningful_lines(pins.text))
     pinned = list(_requirements(lines, environment))
     # A folder or a file is written without the name of what is in it.
-    nameless = any(map(_is_path, lines))
+    nameless = any(line.startswith((".", "/", "file:")) for line in lines)
     found = {canonicalize_name(one.name): one for one in pinned}
     declared = source.dependencies or ()
     if source.requirements_from == "requirements.txt":
@@ -133,10 +133,6 @@ def _pylock_lines(pins: Pins) -> list[str]:
                 hints=[Hint(title="write it anew, with check --lock-to pylock.toml")],
             )
         ) from error
-
-
-def _is_path(line: str) -> bool:
-    return line.startswith((".", "/", "file:"))
 
 
 async def pins_of(uv: Uv, venv: Path, copy: Path, *, pylock: bool) -> str:

@@ -17,8 +17,9 @@ from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint, UvRun
 from runner.diagnosis.report.text import Capture, one_line
 from runner.diagnosis.uv.error import Step, UvFailure
-from runner.environment.cache_key import Base, Source
+from runner.environment.cache_key import Source
 from runner.events import Origin, Phase, Stream
+from runner.interpreter.model import Interpreter
 from runner.process.output import Sink
 from runner.process.printed import printed_by
 from runner.process.supervisor import spawn
@@ -72,7 +73,7 @@ _DROPPED = {
 }
 
 
-Others: TypeAlias = Callable[[], Awaitable[Sequence[Base]]]
+Others: TypeAlias = Callable[[], Awaitable[Sequence[Interpreter]]]
 """Finds the other interpreters that a bundle accepts, the newest first."""
 
 
@@ -84,7 +85,7 @@ class Uv(Struct, frozen=True):
     environ: Mapping[str, str]
     """The worker's variables."""
     source: Source
-    base: Base
+    base: Interpreter
     others: Others | None = None
     """``None``: there is no choice."""
 

@@ -10,7 +10,6 @@ import anyio.to_thread
 from runner.diagnosis.refusals import raise_lacking
 from runner.diagnosis.report.text import one_line
 from runner.environment.bundle_layer import SHARED_PTH, leads_to
-from runner.environment.cache_key import Base
 from runner.environment.file_states import files_changed, folders_changed
 from runner.environment.healing import damaged, discarded, heal_linked
 from runner.environment.integrity import Damage, damage, packages
@@ -18,6 +17,7 @@ from runner.environment.store import Manifest, hold, read_manifest
 from runner.environment.uses import uses
 from runner.environment.uv_run import Uv
 from runner.events import Journal, Phase
+from runner.interpreter.model import Interpreter
 from runner.process.printed import printed_by
 from runner.stored_files import DamagedError, read_stored
 
@@ -51,7 +51,9 @@ async def is_whole(
     return False
 
 
-async def what_is_wrong(venv: Path, base: Base, upon: Path | None = None) -> Damage | str | None:
+async def what_is_wrong(
+    venv: Path, base: Interpreter, upon: Path | None = None
+) -> Damage | str | None:
     manifest = read_manifest(venv)
     if manifest is None:
         return "its manifest is damaged"

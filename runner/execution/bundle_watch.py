@@ -18,10 +18,6 @@ _SHARE = 50
 _FEW = 20
 
 
-def _never() -> float:
-    return -math.inf
-
-
 class BundleFingerprint:
     """The times, sizes and inodes of a bundle's files and folders, as they are when it is made.
 
@@ -37,7 +33,7 @@ class BundleFingerprint:
         self,
         bundle: Path,
         appeared: Appeared | None = None,
-        ran_until: Callable[[], float] = _never,
+        ran_until: Callable[[], float] = lambda: -math.inf,
     ) -> None:
         self._bundle = bundle
         self._appeared = appeared

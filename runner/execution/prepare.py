@@ -38,7 +38,7 @@ from runner.environment.build import (
     lock_to,
 )
 from runner.environment.cache_folder import cache_folder
-from runner.environment.cache_key import Base, Source
+from runner.environment.cache_key import Source
 from runner.environment.uv_run import Uv, find_uv
 from runner.events import Journal, Origin, Phase
 from runner.execution.appeared import SOURCE, Appeared, appeared_note
@@ -254,7 +254,7 @@ async def prepared(
                 built = await stack.enter_async_context(
                     environment(
                         _source(bundle, settings),
-                        _base(interpreter),
+                        interpreter,
                         case=case,
                         cache=settings.cache or cache_folder(),
                         uv=find_uv(),
@@ -297,12 +297,12 @@ async def prepared(
 
 async def _others_accepted(
     settings: Settings, bundle: Bundle, interpreter: Interpreter
-) -> list[Base]:
+) -> list[Interpreter]:
     """Find the other interpreters that a bundle accepts, the newest first."""
     # With a journal of its own: a replay asks for what was chosen from, and no more.
     machine = ThisMachine(Journal(), find_uv(), settings.environ())
     others = await machine.others([interpreter])
-    return [_base(other) for other in accepted(requirement_of(bundle), others)]
+    return accepted(requirement_of(bundle), others)
 
 
 async def was_written_to(case: Case, ready: Prepared) -> bool:
@@ -336,9 +336,7 @@ async def locate_environment(case: Case, settings: Settings, path: Path) -> Path
     bundle = await read(case, settings, path)
     interpreter = await choose(case, settings, bundle)
     cache = settings.cache or cache_folder()
-    return environment_path(
-        _source(bundle, settings), _base(interpreter), cache, settings.environ()
-    )
+    return environment_path(_source(bundle, settings), interpreter, cache, settings.environ())
 
 
 def packages_of(
@@ -347,7 +345,7 @@ def packages_of(
     """The packages installed for a bundle, as ``numpy-2.4.6``; ``None`` where nothing is built."""
     cache = settings.cache or cache_folder()
     source = _source(bundle, settings)
-    return installed_packages(source, _base(interpreter), cache, settings.environ())
+    return installed_packages(source, interpreter, cache, settings.environ())
 
 
 async def lock_environment(case: Case, settings: Settings, ready: Prepared, file: Path) -> None:
@@ -357,7 +355,7 @@ async def lock_environment(case: Case, settings: Settings, ready: Prepared, file
     :raises OSError: the file could not be written.
     """
     assert ready.built is not None
-    source, base = _source(ready.bundle, settings), _base(ready.base)
+    source, base = _source(ready.bundle, settings), ready.base
     uv = Uv(find_uv(), case, settings.environ(), source, base)
     with case.journal.phase(Phase.ENVIRONMENT):
         await lock_to(ready.built, source, uv, file)
@@ -379,14 +377,4 @@ def _source(bundle: Bundle, settings: Settings) -> Source:
         files=bundle.files,
         is_as_read=lambda: _is_as_read(bundle),
         pins=pins,
-    )
-
-
-def _base(interpreter: Interpreter) -> Base:
-    return Base(
-        path=interpreter.path,
-        version=interpreter.version,
-        implementation=interpreter.implementation,
-        soabi=interpreter.soabi,
-        platform=interpreter.platform,
     )

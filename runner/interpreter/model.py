@@ -9,9 +9,9 @@ from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 OLDEST_FOR_TASKS = Version("3.8")
+"""The oldest Python that runs tasks; older ones only say hello."""
 NEWEST_RELEASED = 15
 """The newest minor version of Python 3 that may be installed by now: not one from nowhere."""
-"""The oldest Python that runs tasks; older ones only say hello."""
 
 
 class Interpreter(Struct, frozen=True, tag=True):
@@ -66,13 +66,15 @@ def worker_interpreter() -> Interpreter:
     # Before 3.11, _base_executable is the virtual environment's own.
     if not executable.is_relative_to(prefix) and own.exists():
         executable = own
-    suffix = _extension_suffix()
+    import _imp  # sysconfig would cost milliseconds
+
+    suffix = next(iter(_imp.extension_suffixes()), "").lstrip(".").rpartition(".")[0]
     uname = os.uname()
     return Interpreter(
         path=executable,
         version=_version(),
         implementation="CPython" if sys.implementation.name == "cpython" else "PyPy",
-        soabi=suffix,
+        soabi=suffix or None,
         platform=f"{uname.sysname.lower()}-{uname.machine}",
     )
 
@@ -81,10 +83,3 @@ def _version() -> str:
     major, minor, micro, level, serial = sys.version_info
     suffix = {"alpha": f"a{serial}", "beta": f"b{serial}", "candidate": f"rc{serial}"}
     return f"{major}.{minor}.{micro}{suffix.get(level, '')}"
-
-
-def _extension_suffix() -> str | None:
-    import _imp  # sysconfig would cost milliseconds
-
-    suffixes = _imp.extension_suffixes()
-    return (suffixes[0].lstrip(".").rpartition(".")[0] or None) if suffixes else None

@@ -35,7 +35,7 @@ async def watch_memory(
         if used > limit and _ask_for_stacks(process, tasks):
             over(used)
             with anyio.move_on_after(STACKS_SECONDS):
-                while _are_left(process, tasks):  # noqa: ASYNC110 - they are the child's to wait for
+                while _left(process, tasks) if tasks else process.exit is None:  # noqa: ASYNC110 - they are the child's to wait for
                     await anyio.sleep(PERIOD_SECONDS / 10)
             _kill(process, tasks)
         await anyio.sleep(max(PERIOD_SECONDS, _REST * took))
@@ -62,10 +62,6 @@ def _ask_for_stacks(process: Process, tasks: list[int]) -> bool:
             os.kill(task, SHOW_STACKS)
             there = True
     return there
-
-
-def _are_left(process: Process, tasks: list[int]) -> bool:
-    return bool(_left(process, tasks)) if tasks else process.exit is None
 
 
 def _left(process: Process, tasks: list[int]) -> set[int]:

@@ -90,7 +90,8 @@ class _Replay:
         :param then: what it led to when it was recorded.
         """
         read = _last(self._entries, Origin.BUNDLE)
-        self._phases()
+        for entry in self._of(Origin.PHASE):
+            self._case.journal.phases.append(entry.decode(PhaseFinished))
         if asked := _last(self._entries, Origin.TASK):
             self._case.task = asked.decode(TaskInfo)
         if read is None:
@@ -131,10 +132,6 @@ class _Replay:
             Code.PERMISSION_DENIED,
             Code.SPAWN_FAILED,
         )
-
-    def _phases(self) -> None:
-        for entry in self._of(Origin.PHASE):
-            self._case.journal.phases.append(entry.decode(PhaseFinished))
 
     def _of(self, *origins: Origin) -> Iterator[Entry]:
         return (entry for entry in self._entries if entry.source in origins)

@@ -19,10 +19,11 @@ from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.report.codes import Code
 from runner.environment import inventory
 from runner.environment.build import Environment, environment
-from runner.environment.cache_key import Base, Source, dependencies_key, has_dependencies, layer_key
+from runner.environment.cache_key import Source, dependencies_key, has_dependencies, layer_key
 from runner.environment.own_io import own_io
 from runner.environment.uv_run import find_uv, uv_environ
 from runner.events import Event, Note, Output, Stream
+from runner.interpreter.model import Interpreter
 
 PROJECT = """\
 [project]
@@ -107,7 +108,9 @@ class Run:
         if isinstance(event, Output) and b"waiting" in event.data:
             self.building.set()
 
-    def environment(self, source: Source, *, base: Base = BASE, uv: Path | None = None, **options):  # type: ignore[no-untyped-def]
+    def environment(
+        self, source: Source, *, base: Interpreter = BASE, uv: Path | None = None, **options
+    ):  # type: ignore[no-untyped-def]
         return environment(
             source,
             base,
@@ -321,7 +324,7 @@ import os, sys
 from pathlib import Path
 import anyio, msgspec
 from runner.diagnosis.case import Case
-from runner.environment import Base, Source, environment
+from runner.environment import Interpreter, Source, environment
 
 def say(event):
     if getattr(event, "data", b"") == b"waiting\\n":
@@ -332,7 +335,8 @@ async def main() -> None:
     for name, kind in (("path", Path), ("files", tuple), ("dependencies", tuple)):
         said[name] = said[name] and kind(said[name])
     source = Source(**{**said, "is_as_read": lambda: True})
-    base = msgspec.json.decode(sys.argv[2], type=Base, dec_hook=lambda kind, value: kind(value))
+    as_kind = lambda kind, value: kind(value)
+    base = msgspec.json.decode(sys.argv[2], type=Interpreter, dec_hook=as_kind)
     async with environment(
         source,
         base,

@@ -11,9 +11,10 @@ from runner import Runner, RunnerError
 from runner.cli import main
 from runner.diagnosis.case import Failure
 from runner.diagnosis.report.codes import Code
-from runner.environment.cache_key import Base, Source, dependencies_key
+from runner.environment.cache_key import Source, dependencies_key
 from runner.environment.lock import check_lock
 from runner.environment.uv_run import find_uv
+from runner.interpreter.model import Interpreter
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -83,7 +84,7 @@ def write(folder: Path, project: str, lock: str | None = None) -> Source:
     )
 
 
-def outdated(source: Source, base: Base = BASE) -> str:
+def outdated(source: Source, base: Interpreter = BASE) -> str:
     with pytest.raises(Failure) as caught:
         check_lock(source, base)
     finding = caught.value.finding

@@ -5,9 +5,9 @@ import sys
 import sysconfig
 from pathlib import Path
 
-from runner.environment.cache_key import Base
+from runner.interpreter.model import Interpreter
 
-BASE = Base(
+BASE = Interpreter(
     path=Path(sys.executable).resolve(),
     version=platform.python_version(),
     implementation=sys.implementation.name,

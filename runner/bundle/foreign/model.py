@@ -3,6 +3,10 @@
 from msgspec import Struct
 
 
+def text_or_none(value: object) -> str | None:
+    return value if isinstance(value, str) else None
+
+
 class Foreign(Struct, frozen=True, kw_only=True):
     """The requirements in a file of another tool, as ``[project]`` has them."""
 

@@ -38,7 +38,9 @@ def find_script(folder: Path) -> Script | None:
     assert source is not None
     imported = imports_of(source.tree)
     seed = re.search(r"""["']--seed["']""", source.text) is not None
-    by_parameters = bool(imported & _BY_PARAMETERS) and _has_parameter(source, "seed")
+    by_parameters = bool(imported & _BY_PARAMETERS) and any(
+        isinstance(node, ast.arg) and node.arg == "seed" for node in ast.walk(source.tree)
+    )
     return Script(
         file=mains[0],
         takes_options=bool(imported & _OPTIONS) or "sys.argv" in source.text,
@@ -57,7 +59,3 @@ def _has_main(source: Source) -> bool:
 def _does_something(source: Source) -> bool:
     body = source.tree.body[1 if ast.get_docstring(source.tree) is not None else 0 :]
     return any(isinstance(node, _RUNS) for node in body)
-
-
-def _has_parameter(source: Source, name: str) -> bool:
-    return any(isinstance(node, ast.arg) and node.arg == name for node in ast.walk(source.tree))

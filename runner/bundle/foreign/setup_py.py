@@ -4,7 +4,7 @@ import ast
 import configparser
 from typing import Any
 
-from runner.bundle.foreign.model import Foreign
+from runner.bundle.foreign.model import Foreign, text_or_none
 
 
 def setup_py(text: str, cfg: str = "") -> Foreign | None:
@@ -47,9 +47,9 @@ def _foreign(file: str, given: dict[str, Any], notes: list[str]) -> Foreign:
     return Foreign(
         file=file,
         kind=f"a {file}",
-        name=_text(given.get("name")),
-        version=_text(given.get("version")),
-        requires_python=_text(given.get("python_requires")),
+        name=text_or_none(given.get("name")),
+        version=text_or_none(given.get("version")),
+        requires_python=text_or_none(given.get("python_requires")),
         dependencies=tuple(text.strip() for text in requires if str(text).strip()),
         wires=tuple((key.strip(), value.strip()) for key, _, value in pairs),
         notes=tuple(notes),
@@ -108,20 +108,16 @@ def _config(text: str) -> dict[str, Any]:
     except configparser.Error:
         return {}
     found: dict[str, Any] = {}
-    for section, key, name in (
-        ("metadata", "name", "name"),
-        ("metadata", "version", "version"),
-        ("options", "install_requires", "install_requires"),
-        ("options", "python_requires", "python_requires"),
+    for section, key in (
+        ("metadata", "name"),
+        ("metadata", "version"),
+        ("options", "install_requires"),
+        ("options", "python_requires"),
     ):
         value = parser.get(section, key, fallback=None)
         if value is not None and not value.startswith(("attr:", "file:")):
-            found[name] = value
+            found[key] = value
     if parser.has_option("options.entry_points", "modelops.wire"):
         wires = parser.get("options.entry_points", "modelops.wire")
         found["entry_points"] = {"modelops.wire": wires}
     return found
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None

@@ -6,7 +6,7 @@ from typing import Any
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from runner.bundle.foreign.model import Foreign
+from runner.bundle.foreign.model import Foreign, text_or_none
 from runner.bundle.foreign.versions import pep440
 
 _HEADER = re.compile(
@@ -23,8 +23,8 @@ def poetry(table: Mapping[str, Any]) -> Foreign:
     return Foreign(
         file="pyproject.toml",
         kind="[tool.poetry] of an older Poetry",
-        name=_text(table.get("name")),
-        version=_text(table.get("version")),
+        name=text_or_none(table.get("name")),
+        version=text_or_none(table.get("version")),
         requires_python=pep440(python) if isinstance(python, str) else None,
         dependencies=tuple(found),
         wires=tuple((key, str(value)) for key, value in plugins.items()),
@@ -60,7 +60,7 @@ def script(file: str, document: Mapping[str, Any]) -> Foreign:
     return Foreign(
         file=file,
         kind="the header of a script (PEP 723)",
-        requires_python=_text(document.get("requires-python")),
+        requires_python=text_or_none(document.get("requires-python")),
         dependencies=tuple(text for text in dependencies if isinstance(text, str))
         if isinstance(dependencies, list)
         else (),
@@ -121,7 +121,3 @@ def _markers(options: Mapping[str, Any]) -> Iterator[str]:
 
 def _mapping(value: object) -> Mapping[str, Any]:
     return value if isinstance(value, dict) else {}
-
-
-def _text(value: object) -> str | None:
-    return value if isinstance(value, str) else None

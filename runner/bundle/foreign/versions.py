@@ -14,7 +14,11 @@ def pep440(text: str) -> str | None:
     for part in filter(None, (part.strip() for part in text.split(","))):
         if part == "*":
             continue
-        clause = _caret(part) if part[0] == "^" else _tilde(part) if _is_tilde(part) else part
+        clause = part
+        if part[0] == "^":
+            clause = _caret(part)
+        elif part[0] == "~" and not part.startswith("~="):
+            clause = _tilde(part)
         if re.fullmatch(r"v?\d[\w.*+!-]*", clause):
             clause = f"=={clause}"
         clauses.append(clause.replace(" ", ""))
@@ -23,10 +27,6 @@ def pep440(text: str) -> str | None:
     except InvalidSpecifier:
         return None
     return ",".join(clauses)
-
-
-def _is_tilde(part: str) -> bool:
-    return part[0] == "~" and not part.startswith("~=")
 
 
 def _caret(part: str) -> str:

@@ -124,7 +124,8 @@ class Live:
         begun = lines.begun
         if lines.is_rewritten:
             # In a log, the last state of a progress bar is enough.
-            begun = begun[: self._width()] if self.on_terminal else ""
+            width = shutil.get_terminal_size().columns - _LABEL_WIDTH - 1
+            begun = begun[:width] if self.on_terminal else ""
         if begun:
             self._show(stream, begun)
             self._open_line, self._shown[stream] = stream, begun
@@ -146,6 +147,3 @@ class Live:
         self._file.write(
             text[len(shown) :] if self._open_line is stream else label + text[len(shown) :]
         )
-
-    def _width(self) -> int:
-        return shutil.get_terminal_size().columns - _LABEL_WIDTH - 1

@@ -84,12 +84,10 @@ def _opened(source: str) -> Iterator[int]:
         yield sys.stdin.fileno()
         return
     # Not blocking, or a named pipe would not open before somebody writes to it.
-    with open(source, "rb", buffering=0, opener=_open_at_once) as file:
+    with open(
+        source, "rb", buffering=0, opener=lambda path, flags: os.open(path, flags | os.O_NONBLOCK)
+    ) as file:
         yield file.fileno()
-
-
-def _open_at_once(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NONBLOCK)
 
 
 async def read_lines(descriptor: int) -> AsyncIterator[bytes]:
