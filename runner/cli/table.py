@@ -5,7 +5,8 @@ import io
 import json
 import math
 import sys
-from collections.abc import Iterable, Iterator
+from collections import deque
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 from typing import IO
@@ -95,40 +96,27 @@ def _write_json(results: Results, file: IO[str]) -> None:
 
 def _show(results: Results, file: IO[str]) -> None:
     """Print aligned columns; a terminal has the first and the last of many rows."""
-    rows: Iterable[list[str] | None] = _Cells(results)
-    if file.isatty():
-        rows = _few(iter(_Cells(results)))
+
+    def every() -> Iterator[list[str]]:  # read anew each time
+        return ([_cell(value) for value in row.values()] for row in results)
+
+    few = _few(every()) if file.isatty() else None
     widths = [len(printable(name)) for name in results.columns]
-    for cells in rows:
-        widths = [max(width, len(cell)) for width, cell in zip(widths, cells, strict=True)] if (
-            cells is not None) else widths  # fmt: skip
+    for cells in filter(None, few or every()):
+        widths = [max(width, len(cell)) for width, cell in zip(widths, cells, strict=True)]
     _line([printable(name) for name in results.columns], widths, file)
-    for cells in rows:
-        _line(["..."] * len(widths) if cells is None else cells, widths, file)
-
-
-class _Cells:
-    """Each row's cells, read anew each time it is gone through."""
-
-    def __init__(self, results: Results) -> None:
-        self._results = results
-
-    def __iter__(self) -> Iterator[list[str]]:
-        for row in self._results:
-            yield [_cell(value) for value in row.values()]
+    for row in few or every():
+        _line(["..."] * len(widths) if row is None else row, widths, file)
 
 
 def _few(rows: Iterator[list[str]]) -> list[list[str] | None]:
     """The first rows and the last ones, with ``None`` in place of those between."""
-    first: list[list[str] | None] = list(islice(rows, _SHOWN_ROWS // 2))
-    last: list[list[str] | None] = []
-    between = False
+    first = list(islice(rows, _SHOWN_ROWS // 2))
+    last, others = deque[list[str]](maxlen=_SHOWN_ROWS // 2), 0
     for row in rows:
         last.append(row)
-        if len(last) > _SHOWN_ROWS // 2:
-            del last[0]
-            between = True
-    return [*first, *([None] if between else []), *last]
+        others += 1
+    return [*first, *([None] if others > len(last) else []), *last]
 
 
 def _cell(value: Scalar) -> str:

@@ -67,23 +67,16 @@ def _quota() -> float | None:
         for folder in (file.parent, *file.parent.parents):
             if not folder.is_relative_to(cgroups.CGROUPS):
                 break
-            quota = _quota_v2(folder) if file.name == "cpu.max" else _quota_v1(folder)
+            quota = _quota_in(folder, file.name)
             if quota is not None:
                 found.append(quota)
     return min(found, default=None)
 
 
-def _quota_v2(folder: Path) -> float | None:
-    quota, _, period = cgroups.read(folder / "cpu.max").strip().partition(" ")
-    return _ratio(quota, period)  # without a limit, the quota is `max`
-
-
-def _quota_v1(folder: Path) -> float | None:
-    quota = cgroups.read(folder / "cpu.cfs_quota_us").strip()  # without a limit, -1
-    return _ratio(quota, cgroups.read(folder / "cpu.cfs_period_us").strip())
-
-
-def _ratio(quota: str, period: str) -> float | None:
-    if quota.isdigit() and period.isdigit() and int(period) > 0:
-        return int(quota) / int(period)
-    return None
+def _quota_in(folder: Path, name: str) -> float | None:
+    quota, _, period = cgroups.read(folder / name).strip().partition(" ")
+    if name == "cpu.cfs_quota_us":  # v1
+        period = cgroups.read(folder / "cpu.cfs_period_us").strip()
+    # Without a limit, the quota is `max` in v2, and -1 in v1.
+    known = quota.isdigit() and period.isdigit() and int(period) > 0
+    return int(quota) / int(period) if known else None

@@ -5,8 +5,8 @@ import json
 import logging
 import os
 from collections import deque
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import msgspec
@@ -113,10 +113,8 @@ class Recorder:
             self.path.parent.rmdir()
 
     def close(self) -> None:
-        try:
+        with self._trying():
             self._file.close()
-        except OSError as error:
-            self._give_up(error)
 
     def _rest(self, at: float) -> None:
         """Write what the streams held back."""
@@ -144,24 +142,22 @@ class Recorder:
         # Not as msgspec writes JSON: a path may have bytes in it that are no UTF-8 (PEP 383), which
         # the standard library can say and read again.
         text = json.dumps(msgspec.to_builtins(line, enc_hook=str), separators=(",", ":"))
-        try:
+        with self._trying():
             self._file.write(text.encode() + b"\n")
-        except OSError as error:
-            self._give_up(error)
 
     def _flush(self) -> None:
-        if not self.complete:
-            return
-        try:
-            # Now, so that a worker that is killed leaves what it has seen.
-            self._file.flush()
-        except OSError as error:
-            self._give_up(error)
-
-    def _give_up(self, error: OSError) -> None:
         if self.complete:
-            self.complete = False
-            _log.warning("%s is not complete: %s", self.path, error.strerror)
+            with self._trying():  # now: a worker that is killed leaves what it has seen
+                self._file.flush()
+
+    @contextmanager
+    def _trying(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if self.complete:
+                self.complete = False
+                _log.warning("%s is not complete: %s", self.path, error.strerror)
 
 
 class _Stream:

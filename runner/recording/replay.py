@@ -10,6 +10,7 @@ runner itself, that the run was cancelled.
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import msgspec
 from packaging.specifiers import SpecifierSet
@@ -92,8 +93,7 @@ class _Replay:
         read = _last(self._entries, Origin.BUNDLE)
         for entry in self._of(Origin.PHASE):
             self._case.journal.phases.append(entry.decode(PhaseFinished))
-        if asked := _last(self._entries, Origin.TASK):
-            self._case.task = asked.decode(TaskInfo)
+        self._learn(Origin.TASK, "task", TaskInfo)
         if read is None:
             return then
         bundle = read.decode(ReadBundle)
@@ -102,14 +102,10 @@ class _Replay:
         self._case.pyproject = bundle.pyproject
         self._case.pin = pinned(bundle.requires_python_at, bundle.requires_python_line)
         self._case.bundle_dependencies = bundle.dependencies
-        if older := _last(self._entries, Origin.OLDER_WHEELS):
-            self._case.older_wheels = older.decode(str)
-        if installed := _last(self._entries, Origin.INSTALLED):
-            self._case.installed = installed.decode(tuple[str, ...])
-        if libraries := _last(self._entries, Origin.LIBRARIES):
-            self._case.libraries = libraries.decode(tuple[str, ...])
-        if machine := _last(self._entries, Origin.MACHINE):
-            self._case.machine = machine.decode(Machine)
+        self._learn(Origin.OLDER_WHEELS, "older_wheels", str)
+        self._learn(Origin.INSTALLED, "installed", tuple[str, ...])
+        self._learn(Origin.LIBRARIES, "libraries", tuple[str, ...])
+        self._learn(Origin.MACHINE, "machine", Machine)
         try:
             self._choose(bundle)
             self._build()
@@ -120,6 +116,10 @@ class _Replay:
         if then is not None and (then.code in _OWN_DECISIONS or self._is_own(then)):
             return then
         return None
+
+    def _learn(self, origin: Origin, attribute: str, kind: Any) -> None:
+        if (entry := _last(self._entries, origin)) is not None:
+            setattr(self._case, attribute, entry.decode(kind))
 
     def _is_own(self, then: Finding) -> bool:
         """Tell whether what was found does not follow from what is recorded."""
@@ -304,29 +304,25 @@ class _RecordedMachine:
         self._answers = iter(answers)
 
     async def at(self, path: Path) -> Interpreter | Broken | None:
-        there = self._next().at
-        if there is None:
-            raise _other(f"whether {path} is an interpreter")
+        there = self._answer("at", f"whether {path} is an interpreter")
         return there[0] if there else None
 
     async def others(self, known: Sequence[Interpreter]) -> list[Interpreter | Broken]:
-        found = self._next().others
-        if found is None:
-            raise _other("which interpreters there are")
+        found: list[Interpreter | Broken]
+        found = self._answer("others", "which interpreters there are")
         return found
 
     async def download(self, request: str) -> Download:
-        download = self._next().download
-        if download is None:
-            raise _other(f"for a download of Python {request}")
-        return download
+        done: Download = self._answer("download", f"for a download of Python {request}")
+        return done
 
-    def _next(self) -> Answer:
-        return next(self._answers, Answer())
-
-
-def _other(what: str) -> RecordingError:
-    return RecordingError(f"this runner asks {what}, and the one that recorded it did not")
+    def _answer(self, kind: str, what: str) -> Any:
+        """The next answer, which has to be of this kind."""
+        answer = getattr(next(self._answers, Answer()), kind)
+        if answer is None:
+            problem = f"this runner asks {what}, and the one that recorded it did not"
+            raise RecordingError(problem)
+        return answer
 
 
 def _last(entries: Sequence[Entry], origin: Origin) -> Entry | None:

@@ -324,7 +324,9 @@ import os, sys
 from pathlib import Path
 import anyio, msgspec
 from runner.diagnosis.case import Case
-from runner.environment import Interpreter, Source, environment
+from runner.environment.build import environment
+from runner.environment.cache_key import Source
+from runner.interpreter.model import Interpreter
 
 def say(event):
     if getattr(event, "data", b"") == b"waiting\\n":

@@ -1,7 +1,8 @@
 """Reads ``--grid`` and ``--seeds``: the axes of a study."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 from runner.cli.command_line.commands import Exec, UsageError
@@ -71,18 +72,13 @@ def _values(option: str, name: str, text: str) -> Sequence[Any]:
     for word in words:
         if not word:
             raise UsageError(f'{option}={text}: there is an empty value; write "" for a text')
-        try:
-            numbers = number_range(word)
-        except ValueError as error:
-            raise UsageError(f"{option}={text}: {word}: {error}") from None
-        part = numbers
+        with _said_of(f"{option}={text}: {word}"):
+            part = number_range(word)
         if part is None:  # 1e999 is JSON, and infinite
             part = list(read_values([f"{name}={word}"], "--grid").values())
         parts.append(part)
-    try:
+    with _said_of(option):
         values = joined(parts)
-    except ValueError as error:
-        raise UsageError(f"{option}: {error}") from None
     if len(parts) > 1:
         for value in values:
             said = json.dumps(value)
@@ -98,22 +94,26 @@ def _seeds(text: str) -> Sequence[int]:
         if ":" not in word:
             parts.append([read_seed(word, "--seeds")])
             continue
-        try:
+        with _said_of(f"--seeds {text}: {word}"):
             numbers = number_range(word)
-        except ValueError as error:
-            raise UsageError(f"--seeds {text}: {word}: {error}") from None
         if not isinstance(numbers, range):
             raise UsageError(f"--seeds {text}: {word} is not a range of integers such as 0:20")
         for seed in (numbers[0], numbers[-1]):
             read_seed(str(seed), "--seeds")
         parts.append(numbers)
-    try:
+    with _said_of(f"--seeds {text}"):
         seeds = joined(parts)
-    except ValueError as error:
-        raise UsageError(f"--seeds {text}: {error}") from None
     if len(parts) > 1 and len(set(seeds)) < len(seeds):
         raise UsageError(f"--seeds {text}: a seed is there twice")
     return seeds
+
+
+@contextmanager
+def _said_of(what: str) -> Iterator[None]:
+    try:
+        yield
+    except ValueError as error:
+        raise UsageError(f"{what}: {error}") from None
 
 
 def _words(text: str) -> list[str] | None:

@@ -53,9 +53,7 @@ class SingleOutputs:
         self._beside = folder / f"{RESERVED}.story"
         """Where line and account are until the task has ended."""
         self._printed = Printed()
-        self._record: StudyRecord | None = None
-        self._lines: TaskLines | None = None
-        self._given: GivenTask | None = None
+        self._story: tuple[StudyRecord, TaskLines, GivenTask] | None = None
         self.notes: list[str] = []
         """Things that are not as the user would expect them."""
 
@@ -83,8 +81,7 @@ class SingleOutputs:
             )
             yield
             return
-        self._given = GivenTask(task, digest=task_digest(task))
-        self._lines = TaskLines(
+        lines = TaskLines(
             Study.of(ready.bundle_info),
             Asked.of(settings),
             secrets_of(settings.variables()),
@@ -100,8 +97,9 @@ class SingleOutputs:
                         (self._beside / name).hardlink_to(self._folder / name)
         words, bundle = self._command.words, ready.bundle
         run = RunFile.begun(words, settings, bundle, ready.worker, Isolation.FRESH)
-        self._record = StudyRecord(self._beside, run, bundle, self.notes.append)
-        async with recorded(self._record, ready, settings):
+        record = StudyRecord(self._beside, run, bundle, self.notes.append)
+        self._story = record, lines, GivenTask(task, digest=task_digest(task))
+        async with recorded(record, ready, settings):
             yield
 
     def done(self, result: Result) -> tuple[dict[str, OutputFile], dict[str, OutputFile]]:
@@ -119,17 +117,17 @@ class SingleOutputs:
                 if (file := file_name(name)) in taken or file.isdigit():
                     raise Failure(_in_the_way(name, self._folder, count))
         own = sorted(names.intersection((FILE, *STORY)))
-        if own and self._record is not None:
-            self._record = None
+        printed = self._take_printed()
+        if own and self._story is not None:
+            self._story = None
             self.notes.append(
                 f"the output {own[0]} has the name of a file of the run's own: what this task ran"
                 " with is not kept"
             )
-        printed = self._take_printed()
         before = read_manifest(self._folder) or Manifest()
         has_story = before.story and not has_study(self._folder, before)
         manifest = Manifest(
-            tuple(result), tuple(result.files), tuple(printed), self._record is not None
+            tuple(result), tuple(result.files), tuple(printed), self._story is not None
         )
         # A run that is killed in between leaves nothing that is not listed.
         both = manifest.and_of(before)
@@ -153,9 +151,10 @@ class SingleOutputs:
                 remove_results(self._folder, names)
             files = kept_files(result, self._folder, say)
             kept = write_printed(printed, self._folder, result, say)
-            if self._record is not None and self._lines is not None and self._given is not None:
-                self._record.ran_with(result.threads)
-                self._tell(self._lines.done(0, self._given, result, outputs, files, kept))
+            if self._story is not None:
+                record, lines, given = self._story
+                record.ran_with(result.threads)
+                self._tell(record, lines.done(0, given, result, outputs, files, kept))
         return outputs, files
 
     def failed(self, report: Report) -> None:
@@ -171,12 +170,13 @@ class SingleOutputs:
         if before is not None and before.story and not has_study(self._folder, before):
             self._remove_story()
         remove_single(self._folder)
-        if self._record is None or self._lines is None or self._given is None:
+        if self._story is None:
             return
+        record, lines, given = self._story
         printed = self._take_printed()
         write_manifest(self._folder, Manifest(printed=tuple(printed), story=True))
         kept = write_printed(printed, self._folder, (), self.notes.append)
-        self._tell(self._lines.failed(0, self._given, report, kept))
+        self._tell(record, lines.failed(0, given, report, kept))
 
     def close(self) -> None:
         """Remove what waits for the end of the task."""
@@ -184,12 +184,11 @@ class SingleOutputs:
 
     def _take_printed(self) -> Mapping[str, str]:
         printed = self._printed.take(None)
-        return {} if self._lines is None else self._lines.masked(printed)
+        return {} if self._story is None else self._story[1].masked(printed)
 
-    def _tell(self, line: DoneLine | FailedLine) -> None:
+    def _tell(self, record: StudyRecord, line: DoneLine | FailedLine) -> None:
         """Put the line and the account into their places."""
-        assert self._record is not None
-        self._record.finished()
+        record.finished()
         (self._beside / FILE).write_bytes(encoded(line) + b"\n")
         for name in (FILE, *STORY):
             if (self._beside / name).exists():
