@@ -63,14 +63,6 @@ class Failure(Exception):
         self.finding = finding
 
 
-def pinned(at: str | None, line: str | None) -> str | None:
-    """The line of a ``.python-version``, where that is what says which Pythons are accepted.
-
-    :param at: where it is said, as in ``.python-version:1``.
-    """
-    return line if at is not None and at.startswith(".python-version") else None
-
-
 class Case:
     """The facts of one run, and its journal.
 

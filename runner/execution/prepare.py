@@ -19,7 +19,7 @@ from runner.child.facts import Launch
 from runner.child.launch import withheld
 from runner.child.session import Session
 from runner.child.start import open_session
-from runner.diagnosis.case import Case, Failure, pinned
+from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import (
     BundleInfo,
@@ -70,6 +70,7 @@ class Prepared(Struct, frozen=True):
     """A bundle that children can be started for, for as long as its environment is held."""
 
     bundle: Bundle
+    read: ReadBundle
     launch: Launch
     base: Interpreter
     built: Environment | None
@@ -95,11 +96,7 @@ class Prepared(Struct, frozen=True):
         """Tell a case that has not seen it happen."""
         case.worker = self.worker
         case.bundle = self.bundle_info
-        case.bundle_files = self.bundle.files
-        case.lfs_pointers = self.bundle.lfs_pointers
-        case.pyproject = self.bundle.pyproject
-        case.pin = pinned(self.bundle.python.at, self.bundle.python.line)
-        case.bundle_dependencies = self.bundle.declared_dependencies
+        self.read.tell(case)
         case.interpreter = self.interpreter
         case.environment = self.environment
         case.named = self.launch.env
@@ -147,28 +144,26 @@ async def read(case: Case, settings: Settings, path: Path) -> Bundle:
             case.journal.fact(Origin.RUN, Run(case.bundle, case.worker))
         for note in bundle.notes:
             case.journal.note(note)
-        case.bundle_files = bundle.files
-        case.lfs_pointers = bundle.lfs_pointers
-        case.pyproject = bundle.pyproject
-        case.bundle_dependencies = bundle.declared_dependencies
-        python = requirement_of(bundle, settings.python)
-        case.pin = pinned(python.at, python.line)
-        case.journal.fact(
-            Origin.BUNDLE,
-            ReadBundle(
-                name=bundle.name or bundle.path.name,
-                files=case.bundle_files,
-                lfs_pointers=case.lfs_pointers,
-                pyproject=case.pyproject,
-                dependencies=case.bundle_dependencies,
-                requires_python=str(python.specifier),
-                requires_python_text=python.text,
-                requires_python_at=python.at,
-                requires_python_line=python.line,
-                python=settings.python,
-            ),
-        )
+        known = _read_of(bundle, settings)
+        known.tell(case)
+        case.journal.fact(Origin.BUNDLE, known)
         return bundle
+
+
+def _read_of(bundle: Bundle, settings: Settings) -> ReadBundle:
+    python = requirement_of(bundle, settings.python)
+    return ReadBundle(
+        name=python.bundle,
+        files=bundle.files,
+        lfs_pointers=bundle.lfs_pointers,
+        pyproject=bundle.pyproject,
+        dependencies=bundle.declared_dependencies,
+        requires_python=str(python.specifier),
+        requires_python_text=python.text,
+        requires_python_at=python.at,
+        requires_python_line=python.line,
+        python=settings.python,
+    )
 
 
 def appeared_in(settings: Settings, path: Path) -> Appeared:
@@ -285,6 +280,7 @@ async def prepared(
         again = case.environment and msgspec.structs.replace(case.environment, reused=True)
         yield Prepared(
             bundle=bundle,
+            read=_read_of(bundle, settings),
             launch=launch,
             base=interpreter,
             built=built,

@@ -11,7 +11,7 @@ from typing import Any, TypeVar
 import msgspec
 from msgspec import Struct
 
-from runner.diagnosis.case import Finding, LfsPointer
+from runner.diagnosis.case import Case, Finding, LfsPointer
 from runner.diagnosis.report.model import BundleInfo, WorkerInfo
 from runner.events import Origin
 from runner.stored_files import DamagedError, read_named, read_stored
@@ -55,6 +55,15 @@ class ReadBundle(Struct, frozen=True, kw_only=True):
     requires_python_line: str | None
     python: str | None
     """The request (``--python``)."""
+
+    def tell(self, case: Case) -> None:
+        """Let a case know them."""
+        case.bundle_files = self.files
+        case.lfs_pointers = self.lfs_pointers
+        case.pyproject = self.pyproject
+        case.bundle_dependencies = self.dependencies
+        at = self.requires_python_at or ""
+        case.pin = self.requires_python_line if at.startswith(".python-version") else None
 
 
 class Rebuilt(Struct, frozen=True):

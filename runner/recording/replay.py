@@ -19,7 +19,7 @@ from runner.child.dialogue import Dialogue
 from runner.child.facts import BadOutput, OverMemory, Start, TimedOut
 from runner.child.messages import Message
 from runner.diagnosis import child_failures
-from runner.diagnosis.case import Case, Failure, Finding, pinned
+from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.machine import Machine
 from runner.diagnosis.report.codes import Code
@@ -97,11 +97,7 @@ class _Replay:
         if read is None:
             return then
         bundle = read.decode(ReadBundle)
-        self._case.bundle_files = bundle.files
-        self._case.lfs_pointers = bundle.lfs_pointers
-        self._case.pyproject = bundle.pyproject
-        self._case.pin = pinned(bundle.requires_python_at, bundle.requires_python_line)
-        self._case.bundle_dependencies = bundle.dependencies
+        bundle.tell(self._case)
         self._learn(Origin.OLDER_WHEELS, "older_wheels", str)
         self._learn(Origin.INSTALLED, "installed", tuple[str, ...])
         self._learn(Origin.LIBRARIES, "libraries", tuple[str, ...])
