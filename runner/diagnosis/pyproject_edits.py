@@ -3,7 +3,6 @@
 import copy
 import json
 import re
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -11,11 +10,7 @@ from msgspec import Struct
 
 from runner.diagnosis.case import Case
 from runner.diagnosis.report.model import Edit
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from runner.toml import tomllib
 
 PYPROJECT = "pyproject.toml"
 
