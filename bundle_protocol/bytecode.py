@@ -15,15 +15,7 @@ import errno
 import os
 import sys
 from collections.abc import Iterable
-from importlib.machinery import (
-    BYTECODE_SUFFIXES,
-    EXTENSION_SUFFIXES,
-    SOURCE_SUFFIXES,
-    ExtensionFileLoader,
-    FileFinder,
-    SourceFileLoader,
-    SourcelessFileLoader,
-)
+from importlib import machinery
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
@@ -32,7 +24,7 @@ if TYPE_CHECKING:
     from _typeshed.importlib import PathEntryFinderProtocol
 
 
-class SourceLoader(SourceFileLoader):
+class SourceLoader(machinery.SourceFileLoader):
     """Loads a source file as it is now."""
 
     def path_stats(self, path: str) -> NoReturn:
@@ -49,10 +41,10 @@ def keep_out_of(folder: str, *, but_for: Iterable[str]) -> None:
     """
     bundle = os.path.realpath(folder)
     others = [os.path.realpath(other) for other in but_for]
-    make_finder = FileFinder.path_hook(
-        (ExtensionFileLoader, EXTENSION_SUFFIXES),
-        (SourceLoader, SOURCE_SUFFIXES),
-        (SourcelessFileLoader, BYTECODE_SUFFIXES),
+    make_finder = machinery.FileFinder.path_hook(
+        (machinery.ExtensionFileLoader, machinery.EXTENSION_SUFFIXES),
+        (SourceLoader, machinery.SOURCE_SUFFIXES),
+        (machinery.SourcelessFileLoader, machinery.BYTECODE_SUFFIXES),
     )
 
     def find_in_bundle(path: str) -> PathEntryFinderProtocol:

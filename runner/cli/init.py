@@ -17,16 +17,8 @@ from runner.bundle.foreign.script import find_script
 from runner.bundle.foreign.table import project_table
 from runner.bundle.pyproject import PYPROJECT, Pyproject, read_pyproject
 from runner.bundle.requirements import REQUIREMENTS, is_of_conda
+from runner.cli import init_templates as templates
 from runner.cli.command_line.commands import Init, UsageError
-from runner.cli.init_templates import (
-    EXAMPLE_PROJECT,
-    EXAMPLE_WIRE,
-    NOTEBOOK_WIRE,
-    SCRIPT_OPTIONS,
-    SCRIPT_WIRE,
-    SCRIPT_WITHOUT_OPTIONS,
-    STUB_WIRE,
-)
 from runner.diagnosis.case import Failure
 from runner.study.writing import write_whole
 
@@ -49,7 +41,7 @@ def run(command: Init) -> tuple[int, str]:
     wrote = [*missing.added, *([f"what {PYPROJECT} lacked"] if missing.appended else [])]
     if wrote:
         source = f", from {missing.source}" if missing.source else ""
-        stub = missing.added.get("wire.py") == STUB_WIRE
+        stub = missing.added.get("wire.py") == templates.STUB_WIRE
         then = "to run it, once wire.py calls the model" if stub else "to run it"
         print(f"wrote {' and '.join(wrote)} in {folder}{source}; {then}:", file=sys.stderr)
     else:
@@ -96,7 +88,7 @@ def missing_of(folder: Path) -> _Missing:
     if not described:
         missing.source = foreign.file if foreign else None
         if empty and pyproject is None:
-            table = EXAMPLE_PROJECT.format(name=_name(folder))
+            table = templates.EXAMPLE_PROJECT.format(name=_name(folder))
         else:
             table, missing.notes = project_table(
                 foreign or Foreign(file="", kind=""), _name(folder)
@@ -115,7 +107,7 @@ def missing_of(folder: Path) -> _Missing:
         else:
             missing.added[PYPROJECT] = "\n".join([*missing.added.values(), table])
     else:
-        missing.added["wire.py"] = EXAMPLE_WIRE if empty else _wire(folder)
+        missing.added["wire.py"] = templates.EXAMPLE_WIRE if empty else _wire(folder)
     return missing
 
 
@@ -123,20 +115,20 @@ def _wire(folder: Path) -> str:
     """The wire function of the notebook or the script that is there."""
     notebook = notebook_in(folder)
     if notebook is not None:
-        return NOTEBOOK_WIRE.format(file=notebook)
+        return templates.NOTEBOOK_WIRE.format(file=notebook)
     script = find_script(folder)
     if script is None:
-        return STUB_WIRE
-    options = SCRIPT_WITHOUT_OPTIONS
+        return templates.STUB_WIRE
+    options = templates.SCRIPT_WITHOUT_OPTIONS
     if script.takes_options:
         seed = '"--seed", str(seed)' if script.takes_seed else ""
-        options = SCRIPT_OPTIONS.replace("{seed}", seed)
+        options = templates.SCRIPT_OPTIONS.replace("{seed}", seed)
     imports = "".join(f"import {module}\n" for module in script.imports)
     if imports:
         imports = (
             f"# What the script imports, so that a process forked for a task has it.\n{imports}\n"
         )
-    return SCRIPT_WIRE.format(file=script.file, options=options, imports=imports)
+    return templates.SCRIPT_WIRE.format(file=script.file, options=options, imports=imports)
 
 
 def _has_wire(folder: Path, pyproject: Pyproject, foreign: Foreign | None) -> bool:

@@ -3,22 +3,7 @@
 import sys
 from importlib import import_module
 
-from runner.cli.command_line.commands import (
-    AnyCommand,
-    Check,
-    Completion,
-    Doctor,
-    EnvCommand,
-    Exec,
-    Explain,
-    Init,
-    Matrix,
-    Replay,
-    Rerun,
-    ShowReport,
-    Table,
-    UsageError,
-)
+from runner.cli.command_line import commands
 from runner.cli.run_bundle import run_bundle
 from runner.cli.standard_output import print_result
 from runner.diagnosis.refusals import refused_in
@@ -26,26 +11,26 @@ from runner.events import Phase
 
 # Imported when they are asked for: no run needs another command's.
 _MODULES = (
-    (Explain | ShowReport, "show"),
-    (Replay, "replay"),
-    (EnvCommand, "env"),
-    (Doctor, "doctor"),
-    (Init, "init"),
-    (Completion, "completion"),
-    (Table, "table"),
-    (Rerun, "rerun"),
-    (Matrix, "matrix"),
+    (commands.Explain | commands.ShowReport, "show"),
+    (commands.Replay, "replay"),
+    (commands.EnvCommand, "env"),
+    (commands.Doctor, "doctor"),
+    (commands.Init, "init"),
+    (commands.Completion, "completion"),
+    (commands.Table, "table"),
+    (commands.Rerun, "rerun"),
+    (commands.Matrix, "matrix"),
 )
 
 
-def run(command: AnyCommand) -> int:
+def run(command: commands.AnyCommand) -> int:
     """Do it; returns the exit code."""
     try:
-        if isinstance(command, Exec | Check):
+        if isinstance(command, commands.Exec | commands.Check):
             return run_bundle(command)
         module = next(name for kind, name in _MODULES if isinstance(command, kind))
         return print_result(*import_module(f"runner.cli.{module}").run(command))
-    except UsageError as error:
+    except commands.UsageError as error:
         return error.say()
     except (OSError, RuntimeError, MemoryError) as error:
         finding = refused_in(Phase.BUNDLE, error)

@@ -10,21 +10,9 @@ from runner.bundle.archive import pack
 from runner.bundle.content import empty_folders
 from runner.bundle.model import Bundle
 from runner.stored_files import whole_file
+from runner.study import run_file
 from runner.study.environment_account import Versions
 from runner.study.outputs.places import is_file, remove_anything, set_aside
-from runner.study.run_file import (
-    BUNDLE,
-    PYLOCK,
-    RUN,
-    STORY,
-    RanIn,
-    RunFile,
-    account_before,
-    archive_name,
-    now,
-    pylock_name,
-    read_run,
-)
 from runner.study.shards import Shard, part_name
 
 MOST_ARCHIVED_BYTES = 1 << 30
@@ -40,33 +28,33 @@ class StudyRecord:
     def __init__(
         self,
         folder: Path,
-        run: RunFile,
+        run: run_file.RunFile,
         bundle: Bundle,
         say: Callable[[str], None],
         shard: Shard | None = None,
     ) -> None:
         self.folder = folder
         self._shard = shard
-        self._name = part_name(RUN, shard)
-        self._archive = archive_name(shard, bundle.digest)
+        self._name = part_name(run_file.RUN, shard)
+        self._archive = run_file.archive_name(shard, bundle.digest)
         self._bundle = bundle
         self.say = say
         self._run = run
         self._threads: int | None = None
-        self.before = account_before(folder, shard, bundle.digest)
+        self.before = run_file.account_before(folder, shard, bundle.digest)
         """The account of the run before, if there was one."""
 
     def make_room(self) -> None:
         """Set aside what no run has made; a link is never written through."""
-        known = read_run(self.folder, self._shard) is not None
-        for name in STORY if self._shard is None else (self._name,):
+        known = run_file.read_run(self.folder, self._shard) is not None
+        for name in run_file.STORY if self._shard is None else (self._name,):
             if not known or not is_file(self.folder / name):
                 set_aside(self.folder / name, self.say)
         # A shard's has its content's digest in its name: another shard may have written it.
         if not is_file(self.folder / self._archive):
             set_aside(self.folder / self._archive, self.say)
 
-    def begin(self, environment: RanIn) -> None:
+    def begin(self, environment: run_file.RanIn) -> None:
         """Write what is known before the tasks run."""
         self._run = msgspec.structs.replace(self._run, environment=environment)
         before = self.before
@@ -94,7 +82,7 @@ class StudyRecord:
         if self._run.bundle_archive is not None:
             return
         bundle, name = self._bundle, self._archive
-        beside = self.folder / part_name(f".{BUNDLE}.new", self._shard)
+        beside = self.folder / part_name(f".{run_file.BUNDLE}.new", self._shard)
         try:
             size = sum((bundle.path / name).stat().st_size for name in bundle.files)
             if size > MOST_ARCHIVED_BYTES:
@@ -115,7 +103,7 @@ class StudyRecord:
     def keep_versions(self, versions: Versions) -> None:
         """Keep the lock of the environment's versions."""
         assert self._run.environment is not None
-        name = pylock_name(self._shard, self._run.environment)
+        name = run_file.pylock_name(self._shard, self._run.environment)
         reason = versions.reason
         try:
             if versions.pylock is not None:
@@ -130,7 +118,7 @@ class StudyRecord:
         self.say(f"{name} is not written: {reason}; {self._name} has the versions")
         if self._shard is None:
             with suppress(OSError):
-                (self.folder / PYLOCK).unlink(missing_ok=True)  # of other versions
+                (self.folder / run_file.PYLOCK).unlink(missing_ok=True)  # of other versions
 
     def ran_with(self, threads: int | None) -> None:
         """A task has ended that had so many threads."""
@@ -139,7 +127,7 @@ class StudyRecord:
 
     def finished(self) -> None:
         """Write that the run has come to its end."""
-        self.write(finished_at=now())
+        self.write(finished_at=run_file.now())
 
     def write(self, finished_at: str | None = None) -> None:
         """Write what is known by now."""

@@ -4,49 +4,32 @@ import argparse
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from runner.cli.command_line import commands
 from runner.cli.command_line.arguments import flag
-from runner.cli.command_line.commands import (
-    AnyCommand,
-    Check,
-    Completion,
-    Doctor,
-    EnvList,
-    EnvPath,
-    EnvPrune,
-    EnvRemove,
-    Exec,
-    Explain,
-    Init,
-    Matrix,
-    Replay,
-    Rerun,
-    ShowReport,
-    Table,
-)
 from runner.settings import Settings
 
-_COMMANDS: dict[str, type[AnyCommand]] = {
-    "exec": Exec,
-    "check": Check,
-    "table": Table,
-    "rerun": Rerun,
-    "replay": Replay,
-    "explain": Explain,
-    "report": ShowReport,
-    "doctor": Doctor,
-    "matrix": Matrix,
-    "env list": EnvList,
-    "env path": EnvPath,
-    "env remove": EnvRemove,
-    "env prune": EnvPrune,
-    "init": Init,
-    "completion": Completion,
+_COMMANDS: dict[str, type[commands.AnyCommand]] = {
+    "exec": commands.Exec,
+    "check": commands.Check,
+    "table": commands.Table,
+    "rerun": commands.Rerun,
+    "replay": commands.Replay,
+    "explain": commands.Explain,
+    "report": commands.ShowReport,
+    "doctor": commands.Doctor,
+    "matrix": commands.Matrix,
+    "env list": commands.EnvList,
+    "env path": commands.EnvPath,
+    "env remove": commands.EnvRemove,
+    "env prune": commands.EnvPrune,
+    "init": commands.Init,
+    "completion": commands.Completion,
 }
 
 
 def read_command(
     name: str, given: argparse.Namespace, *, words: list[str], environ: Mapping[str, str]
-) -> AnyCommand:
+) -> commands.AnyCommand:
     """Return the command that a command line asks for.
 
     Its fields, and those of its settings, are the arguments of the same names.
