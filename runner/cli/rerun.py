@@ -14,6 +14,7 @@ from msgspec import Struct
 
 from runner.async_runner import AsyncRunner
 from runner.bundle.archive import check_content, extract
+from runner.bundle.model import Bundle
 from runner.cli.command_line.commands import Rerun, UsageError
 from runner.cli.display.live import Live
 from runner.cli.display.progress import Progress, Totals, shown_progress
@@ -158,7 +159,7 @@ async def _rerun(command: Rerun, runs: list[_Run]) -> tuple[int, str]:
         try:
             with reported(case):
                 for one in runs:
-                    await _run(command, one.run, one.bundle, one.lines, case, again)
+                    await _run(command, one, case, again)
         except RunnerError as error:
             return error
         return None
@@ -177,9 +178,8 @@ async def _rerun(command: Rerun, runs: list[_Run]) -> tuple[int, str]:
     return 0 if same else 1, text
 
 
-async def _run(
-    command: Rerun, run: RunFile, path: Path, lines: list[TaskLine], case: Case, again: _Again
-) -> None:
+async def _run(command: Rerun, then: _Run, case: Case, again: _Again) -> None:
+    run, lines = then.run, then.lines
     # Outputs do not depend on a limit: it may be another one.
     settings = msgspec.structs.replace(
         command.settings,
@@ -190,8 +190,8 @@ async def _run(
         lock=None if run.pylock is None else (command.folder / run.pylock).absolute(),
     )
     with reported(case):
-        bundle = await read(case, settings, path)
-        settings, interpreter = await _interpreter(case, settings, run, path)
+        bundle = await read(case, settings, then.bundle)
+        settings, interpreter = await _interpreter(case, settings, run, bundle)
         async with prepared(case, settings, bundle, interpreter) as ready:
             python = Python.of(interpreter)
             installed = () if ready.built is None else packages(ready.built.path)
@@ -204,15 +204,14 @@ async def _run(
         by_threads = sorted(lines, key=lambda line: line.threads or 0)
         for threads, some in groupby(by_threads, key=lambda line: line.threads):
             one = msgspec.structs.replace(settings, threads=threads)
-            await _compare(one, path, run, list(some), again, totals, progress)
+            await _compare(one, then, list(some), again, totals, progress)
     again.outcomes.sort(key=lambda outcome: outcome.index)
 
 
 async def _interpreter(
-    case: Case, settings: Settings, run: RunFile, path: Path
+    case: Case, settings: Settings, run: RunFile, bundle: Bundle
 ) -> tuple[Settings, Interpreter]:
     """The Python that the tasks ran on, else the one that is most like it."""
-    bundle = await read(Case(), settings, path)
     version = None if run.environment is None else run.environment.python.version
     wanted: list[str | None] = [None]
     if version is not None:
@@ -239,8 +238,7 @@ def _variables(command: Rerun, run: RunFile, lines: list[TaskLine]) -> list[Cond
 
 async def _compare(
     settings: Settings,
-    bundle: Path,
-    run: RunFile,
+    then: _Run,
     lines: list[TaskLine],
     again: _Again,
     totals: Totals,
@@ -249,7 +247,7 @@ async def _compare(
     known = []
     for line in lines:
         task = Task(line.entrypoint, line.params or {}, line.seed, function=line.function)
-        if line.bundle != run.bundle.digest:
+        if line.bundle != then.run.bundle.digest:
             why = "it ran with another content of the bundle, which is not kept here"
         elif task_digest(task) != line.task:
             why = "its parameters are not all in its line, where secrets are masked"
@@ -262,7 +260,7 @@ async def _compare(
         runner = await stack.enter_async_context(AsyncRunner.of(settings))
         tasks = (task for _, task in known)
         totals.begin()
-        outcomes = runner.map_unordered(bundle, tasks, return_exceptions=True)
+        outcomes = runner.map_unordered(then.bundle, tasks, return_exceptions=True)
         async with aclosing(outcomes):
             async for number, outcome in outcomes:
                 line = known[number][0]
