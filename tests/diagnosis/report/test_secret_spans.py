@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from runner.diagnosis.report.sanitise import mask_credentials
+from runner.diagnosis.report.sanitise import mask_text
 from runner.diagnosis.report.secret_spans import replace_secrets
 
 TOKEN = "a1B2" * 9
@@ -60,20 +60,20 @@ READABLE = [
 
 @pytest.mark.parametrize("text", SECRETS)
 def test_each_kind_of_secret_is_masked_in_reports_and_recordings_alike(text: str) -> None:
-    shown = mask_credentials(text)
+    shown = mask_text(text)
     assert "****" in shown and "hunter2" not in shown and TOKEN[:20] not in shown
-    assert mask_credentials(shown) == shown
+    assert mask_text(shown) == shown
     recorded = replace_secrets(text.encode(), lambda secret: b"*" * len(secret)).decode()
-    assert len(recorded) == len(text) and mask_credentials(recorded) == shown
+    assert len(recorded) == len(text) and mask_text(recorded) == shown
     wire = json.dumps({"message": text, "count": 1}).encode()
     masked = replace_secrets(wire, lambda secret: b"*" * len(secret), json=True)
     assert len(masked) == len(wire)
-    assert mask_credentials(json.loads(masked)["message"]) == shown
+    assert mask_text(json.loads(masked)["message"]) == shown
 
 
 @pytest.mark.parametrize("text", READABLE)
 def test_code_digests_counts_and_paths_stay_readable(text: str) -> None:
-    assert mask_credentials(text) == text
+    assert mask_text(text) == text
 
 
 def test_a_number_on_the_wire_stays_a_number() -> None:
