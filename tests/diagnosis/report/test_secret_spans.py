@@ -36,6 +36,10 @@ SECRETS = [
     *("machine h\n  login svc\n  password hunter2", "token: |\n  hunter2", "token: >-\n  hunter2"),
     *("[('x-api-key', 'hunter2')]", "(b'authorization', b'hunter2')"),
     "Authorization: AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/x, Signature=hunter2",
+    *("password -> hunter2", "Passwort: hunter2", "PHPSESSID=hunter2", "JSESSIONID: hunter2"),
+    *("docker login -u a -p hunter2 h", "['az login', '-u', 'a', '-p', 'hunter2']"),
+    # in JSON in JSON in JSON
+    json.dumps({"a": json.dumps({"b": json.dumps({"password": "hunter2"})})}),
     # keys
     "-----BEGIN PGP PRIVATE KEY BLOCK-----\nhunter2\n-----END PGP PRIVATE KEY BLOCK-----",
     "---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nhunter2\n",
@@ -54,6 +58,8 @@ READABLE = [
     *("/etc/passwd: Permission denied", "cannot open `/etc/passwd`: File exists"),
     *("/run/secrets/password: No such file", "ssh://git@github.com/a/b.git", "pass=3 fail=2"),
     *("?page=2&key=name", "&code=US", "auth: OK", "docker run -u 1000:1000 x"),
+    *("token -> 'Ab'", "tokens -> ids", "def token() -> str:", "docker run -p 8080:80"),
+    *("session_id: 3", "response=abcdef", "{'key': '9f86d081884c7d659a2feaa0c55ad015'}"),
     *("refuses the credentials: 401 Unauthorized", "pip install sk-learn-some-long-package"),
 ]  # fmt: skip
 
@@ -69,6 +75,14 @@ def test_each_kind_of_secret_is_masked_in_reports_and_recordings_alike(text: str
     masked = replace_secrets(wire, lambda secret: b"*" * len(secret), json=True)
     assert len(masked) == len(wire)
     assert mask_text(json.loads(masked)["message"]) == shown
+
+
+@pytest.mark.parametrize(
+    "before", ['Digest username="a", response="', "{'username': 'a', 'key': '"]
+)
+def test_a_digest_is_masked_where_it_opens_something(before: str) -> None:
+    digest = TOKEN[:1] + "9f86d081884c7d659a2feaa0c55ad01"
+    assert mask_text(f"{before}{digest}") == f"{before}****"
 
 
 @pytest.mark.parametrize("text", READABLE)
