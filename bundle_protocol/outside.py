@@ -94,7 +94,8 @@ class Outside:
             instant: it took so little time that nothing can have been started.
         """
         if not instant and self._still_writing is not None:
-            for name, who in self._still_writing.files(self._folder).items():
+            files = self._still_writing.files(self._folder)
+            for name, who in list(files.items())[:_MOST_PATHS]:
                 self._note(
                     f"{name} is still being written as the task returns, by {who} that it has"
                     " started: it is kept as it is now. Wait for that in the task"

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 _MOST_PROCESSES = 100
+_MOST_DESCRIPTORS = 10_000
 
 
 class StillWriting:
@@ -62,11 +63,15 @@ def _held_by_threads() -> Iterator[int]:
 def _written_by_processes() -> Iterator[str]:
     """The links in /proc to what this process's descendants have open for writing."""
     left = children() or []
+    looked_at = 0
     for pid in left:
         if len(left) < _MOST_PROCESSES:
             left += children(str(pid)) or []
         with suppress(OSError):
             for fd in os.listdir(f"/proc/{pid}/fd"):
+                looked_at += 1
+                if looked_at > _MOST_DESCRIPTORS:
+                    return
                 with open(f"/proc/{pid}/fdinfo/{fd}", encoding="ascii") as file:
                     flags = next(line for line in file if line.startswith("flags"))
                 if int(flags.split()[1], 8) & os.O_ACCMODE != os.O_RDONLY:

@@ -21,6 +21,9 @@ from runner.process import exits, guardian, output, supervisor
 from runner.process.output import Output
 from runner.process.supervisor import Process
 
+# What a frame of somebody else's raises in a thread's call is taken for a signal handler's.
+__name__ = "runner.faults"
+
 # One in so many times. The rest of the calls' ways has most of the system calls.
 STEP = 20
 SYSTEM_CALL = 400

@@ -35,7 +35,9 @@ def faults(cache: Path, bundle: Path, share: float) -> str:
                     assert "injected" in str(error), error
                     seen["failed to close"] += 1
             faulthandler.cancel_dump_traceback_later()
-            assert sum(seen.values()) - seen["failed to close"] == count // 4
+            assert sum(seen.values()) - seen["failed to close"] == count // 4, (
+                f"{isolation} {calls.__name__}: {told(seen)} of {count // 4}"
+            )
             said.append(f"{isolation} {calls.__name__}: {injected.raised} faults, {told(seen)}")
             left_over()
     return "\n  ".join([f"{count} calls, none waited", *said]) + "\n "

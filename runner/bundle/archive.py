@@ -16,6 +16,8 @@ from runner.diagnosis.case import Failure
 
 # More than any bundle that is sent to workers, or kept with a study.
 _MOST_ENTRIES = 500_000
+# A small archive may be made to fill the disk; what has so many bytes seldom packs so well.
+_MOST_BYTES, _MOST_TIMES = 1 << 30, 100
 
 
 def pack(bundle: Bundle, file: IO[bytes], folders: Iterable[str] = ()) -> None:
@@ -56,6 +58,8 @@ def extract(file: IO[bytes], folder: Path, folders: Iterable[str] = ()) -> None:
     """
     # By hand: tarfile's safe filters (PEP 706) are not in every 3.10 and 3.11.
     links: list[tuple[Path, str]] = []
+    most = max(_MOST_BYTES, _MOST_TIMES * file.seek(0, os.SEEK_END))
+    file.seek(0)
     try:
         with tarfile.open(fileobj=file, mode="r:gz") as tar:
             for number, entry in enumerate(tar):
@@ -71,6 +75,9 @@ def extract(file: IO[bytes], folder: Path, folders: Iterable[str] = ()) -> None:
                 elif entry.isfile():
                     content = tar.extractfile(entry)
                     assert content is not None
+                    most -= entry.size
+                    if most < 0:
+                        raise ValueError(f"it would take {_MOST_TIMES} times its size")
                     with path.open("xb") as extracted:
                         shutil.copyfileobj(content, extracted)
                     path.chmod(entry.mode & 0o777)

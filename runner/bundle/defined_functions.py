@@ -1,12 +1,16 @@
 """The functions that a bundle's files define, by their text: nothing of it is run."""
 
 import ast
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from bundle_protocol.messages import may_be_a_tasks
+from runner.bundle.files import files_like, is_plain
 from runner.bundle.source import read_source
 
 _MOST_FILES = 50
+_MOST_FOLDERS = 10_000
 _LIKELY = ("wire", "run", "main", "simulate")
 
 
@@ -18,14 +22,23 @@ def functions_of_three(folder: Path) -> list[str]:
     :returns: each as ``model.py:run``.
     """
     found = []
-    for path in sorted(folder.glob("*.py"))[:_MOST_FILES]:
-        if path.name not in ("setup.py", "conftest.py") and path.is_file():
+    for path in files_like(folder, "*.py")[:_MOST_FILES]:
+        if path.name not in ("setup.py", "conftest.py"):
             found += [f"{path.name}:{function}" for function in _functions(path)]
-    for path in [] if found else sorted(folder.glob("*/**/wire.py"))[:_MOST_FILES]:
+    for path in [] if found else sorted(_wires_below(folder))[:_MOST_FILES]:
         below = path.relative_to(folder)
-        if path.is_file() and not any(part.startswith(".") for part in below.parts):
-            found += [f"{below}:{name}" for name in _functions(path) if name == "wire"]
+        found += [f"{below}:{name}" for name in _functions(path) if name == "wire"]
     return sorted(found, key=_rank)
+
+
+def _wires_below(folder: Path) -> Iterator[Path]:
+    """No link is followed, which may lead to the whole machine."""
+    for number, (place, folders, files) in enumerate(os.walk(folder)):
+        if number == _MOST_FOLDERS:
+            break
+        folders[:] = [name for name in folders if not name.startswith(".") and is_plain(name)]
+        if number and "wire.py" in files:
+            yield Path(place, "wire.py")
 
 
 def _functions(path: Path) -> list[str]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from runner.bundle.failures import invalid, unreadable
 from runner.diagnosis.report.model import Hint
+from runner.stored_files import open_stored
 
 # The lock of a thousand packages takes 2 MiB.
 MAX_BYTES = 64 << 20
@@ -34,13 +35,25 @@ def has_file(folder: Path, name: str) -> bool:
     )
 
 
+def files_like(folder: Path, pattern: str) -> list[Path]:
+    """The files at the top of a folder that match, in order; no pipe, and no broken link.
+
+    One whose name code, a table or a sentence would have to quote is left out.
+    """
+    return [path for path in sorted(folder.glob(pattern)) if is_plain(path.name) and path.is_file()]
+
+
+def is_plain(name: str) -> bool:
+    return name.isprintable() and not {'"', "\\"} & {*name}
+
+
 def read_text(folder: Path, name: str) -> str:
     """A metadata file's text.
 
     :raises Failure: ``bundle-invalid``: it cannot be read, is too large, or is not UTF-8.
     """
     try:
-        with (folder / name).open("rb") as file:
+        with open_stored(folder / name) as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise unreadable(name, error) from error

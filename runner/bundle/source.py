@@ -7,6 +7,8 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from runner.stored_files import open_stored
+
 _MOST_BYTES = 1 << 20
 
 
@@ -19,10 +21,21 @@ class Source(Struct, frozen=True):
 
 def read_source(path: Path) -> Source | None:
     """:returns: ``None`` where the file cannot be read or parsed: that is told where it is run."""
+    text = read_code(path)
+    if text is None:
+        return None
     try:
-        with path.open("rb") as file, warnings.catch_warnings():
+        with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            text = decode_source(file.read(_MOST_BYTES))
             return Source(text, ast.parse(text))
-    except (OSError, ValueError, SyntaxError, RecursionError, MemoryError):
+    except (ValueError, SyntaxError, RecursionError, MemoryError):
+        return None
+
+
+def read_code(path: Path) -> str | None:
+    """The beginning of a file, by the encoding that it names; ``None`` where it cannot be read."""
+    try:
+        with open_stored(path) as file:
+            return decode_source(file.read(_MOST_BYTES))
+    except (OSError, ValueError, SyntaxError):
         return None

@@ -20,7 +20,10 @@ from runner.bundle.requirements import REQUIREMENTS, is_of_conda
 from runner.cli import init_templates as templates
 from runner.cli.command_line.commands import Init, UsageError
 from runner.diagnosis.case import Failure
+from runner.diagnosis.report.sanitise import sanitise_text
 from runner.study.writing import write_whole
+
+_MOST_NOTES = 20
 
 
 def run(command: Init) -> tuple[int, str]:
@@ -43,12 +46,14 @@ def run(command: Init) -> tuple[int, str]:
         source = f", from {missing.source}" if missing.source else ""
         stub = missing.added.get("wire.py") == templates.STUB_WIRE
         then = "to run it, once wire.py calls the model" if stub else "to run it"
-        print(f"wrote {' and '.join(wrote)} in {folder}{source}; {then}:", file=sys.stderr)
+        said = [f"wrote {' and '.join(wrote)} in {folder}{source}; {then}:"]
     else:
-        print(f"{folder} is a bundle already, and is left as it is; to run it:", file=sys.stderr)
-    print(f"  modelops-runner exec {shlex.quote(str(folder))}", file=sys.stderr)
-    for note in missing.notes:
-        print(f"not taken over: {note}", file=sys.stderr)
+        said = [f"{folder} is a bundle already, and is left as it is; to run it:"]
+    said.append(f"  modelops-runner exec {shlex.quote(str(folder))}")
+    said += [f"not taken over: {note}" for note in missing.notes[:_MOST_NOTES]]
+    if (more := len(missing.notes) - _MOST_NOTES) > 0:
+        said.append(f"not taken over: {more} more")
+    print(sanitise_text("\n".join(said)), file=sys.stderr)
     return 0, ""
 
 

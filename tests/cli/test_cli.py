@@ -78,7 +78,6 @@ def test_a_result_goes_to_stdout_and_everything_else_to_stderr(
 def test_a_result_that_nobody_reads_and_one_that_has_no_room_end_quietly(
     bundle: Path, cache: Path
 ) -> None:
-    command = [sys.executable, "-m", "runner", "exec", str(bundle)]
     environ = {**os.environ, "MODELOPS_CACHE_DIR": str(cache)}
     reading, writing = os.pipe()
     os.close(reading)
@@ -86,12 +85,18 @@ def test_a_result_that_nobody_reads_and_one_that_has_no_room_end_quietly(
     if Path("/dev/full").exists():  # Linux
         outcomes.append((os.open("/dev/full", os.O_WRONLY), 13))
     for stdout, status in outcomes:
-        done = subprocess.run(
-            command, env=environ, stdout=stdout, stderr=subprocess.PIPE, timeout=60, check=False
-        )
+        for asked in (["exec", str(bundle)], ["--help"], ["exec", "--help"], ["--version"]):
+            done = subprocess.run(
+                [sys.executable, "-m", "runner", *asked],
+                env=environ,
+                stdout=stdout,
+                stderr=subprocess.PIPE,
+                timeout=60,
+                check=False,
+            )
+            assert done.returncode == status, (asked, done.stderr)
+            assert b"Traceback" not in done.stderr
         os.close(stdout)
-        assert done.returncode == status, done.stderr
-        assert b"Traceback" not in done.stderr
 
 
 def test_a_stream_that_the_caller_has_closed_changes_nothing(bundle: Path, cache: Path) -> None:

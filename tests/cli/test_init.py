@@ -1,10 +1,13 @@
 """``init``: what it writes runs at once, and what is there stays."""
 
+import ast
+import os
 from pathlib import Path
 
 import pytest
 
 from runner import Runner
+from runner.bundle.defined_functions import functions_of_three
 from runner.cli import main
 
 
@@ -79,3 +82,32 @@ def test_beside_other_files_it_adds_its_own(tmp_path: Path) -> None:
     assert main(["init", str(tmp_path)]) == 0
     assert (tmp_path / "README.md").read_text() == "mine"
     assert (tmp_path / "wire.py").exists()
+
+
+def test_whatever_a_strangers_folder_has_nothing_is_waited_for_followed_or_quoted(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outside, folder = tmp_path / "outside", tmp_path / "model"
+    (outside / "deep").mkdir(parents=True)
+    (outside / "deep" / "wire.py").write_text("def wire(e, p, s): ...\n")
+    (folder / "below").mkdir(parents=True)
+    (folder / "all").symlink_to(outside)
+    (folder / "loop").symlink_to(folder)
+    (folder / "itself.py").symlink_to("itself.py")
+    for pipe in ("a.ipynb", "a.py", "below/a.py", "below/wire.py"):
+        os.mkfifo(folder / pipe)
+    (folder / "part.py").touch()
+    os.truncate(folder / "part.py", 1 << 30)
+    for name in (b'z""";x=""".py', b"z\n\x1b.py", b"z\xff.py"):
+        with open(os.fsencode(folder) + b"/" + name, "wb") as file:  # noqa: PTH123
+            file.write(b"import six\ndef wire(e, p, s): ...\n")
+    script = "# coding: latin-1\n# \xe9\nimport idna\nif __name__ == '__main__': ...\n"
+    (folder / "model.py").write_text(script, encoding="latin-1")
+    assert functions_of_three(folder) == []
+    assert main(["init", str(folder)]) == 0
+    assert ast.get_docstring(ast.parse((folder / "wire.py").read_text())) == (
+        "The wire function: runs model.py as a command, with the task's parameters as its options."
+    )
+    assert "idna" in (folder / "pyproject.toml").read_text()
+    said = capsys.readouterr().err
+    assert "from model.py" in said and said.isascii() and "\x1b" not in said

@@ -147,6 +147,32 @@ def test_all_that_can_be_read_is_taken_over(
     assert "libgcc" not in said
 
 
+def test_what_another_tool_would_not_write_is_left_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = """
+six = {version = "^1", extras = 3}
+a = {version = "^1", extras = [[1]]}
+b = 3
+"c d" = "1"
+e = {git = 3, branch = [1]}
+f = {version = "*", python = "~="}
+"""
+    files = {
+        "pyproject.toml": f"[tool.poetry]\nname = [1]\n[tool.poetry.dependencies]\n{table}",
+        "Pipfile": f"[packages]\n{table}[requires]\npython_version = [1]\n",
+        "model.ipynb": _notebook('!pip install -q "six" \'idna -r requirements.txt -U\n\0import x'),
+        "environment.yml": "dependencies:\n  - [six]\n  - pip:\n  - {a: b}\n",
+    }
+    for name, text in files.items():
+        folder = _write(tmp_path / name.partition(".")[0], {name: text})
+        assert main(["init", str(folder)]) == 0
+        found = read_bundle(folder).dependencies
+        if name == "model.ipynb":
+            assert found == ("six", "idna")
+    assert "b = 3 has no equal" in capsys.readouterr().err
+
+
 def test_what_a_setup_py_computes_is_named_and_not_guessed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

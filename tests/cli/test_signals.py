@@ -48,10 +48,16 @@ def bundle(tmp_path: Path) -> Path:
     return write_bundle(tmp_path / "bundle", WIRE)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda one: one.name)
 @pytest.mark.parametrize(
-    "module",
-    ["argparse", "gettext", "runner.cli.run", "msgspec", "runner.child.messages", "runner.task"],
+    ("module", "number"),
+    [
+        ("argparse", signal.SIGINT),
+        ("gettext", signal.SIGTERM),
+        ("runner.cli.run", signal.SIGINT),
+        ("msgspec", signal.SIGTERM),
+        ("runner.child.messages", signal.SIGINT),
+        ("runner.task", signal.SIGTERM),
+    ],
 )
 def test_a_signal_before_anything_runs_ends_it_without_a_traceback(
     module: str, number: signal.Signals, bundle: Path

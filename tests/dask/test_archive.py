@@ -187,6 +187,16 @@ def test_links_are_made_when_all_files_are_written(
     assert made == ["file second", "link first"]
 
 
+def test_a_small_archive_that_would_fill_the_disk_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runner.bundle.archive._MOST_BYTES", 1000)
+    with pytest.raises(ValueError, match="100 times its size"):
+        unpack(crafted((tarfile.TarInfo("zeros"), bytes(1_000_000))), tmp_path / "there")
+    with pytest.raises(ValueError, match="has the digest"):
+        unpack(crafted((tarfile.TarInfo("data"), os.urandom(10_000))), tmp_path / "there")
+
+
 def test_a_device_is_refused(tmp_path: Path) -> None:
     device = tarfile.TarInfo("null")
     device.type = tarfile.CHRTYPE

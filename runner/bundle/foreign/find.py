@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from runner.bundle.files import has_file, read_text
+from runner.bundle.files import files_like, has_file, read_text
 from runner.bundle.foreign.conda_file import environment_yml, exported_list
 from runner.bundle.foreign.model import Foreign
 from runner.bundle.foreign.notebook import notebook, notebook_in
@@ -10,6 +10,7 @@ from runner.bundle.foreign.setup_py import setup_cfg, setup_py
 from runner.bundle.foreign.tables import header_of, pipfile, poetry, script
 from runner.bundle.pyproject import Pyproject, read_toml
 from runner.bundle.requirements import REQUIREMENTS, is_of_conda
+from runner.bundle.source import read_code
 
 _ENVIRONMENTS = ("environment.yml", "environment.yaml", "conda.yml", "conda.yaml")
 
@@ -56,8 +57,8 @@ def _exported(folder: Path) -> Foreign | None:
 
 
 def _script(folder: Path) -> Foreign | None:
-    for path in [folder / "wire.py", *sorted(folder.glob("*.py"))]:
-        if path.is_file() and (header := header_of(read_text(folder, path.name))) is not None:
+    for path in [folder / "wire.py", *files_like(folder, "*.py")]:
+        if (header := header_of(read_code(path) or "")) is not None:
             return script(path.name, read_toml(header, f"the header of {path.name}"))
     return None
 

@@ -6,6 +6,7 @@ from collections.abc import Collection
 from itertools import islice
 from pathlib import Path
 
+from runner.bundle.files import files_like
 from runner.bundle.foreign.model import Foreign
 from runner.bundle.source import read_source
 from runner.diagnosis.imports.misspelt_modules import one_edit_from
@@ -41,8 +42,8 @@ def model_files(folder: Path) -> list[Path]:
     """The Python files at the top of a folder, without those of tools and tests."""
     return [
         path
-        for path in sorted(folder.glob("*.py"))[:_MOST_FILES]
-        if path.name not in _NO_MODELS and not path.name.startswith("test_") and path.is_file()
+        for path in files_like(folder, "*.py")[:_MOST_FILES]
+        if path.name not in _NO_MODELS and not path.name.startswith("test_")
     ]
 
 

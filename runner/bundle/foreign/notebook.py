@@ -7,15 +7,21 @@ from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from runner.bundle.files import files_like
 from runner.bundle.foreign.imports import imports_of, required_by
 from runner.bundle.foreign.model import Foreign
 
 _INSTALLS = re.compile(r"\s*[%!]\s*(?:python -m )?pip3? install\s+(.*)")
 
+_OF_AN_OPTION = re.compile(
+    r"(?<!\S)(?:-[rceift]|--(?:requirement|constraint|editable|(?:extra-)?index-url|find-links"
+    r"|target))[ =]+\S+"
+)
+
 
 def notebook_in(folder: Path) -> str | None:
     """Return the name of the notebook at the top of a folder, of several the first."""
-    return next((path.name for path in sorted(folder.glob("*.ipynb"))), None)
+    return next((path.name for path in files_like(folder, "*.ipynb")), None)
 
 
 def notebook(folder: Path, file: str, text: str) -> Foreign | None:
@@ -31,7 +37,8 @@ def notebook(folder: Path, file: str, text: str) -> Foreign | None:
         lines = source.splitlines()
         for line in lines:
             if asked := _INSTALLS.match(line):
-                installed += filter(_is_requirement, asked[1].split())
+                words = (word.strip("\"'") for word in _OF_AN_OPTION.sub("", asked[1]).split())
+                installed += filter(_is_requirement, words)
         # IPython's own lines are not Python.
         code = "\n".join(line for line in lines if not re.match(r"\s*[%!?]", line))
         imported |= _imports(code)
@@ -49,7 +56,7 @@ def _imports(code: str) -> set[str]:
 
 def _is_requirement(text: str) -> bool:
     try:
-        Requirement(text.strip("\"'"))
+        Requirement(text)
     except InvalidRequirement:
         return False
     return True

@@ -84,8 +84,9 @@ def _all(wanted: Mapping[str, Any]) -> tuple[list[str], list[str]]:
 
 def _requirement(name: str, value: object) -> str | None:
     options: Mapping[str, Any] = value if isinstance(value, dict) else {"version": value}
-    extras = options.get("extras", [])
-    text = f"{name}[{','.join(map(str, extras))}]" if extras else name
+    options = {key: one for key, one in options.items() if isinstance(one, (str, list))}
+    extras = options.get("extras")
+    text = f"{name}[{','.join(map(str, extras))}]" if isinstance(extras, list) else name
     if "git" in options:
         revision = next((options[k] for k in ("rev", "tag", "branch", "ref") if k in options), None)
         text += f" @ git+{options['git']}" + (f"@{revision}" if revision else "")

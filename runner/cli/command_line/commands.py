@@ -17,7 +17,9 @@ class UsageError(Exception):
 
     def say(self) -> int:
         """Say so on standard error; returns the exit code."""
-        print(f"modelops-runner: error: {self}", file=sys.stderr)
+        from runner.diagnosis.report.sanitise import sanitise_text  # what few commands need
+
+        print(f"modelops-runner: error: {sanitise_text(str(self))}", file=sys.stderr)
         return 2
 
 

@@ -8,7 +8,6 @@ imported here that ``--help`` can do without.
 import argparse
 import os
 import sys
-from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, NoReturn
@@ -20,6 +19,8 @@ from runner.defaults import Isolation
 from runner.version import runner_version
 
 if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
     from runner.cli.command_line.commands import AnyCommand
 
 ENV_ACTIONS = ("list", "path", "remove", "prune")
@@ -43,6 +44,19 @@ _COMPLETION_HELP = """\
 bash:  modelops-runner completion bash > ~/.local/share/bash-completion/completions/modelops-runner
 zsh:   modelops-runner completion zsh > FOLDER/_modelops-runner, where FOLDER is one of $fpath
 fish:  modelops-runner completion fish > ~/.config/fish/completions/modelops-runner.fish"""
+
+
+class ArgumentParser(argparse.ArgumentParser):
+    """Says so where standard output refuses ``--help`` or ``--version``, as argparse does not."""
+
+    def _print_message(self, message: str, file: "SupportsWrite[str] | None" = None) -> None:
+        if file is None or file is not sys.stdout:
+            super()._print_message(message, file)
+        else:
+            from runner.cli.standard_output import print_result
+
+            if exit_code := print_result(0, message):
+                self.exit(exit_code)
 
 
 def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> "AnyCommand":

@@ -6,10 +6,10 @@ The words are those of detect-secrets (``plugins/keyword.py``) and of gitleaks' 
 
 import re
 
-_PASSWORDS = r"PASSWORD|PASSWD|PASSPHRASE|PASSCODE|SECRET|PWD|(?:^|_)PASS"
+_PASSWORDS = r"PASSWOR[DT]|PASSWD|PASSPHRASE|PASSCODE|SECRET|PWD|(?:^|_)PASS"
 # At a word's end, so that TOKENIZERS and AUTHOR do not match.
 _SECRET = re.compile(
-    rf"(?:{_PASSWORDS}|CREDENTIAL|(?:^|_)CRED|TOKEN|BEARER|COOKIE|DSN|CONNECTION_?STRING|HTTP_HEADER|(?:^|_)PAT"
+    rf"(?:{_PASSWORDS}|CREDENTIAL|(?:^|_)CRED|TOKEN|BEARER|COOKIE|SESSID|SESSIONID|DSN|CONNECTION_?STRING|HTTP_HEADER|(?:^|_)PAT"
     r"|(?<!mon)(?<!tur)(?<!don)(?<!hoc)KEY)S?(?:_|$)"
     r"|JWT|WEBHOOK|(?:^|_)AUTH(?!OR(?!I[ZS]ATION)|ENTIC)",
     re.IGNORECASE,

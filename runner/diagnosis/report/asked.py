@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Any, Protocol
 
 from runner.diagnosis.report.model import TaskInfo
-from runner.diagnosis.report.sanitise import MASK, map_texts, mask_credentials
+from runner.diagnosis.report.sanitise import MASK, map_texts, mask_text
 from runner.diagnosis.report.text import one_line
 
 _MOST_CHARACTERS = 2000
@@ -51,7 +51,7 @@ def masked_params(params: Mapping[str, Any], secrets: Iterable[str] = ()) -> dic
     def masked(text: str) -> str:
         for secret in secrets:
             text = text.replace(secret, MASK)
-        return mask_credentials(text)
+        return mask_text(text)
 
     return map_texts(dict(params), masked)
 

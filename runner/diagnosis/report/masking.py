@@ -12,9 +12,10 @@ from typing import TypeVar
 
 from runner.diagnosis.report.sanitise import (
     SHORTEST_SECRET,
+    begun,
     map_texts,
-    mask_credentials,
-    mask_cut,
+    mask_text,
+    mask_value,
     secrets_of,
 )
 from runner.diagnosis.report.secret_spans import replace_secrets, secret_spans
@@ -28,10 +29,6 @@ _NAME_BYTES = 128
 _LINE_BYTES = 4096
 LONGEST_BYTES = 20 << 10
 """The longest secret with the words before it: a private key."""
-
-# Where sanitise.py looks for what is left of a secret; the first as JSON writes it too.
-_CUT_BEFORE = ("…".encode(), b"\\u2026", b"\n[... ")
-_CUT_AFTER = b" left out ...]\n"
 
 
 class Mask:
@@ -66,7 +63,7 @@ class Mask:
         :param json: whether they are JSON, and must stay so.
         """
         for secret, by in self._bytes.items():
-            data = _mask_cut(data.replace(secret, by), secret, by)
+            data = mask_value(data, secret, by)
         return replace_secrets(data, lambda secret: b"*" * len(secret), json=json)
 
     def texts(self, value: _T) -> _T:
@@ -99,29 +96,10 @@ class Mask:
         return data[:-begun] + b"*" * begun
 
     def _text(self, text: str) -> str:
-        for secret, by in self._texts.items():
-            text = mask_cut(text.replace(secret, by), secret, by)
-        return mask_credentials(text)
+        return mask_text(text, self._texts.items())
 
     def _secret_begun(self, data: bytes) -> int:
-        sizes = (
-            size
-            for secret in self._bytes
-            for size in range(min(len(secret) - 1, len(data)), 0, -1)
-            if data.endswith(secret[:size])
-        )
-        return max(sizes, default=0)
-
-
-def _mask_cut(data: bytes, secret: bytes, by: bytes) -> bytes:
-    """Mask what is left of a secret where a text was cut off within it."""
-    if not any(mark in data for mark in (*_CUT_BEFORE, _CUT_AFTER)):
-        return data
-    for size in range(len(secret) - 1, SHORTEST_SECRET - 1, -1):
-        for mark in _CUT_BEFORE:
-            data = data.replace(secret[:size] + mark, by[:size] + mark)
-        data = data.replace(_CUT_AFTER + secret[-size:], _CUT_AFTER + by[-size:])
-    return data
+        return max((begun(data, secret) for secret in self._bytes), default=0)
 
 
 def _stand_in(secret: bytes) -> str:

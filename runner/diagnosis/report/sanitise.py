@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from enum import Enum
 from pathlib import PurePath
-from typing import Any, TypeVar, cast
+from typing import Any, AnyStr, TypeVar, cast
 
 import msgspec
 
@@ -40,6 +40,10 @@ frames_omitted attributes lineno filename cause causes_omitted exceptions
 # Where a text is one of a few words of ours.
 _FIXED_FIELDS = {"schema", "outcome", "step"}
 
+# What stands where a text was cut off; the first as JSON writes it too.
+_CUT_BEFORE = ("…".encode(), b"\\u2026", b"\n[... ")
+_CUT_AFTER = b" left out ...]\n"
+
 # As in MODEL_MAX_TOKENS. What is longer is not a count.
 _COUNT = re.compile("[0-9]{1,8}")
 # A variable that names the file of a secret, as GOOGLE_APPLICATION_CREDENTIALS does.
@@ -62,9 +66,7 @@ def secrets_of(environ: Mapping[str, str]) -> list[str]:
 
 def sanitise_text(text: str, secrets: Iterable[str] = ()) -> str:
     """Mask secrets, neutralise what a terminal would obey, cut what is too long."""
-    for secret in secrets:
-        text = mask_cut(text.replace(secret, MASK), secret)
-    text = printable(mask_credentials(text))
+    text = printable(mask_text(text, ((secret, None) for secret in secrets)))
     if len(text) > MAX_CHARACTERS:
         left_out = len(text) - MAX_CHARACTERS
         half = MAX_CHARACTERS // 2
@@ -72,26 +74,51 @@ def sanitise_text(text: str, secrets: Iterable[str] = ()) -> str:
     return text
 
 
-def mask_cut(text: str, secret: str, by: str | None = None) -> str:
-    """Mask what is left of a secret where one_line() or a Capture cut the text off within it.
+def mask_text(text: str, secrets: Iterable[tuple[str, str | None]] = ()) -> str:
+    """Mask these secrets, and whatever looks like one.
 
-    :param by: stands in place of the secret, cut to as many characters as are left; else the mask.
+    :param secrets: and what stands in place of each, as :func:`mask_value` takes it.
     """
-    if not any(mark in text for mark in ("…", "[... ", " left out ...]")):
-        return text
-    for size in range(len(secret) - 1, SHORTEST_SECRET - 1, -1):
-        head, tail = (MASK, MASK) if by is None else (by[:size], by[-size:])
-        for end in ("…", "\n[... "):
-            text = text.replace(secret[:size] + end, head + end)
-        text = text.replace(f" left out ...]\n{secret[-size:]}", f" left out ...]\n{tail}")
-    return text
+    data = given = text.encode(errors="surrogatepass")
+    for secret, by in secrets:
+        whole = secret.encode(errors="surrogatepass")
+        data = mask_value(data, whole, None if by is None else by.encode())
+    data = replace_secrets(data, lambda _: MASK.encode())
+    return text if data is given else data.decode(errors="surrogatepass")
 
 
-def mask_credentials(text: str) -> str:
-    """Mask what looks like a secret, whatever it is."""
-    data = text.encode(errors="surrogatepass")
-    masked = replace_secrets(data, lambda _: MASK.encode())
-    return text if masked is data else masked.decode(errors="surrogatepass")
+def mask_value(data: bytes, secret: bytes, by: bytes | None = None) -> bytes:
+    """Mask a secret, and what is left of it where one_line() or a Capture cut the text within it.
+
+    :param by: stands in place of the secret, cut to as many bytes as are left; else the mask.
+    """
+    mask = MASK.encode()
+    if secret in data:
+        data = data.replace(secret, mask if by is None else by)
+    for cut in _CUT_BEFORE if secret[:SHORTEST_SECRET] in data else ():
+        *pieces, last = data.split(cut)
+        for number, piece in enumerate(pieces):
+            if left := begun(piece, secret, SHORTEST_SECRET):
+                pieces[number] = piece[:-left] + (mask if by is None else by[:left])
+        data = cut.join((*pieces, last))
+    if secret[-SHORTEST_SECRET:] in data:
+        first, *pieces = data.split(_CUT_AFTER)
+        for number, piece in enumerate(pieces):
+            if left := begun(piece[::-1], secret[::-1], SHORTEST_SECRET):
+                pieces[number] = (mask if by is None else by[-left:]) + piece[left:]
+        data = _CUT_AFTER.join((first, *pieces))
+    return data
+
+
+def begun(data: AnyStr, secret: AnyStr, least: int = 1) -> int:
+    """How many characters at the end of the data the secret begins with, but not with more.
+
+    :param least: fewer are none.
+    """
+    at = data.find(secret[:least], max(len(data) - len(secret) + 1, 0))
+    while at >= 0 and not secret.startswith(data[at:]):
+        at = data.find(secret[:least], at + 1)
+    return len(data) - at if at >= 0 else 0
 
 
 def sanitise_report(report: Report, environ: Mapping[str, str] | None = None) -> Report:

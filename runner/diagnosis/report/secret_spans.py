@@ -74,8 +74,8 @@ _USER_ENDS = b"@", "…".encode(), b"\\u2026"
 _KEY_BEGIN = re.compile(rb"BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}")
 _SCHEME = rb"(?:(?i:bearer|basic|token|digest|apikey|negotiate)[ \t]{1,8})"
 _SEPARATOR = (
-    rb"(?:\\?['\"`]|\]){0,3}[ \t]{0,8}"
-    rb"(?::[ \t]?[A-Za-z_][\w.\[\]| ]{0,40}?[ \t]?=(?!=)|[=:]{1,3}>?)[ \t]{0,8}"
+    rb"(?:\\{0,15}['\"`]|\]){0,3}[ \t]{0,8}"  # JSON in JSON in JSON escapes its quotes so often
+    rb"(?::[ \t]?[A-Za-z_][\w.\[\]| ]{0,40}?[ \t]?=(?!=)|[=:]{1,3}>?|->)[ \t]{0,8}"
     rb"(?:[|>][-+]?[ \t]{0,8}(?:\r?\n|\\n)[ \t]{1,20})?"  # a block of YAML
 )
 
@@ -83,7 +83,8 @@ _NAME_BEFORE = re.compile(rb"[\w-]{0,60}\Z")
 _NAME_AFTER = re.compile(rb"[\w-]{1,60}")
 _NAME_MARKS = b"--", b"-key", b"-token", b"authorization"  # an option, and headers
 _NAME_WORDS = tuple(
-    b"token secret pass pwd cred key auth jwt _pat webhook cookie bearer dsn connection".split()
+    b"token secret pass pwd cred key auth jwt _pat webhook cookie bearer dsn connection sessid"
+    b" sessionid".split()
 )
 
 # These are compiled where they are used, by re, which keeps them: each start of the command would
@@ -130,9 +131,19 @@ _AFTER = (
         rb"[\s=:'\",]{1,5}[^\s/:'\"]{1,100}[:/]([^\s'\",@]{4,1000})",
     ),
     (
-        (b"sshpass", b"mysql"),
-        (b"pass", b"mysql"),
+        (b"sshpass", b"mysql", b"docker login", b"podman login", b"az login"),
+        (b"pass", b"mysql", b" login"),
         rb"[^\n]{0,60}?[\s'\"]-p(?:['\"],)?[\s'\"]{0,3}([^\s'\",]{4,200})",
+    ),
+    (
+        (b"response=",),
+        (b"digest ",),  # RFC 7616
+        rb"\\{0,15}\"?([0-9a-f*]{32,128})",
+    ),
+    (
+        (b'"key', b"'key"),
+        (b"username",),  # as Kaggle's file has it
+        rb"\\{0,15}['\"]\s{0,4}:\s{0,4}\\{0,15}['\"]([0-9a-f*]{32})(?![0-9a-f*])",
     ),
     (
         (b"password>", b"secret>", b"token>", b"key>"),
@@ -259,7 +270,7 @@ def _may_assign(lower: bytes) -> bool:
     ) > len(lower):
         return True
     near = list[bytes]()
-    for mark in (b"=", b":"):
+    for mark in (b"=", b":", b"->"):
         at = lower.find(mark)
         while at >= 0:
             near.append(lower[max(at - 80, 0) : at])
@@ -338,6 +349,8 @@ def _assigned(patterns: _Patterns, data: bytes, at: int) -> Span | None:
         return None
     if data[begin - 1 : begin] == b"/" and b"=" not in match["separator"]:
         return None  # what is said of a file: /etc/passwd: Permission denied
+    if b"->" in match["separator"] and not is_password(name):
+        return None  # what a tokenizer makes of a token
     if short and match["separator"] != b"=" and not match["separator"].startswith((b'"', b"'")):
         return None
     kind = match.lastgroup or ""

@@ -4,7 +4,7 @@ import codecs
 import re
 from collections.abc import Iterable
 
-from runner.diagnosis.report.sanitise import sanitise_text
+from runner.diagnosis.report.sanitise import begun, sanitise_text
 
 _MOST_CHARACTERS = 4096
 """The longest line: a longer one is shown in parts."""
@@ -50,10 +50,7 @@ class ShownLines:
         text = self._rest.rstrip("\r").rpartition("\r")[2]
         text = _LAST_WORD.sub("", text)
         for secret in self._secrets:
-            for size in range(min(len(secret) - 1, len(text)), 0, -1):
-                if text.endswith(secret[:size]):
-                    text = text[:-size]
-                    break
+            text = text[: len(text) - begun(text, secret)]
         return self._shown(text)
 
     @property

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from runner.diagnosis.report.sanitise import mask_credentials
+from runner.diagnosis.report.sanitise import mask_text
 from runner.diagnosis.report.secret_spans import replace_secrets
 
 TOKEN = "a1B2" * 9
@@ -36,6 +36,10 @@ SECRETS = [
     *("machine h\n  login svc\n  password hunter2", "token: |\n  hunter2", "token: >-\n  hunter2"),
     *("[('x-api-key', 'hunter2')]", "(b'authorization', b'hunter2')"),
     "Authorization: AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/x, Signature=hunter2",
+    *("password -> hunter2", "Passwort: hunter2", "PHPSESSID=hunter2", "JSESSIONID: hunter2"),
+    *("docker login -u a -p hunter2 h", "['az login', '-u', 'a', '-p', 'hunter2']"),
+    # in JSON in JSON in JSON
+    json.dumps({"a": json.dumps({"b": json.dumps({"password": "hunter2"})})}),
     # keys
     "-----BEGIN PGP PRIVATE KEY BLOCK-----\nhunter2\n-----END PGP PRIVATE KEY BLOCK-----",
     "---- BEGIN SSH2 ENCRYPTED PRIVATE KEY ----\nhunter2\n",
@@ -54,26 +58,36 @@ READABLE = [
     *("/etc/passwd: Permission denied", "cannot open `/etc/passwd`: File exists"),
     *("/run/secrets/password: No such file", "ssh://git@github.com/a/b.git", "pass=3 fail=2"),
     *("?page=2&key=name", "&code=US", "auth: OK", "docker run -u 1000:1000 x"),
+    *("token -> 'Ab'", "tokens -> ids", "def token() -> str:", "docker run -p 8080:80"),
+    *("session_id: 3", "response=abcdef", "{'key': '9f86d081884c7d659a2feaa0c55ad015'}"),
     *("refuses the credentials: 401 Unauthorized", "pip install sk-learn-some-long-package"),
 ]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", SECRETS)
 def test_each_kind_of_secret_is_masked_in_reports_and_recordings_alike(text: str) -> None:
-    shown = mask_credentials(text)
+    shown = mask_text(text)
     assert "****" in shown and "hunter2" not in shown and TOKEN[:20] not in shown
-    assert mask_credentials(shown) == shown
+    assert mask_text(shown) == shown
     recorded = replace_secrets(text.encode(), lambda secret: b"*" * len(secret)).decode()
-    assert len(recorded) == len(text) and mask_credentials(recorded) == shown
+    assert len(recorded) == len(text) and mask_text(recorded) == shown
     wire = json.dumps({"message": text, "count": 1}).encode()
     masked = replace_secrets(wire, lambda secret: b"*" * len(secret), json=True)
     assert len(masked) == len(wire)
-    assert mask_credentials(json.loads(masked)["message"]) == shown
+    assert mask_text(json.loads(masked)["message"]) == shown
+
+
+@pytest.mark.parametrize(
+    "before", ['Digest username="a", response="', "{'username': 'a', 'key': '"]
+)
+def test_a_digest_is_masked_where_it_opens_something(before: str) -> None:
+    digest = TOKEN[:1] + "9f86d081884c7d659a2feaa0c55ad01"
+    assert mask_text(f"{before}{digest}") == f"{before}****"
 
 
 @pytest.mark.parametrize("text", READABLE)
 def test_code_digests_counts_and_paths_stay_readable(text: str) -> None:
-    assert mask_credentials(text) == text
+    assert mask_text(text) == text
 
 
 def test_a_number_on_the_wire_stays_a_number() -> None:
