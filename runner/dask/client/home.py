@@ -11,6 +11,7 @@ from runner.dask.bounded import begun_in_thread
 from runner.dask.client.fitness import Fitness
 from runner.dask.client.lost import is_closed
 from runner.diagnosis.errors import RunnerError
+from runner.diagnosis.report.codes import Code
 
 _log = logging.getLogger(__name__)
 
@@ -18,6 +19,10 @@ _POLL_SECONDS = 0.1
 
 # A call may fail of a lost connection before the client knows that it is lost.
 _NOTICE_SECONDS = 5.0
+
+# At a scheduler in a lost one's place, workers may come first that cannot run the study.
+_JOIN_SECONDS = 60.0
+_AGAIN_SECONDS = 2.0
 
 
 class Home:
@@ -67,15 +72,21 @@ class Home:
         _log.warning(
             "the connection to the scheduler was lost; the study goes on at one in its place"
         )
+        deadline = time.monotonic() + _JOIN_SECONDS
         while self.lost:
             while self._client.status == "connecting":  # noqa: ASYNC110 - as above
                 await asyncio.sleep(_POLL_SECONDS)
             connection = self._client.scheduler_comm
             try:
                 fitness = await asyncio.wrap_future(begun_in_thread(self._again))
-            except RunnerError:
-                if self._client.scheduler_comm is connection or is_closed(self._client):
+            except RunnerError as error:
+                gone = self._client.scheduler_comm is not connection
+                lost = error.report.code is Code.WORKER_LOST
+                if is_closed(self._client) or (not gone and (lost or time.monotonic() > deadline)):
                     raise
-                continue  # that one has gone, too
+                if not gone:
+                    _log.warning("the study is not there yet: %s", error.report.summary)
+                    await asyncio.sleep(_AGAIN_SECONDS)
+                continue
             self._fitness.become(fitness)
             self._connection = connection
