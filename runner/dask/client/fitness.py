@@ -16,7 +16,7 @@ class Fitness:
     """
 
     final = False
-    """Whether none of the workers to come may run them."""
+    """True where none of the workers to come may run them."""
 
     def __init__(self, bundle: str, able: Iterable[str], unable: Mapping[str, Report]) -> None:
         self.bundle = bundle
