@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from math import inf
 
 from distributed import Client
 
@@ -41,11 +42,17 @@ class Home:
         self._client, self._connection = client, connection
         self._fitness, self._again = fitness, again
         self._moving: asyncio.Task[None] | None = None
+        self._moved_at = -inf
 
     @property
     def lost(self) -> bool:
         """Tell whether the client has left that scheduler."""
         return self._client.scheduler_comm is not self._connection
+
+    @property
+    def joining(self) -> bool:
+        """Tell whether workers may be about to join, which have left with the scheduler."""
+        return time.monotonic() < self._moved_at + _JOIN_SECONDS
 
     async def found_lost(self) -> bool:
         """Tell whether it was the scheduler's end that made a call fail just now."""
@@ -72,7 +79,7 @@ class Home:
         _log.warning(
             "the connection to the scheduler was lost; the study goes on at one in its place"
         )
-        deadline = time.monotonic() + _JOIN_SECONDS
+        deadline = inf
         while self.lost:
             while self._client.status == "connecting":  # noqa: ASYNC110 - as above
                 await asyncio.sleep(_POLL_SECONDS)
@@ -85,8 +92,9 @@ class Home:
                 if is_closed(self._client) or (not gone and (lost or time.monotonic() > deadline)):
                     raise
                 if not gone:
+                    deadline = min(deadline, time.monotonic() + _JOIN_SECONDS)
                     _log.warning("the study is not there yet: %s", error.report.summary)
                     await asyncio.sleep(_AGAIN_SECONDS)
                 continue
             self._fitness.become(fitness)
-            self._connection = connection
+            self._connection, self._moved_at = connection, time.monotonic()

@@ -113,7 +113,8 @@ class InFlight:
                     named = f"{answer.worker} gets no more tasks of {work.bundle.path}"
                     _log.warning("%s: %s", named, report.summary)
                     await self.watch.look()
-                if work.able(self.watch.workers) == []:
+                joining = work.home is not None and work.home.joining
+                if work.able(self.watch.workers) == [] and not joining:
                     return answer
                 continue
             if report is None or not report.retryable or retries == work.retries:
