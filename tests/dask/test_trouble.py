@@ -444,6 +444,16 @@ def test_a_worker_that_joins_and_hangs_keeps_no_task(
     assert f"{joined.address} does not answer" in caplog.text
 
 
+def test_a_worker_of_the_same_machine_with_other_settings_is_tried_by_itself(
+    one: DaskCluster, client: Client, bundle: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd = one.add_worker(environ={"DASK_MODELOPS_RUNNER__PYTHON": "3.99"}).address
+    assert numbers(runner.dask.map(client, bundle, seeds("sleep", 12, seconds=0.05))) == list(
+        range(12)
+    )
+    assert re.findall(rf"{re.escape(odd)} gets no tasks of .*3\.99", caplog.text)
+
+
 def test_a_worker_that_has_left_has_no_tasks(one: DaskCluster, client: Client) -> None:
     # One that was named as unfit may leave before it is asked for what it was given.
     blocking = client.submit(signal.sigtimedwait, [signal.SIGUSR1], SECONDS)

@@ -49,8 +49,8 @@ ROOM_BYTES = 4 << 20
 class Survey(Struct, frozen=True):
     """A worker's account of itself, before anything runs on it.
 
-    :param machine: the same for workers that share a cache and make the same of a bundle: what one
-        builds, the others have.
+    :param machine: the same for workers that share a cache and settings and make the same of a
+        bundle: what one builds, the others have.
     :param insists: its own settings name the Python that it takes.
     :param refusal: why it runs no tasks.
     :param sees: whether the file asked for is there.
@@ -76,7 +76,7 @@ async def survey(bundle: str, probe: str | None, seconds: float, dask_worker: Wo
             insists = host.insists
             # What a worker makes by itself depends on its own Python, and on those that it finds.
             python, path = platform.python_version(), os.environ.get("PATH", "")
-            machine = f"{platform.node()}:{host.cache}:{python}:{path}"
+            machine = f"{platform.node()}:{host.cache}:{python}:{path}:{host.settings_digest}"
         except RunnerError as error:
             machine, refusal = "", error.report
         retryable = refusal is not None and refusal.retryable
