@@ -22,7 +22,7 @@ from distributed import Client
 
 import runner.dask
 from runner import Isolation, Runner
-from runner.dask.examine.loopback import DaskCluster, DaskProcess, cluster
+from runner.dask.examine.loopback import DaskCluster, DaskProcess
 from runner.result import Result
 from runner.task import Task
 
@@ -239,7 +239,7 @@ class _Connected(ExitStack):
 
     def __enter__(self) -> "tuple[DaskCluster, Client]":  # type: ignore[override]
         environ = {"MODELOPS_CACHE_DIR": str(self._cache)}
-        started = self.enter_context(cluster(self._workers, environ=environ))
+        started = self.enter_context(DaskCluster(self._workers, environ=environ))
         return started, self.enter_context(Client(started.address))
 
 

@@ -27,7 +27,7 @@ from stress_dask_state import show
 
 import runner.dask
 from runner import Runner, Task
-from runner.dask.examine.loopback import DaskCluster, DaskProcess, cluster
+from runner.dask.examine.loopback import DaskCluster, DaskProcess
 from runner.dask.worker.bundles import BUNDLE, OUTPUTS
 
 KINDS = ("map", "keep", "shared", "output")
@@ -248,7 +248,7 @@ def main() -> None:
         with Runner() as local:
             here = [dict(result) for result in local.map(bundle, tasks)]
         for number in range(given.studies):
-            with cluster(2, nanny=True, environ=environ) as started:
+            with DaskCluster(2, nanny=True, environ=environ) as started:
                 kind = kinds[number % len(kinds)]
                 chaos = Chaos(
                     *(started, bundle, shared, unfit, seed + number),
@@ -257,7 +257,7 @@ def main() -> None:
                 )
                 _study(chaos, started, bundle, shared, tasks, here, kind, given.timeout)
             _expect_no_process(folder)
-        with cluster(1, environ=environ) as started:
+        with DaskCluster(1, environ=environ) as started:
             _replace_scheduler(started, bundle, tasks[:20], here[:20])
         _expect_no_process(folder)
     print("every study is complete, all bytes are the same, and nothing is left")

@@ -1,6 +1,8 @@
 """Shared by several test files."""
 
+import fcntl
 import gc
+import hashlib
 import os
 import shutil
 import signal
@@ -14,6 +16,7 @@ import forked_command
 import pytest
 from deaths import DieAtWork
 
+import runner
 from runner import Runner, RunnerError
 from runner.diagnosis.report.model import Report
 from runner.environment.uv_run import find_uv
@@ -125,6 +128,28 @@ def make_venv(folder: Path, version: str, *requirements: str) -> Path:
             pytest.skip(f"the package index is out of reach: {done.stderr[:200]}")
         assert done.returncode == 0, done.stderr
     return folder
+
+
+def kept_venv(version: str, *requirements: str | Path) -> Path:
+    """As :func:`make_venv`, kept in the checkout: Dask's modules take four seconds to compile.
+
+    :param requirements: a file is a wheel that is the same for the same release of the runner.
+    :returns: its interpreter.
+    """
+    named = [one for one in requirements if isinstance(one, str)]
+    decides = (str(need_python(version)), runner.__version__, *named)
+    key = hashlib.sha256(repr(decides).encode()).hexdigest()[:12]
+    folder = Path(__file__).parents[1] / ".tools" / "venvs" / f"{version}-{key}"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    # Processes of pytest-xdist may come at once.
+    with folder.with_name(f"{folder.name}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        made = folder / "made"
+        if not made.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            make_venv(folder, version, *map(str, requirements))
+            made.touch()
+    return folder / "bin" / "python"
 
 
 def write_bundle(folder: Path, wire: str) -> Path:

@@ -54,12 +54,6 @@ class Made(Struct, frozen=True):
             threads,
         )
 
-    @property
-    def wanted(self) -> Wanted:
-        """Return what to ask a runner for, so that it makes the same."""
-        implementation, _, version = self.python.partition(" ")
-        return Wanted(version if implementation == _CPYTHON else None, self.threads)
-
     def difference(self, other: "Made") -> str | None:
         """Where another one is not the same, in one line."""
         if self.python != other.python:
@@ -76,6 +70,14 @@ class Made(Struct, frozen=True):
     def __str__(self) -> str:
         count = "unknown packages" if self.packages is None else f"{len(self.packages)} packages"
         return f"{self.python}, {count}, {self.threads or 'unknown'} threads for each task"
+
+
+def wanted_of(study: Made | None) -> Wanted:
+    """Return what to ask a runner for, so that it makes the same; ``None``: not known."""
+    if study is None:
+        return Wanted()
+    implementation, _, version = study.python.partition(" ")
+    return Wanted(version if implementation == _CPYTHON else None, study.threads)
 
 
 @lru_cache(maxsize=64)

@@ -7,6 +7,9 @@ from runner.diagnosis.report.model import BundleInfo, Hint, Report
 from runner.events import Phase
 from runner.execution.worker_info import worker_info
 
+# How often a failure that may pass by itself is tried again.
+RETRIES = 3
+
 # Before the first retry of what may pass by itself; twice as long before each further one.
 RETRY_SECONDS = 1.0
 

@@ -8,18 +8,16 @@ import json
 import logging
 import os
 import uuid
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import msgspec
 from msgspec import Struct, field
 
 from bundle_protocol.outputs import plain_bytes
 from runner.child.mapped_file import map_file
 from runner.child.messages import to_json
-from runner.dask.environment import Made
 from runner.dask.failures import error_of, lost
-from runner.dask.files import put
 from runner.diagnosis.case import Finding
 from runner.diagnosis.errors import error_for
 from runner.diagnosis.report.codes import Code
@@ -28,7 +26,7 @@ from runner.diagnosis.report.sanitise import map_texts
 from runner.events import Phase
 from runner.inputs import input_buffers
 from runner.result import Result
-from runner.study.environment_account import Account, Versions
+from runner.stored_files import whole_file
 from runner.task import Task
 
 # An output from this size on stays in the folder that client and workers share, where there is one.
@@ -39,39 +37,22 @@ _log = logging.getLogger(__name__)
 _FULL = {errno.ENOSPC, errno.EDQUOT}
 
 
-class Call(Struct, frozen=True):
-    """A task as it travels: a mapping of the caller's own class would be pickled with its code."""
+def as_sent(task: Task) -> Task:
+    """The task as it travels: a mapping of a class of its caller's would take its code along."""
+    inputs: dict[str, Any] = {}
+    for name, output, value in input_buffers(task.inputs):
+        data = bytes(plain_bytes(value))
+        if output is None:
+            inputs[name] = data
+        else:
+            inputs.setdefault(name, {})[output] = data
+    return msgspec.structs.replace(task, params=json.loads(to_json(task.params)), inputs=inputs)
 
-    entrypoint: str | None
-    params: bytes
-    """JSON."""
-    seed: int
-    inputs: dict[str, Any] = field(default_factory=dict)
-    """Bytes, and for a result its outputs' by their names."""
-    function: str | None = None
 
-    @classmethod
-    def of(cls, task: Task) -> "Call":
-        inputs: dict[str, Any] = {}
-        for name, output, value in input_buffers(task.inputs):
-            data = bytes(plain_bytes(value))
-            if output is None:
-                inputs[name] = data
-            else:
-                inputs.setdefault(name, {})[output] = data
-        return cls(task.entrypoint, to_json(task.params), task.seed, inputs, task.function)
-
-    @property
-    def size(self) -> int:
-        """How many bytes go with it."""
-        buffers = (one.values() if isinstance(one, dict) else [one] for one in self.inputs.values())
-        return len(self.params) + sum(len(one) for some in buffers for one in some)
-
-    def task(self, inputs: Mapping[str, Any]) -> Task:
-        """:param inputs: further ones, which have come another way."""
-        params = json.loads(self.params)
-        given = {**self.inputs, **inputs}
-        return Task(self.entrypoint, params, self.seed, given, self.function)
+def size_of(task: Task) -> int:
+    """How many bytes a task has that is :func:`as_sent`."""
+    buffers = (one.values() if isinstance(one, dict) else [one] for one in task.inputs.values())
+    return len(to_json(task.params)) + sum(len(one) for some in buffers for one in some)
 
 
 class Answer(Struct, frozen=True):
@@ -85,14 +66,10 @@ class Answer(Struct, frozen=True):
     kept: dict[str, str] = field(default_factory=dict)
     """The files of the outputs that stay where they are, by name."""
     report: Report | None = None
-    made: Made | None = None
-    """The environment that was made, where that was asked for."""
+    told: Any = None
+    """The answer of a :data:`~runner.dask.worker.work.Question`, in place of a result."""
     printed: dict[str, str] = field(default_factory=dict)
     """The output that the task has printed, by stream, where it is kept."""
-    account: Account | None = None
-    """The conditions that tasks run on, where these were asked for."""
-    versions: Versions | None = None
-    """The lock of the environment's versions, likewise."""
     worker: str = ""
     """The address of the one that answers."""
     seconds: float = 0.0
@@ -105,18 +82,17 @@ class Answer(Struct, frozen=True):
         result = self.result
         return printed + (0 if result is None else sum(len(result.buffer(n)) for n in result))
 
-    def check(self) -> None:
-        """:raises RunnerError: what was asked for failed."""
-        if self.report is not None:
-            raise error_for(self.report)
+    def told_of(self, bundle: BundleInfo) -> Any:
+        """:raises RunnerError: it could not be told."""
+        self._check(bundle)
+        return self.told
 
     def result_of(self, bundle: BundleInfo) -> Result:
         """The result, with the caller's own folder of the bundle where the worker's was named.
 
         :raises RunnerError: the task failed, or an output that was kept cannot be read here.
         """
-        if self.report is not None:
-            raise error_for(as_here(self.report, bundle))
+        self._check(bundle)
         assert self.result is not None
         result = self.result
         if self.kept:
@@ -124,13 +100,16 @@ class Answer(Struct, frozen=True):
         result.bundle.path = bundle.path
         return result
 
-
-def as_here(report: Report, bundle: BundleInfo) -> Report:
-    """A worker's report, with the bundle's own folder where it names the one it was unpacked to."""
-    if report.bundle is None:
-        return report
-    unpacked, path = report.bundle.path, bundle.path
-    return map_texts(report, lambda text: text.replace(unpacked, path))
+    def _check(self, bundle: BundleInfo) -> None:
+        """:raises RunnerError: it failed; where the worker's own folder of the bundle was named, it
+        is the caller's.
+        """
+        if (report := self.report) is None:
+            return
+        if report.bundle is not None:
+            unpacked, path = report.bundle.path, bundle.path
+            report = map_texts(report, lambda text: text.replace(unpacked, path))
+        raise error_for(report)
 
 
 def answer(result: Result, shared: Path | None) -> Answer:
@@ -178,7 +157,11 @@ def _kept(name: str, file: Path) -> memoryview:
 
 
 def _keep(data: memoryview, folder: Path) -> str:
-    """A file of this answer's own: its reader removes it."""
+    """A file of this answer's own: its reader removes it.
+
+    Where the folder is not there any more, nor is its client.
+    """
     file = folder / uuid.uuid4().hex
-    put(data, file)
+    with whole_file(file, 0o644) as written:
+        written.write(data)
     return str(file)

@@ -6,7 +6,6 @@
 import json
 import os
 import subprocess
-from collections.abc import Iterator
 from importlib.metadata import requires
 from pathlib import Path
 
@@ -15,12 +14,12 @@ import pytest
 
 pytest.importorskip("distributed")
 
-from conftest import make_venv, need_python
+from conftest import kept_venv, need_python
 from packaging.requirements import Requirement
 from studies import make_bundle
 
 import runner
-from runner.dask.examine.loopback import DaskCluster, cluster
+from runner.dask.examine.loopback import DaskCluster
 from runner.doctor.observation import Observation, Verdict
 
 ROOT = str(Path(runner.__file__).parents[1])
@@ -50,9 +49,8 @@ with Client(sys.argv[1], set_as_default=False) as client:
 
 
 @pytest.fixture(scope="module")
-def pythons(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+def pythons() -> dict[str, Path]:
     """Two Pythons, each with the incident's Dask and what the runner needs."""
-    folder = tmp_path_factory.mktemp("venvs")
 
     def needed(version: str) -> list[str]:
         return [
@@ -62,16 +60,9 @@ def pythons(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
         ]
 
     return {
-        version: make_venv(folder / version, version, f"distributed=={DASK}", *needed(version))
-        / "bin"
-        / "python"
+        version: kept_venv(version, f"distributed=={DASK}", *needed(version))
         for version in ("3.12", "3.13")
     }
-
-
-@pytest.fixture
-def environ(tmp_path: Path) -> dict[str, str]:
-    return {"MODELOPS_CACHE_DIR": str(tmp_path / "cache")}
 
 
 def run(python: Path, program: str, *arguments: object) -> bytes:
@@ -85,59 +76,35 @@ def run(python: Path, program: str, *arguments: object) -> bytes:
     return done.stdout
 
 
-@pytest.fixture
-def incident(pythons: dict[str, Path], environ: dict[str, str]) -> Iterator[DaskCluster]:
-    with cluster(2, python=pythons["3.13"], environ=environ) as started:
-        yield started
-        assert all(worker.alive for worker in started.workers)
-
-
-def test_the_incident_is_named_without_killing_a_worker(
-    pythons: dict[str, Path], incident: DaskCluster
+def test_the_incident_is_named_without_killing_a_worker_and_its_study_runs_to_its_end(
+    pythons: dict[str, Path], tmp_path: Path
 ) -> None:
-    seen = msgspec.json.decode(
-        run(pythons["3.12"], EXAMINE, incident.address), type=list[Observation]
-    )
-    (problem,) = [one for one in seen if one.verdict is not Verdict.OK]
-    assert problem.subject == "Python versions" and problem.verdict is Verdict.PROBLEM
-    assert "kills the worker that calls it with SIGSEGV" in problem.text
-    assert "all 2 workers 3.13" in problem.text
-    assert [one.subject for one in seen if one.subject.startswith("canary")] == [
-        "canary: an importable function"
-    ]
+    with DaskCluster(2, python=pythons["3.13"]) as incident:
+        seen = msgspec.json.decode(
+            run(pythons["3.12"], EXAMINE, incident.address), type=list[Observation]
+        )
+        (problem,) = [one for one in seen if one.verdict is not Verdict.OK]
+        assert problem.subject == "Python versions" and problem.verdict is Verdict.PROBLEM
+        assert "kills the worker that calls it with SIGSEGV" in problem.text
+        assert "all 2 workers 3.13" in problem.text
+        assert [one.subject for one in seen if one.subject.startswith("canary")] == [
+            "canary: an importable function"
+        ]
+        bundle = make_bundle(tmp_path / "model")
+        done = json.loads(run(pythons["3.12"], STUDY, incident.address, bundle))
+        assert done == {"found": list(range(20))}
+        assert all(worker.alive for worker in incident.workers)
 
 
-def test_the_incidents_study_runs_to_its_end(
-    pythons: dict[str, Path], incident: DaskCluster, tmp_path: Path
-) -> None:
-    bundle = make_bundle(tmp_path / "model")
-    done = json.loads(run(pythons["3.12"], STUDY, incident.address, bundle))
-    assert done == {"found": list(range(20))}
-
-
-@pytest.fixture
-def newer(tmp_path: Path) -> Path:
-    """A bundle that wants a newer Python than its workers run."""
-    bundle = make_bundle(tmp_path / "newer")
-    (bundle / "requirements.txt").unlink()
-    (bundle / "pyproject.toml").write_text(
-        '[project]\nname = "newer"\nversion = "1"\nrequires-python = ">=3.13"\n'
-    )
-    return bundle
-
-
-def test_a_bundle_runs_on_a_python_that_its_workers_do_not_run_and_have(
-    pythons: dict[str, Path], environ: dict[str, str], newer: Path
+def test_a_bundle_runs_on_a_python_that_its_workers_do_not_run_where_one_has_it(
+    pythons: dict[str, Path], tmp_path: Path
 ) -> None:
     need_python("3.13")
-    with cluster(2, python=pythons["3.12"], environ=environ) as started:
-        done = json.loads(run(pythons["3.12"], STUDY, started.address, newer))
-        assert done == {"found": list(range(20))}
-
-
-def test_a_python_that_the_workers_have_not_is_one_report_for_the_study(
-    pythons: dict[str, Path], environ: dict[str, str], newer: Path, tmp_path: Path
-) -> None:
+    newer = make_bundle(tmp_path / "newer")
+    (newer / "requirements.txt").unlink()
+    (newer / "pyproject.toml").write_text(
+        '[project]\nname = "newer"\nversion = "1"\nrequires-python = ">=3.13"\n'
+    )
     (tmp_path / "home").mkdir()
     nowhere = {
         "PATH": "/usr/bin:/bin",
@@ -145,8 +112,13 @@ def test_a_python_that_the_workers_have_not_is_one_report_for_the_study(
         "PYENV_ROOT": str(tmp_path / "home"),
         "UV_PYTHON_DOWNLOADS": "never",
         "UV_PYTHON_INSTALL_DIR": str(tmp_path / "home"),
+        "MODELOPS_CACHE_DIR": str(tmp_path / "cache"),
     }
-    with cluster(2, python=pythons["3.12"], environ={**environ, **nowhere}) as started:
+    with DaskCluster(0, python=pythons["3.12"]) as started:
+        started.add_worker(environ=nowhere)
         done = json.loads(run(pythons["3.12"], STUDY, started.address, newer))
-    assert done["code"] == "python-unsatisfied" and done["taken"] == []
-    assert "newer wants Python >=3.13 (pyproject.toml:4)" in done["summary"]
+        assert done["code"] == "python-unsatisfied" and done["taken"] == []
+        assert "newer wants Python >=3.13 (pyproject.toml:4)" in done["summary"]
+        started.add_worker()
+        done = json.loads(run(pythons["3.12"], STUDY, started.address, newer))
+        assert done == {"found": list(range(20))}

@@ -14,7 +14,7 @@ import pytest
 pytest.importorskip("distributed")
 
 import distributed
-from conftest import installed_python, make_venv
+from conftest import installed_python, kept_venv
 from distributed import Client
 from packaging.requirements import Requirement
 from studies import SECONDS, failing, make_bundle, seeds
@@ -22,15 +22,21 @@ from wheels import write_wheel
 
 import runner.dask
 from runner.dask.environment import Made, most_able, most_common
-from runner.dask.examine.loopback import DaskCluster, cluster
+from runner.dask.examine.loopback import DaskCluster
 from runner.diagnosis.report.codes import Code
+from runner.result import Result
 
 OWN = ".".join(platform.python_version_tuple()[:2])
 WIRE = """\
-import platform
+import platform, time
 def wire(entrypoint, params, seed):
+    time.sleep(0.02)
     return {"seed": str(seed).encode(), "python": platform.python_version().encode()}
 """
+
+
+# Dask's own, where a client connects.
+mismatched = pytest.mark.filterwarnings("ignore::distributed.versions.VersionMismatchWarning")
 
 
 @pytest.fixture(scope="module")
@@ -46,10 +52,11 @@ def other_python(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if one.marker is None or one.marker.evaluate({"python_version": version, "extra": ""})
     ]
     dask = f"distributed=={distributed.__version__}"
-    folder = tmp_path_factory.mktemp("venv")
     # Its metadata; the code comes with PYTHONPATH.
-    metadata = write_wheel(folder, "modelops_runner", runner.__version__, {})
-    return make_venv(folder / version, version, dask, *ours, str(metadata)) / "bin" / "python"
+    metadata = write_wheel(
+        tmp_path_factory.mktemp("wheel"), "modelops_runner", runner.__version__, {}
+    )
+    return kept_venv(version, dask, *ours, metadata)
 
 
 def pythons(client: Client, bundle: Path, tasks: int = 20) -> dict[str, set[str]]:
@@ -60,31 +67,33 @@ def pythons(client: Client, bundle: Path, tasks: int = 20) -> dict[str, set[str]
     return ran
 
 
-def test_workers_of_two_pythons_run_a_study_on_one(
+@mismatched
+def test_a_worker_that_joins_with_another_python_runs_the_studys_and_two_run_a_study_on_one(
     one: DaskCluster, client: Client, other_python: Path, tmp_path: Path
 ) -> None:
-    one.add_worker(other_python)
-    ran = pythons(client, make_bundle(tmp_path / "model", WIRE))
+    bundle = make_bundle(tmp_path / "model", WIRE)
+    outcomes = runner.dask.map_unordered(client, bundle, seeds(tasks=1000))
+    own = platform.python_version()
+    workers = set()
+    for number, result in outcomes:
+        assert isinstance(result, Result) and result["python"] == own.encode()
+        workers.add(result.worker.python)
+        if number == 2:
+            one.add_worker(other_python)
+        if len(workers) == 2:
+            break
+    outcomes.close()
+    assert len(workers) == 2
+    with Client(one.address, set_as_default=False) as later:
+        ran = pythons(later, bundle)
     assert len(set().union(*ran.values())) == 1, ran
 
 
-def test_a_worker_that_joins_with_another_python_runs_the_studys(
-    one: DaskCluster, client: Client, other_python: Path, tmp_path: Path
-) -> None:
-    bundle = make_bundle(tmp_path / "model", WIRE.replace("def wire", "import time\ndef wire"))
-    results = runner.dask.map(client, bundle, seeds(tasks=40))
-    found = {next(results)["python"]}
-    one.add_worker(other_python)
-    found |= {result["python"] for result in results}
-    assert found == {platform.python_version().encode()}
-
-
 def test_a_worker_that_insists_on_another_python_is_named_and_gets_no_tasks(
-    cache: Path, other_python: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+    other_python: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    insisting = {"DASK_MODELOPS_RUNNER__PYTHON": "worker", "MODELOPS_CACHE_DIR": str(cache)}
     with (
-        cluster(2, environ=insisting) as started,
+        DaskCluster(2, environ={"DASK_MODELOPS_RUNNER__PYTHON": "worker"}) as started,
         Client(started.address, set_as_default=False) as client,
         caplog.at_level(logging.INFO, "runner.dask"),
     ):
@@ -136,12 +145,13 @@ def test_a_worker_with_another_version_of_a_package_is_named_and_gets_no_tasks(
     assert other.address in said and "it has epicore-2.0 and has not epicore-1.0" in said
 
 
+@mismatched
 def test_a_worker_that_insists_on_its_python_has_its_way_where_the_others_can_follow(
-    one: DaskCluster, client: Client, other_python: Path, tmp_path: Path
+    two: DaskCluster, other_python: Path, tmp_path: Path
 ) -> None:
-    one.add_worker()
-    one.add_worker(other_python, environ={"DASK_MODELOPS_RUNNER__PYTHON": "worker"})
-    ran = pythons(client, make_bundle(tmp_path / "model", WIRE), tasks=60)
+    two.add_worker(other_python, environ={"DASK_MODELOPS_RUNNER__PYTHON": "worker"})
+    with Client(two.address, set_as_default=False) as client:
+        ran = pythons(client, make_bundle(tmp_path / "model", WIRE), tasks=40)
     (version,) = set().union(*ran.values())
     assert not version.startswith(f"{OWN}.") and len(ran) == 2, ran
 

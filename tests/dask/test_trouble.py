@@ -3,8 +3,6 @@
 import os
 import re
 import signal
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -13,14 +11,14 @@ import pytest
 pytest.importorskip("distributed")
 
 import dask
-from distributed import Client
+from distributed import Client, LocalCluster
 from studies import SECONDS, failing, make_bundle, seeds, wait_until
 
 import runner.dask
 from runner.dask import RunnerPlugin
 from runner.dask.census import census, held
-from runner.dask.client import connection, in_flight, newcomers, preflight, sending
-from runner.dask.examine.loopback import DaskCluster, cluster
+from runner.dask.client import in_flight, preflight, sending, survey, watch
+from runner.dask.examine.loopback import DaskCluster
 from runner.diagnosis.report.codes import Code
 from runner.result import Result
 from runner.task import Task
@@ -28,12 +26,11 @@ from runner.task import Task
 
 @pytest.fixture
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(connection, "LOOK_SECONDS", 0.5)
-    monkeypatch.setattr(in_flight, "WATCH_SECONDS", 0.1)
-    monkeypatch.setattr(in_flight, "NO_WORKERS_SECONDS", 1.0)
-    monkeypatch.setattr(in_flight, "LEFT_SECONDS", 1.0)
-    monkeypatch.setattr(in_flight, "SILENT_SECONDS", 2.0)
-    monkeypatch.setattr(preflight, "FIRST_WORKER_SECONDS", 1.0)
+    monkeypatch.setattr(watch, "LOOK_SECONDS", 0.5)
+    monkeypatch.setattr(watch, "WATCH_SECONDS", 0.1)
+    monkeypatch.setattr(watch, "NO_WORKERS_SECONDS", 1.0)
+    monkeypatch.setattr(watch, "LEFT_SECONDS", 1.0)
+    monkeypatch.setattr(watch, "SILENT_SECONDS", 2.0)
 
 
 def numbers(outcomes: object) -> list[int]:
@@ -59,59 +56,35 @@ def test_a_study_on_a_cluster_without_workers_is_a_report_and_not_nothing(
     assert report.code is Code.WORKER_LOST and report.summary.endswith("for 1 s")
 
 
-@pytest.mark.usefixtures("impatient")
-def test_a_cluster_to_which_no_worker_ever_comes_is_named(bundle: Path) -> None:
-    with cluster(0) as started, Client(started.address, set_as_default=False) as client:
-        report = failing(lambda: runner.dask.submit(client, bundle)).report
+def test_a_study_waits_for_the_first_worker_and_not_for_ever(bundle: Path) -> None:
+    with DaskCluster(0) as started, Client(started.address, set_as_default=False) as client:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(preflight, "FIRST_WORKER_SECONDS", 1.0)
+            report = failing(lambda: runner.dask.submit(client, bundle)).report
         assert report.code is Code.CLUSTER_UNFIT and "has no workers" in report.summary
         wait_until(lambda: not client.futures)
-
-
-def test_a_study_waits_for_the_first_worker(environ: dict[str, str], bundle: Path) -> None:
-    with (
-        cluster(0, environ=environ) as started,
-        Client(started.address, set_as_default=False) as client,
-    ):
         joining = threading.Thread(target=started.add_worker)
         joining.start()
         assert numbers(runner.dask.map(client, bundle, seeds(tasks=3))) == [0, 1, 2]
         joining.join()
 
 
-# A process of its own: what multiprocessing starts for it stays until its process ends.
-ADAPTING = """\
-import sys
-from distributed import LocalCluster
-if __name__ == "__main__":
-    with LocalCluster(n_workers=0, threads_per_worker=1, dashboard_address=None) as local:
+def test_a_cluster_that_adapts_grows_for_a_study(bundle: Path) -> None:
+    with (
+        LocalCluster(
+            n_workers=0,
+            threads_per_worker=1,
+            processes=False,
+            protocol="tcp://",
+            dashboard_address=None,
+        ) as local,
+        Client(local.scheduler_address, set_as_default=False) as client,
+    ):
         local.adapt(minimum=0, maximum=2, interval="300ms", wait_count=3)
-        print(local.scheduler_address, flush=True)
-        sys.stdin.read()
-"""
-
-
-def test_a_cluster_that_adapts_grows_for_a_study(
-    environ: dict[str, str], bundle: Path, tmp_path: Path
-) -> None:
-    script = tmp_path / "adapting.py"  # which multiprocessing imports anew
-    script.write_text(ADAPTING)
-    with subprocess.Popen(
-        [sys.executable, script],
-        env={**os.environ, "PYTHONPATH": str(Path(runner.__file__).parents[1]), **environ},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as local:
-        assert local.stdout is not None and local.stdin is not None
-        try:
-            with Client(local.stdout.readline().strip(), set_as_default=False) as client:
-                assert numbers(runner.dask.map(client, bundle, seeds(tasks=5))) == list(range(5))
-                # It shrinks again when there is nothing to do, and grows for the next.
-                wait_until(lambda: not client.nthreads())
-                assert numbers(runner.dask.map(client, bundle, seeds(tasks=5))) == list(range(5))
-        finally:
-            local.stdin.close()
-            local.wait(SECONDS)
+        assert numbers(runner.dask.map(client, bundle, seeds(tasks=5))) == list(range(5))
+        # It shrinks again when there is nothing to do, and grows for the next.
+        wait_until(lambda: not client.nthreads())
+        assert numbers(runner.dask.map(client, bundle, seeds(tasks=5))) == list(range(5))
 
 
 # What a task asks for, and no worker is.
@@ -124,8 +97,8 @@ def test_a_resource_that_no_worker_offers_is_a_report(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(in_flight, "WATCH_SECONDS", 0.1)
-    monkeypatch.setattr(in_flight, "UNOFFERED_SECONDS", 1.0)
+    monkeypatch.setattr(watch, "WATCH_SECONDS", 0.1)
+    monkeypatch.setattr(watch, "UNOFFERED_SECONDS", 1.0)
     small = one.add_worker(None, "--resources", "gpu=1 disk=5").address
     with dask.annotate(resources={"gpu": 2}):
         report = failing(lambda: list(runner.dask.map(client, bundle, seeds(tasks=3)))).report
@@ -163,9 +136,9 @@ def test_a_worker_that_joins_with_the_resource_is_waited_for(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(in_flight, "WATCH_SECONDS", 0.1)
+    monkeypatch.setattr(watch, "WATCH_SECONDS", 0.1)
     # From here on, no worker gets a task unasked.
-    odd_worker(one, DASK_MODELOPS_RUNNER__TIMEOUT="soon")
+    odd_worker(one)
     with dask.annotate(resources={"gpu": 1}):
         futures = [runner.dask.submit(client, bundle, task) for task in seeds(tasks=3)]
     wait_until(lambda: "no worker offers what the task asks for: gpu=1" in caplog.text)
@@ -199,13 +172,10 @@ def test_a_scheduler_that_hangs_is_named_before_a_study_is_sent(
 
 
 def test_a_worker_that_hangs_keeps_no_study_from_running(
-    environ: dict[str, str], bundle: Path, caplog: pytest.LogCaptureFixture
+    two: DaskCluster, bundle: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with (
-        cluster(2, environ=environ) as started,
-        Client(started.address, set_as_default=False) as client,
-    ):
-        hung, _ = started.workers
+    with Client(two.address, set_as_default=False) as client:
+        hung, _ = two.workers
         os.kill(hung.pid, signal.SIGSTOP)
         assert numbers(runner.dask.map(client, bundle, seeds())) == list(range(20))
         assert f"{hung.address} gets no tasks" in caplog.text
@@ -222,19 +192,16 @@ def test_a_worker_that_hangs_keeps_no_study_from_running(
 
 
 def test_a_worker_that_hangs_in_the_midst_keeps_no_task(
-    environ: dict[str, str],
+    two: DaskCluster,
     bundle: Path,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(in_flight, "WATCH_SECONDS", 0.1)
-    monkeypatch.setattr(in_flight, "WORKER_SILENT_SECONDS", 1.0)
-    monkeypatch.setattr(newcomers, "ANSWER_SECONDS", 1.0)
-    with (
-        cluster(2, environ=environ) as started,
-        Client(started.address, set_as_default=False) as client,
-    ):
-        hung = started.workers[0]
+    monkeypatch.setattr(watch, "WATCH_SECONDS", 0.1)
+    monkeypatch.setattr(watch, "WORKER_SILENT_SECONDS", 1.0)
+    monkeypatch.setattr(survey, "ANSWER_SECONDS", 1.0)
+    with Client(two.address, set_as_default=False) as client:
+        hung = two.workers[0]
         study = runner.dask.map(client, bundle, seeds("sleep", 40, seconds=0.05))
         found = [next(study)]
         wait_until(lambda: bool(client.processing().get(hung.address)))
@@ -288,15 +255,6 @@ def test_nothing_is_sent_by_a_client_that_is_closed(one: DaskCluster, bundle: Pa
         assert report.code is Code.WORKER_LOST and "the client is closed" in report.summary
 
 
-def test_a_scheduler_that_dies_under_a_map_is_a_report(one: DaskCluster, bundle: Path) -> None:
-    # For so long, the client looks for another one in its place.
-    with Client(one.address, set_as_default=False, timeout=3) as client:
-        outcomes = runner.dask.map(client, bundle, seeds("sleep", 1000, seconds=0.01))
-        next(outcomes)
-        os.kill(one.scheduler.pid, signal.SIGKILL)
-        assert failing(lambda: list(outcomes)).report.code is Code.WORKER_LOST
-
-
 def test_a_scheduler_that_takes_a_dead_ones_place_is_sent_the_bundle(
     one: DaskCluster, client: Client, bundle: Path
 ) -> None:
@@ -310,7 +268,11 @@ def test_a_scheduler_that_takes_a_dead_ones_place_is_sent_the_bundle(
 
 @pytest.mark.parametrize("ordered", [True, False])
 def test_a_scheduler_that_is_replaced_under_a_study_is_sent_the_bundle_and_what_is_left(
-    one: DaskCluster, client: Client, bundle: Path, ordered: bool
+    one: DaskCluster,
+    client: Client,
+    bundle: Path,
+    ordered: bool,
+    caplog: pytest.LogCaptureFixture,
 ) -> None:
     tasks = seeds("sleep", 40, seconds=0.02)
     found = []
@@ -324,6 +286,9 @@ def test_a_scheduler_that_is_replaced_under_a_study_is_sent_the_bundle_and_what_
         if len(found) == 5:
             alone = runner.dask.submit(client, bundle, Task("sleep", {"seconds": 0.1}, seed=4))
             one.replace_scheduler()
+            if ordered:  # the first that joins is of no use
+                odd_worker(one)
+                wait_until(lambda: "the study is not there yet: the settings" in caplog.text)
             one.add_worker()
     assert sorted(found) == list(range(40))
     assert alone.result(SECONDS)["seed"] == b"4"
@@ -342,14 +307,19 @@ def test_a_study_whose_bundle_was_edited_does_not_go_on_at_another_scheduler(
     assert report.code is Code.WORKER_LOST and "edited" in report.summary
 
 
-def test_a_bundle_that_kills_workers_with_nannies_is_one_report(
-    environ: dict[str, str], bundle: Path
+def test_a_worker_that_its_nanny_starts_again_is_found_by_a_study_that_avoids_others(
+    bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
+    monkeypatch.setattr(watch, "WATCH_SECONDS", 0.1)
+    monkeypatch.setattr(watch, "MOST_ORPHANED", 1)
     allowed = {"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}
     with (
-        cluster(2, nanny=True, environ={**environ, **allowed}) as started,
+        DaskCluster(1, nanny=True, environ=allowed) as started,
         Client(started.address, set_as_default=False) as client,
     ):
+        odd_worker(started, "--no-nanny")
+        killing = Task("kill the worker once", {"file": str(tmp_path / "killed")}, seed=4)
+        assert runner.dask.submit(client, bundle, killing).result(SECONDS)["seed"] == b"4"
         outcomes = runner.dask.map(
             client, bundle, [Task("kill the worker")], return_exceptions=True
         )
@@ -371,14 +341,10 @@ def test_a_bundle_that_kills_the_last_worker_is_not_tried_again(
 # What joins, or changes.
 
 
-def odd_worker(started: DaskCluster, **environ: str) -> str:
-    """The address of one more, with variables of its own."""
-    before = started._environ
-    started._environ = {**before, **environ}
-    try:
-        return started.add_worker().address
-    finally:
-        started._environ = before
+def odd_worker(started: DaskCluster, *arguments: str) -> str:
+    """The address of one more, which runs no tasks."""
+    soon = {"DASK_MODELOPS_RUNNER__TIMEOUT": "soon"}
+    return started.add_worker(None, *arguments, environ=soon).address
 
 
 def test_a_worker_that_joins_gets_tasks(one: DaskCluster, client: Client, bundle: Path) -> None:
@@ -393,14 +359,14 @@ def test_a_worker_that_joins_gets_tasks(one: DaskCluster, client: Client, bundle
 def test_a_worker_that_joins_and_cannot_run_the_bundle_ends_no_study(
     one: DaskCluster, client: Client, bundle: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    tasks = seeds("sleep", 60, seconds=0.05)
+    tasks = seeds("sleep", 40, seconds=0.05)
     found = []
     for number, result in runner.dask.map_unordered(client, bundle, tasks):
         assert isinstance(result, Result)
         found.append(number)
         if len(found) == 5:
-            bad = odd_worker(one, DASK_MODELOPS_RUNNER__TIMEOUT="soon")
-    assert sorted(found) == list(range(60))
+            bad = odd_worker(one)
+    assert sorted(found) == list(range(40))
     # A task may have come to it before it was asked.
     assert len(re.findall(rf"{re.escape(bad)} gets no (?:more )?tasks", caplog.text)) == 1
 
@@ -408,10 +374,10 @@ def test_a_worker_that_joins_and_cannot_run_the_bundle_ends_no_study(
 def test_a_worker_that_joins_and_cannot_run_the_bundle_fails_no_kept_task(
     one: DaskCluster, client: Client, bundle: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    kept = runner.dask.map(client, bundle, seeds("sleep", 60, seconds=0.1), keep=True)
+    kept = runner.dask.map(client, bundle, seeds("sleep", 40, seconds=0.1), keep=True)
     # A task may come to it before it is asked.
-    bad = odd_worker(one, DASK_MODELOPS_RUNNER__TIMEOUT="soon")
-    assert numbers(client.gather(kept)) == list(range(60))
+    bad = odd_worker(one)
+    assert numbers(client.gather(kept)) == list(range(40))
     assert re.findall(rf"{re.escape(bad)} gets no (?:more )?tasks", caplog.text)
 
 
@@ -421,7 +387,7 @@ def test_a_worker_without_the_runner_that_joins_ends_no_study(
     (tmp_path / "sitecustomize.py").write_text("import sys; sys.modules['runner'] = None")
     without = {"PYTHONPATH": str(tmp_path)}
     found = []
-    tasks = seeds("sleep", 100, seconds=0.05)
+    tasks = seeds("sleep", 40, seconds=0.05)
     for number, result in runner.dask.map_unordered(client, bundle, tasks):
         assert isinstance(result, Result)
         found.append(number)
@@ -429,7 +395,7 @@ def test_a_worker_without_the_runner_that_joins_ends_no_study(
             odd = one.start_worker(None, "--nanny", environ=without)
         if len(found) == 20:
             odd.wait_for("No module named .runner")
-    assert sorted(found) == list(range(100))
+    assert sorted(found) == list(range(40))
 
 
 def test_a_worker_of_another_version_of_the_runner_that_joins_gets_no_tasks(
@@ -446,14 +412,14 @@ def test_a_worker_of_another_version_of_the_runner_that_joins_gets_no_tasks(
     root = Path(runner.__file__).parents[1]
     found = []
     for number, result in runner.dask.map_unordered(
-        client, bundle, seeds("sleep", 60, seconds=0.05)
+        client, bundle, seeds("sleep", 40, seconds=0.05)
     ):
         assert isinstance(result, Result) and result.worker.runner_version == runner.__version__
         found.append(number)
         if len(found) == 5:
             path = os.pathsep.join((str(tmp_path), str(root)))
             odd = one.add_worker(environ={"PYTHONPATH": path})
-    assert sorted(found) == list(range(60))
+    assert sorted(found) == list(range(40))
     assert f"the worker {odd.address} 0.0.9" in caplog.text
 
 
@@ -464,18 +430,28 @@ def test_a_worker_that_joins_and_hangs_keeps_no_task(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(newcomers, "ANSWER_SECONDS", 0.5)
-    monkeypatch.setattr(in_flight, "WATCH_SECONDS", 0.1)
+    monkeypatch.setattr(survey, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(watch, "WATCH_SECONDS", 0.1)
     found = []
-    outcomes = runner.dask.map_unordered(client, bundle, seeds("sleep", 60, seconds=0.05))
+    outcomes = runner.dask.map_unordered(client, bundle, seeds("sleep", 40, seconds=0.05))
     for number, result in outcomes:
         assert isinstance(result, Result)
         found.append(number)
         if len(found) == 5:
             joined = one.add_worker()
             os.kill(joined.pid, signal.SIGSTOP)
-    assert sorted(found) == list(range(60))
+    assert sorted(found) == list(range(40))
     assert f"{joined.address} does not answer" in caplog.text
+
+
+def test_a_worker_of_the_same_machine_with_other_settings_is_tried_by_itself(
+    one: DaskCluster, client: Client, bundle: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    odd = one.add_worker(environ={"DASK_MODELOPS_RUNNER__PYTHON": "3.99"}).address
+    assert numbers(runner.dask.map(client, bundle, seeds("sleep", 12, seconds=0.05))) == list(
+        range(12)
+    )
+    assert re.findall(rf"{re.escape(odd)} gets no tasks of .*3\.99", caplog.text)
 
 
 def test_a_worker_that_has_left_has_no_tasks(one: DaskCluster, client: Client) -> None:
@@ -487,6 +463,7 @@ def test_a_worker_that_has_left_has_no_tasks(one: DaskCluster, client: Client) -
         return client.run_on_scheduler(held, [there, "tcp://127.0.0.1:1"])  # type: ignore[no-any-return]
 
     wait_until(lambda: given() == {blocking.key: there})
+    one.workers[0].stop()
 
 
 @pytest.mark.usefixtures("impatient")
@@ -494,7 +471,7 @@ def test_where_none_is_left_that_can_run_the_bundle_what_the_others_say_is_the_r
     one: DaskCluster, client: Client, bundle: Path
 ) -> None:
     runner.dask.submit(client, bundle).result(SECONDS)
-    odd_worker(one, DASK_MODELOPS_RUNNER__TIMEOUT="soon")
+    odd_worker(one)
     os.kill(one.workers[0].pid, signal.SIGKILL)
     wait_until(lambda: len(client.nthreads()) == 1)
     report = failing(lambda: runner.dask.submit(client, bundle).result(SECONDS)).report
@@ -504,26 +481,10 @@ def test_where_none_is_left_that_can_run_the_bundle_what_the_others_say_is_the_r
 def test_a_study_is_not_opened_again_because_a_worker_is_unfit(
     one: DaskCluster, client: Client, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    odd_worker(one, DASK_MODELOPS_RUNNER__TIMEOUT="soon")
+    odd_worker(one)
     runner.dask.submit(client, bundle).result(SECONDS)
     monkeypatch.setattr("runner.dask.client.studies.open_study", None)
     assert runner.dask.submit(client, bundle, Task(seed=3)).result(SECONDS)["seed"] == b"3"
-
-
-def test_a_worker_that_starts_again_is_found_by_a_study_that_avoids_others(
-    environ: dict[str, str], bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(in_flight, "WATCH_SECONDS", 0.1)
-    with (
-        cluster(1, nanny=True, environ=environ) as started,
-        Client(started.address, set_as_default=False) as client,
-    ):
-        odd_worker(started, DASK_MODELOPS_RUNNER__TIMEOUT="soon")
-        file = str(tmp_path / "killed")
-        future = runner.dask.submit(
-            client, bundle, Task("kill the worker once", {"file": file}, seed=4)
-        )
-        assert future.result(SECONDS)["seed"] == b"4"
 
 
 def test_a_plugin_that_is_registered_meanwhile_ends_no_study(
@@ -539,6 +500,7 @@ def test_a_plugin_that_is_registered_meanwhile_ends_no_study(
             found.append(number)
             if len(found) == 5:
                 other.register_plugin(RunnerPlugin(isolation="warm"))
+    client.unregister_worker_plugin(RunnerPlugin.name)
     assert sorted(found) == list(range(40))
 
 

@@ -34,6 +34,13 @@ _READ_AT_IMPORT = (
     "OMP_",
     "OPENBLAS",
 )
+# Of these, what was read at import is read again.
+_DASK_READ_AGAIN = (
+    "DASK_MODELOPS_RUNNER__",
+    "DASK_DISTRIBUTED__SCHEDULER__",
+    "DASK_DISTRIBUTED__COMM__TLS__",
+    "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION",
+)
 _LARGEST_REQUEST = 1 << 20
 AVAILABLE = sys.platform == "linux"
 
@@ -137,7 +144,11 @@ class Preloaded:
 
 
 def _read_at_import(environ: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environ.items() if name.startswith(_READ_AT_IMPORT)}
+    return {
+        name: value
+        for name, value in environ.items()
+        if name.startswith(_READ_AT_IMPORT) and not name.startswith(_DASK_READ_AGAIN)
+    }
 
 
 def _fork_on_request(requests: socket.socket) -> tuple[bytes, list[int]] | None:
@@ -202,6 +213,9 @@ def _become(message: bytes, descriptors: list[int]) -> str:
     os.environ.clear()
     os.environ.update(request["environ"])
     os.chdir(request["cwd"])
+    if any(name.startswith(_DASK_READ_AGAIN) for name in os.environ):
+        config = importlib.import_module("dask.config")
+        config.update(config.config, config.collect_env())
     module = str(request["module"])
     sys.argv = [module, *request["arguments"]]
     sys.path[0] = os.getcwd()  # noqa: PTH109

@@ -2,15 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Collection, Iterator, Mapping
-from concurrent.futures import CancelledError
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
 from typing import TypeVar
 
 from distributed import Client
 
-from runner.dask.census import Census, Refusal, Seen, Wish, census
 from runner.dask.client.lost import (
     GONE,
     client_closed,
@@ -24,6 +22,8 @@ T = TypeVar("T")
 
 # How long the scheduler may take to say which workers it has.
 LOOK_SECONDS = 5.0
+
+_POLL_SECONDS = 0.1
 
 
 def ask(client: Client, question: Callable[[], Awaitable[T]], seconds: float) -> T:
@@ -60,47 +60,20 @@ def reported_gone() -> Iterator[None]:
         raise error_of(connection_lost(error)) from error
 
 
+def connection_of(client: Client) -> object:
+    """The client's connection, once it looks for no other scheduler in a lost one's place.
+
+    Meanwhile, what asks the scheduler is answered by the new one, and what is submitted waits.
+
+    :raises RunnerError: the client is closed.
+    """
+    while client.status == "connecting":
+        time.sleep(_POLL_SECONDS)
+    check_open(client)
+    return client.scheduler_comm
+
+
 def check_open(client: Client) -> None:
     """:raises RunnerError: the client is closed."""
     if is_closed(client):
         raise error_of(client_closed())
-
-
-class Watch:
-    """The workers of a client's cluster, as the scheduler last told of them."""
-
-    def __init__(self, client: Client) -> None:
-        self._client = client
-        self._heard = time.monotonic()
-        self.scheduler = getattr(client.scheduler, "address", "")
-        """Its address, also once it is gone."""
-        self.workers: Mapping[str, Seen] = {}
-        """By their addresses."""
-        self.threads = 0
-        """How many they have."""
-        self.unrunnable: Mapping[str, Wish] = {}
-        """This client's tasks that no worker may run, by their keys."""
-        self.refusals: Collection[Refusal] = ()
-
-    @property
-    def silent_seconds(self) -> float:
-        """For how long the scheduler has said nothing, though it was asked."""
-        return time.monotonic() - self._heard
-
-    def begin(self) -> None:
-        """It was not asked for a while."""
-        self._heard = time.monotonic()
-
-    async def look(self) -> bool:
-        """Ask again, on the client's own event loop; whether there was an answer."""
-        try:
-            asking = self._client.run_on_scheduler(census, self._client.id)
-            seen: Census = await asyncio.wait_for(asking, LOOK_SECONDS)
-        # Before 3.11, asyncio's and the built-in TimeoutError are two.
-        except (OSError, RuntimeError, AttributeError, CancelledError, asyncio.TimeoutError):
-            return False
-        self.workers, self.unrunnable = seen.workers, seen.unrunnable
-        self.threads = sum(one.threads for one in seen.workers.values())
-        self.refusals = seen.refusals
-        self._heard = time.monotonic()
-        return True

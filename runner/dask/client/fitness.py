@@ -15,6 +15,9 @@ class Fitness:
     :param unable: what the others said.
     """
 
+    final = False
+    """True where none of the workers to come may run them."""
+
     def __init__(self, bundle: str, able: Iterable[str], unable: Mapping[str, Report]) -> None:
         self.bundle = bundle
         self._able = set(able)
@@ -24,11 +27,6 @@ class Fitness:
         # One that cannot run tasks and is started again and again has another address each time,
         # and would kill each task that it gets.
         self._wary = bool(unable)
-
-    @property
-    def final(self) -> bool:
-        """Tell whether none of the workers to come may run them."""
-        return False
 
     def among(self, workers: Collection[str]) -> list[str] | None:
         """Those of the cluster's workers that may run tasks; ``None``: all, and those to come."""
@@ -80,13 +78,11 @@ class Fitness:
 class Pinned(Fitness):
     """Some workers and no others, whatever becomes of it there, unless they say nothing."""
 
+    final = True
+
     def __init__(self, bundle: str, addresses: Iterable[str]) -> None:
         super().__init__(bundle, (), {})
         self._addresses = list(addresses)
-
-    @property
-    def final(self) -> bool:
-        return True
 
     def among(self, workers: Collection[str]) -> list[str] | None:
         return [address for address in self._addresses if address not in self.unable]

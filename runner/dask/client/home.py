@@ -4,6 +4,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable
+from math import inf
 
 from distributed import Client
 
@@ -11,6 +12,7 @@ from runner.dask.bounded import begun_in_thread
 from runner.dask.client.fitness import Fitness
 from runner.dask.client.lost import is_closed
 from runner.diagnosis.errors import RunnerError
+from runner.diagnosis.report.codes import Code
 
 _log = logging.getLogger(__name__)
 
@@ -18,6 +20,10 @@ _POLL_SECONDS = 0.1
 
 # A call may fail of a lost connection before the client knows that it is lost.
 _NOTICE_SECONDS = 5.0
+
+# At a scheduler in a lost one's place, workers may come first that cannot run the study.
+_JOIN_SECONDS = 60.0
+_AGAIN_SECONDS = 2.0
 
 
 class Home:
@@ -36,11 +42,17 @@ class Home:
         self._client, self._connection = client, connection
         self._fitness, self._again = fitness, again
         self._moving: asyncio.Task[None] | None = None
+        self._moved_at = -inf
 
     @property
     def lost(self) -> bool:
         """Tell whether the client has left that scheduler."""
         return self._client.scheduler_comm is not self._connection
+
+    @property
+    def joining(self) -> bool:
+        """Tell whether workers may be about to join, which have left with the scheduler."""
+        return time.monotonic() < self._moved_at + _JOIN_SECONDS
 
     async def found_lost(self) -> bool:
         """Tell whether it was the scheduler's end that made a call fail just now."""
@@ -67,15 +79,22 @@ class Home:
         _log.warning(
             "the connection to the scheduler was lost; the study goes on at one in its place"
         )
+        deadline = inf
         while self.lost:
             while self._client.status == "connecting":  # noqa: ASYNC110 - as above
                 await asyncio.sleep(_POLL_SECONDS)
             connection = self._client.scheduler_comm
             try:
                 fitness = await asyncio.wrap_future(begun_in_thread(self._again))
-            except RunnerError:
-                if self._client.scheduler_comm is connection or is_closed(self._client):
+            except RunnerError as error:
+                gone = self._client.scheduler_comm is not connection
+                lost = error.report.code is Code.WORKER_LOST
+                if is_closed(self._client) or (not gone and (lost or time.monotonic() > deadline)):
                     raise
-                continue  # that one has gone, too
+                if not gone:
+                    deadline = min(deadline, time.monotonic() + _JOIN_SECONDS)
+                    _log.warning("the study is not there yet: %s", error.report.summary)
+                    await asyncio.sleep(_AGAIN_SECONDS)
+                continue
             self._fitness.become(fitness)
-            self._connection = connection
+            self._connection, self._moved_at = connection, time.monotonic()

@@ -7,60 +7,45 @@ import asyncio
 import logging
 import pickle
 from collections import defaultdict
-from collections.abc import Awaitable, Iterable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from weakref import WeakValueDictionary
 
-import dask
 from distributed import Client
 from distributed import Future as DaskFuture
 
 from runner.dask.census import Seen, fail, place
 from runner.dask.client.connection import LOOK_SECONDS
-from runner.dask.client.fitness import Fitness
 from runner.dask.client.lost import GONE, went_elsewhere
 from runner.dask.client.placed import Placed
-from runner.dask.client.placement import Placement
 from runner.diagnosis.errors import RunnerError
-from runner.diagnosis.report.model import BundleInfo
 from runner.result import Result
 
 _log = logging.getLogger(__name__)
 
 
-class Kept(Placed):
+class Kept(Placed, kw_only=True):
     """Those that were sent by one call, for as long as anything refers to one of their futures.
 
-    :param sent_to: the workers that they were sent to; ``None``: any.
+    :param futures: by their keys.
+    :param movable: their caller has not named workers for them, maybe by their hosts.
     """
 
-    def __init__(
-        self,
-        futures: "Iterable[DaskFuture[Result]]",
-        sent_to: list[str] | None,
-        *,
-        bundle: BundleInfo,
-        fitness: Fitness,
-        placement: Placement,
-    ) -> None:
-        super().__init__(bundle, fitness, placement)
-        self.sent_to = sent_to
-        self._futures = WeakValueDictionary({str(one.key): one for one in futures})
-        # Those that the caller has named, maybe by their hosts, stand.
-        self._movable = "workers" not in dask.get_annotations()  # type: ignore[attr-defined]
+    futures: "WeakValueDictionary[str, DaskFuture[Result]]"
+    movable: bool
 
     @property
     def keys(self) -> list[str]:
-        return list(self._futures)
+        return list(self.futures)
 
     @property
-    def pending(self) -> list[str]:
-        return [key for key, one in list(self._futures.items()) if one.status == "pending"]
+    def pending(self) -> Sequence[str]:
+        return [key for key, one in list(self.futures.items()) if one.status == "pending"]
 
     async def move(self, client: Client, workers: Mapping[str, Seen]) -> None:
         """Let them run on those workers only that are able to, as far as that has changed."""
         able = self.able(workers)
-        if not self._movable or _same(able, self.sent_to):
+        if not self.movable or _same(able, self.sent_to):
             return
         with suppress(*GONE, asyncio.TimeoutError):  # who watches the scheduler says so
             taken = await _within(client.run_on_scheduler(place, self.keys, able))
@@ -72,8 +57,7 @@ class Kept(Placed):
                 if (refusal := self.fitness.unable.get(address)) is not None:
                     _log.warning("%s", went_elsewhere(refusal, keys))
 
-    async def fail(self, client: Client, error: RunnerError) -> None:
-        """End those that wait for a worker."""
+    async def end(self, client: Client, error: RunnerError) -> None:
         with suppress(*GONE, asyncio.TimeoutError):
             await _within(client.run_on_scheduler(fail, self.pending, pickle.dumps(error)))
 

@@ -98,6 +98,15 @@ def no_workers(seconds: float, left: int) -> Finding:
     )
 
 
+def left_each_time(times: int) -> Finding:
+    return lost(
+        f"{times} times, all workers that the task was sent to left the cluster while it was there",
+        "Nothing is known of why. The task was not tried again, as it may be what kills them.",
+        Hint(title="start workers, and look at the log of those that ended"),
+        retryable=False,
+    )
+
+
 def no_able_worker(refusals: Iterable[Report]) -> Finding:
     """:param refusals: what workers say that cannot run the task."""
     why = next((report.summary for report in refusals), "")

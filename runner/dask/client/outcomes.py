@@ -6,15 +6,12 @@ from functools import partial
 from queue import Empty, SimpleQueue
 from typing import TypeAlias
 
-from distributed import Client
-
 from runner.dask.client.batches import WINDOW
 from runner.dask.client.cluster_task import ClusterTask
 from runner.dask.client.connection import check_open
-from runner.dask.client.in_flight import WATCH_SECONDS
 from runner.dask.client.placement import Placement
-from runner.dask.client.studies import studies_of
 from runner.dask.client.study import Study
+from runner.dask.client.watch import WATCH_SECONDS
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.report.codes import Code
 from runner.events import Phase
@@ -26,7 +23,6 @@ Ended: TypeAlias = Callable[[int, Outcome, Mapping[str, str]], None]
 
 
 def outcomes(
-    client: Client,
     study: Study,
     tasks: Iterable[Task],
     retries: int,
@@ -40,7 +36,7 @@ def outcomes(
     :param ordered: whether the outcomes are given in the tasks' order, and not as they come.
     :param ended: is called with each outcome and what its task has printed, once it is there.
     """
-    in_flight = studies_of(client).in_flight
+    in_flight = study.in_flight
     window = Window(tasks, 1, ordered=ordered)
     batches = in_flight.batches(window)
     running: dict[int, Future[Result]] = {}
@@ -72,7 +68,7 @@ def outcomes(
                 try:
                     index = finished.get(timeout=WATCH_SECONDS)
                 except Empty:
-                    check_open(client)
+                    check_open(in_flight.client)
                     break
                 finish(index, _outcome(running.pop(index)))
             else:

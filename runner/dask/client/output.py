@@ -16,10 +16,9 @@ from distributed import Client
 from runner.bundle.functions import function_of
 from runner.child.messages import to_json
 from runner.dask.client.cluster_task import ClusterTask
-from runner.dask.client.in_flight import InFlight
 from runner.dask.client.outcomes import is_own, outcomes, unless_raised
 from runner.dask.client.placement import Placement
-from runner.dask.client.studies import Studies, studies_of
+from runner.dask.client.studies import studies_of
 from runner.dask.client.study import Study
 from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
@@ -64,19 +63,18 @@ def kept_outcomes(
     :raises RunnerError: as :func:`runner.dask.map`.
     :raises ValueError: a task has inputs, which no line tells.
     """
-    studies = studies_of(client)
     folder = Path(output).absolute()
     prepare_output(folder, Path(bundle))
     with (
         closing(Lines(open_results(folder, overwrite=False))) as lines,
         closing(Plan()) as plan,
     ):
-        study = studies.study(bundle, shared, look=True)
-        account = _account(studies, study)
+        study = studies_of(client).study(bundle, shared, look=True)
+        account = _account(study)
         with closing(StudyFolder(folder, lines, plan, study, account, tasks)) as kept:
-            study = kept.begin(studies.in_flight)
+            study = kept.begin()
             left = outcomes(
-                *(client, study, kept.to_run(), retries, placement),
+                *(study, kept.to_run(), retries, placement),
                 ordered=True,
                 ended=kept.ended,
             )
@@ -199,7 +197,7 @@ class StudyFolder:
         while self._results.asides:
             _log.warning("%s", self._results.asides.pop(0))
 
-    def begin(self, in_flight: InFlight) -> Study:
+    def begin(self) -> Study:
         """Begin to keep the account of the study, where tasks are left.
 
         :returns: the study, with as many threads as the tasks that are done.
@@ -225,7 +223,7 @@ class StudyFolder:
             record.begin(account.environment)
         record.keep_bundle()
         if record.lacks_versions:
-            self._versions = in_flight.start(study.versions())
+            self._versions = study.versions()
         record.write()
         return study
 
@@ -276,8 +274,8 @@ class StudyFolder:
         return replace(study, made=replace(made, threads=threads))
 
 
-def _account(studies: Studies, study: Study) -> Account:
-    asking = studies.in_flight.start(study.account())
+def _account(study: Study) -> Account:
+    asking = study.account()
     try:
         return asking.result()
     finally:

@@ -1,33 +1,47 @@
 """Tasks on a cluster, and which workers may run them."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from msgspec import Struct, field
 
 from runner.dask.census import Seen, Wish
 from runner.dask.client.fitness import Fitness
 from runner.dask.client.lost import no_workers, unoffered
-from runner.dask.client.placement import Placement
+from runner.dask.client.placement import ANYWHERE, Placement
 from runner.dask.failures import error_of
 from runner.diagnosis.errors import RunnerError, error_for
 from runner.diagnosis.report.model import BundleInfo
 
+if TYPE_CHECKING:
+    from distributed import Client
 
-class Placed:
+
+class Placed(Struct, eq=False, weakref=True, kw_only=True):
     """One task, or several that ask for the same.
 
     :param bundle: for the report, where there is no answer.
     :param fitness: of the workers.
     """
 
-    def __init__(self, bundle: BundleInfo, fitness: Fitness, placement: Placement) -> None:
-        self.bundle = bundle
-        self.fitness = fitness
-        self.placement = placement
-        self.sent_to: list[str] | None = None
-        """The addresses of those that Dask may give it to; ``None``: any."""
-        self.stuck_seconds = 0.0
-        """For how long no worker has been there that may run it."""
-        self.seen: set[str] = set()
-        """The workers that were there meanwhile and may run it."""
+    bundle: BundleInfo
+    fitness: Fitness
+    placement: Placement = ANYWHERE
+    sent_to: list[str] | None = None
+    """The addresses of those that Dask may give it to; ``None``: any."""
+    stuck_seconds: float = 0.0
+    """For how long no worker has been there that may run it."""
+    seen: set[str] = field(default_factory=set)
+    """The workers that were there meanwhile and may run it."""
+
+    @property
+    def pending(self) -> Sequence[str]:
+        """The keys of those that have not ended."""
+        raise NotImplementedError
+
+    async def end(self, client: "Client", error: RunnerError) -> None:
+        """Let those fail that have not ended."""
+        raise NotImplementedError
 
     def able(self, workers: Mapping[str, Seen]) -> list[str] | None:
         """The workers to send it to; ``None``: any, and those to come."""

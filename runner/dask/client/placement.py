@@ -1,7 +1,7 @@
 """Where Dask runs tasks, and what it calls them."""
 
 from collections.abc import Collection
-from typing import TypedDict
+from typing import Any, TypedDict
 
 from msgspec import Struct
 
@@ -29,14 +29,7 @@ class Placement(Struct, frozen=True):
     resources: dict[str, float] | None = None
 
     @classmethod
-    def of(
-        cls,
-        *,
-        key: str | None = None,
-        priority: int = 0,
-        workers: str | Collection[str] | None = None,
-        resources: dict[str, float] | None = None,
-    ) -> "Placement":
+    def of(cls, workers: str | Collection[str] | None = None, **options: Any) -> "Placement":
         """The placement that a caller's :class:`PlacementOptions` ask for.
 
         :raises TypeError: there is no such option.
@@ -48,9 +41,9 @@ class Placement(Struct, frozen=True):
                 raise ValueError(
                     f"{worker!r} is not a worker's address, such as tcp://10.0.0.7:40331"
                 )
-        if key == "":
+        if options.get("key") == "":
             raise ValueError("a key cannot be empty")
-        return cls(key, priority, None if named is None else tuple(named), resources)
+        return cls(workers=None if named is None else tuple(named), **options)
 
     def among(self, fitness: Fitness, workers: Collection[str]) -> list[str] | None:
         """As :meth:`Fitness.among`, of those that the caller wants."""

@@ -4,7 +4,6 @@ import logging
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
 
-from distributed import Client
 from msgspec.structs import replace
 
 from runner.dask.annotations import unannotated
@@ -12,10 +11,9 @@ from runner.dask.client.connection import LOOK_SECONDS, ask
 from runner.dask.client.fitness import Fitness, Pinned
 from runner.dask.client.in_flight import InFlight
 from runner.dask.client.sending import Sending
-from runner.dask.client.work import Work
-from runner.dask.environment import Made, Wanted, most_able, most_common, python_name
+from runner.dask.client.work import Work, asking
+from runner.dask.environment import Made, Wanted, most_able, most_common, python_name, wanted_of
 from runner.dask.failures import other_environment, report_of
-from runner.dask.messages import Answer
 from runner.dask.worker.work import prepare, reachable
 from runner.diagnosis.errors import RunnerError, error_for
 from runner.diagnosis.report.model import BundleInfo, Report
@@ -28,26 +26,20 @@ class Preparation:
     """Has each machine build a bundle's environment, and sees that all have the same one.
 
     :param key: what the workers know the bundle by.
-    :param retries: how often a failure that may pass by itself is tried again.
     :param unfit: the workers that were sent nothing, and why.
     """
 
     def __init__(
         self,
-        client: Client,
         in_flight: InFlight,
         sending: Sending,
         key: str,
         bundle: BundleInfo,
-        retries: int,
-        *,
         unfit: Mapping[str, Report],
     ) -> None:
-        self._client = client
         self._in_flight = in_flight
         self._key = key
         self._bundle = bundle
-        self._retries = retries
         self._made: dict[str, Made] = {}
         """The environments that workers have made, by the workers' addresses."""
         self._unknown: list[str] = []
@@ -94,7 +86,7 @@ class Preparation:
             study = next(made for made in self._made.values() if made.python == python)
             for address in (one for addresses in others for one in addresses):
                 del self._made[address]
-            self._make(others, Wanted(study.wanted.python))
+            self._make(others, Wanted(wanted_of(study).python))
         else:
             (python,) = pythons
         study = most_common(self._made, python)
@@ -114,7 +106,7 @@ class Preparation:
         """
         outcomes = unannotated(
             lambda: [
-                (addresses, self._in_flight.start(self._work(addresses, wanted)))
+                (addresses, self._in_flight.start(self._asking(addresses, wanted)))
                 for addresses in machines
             ]
         )
@@ -134,16 +126,13 @@ class Preparation:
             for _, outcome in outcomes:
                 outcome.cancel()
 
-    def _work(self, addresses: list[str], wanted: Wanted) -> "Work[Made | None]":
-        return Work(
-            "modelops-prepare",
-            _made,
+    def _asking(self, addresses: list[str], wanted: Wanted) -> "Work[Made | None]":
+        return asking(
             prepare,
-            wanted,
             self._key,
+            wanted,
             bundle=self._bundle,
             fitness=Pinned(self._key, addresses),
-            retries=self._retries,
         )
 
     def _reach(self) -> Mapping[str, set[str]]:
@@ -155,13 +144,13 @@ class Preparation:
         }
 
         async def question() -> dict[str, object]:
-            said: dict[str, object] = await self._client.run(
+            said: dict[str, object] = await self._in_flight.client.run(
                 reachable, [], workers=list(asked), on_error="return"
             )
             return said
 
         try:
-            said = ask(self._client, question, LOOK_SECONDS)
+            said = ask(self._in_flight.client, question, LOOK_SECONDS)
         except RunnerError:
             return {}  # One that hangs keeps the others' answers: then each has what it took.
         return {
@@ -170,8 +159,3 @@ class Preparation:
             if isinstance(found, list)
             for address in asked[first]
         }
-
-
-def _made(answer: Answer) -> Made | None:
-    answer.check()
-    return answer.made

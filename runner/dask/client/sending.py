@@ -4,13 +4,12 @@ import asyncio
 import logging
 from collections.abc import Mapping
 from contextlib import nullcontext
-from functools import partial
 
 from distributed import Client
+from msgspec import Struct
 
 from runner.dask.archive import Archive
 from runner.dask.client.connection import ask
-from runner.dask.client.fitness import Fitness
 from runner.dask.client.shared import Shared
 from runner.dask.client.survey import silent, survey_of
 from runner.dask.owners import disown, own
@@ -28,54 +27,14 @@ SEND_SECONDS = 60.0
 _ASKED_AT_ONCE = 16
 
 
-class Sending:
-    """To be made on the client's own event loop."""
+class Sending(Struct, frozen=True):
+    """:param surveys: what workers say of themselves, by their addresses.
 
-    def __init__(
-        self,
-        client: Client,
-        workers: Mapping[str, bool],
-        archive: Archive,
-        shared: Shared | None,
-        probe: str | None,
-    ) -> None:
-        self._client = client
-        # The scheduler keeps it at once, and answers when all workers have: one that hangs keeps
-        # back the others' answers, which are asked for one by one.
-        self._registering = asyncio.ensure_future(_register(client, archive, shared))
-        turns = asyncio.Semaphore(_ASKED_AT_ONCE)
-        self._asked = {
-            # One that was silent before gets no turn that it would not give back.
-            at: asyncio.ensure_future(
-                _in_turn(client, at, archive.key, probe, turns if answers else asyncio.Semaphore())
-            )
-            for at, answers in workers.items()
-        }
-        self._expected = [self._asked[at] for at, answers in workers.items() if answers]
+    :param silent: what is to be said of those that have not answered, and not left meanwhile.
+    """
 
-    async def arrived(self) -> "Sending":
-        """Wait until each has answered that can be expected to."""
-        if self._expected:
-            await asyncio.wait(self._expected, timeout=SEND_SECONDS)
-        self.surveys = {
-            at: found
-            for at, asked in self._asked.items()
-            if asked.done() and (found := asked.result()) is not None
-        }
-        return self
-
-    @property
-    def silent(self) -> dict[str, Report]:
-        """Return what is to be said of those that have not answered, and not left meanwhile."""
-        return {at: silent(at) for at, asked in self._asked.items() if not asked.done()}
-
-    def tell_later(self, fitness: Fitness) -> None:
-        """Let a study know what they say when they do answer; from any thread."""
-        assert self._client.loop is not None
-        for at, asked in self._asked.items():
-            if at not in self.surveys and not asked.cancelled():
-                answered = partial(_answered, fitness, at)
-                self._client.loop.add_callback(asked.add_done_callback, answered)
+    surveys: dict[str, Survey]
+    silent: dict[str, Report]
 
 
 def send(
@@ -86,16 +45,43 @@ def send(
     :param workers: their addresses, and whether each can be expected to answer.
     :raises RunnerError: the scheduler does not answer, or a worker does not see the shared folder.
     """
-
-    async def sent(probe: str | None) -> Sending:
-        return await Sending(client, workers, archive, shared, probe).arrived()
-
     with nullcontext() if shared is None else shared.probed() as probe:
-        sending = ask(client, lambda: sent(probe), SEND_SECONDS + 1.0)
+        sending = ask(
+            client, lambda: _sent(client, workers, archive, shared, probe), SEND_SECONDS + 1.0
+        )
     blind = [at for at, found in sending.surveys.items() if not found.sees]
     if shared is not None and blind:
         raise shared.not_seen(blind)
     return sending
+
+
+async def _sent(
+    client: Client,
+    workers: Mapping[str, bool],
+    archive: Archive,
+    shared: Shared | None,
+    probe: str | None,
+) -> Sending:
+    # The scheduler keeps it at once, and answers when all workers have: one that hangs keeps back
+    # the others' answers, which are asked for one by one.
+    asyncio.ensure_future(_register(client, archive, shared))  # noqa: RUF006 - Dask has it
+    turns = asyncio.Semaphore(_ASKED_AT_ONCE)
+    asked = {
+        # One that was silent before gets no turn that it would not give back.
+        at: asyncio.ensure_future(
+            _in_turn(client, at, archive.key, probe, turns if answers else asyncio.Semaphore())
+        )
+        for at, answers in workers.items()
+    }
+    if expected := [asked[at] for at, answers in workers.items() if answers]:
+        await asyncio.wait(expected, timeout=SEND_SECONDS)
+    done = {at: one.result() for at, one in asked.items() if one.done()}
+    for one in asked.values():
+        one.cancel()
+    return Sending(
+        {at: found for at, found in done.items() if found is not None},
+        {at: silent(at) for at in asked.keys() - done.keys()},
+    )
 
 
 async def forget(client: Client, key: str) -> None:
@@ -126,16 +112,3 @@ async def _in_turn(
 ) -> Survey | None:
     async with turn:
         return await survey_of(client, address, bundle, probe, SEND_SECONDS / 2)
-
-
-def _answered(fitness: Fitness, address: str, asked: "asyncio.Future[Survey | None]") -> None:
-    if asked.cancelled():
-        return
-    if (failure := asked.exception()) is not None:
-        _log.warning("the worker %s could not be asked: %s", address, failure, exc_info=failure)
-        return
-    found = asked.result()
-    if found is not None and found.refusal is not None:
-        fitness.refuse(address, found.refusal)
-    elif found is not None:
-        fitness.welcome(address)

@@ -6,10 +6,10 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from runner.dask.failures import error_of, unfit
-from runner.dask.files import put
+from runner.dask.worker.bundles import remove_outputs
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.report.model import Hint
-from runner.environment.store import remove_tree
+from runner.stored_files import whole_file
 
 # What a client that was killed has left is marked by the next one that is as much younger, and
 # removed by one that is as much younger again: a clock may be set to next year, and back.
@@ -26,12 +26,8 @@ class Shared:
         """Where large outputs are until this client has mapped them; it goes with the client."""
 
     def remove_outputs(self) -> None:
-        """Remove what nobody has come for, this client's and what killed ones have left.
-
-        Workers that end late may put something there again; that is the next one's to remove.
-        """
-        if self.outputs.exists():
-            remove_tree(self.outputs)
+        """Remove what nobody has come for, this client's and what killed ones have left."""
+        remove_outputs(self.outputs)
         folders = list(self.outputs.parent.glob("*"))
         if not folders:
             return
@@ -43,7 +39,7 @@ class Shared:
                     if folder.stat().st_mtime >= old:
                         continue
                     if (folder / _ABANDONED).exists():
-                        remove_tree(folder)
+                        remove_outputs(folder)
                     else:
                         (folder / _ABANDONED).touch()
 
@@ -55,7 +51,9 @@ class Shared:
         file = self._folder / "bundles" / f"{digest.removeprefix('sha256:')}.tar.gz"
         try:
             if not file.exists():
-                put(data, file)
+                file.parent.mkdir(parents=True, exist_ok=True)
+                with whole_file(file, 0o644) as written:
+                    written.write(data)
         except OSError as error:
             raise self._not_written(error) from error
         return file

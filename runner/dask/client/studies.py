@@ -1,6 +1,5 @@
 """The studies that a client has on its cluster, each opened once."""
 
-from collections.abc import Sequence
 from functools import partial
 from os import PathLike
 from pathlib import Path
@@ -8,19 +7,16 @@ from threading import Lock
 from weakref import finalize
 
 from distributed import Client
-from distributed import Future as DaskFuture
+from msgspec import Struct, field
 
 from runner.bundle.folder import bundle_path
-from runner.dask.client.cluster_task import ClusterTask
 from runner.dask.client.connection import check_open
 from runner.dask.client.in_flight import InFlight
 from runner.dask.client.lost import is_closed
-from runner.dask.client.placement import Placement
 from runner.dask.client.sending import forget
 from runner.dask.client.shared import Shared
 from runner.dask.client.study import Study, open_study
 from runner.execution.bundle_watch import BundleFingerprint
-from runner.result import Result
 
 
 class Studies:
@@ -31,7 +27,7 @@ class Studies:
         self._lock = Lock()
         self._slots: dict[tuple[Path, Path | None], _Slot] = {}
         self._shared: dict[Path, Shared] = {}
-        self.in_flight = InFlight(client)
+        self._in_flight = InFlight(client)
 
     def study(
         self,
@@ -63,8 +59,7 @@ class Studies:
             ):
                 fingerprint = BundleFingerprint(path)
                 study = open_study(
-                    self._client,
-                    self.in_flight,
+                    self._in_flight,
                     path,
                     None if folder is None else self._shared[folder],
                     again=partial(self.study, bundle, shared),
@@ -75,21 +70,13 @@ class Studies:
                 slot.fingerprint, slot.study = fingerprint, study
             return slot.study
 
-    def keep(
-        self, study: Study, tasks: Sequence[ClusterTask], retries: int, placement: Placement
-    ) -> "list[DaskFuture[Result]]":
-        """:raises RunnerError: none of the workers can run them."""
-        workers = self.in_flight.workers(study.fitness)
-        return study.keep(self._client, self.in_flight, tasks, retries, placement, workers)
 
-
-class _Slot:
+class _Slot(Struct):
     """Where a study is kept, for one bundle and shared folder."""
 
-    def __init__(self) -> None:
-        self.lock = Lock()
-        self.fingerprint: BundleFingerprint | None = None
-        self.study: Study | None = None
+    lock: Lock = field(default_factory=Lock)
+    fingerprint: BundleFingerprint | None = None
+    study: Study | None = None
 
 
 def _forget(client: Client, bundle: str) -> None:

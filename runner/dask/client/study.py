@@ -2,12 +2,13 @@
 
 import logging
 import uuid
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future
 from pathlib import Path
 from typing import TypeVar
-from weakref import finalize
+from weakref import WeakValueDictionary, finalize
 
-from distributed import Client
+import dask
 from distributed import Future as DaskFuture
 from msgspec import Struct
 
@@ -17,6 +18,7 @@ from runner.bundle.model import Bundle
 from runner.dask.archive import Archive, packed
 from runner.dask.client.batches import Batches
 from runner.dask.client.cluster_task import ClusterTask
+from runner.dask.client.connection import connection_of
 from runner.dask.client.fitness import Fitness
 from runner.dask.client.home import Home
 from runner.dask.client.in_flight import InFlight
@@ -27,13 +29,12 @@ from runner.dask.client.preflight import require_fit
 from runner.dask.client.preparation import Preparation
 from runner.dask.client.sending import send
 from runner.dask.client.shared import Shared
-from runner.dask.client.work import Work
-from runner.dask.environment import Made
+from runner.dask.client.work import Work, asking
+from runner.dask.environment import Made, wanted_of
 from runner.dask.failures import error_of, unfit
-from runner.dask.messages import Answer, Call, as_here
+from runner.dask.messages import Answer, as_sent, size_of
 from runner.dask.worker.work import account, keep_result, run_tasks, versions
 from runner.diagnosis.case import Case, Failure
-from runner.diagnosis.errors import RunnerError, error_for
 from runner.diagnosis.report.model import BundleInfo, Hint
 from runner.diagnosis.report.text import size_text
 from runner.environment.cache_folder import cache_folder
@@ -50,9 +51,6 @@ _log = logging.getLogger(__name__)
 
 # The scheduler keeps a bundle in memory, and sends it to every worker.
 MAX_ARCHIVE_BYTES = 64 << 20
-
-# How often a failure that may pass by itself is tried again.
-RETRIES = 3
 
 
 class Study(Struct, frozen=True, weakref=True):
@@ -75,6 +73,7 @@ class Study(Struct, frozen=True, weakref=True):
     """The bundle as its files here describe it."""
     home: Home
     """The scheduler that it was sent to."""
+    in_flight: InFlight
 
     def work(
         self,
@@ -96,21 +95,17 @@ class Study(Struct, frozen=True, weakref=True):
                 printed(answer.printed)
             return answer.result_of(self.bundle)
 
-        call = Call.of(one.task)
+        task = as_sent(one.task)
         return Work(
-            self.key_of(one, placement),
-            result_of,
-            run_tasks,
-            call,
-            self.key,
-            one.futures,
-            self.outputs,
-            self.made,
-            printed is not None,
+            name=self.key_of(one, placement),
+            unwrap=result_of,
+            function=run_tasks,
+            asked=task,
+            arguments=(self.key, one.futures, self.outputs, self.made, printed is not None),
             bundle=self.bundle,
             fitness=self.fitness,
             retries=retries,
-            size=call.size,
+            size=size_of(task),
             futures=one.futures,
             placement=placement,
             home=self.home,
@@ -118,26 +113,19 @@ class Study(Struct, frozen=True, weakref=True):
         )
 
     def keep(
-        self,
-        client: Client,
-        in_flight: InFlight,
-        tasks: Sequence[ClusterTask],
-        retries: int,
-        placement: Placement,
-        workers: Collection[str],
+        self, tasks: Sequence[ClusterTask], retries: int, placement: Placement
     ) -> "list[DaskFuture[Result]]":
         """Send tasks whose results stay on the workers.
 
-        :param workers: the addresses of those that the cluster has.
         :raises RunnerError: the bundle has no such function, or no worker can run it.
         """
         keys = [f"{self.key_of(one, placement)}-{uuid.uuid4().hex}" for one in tasks]
-        able = placement.among(self.fitness, workers)
+        able = placement.among(self.fitness, self.in_flight.workers(self.fitness))
         if able == []:
             raise error_of(no_able_worker(self.fitness.unable.values()), self.bundle)
-        futures: list[DaskFuture[Result]] = client.map(
+        futures: list[DaskFuture[Result]] = self.in_flight.client.map(
             keep_result,
-            [Call.of(one.task) for one in tasks],
+            [as_sent(one.task) for one in tasks],
             [one.futures for one in tasks],
             key=keys,
             pure=False,
@@ -152,41 +140,37 @@ class Study(Struct, frozen=True, weakref=True):
         for future in futures:
             # The workers have the bundle for as long as somebody may need its results made again.
             finalize(future, _held, self).atexit = False
-        in_flight.keep(
-            Kept(futures, able, bundle=self.bundle, fitness=self.fitness, placement=placement)
+        self.in_flight.keep(
+            Kept(
+                futures=WeakValueDictionary({str(one.key): one for one in futures}),
+                # Those that the caller has named, maybe by their hosts, stand.
+                movable="workers" not in dask.get_annotations(),  # type: ignore[attr-defined]
+                sent_to=able,
+                bundle=self.bundle,
+                fitness=self.fitness,
+                placement=placement,
+            )
         )
         return futures
 
-    def account(self) -> Work[Account]:
-        """Return what tells the conditions that its tasks run on."""
-        return self._asked("modelops-account", _account, account)
+    def account(self) -> Future[Account]:
+        """Ask for the conditions that its tasks run on."""
+        return self._ask(account)
 
-    def versions(self) -> Work[Versions]:
-        """Return what makes the lock of the versions that its tasks have."""
-        return self._asked("modelops-versions", _versions, versions)
+    def versions(self) -> Future[Versions]:
+        """Ask for the lock of the versions that its tasks have."""
+        return self._ask(versions)
 
-    def _asked(
-        self,
-        name: str,
-        unwrap: Callable[[Answer], T],
-        function: Callable[[list[str], Made | None], list[Answer]],
-    ) -> Work[T]:
-
-        def unwrapped(answer: Answer) -> T:
-            if answer.report is not None:
-                raise error_for(as_here(answer.report, self.bundle))
-            return unwrap(answer)
-
-        return Work(
-            name,
-            unwrapped,
-            function,
-            self.key,
-            self.made,
-            bundle=self.bundle,
-            fitness=self.fitness,
-            retries=RETRIES,
-            home=self.home,
+    def _ask(self, question: Callable[..., T]) -> Future[T]:
+        return self.in_flight.start(
+            asking(
+                question,
+                self.key,
+                wanted_of(self.made),
+                bundle=self.bundle,
+                fitness=self.fitness,
+                home=self.home,
+            )
         )
 
     def key_of(self, one: ClusterTask, placement: Placement) -> str:
@@ -204,22 +188,11 @@ class Study(Struct, frozen=True, weakref=True):
         return f"modelops-{self.name}" + ("" if function is None else f"-{function}")
 
 
-def _account(answer: Answer) -> Account:
-    assert answer.account is not None
-    return answer.account
-
-
-def _versions(answer: Answer) -> Versions:
-    assert answer.versions is not None
-    return answer.versions
-
-
 def _held(study: Study) -> None:
     """Let go of a study."""
 
 
 def open_study(
-    client: Client,
     in_flight: InFlight,
     path: Path,
     shared: Shared | None,
@@ -232,19 +205,14 @@ def open_study(
     :raises RunnerError: the bundle cannot be read, or no worker can run it: one report, whose
         code is the cause's.
     """
-    connection = client.scheduler_comm
+    client = in_flight.client
+    connection = connection_of(client)
     files, archive = _packed(path, shared)
     bundle = files.info()
     fit = require_fit(client)
     sending = send(client, fit.workers, archive, shared)
-    preparation = Preparation(
-        client, in_flight, sending, archive.key, bundle, RETRIES, unfit=fit.unfit
-    )
-    try:
-        fitness, made = preparation.run()
-    except RunnerError as error:
-        raise error_for(as_here(error.report, bundle)) from None
-    sending.tell_later(fitness)
+    fitness, made = Preparation(in_flight, sending, archive.key, bundle, fit.unfit).run()
+    in_flight.meet(fitness, sending.silent)
 
     def fitness_again() -> Fitness:
         opened = again()
@@ -261,6 +229,7 @@ def open_study(
         made=made,
         files=files,
         home=Home(client, connection, fitness, fitness_again),
+        in_flight=in_flight,
     )
 
 

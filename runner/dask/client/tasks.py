@@ -14,7 +14,7 @@ from runner.dask.client.outcomes import outcomes, unless_raised
 from runner.dask.client.output import kept_outcomes
 from runner.dask.client.placement import Placement, PlacementOptions
 from runner.dask.client.studies import studies_of
-from runner.dask.client.study import RETRIES
+from runner.dask.failures import RETRIES
 from runner.execution.bounded_map import Outcome
 from runner.inputs import InputCopies
 from runner.result import Result
@@ -88,11 +88,10 @@ def submit(
     """
     where = Placement.of(**placement)
     given = ClusterTask.of(Task() if task is None else task)
-    cluster = studies_of(client)
-    study = cluster.study(bundle, shared)
+    study = studies_of(client).study(bundle, shared)
     if keep:
-        return cluster.keep(study, [given], retries, where)[0]
-    return cluster.in_flight.start(study.work(given, retries, where))
+        return study.keep([given], retries, where)[0]
+    return study.in_flight.start(study.work(given, retries, where))
 
 
 @overload
@@ -183,10 +182,10 @@ def map(
         return _in_order(run, return_exceptions)
     if return_exceptions:
         raise ValueError("with keep=True each future has its own exception")
-    cluster = studies_of(client)
     copies = InputCopies()
     given = [ClusterTask.of(task, copies) for task in tasks]
-    return cluster.keep(cluster.study(bundle, shared, look=True), given, retries, where)
+    study = studies_of(client).study(bundle, shared, look=True)
+    return study.keep(given, retries, where)
 
 
 def _outcomes(
@@ -200,7 +199,7 @@ def _outcomes(
     ordered: bool,
 ) -> Generator[tuple[int, Outcome], None, None]:
     study = studies_of(client).study(bundle, shared, look=True)
-    yield from outcomes(client, study, tasks, retries, placement, ordered=ordered)
+    yield from outcomes(study, tasks, retries, placement, ordered=ordered)
 
 
 def _in_order(

@@ -18,7 +18,7 @@ from msgspec import Struct, field
 
 import bundle_protocol
 import runner
-from runner.dask.examine.loopback import DidNotStart, cluster
+from runner.dask.examine.loopback import DaskCluster, DidNotStart
 from runner.diagnosis.report.text import decode, last_lines, one_line
 from runner.doctor.observation import Observation, Verdict
 from runner.environment.uv_run import find_uv
@@ -158,7 +158,7 @@ def _attempt(
     bundle: Path,
 ) -> Cell:
     try:
-        with cluster(1, python=others, environ=environ) as started:
+        with DaskCluster(1, python=others, environ=environ) as started:
             begun = time.monotonic()
             done = subprocess.run(
                 [client, "-c", _EXAMINE, started.address, bundle],

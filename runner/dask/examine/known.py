@@ -42,20 +42,13 @@ class Incompatibility(Struct, frozen=True):
 _ISSUES = "measured; dask/distributed#7016, dask/distributed#7017"
 
 
-def _bytecode(client: str, other: str, consequence: str, role: Role) -> Incompatibility:
+def _bytecode(
+    client: str, other: str, consequence: str, role: Role = Role.WORKER
+) -> Incompatibility:
+    """:param role: of the Python that calls a function, or unpickles it and passes it on."""
     return Incompatibility(
         "python", Role.CLIENT, client, role, other, Breaks.LAMBDAS, consequence, _ISSUES
     )
-
-
-def _called(client: str, worker: str, consequence: str) -> Incompatibility:
-    """Name the kinds of work that break in the Python that calls a function."""
-    return _bytecode(client, worker, consequence, Role.WORKER)
-
-
-def _relayed(client: str, scheduler: str, consequence: str) -> Incompatibility:
-    """Name those that break in a Python that unpickles a function and passes it on."""
-    return _bytecode(client, scheduler, consequence, Role.SCHEDULER)
 
 
 _SIGSEGV = (
@@ -69,25 +62,26 @@ _NOT_UNPICKLED = (
 )
 
 _PYTHON = (
-    _called("==3.10.*", ">=3.11,<3.14", _NOT_UNPICKLED),
-    _called(">=3.11,<3.14", "==3.10.*", _NOT_UNPICKLED),
-    _called("==3.11.*", "==3.12.*", _BY_LUCK),
-    _called("==3.12.*", "==3.11.*", _BY_LUCK),
-    _called(">=3.11,<3.13", "==3.13.*", _SIGSEGV),
-    _called(
+    _bytecode("==3.10.*", ">=3.11,<3.14", _NOT_UNPICKLED),
+    _bytecode(">=3.11,<3.14", "==3.10.*", _NOT_UNPICKLED),
+    _bytecode("==3.11.*", "==3.12.*", _BY_LUCK),
+    _bytecode("==3.12.*", "==3.11.*", _BY_LUCK),
+    _bytecode(">=3.11,<3.13", "==3.13.*", _SIGSEGV),
+    _bytecode(
         "==3.13.*",
         ">=3.11,<3.13",
         "a lambda raises SystemError: no locals found when setting up annotations, and a function"
         " with a loop ends the worker",
     ),
-    _relayed("==3.10.*", ">=3.11,<3.14", _NOT_UNPICKLED),
-    _relayed(">=3.11,<3.14", "==3.10.*", _NOT_UNPICKLED),
+    _bytecode("==3.10.*", ">=3.11,<3.14", _NOT_UNPICKLED, Role.SCHEDULER),
+    _bytecode(">=3.11,<3.14", "==3.10.*", _NOT_UNPICKLED, Role.SCHEDULER),
     # Also where the two are equal, which nobody asks for.
-    _relayed(
+    _bytecode(
         ">=3.11,<3.14",
         ">=3.11,<3.14",
         "the scheduler passes it on damaged: the worker that calls it raises SystemError or"
         " TypeError, or dies of SIGSEGV",
+        Role.SCHEDULER,
     ),
 )
 

@@ -6,8 +6,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -83,7 +83,7 @@ class DaskProcess:
 
 
 class DaskCluster:
-    """A scheduler with its workers.
+    """A scheduler with its workers, which are there until it is closed.
 
     :param workers: how many start at once, with one thread each.
     :param python: the interpreter that runs them; it has distributed.
@@ -94,7 +94,6 @@ class DaskCluster:
 
     def __init__(
         self,
-        folder: Path,
         workers: int = 2,
         *,
         python: str | Path = sys.executable,
@@ -102,11 +101,11 @@ class DaskCluster:
         nanny: bool = False,
         environ: dict[str, str] | None = None,
     ) -> None:
-        self._folder = folder
         self._python = str(python)
         self._nanny = nanny
         self._stack = ExitStack()
         # Nothing of it outlives this process.
+        self._folder = self._stack.enter_context(guarded_folder())
         mark = self._stack.enter_context(guardian().guarding())
         self._environ = {**os.environ, "PYTHONPATH": str(_ROOT), **(environ or {}), **mark}
         self.workers: list[DaskProcess] = []
@@ -198,27 +197,3 @@ class DaskCluster:
         )
         self._stack.callback(process.stop)
         return process
-
-
-@contextmanager
-def cluster(
-    workers: int = 2,
-    *,
-    python: str | Path = sys.executable,
-    scheduler_python: str | Path | None = None,
-    nanny: bool = False,
-    environ: dict[str, str] | None = None,
-) -> Iterator[DaskCluster]:
-    """A cluster that is there until leaving; see :class:`DaskCluster`."""
-    with (
-        guarded_folder() as folder,
-        DaskCluster(
-            folder,
-            workers,
-            python=python,
-            scheduler_python=scheduler_python,
-            nanny=nanny,
-            environ=environ,
-        ) as started,
-    ):
-        yield started

@@ -65,10 +65,17 @@ async def _gather(
     security = security or Security()
     try:
         endpoint = parse_endpoint(address, security)
-        scheduler = _Scheduler(endpoint, security.get_connection_args("client"), deadline)
+        connection = security.get_connection_args("client")
     except (ValueError, OSError) as error:  # no address at all; no certificate
         advice = "give it as tcp://HOST:PORT, as the scheduler's log has it behind «Scheduler at»"
         return NoScheduler(address, one_line(str(error)), advice)
+    if endpoint.scheme == "tls" and connection.get("ssl_context") is None:
+        advice = "name the cluster's: distributed.comm.tls.ca-file, .client.cert and .client.key in"
+        advice += " Dask's configuration (DASK_DISTRIBUTED__COMM__TLS__CA_FILE=... for the first)"
+        return NoScheduler(
+            address, "it is to be asked by TLS, and there are no certificates", advice
+        )
+    scheduler = _Scheduler(endpoint, connection, deadline)
     try:
         identity = msgspec.convert(await scheduler.ask(CONNECT_SECONDS, op="identity"), _Identity)
     except Exception as error:  # noqa: BLE001 - whatever is there, it does not speak as Dask does

@@ -1,8 +1,8 @@
 """The bundles that a worker was sent, and where they are on its machine."""
 
 import asyncio
-import shutil
-from contextlib import ExitStack
+import uuid
+from contextlib import ExitStack, suppress
 from pathlib import Path
 from threading import Lock
 from weakref import WeakKeyDictionary, finalize
@@ -14,6 +14,7 @@ from runner.dask.archive import Archive, unpack
 from runner.dask.failures import error_of, unfit
 from runner.diagnosis.report.model import Hint
 from runner.environment.inventory import BUNDLES
+from runner.environment.store import remove_tree
 from runner.version import runner_version
 
 BUNDLE = "modelops-bundle-"
@@ -40,13 +41,28 @@ class OutputsPlugin(WorkerPlugin):
 
     def __init__(self, folder: str) -> None:
         self.name = OUTPUTS + folder
-        self._folder = folder
+        self._folder = Path(folder)
+
+    def setup(self, worker: Worker) -> None:
+        # Who cannot write there says so of its tasks.
+        with suppress(OSError):
+            self._folder.mkdir(parents=True, exist_ok=True)
 
     async def teardown(self, worker: Worker) -> None:
         # A worker that closes is no reason: others still put theirs there.
         if worker.status in (Status.running, Status.paused):
-            # Other workers are at it, too.
-            await asyncio.to_thread(shutil.rmtree, self._folder, ignore_errors=True)
+            await asyncio.to_thread(remove_outputs, self._folder)
+
+
+def remove_outputs(folder: Path) -> None:
+    """Remove a folder of large outputs, which takes no more of them from now on.
+
+    Others may be at it, too, and a worker may just be putting something there.
+    """
+    aside = folder.with_name(uuid.uuid4().hex)
+    with suppress(OSError):  # somebody else has
+        folder.rename(aside)
+        remove_tree(aside)
 
 
 class Bundles:

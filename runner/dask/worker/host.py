@@ -2,6 +2,7 @@
 
 import asyncio
 import errno
+import hashlib
 import os
 import threading
 from collections.abc import Awaitable, Callable, Mapping
@@ -58,6 +59,11 @@ class Host:
     def insists(self) -> bool:
         """The worker's own settings name a Python: a study's does not count then."""
         return self._settings.python is not None
+
+    @property
+    def settings_digest(self) -> str:
+        """Return what is the same where all settings are; it tells none of them."""
+        return hashlib.sha256(msgspec.json.encode(self._settings)).hexdigest()
 
     @property
     def runner(self) -> Runner:

@@ -5,29 +5,21 @@ package is installed.
 """
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 from weakref import WeakSet
-
-from runner.execution.stats import Stats
 
 if TYPE_CHECKING:
     from prometheus_client.metrics_core import Metric
 
-
-class Counted(Protocol):
-    """An object that has runners."""
-
-    def stats(self) -> Iterable[Stats]:
-        """Return the counts of each."""
-        ...
+    from runner.dask.worker.host import Host
 
 
 class _Collector:
     def __init__(self) -> None:
         # Several, where several workers are in one process.
-        self.shown: WeakSet[Counted] = WeakSet()
+        self.shown: WeakSet[Host] = WeakSet()
 
     def collect(self) -> Iterator["Metric"]:
         from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
@@ -49,24 +41,20 @@ class _Collector:
             "Tasks of bundles that have ended, well or not",
             sum(stats.tasks for stats in found),
         )
-        failed = CounterMetricFamily(
-            "modelops_runner_failures", "Runs that have failed", labels=["code"]
-        )
-        for code, count in failures.items():
-            failed.add_metric([code], count)
-        yield failed
-        spent_in = CounterMetricFamily(
-            "modelops_runner_phase_seconds", "Seconds that runs took", labels=["phase"]
-        )
-        for name, total in seconds.items():
-            spent_in.add_metric([name], total)
-        yield spent_in
+        for name, text, label, counts in (
+            ("failures", "Runs that have failed", "code", failures),
+            ("phase_seconds", "Seconds that runs took", "phase", seconds),
+        ):
+            family = CounterMetricFamily(f"modelops_runner_{name}", text, labels=[label])
+            for value, count in counts.items():
+                family.add_metric([value], count)
+            yield family
 
 
 _collector: _Collector | None = None
 
 
-def show(counted: Counted) -> None:
+def show(counted: "Host") -> None:
     """Show its counts from now on; without ``prometheus_client``, do nothing."""
     global _collector
     if find_spec("prometheus_client") is None:
@@ -79,7 +67,7 @@ def show(counted: Counted) -> None:
     _collector.shown.add(counted)
 
 
-def hide(counted: Counted) -> None:
+def hide(counted: "Host") -> None:
     """Show its counts no more."""
     if _collector is not None:
         _collector.shown.discard(counted)

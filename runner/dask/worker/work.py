@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import CancelledError
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import msgspec
 from distributed import Reschedule, Worker, get_worker
@@ -15,7 +15,7 @@ from msgspec import Struct
 from packaging.specifiers import SpecifierSet
 
 from runner.dask.census import REFUSALS, Refusal
-from runner.dask.environment import Made, Wanted
+from runner.dask.environment import Made, Wanted, wanted_of
 from runner.dask.failures import (
     RETRY_SECONDS,
     error_of,
@@ -24,7 +24,7 @@ from runner.dask.failures import (
     other_environment,
     report_of,
 )
-from runner.dask.messages import Answer, Call, answer
+from runner.dask.messages import Answer, answer
 from runner.dask.worker.bundles import BUNDLE, bundles_of
 from runner.dask.worker.host import Host
 from runner.dask.worker.output_log import OutputLog, log
@@ -37,6 +37,8 @@ from runner.events import Journal
 from runner.interpreter.machine import ThisMachine
 from runner.interpreter.model import Interpreter
 from runner.result import Result
+from runner.study.environment_account import Account, Versions
+from runner.task import Task
 
 _POLL_SECONDS = 0.02
 
@@ -48,8 +50,8 @@ ROOM_BYTES = 4 << 20
 class Survey(Struct, frozen=True):
     """A worker's account of itself, before anything runs on it.
 
-    :param machine: the same for workers that share a cache and make the same of a bundle: what one
-        builds, the others have.
+    :param machine: the same for workers that share a cache and settings and make the same of a
+        bundle: what one builds, the others have.
     :param insists: its own settings name the Python that it takes.
     :param refusal: why it runs no tasks.
     :param sees: whether the file asked for is there.
@@ -75,7 +77,7 @@ async def survey(bundle: str, probe: str | None, seconds: float, dask_worker: Wo
             insists = host.insists
             # What a worker makes by itself depends on its own Python, and on those that it finds.
             python, path = platform.python_version(), os.environ.get("PATH", "")
-            machine = f"{platform.node()}:{host.cache}:{python}:{path}"
+            machine = f"{platform.node()}:{host.cache}:{python}:{path}:{host.settings_digest}"
         except RunnerError as error:
             machine, refusal = "", error.report
         retryable = refusal is not None and refusal.retryable
@@ -90,48 +92,42 @@ async def survey(bundle: str, probe: str | None, seconds: float, dask_worker: Wo
         await asyncio.sleep(_POLL_SECONDS)
 
 
-def prepare(asked: list[Wanted], bundle: str) -> list[Answer]:
-    """Build a bundle's environment on this machine, and load the bundle once.
+def tell(asked: "list[Question]", bundle: str, wanted: Wanted) -> list[Answer]:
+    """Answer what is asked of a bundle on this machine, whose environment is built where need be.
 
-    :param asked: what the study's tasks are to run with, as far as it is known.
+    :param wanted: what the study's tasks are to run with, as far as it is known.
     """
-    return [_prepared(bundle, wanted) for wanted in asked]
+    return [_told(question, bundle, wanted) for question in asked]
 
 
-def _prepared(bundle: str, wanted: Wanted) -> Answer:
+def _told(question: "Question", bundle: str, wanted: Wanted) -> Answer:
     def run(host: Host, key: str, output: OutputLog) -> Answer:
-        check = host.prepare(key, bundle, output.handle, wanted)
-        return Answer(made=Made.by(check.child, check.threads))
+        return Answer(told=question(host, key, bundle, wanted, output))
 
     return _answered(run)
 
 
-def account(asked: list[str], study: Made | None) -> list[Answer]:
-    """Tell what tasks of a bundle run on here; otherwise as :func:`run_tasks`."""
-
-    def told(bundle: str) -> Answer:
-        wanted = _wanted(study)
-        return _answered(lambda host, key, _: Answer(account=host.account(key, bundle, wanted)))
-
-    return [told(bundle) for bundle in asked]
+Question: TypeAlias = Callable[[Host, str, str, Wanted, OutputLog], Any]
 
 
-def versions(asked: list[str], study: Made | None) -> list[Answer]:
-    """The lock of the versions that tasks of a bundle have; otherwise as :func:`run_tasks`."""
-
-    def told(bundle: str) -> Answer:
-        wanted = _wanted(study)
-        return _answered(lambda host, key, _: Answer(versions=host.versions(key, bundle, wanted)))
-
-    return [told(bundle) for bundle in asked]
+def prepare(host: Host, key: str, bundle: str, wanted: Wanted, output: OutputLog) -> Made | None:
+    """The environment that its tasks run in, once it is built and has loaded the bundle."""
+    check = host.prepare(key, bundle, output.handle, wanted)
+    return Made.by(check.child, check.threads)
 
 
-def _wanted(study: Made | None) -> Wanted:
-    return Wanted() if study is None else study.wanted
+def account(host: Host, key: str, bundle: str, wanted: Wanted, _: OutputLog) -> Account:
+    """The conditions that its tasks run on."""
+    return host.account(key, bundle, wanted)
+
+
+def versions(host: Host, key: str, bundle: str, wanted: Wanted, _: OutputLog) -> Versions:
+    """The lock of the versions that its tasks have."""
+    return host.versions(key, bundle, wanted)
 
 
 def run_tasks(
-    calls: list[Call],
+    tasks: list[Task],
     bundle: str,
     inputs: dict[str, Any],
     shared: str | None,
@@ -150,17 +146,17 @@ def run_tasks(
     :returns: the answers of the first so many; the others have not been begun.
     """
     folder = None if shared is None else Path(shared)
-    if len(calls) == 1:
-        return [_answered(_task(bundle, calls[0], inputs, folder, study), printed=printed)]
+    if len(tasks) == 1:
+        return [_answered(_task(bundle, tasks[0], inputs, folder, study), printed=printed)]
     if not _has_run(bundle):
         # The time that a build takes is no task's.
-        made = _prepared(bundle, _wanted(study))
+        made = _told(prepare, bundle, wanted_of(study))
         if made.report is not None:
             return [made]
     answers: list[Answer] = []
     deadline, room = time.monotonic() + BATCH_TIMEOUT_SECONDS, ROOM_BYTES
-    for number, call in enumerate(calls):
-        run = _task(bundle, call, inputs, folder, study, batch_timeout=BATCH_TIMEOUT_SECONDS)
+    for number, task in enumerate(tasks):
+        run = _task(bundle, task, inputs, folder, study, batch_timeout=BATCH_TIMEOUT_SECONDS)
         answers.append(one := _answered(run, number, printed=printed))
         room -= one.size
         lost = one.report is not None and one.report.code is Code.WORKER_LOST
@@ -170,7 +166,7 @@ def run_tasks(
 
 
 def keep_result(
-    call: Call,
+    task: Task,
     inputs: dict[str, Any],
     *,
     bundle: str,
@@ -186,7 +182,7 @@ def keep_result(
     :raises Reschedule: this worker cannot run it, which the client learns from the scheduler; or it
         was ended: the worker closes, its plugin was replaced, or nobody waits for it any more.
     """
-    run = _task(bundle, call, inputs, None, study)
+    run = _task(bundle, task, inputs, None, study)
     worker, tried = get_worker(), 0
     while True:
         try:
@@ -217,15 +213,16 @@ def _has_run(bundle: str) -> bool:
 
 def _task(
     bundle: str,
-    call: Call,
+    task: Task,
     inputs: dict[str, Any],
     shared: Path | None,
     study: Made | None,
     batch_timeout: float | None = None,
 ) -> Callable[[Host, str, OutputLog], Answer]:
     def run(host: Host, key: str, output: OutputLog) -> Answer:
-        wanted = _wanted(study)
-        result = host.execute(key, bundle, call.task(inputs), output.handle, wanted, batch_timeout)
+        given = msgspec.structs.replace(task, inputs={**task.inputs, **inputs})
+        wanted = wanted_of(study)
+        result = host.execute(key, bundle, given, output.handle, wanted, batch_timeout)
         made = Made.by(result.child, result.threads)
         difference = None if study is None or made is None else study.difference(made)
         if difference is not None:

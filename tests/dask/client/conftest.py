@@ -1,7 +1,6 @@
-"""A cluster, and a client of it, for tests that leave it as it was."""
+"""A client of a cluster of two."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,17 +11,9 @@ if TYPE_CHECKING:
     from runner.dask.examine.loopback import DaskCluster
 
 
-@pytest.fixture(scope="module")
-def shared_cluster(cache: Path) -> "Iterator[DaskCluster]":
-    from runner.dask.examine.loopback import cluster
-
-    with cluster(2, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started:
-        yield started
-
-
 @pytest.fixture
-def client(shared_cluster: "DaskCluster") -> "Iterator[Client]":
+def client(two: "DaskCluster") -> "Iterator[Client]":
     from distributed import Client
 
-    with Client(shared_cluster.address, set_as_default=False) as connected:
+    with Client(two.address, set_as_default=False) as connected:
         yield connected

@@ -23,7 +23,7 @@ import runner.dask
 from runner import Code, RunnerError, Task
 from runner.cli import main
 from runner.dask import RunnerPlugin
-from runner.dask.examine.loopback import DaskCluster, cluster
+from runner.dask.examine.loopback import DaskCluster
 from runner.study.lines import FILE
 from runner.study.output_files import OutputError
 from runner.study.run_file import RUN, STORY
@@ -177,13 +177,13 @@ if __name__ == "__main__":
 
 
 def test_a_client_that_is_killed_is_gone_on_with(
-    shared_cluster: DaskCluster, client: Client, bundle: Path, tmp_path: Path
+    two: DaskCluster, client: Client, bundle: Path, tmp_path: Path
 ) -> None:
     ran, out, script = tmp_path / "ran", tmp_path / "out", tmp_path / "client.py"
     ran.mkdir()
     script.write_text(SCRIPT)
     process = subprocess.Popen(
-        [sys.executable, script, shared_cluster.address, bundle, out, ran],
+        [sys.executable, script, two.address, bundle, out, ran],
         env={**os.environ, "PYTHONPATH": str(Path(runner.__file__).parents[1])},
     )
     try:
@@ -295,7 +295,7 @@ def test_the_threads_and_the_variables_are_those_of_the_workers(
         return Counter(path.name.partition(".")[0] for path in ran.iterdir())
 
     environ = {"MODELOPS_CACHE_DIR": str(cache)}
-    with cluster(1, environ=environ) as started, Client(started.address) as client:
+    with DaskCluster(1, environ=environ) as started, Client(started.address) as client:
         with pytest.MonkeyPatch.context() as patch:
             patch.setenv("OMP_NUM_THREADS", "3")
             assert main(local) == 0

@@ -5,6 +5,7 @@ import gc
 import os
 import pickle
 import platform
+import re
 import signal
 import weakref
 from collections.abc import Iterator
@@ -20,16 +21,15 @@ pytest.importorskip("distributed")
 
 import dask
 import distributed
-from conftest import make_venv, write_bundle
+from conftest import kept_venv, write_bundle
 from distributed import Client
 from studies import SECONDS, WIRE, descendants, failing, make_bundle, runs_tasks, seeds, wait_until
 
 import runner.dask
 from runner import Runner, RunnerError
-from runner.dask import RunnerPlugin
 from runner.dask.client import in_flight, study
 from runner.dask.client.batches import MOST_TASKS, WINDOW
-from runner.dask.examine.loopback import DaskCluster, cluster
+from runner.dask.examine.loopback import DaskCluster
 from runner.dask.worker.bundles import BUNDLE
 from runner.dask.worker.output_log import TOPIC
 from runner.diagnosis.report.codes import Code
@@ -69,7 +69,7 @@ def test_a_careless_model_gives_the_same_on_a_cluster_as_here(
     careless = make_bundle(tmp_path / "careless", CARELESS, "numpy\n")
     environ = {"MODELOPS_CACHE_DIR": str(cache)}
     with (
-        cluster(1, nanny=True, environ=environ) as started,
+        DaskCluster(1, nanny=True, environ=environ) as started,
         Client(started.address, set_as_default=False) as client,
     ):
         there = list(runner.dask.map(client, careless, seeds(tasks=6)))
@@ -106,13 +106,13 @@ def bundles_at(client: Client) -> set[str]:
 
 @pytest.mark.parametrize("killed", [False, True])
 def test_a_bundle_is_kept_for_as_long_as_a_client_needs_it(
-    client: Client, shared_cluster: DaskCluster, tmp_path: Path, killed: bool
+    client: Client, two: DaskCluster, tmp_path: Path, killed: bool
 ) -> None:
     before = bundles_at(client)
     # Content of its own, or it is the one of other tests.
     folder = make_bundle(tmp_path / f"own-{killed}", WIRE + f"# {killed}\n")
-    other = Client(shared_cluster.address, set_as_default=False)
-    third = Client(shared_cluster.address, set_as_default=False)
+    other = Client(two.address, set_as_default=False)
+    third = Client(two.address, set_as_default=False)
     try:
         for one in (other, third):
             runner.dask.submit(one, folder).result(SECONDS)
@@ -148,20 +148,17 @@ def test_a_result_goes_with_its_last_reference(
 
 
 def test_what_a_caller_says_of_its_tasks_holds_for_them_only(
-    cache: Path, bundle: Path, caplog: pytest.LogCaptureFixture
+    two: DaskCluster, client: Client, bundle: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    with (
-        cluster(1, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started,
-        Client(started.address, set_as_default=False) as client,
-    ):
-        able = started.add_worker(None, "--resources", "gpu=1")
-        with dask.annotate(resources={"gpu": 1}):
-            results = list(runner.dask.map(client, bundle, seeds("print", 8)))
-        assert [int(one["seed"]) for one in results] == list(range(8))
-        assert "hello 7" in able.text()
-        assert "hello" not in started.workers[0].text()
-        # Both were asked whether they answer, and both have the environment.
-        assert not caplog.records
+    able = two.add_worker(None, "--resources", "gpu=1")
+    tasks = [Task("print", seed=seed) for seed in range(70, 78)]
+    with dask.annotate(resources={"gpu": 1}):
+        results = list(runner.dask.map(client, bundle, tasks))
+    assert [int(one["seed"]) for one in results] == list(range(70, 78))
+    assert "hello 77" in able.text()
+    assert not any(re.search(r"hello 7\d", one.text()) for one in two.workers[:2])
+    # All were asked whether they answer, and all have the environment.
+    assert not caplog.records
 
 
 def test_inputs_go_along(client: Client, tmp_path: Path) -> None:
@@ -242,7 +239,7 @@ def test_a_bounded_number_of_tasks_is_taken_ahead(
 
 
 def test_leaving_a_map_early_ends_its_tasks(
-    client: Client, bundle: Path, shared_cluster: DaskCluster, tmp_path: Path
+    client: Client, bundle: Path, two: DaskCluster, tmp_path: Path
 ) -> None:
     marked = [tmp_path / "0", tmp_path / "1"]
     first = Task()
@@ -253,16 +250,16 @@ def test_leaving_a_map_early_ends_its_tasks(
     outcomes.close()
     future = runner.dask.submit(client, bundle)
     assert future.result(SECONDS)["seed"] == b"0"
-    wait_until(lambda: not runs_tasks(shared_cluster))
+    wait_until(lambda: not runs_tasks(two))
 
 
 def test_a_cancelled_future_ends_its_task(
-    client: Client, bundle: Path, shared_cluster: DaskCluster, tmp_path: Path
+    client: Client, bundle: Path, two: DaskCluster, tmp_path: Path
 ) -> None:
     future = runner.dask.submit(client, bundle, Task("mark", {"file": str(tmp_path / "begun")}))
     wait_until((tmp_path / "begun").exists)
     assert future.cancel()
-    wait_until(lambda: not runs_tasks(shared_cluster))
+    wait_until(lambda: not runs_tasks(two))
 
 
 def test_what_may_pass_by_itself_is_tried_again(
@@ -279,10 +276,10 @@ def test_what_may_pass_by_itself_is_tried_again(
 
 
 def test_what_a_task_writes_is_in_the_workers_log_and_among_the_events(
-    client: Client, bundle: Path, shared_cluster: DaskCluster
+    client: Client, bundle: Path, two: DaskCluster
 ) -> None:
     runner.dask.submit(client, bundle, Task("print", seed=41)).result(SECONDS)
-    log = "".join(worker.text() for worker in shared_cluster.workers)
+    log = "".join(worker.text() for worker in two.workers)
     line = next(line for line in log.splitlines() if "hello 41" in line)
     assert "[modelops-model-" in line and "stdout | hello 41" in line
     assert "stderr | no line end" in log
@@ -359,7 +356,7 @@ def test_a_folder_that_is_no_bundle_is_named_before_anything_is_sent(
 
 
 def test_large_outputs_go_through_the_shared_folder_and_leave_nothing_there(
-    shared_cluster: DaskCluster, bundle: Path, tmp_path: Path
+    two: DaskCluster, bundle: Path, tmp_path: Path
 ) -> None:
     abandoned, others = tmp_path / "outputs" / "abandoned", tmp_path / "outputs" / "others"
     for folder in (abandoned, others):
@@ -367,7 +364,7 @@ def test_large_outputs_go_through_the_shared_folder_and_leave_nothing_there(
         (folder / "large").write_bytes(b"of another client")
     (abandoned / "abandoned").touch()  # as the client before has found
     os.utime(abandoned, (0, 0))
-    client = Client(shared_cluster.address, set_as_default=False)
+    client = Client(two.address, set_as_default=False)
     outcomes = runner.dask.map(client, bundle, seeds("large", 3), shared=tmp_path)
     results = [one for one in outcomes if isinstance(one, Result)]
     assert [one.buffer("large")[-1] for one in results] == [0, 1, 2]
@@ -385,9 +382,9 @@ def test_large_outputs_go_through_the_shared_folder_and_leave_nothing_there(
 
 @pytest.mark.parametrize("killed", [False, True])
 def test_outputs_that_nobody_has_come_for_go_with_their_client(
-    shared_cluster: DaskCluster, bundle: Path, tmp_path: Path, killed: bool
+    two: DaskCluster, bundle: Path, tmp_path: Path, killed: bool
 ) -> None:
-    other = Client(shared_cluster.address, set_as_default=False)
+    other = Client(two.address, set_as_default=False)
     try:
         large = seeds("large", 2)
         assert len(list(runner.dask.map(other, bundle, large, shared=tmp_path))) == 2
@@ -430,25 +427,15 @@ def test_a_cache_that_cannot_be_written_to_does_for_a_bundle_that_was_prepared(
     (prepared / "bundles").write_text("a file where the folder should be")
     environ = {"MODELOPS_CACHE_DIR": str(prepared), "DASK_MODELOPS_RUNNER__OFFLINE": "true"}
     with (
-        cluster(1, environ=environ) as started,
+        DaskCluster(1, environ=environ) as started,
         Client(started.address, set_as_default=False) as client,
     ):
         assert runner.dask.submit(client, bundle).result(SECONDS)["seed"] == b"0"
 
 
-def test_a_plugin_of_the_callers_own_stays(cache: Path, bundle: Path) -> None:
+def test_a_worker_with_wrong_settings_refuses_tasks(bundle: Path) -> None:
     with (
-        cluster(1, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started,
-        Client(started.address, set_as_default=False) as client,
-    ):
-        client.register_plugin(RunnerPlugin(isolation="warm"))
-        assert runner.dask.submit(client, bundle).result(SECONDS).isolation == "warm"
-
-
-def test_a_worker_with_wrong_settings_refuses_tasks(cache: Path, bundle: Path) -> None:
-    environ = {"MODELOPS_CACHE_DIR": str(cache), "DASK_MODELOPS_RUNNER__TIMEOUT": "soon"}
-    with (
-        cluster(1, environ=environ) as started,
+        DaskCluster(1, environ={"DASK_MODELOPS_RUNNER__TIMEOUT": "soon"}) as started,
         Client(started.address, set_as_default=False) as client,
     ):
         report = failing(lambda: runner.dask.submit(client, bundle)).report
@@ -457,31 +444,25 @@ def test_a_worker_with_wrong_settings_refuses_tasks(cache: Path, bundle: Path) -
         assert "this worker refuses tasks" in started.workers[0].text()
 
 
-def test_each_task_completes_once_when_a_worker_is_killed(cache: Path, bundle: Path) -> None:
-    with (
-        cluster(2, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started,
-        Client(started.address, set_as_default=False) as client,
-    ):
-        left = []
-        results = []
-        tasks = seeds("sleep", 60, seconds=0.02)
-        for number, result in runner.dask.map_unordered(client, bundle, tasks):
-            results.append(number)
-            assert int(result["seed"]) == number  # type: ignore[index]
-            if len(results) == 10:
-                left = psutil.Process(started.workers[0].pid).children(recursive=True)
-                os.kill(started.workers[0].pid, signal.SIGKILL)
-        assert sorted(results) == list(range(60))
-        assert left and not still_running(left, SECONDS)
+def test_each_task_completes_once_when_a_worker_is_killed(
+    two: DaskCluster, client: Client, bundle: Path
+) -> None:
+    left = []
+    results = []
+    tasks = seeds("sleep", 30, seconds=0.02)
+    for number, result in runner.dask.map_unordered(client, bundle, tasks):
+        results.append(number)
+        assert int(result["seed"]) == number  # type: ignore[index]
+        if len(results) == 10:
+            left = psutil.Process(two.workers[0].pid).children(recursive=True)
+            os.kill(two.workers[0].pid, signal.SIGKILL)
+    assert sorted(results) == list(range(30))
+    assert left and not still_running(left, SECONDS)
 
 
-def test_a_bundle_that_kills_its_workers_is_one_report(cache: Path, bundle: Path) -> None:
-    environ = {
-        "MODELOPS_CACHE_DIR": str(cache),
-        "DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1",
-    }
+def test_a_bundle_that_kills_its_workers_is_one_report(bundle: Path) -> None:
     with (
-        cluster(3, environ=environ) as started,
+        DaskCluster(3, environ={"DASK_DISTRIBUTED__SCHEDULER__ALLOWED_FAILURES": "1"}) as started,
         Client(started.address, set_as_default=False) as client,
     ):
         tasks = [Task("kill the worker")]
@@ -492,60 +473,43 @@ def test_a_bundle_that_kills_its_workers_is_one_report(cache: Path, bundle: Path
         assert report.bundle is not None and report.bundle.path == str(bundle)
 
 
-def test_a_cluster_that_loses_all_its_workers_is_named(
-    cache: Path, bundle: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr(in_flight, "WATCH_SECONDS", 0.1)
-    monkeypatch.setattr(in_flight, "NO_WORKERS_SECONDS", 1.0)
-    monkeypatch.setattr(in_flight, "LEFT_SECONDS", 1.0)
-    with (
-        cluster(1, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started,
-        Client(started.address, set_as_default=False) as client,
-    ):
-        future = runner.dask.submit(client, bundle, Task("mark", {"file": str(tmp_path / "begun")}))
-        wait_until((tmp_path / "begun").exists)
-        os.kill(started.workers[0].pid, signal.SIGKILL)
-        report = failing(lambda: future.result(SECONDS)).report
-        assert report.code is Code.WORKER_LOST and "left the cluster" in report.summary
-
-
 def test_a_scheduler_that_is_killed_is_an_error_and_leaves_no_child(
-    cache: Path, bundle: Path, tmp_path: Path
+    two: DaskCluster, bundle: Path, tmp_path: Path
 ) -> None:
-    with cluster(2, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started:
-        with Client(started.address, set_as_default=False, timeout=3) as client:
-            future = runner.dask.submit(
-                client, bundle, Task("mark", {"file": str(tmp_path / "begun")})
-            )
-            wait_until((tmp_path / "begun").exists)
-            children = descendants(started)
-            os.kill(started.scheduler.pid, signal.SIGKILL)
-            report = failing(lambda: future.result(SECONDS)).report
-            assert report.code is Code.WORKER_LOST and "scheduler" in report.summary
-        assert children and not still_running(children, SECONDS)
+    # For so long, the client looks for another one in its place.
+    with Client(two.address, set_as_default=False, timeout=3) as client:
+        outcomes = runner.dask.map(client, bundle, seeds("sleep", 1000, seconds=0.01))
+        next(outcomes)
+        begun = tmp_path / "begun"
+        future = runner.dask.submit(client, bundle, Task("mark", {"file": str(begun)}), priority=1)
+        wait_until(begun.exists)
+        children = descendants(two)
+        os.kill(two.scheduler.pid, signal.SIGKILL)
+        report = failing(lambda: future.result(SECONDS)).report
+        assert report.code is Code.WORKER_LOST and "scheduler" in report.summary
+        assert failing(lambda: list(outcomes)).report.code is Code.WORKER_LOST
+    assert children and not still_running(children, SECONDS)
 
 
 def test_a_cluster_that_is_told_to_end_ends_its_children(
-    cache: Path, bundle: Path, tmp_path: Path
+    two: DaskCluster, bundle: Path, tmp_path: Path
 ) -> None:
-    with cluster(1, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started:
-        with Client(started.address, set_as_default=False, timeout=3) as client:
-            future = runner.dask.submit(
-                client, bundle, Task("mark", {"file": str(tmp_path / "begun")})
-            )
-            wait_until((tmp_path / "begun").exists)
-            children = descendants(started)
-            for process in (started.scheduler, *started.workers):
-                os.kill(process.pid, signal.SIGTERM)
-            assert failing(lambda: future.result(SECONDS)).report.code is Code.WORKER_LOST
-        # The worker's own process may stay for ever, with or without us: Dask waits for the
-        # scheduler that was told to end with it.
-        assert children and not still_running(children, SECONDS)
+    with Client(two.address, set_as_default=False, timeout=3) as client:
+        begun = tmp_path / "begun"
+        future = runner.dask.submit(client, bundle, Task("mark", {"file": str(begun)}))
+        wait_until(begun.exists)
+        children = descendants(two)
+        for process in (two.scheduler, *two.workers):
+            os.kill(process.pid, signal.SIGTERM)
+        assert failing(lambda: future.result(SECONDS)).report.code is Code.WORKER_LOST
+    # The worker's own process may stay for ever, with or without us: Dask waits for the
+    # scheduler that was told to end with it.
+    assert children and not still_running(children, SECONDS)
 
 
-def test_an_asynchronous_client_is_refused(shared_cluster: DaskCluster, bundle: Path) -> None:
+def test_an_asynchronous_client_is_refused(two: DaskCluster, bundle: Path) -> None:
     async def call() -> None:
-        async with Client(shared_cluster.address, asynchronous=True) as client:
+        async with Client(two.address, asynchronous=True) as client:
             runner.dask.submit(client, bundle)
 
     with pytest.raises(TypeError, match="asynchronous"):
@@ -555,12 +519,12 @@ def test_an_asynchronous_client_is_refused(shared_cluster: DaskCluster, bundle: 
 # Dask's own, of the packages that came out since uv.lock was written.
 @pytest.mark.filterwarnings("ignore::distributed.versions.VersionMismatchWarning")
 def test_a_cluster_without_the_runner_is_named_before_anything_is_sent(
-    bundle: Path, tmp_path: Path
+    bundle: Path,
 ) -> None:
     version = ".".join(platform.python_version_tuple()[:2])
-    bare = make_venv(tmp_path / "bare", version, f"distributed=={distributed.__version__}")
+    bare = kept_venv(version, f"distributed=={distributed.__version__}")
     with (
-        cluster(1, python=bare / "bin" / "python", environ={"PYTHONPATH": ""}) as started,
+        DaskCluster(1, python=bare, environ={"PYTHONPATH": ""}) as started,
         Client(started.address, set_as_default=False) as client,
     ):
         report = failing(lambda: runner.dask.submit(client, bundle)).report
@@ -568,8 +532,8 @@ def test_a_cluster_without_the_runner_is_named_before_anything_is_sent(
         assert "modelops-runner" in report.summary and "has none" in report.summary
 
 
-def test_a_closed_client_ends_a_map(cache: Path, bundle: Path, shared_cluster: DaskCluster) -> None:
-    client = Client(shared_cluster.address, set_as_default=False)
+def test_a_closed_client_ends_a_map(bundle: Path, two: DaskCluster) -> None:
+    client = Client(two.address, set_as_default=False)
     outcomes = runner.dask.map(client, bundle, [Task(), Task("sleep", {"seconds": 1000})])
     next(outcomes)
     client.close()

@@ -100,6 +100,7 @@ def test_a_worker_that_is_busy_is_no_problem(two: DaskCluster, client: Client) -
     assert waiting.verdict is Verdict.WARNING
     assert "it has 1 other task to do" in waiting.text
     assert busy.status == "pending"
+    two.workers[0].stop()  # its thread sleeps on
 
 
 def test_a_scheduler_that_hangs_is_named(two: DaskCluster, client: Client) -> None:
@@ -124,3 +125,4 @@ def test_what_did_not_come_back_is_cancelled(two: DaskCluster, client: Client) -
     while any(keys[0] in held for held in client.processing().values()):
         assert time.monotonic() < deadline
         time.sleep(0.02)
+    two.workers[0].stop()

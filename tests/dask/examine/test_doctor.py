@@ -3,7 +3,6 @@
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,16 +10,10 @@ import pytest
 pytest.importorskip("distributed")
 
 from runner.dask.examine.doctor import examine_cluster
-from runner.dask.examine.loopback import DaskCluster, cluster
+from runner.dask.examine.loopback import DaskCluster
 from runner.doctor.observation import Observation, Verdict
 
 BUNDLES = Path(__file__).parents[3] / "fixtures" / "bundles"
-
-
-@pytest.fixture(scope="module")
-def two() -> Iterator[DaskCluster]:
-    with cluster(2) as started:
-        yield started
 
 
 def amiss(seen: list[Observation]) -> list[Observation]:
@@ -89,20 +82,20 @@ def test_where_no_scheduler_listens_that_is_the_one_problem() -> None:
 
 
 def test_a_cluster_without_workers_is_named() -> None:
-    with cluster(0) as started:
+    with DaskCluster(0) as started:
         (problem,) = amiss(examine_cluster(started.address, []))
     assert problem.verdict is Verdict.PROBLEM and "no worker has joined" in problem.text
     assert problem.hints[0].command == f"dask worker {started.address}"
 
 
-def test_a_worker_that_hangs_gets_no_canary() -> None:
-    with cluster(2) as started:
-        hung, sound = started.workers
-        hung.process.send_signal(signal.SIGSTOP)
-        seen = examine_cluster(started.address, [])
-        (warning,) = amiss(seen)
-        assert warning.verdict is Verdict.WARNING and hung.address in warning.subject
-        assert sound.address in seen[-1].text and hung.address not in seen[-1].text
+def test_a_worker_that_hangs_gets_no_canary(two: DaskCluster) -> None:
+    hung, sound = two.workers
+    hung.process.send_signal(signal.SIGSTOP)
+    seen = examine_cluster(two.address, [])
+    (warning,) = amiss(seen)
+    assert warning.verdict is Verdict.WARNING and hung.address in warning.subject
+    assert sound.address in seen[-1].text and hung.address not in seen[-1].text
+    hung.process.send_signal(signal.SIGCONT)
 
 
 def test_dasks_own_log_and_warnings_are_not_heard(two: DaskCluster) -> None:

@@ -24,15 +24,9 @@ from distributed.versions import get_versions
 import runner
 from runner.dask.bounded import in_thread
 from runner.dask.examine.cluster import Cluster, NoScheduler, Role
-from runner.dask.examine.loopback import DaskCluster, cluster
+from runner.dask.examine.loopback import DaskCluster
 from runner.dask.examine.versions import _software, gather
 from runner.version import runner_version
-
-
-@pytest.fixture(scope="module")
-def two() -> Iterator[DaskCluster]:
-    with cluster(2) as started:
-        yield started
 
 
 def asked(address: str, **arguments: object) -> Cluster:
@@ -79,19 +73,19 @@ def test_a_cluster_can_be_asked_beside_a_connected_client(two: DaskCluster) -> N
         client.close(timeout=2)
 
 
-def test_a_worker_that_hangs_keeps_nothing_back_of_the_others() -> None:
-    with cluster(2) as started:
-        hung = started.workers[0]
-        hung.process.send_signal(signal.SIGSTOP)
-        found = asked(started.address)
-        assert {worker.address: worker.software is None for worker in found.workers} == {
-            hung.address: True,
-            started.workers[1].address: False,
-        }
+def test_a_worker_that_hangs_keeps_nothing_back_of_the_others(two: DaskCluster) -> None:
+    hung, sound = two.workers
+    hung.process.send_signal(signal.SIGSTOP)
+    found = asked(two.address)
+    assert {worker.address: worker.software is None for worker in found.workers} == {
+        hung.address: True,
+        sound.address: False,
+    }
+    hung.process.send_signal(signal.SIGCONT)
 
 
 def test_a_scheduler_that_hangs_is_named(tmp_path: Path) -> None:
-    with cluster(0) as started:
+    with DaskCluster(0) as started:
         started.scheduler.process.send_signal(signal.SIGSTOP)
         assert "accepts connections and says nothing" in reason(started.address)
 
@@ -217,7 +211,7 @@ def encrypted(certificate: tuple[str, str]) -> Iterator[DaskCluster]:
         f"DASK_DISTRIBUTED__COMM__TLS__{name}": value
         for name, value in zip(names, values, strict=True)
     }
-    with cluster(
+    with DaskCluster(
         1, environ={**environ, "DASK_DISTRIBUTED__COMM__REQUIRE_ENCRYPTION": "true"}
     ) as started:
         yield started
@@ -231,6 +225,7 @@ def test_a_cluster_behind_tls_is_asked_with_its_certificates(
         tls_ca_file=file, tls_client_cert=file, tls_client_key=key, require_encryption=True
     )
     assert encrypted.address.startswith("tls://")
+    assert "there are no certificates" in reason(encrypted.address)
     assert asked(encrypted.address, security=security).workers[0].software
     assert asked(encrypted.address.removeprefix("tls://"), security=security).scheduler.software
 

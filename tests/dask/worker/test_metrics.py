@@ -14,7 +14,7 @@ from studies import SECONDS, failing, make_bundle
 
 import runner.dask
 from runner.dask import RunnerPlugin
-from runner.dask.examine.loopback import cluster
+from runner.dask.examine.loopback import DaskCluster
 from runner.diagnosis.report.codes import Code
 from runner.task import Task
 
@@ -34,7 +34,7 @@ def test_a_workers_runner_and_its_metrics(cache: Path, tmp_path: Path) -> None:
         runner_of_worker().execute(bundle, "raise")
 
     with (
-        cluster(1, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started,
+        DaskCluster(1, environ={"MODELOPS_CACHE_DIR": str(cache)}) as started,
         Client(started.address, set_as_default=False) as client,
     ):
         without = failing(client.submit(seed, 0).result).report
