@@ -14,6 +14,7 @@ import sys
 import time
 from contextlib import suppress
 
+from bundle_protocol.databases import tell_opened
 from bundle_protocol.entropy import is_standard_library
 from bundle_protocol.stand_in import StandIn
 from bundle_protocol.standard import is_of_bundle
@@ -58,11 +59,13 @@ class Outside:
         self._own = b"", ""
         self._written: dict[str, None] = {}
         self._still_writing: StillWriting | None = None
-        self._since = self._began = time.time_ns()
+        self._start = self._since = self._began = time.time_ns()
+        self._temporary = os.path.join(os.environ.get("TMPDIR") or "/tmp", "")
         system: Any = os
         system.urandom = _Urandom(self)
         python: Any = builtins
         python.open = io.open = _Open(self)
+        tell_opened(self.opening)
 
     def loaded(self, wire: str) -> None:
         """The bundle has been imported.
@@ -105,7 +108,8 @@ class Outside:
                     if data.rfind(word) >= 0:  # It takes a fifth of what "in" takes.
                         self._note(f"output {name!r} holds {what}, which is another one each time")
         for path in self._written:
-            if os.path.isfile(path):
+            # A database was opened for writing too, whatever was done with it.
+            if os.path.isfile(path) and os.stat(path).st_mtime_ns >= self._began - _TICK_NS:
                 self._note(
                     f"{path} was left outside of the task's folder: it is not kept with the"
                     " outputs, and other tasks and runs find it. Write it by a relative path"
@@ -139,17 +143,40 @@ class Outside:
             self._notes.append(text)
         self._note(text)
 
+    def opening(self, path: str, frame: FrameType) -> None:
+        """A library of its own is about to open a file, for reading and for writing.
+
+        Args:
+            frame: of who has it opened.
+        """
+        state = os.stat(path) if os.path.exists(path) else None
+        self._used(path, state, frame, reads=True, writes=True)
+
     def opened(self, path: str, file: Any, frame: FrameType | None) -> None:
         """A file was opened by an absolute path.
 
         Args:
             frame: of who has opened it.
         """
-        if self._loading or path.startswith((self._inside, self._bundle, "/proc/")):
+        if not path.startswith((self._inside, self._bundle, "/proc/")):
+            writes = file.writable()
+            self._used(path, os.stat(file.fileno()), frame, reads=not writes, writes=writes)
+
+    def _used(
+        self,
+        path: str,
+        state: os.stat_result | None,
+        frame: FrameType | None,
+        *,
+        reads: bool,
+        writes: bool,
+    ) -> None:
+        if self._loading or (state is not None and not stat.S_ISREG(state.st_mode)):
             return
-        state, writes = os.stat(file.fileno()), file.writable()
-        is_left = self._since < state.st_mtime_ns < self._began - _TICK_NS
-        if not stat.S_ISREG(state.st_mode) or not (writes or is_left):
+        modified = self._began if state is None else state.st_mtime_ns
+        by_tasks = self._since < modified < self._began - _TICK_NS
+        is_left = by_tasks or (path.startswith(self._temporary) and modified < self._start)
+        if not writes and not is_left:
             return
         path = os.path.realpath(path)  # Only now, as it takes longer than all else.
         inside = os.path.realpath(self._inside)
@@ -159,12 +186,13 @@ class Outside:
             frame = frame.f_back
         if "/." in path and (frame is None or not self._is_own(frame)):
             return  # A library's own, such as a cache at home.
-        if not writes and path not in self._written:
+        if is_left and reads and path not in self._written:
+            when = "while tasks before this one ran" if by_tasks else "before this run"
             self._note(
-                f"{path}, outside of the task's folder, was written while tasks before this one"
-                " ran, and is read: the result depends on it"
+                f"{path}, outside of the task's folder, was written {when}, and is read: the result"
+                " depends on it"
             )
-        elif writes and len(self._written) < _MOST_PATHS:
+        if writes and len(self._written) < _MOST_PATHS:
             self._written[path] = None
 
     def _is_own(self, frame: FrameType) -> bool:

@@ -97,6 +97,7 @@ async def open_session(
                         ended=session.on_end,
                         beside=memory.keep,
                         stdin=True,
+                        fixed_addresses=True,
                     )
                 )
             except OSError as error:

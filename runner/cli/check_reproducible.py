@@ -42,5 +42,6 @@ def _lines(found: Findings) -> str:
         else:
             lines.append(f"{printable(name)}: depends on {difference.meaning}")
             lines.append(f"  help: {difference.advice}")
+    lines += [f"note: {printable(note)}" for note in found.notes]
     lines += [f"failed in {printable(failure)}" for failure in found.failures]
     return "".join(f"{line}\n" for line in lines)

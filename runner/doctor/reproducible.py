@@ -23,7 +23,6 @@ from runner.defaults import Isolation
 from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
 from runner.doctor.causes import (
-    ADDRESSES,
     AFTER_ANOTHER,
     BY_CHANCE,
     ELSEWHERE,
@@ -31,6 +30,7 @@ from runner.doctor.causes import (
     HOLDS,
     MEANING,
     NEW_FOLDERS,
+    WRITTEN_ADDRESS,
     Cause,
 )
 from runner.doctor.trial_files import FOLDERS, files_of_both, made_anew
@@ -42,7 +42,7 @@ from runner.task import Task
 
 _HELD = Path(__file__).with_name("held")
 _HASH_SEEDS = ("1", "2", "3")
-# Many a model takes its seed from a clock of whole seconds.
+# Many a model takes its seed from a clock of whole seconds, at any time within its run.
 _APART_SECONDS = 1.1
 _ADDRESS = b" at 0x"
 _ADDRESSES = "addresses"
@@ -74,6 +74,8 @@ class Findings(Struct, frozen=True):
     differences: tuple[Difference, ...]
     failures: tuple[str, ...]
     """A line for each condition under which the task failed."""
+    notes: tuple[str, ...] = ()
+    """Those of its first result."""
 
     @property
     def ok(self) -> bool:
@@ -110,20 +112,24 @@ async def find_differences(
     read, wanted = asked[0]
     with guarded_folder() as elsewhere:
         trial = _Trial(settings, read, wanted, result, on_condition, elsewhere)
-        await _try(trial, settings.thread_count(read), result.threads, began)
+        since = time.time() - (time.monotonic() - began)
+        await _try(trial, settings.thread_count(read), result.threads, since)
     return trial.findings()
 
 
-async def _try(trial: "_Trial", asked: int | None, had: int | None, began: float) -> None:
+async def _try(trial: "_Trial", asked: int | None, had: int | None, since: float) -> None:
     """Run it under each condition, until nothing more can be found.
 
     :param asked: for how many threads; they are part of what is run.
     :param had: how many there were.
+    :param since: when the first run began, in seconds since the epoch.
     """
-    since = time.time() - (time.monotonic() - began)
-    await trial.repeat(began)
+    await trial.repeat()
     await trial.share_files(since)
-    if trial.settled:
+    if trial.settled():
+        return
+    await trial.change(Cause.ADDRESSES, "objects at other addresses", env=trial.held(_ADDRESSES))
+    if trial.settled():
         return
     for seed in _HASH_SEEDS:
         await trial.change(Cause.HASH_SEED, f"PYTHONHASHSEED={seed}", env={"PYTHONHASHSEED": seed})
@@ -168,19 +174,16 @@ class _Trial:
             conditions=tuple(self._conditions),
             differences=tuple(self._differences.values()),
             failures=tuple(self._failures),
+            notes=self._first.notes,
         )
 
-    @property
     def settled(self) -> bool:
         """Tell whether each output has been found to differ, so that no other run says more."""
         return bool(self._base) and self._base.keys() <= self._differences.keys()
 
-    async def repeat(self, began: float) -> None:
-        """Run it once more as it was run first, and find out why it is not the same.
-
-        :param began: when the first run did.
-        """
-        await _apart_from(began)
+    async def repeat(self) -> None:
+        """Run it once more as it was run first, and find out why it is not the same."""
+        await anyio.sleep(_APART_SECONDS)
         self._begin("another new process")
         differing = self._differing(await self._run(self._settings))
         for cause, held in HOLDS:
@@ -246,9 +249,14 @@ class _Trial:
         differing = self._differing(now) - self._differences.keys()
         if now is None or not differing:
             return
-        by_chance = self._differing(await self._run(self._with(self.held(_ADDRESSES))))
+        is_shaken = cause is Cause.ADDRESSES
+        without = self._settings if is_shaken else self._with(self.held(_ADDRESSES))
+        by_chance = self._differing(await self._run(without))
         if cause not in _NEVER_TWICE and (again := await run()) is not None:
-            by_chance |= {name for name in differing if now.get(name) != again.get(name)}
+            if is_shaken:  # It comes out in another way each time.
+                by_chance |= differing - self._differing(again)
+            else:
+                by_chance |= {name for name in differing if now.get(name) != again.get(name)}
         for name in differing - by_chance:
             self._found(name, cause, shown_by)
         for name in differing & by_chance:
@@ -264,13 +272,13 @@ class _Trial:
         run = partial(self._run_moved, variables=self.held(_ADDRESSES))
         if held != HELD_FILES:
             run = partial(self._run, self._with(self.held(f"{held} {_ADDRESSES}")))
-        began, first = time.monotonic(), await run()
+        first = await run()
         same = set(first or ())
         for _ in range(_HELD_AGAIN):
             if first is None or not same:
                 break
-            await _apart_from(began)
-            began, now = time.monotonic(), await run() or {}
+            await anyio.sleep(_APART_SECONDS)
+            now = await run() or {}
             same = {name for name in same if now.get(name) == first[name]}
         del self._failures[known:]
         return same
@@ -370,14 +378,12 @@ class _Trial:
             return  # the first is enough: what hides behind it shows once it is mended
         meaning, advice = MEANING[cause]
         meaning = shown_by or meaning
-        if cause is Cause.UNKNOWN and _ADDRESS in _content(self._first, name):
-            meaning, advice = ADDRESSES
+        for note in self._first.notes if cause is Cause.UNKNOWN else ():
+            _, is_of_it, rest = note.partition(f"output {name!r} holds ")
+            meaning = rest if is_of_it else meaning
+        if cause in (Cause.UNKNOWN, Cause.ADDRESSES) and _ADDRESS in _content(self._first, name):
+            cause, (meaning, advice) = Cause.ADDRESSES, WRITTEN_ADDRESS
         self._differences[name] = Difference(name, cause, meaning, advice)
-
-
-async def _apart_from(began: float) -> None:
-    """Wait until another run may begin that the clock is to tell apart from this one."""
-    await anyio.sleep(max(0.0, began + _APART_SECONDS - time.monotonic()))
 
 
 def _digests(result: Result) -> _Digests:

@@ -51,8 +51,10 @@ def system_entropy(seed):
     return uuid.uuid4().hex
 
 def clock(seed):
-    began = time.perf_counter()
-    return datetime.datetime.now().isoformat(), time.perf_counter() - began
+    began = time.perf_counter(), time.monotonic()
+    time.sleep(0.01)
+    looked = time.monotonic() - began[1], time.clock_gettime(0), time.asctime()
+    return looked, datetime.datetime.now().isoformat(), time.perf_counter() - began[0]
 
 def threads(seed):
     count = int(os.environ["OMP_NUM_THREADS"])
@@ -236,15 +238,16 @@ def wire(entrypoint, params, seed):
 
 def test_a_seed_of_the_clock_and_an_address_are_told_apart(cache: Path, tmp_path: Path) -> None:
     wire = """
-import random, time
+import os, random, time
 def wire(entrypoint, params, seed):
     return {"clock": repr(random.Random(int(time.time())).random()).encode(),
-            "address": repr(object()).encode()}
+            "address": repr(object()).encode(), "folder": os.getcwd().encode()}
 """
     done = checked(cache, bundle(tmp_path, wire), status=1)
     lines = done.stdout.splitlines()
     assert lines[0].startswith("clock: depends on the time")
-    assert lines[2].startswith("address: depends on the memory")
+    assert lines[2].startswith("address: depends on where objects lie in memory: it has")
+    assert lines[4].startswith("folder: depends on the path of the task's folder, which is another")
     # Both are explained after the first runs: the others would say nothing more.
     assert "PYTHONHASHSEED" not in done.stderr
 
@@ -259,10 +262,10 @@ def wire(entrypoint, params, seed):
 """
     found = document(cache, bundle(tmp_path, wire), status=1)
     assert {one["output"]: one["cause"] for one in found["differences"]} == {
-        "set": "unknown",
-        "sorted": "unknown",
+        "set": "addresses",
+        "sorted": "addresses",
     }
-    assert all("sets of objects" in one["advice"] for one in found["differences"])
+    assert all("sort sets of objects" in one["advice"] for one in found["differences"])
 
 
 @pytest.mark.parametrize(
