@@ -14,7 +14,7 @@ _personality = getattr(ctypes.CDLL(None), "personality", lambda _: -1)
 
 @contextmanager
 def addresses_fixed() -> Iterator[None]:
-    """What this thread starts in here, which must not await, has fixed addresses (personality(2)).
+    """Give what this thread starts in here, without an await, fixed addresses (personality(2)).
 
     That is on Linux, where the system allows it: Docker's seccomp profile, for one, does not.
     """
