@@ -9,7 +9,8 @@ from runner.cli.display.live import Live
 from runner.cli.result import json_document
 from runner.diagnosis.case import Case
 from runner.diagnosis.report.text import printable
-from runner.doctor.reproducible import Findings, find_differences
+from runner.doctor.reproducible import find_differences
+from runner.doctor.trial import Findings
 from runner.task import Task
 
 

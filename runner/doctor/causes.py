@@ -17,6 +17,7 @@ class Cause(str, Enum):
     EARLIER_TASK = "earlier-task"
     SHARED_FILE = "shared-file"
     ADDRESSES = "addresses"
+    UNWRITTEN_MEMORY = "unwritten-memory"
     FORK = "fork"
     UNKNOWN = "unknown"
 
@@ -85,6 +86,10 @@ MEANING = {
         "sort sets of objects by what these hold, and make no number or key of id() or hash(); with"
         " --isolation fresh the order is the same each time, on one machine",
     ),
+    Cause.UNWRITTEN_MEMORY: (
+        "memory that nothing was written to: it differs once that holds something else",
+        "fill each array that is made without values: numpy.zeros() in place of numpy.empty()",
+    ),
     Cause.FORK: (
         "the process: it differs where the task runs in a fork",
         "make what the import prepares anew in the wire function",
@@ -94,8 +99,9 @@ MEANING = {
         " clock held",
         "look for threads that race, processes that the task starts (they seed their generators"
         " themselves), random numbers of a database or a compiled library (give it a seed:"
-        " polars' sample(seed=seed)), the names of temporary files, the times of files (in a tar),"
-        " and sets of objects, which are ordered by their addresses",
+        " polars' sample(seed=seed)), the time that one asks for (numpy.datetime64('now')), the"
+        " names of temporary files, the times of files (in a tar), and sets of objects, which are"
+        " ordered by their addresses",
     ),
 }
 AFTER_ANOTHER = "files that a task with another seed has left: it differs after one"
