@@ -15,7 +15,7 @@ import time
 from contextlib import suppress
 
 from bundle_protocol.databases import tell_opened
-from bundle_protocol.entropy import is_standard_library
+from bundle_protocol.entropy import is_installed, is_standard_library
 from bundle_protocol.stand_in import StandIn
 from bundle_protocol.standard import is_of_bundle
 from bundle_protocol.still_writing import StillWriting
@@ -180,7 +180,8 @@ class Outside:
             return
         path = os.path.realpath(path)  # Only now, as it takes longer than all else.
         inside = os.path.realpath(self._inside)
-        if path.startswith((inside, self._bundle, sys.prefix, sys.base_prefix)):
+        own = inside, self._bundle, sys.prefix, sys.base_prefix
+        if path.startswith(own) or is_installed(path):
             return
         while frame is not None and is_standard_library(frame.f_code.co_filename):
             frame = frame.f_back

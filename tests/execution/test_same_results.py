@@ -287,13 +287,12 @@ def test_processes_that_a_task_forks_have_the_systems_entropy(
         "numpy\n",
     )
     for isolation in ISOLATIONS:
-        seen = [
-            number
-            for one in run(made, cache, isolation, [1, 1])
-            for pair in one["seen"]
-            for number in pair
-        ]
+        results = run(made, cache, isolation, [1, 1])
+        seen = [number for one in results for pair in one["seen"] for number in pair]
         assert len(set(seen)) == 8
+        for one in results:
+            (note,) = one["notes"]
+            assert note.startswith("a process that the task has started makes a generator without")
 
 
 def test_names_of_temporary_files_are_no_matter_of_the_seed(
