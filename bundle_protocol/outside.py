@@ -109,7 +109,7 @@ class Outside:
                         self._note(f"output {name!r} holds {what}, which is another one each time")
         for path in self._written:
             # A database was opened for writing too, whatever was done with it.
-            if os.path.isfile(path) and os.stat(path).st_mtime_ns >= self._began - _TICK_NS:
+            if os.path.isfile(path) and os.stat(path).st_ctime_ns >= self._began - _TICK_NS:
                 self._note(
                     f"{path} was left outside of the task's folder: it is not kept with the"
                     " outputs, and other tasks and runs find it. Write it by a relative path"

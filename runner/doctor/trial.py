@@ -159,15 +159,8 @@ class Trial:
     async def fill_memory(self) -> None:
         """Run it where memory that nothing was written to holds something else (mallopt(3))."""
         self._begin("memory filled with something else")
-        runs = [
-            await self._run(self._with({"MALLOC_PERTURB_": byte}))
-            for byte in (
-                "85",
-                "85",
-                "00",
-                "00",
-            )  # As long, so that objects have the same addresses.
-        ]
+        fills = "85", "85", "00", "00"  # As long, so that objects have the same addresses.
+        runs = [await self._run(self._with({"MALLOC_PERTURB_": fill})) for fill in fills]
         if not all(runs):
             return
         for name in self._base.keys() - self._differences.keys():
