@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
+_READERS = ("numpy", "pandas", "h5py")
 _ENTROPY = {"random": "SystemRandom", "secrets": "secrets", "uuid": "uuid"}
 _UUID_BYTES = 6
 """Those that no version of a UUID changes."""
@@ -185,9 +186,12 @@ class Outside:
             return
         while frame is not None and is_standard_library(frame.f_code.co_filename):
             frame = frame.f_back
-        if "/." in path and (frame is None or not self._is_own(frame)):
+        is_own = frame is not None and self._is_own(frame)
+        if "/." in path and not is_own:
             return  # A library's own, such as a cache at home.
-        if is_left and reads and path not in self._written:
+        # Else it may be what a library has kept for itself, such as compiled code.
+        is_asked = is_own or _package(frame) in _READERS
+        if reads and path not in self._written and (by_tasks or (is_left and is_asked)):
             when = "while tasks before this one ran" if by_tasks else "before this run"
             self._note(
                 f"{path}, outside of the task's folder, was written {when}, and is read: the result"
@@ -198,8 +202,11 @@ class Outside:
 
     def _is_own(self, frame: FrameType) -> bool:
         """Tell whether it is the bundle's code."""
-        module = str(frame.f_globals.get("__name__")).partition(".")[0]
-        return is_of_bundle(frame.f_code.co_filename) or module == self._package
+        return is_of_bundle(frame.f_code.co_filename) or _package(frame) == self._package
+
+
+def _package(frame: FrameType | None) -> str:
+    return "" if frame is None else str(frame.f_globals.get("__name__")).partition(".")[0]
 
 
 class _Urandom(StandIn):
