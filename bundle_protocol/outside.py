@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
+_OURS = os.path.join(os.path.dirname(__file__), "")
 _READERS = ("numpy", "pandas", "h5py")
 _ENTROPY = {"random": "SystemRandom", "secrets": "secrets", "uuid": "uuid"}
 _UUID_BYTES = 6
@@ -186,7 +187,7 @@ class Outside:
         own = inside, self._bundle, sys.prefix, sys.base_prefix
         if path.startswith(own) or is_installed(path):
             return
-        while frame is not None and is_standard_library(frame.f_code.co_filename):
+        while frame is not None and _is_pythons_or_ours(frame.f_code.co_filename):
             frame = frame.f_back
         is_own = frame is not None and self._is_own(frame)
         if "/." in path and not is_own:
@@ -205,6 +206,10 @@ class Outside:
     def _is_own(self, frame: FrameType) -> bool:
         """Tell whether it is the bundle's code."""
         return is_of_bundle(frame.f_code.co_filename) or _package(frame) == self._package
+
+
+def _is_pythons_or_ours(file: str) -> bool:
+    return is_standard_library(file) or file.startswith(_OURS)
 
 
 def _package(frame: FrameType | None) -> str:

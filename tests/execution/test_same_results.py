@@ -398,6 +398,7 @@ NOTED = {
     "database": "{place}.db was left outside of the task's folder: it is not",
     "library": "{place}.duck was left outside of the task's folder: it is not",
     "read": "{place}, outside of the task's folder, was written {when}, and is read",
+    "database again": "{place}.db, outside of the task's folder, was written {when}, and is read",
     "library again": "{place}.duck, outside of the task's folder, was written {when}, and is read",
 }
 
@@ -416,7 +417,7 @@ def test_what_no_seed_reaches_is_noted_and_nothing_else_is(
     with Runner(cache=cache, isolation=isolation, children=1, timeout=60) as runner:
         for entrypoint, expected in NOTED.items():
             if "{when}" in expected:
-                for file in place, Path(f"{place}.duck"):
+                for file in place, Path(f"{place}.db"), Path(f"{place}.duck"):
                     os.utime(file, (moment, moment))
             function = entrypoint.partition(" ")[0]
             notes = runner.execute(made, function, {"place": str(place)}).notes
