@@ -110,14 +110,15 @@ class Outside:
                     if data.rfind(word) >= 0:  # It takes a fifth of what "in" takes.
                         self._note(f"output {name!r} holds {what}, which is another one each time")
         for path in self._written:
-            with suppress(OSError):  # It is removed again.
-                state = os.stat(path)
-                # A database was opened for writing too, whatever was done with it.
-                if max(state.st_mtime_ns + _TICK_NS, state.st_ctime_ns) >= self._began:
-                    self._note(
-                        f"{path} was left outside of the task's folder: it is not kept with the"
-                        " outputs, and other tasks and runs find it. Write it by a relative path"
-                    )
+            if not os.path.isfile(path):
+                continue
+            state = os.stat(path)
+            # A database was opened for writing too, whatever was done with it.
+            if max(state.st_mtime_ns + _TICK_NS, state.st_ctime_ns) >= self._began:
+                self._note(
+                    f"{path} was left outside of the task's folder: it is not kept with the"
+                    " outputs, and other tasks and runs find it. Write it by a relative path"
+                )
 
     def asked(self, drawn: bytes, frame: FrameType | None) -> None:
         """The system was asked for random bytes.
