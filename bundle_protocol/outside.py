@@ -110,9 +110,12 @@ class Outside:
                     if data.rfind(word) >= 0:  # It takes a fifth of what "in" takes.
                         self._note(f"output {name!r} holds {what}, which is another one each time")
         for path in self._written:
-            if not os.path.isfile(path):
+            try:
+                state = os.stat(path)
+            except OSError:  # It is removed again.
                 continue
-            state = os.stat(path)
+            if not stat.S_ISREG(state.st_mode):
+                continue
             # A database was opened for writing too, whatever was done with it.
             if max(state.st_mtime_ns + _TICK_NS, state.st_ctime_ns) >= self._began:
                 self._note(
@@ -154,7 +157,9 @@ class Outside:
         Args:
             frame: of who has it opened.
         """
-        state = os.stat(path) if os.path.exists(path) else None
+        state = None
+        with suppress(OSError):  # It is made now.
+            state = os.stat(path)
         self._used(path, state, frame, reads=True, writes=True)
 
     def opened(self, path: str, file: Any, frame: FrameType | None) -> None:
