@@ -7,6 +7,7 @@ the task starts, the system's entropy counts: a fork would repeat the numbers of
 
 from __future__ import annotations
 
+import mmap
 import os
 import posix
 
@@ -27,10 +28,18 @@ class Entropy:
     """
 
     def __init__(self, seed: int) -> None:
-        self.begin(seed)
+        self._asked: bytearray | mmap.mmap = bytearray(1)
+        self._start(seed)
 
     def begin(self, seed: int) -> None:
-        """Begins the streams that follow from a seed, in this process alone."""
+        """Begins the streams that follow from a task's seed, in this process alone."""
+        if type(self._asked) is bytearray:
+            # Shared with what the task forks. Only now: a child that shares memory is not forked.
+            self._asked = mmap.mmap(-1, 1)
+        self._asked[0] = 0
+        self._start(seed)
+
+    def _start(self, seed: int) -> None:
         self.seed = seed
         self._pid = posix.getpid()
         self._sources: dict[int, Any] = {}
@@ -41,9 +50,15 @@ class Entropy:
         # Not os.getpid, which `check --reproducible` has say the same in each process.
         return posix.getpid() == self._pid
 
+    @property
+    def was_asked_elsewhere(self) -> bool:
+        """Tell whether a generator got no seed in a process that was forked from this one."""
+        return self._asked[0] == 1
+
     def bits(self, stream: int, count: int) -> int | None:
         """The next number of that many bits; ``None`` where the system is to give it."""
         if not self.is_here:
+            self._asked[0] = 1
             return None
         if stream not in self._sources:
             # Only now: to make one takes as long as a tenth of a small task. It is the base of
@@ -57,7 +72,12 @@ class Entropy:
 
 def is_standard_library(file: str) -> bool:
     """Tell whether a file is Python's own, and not a model's or a package's."""
-    return file.startswith(_STANDARD_LIBRARY) and not any(part in file for part in _INSTALLED)
+    return file.startswith(_STANDARD_LIBRARY) and not is_installed(file)
+
+
+def is_installed(file: str) -> bool:
+    """Tell whether a file is of a package, in whatever environment."""
+    return any(part in file for part in _INSTALLED)
 
 
 def asked_by_standard_library(frame: FrameType | None) -> bool:

@@ -93,6 +93,15 @@ class Generators:
                 one.restore()
         self._tasks = True
 
+    def end(self) -> None:
+        """The task has returned."""
+        if self._entropy.was_asked_elsewhere:
+            self._note(
+                "a process that the task has started makes a generator without a seed: its numbers"
+                " do not follow from the task's seed. Hand it one:"
+                " numpy.random.default_rng([seed, number])"
+            )
+
     def _say(self, text: str) -> None:
         self._notes.append(text)
         self._note(text)

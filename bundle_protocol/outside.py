@@ -14,7 +14,8 @@ import sys
 import time
 from contextlib import suppress
 
-from bundle_protocol.entropy import is_standard_library
+from bundle_protocol.databases import tell_opened
+from bundle_protocol.entropy import is_installed, is_standard_library
 from bundle_protocol.stand_in import StandIn
 from bundle_protocol.standard import is_of_bundle
 from bundle_protocol.still_writing import StillWriting
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
     from types import FrameType
     from typing import Any
 
+_OURS = os.path.join(os.path.dirname(__file__), "")
+_READERS = ("numpy", "pandas", "h5py")
 _ENTROPY = {"random": "SystemRandom", "secrets": "secrets", "uuid": "uuid"}
 _UUID_BYTES = 6
 """Those that no version of a UUID changes."""
@@ -58,11 +61,13 @@ class Outside:
         self._own = b"", ""
         self._written: dict[str, None] = {}
         self._still_writing: StillWriting | None = None
-        self._since = self._began = time.time_ns()
+        self._start = self._since = self._began = time.time_ns()
+        self._temporary = os.path.join(os.environ.get("TMPDIR") or "/tmp", "")
         system: Any = os
         system.urandom = _Urandom(self)
         python: Any = builtins
         python.open = io.open = _Open(self)
+        tell_opened(self.opening)
 
     def loaded(self, wire: str) -> None:
         """The bundle has been imported.
@@ -106,7 +111,14 @@ class Outside:
                     if data.rfind(word) >= 0:  # It takes a fifth of what "in" takes.
                         self._note(f"output {name!r} holds {what}, which is another one each time")
         for path in self._written:
-            if os.path.isfile(path):
+            try:
+                state = os.stat(path)
+            except OSError:  # It is removed again.
+                continue
+            if not stat.S_ISREG(state.st_mode):
+                continue
+            # A database was opened for writing too, whatever was done with it.
+            if max(state.st_mtime_ns + _TICK_NS, state.st_ctime_ns) >= self._began:
                 self._note(
                     f"{path} was left outside of the task's folder: it is not kept with the"
                     " outputs, and other tasks and runs find it. Write it by a relative path"
@@ -140,38 +152,75 @@ class Outside:
             self._notes.append(text)
         self._note(text)
 
+    def opening(self, path: str, frame: FrameType) -> None:
+        """A library of its own is about to open a file, for reading and for writing.
+
+        Args:
+            frame: of who has it opened.
+        """
+        state = None
+        with suppress(OSError):  # It is made now.
+            state = os.stat(path)
+        self._used(path, state, frame, reads=True, writes=True)
+
     def opened(self, path: str, file: Any, frame: FrameType | None) -> None:
         """A file was opened by an absolute path.
 
         Args:
             frame: of who has opened it.
         """
-        if self._loading or path.startswith((self._inside, self._bundle, "/proc/")):
+        if not path.startswith((self._inside, self._bundle, "/proc/")):
+            writes = file.writable()
+            self._used(path, os.stat(file.fileno()), frame, reads=not writes, writes=writes)
+
+    def _used(
+        self,
+        path: str,
+        state: os.stat_result | None,
+        frame: FrameType | None,
+        *,
+        reads: bool,
+        writes: bool,
+    ) -> None:
+        if self._loading or (state is not None and not stat.S_ISREG(state.st_mode)):
             return
-        state, writes = os.stat(file.fileno()), file.writable()
-        is_left = self._since < state.st_mtime_ns < self._began - _TICK_NS
-        if not stat.S_ISREG(state.st_mode) or not (writes or is_left):
+        modified = self._began if state is None else state.st_mtime_ns
+        by_tasks = self._since < modified < self._began - _TICK_NS
+        is_left = by_tasks or (path.startswith(self._temporary) and modified < self._start)
+        if not writes and not is_left:
             return
         path = os.path.realpath(path)  # Only now, as it takes longer than all else.
         inside = os.path.realpath(self._inside)
-        if path.startswith((inside, self._bundle, sys.prefix, sys.base_prefix)):
+        own = inside, self._bundle, sys.prefix, sys.base_prefix
+        if path.startswith(own) or is_installed(path):
             return
-        while frame is not None and is_standard_library(frame.f_code.co_filename):
+        while frame is not None and _is_pythons_or_ours(frame.f_code.co_filename):
             frame = frame.f_back
-        if "/." in path and (frame is None or not self._is_own(frame)):
+        is_own = frame is not None and self._is_own(frame)
+        if "/." in path and not is_own:
             return  # A library's own, such as a cache at home.
-        if not writes and path not in self._written:
+        # Else it may be what a library has kept for itself, such as compiled code.
+        is_asked = is_own or _package(frame) in _READERS
+        if reads and path not in self._written and (by_tasks or (is_left and is_asked)):
+            when = "while tasks before this one ran" if by_tasks else "before this run"
             self._note(
-                f"{path}, outside of the task's folder, was written while tasks before this one"
-                " ran, and is read: the result depends on it"
+                f"{path}, outside of the task's folder, was written {when}, and is read: the result"
+                " depends on it"
             )
-        elif writes and len(self._written) < _MOST_PATHS:
+        if writes and len(self._written) < _MOST_PATHS:
             self._written[path] = None
 
     def _is_own(self, frame: FrameType) -> bool:
         """Tell whether it is the bundle's code."""
-        module = str(frame.f_globals.get("__name__")).partition(".")[0]
-        return is_of_bundle(frame.f_code.co_filename) or module == self._package
+        return is_of_bundle(frame.f_code.co_filename) or _package(frame) == self._package
+
+
+def _is_pythons_or_ours(file: str) -> bool:
+    return is_standard_library(file) or file.startswith(_OURS)
+
+
+def _package(frame: FrameType | None) -> str:
+    return "" if frame is None else str(frame.f_globals.get("__name__")).partition(".")[0]
 
 
 class _Urandom(StandIn):

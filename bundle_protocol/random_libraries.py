@@ -82,7 +82,8 @@ class PythonRandom(Library):
         class Below(base):  # type: ignore[misc]
             def seed(self, value: object = None) -> None:
                 this._seeded = value is not None
-                super().seed(this._entropy.bits(_OF_PYTHON, _SEED_BITS) if value is None else value)
+                draws = value is None and this._entropy.is_here  # Python seeds it in each fork.
+                super().seed(this._entropy.bits(_OF_PYTHON, _SEED_BITS) if draws else value)
 
             def setstate(self, state: object) -> None:
                 this._seeded = True
@@ -390,7 +391,6 @@ _OF_PYTHON, _OF_NUMPY, _OF_TORCH = 2, 3, 5
 _SEED_BITS = 128
 
 _MTRAND = "numpy.random.mtrand"
-
 _BLOCK_BITS = 624 * 32
 _MOST_BLOCKS = 4000
 """So many take 10 ms, and are 2.5 million numbers."""

@@ -35,12 +35,8 @@ from bundle_protocol.working_folder import WorkingFolder
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
-    from typing import TypeVar
-
     from bundle_protocol.forking import Forker
     from bundle_protocol.inputs import Inputs
-
-    T = TypeVar("T")
 
 
 INSTANT_SECONDS = 10e-6
@@ -361,7 +357,8 @@ class Session:
             outputs = encode_outputs(
                 result, self._transport, self._exchange, self._request_id, self.note
             )
-            if self._folder is not None:
+            if self._generators is not None and self._folder is not None:
+                self._generators.end()
                 self._folder.outside.end(result, instant=self._instant)
         except (RequestError, SystemExit):
             raise

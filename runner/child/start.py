@@ -95,6 +95,7 @@ async def open_session(
                         ended=session.on_end,
                         beside=memory.keep,
                         stdin=True,
+                        fixed_addresses=True,
                     )
                 )
             except OSError as error:

@@ -9,7 +9,8 @@ from runner.cli.display.live import Live
 from runner.cli.result import json_document
 from runner.diagnosis.case import Case
 from runner.diagnosis.report.text import printable
-from runner.doctor.reproducible import Findings, find_differences
+from runner.doctor.reproducible import find_differences
+from runner.doctor.trial import Findings
 from runner.task import Task
 
 
@@ -42,5 +43,6 @@ def _lines(found: Findings) -> str:
         else:
             lines.append(f"{printable(name)}: depends on {difference.meaning}")
             lines.append(f"  help: {difference.advice}")
+    lines += [f"note: {printable(note)}" for note in found.notes]
     lines += [f"failed in {printable(failure)}" for failure in found.failures]
     return "".join(f"{line}\n" for line in lines)

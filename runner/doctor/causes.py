@@ -16,6 +16,8 @@ class Cause(str, Enum):
     THREADS = "threads"
     EARLIER_TASK = "earlier-task"
     SHARED_FILE = "shared-file"
+    ADDRESSES = "addresses"
+    UNWRITTEN_MEMORY = "unwritten-memory"
     FORK = "fork"
     UNKNOWN = "unknown"
 
@@ -63,8 +65,9 @@ MEANING = {
         "take what threads give in a fixed order: executor.map(), or sort it",
     ),
     Cause.HASH_SEED: (
-        "the order of a set: it differs with PYTHONHASHSEED",
-        "sort what comes out of a set of strings: for name in sorted(names)",
+        "the order of a set, or hash() of a text: it differs with PYTHONHASHSEED",
+        "sort what comes out of a set of strings: for name in sorted(names), and make no number of"
+        " hash()",
     ),
     Cause.THREADS: (
         "the number of threads that numerical libraries start",
@@ -78,6 +81,15 @@ MEANING = {
         "the tasks before it and beside it: they use this very file, whatever their seed",
         "write it by a relative path, which leads to the task's own folder",
     ),
+    Cause.ADDRESSES: (
+        "where objects lie in memory: it differs once they lie elsewhere",
+        "sort sets of objects by what these hold, and make no number or key of id() or hash(); with"
+        " --isolation fresh the order is the same each time, on one machine",
+    ),
+    Cause.UNWRITTEN_MEMORY: (
+        "memory that nothing was written to: it differs once that holds something else",
+        "fill each array that is made without values: numpy.zeros() in place of numpy.empty()",
+    ),
     Cause.FORK: (
         "the process: it differs where the task runs in a fork",
         "make what the import prepares anew in the wire function",
@@ -87,15 +99,15 @@ MEANING = {
         " clock held",
         "look for threads that race, processes that the task starts (they seed their generators"
         " themselves), random numbers of a database or a compiled library (give it a seed:"
-        " polars' sample(seed=seed)), the names of temporary files, and sets of objects, which are"
+        " polars' sample(seed=seed)), the time that one asks for (numpy.datetime64('now')), the"
+        " names of temporary files, the times of files (in a tar), and sets of objects, which are"
         " ordered by their addresses",
     ),
 }
 AFTER_ANOTHER = "files that a task with another seed has left: it differs after one"
 BY_CHANCE = "what was not found: it differs from run to run, now and then"
 ELSEWHERE = f"files besides its own: it differs with {NEW_FOLDERS}"
-ADDRESSES = (
-    "the memory: it differs from run to run, and has the address of an object in it"
-    " (<... at 0x...>)",
+WRITTEN_ADDRESS = (
+    "where objects lie in memory: it has the address of an object in it (<... at 0x...>)",
     "write what the object holds, not its repr()",
 )

@@ -4,83 +4,21 @@ An output's cause is what experiment has shown: the one condition whose change h
 output, or the one whose holding has made it the same.
 """
 
-import hashlib
-import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 
-import anyio
-import msgspec
-from msgspec import Struct
-
-from runner.async_runner import AsyncRunner
 from runner.bundle.model import Bundle
 from runner.defaults import Isolation
 from runner.diagnosis.case import Case
-from runner.diagnosis.errors import RunnerError
-from runner.doctor.causes import (
-    ADDRESSES,
-    AFTER_ANOTHER,
-    BY_CHANCE,
-    ELSEWHERE,
-    HELD_FILES,
-    HOLDS,
-    MEANING,
-    NEW_FOLDERS,
-    Cause,
-)
-from runner.doctor.trial_files import FOLDERS, files_of_both, made_anew
-from runner.execution.run_task import execute_task, reported
+from runner.doctor.causes import Cause
+from runner.doctor.trial import ADDRESSES, Findings, Trial
+from runner.execution.run_task import execute_task
 from runner.process.guardian import guarded_folder
-from runner.result import Result
 from runner.settings import Settings
 from runner.task import Task
 
-_HELD = Path(__file__).with_name("held")
 _HASH_SEEDS = ("1", "2", "3")
-# Many a model takes its seed from a clock of whole seconds.
-_APART_SECONDS = 1.1
-_ADDRESS = b" at 0x"
-_ADDRESSES = "addresses"
-"""Shaken where something else is held, or is as it was: an order by them depends on anything."""
-# Threads that race come out in another way each time, and so may what is read from no file.
-_NEVER_TWICE = (Cause.RACE, Cause.FILES)
-# What has few ways to come out may come out in the same one twice.
-_HELD_AGAIN = 2
-
-
-class Difference(Struct, frozen=True):
-    """An output that is not the same under all conditions."""
-
-    output: str
-    """Its name; the path of a file that the task leaves, or that all tasks write."""
-    cause: Cause
-    meaning: str
-    """The words for what it depends on, and for what has shown it."""
-    advice: str
-
-
-class Findings(Struct, frozen=True):
-    """The outcome of all the runs."""
-
-    outputs: tuple[str, ...]
-    """The names of the outputs, and of the files left."""
-    conditions: tuple[str, ...]
-    """Those that the task ran under, one line each."""
-    differences: tuple[Difference, ...]
-    failures: tuple[str, ...]
-    """A line for each condition under which the task failed."""
-
-    @property
-    def ok(self) -> bool:
-        return not (self.differences or self.failures)
-
-
-_Digests = dict[str, bytes]
 
 
 async def find_differences(
@@ -109,21 +47,26 @@ async def find_differences(
     result = await execute_task(case, settings, bundle, ask)
     read, wanted = asked[0]
     with guarded_folder() as elsewhere:
-        trial = _Trial(settings, read, wanted, result, on_condition, elsewhere)
-        await _try(trial, settings.thread_count(read), result.threads, began)
+        trial = Trial(settings, read, wanted, result, on_condition, elsewhere)
+        since = time.time() - (time.monotonic() - began)
+        await _try(trial, settings.thread_count(read), result.threads, since)
     return trial.findings()
 
 
-async def _try(trial: "_Trial", asked: int | None, had: int | None, began: float) -> None:
+async def _try(trial: Trial, asked: int | None, had: int | None, since: float) -> None:
     """Run it under each condition, until nothing more can be found.
 
     :param asked: for how many threads; they are part of what is run.
     :param had: how many there were.
+    :param since: when the first run began, in seconds since the epoch.
     """
-    since = time.time() - (time.monotonic() - began)
-    await trial.repeat(began)
+    await trial.repeat()
     await trial.share_files(since)
-    if trial.settled:
+    if trial.settled():
+        return
+    await trial.fill_memory()
+    await trial.change(Cause.ADDRESSES, "objects at other addresses", env=trial.held(ADDRESSES))
+    if trial.settled():
         return
     for seed in _HASH_SEEDS:
         await trial.change(Cause.HASH_SEED, f"PYTHONHASHSEED={seed}", env={"PYTHONHASHSEED": seed})
@@ -134,250 +77,3 @@ async def _try(trial: "_Trial", asked: int | None, had: int | None, began: float
     await trial.move()
     await trial.share(Cause.FORK, Isolation.FORK, "a fork")
     await trial.share(Cause.EARLIER_TASK, Isolation.WARM, "after others in one process")
-
-
-class _Trial:
-    """A task under trial, and what has been found out so far."""
-
-    def __init__(
-        self,
-        settings: Settings,
-        bundle: Bundle,
-        task: Task,
-        first: Result,
-        on_condition: Callable[[str], None],
-        elsewhere: Path,
-    ) -> None:
-        self._settings = settings
-        self._bundle = bundle
-        self._task = task
-        self._other = msgspec.structs.replace(task, seed=task.seed ^ 1)
-        self._first = first
-        self._base = _digests(first)
-        self._on_condition = on_condition
-        self._elsewhere = elsewhere
-        """Where the task runs with new folders."""
-        self._conditions = ["a new process"]
-        self._differences: dict[str, Difference] = {}
-        self._failures: list[str] = []
-
-    def findings(self) -> Findings:
-        """Return what was found."""
-        return Findings(
-            outputs=tuple(self._base),
-            conditions=tuple(self._conditions),
-            differences=tuple(self._differences.values()),
-            failures=tuple(self._failures),
-        )
-
-    @property
-    def settled(self) -> bool:
-        """Tell whether each output has been found to differ, so that no other run says more."""
-        return bool(self._base) and self._base.keys() <= self._differences.keys()
-
-    async def repeat(self, began: float) -> None:
-        """Run it once more as it was run first, and find out why it is not the same."""
-        await _apart_from(began)
-        self._begin("another new process")
-        differing = self._differing(await self._run(self._settings))
-        for cause, held in HOLDS:
-            if not differing:
-                return
-            same = await self._same_while_held(held)
-            for name in differing & same:
-                self._found(name, cause)
-            differing -= same
-        for name in differing:
-            self._found(name, Cause.UNKNOWN)
-
-    async def change(
-        self,
-        cause: Cause,
-        condition: str,
-        *,
-        env: Mapping[str, str] | None = None,
-        threads: int | None = None,
-    ) -> None:
-        """Run it with one condition changed."""
-        self._begin(condition)
-        settings = msgspec.structs.replace(
-            self._settings,
-            env={**self._settings.env, **(env or {})},
-            threads=threads or self._settings.threads,
-        )
-        await self._blame(cause, partial(self._run, settings))
-
-    async def share(self, cause: Cause, isolation: Isolation, condition: str) -> None:
-        """Run it in one child after one with another seed, and after itself."""
-        self._begin(condition)
-        await self._blame(cause, partial(self._run_shared, isolation))
-
-    async def _run_shared(self, isolation: Isolation) -> _Digests | None:
-        settings = msgspec.structs.replace(self._settings, isolation=isolation, children=1)
-        try:
-            async with AsyncRunner.of(settings) as runner:
-                with suppress(RunnerError):  # it need not bear any seed
-                    await self._execute(runner, self._other)
-                await self._execute(runner, self._task)
-                return _digests(await self._execute(runner, self._task))
-        except RunnerError as error:
-            self._failed(error)
-            return None
-
-    async def _execute(self, runner: AsyncRunner, task: Task) -> Result:
-        return await runner.execute(self._bundle.path, task.entrypoint, task.params, seed=task.seed)
-
-    async def _blame(
-        self,
-        cause: Cause,
-        run: Callable[[], Awaitable[_Digests | None]],
-        shown_by: str | None = None,
-    ) -> None:
-        """Run it under a condition; where an output differs, see that it does not so by chance.
-
-        Once more under the condition it has to come out as there, and without it as it was first.
-        """
-        now = await run()
-        differing = self._differing(now) - self._differences.keys()
-        if now is None or not differing:
-            return
-        by_chance = self._differing(await self._run(self._with(self.held(_ADDRESSES))))
-        if cause not in _NEVER_TWICE and (again := await run()) is not None:
-            by_chance |= {name for name in differing if now.get(name) != again.get(name)}
-        for name in differing - by_chance:
-            self._found(name, cause, shown_by)
-        for name in differing & by_chance:
-            self._found(name, Cause.UNKNOWN, BY_CHANCE)
-
-    async def _same_while_held(self, held: str) -> set[str]:
-        """Return which outputs are the same twice while something is held.
-
-        A run that fails then is not evidence: the bundle may not bear it.
-        """
-        self._begin(f"new processes, {held} held")
-        known = len(self._failures)
-        run = partial(self._run_moved, variables=self.held(_ADDRESSES))
-        if held != HELD_FILES:
-            run = partial(self._run, self._with(self.held(f"{held} {_ADDRESSES}")))
-        began, first = time.monotonic(), await run()
-        same = set(first or ())
-        for _ in range(_HELD_AGAIN):
-            if first is None or not same:
-                break
-            await _apart_from(began)
-            began, now = time.monotonic(), await run() or {}
-            same = {name for name in same if now.get(name) == first[name]}
-        del self._failures[known:]
-        return same
-
-    async def move(self) -> None:
-        """Run it where nothing is that an earlier run has left.
-
-        A run that fails there is no evidence: it may need what the user keeps at home.
-        """
-        self._begin(NEW_FOLDERS)
-        known = len(self._failures)
-        await self._blame(Cause.FILES, self._run_moved, ELSEWHERE)
-        await self._blame(Cause.FILES, partial(self._run_moved, after=self._other), AFTER_ANOTHER)
-        del self._failures[known:]
-
-    async def share_files(self, began: float) -> None:
-        """Find the files that it uses wherever it works, and whatever its seed is.
-
-        :param began: when the first run did, in seconds since the epoch.
-        """
-        self._begin("another seed")
-        known = len(self._failures)
-        opened = []
-        for task in (self._task, self._other):
-            with NamedTemporaryFile(dir=self._elsewhere) as file:
-                await self._run(self._with(self.held("", MODELOPS_OPENED=file.name)), task=task)
-                opened.append(Path(file.name).read_bytes())
-        del self._failures[known:]
-        for path in files_of_both(*opened, since=began):
-            self._found(path, Cause.SHARED_FILE)
-
-    async def _run_moved(
-        self, after: Task | None = None, variables: Mapping[str, str] | None = None
-    ) -> _Digests | None:
-        """Run it with new folders, which are always at the same place.
-
-        :param after: what has run there before it.
-        :param variables: set besides those that name the folders.
-        """
-        variables = {**(variables or {}), **{name: str(self._elsewhere / name) for name in FOLDERS}}
-        copy = await anyio.to_thread.run_sync(made_anew, self._elsewhere, self._bundle)
-        if after is not None:
-            await self._run(self._with(variables), copy, task=after)
-        return await self._run(self._with(variables), copy)
-
-    def held(self, what: str, **variables: str) -> dict[str, str]:
-        """The variables by which a process holds something; others beside them."""
-        # Before what the caller's own variable names, which may have a sitecustomize too.
-        named = self._settings.env.get("PYTHONPATH")
-        path = os.pathsep.join([str(_HELD), *([named] if named else [])])
-        return {"PYTHONPATH": path, "MODELOPS_HELD": what, **variables}
-
-    def _with(self, variables: Mapping[str, str]) -> Settings:
-        return msgspec.structs.replace(self._settings, env={**self._settings.env, **variables})
-
-    async def _run(
-        self, settings: Settings, bundle: Path | None = None, task: Task | None = None
-    ) -> _Digests | None:
-        """Run it in a new process."""
-        case = Case(environ=settings.variables())
-        try:
-            with reported(case):
-                return _digests(
-                    await execute_task(
-                        case, settings, bundle or self._bundle.path, lambda _: task or self._task
-                    )
-                )
-        except RunnerError as error:
-            self._failed(error)
-            return None
-
-    def _begin(self, condition: str) -> None:
-        self._conditions.append(condition)
-        self._on_condition(condition)
-
-    def _failed(self, error: RunnerError) -> None:
-        report = error.report
-        self._failures.append(f"{self._conditions[-1]}: {report.code.value}: {report.summary}")
-
-    def _differing(self, now: _Digests | None) -> set[str]:
-        """Return the outputs that are not as they were first, of those that always were."""
-        if now is None:
-            return set()
-        names = self._base.keys() | now.keys()
-        return {name for name in names if self._base.get(name) != now.get(name)}
-
-    def _found(self, name: str, cause: Cause, shown_by: str | None = None) -> None:
-        """Take a difference.
-
-        :param shown_by: in place of what the cause's own experiment shows.
-        """
-        if name in self._differences:
-            return  # the first is enough: what hides behind it shows once it is mended
-        meaning, advice = MEANING[cause]
-        meaning = shown_by or meaning
-        if cause is Cause.UNKNOWN and _ADDRESS in _content(self._first, name):
-            meaning, advice = ADDRESSES
-        self._differences[name] = Difference(name, cause, meaning, advice)
-
-
-async def _apart_from(began: float) -> None:
-    """Wait until another run may begin that the clock is to tell apart from this one."""
-    await anyio.sleep(max(0.0, began + _APART_SECONDS - time.monotonic()))
-
-
-def _digests(result: Result) -> _Digests:
-    """Return the digests of what a task gives: its outputs, and the files that it leaves."""
-    names = [*result, *(f"./{path}" for path in result.files)]
-    return {name: hashlib.sha256(_content(result, name)).digest() for name in names}
-
-
-def _content(result: Result, name: str) -> bytes:
-    if name in result:
-        return result[name]
-    return result.files.get(name.removeprefix("./"), b"")

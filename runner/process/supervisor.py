@@ -16,7 +16,7 @@ import time
 import weakref
 from array import array
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
-from contextlib import ExitStack, asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, nullcontext, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,6 +26,7 @@ import anyio.to_thread
 
 from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.machine import Machine
+from runner.process.addresses import addresses_fixed
 from runner.process.ending import KILL_SECONDS, Notice, kill_descendants, to_terminate
 from runner.process.exits import (
     describe_exit,
@@ -244,6 +245,7 @@ async def spawn(
     beside: Callable[[Process], Coroutine[Any, Any, None]] | None = None,
     stdin: bool = False,
     grace: float = 0.0,
+    fixed_addresses: bool = False,
 ) -> AsyncIterator[Process]:
     """Start a process in a session of its own, drain its pipes into the sinks, watch its exit.
 
@@ -259,6 +261,7 @@ async def spawn(
     :param beside: run while it runs, and cancelled then; it must not raise.
     :param stdin: whether it gets a pipe to read from; else ``/dev/null``.
     :param grace: seconds between SIGTERM and SIGKILL, where it has to be ended.
+    :param fixed_addresses: whether its memory is to lie at the same addresses each time.
     :raises OSError: it could not be started.
     """
     guard = guardian()
@@ -291,17 +294,18 @@ async def spawn(
                     writing = output_pipe(console[1])[1]
                     passed.append(writing)
                     argv += [console[0], str(writing)]
-                popen = subprocess.Popen(  # noqa: ASYNC220 - see above, and its docstring
-                    argv,
-                    env={**env, MARKER: marker},
-                    cwd=cwd,
-                    stdin=stdin_read,
-                    stdout=stdout_write,
-                    stderr=stderr_write,
-                    start_new_session=True,
-                    pass_fds=passed,
-                    preexec_fn=to_set_in_program(),
-                )
+                with addresses_fixed() if fixed_addresses else nullcontext():
+                    popen = subprocess.Popen(  # noqa: ASYNC220 - see above, and its docstring
+                        argv,
+                        env={**env, MARKER: marker},
+                        cwd=cwd,
+                        stdin=stdin_read,
+                        stdout=stdout_write,
+                        stderr=stderr_write,
+                        start_new_session=True,
+                        pass_fds=passed,
+                        preexec_fn=to_set_in_program(),
+                    )
             except BaseException:
                 if stdin_write is not None:
                     os.close(stdin_write)

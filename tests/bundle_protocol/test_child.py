@@ -609,6 +609,9 @@ def test_a_request_that_waits_while_a_task_runs_does_not_end_it(bundle: Path) ->
         assert [child.receive()["id"] for _ in range(3)] == [7, 8, 9]
 
 
+SUPPORT = Path(__file__).parents[1] / "support"
+
+
 @pytest.mark.skipif(sys.platform != "linux", reason="the parent-death signal is Linux's")
 def test_the_death_of_the_runner_ends_a_task_that_never_lets_go_of_the_interpreter(
     bundle: Path, tmp_path: Path
@@ -618,7 +621,7 @@ def test_the_death_of_the_runner_ends_a_task_that_never_lets_go_of_the_interpret
     runner = tmp_path / "runner.py"
     runner.write_text(
         "import sys\nfrom pathlib import Path\n"
-        f"sys.path[:0] = {[str(Path(__file__).parent), str(HELLO.parent.parent)]!r}\n"
+        f"sys.path[:0] = {[str(SUPPORT), str(HELLO.parent.parent)]!r}\n"
         "from driver import Child\n"
         "bundle = Path(sys.argv[1])\n"
         "child = Child(sys.executable, bundle)\n"

@@ -1,8 +1,10 @@
 """Same bundle, same params, same seed: same outputs, from models that were written carelessly."""
 
+import ctypes
 import json
 import os
 import random
+import sys
 import textwrap
 import time
 from collections.abc import Callable
@@ -13,6 +15,7 @@ import pytest
 from conftest import need_python
 
 from runner import Runner, Task
+from runner.process.addresses import addresses_fixed
 
 ISOLATIONS = ["warm", "fork", "fresh"]
 PYTHONS = ["3.8", "3.9", "3.10", "3.11", "3.12", "3.13"]
@@ -284,13 +287,12 @@ def test_processes_that_a_task_forks_have_the_systems_entropy(
         "numpy\n",
     )
     for isolation in ISOLATIONS:
-        seen = [
-            number
-            for one in run(made, cache, isolation, [1, 1])
-            for pair in one["seen"]
-            for number in pair
-        ]
+        results = run(made, cache, isolation, [1, 1])
+        seen = [number for one in results for pair in one["seen"] for number in pair]
         assert len(set(seen)) == 8
+        for one in results:
+            (note,) = one["notes"]
+            assert note.startswith("a process that the task has started makes a generator without")
 
 
 def test_names_of_temporary_files_are_no_matter_of_the_seed(
@@ -308,8 +310,33 @@ def test_names_of_temporary_files_are_no_matter_of_the_seed(
         assert first["seen"] != second["seen"]
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="addresses are fixed on Linux")
+def test_objects_lie_at_the_same_addresses_in_each_new_child(
+    bundle: MakeBundle, cache: Path
+) -> None:
+    with addresses_fixed():
+        if not ctypes.CDLL(None).personality(0xFFFFFFFF) & 0x0040000:
+            pytest.skip("this system does not let addresses be fixed")
+    assert not ctypes.CDLL(None).personality(0xFFFFFFFF) & 0x0040000
+    made = bundle(
+        """
+        import json
+        class Agent:
+            pass
+        def wire(entrypoint, params, seed):
+            agents = [Agent() for _ in range(50)]
+            order = [agents.index(one) for one in set(agents)]
+            return {"seen": json.dumps({"order": order, "none": hash(None)}).encode()}
+        """
+    )
+    seen = run(made, cache, "fresh", [1, 2, 30])
+    assert seen == [seen[0]] * 3
+    assert [one["none"] for one in run(made, cache, "fork", [1, 2])] == [seen[0]["none"]] * 2
+
+
 OUTSIDE = """
-    import json, os, random, secrets, subprocess, sys, tempfile, threading, time, uuid
+    import json, os, random, secrets, sqlite3, subprocess, sys, tempfile, threading, time, uuid
+    import duckdb
     from pathlib import Path
     KEY = os.urandom(4)
     RUN = uuid.uuid4()
@@ -323,6 +350,11 @@ OUTSIDE = """
     def folder(place): return os.path.abspath("x")
     def left(place): place.write_text("x")
     def read(place): open(place).close()
+    def database(place):
+        base = sqlite3.connect(str(place) + ".db")
+        base.execute("create table if not exists seen (seed)")
+        base.close()
+    def library(place): duckdb.connect(str(place) + ".duck")
     def thread(place):
         begun = threading.Event()
         def write():
@@ -351,11 +383,11 @@ OUTSIDE = """
         said = globals()[entrypoint](Path(params["place"]))
         return {"seen": f"{said}{chr(10)}".encode()}
 """
-AT_IMPORT = "wire.py:4 draws from the system's entropy (os.urandom): its numbers do not"
+AT_IMPORT = "wire.py:5 draws from the system's entropy (os.urandom): its numbers do not"
 NOTED = {
-    "urandom": "wire.py:8 draws from the system's entropy (os.urandom): its numbers do not",
-    "system": "wire.py:9 draws from the system's entropy (SystemRandom): its numbers do not",
-    "secret": "wire.py:10 draws from the system's entropy (secrets): its numbers do not",
+    "urandom": "wire.py:9 draws from the system's entropy (os.urandom): its numbers do not",
+    "system": "wire.py:10 draws from the system's entropy (SystemRandom): its numbers do not",
+    "secret": "wire.py:11 draws from the system's entropy (secrets): its numbers do not",
     "number": "output 'seen' holds a random UUID, which is another one each time",
     "run": "output 'seen' holds a random UUID, which is another one each time",
     "folder": "output 'seen' holds the path of the task's folder, which is another one each time",
@@ -363,7 +395,11 @@ NOTED = {
     "thread": "late.csv is still being written as the task returns, by a thread",
     "process": "made/late.csv is still being written as the task returns, by a process",
     "nothing": "",
-    "read": "{place}, outside of the task's folder, was written while tasks before this one ran",
+    "database": "{place}.db was left outside of the task's folder: it is not",
+    "library": "{place}.duck was left outside of the task's folder: it is not",
+    "read": "{place}, outside of the task's folder, was written {when}, and is read",
+    "database again": "{place}.db, outside of the task's folder, was written {when}, and is read",
+    "library again": "{place}.duck, outside of the task's folder, was written {when}, and is read",
 }
 
 
@@ -372,24 +408,25 @@ def test_what_no_seed_reaches_is_noted_and_nothing_else_is(
     bundle: MakeBundle, cache: Path, isolation: str, tmp_path: Path
 ) -> None:
     made = bundle(OUTSIDE)
+    (made / "duckdb.py").write_text(
+        "import os\ndef connect(database):\n    os.close(os.open(database, os.O_CREAT))\n"
+    )
     place, moment = tmp_path / "place.csv", 0.0
+    # Each child of "fresh" begins after that.
+    when = "before this run" if isolation == "fresh" else "while tasks before this one ran"
     with Runner(cache=cache, isolation=isolation, children=1, timeout=60) as runner:
         for entrypoint, expected in NOTED.items():
-            if entrypoint == "read":
-                os.utime(place, (moment, moment))
-            notes = runner.execute(made, entrypoint, {"place": str(place)}).notes
+            if "{when}" in expected:
+                for file in place, Path(f"{place}.db"), Path(f"{place}.duck"):
+                    os.utime(file, (moment, moment))
+            function = entrypoint.partition(" ")[0]
+            notes = runner.execute(made, function, {"place": str(place)}).notes
             if entrypoint == "urandom":
                 moment = time.time()  # after the child's start, and long before the last task
             own = [note for note in notes if not note.startswith(AT_IMPORT)]
             assert len(own) == len(notes) - 1
-            if entrypoint == "read" and isolation == "fresh":
-                assert own == []  # Its child has begun after that.
-            elif expected:
-                assert [note.startswith(expected.format(place=place)) for note in own] == [True], (
-                    own
-                )
-            else:
-                assert own == []
+            wanted = [expected.format(place=place, when=when)] if expected else []
+            assert [note[: len(text)] for note, text in zip(own, wanted, strict=True)] == wanted
 
 
 def test_the_functions_of_random_are_its_own_and_its_generator_can_be_pickled(

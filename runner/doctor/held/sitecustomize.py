@@ -50,9 +50,11 @@ def hold_entropy() -> None:
 def hold_clock() -> None:
     """A clock that begins at the same moment in each run, and goes on by a tick at each look.
 
-    ``time.monotonic`` goes on as it is: it is what waits are bounded by.
+    For Python itself and what is installed, ``time.monotonic`` goes on as it is: it is what their
+    waits are bounded by.
     """
     import datetime
+    import sys
     import time
 
     now_ns = _EPOCH_NS
@@ -77,8 +79,29 @@ def hold_clock() -> None:
         setattr(clocks, name + "_ns", look_ns)
     for name in ("localtime", "gmtime", "ctime"):
         setattr(clocks, name, with_default(getattr(time, name)))
-    strftime, localtime = time.strftime, time.localtime
+    strftime, asctime, localtime = time.strftime, time.asctime, time.localtime
     clocks.strftime = lambda pattern, at=None: strftime(pattern, localtime() if at is None else at)
+    clocks.asctime = lambda at=None: asctime(localtime() if at is None else at)
+    library = os.__file__[: -len("os.py")]
+
+    def of_bundle(held: Callable[[], Any], plain: Callable[..., Any]) -> Callable[..., Any]:
+        def looked(*clock: int) -> Any:
+            file = sys._getframe(1).f_code.co_filename
+            return plain(*clock) if file.startswith(library) or "-packages" in file else held()
+
+        return looked
+
+    for name in ("monotonic", "clock_gettime"):
+        setattr(clocks, name, of_bundle(look, getattr(time, name)))
+        setattr(clocks, name + "_ns", of_bundle(look_ns, getattr(time, name + "_ns")))
+    wait = time.sleep
+
+    def sleep(seconds: float) -> None:
+        nonlocal now_ns
+        now_ns += int(seconds * 10**9)
+        wait(seconds)
+
+    clocks.sleep = sleep
 
     class Kind(type):
         def __instancecheck__(cls, instance: object) -> bool:
@@ -112,7 +135,7 @@ def hold_process() -> None:
     os.getppid = lambda: 4241
 
 
-def shake_addresses() -> list[bytes]:
+def shake_addresses() -> list[object]:
     """Other addresses for what is made from here on: an order by them is another one then.
 
     Returns what keeps its place meanwhile, among the holes.
@@ -120,9 +143,11 @@ def shake_addresses() -> list[bytes]:
     import _random
 
     draw = _random.Random().random
-    made = [bytes(int(512 * draw())) for _ in range(20_000)]
+    made: list[object] = []
+    for _ in range(7_000):  # of each size that Python's allocator has: 16 bytes, 32, 48 to 512
+        made += object(), draw(), bytes(int(480 * draw()))
     made.sort(key=lambda _: draw())
-    kept = made[:10_000]
+    kept = made[: len(made) // 2]
     while made:
         made.pop()
     return kept
@@ -145,9 +170,9 @@ def tell_opened(to: str) -> None:
     told = os.open(to, os.O_WRONLY | os.O_APPEND)
 
     def hook(event: str, arguments: tuple[Any, ...]) -> None:
-        if event != "open":
+        if event not in ("open", "sqlite3.connect"):
             return
-        path, _, flags = arguments
+        path, _, flags = arguments if event == "open" else (*arguments, None, os.O_RDWR)
         if isinstance(path, str) and not flags & os.O_EXCL:
             how = b"w" if flags & (os.O_WRONLY | os.O_RDWR) else b"r"
             path = os.path.abspath(path)  # noqa: PTH100 - it follows no link

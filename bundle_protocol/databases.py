@@ -1,0 +1,57 @@
+"""Tells which files a task opens by libraries of their own: of SQLite, DuckDB, HDF5 and Parquet."""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import suppress
+
+from bundle_protocol.first_import import on_first_import
+from bundle_protocol.stand_in import StandIn
+
+TYPE_CHECKING = False  # Importing typing takes 2 ms.
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from types import FrameType, ModuleType
+    from typing import Any
+
+    Opens = Callable[[str, FrameType], None]
+
+# By the module whose import brings them: where each function is, and which argument is the path.
+_OPENING = {
+    "sqlite3": (("sqlite3", "connect", 0), ("sqlite3.dbapi2", "connect", 0)),
+    "duckdb": (("duckdb", "connect", 0),),
+    "h5py": (("h5py.h5f", "open", 0), ("h5py.h5f", "create", 0)),
+    "tables": (("tables", "open_file", 0),),
+    "pyarrow.parquet": (
+        ("pyarrow.parquet", "read_table", 0),
+        ("pyarrow.parquet", "write_table", 1),
+    ),
+}
+
+
+def tell_opened(opens: Opens) -> None:
+    """Have what is opened by an absolute path told before, with the frame of who opens it."""
+
+    def imported(module: ModuleType) -> None:
+        for name, function, position in _OPENING[module.__name__]:
+            with suppress(KeyError, AttributeError):  # It is another version, or the bundle's own.
+                owner: Any = sys.modules[name]
+                setattr(owner, function, _Opening(owner, function, position, opens))
+
+    on_first_import(dict.fromkeys(_OPENING, imported))
+
+
+class _Opening(StandIn):
+    def __init__(self, module: ModuleType, name: str, position: int, opens: Opens) -> None:
+        super().__init__(module, name)
+        self.__doc__ = self.__wrapped__.__doc__
+        self._position, self._opens = position, opens
+
+    def __call__(self, *arguments: Any, **options: Any) -> Any:
+        path = arguments[self._position] if len(arguments) > self._position else None
+        with suppress(TypeError, ValueError, OSError):  # It is no path, but an open file.
+            path = os.fsdecode(path)  # type: ignore[arg-type]
+            if path.startswith(os.sep):
+                self._opens(path, sys._getframe(1))
+        return self.__wrapped__(*arguments, **options)
