@@ -363,7 +363,12 @@ class Session:
             )
             if self._folder is not None:
                 self._folder.outside.end(result, instant=self._instant)
-        except (RequestError, SystemExit):
+        except RequestError as error:
+            from bundle_protocol.returning_lines import add_returning_line  # ast takes 5 ms
+
+            add_returning_line(error, function.call)
+            raise
+        except SystemExit:
             raise
         except BaseException as error:  # noqa: BLE001  # The bundle's code may raise anything.
             failure = error
