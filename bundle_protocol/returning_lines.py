@@ -48,7 +48,7 @@ def _returning_line(defined: ast.AST, *, caught: bool) -> int | None:
 
 
 def _of_function(node: ast.AST) -> Iterator[ast.AST]:
-    """What is below a node, but for the functions and classes that are defined there."""
+    """Yield what is below a node, but for the functions and classes that are defined there."""
     for child in ast.iter_child_nodes(node):
         yield child
         if not isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)):

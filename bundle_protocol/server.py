@@ -358,17 +358,11 @@ class Session:
                 cpu += self._children_cpu - children
                 self._peak_memory.look(usage)
             # Inside of the try because what is returned is the bundle's, with methods of its own.
-            outputs = encode_outputs(
-                result, self._transport, self._exchange, self._request_id, self.note
-            )
+            at = self._transport, self._exchange, self._request_id
+            outputs = encode_outputs(result, *at, self.note, function.call)
             if self._folder is not None:
                 self._folder.outside.end(result, instant=self._instant)
-        except RequestError as error:
-            from bundle_protocol.returning_lines import add_returning_line  # ast takes 5 ms
-
-            add_returning_line(error, function.call)
-            raise
-        except SystemExit:
+        except (RequestError, SystemExit):
             raise
         except BaseException as error:  # noqa: BLE001  # The bundle's code may raise anything.
             failure = error

@@ -270,8 +270,7 @@ def remote_error(
 ) -> Finding:
     """The child answered with an error.
 
-    :param defined: where the function is defined that cannot be called as a wire function; or the
-        line by which it has returned, or caught, what is no result.
+    :param defined: where the function is defined, or by which line it has returned.
     """
     from runner.diagnosis.child_raised import raised_finding, returned_finding
     from runner.diagnosis.returned_types import bytes_hints
@@ -312,8 +311,7 @@ def remote_error(
     if known is Code.RESULT_INVALID and message.endswith(_NOTHING):
         hints.insert(0, Hint(title=_RETURN_A_FILE))
     if known is Code.WIRE_AMBIGUOUS and (names := re.findall(r"([\w.]+:[\w.]+) \(of ", message)):
-        command = exec_command(case, f"--function {names[0]}")
-        hints = [Hint(title=hints[0].title, command=command, by="person")]
+        hints = [Hint(advice, exec_command(case, f"--function {names[0]}"), by="person")]
     if known is Code.WIRE_NOT_FOUND and (named := wire_hint(case, message)):
         hints.insert(0, named)
     if known is Code.WIRE_INVALID and defined:

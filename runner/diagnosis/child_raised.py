@@ -26,7 +26,6 @@ from runner.events import Phase
 
 _BY_HAND = "run the bundle's code by hand to see it without the runner between"
 
-
 # What sys.exit() was given, where that is not a message.
 _STATUS = re.compile(r"-?\d{0,20}|None|True|False")
 

@@ -380,8 +380,7 @@ def _edited(source: Source) -> Finding:
 
 
 def _timed_out(source: Source, uv: Uv, timeout: float) -> Finding:
-    name = source.name or source.path.name
-    run = uv.case.evidence.uv
+    name, run = source.name or source.path.name, uv.case.evidence.uv
     if run is None:
         what = "uv was not at work here: another process may still be building the same one"
     else:
@@ -396,6 +395,6 @@ def _timed_out(source: Source, uv: Uv, timeout: float) -> Finding:
             Hint(
                 title="run it again with more time: the next build starts from uv's cache",
                 command=exec_command(uv.case, f"--build-timeout {timeout * 10:g}"),
-            ),
+            )
         ],
     )

@@ -154,7 +154,7 @@ RESOLUTION = (
         "dependency-not-found-url",
         Code.DEPENDENCY_NOT_FOUND,
         "a URL where nothing is",
-        _requirements("six"),
+        {"wire.py": WIRE},
         prepare=(index(SIX), _by_url),
     ),
     Scenario(
