@@ -17,6 +17,8 @@ from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
 _MOST_SHOWN = 300
+# As climate's files call the same; of other names, one that begins alike may mean another thing.
+_SAME = ({"lat", "latitude"}, {"lon", "long", "longitude"})
 _BOM = "\ufeff"
 
 
@@ -78,9 +80,8 @@ def _alike(key: str, there: list[str]) -> list[str]:
         return re.sub(r"[\s_-]", "", name).casefold()
 
     same = [name for name in there if plain(name) == plain(key)]
-    longer = [name for name in there if len(key) > 2 and plain(name).startswith(plain(key))]
-    near = difflib.get_close_matches(key[:100], there, n=1)
-    return same[:1] or near or (longer if len(longer) == 1 else [])
+    same += [name for name in there for names in _SAME if {plain(name), plain(key)} <= names]
+    return same[:1] or difflib.get_close_matches(key[:100], there, n=1)
 
 
 def _byte_order_mark(phase: Phase, place: str | None, key: str) -> Finding:
