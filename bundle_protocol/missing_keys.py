@@ -29,6 +29,7 @@ _BEFORE_ANOTHER = re.compile(rf"\[\s*(?:{_LITERAL}|([^\[\]\n]{{1,200}}?))\s*\](?
 _BOOLEANS = {"yes": True, "on": True, "true": True, "no": False, "off": False, "false": False}
 # As pandas, xarray and h5py name a key within a sentence.
 _QUOTED = re.compile(r"(?:\[|, |named |object )'([^'\n]{1,200})'")
+_BEGINS = re.compile(r"'([^'\n]{1,200})' is not ")
 _MOST_WORDS = 4
 """A key has no more of them; a longer text is a sentence."""
 # As NumPy, polars and pandas.DataFrame.query do, where the error is no KeyError or has a sentence.
@@ -56,7 +57,8 @@ def other_keys(error: BaseException) -> dict[str, object]:
         that are texts or integers, the nearest first where they are too many; ``more``, how many
         were left out, where some were; ``key``, the one that is missing; ``of_task``, 1 where it is
         the task's parameters; ``boolean``, 1 where YAML takes it for one that is; of a table
-        ``labels``: ``column``, ``row`` or ``label``.
+        ``labels``: ``column``, ``row`` or ``label``; ``in_index``, 1 where a column's name is its
+        index's.
     """
     if error.__traceback__ is None or len(error.args) != 1 or not _is_of_a_key(error):
         return {}
@@ -80,6 +82,7 @@ def other_keys(error: BaseException) -> dict[str, object]:
             **_shown(missing[0], keys),
             "of_task": int(value is _argument(frames[0].tb_frame, 1)),
             **({"labels": kind} if kind else {}),
+            **({"in_index": 1} if kind == "column" and _names_index(value, missing[0]) else {}),
             **({"boolean": 1} if _as_boolean(missing[0], keys) else {}),
         }
     return {}
@@ -214,7 +217,9 @@ def _labels(value: object, asked: list[object]) -> tuple[str, list[object]] | No
     if isinstance(value, (str, bytes, os._Environ, type)):
         return None
     if isinstance(value, Mapping):
-        return "", list(islice(value, _MAX_READ))
+        # Of an xarray.Dataset, what can be selected along counts too.
+        dims = getattr(value, "dims", ()) if _is_of_xarray(value) else ()
+        return "", [*islice(value, _MAX_READ), *islice(dims, _MAX_READ)]
     columns, index = getattr(value, "columns", None), getattr(value, "index", None)
     if columns is None and hasattr(index, "get_loc"):  # pandas
         return "label", _read(index)
@@ -223,6 +228,14 @@ def _labels(value: object, asked: list[object]) -> tuple[str, list[object]] | No
         return ("row", _read(index)) if rows else ("column", _read(columns))
     names = getattr(getattr(value, "dtype", None), "names", None)
     return ("column", list(names)) if isinstance(names, tuple) else None
+
+
+def _is_of_xarray(value: object) -> bool:
+    return type(value).__module__.startswith("xarray.")
+
+
+def _names_index(table: object, key: object) -> bool:
+    return key in _read(getattr(getattr(table, "index", None), "names", None))
 
 
 def _read(labels: object) -> list[object]:
@@ -242,6 +255,8 @@ def _missing(error: BaseException) -> list[object]:
     around = _AROUND.fullmatch(key)
     if around:
         return [around[around.lastgroup or 0]]
+    if first := _BEGINS.match(key):
+        return [first[1]]
     quoted: list[object] = list(_QUOTED.findall(key))
     return [*quoted, key] if len(key.split()) <= _MOST_WORDS else quoted
 

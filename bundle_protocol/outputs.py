@@ -53,6 +53,7 @@ def encode_outputs(
     exchange: str | None,
     request_id: object,
     note: Callable[[str], None],
+    function: object = None,
 ) -> str:
     """JSON of one record for each output, in order, with its bytes or where they are on their way.
 
@@ -62,6 +63,7 @@ def encode_outputs(
         exchange: the folder for them where there is no such socket; without either, all are inline.
         request_id: of the request that the records answer.
         note: told what is not a failure and may yet surprise.
+        function: the wire function, whose line is told that returns what is no result.
 
     Raises:
         RequestError: ``RESULT_INVALID``, ``MESSAGE_TOO_LARGE``, or ``INTERNAL_ERROR`` when the
@@ -70,8 +72,14 @@ def encode_outputs(
     plain = _plain_records(result)
     if plain is not None:
         return plain
-    outputs = _checked(result, note)
-    _check_for_errors(outputs, note)
+    try:
+        outputs = _checked(result, note)
+        _check_for_errors(outputs, note)
+    except RequestError as error:
+        from bundle_protocol.returning_lines import add_returning_line  # ast takes 5 ms
+
+        add_returning_line(error, function)
+        raise
     _note_empty(outputs, note)
     records: dict[str, dict[str, object]] = {}
     if any(len(data) > INLINE_BYTES for data in outputs.values()):

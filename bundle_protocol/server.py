@@ -354,9 +354,8 @@ class Session:
                 cpu += self._children_cpu - children
                 self._peak_memory.look(usage)
             # Inside of the try because what is returned is the bundle's, with methods of its own.
-            outputs = encode_outputs(
-                result, self._transport, self._exchange, self._request_id, self.note
-            )
+            at = self._transport, self._exchange, self._request_id
+            outputs = encode_outputs(result, *at, self.note, function.call)
             if self._generators is not None and self._folder is not None:
                 self._generators.end()
                 self._folder.outside.end(result, instant=self._instant)

@@ -1,10 +1,10 @@
 """Reads a bundle's metadata files: bounded, as text."""
 
 import os
-import shlex
 from pathlib import Path
 
 from runner.bundle.failures import invalid, unreadable
+from runner.diagnosis.child_places import as_utf_8
 from runner.diagnosis.report.model import Hint
 from runner.stored_files import open_stored
 
@@ -74,14 +74,9 @@ def read_text(folder: Path, name: str) -> str:
             + (" This is UTF-16, which PowerShell's > writes." if utf16 else ""),
             Hint(
                 title=f"save {name} as UTF-8",
-                command=_from_utf16(folder / name) if utf16 else None,
+                command=as_utf_8(str(folder / name), "UTF-16") if utf16 else None,
             ),
         ) from error
-
-
-def _from_utf16(file: Path) -> str:
-    there, beside = shlex.quote(str(file)), shlex.quote(f"{file}.utf-8")
-    return f"iconv -f UTF-16 -t UTF-8 {there} > {beside} && mv {beside} {there}"
 
 
 def leads_outside(folder: Path, path: str) -> bool:

@@ -7,7 +7,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec import Struct
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
@@ -205,7 +204,6 @@ def _checked(folder: Path, spec: object, at: str) -> str:
 
 def _not_declared(folder: Path, text: str) -> Exception:
     """:param text: of its pyproject.toml; empty where there is none."""
-    add = Hint(title="add a wire.py", edit=Edit(file="wire.py", after=EXAMPLE))
     missing = (
         f'There is no entry point in the group "{_GROUP}", no {MANIFEST}, no [tool.modelops] wire'
         " in pyproject.toml, and no wire.py."
@@ -213,12 +211,14 @@ def _not_declared(folder: Path, text: str) -> Exception:
     summary = f"{folder.name} does not say which function runs its tasks"
     model = _runs_model(folder)
     found = functions_of_three(folder)
+    title = "or add a wire.py" if model or found else "add a wire.py"
+    add = Hint(title=title, edit=Edit(file="wire.py", after=EXAMPLE))
     if found:
         name = Hint(
             title=f"name {found[0]}, which takes three arguments as a wire function does",
             edit=name_wire(text, found[0]),
         )
-        hints = [*model, name, msgspec.structs.replace(add, title="or add a wire.py")]
+        hints = [*model, name, add]
     else:
         name = Hint(
             title="or name a function that is there already, as in"

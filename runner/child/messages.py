@@ -107,7 +107,8 @@ class ErrorData(Struct, frozen=True):
     exception: ExceptionInfo | None = None
     ended: Ended | None = None
     defined: Frame | None = None
-    """Where the function is defined that cannot be called as a wire function."""
+    """Where the function is defined that cannot be called as a wire function; the line by which
+    one has returned what is no result."""
 
 
 class Exiting(Struct, frozen=True):

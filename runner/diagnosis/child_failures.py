@@ -6,6 +6,7 @@ It is there at each start of a child. What only one of its findings needs is imp
 """
 
 import errno
+import re
 import shlex
 from collections.abc import Sequence
 
@@ -14,6 +15,7 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     DOING,
     build_anew,
+    exec_command,
     requires_python_hint,
 )
 from runner.diagnosis.deaths.exit import Limits
@@ -268,7 +270,7 @@ def remote_error(
 ) -> Finding:
     """The child answered with an error.
 
-    :param defined: where the function is defined that cannot be called as a wire function.
+    :param defined: where the function is defined, or by which line it has returned.
     """
     from runner.diagnosis.child_raised import raised_finding, returned_finding
     from runner.diagnosis.returned_types import bytes_hints
@@ -279,7 +281,7 @@ def remote_error(
     if code in (ErrorCode.WARMUP_FAILED, ErrorCode.WARMUP_INVALID):
         return _warmup_failed(case, phase, message, exception)
     if exception is not None and code == ErrorCode.RESULT_INVALID:
-        return returned_finding(case, message, exception)
+        return returned_finding(case, message, exception, defined)
     if exception is not None and code == ErrorCode.INTERNAL_ERROR:
         number = exception.attributes.get("errno")
         if number in NO_ROOM and phase is Phase.EXECUTE:
@@ -305,9 +307,11 @@ def remote_error(
     known, advice = _REMOTE[ErrorCode(code)]
     hints = [Hint(title=advice)] if advice else []
     if known is Code.RESULT_INVALID:
-        hints = [*bytes_hints(message), *hints]
+        hints = [*bytes_hints(case, message, defined), *hints]
     if known is Code.RESULT_INVALID and message.endswith(_NOTHING):
         hints.insert(0, Hint(title=_RETURN_A_FILE))
+    if known is Code.WIRE_AMBIGUOUS and (names := re.findall(r"([\w.]+:[\w.]+) \(of ", message)):
+        hints = [Hint(advice, exec_command(case, f"--function {names[0]}"), by="person")]
     if known is Code.WIRE_NOT_FOUND and (named := wire_hint(case, message)):
         hints.insert(0, named)
     if known is Code.WIRE_INVALID and defined:

@@ -107,14 +107,14 @@ def bundle_argument(case: Case) -> str:
     return shlex.quote(case.bundle.path) if case.bundle else "BUNDLE"
 
 
-def exec_command(case: Case, options: str, *, without: str | None = None) -> str:
+def exec_command(case: Case, options: str = "", *, without: str | None = None) -> str:
     """The command that runs the same task, with more options.
 
     :param without: a parameter that is left out.
     """
     return " ".join(
         ["modelops-runner exec", bundle_argument(case), *_asked(case, without), options]
-    )
+    ).rstrip()
 
 
 def _asked(case: Case, without: str | None) -> list[str]:
@@ -164,6 +164,15 @@ def declaring_file(case: Case) -> str:
     ):
         return "requirements.txt"
     return "pyproject.toml"
+
+
+def as_utf_8(file: str, encoding: str) -> str:
+    """The command that writes a file anew as UTF-8.
+
+    :param encoding: as iconv(1) calls it.
+    """
+    there, beside = shlex.quote(file), shlex.quote(f"{file}.utf-8")
+    return f"iconv -f {encoding} -t UTF-8 {there} > {beside} && mv {beside} {there}"
 
 
 def build_anew(case: Case) -> Hint:

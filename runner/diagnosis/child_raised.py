@@ -8,6 +8,7 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     DOING,
     is_own,
+    line_edit,
     place_of,
     printed_place,
     raise_memory_limit,
@@ -18,13 +19,12 @@ from runner.diagnosis.child_places import (
 from runner.diagnosis.data.lfs_pointers import add_lfs_hint, lfs_pointer
 from runner.diagnosis.failed_threads import add_failed_thread
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import ExceptionInfo, Hint, chain
+from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, chain
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
 from runner.diagnosis.withheld import absence, unset_variable
 from runner.events import Phase
 
 _BY_HAND = "run the bundle's code by hand to see it without the runner between"
-
 
 # What sys.exit() was given, where that is not a message.
 _STATUS = re.compile(r"-?\d{0,20}|None|True|False")
@@ -61,17 +61,23 @@ def raised_finding(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
     return finding
 
 
-def returned_finding(case: Case, message: str, exception: ExceptionInfo) -> Finding:
+def returned_finding(
+    case: Case, message: str, exception: ExceptionInfo, caught: Frame | None = None
+) -> Finding:
     """The bundle's code raised, caught it, and returned it as if it were a result.
 
     :param message: the child's own, which names the output.
+    :param caught: the line that begins with ``except``.
     """
     output = re.match(r"output (.{1,202}?) holds an exception", message)
     finding = raised_finding(case, Phase.EXECUTE, exception)
     root_is_known = finding.code is not Code.TASK_RAISED
     let_it_propagate = Hint(
         title="let the exception leave the wire function (drop the try/except, or end it with"
-        " `raise`): the report then has the whole of it, and no caller takes it for a result"
+        " `raise`): the report then has the whole of it, and no caller takes it for a result",
+        edit=line_edit(case, caught, f"{caught.text}\n    raise")
+        if caught and (caught.text or "").endswith(":")
+        else None,
     )
     finding.code = Code.RESULT_INVALID
     finding.summary += "; the bundle caught it and returned it as the output " + (
@@ -179,6 +185,8 @@ def _root_cause(
     if recognised is not None:
         return recognised
     syntax = _find(exception, "SyntaxError", "IndentationError", "TabError")
+    if syntax is None and "cannot contain null bytes" in exception.message:
+        syntax = exception  # a ValueError before Python 3.11.4
     if syntax is not None and phase is Phase.LOAD:
         return syntax_error(case, phase, syntax), syntax
     broken = _find(exception, "ImportError") or _shared_library(exception)

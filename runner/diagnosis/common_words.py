@@ -8,7 +8,8 @@ from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import printable
 
 # Whose classes of exceptions these are, where they are not Python's own.
-_LIBRARIES = ("numpy", "pandas", "configparser", "jax", "geopandas")
+_LIBRARIES = ("numpy", "pandas", "configparser", "jax", "geopandas", "networkx", "numba",
+              "pyogrio", "statsmodels")  # fmt: skip
 _WHOLE = "hand over a whole number: int(...), or // in place of /"
 # The words, with the groups that the advice names.
 _ADVICE = tuple(
@@ -60,8 +61,40 @@ _ADVICE = tuple(
          " (numeric_only=True)"),
         (r"^Cannot convert non-finite values", "fill what is missing first (.fillna(...)), or take"
          " the type 'Int64', which has a missing value"),
-        (r"^cannot reindex on an axis with duplicate labels", "make the labels unique first:"
+        (r"^cannot reindex .*\bduplicate (?:labels|values)", "make the labels unique first:"
          " .drop_duplicates(), .groupby(...), or .reset_index(drop=True)"),
+        (r"^too many values to unpack \(expected 2", "if that is a dict, go over its items:"
+         " `in rates.items()`; else see what each of them has"),
+        (r"^mutable default <class '(\w+)'> for field (\w+)", "write {1}: {0} ="
+         " field(default_factory={0}), with `from dataclasses import field`"),
+        (r"^non-default argument '(\w+)' follows default argument", "put {0} before the fields that"
+         " have a default, or give it one too"),
+        (r"^math domain error|^expected a positive input", "leave out what is not above 0 before"
+         " math.log(), and what is below 0 before math.sqrt()"),
+        (r"^I/O operation on closed file|identifier is not of specified type|^Not a dataset \("
+         r"|^Invalid (?:location|dataset) identifier|^NetCDF: Not a valid ID",
+         "read it while the file is open: inside of its `with`"),
+        (r"^Cannot convert expression to float", "take SymPy's own function in place of math's; or"
+         " put numbers in for its symbols first: .subs({{x: 0.3}})"),
+        (r"^object of type '(?:generator|map|filter|zip)' has no len\(\)", "make a list of it,"
+         " where it is made: list(...)"),
+        (r"^Optimal parameters not found: .*maxfev", "give it a first guess that is near,"
+         " p0=[...]; or more steps, maxfev=10_000"),
+        (r"^(?:exog|endog|array must not) contain\w* (?i:infs? or nans?)",
+         "leave out the rows that lack a value: .dropna(), or missing='drop' in statsmodels"),
+        (r"been\s+removed\s+in\s+favor\s+of\s+([\w.]+)\.(\w+)", "import it from there: from {0}"
+         " import {1}"),
+        (r"^Invalid yield value|\nInvalid yield value \"?-?\d", "yield an event, such as"
+         " env.timeout(...), and no number"),
+        (r"^(?:The node|Node|Source|Target) -?\d+ (?:is )?not in ", "read_edgelist() and its like"
+         " read names as texts: say nodetype=int there"),
+        (r"Cannot determine Numba type of <class 'dict'>", "numba takes no dict: hand over its"
+         " numbers, one by one"),
+        (r"Cannot determine Numba type of <class 'pandas\.", "numba takes no table: hand over its"
+         " columns as arrays, table['name'].to_numpy()"),
+        (r"Unable to open ([^\s'\"]{1,200})\.shx", "put {0}.shx into the bundle, and {0}.dbf:"
+         " a shapefile is several files"),
+        (r"failed to converge within \d+ iterations", "let it go on for longer: max_iter=1000"),
         (r"^assignment destination is read-only", "change a copy of it: .copy()"),
         (r"^string indices must be integers", "it is a text, and not a dict: was the name of a file"
          " parsed in place of what is in it? open(...)"),
@@ -102,7 +135,7 @@ def common_advice(case: Case, exception: ExceptionInfo, frame: Frame | None) -> 
         return _text_number(case, frame, str(number), str(exception.attributes["text"]), message)
     if _CHANGED.search(message):
         return _over_a_copy(case, frame)
-    if (index := _OUT_OF_BOUNDS.search(message)) and index[1] == index[2]:
+    if (index := _OUT_OF_BOUNDS.search(message)) and index[1] == index[2] != "0":
         return Hint(title=f"indices begin at 0: the last one is {int(index[2]) - 1}")
     if (many := _TOO_MANY.search(message)) and int(many[1]) + 1 == int(many[2]):
         return Hint(title="see whether its def lacks self, which a method is handed first")

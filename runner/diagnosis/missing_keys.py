@@ -12,11 +12,13 @@ from runner.diagnosis.child_places import (
     telling_frame,
 )
 from runner.diagnosis.missing_parameters import NOT_GIVEN, give_parameters
-from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
 _MOST_SHOWN = 300
+# As climate's files call the same; of other names, one that begins alike may mean another thing.
+_SAME = ({"lat", "latitude"}, {"lon", "long", "longitude"})
 _BOM = "\ufeff"
 
 
@@ -55,8 +57,11 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
             (_taken_for_boolean(case, named) if attributes.get("boolean") else [])
             or (_nothing_read(case, what) if keys == "DEFAULT" else [])
             or (_of_other_type(case, frame, key, is_text=is_text) if key in there else [])
+            or (_of_the_index(case, frame, key) if attributes.get("in_index") else [])
+            or (_of_the_posterior(case, frame, key) if "posterior" in there else [])
             or _separated(key, there)
             or hints
+            or _grouped_by(exception, kind)
             or [Hint(title=f"see where {what} is made, and {place}")]
         )
     return Finding(
@@ -75,6 +80,7 @@ def _alike(key: str, there: list[str]) -> list[str]:
         return re.sub(r"[\s_-]", "", name).casefold()
 
     same = [name for name in there if plain(name) == plain(key)]
+    same += [name for name in there for names in _SAME if {plain(name), plain(key)} <= names]
     return same[:1] or difflib.get_close_matches(key[:100], there, n=1)
 
 
@@ -115,6 +121,35 @@ def _of_other_type(case: Case, frame: Frame, key: str, *, is_text: bool) -> list
     return [Hint(title=f"the key is a {has} there: write {printable(plain)}, or {way}", edit=edit)]
 
 
+def _subscripted(case: Case, frame: Frame, key: str, inside: str) -> Edit | None:
+    """The line that asks for a key of a part, or another view, of what it asks for it now."""
+    written = re.compile(rf"\b([\w.]+)\[(['\"]){re.escape(key)}\2\]")
+    text = frame.text or ""
+    if len(written.findall(text)) != 1:
+        return None
+    after = written.sub(lambda at: f"{at[1]}.{inside}{at[0][len(at[1]) :]}", text)
+    return line_edit(case, frame, after)
+
+
+def _of_the_index(case: Case, frame: Frame, key: str) -> list[Hint]:
+    title = f"{printable(key)} is the name of its index: make a column of it, .reset_index()"
+    return [Hint(title=title, edit=_subscripted(case, frame, key, "reset_index()"))]
+
+
+def _of_the_posterior(case: Case, frame: Frame, key: str) -> list[Hint]:
+    """PyMC and ArviZ give back groups, of which one has the parameters."""
+    edit = _subscripted(case, frame, key, "posterior")
+    return [Hint(title="look for it in the group that has the parameters: .posterior", edit=edit)]
+
+
+def _grouped_by(exception: ExceptionInfo, kind: object) -> list[Hint]:
+    inside = any("/pandas/core/groupby/" in frame.file for frame in exception.traceback)
+    if kind != "column" or not inside:
+        return []
+    title = "if it is grouped by that column: pandas 3 leaves it out of each group; .name has it"
+    return [Hint(title=title)]
+
+
 def _separated(key: str, there: list[str]) -> list[Hint]:
     """The hint where a table has one column, whose name is all names of the file's first line."""
     for separator in ";\t|" if len(there) == 1 else "":
@@ -133,8 +168,14 @@ def _correct(case: Case, frame: Frame, key: str, near: str) -> Hint:
         title = f"where the two call it otherwise, say left_on= and right_on=, with {near!r} in one"
         return Hint(title=printable(title))
     # All that is quoted, or a word of it: of pandas.DataFrame.query("gama > 1").
-    for written in (rf"(?<=(['\"])){re.escape(key)}(?=\1)", rf"(?<!\w){re.escape(key)}(?!\w)"):
-        found = [at for at in re.finditer(written, text) if _is_quoted(text, at.start())]
+    # Or, of xarray's .sel(lat=1), the argument.
+    for written in (
+        rf"(?<=(['\"])){re.escape(key)}(?=\1)",
+        rf"(?<!\w){re.escape(key)}(?!\w)",
+        rf"(?<=[(,\s]){re.escape(key)}(?=\s*=(?!=))",
+    ):
+        named = written.endswith("(?!=))")
+        found = [at for at in re.finditer(written, text) if _is_quoted(text, at.start()) != named]
         if len(found) == 1:
             after = text[: found[0].start()] + near + text[found[0].end() :]
             edit = line_edit(case, frame, after)

@@ -3,6 +3,7 @@
 import traceback
 
 from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.child_places import exec_command
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line
@@ -44,7 +45,12 @@ def cancelled(case: Case, by: str) -> Finding:
         code=Code.CANCELLED,
         summary=f"{by} ended the run {_BUILDING[phase]}",
         explanation="The child and its descendants are gone, and nothing half-built is left.",
-        hints=[Hint(title="run it again: what was built before is reused")],
+        hints=[
+            Hint(
+                title="run it again: what was built before is reused",
+                command=exec_command(case) if case.bundle else None,
+            )
+        ],
     )
 
 

@@ -1,8 +1,11 @@
 """Says how what a wire function returned becomes bytes, by its type."""
 
+import ast
 import re
 
-from runner.diagnosis.report.model import Hint
+from runner.diagnosis.case import Case
+from runner.diagnosis.child_places import line_edit
+from runner.diagnosis.report.model import Edit, Frame, Hint
 from runner.diagnosis.report.text import printable
 
 _OUTPUT = re.compile(r"output '(.{1,202}?)' is an? ([\w.]{1,200}), not bytes")
@@ -36,33 +39,60 @@ _AS_BYTES = (
 _FIGURE = re.compile(r"(?:matplotlib|plotly)\..*Figure|matplotlib\.axes\..*")
 _NO_NUMBER = "Out of range float values"
 _NOT_JSON = re.compile(r"Object of type (\w{1,100}) is not JSON serializable")
-# A type, or the first letters of several, and what makes JSON of it.
+# A type, what makes JSON of it, and as json.dumps() does it where it comes to one. What takes any
+# object (str, list) is not put there: it would hide another one.
 _AS_JSON = (
-    (r"set|frozenset", "make a list of it, in an order that is always the same: sorted(...)"),
-    (r"ndarray|Tensor|ArrayImpl", "make a list of it: .tolist()"),
-    (r"u?int\d+|float\d+|bool_?|longdouble|str_", "make Python's own number of it: .item()"),
-    (r"DataFrame", 'make a list of its rows: .to_dict("records")'),
-    (r"Series|Index", "make a list of it: .tolist()"),
-    (r"datetime|date|time|Timestamp", "make a text of it: .isoformat()"),
-    (r"\w*Path|UUID|Decimal|Fraction", "make a text of it: str(...)"),
-    (r"bytes|bytearray", "return bytes as an output of their own, or make a text of them"),
-    (r"dict_keys|dict_values|generator|map|zip|range|filter", "make a list of it: list(...)"),
-)
+    (r"set|frozenset", "make a list of it, in an order that is always the same: sorted(...)",
+     "lambda it: sorted(set.union(it))"),
+    (r"ndarray|Tensor|ArrayImpl", "make a list of it: .tolist()", "lambda it: it.tolist()"),
+    (r"u?int\d+|float\d+|bool_?|longdouble|str_", "make Python's own number of it: .item()",
+     "lambda it: it.tolist()"),
+    (r"DataFrame", 'make a list of its rows: .to_dict("records")',
+     'lambda it: it.to_dict("records")'),
+    (r"Series|Index", "make a list of it: .tolist()", "lambda it: it.tolist()"),
+    (r"datetime|date|time|Timestamp", "make a text of it: .isoformat()",
+     "lambda it: it.isoformat()"),
+    (r"\w*Path|UUID|Decimal|Fraction", "make a text of it: str(...)", ""),
+    (r"bytes|bytearray", "return bytes as an output of their own, or make a text of them", ""),
+    (r"dict_keys|dict_values|generator|map|zip|range|filter", "make a list of it: list(...)", ""),
+)  # fmt: skip
 
 
-def made_json(message: str) -> tuple[str, str] | None:
-    """The type that JSON has not, by json's own words, and what makes JSON of it."""
+def made_json(message: str) -> tuple[str, str, str] | None:
+    """The type that JSON has not, by json's own words, what makes JSON of it, and its ``default``.
+
+    ``default`` is what json.dumps() may be given to do so, or empty.
+    """
     found = _NOT_JSON.search(message)
     if found is None:
         return None
     other = "make it of dicts, lists, texts, numbers, True, False and None"
-    return found[1], next((way for names, way in _AS_JSON if re.fullmatch(names, found[1])), other)
+    ways = ((way, default) for names, way, default in _AS_JSON if re.fullmatch(names, found[1]))
+    return found[1], *next(ways, (other, ""))
 
 
-def bytes_hints(message: str) -> list[Hint]:
+def with_default(line: str, default: str) -> str:
+    """A line with a ``default`` in its one call of json.dumps(), where that ends in it."""
+    calls = list(re.finditer(r"\bjson\.dumps?\(", line))
+    if len(calls) != 1 or not default or re.search(r"\b(?:default|cls)\s*=", line):
+        return line
+    depth, quote = 1, ""
+    for at in range(calls[0].end(), len(line)):
+        sign = line[at]
+        if quote or sign in "'\"":
+            quote = "" if sign == quote else quote or sign
+            continue
+        depth += (sign in "([{") - (sign in ")]}")
+        if depth == 0:
+            return f"{line[:at].rstrip(' ,')}, default={default}{line[at:]}"
+    return line
+
+
+def bytes_hints(case: Case, message: str, returned: Frame | None) -> list[Hint]:
     """The hint for what the child says of a result.
 
     :param message: of the child, which names the type.
+    :param returned: the line that returns it, where there is only one.
     :returns: none where nothing is known of the type.
     """
     output, whole = _OUTPUT.search(message), _WHOLE.search(message)
@@ -92,5 +122,40 @@ def bytes_hints(message: str) -> list[Hint]:
     for types, end, way in _AS_BYTES:
         if re.fullmatch(types, kind):
             key = name if output else f"{name}{end}"
-            return [Hint(title=printable(f'make bytes of it: return {{"{key}": {way}}}'))]
+            return [
+                Hint(
+                    title=printable(f'make bytes of it: return {{"{key}": {way}}}'),
+                    edit=_made_bytes(case, returned, name if output else None, key, way),
+                )
+            ]
     return []
+
+
+def _made_bytes(
+    case: Case, returned: Frame | None, name: str | None, key: str, way: str
+) -> Edit | None:
+    """The edit of the line that returns, by which it makes bytes.
+
+    :param name: the output that is none; where there is no dict, ``key`` is what it is to be.
+    """
+    text = (returned and returned.text) or ""
+    try:
+        (statement,) = ast.parse(f"def wire():\n {text}").body[0].body  # type: ignore[attr-defined]
+    except (SyntaxError, ValueError):
+        return None
+    value = statement.value if isinstance(statement, ast.Return) else None
+    if returned is None or value is None:
+        return None
+    if name is not None:
+        items = zip(value.keys, value.values, strict=True) if isinstance(value, ast.Dict) else ()
+        named = [one for at, one in items if isinstance(at, ast.Constant) and at.value == name]
+        if len(named) != 1:
+            return None
+        value = named[0]
+    written = ast.get_source_segment(f"def wire():\n {text}", value) or ""
+    plain = isinstance(value, (ast.Name, ast.Attribute, ast.Call, ast.Subscript))
+    it = written if plain or way.startswith("json.dumps(it)") else f"({written})"
+    made = re.sub(r"\bit\b", lambda _: it, way)
+    made = text.replace(written, made if name is not None else f'{{"{key}": {made}}}')
+    begin = "import json\n" if "json.dumps(" in way else ""
+    return line_edit(case, returned, begin + made) if text.count(written) == 1 else None

@@ -1,12 +1,13 @@
 """Recognises slips that need no more than a word: a name not imported, ``params.beta``, JSON."""
 
 import re
-import shlex
 import sys
+from collections.abc import Iterable
 from pathlib import PurePath
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
+    as_utf_8,
     file_in_bundle,
     is_own,
     line_edit,
@@ -15,7 +16,7 @@ from runner.diagnosis.child_places import (
 )
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
-from runner.diagnosis.returned_types import made_json
+from runner.diagnosis.returned_types import made_json, with_default
 from runner.events import Phase
 
 # What may be written anew as UTF-8; a file of any other kind would be destroyed by it.
@@ -23,7 +24,7 @@ _TEXT_SUFFIXES = {".csv", ".tsv", ".txt", ".dat", ".json", ".yaml", ".yml", ".to
                   ".xml", ".html", ".geojson", ".asc", ""}  # fmt: skip
 # Where what is known here is raised, beside Python's own exceptions.
 _RAISED_IN = (
-    *(None, "_pickle", "pickle", "openmm", "openmm.openmm"),
+    *(None, "_csv", "_pickle", "pickle", "openmm", "openmm.openmm"),
     *("pydantic.errors", "sklearn.utils._param_validation"),
 )
 # By what everyone calls them.
@@ -110,6 +111,45 @@ _REWRITTEN = (
      "reads a path as if it were an open file"),
     (r"Context\.__init__\(\) got an unexpected keyword argument", r"(?<![\w.])(\w+)\((?=\w+=)",
      r"\1.callback(", "calls a command of click, which is its function no more"),
+    (r"^'(?:\w+\.)*Generator' object has no attribute 'seed'$", r"^([\w.]+)\.seed\(([^()]*)\)$",
+     r"\1.bit_generator.state = np.random.default_rng(\2).bit_generator.state",
+     "seeds one of NumPy's new generators, which are seeded where they are made"),
+    (r"^cannot unpack non-iterable (?:numpy\.)?float", r"\bsolve_ivp\(([A-Za-z_][\w.]*)\s*,",
+     r"solve_ivp(lambda t, y, *args: \1(y, t, *args),",
+     "takes the state first, and solve_ivp() hands over the time first"),
+    (r"^cannot unpack non-iterable (?:numpy\.)?float", r"\bodeint\((.+[^,\s])\)",
+     r"odeint(\1, tfirst=True)", "takes the time first, and odeint() hands over the state first"),
+    (r"_parse_args\w*\(\) got an unexpected keyword argument",
+     r"\b((?:gamma|poisson)\.\w+)\((?:shape|k|alpha|lam|rate|mean)=", r"\1(",
+     "names the shape of a distribution as SciPy does not"),
+    (r"^time data ['\"](?:1[3-9]|[23]\d)/.*match format ['\"]%m/", r"\bto_datetime\(([^()]+)\)",
+     r"to_datetime(\1, dayfirst=True)", "has dates whose day comes first"),
+    (r"^If using all scalar values, you must pass an index", r"\bDataFrame\((\{[^{}]*\})\)",
+     r"DataFrame([\1])", "makes a table of one row of a dict, which is to be in a list"),
+    (r"^Integer column has NA values|^cannot safely convert passed user dtype of int",
+     r"(?<=[:=])\s*int(?=[,})])", ' "Int64"', "reads whole numbers where some are missing"),
+    (r"^'(?:Expr|Series)' object has no attribute 'apply'", r"\.apply\(", ".map_elements(",
+     "uses apply(), which polars calls map_elements()"),
+    (r"DataFrame object does not support `\w+` assignment by index",
+     r"^(\w+)\[(['\"][^'\"]+['\"])\]\s*=\s*(?!=)(.+)$", r"\1 = \1.with_columns((\3).alias(\2))",
+     "sets a column in its place, which polars has not"),
+    (r"^the truth value of an Expr is ambiguous", r"\.filter\((.+?) and (.+)\)(?=[.)\]]|$)",
+     r".filter(\1, \2)", "joins expressions of polars by `and`"),
+    (r"^'int' object is not iterable", r"^for (.+) in ([A-Za-z_][\w.\[\]'\"]*):",
+     r"for \1 in range(\2):", "goes over a number"),
+    (r"^Population must be a sequence", r"\bsample\((\{[^{}]*\}|[\w.\[\]'\"]+(?:\(\))?),",
+     r"sample(sorted(\1),", "samples a set or a dict, which have no order"),
+    (r"^'dict_(?:keys|values|items)' object is not subscriptable",
+     r"([\w.]+\.(?:keys|values|items)\(\))\[", r"list(\1)[",
+     "takes an element of what is only gone over"),
+    (r"^Unknown format code '[efgEFG%]' for object of type 'str'",
+     r"\{([\w.\[\]'\"]+):([^{}]*[efgEFG%])\}", r"{float(\1):\2}", "formats a text as a number"),
+    (r"^'Dataset' object has no attribute 'value'", r"(\[['\"][^'\"]+['\"]\])\.value\b", r"\1[()]",
+     "uses .value, which h5py has no more since 3"),
+    (r"^iterator should return strings, not bytes", r"(\bopen\([^()]*), ?['\"]rb['\"]\)",
+     r'\1, newline="")', "opens as bytes what is read as text"),
+    (r"^<function \w+ at .*> is not a generator", r"\b(\w+)\.process\(([A-Za-z_][\w.]*)\)",
+     r"\1.process(\2(\1))", "hands over a function, where what it yields is wanted: call it"),
     (r"Generator' object has no attribute 'rand'$", r"\.rand\(([^()]*,[^()]*)\)", r".random((\1))",
      "uses rand(), which NumPy's new generators call random()"),
     (r"Generator' object has no attribute 'randint'", r"\.randint\(", ".integers(",
@@ -118,13 +158,16 @@ _REWRITTEN = (
      "uses randn(), which NumPy's new generators call standard_normal()"),
 )  # fmt: skip
 
+_TAKES_CALLBACK = re.compile(r"solve_ivp|odeint")
+
 
 def slip(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """Find that an exception of the bundle's own code is due to a slip."""
     frames = [frame for frame in exception.traceback if is_own(case, frame.file)]
     if exception.module not in _RAISED_IN or not frames:
         return None
-    found = _known(case, frames[-1], exception)
+    # Of a callback, the line that hands it over may be the one that is wrong.
+    found = _rewritten(case, reversed(frames), exception) or _known(case, frames[-1], exception)
     if found is None:
         return None
     summary, hint = found
@@ -136,12 +179,21 @@ def slip(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     )
 
 
+def _rewritten(
+    case: Case, frames: Iterable[Frame], exception: ExceptionInfo
+) -> tuple[str, Hint] | None:
+    kinds = [one for one in _REWRITTEN if re.search(one[0], exception.message)]
+    for place, frame in enumerate(frames):
+        for _, has, to_be, what in kinds:
+            after = re.sub(has, to_be, frame.text or "")
+            edit = line_edit(case, frame, after)
+            if edit and (place == 0 or _TAKES_CALLBACK.search(has)):
+                return what, Hint(title=f"write {one_line(printable(after), 120)}", edit=edit)
+    return None
+
+
 def _known(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hint] | None:
     own = frame is exception.traceback[-1]
-    for said, has, to_be, what in _REWRITTEN:
-        after = re.sub(has, to_be, frame.text or "") if re.search(said, exception.message) else ""
-        if after and (edit := line_edit(case, frame, after)):
-            return what, Hint(title=f"write {one_line(printable(after), 120)}", edit=edit)
     if exception.type == "NameError" and own:
         return _not_imported(case, frame, exception)
     if exception.type == "AttributeError" and own:
@@ -161,7 +213,10 @@ def _known(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hin
             Hint(title="define it with def at the top of its file, outside of any function"),
         )
     if exception.type == "TypeError" and (other := made_json(exception.message)):
-        return f"puts a value of type {other[0]} into JSON, which has none", Hint(title=other[1])
+        edit = line_edit(case, frame, with_default(frame.text or "", other[2]))
+        return f"puts a value of type {other[0]} into JSON, which has none", Hint(
+            title=other[1], edit=edit
+        )
     return None
 
 
@@ -202,9 +257,7 @@ def _not_utf_8(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str,
         return f"reads {name} as text, which it is not", Hint(
             title=title, edit=line_edit(case, frame, after)
         )
-    file = shlex.quote(str(PurePath(case.bundle.path) / files[0]))
-    made = shlex.quote(str(PurePath(case.bundle.path) / f"{files[0]}.utf-8"))
-    command = f"iconv -f WINDOWS-1252 -t UTF-8 {file} > {made} && mv {made} {file}"
+    command = as_utf_8(str(PurePath(case.bundle.path) / files[0]), "WINDOWS-1252")
     return (
         f"reads {name} as UTF-8, which it is not",
         Hint(

@@ -10,6 +10,7 @@ from runner.diagnosis.child_places import (
     exec_command,
     is_own,
     line_edit,
+    package_of,
     place_of,
     raised_code,
     telling_frame,
@@ -177,6 +178,13 @@ def what_is_lacking(case: Case, phase: Phase, exception: ExceptionInfo) -> Findi
         # What the code asks for comes before what a variable says.
         edit = line_edit(case, frame, frame.text.replace(backend[1], "Agg"))
         hints = [Hint(title=hints[0].title, edit=edit)]
+    text = (frame and frame.text) or ""
+    inner = exception.traceback[-1] if exception.traceback else frame
+    if frame and "GPU" in found.what and "torch" in f"{text} {inner and package_of(inner.file)}":
+        device = '"cuda" if torch.cuda.is_available() else "cpu"'
+        after = re.sub(r"(['\"])cuda(?::\d+)?\1", device, text)
+        after = after if after != text else text.replace(".cuda()", f".to({device})")
+        hints[0] = Hint(title=hints[0].title, edit=line_edit(case, frame, after))
     return Finding(
         phase=phase,
         code=raised_code(phase),

@@ -2,8 +2,10 @@
 
 import re
 
+from msgspec import UNSET
+
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import requires_python_hint, short_path
+from runner.diagnosis.child_places import as_utf_8, requires_python_hint, short_path, telling_frame
 from runner.diagnosis.knowledge.newer_syntax import newer_syntax
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint
@@ -50,6 +52,8 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
             explanation=f"The line is: {one_line(text, 160)}",
             hints=[Hint(title=f"resolve the conflict in {where.rpartition(':')[0]}")],
         )
+    if "null bytes" in exception.message and not attributes.get("filename"):
+        return _no_utf_8(case, phase, exception, version)
     syntax = newer_syntax(text, exception.message, python.version) if python else None
     if syntax is not None:
         return Finding(
@@ -99,6 +103,32 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         summary=f"{where} is not valid for {version}: {one_line(exception.message, 100)}",
         explanation=f"The line is: {one_line(text, 160)}" if text else "",
         hints=[Hint(title=hint, edit=edit)],
+    )
+
+
+def _no_utf_8(case: Case, phase: Phase, exception: ExceptionInfo, version: str) -> Finding:
+    """Find the file of which Python only says that it has zero bytes: the one that was imported."""
+    frame = telling_frame(case, exception)
+    importing = re.match(r"(?:from|import)\s+([\w.]+)", (frame and frame.text) or "")
+    name = f"{importing[1].replace('.', '/')}.py" if importing else ""
+    if frame is None and case.bundle and case.bundle.entry_point:
+        name = case.bundle.entry_point.partition(":")[0]
+    file = name if name in case.bundle_files else ""
+    known = f"{case.bundle.path}/{file}" if file and case.bundle else None
+    return Finding(
+        phase=phase,
+        code=Code.SYNTAX_ERROR,
+        summary=f"{file or 'a module of the bundle'} is not Python in UTF-8: it has zero bytes",
+        explanation=f"{version} says: {one_line(exception.message, 100)}. Text in UTF-16, as some"
+        " editors of Windows save it, has one in each letter; a file that was cut off may end in"
+        " them.",
+        hints=[
+            Hint(
+                title="save it as UTF-8, if it is UTF-16",
+                command=as_utf_8(known, "UTF-16") if known else None,
+                by="person" if known else UNSET,
+            )
+        ],
     )
 
 

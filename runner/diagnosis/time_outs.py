@@ -7,6 +7,7 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     exec_command,
     is_own,
+    package_of,
     place_of,
     printed_place,
     telling_frame,
@@ -97,9 +98,14 @@ def _wait_of(exception: ExceptionInfo) -> _Wait | None:
         if not is_standard_library(frame.file):
             break
         calls.add(("/".join(frame.file.replace("\\", "/").rsplit("/", 2)[-2:]), frame.function))
+    package = package_of(frame.file) if exception.traceback else None
     for wait in _WAITS:
         for file, function in calls:
             if f"/{file}".endswith(f"/{wait.file}") and function in wait.functions:
+                if package and wait.file == "subprocess.py":
+                    # A compiler, say: how long it takes is not the bundle's to change.
+                    what = f"a program that {package} has started"
+                    return wait._replace(what=what, advice="")
                 return wait
     return None
 
@@ -156,6 +162,7 @@ def hung(
         standing += ", and waited there"
     if others and standing:
         standing += f"; none of its threads computed: the others waited in {', '.join(others)}"
+    computes = not (wait and wait.advice) and not waited and not others
     option = "--timeout" if phase is Phase.EXECUTE else "--startup-timeout"
     what = {
         Phase.HANDSHAKE: "the child's Python did not say hello",
@@ -186,13 +193,18 @@ def hung(
             ),
             *(
                 (phase is Phase.EXECUTE and failed_workers(case, stderr))
-                or ([Hint(title=wait.advice)] if wait else [])
+                or ([Hint(title=wait.advice)] if wait and wait.advice else [])
             ),
-            *([_see(place_of(case, frame), others, waited=waited)] if frame else []),
-            Hint(
-                title="if it is meant to take longer, raise the limit",
-                command=exec_command(case, f"{option} {max(limit * 10, 60):g}"),
-                by="person",
+            *sorted(
+                [
+                    *([_see(place_of(case, frame), others, waited=waited)] if frame else []),
+                    Hint(
+                        title="if it is meant to take longer, raise the limit",
+                        command=exec_command(case, f"{option} {max(limit * 10, 60):g}"),
+                        by="person",
+                    ),
+                ],
+                key=lambda hint: computes and hint.command is None,
             ),
         ],
         exception=exception,

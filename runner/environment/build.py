@@ -18,6 +18,7 @@ import anyio.to_thread
 from msgspec import Struct
 
 from runner.diagnosis.case import Case, Failure, Finding
+from runner.diagnosis.child_places import exec_command
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import EnvironmentInfo, Hint
 from runner.environment.bundle_layer import link_what_is_shared, make_thin
@@ -373,8 +374,7 @@ def _edited(source: Source) -> Finding:
 
 
 def _timed_out(source: Source, uv: Uv, timeout: float) -> Finding:
-    name = source.name or source.path.name
-    run = uv.case.evidence.uv
+    name, run = source.name or source.path.name, uv.case.evidence.uv
     if run is None:
         what = "uv was not at work here: another process may still be building the same one"
     else:
@@ -386,7 +386,9 @@ def _timed_out(source: Source, uv: Uv, timeout: float) -> Finding:
         explanation=f"When the time was up, {what}. Nothing half-built is left; what uv has"
         " downloaded stays in its cache.",
         hints=[
-            Hint(title="run it again: the next build starts from uv's cache"),
-            Hint(title="or give it longer than --build-timeout says"),
+            Hint(
+                title="run it again with more time: the next build starts from uv's cache",
+                command=exec_command(uv.case, f"--build-timeout {timeout * 10:g}"),
+            )
         ],
     )

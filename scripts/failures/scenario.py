@@ -198,6 +198,17 @@ with open(pathlib.Path(__file__).resolve().parents[1] / "{AT_WORK}", "w") as pip
     print(os.getpid(), file=pipe)
 """
 
+# Who is the first waits for a signal then; the run after it is done.
+WAIT_AT_WORK = f"""
+import pathlib, signal
+seen = pathlib.Path(__file__).resolve().parents[1] / "seen"
+again = seen.exists()
+seen.touch()
+{SAY_AT_WORK}
+if not again:
+    signal.pause()
+"""
+
 
 def listen(place: Place) -> None:
     """Make the pipe that :data:`SAY_AT_WORK` writes to."""

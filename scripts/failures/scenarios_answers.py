@@ -1,8 +1,9 @@
 """Scenarios of servers that answer in the place of a package index, and are none."""
 
+from collections.abc import Mapping
 from http.server import BaseHTTPRequestHandler
 
-from failures.index import Answer, refusing, send, serve, use_index
+from failures.index import Answer, refusing, send, serve, use_index, wheel
 from failures.scenario import Place, Scenario
 from failures.scenarios_index import SIX
 from runner.diagnosis.report.codes import Code
@@ -22,13 +23,16 @@ def _picture(request: BaseHTTPRequestHandler) -> None:
     send(request, 200, b"GIF89a", "image/gif")
 
 
-def _listing(status: int, body: bytes = b"") -> Answer:
-    """List a file, and answer this when it is asked for."""
-    name = "six-1.16.0-py3-none-any.whl"
+def _listing(status: int, body: bytes = b"", others: Mapping[str, bytes] | None = None) -> Answer:
+    """List a file, and answer this when it is asked for; there are others."""
+    name, others = "six-1.16.0-py3-none-any.whl", others or {}
 
     def answer(request: BaseHTTPRequestHandler) -> None:
         if request.path.startswith("/simple"):
-            send(request, 200, f'<a href="/files/{name}">{name}</a>'.encode())
+            links = [f'<a href="/files/{one}">{one}</a>' for one in (name, *others)]
+            send(request, 200, "".join(links).encode())
+        elif data := others.get(request.path.rpartition("/")[2]):
+            send(request, 200, data, "application/octet-stream")
         else:
             send(request, status, body, "application/octet-stream")
 
@@ -73,7 +77,7 @@ ANSWERS = (
         Code.DEPENDENCY_NOT_FOUND,
         "the index lists a file that it does not have",
         SIX,
-        prepare=(serve(_listing(404)),),
+        prepare=(serve(_listing(404, others=wheel("six", "1.15.0"))),),
     ),
     Scenario(
         "dependency-not-found-no-versions",

@@ -59,6 +59,14 @@ def _with(name: str) -> Prepare:
     return prepare
 
 
+_CYTHONIZE = """
+import sys, Cython
+print("cythonizing")
+if Cython.version >= 3:
+    sys.exit("fastsir.pyx:2:11: undeclared name not builtin: long")
+raise RuntimeError("it is over with Cython")
+"""
+
 # Puts what is in wheel/ into the wheel, and nothing else.
 PACK = """
 import pathlib, zipfile
@@ -241,6 +249,19 @@ BUILD = (
         "a dependency's build imports a module that Python no longer has: imp",
         FASTSIR,
         prepare=(python("3.12"), _source("import imp")),
+    ),
+    Scenario(
+        "dependency-build-failed-cython",
+        Code.DEPENDENCY_BUILD_FAILED,
+        "a dependency's build takes the newest Cython, which has no names of Python 2",
+        FASTSIR,
+        prepare=(
+            index(
+                sdist("fastsir", "1.0", built_by(_CYTHONIZE, '"cython"')),
+                wheel("cython", "3.1", files={"Cython.py": "version = 3"}),
+                wheel("cython", "0.29", files={"Cython.py": "version = 0"}),
+            ),
+        ),
     ),
     Scenario(
         "dependency-build-failed-python-2",

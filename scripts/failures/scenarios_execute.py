@@ -3,7 +3,15 @@
 import json
 import signal
 
-from failures.scenario import SAY_AT_WORK, WIRE, Place, Prepare, Scenario, listen, signal_runner
+from failures.scenario import (
+    WAIT_AT_WORK,
+    WIRE,
+    Place,
+    Prepare,
+    Scenario,
+    listen,
+    signal_runner,
+)
 from failures.scenarios_deaths import task
 from runner.diagnosis.report.codes import Code
 
@@ -271,7 +279,7 @@ OUTSIDE = (
         "cancelled-interrupt",
         Code.CANCELLED,
         "Ctrl-C while a task runs",
-        task(f"{SAY_AT_WORK}\nsignal.pause()"),
+        task(f"{WAIT_AT_WORK}\nreturn {{'x': b'1'}}"),
         prepare=(listen,),
         during=signal_runner(signal.SIGINT),
     ),
@@ -281,7 +289,7 @@ OUTSIDE = (
         "a batch system ends the worker while the bundle is imported: SIGTERM",
         {
             "requirements.txt": "",
-            "wire.py": f"import signal\n{SAY_AT_WORK}\nsignal.pause()\n{WIRE}",
+            "wire.py": f"{WAIT_AT_WORK}\n{WIRE}",
         },
         prepare=(listen,),
         during=signal_runner(signal.SIGTERM),

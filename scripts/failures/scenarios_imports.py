@@ -71,7 +71,12 @@ MISSING = (
         Code.MODULE_NOT_FOUND,
         "an installed distribution has no such module",
         {"requirements.txt": "epimodels\n", "wire.py": f"import epimodels.plots\n{WIRE}"},
-        prepare=(index(wheel("epimodels", "1.0", files={"epimodels/__init__.py": ""})),),
+        prepare=(
+            index(
+                wheel("epimodels", "1.0", files={"epimodels/__init__.py": ""}),
+                wheel("epimodels", "0.9", files={"epimodels/plots/__init__.py": ""}),
+            ),
+        ),
     ),
     Scenario(
         "module-not-found-distribution-name",

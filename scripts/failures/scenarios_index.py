@@ -51,6 +51,13 @@ def _never(request: BaseHTTPRequestHandler) -> None:
     time.sleep(60)
 
 
+def _late(request: BaseHTTPRequestHandler) -> None:
+    """Answer after more than a build may take."""
+    time.sleep(3)
+    with suppress(ConnectionError):  # nobody waits for it any more
+        send(request, 404)
+
+
 def _environ(**variables: str) -> Prepare:
     return lambda place: place.env.update(variables)
 
@@ -345,7 +352,7 @@ INDEX = (
         "building takes longer than it may",
         SIX,
         args=("--build-timeout", "2"),
-        prepare=(serve(_never),),
+        prepare=(serve(_late),),
     ),
     Scenario(
         "spawn-failed",

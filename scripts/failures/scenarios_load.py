@@ -30,6 +30,12 @@ SYNTAX = (
         wire(r"FILE = 'C:\Users\me\ages.csv'"),
     ),
     Scenario(
+        "syntax-error-encoding",
+        Code.SYNTAX_ERROR,
+        "an editor of Windows has saved a module as UTF-16",
+        wire("import model", {"model.py": "BETA = 0.3\n".encode("utf-16")}),
+    ),
+    Scenario(
         "syntax-error-merge",
         Code.SYNTAX_ERROR,
         "the marks of a merge conflict in a module",

@@ -106,7 +106,12 @@ REMOVED = (
         Code.IMPORT_FAILED,
         "an installed distribution has no such name",
         {"requirements.txt": "epimodels\n", "wire.py": f"from epimodels import SEIR\n{WIRE}"},
-        prepare=(index(wheel("epimodels", "1.0", files={"epimodels/__init__.py": ""})),),
+        prepare=(
+            index(
+                wheel("epimodels", "1.0", files={"epimodels/__init__.py": ""}),
+                wheel("epimodels", "0.9", files={"epimodels/__init__.py": "SEIR = 1"}),
+            ),
+        ),
     ),
     Scenario(
         "import-failed-pillow",

@@ -145,14 +145,16 @@ RESOLUTION = (
         "dependency-not-found-transitive",
         Code.DEPENDENCY_NOT_FOUND,
         "a dependency of a dependency does not exist",
-        _requirements("epimodels"),
-        prepare=(index(wheel("epimodels", "1.0", "epicore>=3"), CORE_1, CORE_2),),
+        _requirements("epimodels==1.0"),
+        prepare=(
+            index(wheel("epimodels", "1.0", "epicore>=3"), wheel("epimodels", "0.9"), CORE_1),
+        ),
     ),
     Scenario(
         "dependency-not-found-url",
         Code.DEPENDENCY_NOT_FOUND,
         "a URL where nothing is",
-        _requirements("six"),
+        {"wire.py": WIRE},
         prepare=(index(SIX), _by_url),
     ),
     Scenario(
@@ -185,10 +187,11 @@ RESOLUTION = (
         "dependency-conflict-two-dependencies",
         Code.DEPENDENCY_CONFLICT,
         "two dependencies want different versions of a third",
-        _requirements("epimodels", "epiplots"),
+        _requirements("epimodels==1.0", "epiplots"),
         prepare=(
             index(
                 wheel("epimodels", "1.0", "epicore>=2"),
+                wheel("epimodels", "0.9", "epicore"),
                 wheel("epiplots", "1.0", "epicore<2"),
                 CORE_1,
                 CORE_2,

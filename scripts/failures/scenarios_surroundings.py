@@ -4,8 +4,9 @@ display, locks, variables that are not handed on."""
 import signal
 
 from failures import native
+from failures.index import index, wheel
 from failures.scenario import (
-    SAY_AT_WORK,
+    WAIT_AT_WORK,
     WIRE,
     Place,
     Prepare,
@@ -70,6 +71,16 @@ subprocess.run([{mount!r}, "-t", "tmpfs", "-o", "noexec", "none", {temporary!r}]
 """
 
 
+_TORCH = """
+class cuda:
+    is_available = staticmethod(lambda: False)
+
+def zeros(size, device):
+    if device == "cuda":
+        raise RuntimeError("Found no NVIDIA driver on your system.")
+"""
+
+
 def _few_open_files(place: Place) -> None:
     place.prelude = "import resource\nresource.setrlimit(resource.RLIMIT_NOFILE, (200, 200))"
 
@@ -88,7 +99,8 @@ LIMITS = (
         "task-raised-gpu",
         Code.TASK_RAISED,
         "the code asks for a GPU, and there is none",
-        task("raise RuntimeError('Found no NVIDIA driver on your system.')"),
+        {**task("torch.zeros(3, device='cuda')", "import torch"), "requirements.txt": "torch\n"},
+        prepare=(index(wheel("torch", "2.9", files={"torch/__init__.py": _TORCH})),),
     ),
     Scenario(
         "task-raised-threads",
@@ -282,7 +294,7 @@ STARTS = (
         "cancelled-usr1",
         Code.CANCELLED,
         "a batch system warns the worker of its time limit: SIGUSR1",
-        task(f"{SAY_AT_WORK}\nsignal.pause()"),
+        task(f"{WAIT_AT_WORK}\nreturn {{'x': b'1'}}"),
         prepare=(listen,),
         during=signal_runner(signal.SIGUSR1),
     ),

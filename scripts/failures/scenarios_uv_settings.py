@@ -9,6 +9,7 @@ DAY, LATER = "2020-01-01", "2024-05-01"
 CORE_1, CORE_2 = wheel("epicore", "1.0"), wheel("epicore", "2.0")
 BETA = wheel("epicore", "2.0b1")
 MODELS = wheel("epimodels", "1.0", "epicore>=1.5")
+OLDER = wheel("epimodels", "0.9")
 YANKED = dict.fromkeys(CORE_2, "wrong results for small populations")
 
 MEMBER = project(name="simlib")
@@ -67,10 +68,12 @@ UV_SETTINGS = (
         Code.DEPENDENCY_NOT_FOUND,
         "the only version that suits a dependency was withdrawn by its author",
         {
-            "pyproject.toml": project('dependencies = ["epimodels"]\n'),
+            "pyproject.toml": project('dependencies = ["epimodels==1.0"]\n'),
             "wire.py": WIRE,
         },
-        prepare=(dated_index((CORE_1, DAY), (CORE_2, DAY), (MODELS, DAY), yanked=YANKED),),
+        prepare=(
+            dated_index((CORE_1, DAY), (CORE_2, DAY), (MODELS, DAY), (OLDER, DAY), yanked=YANKED),
+        ),
     ),
     Scenario(
         "dependency-not-found-exclude-newer",

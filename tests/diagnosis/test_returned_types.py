@@ -8,7 +8,17 @@ import numpy as np
 import pytest
 
 from bundle_protocol.describe import type_name
-from runner.diagnosis.returned_types import bytes_hints
+from runner.diagnosis.case import Case
+from runner.diagnosis.report.model import Frame, Hint
+from runner.diagnosis.returned_types import bytes_hints, with_default
+
+FILE = "wire.py"
+
+
+def hints_of(message: str, line: str | None = None) -> list[Hint]:
+    returned = Frame(file=f"/b/{FILE}", line=7, function="wire", text=line)
+    return bytes_hints(Case(), message, returned if line else None)
+
 
 VALUES = {
     "a number of NumPy": (np.float64(0.5), b"0.5"),
@@ -22,7 +32,7 @@ VALUES = {
 @pytest.mark.parametrize("name", VALUES)
 def test_the_way_that_is_named_makes_bytes(name: str) -> None:
     value, expected = VALUES[name]
-    (hint,) = bytes_hints(f"output 'r' is a {type_name(type(value))}, not bytes")
+    (hint,) = hints_of(f"output 'r' is a {type_name(type(value))}, not bytes")
     way = hint.title.partition("return ")[2]
     made = eval(way, {"json": json, "it": value})
     assert made == {"r": expected}
@@ -31,7 +41,7 @@ def test_the_way_that_is_named_makes_bytes(name: str) -> None:
 def test_the_way_of_a_path_reads_it(tmp_path: Path) -> None:
     file = tmp_path / "ages.csv"
     file.write_text("1")
-    (hint,) = bytes_hints("output 'ages.csv' is a pathlib.PosixPath, not bytes")
+    (hint,) = hints_of("output 'ages.csv' is a pathlib.PosixPath, not bytes")
     assert eval(hint.title.partition("return ")[2], {"it": file}) == {"ages.csv": b"1"}
 
 
@@ -39,7 +49,7 @@ def test_a_number_that_json_lacks_is_told() -> None:
     with pytest.raises(ValueError) as caught:
         json.dumps(math.nan, allow_nan=False)
     message = f"output 'r' is a float, not bytes nor plain JSON ({caught.value})"
-    assert "JSON has no NaN" in bytes_hints(message)[0].title
+    assert "JSON has no NaN" in hints_of(message)[0].title
 
 
 @pytest.mark.parametrize(
@@ -56,11 +66,41 @@ def test_a_number_that_json_lacks_is_told() -> None:
     ],
 )  # fmt: skip
 def test_what_json_or_an_outputs_name_lacks_is_told(message: str, way: str) -> None:
-    assert way in bytes_hints(message)[0].title
+    assert way in hints_of(message)[0].title
 
 
 @pytest.mark.parametrize(
     "message", ["the name None is a NoneType", "output 'm' is a model.Sir, not bytes", ""]
 )
 def test_of_what_is_not_known_nothing_is_said(message: str) -> None:
-    assert bytes_hints(message) == []
+    assert hints_of(message) == []
+
+
+@pytest.mark.parametrize(
+    ("message", "line", "after"),
+    [
+        ("output 'a.csv' is a pandas.DataFrame, not bytes",
+         'return {"n": b"1", "a.csv": table[0]}',
+         'return {"n": b"1", "a.csv": table[0].to_csv().encode()}'),
+        ("the wire function returned a list, not a dict of str to bytes", "return [1] + more",
+         'import json\nreturn {"result.json": json.dumps([1] + more).encode()}'),
+        ("the wire function returned a pandas.DataFrame, not a dict of str to bytes",
+         "return one + other", 'return {"result.csv": (one + other).to_csv().encode()}'),
+        ("output 'a.csv' is a pandas.DataFrame, not bytes", "return outputs", None),
+        ("output 'a.csv' is a pandas.DataFrame, not bytes", 'return {"a.csv": t, "b": t}', None),
+        ("output 'a.csv' is a pandas.DataFrame, not bytes", 'return {name: t}', None),
+        ("output 'a.csv' is a pandas.DataFrame, not bytes", 'return {"a.csv": [', None),
+    ],
+)  # fmt: skip
+def test_the_line_that_returns_makes_bytes(message: str, line: str, after: str | None) -> None:
+    edit = hints_of(message, line)[0].edit
+    assert (edit and edit.after) == after
+
+
+def test_a_default_stands_in_the_call_that_makes_json() -> None:
+    line = "text = json.dumps({')': [1, (2)]}, indent=2,).encode()"
+    after = "text = json.dumps({')': [1, (2)]}, indent=2, default=f).encode()"
+    assert with_default(line, "f") == after
+    for other in ("json.dumps(it, default=str)", "json.dumps([", "dumps(it)"):
+        assert with_default(other, "f") == other
+    assert with_default(line, "") == line

@@ -12,7 +12,10 @@ from following import follow
 from recordings import failure
 
 from runner import Runner, RunnerError
-from runner.diagnosis.report.model import Report
+from runner.diagnosis.case import Case
+from runner.diagnosis.report.model import BundleInfo, ExceptionInfo, Frame, Report
+from runner.diagnosis.slips import slip
+from runner.events import Phase
 
 TOP = "import json, os, subprocess, sys\nfrom datetime import date\n"
 
@@ -208,3 +211,67 @@ def test_a_class_that_a_script_has_pickled_is_to_be_in_a_module(
     with Runner(cache=cache) as runner:
         title = failure(runner, tmp_path).hints[0].title
     assert title.startswith("a script has pickled it as its own class: define Model in a module")
+
+
+# As the libraries say it, of a line that one other line mends.
+@pytest.mark.parametrize(
+    ("message", "line", "after"),
+    [
+        ("'numpy.random._generator.Generator' object has no attribute 'seed'", "rng.seed(seed + 1)",
+         "rng.bit_generator.state = np.random.default_rng(seed + 1).bit_generator.state"),
+        ("cannot unpack non-iterable float object", "s = odeint(sir, y0, days, args=(0.3,))",
+         "s = odeint(sir, y0, days, args=(0.3,), tfirst=True)"),
+        ("_parse_args_rvs() got an unexpected keyword argument 'shape'",
+         "x = stats.gamma.rvs(shape=2.0, scale=3.0)", "x = stats.gamma.rvs(2.0, scale=3.0)"),
+        ('time data "13/02/2020" doesn\'t match format "%m/%d/%Y". You might want to try:',
+         'd = pd.to_datetime(t["date"])', 'd = pd.to_datetime(t["date"], dayfirst=True)'),
+        ("If using all scalar values, you must pass an index", 't = pd.DataFrame({"attack": 0.3})',
+         't = pd.DataFrame([{"attack": 0.3}])'),
+        ("Integer column has NA values in column 1", 't = pd.read_csv(f, dtype={"cases": int})',
+         't = pd.read_csv(f, dtype={"cases": "Int64"})'),
+        ("'Expr' object has no attribute 'apply'", "x = pl.col('n').apply(f)",
+         "x = pl.col('n').map_elements(f)"),
+        ("DataFrame object does not support `Series` assignment by index\n\nUse",
+         't["rate"] = t["cases"] / 100', 't = t.with_columns((t["cases"] / 100).alias("rate"))'),
+        ("the truth value of an Expr is ambiguous\n\nYou probably",
+         'x = t.filter(pl.col("a") > 0 and pl.col("b") > 0).height',
+         'x = t.filter(pl.col("a") > 0, pl.col("b") > 0).height'),
+        ("'int' object is not iterable", 'for day in params["days"]:',
+         'for day in range(params["days"]):'),
+        ("Population must be a sequence.  For dicts or sets, use sorted(d).",
+         "x = random.sample(places, 2)", "x = random.sample(sorted(places), 2)"),
+        ("'dict_keys' object is not subscriptable", "x = rates.keys()[0]",
+         "x = list(rates.keys())[0]"),
+        ("Unknown format code 'f' for object of type 'str'", 'x = f"{p[\'beta\']:.2f}"',
+         'x = f"{float(p[\'beta\']):.2f}"'),
+        ("'Dataset' object has no attribute 'value'", "x = f['x'].value", "x = f['x'][()]"),
+        ("<function patient at 0x7f> is not a generator.", "env.process(patient)",
+         "env.process(patient(env))"),
+        ("None is not a generator.", "env.process(patient(env))", None),
+    ],
+)  # fmt: skip
+def test_a_line_is_written_anew(message: str, line: str, after: str | None) -> None:
+    assert rewritten(message, [line]) == after
+
+
+def test_the_line_that_hands_over_a_callback_is_written_anew() -> None:
+    lines = ["s = solve_ivp(sir, (0, 9), y0)", "s, i, r = y"]
+    after = "s = solve_ivp(lambda t, y, *args: sir(y, t, *args), (0, 9), y0)"
+    assert rewritten("cannot unpack non-iterable float object", lines) == after
+    # Of no other cause a line is looked at that only led there.
+    lines = ["for day in days:", "x = sum(3)"]
+    assert rewritten("'int' object is not iterable", lines) is None
+
+
+def rewritten(message: str, lines: list[str]) -> str | None:
+    """The line that is advised, of an exception with these lines of the bundle's, outermost first.
+
+    Of a library it is that fails in the end.
+    """
+    case = Case()
+    case.bundle = BundleInfo(path="/b")
+    frames = [Frame(file="/b/wire.py", line=1, function="wire", text=line) for line in lines]
+    frames.append(Frame(file="/site-packages/library.py", line=1, function="f", text="raise"))
+    found = slip(case, Phase.EXECUTE, ExceptionInfo("TypeError", message, traceback=frames))
+    edit = found.hints[0].edit if found else None
+    return edit.after if edit else None

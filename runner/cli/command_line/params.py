@@ -93,7 +93,7 @@ def read_params(source: str) -> dict[str, Any]:
         data = sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
     except OSError as error:
         raise _unread(source, error) from error
-    params = decode_json(data, name)
+    params = decode_json(data, name, whole=source != "-")
     if not isinstance(params, dict):
         raise _invalid(f"{name} holds a JSON {json_kind(params)}, not an object")
     return params
@@ -134,10 +134,11 @@ def _like(file: Path) -> Hint | None:
     return Hint(title=f"did you mean {' or '.join(map(shlex.quote, near))}?") if near else None
 
 
-def decode_json(data: bytes, name: str, line: int = 1) -> Any:
+def decode_json(data: bytes, name: str, line: int = 1, *, whole: bool = False) -> Any:
     """Decode a JSON document, or a line of JSON Lines.
 
     :param line: the number, from 1 on, of the line that it begins at.
+    :param whole: whether it is all that the file has.
     :raises Failure: ``params-invalid``, with the place in the file.
     """
     check_encoding(data, name)
@@ -150,7 +151,8 @@ def decode_json(data: bytes, name: str, line: int = 1) -> Any:
         raise _invalid(f"{name}:{number}:{column} is not JSON: {error.reason} in UTF-8") from error
     except json.JSONDecodeError as error:
         place = f"{name}:{line + error.lineno - 1}:{error.colno}"
-        raise _invalid(f"{place} is not JSON: {error.msg}", _python_hint(text) or _USAGE) from error
+        hint = _python_hint(text, name if whole else None)
+        raise _invalid(f"{place} is not JSON: {error.msg}", hint or _USAGE) from error
     except _NotANumber as error:
         at = next(match.start() for match in _CONSTANT.finditer(text) if match[1])
         number, column = line + text.count("\n", 0, at), at - text.rfind("\n", 0, at)
@@ -165,12 +167,18 @@ def decode_json(data: bytes, name: str, line: int = 1) -> Any:
         raise _invalid(f"{name}:{line} is nested too deeply") from error
 
 
-def _python_hint(text: str) -> Hint | None:
-    """Show the JSON of what is written as in Python."""
+def _python_hint(text: str, file: str | None) -> Hint | None:
+    """Show the JSON of what is written as in Python.
+
+    :param file: the one that has nothing else in it.
+    """
     meant = _from_python(text)
-    return (
-        None if meant is None else Hint(title=f"it is written as in Python; in JSON it is {meant}")
-    )
+    if meant is None:
+        return None
+    command = None
+    if file is not None and len(meant) <= _LONGEST_SHOWN:
+        command = f"echo {shlex.quote(meant)} > {shlex.quote(file)}"
+    return Hint(title=f"it is written as in Python; in JSON it is {meant}", command=command)
 
 
 def _json_of(text: str) -> str | None:

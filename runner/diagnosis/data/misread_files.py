@@ -1,6 +1,8 @@
 """Recognises a file whose content is not what its name says, where the child has looked."""
 
 import re
+import shlex
+from pathlib import PurePath
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
@@ -112,8 +114,23 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
         summary=f"{sized} is {what}" + (f"; {place} fails upon it" if place else ""),
         explanation=("" if content == "empty" else "Its first bytes say so, whatever its name is. ")
         + f"What came of it is {exception.type}: {message}",
-        hints=[Hint(title=_advice(name, content, wanted))],
+        hints=[
+            *_compressed(case, name, str(suffix), content),
+            Hint(title=_advice(name, content, wanted)),
+        ],
     )
+
+
+def _compressed(case: Case, name: str, suffix: str, content: str) -> list[Hint]:
+    """Make a file of the bundle what its name says, where that is to compress it."""
+    program = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz"}.get(suffix)
+    if program is None or content != "text" or name not in case.bundle_files or not case.bundle:
+        return []
+    file = PurePath(case.bundle.path) / name
+    plain, whole = shlex.quote(str(file.with_suffix(""))), shlex.quote(str(file))
+    if str(file.with_suffix("").relative_to(case.bundle.path)) in case.bundle_files:
+        return []
+    return [Hint(title="compress it", command=f"mv {whole} {plain} && {program} {plain}")]
 
 
 def _broken(
@@ -187,6 +204,6 @@ def _advice(name: str, content: str, wanted: str | None) -> str:
             " not the file"
         )
     if content == "text":
-        other = "compress it" if str(wanted).startswith("compressed") else f"make it {wanted}"
-        return f"read {name} as text, such as CSV; or {other}"
+        other = "" if str(wanted).startswith("compressed") else f"; or make it {wanted}"
+        return f"read {name} as text, such as CSV{other}"
     return f"read {name} as what it is, {content}; or give it the right content"

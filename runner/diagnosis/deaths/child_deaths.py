@@ -12,6 +12,7 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_failures import wire_closed
 from runner.diagnosis.child_places import (
     DOING,
+    exec_command,
     place_of,
     raise_memory_limit,
     telling_frame,
@@ -28,6 +29,7 @@ from runner.diagnosis.deaths.kills import kill
 from runner.diagnosis.deaths.native_words import native_words
 from runner.diagnosis.imports.hidden_modules import hidden_in_words
 from runner.diagnosis.knowledge.child_variables import passes
+from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
@@ -67,7 +69,7 @@ def _python_did_not_start(case: Case, fatal: FatalError) -> Finding:
     named = [name for name in ("PYTHONHOME", "PYTHONPATH") if passes(name, case.named)]
     said = fatal.exception.message
     hints = [
-        Hint(title=f"do not hand on {' or '.join(named)}: the child's Python has its own place")
+        _not_handed_on(case, named)
         if named
         else Hint(
             title="see whether its standard library is there, and install that Python anew if not",
@@ -86,6 +88,15 @@ def _python_did_not_start(case: Case, fatal: FatalError) -> Finding:
         hints=hints,
         exception=fatal.exception,
     )
+
+
+def _not_handed_on(case: Case, named: list[str]) -> Hint:
+    title = f"do not hand on {' or '.join(named)}: the child's Python has its own place"
+    there = PyprojectText.of_case(case)
+    own = set(named) & set(there.items("tool.modelops", "env"))
+    if own:
+        return Hint(title=title, edit=there.without("tool.modelops", "env", own.pop()))
+    return Hint(title=title, command=exec_command(case))
 
 
 def _lost(case: Case, phase: Phase, ended: Exit, stderr: str, noise: str) -> Finding:

@@ -4,8 +4,15 @@ import re
 import shlex
 from pathlib import PurePosixPath
 
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import declare_hint, declaring_file, exec_command
+from runner.diagnosis.child_places import (
+    declare_hint,
+    declaring_file,
+    exec_command,
+    requires_python_hint,
+)
 from runner.diagnosis.imports.dependencies import (
     from_source,
     installed_version,
@@ -268,17 +275,32 @@ def _other_python(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     another = "kind of machine" if same_python else "Python"
     release = f"release of {distribution_named(package)}"
     bundled = file in case.bundle_files
-    hint = (
+    hints = [
         Hint(title=f"build {PurePosixPath(file).name} for {python.soabi}, or make it a dependency")
         if bundled
         else Hint(title=f"take a {release} that is made for {python.soabi}")
-    )
+    ]
+    minor = re.fullmatch(r"(?:cpython-|cp|pypy)(\d)(\d+).*", tags[0][0]) if tags[0] else None
+    if bundled and minor and not same_python:
+        hints[:0] = _on_its_python(case, f"{minor[1]}.{minor[2]}")
     return _finding(
         phase,
         f"{name} was compiled for another {another}: {one_line(file, 120)}",
         f"{python.implementation} {python.version} here loads only files tagged {python.soabi}.",
-        [hint],
+        hints,
     )
+
+
+def _on_its_python(case: Case, minor: str) -> list[Hint]:
+    """Run on the Python that a module was compiled for, where the bundle accepts that."""
+    declared = case.bundle.requires_python if case.bundle else None
+    try:
+        if declared and not SpecifierSet(declared).contains(f"{minor}.99"):
+            return []
+    except InvalidSpecifier:
+        return []
+    title = f"run it on Python {minor}, for which it was compiled"
+    return [requires_python_hint(case, f"=={minor}.*", title)]
 
 
 def _finding(phase: Phase, summary: str, explanation: str, hints: list[Hint]) -> Finding:

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 
-from msgspec import UNSET
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.version import InvalidVersion, Version
@@ -60,7 +59,7 @@ def require(case: Case, distribution: str, clause: str, title: str) -> Hint:
         if not same_distribution(requirement.name, distribution) or requirement.marker:
             continue
         extras = f"[{','.join(sorted(requirement.extras))}]" if requirement.extras else ""
-        kept = _kept(requirement.specifier, clause)
+        kept = _kept(requirement.specifier, clause) or _release_before(clause)
         after = f"{requirement.name}{extras}{','.join([*kept, clause])}"
         quote = "" if declaring_file(case) == "requirements.txt" else '"'
         edit = Edit(
@@ -90,21 +89,15 @@ def another_release(case: Case, distribution: str, version: str) -> list[Hint]:
 
     A newer one is asked for where something keeps this one back; else it is the newest.
     """
-    older = declare_hint(
-        case,
-        f"{distribution}<...",
+    title = (
         f"ask for the {distribution} that the code was written for, if that is older than"
-        f" {version}: its release notes say what went, and when",
+        f" {version}: its release notes say what went, and when"
     )
-    newest = not is_kept_back(case, distribution)
-    title = older.title if newest else f"or {older.title}"
-    # Which one is for a person to find out.
-    hint = Hint(title=title, command=older.command, by="person" if older.command else UNSET)
-    if newest:
-        return [hint]
+    if not is_kept_back(case, distribution):
+        return [require(case, distribution, f"<{Version(version).public}", title)]
     return [
         upgrade(case, distribution, f"take a newer {distribution}, if a newer one has it"),
-        hint,
+        require(case, distribution, f"<{Version(version).public}", f"or {title}"),
     ]
 
 
@@ -134,6 +127,12 @@ def from_source(case: Case, packages: list[str]) -> Hint:
         title=f"build {', '.join(packages)} from source on this machine, for its own processor",
         edit=edit,
     )
+
+
+def _release_before(clause: str) -> list[str]:
+    """The clause by which ``<1.14`` is 1.13, and not what is so old that it fits anything."""
+    found = re.fullmatch(r"<(\d+)\.([1-9]\d*)(?:\.0)?", clause)
+    return [f">={found[1]}.{int(found[2]) - 1}"] if found else []
 
 
 def _kept(specifier: SpecifierSet, clause: str) -> list[str]:

@@ -2,6 +2,8 @@
 
 import re
 
+import msgspec
+
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     declare_hint,
@@ -79,7 +81,13 @@ def _library_changed(
         )
     specifier = f">={change.version}" if added else f"<{change.version}"
     kind = "a newer" if added else "an older"
-    hints.append(requires_python_hint(case, specifier, f"or keep to {kind} Python"))
+    keep = requires_python_hint(case, specifier, f"or keep to {kind} Python")
+    if len(hints) == 1 and hints[0].edit is None and hints[0].command is None:
+        # What can be done comes before what is only said.
+        keep = msgspec.structs.replace(keep, title=f"keep to {kind} Python")
+        hints = [keep, msgspec.structs.replace(hints[0], title=f"or {hints[0].title}")]
+    else:
+        hints.append(keep)
     explanation = f"{where} needs it." if where else ""
     if package:
         explanation += (

@@ -187,6 +187,8 @@ def _instead(line: str, what: str, change: PackageChange) -> str | None:
     instead = change.instead or ""
     module, _, name = what.removesuffix("()").rpartition(".")
     after = line
+    if what == "pandas.DataFrame.append":
+        return _concatenated(line)
     if call := re.fullmatch(r"\w+\((\w+)=\.\.\.\)", what):
         after = re.sub(rf"\b{call[1]}\s*=(?!=)\s*True\b", lambda _: instead, line)
         if not re.fullmatch(r"\w+=[^.]+", instead):
@@ -208,6 +210,15 @@ def _instead(line: str, what: str, change: PackageChange) -> str | None:
         new = instead.removeprefix(f"{module}.")
         after = re.sub(rf"\b(\w+)\.{name}\b", new if is_builtin(change) else rf"\1.{new}", line)
     return None if after == line else after
+
+
+def _concatenated(line: str) -> str | None:
+    """``df = df.append(...)``, as pandas has it since 2; a dict is a row."""
+    found = re.fullmatch(r"(\w+) = \1\.append\((\{.*\}|\w+), ignore_index=True\)", line)
+    if found is None:
+        return None
+    row = f"pd.DataFrame([{found[2]}])" if found[2].startswith("{") else found[2]
+    return f"{found[1]} = pd.concat([{found[1]}, {row}], ignore_index=True)"
 
 
 def _is_method(what: str) -> bool:

@@ -221,6 +221,7 @@ xgboost 2.1 fit early_stopping_rounds XGBClassifier(early_stopping_rounds=...), 
 xgboost 2.1 fit eval_metric XGBClassifier(eval_metric=...), the constructor's
 matplotlib 3.1 hist|hist2d normed density
 pymc 4 [A-Z]\w+ sd sigma
+geopandas 1.0 sjoin op predicate
 """
 
 # Of these the whole module went.

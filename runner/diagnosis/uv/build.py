@@ -16,6 +16,7 @@ from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.report.text import one_line
 from runner.diagnosis.uv.build_advice import advice
 from runner.diagnosis.uv.error import UvError, UvFailure, without_drawing
+from runner.diagnosis.uv.hints import uv_setting
 from runner.diagnosis.uv.python import (
     minors_of,
     own_python_finding,
@@ -23,10 +24,10 @@ from runner.diagnosis.uv.python import (
     python_hints,
 )
 from runner.diagnosis.uv.requirement_edits import (
+    another_version,
     renamed,
     requirement_edit,
     requirement_for,
-    specified,
 )
 from runner.events import Phase
 from runner.version import minor_version
@@ -127,12 +128,9 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
         hints.append(Hint(title="see whether memory ran out: the kernel ends what takes too much",
                           command="dmesg | grep -i 'out of memory'", by="person"))  # fmt: skip
     if not own and not meant:
-        this = minor_version(failure.python_version)
-        hints.append(
-            Hint(title=f"{'or a' if hints else 'a'}sk for a version of {name} that has a wheel for"
-                 f" Python {this}: then nothing is built",
-                 edit=_newer_than(case, failure, name))
-        )  # fmt: skip
+        # What can be done comes before what is only said.
+        first = not hints or (hints[0].edit is None and hints[0].command is None)
+        hints.insert(0 if first else len(hints), _with_wheel(case, failure, name, first=first))
     elif not hints:
         hints.append(
             Hint(
@@ -168,13 +166,17 @@ def _rename_hint(case: Case, failure: UvFailure, name: str, meant: str) -> Hint:
     return Hint(title=title, edit=requirement_edit(case, failure, written, renamed(written, meant)))
 
 
-def _newer_than(case: Case, failure: UvFailure, name: str) -> Edit | None:
-    """The edit that asks for what came after the one version that is asked for."""
-    written = requirement_for(failure, name) or ""
-    pinned = re.search(r"==\s*([\w.]+)$", written)
-    if pinned is None:
-        return None
-    return requirement_edit(case, failure, written, specified(written, f">{pinned[1]}"))
+def _with_wheel(case: Case, failure: UvFailure, name: str, *, first: bool) -> Hint:
+    """Take a version that need not be built; where one is pinned, what came after it."""
+    edit = another_version(case, failure, name, sign=">")
+    ask = "ask for a version of" if edit else "take the newest version of"
+    if edit is None and failure.file == "requirements.txt":
+        edit = Edit(file=failure.file, after=f"--only-binary {name}")
+    elif edit is None:
+        edit = uv_setting(case, "no-build-package", [name])
+    this = minor_version(failure.python_version)
+    title = f"{ask} {name} that has a wheel for Python {this}: then nothing is built"
+    return Hint(title=title if first else f"or {title}", edit=edit)
 
 
 def _older_python(case: Case, failure: UvFailure) -> list[Hint]:

@@ -3,6 +3,8 @@
 import re
 import shlex
 
+import msgspec
+
 from runner.diagnosis.case import Case
 from runner.diagnosis.imports.bundle_modules import importable_file
 from runner.diagnosis.knowledge.conda_only import more_than_a_package
@@ -14,8 +16,9 @@ from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.uv.development_files import chosen_by, development_package, tool_package
 from runner.diagnosis.uv.error import UvFailure
 from runner.diagnosis.uv.hints import uv_setting
+from runner.diagnosis.uv.not_shipped import only_dependencies, say_what_to_ship
 from runner.diagnosis.uv.python import minors_of, python_hints
-from runner.diagnosis.uv.requirement_edits import requirement_edit, requirement_for
+from runner.diagnosis.uv.requirement_edits import another_version, requirement_edit, requirement_for
 from runner.version import minor_version
 
 _TOOL_MISSING = re.compile(
@@ -60,14 +63,11 @@ _BACKENDS = (
     "setuptools.build_meta", "hatchling.build", "flit_core.buildapi", "poetry.core.masonry.api",
     "pdm.backend", "mesonpy", "maturin", "scikit_build_core.build", "uv_build",
 )  # fmt: skip
+_UNSET = re.compile(
+    r"\b([A-Z][A-Z0-9]*_[A-Z0-9_]+)\b[^\n]{0,40}\b(?:not set|not defined|unset|must be set)\b"
+    r"|\bKeyError: '([A-Z][A-Z0-9]*_[A-Z0-9_]+)'"
+)
 _PYTHON_2 = re.compile(r"Missing parentheses in call to 'print'|use_2to3 is invalid")
-_NOTHING_TO_SHIP = {
-    "Unable to determine which files to ship": "hatchling",
-    "discovered in a flat-layout": "setuptools",
-    "Expected a Python module at": "uv_build",
-    "No file/folder found for package": "poetry-core",
-    "No file/folder found for module": "flit",
-}
 _FILE_MISSING = re.compile(
     r"Readme file does not exist: (\S+)|Description file (\S+) does not exist"
     r"|License file does not exist: (\S+)|failed to open file `([^`]+)`"
@@ -92,6 +92,8 @@ def advice(
         return [Hint(title=more.advice(name)), *_system(case, failure, own, words)]
     return (
         _system(case, failure, own, words)
+        or _cython_3(case, words)
+        or _variable(words)
         or _removed_from_python(case, failure, name, own, words)
         or _module_missing(case, failure, name, own, words, said)
         or (_of_the_bundle(case, failure, words) if own else [])
@@ -102,15 +104,14 @@ def _system(case: Case, failure: UvFailure, own: bool, words: str) -> list[Hint]
     """A tool, a header or a library of the machine."""
     this = minor_version(failure.python_version)
     if "pg_config executable not found" in words:
+        otherwise = "" if requirement_for(failure, "psycopg2") else ", or ask for psycopg2-binary"
+        install = _on_debian(f"install PostgreSQL's development files{otherwise}", "libpq-dev")
         written = requirement_for(failure, "psycopg2")
-        binary = (written or "").replace("psycopg2", "psycopg2-binary", 1)
-        return [
-            Hint(
-                title="ask for psycopg2-binary in place of psycopg2, or install PostgreSQL's"
-                " development files (libpq-dev on Debian)",
-                edit=requirement_edit(case, failure, written, binary) if written else None,
-            )
-        ]
+        if written is None:
+            return [install]
+        binary = written.replace("psycopg2", "psycopg2-binary", 1)
+        edit = requirement_edit(case, failure, written, binary)
+        return [Hint(title="ask for psycopg2-binary in place of psycopg2", edit=edit), install]
     if header := _HEADER_MISSING.search(words):
         wanted = header.group(1)
         if wanted == "Python.h":
@@ -153,9 +154,25 @@ def _tool(tool: str) -> Hint:
     if tool.lower().startswith("rust"):
         return Hint(title="install Rust, which the build runs (rustc and cargo on Debian)")
     package, variable = tool_package(tool), chosen_by(tool)
-    on_debian = f" ({package} on Debian)" if package else ""
     choose = f", or choose another by {variable}" if variable else ""
-    return Hint(title=f"install {tool}, which the build runs{on_debian}{choose}")
+    hint = _on_debian(f"install {tool}, which the build runs", package)
+    return msgspec.structs.replace(hint, title=f"{hint.title}{choose}")
+
+
+def _cython_3(case: Case, words: str) -> list[Hint]:
+    """The build takes the newest Cython, which has no names of Python 2 any more."""
+    if not (found := re.search(r"undeclared name not builtin: (\w+)", words)):
+        return []
+    edit = uv_setting(case, "build-constraint-dependencies", ["cython<3"])
+    return [Hint(title=f"build it with a Cython of before 3, which knows {found[1]}", edit=edit)]
+
+
+def _variable(words: str) -> list[Hint]:
+    if not (found := _UNSET.search(words)):
+        return []
+    name = found[1] or found[2]
+    title = f"set {name}, which the build asks for, where the worker is started"
+    return [Hint(title=title, command=f"export {name}=...", by="person")]
 
 
 def _removed_from_python(
@@ -166,7 +183,10 @@ def _removed_from_python(
         return [
             Hint(title="port it: its build is written for Python 2")
             if own
-            else Hint(title=f"ask for a newer version of {name}: this one is for Python 2")
+            else Hint(
+                title=f"ask for a newer version of {name}: this one is for Python 2",
+                edit=another_version(case, failure, name, sign=">"),
+            )
         ]
     if "No module named 'numpy.distutils" in words:
         what, change = "numpy.distutils", Change("3.12", "another build backend")
@@ -313,75 +333,7 @@ def _of_the_bundle(case: Case, failure: UvFailure, words: str) -> list[Hint]:
         return [Hint(title="give it a version of numbers (PEP 440), such as 0.1.0", edit=edit)]
     if "cannot package module without docstring" in words:
         return [
-            _only_dependencies(case, ""),
+            only_dependencies(case, ""),
             Hint(title="or begin its module with a docstring, and with __version__"),
         ]
-    backend = next((who for said, who in _NOTHING_TO_SHIP.items() if said in words), None)
-    return [] if backend is None else _say_what_to_ship(case, backend)
-
-
-def _say_what_to_ship(case: Case, backend: str) -> list[Hint]:
-    below = sorted(folder for file in case.bundle_files if (folder := _package_of_src(file)))
-    modules = below or _modules(case)
-    if backend == "uv_build" and all(name.endswith(".py") for name in modules):
-        modules = []  # It builds packages alone.
-    names = [name.removesuffix(".py") for name in modules]
-    packages = [name for name in modules if not name.endswith(".py")]
-    hints = []
-    if modules:
-        title = "say which modules are to be installed"
-        hints.append(Hint(title=title, edit=_shipped(case, backend, modules, packages, names)))
-    return [*hints, _only_dependencies(case, "or, " if hints else "")]
-
-
-def _only_dependencies(case: Case, otherwise: str) -> Hint:
-    return Hint(
-        title=f"{otherwise}if its code need not be installed, have only its dependencies installed:"
-        " a task runs in the bundle's folder",
-        edit=PyprojectText.of_case(case).setting("tool.uv", "package", False),
-    )
-
-
-def _shipped(
-    case: Case, backend: str, modules: list[str], packages: list[str], names: list[str]
-) -> Edit | None:
-    """The setting of a backend that names the modules to install."""
-    pyproject = PyprojectText.of_case(case)
-    src = modules[0].startswith("src/")
-    names = [name.removeprefix("src/") for name in names]
-    if backend == "hatchling":
-        key = "packages" if src else "only-include"
-        return pyproject.setting("tool.hatch.build.targets.wheel", key, modules)
-    if backend == "uv_build":
-        lines = f'[tool.uv.build-backend]\nmodule-name = "{names[0]}"'
-        return pyproject.added(lines if src else f'{lines}\nmodule-root = ""')
-    if backend == "poetry-core":
-        included: list[object] = [{"include": name} for name in modules]
-        if src:
-            included = [{"include": name, "from": "src"} for name in names]
-        return pyproject.setting("tool.poetry", "packages", included)
-    if backend == "flit":
-        return pyproject.setting("tool.flit.module", "name", names[0])
-    if packages:
-        found = [f"{name}*" for name in packages]
-        return pyproject.setting("tool.setuptools.packages.find", "include", found)
-    return pyproject.setting("tool.setuptools", "py-modules", names)
-
-
-def _package_of_src(file: str) -> str | None:
-    """The package below ``src`` whose ``__init__.py`` a file is: ``src/sirlib``."""
-    found = re.fullmatch(r"(src/\w+)/__init__\.py", file)
-    return found[1] if found else None
-
-
-def _modules(case: Case, most: int = 8) -> list[str]:
-    """The bundle's packages and modules at its top, as far as they are code to install."""
-    packages = {
-        file.removesuffix("/__init__.py")
-        for file in case.bundle_files
-        if file.endswith("/__init__.py") and file.count("/") == 1
-    }
-    plain = {file for file in case.bundle_files if file.endswith(".py") and "/" not in file}
-    found = sorted(packages - {"tests", "test", "docs"})
-    found += sorted(plain - {"setup.py", "hatch_build.py", "conftest.py"})
-    return [name for name in found if re.fullmatch(r"\w+(?:\.py)?", name)][:most]
+    return say_what_to_ship(case, words)

@@ -4,10 +4,12 @@ import re
 import shlex
 from urllib.parse import urlsplit
 
-from runner.diagnosis.case import Finding
+from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.uv.error import UvError, UvFailure
+from runner.diagnosis.uv.refused_inputs import WHEEL, by_version
+from runner.diagnosis.uv.requirement_edits import another_version
 from runner.events import Phase
 
 _URL = re.compile(r"\b(?:https?|git|ssh)://[^\s`'\")]+")
@@ -53,7 +55,7 @@ _REASONS = [
 ]  # fmt: skip
 
 
-def index_finding(failure: UvFailure, error: UvError) -> Finding | None:
+def index_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | None:
     """The finding where what was asked over the network did not answer, or refused to."""
     said = "\n".join([error.said, *error.output]) if "Git operation" in error.said else error.said
     hinted = "\n".join(error.hints)
@@ -77,7 +79,10 @@ def index_finding(failure: UvFailure, error: UvError) -> Finding | None:
     if "404 Not Found" in said:
         url = _url(said)
         return _finding(
-            Code.DEPENDENCY_NOT_FOUND, f"there is nothing at {url}", said, _gone(failure, said, url)
+            Code.DEPENDENCY_NOT_FOUND,
+            f"there is nothing at {url}",
+            said,
+            *_gone(case, failure, said, url),
         )
     url = _url(said)
     see = Hint(title="see whether it can be reached from here")
@@ -86,16 +91,24 @@ def index_finding(failure: UvFailure, error: UvError) -> Finding | None:
     return _unreachable(said, see)
 
 
-def _gone(failure: UvFailure, said: str, url: str) -> Hint:
+def _gone(case: Case, failure: UvFailure, said: str, url: str) -> list[Hint]:
     """Return what to do about a file that is not where its URL says; who says it decides."""
     if failure.requirements_from == "uv.lock":
-        return Hint(
-            title="uv.lock names a file that is gone: lock anew",
-            command=f"uv lock --upgrade --project {shlex.quote(failure.bundle_path)}",
-        )
+        return [
+            Hint(
+                title="uv.lock names a file that is gone: lock anew",
+                command=f"uv lock --upgrade --project {shlex.quote(failure.bundle_path)}",
+            )
+        ]
+    file = WHEEL.search(url)
     if f" @ {url}" in said:
-        return Hint(title=f"correct the URL in {failure.file}")
-    return Hint(title="the package index lists this file and has it not: ask for another version")
+        correct = f"correct the URL in {failure.file}"
+        if file is None:
+            return [Hint(title=correct)]
+        return [by_version(case, failure, file), Hint(title=f"or {correct}")]
+    edit = another_version(case, failure, file[1].replace("_", "-"), file[2]) if file else None
+    title = "the package index lists this file and has it not: ask for another version"
+    return [Hint(title=title, edit=edit)]
 
 
 def _unreachable(said: str, see: Hint) -> Finding:
@@ -111,9 +124,8 @@ def _unreachable(said: str, see: Hint) -> Finding:
         hints.insert(0, Hint(title="see what HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name",
                              command="env | grep -i _proxy", by="person"))  # fmt: skip
     elif "not speak TLS" in why:
-        hints.insert(
-            0, Hint(title="if it is meant to have none, its URL begins with http, not https")
-        )
+        title = "if it is meant to have none, its URL begins with http, not https: see who names it"
+        hints.insert(0, Hint(title=title, command="env | grep ^UV_", by="person"))
     elif "certificate" in why:
         hints = [
             Hint(title="if it is your organisation's own certificate, use the system's trust store",

@@ -11,6 +11,7 @@ from runner.diagnosis.uv.derivation import EACH, Edge, name_of, spec_of, wanted_
 from runner.diagnosis.uv.error import UvError, UvFailure
 from runner.diagnosis.uv.hints import uv_setting
 from runner.diagnosis.uv.requirement_edits import (
+    another_version,
     requirement_edit,
     specified,
     written_requirement,
@@ -104,7 +105,9 @@ def _yanked(case: Case, failure: UvFailure, proof: str, edges: list[Edge]) -> Fi
         )
         hints = [pin, Hint(title=f"or ask for another version of {name}")]
     elif wanted is not None:
-        hints = [Hint(title=f"ask for another version of {name_of(wanted.who)}")]
+        who = name_of(wanted.who)
+        edit = another_version(case, failure, who)
+        hints = [Hint(title=f"ask for another version of {who}", edit=edit)]
     return _finding(
         f"{which}, the only version for {asks}, was withdrawn by its author"
         + (f": {reason}" if reason else ""),

@@ -53,7 +53,7 @@ def diagnose_uv(case: Case, failure: UvFailure) -> Finding:
     error = parse_uv_error(stderr)
     finding = (
         _disk_full(failure, error)
-        or index_finding(failure, error)
+        or index_finding(case, failure, error)
         or resolution_finding(case, failure, error)
         or _permission_denied(failure, error)
         or project_setting_finding(case, error)

@@ -21,8 +21,13 @@ _FOLDER_MISSING = re.compile(
     r"Failed to read `--find-links` directory: (\S+)"
     r"|Invalid URL in `[^`]+` at position \d+: (/[^\s:]+)(?:: |\n.*)relative URL without a base"
 )
-_WHEEL = re.compile(r"/([A-Za-z0-9_.]{1,100})-(\d[\w.!+]{0,60})(?:-[\w.]{1,100}){3}\.whl")
+WHEEL = re.compile(r"/([A-Za-z0-9_.]{1,100})-(\d[\w.!+]{0,60})(?:-[\w.]{1,100}){3}\.whl")
 _NOT_READ = re.compile(r"expected '-c', '-e', '-r' or the start of a requirement: (\S+?):(\d+):")
+# Those of pip's that uv takes in a file.
+_OPTION = re.compile(
+    r"-(?:[rceif]|-(?:requirement|constraint|editable|(?:extra-)?index-url|no-index|find-links"
+    r"|(?:no|only)-binary))\b"
+)
 # As `pip freeze` writes what was installed from a repository.
 _EDITABLE = re.compile(
     r"editable requirement in `([^`]+)`[^`]*`(git\+[^`#]+)#egg=([\w.-]+)`:?\s+Git sources"
@@ -74,7 +79,10 @@ def input_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
         code = Code.ENVIRONMENT_FAILED
         file, line = option.groups()
         summary = f"{file}:{line} is neither a requirement nor an option that uv knows"
-        hint = Hint(title=f"correct line {line} of {file}, or remove it")
+        hint = Hint(
+            title=f"correct line {line} of {file}, or leave it out",
+            edit=_left_out(failure, file),
+        )
     elif editable := _EDITABLE.search(said):
         code = Code.ENVIRONMENT_FAILED
         file, url, name = editable.groups()
@@ -108,13 +116,15 @@ def input_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
         name = path.removeprefix(f"{failure.bundle_path}/")
         code = Code.DEPENDENCY_NOT_FOUND
         summary = f"{including} includes {name}, which does not exist"
-        hint = Hint(title=f"add {name} to the bundle, or remove the line that includes it")
+        title = f"add {name} to the bundle, or remove the line that includes it"
+        hint = _without_line(failure, including, name, title)
     elif missing := _FILE_MISSING.search(said):
         code = Code.DEPENDENCY_NOT_FOUND
         path = missing.group(1).removeprefix(f"file://{failure.bundle_path}/")
         summary = f"{failure.requirements_from} refers to {path}, which does not exist"
-        hint = Hint(title=f"add {path} to the bundle, or remove what refers to it")
-        wheel = _WHEEL.search(path)
+        title = f"add {path} to the bundle, or remove what refers to it"
+        hint = _without_line(failure, failure.requirements_from, path, title)
+        wheel = WHEEL.search(path)
         if wheel and path.startswith("file:"):
             return _wheel_elsewhere(case, failure, said, path, wheel)
         if _OF_CONDA.search(path):
@@ -143,26 +153,51 @@ def _wheels_elsewhere(case: Case, failure: UvFailure, path: str) -> Hint:
     )
 
 
+def _without_line(failure: UvFailure, file: str, path: str, title: str) -> Hint:
+    """Take out the line that names a file; whether it is needed, somebody has to decide."""
+    named = re.compile(rf"(?<![\w/]){re.escape(path)}$")
+    lines = [line for line in failure.dependencies if named.search(line.replace("./", ""))]
+    if file != "requirements.txt" or len(lines) != 1:
+        return Hint(title=title)
+    return Hint(title=title, edit=Edit(file=file, before=lines[0], after=""), by="person")
+
+
+def _left_out(failure: UvFailure, file: str) -> Edit | None:
+    """The edit that makes a comment of the one option that uv does not know."""
+    lines = [line for line in failure.dependencies if line.startswith("-")]
+    lines = [line for line in lines if not _OPTION.match(line)]
+    return Edit(file=file, before=lines[0], after=f"# {lines[0]}") if len(lines) == 1 else None
+
+
+def by_version(case: Case, failure: UvFailure, wheel: re.Match[str]) -> Hint:
+    """Ask an index for what is asked for by a file, or by its URL."""
+    name, version = wheel[1].replace("_", "-"), wheel[2]
+    written = requirement_for(failure, name)
+    edit = requirement_edit(case, failure, written, f"{name}=={version}") if written else None
+    title = f"if an index has it, ask for it by its version: {name}=={version}"
+    return Hint(title=title, edit=edit)
+
+
 def _wheel_elsewhere(
     case: Case, failure: UvFailure, said: str, path: str, wheel: re.Match[str]
 ) -> Finding:
     """A wheel that only the author's machine has, or that conda has built."""
-    name, version = wheel[1].replace("_", "-"), wheel[2]
-    written = requirement_for(failure, name)
-    edit = requirement_edit(case, failure, written, f"{name}=={version}") if written else None
-    by_version = Hint(title=f"if an index has it, ask for it by its version: {name}=={version}",
-                      edit=edit)  # fmt: skip
+    asked = by_version(case, failure, wheel)
     there = [file for file in case.bundle_files if f"/{file}".endswith(path[wheel.start() :])]
     hints = [
         Hint(
             title="copy it into the bundle from the machine that has it, and name it there, by a"
             " path that begins in the bundle"
         ),
-        msgspec.structs.replace(by_version, title=f"or, {by_version.title}"),
+        msgspec.structs.replace(asked, title=f"or, {asked.title}"),
     ]
     if _OF_CONDA.search(path):
-        title = f"ask for {name}=={version}: pip freeze writes where conda once built it"
-        hints = [msgspec.structs.replace(by_version, title=title)]
+        title = asked.title.removeprefix("if an index has it, ")
+        hints = [
+            msgspec.structs.replace(
+                asked, title=f"{title}; pip freeze writes where conda once built it"
+            )
+        ]
     elif there and failure.file == "requirements.txt":
         own = Edit(file=failure.file, before=path, after=f"./{there[0]}")
         hints = [Hint(title=f"name the one that is in the bundle, {there[0]}", edit=own)]

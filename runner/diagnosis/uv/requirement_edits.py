@@ -65,6 +65,22 @@ def specified(written: str, specifier: str) -> str:
     return f"{requirement.name}{extras}{specifier}{marker}"
 
 
+def another_version(
+    case: Case, failure: UvFailure, name: str, version: str = "", sign: str = "!="
+) -> Edit | None:
+    """The edit that asks for any version but one: the one that is pinned, or else that uv takes.
+
+    :param sign: ``>`` for one that came after it.
+    :returns: none where the bundle does not ask for it, or uv has the choice already.
+    """
+    written = requirement_for(failure, name) or ""
+    pinned = re.search(r"==\s*([\w.!+]+)\s*(?:;|$)", written)
+    version = pinned[1] if pinned else version
+    if not written or not version:
+        return None
+    return requirement_edit(case, failure, written, specified(written, f"{sign}{version}"))
+
+
 def renamed(written: str, name: str) -> str:
     """A requirement as written, of another distribution, whose versions are others."""
     try:

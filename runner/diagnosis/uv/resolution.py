@@ -41,6 +41,7 @@ from runner.diagnosis.uv.python import (
     python_conflict,
 )
 from runner.diagnosis.uv.requirement_edits import (
+    another_version,
     requirement_edit,
     without_requirement,
     written_requirement,
@@ -136,7 +137,7 @@ def _not_found(
         needed = ""
         if wanted is not None and not wanted.root:
             needed = f"which {wanted.who} needs, "
-            hint = Hint(title=f"ask for another version of {name_of(wanted.who)}")
+            hint = _another(case, failure, name_of(wanted.who))
         elif (only := conda_only(name)) is not None:
             hint = Hint(title=only.advice(name))
         elif wanted is not None and (meant := distribution_meant_by(name)) is not None:
@@ -215,12 +216,15 @@ def _conflict(case: Case, failure: UvFailure, edges: list[Edge]) -> Finding | No
             )
         )
     if one.root:
-        hints.append(Hint(title=f"keep one of the two in {failure.file}"))
+        hints.append(_keep_one(case, failure, one, other))
     for edge in pair:
         if not edge.root:
+            who = name_of(edge.who)
             ask = "or ask" if hints else "ask"
-            title = f"{ask} for a version of {name_of(edge.who)} that takes another {edge.name}"
-            hints.append(Hint(title=title))
+            title = f"{ask} for a version of {who} that takes another {edge.name}"
+            hints.append(Hint(title=title, edit=another_version(case, failure, who)))
+    # What is pinned can be let go.
+    hints.sort(key=lambda hint: hint.edit is None)
     asks = [_asks(wanted_by(name_of(edge.who), edges), failure) for edge in pair if not edge.root]
     return Finding(
         phase=Phase.ENVIRONMENT,
@@ -229,6 +233,27 @@ def _conflict(case: Case, failure: UvFailure, edges: list[Edge]) -> Finding | No
         explanation=" ".join(asks).strip(),
         hints=hints,
     )
+
+
+def _another(case: Case, failure: UvFailure, name: str) -> Hint:
+    edit = another_version(case, failure, name)
+    return Hint(title=f"ask for another version of {name}", edit=edit)
+
+
+def _keep_one(case: Case, failure: UvFailure, one: Edge, other: Edge) -> Hint:
+    """Take out the lower one of two requirements; which is meant, somebody has to decide."""
+    lower, higher = sorted((one, other), key=lambda edge: lowest(edge.specs[0]))
+    written, edit = written_requirement(failure, lower), None
+    there = PyprojectText.of_case(case)
+    if failure.file == "requirements.txt" and written in failure.dependencies:
+        edit = Edit(file=failure.file, before=written, after="")
+    for table, key in (("build-system", "requires"), ("project", "dependencies")):
+        if written in there.items(table, key):
+            edit = there.without(table, key, written)
+    title = f"keep one of the two in {failure.file}"
+    if edit is None:
+        return Hint(title=title)
+    return Hint(title=f"{title}, {higher.text} say", edit=edit, by="person")
 
 
 def _python_conflict(
@@ -291,12 +316,8 @@ def _unreadable_package(failure: UvFailure, proof: str, edges: list[Edge]) -> Fi
         summary=f"{who} is there, and cannot be used: it has {what}",
         explanation=_asks(wanted_by(name_of(who), edges), failure),
         hints=[
-            Hint(title=f"ask for another version of {name_of(who)}, or tell who publishes it"),
-            Hint(
-                title="or fetch it anew",
-                command=f"uv cache clean {name_of(who)}",
-                by="person",
-            ),
+            Hint(title="fetch it anew", command=f"uv cache clean {name_of(who)}", by="person"),
+            Hint(title=f"or ask for another version of {name_of(who)}, or tell who publishes it"),
         ],
     )
 
@@ -322,9 +343,10 @@ def _no_version(case: Case, failure: UvFailure, proof: str, edges: list[Edge]) -
         hint = on_pytorch
     elif not spec_of(wanted_text) and available is None:
         hint = Hint(title="see that uv asks the index you mean, which UV_DEFAULT_INDEX, UV_INDEX or"
-                    f" uv.toml name: it answers, and not with files of {name}")  # fmt: skip
+                    f" uv.toml name: it answers, and not with files of {name}",
+                    command="env | grep ^UV_", by="person")  # fmt: skip
     elif wanted is None or not wanted.root:
-        hint = Hint(title=f"ask for another version of {name_of(wanted.who) if wanted else name}")
+        hint = _another(case, failure, name_of(wanted.who) if wanted else name)
     else:
         edit = requirement_edit(
             case, failure, written_requirement(failure, wanted), available or name

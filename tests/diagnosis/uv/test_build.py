@@ -128,6 +128,7 @@ def test_what_a_dependencys_build_requires_is_not_said_of_the_bundle() -> None:
         finding.hints[-1].title == "or ask for another version of fastsir, or one that has a wheel"
     )
     own = of_bundle("bundle-build-conflict")
+    # Without the text of its pyproject.toml there is no edit.
     assert [hint.title for hint in own.hints] == ["keep one of the two in pyproject.toml"]
 
 

@@ -232,7 +232,8 @@ def test_every_expectation_has_its_recording() -> None:
 def test_a_conflict_suggests_what_the_other_one_takes() -> None:
     finding = diagnose(recorded("conflict-transitive-two"), "", "jinja2==3.1.4", "markupsafe <1")
     assert edits(finding) == [
-        Edit(file="pyproject.toml", before='"markupsafe <1"', after='"markupsafe>=2.0"')
+        Edit(file="pyproject.toml", before='"markupsafe <1"', after='"markupsafe>=2.0"'),
+        Edit(file="pyproject.toml", before='"jinja2==3.1.4"', after='"jinja2!=3.1.4"'),
     ]
     assert "asks for jinja2==3.1.4" in finding.explanation
 

@@ -1,0 +1,86 @@
+"""Says to a build backend what it is to ship, where it has not found that out by itself."""
+
+import re
+
+from runner.diagnosis.case import Case
+from runner.diagnosis.pyproject_edits import PyprojectText
+from runner.diagnosis.report.model import Edit, Hint
+
+_NOTHING_TO_SHIP = {
+    "Unable to determine which files to ship": "hatchling",
+    "discovered in a flat-layout": "setuptools",
+    "Expected a Python module at": "uv_build",
+    "No file/folder found for package": "poetry-core",
+    "No file/folder found for module": "flit",
+}
+
+
+def say_what_to_ship(case: Case, words: str) -> list[Hint]:
+    """:param words: what a build said, whose backend has found nothing to ship, or too much."""
+    backend = next((who for said, who in _NOTHING_TO_SHIP.items() if said in words), None)
+    if backend is None:
+        return []
+    below = sorted(folder for file in case.bundle_files if (folder := _package_of_src(file)))
+    modules = below or _modules(case)
+    if backend == "uv_build" and all(name.endswith(".py") for name in modules):
+        modules = []  # It builds packages alone.
+    names = [name.removesuffix(".py") for name in modules]
+    packages = [name for name in modules if not name.endswith(".py")]
+    hints = []
+    if modules:
+        title = "say which modules are to be installed"
+        hints.append(Hint(title=title, edit=_shipped(case, backend, modules, packages, names)))
+    return [*hints, only_dependencies(case, "or, " if hints else "")]
+
+
+def only_dependencies(case: Case, otherwise: str) -> Hint:
+    return Hint(
+        title=f"{otherwise}if its code need not be installed, have only its dependencies installed:"
+        " a task runs in the bundle's folder",
+        edit=PyprojectText.of_case(case).setting("tool.uv", "package", False),
+    )
+
+
+def _shipped(
+    case: Case, backend: str, modules: list[str], packages: list[str], names: list[str]
+) -> Edit | None:
+    """The setting of a backend that names the modules to install."""
+    pyproject = PyprojectText.of_case(case)
+    src = modules[0].startswith("src/")
+    names = [name.removeprefix("src/") for name in names]
+    if backend == "hatchling":
+        key = "packages" if src else "only-include"
+        return pyproject.setting("tool.hatch.build.targets.wheel", key, modules)
+    if backend == "uv_build":
+        lines = f'[tool.uv.build-backend]\nmodule-name = "{names[0]}"'
+        return pyproject.added(lines if src else f'{lines}\nmodule-root = ""')
+    if backend == "poetry-core":
+        included: list[object] = [{"include": name} for name in modules]
+        if src:
+            included = [{"include": name, "from": "src"} for name in names]
+        return pyproject.setting("tool.poetry", "packages", included)
+    if backend == "flit":
+        return pyproject.setting("tool.flit.module", "name", names[0])
+    if packages:
+        found = [f"{name}*" for name in packages]
+        return pyproject.setting("tool.setuptools.packages.find", "include", found)
+    return pyproject.setting("tool.setuptools", "py-modules", names)
+
+
+def _package_of_src(file: str) -> str | None:
+    """The package below ``src`` whose ``__init__.py`` a file is: ``src/sirlib``."""
+    found = re.fullmatch(r"(src/\w+)/__init__\.py", file)
+    return found[1] if found else None
+
+
+def _modules(case: Case, most: int = 8) -> list[str]:
+    """The bundle's packages and modules at its top, as far as they are code to install."""
+    packages = {
+        file.removesuffix("/__init__.py")
+        for file in case.bundle_files
+        if file.endswith("/__init__.py") and file.count("/") == 1
+    }
+    plain = {file for file in case.bundle_files if file.endswith(".py") and "/" not in file}
+    found = sorted(packages - {"tests", "test", "docs"})
+    found += sorted(plain - {"setup.py", "hatch_build.py", "conftest.py"})
+    return [name for name in found if re.fullmatch(r"\w+(?:\.py)?", name)][:most]
