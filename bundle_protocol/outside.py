@@ -60,6 +60,8 @@ class Outside:
         self._folder = self._inside = ""
         self._own = b"", ""
         self._written: dict[str, None] = {}
+        self._given: tuple[str, ...] = ()
+        """The paths that are parameters of the task: what lies there is meant to be read."""
         self._still_writing: StillWriting | None = None
         self._start = self._since = self._began = time.time_ns()
         self._temporary = os.path.join(os.environ.get("TMPDIR") or "/tmp", "")
@@ -81,8 +83,10 @@ class Outside:
         self._since = time.time_ns()  # What the import has written is no other task's.
         self._of_import = len(self._words)
 
-    def begin(self, folder: str) -> None:
+    def begin(self, folder: str, params: dict[str, object]) -> None:
         """A task begins, which works in a folder."""
+        values = params.values()
+        self._given = tuple(one for one in values if type(one) is str and one.startswith(os.sep))
         for text in self._notes:
             self._note(text)
         self._began = time.time_ns()
@@ -186,7 +190,11 @@ class Outside:
             return
         modified = self._began if state is None else state.st_mtime_ns
         by_tasks = self._since < modified < self._began - _TICK_NS
-        is_left = by_tasks or (path.startswith(self._temporary) and modified < self._start)
+        is_left = by_tasks or (
+            modified < self._start
+            and path.startswith(self._temporary)
+            and not path.startswith(self._given)
+        )
         if not writes and not is_left:
             return
         path = os.path.realpath(path)  # Only now, as it takes longer than all else.

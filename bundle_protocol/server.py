@@ -334,7 +334,7 @@ class Session:
         failure: BaseException | None = None
         self._notes.clear()
         if cwd is not None and self._folder is not None:
-            self._folder.enter(cwd)
+            self._folder.enter(cwd, params)
         self._activity.under_way = True
         try:
             if self._generators is not None:

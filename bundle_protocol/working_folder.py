@@ -25,8 +25,8 @@ class WorkingFolder:
         self._bundle = bundle
         self._path = os.getcwd()
 
-    def enter(self, path: str) -> None:
-        """Works there from now on.
+    def enter(self, path: str, params: dict[str, object]) -> None:
+        """Works there from now on, on a task with these parameters.
 
         Raises:
             RequestError: ``INTERNAL_ERROR``; the folder is not there.
@@ -38,7 +38,7 @@ class WorkingFolder:
                 ErrorCode.INTERNAL_ERROR, f"the task's working folder cannot be entered: {error}"
             ) from error
         self._path = path
-        self.outside.begin(path)
+        self.outside.begin(path, params)
 
     def with_own_names(self, text: str) -> str:
         """JSON in which the bundle's files have the names that they have in the bundle."""

@@ -380,7 +380,7 @@ OUTSIDE = """
         random.Random(), random.random(), open(__file__).close(), open("/dev/null", "w").close()
         with open("inside.csv", "w") as file: file.write("x")
     def wire(entrypoint, params, seed):
-        said = globals()[entrypoint](Path(params["place"]))
+        said = globals()[entrypoint](Path(params["place"][0]))
         return {"seen": f"{said}{chr(10)}".encode()}
 """
 AT_IMPORT = "wire.py:5 draws from the system's entropy (os.urandom): its numbers do not"
@@ -420,13 +420,16 @@ def test_what_no_seed_reaches_is_noted_and_nothing_else_is(
                 for file in place, Path(f"{place}.db"), Path(f"{place}.duck"):
                     os.utime(file, (moment, moment))
             function = entrypoint.partition(" ")[0]
-            notes = runner.execute(made, function, {"place": str(place)}).notes
+            notes = runner.execute(made, function, {"place": [str(place)]}).notes
             if entrypoint == "urandom":
                 moment = time.time()  # after the child's start, and long before the last task
             own = [note for note in notes if not note.startswith(AT_IMPORT)]
             assert len(own) == len(notes) - 1
             wanted = [expected.format(place=place, when=when)] if expected else []
             assert [note[: len(text)] for note, text in zip(own, wanted, strict=True)] == wanted
+        # Of a file that is a parameter, it is known that the result depends on it.
+        given = {"place": [str(place)], "data": str(place)}
+        assert len(runner.execute(made, "read", given).notes) == (1 if isolation == "fresh" else 2)
 
 
 def test_the_functions_of_random_are_its_own_and_its_generator_can_be_pickled(
