@@ -275,3 +275,15 @@ def rewritten(message: str, lines: list[str]) -> str | None:
     found = slip(case, Phase.EXECUTE, ExceptionInfo("TypeError", message, traceback=frames))
     edit = found.hints[0].edit if found else None
     return edit.after if edit else None
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        # Put in its place, a rate would be taken for the shape.
+        ("_parse_args_rvs() got an unexpected keyword argument 'rate'", "x = gamma.rvs(rate=2.0)"),
+        ("cannot unpack non-iterable float object", "s = odeint(f, y0, g(h(1)))[0](2)"),
+    ],
+)
+def test_a_line_that_would_give_other_numbers_is_left(message: str, line: str) -> None:
+    assert rewritten(message, [line]) is None
