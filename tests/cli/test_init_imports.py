@@ -147,6 +147,21 @@ def test_all_that_can_be_read_is_taken_over(
     assert "libgcc" not in said
 
 
+def test_a_repository_is_named_as_pip_and_uv_name_it(tmp_path: Path) -> None:
+    table = """
+a = {git = "git@git.example:lab/a.git", tag = "v1"}
+b = {git = "https://git.example/b.git"}
+c = {git = "ssh://git@git.example:22/c.git"}
+"""
+    folder = _write(tmp_path / "epi", {"Pipfile": f"[packages]\n{table}"})
+    assert main(["init", str(folder)]) == 0
+    assert read_bundle(folder).dependencies == (
+        "a @ git+ssh://git@git.example/lab/a.git@v1",
+        "b @ git+https://git.example/b.git",
+        "c @ git+ssh://git@git.example:22/c.git",
+    )
+
+
 def test_what_another_tool_would_not_write_is_left_out(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

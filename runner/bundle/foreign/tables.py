@@ -9,6 +9,8 @@ from packaging.requirements import InvalidRequirement, Requirement
 from runner.bundle.foreign.model import Foreign, text_or_none
 from runner.bundle.foreign.versions import pep440
 
+# As ssh(1) and git(1) have it: git@github.com:lab/model.git
+_OF_SSH = re.compile(r"^([\w.-]+@[\w.-]+):(?!//)(.+)")
 _HEADER = re.compile(
     r"^# /// script\s*$\n((?:^#(?: .*)?$\n)+?)^# ///\s*$", re.MULTILINE
 )  # as in PEP 723
@@ -89,7 +91,8 @@ def _requirement(name: str, value: object) -> str | None:
     text = f"{name}[{','.join(map(str, extras))}]" if isinstance(extras, list) else name
     if "git" in options:
         revision = next((options[k] for k in ("rev", "tag", "branch", "ref") if k in options), None)
-        text += f" @ git+{options['git']}" + (f"@{revision}" if revision else "")
+        url = _OF_SSH.sub(r"ssh://\1/\2", str(options["git"]))
+        text += f" @ git+{url}" + (f"@{revision}" if revision else "")
     elif "url" in options:
         text += f" @ {options['url']}"
     elif "version" in options and isinstance(options["version"], str):
