@@ -7,12 +7,14 @@ the task starts, the system's entropy counts: a fork would repeat the numbers of
 
 from __future__ import annotations
 
-import mmap
 import os
 import posix
 
+from bundle_protocol.standard import standard_library
+
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
+    from mmap import mmap
     from types import FrameType
     from typing import Any
 
@@ -28,14 +30,20 @@ class Entropy:
     """
 
     def __init__(self, seed: int) -> None:
-        self._asked: bytearray | mmap.mmap = bytearray(1)
+        self._asked: bytearray | mmap = bytearray(1)
         self._start(seed)
+
+    def loaded(self) -> None:
+        """The bundle has been imported."""
+        with standard_library():  # It may have a module of that name.
+            from mmap import mmap
+        self._map = mmap
 
     def begin(self, seed: int) -> None:
         """Begins the streams that follow from a task's seed, in this process alone."""
         if type(self._asked) is bytearray:
             # Shared with what the task forks. Only now: a child that shares memory is not forked.
-            self._asked = mmap.mmap(-1, 1)
+            self._asked = self._map(-1, 1)
         self._asked[0] = 0
         self._start(seed)
 

@@ -68,6 +68,7 @@ class Generators:
             wire: the wire function's name, ``module:function``.
         """
         self._loading = False
+        self._entropy.loaded()
         watched = self._seeded_by_task
         for module in own_modules(folder, wire) if watched else ():
             for name, value in list(vars(module).items()):

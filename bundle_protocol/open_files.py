@@ -193,7 +193,7 @@ def _defines(kind: type, name: str) -> bool:
 
 
 def _outermost_first(writers: list[object], objects: list[object]) -> list[object]:
-    """Return what writes to another one is before it, as it would be by the count of references."""
+    """Puts what writes to another one before it, as it would be by the count of references."""
     if len(writers) < 2:
         return writers
     own, among = set(map(id, writers)), set(map(id, objects))

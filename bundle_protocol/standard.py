@@ -32,7 +32,7 @@ def remember(bundle: str) -> None:
 
 @contextmanager
 def standard_library(wanted: str = "") -> Iterator[None]:
-    """Return what this thread imports in here is found where it would be without the bundle.
+    """Finds what this thread imports in here where it would be without the bundle.
 
     Args:
         wanted: one of this package's modules; where it is imported already, this does nothing.

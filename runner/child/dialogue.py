@@ -266,7 +266,7 @@ class Dialogue:
         return failure
 
     def subprocess_killed(self) -> Failure:
-        """Return what the task has started, and not the task, was ended at the memory limit."""
+        """A process that the task has started, and not the task, was ended at the memory limit."""
         assert self._over is not None
         return self.failure(self._over_memory(Phase.EXECUTE, self._over))
 

@@ -208,7 +208,7 @@ class WorkingFolders:
         return self._load.root
 
     def loaded(self) -> None:
-        """Return what the import has left there is seen by each task.
+        """Each task sees what the import has left there.
 
         :raises OSError: there is no room for it.
         """

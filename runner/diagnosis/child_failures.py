@@ -153,7 +153,7 @@ def protocol_unsupported(offered: Sequence[int], spoken: Sequence[int]) -> Findi
 
 
 def violation(phase: Phase, what: str, *, foreign: bool = False) -> Finding:
-    """Return what the child sent is not the protocol.
+    """The child sent what is not the protocol.
 
     :param foreign: whether it is bytes that no child writes, and not a message that is wrong.
     """

@@ -278,7 +278,7 @@ def _expanded(lines: Iterable[str], environ: Mapping[str, str]) -> list[str]:
 
 
 def _outside(texts: Iterable[str]) -> list[list[str]]:
-    """Return what files and folders outside of the bundle are that it names by absolute paths."""
+    """The states of the files and folders outside of the bundle that it names by absolute paths."""
     paths = sorted({match[1] for text in texts for match in _ABSOLUTE.finditer(text)})
     return [_state(Path(path)) for path in paths if Path(path).exists()]
 

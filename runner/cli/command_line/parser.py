@@ -53,10 +53,12 @@ class ArgumentParser(argparse.ArgumentParser):
         if file is None or file is not sys.stdout:
             super()._print_message(message, file)
         else:
-            from runner.cli.standard_output import print_result
+            try:
+                print(message, end="", flush=True)
+            except OSError as error:
+                from runner.cli.standard_output import not_printed
 
-            if exit_code := print_result(0, message):
-                self.exit(exit_code)
+                self.exit(not_printed(error, len(message)))
 
 
 def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> "AnyCommand":

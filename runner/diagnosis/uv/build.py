@@ -10,6 +10,7 @@ import shlex
 from packaging.utils import canonicalize_name
 
 from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.knowledge.conda_only import more_than_a_package
 from runner.diagnosis.knowledge.distribution_names import distribution_meant_by
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint
@@ -128,8 +129,9 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
         hints.append(Hint(title="see whether memory ran out: the kernel ends what takes too much",
                           command="dmesg | grep -i 'out of memory'", by="person"))  # fmt: skip
     if not own and not meant:
-        # What can be done comes before what is only said.
-        first = not hints or (hints[0].edit is None and hints[0].command is None)
+        # What can be done comes before what is only said. More than a package has no wheel.
+        said = bool(hints) and hints[0].edit is None and hints[0].command is None
+        first = not hints or (said and more_than_a_package(name) is None)
         hints.insert(0 if first else len(hints), _with_wheel(case, failure, name, first=first))
     elif not hints:
         hints.append(
@@ -187,7 +189,7 @@ def _older_python(case: Case, failure: UvFailure) -> list[Hint]:
 
 
 def _no_project(failure: UvFailure, error: UvError, folder: str) -> Finding:
-    """Return what was to be built has nothing that says how."""
+    """A folder that was to be built has nothing that says how."""
     name = folder.removeprefix(failure.bundle_path).strip("/") or "the bundle itself"
     table = f'[project]\nname = "{name.rpartition("/")[2]}"\nversion = "0.1.0"'
     hints = [

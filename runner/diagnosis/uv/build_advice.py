@@ -178,7 +178,7 @@ def _variable(words: str) -> list[Hint]:
 def _removed_from_python(
     case: Case, failure: UvFailure, name: str, own: bool, words: str
 ) -> list[Hint]:
-    """Return what the build imports is not in this Python any more."""
+    """The build imports what this Python has no more."""
     if _PYTHON_2.search(words):
         return [
             Hint(title="port it: its build is written for Python 2")
