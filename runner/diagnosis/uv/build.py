@@ -10,7 +10,6 @@ import shlex
 from packaging.utils import canonicalize_name
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.knowledge.conda_only import more_than_a_package
 from runner.diagnosis.knowledge.distribution_names import distribution_meant_by
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint
@@ -129,10 +128,8 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
         hints.append(Hint(title="see whether memory ran out: the kernel ends what takes too much",
                           command="dmesg | grep -i 'out of memory'", by="person"))  # fmt: skip
     if not own and not meant:
-        # What can be done comes before what is only said. More than a package has no wheel.
-        said = bool(hints) and hints[0].edit is None and hints[0].command is None
-        first = not hints or (said and more_than_a_package(name) is None)
-        hints.insert(0 if first else len(hints), _with_wheel(case, failure, name, first=first))
+        # Last, as there may be no such version.
+        hints.append(_with_wheel(case, failure, name, first=not hints))
     elif not hints:
         hints.append(
             Hint(
