@@ -13,7 +13,6 @@ from runner.cli.result import result_json, result_lines
 from runner.cli.writing import not_written
 from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
-from runner.diagnosis.report.sanitise import sanitise_text
 from runner.execution.run_task import execute_task, reported
 from runner.process.guardian import guardian
 from runner.result import Result
@@ -84,7 +83,7 @@ def _say_notes(command: Exec, notes: Iterable[str], live: Live) -> None:
     if command.verbosity is Verbosity.QUIET:
         return
     for note in dict.fromkeys(notes):
-        print(f"note: {sanitise_text(note)}", file=sys.stderr)
+        live.note(note)
 
 
 def _say_done(result: Result) -> None:

@@ -94,10 +94,15 @@ class Live:
         elif isinstance(event, Output):
             self._output(event.stream, event.data)
         elif isinstance(event, Note):
-            self._close_line()
-            self._file.write(f"note: {sanitise_text(event.text, self._secrets)}\n")
+            self.note(event.text)
         else:
             return
+        self._file.flush()
+
+    def note(self, text: str) -> None:
+        """Show a note by itself."""
+        self._close_line()
+        self._file.write(f"note: {sanitise_text(text, self._secrets)}\n")
         self._file.flush()
 
     def close(self) -> None:

@@ -182,8 +182,8 @@ class ManyTasks:
         if self._output is not None:
             if self._kept:
                 lines.append(
-                    f"{self._kept} results of tasks that this study does not have stay where they"
-                    " are; --overwrite removes them"
+                    f"results of tasks that this study does not have: {self._kept}; they stay where"
+                    " they are, unless --overwrite removes them"
                 )
             lines.append(f"results: {printable(str(self._output / self._file))}")
         with suppress(BrokenPipeError):  # nobody reads standard error

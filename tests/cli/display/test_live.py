@@ -59,6 +59,12 @@ def test_lines_and_notes_do_not_mix_with_the_status(clock: Clock) -> None:
     assert shown(file) == [" out | half a line", "note: a note", ""]
 
 
+def test_a_note_of_a_result_holds_no_secret_of_the_variables() -> None:
+    file = io.StringIO()
+    Live(file, ["correct-horse"]).note("output 'correct-horse.csv' was left")
+    assert file.getvalue() == "note: output '****.csv' was left\n"
+
+
 def test_a_long_or_hostile_line_of_uv_stays_one_line(clock: Clock) -> None:
     file = io.StringIO()
     live = Live(file)

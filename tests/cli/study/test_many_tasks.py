@@ -406,7 +406,7 @@ def test_results_of_tasks_that_are_not_in_the_file_stay_with_their_lines(
         file.write_text(text)
         done = run(file, "--output", out)
         assert done.returncode == 0, done.stderr
-        assert "results of tasks that this study does not have stay" in done.stderr
+        assert "results of tasks that this study does not have: " in done.stderr
         assert lines_of(results) == before
         assert all((out / str(index) / "echo.json").exists() for index in range(3))
     done = run(file, "--output", out, "--overwrite")
