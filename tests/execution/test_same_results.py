@@ -535,10 +535,10 @@ def test_what_numba_has_compiled_follows_the_tasks_seed_unless_the_bundle_has_se
     assert warm[0] == warm[2] != warm[1]
     assert run(made, cache, "fresh", [2], python) == [warm[1]]
     unseeded = (made / "wire.py").read_text()
+    # In one isolation: a child that imports numba has a second's work to do.
     (made / "wire.py").write_text(unseeded + "set_seed(7)\n")
-    warm, fork = (run(made, cache, isolation, [1, 2, 1], python) for isolation in ("warm", "fork"))
-    assert warm == fork == [warm[0]] * 3
-    assert run(made, cache, "fresh", [2], python) == [warm[0]]
+    first, other = run(made, cache, "fork", [1, 2], python)
+    assert first == other != warm[0]
 
 
 @pytest.mark.parametrize("where", ["import", "task"])
