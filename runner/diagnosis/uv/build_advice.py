@@ -104,11 +104,13 @@ def _system(case: Case, failure: UvFailure, own: bool, words: str) -> list[Hint]
     """A tool, a header or a library of the machine."""
     this = minor_version(failure.python_version)
     if "pg_config executable not found" in words:
-        otherwise = "" if requirement_for(failure, "psycopg2") else ", or ask for psycopg2-binary"
-        install = _on_debian(f"install PostgreSQL's development files{otherwise}", "libpq-dev")
+        install = _on_debian("install PostgreSQL's development files", "libpq-dev")
         written = requirement_for(failure, "psycopg2")
         if written is None:
-            return [install]
+            return [
+                install,
+                Hint(title="or ask for psycopg2-binary, which is not built from source"),
+            ]
         binary = written.replace("psycopg2", "psycopg2-binary", 1)
         edit = requirement_edit(case, failure, written, binary)
         return [Hint(title="ask for psycopg2-binary in place of psycopg2", edit=edit), install]
