@@ -76,7 +76,8 @@ def encode_outputs(
         outputs = _checked(result, note)
         _check_for_errors(outputs, note)
     except RequestError as error:
-        from bundle_protocol.returning_lines import add_returning_line  # ast takes 5 ms
+        with standard_library("bundle_protocol.returning_lines"):
+            from bundle_protocol.returning_lines import add_returning_line  # ast takes 5 ms
 
         add_returning_line(error, function)
         raise

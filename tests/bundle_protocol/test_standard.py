@@ -9,6 +9,7 @@ import pytest
 from conftest import installed_python
 from driver import Child
 
+from bundle_protocol.messages import ErrorCode
 from runner import Runner, RunnerError, Task
 
 NAMES = sorted(sys.stdlib_module_names)
@@ -59,6 +60,19 @@ def test_a_bundle_with_all_of_its_names_runs(tmp_path: Path, version: str, isola
             assert frame["text"] == 'params["missing"]'
         (out,) = child.execute("large", inputs=[record])["result"]["outputs"]
         assert out["size"] == 40_000
+
+
+def test_what_is_no_result_is_told_with_its_line_beside_modules_of_these_names(
+    tmp_path: Path,
+) -> None:
+    for name in ("ast", "inspect", "linecache", "textwrap", "types"):
+        (tmp_path / f"{name}.py").write_text("")
+    (tmp_path / "wire.py").write_text("def wire(entrypoint, params, seed):\n    return [1]\n")
+    with Child(sys.executable, tmp_path) as child:
+        assert "result" in child.initialize(tmp_path)
+        error = child.execute("default")["error"]
+    assert error["code"] == ErrorCode.RESULT_INVALID
+    assert error["data"]["defined"]["text"] == "return [1]"
 
 
 def test_a_name_that_is_not_there_is_told_with_what_is_near(tmp_path: Path) -> None:
