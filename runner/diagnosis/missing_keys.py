@@ -167,15 +167,15 @@ def _correct(case: Case, frame: Frame, key: str, near: str) -> Hint:
     if re.search(r"\bon=", text):
         title = f"where the two call it otherwise, say left_on= and right_on=, with {near!r} in one"
         return Hint(title=printable(title))
-    # All that is quoted, or a word of it: of pandas.DataFrame.query("gama > 1").
-    # Or, of xarray's .sel(lat=1), the argument.
-    for written in (
-        rf"(?<=(['\"])){re.escape(key)}(?=\1)",
-        rf"(?<!\w){re.escape(key)}(?!\w)",
-        rf"(?<=[(,\s]){re.escape(key)}(?=\s*=(?!=))",
+    word = re.escape(key)
+    # All that is quoted, or a word of it: of pandas.DataFrame.query("gama > 1"). Or, of xarray's
+    # .sel(lat=1), the argument.
+    for written, quoted in (
+        (rf"(?<=(['\"])){word}(?=\1)", True),
+        (rf"(?<!\w){word}(?!\w)", True),
+        (rf"(?<=[(,\s]){word}(?=\s*=(?!=))", False),
     ):
-        named = written.endswith("(?!=))")
-        found = [at for at in re.finditer(written, text) if _is_quoted(text, at.start()) != named]
+        found = [at for at in re.finditer(written, text) if _is_quoted(text, at.start()) == quoted]
         if len(found) == 1:
             after = text[: found[0].start()] + near + text[found[0].end() :]
             edit = line_edit(case, frame, after)

@@ -15,7 +15,7 @@ from runner.diagnosis.child_places import (
     raised_code,
     telling_frame,
 )
-from runner.diagnosis.report.model import ExceptionInfo, Hint
+from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
@@ -164,6 +164,18 @@ def lacking(case: Case, words: str, *, ends_process: bool = False) -> Lacking | 
     return None
 
 
+def _is_of_torch(exception: ExceptionInfo, frame: Frame) -> bool:
+    inner = exception.traceback[-1] if exception.traceback else frame
+    return "torch" in f"{frame.text} {package_of(inner.file)}"
+
+
+def _on_any_device(line: str) -> str:
+    """A line that asks for a GPU, as it takes one only where there is one."""
+    device = '"cuda" if torch.cuda.is_available() else "cpu"'
+    after = re.sub(r"(['\"])cuda(?::\d+)?\1", device, line)
+    return after if after != line else line.replace(".cuda()", f".to({device})")
+
+
 def what_is_lacking(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """Find an exception's cause in what the worker does not have."""
     name = exception.type.rpartition(".")[2]
@@ -178,13 +190,9 @@ def what_is_lacking(case: Case, phase: Phase, exception: ExceptionInfo) -> Findi
         # What the code asks for comes before what a variable says.
         edit = line_edit(case, frame, frame.text.replace(backend[1], "Agg"))
         hints = [Hint(title=hints[0].title, edit=edit)]
-    text = (frame and frame.text) or ""
-    inner = exception.traceback[-1] if exception.traceback else frame
-    if frame and "GPU" in found.what and "torch" in f"{text} {inner and package_of(inner.file)}":
-        device = '"cuda" if torch.cuda.is_available() else "cpu"'
-        after = re.sub(r"(['\"])cuda(?::\d+)?\1", device, text)
-        after = after if after != text else text.replace(".cuda()", f".to({device})")
-        hints[0] = Hint(title=hints[0].title, edit=line_edit(case, frame, after))
+    if frame and "GPU" in found.what and _is_of_torch(exception, frame):
+        edit = line_edit(case, frame, _on_any_device(frame.text or ""))
+        hints = [Hint(title=hints[0].title, edit=edit), *hints[1:]]
     return Finding(
         phase=phase,
         code=raised_code(phase),

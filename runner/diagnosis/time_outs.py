@@ -163,7 +163,13 @@ def hung(
     if others and standing:
         standing += f"; none of its threads computed: the others waited in {', '.join(others)}"
     computes = not (wait and wait.advice) and not waited and not others
+    see = [_see(place_of(case, frame), others, waited=waited)] if frame else []
     option = "--timeout" if phase is Phase.EXECUTE else "--startup-timeout"
+    raise_limit = Hint(
+        title="if it is meant to take longer, raise the limit",
+        command=exec_command(case, f"{option} {max(limit * 10, 60):g}"),
+        by="person",
+    )
     what = {
         Phase.HANDSHAKE: "the child's Python did not say hello",
         Phase.LOAD: "the bundle was not loaded",
@@ -195,17 +201,7 @@ def hung(
                 (phase is Phase.EXECUTE and failed_workers(case, stderr))
                 or ([Hint(title=wait.advice)] if wait and wait.advice else [])
             ),
-            *sorted(
-                [
-                    *([_see(place_of(case, frame), others, waited=waited)] if frame else []),
-                    Hint(
-                        title="if it is meant to take longer, raise the limit",
-                        command=exec_command(case, f"{option} {max(limit * 10, 60):g}"),
-                        by="person",
-                    ),
-                ],
-                key=lambda hint: computes and hint.command is None,
-            ),
+            *([raise_limit, *see] if computes else [*see, raise_limit]),
         ],
         exception=exception,
     )

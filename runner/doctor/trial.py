@@ -2,8 +2,8 @@
 
 import hashlib
 import os
-from collections.abc import Awaitable, Callable, Mapping
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -150,9 +150,7 @@ class Trial:
         """Run it with one condition changed."""
         self._begin(condition)
         settings = msgspec.structs.replace(
-            self._settings,
-            env={**self._settings.env, **(env or {})},
-            threads=threads or self._settings.threads,
+            self._with(env or {}), threads=threads or self._settings.threads
         )
         await self._blame(cause, partial(self._run, settings))
 
@@ -225,19 +223,18 @@ class Trial:
         A run that fails then is not evidence: the bundle may not bear it.
         """
         self._begin(f"new processes, {held} held")
-        known = len(self._failures)
         run = partial(self._run_moved, variables=self.held(ADDRESSES))
         if held != HELD_FILES:
             run = partial(self._run, self._with(self.held(f"{held} {ADDRESSES}")))
-        first = await run()
-        same = set(first or ())
-        for _ in range(again):
-            if first is None or not same:
-                break
-            await anyio.sleep(_APART_SECONDS)
-            now = await run() or {}
-            same = {name for name in same if now.get(name) == first[name]}
-        del self._failures[known:]
+        with self._forgetting_failures():
+            first = await run()
+            same = set(first or ())
+            for _ in range(again):
+                if first is None or not same:
+                    break
+                await anyio.sleep(_APART_SECONDS)
+                now = await run() or {}
+                same = {name for name in same if now.get(name) == first[name]}
         return same
 
     async def move(self) -> None:
@@ -246,10 +243,10 @@ class Trial:
         A run that fails there is no evidence: it may need what the user keeps at home.
         """
         self._begin(NEW_FOLDERS)
-        known = len(self._failures)
-        await self._blame(Cause.FILES, self._run_moved, ELSEWHERE)
-        await self._blame(Cause.FILES, partial(self._run_moved, after=self._other), AFTER_ANOTHER)
-        del self._failures[known:]
+        after = partial(self._run_moved, after=self._other)
+        with self._forgetting_failures():
+            await self._blame(Cause.FILES, self._run_moved, ELSEWHERE)
+            await self._blame(Cause.FILES, after, AFTER_ANOTHER)
 
     async def share_files(self, began: float) -> None:
         """Find the files that it uses wherever it works, and whatever its seed is.
@@ -257,13 +254,12 @@ class Trial:
         :param began: when the first run did, in seconds since the epoch.
         """
         self._begin("another seed")
-        known = len(self._failures)
         opened = []
-        for task in (self._task, self._other):
-            with NamedTemporaryFile(dir=self._elsewhere) as file:
-                await self._run(self._with(self.held("", MODELOPS_OPENED=file.name)), task=task)
-                opened.append(Path(file.name).read_bytes())
-        del self._failures[known:]
+        with self._forgetting_failures():
+            for task in (self._task, self._other):
+                with NamedTemporaryFile(dir=self._elsewhere) as file:
+                    await self._run(self._with(self.held("", MODELOPS_OPENED=file.name)), task=task)
+                    opened.append(Path(file.name).read_bytes())
         for path in files_of_both(*opened, since=began):
             self._found(path, Cause.SHARED_FILE)
 
@@ -314,6 +310,12 @@ class Trial:
     def _begin(self, condition: str) -> None:
         self._conditions.append(condition)
         self._on_condition(condition)
+
+    @contextmanager
+    def _forgetting_failures(self) -> Iterator[None]:
+        known = len(self._failures)
+        yield
+        del self._failures[known:]
 
     def _failed(self, error: RunnerError) -> None:
         report = error.report

@@ -61,9 +61,9 @@ def _disk_full(cache: Path, error: OSError) -> Finding:
 def _permission_denied(cache: Path, error: OSError) -> Finding:
     denied = Path(os.fsdecode(error.filename)) if error.filename else cache
     reason = error.strerror or type(error).__name__
-    if in_the_way := next((one for one in (cache, *cache.parents) if one.is_file()), None):
-        reason = f"{in_the_way} is a file, not a folder"
     if denied == cache or _is_within(cache, error) or denied in cache.parents:
+        if in_the_way := next((one for one in (cache, *cache.parents) if one.is_file()), None):
+            reason = f"{in_the_way} is a file, not a folder"
         return Finding(
             phase=Phase.ENVIRONMENT,
             code=Code.PERMISSION_DENIED,

@@ -15,11 +15,7 @@ from runner.environment.cache_key import Source, dependencies_key
 from runner.environment.lock import check_lock
 from runner.environment.uv_run import find_uv
 from runner.interpreter.model import Interpreter
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from runner.toml import tomllib
 
 # Each way of asking for something that uv writes down in words of its own. Nothing is downloaded
 # but metadata.

@@ -1,18 +1,13 @@
 """Resolutions as pylock.toml (PEP 751): written, read again, compared."""
 
 import re
-import sys
 from pathlib import Path
 
 import pytest
 
 from runner import Runner, RunnerError
 from runner.cli import main
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from runner.toml import tomllib
 
 WIRE = """\
 def wire(entrypoint, params, seed):

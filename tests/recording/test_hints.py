@@ -15,11 +15,7 @@ import pytest
 
 from runner.cli.command_line.parser import parse
 from runner.diagnosis.report.model import Edit, Hint
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from runner.toml import tomllib
 
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))

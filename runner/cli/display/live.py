@@ -103,7 +103,6 @@ class Live:
         """Show a note by itself."""
         self._close_line()
         self._file.write(f"note: {sanitise_text(text, self._secrets)}\n")
-        self._file.flush()
 
     def close(self) -> None:
         """Show what has not ended, and leave the cursor at the beginning of a line."""
