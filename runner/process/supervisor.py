@@ -266,10 +266,10 @@ async def spawn(
     """
     guard = guardian()
     marker = guard.mark()
-    argv = list(argv)
+    argv, passed = list(argv), list(inherited)
     pipes: list[tuple[int, Sink]] = []
     with ExitStack() as ours:
-        with no_fork(), ExitStack() as theirs:
+        with no_fork(), ExitStack() as theirs, ExitStack() as unless_started:
 
             def output_pipe(sink: Sink | None) -> tuple[int, int]:
                 reading, writing = os.pipe()
@@ -285,82 +285,88 @@ async def spawn(
             if stdin:
                 stdin_read, stdin_write = os.pipe()
                 theirs.callback(os.close, stdin_read)
+                unless_started.callback(os.close, stdin_write)
                 os.set_blocking(stdin_write, False)
-            try:
-                stdout_read, stdout_write = output_pipe(stdout)
-                _, stderr_write = output_pipe(stderr)
-                passed = list(inherited)
-                if console is not None:
-                    writing = output_pipe(console[1])[1]
-                    passed.append(writing)
-                    argv += [console[0], str(writing)]
-                with addresses_fixed() if fixed_addresses else nullcontext():
-                    popen = subprocess.Popen(  # noqa: ASYNC220 - see above, and its docstring
-                        argv,
-                        env={**env, MARKER: marker},
-                        cwd=cwd,
-                        stdin=stdin_read,
-                        stdout=stdout_write,
-                        stderr=stderr_write,
-                        start_new_session=True,
-                        pass_fds=passed,
-                        preexec_fn=to_set_in_program(),
-                    )
-            except BaseException:
-                if stdin_write is not None:
-                    os.close(stdin_write)
-                raise
+            stdout_read, stdout_write = output_pipe(stdout)
+            _, stderr_write = output_pipe(stderr)
+            if console is not None:
+                _, writing = output_pipe(console[1])
+                passed.append(writing)
+                argv += [console[0], str(writing)]
+            with addresses_fixed() if fixed_addresses else nullcontext():
+                popen = subprocess.Popen(  # noqa: ASYNC220 - see above, and its docstring
+                    argv,
+                    env={**env, MARKER: marker},
+                    cwd=cwd,
+                    stdin=stdin_read,
+                    stdout=stdout_write,
+                    stderr=stderr_write,
+                    start_new_session=True,
+                    pass_fds=passed,
+                    preexec_fn=to_set_in_program(),
+                )
+            unless_started.pop_all()
             numbers = guard.mark_by_limit(popen.pid)
             # Before other threads fork again, so that the fork closes its pipes.
             process = Process(
                 popen, pipes, stdin=stdin_write, stdout=stdout_read, ended=ended, beside=beside
             )
-        # No await from here until the task group is entered: a cancellation would leak the process.
+        # No await before its supervision: a cancellation would leak the process.
         ours.callback(process.close_stdin)
         ours.callback(_running.discard, process)
-        failures: list[Exception] = []
-        async with anyio.create_task_group() as tasks:
-            # Shielded from the caller's cancellation: supervision ends when the process does, and
-            # the process is ended below.
-            supervision = anyio.CancelScope(shield=True)
+        left = partial(kill_descendants, marker, numbers, guard, popen)
+        async with _supervised(process, grace, left):
+            guard.guard()  # after it, so that the two start side by side
+            yield process
 
-            async def attempt(step: Awaitable[object]) -> None:
+
+@asynccontextmanager
+async def _supervised(
+    process: Process, grace: float, kill_left: Callable[[], None]
+) -> AsyncIterator[None]:
+    """Watch a process, and end it on leaving: first it, then what it has left.
+
+    What fails first is raised alone, wrapped by no group.
+    """
+    failures: list[Exception] = []
+    # Shielded from the caller's cancellation: supervision ends when the process does, and
+    # the process is ended below.
+    supervision = anyio.CancelScope(shield=True)
+
+    async def attempt(step: Awaitable[object]) -> None:
+        try:
+            await step
+        except Exception as error:  # noqa: BLE001
+            failures.append(alone := _alone(error))
+            # What the system refuses is not our fault; whoever catches it says so.
+            why = None if isinstance(alone, OSError) else error
+            text = "process %d is ended: something has failed: %s"
+            _log.error(text, process.pid, alone, exc_info=why)
+
+    async def supervise() -> None:
+        with supervision:
+            await attempt(process._supervise())
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(supervise)
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001
+            failures.append(error)
+        finally:
+            with anyio.CancelScope(shield=True):
                 try:
-                    await step
-                except Exception as error:  # noqa: BLE001
-                    failures.append(alone := _alone(error))
-                    # What the system refuses is not our fault; whoever catches it says so.
-                    why = None if isinstance(alone, OSError) else error
-                    text = "process %d is ended: something has failed: %s"
-                    _log.error(text, process.pid, alone, exc_info=why)
-
-            async def supervise() -> None:
-                with supervision:
-                    await attempt(process._supervise())
-
-            tasks.start_soon(supervise)
-            # What fails is raised below, where no group wraps it.
-            try:
-                guard.guard()  # after it, so that the two start side by side
-                yield process
-            except Exception as error:  # noqa: BLE001
-                failures.append(error)
-            finally:
-                with anyio.CancelScope(shield=True):
-                    try:
-                        await attempt(_end(process, grace, supervision))
-                    finally:
-                        left = partial(kill_descendants, marker, numbers, guard, popen)
-                        await attempt(run_in_thread(left))
-        if failures:
-            raise failures[0]
+                    await attempt(_end(process, grace, supervision))
+                finally:
+                    await attempt(run_in_thread(kill_left))
+    if failures:
+        raise failures[0]
 
 
 def _alone(error: Exception) -> Exception:
     """Take what failed alone out of its group, whose words say nothing of it."""
-    inner: tuple[object, ...] = getattr(
-        error, "exceptions", ()
-    )  # ExceptionGroup is not in Python 3.10
+    # ExceptionGroup is not in Python 3.10.
+    inner: tuple[object, ...] = getattr(error, "exceptions", ())
     first = inner[0] if len(inner) == 1 else None
     return first if isinstance(first, Exception) else error
 
