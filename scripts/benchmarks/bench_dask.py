@@ -26,7 +26,7 @@ from runner.dask.examine.loopback import DaskCluster, DaskProcess
 from runner.result import Result
 from runner.task import Task
 
-SEIR = Path(__file__).parents[1] / "fixtures" / "bundles" / "seir-stochastic"
+SEIR = Path(__file__).parents[2] / "fixtures" / "bundles" / "seir-stochastic"
 SMALL = "def wire(entrypoint, params, seed):\n    return {'data': str(seed).encode()}\n"
 
 LARGE_COUNT, LARGE_SIZE = 40, 50 << 20
