@@ -127,7 +127,10 @@ def _wire(folder: Path) -> str:
     options = templates.SCRIPT_WITHOUT_OPTIONS
     if script.takes_options:
         seed = '"--seed", str(seed)' if script.takes_seed else ""
-        options = templates.SCRIPT_OPTIONS.replace("{seed}", seed)
+        unset = "continue  # as without it"
+        if script.negated is not None:
+            unset = f'options.append(f"{script.negated}")'
+        options = templates.SCRIPT_OPTIONS.replace("{seed}", seed).replace("{unset}", unset)
     imports = "".join(f"import {module}\n" for module in script.imports)
     if imports:
         imports = (

@@ -73,6 +73,7 @@ STUB_WIRE = f'''\
 NOTEBOOK_WIRE = '''\
 """The wire function: runs the cells of {file}, with the task's parameters in place of its own."""
 
+import ast
 import json
 from pathlib import Path
 
@@ -80,23 +81,47 @@ NOTEBOOK = Path(__file__).with_name({file!r})
 
 
 def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
-    """Run all cells. A cell with the tag "parameters" is followed by the task's own values; the
-    numbers, texts and lists that are left at the end are the result."""
-    names = {{"__name__": "notebook", "seed": seed, **params}}
-    for number, cell in enumerate(json.loads(NOTEBOOK.read_text("utf-8"))["cells"], 1):
-        if cell["cell_type"] != "code":
-            continue
-        lines = "".join(cell["source"]).split("\\n")
-        code = "\\n".join("" if line.lstrip()[:1] in ("%", "!", "?") else line for line in lines)
-        exec(compile(code, f"{{NOTEBOOK.name}}, cell {{number}}", "exec"), names)
-        if "parameters" in cell.get("metadata", {{}}).get("tags", []):
-            names.update(params)
-    result = {{
-        name: value
-        for name, value in names.items()
-        if not name.startswith("_") and isinstance(value, (bool, int, float, str, list, dict))
-    }}
+    """Run all cells. Where a cell first says `beta = 0.3`, and not within a loop or the like, the
+    parameter beta takes the place of 0.3; the task's seed does so for `seed`. The numbers, texts
+    and lists that are left at the end are the result."""
+    if entrypoint != "default":
+        raise ValueError(f"{{NOTEBOOK.name}} has no entry point {{entrypoint!r}}")
+    values = {{"seed": seed, **params}}
+    cells = [with_values(*cell, values) for cell in code_cells()]
+    for name in values.keys() - {{"seed"}}:
+        raise ValueError(f"no cell of {{NOTEBOOK.name}} sets {{name}} to a value of its own")
+    names = {{"__name__": "notebook", "seed": seed}}
+    for cell in cells:
+        exec(cell, names)
+    plain = {{name: as_json(value) for name, value in names.items() if name[0] != "_"}}
+    kept = (bool, int, float, str, list, dict)
+    result = {{name: value for name, value in plain.items() if isinstance(value, kept)}}
     return {{"result.json": json.dumps(result, default=str).encode()}}
+
+
+def code_cells():
+    for number, cell in enumerate(json.loads(NOTEBOOK.read_text("utf-8"))["cells"], 1):
+        if cell["cell_type"] == "code":
+            lines = "".join(cell["source"]).split("\\n")
+            python = ["" if line.lstrip()[:1] in ("%", "!", "?") else line for line in lines]
+            yield "\\n".join(python), f"{{NOTEBOOK.name}}, cell {{number}}"
+
+
+def with_values(code, file, values):
+    """Put values in place of what their names are given first, and take them out of `values`."""
+    tree = ast.parse(code, file)
+    for statement in tree.body:
+        if isinstance(statement, (ast.Assign, ast.AnnAssign)):
+            targets = getattr(statement, "targets", None) or [statement.target]
+            name = targets[0].id if isinstance(targets[0], ast.Name) else None
+            if len(targets) == 1 and name in values:
+                statement.value = ast.parse(repr(values.pop(name)), mode="eval").body
+    return compile(ast.fix_missing_locations(tree), file, "exec")
+
+
+def as_json(value):
+    """NumPy's numbers and arrays, and pandas' columns, as JSON has them."""
+    return value.tolist() if hasattr(value, "tolist") and not isinstance(value, type) else value
 '''
 
 SCRIPT_WIRE = '''\
@@ -114,6 +139,8 @@ from pathlib import Path
 def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
     """As `python {file} --NAME=VALUE ...`. The result is what it prints; the files that it writes
     into the current folder are kept beside that."""
+    if entrypoint != "default":
+        raise ValueError(f"{{SCRIPT.name}} has no entry point {{entrypoint!r}}")
 {options}    sys.argv = [str(SCRIPT), *options]
     with contextlib.redirect_stdout(Printed()) as printed:
         try:
@@ -140,7 +167,9 @@ SCRIPT_OPTIONS = """\
             options += [f"--{name}", *map(str, value)]
         elif value is True:
             options.append(f"--{name}")
-        elif value is not False and value is not None:
+        elif value is False:
+            {unset}
+        elif value is not None:
             options.append(f"--{name}={value}")
 """
 

@@ -87,7 +87,9 @@ CASES = {
     "poetry": {"pyproject.toml": POETRY, "wire.py": SIX},
     "script": {"wire.py": SCRIPT},
     "notebook": {
-        "model.ipynb": _notebook("%matplotlib inline\nimport six, json", "v = six.__version__")
+        "model.ipynb": _notebook(
+            "%matplotlib inline\nimport six, json", "scale = 1\nv = six.__version__"
+        )
     },
 }
 
@@ -226,6 +228,33 @@ def test_a_notebook_beside_its_requirements_gets_a_wire(tmp_path: Path, asked: s
     assert (folder / "requirements.txt").read_text() == asked
 
 
+def test_a_parameter_takes_the_place_of_what_a_notebook_says(tmp_path: Path) -> None:
+    cells = (
+        "%matplotlib inline\nbeta = 0.3\nr = beta * 10\nseed: int = 42",
+        "def peak(gamma):\n    return gamma\nn = 1\nn = n + 1\na, b = 1, 2",
+        "first = (beta, r, seed, n)\nbeta = 7",
+    )
+    folder = _write(tmp_path / "m", {"model.ipynb": _notebook(*cells)})
+    assert main(["init", str(folder)]) == 0
+    with Runner(cache=tmp_path / "cache") as runner:
+
+        def left(params: dict[str, object]) -> dict[str, object]:
+            made = runner.execute(folder, params=params, seed=5)["result.json"]
+            result: dict[str, object] = json.loads(made)
+            return result
+
+        assert left({})["r"] == 3 and left({})["seed"] == 5
+        again = left({"beta": 0.5, "n": 10})
+        assert (again["r"], again["n"], again["beta"]) == (5, 11, 7)
+        assert left({"r": [1]})["r"] == [1]
+        # Never set, an argument, set beside another: none of them would change anything.
+        for name in ("bta", "gamma", "a"):
+            with pytest.raises(RunnerError, match=f"no cell of model.ipynb sets {name}"):
+                left({name: 1})
+        with pytest.raises(RunnerError, match="has no entry point 'lockdown'"):
+            runner.execute(folder, "lockdown")
+
+
 @pytest.mark.parametrize(
     ("written", "meant"),
     [
@@ -327,6 +356,25 @@ def test_a_script_becomes_a_bundle_that_runs_it(there: str, tmp_path: Path) -> N
             "beta": -0.5, "days": [1, 2], "fast": True, "seed": 7
         }  # fmt: skip
     assert (folder / "run.py").read_text() == RUN
+
+
+NEGATED = """
+import argparse
+parser = argparse.ArgumentParser()
+parser.add_argument("--mixing", action=argparse.BooleanOptionalAction, default=True)
+print(parser.parse_args().mixing)
+"""
+
+
+def test_what_a_script_does_without_an_option_can_be_turned_off(tmp_path: Path) -> None:
+    folder = _write(tmp_path / "m", {"run.py": NEGATED})
+    assert main(["init", str(folder)]) == 0
+    with Runner(cache=tmp_path / "cache") as runner:
+        for value in (True, False):
+            made = runner.execute(folder, params={"mixing": value})["printed.txt"]
+            assert made == f"{value}\n".encode()
+        with pytest.raises(RunnerError, match=r"run.py has no entry point 'other'"):
+            runner.execute(folder, "other")
 
 
 def test_parameters_that_a_script_does_not_read_are_no_result(tmp_path: Path) -> None:

@@ -22,6 +22,8 @@ class Script(Struct, frozen=True, kw_only=True):
     takes_options: bool
     takes_seed: bool
     """True if ``--seed`` is one of them."""
+    negated: str | None
+    """The option that is the opposite of ``--{name}``; ``None`` where that is to leave it out."""
     imports: tuple[str, ...]
     """The modules of others that it cannot do without."""
 
@@ -45,8 +47,17 @@ def find_script(folder: Path) -> Script | None:
         file=mains[0],
         takes_options=bool(imported & _OPTIONS) or "sys.argv" in source.text,
         takes_seed=seed or by_parameters,
+        negated=_negated(source.text, imported),
         imports=tuple(others_of(imported, own_modules(folder))),
     )
+
+
+def _negated(text: str, imported: set[str]) -> str | None:
+    if "fire" in imported:
+        return "--{name}=False"
+    if imported & _BY_PARAMETERS or "BooleanOptionalAction" in text or "/--no-" in text:
+        return "--no-{name}"
+    return None
 
 
 def _has_main(source: Source) -> bool:

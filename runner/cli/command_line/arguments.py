@@ -9,6 +9,8 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
+from runner.cli.command_line.argument_parser import as_param
+
 if TYPE_CHECKING:
     from runner.diagnosis.report.codes import Code
     from runner.study.shards import Shard
@@ -105,6 +107,13 @@ def axis(text: str) -> str:
 def param(text: str) -> str:
     if not text.partition("=")[0] or "=" not in text:
         raise argparse.ArgumentTypeError(f"{text!r} is not of the form K=V")
+    return text
+
+
+def entrypoint(text: str) -> str:
+    # A run would go on without that parameter.
+    if (param := as_param(text)) is not None:
+        raise argparse.ArgumentTypeError(f"{text!r} is a value; did you mean {param}?")
     return text
 
 

@@ -3,7 +3,15 @@
 from argparse import ArgumentParser, ArgumentTypeError
 from pathlib import Path
 
-from runner.cli.command_line.arguments import axis, param, seconds, shard, size, variable
+from runner.cli.command_line.arguments import (
+    axis,
+    entrypoint,
+    param,
+    seconds,
+    shard,
+    size,
+    variable,
+)
 from runner.cli.command_line.verbosity import Verbosity
 from runner.defaults import BUILD_TIMEOUT, STARTUP_TIMEOUT
 
@@ -122,6 +130,7 @@ def task(parser: ArgumentParser) -> None:
     parser.add_argument(
         "entrypoint",
         metavar="ENTRYPOINT",
+        type=entrypoint,
         nargs="?",
         help="handed to the wire function as it is (default: the bundle's, else 'default')",
     )

@@ -8,19 +8,18 @@ imported here that ``--help`` can do without.
 import argparse
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, NoReturn
+from typing import TYPE_CHECKING, NamedTuple
 
 from runner.cli.command_line import options
-from runner.cli.command_line.arguments import age, code, count, index, size_or_none
+from runner.cli.command_line.argument_parser import ArgumentParser, unknown
+from runner.cli.command_line.arguments import age, code, count, entrypoint, index, size_or_none
 from runner.cli.exit_codes import EXIT_CODES_HELP
 from runner.defaults import Isolation
 from runner.version import runner_version
 
 if TYPE_CHECKING:
-    from _typeshed import SupportsWrite
-
     from runner.cli.command_line.commands import AnyCommand
 
 ENV_ACTIONS = ("list", "path", "remove", "prune")
@@ -46,21 +45,6 @@ zsh:   modelops-runner completion zsh > FOLDER/_modelops-runner, where FOLDER is
 fish:  modelops-runner completion fish > ~/.config/fish/completions/modelops-runner.fish"""
 
 
-class ArgumentParser(argparse.ArgumentParser):
-    """Says so where standard output refuses ``--help`` or ``--version``, as argparse does not."""
-
-    def _print_message(self, message: str, file: "SupportsWrite[str] | None" = None) -> None:
-        if file is None or file is not sys.stdout:
-            super()._print_message(message, file)
-        else:
-            try:
-                print(message, end="", flush=True)
-            except OSError as error:
-                from runner.cli.standard_output import not_printed
-
-                self.exit(not_printed(error, len(message)))
-
-
 def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> "AnyCommand":
     """Read the command line.
 
@@ -72,7 +56,8 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> "AnyComma
             whole.print_help(sys.stderr)
             whole.exit(2, "\nmodelops-runner: error: no command is given\n")
         if not argv[0].startswith("-"):
-            whole.error(_unknown("command", argv[0], _COMMANDS))
+            others = ["exec"] if argv[0] == "run" else []  # as uv, cargo and docker call it
+            whole.error(unknown("command", argv[0], _COMMANDS, others))
         whole.parse_args(argv)  # ends here with --help and --version
         whole.error(f"a command comes first, not {argv[0]}")
     name = argv[0]
@@ -80,14 +65,14 @@ def parse(argv: list[str], environ: Mapping[str, str] = os.environ) -> "AnyComma
     _COMMANDS[name].add_arguments(one)
     if name == "env":
         if len(argv) > 1 and not argv[1].startswith("-") and argv[1] not in ENV_ACTIONS:
-            one.error(_unknown("action", argv[1], ENV_ACTIONS))
+            one.error(unknown("action", argv[1], ENV_ACTIONS))
         # argparse parses subparsers, as those of env, in a plain parse only.
         given, extra = one.parse_known_args(argv[1:])
     else:
         # A plain parse takes ENTRYPOINT only where it follows BUNDLE at once.
         given, extra = one.parse_known_intermixed_args(argv[1:])
     if extra:
-        _refuse(one, extra)
+        one.refuse(extra)
     from runner.cli.command_line.read_command import read_command  # only now: see above
 
     try:
@@ -118,23 +103,6 @@ def _whole() -> tuple[ArgumentParser, dict[str, ArgumentParser]]:
         name: commands.add_parser(name, help=command.help) for name, command in _COMMANDS.items()
     }
     return parser, parsers
-
-
-def _refuse(parser: ArgumentParser, extra: list[str]) -> NoReturn:
-    """Refuse arguments that a command does not take, and name the one that may be meant."""
-    known = [option for action in parser._actions for option in action.option_strings]
-    option = next((word.partition("=")[0] for word in extra if word.startswith("-")), None)
-    if option is None:
-        parser.error(f"unrecognized arguments: {' '.join(extra)}")
-    parser.error(_unknown("option", option, known))
-
-
-def _unknown(kind: str, word: str, known: Iterable[str]) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(word, known, n=1)
-    hint = f"did you mean {near[0]}?" if near else "see --help"
-    return f"there is no {kind} {word}; {hint}"
 
 
 def _exec(parser: ArgumentParser) -> None:
@@ -204,7 +172,7 @@ def _check(parser: ArgumentParser) -> None:
         " numbers of threads, and say which output is not the same, and why; the exit code is 1"
         " where one is not",
     )
-    parser.add_argument("--entrypoint", metavar="ENTRYPOINT", help="of that task")
+    parser.add_argument("--entrypoint", metavar="ENTRYPOINT", type=entrypoint, help="of that task")
     options.params(parser)
     parser.add_argument(
         "-v",

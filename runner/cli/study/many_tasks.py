@@ -176,7 +176,8 @@ class ManyTasks:
             parts.append(f"{failed} failed before (--again failed runs them)")
         if totals.left:
             parts.append(f"{totals.left} not run")
-        lines = [f"{totals.total} tasks in {duration(totals.seconds)}: {', '.join(parts)}"]
+        tasks = "1 task" if totals.total == 1 else f"{totals.total} tasks"
+        lines = [f"{tasks} in {duration(totals.seconds)}: {', '.join(parts)}"]
         lines += [f"{count:>8}  {code.value}" for code, count in totals.failures.most_common()]
         lines += totals.seed_effect.notes()
         if self._output is not None:
