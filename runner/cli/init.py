@@ -89,7 +89,7 @@ def missing_of(folder: Path) -> _Missing:
     described = (pyproject is not None and pyproject.is_project) or (
         has_file(folder, REQUIREMENTS) and not is_of_conda(read_text(folder, REQUIREMENTS))
     )
-    empty = foreign is None and not described
+    empty = foreign is None and not described and not _has_content(folder)
     if not described:
         missing.source = foreign.file if foreign else None
         if empty and pyproject is None:
@@ -137,6 +137,15 @@ def _wire(folder: Path) -> str:
             f"# What the script imports, so that a process forked for a task has it.\n{imports}\n"
         )
     return templates.SCRIPT_WIRE.format(file=script.file, options=options, imports=imports)
+
+
+def _has_content(folder: Path) -> bool:
+    """Tell whether a folder has more than words: a model in another language, or data.
+
+    The example's numbers would pass for that model's there.
+    """
+    words = re.compile(r"\.|(?i:readme|licen[cs]e)|.*\.(?:md|rst|txt)$")
+    return any(not words.match(path.name) for path in folder.iterdir())
 
 
 def _has_wire(folder: Path, pyproject: Pyproject, foreign: Foreign | None) -> bool:

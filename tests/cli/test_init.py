@@ -84,6 +84,14 @@ def test_beside_other_files_it_adds_its_own(tmp_path: Path) -> None:
     assert (tmp_path / "wire.py").exists()
 
 
+@pytest.mark.parametrize("there", ["model.R", "data/pop.csv", "Model.jl"])
+def test_a_folder_with_something_else_gets_no_example(there: str, tmp_path: Path) -> None:
+    (tmp_path / there).parent.mkdir(exist_ok=True)
+    (tmp_path / there).touch()
+    assert main(["init", str(tmp_path)]) == 0
+    assert "no model is called yet" in (tmp_path / "wire.py").read_text()
+
+
 def test_whatever_a_strangers_folder_has_nothing_is_waited_for_followed_or_quoted(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
