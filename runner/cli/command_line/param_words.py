@@ -17,6 +17,8 @@ _RADIX = re.compile(r"0[xob][0-9a-f_]+", re.IGNORECASE)
 # 0,3 as much of the world writes it; or 1,000; or a list that lacks its brackets.
 _WITH_COMMAS = re.compile(r"[0-9]+(?:,[0-9]+)+")
 _DECIMAL_COMMA = re.compile(r"[0-9]+,(?:[0-9]{1,2}|[0-9]{4,})|0,[0-9]{3}")
+# 0.1 0.2, as numpy prints an array and a shell splits words.
+_IN_A_ROW = re.compile(r"[-+]?[0-9.]+(?:e[-+]?[0-9]+)?(?:[\s;]+[-+]?[0-9.]+(?:e[-+]?[0-9]+)?)+")
 _BRACKETS = ("{}", "[]", "()", "''")
 
 
@@ -38,6 +40,8 @@ def meant_value(text: str) -> str | None:
         meant = _number("-" if bare[0] == "-" else "", number)
         if meant is not None:
             return meant
+    if _IN_A_ROW.fullmatch(bare):
+        return ""
     if len(bare) > 1 and bare[0] + bare[-1] in _BRACKETS:
         return _literal(bare)
     return "" if bare[:1] in ("{", "[") else None

@@ -251,7 +251,8 @@ def parse_value(name: str, text: str, option: str = "--param") -> Any:
     if meant is None:
         return text
     string = shlex.quote(f"{name}={json.dumps(text, ensure_ascii=False)}")
-    value = f"{option} {shlex.quote(f'{name}={meant}')}" if meant else "JSON"
+    values = "values with commas between them" if option == "--grid" else "JSON"
+    value = f"{option} {shlex.quote(f'{name}={meant}')}" if meant else values
     raise _invalid(
         f"{option} {name}={text} is not JSON, and looks like a value that is not a string",
         Hint(title=f"write {value} for the value, {option} {string} for the string"),

@@ -19,6 +19,7 @@ from runner.diagnosis.case import Failure
         *[(".5", "0.5"), ("3.", "3.0"), ("-.5e-3", "-0.0005"), ("0b11", "3")],
         *[("('a', 1)", '["a", 1]'), ("{'a': None}", '{"a": null}'), ("'a b'", '"a b"')],
         *[("0,3", "0.3"), ("-1,25", "-1.25"), ("0,125", "0.125"), ("1,000", ""), ("1,2,3", "")],
+        *[("0.1 0.2", ""), ("1; -2e-3\t3", "")],
         *[("[1, 2", ""), ('{"a": 1', "")],
         *[("{a: 1}", ""), ("[1, 2,, 3]", ""), ("9" * 5000, "")],
     ],
@@ -46,7 +47,18 @@ def test_a_value_of_python_or_yaml_is_refused_with_its_json(text: str, meant: st
             "+",
             "x=1",
         ],
-        *["trueish", "(a word)", "10 days", "1/3", "0x", "\u0663", "nano", "it's"],
+        *[
+            "trueish",
+            "(a word)",
+            "10 days",
+            "1/3",
+            "2024-01-01 12:30",
+            "1.2.3-4",
+            "0x",
+            "\u0663",
+            "nano",
+            "it's",
+        ],
     ],
 )
 def test_words_dates_and_paths_are_strings(text: str) -> None:
