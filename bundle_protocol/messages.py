@@ -26,6 +26,7 @@ ENTRY_POINT_GROUP = "modelops.wire"
 
 WIRE_ARGUMENTS = ("entrypoint", "params", "seed")
 """The names of what a wire function is handed, in their order; a bundle may use others."""
+_ENTRY_POINTS = ("entrypoint", "entry_point", "scenario", "name", "experiment", "e")
 _PARAMS = ("params", "parameters", "p", "config")
 _SEEDS = ("seed", "s")
 
@@ -113,8 +114,9 @@ to_json = json.JSONEncoder(ensure_ascii=False, separators=(",", ":")).encode
 
 
 def may_be_a_tasks(names: Sequence[str]) -> bool:
-    """Tell whether three arguments may be a task's: ``simulate(beta, gamma, days)`` has others."""
-    return names[1] in _PARAMS or names[2] in _SEEDS
+    """Tell whether three arguments may be a task's: ``simulate(beta, days, seed)`` has others."""
+    entry_point, params, seed = names[:3]
+    return (entry_point in _ENTRY_POINTS) + (params in _PARAMS) + (seed in _SEEDS) >= 2
 
 
 def wire_argument(name: str) -> str | None:

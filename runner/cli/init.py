@@ -129,7 +129,7 @@ def _wire(folder: Path) -> str:
         seed = '"--seed", str(seed)' if script.takes_seed else ""
         unset = "continue  # as without it"
         if script.negated is not None:
-            unset = f'options.append(f"{script.negated}")'
+            unset = f"options.append({script.negated})"
         options = templates.SCRIPT_OPTIONS.replace("{seed}", seed).replace("{unset}", unset)
     imports = "".join(f"import {module}\n" for module in script.imports)
     if imports:

@@ -162,15 +162,18 @@ class Printed(io.StringIO):
 
 SCRIPT_OPTIONS = """\
     options = [{seed}]
+    text = SCRIPT.read_text("utf-8", "replace")
     for name, value in params.items():
+        # click and typer write n_agents as --n-agents.
+        option = f"--{name}" if f"--{name}" in text else f"--{name.replace('_', '-')}"
         if isinstance(value, list):
-            options += [f"--{name}", *map(str, value)]
+            options += [option, *map(str, value)]
         elif value is True:
-            options.append(f"--{name}")
+            options.append(option)
         elif value is False:
             {unset}
         elif value is not None:
-            options.append(f"--{name}={value}")
+            options.append(f"{option}={value}")
 """
 
 SCRIPT_WITHOUT_OPTIONS = """\

@@ -361,8 +361,8 @@ def test_a_script_becomes_a_bundle_that_runs_it(there: str, tmp_path: Path) -> N
 NEGATED = """
 import argparse
 parser = argparse.ArgumentParser()
-parser.add_argument("--mixing", action=argparse.BooleanOptionalAction, default=True)
-print(parser.parse_args().mixing)
+parser.add_argument("--full-mixing", action=argparse.BooleanOptionalAction, default=True)
+print(parser.parse_args().full_mixing)
 """
 
 
@@ -371,7 +371,7 @@ def test_what_a_script_does_without_an_option_can_be_turned_off(tmp_path: Path) 
     assert main(["init", str(folder)]) == 0
     with Runner(cache=tmp_path / "cache") as runner:
         for value in (True, False):
-            made = runner.execute(folder, params={"mixing": value})["printed.txt"]
+            made = runner.execute(folder, params={"full_mixing": value})["printed.txt"]
             assert made == f"{value}\n".encode()
         with pytest.raises(RunnerError, match=r"run.py has no entry point 'other'"):
             runner.execute(folder, "other")
@@ -384,6 +384,13 @@ def test_parameters_that_a_script_does_not_read_are_no_result(tmp_path: Path) ->
         assert runner.execute(folder)["printed.txt"] == b"3\n"
         with pytest.raises(RunnerError, match="reads no options"):
             runner.execute(folder, params={"beta": 0.1})
+
+
+def test_a_function_of_three_numbers_takes_no_task(tmp_path: Path) -> None:
+    source = "def simulate(beta, days, seed):\n    return beta * days\n"
+    folder = _write(tmp_path / "m", {"model.py": source, "pyproject.toml": ""})
+    assert main(["init", str(folder)]) == 0
+    assert "no model is called yet" in (folder / "wire.py").read_text()
 
 
 def test_a_function_that_takes_a_task_is_named(tmp_path: Path) -> None:

@@ -23,7 +23,7 @@ class Script(Struct, frozen=True, kw_only=True):
     takes_seed: bool
     """True if ``--seed`` is one of them."""
     negated: str | None
-    """The option that is the opposite of ``--{name}``; ``None`` where that is to leave it out."""
+    """The opposite of an ``option``, as an expression; ``None`` where that is to leave it out."""
     imports: tuple[str, ...]
     """The modules of others that it cannot do without."""
 
@@ -54,9 +54,9 @@ def find_script(folder: Path) -> Script | None:
 
 def _negated(text: str, imported: set[str]) -> str | None:
     if "fire" in imported:
-        return "--{name}=False"
+        return 'f"{option}=False"'
     if imported & _BY_PARAMETERS or "BooleanOptionalAction" in text or "/--no-" in text:
-        return "--no-{name}"
+        return 'f"--no-{option[2:]}"'
     return None
 
 
