@@ -4,6 +4,8 @@ import ast
 import inspect
 from collections.abc import Iterator
 
+from msgspec import Struct
+
 from bundle_protocol.messages import ErrorCode
 from bundle_protocol.wire_functions import (
     IS_A_GENERATOR,
@@ -25,26 +27,49 @@ _BIND_ANYTHING = ("exec", "globals", "setattr", "vars")
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
-def check_signature(case: Case, bundle: Bundle, function: Function) -> None:
-    """See that a function takes what a wire function is handed, as far as its source is certain.
+class Defined(Struct, frozen=True):
+    """A function where a bundle's source defines it."""
 
-    It is where the bundle has its module, which defines it once, at its top, and undecorated.
+    file: str
+    text: str
+    node: _Definition
 
-    :raises Failure: ``wire-invalid``, as its load would find.
+    @property
+    def by_place(self) -> list[str]:
+        """The names of the arguments that it takes by their places."""
+        return [taken.arg for taken in (*self.node.args.posonlyargs, *self.node.args.args)]
+
+
+def wire_definition(bundle: Bundle, function: Function) -> Defined | None:
+    """Find a function where the bundle has its module, which defines it once, at its top.
+
+    :returns: ``None`` where that is not certain, and where it is decorated.
     """
     if function.wire is None or function.project is not None:
-        return
+        return None
     module, _, name = function.wire.partition(":")
     files = [file for file in _files_of(module) if file in bundle.files]
     source = read_source(bundle.path / files[0]) if len(files) == 1 else None
     definition = None if source is None else _defined(source.tree, name)
-    problem = None if definition is None else _problem(definition)
-    if source is None or definition is None or problem is None:
+    if source is None or definition is None:
+        return None
+    return Defined(files[0], source.text, definition)
+
+
+def check_signature(case: Case, bundle: Bundle, function: Function) -> None:
+    """See that a function takes what a wire function is handed, as far as its source is certain.
+
+    :raises Failure: ``wire-invalid``, as its load would find.
+    """
+    defined = wire_definition(bundle, function)
+    problem = None if defined is None else _problem(defined.node)
+    if function.wire is None or defined is None or problem is None:
         return
-    line = source.text.splitlines()[definition.lineno - 1].strip()
-    defined = Frame(str(bundle.path / files[0]), definition.lineno, name, line)
+    number = defined.node.lineno
+    line = defined.text.splitlines()[number - 1].strip()
+    at = Frame(str(bundle.path / defined.file), number, defined.node.name, line)
     message = invalid_message(function.wire, problem)
-    raise Failure(remote_error(case, Phase.LOAD, ErrorCode.WIRE_INVALID, message, None, defined))
+    raise Failure(remote_error(case, Phase.LOAD, ErrorCode.WIRE_INVALID, message, None, at))
 
 
 def _files_of(module: str) -> list[str]:

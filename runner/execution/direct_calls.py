@@ -94,7 +94,7 @@ class DirectCalls:
                         self._take_printed(session, calls)
                     executed = session.dialogue.executed(response)
                     done = session.outputs(executed), executed
-            return child.result(case, began, *done)
+            return child.result(case, began, task, *done)
         except Exception as error:
             if _is_of_a_signal(error):
                 raise

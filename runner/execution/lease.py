@@ -2,6 +2,8 @@
 
 import math
 import time
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import anyio
 
@@ -16,6 +18,7 @@ from runner.execution.prepare import Prepared
 from runner.process.memory_usage import resident
 from runner.result import Result
 from runner.settings import Settings
+from runner.task import Task
 
 CLOCK_SECONDS = 1.0
 """By how much the clock of the time of day has to jump to have been set."""
@@ -80,11 +83,16 @@ class Child:
         self.session.begin(case)
 
     def result(
-        self, case: Case, began: float, outputs: dict[str, bytes | memoryview], executed: Executed
+        self,
+        case: Case,
+        began: float,
+        task: Task,
+        outputs: dict[str, bytes | memoryview],
+        executed: Executed,
     ) -> Result:
         session, fingerprint = self.session, self.group.fingerprint
         note, fingerprint.note = fingerprint.note, None
-        executed = session.with_notes(executed, note)
+        executed = session.with_notes(executed, note, self.group.unread(task))
         files = session.left_files(executed)
         return Result.of(
             case, began, outputs, executed, self.isolation, self.note, session.threads, files
@@ -128,6 +136,7 @@ class Group:
         self.held = held
         self.prepared = held.value
         self._by_function: dict[str | None, Prepared] = {}
+        self._unread: dict[str | None, Callable[[Mapping[str, Any]], str | None]] = {}
         self.fingerprint = fingerprint
         fingerprint.ran_until = self.ran_until
         self.idle: dict[Child, None] = {}
@@ -164,6 +173,14 @@ class Group:
     def unused(self) -> list[Child]:
         """Those that nobody has, in the order in which they are used."""
         return [child for child in reversed(self.idle) if child.lease is None]
+
+    def unread(self, task: Task) -> str | None:
+        """Return a note where its function does not read one of a task's parameters."""
+        if not task.params:
+            return None
+        if task.function not in self._unread:
+            self._unread[task.function] = self.prepared.unread_params(task.function)
+        return self._unread[task.function](task.params)
 
     def for_function(self, name: str | None) -> Prepared:
         """As :meth:`Prepared.for_function`: one for all children of a function."""

@@ -1,9 +1,10 @@
 """Prepares a bundle for children: reads its files, chooses a Python, makes an environment."""
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio.to_thread
 import msgspec
@@ -91,6 +92,12 @@ class Prepared(Struct, frozen=True):
         launch = replace(self.launch, **msgspec.structs.asdict(function))
         info = replace(self.bundle_info, entry_point=function.wire)
         return replace(self, launch=launch, bundle_info=info)
+
+    def unread_params(self, function: str | None) -> Callable[[Mapping[str, Any]], str | None]:
+        """What tells of a task's parameters that one of the bundle's functions does not read."""
+        from runner.bundle.read_params import ReadParams  # what a task without parameters spares
+
+        return ReadParams(self.bundle, function_of(self.bundle, function)).note
 
     def describe(self, case: Case) -> None:
         """Tell a case that has not seen it happen."""

@@ -83,7 +83,7 @@ async def _attempt(
             # For the next task; whether this one may run twice is not known.
             await pool.groups.discard_damaged(case, child.group, failure)
             raise
-        return child.result(case, began, *done)
+        return child.result(case, began, task, *done)
     except Exception:
         failed = True
         raise
@@ -136,7 +136,8 @@ async def execute_task(
             outputs, executed = await session.execute(wanted, settings.time_limit(bundle))
             files = session.left_files(executed)
     await anyio.to_thread.run_sync(fingerprint.changed)
-    executed = session.with_notes(executed, fingerprint.note)
+    unread = ready.unread_params(wanted.function)(wanted.params) if wanted.params else None
+    executed = session.with_notes(executed, fingerprint.note, unread)
     case.journal.fact(Origin.OUTCOME, Outcome(None))
     return Result.of(case, began, outputs, executed, Isolation.FRESH, note, session.threads, files)
 
