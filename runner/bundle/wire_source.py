@@ -229,12 +229,13 @@ def _not_declared(folder: Path, text: str) -> Exception:
 
 
 def _runs_model(folder: Path) -> list[Hint]:
-    """The command that makes a wire function of a notebook or a script."""
+    """The command that makes a wire function of a notebook, a script or a function."""
     # What few bundles need.
+    from runner.bundle.foreign.function import find_function
     from runner.bundle.foreign.notebook import notebook_in
     from runner.bundle.foreign.script import find_script
 
-    notebook = notebook_in(folder)
-    script = None if notebook is not None else find_script(folder)
-    file = script.file if script is not None else notebook
+    file = notebook_in(folder)
+    if file is None and (found := find_script(folder) or find_function(folder)) is not None:
+        file = found.file
     return [] if file is None else [init_hint(file, shlex.quote(str(folder)))]

@@ -10,6 +10,7 @@ from msgspec import Struct
 from runner.bundle.defined_functions import functions_of_three
 from runner.bundle.files import has_file, read_text
 from runner.bundle.foreign.find import find_foreign
+from runner.bundle.foreign.function import find_function
 from runner.bundle.foreign.imports import python_files
 from runner.bundle.foreign.model import Foreign
 from runner.bundle.foreign.notebook import notebook_in
@@ -117,13 +118,13 @@ def missing_of(folder: Path) -> _Missing:
 
 
 def _wire(folder: Path) -> str:
-    """The wire function of the notebook or the script that is there."""
+    """The wire function of the notebook, the script or the function that is there."""
     notebook = notebook_in(folder)
     if notebook is not None:
         return templates.NOTEBOOK_WIRE.format(file=notebook)
     script = find_script(folder)
     if script is None:
-        return templates.STUB_WIRE
+        return _wire_of_function(folder)
     options = templates.SCRIPT_WITHOUT_OPTIONS
     if script.takes_options:
         seed = '"--seed", str(seed)' if script.takes_seed else ""
@@ -137,6 +138,17 @@ def _wire(folder: Path) -> str:
             f"# What the script imports, so that a process forked for a task has it.\n{imports}\n"
         )
     return templates.SCRIPT_WIRE.format(file=script.file, options=options, imports=imports)
+
+
+def _wire_of_function(folder: Path) -> str:
+    function = find_function(folder)
+    if function is None:
+        return templates.STUB_WIRE
+    seed = [] if function.seed is None else [f"{function.seed}=seed"]
+    arguments = ", ".join([*seed, "**params"])
+    return templates.FUNCTION_WIRE.format(
+        file=function.file, module=function.module, name=function.name, arguments=arguments
+    )
 
 
 def _has_content(folder: Path) -> bool:

@@ -70,6 +70,30 @@ STUB_WIRE = f'''\
 {EXAMPLE}
 '''
 
+FUNCTION_WIRE = '''\
+"""The wire function: calls {name}() of {file}, with the task's parameters as its arguments."""
+
+import json
+
+from {module} import {name}
+
+
+def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
+    """Return what {name}() returns: a table as CSV, anything else as JSON."""
+    if entrypoint != "default":
+        raise ValueError(f"{name}() has no entry point {{entrypoint!r}}")
+    result = {name}({arguments})
+    if hasattr(result, "to_csv"):  # of pandas, whose rows may have no more than their numbers
+        index = type(result.index).__name__ != "RangeIndex"
+        return {{"result.csv": result.to_csv(index=index).encode()}}
+    return {{"result.json": json.dumps(result, default=as_json).encode()}}
+
+
+def as_json(value):
+    """NumPy's numbers and arrays, and pandas' columns, as JSON has them."""
+    return value.tolist()
+'''
+
 NOTEBOOK_WIRE = '''\
 """The wire function: runs the cells of {file}, with the task's parameters in place of its own."""
 

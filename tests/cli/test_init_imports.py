@@ -386,9 +386,35 @@ def test_parameters_that_a_script_does_not_read_are_no_result(tmp_path: Path) ->
             runner.execute(folder, params={"beta": 0.1})
 
 
-def test_a_function_of_three_numbers_takes_no_task(tmp_path: Path) -> None:
-    source = "def simulate(beta, days, seed):\n    return beta * days\n"
-    folder = _write(tmp_path / "m", {"model.py": source, "pyproject.toml": ""})
+MODEL = """
+def simulate(beta, days=10, *, seed=None):
+    return {"size": beta * days, "seed": seed}
+
+def plot(result):
+    ...
+"""
+
+
+def test_a_function_gets_the_tasks_parameters_as_its_arguments(tmp_path: Path) -> None:
+    folder = _write(tmp_path / "m", {"sir.py": MODEL})
+    assert main(["init", str(folder)]) == 0
+    with Runner(cache=tmp_path / "cache") as runner:
+        made = runner.execute(folder, params={"beta": 0.5}, seed=7)["result.json"]
+        assert json.loads(made) == {"size": 5.0, "seed": 7}
+        with pytest.raises(RunnerError, match="'bta'; it takes beta, days"):
+            runner.execute(folder, params={"beta": 1, "bta": 0.5})
+        report = failure(runner, folder)
+        assert report.hints[0].command == f"modelops-runner exec {folder} --param beta=..."
+
+
+@pytest.mark.parametrize(
+    "source",
+    ["def a(x): ...\ndef b(y): ...\n", "def run(*values): ...\n", "def load(file): ...\n"],
+)
+def test_where_it_is_not_known_what_runs_the_model_it_is_left_to_the_author(
+    source: str, tmp_path: Path
+) -> None:
+    folder = _write(tmp_path / "m", {"sir.py": source})
     assert main(["init", str(folder)]) == 0
     assert "no model is called yet" in (folder / "wire.py").read_text()
 
