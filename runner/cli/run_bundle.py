@@ -216,8 +216,10 @@ async def _outcome_of_many(
         return _exit_code_before(error.report), many.end(error.report)
     if many.interrupted:
         return 0, ""  # whoever has caught the signal says it
-    many.say_end()
     failed = many.first_failure
+    if failed is not None:
+        print_report(failed, stderr=True)
+    many.say_end()
     _keep_report(command, failed)
     if failed is None:
         return FAILED_TASK if many.failed_before else 0, many.end(None)

@@ -246,6 +246,8 @@ def test_failures_are_shown_counted_and_reported_and_the_others_are_done(
     assert len([line for line in said if line.startswith("task 1")]) == 5
     assert any("(r0): task-raised: ValueError" in line for line in said)
     assert "18 tasks in " in done.stderr and "10 done, 8 failed" in done.stderr
+    reports = [line for line in said if line.startswith(("error[", "help: "))]
+    assert [line.partition(":")[0] for line in reports] == ["error[task-raised]", "help"]
     assert "       7  task-raised" in said and "       1  child-crashed" in said
     assert json.loads((tmp_path / "report.json").read_bytes())["phase"] == "execute"
 
