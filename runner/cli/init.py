@@ -10,16 +10,14 @@ from msgspec import Struct
 from runner.bundle.defined_functions import functions_of_three
 from runner.bundle.files import has_file, read_text
 from runner.bundle.foreign.find import find_foreign
-from runner.bundle.foreign.function import find_function
 from runner.bundle.foreign.imports import python_files
 from runner.bundle.foreign.model import Foreign
-from runner.bundle.foreign.notebook import notebook_in
-from runner.bundle.foreign.script import find_script
 from runner.bundle.foreign.table import project_table
 from runner.bundle.pyproject import PYPROJECT, Pyproject, read_pyproject
 from runner.bundle.requirements import REQUIREMENTS, is_of_conda
 from runner.cli import init_templates as templates
 from runner.cli.command_line.commands import Init, UsageError
+from runner.cli.init_wire import wire_of
 from runner.diagnosis.case import Failure
 from runner.diagnosis.report.sanitise import sanitise_text
 from runner.study.writing import write_whole
@@ -113,42 +111,10 @@ def missing_of(folder: Path) -> _Missing:
         else:
             missing.added[PYPROJECT] = "\n".join([*missing.added.values(), table])
     else:
-        missing.added["wire.py"] = templates.EXAMPLE_WIRE if empty else _wire(folder)
-    return missing
-
-
-def _wire(folder: Path) -> str:
-    """The wire function of the notebook, the script or the function that is there."""
-    notebook = notebook_in(folder)
-    if notebook is not None:
-        return templates.NOTEBOOK_WIRE.format(file=notebook)
-    script = find_script(folder)
-    if script is None:
-        return _wire_of_function(folder)
-    options = templates.SCRIPT_WITHOUT_OPTIONS
-    if script.takes_options:
-        seed = '"--seed", str(seed)' if script.takes_seed else ""
-        unset = "continue  # as without it"
-        if script.negated is not None:
-            unset = f"options.append({script.negated})"
-        options = templates.SCRIPT_OPTIONS.replace("{seed}", seed).replace("{unset}", unset)
-    imports = "".join(f"import {module}\n" for module in script.imports)
-    if imports:
-        imports = (
-            f"# What the script imports, so that a process forked for a task has it.\n{imports}\n"
+        missing.added["wire.py"] = (
+            templates.EXAMPLE_WIRE if empty else wire_of(folder, pyproject or Pyproject())
         )
-    return templates.SCRIPT_WIRE.format(file=script.file, options=options, imports=imports)
-
-
-def _wire_of_function(folder: Path) -> str:
-    function = find_function(folder)
-    if function is None:
-        return templates.STUB_WIRE
-    seed = [] if function.seed is None else [f"{function.seed}=seed"]
-    arguments = ", ".join([*seed, "**params"])
-    return templates.FUNCTION_WIRE.format(
-        file=function.file, module=function.module, name=function.name, arguments=arguments
-    )
+    return missing
 
 
 def _has_content(folder: Path) -> bool:

@@ -153,11 +153,10 @@ SCRIPT_WIRE = '''\
 
 import contextlib
 import io
-import runpy
-import sys
+import {modules}
 from pathlib import Path
 
-{imports}SCRIPT = Path(__file__).with_name({file!r})
+{imports}SCRIPT = Path(__file__).parent / {file!r}
 
 
 def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
@@ -168,7 +167,7 @@ def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
 {options}    sys.argv = [str(SCRIPT), *options]
     with contextlib.redirect_stdout(Printed()) as printed:
         try:
-            runpy.run_path(str(SCRIPT), run_name="__main__")
+            {runs}
         except SystemExit as end:
             if end.code:
                 raise

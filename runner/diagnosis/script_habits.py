@@ -13,6 +13,7 @@ from runner.diagnosis.child_places import (
     raised_code,
     telling_frame,
 )
+from runner.diagnosis.report.asked import task_info
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import last_lines, one_line, printable
@@ -154,17 +155,25 @@ def without_line(case: Case, frame: Frame | None) -> Edit | None:
     return line_edit(case, frame, f"pass  # {frame.text}")
 
 
+def _names_parameter(case: Case, words: str) -> bool:
+    """Tell whether an option that is refused is one of the task's parameters."""
+    params = "" if case.task is None else task_info(case.task).params
+    options = re.findall(r"--([\w-]{1,100})", words)
+    return any(f'"{name}"' in params for one in options for name in (one, one.replace("-", "_")))
+
+
 def _no_command_line(
     case: Case, phase: Phase, exception: ExceptionInfo, code: Code, words: str
 ) -> Finding:
     place = place_of(case, telling_frame(case, exception)) or "the bundle"
     said = f": {one_line(printable(words), 120)}" if words else ""
-    if phase is Phase.EXECUTE and any("runpy" in frame.file for frame in exception.traceback):
+    runs_script = any("runpy" in frame.file for frame in exception.traceback)
+    if phase is Phase.EXECUTE and (runs_script or _names_parameter(case, words)):
         return Finding(
             phase=phase,
             code=code,
             summary=f"{place} does not take the options that it was given{said}",
-            explanation="The wire function runs a script, with the task's parameters as options.",
+            explanation="The wire function runs a command, with the task's parameters as options.",
             hints=[
                 Hint(title="give the parameters that its --help has, with values that it takes")
             ],

@@ -59,6 +59,7 @@ def test_help_and_version_import_nothing_that_runs_a_bundle(
         "runner.cli", "runner.cli.exit_codes", "runner.defaults", "runner.version",
         "runner.cli.command_line", "runner.cli.command_line.parser",
         "runner.cli.command_line.options", "runner.cli.command_line.arguments",
+        "runner.cli.command_line.argument_parser",
         "runner.cli.command_line.verbosity",
     }  # fmt: skip
 

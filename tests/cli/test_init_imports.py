@@ -377,6 +377,24 @@ def test_what_a_script_does_without_an_option_can_be_turned_off(tmp_path: Path) 
             runner.execute(folder, "other")
 
 
+def test_a_command_that_a_project_installs_is_run(tmp_path: Path) -> None:
+    main_of = "def start():\n    " + NEGATED.strip().replace("\n", "\n    ") + "\n"
+    files = {
+        "pyproject.toml": "[project]\nname = 'epi'\nversion = '1'\n"
+        "[project.scripts]\nepi = 'epi.cli:start'\n",
+        "epi/__init__.py": "",
+        "epi/cli.py": main_of,
+    }
+    folder = _write(tmp_path / "m", files)
+    assert main(["init", str(folder)]) == 0
+    with Runner(cache=tmp_path / "cache") as runner:
+        made = runner.execute(folder, params={"full_mixing": False})["printed.txt"]
+        assert made == b"False\n"
+        words = r"does not take the options that it was given: unrecognized arguments: --mixng=1"
+        with pytest.raises(RunnerError, match=words):
+            runner.execute(folder, params={"mixng": 1})
+
+
 def test_parameters_that_a_script_does_not_read_are_no_result(tmp_path: Path) -> None:
     folder = _write(tmp_path / "m", {"run.py": "import sys\nprint(3)\nsys.exit(0)\n"})
     assert main(["init", str(folder)]) == 0

@@ -2,16 +2,20 @@
 
 import ast
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
+import msgspec
 from msgspec import Struct
 
+from runner.bundle.excluded_code import ROOTS
 from runner.bundle.foreign.imports import imports_of, model_files, others_of, own_modules
 from runner.bundle.source import Source, read_source
 
 _OPTIONS = {"absl", "argparse", "click", "docopt", "fire", "getopt", "optparse", "typer", "tyro"}
 # Those that make a command of a function, and options of its parameters.
 _BY_PARAMETERS = {"fire", "typer", "tyro"}
+_SPEC = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _RUNS = (ast.Expr, ast.For, ast.While, ast.With)
 
 
@@ -26,6 +30,8 @@ class Script(Struct, frozen=True, kw_only=True):
     """The opposite of an ``option``, as an expression; ``None`` where that is to leave it out."""
     imports: tuple[str, ...]
     """The modules of others that it cannot do without."""
+    spec: str = ""
+    """The function that the command is, where it is installed as one: ``module:function``."""
 
 
 def find_script(folder: Path) -> Script | None:
@@ -38,13 +44,32 @@ def find_script(folder: Path) -> Script | None:
         return None
     source = sources[mains[0]]
     assert source is not None
+    return _script(folder, mains[0], source)
+
+
+def find_console_script(folder: Path, scripts: Mapping[str, object]) -> Script | None:
+    """Return the one command that a project installs; ``None`` where there are several, or none.
+
+    :param scripts: the table ``[project.scripts]``.
+    """
+    specs = list(scripts.values())
+    if len(specs) != 1 or not _SPEC.fullmatch(spec := str(specs[0])):
+        return None
+    module = spec.partition(":")[0].replace(".", "/")
+    for file in (f"{root}{module}{end}" for root in ROOTS for end in (".py", "/__init__.py")):
+        if (folder / file).is_file() and (source := read_source(folder / file)) is not None:
+            return msgspec.structs.replace(_script(folder, file, source), spec=spec)
+    return None
+
+
+def _script(folder: Path, file: str, source: Source) -> Script:
     imported = imports_of(source.tree)
     seed = re.search(r"""["']--seed["']""", source.text) is not None
     by_parameters = bool(imported & _BY_PARAMETERS) and any(
         isinstance(node, ast.arg) and node.arg == "seed" for node in ast.walk(source.tree)
     )
     return Script(
-        file=mains[0],
+        file=file,
         takes_options=bool(imported & _OPTIONS) or "sys.argv" in source.text,
         takes_seed=seed or by_parameters,
         negated=_negated(source.text, imported),

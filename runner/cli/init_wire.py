@@ -1,0 +1,50 @@
+"""The ``wire.py`` that ``modelops-runner init`` writes for the model that a folder has."""
+
+from pathlib import Path
+
+from runner.bundle.foreign.function import find_function
+from runner.bundle.foreign.notebook import notebook_in
+from runner.bundle.foreign.script import Script, find_console_script, find_script
+from runner.bundle.pyproject import Pyproject
+from runner.cli import init_templates as templates
+
+
+def wire_of(folder: Path, pyproject: Pyproject) -> str:
+    """Return the source of a wire function that runs a notebook, a command or a function.
+
+    :raises Failure: ``bundle-invalid``: a table of the pyproject.toml is none.
+    """
+    if (notebook := notebook_in(folder)) is not None:
+        return templates.NOTEBOOK_WIRE.format(file=notebook)
+    if (script := find_script(folder)) is not None:
+        imports = "".join(f"import {module}\n" for module in script.imports)
+        why = "# What the script imports, so that a process forked for a task has it.\n"
+        runs = 'runpy.run_path(str(SCRIPT), run_name="__main__")'
+        return _of_command(script, "runpy\nimport sys", f"{why}{imports}" if imports else "", runs)
+    if (script := find_console_script(folder, pyproject.table("project.scripts"))) is not None:
+        module, _, function = script.spec.partition(":")
+        imports = f"from {module} import {function} as main\n"
+        return _of_command(script, "sys", imports, "sys.exit(main())")
+    if (model := find_function(folder)) is not None:
+        seed = [] if model.seed is None else [f"{model.seed}=seed"]
+        return templates.FUNCTION_WIRE.format(
+            file=model.file,
+            module=model.module,
+            name=model.name,
+            arguments=", ".join([*seed, "**params"]),
+        )
+    return templates.STUB_WIRE
+
+
+def _of_command(script: Script, modules: str, imports: str, runs: str) -> str:
+    options = templates.SCRIPT_WITHOUT_OPTIONS
+    if script.takes_options:
+        seed = '"--seed", str(seed)' if script.takes_seed else ""
+        unset = "continue  # as without it"
+        if script.negated is not None:
+            unset = f"options.append({script.negated})"
+        options = templates.SCRIPT_OPTIONS.replace("{seed}", seed).replace("{unset}", unset)
+    imports = imports and f"{imports}\n"
+    return templates.SCRIPT_WIRE.format(
+        file=script.file, modules=modules, imports=imports, options=options, runs=runs
+    )
