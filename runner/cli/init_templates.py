@@ -114,7 +114,7 @@ def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
     cells = [with_values(*cell, values) for cell in code_cells()]
     for name in values.keys() - {{"seed"}}:
         raise ValueError(f"no cell of {{NOTEBOOK.name}} sets {{name}} to a value of its own")
-    names = {{"__name__": "notebook", "seed": seed}}
+    names = {{"__name__": "__main__", "seed": seed, "display": print}}
     for cell in cells:
         exec(cell, names)
     plain = {{name: as_json(value) for name, value in names.items() if name[0] != "_"}}
@@ -135,12 +135,20 @@ def with_values(code, file, values):
     """Put values in place of what their names are given first, and take them out of `values`."""
     tree = ast.parse(code, file)
     for statement in tree.body:
-        if isinstance(statement, (ast.Assign, ast.AnnAssign)):
-            targets = getattr(statement, "targets", None) or [statement.target]
-            name = targets[0].id if isinstance(targets[0], ast.Name) else None
-            if len(targets) == 1 and name in values:
-                statement.value = ast.parse(repr(values.pop(name)), mode="eval").body
+        if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+            statement.value = given(statement.targets[0], statement.value, values)
+        elif isinstance(statement, ast.AnnAssign):
+            statement.value = given(statement.target, statement.value, values)
     return compile(ast.fix_missing_locations(tree), file, "exec")
+
+
+def given(target, value, values):
+    if isinstance(target, ast.Name) and target.id in values:
+        return ast.parse(repr(values.pop(target.id)), mode="eval").body
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        if len(target.elts) == len(value.elts):
+            value.elts = [given(*pair, values) for pair in zip(target.elts, value.elts)]
+    return value
 
 
 def as_json(value):

@@ -231,8 +231,8 @@ def test_a_notebook_beside_its_requirements_gets_a_wire(tmp_path: Path, asked: s
 def test_a_parameter_takes_the_place_of_what_a_notebook_says(tmp_path: Path) -> None:
     cells = (
         "%matplotlib inline\nbeta = 0.3\nr = beta * 10\nseed: int = 42",
-        "def peak(gamma):\n    return gamma\nn = 1\nn = n + 1\na, b = 1, 2",
-        "first = (beta, r, seed, n)\nbeta = 7",
+        "def peak(gamma):\n    return gamma\nn = 1\nn = n + 1\na, b = 1, 2\nc = d = 1",
+        "if __name__ == '__main__':\n    display(a)\nfirst = (beta, r, seed, n)\nbeta = 7",
     )
     folder = _write(tmp_path / "m", {"model.ipynb": _notebook(*cells)})
     assert main(["init", str(folder)]) == 0
@@ -244,11 +244,12 @@ def test_a_parameter_takes_the_place_of_what_a_notebook_says(tmp_path: Path) -> 
             return result
 
         assert left({})["r"] == 3 and left({})["seed"] == 5
-        again = left({"beta": 0.5, "n": 10})
+        again = left({"beta": 0.5, "n": 10, "b": 3})
         assert (again["r"], again["n"], again["beta"]) == (5, 11, 7)
+        assert (again["a"], again["b"]) == (1, 3)
         assert left({"r": [1]})["r"] == [1]
         # Never set, an argument, set beside another: none of them would change anything.
-        for name in ("bta", "gamma", "a"):
+        for name in ("bta", "gamma", "d"):
             with pytest.raises(RunnerError, match=f"no cell of model.ipynb sets {name}"):
                 left({name: 1})
         with pytest.raises(RunnerError, match="has no entry point 'lockdown'"):
