@@ -26,7 +26,7 @@ from runner.process.memory_cgroup import memory_group
 from runner.process.own_limits import OF_CHILD, check_limits
 from runner.process.post_mortem import machine_of
 from runner.process.processors import thread_count
-from runner.process.supervisor import spawn
+from runner.process.supervisor import Process, spawn
 
 
 @asynccontextmanager
@@ -44,65 +44,12 @@ async def open_session(
     :raises Failure: it could not be started, died, hung, or could not load the bundle.
     """
     limit = TimeLimit(startup_timeout)
-    argv = child_command(launch.python)
-    case.named = launch.env
-    case.withheld = launch.withheld
-    case.child = ChildInfo(
-        argv=argv, cwd=str(launch.bundle), memory_limit_bytes=launch.memory_limit
-    )
     async with AsyncExitStack() as stack:
         with case.journal.phase(Phase.SPAWN):
-            case.journal.fact(Origin.CHILD_START, Start(launch, argv, None))
-            try:
-                check_limits(OF_CHILD)
-            except OSError as error:
-                raise await _not_started(case, launch, argv, error) from error
-            try:
-                folder = await stack.enter_async_context(exchange_folder())
-                bulk = stack.enter_context(bulk_channel(folder))
-                # In a thread: the bundle may be large, and on a slow disk.
-                folders = await anyio.to_thread.run_sync(_working_folders, folder, case, launch)
-            except OSError as error:
-                raise Failure(child_failures.no_exchange_folder(error)) from error
-            try:
-                wake = os.pipe()
-                os.set_blocking(wake[0], False)
-                for descriptor in wake:
-                    stack.callback(os.close, descriptor)
-                group = await stack.enter_async_context(
-                    memory_group(launch.memory_limit, kill_all=not fork)
-                )
-                variables = child_environ(environ, launch.python, launch.env)
-                dialogue = Dialogue(case, launch)
-                memory = MemoryLimit(launch.memory_limit, group, dialogue)
-                session = Session(
-                    *(dialogue, memory, bulk, folders, wake),
-                    threads=thread_count(variables),
-                    library_folders=library_folders(environ),
-                )
-                process = await stack.enter_async_context(
-                    spawn(
-                        [*argv, *bulk.options],
-                        env=variables,
-                        cwd=Path(folders.load),
-                        stdout=None,
-                        stderr=partial(dialogue.feed_output, Stream.STDERR),
-                        console=(
-                            "--console-fd",
-                            partial(dialogue.feed_output, Stream.STDOUT),
-                        ),
-                        inherited=bulk.inherited,
-                        ended=session.on_end,
-                        beside=memory.keep,
-                        stdin=True,
-                        fixed_addresses=True,
-                    )
-                )
-            except OSError as error:
-                raise await _not_started(case, launch, argv, error) from error
+            session, process = await _spawned(stack, launch, case, environ, fork=fork)
         session.started(process)
-        case.child.pid = process.pid
-        case.journal.fact(Origin.CHILD_START, Start(launch, argv, session.process.pid))
+        started = Start(launch, child_command(launch.python), process.pid)
+        case.journal.fact(Origin.CHILD_START, started)
         try:
             with case.journal.phase(Phase.HANDSHAKE):
                 await session.handshake(limit)
@@ -113,6 +60,68 @@ async def open_session(
                 await session.shutdown()
         finally:
             session.dialogue.write_down()
+
+
+async def _spawned(
+    stack: AsyncExitStack, launch: Launch, case: Case, environ: Mapping[str, str], *, fork: bool
+) -> tuple[Session, Process]:
+    """Start the child's process; the stack ends it, and removes what was made for it.
+
+    :raises Failure: it could not be started.
+    """
+    argv = child_command(launch.python)
+    case.named = launch.env
+    case.withheld = launch.withheld
+    case.child = ChildInfo(
+        argv=argv, cwd=str(launch.bundle), memory_limit_bytes=launch.memory_limit
+    )
+    case.journal.fact(Origin.CHILD_START, Start(launch, argv, None))
+    try:
+        check_limits(OF_CHILD)
+    except OSError as error:
+        raise await _not_started(case, launch, argv, error) from error
+    try:
+        folder = await stack.enter_async_context(exchange_folder())
+        bulk = stack.enter_context(bulk_channel(folder))
+        # In a thread: the bundle may be large, and on a slow disk.
+        folders = await anyio.to_thread.run_sync(_working_folders, folder, case, launch)
+    except OSError as error:
+        raise Failure(child_failures.no_exchange_folder(error)) from error
+    try:
+        wake = os.pipe()
+        os.set_blocking(wake[0], False)
+        for descriptor in wake:
+            stack.callback(os.close, descriptor)
+        group = await stack.enter_async_context(
+            memory_group(launch.memory_limit, kill_all=not fork)
+        )
+        variables = child_environ(environ, launch.python, launch.env)
+        dialogue = Dialogue(case, launch)
+        memory = MemoryLimit(launch.memory_limit, group, dialogue)
+        session = Session(
+            *(dialogue, memory, bulk, folders, wake),
+            threads=thread_count(variables),
+            library_folders=library_folders(environ),
+        )
+        process = await stack.enter_async_context(
+            spawn(
+                [*argv, *bulk.options],
+                env=variables,
+                cwd=Path(folders.load),
+                stdout=None,
+                stderr=partial(dialogue.feed_output, Stream.STDERR),
+                console=("--console-fd", partial(dialogue.feed_output, Stream.STDOUT)),
+                inherited=bulk.inherited,
+                ended=session.on_end,
+                beside=memory.keep,
+                stdin=True,
+                fixed_addresses=True,
+            )
+        )
+    except OSError as error:
+        raise await _not_started(case, launch, argv, error) from error
+    case.child.pid = process.pid
+    return session, process
 
 
 async def _not_started(case: Case, launch: Launch, argv: list[str], error: OSError) -> Failure:
