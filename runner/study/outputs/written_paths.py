@@ -8,8 +8,13 @@ from runner.study.output_files import OutputError
 
 def check_outside(path: Path, bundle: Path) -> None:
     """:raises OutputError: what is to be written lies in the bundle."""
-    if path.resolve().is_relative_to(bundle.resolve()):
-        raise OutputError(f"{path} lies in the bundle, which is never written to")
+    inside, bundle = path.resolve(), bundle.resolve()
+    if inside.is_relative_to(bundle):
+        name = "results" if inside == bundle else inside.name
+        beside = os.path.relpath(bundle.parent / name)
+        raise OutputError(
+            f"{path} lies in the bundle, which is never written to; did you mean {beside}?"
+        )
 
 
 def prepare_output(folder: Path, bundle: Path) -> None:
