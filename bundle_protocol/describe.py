@@ -193,6 +193,8 @@ def _attributes(error: BaseException) -> dict[str, object]:
     if isinstance(error, KeyError) and len(error.args) == 1:
         found["key"] = error.args[0]
     found.update(_there_instead(error))
+    if isinstance(error, FileNotFoundError) and isinstance(error.filename, str):
+        found.update(_link_to_nothing(error.filename))
     if isinstance(error, (ImportError, AttributeError, NameError, TypeError)):
         found.update(_hiding(error))
     if _name(type(error)) == "CalledProcessError":
@@ -202,6 +204,14 @@ def _attributes(error: BaseException) -> dict[str, object]:
         for name, value in found.items()
         if type(value) is str or (type(value) is int and abs(value) < 2**63)
     }
+
+
+def _link_to_nothing(file: str) -> dict[str, object]:
+    """Tell where a link leads that leads to no file."""
+    try:
+        return {"links_to": os.path.realpath(file)} if os.path.islink(file) else {}
+    except (OSError, ValueError):
+        return {}
 
 
 def _said_by_program(error: BaseException) -> dict[str, object]:

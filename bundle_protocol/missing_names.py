@@ -40,6 +40,8 @@ def other_names(error: BaseException) -> dict[str, object]:
     message = str(error.args[0]) if error.args else ""
     if frame is None:
         return {}
+    if type(error).__name__ in ("ZoneInfoNotFoundError", "UnknownTimeZoneError"):
+        return _near_zone(message)
     if type(error) is NameError and (found := _NAME.match(message)):
         near = _near(found[1], [*frame.f_locals, *frame.f_globals, *dir(builtins)])
         top = _top_line(frame)
@@ -59,6 +61,19 @@ def other_names(error: BaseException) -> dict[str, object]:
         known = {"arguments": "\n".join(taken), "function_file": code.co_filename}
         return {**_near(found[2], taken), **known} if taken else {}
     return {}
+
+
+def _near_zone(said: str) -> dict[str, object]:
+    """A time zone that is there, for one that is not: ``Berlin``, ``Europe/Berln``."""
+    with standard_library():
+        import zoneinfo
+
+    asked = said.rpartition(" ")[2][:200]
+    names = sorted(zoneinfo.available_timezones())
+    city = asked.rpartition("/")[2].lower()
+    near = [one for one in names if one.rpartition("/")[2].lower() == city]
+    near = near or difflib.get_close_matches(asked, names, n=1, cutoff=_NEAR)
+    return {"missing_name": asked, **({"near": near[0]} if near else {})}
 
 
 def _top_line(frame: FrameType) -> str | None:

@@ -183,7 +183,9 @@ def _checked(returned: object, note: Callable[[str], None]) -> dict[str, Buffer]
     if result is None:
         what = with_article(type_name(type(returned)))
         what = "None, as without a `return`" if returned is None else what
-        if isinstance(returned, tuple) and any(isinstance(one, dict) for one in returned):
+        if isinstance(returned, (list, tuple)) and any(
+            isinstance(one, (dict, bytes)) for one in returned[:5]
+        ):
             what += (
                 f" of {' and '.join(with_article(type_name(type(one))) for one in returned[:5])}"
             )

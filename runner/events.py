@@ -59,6 +59,8 @@ class Origin(str, Enum):
     UV_EXIT = "uv.exit"
     OLDER_WHEELS = "older_wheels"
     """The older Python on which nothing would have to be built from source."""
+    WHEEL = "wheel"
+    REFUSED = "refused"
     INSTALLED = "installed"
     LIBRARIES = "libraries"
     MACHINE = "machine"

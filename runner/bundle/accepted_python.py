@@ -61,10 +61,13 @@ _ANY = ">=3.11"
 
 def _meant(line: str) -> str:
     """The specifier that a line may mean which has none: ``^3.10``, ``3.10``, ``>=3.9 <3.13``."""
-    written = re.sub(r"\s#.*$", "", line.partition("=")[2]).strip().strip("\"'").strip()
+    written = re.sub(r"\s#.*$", "", line.partition("=")[2]).strip(" \t[]\"'")
     clauses = [f"{operator}{version}" for operator, version in _CLAUSE.findall(written)]
     if clauses and re.fullmatch(r"(?:[Pp]ython|and|&|,|\s)*", _CLAUSE.sub("", written)):
         specifier = ",".join(clauses)
+        return specifier if is_satisfiable(SpecifierSet(specifier)) else _ANY
+    if between := re.fullmatch(r"3\.(\d{1,2})\s*(?:-|\u2013|to)\s*3\.(\d{1,2})", written):
+        specifier = f">=3.{between[1]},<3.{int(between[2]) + 1}"
         return specifier if is_satisfiable(SpecifierSet(specifier)) else _ANY
     version = re.fullmatch(
         r"([\^=~]?)\s*(3\.\d{1,2})(?:\.\d+)*\s*(?:\+|(?:or|and) (?:later|newer|above|higher|up))?",

@@ -109,6 +109,16 @@ def check_shapes(pyproject: Pyproject) -> None:
         raise wrong("dynamic", "list of strings")
     if not isinstance(project.get("version", ""), str):
         raise wrong("version", "string")
+    if "build-system" in pyproject.document and "version" not in {*project, *dynamic}:
+        raise invalid(
+            f"{pyproject.at('project', 'name')}: [project] has no version, and is to be built",
+            'What is built has a version, unless its backend finds one out: dynamic = ["version"]'
+            " (PEP 621).",
+            Hint(
+                title="give it one",
+                edit=PyprojectText.of(pyproject.text).setting("project", "version", "0.1.0"),
+            ),
+        )
     groups = project.get("entry-points", {})
     if not isinstance(groups, dict) or not all(isinstance(g, dict) for g in groups.values()):
         raise wrong("entry-points", "table of tables")

@@ -92,6 +92,7 @@ def read_bundle(
             *([python.note] if python.note else []),
             *outside_notes,
             *lfs_note(pointers),
+            *_cut_off_notes(folder, files),
             *own_seeds(folder, wire.specs, files),
         ),
         requirements_from=declared.requirements_from,
@@ -113,6 +114,14 @@ class _Declared(Struct, frozen=True):
     version: str | None
     requirements_from: RequirementsFrom
     dependencies: tuple[str, ...] | None
+
+
+def _cut_off_notes(folder: Path, files: tuple[str, ...]) -> list[str]:
+    if not any(name.endswith(".nc") for name in files):
+        return []
+    from runner.bundle.netcdf import cut_off_notes  # what few bundles have
+
+    return cut_off_notes(folder, files)
 
 
 def _declared(folder: Path, pyproject: Pyproject, *, ignore_lock: bool) -> _Declared:

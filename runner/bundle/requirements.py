@@ -1,6 +1,7 @@
 """Requirements (PEP 508), and the lines of a requirements.txt."""
 
 import re
+import sys
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -35,6 +36,8 @@ def check_requirement(requirement: str, at: str, pyproject: str | None = None) -
     :param pyproject: the text of that file, where it stands there.
     :raises Failure: ``bundle-invalid``.
     """
+    if repository := _OF_GIT.fullmatch(requirement):
+        raise _not_a_url(repository, requirement, at, pyproject)
     try:
         Requirement(requirement)
     # A RecursionError is a marker of a thousand parentheses.
@@ -47,14 +50,45 @@ def check_requirement(requirement: str, at: str, pyproject: str | None = None) -
         ) from error
 
 
+# As git itself takes a repository, and pip too where a URL's beginning stands before it.
+_OF_GIT = re.compile(
+    r"(?:([\w.-]+)\s*@\s*)?(?:git\+)?(?:ssh://)?(git@[\w.-]+):(?!\d+/)([\w./~-]+?/([\w.-]+?)(?:\.git)?)"
+    r"(@[\w.-]+)?(#.*)?"
+)
+
+
+def _not_a_url(found: re.Match[str], requirement: str, at: str, pyproject: str | None) -> Exception:
+    """The failure of a repository that is written as git takes it, which is no URL."""
+    name, host, path, last, revision, more = found.groups("")
+    meant = f"{name or last} @ git+ssh://{host}/{path}{revision}{more}"
+    return invalid(
+        f"{at}: {requirement!r} is not a URL",
+        "git takes HOST:PATH for a repository; requirements have its URL, after git+ (PEP 508).",
+        Hint(title=f"did you mean {meant}?", edit=_written(requirement, meant, pyproject)),
+    )
+
+
+def _written(requirement: str, meant: str, pyproject: str | None) -> Edit | None:
+    """The edit that puts what is meant in a requirement's place, or takes it out."""
+    if pyproject is None:
+        return Edit(file=REQUIREMENTS, before=requirement, after=meant)
+    there = PyprojectText.of(pyproject)
+    if not meant:
+        return there.without("project", "dependencies", requirement)
+    return there.replaced("project", "dependencies", requirement, meant)
+
+
 # What is written in place of an operator of PEP 440, by hand or by conda.
 _OF_POETRY = re.compile(r"([\w.\[\]-]+?)\s*([\^~][^;]*)")
 # A command or an import in a requirement's place.
-_OF_SHELL = re.compile(
-    r"(?:(?:[\w.]+ -m )?(?:pip3?|conda|mamba) install|uv (?:add|pip install)|import) +"
-)
+_OF_SHELL = re.compile(r"(?:(?:[\w.]+ -m )?(?:pip3?|conda|mamba) install|uv (?:add|pip install)) +")
+_OF_PYTHON = re.compile(r"(?:import +([\w.]+)(?: +as +\w+)?|from +([\w.]+) +import +[\w*, ]+)")
+# A marker's clause, and what its variable is called by mistake.
+_CLAUSE = re.compile(r"([\w.]+)\s*([<>=!~]=?=?)\s*[\"']?([\w.]+)[\"']?")
+_VARIABLES = {"python": "python_version", "os": "sys_platform", "platform": "sys_platform",
+              "system": "platform_system"}  # fmt: skip
 _SPEC = r"[\w.-]+(?:\[[\w,-]+\])?(?:[<>=!~]=?=?[\w.*]+(?:,[<>=!~]=?=?[\w.*]+)*)?"
-_SEVERAL = re.compile(rf"({_SPEC})(?:\s*,\s*|\s+)({_SPEC}(?:(?:\s*,\s*|\s+){_SPEC})*)")
+_SEVERAL = re.compile(rf"({_SPEC})(?:(?:\s*,\s*|\s+)(?!\d+(?:\.\d+)*(?:[\s,]|$)){_SPEC})+")
 _OPERATORS = (("=>", ">="), ("=<", "<="), (" = ", "=="), ("=", "=="), (" ", "=="))
 
 
@@ -67,27 +101,47 @@ def _correct(requirement: str, at: str, pyproject: str | None) -> Hint:
         after = f"{comment[1].rstrip()}  # {comment[2]}"
         commented = Edit(file=REQUIREMENTS, before=requirement, after=after)
         return Hint(title="begin a comment with #", edit=commented if pyproject is None else None)
-    if _SEVERAL.fullmatch(requirement) and not _OF_SHELL.match(requirement):
-        return _one_each(re.split(r"\s*,\s*|\s+", requirement), requirement, pyproject)
+    if imported := _OF_PYTHON.fullmatch(requirement):
+        # Imported here: it has a table of a thousand modules.
+        from runner.diagnosis.knowledge.distribution_names import distribution_named
+
+        module = (imported[1] or imported[2]).partition(".")[0]
+        if module in sys.stdlib_module_names:
+            title = f"take it out: {module} comes with Python"
+            return Hint(title=title, edit=_written(requirement, "", pyproject))
+        name = distribution_named(module)
+        return Hint(title=f"did you mean {name}?", edit=_written(requirement, name, pyproject))
+    asked = _OF_SHELL.sub("", requirement, 1)
+    if _SEVERAL.fullmatch(asked):
+        return _one_each(re.split(r"\s*,\s*|\s+", asked), requirement, pyproject)
     tried = [
         requirement.rstrip(",;"),
         requirement.strip("\"'"),
-        _OF_SHELL.sub("", requirement, 1),
+        asked,
         *(requirement.replace(*pair, 1) for pair in _OPERATORS),
         _OF_POETRY.sub(lambda found: f"{found[1]}{pep440(found[2]) or ''}", requirement, 1),
+        _with_marker(requirement),
     ]
     for meant in tried:
         try:
             Requirement(meant)
         except (InvalidRequirement, RecursionError):
             continue
-        if pyproject is None:
-            edit: Edit | None = Edit(file=REQUIREMENTS, before=requirement, after=meant)
-        else:
-            there = PyprojectText.of(pyproject)
-            edit = there.replaced("project", "dependencies", requirement, meant)
-        return Hint(title=f"did you mean {meant}?", edit=edit)
+        return Hint(title=f"did you mean {meant}?", edit=_written(requirement, meant, pyproject))
     return plain
+
+
+def _with_marker(requirement: str) -> str:
+    """A requirement whose marker has its values in quotes, and its variables as PEP 508 has."""
+    name, _, marker = requirement.partition(";")
+
+    def clause(found: re.Match[str]) -> str:
+        variable = _VARIABLES.get(found[1], found[1])
+        if variable == "sys_platform" and found[3] != found[3].lower():
+            variable = "platform_system"  # it says Linux, and sys_platform linux
+        return f"{variable} {found[2] if found[2] != '=' else '=='} '{found[3]}'"
+
+    return f"{name};{_CLAUSE.sub(clause, marker)}"
 
 
 def _one_each(names: list[str], requirement: str, pyproject: str | None) -> Hint:
@@ -110,7 +164,8 @@ def requirement_lines(text: str) -> tuple[str, ...]:
     found: list[str] = []
     for number, requirement in numbered_lines(text):
         found.append(requirement)
-        if not _OF_PIP.match(requirement) or _OTHER_COMMENT.fullmatch(requirement):
+        of_pip = _OF_PIP.match(requirement) and not _OF_GIT.fullmatch(requirement)
+        if not of_pip or _OTHER_COMMENT.fullmatch(requirement):
             check_requirement(requirement, f"{REQUIREMENTS}:{number}")
     return tuple(found)
 

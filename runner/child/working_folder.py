@@ -54,6 +54,8 @@ class _Source(Struct, frozen=True):
 
     target: str
     copied: bool
+    is_link: bool = False
+    """True for a link of the bundle's own, to a folder or to nothing."""
 
 
 class _Changes(Struct, frozen=True):
@@ -153,7 +155,7 @@ class _Tree:
     def _make(self, name: str) -> None:
         source, path = self._sources[name], self._path(name)
         copied = source.copied and _copied(source.target, path)
-        if not copied and (source.target[:1] != "/" or os.path.exists(source.target)):  # noqa: PTH110
+        if not copied and (source.is_link or os.path.exists(source.target)):  # noqa: PTH110
             os.symlink(source.target, path)  # noqa: PTH211
         elif not copied:
             return  # Gone since the bundle was read, which is noticed elsewhere.
@@ -191,12 +193,9 @@ class WorkingFolders:
             self._folders.update(str(parent) for parent in PurePosixPath(name).parents)
         self._folders = {"" if name == "." else name for name in self._folders}
         self._sources = dict(_sources(bundle, names))
-        linked = [(n, s.target) for n, s in self._sources.items() if not s.copied]
-        self._linked = {
-            name: (path, fingerprint_of(path))
-            for name, path in linked[:WATCHED_LINKS]
-            if path[:1] == "/"
-        }
+        sources = self._sources.items()
+        linked = [(n, s.target) for n, s in sources if not (s.copied or s.is_link)]
+        self._linked = {name: (path, fingerprint_of(path)) for name, path in linked[:WATCHED_LINKS]}
         self._load = self._made(LOAD)
         self._count = 0
         self._tree: _Tree | None = None
@@ -301,14 +300,19 @@ def with_own_names(text: str, bundle: Path) -> str:
 
 
 def _sources(bundle: Path, files: Iterable[str]) -> Iterator[tuple[str, _Source]]:
-    count = total = 0
+    count, total, root = 0, 0, bundle.resolve()
     for name in files:
         path = f"{bundle}/{name}"
         if os.path.islink(path) and not os.path.isfile(path):  # noqa: PTH113, PTH114
-            # A link to a folder of the bundle: in the tree it leads to the tree's.
+            # A link to a folder of the bundle, or to a file that a task is to write: in the tree it
+            # leads to the tree's. One that leads out, to nothing, stays as it is.
             above = os.path.realpath(os.path.dirname(path))  # noqa: PTH120
-            to = os.path.join(above, os.readlink(path))  # noqa: PTH115, PTH118
-            yield name, _Source(os.path.relpath(to, above), copied=False)
+            to = os.path.normpath(os.path.join(above, os.readlink(path)))  # noqa: PTH115, PTH118
+            own = os.path.isdir(path) or Path(to).is_relative_to(root)  # noqa: PTH112
+            yield (
+                name,
+                _Source(os.path.relpath(to, above) if own else to, copied=False, is_link=True),
+            )
             continue
         size = _size(path)
         copied = count < COPIED_FILES and size <= COPIED_BYTES and total + size <= COPIED_TOTAL

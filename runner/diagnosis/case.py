@@ -109,6 +109,10 @@ class Case:
         self.older_wheels: str | None = None
         """An older minor version of Python, installed and accepted by the bundle, for which each
         dependency has a wheel; looked up once one of them is built from source."""
+        self.wheel: str | None = None
+        """The version of what could not be built that has a wheel, where uv has found one."""
+        self.refused: tuple[str, ...] = ()
+        """What edits would ask for that there is not, as uv says."""
         self.named: tuple[str, ...] = ()
         """The variables, or patterns of them, that the bundle or its caller names for the child."""
         self.machine: Machine | None = None

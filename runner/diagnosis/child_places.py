@@ -194,6 +194,8 @@ def requires_python_hint(case: Case, specifier: str, title: str) -> Hint:
     :param specifier: what to narrow them to (PEP 440).
     """
     command = exec_command(case, f"--python {shlex.quote(specifier)}")
+    if case.interpreter and case.interpreter.requested:
+        return Hint(title=title, command=command)  # who names a Python is not asked by the bundle
     if declaring_file(case) == "requirements.txt":
         return Hint(title=title, command=command, edit=pin_edit(case, specifier))
     declared = case.bundle.requires_python if case.bundle else None

@@ -45,8 +45,13 @@ _ADVICE = tuple(
          "give all rows the same length; or say dtype=object"),
         (r"^can only concatenate str|^must be str, not", 'make a text of it: f"{{value}}", or'
          " str(...)"),
-        (r"^can't multiply sequence by non-int of type 'float'", "one of the two is a text: make a"
-         " number of it, float(...). (YAML has 1.0e-3 as a number, and 1e-3 as a text.)"),
+        (r"^can't multiply sequence by non-int of type 'float'", "one of the two is a text, or a"
+         " list: make a number of a text, float(...) (YAML has 1.0e-3 as a number, and 1e-3 as a"
+         " text), and an array of a list, numpy.array(...)"),
+        (r"^cannot pickle '(?:_thread\.\w+|_io\.\w+|generator|module|sqlite3\.\w+)' object",
+         "hand over what it is made of, and make it in the other process"),
+        (r"^loop of ufunc does not support argument 0 of type", "the array is of objects, such as"
+         " None or rows of unlike lengths: make it of numbers, numpy.asarray(..., dtype=float)"),
         (r"^Can't get attribute '(\w+)' on <module '__main__'", "a script has pickled it as its own"
          " class: define {0} in a module of the bundle, and pickle it anew from there"),
         (r"^Can't get attribute '(\w+)' on <module '(\w+)'", "{1} has no {0} now, and had it when"
@@ -67,6 +72,9 @@ _ADVICE = tuple(
          " `in rates.items()`; else see what each of them has"),
         (r"^mutable default <class '(\w+)'> for field (\w+)", "write {1}: {0} ="
          " field(default_factory={0}), with `from dataclasses import field`"),
+        (r"^mutable default <class '[\w.]+'> for field (\w+)", "write {0} ="
+         " field(default_factory=lambda: ...), with what it is made by in place of ..., and `from"
+         " dataclasses import field`"),
         (r"^non-default argument '(\w+)' follows default argument", "put {0} before the fields that"
          " have a default, or give it one too"),
         (r"^math domain error|^expected a positive input", "leave out what is not above 0 before"
@@ -113,6 +121,17 @@ _ADVICE = tuple(
     )
 )  # fmt: skip
 _SAYS_WHOLE = re.compile(r"interpreted as an integer|invalid literal for int|sequence of integers")
+_SAYS_FLOAT = re.compile(
+    r"'float' object cannot be interpreted as an integer|sequence of integers or a single integer"
+    r"|by non-int of type 'float'|^list indices must be integers or slices, not float"
+)
+_COUNT = r"[A-Za-z_][\w.]*(?:\s*/\s*[\w.]+)?"
+# Where a whole number is counted with, and where one leads to an element.
+_COUNTS = re.compile(
+    rf"(?P<before>\brange\((?:\w+,\s*)?|\b(?:zeros|ones|empty)\(\(?|\]\s*\*\s*"
+    rf"|\blinspace\([^(),]+,[^(),]+,\s*)(?P<count>\({_COUNT}\)|{_COUNT})(?=[,)]|$)"
+)
+_INDEX = re.compile(r"(?P<before>\[)(?P<count>\w+\s*/\s*\w+)(?=\])")
 _CHANGED = re.compile(r"(?:changed size|mutated) during iteration")
 _LOOP = re.compile(r"for (.{1,200}?) in ([\w.]{1,100}(?:\.(?:items|keys|values)\(\))?):(.*)")
 _OUT_OF_BOUNDS = re.compile(r"^index (\d{1,18}) is out of bounds for axis \d{1,9} with size (\d+)")
@@ -133,6 +152,8 @@ def common_advice(case: Case, exception: ExceptionInfo, frame: Frame | None) -> 
         return None  # The words are the bundle's own.
     if (number := exception.attributes.get("text_of")) is not None:
         return _text_number(case, frame, str(number), str(exception.attributes["text"]), message)
+    if _SAYS_FLOAT.search(message) and (whole := _made_whole(case, frame)) is not None:
+        return whole
     if _CHANGED.search(message):
         return _over_a_copy(case, frame)
     if (index := _OUT_OF_BOUNDS.search(message)) and index[1] == index[2] != "0":
@@ -143,6 +164,20 @@ def common_advice(case: Case, exception: ExceptionInfo, frame: Frame | None) -> 
         if found := words.search(message):
             return Hint(title=printable(advice.format(*found.groups())))
     return None
+
+
+def _made_whole(case: Case, frame: Frame) -> Hint | None:
+    """The line with a whole number where it counts with another one, if it does so once."""
+    text = frame.text or ""
+    found = [(one, "round") for one in _COUNTS.finditer(text)]
+    found += [(one, "int") for one in _INDEX.finditer(text)]
+    if len(found) != 1:
+        return None
+    place, made = found[0]
+    whole = f"{made}({place['count'].strip('()')})"
+    after = text[: place.start("count")] + whole + text[place.end("count") :]
+    title = f"hand over a whole number: {printable(whole)}"
+    return Hint(title=title, edit=line_edit(case, frame, after))
 
 
 def _text_number(case: Case, frame: Frame, name: str, text: str, message: str) -> Hint:

@@ -4,6 +4,8 @@ import json
 import re
 import shlex
 
+import msgspec
+
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     bundle_argument,
@@ -29,6 +31,7 @@ _SAYS_TEXT = re.compile(r"\b(?:str|string|sequence|StrDType)\b")
 _SAYS_WHOLE = re.compile(
     r"interpreted as an integer|sequence of integers|non-integer|must be an? int|integer argument"
 )
+_NUMBER = re.compile(r"-?\d{1,18}(?:\.\d{1,18})?(?:[eE][+-]?\d{1,3})?")
 _MOST_SHOWN = 200
 
 NOT_GIVEN = "The bundle's code asks for a parameter that the task was not given."
@@ -77,8 +80,16 @@ def _of_other_type(case: Case, frame: Frame, exception: ExceptionInfo) -> Findin
         value, hint = values.get(name), None
         if isinstance(value, str) and _SAYS_TEXT.search(message):
             kind = f"the text {value!r}"
-            command = exec_command(case, f"--param {name}=...", without=name)
-            hint = Hint(title="give it as a number", command=command, by="person")
+            number = _NUMBER.fullmatch(value)
+            option = f"--param {name}={number[0] if number else '...'}"
+            command = exec_command(case, option, without=name)
+            hint = Hint(title="give it as a number", command=command)
+            if number is None:
+                hint = msgspec.structs.replace(hint, by="person")
+        elif type(value) is float and "'float' object is not iterable" in message:
+            kind = f"the number {value!r}, which is no list"
+            command = exec_command(case, f"--param {name}=[{value!r}]", without=name)
+            hint = Hint(title="give it as a list", command=command)
         elif isinstance(value, float) and value.is_integer() and _SAYS_WHOLE.search(message):
             kind = f"{value!r}, which is no whole number"
             command = exec_command(case, f"--param {name}={int(value)}", without=name)

@@ -87,7 +87,13 @@ class PyprojectText(Struct, frozen=True):
 
     def without(self, table: str, key: str, item: str) -> Edit | None:
         """The edit that takes a string out of a list."""
-        return self.setting(table, key, [one for one in self.items(table, key) if one != item])
+        kept = [one for one in self.items(table, key) if one != item]
+        alone = (
+            Edit(file=PYPROJECT, before=line.strip(), after="")
+            for line in self.text.split("\n")
+            if line.partition("#")[0].strip(" \t,") in (f"'{item}'", json.dumps(item))
+        )
+        return self.setting(table, key, kept) or self._first(alone, table, key, kept)
 
     def replaced(self, table: str, key: str, item: str, other: str) -> Edit | None:
         """The edit that puts another string in a list in the place of one."""

@@ -69,6 +69,17 @@ def refused_value(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     )
 
 
+def unknown_zone(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    """Find the time zone that was meant by one that there is not."""
+    asked, near = exception.attributes.get("missing_name"), exception.attributes.get("near")
+    own = [frame for frame in exception.traceback if is_own(case, frame.file)]
+    if exception.type not in ("ZoneInfoNotFoundError", "UnknownTimeZoneError") or not own:
+        return None
+    if not isinstance(asked, str) or not isinstance(near, str):
+        return None  # The machine may have no zones at all.
+    return _there_is(case, phase, own[-1], asked, near, exception)
+
+
 def _respelt(
     case: Case, phase: Phase, frame: Frame, value: str, near: str, exception: ExceptionInfo
 ) -> Finding | None:

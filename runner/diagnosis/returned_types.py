@@ -107,6 +107,14 @@ def bytes_hints(case: Case, message: str, returned: Frame | None) -> list[Hint]:
         return [Hint(title=f"where {printable(name)} has a {found[0]}, {found[1]}")]
     if output and "keys must be str, int, float, bool or None, not tuple" in message:
         return [Hint(title=printable(f'make texts of the keys of {name}: f"{{a}},{{b}}"'))]
+    if whole and re.fullmatch(r" of (?:(?: and )?a bytes)+", whole[2] or ""):
+        way = "f'{number}.bin': one for number, one in enumerate(it)"
+        return [
+            Hint(
+                title="give each a name: return {name: bytes}",
+                edit=_made_bytes(case, returned, None, "", way),
+            )
+        ]
     if whole and whole[2]:
         title = 'return a dict alone, with the rest as outputs in it: {**outputs, "n": n}'
         return [Hint(title=title)]
@@ -153,9 +161,10 @@ def _made_bytes(
             return None
         value = named[0]
     written = ast.get_source_segment(f"def wire():\n {text}", value) or ""
-    plain = isinstance(value, (ast.Name, ast.Attribute, ast.Call, ast.Subscript))
+    plain = isinstance(value, (ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.List))
     it = written if plain or way.startswith("json.dumps(it)") else f"({written})"
     made = re.sub(r"\bit\b", lambda _: it, way)
-    made = text.replace(written, made if name is not None else f'{{"{key}": {made}}}')
+    whole = f'{{"{key}": {made}}}' if key else f"{{{made}}}"
+    made = text.replace(written, made if name is not None else whole)
     begin = "import json\n" if "json.dumps(" in way else ""
     return line_edit(case, returned, begin + made) if text.count(written) == 1 else None

@@ -33,6 +33,12 @@ _SAYS_NOTHING = re.compile(
     r"^$|^Set the environment variable HYDRA_FULL_ERROR|--help$|, run this command:$"
     r"|^For detailed information|^[Uu]sage: "
 )
+_NO_LINE = "EOF when reading a line"
+_READS_STDIN = "reads its standard input, and that of a task is empty"
+_STDIN = re.compile(r"\b(?:sys\.stdin|fileinput\.input)\b")
+# What comes of reading nothing.
+_OF_NOTHING = ("JSONDecodeError", "EmptyDataError", "EOFError", "IndexError", "StopIteration",
+               "ValueError", "UnpicklingError")  # fmt: skip
 _FRAME = re.compile(r"[─│╭╮╰╯]+")
 _COMPOSE = (
     "compose the configuration in the wire function: with hydra.initialize(version_base=None,"
@@ -84,15 +90,16 @@ def script_habit(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
             hints=[hint],
         )
     asked = {PurePath(one.file).name for one in exception.traceback[-2:]} & {"getpass.py"}
-    if exception.type != "EOFError" or not (
-        exception.message == "EOF when reading a line" or asked
+    says = exception.type == "EOFError" and (asked or exception.message == _NO_LINE)
+    if not says and not (
+        exception.type in _OF_NOTHING and _STDIN.search((frame and frame.text) or "")
     ):
         return None
     return Finding(
         phase=phase,
         code=code,
-        summary=f"{place_of(case, frame) or 'the bundle'} asks for input on a terminal, and a task"
-        " has none",
+        summary=f"{place_of(case, frame) or 'the bundle'} "
+        + ("asks for input on a terminal, and a task has none" if says else _READS_STDIN),
         explanation="A task's standard input is empty. Its values come as the wire function's"
         " params.",
         hints=[

@@ -47,7 +47,11 @@ _IMPORTS = {
     "BytesIO": "from io import BytesIO",
     "StringIO": "from io import StringIO",
     "deepcopy": "from copy import deepcopy",
+    "reduce": "from functools import reduce",
 }
+# Of Python 2: what Python 3 calls it.
+_RENAMED = {"xrange": "range", "unicode": "str", "basestring": "str", "long": "int",
+            "unichr": "chr", "raw_input": "input"}  # fmt: skip
 _NO_ATTRIBUTE = re.compile(r"'dict' object has no attribute '([^'\n]{1,200})'")
 _LOCAL = re.compile(r"Can't (?:pickle|get) local object '?<?([^'\n]{1,200})'?")
 _SEED_RANGE = re.compile(
@@ -136,6 +140,10 @@ _REWRITTEN = (
      "sets a column in its place, which polars has not"),
     (r"^the truth value of an Expr is ambiguous", r"\.filter\((.+?) and (.+)\)(?=[.)\]]|$)",
      r".filter(\1, \2)", "joins expressions of polars by `and`"),
+    (r"^only integer scalar arrays can be converted to a scalar index|(?:concatenate|_dispatcher"
+     r"|stack)\(\) takes .* positional argument", r"\b(concatenate|(?:[hvd]|column_)?stack)\((?!\()"
+     r"((?:[^()\[\]=]|\([^()]*\)|\[[^\[\]]*\])+)\)", r"\1((\2))",
+     "hands over arrays one by one, where a tuple of them is wanted"),
     (r"^'int' object is not iterable", r"^for (.+) in ([A-Za-z_][\w.\[\]'\"]*):",
      r"for \1 in range(\2):", "goes over a number"),
     (r"^Population must be a sequence", r"\bsample\((\{[^{}]*\}|[\w.\[\]'\"]+(?:\(\))?),",
@@ -269,6 +277,10 @@ def _not_utf_8(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str,
 
 def _not_imported(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hint] | None:
     name = str(exception.attributes.get("name") or "")
+    if now := _RENAMED.get(name):
+        after = re.sub(rf"(?<![\w.]){name}\b", now, frame.text or "")
+        edit = line_edit(case, frame, after)
+        return f"uses {name}, which is of Python 2", Hint(title=f"write {now}", edit=edit)
     line = _IMPORTS.get(name) or (f"import {name}" if name in sys.stdlib_module_names else None)
     if line is None:
         return None

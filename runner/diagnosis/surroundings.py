@@ -141,6 +141,13 @@ _LACKS = (
         ("or have it wait: sqlite3.connect(path, timeout=60)", None),
     ),
     _lack(
+        r"^Error: unsupported locale setting$",
+        "this worker does not have the locale that the code asks for",
+        "A machine has the locales that were made on it; containers and nodes have C.UTF-8 alone.",
+        ("do without: take the call of locale.setlocale() out, or say 'C.UTF-8' there", None),
+        ("or make it where the workers run, as in: locale-gen de_DE.UTF-8", None),
+    ),
+    _lack(
         r"^BlockingIOError: \[Errno (?:11|35)\] .*$",
         "another process holds what it asked for",
         "It is a lock (fcntl, flock) that another task or process has, or a pipe that is full.",

@@ -1,6 +1,8 @@
 """Recognises why Python does not take a file: its syntax is newer, older, or a merge's."""
 
+import ast
 import re
+import shlex
 
 from msgspec import UNSET
 
@@ -28,10 +30,19 @@ _LOOK_ALIKES = (
 )
 _BLOCK = re.compile(r"(?:async|class|def|elif|else|except|finally|for|if|try|while|with)\b.*[^:]$")
 _ASSIGNS = re.compile(r"(?<![=!<>:+*/-])=(?!=)")
-# print 'a', exec 'a', except E, e and 0777, in the words of Python 3.8 to 3.14.
-_PYTHON_2 = re.compile(
-    r"Missing parentheses in call to '(?:print|exec)'|leading zeros in decimal integer literals"
-    r"|multiple exception types must be parenthesized"
+# The beginning of a line, in which a text may stand.
+_CODE = r"((?:[^\"'#]|\"[^\"]*\"|'[^']*')*?)"
+# What Python 2 takes alone, and the same in Python 3.
+_PYTHON_2 = (
+    (r"^print (?![(>])(.*[^,\s])$", r"print(\1)"),
+    (r"^print (?!\()([^>].*),$", r'print(\1, end=" ")'),
+    (r"^print ?>> ?([^,]+), ?(.*[^,\s])$", r"print(\2, file=\1)"),
+    (r"^exec (?!\()(.+)$", r"exec(\1)"),
+    (r"^except ([\w.]+|\([^()]*\)) ?, ?(\w+) ?:", r"except \1 as \2:"),
+    (r"^raise ([\w.]+) ?, ?([^,]+)$", r"raise \1(\2)"),
+    (rf"^{_CODE}<>", r"\1!="),
+    (rf"^{_CODE}(?<![\w.])0([1-7][0-7]*)\b(?!\.)", r"\g<1>0o\2"),
+    (rf"^{_CODE}(?<![\w.])(\d+)[lL]\b", r"\1\2"),
 )
 
 
@@ -71,8 +82,18 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
                 Hint(title=f"or write {where} in the older way"),
             ],
         )
-    edit = None
-    if mended := _mended(text, exception.message):
+    edit, more = None, []
+    if python_2 := _of_python_2(text):
+        hint, edit = "write it as Python 3 has it", Edit(file=file, before=text, after=python_2)
+        path = shlex.quote(f"{case.bundle.path}/{file}" if case.bundle else file)
+        more = [
+            Hint(
+                title="or, where more of it is for Python 2, have all of it rewritten, by 2to3",
+                command="uv run --no-project --with fissix python -m fissix --write --nobackups"
+                f" {path}",
+            )
+        ]
+    elif mended := _mended(text, exception.message):
         hint, edit = mended[0], Edit(file=file, before=text, after=mended[1])
     elif re.match(r"[%!]", text):
         hint, after = "take it out: it is of Jupyter, and not of Python", f"pass  # {text}"
@@ -85,7 +106,10 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         hint = "a backslash in a text begins an escape: put an r before the text, or write slashes"
         after = re.sub(r"(?<!\w)([\"'])(?=[A-Za-z]:\\|\\\\|[\w ]*\\)", r"r\1", text)
         edit = Edit(file=file, before=text, after=after) if after != text else None
-    elif _PYTHON_2.search(exception.message):
+    elif exception.message.startswith("unknown encoding"):
+        where = file
+        hint = "take its line that names an encoding out: without one it is UTF-8, if it is"
+    elif "Missing parentheses in call to" in exception.message:
         hint = f"port it: {where} is written for Python 2"
     elif unclosed := re.match(r"'([(\[{])' was never closed", exception.message):
         hint = f"close the {unclosed[1]} that {where} opens"
@@ -102,8 +126,25 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         code=Code.SYNTAX_ERROR,
         summary=f"{where} is not valid for {version}: {one_line(exception.message, 100)}",
         explanation=f"The line is: {one_line(text, 160)}" if text else "",
-        hints=[Hint(title=hint, edit=edit)],
+        hints=[Hint(title=hint, edit=edit), *more],
     )
+
+
+def _of_python_2(text: str) -> str | None:
+    """The line as Python 3 has it, where only Python 2 takes it."""
+    tried = (re.sub(was, now, text) for was, now in _PYTHON_2)
+    return next((after for after in tried if after != text and _is_a_line(after)), None)
+
+
+def _is_a_line(text: str) -> bool:
+    """Tell whether a line is one of Python, by itself or with what stands around such a one."""
+    for whole in (text, f"{text} pass", f"try: pass\n{text} pass", f"if 0: pass\n{text} pass"):
+        try:
+            ast.parse(whole)
+        except (SyntaxError, ValueError, RecursionError, MemoryError):
+            continue
+        return True
+    return False
 
 
 def _no_utf_8(case: Case, phase: Phase, exception: ExceptionInfo, version: str) -> Finding:
@@ -149,7 +190,4 @@ def _mended(text: str, said: str) -> tuple[str, str] | None:
         after, title = f"{text}:", "end the line with a colon"
     elif "Maybe you meant '=='" in said and len(_ASSIGNS.findall(text)) == 1:
         after, title = _ASSIGNS.sub("==", text), "compare with =="
-    elif "Missing parentheses in call to 'print'" in said:
-        after = re.sub(r"^print (?![(>])(.*[^,\s])$", r"print(\1)", text)
-        title = "write it as Python 3 has it"
     return (title, after) if after != text else None

@@ -1,7 +1,8 @@
-"""Advises an older Python once a dependency is built from source for want of a wheel.
+"""Asks uv what else could be installed, once a dependency is built from source or is not had.
 
 A version from years ago has wheels for the Pythons of its time. Upon a newer one uv builds it, for
-minutes and often in vain, while the machine may have a Python that takes the wheel.
+minutes and often in vain, while the machine may have a Python that takes the wheel. Where it fails,
+a version that a hint names is looked up, so that none is advised that there is not.
 """
 
 import logging
@@ -11,13 +12,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import anyio
+import msgspec
 from anyio.abc import TaskGroup
 
 from runner.diagnosis.case import Failure
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import Edit
+from runner.diagnosis.uv.error import UvFailure
 from runner.environment.uv_run import GRACE_SECONDS, Uv, build_environ, diagnosed, ran
 from runner.events import Origin
 from runner.interpreter.model import Interpreter
-from runner.process.printed import printed_by
+from runner.process.printed import Printed, printed_by
 from runner.version import minor_version
 
 _log = logging.getLogger(__name__)
@@ -27,6 +32,9 @@ _LOOK_SECONDS = 15.0
 # As uv writes of what comes from an index; what comes from a folder has no wheel elsewhere.
 _BUILDING = re.compile(rb"^ *Building ([A-Za-z0-9][\w.-]*)==([\w.+!]+)\r?\n", re.MULTILINE)
 _LONGEST_LINE = 1000
+_FAILED = re.compile(r"Failed to (?:download and )?build:? `([A-Za-z0-9][\w.-]*)")
+# A requirement in the text of an edit: what an error would repeat.
+_VERSIONS = re.compile(r"[A-Za-z0-9][\w.-]*(?:[<>=!~]=?[\w.*]+)(?=[\"';\s]|$)")
 
 
 async def install(
@@ -60,7 +68,65 @@ async def install(
     if failed is not None:
         raise failed
     if failure is not None:
+        try:
+            with anyio.move_on_after(_LOOK_SECONDS):
+                await _look_up(uv, command, python, failure, extra_environ)
+        except OSError as error:
+            _log.info("what a hint names was not looked up: %s", error)
         raise diagnosed(uv, failure)
+
+
+async def _look_up(
+    uv: Uv,
+    command: Sequence[str],
+    python: Path,
+    failure: UvFailure,
+    extra_environ: Mapping[str, str],
+) -> None:
+    """Raise why uv failed, with hints whose versions are looked up.
+
+    :raises Failure: always, unless there is no time.
+    """
+    from runner.diagnosis.uv.requirement_edits import wheel_edit  # nothing that goes well needs it
+
+    case, folder = uv.case, Path(failure.cwd)
+
+    async def tried(edit: Edit, *options: str) -> Printed:
+        """Ask uv for a plan, with an edit of the bundle made in the copy, which is done with."""
+        file = folder / edit.file
+        text = file.read_text() if file.exists() else ""
+        try:
+            file.write_text(edit.apply(text))
+            words = [*command, "--python", str(python), *options]
+            return await _planned(uv, words, folder, extra_environ)
+        finally:
+            file.write_text(text)
+
+    found = diagnosed(uv, failure)
+    if command[0] != "pip":  # what is locked is not chosen anew
+        raise found
+    if found.finding.code is Code.DEPENDENCY_BUILD_FAILED and (
+        built := _FAILED.search(failure.stderr)
+    ):
+        name = built[1]
+        edit = wheel_edit(case, failure, name)
+        ran = None if edit is None else await tried(edit, "--only-binary", name)
+        if ran and (plan := re.search(rf"^ \+ {re.escape(name)}==(\S+)", ran.stderr, re.MULTILINE)):
+            case.wheel = plan[1]
+            case.journal.fact(Origin.WHEEL, plan[1])
+        raise diagnosed(uv, failure)
+    for hint in found.finding.hints:
+        asked = _VERSIONS.search(hint.edit.after) if hint.edit and not hint.by else None
+        if hint.edit is None or asked is None:
+            continue
+        ran = await tried(hint.edit)
+        if ran.exit and ran.exit.code:
+            now = diagnosed(uv, msgspec.structs.replace(failure, stderr=ran.stderr)).finding
+            if now.code is Code.DEPENDENCY_NOT_FOUND and asked[0] in now.summary:
+                case.refused = (*case.refused, hint.edit.after)
+    if case.refused:
+        case.journal.fact(Origin.REFUSED, case.refused)
+    raise diagnosed(uv, failure)
 
 
 class _Look:
@@ -132,13 +198,20 @@ class _Look:
 
     async def _plan(self, other: Interpreter) -> str:
         """Return what uv would install without a build; empty if that cannot be."""
-        argv = [str(self._uv.path), *self._command, "--python", str(other.path)]
+        words = [*self._command, "--python", str(other.path), "--no-build"]
         if self._command[0] == "pip":  # this interpreter is not a venv
-            argv += ["--target", str(self._cwd.parent / "nowhere")]
-        argv += ["--dry-run", "--no-build", "--no-progress", "--color", "never"]
-        env = {**build_environ(self._uv.environ, self._cwd), **self._extra_environ}
-        ran = await printed_by(argv, env=env, cwd=self._cwd, grace=GRACE_SECONDS)
+            words += ["--target", str(self._cwd.parent / "nowhere")]
+        ran = await _planned(self._uv, words, self._cwd, self._extra_environ)
         return ran.stdout + ran.stderr if ran.exit and ran.exit.code == 0 else ""
+
+
+async def _planned(
+    uv: Uv, words: Sequence[str], cwd: Path, extra_environ: Mapping[str, str]
+) -> Printed:
+    """Have uv say what it would install."""
+    argv = [str(uv.path), *words, "--dry-run", "--no-progress", "--color", "never"]
+    env = {**build_environ(uv.environ, cwd), **extra_environ}
+    return await printed_by(argv, env=env, cwd=cwd, grace=GRACE_SECONDS)
 
 
 def _release(base: Interpreter) -> tuple[int, ...]:

@@ -99,6 +99,8 @@ class _Replay:
         bundle = read.decode(ReadBundle)
         bundle.tell(self._case)
         self._learn(Origin.OLDER_WHEELS, "older_wheels", str)
+        self._learn(Origin.WHEEL, "wheel", str)
+        self._learn(Origin.REFUSED, "refused", tuple[str, ...])
         self._learn(Origin.INSTALLED, "installed", tuple[str, ...])
         self._learn(Origin.LIBRARIES, "libraries", tuple[str, ...])
         self._learn(Origin.MACHINE, "machine", Machine)

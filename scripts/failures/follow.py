@@ -1,13 +1,15 @@
 """Follows the first hint of a failure that was made to happen, and runs again."""
 
 import json
+import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -135,9 +137,11 @@ def _run(place: Place, command: str | None) -> None:
     except subprocess.TimeoutExpired as error:
         raise NotFollowed(f"it was not done within {_FOLLOWED_SECONDS} s") from error
     finally:
-        if process.poll() is None:
-            subprocess.run(["kill", "-KILL", f"-{process.pid}"], check=False)
-            process.wait()
+        # Also where the shell is gone: what it has left behind holds the pipe. Not by kill(1): that
+        # of procps 4 takes -PGID for an option, ends nobody, and says that it did.
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
     # The runner's own exit code is told by its report.
     if process.returncode in (2, 126, 127) or (
         process.returncode == 98 and not (place.folder / _AGAIN).exists()

@@ -81,6 +81,7 @@ _JSON_SLIPS = (
     (r"UTF-8 BOM", "save it without a byte-order mark, or open it with encoding='utf-8-sig'"),
 )  # fmt: skip
 _NAME_PARSED = re.compile(r"\b(json|tomllib|tomli|toml)\.loads\((['\"])([^'\"]{1,200})\2\)")
+_NO_TABLE = re.compile(r"no such table: (.{1,100})$")
 _SUFFIX = re.compile(r"\.\w{1,10}")
 
 
@@ -105,6 +106,17 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     content = _NAMES.get(str(attributes.get("misread_is")))
     if content is None:
         return None
+    table = _NO_TABLE.match(exception.message)
+    if table and content == "empty" and name not in case.bundle_files:
+        return Finding(
+            phase=phase,
+            code=raised_code(phase),
+            summary=f"{place} asks {name} for the table {printable(table[1])!r}, and the bundle has"
+            f" no {name}",
+            explanation="SQLite makes a database that is not there, without a table, as it connects"
+            f" to it. {exception.type}: {one_line(printable(exception.message), 140)}",
+            hints=[Hint(title=f"put {name} into the bundle; or have the code make its tables")],
+        )
     wanted = _FORMATS.get(str(suffix))
     what = f"not {wanted}, but {content}" if wanted and content != "empty" else content
     message = one_line(printable(exception.message), 140)

@@ -14,6 +14,7 @@ from runner.diagnosis.child_places import (
     raised_code,
     telling_frame,
 )
+from runner.diagnosis.data.broken_links import broken_link
 from runner.diagnosis.data.package_data import package_data_hint
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
@@ -60,6 +61,8 @@ def missing_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
         return _is_there(case, phase, exception)
     if path is None or not case.bundle_files:
         return None
+    if (broken := broken_link(case, phase, exception)) is not None:
+        return broken
     installed = _below_installed(case, path)
     if installed is not None:
         return _not_installed(case, phase, exception, installed)

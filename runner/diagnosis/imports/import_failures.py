@@ -31,6 +31,7 @@ from runner.diagnosis.imports.optional_packages import missing_solver, optional_
 from runner.diagnosis.imports.package_changes import package_change
 from runner.diagnosis.imports.system_libraries import system_library
 from runner.diagnosis.pyproject_edits import PyprojectText
+from runner.diagnosis.refused_values import unknown_zone
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line
@@ -43,7 +44,7 @@ def import_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
     :param exception: its own cause is not looked at.
     """
     # A class of a library's or the bundle's own: whatever it says, Python did not raise it.
-    known = _RECOGNISERS if exception.module is None else [missing_solver]
+    known = _RECOGNISERS if exception.module is None else [missing_solver, unknown_zone]
     for recognise in known:
         finding = recognise(case, phase, exception)
         if finding is not None:

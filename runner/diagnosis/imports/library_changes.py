@@ -81,13 +81,16 @@ def _library_changed(
         )
     specifier = f">={change.version}" if added else f"<{change.version}"
     kind = "a newer" if added else "an older"
-    keep = requires_python_hint(case, specifier, f"or keep to {kind} Python")
-    if len(hints) == 1 and hints[0].edit is None and hints[0].command is None:
-        # What can be done comes before what is only said.
-        keep = msgspec.structs.replace(keep, title=f"keep to {kind} Python")
-        hints = [keep, msgspec.structs.replace(hints[0], title=f"or {hints[0].title}")]
+    keep = requires_python_hint(case, specifier, f"keep to {kind} Python")
+    # What can be done comes before what is only said, and one step before two: what stands in has
+    # to be installed as well.
+    first = added or not (hints and (hints[0].edit or hints[0].command))
+    if change.version == "3.0":
+        pass  # no Python is old enough
+    elif first:
+        hints = [keep, *(_or(hint) if at == 0 else hint for at, hint in enumerate(hints))]
     else:
-        hints.append(keep)
+        hints.append(_or(keep))
     explanation = f"{where} needs it." if where else ""
     if package:
         explanation += (
@@ -107,6 +110,10 @@ def _library_changed(
     )
 
 
+def _or(hint: Hint) -> Hint:
+    return msgspec.structs.replace(hint, title=f"or {hint.title}")
+
+
 def _replaced(case: Case, frame: Frame | None, what: str, instead: str) -> Edit | None:
     """The line of the bundle's that asks for a name, with what stands in for it."""
     line = (frame.text or "").strip() if frame else ""
@@ -119,6 +126,12 @@ def _replaced(case: Case, frame: Frame | None, what: str, instead: str) -> Edit 
 def replaced_name(line: str, what: str, instead: str) -> str | None:
     """A line with another name, both dotted from the top, in place of the one that it asks for."""
     module, _, name = what.rpartition(".")
+    if re.fullmatch(
+        rf"(?:from\s+{re.escape(what)}\s+import|import\s+{re.escape(what)}\s+as)\s.+", line
+    ):
+        return line.replace(what, instead, 1)
+    if line == f"import {what}":
+        return f"import {instead} as {what}"
     if not module or not re.fullmatch(r"\w+(?:\.\w+)+", instead):
         return None
     source, _, stands_in = instead.rpartition(".")

@@ -21,7 +21,9 @@ from runner.events import Phase
 _NAME = r"[A-Za-z][\w.-]{0,60}"
 # As libraries say it, of one package or of several of which one is enough.
 _ASKS = (
-    re.compile(rf"pip install (?:-U |--upgrade )?[`'\"]?({_NAME})"),
+    re.compile(
+        rf"pip install (?!as follows)(?:-U |--upgrade )?[`'\"]?({_NAME}(?:\[[\w,-]{{1,60}}\])?)"
+    ),
     re.compile(rf"tried using: ('{_NAME}'(?:, '{_NAME}')*)"),
     re.compile(rf"input file in xarray's IO backends: \['({_NAME}'(?:, '{_NAME}')*)\]. But"),
     re.compile(rf"none of the suitable backend libraries \(({_NAME}(?:, {_NAME})*)\)"),
@@ -75,7 +77,8 @@ def optional_package(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
     package = package_of(exception.traceback[-1].file) if exception.traceback else None
     if missing_module(exception) is not None:
         return None
-    kinds = ("ImportError", "ValueError", "RuntimeError", "OSError", "AttributeError")
+    kinds = ("ImportError", "ModuleNotFoundError", "ValueError", "RuntimeError", "OSError",
+             "AttributeError")  # fmt: skip
     if exception.type not in kinds:
         return None
     names = _asked_for(exception.message[:2000])

@@ -34,7 +34,8 @@ def _nested_quotes(line: str, message: str) -> bool:
 _SYNTAX = [
     Syntax("an except clause without parentheses around its types (PEP 758)", "3.14",
            lambda line, message: "exception types must be parenthesized" in message
-           and re.match(r"except\b.*,.*:", line) is not None),
+           # `except E, e:` is of Python 2.
+           and re.match(r"except\b(?![^,]*, ?[a-z_]\w*:).*,.*:", line) is not None),
     Syntax("a t-string (PEP 750)", "3.14", _line(r"""(?<!\w)(t|tr|rt)["']""")),
     Syntax("a type statement (PEP 695)", "3.12", _line(r"^type [A-Za-z_]\w*\s*(\[.*\]\s*)?=")),
     Syntax("type parameters in brackets (PEP 695)", "3.12",

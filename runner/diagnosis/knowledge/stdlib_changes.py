@@ -19,7 +19,22 @@ def _standard(version: str, instead: str | None, *modules: str) -> dict[str, Cha
     return {name: Change(version, instead, f"standard-{name}") for name in modules}
 
 
+# Of Python 2: what Python 3 has in their place, as far as it has the same names.
+_PYTHON_2_MODULES = (
+    "ConfigParser=configparser Cookie=http.cookies HTMLParser=html.parser Queue=queue"
+    " SimpleHTTPServer=http.server SocketServer=socketserver StringIO=io Tkinter=tkinter"
+    " UserDict=collections __builtin__=builtins cPickle=pickle cStringIO=io commands=subprocess"
+    " cookielib=http.cookiejar copy_reg=copyreg dummy_thread=_thread htmlentitydefs=html.entities"
+    " httplib=http.client md5=hashlib robotparser=urllib.robotparser sha=hashlib thread=_thread"
+    " tkFileDialog=tkinter.filedialog tkMessageBox=tkinter.messagebox urllib2=urllib.request"
+    " urlparse=urllib.parse xmlrpclib=xmlrpc.client"
+)
+
 REMOVED_MODULES: dict[str, Change] = {
+    **{
+        old: Change("3.0", new)
+        for old, _, new in (pair.partition("=") for pair in _PYTHON_2_MODULES.split())
+    },
     "macpath": Change("3.8", "os.path"),
     "_dummy_thread": Change("3.9", "_thread"),
     "dummy_threading": Change("3.9", "threading"),
@@ -58,9 +73,9 @@ REMOVED_MODULES: dict[str, Change] = {
 }
 
 ADDED_MODULES: dict[str, Change] = {
-    "zoneinfo": Change("3.9", package="backports.zoneinfo"),
+    "zoneinfo": Change("3.9", "backports.zoneinfo", "backports.zoneinfo"),
     "graphlib": Change("3.9", package="graphlib-backport"),
-    "tomllib": Change("3.11", package="tomli"),
+    "tomllib": Change("3.11", "tomli", "tomli"),
     "annotationlib": Change("3.14", package="typing-extensions"),
     "compression": Change("3.14", package="backports.zstd"),
 }
@@ -78,6 +93,15 @@ REMOVED_NAMES: dict[tuple[str, str], Change] = {
         for name in ABSTRACT_CLASSES.split()
     },
     ("asyncio", "coroutine"): Change("3.11", "async def"),
+    ("os", "getcwdu"): Change("3.0", "os.getcwd"),
+    ("string", "letters"): Change("3.0", "string.ascii_letters"),
+    ("string", "lowercase"): Change("3.0", "string.ascii_lowercase"),
+    ("string", "uppercase"): Change("3.0", "string.ascii_uppercase"),
+    ("sys", "maxint"): Change("3.0", "sys.maxsize"),
+    ("urllib", "quote"): Change("3.0", "urllib.parse.quote"),
+    ("urllib", "urlencode"): Change("3.0", "urllib.parse.urlencode"),
+    ("urllib", "urlopen"): Change("3.0", "urllib.request.urlopen"),
+    ("urllib", "urlretrieve"): Change("3.0", "urllib.request.urlretrieve"),
     ("base64", "decodestring"): Change("3.9", "base64.decodebytes"),
     ("base64", "encodestring"): Change("3.9", "base64.encodebytes"),
     ("cgi", "escape"): Change("3.8", "html.escape"),

@@ -16,7 +16,6 @@ from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.report.text import one_line
 from runner.diagnosis.uv.build_advice import advice
 from runner.diagnosis.uv.error import UvError, UvFailure, without_drawing
-from runner.diagnosis.uv.hints import uv_setting
 from runner.diagnosis.uv.python import (
     minors_of,
     own_python_finding,
@@ -24,10 +23,10 @@ from runner.diagnosis.uv.python import (
     python_hints,
 )
 from runner.diagnosis.uv.requirement_edits import (
-    another_version,
     renamed,
     requirement_edit,
     requirement_for,
+    wheel_edit,
 )
 from runner.events import Phase
 from runner.version import minor_version
@@ -74,9 +73,11 @@ _MEANT = re.compile(
     r"|package named for \w+ is) [`'\"]([A-Za-z0-9][\w.-]{1,80})[`'\"]"
 )
 _FORMER = {"tensorflow-gpu": "tensorflow", "tensorflow-cpu-aws": "tensorflow"}
+_MISNAMED = re.compile(r"metadata name `([\w.-]+)` does not match given name `([\w.-]+)`")
 _NO_PROJECT = re.compile(r"`([^`]+)` does not appear to be a Python project")
 # An exception's line, not indented and not a part of a wrapped frame.
 _EXCEPTION = re.compile(r"[A-Za-z_][\w.]*(?::|$)")
+_ITSELF = re.compile(r"(?:(?:-e|--editable)[ =]*)?\./?(?:\[[\w,-]+\])?")
 _REASON_LINES = 6
 _LAST_LINES = 15
 
@@ -86,8 +87,12 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
     if folder := _NO_PROJECT.search(error.said):
         return _no_project(failure, error, folder.group(1))
     failed = _FAILED.search(error.said)
-    if failed is None and not (failure.step == "bundle" and _ABOUT_A_BUILD.search(error.said)):
+    # Of what a pyproject.toml leaves to its backend (`dynamic`), uv asks it before the build.
+    itself = failure.step == "bundle" and _ABOUT_A_BUILD.search(error.said)
+    if failed is None and not itself and not error.said.startswith("The build backend returned"):
         return None
+    if misnamed := _MISNAMED.search(error.said):
+        return _misnamed(case, failure, error, *misnamed.groups())
     name = failed.group(1) if failed else failure.bundle_name
     version = failed.group(3) if failed else None
     # What has a requirements.txt only is never built, however its folder is called.
@@ -127,9 +132,19 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
     if retryable:
         hints.append(Hint(title="see whether memory ran out: the kernel ends what takes too much",
                           command="dmesg | grep -i 'out of memory'", by="person"))  # fmt: skip
-    if not own and not meant:
-        # Last, as there may be no such version.
-        hints.append(_with_wheel(case, failure, name, first=not hints))
+    if not own and not meant and case.wheel is not None:
+        # Before what only a person can do.
+        first = not hints or hints[0].by == "person" or not (hints[0].edit or hints[0].command)
+        hints.insert(0 if first else len(hints), _with_wheel(case, failure, name, case.wheel))
+    if not hints and not own:
+        by_hand = f"{name}=={version}" if version else name
+        hints.append(
+            Hint(
+                title="build it by hand, and see what it says",
+                command=f"uv pip install --target /tmp/by-hand {shlex.quote(by_hand)}",
+                by="person",
+            )
+        )
     elif not hints:
         hints.append(
             Hint(
@@ -165,17 +180,13 @@ def _rename_hint(case: Case, failure: UvFailure, name: str, meant: str) -> Hint:
     return Hint(title=title, edit=requirement_edit(case, failure, written, renamed(written, meant)))
 
 
-def _with_wheel(case: Case, failure: UvFailure, name: str, *, first: bool) -> Hint:
-    """Take a version that need not be built; where one is pinned, what came after it."""
-    edit = another_version(case, failure, name, sign=">")
-    ask = "ask for a version of" if edit else "take the newest version of"
-    if edit is None and failure.file == "requirements.txt":
-        edit = Edit(file=failure.file, after=f"--only-binary {name}")
-    elif edit is None:
-        edit = uv_setting(case, "no-build-package", [name])
+def _with_wheel(case: Case, failure: UvFailure, name: str, version: str) -> Hint:
+    """Take a version that need not be built: uv has found it."""
     this = minor_version(failure.python_version)
-    title = f"{ask} {name} that has a wheel for Python {this}: then nothing is built"
-    return Hint(title=title if first else f"or {title}", edit=edit)
+    return Hint(
+        title=f"take {name} {version}, which has a wheel for Python {this}: then it is not built",
+        edit=wheel_edit(case, failure, name, version),
+    )
 
 
 def _older_python(case: Case, failure: UvFailure) -> list[Hint]:
@@ -183,6 +194,22 @@ def _older_python(case: Case, failure: UvFailure) -> list[Hint]:
     if case.older_wheels is None:
         return []
     return python_hints(case, failure, [case.older_wheels])
+
+
+def _misnamed(case: Case, failure: UvFailure, error: UvError, called: str, name: str) -> Finding:
+    """What a path or URL leads to is another project than the bundle says."""
+    written = requirement_for(failure, name)
+    edit = None
+    if written and "@" in written:  # else its source is named elsewhere too
+        edit = requirement_edit(case, failure, written, written.replace(name, called, 1))
+    return Finding(
+        phase=Phase.ENVIRONMENT,
+        code=Code.DEPENDENCY_BUILD_FAILED,
+        summary=f"{failure.file} asks for {name}, and the project at that place calls itself"
+        f" {called}",
+        explanation="\n".join([*([written] if written else []), *error.messages]),
+        hints=[Hint(title=f"ask for it by its own name, {called}", edit=edit)],
+    )
 
 
 def _no_project(failure: UvFailure, error: UvError, folder: str) -> Finding:
@@ -196,9 +223,12 @@ def _no_project(failure: UvFailure, error: UvError, folder: str) -> Finding:
         )
     ]
     if name == "the bundle itself":
+        asking = [one for one in failure.dependencies if _ITSELF.fullmatch(one)]
+        in_lines = failure.file == "requirements.txt" and len(asking) == 1
         hints = [
             Hint(title=f"take the line that asks for it out of {failure.file}: a task runs in the"
-                 " bundle's folder, and its modules are found there")
+                 " bundle's folder, and its modules are found there",
+                 edit=Edit(file=failure.file, before=asking[0], after="") if in_lines else None)
         ]  # fmt: skip
     elif "/git-v" in folder:
         name = "what was fetched from git"

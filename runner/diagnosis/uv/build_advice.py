@@ -18,7 +18,7 @@ from runner.diagnosis.uv.error import UvFailure
 from runner.diagnosis.uv.hints import uv_setting
 from runner.diagnosis.uv.not_shipped import only_dependencies, say_what_to_ship
 from runner.diagnosis.uv.python import minors_of, python_hints
-from runner.diagnosis.uv.requirement_edits import another_version, requirement_edit, requirement_for
+from runner.diagnosis.uv.requirement_edits import requirement_edit, requirement_for
 from runner.version import minor_version
 
 _TOOL_MISSING = re.compile(
@@ -29,6 +29,13 @@ _TOOL_MISSING = re.compile(
     r"|can't find (Rust) compiler",
     re.MULTILINE | re.IGNORECASE,
 )
+# A file, and no program, by its name.
+_DATA_MISSING = re.compile(
+    r"No such file or directory: '([^']*(?:\.(?:cfg|in|json|md|py|pyx|rst|toml|txt|ya?ml)"
+    r"|\b(?:LICEN[SC]E|README|VERSION)))'"
+)
+# What is only shown, so that any text will do.
+_SAYS_NOTHING = re.compile(r"(?:README|CHANGE\w*|HISTORY|LICEN[SC]E|AUTHORS)(?:\.(?:md|rst|txt))?")
 _COMPILER_MISSING = re.compile(
     r"Could not find the compiler specified in the environment variable (\w+)"
     r"|No CMAKE_(\w+)_COMPILER could be found|CMAKE_(\w+)_COMPILER not set"
@@ -129,6 +136,10 @@ def _system(case: Case, failure: UvFailure, own: bool, words: str) -> list[Hint]
                 )
             ]
         return [_development_files(f"the library of {wanted}", wanted)]
+    if own and (file := _DATA_MISSING.search(words)):
+        name = file[1].removeprefix(f"{failure.bundle_path}/")
+        empty = Edit(file=name, after=name) if _SAYS_NOTHING.fullmatch(name) else None
+        return [Hint(title=f"add {name} to the bundle: its build reads it", edit=empty)]
     if tool := _TOOL_MISSING.search(words):
         return [_tool(next(filter(None, tool.groups())))]
     if compiler := _COMPILER_MISSING.search(words):
@@ -185,10 +196,7 @@ def _removed_from_python(
         return [
             Hint(title="port it: its build is written for Python 2")
             if own
-            else Hint(
-                title=f"ask for a newer version of {name}: this one is for Python 2",
-                edit=another_version(case, failure, name, sign=">"),
-            )
+            else Hint(title=f"ask for a newer version of {name}: this one is for Python 2")
         ]
     if "No module named 'numpy.distutils" in words:
         what, change = "numpy.distutils", Change("3.12", "another build backend")
@@ -228,7 +236,8 @@ def _removed(words: str) -> tuple[str, Change] | None:
 
 def _meant_backend(named: str) -> str | None:
     """The backend that is meant by a name that is nearly its own, or another part of it."""
-    others = [one for one in _BACKENDS if one.partition(".")[0] == named.partition(".")[0]]
+    tops = (named.partition(".")[0], f"{named.partition('.')[0]}_core")
+    others = [one for one in _BACKENDS if one.partition(".")[0] in tops]
     return _MEANT_BACKENDS.get(named) or next((one for one in others if one != named), None)
 
 
@@ -236,9 +245,21 @@ def _module_missing(
     case: Case, failure: UvFailure, name: str, own: bool, words: str, said: str
 ) -> list[Hint]:
     module = _MODULE_MISSING.search(words)
+    pyproject = PyprojectText.of_case(case)
+    named = pyproject.value("build-system", "build-backend")
+    meant = _meant_backend(named) if own and isinstance(named, str) else None
+    if meant and (module or f"module '{named}' has no attribute 'build_" in words):
+        # Its module is not there, or is none that builds.
+        asked = module[1] if module else str(named)
+        if asked.partition(".")[0] == str(named).partition(".")[0]:
+            return [
+                Hint(
+                    title=f"name the backend that is meant: {named} is not one",
+                    edit=pyproject.setting("build-system", "build-backend", meant),
+                )
+            ]
     if module is None:
         return []
-    pyproject = PyprojectText.of_case(case)
     missing = module.group(1)
     top = missing.partition(".")[0]
     if top == "pkg_resources":
@@ -257,15 +278,6 @@ def _module_missing(
             )
         ]
     needed = _distribution(missing, said)
-    named = pyproject.value("build-system", "build-backend")
-    meant = _meant_backend(named) if own and isinstance(named, str) else None
-    if meant is not None:
-        return [
-            Hint(
-                title=f"name the backend that is meant: {named} is not one",
-                edit=pyproject.setting("build-system", "build-backend", meant),
-            )
-        ]
     if own:
         return [
             Hint(
@@ -304,6 +316,14 @@ def _distribution(module: str, said: str) -> str:
     return full or distribution_named(module)
 
 
+def _no_version(case: Case, module: str, name: str) -> list[Hint]:
+    """Define what setuptools is to read the version from, where its module has no such name."""
+    attr = PyprojectText.of_case(case).value("tool.setuptools.dynamic.version", "attr")
+    file = importable_file(case, module) if attr == f"{module}.{name}" else None
+    edit = Edit(file=file, after=f'{name} = "0.1.0"') if file else None
+    return [Hint(title=f"say the version there: {name} = ...", edit=edit)] if edit else []
+
+
 def _of_the_bundle(case: Case, failure: UvFailure, words: str) -> list[Hint]:
     """Return what its author has to say in pyproject.toml, or to add to the bundle."""
     if "unable to detect version" in words:
@@ -316,6 +336,12 @@ def _of_the_bundle(case: Case, failure: UvFailure, words: str) -> list[Hint]:
                 edit=PyprojectText.of_case(case).setting(table, key, "0.1.0"),
             )
         ]
+    if "License classifiers have been superseded" in words and (
+        superseded := re.search(r"^\s*(License :: .+)$", words, re.MULTILINE)
+    ):
+        there = PyprojectText.of_case(case)
+        edit = there.without("project", "classifiers", superseded[1].strip())
+        return [Hint(title="take that classifier out: license says it already", edit=edit)]
     if missing := _FILE_MISSING.search(words):
         file = next(filter(None, missing.groups())).removeprefix(f"{failure.bundle_path}/")
         line = re.search(rf'^[\w-]+ = "{re.escape(file)}"$', case.pyproject, re.MULTILINE)
@@ -330,9 +356,14 @@ def _of_the_bundle(case: Case, failure: UvFailure, words: str) -> list[Hint]:
         return [
             Hint(title=f"name a function of a module in [project.scripts]: {script.group(1)}:main")
         ]
-    if "expected version to start with a number" in words:
-        edit = PyprojectText.of_case(case).setting("project", "version", "0.1.0")
-        return [Hint(title="give it a version of numbers (PEP 440), such as 0.1.0", edit=edit)]
+    if re.search(r"expected version to start with a number|not part of a valid version", words):
+        written = str(PyprojectText.of_case(case).value("project", "version"))
+        numbers = re.search(r"\d+(?:\.\d+)*", written)
+        version = numbers[0] if numbers else "0.1.0"
+        edit = PyprojectText.of_case(case).setting("project", "version", version)
+        return [Hint(title=f"give it a version of numbers (PEP 440), such as {version}", edit=edit)]
+    if unset := _NAME_MISSING.search(words):
+        return _no_version(case, unset[1] or unset[5] or "", unset[2] or unset[4])
     if "cannot package module without docstring" in words:
         return [
             only_dependencies(case, ""),

@@ -63,6 +63,10 @@ def diagnose_uv(case: Case, failure: UvFailure) -> Finding:
         or _unrecognised(failure, error, stderr)
     )
     quote_hints(finding, error)
+    kept = [one for one in finding.hints if not one.edit or one.edit.after not in case.refused]
+    finding.hints = kept or [
+        Hint(title="run the same by hand", command=_by_hand(failure), by="person")
+    ]
     return finding
 
 

@@ -11,6 +11,7 @@ from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit
 from runner.diagnosis.uv.derivation import Edge
 from runner.diagnosis.uv.error import UvFailure
+from runner.diagnosis.uv.hints import uv_setting
 
 
 def requirement_for(failure: UvFailure, name: str) -> str | None:
@@ -79,6 +80,20 @@ def another_version(
     if not written or not version:
         return None
     return requirement_edit(case, failure, written, specified(written, f"{sign}{version}"))
+
+
+def wheel_edit(case: Case, failure: UvFailure, name: str, version: str = "") -> Edit | None:
+    """The edit by which a package comes as a wheel; where it is pinned, as a later version.
+
+    :param version: that of the wheel, where it is known.
+    """
+    written = requirement_for(failure, name)
+    if written is not None and version:
+        return requirement_edit(case, failure, written, specified(written, f"=={version}"))
+    edit = another_version(case, failure, name, sign=">")
+    if edit is None and failure.file == "requirements.txt":
+        return Edit(file=failure.file, after=f"--only-binary {name}")
+    return edit or uv_setting(case, "no-build-package", [name])
 
 
 def renamed(written: str, name: str) -> str:
