@@ -13,7 +13,6 @@ from pathlib import Path
 
 import anyio
 import msgspec
-from anyio.abc import TaskGroup
 
 from runner.diagnosis.case import Failure
 from runner.diagnosis.report.codes import Code
@@ -27,8 +26,12 @@ from runner.version import minor_version
 
 _log = logging.getLogger(__name__)
 
-# uv takes a tenth of a second with its cache, and a few seconds where it asks an index.
+# uv takes a tenth of a second with its cache, and a few seconds where it asks an index; while it
+# builds, there is more time.
 _LOOK_SECONDS = 15.0
+_MOST_SECONDS = 120.0
+# Of what is built: the first may have no wheel anywhere, and be built in a moment.
+_MOST_NAMES = 4
 # As uv writes of what comes from an index; what comes from a folder has no wheel elsewhere.
 _BUILDING = re.compile(rb"^ *Building ([A-Za-z0-9][\w.-]*)==([\w.+!]+)\r?\n", re.MULTILINE)
 _LONGEST_LINE = 1000
@@ -50,7 +53,9 @@ async def install(
     failed: Failure | None = None
     failure = None
     async with anyio.create_task_group() as looking:
-        look = _Look(uv, command, cwd, extra_environ, looking)
+        look = _Look(uv, command, cwd, extra_environ)
+        if uv.others is not None:
+            looking.start_soon(look.advise)
         # What fails is raised below, where no group wraps it.
         try:
             failure = await ran(
@@ -65,6 +70,7 @@ async def install(
             failed = error
         if failure is None:
             looking.cancel_scope.cancel()
+        look.end()
     if failed is not None:
         raise failed
     if failure is not None:
@@ -138,50 +144,74 @@ class _Look:
         command: Sequence[str],
         cwd: Path,
         extra_environ: Mapping[str, str],
-        group: TaskGroup,
     ) -> None:
         self._uv = uv
         self._command = command
         self._cwd = cwd
         self._extra_environ = extra_environ
-        self._group = group
         self._said = b""
-        self._begun = uv.others is None
+        self._built: dict[str, str] = {}
+        self._ended = False
+        self._more = anyio.Event()
+        self._time = anyio.CancelScope(deadline=anyio.current_time() + _MOST_SECONDS)
 
     def feed(self, data: bytes) -> None:
         """Take what uv writes to its standard error."""
-        if self._begun:
-            return
         self._said = self._said[-_LONGEST_LINE:] + data
-        if building := _BUILDING.search(self._said):
-            self._begun = True
+        for building in _BUILDING.finditer(self._said):
             name, version = (part.decode("ascii", "replace") for part in building.groups())
-            self._group.start_soon(self._advise, name, version)
+            if len(self._built) < _MOST_NAMES:
+                self._built[name] = version
+        if self._built:
+            self._more.set()
 
-    async def _advise(self, name: str, version: str) -> None:
-        older = None
+    def end(self) -> None:
+        """Look no longer than for what was heard of."""
+        self._ended = True
+        self._more.set()
+        self._time.deadline = min(self._time.deadline, anyio.current_time() + _LOOK_SECONDS)
+
+    async def advise(self) -> None:
+        """Say on which Python a first one of those that are built has a wheel."""
         try:
-            with anyio.move_on_after(_LOOK_SECONDS):
-                older = await self._older_with_wheel_of(name)
+            with self._time:
+                looked_at = 0
+                while looked_at < len(self._built) or not self._ended:
+                    if looked_at == len(self._built):
+                        self._more = anyio.Event()
+                        await self._more.wait()
+                        continue
+                    name = list(self._built)[looked_at]
+                    looked_at += 1
+                    if (found := await self._older_with_wheel_of(name)) is not None:
+                        return self._say(name, *found)
         except OSError as error:  # the build goes on without advice
             _log.info("no older Python was looked at: %s", error)
-        if older is None:
-            return
+
+    def _say(self, name: str, older: str, has: str) -> None:
         case, this = self._uv.case, minor_version(self._uv.base.version)
         case.older_wheels = older
         case.journal.fact(Origin.OLDER_WHEELS, older)
         case.journal.note(
-            f"{name} {version} has no wheel for Python {this} and is built from"
-            f" source, which may take minutes. On Python {older}, which is installed,"
-            " nothing has to be built: modelops-runner exec"
-            f" {shlex.quote(str(self._uv.source.path))} --python {older}"
+            f"{name} {self._built[name]} has no wheel for Python {this} and is built from"
+            f" source, which may take minutes. On Python {older}, which is installed, {has}:"
+            f" modelops-runner exec {shlex.quote(str(self._uv.source.path))} --python {older}"
         )
 
-    async def _older_with_wheel_of(self, name: str) -> str | None:
-        for other in await self._older():
-            # Not where a marker only leaves out what has no wheel.
-            if re.search(rf"^ \+ {re.escape(name)}==", await self._plan(other), re.MULTILINE):
-                return minor_version(other.version)
+    async def _older_with_wheel_of(self, name: str) -> tuple[str, str] | None:
+        """Find a Python, and say whether it has wheels of all, or of this one at least."""
+        others = await self._older()
+        for options, has in (
+            (["--no-build"], "nothing has to be built"),
+            (["--only-binary", name], f"{name} has a wheel"),
+        ):
+            if self._command[0] != "pip" and options[0] != "--no-build":
+                break  # what is locked is locked for all
+            for other in others:
+                # Not where a marker only leaves out what has no wheel.
+                plan = await self._plan(other, options)
+                if re.search(rf"^ \+ {re.escape(name)}==", plan, re.MULTILINE):
+                    return minor_version(other.version), has
         return None
 
     async def _older(self) -> list[Interpreter]:
@@ -196,9 +226,9 @@ class _Look:
             if release < _release(self._uv.base)
         ]
 
-    async def _plan(self, other: Interpreter) -> str:
-        """Return what uv would install without a build; empty if that cannot be."""
-        words = [*self._command, "--python", str(other.path), "--no-build"]
+    async def _plan(self, other: Interpreter, options: list[str]) -> str:
+        """Return what uv would install with these options; empty if that cannot be."""
+        words = [*self._command, "--python", str(other.path), *options]
         if self._command[0] == "pip":  # this interpreter is not a venv
             words += ["--target", str(self._cwd.parent / "nowhere")]
         ran = await _planned(self._uv, words, self._cwd, self._extra_environ)

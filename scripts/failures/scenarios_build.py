@@ -223,6 +223,34 @@ BUILD = (
         ),
     ),
     Scenario(
+        "dependency-build-failed-newer-wheel",
+        Code.DEPENDENCY_BUILD_FAILED,
+        "an old version cannot be built, and a later one has a wheel",
+        {"requirements.txt": "fastsir==1.0\n", "wire.py": WIRE},
+        prepare=(
+            index(
+                sdist("fastsir", "1.0", built_by("raise RuntimeError('no compiler here')")),
+                wheel("fastsir", "1.2"),
+            ),
+        ),
+    ),
+    Scenario(
+        "dependency-build-failed-misnamed",
+        Code.DEPENDENCY_BUILD_FAILED,
+        "a folder of the bundle is asked for by another name than it has",
+        {
+            "requirements.txt": "simlib @ file://./simlib-source\n",
+            **{f"simlib-source/{name}": text for name, text in built_by("return None").items()},
+            "wire.py": WIRE,
+        },
+    ),
+    Scenario(
+        "dependency-build-failed-itself",
+        Code.DEPENDENCY_BUILD_FAILED,
+        "requirements.txt asks for the bundle itself, which is no project",
+        {"requirements.txt": "-e .\n", "wire.py": WIRE},
+    ),
+    Scenario(
         "dependency-build-failed-pkg-resources",
         Code.DEPENDENCY_BUILD_FAILED,
         "a dependency's build imports pkg_resources, which setuptools no longer has",

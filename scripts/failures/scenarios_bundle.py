@@ -98,6 +98,38 @@ BUNDLE = (
         {"requirements.txt": "six\nnumpy=>1.26\n", "wire.py": WIRE},
     ),
     Scenario(
+        "bundle-invalid-repository",
+        Code.BUNDLE_INVALID,
+        "a line of requirements.txt is a repository as git takes it, and no URL",
+        {"requirements.txt": "git@git.invalid:epi/simlib.git\n", "wire.py": WIRE},
+        prepare=(index(),),
+    ),
+    Scenario(
+        "bundle-invalid-import",
+        Code.BUNDLE_INVALID,
+        "a line of requirements.txt is an import, as the code has it",
+        {"requirements.txt": "from epimodels import sir\n", "wire.py": WIRE},
+        prepare=(index(wheel("epimodels", "1.0")),),
+    ),
+    Scenario(
+        "bundle-invalid-marker",
+        Code.BUNDLE_INVALID,
+        "a marker of a requirement has its version without quotes",
+        {"requirements.txt": "epimodels; python_version >= 3.8\n", "wire.py": WIRE},
+        prepare=(index(wheel("epimodels", "1.0")),),
+    ),
+    Scenario(
+        "bundle-invalid-no-version",
+        Code.BUNDLE_INVALID,
+        "a project that is to be built has no version",
+        {
+            "pyproject.toml": '[project]\nname = "sir"\n[build-system]\nrequires = []\n'
+            'build-backend = "backend"\nbackend-path = ["."]\n',
+            "backend.py": "def build_wheel(folder, config=None, metadata=None): raise OSError\n",
+            "wire.py": WIRE,
+        },
+    ),
+    Scenario(
         "bundle-invalid-comment",
         Code.BUNDLE_INVALID,
         "a comment in requirements.txt is as another language has it",

@@ -231,6 +231,12 @@ RESULTS = (
         fixture="result-invalid-list",
     ),
     Scenario(
+        "result-invalid-numbers",
+        Code.RESULT_INVALID,
+        "a task returns a list of numbers",
+        _returns("[0.1, 0.2]"),
+    ),
+    Scenario(
         "result-invalid-none",
         Code.RESULT_INVALID,
         "a task forgets to return",

@@ -147,6 +147,12 @@ MISSING = (
         prepare=(python("3.10"),),
     ),
     Scenario(
+        "module-not-found-python-2",
+        Code.MODULE_NOT_FOUND,
+        "a module of Python 2, under the name that it had there",
+        wire("import cPickle"),
+    ),
+    Scenario(
         "module-not-found-masked",
         Code.MODULE_NOT_FOUND,
         "an import that failed surfaces as a KeyError",

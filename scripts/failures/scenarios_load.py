@@ -12,6 +12,12 @@ SYNTAX = (
         fixture="syntax-error",
     ),
     Scenario(
+        "syntax-error-python-2-except",
+        Code.SYNTAX_ERROR,
+        "code of Python 2: except E, e",
+        wire("try:\n    N = 1\nexcept ValueError, e:\n    N = 2"),
+    ),
+    Scenario(
         "syntax-error-bracket",
         Code.SYNTAX_ERROR,
         "a bracket that nothing closes",

@@ -1,11 +1,16 @@
 """Scenarios of slips in a model's code: what a script may do, a name, a file, a program."""
 
 from failures.index import index, sdist, wheel
-from failures.scenario import WIRE, Scenario
+from failures.scenario import WIRE, Place, Scenario
 from failures.scenarios_build import built_by
 from failures.scenarios_deaths import task
 from failures.scenarios_imports import wire
 from runner.diagnosis.report.codes import Code
+
+
+def _link(place: Place) -> None:
+    (place.bundle / "ages.csv").symlink_to("/home/no-such-author/ages.csv")
+
 
 _READS = "return {'x': open('data/ages.csv', 'rb').read()}"
 _OPTIONAL = """
@@ -53,6 +58,62 @@ SLIPS = (
         "a function that takes the parameters needs one that the task was not given",
         task("return {'x': step(**params)}", "def step(beta, gamma):\n    return b''"),
         args=("--param", "beta=0.3"),
+    ),
+    Scenario(
+        "task-raised-python-2",
+        Code.TASK_RAISED,
+        "a function of Python 2, under the name that it had there",
+        task("for i in xrange(3): pass\nreturn {'x': b'1'}"),
+    ),
+    Scenario(
+        "task-raised-time-zone",
+        Code.TASK_RAISED,
+        "a time zone is misspelt",
+        task("zoneinfo.ZoneInfo('Europe/Berln')\nreturn {'x': b'1'}", "import zoneinfo"),
+    ),
+    Scenario(
+        "task-raised-count",
+        Code.TASK_RAISED,
+        "a loop counts to what a division gives, which is no whole number",
+        task("for day in range(10 / 2): pass\nreturn {'x': b'1'}"),
+    ),
+    Scenario(
+        "task-raised-count-of-steps",
+        Code.TASK_RAISED,
+        "a list has as many elements as a division gives, which is no whole number",
+        task("T = 3.0; dt = 0.1\nn = T / dt\nreturn {'x': bytes([0] * n)}"),
+    ),
+    Scenario(
+        "task-raised-one-number",
+        Code.TASK_RAISED,
+        "a parameter is a number where a list is asked for",
+        task("return {'x': str([2 * rate for rate in params['rates']]).encode()}"),
+        args=("--param", "rates=0.3"),
+    ),
+    Scenario(
+        "task-raised-standard-input",
+        Code.TASK_RAISED,
+        "a task reads its parameters from standard input",
+        task("json.load(sys.stdin)", "import json"),
+    ),
+    Scenario(
+        "task-raised-locale",
+        Code.TASK_RAISED,
+        "a task asks for a locale that the worker does not have",
+        task("locale.setlocale(locale.LC_ALL, 'tlh_QO.UTF-8')", "import locale"),
+    ),
+    Scenario(
+        "task-raised-no-table",
+        Code.TASK_RAISED,
+        "a database is asked for a table, and is not in the bundle",
+        task("sqlite3.connect('runs.db').execute('select * from runs')", "import sqlite3"),
+    ),
+    Scenario(
+        "task-raised-link",
+        Code.TASK_RAISED,
+        "a file of the bundle is a link to one that only its author's machine has",
+        task("open('ages.csv')"),
+        prepare=(_link,),
     ),
     Scenario(
         "task-raised-entry-point",

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from conftest import need_python
+from following import make_edit
 from wheels import write_wheel
 
 from runner import Runner, RunnerError
@@ -116,3 +117,57 @@ def test_a_locked_version_is_looked_for_as_it_is_locked(tmp_path: Path, index: P
     assert f"--python {OLDER}" in note and f"--python {OLDER}" in (
         error.report.hints[0].command or ""
     )
+
+
+def source_of(name: str, version: str, index: Path) -> None:
+    """Put sources into the index that cannot be built either."""
+    there = index.parent / "source"
+    folder = there / f"{name}-{version}"
+    folder.mkdir()
+    text = (there / "epi-1.0" / "pyproject.toml").read_text()
+    text = text.replace('"epi"', f'"{name}"').replace('"1.0"', f'"{version}"')
+    (folder / "pyproject.toml").write_text(text)
+    (folder / "backend.py").write_text(BACKEND)
+    shutil.make_archive(str(index / folder.name), "gztar", there, folder.name)
+
+
+def test_what_has_no_wheel_anywhere_is_passed_over(tmp_path: Path, index: Path) -> None:
+    source_of("epipure", "1.0", index)
+    _, note = failed(bundle(tmp_path / "bundle", ">=3.10", 'epi==1.0", "epipure'), tmp_path)
+    assert note.startswith("epi 1.0 has no wheel for Python 3.")
+    assert f"On Python {OLDER}, which is installed, epi has a wheel: modelops-runner" in note
+
+
+@pytest.mark.parametrize("requirement", ["epi==1.0", "epi", "epiother"])
+def test_a_version_with_a_wheel_is_named_where_there_is_one(
+    requirement: str, tmp_path: Path, index: Path
+) -> None:
+    write_wheel(index, "epi", "1.2", {"epi.py": ""})
+    write_wheel(index, "epiother", "1.0", {"epiother.py": ""}, requires=["epi"])
+    source_of("epi", "1.3", index)
+    folder = bundle(tmp_path / "bundle", ">=3.11", requirement)
+    hint = failed(folder, tmp_path)[0].report.hints[0]
+    assert hint.title.startswith("take epi 1.2, which has a wheel for Python 3.")
+    replayed = replay(read_recording(tmp_path / "kept"))
+    assert replayed is not None and replayed.hints[0] == hint
+    assert hint.edit is not None
+    make_edit(hint.edit, folder)
+    with Runner(cache=tmp_path / "cache") as runner:
+        assert runner.execute(folder)["done"] == b"1"
+
+
+@pytest.mark.usefixtures("index")
+def test_no_version_is_named_where_none_has_a_wheel(tmp_path: Path) -> None:
+    error, _ = failed(bundle(tmp_path / "bundle", ">=3.11"), tmp_path)
+    assert [hint.by for hint in error.report.hints] == ["person"]
+    assert "build it by hand" in error.report.hints[0].title
+
+
+def test_a_version_that_there_is_not_is_no_advice(tmp_path: Path, index: Path) -> None:
+    write_wheel(index, "epinewer", "2.0", {"epinewer.py": ""}, tag="cp37-none-any")
+    error, _ = failed(bundle(tmp_path / "bundle", ">=3.11", "epinewer==2.0"), tmp_path)
+    assert error.report.code == "dependency-python-conflict"
+    assert not any(hint.edit and "epinewer>2.0" in hint.edit.after for hint in error.report.hints)
+    write_wheel(index, "epinewer", "2.1", {"epinewer.py": ""})
+    error, _ = failed(tmp_path / "bundle", tmp_path)
+    assert any(hint.edit and "epinewer>2.0" in hint.edit.after for hint in error.report.hints)
