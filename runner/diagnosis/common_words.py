@@ -125,7 +125,7 @@ _SAYS_FLOAT = re.compile(
     r"'float' object cannot be interpreted as an integer|sequence of integers or a single integer"
     r"|by non-int of type 'float'|^list indices must be integers or slices, not float"
 )
-_COUNT = r"[A-Za-z_][\w.]*(?:\s*/\s*[\w.]+)?"
+_COUNT = r"(?:[\w.]+\s*/\s*[\w.]+|[A-Za-z_][\w.]*)"
 # Where a whole number is counted with, and where one leads to an element.
 _COUNTS = re.compile(
     rf"(?P<before>\brange\((?:\w+,\s*)?|\b(?:zeros|ones|empty)\(\(?|\]\s*\*\s*"

@@ -30,6 +30,7 @@ _LOOK_ALIKES = (
 )
 _BLOCK = re.compile(r"(?:async|class|def|elif|else|except|finally|for|if|try|while|with)\b.*[^:]$")
 _ASSIGNS = re.compile(r"(?<![=!<>:+*/-])=(?!=)")
+_MOST_SIGNS = 4
 # The beginning of a line, in which a text may stand.
 _CODE = r"((?:[^\"'#]|\"[^\"]*\"|'[^']*')*?)"
 # What Python 2 takes alone, and the same in Python 3.
@@ -37,6 +38,7 @@ _PYTHON_2 = (
     (r"^print (?![(>])(.*[^,\s])$", r"print(\1)"),
     (r"^print (?!\()([^>].*),$", r'print(\1, end=" ")'),
     (r"^print ?>> ?([^,]+), ?(.*[^,\s])$", r"print(\2, file=\1)"),
+    (r"^exec (\"[^\"]*\"|'[^']*'|[\w.]+) in (.+)$", r"exec(\1, \2)"),
     (r"^exec (?!\()(.+)$", r"exec(\1)"),
     (r"^except ([\w.]+|\([^()]*\)) ?, ?(\w+) ?:", r"except \1 as \2:"),
     (r"^raise ([\w.]+) ?, ?([^,]+)$", r"raise \1(\2)"),
@@ -132,8 +134,13 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
 
 def _of_python_2(text: str) -> str | None:
     """The line as Python 3 has it, where only Python 2 takes it."""
-    tried = (re.sub(was, now, text) for was, now in _PYTHON_2)
-    return next((after for after in tried if after != text and _is_a_line(after)), None)
+    after = text
+    for was, now in _PYTHON_2:
+        for _ in range(_MOST_SIGNS):
+            after = re.sub(was, now, after)
+        if after != text and _is_a_line(after):
+            return after
+    return None
 
 
 def _is_a_line(text: str) -> bool:

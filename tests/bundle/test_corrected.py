@@ -14,6 +14,36 @@ from runner.diagnosis.case import Failure
 PROJECT = '[project]\nname = "sir"\nversion = "1"\n'
 SLIPS = {
     "an import": ("requirements.txt", "import six\n", ("six",)),
+    "an import from": ("requirements.txt", "from six import moves\n", ("six",)),
+    "an import of Python's": ("requirements.txt", "import json\nsix\n", ("six",)),
+    "an import in a project": ("pyproject.toml", f'{PROJECT}dependencies = ["import os"]\n', ()),
+    "a version apart": ("requirements.txt", "six 1.16.0\n", ("six==1.16.0",)),
+    "a command with several": ("requirements.txt", "pip install six attrs\n", ("six", "attrs")),
+    "a marker": (
+        "requirements.txt",
+        "six; python_version > 3.8\n",
+        ("six; python_version > '3.8'",),
+    ),
+    "a marker's name": (
+        "pyproject.toml",
+        f'{PROJECT}dependencies = ["six; platform == Linux and python < 4"]\n',
+        ("six; platform_system == 'Linux' and python_version < '4'",),
+    ),
+    "a repository": (
+        "requirements.txt",
+        "git@git.invalid:epi/simlib.git\n",
+        ("simlib @ git+ssh://git@git.invalid/epi/simlib.git",),
+    ),
+    "a repository of pip's": (
+        "pyproject.toml",
+        f'{PROJECT}dependencies = ["lib @ git+ssh://git@git.invalid:epi/simlib.git@v1"]\n',
+        ("lib @ git+ssh://git@git.invalid/epi/simlib.git@v1",),
+    ),
+    "no version": (
+        "pyproject.toml",
+        '[project]\nname = "sir"\n[build-system]\nrequires = []\nbuild-backend = "b"\n',
+        (),
+    ),
     "a command": ("requirements.txt", "python -m pip install six>=1\n", ("six>=1",)),
     "several": ("requirements.txt", "six>=1, packaging<26\n", ("six>=1", "packaging<26")),
     "several apart": ("requirements.txt", "six packaging\n", ("six", "packaging")),
@@ -52,6 +82,8 @@ def test_the_edit_of_a_slip_makes_a_bundle_of_it(name: str, tmp_path: Path) -> N
         (">=3.12,<3.10", ">=3.11"),
         (">=3.x", ">=3.11"),
         ("new", ">=3.11"),
+        ("3.9-3.12", ">=3.9,<3.13"),
+        ("3.9 to 3.11", ">=3.9,<3.12"),
     ],
 )
 def test_what_a_line_means_is_kept(written: str, meant: str) -> None:
@@ -62,3 +94,7 @@ def test_a_path_of_the_whole_disk_is_never_one_of_a_bundle(tmp_path: Path) -> No
     (tmp_path / "requirements.txt").write_text("six[all]>=1 // everything\n")
     with pytest.raises(Failure, match=r"requirements\.txt:1: .* is not a requirement"):
         read_bundle(tmp_path)
+
+
+def test_a_list_of_one_specifier_is_that_one() -> None:
+    assert _meant('requires-python = [">=3.9"]') == ">=3.9"

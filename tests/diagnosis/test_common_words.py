@@ -75,7 +75,8 @@ def test_what_is_changed_while_it_is_gone_over_is_copied(
     [
         ("range(params['days'])", 10.0, "the task gives 10.0, which is no", "--param days=10"),
         ("x = params['days'] * 0.5", "high", "the task gives the text 'high'", "--param days=..."),
-        ("x = 1 + params.get('days')", "7", "the task gives the text '7'", "--param days=..."),
+        ("x = 1 + params.get('days')", "7", "the task gives the text '7'", "--param days=7"),
+        ("list(params['days'])", 0.5, "the number 0.5, which is no list", "--param days=[0.5]"),
     ],
 )
 def test_a_parameter_of_another_type_is_named(

@@ -47,6 +47,28 @@ MENDED = {
         ["wire.py:1 imports 'my_model', which is not there; the bundle has my-model"],
     ),
     "print of Python 2": ({"wire.py": f"print 'a %d' % 1{WIRE}"}, ["wire.py:1 is not valid"]),
+    "print of Python 2, in part": ({"wire.py": f"print 'a',{WIRE}"}, ["wire.py:1 is not valid"]),
+    "exec of Python 2": ({"wire.py": f"exec 'N = 1' in {{}}{WIRE}"}, ["wire.py:1 is not valid"]),
+    "except of Python 2": (
+        {"wire.py": f"try: N = 1\nexcept (ValueError, KeyError), e:\n    raise e{WIRE}"},
+        ["wire.py:2 is not valid"],
+    ),
+    "raise of Python 2": (
+        {"wire.py": f"def f():\n    raise ValueError, 'a'{WIRE}"},
+        ["wire.py:2 is not valid"],
+    ),
+    "signs of Python 2": (
+        {"wire.py": f"M = dict(a='<>', b=0755, c=10L)\nif M['b'] <> 493: raise KeyError{WIRE}"},
+        ["wire.py:1 is not valid", "wire.py:2 is not valid"],
+    ),
+    "modules of Python 2": (
+        {"wire.py": f"import cPickle\nimport ConfigParser as c\nfrom Queue import Queue{WIRE}"},
+        ["'cPickle' was removed", "'ConfigParser' was removed", "'Queue' was removed"],
+    ),
+    "a name of Python 2": (
+        {"wire.py": f"import string\nN = string.letters{WIRE}"},
+        ["'letters' was removed from 'string'"],
+    ),
     "no colon": ({"wire.py": f"if True\n    pass{WIRE}"}, ["wire.py:1 is not valid"]),
     "=": ({"wire.py": f"x = 1\nif x = 1: pass{WIRE}"}, ["wire.py:2 is not valid"]),
     "quotes of a word processor": (
@@ -96,7 +118,8 @@ def _follow(hint: Hint, folder: Path) -> None:
         ("x = (1 + 2", "close the ( that wire.py:1 opens"),
         ("x = 'a", "close the text that begins in wire.py:1"),
         ("if 1:\n    x = 1\n\ty = 1", "indent with spaces alone: wire.py:3 has a tab"),
-        ("print 'a',", "port it: wire.py:1 is written for Python 2"),
+        ("print 'a' \\\n  'b'", "port it: wire.py:1 is written for Python 2"),
+        ("# coding: utf8mb4", "take its line that names an encoding out"),
     ],
 )
 def test_what_is_for_its_author_to_mend_is_named(

@@ -104,3 +104,13 @@ def test_a_default_stands_in_the_call_that_makes_json() -> None:
     for other in ("json.dumps(it, default=str)", "json.dumps([", "dumps(it)"):
         assert with_default(other, "f") == other
     assert with_default(line, "") == line
+
+
+@pytest.mark.parametrize("line", ['return [b"1", b"2"]', "return rows", "return make(3)"])
+def test_a_list_of_bytes_gets_names(line: str) -> None:
+    said = "the wire function returned a list of a bytes and a bytes, not a dict of str to bytes"
+    (hint,) = hints_of(said, line)
+    assert hint.edit is not None
+    made = hint.edit.after.removeprefix("return ")
+    two = [b"1", b"2"]
+    assert eval(made, {"rows": two, "make": lambda _: two}) == {"0.bin": b"1", "1.bin": b"2"}

@@ -42,6 +42,13 @@ def report_of(folder: Path, cache: Path, body: str, top: str = "") -> Report:
         ("json.dumps({1, 2})", "puts a value of type set into JSON", "sorted(...)"),
         ("json.dumps(date.today())", "puts a value of type date into JSON", ".isoformat()"),
         ("json.dumps(object())", "puts a value of type object into JSON", "make it of dicts"),
+        ("json.load(sys.stdin)", "reads its standard input", 'params["name"]'),
+        ("__import__('locale').setlocale(0, 'tlh_QO')", "does not have the locale", "'C.UTF-8'"),
+        (
+            "__import__('sqlite3').connect('r.db').execute('select * from runs')",
+            "for the table 'runs', and the bundle has no r.db",
+            "put r.db into the bundle",
+        ),
         ("input('days? ')", "asks for input on a terminal", 'params["name"]'),
         ("sys.argv[7]", "reads a command line, and a task has none", "take the values from params"),
         ("subprocess.run(['no-such-tool'])", "starts the program no-such-tool, which this worker",

@@ -35,7 +35,7 @@ _SYNTAX = [
     Syntax("an except clause without parentheses around its types (PEP 758)", "3.14",
            lambda line, message: "exception types must be parenthesized" in message
            # `except E, e:` is of Python 2.
-           and re.match(r"except\b(?![^,]*, ?[a-z_]\w*:).*,.*:", line) is not None),
+           and re.match(r"except\b(?!.*, ?[a-z_]\w* ?:).*,.*:", line) is not None),
     Syntax("a t-string (PEP 750)", "3.14", _line(r"""(?<!\w)(t|tr|rt)["']""")),
     Syntax("a type statement (PEP 695)", "3.12", _line(r"^type [A-Za-z_]\w*\s*(\[.*\]\s*)?=")),
     Syntax("type parameters in brackets (PEP 695)", "3.12",

@@ -18,7 +18,7 @@ from runner.events import Phase
         ("dependency-pg-config", "psycopg2-binary"),
         ("dependency-distutils", "Python 3.11"),
         ("dependency-sklearn", "scikit-learn"),
-        ("dependency-transitive-build", "has a wheel for Python 3.11"),
+        ("dependency-transitive-build", "set SIR_HOME"),
         ("dependency-cmake-compiler", "install gcc, which the build runs (build-essential on Deb"),
         ("dependency-damaged", "its archive is damaged"),
         ("dependency-imp", "a newer version of fastsir: imp left Python in 3.12"),
