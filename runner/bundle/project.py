@@ -1,6 +1,7 @@
 """Checks ``[project]`` (PEP 621) of a bundle's pyproject.toml, and says what is wrong with it."""
 
 import difflib
+import json
 import re
 from pathlib import Path
 
@@ -153,14 +154,7 @@ def project_dependencies(pyproject: Pyproject) -> tuple[str, ...] | None:
         raise invalid(
             f"{pyproject.at('project', 'dependencies')}: dependencies is not a list of strings",
             "Each dependency is one string, as in PEP 508.",
-            Hint(
-                title='write them so: dependencies = ["numpy>=1.26"]',
-                edit=PyprojectText.of(pyproject.text).setting(
-                    "project", "dependencies", dependencies.splitlines()
-                )
-                if isinstance(dependencies, str)
-                else None,
-            ),
+            _as_list(pyproject, dependencies),
         )
     for dependency in dependencies:
         at = dependency_at(pyproject, dependency)
@@ -169,6 +163,20 @@ def project_dependencies(pyproject: Pyproject) -> tuple[str, ...] | None:
         _check_is_another(requirement, pyproject, at)
         _check_is_no_relative_path(requirement, at, pyproject)
     return tuple(dependencies)
+
+
+def _as_list(pyproject: Pyproject, written: object) -> Hint:
+    """The hint to write dependencies as a list that stand in a text, or in a table as Poetry's."""
+    there, edit, found = PyprojectText.of(pyproject.text), None, ["numpy>=1.26"]
+    if isinstance(written, str):
+        found = written.splitlines()
+        edit = there.setting("project", "dependencies", found)
+    elif isinstance(written, dict) and all(isinstance(one, str) for one in written.values()):
+        from runner.bundle.foreign.versions import pep440  # nothing right needs it
+
+        found = [f"{name}{pep440(version) or ''}" for name, version in written.items()]
+        edit = there.as_list("project", "dependencies", found)
+    return Hint(title=f"write them so: dependencies = {json.dumps(found)}", edit=edit)
 
 
 def dependency_at(pyproject: Pyproject, dependency: str) -> str:
@@ -212,6 +220,19 @@ def _check_is_no_relative_path(requirement: Requirement, at: str, pyproject: Pyp
     path = requirement.url
     if path is None or re.match(r"[A-Za-z][\w+.-]*:|\$", path):
         return
+    if re.fullmatch(r"v?\d+(?:\.\d+)*", path):
+        asked = f"{requirement.name}=={path}"
+        there = PyprojectText.of(pyproject.text)
+        edits = (
+            there.replaced("project", "dependencies", one, asked)
+            for one in there.items("project", "dependencies")
+            if one.replace(" ", "").startswith(f"{requirement.name}@{path}")
+        )
+        raise invalid(
+            f"{at}: {requirement} is no version of {requirement.name}, but a path",
+            "@ stands before a URL; before a version, == does (PEP 508).",
+            Hint(title=f"did you mean {asked}?", edit=next(edits, None)),
+        )
     raise invalid(
         f"{at}: {requirement.name} comes from {path}, and [project] dependencies take no relative"
         " path",

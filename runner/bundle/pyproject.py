@@ -107,7 +107,9 @@ def read_toml(text: str, name: str, folder: Path | None = None) -> dict[str, Any
         # left open is often what makes a later line wrong, too.
         opened = unclosed_line("\n".join(lines[: number - 1] if place else lines))
         hint, edit = f"correct line {number} of {name}", None
-        if opened is not None and place:
+        if opened is not None and place and (edit := _parted(lines, number, name)) is not None:
+            hint = f"end the line before with a comma: {edit.after}"
+        elif opened is not None and place:
             hint += f", or close what line {opened} opens"
         elif place and (meant := _corrected(lines, number)) is not None:
             hint, edit = (
@@ -118,6 +120,9 @@ def read_toml(text: str, name: str, folder: Path | None = None) -> dict[str, Any
             message += ": what begins here is never closed"
             hint = f"close what line {opened} of {name} opens"
             number, edit = opened, _closed(lines, opened, name)
+        if message == "Cannot overwrite a value" and number <= len(lines):
+            key = lines[number - 1].partition("=")[0].strip()
+            hint = f"{key} is given above already: put both into one, and take line {number} out"
         if twice := re.match(r"Cannot declare \(([^()]*)\) twice", message):
             table = ".".join(re.findall(r"'([^']*)'", twice[1]))
             message = f"[{table}] is begun a second time"
@@ -148,6 +153,7 @@ def _corrected(lines: list[str], number: int) -> str | None:
         f"{line}'",
         re.sub(r"^([\w.-]+)\s*:\s*", r"\1 = ", line),
         f'{key.rstrip()} = "{value.strip()}"',
+        line.replace("'", '"'),
         re.sub(r"=\s*(True|False)\b", lambda found: f"= {found[1].lower()}", line),
     ):
         try:
@@ -155,6 +161,21 @@ def _corrected(lines: list[str], number: int) -> str | None:
         except (ValueError, RecursionError):
             continue
         return meant if lines.count(lines[number - 1]) == 1 else None
+    return None
+
+
+def _parted(lines: list[str], number: int, name: str) -> Edit | None:
+    """The edit that ends an item of a list with the comma that it lacks, if all is TOML then."""
+    for at in range(number - 1, 0, -1):
+        before = lines[at - 1].strip()
+        if not before or before.startswith("#"):
+            continue
+        try:
+            tomllib.loads("\n".join([*lines[: at - 1], f"{before},", *lines[at:]]))
+        except (ValueError, RecursionError):
+            return None
+        once = [line.strip() for line in lines].count(before) == 1
+        return Edit(file=name, before=before, after=f"{before},") if once else None
     return None
 
 

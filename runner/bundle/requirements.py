@@ -89,7 +89,15 @@ _VARIABLES = {"python": "python_version", "os": "sys_platform", "platform": "sys
               "system": "platform_system"}  # fmt: skip
 _SPEC = r"[\w.-]+(?:\[[\w,-]+\])?(?:[<>=!~]=?=?[\w.*]+(?:,[<>=!~]=?=?[\w.*]+)*)?"
 _SEVERAL = re.compile(rf"({_SPEC})(?:(?:\s*,\s*|\s+)(?!\d+(?:\.\d+)*(?:[\s,]|$)){_SPEC})+")
-_OPERATORS = (("=>", ">="), ("=<", "<="), (" = ", "=="), ("=", "=="), (" ", "=="))
+_OPERATORS = (
+    (r"=>", ">="),
+    (r"=<", "<="),
+    (r"(?<![<>=!~])\s*=\s*(?!=)", "=="),
+    (r" ", "=="),
+    (r"([<>=!~]=?=?\s*[\w.*]+)\s*(?=[<>]|[!=~]=)", r"\1,"),
+    (r"\s*={2,3}\s*(?:latest|\*)$|\*$", ""),
+    (r"\s+#.*", ""),
+)
 
 
 def _correct(requirement: str, at: str, pyproject: str | None) -> Hint:
@@ -118,7 +126,7 @@ def _correct(requirement: str, at: str, pyproject: str | None) -> Hint:
         requirement.rstrip(",;"),
         requirement.strip("\"'"),
         asked,
-        *(requirement.replace(*pair, 1) for pair in _OPERATORS),
+        *(re.sub(wrong, right, requirement, count=1) for wrong, right in _OPERATORS),
         _OF_POETRY.sub(lambda found: f"{found[1]}{pep440(found[2]) or ''}", requirement, 1),
         _with_marker(requirement),
     ]

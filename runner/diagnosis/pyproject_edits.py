@@ -107,6 +107,17 @@ class PyprojectText(Struct, frozen=True):
         wanted = [other if one == item else one for one in there]
         return self._first(edits, table, key, wanted)
 
+    def as_list(self, table: str, key: str, items: list[str]) -> Edit | None:
+        """The edit that makes a list of a table that stands right below the one it is in."""
+        block = re.search(rf"^\[{re.escape(f'{table}.{key}')}\]\n(?:(?!\[).*\n?)*", self.text, re.M)
+        if block is None:
+            return None
+        before = block[0].rstrip()
+        return self._first(
+            iter([Edit(file=PYPROJECT, before=before, after=f"{key} = {_toml(items)}")]),
+            table, key, items,
+        )  # fmt: skip
+
     def added(self, lines: str) -> Edit | None:
         """The edit that adds whole tables at the end."""
         edit = Edit(file=PYPROJECT, after=lines)

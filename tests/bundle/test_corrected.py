@@ -39,6 +39,35 @@ SLIPS = {
         f'{PROJECT}dependencies = ["lib @ git+ssh://git@git.invalid:epi/simlib.git@v1"]\n',
         ("lib @ git+ssh://git@git.invalid/epi/simlib.git@v1",),
     ),
+    "no comma between bounds": ("requirements.txt", "six>=1.10<2\n", ("six>=1.10,<2",)),
+    "the latest": ("requirements.txt", "six==latest\n", ("six",)),
+    "any": ("requirements.txt", "six*\n", ("six",)),
+    "one equals sign": ("requirements.txt", "six = 1.16.0\n", ("six==1.16.0",)),
+    "a comment in a project": (
+        "pyproject.toml",
+        f'{PROJECT}dependencies = ["six # of old"]\n',
+        ("six",),
+    ),
+    "@ before a version": (
+        "pyproject.toml",
+        f'{PROJECT}dependencies = ["six @ 1.16.0"]\n',
+        ("six==1.16.0",),
+    ),
+    "a table of Poetry's": (
+        "pyproject.toml",
+        f'{PROJECT}[project.dependencies]\nsix = "^1.16"\nattrs = "*"\n\n[tool.x]\n',
+        ("six>=1.16,<2", "attrs"),
+    ),
+    "no comma between items": (
+        "pyproject.toml",
+        f'{PROJECT}dependencies = [\n    "six"\n    # and\n    "attrs",\n]\n',
+        ("six", "attrs"),
+    ),
+    "quotes of two kinds": (
+        "pyproject.toml",
+        f"{PROJECT}dependencies = [\"six']\n",
+        ("six",),
+    ),
     "no version": (
         "pyproject.toml",
         '[project]\nname = "sir"\n[build-system]\nrequires = []\nbuild-backend = "b"\n',

@@ -97,6 +97,8 @@ def test_the_first_hint_mends_it(name: str, tmp_path: Path, cache: Path) -> None
          "d = datetime.now()"),
         ("x = np.concatenate(a, f(b))", "only integer scalar arrays can be converted to a scalar"
          " index", "x = np.concatenate((a, f(b)))"),
+        ("x = pd.concat(a, b)", "concat() takes 1 positional argument but 2 were given",
+         "x = pd.concat((a, b))"),
         ("x = np.hstack(a, [1, 2])", "hstack() takes 1 positional argument but 2 were given",
          "x = np.hstack((a, [1, 2]))"),
         ("for i in tqdm(days):", "'module' object is not callable", "for i in tqdm.tqdm(days):"),

@@ -14,6 +14,7 @@ _REQUIRED = re.compile(
     r"Required uv version `([^`]+)` does not match the running version `([^`]+)`"
 )
 _NO_SOURCE = re.compile(r"`([\w.-]+)` is included as a workspace member, but is missing an entry")
+_NO_INDEX = re.compile(r"Package `([\w.-]+)` references an undeclared index: `([\w.-]+)`")
 _NO_MEMBER = re.compile(r"`([\w.-]+)` references a workspace in `tool\.uv\.sources`")
 
 
@@ -34,6 +35,16 @@ def project_setting_finding(case: Case, error: UvError) -> Finding | None:
                     "tool.uv.sources", name, {"workspace": True}
                 ),
             ),
+        )
+    if missing := _NO_INDEX.search(error.said):
+        name, index = missing.groups()
+        table = f'[[tool.uv.index]]\nname = "{index}"\nurl = "https://index.example/simple"'
+        edit = PyprojectText.of_case(case).added(table)
+        return _finding(
+            Code.DEPENDENCY_NOT_FOUND,
+            f"{name} comes from the index {index} ([tool.uv.sources]), which is nowhere declared",
+            "An index that sources name has a name and a URL in [[tool.uv.index]].",
+            Hint(title="say where it is", edit=edit, by="person"),
         )
     if missing := _NO_MEMBER.search(error.said):
         return _no_member(case, missing[1])

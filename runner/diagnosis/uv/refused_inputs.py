@@ -1,5 +1,6 @@
 """Recognises requirements, files and settings that uv does not take as they are."""
 
+import json
 import re
 import shlex
 from pathlib import PurePosixPath
@@ -37,6 +38,7 @@ _UV_TOML = re.compile(
     r"Failed to parse: (\S*\.toml)\s+TOML parse error at line (\d+)[^\n]*"
     r"(?:\n[^\n]*\|[^\n]*)*\n(.+)"
 )
+_ONE_OF_LIST = re.compile(r'invalid type: string "([^"]*)", expected a sequence')
 _OF_CONDA = re.compile(r"/feedstock_root/|/conda-bld/|/croot/")
 _REQUIREMENT = re.compile(r"Couldn't parse requirement in `([^`]+)`")
 
@@ -75,6 +77,8 @@ def input_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
         toml, line, reason = settings.groups()
         summary = f"{toml}:{line} is not what uv takes: {one_line(reason, 120)}"
         hint = Hint(title=f"correct line {line} of {toml}")
+        if toml == "pyproject.toml" and (one := _ONE_OF_LIST.match(reason)):
+            hint = Hint(title="make a list of it", edit=_listed(case, int(line), one[1]))
     elif option := _NOT_READ.search(said):
         code = Code.ENVIRONMENT_FAILED
         file, line = option.groups()
@@ -138,6 +142,17 @@ def input_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
     return Finding(
         phase=Phase.ENVIRONMENT, code=code, summary=summary, explanation=said, hints=[hint]
     )
+
+
+def _listed(case: Case, number: int, value: str) -> Edit | None:
+    """The edit of a line that gives a text where uv takes a list."""
+    lines = case.pyproject.split("\n")
+    line = lines[number - 1].strip() if number <= len(lines) else ""
+    key, quoted = line.partition("=")[0].strip(), json.dumps(value)
+    if line != f"{key} = {quoted}":
+        return None
+    made = f"[{{ url = {quoted} }}]" if key == "index" else f"[{quoted}]"
+    return Edit(file="pyproject.toml", before=line, after=f"{key} = {made}")
 
 
 def _wheels_elsewhere(case: Case, failure: UvFailure, path: str) -> Hint:
