@@ -112,7 +112,7 @@ class Case:
         self.wheel: str | None = None
         """The version of what could not be built that has a wheel, where uv has found one."""
         self.refused: tuple[str, ...] = ()
-        """What edits would ask for that there is not, as uv says."""
+        """The texts of edits that ask for what there is not, as uv has said."""
         self.named: tuple[str, ...] = ()
         """The variables, or patterns of them, that the bundle or its caller names for the child."""
         self.machine: Machine | None = None

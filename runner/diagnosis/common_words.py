@@ -48,8 +48,8 @@ _ADVICE = tuple(
         (r"^can't multiply sequence by non-int of type 'float'", "one of the two is a text, or a"
          " list: make a number of a text, float(...) (YAML has 1.0e-3 as a number, and 1e-3 as a"
          " text), and an array of a list, numpy.array(...)"),
-        (r"^Index contains duplicate entries, cannot reshape", "say how those that fall together are"
-         " made one: .pivot_table(..., aggfunc='sum'), or 'mean'"),
+        (r"^Index contains duplicate entries, cannot reshape", "say how those that fall together"
+         " are made one: .pivot_table(..., aggfunc='sum'), or 'mean'"),
         (r"^keys must be str, int, float, bool or None, not tuple", "make texts of the keys:"
          ' {{f"{{a}},{{b}}": value for (a, b), value in it.items()}}'),
         (r"^cannot pickle '(?:_thread\.\w+|_io\.\w+|generator|module|sqlite3\.\w+)' object",

@@ -140,8 +140,9 @@ _REWRITTEN = (
      "sets a column in its place, which polars has not"),
     (r"^the truth value of an Expr is ambiguous", r"\.filter\((.+?) and (.+)\)(?=[.)\]]|$)",
      r".filter(\1, \2)", "joins expressions of polars by `and`"),
-    (r"^only integer scalar arrays can be converted to a scalar index|(?:concat(?:enate)?|_dispatcher"
-     r"|stack)\(\) takes .* positional argument", r"\b(concat(?:enate)?|(?:[hvd]|column_)?stack)\((?!\()"
+    (r"^only integer scalar arrays can be converted to a scalar index"
+     r"|(?:concat(?:enate)?|_dispatcher|stack)\(\) takes .* positional argument",
+     r"\b(concat(?:enate)?|(?:[hvd]|column_)?stack)\((?!\()"
      r"((?:[^()\[\]=]|\([^()]*\)|\[[^\[\]]*\])+)\)", r"\1((\2))",
      "hands over arrays one by one, where a tuple of them is wanted"),
     (r"^'int' object is not iterable", r"^for (.+) in ([A-Za-z_][\w.\[\]'\"]*):",

@@ -197,7 +197,7 @@ def _older_python(case: Case, failure: UvFailure) -> list[Hint]:
 
 
 def _misnamed(case: Case, failure: UvFailure, error: UvError, called: str, name: str) -> Finding:
-    """What a path or URL leads to is another project than the bundle says."""
+    """A path or URL leads to another project than the bundle says."""
     written = requirement_for(failure, name)
     edit = None
     if written and "@" in written:  # else its source is named elsewhere too

@@ -8,6 +8,8 @@ a package look missing.
 import re
 import shlex
 
+import msgspec
+
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.refusals import room_for_environments
 from runner.diagnosis.report.codes import Code
@@ -63,10 +65,12 @@ def diagnose_uv(case: Case, failure: UvFailure) -> Finding:
         or _unrecognised(failure, error, stderr)
     )
     quote_hints(finding, error)
-    kept = [one for one in finding.hints if not one.edit or one.edit.after not in case.refused]
-    finding.hints = kept or [
-        Hint(title="run the same by hand", command=_by_hand(failure), by="person")
-    ]
+    if case.refused:
+        kept = [one for one in finding.hints if not one.edit or one.edit.after not in case.refused]
+        by_hand = Hint(title="run the same by hand", command=_by_hand(failure), by="person")
+        first, *others = kept or [by_hand]
+        first = msgspec.structs.replace(first, title=re.sub(r"^or,? ", "", first.title))
+        finding.hints = [first, *others]
     return finding
 
 

@@ -66,6 +66,15 @@ def python_conflict(
             edit=_other_version(case, failure, written, newer),
         )
     )
+    asked = hints[0].edit
+    if minors and asked is not None and asked.after in case.refused:
+        # There is no such version, and the bundle accepts no Python that this one takes.
+        other = min(minors, key=lambda minor: abs(Version(minor).minor - current.minor))
+        edit: Edit | None = pin_edit(case, other)
+        if failure.file != "requirements.txt":
+            edit = PyprojectText.of_case(case).setting("project", "requires-python", f">={other}")
+        title = f"or, if the bundle's own code runs on Python {other}, let it"
+        hints.append(Hint(title=title, edit=edit))
     return Finding(
         phase=Phase.ENVIRONMENT,
         code=Code.DEPENDENCY_PYTHON_CONFLICT,
