@@ -1,6 +1,7 @@
 """The nearest name in place of one that is missing."""
 
 from collections.abc import Callable
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pytest
@@ -31,6 +32,14 @@ RAISES: dict[str, tuple[Callable[[], object], dict[str, object]]] = {
     "an attribute of an object": (
         lambda: Model(1).beta_O,  # type: ignore[attr-defined]
         {"missing_name": "beta_O", "near": "beta_0"},
+    ),
+    "a time zone": (
+        lambda: ZoneInfo("Europe/Berln"),
+        {"missing_name": "Europe/Berln", "near": "Europe/Berlin"},
+    ),
+    "a time zone's city": (
+        lambda: ZoneInfo("Zurich"),
+        {"missing_name": "Zurich", "near": "Europe/Zurich"},
     ),
     "letters that are swapped": (
         lambda: np.linalg.nrom(1),  # type: ignore[attr-defined]

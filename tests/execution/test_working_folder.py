@@ -273,3 +273,24 @@ def test_what_a_task_leaves_open_is_written_before_its_files_are_taken(
                     " task",
                 )
             )
+
+
+def test_a_link_to_nothing_is_named_with_what_it_leads_to(tmp_path: Path, cache: Path) -> None:
+    made = bundle(tmp_path, "return {'n': open('ages.csv', 'rb').read()}")
+    (made / "ages.csv").symlink_to("/no-such-home/ages.csv")
+    with Runner(cache=cache) as runner, pytest.raises(RunnerError) as caught:
+        runner.execute(made)
+    told = "asks for ages.csv, which is a link to /no-such-home/ages.csv, and that is not there"
+    assert told in caught.value.report.summary
+
+
+def test_a_link_to_a_file_that_a_task_is_to_write_leads_to_its_own(
+    tmp_path: Path, cache: Path
+) -> None:
+    made = bundle(
+        tmp_path, "open('latest.csv', 'w').write('1')\nreturn {'n': open('new.csv', 'rb').read()}"
+    )
+    (made / "latest.csv").symlink_to("new.csv")
+    with Runner(cache=cache) as runner:
+        assert runner.execute(made)["n"] == b"1"
+    assert not (made / "new.csv").exists()

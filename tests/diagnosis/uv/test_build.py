@@ -151,3 +151,79 @@ def test_an_undeclared_build_requirement_is_to_be_declared_where_it_can_be() -> 
 def test_who_pulled_in_what_could_not_be_built_is_said() -> None:
     finding = diagnose(recorded("dependency-transitive-build"))
     assert "because `epimodels` (v0.1.0) depends on `fastsir`" in finding.explanation
+
+
+FAILED = """\
+error: Failed to build `sir-model @ file:///srv/copy`
+  cause: The build backend returned an error
+  cause: Call to `setuptools.build_meta.build_wheel` failed (exit status: 1)
+
+         [stderr]
+         {}
+"""
+# What a build says, what pyproject.toml has, and the line that mends it.
+OF_ITS_AUTHOR = {
+    "a licence said twice": (
+        "setuptools.errors.InvalidConfigError: License classifiers have been superseded by license"
+        " expressions. Please remove:\n\n         License :: OSI Approved :: MIT License",
+        'classifiers = [\n    "Topic :: Text",\n    "License :: OSI Approved :: MIT License",\n]\n',
+        "",
+    ),
+    "a tool for its backend": (
+        "AttributeError: module 'setuptools' has no attribute 'build_wheel'",
+        '[build-system]\nbuild-backend = "setuptools"\n',
+        'build-backend = "setuptools.build_meta"',
+    ),
+    "an older backend": (
+        "ModuleNotFoundError: No module named 'poetry.masonry'",
+        '[build-system]\nbuild-backend = "poetry.masonry.api"\n',
+        'build-backend = "poetry.core.masonry.api"',
+    ),
+    "a version that is none": (
+        "after parsing `v1`, found `-final`, which is not part of a valid version",
+        'version = "v1.2-final"\n',
+        'version = "1.2"',
+    ),
+    "a version that is nowhere": (
+        "AttributeError: module 'sir' has no attribute '__version__'",
+        '[tool.setuptools.dynamic]\nversion = { attr = "sir.__version__" }\n',
+        '__version__ = "0.1.0"',
+    ),
+    "a readme that is read": (
+        "FileNotFoundError: [Errno 2] No such file or directory: 'README.rst'",
+        "",
+        "README.rst",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", OF_ITS_AUTHOR)
+def test_what_its_author_has_to_say_is_an_edit(name: str) -> None:
+    said, project, after = OF_ITS_AUTHOR[name]
+    case = Case()
+    case.bundle = BundleInfo("/srv/run/sir-model", "sir-model", requires_python=">=3.8")
+    case.bundle_files = ("pyproject.toml", "sir/__init__.py")
+    case.pyproject = f'[project]\nname = "sir-model"\n{project}'
+    edit = diagnose(FAILED.format(said), "bundle-own", case=case).hints[0].edit
+    assert edit is not None and edit.after == after
+    if edit.file == "pyproject.toml":
+        edit.apply(case.pyproject)
+
+
+def test_a_file_that_a_build_reads_is_no_program() -> None:
+    for file in ("requirements.txt", "/srv/copy/sir/__version__.py"):
+        said = f"FileNotFoundError: [Errno 2] No such file or directory: '{file}'"
+        hint = diagnose(FAILED.format(said), "bundle-own").hints[0]
+        name = file.removeprefix("/srv/copy/")
+        assert hint.title == f"add {name} to the bundle: its build reads it" and hint.edit is None
+    program = "FileNotFoundError: [Errno 2] No such file or directory: 'swig'"
+    assert "install swig" in diagnose(FAILED.format(program), "bundle-own").hints[0].title
+
+
+def test_a_project_of_another_name_is_asked_for_by_its_own() -> None:
+    text = "error: Failed to build `lib @ file:///srv/copy/lib`\n  cause: Package metadata name"
+    text += " `simlib` does not match given name `lib`\n"
+    finding = diagnose(text, "requirement", "lib @ file://./lib")
+    (edit,) = edits(finding)
+    assert edit.after == "simlib @ file://./lib" and "calls itself simlib" in finding.summary
+    assert not edits(diagnose(text, "requirement", "lib>=1"))
