@@ -144,7 +144,7 @@ _LACKS = (
         r"^Error: unsupported locale setting$",
         "this worker does not have the locale that the code asks for",
         "A machine has the locales that were made on it; containers and nodes have C.UTF-8 alone.",
-        ("do without: take the call of locale.setlocale() out, or say 'C.UTF-8' there", None),
+        ("say 'C.UTF-8', or take locale.setlocale() out: numbers get points then", None),
         ("or make it where the workers run, as in: locale-gen de_DE.UTF-8", None),
     ),
     _lack(
@@ -197,6 +197,10 @@ def what_is_lacking(case: Case, phase: Phase, exception: ExceptionInfo) -> Findi
         # What the code asks for comes before what a variable says.
         edit = line_edit(case, frame, frame.text.replace(backend[1], "Agg"))
         hints = [Hint(title=hints[0].title, edit=edit)]
+    if frame and is_own(case, frame.file) and "the locale that" in found.what:
+        asked = re.compile(r"(setlocale\([^,()]+,\s*)(['\"])[^'\"]+\2")
+        after = asked.sub(r"\1\2C.UTF-8\2", frame.text or "")
+        hints = [Hint(title=hints[0].title, edit=line_edit(case, frame, after)), *hints[1:]]
     if frame and "GPU" in found.what and _is_of_torch(exception, frame):
         edit = line_edit(case, frame, _on_any_device(frame.text or ""))
         hints = [Hint(title=hints[0].title, edit=edit), *hints[1:]]

@@ -30,6 +30,7 @@ _LOOK_ALIKES = (
 )
 _BLOCK = re.compile(r"(?:async|class|def|elif|else|except|finally|for|if|try|while|with)\b.*[^:]$")
 _ASSIGNS = re.compile(r"(?<![=!<>:+*/-])=(?!=)")
+_CLOSING = {"(": ")", "[": "]", "{": "}"}
 _MOST_SIGNS = 4
 # The beginning of a line, in which a text may stand.
 _CODE = r"((?:[^\"'#]|\"[^\"]*\"|'[^']*')*?)"
@@ -115,8 +116,16 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         hint = f"port it: {where} is written for Python 2"
     elif unclosed := re.match(r"'([(\[{])' was never closed", exception.message):
         hint = f"close the {unclosed[1]} that {where} opens"
+        closed = f"{text}{_CLOSING[unclosed[1]]}"
+        if re.search(r"[\w)\]}\"']$", text) and _is_a_line(closed):  # it does not go on
+            edit = Edit(file=file, before=text, after=closed)
     elif exception.message.startswith("unterminated "):
         hint = f"close the text that begins in {where}"
+        quoted = (
+            re.sub(r"(\)*)$", rf"{quote}\1", text, count=1) for quote in "\"'" if quote in text
+        )
+        closed = next(filter(_is_a_line, quoted), "")
+        edit = Edit(file=file, before=text, after=closed) if closed else None
     elif exception.type == "TabError":
         hint = f"indent with spaces alone: {where} has a tab, or a line above it"
     elif exception.type == "IndentationError":

@@ -7,6 +7,7 @@ import subprocess
 from failures import native
 from failures.scenario import (
     SAY_AT_WORK,
+    WAIT_AT_WORK,
     Place,
     Prepare,
     Scenario,
@@ -309,7 +310,7 @@ KILLS = (
         "child-crashed-sigterm",
         Code.CHILD_CRASHED,
         "somebody else ends it at work: SIGTERM, as a batch system sends",
-        task(f"{SAY_AT_WORK}\nsignal.pause()"),
+        task(f"{WAIT_AT_WORK}\nreturn {{'x': b'1'}}"),
         prepare=(listen,),
         during=signal_child(signal.SIGTERM),
     ),

@@ -69,6 +69,8 @@ MENDED = {
         {"wire.py": f"import string\nN = string.letters{WIRE}"},
         ["'letters' was removed from 'string'"],
     ),
+    "an open bracket": ({"wire.py": f"x = max([1, (2)]{WIRE}"}, ["wire.py:1 is not valid"]),
+    "an open text": ({"wire.py": f"x = print('a', \"b){WIRE}"}, ["wire.py:1 is not valid"]),
     "no colon": ({"wire.py": f"if True\n    pass{WIRE}"}, ["wire.py:1 is not valid"]),
     "=": ({"wire.py": f"x = 1\nif x = 1: pass{WIRE}"}, ["wire.py:2 is not valid"]),
     "quotes of a word processor": (
@@ -115,8 +117,8 @@ def _follow(hint: Hint, folder: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "title"),
     [
-        ("x = (1 + 2", "close the ( that wire.py:1 opens"),
-        ("x = 'a", "close the text that begins in wire.py:1"),
+        ("x = (1 +", "close the ( that wire.py:1 opens"),
+        ("x = {'a: 1}", "close the text that begins in wire.py:1"),
         ("if 1:\n    x = 1\n\ty = 1", "indent with spaces alone: wire.py:3 has a tab"),
         ("print 'a' \\\n  'b'", "port it: wire.py:1 is written for Python 2"),
         ("# coding: utf8mb4", "take its line that names an encoding out"),

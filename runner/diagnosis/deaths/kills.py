@@ -4,7 +4,7 @@ A process cannot know who sent a signal that ends it, nor can its parent (wait(2
 """
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import DOING, place_of, telling_frame
+from runner.diagnosis.child_places import DOING, exec_command, place_of, telling_frame
 from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.deaths.fatal_error import parse_stack_dump
 from runner.diagnosis.limits import file_limit
@@ -56,7 +56,8 @@ def kill(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: str) -
         else _FROM_WITHIN.get(signal_name, "The signal was sent by itself or from outside."),
         hints=[
             Hint(title="run it again; if it recurs, find out who sends the signal: a limit on time"
-                 " of the batch system or container shows in how long it ran")
+                 " of the batch system or container shows in how long it ran",
+                 command=exec_command(case))
             if outside
             else Hint(title="find out what sends the signal, in the bundle and what it uses")
         ],
