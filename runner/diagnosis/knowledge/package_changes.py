@@ -227,6 +227,8 @@ geopandas 1.0 sjoin op predicate
 # Of these the whole module went.
 GONE_MODULES = {
     "pkg_resources": PackageChange("setuptools", "82", "importlib.metadata, importlib.resources"),
+    # Its distutils stands in front of Python's own, before 3.12 too.
+    "distutils.msvccompiler": PackageChange("setuptools", "74", "distutils.ccompiler"),
     "sklearn.externals": PackageChange("scikit-learn", "0.23", "joblib"),
     "torch._six": PackageChange("torch", "2", "the standard library"),
     "pandas.util.testing": PackageChange("pandas", "2", "pandas.testing"),

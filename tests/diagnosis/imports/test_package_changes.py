@@ -8,10 +8,12 @@ from recordings import failure
 from wheels import publish
 
 from runner import Runner
-from runner.diagnosis.imports.package_changes import _instead
+from runner.diagnosis.case import Case
+from runner.diagnosis.imports.package_changes import _instead, package_change
 from runner.diagnosis.knowledge.package_changes import PackageChange
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit
+from runner.diagnosis.report.model import BundleInfo, Edit, ExceptionInfo, Frame
+from runner.events import Phase
 
 NUMPY_2 = """
 class ndarray: pass
@@ -207,3 +209,20 @@ def test_a_word_of_a_sentence_is_no_name(wheels: Path, monkeypatch: pytest.Monke
     with _runner(wheels, monkeypatch) as runner:
         summary = failure(runner, bundle).summary
     assert summary == "wire.py:2 uses geopandas.dataset, which geopandas 1.0 removed"
+
+
+def test_distutils_of_setuptools_lacks_what_pythons_own_has() -> None:
+    case = Case()
+    case.bundle = BundleInfo("/b", "b")
+    case.bundle_files = ("requirements.txt", "wire.py")
+    case.installed = ("setuptools-84.2.1.dist-info", "numpy-1.22.1.dist-info")
+    raised = "/e/lib/python3.10/site-packages/numpy/distutils/mingw32ccompiler.py"
+    missing = ExceptionInfo(
+        type="ModuleNotFoundError",
+        message="No module named 'distutils.msvccompiler'",
+        attributes={"name": "distutils.msvccompiler"},
+        traceback=[Frame(raised, 28, "<module>", "from distutils.msvccompiler import a")],
+    )
+    found = package_change(case, Phase.LOAD, missing)
+    assert found is not None and found.summary.startswith("numpy 1.22.1 needs setuptools<74")
+    assert found.hints[0].edit == Edit("requirements.txt", "setuptools<74")
