@@ -51,7 +51,7 @@ _IMPORTS = {
 }
 # Of Python 2: what Python 3 calls it.
 _RENAMED = {"xrange": "range", "unicode": "str", "basestring": "str", "long": "int",
-            "unichr": "chr", "raw_input": "input"}  # fmt: skip
+            "unichr": "chr", "raw_input": "input", "file": "open"}  # fmt: skip
 _NO_ATTRIBUTE = re.compile(r"'dict' object has no attribute '([^'\n]{1,200})'")
 _LOCAL = re.compile(r"Can't (?:pickle|get) local object '?<?([^'\n]{1,200})'?")
 _SEED_RANGE = re.compile(
@@ -72,6 +72,10 @@ _REWRITTEN = (
      "yaml.safe_load(", "calls yaml.load() without a Loader, which PyYAML asks for since 6"),
     (r"'dict' object has no attribute 'iter(?:items|keys|values)'", r"\.iter(items|keys|values)\(",
      r".\1(", "is written for Python 2"),
+    (r"for >>: 'builtin_function_or_method'", r"^print ?>> ?([^,]+), ?(.*[^,\s])$",
+     r"print(\2, file=\1)", "is written for Python 2"),
+    (r"object has no attribute 'next'$", r"([\w.]+)\.next\(\)", r"next(\1)",
+     "is written for Python 2"),
     (r"'dict' object has no attribute 'has_key'", r"(\w+)\.has_key\(([^()]+)\)", r"(\2 in \1)",
      "is written for Python 2"),
     (r"File must be opened in binary mode", r"\bopen\(([^(),]+)\)", r'open(\1, "rb")',
@@ -278,7 +282,8 @@ def _not_utf_8(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str,
 
 def _not_imported(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hint] | None:
     name = str(exception.attributes.get("name") or "")
-    if now := _RENAMED.get(name):
+    called = name != "file" or "file(" in (frame.text or "")  # else a variable may be meant
+    if called and (now := _RENAMED.get(name)):
         after = re.sub(rf"(?<![\w.]){name}\b", now, frame.text or "")
         edit = line_edit(case, frame, after)
         return f"uses {name}, which is of Python 2", Hint(title=f"write {now}", edit=edit)

@@ -36,12 +36,13 @@ _MOST_SIGNS = 4
 _CODE = r"((?:[^\"'#]|\"[^\"]*\"|'[^']*')*?)"
 # What Python 2 takes alone, and the same in Python 3.
 _PYTHON_2 = (
-    (r"^print (?![(>])(.*[^,\s])$", r"print(\1)"),
+    (r"^((?:.*[:;] *)?)print (?![(>])(.*[^,\s])$", r"\1print(\2)"),
     (r"^print (?!\()([^>].*),$", r'print(\1, end=" ")'),
     (r"^print ?>> ?([^,]+), ?(.*[^,\s])$", r"print(\2, file=\1)"),
     (r"^exec (\"[^\"]*\"|'[^']*'|[\w.]+) in (.+)$", r"exec(\1, \2)"),
     (r"^exec (?!\()(.+)$", r"exec(\1)"),
     (r"^except ([\w.]+|\([^()]*\)) ?, ?(\w+) ?:", r"except \1 as \2:"),
+    (r"`([^`]+)`", r"repr(\1)"),
     (r"^raise ([\w.]+) ?, ?([^,]+)$", r"raise \1(\2)"),
     (rf"^{_CODE}<>", r"\1!="),
     (rf"^{_CODE}(?<![\w.])0([1-7][0-7]*)\b(?!\.)", r"\g<1>0o\2"),
@@ -88,14 +89,7 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     edit, more = None, []
     if python_2 := _of_python_2(text):
         hint, edit = "write it as Python 3 has it", Edit(file=file, before=text, after=python_2)
-        path = shlex.quote(f"{case.bundle.path}/{file}" if case.bundle else file)
-        more = [
-            Hint(
-                title="or, where more of it is for Python 2, have all of it rewritten, by 2to3",
-                command="uv run --no-project --with fissix python -m fissix --write --nobackups"
-                f" {path}",
-            )
-        ]
+        more = [_rewritten(case, file, "or, where more of it is for Python 2, ")]
     elif mended := _mended(text, exception.message):
         hint, edit = mended[0], Edit(file=file, before=text, after=mended[1])
     elif re.match(r"[%!]", text):
@@ -114,6 +108,7 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         hint = "take its line that names an encoding out: without one it is UTF-8, if it is"
     elif "Missing parentheses in call to" in exception.message:
         hint = f"port it: {where} is written for Python 2"
+        more = [_rewritten(case, file, "or ")]
     elif unclosed := re.match(r"'([(\[{])' was never closed", exception.message):
         hint = f"close the {unclosed[1]} that {where} opens"
         closed = f"{text}{_CLOSING[unclosed[1]]}"
@@ -138,6 +133,14 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         summary=f"{where} is not valid for {version}: {one_line(exception.message, 100)}",
         explanation=f"The line is: {one_line(text, 160)}" if text else "",
         hints=[Hint(title=hint, edit=edit), *more],
+    )
+
+
+def _rewritten(case: Case, file: str, otherwise: str) -> Hint:
+    path = shlex.quote(f"{case.bundle.path}/{file}" if case.bundle else file)
+    return Hint(
+        title=f"{otherwise}have all of it rewritten, by 2to3",
+        command=f"uv run --no-project --with fissix python -m fissix --write --nobackups {path}",
     )
 
 

@@ -48,6 +48,10 @@ MENDED = {
     ),
     "print of Python 2": ({"wire.py": f"print 'a %d' % 1{WIRE}"}, ["wire.py:1 is not valid"]),
     "print of Python 2, in part": ({"wire.py": f"print 'a',{WIRE}"}, ["wire.py:1 is not valid"]),
+    "more signs of Python 2": (
+        {"wire.py": f"N = 1\nif N: print `N`{WIRE}"},
+        ["wire.py:2 is not valid"],
+    ),
     "exec of Python 2": ({"wire.py": f"exec 'N = 1' in {{}}{WIRE}"}, ["wire.py:1 is not valid"]),
     "except of Python 2": (
         {"wire.py": f"try: N = 1\nexcept (ValueError, KeyError), e:\n    raise e{WIRE}"},

@@ -16,6 +16,7 @@ from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.report.text import one_line
 from runner.diagnosis.uv.build_advice import advice
 from runner.diagnosis.uv.error import UvError, UvFailure, without_drawing
+from runner.diagnosis.uv.not_shipped import not_to_be_built
 from runner.diagnosis.uv.python import (
     minors_of,
     own_python_finding,
@@ -146,9 +147,10 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
             )
         )
     elif not hints:
+        hints = not_to_be_built(case)
         hints.append(
             Hint(
-                title="build it by hand, and see what the backend says",
+                title=f"{'or ' if hints else ''}build it by hand, and see what the backend says",
                 command=f"uv build --wheel -o /tmp {shlex.quote(failure.bundle_path)}",
                 by="person",
             )

@@ -15,6 +15,12 @@ _NOTHING_TO_SHIP = {
 }
 
 
+# The sources of what is built, and not only copied.
+_COMPILED = re.compile(
+    r"\.(?:pyx|pxd|c|cc|cpp|cu|f|f90|rs|go)$|(?:^|/)(?:CMakeLists|meson)\b", re.I
+)
+
+
 def say_what_to_ship(case: Case, words: str) -> list[Hint]:
     """:param words: what a build said, whose backend has found nothing to ship, or too much."""
     backend = next((who for said, who in _NOTHING_TO_SHIP.items() if said in words), None)
@@ -39,6 +45,17 @@ def only_dependencies(case: Case, otherwise: str) -> Hint:
         " a task runs in the bundle's folder",
         edit=PyprojectText.of_case(case).setting("tool.uv", "package", False),
     )
+
+
+def not_to_be_built(case: Case) -> list[Hint]:
+    """The hint to do without the build, where its modules are found and nothing is compiled."""
+    pyproject = PyprojectText.of_case(case)
+    src = any(file.startswith("src/") for file in case.bundle_files)
+    compiled = any(_COMPILED.search(file) for file in case.bundle_files)
+    if src or compiled or "dependencies" in pyproject.items("project", "dynamic"):
+        return []
+    hint = only_dependencies(case, "")
+    return [] if hint.edit is None else [hint]
 
 
 def _shipped(
