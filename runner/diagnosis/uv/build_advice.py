@@ -353,9 +353,17 @@ def _of_the_bundle(case: Case, failure: UvFailure, words: str) -> list[Hint]:
         edit = PyprojectText.of_case(case).setting("project", "license", {"text": named})
         return [Hint(title="give the licence as a text, which need not be of SPDX", edit=edit)]
     if script := re.search(r"invalid console script: '([^']+)'", words):
-        return [
-            Hint(title=f"name a function of a module in [project.scripts]: {script.group(1)}:main")
-        ]
+        there, written = PyprojectText.of_case(case), script.group(1)
+        module, _, function = written.rpartition(".")
+        meant = f"{module}:{function}" if module else f"{written}:main"
+        scripts = there.value("project", "scripts")
+        named = (
+            [key for key, one in scripts.items() if one == written]
+            if isinstance(scripts, dict)
+            else []
+        )
+        edit = there.setting("project.scripts", named[0], meant) if named else None
+        return [Hint(title=f"name a function of a module in [project.scripts]: {meant}", edit=edit)]
     if re.search(r"expected version to start with a number|not part of a valid version", words):
         written = str(PyprojectText.of_case(case).value("project", "version"))
         numbers = re.search(r"\d+(?:\.\d+)*", written)
