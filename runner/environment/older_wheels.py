@@ -74,25 +74,15 @@ async def install(
     if failed is not None:
         raise failed
     if failure is not None:
-        try:
-            with anyio.move_on_after(_LOOK_SECONDS):
-                await _look_up(uv, command, python, failure, extra_environ)
-        except OSError as error:
-            _log.info("what a hint names was not looked up: %s", error)
+        if command[0] == "pip":  # what is locked is not chosen anew
+            await _look_up(uv, [*command, "--python", str(python)], failure, extra_environ)
         raise diagnosed(uv, failure)
 
 
 async def _look_up(
-    uv: Uv,
-    command: Sequence[str],
-    python: Path,
-    failure: UvFailure,
-    extra_environ: Mapping[str, str],
+    uv: Uv, command: Sequence[str], failure: UvFailure, extra_environ: Mapping[str, str]
 ) -> None:
-    """Raise why uv failed, with hints whose versions are looked up.
-
-    :raises Failure: always, unless there is no time.
-    """
+    """Learn whether there are the versions that the hints would name."""
     from runner.diagnosis.uv.requirement_edits import wheel_edit  # nothing that goes well needs it
 
     case, folder = uv.case, Path(failure.cwd)
@@ -103,36 +93,38 @@ async def _look_up(
         text = file.read_text() if file.exists() else ""
         try:
             file.write_text(edit.apply(text))
-            words = [*command, "--python", str(python), *options]
-            return await _planned(uv, words, folder, extra_environ)
+            return await _planned(uv, [*command, *options], folder, extra_environ)
         finally:
             file.write_text(text)
 
-    found = diagnosed(uv, failure)
-    if command[0] != "pip":  # what is locked is not chosen anew
-        raise found
-    if found.finding.code is Code.DEPENDENCY_BUILD_FAILED and (
-        built := _FAILED.search(failure.stderr)
-    ):
-        name = built[1]
-        edit = wheel_edit(case, failure, name)
-        ran = None if edit is None else await tried(edit, "--only-binary", name)
-        if ran and (plan := re.search(rf"^ \+ {re.escape(name)}==(\S+)", ran.stderr, re.MULTILINE)):
-            case.wheel = plan[1]
-            case.journal.fact(Origin.WHEEL, plan[1])
-        raise diagnosed(uv, failure)
-    for hint in found.finding.hints:
-        asked = _VERSIONS.search(hint.edit.after) if hint.edit and not hint.by else None
-        if hint.edit is None or asked is None:
-            continue
-        ran = await tried(hint.edit)
-        if ran.exit and ran.exit.code:
-            now = diagnosed(uv, msgspec.structs.replace(failure, stderr=ran.stderr)).finding
-            if now.code is Code.DEPENDENCY_NOT_FOUND and asked[0] in now.summary:
-                case.refused = (*case.refused, hint.edit.after)
-    if case.refused:
-        case.journal.fact(Origin.REFUSED, case.refused)
-    raise diagnosed(uv, failure)
+    async def look() -> None:
+        finding = diagnosed(uv, failure).finding
+        built = _FAILED.search(failure.stderr)
+        if finding.code is Code.DEPENDENCY_BUILD_FAILED and built:
+            if (edit := wheel_edit(case, failure, built[1])) is None:
+                return
+            ran = await tried(edit, "--only-binary", built[1])
+            plan = re.search(rf"^ \+ {re.escape(built[1])}==(\S+)", ran.stderr, re.MULTILINE)
+            if plan is not None:
+                case.wheel = plan[1]
+                case.journal.fact(Origin.WHEEL, case.wheel)
+            return
+        for hint in finding.hints:
+            asked = _VERSIONS.search(hint.edit.after) if hint.edit and not hint.by else None
+            if hint.edit is None or asked is None:
+                continue
+            ran = await tried(hint.edit)
+            if ran.exit and ran.exit.code:
+                now = diagnosed(uv, msgspec.structs.replace(failure, stderr=ran.stderr)).finding
+                if now.code is Code.DEPENDENCY_NOT_FOUND and asked[0] in now.summary:
+                    case.refused = (*case.refused, hint.edit.after)
+                    case.journal.fact(Origin.REFUSED, case.refused)
+
+    try:
+        with anyio.move_on_after(_LOOK_SECONDS):
+            await look()
+    except (OSError, ValueError) as error:  # an edit that does not fit
+        _log.info("what a hint names was not looked up: %s", error)
 
 
 class _Look:
