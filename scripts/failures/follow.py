@@ -132,16 +132,16 @@ def _run(place: Place, command: str | None) -> None:
         stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
         start_new_session=True,
     )  # fmt: skip
-    try:
-        said = process.communicate(timeout=_FOLLOWED_SECONDS)[0]
-    except subprocess.TimeoutExpired as error:
-        raise NotFollowed(f"it was not done within {_FOLLOWED_SECONDS} s") from error
-    finally:
-        # Also where the shell is gone: what it has left behind holds the pipe. Not by kill(1): that
-        # of procps 4 takes -PGID for an option, ends nobody, and says that it did.
-        with suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+    with process:
+        try:
+            said = process.communicate(timeout=_FOLLOWED_SECONDS)[0]
+        except subprocess.TimeoutExpired as error:
+            raise NotFollowed(f"it was not done within {_FOLLOWED_SECONDS} s") from error
+        finally:
+            # Also where the shell is gone: what it has left behind holds the pipe. Not by kill(1):
+            # that of procps 4 takes -PGID for an option, ends nobody, and says that it did.
+            with suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
     # The runner's own exit code is told by its report.
     if process.returncode in (2, 126, 127) or (
         process.returncode == 98 and not (place.folder / _AGAIN).exists()

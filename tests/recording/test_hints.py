@@ -5,9 +5,12 @@
 
 import ast
 import json
+import os
 import re
 import shlex
 import sys
+import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import msgspec
@@ -20,10 +23,11 @@ from runner.toml import tomllib
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "scripts"))
 from failures import SCENARIOS  # noqa: E402
+from failures import follow as following  # noqa: E402
 from failures.follow import NotFollowed, first_hint, follow, is_for_a_machine  # noqa: E402
 from failures.hint_table import HINTS, kept_rows, page, row_of  # noqa: E402
 from failures.recorded import EXPECTED, FAILURES  # noqa: E402
-from failures.scenario import BUNDLES, Scenario, Unavailable  # noqa: E402
+from failures.scenario import BUNDLES, Place, Scenario, Unavailable  # noqa: E402
 
 NAMES = [scenario.name for scenario in SCENARIOS]
 
@@ -146,3 +150,16 @@ def test_a_hint_of_each_kind_is_followed(name: str) -> None:
 def test_what_cannot_be_done_is_no_hint_that_was_followed() -> None:
     with pytest.raises(NotFollowed, match="for a person"):
         follow(SCENARIOS[NAMES.index("bundle-not-found-no-folder")])
+
+
+def test_what_a_hint_starts_and_never_ends_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(following, "_FOLLOWED_SECONDS", 0.2)
+    place = Place(tmp_path, ExitStack(), [], {"PATH": os.environ["PATH"]})
+    began = time.monotonic()
+    # What it leaves behind holds the pipe, whether the shell is there or not.
+    for command in ("sleep 60", "sleep 60 & exit 0"):
+        with pytest.raises(NotFollowed, match="not done within"):
+            following._run(place, command)
+    assert time.monotonic() - began < 30
