@@ -156,7 +156,7 @@ def common_advice(case: Case, exception: ExceptionInfo, frame: Frame | None) -> 
         return None  # The words are the bundle's own.
     if (number := exception.attributes.get("text_of")) is not None:
         return _text_number(case, frame, str(number), str(exception.attributes["text"]), message)
-    if _SAYS_FLOAT.search(message) and (whole := _made_whole(case, frame)) is not None:
+    if _SAYS_FLOAT.search(message) and (whole := _made_whole(case, frame, message)) is not None:
         return whole
     if _CHANGED.search(message):
         return _over_a_copy(case, frame)
@@ -170,14 +170,14 @@ def common_advice(case: Case, exception: ExceptionInfo, frame: Frame | None) -> 
     return None
 
 
-def _made_whole(case: Case, frame: Frame) -> Hint | None:
+def _made_whole(case: Case, frame: Frame, message: str) -> Hint | None:
     """The line with a whole number where it counts with another one, if it does so once."""
     text = frame.text or ""
-    found = [(one, "round") for one in _COUNTS.finditer(text)]
-    found += [(one, "int") for one in _INDEX.finditer(text)]
+    pattern, made = (_INDEX, "int") if "indices" in message else (_COUNTS, "round")
+    found = list(pattern.finditer(text))
     if len(found) != 1:
         return None
-    place, made = found[0]
+    place = found[0]
     whole = f"{made}({place['count'].strip('()')})"
     after = text[: place.start("count")] + whole + text[place.end("count") :]
     title = f"hand over a whole number: {printable(whole)}"
