@@ -76,7 +76,8 @@ def missing_module_finding(case: Case, phase: Phase, exception: ExceptionInfo) -
     if missing is None:
         return None
     return (
-        _not_in_bundles_package(case, phase, exception, missing)
+        _not_compiled(case, phase, exception, missing)
+        or _not_in_bundles_package(case, phase, exception, missing)
         or _declared_for_elsewhere(case, phase, missing)
         or _not_in_what_is_installed(case, phase, exception, missing)
         or misspelt_module(case, phase, exception, missing.top)
@@ -106,6 +107,33 @@ def _asked(exception: ExceptionInfo, name: str) -> str:
         return name
     asked = f"{found[1]}.{found[2]}" if found[1] and found[2] else found[1] or found[3] or ""
     return asked if asked.startswith(f"{name}.") else name
+
+
+def _not_compiled(
+    case: Case, phase: Phase, exception: ExceptionInfo, missing: _Missing
+) -> Finding | None:
+    """The bundle has a module as source in another language."""
+    path = re.escape(missing.name.replace(".", "/"))
+    source = re.compile(rf"(?:.*/)?{path}\.(pyx|c|cc|cpp|f|f90|f95|rs)")
+    found = [one for file in case.bundle_files if (one := source.fullmatch(file))]
+    if len(found) != 1:
+        return None
+    file, kind = found[0][0], found[0][1]
+    where = place_of(case, telling_frame(case, exception)) or "the bundle"
+    how = f"in setup.py, ext_modules=[Extension({missing.name!r}, [{file!r}])]"
+    if kind == "pyx":
+        how = f"in setup.py, ext_modules=cythonize([{file!r}]), with Cython in [build-system]"
+    elif kind.startswith("f"):
+        how = "by meson-python, which runs f2py; setuptools knows no Fortran"
+    return Finding(
+        phase=phase,
+        code=Code.MODULE_NOT_FOUND,
+        summary=f"{where} imports {missing.name!r}, which is {file} in the bundle, and is not"
+        " compiled",
+        explanation="A module in another language is compiled where the bundle is installed, by its"
+        " build; what is compiled on one machine suits no other.",
+        hints=[Hint(title=f"have the bundle's build compile it: {how}")],
+    )
 
 
 def _not_in_bundles_package(

@@ -10,8 +10,10 @@ from import_failures import a_case, found, load, texts
 from runner import Runner, RunnerError
 from runner.bundle.requirements import optional_dependencies
 from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.imports.missing_modules import missing_module_finding
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit, EnvironmentInfo
+from runner.diagnosis.report.model import BundleInfo, Edit, EnvironmentInfo, ExceptionInfo, Frame
+from runner.events import Phase
 
 pytestmark = pytest.mark.anyio
 
@@ -176,3 +178,28 @@ def test_a_whole_run_tells_an_extra_that_is_not_installed(
         runner.execute(bundle)
     assert caught.value.report.code is Code.MODULE_NOT_FOUND
     assert summary in caught.value.report.summary
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "how"),
+    [
+        ("sir._core", "sir/_core.pyx", "cythonize(['sir/_core.pyx'])"),
+        ("core", "src/core.c", "Extension('core', ['src/core.c'])"),
+        ("flux", "flux.f90", "meson-python"),
+    ],
+)
+def test_a_module_that_is_not_compiled_is_no_package_of_the_index(
+    name: str, file: str, how: str
+) -> None:
+    case = Case()
+    case.bundle = BundleInfo("/b", "b")
+    case.bundle_files = ("requirements.txt", "wire.py", "sir/__init__.py", file)
+    missing = ExceptionInfo(
+        type="ModuleNotFoundError",
+        message=f"No module named {name!r}",
+        attributes={"name": name},
+        traceback=[Frame("/b/wire.py", 1, "<module>", f"import {name}")],
+    )
+    found = missing_module_finding(case, Phase.LOAD, missing)
+    assert found is not None and f"which is {file} in the bundle" in found.summary
+    assert how in found.hints[0].title and found.hints[0].edit is None
