@@ -76,11 +76,11 @@ class Generators:
         self._entropy.loaded()
         watched = self._seeded_by_task
         for module in own_modules(folder, wire) if watched else ():
-            for name, value in list(vars(module).items()):
+            for name, value in _values(module):
                 for one in watched:
                     fault = one.fault_of(value)
                     if fault is not None:
-                        self._say(f"{module.__name__}.{name} {fault}")
+                        self._say(f"{name} {fault}")
         self._seeded_by_bundle = [one for one in watched if one.keep()]
         self._seeded_by_task = [one for one in watched if one not in self._seeded_by_bundle]
 
@@ -149,3 +149,13 @@ def own_modules(folder: str, wire: str) -> Iterator[ModuleType]:
             isinstance(file, str) and file.startswith(inside) and not file.startswith(environment)
         ):
             yield module
+
+
+def _values(module: ModuleType) -> Iterator[tuple[str, object]]:
+    """All that a module has, and that its classes have, each by its name."""
+    for name, value in list(vars(module).items()):
+        yield f"{module.__name__}.{name}", value
+        if issubclass(type(value), type) and value.__module__ == module.__name__:
+            for inner, one in list(vars(value).items()):
+                plain = one.__func__ if type(one) is staticmethod else one
+                yield f"{module.__name__}.{name}.{inner}", plain

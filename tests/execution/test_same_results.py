@@ -712,6 +712,8 @@ def test_what_numba_draws_in_several_threads_has_a_note(
             for one in prange(count):
                 total += one
             return total
+        class Model:
+            drawn, added = staticmethod(drawn), staticmethod(added)
         def wire(entrypoint, params, seed):
             return {{"seen": json.dumps([drawn(1000), added(1000)]).encode()}}
         """,
@@ -725,8 +727,9 @@ def test_what_numba_draws_in_several_threads_has_a_note(
             assert not results[0].notes
         else:
             assert results[0]["seen"] != results[1]["seen"]
-            (note,) = results[0].notes
-            assert note.startswith("wire.drawn draws in several threads, of which numba seeds all")
+            for name, note in zip(["drawn", "Model.drawn"], results[0].notes, strict=True):
+                said = f"wire.{name} draws in several threads, of which numba seeds all"
+                assert note.startswith(said)
 
 
 def test_a_library_that_cannot_be_seeded_is_said_and_disturbs_nothing(
