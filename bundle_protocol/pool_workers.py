@@ -3,13 +3,13 @@
 A worker that was forked begins with the state that NumPy's generator had in its parent, as each
 other worker does, and the next piece of work goes to whichever is idle: numbers come twice, and
 others each time. So the generators are seeded before each piece of work, from the task's seed, the
-parent's state at the fork and the piece's number; but for those that the worker seeds itself before
-its first piece (``initializer``).
+state that they had when the pool was made and the piece's number; but for those that the worker
+seeds itself before its first piece (``initializer``).
 """
 
 from __future__ import annotations
 
-import os
+from contextlib import suppress
 from itertools import count
 
 from bundle_protocol.stand_in import StandIn
@@ -35,7 +35,6 @@ class PoolWorkers:
 
     def __init__(self, entropy: Entropy, libraries: Callable[[], list[Library]]) -> None:
         self._entropy, self._libraries = entropy, libraries
-        self._at_fork = b""
         self._untouched: dict[Library, bytes] = {}
         """The states that a worker begins with."""
         self._jobs, self._executors = _Numbers(), _Numbers()
@@ -55,39 +54,44 @@ class PoolWorkers:
         self._executors.begin()
 
     def _watch_pool(self, module: Any) -> None:
-        self._look_before_forks()
         module.job_counter = self._jobs
         module.worker = _Worker(
             module, "worker", self._begin, lambda one, _: (self._jobs.of_task(one[0]), one[1])
         )
+        plain = module.Pool._repopulate_pool
+
+        def _repopulate_pool(pool: Any) -> None:
+            self._mark(pool._inqueue)
+            plain(pool)
+
+        module.Pool._repopulate_pool = _repopulate_pool
 
     def _watch_executor(self, module: Any) -> None:
-        self._look_before_forks()
         module._process_worker = _Worker(
             module, "_process_worker", self._begin, lambda one, queue: (queue.number, one.work_id)
         )
         plain, numbers = module.ProcessPoolExecutor.__init__, self._executors
 
-        def __init__(self: Any, *arguments: Any, **options: Any) -> None:
-            plain(self, *arguments, **options)
+        def __init__(executor: Any, *arguments: Any, **options: Any) -> None:
+            plain(executor, *arguments, **options)
+            self._mark(executor._call_queue)
             # Their pieces of work are each numbered from 0 on.
-            self._call_queue.number = numbers.of_task(next(numbers))
+            executor._call_queue.number = numbers.of_task(next(numbers))
 
         __init__.__doc__ = plain.__doc__
         module.ProcessPoolExecutor.__init__ = __init__
 
-    def _look_before_forks(self) -> None:
-        if hasattr(os, "register_at_fork"):  # Not every PyPy has it.
-            os.register_at_fork(before=self._look)
-
-    def _look(self) -> None:
-        if self._entropy.has_begun:
+    def _mark(self, queue: Any) -> None:
+        """Has the queue of a pool's work say what its workers' numbers follow from."""
+        if self._entropy.has_begun and not hasattr(queue, "begun_with"):
             states = b"".join(_state(one) for one in self._libraries())
-            self._at_fork = b"%d %s" % (self._entropy.seed, states)
+            with suppress(AttributeError):  # That of threads takes none.
+                queue.begun_with = b"%d %s" % (self._entropy.seed, states)
 
-    def _begin(self) -> Callable[[object], None] | None:
+    def _begin(self, queue: Any) -> Callable[[object], None] | None:
         """To be called by a worker: gives what is called with the number of each piece of work."""
-        if self._entropy.is_here or not self._at_fork:
+        begun_with = getattr(queue, "begun_with", None)
+        if self._entropy.is_here or begun_with is None:
             return None  # It is a thread.
         self._untouched = {one: _state(one) for one in self._libraries()}
         own: list[Library] | None = None
@@ -99,7 +103,7 @@ class PoolWorkers:
             with standard_library():
                 from hashlib import blake2b
 
-            digest = blake2b(self._at_fork + repr(number).encode(), digest_size=8).digest()
+            digest = blake2b(begun_with + repr(number).encode(), digest_size=8).digest()
             self._entropy.begin_work(int.from_bytes(digest, "little"))
             for one in self._libraries():
                 one.reseed_others()
@@ -141,14 +145,14 @@ class _Worker(StandIn):
         self,
         module: ModuleType,
         name: str,
-        begin: Callable[[], Callable[[object], None] | None],
+        begin: Callable[[Any], Callable[[object], None] | None],
         number: Callable[[Any, Any], tuple[int, int]],
     ) -> None:
         super().__init__(module, name)
         self._begin, self._number = begin, number
 
     def __call__(self, queue: Any, *arguments: Any, **options: Any) -> None:
-        begin = self._begin()
+        begin = self._begin(queue)
         if begin is not None:
             plain = queue
             queue = _Work(plain, lambda one: begin((self.__name__, *self._number(one, plain))))

@@ -329,9 +329,10 @@ POOLS = """
 
     def wire(entrypoint, params, seed):
         {in_task}
+        alone = [forked(), forked()]
         drawn = []
         for _ in range(2):
-            with fork.Pool(2) as pool:
+            with fork.Pool(2, maxtasksperchild=2) as pool:
                 drawn += pool.map(draw, range(3), chunksize=1)
                 drawn += pool.starmap_async(draw, [(1, 2)] * 2, chunksize=1).get()
                 drawn += [*pool.imap(draw, range(2)), pool.apply(draw)]
@@ -341,7 +342,7 @@ POOLS = """
                 drawn += pool.map(draw, range(3))
         with ThreadPool(1) as threads:
             drawn += threads.map(draw, range(2))
-        drawn = [number for one in drawn for number in one] + [forked(), forked()]
+        drawn = [number for one in drawn for number in one] + alone
         with fork.Pool(1, begin) as pool:
             own = pool.map(seed_itself, [1, 2]), pool.map(draw_more, [1, 1], 1)
         return {{"seen": json.dumps({{"drawn": drawn, "own": str(own)}}).encode()}}
