@@ -1,8 +1,9 @@
 """Numbers in place of the system's entropy, for generators that are made without a seed.
 
 They follow from the task's seed, so that ``numpy.random.default_rng()`` and ``random.Random()`` of
-a task draw the same numbers when it runs again. In another process, such as a worker of a pool that
-the task starts, the system's entropy counts: a fork would repeat the numbers of its parent.
+a task draw the same numbers when it runs again. In another process that the task forks the system's
+entropy counts, as a fork would repeat the numbers of its parent; but for what a pool's worker works
+on (:mod:`bundle_protocol.pool_workers`).
 """
 
 from __future__ import annotations
@@ -30,8 +31,14 @@ class Entropy:
     """
 
     def __init__(self, seed: int) -> None:
+        self.has_begun = False
+        """True once a task has begun."""
         self._asked: bytearray | mmap = bytearray(1)
-        self._start(seed)
+        self._forks = 0
+        self._counts_forks = hasattr(os, "register_at_fork")  # Not every PyPy has it.
+        if self._counts_forks:
+            os.register_at_fork(before=self._count)
+        self.begin_work(seed)
 
     def loaded(self) -> None:
         """The bundle has been imported."""
@@ -45,12 +52,23 @@ class Entropy:
             # Shared with what the task forks. Only now: a child that shares memory is not forked.
             self._asked = self._map(-1, 1)
         self._asked[0] = 0
-        self._start(seed)
+        self._forks = 0
+        self.has_begun = True
+        self.begin_work(seed)
 
-    def _start(self, seed: int) -> None:
+    def begin_work(self, seed: int) -> None:
+        """Begins the streams in a process that the task has forked, where its seed is another."""
         self.seed = seed
         self._pid = posix.getpid()
         self._sources: dict[int, Any] = {}
+
+    def _count(self) -> None:
+        self._forks += 1
+
+    def of_fork(self, inherited: int) -> int | None:
+        """The seed of a generator in a fork, by what it has there of its parent; None where the
+        system is to give it."""
+        return (inherited << 64) + self._forks if self._counts_forks else None
 
     @property
     def is_here(self) -> bool:

@@ -32,6 +32,8 @@ from types import ModuleType
 from bundle_protocol.describe import summarize
 from bundle_protocol.entropy import Entropy
 from bundle_protocol.first_import import on_first_import
+from bundle_protocol.numba_random import NumbaRandom
+from bundle_protocol.pool_workers import PoolWorkers
 from bundle_protocol.random_libraries import AT_IMPORT, LIBRARIES, Library
 from bundle_protocol.sqlite_random import SQLiteRandom
 
@@ -39,7 +41,7 @@ TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-_LIBRARIES = {**LIBRARIES, "sqlite3": SQLiteRandom}
+_LIBRARIES = {**LIBRARIES, "numba": NumbaRandom, "sqlite3": SQLiteRandom}
 
 
 class Generators:
@@ -58,7 +60,10 @@ class Generators:
         self._tasks = False
         self._seeded_by_task: list[Library] = []
         self._seeded_by_bundle: list[Library] = []
-        on_first_import(dict.fromkeys(_LIBRARIES, self._imported))
+        self._workers = PoolWorkers(
+            self._entropy, lambda: [*self._seeded_by_task, *self._seeded_by_bundle]
+        )
+        on_first_import({**dict.fromkeys(_LIBRARIES, self._imported), **self._workers.by_module})
 
     def loaded(self, folder: str, wire: str) -> None:
         """The bundle has been imported.
@@ -71,17 +76,18 @@ class Generators:
         self._entropy.loaded()
         watched = self._seeded_by_task
         for module in own_modules(folder, wire) if watched else ():
-            for name, value in list(vars(module).items()):
+            for name, value in _values(module):
                 for one in watched:
                     fault = one.fault_of(value)
                     if fault is not None:
-                        self._say(f"{module.__name__}.{name} {fault}")
+                        self._say(f"{name} {fault}")
         self._seeded_by_bundle = [one for one in watched if one.keep()]
         self._seeded_by_task = [one for one in watched if one not in self._seeded_by_bundle]
 
     def begin(self, seed: int) -> None:
         """A task with this seed begins."""
         self._entropy.begin(seed)
+        self._workers.begin_task()
         for text in self._notes:
             self._note(text)
         for one in self._seeded_by_task:
@@ -108,8 +114,6 @@ class Generators:
         self._note(text)
 
     def _imported(self, module: ModuleType) -> None:
-        if not self._entropy.is_here:
-            return  # A worker of a pool, say, which all must not draw the same.
         name = module.__name__
         try:
             one = _LIBRARIES[name](module, self._entropy)
@@ -118,8 +122,11 @@ class Generators:
         try:
             if self._loading:
                 one.watch()
-            else:
+            elif self._entropy.is_here:
                 one.seed(self._entropy.seed)
+            elif (seed := self._entropy.of_fork(self._entropy.seed)) is not None:
+                one.seed(seed)
+                self._workers.imported(one)
         except Exception as error:  # noqa: BLE001 - the import must not fail of it
             self._say(
                 f"the random numbers of {name} do not follow from the task's seed: this version of"
@@ -142,3 +149,13 @@ def own_modules(folder: str, wire: str) -> Iterator[ModuleType]:
             isinstance(file, str) and file.startswith(inside) and not file.startswith(environment)
         ):
             yield module
+
+
+def _values(module: ModuleType) -> Iterator[tuple[str, object]]:
+    """All that a module has, and that its classes have, each by its name."""
+    for name, value in list(vars(module).items()):
+        yield f"{module.__name__}.{name}", value
+        if issubclass(type(value), type) and value.__module__ == module.__name__:
+            for inner, one in list(vars(value).items()):
+                plain = one.__func__ if type(one) is staticmethod else one
+                yield f"{module.__name__}.{name}.{inner}", plain

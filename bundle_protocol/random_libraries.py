@@ -51,6 +51,9 @@ class Library:
         """Puts it into the state that it was in at the end of the watch."""
         raise NotImplementedError
 
+    def state(self) -> object:
+        """Return what its next draws follow from, as far as that can be told."""
+
     def fault_of(self, value: object) -> str | None:
         """Say why what it draws does not follow from a seed, and what to do."""
         return None
@@ -82,8 +85,11 @@ class PythonRandom(Library):
         class Below(base):  # type: ignore[misc]
             def seed(self, value: object = None) -> None:
                 this._seeded = value is not None
-                draws = value is None and this._entropy.is_here  # Python seeds it in each fork.
-                super().seed(this._entropy.bits(_OF_PYTHON, _SEED_BITS) if draws else value)
+                if value is None and this._entropy.is_here:
+                    value = this._entropy.bits(_OF_PYTHON, _SEED_BITS)
+                elif value is None:  # Python seeds it in each fork.
+                    value = this._entropy.of_fork(super().getrandbits(_SEED_BITS))
+                super().seed(value)
 
             def setstate(self, state: object) -> None:
                 this._seeded = True
@@ -133,11 +139,14 @@ class PythonRandom(Library):
         self._watched = False
         self._module.Random.setstate = self._plain_setstate
         if self._seeded:
-            self._state = self._module.getstate()
+            self._state = self.state()
         return self._seeded
 
     def restore(self) -> None:
         self._set_state(self._state)
+
+    def state(self) -> object:
+        return self._own.getstate()
 
 
 class NumPyRandom(Library):
@@ -183,11 +192,11 @@ class NumPyRandom(Library):
                 state.set_state({**state.get_state(legacy=False), "has_gauss": 0, "gauss": 0.0})
 
     def seed(self, seed: int) -> None:
-        self._set_seed(_mixed(seed, 2))
+        self._set_seed(mixed(seed, 2))
 
     def watch(self) -> None:
         # Its SeedSequence, which NumPy's import has made, is there until the bundle seeds it.
-        state = self._module.RandomState(_mixed(AT_IMPORT, 2)).get_state(legacy=False)
+        state = self._module.RandomState(mixed(AT_IMPORT, 2)).get_state(legacy=False)
         self._global.set_state(state)
         self._watched = True
 
@@ -201,11 +210,14 @@ class NumPyRandom(Library):
             bits._seed_seq is None and not self._seeded_without_seed()
         )
         if seeded:
-            self._state = self._global.get_state(legacy=False)
+            self._state = self.state()
         return seeded
 
     def restore(self) -> None:
         self._global.set_state(self._state)
+
+    def state(self) -> object:
+        return self._global.get_state(legacy=False)
 
     def _find_unseeded(self) -> None:
         made: list[Any] = []
@@ -233,85 +245,6 @@ class NumPyRandom(Library):
         )
 
 
-class NumbaRandom(Library):
-    """Those of compiled code, of this thread. In a fork, numba seeds them from the system."""
-
-    reseeds_in_forks = True
-
-    def __init__(self, module: Any, entropy: Entropy) -> None:
-        super().__init__(module, entropy)
-        self._library = module._helperlib
-
-    def seed(self, seed: int) -> None:
-        for number, pointer in enumerate(self._pointers()):
-            self._library.rnd_seed(pointer, _mixed(seed, 4 + number))
-
-    def watch(self) -> None:
-        self.seed(AT_IMPORT)
-        self._first = self._get()
-
-    def keep(self) -> bool:
-        self._state = self._get()
-        return not all(map(self._follows, self._state, self._first))
-
-    def restore(self) -> None:
-        for number, pointer in enumerate(self._pointers()):
-            self._library.rnd_set_state(pointer, self._state[number])
-
-    def fault_of(self, value: object) -> str | None:
-        options = getattr(value, "targetoptions", {}) if self._is_compiled(value) else {}
-        if self._module.config.NUMBA_NUM_THREADS < 2 or not options.get("parallel"):
-            return None
-        if not self._draws(value, set()):
-            return None
-        return (
-            "draws in several threads, of which numba seeds all but this one from the system: its"
-            " numbers do not follow from the task's seed. Draw them before, or have one thread:"
-            " threads = 1"
-        )
-
-    def _is_compiled(self, value: object) -> bool:
-        dispatcher: Any = sys.modules.get("numba.core.dispatcher")
-        return dispatcher is not None and issubclass(type(value), dispatcher.Dispatcher)
-
-    def _draws(self, function: Any, seen: set[int]) -> bool:
-        """Tell whether a function, or another one that it names, draws from these generators."""
-        seen.add(id(function))
-        names = function.py_func.__code__.co_names
-        for name in names:
-            value = function.py_func.__globals__.get(name)
-            if self._is_compiled(value):
-                if id(value) not in seen and self._draws(value, seen):
-                    return True
-            elif type(value) is type(sys):
-                if value.__name__ in ("random", "numpy.random"):
-                    return True
-                if value.__name__ == "numpy" and "random" in names:
-                    return True
-            elif type(getattr(value, "__self__", None)).__module__ in ("random", _MTRAND):
-                return True
-        return False
-
-    def _pointers(self) -> list[int]:
-        return [self._library.rnd_get_py_state_ptr(), self._library.rnd_get_np_state_ptr()]
-
-    def _get(self) -> list[Any]:
-        return [self._library.rnd_get_state(pointer) for pointer in self._pointers()]
-
-    def _follows(self, state: Any, first: Any) -> bool:
-        """Tell whether a state is one that comes after the first by drawing, and not by seeding.
-
-        Only the words tell it, of which each 624 numbers that are drawn make new ones.
-        """
-        from _random import Random  # The base of random.Random, which a bundle may hide.
-
-        drawn, wanted = Random(), Random()
-        wanted.setstate((*state[1], 0))
-        block = wanted.getrandbits(_BLOCK_BITS)
-        drawn.setstate((*first[1], 0))
-        return any(drawn.getrandbits(_BLOCK_BITS) == block for _ in range(_MOST_BLOCKS))
-
-
 class TorchRandom(Library):
     """torch's default generators, of every device."""
 
@@ -331,7 +264,7 @@ class TorchRandom(Library):
         module.seed = seed
 
     def seed(self, seed: int) -> None:
-        self._manual_seed(_mixed(seed, 3))
+        self._manual_seed(mixed(seed, 3))
 
     def watch(self) -> None:
         self.seed(AT_IMPORT)
@@ -340,11 +273,14 @@ class TorchRandom(Library):
     def keep(self) -> bool:
         seeded: bool = self._initial_seed() != self._first
         if seeded:
-            self._state = self._module.get_rng_state()
+            self._state = self.state()
         return seeded
 
     def restore(self) -> None:
         self._module.set_rng_state(self._state)
+
+    def state(self) -> object:
+        return self._module.get_rng_state()
 
 
 class PolarsRandom(Library):
@@ -357,7 +293,7 @@ class PolarsRandom(Library):
         """The seed that the bundle has given it."""
 
     def seed(self, seed: int) -> None:
-        self._set_seed(_mixed(seed, 6))
+        self._set_seed(mixed(seed, 6))
 
     def watch(self) -> None:
         self.seed(AT_IMPORT)
@@ -375,12 +311,14 @@ class PolarsRandom(Library):
     def restore(self) -> None:
         self._set_seed(self._own)
 
+    def state(self) -> object:
+        return self._own
+
 
 LIBRARIES: dict[str, type[Library]] = {
     "random": PythonRandom,
     "numpy.random": NumPyRandom,
     "torch": TorchRandom,
-    "numba": NumbaRandom,
     "polars": PolarsRandom,
 }
 
@@ -390,11 +328,7 @@ AT_IMPORT = 0xD1B54A32D192ED03
 _OF_PYTHON, _OF_NUMPY, _OF_TORCH = 2, 3, 5
 _SEED_BITS = 128
 
-_MTRAND = "numpy.random.mtrand"
-_BLOCK_BITS = 624 * 32
-_MOST_BLOCKS = 4000
-"""So many take 10 ms, and are 2.5 million numbers."""
 
-
-def _mixed(seed: int, number: int) -> int:
+def mixed(seed: int, number: int) -> int:
+    """A seed of 32 bits that follows from a task's."""
     return (seed + (seed >> 32) * 2654435761 + number * 1640531527) & 0xFFFFFFFF

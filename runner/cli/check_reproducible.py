@@ -2,6 +2,8 @@
 
 import sys
 
+import msgspec
+
 from runner.bundle.model import Bundle
 from runner.cli.command_line.commands import Check
 from runner.cli.command_line.params import given_task
@@ -27,7 +29,17 @@ async def check_reproducible(command: Check, case: Case, live: Live) -> tuple[in
         live.close()
         print(f"running it: {condition}", file=sys.stderr)
 
-    found = await find_differences(case, command.settings, command.bundle, task, on_condition=say)
+    def tell(found: Findings) -> None:
+        lines = _lines(
+            msgspec.structs.replace(found, outputs=())
+        )  # No output is known to be right.
+        live.close()
+        print("ended before all was tried; found so far:", file=sys.stderr)
+        print(lines or "nothing\n", end="", file=sys.stderr)
+
+    found = await find_differences(
+        case, command.settings, command.bundle, task, on_condition=say, on_end=tell
+    )
     exit_code = 0 if found.ok else 1
     if command.json:
         return exit_code, json_document({"ok": found.ok, "reproducible": found})

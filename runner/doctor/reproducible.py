@@ -28,12 +28,14 @@ async def find_differences(
     task: Callable[[Bundle], Task],
     *,
     on_condition: Callable[[str], None],
+    on_end: Callable[[Findings], None],
 ) -> Findings:
     """Run a task under several conditions, one after the other, and compare its outputs.
 
     :param case: of the first run, which is an ordinary one.
     :param task: gives the task, once the bundle is known to be one.
     :param on_condition: called with each condition before its runs.
+    :param on_end: called with what was found so far, where it is ended before its time.
     :raises Failure: the first run went wrong.
     """
     began = time.monotonic()
@@ -49,7 +51,11 @@ async def find_differences(
     with guarded_folder() as elsewhere:
         trial = Trial(settings, read, wanted, result, on_condition, elsewhere)
         since = time.time() - (time.monotonic() - began)
-        await _try(trial, settings.thread_count(read), result.threads, since)
+        try:
+            await _try(trial, settings.thread_count(read), result.threads, since)
+        except BaseException:
+            on_end(trial.findings())
+            raise
     return trial.findings()
 
 

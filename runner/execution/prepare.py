@@ -94,7 +94,7 @@ class Prepared(Struct, frozen=True):
         return replace(self, launch=launch, bundle_info=info)
 
     def unread_params(self, function: str | None) -> Callable[[Mapping[str, Any]], str | None]:
-        """What tells of a task's parameters that one of the bundle's functions does not read."""
+        """Return what tells of a task's parameters that a function of the bundle does not read."""
         from runner.bundle.read_params import ReadParams  # what a task without parameters spares
 
         return ReadParams(self.bundle, function_of(self.bundle, function)).note

@@ -2,8 +2,10 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -328,3 +330,35 @@ def test_what_runs_a_task_needs_the_option_that_runs_one(cache: Path, tmp_path: 
     )
     assert done.returncode == 2
     assert "need --reproducible" in done.stderr
+
+
+def test_what_was_found_is_told_where_it_is_ended_before_its_time(
+    cache: Path, tmp_path: Path
+) -> None:
+    wire = """
+import uuid
+def wire(entrypoint, params, seed):
+    return {"id": uuid.uuid4().hex.encode(), "one": b"1"}
+"""
+    command = [
+        sys.executable,
+        "-m",
+        "runner",
+        "check",
+        str(bundle(tmp_path, wire)),
+        "--reproducible",
+    ]
+    environ = {**os.environ, "MODELOPS_CACHE_DIR": str(cache)}
+    with subprocess.Popen(command, env=environ, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        watch = threading.Timer(RUN_SECONDS, process.kill)
+        watch.start()
+        for line in process.stderr:
+            if line == "running it: another seed\n":
+                process.terminate()
+                break
+        said = process.stderr.read()
+        watch.cancel()
+    assert process.returncode == 128 + signal.SIGTERM
+    assert "found so far:\nid: depends on the system's entropy" in said
+    assert "the same under" not in said

@@ -275,13 +275,16 @@ def test_processes_that_a_task_forks_have_the_systems_entropy(
         """
         import json, multiprocessing, random
         import numpy as np
-        def draw(_):
-            return [np.random.default_rng().random(), random.Random().random()]
+        def draw(ends):
+            ends.send([np.random.default_rng().random(), random.Random().random()])
         def wire(entrypoint, params, seed):
-            pools = [multiprocessing.get_context("fork").Pool(1) for _ in range(2)]
-            seen = [pool.apply(draw, [0]) for pool in pools]
-            for pool in pools:
-                pool.terminate()
+            seen = []
+            for _ in range(2):
+                ours, theirs = multiprocessing.Pipe()
+                one = multiprocessing.get_context("fork").Process(target=draw, args=[theirs])
+                one.start()
+                seen.append(ours.recv())
+                one.join()
             return {"seen": json.dumps({"seen": seen}).encode()}
         """,
         "numpy\n",
@@ -293,6 +296,84 @@ def test_processes_that_a_task_forks_have_the_systems_entropy(
         for one in results:
             (note,) = one["notes"]
             assert note.startswith("a process that the task has started makes a generator without")
+
+
+POOLS = """
+    import json, multiprocessing, random, sys
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing.pool import ThreadPool
+    {at_import}
+    import numpy as np
+    fork = multiprocessing.get_context("fork")
+    unseeded = np.random.default_rng()
+
+    def draw(number=None, other=None):
+        from_all = [random.random(), np.random.random(), unseeded.random()]
+        return [*from_all, np.random.default_rng().random(), random.Random().random()]
+
+    def seed_itself(number):
+        np.random.seed(number), random.seed(number)
+        return np.random.random(), random.random()
+
+    def begin():
+        np.random.seed(7)
+
+    def draw_more(_):
+        return np.random.random()
+
+    def forked():
+        ours, theirs = fork.Pipe()
+        process = fork.Process(target=lambda: theirs.send(random.random()))
+        process.start()
+        return ours.recv()
+
+    def wire(entrypoint, params, seed):
+        {in_task}
+        alone = [forked(), forked()]
+        drawn = []
+        for _ in range(2):
+            with fork.Pool(2, maxtasksperchild=2) as pool:
+                drawn += pool.map(draw, range(3), chunksize=1)
+                drawn += pool.starmap_async(draw, [(1, 2)] * 2, chunksize=1).get()
+                drawn += [*pool.imap(draw, range(2)), pool.apply(draw)]
+        options = {{"mp_context": fork}} if sys.version_info >= (3, 7) else {{}}
+        for _ in range(2):
+            with ProcessPoolExecutor(2, **options) as pool:
+                drawn += pool.map(draw, range(3))
+        with ThreadPool(1) as threads:
+            drawn += threads.map(draw, range(2))
+        drawn = [number for one in drawn for number in one] + alone
+        with fork.Pool(1, begin) as pool:
+            own = pool.map(seed_itself, [1, 2]), pool.map(draw_more, [1, 1], 1)
+        return {{"seen": json.dumps({{"drawn": drawn, "own": str(own)}}).encode()}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("at_import", "in_task", "python"),
+    [
+        *(("", "", python) for python in ("3.8", "3.11", "3.13")),
+        ("import numpy; numpy.random.seed(3); random.seed(3)", "", None),
+        ("", "np.random.seed(seed); random.seed(seed)", None),
+    ],
+)
+def test_what_a_pools_workers_draw_follows_from_the_task_whichever_of_them_has_which_work(
+    bundle: MakeBundle, cache: Path, at_import: str, in_task: str, python: str | None
+) -> None:
+    if python is not None:
+        need_python(python)
+    made = bundle(POOLS.format(at_import=at_import, in_task=in_task), "numpy\n")
+    seen = [run(made, cache, isolation, [5, 6, 5], python) for isolation in ISOLATIONS]
+    assert [one["notes"] for tasks in seen for one in tasks] == [()] * 9
+    first, other, _ = seen[0]
+    assert [[one["drawn"] for one in tasks] for tasks in seen] == [
+        [first["drawn"], other["drawn"], first["drawn"]]
+    ] * 3
+    assert len(set(first["drawn"])) == len(first["drawn"])
+    # What the bundle has seeded at its import draws the same for each task, where that is itself.
+    assert len({*first["drawn"], *other["drawn"]}) == 2 * len(first["drawn"]) - 6 * bool(at_import)
+    # What a worker seeds itself is left to it.
+    assert {one["own"] for tasks in seen for one in tasks} == {first["own"]}
 
 
 def test_names_of_temporary_files_are_no_matter_of_the_seed(
@@ -332,6 +413,45 @@ def test_objects_lie_at_the_same_addresses_in_each_new_child(
     seen = run(made, cache, "fresh", [1, 2, 30])
     assert seen == [seen[0]] * 3
     assert [one["none"] for one in run(made, cache, "fork", [1, 2])] == [seen[0]["none"]] * 2
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="addresses are fixed on Linux")
+@pytest.mark.parametrize("python", ["3.8", "3.11", "3.13"])
+def test_in_a_fork_objects_lie_where_they_do_whatever_tasks_were_before(
+    bundle: MakeBundle, cache: Path, python: str
+) -> None:
+    need_python(python)
+    made = bundle(
+        """
+        import random
+        KEPT = [[object() for _ in range(n)] for n in range(300)]
+        del KEPT[::3]
+        class Agent:
+            def __init__(self):
+                self.near, self.name = {}, "agent"
+        class Slim:
+            __slots__ = "one", "two", "three"
+        def wire(entrypoint, params, seed):
+            draw = random.Random(seed)
+            agents = []
+            for _ in range(3000):
+                agents.append(draw.choice([Agent, Slim, object, lambda: (lambda: 1)])())
+                if draw.random() < 0.4:
+                    del agents[draw.randrange(len(agents))]
+            numbers = {one: number for number, one in enumerate(agents)}
+            return {"seen": str([numbers[one] for one in set(agents)]).encode()}
+        """
+    )
+    task = Task("a", {"beta": 0.3, "names": ["b", "c"]}, 1)
+    others = [Task(str(n), {"x" * n: [n / 7] * n}, n) for n in (1, 2, 30, 3, 12)]
+    tasks = [task, *(one for other in others for one in (other, task)), task]
+    seen = []
+    for _ in range(3):
+        with Runner(cache=cache, children=1, python=python, timeout=60) as runner:
+            results = list(runner.map(made, tasks))
+        seen.append({result["seen"] for result in (*results[::2], results[-1])})
+    # What the first child imports of the environment has no bytecode yet.
+    assert len(seen[0]) == len(seen[1] | seen[2]) == 1
 
 
 OUTSIDE = """
@@ -593,6 +713,8 @@ def test_what_numba_draws_in_several_threads_has_a_note(
             for one in prange(count):
                 total += one
             return total
+        class Model:
+            drawn, added = staticmethod(drawn), staticmethod(added)
         def wire(entrypoint, params, seed):
             return {{"seen": json.dumps([drawn(1000), added(1000)]).encode()}}
         """,
@@ -606,8 +728,9 @@ def test_what_numba_draws_in_several_threads_has_a_note(
             assert not results[0].notes
         else:
             assert results[0]["seen"] != results[1]["seen"]
-            (note,) = results[0].notes
-            assert note.startswith("wire.drawn draws in several threads, of which numba seeds all")
+            for name, note in zip(["drawn", "Model.drawn"], results[0].notes, strict=True):
+                said = f"wire.{name} draws in several threads, of which numba seeds all"
+                assert note.startswith(said)
 
 
 def test_a_library_that_cannot_be_seeded_is_said_and_disturbs_nothing(

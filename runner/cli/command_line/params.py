@@ -56,6 +56,8 @@ def read_values(given: list[str], option: str = "--param") -> dict[str, Any]:
     values = {}
     for text in given:
         name, _, value = text.partition("=")
+        if name in values:
+            raise _invalid(f"{option} {name} is there twice", Hint(title="leave one of them out"))
         values[name] = parse_value(name, value, option)
     _checked(Task(None, values))
     return values

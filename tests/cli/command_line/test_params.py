@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.cli.command_line.params import read_params
+from runner.cli.command_line.params import read_params, read_values
 from runner.diagnosis.case import Failure
 
 
@@ -35,3 +35,9 @@ def test_what_is_no_file_is_shown_as_it_is_to_be_written(
     finding = caught.value.finding
     assert problem in finding.summary
     assert hint in finding.hints[0].title
+
+
+def test_a_parameter_that_is_there_twice_is_refused() -> None:
+    with pytest.raises(Failure) as refused:
+        read_values(["beta=0.3", "gamma=1", "beta=0.4"])
+    assert refused.value.finding.summary == "--param beta is there twice"
