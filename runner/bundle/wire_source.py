@@ -209,8 +209,8 @@ def _not_declared(folder: Path, text: str) -> Exception:
         " in pyproject.toml, and no wire.py."
     )
     summary = f"{folder.name} does not say which function runs its tasks"
-    model = _runs_model(folder)
     found = functions_of_three(folder)
+    model = _runs_model(folder, bool(found))
     title = "or add a wire.py" if model or found else "add a wire.py"
     add = Hint(title=title, edit=Edit(file="wire.py", after=EXAMPLE))
     if found:
@@ -228,14 +228,19 @@ def _not_declared(folder: Path, text: str) -> Exception:
     return failure(Code.WIRE_NOT_DECLARED, summary, missing, *hints)
 
 
-def _runs_model(folder: Path) -> list[Hint]:
-    """The command that makes a wire function of a notebook, a script or a function."""
+def _runs_model(folder: Path, takes_task: bool) -> list[Hint]:
+    """The command that makes a wire function of a notebook, a script or a function.
+
+    :param takes_task: whether a function is there that takes a task as it is.
+    """
     # What few bundles need.
     from runner.bundle.foreign.function import find_function
     from runner.bundle.foreign.notebook import notebook_in
     from runner.bundle.foreign.script import find_script
 
     file = notebook_in(folder)
-    if file is None and (found := find_script(folder) or find_function(folder)) is not None:
-        file = found.file
+    found = find_script(folder) if file is None else None
+    model = None if found or takes_task else find_function(folder)
+    if file is None and (one := found or model) is not None:
+        file = one.file
     return [] if file is None else [init_hint(file, shlex.quote(str(folder)))]

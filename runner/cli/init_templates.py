@@ -71,7 +71,7 @@ STUB_WIRE = f'''\
 '''
 
 FUNCTION_WIRE = '''\
-"""The wire function: calls {name}() of {file}, with the task's parameters as its arguments."""
+"""The wire function: calls {name}() of {file} with the task's parameters."""
 
 import json
 

@@ -26,13 +26,8 @@ def wire_of(folder: Path, pyproject: Pyproject) -> str:
         imports = f"from {module} import {function} as main\n"
         return _of_command(script, "sys", imports, "sys.exit(main())")
     if (model := find_function(folder)) is not None:
-        seed = [] if model.seed is None else [f"{model.seed}=seed"]
-        return templates.FUNCTION_WIRE.format(
-            file=model.file,
-            module=model.module,
-            name=model.name,
-            arguments=", ".join([*seed, "**params"]),
-        )
+        named = {"file": model.file, "module": model.module, "name": model.name}
+        return templates.FUNCTION_WIRE.format(**named, arguments=model.arguments)
     return templates.STUB_WIRE
 
 

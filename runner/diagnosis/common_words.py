@@ -130,9 +130,11 @@ _SAYS_FLOAT = re.compile(
     r"|by non-int of type 'float'|^list indices must be integers or slices, not float"
 )
 _COUNT = r"(?:[\w.]+\s*/\s*[\w.]+|[A-Za-z_][\w.]*)"
+_LIST = r"\[(?:0(?:\.0*)?|None|True|False|\[\])\]\s*\*\s*|\]\s*\*\s*(?=\(?[\w.]+\s*/)"
 # Where a whole number is counted with, and where one leads to an element.
 _COUNTS = re.compile(
-    rf"(?P<before>\brange\((?:\w+,\s*)?|\b(?:zeros|ones|empty)\(\(?|\]\s*\*\s*"
+    # [0.3] times a name may be meant as a number times a number; [0.0] is not.
+    rf"(?P<before>\brange\((?:\w+,\s*)?|\b(?:zeros|ones|empty)\(\(?|{_LIST}"
     rf"|\blinspace\([^(),]+,[^(),]+,\s*)(?P<count>\({_COUNT}\)|{_COUNT})(?=[,)]|$)"
 )
 _INDEX = re.compile(r"(?P<before>\[)(?P<count>\w+\s*/\s*\w+)(?=\])")

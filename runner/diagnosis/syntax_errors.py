@@ -34,6 +34,7 @@ _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _MOST_SIGNS = 4
 # The beginning of a line, in which a text may stand.
 _CODE = r"((?:[^\"'#]|\"[^\"]*\"|'[^']*')*?)"
+_DIVIDES = "In Python 2, 7 / 2 is 3: where whole numbers are divided so, write 7 // 2."
 # What Python 2 takes alone, and the same in Python 3.
 _PYTHON_2 = (
     (r"^((?:.*[:;] *)?)print (?![(>])(.*[^,\s])$", r"\1print(\2)"),
@@ -127,11 +128,13 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         hint = f"correct how {where} is indented"
     else:
         hint = f"correct {where}; if it is right for a newer Python, say so in requires-python"
+    explanation = [f"The line is: {one_line(text, 160)}"] if text else []
+    explanation += [_DIVIDES] if more else []
     return Finding(
         phase=phase,
         code=Code.SYNTAX_ERROR,
         summary=f"{where} is not valid for {version}: {one_line(exception.message, 100)}",
-        explanation=f"The line is: {one_line(text, 160)}" if text else "",
+        explanation="\n".join(explanation),
         hints=[Hint(title=hint, edit=edit), *more],
     )
 

@@ -1,5 +1,6 @@
 """Functions whose name or arguments are not the wire function's: the hints, followed."""
 
+import shlex
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ from following import follow
 from recordings import failure
 
 from runner import Runner
+from runner.cli import main
 from runner.diagnosis.case import Case
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.wire_functions import wire_hint
@@ -76,13 +78,17 @@ def test_a_function_of_another_name_or_signature_is_named_and_runs_once_the_edit
         assert runner.execute(tmp_path / "b")["x"] == b"1"
 
 
-def test_functions_that_take_other_arguments_are_not_taken_for_it(
+def test_a_function_that_takes_other_arguments_is_called_by_one(
     tmp_path: Path, cache: Path
 ) -> None:
     (tmp_path / "requirements.txt").write_text("")
-    (tmp_path / "model.py").write_text("def run(params):\n    return 1\n")
+    (tmp_path / "model.py").write_text("def run(params, seed):\n    return [params, seed]\n")
     with Runner(cache=cache) as runner:
-        assert failure(runner, tmp_path).hints[0].title == "add a wire.py"
+        report = failure(runner, tmp_path)
+        assert report.hints[0].title == "write a wire.py that runs model.py"
+        assert main(shlex.split(str(report.hints[0].command))[1:]) == 0
+        made = runner.execute(tmp_path, params={"a": 1}, seed=2)["result.json"]
+        assert made == b'[{"a": 1}, 2]'
 
 
 def test_a_function_that_is_defined_within_another_thing_is_moved_out_of_it() -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from msgspec import Struct
 
+from bundle_protocol.messages import wire_argument
 from runner.bundle.foreign.imports import model_files
 from runner.bundle.source import read_source
 
@@ -14,12 +15,12 @@ _SEEDS = ("seed", "random_seed", "rng_seed", "random_state")
 
 
 class ModelFunction(Struct, frozen=True):
-    """A function whose arguments a task's parameters can be."""
+    """A function that a task's parameters can be given to."""
 
     file: str
     name: str
-    seed: str | None
-    """The argument that takes the seed."""
+    arguments: str
+    """Those of a call, by ``params`` and ``seed``."""
 
     @property
     def module(self) -> str:
@@ -39,7 +40,7 @@ def _functions(path: Path) -> list[ModelFunction]:
     if source is None or not path.stem.isidentifier():
         return []
     return [
-        ModelFunction(path.name, node.name, _seed_of(node))
+        ModelFunction(path.name, node.name, _arguments(node))
         for node in source.tree.body
         if isinstance(node, ast.FunctionDef)
         and not node.name.startswith(("_", *_HELPERS))
@@ -47,6 +48,9 @@ def _functions(path: Path) -> list[ModelFunction]:
     ]
 
 
-def _seed_of(function: ast.FunctionDef) -> str | None:
+def _arguments(function: ast.FunctionDef) -> str:
+    """All parameters in one argument where it has one for them, else each in its own."""
     taken = [argument.arg for argument in (*function.args.args, *function.args.kwonlyargs)]
-    return next((name for name in _SEEDS if name in taken), None)
+    seeds = [f"{name}=seed" for name in taken if name in _SEEDS][:1]
+    whole = [f"{name}=params" for name in taken if wire_argument(name) == "params"][:1]
+    return ", ".join([*whole, *seeds] if whole else [*seeds, "**params"])
