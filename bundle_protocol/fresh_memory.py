@@ -9,7 +9,6 @@ these: what its task makes lies in memory that is new.
 from __future__ import annotations
 
 import gc
-import os
 import sys
 from collections import deque
 from itertools import repeat
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 _POOL, _ARENA = (1 << 14, 1 << 20) if sys.version_info >= (3, 10) else (1 << 12, 1 << 18)
-_PAGE = os.sysconf("SC_PAGE_SIZE")
 _HEADER = 48
 _EMPTY = sys.getsizeof(b"")
 _OF_NUMBERS = 32
@@ -120,4 +118,4 @@ def _maker(size: int) -> Callable[[int], object]:
 
 def _mapped_bytes() -> int:
     with open("/proc/self/statm", "rb", buffering=0) as file:
-        return int(file.read(40).split()[0]) * _PAGE
+        return int(file.read(40).split()[0]) * 4096
