@@ -23,7 +23,6 @@ from bundle_protocol import (
 from bundle_protocol.describe import describe_exception, summarize
 from bundle_protocol.descriptors import Descriptors, open_descriptors
 from bundle_protocol.ending import Ending
-from bundle_protocol.fresh_memory import FreshMemory
 from bundle_protocol.messages import ErrorCode, RequestError
 from bundle_protocol.orphans import Orphans
 from bundle_protocol.shared import shared_by_forks
@@ -118,7 +117,6 @@ class Forker:
         gc.collect()
         self._ending = Ending()
         self._ended = False
-        self.memory = FreshMemory()
         if hasattr(gc, "freeze"):
             gc.freeze()
         self._descriptors = Descriptors()

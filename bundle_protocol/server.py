@@ -339,8 +339,6 @@ class Session:
         try:
             if self._generators is not None:
                 self._generators.begin(seed)
-            if self._forker is not None:
-                self._forker.memory.begin()
             children, own = self._children_cpu, time.process_time()
             wall = time.perf_counter()
             result = function.call(entrypoint, params, seed)

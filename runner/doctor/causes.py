@@ -83,8 +83,8 @@ MEANING = {
     ),
     Cause.ADDRESSES: (
         "where objects lie in memory: it differs once they lie elsewhere",
-        "sort sets of objects by what these hold, and make no number or key of id() or hash(): the"
-        " order is the same each time on one machine alone",
+        "sort sets of objects by what these hold, and make no number or key of id() or hash(); with"
+        " --isolation fresh the order is the same each time, on one machine",
     ),
     Cause.UNWRITTEN_MEMORY: (
         "memory that nothing was written to: it differs once that holds something else",
