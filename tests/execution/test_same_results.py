@@ -415,45 +415,6 @@ def test_objects_lie_at_the_same_addresses_in_each_new_child(
     assert [one["none"] for one in run(made, cache, "fork", [1, 2])] == [seen[0]["none"]] * 2
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="addresses are fixed on Linux")
-@pytest.mark.parametrize("python", ["3.8", "3.11", "3.13"])
-def test_in_a_fork_objects_lie_where_they_do_whatever_tasks_were_before(
-    bundle: MakeBundle, cache: Path, python: str
-) -> None:
-    need_python(python)
-    made = bundle(
-        """
-        import random
-        KEPT = [[object() for _ in range(n)] for n in range(300)]
-        del KEPT[::3]
-        class Agent:
-            def __init__(self):
-                self.near, self.name = {}, "agent"
-        class Slim:
-            __slots__ = "one", "two", "three"
-        def wire(entrypoint, params, seed):
-            draw = random.Random(seed)
-            agents = []
-            for _ in range(3000):
-                agents.append(draw.choice([Agent, Slim, object, lambda: (lambda: 1)])())
-                if draw.random() < 0.4:
-                    del agents[draw.randrange(len(agents))]
-            numbers = {one: number for number, one in enumerate(agents)}
-            return {"seen": str([numbers[one] for one in set(agents)]).encode()}
-        """
-    )
-    task = Task("a", {"beta": 0.3, "names": ["b", "c"]}, 1)
-    others = [Task(str(n), {"x" * n: [n / 7] * n}, n) for n in (1, 2, 30, 3, 12)]
-    tasks = [task, *(one for other in others for one in (other, task)), task]
-    seen = []
-    for _ in range(3):
-        with Runner(cache=cache, children=1, python=python, timeout=60) as runner:
-            results = list(runner.map(made, tasks))
-        seen.append({result["seen"] for result in (*results[::2], results[-1])})
-    # What the first child imports of the environment has no bytecode yet.
-    assert len(seen[0]) == len(seen[1] | seen[2]) == 1
-
-
 OUTSIDE = """
     import json, os, random, secrets, sqlite3, subprocess, sys, tempfile, threading, time, uuid
     import duckdb
