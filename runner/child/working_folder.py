@@ -207,7 +207,8 @@ class WorkingFolders:
         self._load = self._made(LOAD)
         self._count = 1
         self._tree: _Tree | None = None
-        self._used = False
+        self.used = False
+        """True while what a task has left has not been taken."""
 
     @property
     def load(self) -> str:
@@ -236,14 +237,14 @@ class WorkingFolders:
 
         :raises OSError: there is no room for it.
         """
-        if self._used and self._tree is not None and not self._tree.unchanged:
+        if self.used and self._tree is not None and not self._tree.unchanged:
             self._drop(self._tree)
         if self._tree is None:
             # The same path, where it is free: what is kept between tasks may name it.
             while os.path.lexists(self._place / f"{TASK}-{self._count}" / NAME):
                 self._count += 1
             self._tree = self._made(f"{TASK}-{self._count}")
-        self._used = True
+        self.used = True
         return self._tree.root
 
     def take(self, seconds: float) -> LeftFiles | None:
@@ -253,11 +254,11 @@ class WorkingFolders:
         :raises OSError: there is no room for it.
         """
         if seconds < INSTANT_SECONDS:
-            self._used = False  # to look would take longer than all else
+            self.used = False  # to look would take longer than all else
             return None
         tree = self._tree
         if tree is None or tree.unchanged:
-            self._used = False
+            self.used = False
             return None
         changes = tree.changes()
         folder = tempfile.mkdtemp(prefix=guardian().folder_prefix)
@@ -272,7 +273,7 @@ class WorkingFolders:
             if not intact:
                 self._drop(tree)
             # Only now: what interrupts a thread before leaves the rest to the next task.
-            self._used = False
+            self.used = False
             left = LeftFiles.of(Path(folder))
         finally:
             if left is None:
