@@ -10,13 +10,14 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from msgspec import Struct
 
+from runner.bundle.content import folders_of
 from runner.child.left_files import LeftFiles, below
 from runner.diagnosis.child_failures import NO_ROOM
 from runner.fingerprint import Fingerprint, fingerprint_of
@@ -191,15 +192,12 @@ class WorkingFolders:
     """
 
     def __init__(
-        self, place: Path, bundle: Path, files: Iterable[str], folders: Iterable[str]
+        self, place: Path, bundle: Path, files: Iterable[str], folders: Collection[str]
     ) -> None:
         # As os.getcwd() gives it.
         self._place = place.resolve()
         names = tuple(files)
-        self._folders = set(folders)
-        for name in [*names, *self._folders]:
-            self._folders.update(str(parent) for parent in PurePosixPath(name).parents)
-        self._folders = {"" if name == "." else name for name in self._folders}
+        self._folders = {*folders, *folders_of([*names, *folders])}
         self._sources = dict(_sources(bundle, names))
         sources = self._sources.items()
         linked = [(n, s.target) for n, s in sources if not (s.copied or s.is_link)]
