@@ -49,7 +49,7 @@ _QUOTES = rb"(?:\\{0,15}['\"`]|\]|" + _COLOUR + rb"){0,5}[ \t]{0,8}"
 # A name and a value beside each other, as members of something.
 _PAIR = (
     rb"\\{0,15}['\"],?(?:\s|\\n){0,40}\\{0,15}['\"]?value\\{0,15}['\"]?[ \t]{0,4}[:=]"
-    rb"|[ \t]{0,8}(?:\r?\n|\\n)[ \t]{0,40}value:"
+    rb"|(?:\s|\\n){1,40}value:"
 )
 _ASSIGN = rb"(?::[ \t]?[A-Za-z_][\w.\[\]| ]{0,40}?[ \t]?=(?!=)|[=:]{1,3}>?|->|<-|%3[ADad])"
 _SEPARATOR = (

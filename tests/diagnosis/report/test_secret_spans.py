@@ -45,6 +45,7 @@ SECRETS = [
     *("password=SecretStr('hunter2')", "password%3Dhunter2", "password <- 'hunter2'"),
     # as a name and a value beside each other, and coloured
     *('{"name": "DB_PASSWORD", "value": "hunter2"}', "- name: API_TOKEN\n  value: hunter2"),
+    *("name: API_TOKEN value: hunter2", "the password value: hunter2"),
     *('<add key="password" value="hunter2"/>', "\x1b[2m'password'\x1b[m: \x1b[1m'hunter2'"),
     # by a name that says so of some values alone
     *(f"session_id={TOKEN}", '{"session-id": "9F86d081-884c-7d65-9a2f-eaa0c55ad015"}'.lower()),
@@ -73,6 +74,7 @@ READABLE = [
     *("session_id=2026-11-27T18:00:00", "docker run --name mysql -p 3306:3306 mysql:8"),
     *("patients identified by 'id'", "openssl req -keyout server.pem", "unzip -l a.zip"),
     *("secret_sharing_protocol_of_the_epidemic_model_2_a", "token, value = pair"),
+    *("the token value: expected", "each key value: 3", "token\n\nvalue: int"),
     *("mongosh --port 27017", "the archive.zip -P", "key%3Dname", "name: n_tokens\n  value: 3"),
     *("refuses the credentials: 401 Unauthorized", "pip install sk-learn-some-long-package"),
 ]  # fmt: skip
