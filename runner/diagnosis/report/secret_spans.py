@@ -72,7 +72,7 @@ _CODE = (
     rb"(?i)(?:self|cls|os|sys|args|kwargs|config|cfg|conf|settings|options|opts|env|params|request)"
     rb"\.[A-Za-z_.]+|(?:[A-Za-z]+[_.])*(?:token|password|passwd|secret|key|auth|credentials?|pwd"
     rb"|passphrase|cookie|header|headers)s?"
-    rb"|none|null|nil|true|false|undefined|str|bytes|int|float|bool|object|any|optional|string"
+    rb"|[|>][-+]?|none|null|nil|true|false|undefined|str|bytes|int|float|bool|object|any|optional|string"
     rb"|required|missing|incorrect|invalid|wrong|not|is|was|expired|denied|unknown|of|for|in|and|or"
     rb"|\$?\{[^\n]*|\$\(.*|\$[A-Z_]+|\$[a-z_]+|<.{0,40}|%(?:\(\w*\))?[a-z]?|\.{3}|\xe2\x80\xa6|[\[(]+"
     rb"|(?:~|/(?:bin|data|dev|etc|home|lib|mnt|opt|private|proc|root|run|srv|tmp|usr|var|work|Users))"
