@@ -330,3 +330,22 @@ def test_what_lies_behind_a_link_that_a_task_puts_in_a_folders_place_stays(
             else:
                 assert result["seen"] == b"the bundle's" and not result.files
     assert snapshot(own) == before
+
+
+@pytest.mark.parametrize("where", ["import", "task"])
+def test_a_clock_that_a_bundle_has_stopped_or_set_back_loses_no_file_and_breaks_nothing(
+    where: str, tmp_path: Path, cache: Path, isolation: Isolation
+) -> None:
+    # As freezegun does, to the import and to a task.
+    freeze = (
+        "import time\n"
+        "for name in ('time', 'time_ns', 'monotonic', 'perf_counter', 'process_time'):\n"
+        "    setattr(time, name, lambda: -5)\n"
+    )
+    body = "open('out.csv', 'w').close()\nreturn {'a': b'1'}"
+    made = bundle(tmp_path, body, freeze) if where == "import" else bundle(tmp_path, freeze + body)
+    with Runner(cache=cache, isolation=isolation, children=1) as runner:
+        for _ in range(2):
+            result = runner.execute(made)
+            assert list(result.files) == ["out.csv"] and not result.notes
+            assert result.cost.wall_seconds > 0
