@@ -1,4 +1,4 @@
-"""What all tasks of a study have in common is no line of a log for each."""
+"""A reason that all tasks of a study have in common is no line of a log for each."""
 
 import logging
 from types import SimpleNamespace
