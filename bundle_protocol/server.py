@@ -344,8 +344,7 @@ class Session:
             if self._forker is not None:
                 self._forker.memory.begin()
             clock, cpu_clock = self._clocks
-            children, own = self._children_cpu, cpu_clock()
-            wall = clock()
+            children, own, wall = self._children_cpu, cpu_clock(), clock()
             result = function.call(entrypoint, params, seed)
             wall = clock() - wall
             self._instant = wall < INSTANT_SECONDS and self._transport.numbers_are_high
