@@ -63,7 +63,8 @@ class Outside:
         self._given: tuple[str, ...] = ()
         """The paths that are parameters of the task: what lies there is meant to be read."""
         self._still_writing: StillWriting | None = None
-        self._start = self._since = self._began = time.time_ns()
+        self._now = time.time_ns  # which a bundle may replace
+        self._start = self._since = self._began = self._now()
         self._temporary = os.path.join(os.environ.get("TMPDIR") or "/tmp", "")
         system: Any = os
         system.urandom = _Urandom(self)
@@ -80,7 +81,7 @@ class Outside:
         self._package = wire.partition(":")[0].partition(".")[0]
         self._loading = False
         self._still_writing = StillWriting()
-        self._since = time.time_ns()  # What the import has written is no other task's.
+        self._since = self._now()  # What the import has written is no other task's.
         self._of_import = len(self._words)
 
     def begin(self, folder: str, params: dict[str, object]) -> None:
@@ -89,7 +90,7 @@ class Outside:
         self._given = tuple(one for one in values if type(one) is str and one.startswith(os.sep))
         for text in self._notes:
             self._note(text)
-        self._began = time.time_ns()
+        self._began = self._now()
         if folder != self._folder:
             self._folder, self._inside = folder, folder + os.sep
             self._own = os.fsencode(folder), "the path of the task's folder"

@@ -118,6 +118,8 @@ class Session:
         self._folder: WorkingFolder | None = None
         self._forker: Forker | None = None
         self._children_cpu = 0.0
+        # Not looked up later: what a bundle has replaced them with may stand still (freezegun).
+        self._clocks = time.perf_counter, time.process_time
         self._peak_memory = PeakMemory()
         self._generators: Generators | None = None
         self._notes: list[str] = []
@@ -339,10 +341,10 @@ class Session:
         try:
             if self._generators is not None:
                 self._generators.begin(seed)
-            children, own = self._children_cpu, time.process_time()
-            wall = time.perf_counter()
+            clock, cpu_clock = self._clocks
+            children, own, wall = self._children_cpu, cpu_clock(), clock()
             result = function.call(entrypoint, params, seed)
-            wall = time.perf_counter() - wall
+            wall = clock() - wall
             self._instant = wall < INSTANT_SECONDS and self._transport.numbers_are_high
             cpu = wall  # Of an instant, to measure it would take longer.
             if not self._instant:

@@ -57,13 +57,13 @@ class DigestIndex:
         self._before = self._read()
         self._now: dict[str, _Entry] = {}
 
-    def known(self, name: str, path: Path) -> bytes | None:
+    def known(self, name: str, path: str) -> bytes | None:
         """Return the digest of a file that has not been written to since it was read."""
         entry = self._before.get(name)
         if entry is None:
             return None
         try:
-            now = path.stat()
+            now = os.stat(path)  # noqa: PTH116
         except OSError:
             return None
         if not stat.S_ISREG(now.st_mode) or entry != _Entry.of(now, entry.digest):

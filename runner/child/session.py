@@ -168,8 +168,8 @@ class Session:
         :returns: its outputs by name, and what it took.
         :raises Failure: whatever went wrong.
         """
-        if task.inputs:
-            # In a thread: they may be large.
+        if task.inputs or self._folders.used:
+            # In a thread: they may be large, and what a task has left may be much.
             request = await anyio.to_thread.run_sync(self.request, task)
         else:
             request = self.request(task)

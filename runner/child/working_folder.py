@@ -10,18 +10,18 @@ import re
 import shutil
 import stat
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import suppress
 from functools import partial
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from msgspec import Struct
 
+from runner.bundle.content import folders_of
 from runner.child.left_files import LeftFiles, below
 from runner.diagnosis.child_failures import NO_ROOM
 from runner.fingerprint import Fingerprint, fingerprint_of
-from runner.process.guardian import guardian
-from runner.process.kill_marked import remove_folder
+from runner.process.guardian import guardian, remove_folder
 
 COPIED_FILES = 256
 """How many of a bundle's files are copied, at most; the others are linked."""
@@ -108,33 +108,42 @@ class _Tree:
         return True
 
     def changes(self) -> _Changes:
-        """Return what is not as it was made."""
+        """Return what is not as it was made.
+
+        What lies behind a link that a task has put in a folder's place is not the tree's.
+        """
         states = self._states
-        changed = [name for name, path in self._copies if _fingerprint(path) != states[name]]
-        dirty = self._changed_folders()
-        new: list[str] = []
+        modes: dict[str, int] = {}
+        for folder in self._folders:  # each after the one that it is in
+            if not folder or _parent(folder) in modes:
+                with suppress(OSError):
+                    mode = os.lstat(self._path(folder)).st_mode
+                    if stat.S_ISDIR(mode):
+                        modes[folder] = mode
+        copies = {name for name, _ in self._copies}
+        dirty = [folder for folder in self._changed_folders() if folder in modes]
+        changed: list[str] = []
         missing: list[str] = []
-        within = set(dirty)
-        for name in [name for name in states if _parent(name) in within]:
+        for name, state in states.items():
+            if _parent(name) not in modes or not (name in copies or _parent(name) in dirty):
+                continue
             found = _fingerprint(self._path(name))
             if found is None:
                 missing.append(name)
-            elif found != states[name] and name not in changed:
+            elif found != state:
                 changed.append(name)
-        changed = [name for name in changed if name not in missing]
+        new: list[str] = []
         for folder in dirty:
             prefix = f"{folder}/" if folder else ""
-            path = self._path(folder)
-            try:
-                names = [] if os.path.islink(path) else os.listdir(path)  # noqa: PTH114, PTH208
-            except OSError:  # closed, or gone
-                names = []
+            names: list[str] = []
+            with suppress(OSError):  # closed, or gone
+                names = os.listdir(self._path(folder))  # noqa: PTH208
             for entry in names:
                 name = prefix + entry
                 if name not in states and name not in self._folders:
                     new.append(name)
-        intact = all(_is_open(self._path(folder)) for folder in self._folders)
-        return _Changes(new, changed, missing, intact)
+        open_ones = [mode for mode in modes.values() if mode & stat.S_IRWXU == stat.S_IRWXU]
+        return _Changes(new, changed, missing, len(open_ones) == len(self._folders))
 
     def restore(self, changes: _Changes) -> bool:
         """Make it as it was, once nothing of what is new or changed is in it.
@@ -183,23 +192,21 @@ class WorkingFolders:
     """
 
     def __init__(
-        self, place: Path, bundle: Path, files: Iterable[str], folders: Iterable[str]
+        self, place: Path, bundle: Path, files: Iterable[str], folders: Collection[str]
     ) -> None:
         # As os.getcwd() gives it.
         self._place = place.resolve()
         names = tuple(files)
-        self._folders = set(folders)
-        for name in [*names, *self._folders]:
-            self._folders.update(str(parent) for parent in PurePosixPath(name).parents)
-        self._folders = {"" if name == "." else name for name in self._folders}
+        self._folders = {*folders, *folders_of([*names, *folders])}
         self._sources = dict(_sources(bundle, names))
         sources = self._sources.items()
         linked = [(n, s.target) for n, s in sources if not (s.copied or s.is_link)]
         self._linked = {name: (path, fingerprint_of(path)) for name, path in linked[:WATCHED_LINKS]}
         self._load = self._made(LOAD)
-        self._count = 0
+        self._count = 1
         self._tree: _Tree | None = None
-        self._used = False
+        self.used = False
+        """True while what a task has left has not been taken."""
 
     @property
     def load(self) -> str:
@@ -228,12 +235,14 @@ class WorkingFolders:
 
         :raises OSError: there is no room for it.
         """
-        if self._used:
-            self.discard()
+        if self.used and self._tree is not None and not self._tree.unchanged:
+            self._drop(self._tree)
         if self._tree is None:
-            self._count += 1
+            # The same path, where it is free: what is kept between tasks may name it.
+            while os.path.lexists(self._place / f"{TASK}-{self._count}" / NAME):
+                self._count += 1
             self._tree = self._made(f"{TASK}-{self._count}")
-        self._used = True
+        self.used = True
         return self._tree.root
 
     def take(self, seconds: float) -> LeftFiles | None:
@@ -243,29 +252,11 @@ class WorkingFolders:
         :raises OSError: there is no room for it.
         """
         if seconds < INSTANT_SECONDS:
-            self._used = False  # to look would take longer than all else
+            self.used = False  # to look would take longer than all else
             return None
-        return self._clear(keep=True)
-
-    def written_through(self) -> list[str]:
-        """The bundle's files that are linked, and have changed since it was last asked."""
-        if not self._linked:
-            return []
-        changed = []
-        for name, (path, before) in self._linked.items():
-            if not _same_content(now := fingerprint_of(path), before):
-                changed.append(name)
-                self._linked[name] = path, now
-        return changed
-
-    def discard(self) -> None:
-        """Remove what a task has left of which nobody takes the files."""
-        self._clear(keep=False)
-
-    def _clear(self, *, keep: bool) -> LeftFiles | None:
         tree = self._tree
         if tree is None or tree.unchanged:
-            self._used = False
+            self.used = False
             return None
         changes = tree.changes()
         folder = tempfile.mkdtemp(prefix=guardian().folder_prefix)
@@ -278,17 +269,33 @@ class WorkingFolders:
             except OSError:
                 intact = False
             if not intact:
-                # A new one is made for the next task.
-                self._tree = None
-                remove_folder(tree.root)
+                self._drop(tree)
             # Only now: what interrupts a thread before leaves the rest to the next task.
-            self._used = False
-            if keep:
-                left = LeftFiles.of(Path(folder))
+            self.used = False
+            left = LeftFiles.of(Path(folder))
         finally:
             if left is None:
                 remove_folder(folder)
         return left
+
+    def _drop(self, tree: _Tree) -> None:
+        """Remove a tree; a new one is made for the next task."""
+        self._tree = None
+        gone = f"{tree.root}~{os.urandom(4).hex()}"
+        with suppress(OSError):  # a task has removed it, or something is mounted there
+            os.rename(tree.root, gone)  # noqa: PTH104
+            remove_folder(gone)
+
+    def written_through(self) -> list[str]:
+        """The bundle's files that are linked, and have changed since it was last asked."""
+        if not self._linked:
+            return []
+        changed = []
+        for name, (path, before) in self._linked.items():
+            if not _same_content(now := fingerprint_of(path), before):
+                changed.append(name)
+                self._linked[name] = path, now
+        return changed
 
     def _made(self, name: str) -> _Tree:
         return _Tree(self._place / name / NAME, self._sources, self._folders)
@@ -347,14 +354,6 @@ def _copied(file: str, to: str) -> bool:
             raise
         return False
     return True
-
-
-def _is_open(folder: str) -> bool:
-    try:
-        mode = os.lstat(folder).st_mode
-    except OSError:
-        return False
-    return stat.S_ISDIR(mode) and mode & stat.S_IRWXU == stat.S_IRWXU
 
 
 def _parent(name: str) -> str:

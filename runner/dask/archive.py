@@ -3,7 +3,6 @@
 import hashlib
 import io
 import os
-import shutil
 import tempfile
 from contextlib import ExitStack
 from itertools import count
@@ -16,6 +15,7 @@ from runner.bundle.archive import check_content, extract, pack
 from runner.bundle.model import Bundle
 from runner.environment.cache_key import KEY_DIGITS
 from runner.environment.store import BUILDING, LOCK, MANIFEST, alone, hold, waiting_for
+from runner.process.guardian import remove_folder
 from runner.version import runner_version
 
 
@@ -83,7 +83,7 @@ def unpack(archive: Archive, folder: Path, holds: ExitStack) -> Path:
             if not _in_use(place):
                 break
         for leftover in folder.glob(f"{key}{BUILDING}*"):
-            shutil.rmtree(leftover)
+            remove_folder(str(leftover))
         beside = Path(tempfile.mkdtemp(prefix=f"{key}{BUILDING}", dir=folder))
         try:
             content = beside / "content" / archive.name
@@ -96,7 +96,7 @@ def unpack(archive: Archive, folder: Path, holds: ExitStack) -> Path:
             (beside / "content").rename(place)
             hold(place, holds)
         finally:
-            shutil.rmtree(beside, ignore_errors=True)
+            remove_folder(str(beside))
     return bundle
 
 

@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 from msgspec import Struct
 
+from runner.bundle.content import folders_of
 from runner.interpreter.model import Interpreter
 from runner.toml import tomllib
 
@@ -332,7 +333,8 @@ def meaningful_lines(text: str) -> Iterator[str]:
 
 def _parts(files: Iterable[str]) -> set[str]:
     """Every file and every folder of the content."""
-    return {str(part) for file in files for part in (Path(file), *Path(file).parents)}
+    names = set(files)
+    return names | folders_of(names) | {"."}
 
 
 def names_content(settings: object, source: Source) -> bool:

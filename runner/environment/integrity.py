@@ -180,12 +180,6 @@ def remove_bytecode(venv: Path) -> None:
         compiled.unlink(missing_ok=True)
 
 
-def unseal(folder: Path) -> None:
-    """Let whom the folders belong to remove them."""
-    for path, _, _ in os.walk(folder):
-        os.chmod(path, 0o700)  # noqa: PTH101
-
-
 def _walk(top: Path) -> Iterator[tuple[str, list[str], list[str]]]:
     """As os.walk, without going into the folders for bytecode."""
     for path, folders, files in os.walk(top):

@@ -13,7 +13,6 @@ import errno
 import fcntl
 import logging
 import os
-import shutil
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import ExitStack, asynccontextmanager, contextmanager, suppress
@@ -26,7 +25,7 @@ import msgspec
 from msgspec import Struct
 
 from runner.diagnosis.case import Case
-from runner.environment.integrity import unseal
+from runner.process.guardian import REMOVAL_SECONDS, remove_folder
 from runner.stored_files import DamagedError, read_json
 
 if TYPE_CHECKING:
@@ -334,23 +333,21 @@ _refused = set[Path]()
 """Folders that could not be removed."""
 
 
-def remove_tree(folder: Path) -> None:
+def remove_tree(folder: Path, seconds: float = REMOVAL_SECONDS) -> None:
     """Remove a folder, however read-only.
 
     What refuses is logged, and tried again with the next one and as this process ends: a uv whose
     runner was killed may still be writing there.
+
+    :param seconds: how long it is waited for.
     """
     for one in {folder, *_refused}:
-        try:
-            unseal(one)
-            shutil.rmtree(one)
-        except OSError as error:
-            if os.path.lexists(one):  # else somebody else has
-                if one == folder:
-                    _log.warning("%s is not removed yet: %s", one, error)
-                _refused.add(one)
-                continue
-        _refused.discard(one)
+        if remove_folder(str(one), seconds):
+            _refused.discard(one)
+            continue
+        if one == folder:
+            _log.warning("%s cannot be removed yet", one)
+        _refused.add(one)
 
 
 @atexit.register

@@ -51,13 +51,13 @@ class BundleFingerprint:
             path: fingerprint_of(path)
             for path in (
                 str(bundle),
-                *(str(bundle / name) for name in self._known if name.endswith("/")),
+                *(f"{bundle}/{name[:-1]}" for name in self._known if name.endswith("/")),
             )
         }
         self._files = {
             path: fingerprint_of(path)
             for path in (
-                str(bundle / name)
+                f"{bundle}/{name}"
                 for name in self._known
                 if not name.endswith("/") and name not in ignored
             )

@@ -43,10 +43,14 @@ from runner.execution.prepare import (
     was_damaged,
 )
 from runner.interpreter.model import Interpreter
+from runner.process.threads import run_in_thread
 from runner.recording.format import Outcome, Rebuilt
 from runner.result import Check, Result
 from runner.settings import Settings
 from runner.task import Task, check_task, without_inputs
+
+MAKES_FEW_FILES = 0.01
+"""How many seconds a task takes, at most, whose files are taken in the event loop."""
 
 
 async def execute_in_pool(case: Case, pool: Pool, path: str, call: Call) -> Result:
@@ -83,7 +87,9 @@ async def _attempt(
             # For the next task; whether this one may run twice is not known.
             await pool.groups.discard_damaged(case, child.group, failure)
             raise
-        return child.result(case, began, task, *done)
+        result = partial(child.result, case, began, task, *done)
+        # In a thread, where a task had the time to leave many files.
+        return await run_in_thread(result) if done[1].wall_seconds > MAKES_FEW_FILES else result()
     except Exception:
         failed = True
         raise
@@ -134,7 +140,7 @@ async def execute_task(
     ):
         with case.journal.phase(Phase.EXECUTE):
             outputs, executed = await session.execute(wanted, settings.time_limit(bundle))
-            files = session.left_files(executed)
+            files = await run_in_thread(partial(session.left_files, executed))
     await anyio.to_thread.run_sync(fingerprint.changed)
     unread = ready.unread_params(wanted.function)(wanted.params) if wanted.params else None
     executed = session.with_notes(executed, fingerprint.note, unread)

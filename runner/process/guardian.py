@@ -11,6 +11,7 @@ kill all children of a process that they end, and thereby only that one.
 """
 
 import logging
+import math
 import os
 import resource
 import subprocess
@@ -34,6 +35,9 @@ MARKER = "MODELOPS_RUNNER_PROCESS"
 # the file, that the worker is gone. What asks a terminal's or a batch job's processes to end is for
 # the worker to follow.
 _SCRIPT = 'trap "" HUP INT QUIT TERM; read -r marked; (read -r line || exec "$@"); exit'
+_REMOVER_SCRIPT = 'trap "" HUP INT QUIT TERM; read -r marked; "$@" &'
+REMOVAL_SECONDS = 0.3
+"""How long the removal of a folder is waited for: no longer, on a slow disk."""
 _LEAVE_SECONDS = 5.0
 # A worker's numbers follow each other; who is started by one of another worker's has a limit of its
 # own below that one's. In microseconds: the lowest is 70 years.
@@ -99,7 +103,7 @@ class Guardian:
 
     def remove(self, folder: str) -> None:
         """Remove a folder that was kept."""
-        kill_marked.remove_folder(folder)
+        remove_folder(folder)
         self._kept.discard(folder)
         # A collection of garbage may call this in the midst of anything, even of what has the lock.
         if self._lock.acquire(blocking=False):
@@ -138,24 +142,10 @@ class Guardian:
         except OSError as error:
             _log.warning(_NONE, error)
             return None
-        script = kill_marked.__file__
-        # On Linux it needs no site-packages, which take longer to look at than the killing.
-        options = ["-I", "-S"] if sys.platform == "linux" else ["-I"]
         folders = os.path.join(tempfile.gettempdir(), self.folder_prefix)  # noqa: PTH118
         numbers = map(str, (self.numbers.start, self.numbers.stop))
-        python = [sys.executable, *options, script, f"{MARKER}={self.worker}.", folders, *numbers]
         try:
-            popen = subprocess.Popen(
-                ["/bin/sh", "-c", _SCRIPT, "modelops-runner-guardian", *python],
-                # Empty: the marker of a worker that is itself a task's must not end it.
-                env={},
-                cwd="/",
-                stdin=reading,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-                start_new_session=True,
-            )
-            kill_marked.mark_by_limit(popen.pid, _NOBODYS)  # the marker, again
+            popen = _unmarked(_SCRIPT, reading, f"{MARKER}={self.worker}.", folders, *numbers)
             os.write(self._pipe, b"\n")
             return popen
         except OSError as error:
@@ -198,7 +188,53 @@ def guarded_folder() -> Iterator[Path]:
         try:
             yield Path(folder)
         finally:
-            kill_marked.remove_folder(folder)
+            remove_folder(folder)
+
+
+def remove_folder(folder: str, seconds: float = REMOVAL_SECONDS) -> bool:
+    """Remove a folder; what takes longer is left to a process that outlives this one.
+
+    :returns: ``False`` where it cannot be removed.
+    """
+    if kill_marked.remove_folder(folder, seconds):
+        return not os.path.lexists(folder)
+    try:
+        with no_fork():
+            reading, writing = os.pipe()
+            try:
+                popen = _unmarked(_REMOVER_SCRIPT, reading, folder)
+                os.write(writing, b"\n")
+            finally:
+                os.close(reading)
+                os.close(writing)
+        popen.wait()
+    except OSError:  # no process can be had
+        return remove_folder(folder, math.inf)
+    return True
+
+
+def _unmarked(script: str, stdin: int, *arguments: str) -> "subprocess.Popen[bytes]":
+    """Start a shell that reads one line, and may then become a Python for :mod:`kill_marked`.
+
+    It outlives this process, whatever that is ended by.
+
+    :raises OSError: it cannot be started.
+    """
+    # On Linux it needs no site-packages, which take longer to look at than the killing.
+    options = ["-I", "-S"] if sys.platform == "linux" else ["-I"]
+    python = [sys.executable, *options, kill_marked.__file__, *arguments]
+    popen = subprocess.Popen(
+        ["/bin/sh", "-c", script, "modelops-runner-guardian", *python],
+        # Empty: the marker of a worker that is itself a task's must not end it.
+        env={},
+        cwd="/",
+        stdin=stdin,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    kill_marked.mark_by_limit(popen.pid, _NOBODYS)  # the marker, again
+    return popen
 
 
 def _numbers() -> range:

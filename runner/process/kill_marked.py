@@ -9,9 +9,11 @@ cannot be set, the marker is a variable of the environment alone.
 Also a script, in nothing but the standard library on Linux: :mod:`runner.process.guardian` runs it.
 """
 
+import math
 import os
 import resource
 import signal
+import stat
 import sys
 import time
 from collections.abc import Iterator
@@ -109,39 +111,47 @@ def remove_folders(prefix: str) -> None:
             remove_folder(os.path.join(parent, name))  # noqa: PTH118
 
 
-def remove_folder(path: str) -> None:
+def remove_folder(path: str, seconds: float = math.inf) -> bool:
     """Remove a folder that tasks have written in, however deep it is and whatever is closed in it.
 
-    What cannot be removed stays.
+    No link is followed, and no mount entered. What cannot be removed stays.
+
+    :returns: ``False`` where it takes longer than so many seconds; the rest is still there.
     """
-    import shutil  # 5 ms that the import of a runner does not need
-
     try:
-        shutil.rmtree(path)
-    except FileNotFoundError:
-        return
-    except (OSError, RecursionError):
-        with suppress(OSError):
-            _remove_level(path)
-
-
-def _remove_level(path: str) -> None:
-    """Remove a folder once all folders in it are beside each other, open and with short paths."""
+        if not stat.S_ISDIR(os.lstat(path).st_mode):
+            os.unlink(path)  # noqa: PTH108
+            return True
+    except OSError:
+        return True
+    give_up = time.monotonic() + seconds
+    # All folders in it come to lie beside each other, open and with short paths. The kernel moves
+    # none that something is mounted at.
     unique = os.urandom(8).hex()
     folders = [path]
     for folder in folders:  # which grow meanwhile
+        for entry in _entries_of(folder):
+            if time.monotonic() > give_up:
+                return False
+            with suppress(OSError):
+                if entry.is_dir(follow_symlinks=False):
+                    os.chmod(entry.path, 0o700)  # noqa: PTH101
+                    os.rename(entry.path, beside := f"{path}/{unique}-{len(folders)}")  # noqa: PTH104
+                    folders.append(beside)
+                else:
+                    os.unlink(entry.path)  # noqa: PTH108
+    for folder in reversed(folders):
+        with suppress(OSError):
+            os.rmdir(folder)  # noqa: PTH106
+    return True
+
+
+def _entries_of(folder: str) -> "list[os.DirEntry[str]]":
+    with suppress(OSError):
         os.chmod(folder, 0o700)  # noqa: PTH101
         with os.scandir(folder) as listing:
-            entries = list(listing)
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                os.chmod(entry.path, 0o700)  # noqa: PTH101
-                folders.append(f"{path}/{unique}-{len(folders)}")
-                os.rename(entry.path, folders[-1])  # noqa: PTH104
-            else:
-                os.unlink(entry.path)  # noqa: PTH108
-    for folder in reversed(folders):
-        os.rmdir(folder)  # noqa: PTH106
+            return list(listing)
+    return []
 
 
 def _environments() -> "Iterator[tuple[int, bytes | None]]":
@@ -227,10 +237,19 @@ def _kill(pid: int) -> bool:
     return True
 
 
-if __name__ == "__main__":
-    of_worker = range(int(sys.argv[3]), int(sys.argv[4]))
+def _main(arguments: "list[str]") -> None:
+    """Do what :mod:`runner.process.guardian` has started this for."""
+    if len(arguments) == 1:
+        remove_folder(arguments[0])
+        return
+    marker, prefix, start, stop = arguments
+    of_worker = range(int(start), int(stop))
     for _ in range(2):
-        kill_marked(sys.argv[1], of_worker)
+        kill_marked(marker, of_worker)
         time.sleep(AGAIN_SECONDS)
-    kill_marked(sys.argv[1], of_worker)
-    remove_folders(sys.argv[2])
+    kill_marked(marker, of_worker)
+    remove_folders(prefix)
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1:])

@@ -7,10 +7,13 @@ from typing import Any
 
 import anyio
 import pytest
+from conftest import write_bundle
 
-from runner import AsyncRunner
+from runner import AsyncRunner, RunnerError
+from runner.child.working_folder import WorkingFolders
 from runner.environment import build, validity
 from runner.execution import bundle_watch, prepare
+from runner.execution.run_task import MAKES_FEW_FILES
 from runner.process import kill_marked
 
 pytestmark = pytest.mark.anyio
@@ -87,3 +90,36 @@ async def test_the_files_of_a_large_bundle_are_looked_at_in_a_thread(
     monkeypatch.setattr(bundle_watch, "fingerprint_of", state)
     assert not await bundle_watch.has_changed(fingerprint)
     assert idents and threading.get_ident() not in idents
+
+
+async def test_the_files_that_a_task_has_left_are_taken_and_removed_in_a_thread(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    idents: dict[str, int] = {}
+    for name in ("take", "_drop"):
+        work = getattr(WorkingFolders, name)
+
+        def watched(*args: Any, name: str = name, work: Callable[..., Any] = work) -> Any:
+            idents[name] = threading.get_ident()
+            return work(*args)
+
+        monkeypatch.setattr(WorkingFolders, name, watched)
+    long_enough = 2 * MAKES_FEW_FILES
+    wire = f"""\
+import time
+def wire(entrypoint, params, seed):
+    open("file", "w").close()
+    until = time.perf_counter() + {long_enough}
+    while time.perf_counter() < until:
+        pass
+    return {{"a": bytes(params["size"])}}
+"""
+    bundle = write_bundle(tmp_path / "bundle", wire)
+    with anyio.fail_after(60):
+        async with AsyncRunner(cache=cache, children=1) as runner:
+            with pytest.raises(RunnerError):
+                await runner.execute(bundle)
+            result = await runner.execute(bundle, params={"size": 1})
+    assert list(result.files) == ["file"]
+    assert idents.keys() == {"take", "_drop"}
+    assert threading.get_ident() not in idents.values()

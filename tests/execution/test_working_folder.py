@@ -294,3 +294,58 @@ def test_a_link_to_a_file_that_a_task_is_to_write_leads_to_its_own(
     with Runner(cache=cache) as runner:
         assert runner.execute(made)["n"] == b"1"
     assert not (made / "new.csv").exists()
+
+
+@pytest.mark.parametrize("replaced", ["", "results"])
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_lies_behind_a_link_that_a_task_puts_in_a_folders_place_stays(
+    replaced: str, fails: bool, tmp_path: Path, cache: Path, isolation: Isolation
+) -> None:
+    own = tmp_path / "scratch"
+    (own / "sub").mkdir(parents=True)
+    for name in ("table.csv", "sub/deep.csv", "sub/mine.csv"):
+        (own / name).write_text("mine")
+    made = bundle(
+        tmp_path,
+        "import shutil\n"
+        f"place = os.path.join(os.getcwd(), {replaced!r}).rstrip('/')\n"
+        "seen = open('results/sub/deep.csv', 'rb').read()\n"
+        "os.chdir('/')\n"
+        "shutil.rmtree(place)\n"
+        f"os.symlink({str(own)!r}, place)\n"
+        f"assert not {fails}\n"
+        "return {'seen': seen}",
+    )
+    (made / "results" / "sub").mkdir(parents=True)
+    for name in ("table.csv", "sub/deep.csv"):
+        (made / "results" / name).write_text("the bundle's")
+    before = snapshot(own)
+    with Runner(cache=cache, isolation=isolation, children=1) as runner:
+        for _ in range(2):  # the next task finds the bundle's files
+            try:
+                result = runner.execute(made)
+            except RunnerError as error:
+                assert fails and error.report.exception is not None
+                assert error.report.exception.type == "AssertionError"
+            else:
+                assert result["seen"] == b"the bundle's" and not result.files
+    assert snapshot(own) == before
+
+
+@pytest.mark.parametrize("where", ["import", "task"])
+def test_a_clock_that_a_bundle_has_stopped_or_set_back_loses_no_file_and_breaks_nothing(
+    where: str, tmp_path: Path, cache: Path, isolation: Isolation
+) -> None:
+    # As freezegun does, to the import and to a task.
+    freeze = (
+        "import time\n"
+        "for name in ('time', 'time_ns', 'monotonic', 'perf_counter', 'process_time'):\n"
+        "    setattr(time, name, lambda: -5)\n"
+    )
+    body = "open('out.csv', 'w').close()\nreturn {'a': b'1'}"
+    made = bundle(tmp_path, body, freeze) if where == "import" else bundle(tmp_path, freeze + body)
+    with Runner(cache=cache, isolation=isolation, children=1) as runner:
+        for _ in range(2):
+            result = runner.execute(made)
+            assert list(result.files) == ["out.csv"] and not result.notes
+            assert result.cost.wall_seconds > 0

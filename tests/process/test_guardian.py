@@ -19,11 +19,12 @@ import psutil
 import pytest
 from children import command_line, still_running
 from conftest import write_bundle
+from studies import wait_until
 
 from runner import Isolation, Runner, RunnerError
 from runner.events import Event, Output
 from runner.process import kill_marked as kill_marked_module
-from runner.process.guardian import MARKER, Guardian
+from runner.process.guardian import MARKER, Guardian, remove_folder
 from runner.process.kill_marked import kill_marked
 
 limit_marks = bool(Guardian().numbers)
@@ -382,3 +383,45 @@ def test_a_process_that_is_just_starting_another_program_does_not_get_away(
     monkeypatch.setattr(os, "kill", lambda pid, number: killed.append(pid))
     assert kill_marked("MARKER=x")
     assert killed == [7]
+
+
+SLOW = """
+import os, sys
+from runner.process.guardian import remove_folder
+assert remove_folder(sys.argv[1], seconds=0)
+os._exit(0)
+"""
+
+
+def test_the_removal_of_a_folder_that_takes_long_outlives_who_began_it(tmp_path: Path) -> None:
+    folder = tmp_path / "folder"
+    for number in range(20):
+        (folder / str(number) / "deep").mkdir(parents=True)
+        (folder / str(number) / "file").touch()
+    command = [sys.executable, "-c", SLOW, str(folder)]
+    subprocess.run(command, timeout=30, check=True, start_new_session=True)
+    wait_until(lambda: not folder.exists())
+
+
+def test_a_folder_is_removed_though_no_process_can_be_had_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise BlockingIOError
+
+    monkeypatch.setattr("subprocess.Popen", refuse)
+    (tmp_path / "folder" / "deep").mkdir(parents=True)
+    assert remove_folder(str(tmp_path / "folder"), seconds=0)
+    assert not (tmp_path / "folder").exists()
+
+
+def test_no_link_is_followed_where_a_folder_is_removed(tmp_path: Path) -> None:
+    kept = tmp_path / "kept" / "file"
+    kept.parent.mkdir()
+    kept.touch()
+    (tmp_path / "folder").mkdir()
+    for link in (tmp_path / "folder" / "link", tmp_path / "link"):
+        link.symlink_to(kept.parent)
+    for name in ("folder", "link", "gone"):
+        assert remove_folder(str(tmp_path / name))
+    assert os.listdir(tmp_path) == ["kept"] and kept.exists()  # noqa: PTH208

@@ -17,6 +17,7 @@ from runner.dask.client.lost import (
     scheduler_silent,
 )
 from runner.dask.failures import error_of
+from runner.diagnosis.errors import RunnerError
 
 T = TypeVar("T")
 
@@ -37,7 +38,7 @@ def ask(client: Client, question: Callable[[], Awaitable[T]], seconds: float) ->
     async def within() -> T:
         return await asyncio.wait_for(question(), seconds)
 
-    with reported_gone():
+    with reported_gone(client):
         asking = asyncio.run_coroutine_threadsafe(within(), client.loop.asyncio_loop)  # type: ignore[attr-defined]
         try:
             # The client's loop may be ending: it is not waited for without a limit either.
@@ -49,14 +50,20 @@ def ask(client: Client, question: Callable[[], Awaitable[T]], seconds: float) ->
 
 
 @contextmanager
-def reported_gone() -> Iterator[None]:
-    """Around calls of a client's.
+def reported_gone(client: Client) -> Iterator[None]:
+    """Around calls of a client's, which another thread may close.
 
     :raises RunnerError: the scheduler is gone, or the client is closed.
     """
     try:
         yield
-    except GONE as error:
+    # A closed client raises what it likes: a bare Exception, or a class of its own.
+    except (Exception, asyncio.CancelledError) as error:
+        if isinstance(error, RunnerError):
+            raise
+        check_open(client)
+        if not isinstance(error, GONE):
+            raise
         raise error_of(connection_lost(error)) from error
 
 

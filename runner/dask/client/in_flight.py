@@ -26,6 +26,7 @@ from runner.dask.client.watch import Watch
 from runner.dask.client.work import Sent, Work
 from runner.dask.failures import RETRY_SECONDS, error_of
 from runner.dask.messages import Answer
+from runner.dask.seldom import Seldom
 from runner.diagnosis.errors import RunnerError
 from runner.execution.bounded_map import Window
 
@@ -41,6 +42,7 @@ class InFlight:
         assert client.loop is not None  # it is connected
         self.client, self._loop = client, client.loop
         self.watch = Watch(client)
+        self._seldom = Seldom(_log)
 
     def start(self, work: Work[T]) -> Future[T]:
         """Send it; from any thread.
@@ -120,7 +122,8 @@ class InFlight:
             if report is None or not report.retryable or retries == work.retries:
                 return answer
             delay = RETRY_SECONDS * 2**retries
-            _log.warning("%s: %s; again in %g s", work.name, report.summary, delay)
+            again = ("%s: %s; again in %g s", work.name, report.summary, delay)
+            self._seldom.say(logging.WARNING, report.summary, *again)
             await asyncio.sleep(delay)
             retries += 1
 

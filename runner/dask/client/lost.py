@@ -32,8 +32,12 @@ def raised(error: BaseException, client: Client) -> Finding:
     """Return what it means that Dask raised where the answer of a task was expected."""
     if isinstance(error, KilledWorker):
         return _killed(error)
-    cancelled = isinstance(error, asyncio.CancelledError | CancelledError | OSError)
-    if cancelled or (isinstance(error, GONE) and client.status != "running"):
+    if is_closed(client):
+        return client_closed()
+    gone = isinstance(error, GONE)
+    if gone and (
+        not isinstance(error, RuntimeError | AttributeError) or client.status != "running"
+    ):
         return connection_lost(error)
     return unfit(
         f"the cluster could not run the task: {type(error).__name__}: {one_line(str(error))}",
@@ -46,8 +50,10 @@ def raised(error: BaseException, client: Client) -> Finding:
 
 
 def connection_lost(error: BaseException) -> Finding:
+    # Dask's own says of each task that it was cancelled.
+    why = "" if isinstance(error, CancelledError | asyncio.CancelledError) else one_line(str(error))
     return lost(
-        f"the connection to the scheduler was lost: {one_line(str(error)) or 'it is closed'}",
+        f"the connection to the scheduler was lost: {why or 'it is closed'}",
         "What the cluster was doing is not known any more; the workers end its tasks.",
         Hint(title="look at the scheduler: whether it runs, and its log"),
     )

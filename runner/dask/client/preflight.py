@@ -71,8 +71,9 @@ def require_fit(client: Client) -> Fit:
 def _send_canaries(client: Client, workers: Sequence[str]) -> None:
     """:raises RunnerError: none comes back; what is wrong with some workers is logged."""
     steps = {"an importable function": send_importable}
-    with reported_gone():
+    with reported_gone(client):
         came_back = canary(client, workers, steps, CANARY_SECONDS)
+    check_open(client)
     # A warning is that others keep the cluster busy.
     problems = [one for one in came_back if one.verdict is Verdict.PROBLEM]
     if problems and len(problems) == len(workers):
@@ -100,7 +101,7 @@ def _first_workers(client: Client) -> Mapping[str, int]:
     :raises RunnerError: none came.
     """
     _log.warning("the cluster has no workers: waiting up to %g s", FIRST_WORKER_SECONDS)
-    with reported_gone():
+    with reported_gone(client):
         something = unannotated(lambda: client.submit(operator.add, 1, 2, pure=False))
     deadline = time.monotonic() + FIRST_WORKER_SECONDS
     try:

@@ -3,13 +3,14 @@
 import asyncio
 import logging
 from collections.abc import Mapping
-from contextlib import nullcontext
+from contextlib import nullcontext, suppress
 
 from distributed import Client
 from msgspec import Struct
 
 from runner.dask.archive import Archive
 from runner.dask.client.connection import ask
+from runner.dask.client.lost import GONE, is_closed
 from runner.dask.client.shared import Shared
 from runner.dask.client.survey import silent, survey_of
 from runner.dask.owners import disown, own
@@ -95,15 +96,16 @@ async def _register(client: Client, archive: Archive, shared: Shared | None) -> 
     owned: list[BundlePlugin | OutputsPlugin] = [BundlePlugin(archive)]
     if shared is not None:
         owned.append(OutputsPlugin(str(shared.outputs)))
-    for one in owned:
-        await client.run_on_scheduler(own, one.name, client.id)
+    with suppress(*GONE):  # who asks the workers says so
+        for one in owned:
+            await client.run_on_scheduler(own, one.name, client.id)
     registered = await asyncio.gather(
         *(client.register_plugin(one) for one in (plugin, *owned)),
         # What a worker has not taken in, it says itself, when it is asked.
         return_exceptions=True,
     )
     for failure in registered:
-        if isinstance(failure, BaseException):
+        if isinstance(failure, BaseException) and not is_closed(client):
             _log.warning("while the bundle was sent: %s", failure, exc_info=failure)
 
 

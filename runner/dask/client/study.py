@@ -18,7 +18,7 @@ from runner.bundle.model import Bundle
 from runner.dask.archive import Archive, packed
 from runner.dask.client.batches import Batches
 from runner.dask.client.cluster_task import ClusterTask
-from runner.dask.client.connection import connection_of
+from runner.dask.client.connection import connection_of, reported_gone
 from runner.dask.client.fitness import Fitness
 from runner.dask.client.home import Home
 from runner.dask.client.in_flight import InFlight
@@ -123,20 +123,21 @@ class Study(Struct, frozen=True, weakref=True):
         able = placement.among(self.fitness, self.in_flight.workers(self.fitness))
         if able == []:
             raise error_of(no_able_worker(self.fitness.unable.values()), self.bundle)
-        futures: list[DaskFuture[Result]] = self.in_flight.client.map(
-            keep_result,
-            [as_sent(one.task) for one in tasks],
-            [one.futures for one in tasks],
-            key=keys,
-            pure=False,
-            workers=able,
-            priority=placement.priority,
-            resources=placement.resources,
-            bundle=self.key,
-            here=self.bundle,
-            study=self.made,
-            tries=1 + retries,
-        )
+        with reported_gone(self.in_flight.client):
+            futures: list[DaskFuture[Result]] = self.in_flight.client.map(
+                keep_result,
+                [as_sent(one.task) for one in tasks],
+                [one.futures for one in tasks],
+                key=keys,
+                pure=False,
+                workers=able,
+                priority=placement.priority,
+                resources=placement.resources,
+                bundle=self.key,
+                here=self.bundle,
+                study=self.made,
+                tries=1 + retries,
+            )
         for future in futures:
             # The workers have the bundle for as long as somebody may need its results made again.
             finalize(future, _held, self).atexit = False

@@ -7,6 +7,7 @@ from functools import lru_cache
 
 from distributed import Worker
 
+from runner.dask.seldom import Seldom
 from runner.diagnosis.report.model import Report
 from runner.diagnosis.report.sanitise import sanitise_text, secrets_of
 from runner.diagnosis.report.shown_lines import ShownLines
@@ -15,6 +16,8 @@ from runner.study.outputs.printed import Printed
 
 # Dask's own handlers show what is logged below "distributed".
 log = logging.getLogger("distributed.modelops_runner")
+
+seldom = Seldom(log)
 
 TOPIC = "modelops-runner"
 
@@ -56,7 +59,11 @@ class OutputLog:
             log.info("[%s] note: %s", self._key, event.text)
 
     def failed(self, report: Report) -> None:
-        log.error("[%s] %s: %s", self._key, report.code.value, report.summary)
+        line = ("[%s] %s: %s", self._key, report.code.value, report.summary)
+        if report.retryable:  # it may be the fault of the worker, and so of all its tasks
+            seldom.say(logging.ERROR, report.summary, *line)
+        else:
+            log.error(*line)
         self._event(code=report.code.value, summary=report.summary, report=report.id)
 
     def printed(self) -> dict[str, str]:

@@ -1,6 +1,7 @@
 """The functions that run on a worker. Dask pickles them by their names."""
 
 import asyncio
+import logging
 import os
 import platform
 import time
@@ -27,7 +28,7 @@ from runner.dask.failures import (
 from runner.dask.messages import Answer, answer
 from runner.dask.worker.bundles import BUNDLE, bundles_of
 from runner.dask.worker.host import Host
-from runner.dask.worker.output_log import OutputLog, log
+from runner.dask.worker.output_log import OutputLog, seldom
 from runner.dask.worker.plugin import host_of, this_host
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.report.codes import Code
@@ -193,7 +194,7 @@ def keep_result(
         if report is None or not report.retryable or tried == tries:
             break
         delay = RETRY_SECONDS * 2 ** (tried - 1)
-        log.warning("%s; again in %g s", report.summary, delay)
+        seldom.say(logging.WARNING, report.summary, "%s; again in %g s", report.summary, delay)
         time.sleep(delay)
     if report is not None and is_workers_own(report, tried=_has_run(bundle)):
         refusal = Refusal(bundle, worker.address, report)

@@ -154,7 +154,7 @@ def _to_be_filled_in(hint: Hint) -> Hint:
 def map_texts(value: _T, change: Callable[[str], str]) -> _T:
     """A copy of the value, a struct mostly, with every free text in it changed.
 
-    A text whose key in a dictionary says that it is secret is masked.
+    A text whose key in a dictionary, or name beside it, says that it is secret is masked.
     """
     return cast(_T, _mapped(value, change))
 
@@ -170,9 +170,12 @@ def _mapped(value: Any, change: Callable[[str], str]) -> Any:
         case list() | tuple():
             return type(value)(_mapped(item, change) for item in value)
         case dict():
+            # What has a name and a value, as Kubernetes has variables.
+            named = value.get("name")
+            secrets = {"value"} if isinstance(named, str) and has_secret(named) else ()
             return {
                 _mapped(key, change): MASK
-                if isinstance(item, str) and has_secret(str(key))
+                if isinstance(item, str) and (key in secrets or has_secret(str(key)))
                 else _mapped(item, change)
                 for key, item in value.items()
             }

@@ -1,8 +1,8 @@
 """Finds what looks like a secret: in a text, or in the JSON of the wire.
 
-The shapes of tokens are those of gitleaks (``config/gitleaks.toml``) and detect-secrets, as are the
-ways in which a value is assigned to a name. Every pattern also matches the asterisks that a
-recording has in a secret's place, so that a replay's report is the run's.
+The ways in which a value is assigned to a name are those of gitleaks and detect-secrets, as are the
+shapes of tokens (:mod:`runner.diagnosis.knowledge.secret_shapes`). Every pattern also matches the
+asterisks that a recording has in a secret's place, so that a replay's report is the run's.
 """
 
 import re
@@ -11,6 +11,7 @@ from functools import cache, partial
 from typing import NamedTuple
 
 from runner.diagnosis.knowledge.secret_names import has_secret, is_password
+from runner.diagnosis.knowledge.secret_shapes import AFTER, SHAPES
 
 
 class Span(NamedTuple):
@@ -21,41 +22,10 @@ class Span(NamedTuple):
     end: int
 
 
-# Beginnings stay, so that a reader sees of which service a token is.
-_SHAPES = (
-    (rb"gh[pousr]_", rb"[A-Za-z0-9]{36,255}"),  # GitHub
-    (rb"github_pat_", rb"\w{22,255}"),
-    (rb"gl(?:pat|dt|ft|rt|ptt|cbt|oas|imt|agent|soat|ffct)-", rb"[\w-]{20,300}(?:\.[\w.]{2,20})?"),
-    (rb"(?:A3T[A-Z0-9]|AKIA|ASIA|ABIA|ACCA)", rb"[A-Z0-9]{16}"),  # AWS
-    (rb"ABSK", rb"[A-Za-z0-9+/]{109,269}={0,2}"),
-    (rb"xox[abeoprs]-", rb"[A-Za-z0-9-]{10,250}"),  # Slack
-    (rb"xapp-", rb"\d-[A-Za-z0-9-]{10,250}"),
-    (rb"sk-(?:proj-|svcacct-|admin-|ant-[a-z]+\d*-)?", rb"(?=[\w-]{0,60}\d)[\w-]{20,300}"),
-    (rb"(?:sk|rk|pk)_(?:test|live|prod)_", rb"[A-Za-z0-9]{10,99}"),  # Stripe
-    (rb"eyJ", rb"[\w-]{13,4000}\.[\w-]{6,8000}(?:\.[\w-]{0,4000}={0,2})?"),  # JWT (RFC 7519)
-    (rb"(?:hf_|api_org_)", rb"[A-Za-z0-9]{30,60}"),  # Hugging Face
-    (rb"(?:npm|pnu|dckr_pat|glc|glsa|lin_api|ntn)_", rb"[\w+/-]{27,400}={0,3}"),
-    (rb"(?:do[opr]_v1|pscale_(?:tkn|oauth|pw)|rdme|rubygems|sntry[su])_", rb"[\w.=-]{32,300}"),
-    (rb"shp(?:at|ca|pa|ss)_", rb"[a-fA-F0-9]{32}"),
-    (rb"pypi-AgE", rb"[\w-]{50,1000}"),
-    (rb"AIza", rb"[\w-]{35}"),  # Google
-    (rb"GOCSPX-", rb"[\w-]{20,40}"),
-    (rb"(?<=\d:)A", rb"[\w-]{34}"),  # Telegram
-    (rb"(?<=ya29\.)", rb"[\w-]{20,1000}"),
-    (rb"(?<=\bSG\.)", rb"[\w-]{16,32}\.[\w-]{16,64}"),  # SendGrid
-    (rb"(?<=\bhv[bs]\.)", rb"[\w-]{24,300}"),  # Vault
-    (rb"dapi", rb"[a-f0-9]{32}(?:-\d)?"),  # Databricks
-    (rb"(?:pul|xkeysib|PMAK|pplx|tk-us|ico|sq0atp|tskey)-", rb"(?=[\w-]{0,60}\d)[\w-]{22,200}"),
-    (rb"AGE-SECRET-KEY-1", rb"[0-9A-Z]{58}"),
-    (rb"ATATT3", rb"[\w=-]{100,300}"),
-    (rb"SK", rb"[0-9a-f]{32}"),  # Twilio
-)
-
-
 @cache
 def _shape() -> re.Pattern[bytes]:
     return re.compile(
-        b"|".join(rb"%b(%b|\*{5,})(?![A-Za-z0-9_*])" % (begin, rest) for begin, rest in _SHAPES)
+        b"|".join(rb"%b(%b|\*{5,})(?![A-Za-z0-9_*])" % (begin, rest) for begin, rest in SHAPES)
     )
 
 
@@ -73,9 +43,17 @@ _USER_BYTES = 1300
 _USER_ENDS = b"@", "…".encode(), b"\\u2026"
 _KEY_BEGIN = re.compile(rb"BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}")
 _SCHEME = rb"(?:(?i:bearer|basic|token|digest|apikey|negotiate)[ \t]{1,8})"
+_COLOUR = rb"(?:\x1b|\\u001b)\[[\d;]{0,12}m"
+# JSON in JSON in JSON escapes its quotes so often.
+_QUOTES = rb"(?:\\{0,15}['\"`]|\]|" + _COLOUR + rb"){0,5}[ \t]{0,8}"
+# A name and a value beside each other, as members of something.
+_PAIR = (
+    rb"\\{0,15}['\"],?(?:\s|\\n){0,40}\\{0,15}['\"]?value\\{0,15}['\"]?[ \t]{0,4}[:=]"
+    rb"|(?:\s|\\n){1,40}value:"
+)
+_ASSIGN = rb"(?::[ \t]?[A-Za-z_][\w.\[\]| ]{0,40}?[ \t]?=(?!=)|[=:]{1,3}>?|->|<-|%3[ADad])"
 _SEPARATOR = (
-    rb"(?:\\{0,15}['\"`]|\]){0,3}[ \t]{0,8}"  # JSON in JSON in JSON escapes its quotes so often
-    rb"(?::[ \t]?[A-Za-z_][\w.\[\]| ]{0,40}?[ \t]?=(?!=)|[=:]{1,3}>?|->)[ \t]{0,8}"
+    rb"(?:" + _QUOTES + _ASSIGN + rb"|" + _PAIR + rb")[ \t]{0,8}(?:" + _COLOUR + rb"){0,3}"
     rb"(?:[|>][-+]?[ \t]{0,8}(?:\r?\n|\\n)[ \t]{1,20})?"  # a block of YAML
 )
 
@@ -94,7 +72,7 @@ _CODE = (
     rb"(?i)(?:self|cls|os|sys|args|kwargs|config|cfg|conf|settings|options|opts|env|params|request)"
     rb"\.[A-Za-z_.]+|(?:[A-Za-z]+[_.])*(?:token|password|passwd|secret|key|auth|credentials?|pwd"
     rb"|passphrase|cookie|header|headers)s?"
-    rb"|none|null|nil|true|false|undefined|str|bytes|int|float|bool|object|any|optional|string"
+    rb"|[|>][-+]?|none|null|nil|true|false|undefined|str|bytes|int|float|bool|object|any|optional|string"
     rb"|required|missing|incorrect|invalid|wrong|not|is|was|expired|denied|unknown|of|for|in|and|or"
     rb"|\$?\{[^\n]*|\$\(.*|\$[A-Z_]+|\$[a-z_]+|<.{0,40}|%(?:\(\w*\))?[a-z]?|\.{3}|\xe2\x80\xa6|[\[(]+"
     rb"|(?:~|/(?:bin|data|dev|etc|home|lib|mnt|opt|private|proc|root|run|srv|tmp|usr|var|work|Users))"
@@ -102,60 +80,6 @@ _CODE = (
 )
 _NUMBER = rb"(?i)[-+]?(?:\d{1,8}|\d*\.\d*(?:e[+-]?\d+)?)"
 _WORD = re.compile(rb"[A-Za-z]?[a-z]+|[A-Z]{2,12}")
-
-
-_GAP = rb"(?:\s|\\[nr]){1,8}"
-# What follows certain words, where one of these is in the text: that takes less time to see.
-_AFTER = (
-    (
-        (b"bearer", b"basic"),
-        (b" ",),
-        rb"[ \t]{1,8}((?=[\w.~+/-]{0,200}(?:[0-9=*]|[a-z][A-Z]))[A-Za-z0-9._~+/=*-]{8,4000})",
-    ),
-    (
-        (b"login",),
-        (b" ",),
-        (
-            _GAP + rb"[^\s\"\\]{1,200}" + _GAP + rb"password" + _GAP + rb"(?!PASSWORD\b)"
-            rb"([^\s'\",;\\]{1,1000})"
-        ),
-    ),
-    (
-        (b"?sig=", b"&sig=", b"signature=", b"?key=", b"&key=", b"?code=", b"&code="),
-        (b"?", b"&", b", signature="),
-        rb"([^\s&#'\"<>\\]{6,2000})",
-    ),
-    (
-        (b" -u", b"--user", b"'-u", b"oracle:thin"),
-        (b"curl", b"wget", b"oracle"),
-        rb"[\s=:'\",]{1,5}[^\s/:'\"]{1,100}[:/]([^\s'\",@]{4,1000})",
-    ),
-    (
-        (b"sshpass", b"mysql", b"docker login", b"podman login", b"az login"),
-        (b"pass", b"mysql", b" login"),
-        rb"[^\n]{0,60}?[\s'\"]-p(?:['\"],)?[\s'\"]{0,3}([^\s'\",]{4,200})",
-    ),
-    (
-        (b"response=",),
-        (b"digest ",),  # RFC 7616
-        rb"\\{0,15}\"?([0-9a-f*]{32,128})",
-    ),
-    (
-        (b'"key', b"'key"),
-        (b"username",),  # as Kaggle's file has it
-        rb"\\{0,15}['\"]\s{0,4}:\s{0,4}\\{0,15}['\"]([0-9a-f*]{32})(?![0-9a-f*])",
-    ),
-    (
-        (b"password>", b"secret>", b"token>", b"key>"),
-        (b"</",),
-        rb"([^\s<>]{4,2000})(?=</)",
-    ),
-    (
-        (b"hooks.slack.com/", b"webhook.office.com/", b"/api/webhooks/"),
-        (b"hooks",),
-        rb"([\w/@.*-]{16,400})",
-    ),
-)
 
 
 class _Patterns:
@@ -233,7 +157,7 @@ def secret_spans(data: bytes, *, json: bool = False) -> list[Span]:
     found = [*_tokens(data, json=json)]
     found += _at_each(lower, b"://", partial(_user_of_url, patterns, data))
     found += _at_each(lower, b"private key", partial(_private_key, patterns, data))
-    for words, marks, pattern in _AFTER:
+    for words, marks, pattern in AFTER:
         for word in words if any(mark in lower for mark in marks) else ():
             found += _at_each(lower, word, partial(_after, pattern, data, len(word)))
     if _may_assign(lower):
@@ -270,7 +194,7 @@ def _may_assign(lower: bytes) -> bool:
     ) > len(lower):
         return True
     near = list[bytes]()
-    for mark in (b"=", b":", b"->"):
+    for mark in (b"=", b":", b"->", b"<-", b"%3"):
         at = lower.find(mark)
         while at >= 0:
             near.append(lower[max(at - 80, 0) : at])
@@ -349,7 +273,7 @@ def _assigned(patterns: _Patterns, data: bytes, at: int) -> Span | None:
         return None
     if data[begin - 1 : begin] == b"/" and b"=" not in match["separator"]:
         return None  # what is said of a file: /etc/passwd: Permission denied
-    if b"->" in match["separator"] and not is_password(name):
+    if match["separator"].strip() in (b"->", b"<-") and not is_password(name):
         return None  # what a tokenizer makes of a token
     if short and match["separator"] != b"=" and not match["separator"].startswith((b'"', b"'")):
         return None

@@ -538,7 +538,7 @@ def test_a_closed_client_ends_a_map(bundle: Path, two: DaskCluster) -> None:
     next(outcomes)
     client.close()
     report = failing(lambda: next(outcomes)).report
-    assert report.code is Code.WORKER_LOST
+    assert report.code is Code.WORKER_LOST and report.summary.startswith("the client is closed")
 
 
 def test_each_task_has_a_working_folder_and_what_it_leaves_comes_back(

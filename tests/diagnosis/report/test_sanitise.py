@@ -9,6 +9,7 @@ from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Evidence, Excerpt, Hint
 from runner.diagnosis.report.sanitise import (
     MAX_CHARACTERS,
+    map_texts,
     sanitise_report,
     sanitise_text,
     secrets_of,
@@ -206,3 +207,9 @@ def test_a_command_with_a_mask_says_that_it_is_to_be_filled_in() -> None:
     )
     assert report.hints[0].by == "person"
     assert report.hints[1] == plain
+
+
+def test_the_value_beside_a_name_that_says_secret_is_masked() -> None:
+    given = {"env": [{"name": "DB_PASSWORD", "value": "hunter2"}, {"name": "beta", "value": "x"}]}
+    masked = {"env": [{"name": "DB_PASSWORD", "value": "****"}, {"name": "beta", "value": "x"}]}
+    assert map_texts(given, str) == masked

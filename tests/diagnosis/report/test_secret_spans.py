@@ -38,6 +38,17 @@ SECRETS = [
     "Authorization: AWS4-HMAC-SHA256 Credential=AKIAIOSFODNN7EXAMPLE/x, Signature=hunter2",
     *("password -> hunter2", "Passwort: hunter2", "PHPSESSID=hunter2", "JSESSIONID: hunter2"),
     *("docker login -u a -p hunter2 h", "['az login', '-u', 'a', '-p', 'hunter2']"),
+    *("redis-cli -a hunter2 x", "['sqlcmd', '-U', 'sa', '-P', 'hunter2']", "7z x -phunter2 a.7z"),
+    *("unzip -P hunter2 a.zip", "mongodump -u a -p hunter2", "ldapsearch -x -w hunter2"),
+    *("openssl rsa -passin pass:hunter2", "lftp -u a,hunter2 h", "smbclient //h -U a%hunter2"),
+    "CREATE USER a IDENTIFIED BY 'hunter2'", "ALTER ROLE a WITH PASSWORD 'hunter2'",
+    *("password=SecretStr('hunter2')", "password%3Dhunter2", "password <- 'hunter2'"),
+    # as a name and a value beside each other, and coloured
+    *('{"name": "DB_PASSWORD", "value": "hunter2"}', "- name: API_TOKEN\n  value: hunter2"),
+    *("name: API_TOKEN value: hunter2", "the password value: hunter2"),
+    *('<add key="password" value="hunter2"/>', "\x1b[2m'password'\x1b[m: \x1b[1m'hunter2'"),
+    # by a name that says so of some values alone
+    *(f"session_id={TOKEN}", '{"session-id": "9F86d081-884c-7d65-9a2f-eaa0c55ad015"}'.lower()),
     # in JSON in JSON in JSON
     json.dumps({"a": json.dumps({"b": json.dumps({"password": "hunter2"})})}),
     # keys
@@ -60,6 +71,11 @@ READABLE = [
     *("?page=2&key=name", "&code=US", "auth: OK", "docker run -u 1000:1000 x"),
     *("token -> 'Ab'", "tokens -> ids", "def token() -> str:", "docker run -p 8080:80"),
     *("session_id: 3", "response=abcdef", "{'key': '9f86d081884c7d659a2feaa0c55ad015'}"),
+    *("session_id=2026-11-27T18:00:00", "docker run --name mysql -p 3306:3306 mysql:8"),
+    *("patients identified by 'id'", "openssl req -keyout server.pem", "unzip -l a.zip"),
+    *("secret_sharing_protocol_of_the_epidemic_model_2_a", "token, value = pair"),
+    *("the token value: expected", "each key value: 3", "token\n\nvalue: int"),
+    *("mongosh --port 27017", "the archive.zip -P", "key%3Dname", "name: n_tokens\n  value: 3"),
     *("refuses the credentials: 401 Unauthorized", "pip install sk-learn-some-long-package"),
 ]  # fmt: skip
 
@@ -67,7 +83,8 @@ READABLE = [
 @pytest.mark.parametrize("text", SECRETS)
 def test_each_kind_of_secret_is_masked_in_reports_and_recordings_alike(text: str) -> None:
     shown = mask_text(text)
-    assert "****" in shown and "hunter2" not in shown and TOKEN[:20] not in shown
+    assert "****" in shown and TOKEN[:20] not in shown
+    assert "hunter2" not in shown and "884c" not in shown
     assert mask_text(shown) == shown
     recorded = replace_secrets(text.encode(), lambda secret: b"*" * len(secret)).decode()
     assert len(recorded) == len(text) and mask_text(recorded) == shown

@@ -89,6 +89,23 @@ def test_a_stream_cut_anywhere_decodes_to_the_same_text(text: str, data: st.Data
     assert shown == sanitise_text(text).removesuffix("\n").split("\n") or not text
 
 
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["- name: API_TOKEN", "  value: hunter2", "", "next: 1"],
+        ["token: |", "  hunter2", "next: 1"],
+        ["'password'", "value='hunter2'", "next: 1"],
+        ["API_TOKEN", "next: 1"],
+    ],
+)
+def test_a_secret_whose_name_is_in_the_line_before_is_masked(lines: list[str]) -> None:
+    shown = ShownLines()
+    fed = [line for text in lines for line in shown.feed(f"{text}\n".encode())]
+    assert fed == [line.replace("hunter2", "****") for line in lines]
+    shown.feed(f"{lines[0]}\n{lines[1]} and so on".encode())
+    assert "hunter2" not in shown.begun
+
+
 def test_the_last_lines_are_those_that_say_something() -> None:
     assert last_lines("a\n\nb\n  \nc\n\n", 2) == ["b", "c"]
     assert one_line("a\n  b\tc") == "a b c"
