@@ -217,7 +217,7 @@ async def _outcome_of_many(
     if many.interrupted:
         return 0, ""  # whoever has caught the signal says it
     failed = many.first_failure
-    if failed is not None:
+    if failed is not None and command.verbosity is not Verbosity.QUIET:
         print_report(failed, stderr=True)
     many.say_end()
     _keep_report(command, failed)

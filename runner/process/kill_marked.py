@@ -114,17 +114,23 @@ def remove_folders(prefix: str) -> None:
 def remove_folder(path: str, seconds: float = math.inf) -> bool:
     """Remove a folder that tasks have written in, however deep it is and whatever is closed in it.
 
-    No link is followed, and no mount entered. What cannot be removed stays.
+    No link is followed, and no mount entered. What refuses is tried once more, and stays then.
 
     :returns: ``False`` where it takes longer than so many seconds; the rest is still there.
     """
+    give_up = time.monotonic() + seconds
+    # The second time finds no more where all went well.
+    return _remove(path, give_up) and _remove(path, give_up)
+
+
+def _remove(path: str, give_up: float) -> bool:
+    """:param give_up: when to, on the monotonic clock."""
     try:
         if not stat.S_ISDIR(os.lstat(path).st_mode):
             os.unlink(path)  # noqa: PTH108
             return True
     except OSError:
         return True
-    give_up = time.monotonic() + seconds
     # All folders in it come to lie beside each other, open and with short paths. The kernel moves
     # none that something is mounted at.
     unique = os.urandom(8).hex()

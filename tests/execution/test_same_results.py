@@ -352,7 +352,7 @@ POOLS = """
 @pytest.mark.parametrize(
     ("at_import", "in_task", "python"),
     [
-        *(("", "", python) for python in ("3.8", "3.11", "3.13")),
+        *(("", "", python) for python in ("3.8", "3.13")),
         ("import numpy; numpy.random.seed(3); random.seed(3)", "", None),
         ("", "np.random.seed(seed); random.seed(seed)", None),
     ],
