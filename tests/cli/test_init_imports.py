@@ -424,6 +424,9 @@ def test_a_function_gets_the_tasks_parameters_as_its_arguments(tmp_path: Path) -
             runner.execute(folder, params={"beta": 1, "bta": 0.5})
         report = failure(runner, folder)
         assert report.hints[0].command == f"modelops-runner exec {folder} --param beta=..."
+        with pytest.raises(RunnerError) as caught:
+            runner.execute(folder, params={"Beta": 1})
+        assert caught.value.report.hints[0].command == report.hints[0].command
 
 
 @pytest.mark.parametrize(
