@@ -11,10 +11,11 @@ import resource
 import statistics
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
+
+from alternating import alternating
 
 from runner import Runner
 
@@ -73,13 +74,7 @@ def measure(folder: Path, mib: int, repeat: int, stack: ExitStack) -> int:
     grown = rss() - before
     kept.clear()
 
-    seconds: dict[str, list[float]] = {name: [] for name in measured}
-    for _ in range(repeat):
-        for name, run in measured.items():
-            began = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - began)
-
+    seconds = alternating(measured, repeat)
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     floor = medians["by hand"]
     print(f"an output of {mib} MiB, medians of {repeat} runs, alternating")

@@ -11,10 +11,10 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from pathlib import Path
 
+from alternating import alternating
 from uv import find_uv_bin
 
 WIRE = "import numpy\ndef wire(entrypoint, params, seed):\n    return {'done': b''}\n"
@@ -77,13 +77,7 @@ def measure(folder: Path, repeat: int) -> None:
     for run in measured.values():  # bytecode, and uv's own cache
         run()
     phases.clear()
-    seconds: dict[str, list[float]] = {name: [] for name in measured}
-    for _ in range(repeat):
-        for name, run in measured.items():
-            began = time.perf_counter()
-            run()
-            seconds[name].append(time.perf_counter() - began)
-
+    seconds = alternating(measured, repeat)
     medians = {name: statistics.median(times) for name, times in seconds.items()}
     floor = next(iter(medians.values()))
     print(f"{f'of {repeat} runs, alternating':<56} {'median':>7} {'ratio':>6} {'least':>7}  (ms)")
