@@ -60,6 +60,14 @@ def imported_files(folder: Path, functions: Iterable[str]) -> Iterator[tuple[str
                 left.append((f"{name} imports it", files))
 
 
+def module_files(module: str) -> list[str]:
+    """The files that may be a module, or a path that names one."""
+    if module.endswith(".py") or "/" in module:
+        return [module.removeprefix("./")]
+    path = module.replace(".", "/")
+    return [f"{root}{path}{end}" for root in ROOTS for end in (".py", "/__init__.py")]
+
+
 def _files_of(module: str) -> list[str]:
     """The files that a module may be, and the packages that it is in."""
     if module.endswith(".py") or "/" in module:

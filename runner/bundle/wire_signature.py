@@ -13,7 +13,7 @@ from bundle_protocol.wire_functions import (
     invalid_message,
     signature_problem,
 )
-from runner.bundle.excluded_code import ROOTS
+from runner.bundle.excluded_code import module_files
 from runner.bundle.functions import Function
 from runner.bundle.model import Bundle
 from runner.bundle.source import read_source
@@ -48,7 +48,7 @@ def wire_definition(bundle: Bundle, function: Function) -> Defined | None:
     if function.wire is None or function.project is not None:
         return None
     module, _, name = function.wire.partition(":")
-    files = [file for file in _files_of(module) if file in bundle.files]
+    files = [file for file in module_files(module) if file in bundle.files]
     source = read_source(bundle.path / files[0]) if len(files) == 1 else None
     definition = None if source is None else _defined(source.tree, name)
     if source is None or definition is None:
@@ -70,14 +70,6 @@ def check_signature(case: Case, bundle: Bundle, function: Function) -> None:
     at = Frame(str(bundle.path / defined.file), number, defined.node.name, line)
     message = invalid_message(function.wire, problem)
     raise Failure(remote_error(case, Phase.LOAD, ErrorCode.WIRE_INVALID, message, None, at))
-
-
-def _files_of(module: str) -> list[str]:
-    """The files that may be a module, or a path that names one."""
-    if module.endswith(".py") or "/" in module:
-        return [module.removeprefix("./")]
-    path = module.replace(".", "/")
-    return [f"{root}{path}{end}" for root in ROOTS for end in (".py", "/__init__.py")]
 
 
 def _defined(tree: ast.Module, name: str) -> _Definition | None:

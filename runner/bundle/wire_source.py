@@ -78,7 +78,7 @@ def find_wire(
         spec = "wire.py:wire"
     asks_environment = name if _may_be_dynamic(folder, project) else None
     if spec is None and asks_environment is None and not _may_bring_one(dependencies):
-        raise _not_declared(folder, text)
+        raise _not_declared(folder, text, project.get("scripts"))
     return Wire(spec, asks_environment, functions)
 
 
@@ -202,7 +202,7 @@ def _checked(folder: Path, spec: object, at: str) -> str:
     return spec
 
 
-def _not_declared(folder: Path, text: str) -> Exception:
+def _not_declared(folder: Path, text: str, scripts: object) -> Exception:
     """:param text: of its pyproject.toml; empty where there is none."""
     missing = (
         f'There is no entry point in the group "{_GROUP}", no {MANIFEST}, no [tool.modelops] wire'
@@ -210,7 +210,7 @@ def _not_declared(folder: Path, text: str) -> Exception:
     )
     summary = f"{folder.name} does not say which function runs its tasks"
     found = functions_of_three(folder)
-    model = _runs_model(folder, bool(found))
+    model = _runs_model(folder, scripts, bool(found))
     title = "or add a wire.py" if model or found else "add a wire.py"
     add = Hint(title=title, edit=Edit(file="wire.py", after=EXAMPLE))
     if found:
@@ -228,19 +228,18 @@ def _not_declared(folder: Path, text: str) -> Exception:
     return failure(Code.WIRE_NOT_DECLARED, summary, missing, *hints)
 
 
-def _runs_model(folder: Path, takes_task: bool) -> list[Hint]:
-    """The command that makes a wire function of a notebook, a script or a function.
+def _runs_model(folder: Path, scripts: object, takes_task: bool) -> list[Hint]:
+    """The command that makes a wire function of a notebook, a command or a function.
 
+    :param scripts: ``[project.scripts]``, as it is there.
     :param takes_task: whether a function is there that takes a task as it is.
     """
     # What few bundles need.
-    from runner.bundle.foreign.function import find_function
-    from runner.bundle.foreign.notebook import notebook_in
-    from runner.bundle.foreign.script import find_script
+    from runner.bundle.foreign.function import ModelFunction
+    from runner.bundle.foreign.runnable import find_runnable
 
-    file = notebook_in(folder)
-    found = find_script(folder) if file is None else None
-    model = None if found or takes_task else find_function(folder)
-    if file is None and (one := found or model) is not None:
-        file = one.file
-    return [] if file is None else [init_hint(file, shlex.quote(str(folder)))]
+    commands = scripts if isinstance(scripts, dict) and not takes_task else {}
+    model = find_runnable(folder, commands)
+    if model is None or (takes_task and isinstance(model, ModelFunction)):
+        return []
+    return [init_hint(model.file, shlex.quote(str(folder)))]

@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from runner.bundle.foreign.function import find_function
-from runner.bundle.foreign.notebook import notebook_in
-from runner.bundle.foreign.script import Script, find_console_script, find_script
+from runner.bundle.foreign.function import ModelFunction
+from runner.bundle.foreign.runnable import Notebook, find_runnable
+from runner.bundle.foreign.script import Script
 from runner.bundle.pyproject import Pyproject
 from runner.cli import init_templates as templates
 
@@ -14,21 +14,24 @@ def wire_of(folder: Path, pyproject: Pyproject) -> str:
 
     :raises Failure: ``bundle-invalid``: a table of the pyproject.toml is none.
     """
-    if (notebook := notebook_in(folder)) is not None:
-        return templates.NOTEBOOK_WIRE.format(file=notebook)
-    if (script := find_script(folder)) is not None:
-        imports = "".join(f"import {module}\n" for module in script.imports)
-        why = "# What the script imports, so that a process forked for a task has it.\n"
-        runs = 'runpy.run_path(str(SCRIPT), run_name="__main__")'
-        return _of_command(script, "runpy\nimport sys", f"{why}{imports}" if imports else "", runs)
-    if (script := find_console_script(folder, pyproject.table("project.scripts"))) is not None:
-        module, _, function = script.spec.partition(":")
-        imports = f"from {module} import {function} as main\n"
-        return _of_command(script, "sys", imports, "sys.exit(main())")
-    if (model := find_function(folder)) is not None:
-        named = {"file": model.file, "module": model.module, "name": model.name}
-        return templates.FUNCTION_WIRE.format(**named, arguments=model.arguments)
-    return templates.STUB_WIRE
+    match find_runnable(folder, pyproject.table("project.scripts")):
+        case Notebook(file):
+            return templates.NOTEBOOK_WIRE.format(file=file)
+        case Script(spec="") as script:
+            imports = "".join(f"import {module}\n" for module in script.imports)
+            why = "# What the script imports, so that a process forked for a task has it.\n"
+            imports = f"{why}{imports}" if imports else ""
+            runs = 'runpy.run_path(str(SCRIPT), run_name="__main__")'
+            return _of_command(script, "runpy\nimport sys", imports, runs)
+        case Script() as script:
+            module, _, function = script.spec.partition(":")
+            imports = f"from {module} import {function} as main\n"
+            return _of_command(script, "sys", imports, "sys.exit(main())")
+        case ModelFunction() as model:
+            named = {"file": model.file, "module": model.module, "name": model.name}
+            return templates.FUNCTION_WIRE.format(**named, arguments=model.arguments)
+        case None:
+            return templates.STUB_WIRE
 
 
 def _of_command(script: Script, modules: str, imports: str, runs: str) -> str:

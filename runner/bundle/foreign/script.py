@@ -8,7 +8,7 @@ from pathlib import Path
 import msgspec
 from msgspec import Struct
 
-from runner.bundle.excluded_code import ROOTS
+from runner.bundle.excluded_code import module_files
 from runner.bundle.foreign.imports import imports_of, model_files, others_of, own_modules
 from runner.bundle.source import Source, read_source
 
@@ -55,8 +55,7 @@ def find_console_script(folder: Path, scripts: Mapping[str, object]) -> Script |
     specs = list(scripts.values())
     if len(specs) != 1 or not _SPEC.fullmatch(spec := str(specs[0])):
         return None
-    module = spec.partition(":")[0].replace(".", "/")
-    for file in (f"{root}{module}{end}" for root in ROOTS for end in (".py", "/__init__.py")):
+    for file in module_files(spec.partition(":")[0]):
         if (folder / file).is_file() and (source := read_source(folder / file)) is not None:
             return msgspec.structs.replace(_script(folder, file, source), spec=spec)
     return None
