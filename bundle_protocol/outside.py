@@ -16,6 +16,7 @@ from contextlib import suppress
 
 from bundle_protocol.databases import tell_opened
 from bundle_protocol.entropy import is_installed, is_standard_library
+from bundle_protocol.linked_files import own_copy
 from bundle_protocol.stand_in import StandIn
 from bundle_protocol.standard import is_of_bundle
 from bundle_protocol.still_writing import StillWriting
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 _OURS = os.path.join(os.path.dirname(__file__), "")
 _READERS = ("numpy", "pandas", "h5py")
 _ENTROPY = {"random": "SystemRandom", "secrets": "secrets", "uuid": "uuid"}
+_READING = frozenset("rbtU")
+"""The letters of a mode in which nothing is written."""
 _UUID_BYTES = 6
 """Those that no version of a UUID changes."""
 _MOST_WORDS = 32
@@ -48,7 +51,7 @@ class Outside:
     """
 
     def __init__(self, bundle: str, note: Callable[[str], None]) -> None:
-        self._bundle = bundle + os.sep
+        self._bundle = os.path.join(bundle, "")
         self._package = ""
         self._note = note
         self._loading = True
@@ -57,7 +60,8 @@ class Outside:
         self._words: list[tuple[bytes, str]] = []
         """Words that are others each time, where an output has them; first those of the import."""
         self._of_import = 0
-        self._folder = self._inside = ""
+        self._folder = ""
+        self._inside = os.path.join(os.getcwd(), "")
         self._own = b"", ""
         self._written: dict[str, None] = {}
         self._given: tuple[str, ...] = ()
@@ -168,6 +172,10 @@ class Outside:
             state = os.stat(path)
         self._used(path, state, frame, reads=True, writes=True)
 
+    def writing(self, file: Any, *, empty: bool) -> None:
+        """A file is about to be opened for writing; if it is to be `empty`, nothing of it stays."""
+        own_copy(file, self._inside, self._bundle, empty=empty)
+
     def opened(self, path: str, file: Any, frame: FrameType | None) -> None:
         """A file was opened by an absolute path.
 
@@ -248,8 +256,10 @@ class _Open(StandIn):
         super().__init__(io, "open")
         self._outside = outside
 
-    def __call__(self, file: Any, *arguments: Any, **options: Any) -> Any:
-        opened = self.__wrapped__(file, *arguments, **options)
+    def __call__(self, file: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+        if type(mode) is str and mode != "r" and not _READING.issuperset(mode):
+            self._outside.writing(file, empty="w" in mode)
+        opened = self.__wrapped__(file, mode, *arguments, **options)
         path = file if type(file) is str else getattr(file, "__fspath__", str)()
         if type(path) is str and path.startswith(os.sep):
             with suppress(OSError, ValueError):  # Of an opener's own, say: it is open all the same.

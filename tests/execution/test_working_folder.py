@@ -226,8 +226,33 @@ def test_a_large_file_is_linked_and_executable_bits_and_times_stay(
     assert result["shared"] == b"1,2\n"
 
 
+@pytest.mark.parametrize("isolation", ["fork", "warm"])
+@pytest.mark.parametrize("mode", ["w", "a", "r+", "wb"])
+def test_a_linked_file_is_the_tasks_own_once_it_is_opened_for_writing(
+    mode: str, isolation: Isolation, tmp_path: Path, cache: Path
+) -> None:
+    made = bundle(
+        tmp_path,
+        "before = os.path.getsize('data/large')\n"
+        f"with open('data/large', {mode!r}) as file:\n"
+        f"    file.write({'b' * ('b' in mode)}'new')\n"
+        "with open('data/large', 'rb') as file:\n"
+        "    content = file.read()\n"
+        "return {'size': f'{before} {len(content)} {content.count(b\"new\")}'.encode()}",
+    )
+    (made / "data" / "large").write_bytes(bytes(2 << 20))
+    after = {"w": 3, "wb": 3, "a": (2 << 20) + 3, "r+": 2 << 20}[mode]
+    with Runner(cache=cache, isolation=isolation) as runner:
+        for result in runner.map(made, [Task(), Task()]):
+            assert result["size"].decode() == f"{2 << 20} {after} 1"
+            assert result.files.sizes == {"data/large": after}
+            assert not result.notes
+    assert (made / "data" / "large").read_bytes() == bytes(2 << 20)
+
+
 def test_a_write_through_a_link_is_noted(tmp_path: Path, cache: Path) -> None:
-    made = bundle(tmp_path, "if seed: open('large', 'r+').write(str(seed))\nreturn {'n': b'1'}")
+    write = "os.write(os.open('large', os.O_WRONLY), b'5')"
+    made = bundle(tmp_path, f"if seed: {write}\nreturn {{'n': b'1'}}")
     with (made / "large").open("wb") as file:
         file.truncate(2 << 20)
     with Runner(cache=cache) as runner:
