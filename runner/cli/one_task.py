@@ -13,11 +13,15 @@ from runner.cli.result import result_json, result_lines
 from runner.cli.writing import not_written
 from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
+from runner.diagnosis.report.text import printable
 from runner.execution.run_task import execute_task, reported
 from runner.process.guardian import guardian
 from runner.result import Result
 from runner.study.output_files import OutputFile, describe_outputs
 from runner.study.outputs.kept_files import left_note
+
+_SHOWN = 10
+"""The most files that are named."""
 
 if TYPE_CHECKING:
     from runner.cli.study.single_outputs import SingleOutputs
@@ -74,7 +78,7 @@ async def execute_one(command: Exec, case: Case, live: Live, kept: "SingleOutput
     if command.json:
         return result_json(result, outputs, files)
     if command.verbosity is not Verbosity.QUIET:
-        _say_done(result)
+        _say_done(result, [one.path for one in files.values() if one.path])
     return result_lines(outputs)
 
 
@@ -86,7 +90,8 @@ def _say_notes(command: Exec, notes: Iterable[str], live: Live) -> None:
         live.note(note)
 
 
-def _say_done(result: Result) -> None:
+def _say_done(result: Result, files: list[str]) -> None:
+    """:param files: where those are kept that the task has left."""
     python = result.child.python
     child = f"{python.implementation} {python.version}" if python else "unknown"
     worker = f"{result.worker.implementation} {result.worker.python}"
@@ -94,3 +99,6 @@ def _say_done(result: Result) -> None:
         f"done in {result.timings.total_seconds:.2f} s on {child} (worker: {worker})",
         file=sys.stderr,
     )
+    if files:
+        more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
+        print(f"files: {', '.join(map(printable, files[:_SHOWN]))}{more}", file=sys.stderr)

@@ -48,6 +48,8 @@ def test_files_of_one_task_are_kept_beside_its_outputs(
     assert files["plots/a.png"]["path"] == str(output / "files%" / "plots" / "a.png")
     assert "not kept: etc" in done.stderr
     assert not (output / "files%" / "etc").exists()
+    done = run(cache, bundle, "--seed", "3", "--output", output)
+    assert done.stderr.splitlines()[-1] == f"files: {output / 'files%' / 'plots' / 'a.png'}"
 
 
 def test_without_a_folder_one_line_names_them(bundle: Path, cache: Path) -> None:
