@@ -36,16 +36,19 @@ def check_no_code_is_excluded(
             )
 
 
-def imported_files(folder: Path, functions: Iterable[str]) -> Iterator[tuple[str, str]]:
+def imported_files(
+    folder: Path, functions: Iterable[str], roots: tuple[str, ...] = ROOTS
+) -> Iterator[tuple[str, str]]:
     """The files in the bundle's folder that its functions import, as far as their source tells.
 
+    :param roots: where its modules are, below its folder.
     :returns: each with a line that says why.
     """
     seen = set[str]()
     left = []
     for function in sorted(functions):
         module, _, name = function.partition(":")
-        left.append((f"the bundle's function {name} is in it", _files_of(module)))
+        left.append((f"the bundle's function {name} is in it", _files_of(module, roots)))
     while left:
         why, candidates = left.pop()
         for name in candidates:
@@ -56,7 +59,7 @@ def imported_files(folder: Path, functions: Iterable[str]) -> Iterator[tuple[str
             source = read_source(folder / name)
             if source is not None:
                 modules = _modules(source.tree, PurePosixPath(name).parent)
-                files = [file for module in modules for file in _files_of(module)]
+                files = [file for module in modules for file in _files_of(module, roots)]
                 left.append((f"{name} imports it", files))
 
 
@@ -68,13 +71,13 @@ def module_files(module: str) -> list[str]:
     return [f"{root}{path}{end}" for root in ROOTS for end in (".py", "/__init__.py")]
 
 
-def _files_of(module: str) -> list[str]:
+def _files_of(module: str, roots: tuple[str, ...]) -> list[str]:
     """The files that a module may be, and the packages that it is in."""
     if module.endswith(".py") or "/" in module:
         return [PurePosixPath(module).as_posix()]
     parts = module.split(".")
     found = []
-    for root in ROOTS:
+    for root in roots:
         for count in range(1, len(parts) + 1):
             place = root + "/".join(parts[:count])
             found += [f"{place}.py", f"{place}/__init__.py"]

@@ -25,6 +25,7 @@ MANIFEST = ".modelops/manifest.json"
 MODELOPS = ".modelops/modelops.toml"
 ENTRY_POINTS_TABLE = "project.entry-points.modelops.wire"
 _GROUP = "modelops.wire"
+_MOST_MODELS = 5
 _SPEC = re.compile(r"[^:\s][^:]*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
@@ -236,10 +237,21 @@ def _runs_model(folder: Path, scripts: object, takes_task: bool) -> list[Hint]:
     """
     # What few bundles need.
     from runner.bundle.foreign.function import ModelFunction
-    from runner.bundle.foreign.runnable import find_runnable
+    from runner.bundle.foreign.runnable import find_runnables
 
     commands = scripts if isinstance(scripts, dict) and not takes_task else {}
-    model = find_runnable(folder, commands)
-    if model is None or (takes_task and isinstance(model, ModelFunction)):
-        return []
-    return [init_hint(model.file, shlex.quote(str(folder)))]
+    models = find_runnables(folder, commands)
+    if takes_task:
+        models = [model for model in models if not isinstance(model, ModelFunction)]
+    place = shlex.quote(str(folder))
+    if len(models) > 1:
+        names = [model.spec for model in models[:_MOST_MODELS]]
+        choice = f"{', '.join(names[:-1])} or {names[-1]}"
+        return [
+            Hint(
+                title=f"write a wire.py that runs the model: {choice}",
+                command=f"modelops-runner init {place} --model {shlex.quote(names[0])}",
+                by="person",
+            )
+        ]
+    return [init_hint(model.file, place) for model in models]

@@ -12,9 +12,11 @@ from runner.bundle.files import has_file, read_text
 from runner.bundle.foreign.find import find_foreign
 from runner.bundle.foreign.imports import python_files
 from runner.bundle.foreign.model import Foreign
+from runner.bundle.foreign.runnable import Runnable, find_runnables, named_runnable
 from runner.bundle.foreign.table import project_table
 from runner.bundle.pyproject import PYPROJECT, Pyproject, read_pyproject
 from runner.bundle.requirements import REQUIREMENTS, is_of_conda
+from runner.bundle.source import read_code
 from runner.cli import init_templates as templates
 from runner.cli.command_line.commands import Init, UsageError
 from runner.cli.init_wire import wire_of
@@ -23,6 +25,7 @@ from runner.diagnosis.report.sanitise import sanitise_text
 from runner.study.writing import write_whole
 
 _MOST_NOTES = 20
+_MOST_MODELS = 10
 
 
 def run(command: Init) -> tuple[int, str]:
@@ -30,7 +33,7 @@ def run(command: Init) -> tuple[int, str]:
     folder = command.folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        missing = missing_of(folder)
+        missing = _missing_of(folder, command.model)
         for name, text in missing.added.items():
             _write_new(folder / name, text)
         if missing.appended:
@@ -40,15 +43,21 @@ def run(command: Init) -> tuple[int, str]:
         raise UsageError(f"{failure.finding.summary}; it is left as it is") from failure
     except OSError as error:
         raise UsageError(f"{error.filename or folder}: {error.strerror}") from error
+    stub = _is_stub(folder / "wire.py")
     wrote = [*missing.added, *([f"what {PYPROJECT} lacked"] if missing.appended else [])]
+    then = "to run it, once wire.py calls the model" if stub else "to run it"
     if wrote:
         source = f", from {missing.source}" if missing.source else ""
-        stub = missing.added.get("wire.py") == templates.STUB_WIRE
-        then = "to run it, once wire.py calls the model" if stub else "to run it"
         said = [f"wrote {' and '.join(wrote)} in {folder}{source}; {then}:"]
     else:
-        said = [f"{folder} is a bundle already, and is left as it is; to run it:"]
-    said.append(f"  modelops-runner exec {shlex.quote(str(folder))}")
+        said = [f"{folder} is a bundle already, and is left as it is; {then}:"]
+    place = shlex.quote(str(folder))
+    said.append(f"  modelops-runner exec {place}")
+    if stub:
+        said.append(
+            "where a script, a notebook or a function runs the model, have it written anew:"
+        )
+        said.append(f"  modelops-runner init {place} --model FILE[:FUNCTION]")
     said += [f"not taken over: {note}" for note in missing.notes[:_MOST_NOTES]]
     if (more := len(missing.notes) - _MOST_NOTES) > 0:
         said.append(f"not taken over: {more} more")
@@ -57,6 +66,8 @@ def run(command: Init) -> tuple[int, str]:
 
 
 def _write_new(file: Path, text: str) -> None:
+    if _is_stub(file):
+        file.unlink()
     with file.open("xb") as opened:
         try:
             write_whole(opened.fileno(), text.encode())
@@ -77,17 +88,33 @@ class _Missing(Struct):
     notes: tuple[str, ...] = ()
 
 
-def missing_of(folder: Path) -> _Missing:
+def _missing_of(folder: Path, named: str | None) -> _Missing:
     """Find what is missing.
 
+    :param named: the file, or the function, that runs the model.
     :raises Failure: what is there cannot be read.
+    :raises UsageError: it is not known which of several files runs the model.
     """
     pyproject = read_pyproject(folder)
-    foreign = find_foreign(folder, pyproject) or python_files(folder)
-    missing = _Missing()
-    described = (pyproject is not None and pyproject.is_project) or (
+    known = pyproject or Pyproject()
+    described = known.is_project or (
         has_file(folder, REQUIREMENTS) and not is_of_conda(read_text(folder, REQUIREMENTS))
     )
+    foreign = find_foreign(folder, pyproject)
+    has_wire = _has_wire(folder, known, None if described else foreign)
+    if named is not None and _is_stub(folder / "wire.py"):
+        has_wire = False
+    if named is not None and has_wire:
+        raise UsageError(
+            f"{folder} says which function runs its tasks, and is left as it is; where that is its"
+            " wire.py, remove it to have another one written"
+        )
+    runs = None if has_wire else _what_runs(folder, known, named)
+    file = None if runs is None or isinstance(runs, str) else runs.file
+    if file is not None:
+        foreign = find_foreign(folder, pyproject, file)
+    foreign = foreign or python_files(folder, file)
+    missing = _Missing()
     empty = foreign is None and not described and not _has_content(folder)
     if not described:
         missing.source = foreign.file if foreign else None
@@ -101,20 +128,40 @@ def missing_of(folder: Path) -> _Missing:
             missing.added[PYPROJECT] = table
         else:
             missing.appended = f"\n{table}"
-    if _has_wire(folder, pyproject or Pyproject(), None if described else foreign):
-        return missing
-    functions = functions_of_three(folder)
-    if len(functions) == 1 and (pyproject is None or not pyproject.table("tool.modelops")):
-        table = f'[tool.modelops]\nwire = "{functions[0]}"\n'
+    if isinstance(runs, str):
+        table = f'[tool.modelops]\nwire = "{runs}"\n'
         if pyproject is not None:
             missing.appended += f"\n{table}"
         else:
             missing.added[PYPROJECT] = "\n".join([*missing.added.values(), table])
-    else:
-        missing.added["wire.py"] = (
-            templates.EXAMPLE_WIRE if empty else wire_of(folder, pyproject or Pyproject())
-        )
+    elif not has_wire:
+        missing.added["wire.py"] = templates.EXAMPLE_WIRE if empty else wire_of(runs)
     return missing
+
+
+def _what_runs(folder: Path, pyproject: Pyproject, named: str | None) -> Runnable | str | None:
+    """Return what runs the model: a function that takes a task, by its name; ``None``: nothing.
+
+    :raises UsageError: what is named cannot be run, or several may be meant.
+    """
+    functions = [] if pyproject.table("tool.modelops") else functions_of_three(folder)
+    scripts = pyproject.table("project.scripts")
+    if named is not None:
+        try:
+            return named if named in functions else named_runnable(folder, scripts, named)
+        except ValueError as error:
+            raise UsageError(f"--model: {error}") from error
+    if len(functions) == 1:
+        return functions[0]
+    found = find_runnables(folder, scripts)
+    if len(found) <= 1:
+        return found[0] if found else None
+    command = f"modelops-runner init {shlex.quote(str(folder))} --model"
+    lines = [f"  {command} {shlex.quote(model.spec)}" for model in found[:_MOST_MODELS]]
+    if len(found) > _MOST_MODELS:
+        lines.append(f"  ({len(found) - _MOST_MODELS} more)")
+    which = f"{folder} has {len(found)} scripts, notebooks or functions that may be its model:"
+    raise UsageError("\n".join([which, *lines]))
 
 
 def _has_content(folder: Path) -> bool:
@@ -135,6 +182,11 @@ def _has_wire(folder: Path, pyproject: Pyproject, foreign: Foreign | None) -> bo
         or "modelops.wire" in entry_points
         or bool(foreign and foreign.wires)
     )
+
+
+def _is_stub(file: Path) -> bool:
+    """Tell whether a wire function is as it was written, and runs nothing."""
+    return read_code(file) == templates.STUB_WIRE
 
 
 def _name(folder: Path) -> str:

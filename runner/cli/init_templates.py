@@ -74,7 +74,7 @@ FUNCTION_WIRE = '''\
 """The wire function: calls {name}() of {file} with the task's parameters."""
 
 import json
-
+{beside}
 from {module} import {name}
 
 
@@ -98,11 +98,10 @@ NOTEBOOK_WIRE = '''\
 """The wire function: runs the cells of {file}, with the task's parameters in place of its own."""
 
 import ast
-import json
-from pathlib import Path
+import {modules}from pathlib import Path
 
-NOTEBOOK = Path(__file__).with_name({file!r})
-
+NOTEBOOK = Path(__file__).parent / {file!r}
+{beside}
 
 def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
     """Run all cells. Where a cell first says `beta = 0.3`, and not within a loop or the like, the
@@ -110,7 +109,7 @@ def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
     and lists that are left at the end are the result."""
     if entrypoint != "default":
         raise ValueError(f"{{NOTEBOOK.name}} has no entry point {{entrypoint!r}}")
-    values = {{"seed": seed, **params}}
+{enter}    values = {{"seed": seed, **params}}
     cells = [with_values(*cell, values) for cell in code_cells()]
     for name in values.keys() - {{"seed"}}:
         raise ValueError(f"no cell of {{NOTEBOOK.name}} sets {{name}} to a value of its own")
@@ -165,7 +164,7 @@ import {modules}
 from pathlib import Path
 
 {imports}SCRIPT = Path(__file__).parent / {file!r}
-
+{beside}
 
 def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
     """As `python {file} --NAME=VALUE ...`. The result is what it prints; the files that it writes

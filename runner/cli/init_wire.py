@@ -1,35 +1,51 @@
 """The ``wire.py`` that ``modelops-runner init`` writes for the model that a folder has."""
 
-from pathlib import Path
+from pathlib import PurePosixPath
 
 from runner.bundle.foreign.function import ModelFunction
-from runner.bundle.foreign.runnable import Notebook, find_runnable
+from runner.bundle.foreign.runnable import Notebook, Runnable
 from runner.bundle.foreign.script import Script
-from runner.bundle.pyproject import Pyproject
 from runner.cli import init_templates as templates
 
+_BESIDE = "sys.path.insert(0, str({file}.parent))  # as where it is run by itself\n"
+_SRC = """import sys
+from pathlib import Path
 
-def wire_of(folder: Path, pyproject: Pyproject) -> str:
-    """Return the source of a wire function that runs a notebook, a command or a function.
+sys.path.insert(0, str(Path(__file__).parent / "src"))
+"""
 
-    :raises Failure: ``bundle-invalid``: a table of the pyproject.toml is none.
-    """
-    match find_runnable(folder, pyproject.table("project.scripts")):
+
+def wire_of(model: Runnable | None) -> str:
+    """Return the source of a wire function that runs a notebook, a command or a function."""
+    match model:
         case Notebook(file):
-            return templates.NOTEBOOK_WIRE.format(file=file)
-        case Script(spec="") as script:
+            place = PurePosixPath(file).parent
+            modules, beside, enter = "json\n", "", ""
+            if place.name:
+                modules = "json\nimport os\nimport sys\n"
+                beside = _BESIDE.format(file="NOTEBOOK")
+                enter = f"    os.chdir({str(place)!r})  # where Jupyter runs it\n"
+            return templates.NOTEBOOK_WIRE.format(
+                file=file, modules=modules, beside=beside, enter=enter
+            )
+        case Script(command="") as script:
             imports = "".join(f"import {module}\n" for module in script.imports)
             why = "# What the script imports, so that a process forked for a task has it.\n"
             imports = f"{why}{imports}" if imports else ""
             runs = 'runpy.run_path(str(SCRIPT), run_name="__main__")'
             return _of_command(script, "runpy\nimport sys", imports, runs)
         case Script() as script:
-            module, _, function = script.spec.partition(":")
+            module, _, function = script.command.partition(":")
             imports = f"from {module} import {function} as main\n"
             return _of_command(script, "sys", imports, "sys.exit(main())")
         case ModelFunction() as model:
-            named = {"file": model.file, "module": model.module, "name": model.name}
-            return templates.FUNCTION_WIRE.format(**named, arguments=model.arguments)
+            return templates.FUNCTION_WIRE.format(
+                file=model.file,
+                beside=_SRC if model.file.startswith("src/") else "",
+                module=model.module,
+                name=model.name,
+                arguments=model.arguments,
+            )
         case None:
             return templates.STUB_WIRE
 
@@ -43,6 +59,12 @@ def _of_command(script: Script, modules: str, imports: str, runs: str) -> str:
             unset = f"options.append({script.negated})"
         options = templates.SCRIPT_OPTIONS.replace("{seed}", seed).replace("{unset}", unset)
     imports = imports and f"{imports}\n"
+    is_below = "/" in script.file and not script.command
     return templates.SCRIPT_WIRE.format(
-        file=script.file, modules=modules, imports=imports, options=options, runs=runs
+        file=script.file,
+        modules=modules,
+        imports=imports,
+        beside=_BESIDE.format(file="SCRIPT") if is_below else "",
+        options=options,
+        runs=runs,
     )

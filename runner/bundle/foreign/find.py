@@ -5,7 +5,7 @@ from pathlib import Path
 from runner.bundle.files import files_like, has_file, read_text
 from runner.bundle.foreign.conda_file import environment_yml, exported_list
 from runner.bundle.foreign.model import Foreign
-from runner.bundle.foreign.notebook import notebook, notebook_in
+from runner.bundle.foreign.notebook import notebook, notebooks_in
 from runner.bundle.foreign.setup_py import setup_cfg, setup_py
 from runner.bundle.foreign.tables import header_of, pipfile, poetry, script
 from runner.bundle.pyproject import Pyproject, read_toml
@@ -15,9 +15,12 @@ from runner.bundle.source import read_code
 _ENVIRONMENTS = ("environment.yml", "environment.yaml", "conda.yml", "conda.yaml")
 
 
-def find_foreign(folder: Path, pyproject: Pyproject | None = None) -> Foreign | None:
+def find_foreign(
+    folder: Path, pyproject: Pyproject | None = None, model: str | None = None
+) -> Foreign | None:
     """Return what the first file that is there says, of those that tell most on.
 
+    :param model: the file that runs the model, where it is known.
     :raises Failure: ``bundle-invalid``: it cannot be read.
     """
     table = pyproject.table("tool") if pyproject is not None else {}
@@ -28,8 +31,8 @@ def find_foreign(folder: Path, pyproject: Pyproject | None = None) -> Foreign | 
         or _pipfile(folder)
         or _environment(folder)
         or _exported(folder)
-        or _script(folder)
-        or _notebook(folder)
+        or _script(folder, model)
+        or _notebook(folder, model)
     )
 
 
@@ -56,13 +59,15 @@ def _exported(folder: Path) -> Foreign | None:
     return exported_list(REQUIREMENTS, text) if is_of_conda(text) else None
 
 
-def _script(folder: Path) -> Foreign | None:
-    for path in [folder / "wire.py", *files_like(folder, "*.py")]:
+def _script(folder: Path, model: str | None) -> Foreign | None:
+    others = [folder / "wire.py", *files_like(folder, "*.py")]
+    for path in others if model is None else [folder / model]:
         if (header := header_of(read_code(path) or "")) is not None:
             return script(path.name, read_toml(header, f"the header of {path.name}"))
     return None
 
 
-def _notebook(folder: Path) -> Foreign | None:
-    name = notebook_in(folder)
+def _notebook(folder: Path, model: str | None) -> Foreign | None:
+    names = notebooks_in(folder) if model is None else [model]
+    name = next((name for name in names if name.endswith(".ipynb")), None)
     return None if name is None else notebook(folder, name, read_text(folder, name))

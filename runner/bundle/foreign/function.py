@@ -1,4 +1,4 @@
-"""Finds the function that is a model, where none takes a task and no script runs it."""
+"""Finds the functions that may be a model, where none takes a task and no script runs it."""
 
 import ast
 from pathlib import Path
@@ -18,32 +18,47 @@ class ModelFunction(Struct, frozen=True):
     """A function that a task's parameters can be given to."""
 
     file: str
+    """Its path in the folder."""
     name: str
     arguments: str
     """Those of a call, by ``params`` and ``seed``."""
 
     @property
     def module(self) -> str:
-        return self.file.removesuffix(".py")
+        return self.file.removeprefix("src/").removesuffix(".py").replace("/", ".")
+
+    @property
+    def is_likely(self) -> bool:
+        """True where it is called as a model is."""
+        return self.name in _LIKELY
+
+    @property
+    def spec(self) -> str:
+        return f"{self.file}:{self.name}"
 
 
-def find_function(folder: Path) -> ModelFunction | None:
-    """Return the one function that is meant: ``None`` where there are several, or none."""
-    found = [function for path in model_files(folder) for function in _functions(path)]
-    likely = [function for function in found if function.name in _LIKELY]
-    meant = likely or found
-    return meant[0] if len(meant) == 1 else None
+def find_functions(folder: Path) -> list[ModelFunction]:
+    """Return the functions at the top that are called as a model is, or else the only one."""
+    found = [
+        function
+        for path in model_files(folder)
+        for function in functions_in(folder, path.name)
+        if not function.name.startswith(_HELPERS)
+    ]
+    likely = [function for function in found if function.is_likely]
+    return likely or (found if len(found) == 1 else [])
 
 
-def _functions(path: Path) -> list[ModelFunction]:
-    source = read_source(path)
-    if source is None or not path.stem.isidentifier():
+def functions_in(folder: Path, file: str) -> list[ModelFunction]:
+    """Return the functions of a file that can be called with a task's parameters."""
+    source = read_source(folder / file)
+    if source is None or not all(map(str.isidentifier, file.removesuffix(".py").split("/"))):
         return []
     return [
-        ModelFunction(path.name, node.name, _arguments(node))
+        ModelFunction(file, node.name, _arguments(node))
         for node in source.tree.body
         if isinstance(node, ast.FunctionDef)
-        and not node.name.startswith(("_", *_HELPERS))
+        and not node.name.startswith("_")
         and not (node.args.posonlyargs or node.args.vararg)
     ]
 

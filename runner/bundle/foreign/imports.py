@@ -2,10 +2,13 @@
 
 import ast
 import sys
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from itertools import islice
 from pathlib import Path
 
+from packaging.utils import canonicalize_name
+
+from runner.bundle.excluded_code import ROOTS, imported_files
 from runner.bundle.files import files_like
 from runner.bundle.foreign.model import Foreign
 from runner.bundle.source import read_source
@@ -19,8 +22,15 @@ _NO_MODELS = ("setup.py", "conftest.py", "noxfile.py")
 _NO_CODE = ("doc", "docs", "test", "tests")
 
 
-def python_files(folder: Path) -> Foreign | None:
-    """Return what the Python files of a folder import; ``None`` where it has none."""
+def python_files(folder: Path, file: str | None = None) -> Foreign | None:
+    """Return what the Python files of a folder import; ``None`` where it has none.
+
+    :param file: the path of the one that runs the model: what that does not import is not asked
+        for, as it may be a stranger's package of the name of a file that is gone.
+    """
+    if file is not None:
+        dependencies, notes = required_by(imports_from(folder, file), own_modules(folder, file))
+        return Foreign(file=file, kind="Python files", dependencies=dependencies, notes=notes)
     files = model_files(folder)
     if not files:
         return None
@@ -30,12 +40,31 @@ def python_files(folder: Path) -> Foreign | None:
         for path in folder.glob(pattern)
         if path.parent.name not in _NO_CODE and not path.parent.name.startswith(".")
     )
-    imported: set[str] = set()
-    for path in [*files, *islice(below, _MOST_FILES)]:
-        if (source := read_source(path)) is not None:
-            imported |= imports_of(source.tree)
-    dependencies, notes = required_by(folder, imported)
+    imported = _imported([*files, *islice(below, _MOST_FILES)])
+    dependencies, notes = required_by(imported, own_modules(folder))
     return Foreign(file=files[0].name, kind="Python files", dependencies=dependencies, notes=notes)
+
+
+def imports_from(folder: Path, file: str, modules: Iterable[str] = ()) -> set[str]:
+    """The modules at the top that a file of a folder needs, with those of its own that it imports.
+
+    :param file: its path in the folder.
+    :param modules: what it imports, where it is not Python itself.
+    """
+    roots = tuple(dict.fromkeys((*ROOTS, _root(file))))
+    begin = [f"{module}:" for module in (modules or [file])]
+    names = (name for name, _ in imported_files(folder, begin, roots))
+    return {*modules} | _imported(folder / name for name in islice(names, _MOST_FILES))
+
+
+def _imported(files: Iterable[Path]) -> set[str]:
+    sources = filter(None, map(read_source, files))
+    return {module for source in sources for module in imports_of(source.tree)}
+
+
+def _root(file: str) -> str:
+    """The folder of a file, as the start of the paths of what lies beside it."""
+    return file[: file.rfind("/") + 1]
 
 
 def model_files(folder: Path) -> list[Path]:
@@ -55,19 +84,18 @@ def imports_of(tree: ast.Module) -> set[str]:
 
 
 def required_by(
-    folder: Path, imported: Collection[str], known: Collection[str] = ()
+    imported: Collection[str], own: Collection[str], known: Collection[str] = ()
 ) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The distributions that bring what is imported, and a line for each module left out.
 
-    :param folder: its own modules are nobody else's.
     :param imported: modules at the top.
-    :param known: distributions that are asked for already, in small letters.
+    :param own: the folder's own modules, which are nobody else's.
+    :param known: distributions that are asked for already, by their canonical names.
     """
-    own = own_modules(folder)
     dependencies, notes = [], []
     for module in others_of(imported, own):
         name = distribution_named(module)
-        if name.lower() in known:
+        if canonicalize_name(name) in known:
             continue
         if (lacking := conda_only(name)) is not None:
             notes.append(f"import {module}: {lacking.what}")
@@ -84,10 +112,11 @@ def others_of(imported: Collection[str], own: Collection[str]) -> list[str]:
     return sorted({*imported} - {*own} - set(sys.stdlib_module_names))
 
 
-def own_modules(folder: Path) -> set[str]:
-    """The modules at the top that a folder itself has."""
-    folders = {path.name for top in (folder, folder / "src") for path in top.glob("*/")}
-    return folders | {path.stem for path in folder.glob("*.py")}
+def own_modules(folder: Path, file: str = "") -> set[str]:
+    """The modules at the top that a folder itself has, and those beside a file of it."""
+    tops = [folder / root for root in {*ROOTS, _root(file)}]
+    folders = {path.name for top in tops for path in top.glob("*/")}
+    return folders | {path.stem for top in tops for path in top.glob("*.py")}
 
 
 def _nearly(module: str, own: Collection[str]) -> str | None:

@@ -6,9 +6,15 @@ import re
 from pathlib import Path
 
 from packaging.requirements import InvalidRequirement, Requirement
+from packaging.utils import canonicalize_name
 
 from runner.bundle.files import files_like
-from runner.bundle.foreign.imports import imports_of, required_by
+from runner.bundle.foreign.imports import (
+    imports_from,
+    imports_of,
+    own_modules,
+    required_by,
+)
 from runner.bundle.foreign.model import Foreign
 
 _INSTALLS = re.compile(r"\s*[%!]\s*(?:python -m )?pip3? install\s+(.*)")
@@ -19,9 +25,9 @@ _OF_AN_OPTION = re.compile(
 )
 
 
-def notebook_in(folder: Path) -> str | None:
-    """Return the name of the notebook at the top of a folder, of several the first."""
-    return next((path.name for path in files_like(folder, "*.ipynb")), None)
+def notebooks_in(folder: Path) -> list[str]:
+    """Return the names of the notebooks at the top of a folder."""
+    return [path.name for path in files_like(folder, "*.ipynb")]
 
 
 def notebook(folder: Path, file: str, text: str) -> Foreign | None:
@@ -42,8 +48,9 @@ def notebook(folder: Path, file: str, text: str) -> Foreign | None:
         # IPython's own lines are not Python.
         code = "\n".join(line for line in lines if not re.match(r"\s*[%!?]", line))
         imported |= _imports(code)
-    known = {Requirement(text).name.lower() for text in installed}
-    others, notes = required_by(folder, imported, known)
+    known = {canonicalize_name(Requirement(text).name) for text in installed}
+    reached = imports_from(folder, file, imported)
+    others, notes = required_by(reached, own_modules(folder, file), known)
     return Foreign(file=file, kind="a notebook", dependencies=(*installed, *others), notes=notes)
 
 

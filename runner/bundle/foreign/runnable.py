@@ -1,13 +1,16 @@
 """Finds what runs the model of a folder, where no function of it takes a task."""
 
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import TypeAlias
 
 from msgspec import Struct
 
-from runner.bundle.foreign.function import ModelFunction, find_function
-from runner.bundle.foreign.notebook import notebook_in
-from runner.bundle.foreign.script import Script, find_console_script, find_script
+from runner.bundle.excluded_code import module_files
+from runner.bundle.files import has_file
+from runner.bundle.foreign.function import ModelFunction, find_functions, functions_in
+from runner.bundle.foreign.notebook import notebooks_in
+from runner.bundle.foreign.script import Script, console_scripts, find_scripts, script_in
 
 
 class Notebook(Struct, frozen=True):
@@ -15,14 +18,73 @@ class Notebook(Struct, frozen=True):
 
     file: str
 
+    @property
+    def spec(self) -> str:
+        return self.file
 
-def find_runnable(
-    folder: Path, scripts: Mapping[str, object]
-) -> Notebook | Script | ModelFunction | None:
-    """Return the one thing that is meant: ``None`` where it is not known.
+
+Runnable: TypeAlias = Notebook | Script | ModelFunction
+
+
+def find_runnables(folder: Path, scripts: Mapping[str, object]) -> list[Runnable]:
+    """Return all that may be meant: where it is one, it is.
 
     :param scripts: the table ``[project.scripts]``.
     """
-    if (notebook := notebook_in(folder)) is not None:
-        return Notebook(notebook)
-    return find_script(folder) or find_console_script(folder, scripts) or find_function(folder)
+    found = find_scripts(folder)
+    commands = [] if found.mains else console_scripts(folder, scripts)
+    likeliest: list[Runnable] = [*map(Notebook, notebooks_in(folder)), *found.mains, *commands]
+    if likeliest:
+        return likeliest
+    functions = find_functions(folder)
+    if found.others:
+        files = {script.file for script in found.others}
+        functions = [one for one in functions if one.is_likely and one.file not in files]
+    return [*found.others, *functions]
+
+
+def named_runnable(folder: Path, scripts: Mapping[str, object], spec: str) -> Runnable:
+    """Return what somebody has named.
+
+    :param scripts: the table ``[project.scripts]``.
+    :param spec: a notebook, a script, or ``FILE:FUNCTION``; its path begins in the folder, or in
+        the current one, as a shell completes it. What a command of the project is, is run as that.
+    :raises ValueError: it is not there, or cannot be run.
+    """
+    for command in console_scripts(folder, scripts):
+        if command.command == spec:
+            return command
+    named, _, function = spec.partition(":")
+    file = _file_in(folder, named)
+    if file is None:
+        raise ValueError(f"{named} is not in {folder}")
+    if file.endswith(".ipynb"):
+        return Notebook(file)
+    functions = functions_in(folder, file)
+    if not function:
+        if (script := script_in(folder, file)) is not None:
+            return script
+        raise ValueError(f"{file} does nothing when it is run{_one_of(functions)}")
+    for model in functions:
+        if model.name == function:
+            return model
+    raise ValueError(
+        f"{file} has no function {function} that can be called with a task's parameters"
+        f"{_one_of(functions)}"
+    )
+
+
+def _file_in(folder: Path, named: str) -> str | None:
+    """The path of a file relative to the folder that it is in."""
+    for file in module_files(named) if not named.endswith(".ipynb") else [named]:
+        if ".." not in PurePosixPath(file).parts and has_file(folder, file):
+            return PurePosixPath(file).as_posix()
+    path, top = Path(named).resolve(), folder.resolve()
+    return path.relative_to(top).as_posix() if path.is_file() and top in path.parents else None
+
+
+def _one_of(functions: list[ModelFunction]) -> str:
+    if not functions:
+        return ""
+    named = ", ".join(model.spec for model in functions[:10])
+    return f"; name a function of it: {named}"

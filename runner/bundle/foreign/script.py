@@ -1,4 +1,4 @@
-"""Finds the script that runs a model, where no function of it takes a task."""
+"""Finds the scripts that may run a model, where no function of it takes a task."""
 
 import ast
 import re
@@ -17,6 +17,7 @@ _OPTIONS = {"absl", "argparse", "click", "docopt", "fire", "getopt", "optparse",
 _BY_PARAMETERS = {"fire", "typer", "tyro"}
 _SPEC = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
 _RUNS = (ast.Expr, ast.For, ast.While, ast.With)
+_DEFINES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef)
 
 
 class Script(Struct, frozen=True, kw_only=True):
@@ -30,35 +31,66 @@ class Script(Struct, frozen=True, kw_only=True):
     """The opposite of an ``option``, as an expression; ``None`` where that is to leave it out."""
     imports: tuple[str, ...]
     """The modules of others that it cannot do without."""
-    spec: str = ""
+    command: str = ""
     """The function that the command is, where it is installed as one: ``module:function``."""
 
+    @property
+    def spec(self) -> str:
+        return self.command or self.file
 
-def find_script(folder: Path) -> Script | None:
-    """Return the one script that is meant: ``None`` where there are several, or none."""
-    sources = {path.name: read_source(path) for path in model_files(folder)}
-    mains = [name for name, source in sources.items() if source and _has_main(source)]
-    if not mains and len(sources) == 1:
-        mains = [name for name, source in sources.items() if source and _does_something(source)]
-    if len(mains) != 1:
+
+class Scripts(Struct, frozen=True):
+    """The scripts at the top of a folder."""
+
+    mains: list[Script]
+    """Those that ask whether they are run, and that no other file imports."""
+    others: list[Script]
+    """Those that do something when they are run."""
+
+
+def find_scripts(folder: Path) -> Scripts:
+    """Return what may be run; modules that test themselves are among the others."""
+    read = ((path.name, read_source(path)) for path in model_files(folder))
+    sources = {name: source for name, source in read if source is not None}
+    imported = {
+        f"{module}.py"
+        for name, source in sources.items()
+        for module in imports_of(source.tree) - {name.removesuffix(".py")}
+    }
+    mains = [name for name, source in sources.items() if _has_main(source)]
+    others = [
+        name
+        for name, source in sources.items()
+        if name not in mains and name not in imported and _does_something(source)
+    ]
+    others += [name for name in mains if name in imported]
+    alone = [name for name in mains if name not in imported]
+    return Scripts(
+        *([_script(folder, name, sources[name]) for name in names] for names in (alone, others))
+    )
+
+
+def script_in(folder: Path, file: str) -> Script | None:
+    """Return a file as a script; ``None`` where it cannot be parsed, or does nothing."""
+    source = read_source(folder / file)
+    if source is None or not (_has_main(source) or _does_something(source)):
         return None
-    source = sources[mains[0]]
-    assert source is not None
-    return _script(folder, mains[0], source)
+    return _script(folder, file, source)
 
 
-def find_console_script(folder: Path, scripts: Mapping[str, object]) -> Script | None:
-    """Return the one command that a project installs; ``None`` where there are several, or none.
+def console_scripts(folder: Path, scripts: Mapping[str, object]) -> list[Script]:
+    """Return the commands that a project installs.
 
     :param scripts: the table ``[project.scripts]``.
     """
-    specs = list(scripts.values())
-    if len(specs) != 1 or not _SPEC.fullmatch(spec := str(specs[0])):
-        return None
-    for file in module_files(spec.partition(":")[0]):
-        if (folder / file).is_file() and (source := read_source(folder / file)) is not None:
-            return msgspec.structs.replace(_script(folder, file, source), spec=spec)
-    return None
+    found = []
+    for command in filter(_SPEC.fullmatch, map(str, scripts.values())):
+        for file in module_files(command.partition(":")[0]):
+            if (folder / file).is_file() and (source := read_source(folder / file)) is not None:
+                script = _script(folder, file, source)
+                found.append(msgspec.structs.replace(script, command=command))
+                break
+    return found
 
 
 def _script(folder: Path, file: str, source: Source) -> Script:
@@ -72,7 +104,7 @@ def _script(folder: Path, file: str, source: Source) -> Script:
         takes_options=bool(imported & _OPTIONS) or "sys.argv" in source.text,
         takes_seed=seed or by_parameters,
         negated=_negated(source.text, imported),
-        imports=tuple(others_of(imported, own_modules(folder))),
+        imports=tuple(others_of(imported, own_modules(folder, file))),
     )
 
 
@@ -92,5 +124,12 @@ def _has_main(source: Source) -> bool:
 
 
 def _does_something(source: Source) -> bool:
+    """Tell whether it does something after its definitions: before them, it is prepared for."""
     body = source.tree.body[1 if ast.get_docstring(source.tree) is not None else 0 :]
-    return any(isinstance(node, _RUNS) for node in body)
+    does = False
+    for node in body:
+        if isinstance(node, _DEFINES):
+            does = False
+        elif isinstance(node, _RUNS):
+            does = True
+    return does

@@ -162,6 +162,7 @@ class Completion(Struct, frozen=True):
 
 class Init(Struct, frozen=True):
     folder: Path
+    model: str | None
 
 
 EnvCommand: TypeAlias = EnvList | EnvPath | EnvRemove | EnvPrune

@@ -297,6 +297,11 @@ def _init(parser: ArgumentParser) -> None:
         "Write a bundle that runs, for a model of one's own. Nothing that is there is written over."
     )
     parser.add_argument("folder", metavar="DIR", type=Path, help="made if need be")
+    parser.add_argument(
+        "--model",
+        metavar="FILE[:FUNCTION]",
+        help="the script, notebook or function that runs the model, where DIR has several",
+    )
 
 
 def _table(parser: ArgumentParser) -> None:

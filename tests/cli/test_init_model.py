@@ -1,0 +1,200 @@
+"""``init``: which of a folder's scripts, notebooks and functions runs its model."""
+
+import json
+import shlex
+from pathlib import Path
+
+import pytest
+from recordings import failure
+
+from runner import Runner
+from runner.bundle.read import read_bundle
+from runner.cli import main
+from runner.diagnosis.report.codes import Code
+
+MAIN = "if __name__ == '__main__':\n    print({})\n"
+
+
+def _write(folder: Path, files: dict[str, str]) -> Path:
+    for name, text in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_text(text)
+    return folder
+
+
+def _commands(said: str) -> list[str]:
+    return [line.strip() for line in said.splitlines() if line.startswith("  modelops-runner")]
+
+
+def _names(folder: Path) -> set[str]:
+    return {path.name for path in folder.iterdir()}
+
+
+def test_of_several_each_is_named_and_nothing_is_written(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    files = {
+        "simulate it.py": "import helpers\n" + MAIN.format("helpers.N"),
+        "demo.py": MAIN.format("1"),
+        "helpers.py": "import six\nN = 2\n" + MAIN.format("N"),
+        "old/run.py": "import plot\n",
+    }
+    folder = _write(tmp_path / "m", files)
+    assert main(["init", str(folder)]) == 2
+    said = _commands(capfd.readouterr().err)
+    init = f"modelops-runner init {folder} --model"
+    assert said == [f"{init} demo.py", f"{init} 'simulate it.py'"]
+    assert _names(folder) == {"simulate it.py", "demo.py", "helpers.py", "old"}
+    assert main(shlex.split(said[1])[1:]) == 0
+    # What only a file imports that is not run may be a stranger's by now.
+    assert read_bundle(folder).dependencies == ("six",)
+    with Runner(cache=tmp_path / "cache") as runner:
+        assert runner.execute(folder)["printed.txt"] == b"2\n"
+
+
+def test_the_hint_of_a_bundle_names_them_too(tmp_path: Path) -> None:
+    files = {"requirements.txt": "", "a.py": MAIN.format("1"), "b.py": MAIN.format("2")}
+    folder = _write(tmp_path / "m", files)
+    with Runner(cache=tmp_path / "cache") as runner:
+        report = failure(runner, folder)
+        assert report.code is Code.WIRE_NOT_DECLARED
+        hint = report.hints[0]
+        assert hint.title == "write a wire.py that runs the model: a.py or b.py"
+        assert hint.by == "person" and hint.command is not None
+        assert main(shlex.split(hint.command)[1:]) == 0
+        assert runner.execute(folder)["printed.txt"] == b"1\n"
+
+
+def test_scripts_that_no_other_one_imports_come_first(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    files = {
+        "a_data.py": MAIN.format("0"),
+        "main_seir.py": "import a_data\ndef helper(): ...\nfor day in range(2):\n    print(day)\n",
+        "rates.py": "import a_data\nprint(1)\n",
+    }
+    folder = _write(tmp_path / "m", files)
+    assert main(["init", str(folder)]) == 2
+    said = _commands(capfd.readouterr().err)
+    assert [line.split()[-1] for line in said] == ["main_seir.py", "rates.py", "a_data.py"]
+
+
+def test_a_script_is_run_whatever_functions_it_has(tmp_path: Path) -> None:
+    files = {
+        "run.py": "import tools\ndef simulate(n):\n    return n\nprint(simulate(tools.two()))\n"
+    }
+    files["tools.py"] = "def two():\n    return 2\n"
+    folder = _write(tmp_path / "m", files)
+    assert main(["init", str(folder)]) == 0
+    with Runner(cache=tmp_path / "cache") as runner:
+        assert runner.execute(folder)["printed.txt"] == b"2\n"
+
+
+def test_what_prepares_a_module_does_not_make_it_a_script(tmp_path: Path) -> None:
+    source = (
+        "import warnings\nwarnings.filterwarnings('ignore')\n"
+        "def simulate(beta=2):\n    return {'size': beta}\n"
+    )
+    folder = _write(tmp_path / "m", {"sir.py": source})
+    assert main(["init", str(folder)]) == 0
+    with Runner(cache=tmp_path / "cache") as runner:
+        assert json.loads(runner.execute(folder)["result.json"]) == {"size": 2}
+
+
+NOTEBOOK = json.dumps(
+    {
+        "cells": [
+            {
+                "cell_type": "code",
+                "source": "import tools\nrows = tools.read('../data/rows.csv')\n"
+                "open('left.txt', 'w').write('1')",
+            }
+        ]
+    }
+)
+TOOLS = "import six\ndef read(path):\n    return open(path).read().split()\n"
+
+
+@pytest.mark.parametrize("named", ["folder", "shell"])
+def test_a_script_or_a_notebook_below_runs_as_where_it_is(
+    named: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    files = {
+        "data/rows.csv": "1 2\n",
+        "examples/tools.py": TOOLS,
+        "examples/look.ipynb": NOTEBOOK,
+        "examples/run.py": "import tools\nprint(tools.read('data/rows.csv'))\n",
+    }
+    monkeypatch.chdir(tmp_path)
+    prefix = "" if named == "folder" else "m/"
+    with Runner(cache=tmp_path / "cache") as runner:
+        folder = _write(tmp_path / "m", files)
+        assert main(["init", "m", "--model", f"{prefix}examples/run.py"]) == 0
+        assert read_bundle(folder).dependencies == ("six",)
+        assert runner.execute(folder)["printed.txt"] == b"['1', '2']\n"
+        (folder / "wire.py").unlink()
+        assert main(["init", "m", "--model", f"{prefix}examples/look.ipynb"]) == 0
+        result = runner.execute(folder)
+        assert json.loads(result["result.json"])["rows"] == ["1", "2"]
+        assert set(result.files) == {"examples/left.txt"}
+
+
+FUNCTIONS = "def spread(beta, seed=None):\n    return [beta, seed]\ndef decay(x):\n    return x\n"
+
+
+def test_a_function_may_be_named_and_a_stub_is_replaced(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = _write(tmp_path / "m", {"src/epi/model.py": FUNCTIONS})
+    assert main(["init", str(folder)]) == 0
+    said = capfd.readouterr().err
+    assert f"modelops-runner init {folder} --model FILE[:FUNCTION]" in said
+    assert main(["init", str(folder), "--model", "src/epi/model.py:spread"]) == 0
+    with Runner(cache=tmp_path / "cache") as runner:
+        made = runner.execute(folder, params={"beta": 2}, seed=5)["result.json"]
+    assert json.loads(made) == [2, 5]
+    written = (folder / "wire.py").read_text()
+    assert main(["init", str(folder), "--model", "src/epi/model.py:decay"]) == 2
+    assert "remove it to have another one written" in capfd.readouterr().err
+    assert (folder / "wire.py").read_text() == written
+
+
+@pytest.mark.parametrize(
+    ("named", "said"),
+    [
+        ("nope.py", "nope.py is not in "),
+        ("../outside.py", "../outside.py is not in "),
+        (
+            "model.py",
+            "model.py does nothing when it is run; name a function of it: model.py:spread,"
+            " model.py:decay",
+        ),
+        (
+            "model.py:sprd",
+            "model.py has no function sprd that can be called with a task's parameters; name a"
+            " function of it: model.py:spread, model.py:decay",
+        ),
+    ],
+)
+def test_what_cannot_be_run_is_said_and_nothing_is_written(
+    named: str, said: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    folder = _write(tmp_path / "m", {"model.py": FUNCTIONS, "../outside.py": "print(1)\n"})
+    assert main(["init", str(folder), "--model", named]) == 2
+    assert said in capfd.readouterr().err
+    assert _names(folder) == {"model.py"}
+
+
+def test_a_command_of_the_project_is_run_as_one(tmp_path: Path) -> None:
+    files = {
+        "pyproject.toml": "[project]\nname = 'epi'\nversion = '1'\n"
+        "[project.scripts]\nepi = 'epi.cli:start'\nother = 'epi.cli:other'\n",
+        "epi/__init__.py": "",
+        "epi/cli.py": "import sys\ndef start():\n    print(sys.argv[1:])\ndef other(): ...\n",
+    }
+    folder = _write(tmp_path / "m", files)
+    assert main(["init", str(folder)]) == 2
+    assert main(["init", str(folder), "--model", "epi.cli:start"]) == 0
+    with Runner(cache=tmp_path / "cache") as runner:
+        made = runner.execute(folder, params={"beta": 2})["printed.txt"]
+    assert made == b"['--beta=2']\n"
