@@ -26,6 +26,8 @@ _OF_READERS = ("ValueError", "EOFError", "OSError", "UnicodeDecodeError", "StopI
 _OF_PARSERS = ("JSONDecodeError", "TOMLDecodeError", "ScannerError", "ParserError", "ComposerError")
 _PARSED = (".json", ".toml", ".yaml", ".yml", ".csv", ".tsv")
 _QUOTED = re.compile(r"""["']([^"'\n]{1,300})["']""")
+_READING = frozenset("rbtU")
+"""The letters of a mode in which nothing is written."""
 _MOST_LOCALS = 40
 _MOST_LINES = 2000
 _MOST_CHARACTERS = 4096
@@ -79,8 +81,12 @@ def misread_file(error: BaseException) -> dict[str, object]:
     own = kind.__module__ != "builtins" or kind.__name__ in _OF_READERS
     if error.__traceback__ is None or not (own or kind is RuntimeError):
         return {}
-    # About how a file is open, not about what is in it.
-    if kind is io.UnsupportedOperation or (type(message) is str and "closed file" in message):
+    # About how a file is open, or what is written to it, not about what is in it.
+    if (
+        kind is io.UnsupportedOperation
+        or kind.__name__ == "PicklingError"
+        or (type(message) is str and "closed file" in message)
+    ):
         return {}
     said = message if type(message) is str else ""
     for path in _paths(error.__traceback__):
@@ -141,7 +147,25 @@ def _empty_yaml(traceback: TracebackType) -> dict[str, object]:
 
 
 def _paths(traceback: TracebackType) -> Iterator[str]:
-    """The paths that the line and the libraries below it had in hand, the innermost first."""
+    """The paths that the line and the libraries below it had in hand, the innermost first.
+
+    What is in a file that is being written tells nothing.
+    """
+    written = set(_written(traceback))
+    return (path for path in _in_hand(traceback) if path not in written)
+
+
+def _written(traceback: TracebackType) -> Iterator[str]:
+    frames, inner = asking_frames(traceback)
+    for entry in (*inner, frames[-1]):
+        for value in islice(entry.tb_frame.f_locals.values(), _MOST_LOCALS):
+            mode = getattr(value, "mode", None) if isinstance(value, io.IOBase) else None
+            path = _path(value) if type(mode) is str and not _READING.issuperset(mode) else None
+            if path is not None:
+                yield path
+
+
+def _in_hand(traceback: TracebackType) -> Iterator[str]:
     frames, inner = asking_frames(traceback)
     for entry in reversed(inner):
         for value in islice(entry.tb_frame.f_locals.values(), _MOST_LOCALS):

@@ -98,7 +98,10 @@ NOTEBOOK_WIRE = '''\
 """The wire function: runs the cells of {file}, with the task's parameters in place of its own."""
 
 import ast
-import {modules}from pathlib import Path
+import json
+{modules}import sys
+import types
+from pathlib import Path
 
 NOTEBOOK = Path(__file__).parent / {file!r}
 {beside}
@@ -113,9 +116,16 @@ def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
     cells = [with_values(*cell, values) for cell in code_cells()]
     for name in values.keys() - {{"seed"}}:
         raise ValueError(f"no cell of {{NOTEBOOK.name}} sets {{name}} to a value of its own")
-    names = {{"__name__": "__main__", "seed": seed, "display": print}}
-    for cell in cells:
-        exec(cell, names)
+    before = sys.modules["__main__"]
+    # What the cells define is found there by pickle.
+    main = sys.modules["__main__"] = types.ModuleType("__main__")
+    names = main.__dict__
+    names.update(seed=seed, display=print)
+    try:
+        for cell in cells:
+            exec(cell, names)
+    finally:
+        sys.modules["__main__"] = before
     plain = {{name: as_json(value) for name, value in names.items() if name[0] != "_"}}
     kept = (bool, int, float, str, list, dict)
     result = {{name: value for name, value in plain.items() if isinstance(value, kept)}}

@@ -20,9 +20,9 @@ def wire_of(model: Runnable | None) -> str:
     match model:
         case Notebook(file):
             place = PurePosixPath(file).parent
-            modules, beside, enter = "json\n", "", ""
+            modules, beside, enter = "", "", ""
             if place.name:
-                modules = "json\nimport os\nimport sys\n"
+                modules = "import os\n"
                 beside = _BESIDE.format(file="NOTEBOOK")
                 enter = f"    os.chdir({str(place)!r})  # where Jupyter runs it\n"
             return templates.NOTEBOOK_WIRE.format(

@@ -18,6 +18,7 @@ from runner.diagnosis.case import Failure
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit
 from runner.diagnosis.uv.error import UvFailure
+from runner.environment.cache_key import index_options
 from runner.environment.uv_run import GRACE_SECONDS, Uv, build_environ, diagnosed, ran
 from runner.events import Origin
 from runner.interpreter.model import Interpreter
@@ -35,6 +36,7 @@ _MOST_NAMES = 4
 # As uv writes of what comes from an index; what comes from a folder has no wheel elsewhere.
 _BUILDING = re.compile(rb"^ *Building ([A-Za-z0-9][\w.-]*)==([\w.+!]+)\r?\n", re.MULTILINE)
 _LONGEST_LINE = 1000
+_FIRST = "modelops-first.txt"
 _FAILED = re.compile(r"Failed to (?:download and )?build:? `([A-Za-z0-9][\w.-]*)")
 # A requirement in the text of an edit: what an error would repeat.
 _VERSIONS = re.compile(r"[A-Za-z0-9][\w.-]*(?:[<>=!~]=?[\w.*]+)(?=[\"';\s]|$)")
@@ -97,17 +99,29 @@ async def _look_up(
         finally:
             file.write_text(text)
 
+    async def first_wheel(name: str, asked: str) -> str | None:
+        """The first version of a requirement that has a wheel, whatever else is asked for."""
+        (folder / _FIRST).write_text("\n".join([*index_options(uv.source), asked]))
+        options = ["--no-deps", "--only-binary", name, "--resolution", "lowest-direct"]
+        words = ["pip", "install", *command[-2:], "-r", _FIRST, *options]
+        return _chosen(await _planned(uv, words, folder, extra_environ), name)
+
     async def look() -> None:
         finding = diagnosed(uv, failure).finding
         built = _FAILED.search(failure.stderr)
         if finding.code is Code.DEPENDENCY_BUILD_FAILED and built:
-            if (edit := wheel_edit(case, failure, built[1])) is None:
+            name = built[1]
+            if (edit := wheel_edit(case, failure, name)) is None:
                 return
-            ran = await tried(edit, "--only-binary", built[1])
-            plan = re.search(rf"^ \+ {re.escape(built[1])}==(\S+)", ran.stderr, re.MULTILINE)
-            if plan is not None:
-                case.wheel = plan[1]
-                case.journal.fact(Origin.WHEEL, case.wheel)
+            asked = _VERSIONS.search(edit.after)
+            first = await first_wheel(name, asked[0]) if asked else None
+            # It is the likeliest to have all that the model uses of the one that is built.
+            nearest = wheel_edit(case, failure, name, first) if first else None
+            wheel = nearest and _chosen(await tried(nearest, "--only-binary", name), name)
+            wheel = wheel or _chosen(await tried(edit, "--only-binary", name), name)
+            if wheel is not None:
+                case.wheel = wheel
+                case.journal.fact(Origin.WHEEL, wheel)
             return
         for hint in finding.hints:
             asked = _VERSIONS.search(hint.edit.after) if hint.edit and not hint.by else None
@@ -125,6 +139,12 @@ async def _look_up(
             await look()
     except (OSError, ValueError) as error:  # an edit that does not fit
         _log.info("what a hint names was not looked up: %s", error)
+
+
+def _chosen(ran: Printed, name: str) -> str | None:
+    """The version of a package that uv would install."""
+    plan = re.search(rf"^ \+ {re.escape(name)}==(\S+)", ran.stderr, re.MULTILINE)
+    return plan[1] if plan else None
 
 
 class _Look:

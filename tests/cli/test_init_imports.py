@@ -232,6 +232,7 @@ def test_a_parameter_takes_the_place_of_what_a_notebook_says(tmp_path: Path) -> 
     cells = (
         "%matplotlib inline\nbeta = 0.3\nr = beta * 10\nseed: int = 42",
         "def peak(gamma):\n    return gamma\nn = 1\nn = n + 1\na, b = 1, 2\nc = d = 1",
+        "import pickle\nclass Agent: pass\nagents = len(pickle.loads(pickle.dumps([Agent()])))",
         "if __name__ == '__main__':\n    display(a)\nfirst = (beta, r, seed, n)\nbeta = 7",
     )
     folder = _write(tmp_path / "m", {"model.ipynb": _notebook(*cells)})

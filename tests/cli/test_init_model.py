@@ -43,7 +43,7 @@ def test_of_several_each_is_named_and_nothing_is_written(
     assert main(["init", str(folder)]) == 2
     said = _commands(capfd.readouterr().err)
     init = f"modelops-runner init {folder} --model"
-    assert said == [f"{init} demo.py", f"{init} 'simulate it.py'"]
+    assert said == [f"{init} demo.py", f"{init} 'simulate it.py'", f"{init} helpers.py"]
     assert _names(folder) == {"simulate it.py", "demo.py", "helpers.py", "old"}
     assert main(shlex.split(said[1])[1:]) == 0
     # What only a file imports that is not run may be a stranger's by now.

@@ -156,6 +156,17 @@ def test_a_version_with_a_wheel_is_named_where_there_is_one(
         assert runner.execute(folder)["done"] == b"1"
 
 
+def test_the_first_version_with_a_wheel_is_named(tmp_path: Path, index: Path) -> None:
+    for version in ("1.2", "1.9", "2.4"):
+        write_wheel(index, "epi", version, {"epi.py": ""})
+    hints = failed(bundle(tmp_path / "bundle", ">=3.11", "epi==1.0"), tmp_path)[0].report.hints
+    assert hints[0].title.startswith("take epi 1.2, which has a wheel")
+    write_wheel(index, "epiother", "1.0", {"epiother.py": ""}, requires=["epi!=1.2"])
+    both = bundle(tmp_path / "both", ">=3.11", 'epi==1.0", "epiother')
+    hints = failed(both, tmp_path)[0].report.hints
+    assert hints[0].title.startswith("take epi 2.4, which has a wheel")
+
+
 @pytest.mark.usefixtures("index")
 def test_no_version_is_named_where_none_has_a_wheel(tmp_path: Path) -> None:
     error, _ = failed(bundle(tmp_path / "bundle", ">=3.11"), tmp_path)

@@ -8,7 +8,7 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from runner.bundle.files import files_like
+from runner.bundle.files import files_like, read_text
 from runner.bundle.foreign.imports import (
     imports_from,
     imports_of,
@@ -16,6 +16,7 @@ from runner.bundle.foreign.imports import (
     required_by,
 )
 from runner.bundle.foreign.model import Foreign
+from runner.diagnosis.case import Failure
 
 _INSTALLS = re.compile(r"\s*[%!]\s*(?:python -m )?pip3? install\s+(.*)")
 
@@ -32,29 +33,42 @@ def notebooks_in(folder: Path) -> list[str]:
 
 def notebook(folder: Path, file: str, text: str) -> Foreign | None:
     """Return what the cells of code import and install; ``None`` where it is not a notebook."""
-    try:
-        cells = json.loads(text)["cells"]
-        sources = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
-    except (ValueError, KeyError, TypeError, RecursionError):
+    sources = _sources(text)
+    if sources is None:
         return None
     installed: list[str] = []
-    imported: set[str] = set()
-    for source in sources:
-        lines = source.splitlines()
-        for line in lines:
-            if asked := _INSTALLS.match(line):
-                words = (word.strip("\"'") for word in _OF_AN_OPTION.sub("", asked[1]).split())
-                installed += filter(_is_requirement, words)
-        # IPython's own lines are not Python.
-        code = "\n".join(line for line in lines if not re.match(r"\s*[%!?]", line))
-        imported |= _imports(code)
+    for asked in filter(None, map(_INSTALLS.match, "\n".join(sources).splitlines())):
+        words = (word.strip("\"'") for word in _OF_AN_OPTION.sub("", asked[1]).split())
+        installed += filter(_is_requirement, words)
+    imported = set[str]().union(*map(_imports, sources))
     known = {canonicalize_name(Requirement(text).name) for text in installed}
     reached = imports_from(folder, file, imported)
     others, notes = required_by(reached, own_modules(folder, file), known)
     return Foreign(file=file, kind="a notebook", dependencies=(*installed, *others), notes=notes)
 
 
-def _imports(code: str) -> set[str]:
+def modules_of(folder: Path, file: str) -> set[str]:
+    """Return the modules at the top that a notebook imports, as far as it can be read."""
+    try:
+        sources = _sources(read_text(folder, file))
+    except Failure:
+        return set()
+    return set[str]().union(*map(_imports, sources or ()))
+
+
+def _sources(text: str) -> list[str] | None:
+    """The cells of code; ``None`` where it is not a notebook."""
+    try:
+        cells = json.loads(text)["cells"]
+        return ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
+
+
+def _imports(source: str) -> set[str]:
+    # IPython's own lines are not Python.
+    lines = (line for line in source.splitlines() if not re.match(r"\s*[%!?]", line))
+    code = "\n".join(lines)
     try:
         return imports_of(ast.parse(code))
     except (SyntaxError, ValueError, RecursionError):

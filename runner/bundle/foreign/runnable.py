@@ -9,7 +9,7 @@ from msgspec import Struct
 from runner.bundle.excluded_code import module_files
 from runner.bundle.files import has_file
 from runner.bundle.foreign.function import ModelFunction, find_functions, functions_in
-from runner.bundle.foreign.notebook import notebooks_in
+from runner.bundle.foreign.notebook import modules_of, notebooks_in
 from runner.bundle.foreign.script import Script, console_scripts, find_scripts, script_in
 
 
@@ -27,20 +27,23 @@ Runnable: TypeAlias = Notebook | Script | ModelFunction
 
 
 def find_runnables(folder: Path, scripts: Mapping[str, object]) -> list[Runnable]:
-    """Return all that may be meant: where it is one, it is.
+    """Return what is meant, where it is known, and else all that may be.
 
     :param scripts: the table ``[project.scripts]``.
     """
-    found = find_scripts(folder)
-    commands = [] if found.mains else console_scripts(folder, scripts)
-    likeliest: list[Runnable] = [*map(Notebook, notebooks_in(folder)), *found.mains, *commands]
-    if likeliest:
-        return likeliest
+    names = notebooks_in(folder)
+    imported = {module for name in names for module in modules_of(folder, name)}
+    found = find_scripts(folder, imported)
+    notebooks = list(map(Notebook, names))
+    commands = found.mains or console_scripts(folder, scripts)
     functions = find_functions(folder)
     if found.others:
         files = {script.file for script in found.others}
         functions = [one for one in functions if one.is_likely and one.file not in files]
-    return [*found.others, *functions]
+    likeliest: list[Runnable] = [*commands, *notebooks, *([] if commands else found.others)]
+    if len(likeliest) == 1 and (commands or notebooks):
+        return likeliest
+    return [*commands, *notebooks, *found.others, *functions]
 
 
 def named_runnable(folder: Path, scripts: Mapping[str, object], spec: str) -> Runnable:

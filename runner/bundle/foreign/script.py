@@ -2,7 +2,7 @@
 
 import ast
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import msgspec
@@ -48,23 +48,25 @@ class Scripts(Struct, frozen=True):
     """Those that do something when they are run."""
 
 
-def find_scripts(folder: Path) -> Scripts:
-    """Return what may be run; modules that test themselves are among the others."""
+def find_scripts(folder: Path, imported: Iterable[str]) -> Scripts:
+    """Return what may be run; modules that test themselves are among the others.
+
+    :param imported: modules that something else than Python files imports.
+    """
     read = ((path.name, read_source(path)) for path in model_files(folder))
     sources = {name: source for name, source in read if source is not None}
-    imported = {
-        f"{module}.py"
-        for name, source in sources.items()
-        for module in imports_of(source.tree) - {name.removesuffix(".py")}
-    }
+    modules = set(imported)
+    for name, source in sources.items():
+        modules |= imports_of(source.tree) - {name.removesuffix(".py")}
+    files = {f"{module}.py" for module in modules}
     mains = [name for name, source in sources.items() if _has_main(source)]
     others = [
         name
         for name, source in sources.items()
-        if name not in mains and name not in imported and _does_something(source)
+        if name not in mains and name not in files and _does_something(source)
     ]
-    others += [name for name in mains if name in imported]
-    alone = [name for name in mains if name not in imported]
+    others += [name for name in mains if name in files]
+    alone = [name for name in mains if name not in files]
     return Scripts(
         *([_script(folder, name, sources[name]) for name in names] for names in (alone, others))
     )

@@ -102,7 +102,7 @@ def another_release(case: Case, distribution: str, version: str) -> list[Hint]:
 
 
 def is_kept_back(case: Case, distribution: str) -> bool:
-    """Tell whether there may be a newer release than the one that is installed."""
+    """Tell whether a newer release than the one that is installed may be asked for."""
     if case.environment is not None and case.environment.requirements_from == "uv.lock":
         return True
     own = [
@@ -110,9 +110,9 @@ def is_kept_back(case: Case, distribution: str) -> bool:
         for _, requirement in declared_requirements(case)
         if same_distribution(requirement.name, distribution)
     ]
-    return not own or any(
-        clause.operator not in (">", ">=", "!=") for one in own for clause in one.specifier
-    )
+    operators = {clause.operator for one in own for clause in one.specifier}
+    # Of those below a bound it is the newest, and above it the author wants none.
+    return not own or (operators.isdisjoint({"<", "<="}) and not operators <= {">", ">=", "!="})
 
 
 def from_source(case: Case, packages: list[str]) -> Hint:

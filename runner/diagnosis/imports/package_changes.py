@@ -41,6 +41,7 @@ _OF_OBJECT = re.compile(
 )
 _OF_ANY = re.compile(r"'\w{1,80}' object has no attribute '(\w{1,60})'")
 _ARGUMENT = re.compile(r"\bgot an unexpected keyword argument '(\w{1,60})'")
+_IMPORTS = re.compile(r"(?:from|import)\s+([\w.]{1,200})")
 _NO_NAMES = ("and", "it", "that", "this", "which", "function", "module", "method")
 _DOTTED = re.compile(r"\w+(?:\.\w+)+")
 # The last release before 2, and the newest Python that it has wheels for.
@@ -49,7 +50,7 @@ _NUMPY_1_UNTIL = "3.12"
 
 def package_change(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """Find an exception's cause in a release of a package that has lost something."""
-    gone = _gone(exception) or _gone_argument(case, exception)
+    gone = _gone(exception) or _asked_for(case, exception) or _gone_argument(case, exception)
     if gone is None:
         return None
     what, change = gone
@@ -95,8 +96,7 @@ def _gone(exception: ExceptionInfo) -> tuple[str, PackageChange] | None:
     """Return what is asked for and not there any more, as it is written, and since when."""
     module = missing_module(exception)
     if module is not None:
-        found = next((m for m in GONE_MODULES if f"{module}.".startswith(f"{m}.")), None)
-        return (found, GONE_MODULES[found]) if found else None
+        return _gone_module(module)
     message = exception.message
     pair = missing_name(exception)
     if exception.type == "AttributeError":
@@ -118,6 +118,24 @@ def _gone(exception: ExceptionInfo) -> tuple[str, PackageChange] | None:
         change = PackageChange("numpy", "2")
     what = ".".join(pair) if pair[0] != ANY else f".{pair[1]}()"
     return (what, change) if change else None
+
+
+def _gone_module(module: str) -> tuple[str, PackageChange] | None:
+    found = next((m for m in GONE_MODULES if f"{module}.".startswith(f"{m}.")), None)
+    return (found, GONE_MODULES[found]) if found else None
+
+
+def _asked_for(case: Case, exception: ExceptionInfo) -> tuple[str, PackageChange] | None:
+    """Return the module that a line of the bundle's asks for, where another one was missing first.
+
+    What a newer release of the package imports on the way there is of no use to the bundle.
+    """
+    frame = telling_frame(case, exception)
+    if missing_module(exception) is None or frame is None or not is_own(case, frame.file):
+        return None
+    asked = _IMPORTS.match((frame.text or "").strip())
+    gone = _gone_module(asked[1]) if asked else None
+    return gone if gone and installed_version(case, gone[1].distribution) else None
 
 
 def _gone_argument(case: Case, exception: ExceptionInfo) -> tuple[str, PackageChange] | None:

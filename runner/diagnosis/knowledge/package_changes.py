@@ -178,6 +178,8 @@ scikit-learn 0.22 sklearn.preprocessing
 Imputer sklearn.impute.SimpleImputer
 mesa 3.1 mesa
 time agents.shuffle_do("step")
+mesa 2 mesa.visualization.UserParam
+UserSettableParameter -
 mesa 2 mesa.batchrunner
 BatchRunner batch_run(...)
 jax 0.6 jax
@@ -220,6 +222,10 @@ lightgbm 4 train|cv verbose_eval callbacks=[lightgbm.log_evaluation(...)]
 xgboost 2.1 fit early_stopping_rounds XGBClassifier(early_stopping_rounds=...), the constructor's
 xgboost 2.1 fit eval_metric XGBClassifier(eval_metric=...), the constructor's
 matplotlib 3.1 hist|hist2d normed density
+matplotlib 3.5 set_\w+|semilog\w|loglog|[xy]scale nonpos[xy] nonpositive
+matplotlib 3.5 set_\w+|semilog\w|loglog|[xy]scale base[xy] base
+matplotlib 3.5 set_\w+|semilog\w|loglog|[xy]scale subs[xy] subs
+matplotlib 3.5 set_\w+|[xy]scale linthresh[xy] linthresh
 pymc 4 [A-Z]\w+ sd sigma
 geopandas 1.0 sjoin op predicate
 """
@@ -252,7 +258,7 @@ def gone_arguments(name: str) -> Iterator[tuple[re.Pattern[str], PackageChange]]
     """Yield the calls that have lost an argument of this name, as a pattern, and since when."""
     for line in _ARGUMENTS.strip().splitlines():
         distribution, version, calls, argument, instead = line.split(maxsplit=4)
-        if argument == name:
+        if re.fullmatch(argument, name):
             change = PackageChange(distribution, version, instead)
             yield re.compile(rf"\b({calls})\("), change
 

@@ -10,6 +10,7 @@ from runner.diagnosis.imports.bundle_modules import importable_file
 from runner.diagnosis.knowledge.conda_only import more_than_a_package
 from runner.diagnosis.knowledge.distribution_names import distribution_named, distribution_of
 from runner.diagnosis.knowledge.newer_syntax import is_older
+from runner.diagnosis.knowledge.package_changes import GONE_MODULES
 from runner.diagnosis.knowledge.stdlib_changes import REMOVED_MODULES, REMOVED_NAMES, Change
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit, Hint
@@ -262,13 +263,17 @@ def _module_missing(
         return []
     missing = module.group(1)
     top = missing.partition(".")[0]
-    if top == "pkg_resources":
+    lost = GONE_MODULES.get(missing) or GONE_MODULES.get(top)
+    if lost is not None and lost.distribution == "setuptools":
+        if not own and top == "distutils" and case.wheel is not None:
+            return []  # What is so old needs more than that.
+        older = f"setuptools<{lost.version}"
         edit = (
-            pyproject.with_item("build-system", "requires", "setuptools<82")
+            pyproject.with_item("build-system", "requires", older)
             if own
-            else uv_setting(case, name, ["setuptools<82"], "extra-build-dependencies")
+            else uv_setting(case, name, [older], "extra-build-dependencies")
         )
-        return [Hint(title="build with a setuptools that still has pkg_resources", edit=edit)]
+        return [Hint(title=f"build with a setuptools that still has {missing}", edit=edit)]
     if own and (file := importable_file(case, top)) is not None:
         return [
             Hint(

@@ -198,3 +198,25 @@ def test_how_a_file_is_open_is_not_what_is_in_it(call: str, tmp_path: Path, cach
     with Runner(cache=cache) as runner, pytest.raises(RunnerError) as caught:
         runner.execute(bundle)
     assert "is empty" not in caught.value.report.summary
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "pickle.dump(Local, open('o.pkl', 'wb'))",
+        "with open('o.json', 'w') as f: json.dump(float('nan'), f, allow_nan=False)",
+        "json.dump(float('nan'), open('o.json', 'w'), allow_nan=False)",
+        "f = open('o.csv', 'a'); raise ValueError('no rows')",
+    ],
+)
+def test_a_file_that_is_being_written_is_not_misread(
+    line: str, tmp_path: Path, cache: Path
+) -> None:
+    wire = "import json, pickle\ndef wire(e, p, s):\n    class Local: pass\n    "
+    wire += "Local.__qualname__ = 'Local'\n"
+    bundle = write_bundle(tmp_path / "bundle", f"{wire}    {line}\n")
+    with Runner(cache=cache) as runner, pytest.raises(RunnerError) as caught:
+        runner.execute(bundle)
+    report = caught.value.report
+    assert "in wire.py:5" in report.summary
+    assert not any("anew" in hint.title for hint in report.hints)

@@ -10,7 +10,7 @@ from wheels import publish
 from runner import Runner
 from runner.diagnosis.case import Case
 from runner.diagnosis.imports.package_changes import _instead, package_change
-from runner.diagnosis.knowledge.package_changes import PackageChange
+from runner.diagnosis.knowledge.package_changes import PackageChange, gone_arguments
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import BundleInfo, Edit, ExceptionInfo, Frame
 from runner.events import Phase
@@ -29,6 +29,12 @@ def __getattr__(name):
 NUMPY_1 = (
     "class ndarray:\n    def ptp(self): return 0\nfloat_ = float\ndef in1d(a, b): return True\n"
 )
+
+
+def test_an_argument_is_known_by_any_of_its_names() -> None:
+    for name, line in (("nonposy", "ax.set_yscale('log', "), ("basex", "ax.semilogx(t, x, ")):
+        found = [change for calls, change in gone_arguments(name) if calls.search(line)]
+        assert [change.version for change in found] == ["3.5"]
 
 
 @pytest.fixture
@@ -174,6 +180,33 @@ def test_a_name_that_the_newest_release_has_not_is_not_looked_for_in_a_newer_one
         (hint,) = failure(runner, bundle).hints
     assert "the networkx that the code was written for" in hint.title
     assert hint.edit is not None and hint.edit.after == '"networkx>=3.3,<3.4"'
+
+
+def test_what_a_newer_release_imports_on_the_way_is_not_advised(
+    wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    visual = "mesa/visualization"
+    publish(wheels, "mesa", "2.4", {f"{visual}/ModularVisualization.py": ""})
+    publish(wheels, "mesa", "3.3", {f"{visual}/__init__.py": "import solara\n"})
+    publish(wheels, "solara", "1.0", {"solara.py": ""})
+    bundle = _bundle(wheels.parent, "import mesa.visualization.ModularVisualization", "mesa")
+    with _runner(wheels, monkeypatch) as runner:
+        report = failure(runner, bundle)
+        assert "mesa.visualization.ModularVisualization, which mesa 3 removed" in report.summary
+        follow(report, bundle)
+        assert runner.execute(bundle)["v"] == b"1"
+
+
+def test_above_a_bound_no_newer_release_is_advised(
+    wheels: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publish(wheels, "epi", "1.0", {"epi.py": "def spread(): ...\n"})
+    publish(wheels, "epi", "2.4", {"epi.py": ""})
+    publish(wheels, "epi", "3.0", {"epi.py": ""})
+    bundle = _bundle(wheels.parent, "from epi import spread", "epi<3")
+    with _runner(wheels, monkeypatch) as runner:
+        report = failure(runner, bundle)
+        assert [hint.edit and hint.edit.after for hint in report.hints] == ["epi>=2.3,<2.4"]
 
 
 def test_a_method_that_an_array_lost_is_found_while_a_task_runs(
