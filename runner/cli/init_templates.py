@@ -165,6 +165,91 @@ def as_json(value):
     return value.tolist() if hasattr(value, "tolist") and not isinstance(value, type) else value
 '''
 
+PLAIN_SCRIPT_WIRE = '''\
+"""The wire function: runs {file}, with the task's parameters in place of its own values."""
+
+import ast
+import contextlib
+import io
+import sys
+import types
+from pathlib import Path
+
+{imports}SCRIPT = Path(__file__).parent / {file!r}
+{beside}
+
+def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
+    """Run the script. Where it first says `beta = 0.3`, and not within a loop or the like, the
+    parameter beta takes the place of 0.3; the task's seed does so for `seed`. The result is what it
+    prints; the files that it writes into the current folder are kept beside that."""
+    if entrypoint != "default":
+        raise ValueError(f"{{SCRIPT.name}} has no entry point {{entrypoint!r}}")
+    code, lacking = with_values({{"seed": seed, **params}})
+    for name in lacking - {{"seed"}}:
+        raise ValueError(f"{{SCRIPT.name}} sets {{name}} to no value of its own")
+    sys.argv = [str(SCRIPT)]
+    before = sys.modules["__main__"]
+    # What the script defines is found there by pickle.
+    main = sys.modules["__main__"] = types.ModuleType("__main__")
+    main.__file__ = str(SCRIPT)
+    with contextlib.redirect_stdout(Printed()) as printed:
+        try:
+            exec(code, main.__dict__)
+        except SystemExit as end:
+            if end.code:
+                raise
+        finally:
+            sys.modules["__main__"] = before
+    text = printed.getvalue() or f"{{SCRIPT.name}} has printed nothing\\n"
+    return {{"printed.txt": text.encode()}}
+
+
+def with_values(values):
+    """The script with values in place of what their names are given first, and the names that it
+    gives nothing: at its top, where it asks whether it is run, and in its `main()`."""
+    tree = ast.parse(SCRIPT.read_bytes(), str(SCRIPT))
+    lacking = set(values)
+    for scope in (tree, *filter(is_run, tree.body)):
+        left = dict(values)
+        for statement in scope.body:
+            if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+                statement.value = given(statement.targets[0], statement.value, left)
+            elif isinstance(statement, ast.AnnAssign):
+                statement.value = given(statement.target, statement.value, left)
+        lacking &= left.keys()
+    return compile(ast.fix_missing_locations(tree), str(SCRIPT), "exec"), lacking
+
+
+def is_run(statement):
+    if isinstance(statement, ast.If):
+        parts = ast.walk(statement.test)
+        return any(isinstance(part, ast.Constant) and part.value == "__main__" for part in parts)
+    return isinstance(statement, ast.FunctionDef) and statement.name == "main"
+
+
+def given(target, value, values):
+    if isinstance(target, ast.Name) and target.id in values and not uses(value, target.id):
+        return ast.parse(repr(values.pop(target.id)), mode="eval").body
+    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+        if len(target.elts) == len(value.elts):
+            value.elts = [given(*pair, values) for pair in zip(target.elts, value.elts)]
+    return value
+
+
+def uses(value, name):
+    return value and any(isinstance(part, ast.Name) and part.id == name for part in ast.walk(value))
+
+{printed}'''
+
+PRINTED = '''
+class Printed(io.StringIO):
+    """Keeps what is printed, and prints it."""
+
+    def write(self, text: str) -> int:
+        sys.__stdout__.write(text)
+        return super().write(text)
+'''
+
 SCRIPT_WIRE = '''\
 """The wire function: runs {file} as a command, with the task's parameters as its options."""
 
@@ -191,14 +276,7 @@ def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
     text = printed.getvalue() or f"{{SCRIPT.name}} has printed nothing\\n"
     return {{"printed.txt": text.encode()}}
 
-
-class Printed(io.StringIO):
-    """Keeps what is printed, and prints it."""
-
-    def write(self, text: str) -> int:
-        sys.__stdout__.write(text)
-        return super().write(text)
-'''
+{printed}'''
 
 SCRIPT_OPTIONS = """\
     options = [{seed}]

@@ -33,7 +33,14 @@ def wire_of(model: Runnable | None) -> str:
             why = "# What the script imports, so that a process forked for a task has it.\n"
             imports = f"{why}{imports}" if imports else ""
             runs = 'runpy.run_path(str(SCRIPT), run_name="__main__")'
-            return _of_command(script, "runpy\nimport sys", imports, runs)
+            if script.takes_options:
+                return _of_command(script, "runpy\nimport sys", imports, runs)
+            return templates.PLAIN_SCRIPT_WIRE.format(
+                file=script.file,
+                imports=imports and f"{imports}\n",
+                beside=_BESIDE.format(file="SCRIPT") if "/" in script.file else "",
+                printed=templates.PRINTED,
+            )
         case Script() as script:
             module, _, function = script.command.partition(":")
             imports = f"from {module} import {function} as main\n"
@@ -67,4 +74,5 @@ def _of_command(script: Script, modules: str, imports: str, runs: str) -> str:
         beside=_BESIDE.format(file="SCRIPT") if is_below else "",
         options=options,
         runs=runs,
+        printed=templates.PRINTED,
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from recordings import failure
 
-from runner import Runner
+from runner import Runner, RunnerError
 from runner.bundle.read import read_bundle
 from runner.cli import main
 from runner.diagnosis.report.codes import Code
@@ -198,3 +198,43 @@ def test_a_command_of_the_project_is_run_as_one(tmp_path: Path) -> None:
     with Runner(cache=tmp_path / "cache") as runner:
         made = runner.execute(folder, params={"beta": 2})["printed.txt"]
     assert made == b"['--beta=2']\n"
+
+
+PLAIN = """
+# -*- coding: latin-1 -*-
+import pickle, sys
+beta, gamma = 0.3, 0.1
+days: int = 5
+seed = 42
+name = "J\xfcrgen"
+
+class Agent: pass
+
+def main():
+    days = 7
+    step = 1
+    step = step + 1
+    print(beta, gamma, days, step, seed, name, len(pickle.loads(pickle.dumps([Agent()]))))
+
+if __name__ == "__main__":
+    scale = 2
+    beta = beta * scale
+    main()
+    sys.exit(0)
+"""
+
+
+def test_a_parameter_takes_the_place_of_what_a_plain_script_says(tmp_path: Path) -> None:
+    folder = _write(tmp_path / "m", {"run.py": ""})
+    (folder / "run.py").write_text(PLAIN.strip(), "latin-1")
+    assert main(["init", str(folder)]) == 0
+    with Runner(cache=tmp_path / "cache") as runner:
+
+        def printed(**params: object) -> str:
+            return runner.execute(folder, params=params, seed=3)["printed.txt"].decode()
+
+        assert printed() == "0.6 0.1 7 2 3 J\xfcrgen 1\n"
+        assert printed(beta=0.5, days=9) == "1.0 0.1 9 2 3 J\xfcrgen 1\n"
+        assert printed(step=5, scale=1, gamma=None) == "0.3 None 7 6 3 J\xfcrgen 1\n"
+        with pytest.raises(RunnerError, match=r"run.py sets bta to no value of its own"):
+            printed(bta=1)
