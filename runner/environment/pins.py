@@ -16,13 +16,7 @@ from packaging.utils import canonicalize_name
 from runner.diagnosis.case import Failure, Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
-from runner.environment.cache_key import (
-    Pins,
-    Source,
-    has_dependencies,
-    meaningful_lines,
-    requirement_lines,
-)
+from runner.environment.cache_key import Pins, Source, has_dependencies
 from runner.environment.lock import marker_environment
 from runner.environment.uv_run import Uv, run_uv
 from runner.events import Phase
@@ -30,7 +24,7 @@ from runner.interpreter.model import Interpreter
 from runner.toml import tomllib
 
 # Where the rest of a line is about files, not about what is asked for.
-_REST = re.compile(r"\s+(--hash=|\\).*")
+_REST = re.compile(r"\s+--hash=.*")
 
 
 def read_pins(file: Path) -> Pins:
@@ -74,15 +68,12 @@ def check_pins(source: Source, pins: Pins, base: Interpreter) -> None:
     :raises Failure: ``lock-outdated``: a dependency is missing, or has another version.
     """
     environment = marker_environment(base)
-    lines = _pylock_lines(pins) if pins.is_pylock else list(meaningful_lines(pins.text))
+    lines = _pylock_lines(pins) if pins.is_pylock else pins.lines
     pinned = list(_requirements(lines, environment))
     # A folder or a file is written without the name of what is in it.
     nameless = any(line.startswith((".", "/", "file:")) for line in lines)
     found = {canonicalize_name(one.name): one for one in pinned}
-    declared = source.dependencies or ()
-    if source.requirements_from == "requirements.txt":
-        declared = tuple(requirement_lines(source))
-    for wanted in _requirements(declared, environment):
+    for wanted in _requirements(source.dependencies or (), environment):
         one = found.get(canonicalize_name(wanted.name))
         if wanted.url or (one is not None and one.url):
             continue

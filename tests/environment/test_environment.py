@@ -88,7 +88,7 @@ def write_requirements(folder: Path, text: str) -> Source:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "requirements.txt").write_text(text)
     return source(
-        folder, requirements_from="requirements.txt", installable=False, dependencies=None
+        folder, *text.splitlines(), requirements_from="requirements.txt", installable=False
     )
 
 
