@@ -3,8 +3,9 @@
 import json
 import re
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from typing import Annotated, Any, NamedTuple
 
 import msgspec
@@ -13,9 +14,8 @@ from msgspec import Meta
 from runner.bundle.exclude import problem_with
 from runner.bundle.failures import invalid
 from runner.bundle.model import Defaults
-from runner.bundle.toml_lines import at_line, key_line
+from runner.bundle.pyproject import PYPROJECT, Pyproject
 from runner.defaults import MAX_SEED
-from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit, Hint
 
 _SIZE = re.compile(r"(\d{1,18}(?:\.\d{1,18})?)\s*([KMGT]?)(i?)B?", re.IGNORECASE)
@@ -31,15 +31,12 @@ class _Setting(NamedTuple):
     """For the edit of a value that cannot be taken."""
 
 
-def read_defaults(modelops: Mapping[str, Any], text: str) -> Defaults:
-    """Read the table ``[tool.modelops]`` of a pyproject.toml with this text.
+def read_defaults(pyproject: Pyproject) -> Defaults:
+    """Read the table ``[tool.modelops]``.
 
     :raises Failure: ``bundle-invalid``: a setting is unknown, or its value is of the wrong kind.
     """
-
-    def at(key: str) -> str:
-        return at_line("pyproject.toml", key_line(text, "tool.modelops", key))
-
+    modelops, at = pyproject.table("tool.modelops"), partial(pyproject.at, "tool.modelops")
     for key in modelops:
         if key not in _KEYS:
             import difflib
@@ -48,14 +45,14 @@ def read_defaults(modelops: Mapping[str, Any], text: str) -> Defaults:
             raise invalid(
                 f"{at(key)}: [tool.modelops] has no setting {key!r}",
                 f"It takes {', '.join(_KEYS)}.",
-                _renamed(text, key, close[0]) if close else Hint(title=f"remove {key!r}"),
+                _renamed(pyproject.text, key, close[0]) if close else Hint(title=f"remove {key!r}"),
             )
     found: dict[str, Any] = {}
     for key, setting in _SETTINGS.items():
         if key not in modelops:
             continue
         if (value := setting.read(modelops[key])) is None:
-            edit = PyprojectText.of(text).setting("tool.modelops", key, setting.example)
+            edit = pyproject.edits.setting("tool.modelops", key, setting.example)
             raise invalid(
                 f"{at(key)}: [tool.modelops] {key} is {modelops[key]!r}, not {setting.wanted}",
                 "",
@@ -76,7 +73,7 @@ def _renamed(text: str, key: str, meant: str) -> Hint:
     lines = [line.strip() for line in text.split("\n") if re.match(rf"\s*{re.escape(key)}\b", line)]
     edit = None
     if len(lines) == 1:
-        edit = Edit(file="pyproject.toml", before=lines[0], after=lines[0].replace(key, meant, 1))
+        edit = Edit(file=PYPROJECT, before=lines[0], after=lines[0].replace(key, meant, 1))
     return Hint(title=f"did you mean {meant!r}?", edit=edit)
 
 

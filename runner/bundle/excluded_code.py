@@ -7,8 +7,8 @@ from pathlib import Path, PurePosixPath
 
 from runner.bundle.exclude import exclude_of
 from runner.bundle.failures import invalid
+from runner.bundle.pyproject import Pyproject
 from runner.bundle.source import read_source
-from runner.bundle.toml_lines import at_line, string_line
 from runner.diagnosis.report.model import Hint
 
 ROOTS = ("", "src/")
@@ -16,7 +16,7 @@ ROOTS = ("", "src/")
 
 
 def check_no_code_is_excluded(
-    folder: Path, functions: Iterable[str], files: tuple[str, ...], text: str
+    folder: Path, functions: Iterable[str], files: tuple[str, ...], pyproject: Pyproject
 ) -> None:
     """Follow the imports from the files of the bundle's functions, as far as their source tells.
 
@@ -28,7 +28,7 @@ def check_no_code_is_excluded(
     for name, why in imported_files(folder, functions):
         pattern = None if name in content else exclude.pattern_for(name)
         if pattern is not None:
-            at = at_line("pyproject.toml", string_line(text, "tool.modelops", "exclude", pattern))
+            at = pyproject.at_string("tool.modelops", "exclude", pattern)
             raise invalid(
                 f"{at}: [tool.modelops] exclude: {pattern!r} matches {name}: {why}",
                 "What is excluded is not content of the bundle: results would be kept, and"

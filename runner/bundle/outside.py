@@ -16,7 +16,6 @@ from packaging.requirements import Requirement
 
 from runner.bundle.failures import invalid
 from runner.bundle.files import has_file, read_text
-from runner.bundle.project import dependency_at
 from runner.bundle.pyproject import Pyproject, read_toml
 from runner.bundle.requirements import REQUIREMENTS, numbered_lines
 from runner.bundle.workspace import check_workspace
@@ -61,7 +60,7 @@ def check_nothing_is_outside(
     for dependency in dependencies or ():
         requirement = Requirement(dependency)
         if requirement.url:
-            at = dependency_at(pyproject, dependency)
+            at = pyproject.at_string("project", "dependencies", dependency)
             _check_source(folder, requirement.url, at, requirement.name)
     return check_workspace(folder, pyproject, dependencies)
 

@@ -9,7 +9,8 @@ from msgspec import Struct
 
 from runner.bundle.failures import invalid, merge_conflict
 from runner.bundle.files import has_file, read_text
-from runner.bundle.toml_lines import at_line, key_line, unclosed_line
+from runner.bundle.toml_lines import at_line, key_line, string_line, unclosed_line
+from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit, Hint
 from runner.toml import tomllib
 
@@ -27,6 +28,11 @@ class Pyproject(Struct, frozen=True):
         """Tell whether it describes a project, and not only how tools work on what is beside it."""
         return "project" in self.document
 
+    @property
+    def edits(self) -> PyprojectText:
+        """What makes edits of it."""
+        return PyprojectText.of(self.text)
+
     def at(self, table: str, key: str) -> str:
         """The file and the line that gives a key: ``pyproject.toml:5``."""
         return at_line(PYPROJECT, key_line(self.text, table, key))
@@ -35,6 +41,10 @@ class Pyproject(Struct, frozen=True):
         """The line that gives a key, as it stands there."""
         number = key_line(self.text, table, key)
         return None if number is None else self.text.split("\n")[number - 1].strip()
+
+    def at_string(self, table: str, key: str, value: str) -> str:
+        """The file and the line in which a string stands, in the list that is a key's value."""
+        return at_line(PYPROJECT, string_line(self.text, table, key, value))
 
     def table(self, path: str) -> Mapping[str, Any]:
         """A table such as ``tool.modelops``; empty where it is not there.

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from runner.bundle.defined_functions import functions_of_three
 from runner.bundle.failures import failure, invalid
 from runner.bundle.files import has_file, leads_outside, read_text
-from runner.bundle.pyproject import PYPROJECT, read_toml
+from runner.bundle.pyproject import Pyproject, read_toml
 from runner.bundle.toml_lines import at_line, key_line
 from runner.diagnosis.child_places import init_hint
 from runner.diagnosis.report.codes import Code
@@ -46,40 +46,31 @@ class Wire(Struct, frozen=True):
         return {*self.functions.values(), *([] if self.spec is None else [self.spec])}
 
 
-def find_wire(
-    folder: Path,
-    *,
-    project: Mapping[str, Any],
-    tool: Mapping[str, Any],
-    text: str,
-    dependencies: Sequence[str] | None,
-) -> Wire:
+def find_wire(folder: Path, pyproject: Pyproject, dependencies: Sequence[str] | None) -> Wire:
     """Find the wire function by the rules of docs/bundles.md, in their order, and other functions.
 
-    :param project: pyproject.toml's ``[project]``; empty without one.
     :param dependencies: one of these may provide the entry point, as ModelOps' frameworks do;
         ``None`` where only a build tells which there are.
     :raises Failure: ``wire-not-declared`` or ``bundle-invalid``.
     """
-    name = project.get("name")
+    project, tool = pyproject.table("project"), pyproject.table("tool.modelops")
     entry_points = {
-        key: _checked(folder, value, at_line(PYPROJECT, key_line(text, ENTRY_POINTS_TABLE, key)))
+        key: _checked(folder, value, pyproject.at(ENTRY_POINTS_TABLE, key))
         for key, value in _entry_points(project).items()
     }
-    functions = {**_functions(folder, tool, text), **entry_points}
+    functions = {**_functions(folder, pyproject), **entry_points}
     if len(entry_points) > 1:
         return Wire(None, None, functions, tuple(entry_points))
     for value in entry_points.values():
         return Wire(value, None, functions)
     spec = _manifest(folder) or _modelops(folder)
     if spec is None and "wire" in tool:
-        at = at_line(PYPROJECT, key_line(text, "tool.modelops", "wire"))
-        spec = _checked(folder, tool["wire"], at)
+        spec = _checked(folder, tool["wire"], pyproject.at("tool.modelops", "wire"))
     if spec is None and (folder / "wire.py").is_file():
         spec = "wire.py:wire"
-    asks_environment = name if _may_be_dynamic(folder, project) else None
+    asks_environment = project.get("name") if _may_be_dynamic(folder, project) else None
     if spec is None and asks_environment is None and not _may_bring_one(dependencies):
-        raise _not_declared(folder, text, project.get("scripts"))
+        raise _not_declared(folder, pyproject.text, project.get("scripts"))
     return Wire(spec, asks_environment, functions)
 
 
@@ -96,9 +87,9 @@ def _may_bring_one(dependencies: Sequence[str] | None) -> bool:
         return True
 
 
-def _functions(folder: Path, tool: Mapping[str, Any], text: str) -> dict[str, str]:
-    at = at_line(PYPROJECT, key_line(text, "tool.modelops", "functions"))
-    functions = tool.get("functions", {})
+def _functions(folder: Path, pyproject: Pyproject) -> dict[str, str]:
+    at = pyproject.at("tool.modelops", "functions")
+    functions = pyproject.table("tool.modelops").get("functions", {})
     if not isinstance(functions, dict):
         raise invalid(
             f"{at}: [tool.modelops] functions is {functions!r}, not a table",
@@ -118,11 +109,9 @@ def _may_be_dynamic(folder: Path, project: Mapping[str, Any]) -> bool:
     """Tell whether entry points may come up that pyproject.toml does not show."""
     dynamic = project.get("dynamic", [])
     return "entry-points" in dynamic or (
-        bool(project.get("name")) and any((folder / name).is_file() for name in _SETUPTOOLS)
+        bool(project.get("name"))
+        and any((folder / name).is_file() for name in ("setup.py", "setup.cfg"))
     )
-
-
-_SETUPTOOLS = ("setup.py", "setup.cfg")
 
 
 def _manifest(folder: Path) -> str | None:

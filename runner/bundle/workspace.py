@@ -16,7 +16,6 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 from runner.bundle.failures import invalid
-from runner.bundle.project import dependency_at
 from runner.bundle.pyproject import PYPROJECT, Pyproject
 from runner.diagnosis.report.model import Hint
 from runner.toml import tomllib
@@ -74,7 +73,9 @@ def check_workspace(
     for dependency in dependencies or ():
         name = Requirement(dependency).name
         if canonicalize_name(name) in given:
-            raise _from_workspace(folder, name, dependency_at(pyproject, dependency), workspace)
+            raise _from_workspace(
+                folder, name, pyproject.at_string("project", "dependencies", dependency), workspace
+            )
     ignored = [f"[tool.uv] {key}" for key in sorted(_DECISIVE & workspace.uv.keys())]
     if (workspace.root / "uv.lock").is_file():
         ignored.append("its uv.lock")
