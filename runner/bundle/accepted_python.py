@@ -11,8 +11,9 @@ from runner.bundle.failures import invalid
 from runner.bundle.files import has_file, read_text
 from runner.bundle.model import PythonRequirement
 from runner.bundle.pyproject import PYPROJECT, Pyproject
-from runner.bundle.specifiers import NoVersion, is_satisfiable, lowest_minor, python_version_file
+from runner.bundle.specifiers import NoVersion, is_satisfiable, python_version_file
 from runner.diagnosis.report.model import Edit, Hint
+from runner.version import lowest_minor
 
 # The second is for tox and the like; uv takes its first line where there is no other file.
 _PINS = (".python-version", ".python-versions")

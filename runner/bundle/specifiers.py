@@ -47,15 +47,6 @@ def is_satisfiable(specifier: SpecifierSet) -> bool:
     return any(specifier.contains(version, prereleases=True) for version in candidates)
 
 
-def lowest_minor(specifier: SpecifierSet) -> str | None:
-    """The oldest minor version from 3.8 on of which a release satisfies it."""
-    for minor in range(8, 100):
-        releases = (f"3.{minor}.{micro}" for micro in (0, 5, 99))
-        if any(specifier.contains(release) for release in releases):
-            return f"3.{minor}"
-    return None
-
-
 def python_version_file(
     text: str, name: str = ".python-version"
 ) -> tuple[SpecifierSet, int] | None:

@@ -4,8 +4,6 @@ import re
 import shlex
 from collections.abc import Sequence
 
-from packaging.version import Version
-
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import bundle_argument
 from runner.diagnosis.report.codes import Code
@@ -19,7 +17,7 @@ from runner.interpreter.model import (
     Requirement,
 )
 from runner.interpreter.request import FORMS
-from runner.version import minor_version
+from runner.version import lowest_minor, minor_version
 
 
 def unsatisfied(
@@ -193,10 +191,5 @@ def _widen(requirement: Requirement, insisted: Interpreter, *, first: bool = Fal
 
 def _lowest_version(requirement: Requirement) -> str | None:
     """The oldest minor version from 3.8 on that it accepts, or the exact one that it asks for."""
-    for minor in range(8, 100):
-        if any(
-            requirement.specifier.contains(Version(f"3.{minor}.{micro}")) for micro in (0, 5, 99)
-        ):
-            return f"3.{minor}"
-    exact = [clause.version for clause in requirement.specifier if clause.operator == "=="]
-    return exact[0] if exact else None
+    exact = (clause.version for clause in requirement.specifier if clause.operator == "==")
+    return lowest_minor(requirement.specifier) or next(exact, None)
