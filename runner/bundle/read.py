@@ -16,9 +16,8 @@ from runner.bundle.excluded_code import check_no_code_is_excluded
 from runner.bundle.failures import invalid, not_found, unreadable
 from runner.bundle.files import has_file, read_text
 from runner.bundle.folder import exec_command, folder_of
-from runner.bundle.lfs import lfs_note, lfs_pointers
+from runner.bundle.incomplete_files import cut_off_notes, lfs_note, lfs_pointers
 from runner.bundle.model import MODELOPS_ENTRYPOINT, Bundle, RequirementsFrom
-from runner.bundle.netcdf import cut_off_notes
 from runner.bundle.outside import check_nothing_is_outside
 from runner.bundle.own_seeds import own_seeds
 from runner.bundle.project import check_shapes, is_installable, project_dependencies, project_name

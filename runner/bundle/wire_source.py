@@ -1,9 +1,11 @@
 """Which functions run a bundle's tasks, as far as its files tell."""
 
+import ast
 import json
+import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +13,11 @@ from msgspec import Struct
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from runner.bundle.defined_functions import functions_of_three
+from bundle_protocol.messages import may_be_a_tasks
 from runner.bundle.failures import failure, invalid
-from runner.bundle.files import has_file, leads_outside, read_text
+from runner.bundle.files import files_like, has_file, is_plain, leads_outside, read_text
 from runner.bundle.pyproject import Pyproject, read_toml
+from runner.bundle.source import read_source
 from runner.bundle.toml_lines import at_line, key_line
 from runner.diagnosis.child_places import init_hint
 from runner.diagnosis.report.codes import Code
@@ -26,6 +29,9 @@ MODELOPS = ".modelops/modelops.toml"
 ENTRY_POINTS_TABLE = "project.entry-points.modelops.wire"
 _GROUP = "modelops.wire"
 _MOST_MODELS = 5
+_MOST_FILES = 50
+_MOST_FOLDERS = 10_000
+_LIKELY = ("wire", "run", "main", "simulate")
 _SPEC = re.compile(r"[^:\s][^:]*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
@@ -244,3 +250,48 @@ def _runs_model(folder: Path, scripts: object, takes_task: bool) -> list[Hint]:
             )
         ]
     return [init_hint(model.file, place) for model in models]
+
+
+def functions_of_three(folder: Path) -> list[str]:
+    """Those at the top of a folder's files that take three arguments, the likeliest first.
+
+    Where there are none, the functions called ``wire`` of files ``wire.py`` below it.
+
+    :returns: each as ``model.py:run``.
+    """
+    found = []
+    for path in files_like(folder, "*.py")[:_MOST_FILES]:
+        if path.name not in ("setup.py", "conftest.py"):
+            found += [f"{path.name}:{function}" for function in _of_three(path)]
+    for path in [] if found else sorted(_wires_below(folder))[:_MOST_FILES]:
+        below = path.relative_to(folder)
+        found += [f"{below}:{name}" for name in _of_three(path) if name == "wire"]
+    return sorted(found, key=_rank)
+
+
+def _wires_below(folder: Path) -> Iterator[Path]:
+    """No link is followed, which may lead to the whole machine."""
+    for number, (place, folders, files) in enumerate(os.walk(folder)):
+        if number == _MOST_FOLDERS:
+            break
+        folders[:] = [name for name in folders if not name.startswith(".") and is_plain(name)]
+        if number and "wire.py" in files:
+            yield Path(place, "wire.py")
+
+
+def _of_three(path: Path) -> list[str]:
+    source = read_source(path)
+    return [
+        node.name
+        for node in ([] if source is None else source.tree.body)
+        if isinstance(node, ast.FunctionDef)
+        and not node.name.startswith("_")
+        and not node.args.kwonlyargs
+        and len(names := [one.arg for one in (*node.args.posonlyargs, *node.args.args)]) == 3
+        and may_be_a_tasks(names)
+    ]
+
+
+def _rank(spec: str) -> int:
+    name = spec.rpartition(":")[2]
+    return _LIKELY.index(name) if name in _LIKELY else len(_LIKELY)

@@ -26,8 +26,7 @@ from runner.diagnosis.case import Case
 from runner.diagnosis.refusals import lacks_room
 from runner.diagnosis.report.model import ChildInfo, ExceptionInfo
 from runner.diagnosis.report.text import printable
-from runner.environment.installed import installed_modules
-from runner.environment.libraries import libraries_like
+from runner.environment.installed import installed_modules, libraries_like
 from runner.events import Origin, Phase
 from runner.process.exits import describe_exit
 from runner.process.supervisor import Process

@@ -11,8 +11,7 @@ from runner.diagnosis.report.text import last_lines, one_line, printable
 from runner.doctor.limits import descriptors, memory, memory_limits, processes, processors
 from runner.doctor.observation import Observation, Verdict
 from runner.doctor.storage import cache, shared_memory, temporary
-from runner.environment.cache_folder import cache_folder
-from runner.environment.cache_trust import is_trusted
+from runner.environment.cache_folder import cache_folder, is_trusted
 from runner.environment.uv_run import find_uv
 from runner.events import Journal
 from runner.execution.prepare import choose, locate_environment, read

@@ -22,6 +22,7 @@ from runner.diagnosis.child_places import exec_command
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import EnvironmentInfo, Hint
 from runner.environment.bundle_layer import link_what_is_shared, make_thin
+from runner.environment.cache_folder import check_trust, make_cache
 from runner.environment.cache_key import (
     Source,
     declaring,
@@ -33,8 +34,6 @@ from runner.environment.cache_key import (
     layer_key,
     may_be_built,
 )
-from runner.environment.cache_trust import check_trust, make_cache
-from runner.environment.ensure import STAGED, built_once
 from runner.environment.file_states import files_changed
 from runner.environment.healing import heal, look_after_others, look_after_use
 from runner.environment.integrity import (
@@ -55,7 +54,14 @@ from runner.environment.store import (
 )
 from runner.environment.uses import begin_use, end_use
 from runner.environment.uv_run import Others, Uv, make_venv, run_uv
-from runner.environment.validity import heal_links, is_whole, new_manifest, python_of
+from runner.environment.validity import (
+    STAGED,
+    built_once,
+    heal_links,
+    is_whole,
+    new_manifest,
+    python_of,
+)
 from runner.events import Origin, Phase
 from runner.interpreter.model import Interpreter
 from runner.process.guardian import guarded_folder

@@ -17,9 +17,8 @@ from runner.bundle.functions import function_of
 from runner.bundle.model import Bundle
 from runner.bundle.read import read_bundle
 from runner.child.facts import Launch
-from runner.child.launch import withheld
 from runner.child.session import Session
-from runner.child.start import open_session
+from runner.child.start import open_session, withheld
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import (
@@ -42,7 +41,7 @@ from runner.environment.cache_folder import cache_folder
 from runner.environment.cache_key import Source
 from runner.environment.uv_run import Uv, find_uv
 from runner.events import Journal, Origin, Phase
-from runner.execution.appeared import SOURCE, Appeared, appeared_note
+from runner.execution.bundle_watch import SOURCE, Appeared, appeared_note
 from runner.execution.worker_info import worker_info
 from runner.interpreter.choice import accepted
 from runner.interpreter.choose import choose_interpreter
