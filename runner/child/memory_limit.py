@@ -58,7 +58,7 @@ class MemoryLimit:
                 # Before anybody can see the end.
                 self._dialogue.over_memory(OverMemory(limit, used))
                 with anyio.move_on_after(STACKS_SECONDS):
-                    while _left(process, tasks) if tasks else process.exit is None:
+                    while _left(process, tasks) if tasks else process.exit is None:  # noqa: ASYNC110 - they are the child's to wait for
                         await anyio.sleep(_PERIOD_SECONDS / 10)
                 _kill(process, tasks)
             await anyio.sleep(max(_PERIOD_SECONDS, _REST * took))

@@ -6,7 +6,6 @@ itself where that is a project to install: editing a line of a model reinstalls 
 what a bundle installs while it runs stays there.
 """
 
-import logging
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -16,6 +15,7 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 from msgspec import Struct
+from msgspec.structs import replace
 
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.child_places import exec_command
@@ -34,7 +34,6 @@ from runner.environment.cache_key import (
     layer_key,
     may_be_built,
 )
-from runner.environment.file_states import files_changed
 from runner.environment.healing import heal, look_after_others, look_after_use
 from runner.environment.integrity import (
     content_digest,
@@ -66,8 +65,6 @@ from runner.events import Origin, Phase
 from runner.interpreter.model import Interpreter
 from runner.process.guardian import guarded_folder
 from runner.stored_files import whole_file
-
-_log = logging.getLogger(__name__)
 
 _PINS = "modelops-lock.txt"
 _PYLOCK = "pylock.toml"
@@ -124,7 +121,8 @@ async def environment(
             check_trust(cache, environ)
             # In a thread: a lock may have megabytes.
             key = await anyio.to_thread.run_sync(dependencies_key, source, base, environ)
-            _know(case, EnvironmentInfo(key=key, requirements_from=source.requirements_from))
+            info = EnvironmentInfo(key=key, requirements_from=source.requirements_from)
+            _know(case, info)
             await look_after_others(cache, case.journal, uv)
             root = cache
             if fresh:
@@ -135,16 +133,10 @@ async def environment(
             assert timeout is not None
             raise Failure(_timed_out(source, runs, timeout))
         mark = begin_use(cache, built.path, stack.enter_context(ExitStack()))
-        _know(
-            case,
-            EnvironmentInfo(
-                path=str(built.path),
-                key=key,
-                reused=built.reused,
-                requirements_from=source.requirements_from,
-                site=[str(folder) for folder in built.site],
-            ),
+        info = replace(
+            info, path=str(built.path), reused=built.reused, site=list(map(str, built.site))
         )
+        _know(case, info)
         try:
             yield built
         finally:
@@ -303,12 +295,8 @@ async def discard_damaged(built: Environment, case: Case, uv: Path) -> bool:
 
 async def is_written_to(built: Environment, case: Case, uv: Path) -> bool:
     """Look whether a bundle has written to the files that others share; then it is discarded."""
-    try:
-        if await anyio.to_thread.run_sync(files_changed, built.path):
-            return await heal(built.path, built.cache, case.journal, uv)
-    except OSError as error:  # it is gone: who comes next builds it
-        _log.info("%s was not looked at: %s", built.path, error)
-    return False
+    await look_after_use(built.path, built.cache, case.journal, uv)
+    return read_manifest(built.path) is None
 
 
 async def forget_bytecode(built: Environment, case: Case) -> bool:

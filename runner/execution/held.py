@@ -18,15 +18,12 @@ class Held(Generic[_T]):
 
     def __init__(self, value: _T) -> None:
         self.value = value
-        self._closing = anyio.Event()
+        self.closing = anyio.Event()
         self.closed = anyio.Event()
 
     def close(self) -> None:
         """Have the context left; :attr:`closed` is set once it is."""
-        self._closing.set()
-
-    async def wait_closing(self) -> None:
-        await self._closing.wait()
+        self.closing.set()
 
 
 async def hold(tasks: TaskGroup, context: AbstractAsyncContextManager[_T]) -> Held[_T]:
@@ -46,7 +43,7 @@ async def _keep_open(
         async with context as value:
             held = Held(value)
             task_status.started(held)
-            await held.wait_closing()
+            await held.closing.wait()
     except Exception as error:
         if held is None:
             raise
