@@ -11,7 +11,7 @@ from runner.diagnosis.report.text import last_lines, one_line, printable
 from runner.doctor.limits import descriptors, memory, memory_limits, processes, processors
 from runner.doctor.observation import Observation, Verdict
 from runner.doctor.storage import cache, shared_memory, temporary
-from runner.environment.cache_folder import cache_folder, is_trusted
+from runner.environment.cache_folder import is_trusted
 from runner.environment.uv_run import find_uv
 from runner.events import Journal
 from runner.execution.prepare import choose, locate_environment, read
@@ -51,8 +51,7 @@ async def examine_machine(bundles: Sequence[Path], settings: Settings) -> list[O
 
 def _cache(settings: Settings, uv_cache: Path | None) -> Observation:
     try:
-        folder = settings.cache or cache_folder()
-        return cache(folder, uv_cache, trusted=is_trusted(settings.environ()))
+        return cache(settings.cache_folder(), uv_cache, trusted=is_trusted(settings.environ()))
     except Failure as failure:
         finding = failure.finding
         return Observation("cache", Verdict.PROBLEM, finding.summary, finding.hints)

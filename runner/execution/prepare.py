@@ -37,7 +37,6 @@ from runner.environment.build import (
     is_written_to,
     lock_to,
 )
-from runner.environment.cache_folder import cache_folder
 from runner.environment.cache_key import Source
 from runner.environment.uv_run import Uv, find_uv
 from runner.events import Journal, Origin, Phase
@@ -141,7 +140,7 @@ async def read(case: Case, settings: Settings, path: Path) -> Bundle:
             bundle = await anyio.to_thread.run_sync(
                 read_as_content,
                 path,
-                settings.cache or cache_folder(),
+                settings.cache_folder(),
                 settings.ignore_lock,
                 abandon_on_cancel=True,
             )
@@ -174,7 +173,7 @@ def _read_of(bundle: Bundle, settings: Settings) -> ReadBundle:
 
 def appeared_in(settings: Settings, path: Path) -> Appeared:
     """Return what tasks have left in a bundle's folder, as far as is remembered."""
-    return Appeared(settings.cache or cache_folder(), path)
+    return Appeared(settings.cache_folder(), path)
 
 
 def read_as_content(path: Path, cache: Path, ignore_lock: bool = False) -> Bundle:
@@ -257,7 +256,7 @@ async def prepared(
                         _source(bundle, settings),
                         interpreter,
                         case=case,
-                        cache=settings.cache or cache_folder(),
+                        cache=settings.cache_folder(),
                         uv=find_uv(),
                         environ=settings.environ(),
                         others=partial(_others_accepted, settings, bundle, interpreter)
@@ -337,16 +336,15 @@ async def locate_environment(case: Case, settings: Settings, path: Path) -> Path
     """
     bundle = await read(case, settings, path)
     interpreter = await choose(case, settings, bundle)
-    cache = settings.cache or cache_folder()
-    return environment_path(_source(bundle, settings), interpreter, cache, settings.environ())
+    source, cache = _source(bundle, settings), settings.cache_folder()
+    return environment_path(source, interpreter, cache, settings.environ())
 
 
 def packages_of(
     settings: Settings, bundle: Bundle, interpreter: Interpreter
 ) -> tuple[str, ...] | None:
     """The packages installed for a bundle, as ``numpy-2.4.6``; ``None`` where nothing is built."""
-    cache = settings.cache or cache_folder()
-    source = _source(bundle, settings)
+    source, cache = _source(bundle, settings), settings.cache_folder()
     return installed_packages(source, interpreter, cache, settings.environ())
 
 
