@@ -34,6 +34,7 @@ from runner.environment.cache_key import (
     layer_key,
     may_be_built,
 )
+from runner.environment.failures import failure
 from runner.environment.healing import heal, look_after_others, look_after_use
 from runner.environment.integrity import (
     content_digest,
@@ -131,7 +132,7 @@ async def environment(
             built = await _ready(source, base, key, root, cache, runs, holds)
         if built is None:
             assert timeout is not None
-            raise Failure(_timed_out(source, runs, timeout))
+            raise _timed_out(source, runs, timeout)
         mark = begin_use(cache, built.path, stack.enter_context(ExitStack()))
         info = replace(
             info, path=str(built.path), reused=built.reused, site=list(map(str, built.site))
@@ -367,22 +368,18 @@ def _edited(source: Source) -> Finding:
     )
 
 
-def _timed_out(source: Source, uv: Uv, timeout: float) -> Finding:
+def _timed_out(source: Source, uv: Uv, timeout: float) -> Failure:
     name, run = source.name or source.path.name, uv.case.evidence.uv
-    if run is None:
-        what = "uv was not at work here: another process may still be building the same one"
-    else:
+    what = "uv was not at work here: another process may still be building the same one"
+    if run is not None:
         what = f"`{' '.join(['uv', *run.argv[1:3]])}` was still at work"
-    return Finding(
-        phase=Phase.ENVIRONMENT,
-        code=Code.ENVIRONMENT_TIMEOUT,
-        summary=f"the environment of {name} was not built within {timeout:g} s",
-        explanation=f"When the time was up, {what}. Nothing half-built is left; what uv has"
-        " downloaded stays in its cache.",
-        hints=[
-            Hint(
-                title="run it again with more time: the next build starts from uv's cache",
-                command=exec_command(uv.case, f"--build-timeout {timeout * 10:g}"),
-            )
-        ],
+    return failure(
+        Code.ENVIRONMENT_TIMEOUT,
+        f"the environment of {name} was not built within {timeout:g} s",
+        f"When the time was up, {what}. Nothing half-built is left; what uv has downloaded stays in"
+        " its cache.",
+        Hint(
+            title="run it again with more time: the next build starts from uv's cache",
+            command=exec_command(uv.case, f"--build-timeout {timeout * 10:g}"),
+        ),
     )

@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 
-from runner.diagnosis.case import Failure, Finding
+from runner.diagnosis.case import Failure
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import printable
-from runner.events import Phase
+from runner.environment.failures import failure
 
 ELSEWHERE = Hint(
     title="keep environments in another folder",
@@ -41,9 +41,9 @@ def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
         users = "~/Library/Caches" if sys.platform == "darwin" else "~/.cache"
         found = (xdg if xdg.is_absolute() else Path(users).expanduser()) / "modelops-runner"
     except RuntimeError as error:
-        raise Failure(_homeless(folder)) from error
+        raise _homeless(folder) from error
     if not found.is_absolute():
-        raise Failure(_homeless(folder, environ["HOME"]))
+        raise _homeless(folder, environ["HOME"])
     return _in_words_of_uv(found)
 
 
@@ -51,37 +51,31 @@ def _in_words_of_uv(folder: Path) -> Path:
     try:
         str(folder).encode()
     except UnicodeEncodeError:
-        raise Failure(
-            Finding(
-                phase=Phase.ENVIRONMENT,
-                code=Code.ENVIRONMENT_FAILED,
-                summary=f"the path of the cache folder is not UTF-8: {printable(str(folder))}",
-                explanation="uv makes no environment in such a folder.",
-                hints=[ELSEWHERE],
-            )
+        raise failure(
+            Code.ENVIRONMENT_FAILED,
+            f"the path of the cache folder is not UTF-8: {printable(str(folder))}",
+            "uv makes no environment in such a folder.",
+            ELSEWHERE,
         ) from None
     return folder
 
 
-def _homeless(folder: str | None, home: str | None = None) -> Finding:
-    """The finding for a user without a home.
+def _homeless(folder: str | None, home: str | None = None) -> Failure:
+    """The failure of a user without a home.
 
     :param home: what is there in its place: a path that is not absolute.
     """
     wanted = f"MODELOPS_CACHE_DIR is {folder}" if folder else "MODELOPS_CACHE_DIR is not set"
-    return Finding(
-        phase=Phase.ENVIRONMENT,
-        code=Code.ENVIRONMENT_FAILED,
-        summary=f"there is no folder for environments: {wanted}, and "
-        + (f"the user {os.getuid()} has no home" if home is None else f"HOME is {home!r}"),
-        explanation="HOME is not set, and the system's list of users does not know this one, as in"
-        " containers that run as any user."
+    lacks = f"the user {os.getuid()} has no home" if home is None else f"HOME is {home!r}"
+    return failure(
+        Code.ENVIRONMENT_FAILED,
+        f"there is no folder for environments: {wanted}, and {lacks}",
+        "HOME is not set, and the system's list of users does not know this one, as in containers"
+        " that run as any user."
         if home is None
         else "HOME is an absolute path: another would be another folder in each working directory.",
-        hints=[
-            ELSEWHERE,
-            Hint(title="or name a home that can be written to", command="export HOME=/a/folder"),
-        ],
+        ELSEWHERE,
+        Hint(title="or name a home that can be written to", command="export HOME=/a/folder"),
     )
 
 
@@ -137,9 +131,17 @@ def check_trust(cache: Path, environ: Mapping[str, str]) -> None:
     """
     if is_trusted(environ):
         return
-    found = stranger(cache)
-    if found is not None:
-        raise Failure(_refused(cache, *found))
+    if (found := stranger(cache)) is None:
+        return
+    who, closed = found
+    raise failure(
+        Code.PERMISSION_DENIED,
+        f"the cache folder {cache} is not used: {who}",
+        "What is in it runs as this user, whoever has put it there.",
+        ELSEWHERE,
+        Hint(title="or let nobody else write to it", command=closed),
+        Hint(title="or, where they are trusted, say so", command=f"export {SHARED}=true"),
+    )
 
 
 def is_trusted(environ: Mapping[str, str]) -> bool:
@@ -200,17 +202,3 @@ def _writer(status: os.stat_result) -> str | None:
 
 def _is_own_group(status: os.stat_result) -> bool:
     return status.st_gid in (_ROOT, os.getegid())
-
-
-def _refused(cache: Path, who: str, closed: str) -> Finding:
-    return Finding(
-        phase=Phase.ENVIRONMENT,
-        code=Code.PERMISSION_DENIED,
-        summary=f"the cache folder {cache} is not used: {who}",
-        explanation="What is in it runs as this user, whoever has put it there.",
-        hints=[
-            ELSEWHERE,
-            Hint(title="or let nobody else write to it", command=closed),
-            Hint(title="or, where they are trusted, say so", command=f"export {SHARED}=true"),
-        ],
-    )

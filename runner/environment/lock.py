@@ -16,11 +16,10 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 
-from runner.diagnosis.case import Failure, Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
 from runner.environment.cache_key import Source, read_pyproject
-from runner.events import Phase
+from runner.environment.failures import failure
 from runner.interpreter.model import Interpreter
 from runner.toml import tomllib
 
@@ -67,16 +66,14 @@ def check_lock(source: Source, base: Interpreter) -> None:
     if difference is None:
         return
     path = shlex.quote(str(source.path))
-    raise Failure(
-        Finding(
-            phase=Phase.ENVIRONMENT,
-            code=Code.LOCK_OUTDATED,
-            summary=f"uv.lock is older than pyproject.toml: {difference}",
-            explanation="What is locked is what gets installed, so the bundle would run without"
-            " what its pyproject.toml asks for.",
-            hints=[Hint(title="lock it anew", command=f"uv lock --project {path}"), WITHOUT_LOCK],
-        )
-    )  # fmt: skip
+    raise failure(
+        Code.LOCK_OUTDATED,
+        f"uv.lock is older than pyproject.toml: {difference}",
+        "What is locked is what gets installed, so the bundle would run without what its"
+        " pyproject.toml asks for.",
+        Hint(title="lock it anew", command=f"uv lock --project {path}"),
+        WITHOUT_LOCK,
+    )
 
 
 def _difference(source: Source, base: Interpreter) -> str | None:
@@ -86,7 +83,9 @@ def _difference(source: Source, base: Interpreter) -> str | None:
         base.version, prereleases=True
     ):
         return f"it was locked for Python {lock.requires_python}, and this is {base.version}"
-    project = next((package for package in lock.package if _is_root(package)), None)
+    kinds = ("editable", "virtual", "directory")
+    of_folder = (one for one in lock.package if "." in map(one.source.get, kinds))
+    project = next(of_folder, None)
     if project is None or source.dependencies is None:
         return None
     if project.dependencies and not project.metadata.requires_dist:
@@ -116,10 +115,6 @@ def _difference(source: Source, base: Interpreter) -> str | None:
         if name not in elsewhere and declared[name] != locked[name]:
             return f"it was locked for {_text(name, locked)}, not for {_text(name, declared)}"
     return None
-
-
-def _is_root(package: _Package) -> bool:
-    return any(package.source.get(kind) == "." for kind in ("editable", "virtual", "directory"))
 
 
 def _sources(source: Source) -> dict[str, Any]:

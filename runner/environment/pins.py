@@ -13,13 +13,13 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from runner.diagnosis.case import Failure, Finding
+from runner.diagnosis.case import Failure
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
 from runner.environment.cache_key import Pins, Source, has_dependencies
+from runner.environment.failures import failure
 from runner.environment.lock import marker_environment
 from runner.environment.uv_run import Uv, run_uv
-from runner.events import Phase
 from runner.interpreter.model import Interpreter
 from runner.toml import tomllib
 
@@ -36,18 +36,12 @@ def read_pins(file: Path) -> Pins:
         return Pins(file, file.read_text("utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise Failure(
-            Finding(
-                phase=Phase.ENVIRONMENT,
-                code=Code.ENVIRONMENT_FAILED,
-                summary=f"the lock {file} cannot be read: {reason}",
-                hints=[
-                    Hint(
-                        title="write one",
-                        command=f"modelops-runner check BUNDLE --lock-to {shlex.quote(str(file))}",
-                    )
-                ],
-            )
+        command = f"modelops-runner check BUNDLE --lock-to {shlex.quote(str(file))}"
+        raise failure(
+            Code.ENVIRONMENT_FAILED,
+            f"the lock {file} cannot be read: {reason}",
+            "",
+            Hint(title="write one", command=command),
         ) from error
 
 
@@ -80,12 +74,10 @@ def check_pins(source: Source, pins: Pins, base: Interpreter) -> None:
         if one is None:
             if nameless:
                 continue
-            raise Failure(_outdated(source, pins, f"{wanted.name} is not in it"))
+            raise _outdated(source, pins, f"{wanted.name} is not in it")
         version = str(one.specifier).removeprefix("==")
         if not wanted.specifier.contains(version, prereleases=True):
-            raise Failure(
-                _outdated(source, pins, f"it has {one.name} {version}, and {wanted} is asked for")
-            )
+            raise _outdated(source, pins, f"it has {one.name} {version}, and {wanted} is asked for")
 
 
 def _requirements(texts: Iterable[str], environment: dict[str, str]) -> Iterator[Requirement]:
@@ -116,13 +108,11 @@ def _pylock_lines(pins: Pins) -> list[str]:
             for one in packages
         ]
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise Failure(
-            Finding(
-                phase=Phase.ENVIRONMENT,
-                code=Code.ENVIRONMENT_FAILED,
-                summary=f"the lock {pins.path} is not a pylock.toml (PEP 751): {error}",
-                hints=[Hint(title="write it anew, with check --lock-to pylock.toml")],
-            )
+        raise failure(
+            Code.ENVIRONMENT_FAILED,
+            f"the lock {pins.path} is not a pylock.toml (PEP 751): {error}",
+            "",
+            Hint(title="write it anew, with check --lock-to pylock.toml"),
         ) from error
 
 
@@ -161,18 +151,12 @@ def _installed(venv: Path) -> list[str]:
     return [name.replace("-", "==", 1) for name in packages(venv)]
 
 
-def _outdated(source: Source, pins: Pins, why: str) -> Finding:
-    return Finding(
-        phase=Phase.ENVIRONMENT,
-        code=Code.LOCK_OUTDATED,
-        summary=f"{pins.path} does not match what {source.name or source.path.name} needs: {why}",
-        explanation="The file says which versions to install, and was written for other"
-        " dependencies than the bundle has now.",
-        hints=[
-            Hint(
-                title="write it anew",
-                command=f"modelops-runner check {shlex.quote(str(source.path))} --lock-to"
-                f" {shlex.quote(str(pins.path))}",
-            )
-        ],
+def _outdated(source: Source, pins: Pins, why: str) -> Failure:
+    anew = f"{shlex.quote(str(source.path))} --lock-to {shlex.quote(str(pins.path))}"
+    return failure(
+        Code.LOCK_OUTDATED,
+        f"{pins.path} does not match what {source.name or source.path.name} needs: {why}",
+        "The file says which versions to install, and was written for other dependencies than the"
+        " bundle has now.",
+        Hint(title="write it anew", command=f"modelops-runner check {anew}"),
     )

@@ -10,7 +10,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
-from runner.diagnosis.case import Case, Failure, Finding
+from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.refusals import raise_lacking
 from runner.diagnosis.report.codes import Code
@@ -18,6 +18,7 @@ from runner.diagnosis.report.model import Hint, UvRun
 from runner.diagnosis.report.text import Capture, one_line
 from runner.diagnosis.uv.error import Step, UvFailure
 from runner.environment.cache_key import Source
+from runner.environment.failures import failure
 from runner.events import Origin, Phase, Stream
 from runner.interpreter.model import Interpreter
 from runner.process.output import Sink
@@ -104,7 +105,7 @@ def find_uv() -> Path:
     try:
         return Path(uv.find_uv_bin())
     except FileNotFoundError as error:
-        raise Failure(_not_started(error)) from error
+        raise _not_started(error) from error
 
 
 def uv_environ(environ: Mapping[str, str]) -> dict[str, str]:
@@ -197,7 +198,7 @@ async def ran(
             ended = await process.wait()
     except OSError as error:
         raise_lacking(Phase.ENVIRONMENT, error)
-        raise Failure(_not_started(error)) from error
+        raise _not_started(error) from error
     finally:
         exit_code = None if ended is None else ended.code
         failure = UvFailure(
@@ -242,18 +243,13 @@ async def make_venv(uv: Uv, folder: Path, *, cwd: Path) -> None:
     await run_uv(uv, "venv", [*command, "--python", str(uv.base.path), str(folder)], cwd=cwd)
 
 
-def _not_started(error: OSError) -> Finding:
-    return Finding(
-        phase=Phase.ENVIRONMENT,
-        code=Code.ENVIRONMENT_FAILED,
-        summary=f"uv, which builds environments, cannot be started: {error}",
-        explanation="uv comes with modelops-runner, as a dependency from PyPI.",
-        hints=[
-            Hint(
-                title="reinstall it beside the runner",
-                command="python -m pip install --force-reinstall uv",
-            )
-        ],
+def _not_started(error: OSError) -> Failure:
+    reinstall = "python -m pip install --force-reinstall uv"
+    return failure(
+        Code.ENVIRONMENT_FAILED,
+        f"uv, which builds environments, cannot be started: {error}",
+        "uv comes with modelops-runner, as a dependency from PyPI.",
+        Hint(title="reinstall it beside the runner", command=reinstall),
     )
 
 
