@@ -14,15 +14,17 @@ from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
 from bundle_protocol.messages import may_be_a_tasks
-from runner.bundle.failures import failure, invalid
+from runner.bundle.failures import invalid
 from runner.bundle.files import files_like, has_file, is_plain, leads_outside, read_text
 from runner.bundle.pyproject import Pyproject, read_toml
 from runner.bundle.source import read_source
 from runner.bundle.toml_lines import at_line, key_line
+from runner.diagnosis.case import Failure
 from runner.diagnosis.child_places import init_hint
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.wire_functions import EXAMPLE, name_wire
+from runner.events import Phase
 
 MANIFEST = ".modelops/manifest.json"
 MODELOPS = ".modelops/modelops.toml"
@@ -221,7 +223,7 @@ def _not_declared(folder: Path, text: str, scripts: object) -> Exception:
             ' [tool.modelops] wire = "model.py:run"'
         )
         hints = [*model, add, name]
-    return failure(Code.WIRE_NOT_DECLARED, summary, missing, *hints)
+    return Failure.of(Phase.BUNDLE, Code.WIRE_NOT_DECLARED, summary, missing, *hints)
 
 
 def _runs_model(folder: Path, scripts: object, takes_task: bool) -> list[Hint]:

@@ -34,7 +34,6 @@ from runner.environment.cache_key import (
     layer_key,
     may_be_built,
 )
-from runner.environment.failures import failure
 from runner.environment.healing import heal, look_after_others, look_after_use
 from runner.environment.integrity import (
     content_digest,
@@ -373,7 +372,8 @@ def _timed_out(source: Source, uv: Uv, timeout: float) -> Failure:
     what = "uv was not at work here: another process may still be building the same one"
     if run is not None:
         what = f"`{' '.join(['uv', *run.argv[1:3]])}` was still at work"
-    return failure(
+    return Failure.of(
+        Phase.ENVIRONMENT,
         Code.ENVIRONMENT_TIMEOUT,
         f"the environment of {name} was not built within {timeout:g} s",
         f"When the time was up, {what}. Nothing half-built is left; what uv has downloaded stays in"

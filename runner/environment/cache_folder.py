@@ -16,7 +16,7 @@ from runner.diagnosis.case import Failure
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import printable
-from runner.environment.failures import failure
+from runner.events import Phase
 
 ELSEWHERE = Hint(
     title="keep environments in another folder",
@@ -51,7 +51,8 @@ def _in_words_of_uv(folder: Path) -> Path:
     try:
         str(folder).encode()
     except UnicodeEncodeError:
-        raise failure(
+        raise Failure.of(
+            Phase.ENVIRONMENT,
             Code.ENVIRONMENT_FAILED,
             f"the path of the cache folder is not UTF-8: {printable(str(folder))}",
             "uv makes no environment in such a folder.",
@@ -67,7 +68,8 @@ def _homeless(folder: str | None, home: str | None = None) -> Failure:
     """
     wanted = f"MODELOPS_CACHE_DIR is {folder}" if folder else "MODELOPS_CACHE_DIR is not set"
     lacks = f"the user {os.getuid()} has no home" if home is None else f"HOME is {home!r}"
-    return failure(
+    return Failure.of(
+        Phase.ENVIRONMENT,
         Code.ENVIRONMENT_FAILED,
         f"there is no folder for environments: {wanted}, and {lacks}",
         "HOME is not set, and the system's list of users does not know this one, as in containers"
@@ -134,7 +136,8 @@ def check_trust(cache: Path, environ: Mapping[str, str]) -> None:
     if (found := stranger(cache)) is None:
         return
     who, closed = found
-    raise failure(
+    raise Failure.of(
+        Phase.ENVIRONMENT,
         Code.PERMISSION_DENIED,
         f"the cache folder {cache} is not used: {who}",
         "What is in it runs as this user, whoever has put it there.",

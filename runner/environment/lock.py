@@ -16,10 +16,11 @@ from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
 
+from runner.diagnosis.case import Failure
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
 from runner.environment.cache_key import Source, read_pyproject
-from runner.environment.failures import failure
+from runner.events import Phase
 from runner.interpreter.model import Interpreter
 from runner.toml import tomllib
 
@@ -66,7 +67,8 @@ def check_lock(source: Source, base: Interpreter) -> None:
     if difference is None:
         return
     path = shlex.quote(str(source.path))
-    raise failure(
+    raise Failure.of(
+        Phase.ENVIRONMENT,
         Code.LOCK_OUTDATED,
         f"uv.lock is older than pyproject.toml: {difference}",
         "What is locked is what gets installed, so the bundle would run without what its"

@@ -13,7 +13,6 @@ from runner.diagnosis.refusals import DENIED, FULL, refused, room_for_environmen
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
 from runner.environment.cache_folder import ELSEWHERE
-from runner.environment.failures import failure
 from runner.events import Phase
 
 _NO_FOLDER = {errno.ENOTDIR, errno.EEXIST}
@@ -51,7 +50,7 @@ def _disk_full(cache: Path, error: OSError) -> Failure:
     summary = f"no space is left for the environment in {cache}"
     if error.errno == errno.EDQUOT:
         summary = f"the disk quota leaves no space for the environment in {cache}"
-    return failure(Code.DISK_FULL, summary, "", *room_for_environments())
+    return Failure.of(Phase.ENVIRONMENT, Code.DISK_FULL, summary, "", *room_for_environments())
 
 
 def _permission_denied(cache: Path, error: OSError) -> Failure:
@@ -60,14 +59,17 @@ def _permission_denied(cache: Path, error: OSError) -> Failure:
     if denied == cache or _is_within(cache, error) or denied in cache.parents:
         if in_the_way := next((one for one in (cache, *cache.parents) if one.is_file()), None):
             reason = f"{in_the_way} is a file, not a folder"
-        return failure(
+        return Failure.of(
+            Phase.ENVIRONMENT,
             Code.PERMISSION_DENIED,
             f"the cache folder {cache} cannot be written to: {reason}",
             f"Environments are built there. What was refused is {denied}.",
             ELSEWHERE,
         )
     hints = [*_other_home(denied), _readable(denied)]
-    return failure(Code.PERMISSION_DENIED, f"{denied} cannot be read: {reason}", "", *hints)
+    return Failure.of(
+        Phase.ENVIRONMENT, Code.PERMISSION_DENIED, f"{denied} cannot be read: {reason}", "", *hints
+    )
 
 
 def _readable(denied: Path) -> Hint:

@@ -17,9 +17,9 @@ from runner.diagnosis.case import Failure
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
 from runner.environment.cache_key import Pins, Source, has_dependencies
-from runner.environment.failures import failure
 from runner.environment.lock import marker_environment
 from runner.environment.uv_run import Uv, run_uv
+from runner.events import Phase
 from runner.interpreter.model import Interpreter
 from runner.toml import tomllib
 
@@ -37,7 +37,8 @@ def read_pins(file: Path) -> Pins:
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
         command = f"modelops-runner check BUNDLE --lock-to {shlex.quote(str(file))}"
-        raise failure(
+        raise Failure.of(
+            Phase.ENVIRONMENT,
             Code.ENVIRONMENT_FAILED,
             f"the lock {file} cannot be read: {reason}",
             "",
@@ -108,7 +109,8 @@ def _pylock_lines(pins: Pins) -> list[str]:
             for one in packages
         ]
     except (tomllib.TOMLDecodeError, KeyError, TypeError) as error:
-        raise failure(
+        raise Failure.of(
+            Phase.ENVIRONMENT,
             Code.ENVIRONMENT_FAILED,
             f"the lock {pins.path} is not a pylock.toml (PEP 751): {error}",
             "",
@@ -153,7 +155,8 @@ def _installed(venv: Path) -> list[str]:
 
 def _outdated(source: Source, pins: Pins, why: str) -> Failure:
     anew = f"{shlex.quote(str(source.path))} --lock-to {shlex.quote(str(pins.path))}"
-    return failure(
+    return Failure.of(
+        Phase.ENVIRONMENT,
         Code.LOCK_OUTDATED,
         f"{pins.path} does not match what {source.name or source.path.name} needs: {why}",
         "The file says which versions to install, and was written for other dependencies than the"

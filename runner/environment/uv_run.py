@@ -18,7 +18,6 @@ from runner.diagnosis.report.model import Hint, UvRun
 from runner.diagnosis.report.text import Capture, one_line
 from runner.diagnosis.uv.error import Step, UvFailure
 from runner.environment.cache_key import Source
-from runner.environment.failures import failure
 from runner.events import Origin, Phase, Stream
 from runner.interpreter.model import Interpreter
 from runner.process.output import Sink
@@ -245,7 +244,8 @@ async def make_venv(uv: Uv, folder: Path, *, cwd: Path) -> None:
 
 def _not_started(error: OSError) -> Failure:
     reinstall = "python -m pip install --force-reinstall uv"
-    return failure(
+    return Failure.of(
+        Phase.ENVIRONMENT,
         Code.ENVIRONMENT_FAILED,
         f"uv, which builds environments, cannot be started: {error}",
         "uv comes with modelops-runner, as a dependency from PyPI.",

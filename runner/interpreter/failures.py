@@ -3,8 +3,9 @@
 import re
 import shlex
 from collections.abc import Sequence
+from functools import partial
 
-from runner.diagnosis.case import Case, Failure, Finding
+from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.child_places import bundle_argument
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint
@@ -18,6 +19,8 @@ from runner.interpreter.model import (
 )
 from runner.interpreter.request import FORMS
 from runner.version import lowest_minor, minor_version
+
+_failure = partial(Failure.of, Phase.INTERPRETER)
 
 
 def unsatisfied(
@@ -110,12 +113,6 @@ def broken(case: Case, request: str, interpreter: Broken) -> Failure:
         _leave_out(case, "what the bundle accepts decides"),
         Hint(title="or reinstall it; see it fail by hand", command=by_hand, by="person"),
     )
-
-
-def _failure(code: Code, summary: str, explanation: str, *hints: Hint) -> Failure:
-    finding = Finding(phase=Phase.INTERPRETER, code=code, summary=summary, explanation=explanation)
-    finding.hints = list(hints)
-    return Failure(finding)
 
 
 def _leave_out(case: Case, why: str, instead: str = "") -> Hint:
