@@ -1,12 +1,12 @@
 """Finds the function of a bundle that a task asks for."""
 
 import shlex
+from functools import partial
 
 from msgspec import Struct
 
 from runner.bundle.model import Bundle
-from runner.bundle.pyproject import PYPROJECT
-from runner.bundle.toml_lines import at_line, key_line
+from runner.bundle.pyproject import Pyproject
 from runner.bundle.wire_source import ENTRY_POINTS_TABLE
 from runner.diagnosis.case import Failure
 from runner.diagnosis.report.codes import Code
@@ -47,10 +47,8 @@ def function_of(bundle: Bundle, name: str | None) -> Function:
 
 
 def _ambiguous(bundle: Bundle) -> Exception:
-    claims = ", ".join(
-        f"{key} ({at_line(PYPROJECT, key_line(bundle.pyproject, ENTRY_POINTS_TABLE, key))})"
-        for key in bundle.claims
-    )
+    at = partial(Pyproject(bundle.pyproject).at, ENTRY_POINTS_TABLE)
+    claims = ", ".join(f"{key} ({at(key)})" for key in bundle.claims)
     return Failure.of(
         Phase.BUNDLE,
         Code.WIRE_AMBIGUOUS,

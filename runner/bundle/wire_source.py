@@ -16,9 +16,8 @@ from packaging.utils import canonicalize_name
 from bundle_protocol.messages import may_be_a_tasks
 from runner.bundle.failures import invalid
 from runner.bundle.files import files_like, has_file, is_plain, leads_outside, read_text
-from runner.bundle.pyproject import Pyproject, read_toml
+from runner.bundle.pyproject import Pyproject, at_line, key_line, read_toml
 from runner.bundle.source import read_source
-from runner.bundle.toml_lines import at_line, key_line
 from runner.diagnosis.case import Failure
 from runner.diagnosis.child_places import init_hint
 from runner.diagnosis.report.codes import Code
