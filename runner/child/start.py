@@ -57,12 +57,12 @@ async def open_session(
         case.journal.fact(Origin.CHILD_START, started)
         try:
             with case.journal.phase(Phase.HANDSHAKE):
-                await session.handshake(limit)
+                session.dialogue.greet(await session.receive(Phase.HANDSHAKE, limit))
             with case.journal.phase(Phase.LOAD):
                 await session.load(limit, fork=fork)
             yield session
             with case.journal.phase(Phase.SHUTDOWN):
-                await session.shutdown()
+                await session.ending.shutdown()
         finally:
             session.dialogue.write_down()
 
