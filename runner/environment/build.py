@@ -122,13 +122,13 @@ async def environment(
             # In a thread: a lock may have megabytes.
             key = await anyio.to_thread.run_sync(dependencies_key, source, base, environ)
             info = EnvironmentInfo(key=key, requirements_from=source.requirements_from)
-            _know(case, info)
+            _tell(case, info)
             await look_after_others(cache, case.journal, uv)
             root = cache
             if fresh:
                 root = await stack.enter_async_context(temporary_folder(cache / "fresh", case))
             holds = stack.enter_context(ExitStack())
-            built = await _ready(source, base, key, root, cache, runs, holds)
+            built = await _both_venvs(source, base, key, root, cache, runs, holds)
         if built is None:
             assert timeout is not None
             raise _timed_out(source, runs, timeout)
@@ -136,7 +136,7 @@ async def environment(
         info = replace(
             info, path=str(built.path), reused=built.reused, site=list(map(str, built.site))
         )
-        _know(case, info)
+        _tell(case, info)
         try:
             yield built
         finally:
@@ -145,19 +145,19 @@ async def environment(
                     end_use(mark)
 
 
-def _know(case: Case, info: EnvironmentInfo) -> None:
+def _tell(case: Case, info: EnvironmentInfo) -> None:
     case.environment = info
     case.journal.fact(Origin.ENVIRONMENT, info)
 
 
-async def _ready(
+async def _both_venvs(
     source: Source, base: Interpreter, key: str, root: Path, cache: Path, uv: Uv, holds: ExitStack
 ) -> Environment:
     """Find or build both layers under ``root``, and hold them."""
-    shared, own = places(source, key, root, uv.environ)
-    had = await _dependencies(source, base, shared, cache, uv, holds)
+    shared, own = venvs_of(source, key, root, uv.environ)
+    had = await _ensure_shared(source, base, shared, cache, uv, holds)
     shared = followed(shared)
-    reused = await _bundle(source, shared, own, root, uv, holds) and had
+    reused = await _ensure_own(source, shared, own, root, uv, holds) and had
     site = [site_packages(own)] if source.installable else []
     return Environment(shared, own, python_of(own), site, key, reused, cache)
 
@@ -166,8 +166,7 @@ def environment_path(
     source: Source, base: Interpreter, root: Path, environ: Mapping[str, str]
 ) -> Path | None:
     """The bundle's own venv, where both layers are built."""
-    key = dependencies_key(source, base, environ)
-    shared, own = places(source, key, root, environ)
+    shared, own = venvs_of(source, dependencies_key(source, base, environ), root, environ)
     return own if read_manifest(followed(shared)) and read_manifest(own) else None
 
 
@@ -175,17 +174,17 @@ def installed_packages(
     source: Source, base: Interpreter, root: Path, environ: Mapping[str, str]
 ) -> tuple[str, ...] | None:
     """The packages installed for a bundle, as ``numpy-2.4.6``; ``None`` where nothing is built."""
-    shared, _ = places(source, dependencies_key(source, base, environ), root, environ)
+    shared, _ = venvs_of(source, dependencies_key(source, base, environ), root, environ)
     shared = followed(shared)
     return packages(shared) if read_manifest(shared) else None
 
 
-def places(source: Source, key: str, root: Path, environ: Mapping[str, str]) -> tuple[Path, Path]:
+def venvs_of(source: Source, key: str, root: Path, environ: Mapping[str, str]) -> tuple[Path, Path]:
     """Where under ``root`` the venv of the dependencies is, and the bundle's own upon it."""
     return root / "environments" / key, root / "layers" / layer_key(source, key, environ)
 
 
-async def _dependencies(
+async def _ensure_shared(
     source: Source, base: Interpreter, venv: Path, cache: Path, uv: Uv, holds: ExitStack
 ) -> bool:
     """Make sure of the venv that is shared; whether it was there.
@@ -234,7 +233,7 @@ def _check_locks(source: Source, base: Interpreter) -> None:
         check_lock(source, base)
 
 
-async def _bundle(
+async def _ensure_own(
     source: Source, shared: Path, own: Path, root: Path, uv: Uv, holds: ExitStack
 ) -> bool:
     """Make sure of the bundle's own venv; whether it was there."""

@@ -135,7 +135,7 @@ async def run_uv(uv: Uv, step: Step, arguments: Sequence[str], *, cwd: Path) -> 
     :raises Failure: it failed, or could not be started. Then, and when the call is cancelled, the
         case's evidence has what it said.
     """
-    failure = await ran(uv, step, arguments, cwd=cwd)
+    failure = await try_uv(uv, step, arguments, cwd=cwd)
     if failure is not None:
         raise diagnosed(uv, failure)
 
@@ -147,7 +147,7 @@ def diagnosed(uv: Uv, failure: UvFailure) -> Failure:
     return Failure(diagnose_uv(uv.case, failure))
 
 
-async def ran(
+async def try_uv(
     uv: Uv,
     step: Step,
     arguments: Sequence[str],
