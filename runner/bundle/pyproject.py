@@ -30,7 +30,7 @@ class Pyproject(Struct, frozen=True):
 
     @property
     def edits(self) -> PyprojectText:
-        """What makes edits of it."""
+        """Its text, which edits are made of."""
         return PyprojectText.of(self.text)
 
     def at(self, table: str, key: str) -> str:
