@@ -193,7 +193,12 @@ async def _ensure_shared(
     """
 
     async def make(beside: Path) -> Manifest | None:
-        await anyio.to_thread.run_sync(_check_locks, source, base)
+        if source.pins is not None or source.requirements_from == "uv.lock":
+            from runner.environment.locks import (
+                check_locks,  # 10 ms, and not needed where it is built
+            )
+
+            await anyio.to_thread.run_sync(check_locks, source, base)
         # uv is about to link what they may have written to.
         await look_after_others(cache, uv.case.journal, uv.path, at_work=True)
         copy = await _copy(source, beside, whole=may_be_built(source))
@@ -219,18 +224,6 @@ async def _ensure_shared(
         return await new_manifest(uv, venv, built, content=content)
 
     return await built_once(venv, uv, holds, make)
-
-
-def _check_locks(source: Source, base: Interpreter) -> None:
-    # Imported here: 10 ms, and not needed for what is built.
-    if source.pins is not None:
-        from runner.environment.pins import check_pins
-
-        check_pins(source, source.pins, base)
-    elif source.requirements_from == "uv.lock":
-        from runner.environment.lock import check_lock
-
-        check_lock(source, base)
 
 
 async def _ensure_own(
@@ -272,7 +265,7 @@ async def lock_to(built: Environment, source: Source, uv: Uv, file: Path) -> Non
     :raises Failure: uv could not.
     :raises OSError: the file could not be written.
     """
-    from runner.environment.pins import pins_of
+    from runner.environment.locks import pins_of
 
     with guarded_folder() as folder:
         copy = await _copy(source, folder)

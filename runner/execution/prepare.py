@@ -364,7 +364,7 @@ async def lock_environment(case: Case, settings: Settings, ready: Prepared, file
 def _source(bundle: Bundle, settings: Settings) -> Source:
     pins = None
     if settings.lock is not None:
-        from runner.environment.pins import read_pins  # 5 modules that few runs need
+        from runner.environment.locks import read_pins  # 5 modules that few runs need
 
         pins = read_pins(settings.lock)
     return Source(
