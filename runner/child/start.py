@@ -33,6 +33,12 @@ from runner.process.processors import thread_count
 from runner.process.supervisor import Process, spawn
 from runner.process.threads import run_in_thread
 
+HELLO = Path(bundle_protocol.__file__).with_name("hello.py")
+"""The child's first module, started by its path: nothing of ours is installed beside the bundle."""
+# The number that Dask's nanny gives to each of its workers, whatever these were started with.
+_DASK_HASH_SEED = "6640"
+_LARGEST_HASH_SEED = 2**32 - 1
+
 
 @asynccontextmanager
 async def open_session(
@@ -53,8 +59,8 @@ async def open_session(
         with case.journal.phase(Phase.SPAWN):
             session, process = await _spawned(stack, launch, case, environ, fork=fork)
         session.started(process)
-        started = Start(launch, child_command(launch.python), process.pid)
-        case.journal.fact(Origin.CHILD_START, started)
+        assert case.child is not None
+        case.journal.fact(Origin.CHILD_START, Start(launch, case.child.argv, process.pid))
         try:
             with case.journal.phase(Phase.HANDSHAKE):
                 session.dialogue.greet(await session.receive(Phase.HANDSHAKE, limit))
@@ -74,7 +80,9 @@ async def _spawned(
 
     :raises Failure: it could not be started.
     """
-    argv = child_command(launch.python)
+    # -s keeps the user's own site-packages out. -I would too, but no Python before 3.4 knows it,
+    # and the child is to say hello on every one from 2.7 on.
+    argv = [str(launch.python), "-s", str(HELLO)]
     case.named = launch.env
     case.withheld = launch.withheld
     case.child = ChildInfo(
@@ -143,24 +151,6 @@ def _working_folders(exchange: Path, case: Case, launch: Launch) -> WorkingFolde
     files = case.bundle_files or content_files(launch.bundle)
     empty = empty_folders(launch.bundle, files)
     return WorkingFolders(exchange, launch.bundle, files, empty)
-
-
-HELLO = Path(bundle_protocol.__file__).with_name("hello.py")
-"""The child's first module, started by its path: nothing of ours is installed beside the bundle."""
-
-
-# The number that Dask's nanny gives to each of its workers, whatever these were started with.
-_DASK_HASH_SEED = "6640"
-_LARGEST_HASH_SEED = 2**32 - 1
-
-
-def child_command(python: Path) -> list[str]:
-    """The command line that starts the child, but for the console's descriptor.
-
-    ``-s`` keeps the user's own site-packages out. ``-I`` would too, but no Python before 3.4 knows
-    it, and the child is to say hello on every one from 2.7 on.
-    """
-    return [str(python), "-s", str(HELLO)]
 
 
 def child_environ(
