@@ -34,6 +34,14 @@ from runner.environment.cache_key import (
     layer_key,
     may_be_built,
 )
+from runner.environment.cached_venv import (
+    STAGED,
+    built_once,
+    heal_links,
+    is_whole,
+    new_manifest,
+    python_of,
+)
 from runner.environment.healing import heal, look_after_others, look_after_use
 from runner.environment.integrity import (
     content_digest,
@@ -53,14 +61,6 @@ from runner.environment.store import (
 )
 from runner.environment.uses import begin_use, end_use
 from runner.environment.uv_run import Others, Uv, make_venv, run_uv
-from runner.environment.validity import (
-    STAGED,
-    built_once,
-    heal_links,
-    is_whole,
-    new_manifest,
-    python_of,
-)
 from runner.events import Origin, Phase
 from runner.interpreter.model import Interpreter
 from runner.process.guardian import guarded_folder

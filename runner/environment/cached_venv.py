@@ -33,6 +33,8 @@ from runner.process.printed import printed_by
 from runner.stored_files import DamagedError, read_stored
 
 CONFIG = "pyvenv.cfg"
+STAGED = "venv"
+"""The name of the venv in the staging folder."""
 
 # A Python on a cold network disk takes seconds to start.
 PROBE_SECONDS = 20.0
@@ -177,10 +179,6 @@ def _contents(built: Path, again: bool) -> tuple[tuple[str, ...], Damage]:
     """
     installed = packages(built)
     return installed, damage(built, installed) if again else Damage()
-
-
-STAGED = "venv"
-"""The name of the venv in the staging folder."""
 
 
 async def built_once(
