@@ -67,7 +67,7 @@ def check_nothing_is_outside(
         if requirement.url:
             at = pyproject.at_string("project", "dependencies", dependency)
             _check_source(folder, requirement.url, at, requirement.name)
-    return check_workspace(folder, pyproject, dependencies)
+    return _check_workspace(folder, pyproject, dependencies)
 
 
 def _check_sources(folder: Path, pyproject: Pyproject) -> None:
@@ -238,7 +238,7 @@ class _Workspace(Struct, frozen=True):
     """Its other members' folders, by their names."""
 
 
-def check_workspace(
+def _check_workspace(
     folder: Path, pyproject: Pyproject, dependencies: Iterable[str] | None
 ) -> tuple[str, ...]:
     """See that a bundle needs nothing of the workspace that it is in.

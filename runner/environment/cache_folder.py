@@ -22,6 +22,14 @@ ELSEWHERE = Hint(
     title="keep environments in another folder",
     command='export MODELOPS_CACHE_DIR="${TMPDIR:-/tmp}/modelops-runner"',
 )
+SHARED = "MODELOPS_SHARED_CACHE"
+"""The variable by which a user trusts those who may write to the cache."""
+_YES = {"1", "true", "yes", "on"}
+_ROOT = 0
+# Backups leave such a folder out, and so does a bundle that it lies in, as a CI's cache may:
+# https://bford.info/cachedir has the words.
+_TAG = "CACHEDIR.TAG"
+_TAG_SAYS = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of modelops-runner.\n"
 
 
 def cache_folder(environ: Mapping[str, str] = os.environ) -> Path:
@@ -79,16 +87,6 @@ def _homeless(folder: str | None, home: str | None = None) -> Failure:
         ELSEWHERE,
         Hint(title="or name a home that can be written to", command="export HOME=/a/folder"),
     )
-
-
-SHARED = "MODELOPS_SHARED_CACHE"
-"""The variable by which a user trusts those who may write to the cache."""
-_YES = {"1", "true", "yes", "on"}
-_ROOT = 0
-# Backups leave such a folder out, and so does a bundle that it lies in, as a CI's cache may:
-# https://bford.info/cachedir has the words.
-_TAG = "CACHEDIR.TAG"
-_TAG_SAYS = "Signature: 8a477f597d28d172789f06886806bc55\n# A cache of modelops-runner.\n"
 
 
 def make_cache(cache: Path, environ: Mapping[str, str]) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import msgspec
 from msgspec import Struct, field
-from packaging.markers import Marker, default_environment
+from packaging.markers import default_environment
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import NormalizedName, canonicalize_name
@@ -31,6 +31,8 @@ from runner.toml import tomllib
 
 # Where the rest of a line is about files, not about what is asked for.
 _REST = re.compile(r"\s+--hash=.*")
+WITHOUT_LOCK = Hint(title="or leave uv.lock out of account: --ignore-lock (ignore_lock=True)")
+"""The hint for a run whose user may not write to the bundle."""
 
 
 def read_pins(file: Path) -> Pins:
@@ -203,10 +205,6 @@ class _Lock(Struct, rename="kebab"):
 _Wanted = dict[NormalizedName, set[tuple[frozenset[str], SpecifierSet]]]
 
 
-WITHOUT_LOCK = Hint(title="or leave uv.lock out of account: --ignore-lock (ignore_lock=True)")
-"""The hint for a run whose user may not write to the bundle."""
-
-
 def check_lock(source: Source, base: Interpreter) -> None:
     """Compare a bundle's uv.lock with its pyproject.toml.
 
@@ -286,7 +284,7 @@ def _wanted(requirements: list[Requirement], environment: dict[str, str]) -> _Wa
     """Return what is asked for on this interpreter. uv rewrites markers, but not what they mean."""
     wanted: _Wanted = {}
     for one in requirements:
-        if one.marker is None or Marker(str(one.marker)).evaluate(environment):
+        if one.marker is None or one.marker.evaluate(environment):
             extras = frozenset(canonicalize_name(extra) for extra in one.extras)
             wanted.setdefault(canonicalize_name(one.name), set()).add((extras, one.specifier))
     return wanted
