@@ -108,15 +108,15 @@ def _near(name: str, names: list[str]) -> dict[str, object]:
     there = [one for one in names[:_MAX_NAMES] if type(one) is str]
     if not name.startswith("_"):
         there = [one for one in there if not one.startswith("_")]
-    same = [one for one in there if one != name and _letters(one) == _letters(name)]
+    same = [one for one in there if one != name and plain_name(one) == plain_name(name)]
     swapped = [one for one in there if one != name and sorted(one) == sorted(name)]
     near = same or swapped or difflib.get_close_matches(name, there, n=1, cutoff=_NEAR)
     return {"missing_name": name, **({"near": near[0]} if near and near[0] != name else {})}
 
 
-def _letters(name: str) -> str:
-    """``nAgents`` and ``n_agents`` are one name to who writes it."""
-    return name.replace("_", "").lower()
+def plain_name(name: str) -> str:
+    """``nAgents``, ``n_agents`` and ``N agents`` are one name to who writes it."""
+    return re.sub(r"[\s_-]", "", name).casefold()
 
 
 def _code(frame: FrameType, function: str) -> CodeType | None:

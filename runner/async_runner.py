@@ -25,12 +25,11 @@ from runner.defaults import Isolation
 from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
 from runner.events import EventHandler, new_run_id
-from runner.execution.bounded_map import Outcome, unless_raised
+from runner.execution.bounded_map import Outcome, map_in_loop, unless_raised
 from runner.execution.call import Call
 from runner.execution.pool import Pool
 from runner.execution.run_task import check_bundle, execute_in_pool, execute_task, reported
 from runner.execution.stats import Stats, Tally
-from runner.execution.task_map import map_in_loop
 from runner.recording.recorder import Recorder, record_in_free
 from runner.result import Check, Result
 from runner.settings import Options, Settings, check_positive

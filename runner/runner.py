@@ -16,12 +16,11 @@ from runner.async_runner import AsyncRunner, BundlePath, Tasks
 from runner.bundle.folder import bundle_path
 from runner.diagnosis.errors import RunnerError
 from runner.events import EventHandler
-from runner.execution.bounded_map import Outcome, unless_raised
+from runner.execution.bounded_map import Calls, Outcome, map_in_threads, unless_raised
 from runner.execution.call import Call
 from runner.execution.direct_calls import DirectCalls
 from runner.execution.loop_thread import LoopThread
 from runner.execution.stats import Stats
-from runner.execution.thread_map import Calls, map_in_threads
 from runner.result import Check, Result
 from runner.settings import Options, Settings
 from runner.task import Task, as_given, new_task

@@ -13,6 +13,7 @@ from runner.bundle.model import Bundle
 from runner.defaults import BUILD_TIMEOUT, STARTUP_TIMEOUT
 from runner.defaults import Isolation as Isolation
 from runner.diagnosis.knowledge.child_variables import is_pattern
+from runner.environment.cache_folder import cache_folder
 from runner.events import EventHandler
 from runner.process.processors import thread_count, usable_processors, with_thread_counts
 
@@ -100,6 +101,13 @@ class Settings(Struct, frozen=True, kw_only=True):
             )
         for name, value in self.env.items():
             _check_variable(name, value)
+
+    def cache_folder(self) -> Path:
+        """Where environments are kept.
+
+        :raises Failure: there is no such folder.
+        """
+        return self.cache or cache_folder()
 
     def environ(self) -> Mapping[str, str]:
         """The worker's variables, for uv."""

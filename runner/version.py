@@ -1,13 +1,25 @@
-"""Versions: the runner's and uv's in this process, and the minor one of a Python's."""
+"""Versions: the runner's and uv's in this process, and the minor ones of Pythons."""
 
 import os
 import sys
 from contextlib import suppress
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from packaging.specifiers import SpecifierSet
 
 
 def minor_version(version: str) -> str:
     """The minor version of a full one: ``3.12`` of ``3.12.1``."""
     return ".".join(version.split(".")[:2])
+
+
+def lowest_minor(specifier: "SpecifierSet") -> str | None:
+    """The oldest minor version of Python from 3.8 on of which a release satisfies it."""
+    for minor in range(8, 100):
+        if any(specifier.contains(f"3.{minor}.{micro}") for micro in (0, 5, 99)):
+            return f"3.{minor}"
+    return None
 
 
 def runner_version() -> str:

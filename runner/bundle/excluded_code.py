@@ -2,12 +2,13 @@
 
 import ast
 from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from pathlib import Path, PurePosixPath
 
 from runner.bundle.exclude import exclude_of
 from runner.bundle.failures import invalid
+from runner.bundle.pyproject import Pyproject
 from runner.bundle.source import read_source
-from runner.bundle.toml_lines import at_line, string_line
 from runner.diagnosis.report.model import Hint
 
 ROOTS = ("", "src/")
@@ -15,7 +16,7 @@ ROOTS = ("", "src/")
 
 
 def check_no_code_is_excluded(
-    folder: Path, functions: Iterable[str], files: tuple[str, ...], text: str
+    folder: Path, functions: Iterable[str], files: tuple[str, ...], pyproject: Pyproject
 ) -> None:
     """Follow the imports from the files of the bundle's functions, as far as their source tells.
 
@@ -27,7 +28,7 @@ def check_no_code_is_excluded(
     for name, why in imported_files(folder, functions):
         pattern = None if name in content else exclude.pattern_for(name)
         if pattern is not None:
-            at = at_line("pyproject.toml", string_line(text, "tool.modelops", "exclude", pattern))
+            at = pyproject.at_string("tool.modelops", "exclude", pattern)
             raise invalid(
                 f"{at}: [tool.modelops] exclude: {pattern!r} matches {name}: {why}",
                 "What is excluded is not content of the bundle: results would be kept, and"
@@ -63,25 +64,20 @@ def imported_files(
                 left.append((f"{name} imports it", files))
 
 
-def module_files(module: str) -> list[str]:
+def module_files(module: str, roots: tuple[str, ...] = ROOTS) -> list[str]:
     """The files that may be a module, or a path that names one."""
     if module.endswith(".py") or "/" in module:
-        return [module.removeprefix("./")]
+        return [PurePosixPath(module).as_posix()]
     path = module.replace(".", "/")
-    return [f"{root}{path}{end}" for root in ROOTS for end in (".py", "/__init__.py")]
+    return [f"{root}{path}{end}" for root in roots for end in (".py", "/__init__.py")]
 
 
 def _files_of(module: str, roots: tuple[str, ...]) -> list[str]:
-    """The files that a module may be, and the packages that it is in."""
+    """The files that may be a module, and those of the packages that it is in."""
     if module.endswith(".py") or "/" in module:
-        return [PurePosixPath(module).as_posix()]
-    parts = module.split(".")
-    found = []
-    for root in roots:
-        for count in range(1, len(parts) + 1):
-            place = root + "/".join(parts[:count])
-            found += [f"{place}.py", f"{place}/__init__.py"]
-    return found
+        return module_files(module)
+    names = accumulate(module.split("."), "{}.{}".format)
+    return [file for name in names for file in module_files(name, roots)]
 
 
 def _modules(tree: ast.AST, beside: PurePosixPath) -> Iterator[str]:

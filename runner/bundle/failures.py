@@ -3,7 +3,7 @@
 import shlex
 from pathlib import Path
 
-from runner.diagnosis.case import Failure, Finding
+from runner.diagnosis.case import Failure
 from runner.diagnosis.refusals import lacks_room
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
@@ -11,7 +11,8 @@ from runner.events import Phase
 
 
 def not_found(summary: str, *hints: Hint) -> Failure:
-    return failure(
+    return Failure.of(
+        Phase.BUNDLE,
         Code.BUNDLE_NOT_FOUND,
         summary,
         "A bundle is a folder with a pyproject.toml that has a [project] table, or with a"
@@ -21,7 +22,7 @@ def not_found(summary: str, *hints: Hint) -> Failure:
 
 
 def invalid(summary: str, explanation: str, *hints: Hint) -> Failure:
-    return failure(Code.BUNDLE_INVALID, summary, explanation, *hints)
+    return Failure.of(Phase.BUNDLE, Code.BUNDLE_INVALID, summary, explanation, *hints)
 
 
 def merge_conflict(name: str, number: int, folder: Path | None = None) -> Failure:
@@ -49,16 +50,4 @@ def unreadable(name: str, error: OSError) -> Failure:
         f"{name} cannot be read: {error.strerror}",
         "Every file of a bundle is part of what identifies it, so each must be readable.",
         Hint(title=f"make {name} readable, or take it out of the bundle"),
-    )
-
-
-def failure(code: Code, summary: str, explanation: str, *hints: Hint) -> Failure:
-    return Failure(
-        Finding(
-            phase=Phase.BUNDLE,
-            code=code,
-            summary=summary,
-            explanation=explanation,
-            hints=list(hints),
-        )
     )

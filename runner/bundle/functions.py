@@ -1,16 +1,17 @@
 """Finds the function of a bundle that a task asks for."""
 
 import shlex
+from functools import partial
 
 from msgspec import Struct
 
-from runner.bundle.failures import failure
 from runner.bundle.model import Bundle
-from runner.bundle.pyproject import PYPROJECT
-from runner.bundle.toml_lines import at_line, key_line
+from runner.bundle.pyproject import Pyproject
 from runner.bundle.wire_source import ENTRY_POINTS_TABLE
+from runner.diagnosis.case import Failure
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
+from runner.events import Phase
 
 
 class Function(Struct, frozen=True):
@@ -46,11 +47,10 @@ def function_of(bundle: Bundle, name: str | None) -> Function:
 
 
 def _ambiguous(bundle: Bundle) -> Exception:
-    claims = ", ".join(
-        f"{key} ({at_line(PYPROJECT, key_line(bundle.pyproject, ENTRY_POINTS_TABLE, key))})"
-        for key in bundle.claims
-    )
-    return failure(
+    at = partial(Pyproject(bundle.pyproject).at, ENTRY_POINTS_TABLE)
+    claims = ", ".join(f"{key} ({at(key)})" for key in bundle.claims)
+    return Failure.of(
+        Phase.BUNDLE,
         Code.WIRE_AMBIGUOUS,
         f"{len(bundle.claims)} entry points claim to be the wire function: {claims}",
         "A task that names no function is run by the wire function, and a bundle has one.",
@@ -74,7 +74,8 @@ def _not_there(bundle: Bundle, name: str) -> Exception:
     near = difflib.get_close_matches(name, there, n=1)
     question = f"; did you mean {near[0]!r}?" if near else ""
     listed = f"It has {', '.join(there)}." if there else "It has its wire function alone."
-    return failure(
+    return Failure.of(
+        Phase.BUNDLE,
         Code.WIRE_NOT_FOUND,
         f"{bundle.name or bundle.path.name} has no function {name!r}{question}",
         f"{listed} Functions are named in pyproject.toml: in [tool.modelops] functions, or as entry"

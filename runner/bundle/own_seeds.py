@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from runner.bundle.excluded_code import imported_files
-from runner.bundle.source import read_source
+from runner.bundle.source import parsed, read_code
 from runner.diagnosis.report.text import one_line, printable
 
 _SEEDING = (
@@ -33,15 +33,9 @@ entropy is not among them: that is noticed as it is drawn."""
 
 _SEEDED = re.compile(rf"(?:.*\.)?(?:{'|'.join(_SEEDING)})|(?:jax\.)?{re.escape(_KEY)}")
 _IS_ANOTHER = re.compile("|".join(f"{top}(?:{'|'.join(each)})" for top, each in _ANOTHER.items()))
-# To parse takes a hundred times as long as to look for lines that may be such.
-_SEEDS = rf"(?:{'|'.join(_SEEDING)}|{re.escape(_KEY)})[ ]*\(".encode()
-_SEEDED_IN_LINE = re.compile(_SEEDS)
-_CALLS = [f"{name}(".encode() for each in _ANOTHER.values() for name in each]
-_WORDS = [name.encode() for name in (*_SEEDING, _KEY)]
-_NAMED = re.compile(rb"(\w+)[ ]*=[^=]*$")
+_ANOTHERS = [f"{name}(" for each in _ANOTHER.values() for name in each]
 _SHOWN = 3
 _MOST_FILES = 1000
-_MOST_BYTES = 1 << 20
 _MOST_CHARACTERS = 80
 
 
@@ -63,13 +57,11 @@ def own_seeds(folder: Path, functions: Iterable[str], files: Iterable[str]) -> t
 
 def _places(file: Path) -> Iterator[tuple[int, str]]:
     """The calls that seed so, each with its line."""
-    try:
-        with file.open("rb") as opened:
-            text = opened.read(_MOST_BYTES)
-    except OSError:
+    text = read_code(file) or ""
+    # To parse takes a hundred times as long as to look for the words.
+    if not any(word in text for word in (*_SEEDING, _KEY)):
         return
-    source = read_source(file) if _may_have_one(text) else None
-    if source is None:
+    if not any(call in text for call in _ANOTHERS) or (source := parsed(text)) is None:
         return
     tree = source.tree
     names = _names_of_another(tree)
@@ -78,23 +70,6 @@ def _places(file: Path) -> Iterator[tuple[int, str]]:
             values = [*node.args, *(keyword.value for keyword in node.keywords)]
             if any(_is_another(value, names) for value in values):
                 yield node.lineno, printable(one_line(ast.unparse(node), _MOST_CHARACTERS))
-
-
-def _may_have_one(text: bytes) -> bool:
-    if not any(word in text for word in _WORDS):
-        return False
-    names = set()
-    for call in _CALLS:
-        at = text.find(call)
-        while at >= 0:
-            before = text[text.rfind(b"\n", 0, at) + 1 : at]
-            if _SEEDED_IN_LINE.search(before):
-                return True
-            if named := _NAMED.search(before):
-                names.add(named[1])
-            at = text.find(call, at + 1)
-    seeded = _SEEDS + rb"[^\n]*\b(?:" + b"|".join(names) + rb")\b"
-    return bool(names) and re.search(seeded, text) is not None
 
 
 def _names_of_another(tree: ast.AST) -> set[str]:

@@ -11,8 +11,6 @@ from packaging.utils import canonicalize_name
 from runner.bundle.failures import invalid
 from runner.bundle.pyproject import PYPROJECT, Pyproject
 from runner.bundle.requirements import check_requirement
-from runner.bundle.toml_lines import at_line, string_line
-from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit, Hint
 
 # PEP 621, PEP 639 and PEP 794.
@@ -46,25 +44,18 @@ def project_name(pyproject: Pyproject) -> str:
         raise invalid(
             f"{at}: [project] has no name",
             "Every project has a name (PEP 621).",
-            Hint(
-                title="give it one",
-                edit=PyprojectText.of(pyproject.text).setting("project", "name", "my-model"),
-            ),
+            Hint("give it one", edit=pyproject.edits.setting("project", "name", "my-model")),
         )
     if not isinstance(name, str) or not _NAME.fullmatch(name):
+        plain = re.sub(r"[^A-Za-z0-9]+", "-", str(name)).strip("-").lower()
+        edit = pyproject.edits.setting("project", "name", plain) if plain else None
         raise invalid(
             f"{at}: {name!r} is not a name for a project",
             "Names are letters, digits, '.', '-' and '_', with a letter or digit at both ends"
             " (PEP 508).",
-            Hint(title="choose another name", edit=_other_name(pyproject, name)),
+            Hint(title="choose another name", edit=edit),
         )
     return name
-
-
-def _other_name(pyproject: Pyproject, name: object) -> Edit | None:
-    """The edit that makes a name of the letters and digits of what is none."""
-    plain = re.sub(r"[^A-Za-z0-9]+", "-", str(name)).strip("-").lower()
-    return PyprojectText.of(pyproject.text).setting("project", "name", plain) if plain else None
 
 
 def _check_keys(pyproject: Pyproject) -> None:
@@ -115,10 +106,7 @@ def check_shapes(pyproject: Pyproject) -> None:
             f"{pyproject.at('project', 'name')}: [project] has no version, and is to be built",
             'What is built has a version, unless its backend finds one out: dynamic = ["version"]'
             " (PEP 621).",
-            Hint(
-                title="give it one",
-                edit=PyprojectText.of(pyproject.text).setting("project", "version", "0.1.0"),
-            ),
+            Hint("give it one", edit=pyproject.edits.setting("project", "version", "0.1.0")),
         )
     groups = project.get("entry-points", {})
     if not isinstance(groups, dict) or not all(isinstance(g, dict) for g in groups.values()):
@@ -157,7 +145,7 @@ def project_dependencies(pyproject: Pyproject) -> tuple[str, ...] | None:
             _as_list(pyproject, dependencies),
         )
     for dependency in dependencies:
-        at = dependency_at(pyproject, dependency)
+        at = pyproject.at_string("project", "dependencies", dependency)
         check_requirement(dependency, at, pyproject.text)
         requirement = Requirement(dependency)
         _check_is_another(requirement, pyproject, at)
@@ -167,7 +155,7 @@ def project_dependencies(pyproject: Pyproject) -> tuple[str, ...] | None:
 
 def _as_list(pyproject: Pyproject, written: object) -> Hint:
     """The hint to write dependencies as a list that stand in a text, or in a table as Poetry's."""
-    there, edit, found = PyprojectText.of(pyproject.text), None, ["numpy>=1.26"]
+    there, edit, found = pyproject.edits, None, ["numpy>=1.26"]
     if isinstance(written, str):
         found = written.splitlines()
         edit = there.setting("project", "dependencies", found)
@@ -177,11 +165,6 @@ def _as_list(pyproject: Pyproject, written: object) -> Hint:
         found = [f"{name}{pep440(version) or ''}" for name, version in written.items()]
         edit = there.as_list("project", "dependencies", found)
     return Hint(title=f"write them so: dependencies = {json.dumps(found)}", edit=edit)
-
-
-def dependency_at(pyproject: Pyproject, dependency: str) -> str:
-    """The file and line of one of the dependencies."""
-    return at_line(PYPROJECT, string_line(pyproject.text, "project", "dependencies", dependency))
 
 
 def _check_is_another(requirement: Requirement, pyproject: Pyproject, at: str) -> None:
@@ -222,7 +205,7 @@ def _check_is_no_relative_path(requirement: Requirement, at: str, pyproject: Pyp
         return
     if re.fullmatch(r"v?\d+(?:\.\d+)*", path):
         asked = f"{requirement.name}=={path}"
-        there = PyprojectText.of(pyproject.text)
+        there = pyproject.edits
         edits = (
             there.replaced("project", "dependencies", one, asked)
             for one in there.items("project", "dependencies")
@@ -239,9 +222,7 @@ def _check_is_no_relative_path(requirement: Requirement, at: str, pyproject: Pyp
         "They take names with versions, or whole URLs (PEP 508).",
         Hint(
             title=f'write "{requirement.name}" there, and where it is in [tool.uv.sources]',
-            edit=PyprojectText.of(pyproject.text).setting(
-                "tool.uv.sources", requirement.name, {"path": path}
-            ),
+            edit=pyproject.edits.setting("tool.uv.sources", requirement.name, {"path": path}),
             by="person",
         ),
     )

@@ -1,7 +1,8 @@
-"""A bundle's pyproject.toml, and what is wrong with it as TOML."""
+"""A bundle's pyproject.toml, what is wrong with it as TOML, and in which line."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from msgspec import Struct
 
 from runner.bundle.failures import invalid, merge_conflict
 from runner.bundle.files import has_file, read_text
-from runner.bundle.toml_lines import at_line, key_line, unclosed_line
+from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit, Hint
 from runner.toml import tomllib
 
@@ -27,6 +28,11 @@ class Pyproject(Struct, frozen=True):
         """Tell whether it describes a project, and not only how tools work on what is beside it."""
         return "project" in self.document
 
+    @property
+    def edits(self) -> PyprojectText:
+        """Its text, which edits are made of."""
+        return PyprojectText.of(self.text)
+
     def at(self, table: str, key: str) -> str:
         """The file and the line that gives a key: ``pyproject.toml:5``."""
         return at_line(PYPROJECT, key_line(self.text, table, key))
@@ -35,6 +41,10 @@ class Pyproject(Struct, frozen=True):
         """The line that gives a key, as it stands there."""
         number = key_line(self.text, table, key)
         return None if number is None else self.text.split("\n")[number - 1].strip()
+
+    def at_string(self, table: str, key: str, value: str) -> str:
+        """The file and the line in which a string stands, in the list that is a key's value."""
+        return at_line(PYPROJECT, string_line(self.text, table, key, value))
 
     def table(self, path: str) -> Mapping[str, Any]:
         """A table such as ``tool.modelops``; empty where it is not there.
@@ -156,11 +166,8 @@ def _corrected(lines: list[str], number: int) -> str | None:
         line.replace("'", '"'),
         re.sub(r"=\s*(True|False)\b", lambda found: f"= {found[1].lower()}", line),
     ):
-        try:
-            tomllib.loads("\n".join([*lines[: number - 1], meant, *lines[number:]]))
-        except (ValueError, RecursionError):
-            continue
-        return meant if lines.count(lines[number - 1]) == 1 else None
+        if _is_toml(*lines[: number - 1], meant, *lines[number:]):
+            return meant if lines.count(lines[number - 1]) == 1 else None
     return None
 
 
@@ -168,25 +175,119 @@ def _parted(lines: list[str], number: int, name: str) -> Edit | None:
     """The edit that ends an item of a list with the comma that it lacks, if all is TOML then."""
     for at in range(number - 1, 0, -1):
         before = lines[at - 1].strip()
-        if not before or before.startswith("#"):
-            continue
-        try:
-            tomllib.loads("\n".join([*lines[: at - 1], f"{before},", *lines[at:]]))
-        except (ValueError, RecursionError):
-            return None
-        once = [line.strip() for line in lines].count(before) == 1
-        return Edit(file=name, before=before, after=f"{before},") if once else None
+        if before and not before.startswith("#"):
+            once = [line.strip() for line in lines].count(before) == 1
+            meant = _is_toml(*lines[: at - 1], f"{before},", *lines[at:])
+            return Edit(file=name, before=before, after=f"{before},") if once and meant else None
     return None
 
 
 def _closed(lines: list[str], opened: int, name: str) -> Edit | None:
     """The edit that closes a list, after the first line from which on all is TOML then."""
     for number in range(opened, len(lines) + 1):
-        line = lines[number - 1].strip()
-        try:
-            tomllib.loads("\n".join([*lines[:number], "]", *lines[number:]]))
-        except (ValueError, RecursionError):
-            continue
-        if lines.count(lines[number - 1]) == 1:
-            return Edit(file=name, before=line, after=f"{line}\n]")
+        line = lines[number - 1]
+        if lines.count(line) == 1 and _is_toml(*lines[:number], "]", *lines[number:]):
+            return Edit(file=name, before=line.strip(), after=f"{line.strip()}\n]")
     return None
+
+
+def _is_toml(*lines: str) -> bool:
+    try:
+        tomllib.loads("\n".join(lines))
+    except (ValueError, RecursionError):
+        return False
+    return True
+
+
+_PART = r"""(?:"[^"\n]*"|'[^'\n]*'|[\w-]+)"""
+_KEY = rf"{_PART}(?:\s*\.\s*{_PART})*"
+# Compiled where they are used, by re, which keeps them: only an error needs them.
+_TABLE = rf"\s*\[\[?\s*({_KEY})\s*\]\]?"
+_PAIR = rf"\s*({_KEY})\s*="
+# Strings and comments are whole tokens, as brackets in them open nothing. Three quotes by
+# themselves begin a string that never ends.
+_TOKEN = (
+    r'(?s)"""(?:\\.|[^\\])*?"{3,5}|\'\'\'.*?\'{3,5}|"""|\'\'\''
+    r'|"(?:\\.|[^"\\\n])*"|\'[^\'\n]*\'|#[^\n]*|[\[\]{}\n]'
+)
+
+
+def at_line(file: str, number: int | None) -> str:
+    """``pyproject.toml:5``, or the file alone where the line is not known."""
+    return file if number is None else f"{file}:{number}"
+
+
+def key_line(text: str, table: str, key: str) -> int | None:
+    """The number of the line in which a table's key is given, from 1.
+
+    Where it is given within an inline table, that table's line.
+
+    :param table: dotted, as in ``tool.modelops``, without quotes; empty: the document.
+    """
+    wanted = f"{table}.{key}".lstrip(".").split(".")
+    found, longest = None, 0
+    for number, path in _statements(text):
+        pairs = zip(path.split("."), wanted, strict=False)
+        shared = sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
+        if shared > longest:
+            found, longest = number, shared
+    return found
+
+
+def string_line(text: str, table: str, key: str, value: str) -> int | None:
+    """The number of the line in which a string stands, in the list that is a key's value."""
+    first = key_line(text, table, key)
+    for number, line in enumerate(text.split("\n"), 1):
+        if number >= (first or 1) and any(quote + value + quote in line for quote in "\"'"):
+            return number
+    return first
+
+
+def unclosed_line(text: str) -> int | None:
+    """The number of the line that begins a bracket or a string which the text does not close."""
+    _, opened = _scan(text)
+    return opened[0] if opened else None
+
+
+def _statements(text: str) -> Iterator[tuple[int, str]]:
+    """The lines that begin a table or give a key, with the dotted path of what they give."""
+    table = ""
+    continued, _ = _scan(text)
+    for number, line in enumerate(text.split("\n"), 1):
+        if number in continued:
+            continue
+        if header := re.match(_TABLE, line):
+            table = _plain(header.group(1))
+            yield number, table
+        elif pair := re.match(_PAIR, line):
+            yield number, f"{table}.{_plain(pair.group(1))}".lstrip(".")
+
+
+def _plain(key: str) -> str:
+    """A key without quotes and spaces: only its dots matter here."""
+    return re.sub(r"\s*\.\s*", ".", re.sub("[\"']", "", key))
+
+
+def _scan(text: str) -> tuple[set[int], list[int]]:
+    """The lines that go on with a value begun above, and those that begin what is never closed."""
+    continued: set[int] = set()
+    opened: list[int] = []
+    number = 1
+    for match in re.finditer(_TOKEN, text):
+        token = match.group()
+        if token == "\n":
+            number += 1
+            if opened:
+                continued.add(number)
+        elif token in ('"""', "'''"):
+            opened.append(number)
+            break
+        elif token in "[{":
+            opened.append(number)
+        elif token in "]}":
+            del opened[-1:]
+        else:
+            last = number + token.count("\n")
+            continued.update(range(number + 1, last + 1))
+            number = last
+    return continued, opened

@@ -16,7 +16,7 @@ from runner.bundle.excluded_code import check_no_code_is_excluded
 from runner.bundle.failures import invalid, not_found, unreadable
 from runner.bundle.files import has_file, read_text
 from runner.bundle.folder import exec_command, folder_of
-from runner.bundle.lfs import lfs_note, lfs_pointers
+from runner.bundle.incomplete_files import cut_off_notes, lfs_note, lfs_pointers
 from runner.bundle.model import MODELOPS_ENTRYPOINT, Bundle, RequirementsFrom
 from runner.bundle.outside import check_nothing_is_outside
 from runner.bundle.own_seeds import own_seeds
@@ -62,20 +62,13 @@ def read_bundle(
     declared = _declared(folder, pyproject, ignore_lock=ignore_lock)
     python = accepted_python(folder, pyproject)
     outside_notes = check_nothing_is_outside(folder, pyproject, declared.dependencies)
-    modelops = pyproject.table("tool.modelops")
-    wire = find_wire(
-        folder,
-        project=pyproject.table("project"),
-        tool=modelops,
-        text=pyproject.text,
-        dependencies=declared.dependencies,
-    )
-    defaults = read_defaults(modelops, pyproject.text)
+    wire = find_wire(folder, pyproject, declared.dependencies)
+    defaults = read_defaults(pyproject)
     if defaults.entrypoint is None and is_of_modelops(folder):
         defaults = msgspec.structs.replace(defaults, entrypoint=MODELOPS_ENTRYPOINT)
     files = content_files(folder, ignored)
-    if "exclude" in modelops:
-        check_no_code_is_excluded(folder, wire.specs, files, pyproject.text)
+    if "exclude" in pyproject.table("tool.modelops"):
+        check_no_code_is_excluded(folder, wire.specs, files, pyproject)
     content = read_content(folder, files, index)
     pointers = lfs_pointers(folder, files, content.lfs_pointers)
     return Bundle(
@@ -92,7 +85,7 @@ def read_bundle(
             *([python.note] if python.note else []),
             *outside_notes,
             *lfs_note(pointers),
-            *_cut_off_notes(folder, files),
+            *cut_off_notes(folder, files),
             *own_seeds(folder, wire.specs, files),
         ),
         requirements_from=declared.requirements_from,
@@ -114,14 +107,6 @@ class _Declared(Struct, frozen=True):
     version: str | None
     requirements_from: RequirementsFrom
     dependencies: tuple[str, ...] | None
-
-
-def _cut_off_notes(folder: Path, files: tuple[str, ...]) -> list[str]:
-    if not any(name.endswith(".nc") for name in files):
-        return []
-    from runner.bundle.netcdf import cut_off_notes  # what few bundles have
-
-    return cut_off_notes(folder, files)
 
 
 def _declared(folder: Path, pyproject: Pyproject, *, ignore_lock: bool) -> _Declared:
@@ -155,14 +140,9 @@ def _no_bundle(folder: Path) -> Exception:
     foreign = find_foreign(folder)
     if foreign is not None:
         return _not_yet(folder, foreign)
-    hint = (
-        Hint(title="name the bundle in it", command=exec_command(below[0]))
-        if below
-        else Hint(
-            title=f"write a {PYPROJECT}, and a wire.py where there is none",
-            command=f"modelops-runner init {shlex.quote(str(folder))}",
-        )
-    )
+    hint = _init(folder, f"write a {PYPROJECT}, and a wire.py where there is none")
+    if below:
+        hint = Hint(title="name the bundle in it", command=exec_command(below[0]))
     return not_found(
         f"{folder} is not a bundle: it has neither {PYPROJECT} nor {REQUIREMENTS}", hint
     )
@@ -173,10 +153,7 @@ def _not_yet(folder: Path, foreign: "Foreign") -> Exception:
     return not_found(
         f"{folder} is not a bundle yet: it has {foreign.named}, and neither a"
         f" [project] table in {PYPROJECT} nor a {REQUIREMENTS}",
-        Hint(
-            title=f"write {PYPROJECT} from it: {foreign.file} stays as it is",
-            command=f"modelops-runner init {shlex.quote(str(folder))}",
-        ),
+        _init(folder, f"write {PYPROJECT} from it: {foreign.file} stays as it is"),
     )
 
 
@@ -184,10 +161,7 @@ def _of_conda(folder: Path) -> Exception:
     return invalid(
         f"{REQUIREMENTS} is a list of conda's packages, which are other ones than the index has",
         "`conda list --export` wrote it, and `pip freeze` writes what is meant here.",
-        Hint(
-            title=f"write {PYPROJECT} from it: {REQUIREMENTS} stays as it is",
-            command=f"modelops-runner init {shlex.quote(str(folder))}",
-        ),
+        _init(folder, f"write {PYPROJECT} from it: {REQUIREMENTS} stays as it is"),
     )
 
 
@@ -197,10 +171,9 @@ def _no_project(folder: Path, pyproject: Pyproject) -> Exception:
     foreign = find_foreign(folder, pyproject)
     if foreign is not None:
         return _not_yet(folder, foreign)
-    return not_found(
-        f"{folder / PYPROJECT} has no [project] table",
-        Hint(
-            title="describe the project in it",
-            command=f"modelops-runner init {shlex.quote(str(folder))}",
-        ),
-    )
+    hint = _init(folder, "describe the project in it")
+    return not_found(f"{folder / PYPROJECT} has no [project] table", hint)
+
+
+def _init(folder: Path, title: str) -> Hint:
+    return Hint(title=title, command=f"modelops-runner init {shlex.quote(str(folder))}")

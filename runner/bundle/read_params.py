@@ -99,13 +99,11 @@ def _nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that is this one but for its case, its dashes or a slip."""
     import difflib  # what few tasks need
 
-    plain = {_plain(one): one for one in sorted(known)}
-    near = difflib.get_close_matches(_plain(name), plain, n=1, cutoff=0.8)
+    from bundle_protocol.missing_names import plain_name
+
+    plain = {plain_name(one): one for one in sorted(known)}
+    near = difflib.get_close_matches(plain_name(name), plain, n=1, cutoff=0.8)
     return plain[near[0]] if near else None
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[_\W]", "", name).casefold()
 
 
 def _shown(name: str) -> str:

@@ -22,8 +22,11 @@ class Source(Struct, frozen=True):
 def read_source(path: Path) -> Source | None:
     """:returns: ``None`` where the file cannot be read or parsed: that is told where it is run."""
     text = read_code(path)
-    if text is None:
-        return None
+    return None if text is None else parsed(text)
+
+
+def parsed(text: str) -> Source | None:
+    """:returns: ``None`` where this Python cannot parse it."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")

@@ -1,9 +1,11 @@
 """Which functions run a bundle's tasks, as far as its files tell."""
 
+import ast
 import json
+import os
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,21 +13,26 @@ from msgspec import Struct
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.utils import canonicalize_name
 
-from runner.bundle.defined_functions import functions_of_three
-from runner.bundle.failures import failure, invalid
-from runner.bundle.files import has_file, leads_outside, read_text
-from runner.bundle.pyproject import PYPROJECT, read_toml
-from runner.bundle.toml_lines import at_line, key_line
+from bundle_protocol.messages import may_be_a_tasks
+from runner.bundle.failures import invalid
+from runner.bundle.files import files_like, has_file, is_plain, leads_outside, read_text
+from runner.bundle.pyproject import Pyproject, at_line, key_line, read_toml
+from runner.bundle.source import read_source
+from runner.diagnosis.case import Failure
 from runner.diagnosis.child_places import init_hint
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint
 from runner.diagnosis.wire_functions import EXAMPLE, name_wire
+from runner.events import Phase
 
 MANIFEST = ".modelops/manifest.json"
 MODELOPS = ".modelops/modelops.toml"
 ENTRY_POINTS_TABLE = "project.entry-points.modelops.wire"
 _GROUP = "modelops.wire"
 _MOST_MODELS = 5
+_MOST_FILES = 50
+_MOST_FOLDERS = 10_000
+_LIKELY = ("wire", "run", "main", "simulate")
 _SPEC = re.compile(r"[^:\s][^:]*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*")
 
 
@@ -46,40 +53,31 @@ class Wire(Struct, frozen=True):
         return {*self.functions.values(), *([] if self.spec is None else [self.spec])}
 
 
-def find_wire(
-    folder: Path,
-    *,
-    project: Mapping[str, Any],
-    tool: Mapping[str, Any],
-    text: str,
-    dependencies: Sequence[str] | None,
-) -> Wire:
+def find_wire(folder: Path, pyproject: Pyproject, dependencies: Sequence[str] | None) -> Wire:
     """Find the wire function by the rules of docs/bundles.md, in their order, and other functions.
 
-    :param project: pyproject.toml's ``[project]``; empty without one.
     :param dependencies: one of these may provide the entry point, as ModelOps' frameworks do;
         ``None`` where only a build tells which there are.
     :raises Failure: ``wire-not-declared`` or ``bundle-invalid``.
     """
-    name = project.get("name")
+    project, tool = pyproject.table("project"), pyproject.table("tool.modelops")
     entry_points = {
-        key: _checked(folder, value, at_line(PYPROJECT, key_line(text, ENTRY_POINTS_TABLE, key)))
+        key: _checked(folder, value, pyproject.at(ENTRY_POINTS_TABLE, key))
         for key, value in _entry_points(project).items()
     }
-    functions = {**_functions(folder, tool, text), **entry_points}
+    functions = {**_functions(folder, pyproject), **entry_points}
     if len(entry_points) > 1:
         return Wire(None, None, functions, tuple(entry_points))
     for value in entry_points.values():
         return Wire(value, None, functions)
     spec = _manifest(folder) or _modelops(folder)
     if spec is None and "wire" in tool:
-        at = at_line(PYPROJECT, key_line(text, "tool.modelops", "wire"))
-        spec = _checked(folder, tool["wire"], at)
+        spec = _checked(folder, tool["wire"], pyproject.at("tool.modelops", "wire"))
     if spec is None and (folder / "wire.py").is_file():
         spec = "wire.py:wire"
-    asks_environment = name if _may_be_dynamic(folder, project) else None
+    asks_environment = project.get("name") if _may_be_dynamic(folder, project) else None
     if spec is None and asks_environment is None and not _may_bring_one(dependencies):
-        raise _not_declared(folder, text, project.get("scripts"))
+        raise _not_declared(folder, pyproject.text, project.get("scripts"))
     return Wire(spec, asks_environment, functions)
 
 
@@ -96,9 +94,9 @@ def _may_bring_one(dependencies: Sequence[str] | None) -> bool:
         return True
 
 
-def _functions(folder: Path, tool: Mapping[str, Any], text: str) -> dict[str, str]:
-    at = at_line(PYPROJECT, key_line(text, "tool.modelops", "functions"))
-    functions = tool.get("functions", {})
+def _functions(folder: Path, pyproject: Pyproject) -> dict[str, str]:
+    at = pyproject.at("tool.modelops", "functions")
+    functions = pyproject.table("tool.modelops").get("functions", {})
     if not isinstance(functions, dict):
         raise invalid(
             f"{at}: [tool.modelops] functions is {functions!r}, not a table",
@@ -118,11 +116,9 @@ def _may_be_dynamic(folder: Path, project: Mapping[str, Any]) -> bool:
     """Tell whether entry points may come up that pyproject.toml does not show."""
     dynamic = project.get("dynamic", [])
     return "entry-points" in dynamic or (
-        bool(project.get("name")) and any((folder / name).is_file() for name in _SETUPTOOLS)
+        bool(project.get("name"))
+        and any((folder / name).is_file() for name in ("setup.py", "setup.cfg"))
     )
-
-
-_SETUPTOOLS = ("setup.py", "setup.cfg")
 
 
 def _manifest(folder: Path) -> str | None:
@@ -226,7 +222,7 @@ def _not_declared(folder: Path, text: str, scripts: object) -> Exception:
             ' [tool.modelops] wire = "model.py:run"'
         )
         hints = [*model, add, name]
-    return failure(Code.WIRE_NOT_DECLARED, summary, missing, *hints)
+    return Failure.of(Phase.BUNDLE, Code.WIRE_NOT_DECLARED, summary, missing, *hints)
 
 
 def _runs_model(folder: Path, scripts: object, takes_task: bool) -> list[Hint]:
@@ -255,3 +251,48 @@ def _runs_model(folder: Path, scripts: object, takes_task: bool) -> list[Hint]:
             )
         ]
     return [init_hint(model.file, place) for model in models]
+
+
+def functions_of_three(folder: Path) -> list[str]:
+    """Those at the top of a folder's files that take three arguments, the likeliest first.
+
+    Where there are none, the functions called ``wire`` of files ``wire.py`` below it.
+
+    :returns: each as ``model.py:run``.
+    """
+    found = []
+    for path in files_like(folder, "*.py")[:_MOST_FILES]:
+        if path.name not in ("setup.py", "conftest.py"):
+            found += [f"{path.name}:{function}" for function in _of_three(path)]
+    for path in [] if found else sorted(_wires_below(folder))[:_MOST_FILES]:
+        below = path.relative_to(folder)
+        found += [f"{below}:{name}" for name in _of_three(path) if name == "wire"]
+    return sorted(found, key=_rank)
+
+
+def _wires_below(folder: Path) -> Iterator[Path]:
+    """No link is followed, which may lead to the whole machine."""
+    for number, (place, folders, files) in enumerate(os.walk(folder)):
+        if number == _MOST_FOLDERS:
+            break
+        folders[:] = [name for name in folders if not name.startswith(".") and is_plain(name)]
+        if number and "wire.py" in files:
+            yield Path(place, "wire.py")
+
+
+def _of_three(path: Path) -> list[str]:
+    source = read_source(path)
+    return [
+        node.name
+        for node in ([] if source is None else source.tree.body)
+        if isinstance(node, ast.FunctionDef)
+        and not node.name.startswith("_")
+        and not node.args.kwonlyargs
+        and len(names := [one.arg for one in (*node.args.posonlyargs, *node.args.args)]) == 3
+        and may_be_a_tasks(names)
+    ]
+
+
+def _rank(spec: str) -> int:
+    name = spec.rpartition(":")[2]
+    return _LIKELY.index(name) if name in _LIKELY else len(_LIKELY)

@@ -26,8 +26,7 @@ from runner.diagnosis.case import Case
 from runner.diagnosis.refusals import lacks_room
 from runner.diagnosis.report.model import ChildInfo, ExceptionInfo
 from runner.diagnosis.report.text import printable
-from runner.environment.installed import installed_modules
-from runner.environment.libraries import libraries_like
+from runner.environment.installed import installed_modules, libraries_like
 from runner.events import Origin, Phase
 from runner.process.exits import describe_exit
 from runner.process.supervisor import Process
@@ -95,13 +94,13 @@ class Session:
         self.direct: BlockingCall
         """The way to the child for a thread."""
         self._transport: Transport
-        self._ending: Ending
+        self.ending: Ending
 
     def started(self, process: Process) -> None:
         self.process = process
         self.direct = BlockingCall(self.dialogue, process, self._wake)
         self._transport = Transport(self.dialogue, process, self._memory)
-        self._ending = Ending(self.dialogue, process, self._transport)
+        self.ending = Ending(self.dialogue, process, self._transport)
         self._bulk.started()
 
     def on_end(self) -> None:
@@ -141,10 +140,6 @@ class Session:
         return life.unasked or life.half_sent or (life.waiting and self.process.unread_input() > 0)
 
     # The calls, in the event loop.
-
-    async def handshake(self, limit: TimeLimit) -> None:
-        """Wait for the child's hello and judge it."""
-        self.dialogue.greet(await self.receive(Phase.HANDSHAKE, limit))
 
     async def load(self, limit: TimeLimit, *, fork: bool) -> None:
         """Let the child load the wire function."""
@@ -208,10 +203,6 @@ class Session:
             return await anyio.to_thread.run_sync(self.outputs, executed), executed
         return self.outputs(executed), executed
 
-    async def shutdown(self) -> None:
-        """Let the child end by itself."""
-        await self._ending.shutdown()
-
     async def take_unread(self) -> None:
         """Take what the child has written since its last answer; messages are a violation."""
         self.process.output.drain()
@@ -227,12 +218,12 @@ class Session:
         with anyio.CancelScope(shield=True):
             async with self._in_loop:
                 self.direct.forget_interrupt()
-                await self._ending.settle()
+                await self.ending.settle()
                 self._bulk.discard()
 
     def continue_stopped(self) -> None:
         """Let the child go on where something else than its task has stopped it."""
-        self._ending.continue_stopped(request_unread=self.request_unread)
+        self.ending.continue_stopped(request_unread=self.request_unread)
 
     async def _call(self, request: bytes, phase: Phase, limit: TimeLimit) -> Message:
         """Send a request and wait for the answer.
@@ -256,14 +247,14 @@ class Session:
                 return message
             if not limit.begin_anew_after_stop():
                 break
-        stopped = await anyio.to_thread.run_sync(self._ending.task_stopped)
-        idle = await anyio.to_thread.run_sync(self._ending.task_idle)
+        stopped = await anyio.to_thread.run_sync(self.ending.task_stopped)
+        idle = await anyio.to_thread.run_sync(self.ending.task_idle)
         out = TimedOut(limit.seconds, stopped=stopped, idle=idle)
         self.dialogue.case.journal.fact(Origin.TIMEOUT, out)
         self.dialogue.case.journal.note(
             f"the limit of {limit.seconds:g} s is over: the stacks of the child's threads follow"
         )
-        await self._ending.end_hung(stopped=stopped)
+        await self.ending.end_hung(stopped=stopped)
         raise self.dialogue.timed_out(phase, out)
 
     async def _learn_more(self, response: Message) -> None:

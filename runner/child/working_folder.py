@@ -228,7 +228,8 @@ class WorkingFolders:
                 if stat.S_ISDIR(status.st_mode):
                     self._folders.add(own)
                 elif stat.S_ISREG(status.st_mode):
-                    self._sources[own] = _of_file(f"{self._load.root}/{own}", copied=True)
+                    path = f"{self._load.root}/{own}"
+                    self._sources[own] = _Source(path, copied=_size(path) <= COPIED_BYTES)
 
     def begin(self) -> str:
         """The next task's working folder, with nothing of an earlier one in it.
@@ -326,11 +327,7 @@ def _sources(bundle: Path, files: Iterable[str]) -> Iterator[tuple[str, _Source]
         if copied:
             count += 1
             total += size
-        yield name, _of_file(path, copied=copied)
-
-
-def _of_file(path: str, *, copied: bool) -> _Source:
-    return _Source(path, copied and _size(path) <= COPIED_BYTES)
+        yield name, _Source(path, copied)
 
 
 def _size(path: str) -> int:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 from msgspec import Struct
 
-from runner.bundle.defined_functions import functions_of_three
 from runner.bundle.files import has_file, read_text
 from runner.bundle.foreign.find import find_foreign
 from runner.bundle.foreign.imports import python_files
@@ -17,6 +16,7 @@ from runner.bundle.foreign.table import project_table
 from runner.bundle.pyproject import PYPROJECT, Pyproject, read_pyproject
 from runner.bundle.requirements import REQUIREMENTS, is_of_conda
 from runner.bundle.source import read_code
+from runner.bundle.wire_source import functions_of_three
 from runner.cli import init_templates as templates
 from runner.cli.command_line.commands import Init, UsageError
 from runner.cli.init_wire import wire_of

@@ -62,6 +62,15 @@ class Failure(Exception):
         super().__init__(f"{finding.code.value}: {finding.summary}")
         self.finding = finding
 
+    @classmethod
+    def of(
+        cls, phase: Phase, code: Code, summary: str, explanation: str = "", *hints: Hint
+    ) -> "Failure":
+        """Make the failure with a finding of which nothing else is known."""
+        finding = Finding(phase=phase, code=code, summary=summary, explanation=explanation)
+        finding.hints = list(hints)
+        return cls(finding)
+
 
 class Case:
     """The facts of one run, and its journal.

@@ -3,6 +3,7 @@
 import difflib
 import re
 
+from bundle_protocol.missing_names import plain_name
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     is_own,
@@ -75,12 +76,10 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
 
 def _alike(key: str, there: list[str]) -> list[str]:
     """Those that differ by capitals or spaces alone; else the one that is nearest."""
-
-    def plain(name: str) -> str:
-        return re.sub(r"[\s_-]", "", name).casefold()
-
-    same = [name for name in there if plain(name) == plain(key)]
-    same += [name for name in there for names in _SAME if {plain(name), plain(key)} <= names]
+    same = [name for name in there if plain_name(name) == plain_name(key)]
+    same += [
+        name for name in there for names in _SAME if {plain_name(name), plain_name(key)} <= names
+    ]
     return same[:1] or difflib.get_close_matches(key[:100], there, n=1)
 
 

@@ -1,6 +1,5 @@
 """Examines this machine: what a worker needs to build environments and to run tasks."""
 
-import platform
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,11 +10,11 @@ from runner.diagnosis.report.text import last_lines, one_line, printable
 from runner.doctor.limits import descriptors, memory, memory_limits, processes, processors
 from runner.doctor.observation import Observation, Verdict
 from runner.doctor.storage import cache, shared_memory, temporary
-from runner.environment.cache_folder import cache_folder
-from runner.environment.cache_trust import is_trusted
+from runner.environment.cache_folder import is_trusted
 from runner.environment.uv_run import find_uv
 from runner.events import Journal
 from runner.execution.prepare import choose, locate_environment, read
+from runner.execution.worker_info import worker_info
 from runner.interpreter.machine import ThisMachine
 from runner.interpreter.model import Broken, Interpreter
 from runner.process.guardian import guarded_folder
@@ -32,12 +31,13 @@ async def examine_machine(bundles: Sequence[Path], settings: Settings) -> list[O
     :param bundles: folders; whether each can be run here is looked at.
     :param settings: ``python`` and ``offline`` are as for a run.
     """
-    seen = [Observation("worker", Verdict.OK, _worker())]
+    worker = worker_info()
+    who = f"{worker.implementation} {worker.python}, {worker.platform}, {worker.hostname}"
+    seen = [Observation("worker", Verdict.OK, who)]
     try:
         uv = find_uv()
     except Failure as failure:
-        finding = failure.finding
-        seen.append(Observation("uv", Verdict.PROBLEM, finding.summary, finding.hints))
+        seen.append(_problem("uv", failure))
     else:
         seen.append(await _uv(uv, settings))
         seen.append(await _interpreters(uv, settings))
@@ -52,18 +52,13 @@ async def examine_machine(bundles: Sequence[Path], settings: Settings) -> list[O
 
 def _cache(settings: Settings, uv_cache: Path | None) -> Observation:
     try:
-        folder = settings.cache or cache_folder()
-        return cache(folder, uv_cache, trusted=is_trusted(settings.environ()))
+        return cache(settings.cache_folder(), uv_cache, trusted=is_trusted(settings.environ()))
     except Failure as failure:
-        finding = failure.finding
-        return Observation("cache", Verdict.PROBLEM, finding.summary, finding.hints)
+        return _problem("cache", failure)
 
 
-def _worker() -> str:
-    return (
-        f"{platform.python_implementation()} {platform.python_version()}, {platform.platform()},"
-        f" {platform.node()}"
-    )
+def _problem(subject: str, failure: Failure) -> Observation:
+    return Observation(subject, Verdict.PROBLEM, failure.finding.summary, failure.finding.hints)
 
 
 async def _uv(uv: Path, settings: Settings) -> Observation:

@@ -10,7 +10,7 @@ from runner.diagnosis.noexec import elsewhere
 from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import size_text
 from runner.doctor.observation import Observation, Verdict
-from runner.environment.cache_trust import SHARED, stranger
+from runner.environment.cache_folder import SHARED, stranger
 from runner.process.mounts import find_noexec
 
 # Less than this, and an environment with numpy and pandas has no room.

@@ -6,7 +6,6 @@ itself where that is a project to install: editing a line of a model reinstalls 
 what a bundle installs while it runs stays there.
 """
 
-import logging
 import os
 import shutil
 from collections.abc import AsyncIterator, Iterable, Mapping
@@ -16,12 +15,14 @@ from pathlib import Path
 import anyio
 import anyio.to_thread
 from msgspec import Struct
+from msgspec.structs import replace
 
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.child_places import exec_command
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import EnvironmentInfo, Hint
 from runner.environment.bundle_layer import link_what_is_shared, make_thin
+from runner.environment.cache_folder import check_trust, make_cache
 from runner.environment.cache_key import (
     Source,
     declaring,
@@ -33,9 +34,14 @@ from runner.environment.cache_key import (
     layer_key,
     may_be_built,
 )
-from runner.environment.cache_trust import check_trust, make_cache
-from runner.environment.ensure import STAGED, built_once
-from runner.environment.file_states import files_changed
+from runner.environment.cached_venv import (
+    STAGED,
+    built_once,
+    heal_links,
+    is_whole,
+    new_manifest,
+    python_of,
+)
 from runner.environment.healing import heal, look_after_others, look_after_use
 from runner.environment.integrity import (
     content_digest,
@@ -55,13 +61,10 @@ from runner.environment.store import (
 )
 from runner.environment.uses import begin_use, end_use
 from runner.environment.uv_run import Others, Uv, make_venv, run_uv
-from runner.environment.validity import heal_links, is_whole, new_manifest, python_of
 from runner.events import Origin, Phase
 from runner.interpreter.model import Interpreter
 from runner.process.guardian import guarded_folder
 from runner.stored_files import whole_file
-
-_log = logging.getLogger(__name__)
 
 _PINS = "modelops-lock.txt"
 _PYLOCK = "pylock.toml"
@@ -118,27 +121,22 @@ async def environment(
             check_trust(cache, environ)
             # In a thread: a lock may have megabytes.
             key = await anyio.to_thread.run_sync(dependencies_key, source, base, environ)
-            _know(case, EnvironmentInfo(key=key, requirements_from=source.requirements_from))
+            info = EnvironmentInfo(key=key, requirements_from=source.requirements_from)
+            _tell(case, info)
             await look_after_others(cache, case.journal, uv)
             root = cache
             if fresh:
                 root = await stack.enter_async_context(temporary_folder(cache / "fresh", case))
             holds = stack.enter_context(ExitStack())
-            built = await _ready(source, base, key, root, cache, runs, holds)
+            built = await _both_venvs(source, base, key, root, cache, runs, holds)
         if built is None:
             assert timeout is not None
-            raise Failure(_timed_out(source, runs, timeout))
+            raise _timed_out(source, runs, timeout)
         mark = begin_use(cache, built.path, stack.enter_context(ExitStack()))
-        _know(
-            case,
-            EnvironmentInfo(
-                path=str(built.path),
-                key=key,
-                reused=built.reused,
-                requirements_from=source.requirements_from,
-                site=[str(folder) for folder in built.site],
-            ),
+        info = replace(
+            info, path=str(built.path), reused=built.reused, site=list(map(str, built.site))
         )
+        _tell(case, info)
         try:
             yield built
         finally:
@@ -147,19 +145,19 @@ async def environment(
                     end_use(mark)
 
 
-def _know(case: Case, info: EnvironmentInfo) -> None:
+def _tell(case: Case, info: EnvironmentInfo) -> None:
     case.environment = info
     case.journal.fact(Origin.ENVIRONMENT, info)
 
 
-async def _ready(
+async def _both_venvs(
     source: Source, base: Interpreter, key: str, root: Path, cache: Path, uv: Uv, holds: ExitStack
 ) -> Environment:
     """Find or build both layers under ``root``, and hold them."""
-    shared, own = places(source, key, root, uv.environ)
-    had = await _dependencies(source, base, shared, cache, uv, holds)
+    shared, own = venvs_of(source, key, root, uv.environ)
+    had = await _ensure_shared(source, base, shared, cache, uv, holds)
     shared = followed(shared)
-    reused = await _bundle(source, shared, own, root, uv, holds) and had
+    reused = await _ensure_own(source, shared, own, root, uv, holds) and had
     site = [site_packages(own)] if source.installable else []
     return Environment(shared, own, python_of(own), site, key, reused, cache)
 
@@ -168,8 +166,7 @@ def environment_path(
     source: Source, base: Interpreter, root: Path, environ: Mapping[str, str]
 ) -> Path | None:
     """The bundle's own venv, where both layers are built."""
-    key = dependencies_key(source, base, environ)
-    shared, own = places(source, key, root, environ)
+    shared, own = venvs_of(source, dependencies_key(source, base, environ), root, environ)
     return own if read_manifest(followed(shared)) and read_manifest(own) else None
 
 
@@ -177,17 +174,17 @@ def installed_packages(
     source: Source, base: Interpreter, root: Path, environ: Mapping[str, str]
 ) -> tuple[str, ...] | None:
     """The packages installed for a bundle, as ``numpy-2.4.6``; ``None`` where nothing is built."""
-    shared, _ = places(source, dependencies_key(source, base, environ), root, environ)
+    shared, _ = venvs_of(source, dependencies_key(source, base, environ), root, environ)
     shared = followed(shared)
     return packages(shared) if read_manifest(shared) else None
 
 
-def places(source: Source, key: str, root: Path, environ: Mapping[str, str]) -> tuple[Path, Path]:
+def venvs_of(source: Source, key: str, root: Path, environ: Mapping[str, str]) -> tuple[Path, Path]:
     """Where under ``root`` the venv of the dependencies is, and the bundle's own upon it."""
     return root / "environments" / key, root / "layers" / layer_key(source, key, environ)
 
 
-async def _dependencies(
+async def _ensure_shared(
     source: Source, base: Interpreter, venv: Path, cache: Path, uv: Uv, holds: ExitStack
 ) -> bool:
     """Make sure of the venv that is shared; whether it was there.
@@ -196,7 +193,12 @@ async def _dependencies(
     """
 
     async def make(beside: Path) -> Manifest | None:
-        await anyio.to_thread.run_sync(_check_locks, source, base)
+        if source.pins is not None or source.requirements_from == "uv.lock":
+            from runner.environment.locks import (
+                check_locks,  # 10 ms, and not needed where it is built
+            )
+
+            await anyio.to_thread.run_sync(check_locks, source, base)
         # uv is about to link what they may have written to.
         await look_after_others(cache, uv.case.journal, uv.path, at_work=True)
         copy = await _copy(source, beside, whole=may_be_built(source))
@@ -224,19 +226,7 @@ async def _dependencies(
     return await built_once(venv, uv, holds, make)
 
 
-def _check_locks(source: Source, base: Interpreter) -> None:
-    # Imported here: 10 ms, and not needed for what is built.
-    if source.pins is not None:
-        from runner.environment.pins import check_pins
-
-        check_pins(source, source.pins, base)
-    elif source.requirements_from == "uv.lock":
-        from runner.environment.lock import check_lock
-
-        check_lock(source, base)
-
-
-async def _bundle(
+async def _ensure_own(
     source: Source, shared: Path, own: Path, root: Path, uv: Uv, holds: ExitStack
 ) -> bool:
     """Make sure of the bundle's own venv; whether it was there."""
@@ -275,7 +265,7 @@ async def lock_to(built: Environment, source: Source, uv: Uv, file: Path) -> Non
     :raises Failure: uv could not.
     :raises OSError: the file could not be written.
     """
-    from runner.environment.pins import pins_of
+    from runner.environment.locks import pins_of
 
     with guarded_folder() as folder:
         copy = await _copy(source, folder)
@@ -297,12 +287,8 @@ async def discard_damaged(built: Environment, case: Case, uv: Path) -> bool:
 
 async def is_written_to(built: Environment, case: Case, uv: Path) -> bool:
     """Look whether a bundle has written to the files that others share; then it is discarded."""
-    try:
-        if await anyio.to_thread.run_sync(files_changed, built.path):
-            return await heal(built.path, built.cache, case.journal, uv)
-    except OSError as error:  # it is gone: who comes next builds it
-        _log.info("%s was not looked at: %s", built.path, error)
-    return False
+    await look_after_use(built.path, built.cache, case.journal, uv)
+    return read_manifest(built.path) is None
 
 
 async def forget_bytecode(built: Environment, case: Case) -> bool:
@@ -373,22 +359,19 @@ def _edited(source: Source) -> Finding:
     )
 
 
-def _timed_out(source: Source, uv: Uv, timeout: float) -> Finding:
+def _timed_out(source: Source, uv: Uv, timeout: float) -> Failure:
     name, run = source.name or source.path.name, uv.case.evidence.uv
-    if run is None:
-        what = "uv was not at work here: another process may still be building the same one"
-    else:
+    what = "uv was not at work here: another process may still be building the same one"
+    if run is not None:
         what = f"`{' '.join(['uv', *run.argv[1:3]])}` was still at work"
-    return Finding(
-        phase=Phase.ENVIRONMENT,
-        code=Code.ENVIRONMENT_TIMEOUT,
-        summary=f"the environment of {name} was not built within {timeout:g} s",
-        explanation=f"When the time was up, {what}. Nothing half-built is left; what uv has"
-        " downloaded stays in its cache.",
-        hints=[
-            Hint(
-                title="run it again with more time: the next build starts from uv's cache",
-                command=exec_command(uv.case, f"--build-timeout {timeout * 10:g}"),
-            )
-        ],
+    return Failure.of(
+        Phase.ENVIRONMENT,
+        Code.ENVIRONMENT_TIMEOUT,
+        f"the environment of {name} was not built within {timeout:g} s",
+        f"When the time was up, {what}. Nothing half-built is left; what uv has downloaded stays in"
+        " its cache.",
+        Hint(
+            title="run it again with more time: the next build starts from uv's cache",
+            command=exec_command(uv.case, f"--build-timeout {timeout * 10:g}"),
+        ),
     )

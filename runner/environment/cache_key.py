@@ -8,14 +8,16 @@ import hashlib
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import msgspec
 from msgspec import Struct
+from packaging.utils import canonicalize_name
 
 from runner.bundle.content import folders_of
+from runner.bundle.requirements import numbered_lines
 from runner.interpreter.model import Interpreter
 from runner.toml import tomllib
 
@@ -74,6 +76,11 @@ class Pins(Struct, frozen=True):
     def is_pylock(self) -> bool:
         return is_pylock(self.path)
 
+    @property
+    def lines(self) -> tuple[str, ...]:
+        """Those that say something."""
+        return tuple(line for _, line in numbered_lines(self.text))
+
 
 def is_pylock(file: Path) -> bool:
     """Tell whether a file has the name that PEP 751 gives to a lock: ``pylock.toml``."""
@@ -92,7 +99,8 @@ class Source(Struct, frozen=True, kw_only=True):
     installable: bool
     """True if the bundle is itself a project to install."""
     dependencies: tuple[str, ...] | None
-    """``[project] dependencies``; ``None`` where they are dynamic or not declared there."""
+    """``[project] dependencies``, or the lines of requirements.txt; ``None`` where they are
+    dynamic."""
     files: tuple[str, ...]
     """The bundle's content, as paths relative to its folder."""
     is_as_read: Callable[[], bool]
@@ -194,11 +202,7 @@ def layer_key(source: Source, dependencies: str, environ: Mapping[str, str]) -> 
 
 def has_dependencies(source: Source) -> bool:
     """Tell whether there is anything to install beside the bundle itself."""
-    if source.pins is not None:
-        return any(meaningful_lines(source.pins.text))
-    if source.requirements_from == "requirements.txt":
-        return any(requirement_lines(source))
-    return source.dependencies != ()
+    return source.dependencies != () if source.pins is None else bool(source.pins.lines)
 
 
 def declaring(source: Source) -> list[str]:
@@ -212,12 +216,8 @@ def _needs_content(source: Source, settings: list[dict[str, Any]]) -> bool:
 
     Where a name only looks like one of a file, an environment is built once more than need be.
     """
-    lines = () if source.pins is None else tuple(meaningful_lines(source.pins.text))
-    if source.requirements_from == "requirements.txt":
-        lines = (*lines, *requirement_lines(source))
-    else:
-        lines = (*lines, *(source.dependencies or ()))
-    if any(_NAMES_A_FILE.match(line) for line in lines):
+    pinned = () if source.pins is None else source.pins.lines
+    if any(map(_NAMES_A_FILE.match, (*pinned, *(source.dependencies or ())))):
         return True
     if names_content(settings, source):
         return True
@@ -236,9 +236,7 @@ def may_be_built(source: Source) -> bool:
 
 def index_options(source: Source) -> list[str]:
     """The lines of requirements.txt that say where packages are looked for."""
-    if source.requirements_from != "requirements.txt":
-        return []
-    return [line for line in requirement_lines(source) if _INDEX_OPTION.match(line)]
+    return [line for line in source.dependencies or () if _INDEX_OPTION.match(line)]
 
 
 def _requirements(
@@ -249,25 +247,23 @@ def _requirements(
         lines = [source.pins.text, *_expanded(index_options(source), environ)]
         return [lines, _outside([repr(settings), *lines])]
     if source.requirements_from == "requirements.txt":
-        lines = _expanded(requirement_lines(source), environ)
+        lines = _expanded(source.dependencies or (), environ)
         return [lines, _outside([repr(settings), *lines])]
     project = pyproject.get("project", {})
     dependencies = sorted(source.dependencies or ())
     declared: list[Any] = [dependencies, project.get("optional-dependencies")]
     if source.requirements_from == "uv.lock":
         # What the dependencies are declared as decides whether it is outdated.
-        declared += [_content(source, "uv.lock"), project.get("requires-python"), source.name]
-    if source.name is not None and _is_named_in(source.name, dependencies):
+        declared += [
+            _file_digest(source.path / "uv.lock"),
+            project.get("requires-python"),
+            source.name,
+        ]
+    names = (re.match(r"\s*([\w.-]+)", text) for text in dependencies)
+    own = source.name and canonicalize_name(source.name)
+    if any(match and canonicalize_name(match[1]) == own for match in names):
         declared.append(source.name)  # uv takes a dependency of that name for the project itself
     return [declared, _outside([repr(settings), *dependencies])]
-
-
-def _is_named_in(name: str, dependencies: Iterable[str]) -> bool:
-    def normalized(text: str) -> str:
-        return re.sub(r"[-_.]+", "-", text).lower()
-
-    names = (re.match(r"\s*([\w.-]+)", text) for text in dependencies)
-    return any(match and normalized(match[1]) == normalized(name) for match in names)
 
 
 def _expanded(lines: Iterable[str], environ: Mapping[str, str]) -> list[str]:
@@ -308,38 +304,9 @@ def read_pyproject(source: Source) -> dict[str, Any]:
     return tomllib.loads((source.path / "pyproject.toml").read_text("utf-8-sig"))
 
 
-def _content(source: Source, name: str) -> str | None:
-    """The digest of a file, where it is part of the bundle."""
-    if name not in source.files:
-        return None
-    return _file_digest(source.path / name)
-
-
-def requirement_lines(source: Source) -> Iterator[str]:
-    """The lines of requirements.txt that say something."""
-    return meaningful_lines(
-        (source.path / "requirements.txt").read_text("utf-8-sig", "surrogateescape")
-    )
-
-
-def meaningful_lines(text: str) -> Iterator[str]:
-    """The lines of a requirements file that say something."""
-    for line in text.splitlines():
-        # A comment starts the line or follows white space (pip's requirements file format).
-        line = re.sub(r"(^|\s)#.*", "", line).strip()
-        if line:
-            yield line
-
-
-def _parts(files: Iterable[str]) -> set[str]:
-    """Every file and every folder of the content."""
-    names = set(files)
-    return names | folders_of(names) | {"."}
-
-
 def names_content(settings: object, source: Source) -> bool:
     """Tell whether uv's settings name a file or folder of the bundle: a source, wheels, ..."""
-    return _names_content(settings, _parts(source.files))
+    return _names_content(settings, {*source.files, *folders_of(source.files), "."})
 
 
 def _names_content(setting: object, parts: set[str]) -> bool:

@@ -30,39 +30,23 @@ class States(Struct, frozen=True):
     files: dict[str, Fingerprint]
 
 
-class _Written(Struct, frozen=True):
+class Known(Struct, frozen=True, omit_defaults=True):
+    """The files as they were written down."""
+
     inode: int
     """The one of the file that this is in: in a copy it is another."""
     files: dict[str, Fingerprint]
     digests: dict[str, str]
-
-
-class Known:
-    """The files as they were written down.
-
-    :param copied: whether they are a copy's, whose inodes and times of change are its own.
-    :param digests: those of files that no package says the digest of.
-    """
-
-    def __init__(
-        self,
-        files: Mapping[str, Fingerprint],
-        digests: Mapping[str, str],
-        *,
-        copied: bool = False,
-    ) -> None:
-        self._files = files
-        self._copied = copied
-        self.digests = digests
+    """Those of files that no package says the digest of."""
+    copied: bool = False
+    """True for a copy's, whose inodes and times of change are its own."""
 
     def differs(self, path: str, now: Fingerprint) -> bool:
         """Tell whether a file may have been written to since."""
-        then = self._files.get(path)
-        if then is None:
-            return True
-        if self._copied:
-            return now.size != then.size or not same_time(now.mtime_ns, then.mtime_ns)
-        return now != then
+        then = self.files.get(path)
+        if then is None or not self.copied:
+            return now != then
+        return now.size != then.size or not same_time(now.mtime_ns, then.mtime_ns)
 
 
 def look(venv: Path) -> States:
@@ -86,7 +70,7 @@ def write_down(venv: Path, states: States, digests: Mapping[str, str]) -> None:
     """:raises OSError: it cannot be written."""
     with whole_file(venv / _FILES) as file:
         inode = os.fstat(file.fileno()).st_ino
-        file.write(msgspec.msgpack.encode(_Written(inode, states.files, dict(digests))))
+        file.write(msgspec.msgpack.encode(Known(inode, states.files, dict(digests))))
     with whole_file(venv / FOLDERS) as file:
         file.write(msgspec.json.encode(states.folders))
 
@@ -95,10 +79,10 @@ def read_down(venv: Path) -> Known:
     """Read what :func:`write_down` wrote of the files."""
     try:
         inode = (venv / _FILES).stat().st_ino
-        written = msgspec.msgpack.decode(read_stored(venv / _FILES), type=_Written)
+        known = msgspec.msgpack.decode(read_stored(venv / _FILES), type=Known)
     except (OSError, ValueError, RecursionError):
-        return Known({}, {})  # each is to be read
-    return Known(written.files, written.digests, copied=written.inode != inode)
+        return Known(0, {}, {})  # each is to be read
+    return msgspec.structs.replace(known, copied=known.inode != inode)
 
 
 def folders_changed(venv: Path) -> bool:

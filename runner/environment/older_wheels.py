@@ -19,7 +19,7 @@ from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit
 from runner.diagnosis.uv.error import UvFailure
 from runner.environment.cache_key import index_options
-from runner.environment.uv_run import GRACE_SECONDS, Uv, build_environ, diagnosed, ran
+from runner.environment.uv_run import GRACE_SECONDS, Uv, build_environ, diagnosed, try_uv
 from runner.events import Origin
 from runner.interpreter.model import Interpreter
 from runner.process.printed import Printed, printed_by
@@ -60,7 +60,7 @@ async def install(
             looking.start_soon(look.advise)
         # What fails is raised below, where no group wraps it.
         try:
-            failure = await ran(
+            failure = await try_uv(
                 uv,
                 "dependencies",
                 [*command, "--python", str(python)],

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from runner.diagnosis.case import Failure, Finding
+from runner.diagnosis.case import Failure
 from runner.diagnosis.refusals import DENIED, FULL, refused, room_for_environments, whose
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
@@ -29,10 +29,10 @@ def own_io(cache: Path) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno in FULL:
-            raise Failure(_disk_full(cache, error)) from error
+            raise _disk_full(cache, error) from error
         of_above = error.errno in _NO_FOLDER and not _is_within(cache, error)
         if error.errno in DENIED or of_above:
-            raise Failure(_permission_denied(cache, error)) from error
+            raise _permission_denied(cache, error) from error
         finding = refused(Phase.ENVIRONMENT, error)
         if finding is None:
             raise
@@ -46,36 +46,29 @@ def own_io(cache: Path) -> Iterator[None]:
         raise Failure(finding) from error
 
 
-def _disk_full(cache: Path, error: OSError) -> Finding:
-    quota = error.errno == errno.EDQUOT
-    return Finding(
-        phase=Phase.ENVIRONMENT,
-        code=Code.DISK_FULL,
-        summary=f"the disk quota leaves no space for the environment in {cache}"
-        if quota
-        else f"no space is left for the environment in {cache}",
-        hints=room_for_environments(),
-    )
+def _disk_full(cache: Path, error: OSError) -> Failure:
+    summary = f"no space is left for the environment in {cache}"
+    if error.errno == errno.EDQUOT:
+        summary = f"the disk quota leaves no space for the environment in {cache}"
+    return Failure.of(Phase.ENVIRONMENT, Code.DISK_FULL, summary, "", *room_for_environments())
 
 
-def _permission_denied(cache: Path, error: OSError) -> Finding:
+def _permission_denied(cache: Path, error: OSError) -> Failure:
     denied = Path(os.fsdecode(error.filename)) if error.filename else cache
     reason = error.strerror or type(error).__name__
     if denied == cache or _is_within(cache, error) or denied in cache.parents:
         if in_the_way := next((one for one in (cache, *cache.parents) if one.is_file()), None):
             reason = f"{in_the_way} is a file, not a folder"
-        return Finding(
-            phase=Phase.ENVIRONMENT,
-            code=Code.PERMISSION_DENIED,
-            summary=f"the cache folder {cache} cannot be written to: {reason}",
-            explanation=f"Environments are built there. What was refused is {denied}.",
-            hints=[ELSEWHERE],
+        return Failure.of(
+            Phase.ENVIRONMENT,
+            Code.PERMISSION_DENIED,
+            f"the cache folder {cache} cannot be written to: {reason}",
+            f"Environments are built there. What was refused is {denied}.",
+            ELSEWHERE,
         )
-    return Finding(
-        phase=Phase.ENVIRONMENT,
-        code=Code.PERMISSION_DENIED,
-        summary=f"{denied} cannot be read: {reason}",
-        hints=[*_other_home(denied), _readable(denied)],
+    hints = [*_other_home(denied), _readable(denied)]
+    return Failure.of(
+        Phase.ENVIRONMENT, Code.PERMISSION_DENIED, f"{denied} cannot be read: {reason}", "", *hints
     )
 
 

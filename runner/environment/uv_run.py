@@ -10,7 +10,7 @@ from typing import TypeAlias
 import msgspec
 from msgspec import Struct
 
-from runner.diagnosis.case import Case, Failure, Finding
+from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.refusals import raise_lacking
 from runner.diagnosis.report.codes import Code
@@ -104,7 +104,7 @@ def find_uv() -> Path:
     try:
         return Path(uv.find_uv_bin())
     except FileNotFoundError as error:
-        raise Failure(_not_started(error)) from error
+        raise _not_started(error) from error
 
 
 def uv_environ(environ: Mapping[str, str]) -> dict[str, str]:
@@ -135,7 +135,7 @@ async def run_uv(uv: Uv, step: Step, arguments: Sequence[str], *, cwd: Path) -> 
     :raises Failure: it failed, or could not be started. Then, and when the call is cancelled, the
         case's evidence has what it said.
     """
-    failure = await ran(uv, step, arguments, cwd=cwd)
+    failure = await try_uv(uv, step, arguments, cwd=cwd)
     if failure is not None:
         raise diagnosed(uv, failure)
 
@@ -147,7 +147,7 @@ def diagnosed(uv: Uv, failure: UvFailure) -> Failure:
     return Failure(diagnose_uv(uv.case, failure))
 
 
-async def ran(
+async def try_uv(
     uv: Uv,
     step: Step,
     arguments: Sequence[str],
@@ -197,7 +197,7 @@ async def ran(
             ended = await process.wait()
     except OSError as error:
         raise_lacking(Phase.ENVIRONMENT, error)
-        raise Failure(_not_started(error)) from error
+        raise _not_started(error) from error
     finally:
         exit_code = None if ended is None else ended.code
         failure = UvFailure(
@@ -242,18 +242,14 @@ async def make_venv(uv: Uv, folder: Path, *, cwd: Path) -> None:
     await run_uv(uv, "venv", [*command, "--python", str(uv.base.path), str(folder)], cwd=cwd)
 
 
-def _not_started(error: OSError) -> Finding:
-    return Finding(
-        phase=Phase.ENVIRONMENT,
-        code=Code.ENVIRONMENT_FAILED,
-        summary=f"uv, which builds environments, cannot be started: {error}",
-        explanation="uv comes with modelops-runner, as a dependency from PyPI.",
-        hints=[
-            Hint(
-                title="reinstall it beside the runner",
-                command="python -m pip install --force-reinstall uv",
-            )
-        ],
+def _not_started(error: OSError) -> Failure:
+    reinstall = "python -m pip install --force-reinstall uv"
+    return Failure.of(
+        Phase.ENVIRONMENT,
+        Code.ENVIRONMENT_FAILED,
+        f"uv, which builds environments, cannot be started: {error}",
+        "uv comes with modelops-runner, as a dependency from PyPI.",
+        Hint(title="reinstall it beside the runner", command=reinstall),
     )
 
 

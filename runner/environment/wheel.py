@@ -31,11 +31,10 @@ from runner.environment.cache_key import (
     names_content,
     read_pyproject,
 )
-from runner.environment.ensure import STAGED, built_once
+from runner.environment.cached_venv import STAGED, built_once, new_manifest, python_of
 from runner.environment.integrity import seal
 from runner.environment.store import Manifest
 from runner.environment.uv_run import Uv, build_environ, make_venv, run_uv
-from runner.environment.validity import new_manifest, python_of
 from runner.process.printed import printed_by
 from runner.stored_files import read_json
 

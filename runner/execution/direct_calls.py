@@ -14,12 +14,12 @@ from runner.child.messages import Executed, Response
 from runner.child.session import Session
 from runner.diagnosis.case import Case, Failure
 from runner.events import Phase
+from runner.execution.bounded_map import Calls
 from runner.execution.call import Call
 from runner.execution.lease import Child, Lease
 from runner.execution.loop_thread import LoopThread
 from runner.execution.pool import Pool
 from runner.execution.run_task import raise_reported
-from runner.execution.thread_map import Calls
 from runner.result import Result
 from runner.task import check_task, without_inputs
 

@@ -11,8 +11,8 @@ from anyio.abc import TaskGroup
 from runner.bundle.functions import function_of
 from runner.diagnosis.case import Case, Failure
 from runner.execution.bundle_watch import BundleFingerprint, has_changed
-from runner.execution.held import hold
 from runner.execution.lease import Group
+from runner.execution.open_context import keep_open
 from runner.execution.prepare import (
     appeared_in,
     choose,
@@ -89,7 +89,7 @@ class Groups:
             function_of(bundle, function)
             interpreter = await choose(case, self._settings, bundle)
             environment = prepared(case, self._settings, bundle, interpreter)
-            group = Group(await hold(self._tasks, environment), fingerprint)
+            group = Group(await keep_open(self._tasks, environment), fingerprint)
             self._groups[path] = group
             return group
 

@@ -13,7 +13,7 @@ from runner.defaults import Isolation
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.report.codes import Code
 from runner.execution.bundle_watch import BundleFingerprint
-from runner.execution.held import Held
+from runner.execution.open_context import OpenContext
 from runner.execution.prepare import Prepared
 from runner.process.memory_usage import resident
 from runner.result import Result
@@ -51,7 +51,7 @@ class Child:
         group: "Group",
         prepared: Prepared,
         function: str | None,
-        held: Held[Session],
+        context: OpenContext[Session],
         isolation: Isolation,
     ) -> None:
         self.lease: Lease | None = None
@@ -60,8 +60,8 @@ class Child:
         self._prepared = prepared
         self.function = function
         """The function of the bundle that it runs; ``None``: the wire function."""
-        self.held = held
-        self.session = held.value
+        self.context = context
+        self.session = context.value
         self._settings = settings
         self.isolation = isolation
         unsafe = self.session.dialogue.fork_unsafe
@@ -132,9 +132,9 @@ class Child:
 class Group:
     """The children of one bundle in one state."""
 
-    def __init__(self, held: Held[Prepared], fingerprint: BundleFingerprint) -> None:
-        self.held = held
-        self.prepared = held.value
+    def __init__(self, context: OpenContext[Prepared], fingerprint: BundleFingerprint) -> None:
+        self.context = context
+        self.prepared = context.value
         self._by_function: dict[str | None, Prepared] = {}
         self._unread: dict[str | None, Callable[[Mapping[str, Any]], str | None]] = {}
         self.fingerprint = fingerprint

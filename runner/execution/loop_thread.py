@@ -10,7 +10,7 @@ from typing import TypeVar
 
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from runner.execution.thread_map import Calls, Stopped
+from runner.execution.bounded_map import Calls, Stopped
 
 _T = TypeVar("_T")
 

@@ -23,8 +23,8 @@ from anyio.abc import TaskGroup
 from runner.defaults import Isolation
 from runner.diagnosis.case import Case, Failure
 from runner.execution.groups import Groups
-from runner.execution.held import hold
 from runner.execution.lease import Child, Group, Lease
+from runner.execution.open_context import keep_open
 from runner.settings import Settings
 
 _log = logging.getLogger(__name__)
@@ -207,7 +207,7 @@ class Pool:
             for group in self.groups:
                 self._leave_unused(group)
         for child in ended:
-            await child.held.closed.wait()
+            await child.context.closed.wait()
 
     async def _has_turn(self, lease: Lease) -> bool:
         """Wait until it is a call's turn.
@@ -248,7 +248,7 @@ class Pool:
         try:
             ready = group.for_function(function)
             case.bundle = ready.bundle_info
-            held = await hold(
+            context = await keep_open(
                 self._tasks,
                 ready.session(case, self._settings, self._environ, children=self._limit, fork=fork),
             )
@@ -258,9 +258,9 @@ class Pool:
                 group.children -= 1
                 self._leave_unused(group)
             raise
-        downgraded = fork and not held.value.dialogue.forks
+        downgraded = fork and not context.value.dialogue.forks
         isolation = Isolation.FRESH if downgraded else wanted
-        child = Child(self._settings, group, ready, function, held, isolation)
+        child = Child(self._settings, group, ready, function, context, isolation)
         if child.note is not None and not group.told_fresh:
             group.told_fresh = True
             case.journal.note(_fresh_note(child.note, time.monotonic() - began))
@@ -324,13 +324,13 @@ class Pool:
         child.group.children -= 1
         del child.group.idle[child]
         try:
-            child.held.close()
+            child.context.close()
         finally:
             self._leave_unused(child.group)
 
     def _leave_unused(self, group: Group) -> None:
         if (group.stale or self._closing) and group.children == 0:
-            group.held.close()
+            group.context.close()
 
 
 # Under the pool's lock.

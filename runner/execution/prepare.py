@@ -17,9 +17,8 @@ from runner.bundle.functions import function_of
 from runner.bundle.model import Bundle
 from runner.bundle.read import read_bundle
 from runner.child.facts import Launch
-from runner.child.launch import withheld
 from runner.child.session import Session
-from runner.child.start import open_session
+from runner.child.start import open_session, withheld
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import (
@@ -38,11 +37,10 @@ from runner.environment.build import (
     is_written_to,
     lock_to,
 )
-from runner.environment.cache_folder import cache_folder
 from runner.environment.cache_key import Source
 from runner.environment.uv_run import Uv, find_uv
 from runner.events import Journal, Origin, Phase
-from runner.execution.appeared import SOURCE, Appeared, appeared_note
+from runner.execution.bundle_watch import SOURCE, Appeared, appeared_note
 from runner.execution.worker_info import worker_info
 from runner.interpreter.choice import accepted
 from runner.interpreter.choose import choose_interpreter
@@ -142,7 +140,7 @@ async def read(case: Case, settings: Settings, path: Path) -> Bundle:
             bundle = await anyio.to_thread.run_sync(
                 read_as_content,
                 path,
-                settings.cache or cache_folder(),
+                settings.cache_folder(),
                 settings.ignore_lock,
                 abandon_on_cancel=True,
             )
@@ -175,7 +173,7 @@ def _read_of(bundle: Bundle, settings: Settings) -> ReadBundle:
 
 def appeared_in(settings: Settings, path: Path) -> Appeared:
     """Return what tasks have left in a bundle's folder, as far as is remembered."""
-    return Appeared(settings.cache or cache_folder(), path)
+    return Appeared(settings.cache_folder(), path)
 
 
 def read_as_content(path: Path, cache: Path, ignore_lock: bool = False) -> Bundle:
@@ -258,7 +256,7 @@ async def prepared(
                         _source(bundle, settings),
                         interpreter,
                         case=case,
-                        cache=settings.cache or cache_folder(),
+                        cache=settings.cache_folder(),
                         uv=find_uv(),
                         environ=settings.environ(),
                         others=partial(_others_accepted, settings, bundle, interpreter)
@@ -338,16 +336,15 @@ async def locate_environment(case: Case, settings: Settings, path: Path) -> Path
     """
     bundle = await read(case, settings, path)
     interpreter = await choose(case, settings, bundle)
-    cache = settings.cache or cache_folder()
-    return environment_path(_source(bundle, settings), interpreter, cache, settings.environ())
+    source, cache = _source(bundle, settings), settings.cache_folder()
+    return environment_path(source, interpreter, cache, settings.environ())
 
 
 def packages_of(
     settings: Settings, bundle: Bundle, interpreter: Interpreter
 ) -> tuple[str, ...] | None:
     """The packages installed for a bundle, as ``numpy-2.4.6``; ``None`` where nothing is built."""
-    cache = settings.cache or cache_folder()
-    source = _source(bundle, settings)
+    source, cache = _source(bundle, settings), settings.cache_folder()
     return installed_packages(source, interpreter, cache, settings.environ())
 
 
@@ -367,7 +364,7 @@ async def lock_environment(case: Case, settings: Settings, ready: Prepared, file
 def _source(bundle: Bundle, settings: Settings) -> Source:
     pins = None
     if settings.lock is not None:
-        from runner.environment.pins import read_pins  # 5 modules that few runs need
+        from runner.environment.locks import read_pins  # 5 modules that few runs need
 
         pins = read_pins(settings.lock)
     return Source(

@@ -19,8 +19,8 @@ import anyio.to_thread
 
 from runner.bundle.functions import function_of
 from runner.bundle.model import Bundle
-from runner.child.launch import withheld
 from runner.child.session import Session
+from runner.child.start import withheld
 from runner.defaults import Isolation
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.errors import RunnerError, error_for

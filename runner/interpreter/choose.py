@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from runner.diagnosis.case import Case, Failure
+from runner.diagnosis.case import Case
 from runner.diagnosis.report.model import InterpreterInfo
 from runner.diagnosis.report.text import one_line, printable
-from runner.interpreter import findings
+from runner.interpreter import failures
 from runner.interpreter.choice import best, listed, newest
 from runner.interpreter.machine import DOWNLOAD_SECONDS, Download, Machine
 from runner.interpreter.model import Broken, Interpreter, Requirement
@@ -58,7 +58,7 @@ class _Choosing:
             return chosen
         downloaded, why = await self._download(requirement.text or "")
         if downloaded is None or not requirement.accepts(downloaded):
-            raise Failure(findings.unsatisfied(requirement, worker, found, why))
+            raise failures.unsatisfied(requirement, worker, found, why)
         return downloaded
 
     async def requested(self, request: str) -> Interpreter:
@@ -69,7 +69,7 @@ class _Choosing:
         except ValueError:
             there = await self._machine.at(Path(request).absolute()) if request else None
             if there is None:
-                raise Failure(findings.nonsense(self._case, request)) from None
+                raise failures.nonsense(self._case, request) from None
             insisted = self._running(request, there)
         else:
             if isinstance(asked, Worker):
@@ -84,9 +84,7 @@ class _Choosing:
             # Said with everything that was found: one of them may be what the bundle wants.
             found = await self._discover(insisted)
             other = best(requirement, _working(found))
-            raise Failure(
-                findings.policy_conflict(self._case, requirement, insisted, request, other)
-            )
+            raise failures.policy_conflict(self._case, requirement, insisted, request, other)
         return insisted
 
     async def _of_workers_minor(self) -> Interpreter:
@@ -107,13 +105,13 @@ class _Choosing:
         there = await self._machine.at(path)
         if there is None:
             found = await self._discover()
-            raise Failure(findings.not_found(self._case, self._requirement, request, found, None))
+            raise failures.not_found(self._case, self._requirement, request, found, None)
         return self._running(request, there)
 
     def _running(self, request: str, there: Interpreter | Broken) -> Interpreter:
         if isinstance(there, Broken):
             self._info.found = listed(self._requirement, [there])
-            raise Failure(findings.broken(self._case, request, there))
+            raise failures.broken(self._case, request, there)
         return there
 
     async def _of_version(self, request: str, asked: ByVersion) -> Interpreter:
@@ -124,7 +122,7 @@ class _Choosing:
             return chosen
         downloaded, why = await self._download(request)
         if downloaded is None:
-            raise Failure(findings.not_found(self._case, self._requirement, request, found, why))
+            raise failures.not_found(self._case, self._requirement, request, found, why)
         return downloaded
 
     async def _discover(self, insisted: Interpreter | None = None) -> list[Interpreter | Broken]:

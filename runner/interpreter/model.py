@@ -1,6 +1,7 @@
 """An interpreter, and what a bundle accepts of them."""
 
 import os
+import platform
 import sys
 from pathlib import Path
 
@@ -72,14 +73,8 @@ def worker_interpreter() -> Interpreter:
     uname = os.uname()
     return Interpreter(
         path=executable,
-        version=_version(),
+        version=platform.python_version().rstrip("+"),  # a plus is of an unreleased one
         implementation="CPython" if sys.implementation.name == "cpython" else "PyPy",
         soabi=suffix or None,
         platform=f"{uname.sysname.lower()}-{uname.machine}",
     )
-
-
-def _version() -> str:
-    major, minor, micro, level, serial = sys.version_info
-    suffix = {"alpha": f"a{serial}", "beta": f"b{serial}", "candidate": f"rc{serial}"}
-    return f"{major}.{minor}.{micro}{suffix.get(level, '')}"

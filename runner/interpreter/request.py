@@ -1,6 +1,7 @@
 """The requests that ``--python`` may make."""
 
 import re
+from contextlib import suppress
 from pathlib import Path
 from typing import TypeAlias
 
@@ -49,22 +50,19 @@ def parse_request(text: str) -> Request:
     text = text.strip()
     if text == "worker":
         return Worker()
-    if len(text) > _LONGEST:
-        return _nonsense(text)
-    if "/" in text or text.startswith("~"):
+    if len(text) <= _LONGEST and ("/" in text or text.startswith("~")):
         try:
             return ByPath(Path(text).expanduser().absolute())
         except RuntimeError:  # no such user: a shell leaves the ~ as it is
             return ByPath(Path(text).absolute())
-    named = re.fullmatch(_NAMED, text)
-    if text and named:
-        name, version = named.groups()
-        implementation = {"pypy": "PyPy", "cpython": "CPython"}.get((name or "").lower())
-        return ByVersion(_series(version), implementation)
-    try:
-        return ByVersion(SpecifierSet(text)) if text else _nonsense(text)
-    except InvalidSpecifier:
-        return _nonsense(text)
+    if text and len(text) <= _LONGEST:
+        if named := re.fullmatch(_NAMED, text):
+            name, version = named.groups()
+            implementation = {"pypy": "PyPy", "cpython": "CPython"}.get((name or "").lower())
+            return ByVersion(_series(version), implementation)
+        with suppress(InvalidSpecifier):
+            return ByVersion(SpecifierSet(text))
+    raise ValueError(f"{text!r} is not one of: {FORMS}")
 
 
 def _series(version: str | None) -> SpecifierSet:
@@ -72,7 +70,3 @@ def _series(version: str | None) -> SpecifierSet:
         return SpecifierSet()
     exact = version.count(".") == 2 or not version.replace(".", "").isdigit()
     return SpecifierSet(f"=={version}" if exact else f"=={version}.*")
-
-
-def _nonsense(text: str) -> Request:
-    raise ValueError(f"{text!r} is not one of: {FORMS}")

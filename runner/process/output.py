@@ -47,7 +47,16 @@ class Output:
         """
         with self.handing_on:
             for descriptor, sink in self.pipes:
-                _drain(descriptor, sink)
+                left = PIPE_BYTES  # not what others go on writing
+                while left > 0:
+                    try:
+                        data = os.read(descriptor, min(left, READ_BYTES))
+                    except BlockingIOError:
+                        break
+                    if not data:
+                        break
+                    left -= len(data)
+                    sink(data)
 
     async def pump(self, descriptor: int, sink: Sink) -> None:
         """Hand on what comes through one of the pipes, to its end."""
@@ -61,17 +70,3 @@ class Output:
                 sink(data)
             if not data:
                 return
-
-
-def _drain(descriptor: int, sink: Sink) -> None:
-    """Read what a process that has ended left in the pipe, and not what others go on writing."""
-    left = PIPE_BYTES
-    while left > 0:
-        try:
-            data = os.read(descriptor, min(left, READ_BYTES))
-        except BlockingIOError:
-            return
-        if not data:
-            return
-        left -= len(data)
-        sink(data)

@@ -203,7 +203,8 @@ class _Conversation:
         self._bad = [
             entry.decode(BadOutput) for entry in entries if entry.source is Origin.CHILD_OUTPUT
         ]
-        phases = {entry.decode(PhaseFinished).phase for entry in entries if _is_phase(entry)}
+        told = (entry for entry in entries if entry.source is Origin.PHASE)
+        phases = {entry.decode(PhaseFinished).phase for entry in told}
         # `check --build` lets it load the bundle, and end.
         self._only_loaded = Phase.SHUTDOWN in phases and Phase.EXECUTE not in phases
         # From the first on: a child may write before its start has been noted.
@@ -269,28 +270,20 @@ class _Conversation:
                 dialogue.skip(Stream.NOISE, entry.skipped)
                 if not entry.skipped:
                     dialogue.feed(entry.content)
-            case Origin.CHILD_STDOUT:
-                dialogue.skip(Stream.STDOUT, entry.skipped)
-                dialogue.feed_output(Stream.STDOUT, entry.content)
-            case Origin.CHILD_STDERR:
-                dialogue.skip(Stream.STDERR, entry.skipped)
-                dialogue.feed_output(Stream.STDERR, entry.content)
+            case Origin.CHILD_STDOUT | Origin.CHILD_STDERR:
+                stream = Stream.STDOUT if entry.source is Origin.CHILD_STDOUT else Stream.STDERR
+                dialogue.skip(stream, entry.skipped)
+                dialogue.feed_output(stream, entry.content)
             case Origin.CHILD_MEMORY:
                 dialogue.over_memory(entry.decode(OverMemory))
             case Origin.CHILD_EXIT:
                 dialogue.end(entry.decode(Exit))
-            case _:
-                pass
-
-
-def _is_phase(entry: Entry) -> bool:
-    return entry.source is Origin.PHASE
 
 
 def _until_it_gave_up(entries: Sequence[Entry]) -> Iterator[Entry]:
     for entry in entries:
         yield entry
-        if _is_phase(entry) and entry.decode(PhaseFinished).outcome != "ok":
+        if entry.source is Origin.PHASE and entry.decode(PhaseFinished).outcome != "ok":
             return
 
 

@@ -11,7 +11,7 @@ from msgspec import Struct
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.report.model import WorkerInfo
 from runner.environment.integrity import packages
-from runner.environment.pins import kept_pylock
+from runner.environment.locks import kept_pylock
 from runner.execution.prepare import Prepared, choose, lock_environment, prepared, read
 from runner.execution.run_task import reported
 from runner.process.guardian import guarded_folder

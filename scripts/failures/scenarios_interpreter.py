@@ -57,9 +57,9 @@ def _startup(code: str) -> Prepare:
 
 # As where the cache is read-only: what is wrong with an environment cannot be mended.
 NOT_MENDED = """\
-import runner.environment.validity, runner.execution.prepare
+import runner.environment.cached_venv, runner.execution.prepare
 async def nothing(*arguments): return None
-runner.environment.validity.what_is_wrong = runner.execution.prepare.discard_damaged = nothing
+runner.environment.cached_venv.what_is_wrong = runner.execution.prepare.discard_damaged = nothing
 """
 
 

@@ -9,7 +9,7 @@ from runner.bundle.read import read_bundle
 from runner.diagnosis.case import Failure
 from runner.diagnosis.report.codes import Code
 from runner.execution.prepare import requirement_of
-from runner.interpreter import findings
+from runner.interpreter import failures
 from runner.interpreter.model import Interpreter
 
 
@@ -95,7 +95,7 @@ def test_where_a_pinned_python_is_not_there_the_pin_is_what_is_to_be_edited(
 ) -> None:
     requirement = requirement_of(bundle(tmp_path, "3.13\n", requires=">=3.10"))
     worker = Interpreter(Path("python"), "3.11.7", "CPython", None, "linux")
-    finding = findings.unsatisfied(requirement, worker, [worker], None)
+    finding = failures.unsatisfied(requirement, worker, [worker], None).finding
     assert "(.python-version:1)" in finding.summary
     edits = [hint.edit for hint in finding.hints if hint.edit]
     assert [(edit.file, edit.before, edit.after) for edit in edits] == [

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from runner.bundle.accepted_python import is_satisfiable
 from runner.bundle.functions import Function, function_of
 from runner.bundle.model import Bundle
 from runner.bundle.read import read_bundle
-from runner.bundle.specifiers import is_satisfiable
 from runner.diagnosis.case import Failure, Finding
 from runner.diagnosis.report.codes import Code
 from runner.events import Phase

@@ -66,3 +66,9 @@ def test_a_module_that_the_function_imports_counts_and_a_script_beside_it_does_n
     (note,) = notes(tmp_path / "bundle", "pass", model)
     assert note.startswith("model.py:3 ")
     assert notes(tmp_path / "other", "pass", "def broken(:\n") == ()
+
+
+def test_a_call_over_several_lines_counts(tmp_path: Path) -> None:
+    model = "import time\nfrom random import seed\nseed(\n    time.time()\n)\n"
+    (note,) = notes(tmp_path / "bundle", "pass", model)
+    assert note.startswith("model.py:3 seeds random numbers with what is another each time (")

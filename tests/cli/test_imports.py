@@ -27,8 +27,8 @@ UNNEEDED = {
     "runner.diagnosis.noexec", "runner.diagnosis.report.frames", "runner.diagnosis.report.masking",
     "runner.diagnosis.report.terminal", "runner.diagnosis.time_outs", "runner.diagnosis.uv.output",
     "runner.diagnosis.withheld",
-    "runner.environment.lock", "runner.environment.older_wheels", "runner.environment.pins",
-    "runner.environment.wheel", "runner.recording.recorder",
+    "runner.environment.locks", "runner.environment.older_wheels", "runner.environment.wheel",
+    "runner.recording.recorder",
 }  # fmt: skip
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runner import Runner
-from runner.bundle.defined_functions import functions_of_three
+from runner.bundle.wire_source import functions_of_three
 from runner.cli import main
 
 

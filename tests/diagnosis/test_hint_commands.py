@@ -14,7 +14,7 @@ from runner.diagnosis.refusals import refused
 from runner.diagnosis.report.model import BundleInfo, Hint
 from runner.environment.own_io import own_io
 from runner.events import Phase
-from runner.interpreter.findings import broken
+from runner.interpreter.failures import broken
 from runner.interpreter.model import Broken
 from runner.study.writing import not_kept
 
@@ -31,6 +31,10 @@ def _of_cache() -> Finding:
     return caught.value.finding
 
 
+def _of_python() -> Finding:
+    return broken(Case(), "x", Broken(FOLDER / "python", "ends")).finding
+
+
 def _of_noexec(path: str) -> Hint:
     case = Case()
     case.bundle = BundleInfo(path=str(FOLDER))
@@ -44,7 +48,7 @@ HINTS = {
     "a file that cannot be read": lambda: _of_cache().hints[0],
     "a bundle that may not be executed": lambda: _of_noexec(f"{FOLDER}/a.so"),
     "a temporary folder": lambda: _of_noexec("/tmp/a.so"),
-    "a broken Python": lambda: broken(Case(), "x", Broken(FOLDER / "python", "ends")).hints[1],
+    "a broken Python": lambda: _of_python().hints[1],
 }
 
 

@@ -15,6 +15,7 @@ import pytest
 from children import still_running
 from own_base import BASE
 
+from runner.bundle.requirements import requirement_lines
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.report.codes import Code
 from runner.environment import inventory
@@ -87,9 +88,8 @@ def write_project(folder: Path, *dependencies: str) -> Path:
 def write_requirements(folder: Path, text: str) -> Source:
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "requirements.txt").write_text(text)
-    return source(
-        folder, requirements_from="requirements.txt", installable=False, dependencies=None
-    )
+    lines = requirement_lines(text.removeprefix("\ufeff"))
+    return source(folder, *lines, requirements_from="requirements.txt", installable=False)
 
 
 class Run:

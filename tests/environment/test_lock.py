@@ -12,7 +12,7 @@ from runner.cli import main
 from runner.diagnosis.case import Failure
 from runner.diagnosis.report.codes import Code
 from runner.environment.cache_key import Source, dependencies_key
-from runner.environment.lock import check_lock
+from runner.environment.locks import check_lock
 from runner.environment.uv_run import find_uv
 from runner.interpreter.model import Interpreter
 from runner.toml import tomllib

@@ -11,7 +11,7 @@ from conftest import write_bundle
 
 from runner import AsyncRunner, RunnerError
 from runner.child.working_folder import WorkingFolders
-from runner.environment import build, validity
+from runner.environment import build, cached_venv, locks
 from runner.execution import bundle_watch, prepare
 from runner.execution.run_task import MAKES_FEW_FILES
 from runner.process import kill_marked
@@ -22,13 +22,13 @@ MAY_TAKE_LONG = [
     (prepare, "read_bundle"),
     (bundle_watch, "all_entries"),
     (build, "dependencies_key"),
-    (build, "_check_locks"),
+    (locks, "check_locks"),
     (build, "content_digest"),
     (build, "same_content"),
     (build, "make_thin"),
     (build, "link_what_is_shared"),
-    (validity, "_contents"),
-    (validity, "folders_changed"),
+    (cached_venv, "_contents"),
+    (cached_venv, "folders_changed"),
     (kill_marked, "remove_folder"),
 ]
 MANY_FILES = 100
@@ -59,12 +59,13 @@ async def test_nothing_that_may_take_long_is_done_in_the_event_loop(
     bundle = tmp_path / "bundle"
     bundle.mkdir()
     (bundle / "requirements.txt").touch()
+    (lock := tmp_path / "lock.txt").touch()
     for number in range(MANY_FILES):
         (bundle / f"table_{number}.csv").touch()
     (bundle / "wire.py").write_text("def wire(e, params, seed):\n    return {'a': b'1'}\n")
     with anyio.fail_after(120):
         for _ in range(2):  # built, then found
-            async with AsyncRunner(cache=tmp_path / "cache", children=1) as runner:
+            async with AsyncRunner(cache=tmp_path / "cache", children=1, lock=lock) as runner:
                 for _ in range(3):
                     assert (await runner.execute(bundle))["a"] == b"1"
                     await anyio.sleep(0.001)  # until it is time to look at the files again

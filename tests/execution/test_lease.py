@@ -23,7 +23,7 @@ from conftest import write_bundle
 from runner import AsyncRunner, Runner, RunnerError
 from runner.child.session import Session
 from runner.events import Diagnosed, Event, Note, Output
-from runner.execution.thread_map import Calls
+from runner.execution.bounded_map import Calls
 from runner.task import Task
 
 # End the test where something spins or waits for ever, not the whole run.

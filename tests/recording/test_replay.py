@@ -327,7 +327,7 @@ def test_a_python_that_cannot_be_started_replays(
     async def nothing(*_: object) -> None:
         return None
 
-    monkeypatch.setattr("runner.environment.validity.what_is_wrong", nothing)
+    monkeypatch.setattr("runner.environment.cached_venv.what_is_wrong", nothing)
     monkeypatch.setattr("runner.execution.prepare.discard_damaged", nothing)
     folder = bundle(TASK + "return {}\n")
     with Runner(cache=tmp_path / "cache", record=tmp_path / "kept") as runner:

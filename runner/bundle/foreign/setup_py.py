@@ -14,7 +14,8 @@ def setup_py(text: str, cfg: str = "") -> Foreign | None:
     except (SyntaxError, ValueError, RecursionError):
         return None
     calls = (node for node in ast.walk(tree) if isinstance(node, ast.Call))
-    call = next((node for node in calls if _is_setup(node.func)), None)
+    names = ("id", "attr")  # setup(), setuptools.setup()
+    call = next((c for c in calls if "setup" in [getattr(c.func, n, None) for n in names]), None)
     if call is None:
         return None
     known = _constants(tree)
@@ -53,12 +54,6 @@ def _foreign(file: str, given: dict[str, Any], notes: list[str]) -> Foreign:
         dependencies=tuple(text.strip() for text in requires if str(text).strip()),
         wires=tuple((key.strip(), value.strip()) for key, _, value in pairs),
         notes=tuple(notes),
-    )
-
-
-def _is_setup(function: ast.expr) -> bool:
-    return (isinstance(function, ast.Name) and function.id == "setup") or (
-        isinstance(function, ast.Attribute) and function.attr == "setup"
     )
 
 

@@ -15,10 +15,8 @@ def pep440(text: str) -> str | None:
         if part == "*":
             continue
         clause = part
-        if part[0] == "^":
-            clause = _caret(part)
-        elif part[0] == "~" and not part.startswith("~="):
-            clause = _tilde(part)
+        if part[0] in "^~" and not part.startswith("~="):
+            clause = _range(part)
         if re.fullmatch(r"v?\d[\w.*+!-]*", clause):
             clause = f"=={clause}"
         clauses.append(clause.replace(" ", ""))
@@ -29,18 +27,13 @@ def pep440(text: str) -> str | None:
     return ",".join(clauses)
 
 
-def _caret(part: str) -> str:
-    version = part[1:].strip()
-    numbers = [int(number) for number in re.findall(r"\d+", version.split("-")[0])][:3]
-    at = next((i for i, number in enumerate(numbers) if number), len(numbers) - 1)
+def _range(part: str) -> str:
+    """A caret lets all change but the first number that is not 0, a tilde all from the third on."""
+    version, is_caret = part[1:].strip(), part[0] == "^"
+    numbers = [int(number) for number in re.findall(r"\d+", version.split("-")[0])]
+    numbers = numbers[: 3 if is_caret else 2]
+    at = next((i for i, number in enumerate(numbers) if number and is_caret), len(numbers) - 1)
     upper = [*numbers[:at], numbers[at] + 1] if numbers else []
-    return f">={version},<{'.'.join(map(str, upper))}"
-
-
-def _tilde(part: str) -> str:
-    version = part[1:].strip()
-    numbers = [int(number) for number in re.findall(r"\d+", version)][:2]
-    upper = [*numbers[:-1], numbers[-1] + 1] if numbers else []
     return f">={version},<{'.'.join(map(str, upper))}"
 
 

@@ -32,9 +32,9 @@ from runner.environment.cache_folder import cache_folder
 from runner.environment.own_io import own_io
 from runner.environment.store import temporary_folder
 from runner.events import Event, EventHandler, Phase, PhaseStarted
+from runner.execution.bounded_map import Calls, Stopped
 from runner.execution.prepare import read
 from runner.execution.run_task import raise_reported, reported
-from runner.execution.thread_map import Calls, Stopped
 from runner.result import Result
 from runner.runner import Runner
 from runner.study.line_writer import Lines, StdoutError

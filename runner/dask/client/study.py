@@ -38,7 +38,7 @@ from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.report.model import BundleInfo, Hint
 from runner.diagnosis.report.text import size_text
 from runner.environment.cache_folder import cache_folder
-from runner.execution.appeared import Appeared
+from runner.execution.bundle_watch import Appeared
 from runner.execution.prepare import read_as_content
 from runner.execution.run_task import reported
 from runner.execution.worker_info import worker_info

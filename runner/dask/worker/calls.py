@@ -5,8 +5,8 @@ from concurrent.futures import CancelledError
 from threading import Lock
 from typing import TypeVar
 
-from runner.execution.thread_map import Calls as Stops
-from runner.execution.thread_map import Stopped
+from runner.execution.bounded_map import Calls as Stops
+from runner.execution.bounded_map import Stopped
 
 T = TypeVar("T")
 

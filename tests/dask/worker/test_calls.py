@@ -10,7 +10,7 @@ pytest.importorskip("distributed")
 from runner.dask.worker.calls import Calls
 from runner.dask.worker.host import Host
 from runner.dask.worker.plugin import RunnerPlugin
-from runner.execution.thread_map import Calls as Stops
+from runner.execution.bounded_map import Calls as Stops
 
 SECONDS = 10.0
 

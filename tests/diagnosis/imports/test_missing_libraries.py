@@ -6,7 +6,7 @@ import pytest
 from children import Child
 
 from runner.diagnosis.report.codes import Code
-from runner.environment.libraries import libraries_like, library_folders
+from runner.environment.installed import libraries_like, library_folders
 
 pytestmark = pytest.mark.anyio
 

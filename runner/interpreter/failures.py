@@ -1,12 +1,11 @@
-"""Findings of the phase ``interpreter``."""
+"""Failures of the phase ``interpreter``."""
 
 import re
 import shlex
 from collections.abc import Sequence
+from functools import partial
 
-from packaging.version import Version
-
-from runner.diagnosis.case import Case, Finding
+from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.child_places import bundle_argument
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint
@@ -19,12 +18,14 @@ from runner.interpreter.model import (
     Requirement,
 )
 from runner.interpreter.request import FORMS
-from runner.version import minor_version
+from runner.version import lowest_minor, minor_version
+
+_failure = partial(Failure.of, Phase.INTERPRETER)
 
 
 def unsatisfied(
     requirement: Requirement, worker: Interpreter, found: Sequence[object], download: str | None
-) -> Finding:
+) -> Failure:
     """No interpreter here is one that the bundle accepts.
 
     :param download: why uv could not download one; ``None`` where it was not tried.
@@ -36,13 +37,12 @@ def unsatisfied(
     reason = f"this worker runs {worker.version}, and {count} accepted"
     if _lowest_version(requirement) is None:
         reason = f"tasks need Python {OLDEST_FOR_TASKS} or newer"
-    return Finding(
-        phase=Phase.INTERPRETER,
-        code=Code.PYTHON_UNSATISFIED,
-        summary=f"{_wants(requirement)}; {reason}",
-        explanation="Nothing was built. "
-        + (f"uv could not download one: {download}" if download else "uv may not download one."),
-        hints=_install_or_widen(requirement, worker, can_download=download is None),
+    why = f"uv could not download one: {download}" if download else "uv may not download one."
+    return _failure(
+        Code.PYTHON_UNSATISFIED,
+        f"{_wants(requirement)}; {reason}",
+        f"Nothing was built. {why}",
+        *_install_or_widen(requirement, worker, can_download=download is None),
     )
 
 
@@ -52,7 +52,7 @@ def policy_conflict(
     insisted: Interpreter,
     request: str,
     other: Interpreter | None,
-) -> Finding:
+) -> Failure:
     """The interpreter insisted on is not one that the bundle accepts.
 
     :param other: one that is installed, and accepted.
@@ -63,13 +63,12 @@ def policy_conflict(
         hints = [_leave_out(case, why), *_widen(requirement, insisted)]
     else:
         hints = _install_or_widen(requirement, insisted)
-    return Finding(
-        phase=Phase.INTERPRETER,
-        code=Code.PYTHON_POLICY_CONFLICT,
-        summary=f"{_wants(requirement)}; --python {request} insists on {insisted.version}",
-        explanation=f"{whose} runs {insisted.implementation} {insisted.version}, which the bundle"
-        " does not accept. Nothing was built.",
-        hints=hints,
+    return _failure(
+        Code.PYTHON_POLICY_CONFLICT,
+        f"{_wants(requirement)}; --python {request} insists on {insisted.version}",
+        f"{whose} runs {insisted.implementation} {insisted.version}, which the bundle does not"
+        " accept. Nothing was built.",
+        *hints,
     )
 
 
@@ -79,61 +78,46 @@ def not_found(
     request: str,
     found: Sequence[object],
     download: str | None,
-) -> Finding:
+) -> Failure:
     """The interpreter asked for does not exist here."""
     hints = [_leave_out(case, f"what {requirement.bundle} accepts decides")]
     if "/" not in request and _is_released(request):
         # uv takes the same requests, but for specifiers in a shell's own characters.
         install = f"uv python install {shlex.quote(request)}"
         hints.insert(0, Hint(title="install it", command=install))
-    return Finding(
-        phase=Phase.INTERPRETER,
-        code=Code.PYTHON_NOT_FOUND,
-        summary=f"--python {request}: there is no such interpreter among the {len(found)} here",
-        explanation=f"uv could not download it: {download}" if download else "",
-        hints=hints,
+    return _failure(
+        Code.PYTHON_NOT_FOUND,
+        f"--python {request}: there is no such interpreter among the {len(found)} here",
+        f"uv could not download it: {download}" if download else "",
+        *hints,
     )
 
 
-def nonsense(case: Case, request: str) -> Finding:
+def nonsense(case: Case, request: str) -> Failure:
     """The request is of no known form."""
-    return Finding(
-        phase=Phase.INTERPRETER,
-        code=Code.PYTHON_NOT_FOUND,
-        summary=f"--python {request!r} names no interpreter",
-        explanation=f"It takes {FORMS}.",
-        hints=[
-            Hint(
-                title="name a version, or leave --python out: what the bundle accepts decides",
-                command=f"modelops-runner exec {bundle_argument(case)}",
-            )
-        ],
+    return _failure(
+        Code.PYTHON_NOT_FOUND,
+        f"--python {request!r} names no interpreter",
+        f"It takes {FORMS}.",
+        _leave_out(case, "what the bundle accepts decides", "name a version, or "),
     )
 
 
-def broken(case: Case, request: str, interpreter: Broken) -> Finding:
+def broken(case: Case, request: str, interpreter: Broken) -> Failure:
     """The interpreter asked for exists and cannot run."""
-    return Finding(
-        phase=Phase.INTERPRETER,
-        code=Code.PYTHON_BROKEN,
-        summary=f"{interpreter.path} {interpreter.reason}",
-        explanation=f"--python {request} names it, and it does not run as a Python.",
-        hints=[
-            _leave_out(case, "what the bundle accepts decides"),
-            Hint(
-                title="or reinstall it; see it fail by hand",
-                command=f"{shlex.quote(str(interpreter.path))} -c 'print(1)'",
-                by="person",
-            ),
-        ],
+    by_hand = f"{shlex.quote(str(interpreter.path))} -c 'print(1)'"
+    return _failure(
+        Code.PYTHON_BROKEN,
+        f"{interpreter.path} {interpreter.reason}",
+        f"--python {request} names it, and it does not run as a Python.",
+        _leave_out(case, "what the bundle accepts decides"),
+        Hint(title="or reinstall it; see it fail by hand", command=by_hand, by="person"),
     )
 
 
-def _leave_out(case: Case, why: str) -> Hint:
-    return Hint(
-        title=f"leave --python out: {why}",
-        command=f"modelops-runner exec {bundle_argument(case)}",
-    )
+def _leave_out(case: Case, why: str, instead: str = "") -> Hint:
+    command = f"modelops-runner exec {bundle_argument(case)}"
+    return Hint(title=f"{instead}leave --python out: {why}", command=command)
 
 
 def _is_released(request: str) -> bool:
@@ -193,10 +177,5 @@ def _widen(requirement: Requirement, insisted: Interpreter, *, first: bool = Fal
 
 def _lowest_version(requirement: Requirement) -> str | None:
     """The oldest minor version from 3.8 on that it accepts, or the exact one that it asks for."""
-    for minor in range(8, 100):
-        if any(
-            requirement.specifier.contains(Version(f"3.{minor}.{micro}")) for micro in (0, 5, 99)
-        ):
-            return f"3.{minor}"
-    exact = [clause.version for clause in requirement.specifier if clause.operator == "=="]
-    return exact[0] if exact else None
+    exact = (clause.version for clause in requirement.specifier if clause.operator == "==")
+    return lowest_minor(requirement.specifier) or next(exact, None)

@@ -13,45 +13,42 @@ _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
-class Held(Generic[_T]):
-    """A context's value, from :func:`hold` until :meth:`close`."""
+class OpenContext(Generic[_T]):
+    """A context's value, from :func:`keep_open` until :meth:`close`."""
 
     def __init__(self, value: _T) -> None:
         self.value = value
-        self._closing = anyio.Event()
+        self.closing = anyio.Event()
         self.closed = anyio.Event()
 
     def close(self) -> None:
         """Have the context left; :attr:`closed` is set once it is."""
-        self._closing.set()
-
-    async def wait_closing(self) -> None:
-        await self._closing.wait()
+        self.closing.set()
 
 
-async def hold(tasks: TaskGroup, context: AbstractAsyncContextManager[_T]) -> Held[_T]:
+async def keep_open(tasks: TaskGroup, context: AbstractAsyncContextManager[_T]) -> OpenContext[_T]:
     """Enter a context in a task of a group.
 
     :raises Exception: what entering it raises.
     """
-    held: Held[_T] = await tasks.start(_keep_open, context)
-    return held
+    opened: OpenContext[_T] = await tasks.start(_hold, context)
+    return opened
 
 
-async def _keep_open(
-    context: AbstractAsyncContextManager[_T], *, task_status: TaskStatus[Held[_T]]
+async def _hold(
+    context: AbstractAsyncContextManager[_T], *, task_status: TaskStatus[OpenContext[_T]]
 ) -> None:
-    held: Held[_T] | None = None
+    opened: OpenContext[_T] | None = None
     try:
         async with context as value:
-            held = Held(value)
-            task_status.started(held)
-            await held.wait_closing()
+            opened = OpenContext(value)
+            task_status.started(opened)
+            await opened.closing.wait()
     except Exception as error:
-        if held is None:
+        if opened is None:
             raise
         # It must not end the calls of others, whose task group this is.
         _log.warning("while a child was ended: %s", error, exc_info=not isinstance(error, Failure))
     finally:
-        if held is not None:
-            held.closed.set()
+        if opened is not None:
+            opened.closed.set()

@@ -1,8 +1,10 @@
-"""Checks that a venv of the cache is still as it was built."""
+"""A venv of the cache: built once, by whoever comes first, and used while it is as it was built."""
 
 import os
+from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from datetime import datetime, timezone
+from functools import partial
 from pathlib import Path
 
 import anyio.to_thread
@@ -10,10 +12,19 @@ import anyio.to_thread
 from runner.diagnosis.refusals import raise_lacking
 from runner.diagnosis.report.text import one_line
 from runner.environment.bundle_layer import SHARED_PTH, leads_to
+from runner.environment.cache_folder import close_to_strangers, make_folder
 from runner.environment.file_states import files_changed, folders_changed
 from runner.environment.healing import damaged, discarded, heal_linked
 from runner.environment.integrity import Damage, damage, packages
-from runner.environment.store import Manifest, hold, read_manifest
+from runner.environment.store import (
+    Manifest,
+    followed,
+    hold,
+    locked,
+    publish,
+    read_manifest,
+    staging,
+)
 from runner.environment.uses import uses
 from runner.environment.uv_run import Uv
 from runner.events import Journal, Phase
@@ -22,6 +33,8 @@ from runner.process.printed import printed_by
 from runner.stored_files import DamagedError, read_stored
 
 CONFIG = "pyvenv.cfg"
+STAGED = "venv"
+"""The name of the venv in the staging folder."""
 
 # A Python on a cold network disk takes seconds to start.
 PROBE_SECONDS = 20.0
@@ -166,3 +179,39 @@ def _contents(built: Path, again: bool) -> tuple[tuple[str, ...], Damage]:
     """
     installed = packages(built)
     return installed, damage(built, installed) if again else Damage()
+
+
+async def built_once(
+    folder: Path,
+    uv: Uv,
+    holds: ExitStack,
+    make: Callable[[Path], Awaitable[Manifest | None]],
+    *,
+    upon: Path | None = None,
+) -> bool:
+    """Make sure of a venv, and hold it.
+
+    :param folder: where it is to be; a link to another one may stand there for it.
+    :param make: makes :data:`STAGED` in a staging folder, and returns what it is to say of itself;
+        or has published something else, which is held then, and returns ``None``.
+    :returns: whether it was there.
+    :raises Failure: it could not be built.
+    """
+
+    async def is_there(*, say: bool = False) -> bool:
+        # Anew each time: whoever had the lock may have found one that stands for it.
+        return await is_whole(followed(folder), uv, holds, upon=upon, say=say)
+
+    if await is_there():
+        return True
+    make_folder(folder.parent, uv.environ)
+    async with locked(folder, uv.case, unless=partial(is_there, say=True)) as to_build:
+        if not to_build:
+            return True
+        async with staging(folder) as beside:
+            manifest = await make(beside)
+            if manifest is not None:
+                close_to_strangers(beside / STAGED, uv.environ)
+                publish(beside / STAGED, folder, manifest, beside)
+                hold(folder, holds)
+    return False

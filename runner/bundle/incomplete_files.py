@@ -1,12 +1,13 @@
-"""Files of netCDF's classic format that are cut off, by their own header.
+"""Finds files of a bundle that are not whole: not fetched by Git LFS, or netCDF that is cut off."""
 
-Its C library reads what is missing as zeros, and says nothing: the numbers would be wrong.
-"""
-
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from msgspec import Struct
 
+from runner.bundle.source import read_code
+from runner.diagnosis.case import LfsPointer
+
+# Of a netCDF file: so much of its beginning has its header.
 _MOST_BYTES = 256 * 1024
 _MOST_FILES = 200
 # Bytes of a value, by the number that stands for its type.
@@ -14,8 +15,40 @@ _TYPES = {1: 1, 2: 1, 3: 2, 4: 4, 5: 4, 6: 8, 7: 1, 8: 2, 9: 4, 10: 8, 11: 8}
 _OPEN_ENDED = (0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF)
 
 
+def lfs_pointers(
+    folder: Path, files: tuple[str, ...], pointers: tuple[str, ...]
+) -> tuple[LfsPointer, ...]:
+    """The pointers of a bundle, each with the source files that name it."""
+    if not pointers:
+        return ()
+    sources = {file: read_code(folder / file) or "" for file in files if file.endswith(".py")}
+    return tuple(
+        LfsPointer(
+            pointer,
+            tuple(file for file, text in sources.items() if PurePosixPath(pointer).name in text),
+        )
+        for pointer in pointers
+    )
+
+
+def lfs_note(pointers: tuple[LfsPointer, ...]) -> list[str]:
+    """A line about the pointers of a bundle, where it has any."""
+    if not pointers:
+        return []
+    first, more = pointers[0].file, len(pointers) - 1
+    if not more:
+        are = f"{first} is a Git LFS pointer, not the file itself"
+    else:
+        others = "another file" if more == 1 else f"{more} more files"
+        are = f"{first} and {others} are Git LFS pointers, not the files themselves"
+    return [f"{are}: `git lfs pull` fetches what is missing"]
+
+
 def cut_off_notes(folder: Path, files: tuple[str, ...]) -> list[str]:
-    """A line about each file that is shorter than its header says."""
+    """A line about each file of netCDF's classic format that is shorter than its header says.
+
+    Its C library reads what is missing as zeros, and says nothing: the numbers would be wrong.
+    """
     named = [name for name in files if name.endswith(".nc")][:_MOST_FILES]
     notes = []
     for name in named:
