@@ -17,7 +17,7 @@ from runner.dask.environment import Wanted
 from runner.dask.worker import metrics
 from runner.dask.worker.bundles import bundles_of
 from runner.dask.worker.calls import Calls
-from runner.dask.worker.worker_settings import WorkerSettings
+from runner.dask.worker.settings import WorkerSettings
 from runner.diagnosis.case import Failure
 from runner.environment.cache_folder import cache_folder
 from runner.events import EventHandler, new_run_id
@@ -41,10 +41,9 @@ class Host:
 
     def __init__(self, worker: Worker, settings: WorkerSettings) -> None:
         try:
-            own = cache_folder() if settings.cache is None else Path(settings.cache).absolute()
+            self.cache = settings.cache or cache_folder()
         except Failure as failure:
             raise ValueError(f"{failure.finding.summary}; set MODELOPS_CACHE_DIR") from failure
-        self.cache = own
         _probe(settings, self.cache)
         self._settings, self._threads = settings, worker.state.nthreads
         self._lock = threading.Lock()
@@ -63,7 +62,7 @@ class Host:
     @property
     def settings_digest(self) -> str:
         """Return what is the same where all settings are; it tells none of them."""
-        return hashlib.sha256(msgspec.json.encode(self._settings)).hexdigest()
+        return hashlib.sha256(msgspec.json.encode(self._settings, enc_hook=str)).hexdigest()
 
     @property
     def runner(self) -> Runner:
@@ -141,9 +140,8 @@ class Host:
     def account(self, key: str, bundle: str, wanted: Wanted) -> Account:
         """Tell what a study's tasks run on; as :meth:`prepare` otherwise."""
         place = self._bundles.place(bundle, self.cache)
-        own = Settings.of(msgspec.structs.asdict(self._settings))  # type: ignore[arg-type]
         settings = Settings.of(self._options(wanted))
-        return self._call(key, wanted, partial(account_of, place, settings, own))
+        return self._call(key, wanted, partial(account_of, place, settings, self._settings))
 
     def versions(self, key: str, bundle: str, wanted: Wanted) -> Versions:
         """The lock of the versions that a study's tasks have; as :meth:`prepare` otherwise."""
@@ -184,9 +182,9 @@ def _probe(settings: WorkerSettings, cache: Path) -> None:
     """
     cache.mkdir(parents=True, exist_ok=True)
     if settings.record is not None:
-        Path(settings.record).mkdir(parents=True, exist_ok=True)
+        settings.record.mkdir(parents=True, exist_ok=True)
         if not os.access(settings.record, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, "it may not be written to", settings.record)
+            raise PermissionError(errno.EACCES, "it may not be written to", str(settings.record))
     if settings.lock is not None:
-        with Path(settings.lock).open("rb"):
+        with settings.lock.open("rb"):
             pass
