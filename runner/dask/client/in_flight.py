@@ -20,10 +20,9 @@ from runner.dask.client.batches import Batches
 from runner.dask.client.cluster_task import failed_input
 from runner.dask.client.connection import LOOK_SECONDS, ask
 from runner.dask.client.fitness import Fitness
-from runner.dask.client.kept import Kept
 from runner.dask.client.lost import client_closed, is_closed, raised
 from runner.dask.client.watch import Watch
-from runner.dask.client.work import Sent, Work
+from runner.dask.client.work import Kept, Sent, Work
 from runner.dask.failures import RETRY_SECONDS, error_of
 from runner.dask.messages import Answer
 from runner.dask.seldom import Seldom

@@ -7,8 +7,8 @@ from concurrent.futures import CancelledError
 
 from distributed import Client, KilledWorker
 
-from runner.dask.census import Seen, Wish
 from runner.dask.failures import lost, unfit
+from runner.dask.scheduler import Seen, Wish
 from runner.diagnosis.case import Finding
 from runner.diagnosis.report.model import Hint, Report
 from runner.diagnosis.report.text import one_line

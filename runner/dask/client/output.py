@@ -16,10 +16,9 @@ from distributed import Client
 from runner.bundle.functions import function_of
 from runner.child.messages import to_json
 from runner.dask.client.cluster_task import ClusterTask
+from runner.dask.client.fitness import Placement
 from runner.dask.client.outcomes import is_own, outcomes, unless_raised
-from runner.dask.client.placement import Placement
-from runner.dask.client.studies import studies_of
-from runner.dask.client.study import Study
+from runner.dask.client.study import Study, studies_of
 from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.report.sanitise import secrets_of

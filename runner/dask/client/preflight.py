@@ -9,8 +9,7 @@ from contextlib import suppress
 from distributed import Client
 from msgspec import Struct
 
-from runner.dask.annotations import unannotated
-from runner.dask.client.connection import LOOK_SECONDS, ask, check_open, reported_gone
+from runner.dask.client.connection import LOOK_SECONDS, ask, check_open, reported_gone, unannotated
 from runner.dask.client.lost import GONE
 from runner.dask.examine.canary import canary, send_importable
 from runner.dask.examine.cluster import Cluster, NoScheduler

@@ -6,8 +6,7 @@ from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
 
-from runner.dask.annotations import unannotated
-from runner.dask.client.connection import LOOK_SECONDS, ask
+from runner.dask.client.connection import LOOK_SECONDS, ask, unannotated
 from runner.dask.client.fitness import Fitness, Pinned
 from runner.dask.client.in_flight import InFlight
 from runner.dask.client.sending import Sending

@@ -14,8 +14,7 @@ from typing import TypeAlias
 
 from distributed import Client, Future
 
-from runner.dask.annotations import unannotated
-from runner.dask.bounded import in_thread
+from runner.dask.client.connection import in_thread, unannotated
 from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import one_line
 from runner.doctor.observation import Observation, Verdict

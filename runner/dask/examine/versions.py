@@ -19,7 +19,7 @@ from distributed.core import send_recv
 from distributed.versions import get_versions
 from msgspec import Struct, field
 
-from runner.dask.bounded import in_thread
+from runner.dask.client.connection import in_thread
 from runner.dask.examine.cluster import PACKAGES, Cluster, Member, NoScheduler, Role, Software
 from runner.dask.examine.listener import Endpoint, parse_endpoint, what_listens
 from runner.diagnosis.report.text import one_line

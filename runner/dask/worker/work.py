@@ -15,7 +15,6 @@ from distributed import Reschedule, Worker, get_worker
 from msgspec import Struct
 from packaging.specifiers import SpecifierSet
 
-from runner.dask.census import REFUSALS, Refusal
 from runner.dask.environment import Made, Wanted, wanted_of
 from runner.dask.failures import (
     RETRY_SECONDS,
@@ -26,6 +25,7 @@ from runner.dask.failures import (
     report_of,
 )
 from runner.dask.messages import Answer, answer
+from runner.dask.scheduler import REFUSALS, Refusal
 from runner.dask.worker.bundles import BUNDLE, bundles_of
 from runner.dask.worker.host import Host
 from runner.dask.worker.output_log import OutputLog, seldom

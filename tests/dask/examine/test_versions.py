@@ -22,7 +22,7 @@ from distributed import Client, Security
 from distributed.versions import get_versions
 
 import runner
-from runner.dask.bounded import in_thread
+from runner.dask.client.connection import in_thread
 from runner.dask.examine.cluster import Cluster, NoScheduler, Role
 from runner.dask.examine.loopback import DaskCluster
 from runner.dask.examine.versions import _software, gather
