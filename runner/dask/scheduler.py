@@ -41,7 +41,7 @@ class Seen(Struct, frozen=True):
         return all(self.resources.get(name, 0) >= need for name, need in resources.items())
 
 
-class Wish(Struct, frozen=True):
+class Restrictions(Struct, frozen=True):
     """The request of a task, as its caller or ``dask.annotate`` said it.
 
     :param places: the addresses and hosts that it may run on; none: any.
@@ -70,7 +70,7 @@ class Census(Struct, frozen=True):
     """
 
     workers: dict[str, Seen]
-    unrunnable: dict[str, Wish]
+    unrunnable: dict[str, Restrictions]
     refusals: list[Refusal]
 
 
@@ -84,7 +84,7 @@ async def census(client: str, dask_scheduler: Scheduler) -> Census:
             for address, one in dask_scheduler.workers.items()
         },
         {
-            str(task.key): Wish(
+            str(task.key): Restrictions(
                 dict(task.resource_restrictions or {}),
                 tuple(sorted({*(task.worker_restrictions or ()), *(task.host_restrictions or ())})),
             )

@@ -126,13 +126,8 @@ class Preparation:
                 outcome.cancel()
 
     def _asking(self, addresses: list[str], wanted: Wanted) -> "Work[Made | None]":
-        return asking(
-            prepare,
-            self._key,
-            wanted,
-            bundle=self._bundle,
-            fitness=Pinned(self._key, addresses),
-        )
+        pinned = Pinned(self._key, addresses)
+        return asking(prepare, self._key, wanted, self._bundle, pinned)
 
     def _reach(self) -> Mapping[str, set[str]]:
         """The Pythons that workers have beside the one that each took by itself."""

@@ -36,7 +36,7 @@ from runner.dask.client.work import Kept, Work, asking
 from runner.dask.environment import Made, wanted_of
 from runner.dask.failures import error_of, unfit
 from runner.dask.messages import Answer, as_sent, size_of
-from runner.dask.worker.work import account, keep_result, run_tasks, versions
+from runner.dask.worker.work import keep_result, run_tasks
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.report.model import BundleInfo, Hint
 from runner.diagnosis.report.text import size_text
@@ -47,7 +47,6 @@ from runner.execution.prepare import read_as_content
 from runner.execution.run_task import reported
 from runner.execution.worker_info import worker_info
 from runner.result import Result
-from runner.study.environment_account import Account, Versions
 
 T = TypeVar("T")
 
@@ -158,24 +157,11 @@ class Study(Struct, frozen=True, weakref=True):
         )
         return futures
 
-    def account(self) -> Future[Account]:
-        """Ask for the conditions that its tasks run on."""
-        return self._ask(account)
-
-    def versions(self) -> Future[Versions]:
-        """Ask for the lock of the versions that its tasks have."""
-        return self._ask(versions)
-
-    def _ask(self, question: Callable[..., T]) -> Future[T]:
+    def ask(self, question: Callable[..., T]) -> Future[T]:
+        """:param question: a :data:`~runner.dask.worker.work.Question`."""
+        wanted = wanted_of(self.made)
         return self.in_flight.start(
-            asking(
-                question,
-                self.key,
-                wanted_of(self.made),
-                bundle=self.bundle,
-                fitness=self.fitness,
-                home=self.home,
-            )
+            asking(question, self.key, wanted, self.bundle, self.fitness, self.home)
         )
 
     def key_of(self, one: ClusterTask, placement: Placement) -> str:

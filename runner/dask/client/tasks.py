@@ -178,8 +178,13 @@ def map(
             return_exceptions=return_exceptions,
         )
     if not keep:
-        run = _outcomes(client, bundle, tasks, retries, shared, where, ordered=True)
-        return _in_order(run, return_exceptions)
+        return _in_order(
+            _outcomes(
+                *(client, bundle, tasks, retries, shared, where),
+                return_exceptions=return_exceptions,
+                ordered=True,
+            )
+        )
     if return_exceptions:
         raise ValueError("with keep=True each future has its own exception")
     copies = InputCopies()
@@ -196,18 +201,21 @@ def _outcomes(
     shared: str | PathLike[str] | None,
     placement: Placement,
     *,
+    return_exceptions: bool,
     ordered: bool,
 ) -> Generator[tuple[int, Outcome], None, None]:
     study = studies_of(client).study(bundle, shared, look=True)
-    yield from outcomes(study, tasks, retries, placement, ordered=ordered)
+    with closing(outcomes(study, tasks, retries, placement, ordered=ordered)) as run:
+        for index, outcome in run:
+            yield index, unless_raised(outcome, return_exceptions)
 
 
 def _in_order(
-    run: Generator[tuple[int, Outcome], None, None], return_exceptions: bool
+    run: Generator[tuple[int, Outcome], None, None],
 ) -> Generator[Outcome, None, None]:
     with closing(run):
         for _, outcome in run:
-            yield unless_raised(outcome, return_exceptions)
+            yield outcome
 
 
 @overload
@@ -247,8 +255,8 @@ def map_unordered(
     **placement: "Unpack[PlacementOptions]",
 ) -> Generator[tuple[int, Outcome], None, None]:
     """As :func:`map`, each as soon as it is there, with its task's number, from 0 on."""
-    where = Placement.of(**placement)
-    run = _outcomes(client, bundle, tasks, retries, shared, where, ordered=False)
-    with closing(run):
-        for index, outcome in run:
-            yield index, unless_raised(outcome, return_exceptions)
+    return _outcomes(
+        *(client, bundle, tasks, retries, shared, Placement.of(**placement)),
+        return_exceptions=return_exceptions,
+        ordered=False,
+    )

@@ -27,7 +27,7 @@ from runner.dask.client.lost import (
 from runner.dask.client.sending import Newcomers
 from runner.dask.client.work import Kept, Placed, Work
 from runner.dask.failures import error_of
-from runner.dask.scheduler import Census, Refusal, Seen, Wish, census, held
+from runner.dask.scheduler import Census, Refusal, Restrictions, Seen, census, held
 
 _log = logging.getLogger(__name__)
 
@@ -77,7 +77,7 @@ class Watch:
         """By their addresses."""
         self.threads = 0
         """How many they have."""
-        self._unrunnable: Mapping[str, Wish] = {}
+        self._unrunnable: Mapping[str, Restrictions] = {}
         """This client's tasks that no worker may run, by their keys."""
         self._refusals: Collection[Refusal] = ()
         self._taken_at = 0.0

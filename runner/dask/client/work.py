@@ -27,7 +27,7 @@ from runner.dask.client.lost import GONE, no_workers, unoffered, went_elsewhere
 from runner.dask.environment import Wanted
 from runner.dask.failures import RETRIES, error_of
 from runner.dask.messages import Answer
-from runner.dask.scheduler import Seen, Wish, fail, place
+from runner.dask.scheduler import Restrictions, Seen, fail, place
 from runner.dask.worker.work import tell
 from runner.diagnosis.errors import RunnerError, error_for
 from runner.diagnosis.report.model import BundleInfo
@@ -75,7 +75,9 @@ class Placed(Struct, eq=False, weakref=True, kw_only=True):
         """The workers that may run it as it was sent."""
         return set(workers) if self.sent_to is None else set(workers).intersection(self.sent_to)
 
-    def why_nobody_runs_it(self, wish: Wish | None, workers: Mapping[str, Seen]) -> RunnerError:
+    def why_nobody_runs_it(
+        self, wish: Restrictions | None, workers: Mapping[str, Seen]
+    ) -> RunnerError:
         """:param wish: what the scheduler says that it asks for."""
         if wish is not None and self.there(workers):
             error = error_of(unoffered(wish, workers), self.bundle)
@@ -179,7 +181,6 @@ def asking(
     question: Callable[..., T],
     key: str,
     wanted: Wanted,
-    *,
     bundle: BundleInfo,
     fitness: Fitness,
     home: Home | None = None,
