@@ -19,7 +19,7 @@ from runner.dask.client.cluster_task import ClusterTask
 from runner.dask.client.fitness import Placement
 from runner.dask.client.outcomes import is_own, outcomes, unless_raised
 from runner.dask.client.study import Study, studies_of
-from runner.dask.worker.work import account, versions
+from runner.dask.worker.host import Host
 from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.report.sanitise import secrets_of
@@ -211,7 +211,7 @@ class StudyFolder:
             record.begin(found.environment)
         record.keep_bundle()
         if record.lacks_versions:
-            self._versions = study.ask(versions)
+            self._versions = study.ask(Host.versions)
         record.write()
         return study
 
@@ -263,7 +263,7 @@ class StudyFolder:
 
 
 def _conditions(study: Study) -> Account:
-    asking = study.ask(account)
+    asking = study.ask(Host.account)
     try:
         return asking.result()
     finally:

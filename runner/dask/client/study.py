@@ -22,7 +22,7 @@ from runner.bundle.functions import function_of
 from runner.bundle.model import Bundle
 from runner.dask.archive import Archive, packed
 from runner.dask.client.batches import Batches
-from runner.dask.client.cluster_task import ClusterTask
+from runner.dask.client.cluster_task import ClusterTask, size_of
 from runner.dask.client.connection import check_open, connection_of, reported_gone
 from runner.dask.client.fitness import Fitness, Placement
 from runner.dask.client.home import Home
@@ -35,7 +35,7 @@ from runner.dask.client.shared import Shared
 from runner.dask.client.work import Kept, Work, asking
 from runner.dask.environment import Made, wanted_of
 from runner.dask.failures import error_of, unfit
-from runner.dask.messages import Answer, as_sent, size_of
+from runner.dask.messages import Answer
 from runner.dask.worker.work import keep_result, run_tasks
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.report.model import BundleInfo, Hint
@@ -98,7 +98,7 @@ class Study(Struct, frozen=True, weakref=True):
                 printed(answer.printed)
             return answer.result_of(self.bundle)
 
-        task = as_sent(one.task)
+        task = one.as_sent()
         return Work(
             name=self.key_of(one, placement),
             unwrap=result_of,
@@ -129,7 +129,7 @@ class Study(Struct, frozen=True, weakref=True):
         with reported_gone(self.in_flight.client):
             futures: list[DaskFuture[Result]] = self.in_flight.client.map(
                 keep_result,
-                [as_sent(one.task) for one in tasks],
+                [one.as_sent() for one in tasks],
                 [one.futures for one in tasks],
                 key=keys,
                 pure=False,

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 import msgspec
 from distributed import Worker
 
-from runner.dask.environment import Wanted
+from runner.dask.environment import Made, Wanted
 from runner.dask.worker import metrics
 from runner.dask.worker.bundles import bundles_of
 from runner.dask.worker.calls import Calls
@@ -23,7 +23,7 @@ from runner.environment.cache_folder import cache_folder
 from runner.events import EventHandler, new_run_id
 from runner.execution.call import Call
 from runner.execution.stats import Stats
-from runner.result import Check, Result
+from runner.result import Result
 from runner.runner import Runner
 from runner.settings import Settings
 from runner.study.environment_account import Account, Versions, account_of, versions_of
@@ -131,20 +131,24 @@ class Host:
         """Tell whether a task of a bundle has given a result here."""
         return bundle in self._run
 
-    def prepare(self, key: str, bundle: str, on_event: EventHandler, wanted: Wanted) -> Check:
-        """Build a bundle's environment and load it once; as :meth:`execute` otherwise."""
+    def prepare(self, key: str, bundle: str, wanted: Wanted, on_event: EventHandler) -> Made | None:
+        """The environment that a study's tasks run in, built and loaded once; as :meth:`execute`.
+
+        :returns: ``None``: it is not known what is in it.
+        """
         place = self._bundles.place(bundle, self.cache)
         inner = self._runner(wanted)._inner
-        return self._call(key, wanted, partial(inner.prepare, place, on_event=on_event))
+        check = self._call(key, wanted, partial(inner.prepare, place, on_event=on_event))
+        return Made.by(check.child, check.threads)
 
-    def account(self, key: str, bundle: str, wanted: Wanted) -> Account:
-        """Tell what a study's tasks run on; as :meth:`prepare` otherwise."""
+    def account(self, key: str, bundle: str, wanted: Wanted, _: EventHandler) -> Account:
+        """The conditions that a study's tasks run on; as :meth:`execute` otherwise."""
         place = self._bundles.place(bundle, self.cache)
         settings = Settings.of(self._options(wanted))
         return self._call(key, wanted, partial(account_of, place, settings, self._settings))
 
-    def versions(self, key: str, bundle: str, wanted: Wanted) -> Versions:
-        """The lock of the versions that a study's tasks have; as :meth:`prepare` otherwise."""
+    def versions(self, key: str, bundle: str, wanted: Wanted, _: EventHandler) -> Versions:
+        """The lock of the versions that a study's tasks have; as :meth:`execute` otherwise."""
         place = self._bundles.place(bundle, self.cache)
         settings = Settings.of(self._options(wanted))
         return self._call(key, wanted, partial(versions_of, place, settings))

@@ -110,11 +110,6 @@ def runner_of_worker(worker: Worker | None = None) -> Runner:
     return host_of(get_worker() if worker is None else worker).runner
 
 
-def this_host() -> Host:
-    """Return the host of the worker that this runs on; as :func:`host_of`."""
-    return host_of(get_worker())
-
-
 def _wrong_settings(address: str, error: Exception) -> Finding:
     return unfit(
         f"the settings of the worker {address} are wrong: {error}",
