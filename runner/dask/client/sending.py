@@ -202,5 +202,7 @@ class Newcomers:
         elif found.refusal is None:
             fitness.welcome(address)
         else:
-            _log.warning("%s gets no tasks: %s", address, found.refusal.summary)
+            known = fitness.unable.get(address)  # of a task that was quicker than this
+            if known is None or known.summary != found.refusal.summary:
+                _log.warning("%s gets no tasks: %s", address, found.refusal.summary)
             fitness.refuse(address, found.refusal)
