@@ -483,7 +483,7 @@ def test_a_study_is_not_opened_again_because_a_worker_is_unfit(
 ) -> None:
     odd_worker(one)
     runner.dask.submit(client, bundle).result(SECONDS)
-    monkeypatch.setattr("runner.dask.client.studies.open_study", None)
+    monkeypatch.setattr("runner.dask.client.study.open_study", None)
     assert runner.dask.submit(client, bundle, Task(seed=3)).result(SECONDS)["seed"] == b"3"
 
 

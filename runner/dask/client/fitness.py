@@ -1,11 +1,12 @@
 """Which workers run a bundle's tasks: those that can, and of these, those that the caller wants."""
 
 from collections.abc import Collection, Iterable, Mapping
+from math import inf
 from typing import Any, TypedDict
 
 from msgspec import Struct
 
-from runner.dask.failures import is_workers_own
+from runner.dask.failures import RETRIES, is_workers_own
 from runner.dask.messages import Answer
 from runner.diagnosis.report.model import Report
 
@@ -110,9 +111,13 @@ class PlacementOptions(TypedDict, total=False):
 
 
 class Placement(Struct, frozen=True):
-    """:param workers: the addresses of those that may run them; ``None``: any that is able to."""
+    """:param workers: the addresses of those that may run them; ``None``: any that is able to.
+
+    :param retries: how often a failure that may pass by itself is tried again.
+    """
 
     key: str | None = None
+    retries: int = RETRIES
     priority: int = 0
     workers: tuple[str, ...] | None = None
     resources: dict[str, float] | None = None
@@ -122,7 +127,8 @@ class Placement(Struct, frozen=True):
         """The placement that a caller's :class:`PlacementOptions` ask for.
 
         :raises TypeError: there is no such option.
-        :raises ValueError: a worker is not named by its address, or the key is empty.
+        :raises ValueError: a worker is not named by its address, the key is empty, or a number is
+            none.
         """
         named = (workers,) if isinstance(workers, str) else workers
         for worker in named or ():
@@ -132,6 +138,11 @@ class Placement(Struct, frozen=True):
                 )
         if options.get("key") == "":
             raise ValueError("a key cannot be empty")
+        for name, least in (("retries", 0), ("priority", -inf)):
+            value = options.get(name, 0)
+            if not (isinstance(value, int) and value >= least):
+                limit = " of at least 0" if least == 0 else ""
+                raise ValueError(f"{name} must be an integer{limit}, not {value!r}")
         return cls(workers=None if named is None else tuple(named), **options)
 
     def among(self, fitness: Fitness, workers: Collection[str]) -> list[str] | None:

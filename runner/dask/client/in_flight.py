@@ -118,7 +118,7 @@ class InFlight:
                 if work.able(self.watch.workers) == [] and not joining:
                     return answer
                 continue
-            if report is None or not report.retryable or retries == work.retries:
+            if report is None or not report.retryable or retries == work.placement.retries:
                 return answer
             delay = RETRY_SECONDS * 2**retries
             again = ("%s: %s; again in %g s", work.name, report.summary, delay)

@@ -50,7 +50,6 @@ def kept_outcomes(
     client: Client,
     bundle: str | PathLike[str],
     tasks: Iterable[Task],
-    retries: int,
     shared: str | PathLike[str] | None,
     placement: Placement,
     output: str | PathLike[str],
@@ -72,9 +71,7 @@ def kept_outcomes(
         study = studies_of(client).study(bundle, shared, look=True)
         with closing(StudyFolder(folder, lines, plan, study, tasks)) as kept:
             study = kept.begin()
-            running = outcomes(
-                study, kept.to_run(), retries, placement, ordered=True, ended=kept.ended
-            )
+            running = outcomes(study, kept.to_run(), placement, ordered=True, ended=kept.ended)
             with closing(running) as left:
                 for place in range(kept.total):
                     before = kept.outcome(place)

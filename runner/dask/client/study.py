@@ -81,7 +81,6 @@ class Study(Struct, frozen=True, weakref=True):
     def work(
         self,
         one: ClusterTask,
-        retries: int,
         placement: Placement,
         printed: Callable[[Mapping[str, str]], None] | None = None,
         batches: Batches | None = None,
@@ -107,7 +106,6 @@ class Study(Struct, frozen=True, weakref=True):
             arguments=(self.key, one.futures, self.outputs, self.made, printed is not None),
             bundle=self.bundle,
             fitness=self.fitness,
-            retries=retries,
             size=size_of(task),
             futures=one.futures,
             placement=placement,
@@ -116,7 +114,7 @@ class Study(Struct, frozen=True, weakref=True):
         )
 
     def keep(
-        self, tasks: Sequence[ClusterTask], retries: int, placement: Placement
+        self, tasks: Sequence[ClusterTask], placement: Placement
     ) -> "list[DaskFuture[Result]]":
         """Send tasks whose results stay on the workers.
 
@@ -139,7 +137,7 @@ class Study(Struct, frozen=True, weakref=True):
                 bundle=self.key,
                 here=self.bundle,
                 study=self.made,
-                tries=1 + retries,
+                tries=1 + placement.retries,
             )
         for future in futures:
             # The workers have the bundle for as long as somebody may need its results made again.

@@ -86,12 +86,12 @@ def submit(
     :raises TypeError: the client is an asynchronous one.
     :raises ValueError: a worker is not named by its address.
     """
-    where = Placement.of(**placement)
+    where = Placement.of(retries=retries, **placement)
     given = ClusterTask.of(Task() if task is None else task)
     study = studies_of(client).study(bundle, shared)
     if keep:
-        return study.keep([given], retries, where)[0]
-    return study.in_flight.start(study.work(given, retries, where))
+        return study.keep([given], where)[0]
+    return study.in_flight.start(study.work(given, where))
 
 
 @overload
@@ -169,18 +169,18 @@ def map(
     :raises ValueError: ``output`` cannot be written to, has the results of another bundle, or goes
         with ``keep``.
     """
-    where = Placement.of(**placement)
+    where = Placement.of(retries=retries, **placement)
     if output is not None:
         if keep:
             raise ValueError("with keep=True results stay on the workers: output= has none to keep")
         return kept_outcomes(
-            *(client, bundle, tasks, retries, shared, where, output),
+            *(client, bundle, tasks, shared, where, output),
             return_exceptions=return_exceptions,
         )
     if not keep:
         return _in_order(
             _outcomes(
-                *(client, bundle, tasks, retries, shared, where),
+                *(client, bundle, tasks, shared, where),
                 return_exceptions=return_exceptions,
                 ordered=True,
             )
@@ -190,14 +190,13 @@ def map(
     copies = InputCopies()
     given = [ClusterTask.of(task, copies) for task in tasks]
     study = studies_of(client).study(bundle, shared, look=True)
-    return study.keep(given, retries, where)
+    return study.keep(given, where)
 
 
 def _outcomes(
     client: Client,
     bundle: str | PathLike[str],
     tasks: Iterable[Task],
-    retries: int,
     shared: str | PathLike[str] | None,
     placement: Placement,
     *,
@@ -205,7 +204,7 @@ def _outcomes(
     ordered: bool,
 ) -> Generator[tuple[int, Outcome], None, None]:
     study = studies_of(client).study(bundle, shared, look=True)
-    with closing(outcomes(study, tasks, retries, placement, ordered=ordered)) as run:
+    with closing(outcomes(study, tasks, placement, ordered=ordered)) as run:
         for index, outcome in run:
             yield index, unless_raised(outcome, return_exceptions)
 
@@ -256,7 +255,7 @@ def map_unordered(
 ) -> Generator[tuple[int, Outcome], None, None]:
     """As :func:`map`, each as soon as it is there, with its task's number, from 0 on."""
     return _outcomes(
-        *(client, bundle, tasks, retries, shared, Placement.of(**placement)),
+        *(client, bundle, tasks, shared, Placement.of(retries=retries, **placement)),
         return_exceptions=return_exceptions,
         ordered=False,
     )

@@ -25,7 +25,7 @@ from runner.dask.client.fitness import ANYWHERE, Fitness, Placement
 from runner.dask.client.home import Home
 from runner.dask.client.lost import GONE, no_workers, unoffered, went_elsewhere
 from runner.dask.environment import Wanted
-from runner.dask.failures import RETRIES, error_of
+from runner.dask.failures import error_of
 from runner.dask.messages import Answer
 from runner.dask.scheduler import Restrictions, Seen, fail, place
 from runner.dask.worker.work import tell
@@ -127,7 +127,6 @@ class Work(Placed, Generic[T], kw_only=True):
     :param function: takes a list of what is asked for, of those that go in one call, and the
         arguments that they have in common.
     :param asked: what this one asks for.
-    :param retries: how often a failure whose report is retryable is tried again.
     :param size: the bytes that go with it.
     :param futures: those of its inputs that are on the cluster.
     :param home: where its study is; ``None``: it ends with the scheduler.
@@ -140,7 +139,6 @@ class Work(Placed, Generic[T], kw_only=True):
     function: Callable[..., list[Answer]]
     asked: Any
     arguments: tuple[Any, ...]
-    retries: int
     size: int = 0
     futures: "Mapping[str, DaskFuture[Any]]" = field(default_factory=dict)
     home: Home | None = None
@@ -198,7 +196,6 @@ def asking(
         arguments=(key, wanted),
         bundle=bundle,
         fitness=fitness,
-        retries=RETRIES,
         home=home,
     )
 
