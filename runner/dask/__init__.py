@@ -31,7 +31,7 @@ tasks, and let go of bundles whose clients have gone.
 machine. A task of Dask's is a call of a function in ``work.py``, which runs one or several tasks
 of the bundle in children of the host's runner, and gives an ``Answer`` (``messages.py``): a
 result, or the report of a failure. A task that nobody wants any more ends its child
-(``calls.py``).
+(``Calls``).
 
 ``examine/`` is the cluster's doctor, and what the preflight has of it; ``docs/dask.md`` is for
 users.

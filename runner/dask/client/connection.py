@@ -3,7 +3,7 @@
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
@@ -50,6 +50,14 @@ def ask(client: Client, question: Callable[[], Awaitable[T]], seconds: float) ->
             raise error_of(scheduler_silent(seconds)) from None
         finally:
             asking.cancel()
+
+
+def workers_of(client: Client) -> Mapping[str, int]:
+    """The threads of each of a cluster's workers, by address.
+
+    :raises RunnerError: the scheduler says nothing.
+    """
+    return ask(client, lambda: client.nthreads(asynchronous=True), LOOK_SECONDS)
 
 
 @contextmanager

@@ -105,6 +105,7 @@ class PlacementOptions(TypedDict, total=False):
     """
 
     key: str | None
+    retries: int
     priority: int
     workers: str | Collection[str] | None
     resources: dict[str, float] | None
