@@ -1,4 +1,4 @@
-"""What clients have the scheduler do: tell of its workers, move tasks, keep what clients own.
+"""The scheduler's part: it tells of its workers, moves tasks, and keeps what clients own.
 
 The functions run on the scheduler; Dask pickles them by their names.
 """
@@ -176,9 +176,7 @@ async def fail(keys: Collection[str], error: Any, dask_scheduler: Scheduler) -> 
 
 
 class Owners(SchedulerPlugin):
-    """Which clients the plugins of workers are kept for, by the plugins' names: each goes with the
-    last of its clients.
-    """
+    """The clients that the plugins of workers are kept for: each goes with the last of its own."""
 
     name = _OWNERS
 

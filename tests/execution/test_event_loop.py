@@ -126,7 +126,7 @@ def wire(entrypoint, params, seed):
 
 
 async def test_a_runner_of_another_event_loop_says_so(tmp_path: Path) -> None:
-    """What it waits for lies in its own loop, so that here it would wait for ever."""
+    # Its own loop has what it would wait for here, for ever.
     bundle = write_bundle(tmp_path / "bundle", "def wire(*_):\n    return {}\n")
 
     async def elsewhere(runner: AsyncRunner) -> None:
