@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias, overload
 import anyio
 import msgspec
 from anyio.abc import TaskGroup
+from anyio.lowlevel import EventLoopToken, current_token
 
 from runner.bundle.folder import bundle_path
 from runner.defaults import Isolation
@@ -83,6 +84,7 @@ class AsyncRunner:
         self._stack = AsyncExitStack()
         self._open = False
         self._owner: int | None = None
+        self._loop: EventLoopToken
         self._calls = 0
         self._tally = Tally()
         self._none_under_way: anyio.Event | None = None
@@ -92,6 +94,7 @@ class AsyncRunner:
         _runners.add(self)
 
     async def __aenter__(self) -> "AsyncRunner":
+        self._loop = current_token()
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
         self._pool = Pool(self._settings, self._tasks, self._children)
         self._tasks.start_soon(self._pool.look_after)
@@ -100,6 +103,8 @@ class AsyncRunner:
         return self
 
     async def __aexit__(self, _: object, error: BaseException | None, __: object) -> None:
+        if self._open:
+            self._check_open()
         self._open = False
         try:
             if error is None:
@@ -373,6 +378,11 @@ class AsyncRunner:
                 "the runner is closed"
                 if hasattr(self, "_pool")
                 else "the runner is not open: async with AsyncRunner() as runner: ..."
+            )
+        if current_token() != self._loop:
+            raise RuntimeError(
+                "this runner belongs to another event loop, where it was opened: open one in this"
+                " loop, or share a Runner, which any thread may use"
             )
 
 

@@ -30,6 +30,7 @@ from runner.environment.installed import installed_modules, libraries_like
 from runner.events import Origin, Phase
 from runner.process.exits import describe_exit
 from runner.process.supervisor import Process
+from runner.process.suspension import suspended_since
 from runner.task import Task
 
 STOPPED_SECONDS = 2.0
@@ -46,16 +47,17 @@ class TimeLimit:
     def __init__(self, seconds: float | None, elapsed: float = 0.0) -> None:
         self.seconds = math.inf if seconds is None else seconds
         self.deadline = anyio.current_time() + self.seconds - elapsed
+        self._began = time.monotonic() - elapsed
 
     def begin_anew_after_stop(self) -> bool:
-        """Begin anew where this process was stopped till long after, and its child may have been.
+        """Begin anew where this process was stopped, with its child or till long after.
 
         :returns: whether it was.
         """
         now = anyio.current_time()
-        stopped = now - self.deadline > STOPPED_SECONDS
+        stopped = suspended_since(self._began) or now - self.deadline > STOPPED_SECONDS
         if stopped:
-            self.deadline = now + self.seconds
+            self.deadline, self._began = now + self.seconds, time.monotonic()
         return stopped
 
 

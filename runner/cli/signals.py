@@ -16,6 +16,7 @@ from runner.diagnosis.report.text import printable
 from runner.events import Phase
 from runner.process.guardian import MARKER, guardian
 from runner.process.kill_marked import kill_marked
+from runner.process.suspension import suspend
 from runner.study.writing import write_at_once
 
 _T = TypeVar("_T")
@@ -28,7 +29,8 @@ _SIGNALS = (
 )
 # timeout(1) sends it to a process and then to its group; `uv run` hands on a terminal's, too.
 _SAME_SECONDS = 0.3
-_CLEAR_LINE_AND_SHOW_CURSOR = b"\r\x1b[K\x1b[?25h"  # ECMA-48 EL, and DECTCEM
+_SHOW_CURSOR = b"\x1b[?25h"  # DECTCEM
+_CLEAR_LINE_AND_SHOW_CURSOR = b"\r\x1b[K" + _SHOW_CURSOR  # ECMA-48 EL
 
 
 class _Signals:
@@ -44,6 +46,8 @@ class _Signals:
         # What the caller ignores stays ignored: SIGHUP under nohup, SIGINT in the background.
         ends = [one for one in _SIGNALS if signal.getsignal(one) is not signal.SIG_IGN]
         self._before = {one: signal.signal(one, self._take) for one in ends}
+        if signal.getsignal(signal.SIGTSTP) is signal.SIG_DFL:
+            self._before[signal.SIGTSTP] = signal.signal(signal.SIGTSTP, _suspend)
 
     def _take(self, number: int, _: FrameType | None) -> None:
         if self._ended_by is not None:
@@ -72,6 +76,13 @@ class _Signals:
                 signal.signal(number, handler)
         self._reading.close()
         self._writing.close()
+
+
+def _suspend(_: int, __: FrameType | None) -> None:
+    if os.isatty(2):  # the shell does not bring back what a display has hidden
+        with suppress(OSError):
+            write_at_once(2, _SHOW_CURSOR, 0)
+    suspend()
 
 
 def _leave(number: signal.Signals, end: Callable[[str], Finding] | None) -> NoReturn:

@@ -4,19 +4,15 @@ No function and no class of a user's, so that client and workers may run differe
 """
 
 import errno
-import json
 import logging
 import os
 import uuid
 from pathlib import Path
 from typing import Any
 
-import msgspec
 from msgspec import Struct, field
 
-from bundle_protocol.outputs import plain_bytes
 from runner.child.mapped_file import map_file
-from runner.child.messages import to_json
 from runner.dask.failures import error_of, lost
 from runner.diagnosis.case import Finding
 from runner.diagnosis.errors import error_for
@@ -24,10 +20,8 @@ from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import BundleInfo, Hint, Report
 from runner.diagnosis.report.sanitise import map_texts
 from runner.events import Phase
-from runner.inputs import input_buffers
 from runner.result import Result
 from runner.stored_files import whole_file
-from runner.task import Task
 
 # An output from this size on stays in the folder that client and workers share, where there is one.
 LARGE_BYTES = 1 << 20
@@ -35,24 +29,6 @@ LARGE_BYTES = 1 << 20
 _log = logging.getLogger(__name__)
 
 _FULL = {errno.ENOSPC, errno.EDQUOT}
-
-
-def as_sent(task: Task) -> Task:
-    """The task as it travels: a mapping of a class of its caller's would take its code along."""
-    inputs: dict[str, Any] = {}
-    for name, output, value in input_buffers(task.inputs):
-        data = bytes(plain_bytes(value))
-        if output is None:
-            inputs[name] = data
-        else:
-            inputs.setdefault(name, {})[output] = data
-    return msgspec.structs.replace(task, params=json.loads(to_json(task.params)), inputs=inputs)
-
-
-def size_of(task: Task) -> int:
-    """How many bytes a task has that is :func:`as_sent`."""
-    buffers = (one.values() if isinstance(one, dict) else [one] for one in task.inputs.values())
-    return len(to_json(task.params)) + sum(len(one) for some in buffers for one in some)
 
 
 class Answer(Struct, frozen=True):

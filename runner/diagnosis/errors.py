@@ -18,6 +18,9 @@ class RunnerError(Exception):
     def __str__(self) -> str:
         return f"{self.report.code.value}: {self.report.summary}"
 
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
+
 
 class BundleError(RunnerError):
     """The bundle cannot be read (phase ``bundle``)."""

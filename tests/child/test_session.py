@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from runner.diagnosis.case import Failure
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Report
 from runner.events import Event, Output, Phase, Stream
+from runner.process import suspension
 from runner.task import Task
 
 pytestmark = pytest.mark.anyio
@@ -502,6 +504,15 @@ async def test_the_time_that_the_runner_was_stopped_for_is_not_its_childs() -> N
     limit = TimeLimit(5, elapsed=5 + 2 * STOPPED_SECONDS)
     assert limit.begin_anew_after_stop() and not limit.begin_anew_after_stop()
     assert not TimeLimit(5, elapsed=5).begin_anew_after_stop()
+
+
+async def test_time_begins_anew_after_a_child_was_stopped_with_the_runner_however_shortly(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    limit = TimeLimit(5, elapsed=5)
+    monkeypatch.setattr(suspension, "_suspended_at", time.monotonic())
+    assert TimeLimit(5, elapsed=5).begin_anew_after_stop()
+    assert limit.begin_anew_after_stop() and not limit.begin_anew_after_stop()
 
 
 async def test_an_answer_that_came_while_the_runner_was_stopped_is_no_time_out(

@@ -103,6 +103,8 @@ def under_way(bundle: Path, cache: Path, tmp_path: Path) -> Iterator[StartRun]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            # As a shell starts a job: one that nobody of the session has started cannot be stopped.
+            preexec_fn=os.setpgrp,
         )
         processes.append(process)
         return process, [int(pid) for pid in here.read_text().split()]
@@ -140,14 +142,45 @@ def test_a_signal_while_the_run_is_being_ended_ends_it_at_once(
     assert "error[" not in shown
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=lambda one: one.name)
+@pytest.mark.parametrize(
+    ("number", "options"),
+    [
+        (signal.SIGINT, []),
+        (signal.SIGTERM, []),
+        # At the first SIGINT a study waits for the tasks that run.
+        (signal.SIGTERM, ["--seeds", "0:2", "-j1"]),
+    ],
+)
 def test_a_signal_that_comes_twice_as_it_is_handed_on_is_one(
-    number: signal.Signals, under_way: StartRun
+    number: signal.Signals, options: list[str], under_way: StartRun
 ) -> None:
-    process, started = under_way()
+    process, started = under_way(*options)
     for _ in range(20):
         process.send_signal(number)
     _, shown = process.communicate(timeout=RUN_SECONDS)
     assert process.returncode == 128 + number
     assert f"error[cancelled]: {number.name} ended the run" in " ".join(shown.split())
+    assert not still_running(started)
+
+
+def wait_until(what: Callable[[], bool]) -> None:
+    until = time.monotonic() + RUN_SECONDS
+    while not what():
+        assert time.monotonic() < until
+        time.sleep(0.02)
+
+
+@pytest.mark.parametrize("options", [[], ["--seeds", "0:2", "-j1"]])
+def test_what_stops_the_command_stops_its_tasks_until_it_goes_on(
+    options: list[str], under_way: StartRun
+) -> None:
+    process, started = under_way(*options)
+    family = [psutil.Process(pid) for pid in (process.pid, *started)]
+    process.send_signal(signal.SIGTSTP)
+    wait_until(lambda: all(one.status() == psutil.STATUS_STOPPED for one in family))
+    process.send_signal(signal.SIGCONT)
+    wait_until(lambda: all(one.status() != psutil.STATUS_STOPPED for one in family))
+    process.send_signal(signal.SIGTERM)
+    process.communicate(timeout=RUN_SECONDS)
+    assert process.returncode == 128 + signal.SIGTERM
     assert not still_running(started)

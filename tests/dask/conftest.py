@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 ROLES = ("distributed.cli.dask_scheduler", "distributed.cli.dask_worker")
 
 # What a study has a scheduler and its workers import.
-OURS = ("runner.dask.worker.work", "runner.dask.owners")
+OURS = ("runner.dask.worker.work", "runner.dask.scheduler")
 
 # Else each idle process looks fifty times a second whether its event loop is there, and a hundred
 # times what that does: tests would pay for the clusters that others have left.

@@ -34,7 +34,7 @@ def test_a_worker_logs_each_tasks_own_failure_and_its_own_once(
     worker = SimpleNamespace(log_event=lambda _topic, said: events.append(said["key"]))
     summary = f"a disk is full, in a test where that is {retryable}"
     for number in range(5):
-        log = OutputLog(f"key-{number}", worker, {})  # type: ignore[arg-type]
+        log = OutputLog(f"key-{number}", worker)  # type: ignore[arg-type]
         log.failed(report_of(lost(summary, retryable=retryable)))
     assert len([line for line in caplog.messages if summary in line]) == (1 if retryable else 5)
     assert len(events) == 5

@@ -16,9 +16,9 @@ from studies import SECONDS, failing, make_bundle, seeds, wait_until
 
 import runner.dask
 from runner.dask import RunnerPlugin
-from runner.dask.census import census, held
-from runner.dask.client import in_flight, preflight, sending, survey, watch
+from runner.dask.client import in_flight, preflight, sending, watch
 from runner.dask.examine.loopback import DaskCluster
+from runner.dask.scheduler import census, held
 from runner.diagnosis.report.codes import Code
 from runner.result import Result
 from runner.task import Task
@@ -199,7 +199,7 @@ def test_a_worker_that_hangs_in_the_midst_keeps_no_task(
 ) -> None:
     monkeypatch.setattr(watch, "WATCH_SECONDS", 0.1)
     monkeypatch.setattr(watch, "WORKER_SILENT_SECONDS", 1.0)
-    monkeypatch.setattr(survey, "ANSWER_SECONDS", 1.0)
+    monkeypatch.setattr(sending, "ANSWER_SECONDS", 1.0)
     with Client(two.address, set_as_default=False) as client:
         hung = two.workers[0]
         study = runner.dask.map(client, bundle, seeds("sleep", 40, seconds=0.05))
@@ -430,7 +430,7 @@ def test_a_worker_that_joins_and_hangs_keeps_no_task(
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
-    monkeypatch.setattr(survey, "ANSWER_SECONDS", 0.5)
+    monkeypatch.setattr(sending, "ANSWER_SECONDS", 0.5)
     monkeypatch.setattr(watch, "WATCH_SECONDS", 0.1)
     found = []
     outcomes = runner.dask.map_unordered(client, bundle, seeds("sleep", 40, seconds=0.05))
@@ -483,7 +483,7 @@ def test_a_study_is_not_opened_again_because_a_worker_is_unfit(
 ) -> None:
     odd_worker(one)
     runner.dask.submit(client, bundle).result(SECONDS)
-    monkeypatch.setattr("runner.dask.client.studies.open_study", None)
+    monkeypatch.setattr("runner.dask.client.study.open_study", None)
     assert runner.dask.submit(client, bundle, Task(seed=3)).result(SECONDS)["seed"] == b"3"
 
 

@@ -124,3 +124,17 @@ def wire(entrypoint, params, seed):
     assert list(result.files) == ["file"]
     assert idents.keys() == {"take", "_drop"}
     assert threading.get_ident() not in idents.values()
+
+
+async def test_a_runner_of_another_event_loop_says_so(tmp_path: Path) -> None:
+    # Its own loop has what it would wait for here, for ever.
+    bundle = write_bundle(tmp_path / "bundle", "def wire(*_):\n    return {}\n")
+
+    async def elsewhere(runner: AsyncRunner) -> None:
+        with pytest.raises(RuntimeError, match="belongs to another event loop"):
+            await runner.execute(bundle)
+        with pytest.raises(RuntimeError, match="belongs to another event loop"):
+            await runner.__aexit__(None, None, None)
+
+    async with AsyncRunner() as runner:
+        await anyio.to_thread.run_sync(anyio.run, elsewhere, runner)

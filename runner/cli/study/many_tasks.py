@@ -9,6 +9,7 @@ from pathlib import Path
 
 import msgspec
 from anyio import create_task_group, sleep_forever, to_thread
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from runner.bundle.model import Bundle
 from runner.cli.command_line.commands import Exec, UsageError
@@ -270,6 +271,8 @@ class ManyTasks:
             async with create_task_group() as tasks:
                 tasks.start_soon(_stop_when_cancelled, calls)
                 error = await to_thread.run_sync(run)
+                if totals.left:
+                    await checkpoint_if_cancelled()  # by a signal, which has stopped the thread
                 tasks.cancel_scope.cancel()
         return error
 

@@ -1,5 +1,6 @@
 """A task that goes to a cluster, where some of its inputs may be already."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -7,13 +8,15 @@ import msgspec
 from distributed import Future as DaskFuture
 from msgspec import Struct
 
+from bundle_protocol.outputs import plain_bytes
+from runner.child.messages import to_json
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import one_line
 from runner.events import Phase
 from runner.execution.run_task import reported
-from runner.inputs import InputCopies
+from runner.inputs import InputCopies, input_buffers
 from runner.task import Task, as_given, check_task
 
 
@@ -47,6 +50,24 @@ class ClusterTask(Struct, frozen=True):
             own = {name: one for name, one in task.inputs.items() if name not in futures}
             task = msgspec.structs.replace(task, inputs=own)
         return cls(task, futures)
+
+    def as_sent(self) -> Task:
+        """Return what travels: a mapping of a class of its caller's would take its code along."""
+        inputs: dict[str, Any] = {}
+        for name, output, value in input_buffers(self.task.inputs):
+            data = bytes(plain_bytes(value))
+            if output is None:
+                inputs[name] = data
+            else:
+                inputs.setdefault(name, {})[output] = data
+        params = json.loads(to_json(self.task.params))
+        return msgspec.structs.replace(self.task, params=params, inputs=inputs)
+
+
+def size_of(task: Task) -> int:
+    """How many bytes a task has that is :meth:`~ClusterTask.as_sent`."""
+    buffers = (one.values() if isinstance(one, dict) else [one] for one in task.inputs.values())
+    return len(to_json(task.params)) + sum(len(one) for some in buffers for one in some)
 
 
 def failed_input(futures: "Mapping[str, DaskFuture[Any]]", error: BaseException) -> Finding | None:

@@ -1,10 +1,13 @@
 """Asks a client's cluster, and waits for no answer longer than it may take."""
 
 import asyncio
+import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Mapping
+from concurrent.futures import Future
 from concurrent.futures import TimeoutError as FutureTimeoutError
 from contextlib import contextmanager
+from contextvars import Context
 from typing import TypeVar
 
 from distributed import Client
@@ -49,6 +52,14 @@ def ask(client: Client, question: Callable[[], Awaitable[T]], seconds: float) ->
             asking.cancel()
 
 
+def workers_of(client: Client) -> Mapping[str, int]:
+    """The threads of each of a cluster's workers, by address.
+
+    :raises RunnerError: the scheduler says nothing.
+    """
+    return ask(client, lambda: client.nthreads(asynchronous=True), LOOK_SECONDS)
+
+
 @contextmanager
 def reported_gone(client: Client) -> Iterator[None]:
     """Around calls of a client's, which another thread may close.
@@ -84,3 +95,35 @@ def check_open(client: Client) -> None:
     """:raises RunnerError: the client is closed."""
     if is_closed(client):
         raise error_of(client_closed())
+
+
+def unannotated(call: Callable[[], T]) -> T:
+    """Submit something of the runner's own.
+
+    Annotations are a context variable, which Dask reads when something is submitted. Resources that
+    the user's tasks need are not needed to see whether a worker answers, and not to build an
+    environment; with them, Dask would never send either to a worker that has none.
+    """
+    return Context().run(call)
+
+
+def in_thread(function: Callable[[], T], seconds: float) -> T:
+    """Call a function, and wait no longer than so many seconds for it.
+
+    :raises concurrent.futures.TimeoutError: it is still at it. Its thread keeps no process alive.
+    """
+    return begun_in_thread(function).result(seconds)
+
+
+def begun_in_thread(function: Callable[[], T]) -> Future[T]:
+    """Call a function in a thread that keeps no process alive."""
+    done: Future[T] = Future()
+
+    def call() -> None:
+        try:
+            done.set_result(function())
+        except BaseException as error:  # noqa: BLE001 - raised again where it is waited for
+            done.set_exception(error)
+
+    threading.Thread(target=call, daemon=True, name="modelops-runner-call").start()
+    return done

@@ -1,8 +1,12 @@
-"""Which workers run a bundle: found out before its tasks are sent, and from what came of them."""
+"""Which workers run a bundle's tasks: those that can, and of these, those that the caller wants."""
 
 from collections.abc import Collection, Iterable, Mapping
+from math import inf
+from typing import Any, TypedDict
 
-from runner.dask.failures import is_workers_own
+from msgspec import Struct
+
+from runner.dask.failures import RETRIES, is_workers_own
 from runner.dask.messages import Answer
 from runner.diagnosis.report.model import Report
 
@@ -92,3 +96,62 @@ class Pinned(Fitness):
 
     def learn(self, answer: Answer) -> bool:
         return False
+
+
+class PlacementOptions(TypedDict, total=False):
+    """Options that :func:`runner.dask.submit` and its like hand on to ``Client.submit``.
+
+    ``key`` is how the tasks' keys begin: the dashboard groups tasks by it.
+    """
+
+    key: str | None
+    retries: int
+    priority: int
+    workers: str | Collection[str] | None
+    resources: dict[str, float] | None
+
+
+class Placement(Struct, frozen=True):
+    """:param workers: the addresses of those that may run them; ``None``: any that is able to.
+
+    :param retries: how often a failure that may pass by itself is tried again.
+    """
+
+    key: str | None = None
+    retries: int = RETRIES
+    priority: int = 0
+    workers: tuple[str, ...] | None = None
+    resources: dict[str, float] | None = None
+
+    @classmethod
+    def of(cls, workers: str | Collection[str] | None = None, **options: Any) -> "Placement":
+        """The placement that a caller's :class:`PlacementOptions` ask for.
+
+        :raises TypeError: there is no such option.
+        :raises ValueError: a worker is not named by its address, the key is empty, or a number is
+            none.
+        """
+        named = (workers,) if isinstance(workers, str) else workers
+        for worker in named or ():
+            if "://" not in worker:
+                raise ValueError(
+                    f"{worker!r} is not a worker's address, such as tcp://10.0.0.7:40331"
+                )
+        if options.get("key") == "":
+            raise ValueError("a key cannot be empty")
+        for name, least in (("retries", 0), ("priority", -inf)):
+            value = options.get(name, 0)
+            if not (isinstance(value, int) and value >= least):
+                limit = " of at least 0" if least == 0 else ""
+                raise ValueError(f"{name} must be an integer{limit}, not {value!r}")
+        return cls(workers=None if named is None else tuple(named), **options)
+
+    def among(self, fitness: Fitness, workers: Collection[str]) -> list[str] | None:
+        """As :meth:`Fitness.among`, of those that the caller wants."""
+        fit = fitness.among(workers)
+        if self.workers is None:
+            return fit
+        return [one for one in self.workers if one in (workers if fit is None else fit)]
+
+
+ANYWHERE = Placement()

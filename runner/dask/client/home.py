@@ -8,7 +8,7 @@ from math import inf
 
 from distributed import Client
 
-from runner.dask.bounded import begun_in_thread
+from runner.dask.client.connection import begun_in_thread
 from runner.dask.client.fitness import Fitness
 from runner.dask.client.lost import is_closed
 from runner.diagnosis.errors import RunnerError

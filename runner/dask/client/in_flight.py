@@ -18,12 +18,11 @@ from distributed import Client
 
 from runner.dask.client.batches import Batches
 from runner.dask.client.cluster_task import failed_input
-from runner.dask.client.connection import LOOK_SECONDS, ask
+from runner.dask.client.connection import LOOK_SECONDS, workers_of
 from runner.dask.client.fitness import Fitness
-from runner.dask.client.kept import Kept
 from runner.dask.client.lost import client_closed, is_closed, raised
 from runner.dask.client.watch import Watch
-from runner.dask.client.work import Sent, Work
+from runner.dask.client.work import Kept, Sent, Work
 from runner.dask.failures import RETRY_SECONDS, error_of
 from runner.dask.messages import Answer
 from runner.dask.seldom import Seldom
@@ -71,7 +70,7 @@ class InFlight:
         seen = self.watch.workers
         if seen and self.watch.silent_seconds < LOOK_SECONDS and not fitness.unknown(seen):
             return list(seen)
-        return ask(self.client, lambda: self.client.nthreads(asynchronous=True), LOOK_SECONDS)
+        return workers_of(self.client)
 
     def meet(self, fitness: Fitness, silent: Iterable[str]) -> None:
         """Ask workers anew that have not answered, for as long as it takes; from any thread."""
@@ -119,7 +118,7 @@ class InFlight:
                 if work.able(self.watch.workers) == [] and not joining:
                     return answer
                 continue
-            if report is None or not report.retryable or retries == work.retries:
+            if report is None or not report.retryable or retries == work.placement.retries:
                 return answer
             delay = RETRY_SECONDS * 2**retries
             again = ("%s: %s; again in %g s", work.name, report.summary, delay)

@@ -7,8 +7,8 @@ from concurrent.futures import CancelledError
 
 from distributed import Client, KilledWorker
 
-from runner.dask.census import Seen, Wish
 from runner.dask.failures import lost, unfit
+from runner.dask.scheduler import Restrictions, Seen
 from runner.diagnosis.case import Finding
 from runner.diagnosis.report.model import Hint, Report
 from runner.diagnosis.report.text import one_line
@@ -20,12 +20,12 @@ GONE = (OSError, RuntimeError, AttributeError, CancelledError, asyncio.Cancelled
 _WORKERS_CHARACTERS = 1000
 _KEYS_CHARACTERS = 400
 
-_CLOSED = ("closing", "closed")
+_START = Hint(title="start workers, and look at the log of those that ended")
 
 
 def is_closed(client: Client) -> bool:
     """By its user, or by itself where the scheduler could not be reached again."""
-    return client.status in _CLOSED
+    return client.status in ("closing", "closed")
 
 
 def raised(error: BaseException, client: Client) -> Finding:
@@ -87,30 +87,28 @@ def scheduler_silent(seconds: float) -> Finding:
 
 def no_workers(seconds: float, left: int) -> Finding:
     """:param left: how many workers have left the cluster while the task was on it."""
-    hint = Hint(title="start workers, and look at the log of those that ended")
     if left == 0:
         return lost(
             f"the cluster has had no worker for the task for {seconds:.0f} s",
             "Dask waits for workers without a limit, and says nothing.",
-            hint,
+            _START,
         )
     workers = "the worker" if left == 1 else f"all {left} workers"
-    return lost(
+    return _all_left(
         f"{workers} that could run the task left the cluster while it was there, and none has come"
-        f" for {seconds:.0f} s",
-        "Nothing is known of why. The task was not tried again, as it may be what kills them.",
-        hint,
-        retryable=False,
+        f" for {seconds:.0f} s"
     )
 
 
 def left_each_time(times: int) -> Finding:
-    return lost(
-        f"{times} times, all workers that the task was sent to left the cluster while it was there",
-        "Nothing is known of why. The task was not tried again, as it may be what kills them.",
-        Hint(title="start workers, and look at the log of those that ended"),
-        retryable=False,
+    return _all_left(
+        f"{times} times, all workers that the task was sent to left the cluster while it was there"
     )
+
+
+def _all_left(summary: str) -> Finding:
+    why = "Nothing is known of why. The task was not tried again, as it may be what kills them."
+    return lost(summary, why, _START, retryable=False)
 
 
 def no_able_worker(refusals: Iterable[Report]) -> Finding:
@@ -129,7 +127,7 @@ def went_elsewhere(refusal: Report, keys: Iterable[str]) -> str:
     return f"{refusal.summary}: what it was given goes to others: {shown}"
 
 
-def unoffered(wish: Wish, workers: Mapping[str, Seen]) -> Finding:
+def unoffered(wish: Restrictions, workers: Mapping[str, Seen]) -> Finding:
     """:param wish: what a task asks for, and none of the workers is."""
     offers: defaultdict[str, list[str]] = defaultdict(list)
     for address, seen in workers.items():

@@ -9,7 +9,7 @@ from typing import TypeAlias
 from runner.dask.client.batches import WINDOW
 from runner.dask.client.cluster_task import ClusterTask
 from runner.dask.client.connection import check_open
-from runner.dask.client.placement import Placement
+from runner.dask.client.fitness import Placement
 from runner.dask.client.study import Study
 from runner.dask.client.watch import WATCH_SECONDS
 from runner.diagnosis.errors import RunnerError
@@ -25,7 +25,6 @@ Ended: TypeAlias = Callable[[int, Outcome, Mapping[str, str]], None]
 def outcomes(
     study: Study,
     tasks: Iterable[Task],
-    retries: int,
     placement: Placement,
     *,
     ordered: bool,
@@ -55,7 +54,7 @@ def outcomes(
             for index, task in window.to_start():
                 keep = None if ended is None else partial(printed.__setitem__, index)
                 try:
-                    work = study.work(ClusterTask.of(task), retries, placement, keep, batches)
+                    work = study.work(ClusterTask.of(task), placement, keep, batches)
                 except RunnerError as error:
                     finish(index, error)
                     continue

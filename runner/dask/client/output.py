@@ -16,10 +16,10 @@ from distributed import Client
 from runner.bundle.functions import function_of
 from runner.child.messages import to_json
 from runner.dask.client.cluster_task import ClusterTask
+from runner.dask.client.fitness import Placement
 from runner.dask.client.outcomes import is_own, outcomes, unless_raised
-from runner.dask.client.placement import Placement
-from runner.dask.client.studies import studies_of
-from runner.dask.client.study import Study
+from runner.dask.client.study import Study, studies_of
+from runner.dask.worker.host import Host
 from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.report.sanitise import secrets_of
@@ -50,7 +50,6 @@ def kept_outcomes(
     client: Client,
     bundle: str | PathLike[str],
     tasks: Iterable[Task],
-    retries: int,
     shared: str | PathLike[str] | None,
     placement: Placement,
     output: str | PathLike[str],
@@ -70,26 +69,18 @@ def kept_outcomes(
         closing(Plan()) as plan,
     ):
         study = studies_of(client).study(bundle, shared, look=True)
-        account = _account(study)
-        with closing(StudyFolder(folder, lines, plan, study, account, tasks)) as kept:
+        with closing(StudyFolder(folder, lines, plan, study, tasks)) as kept:
             study = kept.begin()
-            left = outcomes(
-                *(study, kept.to_run(), retries, placement),
-                ordered=True,
-                ended=kept.ended,
-            )
-            with closing(left):
+            running = outcomes(study, kept.to_run(), placement, ordered=True, ended=kept.ended)
+            with closing(running) as left:
                 for place in range(kept.total):
-                    outcome = kept.outcome(place)
-                    again = outcome is not None
-                    if outcome is None:
-                        outcome = next(left)[1]
+                    before = kept.outcome(place)
+                    outcome = next(left)[1] if before is None else before
                     if place == kept.total - 1:
                         kept.finish()  # who zips it with its tasks asks for no more
-                    if again and return_exceptions:
-                        yield outcome
-                    else:
-                        yield unless_raised(outcome, return_exceptions)
+                    if before is None or not return_exceptions:
+                        outcome = unless_raised(outcome, return_exceptions)
+                    yield outcome
 
 
 class StudyFolder:
@@ -97,7 +88,6 @@ class StudyFolder:
 
     :param lines: takes the tasks' lines.
     :param plan: takes those that are left.
-    :param account: the conditions that the tasks run on.
     :param tasks: all of them: each is looked at before any is run.
     :raises OutputError: the folder has other results.
     :raises RunnerError: one is not a task, or the folder cannot be read.
@@ -105,15 +95,10 @@ class StudyFolder:
     """
 
     def __init__(
-        self,
-        folder: Path,
-        lines: Lines,
-        plan: Plan,
-        study: Study,
-        account: Account,
-        tasks: Iterable[Task],
+        self, folder: Path, lines: Lines, plan: Plan, study: Study, tasks: Iterable[Task]
     ) -> None:
-        self._folder, self._study, self._account = folder, study, account
+        self._folder, self._study = folder, study
+        self._conditions = _conditions(study)
         self._case = Case()
         self._case.worker, self._case.bundle = worker_info(), study.bundle
         self._plan = plan
@@ -122,7 +107,7 @@ class StudyFolder:
         self._in_hand: dict[int, tuple[int, GivenTask]] = {}
         self._record: StudyRecord | None = None
         self._versions: Future[Versions] | None = None
-        whose, asked = Whose.of(study.bundle), account.asked
+        whose, asked = Whose.of(study.bundle), self._conditions.asked
         digest = study.files.digest
         try:
             earlier = read_earlier(folder, whose, digest, asked, overwrite=False)
@@ -130,7 +115,7 @@ class StudyFolder:
             raise_reported(self._case, error)
         run = earlier.next_run
         self._take(tasks, earlier)
-        self._before = KeptResults(folder, study.bundle, account.worker)
+        self._before = KeptResults(folder, study.bundle, self._conditions.worker)
         self._others = earlier.left
         self._left = self.total - len(self._kept)
         maker = TaskLines(whose, asked, secrets_of(os.environ), run=run)
@@ -202,16 +187,16 @@ class StudyFolder:
 
         :returns: the study, with as many threads as the tasks that are done.
         """
-        study, account = self._study, self._account
+        study, found = self._study, self._conditions
         if not self._left:
             return study
         run = RunFile(
             command=["runner.dask.map", study.bundle.path, f"output={self._folder}"],
             started_at=now(),
             bundle=study.bundle,
-            worker=account.worker,
-            isolation=account.isolation,
-            asked=account.limits,
+            worker=found.worker,
+            isolation=found.isolation,
+            asked=found.limits,
         )
         self._record = record = StudyRecord(self._folder, run, study.files, _log.warning)
         record.make_room()
@@ -219,11 +204,11 @@ class StudyFolder:
             study = self._as_before(record.before)
         if study.made is not None:
             record.ran_with(study.made.threads)
-        if account.environment is not None:
-            record.begin(account.environment)
+        if found.environment is not None:
+            record.begin(found.environment)
         record.keep_bundle()
         if record.lacks_versions:
-            self._versions = study.versions()
+            self._versions = study.ask(Host.versions)
         record.write()
         return study
 
@@ -258,13 +243,13 @@ class StudyFolder:
 
     def _as_before(self, before: RunFile) -> Study:
         """Return the study with the threads of the tasks that are done; say what else differs."""
-        study, account = self._study, self._account
-        environment = account.environment
+        study, found = self._study, self._conditions
+        environment = found.environment
         if environment is not None and before.bundle.digest == study.files.digest:
-            for one in conditions(before, account.worker, environment.python, environment.packages):
+            for one in conditions(before, found.worker, environment.python, environment.packages):
                 _log.warning("not as for the tasks that are done: %s", one)
         made, threads = study.made, before.threads
-        said = account.asked.threads or study.files.defaults.threads
+        said = found.asked.threads or study.files.defaults.threads
         if made is None or threads is None or said is not None or made.threads == threads:
             return study
         _log.warning(
@@ -274,8 +259,8 @@ class StudyFolder:
         return replace(study, made=replace(made, threads=threads))
 
 
-def _account(study: Study) -> Account:
-    asking = study.account()
+def _conditions(study: Study) -> Account:
+    asking = study.ask(Host.account)
     try:
         return asking.result()
     finally:

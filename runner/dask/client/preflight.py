@@ -9,8 +9,7 @@ from contextlib import suppress
 from distributed import Client
 from msgspec import Struct
 
-from runner.dask.annotations import unannotated
-from runner.dask.client.connection import LOOK_SECONDS, ask, check_open, reported_gone
+from runner.dask.client.connection import check_open, reported_gone, unannotated, workers_of
 from runner.dask.client.lost import GONE
 from runner.dask.examine.canary import canary, send_importable
 from runner.dask.examine.cluster import Cluster, NoScheduler
@@ -54,7 +53,7 @@ def require_fit(client: Client) -> Fit:
     check_open(client)
     address: str = client.scheduler.address  # type: ignore[union-attr,assignment]
     if address.partition("://")[0] not in _REACHABLE:
-        return Fit(dict.fromkeys(_workers(client) or _first_workers(client), True), {})
+        return Fit(dict.fromkeys(workers_of(client) or _first_workers(client), True), {})
     cluster, examination = _examined(client, address)
     if not cluster.workers:
         _first_workers(client)
@@ -106,7 +105,7 @@ def _first_workers(client: Client) -> Mapping[str, int]:
     deadline = time.monotonic() + FIRST_WORKER_SECONDS
     try:
         while time.monotonic() < deadline:
-            if workers := _workers(client):
+            if workers := workers_of(client):
                 return workers
             time.sleep(_POLL_SECONDS)
     finally:
@@ -122,10 +121,6 @@ def _first_workers(client: Client) -> Mapping[str, int]:
             ),
         )
     )
-
-
-def _workers(client: Client) -> Mapping[str, int]:
-    return ask(client, lambda: client.nthreads(asynchronous=True), LOOK_SECONDS)
 
 
 def _obstacle(observation: Observation) -> Finding:

@@ -6,15 +6,15 @@ from collections.abc import Iterable, Mapping
 
 from msgspec.structs import replace
 
-from runner.dask.annotations import unannotated
-from runner.dask.client.connection import LOOK_SECONDS, ask
+from runner.dask.client.connection import LOOK_SECONDS, ask, unannotated
 from runner.dask.client.fitness import Fitness, Pinned
 from runner.dask.client.in_flight import InFlight
 from runner.dask.client.sending import Sending
 from runner.dask.client.work import Work, asking
 from runner.dask.environment import Made, Wanted, most_able, most_common, python_name, wanted_of
 from runner.dask.failures import other_environment, report_of
-from runner.dask.worker.work import prepare, reachable
+from runner.dask.worker.host import Host
+from runner.dask.worker.work import reachable
 from runner.diagnosis.errors import RunnerError, error_for
 from runner.diagnosis.report.model import BundleInfo, Report
 from runner.interpreter.model import Interpreter
@@ -127,13 +127,8 @@ class Preparation:
                 outcome.cancel()
 
     def _asking(self, addresses: list[str], wanted: Wanted) -> "Work[Made | None]":
-        return asking(
-            prepare,
-            self._key,
-            wanted,
-            bundle=self._bundle,
-            fitness=Pinned(self._key, addresses),
-        )
+        pinned = Pinned(self._key, addresses)
+        return asking(Host.prepare, self._key, wanted, self._bundle, pinned)
 
     def _reach(self) -> Mapping[str, set[str]]:
         """The Pythons that workers have beside the one that each took by itself."""

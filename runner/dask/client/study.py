@@ -4,46 +4,48 @@ import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
+from functools import partial
+from os import PathLike
 from pathlib import Path
+from threading import Lock
 from typing import TypeVar
 from weakref import WeakValueDictionary, finalize
 
 import dask
+from distributed import Client
 from distributed import Future as DaskFuture
-from msgspec import Struct
+from msgspec import Struct, field
 
 from runner.bundle.content import empty_folders
+from runner.bundle.folder import bundle_path
 from runner.bundle.functions import function_of
 from runner.bundle.model import Bundle
 from runner.dask.archive import Archive, packed
 from runner.dask.client.batches import Batches
-from runner.dask.client.cluster_task import ClusterTask
-from runner.dask.client.connection import connection_of, reported_gone
-from runner.dask.client.fitness import Fitness
+from runner.dask.client.cluster_task import ClusterTask, size_of
+from runner.dask.client.connection import check_open, connection_of, reported_gone
+from runner.dask.client.fitness import Fitness, Placement
 from runner.dask.client.home import Home
 from runner.dask.client.in_flight import InFlight
-from runner.dask.client.kept import Kept
-from runner.dask.client.lost import edited, no_able_worker
-from runner.dask.client.placement import Placement
+from runner.dask.client.lost import edited, is_closed, no_able_worker
 from runner.dask.client.preflight import require_fit
 from runner.dask.client.preparation import Preparation
-from runner.dask.client.sending import send
+from runner.dask.client.sending import forget, send
 from runner.dask.client.shared import Shared
-from runner.dask.client.work import Work, asking
+from runner.dask.client.work import Kept, Work, asking
 from runner.dask.environment import Made, wanted_of
 from runner.dask.failures import error_of, unfit
-from runner.dask.messages import Answer, as_sent, size_of
-from runner.dask.worker.work import account, keep_result, run_tasks, versions
+from runner.dask.messages import Answer
+from runner.dask.worker.work import keep_result, run_tasks
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.report.model import BundleInfo, Hint
 from runner.diagnosis.report.text import size_text
 from runner.environment.cache_folder import cache_folder
-from runner.execution.bundle_watch import Appeared
+from runner.execution.bundle_watch import Appeared, BundleFingerprint
 from runner.execution.prepare import read_as_content
 from runner.execution.run_task import reported
 from runner.execution.worker_info import worker_info
 from runner.result import Result
-from runner.study.environment_account import Account, Versions
 
 T = TypeVar("T")
 
@@ -78,7 +80,6 @@ class Study(Struct, frozen=True, weakref=True):
     def work(
         self,
         one: ClusterTask,
-        retries: int,
         placement: Placement,
         printed: Callable[[Mapping[str, str]], None] | None = None,
         batches: Batches | None = None,
@@ -95,7 +96,7 @@ class Study(Struct, frozen=True, weakref=True):
                 printed(answer.printed)
             return answer.result_of(self.bundle)
 
-        task = as_sent(one.task)
+        task = one.as_sent()
         return Work(
             name=self.key_of(one, placement),
             unwrap=result_of,
@@ -104,7 +105,6 @@ class Study(Struct, frozen=True, weakref=True):
             arguments=(self.key, one.futures, self.outputs, self.made, printed is not None),
             bundle=self.bundle,
             fitness=self.fitness,
-            retries=retries,
             size=size_of(task),
             futures=one.futures,
             placement=placement,
@@ -113,7 +113,7 @@ class Study(Struct, frozen=True, weakref=True):
         )
 
     def keep(
-        self, tasks: Sequence[ClusterTask], retries: int, placement: Placement
+        self, tasks: Sequence[ClusterTask], placement: Placement
     ) -> "list[DaskFuture[Result]]":
         """Send tasks whose results stay on the workers.
 
@@ -126,7 +126,7 @@ class Study(Struct, frozen=True, weakref=True):
         with reported_gone(self.in_flight.client):
             futures: list[DaskFuture[Result]] = self.in_flight.client.map(
                 keep_result,
-                [as_sent(one.task) for one in tasks],
+                [one.as_sent() for one in tasks],
                 [one.futures for one in tasks],
                 key=keys,
                 pure=False,
@@ -136,7 +136,7 @@ class Study(Struct, frozen=True, weakref=True):
                 bundle=self.key,
                 here=self.bundle,
                 study=self.made,
-                tries=1 + retries,
+                tries=1 + placement.retries,
             )
         for future in futures:
             # The workers have the bundle for as long as somebody may need its results made again.
@@ -154,24 +154,11 @@ class Study(Struct, frozen=True, weakref=True):
         )
         return futures
 
-    def account(self) -> Future[Account]:
-        """Ask for the conditions that its tasks run on."""
-        return self._ask(account)
-
-    def versions(self) -> Future[Versions]:
-        """Ask for the lock of the versions that its tasks have."""
-        return self._ask(versions)
-
-    def _ask(self, question: Callable[..., T]) -> Future[T]:
+    def ask(self, question: Callable[..., T]) -> Future[T]:
+        """:param question: a :data:`~runner.dask.worker.work.Question`."""
+        wanted = wanted_of(self.made)
         return self.in_flight.start(
-            asking(
-                question,
-                self.key,
-                wanted_of(self.made),
-                bundle=self.bundle,
-                fitness=self.fitness,
-                home=self.home,
-            )
+            asking(question, self.key, wanted, self.bundle, self.fitness, self.home)
         )
 
     def key_of(self, one: ClusterTask, placement: Placement) -> str:
@@ -259,3 +246,79 @@ def _packed(path: Path, shared: Shared | None) -> tuple[Bundle, Archive]:
             info,
         )
     return bundle, Archive(bundle.digest, name, data, folders=folders)
+
+
+class Studies:
+    """The studies and tasks that a client has under way on its cluster."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._lock = Lock()
+        self._slots: dict[tuple[Path, Path | None], _Slot] = {}
+        self._shared: dict[Path, Shared] = {}
+        self._in_flight = InFlight(client)
+
+    def study(
+        self,
+        bundle: str | PathLike[str],
+        shared: str | PathLike[str] | None,
+        *,
+        look: bool = False,
+    ) -> Study:
+        """Opened at the first call, and again where the bundle or the scheduler is another since.
+
+        :param look: whether it was, at any price.
+        :raises RunnerError: it cannot be opened.
+        """
+        check_open(self._client)
+        path = bundle_path(bundle).absolute()
+        folder = None if shared is None else Path(shared).absolute()
+        with self._lock:
+            slot = self._slots.setdefault((path, folder), _Slot())
+            if folder is not None and folder not in self._shared:
+                self._shared[folder] = Shared(folder)
+                finalize(self, self._shared[folder].remove_outputs)
+        # Others go on with theirs while this one is being opened.
+        with slot.lock:
+            if (
+                slot.study is None
+                or slot.study.home.lost
+                or slot.fingerprint is None
+                or slot.fingerprint.changed(at_once=look)
+            ):
+                fingerprint = BundleFingerprint(path)
+                study = open_study(
+                    self._in_flight,
+                    path,
+                    None if folder is None else self._shared[folder],
+                    again=partial(self.study, bundle, shared),
+                )
+                if slot.study is not None and slot.study.key != study.key:
+                    # Once the last of its tasks is done.
+                    finalize(slot.study, _forget, self._client, slot.study.key)
+                slot.fingerprint, slot.study = fingerprint, study
+            return slot.study
+
+
+class _Slot(Struct):
+    """Where a study is kept, for one bundle and shared folder."""
+
+    lock: Lock = field(default_factory=Lock)
+    fingerprint: BundleFingerprint | None = None
+    study: Study | None = None
+
+
+def _forget(client: Client, bundle: str) -> None:
+    if not is_closed(client) and client.loop is not None:
+        client.loop.add_callback(forget, client, bundle)
+
+
+def studies_of(client: Client) -> Studies:
+    """Kept on the client itself, with which it ends.
+
+    :raises TypeError: the client is an asynchronous one.
+    """
+    if client.asynchronous:
+        raise TypeError("this needs a Client that is not asynchronous; its calls may be threaded")
+    studies: Studies = vars(client).setdefault("_modelops_runner", Studies(client))
+    return studies

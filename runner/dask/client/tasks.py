@@ -10,11 +10,10 @@ from distributed import Client
 from distributed import Future as DaskFuture
 
 from runner.dask.client.cluster_task import ClusterTask
+from runner.dask.client.fitness import Placement, PlacementOptions
 from runner.dask.client.outcomes import outcomes, unless_raised
 from runner.dask.client.output import kept_outcomes
-from runner.dask.client.placement import Placement, PlacementOptions
-from runner.dask.client.studies import studies_of
-from runner.dask.failures import RETRIES
+from runner.dask.client.study import studies_of
 from runner.execution.bounded_map import Outcome
 from runner.inputs import InputCopies
 from runner.result import Result
@@ -31,7 +30,6 @@ def submit(
     task: Task | None = None,
     *,
     keep: Literal[False] = False,
-    retries: int = RETRIES,
     shared: str | PathLike[str] | None = None,
     **placement: "Unpack[PlacementOptions]",
 ) -> Future[Result]: ...
@@ -44,7 +42,6 @@ def submit(
     task: Task | None = None,
     *,
     keep: Literal[True],
-    retries: int = RETRIES,
     shared: str | PathLike[str] | None = None,
     **placement: "Unpack[PlacementOptions]",
 ) -> "DaskFuture[Result]": ...
@@ -56,7 +53,6 @@ def submit(
     task: Task | None = None,
     *,
     keep: bool = False,
-    retries: int = RETRIES,
     shared: str | PathLike[str] | None = None,
     **placement: "Unpack[PlacementOptions]",
 ) -> "Future[Result] | DaskFuture[Result]":
@@ -74,24 +70,24 @@ def submit(
     :param keep: leave the result on its worker. The future is the client's own then, for
         ``client.gather``, ``distributed.wait``, ``as_completed``, ``client.submit``,
         ``dask.delayed``, or the input of another task; Dask does with it as with any other.
-    :param retries: how often a failure that may pass by itself is tried again.
     :param shared: a folder that client and workers see under the same path: the bundle goes that
         way, and outputs of 1 MiB and more are mapped from there.
-    :param placement: ``key``, how the tasks' keys begin, by which the dashboard groups them;
-        ``priority``, ``workers`` (by their addresses) and ``resources`` as ``Client.submit`` has
-        them.
+    :param placement: ``retries``, how often a failure that may pass by itself is tried again
+        (three times unless given); ``key``, how the tasks' keys begin, by which the dashboard
+        groups them; ``priority``, ``workers`` (by their addresses) and ``resources`` as
+        ``Client.submit`` has them.
     :returns: what the result comes in. Its ``cancel()`` ends the task; its exception is a
         ``RunnerError``.
     :raises RunnerError: the bundle, the cluster or the two together cannot run any task.
     :raises TypeError: the client is an asynchronous one.
-    :raises ValueError: a worker is not named by its address.
+    :raises ValueError: a worker is not named by its address, or a number is none.
     """
     where = Placement.of(**placement)
     given = ClusterTask.of(Task() if task is None else task)
     study = studies_of(client).study(bundle, shared)
     if keep:
-        return study.keep([given], retries, where)[0]
-    return study.in_flight.start(study.work(given, retries, where))
+        return study.keep([given], where)[0]
+    return study.in_flight.start(study.work(given, where))
 
 
 @overload
@@ -103,7 +99,6 @@ def map(
     keep: Literal[False] = False,
     return_exceptions: Literal[False] = False,
     output: str | PathLike[str] | None = None,
-    retries: int = RETRIES,
     shared: str | PathLike[str] | None = None,
     **placement: "Unpack[PlacementOptions]",
 ) -> Generator[Result, None, None]: ...
@@ -118,7 +113,6 @@ def map(
     keep: Literal[False] = False,
     return_exceptions: bool,
     output: str | PathLike[str] | None = None,
-    retries: int = RETRIES,
     shared: str | PathLike[str] | None = None,
     **placement: "Unpack[PlacementOptions]",
 ) -> Generator[Outcome, None, None]: ...
@@ -131,7 +125,6 @@ def map(
     tasks: Iterable[Task],
     *,
     keep: Literal[True],
-    retries: int = RETRIES,
     shared: str | PathLike[str] | None = None,
     **placement: "Unpack[PlacementOptions]",
 ) -> "list[DaskFuture[Result]]": ...
@@ -145,7 +138,6 @@ def map(
     keep: bool = False,
     return_exceptions: bool = False,
     output: str | PathLike[str] | None = None,
-    retries: int = RETRIES,
     shared: str | PathLike[str] | None = None,
     **placement: "Unpack[PlacementOptions]",
 ) -> "Generator[Outcome, None, None] | list[DaskFuture[Result]]":
@@ -174,40 +166,47 @@ def map(
         if keep:
             raise ValueError("with keep=True results stay on the workers: output= has none to keep")
         return kept_outcomes(
-            *(client, bundle, tasks, retries, shared, where, output),
+            *(client, bundle, tasks, shared, where, output),
             return_exceptions=return_exceptions,
         )
     if not keep:
-        run = _outcomes(client, bundle, tasks, retries, shared, where, ordered=True)
-        return _in_order(run, return_exceptions)
+        return _in_order(
+            _outcomes(
+                *(client, bundle, tasks, shared, where),
+                return_exceptions=return_exceptions,
+                ordered=True,
+            )
+        )
     if return_exceptions:
         raise ValueError("with keep=True each future has its own exception")
     copies = InputCopies()
     given = [ClusterTask.of(task, copies) for task in tasks]
     study = studies_of(client).study(bundle, shared, look=True)
-    return study.keep(given, retries, where)
+    return study.keep(given, where)
 
 
 def _outcomes(
     client: Client,
     bundle: str | PathLike[str],
     tasks: Iterable[Task],
-    retries: int,
     shared: str | PathLike[str] | None,
     placement: Placement,
     *,
+    return_exceptions: bool,
     ordered: bool,
 ) -> Generator[tuple[int, Outcome], None, None]:
     study = studies_of(client).study(bundle, shared, look=True)
-    yield from outcomes(study, tasks, retries, placement, ordered=ordered)
+    with closing(outcomes(study, tasks, placement, ordered=ordered)) as run:
+        for index, outcome in run:
+            yield index, unless_raised(outcome, return_exceptions)
 
 
 def _in_order(
-    run: Generator[tuple[int, Outcome], None, None], return_exceptions: bool
+    run: Generator[tuple[int, Outcome], None, None],
 ) -> Generator[Outcome, None, None]:
     with closing(run):
         for _, outcome in run:
-            yield unless_raised(outcome, return_exceptions)
+            yield outcome
 
 
 @overload
@@ -217,7 +216,6 @@ def map_unordered(
     tasks: Iterable[Task],
     *,
     return_exceptions: Literal[False] = False,
-    retries: int = RETRIES,
     shared: str | PathLike[str] | None = None,
     **placement: "Unpack[PlacementOptions]",
 ) -> Generator[tuple[int, Result], None, None]: ...
@@ -230,7 +228,6 @@ def map_unordered(
     tasks: Iterable[Task],
     *,
     return_exceptions: bool,
-    retries: int = RETRIES,
     shared: str | PathLike[str] | None = None,
     **placement: "Unpack[PlacementOptions]",
 ) -> Generator[tuple[int, Outcome], None, None]: ...
@@ -242,13 +239,12 @@ def map_unordered(
     tasks: Iterable[Task],
     *,
     return_exceptions: bool = False,
-    retries: int = RETRIES,
     shared: str | PathLike[str] | None = None,
     **placement: "Unpack[PlacementOptions]",
 ) -> Generator[tuple[int, Outcome], None, None]:
     """As :func:`map`, each as soon as it is there, with its task's number, from 0 on."""
-    where = Placement.of(**placement)
-    run = _outcomes(client, bundle, tasks, retries, shared, where, ordered=False)
-    with closing(run):
-        for index, outcome in run:
-            yield index, unless_raised(outcome, return_exceptions)
+    return _outcomes(
+        *(client, bundle, tasks, shared, Placement.of(**placement)),
+        return_exceptions=return_exceptions,
+        ordered=False,
+    )

@@ -14,9 +14,7 @@ from typing import Any
 
 from distributed import Client
 
-from runner.dask.census import Census, Refusal, Seen, Wish, census, held
 from runner.dask.client.connection import LOOK_SECONDS
-from runner.dask.client.kept import Kept
 from runner.dask.client.lost import (
     GONE,
     client_closed,
@@ -26,10 +24,10 @@ from runner.dask.client.lost import (
     unoffered,
     went_elsewhere,
 )
-from runner.dask.client.placed import Placed
-from runner.dask.client.survey import Newcomers
-from runner.dask.client.work import Work
+from runner.dask.client.sending import Newcomers
+from runner.dask.client.work import Kept, Placed, Work
 from runner.dask.failures import error_of
+from runner.dask.scheduler import Census, Refusal, Restrictions, Seen, census, held
 
 _log = logging.getLogger(__name__)
 
@@ -79,7 +77,7 @@ class Watch:
         """By their addresses."""
         self.threads = 0
         """How many they have."""
-        self._unrunnable: Mapping[str, Wish] = {}
+        self._unrunnable: Mapping[str, Restrictions] = {}
         """This client's tasks that no worker may run, by their keys."""
         self._refusals: Collection[Refusal] = ()
         self._taken_at = 0.0

@@ -1,31 +1,95 @@
-"""A task for a cluster's workers, and where it is at."""
+"""Tasks on a cluster, and where they are at.
+
+Those whose results come here are works, which the client sends, and sends again. Those whose
+results stay on the workers are futures of Dask's own: one goes elsewhere, or fails, at the
+scheduler.
+"""
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+import logging
+import pickle
+from collections import defaultdict
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from weakref import WeakValueDictionary
 
 from distributed import Client
 from distributed import Future as DaskFuture
 from msgspec import Struct, field
 
-from runner.dask.client.fitness import Fitness
+from runner.dask.client.connection import LOOK_SECONDS
+from runner.dask.client.fitness import ANYWHERE, Fitness, Placement
 from runner.dask.client.home import Home
-from runner.dask.client.lost import GONE
-from runner.dask.client.placed import Placed
+from runner.dask.client.lost import GONE, no_workers, unoffered, went_elsewhere
 from runner.dask.environment import Wanted
-from runner.dask.failures import RETRIES
+from runner.dask.failures import error_of
 from runner.dask.messages import Answer
+from runner.dask.scheduler import Restrictions, Seen, fail, place
 from runner.dask.worker.work import tell
-from runner.diagnosis.errors import RunnerError
+from runner.diagnosis.errors import RunnerError, error_for
 from runner.diagnosis.report.model import BundleInfo
+from runner.result import Result
 
 if TYPE_CHECKING:
     from runner.dask.client.batches import Batches
 
 T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class Placed(Struct, eq=False, weakref=True, kw_only=True):
+    """One task, or several that ask for the same.
+
+    :param bundle: for the report, where there is no answer.
+    :param fitness: of the workers.
+    """
+
+    bundle: BundleInfo
+    fitness: Fitness
+    placement: Placement = ANYWHERE
+    sent_to: list[str] | None = None
+    """The addresses of those that Dask may give it to; ``None``: any."""
+    stuck_seconds: float = 0.0
+    """For how long no worker has been there that may run it."""
+    seen: set[str] = field(default_factory=set)
+    """The workers that were there meanwhile and may run it."""
+
+    @property
+    def pending(self) -> Sequence[str]:
+        """The keys of those that have not ended."""
+        raise NotImplementedError
+
+    async def end(self, client: Client, error: RunnerError) -> None:
+        """Let those fail that have not ended."""
+        raise NotImplementedError
+
+    def able(self, workers: Mapping[str, Seen]) -> list[str] | None:
+        """The workers to send it to; ``None``: any, and those to come."""
+        return self.placement.among(self.fitness, workers)
+
+    def there(self, workers: Mapping[str, Seen]) -> set[str]:
+        """The workers that may run it as it was sent."""
+        return set(workers) if self.sent_to is None else set(workers).intersection(self.sent_to)
+
+    def why_nobody_runs_it(
+        self, wish: Restrictions | None, workers: Mapping[str, Seen]
+    ) -> RunnerError:
+        """:param wish: what the scheduler says that it asks for."""
+        if wish is not None and self.there(workers):
+            error = error_of(unoffered(wish, workers), self.bundle)
+            offering = [at for at, seen in workers.items() if seen.offers(wish.resources)]
+        else:
+            error = error_of(no_workers(self.stuck_seconds, len(self.seen)), self.bundle)
+            offering = list(workers)
+        for address in offering:
+            # What those say that are left is why none of them runs it.
+            if (refusal := self.fitness.unable.get(address)) is not None:
+                error = error_for(refusal)
+        return error
 
 
 class Sent(Struct, eq=False):
@@ -63,7 +127,6 @@ class Work(Placed, Generic[T], kw_only=True):
     :param function: takes a list of what is asked for, of those that go in one call, and the
         arguments that they have in common.
     :param asked: what this one asks for.
-    :param retries: how often a failure whose report is retryable is tried again.
     :param size: the bytes that go with it.
     :param futures: those of its inputs that are on the cluster.
     :param home: where its study is; ``None``: it ends with the scheduler.
@@ -76,7 +139,6 @@ class Work(Placed, Generic[T], kw_only=True):
     function: Callable[..., list[Answer]]
     asked: Any
     arguments: tuple[Any, ...]
-    retries: int
     size: int = 0
     futures: "Mapping[str, DaskFuture[Any]]" = field(default_factory=dict)
     home: Home | None = None
@@ -117,7 +179,6 @@ def asking(
     question: Callable[..., T],
     key: str,
     wanted: Wanted,
-    *,
     bundle: BundleInfo,
     fitness: Fitness,
     home: Home | None = None,
@@ -135,6 +196,51 @@ def asking(
         arguments=(key, wanted),
         bundle=bundle,
         fitness=fitness,
-        retries=RETRIES,
         home=home,
     )
+
+
+class Kept(Placed, kw_only=True):
+    """Those whose results stay on the workers, of one call; for as long as anything refers to one.
+
+    :param futures: by their keys.
+    :param movable: their caller has not named workers for them, maybe by their hosts.
+    """
+
+    futures: "WeakValueDictionary[str, DaskFuture[Result]]"
+    movable: bool
+
+    @property
+    def keys(self) -> list[str]:
+        return list(self.futures)
+
+    @property
+    def pending(self) -> Sequence[str]:
+        return [key for key, one in list(self.futures.items()) if one.status == "pending"]
+
+    async def move(self, client: Client, workers: Mapping[str, Seen]) -> None:
+        """Let them run on those workers only that are able to, as far as that has changed."""
+        able = self.able(workers)
+        if not self.movable or _same(able, self.sent_to):
+            return
+        with suppress(*GONE, asyncio.TimeoutError):  # who watches the scheduler says so
+            taken = await _within(client.run_on_scheduler(place, self.keys, able))
+            self.sent_to = able
+            by: defaultdict[str, list[str]] = defaultdict(list)
+            for key, address in taken.items():
+                by[address].append(key)
+            for address, keys in by.items():
+                if (refusal := self.fitness.unable.get(address)) is not None:
+                    _log.warning("%s", went_elsewhere(refusal, keys))
+
+    async def end(self, client: Client, error: RunnerError) -> None:
+        with suppress(*GONE, asyncio.TimeoutError):
+            await _within(client.run_on_scheduler(fail, self.pending, pickle.dumps(error)))
+
+
+def _same(one: list[str] | None, other: list[str] | None) -> bool:
+    return one == other or (one is not None and other is not None and set(one) == set(other))
+
+
+async def _within(asked: Awaitable[dict[str, str]]) -> dict[str, str]:
+    return await asyncio.wait_for(asked, LOOK_SECONDS)

@@ -14,8 +14,7 @@ from typing import TypeAlias
 
 from distributed import Client, Future
 
-from runner.dask.annotations import unannotated
-from runner.dask.bounded import in_thread
+from runner.dask.client.connection import in_thread, unannotated
 from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import one_line
 from runner.doctor.observation import Observation, Verdict
@@ -28,22 +27,17 @@ Send: TypeAlias = "Callable[[Client, str], Future[int]]"
 _LOOK_SECONDS = 1.0
 
 
-def send_importable(client: Client, worker: str) -> "Future[int]":
-    """A function that every worker has."""
-    return _send(client, worker, operator.add)
+def _sending(function: Callable[[int, int], int]) -> Send:
+    def send(client: Client, worker: str) -> "Future[int]":
+        placed = {"workers": [worker], "allow_other_workers": False}
+        return unannotated(lambda: client.submit(function, 1, 2, pure=False, retries=0, **placed))
+
+    return send
 
 
-def send_lambda(client: Client, worker: str) -> "Future[int]":
-    """A function that crosses as bytecode."""
-    return _send(client, worker, lambda x, y: x + y)
-
-
-def _send(client: Client, worker: str, function: Callable[[int, int], int]) -> "Future[int]":
-    return unannotated(
-        lambda: client.submit(
-            function, 1, 2, workers=[worker], allow_other_workers=False, pure=False, retries=0
-        )
-    )
+# A function that every worker has, and one that crosses as bytecode.
+send_importable = _sending(operator.add)
+send_lambda = _sending(lambda x, y: x + y)
 
 
 def canary(
@@ -88,30 +82,31 @@ def _outcome(
             text = f"failed on {worker}: {one_line(f'{type(error).__name__}: {error}')}"
             hint = Hint("look at the logs of this worker and of the scheduler")
             return Observation(subject, Verdict.PROBLEM, text, [hint])
-    observation = _not_back(client, subject, worker, future)
+    text, advice = _not_back(client, worker, future)
     # A scheduler that hangs answers no cancellation either.
     with suppress(FutureTimeoutError):
         in_thread(future.cancel, _LOOK_SECONDS)
-    return observation
+    if advice is None:
+        return Observation(subject, Verdict.WARNING, text)
+    return Observation(subject, Verdict.PROBLEM, text, [Hint(advice)])
 
 
-def _not_back(client: Client, subject: str, worker: str, future: "Future[int]") -> Observation:
+def _not_back(client: Client, worker: str, future: "Future[int]") -> tuple[str, str | None]:
+    """Return why, and what to do about it; ``None``: nothing, it is busy."""
+    late = f"not back from {worker} in time"
     try:
         processing = in_thread(client.processing, _LOOK_SECONDS)
     except Exception as error:  # noqa: BLE001 - the connection may be what is broken
-        text = f"not back from {worker} in time, and the scheduler does not answer any more"
         said = one_line(f"{type(error).__name__}: {error}".rstrip(": "))
-        hint = Hint("look at the scheduler's log")
-        return Observation(subject, Verdict.PROBLEM, f"{text} ({said})", [hint])
+        text = f"{late}, and the scheduler does not answer any more ({said})"
+        return text, "look at the scheduler's log"
     if worker not in processing:
         text = f"the worker {worker} died, or left, with it"
-        hint = Hint("look at this worker's log, and at what ended its process")
-        return Observation(subject, Verdict.PROBLEM, text, [hint])
-    before = [key for key in processing[worker] if key != future.key]
+        return text, "look at this worker's log, and at what ended its process"
+    before = len([key for key in processing[worker] if key != future.key])
     if before:
-        tasks = "1 other task" if len(before) == 1 else f"{len(before)} other tasks"
-        text = f"not back from {worker} in time: it has {tasks} to do"
-        return Observation(subject, Verdict.WARNING, text)
-    text = f"not back from {worker} in time, though it has nothing else to do"
-    hint = Hint("look at this worker's log, and at the load of its machine; restart it")
-    return Observation(subject, Verdict.PROBLEM, text, [hint])
+        return f"{late}: it has {before} other task{'s' * (before > 1)} to do", None
+    return (
+        f"{late}, though it has nothing else to do",
+        "look at this worker's log, and at the load of its machine; restart it",
+    )

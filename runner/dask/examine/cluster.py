@@ -34,7 +34,6 @@ class Software(Struct, frozen=True):
 class Member(Struct, frozen=True):
     """The client, or a process of the cluster."""
 
-    role: Role
     address: str
     """``tcp://10.0.0.1:8786``; empty for the client."""
     host: str

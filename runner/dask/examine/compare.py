@@ -44,23 +44,27 @@ class Examination(Struct, frozen=True):
 
 
 class _Group(Struct, frozen=True):
-    """The scheduler, or workers that are made of the same."""
+    """The scheduler, or workers that are made of the same.
+
+    :param name: ``the scheduler``, ``all 4 workers``, ``2 of 4 workers (tcp://..., tcp://...)``.
+    :param workers: their addresses.
+    """
 
     role: Role
     name: str
-    """``the scheduler``, ``all 4 workers``, ``2 of 4 workers (tcp://..., tcp://...)``."""
     software: Software
     workers: Sequence[str] = ()
-    """Their addresses."""
 
 
 class _Mismatch(Struct, frozen=True):
-    """A difference between processes, and the kinds of work that it breaks."""
+    """A difference between processes, and the kinds of work that it breaks.
+
+    :param workers: the addresses of those that it breaks; none: it is not about workers.
+    """
 
     observation: Observation
     breaks: Breaks | None = None
     workers: Sequence[str] = ()
-    """The addresses of those that it breaks; none: it is not about workers."""
 
 
 def compare(
@@ -76,8 +80,10 @@ def compare(
     """
     client = cluster.client.software
     assert client is not None  # it is this process
-    workers = _groups(cluster.workers)
-    others = [*_scheduler(cluster.scheduler), *workers]
+    workers, others = _groups(cluster.workers), []
+    if cluster.scheduler.software is not None:
+        others = [_Group(Role.SCHEDULER, "the scheduler", cluster.scheduler.software)]
+    others += workers
     bundles = [_bundle(need, cluster.workers, reach) for need in needs]
     silent = _silent(cluster)
     for_all = [*_dask(client, others), *_runner(client, others), *bundles]
@@ -89,13 +95,11 @@ def compare(
     if cluster.workers and not workers:
         obstacles += silent
     ours = "" if obstacles else _OUR_TASKS
-    for_lambdas = [
-        one.observation
-        for one in [*_python(client, others, ours), *_cloudpickle(client, others, ours)]
-    ]
+    for_lambdas = [*_python(client, others, ours), *_cloudpickle(client, others, ours)]
     return Examination(
         observations=[
-            *_members(client, others),
+            _made_of("the client", client),
+            *(_made_of(group.name, group.software) for group in others),
             *silent,
             *for_lambdas,
             *(one.observation for one in for_all),
@@ -122,28 +126,17 @@ def _dask_of(member: Member) -> str | None:
     return member.software.packages["distributed"] if member.software else None
 
 
-def _scheduler(scheduler: Member) -> list[_Group]:
-    if scheduler.software is None:
-        return []
-    return [_Group(Role.SCHEDULER, "the scheduler", scheduler.software)]
-
-
 def _groups(workers: Sequence[Member]) -> list[_Group]:
     """Workers that are made of the same, the largest group first."""
-    equal: list[tuple[Software, list[str]]] = []
+    kinds: list[Software] = []
     for worker in workers:
-        if worker.software is None:
-            continue
-        for software, addresses in equal:
-            if software == worker.software:
-                addresses.append(worker.address)
-                break
-        else:
-            equal.append((worker.software, [worker.address]))
-    return [
-        _Group(Role.WORKER, _workers(addresses, len(workers)), software, addresses)
-        for software, addresses in sorted(equal, key=lambda one: -len(one[1]))
-    ]
+        if worker.software is not None and worker.software not in kinds:
+            kinds.append(worker.software)
+    groups = []
+    for kind in kinds:
+        addresses = [worker.address for worker in workers if worker.software == kind]
+        groups.append(_Group(Role.WORKER, _workers(addresses, len(workers)), kind, addresses))
+    return sorted(groups, key=lambda group: -len(group.workers))
 
 
 def _workers(addresses: Sequence[str], total: int) -> str:
@@ -154,16 +147,12 @@ def _workers(addresses: Sequence[str], total: int) -> str:
     return f"{len(addresses)} of {total} workers ({', '.join(addresses[:_NAMED])}{more})"
 
 
-def _members(client: Software, others: Sequence[_Group]) -> list[Observation]:
-    seen = [("the client", client), *((group.name, group.software) for group in others)]
-    return [Observation(name, Verdict.OK, _made_of(software)) for name, software in seen]
-
-
-def _made_of(software: Software) -> str:
+def _made_of(name: str, software: Software) -> Observation:
     packages = ", ".join(
         f"{name} {version}" for name, version in software.packages.items() if version is not None
     )
-    return f"Python {software.python}, {software.system}; {packages}"
+    text = f"Python {software.python}, {software.system}; {packages}"
+    return Observation(name, Verdict.OK, text)
 
 
 def _silent(cluster: Cluster) -> list[Observation]:
@@ -188,7 +177,7 @@ def _silent(cluster: Cluster) -> list[Observation]:
     return seen
 
 
-def _python(client: Software, others: Sequence[_Group], ours: str) -> Iterable[_Mismatch]:
+def _python(client: Software, others: Sequence[_Group], ours: str) -> Iterable[Observation]:
     differ: dict[str, list[_Group]] = {}
     for group in others:
         if group.software.minor != client.minor:
@@ -211,33 +200,33 @@ def _python(client: Software, others: Sequence[_Group], ours: str) -> Iterable[_
             command=f"uv venv --python {minor} && uv pip install 'modelops-runner[dask]'"
             f" 'distributed=={dask}'",
         )
-        observation = Observation("Python versions", Verdict.PROBLEM, text, [hint])
-        yield _Mismatch(observation, Breaks.LAMBDAS)
+        yield Observation("Python versions", Verdict.PROBLEM, text, [hint])
 
 
 def _dask(client: Software, others: Sequence[_Group]) -> Iterable[_Mismatch]:
     """A client speaks with the scheduler, and the scheduler with its workers."""
-    one, software, name = Role.CLIENT, client, "the client"
+    one = _Group(Role.CLIENT, "the client", client)
     for group in others:
-        own, there = (each.packages["distributed"] for each in (software, group.software))
+        own, there = (each.software.packages["distributed"] for each in (one, group))
         if own != there:
-            row = _known("distributed", one, software, group.role, group.software)
-            text = f"{name} has distributed {own}, {group.name} {there}: "
+            row = _known("distributed", one.role, one.software, group.role, group.software)
+            text = f"{one.name} has distributed {own}, {group.name} {there}: "
             text += f"{row.consequence} ({row.source})" if row else (
                 "Dask promises nothing between releases; nothing is known against these two"
             )  # fmt: skip
+            scheduler_has = there if one.role is Role.CLIENT else own
             hint = Hint(
                 "give client, scheduler and workers the same release of Dask",
-                command=f"uv pip install 'distributed=={own if one is Role.SCHEDULER else there}'",
+                command=f"uv pip install 'distributed=={scheduler_has}'",
             )
             verdict = Verdict.PROBLEM if row else Verdict.WARNING
             observation = Observation("Dask versions", verdict, text, [hint])
             yield _Mismatch(observation, row.breaks if row else None, group.workers)
         if group.role is Role.SCHEDULER:
-            one, software, name = group.role, group.software, group.name
+            one = group
 
 
-def _cloudpickle(client: Software, others: Sequence[_Group], ours: str) -> Iterable[_Mismatch]:
+def _cloudpickle(client: Software, others: Sequence[_Group], ours: str) -> Iterable[Observation]:
     own = client.packages["cloudpickle"]
     for group in others:
         there = group.software.packages["cloudpickle"]
@@ -246,8 +235,7 @@ def _cloudpickle(client: Software, others: Sequence[_Group], ours: str) -> Itera
             text = f"the client has cloudpickle {own}, {group.name} {there}: {row.consequence}"
             text += f" ({row.source}).{ours}"
             hint = Hint("install the same everywhere", f"uv pip install 'cloudpickle=={own}'")
-            observation = Observation("cloudpickle versions", Verdict.PROBLEM, text, [hint])
-            yield _Mismatch(observation, row.breaks)
+            yield Observation("cloudpickle versions", Verdict.PROBLEM, text, [hint])
 
 
 def _runner(client: Software, others: Sequence[_Group]) -> Iterable[_Mismatch]:

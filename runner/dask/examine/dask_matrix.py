@@ -160,13 +160,8 @@ def _attempt(
     try:
         with DaskCluster(1, python=others, environ=environ) as started:
             begun = time.monotonic()
-            done = subprocess.run(
-                [client, "-c", _EXAMINE, started.address, bundle],
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                timeout=_EXAMINE_SECONDS,
-                env=environ,
-                check=False,
+            done = _run(
+                [client, "-c", _EXAMINE, started.address, bundle], environ, _EXAMINE_SECONDS
             )
             seconds = time.monotonic() - begun
             if not all(worker.alive for worker in started.workers):
@@ -208,20 +203,21 @@ def _build(
         [uv, "pip", "install", "--quiet", "--python", str(venv), f"distributed=={dask}", *needed],
     ):
         try:
-            done = subprocess.run(
-                argv,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                text=True,
-                timeout=_BUILD_SECONDS,
-                env=environ,
-                check=False,
-            )
+            done = _run(argv, environ, _BUILD_SECONDS)
         except subprocess.TimeoutExpired:
             return _problem("environment", f"uv took longer than {_BUILD_SECONDS} s")
         if done.returncode != 0:
-            return _problem("environment", f"uv cannot make it: {one_line(done.stderr)}")
+            return _problem("environment", f"uv cannot make it: {one_line(decode(done.stderr))}")
     return None
+
+
+def _run(
+    argv: Sequence[str | Path], environ: Mapping[str, str], seconds: float
+) -> "subprocess.CompletedProcess[bytes]":
+    nothing = subprocess.DEVNULL
+    return subprocess.run(
+        argv, stdin=nothing, capture_output=True, timeout=seconds, env=environ, check=False
+    )
 
 
 def _our_packages(folder: Path) -> Path:

@@ -13,7 +13,7 @@ import msgspec
 from distributed import Client, Security
 
 from runner.bundle.read import read_bundle
-from runner.dask.bounded import in_thread
+from runner.dask.client.connection import in_thread
 from runner.dask.client.lost import GONE
 from runner.dask.client.tasks import submit
 from runner.dask.examine.canary import Send, canary, send_importable, send_lambda

@@ -9,7 +9,6 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, suppress
 from pathlib import Path
-from types import TracebackType
 
 import runner
 from runner.process.guardian import guarded_folder, guardian
@@ -87,7 +86,6 @@ class DaskCluster:
 
     :param workers: how many start at once, with one thread each.
     :param python: the interpreter that runs them; it has distributed.
-    :param scheduler_python: the scheduler's, where it is another.
     :param nanny: whether each worker has a nanny, which starts it again when it dies.
     :param environ: variables of all of them, beside this process's.
     """
@@ -97,7 +95,6 @@ class DaskCluster:
         workers: int = 2,
         *,
         python: str | Path = sys.executable,
-        scheduler_python: str | Path | None = None,
         nanny: bool = False,
         environ: dict[str, str] | None = None,
     ) -> None:
@@ -110,7 +107,6 @@ class DaskCluster:
         self._environ = {**os.environ, "PYTHONPATH": str(_ROOT), **(environ or {}), **mark}
         self.workers: list[DaskProcess] = []
         try:
-            self._scheduler_python = str(scheduler_python or python)
             self.scheduler = self._start_scheduler("0")
             self.address = self.scheduler.address
             # All are started before the first is waited for.
@@ -162,18 +158,11 @@ class DaskCluster:
     def __enter__(self) -> "DaskCluster":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _start_scheduler(self, port: str) -> DaskProcess:
-        scheduler = self._start(
-            "scheduler", self._scheduler_python, "--host", "127.0.0.1", "--port", port
-        )
+        scheduler = self._start("scheduler", self._python, "--host", "127.0.0.1", "--port", port)
         scheduler.address = scheduler.wait_for(r"Scheduler at: +(\S+:\d+)")[1]
         return scheduler
 

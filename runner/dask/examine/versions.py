@@ -19,8 +19,8 @@ from distributed.core import send_recv
 from distributed.versions import get_versions
 from msgspec import Struct, field
 
-from runner.dask.bounded import in_thread
-from runner.dask.examine.cluster import PACKAGES, Cluster, Member, NoScheduler, Role, Software
+from runner.dask.client.connection import in_thread
+from runner.dask.examine.cluster import PACKAGES, Cluster, Member, NoScheduler, Software
 from runner.dask.examine.listener import Endpoint, parse_endpoint, what_listens
 from runner.diagnosis.report.text import one_line
 
@@ -86,10 +86,10 @@ async def _gather(
         return NoScheduler(address, reason, advice)
     own = _software(get_versions(_ASKED))
     return Cluster(
-        client=Member(Role.CLIENT, "", socket.gethostname(), own),
-        scheduler=Member(Role.SCHEDULER, endpoint.url, endpoint.host, await scheduler.software()),
+        client=Member("", socket.gethostname(), own),
+        scheduler=Member(endpoint.url, endpoint.host, await scheduler.software()),
         workers=[
-            Member(Role.WORKER, at, identity.workers[at].host, software)
+            Member(at, identity.workers[at].host, software)
             for at, software in (await scheduler.workers(list(identity.workers))).items()
         ],
     )

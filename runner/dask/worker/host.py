@@ -6,6 +6,7 @@ import hashlib
 import os
 import threading
 from collections.abc import Awaitable, Callable, Mapping
+from concurrent.futures import CancelledError
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,17 +14,18 @@ from typing import Any, TypeVar
 import msgspec
 from distributed import Worker
 
-from runner.dask.environment import Wanted
+from runner.dask.environment import Made, Wanted
 from runner.dask.worker import metrics
 from runner.dask.worker.bundles import bundles_of
-from runner.dask.worker.calls import Calls
-from runner.dask.worker.worker_settings import WorkerSettings
+from runner.dask.worker.settings import WorkerSettings
 from runner.diagnosis.case import Failure
 from runner.environment.cache_folder import cache_folder
 from runner.events import EventHandler, new_run_id
+from runner.execution.bounded_map import Calls as Stops
+from runner.execution.bounded_map import Stopped
 from runner.execution.call import Call
 from runner.execution.stats import Stats
-from runner.result import Check, Result
+from runner.result import Result
 from runner.runner import Runner
 from runner.settings import Settings
 from runner.study.environment_account import Account, Versions, account_of, versions_of
@@ -41,10 +43,9 @@ class Host:
 
     def __init__(self, worker: Worker, settings: WorkerSettings) -> None:
         try:
-            own = cache_folder() if settings.cache is None else Path(settings.cache).absolute()
+            self.cache = settings.cache or cache_folder()
         except Failure as failure:
             raise ValueError(f"{failure.finding.summary}; set MODELOPS_CACHE_DIR") from failure
-        self.cache = own
         _probe(settings, self.cache)
         self._settings, self._threads = settings, worker.state.nthreads
         self._lock = threading.Lock()
@@ -63,7 +64,7 @@ class Host:
     @property
     def settings_digest(self) -> str:
         """Return what is the same where all settings are; it tells none of them."""
-        return hashlib.sha256(msgspec.json.encode(self._settings)).hexdigest()
+        return hashlib.sha256(msgspec.json.encode(self._settings, enc_hook=str)).hexdigest()
 
     @property
     def runner(self) -> Runner:
@@ -132,21 +133,24 @@ class Host:
         """Tell whether a task of a bundle has given a result here."""
         return bundle in self._run
 
-    def prepare(self, key: str, bundle: str, on_event: EventHandler, wanted: Wanted) -> Check:
-        """Build a bundle's environment and load it once; as :meth:`execute` otherwise."""
+    def prepare(self, key: str, bundle: str, wanted: Wanted, on_event: EventHandler) -> Made | None:
+        """The environment that a study's tasks run in, built and loaded once; as :meth:`execute`.
+
+        :returns: ``None``: it is not known what is in it.
+        """
         place = self._bundles.place(bundle, self.cache)
         inner = self._runner(wanted)._inner
-        return self._call(key, wanted, partial(inner.prepare, place, on_event=on_event))
+        check = self._call(key, wanted, partial(inner.prepare, place, on_event=on_event))
+        return Made.by(check.child, check.threads)
 
-    def account(self, key: str, bundle: str, wanted: Wanted) -> Account:
-        """Tell what a study's tasks run on; as :meth:`prepare` otherwise."""
+    def account(self, key: str, bundle: str, wanted: Wanted, _: EventHandler) -> Account:
+        """The conditions that a study's tasks run on; as :meth:`execute` otherwise."""
         place = self._bundles.place(bundle, self.cache)
-        own = Settings.of(msgspec.structs.asdict(self._settings))  # type: ignore[arg-type]
         settings = Settings.of(self._options(wanted))
-        return self._call(key, wanted, partial(account_of, place, settings, own))
+        return self._call(key, wanted, partial(account_of, place, settings, self._settings))
 
-    def versions(self, key: str, bundle: str, wanted: Wanted) -> Versions:
-        """The lock of the versions that a study's tasks have; as :meth:`prepare` otherwise."""
+    def versions(self, key: str, bundle: str, wanted: Wanted, _: EventHandler) -> Versions:
+        """The lock of the versions that a study's tasks have; as :meth:`execute` otherwise."""
         place = self._bundles.place(bundle, self.cache)
         settings = Settings.of(self._options(wanted))
         return self._call(key, wanted, partial(versions_of, place, settings))
@@ -184,9 +188,65 @@ def _probe(settings: WorkerSettings, cache: Path) -> None:
     """
     cache.mkdir(parents=True, exist_ok=True)
     if settings.record is not None:
-        Path(settings.record).mkdir(parents=True, exist_ok=True)
+        settings.record.mkdir(parents=True, exist_ok=True)
         if not os.access(settings.record, os.W_OK | os.X_OK):
-            raise PermissionError(errno.EACCES, "it may not be written to", settings.record)
+            raise PermissionError(errno.EACCES, "it may not be written to", str(settings.record))
     if settings.lock is not None:
-        with Path(settings.lock).open("rb"):
+        with settings.lock.open("rb"):
             pass
+
+
+class Calls:
+    """The calls that a worker's threads have under way, by the key of the task that each is for.
+
+    Dask may let go of a task before the thread that it was given to has begun with it: that is
+    kept, under the lock that a call begins with, until Dask is done with the task.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._under_way: dict[str, Stops] = {}
+        self._unwanted: set[str] = set()
+        self._closed = False
+
+    def run(self, key: str, call: Callable[[Stops], T]) -> T:
+        """Return what a call gives, which is stopped by what it is handed.
+
+        :raises concurrent.futures.CancelledError: it was, or could not begin any more.
+        """
+        with self._lock:
+            if self._closed or key in self._unwanted:
+                raise CancelledError
+            stops = self._under_way[key] = Stops()
+        try:
+            return call(stops)
+        except Stopped:
+            raise CancelledError from None
+        except RuntimeError:
+            if self._closed:  # the runner was, before it came to this call
+                raise CancelledError from None
+            raise
+        finally:
+            with self._lock:
+                del self._under_way[key]
+
+    def cancel(self, key: str) -> None:
+        """Nobody wants what this task gives, whether or not its call has begun."""
+        with self._lock:
+            self._unwanted.add(key)
+            stops = self._under_way.get(key)
+        if stops is not None:
+            stops.stop()
+
+    def forget(self, key: str) -> None:
+        """The task has ended, or is wanted again."""
+        with self._lock:
+            self._unwanted.discard(key)
+
+    def close(self) -> None:
+        """End every call, and let none begin."""
+        with self._lock:
+            self._closed = True
+            left = list(self._under_way.values())
+        for stops in left:
+            stops.stop()

@@ -37,13 +37,13 @@ class OutputLog:
     """The output of one task.
 
     :param key: the task's, in Dask.
-    :param variables: those that the worker's settings give to children.
     """
 
-    def __init__(self, key: str, worker: Worker, variables: Mapping[str, str]) -> None:
+    def __init__(self, key: str, worker: Worker) -> None:
         self._key = key
         self._worker = worker
-        self._variables = variables
+        self.variables: Mapping[str, str] = {}
+        """Those that the worker's settings give to children."""
         self._shown: dict[Stream, ShownLines] = {}
         self._printed = Printed()
         self._lines = 0
@@ -83,7 +83,7 @@ class OutputLog:
             log.warning("[%s] %d more lines", self._key, self._lines - LOG_LINES)
 
     def _secrets(self) -> list[str]:
-        return _secrets((*os.environ.items(), *self._variables.items()))
+        return _secrets((*os.environ.items(), *self.variables.items()))
 
     def _line(self, stream: Stream, line: str) -> None:
         self._lines += 1

@@ -11,7 +11,7 @@ from distributed import Worker, WorkerPlugin, get_worker
 from runner.dask.failures import error_of, lost, report_of, unfit
 from runner.dask.worker.host import Host
 from runner.dask.worker.output_log import log
-from runner.dask.worker.worker_settings import SECTION, read_settings
+from runner.dask.worker.settings import SECTION, read_settings
 from runner.diagnosis.case import Finding
 from runner.diagnosis.errors import error_for
 from runner.diagnosis.report.model import Hint, Report
@@ -28,7 +28,7 @@ class RunnerPlugin(WorkerPlugin):
 
     A worker whose settings are wrong says so in its log, and answers every task with a report.
 
-    :param settings: as :class:`runner.dask.worker.worker_settings.WorkerSettings` has them; they
+    :param settings: as :class:`runner.dask.worker.settings.WorkerSettings` has them; they
         go before what the worker's own configuration says.
     """
 
@@ -108,11 +108,6 @@ def runner_of_worker(worker: Worker | None = None) -> Runner:
     :raises ValueError: there is no worker here.
     """
     return host_of(get_worker() if worker is None else worker).runner
-
-
-def this_host() -> Host:
-    """Return the host of the worker that this runs on; as :func:`host_of`."""
-    return host_of(get_worker())
 
 
 def _wrong_settings(address: str, error: Exception) -> Finding:

@@ -15,7 +15,6 @@ from distributed import Reschedule, Worker, get_worker
 from msgspec import Struct
 from packaging.specifiers import SpecifierSet
 
-from runner.dask.census import REFUSALS, Refusal
 from runner.dask.environment import Made, Wanted, wanted_of
 from runner.dask.failures import (
     RETRY_SECONDS,
@@ -26,19 +25,19 @@ from runner.dask.failures import (
     report_of,
 )
 from runner.dask.messages import Answer, answer
+from runner.dask.scheduler import REFUSALS, Refusal
 from runner.dask.worker.bundles import BUNDLE, bundles_of
 from runner.dask.worker.host import Host
 from runner.dask.worker.output_log import OutputLog, seldom
-from runner.dask.worker.plugin import host_of, this_host
+from runner.dask.worker.plugin import host_of
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import BundleInfo, Report
 from runner.environment.uv_run import find_uv
-from runner.events import Journal
+from runner.events import EventHandler, Journal
 from runner.interpreter.machine import ThisMachine
 from runner.interpreter.model import Interpreter
 from runner.result import Result
-from runner.study.environment_account import Account, Versions
 from runner.task import Task
 
 _POLL_SECONDS = 0.02
@@ -93,7 +92,11 @@ async def survey(bundle: str, probe: str | None, seconds: float, dask_worker: Wo
         await asyncio.sleep(_POLL_SECONDS)
 
 
-def tell(asked: "list[Question]", bundle: str, wanted: Wanted) -> list[Answer]:
+Question: TypeAlias = Callable[[Host, str, str, Wanted, EventHandler], Any]
+"""A method of the host's, such as :meth:`Host.prepare`."""
+
+
+def tell(asked: list[Question], bundle: str, wanted: Wanted) -> list[Answer]:
     """Answer what is asked of a bundle on this machine, whose environment is built where need be.
 
     :param wanted: what the study's tasks are to run with, as far as it is known.
@@ -101,30 +104,11 @@ def tell(asked: "list[Question]", bundle: str, wanted: Wanted) -> list[Answer]:
     return [_told(question, bundle, wanted) for question in asked]
 
 
-def _told(question: "Question", bundle: str, wanted: Wanted) -> Answer:
+def _told(question: Question, bundle: str, wanted: Wanted) -> Answer:
     def run(host: Host, key: str, output: OutputLog) -> Answer:
-        return Answer(told=question(host, key, bundle, wanted, output))
+        return Answer(told=question(host, key, bundle, wanted, output.handle))
 
     return _answered(run)
-
-
-Question: TypeAlias = Callable[[Host, str, str, Wanted, OutputLog], Any]
-
-
-def prepare(host: Host, key: str, bundle: str, wanted: Wanted, output: OutputLog) -> Made | None:
-    """The environment that its tasks run in, once it is built and has loaded the bundle."""
-    check = host.prepare(key, bundle, output.handle, wanted)
-    return Made.by(check.child, check.threads)
-
-
-def account(host: Host, key: str, bundle: str, wanted: Wanted, _: OutputLog) -> Account:
-    """The conditions that its tasks run on."""
-    return host.account(key, bundle, wanted)
-
-
-def versions(host: Host, key: str, bundle: str, wanted: Wanted, _: OutputLog) -> Versions:
-    """The lock of the versions that its tasks have."""
-    return host.versions(key, bundle, wanted)
 
 
 def run_tasks(
@@ -151,7 +135,7 @@ def run_tasks(
         return [_answered(_task(bundle, tasks[0], inputs, folder, study), printed=printed)]
     if not _has_run(bundle):
         # The time that a build takes is no task's.
-        made = _told(prepare, bundle, wanted_of(study))
+        made = _told(Host.prepare, bundle, wanted_of(study))
         if made.report is not None:
             return [made]
     answers: list[Answer] = []
@@ -207,7 +191,7 @@ def keep_result(
 
 def _has_run(bundle: str) -> bool:
     try:
-        return this_host().has_run(bundle)
+        return host_of(get_worker()).has_run(bundle)
     except RunnerError:  # this worker runs nothing
         return False
 
@@ -263,11 +247,10 @@ def _on_host(
     """:raises concurrent.futures.CancelledError: the call was ended."""
     worker = get_worker()
     key = str(worker.get_current_task())
-    shown = key if number is None else f"{key}/{number}"
-    output = OutputLog(shown, worker, {})
+    output = OutputLog(key if number is None else f"{key}/{number}", worker)
     try:
-        host = this_host()
-        output = OutputLog(shown, worker, host.variables)
+        host = host_of(worker)
+        output.variables = host.variables
         done = run(host, key, output)
     except RunnerError as error:
         # One that is ended for the others' sake runs again, alone.

@@ -65,12 +65,23 @@ def _option(option: bytes, before: bytes = rb"['\"]{0,1},?[\s'\"=]{1,3}") -> byt
 _P = _option(rb"-p", rb"(?:['\"],)?[\s'\"]{0,3}")
 _QUOTED = rb"(?:\s{0,8}(?:=\s{0,4})?|b)\\{0,15}['\"]([^'\"\\\n]{1,1000})"
 _GAP = rb"(?:\s|\\[nr]){1,8}"
+# In prose a password is told from the words that may stand there by its digits and letters.
+_PROSE = (
+    rb"(?:\s{1,3}(?:is|was):?\s|\s{1,3}for\s[^\s:]{1,60}:\s|:\s|\s(?=\\{0,15}['\"]))\\{0,15}['\"]?"
+    rb"(?!(?:base|sha|utf-)\d)((?=[^\s'\"]{0,60}[\d*])(?=[^\s'\"]{0,60}[A-Za-z*])"
+    rb"[^\s'\",;:\\/()\[\]{}<>=]{7,200})(?![\w/(\[=:])"
+)
 # What follows certain words, where one of these is in the text: that takes less time to see.
 AFTER = (
     (
         (b"bearer", b"basic"),
         (b" ",),
         rb"[ \t]{1,8}((?=[\w.~+/-]{0,200}(?:[0-9=*]|[a-z][A-Z]))[A-Za-z0-9._~+/=*-]{8,4000})",
+    ),
+    (
+        (b"password", b"passphrase", b"passcode", b"api key"),
+        (b"passw", b"passp", b"passc", b"api key"),
+        _PROSE,
     ),
     (
         (b"login",),

@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("distributed")
 
-from runner.dask.client.fitness import Fitness, Pinned
+from runner.dask.client.fitness import Fitness, Pinned, Placement
 from runner.dask.failures import report_of, unfit
 from runner.dask.messages import Answer
 from runner.diagnosis.case import Finding
@@ -79,3 +79,13 @@ def test_what_is_for_some_workers_goes_to_no_other() -> None:
     pinned = Pinned("", [ONE])
     assert not pinned.learn(Answer(report=report_of(unfit("no")), worker=ONE))
     assert pinned.among([ONE, TWO]) == [ONE] and pinned.final
+
+
+@pytest.mark.parametrize(
+    ("option", "value"), [("retries", -1), ("retries", "3"), ("retries", 1.5), ("priority", "high")]
+)
+def test_a_number_that_is_none_is_refused_before_anything_is_sent(
+    option: str, value: object
+) -> None:
+    with pytest.raises(ValueError, match=f"{option} must be an integer"):
+        Placement.of(**{option: value})

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from packaging.specifiers import SpecifierSet
 
-from runner.dask.examine.cluster import Cluster, Member, Role, Software
+from runner.dask.examine.cluster import Cluster, Member, Software
 from runner.dask.examine.compare import Examination, compare, one_of_each
 from runner.dask.examine.known import KNOWN
 from runner.doctor.observation import Observation, Verdict
@@ -30,12 +30,10 @@ def cluster(
     *workers: Software | None, client: Software | None = None, scheduler: Software | None = None
 ) -> Cluster:
     return Cluster(
-        client=Member(Role.CLIENT, "", "laptop", client or software()),
-        scheduler=Member(
-            Role.SCHEDULER, "tcp://10.0.0.1:8786", "10.0.0.1", scheduler or software()
-        ),
+        client=Member("", "laptop", client or software()),
+        scheduler=Member("tcp://10.0.0.1:8786", "10.0.0.1", scheduler or software()),
         workers=[
-            Member(Role.WORKER, f"tcp://10.0.1.{number}:4000", f"10.0.1.{number}", each)
+            Member(f"tcp://10.0.1.{number}:4000", f"10.0.1.{number}", each)
             for number, each in enumerate(workers)
         ],
     )

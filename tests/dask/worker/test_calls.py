@@ -7,8 +7,7 @@ import pytest
 
 pytest.importorskip("distributed")
 
-from runner.dask.worker.calls import Calls
-from runner.dask.worker.host import Host
+from runner.dask.worker.host import Calls, Host
 from runner.dask.worker.plugin import RunnerPlugin
 from runner.execution.bounded_map import Calls as Stops
 

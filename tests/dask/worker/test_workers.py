@@ -106,7 +106,7 @@ def test_what_a_bundle_writes_while_it_is_loaded_is_in_the_workers_log(
 def test_a_character_that_is_cut_at_the_end_is_logged(caplog: pytest.LogCaptureFixture) -> None:
     events: list[object] = []
     worker = SimpleNamespace(log_event=lambda _topic, said: events.append(said["line"]))
-    log = OutputLog("key", worker, {})  # type: ignore[arg-type]
+    log = OutputLog("key", worker)  # type: ignore[arg-type]
     log.handle(Output(Stream.STDOUT, b"caf" + "é".encode()[:1], at=0.0))
     log.close()
     assert events == ["caf\\xc3"]

@@ -47,6 +47,7 @@ def test_the_json_has_the_names_of_the_contract() -> None:
 
 def test_an_error_pickles_with_its_report() -> None:
     error = error_for(report())
+    assert repr(error) == f"{type(error).__name__}({str(error)!r})"
     again = pickle.loads(pickle.dumps(error))
     assert type(again) is ChildStartError
     assert again.report == error.report

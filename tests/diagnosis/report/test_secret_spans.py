@@ -49,6 +49,9 @@ SECRETS = [
     *('<add key="password" value="hunter2"/>', "\x1b[2m'password'\x1b[m: \x1b[1m'hunter2'"),
     # by a name that says so of some values alone
     *(f"session_id={TOKEN}", '{"session-id": "9F86d081-884c-7d65-9a2f-eaa0c55ad015"}'.lower()),
+    # in prose
+    *("the password is hunter2", "Password was 'hunter2'.", "password for alice: hunter2"),
+    *("invalid password 'hunter2' for a", "Your API key is hunter2abc", "api key: hunter2"),
     # in JSON in JSON in JSON
     json.dumps({"a": json.dumps({"b": json.dumps({"password": "hunter2"})})}),
     # keys
@@ -76,6 +79,10 @@ READABLE = [
     *("secret_sharing_protocol_of_the_epidemic_model_2_a", "token, value = pair"),
     *("the token value: expected", "each key value: 3", "token\n\nvalue: int"),
     *("mongosh --port 27017", "the archive.zip -P", "key%3Dname", "name: n_tokens\n  value: 3"),
+    *("the password is required since v2", "password is base64 encoded", "password is 8 long"),
+    *("passphrase is at least 12 characters", "api key: see docs/api2.md"),
+    *("the password was read from line 12", "password for alice: wrong", "api key is v2/keys"),
+    *("the key is patient17", "the token is attention_12", "pass: 12 of 14", "pw=0.8"),
     *("refuses the credentials: 401 Unauthorized", "pip install sk-learn-some-long-package"),
 ]  # fmt: skip
 

@@ -8,7 +8,7 @@ import pytest
 
 from runner import RunnerError
 from runner.dask import RunnerPlugin
-from runner.dask.worker.worker_settings import WorkerSettings, read_settings
+from runner.dask.worker.settings import WorkerSettings, read_settings
 from runner.defaults import Isolation
 
 
@@ -36,7 +36,8 @@ def test_a_version_in_a_variable_is_no_number(monkeypatch: pytest.MonkeyPatch) -
         assert read_settings({}).python == "3.10"
 
 
-def test_variables_for_children_keep_their_names() -> None:
+def test_variables_for_children_keep_their_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EPI_A", "2")
     environ = {"DASK_MODELOPS_RUNNER__ENV": "{'EPI_A': None, 'my-b': '1'}"}
     with dask.config.set(dask.config.collect_env(environ)):
         assert read_settings({}).env == {"EPI_A": None, "my-b": "1"}
@@ -59,8 +60,8 @@ def test_what_a_caller_wants_goes_before() -> None:
         ({"children": -1}, "children"),
         ({"children": 0}, "children"),
         ({"timeout": -1}, "timeout"),
-        ({"startup-timeout": 0}, "startup-timeout"),
-        ({"max-tasks": 0}, "max-tasks"),
+        ({"startup-timeout": 0}, "startup_timeout"),
+        ({"max-tasks": 0}, "max_tasks"),
         ({"python": 3.1}, "in quotes"),
     ],
 )
@@ -71,7 +72,7 @@ def test_what_is_wrong_is_named(section: object, named: str) -> None:
 
 def test_folders_may_be_paths() -> None:
     settings = read_settings({"cache": Path("/c"), "record": Path("/r"), "lock": Path("/l")})
-    assert (settings.cache, settings.record, settings.lock) == ("/c", "/r", "/l")
+    assert (settings.cache, settings.record, settings.lock) == (Path("/c"), Path("/r"), Path("/l"))
 
 
 @pytest.mark.parametrize("name", ["cache", "record", "lock"])

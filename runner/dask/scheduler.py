@@ -1,14 +1,16 @@
-"""The scheduler's account of its workers, and of the tasks that none of them may run.
+"""The scheduler's part: it tells of its workers, moves tasks, and keeps what clients own.
 
 The functions run on the scheduler; Dask pickles them by their names.
 """
 
 import time
+from collections import defaultdict
 from collections.abc import Collection, Mapping
 from typing import Any
 
 import msgspec
 from distributed import Scheduler, Status
+from distributed.diagnostics.plugin import SchedulerPlugin
 from msgspec import Struct
 
 from runner.diagnosis.report.model import Report
@@ -18,6 +20,8 @@ REFUSALS = "modelops-runner-refusals"
 
 # As a restriction to no worker at all: an empty one is none.
 _NOWHERE = frozenset({""})
+
+_OWNERS = "modelops-bundle-owners"
 
 
 class Seen(Struct, frozen=True):
@@ -37,7 +41,7 @@ class Seen(Struct, frozen=True):
         return all(self.resources.get(name, 0) >= need for name, need in resources.items())
 
 
-class Wish(Struct, frozen=True):
+class Restrictions(Struct, frozen=True):
     """The request of a task, as its caller or ``dask.annotate`` said it.
 
     :param places: the addresses and hosts that it may run on; none: any.
@@ -66,7 +70,7 @@ class Census(Struct, frozen=True):
     """
 
     workers: dict[str, Seen]
-    unrunnable: dict[str, Wish]
+    unrunnable: dict[str, Restrictions]
     refusals: list[Refusal]
 
 
@@ -80,7 +84,7 @@ async def census(client: str, dask_scheduler: Scheduler) -> Census:
             for address, one in dask_scheduler.workers.items()
         },
         {
-            str(task.key): Wish(
+            str(task.key): Restrictions(
                 dict(task.resource_restrictions or {}),
                 tuple(sorted({*(task.worker_restrictions or ()), *(task.host_restrictions or ())})),
             )
@@ -169,3 +173,46 @@ async def fail(keys: Collection[str], error: Any, dask_scheduler: Scheduler) -> 
         if task is not None and task.state in ("no-worker", "queued"):
             task.exception, task.exception_blame = error, task
             dask_scheduler.transitions({key: "erred"}, f"modelops-fail-{time.time()}")
+
+
+class Owners(SchedulerPlugin):
+    """The clients that the plugins of workers are kept for: each goes with the last of its own."""
+
+    name = _OWNERS
+
+    def __init__(self) -> None:
+        self.of: defaultdict[str, set[str]] = defaultdict(set)
+
+    def remove_client(self, scheduler: Scheduler, client: str) -> None:
+        """A client has closed, was killed, or is connecting again: then it sends anew."""
+        for plugin, clients in list(self.of.items()):
+            if client in clients:
+                # It asks each worker, and is not waited for here.
+                scheduler.loop.add_callback(self.release, scheduler, plugin, client)
+
+    async def release(self, scheduler: Scheduler, plugin: str, client: str) -> None:
+        """Take a client's name away, and what nobody needs any more."""
+        self.of[plugin].discard(client)
+        if not self.of[plugin]:
+            del self.of[plugin]
+            if plugin in scheduler.worker_plugins:
+                await scheduler.unregister_worker_plugin(None, plugin)
+
+
+async def own(plugin: str, client: str, dask_scheduler: Scheduler) -> None:
+    """Keep a plugin of the workers for a client, from before it is sent."""
+    if client in dask_scheduler.clients:
+        _owners(dask_scheduler).of[plugin].add(client)
+
+
+async def disown(plugin: str, client: str, dask_scheduler: Scheduler) -> None:
+    """A client needs it no more."""
+    await _owners(dask_scheduler).release(dask_scheduler, plugin, client)
+
+
+def _owners(scheduler: Scheduler) -> Owners:
+    owners = scheduler.plugins.get(_OWNERS)
+    if not isinstance(owners, Owners):
+        owners = Owners()
+        scheduler.add_plugin(owners)
+    return owners
