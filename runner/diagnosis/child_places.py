@@ -107,6 +107,25 @@ def bundle_argument(case: Case) -> str:
     return shlex.quote(case.bundle.path) if case.bundle else "BUNDLE"
 
 
+def file_argument(case: Case, file: str) -> str:
+    """A file of the bundle, as a command names it."""
+    return shlex.quote(f"{case.bundle.path}/{file}" if case.bundle else file)
+
+
+def look_for(case: Case, title: str, words: str) -> Hint:
+    """The hint to look for a call in the bundle's own code.
+
+    :param words: an extended regular expression without quotes.
+    """
+    command = f"grep -rnE '{words}' --include='*.py' {bundle_argument(case)}"
+    return Hint(title=title, command=command, by="person")
+
+
+def start_by_hand(case: Case) -> Hint:
+    command = shlex.join(case.child.argv) if case.child else None
+    return Hint(title="start the child by hand and see what it says", command=command, by="person")
+
+
 def exec_command(case: Case, options: str = "", *, without: str | None = None) -> str:
     """The command that runs the same task, with more options.
 

@@ -29,7 +29,13 @@ def internal_error(case: Case, error: Exception) -> Finding:
         summary=f"the runner itself failed: {type(error).__name__}: {one_line(str(error), 120)}",
         explanation="This is a fault of modelops-runner, or of the machine under it, and not of the"
         " bundle.",
-        hints=[Hint(title="report it, with this report attached")],
+        hints=[
+            Hint(
+                title="report it, with what this records",
+                command=exec_command(case, "--record failure"),
+                by="person",
+            )
+        ],
         exception=_exception_info(error),
     )
 

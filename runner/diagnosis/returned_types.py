@@ -3,6 +3,8 @@
 import ast
 import re
 
+from msgspec import UNSET
+
 from runner.diagnosis.case import Case
 from runner.diagnosis.child_places import line_edit
 from runner.diagnosis.report.model import Edit, Frame, Hint
@@ -137,6 +139,19 @@ def bytes_hints(case: Case, message: str, returned: Frame | None) -> list[Hint]:
                 )
             ]
     return []
+
+
+def return_hint(case: Case, returned: Frame | None) -> Hint:
+    """The hint for a function that returns nothing.
+
+    :param returned: the line that returns it, or the last one, where that is known.
+    """
+    after = 'return {"table.csv": open("table.csv", "rb").read()}'
+    title = f"end the function with a return; of a file that it has written: {after}"
+    edit = None
+    if returned is not None and (text := returned.text) and not text.startswith("def "):
+        edit = line_edit(case, returned, after if text.startswith("return") else f"{text}\n{after}")
+    return Hint(title=title, edit=edit, by="person" if edit else UNSET)
 
 
 def _made_bytes(

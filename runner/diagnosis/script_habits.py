@@ -57,9 +57,6 @@ def parsed_command_line(
     :param exception: the ``SystemExit``.
     :param stderr: what the child wrote there.
     """
-    frame = telling_frame(case, exception)
-    if _OWN_ARGUMENTS.search((frame and frame.text) or ""):
-        return None
     files = [frame.file for frame in exception.traceback]
     if not any(PurePath(file).name in _STANDARD_PARSERS for file in files) and not any(
         package_of(file) in _PARSERS for file in files
@@ -174,6 +171,15 @@ def _no_command_line(
 ) -> Finding:
     place = place_of(case, telling_frame(case, exception)) or "the bundle"
     said = f": {one_line(printable(words), 120)}" if words else ""
+    frame = telling_frame(case, exception)
+    if _OWN_ARGUMENTS.search((frame and frame.text) or ""):
+        return Finding(
+            phase=phase,
+            code=code,
+            summary=f"{place} hands its parser options that it does not take{said}",
+            explanation="The parser ends the process then, and with it the child.",
+            hints=[Hint(title=f"correct them in {place}, or declare them: add_argument(...)")],
+        )
     runs_script = any("runpy" in frame.file for frame in exception.traceback)
     if phase is Phase.EXECUTE and (runs_script or _names_parameter(case, words)):
         return Finding(

@@ -20,8 +20,9 @@ _CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)')
 _TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")\s*:|"(?:[^"\\]|\\.)*"|[{}]')
 _LONGEST_SHOWN = 1000
 _USAGE = Hint(
-    title="pass a value with --param beta=0.3, or many with --params FILE,"
-    ' a file that holds such as {"beta": 0.3}'
+    title='pass a value, or many with --params FILE, a file that holds such as {"beta": 0.3}',
+    command="modelops-runner exec BUNDLE --param beta=0.3",
+    by="person",
 )
 
 _SEEDS = Hint(title="write numbers, or a range without its end: --seeds 1,5,7 or 0:20")

@@ -1,9 +1,16 @@
 """Recognises a link of the bundle's that leads to a file which only another machine has."""
 
+import shlex
 from pathlib import PurePath
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import place_of, raised_code, short_path, telling_frame
+from runner.diagnosis.child_places import (
+    file_argument,
+    place_of,
+    raised_code,
+    short_path,
+    telling_frame,
+)
 from runner.diagnosis.report.model import ExceptionInfo, Hint
 from runner.diagnosis.report.text import printable
 from runner.events import Phase
@@ -26,7 +33,9 @@ def broken_link(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
                           " there"),
         explanation="A link has nothing of the file's content, and goes without it to a machine.",
         hints=[
-            Hint(title=printable(f"put the file itself in the link's place, from where {target} is:"
-                                 f" cp -L {file} copy && mv copy {file}"))
+            Hint(title=printable(f"put the file itself in the link's place, where {target} is"),
+                 command=f"cp --remove-destination {shlex.quote(target)}"
+                 f" {file_argument(case, file)}",
+                 by="person")
         ],
     )  # fmt: skip

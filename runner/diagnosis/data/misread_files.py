@@ -12,7 +12,7 @@ from runner.diagnosis.child_places import (
     short_path,
     telling_frame,
 )
-from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
@@ -98,7 +98,7 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     if frame is not None and parsed is not None and parsed[3] == path:
         return _name_parsed(case, phase, exception, frame, parsed)
     if attributes.get("misread_is") == "unparsed":
-        return _unparsed(phase, exception, name, _TEXTS.get(str(suffix), "a table"), place)
+        return _unparsed(case, phase, exception, name, _TEXTS.get(str(suffix), "a table"), place)
     size = attributes.get("misread_bytes")
     sized = f"{name} ({size:,} bytes)" if isinstance(size, int) and size >= 0 else name
     if broken := _BROKEN.get(str(attributes.get("misread_is"))):
@@ -187,7 +187,7 @@ def _name_parsed(
 
 
 def _unparsed(
-    phase: Phase, exception: ExceptionInfo, name: str, wanted: str, place: str
+    case: Case, phase: Phase, exception: ExceptionInfo, name: str, wanted: str, place: str
 ) -> Finding:
     """The file is text, and its format has another opinion of a line."""
     said = exception.message[:1000]
@@ -196,12 +196,15 @@ def _unparsed(
     ends = (str(exception.attributes.get("misread_at") or ""), said)
     slips = (way for words, way in _JSON_SLIPS if any(re.search(words, one) for one in ends))
     slip = next((f": {way}" for way in slips), "")
+    edit, comma = None, exception.attributes.get("misread_comma")
+    if isinstance(comma, str) and name in case.bundle_files:
+        edit = Edit(file=name, before=comma, after=re.sub(r",(\s*\S)$", r"\1", comma))
     return Finding(
         phase=phase,
         code=raised_code(phase),
         summary=f"{at} is not {wanted}: {one_line(printable(said), 140)}",
         explanation=f"{place} reads it." if place else "",
-        hints=[Hint(title=f"correct {at}{slip}")],
+        hints=[Hint(title=f"correct {at}{slip}", edit=edit)],
     )
 
 

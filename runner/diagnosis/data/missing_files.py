@@ -28,7 +28,10 @@ _UNQUOTED = re.compile(
 )
 
 _LOGGING = ("logging", "__init__.py")
-_PATTERN = re.compile(r'No files found that match the pattern "([^"*?\n]{1,1000})"')  # DuckDB
+# DuckDB; Cantera.
+_PATTERN = re.compile(
+    r'(?:No files found that match the pattern "|\bInput file )([^"*?\s]{1,1000})(?:"| not found)'
+)
 _LIBRARY = re.compile(r"([^\s:]{1,1000}): cannot open shared object file")
 # In a library's own words, behind a path with a suffix.
 _NOT_THERE = re.compile(
@@ -49,6 +52,8 @@ _INSTALLED_DEPTH = 3
 
 # ROOT / "data" / "ages.csv", and os.path.join(ROOT, "data/ages.csv").
 _JOINED = re.compile(r"""[\w.]+(?:\(\))?((?:\s*/\s*(?:"[^"'\n]+"|'[^"'\n]+'))+)""")
+# The folder above in either, and what joins it to the next.
+_STEP_OUT = re.compile(r"""(["'])\.\.\1\s*[,/]\s*""")
 _JOIN_CALL = re.compile(
     r"""((?:os\.)?path\.join\()[\w.]+\s*,\s*((?:"[^"'\n]+"|'[^"'\n]+')(?:\s*,\s*["'][^"'\n]+["'])*)\)"""
 )
@@ -226,6 +231,11 @@ def _elsewhere(
     frame = telling_frame(case, exception)
     where = place_of(case, frame) or "the code"
     edit = None
+    if asked == file and case.bundle is not None:  # it leads out of the bundle
+        asked = str(path).removeprefix(f"{case.bundle.path}/")
+        inside, steps = _STEP_OUT.subn("", (frame and frame.text) or "")
+        if frame is not None and steps == asked.count("..") == 1:
+            edit = line_edit(case, frame, inside)
     if frame is not None and frame.text and not path.is_absolute():
         for quote in "\"'":
             before = f"{quote}{path}{quote}"
@@ -277,6 +287,7 @@ def _not_in_bundle(
     elif path.is_absolute():
         what = f"asks for {asked}, which this worker does not have"
         hint = f"put it into the bundle and read it by its path there, as {printable(path.name)!r}"
+        edit = _replaced_in(case, frame, str(path), path.name) if path.suffix else None
         if not path.suffix:  # a folder, as far as a name tells
             hint = "use paths below the task's working folder, which it begins in"
     elif path.as_posix() in case.bundle_files:

@@ -5,7 +5,14 @@ import shlex
 from msgspec import Struct, field
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import DOING, exec_command, package_of, place_of, telling_frame
+from runner.diagnosis.child_places import (
+    DOING,
+    exec_command,
+    package_of,
+    place_of,
+    start_by_hand,
+    telling_frame,
+)
 from runner.diagnosis.deaths.exit import Exit, Space
 from runner.diagnosis.deaths.fatal_error import FatalError, parse_fatal_error
 from runner.diagnosis.deaths.native_words import native_words
@@ -84,7 +91,7 @@ def crash(
         code=reading.code,
         summary=f"{signal_name} ended {who} {DOING[phase]}{place}{what}",
         explanation=explanation,
-        hints=reading.hints or _crash_hints(case, fatal, place_of(case, frame)),
+        hints=reading.hints or _crash_hints(case, phase, fatal, place_of(case, frame)),
         exception=exception,
         retryable=reading.retryable,
     )
@@ -251,7 +258,7 @@ def _room_hints(space: Space) -> list[Hint]:
     ]  # fmt: skip
 
 
-def _crash_hints(case: Case, fatal: FatalError | None, place: str) -> list[Hint]:
+def _crash_hints(case: Case, phase: Phase, fatal: FatalError | None, place: str) -> list[Hint]:
     suspects, certain = _suspects(fatal)
     named = ", ".join(suspects[:_NAMED])
     hints = [Hint(title=f"see {place}, the last line of Python before it")] if place else []
@@ -268,6 +275,8 @@ def _crash_hints(case: Case, fatal: FatalError | None, place: str) -> list[Hint]
         hints.append(
             Hint(title=title, command=exec_command(case, f"--python {newer}"), by="person")
         )
+    if phase is Phase.HANDSHAKE:
+        return [start_by_hand(case)]
     return hints or [
         Hint(
             title="it is not known what crashed: have the code print what it is at, a line before"

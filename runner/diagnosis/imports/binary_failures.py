@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import PurePosixPath
 
+from msgspec import UNSET
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from runner.diagnosis.case import Case, Finding
@@ -180,8 +181,7 @@ def _too_old_system(case: Case, phase: Phase, exception: ExceptionInfo, version:
 def _built_elsewhere(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     package = _package_in(exception.message)
     needed = package or _needed_by(exception) or "a compiled module"
-    path = str(exception.attributes.get("path") or "")
-    file = printable(PurePosixPath(path).name) or "it"
+    path, file = str(exception.attributes.get("path") or ""), _file(exception)
     return _finding(
         phase,
         f"{needed} was built for another kind of machine or operating system",
@@ -195,11 +195,19 @@ def _built_elsewhere(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
             )
             if _package_in(exception.message)
             else Hint(
-                title="build it on this machine, or take it from a package that has it for this"
-                " one: a compiled file in a bundle runs on one kind of machine only"
+                title=f"build {file} on this machine, or take it from a package that has it for"
+                " this one: a compiled file runs on one kind of machine only, which this shows",
+                command=f"file {shlex.quote(path)}" if path else None,
+                by="person" if path else UNSET,
             )
         ],
     )
+
+
+def _file(exception: ExceptionInfo) -> str:
+    """The compiled file, by its name."""
+    path = PurePosixPath(str(exception.attributes.get("path") or ""))
+    return printable(path.name) or "it"
 
 
 def _undefined_symbol(case: Case, phase: Phase, exception: ExceptionInfo, symbol: str) -> Finding:
@@ -214,7 +222,12 @@ def _undefined_symbol(case: Case, phase: Phase, exception: ExceptionInfo, symbol
     hint = (
         _upgrade(case, package)
         if package
-        else Hint(title="build it anew, with what is installed here")
+        else Hint(
+            title=f"build {_file(exception)} anew, with what is installed here; see what it is"
+            " linked with",
+            command=f"ldd {shlex.quote(str(exception.attributes.get('path') or 'FILE'))}",
+            by="person",
+        )
     )
     what = package or "a compiled module"
     return _finding(phase, f"{what} does not fit what it is linked with: no symbol {shown}", why,

@@ -30,6 +30,7 @@ from runner.diagnosis.imports.newer_features import newer_feature
 from runner.diagnosis.imports.optional_packages import missing_solver, optional_package
 from runner.diagnosis.imports.package_changes import package_change
 from runner.diagnosis.imports.system_libraries import system_library
+from runner.diagnosis.imports.windows_only import windows_only
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.refused_values import unknown_zone
 from runner.diagnosis.report.codes import Code
@@ -200,6 +201,7 @@ _RECOGNISERS: list[Callable[[Case, Phase, ExceptionInfo], Finding | None]] = [
     renamed_module,
     hidden_module,
     hidden_folder,
+    windows_only,
     _circular,
     _library_change,
     package_change,

@@ -19,7 +19,11 @@ from runner.diagnosis.uv.error import UvFailure
 from runner.diagnosis.uv.hints import uv_setting
 from runner.diagnosis.uv.not_shipped import only_dependencies, say_what_to_ship
 from runner.diagnosis.uv.python import minors_of, python_hints
-from runner.diagnosis.uv.requirement_edits import requirement_edit, requirement_for
+from runner.diagnosis.uv.requirement_edits import (
+    another_version,
+    requirement_edit,
+    requirement_for,
+)
 from runner.version import minor_version
 
 _TOOL_MISSING = re.compile(
@@ -153,7 +157,11 @@ def _system(case: Case, failure: UvFailure, own: bool, words: str) -> list[Hint]
 
 
 def _development_files(what: str, name: str) -> Hint:
-    return _on_debian(f"install the development files of {what}", development_package(name))
+    title = f"install the development files of {what}"
+    if (package := development_package(name)) is not None:
+        return _on_debian(title, package)
+    command = f"apt-cache search --names-only {shlex.quote(name)}"
+    return Hint(title=f"{title}: see which package has them", command=command, by="person")
 
 
 def _on_debian(title: str, package: str | None) -> Hint:
@@ -170,6 +178,9 @@ def _tool(tool: str) -> Hint:
     package, variable = tool_package(tool), chosen_by(tool)
     choose = f", or choose another by {variable}" if variable else ""
     hint = _on_debian(f"install {tool}, which the build runs", package)
+    if package is None and not variable:
+        title = f"{hint.title}; or see which variable names it"
+        return Hint(title=title, command=f"env | grep -w {shlex.quote(tool)}", by="person")
     return msgspec.structs.replace(hint, title=f"{hint.title}{choose}")
 
 
@@ -189,6 +200,14 @@ def _variable(words: str) -> list[Hint]:
     return [Hint(title=title, command=f"export {name}=...", by="person")]
 
 
+def _after_python_2(case: Case, failure: UvFailure, name: str) -> Hint:
+    edit = another_version(case, failure, name, sign=">")
+    title = f"ask for a newer version of {name}: this one is for Python 2"
+    if edit is None and requirement_for(failure, name) == name:
+        title = f"ask for another package: the newest {name} is for Python 2"
+    return Hint(title=title, edit=edit)
+
+
 def _removed_from_python(
     case: Case, failure: UvFailure, name: str, own: bool, words: str
 ) -> list[Hint]:
@@ -197,7 +216,7 @@ def _removed_from_python(
         return [
             Hint(title="port it: its build is written for Python 2")
             if own
-            else Hint(title=f"ask for a newer version of {name}: this one is for Python 2")
+            else _after_python_2(case, failure, name)
         ]
     if "No module named 'numpy.distutils" in words:
         what, change = "numpy.distutils", Change("3.12", "another build backend")

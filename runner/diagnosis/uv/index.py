@@ -4,6 +4,8 @@ import re
 import shlex
 from urllib.parse import urlsplit
 
+import msgspec
+
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint
@@ -134,7 +136,8 @@ def _unreachable(said: str, see: Hint) -> Finding:
                  by="person"),
         ]  # fmt: skip
     elif why.startswith("it answered") and retryable:
-        hints.insert(0, Hint(title="run it again later: the fault is the server's"))
+        title = "run it again later: the fault is the server's; see whether it answers"
+        hints = [msgspec.structs.replace(see, title=title)]
     elif retryable:
         hints.append(
             Hint(

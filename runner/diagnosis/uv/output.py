@@ -208,8 +208,9 @@ def _killed(failure: UvFailure, signal: str, stderr: str) -> Finding:
         )
         + (f" It had said: {one_line(words[-1], 200)}" if words else ""),
         hints=[
-            Hint(title="run it again; if it happens again, see who ends it (dmesg, the batch"
-                 " system's log)")
+            Hint(title="run it again; if it happens again, see who ends it: the kernel, or the"
+                 " batch system, by its log", command="dmesg | grep -i 'killed process'",
+                 by="person")
             if killed
             else Hint(title="run the same by hand", command=_by_hand(failure), by="person")
         ],

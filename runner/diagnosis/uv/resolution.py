@@ -4,6 +4,7 @@ import re
 import sys
 
 import msgspec
+from msgspec import UNSET
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
@@ -39,10 +40,12 @@ from runner.diagnosis.uv.python import (
     own_python_finding,
     platform_conflict,
     python_conflict,
+    wheel_platforms,
 )
 from runner.diagnosis.uv.requirement_edits import (
     another_version,
     requirement_edit,
+    requirement_for,
     without_requirement,
     written_requirement,
 )
@@ -120,7 +123,10 @@ def _not_found(
     if missing is None:
         return None
     name = name_of(missing.group(1))
-    hint = Hint(title=f"correct the name {name} in {failure.file}, or remove it")
+    title = f"correct the name {name} in {failure.file}, or remove it"
+    written = requirement_for(failure, name)
+    edit = without_requirement(case, failure, written) if written else None
+    hint = Hint(title=title, edit=edit, by="person" if edit else UNSET)
     if _BUILD_REQUIREMENTS.search(error.said):
         built = _BUILT.search(error.said)
         needed = f"which the build of {built.group(1) if built else 'a package'} needs, "
@@ -264,9 +270,12 @@ def _python_conflict(
         who = wheel.group(1)
         who = who if re.fullmatch(EACH, who) else name_of(who.removeprefix("all of: "))
         minors = minors_of_wheels(error.hints)
-        if wheel.group(2) == "platform":
+        if wheel.group(2) == "platform" or wheel_platforms(error.hints) == ["win32"]:
             return platform_conflict(
-                case, failure, name_of(who), f"{who} has no wheel for this platform", error.hints
+                *(case, failure, name_of(who)),
+                f"{who if wheel.group(2) == 'platform' else name_of(who)} has no wheel for this"
+                " platform",
+                error.hints,
             )
         summary = f"{who} has no wheel for Python {failure.python_version}"
         if minors:
