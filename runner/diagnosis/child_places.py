@@ -5,6 +5,8 @@ import re
 import shlex
 from pathlib import PurePath
 
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+
 from runner.diagnosis.case import Case
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.asked import task_info
@@ -219,10 +221,20 @@ def requires_python_hint(case: Case, specifier: str, title: str) -> Hint:
         return Hint(title=title, command=command, edit=pin_edit(case, specifier))
     declared = case.bundle.requires_python if case.bundle else None
     bound = re.compile(r">=\s*[\d.]+")
-    replaces = not declared or (bound.fullmatch(declared) and bound.fullmatch(specifier))
+    lower = declared and bound.fullmatch(declared) and bound.fullmatch(specifier)
+    replaces = not declared or lower or not _has_minor(f"{declared},{specifier}")
     after = specifier if replaces else f"{declared},{specifier}"
     edit = PyprojectText.of_case(case).setting("project", "requires-python", after)
     return Hint(title=title, command=command, edit=edit)
+
+
+def _has_minor(specifier: str) -> bool:
+    """Tell whether any minor version of Python is accepted."""
+    try:
+        accepted = SpecifierSet(specifier)
+    except InvalidSpecifier:
+        return True
+    return any(f"3.{minor}.{patch}" in accepted for minor in range(50) for patch in (0, 50))
 
 
 def pin_edit(case: Case, version: str) -> Edit:

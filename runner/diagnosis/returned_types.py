@@ -90,6 +90,9 @@ def with_default(line: str, default: str) -> str:
     return line
 
 
+_WRITTEN = re.compile(r"""["']([\w./-]{1,200}\.\w{1,8})["']""")
+
+
 def bytes_hints(case: Case, message: str, returned: Frame | None) -> list[Hint]:
     """The hint for what the child says of a result.
 
@@ -146,12 +149,17 @@ def return_hint(case: Case, returned: Frame | None) -> Hint:
 
     :param returned: the line that returns it, or the last one, where that is known.
     """
-    after = 'return {"table.csv": open("table.csv", "rb").read()}'
+    text = (returned and returned.text) or ""
+    written = _WRITTEN.findall(text)
+    name = written[0] if len(written) == 1 else "table.csv"
+    after = f'return {{"{name}": open("{name}", "rb").read()}}'
     title = f"end the function with a return; of a file that it has written: {after}"
     edit = None
-    if returned is not None and (text := returned.text) and not text.startswith("def "):
-        edit = line_edit(case, returned, after if text.startswith("return") else f"{text}\n{after}")
-    return Hint(title=title, edit=edit, by="person" if edit else UNSET)
+    if returned is not None and text.startswith("return"):
+        edit = line_edit(case, returned, after)
+    elif returned is not None and len(written) == 1:
+        edit = line_edit(case, returned, f"{text}\n{after}")
+    return Hint(title, edit=edit, by="person" if edit and not written else UNSET)
 
 
 def _made_bytes(
@@ -177,7 +185,8 @@ def _made_bytes(
         value = named[0]
     written = ast.get_source_segment(f"def wire():\n {text}", value) or ""
     plain = isinstance(value, (ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.List))
-    it = written if plain or way.startswith("json.dumps(it)") else f"({written})"
+    alone = way.startswith("json.dumps(it)") and not isinstance(value, ast.Tuple)
+    it = written if plain or alone else f"({written})"
     made = re.sub(r"\bit\b", lambda _: it, way)
     whole = f'{{"{key}": {made}}}' if key else f"{{{made}}}"
     made = text.replace(written, made if name is not None else whole)

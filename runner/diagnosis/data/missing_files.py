@@ -16,6 +16,7 @@ from runner.diagnosis.child_places import (
 )
 from runner.diagnosis.data.broken_links import broken_link
 from runner.diagnosis.data.package_data import package_data_hint
+from runner.diagnosis.data.working_folder import folder_there, has_folder, in_working_folder
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import printable
@@ -63,7 +64,7 @@ def missing_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     """Return why a file is not found."""
     path = _path(exception)
     if exception.type == "FileExistsError":
-        return _is_there(case, phase, exception)
+        return folder_there(case, phase, exception)
     if path is None or not case.bundle_files:
         return None
     if (broken := broken_link(case, phase, exception)) is not None:
@@ -75,29 +76,6 @@ def missing_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
         path = PurePath(PureWindowsPath(path).as_posix())
         return _of_windows(case, phase, exception, path)
     return _elsewhere(case, phase, exception, path) or _not_in_bundle(case, phase, exception, path)
-
-
-def _is_there(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
-    """A folder that the code makes, and that the bundle has already."""
-    frame = telling_frame(case, exception)
-    named = str(exception.attributes.get("filename") or "")
-    asked = _in_working_folder(case, PurePath(named)) if named else None
-    text = (frame and frame.text) or ""
-    if frame is None or asked is None or not _has_folder(case, PurePath(asked)):
-        return None
-    after = re.sub(
-        r"\bos\.(?:mkdir|makedirs)\(([^(),]+)\)", r"os.makedirs(\1, exist_ok=True)", text
-    )
-    after = re.sub(r"\.mkdir\(\)", ".mkdir(exist_ok=True)", after)
-    return Finding(
-        phase=phase,
-        code=raised_code(phase),
-        summary=f"{place_of(case, frame)} makes a folder that the bundle has: {printable(asked)}",
-        explanation="A task's working folder has the bundle's files in it.",
-        hints=[
-            Hint(title="let it be there already: exist_ok=True", edit=line_edit(case, frame, after))
-        ],
-    )
 
 
 def _of_windows(
@@ -216,7 +194,7 @@ def _elsewhere(
     case: Case, phase: Phase, exception: ExceptionInfo, path: PurePath
 ) -> Finding | None:
     """A path of the bundle that leads elsewhere than where the file is."""
-    asked = _in_working_folder(case, path)
+    asked = in_working_folder(case, path)
     if asked is None or _is_written(telling_frame(case, exception), path):
         return None
     if asked in case.bundle_files:
@@ -260,9 +238,15 @@ def _not_in_bundle(
     if frame is None or not is_own(case, frame.file):
         return None
     # A library may have made it absolute before it asked.
-    own = _in_working_folder(case, path) or str(path)
+    own = in_working_folder(case, path) or str(path)
     written = own if own in (frame.text or "") and str(path) not in (frame.text or "") else path
     path = PurePath(written)
+    if (
+        path.name == str(path)
+        and not path.suffix
+        and not is_own(case, exception.traceback[-1].file)
+    ):
+        return None  # A word that a library has looked for as a file too, as of a style.
     before, named, _ = (frame.text or "").partition(str(path))
     there = _with_tail(case, path) if path.is_absolute() else None
     if not named and there is not None:
@@ -273,7 +257,7 @@ def _not_in_bundle(
     folder, edit = path.parent, None
     logs = any(PurePath(one.file).parts[-2:] == _LOGGING for one in exception.traceback)
     if _is_written(frame, path) or logs:
-        if folder == PurePath() or _has_folder(case, folder):
+        if folder == PurePath() or has_folder(case, folder):
             return None
         if path.is_absolute():
             return _writes_elsewhere(case, phase, frame, path)
@@ -365,25 +349,6 @@ def _writes_elsewhere(case: Case, phase: Phase, frame: Frame, path: PurePath) ->
             )
         ],
     )
-
-
-def _has_folder(case: Case, folder: PurePath) -> bool:
-    return any(PurePath(file).is_relative_to(folder) for file in case.bundle_files)
-
-
-def _in_working_folder(case: Case, path: PurePath) -> str | None:
-    """The path from the bundle's folder, whichever folder it was meant from."""
-    parts: list[str] = []
-    if path.is_absolute():
-        if case.bundle is None or not path.is_relative_to(case.bundle.path):
-            return None
-        path = path.relative_to(case.bundle.path)
-    for part in path.parts:
-        if part == ".." and parts:
-            parts.pop()
-        elif part != "..":
-            parts.append(part)
-    return "/".join(parts) or None
 
 
 def _nearest(case: Case, asked: str) -> tuple[str, str] | None:

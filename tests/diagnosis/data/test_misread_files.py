@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from conftest import write_bundle
+from following import follow
 
 from runner import Runner, RunnerError
 from runner.diagnosis.case import Case
@@ -224,3 +225,37 @@ def test_a_file_that_is_being_written_is_not_misread(
     report = caught.value.report
     assert "in wire.py:5" in report.summary
     assert not any("anew" in hint.title for hint in report.hints)
+
+
+def test_a_database_in_another_folder_is_connected_to(tmp_path: Path, cache: Path) -> None:
+    source = "import sqlite3\ndef wire(e, p, s):\n"
+    source += (
+        "    return {'x': repr(sqlite3.connect('d.db').execute('select * from t')).encode()}\n"
+    )
+    bundle = write_bundle(tmp_path / "bundle", source)
+    (bundle / "data").mkdir()
+    (bundle / "data/d.db").write_bytes(_database())
+    with Runner(cache=cache) as runner:
+        with pytest.raises(RunnerError, match="the bundle has no d") as caught:
+            runner.execute(bundle)
+        follow(caught.value.report, bundle)
+        assert runner.execute(bundle)["x"]
+
+
+def test_what_excel_has_beside_an_open_workbook_is_left_out() -> None:
+    attributes = {"misread": "~$a.xlsx", "misread_is": "text", "misread_as": ".xlsx"}
+    exception = ExceptionInfo("ValueError", "no format", attributes={**attributes})
+    finding = misread_file(Case(), Phase.EXECUTE, exception)
+    assert finding is not None and finding.hints[0].title.startswith("leave it out")
+
+
+def test_yaml_with_a_tab_says_what_it_is_indented_with() -> None:
+    said = "found character '\\t' that cannot start any token in \"c.yaml\", line 2, column 1"
+    attributes = {"misread": "c.yaml", "misread_is": "unparsed", "misread_as": ".yaml"}
+    exception = ExceptionInfo("ScannerError", said, "yaml", attributes={**attributes})
+    finding = misread_file(Case(), Phase.EXECUTE, exception)
+    assert finding is not None
+    assert (
+        finding.hints[0].title
+        == "correct c.yaml:2: it is indented with spaces, and never with tabs"
+    )
