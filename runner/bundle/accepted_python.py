@@ -12,7 +12,7 @@ from runner.bundle.files import has_file, read_text
 from runner.bundle.model import PythonRequirement
 from runner.bundle.pyproject import PYPROJECT, Pyproject
 from runner.bundle.specifiers import NoVersion, is_satisfiable, lowest_minor, python_version_file
-from runner.diagnosis.report.model import Edit, Hint
+from runner.diagnosis.report.model import Edit, Hint, by_hand
 
 # The second is for tox and the like; uv takes its first line where there is no other file.
 _PINS = (".python-version", ".python-versions")
@@ -147,7 +147,7 @@ def _no_version(folder: Path, error: NoVersion) -> Exception:
             title="name the version alone",
             edit=Edit(file=file, before=error.line, after=version),
         ),
-        Hint(title="and choose that Python where it is run", command=command, by="person"),
+        by_hand("and choose that Python where it is run", command),
     )
 
 

@@ -20,7 +20,7 @@ from runner.bundle.project import dependency_at
 from runner.bundle.pyproject import Pyproject, read_toml
 from runner.bundle.requirements import REQUIREMENTS, numbered_lines
 from runner.bundle.workspace import check_workspace
-from runner.diagnosis.report.model import Edit, Hint
+from runner.diagnosis.report.model import Edit, Hint, by_hand
 
 UV_TOML = "uv.toml"
 
@@ -200,8 +200,7 @@ def _check_source(folder: Path, text: str, at: str, name: str | None) -> None:
 
 def _build_wheel(folder: Path, source: str) -> Hint:
     wheels = shlex.quote(str(folder / "wheels"))
-    return Hint(
-        title="or build a wheel of it into the bundle, and name that file in place of the folder",
-        command=f"uv build --wheel {shlex.quote(source)} --out-dir {wheels}",
-        by="person",
+    return by_hand(
+        "or build a wheel of it into the bundle, and name that file in place of the folder",
+        f"uv build --wheel {shlex.quote(source)} --out-dir {wheels}",
     )

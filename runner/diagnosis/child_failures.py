@@ -23,7 +23,7 @@ from runner.diagnosis.deaths.exit import Limits
 from runner.diagnosis.machine import Machine
 from runner.diagnosis.refusals import FULL, lacks_room
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, PythonInfo
+from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, PythonInfo, by_hand
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
@@ -64,7 +64,7 @@ def spawn_failed(case: Case, error: OSError, limit: str | None = None) -> Findin
     elif denied:
         why = " Somebody must let the worker's user execute it, and enter each folder above it."
         command = f"namei -l {shlex.quote(str(program))}"
-        hints = [Hint(title="see which of them does not", command=command, by="person")]
+        hints = [by_hand("see which of them does not", command)]
     elif error.errno in NO_PROCESS:
         reached = process_limit(machine.limits)
         summary, why = f"{summary}; {reached.what}", f" {reached.explanation}"
@@ -77,11 +77,7 @@ def spawn_failed(case: Case, error: OSError, limit: str | None = None) -> Findin
     else:
         why = ""
         argv = case.child.argv if case.child else [str(program)]
-        hints = [
-            Hint(
-                title="start it by hand and see what it says", command=shlex.join(argv), by="person"
-            )
-        ]
+        hints = [by_hand("start it by hand and see what it says", shlex.join(argv))]
     return Finding(
         phase=Phase.SPAWN,
         code=Code.PERMISSION_DENIED if denied else Code.SPAWN_FAILED,
@@ -102,11 +98,7 @@ def no_exchange_folder(error: OSError) -> Finding:
         explanation=f"Larger results travel through it. What was refused is {error.filename}."
         if error.filename
         else "",
-        hints=[
-            Hint(
-                title="name a folder that has room", command="export TMPDIR=/a/folder", by="person"
-            )
-        ],
+        hints=[by_hand("name a folder that has room", "export TMPDIR=/a/folder")],
     )
 
 
@@ -361,13 +353,7 @@ def no_room(what: str, explanation: str = "") -> Finding:
         summary=f"there is no room for {what}: the disk of the temporary folder is full",
         explanation=explanation
         or "Large values travel in memory, and through that folder where no memory can be had.",
-        hints=[
-            Hint(
-                title="free some space, or name a folder that has it",
-                command="export TMPDIR=/a/folder",
-                by="person",
-            )
-        ],
+        hints=[by_hand("free some space, or name a folder that has it", "export TMPDIR=/a/folder")],
     )
 
 

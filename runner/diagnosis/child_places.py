@@ -11,7 +11,7 @@ from runner.diagnosis.case import Case
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.asked import task_info
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint, by_hand
 from runner.diagnosis.report.text import printable
 from runner.events import Phase
 
@@ -120,12 +120,12 @@ def look_for(case: Case, title: str, words: str) -> Hint:
     :param words: an extended regular expression without quotes.
     """
     command = f"grep -rnE '{words}' --include='*.py' {bundle_argument(case)}"
-    return Hint(title=title, command=command, by="person")
+    return by_hand(title, command)
 
 
 def start_by_hand(case: Case) -> Hint:
     command = shlex.join(case.child.argv) if case.child else None
-    return Hint(title="start the child by hand and see what it says", command=command, by="person")
+    return by_hand("start the child by hand and see what it says", command)
 
 
 def exec_command(case: Case, options: str = "", *, without: str | None = None) -> str:

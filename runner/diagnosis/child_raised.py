@@ -18,7 +18,7 @@ from runner.diagnosis.child_places import (
 from runner.diagnosis.data.lfs_pointers import add_lfs_hint, lfs_pointer
 from runner.diagnosis.failed_threads import add_failed_thread
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, chain
+from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, by_hand, chain
 from runner.diagnosis.report.text import last_lines, one_line, printable
 from runner.diagnosis.withheld import absence, unset_variable
 from runner.events import Phase
@@ -315,7 +315,7 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     )
     if variable := _variable_of_the_user(leaf):
         say = "say it where the worker is started"
-        hints.append(Hint(title=say, command=f"export {variable}", by="person"))
+        hints.append(by_hand(say, f"export {variable}"))
         explanation += (
             " The system's list of users does not know the one that the worker runs as; so it is in"
             " containers that run as any user."

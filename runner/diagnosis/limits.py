@@ -21,7 +21,7 @@ from runner.diagnosis.knowledge.resource_limits import (
     ResourceLimit,
 )
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import ExceptionInfo, Hint
+from runner.diagnosis.report.model import ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable, size_text
 from runner.events import Phase
 
@@ -159,13 +159,7 @@ def process_limit(limits: Limits) -> Reached:
         if known
         else f"It is not known why: there is no limit on {PROCESSES.what} for its user"
         f" ({PROCESSES.name}) or control group (pids.max).",
-        [
-            Hint(
-                title="or see what else is limited: memory for a thread's stack",
-                command="ulimit -a",
-                by="person",
-            )
-        ],
+        [by_hand("or see what else is limited: memory for a thread's stack", "ulimit -a")],
         known=False,
     )
 
@@ -201,4 +195,4 @@ def file_limit(limits: Limits) -> Reached:
 
 def raise_hint(resource: ResourceLimit, limit: int | str = "unlimited", begin: str = "") -> Hint:
     title = f"{begin}raise it where the worker is started"
-    return Hint(title=title, command=resource.command(limit), by="person")
+    return by_hand(title, resource.command(limit))

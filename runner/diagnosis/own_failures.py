@@ -5,7 +5,7 @@ import traceback
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import exec_command
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
+from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, by_hand
 from runner.diagnosis.report.text import one_line
 from runner.events import Phase
 
@@ -30,11 +30,7 @@ def internal_error(case: Case, error: Exception) -> Finding:
         explanation="This is a fault of modelops-runner, or of the machine under it, and not of the"
         " bundle.",
         hints=[
-            Hint(
-                title="report it, with what this records",
-                command=exec_command(case, "--record failure"),
-                by="person",
-            )
+            by_hand("report it, with what this records", exec_command(case, "--record failure"))
         ],
         exception=_exception_info(error),
     )

@@ -14,7 +14,7 @@ from runner.diagnosis.child_places import (
     raised_code,
     telling_frame,
 )
-from runner.diagnosis.report.model import ExceptionInfo, Hint
+from runner.diagnosis.report.model import ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import last_lines, one_line, printable
 from runner.events import Phase
 
@@ -147,10 +147,8 @@ def _failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | Non
     place = _place(case, exception)
     how = ended[2].replace("returned non-zero exit status", "ended with status")
     if words:
-        hint = Hint(
-            title=f"see why it says so: run it by hand; it stands in {place}",
-            command=_as_typed(ended[1]),
-            by="person",
+        hint = by_hand(
+            f"see why it says so: run it by hand; it stands in {place}", _as_typed(ended[1])
         )
     else:
         hint = Hint(title=f"see what it wrote to its standard error, below, and {place}")

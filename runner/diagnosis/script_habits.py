@@ -15,7 +15,7 @@ from runner.diagnosis.child_places import (
 )
 from runner.diagnosis.report.asked import task_info
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint, by_hand
 from runner.diagnosis.report.text import last_lines, one_line, printable
 from runner.events import Phase
 
@@ -100,10 +100,9 @@ def script_habit(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
         explanation="A task's standard input is empty. Its values come as the wire function's"
         " params.",
         hints=[
-            Hint(
-                title='read it in the wire function, as params["name"], and hand it over',
-                command=exec_command(case, "--param name=..."),
-                by="person",
+            by_hand(
+                'read it in the wire function, as params["name"], and hand it over',
+                exec_command(case, "--param name=..."),
             )
         ],
     )

@@ -15,7 +15,7 @@ from runner.diagnosis.child_places import (
 )
 from runner.diagnosis.knowledge.newer_syntax import newer_syntax
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import one_line
 from runner.events import Phase
 
@@ -72,11 +72,10 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
             summary=f"{where} has the marks of a merge conflict",
             explanation=f"The line is: {one_line(text, 160)}",
             hints=[
-                Hint(
-                    title=f"resolve the conflict in {file}: keep one side of each part, and remove"
+                by_hand(
+                    f"resolve the conflict in {file}: keep one side of each part, and remove"
                     " the lines with the marks",
-                    command=f"grep -nE '^(<<<<<<<|=======|>>>>>>>)' {file_argument(case, file)}",
-                    by="person",
+                    f"grep -nE '^(<<<<<<<|=======|>>>>>>>)' {file_argument(case, file)}",
                 )
             ],
         )

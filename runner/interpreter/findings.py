@@ -9,7 +9,7 @@ from packaging.version import Version
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import bundle_argument
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit, Hint
+from runner.diagnosis.report.model import Edit, Hint, by_hand
 from runner.events import Phase
 from runner.interpreter.model import (
     NEWEST_RELEASED,
@@ -120,10 +120,9 @@ def broken(case: Case, request: str, interpreter: Broken) -> Finding:
         explanation=f"--python {request} names it, and it does not run as a Python.",
         hints=[
             _leave_out(case, "what the bundle accepts decides"),
-            Hint(
-                title="or reinstall it; see it fail by hand",
-                command=f"{shlex.quote(str(interpreter.path))} -c 'print(1)'",
-                by="person",
+            by_hand(
+                "or reinstall it; see it fail by hand",
+                f"{shlex.quote(str(interpreter.path))} -c 'print(1)'",
             ),
         ],
     )
@@ -169,7 +168,7 @@ def _install_or_widen(
     install = Hint(title="install one that it accepts", command=command)
     if not can_download:  # The same command fails here as uv's own attempt did.
         title = "install one that it accepts, by a way that this machine has"
-        install = Hint(title=title, command=command, by="person")
+        install = by_hand(title, command)
     return [install, *_widen(requirement, insisted)]
 
 

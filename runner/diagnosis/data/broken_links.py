@@ -11,7 +11,7 @@ from runner.diagnosis.child_places import (
     short_path,
     telling_frame,
 )
-from runner.diagnosis.report.model import ExceptionInfo, Hint
+from runner.diagnosis.report.model import ExceptionInfo, by_hand
 from runner.diagnosis.report.text import printable
 from runner.events import Phase
 
@@ -29,13 +29,14 @@ def broken_link(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
     return Finding(
         phase=phase,
         code=raised_code(phase),
-        summary=printable(f"{where} asks for {file}, which is a link to {target}, and that is not"
-                          " there"),
+        summary=printable(
+            f"{where} asks for {file}, which is a link to {target}, and that is not there"
+        ),
         explanation="A link has nothing of the file's content, and goes without it to a machine.",
         hints=[
-            Hint(title=printable(f"put the file itself in the link's place, where {target} is"),
-                 command=f"cp --remove-destination {shlex.quote(target)}"
-                 f" {file_argument(case, file)}",
-                 by="person")
+            by_hand(
+                printable(f"put the file itself in the link's place, where {target} is"),
+                f"cp --remove-destination {shlex.quote(target)} {file_argument(case, file)}",
+            )
         ],
-    )  # fmt: skip
+    )

@@ -33,7 +33,7 @@ from runner.diagnosis.imports.hidden_modules import hidden_in_words
 from runner.diagnosis.knowledge.child_variables import passes
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.model import Hint, by_hand
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
 from runner.diagnosis.surroundings import lacking
 from runner.events import Phase
@@ -262,9 +262,7 @@ def _see_start_up(case: Case) -> Hint:
     """Which code of the environment runs as Python starts (site)."""
     venv = case.environment.path if case.environment else None
     files = f"{shlex.quote(venv)}/lib/python*/site-packages" if venv else ""
-    return Hint(
-        title="see which package of the environment has a .pth file or a sitecustomize, and leave"
-        " it out",
-        command=f"ls {files}/*.pth {files}/sitecustomize.py" if files else None,
-        by="person",
+    return by_hand(
+        "see which package of the environment has a .pth file or a sitecustomize, and leave it out",
+        f"ls {files}/*.pth {files}/sitecustomize.py" if files else None,
     )

@@ -23,7 +23,7 @@ from runner.diagnosis.imports.dependencies import (
 from runner.diagnosis.knowledge.debian_packages import debian_package, is_cuda
 from runner.diagnosis.knowledge.distribution_names import distribution_named
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
@@ -103,19 +103,17 @@ def _missing_library(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
     elif package:
         explanation = f"On Debian and Ubuntu the package {package} brings it."
         hints.append(
-            Hint(
-                title=f"install {package} on the worker (or in its image)",
-                command=f"apt-get install --no-install-recommends {package}",
-                by="person",
+            by_hand(
+                f"install {package} on the worker (or in its image)",
+                f"apt-get install --no-install-recommends {package}",
             )
         )
     else:
         explanation = "It is a library of the system, not of Python, so no index brings it by name."
         hints.append(
-            Hint(
-                title="find the Debian package that has it, and install that on the worker",
-                command=f"apt-file search {library}" if _is_plain(library) else None,
-                by="person",
+            by_hand(
+                "find the Debian package that has it, and install that on the worker",
+                f"apt-file search {library}" if _is_plain(library) else None,
             )
         )
     if elsewhere := _lies_elsewhere(case, library):
@@ -222,11 +220,10 @@ def _undefined_symbol(case: Case, phase: Phase, exception: ExceptionInfo, symbol
     hint = (
         _upgrade(case, package)
         if package
-        else Hint(
-            title=f"build {_file(exception)} anew, with what is installed here; see what it is"
+        else by_hand(
+            f"build {_file(exception)} anew, with what is installed here; see what it is"
             " linked with",
-            command=f"ldd {shlex.quote(str(exception.attributes.get('path') or 'FILE'))}",
-            by="person",
+            f"ldd {shlex.quote(str(exception.attributes.get('path') or 'FILE'))}",
         )
     )
     what = package or "a compiled module"

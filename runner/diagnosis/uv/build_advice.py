@@ -13,7 +13,7 @@ from runner.diagnosis.knowledge.newer_syntax import is_older
 from runner.diagnosis.knowledge.package_changes import GONE_MODULES
 from runner.diagnosis.knowledge.stdlib_changes import REMOVED_MODULES, REMOVED_NAMES, Change
 from runner.diagnosis.pyproject_edits import PyprojectText
-from runner.diagnosis.report.model import Edit, Hint
+from runner.diagnosis.report.model import Edit, Hint, by_hand
 from runner.diagnosis.uv.development_files import chosen_by, development_package, tool_package
 from runner.diagnosis.uv.error import UvFailure
 from runner.diagnosis.uv.hints import uv_setting
@@ -97,8 +97,9 @@ def advice(
     :param said: what uv did.
     """
     if "Failed to extract archive" in said:
-        return [Hint(title="its archive is damaged: fetch it anew",
-                     command=f"uv cache clean {shlex.quote(name)}", by="person")]  # fmt: skip
+        return [
+            by_hand("its archive is damaged: fetch it anew", f"uv cache clean {shlex.quote(name)}")
+        ]
     more = None if own else more_than_a_package(name)
     if more is not None:
         return [Hint(title=more.advice(name)), *_system(case, failure, own, words)]
@@ -161,7 +162,7 @@ def _development_files(what: str, name: str) -> Hint:
     if (package := development_package(name)) is not None:
         return _on_debian(title, package)
     command = f"apt-cache search --names-only {shlex.quote(name)}"
-    return Hint(title=f"{title}: see which package has them", command=command, by="person")
+    return by_hand(f"{title}: see which package has them", command)
 
 
 def _on_debian(title: str, package: str | None) -> Hint:
@@ -169,7 +170,7 @@ def _on_debian(title: str, package: str | None) -> Hint:
     if package is None:
         return Hint(title=title)
     command = f"apt-get install {package}"
-    return Hint(title=f"{title} ({package} on Debian)", command=command, by="person")
+    return by_hand(f"{title} ({package} on Debian)", command)
 
 
 def _tool(tool: str) -> Hint:
@@ -180,7 +181,7 @@ def _tool(tool: str) -> Hint:
     hint = _on_debian(f"install {tool}, which the build runs", package)
     if package is None and not variable:
         title = f"{hint.title}; or see which variable names it"
-        return Hint(title=title, command=f"env | grep -w {shlex.quote(tool)}", by="person")
+        return by_hand(title, f"env | grep -w {shlex.quote(tool)}")
     return msgspec.structs.replace(hint, title=f"{hint.title}{choose}")
 
 
@@ -197,7 +198,7 @@ def _variable(words: str) -> list[Hint]:
         return []
     name = found[1] or found[2]
     title = f"set {name}, which the build asks for, where the worker is started"
-    return [Hint(title=title, command=f"export {name}=...", by="person")]
+    return [by_hand(title, f"export {name}=...")]
 
 
 def _after_python_2(case: Case, failure: UvFailure, name: str) -> Hint:

@@ -12,7 +12,7 @@ from msgspec import UNSET
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit, Hint
+from runner.diagnosis.report.model import Edit, Hint, by_hand
 from runner.diagnosis.report.text import one_line
 from runner.diagnosis.uv.error import UvError, UvFailure
 from runner.diagnosis.uv.requirement_edits import requirement_edit, requirement_for
@@ -59,7 +59,7 @@ def _lock_outdated(case: Case, failure: UvFailure, error: UvError, _: re.Match[s
 
 def _lock_too_new(case: Case, failure: UvFailure, error: UvError, _: re.Match[str]) -> _Refused:
     command = "python -m pip install -U uv"
-    hint = Hint(title="upgrade uv beside the runner", command=command, by="person")
+    hint = by_hand("upgrade uv beside the runner", command)
     return _Refused("uv.lock was written by a newer uv than this one", [hint])
 
 
@@ -157,7 +157,7 @@ def _no_file(case: Case, failure: UvFailure, error: UvError, found: re.Match[str
         hints = _wheel_elsewhere(case, failure, path, wheel)
     elif _OF_CONDA.search(path):
         title = "ask for it by its version: pip freeze writes where conda once built it"
-        hints = [Hint(title=title, command="python -m pip list --format=freeze", by="person")]
+        hints = [by_hand(title, "python -m pip list --format=freeze")]
     summary = f"{failure.requirements_from} refers to {path}, which does not exist"
     return _Refused(summary, hints, Code.DEPENDENCY_NOT_FOUND)
 

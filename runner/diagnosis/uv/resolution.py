@@ -18,7 +18,7 @@ from runner.diagnosis.knowledge.distribution_names import (
 from runner.diagnosis.knowledge.well_known import BUILD_TOOLS, WELL_KNOWN
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit, Hint
+from runner.diagnosis.report.model import Edit, Hint, by_hand
 from runner.diagnosis.uv.derivation import (
     ANY,
     EACH,
@@ -179,11 +179,7 @@ def _not_found(
         hints=[
             hint,
             _other_index(case, failure),
-            Hint(
-                title="or see which index uv is told to ask",
-                command="env | grep ^UV_",
-                by="person",
-            ),
+            by_hand("or see which index uv is told to ask", "env | grep ^UV_"),
         ],
     )
 
@@ -325,7 +321,7 @@ def _unreadable_package(failure: UvFailure, proof: str, edges: list[Edge]) -> Fi
         summary=f"{who} is there, and cannot be used: it has {what}",
         explanation=_asks(wanted_by(name_of(who), edges), failure),
         hints=[
-            Hint(title="fetch it anew", command=f"uv cache clean {name_of(who)}", by="person"),
+            by_hand("fetch it anew", f"uv cache clean {name_of(who)}"),
             Hint(title=f"or ask for another version of {name_of(who)}, or tell who publishes it"),
         ],
     )
@@ -351,9 +347,11 @@ def _no_version(case: Case, failure: UvFailure, proof: str, edges: list[Edge]) -
     if on_pytorch := pytorch_index(case, failure, name, spec_of(wanted_text)):
         hint = on_pytorch
     elif not spec_of(wanted_text) and available is None:
-        hint = Hint(title="see that uv asks the index you mean, which UV_DEFAULT_INDEX, UV_INDEX or"
-                    f" uv.toml name: it answers, and not with files of {name}",
-                    command="env | grep ^UV_", by="person")  # fmt: skip
+        hint = by_hand(
+            "see that uv asks the index you mean, which UV_DEFAULT_INDEX, UV_INDEX or"
+            f" uv.toml name: it answers, and not with files of {name}",
+            "env | grep ^UV_",
+        )
     elif wanted is None or not wanted.root:
         hint = _another(case, failure, name_of(wanted.who) if wanted else name)
     else:
