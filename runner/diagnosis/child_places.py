@@ -5,8 +5,6 @@ import re
 import shlex
 from pathlib import PurePath
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-
 from runner.diagnosis.case import Case
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.asked import task_info
@@ -230,6 +228,8 @@ def requires_python_hint(case: Case, specifier: str, title: str) -> Hint:
 
 def _has_minor(specifier: str) -> bool:
     """Tell whether any minor version of Python is accepted."""
+    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # only a failure needs it
+
     try:
         accepted = SpecifierSet(specifier)
     except InvalidSpecifier:

@@ -335,7 +335,7 @@ def _where_to_look(exception: ExceptionInfo, frame: Frame | None, place: str) ->
     raised = (frame and frame.text) or ""
     if frame and frame.function.isidentifier() and raised.startswith("raise NotImplementedError"):
         name = frame.function
-        return f"write {name}(), which {place} lacks; or, in a subclass that is to have it, there"
+        return f"write {name}(), of which {place} has the name alone; or write it in a subclass"
     if exception.type == "RecursionError":
         return f"see why {place} calls itself without end; write a deep recursion as a loop"
     return f"see {place}"

@@ -133,7 +133,7 @@ _SAYS_FLOAT = re.compile(
     r"|by non-int of type 'float'|^list indices must be integers or slices, not float"
 )
 # As libraries write it to the standard error where they give None back.
-_SAYS_WHY = re.compile(r"(?i)\b(?:error|warn(?:ing)?|can'?t|cannot|could not|failed|not found)\b")
+_SAYS_WHY = re.compile(r"(?i)\b(?:error|can'?t|cannot|could not|failed|not found)\b")
 _COUNT = r"(?:[\w.]+\s*/\s*[\w.]+|[A-Za-z_][\w.]*)"
 _LIST = r"\[(?:0(?:\.0*)?|None|True|False|\[\])\]\s*\*\s*|\]\s*\*\s*(?=\(?[\w.]+\s*/)"
 # Where a whole number is counted with, and where one leads to an element.
@@ -166,7 +166,8 @@ def common_advice(case: Case, exception: ExceptionInfo, frame: Frame | None) -> 
     if message.startswith(("'NoneType'", "NoneType")) and case.evidence.stderr is not None:
         said = "".join(last_lines(case.evidence.stderr.text, 1))
         if _SAYS_WHY.search(said):
-            return Hint(title=f"see why the None was made: {one_line(printable(said), 200)}")
+            said = one_line(printable(said), 200)
+            return Hint(title=f"see whether the None comes of what was said before: {said}")
     if _SAYS_FLOAT.search(message) and (whole := _made_whole(case, frame, message)) is not None:
         return whole
     if _CHANGED.search(message):

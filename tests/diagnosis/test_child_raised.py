@@ -204,7 +204,7 @@ STUB = "class Model:\n    def step(self):\n        raise NotImplementedError{}\n
 async def test_a_stub_says_which_function_is_to_be_written(words: str, tmp_path: Path) -> None:
     source = STUB.format(words) + "def wire(e, p, s):\n    Model().step()\n"
     (hint,) = (await report_of(tmp_path, source)).hints
-    assert hint.title.startswith("write step(), which wire.py:3 (step) lacks")
+    assert hint.title.startswith("write step(), of which wire.py:3 (step) has the name")
 
 
 async def test_an_abstract_class_says_what_is_to_be_defined(tmp_path: Path) -> None:
@@ -220,7 +220,7 @@ async def test_what_a_library_writes_where_it_gives_none_is_named(tmp_path: Path
     source = "import sys\ndef read():\n    print('cannot open cell.png', file=sys.stderr)\n"
     source += "def wire(e, p, s):\n    read().shape\n"
     hint = (await report_of(tmp_path, source)).hints[0]
-    assert hint.title == "see why the None was made: cannot open cell.png"
+    assert hint.title == "see whether the None comes of what was said before: cannot open cell.png"
 
 
 @pytest.mark.parametrize("call", ["os._exit(7)", "ctypes.CDLL(None).exit(7)"])

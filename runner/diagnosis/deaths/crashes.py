@@ -272,7 +272,7 @@ def _crash_hints(case: Case, phase: Phase, fatal: FatalError | None, place: str)
     if not certain and newer is not None:
         title = f"run it on Python {newer}, whose report has the native stack, which names the file"
         hints.append(by_hand(title, exec_command(case, f"--python {newer}")))
-    if phase is Phase.HANDSHAKE:
+    if not hints and phase is Phase.HANDSHAKE:
         return [start_by_hand(case)]
     return hints or [
         Hint(

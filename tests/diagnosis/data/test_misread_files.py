@@ -259,3 +259,16 @@ def test_yaml_with_a_tab_says_what_it_is_indented_with() -> None:
         finding.hints[0].title
         == "correct c.yaml:2: it is indented with spaces, and never with tabs"
     )
+
+
+@pytest.mark.parametrize("text", ['{"a": {"b": 1,\n}, "c": [2]}', '{"a": [1, 2, ], "b": 3}'])
+def test_a_comma_too_many_in_json_is_taken_out(text: str, tmp_path: Path, cache: Path) -> None:
+    source = "import json\ndef wire(e, p, s):\n"
+    source += "    return {'x': repr(json.load(open('c.json'))).encode()}\n"
+    bundle = write_bundle(tmp_path / "bundle", source)
+    (bundle / "c.json").write_text(text)
+    with Runner(cache=cache) as runner:
+        with pytest.raises(RunnerError, match="is not JSON") as caught:
+            runner.execute(bundle)
+        follow(caught.value.report, bundle)
+        assert runner.execute(bundle)["x"]
