@@ -30,7 +30,7 @@ _HASHES = re.compile(r"Expected:\s+sha256:(\w{64})\s+Computed:\s+sha256:(\w{64})
 
 
 class _Refused(NamedTuple):
-    """What uv does not take, as its finding has it."""
+    """A refusal of uv's, as its finding has it."""
 
     summary: str
     hints: list[Hint]

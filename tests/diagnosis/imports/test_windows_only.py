@@ -1,4 +1,4 @@
-"""What only Windows has is named as that, and asked for on Windows alone."""
+"""Names that only Windows has are named as such, and asked for on Windows alone."""
 
 from pathlib import Path
 
