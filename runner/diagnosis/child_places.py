@@ -212,6 +212,8 @@ def requires_python_hint(case: Case, specifier: str, title: str) -> Hint:
 
     :param specifier: what to narrow them to (PEP 440).
     """
+    from runner.diagnosis.uv.python import minors_of  # it needs this module
+
     command = exec_command(case, f"--python {shlex.quote(specifier)}")
     if case.interpreter and case.interpreter.requested:
         return Hint(title=title, command=command)  # who names a Python is not asked by the bundle
@@ -220,21 +222,10 @@ def requires_python_hint(case: Case, specifier: str, title: str) -> Hint:
     declared = case.bundle.requires_python if case.bundle else None
     bound = re.compile(r">=\s*[\d.]+")
     lower = declared and bound.fullmatch(declared) and bound.fullmatch(specifier)
-    replaces = not declared or lower or not _has_minor(f"{declared},{specifier}")
+    replaces = not declared or lower or not minors_of(f"{declared},{specifier}")
     after = specifier if replaces else f"{declared},{specifier}"
     edit = PyprojectText.of_case(case).setting("project", "requires-python", after)
     return Hint(title=title, command=command, edit=edit)
-
-
-def _has_minor(specifier: str) -> bool:
-    """Tell whether any minor version of Python is accepted."""
-    from packaging.specifiers import InvalidSpecifier, SpecifierSet  # only a failure needs it
-
-    try:
-        accepted = SpecifierSet(specifier)
-    except InvalidSpecifier:
-        return True
-    return any(f"3.{minor}.{patch}" in accepted for minor in range(50) for patch in (0, 50))
 
 
 def pin_edit(case: Case, version: str) -> Edit:
