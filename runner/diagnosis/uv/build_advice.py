@@ -159,10 +159,9 @@ def _system(case: Case, failure: UvFailure, own: bool, words: str) -> list[Hint]
 
 def _development_files(what: str, name: str) -> Hint:
     title = f"install the development files of {what}"
-    if (package := development_package(name)) is not None:
-        return _on_debian(title, package)
-    command = f"apt-cache search --names-only {shlex.quote(name)}"
-    return by_hand(f"{title}: see which package has them", command)
+    if development_package(name) is not None:
+        return _on_debian(title, development_package(name))
+    return by_hand(f"{title}: see which has them", f"apt-cache search {shlex.quote(name)}")
 
 
 def _on_debian(title: str, package: str | None) -> Hint:
@@ -202,11 +201,10 @@ def _variable(words: str) -> list[Hint]:
 
 
 def _after_python_2(case: Case, failure: UvFailure, name: str) -> Hint:
-    edit = another_version(case, failure, name, sign=">")
+    if requirement_for(failure, name) == name:
+        return Hint(f"ask for another package: the newest {name} is for Python 2")
     title = f"ask for a newer version of {name}: this one is for Python 2"
-    if edit is None and requirement_for(failure, name) == name:
-        title = f"ask for another package: the newest {name} is for Python 2"
-    return Hint(title=title, edit=edit)
+    return Hint(title, edit=another_version(case, failure, name, sign=">"))
 
 
 def _removed_from_python(
@@ -214,11 +212,8 @@ def _removed_from_python(
 ) -> list[Hint]:
     """The build imports what this Python has no more."""
     if _PYTHON_2.search(words):
-        return [
-            Hint(title="port it: its build is written for Python 2")
-            if own
-            else _after_python_2(case, failure, name)
-        ]
+        port = Hint(title="port it: its build is written for Python 2")
+        return [port if own else _after_python_2(case, failure, name)]
     if "No module named 'numpy.distutils" in words:
         what, change = "numpy.distutils", Change("3.12", "another build backend")
     elif (found := _removed(words)) is not None:
