@@ -32,7 +32,8 @@ _MOST_LOCALS = 40
 _MOST_LINES = 2000
 _MOST_CHARACTERS = 4096
 _HEAD_BYTES = 512
-_MOST_TOLD = 20
+_MOST_TOLD, _MOST_LINE = 20, 200
+_LAST_COMMA = re.compile(r",\s*[}\]]")
 _SIGNATURES = (
     (b"PK\x03\x04", "zip"),
     (b"\x1f\x8b", "gzip"),
@@ -71,7 +72,8 @@ def misread_file(error: BaseException) -> dict[str, object]:
 
     :returns: ``misread``, the path as the code has it; ``misread_is``, the kind of its content, or
         ``unparsed``, ``cut``, ``damaged``; ``misread_as``, its suffix; ``misread_bytes``, how long
-        it is, where it is none that is empty; ``misread_at``, where JSON's parser gave up.
+        it is, where it is none that is empty; ``misread_at``, where JSON's parser gave up;
+        ``misread_comma``, a text of the file with a comma too many.
         Nothing, where there is no such file.
     """
     kind = type(error)
@@ -98,7 +100,9 @@ def misread_file(error: BaseException) -> dict[str, object]:
                 left, expected = _left(error), ()
                 content = CUT if left is not None and not left.strip() else "unparsed"
                 if content == "unparsed" and left is not None:
-                    return {**_found(path, content, suffix), "misread_at": left[:_MOST_TOLD]}
+                    found = {**_found(path, content, suffix), "misread_at": left[:_MOST_TOLD]}
+                    comma = _comma(getattr(error, "doc", ""), getattr(error, "pos", 0))
+                    return {**found, "misread_comma": comma} if comma else found
             if content in expected:
                 content = damage(path, content, said)
             if content is not None:
@@ -125,6 +129,15 @@ def _left(error: BaseException) -> str | None:
     """The text from where JSON's parser gave up."""
     document, at = getattr(error, "doc", None), getattr(error, "pos", None)
     return document[at:] if type(document) is str and type(at) is int else None
+
+
+def _comma(document: str, at: int) -> str:
+    """The text, from its line's beginning on, with a comma that JSON does not have there."""
+    if document[at : at + 1] != ",":  # as from Python 3.13 on; before, it is what comes next
+        at = len(document[:at].rstrip()) - 1
+    found = _LAST_COMMA.match(document, max(at, 0))
+    text = document[document.rfind("\n", 0, at) + 1 : found.end()] if found else ""
+    return text.strip() if len(text) < _MOST_LINE else ""
 
 
 def _named_in_module(traceback: TracebackType) -> list[str]:

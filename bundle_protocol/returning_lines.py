@@ -34,11 +34,15 @@ def add_returning_line(error: RequestError, function: object) -> None:
 
 
 def _returning_line(defined: ast.AST, *, caught: bool) -> int | None:
-    """The line of the one ``return``, or of the one ``except`` that has one; none of several."""
+    """The line of the one ``return``, or of the one ``except`` that has one; none of several.
+
+    Where there is no ``return``, that of the last statement, if it is one line of the function.
+    """
     returns = [node for node in _of_function(defined) if isinstance(node, ast.Return)]
     if not caught:
-        one_line = len(returns) == 1 and returns[0].lineno == returns[0].end_lineno
-        return returns[0].lineno if one_line else None
+        last = returns or getattr(defined, "body", [])[-1:]
+        one_line = len(last) == 1 and last[0].lineno == last[0].end_lineno
+        return last[0].lineno if one_line else None
     handlers = [
         node.lineno
         for node in _of_function(defined)

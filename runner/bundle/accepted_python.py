@@ -13,7 +13,7 @@ from runner.bundle.failures import invalid
 from runner.bundle.files import has_file, read_text
 from runner.bundle.model import PythonRequirement
 from runner.bundle.pyproject import PYPROJECT, Pyproject
-from runner.diagnosis.report.model import Edit, Hint
+from runner.diagnosis.report.model import Edit, Hint, by_hand
 from runner.version import lowest_minor
 
 # Every minor version there is or may be soon; patches are taken from the specifier's own bounds.
@@ -219,7 +219,7 @@ def _no_version(folder: Path, error: NoVersion) -> Exception:
             title="name the version alone",
             edit=Edit(file=file, before=error.line, after=version),
         ),
-        Hint(title="and choose that Python where it is run", command=command, by="person"),
+        by_hand("and choose that Python where it is run", command),
     )
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from runner.bundle.failures import not_found
 from runner.diagnosis.refusals import raise_lacking
-from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.model import Hint, by_hand
 from runner.events import Phase
 
 _ARCHIVES = (".whl", ".zip", ".gz", ".bz2", ".xz", ".tgz", ".tar")
@@ -49,11 +49,7 @@ def folder_of(path: Path) -> Path:
         raise_lacking(Phase.BUNDLE, error)
         raise not_found(
             f"{path} cannot be looked at: {error.strerror}",
-            Hint(
-                title="see what is in the way",
-                command=f"ls -ld {shlex.quote(str(path))}",
-                by="person",
-            ),
+            by_hand("see what is in the way", f"ls -ld {shlex.quote(str(path))}"),
         ) from error
     if not is_folder:
         raise not_found(
@@ -79,11 +75,7 @@ def _is_address(path: str) -> Exception:
     address = re.sub(r"^(?:git\+)?(\w+):/+", r"\1://", path)
     return not_found(
         f"{address} is an address; a bundle is a folder on this machine",
-        Hint(
-            title="get it, and name the folder",
-            command=f"git clone {shlex.quote(address)}",
-            by="person",
-        ),
+        by_hand("get it, and name the folder", f"git clone {shlex.quote(address)}"),
     )
 
 
@@ -101,4 +93,4 @@ def _near(folder: Path) -> list[Hint]:
         if meant.is_dir():
             return [Hint(title=f"did you mean {meant}?", command=exec_command(meant))]
     command = f"ls {shlex.quote(str(wrong.parent))}"
-    return [Hint(title="see what is there", command=command, by="person")]
+    return [by_hand("see what is there", command)]

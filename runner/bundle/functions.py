@@ -10,7 +10,7 @@ from runner.bundle.pyproject import Pyproject
 from runner.bundle.wire_source import ENTRY_POINTS_TABLE
 from runner.diagnosis.case import Failure
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.model import Hint, by_hand
 from runner.events import Phase
 
 
@@ -54,11 +54,10 @@ def _ambiguous(bundle: Bundle) -> Exception:
         Code.WIRE_AMBIGUOUS,
         f"{len(bundle.claims)} entry points claim to be the wire function: {claims}",
         "A task that names no function is run by the wire function, and a bundle has one.",
-        Hint(
-            title="ask for the one that is meant",
-            command=f"modelops-runner exec {shlex.quote(str(bundle.path))}"
+        by_hand(
+            "ask for the one that is meant",
+            f"modelops-runner exec {shlex.quote(str(bundle.path))}"
             f" --function {shlex.quote(bundle.claims[0])}",
-            by="person",
         ),
         Hint(
             title="or keep one entry point, and name the others in"

@@ -23,7 +23,7 @@ from runner.bundle.failures import invalid
 from runner.bundle.files import has_file, read_text
 from runner.bundle.pyproject import PYPROJECT, Pyproject, read_toml
 from runner.bundle.requirements import REQUIREMENTS, numbered_lines
-from runner.diagnosis.report.model import Edit, Hint
+from runner.diagnosis.report.model import Edit, Hint, by_hand
 from runner.toml import tomllib
 
 UV_TOML = "uv.toml"
@@ -204,10 +204,9 @@ def _check_source(folder: Path, text: str, at: str, name: str | None) -> None:
 
 def _build_wheel(folder: Path, source: str) -> Hint:
     wheels = shlex.quote(str(folder / "wheels"))
-    return Hint(
-        title="or build a wheel of it into the bundle, and name that file in place of the folder",
-        command=f"uv build --wheel {shlex.quote(source)} --out-dir {wheels}",
-        by="person",
+    return by_hand(
+        "or build a wheel of it into the bundle, and name that file in place of the folder",
+        f"uv build --wheel {shlex.quote(source)} --out-dir {wheels}",
     )
 
 

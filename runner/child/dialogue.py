@@ -162,7 +162,7 @@ class Dialogue:
         if self._violation is not None:
             foreign = self._violation.foreign
             what = str(self._violation)
-            raise self.failure(child_failures.violation(phase, what, foreign=foreign))
+            raise self.failure(child_failures.violation(self.case, phase, what, foreign=foreign))
         if self.exit is not None:
             raise self.failure(self._death(phase, self.exit))
         return None
@@ -274,7 +274,9 @@ class Dialogue:
         """An output is not what the child announced."""
         self.case.journal.fact(Origin.CHILD_OUTPUT, bad)
         return self.failure(
-            child_failures.violation(Phase.EXECUTE, f"output {bad.name!r}: {bad.problem}")
+            child_failures.violation(
+                self.case, Phase.EXECUTE, f"output {bad.name!r}: {bad.problem}"
+            )
         )
 
     def timed_out(self, phase: Phase, out: TimedOut) -> Failure:
@@ -316,7 +318,7 @@ class Dialogue:
         if response.error is not None:
             error = response.error
             if (problem := _not_as_specified(error)) is not None:
-                raise self.failure(child_failures.violation(phase, problem))
+                raise self.failure(child_failures.violation(self.case, phase, problem))
             self.write_down()  # the judgement may ask for what the child has written
             data = error.data or ErrorData()
             found = child_failures.remote_error(
@@ -326,7 +328,9 @@ class Dialogue:
         try:
             return decode_result(response.result, kind)
         except ProtocolViolation as violation:
-            raise self.failure(child_failures.violation(phase, str(violation))) from violation
+            raise self.failure(
+                child_failures.violation(self.case, phase, str(violation))
+            ) from violation
 
     @property
     def _child(self) -> ChildInfo:

@@ -9,7 +9,7 @@ from runner.diagnosis.deaths.exit import Exit, Limits
 from runner.diagnosis.deaths.fatal_error import signal_of_fatal_error
 from runner.diagnosis.deaths.native_words import native_words
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import ExceptionInfo, Hint
+from runner.diagnosis.report.model import ExceptionInfo, Hint, by_hand
 from runner.events import Phase
 
 # Of concurrent.futures, and of loky (joblib, scikit-learn).
@@ -81,6 +81,4 @@ _WITHOUT = Hint(
     title="run one piece of its work without the pool, in the task's own process: then the report"
     " says how that ends"
 )
-_LOOK = Hint(
-    title="see whether memory ran out", command="dmesg | grep -i 'killed process'", by="person"
-)
+_LOOK = by_hand("see whether memory ran out", "dmesg | grep -i 'killed process'")

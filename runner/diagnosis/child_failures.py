@@ -16,13 +16,14 @@ from runner.diagnosis.child_places import (
     DOING,
     build_anew,
     exec_command,
+    look_for,
     requires_python_hint,
 )
 from runner.diagnosis.deaths.exit import Limits
 from runner.diagnosis.machine import Machine
 from runner.diagnosis.refusals import FULL, lacks_room
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, PythonInfo
+from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, PythonInfo, by_hand
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
@@ -45,11 +46,10 @@ def spawn_failed(case: Case, error: OSError, limit: str | None = None) -> Findin
 
     argv0 = case.child.argv[0] if case.child else "the child"
     if limit is not None and error.errno not in NO_PROCESS:
-        program = argv0
         return Finding(
             phase=Phase.SPAWN,
             code=Code.SPAWN_FAILED,
-            summary=f"{program} could not be started: {error.strerror}",
+            summary=f"{argv0} could not be started: {error.strerror}",
             explanation=f"{limit[0].upper()}{limit[1:]}.",
             hints=[Hint(title="allow more, or run less at a time", command="ulimit -a")],
             retryable=True,
@@ -64,7 +64,7 @@ def spawn_failed(case: Case, error: OSError, limit: str | None = None) -> Findin
     elif denied:
         why = " Somebody must let the worker's user execute it, and enter each folder above it."
         command = f"namei -l {shlex.quote(str(program))}"
-        hints = [Hint(title="see which of them does not", command=command, by="person")]
+        hints = [by_hand("see which of them does not", command)]
     elif error.errno in NO_PROCESS:
         reached = process_limit(machine.limits)
         summary, why = f"{summary}; {reached.what}", f" {reached.explanation}"
@@ -77,11 +77,7 @@ def spawn_failed(case: Case, error: OSError, limit: str | None = None) -> Findin
     else:
         why = ""
         argv = case.child.argv if case.child else [str(program)]
-        hints = [
-            Hint(
-                title="start it by hand and see what it says", command=shlex.join(argv), by="person"
-            )
-        ]
+        hints = [by_hand("start it by hand and see what it says", shlex.join(argv))]
     return Finding(
         phase=Phase.SPAWN,
         code=Code.PERMISSION_DENIED if denied else Code.SPAWN_FAILED,
@@ -102,11 +98,7 @@ def no_exchange_folder(error: OSError) -> Finding:
         explanation=f"Larger results travel through it. What was refused is {error.filename}."
         if error.filename
         else "",
-        hints=[
-            Hint(
-                title="name a folder that has room", command="export TMPDIR=/a/folder", by="person"
-            )
-        ],
+        hints=[by_hand("name a folder that has room", "export TMPDIR=/a/folder")],
     )
 
 
@@ -140,19 +132,17 @@ def python_mismatch(case: Case, python: PythonInfo, expected: str) -> Finding:
 
 
 def protocol_unsupported(offered: Sequence[int], spoken: Sequence[int]) -> Finding:
-    def listed(versions: Sequence[int]) -> str:
-        return ", ".join(map(str, versions)) or "none"
-
+    child, own = (", ".join(map(str, one)) or "none" for one in (offered, spoken))
     return Finding(
         phase=Phase.HANDSHAKE,
         code=Code.PROTOCOL_UNSUPPORTED,
-        summary=f"the child speaks protocol {listed(offered)}, this runner {listed(spoken)}",
+        summary=f"the child speaks protocol {child}, this runner {own}",
         explanation="Runner and child come from different releases of modelops-runner.",
         hints=[Hint(title="install the same modelops-runner on both sides")],
     )
 
 
-def violation(phase: Phase, what: str, *, foreign: bool = False) -> Finding:
+def violation(case: Case, phase: Phase, what: str, *, foreign: bool = False) -> Finding:
     """The child sent what is not the protocol.
 
     :param foreign: whether it is bytes that no child writes, and not a message that is wrong.
@@ -161,25 +151,27 @@ def violation(phase: Phase, what: str, *, foreign: bool = False) -> Finding:
         why = "The first bytes of a child are its hello; what came instead claims to be one, and is"
         why += " not."
     elif foreign:
-        why = "The wire is a private descriptor of the child's, out of the way of print() and of"
-        why += " native code. Something in the bundle, or a library it uses, found it and wrote to"
-        why += " it."
+        why = "The wire is a private descriptor, out of the way of print() and of native code."
+        why += " Something in the bundle, or a library it uses, found it and wrote to it."
     else:
         why = "The message is whole, so the child itself has made it so: it does not follow the"
         why += " protocol, or code of the bundle has changed what it works with."
     if foreign or phase is Phase.HANDSHAKE:
-        hint = "look for code that writes to descriptors it did not open (os.write, a daemoniser, a"
-        hint += " debugger)"
+        title = "look for code that writes to descriptors it did not open (os.write, a daemoniser,"
+        hint = look_for(case, f"{title} a debugger)", _ON_DESCRIPTORS)
     else:
-        hint = "look for code that replaces functions of the standard library (json, os, zlib); see"
-        hint += " a child of your own with scripts/check_child COMMAND"
+        title = "look for code that replaces functions of the standard library (json, os, zlib);"
+        hint = Hint(title=f"{title} see a child of your own with scripts/check_child COMMAND")
     return Finding(
         phase=phase,
         code=Code.PROTOCOL_VIOLATION,
         summary=f"what the child sent is not the protocol: {one_line(printable(what), 240)}",
         explanation=why,
-        hints=[Hint(title=hint)],
+        hints=[hint],
     )
+
+
+_ON_DESCRIPTORS = r"\b(write|close|closerange|dup2?|fdopen) *\("
 
 
 def wire_closed(case: Case, phase: Phase) -> Finding:
@@ -198,7 +190,7 @@ def wire_closed(case: Case, phase: Phase) -> Finding:
         code=Code.PROTOCOL_VIOLATION,
         summary=summary,
         explanation=cause,
-        hints=[Hint(title="close only the descriptors that the code itself opened")],
+        hints=[look_for(case, "close only what the code itself opened", _ON_DESCRIPTORS)],
     )
 
 
@@ -254,10 +246,6 @@ _NOTHING = (
     "returned no outputs",
     "returned None, as without a `return`, not a dict of str to bytes",
 )
-_RETURN_A_FILE = (
-    'end the function with a return; of a file that it has written: return {"table.csv":'
-    ' open("table.csv", "rb").read()}'
-)
 
 
 def remote_error(
@@ -273,7 +261,7 @@ def remote_error(
     :param defined: where the function is defined, or by which line it has returned.
     """
     from runner.diagnosis.child_raised import raised_finding, returned_finding
-    from runner.diagnosis.returned_types import bytes_hints
+    from runner.diagnosis.returned_types import bytes_hints, return_hint
     from runner.diagnosis.wire_functions import invalid_hint, no_wire_hint, wire_hint
 
     if exception is not None and code in (ErrorCode.LOAD_FAILED, ErrorCode.TASK_FAILED):
@@ -303,13 +291,13 @@ def remote_error(
         ):
             return found
     if code not in _REMOTE:
-        return violation(phase, f"error {code}: {message}")
+        return violation(case, phase, f"error {code}: {message}")
     known, advice = _REMOTE[ErrorCode(code)]
     hints = [Hint(title=advice)] if advice else []
     if known is Code.RESULT_INVALID:
         hints = [*bytes_hints(case, message, defined), *hints]
     if known is Code.RESULT_INVALID and message.endswith(_NOTHING):
-        hints.insert(0, Hint(title=_RETURN_A_FILE))
+        hints.insert(0, return_hint(case, defined))
     if known is Code.WIRE_AMBIGUOUS and (names := re.findall(r"([\w.]+:[\w.]+) \(of ", message)):
         hints = [Hint(advice, exec_command(case, f"--function {names[0]}"), by="person")]
     if known is Code.WIRE_NOT_FOUND and (named := wire_hint(case, message)):
@@ -365,13 +353,7 @@ def no_room(what: str, explanation: str = "") -> Finding:
         summary=f"there is no room for {what}: the disk of the temporary folder is full",
         explanation=explanation
         or "Large values travel in memory, and through that folder where no memory can be had.",
-        hints=[
-            Hint(
-                title="free some space, or name a folder that has it",
-                command="export TMPDIR=/a/folder",
-                by="person",
-            )
-        ],
+        hints=[by_hand("free some space, or name a folder that has it", "export TMPDIR=/a/folder")],
     )
 
 
@@ -396,5 +378,8 @@ def params_too_large(size: int, limit: int) -> Finding:
         code=Code.MESSAGE_TOO_LARGE,
         summary=f"the task's parameters take {size} bytes as JSON; the limit is {limit}",
         explanation="Parameters travel as one message.",
-        hints=[Hint(title="pass large data as an input: execute(..., inputs={name: data})")],
+        hints=[
+            Hint(title="put the data into a file of the bundle, and pass its name"),
+            Hint(title="or, in Python, pass it as an input: execute(..., inputs={name: data})"),
+        ],
     )

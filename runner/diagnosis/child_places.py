@@ -9,7 +9,7 @@ from runner.diagnosis.case import Case
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.asked import task_info
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint, by_hand
 from runner.diagnosis.report.text import printable
 from runner.events import Phase
 
@@ -107,6 +107,25 @@ def bundle_argument(case: Case) -> str:
     return shlex.quote(case.bundle.path) if case.bundle else "BUNDLE"
 
 
+def file_argument(case: Case, file: str) -> str:
+    """A file of the bundle, as a command names it."""
+    return shlex.quote(f"{case.bundle.path}/{file}" if case.bundle else file)
+
+
+def look_for(case: Case, title: str, words: str) -> Hint:
+    """The hint to look for a call in the bundle's own code.
+
+    :param words: an extended regular expression without quotes.
+    """
+    command = f"grep -rnE '{words}' --include='*.py' {bundle_argument(case)}"
+    return by_hand(title, command)
+
+
+def start_by_hand(case: Case) -> Hint:
+    command = shlex.join(case.child.argv) if case.child else None
+    return by_hand("start the child by hand and see what it says", command)
+
+
 def exec_command(case: Case, options: str = "", *, without: str | None = None) -> str:
     """The command that runs the same task, with more options.
 
@@ -193,6 +212,8 @@ def requires_python_hint(case: Case, specifier: str, title: str) -> Hint:
 
     :param specifier: what to narrow them to (PEP 440).
     """
+    from runner.diagnosis.uv.python import minors_of  # it needs this module
+
     command = exec_command(case, f"--python {shlex.quote(specifier)}")
     if case.interpreter and case.interpreter.requested:
         return Hint(title=title, command=command)  # who names a Python is not asked by the bundle
@@ -200,7 +221,8 @@ def requires_python_hint(case: Case, specifier: str, title: str) -> Hint:
         return Hint(title=title, command=command, edit=pin_edit(case, specifier))
     declared = case.bundle.requires_python if case.bundle else None
     bound = re.compile(r">=\s*[\d.]+")
-    replaces = not declared or (bound.fullmatch(declared) and bound.fullmatch(specifier))
+    lower = declared and bound.fullmatch(declared) and bound.fullmatch(specifier)
+    replaces = not declared or lower or not minors_of(f"{declared},{specifier}")
     after = specifier if replaces else f"{declared},{specifier}"
     edit = PyprojectText.of_case(case).setting("project", "requires-python", after)
     return Hint(title=title, command=command, edit=edit)

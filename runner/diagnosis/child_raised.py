@@ -11,7 +11,6 @@ from runner.diagnosis.child_places import (
     line_edit,
     place_of,
     printed_place,
-    raise_memory_limit,
     raised_code,
     short_path,
     telling_frame,
@@ -19,8 +18,8 @@ from runner.diagnosis.child_places import (
 from runner.diagnosis.data.lfs_pointers import add_lfs_hint, lfs_pointer
 from runner.diagnosis.failed_threads import add_failed_thread
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, chain
-from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
+from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, by_hand, chain
+from runner.diagnosis.report.text import last_lines, one_line, printable
 from runner.diagnosis.withheld import absence, unset_variable
 from runner.events import Phase
 
@@ -163,6 +162,7 @@ def _root_cause(
     from runner.diagnosis.data.misread_files import misread_file
     from runner.diagnosis.data.missing_files import missing_file
     from runner.diagnosis.frameworks import framework_misuse
+    from runner.diagnosis.limits import out_of_memory
     from runner.diagnosis.machine_causes import MACHINE_CAUSES
     from runner.diagnosis.missing_keys import missing_key
     from runner.diagnosis.missing_names import missing_name
@@ -175,7 +175,7 @@ def _root_cause(
 
     for link in chain(exception):
         if (link.type, link.module and link.module.partition(".")[0]) in _MEMORY_ERRORS:
-            return _out_of_memory(case, phase, link), link
+            return out_of_memory(case, phase, link), link
     for link in chain(exception):
         for recognise in (lfs_pointer, *MACHINE_CAUSES):
             finding = recognise(case, phase, _with_own_frames(case, exception, link))
@@ -280,28 +280,6 @@ def _import_failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
     )
 
 
-def _out_of_memory(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
-    where = place_of(case, telling_frame(case, exception))
-    asked = one_line(printable(exception.message), 140)
-    limit = case.child.memory_limit_bytes if case.child else None
-    own = " It may have no more than its memory limit, used or not." if limit else ""
-    return Finding(
-        phase=phase,
-        code=Code.OUT_OF_MEMORY,
-        summary=f"the child ran out of memory {DOING[phase]}"
-        + (f", in {where}" if where else "")
-        + (f": {asked}" if asked else "")
-        + (f"; its memory limit is {size_text(limit)}" if limit else ""),
-        explanation=f"Python could not allocate what the code asked for.{own} The same task will"
-        " ask for as much again, under the same limit.",
-        hints=[
-            Hint(title="give the task more memory, or make it smaller" + (f": see {where}" if where
-                 else "")),
-            *([raise_memory_limit(case, limit)] if limit else []),
-        ],
-    )  # fmt: skip
-
-
 def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     from runner.diagnosis.common_words import common_advice
 
@@ -323,7 +301,7 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         group = one_line(printable(exception.message), 100)
         summary += f"; the first in an {exception.type}: {group}"
     loading = phase is Phase.LOAD
-    hints = [Hint(title=f"see {place}" if place else _BY_HAND)]
+    hints = [Hint(title=_where_to_look(leaf, frame, place) if place else _BY_HAND)]
     if not elsewhere and (advice := common_advice(case, leaf, frame)):
         hints.insert(0, advice)
     if variable := _missing_variable(leaf):
@@ -337,7 +315,7 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     )
     if variable := _variable_of_the_user(leaf):
         say = "say it where the worker is started"
-        hints.append(Hint(title=say, command=f"export {variable}", by="person"))
+        hints.append(by_hand(say, f"export {variable}"))
         explanation += (
             " The system's list of users does not know the one that the worker runs as; so it is in"
             " containers that run as any user."
@@ -351,6 +329,16 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         explanation=explanation,
         hints=hints,
     )
+
+
+def _where_to_look(exception: ExceptionInfo, frame: Frame | None, place: str) -> str:
+    raised = (frame and frame.text) or ""
+    if frame and frame.function.isidentifier() and raised.startswith("raise NotImplementedError"):
+        name = frame.function
+        return f"write {name}(), of which {place} has the name alone; or write it in a subclass"
+    if exception.type == "RecursionError":
+        return f"see why {place} calls itself without end; write a deep recursion as a loop"
+    return f"see {place}"
 
 
 def _remote_place(case: Case, exception: ExceptionInfo) -> str | None:

@@ -5,7 +5,7 @@ import re
 from runner.diagnosis.case import Case
 from runner.diagnosis.child_places import is_own, line_edit
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
-from runner.diagnosis.report.text import printable
+from runner.diagnosis.report.text import last_lines, one_line, printable
 
 # Whose classes of exceptions these are, where they are not Python's own.
 _LIBRARIES = ("numpy", "pandas", "configparser", "jax", "geopandas", "networkx", "numba",
@@ -22,6 +22,8 @@ _ADVICE = tuple(
         (r"local variable '(\w+)'.*(?:not associated|before assignment)",
          "{0} is assigned in this function, and so is its own there: hand it over as an argument,"
          " or begin the function with `global {0}`"),
+        (r"^Can't instantiate abstract class '?(\w+)'? with.*? abstract methods? ([\w', ]+)$",
+         "define {1} in {0}, or see how it is spelt there"),
         (r"missing 1 required positional argument: 'self'",
          "call it of an object, not of its class: Model().run(...)"),
         (r"offset-naive and offset-aware", "give both a time zone, or none:"
@@ -38,7 +40,8 @@ _ADVICE = tuple(
          " decimal=',' (pandas), or make a point of it: .replace(',', '.')"),
         (r"could not convert string to float: ''", "a value is empty: leave it out, or take"
          " float('nan') for it"),
-        (r"^probabilities do not sum to 1", "divide them by their sum: p / p.sum()"),
+        (r"^probabilities do not sum to 1", "see what they sum to: where it is rounding that"
+         " makes the difference, p / p.sum(); else one of them is wrong"),
         (r"^'(?:numpy\.)?(?:ndarray|dict|list|tuple|DataFrame|Series)' object is not callable",
          "take an element with [...], not with (...)"),
         (r"array element with a sequence\. The requested array has an inhomogeneous shape",
@@ -81,8 +84,8 @@ _ADVICE = tuple(
          " dataclasses import field`"),
         (r"^non-default argument '(\w+)' follows default argument", "put {0} before the fields that"
          " have a default, or give it one too"),
-        (r"^math domain error|^expected a positive input", "leave out what is not above 0 before"
-         " math.log(), and what is below 0 before math.sqrt()"),
+        (r"^math domain error|^expected a positive input", "see how the value came to be:"
+         " math.log() takes what is above 0, math.sqrt() what is not below 0"),
         (r"^I/O operation on closed file|identifier is not of specified type|^Not a dataset \("
          r"|^Invalid (?:location|dataset) identifier|^NetCDF: Not a valid ID",
          "read it while the file is open: inside of its `with`"),
@@ -129,6 +132,8 @@ _SAYS_FLOAT = re.compile(
     r"'float' object cannot be interpreted as an integer|sequence of integers or a single integer"
     r"|by non-int of type 'float'|^list indices must be integers or slices, not float"
 )
+# As libraries write it to the standard error where they give None back.
+_SAYS_WHY = re.compile(r"(?i)\b(?:error|can'?t|cannot|could not|failed|not found)\b")
 _COUNT = r"(?:[\w.]+\s*/\s*[\w.]+|[A-Za-z_][\w.]*)"
 _LIST = r"\[(?:0(?:\.0*)?|None|True|False|\[\])\]\s*\*\s*|\]\s*\*\s*(?=\(?[\w.]+\s*/)"
 # Where a whole number is counted with, and where one leads to an element.
@@ -158,6 +163,11 @@ def common_advice(case: Case, exception: ExceptionInfo, frame: Frame | None) -> 
         return None  # The words are the bundle's own.
     if (number := exception.attributes.get("text_of")) is not None:
         return _text_number(case, frame, str(number), str(exception.attributes["text"]), message)
+    if message.startswith(("'NoneType'", "NoneType")) and case.evidence.stderr is not None:
+        said = "".join(last_lines(case.evidence.stderr.text, 1))
+        if _SAYS_WHY.search(said):
+            said = one_line(printable(said), 200)
+            return Hint(title=f"see whether the None comes of what was said before: {said}")
     if _SAYS_FLOAT.search(message) and (whole := _made_whole(case, frame, message)) is not None:
         return whole
     if _CHANGED.search(message):

@@ -5,16 +5,24 @@ import re
 from msgspec import Struct
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import place_of, raised_code, telling_frame
+from runner.diagnosis.child_places import (
+    DOING,
+    place_of,
+    raise_memory_limit,
+    raised_code,
+    telling_frame,
+)
 from runner.diagnosis.deaths.exit import Limits
 from runner.diagnosis.knowledge.resource_limits import (
     FILE_SIZE,
+    MEMORY,
     OPEN_FILES,
     PROCESSES,
     ResourceLimit,
 )
-from runner.diagnosis.report.model import ExceptionInfo, Hint
-from runner.diagnosis.report.text import size_text
+from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.model import ExceptionInfo, Hint, by_hand
+from runner.diagnosis.report.text import one_line, printable, size_text
 from runner.events import Phase
 
 # As Linux counts: a recording is read on any system.
@@ -66,12 +74,37 @@ def limit_reached(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     )
 
 
+def out_of_memory(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
+    """The code asked for more than it could have."""
+    where = place_of(case, telling_frame(case, exception))
+    asked = one_line(printable(exception.message), 140)
+    limit = case.child.memory_limit_bytes if case.child else None
+    space = case.machine.limits.memory_bytes if case.machine else None
+    own = " It may have no more than its memory limit, used or not." if limit else ""
+    return Finding(
+        phase=phase,
+        code=Code.OUT_OF_MEMORY,
+        summary=f"the child ran out of memory {DOING[phase]}{where and f', in {where}'}"
+        f"{asked and f': {asked}'}"
+        + (f"; its memory limit is {size_text(limit)}" if limit else "")
+        + (f"; it may map {size_text(space)} ({MEMORY.name})" if space else ""),
+        explanation=f"Python could not allocate what the code asked for.{own} The same task will"
+        " ask for as much again, under the same limit.",
+        hints=[
+            *([raise_hint(MEMORY)] if space else []),
+            Hint(f"give the task more memory, or make it smaller{where and f': see {where}'}"),
+            *([raise_memory_limit(case, limit)] if limit else []),
+        ],
+    )  # fmt: skip
+
+
 def concerns_limits(exception: ExceptionInfo) -> bool:
     """Tell whether the limits of the process may say more of an exception."""
     number = exception.attributes.get("errno")
     return (
         number in (_EMFILE, _EFBIG)
         or _starts_process(exception)
+        or exception.type.endswith("MemoryError")
         or _CUT_SHORT.search(exception.message[-200:]) is not None
     )
 
@@ -110,13 +143,7 @@ def process_limit(limits: Limits) -> Reached:
             f"its user may have {own} ({PROCESSES.name})",
             f"Each thread of each process of the worker's user on this machine counts, those of"
             f" other jobs too: {used} just after it.",
-            [
-                Hint(
-                    title="or raise it where the worker is started",
-                    command=_raised(PROCESSES, own),
-                    by="person",
-                )
-            ],
+            [raise_hint(PROCESSES, 4 * own, "or ")],
         )
     known = [
         f"{limit} {what}"
@@ -132,13 +159,7 @@ def process_limit(limits: Limits) -> Reached:
         if known
         else f"It is not known why: there is no limit on {PROCESSES.what} for its user"
         f" ({PROCESSES.name}) or control group (pids.max).",
-        [
-            Hint(
-                title="or see what else is limited: memory for a thread's stack",
-                command="ulimit -a",
-                by="person",
-            )
-        ],
+        [by_hand("or see what else is limited: memory for a thread's stack", "ulimit -a")],
         known=False,
     )
 
@@ -151,11 +172,7 @@ def _open_files(limits: Limits) -> Reached:
         else f"too many are open ({OPEN_FILES.name})",
         "Sockets and pipes count too. The limit is that of each process.",
         [
-            Hint(
-                title="raise it where the worker is started",
-                command=_raised(OPEN_FILES, most),
-                by="person",
-            ),
+            raise_hint(OPEN_FILES, 4 * most if most else 4096),
             Hint(title="or close files as soon as they are read: with open(...) as file"),
         ],
     )
@@ -170,16 +187,12 @@ def file_limit(limits: Limits) -> Reached:
         else f"it has all that it may have ({FILE_SIZE.name})",
         "The limit is the process's own: the worker's, or set by the bundle's code.",
         [
-            Hint(
-                title="raise it where the worker is started",
-                command=FILE_SIZE.command("unlimited"),
-                by="person",
-            ),
+            raise_hint(FILE_SIZE),
             Hint(title="or write less into one file"),
         ],
     )
 
 
-def _raised(resource: ResourceLimit, limit: int | None) -> str:
-    """The shell's command for four times a limit."""
-    return resource.command(4 * limit if limit else 4096)
+def raise_hint(resource: ResourceLimit, limit: int | str = "unlimited", begin: str = "") -> Hint:
+    title = f"{begin}raise it where the worker is started"
+    return by_hand(title, resource.command(limit))

@@ -6,6 +6,7 @@ import re
 from bundle_protocol.missing_names import plain_name
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
+    file_argument,
     is_own,
     line_edit,
     place_of,
@@ -40,7 +41,7 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
     place, named = place_of(case, frame), printable(one_line(key, 80))
     shown = repr(named) if is_text else named
     if f"{_BOM}{key}" in there:
-        return _byte_order_mark(phase, place, named)
+        return _byte_order_mark(case, phase, place, named)
     near = _alike(key, there) if is_text else []
     hints = [_correct(case, frame, key, near[0])] if near else []
     if attributes.get("of_task"):
@@ -83,14 +84,22 @@ def _alike(key: str, there: list[str]) -> list[str]:
     return same[:1] or difflib.get_close_matches(key[:100], there, n=1)
 
 
-def _byte_order_mark(phase: Phase, place: str | None, key: str) -> Finding:
+def _byte_order_mark(case: Case, phase: Phase, place: str | None, key: str) -> Finding:
+    tables = [file for file in case.bundle_files if file.endswith((".csv", ".tsv"))]
+    hint = Hint(title="open the file with encoding='utf-8-sig'")
+    if len(tables) == 1:
+        path = file_argument(case, tables[0])
+        hint = Hint(
+            title=f"open {tables[0]} with encoding='utf-8-sig', or take the mark out of it",
+            command=rf"sed -i '1s/^\xef\xbb\xbf//' {path}",
+        )
     return Finding(
         phase=phase,
         code=raised_code(phase),
         summary=f"{place} asks for {key!r}; the file has a byte-order mark before that name",
         explanation="A spreadsheet that saves CSV as UTF-8 writes three bytes before it, which"
         " belong to the first column's name unless they are read as what they are.",
-        hints=[Hint(title="open the file with encoding='utf-8-sig'")],
+        hints=[hint],
     )
 
 

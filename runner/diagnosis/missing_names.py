@@ -14,7 +14,7 @@ from runner.diagnosis.child_places import (
     raised_code,
     telling_frame,
 )
-from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
+from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
@@ -87,4 +87,4 @@ def _other_parameter(case: Case, name: str, near: str | None) -> Hint:
         return Hint(title=f"let the function take {printable(name)}, or do not hand it over")
     command = exec_command(case, f"--param {shlex.quote(f'{near}=...')}", without=name)
     title = f"if it is a parameter of the task, give it as {printable(near)}"
-    return Hint(title=title, command=command, by="person")
+    return by_hand(title, command)

@@ -16,7 +16,7 @@ from runner.diagnosis.child_places import (
     telling_frame,
 )
 from runner.diagnosis.report.asked import task_info
-from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
+from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
@@ -102,7 +102,7 @@ def _of_other_type(case: Case, frame: Frame, exception: ExceptionInfo) -> Findin
         elif value is None and name in values and "NoneType" in message:
             kind = "null, which is None"
             command = exec_command(case, f"--param {name}=...", without=name)
-            hint = Hint(title="give it a value", command=command, by="person")
+            hint = by_hand("give it a value", command)
         if hint is not None:
             return Finding(
                 phase=Phase.EXECUTE,
@@ -140,10 +140,8 @@ def give_parameters(case: Case, names: list[str], *, otherwise: str = "") -> Hin
         title = f"{otherwise}give the task the parameter {printable(listed)} as an object of JSON"
         return Hint(title=title, command=exec_command(case, f"--param {option}"))
     options = " ".join(f"--param {shlex.quote(f'{name}=...')}" for name in names)
-    return Hint(
-        title=f"{otherwise}give the task the parameter {printable(listed)}",
-        command=exec_command(case, options),
-        by="person",
+    return by_hand(
+        f"{otherwise}give the task the parameter {printable(listed)}", exec_command(case, options)
     )
 
 
@@ -162,10 +160,9 @@ def _entry_point(case: Case, frame: Frame, exception: ExceptionInfo) -> Finding 
     there = keys.split("\n") if keys else []
     listed = one_line(printable(", ".join(there)), _MOST_SHOWN)
     known = f"; there {'are' if len(there) > 1 else 'is'} {listed}" if there else ""
-    hint = Hint(
-        title="ask for one of those that there are",
-        command=f"modelops-runner exec {bundle_argument(case)} ENTRYPOINT",
-        by="person",
+    hint = by_hand(
+        "ask for one of those that there are",
+        f"modelops-runner exec {bundle_argument(case)} ENTRYPOINT",
     )
     if len(there) == 1:
         name = shlex.quote(there[0])

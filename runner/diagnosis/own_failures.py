@@ -5,7 +5,7 @@ import traceback
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import exec_command
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
+from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, by_hand
 from runner.diagnosis.report.text import one_line
 from runner.events import Phase
 
@@ -29,7 +29,9 @@ def internal_error(case: Case, error: Exception) -> Finding:
         summary=f"the runner itself failed: {type(error).__name__}: {one_line(str(error), 120)}",
         explanation="This is a fault of modelops-runner, or of the machine under it, and not of the"
         " bundle.",
-        hints=[Hint(title="report it, with this report attached")],
+        hints=[
+            by_hand("report it, with what this records", exec_command(case, "--record failure"))
+        ],
         exception=_exception_info(error),
     )
 

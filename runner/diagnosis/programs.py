@@ -14,7 +14,7 @@ from runner.diagnosis.child_places import (
     raised_code,
     telling_frame,
 )
-from runner.diagnosis.report.model import ExceptionInfo, Hint
+from runner.diagnosis.report.model import ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import last_lines, one_line, printable
 from runner.events import Phase
 
@@ -147,7 +147,9 @@ def _failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | Non
     place = _place(case, exception)
     how = ended[2].replace("returned non-zero exit status", "ended with status")
     if words:
-        hint = Hint(title=f"see why it says so, and {place}")
+        hint = by_hand(
+            f"see why it says so: run it by hand; it stands in {place}", _as_typed(ended[1])
+        )
     else:
         hint = Hint(title=f"see what it wrote to its standard error, below, and {place}")
     return Finding(
@@ -166,7 +168,8 @@ def _as_typed(command: str) -> str:
     arguments = re.fullmatch(r"'(\[.*\])'", command, re.DOTALL)
     if arguments is None:
         return command.strip("'\"")
-    return " ".join(re.findall(r"""(?:'((?:[^'\\]|\\.)*)'|"(?:[^"\\]|\\.)*")""", arguments[1]))
+    quoted = re.findall(r"""'((?:[^'\\]|\\.)*)'|"((?:[^"\\]|\\.)*)\"""", arguments[1])
+    return shlex.join("".join(one) for one in quoted)
 
 
 def _place(case: Case, exception: ExceptionInfo) -> str:

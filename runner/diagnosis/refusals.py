@@ -19,7 +19,7 @@ from runner.diagnosis.knowledge.resource_limits import (
     PROCESSES,
 )
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.model import Hint, by_hand
 from runner.diagnosis.report.text import printable
 from runner.events import Phase
 
@@ -188,39 +188,24 @@ def refused(phase: Phase, error: OSError) -> Finding | None:
 def room_for_environments() -> list[Hint]:
     """Return what to do where the disk of the cache is full."""
     return [
-        Hint(
-            title="free some space: remove environments that were not used for a while",
-            command="modelops-runner env prune --older-than 7d",
-            by="person",
+        by_hand(
+            "free some space: remove environments that were not used for a while",
+            "modelops-runner env prune --older-than 7d",
         ),
-        Hint(title="or what uv's own cache no longer needs", command="uv cache prune", by="person"),
-        Hint(
-            title="or keep environments on another disk",
-            command="export MODELOPS_CACHE_DIR=/a/folder",
-            by="person",
-        ),
+        by_hand("or what uv's own cache no longer needs", "uv cache prune"),
+        by_hand("or keep environments on another disk", "export MODELOPS_CACHE_DIR=/a/folder"),
     ]
 
 
 def _more_room(number: int | None) -> Hint:
     if number == errno.EDQUOT:  # the disk itself may have room
-        return Hint(
-            title="remove files of your own, or ask for a larger quota",
-            command="quota -s",
-            by="person",
-        )
+        return by_hand("remove files of your own, or ask for a larger quota", "quota -s")
     return Hint(title="free some space", command="df -h")
 
 
 def _allowed(number: int | None, place: str) -> list[Hint]:
     if number == errno.EROFS:  # whoever owns it may not write there
-        return [
-            Hint(
-                title="use a folder on a disk that is not mounted read-only",
-                command="mount",
-                by="person",
-            )
-        ]
+        return [by_hand("use a folder on a disk that is not mounted read-only", "mount")]
     return [whose(place)] if place else []
 
 

@@ -3,6 +3,8 @@
 import ast
 import re
 
+from msgspec import UNSET
+
 from runner.diagnosis.case import Case
 from runner.diagnosis.child_places import line_edit
 from runner.diagnosis.report.model import Edit, Frame, Hint
@@ -88,6 +90,9 @@ def with_default(line: str, default: str) -> str:
     return line
 
 
+_WRITTEN = re.compile(r"""["']([\w./-]{1,200}\.\w{1,8})["']""")
+
+
 def bytes_hints(case: Case, message: str, returned: Frame | None) -> list[Hint]:
     """The hint for what the child says of a result.
 
@@ -139,6 +144,24 @@ def bytes_hints(case: Case, message: str, returned: Frame | None) -> list[Hint]:
     return []
 
 
+def return_hint(case: Case, returned: Frame | None) -> Hint:
+    """The hint for a function that returns nothing.
+
+    :param returned: the line that returns it, or the last one, where that is known.
+    """
+    text = (returned and returned.text) or ""
+    written = _WRITTEN.findall(text)
+    name = written[0] if len(written) == 1 else "table.csv"
+    after = f'return {{"{name}": open("{name}", "rb").read()}}'
+    title = f"end the function with a return; of a file that it has written: {after}"
+    edit = None
+    if returned is not None and text.startswith("return"):
+        edit = line_edit(case, returned, after)
+    elif returned is not None and len(written) == 1:
+        edit = line_edit(case, returned, f"{text}\n{after}")
+    return Hint(title, edit=edit, by="person" if edit and not written else UNSET)
+
+
 def _made_bytes(
     case: Case, returned: Frame | None, name: str | None, key: str, way: str
 ) -> Edit | None:
@@ -162,7 +185,8 @@ def _made_bytes(
         value = named[0]
     written = ast.get_source_segment(f"def wire():\n {text}", value) or ""
     plain = isinstance(value, (ast.Name, ast.Attribute, ast.Call, ast.Subscript, ast.List))
-    it = written if plain or way.startswith("json.dumps(it)") else f"({written})"
+    alone = way.startswith("json.dumps(it)") and not isinstance(value, ast.Tuple)
+    it = written if plain or alone else f"({written})"
     made = re.sub(r"\bit\b", lambda _: it, way)
     whole = f'{{"{key}": {made}}}' if key else f"{{{made}}}"
     made = text.replace(written, made if name is not None else whole)

@@ -15,7 +15,7 @@ from runner.diagnosis.child_places import (
 )
 from runner.diagnosis.report.asked import task_info
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint, by_hand
 from runner.diagnosis.report.text import last_lines, one_line, printable
 from runner.events import Phase
 
@@ -57,9 +57,6 @@ def parsed_command_line(
     :param exception: the ``SystemExit``.
     :param stderr: what the child wrote there.
     """
-    frame = telling_frame(case, exception)
-    if _OWN_ARGUMENTS.search((frame and frame.text) or ""):
-        return None
     files = [frame.file for frame in exception.traceback]
     if not any(PurePath(file).name in _STANDARD_PARSERS for file in files) and not any(
         package_of(file) in _PARSERS for file in files
@@ -103,10 +100,9 @@ def script_habit(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
         explanation="A task's standard input is empty. Its values come as the wire function's"
         " params.",
         hints=[
-            Hint(
-                title='read it in the wire function, as params["name"], and hand it over',
-                command=exec_command(case, "--param name=..."),
-                by="person",
+            by_hand(
+                'read it in the wire function, as params["name"], and hand it over',
+                exec_command(case, "--param name=..."),
             )
         ],
     )
@@ -174,6 +170,15 @@ def _no_command_line(
 ) -> Finding:
     place = place_of(case, telling_frame(case, exception)) or "the bundle"
     said = f": {one_line(printable(words), 120)}" if words else ""
+    frame = telling_frame(case, exception)
+    if _OWN_ARGUMENTS.search((frame and frame.text) or ""):
+        return Finding(
+            phase=phase,
+            code=code,
+            summary=f"{place} hands its parser options that it does not take{said}",
+            explanation="The parser ends the process then, and with it the child.",
+            hints=[Hint(title=f"correct them in {place}, or declare them: add_argument(...)")],
+        )
     runs_script = any("runpy" in frame.file for frame in exception.traceback)
     if phase is Phase.EXECUTE and (runs_script or _names_parameter(case, words)):
         return Finding(

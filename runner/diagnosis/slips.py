@@ -241,8 +241,8 @@ def _large_seed(case: Case, frame: Frame) -> tuple[str, Hint]:
         r"\1seed % 2**32",
         text,
     )
-    return "gives a seed that is too large for it", Hint(
-        title="keep it below 2**32, as in: seed % 2**32", edit=line_edit(case, frame, after)
+    return "gives a seed that it does not take", Hint(
+        title="keep it in 0 .. 2**32 - 1, as in: seed % 2**32", edit=line_edit(case, frame, after)
     )
 
 

@@ -2,15 +2,20 @@
 
 import ast
 import re
-import shlex
 
 from msgspec import UNSET
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import as_utf_8, requires_python_hint, short_path, telling_frame
+from runner.diagnosis.child_places import (
+    as_utf_8,
+    file_argument,
+    requires_python_hint,
+    short_path,
+    telling_frame,
+)
 from runner.diagnosis.knowledge.newer_syntax import newer_syntax
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import one_line
 from runner.events import Phase
 
@@ -66,7 +71,13 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
             code=Code.SYNTAX_ERROR,
             summary=f"{where} has the marks of a merge conflict",
             explanation=f"The line is: {one_line(text, 160)}",
-            hints=[Hint(title=f"resolve the conflict in {where.rpartition(':')[0]}")],
+            hints=[
+                by_hand(
+                    f"resolve the conflict in {file}: keep one side of each part, and remove"
+                    " the lines with the marks",
+                    f"grep -nE '^(<<<<<<<|=======|>>>>>>>)' {file_argument(case, file)}",
+                )
+            ],
         )
     if "null bytes" in exception.message and not attributes.get("filename"):
         return _no_utf_8(case, phase, exception, version)
@@ -87,7 +98,7 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
                 Hint(title=f"or write {where} in the older way"),
             ],
         )
-    edit, more = None, []
+    edit, command, more = None, None, []
     if python_2 := _of_python_2(text):
         hint, edit = "write it as Python 3 has it", Edit(file=file, before=text, after=python_2)
         more = [_rewritten(case, file, "or, where more of it is for Python 2, ")]
@@ -123,7 +134,9 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         closed = next(filter(_is_a_line, quoted), "")
         edit = Edit(file=file, before=text, after=closed) if closed else None
     elif exception.type == "TabError":
-        hint = f"indent with spaces alone: {where} has a tab, or a line above it"
+        hint = "indent with spaces alone, as many as each tab was meant to be: see which lines have"
+        hint += " tabs"
+        command = f'grep -n "$(printf "\\t")" {file_argument(case, file)}'
     elif exception.type == "IndentationError":
         hint = f"correct how {where} is indented"
     else:
@@ -135,12 +148,12 @@ def syntax_error(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         code=Code.SYNTAX_ERROR,
         summary=f"{where} is not valid for {version}: {one_line(exception.message, 100)}",
         explanation="\n".join(explanation),
-        hints=[Hint(title=hint, edit=edit), *more],
+        hints=[Hint(hint, command, edit, by="person" if command else UNSET), *more],
     )
 
 
 def _rewritten(case: Case, file: str, otherwise: str) -> Hint:
-    path = shlex.quote(f"{case.bundle.path}/{file}" if case.bundle else file)
+    path = file_argument(case, file)
     return Hint(
         title=f"{otherwise}have all of it rewritten, by 2to3",
         command=f"uv run --no-project --with fissix python -m fissix --write --nobackups {path}",

@@ -15,7 +15,7 @@ from runner.diagnosis.child_places import (
 from runner.diagnosis.deaths.fatal_error import FatalError, parse_stack_dump
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.frames import is_standard_library
-from runner.diagnosis.report.model import ExceptionInfo, Hint
+from runner.diagnosis.report.model import ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
@@ -165,10 +165,9 @@ def hung(
     computes = not (wait and wait.advice) and not waited and not others
     see = [_see(place_of(case, frame), others, waited=waited)] if frame else []
     option = "--timeout" if phase is Phase.EXECUTE else "--startup-timeout"
-    raise_limit = Hint(
-        title="if it is meant to take longer, raise the limit",
-        command=exec_command(case, f"{option} {max(limit * 10, 60):g}"),
-        by="person",
+    raise_limit = by_hand(
+        "if it is meant to take longer, raise the limit",
+        exec_command(case, f"{option} {max(limit * 10, 60):g}"),
     )
     what = {
         Phase.HANDSHAKE: "the child's Python did not say hello",

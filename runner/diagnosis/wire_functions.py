@@ -43,7 +43,18 @@ def wire_hint(case: Case, message: str) -> Hint | None:
         return None
     spec, problem, near = found[1], found[2], found[3]
     where, _, attributes = spec.partition(":")
-    if " has no file " in problem or problem.startswith("there is no module"):
+    no_module = problem.startswith("there is no module")
+    if no_module and f"src/{where.replace('.', '/')}.py" in case.bundle_files:
+        pyproject = PyprojectText.of_case(case)
+        kept_out = pyproject.value("tool.uv", "package") is False
+        return Hint(
+            title="have the bundle installed, with a [build-system]: Python does not look in src",
+            edit=pyproject.setting("tool.uv", "package", True) if kept_out else None,
+        )
+    is_folder = any(file.startswith(f"{near}/") for file in case.bundle_files)
+    if no_module and is_folder and f"{near}/__init__.py" not in case.bundle_files:
+        return None  # No function is in that.
+    if no_module or " has no file " in problem:
         meant = f"{near}:{attributes}"
     else:
         owner = attributes.rpartition(".")[0]

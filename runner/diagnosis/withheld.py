@@ -8,7 +8,7 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import exec_command, is_own
 from runner.diagnosis.knowledge.child_variables import NEEDED_BY_WORDS, passes
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint, chain
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint, by_hand, chain
 from runner.diagnosis.report.text import last_lines
 
 # What may have come of a variable that was not there.
@@ -39,9 +39,7 @@ def absence(case: Case, variable: str) -> tuple[str, list[Hint]]:
     """Why the child does not have a variable, as the end of a sentence, and what to do."""
     if variable in case.withheld:
         return "which the worker has and does not hand on", _hand_on(case, [variable])
-    set_it = Hint(
-        title="set it where the worker is started", command=f"export {variable}=...", by="person"
-    )
+    set_it = by_hand("set it where the worker is started", f"export {variable}=...")
     if passes(variable, case.named):
         return "which neither the child nor its worker has", [set_it]
     name_it = Hint(
@@ -50,7 +48,7 @@ def absence(case: Case, variable: str) -> tuple[str, list[Hint]]:
     )
     return "which the child does not have", [
         name_it,
-        Hint(title=f"and {set_it.title}", command=set_it.command, by="person"),
+        by_hand(f"and {set_it.title}", set_it.command),
     ]
 
 

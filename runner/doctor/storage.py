@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from runner.diagnosis.noexec import elsewhere
-from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.model import Hint, by_hand
 from runner.diagnosis.report.text import size_text
 from runner.doctor.observation import Observation, Verdict
 from runner.environment.cache_folder import SHARED, stranger
@@ -21,9 +21,7 @@ _TOO_LITTLE_BYTES = 64 << 20
 def cache(folder: Path, uv_cache: Path | None, *, trusted: bool = False) -> Observation:
     """The folder where environments are built."""
     subject = "cache"
-    move = Hint(
-        title="keep it elsewhere", command="export MODELOPS_CACHE_DIR=/a/folder", by="person"
-    )
+    move = by_hand("keep it elsewhere", "export MODELOPS_CACHE_DIR=/a/folder")
     there = _nearest(folder)
     try:
         with tempfile.TemporaryFile(dir=there):

@@ -8,7 +8,7 @@ from functools import partial
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.child_places import bundle_argument
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit, Hint
+from runner.diagnosis.report.model import Edit, Hint, by_hand
 from runner.events import Phase
 from runner.interpreter.model import (
     NEWEST_RELEASED,
@@ -105,13 +105,15 @@ def nonsense(case: Case, request: str) -> Failure:
 
 def broken(case: Case, request: str, interpreter: Broken) -> Failure:
     """The interpreter asked for exists and cannot run."""
-    by_hand = f"{shlex.quote(str(interpreter.path))} -c 'print(1)'"
     return _failure(
         Code.PYTHON_BROKEN,
         f"{interpreter.path} {interpreter.reason}",
         f"--python {request} names it, and it does not run as a Python.",
         _leave_out(case, "what the bundle accepts decides"),
-        Hint(title="or reinstall it; see it fail by hand", command=by_hand, by="person"),
+        by_hand(
+            "or reinstall it; see it fail by hand",
+            f"{shlex.quote(str(interpreter.path))} -c 'print(1)'",
+        ),
     )
 
 
@@ -153,7 +155,7 @@ def _install_or_widen(
     install = Hint(title="install one that it accepts", command=command)
     if not can_download:  # The same command fails here as uv's own attempt did.
         title = "install one that it accepts, by a way that this machine has"
-        install = Hint(title=title, command=command, by="person")
+        install = by_hand(title, command)
     return [install, *_widen(requirement, insisted)]
 
 

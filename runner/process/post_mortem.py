@@ -44,6 +44,7 @@ def limits_of(pid: int) -> Limits:
         file_bytes=limit(resource.RLIMIT_FSIZE)[0],
         stack_bytes=limit(resource.RLIMIT_STACK)[0],
         open_files=limit(resource.RLIMIT_NOFILE)[0],
+        memory_bytes=limit(resource.RLIMIT_AS)[0],
         processes=limit(resource.RLIMIT_NPROC)[0],
         group_processes=group_processes(),
         group_refusals=_group_refusals(),

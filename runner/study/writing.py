@@ -12,7 +12,7 @@ from pathlib import Path
 from runner.diagnosis.case import Failure, Finding
 from runner.diagnosis.refusals import lacks_room
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.model import Hint, by_hand
 from runner.diagnosis.report.text import size_text
 from runner.events import Phase
 from runner.result import Result
@@ -89,11 +89,7 @@ def not_kept(error: OSError, folder: Path, size: int) -> Finding:
             summary=f"the results could not be written: {folder} is not there any more ({wanted})",
             explanation="It was there when the run began.",
             hints=[
-                Hint(
-                    title="see what has become of it",
-                    command=f"ls -ld {shlex.quote(str(folder.parent))}",
-                    by="person",
-                ),
+                by_hand("see what has become of it", f"ls -ld {shlex.quote(str(folder.parent))}"),
                 Hint(title="then run the same command again, which makes it"),
             ],
         )

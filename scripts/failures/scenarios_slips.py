@@ -165,6 +165,31 @@ SLIPS = (
         task("get_ipython().run_line_magic('matplotlib', 'inline')"),
     ),
     Scenario(
+        "load-raised-windows",
+        Code.IMPORT_FAILED,
+        "a setting that only Windows has is made on every system",
+        wire(
+            "import asyncio\n"
+            "asyncio.set_event_loop_policy(asyncio.WindowsSelectorEventLoopPolicy())"
+        ),
+    ),
+    Scenario(
+        "task-raised-not-written",
+        Code.TASK_RAISED,
+        "a function of the model is announced, and not written",
+        task("return step(params)", "def step(params):\n    raise NotImplementedError"),
+    ),
+    Scenario(
+        "task-raised-none-after-words",
+        Code.TASK_RAISED,
+        "a library says on standard error why it gives nothing back",
+        task(
+            "image = read('cell.png')\nreturn {'size': str(image.shape).encode()}",
+            "import sys\ndef read(path):\n"
+            "    print(f\"imread('{path}'): can't open/read file\", file=sys.stderr)",
+        ),
+    ),
+    Scenario(
         "task-raised-folder-there",
         Code.TASK_RAISED,
         "a task makes a folder that the bundle has",

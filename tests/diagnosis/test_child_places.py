@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from runner.diagnosis.case import Case
-from runner.diagnosis.child_places import exec_command
+from runner.diagnosis.child_places import exec_command, requires_python_hint
+from runner.diagnosis.report.model import BundleInfo
 from runner.task import Task
 
 
@@ -32,3 +33,22 @@ def test_a_command_asks_for_the_task_that_was_asked_for(
     case.task = Task(entrypoint, params, seed)
     command = exec_command(case, "--timeout 60", without="gama")
     assert shlex.split(command) == ["modelops-runner", "exec", "BUNDLE", *words, "--timeout", "60"]
+
+
+@pytest.mark.parametrize(
+    ("declared", "specifier", "after"),
+    [
+        (">=3.8", ">=3.12", ">=3.12"),
+        (">=3.8,<3.13", ">=3.12", ">=3.8,<3.13,>=3.12"),
+        ("==3.9.*", ">=3.10", ">=3.10"),
+        (">=3.8,<3.10", ">=3.12", ">=3.12"),
+        ("~=3.9.1", "<3.9", "<3.9"),
+    ],
+)
+def test_a_requirement_on_python_accepts_one(declared: str, specifier: str, after: str) -> None:
+    case = Case()
+    case.bundle = BundleInfo("/b", requires_python=declared)
+    case.bundle_files = ("pyproject.toml",)
+    case.pyproject = f'[project]\nrequires-python = "{declared}"\n'
+    edit = requires_python_hint(case, specifier, "").edit
+    assert edit is not None and edit.after == f'requires-python = "{after}"'

@@ -170,7 +170,6 @@ EXITS = {
     "sys.exit()": (0, "with status 0"),
     "exit(4)": (4, "sys.exit()"),
     "raise SystemExit('stop')": (1, "stop"),
-    "argparse.ArgumentParser().parse_args(['--beta'])": (2, "unrecognized arguments: --beta"),
 }
 
 
@@ -185,6 +184,43 @@ async def test_an_exit_is_one_and_names_its_line(call: str, phase: Phase, tmp_pa
     assert f"with status {status}" in report.summary and telling in report.summary
     assert "wire.py:3 (wire)" in report.summary
     assert report.exception is not None and report.exception.type == "SystemExit"
+
+
+async def test_what_a_parser_is_handed_in_vain_is_what_is_to_be_mended(tmp_path: Path) -> None:
+    source = "import argparse\ndef wire(e, p, s):\n"
+    source += "    argparse.ArgumentParser().parse_args(['--beta'])\n"
+    report = await report_of(tmp_path, source)
+    assert "hands its parser options" in report.summary and "--beta" in report.summary
+    assert (
+        report.hints[0].title == "correct them in wire.py:3 (wire), or declare them:"
+        " add_argument(...)"
+    )
+
+
+STUB = "class Model:\n    def step(self):\n        raise NotImplementedError{}\n"
+
+
+@pytest.mark.parametrize("words", ["", "('later')"])
+async def test_a_stub_says_which_function_is_to_be_written(words: str, tmp_path: Path) -> None:
+    source = STUB.format(words) + "def wire(e, p, s):\n    Model().step()\n"
+    (hint,) = (await report_of(tmp_path, source)).hints
+    assert hint.title.startswith("write step(), of which wire.py:3 (step) has the name")
+
+
+async def test_an_abstract_class_says_what_is_to_be_defined(tmp_path: Path) -> None:
+    source = "import abc\nclass Base(abc.ABC):\n    @abc.abstractmethod\n    def step(self): ...\n"
+    source += "class Model(Base):\n    pass\ndef wire(e, p, s):\n    Model()\n"
+    hint = (await report_of(tmp_path, source)).hints[0]
+    assert hint.title.startswith("define step in Model") or hint.title.startswith(
+        "define 'step' in Model"
+    )
+
+
+async def test_what_a_library_writes_where_it_gives_none_is_named(tmp_path: Path) -> None:
+    source = "import sys\ndef read():\n    print('cannot open cell.png', file=sys.stderr)\n"
+    source += "def wire(e, p, s):\n    read().shape\n"
+    hint = (await report_of(tmp_path, source)).hints[0]
+    assert hint.title == "see whether the None comes of what was said before: cannot open cell.png"
 
 
 @pytest.mark.parametrize("call", ["os._exit(7)", "ctypes.CDLL(None).exit(7)"])

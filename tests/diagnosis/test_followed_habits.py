@@ -61,6 +61,11 @@ MENDED = {
         "",
         "by sys.exit() in wire.py",
     ),
+    "the folder above": (
+        "HERE = os.path.dirname(__file__)",
+        "open(os.path.join(HERE, '..', 'out', 'a.csv'))",
+        "asks for ../out/a.csv; the bundle has out/a.csv",
+    ),
     "another machine's path": ("", "open('/home/me/m/out/a.csv')", "the bundle has out/a.csv"),
 }
 

@@ -123,7 +123,7 @@ def _follow(hint: Hint, folder: Path) -> None:
     [
         ("x = (1 +", "close the ( that wire.py:1 opens"),
         ("x = {'a: 1}", "close the text that begins in wire.py:1"),
-        ("if 1:\n    x = 1\n\ty = 1", "indent with spaces alone: wire.py:3 has a tab"),
+        ("if 1:\n    x = 1\n\ty = 1", "indent with spaces alone, as many as each tab"),
         ("print 'a' \\\n  'b'", "port it: wire.py:1 is written for Python 2"),
         ("# coding: utf8mb4", "take its line that names an encoding out"),
     ],

@@ -6,11 +6,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from msgspec import UNSET
 
 from bundle_protocol.describe import type_name
 from runner.diagnosis.case import Case
 from runner.diagnosis.report.model import Frame, Hint
-from runner.diagnosis.returned_types import bytes_hints, with_default
+from runner.diagnosis.returned_types import bytes_hints, return_hint, with_default
 
 FILE = "wire.py"
 
@@ -84,6 +85,8 @@ def test_of_what_is_not_known_nothing_is_said(message: str) -> None:
          'return {"n": b"1", "a.csv": table[0].to_csv().encode()}'),
         ("the wire function returned a list, not a dict of str to bytes", "return [1] + more",
          'import json\nreturn {"result.json": json.dumps([1] + more).encode()}'),
+        ("the wire function returned a tuple, not a dict of str to bytes", "return n, 3",
+         'import json\nreturn {"result.json": json.dumps((n, 3)).encode()}'),
         ("the wire function returned a pandas.DataFrame, not a dict of str to bytes",
          "return one + other", 'return {"result.csv": (one + other).to_csv().encode()}'),
         ("output 'a.csv' is a pandas.DataFrame, not bytes", "return outputs", None),
@@ -114,3 +117,23 @@ def test_a_list_of_bytes_gets_names(line: str) -> None:
     made = hint.edit.after.removeprefix("return ")
     two = [b"1", b"2"]
     assert eval(made, {"rows": two, "make": lambda _: two}) == {"0.bin": b"1", "1.bin": b"2"}
+
+
+@pytest.mark.parametrize(
+    ("line", "after", "by"),
+    [
+        ('rows.to_csv("out/days.csv")',
+         'rows.to_csv("out/days.csv")\nreturn {"out/days.csv": open("out/days.csv", "rb").read()}',
+         UNSET),
+        ("return None", 'return {"table.csv": open("table.csv", "rb").read()}', "person"),
+        ("print(rows)", None, UNSET),
+        ('merge("a.csv", "b.csv")', None, UNSET),
+    ],
+)  # fmt: skip
+def test_a_function_that_returns_nothing_ends_with_what_it_has_written(
+    line: str, after: str | None, by: object
+) -> None:
+    case = Case()
+    case.bundle_files = ("wire.py",)
+    hint = return_hint(case, Frame("wire.py", 3, "wire", line))
+    assert (hint.edit and hint.edit.after, hint.by) == (after, by)

@@ -96,3 +96,16 @@ def test_a_function_that_is_defined_within_another_thing_is_moved_out_of_it() ->
     hint = wire_hint(Case(), f'{words}: line 4 defines it within `if __name__ == "__main__":`')
     assert hint is not None and hint.edit is None
     assert "def wire (line 4) out of `if __name__ ==" in hint.title
+
+
+NOT_THERE = "the wire function {} does not exist: there is no module 'sir'; did you mean 'src'?"
+
+
+def test_a_module_in_src_is_installed_and_no_folder_is_named_in_its_place() -> None:
+    case = Case()
+    case.bundle_files = ("pyproject.toml", "src/sir/core.py")
+    case.pyproject = "[tool.uv]\npackage = false\n"
+    hint = wire_hint(case, NOT_THERE.format("sir.core:wire"))
+    assert hint is not None and hint.edit is not None
+    assert hint.edit.after == "package = true"
+    assert wire_hint(case, NOT_THERE.format("sir.model:wire")) is None

@@ -12,7 +12,7 @@ from distributed import Status, Worker, WorkerPlugin
 
 from runner.dask.archive import Archive, unpack
 from runner.dask.failures import error_of, unfit
-from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.model import Hint, by_hand
 from runner.environment.inventory import BUNDLES
 from runner.environment.store import remove_tree
 from runner.version import runner_version
@@ -131,10 +131,9 @@ class Bundles:
                 f"the bundle {archive.name!r} cannot be unpacked on {self._address}:"
                 f" {first.strerror or first}",
                 "\n".join(f"{one}: {error}" for one, error in refused.items()),
-                Hint(
-                    title="give the worker a folder that it may write to",
-                    command="export MODELOPS_CACHE_DIR=/a/folder",
-                    by="person",
+                by_hand(
+                    "give the worker a folder that it may write to",
+                    "export MODELOPS_CACHE_DIR=/a/folder",
                 ),
             )
         ) from first

@@ -1,10 +1,17 @@
 """Recognises a link of the bundle's that leads to a file which only another machine has."""
 
+import shlex
 from pathlib import PurePath
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import place_of, raised_code, short_path, telling_frame
-from runner.diagnosis.report.model import ExceptionInfo, Hint
+from runner.diagnosis.child_places import (
+    file_argument,
+    place_of,
+    raised_code,
+    short_path,
+    telling_frame,
+)
+from runner.diagnosis.report.model import ExceptionInfo, by_hand
 from runner.diagnosis.report.text import printable
 from runner.events import Phase
 
@@ -22,11 +29,14 @@ def broken_link(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
     return Finding(
         phase=phase,
         code=raised_code(phase),
-        summary=printable(f"{where} asks for {file}, which is a link to {target}, and that is not"
-                          " there"),
+        summary=printable(
+            f"{where} asks for {file}, which is a link to {target}, and that is not there"
+        ),
         explanation="A link has nothing of the file's content, and goes without it to a machine.",
         hints=[
-            Hint(title=printable(f"put the file itself in the link's place, from where {target} is:"
-                                 f" cp -L {file} copy && mv copy {file}"))
+            by_hand(
+                printable(f"put the file itself in the link's place, where {target} is"),
+                f"cp --remove-destination {shlex.quote(target)} {file_argument(case, file)}",
+            )
         ],
-    )  # fmt: skip
+    )

@@ -13,7 +13,7 @@ from runner.diagnosis.child_places import (
     telling_frame,
 )
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import ExceptionInfo, Hint
+from runner.diagnosis.report.model import ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
@@ -107,8 +107,6 @@ def _finding(
 
 
 def _pull(case: Case, title: str) -> Hint:
-    return Hint(
-        title=f"{title}, where git-lfs is installed",
-        command=f"cd {bundle_argument(case)} && git lfs pull",
-        by="person",
+    return by_hand(
+        f"{title}, where git-lfs is installed", f"cd {bundle_argument(case)} && git lfs pull"
     )

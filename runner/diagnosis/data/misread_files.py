@@ -12,7 +12,7 @@ from runner.diagnosis.child_places import (
     short_path,
     telling_frame,
 )
-from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
@@ -70,14 +70,15 @@ _BROKEN = {
 }
 _TEXTS = {".json": "JSON", ".toml": "TOML", ".yaml": "YAML", ".yml": "YAML"}
 _LINE = re.compile(r"\bline (\d{1,9})")
-# What JSON's text goes on with, or its parser says, where it gives up; and how that is mended.
-_JSON_SLIPS = (
+# What the text goes on with, or its parser says, where it gives up; and how that is mended.
+_SLIPS = (
     (r"^(?://|#|/\*)", "it has no comments"),
     (r"^'", "it has its names and texts in double quotes"),
     (r"^(?:True|False|None)", "it has true, false and null"),
     (r"^[}\]]|trailing comma", "it has no comma after the last of its members"),
     (r"property name enclosed", "it has no comma after the last of its members, and names in double"
      " quotes"),
+    (r"found character '\\t'", "it is indented with spaces, and never with tabs"),
     (r"UTF-8 BOM", "save it without a byte-order mark, or open it with encoding='utf-8-sig'"),
 )  # fmt: skip
 _NAME_PARSED = re.compile(r"\b(json|tomllib|tomli|toml)\.loads\((['\"])([^'\"]{1,200})\2\)")
@@ -98,7 +99,7 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     if frame is not None and parsed is not None and parsed[3] == path:
         return _name_parsed(case, phase, exception, frame, parsed)
     if attributes.get("misread_is") == "unparsed":
-        return _unparsed(phase, exception, name, _TEXTS.get(str(suffix), "a table"), place)
+        return _unparsed(case, phase, exception, name, _TEXTS.get(str(suffix), "a table"), place)
     size = attributes.get("misread_bytes")
     sized = f"{name} ({size:,} bytes)" if isinstance(size, int) and size >= 0 else name
     if broken := _BROKEN.get(str(attributes.get("misread_is"))):
@@ -115,7 +116,7 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
             f" no {name}",
             explanation="SQLite makes a database that is not there, without a table, as it connects"
             f" to it. {exception.type}: {one_line(printable(exception.message), 140)}",
-            hints=[Hint(title=f"put {name} into the bundle; or have the code make its tables")],
+            hints=[_database_hint(case, frame, name)],
         )
     wanted = _FORMATS.get(str(suffix))
     what = f"not {wanted}, but {content}" if wanted and content != "empty" else content
@@ -131,6 +132,17 @@ def misread_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
             Hint(title=_advice(name, content, wanted)),
         ],
     )
+
+
+def _database_hint(case: Case, frame: Frame | None, name: str) -> Hint:
+    there = [file for file in case.bundle_files if file.endswith(f"/{PurePath(name).name}")]
+    if len(there) != 1:
+        return Hint(title=f"put {name} into the bundle; or have the code make its tables")
+    text = (frame and frame.text) or ""
+    edit = None
+    if frame is not None and text.count(name) == 1:
+        edit = line_edit(case, frame, text.replace(name, there[0]))
+    return Hint(title=f"connect to {there[0]}, which the bundle has", edit=edit)
 
 
 def _compressed(case: Case, name: str, suffix: str, content: str) -> list[Hint]:
@@ -187,25 +199,30 @@ def _name_parsed(
 
 
 def _unparsed(
-    phase: Phase, exception: ExceptionInfo, name: str, wanted: str, place: str
+    case: Case, phase: Phase, exception: ExceptionInfo, name: str, wanted: str, place: str
 ) -> Finding:
     """The file is text, and its format has another opinion of a line."""
     said = exception.message[:1000]
     line = _LINE.findall(said)
     at = f"{name}:{line[-1]}" if line else name
     ends = (str(exception.attributes.get("misread_at") or ""), said)
-    slips = (way for words, way in _JSON_SLIPS if any(re.search(words, one) for one in ends))
+    slips = (way for words, way in _SLIPS if any(re.search(words, one) for one in ends))
     slip = next((f": {way}" for way in slips), "")
+    edit, comma = None, exception.attributes.get("misread_comma")
+    if isinstance(comma, str) and name in case.bundle_files:
+        edit = Edit(file=name, before=comma, after=re.sub(r",(\s*\S)$", r"\1", comma))
     return Finding(
         phase=phase,
         code=raised_code(phase),
         summary=f"{at} is not {wanted}: {one_line(printable(said), 140)}",
         explanation=f"{place} reads it." if place else "",
-        hints=[Hint(title=f"correct {at}{slip}")],
+        hints=[Hint(title=f"correct {at}{slip}", edit=edit)],
     )
 
 
 def _advice(name: str, content: str, wanted: str | None) -> str:
+    if PurePath(name).name.startswith("~$"):
+        return "leave it out: Excel has it beside a workbook for as long as that is open"
     if content == "empty" and name.endswith((".yaml", ".yml")):
         return f"write into {name} what the code reads of it: YAML of nothing but comments is None"
     if content == "empty":

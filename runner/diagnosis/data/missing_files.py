@@ -16,6 +16,7 @@ from runner.diagnosis.child_places import (
 )
 from runner.diagnosis.data.broken_links import broken_link
 from runner.diagnosis.data.package_data import package_data_hint
+from runner.diagnosis.data.working_folder import folder_there, has_folder, in_working_folder
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import printable
@@ -28,7 +29,10 @@ _UNQUOTED = re.compile(
 )
 
 _LOGGING = ("logging", "__init__.py")
-_PATTERN = re.compile(r'No files found that match the pattern "([^"*?\n]{1,1000})"')  # DuckDB
+# DuckDB; Cantera.
+_PATTERN = re.compile(
+    r'(?:No files found that match the pattern "|\bInput file )([^"*?\s]{1,1000})(?:"| not found)'
+)
 _LIBRARY = re.compile(r"([^\s:]{1,1000}): cannot open shared object file")
 # In a library's own words, behind a path with a suffix.
 _NOT_THERE = re.compile(
@@ -49,6 +53,8 @@ _INSTALLED_DEPTH = 3
 
 # ROOT / "data" / "ages.csv", and os.path.join(ROOT, "data/ages.csv").
 _JOINED = re.compile(r"""[\w.]+(?:\(\))?((?:\s*/\s*(?:"[^"'\n]+"|'[^"'\n]+'))+)""")
+# The folder above in either, and what joins it to the next.
+_STEP_OUT = re.compile(r"""(["'])\.\.\1\s*[,/]\s*""")
 _JOIN_CALL = re.compile(
     r"""((?:os\.)?path\.join\()[\w.]+\s*,\s*((?:"[^"'\n]+"|'[^"'\n]+')(?:\s*,\s*["'][^"'\n]+["'])*)\)"""
 )
@@ -58,7 +64,7 @@ def missing_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
     """Return why a file is not found."""
     path = _path(exception)
     if exception.type == "FileExistsError":
-        return _is_there(case, phase, exception)
+        return folder_there(case, phase, exception)
     if path is None or not case.bundle_files:
         return None
     if (broken := broken_link(case, phase, exception)) is not None:
@@ -70,29 +76,6 @@ def missing_file(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
         path = PurePath(PureWindowsPath(path).as_posix())
         return _of_windows(case, phase, exception, path)
     return _elsewhere(case, phase, exception, path) or _not_in_bundle(case, phase, exception, path)
-
-
-def _is_there(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
-    """A folder that the code makes, and that the bundle has already."""
-    frame = telling_frame(case, exception)
-    named = str(exception.attributes.get("filename") or "")
-    asked = _in_working_folder(case, PurePath(named)) if named else None
-    text = (frame and frame.text) or ""
-    if frame is None or asked is None or not _has_folder(case, PurePath(asked)):
-        return None
-    after = re.sub(
-        r"\bos\.(?:mkdir|makedirs)\(([^(),]+)\)", r"os.makedirs(\1, exist_ok=True)", text
-    )
-    after = re.sub(r"\.mkdir\(\)", ".mkdir(exist_ok=True)", after)
-    return Finding(
-        phase=phase,
-        code=raised_code(phase),
-        summary=f"{place_of(case, frame)} makes a folder that the bundle has: {printable(asked)}",
-        explanation="A task's working folder has the bundle's files in it.",
-        hints=[
-            Hint(title="let it be there already: exist_ok=True", edit=line_edit(case, frame, after))
-        ],
-    )
 
 
 def _of_windows(
@@ -211,7 +194,7 @@ def _elsewhere(
     case: Case, phase: Phase, exception: ExceptionInfo, path: PurePath
 ) -> Finding | None:
     """A path of the bundle that leads elsewhere than where the file is."""
-    asked = _in_working_folder(case, path)
+    asked = in_working_folder(case, path)
     if asked is None or _is_written(telling_frame(case, exception), path):
         return None
     if asked in case.bundle_files:
@@ -226,6 +209,11 @@ def _elsewhere(
     frame = telling_frame(case, exception)
     where = place_of(case, frame) or "the code"
     edit = None
+    if asked == file and case.bundle is not None:  # it leads out of the bundle
+        asked = str(path).removeprefix(f"{case.bundle.path}/")
+        inside, steps = _STEP_OUT.subn("", (frame and frame.text) or "")
+        if frame is not None and steps == asked.count("..") == 1:
+            edit = line_edit(case, frame, inside)
     if frame is not None and frame.text and not path.is_absolute():
         for quote in "\"'":
             before = f"{quote}{path}{quote}"
@@ -250,9 +238,15 @@ def _not_in_bundle(
     if frame is None or not is_own(case, frame.file):
         return None
     # A library may have made it absolute before it asked.
-    own = _in_working_folder(case, path) or str(path)
+    own = in_working_folder(case, path) or str(path)
     written = own if own in (frame.text or "") and str(path) not in (frame.text or "") else path
     path = PurePath(written)
+    if (
+        path.name == str(path)
+        and not path.suffix
+        and not is_own(case, exception.traceback[-1].file)
+    ):
+        return None  # A word that a library has looked for as a file too, as of a style.
     before, named, _ = (frame.text or "").partition(str(path))
     there = _with_tail(case, path) if path.is_absolute() else None
     if not named and there is not None:
@@ -263,7 +257,7 @@ def _not_in_bundle(
     folder, edit = path.parent, None
     logs = any(PurePath(one.file).parts[-2:] == _LOGGING for one in exception.traceback)
     if _is_written(frame, path) or logs:
-        if folder == PurePath() or _has_folder(case, folder):
+        if folder == PurePath() or has_folder(case, folder):
             return None
         if path.is_absolute():
             return _writes_elsewhere(case, phase, frame, path)
@@ -277,6 +271,7 @@ def _not_in_bundle(
     elif path.is_absolute():
         what = f"asks for {asked}, which this worker does not have"
         hint = f"put it into the bundle and read it by its path there, as {printable(path.name)!r}"
+        edit = _replaced_in(case, frame, str(path), path.name) if path.suffix else None
         if not path.suffix:  # a folder, as far as a name tells
             hint = "use paths below the task's working folder, which it begins in"
     elif path.as_posix() in case.bundle_files:
@@ -354,25 +349,6 @@ def _writes_elsewhere(case: Case, phase: Phase, frame: Frame, path: PurePath) ->
             )
         ],
     )
-
-
-def _has_folder(case: Case, folder: PurePath) -> bool:
-    return any(PurePath(file).is_relative_to(folder) for file in case.bundle_files)
-
-
-def _in_working_folder(case: Case, path: PurePath) -> str | None:
-    """The path from the bundle's folder, whichever folder it was meant from."""
-    parts: list[str] = []
-    if path.is_absolute():
-        if case.bundle is None or not path.is_relative_to(case.bundle.path):
-            return None
-        path = path.relative_to(case.bundle.path)
-    for part in path.parts:
-        if part == ".." and parts:
-            parts.pop()
-        elif part != "..":
-            parts.append(part)
-    return "/".join(parts) or None
 
 
 def _nearest(case: Case, asked: str) -> tuple[str, str] | None:

@@ -13,8 +13,10 @@ from runner.diagnosis.child_failures import wire_closed
 from runner.diagnosis.child_places import (
     DOING,
     exec_command,
+    look_for,
     place_of,
     raise_memory_limit,
+    start_by_hand,
     telling_frame,
 )
 from runner.diagnosis.deaths.crashes import CRASHES, crash
@@ -31,7 +33,7 @@ from runner.diagnosis.imports.hidden_modules import hidden_in_words
 from runner.diagnosis.knowledge.child_variables import passes
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.model import Hint, by_hand
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
 from runner.diagnosis.surroundings import lacking
 from runner.events import Phase
@@ -250,28 +252,17 @@ def _why_exited(phase: Phase, has_words: bool) -> str:
 
 def _exit_hints(case: Case, phase: Phase) -> list[Hint]:
     if phase is Phase.HANDSHAKE:
-        command = shlex.join(case.child.argv) if case.child else None
-        return [
-            Hint(
-                title="start the child by hand and see what it says", command=command, by="person"
-            ),
-            _see_start_up(case),
-        ]
-    return [
-        Hint(
-            title="have the code print what it is at, and raise an exception where it gives up:"
-            " then the report can say why"
-        )
-    ]
+        return [start_by_hand(case), _see_start_up(case)]
+    title = "see whether the bundle's own code ends the process, and raise an exception there;"
+    title += " where none does, have it print what it is at"
+    return [look_for(case, title, r"\b_?exit *\(")]
 
 
 def _see_start_up(case: Case) -> Hint:
     """Which code of the environment runs as Python starts (site)."""
     venv = case.environment.path if case.environment else None
     files = f"{shlex.quote(venv)}/lib/python*/site-packages" if venv else ""
-    return Hint(
-        title="see which package of the environment has a .pth file or a sitecustomize, and leave"
-        " it out",
-        command=f"ls {files}/*.pth {files}/sitecustomize.py" if files else None,
-        by="person",
+    return by_hand(
+        "see which package of the environment has a .pth file or a sitecustomize, and leave it out",
+        f"ls {files}/*.pth {files}/sitecustomize.py" if files else None,
     )

@@ -5,7 +5,14 @@ import shlex
 from msgspec import Struct, field
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import DOING, exec_command, package_of, place_of, telling_frame
+from runner.diagnosis.child_places import (
+    DOING,
+    exec_command,
+    package_of,
+    place_of,
+    start_by_hand,
+    telling_frame,
+)
 from runner.diagnosis.deaths.exit import Exit, Space
 from runner.diagnosis.deaths.fatal_error import FatalError, parse_fatal_error
 from runner.diagnosis.deaths.native_words import native_words
@@ -13,7 +20,7 @@ from runner.diagnosis.imports.dependencies import from_source, upgrade
 from runner.diagnosis.knowledge.distribution_names import distribution_named
 from runner.diagnosis.knowledge.newer_syntax import is_older
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Frame, Hint
+from runner.diagnosis.report.model import Frame, Hint, by_hand
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
 from runner.diagnosis.surroundings import lacking
 from runner.events import Phase
@@ -84,7 +91,7 @@ def crash(
         code=reading.code,
         summary=f"{signal_name} ended {who} {DOING[phase]}{place}{what}",
         explanation=explanation,
-        hints=reading.hints or _crash_hints(case, fatal, place_of(case, frame)),
+        hints=reading.hints or _crash_hints(case, phase, fatal, place_of(case, frame)),
         exception=exception,
         retryable=reading.retryable,
     )
@@ -183,8 +190,7 @@ def _illegal_instruction(case: Case, fatal: FatalError | None) -> _Reading:
         who + trap,
         [
             *([from_source(case, suspects[:_NAMED])] if suspects else []),
-            Hint(title="see what this processor has, and compare with one on which it works",
-                 command="lscpu", by="person"),
+            by_hand("see what this processor has, and compare with one on which it works", "lscpu"),
         ],
     )  # fmt: skip
 
@@ -227,7 +233,7 @@ def _bus_error(case: Case, ended: Exit, frame: Frame | None) -> _Reading:
         [
             Hint(title="replace a file that others have mapped: write a new one beside it, and"
                  " rename it" + (f"; see {place}" if place else "")),
-            Hint(title="see whether a file system is full", command="df -h", by="person"),
+            by_hand("see whether a file system is full", "df -h"),
         ],
     )  # fmt: skip
 
@@ -235,23 +241,23 @@ def _bus_error(case: Case, ended: Exit, frame: Frame | None) -> _Reading:
 def _room_hints(space: Space) -> list[Hint]:
     if space.path != "/dev/shm":
         return [
-            Hint(title="make room there", command=f"df -h {shlex.quote(space.path)}", by="person"),
-            Hint(
-                title="or name a folder that has room",
-                command="export TMPDIR=/a/folder",
-                by="person",
-            ),
+            by_hand("make room there", f"df -h {shlex.quote(space.path)}"),
+            by_hand("or name a folder that has room", "export TMPDIR=/a/folder"),
         ]
     return [
-        Hint(title="see what fills it: what was not unlinked outlives the process that made it",
-             command="ls -lh /dev/shm", by="person"),
-        Hint(title="give it more room: docker run --shm-size=8g; in Kubernetes, an emptyDir of"
-             " medium Memory mounted there; else", command="mount -o remount,size=8g /dev/shm",
-             by="person"),
-    ]  # fmt: skip
+        by_hand(
+            "see what fills it: what was not unlinked outlives the process that made it",
+            "ls -lh /dev/shm",
+        ),
+        by_hand(
+            "give it more room: docker run --shm-size=8g; in Kubernetes, an emptyDir of"
+            " medium Memory mounted there; else",
+            "mount -o remount,size=8g /dev/shm",
+        ),
+    ]
 
 
-def _crash_hints(case: Case, fatal: FatalError | None, place: str) -> list[Hint]:
+def _crash_hints(case: Case, phase: Phase, fatal: FatalError | None, place: str) -> list[Hint]:
     suspects, certain = _suspects(fatal)
     named = ", ".join(suspects[:_NAMED])
     hints = [Hint(title=f"see {place}, the last line of Python before it")] if place else []
@@ -265,9 +271,9 @@ def _crash_hints(case: Case, fatal: FatalError | None, place: str) -> list[Hint]
     newer = _python_with_native_stacks(case)
     if not certain and newer is not None:
         title = f"run it on Python {newer}, whose report has the native stack, which names the file"
-        hints.append(
-            Hint(title=title, command=exec_command(case, f"--python {newer}"), by="person")
-        )
+        hints.append(by_hand(title, exec_command(case, f"--python {newer}")))
+    if not hints and phase is Phase.HANDSHAKE:
+        return [start_by_hand(case)]
     return hints or [
         Hint(
             title="it is not known what crashed: have the code print what it is at, a line before"

@@ -14,6 +14,8 @@ class Limits(Struct, frozen=True, kw_only=True):
     file_bytes: int | None = None
     stack_bytes: int | None = None
     open_files: int | None = None
+    memory_bytes: int | None = None
+    """The limit on the address space (``RLIMIT_AS``)."""
     processes: int | None = None
     """The limit of the process's user (``RLIMIT_NPROC``), each thread counted."""
     user_processes: int | None = None

@@ -9,7 +9,7 @@ from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.deaths.fatal_error import parse_stack_dump
 from runner.diagnosis.limits import file_limit
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.model import Hint, by_hand
 from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
 from runner.events import Phase
 
@@ -104,13 +104,14 @@ def _cpu_time(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: s
         summary=f"{signal_name} ended the child {DOING[phase]}{place}{why}",
         explanation=explanation,
         hints=[
-            Hint(title="see the limit where the worker is started, and raise it there",
-                 command=f"ulimit {option}", by="person"),
+            by_hand(
+                "see the limit where the worker is started, and raise it there", f"ulimit {option}"
+            ),
             Hint(title="or make the task smaller, or split it"),
         ],
         exception=exception,
         retryable=False,
-    )  # fmt: skip
+    )
 
 
 def _file_size(phase: Phase, ended: Exit, stderr: str) -> Finding:
@@ -156,8 +157,7 @@ def _killed(phase: Phase, ended: Exit, stderr: str) -> Finding:
         summary=f"SIGKILL ended the child {DOING[phase]}{why}",
         explanation=explanation + _used(ended),
         hints=[
-            Hint(title="see whether memory ran out", command="dmesg | grep -i 'killed process'",
-                 by="person"),
+            by_hand("see whether memory ran out", "dmesg | grep -i 'killed process'"),
             Hint(title="give the task more memory, or make it smaller")
             if filled
             else Hint(title="see whether a batch system or container has a limit on memory or"

@@ -4,6 +4,7 @@ import re
 import shlex
 from pathlib import PurePosixPath
 
+from msgspec import UNSET
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
 from runner.diagnosis.case import Case, Finding
@@ -22,7 +23,7 @@ from runner.diagnosis.imports.dependencies import (
 from runner.diagnosis.knowledge.debian_packages import debian_package, is_cuda
 from runner.diagnosis.knowledge.distribution_names import distribution_named
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
@@ -102,19 +103,17 @@ def _missing_library(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
     elif package:
         explanation = f"On Debian and Ubuntu the package {package} brings it."
         hints.append(
-            Hint(
-                title=f"install {package} on the worker (or in its image)",
-                command=f"apt-get install --no-install-recommends {package}",
-                by="person",
+            by_hand(
+                f"install {package} on the worker (or in its image)",
+                f"apt-get install --no-install-recommends {package}",
             )
         )
     else:
         explanation = "It is a library of the system, not of Python, so no index brings it by name."
         hints.append(
-            Hint(
-                title="find the Debian package that has it, and install that on the worker",
-                command=f"apt-file search {library}" if _is_plain(library) else None,
-                by="person",
+            by_hand(
+                "find the Debian package that has it, and install that on the worker",
+                f"apt-file search {library}" if _is_plain(library) else None,
             )
         )
     if elsewhere := _lies_elsewhere(case, library):
@@ -180,8 +179,7 @@ def _too_old_system(case: Case, phase: Phase, exception: ExceptionInfo, version:
 def _built_elsewhere(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     package = _package_in(exception.message)
     needed = package or _needed_by(exception) or "a compiled module"
-    path = str(exception.attributes.get("path") or "")
-    file = printable(PurePosixPath(path).name) or "it"
+    path, file = str(exception.attributes.get("path") or ""), _file(exception)
     return _finding(
         phase,
         f"{needed} was built for another kind of machine or operating system",
@@ -195,11 +193,19 @@ def _built_elsewhere(case: Case, phase: Phase, exception: ExceptionInfo) -> Find
             )
             if _package_in(exception.message)
             else Hint(
-                title="build it on this machine, or take it from a package that has it for this"
-                " one: a compiled file in a bundle runs on one kind of machine only"
+                title=f"build {file} on this machine, or take it from a package that has it for"
+                " this one: a compiled file runs on one kind of machine only, which this shows",
+                command=f"file {shlex.quote(path)}" if path else None,
+                by="person" if path else UNSET,
             )
         ],
     )
+
+
+def _file(exception: ExceptionInfo) -> str:
+    """The compiled file, by its name."""
+    path = PurePosixPath(str(exception.attributes.get("path") or ""))
+    return printable(path.name) or "it"
 
 
 def _undefined_symbol(case: Case, phase: Phase, exception: ExceptionInfo, symbol: str) -> Finding:
@@ -214,7 +220,11 @@ def _undefined_symbol(case: Case, phase: Phase, exception: ExceptionInfo, symbol
     hint = (
         _upgrade(case, package)
         if package
-        else Hint(title="build it anew, with what is installed here")
+        else by_hand(
+            f"build {_file(exception)} anew, with what is installed here; see what it is"
+            " linked with",
+            f"ldd {shlex.quote(str(exception.attributes.get('path') or 'FILE'))}",
+        )
     )
     what = package or "a compiled module"
     return _finding(phase, f"{what} does not fit what it is linked with: no symbol {shown}", why,

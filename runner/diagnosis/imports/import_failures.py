@@ -6,6 +6,7 @@ from pathlib import PurePosixPath
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
+    bundle_argument,
     declaring_file,
     file_in_bundle,
     is_own,
@@ -30,6 +31,7 @@ from runner.diagnosis.imports.newer_features import newer_feature
 from runner.diagnosis.imports.optional_packages import missing_solver, optional_package
 from runner.diagnosis.imports.package_changes import package_change
 from runner.diagnosis.imports.system_libraries import system_library
+from runner.diagnosis.imports.windows_only import windows_only
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.refused_values import unknown_zone
 from runner.diagnosis.report.codes import Code
@@ -158,6 +160,27 @@ def _not_packaged(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     )
 
 
+def _no_submodule(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
+    """A folder that git has left empty: what is in it is another repository."""
+    module = (missing_module(exception) or "").rpartition(".")[0]
+    if exception.message.endswith("(unknown location)"):
+        module = module_named(exception) or ""
+    folder = module.replace(".", "/")
+    there = any(file.startswith(f"{folder}/") for file in case.bundle_files)
+    installed = module.partition(".")[0] in {one.partition(".")[0] for one in case.installed}
+    if not folder or there or installed or ".gitmodules" not in case.bundle_files:
+        return None
+    where = place_of(case, telling_frame(case, exception)) or "the code"
+    command = f"git -C {bundle_argument(case)} submodule update --init --recursive"
+    return Finding(
+        phase=phase,
+        code=Code.MODULE_NOT_FOUND,
+        summary=f"{where} imports from {folder}, and nothing is in that folder",
+        explanation="The bundle has a .gitmodules: git fetches such folders only when it is asked.",
+        hints=[Hint(title="fetch the bundle's submodules", command=command)],
+    )
+
+
 def _relative_import(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """A file of the bundle that is not a package's, and imports as one of a package does."""
     no_package = "attempted relative import with no known parent package" in exception.message
@@ -200,6 +223,7 @@ _RECOGNISERS: list[Callable[[Case, Phase, ExceptionInfo], Finding | None]] = [
     renamed_module,
     hidden_module,
     hidden_folder,
+    windows_only,
     _circular,
     _library_change,
     package_change,
@@ -208,6 +232,7 @@ _RECOGNISERS: list[Callable[[Case, Phase, ExceptionInfo], Finding | None]] = [
     newer_feature,
     misled_library,
     _not_packaged,
+    _no_submodule,
     missing_module_finding,
     missing_name_finding,
     _relative_import,

@@ -41,7 +41,7 @@ from runner.diagnosis.missing_names import did_you_mean
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.asked import task_info
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint
+from runner.diagnosis.report.model import Edit, ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
 
@@ -331,10 +331,9 @@ def _named_by_entry_point(
         f" {printable(asked)!r}, and the bundle has no such module",
         explanation="The module's name comes from the entry point that was asked for.",
         hints=[
-            Hint(
-                title="ask for an entry point of a module that the bundle has",
-                command=f"modelops-runner exec {bundle_argument(case)} ENTRYPOINT",
-                by="person",
+            by_hand(
+                "ask for an entry point of a module that the bundle has",
+                f"modelops-runner exec {bundle_argument(case)} ENTRYPOINT",
             )
         ],
     )

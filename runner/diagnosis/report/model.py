@@ -57,6 +57,11 @@ class Hint(Struct, frozen=True):
     to allow what it does. Absent where a machine may do it, and the next run goes another way."""
 
 
+def by_hand(title: str, command: str | None) -> Hint:
+    """Return a hint whose command only shows something, or is for somebody to fill in or allow."""
+    return Hint(title, command, by="person")
+
+
 class BundleInfo(Struct):
     path: str
     name: str | None = None

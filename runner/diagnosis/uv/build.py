@@ -12,7 +12,7 @@ from packaging.utils import canonicalize_name
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.knowledge.distribution_names import distribution_meant_by
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit, Hint
+from runner.diagnosis.report.model import Edit, Hint, by_hand
 from runner.diagnosis.report.text import one_line
 from runner.diagnosis.uv.build_advice import advice
 from runner.diagnosis.uv.error import UvError, UvFailure, without_drawing
@@ -131,28 +131,30 @@ def build_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
         hints = [_rename_hint(case, failure, name, meant)]
     hints += advice(case, failure, name, own, "\n".join(reason or error.messages), error.said)
     if retryable:
-        hints.append(Hint(title="see whether memory ran out: the kernel ends what takes too much",
-                          command="dmesg | grep -i 'out of memory'", by="person"))  # fmt: skip
+        hints.append(
+            by_hand(
+                "see whether memory ran out: the kernel ends what takes too much",
+                "dmesg | grep -i 'out of memory'",
+            )
+        )
     if not own and not meant and case.wheel is not None:
         # Before what only a person can do.
         first = not hints or hints[0].by == "person" or not (hints[0].edit or hints[0].command)
         hints.insert(0 if first else len(hints), _with_wheel(case, failure, name, case.wheel))
     if not hints and not own:
-        by_hand = f"{name}=={version}" if version else name
+        wanted = f"{name}=={version}" if version else name
         hints.append(
-            Hint(
-                title="build it by hand, and see what it says",
-                command=f"uv pip install --target /tmp/by-hand {shlex.quote(by_hand)}",
-                by="person",
+            by_hand(
+                "build it by hand, and see what it says",
+                f"uv pip install --target /tmp/by-hand {shlex.quote(wanted)}",
             )
         )
     elif not hints:
         hints = not_to_be_built(case)
         hints.append(
-            Hint(
-                title=f"{'or ' if hints else ''}build it by hand, and see what the backend says",
-                command=f"uv build --wheel -o /tmp {shlex.quote(failure.bundle_path)}",
-                by="person",
+            by_hand(
+                f"{'or ' if hints else ''}build it by hand, and see what the backend says",
+                f"uv build --wheel -o /tmp {shlex.quote(failure.bundle_path)}",
             )
         )
     return Finding(

@@ -13,13 +13,17 @@ from runner.diagnosis.knowledge.newer_syntax import is_older
 from runner.diagnosis.knowledge.package_changes import GONE_MODULES
 from runner.diagnosis.knowledge.stdlib_changes import REMOVED_MODULES, REMOVED_NAMES, Change
 from runner.diagnosis.pyproject_edits import PyprojectText
-from runner.diagnosis.report.model import Edit, Hint
+from runner.diagnosis.report.model import Edit, Hint, by_hand
 from runner.diagnosis.uv.development_files import chosen_by, development_package, tool_package
 from runner.diagnosis.uv.error import UvFailure
 from runner.diagnosis.uv.hints import uv_setting
 from runner.diagnosis.uv.not_shipped import only_dependencies, say_what_to_ship
 from runner.diagnosis.uv.python import minors_of, python_hints
-from runner.diagnosis.uv.requirement_edits import requirement_edit, requirement_for
+from runner.diagnosis.uv.requirement_edits import (
+    another_version,
+    requirement_edit,
+    requirement_for,
+)
 from runner.version import minor_version
 
 _TOOL_MISSING = re.compile(
@@ -93,8 +97,9 @@ def advice(
     :param said: what uv did.
     """
     if "Failed to extract archive" in said:
-        return [Hint(title="its archive is damaged: fetch it anew",
-                     command=f"uv cache clean {shlex.quote(name)}", by="person")]  # fmt: skip
+        return [
+            by_hand("its archive is damaged: fetch it anew", f"uv cache clean {shlex.quote(name)}")
+        ]
     more = None if own else more_than_a_package(name)
     if more is not None:
         return [Hint(title=more.advice(name)), *_system(case, failure, own, words)]
@@ -153,7 +158,10 @@ def _system(case: Case, failure: UvFailure, own: bool, words: str) -> list[Hint]
 
 
 def _development_files(what: str, name: str) -> Hint:
-    return _on_debian(f"install the development files of {what}", development_package(name))
+    title = f"install the development files of {what}"
+    if development_package(name) is not None:
+        return _on_debian(title, development_package(name))
+    return by_hand(f"{title}: see which has them", f"apt-cache search {shlex.quote(name)}")
 
 
 def _on_debian(title: str, package: str | None) -> Hint:
@@ -161,7 +169,7 @@ def _on_debian(title: str, package: str | None) -> Hint:
     if package is None:
         return Hint(title=title)
     command = f"apt-get install {package}"
-    return Hint(title=f"{title} ({package} on Debian)", command=command, by="person")
+    return by_hand(f"{title} ({package} on Debian)", command)
 
 
 def _tool(tool: str) -> Hint:
@@ -170,6 +178,9 @@ def _tool(tool: str) -> Hint:
     package, variable = tool_package(tool), chosen_by(tool)
     choose = f", or choose another by {variable}" if variable else ""
     hint = _on_debian(f"install {tool}, which the build runs", package)
+    if package is None and not variable:
+        title = f"{hint.title}; or see which variable names it"
+        return by_hand(title, f"env | grep -w {shlex.quote(tool)}")
     return msgspec.structs.replace(hint, title=f"{hint.title}{choose}")
 
 
@@ -186,7 +197,14 @@ def _variable(words: str) -> list[Hint]:
         return []
     name = found[1] or found[2]
     title = f"set {name}, which the build asks for, where the worker is started"
-    return [Hint(title=title, command=f"export {name}=...", by="person")]
+    return [by_hand(title, f"export {name}=...")]
+
+
+def _after_python_2(case: Case, failure: UvFailure, name: str) -> Hint:
+    if requirement_for(failure, name) == name:
+        return Hint(f"ask for another package: the newest {name} is for Python 2")
+    title = f"ask for a newer version of {name}: this one is for Python 2"
+    return Hint(title, edit=another_version(case, failure, name, sign=">"))
 
 
 def _removed_from_python(
@@ -194,11 +212,8 @@ def _removed_from_python(
 ) -> list[Hint]:
     """The build imports what this Python has no more."""
     if _PYTHON_2.search(words):
-        return [
-            Hint(title="port it: its build is written for Python 2")
-            if own
-            else Hint(title=f"ask for a newer version of {name}: this one is for Python 2")
-        ]
+        port = Hint(title="port it: its build is written for Python 2")
+        return [port if own else _after_python_2(case, failure, name)]
     if "No module named 'numpy.distutils" in words:
         what, change = "numpy.distutils", Change("3.12", "another build backend")
     elif (found := _removed(words)) is not None:

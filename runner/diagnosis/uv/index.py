@@ -4,9 +4,11 @@ import re
 import shlex
 from urllib.parse import urlsplit
 
+import msgspec
+
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit, Hint
+from runner.diagnosis.report.model import Edit, Hint, by_hand
 from runner.diagnosis.uv.error import UvError, UvFailure
 from runner.diagnosis.uv.refused_inputs import WHEEL, by_version
 from runner.diagnosis.uv.requirement_edits import another_version
@@ -87,7 +89,7 @@ def index_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
     url = _url(said)
     see = Hint(title="see whether it can be reached from here")
     if "://" in url:
-        see = Hint(title=see.title, command=f"curl -I {shlex.quote(url)}", by="person")
+        see = by_hand(see.title, f"curl -I {shlex.quote(url)}")
     return _unreachable(said, see)
 
 
@@ -121,28 +123,26 @@ def _unreachable(said: str, see: Hint) -> Finding:
     if _THROUGH_PROXY.search(said) and why != _PROXY:
         why = "the proxy between cannot be used" + (": " + why if why != _FAILED else "")
     if why.startswith("the proxy"):
-        hints.insert(0, Hint(title="see what HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name",
-                             command="env | grep -i _proxy", by="person"))  # fmt: skip
+        hints.insert(
+            0,
+            by_hand("see what HTTPS_PROXY, HTTP_PROXY and ALL_PROXY name", "env | grep -i _proxy"),
+        )
     elif "not speak TLS" in why:
         title = "if it is meant to have none, its URL begins with http, not https: see who names it"
-        hints.insert(0, Hint(title=title, command="env | grep ^UV_", by="person"))
+        hints.insert(0, by_hand(title, "env | grep ^UV_"))
     elif "certificate" in why:
         hints = [
-            Hint(title="if it is your organisation's own certificate, use the system's trust store",
-                 command="export UV_SYSTEM_CERTS=1", by="person"),
-            Hint(title="or name the file that has it", command="export SSL_CERT_FILE=/a/file.pem",
-                 by="person"),
-        ]  # fmt: skip
+            by_hand(
+                "if it is your organisation's own certificate, use the system's trust store",
+                "export UV_SYSTEM_CERTS=1",
+            ),
+            by_hand("or name the file that has it", "export SSL_CERT_FILE=/a/file.pem"),
+        ]
     elif why.startswith("it answered") and retryable:
-        hints.insert(0, Hint(title="run it again later: the fault is the server's"))
+        title = "run it again later: the fault is the server's; see whether it answers"
+        hints = [msgspec.structs.replace(see, title=title)]
     elif retryable:
-        hints.append(
-            Hint(
-                title="behind a proxy, name it",
-                command="export HTTPS_PROXY=http://proxy.example",
-                by="person",
-            )
-        )
+        hints.append(by_hand("behind a proxy, name it", "export HTTPS_PROXY=http://proxy.example"))
     return _finding(
         Code.INDEX_UNREACHABLE,
         f"{_place(said)} cannot be used: {why}",
@@ -174,14 +174,13 @@ def _unauthorized(text: str, refusal: str) -> Finding:
 def _git(said: str) -> Finding:
     fetched = _GIT_URL.search(said)
     url = _without_credentials(fetched.group(1)) if fetched else _url(said)
-    see = Hint(title="see what git says by itself", command=f"git ls-remote {shlex.quote(url)}",
-               by="person")  # fmt: skip
+    see = by_hand("see what git says by itself", f"git ls-remote {shlex.quote(url)}")  # fmt: skip
     if _NO_GIT.search(said):
         return _finding(
             Code.ENVIRONMENT_FAILED,
             f"git is not installed, and {url} is a git repository",
             said,
-            Hint(title="install git (git on Debian)", command="apt-get install git", by="person"),
+            by_hand("install git (git on Debian)", "apt-get install git"),
             Hint(title="or name a release of it on a package index, which needs no git"),
         )
     if _GIT_UNAUTHORIZED.search(said):
@@ -190,10 +189,9 @@ def _git(said: str) -> Finding:
             f"git has no access to {url}",
             said,
             see,
-            Hint(
-                title="give git the credentials: a key for ssh, or a credential helper",
-                command="git config --global credential.helper store",
-                by="person",
+            by_hand(
+                "give git the credentials: a key for ssh, or a credential helper",
+                "git config --global credential.helper store",
             ),
         )
     if _GIT_MISSING.search(said):

@@ -26,7 +26,7 @@ def say_what_to_ship(case: Case, words: str) -> list[Hint]:
     backend = next((who for said, who in _NOTHING_TO_SHIP.items() if said in words), None)
     if backend is None:
         return []
-    below = sorted(folder for file in case.bundle_files if (folder := _package_of_src(file)))
+    below = sorted({folder for file in case.bundle_files if (folder := _package_of_src(file))})
     modules = below or _modules(case)
     if backend == "uv_build" and all(name.endswith(".py") for name in modules):
         modules = []  # It builds packages alone.
@@ -36,7 +36,9 @@ def say_what_to_ship(case: Case, words: str) -> list[Hint]:
     if modules:
         title = "say which modules are to be installed"
         hints.append(Hint(title=title, edit=_shipped(case, backend, modules, packages, names)))
-    return [*hints, only_dependencies(case, "or, " if hints else "")]
+    if not _has_src(case):
+        hints.append(only_dependencies(case, "or, " if hints else ""))
+    return hints
 
 
 def only_dependencies(case: Case, otherwise: str) -> Hint:
@@ -50,9 +52,8 @@ def only_dependencies(case: Case, otherwise: str) -> Hint:
 def not_to_be_built(case: Case) -> list[Hint]:
     """The hint to do without the build, where its modules are found and nothing is compiled."""
     pyproject = PyprojectText.of_case(case)
-    src = any(file.startswith("src/") for file in case.bundle_files)
     compiled = any(_COMPILED.search(file) for file in case.bundle_files)
-    if src or compiled or "dependencies" in pyproject.items("project", "dynamic"):
+    if _has_src(case) or compiled or "dependencies" in pyproject.items("project", "dynamic"):
         return []
     hint = only_dependencies(case, "")
     return [] if hint.edit is None else [hint]
@@ -84,9 +85,14 @@ def _shipped(
     return pyproject.setting("tool.setuptools", "py-modules", names)
 
 
+def _has_src(case: Case) -> bool:
+    """Tell whether Python finds its modules only once they are installed."""
+    return any(file.startswith("src/") and file.endswith(".py") for file in case.bundle_files)
+
+
 def _package_of_src(file: str) -> str | None:
-    """The package below ``src`` whose ``__init__.py`` a file is: ``src/sirlib``."""
-    found = re.fullmatch(r"(src/\w+)/__init__\.py", file)
+    """The package below ``src`` that a file is of, with an ``__init__.py`` or without."""
+    found = re.fullmatch(r"(src/\w+)/\w+\.py", file)
     return found[1] if found else None
 
 

@@ -13,7 +13,7 @@ import msgspec
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.refusals import room_for_environments
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.model import Hint, by_hand
 from runner.diagnosis.report.text import last_lines, one_line, printable
 from runner.diagnosis.uv.build import build_finding
 from runner.diagnosis.uv.error import UvError, UvFailure, parse_uv_error
@@ -67,8 +67,7 @@ def diagnose_uv(case: Case, failure: UvFailure) -> Finding:
     quote_hints(finding, error)
     if case.refused:
         kept = [one for one in finding.hints if not one.edit or one.edit.after not in case.refused]
-        by_hand = Hint(title="run the same by hand", command=_by_hand(failure), by="person")
-        first, *others = kept or [by_hand]
+        first, *others = kept or [by_hand("run the same by hand", _by_hand(failure))]
         first = msgspec.structs.replace(first, title=re.sub(r"^or,? ", "", first.title))
         finding.hints = [first, *others]
     return finding
@@ -88,19 +87,9 @@ def _disk_full(failure: UvFailure, error: UvError) -> Finding | None:
         hints=room_for_environments()
         if own
         else [
-            Hint(
-                title="free what uv's cache no longer needs", command="uv cache prune", by="person"
-            ),
-            Hint(
-                title="or keep that cache on another disk",
-                command="export UV_CACHE_DIR=/a/dir",
-                by="person",
-            ),
-            Hint(
-                title="and environments too",
-                command="export MODELOPS_CACHE_DIR=/a/dir",
-                by="person",
-            ),
+            by_hand("free what uv's cache no longer needs", "uv cache prune"),
+            by_hand("or keep that cache on another disk", "export UV_CACHE_DIR=/a/dir"),
+            by_hand("and environments too", "export MODELOPS_CACHE_DIR=/a/dir"),
         ],
     )
 
@@ -171,7 +160,7 @@ def _unrecognised(failure: UvFailure, error: UvError, stderr: str) -> Finding:
         code=Code.ENVIRONMENT_FAILED,
         summary=f"uv ended {status}{said}",
         explanation="\n".join([*words, *error.hints]),
-        hints=[Hint(title="run the same by hand", command=_by_hand(failure), by="person")],
+        hints=[by_hand("run the same by hand", _by_hand(failure))],
     )
 
 
@@ -208,10 +197,10 @@ def _killed(failure: UvFailure, signal: str, stderr: str) -> Finding:
         )
         + (f" It had said: {one_line(words[-1], 200)}" if words else ""),
         hints=[
-            Hint(title="run it again; if it happens again, see who ends it (dmesg, the batch"
-                 " system's log)")
+            by_hand("run it again; if it happens again, see who ends it: the kernel, or the"
+                 " batch system, by its log", "dmesg | grep -i 'killed process'")
             if killed
-            else Hint(title="run the same by hand", command=_by_hand(failure), by="person")
+            else by_hand("run the same by hand", _by_hand(failure))
         ],
         retryable=killed,
     )  # fmt: skip

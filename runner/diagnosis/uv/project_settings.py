@@ -6,7 +6,7 @@ import shlex
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit, Hint
+from runner.diagnosis.report.model import Edit, Hint, by_hand
 from runner.diagnosis.uv.error import UvError
 from runner.events import Phase
 
@@ -65,10 +65,9 @@ def _other_uv(case: Case, wanted: str, running: str) -> Finding:
         f"the bundle wants uv {wanted} (required-version), and the runner's is {running}",
         "Environments are built by the uv that is installed beside the runner.",
         Hint(title=f"if the bundle can be built by uv {running} too, say so", edit=edit),
-        Hint(
-            title="or install the one that it wants beside the runner",
-            command=f"python -m pip install {shlex.quote(f'uv{specifier}')}",
-            by="person",
+        by_hand(
+            "or install the one that it wants beside the runner",
+            f"python -m pip install {shlex.quote(f'uv{specifier}')}",
         ),
     )
 

@@ -134,6 +134,13 @@ def python_hints(
     ]
 
 
+def wheel_platforms(uv_hints: Sequence[str]) -> list[str]:
+    """The platforms (``sys.platform``) that there are wheels for, as uv says it."""
+    has = " ".join(re.findall(r"following platforms?: ?([^;]*)", " ".join(uv_hints)))
+    tags = re.findall(r"`([a-z]\w+?)(?:_\w+|\d+)?`", has)
+    return sorted({_SYS_PLATFORMS[tag] for tag in tags if tag in _SYS_PLATFORMS})
+
+
 def platform_conflict(
     case: Case, failure: UvFailure, name: str, summary: str, uv_hints: Sequence[str]
 ) -> Finding:
@@ -141,10 +148,7 @@ def platform_conflict(
 
     :param name: the dependency.
     """
-    has = " ".join(re.findall(r"following platforms?: ?([^;]*)", " ".join(uv_hints)))
-    tags = re.findall(r"`([a-z]\w+?)(?:_\w+|\d+)?`", has)
-    written = requirement_for(failure, name)
-    platforms = sorted({_SYS_PLATFORMS[tag] for tag in tags if tag in _SYS_PLATFORMS})
+    written, platforms = requirement_for(failure, name), wheel_platforms(uv_hints)
     return Finding(
         phase=Phase.ENVIRONMENT,
         code=Code.DEPENDENCY_PYTHON_CONFLICT,

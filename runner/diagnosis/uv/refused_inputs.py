@@ -3,145 +3,219 @@
 import json
 import re
 import shlex
+from collections.abc import Callable
 from pathlib import PurePosixPath
+from typing import NamedTuple
 
 import msgspec
+from msgspec import UNSET
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit, Hint
+from runner.diagnosis.report.model import Edit, Hint, by_hand
 from runner.diagnosis.report.text import one_line
 from runner.diagnosis.uv.error import UvError, UvFailure
 from runner.diagnosis.uv.requirement_edits import requirement_edit, requirement_for
 from runner.events import Phase
 
-_INCLUDED_MISSING = re.compile(
-    r"included file in `([^`]+)`[^`]*failed to read from file `([^`]+)`: No such file"
-)
-_FOLDER_MISSING = re.compile(
-    r"Failed to read `--find-links` directory: (\S+)"
-    r"|Invalid URL in `[^`]+` at position \d+: (/[^\s:]+)(?:: |\n.*)relative URL without a base"
-)
 WHEEL = re.compile(r"/([A-Za-z0-9_.]{1,100})-(\d[\w.!+]{0,60})(?:-[\w.]{1,100}){3}\.whl")
-_NOT_READ = re.compile(r"expected '-c', '-e', '-r' or the start of a requirement: (\S+?):(\d+):")
 # Those of pip's that uv takes in a file.
 _OPTION = re.compile(
     r"-(?:[rceif]|-(?:requirement|constraint|editable|(?:extra-)?index-url|no-index|find-links"
     r"|(?:no|only)-binary))\b"
 )
-# As `pip freeze` writes what was installed from a repository.
-_EDITABLE = re.compile(
-    r"editable requirement in `([^`]+)`[^`]*`(git\+[^`#]+)#egg=([\w.-]+)`:?\s+Git sources"
-)
-_FILE_MISSING = re.compile(r"(?:File not found|Distribution not found at): `?([^`\n]+)`?")
-_UV_TOML = re.compile(
-    r"Failed to parse: (\S*\.toml)\s+TOML parse error at line (\d+)[^\n]*"
-    r"(?:\n[^\n]*\|[^\n]*)*\n(.+)"
-)
 _ONE_OF_LIST = re.compile(r'invalid type: string "([^"]*)", expected a sequence')
 _OF_CONDA = re.compile(r"/feedstock_root/|/conda-bld/|/croot/")
-_REQUIREMENT = re.compile(r"Couldn't parse requirement in `([^`]+)`")
+_HASHES = re.compile(r"Expected:\s+sha256:(\w{64})\s+Computed:\s+sha256:(\w{64})\s*$")
+
+
+class _Refused(NamedTuple):
+    """A refusal of uv's, as its finding has it."""
+
+    summary: str
+    hints: list[Hint]
+    code: Code = Code.ENVIRONMENT_FAILED
 
 
 def input_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | None:
     """uv does not take what the bundle's files say."""
-    said = error.said
-    relock = f"uv lock --project {shlex.quote(failure.bundle_path)}"
-    if "uv.lock" in said and "needs to be updated" in said:
-        code, summary = Code.LOCK_OUTDATED, f"uv.lock does not match {failure.file}"
-        hint = Hint(title="lock it anew", command=relock)
-    elif "unsupported schema version" in said:
-        code, summary = Code.ENVIRONMENT_FAILED, "uv.lock was written by a newer uv than this one"
-        hint = Hint(
-            title="upgrade uv beside the runner", command="python -m pip install -U uv", by="person"
-        )
-    elif "Failed to parse `uv.lock`" in said:
-        code, summary = Code.ENVIRONMENT_FAILED, f"uv.lock is broken: {error.last}"
-        lock = shlex.quote(f"{failure.bundle_path}/uv.lock")
-        hint = Hint(title="remove it and lock anew", command=f"rm {lock} && {relock}")
-    elif "Hash mismatch" in said:
-        code = Code.ENVIRONMENT_FAILED
-        summary = f"{error.last}: what the index has is not what was recorded"
-        hint = Hint(
-            title="find out why it changed; if it may, record its hash anew"
-            f" in {failure.requirements_from}"
-        )
-    elif requirement := _REQUIREMENT.search(said):
-        code = Code.ENVIRONMENT_FAILED
-        reason, *quoted = error.messages[-1].splitlines()
-        what = f": {quoted[0].strip()}" if quoted else ""
-        summary = f"{requirement.group(1)} has a line that is not a requirement{what}: {reason}"
-        hint = Hint(title=f"correct it in {requirement.group(1)} (PEP 508)")
-    elif settings := _UV_TOML.search(said):
-        code = Code.ENVIRONMENT_FAILED
-        toml, line, reason = settings.groups()
-        summary = f"{toml}:{line} is not what uv takes: {one_line(reason, 120)}"
-        hint = Hint(title=f"correct line {line} of {toml}")
-        if toml == "pyproject.toml" and (one := _ONE_OF_LIST.match(reason)):
-            hint = Hint(title="make a list of it", edit=_listed(case, int(line), one[1]))
-    elif option := _NOT_READ.search(said):
-        code = Code.ENVIRONMENT_FAILED
-        file, line = option.groups()
-        summary = f"{file}:{line} is neither a requirement nor an option that uv knows"
-        hint = Hint(
-            title=f"correct line {line} of {file}, or leave it out",
-            edit=_left_out(failure, file),
-        )
-    elif editable := _EDITABLE.search(said):
-        code = Code.ENVIRONMENT_FAILED
-        file, url, name = editable.groups()
-        summary = f"{file} asks for {url} with -e, which uv takes of a folder alone"
-        hint = Hint(
-            title=f"ask for {name} by its name, without -e",
-            edit=Edit(file=file, before=f"-e {url}#egg={name}", after=f"{name} @ {url}"),
-        )
-    elif "`--require-hashes`" in said:
-        code, summary = Code.ENVIRONMENT_FAILED, one_line(said, 200)
-        file = shlex.quote(f"{failure.bundle_path}/{failure.file}")
-        hint = Hint(
-            title="write each requirement with its version and hashes",
-            command=f"uv pip compile --generate-hashes {file} -o {file}",
-        )
-    elif folder := _FOLDER_MISSING.search(said):
-        code = Code.DEPENDENCY_NOT_FOUND
-        path = folder.group(1) or folder.group(2)
-        summary = f"packages are to be found in {path}, which does not exist"
-        hint = _wheels_elsewhere(case, failure, path)
-        own = "\n".join([case.pyproject, *failure.dependencies])
-        if (
-            folder.group(1)
-            and "find-links" not in own
-            and "\n-f" not in own
-            and "uv.toml" not in case.bundle_files
-        ):
-            hint = Hint(title="correct UV_FIND_LINKS, or unset it", command="unset UV_FIND_LINKS")
-    elif included := _INCLUDED_MISSING.search(said):
-        including, path = included.groups()
-        name = path.removeprefix(f"{failure.bundle_path}/")
-        code = Code.DEPENDENCY_NOT_FOUND
-        summary = f"{including} includes {name}, which does not exist"
-        title = f"add {name} to the bundle, or remove the line that includes it"
-        hint = _without_line(failure, including, name, title)
-    elif missing := _FILE_MISSING.search(said):
-        code = Code.DEPENDENCY_NOT_FOUND
-        path = missing.group(1).removeprefix(f"file://{failure.bundle_path}/")
-        summary = f"{failure.requirements_from} refers to {path}, which does not exist"
-        title = f"add {path} to the bundle, or remove what refers to it"
-        hint = _without_line(failure, failure.requirements_from, path, title)
-        wheel = WHEEL.search(path)
-        if wheel and path.startswith("file:"):
-            return _wheel_elsewhere(case, failure, said, path, wheel)
-        if _OF_CONDA.search(path):
-            hint = Hint(
-                title="ask for it by its version: pip freeze writes where conda once built it",
-                command="python -m pip list --format=freeze",
-                by="person",
+    for words, refused in _REFUSALS:
+        if found := words.search(error.said):
+            summary, hints, code = refused(case, failure, error, found)
+            return Finding(
+                phase=Phase.ENVIRONMENT,
+                code=code,
+                summary=summary,
+                explanation=error.said,
+                hints=hints,
             )
-    else:
-        return None
-    return Finding(
-        phase=Phase.ENVIRONMENT, code=code, summary=summary, explanation=said, hints=[hint]
-    )
+    return None
+
+
+def _lock_outdated(case: Case, failure: UvFailure, error: UvError, _: re.Match[str]) -> _Refused:
+    hint = Hint(title="lock it anew", command=_relock(failure))
+    return _Refused(f"uv.lock does not match {failure.file}", [hint], Code.LOCK_OUTDATED)
+
+
+def _lock_too_new(case: Case, failure: UvFailure, error: UvError, _: re.Match[str]) -> _Refused:
+    command = "python -m pip install -U uv"
+    hint = by_hand("upgrade uv beside the runner", command)
+    return _Refused("uv.lock was written by a newer uv than this one", [hint])
+
+
+def _lock_broken(case: Case, failure: UvFailure, error: UvError, _: re.Match[str]) -> _Refused:
+    lock = shlex.quote(f"{failure.bundle_path}/uv.lock")
+    hint = Hint(title="remove it and lock anew", command=f"rm {lock} && {_relock(failure)}")
+    return _Refused(f"uv.lock is broken: {error.last}", [hint])
+
+
+def _other_hash(case: Case, failure: UvFailure, error: UvError, _: re.Match[str]) -> _Refused:
+    file, recorded = failure.requirements_from, _HASHES.search(error.said)
+    edit = Edit(file=file, before=recorded[1], after=recorded[2]) if recorded else None
+    title = f"find out why it changed; if it may, record its hash anew in {file}"
+    hint = Hint(title=title, edit=edit, by="person" if edit else UNSET)
+    return _Refused(f"{error.last}: what the index has is not what was recorded", [hint])
+
+
+def _no_requirement(
+    case: Case, failure: UvFailure, error: UvError, found: re.Match[str]
+) -> _Refused:
+    file = found[1]
+    reason, *quoted = error.messages[-1].splitlines()
+    what = f": {quoted[0].strip()}" if quoted else ""
+    summary = f"{file} has a line that is not a requirement{what}: {reason}"
+    return _Refused(summary, [Hint(title=f"correct it in {file} (PEP 508)")])
+
+
+def _no_setting(case: Case, failure: UvFailure, error: UvError, found: re.Match[str]) -> _Refused:
+    toml, line, reason = found.groups()
+    hint = Hint(title=f"correct line {line} of {toml}")
+    if toml == "pyproject.toml" and (one := _ONE_OF_LIST.match(reason)):
+        hint = Hint(title="make a list of it", edit=_listed(case, int(line), one[1]))
+    return _Refused(f"{toml}:{line} is not what uv takes: {one_line(reason, 120)}", [hint])
+
+
+def _no_option(case: Case, failure: UvFailure, error: UvError, found: re.Match[str]) -> _Refused:
+    file, line = found.groups()
+    title = f"correct line {line} of {file}, or leave it out"
+    summary = f"{file}:{line} is neither a requirement nor an option that uv knows"
+    return _Refused(summary, [Hint(title=title, edit=_left_out(failure, file))])
+
+
+def _option_behind(
+    case: Case, failure: UvFailure, error: UvError, found: re.Match[str]
+) -> _Refused:
+    option, file, number = found.groups()
+    lines = [line for line in failure.dependencies if line.endswith(option)]
+    edit = None
+    if len(lines) == 1:
+        edit = Edit(file=file, before=lines[0], after=lines[0].removesuffix(option).rstrip())
+    hint = Hint(title=f"take {option} out: it is none of a single requirement", edit=edit)
+    return _Refused(f"{file}:{number} has {option} behind a requirement", [hint])
+
+
+def _editable(case: Case, failure: UvFailure, error: UvError, found: re.Match[str]) -> _Refused:
+    file, url, name = found.groups()
+    edit = Edit(file=file, before=f"-e {url}#egg={name}", after=f"{name} @ {url}")
+    hint = Hint(title=f"ask for {name} by its name, without -e", edit=edit)
+    return _Refused(f"{file} asks for {url} with -e, which uv takes of a folder alone", [hint])
+
+
+def _no_hashes(case: Case, failure: UvFailure, error: UvError, _: re.Match[str]) -> _Refused:
+    file = shlex.quote(f"{failure.bundle_path}/{failure.file}")
+    command = f"uv pip compile --generate-hashes {file} -o {file}"
+    hint = Hint(title="write each requirement with its version and hashes", command=command)
+    return _Refused(one_line(error.said, 200), [hint])
+
+
+def _no_folder(case: Case, failure: UvFailure, error: UvError, found: re.Match[str]) -> _Refused:
+    path = found[1] or found[2]
+    hint = _wheels_elsewhere(case, failure, path)
+    own = "\n".join([case.pyproject, *failure.dependencies])
+    named = "find-links" in own or "\n-f" in own or "uv.toml" in case.bundle_files
+    if found[1] and not named:
+        hint = Hint(title="correct UV_FIND_LINKS, or unset it", command="unset UV_FIND_LINKS")
+    summary = f"packages are to be found in {path}, which does not exist"
+    return _Refused(summary, [hint], Code.DEPENDENCY_NOT_FOUND)
+
+
+def _not_included(case: Case, failure: UvFailure, error: UvError, found: re.Match[str]) -> _Refused:
+    including, path = found.groups()
+    name = path.removeprefix(f"{failure.bundle_path}/")
+    title = f"add {name} to the bundle, or remove the line that includes it"
+    hint = _without_line(failure, including, name, title)
+    summary = f"{including} includes {name}, which does not exist"
+    return _Refused(summary, [hint], Code.DEPENDENCY_NOT_FOUND)
+
+
+def _no_file(case: Case, failure: UvFailure, error: UvError, found: re.Match[str]) -> _Refused:
+    path = found[1].removeprefix(f"file://{failure.bundle_path}/")
+    title = f"add {path} to the bundle, or remove what refers to it"
+    hints = [_without_line(failure, failure.requirements_from, path, title)]
+    wheel = WHEEL.search(path)
+    if wheel and path.startswith("file:"):
+        hints = _wheel_elsewhere(case, failure, path, wheel)
+    elif _OF_CONDA.search(path):
+        title = "ask for it by its version: pip freeze writes where conda once built it"
+        hints = [by_hand(title, "python -m pip list --format=freeze")]
+    summary = f"{failure.requirements_from} refers to {path}, which does not exist"
+    return _Refused(summary, hints, Code.DEPENDENCY_NOT_FOUND)
+
+
+# uv's words, and what is found of them; the first that is there tells.
+_REFUSALS: tuple[
+    tuple[re.Pattern[str], Callable[[Case, UvFailure, UvError, re.Match[str]], _Refused]], ...
+] = (
+    (re.compile(r"uv\.lock[\s\S]*needs to be updated"), _lock_outdated),
+    (re.compile("unsupported schema version"), _lock_too_new),
+    (re.compile("Failed to parse `uv.lock`"), _lock_broken),
+    (re.compile("Hash mismatch"), _other_hash),
+    (re.compile(r"Couldn't parse requirement in `([^`]+)`"), _no_requirement),
+    (
+        re.compile(
+            r"Failed to parse: (\S*\.toml)\s+TOML parse error at line (\d+)[^\n]*"
+            r"(?:\n[^\n]*\|[^\n]*)*\n(.+)"
+        ),
+        _no_setting,
+    ),
+    (
+        re.compile(r"expected '-c', '-e', '-r' or the start of a requirement: (\S+?):(\d+):"),
+        _no_option,
+    ),
+    (
+        re.compile(r'Expected `--hash`, found `"?(--[\w-]+)"?`: (\S+?):(\d+):'),
+        _option_behind,
+    ),
+    (  # As `pip freeze` writes what was installed from a repository.
+        re.compile(
+            r"editable requirement in `([^`]+)`[^`]*`(git\+[^`#]+)#egg=([\w.-]+)`:?\s+Git sources"
+        ),
+        _editable,
+    ),
+    (re.compile("`--require-hashes`"), _no_hashes),
+    (
+        re.compile(
+            r"Failed to read `--find-links` directory: (\S+)"
+            r"|Invalid URL in `[^`]+` at position \d+: (/[^\s:]+)(?:: |\n.*)relative URL without a"
+            r" base"
+        ),
+        _no_folder,
+    ),
+    (
+        re.compile(
+            r"included file in `([^`]+)`[^`]*failed to read from file `([^`]+)`: No such file"
+        ),
+        _not_included,
+    ),
+    (
+        re.compile(r"(?:File not found|Distribution not found at): `?([^`\n]+)`?"),
+        _no_file,
+    ),
+)
+
+
+def _relock(failure: UvFailure) -> str:
+    return f"uv lock --project {shlex.quote(failure.bundle_path)}"
 
 
 def _listed(case: Case, number: int, value: str) -> Edit | None:
@@ -193,33 +267,21 @@ def by_version(case: Case, failure: UvFailure, wheel: re.Match[str]) -> Hint:
     return Hint(title=title, edit=edit)
 
 
-def _wheel_elsewhere(
-    case: Case, failure: UvFailure, said: str, path: str, wheel: re.Match[str]
-) -> Finding:
+def _wheel_elsewhere(case: Case, failure: UvFailure, path: str, wheel: re.Match[str]) -> list[Hint]:
     """A wheel that only the author's machine has, or that conda has built."""
     asked = by_version(case, failure, wheel)
     there = [file for file in case.bundle_files if f"/{file}".endswith(path[wheel.start() :])]
-    hints = [
+    if _OF_CONDA.search(path):
+        title = asked.title.removeprefix("if an index has it, ")
+        title += "; pip freeze writes where conda once built it"
+        return [msgspec.structs.replace(asked, title=title)]
+    if there and failure.file == "requirements.txt":
+        own = Edit(file=failure.file, before=path, after=f"./{there[0]}")
+        return [Hint(title=f"name the one that is in the bundle, {there[0]}", edit=own)]
+    return [
         Hint(
             title="copy it into the bundle from the machine that has it, and name it there, by a"
             " path that begins in the bundle"
         ),
         msgspec.structs.replace(asked, title=f"or, {asked.title}"),
     ]
-    if _OF_CONDA.search(path):
-        title = asked.title.removeprefix("if an index has it, ")
-        hints = [
-            msgspec.structs.replace(
-                asked, title=f"{title}; pip freeze writes where conda once built it"
-            )
-        ]
-    elif there and failure.file == "requirements.txt":
-        own = Edit(file=failure.file, before=path, after=f"./{there[0]}")
-        hints = [Hint(title=f"name the one that is in the bundle, {there[0]}", edit=own)]
-    return Finding(
-        phase=Phase.ENVIRONMENT,
-        code=Code.DEPENDENCY_NOT_FOUND,
-        summary=f"{failure.requirements_from} refers to {path}, which does not exist",
-        explanation=said,
-        hints=hints,
-    )

@@ -4,6 +4,7 @@ import re
 import sys
 
 import msgspec
+from msgspec import UNSET
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
@@ -17,7 +18,7 @@ from runner.diagnosis.knowledge.distribution_names import (
 from runner.diagnosis.knowledge.well_known import BUILD_TOOLS, WELL_KNOWN
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.codes import Code
-from runner.diagnosis.report.model import Edit, Hint
+from runner.diagnosis.report.model import Edit, Hint, by_hand
 from runner.diagnosis.uv.derivation import (
     ANY,
     EACH,
@@ -39,10 +40,12 @@ from runner.diagnosis.uv.python import (
     own_python_finding,
     platform_conflict,
     python_conflict,
+    wheel_platforms,
 )
 from runner.diagnosis.uv.requirement_edits import (
     another_version,
     requirement_edit,
+    requirement_for,
     without_requirement,
     written_requirement,
 )
@@ -120,7 +123,10 @@ def _not_found(
     if missing is None:
         return None
     name = name_of(missing.group(1))
-    hint = Hint(title=f"correct the name {name} in {failure.file}, or remove it")
+    title = f"correct the name {name} in {failure.file}, or remove it"
+    written = requirement_for(failure, name)
+    edit = without_requirement(case, failure, written) if written else None
+    hint = Hint(title=title, edit=edit, by="person" if edit else UNSET)
     if _BUILD_REQUIREMENTS.search(error.said):
         built = _BUILT.search(error.said)
         needed = f"which the build of {built.group(1) if built else 'a package'} needs, "
@@ -173,11 +179,7 @@ def _not_found(
         hints=[
             hint,
             _other_index(case, failure),
-            Hint(
-                title="or see which index uv is told to ask",
-                command="env | grep ^UV_",
-                by="person",
-            ),
+            by_hand("or see which index uv is told to ask", "env | grep ^UV_"),
         ],
     )
 
@@ -264,9 +266,12 @@ def _python_conflict(
         who = wheel.group(1)
         who = who if re.fullmatch(EACH, who) else name_of(who.removeprefix("all of: "))
         minors = minors_of_wheels(error.hints)
-        if wheel.group(2) == "platform":
+        if wheel.group(2) == "platform" or wheel_platforms(error.hints) == ["win32"]:
             return platform_conflict(
-                case, failure, name_of(who), f"{who} has no wheel for this platform", error.hints
+                *(case, failure, name_of(who)),
+                f"{who if wheel.group(2) == 'platform' else name_of(who)} has no wheel for this"
+                " platform",
+                error.hints,
             )
         summary = f"{who} has no wheel for Python {failure.python_version}"
         if minors:
@@ -316,7 +321,7 @@ def _unreadable_package(failure: UvFailure, proof: str, edges: list[Edge]) -> Fi
         summary=f"{who} is there, and cannot be used: it has {what}",
         explanation=_asks(wanted_by(name_of(who), edges), failure),
         hints=[
-            Hint(title="fetch it anew", command=f"uv cache clean {name_of(who)}", by="person"),
+            by_hand("fetch it anew", f"uv cache clean {name_of(who)}"),
             Hint(title=f"or ask for another version of {name_of(who)}, or tell who publishes it"),
         ],
     )
@@ -342,9 +347,11 @@ def _no_version(case: Case, failure: UvFailure, proof: str, edges: list[Edge]) -
     if on_pytorch := pytorch_index(case, failure, name, spec_of(wanted_text)):
         hint = on_pytorch
     elif not spec_of(wanted_text) and available is None:
-        hint = Hint(title="see that uv asks the index you mean, which UV_DEFAULT_INDEX, UV_INDEX or"
-                    f" uv.toml name: it answers, and not with files of {name}",
-                    command="env | grep ^UV_", by="person")  # fmt: skip
+        hint = by_hand(
+            "see that uv asks the index you mean, which UV_DEFAULT_INDEX, UV_INDEX or"
+            f" uv.toml name: it answers, and not with files of {name}",
+            "env | grep ^UV_",
+        )
     elif wanted is None or not wanted.root:
         hint = _another(case, failure, name_of(wanted.who) if wanted else name)
     else:

@@ -34,7 +34,8 @@ def test_what_is_no_file_is_shown_as_it_is_to_be_written(
         read_params(given)
     finding = caught.value.finding
     assert problem in finding.summary
-    assert hint in finding.hints[0].title
+    first = finding.hints[0]
+    assert hint in f"{first.title}: {first.command}"
 
 
 def test_a_parameter_that_is_there_twice_is_refused() -> None:

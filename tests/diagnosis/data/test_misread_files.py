@@ -3,11 +3,13 @@
 import gzip
 import pickle
 import sqlite3
+import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from conftest import write_bundle
+from following import follow
 
 from runner import Runner, RunnerError
 from runner.diagnosis.case import Case
@@ -185,7 +187,10 @@ def test_a_byte_order_mark_is_told_as_that(call: str, tmp_path: Path, cache: Pat
     with Runner(cache=cache) as runner:
         with pytest.raises(RunnerError, match="byte-order mark before that name") as caught:
             runner.execute(bundle)
-        assert caught.value.report.hints[0].title == "open the file with encoding='utf-8-sig'"
+        command = caught.value.report.hints[0].command
+        assert command is not None
+        subprocess.run(["sh", "-c", command], check=True)
+        assert runner.execute(bundle)["x"]
         wire = bundle / "wire.py"
         wire.write_text(wire.read_text().replace("ages.csv')", "ages.csv', encoding='utf-8-sig')"))
         assert b"ann" in runner.execute(bundle)["x"]
@@ -220,3 +225,50 @@ def test_a_file_that_is_being_written_is_not_misread(
     report = caught.value.report
     assert "in wire.py:5" in report.summary
     assert not any("anew" in hint.title for hint in report.hints)
+
+
+def test_a_database_in_another_folder_is_connected_to(tmp_path: Path, cache: Path) -> None:
+    source = "import sqlite3\ndef wire(e, p, s):\n"
+    source += (
+        "    return {'x': repr(sqlite3.connect('d.db').execute('select * from t')).encode()}\n"
+    )
+    bundle = write_bundle(tmp_path / "bundle", source)
+    (bundle / "data").mkdir()
+    (bundle / "data/d.db").write_bytes(_database())
+    with Runner(cache=cache) as runner:
+        with pytest.raises(RunnerError, match="the bundle has no d") as caught:
+            runner.execute(bundle)
+        follow(caught.value.report, bundle)
+        assert runner.execute(bundle)["x"]
+
+
+def test_what_excel_has_beside_an_open_workbook_is_left_out() -> None:
+    attributes = {"misread": "~$a.xlsx", "misread_is": "text", "misread_as": ".xlsx"}
+    exception = ExceptionInfo("ValueError", "no format", attributes={**attributes})
+    finding = misread_file(Case(), Phase.EXECUTE, exception)
+    assert finding is not None and finding.hints[0].title.startswith("leave it out")
+
+
+def test_yaml_with_a_tab_says_what_it_is_indented_with() -> None:
+    said = "found character '\\t' that cannot start any token in \"c.yaml\", line 2, column 1"
+    attributes = {"misread": "c.yaml", "misread_is": "unparsed", "misread_as": ".yaml"}
+    exception = ExceptionInfo("ScannerError", said, "yaml", attributes={**attributes})
+    finding = misread_file(Case(), Phase.EXECUTE, exception)
+    assert finding is not None
+    assert (
+        finding.hints[0].title
+        == "correct c.yaml:2: it is indented with spaces, and never with tabs"
+    )
+
+
+@pytest.mark.parametrize("text", ['{"a": {"b": 1,\n}, "c": [2]}', '{"a": [1, 2, ], "b": 3}'])
+def test_a_comma_too_many_in_json_is_taken_out(text: str, tmp_path: Path, cache: Path) -> None:
+    source = "import json\ndef wire(e, p, s):\n"
+    source += "    return {'x': repr(json.load(open('c.json'))).encode()}\n"
+    bundle = write_bundle(tmp_path / "bundle", source)
+    (bundle / "c.json").write_text(text)
+    with Runner(cache=cache) as runner:
+        with pytest.raises(RunnerError, match="is not JSON") as caught:
+            runner.execute(bundle)
+        follow(caught.value.report, bundle)
+        assert runner.execute(bundle)["x"]

@@ -484,3 +484,16 @@ def test_a_long_message_takes_no_time(piece: str) -> None:
     message = piece * (16 * 1024 // len(piece))
     for kind in ("ImportError", "AttributeError", "ModuleNotFoundError", "SyntaxError"):
         found(message, kind=kind, name=message)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize("line", ["from vendor.seir import run", "import vendor.seir.model"])
+@pytest.mark.parametrize("git", [True, False])
+async def test_a_submodule_that_git_has_not_fetched_is_fetched(
+    line: str, git: bool, tmp_path: Path
+) -> None:
+    files = {".gitmodules": '[submodule "vendor/seir"]\n'} if git else {"a.txt": ""}
+    (tmp_path / "vendor/seir").mkdir(parents=True)
+    report = await load(tmp_path, {"wire.py": f"{line}\n{WIRE}", **files})
+    fetches = "submodule update" in str(report.hints[0].command)
+    assert fetches is git, report.summary

@@ -505,3 +505,51 @@ def test_what_the_surroundings_tell_uv_is_named(words: str, summary: str, hint: 
     finding = diagnose(words)
     assert summary in finding.summary
     assert finding.hints[0].command == hint
+
+
+def test_what_has_wheels_for_windows_alone_is_asked_for_there() -> None:
+    text = (
+        "error: No solution found when resolving dependencies\n"
+        "  cause: Because pywin32<=302 has no wheels with a matching Python ABI tag (e.g., `cp311`)"
+        " and only pywin32<=302 and pywin32>=303 are available, we can conclude that pywin32<303"
+        " cannot be used.\n"
+        "         And because pywin32>=303 has no wheels with a matching platform tag (e.g.,"
+        " `manylinux_2_36_x86_64`) and you require pywin32, we can conclude that your requirements"
+        " are unsatisfiable.\n"
+        "hint: You require CPython 3.11 (`cp311`), but we only found wheels for `pywin32` (v302)"
+        " with the following Python ABI tags: `cp39`, `cp310`\n"
+        "hint: Wheels are available for `pywin32` (v312) on the following platforms: `win32`,"
+        " `win_amd64`, `win_arm64`\n"
+    )
+    finding = diagnose(text, "", "pywin32")
+    assert finding.summary == "pywin32 has no wheel for this platform"
+    assert edits(finding)[0].after == "\"pywin32; sys_platform == 'win32'\""
+
+
+def test_an_option_behind_a_requirement_is_taken_out() -> None:
+    text = 'error: Expected `--hash`, found `"--no-deps"`: requirements.txt:1:5\n'
+    finding = diagnose(text, "requirement-option", "six --no-deps")
+    assert finding.summary == "requirements.txt:1 has --no-deps behind a requirement"
+    assert edits(finding) == [Edit(file="requirements.txt", before="six --no-deps", after="six")]
+
+
+HASH = "Hash mismatch for `six==1.16.0`\n\nExpected:\n  sha256:{}\n\nComputed:\n  sha256:{}"
+
+
+def test_a_hash_that_has_changed_is_for_a_person_to_record() -> None:
+    text = f"error: {HASH.format('0' * 64, 'a' * 64)}\n"
+    (hint,) = diagnose(text, "requirement-option", "six==1.16.0").hints
+    assert hint.by == "person" and hint.edit is not None
+    assert (hint.edit.before, hint.edit.after) == ("0" * 64, "a" * 64)
+
+
+def test_a_package_below_src_is_shipped_and_not_left_to_the_folder() -> None:
+    case = Case()
+    case.bundle_files = ("pyproject.toml", "src/sir/core.py")
+    case.bundle = BundleInfo("/srv/run/sir-model", "sir-model")
+    case.pyproject = (
+        '[project]\nname = "sir-model"\n[build-system]\nbuild-backend = "hatchling.build"'
+    )
+    (hint,) = diagnose(recorded("bundle-hatchling-no-files"), "bundle-x", case=case).hints
+    assert hint.edit is not None
+    assert hint.edit.after == '[tool.hatch.build.targets.wheel]\npackages = ["src/sir"]'
