@@ -96,7 +96,7 @@ class Generators:
         self._end_watch()
 
     def _end_watch(self) -> list[Library]:
-        """What the bundle has imported by now was imported by its import.
+        """The bundle's import ends: what is imported from here on is a task's.
 
         Returns the libraries that this has seeded.
         """

@@ -59,7 +59,7 @@ class Interpreters:
         plain = module.BaseProcess.start
 
         def start(process: Any) -> None:
-            target = process._target
+            target = getattr(process, "_target", None)
             # Those that make up a pool are as many as time has it.
             is_loky = ".loky." in f".{getattr(target, '__module__', '')}"
             of_pool = isinstance(target, StandIn) or is_loky

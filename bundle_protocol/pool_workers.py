@@ -10,6 +10,7 @@ seeds itself before its first piece (``initializer``). joblib's pieces are singl
 from __future__ import annotations
 
 import posix
+import sys
 from contextlib import suppress
 from functools import partial
 
@@ -131,7 +132,7 @@ class PoolWorkers:
                 _pickle_whole(type(queue))
 
     def _now(self) -> bytes:
-        """What the numbers of a pool that is made now follow from."""
+        """Return all that the numbers of a pool which is made now follow from."""
         states = b"".join(_state(one) for one in self._libraries())
         return b"%d %s" % (self._entropy.seed, states)
 
@@ -143,7 +144,7 @@ class PoolWorkers:
                 # How many calls are in a batch depends on how long those before have taken.
                 first = parallel.n_dispatched_tasks
                 if first == 0:
-                    parallel.begun_with = self._now()
+                    parallel.begun_with = b"%d" % derived_seed(self._now(), "joblib")
                     parallel.number = next(self._parallel) - self._parallel.first
                 batch.items = [
                     (_Call(call[0], parallel.begun_with, (parallel.number, number)), *call[1:])
@@ -186,14 +187,16 @@ def _state(library: Library) -> bytes:
 
 def _pickle_whole(kind: type) -> None:
     """Has queues of a kind keep what they were marked with on their way to a new interpreter."""
-    with standard_library():
-        from multiprocessing.reduction import ForkingPickler
+    library = kind.__mro__[-2].__module__.partition(".")[0]  # multiprocessing, or multiprocess
+    pickler = getattr(sys.modules.get(f"{library}.reduction"), "ForkingPickler", None)
+    if pickler is None:
+        return  # joblib's own, which it hands to forks alone.
 
     def reduce(queue: Any) -> tuple[Any, ...]:
         marks = {name: vars(queue)[name] for name in _MARKS if name in vars(queue)}
         return _unpickled, (kind, queue.__getstate__(), marks)
 
-    ForkingPickler.register(kind, reduce)
+    pickler.register(kind, reduce)
 
 
 def _unpickled(kind: type, state: object, marks: dict[str, object]) -> object:
@@ -208,9 +211,10 @@ class _Call:
 
     def __init__(self, function: Any, begun_with: bytes, number: tuple[int, int]) -> None:
         self._function, self._begun_with, self._number = function, begun_with, number
+        self._made_in = posix.getpid()
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
-        for workers in _here:
+        for workers in _here if self._made_in != posix.getpid() else ():
             workers.begin_work(self._begun_with, self._number)
         return self._function(*arguments, **options)
 

@@ -54,7 +54,7 @@ class ReadParams:
         if self._ignores_entrypoint and task.entrypoint not in self._plain:
             return (
                 f"{self._where} does not read the entry point {_shown(str(task.entrypoint))}:"
-                " it gives the same for each"
+                " each gives the same"
             )
         for name in task.params:
             if name not in self._notes:
