@@ -48,7 +48,7 @@ class Interpreters:
     def __init__(self, entropy: Entropy) -> None:
         self._entropy = entropy
         self._begin = _Begin(entropy.seed)
-        """What is sent to the one that is started now."""
+        """It is sent to the one that is started now."""
         self.by_module: dict[str, Callable[[ModuleType], None]] = {
             **dict.fromkeys(_OF_PROCESSES, self._watch_starts),
             **dict.fromkeys(_OF_DATA, self._send_seed),
