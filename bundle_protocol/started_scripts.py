@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 
 from bundle_protocol.first_import import on_first_import
 from bundle_protocol.standard import standard_library
@@ -13,14 +12,14 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from typing import Any
 
-_PYTHON = re.compile(r"(?:.*/)?python[0-9.]*")
+_PYTHON = r"(?:.*/)?python[0-9.]*"
 # Of the global generators, or of one without a seed.
-_DRAWS = re.compile(
+_DRAWS = (
     r"(?<![\w.])(?:(?:np\.|numpy\.)?random\.(?:random|rand|randn|randint|randrange|uniform|normal"
     r"|normalvariate|gauss|choices?|sample|shuffle|permutation|poisson|exponential|expovariate"
     r"|binomial|beta|betavariate|gamma|lognormal)\(|(?:[\w.]+\.)?(?:default_rng|RandomState)\(\))"
 )
-_SEEDS = re.compile(r"seed|random_?state", re.IGNORECASE)
+_SEEDS = "(?i)seed|random_?state"
 _MOST_CHARACTERS = 1 << 20
 
 
@@ -51,10 +50,12 @@ class StartedScripts:
         module.Popen.__init__ = __init__
 
     def _look(self, words: Sequence[str], folder: Any) -> None:
-        if not words or not _PYTHON.fullmatch(words[0]):
+        with standard_library():  # Only now: most tasks start none.
+            import re
+        if not words or not re.fullmatch(_PYTHON, words[0]):
             return
         place, text = _script(words[1:], os.fsdecode(folder))
-        for line, what in [] if _SEEDS.search(text) else _draws(text)[:1]:
+        for line, what in [] if re.search(_SEEDS, text) else _draws(text)[:1]:
             self._note(
                 f"{place}:{line} draws in a program that the task runs ({what}): its numbers do not"
                 " follow from the task's seed. Hand it a seed"
@@ -63,11 +64,13 @@ class StartedScripts:
 
 def _draws(text: str) -> list[tuple[int, str]]:
     """The lines that draw, in code and not in a text or a comment."""
-    lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if _DRAWS.search(line)]
-    if not lines:
-        return []
     with standard_library():
         import ast
+        import re
+    draws = re.compile(_DRAWS)
+    lines = [(n, line) for n, line in enumerate(text.split("\n"), 1) if draws.search(line)]
+    if not lines:
+        return []
     try:
         calls = [node for node in ast.walk(ast.parse(text)) if isinstance(node, ast.Call)]
     except (SyntaxError, ValueError, RecursionError):
@@ -76,7 +79,7 @@ def _draws(text: str) -> list[tuple[int, str]]:
     return [
         (number, found[0].strip("("))
         for number, line in lines
-        for found in _DRAWS.finditer(line)
+        for found in draws.finditer(line)
         if (number, found.start()) in starts
     ]
 
