@@ -12,7 +12,6 @@ from runner.bundle.model import DEFAULT_ENTRYPOINT, Bundle
 from runner.bundle.source import read_code
 from runner.bundle.wire_signature import wire_definition
 from runner.diagnosis.report.text import one_line, printable
-from runner.task import Task
 
 # What may have the names of parameters, besides Python's source.
 _CONFIGURATION = (".json", ".toml", ".yaml", ".yml", ".ini", ".cfg")
@@ -49,14 +48,14 @@ class ReadParams:
         if self._keys is None:
             self._read_words(bundle)
 
-    def note(self, task: Task) -> str | None:
+    def note(self, entrypoint: str | None, params: Iterable[str]) -> str | None:
         """Return what there is to say of a task."""
-        if self._ignores_entrypoint and task.entrypoint not in self._plain:
+        if self._ignores_entrypoint and entrypoint not in self._plain:
             return (
-                f"{self._where} does not read the entry point {_shown(str(task.entrypoint))}:"
+                f"{self._where} does not read the entry point {_shown(str(entrypoint))}:"
                 " each gives the same"
             )
-        for name in task.params:
+        for name in params:
             if name not in self._notes:
                 self._notes[name] = self._note(name)
             if self._notes[name] is not None:

@@ -101,7 +101,8 @@ class Prepared(Struct, frozen=True):
             return None
         from runner.bundle.read_params import ReadParams  # which such a task spares
 
-        return ReadParams(self.bundle, function_of(self.bundle, function)).note
+        known = ReadParams(self.bundle, function_of(self.bundle, function))
+        return lambda one: known.note(one.entrypoint, one.params)
 
     def describe(self, case: Case) -> None:
         """Tell a case that has not seen it happen."""

@@ -18,9 +18,7 @@ def note(folder: Path, source: str, *names: str, **files: str) -> str | None:
     for name, text in files.items():
         (folder / name.replace("_", ".")).write_text(text)
     bundle = read_bundle(folder)
-    return ReadParams(bundle, function_of(bundle, None)).note(
-        Task("default", dict.fromkeys(names, 1))
-    )
+    return ReadParams(bundle, function_of(bundle, None)).note("default", names)
 
 
 @pytest.mark.parametrize(
@@ -90,5 +88,5 @@ def test_an_entry_point_that_a_model_does_not_know_is_named(
     )
     (tmp_path / "wire.py").write_text(HEAD + body + "\n")
     bundle = read_bundle(tmp_path)
-    found = ReadParams(bundle, function_of(bundle, None)).note(Task(entrypoint))
+    found = ReadParams(bundle, function_of(bundle, None)).note(entrypoint, ())
     assert found is said is None or (said or "?") in (found or "")
