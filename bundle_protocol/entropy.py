@@ -34,7 +34,6 @@ class Entropy:
         self.has_begun = False
         """True once a task has begun."""
         self._asked: bytearray | mmap = bytearray(1)
-        self._forks = 0
         self._counts_forks = hasattr(os, "register_at_fork")  # Not every PyPy has it.
         if self._counts_forks:
             os.register_at_fork(before=self._count)
@@ -52,13 +51,13 @@ class Entropy:
             # Shared with what the task forks. Only now: a child that shares memory is not forked.
             self._asked = self._map(-1, 1)
         self._asked[0] = 0
-        self._forks = 0
         self.has_begun = True
         self.begin_work(seed)
 
     def begin_work(self, seed: int) -> None:
-        """Begins the streams in a process that the task has forked, where its seed is another."""
+        """Begins the streams of a piece of a task's work, which has a seed of its own."""
         self.seed = seed
+        self._forks = self._interpreters = 0
         self._pid = posix.getpid()
         self._sources: dict[int, Any] = {}
 
@@ -69,6 +68,12 @@ class Entropy:
         """The seed of a generator in a fork, by what it has there of its parent; None where the
         system is to give it."""
         return (inherited << 64) + self._forks if self._counts_forks else None
+
+    def of_interpreter(self, *, of_pool: bool) -> int:
+        """The seed of an interpreter that this process starts."""
+        self._interpreters += not of_pool
+        number = 0 if of_pool else self._interpreters
+        return derived_seed(b"interpreter", (self.seed, self._forks, number))
 
     @property
     def is_here(self) -> bool:
@@ -94,6 +99,15 @@ class Entropy:
             self._sources[stream] = Random((stream << 64) + self.seed)
         bits: int = self._sources[stream].getrandbits(count)
         return bits
+
+
+def derived_seed(begun_with: bytes, number: object) -> int:
+    """A seed of 64 bits for one of many that have begun with the same."""
+    with standard_library():
+        from hashlib import blake2b
+
+    digest = blake2b(begun_with + repr(number).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little")
 
 
 def is_standard_library(file: str) -> bool:

@@ -32,6 +32,7 @@ from types import ModuleType
 from bundle_protocol.describe import summarize
 from bundle_protocol.entropy import Entropy
 from bundle_protocol.first_import import on_first_import
+from bundle_protocol.interpreters import Interpreters
 from bundle_protocol.numba_random import NumbaRandom
 from bundle_protocol.pool_workers import PoolWorkers
 from bundle_protocol.random_libraries import AT_IMPORT, LIBRARIES, Library
@@ -49,21 +50,33 @@ class Generators:
 
     Args:
         note: takes what is to be said of the results.
+        seed: of an interpreter that a task has started.
     """
 
-    def __init__(self, note: Callable[[str], None]) -> None:
+    def __init__(self, note: Callable[[str], None], seed: int | None = None) -> None:
         self._note = note
         self._notes: list[str] = []
         """Those of each result."""
         self._loading = True
         self._entropy = Entropy(AT_IMPORT)
+        if seed is not None:
+            self._entropy.loaded()
+            self._entropy.begin(seed)
         self._tasks = False
         self._seeded_by_task: list[Library] = []
         self._seeded_by_bundle: list[Library] = []
         self._workers = PoolWorkers(
-            self._entropy, lambda: [*self._seeded_by_task, *self._seeded_by_bundle]
+            self._entropy,
+            lambda: [*self._seeded_by_task, *self._seeded_by_bundle],
+            self._end_watch,
         )
-        on_first_import({**dict.fromkeys(_LIBRARIES, self._imported), **self._workers.by_module})
+        on_first_import(
+            {
+                **dict.fromkeys(_LIBRARIES, self._imported),
+                **self._workers.by_module,
+                **Interpreters(self._entropy).by_module,
+            }
+        )
 
     def loaded(self, folder: str, wire: str) -> None:
         """The bundle has been imported.
@@ -72,7 +85,6 @@ class Generators:
             folder: the bundle's.
             wire: the wire function's name, ``module:function``.
         """
-        self._loading = False
         self._entropy.loaded()
         watched = self._seeded_by_task
         for module in own_modules(folder, wire) if watched else ():
@@ -81,8 +93,19 @@ class Generators:
                     fault = one.fault_of(value)
                     if fault is not None:
                         self._say(f"{name} {fault}")
-        self._seeded_by_bundle = [one for one in watched if one.keep()]
-        self._seeded_by_task = [one for one in watched if one not in self._seeded_by_bundle]
+        self._end_watch()
+
+    def _end_watch(self) -> list[Library]:
+        """The bundle's import ends: what is imported from here on is a task's.
+
+        Returns the libraries that this has seeded.
+        """
+        if self._loading:
+            self._loading = False
+            watched = self._seeded_by_task
+            self._seeded_by_bundle = [one for one in watched if one.keep()]
+            self._seeded_by_task = [one for one in watched if one not in self._seeded_by_bundle]
+        return self._seeded_by_bundle
 
     def begin(self, seed: int) -> None:
         """A task with this seed begins."""
@@ -121,7 +144,7 @@ class Generators:
             return  # It is not that library, but a module of the bundle's with its name.
         try:
             if self._loading:
-                one.watch()
+                one.watch(self._entropy.seed)
             elif self._entropy.is_here:
                 one.seed(self._entropy.seed)
             elif (seed := self._entropy.of_fork(self._entropy.seed)) is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 
-from bundle_protocol.random_libraries import AT_IMPORT, Library, mixed
+from bundle_protocol.random_libraries import Library, mixed
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
@@ -31,8 +31,8 @@ class NumbaRandom(Library):
         for number, pointer in enumerate(self._pointers()):
             self._library.rnd_seed(pointer, mixed(seed, 4 + number))
 
-    def watch(self) -> None:
-        self.seed(AT_IMPORT)
+    def watch(self, seed: int) -> None:
+        self.seed(seed)
         self._first = self.state()
 
     def keep(self) -> bool:

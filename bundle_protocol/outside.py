@@ -19,6 +19,7 @@ from bundle_protocol.entropy import is_installed, is_standard_library
 from bundle_protocol.linked_files import own_copy
 from bundle_protocol.stand_in import StandIn
 from bundle_protocol.standard import is_of_bundle
+from bundle_protocol.started_scripts import StartedScripts
 from bundle_protocol.still_writing import StillWriting
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 
 _OURS = os.path.join(os.path.dirname(__file__), "")
 _READERS = ("numpy", "pandas", "h5py")
+_SOURCES = "urandom", "getrandom"
+_DEVICES = "/dev/urandom", "/dev/random", "/proc/sys/kernel/random/uuid"
 _ENTROPY = {"random": "SystemRandom", "secrets": "secrets", "uuid": "uuid"}
 _READING = frozenset("rbtU")
 """The letters of a mode in which nothing is written."""
@@ -71,10 +74,13 @@ class Outside:
         self._start = self._since = self._began = self._now()
         self._temporary = os.path.join(os.environ.get("TMPDIR") or "/tmp", "")
         system: Any = os
-        system.urandom = _Urandom(self)
+        for name in _SOURCES:
+            if hasattr(os, name):  # macOS has no getrandom.
+                setattr(system, name, _Entropy(name, self))
         python: Any = builtins
         python.open = io.open = _Open(self)
         tell_opened(self.opening)
+        StartedScripts(note)
 
     def loaded(self, wire: str) -> None:
         """The bundle has been imported.
@@ -133,13 +139,13 @@ class Outside:
                     " outputs, and other tasks and runs find it. Write it by a relative path"
                 )
 
-    def asked(self, drawn: bytes, frame: FrameType | None) -> None:
+    def asked(self, name: str, drawn: bytes, frame: FrameType | None) -> None:
         """The system was asked for random bytes.
 
         Args:
+            name: by what.
             frame: of who has asked; None in a thread of compiled code.
         """
-        name = "os.urandom"
         while frame is not None and frame.f_globals.get("__name__") in _ENTROPY:
             name = _ENTROPY[frame.f_globals["__name__"]]
             frame = frame.f_back
@@ -182,7 +188,9 @@ class Outside:
         Args:
             frame: of who has opened it.
         """
-        if not path.startswith((self._inside, self._bundle, "/proc/")):
+        if path in _DEVICES:
+            self.asked(path, b"", frame)
+        elif not path.startswith((self._inside, self._bundle, "/proc/")):
             writes = file.writable()
             self._used(path, os.stat(file.fileno()), frame, reads=not writes, writes=writes)
 
@@ -240,14 +248,14 @@ def _package(frame: FrameType | None) -> str:
     return "" if frame is None else str(frame.f_globals.get("__name__")).partition(".")[0]
 
 
-class _Urandom(StandIn):
-    def __init__(self, outside: Outside) -> None:
-        super().__init__(os, "urandom")
+class _Entropy(StandIn):
+    def __init__(self, name: str, outside: Outside) -> None:
+        super().__init__(os, name)
         self._outside = outside
 
-    def __call__(self, size: int) -> bytes:
-        drawn: bytes = self.__wrapped__(size)
-        self._outside.asked(drawn, sys._getframe().f_back)
+    def __call__(self, *arguments: Any, **options: Any) -> bytes:
+        drawn: bytes = self.__wrapped__(*arguments, **options)
+        self._outside.asked(f"os.{self.__name__}", drawn, sys._getframe().f_back)
         return drawn
 
 

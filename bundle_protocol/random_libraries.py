@@ -36,8 +36,12 @@ class Library:
         """Seeds it from a task's seed."""
         raise NotImplementedError
 
-    def watch(self) -> None:
-        """Seeds it for the import, and notices from here on whether the bundle seeds it."""
+    def watch(self, seed: int) -> None:
+        """Seeds it for the import, and notices from here on whether the bundle seeds it.
+
+        Args:
+            seed: of the import.
+        """
         raise NotImplementedError
 
     def keep(self) -> bool:
@@ -124,8 +128,8 @@ class PythonRandom(Library):
     def seed(self, seed: int) -> None:
         self._set_seed((1 << 64) + seed)
 
-    def watch(self) -> None:
-        self.seed(AT_IMPORT)
+    def watch(self, seed: int) -> None:
+        self.seed(seed)
         self._seeded, self._watched = False, True
         this, plain = self, self._plain_setstate
 
@@ -173,7 +177,7 @@ class NumPyRandom(Library):
         bits = self._entropy.bits(_OF_NUMPY, count)
         if bits is None:
             return self._plain_bits(count)  # type: ignore[no-any-return]
-        if self._watched:
+        if self._watched and len(self._given) < _MOST_GIVEN:
             self._given.add(bits)
         return bits
 
@@ -194,9 +198,9 @@ class NumPyRandom(Library):
     def seed(self, seed: int) -> None:
         self._set_seed(mixed(seed, 2))
 
-    def watch(self) -> None:
+    def watch(self, seed: int) -> None:
         # Its SeedSequence, which NumPy's import has made, is there until the bundle seeds it.
-        state = self._module.RandomState(mixed(AT_IMPORT, 2)).get_state(legacy=False)
+        state = self._module.RandomState(mixed(seed, 2)).get_state(legacy=False)
         self._global.set_state(state)
         self._watched = True
 
@@ -266,8 +270,8 @@ class TorchRandom(Library):
     def seed(self, seed: int) -> None:
         self._manual_seed(mixed(seed, 3))
 
-    def watch(self) -> None:
-        self.seed(AT_IMPORT)
+    def watch(self, seed: int) -> None:
+        self.seed(seed)
         self._first = self._initial_seed()
 
     def keep(self) -> bool:
@@ -295,8 +299,8 @@ class PolarsRandom(Library):
     def seed(self, seed: int) -> None:
         self._set_seed(mixed(seed, 6))
 
-    def watch(self) -> None:
-        self.seed(AT_IMPORT)
+    def watch(self, seed: int) -> None:
+        self.seed(seed)
 
         def set_random_seed(seed: int) -> None:
             self._set_seed(seed)
@@ -327,6 +331,7 @@ AT_IMPORT = 0xD1B54A32D192ED03
 # The streams of entropy.
 _OF_PYTHON, _OF_NUMPY, _OF_TORCH = 2, 3, 5
 _SEED_BITS = 128
+_MOST_GIVEN = 1 << 16
 
 
 def mixed(seed: int, number: int) -> int:

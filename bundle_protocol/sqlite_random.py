@@ -46,7 +46,7 @@ class SQLiteRandom(Library):
     def seed(self, seed: int) -> None:
         """It has no state of its own."""
 
-    def watch(self) -> None:
+    def watch(self, seed: int) -> None:
         """Nobody can seed it."""
 
     def keep(self) -> bool:

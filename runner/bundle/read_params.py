@@ -1,12 +1,14 @@
-"""Finds parameters that a bundle's source does not read: a misspelt one leaves the default."""
+"""Finds what a task asks for and a bundle's source does not read: the model's default ran.
+
+It may be a parameter that is misspelt, or an entry point of a model that knows none.
+"""
 
 import ast
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from runner.bundle.functions import Function
-from runner.bundle.model import Bundle
+from runner.bundle.model import DEFAULT_ENTRYPOINT, Bundle
 from runner.bundle.source import read_code
 from runner.bundle.wire_signature import wire_definition
 from runner.diagnosis.report.text import one_line, printable
@@ -19,6 +21,7 @@ _WORD = re.compile(r"[^\W\d]\w*")
 # A key, a field, an argument with its default: "beta", beta: float, beta=0.3.
 _NAMED = re.compile(r"""["']([^\W\d]\w*)["']|([^\W\d]\w*)[ ]*[:=]""")
 _SHOWN = 10
+_PLAIN_ENTRYPOINTS = None, DEFAULT_ENTRYPOINT, "baseline", "base", "main"
 
 
 class ReadParams:
@@ -33,15 +36,25 @@ class ReadParams:
         self._names: set[str] = set()
         """Those of them that may be a parameter's name."""
         self._notes: dict[str, str | None] = {}
+        self._ignores_entrypoint = False
+        # Who asks for such a one of a model without any gets what was meant.
+        self._plain = *_PLAIN_ENTRYPOINTS, bundle.defaults.entrypoint
         if defined is None or len(defined.by_place) < 2:
             return
         self._where = f"{printable(defined.file)}:{defined.node.lineno} {defined.node.name}()"
         self._keys = _keys_read(defined.node, defined.by_place[1])
+        names = {node.id for node in ast.walk(defined.node) if isinstance(node, ast.Name)}
+        self._ignores_entrypoint = not names & {defined.by_place[0], "locals", "vars"}
         if self._keys is None:
             self._read_words(bundle)
 
-    def note(self, params: Mapping[str, Any]) -> str | None:
-        """Return what there is to say of a task's parameters."""
+    def note(self, entrypoint: str | None, params: Iterable[str]) -> str | None:
+        """Return what there is to say of a task."""
+        if self._ignores_entrypoint and entrypoint not in self._plain:
+            return (
+                f"{self._where} does not read the entry point {_shown(str(entrypoint))}:"
+                " each gives the same"
+            )
         for name in params:
             if name not in self._notes:
                 self._notes[name] = self._note(name)

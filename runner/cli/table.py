@@ -42,6 +42,8 @@ def run(command: Table) -> tuple[int, str]:
             print(f"written: {printable(command.csv)}", file=sys.stderr)
         else:
             _print(results, command)
+        if results.note is not None:
+            print(f"note: {results.note}", file=sys.stderr)
     except TableError as error:
         raise UsageError(printable(str(error))) from error
     except OSError as error:

@@ -2,8 +2,7 @@
 
 import math
 import time
-from collections.abc import Callable, Mapping
-from typing import Any
+from collections.abc import Callable
 
 import anyio
 
@@ -136,7 +135,7 @@ class Group:
         self.context = context
         self.prepared = context.value
         self._by_function: dict[str | None, Prepared] = {}
-        self._unread: dict[str | None, Callable[[Mapping[str, Any]], str | None]] = {}
+        self._unread: dict[str | None, Callable[[Task], str | None]] = {}
         self.fingerprint = fingerprint
         fingerprint.ran_until = self.ran_until
         self.idle: dict[Child, None] = {}
@@ -175,12 +174,12 @@ class Group:
         return [child for child in reversed(self.idle) if child.lease is None]
 
     def unread(self, task: Task) -> str | None:
-        """Return a note where its function does not read one of a task's parameters."""
-        if not task.params:
+        """Return a note where its function does not read what a task asks for."""
+        tell = self._unread.get(task.function) or self.prepared.unread(task)
+        if tell is None:
             return None
-        if task.function not in self._unread:
-            self._unread[task.function] = self.prepared.unread_params(task.function)
-        return self._unread[task.function](task.params)
+        self._unread[task.function] = tell
+        return tell(task)
 
     def for_function(self, name: str | None) -> Prepared:
         """As :meth:`Prepared.for_function`: one for all children of a function."""

@@ -4,7 +4,6 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import anyio.to_thread
 import msgspec
@@ -49,6 +48,7 @@ from runner.interpreter.model import OLDEST_FOR_TASKS, Interpreter, Requirement
 from runner.process.processors import with_thread_counts
 from runner.recording.format import ReadBundle, Run
 from runner.settings import Settings
+from runner.task import Task
 
 # What a file that is missing, cut short or not what it was can lead to.
 _MAY_BE_DAMAGE = {
@@ -91,11 +91,18 @@ class Prepared(Struct, frozen=True):
         info = replace(self.bundle_info, entry_point=function.wire)
         return replace(self, launch=launch, bundle_info=info)
 
-    def unread_params(self, function: str | None) -> Callable[[Mapping[str, Any]], str | None]:
-        """Return what tells of a task's parameters that a function of the bundle does not read."""
-        from runner.bundle.read_params import ReadParams  # what a task without parameters spares
+    def unread(self, task: Task) -> Callable[[Task], str | None] | None:
+        """Return what tells what tasks ask for, and their function of the bundle does not read.
 
-        return ReadParams(self.bundle, function_of(self.bundle, function)).note
+        :returns: ``None`` where this one asks for nothing but a seed.
+        """
+        function = task.function
+        if not task.params and task.entrypoint == self.bundle.task_defaults(function)[0]:
+            return None
+        from runner.bundle.read_params import ReadParams  # which such a task spares
+
+        known = ReadParams(self.bundle, function_of(self.bundle, function))
+        return lambda one: known.note(one.entrypoint, one.params)
 
     def describe(self, case: Case) -> None:
         """Tell a case that has not seen it happen."""

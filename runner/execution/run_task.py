@@ -142,8 +142,9 @@ async def execute_task(
             outputs, executed = await session.execute(wanted, settings.time_limit(bundle))
             files = await run_in_thread(partial(session.left_files, executed))
     await anyio.to_thread.run_sync(fingerprint.changed)
-    unread = ready.unread_params(wanted.function)(wanted.params) if wanted.params else None
-    executed = session.with_notes(executed, fingerprint.note, unread)
+    unread = ready.unread(wanted)
+    notes = fingerprint.note, None if unread is None else unread(wanted)
+    executed = session.with_notes(executed, *notes)
     case.journal.fact(Origin.OUTCOME, Outcome(None))
     return Result.of(case, began, outputs, executed, Isolation.FRESH, note, session.threads, files)
 

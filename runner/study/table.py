@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     import pyarrow
 
 _TABULAR = (".csv", ".parquet", ".arrow", ".feather", ".ipc")
+_SHOWN_TASKS = 10
 _LARGEST_JSON = 64 << 20
 
 
@@ -60,7 +61,13 @@ class Table:
         empty: dict[Column, None] = {}
         # A task that failed has no rows of its own.
         self._left_out = () if rows is None else ("ok", "error")
+        self._states: dict[str | None, list[int]] = {}
+        """The tasks that each state of the bundle has run, by its digest."""
+        last, latest = -1, None
         for line in self._lines():
+            self._states.setdefault(line.bundle, []).append(line.index)
+            if line.run > last:
+                last, latest = line.run, line.bundle
             self.tabular.update(filter(_is_tabular, _names(line)))
             for column, value in of_task(line).items():
                 if column.source == "" and column.key in self._left_out:
@@ -75,6 +82,19 @@ class Table:
                 f"no task has an output or a file {rows!r} that is a table; there are: {names}"
             )
         self._names = named(found)
+        self._states.pop(latest)
+
+    @property
+    def note(self) -> str | None:
+        """Return what there is to say of tasks that the bundle ran as it was before an edit."""
+        before = sorted(index for each in self._states.values() for index in each)
+        if not before:
+            return None
+        shown = ", ".join(map(str, before[:_SHOWN_TASKS])) + ", ..." * (len(before) > _SHOWN_TASKS)
+        return (
+            f"the bundle was edited since it ran {len(before)} of these {len(self._places)} tasks"
+            f" ({shown}): exec runs those again that it is asked for"
+        )
 
     @property
     def columns(self) -> list[str]:

@@ -18,7 +18,7 @@ def note(folder: Path, source: str, *names: str, **files: str) -> str | None:
     for name, text in files.items():
         (folder / name.replace("_", ".")).write_text(text)
     bundle = read_bundle(folder)
-    return ReadParams(bundle, function_of(bundle, None)).note(dict.fromkeys(names, 1))
+    return ReadParams(bundle, function_of(bundle, None)).note("default", names)
 
 
 @pytest.mark.parametrize(
@@ -67,3 +67,26 @@ def test_it_is_a_note_of_each_result(tmp_path: Path) -> None:
         results = list(runner.map(folder, [Task(params={"bta": 1}), Task(params={"beta": 1})]))
         assert [len(result.notes) for result in results] == [1, 0]
         assert "the parameter 'bta'; did you mean 'beta'?" in results[0].notes[0]
+
+
+@pytest.mark.parametrize(
+    ("body", "entrypoint", "said"),
+    [
+        ("return {}", "lockdown", "wire.py:1 wire() does not read the entry point 'lockdown'"),
+        ("return {}", "baseline", None),
+        ("return {}", "default", None),
+        ("return {}", "usual", None),
+        ("return run(entrypoint)", "lockdown", None),
+        ("return run(**locals())", "lockdown", None),
+    ],
+)
+def test_an_entry_point_that_a_model_does_not_know_is_named(
+    body: str, entrypoint: str, said: str | None, tmp_path: Path
+) -> None:
+    (tmp_path / "pyproject.toml").write_text(
+        "[project]\nname = 'm'\nversion = '1'\n[tool.modelops]\nentrypoint = 'usual'\n"
+    )
+    (tmp_path / "wire.py").write_text(HEAD + body + "\n")
+    bundle = read_bundle(tmp_path)
+    found = ReadParams(bundle, function_of(bundle, None)).note(entrypoint, ())
+    assert found is said is None or (said or "?") in (found or "")

@@ -460,6 +460,12 @@ OUTSIDE = """
             open(str(here) + "2").close()
         random.Random(), random.random(), open(__file__).close(), open("/dev/null", "w").close()
         with open("inside.csv", "w") as file: file.write("x")
+        run_script("import random; random.seed(1); random.random()")
+    def device(place): open("/dev/urandom", "rb").close()
+    def run_script(text="import random\\nrandom.random()"):
+        subprocess.run([sys.executable, "-s", "-c", text], check=True)
+        subprocess.run([sys.executable, "-c", "print('random.random()')"], check=True)
+    def script(place): run_script()
     def wire(entrypoint, params, seed):
         said = globals()[entrypoint](Path(params["place"][0]))
         return {"seen": f"{said}{chr(10)}".encode()}
@@ -476,6 +482,8 @@ NOTED = {
     "thread": "late.csv is still being written as the task returns, by a thread",
     "process": "made/late.csv is still being written as the task returns, by a process",
     "nothing": "",
+    "device": "wire.py:47 draws from the system's entropy (/dev/urandom): its numbers do not",
+    "script": "-c:2 draws in a program that the task runs (random.random): its numbers do not",
     "database": "{place}.db was left outside of the task's folder: it is not",
     "library": "{place}.duck was left outside of the task's folder: it is not",
     "read": "{place}, outside of the task's folder, was written {when}, and is read",

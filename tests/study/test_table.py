@@ -293,3 +293,16 @@ def test_without_pyarrow_parquet_says_how_to_have_it(
         said = " ".join(capsys.readouterr().err.split())
         assert "python -m pip install pyarrow" in said
     assert not (tmp_path / "t.parquet").exists()
+
+
+def test_tasks_that_ran_before_an_edit_of_the_bundle_are_named(
+    study: Study, capfd: pytest.CaptureFixture[str]
+) -> None:
+    for index in range(3):
+        study.task(index, bundle="sha256:a", run=1)
+    assert main(["table", str(study.folder)]) == 0
+    assert "note:" not in capfd.readouterr().err
+    study.task(1, bundle="sha256:b", run=2)
+    assert main(["table", str(study.folder)]) == 0
+    said = "note: the bundle was edited since it ran 2 of these 3 tasks (0, 2): exec runs those"
+    assert said in capfd.readouterr().err

@@ -13,6 +13,8 @@ _OWN_OPTIONS = {"seed": "--seeds 0:20", "entrypoint": "ENTRYPOINT after BUNDLE"}
 _SHOWN_VALUES = 3
 _ALL_SHOWN = 6
 """So many values are not cut short."""
+_MOST_REPLICATES = 10_000
+"""A larger number is hardly meant as one of replicates."""
 
 
 def read_grid(command: Exec, seed: int = 0) -> Grid:
@@ -60,6 +62,14 @@ def axis_lines(tasks: Grid) -> list[str]:
         count = f" ({len(values)} values)" if len(values) > 1 else ""
         lines.append(f"{name} = {', '.join(shown)}{count}")
     return lines
+
+
+def lone_seed(command: Exec) -> list[str]:
+    """Say that a number alone is a seed, and no number of them."""
+    text = (command.seeds or "").strip()
+    if not text.isdecimal() or not 1 < int(text) <= _MOST_REPLICATES:
+        return []
+    return [f"note: --seeds {text} is the one seed {text}; --seeds 0:{text} are {text} seeds"]
 
 
 def _values(option: str, name: str, text: str) -> Sequence[Any]:

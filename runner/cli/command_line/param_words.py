@@ -28,7 +28,7 @@ def meant_value(text: str) -> str | None:
     :returns: its JSON; ``""`` where there is none or it is not known; ``None`` where the text is a
         string like any other: a word, a date, a path.
     """
-    bare = text.strip()
+    bare = text.strip().replace("\N{MINUS SIGN}", "-")  # as word processors write it
     word = _WORDS.get(bare.lower())
     if word is not None:
         return word

@@ -13,6 +13,7 @@ from anyio.lowlevel import checkpoint_if_cancelled
 
 from runner.bundle.model import Bundle
 from runner.cli.command_line.commands import Exec, UsageError
+from runner.cli.command_line.grid import lone_seed
 from runner.cli.command_line.verbosity import Verbosity
 from runner.cli.display.durations import duration
 from runner.cli.display.live import Live
@@ -247,6 +248,8 @@ class ManyTasks:
                     "note: the file of tasks lies in the bundle: changing it changes the bundle,"
                     " and all tasks are run again then"
                 )
+            for note in lone_seed(self._command):
+                display.say(note)
             if totals.skipped:
                 display.say(f"{totals.skipped} of {totals.total} tasks are done already")
             if failed := self.failed_before:

@@ -10,7 +10,7 @@ from anyio import from_thread, to_thread
 from runner.bundle.functions import function_of
 from runner.bundle.model import Bundle
 from runner.cli.command_line.commands import Exec
-from runner.cli.command_line.grid import axis_lines, read_grid
+from runner.cli.command_line.grid import axis_lines, lone_seed, read_grid
 from runner.cli.result import json_document
 from runner.cli.study.task_file import read_tasks
 from runner.cli.written_options import said_of
@@ -111,7 +111,7 @@ async def dry_run(command: Exec, case: Case) -> str:
         if to_run < plan.total:
             count += f": {to_run} to run, {plan.skipped} done before"
             count += f", {failed} failed before (--again failed runs them)" if failed else ""
-        lines.append(count)
+        lines += [*lone_seed(command), count]
         lines += [json.dumps(_described(given)) for _, given in first]
         if to_run > len(first):
             lines.append(f"... and {to_run - len(first)} more")

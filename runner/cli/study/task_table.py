@@ -2,6 +2,7 @@
 
 import csv
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from runner.study.plan import GivenTask
 from runner.task import Task, check_task, params_invalid
 
 _BOOLEANS = {"True": True, "TRUE": True, "False": False, "FALSE": False}
+_OWN = "seed", "entrypoint"
 _HINT = Hint(
     title="the first row names a parameter in each column, or seed, entrypoint, id; the others hold"
     " a task each: values as JSON, or plain words; an empty one leaves the parameter out"
@@ -64,13 +66,23 @@ def _check_names(source: str, names: list[str], number: int) -> None:
     place = f"{source}:{number}"
     if len(names) == 1 and ";" in names[0]:
         raise _wrong(f"{place} has semicolons; the columns of a .csv are separated by commas")
+    if all(map(_is_number, names)):
+        raise _wrong(f"{place} has numbers, and no names of columns")
     for name in names:
-        if not name:
+        if not name or name.startswith("Unnamed: "):
             index = "; pandas writes one for the index: to_csv(..., index=False)"
             more = index if name is names[0] else ""
             raise _wrong(f"{place}: column {names.index(name) + 1} has no name{more}")
+        if name not in _OWN and name.lower() in _OWN:
+            raise _wrong(f"{place}: a column {name} is a parameter; write {name.lower()}")
         if names.count(name) > 1:
             raise _wrong(f"{place}: two columns are called {name}")
+
+
+def _is_number(text: str) -> bool:
+    with suppress(ValueError):
+        return isinstance(json.loads(text), int | float)
+    return False
 
 
 def _task(row: dict[str, str], default_seed: int) -> GivenTask:

@@ -64,7 +64,9 @@ def test_axes_params_and_seeds_are_multiplied_and_nothing_is_run(
 def test_a_dry_run_shows_the_axes_and_the_first_tasks(
     bundle: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert main(["exec", str(bundle), "--grid", "n=100:1000:100", "--seeds", "3", "--dry-run"]) == 0
+    assert (
+        main(["exec", str(bundle), "--grid", "n=100:1000:100", "--seeds", "3:4", "--dry-run"]) == 0
+    )
     lines = capfd.readouterr().out.splitlines()
     assert lines[:3] == ["n = 100, 200, 300, ..., 900 (9 values)", "seed = 3", "9 tasks"]
     assert json.loads(lines[3])["params"] == {"n": 100}
@@ -126,3 +128,18 @@ def test_a_number_that_is_too_large_is_refused_before_anything_runs(
     said = capfd.readouterr().err
     assert "params['x'] is inf, which JSON cannot say" in said
     assert "tasks in" not in said
+
+
+@pytest.mark.parametrize(
+    ("seeds", "noted"),
+    [("20", True), ("1", False), ("0:20", False), ("1,2", False), ("2024001", False)],
+)
+def test_a_number_alone_is_said_to_be_a_seed_and_no_number_of_them(
+    bundle: Path, seeds: str, noted: bool, capfd: pytest.CaptureFixture[str]
+) -> None:
+    said = f"note: --seeds {seeds} is the one seed {seeds}; --seeds 0:{seeds} are {seeds} seeds\n"
+    assert main(["exec", str(bundle), "--seeds", seeds, "--dry-run"]) == 0
+    assert (said in capfd.readouterr().out) is noted
+    if noted:
+        main(["exec", str(bundle), "--seeds", seeds])
+        assert said in capfd.readouterr().err
