@@ -125,12 +125,6 @@ def _not_compiled(
         how = f"in setup.py, ext_modules=cythonize([{file!r}]), with Cython in [build-system]"
     elif kind.startswith("f"):
         how = "by meson-python, which runs f2py; setuptools knows no Fortran"
-    hint = Hint(title=f"have the bundle's build compile it: {how}")
-    if "setup.py" in case.bundle_files and declaring_file(case) == "requirements.txt":
-        hint = Hint(
-            title="have the bundle itself installed, whose setup.py compiles it",
-            edit=Edit(file="requirements.txt", after="."),
-        )
     return Finding(
         phase=phase,
         code=Code.MODULE_NOT_FOUND,
@@ -138,7 +132,7 @@ def _not_compiled(
         " compiled",
         explanation="A module in another language is compiled where the bundle is installed, by its"
         " build; what is compiled on one machine suits no other.",
-        hints=[hint],
+        hints=[Hint(title=f"have the bundle's build compile it: {how}")],
     )
 
 

@@ -203,7 +203,3 @@ def test_a_module_that_is_not_compiled_is_no_package_of_the_index(
     found = missing_module_finding(case, Phase.LOAD, missing)
     assert found is not None and f"which is {file} in the bundle" in found.summary
     assert how in found.hints[0].title and found.hints[0].edit is None
-    # Its build is there, and nobody runs it.
-    case.bundle_files = (*case.bundle_files, "setup.py")
-    found = missing_module_finding(case, Phase.LOAD, missing)
-    assert found is not None and found.hints[0].edit == Edit(file="requirements.txt", after=".")
