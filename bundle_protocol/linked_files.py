@@ -7,8 +7,9 @@ the bundle's own file, which all tasks share.
 from __future__ import annotations
 
 import os
-import shutil
 from contextlib import suppress
+
+from bundle_protocol.standard import standard_library
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
 if TYPE_CHECKING:
@@ -32,6 +33,8 @@ def own_copy(file: Any, inside: str, bundle: str, *, empty: bool) -> None:
         folder = os.path.join(os.path.realpath(os.path.dirname(path)), "")
         if not (target.startswith(bundle) and folder.startswith(inside)):
             return
+        with standard_library():
+            import shutil  # What few tasks need.
         beside = f"{path}~{os.urandom(4).hex()}"
         if empty:
             with open(beside, "xb"):

@@ -114,7 +114,7 @@ def test_whatever_a_strangers_folder_has_nothing_is_waited_for_followed_or_quote
     assert functions_of_three(folder) == []
     assert main(["init", str(folder)]) == 0
     assert ast.get_docstring(ast.parse((folder / "wire.py").read_text())) == (
-        "The wire function: runs model.py as a command, with the task's parameters as its options."
+        "The wire function: runs model.py, with the task's parameters in place of its own values."
     )
     assert "idna" in (folder / "pyproject.toml").read_text()
     said = capsys.readouterr().err

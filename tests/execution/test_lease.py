@@ -21,6 +21,7 @@ from children import children_that_run
 from conftest import write_bundle
 
 from runner import AsyncRunner, Runner, RunnerError
+from runner.child.ending import Ending
 from runner.child.session import Session
 from runner.events import Diagnosed, Event, Note, Output
 from runner.execution.bounded_map import Calls
@@ -369,9 +370,9 @@ def test_a_dead_child_is_dropped_by_the_event_loop_alone(bundle: Path, cache: Pa
 def test_what_goes_wrong_while_a_child_ends_is_not_the_others(
     bundle: Path, cache: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    shutdown = Session.shutdown
+    shutdown = Ending.shutdown
 
-    async def failing(self: Session) -> None:
+    async def failing(self: Ending) -> None:
         await shutdown(self)
         raise OSError("there is no descriptor left")
 
@@ -379,7 +380,7 @@ def test_what_goes_wrong_while_a_child_ends_is_not_the_others(
         pytest.MonkeyPatch.context() as patch,
         Runner(cache=cache, isolation="fresh", children=1) as runner,
     ):
-        patch.setattr(Session, "shutdown", failing)
+        patch.setattr(Ending, "shutdown", failing)
         for seed in range(3):
             answers(runner, bundle, seed)
     assert "no descriptor left" in caplog.text

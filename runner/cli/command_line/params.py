@@ -11,7 +11,7 @@ from runner.cli.command_line.commands import Check, Exec, Matrix
 from runner.cli.command_line.param_words import meant_value
 from runner.defaults import MAX_SEED
 from runner.diagnosis.case import Failure
-from runner.diagnosis.report.model import Hint, by_hand
+from runner.diagnosis.report.model import Hint
 from runner.task import Task, check_task, params_invalid
 
 # Python's json takes these for numbers. A string is matched first, so that none is seen in one.
@@ -19,9 +19,9 @@ _CONSTANT = re.compile(r'"(?:[^"\\]|\\.)*"|(-?Infinity|NaN)')
 # A key with its colon, any other string, or what an object begins and ends with.
 _TOKEN = re.compile(r'("(?:[^"\\]|\\.)*")\s*:|"(?:[^"\\]|\\.)*"|[{}]')
 _LONGEST_SHOWN = 1000
-_USAGE = by_hand(
-    'pass a value, or many with --params FILE, a file that holds such as {"beta": 0.3}',
-    "modelops-runner exec BUNDLE --param beta=0.3",
+_USAGE = Hint(
+    title="pass a value with --param beta=0.3, or many with --params FILE,"
+    ' a file that holds such as {"beta": 0.3}'
 )
 
 _SEEDS = Hint(title="write numbers, or a range without its end: --seeds 1,5,7 or 0:20")

@@ -158,10 +158,7 @@ def _system(case: Case, failure: UvFailure, own: bool, words: str) -> list[Hint]
 
 
 def _development_files(what: str, name: str) -> Hint:
-    title = f"install the development files of {what}"
-    if development_package(name) is not None:
-        return _on_debian(title, development_package(name))
-    return by_hand(f"{title}: see which has them", f"apt-cache search {shlex.quote(name)}")
+    return _on_debian(f"install the development files of {what}", development_package(name))
 
 
 def _on_debian(title: str, package: str | None) -> Hint:
@@ -178,9 +175,6 @@ def _tool(tool: str) -> Hint:
     package, variable = tool_package(tool), chosen_by(tool)
     choose = f", or choose another by {variable}" if variable else ""
     hint = _on_debian(f"install {tool}, which the build runs", package)
-    if package is None and not variable:
-        title = f"{hint.title}; or see which variable names it"
-        return by_hand(title, f"env | grep -w {shlex.quote(tool)}")
     return msgspec.structs.replace(hint, title=f"{hint.title}{choose}")
 
 

@@ -4,8 +4,6 @@ import re
 import shlex
 from urllib.parse import urlsplit
 
-import msgspec
-
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, Hint, by_hand
@@ -139,8 +137,7 @@ def _unreachable(said: str, see: Hint) -> Finding:
             by_hand("or name the file that has it", "export SSL_CERT_FILE=/a/file.pem"),
         ]
     elif why.startswith("it answered") and retryable:
-        title = "run it again later: the fault is the server's; see whether it answers"
-        hints = [msgspec.structs.replace(see, title=title)]
+        hints.insert(0, Hint(title="run it again later: the fault is the server's"))
     elif retryable:
         hints.append(by_hand("behind a proxy, name it", "export HTTPS_PROXY=http://proxy.example"))
     return _finding(
