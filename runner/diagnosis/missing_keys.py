@@ -6,7 +6,6 @@ import re
 from bundle_protocol.missing_names import plain_name
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
-    file_argument,
     is_own,
     line_edit,
     place_of,
@@ -86,13 +85,8 @@ def _alike(key: str, there: list[str]) -> list[str]:
 
 def _byte_order_mark(case: Case, phase: Phase, place: str | None, key: str) -> Finding:
     tables = [file for file in case.bundle_files if file.endswith((".csv", ".tsv"))]
-    hint = Hint(title="open the file with encoding='utf-8-sig'")
-    if len(tables) == 1:
-        path = file_argument(case, tables[0])
-        hint = Hint(
-            title=f"open {tables[0]} with encoding='utf-8-sig', or take the mark out of it",
-            command=rf"sed -i '1s/^\xef\xbb\xbf//' {path}",
-        )
+    file = tables[0] if len(tables) == 1 else "the file"
+    hint = Hint(title=f"open {file} with encoding='utf-8-sig'")
     return Finding(
         phase=phase,
         code=raised_code(phase),

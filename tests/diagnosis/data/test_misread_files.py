@@ -3,7 +3,6 @@
 import gzip
 import pickle
 import sqlite3
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -187,10 +186,7 @@ def test_a_byte_order_mark_is_told_as_that(call: str, tmp_path: Path, cache: Pat
     with Runner(cache=cache) as runner:
         with pytest.raises(RunnerError, match="byte-order mark before that name") as caught:
             runner.execute(bundle)
-        command = caught.value.report.hints[0].command
-        assert command is not None
-        subprocess.run(["sh", "-c", command], check=True)
-        assert runner.execute(bundle)["x"]
+        assert caught.value.report.hints[0].title == "open ages.csv with encoding='utf-8-sig'"
         wire = bundle / "wire.py"
         wire.write_text(wire.read_text().replace("ages.csv')", "ages.csv', encoding='utf-8-sig')"))
         assert b"ann" in runner.execute(bundle)["x"]
