@@ -143,21 +143,11 @@ def code_cells():
 def with_values(code, file, values):
     """Put values in place of what their names are given first, and take them out of `values`."""
     tree = ast.parse(code, file)
-    for statement in tree.body:
-        if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-            statement.value = given(statement.targets[0], statement.value, values)
-        elif isinstance(statement, ast.AnnAssign):
-            statement.value = given(statement.target, statement.value, values)
+    put_into(tree.body, values)
     return compile(ast.fix_missing_locations(tree), file, "exec")
 
 
-def given(target, value, values):
-    if isinstance(target, ast.Name) and target.id in values:
-        return ast.parse(repr(values.pop(target.id)), mode="eval").body
-    if isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
-        if len(target.elts) == len(value.elts):
-            value.elts = [given(*pair, values) for pair in zip(target.elts, value.elts)]
-    return value
+{given}
 
 
 def as_json(value):
@@ -211,11 +201,7 @@ def with_values(values):
     lacking = set(values)
     for scope in (tree, *filter(is_run, tree.body)):
         left = dict(values)
-        for statement in scope.body:
-            if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
-                statement.value = given(statement.targets[0], statement.value, left)
-            elif isinstance(statement, ast.AnnAssign):
-                statement.value = given(statement.target, statement.value, left)
+        put_into(scope.body, left)
         lacking &= left.keys()
     return compile(ast.fix_missing_locations(tree), str(SCRIPT), "exec"), lacking
 
@@ -225,6 +211,18 @@ def is_run(statement):
         parts = ast.walk(statement.test)
         return any(isinstance(part, ast.Constant) and part.value == "__main__" for part in parts)
     return isinstance(statement, ast.FunctionDef) and statement.name == "main"
+
+
+{given}
+{printed}'''
+
+GIVEN = """\
+def put_into(statements, values):
+    for statement in statements:
+        if isinstance(statement, ast.Assign) and len(statement.targets) == 1:
+            statement.value = given(statement.targets[0], statement.value, values)
+        elif isinstance(statement, ast.AnnAssign):
+            statement.value = given(statement.target, statement.value, values)
 
 
 def given(target, value, values):
@@ -238,8 +236,7 @@ def given(target, value, values):
 
 def uses(value, name):
     return value and any(isinstance(part, ast.Name) and part.id == name for part in ast.walk(value))
-
-{printed}'''
+"""
 
 PRINTED = '''
 class Printed(io.StringIO):

@@ -26,7 +26,7 @@ def wire_of(model: Runnable | None) -> str:
                 beside = _BESIDE.format(file="NOTEBOOK")
                 enter = f"    os.chdir({str(place)!r})  # where Jupyter runs it\n"
             return templates.NOTEBOOK_WIRE.format(
-                file=file, modules=modules, beside=beside, enter=enter
+                file=file, modules=modules, beside=beside, enter=enter, given=templates.GIVEN
             )
         case Script(command="") as script:
             imports = "".join(f"import {module}\n" for module in script.imports)
@@ -39,6 +39,7 @@ def wire_of(model: Runnable | None) -> str:
                 file=script.file,
                 imports=imports and f"{imports}\n",
                 beside=_BESIDE.format(file="SCRIPT") if "/" in script.file else "",
+                given=templates.GIVEN,
                 printed=templates.PRINTED,
             )
         case Script() as script:
