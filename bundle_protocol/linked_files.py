@@ -16,6 +16,14 @@ if TYPE_CHECKING:
     from typing import Any
 
 
+_READING = frozenset("rbtU")
+
+
+def writes(mode: object) -> bool:
+    """Tell whether a file that is opened with a mode may be written to."""
+    return type(mode) is str and not _READING.issuperset(mode)
+
+
 def own_copy(file: Any, inside: str, bundle: str, *, empty: bool) -> None:
     """Put a copy in the place of a link in the task's folder to a file of the bundle.
 

@@ -13,6 +13,7 @@ import stat
 from itertools import islice
 
 from bundle_protocol.damaged_files import CUT, damage
+from bundle_protocol.linked_files import writes
 from bundle_protocol.missing_keys import asking_frames
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
@@ -26,8 +27,6 @@ _OF_READERS = ("ValueError", "EOFError", "OSError", "UnicodeDecodeError", "StopI
 _OF_PARSERS = ("JSONDecodeError", "TOMLDecodeError", "ScannerError", "ParserError", "ComposerError")
 _PARSED = (".json", ".toml", ".yaml", ".yml", ".csv", ".tsv")
 _QUOTED = re.compile(r"""["']([^"'\n]{1,300})["']""")
-_READING = frozenset("rbtU")
-"""The letters of a mode in which nothing is written."""
 _MOST_LOCALS = 40
 _MOST_LINES = 2000
 _MOST_CHARACTERS = 4096
@@ -173,7 +172,7 @@ def _written(traceback: TracebackType) -> Iterator[str]:
     for entry in (*inner, frames[-1]):
         for value in islice(entry.tb_frame.f_locals.values(), _MOST_LOCALS):
             mode = getattr(value, "mode", None) if isinstance(value, io.IOBase) else None
-            path = _path(value) if type(mode) is str and not _READING.issuperset(mode) else None
+            path = _path(value) if writes(mode) else None
             if path is not None:
                 yield path
 

@@ -16,7 +16,7 @@ from contextlib import suppress
 
 from bundle_protocol.databases import tell_opened
 from bundle_protocol.entropy import is_installed, is_standard_library
-from bundle_protocol.linked_files import own_copy
+from bundle_protocol.linked_files import own_copy, writes
 from bundle_protocol.stand_in import StandIn
 from bundle_protocol.standard import is_of_bundle
 from bundle_protocol.started_scripts import StartedScripts
@@ -33,8 +33,6 @@ _READERS = ("numpy", "pandas", "h5py")
 _SOURCES = "urandom", "getrandom"
 _DEVICES = "/dev/urandom", "/dev/random", "/proc/sys/kernel/random/uuid"
 _ENTROPY = {"random": "SystemRandom", "secrets": "secrets", "uuid": "uuid"}
-_READING = frozenset("rbtU")
-"""The letters of a mode in which nothing is written."""
 _UUID_BYTES = 6
 """Those that no version of a UUID changes."""
 _MOST_WORDS = 32
@@ -265,7 +263,7 @@ class _Open(StandIn):
         self._outside = outside
 
     def __call__(self, file: Any, mode: str = "r", *arguments: Any, **options: Any) -> Any:
-        if type(mode) is str and mode != "r" and not _READING.issuperset(mode):
+        if mode != "r" and writes(mode):
             self._outside.writing(file, empty="w" in mode)
         opened = self.__wrapped__(file, mode, *arguments, **options)
         path = file if type(file) is str else getattr(file, "__fspath__", str)()

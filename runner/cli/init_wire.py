@@ -28,24 +28,8 @@ def wire_of(model: Runnable | None) -> str:
             return templates.NOTEBOOK_WIRE.format(
                 file=file, modules=modules, beside=beside, enter=enter, given=templates.GIVEN
             )
-        case Script(command="") as script:
-            imports = "".join(f"import {module}\n" for module in script.imports)
-            why = "# What the script imports, so that a process forked for a task has it.\n"
-            imports = f"{why}{imports}" if imports else ""
-            runs = 'runpy.run_path(str(SCRIPT), run_name="__main__")'
-            if script.takes_options:
-                return _of_command(script, "runpy\nimport sys", imports, runs)
-            return templates.PLAIN_SCRIPT_WIRE.format(
-                file=script.file,
-                imports=imports and f"{imports}\n",
-                beside=_BESIDE.format(file="SCRIPT") if "/" in script.file else "",
-                given=templates.GIVEN,
-                printed=templates.PRINTED,
-            )
         case Script() as script:
-            module, _, function = script.command.partition(":")
-            imports = f"from {module} import {function} as main\n"
-            return _of_command(script, "sys", imports, "sys.exit(main())")
+            return _of_script(script)
         case ModelFunction() as model:
             return templates.FUNCTION_WIRE.format(
                 file=model.file,
@@ -58,22 +42,41 @@ def wire_of(model: Runnable | None) -> str:
             return templates.STUB_WIRE
 
 
-def _of_command(script: Script, modules: str, imports: str, runs: str) -> str:
-    options = templates.SCRIPT_WITHOUT_OPTIONS
-    if script.takes_options:
-        seed = '"--seed", str(seed)' if script.takes_seed else ""
-        unset = "continue  # as without it"
-        if script.negated is not None:
-            unset = f"options.append({script.negated})"
-        options = templates.SCRIPT_OPTIONS.replace("{seed}", seed).replace("{unset}", unset)
-    imports = imports and f"{imports}\n"
-    is_below = "/" in script.file and not script.command
+def _of_script(script: Script) -> str:
+    imports = "".join(f"import {module}\n" for module in script.imports)
+    if imports:
+        why = "# What the script imports, so that a process forked for a task has it.\n"
+        imports = f"{why}{imports}\n"
+    beside = _BESIDE.format(file="SCRIPT") if "/" in script.file else ""
+    modules, runs = "runpy\nimport sys", 'runpy.run_path(str(SCRIPT), run_name="__main__")'
+    if script.command:
+        module, _, function = script.command.partition(":")
+        imports, beside = f"from {module} import {function} as main\n\n", ""
+        modules, runs = "sys", "sys.exit(main())"
+    elif not script.takes_options:
+        return templates.PLAIN_SCRIPT_WIRE.format(
+            file=script.file,
+            imports=imports,
+            beside=beside,
+            given=templates.GIVEN,
+            printed=templates.PRINTED,
+        )
     return templates.SCRIPT_WIRE.format(
         file=script.file,
         modules=modules,
         imports=imports,
-        beside=_BESIDE.format(file="SCRIPT") if is_below else "",
-        options=options,
+        beside=beside,
+        options=_options(script),
         runs=runs,
         printed=templates.PRINTED,
     )
+
+
+def _options(script: Script) -> str:
+    if not script.takes_options:
+        return templates.SCRIPT_WITHOUT_OPTIONS
+    seed = '"--seed", str(seed)' if script.takes_seed else ""
+    unset = "continue  # as without it"
+    if script.negated is not None:
+        unset = f"options.append({script.negated})"
+    return templates.SCRIPT_OPTIONS.replace("{seed}", seed).replace("{unset}", unset)

@@ -13,7 +13,7 @@ from runner.cli.result import result_json, result_lines
 from runner.cli.writing import not_written
 from runner.diagnosis.case import Case
 from runner.diagnosis.errors import RunnerError
-from runner.diagnosis.report.text import printable
+from runner.diagnosis.report.text import listed
 from runner.execution.run_task import execute_task, reported
 from runner.process.guardian import guardian
 from runner.result import Result
@@ -100,5 +100,4 @@ def _say_done(result: Result, files: list[str]) -> None:
         file=sys.stderr,
     )
     if files:
-        more = f" and {len(files) - _SHOWN} more" if len(files) > _SHOWN else ""
-        print(f"files: {', '.join(map(printable, files[:_SHOWN]))}{more}", file=sys.stderr)
+        print(f"files: {listed(files, _SHOWN)}", file=sys.stderr)

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 _MAX_ENTRIES = 20_000
+_MOST = 20
 
 
 def installed_modules(venv: Path) -> tuple[str, ...]:
@@ -30,9 +31,6 @@ def installed_modules(venv: Path) -> tuple[str, ...]:
             if len(found) >= _MAX_ENTRIES:
                 break
     return tuple(sorted(found)[:_MAX_ENTRIES])
-
-
-_MOST = 20
 
 
 def library_folders(environ: Mapping[str, str]) -> tuple[str, ...]:

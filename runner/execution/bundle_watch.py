@@ -11,7 +11,7 @@ import anyio.to_thread
 import msgspec
 
 from runner.bundle.content import all_entries
-from runner.diagnosis.report.text import one_line, printable
+from runner.diagnosis.report.text import listed, one_line, printable
 from runner.fingerprint import fingerprint_of
 from runner.stored_files import read_json, whole_file
 
@@ -50,11 +50,9 @@ class Appeared:
 
 def appeared_note(names: Collection[str]) -> str:
     """One line that names them, and the cure."""
-    shown = sorted(names)
-    listed = ", ".join(printable(name) for name in shown[:_SHOWN])
-    more = f" and {len(shown) - _SHOWN} more" if len(shown) > _SHOWN else ""
     return one_line(
-        f"tasks leave files in the bundle's own folder, which are no content of it: {listed}{more};"
+        "tasks leave files in the bundle's own folder, which are no content of it:"
+        f" {listed(sorted(names), _SHOWN)};"
         " write them by a relative path, or name them in pyproject.toml:"
         ' [tool.modelops] exclude = ["*.log", "out/"]',
         500,

@@ -36,14 +36,14 @@ def find_runnables(folder: Path, scripts: Mapping[str, object]) -> list[Runnable
     found = find_scripts(folder, imported)
     notebooks = list(map(Notebook, names))
     commands = found.mains or console_scripts(folder, scripts)
+    likeliest: list[Runnable] = [*commands, *notebooks]
+    if len(likeliest) == 1 and (commands or not found.others):
+        return likeliest
     functions = find_functions(folder)
     if found.others:
         files = {script.file for script in found.others}
         functions = [one for one in functions if one.is_likely and one.file not in files]
-    likeliest: list[Runnable] = [*commands, *notebooks, *([] if commands else found.others)]
-    if len(likeliest) == 1 and (commands or notebooks):
-        return likeliest
-    return [*commands, *notebooks, *found.others, *functions]
+    return [*likeliest, *found.others, *functions]
 
 
 def named_runnable(folder: Path, scripts: Mapping[str, object], spec: str) -> Runnable:

@@ -9,6 +9,7 @@ from packaging.version import InvalidVersion, Version
 from runner.dask.examine.cluster import Cluster, Member, Role, Software
 from runner.dask.examine.known import KNOWN, Breaks, Incompatibility
 from runner.diagnosis.report.model import Hint
+from runner.diagnosis.report.text import listed
 from runner.doctor.observation import Observation, Verdict
 from runner.interpreter.choice import best
 from runner.interpreter.model import OLDEST_FOR_TASKS, Interpreter, Requirement
@@ -143,8 +144,7 @@ def _workers(addresses: Sequence[str], total: int) -> str:
     """``all 4 workers``, ``2 of 4 workers (tcp://..., tcp://...)``."""
     if len(addresses) == total:
         return f"all {total} workers" if total > 1 else f"the worker {addresses[0]}"
-    more = f" and {len(addresses) - _NAMED} more" if len(addresses) > _NAMED else ""
-    return f"{len(addresses)} of {total} workers ({', '.join(addresses[:_NAMED])}{more})"
+    return f"{len(addresses)} of {total} workers ({listed(addresses, _NAMED)})"
 
 
 def _made_of(name: str, software: Software) -> Observation:

@@ -1,6 +1,7 @@
 """Bounds what a child sends when it is kept, and makes it harmless when it is shown."""
 
 import re
+from collections.abc import Sequence
 
 from runner.diagnosis.report.model import Excerpt
 
@@ -98,6 +99,12 @@ def one_line(text: str, width: int = 200) -> str:
     """The text on one line, cut to ``width`` characters."""
     text = " ".join(text.split())
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """``a, b and 3 more``: the first names, for one line of text."""
+    more = f" and {len(names) - most} more" if len(names) > most else ""
+    return ", ".join(map(printable, names[:most])) + more
 
 
 def size_text(size: int) -> str:

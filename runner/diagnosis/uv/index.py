@@ -171,7 +171,7 @@ def _unauthorized(text: str, refusal: str) -> Finding:
 def _git(said: str) -> Finding:
     fetched = _GIT_URL.search(said)
     url = _without_credentials(fetched.group(1)) if fetched else _url(said)
-    see = by_hand("see what git says by itself", f"git ls-remote {shlex.quote(url)}")  # fmt: skip
+    see = by_hand("see what git says by itself", f"git ls-remote {shlex.quote(url)}")
     if _NO_GIT.search(said):
         return _finding(
             Code.ENVIRONMENT_FAILED,

@@ -4,7 +4,7 @@ from collections.abc import Callable, Container, Iterable
 from contextlib import suppress
 from pathlib import Path, PurePosixPath
 
-from runner.diagnosis.report.text import one_line, printable
+from runner.diagnosis.report.text import listed, one_line
 from runner.result import Result
 from runner.study.output_files import RESERVED, OutputError, OutputFile, sha256_of
 from runner.study.outputs.places import is_folder, put, remove_anything, set_aside
@@ -96,13 +96,12 @@ def left_note(result: Result, *, kept: bool) -> str | None:
     lost = files.omitted if kept else (*files, *files.omitted)
     if not lost:
         return None
-    listed = ", ".join(printable(name) for name in lost[:_SHOWN])
-    more = f" and {len(lost) - _SHOWN} more" if len(lost) > _SHOWN else ""
+    names = listed(lost, _SHOWN)
     if kept:
         text = (
-            f"of what a task left in its working folder, this is not kept: {listed}{more}"
+            f"of what a task left in its working folder, this is not kept: {names}"
             " (links, pipes and sockets; files beyond 1,000 or 1 GiB; paths beyond 1,000 bytes)"
         )
     else:
-        text = f"a task left in its working folder: {listed}{more}; --output DIR keeps its files"
+        text = f"a task left in its working folder: {names}; --output DIR keeps its files"
     return one_line(text, 500)
