@@ -30,10 +30,20 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    for item in items:
+    generated = [
+        item for item in items if getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
+    ]
+    for item in generated:
         # Hypothesis takes the signal's exception for a failure, and goes on for ever to shrink it.
-        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
-            item.add_marker(pytest.mark.timeout(method="thread"))
+        item.add_marker(pytest.mark.timeout(method="thread"))
+    if generated:
+        from hypothesis import HealthCheck, settings  # what few runs need
+
+        # A machine that is busy is no failure of what is tested.
+        settings.register_profile(
+            "busy", deadline=None, suppress_health_check=[HealthCheck.too_slow]
+        )
+        settings.load_profile("busy")
 
 
 def pytest_configure() -> None:

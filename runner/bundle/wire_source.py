@@ -11,7 +11,6 @@ from typing import Any
 
 from msgspec import Struct
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.utils import canonicalize_name
 
 from bundle_protocol.messages import may_be_a_tasks
 from runner.bundle.failures import invalid
@@ -85,11 +84,10 @@ def _may_bring_one(dependencies: Sequence[str] | None) -> bool:
     """Tell whether a dependency may have an entry point that is a wire function."""
     if dependencies is None:
         return True
-    from runner.diagnosis.knowledge.well_known import WELL_KNOWN  # what few bundles need
+    from runner.diagnosis.knowledge.well_known import is_well_known  # what few bundles need
 
-    known = set(map(canonicalize_name, WELL_KNOWN))
     try:
-        return any(canonicalize_name(Requirement(one).name) not in known for one in dependencies)
+        return not all(is_well_known(Requirement(one).name) for one in dependencies)
     except InvalidRequirement:
         return True
 

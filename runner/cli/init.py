@@ -11,7 +11,12 @@ from runner.bundle.files import has_file, read_text
 from runner.bundle.foreign.find import find_foreign
 from runner.bundle.foreign.imports import python_files
 from runner.bundle.foreign.model import Foreign
-from runner.bundle.foreign.runnable import Runnable, find_runnables, named_runnable
+from runner.bundle.foreign.runnable import (
+    Runnable,
+    find_runnables,
+    named_runnable,
+    runnables_below,
+)
 from runner.bundle.foreign.table import project_table
 from runner.bundle.pyproject import PYPROJECT, Pyproject, read_pyproject
 from runner.bundle.requirements import REQUIREMENTS, is_of_conda
@@ -57,7 +62,9 @@ def run(command: Init) -> tuple[int, str]:
         said.append(
             "where a script, a notebook or a function runs the model, have it written anew:"
         )
-        said.append(f"  modelops-runner init {place} --model FILE[:FUNCTION]")
+        said += _commands(folder, runnables_below(folder)) or [
+            f"  modelops-runner init {place} --model FILE[:FUNCTION]"
+        ]
     said += [f"not taken over: {note}" for note in missing.notes[:_MOST_NOTES]]
     if (more := len(missing.notes) - _MOST_NOTES) > 0:
         said.append(f"not taken over: {more} more")
@@ -156,12 +163,17 @@ def _what_runs(folder: Path, pyproject: Pyproject, named: str | None) -> Runnabl
     found = find_runnables(folder, scripts)
     if len(found) <= 1:
         return found[0] if found else None
-    command = f"modelops-runner init {shlex.quote(str(folder))} --model"
-    lines = [f"  {command} {shlex.quote(model.spec)}" for model in found[:_MOST_MODELS]]
-    if len(found) > _MOST_MODELS:
-        lines.append(f"  ({len(found) - _MOST_MODELS} more)")
     which = f"{folder} has {len(found)} scripts, notebooks or functions that may be its model:"
-    raise UsageError("\n".join([which, *lines]))
+    raise UsageError("\n".join([which, *_commands(folder, [model.spec for model in found])]))
+
+
+def _commands(folder: Path, models: list[str]) -> list[str]:
+    """The commands that write the wire function of each model, as lines."""
+    command = f"modelops-runner init {shlex.quote(str(folder))} --model"
+    lines = [f"  {command} {shlex.quote(model)}" for model in models[:_MOST_MODELS]]
+    if len(models) > _MOST_MODELS:
+        lines.append(f"  ({len(models) - _MOST_MODELS} more)")
+    return lines
 
 
 def _has_content(folder: Path) -> bool:

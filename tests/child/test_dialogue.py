@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.child.dialogue import Dialogue
@@ -143,7 +143,6 @@ class Tags(HTMLParser):
         assert not {name for name, _ in attrs} & {"src", "href", "onclick", "onload"}
 
 
-@settings(deadline=None)
 @given(EXCEPTIONS, st.sampled_from([-32001, -32002, -32005, -32008, -32603, 7]), TEXT)
 def test_the_report_of_any_error_that_a_child_answers_with_is_safe(
     exception: dict[str, Any], code: int, message: str
@@ -155,7 +154,6 @@ def test_the_report_of_any_error_that_a_child_answers_with_is_safe(
     check(report)
 
 
-@settings(deadline=None)
 @given(
     st.sampled_from([Phase.HANDSHAKE, Phase.LOAD]),
     TEXT.map(lambda text: text.encode("utf-8", "replace")) | st.binary(max_size=200),

@@ -200,6 +200,42 @@ def test_what_a_setup_py_computes_is_named_and_not_guessed(
     assert read_bundle(folder).dependencies == ()
 
 
+@pytest.mark.parametrize("in_cfg", [False, True])
+def test_what_a_setup_py_says_besides_is_left_to_it(in_cfg: bool, tmp_path: Path) -> None:
+    (tmp_path / "epi").mkdir()
+    given = {
+        "long_description": "What it simulates.",
+        "description": "A model",
+        "keywords": "sir",
+        "author": "A. Modeller",
+        "license": "MIT",
+    }
+    version = "version=open('VERSION').read().strip()"
+    setup = [version, "packages=['epi']", "extras_require={'plot': ['matplotlib']}"]
+    setup.append("entry_points={'console_scripts': ['epi = epi:main']}")
+    cfg = ""
+    if in_cfg:
+        cfg = "\n".join(["[metadata]", *(f"{key} = {value}" for key, value in given.items())])
+    else:
+        setup += [f"{key}={value!r}" for key, value in given.items()]
+    files = {
+        "setup.py": f"from setuptools import setup\nsetup(name='epi', {', '.join(setup)})\n",
+        "setup.cfg": cfg,
+        "VERSION": "2.5\n",
+        "MANIFEST.in": "include VERSION\n",
+        "epi/__init__.py": "",
+        "wire.py": "from importlib.metadata import metadata, entry_points\n"
+        "def wire(entrypoint, params, seed):\n    m = metadata('epi')\n"
+        "    return {'v': '|'.join([m['Version'], m['Summary'], m.get_payload().strip(),\n"
+        "        *(e.value for e in entry_points(name='epi'))]).encode()}\n",
+    }
+    folder = _write(tmp_path / "epi", files)
+    assert main(["init", str(folder)]) == 0
+    with Runner(cache=tmp_path / "cache") as runner:
+        outputs = runner.execute(folder)
+    assert outputs["v"] == b"2.5|A model|What it simulates.|epi:main"
+
+
 def test_poetrys_older_table_runs_as_it_is(tmp_path: Path) -> None:
     text = POETRY.replace("package-mode = false", 'packages = [{include = "epi"}]') + (
         '[tool.poetry.plugins."modelops.wire"]\nepi = "epi.model:wire"\n'
@@ -469,12 +505,22 @@ if TYPE_CHECKING:
 def test_imports_become_requirements_but_for_what_may_be_missing_or_a_strangers(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    files = {"model.py": IMPORTS, "parameters.py": "", "epi/data.py": "import numpy\n"}
+    files = {
+        "model.py": IMPORTS,
+        "parameters.py": "",
+        "epi/data.py": "import numpy\nimport Cython\nimport colours\nimport leapfrog\n",
+        "plotter/colours.py": "",
+        "numpy/notes.py": "",
+        "versioneer.py": "import cx_Freeze\nif __name__ == '__main__':\n    print(1)\n",
+        "test/test_it.py": "import nose\n",
+    }
     folder = _write(tmp_path / "m", files)
     assert main(["init", str(folder)]) == 0
-    assert read_bundle(folder).dependencies == ("numpy", "PyYAML")
+    assert read_bundle(folder).dependencies == ("Cython", "numpy", "PyYAML")
     said = capsys.readouterr().err
     assert "not taken over: import graph_tool: " in said
     assert "not taken over: import numppy: it is nearly numpy" in said
+    assert "not taken over: import leapfrog: only files in folders below do so" in said
+    assert "colours" not in said
     assert "once wire.py calls the model" in said
     assert "no model is called yet" in (folder / "wire.py").read_text()

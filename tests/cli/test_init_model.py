@@ -52,6 +52,31 @@ def test_of_several_each_is_named_and_nothing_is_written(
         assert runner.execute(folder)["printed.txt"] == b"2\n"
 
 
+def test_where_none_is_at_the_top_those_below_are_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    files = {
+        "epi/__init__.py": "",
+        "epi/tables.py": "print('made at the import')\n",
+        "epi/model.py": MAIN.format("3"),
+        "examples/lockdown.py": "print(1)\n",
+        "examples/helpers.py": "N = 2\n",
+        "docs/conf.py": "print('not a model')\n",
+        "tests/test_epi.py": MAIN.format("4"),
+        "notebooks/a study.ipynb": "{}",
+    }
+    folder = _write(tmp_path / "m", files)
+    assert main(["init", str(folder)]) == 0
+    assert _commands(capfd.readouterr().err)[1:] == [
+        f"modelops-runner init {folder} --model epi/model.py",
+        f"modelops-runner init {folder} --model examples/lockdown.py",
+        f"modelops-runner init {folder} --model 'notebooks/a study.ipynb'",
+    ]
+    assert main(["init", str(folder), "--model", "examples/lockdown.py"]) == 0
+    with Runner(cache=tmp_path / "cache") as runner:
+        assert runner.execute(folder)["printed.txt"] == b"1\n"
+
+
 def test_the_hint_of_a_bundle_names_them_too(tmp_path: Path) -> None:
     files = {"requirements.txt": "", "a.py": MAIN.format("1"), "b.py": MAIN.format("2")}
     folder = _write(tmp_path / "m", files)

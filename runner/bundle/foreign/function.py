@@ -41,8 +41,8 @@ def find_functions(folder: Path) -> list[ModelFunction]:
     """Return the functions at the top that are called as a model is, or else the only one."""
     found = [
         function
-        for path in model_files(folder)
-        for function in functions_in(folder, path.name)
+        for name in model_files(folder)
+        for function in functions_in(folder, name)
         if not function.name.startswith(_HELPERS)
     ]
     likely = [function for function in found if function.is_likely]

@@ -4,22 +4,26 @@ import ast
 import sys
 from collections.abc import Collection, Iterable
 from itertools import islice
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from packaging.utils import canonicalize_name
 
+from runner.bundle.content import all_entries
 from runner.bundle.excluded_code import ROOTS, imported_files
-from runner.bundle.files import files_like
+from runner.bundle.files import files_like, is_plain
 from runner.bundle.foreign.model import Foreign
 from runner.bundle.source import read_source
 from runner.diagnosis.imports.misspelt_modules import one_edit_from
 from runner.diagnosis.knowledge.conda_only import conda_only
-from runner.diagnosis.knowledge.distribution_names import distribution_named, distribution_of
-from runner.diagnosis.knowledge.well_known import WELL_KNOWN
+from runner.diagnosis.knowledge.distribution_names import distribution_named
+from runner.diagnosis.knowledge.well_known import WELL_KNOWN, is_known_module
 
 _MOST_FILES = 200
-_NO_MODELS = ("setup.py", "conftest.py", "noxfile.py")
-_NO_CODE = ("doc", "docs", "test", "tests")
+_NO_MODELS = (
+    "conftest.py", "dodo.py", "ez_setup.py", "fabfile.py", "noxfile.py", "setup.py", "toxfile.py",
+    "versioneer.py",
+)  # fmt: skip
+_NO_CODE = {"doc", "docs", "test", "tests"}
 
 
 def python_files(folder: Path, file: str | None = None) -> Foreign | None:
@@ -32,17 +36,24 @@ def python_files(folder: Path, file: str | None = None) -> Foreign | None:
         dependencies, notes = required_by(imports_from(folder, file), own_modules(folder, file))
         return Foreign(file=file, kind="Python files", dependencies=dependencies, notes=notes)
     files = model_files(folder)
-    if not files:
+    below = files_below(folder)
+    if not (files or below):
         return None
-    below = (
-        path
-        for pattern in ("*/*.py", "src/*/*.py")
-        for path in folder.glob(pattern)
-        if path.parent.name not in _NO_CODE and not path.parent.name.startswith(".")
+    imported = _imported(folder / name for name in files)
+    others = _imported(folder / name for name in islice(below, _MOST_FILES)) - imported
+    known = set(filter(is_known_module, others))
+    own = own_modules(folder)
+    dependencies, notes = required_by(imported | known, own)
+    notes += tuple(
+        f"import {module}: only files in folders below do so; add it where the model needs it"
+        for module in others_of(others - known, own)
     )
-    imported = _imported([*files, *islice(below, _MOST_FILES)])
-    dependencies, notes = required_by(imported, own_modules(folder))
-    return Foreign(file=files[0].name, kind="Python files", dependencies=dependencies, notes=notes)
+    return Foreign(
+        file=files[0] if len(files) == 1 and not below else "its Python files",
+        kind="Python files",
+        dependencies=dependencies,
+        notes=notes,
+    )
 
 
 def imports_from(folder: Path, file: str, modules: Iterable[str] = ()) -> set[str]:
@@ -67,13 +78,27 @@ def _root(file: str) -> str:
     return file[: file.rfind("/") + 1]
 
 
-def model_files(folder: Path) -> list[Path]:
-    """The Python files at the top of a folder, without those of tools and tests."""
+def model_files(folder: Path) -> list[str]:
+    """The names of the Python files at the top of a folder, without those of tools and tests."""
+    names = (path.name for path in files_like(folder, "*.py")[:_MOST_FILES])
+    return [name for name in names if _may_be_a_model(name)]
+
+
+def files_below(folder: Path, end: str = ".py") -> list[str]:
+    """The paths of the files in folders below that end so, without those of tools and tests."""
     return [
-        path
-        for path in files_like(folder, "*.py")[:_MOST_FILES]
-        if path.name not in _NO_MODELS and not path.name.startswith("test_")
+        name
+        for name in all_entries(folder)
+        if name.endswith(end)
+        and is_plain(name)
+        and _NO_CODE.isdisjoint(parts := name.split("/")[:-1])
+        and parts
+        and _may_be_a_model(name[name.rfind("/") + 1 :])
     ]
+
+
+def _may_be_a_model(name: str) -> bool:
+    return name not in _NO_MODELS and not name.startswith("test_")
 
 
 def imports_of(tree: ast.Module) -> set[str]:
@@ -113,16 +138,35 @@ def others_of(imported: Collection[str], own: Collection[str]) -> list[str]:
 
 
 def own_modules(folder: Path, file: str = "") -> set[str]:
-    """The modules at the top that a folder itself has, and those beside a file of it."""
-    tops = [folder / root for root in {*ROOTS, _root(file)}]
-    folders = {path.name for top in tops for path in top.glob("*/")}
-    return folders | {path.stem for top in tops for path in top.glob("*.py")}
+    """The modules that a folder itself has, wherever it has them: a script may set its own path.
+
+    A file or folder that only happens to be called as a package of many users is none of them.
+
+    :param file: a path in it, beside which modules lie.
+    """
+    roots = {*ROOTS, _root(file)}
+    found = set()
+    for entry in map(PurePosixPath, all_entries(folder)):
+        if entry.suffix not in (".py", ".pyx", ".so", ".pyd"):
+            continue
+        name = entry.name.partition(".")[0]
+        module = entry.parent.name if name == "__init__" else name
+        place = entry.parent.parent if name == "__init__" else entry.parent
+        is_at_root = any(place == PurePosixPath(root) for root in roots)
+        found |= {module for module in [module] if is_at_root or not is_known_module(module)}
+        # A folder without an __init__.py is a package as well (PEP 420), after all others.
+        found |= {part for part in entry.parts[:-1] if not is_known_module(part)}
+    return found
 
 
 def _nearly(module: str, own: Collection[str]) -> str | None:
-    if module in WELL_KNOWN or distribution_of(module) is not None:
+    if is_known_module(module):
         return None
     return one_edit_from(module, [*sorted(own), *sorted(WELL_KNOWN)])
+
+
+# What an `if` asks for, whose imports are those of a type checker, another system or a tool.
+_ELSEWHERE = ("TYPE_CHECKING", "os.name", "platform", "sys.modules")
 
 
 class _Imports(ast.NodeVisitor):
@@ -143,7 +187,7 @@ class _Imports(ast.NodeVisitor):
             self.generic_visit(node)
 
     def visit_If(self, node: ast.If) -> None:
-        if "TYPE_CHECKING" not in ast.unparse(node.test):
+        if not any(word in ast.unparse(node.test) for word in _ELSEWHERE):
             self.generic_visit(node)
 
 

@@ -20,6 +20,8 @@ class Foreign(Struct, frozen=True, kw_only=True):
     dependencies: tuple[str, ...] = ()
     wires: tuple[tuple[str, str], ...] = ()
     """Entry points of the group ``modelops.wire``."""
+    dynamic: tuple[str, ...] = ()
+    """The fields that the file fills in when the model is built."""
     notes: tuple[str, ...] = ()
     """The things that could not be taken over, one line each."""
 

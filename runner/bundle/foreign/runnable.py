@@ -9,8 +9,15 @@ from msgspec import Struct
 from runner.bundle.excluded_code import module_files
 from runner.bundle.files import has_file
 from runner.bundle.foreign.function import ModelFunction, find_functions, functions_in
+from runner.bundle.foreign.imports import files_below
 from runner.bundle.foreign.notebook import modules_of, notebooks_in
-from runner.bundle.foreign.script import Script, console_scripts, find_scripts, script_in
+from runner.bundle.foreign.script import (
+    Script,
+    console_scripts,
+    find_scripts,
+    script_in,
+    scripts_below,
+)
 
 
 class Notebook(Struct, frozen=True):
@@ -44,6 +51,11 @@ def find_runnables(folder: Path, scripts: Mapping[str, object]) -> list[Runnable
         files = {script.file for script in found.others}
         functions = [one for one in functions if one.is_likely and one.file not in files]
     return [*likeliest, *found.others, *functions]
+
+
+def runnables_below(folder: Path) -> list[str]:
+    """The scripts and notebooks in folders below, of which one may be meant."""
+    return [*scripts_below(folder), *files_below(folder, ".ipynb")]
 
 
 def named_runnable(folder: Path, scripts: Mapping[str, object], spec: str) -> Runnable:

@@ -9,9 +9,16 @@ import msgspec
 from msgspec import Struct
 
 from runner.bundle.excluded_code import module_files
-from runner.bundle.foreign.imports import imports_of, model_files, others_of, own_modules
+from runner.bundle.foreign.imports import (
+    files_below,
+    imports_of,
+    model_files,
+    others_of,
+    own_modules,
+)
 from runner.bundle.source import Source, read_source
 
+_MOST_READ = 200
 _OPTIONS = {"absl", "argparse", "click", "docopt", "fire", "getopt", "optparse", "typer", "tyro"}
 # Those that make a command of a function, and options of its parameters.
 _BY_PARAMETERS = {"fire", "typer", "tyro"}
@@ -53,7 +60,7 @@ def find_scripts(folder: Path, imported: Iterable[str]) -> Scripts:
 
     :param imported: modules that something else than Python files imports.
     """
-    read = ((path.name, read_source(path)) for path in model_files(folder))
+    read = ((name, read_source(folder / name)) for name in model_files(folder))
     sources = {name: source for name, source in read if source is not None}
     modules = set(imported)
     for name, source in sources.items():
@@ -78,6 +85,17 @@ def script_in(folder: Path, file: str) -> Script | None:
     if source is None or not (_has_main(source) or _does_something(source)):
         return None
     return _script(folder, file, source)
+
+
+def scripts_below(folder: Path) -> list[str]:
+    """The paths of the scripts in folders below; a package's modules do not run by themselves."""
+    found = []
+    for name in files_below(folder)[:_MOST_READ]:
+        source = read_source(folder / name)
+        is_packages = (folder / name).with_name("__init__.py").exists()
+        if source and (_has_main(source) or (not is_packages and _does_something(source))):
+            found.append(name)
+    return found
 
 
 def console_scripts(folder: Path, scripts: Mapping[str, object]) -> list[Script]:

@@ -6,6 +6,22 @@ from typing import Any
 
 from runner.bundle.foreign.model import Foreign, text_or_none
 
+_FIELDS = {
+    "author": "authors",
+    "author_email": "authors",
+    "classifiers": "classifiers",
+    "description": "description",
+    "extras_require": "optional-dependencies",
+    "keywords": "keywords",
+    "license": "license",
+    "long_description": "readme",
+    "maintainer": "maintainers",
+    "maintainer_email": "maintainers",
+    "project_urls": "urls",
+}
+"""The fields of ``[project]`` that setuptools fills of these. It breaks off, or leaves them out,
+where the table is there and does not say so."""
+
 
 def setup_py(text: str, cfg: str = "") -> Foreign | None:
     """Return what is written in it as it stands; ``None`` where it calls no setup()."""
@@ -21,28 +37,37 @@ def setup_py(text: str, cfg: str = "") -> Foreign | None:
     known = _constants(tree)
     given: dict[str, Any] = {}
     notes: list[str] = []
+    dynamic: set[str] = set()
     for keyword in call.keywords:
+        if keyword.arg in _FIELDS:
+            dynamic.add(_FIELDS[keyword.arg])
         if keyword.arg not in ("name", "version", "install_requires", "python_requires",
                                "entry_points"):  # fmt: skip
             continue
         try:
             given[keyword.arg] = _value(keyword.value, known)
         except ValueError:
+            if keyword.arg == "version":
+                dynamic.add("version")
+                continue
             notes.append(f"{keyword.arg} of setup.py:{keyword.value.lineno} is computed when it"
                          " runs: write it by hand")  # fmt: skip
-    return _foreign("setup.py" if text.strip() else "setup.cfg", {**_config(cfg), **given}, notes)
+    config, of_config = _config(cfg)
+    file = "setup.py" if text.strip() else "setup.cfg"
+    return _foreign(file, {**config, **given}, dynamic | of_config, notes)
 
 
 def setup_cfg(text: str) -> Foreign:
-    return _foreign("setup.cfg", _config(text), [])
+    return _foreign("setup.cfg", *_config(text), [])
 
 
-def _foreign(file: str, given: dict[str, Any], notes: list[str]) -> Foreign:
+def _foreign(file: str, given: dict[str, Any], dynamic: set[str], notes: list[str]) -> Foreign:
     requires = given.get("install_requires") or []
     if isinstance(requires, str):
         requires = requires.splitlines()
     groups = given.get("entry_points") or {}
-    wires = groups.get("modelops.wire", []) if isinstance(groups, dict) else []
+    groups = groups if isinstance(groups, dict) else {}
+    wires = groups.get("modelops.wire", [])
     wires = wires.splitlines() if isinstance(wires, str) else wires
     pairs = [wire.partition("=") for wire in wires if isinstance(wire, str) and "=" in wire]
     return Foreign(
@@ -53,8 +78,16 @@ def _foreign(file: str, given: dict[str, Any], notes: list[str]) -> Foreign:
         requires_python=text_or_none(given.get("python_requires")),
         dependencies=tuple(text.strip() for text in requires if str(text).strip()),
         wires=tuple((key.strip(), value.strip()) for key, _, value in pairs),
+        dynamic=tuple(sorted(dynamic | _of_entry_points(groups))),
         notes=tuple(notes),
     )
+
+
+def _of_entry_points(groups: dict[str, Any]) -> set[str]:
+    fields = {"console_scripts": "scripts", "gui_scripts": "gui-scripts"}
+    found = {fields.get(group, "entry-points") for group in groups}
+    # The table has the wire functions, and what it has cannot be dynamic.
+    return found - {"entry-points"} if "modelops.wire" in groups else found
 
 
 def _constants(tree: ast.Module) -> dict[str, ast.expr]:
@@ -96,12 +129,17 @@ def _value(node: ast.expr, known: dict[str, ast.expr], depth: int = 0) -> Any:
     raise ValueError
 
 
-def _config(text: str) -> dict[str, Any]:
+def _config(text: str) -> tuple[dict[str, Any], set[str]]:
+    """What setup.cfg gives, and the fields of ``[project]`` that setuptools fills of it."""
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read_string(text)
     except configparser.Error:
-        return {}
+        return {}, set()
+    metadata = parser["metadata"] if parser.has_section("metadata") else {}
+    dynamic = {_FIELDS[key] for key in metadata if key in _FIELDS}
+    if parser.has_section("options.extras_require"):
+        dynamic.add("optional-dependencies")
     found: dict[str, Any] = {}
     for section, key in (
         ("metadata", "name"),
@@ -112,7 +150,8 @@ def _config(text: str) -> dict[str, Any]:
         value = parser.get(section, key, fallback=None)
         if value is not None and not value.startswith(("attr:", "file:")):
             found[key] = value
-    if parser.has_option("options.entry_points", "modelops.wire"):
-        wires = parser.get("options.entry_points", "modelops.wire")
-        found["entry_points"] = {"modelops.wire": wires}
-    return found
+        elif value is not None and key == "version":
+            dynamic.add(key)
+    if parser.has_section("options.entry_points"):
+        found["entry_points"] = dict(parser["options.entry_points"])
+    return found, dynamic

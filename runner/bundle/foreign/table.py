@@ -29,7 +29,11 @@ def project_table(foreign: Foreign, name: str) -> tuple[str, tuple[str, ...]]:
         # A conda environment may be called like what it is for; a project cannot.
         name = f"{name}-model" if itself else name
         dependencies.append(text)
-    lines = ["[project]", f"name = {_string(name)}", f"version = {_string(_version(foreign))}"]
+    lines = ["[project]", f"name = {_string(name)}"]
+    if "version" not in foreign.dynamic:
+        lines.append(f"version = {_string(_version(foreign))}")
+    if foreign.dynamic:
+        lines.append(f"dynamic = [{', '.join(map(_string, foreign.dynamic))}]")
     if foreign.requires_python:
         try:
             SpecifierSet(foreign.requires_python)

@@ -17,9 +17,8 @@ from runner.diagnosis.child_places import (
 from runner.diagnosis.imports.bundle_modules import importable_file, is_file_of
 from runner.diagnosis.imports.dependencies import is_installed
 from runner.diagnosis.imports.import_errors import missing_module, missing_name, module_named
-from runner.diagnosis.knowledge.distribution_names import distribution_of
 from runner.diagnosis.knowledge.stdlib_changes import ADDED_MODULES, REMOVED_MODULES
-from runner.diagnosis.knowledge.well_known import WELL_KNOWN
+from runner.diagnosis.knowledge.well_known import is_known_module
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import one_line, printable
@@ -58,7 +57,7 @@ def hidden_module(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
         what = f"the standard library's {top}"
     elif is_installed(case, top):
         what = f"the installed package {top}"
-    elif by_itself and top not in WELL_KNOWN and distribution_of(top) is None:
+    elif by_itself and not is_known_module(top):
         return _imports_itself(case, phase, imports[-1], exception)
     elif by_itself or no_package:
         what = f"the package {top}"

@@ -36,7 +36,7 @@ from runner.diagnosis.knowledge.distribution_names import (
     same_distribution,
     why_this_distribution,
 )
-from runner.diagnosis.knowledge.well_known import WELL_KNOWN
+from runner.diagnosis.knowledge.well_known import is_well_known
 from runner.diagnosis.missing_names import did_you_mean
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.asked import task_info
@@ -356,7 +356,7 @@ def _not_installed(
         explanation += f" On the package index, {missing.asked} is called {name}."
         explanation += why_this_distribution(name)
     hints = [declare_hint(case, name, f"add {name} to the dependencies")]
-    if distribution_of(missing.asked) is None and missing.top not in WELL_KNOWN:
+    if distribution_of(missing.asked) is None and not is_well_known(missing.top):
         own = f"put {missing.top}.py into the bundle, where it is a module of your own"
         hints.append(Hint(title=f"or {own}"))
         if _is_unpickled(exception):

@@ -18,8 +18,8 @@ from runner.diagnosis.child_places import (
     place_of,
 )
 from runner.diagnosis.imports.dependencies import declared_requirements
-from runner.diagnosis.knowledge.distribution_names import distribution_of, modules_named_otherwise
-from runner.diagnosis.knowledge.well_known import WELL_KNOWN
+from runner.diagnosis.knowledge.distribution_names import modules_named_otherwise
+from runner.diagnosis.knowledge.well_known import WELL_KNOWN, is_known_module
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
 from runner.events import Phase
@@ -40,7 +40,7 @@ def misspelt_module(
     frame = exception.traceback[-1] if exception.traceback else None
     if frame is None or not is_own(case, frame.file) or not _SHORTEST <= len(name) <= _LONGEST:
         return None
-    if name in WELL_KNOWN or distribution_of(name) is not None:
+    if is_known_module(name):
         return None
     bundled = _bundled(case)
     for meant, what in (

@@ -1,5 +1,9 @@
 """Modules of science whose distribution has their name: an import of one means it."""
 
+from packaging.utils import canonicalize_name
+
+from runner.diagnosis.knowledge.distribution_names import distribution_of
+
 _NAMES = """
 altair anndata arviz astropy blackjax bokeh brian2 casadi cftime click cloudpickle cvxpy cython
 dask datasets diffrax distributed duckdb emcee epyestim equinox fastapi fiona flask flax folium
@@ -14,6 +18,18 @@ xarray xgboost xlrd zarr
 """
 
 WELL_KNOWN = frozenset(_NAMES.split())
+_CANONICAL = frozenset(map(canonicalize_name, WELL_KNOWN))
+
+
+def is_well_known(distribution: str) -> bool:
+    """Tell whether many have this distribution; capitals do not count (PEP 503)."""
+    return canonicalize_name(distribution) in _CANONICAL
+
+
+def is_known_module(module: str) -> bool:
+    """Tell whether it is known which distribution brings a module."""
+    return is_well_known(module) or distribution_of(module) is not None
+
 
 BUILD_TOOLS = (
     "flit-core", "hatch-vcs", "hatchling", "maturin", "meson-python", "pdm-backend", "poetry-core",
