@@ -52,6 +52,7 @@ _SOLVER = re.compile(
     r"|failed to execute PosixPath\(')"
     r"([\w.-]{1,60})"
 )
+_MOVIE_WRITER = re.compile(r"^MovieWriter (\w{1,40}) unavailable; using ", re.MULTILINE)
 _OF_SOLVERS = {"glpk": "glpsol", "gurobi": "gurobi_cl", "scip": "scip"}
 _STATUS = re.compile(
     r"^Command (.{1,2000}?) (returned non-zero exit status -?\d+|died with .{1,80})\.$", re.DOTALL
@@ -60,6 +61,10 @@ _STATUS = re.compile(
 
 def program_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding | None:
     """Find an exception's cause in a program that the code starts."""
+    if writer := _movie_writer(case, exception):
+        finding = _not_there(case, phase, exception, writer)
+        finding.hints = [*_as_gif(case, exception), *finding.hints]
+        return finding
     if solver := _SOLVER.search(exception.message[:1000]):
         return _not_there(case, phase, exception, _OF_SOLVERS.get(solver[1], solver[1]))
     if exception.type == "CalledProcessError":
@@ -76,6 +81,25 @@ def program_failure(case: Case, phase: Phase, exception: ExceptionInfo) -> Findi
     if " " in name:
         return _one_text(case, phase, exception, name)
     return _not_there(case, phase, exception, name)
+
+
+def _movie_writer(case: Case, exception: ExceptionInfo) -> str | None:
+    """The program that matplotlib says it has not, before Pillow fails at what that would do."""
+    said = case.evidence.stderr.text if case.evidence.stderr else ""
+    writer = _MOVIE_WRITER.search(said)
+    by_matplotlib = any(
+        frame.file.endswith("/matplotlib/animation.py") for frame in exception.traceback
+    )
+    return writer[1] if writer and by_matplotlib else None
+
+
+def _as_gif(case: Case, exception: ExceptionInfo) -> list[Hint]:
+    frame = telling_frame(case, exception)
+    if frame is None or not (text := frame.text):
+        return []
+    after = re.sub(r"""\.(?:mp4|avi|mov|mkv|m4v|webm)(?=["'])""", ".gif", text)
+    edit = line_edit(case, frame, after)
+    return [Hint(title="save a GIF, which needs no other program", edit=edit)] if edit else []
 
 
 def _not_there(case: Case, phase: Phase, exception: ExceptionInfo, name: str) -> Finding:

@@ -37,6 +37,16 @@ class Table:
         self.columns.get_loc(key)
         return b""
 """
+# As matplotlib does where ffmpeg is not there.
+_ANIMATION = """
+import logging
+
+class FuncAnimation:
+    def save(self, filename):
+        logging.getLogger(__name__).warning("MovieWriter %s unavailable; using Pillow instead.", "ffmpeg")
+        if not filename.endswith(".gif"):
+            raise ValueError("unknown file extension: ." + filename.rpartition(".")[2])
+"""
 
 SLIPS = (
     Scenario(
@@ -296,6 +306,27 @@ SLIPS = (
         Code.TASK_RAISED,
         "a task starts a program that the worker does not have",
         task("subprocess.run(['no-such-Rscript', 'model.R'], check=True)", "import subprocess"),
+    ),
+    Scenario(
+        "task-raised-no-ffmpeg",
+        Code.TASK_RAISED,
+        "a task saves an animation as a film, and the worker has no ffmpeg",
+        {
+            "requirements.txt": "matplotlib\n",
+            "wire.py": task(
+                'FuncAnimation().save("epidemic.mp4")\nreturn {"x": b"1"}',
+                "from matplotlib.animation import FuncAnimation",
+            )["wire.py"],
+        },
+        prepare=(
+            index(
+                wheel(
+                    "matplotlib",
+                    "3.10.0",
+                    files={"matplotlib/__init__.py": "", "matplotlib/animation.py": _ANIMATION},
+                )
+            ),
+        ),
     ),
     Scenario(
         "task-raised-program",
