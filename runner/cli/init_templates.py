@@ -276,19 +276,23 @@ def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
 {printed}'''
 
 SCRIPT_OPTIONS = """\
-    options = [{seed}]
-    text = SCRIPT.read_text("utf-8", "replace")
+    options, arguments = [{seed}], {}
+    text = "".join(SCRIPT.read_text("utf-8", "replace").split()).replace("'", '"')
     for name, value in params.items():
+        values = [str(one) for one in value] if isinstance(value, list) else [str(value)]
         # click and typer write n_agents as --n-agents.
         option = f"--{name}" if f"--{name}" in text else f"--{name.replace('_', '-')}"
-        if isinstance(value, list):
-            options += [option, *map(str, value)]
+        if (place := text.find(f'argument("{name}"')) >= 0:
+            arguments[place] = values  # no option: which one it is, its place says
+        elif isinstance(value, list):
+            options += [option, *values]
         elif value is True:
             options.append(option)
         elif value is False:
             {unset}
         elif value is not None:
             options.append(f"{option}={value}")
+    options[:0] = [word for _, words in sorted(arguments.items()) for word in words]
 """
 
 SCRIPT_WITHOUT_OPTIONS = """\

@@ -282,6 +282,7 @@ def _import_failed(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
 
 def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
     from runner.diagnosis.common_words import common_advice
+    from runner.diagnosis.wire_functions import is_stub, stub_hint
 
     leaf = _leaf(exception)
     frame = telling_frame(case, leaf) or telling_frame(case, exception)
@@ -302,7 +303,9 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
         summary += f"; the first in an {exception.type}: {group}"
     loading = phase is Phase.LOAD
     hints = [Hint(title=_where_to_look(leaf, frame, place) if place else _BY_HAND)]
-    if not elsewhere and (advice := common_advice(case, leaf, frame)):
+    if is_stub(frame):
+        summary, hints = f"{place} calls no model yet", [stub_hint(case)]
+    elif not elsewhere and (advice := common_advice(case, leaf, frame)):
         hints.insert(0, advice)
     if variable := _missing_variable(leaf):
         why, hints = absence(case, variable)

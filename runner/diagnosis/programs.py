@@ -16,6 +16,7 @@ from runner.diagnosis.child_places import (
 )
 from runner.diagnosis.report.model import ExceptionInfo, Hint, by_hand
 from runner.diagnosis.report.text import last_lines, one_line, printable
+from runner.diagnosis.script_habits import without_line
 from runner.events import Phase
 
 # From packages.debian.org, bookworm.
@@ -45,6 +46,9 @@ _PACKAGES = {
     "gdal_translate": "gdal-bin",
     "ogr2ogr": "gdal-bin",
 }
+# What shows a file to somebody.
+_VIEWERS = {"display", "eog", "evince", "gnome-open", "gthumb", "kde-open", "okular", "open",
+            "see", "start", "xdg-open", "xterm"}  # fmt: skip
 # As Pyomo, PuLP, PySB and graphviz say it of what they run. A solver's program may have a name of
 # its own.
 _SOLVER = re.compile(
@@ -52,6 +56,7 @@ _SOLVER = re.compile(
     r"|failed to execute PosixPath\(')"
     r"([\w.-]{1,60})"
 )
+_CALL = re.compile(r"(?:subprocess\.)?(?:run|call|check_call|Popen)\(.*\)")
 _MOVIE_WRITER = re.compile(r"^MovieWriter (\w{1,40}) unavailable; using ", re.MULTILINE)
 _OF_SOLVERS = {"glpk": "glpsol", "gurobi": "gurobi_cl", "scip": "scip"}
 _STATUS = re.compile(
@@ -104,6 +109,8 @@ def _as_gif(case: Case, exception: ExceptionInfo) -> list[Hint]:
 
 def _not_there(case: Case, phase: Phase, exception: ExceptionInfo, name: str) -> Finding:
     shown = printable(one_line(name, 80))
+    if name in _VIEWERS:
+        return _shows(case, phase, exception, name)
     package = _PACKAGES.get(name)
     on_debian = f" ({package} on Debian)" if package else ""
     on_debian = " (conda-forge has it)" if name in ("ipopt", "bonmin", "couenne") else on_debian
@@ -122,6 +129,19 @@ def _not_there(case: Case, phase: Phase, exception: ExceptionInfo, name: str) ->
                 by="person" if package else UNSET,
             )
         ],
+    )
+
+
+def _shows(case: Case, phase: Phase, exception: ExceptionInfo, name: str) -> Finding:
+    frame = telling_frame(case, exception)
+    edit = without_line(case, frame) if frame and _CALL.fullmatch(frame.text or "") else None
+    return Finding(
+        phase=phase,
+        code=raised_code(phase),
+        summary=f"{_place(case, exception)} shows a file with {name}, and nobody watches a task",
+        explanation="The program is not there either. What a task writes into its working folder is"
+        " kept by `exec --output DIR`.",
+        hints=[Hint(title="take the call out", edit=edit)],
     )
 
 

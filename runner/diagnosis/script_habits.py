@@ -45,6 +45,11 @@ _COMPOSE = (
     ' config_path="conf"): config = hydra.compose("config", overrides=[f"{k}={v}" for k, v in'
     " params.items()])"
 )
+# As argparse and click say it.
+_REQUIRED = re.compile(
+    r"(?:the following arguments are required: |Missing (?:option|argument) ')([^':]{1,500})"
+)
+_OPTION = re.compile(r"(?:--)?[A-Za-z][\w-]{0,60}")
 # As they begin their last words: "model.py: error: ", "Error: ".
 _ERROR = re.compile(r"^(?:[^:]{0,200}: )?[Ee]rror: ")
 
@@ -165,6 +170,18 @@ def _names_parameter(case: Case, words: str) -> bool:
     return any(f'"{name}"' in params for one in options for name in (one, one.replace("-", "_")))
 
 
+def _give_options(case: Case, words: str) -> Hint:
+    required = _REQUIRED.search(words)
+    asked = [one.strip() for one in required[1].split(",")] if required else []
+    names = [one.removeprefix("--").replace("-", "_") for one in filter(_OPTION.fullmatch, asked)]
+    if not names:
+        return Hint(title="give the parameters that its --help has, with values that it takes")
+    return by_hand(
+        f"give what it asks for: {', '.join(names)}",
+        exec_command(case, " ".join(f"--param {name}=..." for name in names)),
+    )
+
+
 def _no_command_line(
     case: Case, phase: Phase, exception: ExceptionInfo, code: Code, words: str
 ) -> Finding:
@@ -186,9 +203,7 @@ def _no_command_line(
             code=code,
             summary=f"{place} does not take the options that it was given{said}",
             explanation="The wire function runs a command, with the task's parameters as options.",
-            hints=[
-                Hint(title="give the parameters that its --help has, with values that it takes")
-            ],
+            hints=[_give_options(case, words)],
         )
     return Finding(
         phase=phase,

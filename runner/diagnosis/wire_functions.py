@@ -8,7 +8,7 @@ from bundle_protocol.wire_functions import IS_A_GENERATOR
 from runner.diagnosis.case import Case
 from runner.diagnosis.child_places import bundle_argument, init_hint, line_edit
 from runner.diagnosis.pyproject_edits import PyprojectText
-from runner.diagnosis.report.model import Edit, Frame, Hint
+from runner.diagnosis.report.model import Edit, Frame, Hint, by_hand
 
 _MANIFESTS = (".modelops/manifest.json", ".modelops/modelops.toml")
 _PYPROJECT = "pyproject.toml"
@@ -23,10 +23,24 @@ EXAMPLE = """\
 def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
     # Call the model with params and seed, and return its outputs, bytes by their names.
     raise NotImplementedError("no model is called yet")"""
+_STUB = EXAMPLE.splitlines()[-1].strip()
 _WITHIN = re.compile(
     r"wire function (\S{1,1000}) does not .{1,2000}: line (\d+) defines it within `(.*?)`(?:;|$)"
 )
 _NONE = "the wire function wire.py:wire does not exist: module wire has no 'wire'"
+
+
+def is_stub(frame: Frame | None) -> bool:
+    """Tell whether it is a wire function as ``init`` writes it where it knows no model."""
+    return frame is not None and frame.text == _STUB
+
+
+def stub_hint(case: Case) -> Hint:
+    return by_hand(
+        "say which script, notebook or function runs the model, and the wire function is written"
+        " anew; or write the call there",
+        f"modelops-runner init {bundle_argument(case)} --model FILE",
+    )
 
 
 def wire_hint(case: Case, message: str) -> Hint | None:

@@ -37,7 +37,7 @@ class Script(Struct, frozen=True, kw_only=True):
     negated: str | None
     """The opposite of an ``option``, as an expression; ``None`` where that is to leave it out."""
     imports: tuple[str, ...]
-    """The modules of others that it cannot do without."""
+    """The modules of others that it imports at its top, whatever it is to do."""
     command: str = ""
     """The function that the command is, where it is installed as one: ``module:function``."""
 
@@ -115,17 +115,27 @@ def console_scripts(folder: Path, scripts: Mapping[str, object]) -> list[Script]
 
 def _script(folder: Path, file: str, source: Source) -> Script:
     imported = imports_of(source.tree)
+    statements = [
+        node for node in source.tree.body if isinstance(node, ast.Import | ast.ImportFrom)
+    ]
+    at_top = imports_of(ast.Module(body=[*statements], type_ignores=[]))
     seed = re.search(r"""["']--seed["']""", source.text) is not None
     by_parameters = bool(imported & _BY_PARAMETERS) and any(
         isinstance(node, ast.arg) and node.arg == "seed" for node in ast.walk(source.tree)
     )
     return Script(
         file=file,
-        takes_options=bool(imported & _OPTIONS) or "sys.argv" in source.text,
+        takes_options=bool(imported & _OPTIONS) or _parses_by_itself(source),
         takes_seed=seed or by_parameters,
         negated=_negated(source.text, imported),
-        imports=tuple(others_of(imported, own_modules(folder, file))),
+        imports=tuple(others_of(at_top & imported, own_modules(folder, file))),
     )
+
+
+def _parses_by_itself(source: Source) -> bool:
+    """Tell whether it looks for options in ``sys.argv``: ``beta = float(sys.argv[1])`` does not."""
+    text = re.sub(r"\bsys\.argv\[\d+\]|\blen\(sys\.argv\)", "", source.text)
+    return "sys.argv" in text
 
 
 def _negated(text: str, imported: set[str]) -> str | None:

@@ -48,6 +48,9 @@ _WRITING_MODE = re.compile(
     r"^[\"']\)?(?:\s*,\s*|\.open\(\s*)(?:mode\s*=\s*)?[\"'][wax]b?\+?b?[\"']|^[\"']\)\.write_"
 )
 
+# open(f"out/{day}.csv", "w"), of which the first argument may be evaluated twice.
+_OPENED_TO_WRITE = re.compile(r"\bopen\(\s*([^(),]+),\s*(?:mode\s*=\s*)?[\"'][wax]")
+
 # From where a package is installed up to its environment's folder: lib/python3.12/site-packages.
 _INSTALLED_DEPTH = 3
 
@@ -251,6 +254,9 @@ def _not_in_bundle(
     there = _with_tail(case, path) if path.is_absolute() else None
     if not named and there is not None:
         return _elsewhere_than(case, phase, frame, path, there, None)
+    opened = _OPENED_TO_WRITE.search(frame.text or "")
+    if not named and opened and not (path.is_absolute() or has_folder(case, path.parent)):
+        return _no_folder(case, phase, frame, path, f"dirname({opened[1]})")
     if not named or before.rstrip("\"'").endswith("cwd="):
         return None  # It is put together elsewhere: what it ought to be is not known.
     where, asked = place_of(case, frame), printable(str(path))
@@ -261,14 +267,11 @@ def _not_in_bundle(
             return None
         if path.is_absolute():
             return _writes_elsewhere(case, phase, frame, path)
-        made = f"os.makedirs({str(folder)!r}, exist_ok=True)"
-        what = f"writes {asked}, and there is no folder {printable(str(folder))}"
-        hint = f"make the folder first: {printable(made)}"
-        edit = _made_before(case, frame, made)
-    elif there is not None:
+        return _no_folder(case, phase, frame, path, repr(str(folder)))
+    if there is not None:
         replaced = _replaced_in(case, frame, str(path), there)
         return _elsewhere_than(case, phase, frame, path, there, replaced)
-    elif path.is_absolute():
+    if path.is_absolute():
         what = f"asks for {asked}, which this worker does not have"
         hint = f"put it into the bundle and read it by its path there, as {printable(path.name)!r}"
         edit = _replaced_in(case, frame, str(path), path.name) if path.suffix else None
@@ -284,13 +287,37 @@ def _not_in_bundle(
             hint = f"if {asked} is to be made, say so: h5py only reads by default since 3"
         if PyprojectText.of_case(case).value("tool.modelops", "exclude"):
             hint += "; see that [tool.modelops] exclude does not leave it out"
+    return _of_working_folder(phase, f"{where} {what}", Hint(title=hint, edit=edit))
+
+
+def _no_folder(case: Case, phase: Phase, frame: Frame, path: PurePath, folder: str) -> Finding:
+    """A file that is written into a folder which is not there.
+
+    :param folder: an expression of Python.
+    """
+    # In a function, `import os` here would take `os` from the lines above it.
+    made = f"from os import makedirs\nmakedirs({folder}, exist_ok=True)"
+    if folder.startswith("dirname("):
+        made = f"from os.path import dirname\n{made}"
+    shown = printable(str(path.parent))
+    return _of_working_folder(
+        phase,
+        f"{place_of(case, frame)} writes {printable(str(path))}, and there is no folder {shown}",
+        Hint(
+            title=f"make the folder first: os.makedirs({shown!r}, exist_ok=True)",
+            edit=_made_before(case, frame, made),
+        ),
+    )
+
+
+def _of_working_folder(phase: Phase, summary: str, hint: Hint) -> Finding:
     return Finding(
         phase=phase,
         code=raised_code(phase),
-        summary=f"{where} {what}",
+        summary=summary,
         explanation="A task's working folder has the bundle's files in it, and what the task has"
         " written.",
-        hints=[Hint(title=hint, edit=edit)],
+        hints=[hint],
     )
 
 
@@ -308,7 +335,7 @@ def _made_before(case: Case, frame: Frame, made: str) -> Edit | None:
         ast.parse(f"{line}\n    pass" if line.endswith(":") else line)
     except (SyntaxError, ValueError):
         return None
-    return line_edit(case, frame, f"import os\n{made}\n{line}")
+    return line_edit(case, frame, f"{made}\n{line}")
 
 
 def _elsewhere_than(

@@ -293,12 +293,16 @@ def _module_missing(
         ]
     needed = _distribution(missing, said)
     if own:
+        edit = pyproject.with_item("build-system", "requires", needed)
+        if pyproject.value("build-system", "requires") is None and needed != "setuptools":
+            # Without the key it is setuptools that builds; with it, nothing else is there.
+            edit = pyproject.setting("build-system", "requires", ["setuptools", needed])
         return [
             Hint(
                 title=f"name {needed}, which brings {missing}, among what the build needs"
                 if needed != missing
                 else f"name what provides {missing} among what the build needs",
-                edit=pyproject.with_item("build-system", "requires", needed),
+                edit=edit,
             )
         ]
     return [
