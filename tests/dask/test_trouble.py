@@ -12,12 +12,12 @@ pytest.importorskip("distributed")
 
 import dask
 from distributed import Client, LocalCluster
+from loopback import DaskCluster
 from studies import SECONDS, failing, make_bundle, seeds, wait_until
 
 import runner.dask
 from runner.dask import RunnerPlugin
 from runner.dask.client import in_flight, preflight, sending, watch
-from runner.dask.examine.loopback import DaskCluster
 from runner.dask.scheduler import census, held
 from runner.diagnosis.report.codes import Code
 from runner.result import Result
