@@ -23,17 +23,20 @@ def find_foreign(
     :param model: the file that runs the model, where it is known.
     :raises Failure: ``bundle-invalid``: it cannot be read.
     """
+    return declared_elsewhere(folder, pyproject) or needed_by_code(folder, model)
+
+
+def declared_elsewhere(folder: Path, pyproject: Pyproject | None) -> Foreign | None:
+    """As :func:`find_foreign`, of the files that only say what a model needs."""
     table = pyproject.table("tool") if pyproject is not None else {}
     if "poetry" in table and isinstance(table["poetry"], dict):
         return poetry(table["poetry"])
-    return (
-        _setup(folder)
-        or _pipfile(folder)
-        or _environment(folder)
-        or _exported(folder)
-        or _script(folder, model)
-        or _notebook(folder, model)
-    )
+    return _setup(folder) or _pipfile(folder) or _environment(folder) or _exported(folder)
+
+
+def needed_by_code(folder: Path, model: str | None) -> Foreign | None:
+    """As :func:`find_foreign`, of the model itself: a script with a header, or a notebook."""
+    return _script(folder, model) or _notebook(folder, model)
 
 
 def _setup(folder: Path) -> Foreign | None:
