@@ -22,7 +22,7 @@ from studies import SECONDS, failing, make_bundle, seeds
 from wheels import write_wheel
 
 import runner.dask
-from runner.dask.environment import Made, most_able, most_common
+from runner.dask.study_environment import Made, most_able, most_common
 from runner.diagnosis.report.codes import Code
 from runner.result import Result
 

@@ -183,7 +183,7 @@ def test_a_worker_that_hangs_keeps_no_study_from_running(
         os.kill(hung.pid, signal.SIGCONT)
         # Once it answers, it is one of them again.
         (slot,) = vars(client)["_modelops_runner"]._slots.values()
-        wait_until(lambda: not slot.study.fitness.unable)
+        wait_until(lambda: not slot.study.eligibility.unable)
         futures = [
             runner.dask.submit(client, bundle, Task("sleep", {"seconds": 2})) for _ in range(2)
         ]
