@@ -309,9 +309,9 @@ def _not_found(
     only: Iterable[str] = (),
 ) -> RequestError:
     with standard.standard_library():
-        import difflib  # Takes 7 ms, for a message that is hardly ever needed.
+        from bundle_protocol.near_names import nearest  # 7 ms, which are hardly ever needed
 
-    near = [prefix + name for name in difflib.get_close_matches(missing, existing)]
+    near = [prefix + name for name in nearest(missing, existing)]
     near = near or list(only)[:3]
     question = f"; did you mean {near[0]!r}?" if near else ""
     return RequestError(

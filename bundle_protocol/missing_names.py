@@ -10,6 +10,7 @@ import difflib
 import re
 import sys
 
+from bundle_protocol.near_names import digits, nearest
 from bundle_protocol.standard import standard_library
 
 TYPE_CHECKING = False  # Importing typing takes 2 ms.
@@ -110,7 +111,8 @@ def _near(name: str, names: list[str]) -> dict[str, object]:
         there = [one for one in there if not one.startswith("_")]
     same = [one for one in there if one != name and plain_name(one) == plain_name(name)]
     swapped = [one for one in there if one != name and sorted(one) == sorted(name)]
-    near = same or swapped or difflib.get_close_matches(name, there, n=1, cutoff=_NEAR)
+    swapped = [one for one in swapped if digits(one) == digits(name)]
+    near = same or swapped or nearest(name, there, cutoff=_NEAR)
     return {"missing_name": name, **({"near": near[0]} if near and near[0] != name else {})}
 
 

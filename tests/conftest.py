@@ -15,6 +15,7 @@ from pathlib import Path
 import forked_command
 import pytest
 from deaths import DieAtWork
+from hypothesis import HealthCheck, settings
 
 import runner
 from runner import Runner, RunnerError
@@ -30,23 +31,16 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    generated = [
-        item for item in items if getattr(getattr(item, "obj", None), "is_hypothesis_test", False)
-    ]
-    for item in generated:
+    for item in items:
         # Hypothesis takes the signal's exception for a failure, and goes on for ever to shrink it.
-        item.add_marker(pytest.mark.timeout(method="thread"))
-    if generated:
-        from hypothesis import HealthCheck, settings  # what few runs need
-
-        # A machine that is busy is no failure of what is tested.
-        settings.register_profile(
-            "busy", deadline=None, suppress_health_check=[HealthCheck.too_slow]
-        )
-        settings.load_profile("busy")
+        if getattr(getattr(item, "obj", None), "is_hypothesis_test", False):
+            item.add_marker(pytest.mark.timeout(method="thread"))
 
 
 def pytest_configure() -> None:
+    # A machine that is busy is no failure of what is tested.
+    settings.register_profile("busy", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("busy")
     # A test that starts a process inherits no cache, no interpreter and no policy of the developer.
     for name in ("MODELOPS_CACHE_DIR", "MODELOPS_FORCE_FRESH_VENV", "VIRTUAL_ENV"):
         os.environ.pop(name, None)

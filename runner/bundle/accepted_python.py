@@ -11,9 +11,9 @@ from packaging.version import InvalidVersion, Version
 
 from runner.bundle.failures import invalid
 from runner.bundle.files import has_file, read_text
-from runner.bundle.model import PythonRequirement
 from runner.bundle.pyproject import PYPROJECT, Pyproject
 from runner.diagnosis.report.model import Edit, Hint, by_hand
+from runner.python_requirement import PythonRequirement
 from runner.version import lowest_minor
 
 # Every minor version there is or may be soon; patches are taken from the specifier's own bounds.
@@ -155,7 +155,7 @@ def _meant(line: str) -> str:
 def _requires_python(pyproject: Pyproject) -> PythonRequirement:
     written = pyproject.table("project").get("requires-python")
     if written is None:
-        return PythonRequirement(SpecifierSet(), None, None, None)
+        return PythonRequirement(SpecifierSet())
     at = pyproject.at("project", "requires-python")
     line = pyproject.line("project", "requires-python")
     meant = _meant(line or "")

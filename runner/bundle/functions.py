@@ -67,10 +67,10 @@ def _ambiguous(bundle: Bundle) -> Exception:
 
 
 def _not_there(bundle: Bundle, name: str) -> Exception:
-    import difflib
+    from bundle_protocol.near_names import nearest
 
     there = sorted(bundle.functions)
-    near = difflib.get_close_matches(name, there, n=1)
+    near = nearest(name, there)
     question = f"; did you mean {near[0]!r}?" if near else ""
     listed = f"It has {', '.join(there)}." if there else "It has its wire function alone."
     return Failure.of(

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
 from msgspec import Struct, field
-from packaging.specifiers import SpecifierSet
 
 from runner.diagnosis.case import LfsPointer
 from runner.diagnosis.report.model import BundleInfo
+from runner.python_requirement import PythonRequirement
 
 RequirementsFrom: TypeAlias = Literal["uv.lock", "pyproject.toml", "requirements.txt"]
 
@@ -35,18 +35,6 @@ class Defaults(Struct, frozen=True):
     """That of a task of the command, or of a file of tasks, that says none."""
     params: dict[str, Any] = {}
     """The parameters that a task has where it says no others of these names."""
-
-
-class PythonRequirement(Struct, frozen=True):
-    """Which Pythons something accepts, and where it says so."""
-
-    specifier: SpecifierSet
-    """Empty: any."""
-    text: str | None
-    at: str | None
-    """``pyproject.toml:5``."""
-    line: str | None
-    """That line as it stands there."""
 
 
 class Bundle(Struct, frozen=True, kw_only=True):

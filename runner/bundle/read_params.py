@@ -110,12 +110,11 @@ def _keys_read(function: ast.AST, params: str) -> set[str] | None:
 
 def _nearest(name: str, known: Iterable[str]) -> str | None:
     """The known name that is this one but for its case, its dashes or a slip."""
-    import difflib  # what few tasks need
-
-    from bundle_protocol.missing_names import plain_name
+    from bundle_protocol.missing_names import plain_name  # what few tasks need
+    from bundle_protocol.near_names import nearest
 
     plain = {plain_name(one): one for one in sorted(known)}
-    near = difflib.get_close_matches(plain_name(name), plain, n=1, cutoff=0.8)
+    near = nearest(plain_name(name), plain, cutoff=0.8)
     return plain[near[0]] if near else None
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from msgspec import Struct
 
 from runner.bundle.files import has_file, read_text
-from runner.bundle.foreign.find import find_foreign
+from runner.bundle.foreign.find import declared_elsewhere, needed_by_code
 from runner.bundle.foreign.imports import python_files
 from runner.bundle.foreign.model import Foreign
 from runner.bundle.foreign.runnable import (
@@ -17,14 +17,13 @@ from runner.bundle.foreign.runnable import (
     named_runnable,
     runnables_below,
 )
-from runner.bundle.foreign.table import project_table
 from runner.bundle.pyproject import PYPROJECT, Pyproject, read_pyproject
 from runner.bundle.requirements import REQUIREMENTS, is_of_conda
 from runner.bundle.source import read_code
 from runner.bundle.wire_source import functions_of_three
 from runner.cli import init_templates as templates
 from runner.cli.command_line.commands import Init, UsageError
-from runner.cli.init_wire import wire_of
+from runner.cli.init_files import build_table, project_table, wire_of
 from runner.diagnosis.case import Failure
 from runner.diagnosis.report.sanitise import sanitise_text
 from runner.study.writing import write_whole
@@ -39,17 +38,12 @@ def run(command: Init) -> tuple[int, str]:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         missing = _missing_of(folder, command.model)
-        for name, text in missing.added.items():
-            _write_new(folder / name, text)
-        if missing.appended:
-            with (folder / PYPROJECT).open("ab") as file:
-                write_whole(file.fileno(), missing.appended.encode())
+        wrote = _written(folder, missing)
     except Failure as failure:
         raise UsageError(f"{failure.finding.summary}; it is left as it is") from failure
     except OSError as error:
         raise UsageError(f"{error.filename or folder}: {error.strerror}") from error
     stub = _is_stub(folder / "wire.py")
-    wrote = [*missing.added, *([f"what {PYPROJECT} lacked"] if missing.appended else [])]
     then = "to run it, once wire.py calls the model" if stub else "to run it"
     if wrote:
         source = f", from {missing.source}" if missing.source else ""
@@ -72,6 +66,24 @@ def run(command: Init) -> tuple[int, str]:
     return 0, ""
 
 
+def _written(folder: Path, missing: "_Missing") -> list[str]:
+    """Write it; returns what was written."""
+    wrote, pyproject = list[str](), folder / PYPROJECT
+    if missing.wire is not None:
+        _write_new(folder / "wire.py", missing.wire)
+        wrote.append("wire.py")
+    if missing.anew:
+        pyproject.unlink()
+    if missing.tables and pyproject.exists():
+        with pyproject.open("ab") as file:
+            write_whole(file.fileno(), "".join(f"\n{one}" for one in missing.tables).encode())
+        wrote.append(f"what {PYPROJECT} lacked")
+    elif missing.tables:
+        _write_new(pyproject, missing.pyproject)
+        wrote.insert(0, PYPROJECT)
+    return wrote
+
+
 def _write_new(file: Path, text: str) -> None:
     if _is_stub(file):
         file.unlink()
@@ -86,13 +98,20 @@ def _write_new(file: Path, text: str) -> None:
 class _Missing(Struct):
     """The parts that a folder lacks to be a bundle."""
 
-    added: dict[str, str] = {}
-    """Files to write, with their texts."""
-    appended: str = ""
-    """The tables to be added to the pyproject.toml that is there."""
+    tables: list[str] = []
+    """Those that pyproject.toml is to have, as their text."""
+    wire: str | None = None
+    """The text of a wire.py."""
+    anew: bool = False
+    """True if the pyproject.toml that is there is to be written again."""
     source: str | None = None
     """The file of another tool that it is taken from."""
     notes: tuple[str, ...] = ()
+
+    @property
+    def pyproject(self) -> str:
+        """The whole of a pyproject.toml that is not there yet."""
+        return "\n".join(self.tables)
 
 
 def _missing_of(folder: Path, named: str | None) -> _Missing:
@@ -103,46 +122,48 @@ def _missing_of(folder: Path, named: str | None) -> _Missing:
     :raises UsageError: it is not known which of several files runs the model.
     """
     pyproject = read_pyproject(folder)
+    anew = (
+        named is not None
+        and pyproject is not None
+        and _is_stub(folder / "wire.py")
+        and _missing_from(folder, None, None).pyproject == pyproject.text
+    )
+    missing = _missing_from(folder, None if anew else pyproject, named)
+    missing.anew = anew
+    return missing
+
+
+def _missing_from(folder: Path, pyproject: Pyproject | None, named: str | None) -> _Missing:
     known = pyproject or Pyproject()
     described = known.is_project or (
         has_file(folder, REQUIREMENTS) and not is_of_conda(read_text(folder, REQUIREMENTS))
     )
-    foreign = find_foreign(folder, pyproject)
-    has_wire = _has_wire(folder, known, None if described else foreign)
-    if named is not None and _is_stub(folder / "wire.py"):
-        has_wire = False
+    foreign = None if described else declared_elsewhere(folder, pyproject)
+    has_wire = _has_wire(folder, known, foreign)
     if named is not None and has_wire:
-        raise UsageError(
-            f"{folder} says which function runs its tasks, and is left as it is; where that is its"
-            " wire.py, remove it to have another one written"
-        )
-    runs = None if has_wire else _what_runs(folder, known, named)
-    file = None if runs is None or isinstance(runs, str) else runs.file
-    if file is not None:
-        foreign = find_foreign(folder, pyproject, file)
-    foreign = foreign or python_files(folder, file)
-    missing = _Missing()
-    empty = foreign is None and not described and not _has_content(folder)
-    if not described:
-        missing.source = foreign.file if foreign else None
-        if empty and pyproject is None:
-            table = templates.EXAMPLE_PROJECT.format(name=_name(folder))
-        else:
-            table, missing.notes = project_table(
-                foreign or Foreign(file="", kind=""), _name(folder)
+        if not _is_stub(folder / "wire.py"):
+            raise UsageError(
+                f"{folder} says which function runs its tasks, and is left as it is; where that is"
+                " its wire.py, remove it to have another one written"
             )
-        if pyproject is None:
-            missing.added[PYPROJECT] = table
-        else:
-            missing.appended = f"\n{table}"
-    if isinstance(runs, str):
-        table = f'[tool.modelops]\nwire = "{runs}"\n'
-        if pyproject is not None:
-            missing.appended += f"\n{table}"
-        else:
-            missing.added[PYPROJECT] = "\n".join([*missing.added.values(), table])
+        has_wire = False
+    model = None if has_wire else _what_runs(folder, known, named)
+    missing, is_empty = _Missing(), False
+    if not described:
+        file = None if model is None or isinstance(model, str) else model.file
+        foreign = foreign or needed_by_code(folder, file) or python_files(folder, file)
+        is_empty = foreign is None and not _has_content(folder)
+        missing.source = foreign.file if foreign else None
+        table, missing.notes = project_table(foreign or Foreign(file="", kind=""), _name(folder))
+        if is_empty and pyproject is None:
+            table = templates.EXAMPLE_PROJECT.format(name=_name(folder))
+        missing.tables.append(table)
+        if foreign and foreign.build_requires and not known.table("build-system"):
+            missing.tables.append(build_table(foreign))
+    if isinstance(model, str):
+        missing.tables.append(f'[tool.modelops]\nwire = "{model}"\n')
     elif not has_wire:
-        missing.added["wire.py"] = templates.EXAMPLE_WIRE if empty else wire_of(runs)
+        missing.wire = templates.EXAMPLE_WIRE if is_empty else wire_of(model)
     return missing
 
 

@@ -5,7 +5,7 @@ from importlib import import_module
 
 from runner.cli.command_line import commands
 from runner.cli.run_bundle import run_bundle
-from runner.cli.standard_output import print_result
+from runner.cli.writing import print_result
 from runner.diagnosis.refusals import refused_in
 from runner.events import Phase
 

@@ -26,9 +26,7 @@ from runner.cli.result import (
     write_file,
 )
 from runner.cli.signals import unless_signalled
-from runner.cli.standard_output import not_printed, print_result
-from runner.cli.writing import not_written
-from runner.cli.written_options import said_of
+from runner.cli.writing import not_printed, not_written, print_result, said_of
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.own_failures import cancelled, internal_error

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO
 
 from runner.cli.command_line.commands import Table, UsageError
-from runner.cli.standard_output import not_printed
+from runner.cli.writing import not_printed
 from runner.diagnosis.report.text import one_line, printable
 from runner.stored_files import whole_file
 from runner.study.columns import Scalar, text_of

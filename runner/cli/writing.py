@@ -2,15 +2,19 @@
 
 import io
 import os
+import signal
 import sys
 import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from runner.cli.command_line.commands import UsageError
+from runner.cli.exit_codes import FAILED_TASK
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.text import size_text
-from runner.study.writing import FULL, write_at_once
+from runner.study.output_files import OutputError, TakenError
+from runner.study.writing import FULL, write_at_once, write_whole
 
 _MOST_BYTES = 512 * 1024
 """So many of the first bytes that nobody has read yet are kept, and of the last."""
@@ -130,3 +134,46 @@ def not_written(error: OSError, what: str, size: int | None) -> str:
     code = f"error[{Code.DISK_FULL.value}]" if error.errno in FULL else "error"
     wanted = "" if size is None else f" ({size_text(size)} wanted)"
     return f"modelops-runner: {code}: {what} could not be written: {error.strerror}{wanted}"
+
+
+@contextmanager
+def said_of(option: str) -> Iterator[None]:
+    """Say what is wrong with a path by the option that names it.
+
+    :raises UsageError: nothing can be written there.
+    """
+    try:
+        yield
+    except OutputError as error:
+        more = ", or say --overwrite to replace what is there"
+        taken = more if isinstance(error, TakenError) else ""
+        raise UsageError(f"{option}: {error}{taken}") from error
+
+
+def print_result(exit_code: int, text: str) -> int:
+    """Print the result; returns the exit code, or another where it alone could not be printed."""
+    if not text or sys.stdout is None:  # ">&-"
+        return exit_code
+    data = text.encode(sys.stdout.encoding, "backslashreplace")
+    try:
+        sys.stdout.flush()
+        write_whole(sys.stdout.fileno(), data)
+    except OSError as error:
+        unprinted = not_printed(error, len(data))
+        return exit_code or unprinted
+    return exit_code
+
+
+def not_printed(error: OSError, size: int | None) -> int:
+    """Say that standard output has refused the result; returns the exit code.
+
+    :param size: the result's, in bytes; ``None`` where it is not known.
+    """
+    # What is left of it the interpreter would flush, and complain, at its exit.
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nothing, sys.stdout.fileno())
+    os.close(nothing)
+    if isinstance(error, BrokenPipeError):  # nobody reads it
+        return 128 + signal.SIGPIPE
+    print(not_written(error, "standard output", size), file=sys.stderr)
+    return FAILED_TASK

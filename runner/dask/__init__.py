@@ -11,15 +11,16 @@ call. The first call for a bundle opens a study (``study.py``), and the later on
 2. ``sending.py`` sends the bundle (``archive.py``) and the runner's plugin, and has each worker
    say what it is;
 3. ``preparation.py`` has each machine build the bundle's environment and agrees on one of them
-   (``environment.py``); ``fitness.py`` then says which workers may run tasks, and learns from
-   each.
+   (``study_environment.py``); ``eligibility.py`` then says which workers may run tasks, and
+   learns from each.
 
 A ``map`` takes tasks from its iterator as results are read (``outcomes.py``), and sends small
 ones together (``batches.py``). Each is a ``Work`` (``work.py``), which ``in_flight.py`` follows
 to its end: it is tried again, or sent to other workers. ``watch.py`` asks the scheduler every two
-seconds how the workers are, so that nothing waits for ever; ``home.py`` opens the study again at
-a scheduler that took a lost one's place. With ``keep=True`` tasks are futures of Dask's own
-(``Kept``), and with ``output=`` a folder keeps what comes of them (``output.py``).
+seconds how the workers are, so that nothing waits for ever; ``study_scheduler.py`` opens the study
+again at a scheduler that took a lost one's place. With ``keep=True`` tasks are futures of Dask's
+own (``KeptTasks``), which Dask runs and computes again by itself; a ``Work`` is sent anew by the
+client. With ``output=`` a folder keeps what comes of them (``output.py``).
 
 **The scheduler** has Dask's own tasks, and the plugins that it gives to each worker, also to
 those that join later. ``scheduler.py`` is what clients have it do: tell of its workers, move
@@ -29,7 +30,7 @@ tasks, and let go of bundles whose clients have gone.
 ``Host`` (``host.py``): the runners of this process, set up by the worker's own configuration
 (``settings.py``). A ``BundlePlugin`` (``bundles.py``) is a bundle, unpacked once for each
 machine. A task of Dask's is a call of a function in ``work.py``, which runs one or several tasks
-of the bundle in children of the host's runner, and gives an ``Answer`` (``messages.py``): a
+of the bundle in children of the host's runner, and gives an ``Answer`` (``answer.py``): a
 result, or the report of a failure. A task that nobody wants any more ends its child
 (``Calls``).
 

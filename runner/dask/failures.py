@@ -64,13 +64,7 @@ def error_of(finding: Finding, bundle: BundleInfo | None = None) -> RunnerError:
 
 def unfit(summary: str, explanation: str = "", *hints: Hint) -> Finding:
     """The cluster, or one of its workers, cannot run tasks as it is set up."""
-    return Finding(
-        phase=Phase.SPAWN,
-        code=Code.CLUSTER_UNFIT,
-        summary=summary,
-        explanation=explanation,
-        hints=list(hints),
-    )
+    return Finding.of(Phase.SPAWN, Code.CLUSTER_UNFIT, summary, explanation, *hints)
 
 
 def other_environment(address: str, difference: str) -> Finding:
@@ -90,11 +84,5 @@ def other_environment(address: str, difference: str) -> Finding:
 
 def lost(summary: str, explanation: str = "", *hints: Hint, retryable: bool = True) -> Finding:
     """The cluster lost what ran a task."""
-    return Finding(
-        phase=Phase.EXECUTE,
-        code=Code.WORKER_LOST,
-        summary=summary,
-        explanation=explanation,
-        hints=list(hints),
-        retryable=retryable,
-    )
+    code = Code.WORKER_LOST
+    return Finding.of(Phase.EXECUTE, code, summary, explanation, *hints, retryable=retryable)

@@ -24,7 +24,7 @@ _NOWHERE = frozenset({""})
 _OWNERS = "modelops-bundle-owners"
 
 
-class Seen(Struct, frozen=True):
+class SeenWorker(Struct, frozen=True):
     """A worker, as its scheduler sees it.
 
     :param silent_seconds: since it was last heard of; it speaks every half second, in a cluster of
@@ -69,7 +69,7 @@ class Census(Struct, frozen=True):
     :param refusals: of the workers that are there.
     """
 
-    workers: dict[str, Seen]
+    workers: dict[str, SeenWorker]
     unrunnable: dict[str, Restrictions]
     refusals: list[Refusal]
 
@@ -80,7 +80,7 @@ async def census(client: str, dask_scheduler: Scheduler) -> Census:
     now = time.time()
     return Census(
         {
-            address: Seen(one.nthreads, now - one.last_seen, dict(one.resources))
+            address: SeenWorker(one.nthreads, now - one.last_seen, dict(one.resources))
             for address, one in dask_scheduler.workers.items()
         },
         {

@@ -46,6 +46,26 @@ class Finding(Struct, kw_only=True):
     retryable: bool | None = None
     """``None``: what the code says."""
 
+    @classmethod
+    def of(
+        cls,
+        phase: Phase,
+        code: Code,
+        summary: str,
+        explanation: str = "",
+        *hints: Hint,
+        retryable: bool | None = None,
+    ) -> "Finding":
+        """Make one of all that most have."""
+        return cls(
+            phase=phase,
+            code=code,
+            summary=summary,
+            explanation=explanation,
+            hints=list(hints),
+            retryable=retryable,
+        )
+
 
 class LfsPointer(Struct, frozen=True):
     """A file of the bundle that Git LFS has not fetched."""
@@ -67,9 +87,7 @@ class Failure(Exception):
         cls, phase: Phase, code: Code, summary: str, explanation: str = "", *hints: Hint
     ) -> "Failure":
         """Make the failure with a finding of which nothing else is known."""
-        finding = Finding(phase=phase, code=code, summary=summary, explanation=explanation)
-        finding.hints = list(hints)
-        return cls(finding)
+        return cls(Finding.of(phase, code, summary, explanation, *hints))
 
 
 class Case:

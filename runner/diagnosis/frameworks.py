@@ -1,11 +1,11 @@
 """Recognises how a model's code fails the frameworks that it is built upon: classes that are not
 initialised, what pydantic and mesa do otherwise since a release, configurations of hydra."""
 
-import difflib
 import re
 from collections.abc import Callable
 from pathlib import PurePosixPath
 
+from bundle_protocol.near_names import nearest
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     is_own,
@@ -121,7 +121,7 @@ def _no_folder(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
 def _no_configuration(case: Case, frame: Frame, words: re.Match[str]) -> _Found:
     name = words[1]
     stems = [PurePosixPath(file).stem for file in _yaml_files(case)]
-    near = difflib.get_close_matches(name[:100], stems, n=1)
+    near = nearest(name[:100], stems)
     if near:
         after = re.sub(rf"(?<=['\"]){re.escape(name)}(?=['\"])", near[0], frame.text or "")
         hint = Hint(title=f"did you mean {near[0]!r}?", edit=line_edit(case, frame, after))

@@ -1,9 +1,9 @@
 """Recognises a key that is not there: a parameter that the task was not given, a column."""
 
-import difflib
 import re
 
 from bundle_protocol.missing_names import plain_name
+from bundle_protocol.near_names import nearest
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     is_own,
@@ -80,7 +80,7 @@ def _alike(key: str, there: list[str]) -> list[str]:
     same += [
         name for name in there for names in _SAME if {plain_name(name), plain_name(key)} <= names
     ]
-    return same[:1] or difflib.get_close_matches(key[:100], there, n=1)
+    return same[:1] or nearest(key[:100], there)
 
 
 def _byte_order_mark(case: Case, phase: Phase, place: str | None, key: str) -> Finding:

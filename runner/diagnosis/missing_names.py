@@ -43,7 +43,7 @@ def missing_name(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
         ]
     if not hints:
         return None
-    return Finding(phase=phase, code=raised_code(phase), summary=summary, hints=hints)
+    return Finding.of(phase, raised_code(phase), summary, "", *hints)
 
 
 def did_you_mean(case: Case, exception: ExceptionInfo) -> list[Hint]:

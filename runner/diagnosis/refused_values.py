@@ -3,6 +3,7 @@
 import difflib
 import re
 
+from bundle_protocol.near_names import nearest
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import is_own, line_edit, place_of, raised_code
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
@@ -54,7 +55,7 @@ def refused_value(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding
     if one_of is not None and own and own[-1] is not exception.traceback[-1]:
         there = _QUOTED.findall(one_of[2])
         near = [one for one in there if sorted(one) == sorted(one_of[1])]
-        near = near or difflib.get_close_matches(one_of[1], there, n=1, cutoff=0.7)
+        near = near or nearest(one_of[1], there, cutoff=0.7)
         return _there_is(case, phase, own[-1], one_of[1], near[0], exception) if near else None
     if found is None or exception.type != "InvalidParameterError" or not own:
         return None
@@ -122,7 +123,7 @@ def _meant(case: Case, frame: Frame, name: str, owner: str, takes: str, got: str
         return Hint(
             title=f"write 'neg_{text[1]}', which is its negative: a score is the better the higher"
         )
-    near = difflib.get_close_matches(text[1], _TEXTS.findall(takes), n=1) if text else []
+    near = nearest(text[1], _TEXTS.findall(takes)) if text else []
     if near:
         edit = _put_in(case, frame, name, got, f'"{near[0]}"')
         return Hint(title=f"did you mean {name}={near[0]!r}?", edit=edit)

@@ -45,6 +45,9 @@ _COMPOSE = (
     ' config_path="conf"): config = hydra.compose("config", overrides=[f"{k}={v}" for k, v in'
     " params.items()])"
 )
+# The line of a wire function of `init` that puts parameters in the place of a script's own values.
+_RUNS_WITH_VALUES = "exec(code, main.__dict__)"
+_ARGUMENT = re.compile(r"([A-Za-z_]\w{0,60})(?:\s*:[^=]{1,80})?\s*=[^=].*\bargv\[")
 # As argparse and click say it.
 _REQUIRED = re.compile(
     r"(?:the following arguments are required: |Missing (?:option|argument) ')([^':]{1,500})"
@@ -205,17 +208,20 @@ def _no_command_line(
             explanation="The wire function runs a command, with the task's parameters as options.",
             hints=[_give_options(case, words)],
         )
+    value = _ARGUMENT.match((frame and frame.text) or "")
+    if value and any(one.text == _RUNS_WITH_VALUES for one in exception.traceback):
+        hint = by_hand(f"give {value[1]}", exec_command(case, f"--param {value[1]}=..."))
+    elif phase is Phase.LOAD:
+        hint = Hint(
+            title='move this under `if __name__ == "__main__":`, and take the values from params in'
+            " the wire function"
+        )
+    else:
+        hint = Hint(title="take the values from params, in place of a command line")
     return Finding(
         phase=phase,
         code=code,
         summary=f"{place} reads a command line, and a task has none{said}",
         explanation="A task's values come as the wire function's entrypoint, params and seed.",
-        hints=[
-            Hint(
-                title='move this under `if __name__ == "__main__":`, and take the values from'
-                " params in the wire function"
-                if phase is Phase.LOAD
-                else "take the values from params, in place of a command line"
-            )
-        ],
+        hints=[hint],
     )

@@ -1,28 +1,49 @@
 """Examines this machine: what a worker needs to build environments and to run tasks."""
 
+import errno
+import os
+import resource
 import shlex
+import shutil
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+import psutil
+
 from runner.diagnosis.case import Case, Failure
-from runner.diagnosis.report.model import Hint
-from runner.diagnosis.report.text import last_lines, one_line, printable
-from runner.doctor.limits import descriptors, memory, memory_limits, processes, processors
+from runner.diagnosis.noexec import elsewhere
+from runner.diagnosis.report.model import Hint, by_hand
+from runner.diagnosis.report.text import last_lines, one_line, printable, size_text
 from runner.doctor.observation import Observation, Verdict
-from runner.doctor.storage import cache, shared_memory, temporary
-from runner.environment.cache_folder import is_trusted
+from runner.environment.cache_folder import SHARED, is_trusted, stranger
 from runner.environment.uv_run import find_uv
 from runner.events import Journal
 from runner.execution.prepare import choose, locate_environment, read
 from runner.execution.worker_info import worker_info
 from runner.interpreter.machine import ThisMachine
 from runner.interpreter.model import Broken, Interpreter
+from runner.process import cgroups
 from runner.process.guardian import guarded_folder
+from runner.process.memory_cgroup import memory_group
+from runner.process.mounts import find_noexec
+from runner.process.post_mortem import group_processes
 from runner.process.printed import printed_by
+from runner.process.processors import usable_processors
 from runner.settings import Settings
 
 # uv answers in milliseconds where it can, and tries a dead index for half a minute.
 _UV_SECONDS = 10.0
+
+_LITTLE_MEMORY_BYTES = 512 << 20
+
+# A child takes about ten descriptors of its worker's, and a few processes and threads.
+_FEW_DESCRIPTORS = 256
+_FEW_PROCESSES = 200
+
+# Less than this, and an environment with numpy and pandas has no room.
+_LITTLE_BYTES = 1 << 30
+_TOO_LITTLE_BYTES = 64 << 20
 
 
 async def examine_machine(bundles: Sequence[Path], settings: Settings) -> list[Observation]:
@@ -135,3 +156,151 @@ async def _said(uv: Path, arguments: list[str], settings: Settings) -> tuple[str
         said = last_lines(printable(ran.stderr), 3)
         return "", one_line(" ".join(said)) or f"exit status {ran.exit.code}"
     return ran.stdout, None
+
+
+def memory() -> Observation:
+    """Return what is left of the machine's memory, or of the control group's."""
+    machine = psutil.virtual_memory()
+    total, left, whose = machine.total, machine.available, "this machine"
+    for limit, used in zip(
+        cgroups.group_files("memory", "memory.max", "memory.limit_in_bytes"),
+        cgroups.group_files("memory", "memory.current", "memory.usage_in_bytes"),
+        strict=True,
+    ):
+        most, now = cgroups.read(limit).strip(), cgroups.read(used).strip()
+        if most.isdigit() and now.isdigit() and int(most) < total:
+            total, whose = int(most), "this control group (a container's, say)"
+            left = min(left, max(0, total - int(now)))
+    text = f"{size_text(left)} of {size_text(total)} left in {whose}"
+    little = left < _LITTLE_MEMORY_BYTES
+    return Observation("memory", Verdict.WARNING if little else Verdict.OK, text)
+
+
+async def memory_limits() -> Observation:
+    """By whom a task's memory limit would be kept."""
+    async with memory_group(1 << 30, kill_all=False) as group:
+        kept = group is not None
+    text = "the kernel keeps them (cgroup v2)" if kept else (
+        "the runner keeps them, by looking ten times a second: there is no control group for it"
+    )  # fmt: skip
+    return Observation("memory limits", Verdict.OK, text)
+
+
+def processors() -> Observation:
+    return Observation("processors", Verdict.OK, f"{usable_processors()} for the tasks")
+
+
+def descriptors() -> Observation:
+    """How many files and pipes this process may have open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    text = f"{_count(soft)} ({_count(hard)} at most)"
+    if 0 <= soft < _FEW_DESCRIPTORS:
+        hint = Hint(title="allow more", command="ulimit -n 4096")
+        text += ": too few for many children at a time"
+        return Observation("open files", Verdict.WARNING, text, [hint])
+    return Observation("open files", Verdict.OK, text)
+
+
+def processes() -> Observation:
+    """How many processes and threads this user, or this control group, may have."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NPROC)
+    limits = [one for one in (soft, group_processes()) if one is not None and one >= 0]
+    most = min(limits, default=resource.RLIM_INFINITY)
+    if 0 <= most < _FEW_PROCESSES:
+        text = f"{most}: numerical libraries start a thread for each processor, and may fail"
+        return Observation("processes", Verdict.WARNING, text)
+    return Observation("processes", Verdict.OK, _count(most))
+
+
+def _count(limit: int) -> str:
+    return "no limit" if limit < 0 else str(limit)
+
+
+def cache(folder: Path, uv_cache: Path | None, *, trusted: bool = False) -> Observation:
+    """The folder where environments are built."""
+    subject = "cache"
+    move = by_hand("keep it elsewhere", "export MODELOPS_CACHE_DIR=/a/folder")
+    there = _nearest(folder)
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            pass
+    except OSError as error:
+        reason = error.strerror or str(error)
+        if (folder / "environments").is_dir():
+            text = f"{folder} cannot be written to ({reason}): only what is built there can be used"
+            return Observation(subject, Verdict.WARNING, text, [move])
+        text = f"{folder} cannot be written to ({reason}), and holds no environment"
+        return Observation(subject, Verdict.PROBLEM, text, [move])
+    if there == folder and not trusted and (open_to := stranger(folder)) is not None:
+        who, closed = open_to
+        text = f"{folder} is not used: {who}, and what is in it runs as this user"
+        close = Hint(title="or let nobody else write there", command=closed)
+        trust = Hint(title="or trust them", command=f"export {SHARED}=true")
+        return Observation(subject, Verdict.PROBLEM, text, [move, close, trust])
+    free = shutil.disk_usage(there).free
+    text = f"{folder}, {size_text(free)} free"
+    if found := find_noexec([str(there)]):
+        text += f": {found.point} is mounted noexec, and compiled packages cannot be loaded from it"
+        command = f"export MODELOPS_CACHE_DIR={elsewhere(found)}/modelops-runner"
+        return Observation(subject, Verdict.WARNING, text, [Hint(move.title, command)])
+    prune = Hint(title="remove what was not used", command="modelops-runner env prune")
+    if free < _LITTLE_BYTES:
+        verdict = Verdict.PROBLEM if free < _TOO_LITTLE_BYTES else Verdict.WARNING
+        return Observation(subject, verdict, f"{text}: an environment may not fit", [prune, move])
+    if uv_cache is not None and there.stat().st_dev != _nearest(uv_cache).stat().st_dev:
+        text += f"; uv's own, {uv_cache}, is on another file system: packages are copied, which"
+        hint = Hint(title="put the two on one file system", command="export UV_CACHE_DIR=/a/folder")
+        return Observation(subject, Verdict.WARNING, f"{text} takes time and room", [hint])
+    return Observation(subject, Verdict.OK, text)
+
+
+def temporary() -> Observation:
+    """The folder for temporary files, where large values go that memory cannot take."""
+    subject = "temporary folder"
+    hint = Hint(
+        title="name one that can be written to and executed from", command="export TMPDIR=/a/folder"
+    )
+    try:
+        folder = Path(tempfile.gettempdir())
+    except FileNotFoundError as error:
+        return Observation(subject, Verdict.PROBLEM, str(error), [hint])
+    free = shutil.disk_usage(folder).free
+    text = f"{folder}, {size_text(free)} free"
+    if free < _TOO_LITTLE_BYTES:
+        return Observation(subject, Verdict.PROBLEM, text, [hint])
+    if found := find_noexec([str(folder)]):
+        text += (
+            f": {found.point} is mounted noexec, and what a task compiles there cannot be loaded"
+        )
+        command = f"export TMPDIR={elsewhere(found)}"
+        return Observation(subject, Verdict.WARNING, text, [Hint(hint.title, command)])
+    return Observation(subject, Verdict.WARNING if free < _LITTLE_BYTES else Verdict.OK, text)
+
+
+def shared_memory() -> Observation:
+    """Look at what large values travel in: memfds, and ``/dev/shm`` for the bundle's own use.
+
+    Python's multiprocessing keeps its semaphores in ``/dev/shm``; a container's has 64 MiB.
+    """
+    subject = "shared memory"
+    memfd = "large values travel in memfds"
+    try:
+        os.close(os.memfd_create("modelops-runner-doctor"))
+    except (AttributeError, OSError) as error:
+        reason = getattr(error, "strerror", None) or "this system has none"
+        memfd = f"there are no memfds ({reason}): large values travel through temporary files"
+    folder = Path("/dev/shm")
+    try:
+        with tempfile.TemporaryFile(dir=folder):
+            free = shutil.disk_usage(folder).free
+    except OSError as error:
+        known = error.errno in (errno.ENOENT, errno.ENOSPC, errno.EACCES, errno.EROFS)
+        reason = error.strerror if known else str(error)
+        text = f"{memfd}; /dev/shm: {reason}: a bundle that uses multiprocessing may fail"
+        return Observation(subject, Verdict.WARNING, text)
+    return Observation(subject, Verdict.OK, f"{memfd}; /dev/shm has {size_text(free)} free")
+
+
+def _nearest(folder: Path) -> Path:
+    """The folder, or the one above it that is there."""
+    return next(one for one in (folder, *folder.parents) if os.path.lexists(one))

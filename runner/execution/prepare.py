@@ -41,11 +41,11 @@ from runner.environment.uv_run import Uv, find_uv
 from runner.events import Journal, Origin, Phase
 from runner.execution.bundle_watch import SOURCE, Appeared, appeared_note
 from runner.execution.worker_info import worker_info
-from runner.interpreter.choice import accepted
-from runner.interpreter.choose import choose_interpreter
+from runner.interpreter.choose import accepted, choose_interpreter
 from runner.interpreter.machine import ThisMachine
-from runner.interpreter.model import OLDEST_FOR_TASKS, Interpreter, Requirement
+from runner.interpreter.model import OLDEST_FOR_TASKS, Interpreter
 from runner.process.processors import with_thread_counts
+from runner.python_requirement import PythonRequirement
 from runner.recording.format import ReadBundle, Run
 from runner.settings import Settings
 from runner.task import Task
@@ -223,12 +223,12 @@ async def any_python(case: Case, settings: Settings, request: str) -> Interprete
 
     :raises Failure: it is not found, or broken.
     """
-    anything = Requirement(SpecifierSet(), None, None, None, "any bundle")
+    anything = PythonRequirement(SpecifierSet())
     machine = ThisMachine(case.journal, find_uv(), settings.environ())
     return await choose_interpreter(anything, request, case=case, machine=machine)
 
 
-def requirement_of(bundle: Bundle, request: str | None = None) -> Requirement:
+def requirement_of(bundle: Bundle, request: str | None = None) -> PythonRequirement:
     """Return what a bundle accepts of interpreters.
 
     :param request: what ``--python`` asks for: it goes before what a project pins, as with uv.
@@ -236,13 +236,7 @@ def requirement_of(bundle: Bundle, request: str | None = None) -> Requirement:
     python = bundle.python
     if request is not None and bundle.declared_python is not None:
         python = bundle.declared_python
-    return Requirement(
-        specifier=python.specifier,
-        text=python.text,
-        at=python.at,
-        line=python.line,
-        bundle=bundle.name or bundle.path.name,
-    )
+    return msgspec.structs.replace(python, bundle=bundle.name or bundle.path.name)
 
 
 @asynccontextmanager

@@ -4,17 +4,17 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from runner.diagnosis.case import Case
-from runner.diagnosis.report.model import InterpreterInfo
+from runner.diagnosis.report.model import FoundInterpreter, InterpreterInfo
 from runner.diagnosis.report.text import one_line, printable
 from runner.interpreter import failures
-from runner.interpreter.choice import best, listed, newest
 from runner.interpreter.machine import DOWNLOAD_SECONDS, Download, Machine
-from runner.interpreter.model import Broken, Interpreter, Requirement
+from runner.interpreter.model import OLDEST_FOR_TASKS, Broken, Interpreter
 from runner.interpreter.request import ByPath, ByVersion, Worker, parse_request
+from runner.python_requirement import PythonRequirement
 
 
 async def choose_interpreter(
-    requirement: Requirement, request: str | None, *, case: Case, machine: Machine
+    requirement: PythonRequirement, request: str | None, *, case: Case, machine: Machine
 ) -> Interpreter:
     """The interpreter for a bundle.
 
@@ -40,7 +40,7 @@ class _Choosing:
     """One choice under way."""
 
     def __init__(
-        self, requirement: Requirement, case: Case, info: InterpreterInfo, machine: Machine
+        self, requirement: PythonRequirement, case: Case, info: InterpreterInfo, machine: Machine
     ) -> None:
         self._requirement = requirement
         self._case = case
@@ -57,7 +57,7 @@ class _Choosing:
         if (chosen := best(requirement, _working(found))) is not None:
             return chosen
         downloaded, why = await self._download(requirement.text or "")
-        if downloaded is None or not requirement.accepts(downloaded):
+        if downloaded is None or not requirement.accepts(downloaded.version):
             raise failures.unsatisfied(requirement, worker, found, why)
         return downloaded
 
@@ -76,11 +76,11 @@ class _Choosing:
                 insisted = await self._of_workers_minor()
             elif isinstance(asked, ByPath):
                 insisted = await self._at_path(request, asked.path)
-            elif asked.matches(self._worker) and requirement.accepts(self._worker):
+            elif asked.matches(self._worker) and requirement.accepts(self._worker.version):
                 insisted = self._worker
             else:
                 insisted = await self._of_version(request, asked)
-        if not requirement.accepts(insisted):
+        if not requirement.accepts(insisted.version):
             # Said with everything that was found: one of them may be what the bundle wants.
             found = await self._discover(insisted)
             other = best(requirement, _working(found))
@@ -90,7 +90,7 @@ class _Choosing:
     async def _of_workers_minor(self) -> Interpreter:
         """The worker's own, or another of its minor version where only that is accepted."""
         worker = self._worker
-        if self._requirement.accepts(worker):
+        if self._requirement.accepts(worker.version):
             return worker
         minor = worker.parsed_version.release[:2]
         same = [
@@ -117,7 +117,7 @@ class _Choosing:
     async def _of_version(self, request: str, asked: ByVersion) -> Interpreter:
         found = await self._discover()
         matching = [one for one in _working(found) if asked.matches(one)]
-        accepted = [one for one in matching if self._requirement.accepts(one)]
+        accepted = [one for one in matching if self._requirement.accepts(one.version)]
         if (chosen := newest(accepted or matching)) is not None:
             return chosen
         downloaded, why = await self._download(request)
@@ -165,3 +165,63 @@ def _telling_line(text: str) -> str:
         if marked:
             return one_line(marked[chosen], 200)
     return one_line(lines[0], 200) if lines else "it said nothing"
+
+
+def best(requirement: PythonRequirement, found: Sequence[Interpreter]) -> Interpreter | None:
+    """The newest that the bundle accepts and that can run tasks.
+
+    A final release comes before a pre-release, and CPython before others of its version.
+    """
+    return next(iter(accepted(requirement, found)), None)
+
+
+def accepted(
+    requirement: PythonRequirement, found: Sequence[Interpreter | Broken]
+) -> list[Interpreter]:
+    """Those that the bundle accepts and that can run tasks, the best first."""
+    fitting = [
+        one
+        for one in found
+        if isinstance(one, Interpreter)
+        and requirement.accepts(one.version)
+        and one.parsed_version >= OLDEST_FOR_TASKS
+    ]
+    return sorted(fitting, key=_rank, reverse=True)
+
+
+def newest(found: Sequence[Interpreter]) -> Interpreter | None:
+    """The newest of these."""
+    return max(found, key=_rank, default=None)
+
+
+def _rank(interpreter: Interpreter) -> tuple[bool, object, bool]:
+    version = interpreter.parsed_version
+    return not version.is_prerelease, version, interpreter.implementation == "CPython"
+
+
+def listed(
+    requirement: PythonRequirement, found: Sequence[Interpreter | Broken]
+) -> list[FoundInterpreter]:
+    """The interpreters as the report lists them: newest first, what cannot run last."""
+    working = sorted(
+        (one for one in found if isinstance(one, Interpreter)), key=_rank, reverse=True
+    )
+    return [_as_found(requirement, one) for one in working] + [
+        FoundInterpreter(path=str(one.path), version=None, usable=False, reason=one.reason)
+        for one in found
+        if isinstance(one, Broken)
+    ]
+
+
+def _as_found(requirement: PythonRequirement, interpreter: Interpreter) -> FoundInterpreter:
+    reason = None
+    if not requirement.accepts(interpreter.version):
+        reason = f"not {requirement.text}"
+    elif interpreter.parsed_version < OLDEST_FOR_TASKS:
+        reason = "too old to run tasks"
+    return FoundInterpreter(
+        path=str(interpreter.path),
+        version=interpreter.version,
+        usable=reason is None,
+        reason=reason,
+    )

@@ -15,16 +15,19 @@ from runner.interpreter.model import (
     OLDEST_FOR_TASKS,
     Broken,
     Interpreter,
-    Requirement,
 )
 from runner.interpreter.request import FORMS
+from runner.python_requirement import PythonRequirement
 from runner.version import lowest_minor, minor_version
 
 _failure = partial(Failure.of, Phase.INTERPRETER)
 
 
 def unsatisfied(
-    requirement: Requirement, worker: Interpreter, found: Sequence[object], download: str | None
+    requirement: PythonRequirement,
+    worker: Interpreter,
+    found: Sequence[object],
+    download: str | None,
 ) -> Failure:
     """No interpreter here is one that the bundle accepts.
 
@@ -48,7 +51,7 @@ def unsatisfied(
 
 def policy_conflict(
     case: Case,
-    requirement: Requirement,
+    requirement: PythonRequirement,
     insisted: Interpreter,
     request: str,
     other: Interpreter | None,
@@ -74,7 +77,7 @@ def policy_conflict(
 
 def not_found(
     case: Case,
-    requirement: Requirement,
+    requirement: PythonRequirement,
     request: str,
     found: Sequence[object],
     download: str | None,
@@ -131,13 +134,13 @@ def _is_released(request: str) -> bool:
     return oldest <= (int(version[1]), int(version[2])) <= (3, NEWEST_RELEASED)
 
 
-def _wants(requirement: Requirement) -> str:
+def _wants(requirement: PythonRequirement) -> str:
     at = f" ({requirement.at})" if requirement.at else ""
     return f"{requirement.bundle} wants Python {requirement.text or 'of any version'}{at}"
 
 
 def _install_or_widen(
-    requirement: Requirement, insisted: Interpreter, *, can_download: bool = True
+    requirement: PythonRequirement, insisted: Interpreter, *, can_download: bool = True
 ) -> list[Hint]:
     version = _lowest_version(requirement)
     exact = re.fullmatch(r"==\s*(3\.\d+)", requirement.text or "")
@@ -159,7 +162,9 @@ def _install_or_widen(
     return [install, *_widen(requirement, insisted)]
 
 
-def _widen(requirement: Requirement, insisted: Interpreter, *, first: bool = False) -> list[Hint]:
+def _widen(
+    requirement: PythonRequirement, insisted: Interpreter, *, first: bool = False
+) -> list[Hint]:
     if requirement.text is None or requirement.line is None:
         return []
     if insisted.parsed_version < OLDEST_FOR_TASKS:
@@ -177,7 +182,7 @@ def _widen(requirement: Requirement, insisted: Interpreter, *, first: bool = Fal
     ]
 
 
-def _lowest_version(requirement: Requirement) -> str | None:
+def _lowest_version(requirement: PythonRequirement) -> str | None:
     """The oldest minor version from 3.8 on that it accepts, or the exact one that it asks for."""
     exact = (clause.version for clause in requirement.specifier if clause.operator == "==")
     return lowest_minor(requirement.specifier) or next(exact, None)

@@ -1,4 +1,4 @@
-"""An interpreter, and what a bundle accepts of them."""
+"""An interpreter: one that runs, or does not."""
 
 import os
 import platform
@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 from msgspec import Struct
-from packaging.specifiers import SpecifierSet
 from packaging.version import Version
 
 OLDEST_FOR_TASKS = Version("3.8")
@@ -38,25 +37,6 @@ class Broken(Struct, frozen=True, tag=True):
 
     path: Path
     reason: str
-
-
-class Requirement(Struct, frozen=True):
-    """The interpreters that a bundle accepts."""
-
-    specifier: SpecifierSet
-    """Empty: any."""
-    text: str | None
-    """As it is written."""
-    at: str | None
-    """Where: ``pyproject.toml:5``."""
-    line: str | None
-    """That line as it stands there."""
-    bundle: str
-    """The bundle's name, for messages."""
-
-    def accepts(self, interpreter: Interpreter) -> bool:
-        # A pre-release is taken at its word: `>=3.13` has 3.14.0rc1, and finals are preferred.
-        return self.specifier.contains(interpreter.version, prereleases=True)
 
 
 def worker_interpreter() -> Interpreter:

@@ -30,7 +30,8 @@ from runner.diagnosis.uv.output import diagnose_uv
 from runner.events import Origin, Phase, PhaseFinished, Stream
 from runner.interpreter.choose import choose_interpreter
 from runner.interpreter.machine import Answer, Download
-from runner.interpreter.model import Broken, Interpreter, Requirement
+from runner.interpreter.model import Broken, Interpreter
+from runner.python_requirement import PythonRequirement
 from runner.recording.format import (
     Entry,
     Outcome,
@@ -139,7 +140,7 @@ class _Replay:
         worker = answers[0].worker if answers else None
         if worker is None:
             return
-        requirement = Requirement(
+        requirement = PythonRequirement(
             specifier=SpecifierSet(bundle.requires_python),
             text=bundle.requires_python_text,
             at=bundle.requires_python_at,

@@ -19,10 +19,10 @@ from typing import NamedTuple
 
 import psutil
 from distributed import Client
+from loopback import DaskCluster, DaskProcess
 
 import runner.dask
 from runner import Isolation, Runner
-from runner.dask.examine.loopback import DaskCluster, DaskProcess
 from runner.result import Result
 from runner.task import Task
 

@@ -43,7 +43,8 @@ import logging
 
 class FuncAnimation:
     def save(self, filename):
-        logging.getLogger(__name__).warning("MovieWriter %s unavailable; using Pillow instead.", "ffmpeg")
+        said = "MovieWriter %s unavailable; using Pillow instead."
+        logging.getLogger(__name__).warning(said, "ffmpeg")
         if not filename.endswith(".gif"):
             raise ValueError("unknown file extension: ." + filename.rpartition(".")[2])
 """

@@ -23,11 +23,11 @@ from functools import partial
 from pathlib import Path
 
 from distributed import Client
+from loopback import DaskCluster, DaskProcess
 from stress_dask_state import show
 
 import runner.dask
 from runner import Runner, Task
-from runner.dask.examine.loopback import DaskCluster, DaskProcess
 from runner.dask.worker.bundles import BUNDLE, OUTPUTS
 
 KINDS = ("map", "keep", "shared", "output")

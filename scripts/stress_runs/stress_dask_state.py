@@ -9,8 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from distributed import Client
-
-from runner.dask.examine.loopback import DaskCluster
+from loopback import DaskCluster
 
 
 def show(started: DaskCluster) -> None:

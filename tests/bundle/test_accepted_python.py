@@ -26,8 +26,7 @@ def bundle(folder: Path, pin: str, *, requires: str | None = None, name: str = "
 
 
 def accepts(read: Bundle, version: str, request: str | None = None) -> bool:
-    python = Interpreter(Path("python"), version, "CPython", None, "linux")
-    return requirement_of(read, request).accepts(python)
+    return requirement_of(read, request).accepts(version)
 
 
 def test_a_pin_chooses_among_what_a_project_accepts(tmp_path: Path) -> None:

@@ -396,6 +396,62 @@ def test_a_script_becomes_a_bundle_that_runs_it(there: str, tmp_path: Path) -> N
     assert (folder / "run.py").read_text() == RUN
 
 
+ARGUMENTS = """
+import argparse
+parser = argparse.ArgumentParser()
+parser.add_argument(
+    'country')
+parser.add_argument("days", type=int, nargs="+")
+parser.add_argument("--beta", type=float, required=True)
+print(sorted(vars(parser.parse_args()).items()))
+"""
+
+
+def test_arguments_by_their_place_are_given_by_their_names(tmp_path: Path) -> None:
+    folder = _write(tmp_path / "m", {"run.py": ARGUMENTS})
+    assert main(["init", str(folder)]) == 0
+    with Runner(cache=tmp_path / "cache") as runner:
+        report = failure(runner, folder)
+        assert report.hints[0].command == (
+            f"modelops-runner exec {folder} --param country=... --param days=... --param beta=..."
+        )
+        params = {"days": [1, 2], "beta": 0.5, "country": "Peru"}
+        made = runner.execute(folder, params=params)["printed.txt"]
+    assert made == b"[('beta', 0.5), ('country', 'Peru'), ('days', [1, 2])]\n"
+
+
+def test_numbers_of_a_command_line_are_given_by_the_names_that_they_get(tmp_path: Path) -> None:
+    text = "import sys\nbeta = float(sys.argv[1])\n"
+    text += "days = int(sys.argv[2]) if len(sys.argv) > 2 else 100\nprint(beta * days)\n"
+    folder = _write(tmp_path / "m", {"run.py": text})
+    assert main(["init", str(folder)]) == 0
+    with Runner(cache=tmp_path / "cache") as runner:
+        hint = failure(runner, folder).hints[0]
+        assert hint.command == f"modelops-runner exec {folder} --param beta=..."
+        assert runner.execute(folder, params={"beta": 0.5})["printed.txt"] == b"50.0\n"
+        made = runner.execute(folder, params={"beta": 0.5, "days": 2})["printed.txt"]
+    assert made == b"1.0\n"
+
+
+def test_what_a_script_imports_where_it_is_asked_to_is_not_imported_before(tmp_path: Path) -> None:
+    text = "beta = 0.3\ngpu = False\nif gpu:\n    import cupy\nprint(beta)\n"
+    folder = _write(tmp_path / "m", {"run.py": text, "requirements.txt": ""})
+    assert main(["init", str(folder)]) == 0
+    with Runner(cache=tmp_path / "cache") as runner:
+        assert runner.execute(folder)["printed.txt"] == b"0.3\n"
+
+
+def test_what_the_build_of_a_setup_py_imports_is_there(tmp_path: Path) -> None:
+    text = "import os, six\nfrom setuptools import setup\nimport helpers\n"
+    text += "setup(name='epi', version='2', packages=['epi'])\n"
+    files = {"setup.py": text, "helpers.py": "", "epi/__init__.py": "", "wire.py": WIRE % "'1'"}
+    folder = _write(tmp_path / "m", files)
+    assert main(["init", str(folder)]) == 0
+    assert 'requires = ["setuptools", "six"]' in (folder / "pyproject.toml").read_text()
+    with Runner(cache=tmp_path / "cache") as runner:
+        assert runner.execute(folder)["v"] == b"1"
+
+
 NEGATED = """
 import argparse
 parser = argparse.ArgumentParser()

@@ -77,6 +77,22 @@ def test_where_none_is_at_the_top_those_below_are_named(
         assert runner.execute(folder)["printed.txt"] == b"1\n"
 
 
+def test_what_was_written_without_a_model_is_written_again_for_one(tmp_path: Path) -> None:
+    code = {"cell_type": "code", "metadata": {}, "source": ["import six\n", "v = 3"]}
+    notebook = {"cells": [code], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
+    files = {"runs/a.ipynb": json.dumps(notebook), "epi/data.py": "import numpy\n"}
+    folder = _write(tmp_path / "m", files)
+    assert main(["init", str(folder)]) == 0
+    assert read_bundle(folder).dependencies == ("numpy",)
+    assert main(["init", str(folder), "--model", "runs/a.ipynb"]) == 0
+    assert read_bundle(folder).dependencies == ("six",)
+    stub = (folder / "wire.py").read_text()
+    (folder / "pyproject.toml").write_text('[project]\nname = "mine"\nversion = "1"\n')
+    assert main(["init", str(folder)]) == 0
+    assert (folder / "wire.py").read_text() == stub
+    assert "mine" in (folder / "pyproject.toml").read_text()
+
+
 def test_the_hint_of_a_bundle_names_them_too(tmp_path: Path) -> None:
     files = {"requirements.txt": "", "a.py": MAIN.format("1"), "b.py": MAIN.format("2")}
     folder = _write(tmp_path / "m", files)

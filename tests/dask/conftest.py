@@ -15,8 +15,7 @@ import runner
 
 if TYPE_CHECKING:
     from distributed import Client
-
-    from runner.dask.examine.loopback import DaskCluster
+    from loopback import DaskCluster
 
 ROLES = ("distributed.cli.dask_scheduler", "distributed.cli.dask_worker")
 
@@ -50,7 +49,7 @@ def _forked_clusters() -> Iterator[None]:
         yield
         return
     pytest.importorskip("distributed")
-    from runner.dask.examine import loopback
+    import loopback
 
     with ExitStack() as stack:
         preloaded: list[Preloaded] = []
@@ -91,7 +90,7 @@ class Clusters:
 
     def lend(self, workers: int, test: pytest.Item) -> "Iterator[DaskCluster]":
         """Give a cluster of so many workers until the test has ended."""
-        from runner.dask.examine.loopback import DaskCluster
+        from loopback import DaskCluster
 
         started = self._whole.pop(workers, None) or self._stack.enter_context(DaskCluster(workers))
         own = [started.scheduler, *started.workers]

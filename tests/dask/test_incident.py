@@ -15,11 +15,11 @@ import pytest
 pytest.importorskip("distributed")
 
 from conftest import kept_venv, need_python
+from loopback import DaskCluster
 from packaging.requirements import Requirement
 from studies import make_bundle
 
 import runner
-from runner.dask.examine.loopback import DaskCluster
 from runner.doctor.observation import Observation, Verdict
 
 ROOT = str(Path(runner.__file__).parents[1])

@@ -16,13 +16,13 @@ pytest.importorskip("distributed")
 import distributed
 from conftest import installed_python, kept_venv
 from distributed import Client
+from loopback import DaskCluster
 from packaging.requirements import Requirement
 from studies import SECONDS, failing, make_bundle, seeds
 from wheels import write_wheel
 
 import runner.dask
-from runner.dask.environment import Made, most_able, most_common
-from runner.dask.examine.loopback import DaskCluster
+from runner.dask.study_environment import Made, most_able, most_common
 from runner.diagnosis.report.codes import Code
 from runner.result import Result
 

@@ -12,12 +12,12 @@ pytest.importorskip("distributed")
 
 import dask
 from distributed import Client, LocalCluster
+from loopback import DaskCluster
 from studies import SECONDS, failing, make_bundle, seeds, wait_until
 
 import runner.dask
 from runner.dask import RunnerPlugin
 from runner.dask.client import in_flight, preflight, sending, watch
-from runner.dask.examine.loopback import DaskCluster
 from runner.dask.scheduler import census, held
 from runner.diagnosis.report.codes import Code
 from runner.result import Result
@@ -183,7 +183,7 @@ def test_a_worker_that_hangs_keeps_no_study_from_running(
         os.kill(hung.pid, signal.SIGCONT)
         # Once it answers, it is one of them again.
         (slot,) = vars(client)["_modelops_runner"]._slots.values()
-        wait_until(lambda: not slot.study.fitness.unable)
+        wait_until(lambda: not slot.study.eligibility.unable)
         futures = [
             runner.dask.submit(client, bundle, Task("sleep", {"seconds": 2})) for _ in range(2)
         ]

@@ -18,6 +18,7 @@ from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.html import report_page
 from runner.diagnosis.report.model import Report
 from runner.diagnosis.report.terminal import report_text
+from runner.diagnosis.wire_functions import EXAMPLE
 from runner.diagnosis.withheld import absence
 from runner.events import Phase
 
@@ -205,6 +206,14 @@ async def test_a_stub_says_which_function_is_to_be_written(words: str, tmp_path:
     source = STUB.format(words) + "def wire(e, p, s):\n    Model().step()\n"
     (hint,) = (await report_of(tmp_path, source)).hints
     assert hint.title.startswith("write step(), of which wire.py:3 (step) has the name")
+
+
+async def test_a_wire_function_that_calls_no_model_says_how_it_is_written(tmp_path: Path) -> None:
+    report = await report_of(tmp_path, f"{EXAMPLE}\n")
+    assert report.summary == "wire.py:3 (wire) calls no model yet"
+    (hint,) = report.hints
+    assert hint.command is not None and hint.command.endswith(" --model FILE")
+    assert hint.by == "person"
 
 
 async def test_an_abstract_class_says_what_is_to_be_defined(tmp_path: Path) -> None:

@@ -51,6 +51,16 @@ MENDED = {
         "pathlib.Path('new/a.csv').write_text('x')",
         "writes new/a.csv, and there is no folder new",
     ),
+    "a folder that is not there, by a name that is computed": (
+        "",
+        "base = os.getcwd(); day = 3\n    open(f'new/{day}.csv', 'w').write(base)",
+        "writes new/3.csv, and there is no folder new",
+    ),
+    "a viewer": (
+        "import subprocess",
+        "subprocess.call(['xdg-open', 'a.png'])",
+        "shows a file with xdg-open, and nobody watches a task",
+    ),
     "a command in one text": (
         "import subprocess",
         "subprocess.run('echo a b', check=True)",

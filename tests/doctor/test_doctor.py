@@ -15,7 +15,7 @@ from conftest import need_python
 from forked_command import run_command
 
 from runner import Runner
-from runner.doctor import limits, storage
+from runner.doctor import machine
 from runner.doctor.observation import Verdict
 
 SECONDS = 60
@@ -118,9 +118,9 @@ def test_uvs_cache_on_another_file_system_is_a_warning(tmp_path: Path) -> None:
     other = Path("/dev/shm")
     if not other.is_dir() or other.stat().st_dev == tmp_path.stat().st_dev:
         pytest.skip("no second file system at /dev/shm")
-    found = storage.cache(tmp_path / "cache", other / "uv")
+    found = machine.cache(tmp_path / "cache", other / "uv")
     assert found.verdict is Verdict.WARNING and "another file system" in found.text
-    assert storage.cache(tmp_path / "cache", tmp_path / "uv").verdict is Verdict.OK
+    assert machine.cache(tmp_path / "cache", tmp_path / "uv").verdict is Verdict.OK
 
 
 def test_a_disk_with_little_room_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -128,7 +128,7 @@ def test_a_disk_with_little_room_is_told(tmp_path: Path, monkeypatch: pytest.Mon
     for free, verdict in ((500 << 20, Verdict.WARNING), (1 << 20, Verdict.PROBLEM)):
         usage = shutil._ntuple_diskusage(10 << 30, (10 << 30) - free, free)
         monkeypatch.setattr(shutil, "disk_usage", lambda _, usage=usage: usage)
-        assert storage.cache(tmp_path, None).verdict is verdict
+        assert machine.cache(tmp_path, None).verdict is verdict
 
 
 def test_the_limits_of_a_control_group_count(
@@ -137,8 +137,8 @@ def test_the_limits_of_a_control_group_count(
     (tmp_path / "limit").write_text(f"{1 << 30}\n")
     (tmp_path / "used").write_text(f"{(1 << 30) - (10 << 20)}\n")
     files = {"memory.max": tmp_path / "limit", "memory.current": tmp_path / "used"}
-    monkeypatch.setattr(limits, "group_files", lambda _, v2, v1: [files[v2]])
-    found = limits.memory()
+    monkeypatch.setattr(machine.cgroups, "group_files", lambda _, v2, v1: [files[v2]])
+    found = machine.memory()
     assert found.verdict is Verdict.WARNING
     assert found.text.startswith("10 MiB of 1,024 MiB left in this control group")
 
@@ -146,7 +146,7 @@ def test_the_limits_of_a_control_group_count(
 def test_few_descriptors_are_a_warning() -> None:
     program = (
         "import resource; resource.setrlimit(resource.RLIMIT_NOFILE, (100, 200))\n"
-        "from runner.doctor.limits import descriptors; one = descriptors()\n"
+        "from runner.doctor.machine import descriptors; one = descriptors()\n"
         "print(one.verdict.value, one.text)"
     )
     done = subprocess.run(
@@ -156,10 +156,10 @@ def test_few_descriptors_are_a_warning() -> None:
 
 
 def test_without_a_limit_there_is_none(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(limits, "group_files", lambda *_: [])
+    monkeypatch.setattr(machine.cgroups, "group_files", lambda *_: [])
     monkeypatch.setattr(resource, "getrlimit", lambda _: (resource.RLIM_INFINITY,) * 2)
-    assert limits.processes().text == "no limit"
-    assert limits.descriptors().text == "no limit (no limit at most)"
+    assert machine.processes().text == "no limit"
+    assert machine.descriptors().text == "no limit (no limit at most)"
 
 
 def test_what_was_looked_at_has_nothing_that_a_terminal_would_obey(

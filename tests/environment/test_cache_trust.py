@@ -11,8 +11,8 @@ from conftest import write_bundle
 
 from runner.diagnosis.case import Failure
 from runner.diagnosis.report.codes import Code
+from runner.doctor.machine import cache as observed
 from runner.doctor.observation import Verdict
-from runner.doctor.storage import cache as observed
 from runner.environment.cache_folder import SHARED, check_trust, make_folder, stranger
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root may give a folder away")

@@ -19,12 +19,12 @@ from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.report.codes import Code
 from runner.environment.uv_run import find_uv
 from runner.interpreter import discovery, machine
-from runner.interpreter.choice import best, listed
-from runner.interpreter.choose import choose_interpreter
+from runner.interpreter.choose import best, choose_interpreter, listed
 from runner.interpreter.discovery import candidates, probe
 from runner.interpreter.machine import ThisMachine
-from runner.interpreter.model import Broken, Interpreter, Requirement, worker_interpreter
+from runner.interpreter.model import Broken, Interpreter, worker_interpreter
 from runner.interpreter.request import ByPath, ByVersion, Worker, parse_request
+from runner.python_requirement import PythonRequirement
 
 WORKER = worker_interpreter()
 
@@ -39,8 +39,8 @@ def interpreter(version: str, implementation: str = "CPython") -> Interpreter:
     return Interpreter(Path(f"/py/{implementation}{version}"), version, implementation, None, "x")
 
 
-def requirement(text: str | None) -> Requirement:
-    return Requirement(
+def requirement(text: str | None) -> PythonRequirement:
+    return PythonRequirement(
         specifier=SpecifierSet(text or ""),
         text=text,
         at="pyproject.toml:5" if text else None,

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import psutil
 import pytest
+from loopback import DaskCluster
 
 from runner import RunnerError
-from runner.dask.examine.loopback import DaskCluster
 from runner.task import Task
 
 SECONDS = 60.0

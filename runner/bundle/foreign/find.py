@@ -4,6 +4,7 @@ from pathlib import Path
 
 from runner.bundle.files import files_like, has_file, read_text
 from runner.bundle.foreign.conda_file import environment_yml, exported_list
+from runner.bundle.foreign.imports import own_modules
 from runner.bundle.foreign.model import Foreign
 from runner.bundle.foreign.notebook import notebook, notebooks_in
 from runner.bundle.foreign.setup_py import setup_cfg, setup_py
@@ -23,23 +24,26 @@ def find_foreign(
     :param model: the file that runs the model, where it is known.
     :raises Failure: ``bundle-invalid``: it cannot be read.
     """
+    return declared_elsewhere(folder, pyproject) or needed_by_code(folder, model)
+
+
+def declared_elsewhere(folder: Path, pyproject: Pyproject | None) -> Foreign | None:
+    """As :func:`find_foreign`, of the files that only say what a model needs."""
     table = pyproject.table("tool") if pyproject is not None else {}
     if "poetry" in table and isinstance(table["poetry"], dict):
         return poetry(table["poetry"])
-    return (
-        _setup(folder)
-        or _pipfile(folder)
-        or _environment(folder)
-        or _exported(folder)
-        or _script(folder, model)
-        or _notebook(folder, model)
-    )
+    return _setup(folder) or _pipfile(folder) or _environment(folder) or _exported(folder)
+
+
+def needed_by_code(folder: Path, model: str | None) -> Foreign | None:
+    """As :func:`find_foreign`, of the model itself: a script with a header, or a notebook."""
+    return _script(folder, model) or _notebook(folder, model)
 
 
 def _setup(folder: Path) -> Foreign | None:
     cfg = read_text(folder, "setup.cfg") if has_file(folder, "setup.cfg") else ""
     if has_file(folder, "setup.py"):
-        return setup_py(read_text(folder, "setup.py"), cfg)
+        return setup_py(read_text(folder, "setup.py"), cfg, own_modules(folder))
     return setup_cfg(cfg) if "[options]" in cfg else None
 
 

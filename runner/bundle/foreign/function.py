@@ -22,6 +22,7 @@ class ModelFunction(Struct, frozen=True):
     name: str
     arguments: str
     """Those of a call, by ``params`` and ``seed``."""
+    takes_parameters: bool
 
     @property
     def module(self) -> str:
@@ -55,12 +56,17 @@ def functions_in(folder: Path, file: str) -> list[ModelFunction]:
     if source is None or not all(map(str.isidentifier, file.removesuffix(".py").split("/"))):
         return []
     return [
-        ModelFunction(file, node.name, _arguments(node))
+        ModelFunction(file, node.name, _arguments(node), _takes_parameters(node))
         for node in source.tree.body
         if isinstance(node, ast.FunctionDef)
         and not node.name.startswith("_")
         and not (node.args.posonlyargs or node.args.vararg)
     ]
+
+
+def _takes_parameters(function: ast.FunctionDef) -> bool:
+    given = function.args
+    return bool(given.args or given.kwonlyargs or given.kwarg)
 
 
 def _arguments(function: ast.FunctionDef) -> str:

@@ -22,6 +22,8 @@ class Foreign(Struct, frozen=True, kw_only=True):
     """Entry points of the group ``modelops.wire``."""
     dynamic: tuple[str, ...] = ()
     """The fields that the file fills in when the model is built."""
+    build_requires: tuple[str, ...] = ()
+    """The distributions, beside setuptools, that its build imports."""
     notes: tuple[str, ...] = ()
     """The things that could not be taken over, one line each."""
 

@@ -46,7 +46,10 @@ def find_runnables(folder: Path, scripts: Mapping[str, object]) -> list[Runnable
     likeliest: list[Runnable] = [*commands, *notebooks]
     if len(likeliest) == 1 and (commands or not found.others):
         return likeliest
-    functions = find_functions(folder)
+    mains = {script.file for script in found.mains}
+    functions = [
+        one for one in find_functions(folder) if one.takes_parameters or one.file not in mains
+    ]
     if found.others:
         files = {script.file for script in found.others}
         functions = [one for one in functions if one.is_likely and one.file not in files]

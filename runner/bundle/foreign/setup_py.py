@@ -2,10 +2,15 @@
 
 import ast
 import configparser
+from collections.abc import Collection
 from typing import Any
 
+import msgspec
+
+from runner.bundle.foreign.imports import imports_of, required_by
 from runner.bundle.foreign.model import Foreign, text_or_none
 
+_OF_SETUPTOOLS = {"distutils", "pkg_resources", "setuptools"}
 _FIELDS = {
     "author": "authors",
     "author_email": "authors",
@@ -23,8 +28,11 @@ _FIELDS = {
 where the table is there and does not say so."""
 
 
-def setup_py(text: str, cfg: str = "") -> Foreign | None:
-    """Return what is written in it as it stands; ``None`` where it calls no setup()."""
+def setup_py(text: str, cfg: str = "", own: Collection[str] = ()) -> Foreign | None:
+    """Return what is written in it as it stands; ``None`` where it calls no setup().
+
+    :param own: the modules that are beside it.
+    """
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError, RecursionError):
@@ -54,7 +62,9 @@ def setup_py(text: str, cfg: str = "") -> Foreign | None:
                          " runs: write it by hand")  # fmt: skip
     config, of_config = _config(cfg)
     file = "setup.py" if text.strip() else "setup.cfg"
-    return _foreign(file, {**config, **given}, dynamic | of_config, notes)
+    foreign = _foreign(file, {**config, **given}, dynamic | of_config, notes)
+    build_requires, _ = required_by(imports_of(tree) - _OF_SETUPTOOLS, own)
+    return msgspec.structs.replace(foreign, build_requires=build_requires)
 
 
 def setup_cfg(text: str) -> Foreign:
@@ -130,7 +140,7 @@ def _value(node: ast.expr, known: dict[str, ast.expr], depth: int = 0) -> Any:
 
 
 def _config(text: str) -> tuple[dict[str, Any], set[str]]:
-    """What setup.cfg gives, and the fields of ``[project]`` that setuptools fills of it."""
+    """The values that setup.cfg gives, and the fields of ``[project]`` that setuptools fills of it."""
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read_string(text)

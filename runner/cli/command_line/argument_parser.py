@@ -29,7 +29,7 @@ class ArgumentParser(argparse.ArgumentParser):
             try:
                 print(message, end="", flush=True)
             except OSError as error:
-                from runner.cli.standard_output import not_printed
+                from runner.cli.writing import not_printed
 
                 self.exit(not_printed(error, len(message)))
 

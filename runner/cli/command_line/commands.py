@@ -23,7 +23,11 @@ class UsageError(Exception):
         return 2
 
 
-class Command(Struct, frozen=True, kw_only=True):
+class AnyCommand(Struct, frozen=True):
+    """The command that a command line asks for."""
+
+
+class Command(AnyCommand, frozen=True, kw_only=True):
     """The options that every subcommand has."""
 
     bundle: Path
@@ -65,16 +69,16 @@ class Exec(Command, frozen=True, kw_only=True):
         return self.tasks is not None or bool(self.grid) or self.seeds is not None
 
 
-class Explain(Struct, frozen=True):
+class Explain(AnyCommand, frozen=True):
     code: Code
 
 
-class ShowReport(Struct, frozen=True):
+class ShowReport(AnyCommand, frozen=True):
     file: Path
     html: Path | None
 
 
-class Replay(Struct, frozen=True):
+class Replay(AnyCommand, frozen=True):
     recording: Path
     report: Path | None
     json: bool
@@ -94,21 +98,21 @@ class Check(Command, frozen=True, kw_only=True):
     seed: str | None
 
 
-class EnvList(Struct, frozen=True):
+class EnvList(AnyCommand, frozen=True):
     json: bool
 
 
-class EnvPath(Struct, frozen=True):
+class EnvPath(AnyCommand, frozen=True):
     bundle: Path | None
     settings: Settings
 
 
-class EnvRemove(Struct, frozen=True):
+class EnvRemove(AnyCommand, frozen=True):
     keys: list[str]
     json: bool
 
 
-class EnvPrune(Struct, frozen=True):
+class EnvPrune(AnyCommand, frozen=True):
     older_than: float | None
     """Seconds since the last use."""
     max_size: int | None
@@ -116,14 +120,14 @@ class EnvPrune(Struct, frozen=True):
     json: bool
 
 
-class Doctor(Struct, frozen=True):
+class Doctor(AnyCommand, frozen=True):
     bundles: list[Path]
     scheduler: str | None
     settings: Settings
     json: bool
 
 
-class Matrix(Struct, frozen=True, kw_only=True):
+class Matrix(AnyCommand, frozen=True, kw_only=True):
     bundle: Path
     pythons: list[str]
     """Requests, as ``--python`` takes them."""
@@ -138,7 +142,7 @@ class Matrix(Struct, frozen=True, kw_only=True):
     json: bool
 
 
-class Table(Struct, frozen=True, kw_only=True):
+class Table(AnyCommand, frozen=True, kw_only=True):
     folder: Path
     rows: str | None
     """The output whose rows make the table."""
@@ -149,34 +153,20 @@ class Table(Struct, frozen=True, kw_only=True):
     json: bool
 
 
-class Rerun(Struct, frozen=True, kw_only=True):
+class Rerun(AnyCommand, frozen=True, kw_only=True):
     folder: Path
     index: int | None
     settings: Settings
     json: bool
 
 
-class Completion(Struct, frozen=True):
+class Completion(AnyCommand, frozen=True):
     shell: str
 
 
-class Init(Struct, frozen=True):
+class Init(AnyCommand, frozen=True):
     folder: Path
     model: str | None
 
 
 EnvCommand: TypeAlias = EnvList | EnvPath | EnvRemove | EnvPrune
-AnyCommand: TypeAlias = (
-    Exec
-    | Check
-    | Replay
-    | Explain
-    | ShowReport
-    | EnvCommand
-    | Doctor
-    | Matrix
-    | Init
-    | Table
-    | Rerun
-    | Completion
-)

@@ -3,9 +3,8 @@
 import re
 from collections.abc import Callable, Iterable, Iterator
 
-from runner.cli.display.durations import duration
 from runner.diagnosis.report.shown_lines import ShownLines
-from runner.diagnosis.report.text import one_line
+from runner.diagnosis.report.text import duration, one_line
 from runner.events import Event, Output, Phase, PhaseFinished, PhaseStarted, Stream
 
 DOING = {

@@ -15,21 +15,20 @@ from runner.bundle.model import Bundle
 from runner.cli.command_line.commands import Exec, UsageError
 from runner.cli.command_line.grid import lone_seed
 from runner.cli.command_line.verbosity import Verbosity
-from runner.cli.display.durations import duration
 from runner.cli.display.live import Live
 from runner.cli.display.progress import Totals
 from runner.cli.result import json_document
 from runner.cli.study.recorded import recorded_study
 from runner.cli.study.study_display import StudyDisplay, shown_study
 from runner.cli.study.study_tasks import earlier_of, plan_tasks
-from runner.cli.written_options import said_of
+from runner.cli.writing import said_of
 from runner.diagnosis.case import Case, Failure, Finding
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.own_failures import cancelled
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Hint, Report
 from runner.diagnosis.report.sanitise import secrets_of
-from runner.diagnosis.report.text import printable
+from runner.diagnosis.report.text import duration, printable
 from runner.environment.cache_folder import cache_folder
 from runner.environment.own_io import own_io
 from runner.environment.store import temporary_folder

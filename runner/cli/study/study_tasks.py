@@ -13,7 +13,7 @@ from runner.cli.command_line.commands import Exec
 from runner.cli.command_line.grid import axis_lines, lone_seed, read_grid
 from runner.cli.result import json_document
 from runner.cli.study.task_file import read_tasks
-from runner.cli.written_options import said_of
+from runner.cli.writing import said_of
 from runner.diagnosis.case import Case
 from runner.execution.prepare import read
 from runner.execution.run_task import reported

@@ -12,8 +12,8 @@ from typing import Any
 
 from distributed import Future, as_completed
 
+from runner.dask.answer import Answer
 from runner.dask.client.work import Work
-from runner.dask.messages import Answer
 from runner.diagnosis.report.codes import Code
 from runner.execution.bounded_map import Window
 from runner.result import Result

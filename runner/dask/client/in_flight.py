@@ -16,16 +16,16 @@ from typing import Any, TypeVar
 
 from distributed import Client
 
+from runner.dask.answer import Answer
 from runner.dask.client.batches import Batches
 from runner.dask.client.cluster_task import failed_input
 from runner.dask.client.connection import LOOK_SECONDS, workers_of
-from runner.dask.client.fitness import Fitness
+from runner.dask.client.eligibility import Eligibility
 from runner.dask.client.lost import client_closed, is_closed, raised
 from runner.dask.client.watch import Watch
-from runner.dask.client.work import Kept, Sent, Work
+from runner.dask.client.work import KeptTasks, Sent, Work
 from runner.dask.failures import RETRY_SECONDS, error_of
-from runner.dask.messages import Answer
-from runner.dask.seldom import Seldom
+from runner.dask.throttled_log import ThrottledLog
 from runner.diagnosis.errors import RunnerError
 from runner.execution.bounded_map import Window
 
@@ -41,7 +41,7 @@ class InFlight:
         assert client.loop is not None  # it is connected
         self.client, self._loop = client, client.loop
         self.watch = Watch(client)
-        self._seldom = Seldom(_log)
+        self._throttled = ThrottledLog(_log)
 
     def start(self, work: Work[T]) -> Future[T]:
         """Send it; from any thread.
@@ -58,30 +58,30 @@ class InFlight:
             work.fail(error_of(client_closed(), work.bundle))
         return work.outcome
 
-    def keep(self, kept: Kept) -> None:
+    def keep(self, kept: KeptTasks) -> None:
         """See that tasks whose results stay on the workers can run; from any thread."""
         self._loop.add_callback(self._keep, kept)
 
-    def workers(self, fitness: Fitness) -> Collection[str]:
+    def workers(self, eligibility: Eligibility) -> Collection[str]:
         """Return the addresses of those that the cluster has; from another thread.
 
         :raises RunnerError: the scheduler says nothing.
         """
         seen = self.watch.workers
-        if seen and self.watch.silent_seconds < LOOK_SECONDS and not fitness.unknown(seen):
+        if seen and self.watch.silent_seconds < LOOK_SECONDS and not eligibility.unknown(seen):
             return list(seen)
         return workers_of(self.client)
 
-    def meet(self, fitness: Fitness, silent: Iterable[str]) -> None:
+    def meet(self, eligibility: Eligibility, silent: Iterable[str]) -> None:
         """Ask workers anew that have not answered, for as long as it takes; from any thread."""
         for address in silent:
-            self._loop.add_callback(self.watch.newcomers.meet, fitness, address)
+            self._loop.add_callback(self.watch.newcomers.meet, eligibility, address)
 
     def batches(self, window: Window) -> Batches:
         """Return what the small tasks of one ``map`` go together by, and large ones come by."""
         return Batches(self._call, lambda: self.watch.threads, window)
 
-    async def _keep(self, kept: Kept) -> None:
+    async def _keep(self, kept: KeptTasks) -> None:
         self.watch.kept.append(kept)
         await self.watch.begin()
 
@@ -107,14 +107,14 @@ class InFlight:
         retries = 0
         while True:
             answer = await self._sent(work)
-            report, known = answer.report, answer.worker in work.fitness.unable
-            if work.fitness.learn(answer):
+            report, known = answer.report, answer.worker in work.eligibility.unable
+            if work.eligibility.learn(answer):
                 assert report is not None
                 if not known:
                     named = f"{answer.worker} gets no more tasks of {work.bundle.path}"
                     _log.warning("%s: %s", named, report.summary)
                     await self.watch.look()
-                joining = work.home is not None and work.home.joining
+                joining = work.scheduler is not None and work.scheduler.joining
                 if work.able(self.watch.workers) == [] and not joining:
                     return answer
                 continue
@@ -122,15 +122,15 @@ class InFlight:
                 return answer
             delay = RETRY_SECONDS * 2**retries
             again = ("%s: %s; again in %g s", work.name, report.summary, delay)
-            self._seldom.say(logging.WARNING, report.summary, *again)
+            self._throttled.say(logging.WARNING, report.summary, *again)
             await asyncio.sleep(delay)
             retries += 1
 
     async def _sent(self, work: Work[Any]) -> Answer:
         """Return what a worker answers, however often it is sent to others meanwhile."""
         while True:
-            if work.home is not None and work.home.lost:
-                await work.home.return_to()
+            if work.scheduler is not None and work.scheduler.lost:
+                await work.scheduler.return_to()
                 await self.watch.look()
             work.sent = None
             work.sent_to = work.able(self.watch.workers)
@@ -151,13 +151,13 @@ class InFlight:
             except (CancelledError, asyncio.CancelledError, OSError):
                 if work.moving or work.outcome.done():
                     continue
-                if work.home is None or work.futures or not await work.home.found_lost():
+                if work.scheduler is None or work.futures or not await work.scheduler.found_lost():
                     raise
 
     async def _call(self, works: list[Work[Any]]) -> list[Answer]:
         """Return the answers of a call for works that ask for the same workers."""
         first = works[0]
-        if first.home is not None and first.home.lost:
+        if first.scheduler is not None and first.scheduler.lost:
             raise CancelledError
         future = self.client.submit(
             first.function,

@@ -8,7 +8,7 @@ from concurrent.futures import CancelledError
 from distributed import Client, KilledWorker
 
 from runner.dask.failures import lost, unfit
-from runner.dask.scheduler import Restrictions, Seen
+from runner.dask.scheduler import Restrictions, SeenWorker
 from runner.diagnosis.case import Finding
 from runner.diagnosis.report.model import Hint, Report
 from runner.diagnosis.report.text import one_line
@@ -127,7 +127,7 @@ def went_elsewhere(refusal: Report, keys: Iterable[str]) -> str:
     return f"{refusal.summary}: what it was given goes to others: {shown}"
 
 
-def unoffered(wish: Restrictions, workers: Mapping[str, Seen]) -> Finding:
+def unoffered(wish: Restrictions, workers: Mapping[str, SeenWorker]) -> Finding:
     """:param wish: what a task asks for, and none of the workers is."""
     offers: defaultdict[str, list[str]] = defaultdict(list)
     for address, seen in workers.items():

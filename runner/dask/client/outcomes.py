@@ -9,7 +9,7 @@ from typing import TypeAlias
 from runner.dask.client.batches import WINDOW
 from runner.dask.client.cluster_task import ClusterTask
 from runner.dask.client.connection import check_open
-from runner.dask.client.fitness import Placement
+from runner.dask.client.eligibility import Placement
 from runner.dask.client.study import Study
 from runner.dask.client.watch import WATCH_SECONDS
 from runner.diagnosis.errors import RunnerError

@@ -16,7 +16,7 @@ from distributed import Client
 from runner.bundle.functions import function_of
 from runner.child.messages import to_json
 from runner.dask.client.cluster_task import ClusterTask
-from runner.dask.client.fitness import Placement
+from runner.dask.client.eligibility import Placement
 from runner.dask.client.outcomes import is_own, outcomes, unless_raised
 from runner.dask.client.study import Study, studies_of
 from runner.dask.worker.host import Host

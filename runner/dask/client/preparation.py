@@ -7,12 +7,19 @@ from collections.abc import Iterable, Mapping
 from msgspec.structs import replace
 
 from runner.dask.client.connection import LOOK_SECONDS, ask, unannotated
-from runner.dask.client.fitness import Fitness, Pinned
+from runner.dask.client.eligibility import Eligibility, Pinned
 from runner.dask.client.in_flight import InFlight
 from runner.dask.client.sending import Sending
 from runner.dask.client.work import Work, asking
-from runner.dask.environment import Made, Wanted, most_able, most_common, python_name, wanted_of
 from runner.dask.failures import other_environment, report_of
+from runner.dask.study_environment import (
+    Made,
+    Wanted,
+    most_able,
+    most_common,
+    python_name,
+    wanted_of,
+)
 from runner.dask.worker.host import Host
 from runner.dask.worker.work import reachable
 from runner.diagnosis.errors import RunnerError, error_for
@@ -54,7 +61,7 @@ class Preparation:
             else:
                 self._reports[address] = found.refusal
 
-    def run(self) -> tuple[Fitness, Made | None]:
+    def run(self) -> tuple[Eligibility, Made | None]:
         """Do it.
 
         :returns: which workers can run the bundle, and what they have made of it. A cluster that
@@ -71,7 +78,7 @@ class Preparation:
             _log.warning("%s gets no tasks of %s: %s", address, self._bundle.path, report.summary)
         if study is not None:
             _log.info("%s runs on %d workers with %s", self._bundle.path, len(able), study)
-        return Fitness(self._key, able, self._reports), study
+        return Eligibility(self._key, able, self._reports), study
 
     def _agreed(self) -> Made:
         """One environment; the workers that have not got it are told why they get no tasks."""

@@ -10,7 +10,7 @@ from msgspec import Struct
 
 from runner.dask.archive import Archive
 from runner.dask.client.connection import ask
-from runner.dask.client.fitness import Fitness
+from runner.dask.client.eligibility import Eligibility
 from runner.dask.client.lost import GONE, is_closed
 from runner.dask.client.shared import Shared
 from runner.dask.failures import report_of, unfit
@@ -176,33 +176,33 @@ class Newcomers:
 
     def __init__(self, client: Client) -> None:
         self._client = client
-        self._asked: dict[tuple[Fitness, str], asyncio.Task[None]] = {}
+        self._asked: dict[tuple[Eligibility, str], asyncio.Task[None]] = {}
 
-    def meet(self, fitness: Fitness, address: str) -> None:
+    def meet(self, eligibility: Eligibility, address: str) -> None:
         """Ask a worker whether it runs tasks of a study, unless that is under way."""
-        key = (fitness, address)
+        key = (eligibility, address)
         if key not in self._asked:
-            self._asked[key] = asyncio.ensure_future(self._ask(fitness, address))
+            self._asked[key] = asyncio.ensure_future(self._ask(eligibility, address))
             self._asked[key].add_done_callback(lambda _: self._asked.pop(key))
 
-    async def _ask(self, fitness: Fitness, address: str) -> None:
+    async def _ask(self, eligibility: Eligibility, address: str) -> None:
         asking = asyncio.ensure_future(
-            survey_of(self._client, address, fitness.bundle, None, ANSWER_SECONDS)
+            survey_of(self._client, address, eligibility.bundle, None, ANSWER_SECONDS)
         )
         # One that was heard of before has no plugins to set up.
-        timeout = 2 * ANSWER_SECONDS if fitness.unknown([address]) else ANSWER_SECONDS
+        timeout = 2 * ANSWER_SECONDS if eligibility.unknown([address]) else ANSWER_SECONDS
         done, _ = await asyncio.wait([asking], timeout=timeout)
-        if not done and address not in fitness.unable:
+        if not done and address not in eligibility.unable:
             report = silent(address)
             _log.warning("%s: it gets no tasks until it does", report.summary)
-            fitness.refuse(address, report)
+            eligibility.refuse(address, report)
         found = await asking
         if found is None:
-            fitness.left(address)
+            eligibility.left(address)
         elif found.refusal is None:
-            fitness.welcome(address)
+            eligibility.welcome(address)
         else:
-            known = fitness.unable.get(address)  # of a task that was quicker than this
+            known = eligibility.unable.get(address)  # of a task that was quicker than this
             if known is None or known.summary != found.refusal.summary:
                 _log.warning("%s gets no tasks: %s", address, found.refusal.summary)
-            fitness.refuse(address, found.refusal)
+            eligibility.refuse(address, found.refusal)

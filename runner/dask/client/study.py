@@ -20,22 +20,22 @@ from runner.bundle.content import empty_folders
 from runner.bundle.folder import bundle_path
 from runner.bundle.functions import function_of
 from runner.bundle.model import Bundle
+from runner.dask.answer import Answer
 from runner.dask.archive import Archive, packed
 from runner.dask.client.batches import Batches
 from runner.dask.client.cluster_task import ClusterTask, size_of
 from runner.dask.client.connection import check_open, connection_of, reported_gone
-from runner.dask.client.fitness import Fitness, Placement
-from runner.dask.client.home import Home
+from runner.dask.client.eligibility import Eligibility, Placement
 from runner.dask.client.in_flight import InFlight
 from runner.dask.client.lost import edited, is_closed, no_able_worker
 from runner.dask.client.preflight import require_fit
 from runner.dask.client.preparation import Preparation
 from runner.dask.client.sending import forget, send
 from runner.dask.client.shared import Shared
-from runner.dask.client.work import Kept, Work, asking
-from runner.dask.environment import Made, wanted_of
+from runner.dask.client.study_scheduler import StudyScheduler
+from runner.dask.client.work import KeptTasks, Work, asking
 from runner.dask.failures import error_of, unfit
-from runner.dask.messages import Answer
+from runner.dask.study_environment import Made, wanted_of
 from runner.dask.worker.work import keep_result, run_tasks
 from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.report.model import BundleInfo, Hint
@@ -60,20 +60,20 @@ class Study(Struct, frozen=True, weakref=True):
 
     :param bundle: as the client has it.
     :param key: what the workers know it by.
-    :param fitness: which of them can run it.
+    :param eligibility: which of them can run it.
     :param outputs: the folder of large outputs, which client and workers share, if any.
     """
 
     bundle: BundleInfo
     name: str
     key: str
-    fitness: Fitness
+    eligibility: Eligibility
     outputs: str | None
     made: Made | None
     """The environment that all its tasks run in; ``None``: not known yet."""
     files: Bundle
     """The bundle as its files here describe it."""
-    home: Home
+    scheduler: StudyScheduler
     """The scheduler that it was sent to."""
     in_flight: InFlight
 
@@ -104,11 +104,11 @@ class Study(Struct, frozen=True, weakref=True):
             asked=task,
             arguments=(self.key, one.futures, self.outputs, self.made, printed is not None),
             bundle=self.bundle,
-            fitness=self.fitness,
+            eligibility=self.eligibility,
             size=size_of(task),
             futures=one.futures,
             placement=placement,
-            home=self.home,
+            scheduler=self.scheduler,
             batches=None if one.futures else batches,
         )
 
@@ -120,9 +120,9 @@ class Study(Struct, frozen=True, weakref=True):
         :raises RunnerError: the bundle has no such function, or no worker can run it.
         """
         keys = [f"{self.key_of(one, placement)}-{uuid.uuid4().hex}" for one in tasks]
-        able = placement.among(self.fitness, self.in_flight.workers(self.fitness))
+        able = placement.among(self.eligibility, self.in_flight.workers(self.eligibility))
         if able == []:
-            raise error_of(no_able_worker(self.fitness.unable.values()), self.bundle)
+            raise error_of(no_able_worker(self.eligibility.unable.values()), self.bundle)
         with reported_gone(self.in_flight.client):
             futures: list[DaskFuture[Result]] = self.in_flight.client.map(
                 keep_result,
@@ -142,13 +142,13 @@ class Study(Struct, frozen=True, weakref=True):
             # The workers have the bundle for as long as somebody may need its results made again.
             finalize(future, _held, self).atexit = False
         self.in_flight.keep(
-            Kept(
+            KeptTasks(
                 futures=WeakValueDictionary({str(one.key): one for one in futures}),
                 # Those that the caller has named, maybe by their hosts, stand.
                 movable="workers" not in dask.get_annotations(),  # type: ignore[attr-defined]
                 sent_to=able,
                 bundle=self.bundle,
-                fitness=self.fitness,
+                eligibility=self.eligibility,
                 placement=placement,
             )
         )
@@ -158,7 +158,7 @@ class Study(Struct, frozen=True, weakref=True):
         """:param question: a :data:`~runner.dask.worker.work.Question`."""
         wanted = wanted_of(self.made)
         return self.in_flight.start(
-            asking(question, self.key, wanted, self.bundle, self.fitness, self.home)
+            asking(question, self.key, wanted, self.bundle, self.eligibility, self.scheduler)
         )
 
     def key_of(self, one: ClusterTask, placement: Placement) -> str:
@@ -199,24 +199,24 @@ def open_study(
     bundle = files.info()
     fit = require_fit(client)
     sending = send(client, fit.workers, archive, shared)
-    fitness, made = Preparation(in_flight, sending, archive.key, bundle, fit.unfit).run()
-    in_flight.meet(fitness, sending.silent)
+    eligibility, made = Preparation(in_flight, sending, archive.key, bundle, fit.unfit).run()
+    in_flight.meet(eligibility, sending.silent)
 
-    def fitness_again() -> Fitness:
+    def eligibility_again() -> Eligibility:
         opened = again()
         if opened.key != archive.key:
             raise error_of(edited(), bundle)
-        return opened.fitness
+        return opened.eligibility
 
     return Study(
         bundle=bundle,
         name=archive.name,
         key=archive.key,
-        fitness=fitness,
+        eligibility=eligibility,
         outputs=None if shared is None else str(shared.outputs),
         made=made,
         files=files,
-        home=Home(client, connection, fitness, fitness_again),
+        scheduler=StudyScheduler(client, connection, eligibility, eligibility_again),
         in_flight=in_flight,
     )
 
@@ -282,7 +282,7 @@ class Studies:
         with slot.lock:
             if (
                 slot.study is None
-                or slot.study.home.lost
+                or slot.study.scheduler.lost
                 or slot.fingerprint is None
                 or slot.fingerprint.changed(at_once=look)
             ):
@@ -314,7 +314,7 @@ def _forget(client: Client, bundle: str) -> None:
 
 
 def studies_of(client: Client) -> Studies:
-    """Kept on the client itself, with which it ends.
+    """KeptTasks on the client itself, with which it ends.
 
     :raises TypeError: the client is an asynchronous one.
     """

@@ -10,7 +10,7 @@ from distributed import Client
 from distributed import Future as DaskFuture
 
 from runner.dask.client.cluster_task import ClusterTask
-from runner.dask.client.fitness import Placement, PlacementOptions
+from runner.dask.client.eligibility import Placement, PlacementOptions
 from runner.dask.client.outcomes import outcomes, unless_raised
 from runner.dask.client.output import kept_outcomes
 from runner.dask.client.study import studies_of

@@ -25,9 +25,9 @@ from runner.dask.client.lost import (
     went_elsewhere,
 )
 from runner.dask.client.sending import Newcomers
-from runner.dask.client.work import Kept, Placed, Work
+from runner.dask.client.work import KeptTasks, Placed, Work
 from runner.dask.failures import error_of
-from runner.dask.scheduler import Census, Refusal, Restrictions, Seen, census, held
+from runner.dask.scheduler import Census, Refusal, Restrictions, SeenWorker, census, held
 
 _log = logging.getLogger(__name__)
 
@@ -72,8 +72,8 @@ class Watch:
         self._watching: asyncio.Task[None] | None = None
         self._first_look: asyncio.Future[bool]
         self.works: set[Work[Any]] = set()
-        self.kept: list[Kept] = []
-        self.workers: Mapping[str, Seen] = {}
+        self.kept: list[KeptTasks] = []
+        self.workers: Mapping[str, SeenWorker] = {}
         """By their addresses."""
         self.threads = 0
         """How many they have."""
@@ -152,21 +152,20 @@ class Watch:
         """Ask the workers that a study does not know, and those that have become silent."""
         timeout = WORKER_SILENT_SECONDS + _SILENT_SECONDS_FOR_EACH * len(self.workers)
         silent = {at for at, seen in self.workers.items() if seen.silent_seconds > timeout}
-        for fitness in {placed.fitness for placed in (*self.works, *self.kept)}:
+        for known in {placed.eligibility for placed in (*self.works, *self.kept)}:
             for refusal in self._refusals:
-                if refusal.bundle == fitness.bundle and refusal.worker not in fitness.unable:
-                    _log.warning(
-                        "%s gets no more tasks: %s", refusal.worker, refusal.report.summary
-                    )
-                    fitness.refuse(refusal.worker, refusal.report)
-            for address in (silent - fitness.unable.keys()).union(fitness.unknown(self.workers)):
-                self.newcomers.meet(fitness, address)
+                worker, report = refusal.worker, refusal.report
+                if refusal.bundle == known.bundle and worker not in known.unable:
+                    _log.warning("%s gets no more tasks: %s", worker, report.summary)
+                    known.refuse(worker, report)
+            for address in (silent - known.unable.keys()).union(known.unknown(self.workers)):
+                self.newcomers.meet(known, address)
 
     async def _move_from_the_unfit(self) -> None:
         """Take back what was given to a worker before it was known that it cannot run it."""
         for kept in self.kept:
             await kept.move(self._client, self.workers)
-        unfit = {at for work in self.works for at in work.fitness.unable if at in self.workers}
+        unfit = {at for work in self.works for at in work.eligibility.unable if at in self.workers}
         if not unfit:
             return
         try:
@@ -177,10 +176,10 @@ class Watch:
             return  # the next look says so
         taken: defaultdict[str, dict[str, Work[Any]]] = defaultdict(dict)
         for work in self.works:
-            if (address := on.get(work.key, "")) in work.fitness.unable:
+            if (address := on.get(work.key, "")) in work.eligibility.unable:
                 taken[address][work.key] = work
         for address, works in taken.items():
-            refusal = next(iter(works.values())).fitness.unable[address]
+            refusal = next(iter(works.values())).eligibility.unable[address]
             _log.warning("%s", went_elsewhere(refusal, works))
         back = {work.sent for works in taken.values() for work in works.values()}
         now = time.monotonic()
@@ -238,7 +237,7 @@ class Watch:
         may_come = LEFT_SECONDS if placed.seen else NO_WORKERS_SECONDS
         if placed.there(self.workers):
             may_come = UNOFFERED_SECONDS
-        return placed.stuck_seconds >= (GONE_SECONDS if placed.fitness.final else may_come)
+        return placed.stuck_seconds >= (GONE_SECONDS if placed.eligibility.final else may_come)
 
     def _why(self, placed: Placed, keys: Sequence[str]) -> str:
         """Say why they wait."""

@@ -20,14 +20,14 @@ from distributed import Client
 from distributed import Future as DaskFuture
 from msgspec import Struct, field
 
+from runner.dask.answer import Answer
 from runner.dask.client.connection import LOOK_SECONDS
-from runner.dask.client.fitness import ANYWHERE, Fitness, Placement
-from runner.dask.client.home import Home
+from runner.dask.client.eligibility import ANYWHERE, Eligibility, Placement
 from runner.dask.client.lost import GONE, no_workers, unoffered, went_elsewhere
-from runner.dask.environment import Wanted
+from runner.dask.client.study_scheduler import StudyScheduler
 from runner.dask.failures import error_of
-from runner.dask.messages import Answer
-from runner.dask.scheduler import Restrictions, Seen, fail, place
+from runner.dask.scheduler import Restrictions, SeenWorker, fail, place
+from runner.dask.study_environment import Wanted
 from runner.dask.worker.work import tell
 from runner.diagnosis.errors import RunnerError, error_for
 from runner.diagnosis.report.model import BundleInfo
@@ -45,11 +45,11 @@ class Placed(Struct, eq=False, weakref=True, kw_only=True):
     """One task, or several that ask for the same.
 
     :param bundle: for the report, where there is no answer.
-    :param fitness: of the workers.
+    :param eligibility: of the workers.
     """
 
     bundle: BundleInfo
-    fitness: Fitness
+    eligibility: Eligibility
     placement: Placement = ANYWHERE
     sent_to: list[str] | None = None
     """The addresses of those that Dask may give it to; ``None``: any."""
@@ -67,16 +67,16 @@ class Placed(Struct, eq=False, weakref=True, kw_only=True):
         """Let those fail that have not ended."""
         raise NotImplementedError
 
-    def able(self, workers: Mapping[str, Seen]) -> list[str] | None:
+    def able(self, workers: Mapping[str, SeenWorker]) -> list[str] | None:
         """The workers to send it to; ``None``: any, and those to come."""
-        return self.placement.among(self.fitness, workers)
+        return self.placement.among(self.eligibility, workers)
 
-    def there(self, workers: Mapping[str, Seen]) -> set[str]:
+    def there(self, workers: Mapping[str, SeenWorker]) -> set[str]:
         """The workers that may run it as it was sent."""
         return set(workers) if self.sent_to is None else set(workers).intersection(self.sent_to)
 
     def why_nobody_runs_it(
-        self, wish: Restrictions | None, workers: Mapping[str, Seen]
+        self, wish: Restrictions | None, workers: Mapping[str, SeenWorker]
     ) -> RunnerError:
         """:param wish: what the scheduler says that it asks for."""
         if wish is not None and self.there(workers):
@@ -87,7 +87,7 @@ class Placed(Struct, eq=False, weakref=True, kw_only=True):
             offering = list(workers)
         for address in offering:
             # What those say that are left is why none of them runs it.
-            if (refusal := self.fitness.unable.get(address)) is not None:
+            if (refusal := self.eligibility.unable.get(address)) is not None:
                 error = error_for(refusal)
         return error
 
@@ -129,7 +129,7 @@ class Work(Placed, Generic[T], kw_only=True):
     :param asked: what this one asks for.
     :param size: the bytes that go with it.
     :param futures: those of its inputs that are on the cluster.
-    :param home: where its study is; ``None``: it ends with the scheduler.
+    :param scheduler: where its study is; ``None``: it ends with the scheduler.
     :param batches: those that it may share a call with.
     :param number: where it stands among the tasks of its ``map``.
     """
@@ -141,7 +141,7 @@ class Work(Placed, Generic[T], kw_only=True):
     arguments: tuple[Any, ...]
     size: int = 0
     futures: "Mapping[str, DaskFuture[Any]]" = field(default_factory=dict)
-    home: Home | None = None
+    scheduler: StudyScheduler | None = None
     batches: "Batches | None" = None
     number: int = 0
     alone: bool = False
@@ -180,8 +180,8 @@ def asking(
     key: str,
     wanted: Wanted,
     bundle: BundleInfo,
-    fitness: Fitness,
-    home: Home | None = None,
+    eligibility: Eligibility,
+    scheduler: StudyScheduler | None = None,
 ) -> Work[T]:
     """Return what asks a worker something of a bundle.
 
@@ -195,12 +195,12 @@ def asking(
         asked=question,
         arguments=(key, wanted),
         bundle=bundle,
-        fitness=fitness,
-        home=home,
+        eligibility=eligibility,
+        scheduler=scheduler,
     )
 
 
-class Kept(Placed, kw_only=True):
+class KeptTasks(Placed, kw_only=True):
     """Those whose results stay on the workers, of one call; for as long as anything refers to one.
 
     :param futures: by their keys.
@@ -218,7 +218,7 @@ class Kept(Placed, kw_only=True):
     def pending(self) -> Sequence[str]:
         return [key for key, one in list(self.futures.items()) if one.status == "pending"]
 
-    async def move(self, client: Client, workers: Mapping[str, Seen]) -> None:
+    async def move(self, client: Client, workers: Mapping[str, SeenWorker]) -> None:
         """Let them run on those workers only that are able to, as far as that has changed."""
         able = self.able(workers)
         if not self.movable or _same(able, self.sent_to):
@@ -230,7 +230,7 @@ class Kept(Placed, kw_only=True):
             for key, address in taken.items():
                 by[address].append(key)
             for address, keys in by.items():
-                if (refusal := self.fitness.unable.get(address)) is not None:
+                if (refusal := self.eligibility.unable.get(address)) is not None:
                     _log.warning("%s", went_elsewhere(refusal, keys))
 
     async def end(self, client: Client, error: RunnerError) -> None:

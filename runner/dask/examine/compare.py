@@ -11,8 +11,9 @@ from runner.dask.examine.known import KNOWN, Breaks, Incompatibility
 from runner.diagnosis.report.model import Hint
 from runner.diagnosis.report.text import listed
 from runner.doctor.observation import Observation, Verdict
-from runner.interpreter.choice import best
-from runner.interpreter.model import OLDEST_FOR_TASKS, Interpreter, Requirement
+from runner.interpreter.choose import best
+from runner.interpreter.model import OLDEST_FOR_TASKS, Interpreter
+from runner.python_requirement import PythonRequirement
 
 # So many of a group's addresses are named.
 _NAMED = 3
@@ -70,7 +71,7 @@ class _Mismatch(Struct, frozen=True):
 
 def compare(
     cluster: Cluster,
-    needs: Sequence[Requirement] = (),
+    needs: Sequence[PythonRequirement] = (),
     reach: Mapping[str, Sequence[Interpreter]] | None = None,
 ) -> Examination:
     """Compare client, scheduler and workers with each other, and with what bundles want.
@@ -284,7 +285,9 @@ def _machines(workers: Sequence[_Group]) -> Iterable[Observation]:
 
 
 def _bundle(
-    need: Requirement, workers: Sequence[Member], reach: Mapping[str, Sequence[Interpreter]] | None
+    need: PythonRequirement,
+    workers: Sequence[Member],
+    reach: Mapping[str, Sequence[Interpreter]] | None,
 ) -> _Mismatch:
     """Tell whether the workers have an interpreter that a bundle accepts."""
     lacking: list[str] = []
@@ -330,10 +333,8 @@ def _bundle(
     return _Mismatch(Observation(subject, Verdict.OK, text))
 
 
-def _accepts(need: Requirement, python: str) -> bool:
-    return need.specifier.contains(python, prereleases=True) and (
-        Version(python) >= OLDEST_FOR_TASKS
-    )
+def _accepts(need: PythonRequirement, python: str) -> bool:
+    return need.accepts(python) and Version(python) >= OLDEST_FOR_TASKS
 
 
 def _listed(versions: Iterable[str]) -> str:

@@ -1,12 +1,14 @@
 """Tries combinations of Python and Dask: client, scheduler and a worker of each, on loopback."""
 
 import os
+import re
 import shutil
 import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from importlib.metadata import PackageNotFoundError, distribution, requires
 from itertools import product
 from pathlib import Path
@@ -18,7 +20,6 @@ from msgspec import Struct, field
 
 import bundle_protocol
 import runner
-from runner.dask.examine.loopback import DaskCluster, DidNotStart
 from runner.diagnosis.report.text import decode, last_lines, one_line
 from runner.doctor.observation import Observation, Verdict
 from runner.environment.uv_run import find_uv
@@ -29,6 +30,9 @@ from runner.process.kill_marked import kill_marked
 # What each may take; nothing hangs, and what does is said.
 _BUILD_SECONDS = 300
 _EXAMINE_SECONDS = 90
+_START_SECONDS = 60.0
+_START_POLL_SECONDS = 0.02
+_STOP_SECONDS = 5.0
 _STOP_POLL_SECONDS = 0.05
 
 _EXAMINE = """\
@@ -158,16 +162,14 @@ def _attempt(
     bundle: Path,
 ) -> Cell:
     try:
-        with DaskCluster(1, python=others, environ=environ) as started:
+        with _cluster(others, environ) as (address, worker):
             begun = time.monotonic()
-            done = _run(
-                [client, "-c", _EXAMINE, started.address, bundle], environ, _EXAMINE_SECONDS
-            )
+            done = _run([client, "-c", _EXAMINE, address, bundle], environ, _EXAMINE_SECONDS)
             seconds = time.monotonic() - begun
-            if not all(worker.alive for worker in started.workers):
+            if worker.poll() is not None:
                 died = _problem("worker", "it died while the cluster was examined")
                 return _nothing(combination, seconds, died)
-    except DidNotStart as error:
+    except _DidNotStartError as error:
         said = _problem("cluster", f"it did not start: {_last(str(error))}")
         return _nothing(combination, 0.0, said)
     except subprocess.TimeoutExpired:
@@ -186,6 +188,57 @@ def _attempt(
         task=f"canary: a task of {bundle.name}" in back,
         named=[one for one in seen if one.verdict is Verdict.PROBLEM],
     )
+
+
+class _DidNotStartError(RuntimeError):
+    """A process of a cluster ended, or took too long; the message has its log."""
+
+
+@contextmanager
+def _cluster(
+    python: Path, environ: Mapping[str, str]
+) -> "Iterator[tuple[str, subprocess.Popen[bytes]]]":
+    """A scheduler and a worker on loopback, until leaving.
+
+    :returns: the scheduler's address, and the worker.
+    :raises _DidNotStartError: one of them did not.
+    """
+    with guarded_folder() as folder, ExitStack() as stack:
+
+        def start(role: str, *arguments: str) -> "subprocess.Popen[bytes]":
+            # Port 0: the page that each serves even without a dashboard takes any free one.
+            pages = ["--no-dashboard", "--dashboard-address", "127.0.0.1:0"]
+            command = [str(python), "-m", f"distributed.cli.dask_{role}", "--host", "127.0.0.1"]
+            with (folder / role).open("wb") as log:
+                process = subprocess.Popen(
+                    [*command, *arguments, *pages],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=subprocess.STDOUT,
+                    env=environ,
+                    start_new_session=True,  # Ctrl-C is the command's to answer
+                )
+            # A worker whose scheduler is gone heeds no SIGTERM.
+            stack.callback(process.wait, _STOP_SECONDS)
+            stack.callback(process.kill)
+            return process
+
+        def wait_for(process: "subprocess.Popen[bytes]", role: str, said: str) -> str:
+            deadline = time.monotonic() + _START_SECONDS
+            while (found := re.search(said, text := decode((folder / role).read_bytes()))) is None:
+                if process.poll() is not None or time.monotonic() > deadline:
+                    raise _DidNotStartError(text)
+                time.sleep(_START_POLL_SECONDS)
+            return found[0]
+
+        scheduler = start("scheduler", "--port", "0")
+        address = wait_for(scheduler, "scheduler", r"(?<=Scheduler at: ) *\S+:\d+").strip()
+        space = ["--local-directory", str(folder)]
+        worker = start("worker", address, "--nthreads", "1", "--no-nanny", *space)
+        wait_for(worker, "worker", "Registered to")
+        # The worker hears of it before the scheduler's list has it.
+        wait_for(scheduler, "scheduler", "Starting worker compute stream")
+        yield address, worker
 
 
 def _venv(folder: Path, dask: str, python: Interpreter) -> Path:

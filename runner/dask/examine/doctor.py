@@ -29,7 +29,8 @@ from runner.diagnosis.report.text import one_line
 from runner.doctor.observation import Observation, Verdict
 from runner.events import Phase
 from runner.execution.prepare import requirement_of
-from runner.interpreter.model import Interpreter, Requirement
+from runner.interpreter.model import Interpreter
+from runner.python_requirement import PythonRequirement
 
 _CONNECT_SECONDS = 2.0
 _CLOSE_SECONDS = 0.5
@@ -82,7 +83,7 @@ def examine_cluster(
     return [*unread, *examination.observations, *came_back]
 
 
-def _needs(bundles: Sequence[Path]) -> tuple[dict[Path, Requirement], list[Observation]]:
+def _needs(bundles: Sequence[Path]) -> tuple[dict[Path, PythonRequirement], list[Observation]]:
     needs, unread = {}, []
     for path in bundles:
         try:
@@ -130,7 +131,7 @@ def _connected(
 
 
 def _reach(
-    client: Client, cluster: Cluster, needs: Sequence[Requirement], seconds: float
+    client: Client, cluster: Cluster, needs: Sequence[PythonRequirement], seconds: float
 ) -> dict[str, list[Interpreter]] | None:
     """The interpreters that each worker can use; ``None`` where they did not say in time."""
     # Those of one make on one machine reach the same.

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 import msgspec
 from distributed import Worker
 
-from runner.dask.environment import Made, Wanted
+from runner.dask.study_environment import Made, Wanted
 from runner.dask.worker import metrics
 from runner.dask.worker.bundles import bundles_of
 from runner.dask.worker.settings import WorkerSettings

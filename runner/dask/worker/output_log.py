@@ -7,7 +7,7 @@ from functools import lru_cache
 
 from distributed import Worker
 
-from runner.dask.seldom import Seldom
+from runner.dask.throttled_log import ThrottledLog
 from runner.diagnosis.report.model import Report
 from runner.diagnosis.report.sanitise import sanitise_text, secrets_of
 from runner.diagnosis.report.shown_lines import ShownLines
@@ -17,7 +17,7 @@ from runner.study.outputs.printed import Printed
 # Dask's own handlers show what is logged below "distributed".
 log = logging.getLogger("distributed.modelops_runner")
 
-seldom = Seldom(log)
+throttled = ThrottledLog(log)
 
 TOPIC = "modelops-runner"
 
@@ -61,7 +61,7 @@ class OutputLog:
     def failed(self, report: Report) -> None:
         line = ("[%s] %s: %s", self._key, report.code.value, report.summary)
         if report.retryable:  # it may be the fault of the worker, and so of all its tasks
-            seldom.say(logging.ERROR, report.summary, *line)
+            throttled.say(logging.ERROR, report.summary, *line)
         else:
             log.error(*line)
         self._event(code=report.code.value, summary=report.summary, report=report.id)

@@ -15,7 +15,7 @@ from distributed import Reschedule, Worker, get_worker
 from msgspec import Struct
 from packaging.specifiers import SpecifierSet
 
-from runner.dask.environment import Made, Wanted, wanted_of
+from runner.dask.answer import Answer, answer
 from runner.dask.failures import (
     RETRY_SECONDS,
     error_of,
@@ -24,11 +24,11 @@ from runner.dask.failures import (
     other_environment,
     report_of,
 )
-from runner.dask.messages import Answer, answer
 from runner.dask.scheduler import REFUSALS, Refusal
+from runner.dask.study_environment import Made, Wanted, wanted_of
 from runner.dask.worker.bundles import BUNDLE, bundles_of
 from runner.dask.worker.host import Host
-from runner.dask.worker.output_log import OutputLog, seldom
+from runner.dask.worker.output_log import OutputLog, throttled
 from runner.dask.worker.plugin import host_of
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.report.codes import Code
@@ -178,7 +178,7 @@ def keep_result(
         if report is None or not report.retryable or tried == tries:
             break
         delay = RETRY_SECONDS * 2 ** (tried - 1)
-        seldom.say(logging.WARNING, report.summary, "%s; again in %g s", report.summary, delay)
+        throttled.say(logging.WARNING, report.summary, "%s; again in %g s", report.summary, delay)
         time.sleep(delay)
     if report is not None and is_workers_own(report, tried=_has_run(bundle)):
         refusal = Refusal(bundle, worker.address, report)

@@ -2,10 +2,10 @@
 where the bundle has it, or the bundle has none."""
 
 import ast
-import difflib
 import re
 from pathlib import PurePath, PurePosixPath, PureWindowsPath
 
+from bundle_protocol.near_names import nearest
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     is_own,
@@ -394,5 +394,5 @@ def _nearest(case: Case, asked: str) -> tuple[str, str] | None:
         return cases[0], "Capitals count in the names of files."
     folder = PurePosixPath(asked).parent
     beside = [file for file in files if PurePosixPath(file).parent == folder]
-    close = difflib.get_close_matches(asked[:1000], beside[:1000], n=1, cutoff=0.85)
+    close = nearest(asked[:1000], beside[:1000], cutoff=0.85)
     return (close[0], "There is no file of the other name.") if close else None

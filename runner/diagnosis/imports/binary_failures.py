@@ -314,13 +314,7 @@ def _on_its_python(case: Case, minor: str) -> list[Hint]:
 
 
 def _finding(phase: Phase, summary: str, explanation: str, hints: list[Hint]) -> Finding:
-    return Finding(
-        phase=phase,
-        code=Code.IMPORT_FAILED,
-        summary=summary,
-        explanation=explanation,
-        hints=hints,
-    )
+    return Finding.of(phase, Code.IMPORT_FAILED, summary, explanation, *hints)
 
 
 def _upgrade(case: Case, package: str) -> Hint:

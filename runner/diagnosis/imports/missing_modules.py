@@ -1,7 +1,6 @@
 """Recognises what a module that Python does not find is missing from: the index, the bundle, a
 distribution that is installed, what is declared for elsewhere."""
 
-import difflib
 import re
 from pathlib import PurePosixPath
 
@@ -9,6 +8,7 @@ import msgspec
 from msgspec import Struct
 from packaging.requirements import Requirement
 
+from bundle_protocol.near_names import nearest
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     bundle_argument,
@@ -154,7 +154,7 @@ def _not_in_bundles_package(
         if other.endswith(".py") and PurePosixPath(other).parent.as_posix() == package
     ]
     wanted = missing.name.rpartition(".")[2]
-    close = difflib.get_close_matches(wanted[:100], beside[:1000], n=1)
+    close = nearest(wanted[:100], beside[:1000])
     corrected = f"{missing.name.rpartition('.')[0]}.{close[0]}" if close else ""
     hint = (
         Hint(

@@ -4,12 +4,12 @@ A name that is nearly another's is what strangers register on the index: none is
 installed.
 """
 
-import difflib
 import re
 import shlex
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
+from bundle_protocol.near_names import digits, nearest
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     bundle_argument,
@@ -43,8 +43,9 @@ def misspelt_module(
     if is_known_module(name):
         return None
     bundled = _bundled(case)
+    alike = [one for one in bundled if digits(one) == digits(name)]
     for meant, what in (
-        (one_edit_from(name, bundled), "the bundle has {}"),
+        (one_edit_from(name, alike), "the bundle has {}"),
         (one_edit_from(name, _installed(case)), "{} is installed"),
         (one_edit_from(name, _declared(case)), "the bundle declares {}"),
         (one_edit_from(name, sorted(WELL_KNOWN)), "there is a package {}"),
@@ -112,7 +113,7 @@ def _declared(case: Case) -> list[str]:
 
 
 def _close_to(name: str, others: list[str]) -> str | None:
-    return next(iter(difflib.get_close_matches(name, others, 1, _CLOSE)), None)
+    return next(iter(nearest(name, others, cutoff=_CLOSE)), None)
 
 
 def one_edit_from(name: str, others: Iterable[str]) -> str | None:

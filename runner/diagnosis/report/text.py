@@ -114,3 +114,10 @@ def size_text(size: int) -> str:
         if size >= factor * (10 if unit == "GiB" else 1):
             return f"{size / factor:,.0f} {unit}"
     return f"{size} bytes"
+
+
+def duration(seconds: float) -> str:
+    """A duration for people: ``1:02:03``."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

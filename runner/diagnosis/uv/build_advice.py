@@ -57,6 +57,7 @@ _LIBRARY_MISSING = re.compile(
     r'|package configuration file provided by "([\w.+-]+)"'
     r"|Could NOT find ([\w.+-]+)"
 )
+_BY_SETUPTOOLS = "Call to `setuptools.build_meta"
 _MODULE_MISSING = re.compile(r"No module named '([\w.]+)")
 _NAME_MISSING = re.compile(
     r"module '([\w.]+)' has no attribute '(\w+)'|cannot import name '()(\w+)' from '([\w.]+)'"
@@ -294,8 +295,8 @@ def _module_missing(
     needed = _distribution(missing, said)
     if own:
         edit = pyproject.with_item("build-system", "requires", needed)
-        if pyproject.value("build-system", "requires") is None and needed != "setuptools":
-            # Without the key it is setuptools that builds; with it, nothing else is there.
+        if pyproject.value("build-system", "requires") is None and _BY_SETUPTOOLS in said:
+            # It builds where the key is not there; with it, nothing else is.
             edit = pyproject.setting("build-system", "requires", ["setuptools", needed])
         return [
             Hint(

@@ -64,7 +64,8 @@ def index_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
         assert refusal is not None
         return _unauthorized(f"{hinted}\n{said}", refusal.group(1))
     if "network was disabled" in hinted:
-        return _finding(
+        return Finding.of(
+            Phase.ENVIRONMENT,
             Code.INDEX_UNREACHABLE,
             "uv may not use the network, and a package is not in its cache",
             f"{error.said}\n{hinted}",
@@ -78,7 +79,8 @@ def index_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
         return None
     if "404 Not Found" in said:
         url = _url(said)
-        return _finding(
+        return Finding.of(
+            Phase.ENVIRONMENT,
             Code.DEPENDENCY_NOT_FOUND,
             f"there is nothing at {url}",
             said,
@@ -140,7 +142,8 @@ def _unreachable(said: str, see: Hint) -> Finding:
         hints.insert(0, Hint(title="run it again later: the fault is the server's"))
     elif retryable:
         hints.append(by_hand("behind a proxy, name it", "export HTTPS_PROXY=http://proxy.example"))
-    return _finding(
+    return Finding.of(
+        Phase.ENVIRONMENT,
         Code.INDEX_UNREACHABLE,
         f"{_place(said)} cannot be used: {why}",
         said,
@@ -151,7 +154,7 @@ def _unreachable(said: str, see: Hint) -> Finding:
 
 def _unauthorized(text: str, refusal: str) -> Finding:
     host = _host(text)
-    return _finding(
+    return Finding.of(Phase.ENVIRONMENT,
         Code.INDEX_UNAUTHORIZED,
         f"the package index at {host} wants other credentials: {refusal}",
         text.strip(),
@@ -173,7 +176,8 @@ def _git(said: str) -> Finding:
     url = _without_credentials(fetched.group(1)) if fetched else _url(said)
     see = by_hand("see what git says by itself", f"git ls-remote {shlex.quote(url)}")
     if _NO_GIT.search(said):
-        return _finding(
+        return Finding.of(
+            Phase.ENVIRONMENT,
             Code.ENVIRONMENT_FAILED,
             f"git is not installed, and {url} is a git repository",
             said,
@@ -181,7 +185,8 @@ def _git(said: str) -> Finding:
             Hint(title="or name a release of it on a package index, which needs no git"),
         )
     if _GIT_UNAUTHORIZED.search(said):
-        return _finding(
+        return Finding.of(
+            Phase.ENVIRONMENT,
             Code.INDEX_UNAUTHORIZED,
             f"git has no access to {url}",
             said,
@@ -193,7 +198,8 @@ def _git(said: str) -> Finding:
         )
     if _GIT_MISSING.search(said):
         revision = _GIT_REVISION.search(said)
-        return _finding(
+        return Finding.of(
+            Phase.ENVIRONMENT,
             Code.DEPENDENCY_NOT_FOUND,
             f"there is no revision {revision.group(1)} in {url}"
             if revision
@@ -202,19 +208,6 @@ def _git(said: str) -> Finding:
             see,
         )
     return _unreachable(said, see)
-
-
-def _finding(
-    code: Code, summary: str, explanation: str, *hints: Hint, retryable: bool | None = None
-) -> Finding:
-    return Finding(
-        phase=Phase.ENVIRONMENT,
-        code=code,
-        summary=summary,
-        explanation=explanation,
-        hints=list(hints),
-        retryable=retryable,
-    )
 
 
 def _url(said: str) -> str:

@@ -54,7 +54,9 @@ def _too_new(case: Case, failure: UvFailure, hinted: str, edges: list[Edge]) -> 
     take = f"take {name} {version} all the same" if version else f"take newer versions of {name}"
     # uv takes a day as the whole of it.
     value = published or False
-    return _finding(
+    return Finding.of(
+        Phase.ENVIRONMENT,
+        Code.DEPENDENCY_NOT_FOUND,
         f"{asks} is not among what was on the index before {until.partition('T')[0]}, which"
         f" exclude-newer sets{came}",
         "uv leaves out what was uploaded after exclude-newer, which the bundle or UV_EXCLUDE_NEWER"
@@ -77,7 +79,9 @@ def _pre_release(case: Case, failure: UvFailure, hinted: str, edges: list[Edge])
     if wanted is not None and wanted.root and version is not None and policy != "disallow":
         written = written_requirement(failure, wanted)
         edit = requirement_edit(case, failure, written, specified(written, f">={version}"))
-    return _finding(
+    return Finding.of(
+        Phase.ENVIRONMENT,
+        Code.DEPENDENCY_NOT_FOUND,
         f"there are only pre-releases for {asks}" + (f", such as {version}" if version else ""),
         "uv takes a pre-release where a requirement names one, or where it is told to.",
         Hint(
@@ -108,20 +112,12 @@ def _yanked(case: Case, failure: UvFailure, proof: str, edges: list[Edge]) -> Fi
         who = name_of(wanted.who)
         edit = another_version(case, failure, who)
         hints = [Hint(title=f"ask for another version of {who}", edit=edit)]
-    return _finding(
+    return Finding.of(
+        Phase.ENVIRONMENT,
+        Code.DEPENDENCY_NOT_FOUND,
         f"{which}, the only version for {asks}, was withdrawn by its author"
         + (f": {reason}" if reason else ""),
         "A version that is yanked (PEP 592) stays on the index for those who have pinned it, and is"
         " not taken otherwise.",
         *hints,
-    )
-
-
-def _finding(summary: str, explanation: str, *hints: Hint) -> Finding:
-    return Finding(
-        phase=Phase.ENVIRONMENT,
-        code=Code.DEPENDENCY_NOT_FOUND,
-        summary=summary,
-        explanation=explanation,
-        hints=list(hints),
     )

@@ -24,7 +24,8 @@ def project_setting_finding(case: Case, error: UvError) -> Finding | None:
         return _other_uv(case, *required.groups())
     if missing := _NO_SOURCE.search(error.said):
         name = missing[1]
-        return _finding(
+        return Finding.of(
+            Phase.ENVIRONMENT,
             Code.DEPENDENCY_NOT_FOUND,
             f"{name} is a member of the workspace, and [tool.uv.sources] does not say that the"
             " bundle takes it from there",
@@ -40,7 +41,8 @@ def project_setting_finding(case: Case, error: UvError) -> Finding | None:
         name, index = missing.groups()
         table = f'[[tool.uv.index]]\nname = "{index}"\nurl = "https://index.example/simple"'
         edit = PyprojectText.of_case(case).added(table)
-        return _finding(
+        return Finding.of(
+            Phase.ENVIRONMENT,
             Code.DEPENDENCY_NOT_FOUND,
             f"{name} comes from the index {index} ([tool.uv.sources]), which is nowhere declared",
             "An index that sources name has a name and a URL in [[tool.uv.index]].",
@@ -60,7 +62,8 @@ def _other_uv(case: Case, wanted: str, running: str) -> Finding:
         before, after = (f'required-version = "{version}"' for version in (wanted, f">={running}"))
         edit = Edit(file="uv.toml", before=before, after=after)
     specifier = wanted if wanted[0] in "<>=!~" else f"=={wanted}"
-    return _finding(
+    return Finding.of(
+        Phase.ENVIRONMENT,
         Code.ENVIRONMENT_FAILED,
         f"the bundle wants uv {wanted} (required-version), and the runner's is {running}",
         "Environments are built by the uv that is installed beside the runner.",
@@ -88,7 +91,8 @@ def _no_member(case: Case, name: str) -> Finding:
             title=f"make {alike[0]} a member",
             edit=PyprojectText.of_case(case).with_item("tool.uv.workspace", "members", alike[0]),
         )
-    return _finding(
+    return Finding.of(
+        Phase.ENVIRONMENT,
         Code.DEPENDENCY_NOT_FOUND,
         f"{name} comes from the workspace ([tool.uv.sources]), which has no member of that name",
         "The members are the folders that [tool.uv.workspace] names, each with a pyproject.toml.",
@@ -98,13 +102,3 @@ def _no_member(case: Case, name: str) -> Finding:
 
 def _plain(name: str) -> str:
     return re.sub(r"[-_.]+", "-", name).lower()
-
-
-def _finding(code: Code, summary: str, explanation: str, *hints: Hint) -> Finding:
-    return Finding(
-        phase=Phase.ENVIRONMENT,
-        code=code,
-        summary=summary,
-        explanation=explanation,
-        hints=list(hints),
-    )

@@ -42,13 +42,7 @@ def input_finding(case: Case, failure: UvFailure, error: UvError) -> Finding | N
     for words, refused in _REFUSALS:
         if found := words.search(error.said):
             summary, hints, code = refused(case, failure, error, found)
-            return Finding(
-                phase=Phase.ENVIRONMENT,
-                code=code,
-                summary=summary,
-                explanation=error.said,
-                hints=hints,
-            )
+            return Finding.of(Phase.ENVIRONMENT, code, summary, error.said, *hints)
     return None
 
 

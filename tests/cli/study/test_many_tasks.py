@@ -18,9 +18,9 @@ from children import still_running
 from conftest import write_bundle
 from forked_command import run_command
 
-from runner.cli.display.durations import duration
 from runner.cli.display.progress import Totals, shown_progress
 from runner.diagnosis.report.codes import Code
+from runner.diagnosis.report.text import duration
 from runner.study.lines import FILE
 from runner.study.run_file import STORY
 

@@ -7,8 +7,7 @@ import pytest
 
 if TYPE_CHECKING:
     from distributed import Client
-
-    from runner.dask.examine.loopback import DaskCluster
+    from loopback import DaskCluster
 
 
 @pytest.fixture

@@ -11,14 +11,14 @@ import pytest
 pytest.importorskip("distributed")
 
 from distributed import Client
+from loopback import DaskCluster
 from studies import failing, runs_tasks, seeds, wait_until
 
 import runner.dask
 from runner import RunnerError
+from runner.dask.answer import Answer
 from runner.dask.client import batches
 from runner.dask.client.batches import Batches
-from runner.dask.examine.loopback import DaskCluster
-from runner.dask.messages import Answer
 from runner.diagnosis.report.codes import Code
 from runner.execution.bounded_map import Window
 from runner.result import Result

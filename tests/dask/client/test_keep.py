@@ -13,11 +13,11 @@ pytest.importorskip("distributed")
 import dask
 import distributed
 from distributed import Client, as_completed, wait
+from loopback import DaskCluster
 from studies import SECONDS, WIRE, failing, make_bundle, seeds, wait_until
 
 import runner.dask
 from runner import Runner, RunnerError, Task
-from runner.dask.examine.loopback import DaskCluster
 from runner.dask.worker.bundles import BUNDLE
 from runner.diagnosis.report.codes import Code
 

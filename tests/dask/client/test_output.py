@@ -16,6 +16,7 @@ import pytest
 pytest.importorskip("distributed")
 
 from distributed import Client
+from loopback import DaskCluster
 from studies import failing, make_bundle, wait_until
 
 import runner
@@ -23,7 +24,6 @@ import runner.dask
 from runner import Code, RunnerError, Task
 from runner.cli import main
 from runner.dask import RunnerPlugin
-from runner.dask.examine.loopback import DaskCluster
 from runner.study.lines import FILE
 from runner.study.output_files import OutputError
 from runner.study.run_file import RUN, STORY

@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("distributed")
 
+from runner.dask.answer import _keep
 from runner.dask.client.shared import ABANDONED_SECONDS, Shared
-from runner.dask.messages import _keep
 
 
 def test_a_clock_that_is_set_to_next_year_and_back_removes_nothing_of_another_client(

@@ -23,13 +23,13 @@ import dask
 import distributed
 from conftest import kept_venv, write_bundle
 from distributed import Client
+from loopback import DaskCluster
 from studies import SECONDS, WIRE, descendants, failing, make_bundle, runs_tasks, seeds, wait_until
 
 import runner.dask
 from runner import Runner, RunnerError
 from runner.dask.client import in_flight, study
 from runner.dask.client.batches import MOST_TASKS, WINDOW
-from runner.dask.examine.loopback import DaskCluster
 from runner.dask.worker.bundles import BUNDLE
 from runner.dask.worker.output_log import TOPIC
 from runner.diagnosis.report.codes import Code

@@ -11,9 +11,9 @@ import pytest
 pytest.importorskip("distributed")
 
 from distributed import Client, Future
+from loopback import DaskCluster
 
 from runner.dask.examine.canary import Send, canary, send_importable, send_lambda
-from runner.dask.examine.loopback import DaskCluster
 from runner.doctor.observation import Observation, Verdict
 
 STEPS: dict[str, Send] = {"an importable function": send_importable, "a lambda": send_lambda}

@@ -9,7 +9,8 @@ from runner.dask.examine.cluster import Cluster, Member, Software
 from runner.dask.examine.compare import Examination, compare, one_of_each
 from runner.dask.examine.known import KNOWN
 from runner.doctor.observation import Observation, Verdict
-from runner.interpreter.model import Interpreter, Requirement
+from runner.interpreter.model import Interpreter
+from runner.python_requirement import PythonRequirement
 
 PACKAGES: dict[str, str | None] = {
     "dask": "2024.10.0",
@@ -39,8 +40,8 @@ def cluster(
     )
 
 
-def need(specifier: str) -> Requirement:
-    return Requirement(
+def need(specifier: str) -> PythonRequirement:
+    return PythonRequirement(
         specifier=SpecifierSet(specifier),
         text=specifier or None,
         at="pyproject.toml:5",

@@ -9,8 +9,9 @@ import pytest
 
 pytest.importorskip("distributed")
 
+from loopback import DaskCluster
+
 from runner.dask.examine.doctor import examine_cluster
-from runner.dask.examine.loopback import DaskCluster
 from runner.doctor.observation import Observation, Verdict
 
 BUNDLES = Path(__file__).parents[3] / "fixtures" / "bundles"

@@ -20,11 +20,11 @@ pytest.importorskip("distributed")
 
 from distributed import Client, Security
 from distributed.versions import get_versions
+from loopback import DaskCluster
 
 import runner
 from runner.dask.client.connection import in_thread
 from runner.dask.examine.cluster import Cluster, NoScheduler
-from runner.dask.examine.loopback import DaskCluster
 from runner.dask.examine.versions import _software, gather
 from runner.version import runner_version
 

@@ -10,11 +10,11 @@ pytest.importorskip("distributed")
 pytest.importorskip("prometheus_client")
 
 from distributed import Client
+from loopback import DaskCluster
 from studies import SECONDS, failing, make_bundle
 
 import runner.dask
 from runner.dask import RunnerPlugin
-from runner.dask.examine.loopback import DaskCluster
 from runner.diagnosis.report.codes import Code
 from runner.task import Task
 

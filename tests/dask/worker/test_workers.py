@@ -11,11 +11,11 @@ import pytest
 pytest.importorskip("distributed")
 
 from distributed import Client
+from loopback import DaskCluster
 from studies import SECONDS, make_bundle, seeds, wait_until
 
 import runner.dask
 from runner.dask import RunnerPlugin
-from runner.dask.examine.loopback import DaskCluster
 from runner.dask.worker.output_log import OutputLog
 from runner.events import Output, Stream
 from runner.result import Result

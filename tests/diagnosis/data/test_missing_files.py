@@ -162,6 +162,7 @@ def test_a_relative_path_that_leads_elsewhere_is_corrected(
         ("open('nowhere.csv')", "asks for nowhere.csv, which is not", "as nowhere.csv"),
         ("json.load(open('/home/me/data/x.json'))", "asks for /home/me/data/x.json, which this",
          "read it by its path there, as 'x.json'"),
+        ("open('run_2020.csv')", "asks for run_2020.csv, which is not", "as run_2020.csv"),
         ("open('out/a.csv', 'w')", "there is no folder out", "os.makedirs('out'"),
         ("Path('out/a.txt').write_text('')", "there is no folder out", "'out'"),
         ("Path('out/a.txt').open(mode='a')", "there is no folder out", "'out'"),
@@ -176,7 +177,7 @@ def test_a_file_that_the_bundle_does_not_have_is_named(
     line: str, summary: str, hint: str, tmp_path: Path, cache: Path
 ) -> None:
     wire = f"import json\nfrom pathlib import Path\n{line}\n"
-    files = {"requirements.txt": "", "wire.py": wire, "data/ages.csv": ""}
+    files = {"requirements.txt": "", "wire.py": wire, "data/ages.csv": "", "run_2021.csv": ""}
     with Runner(cache=cache) as runner, pytest.raises(RunnerError) as caught:
         runner.execute(write(tmp_path / "b", files))
     report = caught.value.report

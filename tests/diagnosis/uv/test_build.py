@@ -95,7 +95,7 @@ def test_a_build_that_imports_the_bundles_own_module_is_let_see_it() -> None:
     assert "sirlib/__init__.py" in finding.hints[0].title
     assert "setuptools.build_meta:__legacy__" in edits(finding)[0].after
     of_another = of_bundle("bundle-own-module", "pyproject.toml")
-    assert edits(of_another)[0].after == '[build-system]\nrequires = ["sirlib"]'
+    assert edits(of_another)[0].after == '[build-system]\nrequires = ["setuptools", "sirlib"]'
 
 
 def test_a_missing_build_module_is_asked_for_by_its_distributions_name() -> None:

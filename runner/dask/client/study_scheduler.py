@@ -9,7 +9,7 @@ from math import inf
 from distributed import Client
 
 from runner.dask.client.connection import begun_in_thread
-from runner.dask.client.fitness import Fitness
+from runner.dask.client.eligibility import Eligibility
 from runner.dask.client.lost import is_closed
 from runner.diagnosis.errors import RunnerError
 from runner.diagnosis.report.codes import Code
@@ -26,7 +26,7 @@ _JOIN_SECONDS = 60.0
 _AGAIN_SECONDS = 2.0
 
 
-class Home:
+class StudyScheduler:
     """Where a study is. To be used on the client's own event loop.
 
     A client whose scheduler is gone looks for another one at the same address, and closes where
@@ -37,10 +37,14 @@ class Home:
     """
 
     def __init__(
-        self, client: Client, connection: object, fitness: Fitness, again: Callable[[], Fitness]
+        self,
+        client: Client,
+        connection: object,
+        eligibility: Eligibility,
+        again: Callable[[], Eligibility],
     ) -> None:
         self._client, self._connection = client, connection
-        self._fitness, self._again = fitness, again
+        self._eligibility, self._again = eligibility, again
         self._moving: asyncio.Task[None] | None = None
         self._moved_at = -inf
 
@@ -85,7 +89,7 @@ class Home:
                 await asyncio.sleep(_POLL_SECONDS)
             connection = self._client.scheduler_comm
             try:
-                fitness = await asyncio.wrap_future(begun_in_thread(self._again))
+                eligibility = await asyncio.wrap_future(begun_in_thread(self._again))
             except RunnerError as error:
                 gone = self._client.scheduler_comm is not connection
                 lost = error.report.code is Code.WORKER_LOST
@@ -96,5 +100,5 @@ class Home:
                     _log.warning("the study is not there yet: %s", error.report.summary)
                     await asyncio.sleep(_AGAIN_SECONDS)
                 continue
-            self._fitness.become(fitness)
+            self._eligibility.become(eligibility)
             self._connection, self._moved_at = connection, time.monotonic()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.doctor import storage
+from runner.doctor import machine
 from runner.doctor.observation import Verdict
 from runner.process import mounts
 
@@ -23,10 +23,10 @@ def noexec(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def test_a_file_system_that_nothing_may_be_executed_from_is_named(noexec: Path) -> None:
-    cache = storage.cache(noexec / "cache", None)
+    cache = machine.cache(noexec / "cache", None)
     assert cache.verdict is Verdict.WARNING
     assert f"{noexec} is mounted noexec" in cache.text
-    temporary = storage.temporary()
+    temporary = machine.temporary()
     assert temporary.verdict is Verdict.WARNING and "mounted noexec" in temporary.text
     for observation in (cache, temporary):
         folder = str(observation.hints[0].command).partition("=")[2]

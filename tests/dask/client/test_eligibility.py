@@ -4,9 +4,9 @@ import pytest
 
 pytest.importorskip("distributed")
 
-from runner.dask.client.fitness import Fitness, Pinned, Placement
+from runner.dask.answer import Answer
+from runner.dask.client.eligibility import Eligibility, Pinned, Placement
 from runner.dask.failures import report_of, unfit
-from runner.dask.messages import Answer
 from runner.diagnosis.case import Finding
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import Report
@@ -20,59 +20,59 @@ def report(code: Code, phase: Phase) -> Report:
 
 
 def test_where_all_can_run_it_those_to_come_may_as_well() -> None:
-    assert Fitness("", [ONE, TWO], {}).among([ONE, TWO]) is None
+    assert Eligibility("", [ONE, TWO], {}).among([ONE, TWO]) is None
 
 
 def test_one_that_joins_is_asked_first() -> None:
-    fitness = Fitness("", [ONE], {})
-    assert fitness.among([ONE, TWO]) == [ONE] and fitness.unknown([ONE, TWO]) == [TWO]
-    fitness.welcome(TWO)
-    assert fitness.among([ONE, TWO]) is None and not fitness.unknown([ONE, TWO])
+    eligibility = Eligibility("", [ONE], {})
+    assert eligibility.among([ONE, TWO]) == [ONE] and eligibility.unknown([ONE, TWO]) == [TWO]
+    eligibility.welcome(TWO)
+    assert eligibility.among([ONE, TWO]) is None and not eligibility.unknown([ONE, TWO])
 
 
 @pytest.mark.parametrize("leaves", [False, True])
 def test_where_one_could_not_none_gets_tasks_unasked(leaves: bool) -> None:
-    fitness = Fitness("", [ONE], {})
+    eligibility = Eligibility("", [ONE], {})
     if leaves:
-        fitness.left(TWO)
+        eligibility.left(TWO)
     else:
-        fitness.refuse(TWO, report_of(unfit("no")))
-    assert fitness.among([ONE]) == [ONE]
-    fitness.welcome(TWO)
-    assert fitness.among([ONE, TWO]) == [ONE, TWO]
+        eligibility.refuse(TWO, report_of(unfit("no")))
+    assert eligibility.among([ONE]) == [ONE]
+    eligibility.welcome(TWO)
+    assert eligibility.among([ONE, TWO]) == [ONE, TWO]
 
 
 def test_one_that_cannot_is_left_out() -> None:
-    fitness = Fitness("", [ONE, THREE], {TWO: report_of(unfit("no"))})
-    assert fitness.among([ONE, TWO, THREE]) == [ONE, THREE]
-    assert fitness.among([TWO]) == []
+    eligibility = Eligibility("", [ONE, THREE], {TWO: report_of(unfit("no"))})
+    assert eligibility.among([ONE, TWO, THREE]) == [ONE, THREE]
+    assert eligibility.among([TWO]) == []
 
 
 def test_a_worker_that_refuses_is_the_one_at_fault() -> None:
-    fitness = Fitness("", [ONE, TWO], {})
-    assert fitness.learn(Answer(report=report_of(unfit("no")), worker=TWO))
-    assert fitness.among([ONE, TWO]) == [ONE]
+    eligibility = Eligibility("", [ONE, TWO], {})
+    assert eligibility.learn(Answer(report=report_of(unfit("no")), worker=TWO))
+    assert eligibility.among([ONE, TWO]) == [ONE]
 
 
 def test_what_fails_before_the_load_is_the_fault_of_a_worker_that_was_not_tried() -> None:
     answer = report(Code.PYTHON_UNSATISFIED, Phase.INTERPRETER)
-    fitness = Fitness("", [ONE], {})
-    assert not fitness.learn(Answer(report=answer, worker=ONE))
-    assert fitness.learn(Answer(report=answer, worker=TWO))
-    assert fitness.among([ONE, TWO]) == [ONE]
+    eligibility = Eligibility("", [ONE], {})
+    assert not eligibility.learn(Answer(report=answer, worker=ONE))
+    assert eligibility.learn(Answer(report=answer, worker=TWO))
+    assert eligibility.among([ONE, TWO]) == [ONE]
 
 
 def test_one_that_has_run_a_task_is_tried() -> None:
-    fitness = Fitness("", [ONE], {})
-    assert not fitness.learn(Answer(worker=TWO))
+    eligibility = Eligibility("", [ONE], {})
+    assert not eligibility.learn(Answer(worker=TWO))
     failed = report(Code.DISK_FULL, Phase.ENVIRONMENT)
-    assert not fitness.learn(Answer(report=failed, worker=TWO))
+    assert not eligibility.learn(Answer(report=failed, worker=TWO))
 
 
 @pytest.mark.parametrize("phase", [Phase.LOAD, Phase.EXECUTE])
 def test_what_fails_later_is_the_bundles_own(phase: Phase) -> None:
-    fitness = Fitness("", [], {})
-    assert not fitness.learn(Answer(report=report(Code.CHILD_EXITED, phase), worker=ONE))
+    eligibility = Eligibility("", [], {})
+    assert not eligibility.learn(Answer(report=report(Code.CHILD_EXITED, phase), worker=ONE))
 
 
 def test_what_is_for_some_workers_goes_to_no_other() -> None:

@@ -1,4 +1,4 @@
-"""The messages between client and workers: plain data of our own types.
+"""The answer of a worker to a client: plain data of our own types.
 
 No function and no class of a user's, so that client and workers may run different Pythons.
 """

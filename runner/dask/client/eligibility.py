@@ -6,13 +6,15 @@ from typing import Any, TypedDict
 
 from msgspec import Struct
 
+from runner.dask.answer import Answer
 from runner.dask.failures import RETRIES, is_workers_own
-from runner.dask.messages import Answer
 from runner.diagnosis.report.model import Report
 
 
-class Fitness:
-    """The workers of a cluster, by address; one that starts again has another address.
+class Eligibility:
+    """Which workers of a cluster may run a bundle's tasks, as far as that is known.
+
+    They go by their addresses: one that starts again has another address.
 
     :param bundle: what the workers know it by.
     :param able: those that have built the bundle's environment and loaded it.
@@ -59,7 +61,7 @@ class Fitness:
         self.unable.pop(address, None)
         self._wary = True
 
-    def become(self, other: "Fitness") -> None:
+    def become(self, other: "Eligibility") -> None:
         """The workers are those of another cluster, of which this is known."""
         self._able, self._welcome = other._able, other._welcome
         self.unable, self._wary = other.unable, other._wary
@@ -79,7 +81,7 @@ class Fitness:
         return workers_own
 
 
-class Pinned(Fitness):
+class Pinned(Eligibility):
     """Some workers and no others, whatever becomes of it there, unless they say nothing."""
 
     final = True
@@ -146,9 +148,9 @@ class Placement(Struct, frozen=True):
                 raise ValueError(f"{name} must be an integer{limit}, not {value!r}")
         return cls(workers=None if named is None else tuple(named), **options)
 
-    def among(self, fitness: Fitness, workers: Collection[str]) -> list[str] | None:
-        """As :meth:`Fitness.among`, of those that the caller wants."""
-        fit = fitness.among(workers)
+    def among(self, eligibility: Eligibility, workers: Collection[str]) -> list[str] | None:
+        """As :meth:`Eligibility.among`, of those that the caller wants."""
+        fit = eligibility.among(workers)
         if self.workers is None:
             return fit
         return [one for one in self.workers if one in (workers if fit is None else fit)]

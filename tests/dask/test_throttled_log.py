@@ -8,15 +8,15 @@ import pytest
 pytest.importorskip("distributed")
 
 from runner.dask.failures import lost, report_of
-from runner.dask.seldom import Seldom
+from runner.dask.throttled_log import ThrottledLog
 from runner.dask.worker.output_log import OutputLog
 
 
 def test_a_reason_is_logged_once_and_then_counted(caplog: pytest.LogCaptureFixture) -> None:
-    seldom = Seldom(logging.getLogger("modelops-test"))
+    log = ThrottledLog(logging.getLogger("modelops-test"))
     for number in range(250):
-        seldom.say(logging.WARNING, "full", "task-%d: the disk is full", number)
-    seldom.say(logging.WARNING, "another", "task-%d: something else", 0)
+        log.say(logging.WARNING, "full", "task-%d: the disk is full", number)
+    log.say(logging.WARNING, "another", "task-%d: something else", 0)
     often = " (so far {} times, of which most are not shown)"
     assert caplog.messages == [
         "task-0: the disk is full",

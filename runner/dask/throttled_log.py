@@ -7,7 +7,7 @@ from threading import Lock
 _MOST_REASONS = 1000
 
 
-class Seldom:
+class ThrottledLog:
     """Logs a line the first time that there is a reason for it, the 10th, the 100th, ..."""
 
     def __init__(self, log: logging.Logger) -> None:
