@@ -170,13 +170,14 @@ from pathlib import Path
 
 def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
     """Run the script. Where it first says `beta = 0.3`, and not within a loop or the like, the
-    parameter beta takes the place of 0.3; the task's seed does so for `seed`. The result is what it
-    prints; the files that it writes into the current folder are kept beside that."""
+    parameter beta takes the place of 0.3; where it never does, the one function or class of its own
+    that it calls with a parameter beta is given it. The task's seed does so for `seed`. The result
+    is what it prints; the files that it writes into the current folder are kept beside that."""
     if entrypoint != "default":
         raise ValueError(f"{{SCRIPT.name}} has no entry point {{entrypoint!r}}")
     code, lacking = with_values({{"seed": seed, **params}})
     for name in lacking - {{"seed"}}:
-        raise ValueError(f"{{SCRIPT.name}} sets {{name}} to no value of its own")
+        raise ValueError(f"{{SCRIPT.name}} has no one place that gives {{name}} a value")
     sys.argv = [str(SCRIPT)]
     before = sys.modules["__main__"]
     # What the script defines is found there by pickle.
@@ -195,15 +196,69 @@ def wire(entrypoint: str, params: dict, seed: int) -> dict[str, bytes]:
 
 
 def with_values(values):
-    """The script with values in place of what their names are given first, and the names that it
-    gives nothing: at its top, where it asks whether it is run, and in its `main()`."""
+    """The script with values in place of its own, and the names that it gives nothing: at its top,
+    where it asks whether it is run, and in its `main()`."""
     tree = ast.parse(SCRIPT.read_bytes(), str(SCRIPT))
+    scopes = [tree, *filter(is_run, tree.body)]
     lacking = set(values)
-    for scope in (tree, *filter(is_run, tree.body)):
+    for scope in scopes:
         left = dict(values)
         put_into(scope.body, left)
         lacking &= left.keys()
+    takes = {{**parameters_beside(tree), **parameters_of(tree)}}
+    calls = [call for scope in scopes for call in calls_in(scope.body) if call.func.id in takes]
+    for name in sorted(lacking):
+        taking = [call for call in calls if name in takes[call.func.id]]
+        if len(taking) == 1:
+            hand_over(taking[0], takes[taking[0].func.id].index(name), name, values[name])
+            lacking.remove(name)
     return compile(ast.fix_missing_locations(tree), str(SCRIPT), "exec"), lacking
+
+
+def calls_in(statements):
+    plain = [one for one in statements if isinstance(one, (ast.Assign, ast.AnnAssign, ast.Expr))]
+    calls = [part for one in plain for part in ast.walk(one) if isinstance(part, ast.Call)]
+    named = [call for call in calls if isinstance(call.func, ast.Name)]
+    return [one for one in named if not any(isinstance(part, ast.Starred) for part in one.args)]
+
+
+def parameters_of(tree):
+    """The parameters of the functions and classes that a script or a class has."""
+    found = {{}}
+    for node in tree.body:
+        if isinstance(node, ast.FunctionDef):
+            given = node.args
+            found[node.name] = [
+                one.arg for one in (*given.posonlyargs, *given.args, *given.kwonlyargs)
+            ]
+        elif isinstance(node, ast.ClassDef):
+            fields = [one.target.id for one in node.body if isinstance(one, ast.AnnAssign)]
+            parts = parameters_of(node)
+            found[node.name] = parts["__init__"][1:] if "__init__" in parts else fields
+    return found
+
+
+def parameters_beside(tree):
+    """Those of what a script imports from a file beside it."""
+    found = {{}}
+    for node in tree.body:
+        if isinstance(node, ast.ImportFrom) and node.module and not node.level:
+            file = SCRIPT.parent / (node.module.replace(".", "/") + ".py")
+            there = parameters_of(ast.parse(file.read_bytes())) if file.is_file() else {{}}
+            names = [one for one in node.names if one.name in there]
+            found.update((one.asname or one.name, there[one.name]) for one in names)
+    return found
+
+
+def hand_over(call, place, name, value):
+    given = ast.parse(repr(value), mode="eval").body
+    keywords = [one for one in call.keywords if one.arg == name]
+    if keywords:
+        keywords[0].value = given
+    elif place < len(call.args):
+        call.args[place] = given
+    else:
+        call.keywords.append(ast.keyword(name, given))
 
 
 def is_run(statement):

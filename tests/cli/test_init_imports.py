@@ -496,7 +496,7 @@ def test_parameters_that_a_script_does_not_read_are_no_result(tmp_path: Path) ->
     assert main(["init", str(folder)]) == 0
     with Runner(cache=tmp_path / "cache") as runner:
         assert runner.execute(folder)["printed.txt"] == b"3\n"
-        with pytest.raises(RunnerError, match=r"run\.py sets beta to no value of its own"):
+        with pytest.raises(RunnerError, match=r"run\.py has no one place that gives beta a value"):
             runner.execute(folder, params={"beta": 0.1})
 
 

@@ -277,5 +277,47 @@ def test_a_parameter_takes_the_place_of_what_a_plain_script_says(tmp_path: Path)
         assert printed() == "0.6 0.1 7 2 3 J\xfcrgen 1\n"
         assert printed(beta=0.5, days=9) == "1.0 0.1 9 2 3 J\xfcrgen 1\n"
         assert printed(step=5, scale=1, gamma=None) == "0.3 None 7 6 3 J\xfcrgen 1\n"
-        with pytest.raises(RunnerError, match=r"run.py sets bta to no value of its own"):
+        with pytest.raises(RunnerError, match=r"run.py has no one place that gives bta a value"):
             printed(bta=1)
+
+
+CALLS = """
+from dataclasses import dataclass
+from other import run as start
+
+class Model:
+    def __init__(self, n, beta=0.5, gamma=0.1):
+        self.x = (n, beta, gamma)
+
+@dataclass
+class Costs:
+    mu: float = 1.0
+
+def show(x, *, width=3, days=1):
+    print(x, width)
+
+def main():
+    made = Model(10, 0.5)
+    show(made.x)
+    print(Costs(), start(3, k=2))
+    for n in range(2):
+        Model(n=n)
+
+if __name__ == "__main__":
+    main()
+"""
+
+
+def test_a_parameter_is_given_to_the_one_call_that_takes_it(tmp_path: Path) -> None:
+    other = "def run(days, k=1, seed=None):\n    return days, k, seed\n"
+    folder = _write(tmp_path / "m", {"run.py": CALLS, "other.py": other})
+    assert main(["init", str(folder), "--model", "run.py"]) == 0
+    params = {"n": 1, "beta": 2, "gamma": 3, "mu": 4, "width": 5, "k": 7}
+    with Runner(cache=tmp_path / "cache") as runner:
+        made = runner.execute(folder, seed=4)["printed.txt"]
+        assert made == b"(10, 0.5, 0.1) 3\nCosts(mu=1.0) (3, 2, 4)\n"
+        made = runner.execute(folder, params=params, seed=4)["printed.txt"]
+        assert made == b"(1, 2, 3) 5\nCosts(mu=4) (3, 7, 4)\n"
+        # Two functions take it: which one is meant is not known.
+        with pytest.raises(RunnerError, match=r"run.py has no one place that gives days a value"):
+            runner.execute(folder, params={"days": 6})
