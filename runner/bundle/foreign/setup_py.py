@@ -140,7 +140,7 @@ def _value(node: ast.expr, known: dict[str, ast.expr], depth: int = 0) -> Any:
 
 
 def _config(text: str) -> tuple[dict[str, Any], set[str]]:
-    """The values that setup.cfg gives, and the fields of ``[project]`` that setuptools fills of it."""
+    """The values that setup.cfg gives, and the fields that setuptools fills of it."""
     parser = configparser.ConfigParser(interpolation=None)
     try:
         parser.read_string(text)
