@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from wheels import write_wheel
 
 from runner import Runner, RunnerError
 from runner.diagnosis.report.codes import Code
@@ -22,13 +23,37 @@ version = "1.0"
 [build-system]
 {build_system}
 
-[tool.setuptools]
-py-modules = ["sir"]
-
 [tool.modelops]
 wire = "sir:wire"
 """
-SETUPTOOLS = 'requires = ["setuptools"]\nbuild-backend = "setuptools.build_meta"'
+BUILD_SYSTEM = 'requires = ["plainly"]\nbuild-backend = "plainly"'
+# A backend of one file: to make a venv of setuptools takes seconds. The bundle's own build.py says
+# what is special.
+BACKEND = """\
+import pathlib, sys, zipfile
+def build_of(folder="."):
+    names, file = {}, pathlib.Path(folder, "build.py")
+    exec(file.read_text() if file.exists() else "", names)
+    return names
+def get_requires_for_build_wheel(settings=None):
+    return build_of().get("requires", [])
+def build_wheel(folder, settings=None, metadata=None):
+    version = build_of().get("version", "1.0")
+    name, info = f"sir-{version}-py3-none-any.whl", f"sir-{version}.dist-info"
+    files = {
+        "sir.py": pathlib.Path("sir.py").read_text(),
+        f"{info}/METADATA": f"Metadata-Version: 2.1\\nName: sir\\nVersion: {version}\\n",
+        f"{info}/WHEEL": "Wheel-Version: 1.0\\nRoot-Is-Purelib: true\\nTag: py3-none-any\\n",
+    }
+    if "[project.scripts]" in pathlib.Path("pyproject.toml").read_text():
+        files[f"{info}/entry_points.txt"] = "[console_scripts]\\nsir = sir:main\\n"
+    with zipfile.ZipFile(pathlib.Path(folder, name), "w") as archive:
+        for path, text in files.items():
+            archive.writestr(path, text)
+        record = "".join(f"{path},,\\n" for path in [*files, f"{info}/RECORD"])
+        archive.writestr(f"{info}/RECORD", record)
+    return name
+"""
 MODEL = "BETA = {beta}\ndef wire(entrypoint, params, seed):\n    return {{'beta': b'{beta}'}}\n"
 
 
@@ -62,13 +87,18 @@ class Runs:
 
 
 @pytest.fixture
-def runs(tmp_path: Path) -> Iterator[Runs]:
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Runs]:
+    wheels = tmp_path / "wheels"
+    write_wheel(wheels, "plainly", "1.0", {"plainly.py": BACKEND, "plainly_data/a.txt": "a"})
+    write_wheel(wheels, "iniconfig", "2.0", {"iniconfig.py": ""})
+    monkeypatch.setenv("UV_FIND_LINKS", str(wheels))
+    monkeypatch.setenv("UV_NO_INDEX", "1")
     runs = Runs(tmp_path / "cache")
     with runs.runner:
         yield runs
 
 
-def write_project(folder: Path, build_system: str = SETUPTOOLS, declared: str = "") -> Path:
+def write_project(folder: Path, build_system: str = BUILD_SYSTEM, declared: str = "") -> Path:
     folder.mkdir()
     text = PROJECT.format(build_system=build_system, declared=declared)
     (folder / "pyproject.toml").write_text(text)
@@ -86,7 +116,7 @@ def test_the_backend_is_built_once_for_all_that_require_the_same(
     bundle = write_project(tmp_path / "bundle")
     assert runs.beta(bundle) == "0.3"
     (backend,) = runs.backends
-    assert any(package.startswith("setuptools-") for package in backend.packages)
+    assert any(package.startswith("plainly-") for package in backend.packages)
     built = Path(backend.path).stat().st_ino
     edit(bundle, "0.4")
     assert runs.beta(bundle) == "0.4"
@@ -108,11 +138,10 @@ def test_scripts_of_the_bundle_find_their_own_python(tmp_path: Path, runs: Runs)
 
 def test_what_a_backend_asks_for_is_there_when_it_builds(tmp_path: Path, runs: Runs) -> None:
     bundle = write_project(tmp_path / "bundle")
-    (bundle / "setup.py").write_text(
+    (bundle / "build.py").write_text(
         "import importlib.util\n"
-        "from setuptools import setup\n"
-        "there = importlib.util.find_spec('iniconfig') is not None\n"
-        "setup(setup_requires=['iniconfig'], options={'egg_info': {'tag_build': f'+{there}'}})\n"
+        "requires = ['iniconfig']\n"
+        "version = f'1.0+{importlib.util.find_spec(\"iniconfig\") is not None}'.lower()\n"
     )
     assert runs.beta(bundle) == "0.3"
     assert ["sir-1.0+true" in wheel for wheel in runs.wheels] == [True]
@@ -121,10 +150,8 @@ def test_what_a_backend_asks_for_is_there_when_it_builds(tmp_path: Path, runs: R
 
 def test_a_build_that_fails_with_the_kept_backend_is_uvs(tmp_path: Path, runs: Runs) -> None:
     bundle = write_project(tmp_path / "bundle")
-    (bundle / "setup.py").write_text(
-        "import sys\nfrom setuptools import setup\n"
-        "assert 'backends' not in sys.prefix, 'not in here'\nsetup()\n"
-    )
+    code = "import sys\nassert 'backends' not in sys.prefix, 'not in here'\n"
+    (bundle / "build.py").write_text(code)
     assert runs.beta(bundle) == "0.3"
     assert ["dir_info" in wheel for wheel in runs.wheels] == [True]
     assert "not in here" not in runs.said
@@ -132,7 +159,7 @@ def test_a_build_that_fails_with_the_kept_backend_is_uvs(tmp_path: Path, runs: R
 
 def test_a_build_that_fails_is_told_once_and_in_uvs_words(tmp_path: Path, runs: Runs) -> None:
     bundle = write_project(tmp_path / "bundle")
-    (bundle / "setup.py").write_text("raise RuntimeError('SIR_HOME is not set')\n")
+    (bundle / "build.py").write_text("raise RuntimeError('SIR_HOME is not set')\n")
     with pytest.raises(RunnerError, match="SIR_HOME is not set") as caught:
         runs.beta(bundle)
     report = caught.value.report
@@ -148,10 +175,10 @@ def test_a_backend_that_was_damaged_is_built_again(tmp_path: Path, runs: Runs) -
     bundle = write_project(tmp_path / "bundle")
     runs.beta(bundle)
     (backend,) = runs.backends
-    (package,) = Path(backend.path).glob("lib/*/site-packages/setuptools")
+    (package,) = Path(backend.path).glob("lib/*/site-packages/plainly_data")
     package.parent.chmod(0o755)
     package.chmod(0o755)
-    shutil.rmtree(package / "command")
+    shutil.rmtree(package)
     edit(bundle, "0.4")
     assert runs.beta(bundle) == "0.4"
     assert "is built again" in runs.said and "missing" in runs.said
@@ -192,15 +219,14 @@ def test_a_backend_of_the_index_is_kept(tmp_path: Path) -> None:
         file.write('[[tool.uv.index]]\nurl = "https://index.example/simple"\n')
     kept = build_system(described(bundle), {"UV_INDEX_URL": "https://a.example", "HOME": "/"})
     assert kept is not None
-    assert kept.requires == ("setuptools",)
-    assert kept.build_backend == "setuptools.build_meta"
+    assert (kept.requires, kept.build_backend) == (("plainly",), "plainly")
 
 
 @pytest.mark.parametrize(
     "build_system_table",
     [
         pytest.param('requires = ["setuptools"]', id="no backend is named"),
-        pytest.param(SETUPTOOLS + '\nbackend-path = ["."]', id="it is in the bundle"),
+        pytest.param(BUILD_SYSTEM + '\nbackend-path = ["."]', id="it is in the bundle"),
         pytest.param('requires = ["./a"]\nbuild-backend = "a"', id="a requirement is a folder"),
         pytest.param('requires = ["a @ file:a"]\nbuild-backend = "a"', id="one is a URL"),
         pytest.param('requires = ["--no-index"]\nbuild-backend = "a"', id="one is an option"),
