@@ -10,6 +10,7 @@ import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from shown_report import report_text
 
 from runner.child.dialogue import Dialogue
 from runner.child.facts import Launch
@@ -17,7 +18,6 @@ from runner.diagnosis.case import Case, Failure
 from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.report.html import report_page
 from runner.diagnosis.report.model import ChildInfo, Report
-from runner.diagnosis.report.terminal import report_text
 from runner.events import Phase, Stream
 
 SECRET = "correct-horse"

@@ -12,12 +12,12 @@ import msgspec
 import pytest
 from children import Child
 from conftest import need_python
+from shown_report import report_text
 
 from runner.diagnosis.case import Case
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.html import report_page
 from runner.diagnosis.report.model import Report
-from runner.diagnosis.report.terminal import report_text
 from runner.diagnosis.wire_functions import EXAMPLE
 from runner.diagnosis.withheld import absence
 from runner.events import Phase

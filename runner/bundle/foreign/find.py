@@ -16,15 +16,12 @@ from runner.bundle.source import read_code
 _ENVIRONMENTS = ("environment.yml", "environment.yaml", "conda.yml", "conda.yaml")
 
 
-def find_foreign(
-    folder: Path, pyproject: Pyproject | None = None, model: str | None = None
-) -> Foreign | None:
+def find_foreign(folder: Path, pyproject: Pyproject | None = None) -> Foreign | None:
     """Return what the first file that is there says, of those that tell most on.
 
-    :param model: the file that runs the model, where it is known.
     :raises Failure: ``bundle-invalid``: it cannot be read.
     """
-    return declared_elsewhere(folder, pyproject) or needed_by_code(folder, model)
+    return declared_elsewhere(folder, pyproject) or needed_by_code(folder)
 
 
 def declared_elsewhere(folder: Path, pyproject: Pyproject | None) -> Foreign | None:
@@ -35,8 +32,11 @@ def declared_elsewhere(folder: Path, pyproject: Pyproject | None) -> Foreign | N
     return _setup(folder) or _pipfile(folder) or _environment(folder) or _exported(folder)
 
 
-def needed_by_code(folder: Path, model: str | None) -> Foreign | None:
-    """As :func:`find_foreign`, of the model itself: a script with a header, or a notebook."""
+def needed_by_code(folder: Path, model: str | None = None) -> Foreign | None:
+    """As :func:`find_foreign`, of the model itself: a script with a header, or a notebook.
+
+    :param model: the file that runs the model, where it is known.
+    """
     return _script(folder, model) or _notebook(folder, model)
 
 

@@ -1,6 +1,5 @@
 """The readable form of a report: the root cause first, then the evidence, then what to do."""
 
-import io
 import re
 
 from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
@@ -39,16 +38,6 @@ def render_report(report: Report, console: Console) -> None:
     # rich fills lines with spaces up to the width, which is a nuisance in logs and diffs.
     console.file.write(_FILLING.sub(r"\1", capture.get()))
     console.file.flush()
-
-
-def report_text(report: Report, width: int = 80) -> str:
-    """The readable form as plain text.
-
-    :param width: in characters.
-    """
-    buffer = io.StringIO()
-    render_report(report, Console(file=buffer, width=width, no_color=True, color_system=None))
-    return buffer.getvalue()
 
 
 def _parts(report: Report) -> list[RenderableType]:

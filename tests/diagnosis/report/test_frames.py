@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 from recordings import replayed
+from shown_report import report_text
 
 from runner.diagnosis.report.frames import is_standard_library, shown_frames, without_told
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Report
-from runner.diagnosis.report.terminal import report_text
 
 FAILURES = Path(__file__).parents[3] / "fixtures" / "failures"
 OWN = [Frame(f"/b/model_{n}.py", n, "step") for n in range(5)]

@@ -6,12 +6,12 @@ import msgspec
 import pytest
 from conftest import write_bundle
 from recordings import replayed, same, text
+from shown_report import report_text
 
 from runner import Runner, RunnerError
 from runner.diagnosis.report.asked import masked_params
 from runner.diagnosis.report.html import report_page
 from runner.diagnosis.report.model import Report, TaskInfo
-from runner.diagnosis.report.terminal import report_text
 
 WIRE = "def wire(entrypoint, params, seed):\n    raise ValueError('beta is negative')\n"
 PARAMS = {

@@ -1,6 +1,7 @@
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from shown_report import report_text
 
 from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.codes import Code
@@ -20,7 +21,6 @@ from runner.diagnosis.report.model import (
     UvRun,
     WorkerInfo,
 )
-from runner.diagnosis.report.terminal import report_text
 from runner.events import Phase
 
 
