@@ -197,20 +197,20 @@ def test_an_interrupt_on_any_line_loses_no_child_and_mixes_up_no_result(
             interrupted = interrupts.call(
                 lambda: runner.execute(bundle, entrypoint, seed=10**6 + number)  # noqa: B023
             )
-            for seed in (number + 1, number + 2):
-                call: Future[bytes] = Future()
+            seed, call = number + 1, Future[bytes]()
 
-                def later(seed: int = seed, call: "Future[bytes]" = call) -> None:
-                    try:
-                        call.set_result(answers(runner, bundle, seed))
-                    except BaseException as error:  # noqa: BLE001 - raised where it is waited for
-                        call.set_exception(error)
-
-                threading.Thread(target=later, daemon=True).start()
+            def later(seed: int = seed, call: "Future[bytes]" = call) -> None:
                 try:
-                    call.result(20)
-                except TimeoutError:
-                    pytest.fail(f"the child is lost after an interrupt at {interrupts.where}")
+                    call.set_result(answers(runner, bundle, seed))
+                except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+                    call.set_exception(error)
+
+            # And another one, of this thread, before the next interrupt.
+            threading.Thread(target=later, daemon=True).start()
+            try:
+                call.result(20)
+            except TimeoutError:
+                pytest.fail(f"the child is lost after an interrupt at {interrupts.where}")
         assert number > 50
         assert len(runner._inner._pool._leases) == 0
 
