@@ -69,18 +69,19 @@ def run(command: Init) -> tuple[int, str]:
 def _written(folder: Path, missing: "_Missing") -> list[str]:
     """Write it; returns what was written."""
     wrote, pyproject = list[str](), folder / PYPROJECT
+    if missing.anew:
+        pyproject.unlink()
+    is_new = not pyproject.exists()
+    if missing.tables and is_new:
+        _write_new(pyproject, missing.pyproject)
+        wrote.append(PYPROJECT)
     if missing.wire is not None:
         _write_new(folder / "wire.py", missing.wire)
         wrote.append("wire.py")
-    if missing.anew:
-        pyproject.unlink()
-    if missing.tables and pyproject.exists():
+    if missing.tables and not is_new:
         with pyproject.open("ab") as file:
             write_whole(file.fileno(), "".join(f"\n{one}" for one in missing.tables).encode())
         wrote.append(f"what {PYPROJECT} lacked")
-    elif missing.tables:
-        _write_new(pyproject, missing.pyproject)
-        wrote.insert(0, PYPROJECT)
     return wrote
 
 
