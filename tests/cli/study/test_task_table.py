@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runner.cli import main
-from runner.cli.study.task_file import read_table
+from runner.cli.study.task_table import read_table
 from runner.diagnosis.case import Failure
 from runner.study.plan import GivenTask
 from runner.task import Task
