@@ -314,7 +314,7 @@ def _forget(client: Client, bundle: str) -> None:
 
 
 def studies_of(client: Client) -> Studies:
-    """KeptTasks on the client itself, with which it ends.
+    """Kept on the client itself, with which it ends.
 
     :raises TypeError: the client is an asynchronous one.
     """
