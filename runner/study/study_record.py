@@ -84,7 +84,8 @@ class StudyRecord:
         bundle, name = self._bundle, self._archive
         beside = self.folder / part_name(f".{run_file.BUNDLE}.new", self._shard)
         try:
-            size = sum((bundle.path / name).stat().st_size for name in bundle.files)
+            files = (bundle.path / name for name in bundle.files)
+            size = sum(file.stat().st_size for file in files if file.is_file())
             if size > MOST_ARCHIVED_BYTES:
                 self.say(f"the bundle has {size >> 20} MiB: {name} does not keep it")
                 (self.folder / name).unlink(missing_ok=True)  # of another bundle

@@ -127,6 +127,7 @@ grpc_reflection grpcio-reflection
 grpc_status grpcio-status
 grpc_tools grpcio-tools
 guardian django-guardian
+HARK econ-ark
 hid hidapi
 hydra hydra-core
 ibm_boto3 ibm-cos-sdk

@@ -5,6 +5,7 @@ import shlex
 from collections.abc import Sequence
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from runner.diagnosis.case import Case, Finding
@@ -18,6 +19,7 @@ from runner.events import Phase
 
 _MINORS = [f"3.{minor}" for minor in range(7, 30)]
 _SYS_PLATFORMS = {"win": "win32", "win32": "win32", "macosx": "darwin", "manylinux": "linux"}
+_OF_WINDOWS = {"comtypes", "pypiwin32", "pywin32", "pywinpty", "windows-curses", "wmi"}
 _WHEEL_TAG = re.compile(r"`cp(\d)(\d+)\w*`")
 
 
@@ -141,6 +143,11 @@ def wheel_platforms(uv_hints: Sequence[str]) -> list[str]:
     return sorted({_SYS_PLATFORMS[tag] for tag in tags if tag in _SYS_PLATFORMS})
 
 
+def is_of_windows(name: str, uv_hints: Sequence[str]) -> bool:
+    """Tell whether a distribution has wheels for Windows alone; uv may name other tags of them."""
+    return canonicalize_name(name) in _OF_WINDOWS or wheel_platforms(uv_hints) == ["win32"]
+
+
 def platform_conflict(
     case: Case, failure: UvFailure, name: str, summary: str, uv_hints: Sequence[str]
 ) -> Finding:
@@ -148,7 +155,9 @@ def platform_conflict(
 
     :param name: the dependency.
     """
-    written, platforms = requirement_for(failure, name), wheel_platforms(uv_hints)
+    of_windows = is_of_windows(name, uv_hints)
+    written = requirement_for(failure, name)
+    platforms = ["win32"] if of_windows else wheel_platforms(uv_hints)
     return Finding(
         phase=Phase.ENVIRONMENT,
         code=Code.DEPENDENCY_PYTHON_CONFLICT,

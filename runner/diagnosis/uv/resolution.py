@@ -35,12 +35,12 @@ from runner.diagnosis.uv.error import UvError, UvFailure
 from runner.diagnosis.uv.hints import other_index_finding, pytorch_index
 from runner.diagnosis.uv.not_taken import not_taken_finding
 from runner.diagnosis.uv.python import (
+    is_of_windows,
     minors_of,
     minors_of_wheels,
     own_python_finding,
     platform_conflict,
     python_conflict,
-    wheel_platforms,
 )
 from runner.diagnosis.uv.requirement_edits import (
     another_version,
@@ -266,7 +266,7 @@ def _python_conflict(
         who = wheel.group(1)
         who = who if re.fullmatch(EACH, who) else name_of(who.removeprefix("all of: "))
         minors = minors_of_wheels(error.hints)
-        if wheel.group(2) == "platform" or wheel_platforms(error.hints) == ["win32"]:
+        if wheel.group(2) == "platform" or is_of_windows(name_of(who), error.hints):
             return platform_conflict(
                 *(case, failure, name_of(who)),
                 f"{who if wheel.group(2) == 'platform' else name_of(who)} has no wheel for this"
