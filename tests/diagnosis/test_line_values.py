@@ -1,4 +1,4 @@
-"""What the child tells of a line's values, and of where they were made, in the hints."""
+"""The hints say what the failing line has in hand, and where it was made."""
 
 from pathlib import Path
 

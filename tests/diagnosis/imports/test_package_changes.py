@@ -179,7 +179,7 @@ def test_the_bundles_own_code_uses_the_new_name(
         ("e = Encoder(sparse=False)", "scikit-learn", "Encoder(sparse=...)", "sparse_output",
          "e = Encoder(sparse_output=False)"),
         ("d = df.fillna(method='ffill')", "pandas", "fillna(method=...)", "ffill() or bfill()",
-         None),
+         "d = df.ffill()"),
     ],
 )  # fmt: skip
 def test_a_line_gets_what_stands_in_and_imports_it(
