@@ -89,14 +89,14 @@ _REWRITTEN = (
      "hands over args by itself, and not as a tuple"),
     (r"^Extra arguments must be in a tuple", r"\bargs=\(([\w.]+)\)", r"args=(\1,)",
      "hands over args by itself, and not as a tuple"),
-    (r"^Extra arguments must be in a tuple", r"\bargs=([A-Za-z_][\w.]*|\[[^\[\]]*\])(?=\s*[,)])",
+    (r"^Extra arguments must be in a tuple", r"\bargs=(\[[^\[\]]*\])(?=\s*[,)])",
      r"args=tuple(\1)", "hands over args as a list, and not as a tuple"),
     (r"object is not callable$|^invalid callable given|\bmust be callable",
      r"\b(solve_ivp|odeint|quad|minimize|root|fsolve|brentq|least_squares|curve_fit)"
      r"\(([A-Za-z_]\w*)\([^()]*\),", r"\1(\2,",
      "hands over what a function gives back, in place of the function"),
     (r"^Unable to avoid copy while creating an array",
-     r"\b(np|numpy)\.array\((.+), *copy=False\b", r"\1.asarray(\2",
+     r"\b(np|numpy)\.array\((.+?), *copy=False\b", r"\1.asarray(\2",
      "asks for no copy, which NumPy 2 takes for never: asarray() copies where it has to"),
     (r"^Not an executable object: '", r"\.execute\((['\"][^'\"]*['\"])\)", r".exec_driver_sql(\1)",
      "executes a text, which SQLAlchemy takes otherwise since 2"),
@@ -283,6 +283,8 @@ def _callback(
     text = frame.text or ""
     caller = re.search(rf"\b((?:\w+\.)*({_CALLERS}))\(\s*{function}\s*,", text)
     if caller is None or re.search(rf"\b{function}\(", text):
+        return None
+    if takes is not None and "args=" not in text:
         return None
     if takes is not None:
         title = f"let {function}() take what args= hands over as well, or leave args out"

@@ -297,6 +297,7 @@ def test_the_line_that_hands_over_a_callback_is_written_anew() -> None:
          "s = odeint(sir, y0, t, args=(beta,))", "as many values as sir() takes: gamma too"),
         ("sir() takes 2 positional arguments but 4 were given",
          "s = solve_ivp(sir, (0, 9), y0, args=(beta, gamma))", "let sir() take what args="),
+        ("sir() takes 1 positional argument but 2 were given", "s = solve_ivp(sir, t, y0)", None),
         ("sir() missing 1 required positional argument: 'y'", "x = sir(0)", None),
         ("sir() missing 1 required positional argument: 'y'", "x = apply(sir, 3)", None),
     ],
