@@ -334,12 +334,15 @@ def _there_instead(error: BaseException) -> dict[str, object]:
     try:
         with standard_library():  # linecache needs tokenize.
             # Only a failure is worth it.
+            from bundle_protocol.line_values import line_values
             from bundle_protocol.misread_files import misread_file
-            from bundle_protocol.missing_keys import other_keys, text_number
+            from bundle_protocol.missing_keys import other_keys
             from bundle_protocol.missing_names import other_names
 
-            known = other_names(error) or other_keys(error) or misread_file(error)
-            return known or text_number(error)
+            names = other_names(error)
+            if len(names) > 1:
+                return names
+            return {**names, **(other_keys(error) or misread_file(error) or line_values(error))}
     except BaseException:  # noqa: BLE001  # An object's own __dict__, columns or keys() may raise.
         return {}
 

@@ -19,12 +19,11 @@ if TYPE_CHECKING:
     from types import FrameType, TracebackType
 
 _NAME = r"([A-Za-z_]\w{0,99}(?:\.[A-Za-z_]\w{0,99}){0,5})"
-_NAMED = re.compile(_NAME)
+NAMED = re.compile(_NAME)
 _SUBSCRIPTED = re.compile(_NAME + r"\s*(?:\[|\.pop\()")
 # What comes before another one: rows[0]["name"], c[country]["NO"].
-_LITERAL = r"(\d{1,9})|'([^'\n]{1,200})'|\"([^\"\n]{1,200})\""
-_CONSTANT = re.compile(rf"\[\s*(?:{_LITERAL})\s*\]")
-_BEFORE_ANOTHER = re.compile(rf"\[\s*(?:{_LITERAL}|([^\[\]\n]{{1,200}}?))\s*\](?=\s*\[)")
+LITERAL = r"(\d{1,9})|'([^'\n]{1,200})'|\"([^\"\n]{1,200})\""
+_BEFORE_ANOTHER = re.compile(rf"\[\s*(?:{LITERAL}|([^\[\]\n]{{1,200}}?))\s*\](?=\s*\[)")
 # As YAML 1.1 has them, which PyYAML reads.
 _BOOLEANS = {"yes": True, "on": True, "true": True, "no": False, "off": False, "false": False}
 # As pandas, xarray and h5py name a key within a sentence.
@@ -35,19 +34,15 @@ _MOST_WORDS = 4
 # As NumPy, polars and pandas.DataFrame.query do, where the error is no KeyError or has a sentence.
 _AROUND = re.compile(
     r"no field of name (?P<numpy>.{1,200})|(?P<npz>\S{1,200}) is not a file in the archive"
+    r"|Error evaluating factor: NameError: name '(?P<patsy>[^'\n]{1,200})' is not defined[\s\S]*"
     r'|"(?P<polars>[^"\n]{1,200})" not found|name \'(?P<pandas>[^\'\n]{1,200})\' is not defined'
-)
-_NUMBER = re.compile(r"[-+]?(?:\d{1,300}\.?\d{0,300}|\.\d{1,300})(?:[eE][-+]?\d{1,4})?$")
-# As Python and NumPy say that a text is not a number; who joins texts may want one.
-_ABOUT_TEXT = re.compile(
-    r"^(?!can only concatenate).{0,300}(?:\bstr\b|string|sequence by non-int"
-    r"|invalid literal for int|ufunc '\w+' (?:not supported|did not contain a loop)|<U\d)"
 )
 _MAX_KEYS = 30
 _MAX_NUMBERS = 10
 _MAX_READ = 2000
 _MAX_KEY = 60
 _MAX_FRAMES = 60
+_MAX_LINE = 300
 
 
 def other_keys(error: BaseException) -> dict[str, object]:
@@ -79,6 +74,7 @@ def other_keys(error: BaseException) -> dict[str, object]:
         return {
             "key": missing[0],
             "mapping": name or f"the {type(value).__name__}",
+            **(made_at(asking.tb_frame, asking.tb_lineno, name) if name else {}),
             **_shown(missing[0], keys),
             "of_task": int(value is _argument(frames[0].tb_frame, 1)),
             **({"labels": kind} if kind else {}),
@@ -86,39 +82,6 @@ def other_keys(error: BaseException) -> dict[str, object]:
             **({"boolean": 1} if _as_boolean(missing[0], keys) else {}),
         }
     return {}
-
-
-def text_number(error: BaseException) -> dict[str, object]:
-    """Tell which text, of those that the line has in hand, is written as a number.
-
-    :returns: ``text_of``, as the line has it, and ``text``; nothing where there are several.
-    """
-    message = str(error.args[0])[:1000] if error.args else ""
-    if error.__traceback__ is None or not _ABOUT_TEXT.match(message):
-        return {}
-    asking = asking_frames(error.__traceback__)[0][-1]
-    frame = asking.tb_frame
-    text = linecache.getline(frame.f_code.co_filename, asking.tb_lineno, frame.f_globals)
-    texts: dict[str, object] = {}
-    for found in _NAMED.finditer(text):
-        value, at = _value(frame, found[1]), found.end()
-        while key := _CONSTANT.match(text, at):
-            value, at = _item(value, int(key[1]) if key[1] else key[2] or key[3]), key.end()
-        quoted = any(text[: found.start()].count(quote) % 2 for quote in "\"'")
-        if type(value) is str and not quoted and _NUMBER.match(value):
-            texts[text[found.start() : at]] = value
-    told = [{"text_of": name, "text": value} for name, value in texts.items()]
-    return told[0] if len(told) == 1 else {}
-
-
-def _item(value: object, key: object) -> object:
-    """The item of a mapping or a list, of those that run no code of the bundle's for it."""
-    if isinstance(value, dict) or type(value).__module__ in ("configparser", "os"):
-        # A ConfigParser's get() is another one.
-        return value[key] if key in value else None  # type: ignore[operator,index]  # noqa: SIM401
-    if isinstance(value, (list, tuple)) and type(key) is int and key < len(value):
-        return value[key]
-    return None
 
 
 def _is_of_a_key(error: BaseException) -> bool:
@@ -167,16 +130,16 @@ def _named_in_line(entry: TracebackType, *, subscripted: bool) -> Iterator[tuple
     """The names in the line that is run, with what they stand for."""
     frame = entry.tb_frame
     text = linecache.getline(frame.f_code.co_filename, entry.tb_lineno, frame.f_globals)
-    for found in (_SUBSCRIPTED if subscripted else _NAMED).finditer(text):
+    for found in (_SUBSCRIPTED if subscripted else NAMED).finditer(text):
         name = found[1]
         yield (
             _last_asked(frame, text, name, found.end(1))
             if subscripted
-            else (name, _value(frame, name))
+            else (name, value_of(frame, name))
         )
         if "." in name and not subscripted:
             method_of = name.rpartition(".")[0]
-            yield method_of, _value(frame, method_of)
+            yield method_of, value_of(frame, method_of)
 
 
 def _last_asked(frame: FrameType, text: str, name: str, at: int) -> tuple[str, object]:
@@ -184,10 +147,10 @@ def _last_asked(frame: FrameType, text: str, name: str, at: int) -> tuple[str, o
 
     :param at: where the line goes on after the name.
     """
-    value = _value(frame, name)
+    value = value_of(frame, name)
     while found := _BEFORE_ANOTHER.match(text, at):
         number, single, double, variable = found.groups()
-        key = int(number) if number else single or double or _value(frame, variable)
+        key = int(number) if number else single or double or value_of(frame, variable)
         if isinstance(value, dict) and type(key) in (str, int):
             if not dict.__contains__(value, key):
                 break
@@ -275,7 +238,7 @@ def _shown(key: object, keys: Iterable[object]) -> dict[str, object]:
     return {"keys": shown, **({"more": left_out} if left_out > 0 else {})}
 
 
-def _value(frame: FrameType, dotted: str) -> object:
+def value_of(frame: FrameType, dotted: str) -> object:
     name, *rest = dotted.split(".")
     value = frame.f_locals.get(name, frame.f_globals.get(name))
     for part in rest:
@@ -283,3 +246,24 @@ def _value(frame: FrameType, dotted: str) -> object:
         stored = getattr(value, "__dict__", None)
         value = stored.get(part) if type(stored) is dict else None
     return value
+
+
+def made_at(frame: FrameType, line: int, name: str) -> dict[str, object]:
+    """Find the line that last gives a name its value, as far as the text above it tells.
+
+    :param line: that stands below it, in the frame's function.
+    :returns: ``made_line`` and ``made_text``.
+    """
+    local = name in frame.f_code.co_varnames
+    lines = linecache.getlines(frame.f_code.co_filename, frame.f_globals)
+    names = r"(?:[\w.]+\s*,\s*)*" + re.escape(name) + r"\s*(?:,\s*[\w.]+\s*)*"
+    made = re.compile(
+        (r"\s*" if local else "")
+        + rf"(?:{names}(?::[^=]+)?=(?!=)|for\s+{names}in\s|with\s.*\bas\s+{re.escape(name)}\s*:)"
+    )
+    above = local or frame.f_locals is frame.f_globals
+    first = frame.f_code.co_firstlineno if local else 1
+    for number in range(min(line - 1 if above else len(lines), len(lines)), first - 1, -1):
+        if made.match(lines[number - 1]):
+            return {"made_line": number, "made_text": lines[number - 1].strip()[:_MAX_LINE]}
+    return {}

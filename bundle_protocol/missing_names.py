@@ -27,6 +27,7 @@ _ARGUMENT = re.compile(
 _NEAR = 0.8
 _MAX_NAMES = 5000
 _MAX_LINES = 5000
+_MOST_WRAPPED = 5
 
 
 def other_names(error: BaseException) -> dict[str, object]:
@@ -127,4 +128,6 @@ def _code(frame: FrameType, function: str) -> CodeType | None:
     called = frame.f_locals.get(first, frame.f_globals.get(first))
     for name in rest:
         called = getattr(called, name, None)
+    for _ in range(_MOST_WRAPPED):
+        called = getattr(called, "__wrapped__", called)
     return getattr(called, "__code__", None)

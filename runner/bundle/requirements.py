@@ -79,7 +79,7 @@ def _written(requirement: str, meant: str, pyproject: str | None) -> Edit | None
 
 
 # What is written in place of an operator of PEP 440, by hand or by conda.
-_OF_POETRY = re.compile(r"([\w.\[\]-]+?)\s*([\^~][^;]*)")
+_OF_POETRY = re.compile(r"([\w.\[\]-]+?)\s*=?\s*[\"']?([\^~](?!=)[^;\"']*)[\"']?")
 # A command or an import in a requirement's place.
 _OF_SHELL = re.compile(r"(?:(?:[\w.]+ -m )?(?:pip3?|conda|mamba) install|uv (?:add|pip install)) +")
 _OF_PYTHON = re.compile(r"(?:import +([\w.]+)(?: +as +\w+)?|from +([\w.]+) +import +[\w*, ]+)")
@@ -126,8 +126,8 @@ def _correct(requirement: str, at: str, pyproject: str | None) -> Hint:
         requirement.rstrip(",;"),
         requirement.strip("\"'"),
         asked,
+        _OF_POETRY.sub(lambda found: f"{found[1]}{pep440(found[2]) or ' ?'}", requirement, 1),
         *(re.sub(wrong, right, requirement, count=1) for wrong, right in _OPERATORS),
-        _OF_POETRY.sub(lambda found: f"{found[1]}{pep440(found[2]) or ''}", requirement, 1),
         _with_marker(requirement),
     ]
     for meant in tried:

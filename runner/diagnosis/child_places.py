@@ -5,6 +5,8 @@ import re
 import shlex
 from pathlib import PurePath
 
+import msgspec
+
 from runner.diagnosis.case import Case
 from runner.diagnosis.pyproject_edits import PyprojectText
 from runner.diagnosis.report.asked import task_info
@@ -101,6 +103,36 @@ def line_edit(case: Case, frame: Frame, after: str) -> Edit | None:
     if not frame.text or after == frame.text:
         return None
     return Edit(file=file_in_bundle(case, frame), before=frame.text, after=after)
+
+
+def with_argument(line: str, function: str, argument: str) -> str:
+    """A line with one more argument in its one call of a function, where the call ends in it.
+
+    :param function: a regular expression.
+    :returns: the line as it is, where it has no such call.
+    """
+    calls = list(re.finditer(rf"(?:{function})\(", line))
+    depth, quote = 1, ""
+    for at in range(calls[0].end(), len(line)) if len(calls) == 1 else ():
+        sign = line[at]
+        if quote or sign in "'\"":
+            quote = "" if sign == quote else quote or sign
+            continue
+        depth += (sign in "([{") - (sign in ")]}")
+        if depth == 0:
+            return f"{line[:at].rstrip(' ,')}, {argument}{line[at:]}"
+    return line
+
+
+def made_frame(exception: ExceptionInfo, frame: Frame) -> Frame | None:
+    """The line above that gave its value to the name that an exception is about.
+
+    :param frame: the line that uses it.
+    """
+    line, text = (exception.attributes.get(name) for name in ("made_line", "made_text"))
+    if not isinstance(line, int) or not isinstance(text, str):
+        return None
+    return msgspec.structs.replace(frame, line=line, text=text)
 
 
 def bundle_argument(case: Case) -> str:

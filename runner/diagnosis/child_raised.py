@@ -323,6 +323,8 @@ def _plain_raise(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding:
             " The system's list of users does not know the one that the worker runs as; so it is in"
             " containers that run as any user."
         )
+    if not elsewhere and (values := leaf.attributes.get("values")):
+        explanation += f" In that line {one_line(printable(str(values)), 400)}."
     if leaf.notes:
         explanation += f" It notes: {one_line(printable('; '.join(leaf.notes)), 300)}"
     return Finding(

@@ -3,18 +3,19 @@
 import re
 
 from runner.diagnosis.case import Case
-from runner.diagnosis.child_places import is_own, line_edit
+from runner.diagnosis.child_places import is_own, line_edit, made_frame, place_of
+from runner.diagnosis.missing_keys import reads_with
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint
 from runner.diagnosis.report.text import last_lines, one_line, printable
 
 # Whose classes of exceptions these are, where they are not Python's own.
 _LIBRARIES = ("numpy", "pandas", "configparser", "jax", "geopandas", "networkx", "numba",
-              "pyogrio", "statsmodels")  # fmt: skip
+              "pyogrio", "statsmodels", "sklearn", "_odepack", "sqlalchemy", "polars")  # fmt: skip
 _WHOLE = "hand over a whole number: int(...), or // in place of /"
-# The words, with the groups that the advice names.
+# The words, with the groups that the advice names, and what the line has, where that decides.
 _ADVICE = tuple(
-    (re.compile(words), advice)
-    for words, advice in (
+    (re.compile(words), advice, re.compile("".join(line)))
+    for words, advice, *line in (
         (r"'?NoneType'?\b", "see where the None is made: by a function without return, by a search"
          " that found nothing, or by what changes in place (list.append(), pandas' inplace=True)"),
         (r"^list indices must be integers or slices, not str", "it is a list: take one of it first,"
@@ -63,12 +64,16 @@ _ADVICE = tuple(
          " class: define {0} in a module of the bundle, and pickle it anew from there"),
         (r"^Can't get attribute '(\w+)' on <module '(\w+)'", "{1} has no {0} now, and had it when"
          " it was pickled: define it there, or pickle it anew"),
+        (r"^could not convert string '-?[\d.]+[,;][^']*' to float64 at row", "say what parts its"
+         " values, delimiter=',' or ';'; where it is a decimal comma, read it with pandas:"
+         " decimal=','"),
         (r"^could not convert string '.*' to float64 at row 0\b", "the file begins with names:"
          " skiprows=1 passes them over; where commas part the values, say delimiter=','"),
         (r"^math range error", "work with logarithms: math.exp() of more than 709 is no float"),
         (r"^You are trying to merge on (\S+) and (\S+) columns", "make both keys of one type:"
          " .astype(str)"),
-        (r"does not support operation '\w+'|^Cannot perform reduction '\w+' with string dtype",
+        (r"does not support operation '\w+'|^Cannot perform reduction '\w+' with string dtype"
+         r"|^Can only string multiply by an integer|^operation '\w+' not supported for dtype 'str'",
          "it is of text: make numbers of it (pandas.to_numeric), or leave it out"
          " (numeric_only=True)"),
         (r"^Cannot convert non-finite values", "fill what is missing first (.fillna(...)), or take"
@@ -95,18 +100,29 @@ _ADVICE = tuple(
          " where it is made: list(...)"),
         (r"^Optimal parameters not found: .*maxfev", "give it a first guess that is near,"
          " p0=[...]; or more steps, maxfev=10_000"),
-        (r"^(?:exog|endog|array must not) contain\w* (?i:infs? or nans?)",
+        (r"^(?:exog|endog|array must not) contain\w* (?i:infs? or nans?)|^Input \w+ contains NaN",
          "leave out the rows that lack a value: .dropna(), or missing='drop' in statsmodels"),
         (r"been\s+removed\s+in\s+favor\s+of\s+([\w.]+)\.(\w+)", "import it from there: from {0}"
          " import {1}"),
+        (r"was removed in version [\d.]+; use `([^`]+)` instead([^\n]{0,200})", "write {0} in its"
+         " place{1}"),
         (r"^Invalid yield value|\nInvalid yield value \"?-?\d", "yield an event, such as"
          " env.timeout(...), and no number"),
         (r"^(?:The node|Node|Source|Target) -?\d+ (?:is )?not in ", "read_edgelist() and its like"
          " read names as texts: say nodetype=int there"),
         (r"Cannot determine Numba type of <class 'dict'>", "numba takes no dict: hand over its"
          " numbers, one by one"),
+        (r"No implementation of function Function\(<(?:built-in )?function (\w+)"
+         r"(?:[\s\S]{0,1500}?File \"([^\"]+)\", line (\d+))?", "numba compiles no {0}() of these"
+         " arguments ({1}:{2}): call it outside of the compiled function, or write it as a loop"),
+        (r"Cannot unify (.+?) and (.+?) for '([a-zA-Z_]\w*)", "{2} is first {0} and then {1}, and"
+         " numba has one type for it: begin with that of the second, such as 0.0"),
+        (r"Unknown attribute '(\w+)' of type Module", "numba compiles no {0}: make it outside of"
+         " the compiled function, and hand it over"),
         (r"Cannot determine Numba type of <class 'pandas\.", "numba takes no table: hand over its"
          " columns as arrays, table['name'].to_numpy()"),
+        (r"non-precise type pyobject", "numba compiles functions of numbers and arrays: hand over"
+         " those, and no object of a class, nor self"),
         (r"Unable to open ([^\s'\"]{1,200})\.shx", "put {0}.shx into the bundle, and {0}.dbf:"
          " a shapefile is several files"),
         (r"failed to converge within \d+ iterations", "let it go on for longer: max_iter=1000"),
@@ -120,6 +136,41 @@ _ADVICE = tuple(
          " yes, no, on and off for that, unless they are in quotes"),
         (r"^'%' must be followed by '%' or '\('", "write %% for a percent sign, or make the parser"
          " with interpolation=None"),
+        (r"^The user-provided objective function must return a scalar",
+         "give back one number: of an array of differences, the sum of its squares"),
+        (r"^f\(a\) and f\(b\) must have different signs", "take two ends between which the function"
+         " changes its sign: it is above 0 at one of them and below 0 at the other"),
+        (r"^The number of bounds is not compatible|^Inconsistent shapes between bounds",
+         "give as many bounds as x0 has numbers: one (low, high) for each"),
+        (r"^Initial guess is outside of provided bounds|^`x0` (?:is infeasible|violates bound)",
+         "let the first guess (x0, p0) lie within the bounds"),
+        (r"^Values in `t_eval` are not within `t_span`", "let t_span reach as far as t_eval:"
+         " t_span=(t_eval[0], t_eval[-1])"),
+        (r"^The size of the array returned by func \((\d+)\) does not match .* y0 \((\d+)\)",
+         "give back as many numbers as y0 has, {1}, and not {0}: a rate of change for each"),
+        (r"^operands could not be broadcast together with shapes \((\d+),\) \((\d+),\)",
+         "give back a rate of change for each number of y0: one has {0}, the other {1}",
+         r"\b(?:solve_ivp|RK45|RK23|LSODA|Radau|BDF)\("),
+        (r"^operands could not be broadcast together with shapes \((\d+),\) \((\d+),\)",
+         "hand over as many x as y: one has {0}, the other {1}", r"\bcurve_fit\("),
+        (r"^operands could not be broadcast together with shapes \((\d+),(\d+)\) \(\1,\)",
+         "to compute row by row, make a column of what has {0} numbers: x[:, None]"),
+        (r"^Expected 2D array, got 1D array", "make a table of it: x.reshape(-1, 1) where it is one"
+         " column, x.reshape(1, -1) where it is one row; of a DataFrame, df[['name']]"),
+        (r"^This (\w+) instance is not fitted yet", "fit it before: model.fit(X, y) of the same"
+         " {0}"),
+        (r"^Found input variables with inconsistent numbers of samples: \[(\d+), (\d+)\]",
+         "let them have the same rows: one has {0}, the other {1}"),
+        (r"^x and y must have same first dimension.*\((\d+),\) and \((\d+),\)",
+         "draw as many y as x: x has {0}, y has {1}"),
+        (r"^Singular matrix|^singular matrix", "see what makes two of its rows or columns alike;"
+         " numpy.linalg.pinv() or lstsq() give an answer where that is meant"),
+        (r"positive definite", "see how the matrix is made: it is to be symmetric, with eigenvalues"
+         " above 0 (numpy.linalg.eigvalsh() shows them)"),
+        (r"^(?:Cannot take a larger sample|Sample larger) than population", "see why more are drawn"
+         " than there are; where one may be drawn again, say replace=True"),
+        (r"^'Engine' object has no attribute 'execute'", "SQLAlchemy 2 executes by a connection:"
+         " with engine.begin() as c: c.execute(sqlalchemy.text(...))"),
         (r"^File contains no section headers", "begin the file with a section: [model]"),
         (r"^Attempted boolean conversion of traced array", "jax.jit knows no values, on which an"
          " `if` could decide: jnp.where(condition, a, b), or jax.lax.cond"),
@@ -132,6 +183,14 @@ _SAYS_FLOAT = re.compile(
     r"'float' object cannot be interpreted as an integer|sequence of integers or a single integer"
     r"|by non-int of type 'float'|^list indices must be integers or slices, not float"
 )
+_SAYS_ONE = re.compile(
+    r"^only (?:0-dimensional|length-1|size-1|integer scalar) arrays can be converted"
+)
+# As tables say that a value is missing, beside those that pandas knows; a dash may be a zero. And a
+# comma that parts decimals, not thousands.
+_MISSING = {"n.a.", "n. a.", "na.", "n.d.", "nd", "missing"}
+_DECIMAL = re.compile(r"-?0?,\d+|-?\d+,(?!\d{3}$)\d+")
+_NUMPYS = {"asin": "arcsin", "acos": "arccos", "atan": "arctan", "pow": "power"}
 # As libraries write it to the standard error where they give None back.
 _SAYS_WHY = re.compile(r"(?i)\b(?:error|can'?t|cannot|could not|failed|not found)\b")
 _COUNT = r"(?:[\w.]+\s*/\s*[\w.]+|[A-Za-z_][\w.]*)"
@@ -168,6 +227,12 @@ def common_advice(case: Case, exception: ExceptionInfo, frame: Frame | None) -> 
         if _SAYS_WHY.search(said):
             said = one_line(printable(said), 200)
             return Hint(title=f"see whether the None comes of what was said before: {said}")
+    if _SAYS_ONE.search(message) and (one := _one_number(case, exception, frame)) is not None:
+        return one
+    if (made := made_frame(exception, frame)) is not None and (
+        hint := _of_variable(case, exception, made)
+    ):
+        return hint
     if _SAYS_FLOAT.search(message) and (whole := _made_whole(case, frame, message)) is not None:
         return whole
     if _CHANGED.search(message):
@@ -176,9 +241,50 @@ def common_advice(case: Case, exception: ExceptionInfo, frame: Frame | None) -> 
         return Hint(title=f"indices begin at 0: the last one is {int(index[2]) - 1}")
     if (many := _TOO_MANY.search(message)) and int(many[1]) + 1 == int(many[2]):
         return Hint(title="see whether its def lacks self, which a method is handed first")
-    for words, advice in _ADVICE:
-        if found := words.search(message):
+    for words, advice, line in _ADVICE:
+        if line.search(frame.text or "") and (found := words.search(message)):
             return Hint(title=printable(advice.format(*found.groups())))
+    return None
+
+
+def _one_number(case: Case, exception: ExceptionInfo, frame: Frame) -> Hint | None:
+    """The line where an array is taken for a number."""
+    text, told = frame.text or "", str(exception.attributes.get("values") or "")
+    arrays = re.findall(r"(?:^|; )([^ ;]+) has the shape (\([\d, ]+\))", told)
+    one = [name for name, shape in arrays if re.fullmatch(r"\((?:1, ?)*1?,?\)", shape)]
+    if len(one) == 1 == len(arrays):
+        written = re.compile(rf"(?<![\w.\])]){re.escape(one[0])}(?![\w.\[])")
+        after = written.sub(f"{one[0]}.item()", text)
+        edit = line_edit(case, frame, after) if text.count(f"{one[0]}.") == 0 else None
+        edit = edit if len(written.findall(text)) == 1 + text.startswith(f"{one[0]} =") else None
+        title = f"{printable(one[0])} is an array of one number: {printable(one[0])}.item()"
+        return Hint(title=title, edit=edit)
+    of_math = re.findall(r"\bmath\.(\w+)\(", text)
+    if arrays and len(of_math) == 1:
+        numpy = "np" if re.search(r"\bnp\.", text) else "numpy"
+        its_own = _NUMPYS.get(of_math[0], of_math[0])
+        after = text.replace(f"math.{of_math[0]}(", f"{numpy}.{its_own}(")
+        title = f"math.{of_math[0]}() takes one number, and NumPy's own takes an array"
+        return Hint(title=title, edit=line_edit(case, frame, after) if numpy == "np" else None)
+    return None
+
+
+def _of_variable(case: Case, exception: ExceptionInfo, made: Frame) -> Hint | None:
+    """The hint on the variable that an exception is about, by the line that gave it its value."""
+    at = f"{place_of(case, made)} has {one_line(printable(made.text or ''), 120)}"
+    if (name := exception.attributes.get("hides")) is not None:
+        title = f"call the variable {printable(str(name))} otherwise, which hides what else has"
+        return Hint(title=f"{title} that name: {at}")
+    told = re.search(r"is of text, such as '(.{1,12}?)'", str(exception.attributes.get("values")))
+    if told is not None and _DECIMAL.fullmatch(told[1]):
+        title = f"it has a decimal comma, as in {told[1]}: read it with decimal=','"
+        return Hint(title=title, edit=reads_with(case, made, "decimal", '","'))
+    if told is not None and told[1].lower() in _MISSING:
+        edit = reads_with(case, made, "na_values", f'"{told[1]}"')
+        return Hint(title=f"read {printable(told[1])} as a value that is missing", edit=edit)
+    if (name := exception.attributes.get("none")) is not None:
+        title = f"see why {printable(str(name))} is None: {at}; a function without return gives"
+        return Hint(title=f"{title} None, as does what changes in place, or finds nothing")
     return None
 
 

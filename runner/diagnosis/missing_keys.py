@@ -8,9 +8,11 @@ from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.child_places import (
     is_own,
     line_edit,
+    made_frame,
     place_of,
     raised_code,
     telling_frame,
+    with_argument,
 )
 from runner.diagnosis.missing_parameters import NOT_GIVEN, give_parameters
 from runner.diagnosis.report.model import Edit, ExceptionInfo, Frame, Hint
@@ -39,8 +41,9 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
         listed += f" and {more} more"
     place, named = place_of(case, frame), printable(one_line(key, 80))
     shown = repr(named) if is_text else named
+    made = made_frame(exception, frame)
     if f"{_BOM}{key}" in there:
-        return _byte_order_mark(case, phase, place, named)
+        return _byte_order_mark(case, phase, place, named, made)
     near = _alike(key, there) if is_text else []
     hints = [_correct(case, frame, key, near[0])] if near else []
     if attributes.get("of_task"):
@@ -60,10 +63,16 @@ def missing_key(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding |
             or (_of_other_type(case, frame, key, is_text=is_text) if key in there else [])
             or (_of_the_index(case, frame, key) if attributes.get("in_index") else [])
             or (_of_the_posterior(case, frame, key) if "posterior" in there else [])
-            or _separated(key, there)
+            or _read_otherwise(case, made, key, there)
             or hints
             or _grouped_by(exception, kind)
-            or [Hint(title=f"see where {what} is made, and {place}")]
+            or [
+                Hint(
+                    title=f"see where {what} is made: {place_of(case, made)}"
+                    if made
+                    else f"see where {what} is made, and {place}"
+                )
+            ]
         )
     return Finding(
         phase=phase,
@@ -83,10 +92,13 @@ def _alike(key: str, there: list[str]) -> list[str]:
     return same[:1] or nearest(key[:100], there)
 
 
-def _byte_order_mark(case: Case, phase: Phase, place: str | None, key: str) -> Finding:
+def _byte_order_mark(
+    case: Case, phase: Phase, place: str | None, key: str, made: Frame | None
+) -> Finding:
     tables = [file for file in case.bundle_files if file.endswith((".csv", ".tsv"))]
     file = tables[0] if len(tables) == 1 else "the file"
-    hint = Hint(title=f"open {file} with encoding='utf-8-sig'")
+    edit = reads_with(case, made, "encoding", '"utf-8-sig"')
+    hint = Hint(title=f"open {file} with encoding='utf-8-sig'", edit=edit)
     return Finding(
         phase=phase,
         code=raised_code(phase),
@@ -152,15 +164,30 @@ def _grouped_by(exception: ExceptionInfo, kind: object) -> list[Hint]:
     return [Hint(title=title)]
 
 
-def _separated(key: str, there: list[str]) -> list[Hint]:
-    """The hint where a table has one column, whose name is all names of the file's first line."""
+def reads_with(case: Case, made: Frame | None, name: str, value: str) -> Edit | None:
+    """The line that reads a file, with one more argument."""
+    text = (made and made.text) or ""
+    if made is None or re.search(rf"\b{name}\s*=", text):
+        return None
+    calls = r"(?<!\w)open" if name == "encoding" and "open(" in text else r"\bread_(?:csv|table)"
+    return line_edit(case, made, with_argument(text, calls, f"{name}={value}"))
+
+
+def _read_otherwise(case: Case, made: Frame | None, key: str, there: list[str]) -> list[Hint]:
+    """The hint where a table has one column, whose name is all names of the file's first line; or
+    where a space comes before each name."""
+    if f" {key}" in there:
+        edit = reads_with(case, made, "skipinitialspace", "True")
+        title = "its names begin with a space: read it with skipinitialspace=True"
+        return [Hint(title=title, edit=edit)] if edit else []
     for separator in ";\t|" if len(there) == 1 else "":
         names = [name.strip() for name in there[0].split(separator)]
-        if len(names) > 1 and key in names:
+        if len(names) > 1 and plain_name(key) in map(plain_name, names):
             title = (
                 f"read the file with the separator {separator!r} (pandas: sep=, csv: delimiter=)"
             )
-            return [Hint(title=title)]
+            edit = reads_with(case, made, "sep", f'"{separator}"'.replace("\t", "\\t"))
+            return [Hint(title=title, edit=edit)]
     return []
 
 

@@ -14,6 +14,7 @@ from runner.diagnosis.child_places import (
     raised_code,
     telling_frame,
 )
+from runner.diagnosis.knowledge.distribution_names import distribution_named
 from runner.diagnosis.report.model import ExceptionInfo, Frame, Hint, by_hand
 from runner.diagnosis.report.text import one_line, printable
 from runner.events import Phase
@@ -37,7 +38,10 @@ def missing_name(case: Case, phase: Phase, exception: ExceptionInfo) -> Finding 
         summary += f"; it takes {one_line(printable(', '.join(taken.splitlines())), _MOST_SHOWN)}"
         library = package_of(str(exception.attributes.get("function_file")))
         hints = hints or [
-            Hint(title=f"leave {printable(name)} out, or ask for the {library} that takes it")
+            Hint(
+                title=f"leave {printable(name)} out, or ask for the {distribution_named(library)}"
+                " that takes it"
+            )
             if library
             else _other_parameter(case, name, near if isinstance(near, str) else None)
         ]

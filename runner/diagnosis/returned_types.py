@@ -6,7 +6,7 @@ import re
 from msgspec import UNSET
 
 from runner.diagnosis.case import Case
-from runner.diagnosis.child_places import line_edit
+from runner.diagnosis.child_places import line_edit, with_argument
 from runner.diagnosis.report.model import Edit, Frame, Hint
 from runner.diagnosis.report.text import printable
 
@@ -75,19 +75,9 @@ def made_json(message: str) -> tuple[str, str, str] | None:
 
 def with_default(line: str, default: str) -> str:
     """A line with a ``default`` in its one call of json.dumps(), where that ends in it."""
-    calls = list(re.finditer(r"\bjson\.dumps?\(", line))
-    if len(calls) != 1 or not default or re.search(r"\b(?:default|cls)\s*=", line):
+    if not default or re.search(r"\b(?:default|cls)\s*=", line):
         return line
-    depth, quote = 1, ""
-    for at in range(calls[0].end(), len(line)):
-        sign = line[at]
-        if quote or sign in "'\"":
-            quote = "" if sign == quote else quote or sign
-            continue
-        depth += (sign in "([{") - (sign in ")]}")
-        if depth == 0:
-            return f"{line[:at].rstrip(' ,')}, default={default}{line[at:]}"
-    return line
+    return with_argument(line, r"\bjson\.dumps?", f"default={default}")
 
 
 _WRITTEN = re.compile(r"""["']([\w./-]{1,200}\.\w{1,8})["']""")

@@ -25,7 +25,7 @@ _TEXT_SUFFIXES = {".csv", ".tsv", ".txt", ".dat", ".json", ".yaml", ".yml", ".to
 # Where what is known here is raised, beside Python's own exceptions.
 _RAISED_IN = (
     *(None, "_csv", "_pickle", "pickle", "openmm", "openmm.openmm"),
-    *("pydantic.errors", "sklearn.utils._param_validation"),
+    *("pydantic.errors", "sklearn.utils._param_validation", "_odepack", "sqlalchemy.exc"),
 )
 # By what everyone calls them.
 _IMPORTS = {
@@ -85,8 +85,24 @@ _REWRITTEN = (
     (r"Weights only load failed[\s\S]*Unsupported (?:global|operand)", r"\btorch\.load\(([^()]+)\)",
      r"torch.load(\1, weights_only=False)",
      "loads more than weights, which torch does since 2.6 only where it is told to"),
-    (r"'args' cannot be unpacked", r"\bargs=([^(),\s]+)", r"args=(\1,)",
+    (r"'args' cannot be unpacked", r"\bargs=\(?([\w.]+)\)?(?=\s*[,)])", r"args=(\1,)",
      "hands over args by itself, and not as a tuple"),
+    (r"^Extra arguments must be in a tuple", r"\bargs=\(([\w.]+)\)", r"args=(\1,)",
+     "hands over args by itself, and not as a tuple"),
+    (r"^Extra arguments must be in a tuple", r"\bargs=(\[[^\[\]]*\])(?=\s*[,)])",
+     r"args=tuple(\1)", "hands over args as a list, and not as a tuple"),
+    (r"object is not callable$|^invalid callable given|\bmust be callable",
+     r"\b(solve_ivp|odeint|quad|minimize|root|fsolve|brentq|least_squares|curve_fit)"
+     r"\(([A-Za-z_]\w*)\([^()]*\),", r"\1(\2,",
+     "hands over what a function gives back, in place of the function"),
+    (r"^Unable to avoid copy while creating an array",
+     r"\b(np|numpy)\.array\((.+?), *copy=False\b", r"\1.asarray(\2",
+     "asks for no copy, which NumPy 2 takes for never: asarray() copies where it has to"),
+    (r"^Not an executable object: '", r"\.execute\((['\"][^'\"]*['\"])\)", r".exec_driver_sql(\1)",
+     "executes a text, which SQLAlchemy takes otherwise since 2"),
+    (r"'(?:In|Out)?(?:Multi)?DegreeView' object has no attribute '(?:values|keys|items)'",
+     r"([\w.]+\.(?:in_|out_)?degree(?:\([^()]*\))?)\.(values|keys|items)\(", r"dict(\1).\2(",
+     "takes degrees for a dict, which they are no more since networkx 2"),
     (r"JAX arrays are immutable", r"^(\w+)\[([^\]]+)\]\s*=\s*(?!=)(.+)$", r"\1 = \1.at[\2].set(\3)",
      "changes an array of JAX in its place, which has none"),
     (r"JAX arrays are immutable", r"^(\w+)\[([^\]]+)\]\s*\+=\s*(.+)$", r"\1 = \1.at[\2].add(\3)",
@@ -166,12 +182,36 @@ _REWRITTEN = (
      r"\1.process(\2(\1))", "hands over a function, where what it yields is wanted: call it"),
     (r"Generator' object has no attribute 'rand'$", r"\.rand\(([^()]*,[^()]*)\)", r".random((\1))",
      "uses rand(), which NumPy's new generators call random()"),
+    (r"Generator' object has no attribute '(?:random_sample|ranf|sample|rand)'",
+     r"\.(?:random_sample|ranf|sample|rand)\(", ".random(",
+     "uses what NumPy's new generators call random()"),
+    (r"\bgca\(\) got an unexpected keyword argument 'projection'", r"\.gca\(projection=",
+     ".add_subplot(projection=", "has gca() make axes, which add_subplot() makes since 3.6"),
+    (r"\bprint_\w+\(\) got an unexpected keyword argument 'quality'", r"\bquality=(\w+)",
+     r'pil_kwargs={"quality": \1}', "hands a figure's quality over, which Pillow takes"),
+    (r"object has no attribute 'set_window_title'", r"\.canvas\.set_window_title\(",
+     ".canvas.manager.set_window_title(", "asks the canvas for what its manager has"),
+    (r"^\w+plot\(\) takes (?:from 0 to )?[01] positional arguments? but 2",
+     r"\b((?:sns|seaborn)\.\w+plot)\((\[[^\[\]]*\]|[A-Za-z_][\w.]*), *(?!\w+=)",
+     r"\1(x=\2, y=", "hands x and y over without their names, which seaborn asks for since 0.12"),
+    (r"Generator' object has no attribute 'random_integers'", r"\.random_integers\(([^()]+)\)",
+     r".integers(\1, endpoint=True)",
+     "uses random_integers(), which NumPy's new generators call integers()"),
     (r"Generator' object has no attribute 'randint'", r"\.randint\(", ".integers(",
      "uses randint(), which NumPy's new generators call integers()"),
     (r"Generator' object has no attribute 'randn'", r"\.randn\((\w*)\)", r".standard_normal(\1)",
      "uses randn(), which NumPy's new generators call standard_normal()"),
 )  # fmt: skip
 
+# As a function is called that a library was handed over, and who hands it args.
+_CALLBACK = re.compile(
+    r"^(?:[\w.<>]+\.)?(\w+)\(\) (?:missing \d+ required positional arguments?: (.{1,300})"
+    r"|takes (\d+) positional arguments? but \d+ were given)"
+)
+_CALLERS = (
+    "solve_ivp|odeint|quad|minimize|minimize_scalar|root|root_scalar|fsolve|brentq|bisect|newton"
+    "|leastsq|least_squares|differential_evolution|dual_annealing"
+)
 _TAKES_CALLBACK = re.compile(r"solve_ivp|odeint")
 
 
@@ -208,6 +248,8 @@ def _rewritten(
 
 def _known(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hint] | None:
     own = frame is exception.traceback[-1]
+    if exception.type == "TypeError" and (called := _CALLBACK.search(exception.message)):
+        return _callback(case, frame, *called.groups())
     if exception.type == "NameError" and own:
         return _not_imported(case, frame, exception)
     if exception.type == "AttributeError" and own:
@@ -234,6 +276,26 @@ def _known(case: Case, frame: Frame, exception: ExceptionInfo) -> tuple[str, Hin
     return None
 
 
+def _callback(
+    case: Case, frame: Frame, function: str, lacks: str | None, takes: str | None
+) -> tuple[str, Hint] | None:
+    """A function that a library calls, of the ``args`` too that it is handed over with."""
+    text = frame.text or ""
+    caller = re.search(rf"\b((?:\w+\.)*({_CALLERS}))\(\s*{function}\s*,", text)
+    if caller is None or re.search(rf"\b{function}\(", text):
+        return None
+    if takes is not None and "args=" not in text:
+        return None
+    if takes is not None:
+        title = f"let {function}() take what args= hands over as well, or leave args out"
+        return (f"has {caller[2]}() call {function}() with more than it takes", Hint(title=title))
+    names = re.findall(r"'(\w+)'", lacks or "")
+    title = f"hand {' and '.join(names)} over: args=({', '.join(names)}{',' * (len(names) == 1)})"
+    if "args=" in text:
+        title = f"let args= have as many values as {function}() takes: {', '.join(names)} too"
+    return f"has {caller[2]}() call {function}(), which needs {lacks}", Hint(title=title)
+
+
 def _large_seed(case: Case, frame: Frame) -> tuple[str, Hint]:
     text = frame.text or ""
     after = re.sub(
@@ -249,6 +311,9 @@ def _large_seed(case: Case, frame: Frame) -> tuple[str, Hint]:
 def _written_instead(case: Case, frame: Frame, old: str, new: str) -> tuple[str, Hint]:
     """Write what a library itself says in place of a word of the line."""
     text, edit = frame.text or "", None
+    if new[0].isupper() and re.search(rf"\b{re.escape(old)}\s*=", text):
+        title = f"its library says to use {printable(new)}, which is no argument"
+        return f"hands over {printable(old)}, which its library has no more", Hint(title=title)
     if len(re.findall(rf"\b{re.escape(old)}\b", text)) == 1:
         after = re.sub(rf"\b{re.escape(old)}\b", new, text)
         edit = line_edit(case, frame, after)

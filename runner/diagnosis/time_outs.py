@@ -71,6 +71,18 @@ _WAITS = (
         "give the call a timeout, and see what the program waits for: input, perhaps",
     ),
     _Wait(
+        "socketserver.py",
+        ("serve_forever",),
+        "requests, as a web server does",
+        "run the model in the task, without the server: that serves until somebody ends it",
+    ),
+    _Wait(
+        "tkinter/__init__.py",
+        ("mainloop",),
+        "who closes the window",
+        "leave the window out of the task: it is open until somebody closes it",
+    ),
+    _Wait(
         "queue.py",
         ("get", "put"),
         "another thread, by a queue",
@@ -88,7 +100,29 @@ _WAITS = (
         "an answer from the network",
         "give the request a timeout, or fetch what it needs before the tasks run",
     ),
+    _Wait(
+        "asyncio/base_events.py",
+        ("run_forever",),
+        "events, in an event loop that nothing ends",
+        "give what it awaits a timeout: asyncio.wait_for(..., 60)",
+    ),
+    _Wait(
+        "threading.py",
+        ("join",),
+        "a thread that it has started",
+        "see why that thread does not end, and give join() a timeout",
+    ),
+    _Wait(
+        "threading.py",
+        ("wait",),
+        "another thread, by an event or a condition",
+        "give wait() a timeout, and see what is to set it",
+    ),
 )
+_SERVES = next(wait for wait in _WAITS if wait.file == "socketserver.py")
+# Packages that serve, as their folders are called.
+_SERVERS = {"aiohttp", "gradio", "hypercorn", "panel", "solara", "streamlit", "tornado", "uvicorn",
+            "waitress", "werkzeug"}  # fmt: skip
 
 
 def _wait_of(exception: ExceptionInfo) -> _Wait | None:
@@ -99,6 +133,8 @@ def _wait_of(exception: ExceptionInfo) -> _Wait | None:
             break
         calls.add(("/".join(frame.file.replace("\\", "/").rsplit("/", 2)[-2:]), frame.function))
     package = package_of(frame.file) if exception.traceback else None
+    if package in _SERVERS and ("asyncio/base_events.py", "run_forever") in calls:
+        return _SERVES
     for wait in _WAITS:
         for file, function in calls:
             if f"/{file}".endswith(f"/{wait.file}") and function in wait.functions:
@@ -157,6 +193,8 @@ def hung(
     standing = f"; it stood in {place_of(case, frame)}" if frame else ""
     standing += f", waiting for {wait.what}" if wait and standing else ""
     others = _places_of_others(case, dump) if dump and idle and not stopped else []
+    if others and wait and wait.file == "threading.py":
+        wait = wait._replace(advice="")  # Where those threads stand says more.
     waited = idle and not stopped and not wait and bool(frame)
     if waited and not others:
         standing += ", and waited there"

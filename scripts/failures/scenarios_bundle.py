@@ -119,6 +119,13 @@ BUNDLE = (
         prepare=(index(wheel("epimodels", "1.0")),),
     ),
     Scenario(
+        "bundle-invalid-poetry-line",
+        Code.BUNDLE_INVALID,
+        "a requirement is written as Poetry has it in a table",
+        {"requirements.txt": 'epimodels = "^1.0"\n', "wire.py": WIRE},
+        prepare=(index(wheel("epimodels", "1.2")),),
+    ),
+    Scenario(
         "bundle-invalid-no-version",
         Code.BUNDLE_INVALID,
         "a project that is to be built has no version",

@@ -198,6 +198,16 @@ TASKS = (
         args=("--timeout", "1"),
     ),
     Scenario(
+        "child-hung-server",
+        Code.CHILD_HUNG,
+        "a task that serves a page, and never ends",
+        task(
+            "ThreadingHTTPServer(('127.0.0.1', 0), BaseHTTPRequestHandler).serve_forever()",
+            "from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer",
+        ),
+        args=("--timeout", "1"),
+    ),
+    Scenario(
         "protocol-violation-task",
         Code.PROTOCOL_VIOLATION,
         "a task writes to every pipe it finds",

@@ -286,6 +286,12 @@ SLIPS = (
         {**task("json.load(open('cfg.json'))", "import json"), "cfg.json": ""},
     ),
     Scenario(
+        "task-raised-hidden-name",
+        Code.TASK_RAISED,
+        "a variable has the name of a function that is called below",
+        task("sum = 0\ndays = sum([3, 4])"),
+    ),
+    Scenario(
         "task-raised-byte-order-mark",
         Code.TASK_RAISED,
         "a table was saved by a spreadsheet, with a byte-order mark before its first name",

@@ -43,6 +43,12 @@ SLIPS = {
     "the latest": ("requirements.txt", "six==latest\n", ("six",)),
     "any": ("requirements.txt", "six*\n", ("six",)),
     "one equals sign": ("requirements.txt", "six = 1.16.0\n", ("six==1.16.0",)),
+    "a line of Poetry's": ("requirements.txt", 'six = "^1.16"\n', ("six>=1.16,<2",)),
+    "a line of Poetry's in a project": (
+        "pyproject.toml",
+        f'{PROJECT}dependencies = ["six = ~1.16"]\n',
+        ("six>=1.16,<1.17",),
+    ),
     "a comment in a project": (
         "pyproject.toml",
         f'{PROJECT}dependencies = ["six # of old"]\n',

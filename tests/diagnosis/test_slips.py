@@ -12,7 +12,7 @@ from following import follow
 from recordings import failure
 
 from runner import Runner, RunnerError
-from runner.diagnosis.case import Case
+from runner.diagnosis.case import Case, Finding
 from runner.diagnosis.report.model import BundleInfo, ExceptionInfo, Frame, Report
 from runner.diagnosis.slips import slip
 from runner.events import Phase
@@ -255,6 +255,22 @@ def test_a_class_that_a_script_has_pickled_is_to_be_in_a_module(
         ("<function patient at 0x7f> is not a generator.", "env.process(patient)",
          "env.process(patient(env))"),
         ("None is not a generator.", "env.process(patient(env))", None),
+        ("Extra arguments must be in a tuple.", "y = odeint(f, y0, t, args=(beta))",
+         "y = odeint(f, y0, t, args=(beta,))"),
+        ("Extra arguments must be in a tuple.", "y = odeint(f, y0, t, args=[beta, gamma])",
+         "y = odeint(f, y0, t, args=tuple([beta, gamma]))"),
+        ("'list' object is not callable", "s = solve_ivp(sir(0, y0), (0, 9), y0)",
+         "s = solve_ivp(sir, (0, 9), y0)"),
+        ("Unable to avoid copy while creating an array as requested.",
+         "a = np.array(x, float, copy=False)", "a = np.asarray(x, float)"),
+        ("'DegreeView' object has no attribute 'values'", "d = list(g.degree().values())",
+         "d = list(dict(g.degree()).values())"),
+        ("'numpy.random._generator.Generator' object has no attribute 'random_integers'",
+         "x = rng.random_integers(0, 5)", "x = rng.integers(0, 5, endpoint=True)"),
+        ("lineplot() takes from 0 to 1 positional arguments but 2 were given",
+         "sns.lineplot(t, y, ax=ax)", "sns.lineplot(x=t, y=y, ax=ax)"),
+        # What a library names in its place is a type, and no argument.
+        ("`const` is removed, use `Literal` instead", 'k: str = Field("sir", const=True)', None),
     ],
 )  # fmt: skip
 def test_a_line_is_written_anew(message: str, line: str, after: str | None) -> None:
@@ -270,18 +286,45 @@ def test_the_line_that_hands_over_a_callback_is_written_anew() -> None:
     assert rewritten("'int' object is not iterable", lines) is None
 
 
+@pytest.mark.parametrize(
+    ("message", "line", "hint"),
+    [
+        ("sir() missing 2 required positional arguments: 'beta' and 'gamma'",
+         "s = solve_ivp(sir, (0, 9), y0)", "hand beta and gamma over: args=(beta, gamma)"),
+        ("loss() missing 1 required positional argument: 'data'", "r = minimize(loss, [1.0])",
+         "hand data over: args=(data,)"),
+        ("sir() missing 1 required positional argument: 'gamma'",
+         "s = odeint(sir, y0, t, args=(beta,))", "as many values as sir() takes: gamma too"),
+        ("sir() takes 2 positional arguments but 4 were given",
+         "s = solve_ivp(sir, (0, 9), y0, args=(beta, gamma))", "let sir() take what args="),
+        ("sir() takes 1 positional argument but 2 were given", "s = solve_ivp(sir, t, y0)", None),
+        ("sir() missing 1 required positional argument: 'y'", "x = sir(0)", None),
+        ("sir() missing 1 required positional argument: 'y'", "x = apply(sir, 3)", None),
+    ],
+)  # fmt: skip
+def test_what_a_library_calls_is_handed_its_arguments(
+    message: str, line: str, hint: str | None
+) -> None:
+    found = found_slip(message, [line])
+    assert (found and hint in found.hints[0].title) if hint else found is None
+
+
 def rewritten(message: str, lines: list[str]) -> str | None:
     """The line that is advised, of an exception with these lines of the bundle's, outermost first.
 
     Of a library it is that fails in the end.
     """
+    found = found_slip(message, lines)
+    edit = found.hints[0].edit if found else None
+    return edit.after if edit else None
+
+
+def found_slip(message: str, lines: list[str]) -> Finding | None:
     case = Case()
     case.bundle = BundleInfo(path="/b")
     frames = [Frame(file="/b/wire.py", line=1, function="wire", text=line) for line in lines]
     frames.append(Frame(file="/site-packages/library.py", line=1, function="f", text="raise"))
-    found = slip(case, Phase.EXECUTE, ExceptionInfo("TypeError", message, traceback=frames))
-    edit = found.hints[0].edit if found else None
-    return edit.after if edit else None
+    return slip(case, Phase.EXECUTE, ExceptionInfo("TypeError", message, traceback=frames))
 
 
 @pytest.mark.parametrize(

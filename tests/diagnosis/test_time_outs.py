@@ -29,6 +29,27 @@ WAITS = {
         "a program that it has started",
         "give the call a timeout",
     ),
+    "server": (
+        "import http.server",
+        "http.server.HTTPServer(('127.0.0.1', 0), None).serve_forever()",
+        "requests, as a web server does",
+        "without the server",
+    ),
+    "events": (
+        "import asyncio",
+        "asyncio.run(asyncio.sleep(60))",
+        "events, in an event loop",
+        "asyncio.wait_for(...",
+    ),
+    "event": ("import threading", "threading.Event().wait()", "another thread, by an event", "set"),
+    # Its own stack is the one that is told, and not that of the process that it waits for.
+    "process": (
+        "import multiprocessing, time",
+        "p = multiprocessing.get_context('fork').Process(target=time.sleep, args=(60,))\n"
+        "    p.start(); p.join()",
+        "a process that it has started",
+        "take what the process puts into queues",
+    ),
     "network": (
         "import socket, urllib.request",
         "listener = socket.create_server(('127.0.0.1', 0))\n"
@@ -101,7 +122,8 @@ def test_threads_that_wait_for_each_other_are_named(
         with pytest.raises(RunnerError) as alone:
             runner.execute(tmp_path, "alone")
     report = both.value.report
-    assert "it stood in wire.py:23 (wire); none of its threads computed" in report.summary
+    assert "it stood in wire.py:23 (wire), waiting for a thread" in report.summary
+    assert "; none of its threads computed" in report.summary
     assert "wire.py:8 (north)" in report.summary and "wire.py:14 (south)" in report.summary
     assert "wire.py:8 (north)" in report.hints[0].title
     assert alone.value.report.summary.endswith("it stood in wire.py:20 (wire), and waited there")

@@ -100,6 +100,10 @@ def _signal_of(message: str) -> str:
     return "SIGABRT"
 
 
+def _is_forked(frames: list[Frame]) -> bool:
+    return any(_FORKS in frame.file and frame.function == "_launch" for frame in frames)
+
+
 def _parse(stderr: str, start: int, end: int, kind: str, message: str) -> FatalError:
     threads: list[list[Frame]] = []
     binaries: list[tuple[str, str]] = []
@@ -117,7 +121,10 @@ def _parse(stderr: str, start: int, end: int, kind: str, message: str) -> FatalE
             binaries.append((printable(match.group(1)), match.group(2)))
         elif match := _EXTENSIONS.match(line):
             extensions = printable(match.group(1)).split(", ")
-    current = next((at for at, name in enumerate(stacks) if name != "Thread"), None)
+    # A process that the child has forked may have written its own before or after it.
+    currents = [at for at, name in enumerate(stacks) if name != "Thread"]
+    own = [at for at in currents if not _is_forked(threads[at])]
+    current = next(iter(own or currents), None)
     frames = [] if current is None else threads[current]
     callers = [frame.file for frame in frames]
     return FatalError(
@@ -135,6 +142,5 @@ def _parse(stderr: str, start: int, end: int, kind: str, message: str) -> FatalE
             for at, thread in enumerate(threads)
             if at != current and not any("/bundle_protocol/" in frame.file for frame in thread)
         ],
-        of_child=any("/bundle_protocol/" in file for file in callers)
-        and not any(_FORKS in file for file in callers),
+        of_child=any("/bundle_protocol/" in file for file in callers) and not _is_forked(frames),
     )

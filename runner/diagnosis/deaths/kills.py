@@ -4,7 +4,13 @@ A process cannot know who sent a signal that ends it, nor can its parent (wait(2
 """
 
 from runner.diagnosis.case import Case, Finding
-from runner.diagnosis.child_places import DOING, exec_command, place_of, telling_frame
+from runner.diagnosis.child_places import (
+    DOING,
+    exec_command,
+    look_for,
+    place_of,
+    telling_frame,
+)
 from runner.diagnosis.deaths.exit import Exit
 from runner.diagnosis.deaths.fatal_error import parse_stack_dump
 from runner.diagnosis.limits import file_limit
@@ -59,7 +65,11 @@ def kill(case: Case, phase: Phase, ended: Exit, signal_name: str, stderr: str) -
                  " of the batch system or container shows in how long it ran",
                  command=exec_command(case))
             if outside
-            else Hint(title="find out what sends the signal, in the bundle and what it uses")
+            else look_for(
+                case,
+                f"find what sends {signal_name}, in the bundle and what it uses",
+                r"\b(alarm|setitimer|kill|killpg|raise_signal|pthread_kill) *\(",
+            )
         ],
         retryable=outside,
     )  # fmt: skip

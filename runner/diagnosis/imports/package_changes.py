@@ -37,13 +37,23 @@ _SAYS_SO = re.compile(
     r"(?:in|since) (?:the )?(?:[A-Za-z-]{1,20} )?(?:version |v)?(\d{1,4}(?:\.\d{1,4}){0,3})"
 )
 _OF_OBJECT = re.compile(
-    r"'(?:numpy\.|Geo)?(ndarray|DataFrame|Series)' object has no attribute '(\w{1,60})'"
+    r"'(?:numpy\.|Geo|Multi|Di|MultiDi)?(ndarray|DataFrame|Series|Graph|Axes)' object has no"
+    r" attribute '(\w{1,60})'"
 )
+_OBJECTS = ("numpy.ndarray.", "pandas.DataFrame.", "pandas.Series.", "networkx.Graph.",
+            "matplotlib.Axes.")  # fmt: skip
+_PACKAGES = {"ndarray": "numpy", "Graph": "networkx", "Axes": "matplotlib"}
 _OF_ANY = re.compile(r"'\w{1,80}' object has no attribute '(\w{1,60})'")
 _ARGUMENT = re.compile(r"\bgot an unexpected keyword argument '(\w{1,60})'")
 _IMPORTS = re.compile(r"(?:from|import)\s+([\w.]{1,200})")
 _NO_NAMES = ("and", "it", "that", "this", "which", "function", "module", "method")
 _DOTTED = re.compile(r"\w+(?:\.\w+)+")
+# The first releases that were compiled for NumPy 2, too: those before cannot be imported with it.
+_FOR_NUMPY_2 = {"scipy": "1.13", "pandas": "2.2.2", "scikit-learn": "1.4.2", "matplotlib": "3.8.4",
+                "statsmodels": "0.14.2"}  # fmt: skip
+# Changes from which on the releases before have wheels for the Pythons that are in use.
+_WITH_WHEELS = {"pandas": "2", "scipy": "1.12", "scikit-learn": "1.2", "matplotlib": "3.9",
+                "numpy": "2", "sqlalchemy": "2"}  # fmt: skip
 # The last release before 2, and the newest Python that it has wheels for.
 _NUMPY_1_UNTIL = "3.12"
 
@@ -79,8 +89,10 @@ def package_change(case: Case, phase: Phase, exception: ExceptionInfo) -> Findin
     else:
         summary = f"{where} uses {what}, which {change.distribution} {change.version} removed"
         renamed = _renamed(case, frame, what, change)
+        # What a machine can do comes before what is only said, where it is known to work.
+        first = is_module or _has_wheels(change)
         hints = [*renamed, *bound]
-        if is_module and not (renamed and renamed[0].edit):
+        if first and not (renamed and renamed[0].edit):
             hints = [*bound, *renamed]
     has = f"{change.distribution} {version} is installed" if version else "It is not installed"
     return Finding(
@@ -103,8 +115,7 @@ def _gone(exception: ExceptionInfo) -> tuple[str, PackageChange] | None:
         if removed := _OF_NUMPY.match(message):
             pair = "numpy", removed[1]
         elif lost := _OF_OBJECT.match(message):
-            of = "numpy" if lost[1] == "ndarray" else "pandas"
-            pair = f"{of}.{lost[1]}", lost[2]
+            pair = f"{_PACKAGES.get(lost[1], 'pandas')}.{lost[1]}", lost[2]
         elif (method := _OF_ANY.fullmatch(message)) and gone_name(ANY, method[1]):
             pair = ANY, method[1]
     if pair is None or gone_name(*pair) is None:
@@ -192,6 +203,8 @@ def _renamed(case: Case, frame: Frame | None, what: str, change: PackageChange) 
     if change.instead is None:
         return []
     title = f"use {change.instead} in place of {what}"
+    if change.instead == "-":
+        title = f"leave it out: {what}"
     line = (frame.text or "").strip() if frame else ""
     edit = None
     if frame is not None and len(line) <= 160:
@@ -207,7 +220,13 @@ def _instead(line: str, what: str, change: PackageChange) -> str | None:
     after = line
     if what == "pandas.DataFrame.append":
         return _concatenated(line)
-    if call := re.fullmatch(r"\w+\((\w+)=\.\.\.\)", what):
+    if what == "fillna(method=...)":
+        written = r"\.fillna\(method=(['\"])(?:(b)(?:ack)?fill|ffill|pad)\1(?:, (inplace=True))?\)"
+        after = re.sub(written, lambda at: f".{at[2] or 'f'}fill({at[3] or ''})", line)
+    elif call := re.fullmatch(r"\w+\((\w+)=\.\.\.\)", what):
+        if instead == "-":
+            after = re.sub(rf",\s*{call[1]}\s*=(?!=)\s*[\w.'\"]+(?=\s*[,)])", "", line)
+            return None if after == line else after
         after = re.sub(rf"\b{call[1]}\s*=(?!=)\s*True\b", lambda _: instead, line)
         if not re.fullmatch(r"\w+=[^.]+", instead):
             after = re.sub(rf"\b{call[1]}(?=\s*=(?!=))", instead, line)
@@ -240,13 +259,13 @@ def _concatenated(line: str) -> str | None:
 
 
 def _is_method(what: str) -> bool:
-    return what.startswith((".", "numpy.ndarray.", "pandas.DataFrame.", "pandas.Series."))
+    return what.startswith((".", *_OBJECTS))
 
 
 def bound_hints(case: Case, change: PackageChange, title: str) -> list[Hint]:
     """The requirement for a release before the change, where the bundle declares what it needs."""
     bound = f"<{change.version}"
-    hints = [require(case, change.distribution, bound, title)]
+    hints = [_with_numpy_1(case, change, require(case, change.distribution, bound, title))]
     python = case.child.python.version if case.child and case.child.python else ""
     if change.distribution == "numpy" and python and not is_older(python, "3.13"):
         hints.append(
@@ -255,3 +274,24 @@ def bound_hints(case: Case, change: PackageChange, title: str) -> list[Hint]:
             )
         )
     return hints
+
+
+def _has_wheels(change: PackageChange) -> bool:
+    since = _WITH_WHEELS.get(change.distribution)
+    return since is not None and Version(change.version) >= Version(since)
+
+
+def _with_numpy_1(case: Case, change: PackageChange, hint: Hint) -> Hint:
+    """Ask for NumPy 1 as well, where the releases that are asked for know no other."""
+    first, numpy = _FOR_NUMPY_2.get(change.distribution), installed_version(case, "numpy")
+    if hint.edit is None or first is None or not numpy or Version(numpy) < Version("2"):
+        return hint
+    if Version(change.version) > Version(first):
+        return hint
+    separator = "\n" if hint.edit.file == "requirements.txt" else ", "
+    quote = "" if hint.edit.file == "requirements.txt" else '"'
+    after = f"{hint.edit.after}{separator}{quote}numpy<2{quote}"
+    if hint.edit.before is None and quote:
+        return hint
+    return Hint(title=f"{hint.title}, and the numpy<2 that it needs",
+                edit=Edit(file=hint.edit.file, before=hint.edit.before, after=after))  # fmt: skip

@@ -182,6 +182,17 @@ mesa 2 mesa.visualization.UserParam
 UserSettableParameter -
 mesa 2 mesa.batchrunner
 BatchRunner batch_run(...)
+networkx 2.4 networkx.Graph
+node nodes
+networkx 2 networkx.Graph
+nodes_iter nodes
+edges_iter edges
+neighbors_iter neighbors
+degree_iter degree
+add_path nx.add_path(graph,nodes)
+add_cycle nx.add_cycle(graph,nodes)
+add_star nx.add_star(graph,nodes)
+selfloop_edges nx.selfloop_edges(graph)
 jax 0.6 jax
 tree_map jax.tree.map
 statsmodels 0.13 statsmodels.tsa.api
@@ -191,6 +202,10 @@ pillow 10 PIL.Image
 ANTIALIAS LANCZOS
 LINEAR BILINEAR
 CUBIC BICUBIC
+matplotlib 3.11 matplotlib.pyplot
+plot_date plot(x,y,"o")
+matplotlib 3.11 matplotlib.Axes
+plot_date plot(x,y,"o")
 matplotlib 3.9 matplotlib.cm
 get_cmap matplotlib.colormaps[name]
 register_cmap matplotlib.colormaps.register(cmap)
@@ -202,10 +217,17 @@ linspace loadtxt log log10 logspace max mean median meshgrid min ones pi polyfit
 real round sin sqrt std sum tan vstack where zeros"""
 
 # `DISTRIBUTION VERSION CALLS ARGUMENT`, and what stands in for it: the argument's new name, another
-# argument in its place, or words.
+# argument in its place, words, `-` where it may be left out, or `?` where only the older release
+# does the same.
 _ARGUMENTS = r"""
 pandas 2 to_csv line_terminator lineterminator
 pandas 3 fillna method ffill() or bfill()
+pandas 3 groupby|resample|rolling|expanding|ewm axis df.T, and .T of what comes of it
+pandas 3 to_datetime|read_csv infer_datetime_format -
+pandas 3 read_csv|read_table date_parser date_format="%Y-%m-%d", as its dates are written
+pandas 3 read_csv|read_table keep_date_col ?
+pandas 3 read_csv|read_table|read_excel verbose -
+pandas 2 resample base|loffset ?
 pandas 3 read_csv|read_table delim_whitespace sep=r"\s+"
 pandas 2 read_csv|read_table error_bad_lines on_bad_lines="skip"
 pandas 2 read_csv squeeze read_csv(...).squeeze("columns")
@@ -216,6 +238,9 @@ scikit-learn 1.4 OneHotEncoder sparse sparse_output
 scikit-learn 1.4 \w+ base_estimator estimator
 scikit-learn 1.4 AgglomerativeClustering affinity metric
 scikit-learn 1.2 \w+ normalize a StandardScaler before it
+scikit-learn 1.8 LogisticRegression multi_class ?
+scikit-learn 1.7 TSNE n_iter max_iter
+scikit-learn 1.0 KMeans n_jobs|precompute_distances -
 scikit-learn 1.6 mean_squared_error squared root_mean_squared_error(...)
 lightgbm 4 train|cv|fit early_stopping_rounds callbacks=[lightgbm.early_stopping(...)]
 lightgbm 4 train|cv verbose_eval callbacks=[lightgbm.log_evaluation(...)]
@@ -226,6 +251,11 @@ matplotlib 3.5 set_\w+|semilog\w|loglog|[xy]scale nonpos[xy] nonpositive
 matplotlib 3.5 set_\w+|semilog\w|loglog|[xy]scale base[xy] base
 matplotlib 3.5 set_\w+|semilog\w|loglog|[xy]scale subs[xy] subs
 matplotlib 3.5 set_\w+|[xy]scale linthresh[xy] linthresh
+matplotlib 3.11 boxplot|bxp labels tick_labels
+polars 0.16 read_csv|scan_csv|write_csv sep separator
+polars 0.16 read_csv|scan_csv has_headers has_header
+sqlalchemy 2 MetaData bind ?
+sqlalchemy 2 Table autoload autoload_with=engine
 pymc 4 [A-Z]\w+ sd sigma
 geopandas 1.0 sjoin op predicate
 """
@@ -259,7 +289,7 @@ def gone_arguments(name: str) -> Iterator[tuple[re.Pattern[str], PackageChange]]
     for line in _ARGUMENTS.strip().splitlines():
         distribution, version, calls, argument, instead = line.split(maxsplit=4)
         if re.fullmatch(argument, name):
-            change = PackageChange(distribution, version, instead)
+            change = PackageChange(distribution, version, None if instead == "?" else instead)
             yield re.compile(rf"\b({calls})\("), change
 
 

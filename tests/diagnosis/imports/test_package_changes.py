@@ -9,7 +9,7 @@ from wheels import publish
 
 from runner import Runner
 from runner.diagnosis.case import Case
-from runner.diagnosis.imports.package_changes import _instead, package_change
+from runner.diagnosis.imports.package_changes import _instead, bound_hints, package_change
 from runner.diagnosis.knowledge.package_changes import PackageChange, gone_arguments
 from runner.diagnosis.report.codes import Code
 from runner.diagnosis.report.model import BundleInfo, Edit, ExceptionInfo, Frame
@@ -35,6 +35,34 @@ def test_an_argument_is_known_by_any_of_its_names() -> None:
     for name, line in (("nonposy", "ax.set_yscale('log', "), ("basex", "ax.semilogx(t, x, ")):
         found = [change for calls, change in gone_arguments(name) if calls.search(line)]
         assert [change.version for change in found] == ["3.5"]
+
+
+@pytest.mark.parametrize(
+    ("line", "what", "instead", "after"),
+    [
+        ('d = d.fillna(method="ffill")', "fillna(method=...)", "ffill()", "d = d.ffill()"),
+        ("d.fillna(method='backfill', inplace=True)", "fillna(method=...)", "ffill()",
+         "d.bfill(inplace=True)"),
+        ('d = d.fillna(method="ffill", limit=2)', "fillna(method=...)", "ffill()", None),
+        ("t = pd.to_datetime(x, infer_datetime_format=True)",
+         "to_datetime(infer_datetime_format=...)", "-", "t = pd.to_datetime(x)"),
+        ("for n in g.nodes_iter():", "networkx.Graph.nodes_iter", "nodes", "for n in g.nodes():"),
+    ],
+)  # fmt: skip
+def test_a_line_without_what_went(line: str, what: str, instead: str, after: str | None) -> None:
+    assert _instead(line, what, PackageChange("pandas", "3", instead)) == after
+
+
+def test_a_release_from_before_numpy_2_is_asked_for_with_numpy_1() -> None:
+    case = Case()
+    case.bundle_dependencies = ["scikit-learn"]
+    case.bundle_files = ["requirements.txt", "wire.py"]
+    old = PackageChange("scikit-learn", "1.2")
+    for numpy, after in (("2.4.6", "scikit-learn>=1.1,<1.2\nnumpy<2"),
+                         ("1.26.4", "scikit-learn>=1.1,<1.2")):  # fmt: skip
+        case.installed = [f"numpy-{numpy}.dist-info", "scikit_learn-1.9.1.dist-info"]
+        edit = bound_hints(case, old, "ask")[0].edit
+        assert edit is not None and edit.after == after
 
 
 @pytest.fixture
@@ -151,7 +179,7 @@ def test_the_bundles_own_code_uses_the_new_name(
         ("e = Encoder(sparse=False)", "scikit-learn", "Encoder(sparse=...)", "sparse_output",
          "e = Encoder(sparse_output=False)"),
         ("d = df.fillna(method='ffill')", "pandas", "fillna(method=...)", "ffill() or bfill()",
-         None),
+         "d = df.ffill()"),
     ],
 )  # fmt: skip
 def test_a_line_gets_what_stands_in_and_imports_it(

@@ -1,0 +1,145 @@
+"""The values that a failing line has in hand: numbers, shapes, a text that is written as a number.
+
+Only the child can look. No text is told but one that is a number: any other may be a secret.
+"""
+
+from __future__ import annotations
+
+import builtins
+import linecache
+import re
+from itertools import islice
+
+from bundle_protocol.missing_keys import LITERAL, NAMED, asking_frames, made_at, value_of
+
+TYPE_CHECKING = False  # Importing typing takes 2 ms.
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from types import FrameType
+
+_CONSTANT = re.compile(rf"\[\s*(?:{LITERAL})\s*\]")
+_NUMBER = re.compile(r"[-+]?(?:\d{1,300}\.?\d{0,300}|\.\d{1,300})(?:[eE][-+]?\d{1,4})?$")
+# As Python and NumPy say that a text is not a number; who joins texts may want one.
+_ABOUT_TEXT = re.compile(
+    r"^(?!can only concatenate).{0,300}(?:\bstr\b|string|sequence by non-int"
+    r"|invalid literal for int|ufunc '\w+' (?:not supported|did not contain a loop)|<U\d)"
+)
+_ABOUT_NONE = re.compile(r"\W?NoneType\b")
+_ABOUT_ANOTHER = re.compile(r"object (?:is not callable|has no attribute '(\w{1,100})')$")
+_UNKNOWN = object()
+_MOST = 8
+_MOST_READ = 2000
+_OF_TEXT = ("str", "object", "string")
+_SHORT = 12
+"""A text of a table's column is told up to this length: no secret is as short."""
+_LONGEST = 400
+
+
+def line_values(error: BaseException) -> dict[str, object]:
+    """Tell what the bundle's line that an exception is about has in hand.
+
+    :returns: ``text_of``, as the line has it, and ``text``, where one text is written as a number;
+        ``hides``, a variable where a function or a module of its name is meant; ``none``, the one
+        name that stands for None; with these two, and of a table with a column of text,
+        ``made_line`` and ``made_text``; ``values``, all others.
+    """
+    if error.__traceback__ is None:
+        return {}
+    message = str(error.args[0])[:1000] if error.args else ""
+    asking = asking_frames(error.__traceback__)[0][-1]
+    frame, line = asking.tb_frame, asking.tb_lineno
+    text = linecache.getline(frame.f_code.co_filename, line, frame.f_globals)
+    found = dict(_named(frame, text))
+    numbers = {name for name, it in found.items() if type(it) is str and _NUMBER.match(it)}
+    if _ABOUT_TEXT.match(message) and len(numbers) == 1:
+        (name,) = numbers
+        return {"text_of": name, "text": found[name]}
+    about = _ABOUT_ANOTHER.search(message)
+    hiding = [name for name in found if about and _hides(frame, text, name, about[1])]
+    if len(hiding) == 1:
+        return {"hides": hiding[0], **made_at(frame, line, hiding[0])}
+    told = {name: words for name, it in found.items() if (words := _told(it))}
+    values = "; ".join(f"{name} {words}" for name, words in list(told.items())[:_MOST])
+    none = [name for name, it in found.items() if it is None and name.isidentifier()]
+    of_text = [name.partition("[")[0] for name, words in told.items() if "of text" in words]
+    is_none = _ABOUT_NONE.match(message) and len(none) == 1
+    return {
+        **({"values": values[:_LONGEST]} if values else {}),
+        **({"none": none[0], **made_at(frame, line, none[0])} if is_none else {}),
+        **(made_at(frame, line, of_text[0]) if len(of_text) == 1 else {}),
+    }
+
+
+def _named(frame: FrameType, text: str) -> Iterator[tuple[str, object]]:
+    """The names of a line, as ``params["beta"]`` too, with what they stand for."""
+    for found in NAMED.finditer(text):
+        name, at = found[1], found.end()
+        if any(text[: found.start()].count(quote) % 2 for quote in "\"'"):
+            continue
+        value, first = value_of(frame, name), name.partition(".")[0]
+        if "." in name and (first in frame.f_locals or first in frame.f_globals):
+            yield first, value_of(frame, first)
+        if value is None and name not in frame.f_locals and name not in frame.f_globals:
+            continue
+        if value is None:
+            yield name, None
+        while key := _CONSTANT.match(text, at):
+            value, at = _item(value, int(key[1]) if key[1] else key[2] or key[3]), key.end()
+        if value is _UNKNOWN:
+            continue
+        yield text[found.start() : at], value
+
+
+def _item(value: object, key: object) -> object:
+    """The item of a mapping or a list, of those that run no code of the bundle's for it."""
+    if isinstance(value, dict) or type(value).__module__ in ("configparser", "os"):
+        # A ConfigParser's get() is another one.
+        return value[key] if key in value else _UNKNOWN  # type: ignore[operator,index]  # noqa: SIM401
+    if isinstance(value, (list, tuple)) and type(key) is int and key < len(value):
+        return value[key]
+    if type(value).__module__.partition(".")[0] == "pandas" and key in getattr(
+        value, "columns", ()
+    ):
+        return value[key]  # type: ignore[index]
+    return _UNKNOWN
+
+
+def _hides(frame: FrameType, text: str, name: str, attribute: str | None) -> bool:
+    """Tell whether a variable of a function stands where a function or a module is meant.
+
+    :param attribute: what the line asks for of it; it calls it where that is None.
+    """
+    local, shared = frame.f_locals, frame.f_globals
+    if name not in local or local is shared or callable(local[name]):
+        return False
+    other = shared.get(name, vars(builtins).get(name))
+    if attribute is None:
+        return callable(other) and re.search(rf"(?<![\w.]){name}\(", text) is not None
+    return type(other) is type(builtins) and attribute in vars(other)
+
+
+def _told(value: object) -> str:
+    if value is None or type(value) in (bool, int, float, complex):
+        return f"is {value!r}" if len(repr(value)) < 40 else ""
+    kind, shape = type(value).__name__, getattr(type(value), "shape", None)
+    if (text := _no_number(value)) is not None:
+        return f"is of text, such as {text!r}"
+    if shape is not None:
+        shape = getattr(value, "shape", None)
+        if type(shape) is tuple and all(type(one) is int for one in shape):
+            item = getattr(value, "item", None)
+            if shape == () and type(value).__module__ == "numpy" and item is not None:
+                return f"is {item()!r}"
+            return f"has the shape {shape}"
+    if type(value) in (list, tuple, set, dict):
+        return f"is a {kind} of {len(value)}"  # type: ignore[arg-type]
+    return ""
+
+
+def _no_number(column: object) -> str | None:
+    """The first text of a column of pandas that is no number, where it is short."""
+    if type(column).__name__ != "Series" or str(getattr(column, "dtype", "")) not in _OF_TEXT:
+        return None
+    values = list(islice(column, _MOST_READ))  # type: ignore[call-overload]
+    texts = [one for one in values if isinstance(one, str) and not _NUMBER.match(one)]
+    return str(texts[0]) if texts and len(texts[0]) <= _SHORT else None
