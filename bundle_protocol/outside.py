@@ -217,6 +217,8 @@ class Outside:
             frame: of who has opened it.
         """
         if path in _DEVICES:
+            while frame is not None and is_standard_library(frame.f_code.co_filename):
+                frame = frame.f_back  # pathlib
             self.asked(path, b"", frame)
         elif not path.startswith((self._inside, "/proc/")):
             writes = file.writable()
