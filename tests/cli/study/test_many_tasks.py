@@ -127,12 +127,12 @@ def test_outputs_go_to_a_folder_for_each_task(run: Run, tmp_path: Path) -> None:
         assert json.loads(path.read_bytes()) == ["default", {}, index]
 
 
-def test_blank_lines_are_none_and_no_line_at_all_is_no_failure(run: Run) -> None:
+def test_blank_lines_are_no_tasks_and_a_file_without_any_is_refused(run: Run) -> None:
     done = run('\n{"seed": 1}\r\n  \n{"seed": 2}')
     assert sorted(lines_of(done.stdout)) == [0, 1], done.stderr
-    done = run("")
-    assert (done.returncode, done.stdout) == (0, "")
-    assert "0 tasks" in done.stderr
+    done = run(" \n\n")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "has no task in it" in done.stderr
 
 
 def test_tasks_come_through_a_named_pipe(run: Run, tmp_path: Path) -> None:
