@@ -45,7 +45,9 @@ class Turns:
         self._held: set[int] = set()
         self._under_way = False
         self._can = sys.platform == "linux" and sys.maxsize > 2**32
-        if self._can and hasattr(os, "register_at_fork"):  # Not every PyPy has it.
+        if not hasattr(os, "register_at_fork"):  # Not every PyPy has it.
+            self._can = False
+        elif self._can:
             os.register_at_fork(before=self._open)
 
     def begin(self) -> None:

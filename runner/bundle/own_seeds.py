@@ -56,7 +56,7 @@ def own_seeds(folder: Path, functions: Iterable[str], files: Iterable[str]) -> t
 
 
 def _places(file: Path) -> Iterator[tuple[int, str]]:
-    """What is to be said of each line that seeds so, or that draws so."""
+    """Each line that seeds so, or draws so, with the rest of its note."""
     text = read_code(file) or ""
     # To parse takes a hundred times as long as to look for the words.
     seeds = any(word in text for word in (*_SEEDING, _KEY)) and any(
